@@ -1,0 +1,125 @@
+"""sansio-smtp: the SMTP dialogue as data. Octets in, events out; no socket, no clock, no framework.
+
+`Proxy` keeps a client and a server in step. `ServerConnection` and `ClientConnection` are its two ends,
+each usable alone. docs/embedding.md tells how to drive them.
+"""
+
+from .commands import END_OF_DATA, Command, Kind, Parameter, Path
+from .config import BareNewline, Config, Nul, Tap
+from .connection import (
+    ClientConnection,
+    ContentReceived,
+    ContentRefused,
+    EndOfData,
+    Pause,
+    Refused,
+    ReplyReceived,
+    ServerConnection,
+)
+from .content import ContentReader, ContentWriter, unstuff
+from .errors import LocalProtocolError, ProtocolError, RemoteProtocolError
+from .events import (
+    CLIENT,
+    SERVER,
+    Ask,
+    AwaitReply,
+    BodyChunk,
+    BodyComplete,
+    Close,
+    Event,
+    Received,
+    SendToClient,
+    SendToServer,
+    Side,
+    Violation,
+    WaitingFor,
+)
+from .proxy import Proxy
+from .questions import (
+    BODY_CHUNK,
+    BODY_LINE,
+    COMMAND,
+    HEADERS,
+    MESSAGE,
+    REPLY,
+    Answer,
+    BodyQuestion,
+    CommandQuestion,
+    Continue,
+    Disconnect,
+    HeadersQuestion,
+    MessageQuestion,
+    Question,
+    Replace,
+    ReplaceCommand,
+    ReplaceReply,
+    ReplyQuestion,
+)
+from .replies import Reply, ReplyReader
+from .states import Phase
+from .transaction import Envelope
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BODY_CHUNK",
+    "BODY_LINE",
+    "CLIENT",
+    "COMMAND",
+    "END_OF_DATA",
+    "HEADERS",
+    "MESSAGE",
+    "REPLY",
+    "SERVER",
+    "Answer",
+    "Ask",
+    "AwaitReply",
+    "BareNewline",
+    "BodyChunk",
+    "BodyComplete",
+    "BodyQuestion",
+    "ClientConnection",
+    "Close",
+    "Command",
+    "CommandQuestion",
+    "Config",
+    "ContentReader",
+    "ContentReceived",
+    "ContentRefused",
+    "ContentWriter",
+    "Continue",
+    "Disconnect",
+    "EndOfData",
+    "Envelope",
+    "Event",
+    "HeadersQuestion",
+    "Kind",
+    "LocalProtocolError",
+    "MessageQuestion",
+    "Nul",
+    "Parameter",
+    "Path",
+    "Pause",
+    "Phase",
+    "ProtocolError",
+    "Proxy",
+    "Question",
+    "Received",
+    "Refused",
+    "RemoteProtocolError",
+    "Replace",
+    "ReplaceCommand",
+    "ReplaceReply",
+    "Reply",
+    "ReplyQuestion",
+    "ReplyReader",
+    "ReplyReceived",
+    "SendToClient",
+    "SendToServer",
+    "ServerConnection",
+    "Side",
+    "Tap",
+    "Violation",
+    "WaitingFor",
+    "unstuff",
+]

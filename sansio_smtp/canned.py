@@ -1,0 +1,37 @@
+"""The replies that the proxy gives of its own accord, in one place for whoever documents or greps them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .events import WaitingFor
+from .replies import Reply
+
+GO_AHEAD: Final = Reply.of(354, "end data with <CR><LF>.<CR><LF>")
+BYE: Final = Reply.of(221, "bye", enhanced="2.0.0")
+
+LOST: Final = Reply.of(421, "upstream server closed the connection", enhanced="4.4.2")
+LOST_MESSAGE: Final = Reply.of(
+    451, "upstream server was lost before it accepted the message", enhanced="4.4.2"
+)
+UNREACHABLE: Final = Reply.of(421, "upstream server cannot be reached, try again later", enhanced="4.4.1")
+NOT_TAKEN: Final = Reply.of(451, "upstream server did not take the message", enhanced="4.3.0")
+DETACHED: Final = Reply.of(421, "upstream connection ended with the refused message", enhanced="4.3.2")
+SHUTDOWN: Final = Reply.of(421, "service is shutting down, try again later", enhanced="4.3.2")
+TOO_MANY_ERRORS: Final = Reply.of(421, "too many errors, closing", enhanced="4.7.0")
+TOO_MANY_RECIPIENTS: Final = Reply.of(452, "too many recipients", enhanced="4.5.3")
+
+TIMEOUTS: Final = {
+    WaitingFor.GREETING: Reply.of(421, "upstream server did not greet in time", enhanced="4.4.2"),
+    WaitingFor.COMMAND: Reply.of(421, "timeout: no command received, closing", enhanced="4.4.2"),
+    WaitingFor.REPLY: Reply.of(421, "upstream server did not reply in time", enhanced="4.4.2"),
+    WaitingFor.CONTENT: Reply.of(421, "timeout: no mail data received, closing", enhanced="4.4.2"),
+    WaitingFor.FINAL_REPLY: Reply.of(
+        451, "upstream server did not answer the message in time", enhanced="4.4.2"
+    ),
+    WaitingFor.VERDICT: Reply.of(421, "no decision in time, try again later", enhanced="4.3.0"),
+}
+
+
+def too_big(limit: int) -> Reply:
+    return Reply.of(552, f"message is larger than {limit} octets", enhanced="5.3.4")

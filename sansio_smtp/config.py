@@ -1,0 +1,78 @@
+"""Settings of the core. Nothing here knows of seconds, addresses or files: those are the driver's."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+import attrs
+
+__all__ = ["BareNewline", "Config", "Nul", "Tap"]
+
+
+class BareNewline(Enum):
+    """What happens to a CR or LF that is not part of a CRLF. It is never passed on as it is."""
+
+    NORMALIZE = "normalize"
+    """Bare LF becomes CRLF (dot-stuffing redone), bare CR becomes a space."""
+    REJECT = "reject"
+    """A message that holds one is refused with a 5xx; a command line that holds one ends the session."""
+
+
+class Nul(Enum):
+    """What happens to NUL in mail data.
+
+    A line of one dot and NULs is refused in either case: a receiver that drops NUL reads it as
+    the end of mail data.
+    """
+
+    PASS = "pass"
+    REFUSE = "refuse"
+
+
+class Tap(Enum):
+    """Whether the decoded content is shown as `BodyChunk` events while it passes."""
+
+    OFF = "off"
+    CHUNKS = "chunks"
+    LINES = "lines"
+
+
+def _positive(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None and value <= 0:
+        raise ValueError(f"{attribute.name} must be positive, not {value}")
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """Limits and choices of one dialogue. All sizes are octets."""
+
+    bare_newline: BareNewline = BareNewline.NORMALIZE
+    nul: Nul = Nul.PASS
+    tap: Tap = Tap.OFF
+    trace: bool = False
+    """Whether `Received` events tell what arrived, secrets masked: for transcripts."""
+
+    max_message_size: int | None = attrs.field(default=None, validator=_positive)
+    """Largest message, decoded; None: only the limit that the server announces (RFC 1870) holds."""
+    max_line: int = attrs.field(default=12_288, validator=_positive)
+    """Longest command or AUTH line without its CRLF (RFC 4954 §4 asks for 12,288)."""
+    max_reply: int = attrs.field(default=65_536, validator=_positive)
+    """Longest reply, all its lines together."""
+    max_pipelined: int = attrs.field(default=100, validator=_positive)
+    """Commands that may await their replies at once; then the client is not read."""
+    max_recipients: int = attrs.field(default=10_000, validator=_positive)
+    """Accepted recipients of one mail transaction; one more gets 452 4.5.3."""
+    max_errors: int = attrs.field(default=20, validator=_positive)
+    """Lines refused by the proxy itself, after which the session ends with 421."""
+    max_header_section: int = attrs.field(default=262_144, validator=_positive)
+    """Longest header section that is kept for a HEADERS question."""
+    max_body_line: int = attrs.field(default=1_048_576, validator=_positive)
+    """Longest content line that is kept for a BODY_LINE question or a line tap."""
+    max_held: int = attrs.field(default=33_554_432, validator=_positive)
+    """Largest message that is kept whole for a MESSAGE question; a larger one is refused with 552."""
+    read_ahead: int = attrs.field(default=65_536, validator=_positive)
+    """Octets of one side that may wait unparsed before that side is not read any more."""
+    relay_keywords: frozenset[str] = frozenset()
+    """EHLO keywords that are relayed besides those known to be safe. A keyword that changes framing
+    breaks the dialogue: see docs/supported-smtp.md."""

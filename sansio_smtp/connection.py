@@ -1,0 +1,450 @@
+"""The two ends of an SMTP dialogue, each usable by itself.
+
+`ServerConnection` plays the server: it faces a client. `ClientConnection` plays the client: it
+faces a server. Ends frame, they do not judge: they cut octets into commands, content and replies,
+keep the phase, and say what breaks the protocol. Both are pull parsers::
+
+    end.receive_data(octets)
+    while not isinstance(event := end.next_event(), Pause): ...
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+from typing import Final
+
+import attrs
+
+from .commands import END_OF_DATA, HTTP_VERBS, REFUSED_VERBS, VERB_KINDS, Command, Kind, auth_line, chunk_size
+from .config import BareNewline, Config
+from .content import ContentReader
+from .errors import LocalProtocolError, RemoteProtocolError
+from .extensions import keywords
+from .lines import Inbox
+from .replies import Reply, ReplyReader
+from .states import FRAMING, LINE_STEPS, Phase, Step, reply_step
+from .transaction import Envelope, Transaction
+
+__all__ = [
+    "ClientConnection",
+    "ContentReceived",
+    "ContentRefused",
+    "EndOfData",
+    "Pause",
+    "Refused",
+    "ReplyReceived",
+    "ServerConnection",
+]
+
+
+class Pause(Enum):
+    """Why `next_event` has nothing to give."""
+
+    NEED_DATA = "more octets are needed"
+    PAUSED = "a reply must be sent first"
+    END_OF_INPUT = "the peer has sent its last octet"
+
+
+NEED_DATA: Final = Pause.NEED_DATA
+PAUSED: Final = Pause.PAUSED
+END_OF_INPUT: Final = Pause.END_OF_INPUT
+
+_EARLY: Final = "mail data sent without waiting for 354"
+
+
+@attrs.define(eq=False)
+class Refused:
+    """A line that must not be forwarded; ``error.reply_hint`` is still to be sent, in its turn.
+
+    If ``command.kind`` is `Kind.VIOLATION`, that reply is the last one.
+    """
+
+    command: Command
+    error: RemoteProtocolError
+
+
+@attrs.define(eq=False)
+class ContentReceived:
+    """Mail data in wire form, safe to pass on; see `content.unstuff` to decode it."""
+
+    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} octets>")
+    at_line_start: bool
+
+
+@attrs.define(eq=False)
+class ContentRefused:
+    """The mail data must not be passed on. What is left of it is dropped up to `EndOfData`;
+    then ``error.reply_hint`` is to be sent."""
+
+    error: RemoteProtocolError
+
+
+@attrs.define(eq=False)
+class EndOfData:
+    """The client has sent end-of-data; ``size`` counts decoded octets. A reply is owed."""
+
+    size: int
+
+
+ClientEvent = Command | Refused | ContentReceived | ContentRefused | EndOfData | Pause
+
+
+@attrs.define(eq=False)
+class ServerConnection:
+    """The server's end: octets of a client in, commands and content out."""
+
+    config: Config = attrs.field(factory=Config)
+    max_message_size: int | None = None
+    """Limit on the decoded message, read when content opens; set it as you learn it."""
+
+    phase: Phase = attrs.field(default=Phase.GREETING, init=False)
+    eof: bool = attrs.field(default=False, init=False)
+    _inbox: Inbox = attrs.field(factory=Inbox, init=False)
+    _content: ContentReader | None = attrs.field(default=None, init=False)
+    _chunk_left: int = attrs.field(default=0, init=False)
+    _unanswered: deque[Command] = attrs.field(factory=deque, init=False)
+    _transaction: Transaction = attrs.field(factory=Transaction, init=False)
+    _data_refused: bool = attrs.field(default=False, init=False)
+    _early_content: bool = attrs.field(default=False, init=False)
+    _auth_refused: bool = attrs.field(default=False, init=False)
+
+    @property
+    def envelope(self) -> Envelope:
+        """The mail transaction as the client was told it stands."""
+        return self._transaction.envelope
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether MAIL was accepted and the transaction has not ended."""
+        return self._transaction.open
+
+    @property
+    def buffered(self) -> int:
+        """Octets that are kept: unparsed, or held back at the end of a piece of content."""
+        return len(self._inbox) + (self._content.held if self._content else 0)
+
+    @property
+    def unanswered(self) -> int:
+        """Lines and messages that are owed a reply."""
+        return len(self._unanswered)
+
+    def receive_data(self, data: bytes) -> None:
+        """Takes octets as they came, cut anywhere."""
+        if self.phase is not Phase.CLOSED:
+            self._inbox.feed(data)
+
+    def receive_eof(self) -> None:
+        """The client will send no more; `next_event` says so when it gets there."""
+        self.eof = True
+
+    def next_event(self) -> ClientEvent:
+        """The next command, piece of content, or the reason why there is none."""
+        if self.phase is Phase.COMMAND:
+            return self._next_line()
+        if self.phase is Phase.CONTENT:
+            return self._next_content()
+        if self.phase is Phase.AUTH_LINE:
+            return self._next_line()
+        if self.phase is Phase.CHUNK:
+            return self._drop_chunk()
+        return PAUSED
+
+    def send_reply(self, reply: Reply) -> bytes:
+        """The octets of the reply to the oldest line that has none yet, the greeting being the first.
+
+        421 may be sent at any time and ends the dialogue; so does a 4xx or 5xx in the middle of mail data.
+        Raises `LocalProtocolError` for a reply that nothing asked for, or one that would open framing
+        that does not exist.
+        """
+        if self.phase is Phase.GREETING:
+            self._step(reply_step(None, reply.code), reply)
+        elif not self._unanswered:
+            if reply.code != 421 and not (self.phase is Phase.CONTENT and reply.code >= 400):
+                raise LocalProtocolError(f"no command awaits a reply: {reply}")
+            self._step(Step.GOODBYE, reply)
+        else:
+            command = self._unanswered[0]
+            self._step(reply_step(command.kind, reply.code), reply)
+            self._unanswered.popleft()
+            self._transaction.answered(command, reply)
+            if command.kind is Kind.DATA:
+                self._data_answered()
+            elif command.kind is Kind.AUTH or command.kind is Kind.AUTH_LINE:
+                self._auth_refused = reply.code >= 400
+        return reply.raw
+
+    def close(self) -> None:
+        """The connection is gone."""
+        self.phase = Phase.CLOSED
+        self._unanswered.clear()
+        self._inbox = Inbox()
+
+    def _step(self, step: Step | None, what: object) -> None:
+        phase = FRAMING[self.phase].get(step) if step else None
+        if phase is None:
+            raise LocalProtocolError(f"not possible in phase {self.phase.name}: {what}")
+        self.phase = phase
+
+    def _line(self, command: Command) -> None:
+        self.phase = FRAMING[self.phase][LINE_STEPS[command.kind]]
+        self._unanswered.append(command)
+
+    def _data_answered(self) -> None:
+        if self.phase is Phase.CONTENT:
+            config = self.config
+            self._content = ContentReader(config.bare_newline, config.nul, self.max_message_size)
+        else:
+            self._data_refused = True
+            self._early_content = len(self._inbox) > 0
+
+    def _next_line(self) -> ClientEvent:
+        if self._early_content:
+            # RFC 2920 §3.1: DATA ends a group. What was sent behind a refused DATA may be mail data, and
+            # mail data must never be read as commands.
+            return self._violation(_EARLY, 503, "5.5.1")
+        line = self._inbox.next_line()
+        if line is None:
+            return self._no_line()
+        if not line.endswith(b"\r\n"):
+            if self.config.bare_newline is BareNewline.REJECT:
+                return self._violation("line ended by a bare LF, not CRLF", 500, "5.5.2", line)
+            raw = line[:-1]
+        else:
+            raw = line[:-2]
+        if len(raw) > self.config.max_line:
+            return self._violation("line too long", 500, "5.5.6", raw)
+        if self.phase is Phase.AUTH_LINE:
+            return self._auth_line(raw)
+        command = Command.parse(raw)
+        if self._data_refused:
+            # The same, arriving a moment later than the refusal was sent.
+            self._data_refused = False
+            if command.verb not in VERB_KINDS and command.verb not in REFUSED_VERBS:
+                return self._violation(_EARLY, 503, "5.5.1", raw)
+        if self._auth_refused:
+            # A client that took the refused AUTH for a challenge sends its credential now.
+            self._auth_refused = False
+            if command.verb not in VERB_KINDS:
+                command.secret = True
+        if b"\0" in raw or b"\r" in raw:
+            command.kind = Kind.PLAIN
+            return self._refused(command, "command holds NUL or a bare CR", 500, "5.5.2")
+        if not command.verb:
+            return self._refused(command, "not a command", 500, "5.5.2")
+        if command.verb in REFUSED_VERBS:
+            return self._framing_verb(command)
+        if command.verb in HTTP_VERBS:
+            return self._violation("this is an SMTP server, not HTTP", 500, "5.5.1", raw)
+        self._line(command)
+        return command
+
+    def _no_line(self) -> ClientEvent:
+        if len(self._inbox) > self.config.max_line + 1:
+            return self._violation("line too long", 500, "5.5.6")
+        if self._inbox.peek() == 0x16:  # a TLS record of type handshake; no command begins so
+            return self._violation("TLS on a plain-text port", 500, "5.5.1")
+        return END_OF_INPUT if self.eof else NEED_DATA
+
+    def _auth_line(self, raw: bytes) -> ClientEvent:
+        if b"\0" in raw or b"\r" in raw:
+            return self._violation("AUTH line holds NUL or a bare CR", 500, "5.5.2")
+        command = auth_line(raw)
+        self._line(command)
+        return command
+
+    def _framing_verb(self, command: Command) -> Refused:
+        if command.verb != b"BDAT":
+            return self._refused(command, f"{command.verb.decode()} is not supported here", 502, "5.5.1")
+        size = chunk_size(command)
+        if size is None:
+            # How many octets follow is not known: nothing behind this line can be parsed safely.
+            return self._violation("BDAT without a valid octet count", 501, "5.5.4", command.raw)
+        refused = self._refused(command, "BDAT is not supported here, use DATA", 502, "5.5.1")
+        if size:
+            self.phase = FRAMING[self.phase][Step.CHUNK]
+            self._chunk_left = size
+        return refused
+
+    def _refused(self, command: Command, why: str, code: int, enhanced: str) -> Refused:
+        self._line(command)
+        hint = Reply.of(code, why, enhanced=enhanced)
+        return Refused(command, RemoteProtocolError(why, hint, command.shown))
+
+    def _violation(self, why: str, code: int, enhanced: str, evidence: bytes = b"") -> Refused:
+        secret = self.phase is Phase.AUTH_LINE or self._auth_refused
+        command = Command(b"", b"", Kind.VIOLATION)
+        self._line(command)
+        hint = Reply.of(code, f"{why}; closing", enhanced=enhanced)
+        return Refused(command, RemoteProtocolError(why, hint, b"" if secret else evidence))
+
+    def _next_content(self) -> ClientEvent:
+        reader = self._content
+        assert reader is not None  # set when the phase became CONTENT
+        if reader.finished:
+            return self._end_of_data(reader)
+        if not len(self._inbox):
+            return END_OF_INPUT if self.eof else NEED_DATA
+        was_refused = reader.error is not None
+        piece = reader.feed(self._inbox.take())
+        self._inbox.feed(reader.rest)
+        if reader.error is not None and not was_refused:
+            return ContentRefused(reader.error)
+        return ContentReceived(piece, reader.at_line_start) if piece else self._next_content()
+
+    def _end_of_data(self, reader: ContentReader) -> EndOfData:
+        self._content = None
+        self._line(END_OF_DATA)
+        return EndOfData(reader.size)
+
+    def _drop_chunk(self) -> ClientEvent:
+        self._chunk_left -= len(self._inbox.take(self._chunk_left))
+        if self._chunk_left:
+            return END_OF_INPUT if self.eof else NEED_DATA
+        self.phase = FRAMING[self.phase][Step.CHUNK_END]
+        return self._next_line()
+
+
+@attrs.define(eq=False)
+class ReplyReceived:
+    """A reply of the server. ``command`` is what it answers: None for the greeting, and for a reply that
+    comes unasked (`unsolicited`) and ends the dialogue."""
+
+    reply: Reply
+    command: Command | None
+    unsolicited: bool = False
+
+
+ServerEvent = ReplyReceived | RemoteProtocolError | Pause
+
+
+@attrs.define(eq=False)
+class ClientConnection:
+    """The client's end: octets of a server in, replies out, each with the command that it answers."""
+
+    config: Config = attrs.field(factory=Config)
+    phase: Phase = attrs.field(default=Phase.GREETING, init=False)
+    eof: bool = attrs.field(default=False, init=False)
+    keywords: dict[str, str] = attrs.field(factory=dict, init=False)
+    """What the server offered in reply to the last EHLO; empty after HELO."""
+    _reader: ReplyReader = attrs.field(init=False)
+    _unanswered: deque[Command] = attrs.field(factory=deque, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._reader = ReplyReader(self.config.max_reply)
+
+    @property
+    def buffered(self) -> int:
+        """Octets that are kept unparsed."""
+        return len(self._reader)
+
+    @property
+    def unanswered(self) -> int:
+        """Commands and messages that the server owes a reply for."""
+        return len(self._unanswered)
+
+    @property
+    def awaiting(self) -> Command | None:
+        """The oldest command or message that the server owes a reply for."""
+        return self._unanswered[0] if self._unanswered else None
+
+    @property
+    def max_message_size(self) -> int | None:
+        """The SIZE that the server announced (RFC 1870), if it is a limit."""
+        size = self.keywords.get("SIZE", "")
+        return (int(size) or None) if size.isascii() and size.isdecimal() and len(size) < 20 else None
+
+    def may_send(self) -> bool:
+        """Whether a command may go out now: not while content or an AUTH exchange is under way, behind
+        unanswered commands only if the server offered PIPELINING and RFC 2920 §3.1 allows it."""
+        if self.phase is not Phase.COMMAND:
+            return False
+        if not self._unanswered:
+            return True
+        last = self._unanswered[-1].kind
+        return "PIPELINING" in self.keywords and (last is Kind.GROUP or last is Kind.END_OF_DATA)
+
+    def send_command(self, command: Command) -> bytes:
+        """The octets of a command or AUTH line.
+
+        Raises `LocalProtocolError` if the phase does not allow it or the line holds CR, LF or NUL.
+        """
+        command.check()
+        self._line(command)
+        return command.raw + b"\r\n"
+
+    def send_content(self, wire: bytes) -> bytes:
+        """Checks that content may be sent now and returns it: wire form, from `ContentReader.feed` or
+        `ContentWriter`, without end-of-data."""
+        if self.phase is not Phase.CONTENT:
+            raise LocalProtocolError(f"no content can be sent in phase {self.phase.name}")
+        return wire
+
+    def send_end_of_data(self) -> bytes:
+        """The dot line. What was sent before must end in CRLF, or be empty."""
+        self._line(END_OF_DATA)
+        return b".\r\n"
+
+    def receive_data(self, data: bytes) -> None:
+        """Takes octets as they came, cut anywhere."""
+        if self.phase is not Phase.CLOSED:
+            self._reader.feed(data)
+
+    def receive_eof(self) -> None:
+        """The server will send no more; `next_event` says so when it gets there."""
+        self.eof = True
+
+    def next_event(self) -> ServerEvent:
+        """The next reply, the server's violation, or the reason why there is none."""
+        if self.phase in (Phase.MUST_CLOSE, Phase.CLOSED):
+            return PAUSED
+        try:
+            reply = self._reader.next_reply()
+        except RemoteProtocolError as error:
+            self.phase = Phase.MUST_CLOSE
+            return error
+        if reply is None:
+            return END_OF_INPUT if self.eof else NEED_DATA
+        if self.phase is Phase.GREETING:
+            return self._replied(None, reply)
+        if self._unanswered:
+            return self._replied(self._unanswered[0], reply)
+        return self._unsolicited(reply)
+
+    def close(self) -> None:
+        """The connection is gone."""
+        self.phase = Phase.CLOSED
+        self._unanswered.clear()
+        self._reader = ReplyReader(self.config.max_reply)
+
+    def _line(self, command: Command) -> None:
+        phase = FRAMING[self.phase].get(LINE_STEPS[command.kind])
+        if phase is None:
+            raise LocalProtocolError(f"{command} cannot be sent in phase {self.phase.name}")
+        self.phase = phase
+        self._unanswered.append(command)
+
+    def _replied(self, command: Command | None, reply: Reply) -> ServerEvent:
+        step = reply_step(command.kind if command else None, reply.code)
+        phase = FRAMING[self.phase].get(step) if step else None
+        if phase is None:
+            return self._broken(f"{reply.code} in reply to {command or 'the connection'}", reply)
+        self.phase = phase
+        if command is not None:
+            self._unanswered.popleft()
+            if command.kind is Kind.HELLO and reply.code < 300:
+                self.keywords = keywords(reply) if command.verb == b"EHLO" else {}
+        return ReplyReceived(reply, command)
+
+    def _unsolicited(self, reply: Reply) -> ServerEvent:
+        # 421 says that the server is leaving (RFC 5321 §3.8). A refusal while mail data is on its way
+        # answers the message early; whether the server reads on is not known, so it is the last reply.
+        if reply.code != 421 and not (self.phase is Phase.CONTENT and reply.code >= 400):
+            return self._broken("reply that nothing asked for", reply)
+        self.phase = Phase.MUST_CLOSE
+        return ReplyReceived(reply, None, unsolicited=True)
+
+    def _broken(self, why: str, reply: Reply) -> RemoteProtocolError:
+        self.phase = Phase.MUST_CLOSE
+        hint = Reply.of(421, "upstream server broke the protocol, closing", enhanced="4.3.0")
+        return RemoteProtocolError(why, hint, reply.raw)

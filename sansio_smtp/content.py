@@ -1,0 +1,197 @@
+"""Mail data on the wire (RFC 5321 §4.1.1.4, §4.5.2): its end, dot-stuffing, and stray CR, LF and NUL.
+
+*Wire form* is what travels after 354: lines end in CRLF, a leading dot is doubled. *Decoded form*
+is the message. Only CRLF "." CRLF ends mail data, the CRLF of the DATA line counting as its first
+half. No octet is looked at from Python: each segment is searched a few times by C code.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import attrs
+
+from .config import BareNewline, Nul
+from .errors import RemoteProtocolError
+from .replies import Reply
+
+__all__ = ["ContentReader", "ContentWriter", "canonical", "unstuff"]
+
+_END: Final = b"\r\n.\r\n"
+# Unfinished line ends, longest first: (suffix, octets of it that are held back). What is held may
+# be the start of the end of mail data, or half of a CRLF; what is not held is context for the search.
+_SUFFIXES: Final = ((b"\r\n.\r", 2), (b"\r\n.\n", 2), (b"\r\n.", 1), (b"\r\n", 0), (b"\r", 1), (b"\n", 1))
+_BARE: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
+# A line of one dot and some NULs. Receivers that drop NUL read it as the end of mail data.
+_NUL_END: Final = re.compile(rb"\r\n(?:\0+\.\0*|\.\0+)\r\n")
+_NUL_LINE: Final = re.compile(rb"\r\n(\0*\.?\0*)\Z")
+
+
+@attrs.define
+class ContentReader:
+    """Finds the end of mail data in segments cut anywhere, and lets no ambiguous line end pass.
+
+    `feed` returns wire form that is safe to pass on; it ends in front of the dot of end-of-data.
+    After an error (`error` is set, once) it returns nothing more but goes on looking for the end:
+    refused content must never be read as commands.
+    """
+
+    bare_newline: BareNewline = BareNewline.NORMALIZE
+    nul: Nul = Nul.PASS
+    max_size: int | None = None
+
+    size: int = attrs.field(default=0, init=False)
+    """Decoded octets so far (RFC 1870 §5: CRLF counts two, stuffed dots do not count)."""
+    at_line_start: bool = attrs.field(default=True, init=False)
+    """Whether the piece that `feed` returned last begins at the start of a line."""
+    finished: bool = attrs.field(default=False, init=False)
+    rest: bytes = attrs.field(default=b"", init=False, repr=False)
+    """What came behind end-of-data."""
+    error: RemoteProtocolError | None = attrs.field(default=None, init=False)
+
+    _context: bytes = attrs.field(default=b"\r\n", init=False)
+    _passed: int = attrs.field(default=2, init=False)  # octets of the context that were passed already
+    _nul_line: bytes | None = attrs.field(default=None, init=False)
+
+    @property
+    def held(self) -> int:
+        """Octets that are held back until more arrive: two at the most."""
+        return len(self._context) - self._passed
+
+    def feed(self, data: bytes) -> bytes:
+        """Takes a segment as it came, returns what may be passed on (maybe nothing)."""
+        octets = self._context + data if self._context else data
+        passed = self._passed
+        # One backward search proves, for most segments, that nothing ends and nothing is stuffed here.
+        dotted = octets.rfind(b"\r\n.") >= 0
+        end = octets.find(_END) if dotted else -1
+        if end >= 0:
+            self.finished = True
+            self.rest = octets[end + 5 :]
+            piece = octets[: end + 2]
+            self._context, self._passed = b"", 0
+        else:
+            piece = self._hold_back(octets)
+        if self.error is not None:
+            return b""
+        if piece.replace(b"\r", b"").replace(b"\n", b"\r\n") != piece:
+            if self.bare_newline is BareNewline.REJECT:
+                return self._refuse(_bare_newline_error(piece))
+            piece = _normalize(piece)
+            dotted = True
+        if (b"\0" in piece or self._nul_line is not None) and (error := self._check_nul(piece, passed)):
+            return self._refuse(error)
+        self.at_line_start = passed == 2
+        self.size += len(piece) - passed - (piece.count(b"\r\n.") if dotted else 0)
+        if self.max_size is not None and self.size > self.max_size:
+            return self._refuse(_too_big_error(self.max_size))
+        return piece[passed:] if passed else piece
+
+    def _hold_back(self, octets: bytes) -> bytes:
+        for suffix, held in _SUFFIXES:
+            if octets.endswith(suffix):
+                self._context = suffix
+                self._passed = len(suffix) - held
+                return octets[: len(octets) - held] if held else octets
+        self._context, self._passed = b"", 0
+        return octets
+
+    def _check_nul(self, piece: bytes, passed: int) -> RemoteProtocolError | None:
+        if self.nul is Nul.REFUSE:
+            return _nul_error()
+        if self._nul_line is not None and passed != 2:
+            piece = self._nul_line + piece
+        if _NUL_END.search(piece):
+            return _nul_error()
+        unfinished = _NUL_LINE.search(piece)
+        self._nul_line = b"\r\n" + re.sub(rb"\0+", b"\0", unfinished[1]) if unfinished else None
+        return None
+
+    def _refuse(self, error: RemoteProtocolError) -> bytes:
+        self.error = error
+        return b""
+
+
+@attrs.define
+class ContentWriter:
+    """Turns a decoded message, in pieces cut anywhere, into wire form.
+
+    Bare LF becomes CRLF and bare CR a space, so that no caller can send an ambiguous line end.
+    """
+
+    size: int = attrs.field(default=0, init=False)
+    """Decoded octets so far, after normalising."""
+    _at_line_start: bool = attrs.field(default=True, init=False)
+    _held: bytes = attrs.field(default=b"", init=False)
+
+    def feed(self, decoded: bytes) -> bytes:
+        data = self._held + decoded if self._held else decoded
+        self._held = b""
+        if data.endswith(b"\r"):
+            data, self._held = data[:-1], b"\r"
+        if not data:
+            return b""
+        data = canonical(data)
+        self.size += len(data)
+        wire = data.replace(b"\r\n.", b"\r\n..")
+        if self._at_line_start and wire.startswith(b"."):
+            wire = b"." + wire
+        self._at_line_start = wire.endswith(b"\r\n")
+        return wire
+
+    def finish(self) -> bytes:
+        """What is held, and a CRLF if the last line has none. End-of-data comes behind it."""
+        tail = b" " if self._held else b""
+        self._held = b""
+        if tail or not self._at_line_start:
+            tail += b"\r\n"
+        self.size += len(tail)
+        self._at_line_start = True
+        return tail
+
+
+def canonical(decoded: bytes) -> bytes:
+    """Decoded octets with every bare LF made CRLF and every bare CR a space."""
+    if decoded.replace(b"\r", b"").replace(b"\n", b"\r\n") == decoded:
+        return decoded
+    return b"\r\n".join(line.replace(b"\r", b" ").replace(b"\n", b"\r\n") for line in decoded.split(b"\r\n"))
+
+
+def unstuff(wire: bytes, at_line_start: bool) -> bytes:
+    """Decodes a piece that `ContentReader.feed` returned."""
+    if at_line_start and wire.startswith(b"."):
+        wire = wire[1:]
+    return wire.replace(b"\r\n.", b"\r\n")
+
+
+def _normalize(piece: bytes) -> bytes:
+    """Bare LF → CRLF, bare CR → SP. A line is what stands between two CRLFs; only there is a leading
+    dot a stuffed one. Dots that come to stand first because a bare LF became CRLF are stuffed here."""
+    lines = piece.split(b"\r\n")
+    for i, line in enumerate(lines):
+        if b"\n" in line or b"\r" in line:
+            # A stuffed dot, then a bare LF: were the dot kept, its line would end the message.
+            kept = line[1:] if i and line.startswith(b".\n") else line
+            lines[i] = kept.replace(b"\r", b" ").replace(b"\n.", b"\n..").replace(b"\n", b"\r\n")
+    return b"\r\n".join(lines)
+
+
+def _bare_newline_error(piece: bytes) -> RemoteProtocolError:
+    found = _BARE.search(piece)
+    at = found.start() if found else 0
+    name = "LF" if piece[at : at + 1] == b"\n" else "CR"
+    hint = Reply.of(
+        550, f"message holds a bare {name}; lines must end in CRLF (RFC 5321 section 2.3.8)", enhanced="5.5.2"
+    )
+    return RemoteProtocolError(f"bare {name} in mail data", hint, piece[max(0, at - 16) : at + 16])
+
+
+def _nul_error() -> RemoteProtocolError:
+    hint = Reply.of(550, "message holds a NUL octet, which is not accepted", enhanced="5.6.0")
+    return RemoteProtocolError("NUL in mail data", hint)
+
+
+def _too_big_error(limit: int) -> RemoteProtocolError:
+    hint = Reply.of(552, f"message is larger than {limit} octets", enhanced="5.3.4")
+    return RemoteProtocolError(f"message larger than {limit} octets", hint)

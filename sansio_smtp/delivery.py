@@ -1,0 +1,142 @@
+"""Messages on their way through a dialogue: content is relayed, shown, edited or held, end-of-data goes
+out, and a refused message is dropped without the server taking it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from . import canned
+from .commands import END_OF_DATA, Command
+from .connection import ContentReceived, EndOfData
+from .dialogue import Dialogue
+from .events import AwaitReply, BodyChunk, SendToServer
+from .exchanges import Exchange, Internal
+from .questions import Answer, AnyVerdict, Continue, Disconnect, Replace
+from .replies import Reply
+from .states import Phase
+from .transfer import Transfer
+
+__all__ = ["Delivery"]
+
+_DATA: Final = Command.of("DATA")
+
+
+class Delivery:
+    """The message that is in flight, if one is."""
+
+    def __init__(self, dialogue: Dialogue) -> None:
+        self._dialogue = dialogue
+        self._transfer: Transfer | None = None
+        self._message: Exchange | None = None  # its end-of-data, once the client has sent that
+        self._refusal: Reply | None = None  # what it will be answered, while the rest of it is dropped
+
+    @property
+    def buffered(self) -> int:
+        """Octets of content that are kept."""
+        return self._transfer.buffered if self._transfer else 0
+
+    def content(self, event: ContentReceived) -> None:
+        if self._refusal is not None:
+            return
+        transfer = self._open_transfer()
+        if transfer.plain:
+            self._send(event.data)
+        else:
+            transfer.receive(event.data, event.at_line_start)
+            self._advance(transfer)
+
+    def end_of_data(self, event: EndOfData) -> None:
+        self._message = self._dialogue.exchanges.open(END_OF_DATA)
+        if self._refusal is not None:
+            self._answer(self._refusal)
+            return
+        transfer = self._open_transfer()
+        transfer.receive_end(event.size)
+        self._advance(transfer)
+
+    def refuse(self, reply: Reply) -> None:
+        """The message will be answered with this reply, and the server must not take it."""
+        dialogue = self._dialogue
+        self._transfer = None
+        if dialogue.server.phase is Phase.CONTENT:
+            dialogue.detach()
+        else:
+            dialogue.reset_server()
+        if self._message is None:
+            self._refusal = reply
+        else:
+            self._answer(reply)
+
+    def data_answered(self, reply: Reply) -> None:
+        """The server's reply to the DATA of a held message."""
+        transfer = self._transfer
+        assert transfer is not None  # it is held
+        if self._dialogue.server.phase is Phase.CONTENT:
+            self._send_end_of_data(transfer.held_wire())
+        else:
+            # 2xx to DATA is no promise to have taken a message.
+            self._answer(reply if reply.code >= 400 else canned.NOT_TAKEN)
+
+    def _open_transfer(self) -> Transfer:
+        if self._transfer is None:
+            dialogue = self._dialogue
+            client = dialogue.client
+            self._transfer = Transfer(dialogue.config, dialogue.ask, client.envelope, client.max_message_size)
+        return self._transfer
+
+    def _advance(self, transfer: Transfer) -> None:
+        """Does what the transfer wants done, up to a question or the end of what it has."""
+        while (action := transfer.next_action()) is not None:
+            if isinstance(action, bytes):
+                self._send(action)
+            elif isinstance(action, BodyChunk):
+                self._dialogue.out.append(action)
+            elif isinstance(action, Reply):
+                self.refuse(action)
+                return
+            else:
+                self._dialogue.ask_for(action, self._judged)
+                return
+        if transfer.ended:
+            self._finish(transfer)
+
+    def _judged(self, verdict: AnyVerdict) -> None:
+        if isinstance(verdict, Answer):
+            self.refuse(verdict.reply)
+        elif isinstance(verdict, Disconnect):
+            self._dialogue.end_session(self._message, verdict.reply)
+        else:
+            assert isinstance(verdict, Continue | Replace)
+            assert self._transfer is not None
+            self._transfer.resume(verdict)
+            self._advance(self._transfer)
+
+    def _finish(self, transfer: Transfer) -> None:
+        dialogue = self._dialogue
+        dialogue.out.append(transfer.completed())
+        if not transfer.held:
+            self._send_end_of_data(b"")
+        elif dialogue.server.phase is Phase.CONTENT:
+            self._send_end_of_data(transfer.held_wire())
+        else:
+            dialogue.exchanges.unsent.appendleft((_DATA, Internal.HELD_DATA))
+            dialogue.send_unsent()
+
+    def _send(self, wire: bytes) -> None:
+        self._dialogue.out.append(SendToServer(self._dialogue.server.send_content(wire)))
+
+    def _send_end_of_data(self, wire: bytes) -> None:
+        dialogue = self._dialogue
+        assert self._message is not None
+        if wire:
+            self._send(wire)
+        dialogue.exchanges.forwarded.append(self._message)
+        dialogue.out.append(SendToServer(dialogue.server.send_end_of_data()))
+        dialogue.out.append(AwaitReply(END_OF_DATA))
+        self._transfer = self._message = None
+
+    def _answer(self, reply: Reply) -> None:
+        message, self._message = self._message, None
+        assert message is not None
+        self._transfer = self._refusal = None
+        self._dialogue.fill(message, reply)

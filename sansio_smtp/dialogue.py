@@ -1,0 +1,142 @@
+"""What the parts of a proxy share: the two ends, the exchanges between them, the open question, and the
+list of events in the making. How a dialogue goes on, and the few ways in which it ends, are here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from . import canned
+from .commands import Command, Kind
+from .config import Config
+from .connection import ClientConnection, ServerConnection
+from .events import CLIENT, SERVER, Ask, AwaitReply, Close, Event, Received, SendToClient, SendToServer, Side
+from .exchanges import Exchange, Exchanges, Internal
+from .questions import MESSAGE, AnyQuestion
+from .replies import Reply
+from .states import Phase
+
+__all__ = ["Dialogue"]
+
+_RSET: Final = Command.of("RSET")
+
+
+class Dialogue:
+    """Two ends in step."""
+
+    def __init__(self, config: Config, ask: frozenset[str]) -> None:
+        self.config = config
+        self.ask = ask
+        self.client = ServerConnection(config)
+        self.server = ClientConnection(config)
+        self.exchanges = Exchanges()
+        self.out: list[Event] = []
+        self.question: AnyQuestion | None = None
+        self.resume: Callable[[Any], None] | None = None
+        self.detached = False
+        """Whether the server was closed with a refused message while the client may still say QUIT."""
+        self.closed = False
+
+    # Going on
+
+    def ask_for(self, question: AnyQuestion, resume: Callable[[Any], None]) -> None:
+        """Opens a question; ``resume`` takes its verdict."""
+        self.question, self.resume = question, resume
+        self.out.append(Ask(question))
+
+    def trace(self, side: Side, shown: bytes) -> None:
+        if self.config.trace:
+            self.out.append(Received(side, shown))
+
+    def fill(self, exchange: Exchange, reply: Reply) -> None:
+        """The reply to a line is known. It leaves when every reply before it has left."""
+        exchange.reply = reply
+        for head, ready in self.exchanges.deliverable():
+            self.send_reply(ready)
+            if head.ends_session:
+                self.close()
+        self.send_unsent()
+
+    def send_reply(self, reply: Reply) -> None:
+        """The reply to the oldest line goes to the client."""
+        data = self.client.send_reply(reply)
+        self.out.append(SendToClient(data, data))
+        if self.client.phase is Phase.MUST_CLOSE:
+            self.close()
+
+    def forward(self, exchange: Exchange) -> None:
+        self.exchanges.unsent.append((exchange.command, exchange))
+        self.send_unsent()
+
+    def send_unsent(self) -> None:
+        """Commands go out as far as the server can take them now (RFC 2920 §3.1)."""
+        unsent = self.exchanges.unsent
+        while unsent:
+            command, entry = unsent[0]
+            if command.kind is not Kind.AUTH_LINE and not self.server.may_send():
+                return
+            if command.kind is Kind.DATA and MESSAGE in self.ask and isinstance(entry, Exchange):
+                # HOLD. Whether there is a recipient is known when every reply before this one is.
+                if self.exchanges.waiting[0] is not entry:
+                    return
+                if self.client.envelope.recipients:
+                    unsent.popleft()
+                    self.fill(entry, canned.GO_AHEAD)
+                    return
+            unsent.popleft()
+            self._send_command(command, entry)
+
+    def reset_server(self) -> None:
+        """The server forgets an envelope whose message was refused without it."""
+        self.exchanges.unsent.append((_RSET, Internal.RESET))
+        self.send_unsent()
+
+    def _send_command(self, command: Command, entry: Exchange | Internal) -> None:
+        self.exchanges.forwarded.append(entry)
+        data = self.server.send_command(command)
+        self.out.append(SendToServer(data, command.shown + b"\r\n" if command.secret else data))
+        self.out.append(AwaitReply(command))
+
+    # Ending
+
+    def detach(self) -> None:
+        """The server is closed in the middle of mail data, the only way out that does not end the message
+        (RFC 5321 §4.1.1.4). The client is still served its replies."""
+        self.out.append(Close(SERVER, abort=True))
+        self.server.close()
+        self.exchanges.unsent.clear()
+        self.exchanges.forwarded.clear()
+        self.detached = True
+
+    def end_session(self, exchange: Exchange | None, reply: Reply) -> None:
+        """This reply to this line, in its turn, or to whatever comes next; then both sides are closed."""
+        if exchange is None:
+            self.fail(reply)
+        else:
+            exchange.ends_session = True
+            self.fill(exchange, reply)
+
+    def fail(self, reply: Reply) -> None:
+        """The dialogue cannot go on: the client is told once, now, and both sides are closed."""
+        waiting = self.exchanges.waiting
+        if reply is canned.LOST and waiting:
+            reply = _LOST_REPLIES.get(waiting[0].command.kind, reply)
+        self.send_reply(reply)
+        self.close()
+
+    def close(self) -> None:
+        """Both sides, at once and once."""
+        if self.closed:
+            return
+        self.closed = True
+        if not self.detached:
+            self.out.append(Close(SERVER, abort=self.server.phase is Phase.CONTENT))
+        self.out.append(Close(CLIENT))
+        self.client.close()
+        self.server.close()
+        self.exchanges.clear()
+        self.question = self.resume = None
+
+
+_LOST_REPLIES: Final = {Kind.END_OF_DATA: canned.LOST_MESSAGE, Kind.QUIT: canned.BYE}
+"""What the client is told where the server went without a word, if it is not 421."""

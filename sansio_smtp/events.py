@@ -1,0 +1,147 @@
+"""What `Proxy` returns: one ordered list of these for every input."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+if TYPE_CHECKING:
+    from .commands import Command
+    from .errors import RemoteProtocolError
+    from .questions import AnyQuestion
+
+__all__ = [
+    "CLIENT",
+    "SERVER",
+    "Ask",
+    "AwaitReply",
+    "BodyChunk",
+    "BodyComplete",
+    "Close",
+    "Event",
+    "Received",
+    "SendToClient",
+    "SendToServer",
+    "Side",
+    "Violation",
+    "WaitingFor",
+]
+
+
+class Side(Enum):
+    """A peer of the proxy."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class WaitingFor(Enum):
+    """What the dialogue waits for; the driver knows how many seconds that may take (RFC 5321 §4.5.3.2)."""
+
+    GREETING = "greeting"
+    COMMAND = "command"
+    REPLY = "reply"
+    CONTENT = "content"
+    FINAL_REPLY = "final-reply"
+    VERDICT = "verdict"
+    NOTHING = "nothing"
+
+
+CLIENT: Final = Side.CLIENT
+SERVER: Final = Side.SERVER
+
+
+@attrs.define(repr=False)
+class SendToClient:
+    """Write ``data`` to the client. ``shown`` is what a log may show of it, None for mail data."""
+
+    data: bytes
+    shown: bytes | None = attrs.field(default=None, eq=False)
+
+    def __repr__(self) -> str:
+        return _repr_send(self)
+
+
+@attrs.define(repr=False)
+class SendToServer:
+    """Write ``data`` to the server. ``shown`` is what a log may show of it, None for mail data."""
+
+    data: bytes
+    shown: bytes | None = attrs.field(default=None, eq=False)
+
+    def __repr__(self) -> str:
+        return _repr_send(self)
+
+
+@attrs.define
+class AwaitReply:
+    """The server owes a reply to ``command`` (`END_OF_DATA` for a message)."""
+
+    command: Command
+
+
+@attrs.define
+class BodyChunk:
+    """Decoded content as it passes, if `Config.tap` asks for it: a piece, or a line with its CRLF."""
+
+    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} octets>")
+
+
+@attrs.define
+class BodyComplete:
+    """The client has sent end-of-data.
+
+    ``size`` counts the decoded octets that go to the server (RFC 1870 §5). ``broken`` names what
+    MAIL declared and an edit made untrue: ``"SIZE"``, ``"8BITMIME"``, ``"SMTPUTF8"``.
+    """
+
+    size: int
+    edited: bool = False
+    broken: tuple[str, ...] = ()
+
+
+@attrs.define
+class Ask:
+    """A hook place was reached. Give the verdict with `Proxy.answer`, now or later."""
+
+    question: AnyQuestion
+
+
+@attrs.define
+class Received:
+    """What arrived, secrets masked; only if `Config.trace` is set. ``shown`` has no last CRLF."""
+
+    side: Side
+    shown: bytes
+
+
+@attrs.define
+class Violation:
+    """A peer broke the protocol. What has to be sent and closed follows in the same list."""
+
+    side: Side
+    error: RemoteProtocolError
+
+
+@attrs.define
+class Close:
+    """Close this side after what was sent to it. ``abort``: reset it (RFC 793), so that a message that
+    has no end-of-data can in no way look complete."""
+
+    side: Side
+    abort: bool = False
+
+
+Event = (
+    SendToClient | SendToServer | AwaitReply | BodyChunk | BodyComplete | Ask | Received | Violation | Close
+)
+
+
+def _repr_send(event: SendToClient | SendToServer) -> str:
+    what = f"<{len(event.data)} octets>" if event.shown is None else repr(event.shown)
+    return f"{type(event).__name__}({what})"

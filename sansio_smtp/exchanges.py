@@ -1,0 +1,67 @@
+"""Commands and their replies, kept in order (RFC 5321 §4.1: one reply for each command, in turn).
+
+Any exchange may be *filled* out of turn, by the server or by a verdict; only the oldest is *sent*.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from enum import Enum
+
+import attrs
+
+from .commands import Command
+from .replies import Reply
+
+__all__ = ["Exchange", "Exchanges", "Internal"]
+
+
+@attrs.define(eq=False)
+class Exchange:
+    """A line of the client, or the end of its message, and the reply to it once it is known."""
+
+    command: Command
+    reply: Reply | None = None
+    ends_session: bool = False
+    """Whether both sides are closed behind the reply, whatever its code."""
+
+
+class Internal(Enum):
+    """Commands that the proxy sends of its own accord; their replies are not the client's."""
+
+    RESET = "RSET behind a refusal that the server did not see"
+    HELD_DATA = "DATA for a message that was held"
+
+
+@attrs.define(eq=False)
+class Exchanges:
+    """Three queues: what awaits a reply to the client, what of it the server has yet to see, and what
+    the server owes replies for."""
+
+    waiting: deque[Exchange] = attrs.field(factory=deque)
+    unsent: deque[tuple[Command, Exchange | Internal]] = attrs.field(factory=deque)
+    forwarded: deque[Exchange | Internal] = attrs.field(factory=deque)
+
+    def __len__(self) -> int:
+        return len(self.waiting)
+
+    @property
+    def octets(self) -> int:
+        return sum(len(exchange.command.raw) for exchange in self.waiting)
+
+    def open(self, command: Command) -> Exchange:
+        exchange = Exchange(command)
+        self.waiting.append(exchange)
+        return exchange
+
+    def deliverable(self) -> Iterator[tuple[Exchange, Reply]]:
+        """The exchanges whose turn has come and whose reply is known, each taken off the queue."""
+        waiting = self.waiting
+        while waiting and (reply := waiting[0].reply) is not None:
+            yield waiting.popleft(), reply
+
+    def clear(self) -> None:
+        self.waiting.clear()
+        self.unsent.clear()
+        self.forwarded.clear()

@@ -1,0 +1,170 @@
+"""Hook places as questions: data that goes out, answered by a later input.
+
+Each question type is bound to the verdicts that make sense there, for the type checker and at run
+time. The core never awaits: a question stays open until `Proxy.answer`, and until then the client
+is not read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeAlias, TypeVar
+
+import attrs
+
+from .errors import LocalProtocolError
+from .replies import Reply
+
+if TYPE_CHECKING:
+    from .commands import Command
+    from .transaction import Envelope
+
+__all__ = [
+    "BODY_CHUNK",
+    "BODY_LINE",
+    "COMMAND",
+    "HEADERS",
+    "MESSAGE",
+    "PLACES",
+    "REPLY",
+    "Answer",
+    "AnyQuestion",
+    "AnyVerdict",
+    "BodyQuestion",
+    "CommandQuestion",
+    "Continue",
+    "Disconnect",
+    "HeadersQuestion",
+    "MessageQuestion",
+    "Question",
+    "Replace",
+    "ReplaceCommand",
+    "ReplaceReply",
+    "ReplyQuestion",
+]
+
+COMMAND: Final = "COMMAND"
+REPLY: Final = "REPLY"
+HEADERS: Final = "HEADERS"
+BODY_CHUNK: Final = "BODY_CHUNK"
+BODY_LINE: Final = "BODY_LINE"
+MESSAGE: Final = "MESSAGE"
+PLACES: Final = frozenset((COMMAND, REPLY, HEADERS, BODY_CHUNK, BODY_LINE, MESSAGE))
+"""Names for ``Proxy(ask=...)``; besides these a verb, such as ``"RCPT"``, asks for that command only."""
+
+
+@attrs.frozen
+class Continue:
+    """Pass it on as it is."""
+
+
+@attrs.frozen
+class Answer:
+    """Answer the client with this final reply; nothing of what was asked goes to the server."""
+
+    reply: Reply
+
+    def __attrs_post_init__(self) -> None:
+        if self.reply.severity == 3:
+            raise LocalProtocolError("a verdict is a final reply, 2xx, 4xx or 5xx; 3xx opens a continuation")
+
+
+@attrs.frozen
+class Disconnect:
+    """Answer the client with this reply (4xx or 5xx) and end the session on both sides."""
+
+    reply: Reply
+
+    def __attrs_post_init__(self) -> None:
+        if self.reply.severity not in (4, 5):
+            raise LocalProtocolError("a session is ended by a 4xx or 5xx reply")
+
+
+@attrs.frozen
+class ReplaceCommand:
+    """Send this command in its place. It must have the same verb: framing depends on it."""
+
+    command: Command
+
+
+@attrs.frozen
+class ReplaceReply:
+    """Send this reply in its place. It must have the same severity: framing depends on it."""
+
+    reply: Reply
+
+
+@attrs.frozen
+class Replace:
+    """Send these decoded octets in its place; line ends and dots are taken care of."""
+
+    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} octets>")
+
+
+V = TypeVar("V")
+
+
+@attrs.define(eq=False)
+class Question(Generic[V]):
+    """An open hook. ``verdicts`` are the types that `Proxy.answer` takes for it."""
+
+    verdicts: ClassVar[tuple[type, ...]]
+
+
+CommandVerdict: TypeAlias = "Continue | ReplaceCommand | Answer | Disconnect"
+ReplyVerdict: TypeAlias = "Continue | ReplaceReply | Disconnect"
+ContentVerdict: TypeAlias = "Continue | Replace | Answer | Disconnect"
+
+
+@attrs.define(eq=False)
+class CommandQuestion(Question[CommandVerdict]):
+    """A command of the client, before the server sees it."""
+
+    verdicts: ClassVar = (Continue, ReplaceCommand, Answer, Disconnect)
+    command: Command
+    envelope: Envelope
+
+
+@attrs.define(eq=False)
+class ReplyQuestion(Question[ReplyVerdict]):
+    """A reply of the server, before the client sees it; ``command`` is None for the greeting."""
+
+    verdicts: ClassVar = (Continue, ReplaceReply, Disconnect)
+    reply: Reply
+    command: Command | None
+    envelope: Envelope
+
+
+@attrs.define(eq=False)
+class HeadersQuestion(Question[ContentVerdict]):
+    """The header section, decoded, with the empty line that ends it (unless the message has none)."""
+
+    verdicts: ClassVar = (Continue, Replace, Answer, Disconnect)
+    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} octets>")
+    envelope: Envelope
+
+
+@attrs.define(eq=False)
+class BodyQuestion(Question[ContentVerdict]):
+    """Decoded content as it streams: a piece (BODY_CHUNK), or a line with its CRLF (BODY_LINE).
+
+    The whole content if HEADERS is not asked, else what follows the header section. ``last`` marks
+    the end: it may come with octets or without, and its replacement is the last that is sent.
+    """
+
+    verdicts: ClassVar = (Continue, Replace, Answer, Disconnect)
+    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} octets>")
+    envelope: Envelope
+    last: bool = False
+
+
+@attrs.define(eq=False)
+class MessageQuestion(Question[ContentVerdict]):
+    """The whole message, decoded, before the server has seen DATA."""
+
+    verdicts: ClassVar = (Continue, Replace, Answer, Disconnect)
+    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} octets>")
+    envelope: Envelope
+
+
+AnyQuestion: TypeAlias = CommandQuestion | ReplyQuestion | HeadersQuestion | BodyQuestion | MessageQuestion
+AnyVerdict: TypeAlias = Continue | ReplaceCommand | ReplaceReply | Replace | Answer | Disconnect

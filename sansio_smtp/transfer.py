@@ -1,0 +1,307 @@
+"""One message on its way: what the hook places and taps that are asked for make of its content.
+
+A transfer takes what the client's end framed and gives, one at a time, what is to be done: octets for
+the server, a question, a piece to show, or a refusal. It knows no connection. Its mode follows from
+what is asked: nothing (RELAY), `Config.tap` (TAP), HEADERS (HEADER, then RELAY), BODY_CHUNK or
+BODY_LINE (EDIT), MESSAGE (HOLD). Only what must be decoded is decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+
+import attrs
+
+from .config import Config, Tap
+from .content import ContentWriter, canonical, unstuff
+from .events import BodyChunk, BodyComplete
+from .questions import (
+    BODY_CHUNK,
+    BODY_LINE,
+    HEADERS,
+    MESSAGE,
+    BodyQuestion,
+    Continue,
+    HeadersQuestion,
+    MessageQuestion,
+    Replace,
+)
+from .replies import Reply
+from .transaction import Envelope
+
+__all__ = ["Transfer"]
+
+ContentQuestion = HeadersQuestion | BodyQuestion | MessageQuestion
+Action = bytes | ContentQuestion | BodyChunk | Reply
+"""Wire octets for the server; a question; a piece to show; or the refusal of the message."""
+
+
+class _Stage(Enum):
+    HEADERS = "collecting the header section"
+    BODY = "asking for the body"
+    RELAY = "wire form passes"
+    ENDED = "nothing more to come"
+
+
+@attrs.define(eq=False)
+class Transfer:
+    """The content of one message. ``ask`` holds names of hook places; ``limit`` is the largest decoded
+    message that the server takes, checked again after an edit."""
+
+    config: Config
+    ask: frozenset[str]
+    envelope: Envelope
+    limit: int | None = None
+
+    held: bool = attrs.field(init=False)
+    """Whether the server must not see anything before the verdict (HOLD)."""
+    edited: bool = attrs.field(default=False, init=False)
+    _stage: _Stage = attrs.field(init=False)
+    _input_ended: bool = attrs.field(default=False, init=False)
+    _input_size: int = attrs.field(default=0, init=False)
+    _pending: bytearray = attrs.field(factory=bytearray, init=False, repr=False)
+    _searched: int = attrs.field(default=0, init=False)
+    _kept: bytearray = attrs.field(factory=bytearray, init=False, repr=False)
+    _tapped: bytearray = attrs.field(factory=bytearray, init=False, repr=False)
+    _ready: list[Action] = attrs.field(factory=list, init=False, repr=False)
+    _asked: ContentQuestion | None = attrs.field(default=None, init=False)
+    _writer: ContentWriter = attrs.field(factory=ContentWriter, init=False)
+    _growth: int = attrs.field(default=0, init=False)
+    _eight_bit: bool = attrs.field(default=False, init=False)
+    _eight_bit_headers: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.held = MESSAGE in self.ask
+        self._stage = _Stage.HEADERS if HEADERS in self.ask else self._body_stage()
+
+    @property
+    def plain(self) -> bool:
+        """Whether wire form passes untouched and unseen, without `receive`."""
+        return self._stage is _Stage.RELAY and self.config.tap is Tap.OFF
+
+    @property
+    def ended(self) -> bool:
+        """Whether all of it has left, or is held and judged."""
+        return self._stage is _Stage.ENDED and self._asked is None and not self._ready
+
+    @property
+    def buffered(self) -> int:
+        """Octets of content that are kept."""
+        return len(self._pending) + len(self._kept) + len(self._tapped)
+
+    def receive(self, wire: bytes, at_line_start: bool) -> None:
+        """A piece from the client's end."""
+        if self._stage is _Stage.RELAY:
+            self._ready.append(wire)
+            if self.config.tap is not Tap.OFF:
+                self._tap(unstuff(wire, at_line_start))
+            return
+        decoded = unstuff(wire, at_line_start)
+        self._pending += decoded
+        if self.config.tap is not Tap.OFF:
+            self._tap(decoded)
+
+    def receive_end(self, size: int) -> None:
+        """End-of-data; ``size`` is what the client's end counted."""
+        self._input_ended = True
+        self._input_size = size
+        if self._tapped:
+            self._ready.append(BodyChunk(bytes(self._tapped)))
+            self._tapped.clear()
+
+    def next_action(self) -> Action | None:
+        """What is to be done next; None if a verdict or more content is awaited, or all is done."""
+        while not self._ready and self._asked is None and self._advance():
+            pass
+        if not self._ready:
+            return None
+        action = self._ready.pop(0)
+        if isinstance(action, ContentQuestion):
+            self._asked = action
+        return action
+
+    def resume(self, verdict: Continue | Replace) -> None:
+        """The verdict on the question that `next_action` gave."""
+        question, self._asked = self._asked, None
+        assert question is not None
+        data = question.data
+        if isinstance(verdict, Replace):
+            data = canonical(verdict.data)
+            if isinstance(question, HeadersQuestion):
+                data = _close_header_section(data, question.data)
+                self._eight_bit_headers |= not data.isascii()
+            self.edited = True
+            self._eight_bit |= not data.isascii()
+            self._growth += len(data) - len(question.data)
+        if isinstance(question, MessageQuestion):
+            self._kept = bytearray(data)
+            self._finish_held()
+            return
+        self._put(data)
+        if isinstance(question, HeadersQuestion):
+            self._stage = self._body_stage()
+        elif question.last:
+            self._finish_stream()
+
+    def completed(self) -> BodyComplete:
+        """The account of the message, once its last octet is out."""
+        broken = []
+        if self.edited:
+            mail = self.envelope.mail
+            if mail is not None and 0 < mail.declared_size < self.size:
+                broken.append("SIZE")
+            if self._eight_bit and (self.envelope.declared("BODY") or "").upper() != "8BITMIME":
+                broken.append("8BITMIME")
+            if self._eight_bit_headers and self.envelope.declared("SMTPUTF8") is None:
+                broken.append("SMTPUTF8")
+        return BodyComplete(self.size, self.edited, tuple(broken))
+
+    @property
+    def size(self) -> int:
+        """Decoded octets of the message as it leaves."""
+        return self._input_size + self._growth
+
+    def held_wire(self) -> bytes:
+        """The held message in wire form, without end-of-data."""
+        wire = ContentWriter().feed(bytes(self._kept))
+        self._kept.clear()
+        return wire
+
+    def _body_stage(self) -> _Stage:
+        return _Stage.BODY if self.held or self.ask & {BODY_CHUNK, BODY_LINE} else _Stage.RELAY
+
+    def _advance(self) -> bool:
+        """One step; False if nothing can be done without more content."""
+        if self._stage is _Stage.HEADERS:
+            return self._advance_headers()
+        if self._stage is _Stage.BODY:
+            return self._advance_body()
+        if self._stage is _Stage.RELAY and self._pending:
+            # What came with the end of the header section; later pieces pass as they are.
+            self._put(self._take(len(self._pending)))
+            return True
+        if self._stage is _Stage.RELAY and self._input_ended:
+            self._stage = _Stage.ENDED
+        return False
+
+    def _advance_headers(self) -> bool:
+        end = self._header_section_end()
+        limit = self.config.max_header_section
+        if end > limit or (end < 0 and len(self._pending) > limit):
+            return self._refuse(f"header section is larger than {limit} octets")
+        if end < 0:
+            return False
+        self._searched = 0
+        self._ready.append(HeadersQuestion(self._take(end), self.envelope))
+        return True
+
+    def _header_section_end(self) -> int:
+        """Octets of the header section with its empty line; -1 if it has not ended yet."""
+        pending = self._pending
+        if pending.startswith(b"\r\n"):
+            return 2
+        end = pending.find(b"\r\n\r\n", self._searched)
+        self._searched = max(0, len(pending) - 3)
+        if end >= 0:
+            return end + 4
+        return len(pending) if self._input_ended else -1
+
+    def _advance_body(self) -> bool:
+        if self._pending:
+            if BODY_CHUNK in self.ask:
+                return self._ask_body(len(self._pending))
+            if BODY_LINE not in self.ask:
+                self._put(self._take(len(self._pending)))
+                return True
+            end = self._pending.find(b"\n", self._searched) + 1
+            if end:
+                return self._ask_body(min(end, self.config.max_body_line))
+            self._searched = len(self._pending)
+            if len(self._pending) >= self.config.max_body_line:
+                return self._ask_body(self.config.max_body_line)
+        if not self._input_ended:
+            return False
+        if self.ask & {BODY_CHUNK, BODY_LINE}:
+            self._ready.append(BodyQuestion(b"", self.envelope, last=True))
+        else:
+            self._finish_stream()
+        return True
+
+    def _ask_body(self, count: int) -> bool:
+        self._searched = 0
+        self._ready.append(BodyQuestion(self._take(count), self.envelope))
+        return True
+
+    def _finish_stream(self) -> None:
+        self._stage = _Stage.ENDED
+        if self.held:
+            self._ready.append(MessageQuestion(bytes(self._kept), self.envelope))
+            return
+        tail = self._writer.finish()
+        self._growth += len(tail)
+        if tail:
+            self._ready.append(tail)
+
+    def _finish_held(self) -> None:
+        if self._kept and not self._kept.endswith(b"\r\n"):
+            self._kept += b"\r\n"
+            self._growth += 2
+        if self.edited and self.limit is not None and self.size > self.limit:
+            self._refuse(f"message is larger than {self.limit} octets after an edit")
+
+    def _put(self, decoded: bytes) -> None:
+        """Decoded octets towards the server, or to be kept."""
+        if not self.held:
+            if wire := self._writer.feed(decoded):
+                self._ready.append(wire)
+            over = self._writer.size > self.limit if self.edited and self.limit is not None else False
+            if over:
+                self._refuse(f"message is larger than {self.limit} octets after an edit")
+            return
+        self._kept += decoded
+        if len(self._kept) > self.config.max_held:
+            self._refuse(f"message is larger than {self.config.max_held} octets, which is all that is held")
+
+    def _refuse(self, why: str) -> bool:
+        self._stage = _Stage.ENDED
+        self._pending.clear()
+        self._kept.clear()
+        self._ready = [Reply.of(552, why, enhanced="5.3.4")]
+        return True
+
+    def _take(self, count: int) -> bytes:
+        taken = bytes(self._pending[:count])
+        del self._pending[:count]
+        return taken
+
+    def _tap(self, decoded: bytes) -> None:
+        if self.config.tap is Tap.CHUNKS:
+            if decoded:
+                self._ready.append(BodyChunk(decoded))
+            return
+        self._tapped += decoded
+        for line in _lines(self._tapped, self.config.max_body_line):
+            self._ready.append(BodyChunk(line))
+
+
+def _lines(buffer: bytearray, longest: int) -> Iterator[bytes]:
+    """Cuts whole lines off a buffer, and pieces of lines that are longer than ``longest``."""
+    start = 0
+    while (end := buffer.find(b"\n", start) + 1) or len(buffer) - start >= longest:
+        end = min(end or len(buffer), start + longest)
+        yield bytes(buffer[start:end])
+        start = end
+    del buffer[:start]
+
+
+def _close_header_section(data: bytes, original: bytes) -> bytes:
+    """An edited header section ends as the original does, so that it cannot run into the body."""
+    if data and not data.endswith(b"\r\n"):
+        data += b"\r\n"
+    has_empty_line = _ends_with_empty_line(original)
+    return data + b"\r\n" if has_empty_line and not _ends_with_empty_line(data) else data
+
+
+def _ends_with_empty_line(data: bytes) -> bool:
+    return data == b"\r\n" or data.endswith(b"\r\n\r\n")
