@@ -102,6 +102,7 @@ class ServerConnection:
     eof: bool = attrs.field(default=False, init=False)
     _inbox: Inbox = attrs.field(factory=Inbox, init=False)
     _content: ContentReader | None = attrs.field(default=None, init=False)
+    _content_refused: bool = attrs.field(default=False, init=False)
     _chunk_left: int = attrs.field(default=0, init=False)
     _unanswered: deque[Command] = attrs.field(factory=deque, init=False)
     _transaction: Transaction = attrs.field(factory=Transaction, init=False)
@@ -193,6 +194,7 @@ class ServerConnection:
     def _data_answered(self) -> None:
         if self.phase is Phase.CONTENT:
             config = self.config
+            self._content_refused = False
             self._content = ContentReader(config.bare_newline, config.nul, self.max_message_size)
         else:
             self._data_refused = True
@@ -203,6 +205,9 @@ class ServerConnection:
             # RFC 2920 §3.1: DATA ends a group. What was sent behind a refused DATA may be mail data, and
             # mail data must never be read as commands.
             return self._violation(_EARLY, 503, "5.5.1")
+        if self._inbox.peek() == 0x16 and self.phase is Phase.COMMAND:
+            # The type of a TLS handshake record; no command begins with it.
+            return self._violation("TLS on a plain-text port", 500, "5.5.1")
         line = self._inbox.next_line()
         if line is None:
             return self._no_line()
@@ -242,8 +247,6 @@ class ServerConnection:
     def _no_line(self) -> ClientEvent:
         if len(self._inbox) > self.config.max_line + 1:
             return self._violation("line too long", 500, "5.5.6")
-        if self._inbox.peek() == 0x16:  # a TLS record of type handshake; no command begins so
-            return self._violation("TLS on a plain-text port", 500, "5.5.1")
         return END_OF_INPUT if self.eof else NEED_DATA
 
     def _auth_line(self, raw: bytes) -> ClientEvent:
@@ -281,15 +284,15 @@ class ServerConnection:
     def _next_content(self) -> ClientEvent:
         reader = self._content
         assert reader is not None  # set when the phase became CONTENT
+        if reader.error is not None and not self._content_refused:
+            self._content_refused = True
+            return ContentRefused(reader.error)
         if reader.finished:
             return self._end_of_data(reader)
         if not len(self._inbox):
             return END_OF_INPUT if self.eof else NEED_DATA
-        was_refused = reader.error is not None
         piece = reader.feed(self._inbox.take())
         self._inbox.feed(reader.rest)
-        if reader.error is not None and not was_refused:
-            return ContentRefused(reader.error)
         return ContentReceived(piece, reader.at_line_start) if piece else self._next_content()
 
     def _end_of_data(self, reader: ContentReader) -> EndOfData:
@@ -327,6 +330,8 @@ class ClientConnection:
     eof: bool = attrs.field(default=False, init=False)
     keywords: dict[str, str] = attrs.field(factory=dict, init=False)
     """What the server offered in reply to the last EHLO; empty after HELO."""
+    in_content: bool = attrs.field(default=False, init=False)
+    """Whether the server takes what comes for mail data, also when the dialogue must be closed."""
     _reader: ReplyReader = attrs.field(init=False)
     _unanswered: deque[Command] = attrs.field(factory=deque, init=False)
 
@@ -383,6 +388,7 @@ class ClientConnection:
     def send_end_of_data(self) -> bytes:
         """The dot line. What was sent before must end in CRLF, or be empty."""
         self._line(END_OF_DATA)
+        self.in_content = False
         return b".\r\n"
 
     def receive_data(self, data: bytes) -> None:
@@ -430,6 +436,7 @@ class ClientConnection:
         if phase is None:
             return self._broken(f"{reply.code} in reply to {command or 'the connection'}", reply)
         self.phase = phase
+        self.in_content = phase is Phase.CONTENT
         if command is not None:
             self._unanswered.popleft()
             if command.kind is Kind.HELLO and reply.code < 300:

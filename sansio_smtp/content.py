@@ -22,6 +22,7 @@ _END: Final = b"\r\n.\r\n"
 # Unfinished line ends, longest first: (suffix, octets of it that are held back). What is held may
 # be the start of the end of mail data, or half of a CRLF; what is not held is context for the search.
 _SUFFIXES: Final = ((b"\r\n.\r", 2), (b"\r\n.\n", 2), (b"\r\n.", 1), (b"\r\n", 0), (b"\r", 1), (b"\n", 1))
+_STUFFED: Final = re.compile(rb"\r\n\.")
 _BARE: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 # A line of one dot and some NULs. Receivers that drop NUL read it as the end of mail data.
 _NUL_END: Final = re.compile(rb"\r\n(?:\0+\.\0*|\.\0+)\r\n")
@@ -75,17 +76,16 @@ class ContentReader:
             piece = self._hold_back(octets)
         if self.error is not None:
             return b""
-        if piece.replace(b"\r", b"").replace(b"\n", b"\r\n") != piece:
-            if self.bare_newline is BareNewline.REJECT:
-                return self._refuse(_bare_newline_error(piece))
+        clean = piece.replace(b"\r", b"").replace(b"\n", b"\r\n") == piece
+        if not clean and self.bare_newline is BareNewline.NORMALIZE:
             piece = _normalize(piece)
-            dotted = True
-        if (b"\0" in piece or self._nul_line is not None) and (error := self._check_nul(piece, passed)):
-            return self._refuse(error)
+            clean = dotted = True
+        size = self.size + len(piece) - passed - (piece.count(b"\r\n.") if dotted else 0)
+        nul = b"\0" in piece or self._nul_line is not None
+        if nul or not clean or (self.max_size is not None and size > self.max_size):
+            piece, size = self._check(piece, passed, size)
         self.at_line_start = passed == 2
-        self.size += len(piece) - passed - (piece.count(b"\r\n.") if dotted else 0)
-        if self.max_size is not None and self.size > self.max_size:
-            return self._refuse(_too_big_error(self.max_size))
+        self.size = size
         return piece[passed:] if passed else piece
 
     def _hold_back(self, octets: bytes) -> bytes:
@@ -97,20 +97,33 @@ class ContentReader:
         self._context, self._passed = b"", 0
         return octets
 
-    def _check_nul(self, piece: bytes, passed: int) -> RemoteProtocolError | None:
-        if self.nul is Nul.REFUSE:
-            return _nul_error()
-        if self._nul_line is not None and passed != 2:
-            piece = self._nul_line + piece
-        if _NUL_END.search(piece):
-            return _nul_error()
-        unfinished = _NUL_LINE.search(piece)
-        self._nul_line = b"\r\n" + re.sub(rb"\0+", b"\0", unfinished[1]) if unfinished else None
-        return None
+    def _check(self, piece: bytes, passed: int, size: int) -> tuple[bytes, int]:
+        """The part of a piece in front of the first octet that must not be passed on, wherever the
+        segments were cut; `error` says what is wrong with that octet."""
+        found: list[tuple[int, RemoteProtocolError]] = []
+        if self.bare_newline is BareNewline.REJECT and (bare := _BARE.search(piece)):
+            found.append((bare.start(), _bare_newline_error(piece, bare.start())))
+        if (at := self._forbidden_nul(piece, passed)) >= 0:
+            found.append((max(at, passed), _nul_error()))
+        if self.max_size is not None and size > self.max_size:
+            at = _wire_index(piece, passed, self.max_size - self.size)
+            found.append((at, _too_big_error(self.max_size)))
+        if not found:
+            return piece, size
+        at, self.error = min(found, key=_position)
+        piece = piece[:at]
+        return piece, self.size + len(piece) - passed - piece.count(b"\r\n.")
 
-    def _refuse(self, error: RemoteProtocolError) -> bytes:
-        self.error = error
-        return b""
+    def _forbidden_nul(self, piece: bytes, passed: int) -> int:
+        if self.nul is Nul.REFUSE:
+            return piece.find(b"\0")
+        before = b"" if passed == 2 or self._nul_line is None else self._nul_line
+        octets = before + piece
+        if line := _NUL_END.search(octets):
+            return line.end() - 2 - len(before)
+        unfinished = _NUL_LINE.search(octets)
+        self._nul_line = b"\r\n" + re.sub(rb"\0+", b"\0", unfinished[1]) if unfinished else None
+        return -1
 
 
 @attrs.define
@@ -177,9 +190,23 @@ def _normalize(piece: bytes) -> bytes:
     return b"\r\n".join(lines)
 
 
-def _bare_newline_error(piece: bytes) -> RemoteProtocolError:
-    found = _BARE.search(piece)
-    at = found.start() if found else 0
+def _position(found: tuple[int, RemoteProtocolError]) -> int:
+    return found[0]
+
+
+def _wire_index(piece: bytes, start: int, count: int) -> int:
+    """Where ``count`` decoded octets from ``start`` end in wire form; never within a CRLF."""
+    for stuffed in _STUFFED.finditer(piece):
+        dot = stuffed.end() - 1
+        if dot - start > count:
+            break
+        count -= dot - start
+        start = dot + 1
+    end = start + count
+    return end - 1 if piece[end - 1 : end + 1] == b"\r\n" else end
+
+
+def _bare_newline_error(piece: bytes, at: int) -> RemoteProtocolError:
     name = "LF" if piece[at : at + 1] == b"\n" else "CR"
     hint = Reply.of(
         550, f"message holds a bare {name}; lines must end in CRLF (RFC 5321 section 2.3.8)", enhanced="5.5.2"

@@ -10,7 +10,19 @@ from . import canned
 from .commands import Command, Kind
 from .config import Config
 from .connection import ClientConnection, ServerConnection
-from .events import CLIENT, SERVER, Ask, AwaitReply, Close, Event, Received, SendToClient, SendToServer, Side
+from .events import (
+    CLIENT,
+    SERVER,
+    Ask,
+    AwaitReply,
+    Close,
+    Event,
+    MessageAnswered,
+    Received,
+    SendToClient,
+    SendToServer,
+    Side,
+)
 from .exchanges import Exchange, Exchanges, Internal
 from .questions import MESSAGE, AnyQuestion
 from .replies import Reply
@@ -52,6 +64,8 @@ class Dialogue:
         """The reply to a line is known. It leaves when every reply before it has left."""
         exchange.reply = reply
         for head, ready in self.exchanges.deliverable():
+            if head.command.kind is Kind.END_OF_DATA:
+                self.out.append(MessageAnswered(ready, self.client.envelope))
             self.send_reply(ready)
             if head.ends_session:
                 self.close()
@@ -119,8 +133,12 @@ class Dialogue:
     def fail(self, reply: Reply) -> None:
         """The dialogue cannot go on: the client is told once, now, and both sides are closed."""
         waiting = self.exchanges.waiting
-        if reply is canned.LOST and waiting:
-            reply = _LOST_REPLIES.get(waiting[0].command.kind, reply)
+        if waiting:
+            kind = waiting[0].command.kind
+            if reply is canned.LOST:
+                reply = _LOST_REPLIES.get(kind, reply)
+            if kind is Kind.END_OF_DATA:
+                self.out.append(MessageAnswered(reply, self.client.envelope))
         self.send_reply(reply)
         self.close()
 
@@ -130,7 +148,7 @@ class Dialogue:
             return
         self.closed = True
         if not self.detached:
-            self.out.append(Close(SERVER, abort=self.server.phase is Phase.CONTENT))
+            self.out.append(Close(SERVER, abort=self.server.in_content))
         self.out.append(Close(CLIENT))
         self.client.close()
         self.server.close()

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from .commands import Command
     from .errors import RemoteProtocolError
     from .questions import AnyQuestion
+    from .replies import Reply
+    from .transaction import Envelope
 
 __all__ = [
     "CLIENT",
@@ -21,6 +23,7 @@ __all__ = [
     "BodyComplete",
     "Close",
     "Event",
+    "MessageAnswered",
     "Received",
     "SendToClient",
     "SendToServer",
@@ -106,6 +109,14 @@ class BodyComplete:
 
 
 @attrs.define
+class MessageAnswered:
+    """The client is being told what became of its message: the account of who took responsibility."""
+
+    reply: Reply
+    envelope: Envelope = attrs.field(eq=False)
+
+
+@attrs.define
 class Ask:
     """A hook place was reached. Give the verdict with `Proxy.answer`, now or later."""
 
@@ -138,7 +149,16 @@ class Close:
 
 
 Event = (
-    SendToClient | SendToServer | AwaitReply | BodyChunk | BodyComplete | Ask | Received | Violation | Close
+    SendToClient
+    | SendToServer
+    | AwaitReply
+    | BodyChunk
+    | BodyComplete
+    | MessageAnswered
+    | Ask
+    | Received
+    | Violation
+    | Close
 )
 
 

@@ -1,1 +1,1 @@
-"""placeholder"""
+"""The Trio driver of sansio-smtp, and the executable ``smtp-proxy``."""

@@ -1,0 +1,209 @@
+"""A server that keeps every message: the upstream of whoever has none yet.
+
+Built on `sansio_smtp.ServerConnection`. Messages go into a Maildir octet for octet as they were sent
+(with CRLF), their envelopes beside them: ``DIR/new/NAME`` and ``DIR/envelopes/NAME.json``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import attrs
+import structlog
+import trio
+
+from sansio_smtp import (
+    Command,
+    Config,
+    ContentReceived,
+    ContentRefused,
+    EndOfData,
+    Envelope,
+    Pause,
+    Refused,
+    Reply,
+    ServerConnection,
+    unstuff,
+)
+
+from .streams import Outbox, SocketStream
+
+__all__ = ["CaptureSession", "Maildir"]
+
+log = structlog.stdlib.get_logger("smtp_proxy.capture")
+
+_MAX_MESSAGE: Final = 1_000_000_000
+_IDLE_SECONDS: Final = 600
+_GREETING: Final = Reply.of(220, "capture.invalid ESMTP smtp-proxy capture: messages are kept, not delivered")
+_EHLO: Final = Reply.of(
+    250, "capture.invalid", "PIPELINING", f"SIZE {_MAX_MESSAGE}", "8BITMIME", "SMTPUTF8", "DSN", "HELP",
+    "ENHANCEDSTATUSCODES",
+)  # fmt: skip
+_OK: Final = Reply.of(250, "ok", enhanced="2.0.0")
+_NO_MAIL: Final = Reply.of(503, "MAIL first", enhanced="5.5.1")
+_REPLIES: Final = {
+    b"EHLO": _EHLO,
+    b"HELO": Reply.of(250, "capture.invalid"),
+    b"RSET": _OK,
+    b"NOOP": _OK,
+    b"VRFY": Reply.of(252, "send some mail, it will be kept", enhanced="2.5.2"),
+    b"HELP": Reply.of(214, "MAIL, RCPT, DATA; a recipient that begins with 'refused' is refused"),
+    b"QUIT": Reply.of(221, "bye", enhanced="2.0.0"),
+}
+_UNKNOWN: Final = Reply.of(500, "unknown command", enhanced="5.5.1")
+
+
+@attrs.define(eq=False)
+class Maildir:
+    """Where messages are kept. Made if it is not there. Raises OSError."""
+
+    path: Path
+    _count: itertools.count[int] = attrs.field(factory=itertools.count, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        for folder in ("tmp", "new", "cur", "envelopes"):
+            (self.path / folder).mkdir(parents=True, exist_ok=True)
+
+    def create(self) -> tuple[str, BinaryIO]:
+        """A name that nobody else uses, and a file for a message that is not complete yet."""
+        name = f"{time.time():.6f}.P{os.getpid()}Q{next(self._count)}.{socket.gethostname()}".replace(
+            "/", "_"
+        )
+        return name, (self.path / "tmp" / name).open("xb")
+
+    def keep(self, name: str, file: BinaryIO, envelope: dict[str, object]) -> None:
+        """The message is complete: it is on disk before this returns."""
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()
+        (self.path / "envelopes" / f"{name}.json").write_text(json.dumps(envelope, indent=1) + "\n")
+        (self.path / "tmp" / name).rename(self.path / "new" / name)
+
+    def drop(self, name: str, file: BinaryIO) -> None:
+        """The message will not be complete."""
+        file.close()
+        (self.path / "tmp" / name).unlink(missing_ok=True)
+
+
+class CaptureSession:
+    """One client of the capture server."""
+
+    def __init__(self, sock: socket.socket, peer: str, maildir: Maildir) -> None:
+        self._connection = ServerConnection(Config(), max_message_size=_MAX_MESSAGE)
+        self._outbox = Outbox(SocketStream(sock))
+        self._peer = peer
+        self._maildir = maildir
+        self._helo = ""
+        self._message: tuple[str, BinaryIO] | None = None
+        self._refusal: Reply | None = None
+        self._scope = trio.CancelScope()
+
+    async def run(self) -> None:
+        try:
+            with self._scope:
+                self._reply(_GREETING)
+                await self._outbox.flush()
+                await self._serve()
+        except OSError as error:
+            log.info("connection lost", peer=self._peer, error=str(error))
+        finally:
+            if self._message is not None:
+                self._maildir.drop(*self._message)
+            self._outbox.stream.close()
+
+    def shutdown(self, *, now: bool = False) -> None:
+        if now or not self._connection.in_transaction:
+            self._scope.cancel(reason="the service is shutting down")
+
+    async def _serve(self) -> None:
+        while self._outbox.broken is None:
+            with trio.move_on_after(_IDLE_SECONDS) as idle:
+                data = await self._outbox.stream.receive()
+            if idle.cancelled_caught or not data:
+                return
+            self._connection.receive_data(data)
+            while not isinstance(event := self._connection.next_event(), Pause):
+                if isinstance(event, EndOfData):
+                    await self._end_of_data(event)
+                else:
+                    self._handle(event)
+            await self._outbox.flush()
+            if self._connection.phase.name == "MUST_CLOSE":
+                return
+
+    def _handle(self, event: Command | Refused | ContentReceived | ContentRefused) -> None:
+        if isinstance(event, Command):
+            self._command(event)
+        elif isinstance(event, Refused):
+            self._reply(event.error.reply_hint)
+        elif isinstance(event, ContentRefused):
+            self._refusal = event.error.reply_hint
+        elif self._message is not None:
+            self._message[1].write(unstuff(event.data, event.at_line_start))
+
+    def _command(self, command: Command) -> None:
+        verb, envelope = command.verb, self._connection.envelope
+        if verb in (b"EHLO", b"HELO"):
+            self._helo = command.argument.decode("utf-8", "replace")
+        if verb == b"MAIL":
+            self._reply(
+                Reply.of(503, "RSET first", enhanced="5.5.1") if envelope.mail else _path_reply(command)
+            )
+        elif verb == b"RCPT":
+            self._reply(_path_reply(command) if envelope.mail else _NO_MAIL)
+        elif verb == b"DATA":
+            if not envelope.recipients:
+                self._reply(
+                    Reply.of(554, "no valid recipients", enhanced="5.5.1") if envelope.mail else _NO_MAIL
+                )
+                return
+            self._message = self._maildir.create()
+            self._reply(Reply.of(354, "go ahead"))
+        else:
+            self._reply(_REPLIES.get(verb, _UNKNOWN))
+
+    async def _end_of_data(self, event: EndOfData) -> None:
+        message, self._message = self._message, None
+        refusal, self._refusal = self._refusal, None
+        assert message is not None
+        if refusal is not None:
+            self._maildir.drop(*message)
+            self._reply(refusal)
+            return
+        record = self._record(self._connection.envelope, event.size)
+        await trio.to_thread.run_sync(self._maildir.keep, *message, record)
+        self._reply(Reply.of(250, f"kept as {message[0]}", enhanced="2.0.0"))
+
+    def _record(self, envelope: Envelope, size: int) -> dict[str, object]:
+        path = envelope.reverse_path
+        return {
+            "mail_from": path.address if path else None,
+            "mail_parameters": {p.keyword: p.value for p in path.parameters} if path else {},
+            "rcpt_to": [forward.address for forward in envelope.forward_paths],
+            "helo": self._helo,
+            "peer": self._peer,
+            "size": size,
+            "received": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+
+    def _reply(self, reply: Reply) -> None:
+        self._outbox.put(self._connection.send_reply(reply))
+
+
+def _path_reply(command: Command) -> Reply:
+    path = command.path
+    if path is None:
+        return Reply.of(
+            501,
+            f"write {command.verb.decode()} {'FROM' if command.verb == b'MAIL' else 'TO'}:<address>",
+            enhanced="5.5.4",
+        )
+    if command.verb == b"RCPT" and path.address.lower().startswith("refused"):
+        return Reply.of(550, "this recipient is always refused", enhanced="5.1.1")
+    return Reply.of(250, "ok", enhanced="2.1.0" if command.verb == b"MAIL" else "2.1.5")

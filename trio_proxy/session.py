@@ -1,0 +1,263 @@
+"""One client: its connection, one to the server, a core between them, and two pumps in a nursery."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import attrs
+import structlog
+import trio
+
+from sansio_smtp import (
+    CLIENT,
+    SERVER,
+    Ask,
+    BodyComplete,
+    Close,
+    Config,
+    Event,
+    MessageAnswered,
+    Proxy,
+    Question,
+    SendToClient,
+    SendToServer,
+    Side,
+    Violation,
+    WaitingFor,
+)
+
+from .streams import Outbox, SocketStream, Stream
+from .timeouts import Timeouts
+from .transcript import Transcript, printable
+
+__all__ = ["Judge", "Session", "Settings"]
+
+log = structlog.stdlib.get_logger("smtp_proxy")
+
+Judge = Callable[[Question[Any]], Awaitable[Any]]
+"""Takes an open question, returns its verdict."""
+
+_CLOSING_SECONDS = 10.0
+"""For the last reply to leave and the client to take it, all together."""
+_SILENCE_SECONDS = 2.0
+"""A client that was told to go and sends nothing for so long has nothing more in flight."""
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """What every session of a server shares."""
+
+    connect: Callable[[], Awaitable[Stream]]
+    """Gives a connection to the upstream server; raises OSError."""
+    config: Config = attrs.field(factory=Config)
+    timeouts: Timeouts = attrs.field(factory=Timeouts)
+    ask: frozenset[str] = frozenset()
+    judge: Judge | None = None
+    """Answers the questions that ``ask`` raises."""
+    write_transcript: Callable[[str], None] | None = None
+
+
+class Session:
+    """Runs one client's dialogue from connect to close."""
+
+    def __init__(self, sock: socket.socket, peer: str, number: int, settings: Settings) -> None:
+        self._settings = settings
+        self._peer = peer
+        self._log = log.bind(conn=f"c{number}", peer=peer)
+        self._proxy = Proxy(settings.config, settings.ask)
+        self._outboxes = {CLIENT: Outbox(SocketStream(sock))}
+        self._to_close: dict[Side, bool] = {}  # side → whether it is reset
+        self._turns: dict[Side, trio.Event] = {}  # pumps that wait until they may read
+        self._untold: list[MessageAnswered] = []  # messages whose reply has not left yet
+        self._scope = trio.CancelScope()
+        self._nursery: trio.Nursery | None = None
+        self._progress = -1
+        write = settings.write_transcript
+        self._transcript = Transcript(number, write) if write else None
+
+    async def run(self) -> None:
+        """Returns when both connections are closed, whatever happened."""
+        self._note(f"{self._peer} connected")
+        started = trio.current_time()
+        try:
+            with self._scope:
+                await self._connect()
+                await self._relay()
+            if not self._proxy.closed:
+                self._log.warning("timeout", waiting_for=self._proxy.waiting_for.value)
+                self._apply(self._proxy.timed_out())
+            self._note(f"closed after {trio.current_time() - started:.1f} s")
+            with trio.move_on_after(_CLOSING_SECONDS):
+                await self._finish()
+        finally:
+            for side, outbox in self._outboxes.items():
+                if self._to_close.get(side, True) and side is SERVER:
+                    outbox.stream.abort()
+                else:
+                    outbox.stream.close()
+            self._tell_untold()
+
+    def shutdown(self, *, now: bool = False) -> None:
+        """The service stops: see `Proxy.shutdown`."""
+        self._apply(self._proxy.shutdown(now=now))
+        if self._proxy.closed:
+            self._scope.cancel(reason="the service is shutting down")
+
+    # The dialogue
+
+    async def _connect(self) -> None:
+        self._scope.deadline = trio.current_time() + self._settings.timeouts.connect
+        try:
+            stream = await self._settings.connect()
+        except OSError as error:
+            self._log.error("upstream server cannot be reached", error=str(error))
+            self._apply(self._proxy.server_unreachable())
+        except trio.Cancelled:
+            if not self._proxy.closed:
+                self._log.error("upstream server cannot be reached", error="timeout")
+                self._apply(self._proxy.server_unreachable())
+            raise
+        else:
+            self._outboxes[SERVER] = Outbox(stream)
+
+    async def _relay(self) -> None:
+        if self._proxy.closed:
+            return
+        self._move_deadline()
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(self._pump, SERVER)
+            await self._pump(CLIENT)
+
+    async def _pump(self, side: Side) -> None:
+        """Reads one side as long as it may be read, and writes what comes of it to either side."""
+        proxy = self._proxy
+        stream = self._outboxes[side].stream
+        while not proxy.closed:
+            if side not in proxy.may_read:
+                self._turns[side] = turn = trio.Event()
+                await turn.wait()
+                continue
+            try:
+                data = await stream.receive()
+            except trio.ClosedResourceError:
+                return  # detached from the server, with the client still to be served
+            except OSError as error:
+                self._log.info("connection lost", side=side.value, error=str(error))
+                data = b""
+            self._apply(proxy.receive_from(side, data) if data else proxy.eof_from(side))
+            if await self._flushed() or not data:
+                return
+
+    async def _flushed(self) -> bool:
+        """Writes what is to be written; whether the dialogue is over."""
+        if not self._proxy.closed:
+            await self._outboxes[SERVER].flush()
+            await self._flush_client()
+            self._move_deadline()
+        if self._proxy.closed:
+            self._scope.cancel()
+        return self._proxy.closed
+
+    async def _flush_client(self) -> None:
+        outbox = self._outboxes[CLIENT]
+        if outbox:
+            await outbox.flush()
+            if outbox.broken is None:
+                self._untold.clear()
+
+    def _apply(self, events: list[Event]) -> None:
+        """Does what the core decided, in its order; nothing here waits."""
+        for event in events:
+            kind = type(event)
+            if kind is SendToClient:
+                self._outboxes[CLIENT].put(event.data)  # type: ignore[union-attr]
+            elif kind is SendToServer:
+                self._outboxes[SERVER].put(event.data)  # type: ignore[union-attr]
+            elif kind in _RARE:
+                self._apply_rare(event)
+        if self._transcript is not None:
+            self._transcript.events(events)
+        if self._turns:
+            for side in self._proxy.may_read & self._turns.keys():
+                self._turns.pop(side).set()
+
+    def _apply_rare(self, event: Event) -> None:
+        if isinstance(event, Close):
+            self._to_close[event.side] = event.abort
+            if event.abort and (outbox := self._outboxes.get(event.side)):
+                outbox.drop()
+                outbox.stream.abort()
+        elif isinstance(event, MessageAnswered):
+            self._untold.append(event)
+            envelope = event.envelope
+            self._log.info(
+                "message answered",
+                reply=str(event.reply),
+                mail=str(envelope.mail or ""),
+                recipients=len(envelope.recipients),
+            )
+        elif isinstance(event, Violation):
+            self._log.warning(
+                "protocol violation",
+                side=event.side.value,
+                error=event.error.args[0],
+                octets=printable(event.error.evidence),
+                states="/".join(phase.name for phase in self._proxy.states),
+            )
+        elif isinstance(event, BodyComplete):
+            self._log.debug("message received", size=event.size, edited=event.edited, broken=event.broken)
+        elif isinstance(event, Ask) and self._nursery is not None:
+            self._nursery.start_soon(self._judge, event.question)
+
+    async def _judge(self, question: Question[Any]) -> None:
+        assert self._settings.judge is not None
+        verdict = await self._settings.judge(question)
+        self._apply(self._proxy.answer(question, verdict))
+        await self._flushed()
+
+    def _move_deadline(self) -> None:
+        """A deadline moves with progress, not with octets: a slow drip does not hold a session open."""
+        proxy = self._proxy
+        if proxy.progress == self._progress:
+            return
+        self._progress = proxy.progress
+        waiting_for = proxy.waiting_for
+        if waiting_for is WaitingFor.NOTHING:
+            return
+        seconds = self._settings.timeouts.seconds(waiting_for, proxy.envelope.mail is not None)
+        deadline = trio.current_time() + seconds
+        # Moving it costs more than looking at it; a deadline may be this much too early.
+        if abs(deadline - self._scope.deadline) > seconds / 64:
+            self._scope.deadline = deadline
+
+    # The end
+
+    async def _finish(self) -> None:
+        """The last octets leave, and the client gets the time to read them: a socket that is closed with
+        octets unread resets the connection, and the reply that says why would be lost with it."""
+        await self._flush_client()
+        outbox = self._outboxes[CLIENT]
+        outbox.stream.finish_sending()
+        if outbox.broken is not None:
+            return
+        try:
+            with trio.move_on_after(_SILENCE_SECONDS) as silence:
+                while await outbox.stream.receive():
+                    silence.deadline = trio.current_time() + _SILENCE_SECONDS
+        except OSError:
+            pass  # the client is gone; nothing can be lost any more
+
+    def _tell_untold(self) -> None:
+        for event in self._untold:
+            # The only trace for whoever meets the message twice (RFC 1047).
+            self._log.warning("message answered, client not told", reply=str(event.reply))
+
+    def _note(self, text: str) -> None:
+        if self._transcript is not None:
+            self._transcript.note(text)
+
+
+_RARE = frozenset((Close, MessageAnswered, Violation, BodyComplete, Ask))

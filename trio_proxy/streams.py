@@ -1,0 +1,184 @@
+"""Byte streams under Trio: raw non-blocking sockets behind a small interface that a TLS stream fits too.
+
+`trio.SocketStream` checks more than is needed here and costs about twice as much for each message; the
+shape below tries the system call first and waits only when the kernel says so.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from contextlib import suppress
+from typing import Protocol
+
+import attrs
+import trio
+
+from .addresses import Address
+
+__all__ = ["SEGMENT", "Outbox", "SocketStream", "Stream", "connect"]
+
+SEGMENT = 65_536
+"""Octets of one read. Smaller reads cost more calls, larger ones leave the processor's cache."""
+_EAGER_READS = 8
+
+
+class Stream(Protocol):
+    """What a session needs of a connection."""
+
+    async def receive(self) -> bytes:
+        """Some octets; empty at the end. Raises OSError if the connection is lost."""
+
+    async def send_some(self, data: memoryview) -> int:
+        """Sends at least one octet of ``data`` and says how many. Raises OSError."""
+
+    def finish_sending(self) -> None:
+        """Tells the peer that nothing more will come. Raises nothing."""
+
+    def close(self) -> None:
+        """Raises nothing."""
+
+    def abort(self) -> None:
+        """Closes so that the peer sees a reset, not an end. Raises nothing."""
+
+
+@attrs.define(eq=False)
+class SocketStream:
+    """A `Stream` over a connected non-blocking socket."""
+
+    sock: socket.socket
+    _eager: int = attrs.field(default=0, init=False)
+
+    async def receive(self) -> bytes:
+        if self._eager > 0:
+            # The last read filled the buffer: more is probably there. But not for ever, since a read
+            # that does not wait gives no other task its turn.
+            self._eager -= 1
+            try:
+                data = self.sock.recv(SEGMENT)
+            except BlockingIOError:
+                self._eager = 0
+            else:
+                return data
+        while True:
+            await trio.lowlevel.wait_readable(self.sock)
+            try:
+                data = self.sock.recv(SEGMENT)
+            except BlockingIOError:  # pragma: no cover - a readiness that was not true
+                continue
+            self._eager = _EAGER_READS if len(data) == SEGMENT else 0
+            return data
+
+    async def send_some(self, data: memoryview) -> int:
+        while True:
+            try:
+                return self.sock.send(data)
+            except BlockingIOError:
+                await trio.lowlevel.wait_writable(self.sock)
+
+    def finish_sending(self) -> None:
+        with suppress(OSError):  # the peer has gone already
+            self.sock.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        if self.sock.fileno() >= 0:
+            trio.lowlevel.notify_closing(self.sock)
+            self.sock.close()
+
+    def abort(self) -> None:
+        if self.sock.fileno() >= 0 and self.sock.family != socket.AF_UNIX:
+            # Linger on, zero seconds: the kernel drops what is unsent and sends RST.
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
+
+
+@attrs.define(eq=False)
+class Outbox:
+    """What is still to be written to one stream, in the order in which the core decided it.
+
+    Sends are put in at once and written by `flush`, all that is there as one write. The lock guards who
+    writes, not what: so the core's order is the wire's order. A cancelled flush loses nothing.
+    """
+
+    stream: Stream
+    broken: Exception | None = attrs.field(default=None, init=False)
+    """Why nothing can be written any more; what is put in then is dropped."""
+    _parts: list[bytes] = attrs.field(factory=list, init=False)
+    _rest: memoryview | None = attrs.field(default=None, init=False)
+    _lock: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+
+    def __bool__(self) -> bool:
+        return bool(self._parts) or self._rest is not None
+
+    def put(self, data: bytes) -> None:
+        if self.broken is None:
+            self._parts.append(data)
+
+    def drop(self) -> None:
+        self._parts.clear()
+        self._rest = None
+
+    async def flush(self) -> None:
+        """Writes until nothing is left. Waiting here is the back-pressure. Raises nothing but Cancelled."""
+        if not self:
+            return
+        try:
+            self._lock.acquire_nowait()
+        except trio.WouldBlock:
+            await self._lock.acquire()
+        try:
+            await self._write()
+        except (OSError, trio.ClosedResourceError) as error:
+            self.broken = error
+            self.drop()
+        finally:
+            self._lock.release()
+
+    async def _write(self) -> None:
+        while self:
+            if self._rest is None:
+                parts = self._parts
+                self._rest = memoryview(parts[0] if len(parts) == 1 else b"".join(parts))
+                parts.clear()
+            rest = self._rest
+            sent = await self.stream.send_some(rest)
+            self._rest = rest[sent:] if sent < len(rest) else None
+
+
+async def connect(address: Address) -> SocketStream:
+    """A connection to the address, trying in turn what its name resolves to. Raises OSError."""
+    if address.path is not None:
+        return await _connect(socket.AF_UNIX, address.path)
+    error: OSError | None = None
+    for family, _, _, _, where in await trio.socket.getaddrinfo(
+        address.host or "localhost", address.port, type=socket.SOCK_STREAM
+    ):
+        try:
+            return await _connect(family, where)
+        except OSError as failure:
+            error = error or failure
+    raise error or OSError(f"{address.host} has no address")
+
+
+async def _connect(family: int, where: object) -> SocketStream:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        set_no_delay(sock)
+        try:
+            sock.connect(where)  # type: ignore[arg-type]  # what getaddrinfo gives, connect takes
+        except BlockingIOError:
+            await trio.lowlevel.wait_writable(sock)
+            if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                raise OSError(code, os.strerror(code)) from None
+    except BaseException:
+        sock.close()
+        raise
+    return SocketStream(sock)
+
+
+def set_no_delay(sock: socket.socket) -> None:
+    """Small writes leave at once: held back, each would wait for a delayed acknowledgement (44 ms)."""
+    if sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
