@@ -28,6 +28,8 @@ __all__ = [
 class Kind(Enum):
     """What a client line means to framing; everything else about it is the server's to judge."""
 
+    __hash__ = object.__hash__  # members are singletons; Enum's own hash is a Python call, in every lookup
+
     PLAIN = "plain"
     """One line for one reply; whoever sends it waits for that reply before the next line."""
     GROUP = "group"
@@ -127,9 +129,9 @@ class Command:
         """Reads a line (without CRLF). Any octets give a command; see `verb`."""
         match = _VERB.match(raw)
         if match is None:
-            return cls(b"", raw)
+            return cls(b"", raw, secret=b"AUTH" in raw.upper())
         verb = match[1].upper()
-        return cls(verb, raw, VERB_KINDS.get(verb, Kind.PLAIN), verb == b"AUTH" and len(raw.split()) > 2)
+        return cls(verb, raw, VERB_KINDS.get(verb, Kind.PLAIN), b"AUTH" in verb and len(raw.split()) > 2)
 
     @classmethod
     def of(cls, line: str | bytes) -> Command:

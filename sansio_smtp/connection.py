@@ -126,6 +126,14 @@ class ServerConnection:
         return len(self._inbox) + (self._content.held if self._content else 0)
 
     @property
+    def pending(self) -> bool:
+        """Whether `next_event` may have something to give before more arrives."""
+        if self.eof or len(self._inbox):
+            return True
+        content = self._content
+        return content is not None and (content.finished or content.error is not None)
+
+    @property
     def unanswered(self) -> int:
         """Lines and messages that are owed a reply."""
         return len(self._unanswered)
@@ -211,14 +219,12 @@ class ServerConnection:
         line = self._inbox.next_line()
         if line is None:
             return self._no_line()
-        if not line.endswith(b"\r\n"):
-            if self.config.bare_newline is BareNewline.REJECT:
-                return self._violation("line ended by a bare LF, not CRLF", 500, "5.5.2", line)
-            raw = line[:-1]
-        else:
-            raw = line[:-2]
+        bare = not line.endswith(b"\r\n")
+        raw = line[:-1] if bare else line[:-2]
         if len(raw) > self.config.max_line:
             return self._violation("line too long", 500, "5.5.6", raw)
+        if bare and self.config.bare_newline is BareNewline.REJECT:
+            return self._violation("line ended by a bare LF, not CRLF", 500, "5.5.2", raw)
         if self.phase is Phase.AUTH_LINE:
             return self._auth_line(raw)
         command = Command.parse(raw)
@@ -240,13 +246,13 @@ class ServerConnection:
         if command.verb in REFUSED_VERBS:
             return self._framing_verb(command)
         if command.verb in HTTP_VERBS:
-            return self._violation("this is an SMTP server, not HTTP", 500, "5.5.1", raw)
+            return self._violation("this is an SMTP server, not HTTP", 500, "5.5.1", command.shown)
         self._line(command)
         return command
 
     def _no_line(self) -> ClientEvent:
         if len(self._inbox) > self.config.max_line + 1:
-            return self._violation("line too long", 500, "5.5.6")
+            return self._violation("line too long", 500, "5.5.6", self._inbox.head())
         return END_OF_INPUT if self.eof else NEED_DATA
 
     def _auth_line(self, raw: bytes) -> ClientEvent:
@@ -276,10 +282,11 @@ class ServerConnection:
 
     def _violation(self, why: str, code: int, enhanced: str, evidence: bytes = b"") -> Refused:
         secret = self.phase is Phase.AUTH_LINE or self._auth_refused
+        shown = b"" if secret else Command.parse(evidence[:64]).shown
         command = Command(b"", b"", Kind.VIOLATION)
         self._line(command)
         hint = Reply.of(code, f"{why}; closing", enhanced=enhanced)
-        return Refused(command, RemoteProtocolError(why, hint, b"" if secret else evidence))
+        return Refused(command, RemoteProtocolError(why, hint, shown))
 
     def _next_content(self) -> ClientEvent:
         reader = self._content
@@ -342,6 +349,11 @@ class ClientConnection:
     def buffered(self) -> int:
         """Octets that are kept unparsed."""
         return len(self._reader)
+
+    @property
+    def pending(self) -> bool:
+        """Whether `next_event` may have something to give before more arrives."""
+        return self.eof or len(self._reader) > 0
 
     @property
     def unanswered(self) -> int:

@@ -53,6 +53,10 @@ class Inbox:
         self._start = self._searched = end
         return bytes(taken)
 
+    def head(self) -> bytes:
+        """The first octets, for a log."""
+        return bytes(self._data[self._start : self._start + 64])
+
     def peek(self) -> int | None:
         """The first octet."""
         return self._data[self._start] if self._start < len(self._data) else None

@@ -160,7 +160,7 @@ class Proxy:
 
     def timed_out(self) -> list[Event]:
         """What `waiting_for` names took too long: the client is told, both sides are closed."""
-        return self._fail(canned.TIMEOUTS[self.waiting_for])
+        return [] if self.closed else self._fail(canned.TIMEOUTS[self.waiting_for])
 
     def shutdown(self, *, now: bool = False) -> list[Event]:
         """The service stops. An idle client gets 421; a mail transaction may finish, unless ``now``."""
@@ -188,7 +188,7 @@ class Proxy:
     def _run_server(self) -> bool:
         """Handles what the server said; whether that was anything."""
         moved = False
-        while self._dialogue.question is None or REPLY not in self.ask:
+        while self._server.pending and (self._dialogue.question is None or REPLY not in self.ask):
             event = self._server.next_event()
             if event is Pause.END_OF_INPUT:
                 self._dialogue.fail(canned.LOST)
@@ -207,7 +207,7 @@ class Proxy:
     def _run_client(self) -> bool:
         """Handles what the client sent; whether that was anything."""
         moved = False
-        while self._dialogue.question is None and not self._full():
+        while self._client.pending and self._dialogue.question is None and not self._full():
             event = self._client.next_event()
             if event is Pause.END_OF_INPUT:
                 return self._client_ended() or moved

@@ -12,7 +12,7 @@ from .errors import LocalProtocolError, RemoteProtocolError
 __all__ = ["Reply", "ReplyReader"]
 
 # RFC 5321 §4.2: three digits, then SP, "-" or nothing. [0-9], not \d: the latter takes other digits in str.
-_REPLY_LINE: Final = re.compile(rb"([2-5][0-9][0-9])([ -]?)(.*)", re.DOTALL)
+_REPLY_LINE: Final = re.compile(rb"([2-5][0-9][0-9])(?:([ -])[^\r\n\0]*)?")
 _ENHANCED: Final = re.compile(rb"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?= |\Z)")
 _FORBIDDEN: Final = re.compile(rb"[\r\n\0]")
 
@@ -102,11 +102,9 @@ class ReplyReader:
         while (end := buffer.find(b"\r\n", self._scanned)) >= 0:
             line = bytes(buffer[self._scanned : end])
             match = _REPLY_LINE.fullmatch(line)
-            if match is None or _FORBIDDEN.search(line):
+            if match is None:
                 raise _violation("malformed reply line", line)
-            code, separator, _ = match.groups()
-            if separator == b"" and len(line) > 3:
-                raise _violation("malformed reply line", line)
+            code, separator = match.groups()
             if self._code and code != self._code:
                 raise _violation("reply code changes within one reply", line)
             self._scanned = end + 2

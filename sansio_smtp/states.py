@@ -34,6 +34,8 @@ __all__ = [
 class Phase(Enum):
     """How the client's next octets are cut."""
 
+    __hash__ = object.__hash__  # members are singletons; Enum's own hash is a Python call, in every lookup
+
     GREETING = "greeting"
     """Nothing is parsed before the server has greeted (RFC 5321 §3.1)."""
     COMMAND = "command"
@@ -53,6 +55,8 @@ class Phase(Enum):
 
 class Step(Enum):
     """What passed on the wire, in either direction."""
+
+    __hash__ = object.__hash__
 
     GREETING = "2xx greeting"
     GREETING_REFUSED = "4xx, 5xx greeting"

@@ -78,7 +78,7 @@ class Transfer:
     @property
     def plain(self) -> bool:
         """Whether wire form passes untouched and unseen, without `receive`."""
-        return self._stage is _Stage.RELAY and self.config.tap is Tap.OFF
+        return self._stage is _Stage.RELAY and self.config.tap is Tap.OFF and not self._must_count
 
     @property
     def ended(self) -> bool:
@@ -92,13 +92,13 @@ class Transfer:
 
     def receive(self, wire: bytes, at_line_start: bool) -> None:
         """A piece from the client's end."""
+        decoded = unstuff(wire, at_line_start)
         if self._stage is _Stage.RELAY:
             self._ready.append(wire)
-            if self.config.tap is not Tap.OFF:
-                self._tap(unstuff(wire, at_line_start))
-            return
-        decoded = unstuff(wire, at_line_start)
-        self._pending += decoded
+            self._writer.size += len(decoded)
+            self._check_limit()
+        else:
+            self._pending += decoded
         if self.config.tap is not Tap.OFF:
             self._tap(decoded)
 
@@ -255,13 +255,20 @@ class Transfer:
         if not self.held:
             if wire := self._writer.feed(decoded):
                 self._ready.append(wire)
-            over = self._writer.size > self.limit if self.edited and self.limit is not None else False
-            if over:
-                self._refuse(f"message is larger than {self.limit} octets after an edit")
+            self._check_limit()
             return
         self._kept += decoded
         if len(self._kept) > self.config.max_held:
             self._refuse(f"message is larger than {self.config.max_held} octets, which is all that is held")
+
+    @property
+    def _must_count(self) -> bool:
+        """Whether an edit may have made the message larger than what its size was checked against."""
+        return self.edited and self.limit is not None
+
+    def _check_limit(self) -> None:
+        if self._must_count and self.limit is not None and self._writer.size > self.limit:
+            self._refuse(f"message is larger than {self.limit} octets after an edit")
 
     def _refuse(self, why: str) -> bool:
         self._stage = _Stage.ENDED
