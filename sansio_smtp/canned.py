@@ -16,6 +16,7 @@ LOST_MESSAGE: Final = Reply.of(
 )
 UNREACHABLE: Final = Reply.of(421, "upstream server cannot be reached, try again later", enhanced="4.4.1")
 NOT_TAKEN: Final = Reply.of(451, "upstream server did not take the message", enhanced="4.3.0")
+NOT_RESET: Final = Reply.of(421, "upstream server did not reset the transaction", enhanced="4.3.0")
 DETACHED: Final = Reply.of(421, "upstream connection ended with the refused message", enhanced="4.3.2")
 SHUTDOWN: Final = Reply.of(421, "service is shutting down, try again later", enhanced="4.3.2")
 TOO_MANY_ERRORS: Final = Reply.of(421, "too many errors, closing", enhanced="4.7.0")

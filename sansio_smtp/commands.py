@@ -22,6 +22,7 @@ __all__ = [
     "Path",
     "auth_line",
     "chunk_size",
+    "octet_count",
 ]
 
 
@@ -181,8 +182,7 @@ class Command:
     def declared_size(self) -> int:
         """The SIZE parameter of MAIL (RFC 1870 §6), 0 if there is none that can be read."""
         path = self.path
-        size = (path.parameter("SIZE") or "") if path else ""
-        return int(size) if size.isascii() and size.isdecimal() and len(size) <= 20 else 0
+        return octet_count((path.parameter("SIZE") or "") if path else "")
 
     def __repr__(self) -> str:
         return f"Command({self.shown!r})"
@@ -198,6 +198,11 @@ END_OF_DATA: Final = Command(b"", b".", Kind.END_OF_DATA)
 def auth_line(raw: bytes) -> Command:
     """One line of an AUTH exchange (RFC 4954 §4): opaque, secret, never a command."""
     return Command(b"", raw, Kind.AUTH_LINE, secret=True)
+
+
+def octet_count(text: str) -> int:
+    """The number that 1 to 20 ASCII digits say (RFC 1870 §3), 0 for anything else."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 20 else 0
 
 
 def chunk_size(command: Command) -> int | None:

@@ -16,7 +16,17 @@ from typing import Final
 
 import attrs
 
-from .commands import END_OF_DATA, HTTP_VERBS, REFUSED_VERBS, VERB_KINDS, Command, Kind, auth_line, chunk_size
+from .commands import (
+    END_OF_DATA,
+    HTTP_VERBS,
+    REFUSED_VERBS,
+    VERB_KINDS,
+    Command,
+    Kind,
+    auth_line,
+    chunk_size,
+    octet_count,
+)
 from .config import BareNewline, Config
 from .content import ContentReader
 from .errors import LocalProtocolError, RemoteProtocolError
@@ -276,23 +286,26 @@ class ServerConnection:
         return refused
 
     def _refused(self, command: Command, why: str, code: int, enhanced: str) -> Refused:
+        error = RemoteProtocolError(why, Reply.of(code, why, enhanced=enhanced), command.shown)
+        error.phase = self.phase
         self._line(command)
-        hint = Reply.of(code, why, enhanced=enhanced)
-        return Refused(command, RemoteProtocolError(why, hint, command.shown))
+        return Refused(command, error)
 
     def _violation(self, why: str, code: int, enhanced: str, evidence: bytes = b"") -> Refused:
         secret = self.phase is Phase.AUTH_LINE or self._auth_refused
         shown = b"" if secret else Command.parse(evidence[:64]).shown
         command = Command(b"", b"", Kind.VIOLATION)
+        error = RemoteProtocolError(why, Reply.of(code, f"{why}; closing", enhanced=enhanced), shown)
+        error.phase = self.phase
         self._line(command)
-        hint = Reply.of(code, f"{why}; closing", enhanced=enhanced)
-        return Refused(command, RemoteProtocolError(why, hint, shown))
+        return Refused(command, error)
 
     def _next_content(self) -> ClientEvent:
         reader = self._content
         assert reader is not None  # set when the phase became CONTENT
         if reader.error is not None and not self._content_refused:
             self._content_refused = True
+            reader.error.phase = self.phase
             return ContentRefused(reader.error)
         if reader.finished:
             return self._end_of_data(reader)
@@ -368,8 +381,7 @@ class ClientConnection:
     @property
     def max_message_size(self) -> int | None:
         """The SIZE that the server announced (RFC 1870), if it is a limit."""
-        size = self.keywords.get("SIZE", "")
-        return (int(size) or None) if size.isascii() and size.isdecimal() and len(size) < 20 else None
+        return octet_count(self.keywords.get("SIZE", "")) or None
 
     def may_send(self) -> bool:
         """Whether a command may go out now: not while content or an AUTH exchange is under way, behind
@@ -419,7 +431,7 @@ class ClientConnection:
         try:
             reply = self._reader.next_reply()
         except RemoteProtocolError as error:
-            self.phase = Phase.MUST_CLOSE
+            error.phase, self.phase = self.phase, Phase.MUST_CLOSE
             return error
         if reply is None:
             return END_OF_INPUT if self.eof else NEED_DATA
@@ -464,6 +476,7 @@ class ClientConnection:
         return ReplyReceived(reply, None, unsolicited=True)
 
     def _broken(self, why: str, reply: Reply) -> RemoteProtocolError:
-        self.phase = Phase.MUST_CLOSE
         hint = Reply.of(421, "upstream server broke the protocol, closing", enhanced="4.3.0")
-        return RemoteProtocolError(why, hint, reply.raw)
+        error = RemoteProtocolError(why, hint, reply.raw)
+        error.phase, self.phase = self.phase, Phase.MUST_CLOSE
+        return error

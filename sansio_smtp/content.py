@@ -16,12 +16,22 @@ from .config import BareNewline, Nul
 from .errors import RemoteProtocolError
 from .replies import Reply
 
-__all__ = ["ContentReader", "ContentWriter", "canonical", "unstuff"]
+__all__ = ["ContentReader", "ContentWriter", "canonical", "unstuff", "wire_prefix"]
 
 _END: Final = b"\r\n.\r\n"
 # Unfinished line ends, longest first: (suffix, octets of it that are held back). What is held may
 # be the start of the end of mail data, or half of a CRLF; what is not held is context for the search.
-_SUFFIXES: Final = ((b"\r\n.\r", 2), (b"\r\n.\n", 2), (b"\r\n.", 1), (b"\r\n", 0), (b"\r", 1), (b"\n", 1))
+_SUFFIXES: Final = (
+    (b"\r\n.\n.", 3),
+    (b"\r\n.\r", 2),
+    (b"\r\n.\n", 2),
+    (b"\r\n.", 1),
+    (b"\r\n", 0),
+    (b"\n.", 2),
+    (b"\r", 1),
+    (b"\n", 1),
+)
+_UNSTUFFED: Final = re.compile(rb"\n\.(?!\.)")
 _STUFFED: Final = re.compile(rb"\r\n\.")
 _BARE: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 # A line of one dot and some NULs. Receivers that drop NUL read it as the end of mail data.
@@ -104,7 +114,7 @@ class ContentReader:
         if self.bare_newline is BareNewline.REJECT and (bare := _BARE.search(piece)):
             found.append((bare.start(), _bare_newline_error(piece, bare.start())))
         if (at := self._forbidden_nul(piece, passed)) >= 0:
-            found.append((max(at, passed), _nul_error()))
+            found.append((max(at, passed), _nul_error(piece, at)))
         if self.max_size is not None and size > self.max_size:
             at = _wire_index(piece, passed, self.max_size - self.size)
             found.append((at, _too_big_error(self.max_size)))
@@ -171,6 +181,12 @@ def canonical(decoded: bytes) -> bytes:
     return b"\r\n".join(line.replace(b"\r", b" ").replace(b"\n", b"\r\n") for line in decoded.split(b"\r\n"))
 
 
+def wire_prefix(wire: bytes, at_line_start: bool, count: int) -> bytes:
+    """As much of a piece as decodes to ``count`` octets, or one less where that would part a CRLF."""
+    context = b"\r\n" if at_line_start else b""
+    return wire[: _wire_index(context + wire, len(context), count) - len(context)]
+
+
 def unstuff(wire: bytes, at_line_start: bool) -> bytes:
     """Decodes a piece that `ContentReader.feed` returned."""
     if at_line_start and wire.startswith(b"."):
@@ -179,14 +195,17 @@ def unstuff(wire: bytes, at_line_start: bool) -> bytes:
 
 
 def _normalize(piece: bytes) -> bytes:
-    """Bare LF → CRLF, bare CR → SP. A line is what stands between two CRLFs; only there is a leading
-    dot a stuffed one. Dots that come to stand first because a bare LF became CRLF are stuffed here."""
+    """Bare LF → CRLF, bare CR → SP, and no line that a bare LF made begins with a single dot.
+
+    Who stuffs dots at every LF (Python's smtplib, given bytes) has sent two of them already; a single
+    one comes from who does not, and would end the message or be lost.
+    """
     lines = piece.split(b"\r\n")
     for i, line in enumerate(lines):
         if b"\n" in line or b"\r" in line:
             # A stuffed dot, then a bare LF: were the dot kept, its line would end the message.
             kept = line[1:] if i and line.startswith(b".\n") else line
-            lines[i] = kept.replace(b"\r", b" ").replace(b"\n.", b"\n..").replace(b"\n", b"\r\n")
+            lines[i] = _UNSTUFFED.sub(b"\n..", kept.replace(b"\r", b" ")).replace(b"\n", b"\r\n")
     return b"\r\n".join(lines)
 
 
@@ -214,9 +233,9 @@ def _bare_newline_error(piece: bytes, at: int) -> RemoteProtocolError:
     return RemoteProtocolError(f"bare {name} in mail data", hint, piece[max(0, at - 16) : at + 16])
 
 
-def _nul_error() -> RemoteProtocolError:
+def _nul_error(piece: bytes, at: int) -> RemoteProtocolError:
     hint = Reply.of(550, "message holds a NUL octet, which is not accepted", enhanced="5.6.0")
-    return RemoteProtocolError("NUL in mail data", hint)
+    return RemoteProtocolError("NUL in mail data", hint, piece[max(0, at - 16) : at + 16])
 
 
 def _too_big_error(limit: int) -> RemoteProtocolError:

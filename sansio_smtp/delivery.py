@@ -69,12 +69,13 @@ class Delivery:
 
     def data_answered(self, reply: Reply) -> None:
         """The server's reply to the DATA of a held message."""
-        transfer = self._transfer
+        dialogue, transfer = self._dialogue, self._transfer
         assert transfer is not None  # it is held
-        if self._dialogue.server.phase is Phase.CONTENT:
+        if dialogue.server.phase is Phase.CONTENT:
             self._send_end_of_data(transfer.held_wire())
         else:
-            # 2xx to DATA is no promise to have taken a message.
+            # The client takes its transaction for ended; and 2xx to DATA is no promise to take a message.
+            dialogue.reset_server(first=True)
             self._answer(reply if reply.code >= 400 else canned.NOT_TAKEN)
 
     def _open_transfer(self) -> Transfer:

@@ -47,6 +47,8 @@ class Dialogue:
         self.resume: Callable[[Any], None] | None = None
         self.detached = False
         """Whether the server was closed with a refused message while the client may still say QUIT."""
+        self.ending = False
+        """Whether a reply that ends the session waits for its turn: nothing behind it is parsed."""
         self.closed = False
 
     # Going on
@@ -63,6 +65,7 @@ class Dialogue:
     def fill(self, exchange: Exchange, reply: Reply) -> None:
         """The reply to a line is known. It leaves when every reply before it has left."""
         exchange.reply = reply
+        self.ending |= exchange.ends_session or reply.code == 421
         for head, ready in self.exchanges.deliverable():
             if head.command.kind is Kind.END_OF_DATA:
                 self.out.append(MessageAnswered(ready, self.client.envelope))
@@ -100,9 +103,11 @@ class Dialogue:
             unsent.popleft()
             self._send_command(command, entry)
 
-    def reset_server(self) -> None:
-        """The server forgets an envelope whose message was refused without it."""
-        self.exchanges.unsent.append((_RSET, Internal.RESET))
+    def reset_server(self, *, first: bool = False) -> None:
+        """The server forgets an envelope whose message was refused without it; ``first``: before it sees
+        what the client has sent behind that message."""
+        unsent = self.exchanges.unsent
+        (unsent.appendleft if first else unsent.append)((_RSET, Internal.RESET))
         self.send_unsent()
 
     def _send_command(self, command: Command, entry: Exchange | Internal) -> None:

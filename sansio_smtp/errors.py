@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .replies import Reply
+    from .states import Phase
 
 __all__ = ["LocalProtocolError", "ProtocolError", "RemoteProtocolError"]
 
@@ -29,8 +30,11 @@ class RemoteProtocolError(ProtocolError):
     """The peer broke the protocol.
 
     ``reply_hint`` is the complete polite reply for a client, ready to be sent; ``evidence`` holds
-    at most 64 of the offending octets for a log, already free of secrets.
+    at most 64 of the offending octets for a log, already free of secrets; ``phase`` is the framing
+    phase in which it happened, or None where the reader that found it knows none.
     """
+
+    phase: Phase | None = None
 
     def __init__(self, message: str, reply_hint: Reply, evidence: bytes = b"") -> None:
         super().__init__(message)

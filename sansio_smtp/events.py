@@ -100,7 +100,8 @@ class BodyComplete:
     """The client has sent end-of-data.
 
     ``size`` counts the decoded octets that go to the server (RFC 1870 §5). ``broken`` names what
-    MAIL declared and an edit made untrue: ``"SIZE"``, ``"8BITMIME"``, ``"SMTPUTF8"``.
+    MAIL declared and an edit made untrue: ``"SIZE"``, ``"8BITMIME"``, and ``"SMTPUTF8"`` where a header
+    section or a whole message was replaced.
     """
 
     size: int

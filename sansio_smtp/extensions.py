@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from .commands import octet_count
 from .replies import Reply
 
 __all__ = ["OURS", "RELAYED", "keywords", "offer"]
@@ -41,7 +42,7 @@ def offer(reply: Reply, extra: frozenset[str] = frozenset(), max_size: int | Non
         if keyword not in allowed or keyword in OURS:
             continue
         if keyword == "SIZE" and max_size is not None:
-            limit = int(argument) if argument.isdecimal() and argument.isascii() else 0
+            limit = octet_count(argument)
             if limit == 0 or limit > max_size:
                 continue
             max_size = None

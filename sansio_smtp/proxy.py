@@ -207,7 +207,7 @@ class Proxy:
     def _run_client(self) -> bool:
         """Handles what the client sent; whether that was anything."""
         moved = False
-        while self._client.pending and self._dialogue.question is None and not self._full():
+        while self._client.pending and not self._client_paused():
             event = self._client.next_event()
             if event is Pause.END_OF_INPUT:
                 return self._client_ended() or moved
@@ -310,6 +310,9 @@ class Proxy:
             self._dialogue.fail(reply)
         elif entry is Internal.HELD_DATA:
             self._delivery.data_answered(reply)
+        elif reply.code >= 400:
+            # It may still hold an envelope that must not meet the next message.
+            self._dialogue.fail(canned.NOT_RESET)
         else:
             self._dialogue.send_unsent()
 
@@ -332,8 +335,11 @@ class Proxy:
 
     # Levels
 
-    def _full(self) -> bool:
-        return len(self._exchanges) >= self.config.max_pipelined
+    def _client_paused(self) -> bool:
+        dialogue = self._dialogue
+        if dialogue.question is not None or dialogue.ending:
+            return True
+        return len(self._exchanges.waiting) >= self.config.max_pipelined
 
     def _idle(self) -> bool:
         dialogue = self._dialogue
@@ -343,7 +349,7 @@ class Proxy:
 
     def _may_read_client(self) -> bool:
         dialogue = self._dialogue
-        if dialogue.closed or dialogue.question is not None or self._client.eof or self._full():
+        if dialogue.closed or self._client.eof or self._client_paused():
             return False
         # Never less than a line and its end: what is too long must be seen to be so.
         return self._client.buffered < max(self.config.read_ahead, self.config.max_line + 2)
@@ -365,10 +371,12 @@ def _check(question: Any, verdict: object) -> None:
     if isinstance(question, ReplyQuestion) and isinstance(verdict, ReplaceReply):
         if verdict.reply.severity != question.reply.severity:
             raise LocalProtocolError(f"{question.reply} cannot become {verdict.reply}: another first digit")
+        if question.reply.code == 421 != verdict.reply.code:
+            raise LocalProtocolError("the server is leaving; its 421 can only become another 421")
     elif isinstance(question, CommandQuestion):
         if isinstance(verdict, ReplaceCommand):
             verdict.command.check()
-            if verdict.command.verb != question.command.verb:
+            if Command.parse(verdict.command.raw).verb != question.command.verb:
                 raise LocalProtocolError(f"{question.command} cannot become {verdict.command}: another verb")
         elif isinstance(verdict, Answer) and (question.command.kind, verdict.reply.severity) == (
             Kind.DATA,

@@ -14,7 +14,7 @@ from enum import Enum
 import attrs
 
 from .config import Config, Tap
-from .content import ContentWriter, canonical, unstuff
+from .content import ContentWriter, canonical, unstuff, wire_prefix
 from .events import BodyChunk, BodyComplete
 from .questions import (
     BODY_CHUNK,
@@ -78,7 +78,7 @@ class Transfer:
     @property
     def plain(self) -> bool:
         """Whether wire form passes untouched and unseen, without `receive`."""
-        return self._stage is _Stage.RELAY and self.config.tap is Tap.OFF and not self._must_count
+        return self._stage is _Stage.RELAY and self.config.tap is Tap.OFF and self._room() is None
 
     @property
     def ended(self) -> bool:
@@ -94,9 +94,13 @@ class Transfer:
         """A piece from the client's end."""
         decoded = unstuff(wire, at_line_start)
         if self._stage is _Stage.RELAY:
+            room = self._room()
+            if room is not None and len(decoded) > room:
+                self._ready.append(wire_prefix(wire, at_line_start, room))
+                self._refuse_edited()
+                return
             self._ready.append(wire)
             self._writer.size += len(decoded)
-            self._check_limit()
         else:
             self._pending += decoded
         if self.config.tap is not Tap.OFF:
@@ -130,7 +134,8 @@ class Transfer:
             data = canonical(verdict.data)
             if isinstance(question, HeadersQuestion):
                 data = _close_header_section(data, question.data)
-                self._eight_bit_headers |= not data.isascii()
+            if not isinstance(question, BodyQuestion):
+                self._eight_bit_headers |= not data.partition(b"\r\n\r\n")[0].isascii()
             self.edited = True
             self._eight_bit |= not data.isascii()
             self._growth += len(data) - len(question.data)
@@ -248,33 +253,35 @@ class Transfer:
             self._kept += b"\r\n"
             self._growth += 2
         if self.edited and self.limit is not None and self.size > self.limit:
-            self._refuse(f"message is larger than {self.limit} octets after an edit")
+            self._refuse_edited()
 
     def _put(self, decoded: bytes) -> None:
         """Decoded octets towards the server, or to be kept."""
         if not self.held:
-            if wire := self._writer.feed(decoded):
+            room = self._room()
+            over = room is not None and len(decoded) > room
+            if wire := self._writer.feed(_cut(decoded, room) if over else decoded):
                 self._ready.append(wire)
-            self._check_limit()
+            if over:
+                self._refuse_edited()
             return
         self._kept += decoded
         if len(self._kept) > self.config.max_held:
             self._refuse(f"message is larger than {self.config.max_held} octets, which is all that is held")
 
-    @property
-    def _must_count(self) -> bool:
-        """Whether an edit may have made the message larger than what its size was checked against."""
-        return self.edited and self.limit is not None
+    def _room(self) -> int | None:
+        """How much more may pass, if an edit may have made the message larger than it was found to be."""
+        return self.limit - self._writer.size if self.edited and self.limit is not None else None
 
-    def _check_limit(self) -> None:
-        if self._must_count and self.limit is not None and self._writer.size > self.limit:
-            self._refuse(f"message is larger than {self.limit} octets after an edit")
+    def _refuse_edited(self) -> bool:
+        return self._refuse(f"message is larger than {self.limit} octets after an edit")
 
     def _refuse(self, why: str) -> bool:
+        """Behind what has been made ready already, which may leave: the message will not be ended."""
         self._stage = _Stage.ENDED
         self._pending.clear()
         self._kept.clear()
-        self._ready = [Reply.of(552, why, enhanced="5.3.4")]
+        self._ready.append(Reply.of(552, why, enhanced="5.3.4"))
         return True
 
     def _take(self, count: int) -> bytes:
@@ -290,6 +297,12 @@ class Transfer:
         self._tapped += decoded
         for line in _lines(self._tapped, self.config.max_body_line):
             self._ready.append(BodyChunk(line))
+
+
+def _cut(decoded: bytes, count: int | None) -> bytes:
+    """The first octets, never with half a CRLF at the end."""
+    assert count is not None
+    return decoded[: count - 1] if decoded[count - 1 : count + 1] == b"\r\n" else decoded[:count]
 
 
 def _lines(buffer: bytearray, longest: int) -> Iterator[bytes]:

@@ -48,7 +48,7 @@ class Address:
                     f"{text!r} has no port; write HOST:PORT, such as {rest or '127.0.0.1'}:2525"
                 )
             return cls(host, default_port)
-        if not (port.isascii() and port.isdecimal()) or int(port) > 65535:
+        if not (port.isascii() and port.isdecimal() and len(port) <= 5) or int(port) > 65535:
             raise AddressError(f"{text!r}: {port!r} is no port number (0 to 65535)")
         return cls(host, int(port))
 

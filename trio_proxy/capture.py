@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -32,7 +33,7 @@ from sansio_smtp import (
     unstuff,
 )
 
-from .streams import Outbox, SocketStream
+from .streams import Outbox, Stream
 
 __all__ = ["CaptureSession", "Maildir"]
 
@@ -86,17 +87,19 @@ class Maildir:
         (self.path / "tmp" / name).rename(self.path / "new" / name)
 
     def drop(self, name: str, file: BinaryIO) -> None:
-        """The message will not be complete."""
-        file.close()
-        (self.path / "tmp" / name).unlink(missing_ok=True)
+        """The message will not be complete. Raises nothing."""
+        with suppress(OSError):  # what is still buffered does not fit on the disk
+            file.close()
+        with suppress(OSError):
+            (self.path / "tmp" / name).unlink(missing_ok=True)
 
 
 class CaptureSession:
     """One client of the capture server."""
 
-    def __init__(self, sock: socket.socket, peer: str, maildir: Maildir) -> None:
+    def __init__(self, client: Stream, peer: str, maildir: Maildir) -> None:
         self._connection = ServerConnection(Config(), max_message_size=_MAX_MESSAGE)
-        self._outbox = Outbox(SocketStream(sock))
+        self._outbox = Outbox(client)
         self._peer = peer
         self._maildir = maildir
         self._helo = ""
@@ -144,8 +147,11 @@ class CaptureSession:
             self._reply(event.error.reply_hint)
         elif isinstance(event, ContentRefused):
             self._refusal = event.error.reply_hint
-        elif self._message is not None:
-            self._message[1].write(unstuff(event.data, event.at_line_start))
+        elif self._message is not None and self._refusal is None:
+            try:
+                self._message[1].write(unstuff(event.data, event.at_line_start))
+            except OSError as error:
+                self._refusal = _not_kept(error)
 
     def _command(self, command: Command) -> None:
         verb, envelope = command.verb, self._connection.envelope
@@ -163,7 +169,11 @@ class CaptureSession:
                     Reply.of(554, "no valid recipients", enhanced="5.5.1") if envelope.mail else _NO_MAIL
                 )
                 return
-            self._message = self._maildir.create()
+            try:
+                self._message = self._maildir.create()
+            except OSError as error:
+                self._reply(_not_kept(error))
+                return
             self._reply(Reply.of(354, "go ahead"))
         else:
             self._reply(_REPLIES.get(verb, _UNKNOWN))
@@ -177,7 +187,12 @@ class CaptureSession:
             self._reply(refusal)
             return
         record = self._record(self._connection.envelope, event.size)
-        await trio.to_thread.run_sync(self._maildir.keep, *message, record)
+        try:
+            await trio.to_thread.run_sync(self._maildir.keep, *message, record)
+        except OSError as error:
+            self._maildir.drop(*message)
+            self._reply(_not_kept(error))
+            return
         self._reply(Reply.of(250, f"kept as {message[0]}", enhanced="2.0.0"))
 
     def _record(self, envelope: Envelope, size: int) -> dict[str, object]:
@@ -194,6 +209,11 @@ class CaptureSession:
 
     def _reply(self, reply: Reply) -> None:
         self._outbox.put(self._connection.send_reply(reply))
+
+
+def _not_kept(error: OSError) -> Reply:
+    log.error("message cannot be kept", error=str(error))
+    return Reply.of(452, "the message cannot be kept here", enhanced="4.3.1")
 
 
 def _path_reply(command: Command) -> Reply:

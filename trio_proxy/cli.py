@@ -58,7 +58,7 @@ class _SizeType(click.ParamType[Any]):
         text = str(value).strip().upper().removesuffix("B")
         factor = {"K": 1000, "M": 1000**2, "G": 1000**3}.get(text[-1:], 1)
         digits = text[:-1] if factor > 1 else text
-        if not (digits.isascii() and digits.isdecimal() and int(digits) > 0):
+        if not (digits.isascii() and digits.isdecimal() and len(digits) <= 18 and int(digits) > 0):
             self.fail(f"{value!r}: expected a number of bytes, or a size such as 25M", param, ctx)
         return int(digits) * factor
 
@@ -71,8 +71,8 @@ class _SizeType(click.ParamType[Any]):
         "auto_envvar_prefix": "SMTP_PROXY",
         "max_content_width": 100,
     },
-    epilog="Exit status: 0 stopped as asked, 2 wrong usage, 69 the address is in use, 77 no permission, 130 a "
-    "second signal. Every option can be given as an environment variable, such as SMTP_PROXY_UPSTREAM.",
+    epilog="Exit status: 0 stopped as asked, 2 wrong usage, 69 the address is in use, 77 no permission, "
+    "130 a second signal. Every option can be given as an environment variable, such as SMTP_PROXY_UPSTREAM.",
 )
 @click.option(
     "-l", "--listen", "listen", multiple=True, type=_AddressType(None), metavar="ADDRESS",
@@ -106,9 +106,9 @@ class _SizeType(click.ParamType[Any]):
     help="Clients at the same time; more get 421.",
 )  # fmt: skip
 @click.option(
-    "--timeout", "timeouts", multiple=True, metavar="[PHASE=]SECONDS",
-    help="For every wait, or for one: connect, greeting, idle, command, reply, content, final-reply, verdict. "
-    "Repeatable.  [default: those of RFC 5321, 4.5.3.2]",
+    "--timeout", "timeouts", multiple=True, metavar="[PHASE=]SECONDS", envvar="SMTP_PROXY_TIMEOUT",
+    help="For every wait, or for one: connect, greeting, idle, command, reply, content, final-reply, "
+    "verdict. Repeatable.  [default: those of RFC 5321, 4.5.3.2]",
 )  # fmt: skip
 @click.option(
     "--grace", type=click.FloatRange(0), default=30.0, show_default=True, metavar="SECONDS",

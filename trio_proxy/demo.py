@@ -53,8 +53,8 @@ async def _demo() -> int:
         settings = Settings(
             connect=lambda: connect(upstream), config=Config(trace=True), write_transcript=_say
         )
-        capture_server = Server(session=lambda sock, peer, _: CaptureSession(sock, peer, maildir))
-        proxy_server = Server(session=lambda sock, peer, number: Session(sock, peer, number, settings))
+        capture_server = Server(session=lambda client, peer, _: CaptureSession(client, peer, maildir))
+        proxy_server = Server(session=lambda client, peer, number: Session(client, peer, number, settings))
         stop = trio.Event()
         failures = []
         async with trio.open_nursery() as nursery:

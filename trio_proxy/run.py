@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from .addresses import Address
 from .capture import CaptureSession, Maildir
 from .server import ListenError, Server, listening, raise_descriptor_limit, stop_on_signals
 from .session import Session, Settings
-from .streams import SocketStream, connect
+from .streams import Stream, connect
 from .timeouts import Timeouts
 
 __all__ = ["ListenError", "Options", "run"]
@@ -55,6 +56,14 @@ async def _main(options: Options) -> int:
     quit_now = False
     with ExitStack() as stack:
         sockets = [sock for address in options.listen for sock in stack.enter_context(listening(address))]
+        upstream = options.upstream
+        capture: Server | None = None
+        capture_sockets: list[socket.socket] = []
+        if upstream is None:
+            capture = _capture_server(options.capture)
+            capture_sockets = stack.enter_context(listening(Address("127.0.0.1", 0)))
+            upstream = bound_address(capture_sockets[0])
+        _refuse_loop(upstream, sockets)
         async with trio.open_nursery() as nursery:
 
             def at_once() -> None:
@@ -62,12 +71,10 @@ async def _main(options: Options) -> int:
                 quit_now = True
                 nursery.cancel_scope.cancel(reason="a second signal")
 
-            nursery.start_soon(stop_on_signals, stop, at_once)
-            upstream = options.upstream
+            await nursery.start(stop_on_signals, stop, at_once)
             capture_stop = trio.Event()
-            if upstream is None:
-                upstream = await _start_capture(options, stack, nursery, capture_stop)
-            _refuse_loop(upstream, sockets)
+            if capture is not None:
+                await nursery.start(capture.serve, capture_sockets, capture_stop)
             server = Server(
                 session=_session_maker(options, upstream),
                 max_connections=options.max_connections,
@@ -81,8 +88,8 @@ async def _main(options: Options) -> int:
     return _EXIT_QUIT if quit_now else 0
 
 
-def _session_maker(options: Options, upstream: Address):  # type: ignore[no-untyped-def]
-    async def connect_upstream() -> SocketStream:
+def _session_maker(options: Options, upstream: Address) -> Callable[[Stream, str, int], Session]:
+    async def connect_upstream() -> Stream:
         return await connect(upstream)
 
     settings = Settings(
@@ -96,20 +103,15 @@ def _session_maker(options: Options, upstream: Address):  # type: ignore[no-unty
         timeouts=options.timeouts,
         write_transcript=_write_line if options.transcript else None,
     )
-    return lambda sock, peer, number: Session(sock, peer, number, settings)
+    return lambda client, peer, number: Session(client, peer, number, settings)
 
 
-async def _start_capture(
-    options: Options, stack: ExitStack, nursery: trio.Nursery, stop: trio.Event
-) -> Address:
+def _capture_server(directory: Path) -> Server:
     try:
-        maildir = Maildir(options.capture)
+        maildir = Maildir(directory)
     except OSError as error:
-        raise click.BadParameter(f"{options.capture}: {error.strerror}", param_hint="'--capture'") from None
-    sockets = stack.enter_context(listening(Address("127.0.0.1", 0)))
-    server = Server(session=lambda sock, peer, _: CaptureSession(sock, peer, maildir), grace=5)
-    await nursery.start(server.serve, sockets, stop)
-    return bound_address(sockets[0])
+        raise click.BadParameter(f"{directory}: {error.strerror}", param_hint="'--capture'") from None
+    return Server(session=lambda client, peer, _: CaptureSession(client, peer, maildir), grace=5)
 
 
 def bound_address(sock: socket.socket) -> Address:
@@ -120,10 +122,33 @@ def bound_address(sock: socket.socket) -> Address:
 
 def _refuse_loop(upstream: Address, sockets: list[socket.socket]) -> None:
     for sock in sockets:
-        if bound_address(sock) == upstream:
+        listens = bound_address(sock)
+        if listens == upstream or (listens.port == upstream.port and _leads_back(upstream, sock)):
             raise click.BadParameter(
                 f"{upstream} is where this proxy listens itself", param_hint="'--upstream'"
             )
+
+
+def _leads_back(upstream: Address, sock: socket.socket) -> bool:
+    """Whether the host, which is asked for at the port of this listener, is the listener's own."""
+    if upstream.path is not None or sock.family == socket.AF_UNIX:
+        return False
+    listens = sock.getsockname()[0]
+    try:
+        found = socket.getaddrinfo(upstream.host or "localhost", 0, sock.family, socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return False  # it may be resolved by the time it is needed
+    hosts = {str(where[0]) for *_, where in found}
+    return listens in hosts or (listens in ("0.0.0.0", "::") and any(map(_is_ours, hosts)))
+
+
+def _is_ours(host: str) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+        return True
 
 
 def _announce(options: Options, sockets: list[socket.socket], upstream: Address) -> None:

@@ -19,7 +19,7 @@ import trio
 from sansio_smtp import Reply
 
 from .addresses import Address
-from .streams import set_no_delay
+from .streams import SocketStream, Stream, set_no_delay
 
 __all__ = ["ListenError", "Server", "listening", "raise_descriptor_limit", "stop_on_signals"]
 
@@ -49,8 +49,8 @@ class Runnable(Protocol):
 class Server:
     """Accepts clients and runs a session for each."""
 
-    session: Callable[[socket.socket, str, int], Runnable]
-    """Makes a session of a non-blocking socket, the peer's address, and a number."""
+    session: Callable[[Stream, str, int], Runnable]
+    """Makes a session of a client's connection, its address, and a number."""
     max_connections: int = 1000
     grace: float = 30.0
     """Seconds that a message in flight may take to finish when the service stops."""
@@ -111,13 +111,15 @@ class Server:
                 sock.send(_BUSY.raw)
             sock.close()
             return
-        set_no_delay(sock)
+        with suppress(OSError):  # the client is gone already, as its session will find out
+            set_no_delay(sock)
         self._accepted += 1
-        nursery.start_soon(self._run, self.session(sock, peer, self._accepted))
+        session = self.session(SocketStream(sock), peer, self._accepted)
+        self._sessions.add(session)  # now: it counts, and may be shut down, before it has had its first turn
+        nursery.start_soon(self._run, session)
 
     async def _run(self, session: Runnable) -> None:
         """No failure of one session, ours included, may end another."""
-        self._sessions.add(session)
         try:
             await session.run()
         except Exception:
@@ -147,7 +149,7 @@ def listening(address: Address) -> Iterator[list[socket.socket]]:
                 sockets.append(_listen_unix(address.path))
             else:
                 _listen_tcp(address, sockets)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise ListenError(_explain(address, error)) from error
         yield sockets
     finally:
@@ -157,9 +159,14 @@ def listening(address: Address) -> Iterator[list[socket.socket]]:
             _unlink(address.path)
 
 
-async def stop_on_signals(stop: trio.Event, quit_now: Callable[[], None]) -> None:
+async def stop_on_signals(
+    stop: trio.Event,
+    quit_now: Callable[[], None],
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
     """The first SIGTERM or SIGINT stops the service gracefully, the second at once."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
         async for number in signals:
             if stop.is_set():
                 quit_now()
@@ -223,8 +230,10 @@ def _unlink(path: str) -> None:
         os.unlink(path)
 
 
-def _explain(address: Address, error: OSError) -> str:
+def _explain(address: Address, error: OSError | UnicodeError) -> str:
     what = f"cannot listen on {address}: "
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return what + f"{address.host!r} cannot be resolved; use an address of this machine"
     if error.errno == errno.EADDRINUSE:
         return what + "it is in use; stop what listens there, or choose another port (0 takes a free one)"
     if error.errno in (errno.EACCES, errno.EPERM):
@@ -233,8 +242,6 @@ def _explain(address: Address, error: OSError) -> str:
         return what + "permission denied; use a port above 1023, or grant CAP_NET_BIND_SERVICE"
     if error.errno == errno.EADDRNOTAVAIL:
         return what + "this machine has no such address; use 127.0.0.1, [::1] or one of its own"
-    if isinstance(error, socket.gaierror):
-        return what + f"{address.host!r} cannot be resolved; use an address of this machine"
     return what + (error.strerror or str(error))
 
 

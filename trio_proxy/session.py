@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -17,10 +16,12 @@ from sansio_smtp import (
     BodyComplete,
     Close,
     Config,
+    Disconnect,
     Event,
     MessageAnswered,
     Proxy,
     Question,
+    Reply,
     SendToClient,
     SendToServer,
     Side,
@@ -28,7 +29,7 @@ from sansio_smtp import (
     WaitingFor,
 )
 
-from .streams import Outbox, SocketStream, Stream
+from .streams import Outbox, Stream
 from .timeouts import Timeouts
 from .transcript import Transcript, printable
 
@@ -43,6 +44,7 @@ _CLOSING_SECONDS = 10.0
 """For the last reply to leave and the client to take it, all together."""
 _SILENCE_SECONDS = 2.0
 """A client that was told to go and sends nothing for so long has nothing more in flight."""
+_RULE_FAILED = Reply.of(451, "a rule of this proxy failed, try again later", enhanced="4.3.0")
 
 
 @attrs.frozen(kw_only=True)
@@ -62,12 +64,12 @@ class Settings:
 class Session:
     """Runs one client's dialogue from connect to close."""
 
-    def __init__(self, sock: socket.socket, peer: str, number: int, settings: Settings) -> None:
+    def __init__(self, client: Stream, peer: str, number: int, settings: Settings) -> None:
         self._settings = settings
         self._peer = peer
         self._log = log.bind(conn=f"c{number}", peer=peer)
         self._proxy = Proxy(settings.config, settings.ask)
-        self._outboxes = {CLIENT: Outbox(SocketStream(sock))}
+        self._outboxes = {CLIENT: Outbox(client)}
         self._to_close: dict[Side, bool] = {}  # side → whether it is reset
         self._turns: dict[Side, trio.Event] = {}  # pumps that wait until they may read
         self._untold: list[MessageAnswered] = []  # messages whose reply has not left yet
@@ -115,7 +117,7 @@ class Session:
             self._log.error("upstream server cannot be reached", error=str(error))
             self._apply(self._proxy.server_unreachable())
         except trio.Cancelled:
-            if not self._proxy.closed:
+            if self._scope.cancel_called and not self._proxy.closed:  # else it was not the time
                 self._log.error("upstream server cannot be reached", error="timeout")
                 self._apply(self._proxy.server_unreachable())
             raise
@@ -148,13 +150,19 @@ class Session:
                 self._log.info("connection lost", side=side.value, error=str(error))
                 data = b""
             self._apply(proxy.receive_from(side, data) if data else proxy.eof_from(side))
-            if await self._flushed() or not data:
+            if await self._flushed(side) or not data:
                 return
 
-    async def _flushed(self) -> bool:
-        """Writes what is to be written; whether the dialogue is over."""
+    async def _flushed(self, side: Side = CLIENT) -> bool:
+        """Writes what came of a side's input; whether the dialogue is over."""
         if not self._proxy.closed:
-            await self._outboxes[SERVER].flush()
+            server = self._outboxes[SERVER]
+            if side is CLIENT:
+                await server.flush()
+            elif server and not server.flushing and self._nursery is not None:
+                # Not waited for: a server may read no more before its own replies are read, and the two
+                # would wait for each other for ever (RFC 2920 §3.1). What the queue holds is bounded.
+                self._nursery.start_soon(server.flush)
             await self._flush_client()
             self._move_deadline()
         if self._proxy.closed:
@@ -205,7 +213,7 @@ class Session:
                 side=event.side.value,
                 error=event.error.args[0],
                 octets=printable(event.error.evidence),
-                states="/".join(phase.name for phase in self._proxy.states),
+                state=event.error.phase.name if event.error.phase else "",
             )
         elif isinstance(event, BodyComplete):
             self._log.debug("message received", size=event.size, edited=event.edited, broken=event.broken)
@@ -214,8 +222,14 @@ class Session:
 
     async def _judge(self, question: Question[Any]) -> None:
         assert self._settings.judge is not None
-        verdict = await self._settings.judge(question)
-        self._apply(self._proxy.answer(question, verdict))
+        try:
+            verdict = await self._settings.judge(question)
+            events = self._proxy.answer(question, verdict)
+        except Exception:
+            # Never the unjudged command or message: it fails closed.
+            self._log.exception("rule failed, closing")
+            events = self._proxy.answer(question, Disconnect(_RULE_FAILED))
+        self._apply(events)
         await self._flushed()
 
     def _move_deadline(self) -> None:

@@ -111,6 +111,11 @@ class Outbox:
     def __bool__(self) -> bool:
         return bool(self._parts) or self._rest is not None
 
+    @property
+    def flushing(self) -> bool:
+        """Whether somebody writes already, and will not stop before nothing is left."""
+        return self._lock.locked()
+
     def put(self, data: bytes) -> None:
         if self.broken is None:
             self._parts.append(data)
@@ -151,9 +156,13 @@ async def connect(address: Address) -> SocketStream:
     if address.path is not None:
         return await _connect(socket.AF_UNIX, address.path)
     error: OSError | None = None
-    for family, _, _, _, where in await trio.socket.getaddrinfo(
-        address.host or "localhost", address.port, type=socket.SOCK_STREAM
-    ):
+    try:
+        found = await trio.socket.getaddrinfo(
+            address.host or "localhost", address.port, type=socket.SOCK_STREAM
+        )
+    except UnicodeError as failure:  # two dots in a row, a label that is too long
+        raise OSError(f"{address.host!r} is no host name") from failure
+    for family, _, _, _, where in found:
         try:
             return await _connect(family, where)
         except OSError as failure:
