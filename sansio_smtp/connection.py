@@ -114,7 +114,7 @@ class ServerConnection:
     _content: ContentReader | None = attrs.field(default=None, init=False)
     _content_refused: bool = attrs.field(default=False, init=False)
     _chunk_left: int = attrs.field(default=0, init=False)
-    _unanswered: deque[Command] = attrs.field(factory=deque, init=False)
+    _unanswered: deque[Command] = attrs.field(factory=deque[Command], init=False)
     _transaction: Transaction = attrs.field(factory=Transaction, init=False)
     _data_refused: bool = attrs.field(default=False, init=False)
     _early_content: bool = attrs.field(default=False, init=False)
@@ -348,12 +348,12 @@ class ClientConnection:
     config: Config = attrs.field(factory=Config)
     phase: Phase = attrs.field(default=Phase.GREETING, init=False)
     eof: bool = attrs.field(default=False, init=False)
-    keywords: dict[str, str] = attrs.field(factory=dict, init=False)
+    keywords: dict[str, str] = attrs.field(factory=dict[str, str], init=False)
     """What the server offered in reply to the last EHLO; empty after HELO."""
     in_content: bool = attrs.field(default=False, init=False)
     """Whether the server takes what comes for mail data, also when the dialogue must be closed."""
     _reader: ReplyReader = attrs.field(init=False)
-    _unanswered: deque[Command] = attrs.field(factory=deque, init=False)
+    _unanswered: deque[Command] = attrs.field(factory=deque[Command], init=False)
 
     def __attrs_post_init__(self) -> None:
         self._reader = ReplyReader(self.config.max_reply)

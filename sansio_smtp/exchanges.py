@@ -39,9 +39,11 @@ class Exchanges:
     """Three queues: what awaits a reply to the client, what of it the server has yet to see, and what
     the server owes replies for."""
 
-    waiting: deque[Exchange] = attrs.field(factory=deque)
-    unsent: deque[tuple[Command, Exchange | Internal]] = attrs.field(factory=deque)
-    forwarded: deque[Exchange | Internal] = attrs.field(factory=deque)
+    waiting: deque[Exchange] = attrs.field(factory=deque[Exchange])
+    unsent: deque[tuple[Command, Exchange | Internal]] = attrs.field(
+        factory=deque[tuple[Command, Exchange | Internal]]
+    )
+    forwarded: deque[Exchange | Internal] = attrs.field(factory=deque[Exchange | Internal])
 
     def __len__(self) -> int:
         return len(self.waiting)

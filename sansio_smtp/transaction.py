@@ -17,7 +17,7 @@ class Envelope:
     """The accepted MAIL and RCPT commands of one mail transaction, in order."""
 
     mail: Command | None = None
-    recipients: list[Command] = attrs.field(factory=list)
+    recipients: list[Command] = attrs.field(factory=list[Command])
 
     @property
     def reverse_path(self) -> Path | None:

@@ -64,7 +64,7 @@ class Transfer:
     _searched: int = attrs.field(default=0, init=False)
     _kept: bytearray = attrs.field(factory=bytearray, init=False, repr=False)
     _tapped: bytearray = attrs.field(factory=bytearray, init=False, repr=False)
-    _ready: list[Action] = attrs.field(factory=list, init=False, repr=False)
+    _ready: list[Action] = attrs.field(factory=list[Action], init=False, repr=False)
     _asked: ContentQuestion | None = attrs.field(default=None, init=False)
     _writer: ContentWriter = attrs.field(factory=ContentWriter, init=False)
     _growth: int = attrs.field(default=0, init=False)
@@ -151,7 +151,7 @@ class Transfer:
 
     def completed(self) -> BodyComplete:
         """The account of the message, once its last octet is out."""
-        broken = []
+        broken: list[str] = []
         if self.edited:
             mail = self.envelope.mail
             if mail is not None and 0 < mail.declared_size < self.size:

@@ -126,9 +126,10 @@ class CaptureSession:
 
     async def _serve(self) -> None:
         while self._outbox.broken is None:
-            with trio.move_on_after(_IDLE_SECONDS) as idle:
+            data = b""
+            with trio.move_on_after(_IDLE_SECONDS):
                 data = await self._outbox.stream.receive()
-            if idle.cancelled_caught or not data:
+            if not data:
                 return
             self._connection.receive_data(data)
             while not isinstance(event := self._connection.next_event(), Pause):

@@ -56,7 +56,7 @@ async def _demo() -> int:
         capture_server = Server(session=lambda client, peer, _: CaptureSession(client, peer, maildir))
         proxy_server = Server(session=lambda client, peer, number: Session(client, peer, number, settings))
         stop = trio.Event()
-        failures = []
+        failures: list[str] = []
         async with trio.open_nursery() as nursery:
             await nursery.start(capture_server.serve, upstream_sockets, stop)
             await nursery.start(proxy_server.serve, proxy_sockets, stop)

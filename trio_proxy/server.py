@@ -8,9 +8,9 @@ import resource
 import signal
 import socket
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 import structlog
@@ -54,7 +54,7 @@ class Server:
     max_connections: int = 1000
     grace: float = 30.0
     """Seconds that a message in flight may take to finish when the service stops."""
-    _sessions: set[Runnable] = attrs.field(factory=set, init=False)
+    _sessions: set[Runnable] = attrs.field(factory=set[Runnable], init=False)
     _stopping: bool = attrs.field(default=False, init=False)
     _all_ended: trio.Event = attrs.field(factory=trio.Event, init=False)
     _accepted: int = attrs.field(default=0, init=False)
@@ -137,7 +137,7 @@ class Server:
 
 
 @contextmanager
-def listening(address: Address) -> Iterator[list[socket.socket]]:
+def listening(address: Address) -> Generator[list[socket.socket]]:
     """Bound, listening, non-blocking sockets for an address; a unix socket's file goes with them.
 
     Raises `ListenError`.
@@ -245,7 +245,5 @@ def _explain(address: Address, error: OSError | UnicodeError) -> str:
     return what + (error.strerror or str(error))
 
 
-def _peer(sock: socket.socket, address: object) -> str:
-    if isinstance(address, tuple) and len(address) >= 2:
-        return str(Address(str(address[0]), int(address[1])))
-    return "unix"
+def _peer(sock: socket.socket, address: Any) -> str:
+    return "unix" if sock.family == socket.AF_UNIX else str(Address(address[0], address[1]))

@@ -29,9 +29,11 @@ class Stream(Protocol):
 
     async def receive(self) -> bytes:
         """Some octets; empty at the end. Raises OSError if the connection is lost."""
+        ...
 
     async def send_some(self, data: memoryview) -> int:
         """Sends at least one octet of ``data`` and says how many. Raises OSError."""
+        ...
 
     def finish_sending(self) -> None:
         """Tells the peer that nothing more will come. Raises nothing."""
@@ -104,7 +106,7 @@ class Outbox:
     stream: Stream
     broken: Exception | None = attrs.field(default=None, init=False)
     """Why nothing can be written any more; what is put in then is dropped."""
-    _parts: list[bytes] = attrs.field(factory=list, init=False)
+    _parts: list[bytes] = attrs.field(factory=list[bytes], init=False)
     _rest: memoryview | None = attrs.field(default=None, init=False)
     _lock: trio.Lock = attrs.field(factory=trio.Lock, init=False)
 

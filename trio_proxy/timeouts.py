@@ -35,7 +35,7 @@ class Timeouts:
         Raises ValueError with one line for each value that cannot be read.
         """
         seconds: dict[str, float] = {}
-        problems = []
+        problems: list[str] = []
         for value in values:
             phase, is_one, number = value.rpartition("=")
             key = phase.replace("-", "_")

@@ -1,0 +1,361 @@
+"""Honest peers that need no network: a server that complains of what no server has to bear, a client that
+tells what became of each message, and the wire between them and a `Proxy`."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Final, NoReturn, Protocol, TypeAlias, cast
+
+import attrs
+
+from sansio_smtp.commands import END_OF_DATA, Command, Kind
+from sansio_smtp.connection import (
+    ClientConnection,
+    ContentReceived,
+    ContentRefused,
+    Pause,
+    Refused,
+    ReplyReceived,
+    ServerConnection,
+)
+from sansio_smtp.content import ContentWriter, unstuff
+from sansio_smtp.errors import RemoteProtocolError
+from sansio_smtp.events import CLIENT, SERVER, Ask, Close, Event, SendToClient, SendToServer, Side
+from sansio_smtp.proxy import Proxy
+from sansio_smtp.questions import AnyQuestion, AnyVerdict, Continue, Question
+from sansio_smtp.replies import Reply
+from sansio_smtp.states import Phase
+
+from .chunks import Chunker, whole
+
+__all__ = ["Accepted", "FakeClient", "FakeServer", "Message", "Outcome", "Peer", "converse"]
+
+_OK: Final = Reply.of(250, "ok", enhanced="2.0.0")
+_GO_AHEAD: Final = Reply.of(354, "go ahead")
+_BYE: Final = Reply.of(221, "bye", enhanced="2.0.0")
+_UNKNOWN: Final = Reply.of(502, "unknown command", enhanced="5.5.1")
+_NO_MAIL: Final = Reply.of(503, "MAIL first", enhanced="5.5.1")
+_NO_RECIPIENT: Final = Reply.of(554, "no valid recipients", enhanced="5.5.1")
+
+Judge: TypeAlias = Callable[[Command], Reply | None]
+"""The reply to a command, or None for what an ordinary server says."""
+
+
+class Peer(Protocol):
+    """One end of a wire: octets in, octets out."""
+
+    def receive(self, data: bytes) -> None: ...
+
+    def take(self) -> bytes:
+        """What it sends now; nothing if it waits, or has closed."""
+        ...
+
+    def closed_by_peer(self) -> None: ...
+
+
+@attrs.frozen
+class Accepted:
+    """A message that the fake server answered with 2xx, decoded."""
+
+    sender: str
+    recipients: tuple[str, ...]
+    content: bytes
+
+
+@attrs.define(eq=False)
+class FakeServer:
+    """A server with one policy per step. It raises `AssertionError` if commands come that a client must not
+    send yet: any octet behind a command that has no reply, unless ``keywords`` offers PIPELINING and
+    RFC 2920 §3.1 allows it there.
+    """
+
+    keywords: Collection[str] = ("PIPELINING", "8BITMIME")
+    greeting: Reply = attrs.field(factory=lambda: Reply.of(220, "mx.example ESMTP"))
+    judge: Judge = lambda _: None
+    """Judges each command before the server's own opinion: refuses recipients, DATA, and so on."""
+    judge_message: Callable[[Accepted], Reply] = lambda _: _OK
+    early: Callable[[int], Reply | None] = lambda _: None
+    """Called with the octets received so far, in the middle of mail data; its reply ends the dialogue."""
+
+    accepted: list[Accepted] = attrs.field(factory=list[Accepted], init=False)
+    commands: list[bytes] = attrs.field(factory=list[bytes], init=False)
+    """The lines of the client, without CRLF."""
+    aborted: bool = attrs.field(default=False, init=False)
+    """Whether the client went away in the middle of mail data."""
+    _end: ServerConnection = attrs.field(factory=ServerConnection, init=False)
+    _outbox: bytearray = attrs.field(factory=bytearray, init=False)
+    _pending: deque[Command] = attrs.field(factory=deque[Command], init=False)
+    _content: bytearray = attrs.field(factory=bytearray, init=False)
+    _offered: bool = attrs.field(default=False, init=False)
+    _received: int = attrs.field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._send(self.greeting)
+
+    def receive(self, data: bytes) -> None:
+        self._end.receive_data(data)
+        self._complain_of_haste()
+        while not isinstance(event := self._end.next_event(), Pause):
+            if isinstance(event, Refused | ContentRefused):
+                _complain(f"the fake server cannot read this: {event.error}")
+            if isinstance(event, Command):
+                self._command(event)
+            elif isinstance(event, ContentReceived):
+                self._content += unstuff(event.data, event.at_line_start)
+                self._received += len(event.data)
+                if reply := self.early(self._received):
+                    self._send(reply)
+            else:
+                self._message()
+            self._complain_of_haste()
+
+    def take(self) -> bytes:
+        """The replies that are due; what they answer counts as unanswered until they are taken."""
+        data = bytes(self._outbox)
+        self._outbox.clear()
+        self._pending.clear()
+        return data
+
+    def closed_by_peer(self) -> None:
+        self.aborted = self._end.phase is Phase.CONTENT
+
+    def _send(self, reply: Reply) -> None:
+        self._outbox += self._end.send_reply(reply)
+
+    def _complain_of_haste(self) -> None:
+        if self._pending and self._end.buffered:
+            last = self._pending[-1]
+            if not self._offered or last.kind not in (Kind.GROUP, Kind.END_OF_DATA):
+                _complain(f"octets come before the reply to {last}")
+
+    def _command(self, command: Command) -> None:
+        self._pending.append(command)
+        self.commands.append(command.raw)
+        reply = self.judge(command) or self._reply(command)
+        if command.verb in (b"EHLO", b"HELO") and reply.severity == 2:
+            self._offered = command.verb == b"EHLO" and "PIPELINING" in self.keywords
+        self._send(reply)
+
+    def _reply(self, command: Command) -> Reply:
+        envelope = self._end.envelope
+        if command.verb == b"EHLO":
+            return Reply.of(250, "mx.example", *self.keywords)
+        if command.verb == b"RCPT" and envelope.mail is None:
+            return _NO_MAIL
+        if command.verb == b"DATA":
+            return _GO_AHEAD if envelope.recipients else _NO_RECIPIENT
+        if command.verb == b"QUIT":
+            return _BYE
+        return _OK if command.verb in (b"HELO", b"MAIL", b"RCPT", b"RSET", b"NOOP") else _UNKNOWN
+
+    def _message(self) -> None:
+        envelope = self._end.envelope
+        sender = envelope.reverse_path
+        message = Accepted(
+            sender.address if sender else "",
+            tuple(path.address for path in envelope.forward_paths),
+            bytes(self._content),
+        )
+        self._content.clear()
+        self._received = 0
+        reply = self.judge_message(message)
+        if reply.severity == 2:
+            self.accepted.append(message)
+        self._pending.append(END_OF_DATA)
+        self._send(reply)
+
+
+@attrs.frozen
+class Message:
+    """What a fake client is to send; ``content`` is decoded."""
+
+    sender: str
+    recipients: tuple[str, ...]
+    content: bytes
+
+
+@attrs.define
+class Outcome:
+    """The replies to one message; ``final`` is the one behind the dot."""
+
+    mail: Reply | None = None
+    recipients: list[Reply] = attrs.field(factory=list[Reply])
+    data: Reply | None = None
+    final: Reply | None = None
+
+
+@attrs.define(eq=False)
+class FakeClient:
+    """Sends messages, lock-step or in groups where the server offers PIPELINING, then QUIT."""
+
+    messages: Iterable[Message]
+    pipelined: bool = False
+    hello: str = "EHLO me.example"
+
+    outcomes: list[Outcome] = attrs.field(factory=list[Outcome], init=False)
+    """One for each message that was begun."""
+    replies: list[Reply] = attrs.field(factory=list[Reply], init=False)
+    """All replies, the greeting first."""
+    finished: bool = attrs.field(default=False, init=False)
+    """Whether the server has answered QUIT."""
+    gone: bool = attrs.field(default=False, init=False)
+    _end: ClientConnection = attrs.field(factory=ClientConnection, init=False)
+    _left: deque[Message] = attrs.field(init=False)
+    _unsent: deque[Command] = attrs.field(factory=deque[Command], init=False)
+    _current: Message | None = attrs.field(default=None, init=False)
+    _greeted: bool = attrs.field(default=False, init=False)
+    _outbox: bytearray = attrs.field(factory=bytearray, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._left = deque(self.messages)
+
+    def receive(self, data: bytes) -> None:
+        self._end.receive_data(data)
+        while not isinstance(event := self._end.next_event(), Pause):
+            if isinstance(event, RemoteProtocolError):
+                _complain(f"the fake client cannot read this: {event}")
+            self._replied(event)
+        self._go_on()
+
+    def take(self) -> bytes:
+        data = bytes(self._outbox)
+        self._outbox.clear()
+        return data
+
+    def closed_by_peer(self) -> None:
+        self.gone = True
+
+    def _replied(self, event: ReplyReceived) -> None:
+        reply, command = event.reply, event.command
+        self.replies.append(reply)
+        if command is None:
+            if not event.unsolicited:
+                self._queue(self.hello)
+            return
+        outcome = self.outcomes[-1] if self.outcomes else Outcome()
+        if command.verb == b"MAIL":
+            outcome.mail = reply
+        elif command.verb == b"RCPT":
+            outcome.recipients.append(reply)
+        elif command.verb == b"DATA":
+            outcome.data = reply
+            if reply.severity == 3:
+                self._send_content()
+        elif command.kind is Kind.END_OF_DATA:
+            outcome.final = reply
+        elif command.kind is Kind.HELLO:
+            self._greeted = True
+        elif command.kind is Kind.QUIT:
+            self.finished = True
+
+    def _go_on(self) -> None:
+        """Sends what may be sent now; begins the next message, or says QUIT, when the last is answered."""
+        end = self._end
+        if end.phase is Phase.COMMAND and self._greeted and not self._unsent and not end.unanswered:
+            self._begin()
+        while self._unsent and (end.may_send() if self.pipelined else self._lock_step()):
+            self._outbox += end.send_command(self._unsent.popleft())
+
+    def _lock_step(self) -> bool:
+        return self._end.phase is Phase.COMMAND and not self._end.unanswered
+
+    def _begin(self) -> None:
+        if self.finished:
+            return
+        if self._left:
+            self._current = message = self._left.popleft()
+            self.outcomes.append(Outcome())
+            self._queue(f"MAIL FROM:<{message.sender}>")
+            for recipient in message.recipients:
+                self._queue(f"RCPT TO:<{recipient}>")
+            self._queue("DATA")
+        else:
+            self._queue("QUIT")
+
+    def _queue(self, line: str) -> None:
+        self._unsent.append(Command.of(line))
+
+    def _send_content(self) -> None:
+        assert self._current is not None
+        writer = ContentWriter()
+        wire = writer.feed(self._current.content) + writer.finish()
+        if wire:
+            self._outbox += self._end.send_content(wire)
+        self._outbox += self._end.send_end_of_data()
+
+
+def converse(
+    client: Peer,
+    server: Peer,
+    proxy: Proxy,
+    *,
+    cut: Chunker = whole,
+    judge: Callable[[AnyQuestion], AnyVerdict] = lambda _: Continue(),
+    prompt: bool = False,
+) -> list[Event]:
+    """Lets client and server talk through a proxy until nobody has anything to say; returns all events.
+
+    Whatever the proxy can send, it has sent before a peer gets to answer, so that a peer sees early what
+    comes too early; with ``prompt`` the peers are heard after every piece, as on a network without delay.
+    Raises `AssertionError` if a side has something to say and may never again be read.
+    """
+    return _Wire(client, server, proxy, cut, judge, prompt).run()
+
+
+def _complain(what: str) -> NoReturn:
+    raise AssertionError(what)
+
+
+@attrs.define(eq=False)
+class _Wire:
+    client: Peer
+    server: Peer
+    proxy: Proxy
+    cut: Chunker
+    judge: Callable[[AnyQuestion], AnyVerdict]
+    prompt: bool
+    events: list[Event] = attrs.field(factory=list[Event])
+    waiting: dict[Side, deque[bytes]] = attrs.field(factory=lambda: {SERVER: deque(), CLIENT: deque()})
+    open: set[Side] = attrs.field(factory=lambda: {CLIENT, SERVER})
+
+    def run(self) -> list[Event]:
+        while self._hand_over() or self._listen():
+            pass
+        for side in self.open:
+            assert not self.waiting[side], f"stalled: the {side.value} has something to say and is not read"
+        return self.events
+
+    def _hand_over(self) -> bool:
+        """Gives the proxy one piece of what has been said."""
+        for side, pieces in self.waiting.items():
+            if pieces and side in self.proxy.may_read:
+                self._take(self.proxy.receive_from(side, pieces.popleft()))
+                if self.prompt:
+                    self._listen()
+                return True
+        return False
+
+    def _listen(self) -> bool:
+        """Hears what the peers have to say, the client first."""
+        said = False
+        for side, peer in ((CLIENT, self.client), (SERVER, self.server)):
+            if side in self.open and (data := peer.take()):
+                self.waiting[side].extend(self.cut(data))
+                said = True
+        return said
+
+    def _take(self, events: list[Event]) -> None:
+        self.events += events
+        for event in events:
+            if isinstance(event, SendToClient):
+                self.client.receive(event.data)
+            elif isinstance(event, SendToServer):
+                self.server.receive(event.data)
+            elif isinstance(event, Close):
+                self.open.discard(event.side)
+                self.waiting[event.side].clear()
+                (self.client if event.side is CLIENT else self.server).closed_by_peer()
+            elif isinstance(event, Ask):
+                question = cast("Question[Any]", event.question)
+                self._take(self.proxy.answer(question, self.judge(event.question)))

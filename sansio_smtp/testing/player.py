@@ -1,0 +1,306 @@
+"""Plays a dialogue script against a `Proxy` and compares what leaves with what the script says.
+
+What is sent to one side is merged, and compared at the points where the script turns to something
+that happens. How the input is cut, and how late a question is answered, must make no difference.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection
+from difflib import ndiff
+from typing import Any, NoReturn, cast
+
+import attrs
+
+from sansio_smtp.commands import Command
+from sansio_smtp.config import Config
+from sansio_smtp.errors import LocalProtocolError
+from sansio_smtp.events import (
+    CLIENT,
+    SERVER,
+    Ask,
+    BodyChunk,
+    Close,
+    Event,
+    SendToClient,
+    SendToServer,
+    Side,
+)
+from sansio_smtp.proxy import Proxy
+from sansio_smtp.questions import (
+    AnyQuestion,
+    AnyVerdict,
+    CommandQuestion,
+    Question,
+    Replace,
+    ReplaceCommand,
+    ReplaceReply,
+    ReplyQuestion,
+)
+from sansio_smtp.replies import Reply
+
+from .chunks import Chunker, whole
+from .notation import octets
+from .script import (
+    Asked,
+    Closed,
+    Eof,
+    Feed,
+    Item,
+    Replacement,
+    Script,
+    Sent,
+    Shown,
+    Signal,
+    Verdict,
+    groups,
+    parse,
+)
+from .written import Step, asks, lines_of, matches, shown, wanted
+
+__all__ = ["Played", "play"]
+
+
+@attrs.define
+class Played:
+    """What happened in the whole of a dialogue."""
+
+    to_client: bytearray = attrs.field(factory=bytearray)
+    to_server: bytearray = attrs.field(factory=bytearray)
+    events: list[Event] = attrs.field(factory=list[Event])
+
+
+def play(
+    script: Script | str,
+    *,
+    cut: Chunker = whole,
+    late: bool = False,
+    proxy: Callable[[Config, Collection[str]], Proxy] = Proxy,
+) -> Played:
+    """Plays a script, raising `AssertionError` with a diff where the proxy does something else.
+
+    ``cut`` cuts what arrives into segments. ``late``: each question is answered as late as can be, that
+    is when a peer could tell that it has not been answered. A side is fed only while the proxy may
+    read it; what cannot be fed waits, as it would in a socket.
+    """
+    player = _Player(parse(script) if isinstance(script, str) else script, cut, late, proxy)
+    player.play()
+    return player.played
+
+
+@attrs.define
+class _Player:
+    script: Script
+    cut: Chunker
+    late: bool
+    make: Callable[[Config, Collection[str]], Proxy]
+
+    played: Played = attrs.field(factory=Played, init=False)
+    proxy: Proxy = attrs.field(init=False)
+    waiting: dict[Side, deque[bytes | None]] = attrs.field(init=False)
+    gone: set[Side] = attrs.field(factory=set[Side], init=False)
+    question: AnyQuestion | None = attrs.field(default=None, init=False)
+    withheld: Verdict | None = attrs.field(default=None, init=False)
+    actual: Step = attrs.field(factory=Step, init=False)
+    expected: Step = attrs.field(factory=Step, init=False)
+    expectations: list[Item] = attrs.field(factory=list[Item], init=False)
+    questions: list[AnyQuestion] = attrs.field(factory=list[AnyQuestion], init=False)
+    line: int = attrs.field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        config = (
+            attrs.evolve(self.script.config, trace=True) if self._shows("received") else self.script.config
+        )
+        self.proxy = self.make(config, self.script.ask)
+        self.waiting = {CLIENT: deque(), SERVER: deque()}
+
+    def play(self) -> None:
+        for happens, follows in groups(self.script.items):
+            if self.withheld is not None and self._needs_verdict(happens[-1]):
+                self._release()
+            if self.withheld is None:
+                self._compare()
+            for item in happens:
+                self.line = item.line
+                self._happens(item)
+            self._expect(follows)
+        if self.withheld is not None:
+            self._release()
+        self._compare()
+        if self.question is not None:
+            self._fail("the script ends, but a question is open")
+        for side, queue in self.waiting.items():
+            if queue:
+                self._fail(f"the script ends, but the {side.value} may not be read and has more to say")
+
+    # What happens
+
+    def _happens(self, item: Item) -> None:
+        if isinstance(item, Feed):
+            for piece in self.cut(item.data):
+                self._offer(item.side, piece)
+        elif isinstance(item, Eof):
+            self._offer(item.side, None)
+        elif isinstance(item, Signal):
+            self._signal(item.name)
+        elif isinstance(item, Verdict):
+            if self.question is None:
+                self._fail("a verdict, but no question is open")
+            self.withheld = item
+            if not self.late:
+                self._release()
+
+    def _offer(self, side: Side, data: bytes | None) -> None:
+        self.waiting[side].append(data)
+        self._pump()
+
+    def _pump(self) -> None:
+        """Feeds what waits, as far as the proxy may read."""
+        moved = True
+        while moved:
+            moved = False
+            for side, queue in self.waiting.items():
+                if side in self.gone:
+                    queue.clear()  # nobody reads a connection that is closed
+                elif queue and side in self.proxy.may_read:
+                    data = queue.popleft()
+                    if data is None:
+                        self._take(self.proxy.eof_from(side))
+                    else:
+                        self._take(self.proxy.receive_from(side, data))
+                    moved = True
+
+    def _signal(self, name: str) -> None:
+        if name == "timeout":
+            self._take(self.proxy.timed_out())
+        elif name == "unreachable":
+            self._take(self.proxy.server_unreachable())
+        else:
+            self._take(self.proxy.shutdown(now=name == "shutdown now"))
+        self._pump()
+
+    def _needs_verdict(self, item: Item) -> bool:
+        """Whether the withheld verdict must be given before this happens. A peer may go on as long as it
+        has seen all that it had seen in the script by then; only octets are ever moved before a verdict."""
+        if not isinstance(item, Feed):
+            return True
+        return self.actual.seen_by(item.side) != self.expected.seen_by(item.side)
+
+    def _release(self) -> None:
+        item, self.withheld = self.withheld, None
+        question, self.question = self.question, None
+        assert item is not None
+        if question is None:
+            return  # the dialogue ended meanwhile
+        try:
+            self._take(self.proxy.answer(cast("Question[Any]", question), _verdict(item, question)))
+        except LocalProtocolError as error:
+            self.line = item.line
+            self._fail(f"the verdict is not possible: {error}")
+        self._pump()
+
+    # What follows
+
+    def _take(self, events: list[Event]) -> None:
+        self.played.events += events
+        for event in events:
+            self._took(event)
+        if self.proxy.closed and self.gone != {CLIENT, SERVER}:
+            self._fail("the proxy says that it is closed, but has not closed both sides")
+        if not self.proxy.closed and self.question is None and not self.proxy.may_read:
+            self._fail("stalled: no side may be read, no question is open, nothing is closed")
+
+    def _took(self, event: Event) -> None:
+        if isinstance(event, SendToClient):
+            self._sent(CLIENT, event.data)
+            self.played.to_client += event.data
+        elif isinstance(event, SendToServer):
+            self._sent(SERVER, event.data)
+            self.played.to_server += event.data
+        elif isinstance(event, Close):
+            if event.side in self.gone:
+                self._fail(f"the {event.side.value} is closed twice")
+            self.gone.add(event.side)
+            self.actual.closed[event.side] = event.abort
+            if self.gone == {CLIENT, SERVER}:
+                self.question = None
+        elif isinstance(event, Ask):
+            if self.question is not None:
+                self._fail("a second question is asked while one is open")
+            self.question = event.question
+            self.questions.append(event.question)
+            self.actual.asked.append(asks(event.question, self.proxy.ask))
+        elif isinstance(event, BodyChunk):
+            if self._shows("chunk"):
+                self.actual.chunks += event.data
+        elif (kind_and_text := shown(event)) and self._shows(kind_and_text[0]):
+            self.actual.shown.append(f"-> {kind_and_text[1]}")
+
+    def _sent(self, side: Side, data: bytes) -> None:
+        if side in self.gone:
+            self._fail(f"octets are sent to the {side.value} after it was closed: {data!r}")
+        if not data:
+            self._fail(f"an empty send to the {side.value}")
+        self.actual.sent[side] += data
+
+    def _expect(self, items: list[Item]) -> None:
+        self.expectations += items
+        for item in items:
+            if isinstance(item, Sent):
+                self.expected.sent[item.side] += item.data
+            elif isinstance(item, Closed):
+                self.expected.closed[item.side] = item.abort
+            elif isinstance(item, Shown) and item.kind == "chunk":
+                self.expected.chunks += octets(item.text.removeprefix("chunk:").removeprefix(" "))
+            elif isinstance(item, Shown):
+                self.expected.shown.append(f"-> {item.text}")
+
+    def _compare(self) -> None:
+        patterns = [item for item in self.expectations if isinstance(item, Asked)]
+        for i, pattern in enumerate(patterns):
+            question = self.questions[i] if i < len(self.questions) else None
+            matched = question is not None and matches(pattern, question, self.proxy.ask)
+            self.expected.asked.append(self.actual.asked[i] if matched else wanted(pattern))
+        expected, actual = self.expected.notation(), self.actual.notation()
+        if expected != actual:
+            self._mismatch(expected, actual)
+        self.expected, self.actual = Step(), Step()
+        self.expectations, self.questions = [], []
+
+    def _mismatch(self, expected: list[str], actual: list[str]) -> NoReturn:
+        diff = [line for line in ndiff(expected, actual) if not line.startswith("?")]
+        missing = next((line[2:] for line in diff if line.startswith("-")), None)
+        for item in self.expectations:
+            if missing is not None and missing in lines_of(item):
+                self.line = item.line
+                break
+        what = "- is in the script and did not happen, + happened and is not in the script"
+        self._fail(f"{what}\n" + "\n".join(f"    {line}" for line in diff))
+
+    def _fail(self, what: str) -> NoReturn:
+        raise AssertionError(f"{self.script.name}:{self.line}: {what}") from None
+
+    # Small things
+
+    def _shows(self, kind: str) -> bool:
+        return kind in self.script.show
+
+
+def _verdict(item: Verdict, question: AnyQuestion) -> Any:
+    verdict = item.verdict
+    if not isinstance(verdict, Replacement):
+        return verdict
+    data = verdict.data
+    result: AnyVerdict
+    if isinstance(question, CommandQuestion):
+        result = ReplaceCommand(Command.of(data.removesuffix(b"\r\n")))
+    elif isinstance(question, ReplyQuestion):
+        lines = [line[4:] for line in data.removesuffix(b"\r\n").split(b"\r\n")]
+        code = data[:3].decode("ascii", "replace")
+        if not code.isdecimal():
+            raise LocalProtocolError(f"not a reply: {data!r}")
+        result = ReplaceReply(Reply.of(int(code), *lines))
+    else:
+        result = Replace(data)
+    return result

@@ -1,0 +1,399 @@
+r"""Dialogue scripts: what arrives, what must leave, in the C:/S: notation of the RFCs.
+
+::
+
+    # RCPT refused by a rule
+    # ask: RCPT
+    S: 220 mx.example ESMTP
+        -> C: 220 mx.example ESMTP
+    C: RCPT TO:<bad@mx.example>
+        ? RCPT bad@mx.example
+        ! answer 550 5.7.1 not here
+        -> C: 550 5.7.1 not here
+    C: <eof>
+        -> close S, C
+
+Flush-left is what happens to the proxy. Consecutive lines of one side are one segment.
+
+``C: text``, ``S: text``   octets arrive, CRLF implied; `notation` has the escapes
+``C: <eof>``, ``S: <eof>`` the side sends no more
+``<timeout>``, ``<shutdown>``, ``<shutdown now>``, ``<unreachable>``
+
+Indented is what the proxy must do about it, and the verdicts that its questions get.
+
+``-> C: text``, ``-> S: text``   octets leave
+``-> close S, C``, ``-> abort S`` sides are closed
+``? RCPT bad@mx.example``         a question: a verb with the address or all of the argument
+``? REPLY 250 ok``                or only the code; lines of one reply are parted by ``\r\n``
+``? HEADERS text``, ``? BODY_LINE text``, ``? BODY_CHUNK text``, ``? MESSAGE text``
+                                  with the decoded content, its last CRLF implied; ``<last>`` marks the
+                                  end of a body. A place alone takes any question of that place.
+``! continue``, ``! answer 550 5.7.1 no``, ``! disconnect 421 4.7.0 go away``, ``! replace text``
+
+Lines that begin with ``#`` are comments, but for these, at the top::
+
+    # ask: RCPT, MESSAGE                    hook places and verbs to ask for
+    # config: bare_newline=reject, max_line=1000
+    # show: complete, violation             events that the script states as well
+    # play: whole                           the outcome depends on the cuts, as with BODY_CHUNK
+
+Shown events are ``-> complete 120 edited broken=SIZE``, ``-> answered 250`` (a message), ``-> violation C``,
+``-> received C: EHLO x`` (secrets masked), and ``-> chunk: text`` (`Config.tap`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+from enum import Enum
+from typing import Any, Final, get_args, get_type_hints
+
+import attrs
+
+from sansio_smtp.commands import VERB_KINDS
+from sansio_smtp.config import Config
+from sansio_smtp.errors import LocalProtocolError
+from sansio_smtp.events import CLIENT, SERVER, Side
+from sansio_smtp.questions import PLACES, Answer, Continue, Disconnect
+from sansio_smtp.replies import Reply
+
+from .notation import NotationError, octets
+
+__all__ = [
+    "Asked",
+    "Closed",
+    "Eof",
+    "Feed",
+    "Item",
+    "Replacement",
+    "Script",
+    "ScriptError",
+    "Sent",
+    "Shown",
+    "Signal",
+    "Verdict",
+    "parse",
+]
+
+SIDES: Final = {"C": CLIENT, "S": SERVER}
+SIGNALS: Final = ("timeout", "shutdown", "shutdown now", "unreachable")
+SHOWN: Final = ("complete", "answered", "violation", "received", "chunk")
+"""Events that a script states only if its ``# show:`` line names them."""
+
+_HEADERS: Final = ("ask", "config", "show", "play")
+_INPUT: Final = re.compile(r"([CS]):(?: (.*))?", re.DOTALL)
+_OUTPUT: Final = re.compile(r"-> ([CS]):(?: (.*))?", re.DOTALL)
+_CLOSE: Final = re.compile(r"-> (close|abort) ([CS](?:, ?[CS])*)")
+_SHOWN: Final = re.compile(
+    r"-> (complete [0-9]+.*|answered [0-9]+|violation [CS]|received [CS]: .*|chunk: .*|chunk:)"
+)
+_QUESTION: Final = re.compile(r"\? ([A-Z0-9_-]+)(?: (.*))?", re.DOTALL)
+_REPLY: Final = re.compile(r"([2-5][0-9][0-9])(?: (.*))?", re.DOTALL)
+
+
+class ScriptError(ValueError):
+    """A script that cannot be read: where, and what is wrong."""
+
+
+@attrs.frozen
+class Item:
+    """One statement of a script."""
+
+    line: int
+
+
+@attrs.frozen
+class Feed(Item):
+    """A side sends octets."""
+
+    side: Side
+    data: bytes
+
+
+@attrs.frozen
+class Eof(Item):
+    """A side sends no more."""
+
+    side: Side
+
+
+@attrs.frozen
+class Signal(Item):
+    """Something else happens: one of `SIGNALS`."""
+
+    name: str
+
+
+@attrs.frozen
+class Replacement:
+    """``! replace``: which verdict it is depends on the question."""
+
+    data: bytes
+
+
+@attrs.frozen
+class Verdict(Item):
+    """The open question is answered."""
+
+    verdict: Continue | Answer | Disconnect | Replacement
+
+
+@attrs.frozen
+class Sent(Item):
+    """Octets must leave to a side."""
+
+    side: Side
+    data: bytes
+
+
+@attrs.frozen
+class Closed(Item):
+    """A side must be closed."""
+
+    side: Side
+    abort: bool
+
+
+@attrs.frozen
+class Asked(Item):
+    """A question must be asked; ``detail`` is None if any will do."""
+
+    place: str
+    detail: str | None
+
+
+@attrs.frozen
+class Shown(Item):
+    """An event that the script wants to see, as `player` writes it."""
+
+    kind: str
+    text: str
+
+
+@attrs.frozen
+class Script:
+    """A dialogue. ``items`` alternate between what happens and what must follow from it."""
+
+    name: str
+    items: tuple[Item, ...]
+    config: Config = attrs.field(factory=Config)
+    ask: frozenset[str] = frozenset()
+    show: frozenset[str] = frozenset()
+    whole_only: bool = False
+    """Whether what must leave depends on how the octets were cut (``# play: whole``)."""
+
+
+def parse(text: str, name: str = "<script>") -> Script:
+    """Reads a script. Raises `ScriptError`, which says where and what."""
+    return _Parser(name).parse(text)
+
+
+@attrs.define
+class _Parser:
+    name: str
+    line: int = 0
+    items: list[Item] = attrs.field(factory=list[Item])
+    headers: dict[str, Any] = attrs.field(factory=dict[str, Any])
+
+    def parse(self, text: str) -> Script:
+        # Not splitlines(): that cuts at form feeds and at several characters beyond ASCII, too.
+        for self.line, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
+            if line.endswith((" ", "\t")) and line.strip():
+                raise self._error("blank at the end of the line; write \\x20 if it is meant")
+            try:
+                self._statement(line)
+            except (NotationError, LocalProtocolError) as error:
+                raise self._error(str(error)) from None
+        if not self.items:
+            raise self._error("nothing happens in this script")
+        if not isinstance(self.items[0], Feed | Eof | Signal):
+            self.line = self.items[0].line
+            raise self._error("something must happen first")
+        return Script(self.name, tuple(self.items), **self.headers)
+
+    def _error(self, what: str) -> ScriptError:
+        return ScriptError(f"{self.name}:{self.line}: {what}")
+
+    def _statement(self, line: str) -> None:
+        if not line.strip():
+            return
+        if line.startswith("#"):
+            self._comment(line[1:].strip())
+        elif line[0] in " \t":
+            self._indented(line.strip(" \t"))
+        else:
+            self._happens(line)
+
+    def _happens(self, line: str) -> None:
+        if line[0] == "<" and line[-1] == ">":
+            name = line[1:-1]
+            if name not in SIGNALS:
+                raise self._error(f"unknown event {line}{_did_you_mean(name, SIGNALS)}")
+            self.items.append(Signal(self.line, name))
+            return
+        match = _INPUT.fullmatch(line)
+        if match is None:
+            raise self._error(f"a line begins with 'C: ', 'S: ', '<', '#' or is indented: {line!r}")
+        side, text = SIDES[match[1]], match[2] or ""
+        if text == "<eof>":
+            self.items.append(Eof(self.line, side))
+            return
+        data = octets(text)
+        last = self.items[-1] if self.items else None
+        if isinstance(last, Feed) and last.side is side:
+            self.items[-1] = Feed(last.line, side, last.data + data)
+        else:
+            self.items.append(Feed(self.line, side, data))
+
+    def _indented(self, line: str) -> None:
+        if line.startswith("#"):
+            self._comment(line[1:].strip())
+        elif match := _OUTPUT.fullmatch(line):
+            self.items.append(Sent(self.line, SIDES[match[1]], octets(match[2] or "")))
+        elif match := _CLOSE.fullmatch(line):
+            for side in match[2].replace(",", " ").split():
+                self.items.append(Closed(self.line, SIDES[side], match[1] == "abort"))
+        elif match := _SHOWN.fullmatch(line):
+            kind = match[1].partition(" ")[0].removesuffix(":")
+            if kind not in self.headers.get("show", ()):
+                raise self._error(f"'-> {kind}' needs a line '# show: {kind}' at the top")
+            self.items.append(Shown(self.line, kind, match[1]))
+        elif match := _QUESTION.fullmatch(line):
+            self.items.append(Asked(self.line, match[1], match[2]))
+        elif line.startswith("! "):
+            self.items.append(Verdict(self.line, self._verdict(line[2:])))
+        else:
+            raise self._error(f"neither '-> …' nor '? …' nor '! …': {line!r}")
+
+    def _verdict(self, text: str) -> Continue | Answer | Disconnect | Replacement:
+        word, _, rest = text.partition(" ")
+        if word == "continue" and not rest:
+            return Continue()
+        if word == "answer":
+            return Answer(self._reply(rest))
+        if word == "disconnect":
+            return Disconnect(self._reply(rest))
+        if word == "replace":
+            return Replacement(octets(rest))
+        words = ("continue", "answer", "disconnect", "replace")
+        raise self._error(f"unknown verdict {text!r}{_did_you_mean(word, words)}")
+
+    def _reply(self, text: str) -> Reply:
+        match = _REPLY.fullmatch(text)
+        if match is None:
+            raise self._error(f"not a reply: {text!r}")
+        return Reply.of(int(match[1]), *octets(match[2] or "").removesuffix(b"\r\n").split(b"\r\n"))
+
+    def _comment(self, text: str) -> None:
+        key, colon, value = text.partition(":")
+        if not colon or not key.isalpha() or not key.islower():
+            return
+        if key not in _HEADERS:
+            if get_close_matches(key, _HEADERS):
+                raise self._error(f"unknown setting {key!r}{_did_you_mean(key, _HEADERS)}")
+            return
+        if self.items:
+            raise self._error(f"'# {key}:' must stand before the first event")
+        setting = {
+            "ask": self._set_ask,
+            "config": self._set_config,
+            "show": self._set_show,
+            "play": self._set_play,
+        }[key]
+        setting(value.strip())
+
+    def _set_ask(self, value: str) -> None:
+        names = _words(value)
+        for name in names:
+            if name != name.upper():
+                raise self._error(f"hook places and verbs are written in capitals: {name!r}")
+            if (
+                name not in PLACES
+                and name.encode() not in VERB_KINDS
+                and (hint := _did_you_mean(name, PLACES))
+            ):
+                raise self._error(f"unknown hook place {name!r}{hint}")
+        self.headers["ask"] = self.headers.get("ask", frozenset()) | frozenset(names)
+
+    def _set_show(self, value: str) -> None:
+        for name in _words(value):
+            if name not in SHOWN:
+                raise self._error(f"cannot show {name!r}{_did_you_mean(name, SHOWN)}")
+        self.headers["show"] = self.headers.get("show", frozenset()) | frozenset(_words(value))
+
+    def _set_play(self, value: str) -> None:
+        if value != "whole":
+            raise self._error(f"'# play: whole' is the only way that can be asked for, not {value!r}")
+        self.headers["whole_only"] = True
+
+    def _set_config(self, value: str) -> None:
+        settings = {}
+        for word in _words(value):
+            key, equals, text = word.partition("=")
+            kinds = get_type_hints(Config)
+            if key not in kinds:
+                raise self._error(f"unknown setting {key!r}{_did_you_mean(key, kinds)}")
+            if not equals:
+                raise self._error(f"{key} needs a value: {key}=…")
+            try:
+                settings[key] = _typed(kinds[key], text)
+            except ValueError as error:
+                raise self._error(f"{key}: {error}") from None
+        try:
+            self.headers["config"] = attrs.evolve(self.headers.get("config", Config()), **settings)
+        except ValueError as error:
+            raise self._error(str(error)) from None
+
+
+def _words(value: str) -> list[str]:
+    return [word.strip() for word in value.split(",") if word.strip()]
+
+
+def _did_you_mean(word: str, known: Any) -> str:
+    close = get_close_matches(word, list(known), 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _typed(kind: Any, text: str) -> object:
+    """The value of a `Config` attribute, typed by its annotation."""
+    kinds: tuple[Any, ...] = get_args(kind) or (kind,)
+    if type(None) in kinds and text.lower() == "none":
+        return None
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        try:
+            return kind(text)
+        except ValueError:
+            values = [str(member.value) for member in kind]
+            raise ValueError(
+                f"{text!r} is none of {', '.join(values)}{_did_you_mean(text, values)}"
+            ) from None
+    if kind is bool:
+        if text not in ("true", "false"):
+            raise ValueError(f"{text!r} is neither true nor false")
+        return text == "true"
+    if int in kinds:
+        if not re.fullmatch("[0-9]{1,18}", text):
+            raise ValueError(f"{text!r} is not a number")
+        return int(text)
+    return frozenset(text.split())
+
+
+def groups(items: tuple[Item, ...]) -> Iterator[tuple[list[Item], list[Item]]]:
+    """What happens, with what must follow from it. The end of input belongs to the octets before it."""
+    happens: list[Item] = []
+    follows: list[Item] = []
+    for item in items:
+        if not isinstance(item, Feed | Eof | Signal | Verdict):
+            follows.append(item)
+            continue
+        if happens and not (isinstance(item, Eof) and not follows and _feeds(happens[-1], item.side)):
+            yield happens, follows
+            happens, follows = [], []
+        happens.append(item)
+    if happens:
+        yield happens, follows
+
+
+def _feeds(item: Item, side: Side) -> bool:
+    return isinstance(item, Feed) and item.side is side

@@ -1,0 +1,140 @@
+"""What leaves a proxy, written in the notation of scripts, so that the two can be compared."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+from sansio_smtp.events import CLIENT, SERVER, BodyComplete, Event, MessageAnswered, Received, Side, Violation
+from sansio_smtp.questions import (
+    BODY_CHUNK,
+    BODY_LINE,
+    HEADERS,
+    MESSAGE,
+    REPLY,
+    AnyQuestion,
+    BodyQuestion,
+    CommandQuestion,
+    HeadersQuestion,
+    ReplyQuestion,
+)
+
+from .notation import escape, written
+from .script import Asked, Closed, Item, Sent, Shown
+
+__all__ = ["Step", "asks", "lines_of", "matches", "shown", "wanted"]
+
+_LETTER: Final = {CLIENT: "C", SERVER: "S"}
+
+
+@attrs.define
+class Step:
+    """What left, or had to leave, since the last comparison."""
+
+    sent: dict[Side, bytearray] = attrs.field(factory=lambda: {CLIENT: bytearray(), SERVER: bytearray()})
+    closed: dict[Side, bool] = attrs.field(factory=dict[Side, bool])
+    asked: list[str] = attrs.field(factory=list[str])
+    shown: list[str] = attrs.field(factory=list[str])
+    chunks: bytearray = attrs.field(factory=bytearray)
+
+    def notation(self) -> list[str]:
+        """Lines in an order of their own: what matters is the order within one side."""
+        lines: list[str] = []
+        for side, data in self.sent.items():
+            if data:
+                lines += [f"-> {_LETTER[side]}: {text}".rstrip() for text in written(bytes(data))]
+        if self.chunks:
+            lines += [f"-> chunk: {text}".rstrip() for text in written(bytes(self.chunks))]
+        lines += self.asked + self.shown
+        lines += [f"-> {'abort' if abort else 'close'} {_LETTER[side]}" for side, abort in self._closes()]
+        return lines
+
+    def seen_by(self, side: Side) -> tuple[bytearray, bool]:
+        """What a peer can tell."""
+        return self.sent[side], side in self.closed
+
+    def _closes(self) -> list[tuple[Side, bool]]:
+        return sorted(self.closed.items(), key=lambda item: item[0].value, reverse=True)
+
+
+def _place(question: AnyQuestion, ask: frozenset[str]) -> str:
+    """The hook place as a script names it, for a command its verb."""
+    if isinstance(question, CommandQuestion):
+        return question.command.verb.decode()
+    if isinstance(question, BodyQuestion):
+        return BODY_CHUNK if BODY_CHUNK in ask else BODY_LINE
+    if isinstance(question, ReplyQuestion):
+        return REPLY
+    return HEADERS if isinstance(question, HeadersQuestion) else MESSAGE
+
+
+def asks(question: AnyQuestion, ask: frozenset[str]) -> str:
+    """The line for a question."""
+    return f"? {_place(question, ask)} {_detail(question)}".rstrip()
+
+
+def matches(pattern: Asked, question: AnyQuestion, ask: frozenset[str]) -> bool:
+    """Whether a script's line is about this question."""
+    if pattern.place != _place(question, ask):
+        return False
+    if pattern.detail is None or pattern.detail == _detail(question):
+        return True
+    if isinstance(question, CommandQuestion):
+        return pattern.detail == escape(question.command.argument)
+    return isinstance(question, ReplyQuestion) and pattern.detail == str(question.reply.code)
+
+
+def _detail(question: AnyQuestion) -> str:
+    if isinstance(question, CommandQuestion):
+        path = question.command.path
+        if path and path.address:
+            return escape(path.address.encode("utf-8", "surrogateescape"))
+        return escape(question.command.argument)
+    if isinstance(question, ReplyQuestion):
+        return escape(question.reply.raw[:-2])
+    text = _joined(question.data)
+    if isinstance(question, BodyQuestion) and question.last:
+        return f"<last> {text}" if question.data else "<last>"
+    return text
+
+
+def _joined(data: bytes) -> str:
+    r"""Decoded content on one line of notation: its last CRLF implied, the others written."""
+    if data.endswith(b"\r\n") and data != b"\r\n":
+        return escape(data[:-2])
+    return escape(data) + "\\"
+
+
+def shown(event: Event) -> tuple[str, str] | None:
+    """An event that a script may show: its kind and its line."""
+    if isinstance(event, BodyComplete):
+        words = [f"complete {event.size}"]
+        if event.edited:
+            words.append("edited")
+        if event.broken:
+            words.append(f"broken={','.join(event.broken)}")
+        return "complete", " ".join(words)
+    if isinstance(event, MessageAnswered):
+        return "answered", f"answered {event.reply.code}"
+    if isinstance(event, Violation):
+        return "violation", f"violation {_LETTER[event.side]}"
+    if isinstance(event, Received):
+        return "received", f"received {_LETTER[event.side]}: {escape(event.shown)}"
+    return None
+
+
+def wanted(item: Asked) -> str:
+    """The line of a script for a question."""
+    return f"? {item.place} {item.detail or ''}".rstrip()
+
+
+def lines_of(item: Item) -> list[str]:
+    """The lines of a diff that an expectation may give."""
+    if isinstance(item, Sent):
+        return [f"-> {_LETTER[item.side]}: {text}".rstrip() for text in written(item.data)]
+    if isinstance(item, Closed):
+        return [f"-> {'abort' if item.abort else 'close'} {_LETTER[item.side]}"]
+    if isinstance(item, Asked):
+        return [wanted(item)]
+    return [f"-> {item.text}"] if isinstance(item, Shown) else []

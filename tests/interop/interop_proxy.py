@@ -1,0 +1,70 @@
+"""The executable under test, run as a user runs it: a process of its own, known by what it prints."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+LISTENING = re.compile(r"listening\s+(\S+):(\d+)")
+
+
+@dataclass
+class Proxy:
+    process: subprocess.Popen[bytes]
+    stdout: Path
+    stderr: Path
+    host: str = ""
+    port: int = 0
+
+    @classmethod
+    def start(cls, upstream: int, directory: Path, *options: str) -> "Proxy":
+        command = [sys.executable, "-m", "trio_proxy"]
+        command += ["--listen", "127.0.0.1:0", "--upstream", f"127.0.0.1:{upstream}", *options]
+        stdout, stderr = directory / "proxy.stdout", directory / "proxy.stderr"
+        # Files, not pipes: a proxy that logs much must not stall because nobody reads.
+        with stdout.open("wb") as out, stderr.open("wb") as err:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+        proxy = cls(process, stdout, stderr)
+        try:
+            proxy._wait_until_listening(20)
+        except BaseException:
+            proxy._kill()
+            raise
+        return proxy
+
+    def _wait_until_listening(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not (found := LISTENING.search(self.stdout.read_text("utf-8", "replace"))):
+            assert self.process.poll() is None, f"the proxy ended at start-up:\n{self.log()}"
+            assert time.monotonic() < deadline, f"the proxy never said where it listens:\n{self.log()}"
+            time.sleep(0.02)
+        self.host, self.port = found[1], int(found[2])
+
+    def log(self) -> str:
+        return "\n".join(path.read_text("utf-8", "replace") for path in (self.stdout, self.stderr))
+
+    def stop(self) -> None:
+        """Ask it to end, and hold it to its promises."""
+        try:
+            assert self.process.poll() is None, f"the proxy ended by itself:\n{self.log()}"
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                status = self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                raise AssertionError(f"the proxy outlived SIGTERM by 15 s:\n{self.log()}") from None
+            assert status == 0, f"exit status {status} after SIGTERM:\n{self.log()}"
+            assert "Traceback" not in self.log(), self.log()
+        finally:
+            self._kill()
+
+    def _kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(15)
+
+
+StartProxy = Callable[[int], Proxy]
