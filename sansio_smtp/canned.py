@@ -19,6 +19,7 @@ NOT_TAKEN: Final = Reply.of(451, "upstream server did not take the message", enh
 NOT_RESET: Final = Reply.of(421, "upstream server did not reset the transaction", enhanced="4.3.0")
 DETACHED: Final = Reply.of(421, "upstream connection ended with the refused message", enhanced="4.3.2")
 SHUTDOWN: Final = Reply.of(421, "service is shutting down, try again later", enhanced="4.3.2")
+STALLED: Final = Reply.of(421, "upstream server does not take the message", enhanced="4.4.2")
 TOO_MANY_ERRORS: Final = Reply.of(421, "too many errors, closing", enhanced="4.7.0")
 TOO_MANY_RECIPIENTS: Final = Reply.of(452, "too many recipients", enhanced="4.5.3")
 

@@ -158,9 +158,14 @@ class Proxy:
         resume(verdict)
         return self._run()
 
-    def timed_out(self) -> list[Event]:
-        """What `waiting_for` names took too long: the client is told, both sides are closed."""
-        return [] if self.closed else self._fail(canned.TIMEOUTS[self.waiting_for])
+    def timed_out(self, *, stalled: bool = False) -> list[Event]:
+        """What `waiting_for` names took too long: the client is told, both sides are closed.
+
+        ``stalled``: the server did not take what was sent to it, so the client is not to blame.
+        """
+        if self.closed:
+            return []
+        return self._fail(canned.STALLED if stalled else canned.TIMEOUTS[self.waiting_for])
 
     def shutdown(self, *, now: bool = False) -> list[Event]:
         """The service stops. An idle client gets 421; a mail transaction may finish, unless ``now``."""

@@ -88,8 +88,7 @@ class Session:
                 await self._connect()
                 await self._relay()
             if not self._proxy.closed:
-                self._log.warning("timeout", waiting_for=self._proxy.waiting_for.value)
-                self._apply(self._proxy.timed_out())
+                self._time_out()
             self._note(f"closed after {trio.current_time() - started:.1f} s")
             with trio.move_on_after(_CLOSING_SECONDS):
                 await self._finish()
@@ -149,25 +148,40 @@ class Session:
             except OSError as error:
                 self._log.info("connection lost", side=side.value, error=str(error))
                 data = b""
-            self._apply(proxy.receive_from(side, data) if data else proxy.eof_from(side))
+            if data:
+                self._apply(proxy.receive_from(side, data))
+            else:
+                self._end_of(side)
             if await self._flushed(side) or not data:
                 return
 
-    async def _flushed(self, side: Side = CLIENT) -> bool:
+    def _end_of(self, side: Side) -> None:
+        proxy = self._proxy
+        if side is SERVER and (proxy.awaiting is None or proxy.awaiting.verb != b"QUIT"):
+            self._log.warning("upstream server closed the connection", waiting_for=proxy.waiting_for.value)
+        elif side is CLIENT and proxy.waiting_for is WaitingFor.CONTENT:
+            self._log.warning("client closed the connection in mid-message")
+        self._apply(proxy.eof_from(side))
+
+    async def _flushed(self, side: Side) -> bool:
         """Writes what came of a side's input; whether the dialogue is over."""
         if not self._proxy.closed:
-            server = self._outboxes[SERVER]
-            if side is CLIENT:
-                await server.flush()
-            elif server and not server.flushing and self._nursery is not None:
-                # Not waited for: a server may read no more before its own replies are read, and the two
-                # would wait for each other for ever (RFC 2920 §3.1). What the queue holds is bounded.
-                self._nursery.start_soon(server.flush)
+            await self._flush_server(side)
             await self._flush_client()
             self._move_deadline()
         if self._proxy.closed:
             self._scope.cancel()
         return self._proxy.closed
+
+    async def _flush_server(self, side: Side) -> None:
+        outbox = self._outboxes[SERVER]
+        if side is CLIENT:
+            await outbox.flush()
+        elif outbox.flush_now() and self._nursery is not None:
+            # What the server's replies released. Were its pump to wait here for a server that itself waits
+            # for us to read, neither would ever go on (RFC 2920 §3.1). What can pile up is bounded by
+            # Config.max_pipelined.
+            self._nursery.start_soon(outbox.flush)
 
     async def _flush_client(self) -> None:
         outbox = self._outboxes[CLIENT]
@@ -230,7 +244,7 @@ class Session:
             self._log.exception("rule failed, closing")
             events = self._proxy.answer(question, Disconnect(_RULE_FAILED))
         self._apply(events)
-        await self._flushed()
+        await self._flushed(CLIENT)
 
     def _move_deadline(self) -> None:
         """A deadline moves with progress, not with octets: a slow drip does not hold a session open."""
@@ -248,6 +262,13 @@ class Session:
             self._scope.deadline = deadline
 
     # The end
+
+    def _time_out(self) -> None:
+        waiting_for = self._proxy.waiting_for
+        server = self._outboxes.get(SERVER)
+        stalled = waiting_for is WaitingFor.CONTENT and bool(server)
+        self._log.warning("timeout", waiting_for="server to read" if stalled else waiting_for.value)
+        self._apply(self._proxy.timed_out(stalled=stalled))
 
     async def _finish(self) -> None:
         """The last octets leave, and the client gets the time to read them: a socket that is closed with

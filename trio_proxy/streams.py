@@ -31,6 +31,10 @@ class Stream(Protocol):
         """Some octets; empty at the end. Raises OSError if the connection is lost."""
         ...
 
+    def send_now(self, data: memoryview) -> int:
+        """Sends what can be sent without waiting and says how many octets, maybe 0. Raises OSError."""
+        ...
+
     async def send_some(self, data: memoryview) -> int:
         """Sends at least one octet of ``data`` and says how many. Raises OSError."""
         ...
@@ -72,12 +76,16 @@ class SocketStream:
             self._eager = _EAGER_READS if len(data) == SEGMENT else 0
             return data
 
+    def send_now(self, data: memoryview) -> int:
+        try:
+            return self.sock.send(data)
+        except BlockingIOError:
+            return 0
+
     async def send_some(self, data: memoryview) -> int:
-        while True:
-            try:
-                return self.sock.send(data)
-            except BlockingIOError:
-                await trio.lowlevel.wait_writable(self.sock)
+        while not (sent := self.send_now(data)):
+            await trio.lowlevel.wait_writable(self.sock)
+        return sent
 
     def finish_sending(self) -> None:
         with suppress(OSError):  # the peer has gone already
@@ -113,11 +121,6 @@ class Outbox:
     def __bool__(self) -> bool:
         return bool(self._parts) or self._rest is not None
 
-    @property
-    def flushing(self) -> bool:
-        """Whether somebody writes already, and will not stop before nothing is left."""
-        return self._lock.locked()
-
     def put(self, data: bytes) -> None:
         if self.broken is None:
             self._parts.append(data)
@@ -125,6 +128,17 @@ class Outbox:
     def drop(self) -> None:
         self._parts.clear()
         self._rest = None
+
+    def flush_now(self) -> bool:
+        """Writes what can be written without waiting; whether somebody must still call `flush`."""
+        if not self or self._lock.locked():
+            return False  # whoever holds the lock writes until nothing is left
+        try:
+            while self and (sent := self.stream.send_now(self._next())):
+                self._sent(sent)
+        except OSError as error:
+            self._break(error)
+        return bool(self)
 
     async def flush(self) -> None:
         """Writes until nothing is left. Waiting here is the back-pressure. Raises nothing but Cancelled."""
@@ -135,22 +149,27 @@ class Outbox:
         except trio.WouldBlock:
             await self._lock.acquire()
         try:
-            await self._write()
+            while self:
+                self._sent(await self.stream.send_some(self._next()))
         except (OSError, trio.ClosedResourceError) as error:
-            self.broken = error
-            self.drop()
+            self._break(error)
         finally:
             self._lock.release()
 
-    async def _write(self) -> None:
-        while self:
-            if self._rest is None:
-                parts = self._parts
-                self._rest = memoryview(parts[0] if len(parts) == 1 else b"".join(parts))
-                parts.clear()
-            rest = self._rest
-            sent = await self.stream.send_some(rest)
-            self._rest = rest[sent:] if sent < len(rest) else None
+    def _next(self) -> memoryview:
+        if self._rest is None:
+            parts = self._parts
+            self._rest = memoryview(parts[0] if len(parts) == 1 else b"".join(parts))
+            self._parts = []
+        return self._rest
+
+    def _sent(self, count: int) -> None:
+        rest = self._rest
+        self._rest = rest[count:] if rest is not None and count < len(rest) else None
+
+    def _break(self, error: Exception) -> None:
+        self.broken = error
+        self.drop()
 
 
 async def connect(address: Address) -> SocketStream:
