@@ -278,7 +278,7 @@ class ServerConnection:
         size = chunk_size(command)
         if size is None:
             # How many octets follow is not known: nothing behind this line can be parsed safely.
-            return self._violation("BDAT without a valid octet count", 501, "5.5.4", command.raw)
+            return self._violation("BDAT without a valid octet count", 501, "5.5.4", command.shown)
         refused = self._refused(command, "BDAT is not supported here, use DATA", 502, "5.5.1")
         if size:
             self.phase = FRAMING[self.phase][Step.CHUNK]

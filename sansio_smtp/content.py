@@ -67,7 +67,7 @@ class ContentReader:
 
     @property
     def held(self) -> int:
-        """Octets that are held back until more arrive: two at the most."""
+        """Octets that are held back until more arrive: three at the most."""
         return len(self._context) - self._passed
 
     def feed(self, data: bytes) -> bytes:

@@ -35,6 +35,10 @@ class Delivery:
         """Octets of content that are kept."""
         return self._transfer.buffered if self._transfer else 0
 
+    def close(self) -> None:
+        """The dialogue is over."""
+        self._transfer = self._message = self._refusal = None
+
     def content(self, event: ContentReceived) -> None:
         if self._refusal is not None:
             return

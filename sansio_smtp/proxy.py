@@ -182,6 +182,8 @@ class Proxy:
             pass
         if self._draining and self._idle():
             dialogue.fail(canned.SHUTDOWN)
+        if dialogue.closed:
+            self._delivery.close()
         events, dialogue.out = dialogue.out, []
         return events
 

@@ -13,7 +13,7 @@ __all__ = ["Reply", "ReplyReader"]
 
 # RFC 5321 §4.2: three digits, then SP, "-" or nothing. [0-9], not \d: the latter takes other digits in str.
 _REPLY_LINE: Final = re.compile(rb"([2-5][0-9][0-9])(?:([ -])[^\r\n\0]*)?")
-_ENHANCED: Final = re.compile(rb"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?= |\Z)")
+_ENHANCED: Final = re.compile(rb"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?=[ \r])")
 _FORBIDDEN: Final = re.compile(rb"[\r\n\0]")
 
 

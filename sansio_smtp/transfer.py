@@ -96,7 +96,8 @@ class Transfer:
         if self._stage is _Stage.RELAY:
             room = self._room()
             if room is not None and len(decoded) > room:
-                self._ready.append(wire_prefix(wire, at_line_start, room))
+                if fits := wire_prefix(wire, at_line_start, room):
+                    self._ready.append(fits)
                 self._refuse_edited()
                 return
             self._ready.append(wire)
@@ -243,9 +244,12 @@ class Transfer:
         if self.held:
             self._ready.append(MessageQuestion(bytes(self._kept), self.envelope))
             return
+        room = self._room()
         tail = self._writer.finish()
         self._growth += len(tail)
-        if tail:
+        if room is not None and len(tail) > room:
+            self._refuse_edited()
+        elif tail:
             self._ready.append(tail)
 
     def _finish_held(self) -> None:

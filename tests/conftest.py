@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
 
 settings.register_profile(
-    "ci", max_examples=60, deadline=None, derandomize=False, print_blob=True, suppress_health_check=_SLOW
+    "ci", max_examples=100, deadline=None, derandomize=False, print_blob=True, suppress_health_check=_SLOW
 )
 settings.register_profile(
     "deep", max_examples=400, deadline=None, derandomize=False, print_blob=True, suppress_health_check=_SLOW

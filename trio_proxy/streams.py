@@ -122,7 +122,7 @@ class Outbox:
         return bool(self._parts) or self._rest is not None
 
     def put(self, data: bytes) -> None:
-        if self.broken is None:
+        if data and self.broken is None:
             self._parts.append(data)
 
     def drop(self) -> None:

@@ -1,7 +1,7 @@
 r"""How a script writes octets: text in UTF-8, a line for each line, CRLF implied.
 
 Escapes are ``\r \n \0 \\ \xNN``; a ``\`` at the end of a line says that no CRLF follows;
-``<5000 * x>`` is five thousand times what stands behind the sign.
+``<5000 * x>``, the sign of multiplication being as good as the star, is five thousand times ``x``.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ _TOKEN: Final = re.compile(
     r"\\(?P<escape>[rn0\\]|x[0-9A-Fa-f]{2})"
     r"|(?P<open>\\\Z)"
     r"|(?P<bad>\\.)"
-    r"|<(?P<times>[0-9]{1,9}) \* (?P<what>[^>]+)>"
+    r"|<(?P<times>[0-9]{1,9}) [*\u00d7] (?P<what>[^>]+)>"
 )
 _NAMED: Final = {"r": b"\r", "n": b"\n", "0": b"\0", "\\": b"\\"}
 _ESCAPED: Final = {"\r": r"\r", "\n": r"\n", "\0": r"\0"}
 _RUN: Final = re.compile(rb"([!-~])\1{63,}", re.DOTALL)
 # What would be read as something else than itself: a repetition, or a whole line such as <eof>.
-_REPETITION: Final = re.compile(r"<(?=[0-9]+ \* )")
+_REPETITION: Final = re.compile(r"<(?=[0-9]+ [*\u00d7] )")
 _EVENT: Final = re.compile(r"<[a-z ]+>")
 _MOST: Final = 100_000_000
 

@@ -1,0 +1,234 @@
+"""Writes what the documentation takes from the code: diagrams and tables in marked regions.
+
+``python docs/make_diagrams.py`` writes them, ``--check`` fails where they are stale. A region is what
+stands between ``<!-- generated: NAME -->`` and ``<!-- end of NAME -->``.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from sansio_smtp import Config, Reply, WaitingFor, canned, config, extensions
+from sansio_smtp.commands import HTTP_VERBS, REFUSED_VERBS, VERB_KINDS, Kind
+from sansio_smtp.states import FRAMING, LINE_STEPS, REPLY_STEPS, TRANSACTION, Effect, Phase, Step
+
+DOCS = Path(__file__).parent
+FILES = (DOCS / "design.md", DOCS / "supported-smtp.md", DOCS / "embedding.md")
+
+_REGION = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
+_ENDS = (Phase.MUST_CLOSE, Phase.CLOSED)
+
+
+def framing_diagram() -> str:
+    edges: dict[tuple[Phase, Phase], list[Step]] = defaultdict(list)
+    for phase, steps in FRAMING.items():
+        for step, following in steps.items():
+            if step not in _anywhere() or phase in _ENDS:
+                edges[phase, following].append(step)
+    lines = [f"{a.name} --> {b.name}: {_or(steps)}" for (a, b), steps in edges.items()]
+    lines.insert(0, f"[*] --> {next(iter(FRAMING)).name}")
+    lines += [f"{phase.name} --> [*]" for phase, steps in FRAMING.items() if not steps]
+    everywhere = "; ".join(f"{step.value} → {phase.name}" for step, phase in _anywhere().items())
+    return _mermaid(lines) + f"\n\nNot drawn, since they lead away from every open phase: {everywhere}."
+
+
+def framing_table() -> str:
+    rows = [
+        (f"**{phase.name}**" if i == 0 else "", step.value, following.name)
+        for phase, steps in FRAMING.items()
+        for i, (step, following) in enumerate(steps.items())
+        if step not in _anywhere() or phase in _ENDS
+    ]
+    return _table(("phase", "what passes", "next phase"), rows)
+
+
+def lines_table() -> str:
+    verbs: dict[Kind, list[str]] = defaultdict(list)
+    for verb, kind in VERB_KINDS.items():
+        verbs[kind].append(verb.decode())
+    verbs[Kind.PLAIN].append("any other verb")
+    rows = [(kind.value, ", ".join(verbs[kind]) or "-", step.value) for kind, step in LINE_STEPS.items()]
+    return _table(("kind", "verbs", "step"), rows)
+
+
+def replies_table() -> str:
+    rows = []
+    for kind in dict.fromkeys(kind for kind, _ in REPLY_STEPS):
+        steps = [REPLY_STEPS.get((kind, digit)) for digit in (2, 3, 4, 5)]
+        rows.append((kind.value if kind else "-", *(step.value if step else "violation" for step in steps)))
+    return _table(("reply to", "2xx", "3xx", "4xx", "5xx"), rows)
+
+
+def transaction_diagram() -> str:
+    arrows = {
+        Effect.BEGIN: ("NONE", "OPEN"),
+        Effect.ADD_RECIPIENT: ("OPEN", "OPEN"),
+        Effect.END: ("OPEN", "NONE"),
+    }
+    lines = ["[*] --> NONE"]
+    for effect, (before, after) in arrows.items():
+        lines.append(f"{before} --> {after}: {_or_text(_causes(effect))}")
+    return _mermaid(lines)
+
+
+def transaction_table() -> str:
+    rows = [(cause, effect.value) for effect in Effect for cause in _causes(effect)]
+    return _table(("answered", "the transaction"), rows)
+
+
+def replies_of_our_own() -> str:
+    names = {id(value): name for name, value in vars(canned).items() if isinstance(value, Reply)}
+    rows = [(names[id(reply)], f"`{reply}`") for reply in vars(canned).values() if isinstance(reply, Reply)]
+    rows += [(f"TIMEOUTS: {waiting.name}", f"`{reply}`") for waiting, reply in canned.TIMEOUTS.items()]
+    rows.append(("too_big", f"`{canned.too_big(1000)}`"))
+    return _table(("name in `canned.py`", "reply"), rows)
+
+
+def keywords_table() -> str:
+    rows = [
+        ("relayed as the server says them", _sorted_code(extensions.RELAYED)),
+        ("offered always", _sorted_code(extensions.OURS)),
+        ("hidden", "every other"),
+    ]
+    return _table(("EHLO keywords", ""), rows)
+
+
+def refused_verbs() -> str:
+    return _table(
+        ("first word", "answer"),
+        [
+            (_sorted_code(verb.decode() for verb in REFUSED_VERBS), "502, not forwarded"),
+            (_sorted_code(verb.decode() for verb in HTTP_VERBS), "500, then the session ends"),
+        ],
+    )
+
+
+def config_table() -> str:
+    descriptions = _attribute_docs(config.Config)
+    rows = []
+    for field in attrs.fields(Config):
+        default = field.default
+        kinds: dict[str, Any] = vars(config)
+        about = descriptions.get(field.name) or inspect.getdoc(kinds[type(default).__name__]) or ""
+        shown = getattr(default, "value", default)
+        shown = "none" if isinstance(shown, frozenset) else f"{shown:,}" if type(shown) is int else shown
+        rows.append((f"`{field.name}`", f"{shown}", " ".join(about.split()).removesuffix(".")))
+    return _table(("setting", "default", "meaning"), rows)
+
+
+def waiting_for_table() -> str:
+    owed = {
+        WaitingFor.GREETING: "the server's greeting",
+        WaitingFor.COMMAND: "the client's next command",
+        WaitingFor.REPLY: "the server's reply to a command",
+        WaitingFor.CONTENT: "the client's mail data",
+        WaitingFor.FINAL_REPLY: "the server's reply to a message",
+        WaitingFor.VERDICT: "your verdict",
+        WaitingFor.NOTHING: "nobody: the dialogue is over",
+    }
+    return _table(("`waiting_for`", "who is late"), [(f"`{w.name}`", owed[w]) for w in WaitingFor])
+
+
+REGIONS: dict[str, Callable[[], str]] = {
+    "framing": framing_diagram,
+    "framing-table": framing_table,
+    "lines": lines_table,
+    "replies": replies_table,
+    "transaction": transaction_diagram,
+    "transaction-table": transaction_table,
+    "own-replies": replies_of_our_own,
+    "keywords": keywords_table,
+    "refused-verbs": refused_verbs,
+    "config": config_table,
+    "waiting-for": waiting_for_table,
+}
+
+
+def render(text: str) -> str:
+    """The text with every region filled anew. Raises KeyError for a region that nobody knows."""
+    return _REGION.sub(lambda region: f"{region[1]}\n{REGIONS[region[2]]()}\n\n{region[3]}", text)
+
+
+def stale(files: Iterable[Path] = FILES) -> list[Path]:
+    """The files in which a region differs from the code."""
+    texts = {file: file.read_text(encoding="utf-8") for file in files}
+    return [file for file, text in texts.items() if text != render(text)]
+
+
+def used(files: Iterable[Path] = FILES) -> set[str]:
+    """The names of the regions that the files have."""
+    return {region[2] for file in files for region in _REGION.finditer(file.read_text(encoding="utf-8"))}
+
+
+def main(arguments: list[str]) -> int:
+    if arguments == ["--check"]:
+        outdated = stale()
+        for file in outdated:
+            print(f"{file}: stale; run python docs/make_diagrams.py")
+        return 1 if outdated else 0
+    if arguments:
+        print(__doc__)
+        return 2
+    for file in FILES:
+        file.write_text(render(file.read_text(encoding="utf-8")), encoding="utf-8")
+    return 0
+
+
+def _anywhere() -> dict[Step, Phase]:
+    """The steps that lead from every open phase to one and the same."""
+    first, *others = (steps for phase, steps in FRAMING.items() if phase not in _ENDS)
+    return {step: phase for step, phase in first.items() if all(other.get(step) is phase for other in others)}
+
+
+def _causes(effect: Effect) -> list[str]:
+    digits: dict[str, list[str]] = defaultdict(list)
+    for (verb, digit), caused in TRANSACTION.items():
+        if caused is effect:
+            digits["end of data" if verb == b"." else verb.decode()].append(f"{digit}xx")
+    return [f"{verb} {', '.join(answers)}" for verb, answers in digits.items()]
+
+
+def _attribute_docs(cls: type) -> dict[str, str]:
+    """The strings behind the attributes of a class, which Python itself forgets."""
+    (definition,) = ast.parse(inspect.getsource(cls)).body
+    assert isinstance(definition, ast.ClassDef)
+    found = {}
+    for attribute, doc in zip(definition.body, definition.body[1:], strict=False):
+        if isinstance(attribute, ast.AnnAssign) and isinstance(doc, ast.Expr):
+            assert isinstance(attribute.target, ast.Name)
+            found[attribute.target.id] = str(ast.literal_eval(doc.value))
+    return found
+
+
+def _sorted_code(words: Iterable[str]) -> str:
+    return " ".join(f"`{word}`" for word in sorted(words))
+
+
+def _or(steps: list[Step]) -> str:
+    return _or_text(step.value for step in steps)
+
+
+def _or_text(texts: Iterable[str]) -> str:
+    return " / ".join(texts)
+
+
+def _mermaid(lines: list[str]) -> str:
+    return "\n".join(["```mermaid", "stateDiagram-v2", *(f"    {line}" for line in lines), "```"])
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

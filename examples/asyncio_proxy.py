@@ -1,0 +1,115 @@
+"""An SMTP proxy on asyncio: ``asyncio_proxy.py --listen 127.0.0.1:2525 --upstream 127.0.0.1:25``"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+
+from common import CONNECT_SECONDS, Address, Plumbing, addresses
+
+from sansio_smtp import CLIENT, SERVER, Event, Side
+
+
+class Session(Plumbing):
+    """A task for each side, `pump`, reads it, feeds the core, and sends what comes of it to either side."""
+
+    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+        super().__init__(client, server)
+        self.loop = asyncio.get_running_loop()
+        self.locks = {CLIENT: asyncio.Lock(), SERVER: asyncio.Lock()}
+        self.changed = asyncio.Event()
+        self.timer: asyncio.TimerHandle | None = None
+        for sock in self.sockets.values():
+            sock.setblocking(False)
+
+    async def run(self, upstream: Address) -> None:
+        with self.sockets[CLIENT], self.sockets[SERVER] as server:
+            try:
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await self.loop.sock_connect(server, upstream)
+                self.apply([])
+            except OSError:
+                self.apply(self.proxy.server_unreachable())
+            try:
+                async with asyncio.TaskGroup() as self.tasks:
+                    for side in Side:
+                        self.tasks.create_task(self.pump(side))
+            except Exception:  # it ends this session, and no other
+                logging.exception("a session failed")
+            finally:
+                if not self.proxy.closed:  # failed, or the service stops
+                    self.apply(self.proxy.shutdown(now=True))
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(1):
+                            await self.flush()
+                self.set_deadline(None)
+
+    async def pump(self, side: Side) -> None:
+        """Reads a side to its end, even when the dialogue is over."""
+        data = b" "
+        while data:
+            await self.flush()  # before the next read: this is the back-pressure
+            while side not in self.proxy.may_read and side not in self.closing:
+                self.changed.clear()
+                await self.changed.wait()
+            try:
+                data = await self.loop.sock_recv(self.sockets[side], 65_536)
+            except OSError:  # lost is ended
+                data = b""
+            self.apply(self.proxy.receive_from(side, data) if data else self.proxy.eof_from(side))
+        if self.closing.get(side):
+            async with self.locks[side]:
+                self.sockets[side].close()
+        await self.flush()
+
+    async def flush(self) -> None:
+        """An outbox is taken *and* sent under a lock: no task overtakes another."""
+        for side, sock in self.sockets.items():
+            async with self.locks[side]:
+                data = bytes(self.outboxes[side])
+                self.outboxes[side].clear()
+                # A lost peer is left to its pump, which first reads what that peer has said.
+                with contextlib.suppress(OSError):
+                    await self.loop.sock_sendall(sock, data)
+                    self.finish(side)
+
+    def apply(self, events: list[Event]) -> None:
+        super().apply(events)
+        self.changed.set()
+
+    def is_sending(self, side: Side) -> bool:
+        return self.locks[side].locked()
+
+    def set_deadline(self, seconds: float | None) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+        self.timer = None if seconds is None else self.loop.call_later(seconds, self.late)
+
+    def late(self) -> None:
+        if self.proxy.closed:
+            for side in Side:
+                self.reset(side)
+        else:
+            self.apply(self.proxy.timed_out())
+            self.tasks.create_task(self.flush())
+
+
+async def serve(listen: Address, upstream: Address) -> None:
+    sessions = set()  # asyncio keeps no strong reference to them
+    with socket.create_server(listen, backlog=256) as listener:
+        listener.setblocking(False)
+        print("  listening   {}:{}".format(*listener.getsockname()), flush=True)
+        while True:
+            try:
+                client, _ = await asyncio.get_running_loop().sock_accept(listener)
+                session = asyncio.create_task(Session(client, socket.socket()).run(upstream))
+            except OSError:  # such as no descriptor left
+                await asyncio.sleep(1)
+                continue
+            sessions.add(session)
+            session.add_done_callback(sessions.discard)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(*addresses()))

@@ -1,0 +1,87 @@
+"""What asyncio_proxy.py and threads_proxy.py share: all of a driver that does not depend on how it waits."""
+
+import argparse
+import contextlib
+import socket
+import struct
+
+from sansio_smtp import CLIENT, SERVER, Close, Event, Proxy, SendToClient, SendToServer, Side, WaitingFor
+
+# The core has no clock: it says what it waits for, and these are the seconds of RFC 5321 §4.5.3.2.
+SECONDS = {
+    WaitingFor.GREETING: 300.0,
+    WaitingFor.COMMAND: 300.0,
+    WaitingFor.REPLY: 300.0,
+    WaitingFor.CONTENT: 180.0,
+    WaitingFor.FINAL_REPLY: 600.0,
+    WaitingFor.VERDICT: 60.0,
+    WaitingFor.NOTHING: 5.0,  # all is said, and the last octets are on their way
+}
+CONNECT_SECONDS = 30.0
+
+Address = tuple[str, int]
+
+
+class Plumbing:
+    """One client, its server, and the core between them."""
+
+    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+        self.proxy = Proxy()
+        self.sockets = {CLIENT: client, SERVER: server}
+        for sock in self.sockets.values():
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.outboxes = {CLIENT: bytearray(), SERVER: bytearray()}
+        self.closing: dict[Side, bool] = {}  # side → whether it is reset
+        self.progress: object = None
+
+    def apply(self, events: list[Event]) -> None:
+        """Does what the core decided. Nothing here waits, and nothing may come between a call of the core
+        and this: so the order of the core is the order on the wire, whichever side brought the events."""
+        for event in events:
+            if isinstance(event, SendToClient):
+                self.outboxes[CLIENT] += event.data
+            elif isinstance(event, SendToServer):
+                self.outboxes[SERVER] += event.data
+            elif isinstance(event, Close):
+                self.closing[event.side] = event.abort
+                if event.abort:
+                    self.reset(event.side)
+        # Not every octet moves the deadline: a peer that sends one now and then makes no progress.
+        if self.progress != (progress := (self.proxy.waiting_for, self.proxy.progress)):
+            self.progress = progress
+            self.set_deadline(SECONDS[self.proxy.waiting_for])
+
+    def reset(self, side: Side) -> None:
+        """Whoever closes this socket now, closes it with RST. Ends the read that waits there, and a send
+        that is stuck: only behind such a send may FIN be asked for, since then RST overtakes it."""
+        self.outboxes[side].clear()
+        with contextlib.suppress(OSError):
+            self.sockets[side].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.sockets[side].shutdown(socket.SHUT_RDWR if self.is_sending(side) else socket.SHUT_RD)
+
+    def finish(self, side: Side) -> None:
+        """To be called when an outbox has been sent: the peer may have to know that this was the last."""
+        if self.closing.get(side) is False and not self.outboxes[side]:
+            # Not a full close: octets that wait unread would make it a reset, and a reset destroys the last
+            # reply on its way to the client. So the side is read to its end, for a time.
+            self.sockets[side].shutdown(socket.SHUT_WR)
+
+    def set_deadline(self, seconds: float) -> None:
+        raise NotImplementedError
+
+    def is_sending(self, side: Side) -> bool:
+        raise NotImplementedError
+
+
+def addresses() -> tuple[Address, Address]:
+    """Where to listen, and the server behind."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--listen", type=_address, required=True, metavar="HOST:PORT")
+    parser.add_argument("--upstream", type=_address, required=True, metavar="HOST:PORT")
+    options = parser.parse_args()
+    return options.listen, options.upstream
+
+
+def _address(text: str) -> Address:
+    host, _, port = text.rpartition(":")
+    return host, int(port)

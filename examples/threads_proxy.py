@@ -1,0 +1,131 @@
+"""An SMTP proxy on threads: ``threads_proxy.py --listen 127.0.0.1:2525 --upstream 127.0.0.1:25``"""
+
+import contextlib
+import socket
+import threading
+import time
+
+from common import CONNECT_SECONDS, Address, Plumbing, addresses
+
+from sansio_smtp import CLIENT, SERVER, Event, Side
+
+TICK = 1.0  # no thread sleeps longer without a look at the deadline
+
+
+class Session(Plumbing):
+    """A thread for each side, `pump`, reads it, feeds the core, and sends what comes of it to either side."""
+
+    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+        super().__init__(client, server)
+        self.core = threading.Condition()  # guards the core and the outboxes
+        self.locks = {CLIENT: threading.Lock(), SERVER: threading.Lock()}
+        self.deadline = 0.0
+
+    def run(self, upstream: Address) -> None:
+        with self.sockets[CLIENT], self.sockets[SERVER] as server:
+            try:
+                server.settimeout(CONNECT_SECONDS)
+                server.connect(upstream)
+                self.apply([])
+            except OSError:
+                self.apply(self.proxy.server_unreachable())
+            for sock in self.sockets.values():
+                sock.settimeout(TICK)
+            other = threading.Thread(target=self.pump, args=[SERVER])
+            other.start()
+            try:
+                self.pump(CLIENT)
+            finally:
+                other.join()
+
+    def pump(self, side: Side) -> None:
+        """Reads a side to its end, even when the dialogue is over."""
+        data: bytes | None = None
+        try:
+            while data != b"" and not self.is_over():
+                self.flush()  # before the next read: this is the back-pressure
+                if (data := self.read(side)) is not None:
+                    with self.core:
+                        self.apply(self.proxy.receive_from(side, data) if data else self.proxy.eof_from(side))
+            if self.closing.get(side):
+                with self.locks[side]:
+                    self.sockets[side].close()
+            self.flush()
+        except Exception:  # a failure ends this session, and no other
+            self.stop()
+            raise
+
+    def read(self, side: Side) -> bytes | None:
+        """Some octets; empty at the end; None if it is not the time for it, or nothing came."""
+        with self.core:
+            if side not in self.proxy.may_read and side not in self.closing:
+                self.core.wait(TICK)
+                return None
+        try:
+            return self.sockets[side].recv(65_536)
+        except TimeoutError:
+            return None
+        except OSError:  # lost is ended
+            return b""
+
+    def flush(self) -> None:
+        """An outbox is taken *and* sent under a lock: no thread overtakes another."""
+        for side, sock in self.sockets.items():
+            # A lost peer is left to its pump, which first reads what that peer has said.
+            with self.locks[side], contextlib.suppress(OSError):
+                with self.core:
+                    data = memoryview(bytes(self.outboxes[side]))
+                    self.outboxes[side].clear()
+                while data and not self.is_over():
+                    with contextlib.suppress(TimeoutError):
+                        data = data[sock.send(data) :]
+                with self.core:
+                    self.finish(side)
+
+    def apply(self, events: list[Event]) -> None:
+        with self.core:
+            super().apply(events)
+            self.core.notify_all()
+
+    def is_sending(self, side: Side) -> bool:
+        return self.locks[side].locked()
+
+    def set_deadline(self, seconds: float) -> None:
+        self.deadline = time.monotonic() + seconds
+
+    def is_over(self) -> bool:
+        """Looks at the clock. Whether even the time is up that the last octets are given."""
+        with self.core:
+            is_late, is_closed = time.monotonic() >= self.deadline, self.proxy.closed
+            if is_late and not is_closed:
+                self.apply(self.proxy.timed_out())
+            return is_late and is_closed
+
+    def stop(self) -> None:
+        with self.core:
+            self.apply(self.proxy.shutdown(now=True))
+        self.flush()
+
+
+def serve(listen: Address, upstream: Address) -> None:
+    sessions: dict[threading.Thread, Session] = {}
+    with socket.create_server(listen, backlog=256) as listener, contextlib.suppress(KeyboardInterrupt):
+        print("  listening   {}:{}".format(*listener.getsockname()), flush=True)
+        while True:
+            try:
+                session = Session(listener.accept()[0], socket.socket())
+                thread = threading.Thread(target=session.run, args=[upstream])
+                thread.start()
+            except (OSError, RuntimeError):  # such as no descriptor or no thread left
+                time.sleep(TICK)
+                continue
+            sessions = {thread: session for thread, session in sessions.items() if thread.is_alive()}
+            sessions[thread] = session
+    for session in sessions.values():
+        session.stop()
+    for thread in sessions:
+        thread.join()
+
+
+if __name__ == "__main__":
+    serve(*addresses())

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from sansio_smtp.commands import Command
+from sansio_smtp.exchanges import Exchange, Exchanges, Internal
+from sansio_smtp.replies import Reply
+
+OK = Reply.of(250, "ok")
+NO = Reply.of(550, "no")
+
+
+def test_replies_leave_in_the_order_of_their_commands() -> None:
+    """RFC 2920 §3.2, whatever the order in which they become known."""
+    exchanges = Exchanges()
+    first, second, third = (exchanges.open(Command.of(f"NOOP {i}")) for i in range(3))
+    second.reply = NO
+    assert list(exchanges.deliverable()) == []
+    first.reply = OK
+    assert list(exchanges.deliverable()) == [(first, OK), (second, NO)]
+    assert list(exchanges.deliverable()) == []
+    assert list(exchanges.waiting) == [third]
+    third.reply = OK
+    assert list(exchanges.deliverable()) == [(third, OK)]
+    assert len(exchanges) == 0
+
+
+def test_deliverable_ends_when_all_is_cleared_meanwhile() -> None:
+    """A reply that is delivered may end the session, and nothing is delivered behind it."""
+    exchanges = Exchanges()
+    for _ in range(3):
+        exchanges.open(Command.of("NOOP")).reply = OK
+    delivered = 0
+    for _ in exchanges.deliverable():
+        delivered += 1
+        exchanges.clear()
+    assert delivered == 1
+
+
+def test_octets_and_len_count_what_waits() -> None:
+    exchanges = Exchanges()
+    assert (len(exchanges), exchanges.octets, bool(exchanges)) == (0, 0, False)
+    exchanges.open(Command.of("NOOP"))
+    exchanges.open(Command.of("QUIT x")).reply = OK
+    assert (len(exchanges), exchanges.octets, bool(exchanges)) == (2, 10, True)
+
+
+def test_clear_empties_every_queue() -> None:
+    exchanges = Exchanges()
+    exchange = exchanges.open(Command.of("NOOP"))
+    exchanges.unsent.append((exchange.command, exchange))
+    exchanges.forwarded.append(Internal.RESET)
+    exchanges.clear()
+    assert [len(queue) for queue in (exchanges.waiting, exchanges.unsent, exchanges.forwarded)] == [0, 0, 0]
+
+
+def test_two_exchanges_are_never_the_same() -> None:
+    command = Command.of("NOOP")
+    assert Exchange(command) != Exchange(command)

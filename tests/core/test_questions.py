@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+
+from sansio_smtp import questions
+from sansio_smtp.commands import Command
+from sansio_smtp.errors import LocalProtocolError
+from sansio_smtp.questions import (
+    PLACES,
+    Answer,
+    AnyQuestion,
+    AnyVerdict,
+    BodyQuestion,
+    CommandQuestion,
+    Continue,
+    Disconnect,
+    HeadersQuestion,
+    MessageQuestion,
+    Question,
+    Replace,
+    ReplaceCommand,
+    ReplaceReply,
+    ReplyQuestion,
+)
+from sansio_smtp.replies import Reply
+from sansio_smtp.transaction import Envelope
+
+SECRET = Command.parse(b"AUTH PLAIN AGEAYg==")
+
+
+@pytest.mark.parametrize("code", [200, 250, 421, 450, 550, 599])
+def test_an_answer_is_a_final_reply(code: int) -> None:
+    assert Answer(Reply.of(code)).reply.code == code
+
+
+@pytest.mark.parametrize("code", [300, 334, 354, 399])
+def test_an_answer_opens_no_continuation(code: int) -> None:
+    """RFC 5321 §4.2.1: 3xx promises that more is expected, and nobody would take it."""
+    with pytest.raises(LocalProtocolError):
+        Answer(Reply.of(code))
+    with pytest.raises(LocalProtocolError):
+        Disconnect(Reply.of(code))
+
+
+@pytest.mark.parametrize("code", [200, 221, 250])
+def test_a_session_does_not_end_in_success(code: int) -> None:
+    with pytest.raises(LocalProtocolError):
+        Disconnect(Reply.of(code))
+
+
+@pytest.mark.parametrize("code", [421, 450, 554])
+def test_disconnect(code: int) -> None:
+    assert Disconnect(Reply.of(code)).reply.code == code
+
+
+def test_verdicts_are_values() -> None:
+    assert Continue() == Continue()
+    assert Replace(b"a") == Replace(b"a")
+    assert Answer(Reply.of(250)) != Disconnect(Reply.of(450))
+
+
+@pytest.mark.parametrize(
+    ("kind", "verdicts"),
+    [
+        (CommandQuestion, {Continue, ReplaceCommand, Answer, Disconnect}),
+        (ReplyQuestion, {Continue, ReplaceReply, Disconnect}),
+        (HeadersQuestion, {Continue, Replace, Answer, Disconnect}),
+        (BodyQuestion, {Continue, Replace, Answer, Disconnect}),
+        (MessageQuestion, {Continue, Replace, Answer, Disconnect}),
+    ],
+)
+def test_each_question_has_its_verdicts(kind: type[Question[Any]], verdicts: set[type]) -> None:
+    assert set(kind.verdicts) == verdicts
+    assert verdicts <= set(get_args(AnyVerdict))
+    assert kind in get_args(AnyQuestion)
+
+
+def test_a_question_is_an_identity() -> None:
+    """Two of the same content are two, each with its own answer."""
+    envelope = Envelope()
+    assert HeadersQuestion(b"", envelope) != HeadersQuestion(b"", envelope)
+    assert len({CommandQuestion(SECRET, envelope), CommandQuestion(SECRET, envelope)}) == 2
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        HeadersQuestion(b"dear all", Envelope()),
+        BodyQuestion(b"dear all", Envelope()),
+        MessageQuestion(b"dear all", Envelope()),
+        Replace(b"dear all"),
+    ],
+)
+def test_repr_does_not_show_content(shown: object) -> None:
+    assert "<8 octets>" in repr(shown)
+    assert "dear" not in repr(shown)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        CommandQuestion(SECRET, Envelope()),
+        ReplyQuestion(Reply.of(235, "ok"), SECRET, Envelope()),
+        ReplaceCommand(SECRET),
+    ],
+)
+def test_repr_does_not_show_credentials(shown: object) -> None:
+    assert "AGEAYg" not in repr(shown)
+
+
+def test_places_have_names() -> None:
+    constants = {name for name in questions.__all__ if name.isupper()} - {"PLACES"}
+    assert constants == PLACES
+    assert all(getattr(questions, name) == name for name in constants)
+
+
+def test_no_place_is_named_as_a_verb() -> None:
+    """``Proxy(ask={"RCPT"})`` asks for that command: a place of that name would hide it."""
+    from sansio_smtp.commands import REFUSED_VERBS, VERB_KINDS
+
+    assert not {name.encode() for name in PLACES} & {*VERB_KINDS, *REFUSED_VERBS}

@@ -1,0 +1,102 @@
+"""Each module of the core must be wholly covered by its own test module, branches included.
+
+Coverage of the whole says little: a module may be run by every test and checked by none. Usage::
+
+    python tests/individual_coverage.py [module ...]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from configparser import ConfigParser
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "sansio_smtp"
+TESTS = ROOT / "tests" / "core"
+
+OTHER_NAMES = {"__init__": "public_api"}
+"""Modules whose test module is not named after them."""
+
+
+def tests_of(module: str) -> list[Path]:
+    """``test_x.py``, and ``test_x_*.py`` where one file would be too long."""
+    name = OTHER_NAMES.get(module, module)
+    return sorted(TESTS.glob(f"test_{name}.py")) + sorted(TESTS.glob(f"test_{name}_*.py"))
+
+
+def run(*arguments: str, scratch: Path, module: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {
+        "COVERAGE_FILE": str(scratch / f"{module}.coverage"),
+        "COVERAGE_RCFILE": str(scratch / f"{module}.ini"),
+        # The plugins of this project's other tests take longer to load than these tests to run.
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, check=False)
+
+
+def write_settings(module: str, scratch: Path) -> None:
+    """Those of pyproject.toml, but only this module is measured."""
+    report = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["coverage"]["report"]
+    settings = ConfigParser(interpolation=None)
+    settings["run"] = {"branch": "true", "include": str(PACKAGE / f"{module}.py")}
+    settings["report"] = {"exclude_also": "\n".join(["", *report["exclude_also"]])}
+    with (scratch / f"{module}.ini").open("w") as file:
+        settings.write(file)
+
+
+def check(module: str, scratch: Path) -> str:
+    """What is wrong with a module; empty if nothing is."""
+    tests = tests_of(module)
+    if not tests:
+        return f"{module}: no test module"
+    write_settings(module, scratch)
+    pytest = ("pytest", "-q", "-c", os.devnull, f"--rootdir={ROOT}", "--noconftest", "-W", "error")
+    tested = run(
+        "coverage",
+        "run",
+        "-m",
+        *pytest,
+        "-p",
+        "no:cacheprovider",
+        *map(str, tests),
+        scratch=scratch,
+        module=module,
+    )
+    if tested.returncode:
+        return f"{module}: its tests fail\n{tested.stdout[-2000:]}{tested.stderr[-2000:]}"
+    report = scratch / f"{module}.json"
+    told = run("coverage", "json", "-o", str(report), scratch=scratch, module=module)
+    if told.returncode:
+        return f"{module}: {told.stdout}{told.stderr}"
+    (found,) = json.loads(report.read_text())["files"].values()
+    return missing(module, found)
+
+
+def missing(module: str, found: dict[str, Any]) -> str:
+    lines = ", ".join(str(line) for line in found["missing_lines"])
+    branches = ", ".join(f"{start}->{end}" for start, end in found["missing_branches"])
+    parts = [f"lines {lines}"] * bool(lines) + [f"branches {branches}"] * bool(branches)
+    return f"{module}: not covered by its own tests: {'; '.join(parts)}" if parts else ""
+
+
+def main() -> int:
+    modules = sys.argv[1:] or sorted(path.stem for path in PACKAGE.glob("*.py"))
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(os.cpu_count()) as pool:
+        problems = list(pool.map(lambda module: check(module, Path(scratch)), modules))
+    for module, problem in zip(modules, problems, strict=True):
+        print(problem or f"{module}: 100 %")
+    return 1 if any(problems) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

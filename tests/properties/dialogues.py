@@ -1,0 +1,142 @@
+"""Strategies for whole dialogues, drawn as operations of the two peers."""
+
+from __future__ import annotations
+
+import attrs
+from hypothesis import strategies as st
+
+from sansio_smtp import BareNewline, Config, Nul
+
+from .peers import Style, Unit
+
+SECRET = b"c2VjcmV0LXRva2Vu"
+"""What every drawn credential holds; it must not be seen anywhere but on the wire."""
+
+
+@attrs.frozen
+class Dialogue:
+    """What both peers are going to do; everything else follows."""
+
+    units: list[Unit]
+    style: Style
+    choices: list[int]
+    pipelining: bool = True
+    greeting: bytes = b""
+    config: Config = attrs.field(factory=Config)
+
+
+_CHOICES = [*(0,) * 12, 1, 2, 3, 4, 5, 6, 7, 8]
+_ADDRESSES = st.sampled_from([b"<a@me.example>", b"<b@mx.example>", b"<>", b"c@mx.example", b"<\xc3\xa4@x>"])
+_PARAMETERS = st.sampled_from([b"", b"", b" SIZE=10", b" BODY=8BITMIME", b" SMTPUTF8", b" NOTIFY=NEVER"])
+_ODD_LINES = st.sampled_from(
+    [
+        b"NOOP", b"noop x", b"VRFY a", b"HELP", b"EXPN list", b"XODD 1 2", b"X", b"HELO h", b"EHLO again",
+        b"DATA x y", b"data\t", b" MAIL FROM:<a>", b"MAIL", b"RCPT  TO:<a>", b"NOOP " + b"y" * 3000,
+        b"STARTTLS", b"XCLIENT NAME=x", b"", b" ", b"Subject: x", b"\xff\xfe", b"NO\0OP", b"NOOP\rNOOP", b".",
+        b"BDAT 0 LAST", b"GET / HTTP/1.0", b"BDAT x", b"BDAT -1", b"\x16\x03\x01", b"LHLO x",
+        b"MAIL\xa0FROM:<a>",
+    ]
+)  # fmt: skip
+PIECES = st.sampled_from(
+    [
+        b"x", b"text", b".", b"..", b"\r\n", b"\r\n", b"\r\n.", b"\n", b"\r", b"\n.\n", b"\r.\r", b"\n.\r\n",
+        b"\r\n.\n", b"\r\n.\r", b"\r\r\n", b"\r\n\r\n", b"\n\n", b"A: b\r\n", b"\xff\x80",
+        b"z" * 1500, b"\x85",
+        b"MAIL FROM:<evil@x>\r\n", b"RCPT TO:<v@x>\r\n", b"DATA\r\n", b"QUIT\r\n", b"RSET\r\n", b"\x0b", b" ",
+    ]
+)  # fmt: skip
+_NUL_PIECES = st.sampled_from([b"\0", b"\r\n\0.\r\n", b"\r\n.\0\r\n", b"\r\n\0\0", b".\0", b"\r\0\n"])
+_CLEAN_PIECES = st.sampled_from(
+    [b"x", b"text", b".", b"..", b"\r\n", b"\r\n.", b"\r\n\r\n", b"A: b\r\n", b"\xff\x80", b"z" * 1500, b" "]
+)
+
+
+def stuffed(decoded: bytes) -> bytes:
+    """The wire form with end-of-data, as a client that does it right sends it."""
+    if decoded and not decoded.endswith(b"\r\n"):
+        decoded += b"\r\n"
+    wire = decoded.replace(b"\r\n.", b"\r\n..")
+    return (b"." if wire.startswith(b".") else b"") + wire + b".\r\n"
+
+
+def contents(*, clean: bool) -> st.SearchStrategy[bytes]:
+    """Decoded messages; `clean` ones hold no bare CR or LF and no NUL."""
+    piece = _CLEAN_PIECES if clean else st.one_of(PIECES, PIECES, PIECES, _NUL_PIECES)
+    return st.lists(piece, max_size=8).map(b"".join)
+
+
+@st.composite
+def _mails(draw: st.DrawFn, clean: bool, honest: bool) -> list[Unit]:
+    units = [Unit(b"MAIL FROM:" + draw(_ADDRESSES) + draw(_PARAMETERS) + b"\r\n", group=True)]
+    units += [
+        Unit(b"RCPT TO:" + address + b"\r\n", group=True)
+        for address in draw(st.lists(_ADDRESSES, min_size=1, max_size=3))
+    ]
+    if draw(st.integers(0, 7)) == 7:
+        units.append(draw(st.sampled_from([Unit(b"RSET\r\n", group=True), Unit(b"EHLO mid\r\n")])))
+    decoded = draw(contents(clean=clean))
+    wire = stuffed(decoded) if honest or draw(st.booleans()) else decoded + b"\r\n.\r\n"
+    data = draw(st.sampled_from([b"DATA\r\n", b"DATA\r\n", b"DATA\r\n", b"data \r\n"]))
+    return [*units, Unit(data, content=wire)]
+
+
+@st.composite
+def auths(draw: st.DrawFn) -> list[Unit]:
+    line = draw(st.sampled_from([b"AUTH PLAIN " + SECRET, b"AUTH LOGIN", b"auth  plain  " + SECRET, b"AUTH"]))
+    responses = draw(
+        st.lists(
+            st.sampled_from([SECRET, b"*", b"DATA", b"", b"=", b"QUIT " + SECRET]), min_size=1, max_size=2
+        )
+    )
+    return [Unit(line + b"\r\n", responses=tuple(response + b"\r\n" for response in responses))]
+
+
+@st.composite
+def _odd(draw: st.DrawFn) -> list[Unit]:
+    if draw(st.integers(0, 5)) == 5:
+        # Refused BDAT: its octets come with it, and are commands to whoever does not count.
+        octets = draw(st.sampled_from([b"abc", b"MAIL FROM:<evil@x>\r\n", b"QUIT\r\n.\r\n"]))
+        return [Unit(b"BDAT %d LAST\r\n" % len(octets) + octets, group=draw(st.booleans()))]
+    end = b"\n" if draw(st.integers(0, 9)) == 9 else b"\r\n"
+    line = draw(_ODD_LINES)
+    verb = line[:4].upper()
+    blocks = verb in (b"DATA", b"EHLO", b"HELO")
+    return [Unit(line + end, not blocks and draw(st.booleans()), b".\r\n" if verb == b"DATA" else None)]
+
+
+@st.composite
+def dialogues(
+    draw: st.DrawFn,
+    *,
+    clean: bool = False,
+    styles: tuple[Style, ...] = tuple(Style),
+    plain_server: bool = False,
+) -> Dialogue:
+    """``clean``: nothing that the proxy may refuse or normalise. ``plain_server``: no 421, no odd
+    greeting."""
+    style = draw(st.sampled_from(styles))
+    parts = [_mails(clean, style is not Style.EAGER)] * 4 + [auths()] + ([] if clean else [_odd()])
+    units = [Unit(draw(st.sampled_from([b"EHLO c.example\r\n", b"EHLO c.example\r\n", b"HELO c\r\n"])))]
+    units += [unit for part in draw(st.lists(st.one_of(*parts), min_size=1, max_size=4)) for unit in part]
+    if draw(st.booleans()):
+        units.append(Unit(b"QUIT\r\n"))
+    choices = draw(st.one_of(st.just(()), st.lists(st.sampled_from(_CHOICES), max_size=16)))
+    choices = list(choices)  # an obliging server half of the time, or most dialogues never get to DATA
+    greeting = b""
+    if not plain_server and draw(st.integers(0, 9)) == 9:
+        greeting = draw(st.sampled_from([b"554 no\r\n", b"220-a\r\n220 b\r\n", b"421 later\r\n"]))
+    if not plain_server and choices and draw(st.integers(0, 5)) == 5:
+        choices[-1] = draw(st.sampled_from([9, 10]))
+    config = draw(st.just(Config()) if clean or draw(st.booleans()) else configs())
+    return Dialogue(units, style, choices, draw(st.booleans()), greeting, config)
+
+
+def configs() -> st.SearchStrategy[Config]:
+    return st.builds(
+        Config,
+        bare_newline=st.sampled_from([BareNewline.NORMALIZE, BareNewline.NORMALIZE, BareNewline.REJECT]),
+        nul=st.sampled_from([Nul.PASS, Nul.PASS, Nul.REFUSE]),
+        trace=st.booleans(),
+        max_message_size=st.sampled_from([None, None, None, None, None, 3, 1000]),
+        max_errors=st.sampled_from([20, 20, 1]),
+    )

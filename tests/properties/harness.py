@@ -1,0 +1,257 @@
+"""Drives a `Proxy` between two simulated peers, as a driver would: it respects `may_read`, delivers what
+it is told to deliver, and chooses the cuts and whose turn it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+from hypothesis import strategies as st
+
+from sansio_smtp import (
+    CLIENT,
+    SERVER,
+    Ask,
+    AwaitReply,
+    BodyChunk,
+    BodyComplete,
+    Close,
+    Config,
+    Continue,
+    Event,
+    MessageAnswered,
+    Proxy,
+    Received,
+    SendToClient,
+    SendToServer,
+    Side,
+    Violation,
+)
+from sansio_smtp.questions import AnyQuestion, AnyVerdict
+
+from .dialogues import Dialogue
+from .peers import SimClient, SimServer
+
+Judge = Callable[[AnyQuestion], AnyVerdict]
+
+
+def let_all_pass(_: AnyQuestion) -> AnyVerdict:
+    return Continue()
+
+
+@attrs.frozen
+class Schedule:
+    """Drawn numbers: how much arrives at each step, and who acts. Where they end, all that is there
+    arrives, and the client comes before the server, before the verdict."""
+
+    sizes: tuple[int, ...] = ()
+    turns: tuple[int, ...] = ()
+    rest: int = 1 << 30
+    verdicts_first: bool = False
+
+
+@attrs.define
+class World:
+    """One dialogue under way, and all that was seen of it."""
+
+    dialogue: Dialogue
+    schedule: Schedule = attrs.field(factory=Schedule)
+    ask: frozenset[str] = frozenset()
+    judge: Judge = let_all_pass
+    client_limit: int | None = None
+    """The client is cut off after this many octets."""
+    after_step: Callable[[World], None] = lambda _: None
+
+    proxy: Proxy = attrs.field(init=False)
+    client: SimClient = attrs.field(init=False)
+    server: SimServer = attrs.field(init=False)
+    events: list[Event] = attrs.field(factory=list, init=False)
+    question: AnyQuestion | None = attrs.field(default=None, init=False)
+    closed: set[Side] = attrs.field(factory=set, init=False)
+    detached: bool = attrs.field(default=False, init=False)
+    """Whether the server was closed before the client was."""
+    eof: set[Side] = attrs.field(factory=set, init=False)
+    steps: int = attrs.field(default=0, init=False)
+    arrived: int = attrs.field(default=0, init=False)  # octets of the client
+
+    def __attrs_post_init__(self) -> None:
+        dialogue = self.dialogue
+        self.proxy = Proxy(dialogue.config, self.ask)
+        self.client = SimClient(dialogue.units, dialogue.style)
+        self.server = SimServer(dialogue.choices, pipelining=dialogue.pipelining, greeting=dialogue.greeting)
+
+    def run(self) -> World:
+        """To the end. P11 is checked on the way: something can always be done, and it ends."""
+        while not self.proxy.closed:
+            self.step()
+            assert self.steps < 50_000, "the dialogue does not end"
+        return self
+
+    def step(self) -> None:
+        options = self._options()
+        assert options, f"nothing can be done: {self.proxy.states} {self.proxy.waiting_for}"
+        turns, sizes = self.schedule.turns, self.schedule.sizes
+        if self.question is not None and self.schedule.verdicts_first:
+            options = [self._answer]
+        turn = turns[self.steps] if self.steps < len(turns) else 0
+        size = sizes[self.steps] if self.steps < len(sizes) else self.schedule.rest
+        self.steps += 1
+        self.take(options[turn % len(options)](size))
+
+    def take(self, events: list[Event]) -> None:
+        """Does at once what a list of events says."""
+        self.events += events
+        for event in events:
+            if isinstance(event, SendToClient):
+                assert CLIENT not in self.closed, "sent to a closed client"
+                self.client.receive(event.data)
+            elif isinstance(event, SendToServer):
+                assert SERVER not in self.closed, "sent to a closed server"
+                in_step = self.dialogue.pipelining or not self.server.pending
+                assert in_step, "sent before the reply to the line before it (RFC 2920 §3.1)"
+                self.server.receive(event.data)
+            elif isinstance(event, Close):
+                assert event.side not in self.closed, "closed twice"
+                self.closed.add(event.side)
+                self.detached |= not self.proxy.closed
+            elif isinstance(event, Ask):
+                assert self.question is None, "two questions are open"
+                self.question = event.question
+        if self.proxy.closed:
+            self.question = None
+            assert self.closed == {CLIENT, SERVER}
+        self._check_liveness()
+        self.after_step(self)
+
+    def _check_liveness(self) -> None:
+        proxy = self.proxy
+        readable = proxy.may_read - self.eof - self.closed
+        assert proxy.closed or readable or self.question is not None, "stalled"
+        assert not proxy.closed or not proxy.may_read
+
+    def _options(self) -> list[Callable[[int], list[Event]]]:
+        options: list[Callable[[int], list[Event]]] = []
+        readable = self.proxy.may_read - self.eof
+        if CLIENT in readable and (self._client_pending() or self._client_lost()):
+            options.append(self._from_client)
+        if SERVER in readable and (self.server.pending or self.server.closed):
+            options.append(self._from_server)
+        if self.question is not None:
+            options.append(self._answer)
+        if not options and CLIENT in readable:
+            options.append(self._client_eof)  # it has no more to say and waits for nothing that can come
+            waits = not self.client.done and self.client_limit is None and not self.proxy.closed
+            assert not waits or self.dialogue.style.name == "EAGER", "the client waits for a reply for ever"
+        return options
+
+    def _client_pending(self) -> int:
+        pending = len(self.client.pending)
+        limit = self.client_limit
+        return pending if limit is None else max(0, min(pending, limit - self.arrived))
+
+    def _client_lost(self) -> bool:
+        return self.client_limit is not None and self.arrived >= self.client_limit
+
+    def _from_client(self, size: int) -> list[Event]:
+        count = min(size, self._client_pending())
+        if not count:
+            return self._client_eof(size)
+        data = bytes(self.client.pending[:count])
+        del self.client.pending[:count]
+        self.arrived += count
+        return self.proxy.receive_from(CLIENT, data)
+
+    def _client_eof(self, _: int) -> list[Event]:
+        self.eof.add(CLIENT)
+        return self.proxy.eof_from(CLIENT)
+
+    def _from_server(self, size: int) -> list[Event]:
+        data = bytes(self.server.pending[:size])
+        del self.server.pending[:size]
+        if not data:
+            self.eof.add(SERVER)
+            return self.proxy.eof_from(SERVER)
+        return self.proxy.receive_from(SERVER, data)
+
+    def _answer(self, _: int) -> list[Event]:
+        question, self.question = self.question, None
+        assert question is not None
+        return self.proxy.answer(question, self.judge(question))
+
+    @property
+    def edited(self) -> bool:
+        """Whether a rule may have changed something."""
+        return bool(self.ask) and self.judge is not let_all_pass
+
+    def aborted(self) -> bool:
+        return any(isinstance(event, Close) and event.abort for event in self.events)
+
+
+def merged(events: list[Event], side: Side) -> list[object]:
+    """What concerns one side, with adjacent sends and adjacent pieces of content made one."""
+    out: list[object] = []
+    for event in events:
+        if isinstance(event, Close):
+            if event.side is side:
+                out.append(("close", event.abort))
+        elif isinstance(event, Violation):
+            if event.side is side:
+                out.append(("violation", event.error.reply_hint.raw))
+        elif isinstance(event, Received):
+            if event.side is side:
+                out.append(("received", event.shown))
+        elif isinstance(event, SendToServer | SendToClient):
+            if isinstance(event, SendToServer) == (side is SERVER):
+                _append(out, "send", event.data)
+        elif isinstance(event, MessageAnswered):
+            if side is CLIENT:
+                out.append(("answered", event.reply.raw))
+        elif side is SERVER and isinstance(event, AwaitReply):
+            out.append(("await", event.command.raw, event.command.kind))
+        elif side is CLIENT and isinstance(event, BodyComplete):
+            out.append(("complete", event.size, event.edited, event.broken))
+    return out
+
+
+def without_lost_content(items: list[object]) -> list[object]:
+    """Less what was sent of a message that was then thrown away: how much that is, is left open."""
+    for at, item in enumerate(items):
+        if (
+            item == ("close", True)
+            and at
+            and isinstance(before := items[at - 1], tuple)
+            and before[0] == "send"
+        ):
+            return [*items[: at - 1], *items[at:]]
+    return items
+
+
+def tapped(events: list[Event]) -> bytes:
+    return b"".join(event.data for event in events if isinstance(event, BodyChunk))
+
+
+def _append(out: list[object], word: str, data: bytes) -> None:
+    last = out[-1] if out else None
+    if isinstance(last, tuple) and last[0] == word:
+        out[-1] = (word, last[1] + data)
+    else:
+        out.append((word, data))
+
+
+def bound(config: Config, segment: int) -> int:
+    """The most that may be kept, if no segment is larger than ``segment`` octets."""
+    unparsed = max(config.read_ahead, config.max_line + 2) + segment
+    replies = max(config.max_reply, config.read_ahead) + segment
+    commands = config.max_pipelined * config.max_line
+    # A bare LF becomes CRLF: a piece of content doubles at the most.
+    piece = 2 * unparsed
+    content = max(config.max_header_section, config.max_body_line) + config.max_held
+    return unparsed + replies + commands + content + config.max_body_line + 2 * piece
+
+
+sizes = st.lists(st.sampled_from([1, 1, 1, 2, 3, 5, 7, 16, 64, 300, 1 << 20]), max_size=60).map(tuple)
+turns = st.lists(st.integers(0, 2), max_size=60).map(tuple)
+cuts = st.builds(Schedule, sizes)
+schedules = st.builds(Schedule, sizes, turns)
+OCTETS = Schedule(rest=1)
+AT_ONCE = Schedule(verdicts_first=True)

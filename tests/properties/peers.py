@@ -1,0 +1,167 @@
+"""A simulated client and a simulated server, in memory. Each is a function of the octets that it has
+received so far and of nothing else: no clock, no cut, no turn can change what it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from enum import Enum
+
+import attrs
+
+from .receivers import Item, StrictReceiver, replies_in
+
+
+class Style(Enum):
+    """How a client sends."""
+
+    LOCKSTEP = "each command waits for the reply before it"
+    GROUPS = "command groups (RFC 2920), mail data and the next group together"
+    EAGER = "everything at once, waiting for nothing, not even for the greeting"
+
+
+@attrs.frozen
+class Unit:
+    """One line of a client (with its line end), and what it sends when told to go on."""
+
+    line: bytes
+    group: bool = False  # may have more behind it without waiting
+    content: bytes | None = None  # wire form with end-of-data, sent on 3xx to DATA
+    responses: tuple[bytes, ...] = ()  # AUTH lines for each 3xx; then "*"
+
+
+class SimClient:
+    """Says its units in its style. ``done``: it has got every reply that it waits for."""
+
+    def __init__(self, units: list[Unit], style: Style) -> None:
+        self.sent = bytearray()  # all that it ever said
+        self.pending = bytearray()  # of this, what has not yet arrived
+        self.received = bytearray()
+        self.done = False
+        self._seen = 0
+        if style is Style.EAGER:
+            for unit in units:
+                self._say(unit.line + (unit.content or b"") + b"".join(unit.responses))
+        self._program = self._run(units, style)
+        next(self._program)
+
+    @property
+    def replies(self) -> list[bytes]:
+        return replies_in(bytes(self.received))
+
+    @property
+    def codes(self) -> list[int]:
+        return [int(reply[:3]) for reply in self.replies]
+
+    def receive(self, data: bytes) -> None:
+        self.received += data
+        codes = self.codes
+        for code in codes[self._seen :]:
+            try:
+                self._program.send(code)
+            except StopIteration:
+                self.done = True
+        self._seen = len(codes)
+
+    def _say(self, data: bytes) -> None:
+        self.sent += data
+        self.pending += data
+
+    def _run(self, units: list[Unit], style: Style) -> Generator[None, int, None]:
+        code = yield
+        if style is Style.EAGER or not 200 <= code <= 299:
+            while True:
+                yield
+        owed = 0
+        for unit in units:
+            self._say(unit.line)
+            owed += 1
+            if style is Style.GROUPS and unit.group:
+                continue
+            while owed:
+                code = yield
+                owed -= 1
+            for response in unit.responses:
+                if 300 <= code <= 399:
+                    self._say(response)
+                    code = yield
+            while unit.responses and 300 <= code <= 399:
+                self._say(b"*\r\n")
+                code = yield
+            if unit.content is not None and 300 <= code <= 399:
+                self._say(unit.content)
+                owed = 1
+            if style is Style.LOCKSTEP:
+                while owed:
+                    code = yield
+                    owed -= 1
+            if unit.line[:4].upper() == b"QUIT" and code == 221:
+                break
+        while owed:
+            yield
+            owed -= 1
+
+
+class SimServer:
+    """Answers what the strict receiver finds. ``choices`` are drawn numbers, one for each reply; when
+    they are used up it says yes to everything; 9 is a good-bye, 10 the end without one. Replies are
+    tagged with their number."""
+
+    def __init__(self, choices: list[int], *, pipelining: bool = True, greeting: bytes = b"") -> None:
+        self.received = bytearray()
+        self.pending = bytearray(greeting or b"220 mx.example ESMTP\r\n")
+        self.receiver = StrictReceiver(self._reply)
+        self.codes: list[int] = []
+        self.replies: list[bytes] = []
+        self.closed = not self.pending.startswith(b"220")
+        self._in_transaction = False
+        self._choices = choices
+        self._pipelining = pipelining
+
+    def receive(self, data: bytes) -> None:
+        self.received += data
+        for octet in data:
+            if not self.closed:
+                self.receiver.feed(bytes((octet,)))
+
+    def _reply(self, item: Item) -> int:
+        number = len(self.codes)
+        choice = self._choices[number] if number < len(self._choices) else 0
+        code = self._code(item, choice)
+        self.codes.append(code)
+        self.closed = code in (421, 221) or choice == 10
+        self._follow(item, code)
+        tag = b"srv%d" % number
+        if item.kind == "command" and item.data[:4].upper() == b"EHLO" and code == 250:
+            offered = [b"SIZE", b"8BITMIME", b"CHUNKING", b"STARTTLS", b"AUTH PLAIN LOGIN"]
+            lines = [tag, *offered, *([b"PIPELINING"] if self._pipelining else [])]
+        else:
+            lines = [tag, b"more"] if choice == 4 else [tag]
+        reply = b"".join(b"%d-%s\r\n" % (code, line) for line in lines[:-1])
+        reply += b"%d %s\r\n" % (code, lines[-1])
+        self.replies.append(reply)
+        if choice == 10:
+            return 0  # it has gone without a word
+        self.pending += reply
+        return code
+
+    def _follow(self, item: Item, code: int) -> None:
+        verb = item.data[:4].upper() if item.kind == "command" else b""
+        if item.kind == "message" or (verb in (b"RSET", b"EHLO", b"HELO") and code < 300):
+            self._in_transaction = False
+        elif verb == b"MAIL" and code < 300:
+            self._in_transaction = True
+
+    def _code(self, item: Item, choice: int) -> int:
+        if choice == 9:
+            return 421
+        verb = item.data[:4].upper() if item.kind == "command" else b""
+        if verb == b"MAIL" and self._in_transaction:
+            return 503  # nested MAIL, as real servers say
+        if verb == b"DATA":
+            return {5: 250, 6: 451, 7: 554, 8: 503}.get(choice, 354)
+        if verb == b"AUTH" or item.kind == "auth line":
+            return {0: 235, 1: 334, 2: 334, 6: 454, 7: 535, 8: 504}.get(choice, 235)
+        if verb == b"QUIT":
+            return {6: 451, 7: 503}.get(choice, 221)
+        return {3: 251, 6: 451, 7: 550, 8: 503}.get(choice, 250)

@@ -1,0 +1,192 @@
+"""Two receivers of SMTP that share no code and no idea with the library: one octet at a time, straight
+from RFC 5321. Nothing of `sansio_smtp` may be imported here: a mistake must not be made twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+CR, LF, DOT, NUL = 13, 10, 46, 0
+
+
+class Item(NamedTuple):
+    """What a receiver found: a command, a line of an AUTH exchange, or a decoded message."""
+
+    kind: str  # "command", "auth line", "message"
+    data: bytes
+    end: int  # octets that had been read when it was complete
+
+
+Replier = Callable[[Item], int]
+"""Gives the code of the reply to an item: 354 opens mail data, 334 an AUTH line, 0 ends the reading."""
+
+
+class Receiver:
+    """What both receivers do with lines and messages once they have found them."""
+
+    def __init__(self, replier: Replier) -> None:
+        self.items: list[Item] = []
+        self.mode = "command"  # or "auth line", "content", "chunk", "stopped"
+        self._replier = replier
+        self._read = 0
+
+    def feed(self, data: bytes) -> None:
+        for octet in data:
+            self._read += 1
+            if self.mode != "stopped":
+                self._octet(octet)
+
+    def _octet(self, octet: int) -> None:
+        raise NotImplementedError
+
+    def _found(self, kind: str, data: bytes) -> None:
+        item = Item(kind, data, self._read)
+        self.items.append(item)
+        code = self._replier(item)
+        verb = data[:4].upper() if kind == "command" else b""
+        if verb == b"DATA" and 300 <= code <= 399:
+            self.mode = "content"
+        elif (verb == b"AUTH" or kind == "auth line") and 300 <= code <= 399:
+            self.mode = "auth line"
+        elif code == 0 and (verb in (b"DATA", b"AUTH") or kind == "auth line"):
+            self.mode = "stopped"  # how to read on depends on a reply that was never given
+        else:
+            self.mode = "command"
+
+
+class StrictReceiver(Receiver):
+    """CRLF ends a line and CRLF "." CRLF a message; nothing else does.
+
+    ``as_proxy`` reads what a *client* sent in the way a tolerant relay may: LF alone ends a command,
+    and the octets that BDAT announces are skipped.
+    """
+
+    def __init__(self, replier: Replier, *, as_proxy: bool = False) -> None:
+        super().__init__(replier)
+        self._as_proxy = as_proxy
+        self._line = bytearray()
+        self._message = bytearray()
+        self._state = "start"  # of a line of mail data; or "text", "cr", "dot", "dot cr"
+        self._skip = 0
+
+    @property
+    def in_message(self) -> bool:
+        """Whether a message has begun that has not ended."""
+        return self.mode == "content" and (self._state != "start" or len(self._message) > 0)
+
+    def _octet(self, octet: int) -> None:
+        if self.mode == "content":
+            self._content(octet)
+        elif self.mode == "chunk":
+            self._skip -= 1
+            if not self._skip:
+                self.mode = "command"
+        else:
+            self._line.append(octet)
+            if self._line.endswith(b"\r\n"):
+                self._end_line(2)
+            elif self._as_proxy and octet == LF:
+                self._end_line(1)
+
+    def _end_line(self, ending: int) -> None:
+        line = bytes(self._line[:-ending])
+        self._line.clear()
+        self._found("auth line" if self.mode == "auth line" else "command", line)
+        words = line.split()
+        if self._as_proxy and len(words) > 1 and words[0].upper() == b"BDAT" and words[1].isdigit():
+            self._skip = int(words[1])
+            self.mode = "chunk" if self._skip else self.mode
+
+    def _content(self, octet: int) -> None:
+        state, self._state = self._state, "text"
+        if state == "start" and octet == DOT:
+            self._state = "dot"
+            return
+        if state == "dot" and octet == CR:
+            self._state = "dot cr"
+            return
+        if state == "dot cr":
+            if octet == LF:
+                self._state = "start"
+                message = bytes(self._message)
+                self._message.clear()
+                self._found("message", message)
+                return
+            self._message.append(CR)  # the dot was a stuffed one
+            state = "cr"
+        self._message.append(octet)
+        if octet == CR:
+            self._state = "cr"
+        elif state == "cr" and octet == LF:
+            self._state = "start"
+
+
+class LenientReceiver(Receiver):
+    """Reads every false end of line that some server takes: LF, CR, CRLF in any mixture end a line of
+    any kind, NUL does not exist, and a line of one dot ends a message."""
+
+    def __init__(self, replier: Replier) -> None:
+        super().__init__(replier)
+        self._line = bytearray()
+        self._message = bytearray()
+        self._after_cr = False
+
+    def _octet(self, octet: int) -> None:
+        if octet == NUL:
+            return
+        if octet == LF and self._after_cr:
+            self._after_cr = False
+            return
+        self._after_cr = octet == CR
+        if octet not in (CR, LF):
+            self._line.append(octet)
+            return
+        line = bytes(self._line)
+        self._line.clear()
+        if self.mode != "content":
+            self._found(self.mode, line)
+        elif line == b".":
+            message = bytes(self._message)
+            self._message.clear()
+            self._found("message", message)
+        else:
+            self._message += (line[1:] if line.startswith(b".") else line) + b"\r\n"
+
+
+def canonical(decoded: bytes) -> bytes:
+    """A message as it must arrive: bare LF is CRLF, bare CR is a space. Behind a bare LF two dots stand
+    for one: who ends lines in LF stuffs them too (Python's smtplib does), but the strict reading of
+    that line has not taken the dot away."""
+    out = bytearray()
+    skip = False
+    for i, octet in enumerate(decoded):
+        after = decoded[i + 1] if i + 1 < len(decoded) else None
+        if skip:
+            skip = False
+        elif octet == CR and after != LF:
+            out += b" "
+        elif octet == LF and (i == 0 or decoded[i - 1] != CR):
+            out += b"\r\n"
+            skip = decoded[i + 1 : i + 3] == b".."
+        else:
+            out.append(octet)
+    return bytes(out)
+
+
+def codes_in_turn(codes: Iterable[int]) -> Replier:
+    """The codes that were given, in order; 0 when there are no more."""
+    left = iter(codes)
+    return lambda _: next(left, 0)
+
+
+def replies_in(data: bytes) -> list[bytes]:
+    """The replies in the octets that were sent to a client; an unfinished one is left out."""
+    replies: list[bytes] = []
+    current = b""
+    for line in data.split(b"\r\n")[:-1]:
+        current += line + b"\r\n"
+        if line[3:4] != b"-":
+            replies.append(current)
+            current = b""
+    return replies

@@ -1,0 +1,26 @@
+"""P2 conservation and P3 order, with rules and without."""
+
+from __future__ import annotations
+
+from hypothesis import given
+
+from sansio_smtp.questions import BODY_CHUNK
+
+from .dialogues import Dialogue, dialogues
+from .harness import Schedule, World, schedules
+from .promises import assert_conservation, assert_order
+from .verdicts import ASKS, DrawnJudge, salts
+
+
+@given(dialogues(), schedules, ASKS, salts)
+def test_p2_conservation(dialogue: Dialogue, schedule: Schedule, ask: frozenset[str], salt: int) -> None:
+    world = World(
+        dialogue, schedule, ask, DrawnJudge(salt, BODY_CHUNK in ask), after_step=assert_conservation
+    )
+    world.run()
+
+
+@given(dialogues(), schedules, ASKS, salts)
+def test_p3_order(dialogue: Dialogue, schedule: Schedule, ask: frozenset[str], salt: int) -> None:
+    world = World(dialogue, schedule, ask, DrawnJudge(salt, BODY_CHUNK in ask), after_step=assert_order)
+    world.run()

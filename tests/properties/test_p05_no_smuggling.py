@@ -1,0 +1,81 @@
+"""P5 no smuggling: what we send to the server means the same to every receiver, and is what we announced."""
+
+from __future__ import annotations
+
+import itertools
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sansio_smtp import BareNewline, Config
+from sansio_smtp.questions import BODY_CHUNK
+
+from .dialogues import Dialogue, contents, dialogues
+from .harness import OCTETS, Schedule, World, cuts, schedules
+from .peers import Style, Unit
+from .promises import assert_not_smuggled
+from .verdicts import ASKS, DrawnJudge, salts
+
+DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
+SMUGGLED = b"MAIL FROM:<evil@x>\r\nRCPT TO:<v@x>\r\nDATA\r\nbad\r\n.\r\n"
+
+
+@given(dialogues(), schedules)
+def test_p5_no_smuggling(dialogue: Dialogue, schedule: Schedule) -> None:
+    assert_not_smuggled(World(dialogue, schedule).run())
+
+
+@given(dialogues(), schedules, ASKS, salts)
+def test_p5_no_smuggling_by_a_rule(
+    dialogue: Dialogue, schedule: Schedule, ask: frozenset[str], salt: int
+) -> None:
+    """Whatever a rule puts in, it is a piece of one message."""
+    assert_not_smuggled(World(dialogue, schedule, ask, DrawnJudge(salt, BODY_CHUNK in ask)).run())
+
+
+@given(contents(clean=False), st.sampled_from([5, 6, 7, 8]), st.booleans(), cuts)
+def test_p5_no_smuggling_behind_refused_data(
+    content: bytes, refusal: int, pipelining: bool, schedule: Schedule
+) -> None:
+    """What came together with a DATA that was then refused may be a message. It is never read as
+    commands, whatever it holds."""
+    units = [Unit(line + b"\r\n") for line in (b"EHLO c", b"MAIL FROM:<a@x>", b"RCPT TO:<b@x>")]
+    units.append(Unit(b"DATA\r\n", content=content + SMUGGLED + b".\r\n"))
+    world = World(Dialogue(units, Style.EAGER, [0, 0, 0, refusal], pipelining), schedule).run()
+    assert [item.data for item in world.server.receiver.items] == [unit.line[:-2] for unit in units]
+    assert_not_smuggled(world)
+
+
+def short_strings(length: int) -> list[bytes]:
+    return [bytes(octets) for octets in itertools.product(b"\r\n.x", repeat=length)]
+
+
+@pytest.mark.parametrize("bare_newline", BareNewline)
+@pytest.mark.parametrize("length", range(8 if DEEP else 6))
+def test_p5_no_smuggling_exhaustive(length: int, bare_newline: BareNewline) -> None:
+    """Every string of CR, LF, dot and a letter, first in the content and later, before a false message."""
+    config = Config(bare_newline=bare_newline)
+    for string in short_strings(length):
+        for before in (b"", b"a"):
+            assert_not_smuggled(World(_dialogue(before + string, config)).run())
+
+
+@pytest.mark.parametrize("bare_newline", BareNewline)
+@pytest.mark.parametrize("length", range(6 if DEEP else 5))
+def test_p5_no_smuggling_cut(length: int, bare_newline: BareNewline) -> None:
+    """The same with a cut at every position of the string, and at all of them."""
+    config = Config(bare_newline=bare_newline)
+    for string in short_strings(length):
+        dialogue = _dialogue(string, config)
+        for position in range(1, length + 2):
+            # The steps: greeting, EHLO, its reply, MAIL, …, DATA, its reply; the content is the 11th.
+            assert_not_smuggled(World(dialogue, Schedule(sizes=(*(1 << 20,) * 9, position))).run())
+        assert_not_smuggled(World(dialogue, OCTETS).run())
+
+
+def _dialogue(content: bytes, config: Config) -> Dialogue:
+    units = [Unit(line + b"\r\n") for line in (b"EHLO c", b"MAIL FROM:<a@x>", b"RCPT TO:<b@x>")]
+    units.append(Unit(b"DATA\r\n", content=content + SMUGGLED + b".\r\n"))
+    return Dialogue(units, Style.LOCKSTEP, [], config=config)

@@ -1,0 +1,53 @@
+"""P7 truncation and P8 truth: what the two sides may believe of a message."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sansio_smtp.questions import BODY_CHUNK
+
+from .dialogues import Dialogue, dialogues
+from .harness import Schedule, World, schedules
+from .peers import Style, Unit
+from .promises import assert_not_smuggled, assert_same_envelopes, assert_truncated, assert_truth
+from .verdicts import ASKS, DrawnJudge, salts
+
+
+@given(dialogues(), schedules, ASKS, st.data())
+def test_p7_truncation(
+    dialogue: Dialogue, schedule: Schedule, ask: frozenset[str], data: st.DataObject
+) -> None:
+    whole = len(World(dialogue, ask=ask).run().client.sent)
+    for limit in data.draw(st.sets(st.integers(0, whole), max_size=6)):
+        world = World(dialogue, schedule, ask, client_limit=limit).run()
+        assert_truncated(world)
+        assert_not_smuggled(world)
+
+
+def test_p7_truncation_everywhere() -> None:
+    """Every position of one dialogue, for each way that content takes."""
+    mail = [Unit(b"MAIL FROM:<a@x>\r\n", group=True), Unit(b"RCPT TO:<b@x>\r\n", group=True)]
+    message = Unit(b"DATA\r\n", content=b"A: b\r\n\r\nx\n.\r\n.\n.\r\r\n..\r\n.\r\n")
+    for style in Style:
+        dialogue = Dialogue(
+            [Unit(b"EHLO c\r\n"), *mail, message, *mail, message, Unit(b"QUIT\r\n")], style, []
+        )
+        for place in (None, "HEADERS", "BODY_CHUNK", "BODY_LINE", "MESSAGE"):
+            ask = frozenset({place} if place else ())
+            for limit in range(len(World(dialogue).run().client.sent)):
+                assert_truncated(World(dialogue, ask=ask, client_limit=limit).run())
+
+
+@given(dialogues(), schedules, ASKS, salts)
+def test_p8_truth(dialogue: Dialogue, schedule: Schedule, ask: frozenset[str], salt: int) -> None:
+    World(dialogue, schedule, ask, DrawnJudge(salt, BODY_CHUNK in ask), after_step=assert_truth).run()
+
+
+@given(dialogues(styles=(Style.LOCKSTEP, Style.GROUPS)), schedules, ASKS, salts)
+def test_p8_truth_of_the_envelope(
+    dialogue: Dialogue, schedule: Schedule, ask: frozenset[str], salt: int
+) -> None:
+    """A rule that says 250 for a command that the server never saw is believed; so those stay away."""
+    ask -= {"COMMAND", "REPLY"}
+    assert_same_envelopes(World(dialogue, schedule, ask, DrawnJudge(salt, BODY_CHUNK in ask)).run())

@@ -1,0 +1,270 @@
+"""The documentation is true: its programs run and print what they say, its tables match the code, its links
+lead somewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import attrs
+import pytest
+from click.testing import CliRunner
+
+from sansio_smtp import (
+    BODY_LINE,
+    CLIENT,
+    HEADERS,
+    MESSAGE,
+    SERVER,
+    Ask,
+    BareNewline,
+    Config,
+    Nul,
+    Proxy,
+    Question,
+    Replace,
+    SendToClient,
+)
+from sansio_smtp.commands import VERB_KINDS
+from sansio_smtp.testing import play
+from trio_proxy import server, session
+from trio_proxy.cli import cli
+from trio_proxy.timeouts import Timeouts
+
+ROOT = Path(__file__).parent.parent
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+DESIGN, SUPPORTED = ROOT / "docs" / "design.md", ROOT / "docs" / "supported-smtp.md"
+MANUAL = [page for page in PAGES if page.name in ("README.md", "operating.md", "supported-smtp.md")]
+
+FENCED = re.compile(r"^```([a-z]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"(?<!!)\[[^]]*\]\(([^)\s]+)\)")
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+
+
+def text(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def prose(page: Path) -> str:
+    return FENCED.sub("", text(page))
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [body for tag, body in FENCED.findall(text(page)) if tag == language]
+
+
+def table(page: Path, heading: str) -> list[list[str]]:
+    """The cells of the first table behind a heading, without its head."""
+    _, found, rest = text(page).partition(f"\n{heading}\n")
+    assert found, f"{name(page)} has no heading {heading!r}"
+    first = re.search(r"(?:^\|.*\n)+", rest, re.MULTILINE)
+    assert first is not None, f"{name(page)} has no table behind {heading!r}"
+    rows = first[0].splitlines()
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[2:]]
+
+
+@pytest.fixture(scope="module")
+def make_diagrams() -> Iterator[ModuleType]:
+    spec = importlib.util.spec_from_file_location("make_diagrams", ROOT / "docs" / "make_diagrams.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield module
+    sys.modules.pop("make_diagrams", None)
+
+
+# Programs
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "```python" in text(page)], ids=name)
+def test_programs_print_what_the_page_says(page: Path) -> None:
+    namespace: dict[str, object] = {"__name__": page.stem}
+    fences = FENCED.findall(text(page))
+    for (language, body), (following, output) in zip(fences, [*fences[1:], ("", "")], strict=True):
+        if language != "python":
+            continue
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(body, name(page), "exec"), namespace)
+        assert printed.getvalue() == (output if following == "text" else ""), body
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "```smtp" in text(page)], ids=name)
+def test_dialogue_scripts_play(page: Path) -> None:
+    for script in blocks(page, "smtp"):
+        play(script)
+        play(script, late=True)
+
+
+# What is taken from the code
+
+
+def test_generated_regions_are_up_to_date(make_diagrams: ModuleType) -> None:
+    assert make_diagrams.stale() == [], "run python docs/make_diagrams.py"
+    assert make_diagrams.used() == set(make_diagrams.REGIONS)
+
+
+def test_a_stale_region_is_found(make_diagrams: ModuleType, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- generated: framing -->\nold\n<!-- end of framing -->\n")
+    assert make_diagrams.stale([page]) == [page]
+    page.write_text(make_diagrams.render(page.read_text()))
+    assert make_diagrams.stale([page]) == []
+
+
+def test_every_promise_is_documented_and_tested() -> None:
+    tested = {
+        int(number)
+        for file in (ROOT / "tests" / "properties").glob("test_p*.py")
+        for number in re.findall(r"_p(\d+)", f"_{file.stem.removeprefix('test_')}")
+    }
+    for page, heading in ((ROOT / "README.md", "## What it promises"), (DESIGN, "## The promises")):
+        assert [int(row[0].split()[0][1:]) for row in table(page, heading)] == [*range(1, 13)]
+    assert tested == {*range(1, 13)}
+
+
+def test_every_known_verb_is_documented() -> None:
+    documented = {verb for row in table(SUPPORTED, "## Verb by verb") for verb in row[0].split(", ")}
+    assert documented == {*(verb.decode() for verb in VERB_KINDS), "any other verb"}
+
+
+def test_limits_are_those_of_the_core() -> None:
+    rows = {row[3].strip("`"): row[1].replace(",", "") for row in table(SUPPORTED, "## Limits")}
+    assert rows.pop("Server.max_connections") == str(
+        attrs.fields_dict(server.Server)["max_connections"].default
+    )
+    assert rows.pop("max_message_size") == "the server's SIZE"
+    defaults = {field.name: str(field.default) for field in attrs.fields(Config)}
+    assert rows == {setting: defaults[setting] for setting in rows}
+
+
+def test_timeouts_are_the_drivers() -> None:
+    rows = table(ROOT / "docs" / "operating.md", "## Timeouts")
+    documented = {row[0].strip("`").replace("-", "_"): float(row[1]) for row in rows}
+    assert documented == {field.name: field.default for field in attrs.fields(Timeouts)}
+
+
+def test_exit_statuses_are_those_of_the_help() -> None:
+    documented = {row[0].strip("`") for row in table(ROOT / "docs" / "operating.md", "## Exit status")}
+    (epilog,) = re.findall(r"Exit status: (.*?)\.", " ".join(help_text().split()))
+    assert documented == {*re.findall(r"\b\d+\b", epilog), "1"}  # 1 is the demo's
+
+
+# Options and links
+
+
+def help_text() -> str:
+    result = CliRunner().invoke(cli, ["--help"], prog_name="smtp-proxy", terminal_width=200)
+    assert result.exit_code == 0
+    return result.output
+
+
+def test_every_option_is_documented_and_every_documented_option_exists() -> None:
+    existing = set(OPTION.findall(help_text()))
+    documented = {option for page in MANUAL for option in OPTION.findall(text(page))}
+    assert documented == existing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in LINK.findall(prose(page)):
+        if link.startswith(("https://", "mailto:")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{name(page)}: {link}"
+        assert target.is_relative_to(ROOT), f"{name(page)}: {link}"
+        if anchor:
+            assert anchor in anchors(target), f"{name(page)}: {link}"
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+# Replies that the proxy gives to what it does not pass on
+
+
+GREETED = [(SERVER, b"220 mx.example\r\n")]
+TO_DATA = [
+    *GREETED,
+    (CLIENT, b"MAIL FROM:<a@me.example>\r\n"),
+    (SERVER, b"250 ok\r\n"),
+    (CLIENT, b"RCPT TO:<b@mx.example>\r\n"),
+    (SERVER, b"250 ok\r\n"),
+    (CLIENT, b"DATA\r\n"),
+]
+CONTENT = [*TO_DATA, (SERVER, b"354 go ahead\r\n")]
+AUTH = [*GREETED, (CLIENT, b"AUTH LOGIN\r\n"), (SERVER, b"334 VXNlcm5hbWU6\r\n")]
+STRICT = Config(bare_newline=BareNewline.REJECT, nul=Nul.REFUSE)
+LARGE = b"x" * 2000
+
+PROVOKED: dict[str, tuple[Callable[[], Proxy], list[tuple[object, bytes]]]] = {
+    "not a command": (Proxy, [*GREETED, (CLIENT, b"Subject: x\r\n")]),
+    "NUL": (Proxy, [*GREETED, (CLIENT, b"NOOP \0\r\n")]),
+    "framing verb": (Proxy, [*GREETED, (CLIENT, b"STARTTLS\r\n")]),
+    "BDAT": (Proxy, [*GREETED, (CLIENT, b"BDAT 3 LAST\r\nabc")]),
+    "BDAT without a size": (Proxy, [*GREETED, (CLIENT, b"BDAT -1\r\n")]),
+    "HTTP": (Proxy, [*GREETED, (CLIENT, b"GET / HTTP/1.1\r\n")]),
+    "TLS": (Proxy, [*GREETED, (CLIENT, b"\x16\x03\x01\x02\x00")]),
+    "line too long": (lambda: Proxy(Config(max_line=10)), [*GREETED, (CLIENT, LARGE)]),
+    "bare LF in a command": (lambda: Proxy(STRICT), [*GREETED, (CLIENT, b"NOOP\n")]),
+    "AUTH line": (Proxy, [*AUTH, (CLIENT, b"\0\r\n")]),
+    "early content": (Proxy, [*TO_DATA, (CLIENT, b"Hello\r\n"), (SERVER, b"554 no\r\n")]),
+    "bare LF": (lambda: Proxy(STRICT), [*CONTENT, (CLIENT, b"a\nb\r\n.\r\n")]),
+    "bare CR": (lambda: Proxy(STRICT), [*CONTENT, (CLIENT, b"a\rb\r\n.\r\n")]),
+    "NUL in content": (lambda: Proxy(STRICT), [*CONTENT, (CLIENT, b"\0\r\n.\r\n")]),
+    "size": (lambda: Proxy(Config(max_message_size=1000)), [*CONTENT, (CLIENT, LARGE + b"\r\n.\r\n")]),
+    "header section": (
+        lambda: Proxy(Config(max_header_section=1000), {HEADERS}),
+        [*CONTENT, (CLIENT, LARGE + b"\r\n.\r\n")],
+    ),
+    "held": (
+        lambda: Proxy(Config(max_held=1000), {MESSAGE}),
+        [*TO_DATA, (CLIENT, LARGE + b"\r\n.\r\n")],
+    ),
+    "edited": (
+        lambda: Proxy(Config(max_message_size=1000), {BODY_LINE}),
+        [*CONTENT, (CLIENT, b"small\r\n.\r\n")],
+    ),
+    "server": (Proxy, [(SERVER, b"hello\r\n")]),
+}
+
+
+def provoke(make: Callable[[], Proxy], steps: list[tuple[object, bytes]]) -> bytes:
+    """The last reply that the client gets."""
+    proxy, sent = make(), [b""]
+    for side, octets in steps:
+        assert side is CLIENT or side is SERVER
+        events = proxy.receive_from(side, octets)
+        for event in events:
+            if isinstance(event, SendToClient):
+                sent.append(event.data)
+            elif isinstance(event, Ask) and not proxy.closed:
+                question: Question[object] = event.question  # type: ignore[assignment]
+                events += proxy.answer(question, Replace(LARGE))
+    return sent[-1]
+
+
+def test_replies_to_what_is_not_passed_on() -> None:
+    documented = {cell.strip("`") for _, cell in table(SUPPORTED, "### To what it does not pass on")}
+    given = {provoke(*steps).decode().removesuffix("\r\n") for steps in PROVOKED.values()}
+    given |= {str(reply) for reply in (server._BUSY, session._RULE_FAILED)}
+    assert documented == given
