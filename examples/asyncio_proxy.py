@@ -41,14 +41,18 @@ class Session(Plumbing):
                     self.apply(self.proxy.shutdown(now=True))
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(1):
-                            await self.flush()
+                            await self.flush(CLIENT)
                 self.set_deadline(None)
 
     async def pump(self, side: Side) -> None:
         """Reads a side to its end, even when the dialogue is over."""
         data = b" "
         while data:
-            await self.flush()  # before the next read: this is the back-pressure
+            await self.flush(CLIENT)  # before the next read: this is the back-pressure
+            if side is CLIENT:
+                await self.flush(SERVER)
+            elif self.outboxes[SERVER]:  # who may wait for us to read its replies, before it reads on
+                self.tasks.create_task(self.flush(SERVER))
             while side not in self.proxy.may_read and side not in self.closing:
                 self.changed.clear()
                 await self.changed.wait()
@@ -60,18 +64,18 @@ class Session(Plumbing):
         if self.closing.get(side):
             async with self.locks[side]:
                 self.sockets[side].close()
-        await self.flush()
+        await self.flush(CLIENT)
+        await self.flush(SERVER)
 
-    async def flush(self) -> None:
-        """An outbox is taken *and* sent under a lock: no task overtakes another."""
-        for side, sock in self.sockets.items():
-            async with self.locks[side]:
-                data = bytes(self.outboxes[side])
-                self.outboxes[side].clear()
-                # A lost peer is left to its pump, which first reads what that peer has said.
-                with contextlib.suppress(OSError):
-                    await self.loop.sock_sendall(sock, data)
-                    self.finish(side)
+    async def flush(self, side: Side) -> None:
+        """The outbox is taken *and* sent under a lock: no task overtakes another."""
+        async with self.locks[side]:
+            data = bytes(self.outboxes[side])
+            self.outboxes[side].clear()
+            # A lost peer is left to its pump, which first reads what that peer has said.
+            with contextlib.suppress(OSError):
+                await self.loop.sock_sendall(self.sockets[side], data)
+                self.finish(side)
 
     def apply(self, events: list[Event]) -> None:
         super().apply(events)
@@ -91,7 +95,8 @@ class Session(Plumbing):
                 self.reset(side)
         else:
             self.apply(self.proxy.timed_out())
-            self.tasks.create_task(self.flush())
+            for side in Side:
+                self.tasks.create_task(self.flush(side))
 
 
 async def serve(listen: Address, upstream: Address) -> None:

@@ -43,7 +43,7 @@ class Session(Plumbing):
         data: bytes | None = None
         try:
             while data != b"" and not self.is_over():
-                self.flush()  # before the next read: this is the back-pressure
+                self.flush(side)  # before the next read: this is the back-pressure
                 if (data := self.read(side)) is not None:
                     with self.core:
                         self.apply(self.proxy.receive_from(side, data) if data else self.proxy.eof_from(side))
@@ -68,19 +68,31 @@ class Session(Plumbing):
         except OSError:  # lost is ended
             return b""
 
-    def flush(self) -> None:
-        """An outbox is taken *and* sent under a lock: no thread overtakes another."""
-        for side, sock in self.sockets.items():
-            # A lost peer is left to its pump, which first reads what that peer has said.
-            with self.locks[side], contextlib.suppress(OSError):
-                with self.core:
-                    data = memoryview(bytes(self.outboxes[side]))
+    def flush(self, reader: Side = CLIENT) -> None:
+        """An outbox is sent under a lock: no thread overtakes another."""
+        for side in Side:
+            # The server may wait for us to read its replies before it reads on: its reader waits a TICK only.
+            is_brief = side is reader is SERVER
+            if self.locks[side].acquire(timeout=TICK if is_brief else -1):
+                try:
+                    self.send(side, is_brief)
+                except OSError:  # a lost peer is left to its pump, which first reads what that peer has said
                     self.outboxes[side].clear()
-                while data and not self.is_over():
-                    with contextlib.suppress(TimeoutError):
-                        data = data[sock.send(data) :]
+                finally:
+                    self.locks[side].release()
+
+    def send(self, side: Side, is_brief: bool) -> None:
+        while (data := bytes(self.outboxes[side])) and not self.is_over():
+            try:
+                sent = self.sockets[side].send(data)
+            except TimeoutError:
+                if is_brief:
+                    return
+            else:
                 with self.core:
-                    self.finish(side)
+                    del self.outboxes[side][:sent]
+        with self.core:
+            self.finish(side)
 
     def apply(self, events: list[Event]) -> None:
         with self.core:

@@ -163,6 +163,12 @@ class Command:
         return b"********"
 
     @property
+    def secrets(self) -> list[bytes]:
+        """The credentials in the line, as they were sent, but for words too short to tell anything."""
+        words = self.raw.split() if self.secret else []
+        return [word for word in (words[2:] if self.kind is Kind.AUTH else words) if len(word) >= 4]
+
+    @property
     def path(self) -> Path | None:
         """The path of MAIL or RCPT, read leniently; None if there is none to be read."""
         match = _PATH.fullmatch(self.argument.strip(b" \t"))

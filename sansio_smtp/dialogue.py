@@ -3,6 +3,7 @@ list of events in the making. How a dialogue goes on, and the few ways in which 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ from .states import Phase
 __all__ = ["Dialogue"]
 
 _RSET: Final = Command.of("RSET")
+_SECRETS_KEPT: Final = 8
 
 
 class Dialogue:
@@ -50,6 +52,7 @@ class Dialogue:
         self.ending = False
         """Whether a reply that ends the session waits for its turn: nothing behind it is parsed."""
         self.closed = False
+        self._secrets: deque[bytes] = deque(maxlen=_SECRETS_KEPT)
 
     # Going on
 
@@ -60,7 +63,13 @@ class Dialogue:
 
     def trace(self, side: Side, shown: bytes) -> None:
         if self.config.trace:
-            self.out.append(Received(side, shown))
+            self.out.append(Received(side, self.masked(shown)))
+
+    def masked(self, octets: bytes) -> bytes:
+        """Without the credentials that the client sent: there are servers that say them back."""
+        for secret in self._secrets:
+            octets = octets.replace(secret, b"********")
+        return octets
 
     def fill(self, exchange: Exchange, reply: Reply) -> None:
         """The reply to a line is known. It leaves when every reply before it has left."""
@@ -77,7 +86,7 @@ class Dialogue:
     def send_reply(self, reply: Reply) -> None:
         """The reply to the oldest line goes to the client."""
         data = self.client.send_reply(reply)
-        self.out.append(SendToClient(data, data))
+        self.out.append(SendToClient(data, self.masked(data) if self._secrets else data))
         if self.client.phase is Phase.MUST_CLOSE:
             self.close()
 
@@ -112,8 +121,11 @@ class Dialogue:
 
     def _send_command(self, command: Command, entry: Exchange | Internal) -> None:
         self.exchanges.forwarded.append(entry)
-        data = self.server.send_command(command)
-        self.out.append(SendToServer(data, command.shown + b"\r\n" if command.secret else data))
+        data = shown = self.server.send_command(command)
+        if command.secret:
+            shown = command.shown + b"\r\n"
+            self._secrets.extend(command.secrets)
+        self.out.append(SendToServer(data, shown))
         self.out.append(AwaitReply(command))
 
     # Ending

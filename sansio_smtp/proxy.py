@@ -207,6 +207,7 @@ class Proxy:
             if isinstance(event, ReplyReceived):
                 self._server_replied(event)
             else:
+                event.evidence = self._dialogue.masked(event.evidence)
                 self._dialogue.out.append(Violation(SERVER, event))
                 self._dialogue.fail(event.reply_hint)
         return moved

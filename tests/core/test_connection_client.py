@@ -20,7 +20,7 @@ from sansio_smtp.connection import (
 )
 from sansio_smtp.errors import LocalProtocolError, RemoteProtocolError
 from sansio_smtp.replies import Reply
-from sansio_smtp.states import FRAMING, LINE_STEPS, Phase, reply_step
+from sansio_smtp.states import FRAMING, LINE_STEPS, Phase, Step, reply_step
 
 from .scene import few_cuts
 
@@ -308,26 +308,24 @@ def test_closed_world_of_lines(phase: Phase, kind: Kind) -> None:
         assert (end.phase, end.unanswered) == (to, 1)
 
 
-@pytest.mark.parametrize("code", [250, 354, 421, 450, 550])
 @pytest.mark.parametrize("kind", Kind)
-@pytest.mark.parametrize(
-    "phase", sorted(set(Phase) - {Phase.MUST_CLOSE, Phase.CLOSED}, key=lambda p: p.value)
-)
-def test_closed_world_of_replies(phase: Phase, kind: Kind, code: int) -> None:
+@pytest.mark.parametrize("phase", [phase for phase in Phase if FRAMING[phase].get(Step.GOODBYE)])
+def test_closed_world_of_replies(phase: Phase, kind: Kind) -> None:
     """A reply whose step is not in the table for this phase is the server's violation."""
-    end = greeted()
-    end.phase = next(before for before in Phase if LINE_STEPS[kind] in FRAMING[before])
-    end.send_command(LINES[kind])
-    end.phase = phase
-    step = reply_step(None if phase is Phase.GREETING else kind, code)
-    to = FRAMING[phase].get(step) if step else None
-    event = given(end, b"%d x\r\n" % code)[0]
-    if to is None:
-        assert isinstance(event, RemoteProtocolError)
-        assert (event.phase, end.phase) == (phase, Phase.MUST_CLOSE)
-    else:
-        assert isinstance(event, ReplyReceived)
-        assert end.phase is to
+    for code in (250, 354, 421, 450, 550):
+        end = greeted()
+        end.phase = next(before for before in Phase if LINE_STEPS[kind] in FRAMING[before])
+        end.send_command(LINES[kind])
+        end.phase = phase
+        step = reply_step(None if phase is Phase.GREETING else kind, code)
+        to = FRAMING[phase].get(step) if step else None
+        event = given(end, b"%d x\r\n" % code)[0]
+        if to is None:
+            assert isinstance(event, RemoteProtocolError)
+            assert (event.phase, end.phase) == (phase, Phase.MUST_CLOSE)
+        else:
+            assert isinstance(event, ReplyReceived)
+            assert end.phase is to
 
 
 def test_the_two_ends_speak_with_each_other() -> None:

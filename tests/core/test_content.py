@@ -5,58 +5,10 @@ import re
 import pytest
 
 from sansio_smtp.config import BareNewline, Nul
-from sansio_smtp.content import ContentReader, ContentWriter, canonical, unstuff, wire_prefix
+from sansio_smtp.content import ContentReader, canonical
 
+from .readings import END, Read, normal, strict_end, wire_lines
 from .scene import every_cut, few_cuts, strings
-
-END = b"\r\n.\r\n"
-
-
-class Read:
-    """What a reader made of some segments."""
-
-    def __init__(self, reader: ContentReader, pieces: list[bytes]) -> None:
-        self.wire = self.decoded = b""
-        for i, piece in enumerate(pieces):
-            wire = reader.feed(piece)
-            assert 0 <= reader.held <= 3
-            self.wire += wire
-            self.decoded += unstuff(wire, reader.at_line_start)
-            if reader.finished:
-                self.rest = reader.rest + b"".join(pieces[i + 1 :])
-                break
-        else:
-            self.rest = b""
-        self.finished = reader.finished
-        self.size = reader.size
-        self.error = str(reader.error) if reader.error else ""
-        self.code = reader.error.reply_hint.code if reader.error else 0
-        self.enhanced = reader.error.reply_hint.enhanced if reader.error else None
-
-    def view(self) -> tuple[object, ...]:
-        return self.wire, self.decoded, self.rest, self.finished, self.size, self.code, self.error[:12]
-
-
-def wire_lines(stream: bytes) -> tuple[list[bytes], bytes] | None:
-    """RFC 5321 §4.1.1.4 and §4.5.2, as naively as can be: the lines before the dot, without their dots,
-    and what is behind it."""
-    found = []
-    rest = stream
-    while (end := rest.find(b"\r\n")) >= 0:
-        line, rest = rest[:end], rest[end + 2 :]
-        if line == b".":
-            return found, rest
-        found.append(line.removeprefix(b"."))
-    return None
-
-
-def normal(line: bytes) -> bytes:
-    """Bare LF is CRLF, bare CR a space. Two dots behind a bare LF are one that was stuffed there."""
-    return line.replace(b"\r", b" ").replace(b"\n..", b"\n.").replace(b"\n", b"\r\n")
-
-
-def strict_end(wire: bytes) -> int:
-    return (b"\r\n" + wire).find(END)
 
 
 @pytest.mark.parametrize(
@@ -329,83 +281,3 @@ def test_the_first_of_two_errors_is_told() -> None:
         for pieces in few_cuts(stream + b"c"):
             read = Read(ContentReader(BareNewline.REJECT, Nul.REFUSE, 3), pieces)
             assert words in read.error, pieces
-
-
-def test_writer_gives_what_a_naive_receiver_decodes() -> None:
-    for decoded in strings(b"a.\r\n", 5):
-        whole = None
-        for pieces in every_cut(decoded):
-            writer = ContentWriter()
-            wire = b"".join(map(writer.feed, pieces)) + writer.finish()
-            whole = whole or wire
-            assert wire == whole, pieces
-            expected = canonical(decoded)
-            if expected and not expected.endswith(b"\r\n"):
-                expected += b"\r\n"
-            assert wire_lines(wire + b".\r\nX") == (expected.split(b"\r\n")[:-1], b"X")
-            assert writer.size == len(expected)
-            assert Read(ContentReader(BareNewline.REJECT), [wire + b".\r\n"]).decoded == expected
-
-
-def test_writer_may_begin_anew_behind_finish() -> None:
-    writer = ContentWriter()
-    assert writer.feed(b"a\r") + writer.finish() == b"a \r\n"
-    assert writer.feed(b".b") + writer.finish() == b"..b\r\n"
-    assert writer.finish() == b""
-
-
-@pytest.mark.parametrize(
-    ("decoded", "expected"),
-    [
-        (b"", b""),
-        (b"a\r\nb", b"a\r\nb"),
-        (b"a\nb", b"a\r\nb"),
-        (b"a\rb", b"a b"),
-        (b"a\r\r\n", b"a \r\n"),
-        (b"\n\r", b"\r\n "),
-        (b"\r\n\n", b"\r\n\r\n"),
-    ],
-)
-def test_canonical(decoded: bytes, expected: bytes) -> None:
-    assert canonical(decoded) == expected
-    assert canonical(expected) == expected
-
-
-def test_clean_octets_are_not_copied() -> None:
-    clean = b"a\r\nb" * 10
-    assert canonical(clean) is clean
-
-
-@pytest.mark.parametrize(
-    ("wire", "at_line_start", "decoded"),
-    [
-        (b"..a\r\n..b", True, b".a\r\n.b"),
-        (b"..a\r\n..b", False, b"..a\r\n.b"),
-        (b".", True, b""),
-        (b"", True, b""),
-        (b"a.\r\n", True, b"a.\r\n"),
-    ],
-)
-def test_unstuff(wire: bytes, at_line_start: bool, decoded: bytes) -> None:
-    assert unstuff(wire, at_line_start) == decoded
-
-
-@pytest.mark.parametrize(
-    ("wire", "at_line_start", "count", "prefix"),
-    [
-        (b"abc", True, 2, b"ab"),
-        (b"abc", False, 0, b""),
-        (b"abc", True, 3, b"abc"),
-        (b"..a\r\n..b", True, 2, b"..a"),
-        (b"..a\r\n..b", False, 2, b".."),
-        (b"a\r\n..b", True, 2, b"a"),  # a CRLF is not parted
-        (b"a\r\n..b", True, 3, b"a\r\n."),
-        (b"a\r\n..b", True, 4, b"a\r\n.."),
-        (b"a\r\n..b\r\n..c", True, 8, b"a\r\n..b\r\n.."),
-    ],
-)
-def test_wire_prefix(wire: bytes, at_line_start: bool, count: int, prefix: bytes) -> None:
-    assert (
-        unstuff(prefix, at_line_start) == unstuff(wire, at_line_start)[: len(unstuff(prefix, at_line_start))]
-    )
-    assert wire_prefix(wire, at_line_start, count) == prefix

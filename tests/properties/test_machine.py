@@ -19,7 +19,7 @@ SEGMENT = 1 << 16
 _LINES = st.sampled_from(
     [
         b"MAIL FROM:<a@x>", b"RCPT TO:<b@x>", b"RCPT TO:<c@x>", b"DATA", b"DATA", b"RSET", b"NOOP",
-        b"EHLO again", b"QUIT",
+        b"EHLO again", b"QUIT", b"NOOP x\rQUIT", b"VRFY \0x",
         b"AUTH PLAIN " + SECRET, b"AUTH LOGIN", b"XODD", b"BDAT 4\r\nQUIT", b"", b"GET /",
         b"STARTTLS", b"HELO x",
     ]

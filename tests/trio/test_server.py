@@ -246,18 +246,16 @@ async def test_stop_without_a_client() -> None:
 
 
 async def test_a_session_that_has_had_no_turn_yet_is_stopped_too() -> None:
-    async with serving(grace=60) as serve:
-        sock = socket.create_connection(serve.sockets[0].getsockname())
-        make = serve.make
+    with listening(ANY) as sockets, socket.create_connection(sockets[0].getsockname()):
+        serve = Serving(sockets)
 
-        def makes(*arguments: Any) -> Echo:
+        def makes(client: Stream, peer: str, number: int) -> Echo:
             serve.stop.set()
-            return make(*arguments)
+            return serve.make(client, peer, number)
 
-        server = Server(session=makes, grace=60)
-        await server.serve([serve.sockets[0].dup()], serve.stop)
-        sock.close()
-    assert all(session.shutdowns == [False] for session in serve.sessions)
+        with trio.fail_after(SECONDS):
+            await Server(session=makes, grace=60).serve(sockets, serve.stop)
+    assert [session.shutdowns for session in serve.sessions] == [[False]]
 
 
 async def test_grace_then_no_mercy(logs: Logs) -> None:
@@ -306,7 +304,7 @@ async def test_several_listeners_of_every_kind(tmp_path: Path) -> None:
             await says(client, b"", b"%d" % (number + 1))
             client.close()
         assert [session.peer[:5] for session in serve.sessions] == ["127.0", "[::1]", "unix"]
-    assert not os.path.exists(path)
+    assert not await trio.Path(path).exists()
 
 
 def test_a_name_with_two_families_takes_one_port() -> None:

@@ -35,6 +35,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[tuple[SocketStream, socket.
             ours = socket.create_connection(listener.getsockname())
             peer, _ = listener.accept()
     ours.setblocking(False)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
     peer.settimeout(SECONDS)
     yield SocketStream(ours), peer
     ours.close()
@@ -65,7 +66,7 @@ async def test_octets_go_both_ways(pair: Pair) -> None:
 
 async def test_more_than_the_kernel_takes(pair: Pair) -> None:
     stream, peer = pair
-    data = os.urandom(3_000_000)
+    data = os.urandom(8_000_000)
     received = bytearray()
 
     def read() -> None:
