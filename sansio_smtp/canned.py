@@ -1,4 +1,5 @@
-"""The replies that the proxy gives of its own accord, in one place for whoever documents or greps them."""
+"""The replies with which the proxy speaks for itself. Refusals of what a peer sent are made where they are
+found, and are part of the error (`RemoteProtocolError.reply_hint`)."""
 
 from __future__ import annotations
 

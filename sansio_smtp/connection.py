@@ -32,7 +32,7 @@ from .content import ContentReader
 from .errors import LocalProtocolError, RemoteProtocolError
 from .extensions import keywords
 from .lines import Inbox
-from .replies import Reply, ReplyReader
+from .replies import Reply, ReplyReader, server_violation
 from .states import FRAMING, LINE_STEPS, Phase, Step, reply_step
 from .transaction import Envelope, Transaction
 
@@ -476,7 +476,6 @@ class ClientConnection:
         return ReplyReceived(reply, None, unsolicited=True)
 
     def _broken(self, why: str, reply: Reply) -> RemoteProtocolError:
-        hint = Reply.of(421, "upstream server broke the protocol, closing", enhanced="4.3.0")
-        error = RemoteProtocolError(why, hint, reply.raw)
+        error = server_violation(why, reply.raw)
         error.phase, self.phase = self.phase, Phase.MUST_CLOSE
         return error

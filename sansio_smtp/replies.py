@@ -9,7 +9,7 @@ import attrs
 
 from .errors import LocalProtocolError, RemoteProtocolError
 
-__all__ = ["Reply", "ReplyReader"]
+__all__ = ["Reply", "ReplyReader", "server_violation"]
 
 # RFC 5321 §4.2: three digits, then SP, "-" or nothing. [0-9], not \d: the latter takes other digits in str.
 _REPLY_LINE: Final = re.compile(rb"([2-5][0-9][0-9])(?:([ -])[^\r\n\0]*)?")
@@ -103,10 +103,10 @@ class ReplyReader:
             line = bytes(buffer[self._scanned : end])
             match = _REPLY_LINE.fullmatch(line)
             if match is None:
-                raise _violation("malformed reply line", line)
+                raise server_violation("malformed reply line", line)
             code, separator = match.groups()
             if self._code and code != self._code:
-                raise _violation("reply code changes within one reply", line)
+                raise server_violation("reply code changes within one reply", line)
             self._scanned = end + 2
             if self._scanned > self.max_size:
                 break
@@ -118,10 +118,11 @@ class ReplyReader:
             self._scanned, self._code = 0, b""
             return Reply(int(code), raw)
         if len(buffer) > self.max_size:
-            raise _violation(f"reply longer than {self.max_size} octets", bytes(buffer[:64]))
+            raise server_violation(f"reply longer than {self.max_size} octets", bytes(buffer[:64]))
         return None
 
 
-def _violation(what: str, evidence: bytes) -> RemoteProtocolError:
+def server_violation(what: str, evidence: bytes) -> RemoteProtocolError:
+    """What a server did wrong, with the reply for the client that waits for it."""
     hint = Reply.of(421, "upstream server broke the protocol, closing", enhanced="4.3.0")
     return RemoteProtocolError(what, hint, evidence)

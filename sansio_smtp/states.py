@@ -64,7 +64,7 @@ class Step(Enum):
     BLOCKING_LINE = "DATA, AUTH, EHLO, HELO, QUIT"
     CHUNK = "BDAT n"
     CHUNK_END = "n octets"
-    REPLY = "final reply to a plain line"
+    REPLY = "final reply to a plain line or a message"
     RELEASE = "final reply to a blocking line"
     GO_AHEAD = "3xx to DATA"
     CHALLENGE = "3xx to AUTH"

@@ -71,7 +71,7 @@ class _SizeType(click.ParamType[Any]):
         "auto_envvar_prefix": "SMTP_PROXY",
         "max_content_width": 100,
     },
-    epilog="Exit status: 0 stopped as asked, 2 wrong usage, 69 the address is in use, 77 no permission, "
+    epilog="Exit status: 0 stopped as asked, 2 wrong usage, 69 cannot listen there, 77 no permission, "
     "130 a second signal. Every option can be given as an environment variable, such as SMTP_PROXY_UPSTREAM.",
 )
 @click.option(

@@ -25,6 +25,7 @@ from sansio_smtp import (
 from . import logs
 from .addresses import Address
 from .capture import CaptureSession, Maildir
+from .output import write, write_line
 from .run import bound_address
 from .server import Server, listening
 from .session import Session, Settings
@@ -51,7 +52,7 @@ async def _demo() -> int:
         upstream, proxy = bound_address(upstream_sockets[0]), bound_address(proxy_sockets[0])
         maildir = Maildir(folder)
         settings = Settings(
-            connect=lambda: connect(upstream), config=Config(trace=True), write_transcript=_say
+            connect=lambda: connect(upstream), config=Config(trace=True), write_transcript=write_line
         )
         capture_server = Server(session=lambda client, peer, _: CaptureSession(client, peer, maildir))
         proxy_server = Server(session=lambda client, peer, number: Session(client, peer, number, settings))
@@ -60,21 +61,23 @@ async def _demo() -> int:
         async with trio.open_nursery() as nursery:
             await nursery.start(capture_server.serve, upstream_sockets, stop)
             await nursery.start(proxy_server.serve, proxy_sockets, stop)
-            _say(f"capture server on {upstream}, proxy on {proxy}")
-            _say("C is the client's leg, U the upstream server's; <- arrives at the proxy, -> leaves it.")
+            write_line(f"capture server on {upstream}, proxy on {proxy}")
+            write_line(
+                "C is the client's leg, U the upstream server's; <- arrives at the proxy, -> leaves it."
+            )
             for sample in _SAMPLES:
-                _say(f"\n--- {sample.title}")
+                write_line(f"\n--- {sample.title}")
                 known = set(_stored(folder))
                 with trio.move_on_after(_SECONDS) as limit:
                     await sample.send(proxy, sample.message)
                 if problem := _problem(folder, known, sample, timed_out=limit.cancelled_caught):
                     failures.append(sample.title)
-                _say(f"--- {problem or f'arrived, {len(sample.message):,} bytes, every one as sent'}")
+                write_line(f"--- {problem or f'arrived, {len(sample.message):,} bytes, every one as sent'}")
             stop.set()
     if failures:
-        _say(f"\nFAILED: {len(failures)} of {len(_SAMPLES)}: {', '.join(failures)}")
+        write_line(f"\nFAILED: {len(failures)} of {len(_SAMPLES)}: {', '.join(failures)}")
         return 1
-    _say(f"\nAll {len(_SAMPLES)} messages arrived byte for byte.")
+    write_line(f"\nAll {len(_SAMPLES)} messages arrived byte for byte.")
     return 0
 
 
@@ -206,15 +209,9 @@ def _progress(total: int) -> Callable[[int], None]:
         shown = step
         bar = "#" * (step // 4)
         text = f"    sending {done:>9,} of {total:,} bytes [{bar:<25}] {percent:3} %"
-        sys.stdout.write(f"\r{text}" + ("\n" if step == 100 else "") if live else text + "\n")
-        sys.stdout.flush()
+        write(f"\r{text}" + ("\n" if step == 100 else "") if live else text + "\n")
 
     return show
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 _LINE = b"The quick brown fox jumps over the lazy dog, and the dog does not mind at all.\r\n"

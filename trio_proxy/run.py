@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,6 +16,7 @@ from sansio_smtp import BareNewline, Config, Nul, __version__
 from . import logs
 from .addresses import Address
 from .capture import CaptureSession, Maildir
+from .output import write_line
 from .server import ListenError, Server, listening, raise_descriptor_limit, stop_on_signals
 from .session import Session, Settings
 from .streams import Stream, connect
@@ -101,7 +101,7 @@ def _session_maker(options: Options, upstream: Address) -> Callable[[Stream, str
             trace=options.transcript,
         ),
         timeouts=options.timeouts,
-        write_transcript=_write_line if options.transcript else None,
+        write_transcript=write_line if options.transcript else None,
     )
     return lambda client, peer, number: Session(client, peer, number, settings)
 
@@ -152,16 +152,11 @@ def _is_ours(host: str) -> bool:
 
 
 def _announce(options: Options, sockets: list[socket.socket], upstream: Address) -> None:
-    _write_line(f"smtp-proxy {__version__}")
+    write_line(f"smtp-proxy {__version__}")
     for sock in sockets:
-        _write_line(f"  listening   {bound_address(sock)}")
+        write_line(f"  listening   {bound_address(sock)}")
     if options.upstream is None:
-        _write_line(f"  upstream    none: messages are kept in {options.capture} (Maildir)")
+        write_line(f"  upstream    none: messages are kept in {options.capture} (Maildir)")
     else:
-        _write_line(f"  upstream    {upstream}")
-    _write_line("Ctrl-C drains; twice quits now.")
-
-
-def _write_line(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+        write_line(f"  upstream    {upstream}")
+    write_line("Ctrl-C drains; twice quits now.")

@@ -32,7 +32,8 @@ _ODD_LINES = st.sampled_from(
     [
         b"NOOP", b"noop x", b"VRFY a", b"HELP", b"EXPN list", b"XODD 1 2", b"X", b"HELO h", b"EHLO again",
         b"DATA x y", b"data\t", b" MAIL FROM:<a>", b"MAIL", b"RCPT  TO:<a>", b"NOOP " + b"y" * 3000,
-        b"STARTTLS", b"XCLIENT NAME=x", b"", b" ", b"Subject: x", b"\xff\xfe", b"NO\0OP", b"NOOP\rNOOP", b"NOOP x\rQUIT", b"NOOP \0x", b".",
+        b"STARTTLS", b"XCLIENT NAME=x", b"", b" ", b"Subject: x", b"\xff\xfe", b"NO\0OP", b"NOOP\rNOOP",
+        b"NOOP x\rQUIT", b"NOOP \0x", b".",
         b"BDAT 0 LAST", b"GET / HTTP/1.0", b"BDAT x", b"BDAT -1", b"\x16\x03\x01", b"LHLO x",
         b"MAIL\xa0FROM:<a>",
     ]

@@ -15,12 +15,12 @@ from .verdicts import ASKS, DrawnJudge, salts
 @given(dialogues(), schedules, ASKS, salts)
 def test_p2_conservation(dialogue: Dialogue, schedule: Schedule, ask: frozenset[str], salt: int) -> None:
     world = World(
-        dialogue, schedule, ask, DrawnJudge(salt, BODY_CHUNK in ask), after_step=assert_conservation
+        dialogue, schedule, ask, DrawnJudge(salt, BODY_CHUNK in ask), after_reply=assert_conservation
     )
     world.run()
 
 
 @given(dialogues(), schedules, ASKS, salts)
 def test_p3_order(dialogue: Dialogue, schedule: Schedule, ask: frozenset[str], salt: int) -> None:
-    world = World(dialogue, schedule, ask, DrawnJudge(salt, BODY_CHUNK in ask), after_step=assert_order)
+    world = World(dialogue, schedule, ask, DrawnJudge(salt, BODY_CHUNK in ask), after_reply=assert_order)
     world.run()

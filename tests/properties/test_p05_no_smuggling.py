@@ -73,6 +73,7 @@ def test_p5_no_smuggling_cut(length: int, bare_newline: BareNewline) -> None:
             # The steps: greeting, EHLO, its reply, MAIL, …, DATA, its reply; the content is the 11th.
             assert_not_smuggled(World(dialogue, Schedule(sizes=(*(1 << 20,) * 9, position))).run())
         assert_not_smuggled(World(dialogue, OCTETS).run())
+        assert_not_smuggled(World(dialogue, OCTETS, ask=frozenset({BODY_CHUNK})).run())
 
 
 def _dialogue(content: bytes, config: Config) -> Dialogue:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +11,13 @@ from sansio_smtp.questions import BODY_CHUNK
 from .dialogues import Dialogue, dialogues
 from .harness import Schedule, World, schedules
 from .peers import Style, Unit
-from .promises import assert_not_smuggled, assert_same_envelopes, assert_truncated, assert_truth
+from .promises import (
+    assert_conservation,
+    assert_not_smuggled,
+    assert_same_envelopes,
+    assert_truncated,
+    assert_truth,
+)
 from .verdicts import ASKS, DrawnJudge, salts
 
 
@@ -41,7 +48,23 @@ def test_p7_truncation_everywhere() -> None:
 
 @given(dialogues(), schedules, ASKS, salts)
 def test_p8_truth(dialogue: Dialogue, schedule: Schedule, ask: frozenset[str], salt: int) -> None:
-    World(dialogue, schedule, ask, DrawnJudge(salt, BODY_CHUNK in ask), after_step=assert_truth).run()
+    World(dialogue, schedule, ask, DrawnJudge(salt, BODY_CHUNK in ask), after_reply=assert_truth).run()
+
+
+@pytest.mark.parametrize("style", Style)
+@pytest.mark.parametrize("place", [None, "HEADERS", "BODY_CHUNK", "BODY_LINE", "MESSAGE"])
+def test_p8_truth_when_the_server_goes(style: Style, place: str | None) -> None:
+    """With a good-bye and without one, in place of each of its replies."""
+    mail = [Unit(b"MAIL FROM:<a@x>\r\n", group=True), Unit(b"RCPT TO:<b@x>\r\n", group=True)]
+    message = Unit(b"DATA\r\n", content=b"x\r\n.\r\n")
+    for end in (9, 10):
+        for number in range(9):
+            dialogue = Dialogue(
+                [Unit(b"EHLO c\r\n"), *mail, message, *mail, message], style, [0] * number + [end]
+            )
+            world = World(dialogue, ask=frozenset({place} if place else ())).run()
+            assert_truth(world)
+            assert_conservation(world)
 
 
 @given(dialogues(styles=(Style.LOCKSTEP, Style.GROUPS)), schedules, ASKS, salts)

@@ -69,6 +69,7 @@ class Flood:
                 self.question = event.question
         config = self.proxy.config
         assert self.proxy.buffered <= bound(config, SEGMENT)
+        assert self.proxy.closed or self.proxy.may_read or self.question is not None  # P11 as well
         assert kept_octets(self.proxy, apart_from=self.constant) <= self.limit
 
     def answer(self) -> None:

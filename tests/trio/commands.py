@@ -156,10 +156,10 @@ def deliver(release: threading.Event | None = None) -> Script:
 
 
 @contextmanager
-def upstream(script: Script | None = None) -> Iterator[Upstream]:
+def upstream(script: Script | None = None, receive_buffer: int | None = None) -> Iterator[Upstream]:
     server = Upstream()
     try:
-        with server.plays(script or deliver()):
+        with server.plays(script or deliver(), receive_buffer):
             yield server
     finally:
         server.close()

@@ -1,0 +1,157 @@
+"""The memory of the executable does not depend on how slow its peers are, nor on what they send.
+
+Octets that cannot be passed on stay with whoever sends them: in the kernel's buffers, then in the sender.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from commands import Proxy, connect, proxy, say_hello, submit, upstream
+from drivers import DEADLINE, Peer
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+MB = 1_000_000
+BUFFER = 65_536
+"""Kernel buffers are kept small, so that octets have nowhere else to be."""
+
+
+@contextmanager
+def grows_less_than(process: Proxy, octets: int) -> Iterator[None]:
+    """Every sample on the way and the peak at the end, against what it was before."""
+    samples: list[int] = []
+    done = threading.Event()
+
+    def sample() -> None:
+        while not done.wait(0.02):
+            samples.append(process.memory("VmRSS"))
+
+    Path(f"/proc/{process.process.pid}/clear_refs").write_text("5")  # forgets the peak so far
+    before = process.memory("VmRSS")
+    sampler = threading.Thread(target=sample)
+    sampler.start()
+    try:
+        yield
+    finally:
+        done.set()
+        sampler.join(DEADLINE)
+    growth = max(*samples, process.memory("VmHWM")) - before
+    assert len(samples) > 10
+    assert growth < octets, f"{growth / MB:.1f} MB"
+
+
+class Server:
+    """Small messages at once; a large one slowly, and not before it is told to."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.reads_on = threading.Event()
+        self.replies = 0
+
+    def __call__(self, peer: Peer) -> None:
+        peer.send(b"220 mx.example ESMTP")
+        while True:
+            line = peer.line()
+            verb = line[:4]
+            if verb == b"EHLO":
+                peer.send(b"250-mx.example", b"250 PIPELINING")
+            elif verb == b"DATA":
+                peer.send(b"354 go on")
+                self.take_message(peer)
+                peer.send(b"250 2.0.0 kept")
+            elif verb == b"RSET" and b"long" in line:
+                self.replies += 1
+                peer.send(*[b"250-" + b"text" * 200] * 70, b"250 ok")
+            elif verb == b"QUIT":
+                peer.send(b"221 2.0.0 bye")
+                return
+            else:
+                peer.send(b"250 2.0.0 ok")
+
+    def take_message(self, peer: Peer) -> None:
+        tail = bytes(peer.buffer)
+        size, pause = len(tail), 0
+        while not tail.endswith(b"\r\n.\r\n"):
+            data = peer.sock.recv(262_144)
+            assert data
+            size += len(data)
+            tail = tail[-5:] + data[-5:]
+            if size // MB > pause:
+                pause = size // MB
+                assert self.reads_on.wait(4 * DEADLINE)
+                time.sleep(0.01)  # far slower than the client writes
+        peer.buffer.clear()
+        self.size = size
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    try:
+        yield server
+    finally:
+        server.reads_on.set()
+
+
+@pytest.fixture
+def process(server: Server, tmp_path: Path) -> Iterator[Proxy]:
+    """It has passed a small message already: all is imported and allocated that ever will be."""
+    with (
+        upstream(server, BUFFER) as behind,
+        proxy(tmp_path, "-l", "127.0.0.1:0", "-u", f"127.0.0.1:{behind.port}") as process,
+    ):
+        with connect(("127.0.0.1", process.port)) as client:
+            say_hello(client)
+            assert submit(client, b"Subject: small\r\n\r\n" + b"text\r\n" * 100) == b"250 2.0.0 kept"
+            client.send(b"QUIT")
+            client.expect(b"221 2.0.0 bye")
+        yield process
+
+
+def test_a_large_message_to_a_slow_server(process: Proxy, server: Server) -> None:
+    piece = b"The quick brown fox jumps over the lazy dog, and the dog does not mind at all.\r\n" * 12_500
+    count = 100 * MB // len(piece)
+    with grows_less_than(process, 2 * MB), connect(("127.0.0.1", process.port)) as client:
+        say_hello(client)
+        client.send(b"MAIL FROM:<a@me.example>", b"RCPT TO:<b@mx.example>", b"DATA")
+        client.expect(b"250 ...", b"250 ...", b"354 ...")
+        sent = client.send_what_fits(piece * 30, 0.2)
+        assert sent < 20 * MB  # it has come to a halt: the kernel's buffers, and no more
+        server.reads_on.set()
+        rest = memoryview(piece)
+        client.raw(rest[sent % len(piece) :])
+        for _ in range(count - sent // len(piece) - 1):
+            client.raw(rest)
+        client.raw(b".\r\n")
+        client.expect(b"250 2.0.0 kept")
+        client.send(b"QUIT")
+        client.expect(b"221 2.0.0 bye")
+    assert server.size == count * len(piece) + 3
+    assert server.size > 99 * MB
+
+
+def test_long_replies_to_a_slow_client(process: Proxy, server: Server) -> None:
+    count = 600
+    with grows_less_than(process, 2 * MB), connect(("127.0.0.1", process.port)) as client:
+        say_hello(client)
+        client.raw(b"RSET long\r\n" * count)
+        before = -1
+        while before != (before := server.replies):
+            time.sleep(0.3)
+        assert before < count  # 34 MB of replies do not fit anywhere
+        octets = 0
+        while octets < count * (70 * 806 + 8):
+            data = client.sock.recv(262_144)
+            assert data
+            octets += len(data)
+            time.sleep(0.0005)
+        assert server.replies == count
+        client.send(b"QUIT")
+        client.expect(b"221 2.0.0 bye")
