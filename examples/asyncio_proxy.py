@@ -46,13 +46,9 @@ class Session(Plumbing):
 
     async def pump(self, side: Side) -> None:
         """Reads a side to its end, even when the dialogue is over."""
+        await self.flush(CLIENT)
         data = b" "
         while data:
-            await self.flush(CLIENT)  # before the next read: this is the back-pressure
-            if side is CLIENT:
-                await self.flush(SERVER)
-            elif self.outboxes[SERVER]:  # who may wait for us to read its replies, before it reads on
-                self.tasks.create_task(self.flush(SERVER))
             while side not in self.proxy.may_read and side not in self.closing:
                 self.changed.clear()
                 await self.changed.wait()
@@ -61,11 +57,14 @@ class Session(Plumbing):
             except OSError:  # lost is ended
                 data = b""
             self.apply(self.proxy.receive_from(side, data) if data else self.proxy.eof_from(side))
-        if self.closing.get(side):
-            async with self.locks[side]:
-                self.sockets[side].close()
-        await self.flush(CLIENT)
-        await self.flush(SERVER)
+            if not data and self.closing.get(side):
+                async with self.locks[side]:
+                    self.sockets[side].close()
+            await self.flush(CLIENT)  # before the next read: this is the back-pressure
+            if side is CLIENT:
+                await self.flush(SERVER)
+            else:  # the server may wait for us to read its replies, before it reads on
+                self.tasks.create_task(self.flush(SERVER))
 
     async def flush(self, side: Side) -> None:
         """The outbox is taken *and* sent under a lock: no task overtakes another."""

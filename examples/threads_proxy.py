@@ -1,6 +1,8 @@
 """An SMTP proxy on threads: ``threads_proxy.py --listen 127.0.0.1:2525 --upstream 127.0.0.1:25``"""
 
 import contextlib
+import os
+import select
 import socket
 import threading
 import time
@@ -42,15 +44,17 @@ class Session(Plumbing):
         """Reads a side to its end, even when the dialogue is over."""
         data: bytes | None = None
         try:
+            self.flush(CLIENT)
             while data != b"" and not self.is_over():
-                self.flush(side)  # before the next read: this is the back-pressure
                 if (data := self.read(side)) is not None:
                     with self.core:
                         self.apply(self.proxy.receive_from(side, data) if data else self.proxy.eof_from(side))
-            if self.closing.get(side):
-                with self.locks[side]:
-                    self.sockets[side].close()
-            self.flush()
+                if data == b"" and self.closing.get(side):
+                    with self.locks[side]:
+                        self.sockets[side].close()
+                self.flush(CLIENT)  # before the next read: this is the back-pressure
+                # The server may wait for us to read its replies, before it reads on.
+                self.flush(SERVER, waits=side is CLIENT)
         except Exception:  # a failure ends this session, and no other
             self.stop()
             raise
@@ -61,6 +65,11 @@ class Session(Plumbing):
             if side not in self.proxy.may_read and side not in self.closing:
                 self.core.wait(TICK)
                 return None
+        if side is SERVER and self.outboxes[side]:
+            poll = select.poll()
+            poll.register(self.sockets[side], select.POLLIN | select.POLLOUT)
+            if not any(event & ~select.POLLOUT for _, event in poll.poll(TICK * 1000)):
+                return None
         try:
             return self.sockets[side].recv(65_536)
         except TimeoutError:
@@ -68,31 +77,25 @@ class Session(Plumbing):
         except OSError:  # lost is ended
             return b""
 
-    def flush(self, reader: Side = CLIENT) -> None:
-        """An outbox is sent under a lock: no thread overtakes another."""
-        for side in Side:
-            # The server may wait for us to read its replies before it reads on: its reader waits a TICK only.
-            is_brief = side is reader is SERVER
-            if self.locks[side].acquire(timeout=TICK if is_brief else -1):
-                try:
-                    self.send(side, is_brief)
-                except OSError:  # a lost peer is left to its pump, which first reads what that peer has said
-                    self.outboxes[side].clear()
-                finally:
-                    self.locks[side].release()
-
-    def send(self, side: Side, is_brief: bool) -> None:
-        while (data := bytes(self.outboxes[side])) and not self.is_over():
-            try:
-                sent = self.sockets[side].send(data)
-            except TimeoutError:
-                if is_brief:
-                    return
-            else:
-                with self.core:
-                    del self.outboxes[side][:sent]
-        with self.core:
-            self.finish(side)
+    def flush(self, side: Side, waits: bool = True) -> None:
+        """Sends an outbox, under a lock: no thread overtakes another. Without waiting: what fits now."""
+        if not self.locks[side].acquire(blocking=waits):
+            return  # whoever sends there takes our octets along
+        try:
+            while (data := bytes(self.outboxes[side])) and not self.is_over():
+                with contextlib.suppress(TimeoutError):
+                    sock = self.sockets[side]
+                    sent = sock.send(data) if waits else os.write(sock.fileno(), data)
+                    with self.core:
+                        del self.outboxes[side][:sent]
+            with self.core:
+                self.finish(side)
+        except BlockingIOError:
+            pass
+        except OSError:  # a lost peer is left to its pump, which first reads what that peer has said
+            self.outboxes[side].clear()
+        finally:
+            self.locks[side].release()
 
     def apply(self, events: list[Event]) -> None:
         with self.core:
@@ -116,7 +119,7 @@ class Session(Plumbing):
     def stop(self) -> None:
         with self.core:
             self.apply(self.proxy.shutdown(now=True))
-        self.flush()
+        self.flush(CLIENT)
 
 
 def serve(listen: Address, upstream: Address) -> None:

@@ -10,7 +10,6 @@ keep the phase, and say what breaks the protocol. Both are pull parsers::
 
 from __future__ import annotations
 
-from collections import deque
 from enum import Enum
 from typing import Final
 
@@ -114,7 +113,7 @@ class ServerConnection:
     _content: ContentReader | None = attrs.field(default=None, init=False)
     _content_refused: bool = attrs.field(default=False, init=False)
     _chunk_left: int = attrs.field(default=0, init=False)
-    _unanswered: deque[Command] = attrs.field(factory=deque[Command], init=False)
+    _unanswered: list[Command] = attrs.field(factory=list[Command], init=False)
     _transaction: Transaction = attrs.field(factory=Transaction, init=False)
     _data_refused: bool = attrs.field(default=False, init=False)
     _early_content: bool = attrs.field(default=False, init=False)
@@ -185,7 +184,7 @@ class ServerConnection:
         else:
             command = self._unanswered[0]
             self._step(reply_step(command.kind, reply.code), reply)
-            self._unanswered.popleft()
+            del self._unanswered[0]
             self._transaction.answered(command, reply)
             if command.kind is Kind.DATA:
                 self._data_answered()
@@ -198,6 +197,7 @@ class ServerConnection:
         self.phase = Phase.CLOSED
         self._unanswered.clear()
         self._inbox = Inbox()
+        self._content = None
 
     def _step(self, step: Step | None, what: object) -> None:
         phase = FRAMING[self.phase].get(step) if step else None
@@ -353,7 +353,7 @@ class ClientConnection:
     in_content: bool = attrs.field(default=False, init=False)
     """Whether the server takes what comes for mail data, also when the dialogue must be closed."""
     _reader: ReplyReader = attrs.field(init=False)
-    _unanswered: deque[Command] = attrs.field(factory=deque[Command], init=False)
+    _unanswered: list[Command] = attrs.field(factory=list[Command], init=False)
 
     def __attrs_post_init__(self) -> None:
         self._reader = ReplyReader(self.config.max_reply)
@@ -462,7 +462,7 @@ class ClientConnection:
         self.phase = phase
         self.in_content = phase is Phase.CONTENT
         if command is not None:
-            self._unanswered.popleft()
+            del self._unanswered[0]
             if command.kind is Kind.HELLO and reply.code < 300:
                 self.keywords = keywords(reply) if command.verb == b"EHLO" else {}
         return ReplyReceived(reply, command)

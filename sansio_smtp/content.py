@@ -74,9 +74,7 @@ class ContentReader:
         """Takes a segment as it came, returns what may be passed on (maybe nothing)."""
         octets = self._context + data if self._context else data
         passed = self._passed
-        # One backward search proves, for most segments, that nothing ends and nothing is stuffed here.
-        dotted = octets.rfind(b"\r\n.") >= 0
-        end = octets.find(_END) if dotted else -1
+        end, dotted = _find_end(octets)
         if end >= 0:
             self.finished = True
             self.rest = octets[end + 5 :]
@@ -192,6 +190,20 @@ def unstuff(wire: bytes, at_line_start: bool) -> bytes:
     if at_line_start and wire.startswith(b"."):
         wire = wire[1:]
     return wire.replace(b"\r\n.", b"\r\n")
+
+
+def _find_end(octets: bytes) -> tuple[int, bool]:
+    """Where the end of mail data begins, or -1; and whether there may be other lines with a dot.
+
+    Searching backwards is faster, and for most segments it proves at once that nothing is stuffed here
+    and nothing ends, or that what ends is the only line with a dot.
+    """
+    last = octets.rfind(b"\r\n.")
+    if last < 0:
+        return -1, False
+    if octets.rfind(b"\r\n.", 0, last) < 0:
+        return (last, False) if octets.startswith(_END, last) else (-1, True)
+    return octets.find(_END), True
 
 
 def _normalize(piece: bytes) -> bytes:

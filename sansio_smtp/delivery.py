@@ -7,14 +7,15 @@ from typing import Final
 
 from . import canned
 from .commands import END_OF_DATA, Command
+from .config import Tap
 from .connection import ContentReceived, EndOfData
 from .dialogue import Dialogue
-from .events import AwaitReply, BodyChunk, SendToServer
+from .events import AwaitReply, BodyChunk, BodyComplete, SendToServer
 from .exchanges import Exchange, Internal
 from .questions import Answer, AnyVerdict, Continue, Disconnect, Replace
 from .replies import Reply
 from .states import Phase
-from .transfer import Transfer
+from .transfer import CONTENT_PLACES, Transfer
 
 __all__ = ["Delivery"]
 
@@ -29,6 +30,7 @@ class Delivery:
         self._transfer: Transfer | None = None
         self._message: Exchange | None = None  # its end-of-data, once the client has sent that
         self._refusal: Reply | None = None  # what it will be answered, while the rest of it is dropped
+        self._plain = not dialogue.ask & CONTENT_PLACES and dialogue.config.tap is Tap.OFF
 
     @property
     def buffered(self) -> int:
@@ -42,6 +44,9 @@ class Delivery:
     def content(self, event: ContentReceived) -> None:
         if self._refusal is not None:
             return
+        if self._plain:
+            self._send(event.data)
+            return
         transfer = self._open_transfer()
         if transfer.plain:
             self._send(event.data)
@@ -53,6 +58,10 @@ class Delivery:
         self._message = self._dialogue.exchanges.open(END_OF_DATA)
         if self._refusal is not None:
             self._answer(self._refusal)
+            return
+        if self._plain:
+            self._dialogue.out.append(BodyComplete(event.size))
+            self._send_end_of_data(b"")
             return
         transfer = self._open_transfer()
         transfer.receive_end(event.size)
@@ -124,7 +133,7 @@ class Delivery:
         elif dialogue.server.phase is Phase.CONTENT:
             self._send_end_of_data(transfer.held_wire())
         else:
-            dialogue.exchanges.unsent.appendleft((_DATA, Internal.HELD_DATA))
+            dialogue.exchanges.unsent.insert(0, (_DATA, Internal.HELD_DATA))
             dialogue.send_unsent()
 
     def _send(self, wire: bytes) -> None:

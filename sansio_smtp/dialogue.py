@@ -3,7 +3,6 @@ list of events in the making. How a dialogue goes on, and the few ways in which 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -52,7 +51,7 @@ class Dialogue:
         self.ending = False
         """Whether a reply that ends the session waits for its turn: nothing behind it is parsed."""
         self.closed = False
-        self._secrets: deque[bytes] = deque(maxlen=_SECRETS_KEPT)
+        self._secrets: list[bytes] = []
 
     # Going on
 
@@ -106,17 +105,17 @@ class Dialogue:
                 if self.exchanges.waiting[0] is not entry:
                     return
                 if self.client.envelope.recipients:
-                    unsent.popleft()
+                    del unsent[0]
                     self.fill(entry, canned.GO_AHEAD)
                     return
-            unsent.popleft()
+            del unsent[0]
             self._send_command(command, entry)
 
     def reset_server(self, *, first: bool = False) -> None:
         """The server forgets an envelope whose message was refused without it; ``first``: before it sees
         what the client has sent behind that message."""
         unsent = self.exchanges.unsent
-        (unsent.appendleft if first else unsent.append)((_RSET, Internal.RESET))
+        unsent.insert(0 if first else len(unsent), (_RSET, Internal.RESET))
         self.send_unsent()
 
     def _send_command(self, command: Command, entry: Exchange | Internal) -> None:
@@ -124,7 +123,7 @@ class Dialogue:
         data = shown = self.server.send_command(command)
         if command.secret:
             shown = command.shown + b"\r\n"
-            self._secrets.extend(command.secrets)
+            self._secrets = [*self._secrets, *command.secrets][-_SECRETS_KEPT:]
         self.out.append(SendToServer(data, shown))
         self.out.append(AwaitReply(command))
 

@@ -36,6 +36,8 @@ __all__ = [
 class Side(Enum):
     """A peer of the proxy."""
 
+    __hash__ = object.__hash__  # as in states: members are singletons
+
     CLIENT = "client"
     SERVER = "server"
 

@@ -5,7 +5,6 @@ Any exchange may be *filled* out of turn, by the server or by a verdict; only th
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from enum import Enum
 
@@ -37,13 +36,16 @@ class Internal(Enum):
 @attrs.define(eq=False)
 class Exchanges:
     """Three queues: what awaits a reply to the client, what of it the server has yet to see, and what
-    the server owes replies for."""
+    the server owes replies for.
 
-    waiting: deque[Exchange] = attrs.field(factory=deque[Exchange])
-    unsent: deque[tuple[Command, Exchange | Internal]] = attrs.field(
-        factory=deque[tuple[Command, Exchange | Internal]]
+    Lists, since `Config.max_pipelined` keeps them short, and an empty deque takes 760 octets.
+    """
+
+    waiting: list[Exchange] = attrs.field(factory=list[Exchange])
+    unsent: list[tuple[Command, Exchange | Internal]] = attrs.field(
+        factory=list[tuple[Command, Exchange | Internal]]
     )
-    forwarded: deque[Exchange | Internal] = attrs.field(factory=deque[Exchange | Internal])
+    forwarded: list[Exchange | Internal] = attrs.field(factory=list[Exchange | Internal])
 
     def __len__(self) -> int:
         return len(self.waiting)
@@ -61,7 +63,7 @@ class Exchanges:
         """The exchanges whose turn has come and whose reply is known, each taken off the queue."""
         waiting = self.waiting
         while waiting and (reply := waiting[0].reply) is not None:
-            yield waiting.popleft(), reply
+            yield waiting.pop(0), reply
 
     def clear(self) -> None:
         self.waiting.clear()

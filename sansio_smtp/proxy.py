@@ -304,7 +304,7 @@ class Proxy:
         if event.unsolicited:
             self._dialogue.fail(reply)
             return
-        entry = self._exchanges.forwarded.popleft() if event.command is not None else None
+        entry = self._exchanges.forwarded.pop(0) if event.command is not None else None
         if isinstance(entry, Internal):
             self._internal_reply(entry, reply)
         elif REPLY in self.ask:

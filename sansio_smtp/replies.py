@@ -13,6 +13,7 @@ __all__ = ["Reply", "ReplyReader", "server_violation"]
 
 # RFC 5321 §4.2: three digits, then SP, "-" or nothing. [0-9], not \d: the latter takes other digits in str.
 _REPLY_LINE: Final = re.compile(rb"([2-5][0-9][0-9])(?:([ -])[^\r\n\0]*)?")
+_SINGLE: Final = re.compile(rb"([2-5][0-9][0-9])(?: [^\r\n\0]*)?\r\n")
 _ENHANCED: Final = re.compile(rb"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?=[ \r])")
 _FORBIDDEN: Final = re.compile(rb"[\r\n\0]")
 
@@ -99,6 +100,12 @@ class ReplyReader:
     def next_reply(self) -> Reply | None:
         """The next whole reply, or None if more octets are needed. Raises `RemoteProtocolError`."""
         buffer = self._buffer
+        if not self._scanned and (single := _SINGLE.match(buffer)) and single.end() <= self.max_size:
+            # One line, whole: the usual case.
+            raw = bytes(single[0])
+            code = single[1]
+            del single, buffer[: len(raw)]
+            return Reply(int(code), raw)
         while (end := buffer.find(b"\r\n", self._scanned)) >= 0:
             line = bytes(buffer[self._scanned : end])
             match = _REPLY_LINE.fullmatch(line)

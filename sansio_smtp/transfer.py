@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
+from typing import Final
 
 import attrs
 
@@ -30,7 +31,10 @@ from .questions import (
 from .replies import Reply
 from .transaction import Envelope
 
-__all__ = ["Transfer"]
+__all__ = ["CONTENT_PLACES", "Transfer"]
+
+CONTENT_PLACES: Final = frozenset((HEADERS, BODY_CHUNK, BODY_LINE, MESSAGE))
+"""The hook places that make a transfer do more than pass octets on."""
 
 ContentQuestion = HeadersQuestion | BodyQuestion | MessageQuestion
 Action = bytes | ContentQuestion | BodyChunk | Reply

@@ -40,6 +40,22 @@ IMPATIENT = {
     for kind, command in COMMANDS.items()
 }
 """The same, with half a second for everything."""
+_CRAMPED = """
+import runpy, socket, sys
+connect = socket.socket.connect
+def cramped(self, address):
+    self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    return connect(self, address)
+socket.socket.connect = cramped
+sys.path.insert(0, "examples")
+runpy.run_module("{module}", run_name="__main__", alter_sys=True)
+"""
+CRAMPED = {
+    kind: ["-c", _CRAMPED.format(module="trio_proxy" if kind == "trio" else f"{kind}_proxy")]
+    for kind in COMMANDS
+}
+"""The same, with hardly any room in the kernel for what goes to the server and comes from it."""
 
 
 class Peer:
@@ -170,10 +186,10 @@ class Upstream:
         self._listener.close()
 
     @contextlib.contextmanager
-    def plays(self, script: Script, receive_buffer: int | None = None) -> Iterator[None]:
+    def plays(self, script: Script, receive_buffer: int = 262_144) -> Iterator[None]:
         """Plays the script to whoever connects; at the end it must have been played to its end."""
-        if receive_buffer:  # accepted sockets inherit it; only so is the window small from the start
-            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        # Accepted sockets inherit it: only so is the window as small from the start.
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._stopping.clear()
         self._failures, self._threads = [], []
         self._acceptor = threading.Thread(target=self._accept, args=[script])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from driver_dialogues import (
@@ -19,7 +21,18 @@ from driver_dialogues import (
     take_envelope,
     take_quit,
 )
-from drivers import DEADLINE, Driver, Peer, Upstream, driver, impatient, process, upstream, wait_until
+from drivers import (
+    CRAMPED,
+    DEADLINE,
+    Driver,
+    Peer,
+    Upstream,
+    driver,
+    impatient,
+    process,
+    upstream,
+    wait_until,
+)
 
 __all__ = ["driver", "impatient", "process", "upstream"]  # fixtures
 
@@ -88,6 +101,36 @@ def test_a_client_that_does_not_read_its_replies(driver: Driver, upstream: Upstr
         for number in range(count):
             client.expect(*[line] * 100, b"214 %d" % number)
         say_quit(client)
+
+
+def test_a_server_that_reads_no_further_until_its_replies_are_read(
+    process: Driver, upstream: Upstream, tmp_path: Path
+) -> None:
+    """Whoever waits here for the server to read, while the server waits for us to read, waits for ever."""
+    recipients = [b"RCPT TO:<%s%d>" % (b"x" * 12_000, number) for number in range(90)]
+    line = b"250-" + b"ok" * 120
+
+    def script(peer: Peer) -> None:
+        peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        greet(peer, b"PIPELINING")
+        peer.expect(b"NOOP")
+        peer.send(b"250 ok")
+        for number, recipient in enumerate(recipients):
+            peer.expect(recipient)
+            peer.send(*[line] * 100, b"250 %d" % number)
+        take_quit(peer)
+
+    cramped = Driver(process.kind, upstream.port, tmp_path, CRAMPED)
+    try:
+        with upstream.plays(script, receive_buffer=4096), hello(cramped) as client:
+            client.send(b"NOOP", *recipients)  # NOOP is not for a group: all others follow its reply
+            client.expect(b"250 ok")
+            for number in range(len(recipients)):
+                client.expect(*[line] * 100, b"250 %d" % number)
+            say_quit(client)
+        cramped.check()
+    finally:
+        cramped.stop()
 
 
 def test_a_client_that_does_not_wait_for_replies(driver: Driver, upstream: Upstream) -> None:

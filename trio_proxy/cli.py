@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,6 +150,8 @@ def _options(values: dict[str, Any]) -> Options:
 
     if values["upstream"] is not None and values["capture"] is not None:
         raise click.UsageError("--capture is for the built-in server; with --upstream there is none.")
+    if math.isnan(values["grace"]):
+        raise click.BadParameter("'nan': expected a number of seconds", param_hint="'--grace'")
     try:
         timeouts = Timeouts.parse(values["timeouts"])
     except ValueError as error:

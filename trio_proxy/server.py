@@ -183,16 +183,34 @@ def raise_descriptor_limit() -> None:
 def _listen_tcp(address: Address, sockets: list[socket.socket]) -> None:
     port = address.port
     found = socket.getaddrinfo(address.host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    missing: OSError | None = None
     for family, _, _, _, where in dict.fromkeys(found):
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        sockets.append(sock)
+        try:
+            sock = _listener(family, (where[0], port, *where[2:]))
+        except OSError as error:
+            if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                raise
+            missing = error  # names such as localhost have IPv6 addresses where the machine has none
+        else:
+            sockets.append(sock)
+            port = sock.getsockname()[1]  # port 0: the other families take the same one
+    if missing is not None and not sockets:
+        raise missing
+
+
+def _listener(family: int, where: tuple[object, ...]) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((where[0], port, *where[2:]))
+        sock.bind(where)
         sock.listen(1024)
         sock.setblocking(False)
-        port = sock.getsockname()[1]  # port 0: the other families take the same one
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _listen_unix(path: str) -> socket.socket:

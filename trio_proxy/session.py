@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -68,6 +69,7 @@ class Session:
         self._settings = settings
         self._peer = peer
         self._log = log.bind(conn=f"c{number}", peer=peer)
+        self._tells = self._log.is_enabled_for(logging.INFO)
         self._proxy = Proxy(settings.config, settings.ask)
         self._outboxes = {CLIENT: Outbox(client)}
         self._to_close: dict[Side, bool] = {}  # side → whether it is reset
@@ -214,13 +216,8 @@ class Session:
                 outbox.stream.abort()
         elif isinstance(event, MessageAnswered):
             self._untold.append(event)
-            envelope = event.envelope
-            self._log.info(
-                "message answered",
-                reply=str(event.reply),
-                mail=str(envelope.mail or ""),
-                recipients=len(envelope.recipients),
-            )
+            if self._tells:
+                self._tell(event)
         elif isinstance(event, Violation):
             self._log.warning(
                 "protocol violation",
@@ -289,6 +286,11 @@ class Session:
         for event in self._untold:
             # The only trace for whoever meets the message twice (RFC 1047).
             self._log.warning("message answered, client not told", reply=str(event.reply))
+
+    def _tell(self, event: MessageAnswered) -> None:
+        mail, recipients = event.envelope.mail, event.envelope.recipients
+        reply = str(event.reply)
+        self._log.info("message answered", reply=reply, mail=str(mail or ""), recipients=len(recipients))
 
     def _note(self, text: str) -> None:
         if self._transcript is not None:

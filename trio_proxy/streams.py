@@ -136,13 +136,13 @@ class Outbox:
         try:
             while self and (sent := self.stream.send_now(self._next())):
                 self._sent(sent)
-        except OSError as error:
+        except (OSError, trio.ClosedResourceError) as error:
             self._break(error)
         return bool(self)
 
     async def flush(self) -> None:
         """Writes until nothing is left. Waiting here is the back-pressure. Raises nothing but Cancelled."""
-        if not self:
+        if not self._lock.locked() and not self.flush_now():
             return
         try:
             self._lock.acquire_nowait()

@@ -38,6 +38,11 @@ def accept(_: object) -> Continue:
     return Continue()
 
 
+def replacing(edits: dict[bytes, bytes]) -> Judge:
+    """Replaces what is in the table, and lets all else pass."""
+    return lambda asked: Replace(edits[asked.data]) if asked.data in edits else Continue()
+
+
 class Run:
     """What a transfer made of a message: what left, what was asked and shown, and how it ended."""
 
@@ -51,7 +56,8 @@ class Run:
         self.most = 0
         reader = ContentReader()
         for piece in pieces:
-            if wire := reader.feed(piece):
+            wire = reader.feed(piece)
+            if wire and self.refusal is None:
                 transfer.receive(wire, reader.at_line_start)
                 self.advance()
         if reader.finished and self.refusal is None:
@@ -222,9 +228,9 @@ def test_body_chunks() -> None:
 
 
 def test_lines_are_edited_one_by_one() -> None:
-    edits = {b"Hello\r\n": Replace(b".Bye\n"), b".dots\r\n": Replace(b""), b"": Replace(b"-- \nme")}
+    edits = {b"Hello\r\n": b".Bye\n", b".dots\r\n": b"", b"": b"-- \nme"}
     for pieces in few_cuts(LETTER + END):
-        run = Run(transfer(BODY_LINE), pieces, lambda asked: edits.get(asked.data, Continue()))
+        run = Run(transfer(BODY_LINE), pieces, replacing(edits))
         assert run.sent == b"A: b\r\nC: d\r\n\r\n..Bye\r\nend\r\n-- \r\nme\r\n"
         assert run.transfer.completed() == BodyComplete(len(decoded(run.sent)), edited=True)
 
@@ -275,14 +281,15 @@ def test_a_message_that_is_too_large_to_be_held() -> None:
 def test_the_limit_of_the_server_holds_for_what_an_edit_made(ask: str) -> None:
     """What fits leaves, wherever it was cut, and no octet more."""
     message = b"A: b\r\n\r\nHello\r\n"
+    new = b"A: b\r\nX: yyyyyy\r\n\r\n"
+    edits = {b"A: b\r\n\r\n": new, b"A: b\r\n": new, message: new}
     for limit in range(len(message), 30):
         seen = set()
         for pieces in few_cuts(message + END):
-            first = [Replace(b"A: b\r\nX: yyyyyy\r\n\r\n")]
             run = Run(
                 transfer(ask, limit=limit),
                 pieces,
-                lambda _, first=first: first.pop() if first else Continue(),
+                replacing(edits),
             )
             seen.add((run.sent, run.refusal.code if run.refusal else 0))
         ((sent, code),) = seen
@@ -293,8 +300,7 @@ def test_the_limit_of_the_server_holds_for_what_an_edit_made(ask: str) -> None:
 
 def test_a_line_end_that_an_edit_lacks_counts() -> None:
     for limit, code in ((14, 552), (15, 0)):
-        judge = lambda asked: Replace(b"1234567890") if asked.last else Continue()  # noqa: E731
-        run = Run(transfer(BODY_LINE, limit=limit), [b"a\r\n" + END], judge)
+        run = Run(transfer(BODY_LINE, limit=limit), [b"a\r\n" + END], replacing({b"": b"1234567890"}))
         assert (run.refusal.code if run.refusal else 0) == code
         assert run.sent.startswith(b"a\r\n1234567890")
 
@@ -306,11 +312,9 @@ def test_the_limit_is_not_looked_at_without_an_edit() -> None:
 
 
 def test_a_line_that_is_shortened_makes_room() -> None:
-    edits = {b"Hello\r\n": Replace(b"\r\n"), b"end\r\n": Replace(b"the end\r\n")}
+    edits = {b"Hello\r\n": b"\r\n", b"end\r\n": b"the end\r\n"}
     limit = len(decoded(LETTER))
-    run = Run(
-        transfer(BODY_LINE, limit=limit), [LETTER + END], lambda asked: edits.get(asked.data, Continue())
-    )
+    run = Run(transfer(BODY_LINE, limit=limit), [LETTER + END], replacing(edits))
     assert run.refusal is None
     assert run.transfer.completed().size == limit - 1
 
@@ -340,10 +344,10 @@ def test_what_was_declared_and_is_true_no_more(
 
 
 def test_an_edited_body_breaks_8bitmime_only() -> None:
-    judge = lambda asked: Replace("ü\r\n".encode()) if asked.data == b"Hello\r\n" else Continue()  # noqa: E731
-    assert Run(transfer(BODY_LINE), [LETTER + END], judge).transfer.completed().broken == ("8BITMIME",)
-    whole = lambda asked: Replace(asked.data + "ü\r\n".encode())  # noqa: E731
-    assert Run(transfer(MESSAGE), [LETTER + END], whole).transfer.completed().broken == ("8BITMIME",)
+    whole = decoded(LETTER)
+    for place, edits in ((BODY_LINE, {b"Hello\r\n": b"\xfc\r\n"}), (MESSAGE, {whole: whole + b"\xfc\r\n"})):
+        run = Run(transfer(place), [LETTER + END], replacing(edits))
+        assert run.transfer.completed().broken == ("8BITMIME",)
 
 
 def test_what_came_broken_is_nobodys_promise() -> None:

@@ -114,7 +114,7 @@ class SimServer:
         self.codes: list[int] = []
         self.replies: list[bytes] = []
         self.closed = not self.pending.startswith(b"220")
-        self._in_transaction = False
+        self._envelope = 0  # MAIL and RCPT that were accepted
         self._choices = choices
         self._pipelining = pipelining
 
@@ -148,16 +148,18 @@ class SimServer:
     def _follow(self, item: Item, code: int) -> None:
         verb = item.data[:4].upper() if item.kind == "command" else b""
         if item.kind == "message" or (verb in (b"RSET", b"EHLO", b"HELO") and code < 300):
-            self._in_transaction = False
-        elif verb == b"MAIL" and code < 300:
-            self._in_transaction = True
+            self._envelope = 0
+        elif verb in (b"MAIL", b"RCPT") and code < 300:
+            self._envelope += 1
 
     def _code(self, item: Item, choice: int) -> int:
         if choice == 9:
             return 421
         verb = item.data[:4].upper() if item.kind == "command" else b""
-        if verb == b"MAIL" and self._in_transaction:
-            return 503  # nested MAIL, as real servers say
+        if (verb == b"MAIL" and self._envelope) or (verb == b"RCPT" and not self._envelope):
+            return 503  # as real servers say
+        if verb == b"DATA" and self._envelope < 2 and choice != 2:
+            return 503
         if verb == b"DATA":
             return {5: 250, 6: 451, 7: 554, 8: 503}.get(choice, 354)
         if verb == b"AUTH" or item.kind == "auth line":

@@ -70,7 +70,7 @@ def test_p5_no_smuggling_cut(length: int, bare_newline: BareNewline) -> None:
     for string in short_strings(length):
         dialogue = _dialogue(string, config)
         for position in range(1, length + 2):
-            # The steps: greeting, EHLO, its reply, MAIL, …, DATA, its reply; the content is the 11th.
+            # The steps: greeting, EHLO, its reply, MAIL, …, DATA, its reply; the content is the tenth.
             assert_not_smuggled(World(dialogue, Schedule(sizes=(*(1 << 20,) * 9, position))).run())
         assert_not_smuggled(World(dialogue, OCTETS).run())
         assert_not_smuggled(World(dialogue, OCTETS, ask=frozenset({BODY_CHUNK})).run())

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sansio_smtp import Reply
 from sansio_smtp.questions import BODY_CHUNK
 
 from .dialogues import Dialogue, dialogues
@@ -18,7 +19,7 @@ from .promises import (
     assert_truncated,
     assert_truth,
 )
-from .verdicts import ASKS, DrawnJudge, salts
+from .verdicts import ASKS, AnswerFirst, DrawnJudge, salts
 
 
 @given(dialogues(), schedules, ASKS, st.data())
@@ -55,16 +56,38 @@ def test_p8_truth(dialogue: Dialogue, schedule: Schedule, ask: frozenset[str], s
 @pytest.mark.parametrize("place", [None, "HEADERS", "BODY_CHUNK", "BODY_LINE", "MESSAGE"])
 def test_p8_truth_when_the_server_goes(style: Style, place: str | None) -> None:
     """With a good-bye and without one, in place of each of its replies."""
-    mail = [Unit(b"MAIL FROM:<a@x>\r\n", group=True), Unit(b"RCPT TO:<b@x>\r\n", group=True)]
-    message = Unit(b"DATA\r\n", content=b"x\r\n.\r\n")
+    units = [Unit(b"EHLO c\r\n"), *_mail(1), *_mail(2)]
     for end in (9, 10):
         for number in range(9):
-            dialogue = Dialogue(
-                [Unit(b"EHLO c\r\n"), *mail, message, *mail, message], style, [0] * number + [end]
-            )
+            dialogue = Dialogue(units, style, [0] * number + [end])
             world = World(dialogue, ask=frozenset({place} if place else ())).run()
             assert_truth(world)
             assert_conservation(world)
+
+
+def _mail(number: int) -> list[Unit]:
+    return [
+        Unit(b"MAIL FROM:<a%d@x>\r\n" % number, group=True),
+        Unit(b"RCPT TO:<b%d@x>\r\n" % number, group=True),
+        Unit(b"DATA\r\n", content=b"x\r\n.\r\n"),
+    ]
+
+
+@pytest.mark.parametrize("style", [Style.LOCKSTEP, Style.GROUPS])
+@pytest.mark.parametrize("place", ["HEADERS", "BODY_CHUNK", "BODY_LINE", "MESSAGE", "DATA"])
+@pytest.mark.parametrize("code", [451, 550, 250])
+def test_p8_truth_behind_a_message_that_a_rule_answered(style: Style, place: str, code: int) -> None:
+    """Its recipients do not get the next message, whichever of the next ones the server takes."""
+    if (place, code) == ("DATA", 250):
+        return  # is no verdict
+
+    for refused in range(4, 12):
+        judge = AnswerFirst(Reply.of(code, "rule"))
+        units = [Unit(b"EHLO c\r\n"), *_mail(1), *_mail(2), *_mail(3)]
+        dialogue = Dialogue(units, style, [0] * refused + [6])
+        world = World(dialogue, ask=frozenset({place}), judge=judge).run()
+        assert_conservation(world)
+        assert_same_envelopes(world)
 
 
 @given(dialogues(styles=(Style.LOCKSTEP, Style.GROUPS)), schedules, ASKS, salts)

@@ -16,12 +16,10 @@ from .verdicts import ASKS, legal_verdicts
 
 _LINES = st.sampled_from(
     [
-        b"EHLO x\r\n", b"MAIL FROM:<a@x>\r\n", b"RCPT TO:<b@x>\r\n", b"DATA\r\n", b"NOOP x\rQUIT\r\n", b"NOOP \0\r\n",
-        b".\r\n",
-        b"QUIT\r\n", b"RSET\r\n",
-        b"AUTH LOGIN\r\n", b"BDAT 3\r\n", b"220 x\r\n", b"250 x\r\n", b"250-x\r\n250 PIPELINING\r\n",
-        b"354 x\r\n",
-        b"334 x\r\n", b"550 x\r\n", b"421 x\r\n", b"235 x\r\n", b"451\r\n", b"999 x\r\n", b"250-", b"\r\n",
+        b"EHLO x\r\n", b"MAIL FROM:<a@x>\r\n", b"RCPT TO:<b@x>\r\n", b"DATA\r\n", b".\r\n", b"QUIT\r\n",
+        b"RSET\r\n", b"AUTH LOGIN\r\n", b"BDAT 3\r\n", b"NOOP x\rQUIT\r\n", b"NOOP \0\r\n", b"220 x\r\n",
+        b"250 x\r\n", b"250-x\r\n250 PIPELINING\r\n", b"354 x\r\n", b"334 x\r\n", b"550 x\r\n", b"421 x\r\n",
+        b"235 x\r\n", b"451\r\n", b"999 x\r\n", b"250-", b"\r\n",
     ]
 )  # fmt: skip
 _OCTETS = st.one_of(_LINES, _LINES, _LINES, PIECES, st.binary(max_size=40))

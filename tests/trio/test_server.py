@@ -5,8 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import stat
-from collections.abc import AsyncIterator, Callable, MutableMapping
+from collections.abc import AsyncIterator, MutableMapping
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,13 @@ from trio.testing import wait_all_tasks_blocked
 
 from trio_proxy import server as server_module
 from trio_proxy.addresses import Address
-from trio_proxy.server import ListenError, Server, listening
+from trio_proxy.server import Server, listening
 from trio_proxy.streams import SocketStream, Stream, connect
 
 Logs = list[MutableMapping[str, Any]]
 SECONDS = 5.0
 ANY = Address("127.0.0.1", 0)
+HAS_IPV6 = socket.has_dualstack_ipv6()
 
 
 @attrs.define(eq=False)
@@ -209,7 +209,7 @@ async def test_a_client_that_is_gone_before_it_is_accepted(logs: Logs) -> None:
         serve = Serving([sock])
         async with trio.open_nursery() as nursery:
             nursery.start_soon(Server(session=serve.make).serve, [listener], serve.stop)
-            with trio.fail_after(0.5):
+            with trio.fail_after(SECONDS):
                 client = await serve.client()
                 await says(client, b"", b"1")
                 client.close()
@@ -259,7 +259,7 @@ async def test_a_session_that_has_had_no_turn_yet_is_stopped_too() -> None:
 
 
 async def test_grace_then_no_mercy(logs: Logs) -> None:
-    async with serving(grace=0.3) as serve:
+    async with serving(grace=0.8) as serve:
         stays, goes = await serve.client(), await serve.client()
         await says(stays, b"", b"1")
         await says(goes, b"", b"2")
@@ -267,10 +267,10 @@ async def test_grace_then_no_mercy(logs: Logs) -> None:
         started = trio.current_time()
         serve.stop.set()
         assert await goes.receive() == b""
-        assert trio.current_time() - started < 0.3
+        assert trio.current_time() - started < 0.8
         await says(stays, b"alive", b"alive")
         assert await stays.receive() == b""
-        assert trio.current_time() - started >= 0.3
+        assert trio.current_time() - started >= 0.8
         await serve.ended.wait()
         stays.close()
         goes.close()
@@ -291,93 +291,15 @@ async def test_it_does_not_wait_for_the_grace_period_when_all_have_ended() -> No
         assert trio.current_time() - started < 1
 
 
-# Listeners
-
-
 async def test_several_listeners_of_every_kind(tmp_path: Path) -> None:
     path = str(tmp_path / "s.sock")
-    async with serving(ANY, Address("::1", 0), Address(path=path)) as serve:
-        ports = [sock.getsockname()[1] for sock in serve.sockets[:2]]
-        assert all(ports)
-        for number in range(3):
+    addresses = [ANY, Address(path=path)] + ([Address("::1", 0)] if HAS_IPV6 else [])
+    async with serving(*addresses) as serve:
+        for number, sock in enumerate(serve.sockets):
+            assert sock.getsockname()[1]
             client = await serve.client(number)
             await says(client, b"", b"%d" % (number + 1))
             client.close()
-        assert [session.peer[:5] for session in serve.sessions] == ["127.0", "[::1]", "unix"]
+        peers = [session.peer[:5] for session in serve.sessions]
+        assert peers == ["127.0", "unix", "[::1]"][: len(addresses)]
     assert not await trio.Path(path).exists()
-
-
-def test_a_name_with_two_families_takes_one_port() -> None:
-    with listening(Address("", 0)) as sockets:
-        ports = {sock.getsockname()[1] for sock in sockets}
-        families = {sock.family for sock in sockets}
-        assert len(ports) == 1
-        assert families == {socket.AF_INET, socket.AF_INET6}
-        assert all(not sock.getblocking() for sock in sockets)
-
-
-def test_a_unix_socket_that_nobody_listens_on_is_replaced(tmp_path: Path) -> None:
-    path = tmp_path / "s.sock"
-    with socket.socket(socket.AF_UNIX) as left_over:
-        left_over.bind(str(path))
-    assert path.exists()
-    with listening(Address(path=str(path))):
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(path))
-        # It is alive now, so it is refused, and what is there stays.
-        with pytest.raises(ListenError, match="it is in use"), listening(Address(path=str(path))):
-            pass
-        assert stat.S_ISSOCK(path.stat().st_mode)
-    assert not path.exists()
-
-
-def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "precious"
-    path.write_text("keep me")
-    with pytest.raises(ListenError, match="it is in use"), listening(Address(path=str(path))):
-        pass
-    assert path.read_text() == "keep me"
-
-
-def test_a_unix_socket_that_somebody_removed(tmp_path: Path) -> None:
-    path = tmp_path / "s.sock"
-    with listening(Address(path=str(path))):
-        path.unlink()
-
-
-def denied(_: socket.socket, __: Any) -> None:
-    raise PermissionError(errno.EACCES, "Permission denied")
-
-
-@pytest.mark.parametrize(
-    ("address", "bind", "text"),
-    [
-        (Address("127.0.0.1", 25), denied, "permission denied; use a port above 1023, or grant CAP_NET"),
-        (Address(path="/s.sock"), denied, "permission denied; choose a directory that you may write"),
-        (Address("192.0.2.1", 0), None, "this machine has no such address; use 127.0.0.1, [::1] or one of"),
-        (Address("name.invalid", 0), None, "'name.invalid' cannot be resolved; use an address of this"),
-        (Address("two..dots", 0), None, "'two..dots' cannot be resolved; use an address of this machine"),
-        (Address(path="/not/there/s.sock"), None, "No such file or directory"),
-        (Address(path="x" * 200), None, "AF_UNIX path too long"),
-    ],
-)
-def test_why_it_cannot_listen(
-    address: Address, bind: Callable[..., None] | None, text: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if bind:
-        monkeypatch.setattr(socket.socket, "bind", bind)
-    with pytest.raises(ListenError) as raised, listening(address):
-        pass
-    assert str(raised.value).startswith(f"cannot listen on {address}: {text}")
-    assert "\n" not in str(raised.value)
-
-
-def test_a_port_that_is_in_use_is_named() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-        with pytest.raises(ListenError) as raised, listening(Address("127.0.0.1", port)):
-            pass
-    assert str(raised.value) == (
-        f"cannot listen on 127.0.0.1:{port}: it is in use; stop what listens there, "
-        "or choose another port (0 takes a free one)"
-    )

@@ -165,6 +165,8 @@ async def test_abort_resets(pair: Pair) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", ""])
 async def test_connect(host: str) -> None:
     family = socket.AF_INET6 if host == "::1" else socket.AF_INET
+    if family == socket.AF_INET6 and not socket.has_dualstack_ipv6():
+        pytest.skip("no IPv6 here")
     with socket.create_server(("::1" if host == "::1" else "127.0.0.1", 0), family=family) as listener:
         with trio.fail_after(SECONDS):
             stream = await connect(Address(host, listener.getsockname()[1]))
@@ -174,6 +176,28 @@ async def test_connect(host: str) -> None:
             await send_all(stream, b"hi")
             assert peer.recv(10) == b"hi"
         stream.close()
+
+
+async def test_each_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_server(("127.0.0.1", 0)) as other:
+        nobody, somebody = other.getsockname(), listener.getsockname()
+        other.close()
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", where) for where in (nobody, somebody)]
+
+        async def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
+            return found
+
+        monkeypatch.setattr(trio.socket, "getaddrinfo", getaddrinfo)
+        with trio.fail_after(SECONDS):
+            stream = await connect(Address("two.example", 25))
+            assert stream.sock.getpeername() == somebody
+            stream.close()
+            found.pop()
+            with pytest.raises(ConnectionRefusedError):
+                await connect(Address("two.example", 25))
+            found.clear()
+            with pytest.raises(OSError, match="has no address"):
+                await connect(Address("two.example", 25))
 
 
 async def test_connect_to_a_unix_socket(tmp_path: Path) -> None:
