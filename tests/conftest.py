@@ -13,6 +13,6 @@ settings.register_profile(
     "ci", max_examples=100, deadline=None, derandomize=False, print_blob=True, suppress_health_check=_SLOW
 )
 settings.register_profile(
-    "deep", max_examples=400, deadline=None, derandomize=False, print_blob=True, suppress_health_check=_SLOW
+    "deep", max_examples=1_500, deadline=None, derandomize=False, print_blob=True, suppress_health_check=_SLOW
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

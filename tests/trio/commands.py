@@ -156,7 +156,7 @@ def deliver(release: threading.Event | None = None) -> Script:
 
 
 @contextmanager
-def upstream(script: Script | None = None, receive_buffer: int | None = None) -> Iterator[Upstream]:
+def upstream(script: Script | None = None, receive_buffer: int = 262_144) -> Iterator[Upstream]:
     server = Upstream()
     try:
         with server.plays(script or deliver(), receive_buffer):

@@ -1,0 +1,121 @@
+"""The core is pure: it reads no clock, opens no socket, logs nothing, and needs attrs alone."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import attr
+import attrs
+import pytest
+
+import sansio_smtp
+
+PACKAGE = Path(sansio_smtp.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+FORBIDDEN = {
+    *("asyncio", "concurrent", "email", "http", "io", "logging", "multiprocessing"),
+    *("os", "pathlib", "queue", "random", "sched", "secrets", "select"),
+    *("selectors", "signal", "smtplib", "socket", "socketserver", "ssl", "subprocess"),
+    *("sys", "tempfile", "threading", "time", "trio", "urllib"),
+}
+"""What would be I/O, a clock, a thread, or chance. docs/design.md says why none of it is here."""
+
+NOT_LOADED = ["_socket", "_ssl", "asyncio", "email", "http", "logging", "select", "selectors", "smtplib"]
+NOT_LOADED += ["socket", "ssl", "subprocess", "trio", "trio_proxy"]
+"""Not in the process either, whoever imports it: not even by way of attrs or the standard library."""
+
+TESTING_MAY = {"random", "hypothesis"}
+"""What `sansio_smtp.testing` may need besides: it draws, from what the test gives it."""
+
+# -S: no site-packages. -I: no environment, no working directory. All that is added lies in one directory.
+PROGRAM = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import sansio_smtp
+proxy = sansio_smtp.Proxy()
+proxy.receive_from(sansio_smtp.SERVER, b"220 mx\\r\\n")
+(sent, *_) = proxy.receive_from(sansio_smtp.CLIENT, b"EHLO me\\r\\n")
+assert sent == sansio_smtp.SendToServer(b"EHLO me\\r\\n"), sent
+print(sansio_smtp.__file__)
+print(*sorted(sys.modules))
+"""
+
+
+def imported(file: Path) -> set[str]:
+    """The top-level names that a file imports from elsewhere, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            assert node.module is not None
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_no_file_names_a_module_that_does_io(file: Path) -> None:
+    assert not imported(file) & (FORBIDDEN if file.parent == PACKAGE else FORBIDDEN - TESTING_MAY)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_attrs_is_the_only_dependency(file: Path) -> None:
+    allowed = sys.stdlib_module_names | {"attrs", "sansio_smtp"}
+    if file.parent != PACKAGE:
+        allowed |= TESTING_MAY
+    assert imported(file) <= allowed
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_no_file_opens_prints_or_imports_by_name(file: Path) -> None:
+    """What the walk over import statements cannot see."""
+    calls = [node.func for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.Call)]
+    names = {function.id for function in calls if isinstance(function, ast.Name)}
+    assert not names & {"open", "print", "input", "__import__", "eval", "exec", "breakpoint"}
+
+
+@pytest.mark.parametrize(
+    "source", ["import os.path as x", "def f():\n    from ssl import wrap", "import a, time"]
+)
+def test_the_walk_finds_imports_wherever_they_are(source: str, tmp_path: Path) -> None:
+    (tmp_path / "file.py").write_text(source)
+    assert imported(tmp_path / "file.py") & FORBIDDEN
+
+
+def test_the_core_does_not_need_its_testing_subpackage() -> None:
+    for file in PACKAGE.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                assert "testing" not in (node.module or "").split(".")
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The modules in a process that has imported the core and used it, with attrs and nothing else."""
+    place = tmp_path_factory.mktemp("alone")
+    for module in (attr, attrs, sansio_smtp):
+        assert module.__file__ is not None
+        source = Path(module.__file__).parent
+        shutil.copytree(source, place / source.name, ignore=shutil.ignore_patterns("__pycache__", "testing"))
+    command = [sys.executable, "-I", "-S", "-W", "error", "-c", PROGRAM, str(place)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=place)
+    assert done.returncode == 0, done.stderr
+    where, names = done.stdout.splitlines()
+    assert Path(where).parent == place / "sansio_smtp"
+    return set(names.split())
+
+
+def test_it_works_with_attrs_alone(loaded: set[str]) -> None:
+    assert {"attr", "sansio_smtp.proxy"} <= loaded
+    tops = {name.partition(".")[0] for name in loaded}
+    assert tops - sys.stdlib_module_names - {"__main__"} == {"attr", "attrs", "sansio_smtp"}
+
+
+@pytest.mark.parametrize("name", NOT_LOADED)
+def test_nothing_that_does_io_is_loaded(name: str, loaded: set[str]) -> None:
+    assert name not in loaded
