@@ -13,6 +13,8 @@ from sansio_smtp import CLIENT, SERVER, Event, Side
 class Session(Plumbing):
     """A task for each side, `pump`, reads it, feeds the core, and sends what comes of it to either side."""
 
+    locks: dict[Side, asyncio.Lock]
+
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         super().__init__(client, server)
         self.loop = asyncio.get_running_loop()
@@ -79,9 +81,6 @@ class Session(Plumbing):
     def apply(self, events: list[Event]) -> None:
         super().apply(events)
         self.changed.set()
-
-    def is_sending(self, side: Side) -> bool:
-        return self.locks[side].locked()
 
     def set_deadline(self, seconds: float | None) -> None:
         if self.timer is not None:

@@ -2,8 +2,13 @@
 
 import argparse
 import contextlib
+import select
 import socket
 import struct
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from sansio_smtp import CLIENT, SERVER, Close, Event, Proxy, SendToClient, SendToServer, Side, WaitingFor
 
@@ -18,12 +23,19 @@ SECONDS = {
     WaitingFor.NOTHING: 5.0,  # all is said, and the last octets are on their way
 }
 CONNECT_SECONDS = 30.0
+TICK = 1.0  # no thread sleeps longer without a look at the deadline
 
 Address = tuple[str, int]
 
 
+class Lock(Protocol):
+    def locked(self) -> bool: ...
+
+
 class Plumbing:
     """One client, its server, and the core between them."""
+
+    locks: Mapping[Side, "Lock"]  # held by whoever sends to that side
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.proxy = Proxy()
@@ -70,7 +82,42 @@ class Plumbing:
         raise NotImplementedError
 
     def is_sending(self, side: Side) -> bool:
-        raise NotImplementedError
+        return self.locks[side].locked()
+
+
+def has_input(sock: socket.socket) -> bool:
+    """Whether there is something to read; waits until there is, or something can be sent, or for a tick."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN | select.POLLOUT)
+    return any(event & ~select.POLLOUT for _, event in poll.poll(TICK * 1000))
+
+
+class Runnable(Protocol):
+    def run(self, upstream: Address) -> None: ...
+    def stop(self) -> None: ...
+
+
+def serve_threads(
+    make: Callable[[socket.socket, socket.socket], Runnable], listen: Address, upstream: Address
+) -> None:
+    """A thread for each client, all of them joined at the end."""
+    sessions: dict[threading.Thread, Runnable] = {}
+    with socket.create_server(listen, backlog=256) as listener, contextlib.suppress(KeyboardInterrupt):
+        print("  listening   {}:{}".format(*listener.getsockname()), flush=True)
+        while True:
+            try:
+                session = make(listener.accept()[0], socket.socket())
+                thread = threading.Thread(target=session.run, args=[upstream])
+                thread.start()
+            except (OSError, RuntimeError):  # such as no descriptor or no thread left
+                time.sleep(TICK)
+                continue
+            sessions = {thread: session for thread, session in sessions.items() if thread.is_alive()}
+            sessions[thread] = session
+    for session in sessions.values():
+        session.stop()
+    for thread in sessions:
+        thread.join()
 
 
 def addresses() -> tuple[Address, Address]:

@@ -2,20 +2,19 @@
 
 import contextlib
 import os
-import select
 import socket
 import threading
 import time
 
-from common import CONNECT_SECONDS, Address, Plumbing, addresses
+from common import CONNECT_SECONDS, TICK, Address, Plumbing, addresses, has_input, serve_threads
 
 from sansio_smtp import CLIENT, SERVER, Event, Side
-
-TICK = 1.0  # no thread sleeps longer without a look at the deadline
 
 
 class Session(Plumbing):
     """A thread for each side, `pump`, reads it, feeds the core, and sends what comes of it to either side."""
+
+    locks: dict[Side, threading.Lock]
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         super().__init__(client, server)
@@ -65,11 +64,8 @@ class Session(Plumbing):
             if side not in self.proxy.may_read and side not in self.closing:
                 self.core.wait(TICK)
                 return None
-        if side is SERVER and self.outboxes[side]:
-            poll = select.poll()
-            poll.register(self.sockets[side], select.POLLIN | select.POLLOUT)
-            if not any(event & ~select.POLLOUT for _, event in poll.poll(TICK * 1000)):
-                return None
+        if side is SERVER and self.outboxes[side] and not has_input(self.sockets[side]):
+            return None
         try:
             return self.sockets[side].recv(65_536)
         except TimeoutError:
@@ -102,9 +98,6 @@ class Session(Plumbing):
             super().apply(events)
             self.core.notify_all()
 
-    def is_sending(self, side: Side) -> bool:
-        return self.locks[side].locked()
-
     def set_deadline(self, seconds: float) -> None:
         self.deadline = time.monotonic() + seconds
 
@@ -122,25 +115,5 @@ class Session(Plumbing):
         self.flush(CLIENT)
 
 
-def serve(listen: Address, upstream: Address) -> None:
-    sessions: dict[threading.Thread, Session] = {}
-    with socket.create_server(listen, backlog=256) as listener, contextlib.suppress(KeyboardInterrupt):
-        print("  listening   {}:{}".format(*listener.getsockname()), flush=True)
-        while True:
-            try:
-                session = Session(listener.accept()[0], socket.socket())
-                thread = threading.Thread(target=session.run, args=[upstream])
-                thread.start()
-            except (OSError, RuntimeError):  # such as no descriptor or no thread left
-                time.sleep(TICK)
-                continue
-            sessions = {thread: session for thread, session in sessions.items() if thread.is_alive()}
-            sessions[thread] = session
-    for session in sessions.values():
-        session.stop()
-    for thread in sessions:
-        thread.join()
-
-
 if __name__ == "__main__":
-    serve(*addresses())
+    serve_threads(Session, *addresses())

@@ -137,7 +137,7 @@ class ServerConnection:
     @property
     def pending(self) -> bool:
         """Whether `next_event` may have something to give before more arrives."""
-        if self.eof or len(self._inbox):
+        if self.eof or not self._inbox.empty:
             return True
         content = self._content
         return content is not None and (content.finished or content.error is not None)
@@ -216,7 +216,7 @@ class ServerConnection:
             self._content = ContentReader(config.bare_newline, config.nul, self.max_message_size)
         else:
             self._data_refused = True
-            self._early_content = len(self._inbox) > 0
+            self._early_content = not self._inbox.empty
 
     def _next_line(self) -> ClientEvent:
         if self._early_content:
@@ -309,7 +309,7 @@ class ServerConnection:
             return ContentRefused(reader.error)
         if reader.finished:
             return self._end_of_data(reader)
-        if not len(self._inbox):
+        if self._inbox.empty:
             return END_OF_INPUT if self.eof else NEED_DATA
         piece = reader.feed(self._inbox.take())
         self._inbox.feed(reader.rest)
@@ -366,7 +366,7 @@ class ClientConnection:
     @property
     def pending(self) -> bool:
         """Whether `next_event` may have something to give before more arrives."""
-        return self.eof or len(self._reader) > 0
+        return self.eof or not self._reader.empty
 
     @property
     def unanswered(self) -> int:

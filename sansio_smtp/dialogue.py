@@ -62,7 +62,7 @@ class Dialogue:
 
     def trace(self, side: Side, shown: bytes) -> None:
         if self.config.trace:
-            self.out.append(Received(side, self.masked(shown)))
+            self.out.append(Received(side, self.masked(shown) if side is SERVER else shown))
 
     def masked(self, octets: bytes) -> bytes:
         """Without the credentials that the client sent: there are servers that say them back."""

@@ -48,6 +48,8 @@ class Side(Enum):
 class WaitingFor(Enum):
     """What the dialogue waits for; the driver knows how many seconds that may take (RFC 5321 §4.5.3.2)."""
 
+    __hash__ = object.__hash__
+
     GREETING = "greeting"
     COMMAND = "command"
     REPLY = "reply"

@@ -15,6 +15,8 @@ class Inbox:
     case. Nothing is searched twice, nothing is moved once for each line.
     """
 
+    empty: bool = attrs.field(default=True, init=False)
+    """Kept beside the length because it is asked for before every step."""
     _data: bytes | bytearray = attrs.field(default=b"", init=False, repr=False)
     _start: int = attrs.field(default=0, init=False)
     _searched: int = attrs.field(default=0, init=False)
@@ -23,8 +25,9 @@ class Inbox:
         return len(self._data) - self._start
 
     def feed(self, data: bytes) -> None:
-        if self._start >= len(self._data):
+        if self.empty:
             self._data, self._start, self._searched = data, 0, 0
+            self.empty = not data
             return
         if self._start or not isinstance(self._data, bytearray):
             self._data = bytearray(memoryview(self._data)[self._start :])
@@ -40,6 +43,7 @@ class Inbox:
             return None
         line = bytes(self._data[self._start : end])
         self._start = self._searched = end
+        self.empty = end == len(self._data)
         return line
 
     def take(self, count: int | None = None) -> bytes:
@@ -49,7 +53,7 @@ class Inbox:
             end = start + count
         taken = self._data if start == 0 and end == len(self._data) else self._data[start:end]
         if end == len(self._data):
-            self._data, end = b"", 0
+            self._data, end, self.empty = b"", 0, True
         self._start = self._searched = end
         return bytes(taken)
 
@@ -59,4 +63,4 @@ class Inbox:
 
     def peek(self) -> int | None:
         """The first octet."""
-        return self._data[self._start] if self._start < len(self._data) else None
+        return None if self.empty else self._data[self._start]

@@ -178,7 +178,8 @@ class Proxy:
 
     def _run(self) -> list[Event]:
         dialogue = self._dialogue
-        while self._run_server() or self._run_client():
+        server, client = self._server, self._client
+        while (server.pending and self._run_server()) or (client.pending and self._run_client()):
             pass
         if self._draining and self._idle():
             dialogue.fail(canned.SHUTDOWN)

@@ -87,6 +87,8 @@ class ReplyReader:
     """
 
     max_size: int
+    empty: bool = attrs.field(default=True, init=False)
+    """Kept beside the length because it is asked for before every step."""
     _buffer: bytearray = attrs.field(factory=bytearray, init=False, repr=False)
     _scanned: int = attrs.field(default=0, init=False)  # complete lines of the reply in progress
     _code: bytes = attrs.field(default=b"", init=False)
@@ -96,6 +98,7 @@ class ReplyReader:
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         self._buffer += data
+        self.empty = not self._buffer
 
     def next_reply(self) -> Reply | None:
         """The next whole reply, or None if more octets are needed. Raises `RemoteProtocolError`."""
@@ -105,6 +108,7 @@ class ReplyReader:
             raw = bytes(single[0])
             code = single[1]
             del single, buffer[: len(raw)]
+            self.empty = not buffer
             return Reply(int(code), raw)
         while (end := buffer.find(b"\r\n", self._scanned)) >= 0:
             line = bytes(buffer[self._scanned : end])
@@ -122,6 +126,7 @@ class ReplyReader:
                 continue
             raw = bytes(buffer[: self._scanned])
             del buffer[: self._scanned]
+            self.empty = not buffer
             self._scanned, self._code = 0, b""
             return Reply(int(code), raw)
         if len(buffer) > self.max_size:

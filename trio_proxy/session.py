@@ -60,6 +60,11 @@ class Settings:
     judge: Judge | None = None
     """Answers the questions that ``ask`` raises."""
     write_transcript: Callable[[str], None] | None = None
+    seconds: dict[WaitingFor, float] = attrs.field(init=False)
+
+    @seconds.default
+    def _seconds(self) -> dict[WaitingFor, float]:
+        return self.timeouts.table
 
 
 class Session:
@@ -78,6 +83,7 @@ class Session:
         self._scope = trio.CancelScope()
         self._nursery: trio.Nursery | None = None
         self._progress = -1
+        self._deadline = 0.0
         write = settings.write_transcript
         self._transcript = Transcript(number, write) if write else None
 
@@ -154,7 +160,8 @@ class Session:
                 self._apply(proxy.receive_from(side, data))
             else:
                 self._end_of(side)
-            if await self._flushed(side) or not data:
+            await self._flush(side)
+            if not data:
                 return
 
     def _end_of(self, side: Side) -> None:
@@ -165,32 +172,25 @@ class Session:
             self._log.warning("client closed the connection in mid-message")
         self._apply(proxy.eof_from(side))
 
-    async def _flushed(self, side: Side) -> bool:
-        """Writes what came of a side's input; whether the dialogue is over."""
+    async def _flush(self, side: Side) -> None:
+        """Writes what came of a side's input. Nearly always the kernel takes it at once: nothing waits."""
         if not self._proxy.closed:
-            await self._flush_server(side)
-            await self._flush_client()
+            server, client = self._outboxes[SERVER], self._outboxes[CLIENT]
+            if not server.flush_now():
+                if side is CLIENT:
+                    await server.flush()
+                elif self._nursery is not None:
+                    # What the server's replies released. Were its pump to wait here for a server that itself
+                    # waits for us to read, neither would ever go on (RFC 2920 §3.1). What can pile up is
+                    # bounded by Config.max_pipelined.
+                    self._nursery.start_soon(server.flush)
+            if not client.flush_now():
+                await client.flush()
+            if self._untold and client.broken is None:
+                self._untold.clear()
             self._move_deadline()
         if self._proxy.closed:
             self._scope.cancel()
-        return self._proxy.closed
-
-    async def _flush_server(self, side: Side) -> None:
-        outbox = self._outboxes[SERVER]
-        if side is CLIENT:
-            await outbox.flush()
-        elif outbox.flush_now() and self._nursery is not None:
-            # What the server's replies released. Were its pump to wait here for a server that itself waits
-            # for us to read, neither would ever go on (RFC 2920 §3.1). What can pile up is bounded by
-            # Config.max_pipelined.
-            self._nursery.start_soon(outbox.flush)
-
-    async def _flush_client(self) -> None:
-        outbox = self._outboxes[CLIENT]
-        if outbox:
-            await outbox.flush()
-            if outbox.broken is None:
-                self._untold.clear()
 
     def _apply(self, events: list[Event]) -> None:
         """Does what the core decided, in its order; nothing here waits."""
@@ -241,22 +241,23 @@ class Session:
             self._log.exception("rule failed, closing")
             events = self._proxy.answer(question, Disconnect(_RULE_FAILED))
         self._apply(events)
-        await self._flushed(CLIENT)
+        await self._flush(CLIENT)
 
     def _move_deadline(self) -> None:
         """A deadline moves with progress, not with octets: a slow drip does not hold a session open."""
         proxy = self._proxy
-        if proxy.progress == self._progress:
+        if proxy.closed or proxy.progress == self._progress:
             return
         self._progress = proxy.progress
         waiting_for = proxy.waiting_for
-        if waiting_for is WaitingFor.NOTHING:
-            return
-        seconds = self._settings.timeouts.seconds(waiting_for, proxy.envelope.mail is not None)
-        deadline = trio.current_time() + seconds
-        # Moving it costs more than looking at it; a deadline may be this much too early.
-        if abs(deadline - self._scope.deadline) > seconds / 64:
-            self._scope.deadline = deadline
+        if waiting_for is WaitingFor.COMMAND and proxy.envelope.mail is None:
+            seconds = self._settings.timeouts.idle
+        else:
+            seconds = self._settings.seconds[waiting_for]
+        due = trio.current_time() + seconds
+        # Moving a deadline costs more than looking at it. It may be a little late, never early.
+        if not due <= self._deadline <= due + seconds / 32:
+            self._deadline = self._scope.deadline = due + seconds / 64
 
     # The end
 
@@ -270,11 +271,12 @@ class Session:
     async def _finish(self) -> None:
         """The last octets leave, and the client gets the time to read them: a socket that is closed with
         octets unread resets the connection, and the reply that says why would be lost with it."""
-        await self._flush_client()
         outbox = self._outboxes[CLIENT]
+        await outbox.flush()
         outbox.stream.finish_sending()
         if outbox.broken is not None:
             return
+        self._untold.clear()
         try:
             with trio.move_on_after(_SILENCE_SECONDS) as silence:
                 while await outbox.stream.receive():

@@ -116,6 +116,7 @@ class Outbox:
     """Why nothing can be written any more; what is put in then is dropped."""
     _parts: list[bytes] = attrs.field(factory=list[bytes], init=False)
     _rest: memoryview | None = attrs.field(default=None, init=False)
+    _writing: bool = attrs.field(default=False, init=False)
     _lock: trio.Lock = attrs.field(factory=trio.Lock, init=False)
 
     def __bool__(self) -> bool:
@@ -130,31 +131,30 @@ class Outbox:
         self._rest = None
 
     def flush_now(self) -> bool:
-        """Writes what can be written without waiting; whether somebody must still call `flush`."""
-        if not self or self._lock.locked():
-            return False  # whoever holds the lock writes until nothing is left
+        """Writes what can be written without waiting. Whether all is written; if not, call `flush`, unless
+        waiting is no concern of the caller's and somebody else is at it."""
+        if self._writing:
+            return False
         try:
             while self and (sent := self.stream.send_now(self._next())):
                 self._sent(sent)
         except (OSError, trio.ClosedResourceError) as error:
             self._break(error)
-        return bool(self)
+        return not self
 
     async def flush(self) -> None:
         """Writes until nothing is left. Waiting here is the back-pressure. Raises nothing but Cancelled."""
-        if not self._lock.locked() and not self.flush_now():
+        if self.flush_now():
             return
-        try:
-            self._lock.acquire_nowait()
-        except trio.WouldBlock:
-            await self._lock.acquire()
-        try:
-            while self:
-                self._sent(await self.stream.send_some(self._next()))
-        except (OSError, trio.ClosedResourceError) as error:
-            self._break(error)
-        finally:
-            self._lock.release()
+        async with self._lock:
+            self._writing = True
+            try:
+                while self:
+                    self._sent(await self.stream.send_some(self._next()))
+            except (OSError, trio.ClosedResourceError) as error:
+                self._break(error)
+            finally:
+                self._writing = False
 
     def _next(self) -> memoryview:
         if self._rest is None:

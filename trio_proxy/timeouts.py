@@ -56,15 +56,16 @@ class Timeouts:
             raise ValueError("\n".join(problems))
         return cls(**seconds)
 
-    def seconds(self, waiting_for: WaitingFor, in_transaction: bool) -> float:
-        """For what the core waits for."""
-        if waiting_for is WaitingFor.COMMAND and not in_transaction:
-            return self.idle
-        value: float = getattr(self, _FIELDS[waiting_for])
-        return value
+    @property
+    def table(self) -> dict[WaitingFor, float]:
+        """What the core waits for → seconds, `command` being the one within a mail transaction."""
+        return {
+            WaitingFor(name.replace("_", "-")): seconds
+            for name, seconds in attrs.asdict(self).items()
+            if name not in ("connect", "idle")
+        }
 
 
 PHASES = tuple(field.name for field in attrs.fields(Timeouts))
 _NAMES = ", ".join(name.replace("_", "-") for name in PHASES)
 _EXAMPLE = "reply=120"
-_FIELDS = {waiting_for: waiting_for.value.replace("-", "_") for waiting_for in WaitingFor}

@@ -96,6 +96,23 @@ def test_a_credential_is_shown_nowhere(raw: bytes, shown: bytes) -> None:
     assert str(command) == shown.decode()
 
 
+@pytest.mark.parametrize(
+    ("command", "secrets"),
+    [
+        (Command.parse(b"AUTH PLAIN AGEAYg== more"), [b"AGEAYg==", b"more"]),
+        (Command.parse(b"AUTH PLAIN ="), []),
+        (Command.parse(b"AUTH CRAM-MD5"), []),
+        (Command.parse(b"MAIL FROM:<a@me>"), []),
+        (Command.parse(b"xauth PLAIN AGEAYg=="), [b"xauth", b"PLAIN", b"AGEAYg=="]),
+        (auth_line(b"AGEAYg=="), [b"AGEAYg=="]),
+        (auth_line(b"*"), []),
+    ],
+)
+def test_secrets_are_words_that_tell_something(command: Command, secrets: list[bytes]) -> None:
+    """Masking every octet that equals a cancelling ``*`` would mask the dialogue."""
+    assert command.secrets == secrets
+
+
 def test_str_of_octets_that_are_not_utf8() -> None:
     assert str(Command.parse(b"NOOP \xff\xc3\xa9")) == "NOOP \\xffé"
 

@@ -54,6 +54,14 @@ def test_tap() -> None:
     assert shown == ["S: Hello|..", "chunk b'Hello\\r\\n'", "chunk b'.\\r\\n'", "complete 10", "S: ."]
 
 
+def test_behind_an_accepted_header_section_the_rest_passes() -> None:
+    scene = Scene("HEADERS").in_content()
+    scene.client("A: b", "")
+    assert scene.answer(Continue()) == ["S: A: b|"]
+    assert scene.client("..rest") == ["S: ..rest"]
+    assert scene.client(".") == ["complete 15", "S: ."]
+
+
 def test_lines_edited() -> None:
     scene = Scene("BODY_LINE").in_content()
     assert scene.client("one", "two", ".") == ["? BodyQuestion"]

@@ -104,6 +104,16 @@ def test_hold_leaves_data_without_a_recipient_to_the_server() -> None:
     assert scene.server("554 no valid recipients") == ["C: 554 no valid recipients"]
 
 
+def test_a_reset_of_our_own_waits_in_the_line_or_goes_ahead_of_it() -> None:
+    """Behind what the client sent before the message that was refused, ahead of what it sent after it."""
+    for first, order in ((False, ["S: NOOP", "S: RSET"]), (True, ["S: RSET", "S: NOOP"])):
+        scene = Scene().greeted(*PLAIN)
+        scene.client("MAIL FROM:<a>", "NOOP")
+        scene.proxy._dialogue.reset_server(first=first)
+        shown = [*scene.server("250 a"), *scene.server("250 b")]
+        assert [text for text in shown if text.startswith("S:")] == order
+
+
 @pytest.mark.parametrize(
     ("client", "before", "spelled"),
     [

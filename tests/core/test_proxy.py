@@ -196,6 +196,26 @@ def test_the_reply_to_a_reset_lets_the_next_command_go() -> None:
     assert scene.server("250 reset") == ["S: MAIL FROM:<c>"]
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [("QUIT", "221 2.0.0 bye"), ("RSET", "421 4.3.2 upstream connection ended with the refused message")],
+)
+def test_a_client_whose_server_was_left_may_say_quit(line: str, told: str) -> None:
+    scene = Scene("HEADERS", "COMMAND").in_content()
+    scene.client("")
+    scene.answer(Answer(NO))
+    scene.client(".")
+    assert scene.client(line) == [f"C: {told}", "close C"]
+
+
+def test_the_reply_to_the_data_of_a_held_message_is_not_the_clients() -> None:
+    scene = Scene("MESSAGE", "REPLY").in_content()
+    scene.client("Hi", ".")
+    assert scene.answer(Continue()) == ["complete 4", "S: DATA"]
+    assert scene.server("354 go") == ["S: Hi", "S: ."]
+    assert scene.server("250 taken") == ["? ReplyQuestion"]
+
+
 def test_replies_may_be_asked_for() -> None:
     scene = Scene("REPLY")
     assert scene.server("220 mx") == ["? ReplyQuestion"]

@@ -107,7 +107,7 @@ class World:
                 self.client.receive(event.data)
             elif isinstance(event, SendToServer):
                 assert SERVER not in self.closed, "sent to a closed server"
-                in_step = self.dialogue.pipelining or not self.server.pending
+                in_step = self.server.may_get_more or not self.server.pending
                 assert in_step, "sent before the reply to the line before it (RFC 2920 §3.1)"
                 self.server.receive(event.data)
             elif isinstance(event, Close):

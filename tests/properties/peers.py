@@ -124,6 +124,14 @@ class SimServer:
             if not self.closed:
                 self.receiver.feed(bytes((octet,)))
 
+    @property
+    def may_get_more(self) -> bool:
+        """Whether a line may be sent behind the last one before its reply has been read."""
+        last = self.receiver.items[-1] if self.receiver.items else None
+        if last is None or not self._pipelining:
+            return False
+        return last.kind == "message" or last.data[:4].upper() in (b"MAIL", b"RCPT", b"RSET")
+
     def _reply(self, item: Item) -> int:
         number = len(self.codes)
         choice = self._choices[number] if number < len(self._choices) else 0

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 
-from sansio_smtp.questions import BODY_CHUNK
+from sansio_smtp import Answer, Disconnect, Reply
+from sansio_smtp.questions import BODY_CHUNK, AnyVerdict
 
 from .dialogues import Dialogue, dialogues
 from .harness import AT_ONCE, Schedule, World, schedules
-from .peers import Style
-from .verdicts import ASKS, DrawnJudge, salts
+from .peers import Style, Unit
+from .verdicts import ASKS, DrawnJudge, FirstVerdict, salts
 
 WAITING = (Style.LOCKSTEP, Style.GROUPS)
+
+
+@pytest.mark.parametrize("place", ["COMMAND", "RCPT", "DATA"])
+@pytest.mark.parametrize("verdict", [Disconnect(Reply.of(550, "rule")), Answer(Reply.of(421, "rule"))])
+def test_p6_patience_with_a_session_that_ends(place: str, verdict: AnyVerdict) -> None:
+    """What the client has sent behind it goes nowhere, however early the verdict."""
+    lines = [b"MAIL FROM:<a@x>", b"RCPT TO:<b@x>", b"RSET", b"MAIL FROM:<c@x>", b"RCPT TO:<d@x>"]
+    units = [Unit(b"EHLO c\r\n"), *(Unit(line + b"\r\n", group=True) for line in lines)]
+    dialogue = Dialogue([*units, Unit(b"DATA\r\n", content=b".\r\n")], Style.GROUPS, [])
+    ask = frozenset({place})
+    late = World(dialogue, Schedule(), ask, FirstVerdict(verdict)).run()
+    at_once = World(dialogue, AT_ONCE, ask, FirstVerdict(verdict)).run()
+    assert late.client.received == at_once.client.received
+    assert late.server.received == at_once.server.received
 
 
 @given(dialogues(styles=WAITING, plain_server=True), schedules, ASKS.filter(bool), salts)

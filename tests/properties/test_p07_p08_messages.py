@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sansio_smtp import Reply
+from sansio_smtp import Answer, Reply
 from sansio_smtp.questions import BODY_CHUNK
 
 from .dialogues import Dialogue, dialogues
@@ -19,7 +19,7 @@ from .promises import (
     assert_truncated,
     assert_truth,
 )
-from .verdicts import ASKS, AnswerFirst, DrawnJudge, salts
+from .verdicts import ASKS, DrawnJudge, FirstVerdict, salts
 
 
 @given(dialogues(), schedules, ASKS, st.data())
@@ -82,7 +82,7 @@ def test_p8_truth_behind_a_message_that_a_rule_answered(style: Style, place: str
         return  # is no verdict
 
     for refused in range(4, 12):
-        judge = AnswerFirst(Reply.of(code, "rule"))
+        judge = FirstVerdict(Answer(Reply.of(code, "rule")))
         units = [Unit(b"EHLO c\r\n"), *_mail(1), *_mail(2), *_mail(3)]
         dialogue = Dialogue(units, style, [0] * refused + [6])
         world = World(dialogue, ask=frozenset({place}), judge=judge).run()

@@ -103,15 +103,15 @@ class DrawnJudge:
 
 
 @attrs.define
-class AnswerFirst:
-    """The first question is answered with this reply, all others pass."""
+class FirstVerdict:
+    """The verdict on the first question; all others pass."""
 
-    reply: Reply
+    verdict: AnyVerdict
     asked: int = 0
 
     def __call__(self, question: AnyQuestion) -> AnyVerdict:
         self.asked += 1
-        return Answer(self.reply) if self.asked == 1 else Continue()
+        return self.verdict if self.asked == 1 else Continue()
 
 
 salts = st.integers(0, 1000)
