@@ -160,7 +160,8 @@ class Session:
                 self._apply(proxy.receive_from(side, data))
             else:
                 self._end_of(side)
-            await self._flush(side)
+            if not self._written():
+                await self._flush(side)
             if not data:
                 return
 
@@ -173,7 +174,7 @@ class Session:
         self._apply(proxy.eof_from(side))
 
     async def _flush(self, side: Side) -> None:
-        """Writes what came of a side's input. Nearly always the kernel takes it at once: nothing waits."""
+        """Writes what came of a side's input, and waits until it is written: this is the back-pressure."""
         if not self._proxy.closed:
             server, client = self._outboxes[SERVER], self._outboxes[CLIENT]
             if not server.flush_now():
@@ -186,11 +187,24 @@ class Session:
                     self._nursery.start_soon(server.flush)
             if not client.flush_now():
                 await client.flush()
-            if self._untold and client.broken is None:
-                self._untold.clear()
-            self._move_deadline()
+        self._settle()
+
+    def _written(self) -> bool:
+        """Writes what the kernel takes at once, which nearly always is all. Whether nothing is left."""
+        if not self._proxy.closed and not (
+            self._outboxes[SERVER].flush_now() and self._outboxes[CLIENT].flush_now()
+        ):
+            return False
+        self._settle()
+        return True
+
+    def _settle(self) -> None:
         if self._proxy.closed:
             self._scope.cancel()
+            return
+        if self._untold and self._outboxes[CLIENT].broken is None:
+            self._untold.clear()
+        self._move_deadline()
 
     def _apply(self, events: list[Event]) -> None:
         """Does what the core decided, in its order; nothing here waits."""
@@ -246,7 +260,7 @@ class Session:
     def _move_deadline(self) -> None:
         """A deadline moves with progress, not with octets: a slow drip does not hold a session open."""
         proxy = self._proxy
-        if proxy.closed or proxy.progress == self._progress:
+        if proxy.progress == self._progress:
             return
         self._progress = proxy.progress
         waiting_for = proxy.waiting_for

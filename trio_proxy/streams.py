@@ -31,7 +31,7 @@ class Stream(Protocol):
         """Some octets; empty at the end. Raises OSError if the connection is lost."""
         ...
 
-    def send_now(self, data: memoryview) -> int:
+    def send_now(self, data: bytes | memoryview) -> int:
         """Sends what can be sent without waiting and says how many octets, maybe 0. Raises OSError."""
         ...
 
@@ -76,7 +76,7 @@ class SocketStream:
             self._eager = _EAGER_READS if len(data) == SEGMENT else 0
             return data
 
-    def send_now(self, data: memoryview) -> int:
+    def send_now(self, data: bytes | memoryview) -> int:
         try:
             return self.sock.send(data)
         except BlockingIOError:
@@ -136,11 +136,16 @@ class Outbox:
         if self._writing:
             return False
         try:
-            while self and (sent := self.stream.send_now(self._next())):
-                self._sent(sent)
+            while self._parts or self._rest is not None:
+                data = self._next()
+                sent = self.stream.send_now(data)
+                if sent < len(data):  # the kernel takes no more
+                    self._rest = memoryview(data)[sent:]
+                    return False
+                self._rest = None
         except (OSError, trio.ClosedResourceError) as error:
             self._break(error)
-        return not self
+        return True
 
     async def flush(self) -> None:
         """Writes until nothing is left. Waiting here is the back-pressure. Raises nothing but Cancelled."""
@@ -150,22 +155,21 @@ class Outbox:
             self._writing = True
             try:
                 while self:
-                    self._sent(await self.stream.send_some(self._next()))
+                    rest = self._rest = memoryview(self._next())
+                    sent = await self.stream.send_some(rest)
+                    if self._rest is not None:  # else it was dropped meanwhile
+                        self._rest = rest[sent:] if sent < len(rest) else None
             except (OSError, trio.ClosedResourceError) as error:
                 self._break(error)
             finally:
                 self._writing = False
 
-    def _next(self) -> memoryview:
-        if self._rest is None:
-            parts = self._parts
-            self._rest = memoryview(parts[0] if len(parts) == 1 else b"".join(parts))
-            self._parts = []
-        return self._rest
-
-    def _sent(self, count: int) -> None:
-        rest = self._rest
-        self._rest = rest[count:] if rest is not None and count < len(rest) else None
+    def _next(self) -> bytes | memoryview:
+        """What is to be written next, all that is there as one; the caller keeps what is left in `_rest`."""
+        if self._rest is not None:
+            return self._rest
+        parts, self._parts = self._parts, []
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _break(self, error: Exception) -> None:
         self.broken = error

@@ -99,7 +99,40 @@ def test_a_held_message_refused_is_an_ordinary_reply() -> None:
     assert scene.server("250 ok") == ["C: 250 ok"]
 
 
-@pytest.mark.parametrize(("code", "told"), [(451, "451 x"), (554, "554 x"), (250, None)])
+@pytest.mark.parametrize(
+    ("place", "first"),
+    [(place, Continue()) for place in ("HEADERS", "BODY_CHUNK", "BODY_LINE")]
+    + [("MESSAGE", Continue()), ("MESSAGE", Answer(NO))],
+)
+def test_the_next_message_is_a_new_one(place: str, first: Continue | Answer) -> None:
+    """Nothing of one message, nor of its verdict, is left for the next."""
+    refused = isinstance(first, Answer)
+    scene = Scene(place).in_content()
+    scene.client("one", ".")
+    scene.answer(first)
+    scene.settle()
+    if refused:
+        scene.server("250 reset")
+    else:
+        scene.server(*(["354 go"] if place == "MESSAGE" else []))
+        scene.server("250 taken")
+    for text in ("MAIL FROM:<c>", "RCPT TO:<d>"):
+        scene.client(text)
+        scene.server("250 ok")
+    scene.client("DATA")
+    if place != "MESSAGE":
+        scene.server("354 go")
+    assert scene.client("two", ".")[-1].startswith("? ")
+    assert b"one" not in scene.question.data
+    assert scene.question.data == b"two\r\n"
+    scene.answer(Continue())
+    scene.settle()
+    shown = scene.server("354 go") if place == "MESSAGE" else ["S: two", "S: ."]
+    assert shown == ["S: two", "S: ."]
+    assert scene.server("250 taken") == ["answered 250", "C: 250 taken"]
+
+
+@pytest.mark.parametrize(("code", "told"), [(400, "400 x"), (451, "451 x"), (554, "554 x"), (250, None)])
 @pytest.mark.parametrize("pipelined", [False, True])
 def test_the_server_refuses_the_data_of_a_held_message(code: int, told: str | None, pipelined: bool) -> None:
     """The client takes its transaction for ended, so the server must, before it sees the next one."""
@@ -191,7 +224,10 @@ def test_content_refused_behind_its_last_octet() -> None:
 
 def test_content_refused_while_it_is_held() -> None:
     scene = Scene("MESSAGE", config=REJECT).in_content()
+    scene.client("zero")
+    assert scene.proxy.buffered == 6
     assert scene.client("one\ntwo") == ["violation CLIENT", "S: RSET"]
+    assert scene.proxy.buffered == 0
     assert scene.client("more") == []
     assert scene.client(".")[0] == "answered 550"
     assert scene.server("250 reset") == []

@@ -106,6 +106,9 @@ def test_hold_leaves_data_without_a_recipient_to_the_server() -> None:
 
 def test_a_reset_of_our_own_waits_in_the_line_or_goes_ahead_of_it() -> None:
     """Behind what the client sent before the message that was refused, ahead of what it sent after it."""
+    scene = Scene().greeted()
+    scene.proxy._dialogue.reset_server()
+    assert spell(scene.proxy._dialogue.out) == ["S: RSET"]
     for first, order in ((False, ["S: NOOP", "S: RSET"]), (True, ["S: RSET", "S: NOOP"])):
         scene = Scene().greeted(*PLAIN)
         scene.client("MAIL FROM:<a>", "NOOP")
@@ -184,6 +187,23 @@ def test_detached_the_client_is_still_served() -> None:
     assert scene.answer(Answer(NO)) == ["abort S"]
     assert scene.client("rest", ".") == ["answered 550", "C: 550 no"]
     assert scene.client("QUIT") == ["C: 221 2.0.0 bye", "close C"]
+
+
+def test_the_server_that_was_left_is_not_heard() -> None:
+    scene = Scene("HEADERS").in_content()
+    scene.client("")
+    scene.answer(Answer(NO))
+    assert scene.server("552 too late") == []
+    assert scene.took(scene.proxy.eof_from(SERVER)) == []
+    assert not scene.proxy.closed
+
+
+def test_close_forgets_the_commands_that_wait() -> None:
+    scene = Scene().greeted()
+    scene.client("NOOP one", "NOOP two")
+    assert scene.proxy.buffered == 16
+    scene.took(scene.proxy.timed_out())
+    assert scene.proxy.buffered == 0
 
 
 def test_close_happens_once() -> None:

@@ -12,6 +12,7 @@ from .scene import every_cut
 def test_empty() -> None:
     inbox = Inbox()
     assert len(inbox) == 0
+    assert inbox.empty
     assert (inbox.next_line(), inbox.peek(), inbox.take(), inbox.take(5), inbox.head()) == (
         None,
         None,
@@ -106,3 +107,4 @@ def test_against_a_model(seed: int) -> None:
                     assert inbox.take() == model
                     model = b""
         assert len(inbox) == len(model)
+        assert inbox.empty is (not model)

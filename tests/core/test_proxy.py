@@ -175,6 +175,14 @@ def test_an_answer_to_data_resets_the_server() -> None:
     assert scene.server("250 ok") == []
 
 
+def test_the_server_is_reset_behind_what_it_has_yet_to_see() -> None:
+    scene = Scene("DATA").greeted(*PLAIN)
+    assert scene.client("MAIL FROM:<a>", "RCPT TO:<b>", "DATA") == ["S: MAIL FROM:<a>", "? CommandQuestion"]
+    assert scene.answer(Answer(NO)) == []
+    assert scene.server("250 a") == ["C: 250 a", "S: RCPT TO:<b>"]
+    assert scene.server("250 b") == ["C: 250 b", "C: 550 no", "S: RSET"]
+
+
 def test_a_server_that_does_not_reset_is_left() -> None:
     for reply, told in (
         ("500 what", "C: 421 4.3.0 upstream server did not reset"),

@@ -109,6 +109,25 @@ def test_the_server_is_not_read_when_its_replies_wait_for_verdicts() -> None:
     assert scene.proxy.may_read == {SERVER}
 
 
+def test_buffered_counts_all_that_is_kept() -> None:
+    scene = Scene("HEADERS").greeted()
+    scene.client("NOOP", "NOOP")
+    assert scene.proxy.buffered == 8
+    scene.proxy.receive_from(CLIENT, b"RS")
+    scene.proxy.receive_from(SERVER, b"250")
+    assert scene.proxy.buffered == 13
+    scene = Scene("HEADERS").in_content()
+    scene.client("A: b")
+    scene.proxy.receive_from(CLIENT, b"\r\n.")
+    assert scene.proxy.waiting_for is WaitingFor.VERDICT
+    scene = Scene("MESSAGE").in_content()
+    scene.client("A: b")
+    scene.proxy.receive_from(CLIENT, b".")
+    assert scene.proxy.buffered == 7
+    scene.took(scene.proxy.timed_out())
+    assert scene.proxy.buffered == 0
+
+
 def test_who_has_ended_is_not_read() -> None:
     scene = Scene().greeted()
     scene.client("NOOP")

@@ -54,6 +54,7 @@ def test_severity(code: int, severity: int) -> None:
 
 def test_lines() -> None:
     assert Reply.of(250, "mx greets", "SIZE 10", "").lines == [b"mx greets", b"SIZE 10", b""]
+    assert Reply.of(250, "a", "b").lines == [b"a", b"b"]
 
 
 @pytest.mark.parametrize(
@@ -211,9 +212,20 @@ def test_limit_is_for_one_reply_not_for_many() -> None:
 
 def test_len_counts_what_is_kept() -> None:
     reader = ReplyReader(100)
+    assert (len(reader), reader.empty) == (0, True)
+    reader.feed(b"")
+    assert reader.empty
     reader.feed(b"250 ok\r\n250-a\r\n25")
-    assert len(reader) == 17
+    assert (len(reader), reader.empty) == (17, False)
     reader.next_reply()
-    assert len(reader) == 9
+    assert (len(reader), reader.empty) == (9, False)
     assert reader.next_reply() is None
-    assert len(reader) == 9
+    assert (len(reader), reader.empty) == (9, False)
+    reader.feed(b"0 b\r\n250 c\r\n")
+    assert reader.next_reply() is not None
+    assert (len(reader), reader.empty) == (7, False)
+    assert reader.next_reply() is not None
+    assert (len(reader), reader.empty) == (0, True)
+    reader.feed(b"250-a\r\n250 b\r\n")
+    assert reader.next_reply() is not None
+    assert reader.empty

@@ -379,7 +379,7 @@ def test_a_tapped_line_without_an_end_is_shown_at_the_end() -> None:
         BodyChunk(b"b"),
         None,
     ]
-    assert tapped.ended
+    assert (tapped.ended, tapped.buffered) == (True, 0)
 
 
 def test_tapped_chunks_hold_what_was_decoded() -> None:
