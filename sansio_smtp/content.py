@@ -40,6 +40,25 @@ _NUL_LINE: Final = re.compile(rb"\r\n(\0*\.?\0*)\Z")
 
 
 @attrs.define
+class _NulLines:
+    """Finds lines of one dot and NULs, which are no end of mail data but for who drops NUL."""
+
+    unfinished: bytes | None = attrs.field(default=None, init=False)
+    """The line that the last piece ended in, if it may become one; its NULs count as one."""
+
+    def find_end(self, octets: bytes, at_line_start: bool) -> int:
+        """Where the CRLF begins that must not be passed on, or -1. If ``at_line_start``, the octets begin
+        with the CRLF of the line before."""
+        before = b"" if at_line_start or self.unfinished is None else self.unfinished
+        octets = before + octets
+        if line := _NUL_END.search(octets):
+            return line.end() - 2 - len(before)
+        rest = _NUL_LINE.search(octets)
+        self.unfinished = b"\r\n" + re.sub(rb"\0+", b"\0", rest[1]) if rest else None
+        return -1
+
+
+@attrs.define
 class ContentReader:
     """Finds the end of mail data in segments cut anywhere, and lets no ambiguous line end pass.
 
@@ -63,7 +82,7 @@ class ContentReader:
 
     _context: bytes = attrs.field(default=b"\r\n", init=False)
     _passed: int = attrs.field(default=2, init=False)  # octets of the context that were passed already
-    _nul_line: bytes | None = attrs.field(default=None, init=False)
+    _nul_lines: _NulLines = attrs.field(factory=_NulLines, init=False)
 
     @property
     def held(self) -> int:
@@ -89,7 +108,7 @@ class ContentReader:
             piece = _normalize(piece)
             clean = dotted = True
         size = self.size + len(piece) - passed - (piece.count(b"\r\n.") if dotted else 0)
-        nul = b"\0" in piece or self._nul_line is not None
+        nul = b"\0" in piece or self._nul_lines.unfinished is not None
         if nul or not clean or (self.max_size is not None and size > self.max_size):
             piece, size = self._check(piece, passed, size)
         self.at_line_start = passed == 2
@@ -125,26 +144,23 @@ class ContentReader:
     def _forbidden_nul(self, piece: bytes, passed: int) -> int:
         if self.nul is Nul.REFUSE:
             return piece.find(b"\0")
-        before = b"" if passed == 2 or self._nul_line is None else self._nul_line
-        octets = before + piece
-        if line := _NUL_END.search(octets):
-            return line.end() - 2 - len(before)
-        unfinished = _NUL_LINE.search(octets)
-        self._nul_line = b"\r\n" + re.sub(rb"\0+", b"\0", unfinished[1]) if unfinished else None
-        return -1
+        return self._nul_lines.find_end(piece, passed == 2)
 
 
 @attrs.define
 class ContentWriter:
     """Turns a decoded message, in pieces cut anywhere, into wire form.
 
-    Bare LF becomes CRLF and bare CR a space, so that no caller can send an ambiguous line end.
+    Bare LF becomes CRLF and bare CR a space, so that no caller can send an ambiguous line end. A line
+    of one dot behind NULs cannot be made safe: `error` is set, and what is in front of its end returned.
     """
 
     size: int = attrs.field(default=0, init=False)
     """Decoded octets so far, after normalising."""
+    error: RemoteProtocolError | None = attrs.field(default=None, init=False)
     _at_line_start: bool = attrs.field(default=True, init=False)
     _held: bytes = attrs.field(default=b"", init=False)
+    _nul_lines: _NulLines = attrs.field(factory=_NulLines, init=False)
 
     def feed(self, decoded: bytes) -> bytes:
         data = self._held + decoded if self._held else decoded
@@ -158,8 +174,18 @@ class ContentWriter:
         wire = data.replace(b"\r\n.", b"\r\n..")
         if self._at_line_start and wire.startswith(b"."):
             wire = b"." + wire
+        if b"\0" in wire or self._nul_lines.unfinished is not None:
+            wire = self._check_nul(wire)
         self._at_line_start = wire.endswith(b"\r\n")
         return wire
+
+    def _check_nul(self, wire: bytes) -> bytes:
+        context = b"\r\n" if self._at_line_start else b""
+        at = self._nul_lines.find_end(context + wire, self._at_line_start)
+        if at < 0:
+            return wire
+        self.error = _nul_error(wire, at - len(context))
+        return wire[: at - len(context)]
 
     def finish(self) -> bytes:
         """What is held, and a CRLF if the last line has none. End-of-data comes behind it."""

@@ -73,7 +73,7 @@ class Delivery:
         self._transfer = None
         if dialogue.server.phase is Phase.CONTENT:
             dialogue.detach()
-        else:
+        elif reply.code != 421:  # which ends both sides anyway
             dialogue.reset_server()
         if self._message is None:
             self._refusal = reply

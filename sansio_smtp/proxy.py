@@ -265,7 +265,7 @@ class Proxy:
 
     def _command_judged(self, exchange: Exchange, verdict: AnyVerdict) -> None:
         if isinstance(verdict, Answer):
-            if exchange.command.kind is Kind.DATA:
+            if exchange.command.kind is Kind.DATA and verdict.reply.code != 421:
                 self._dialogue.reset_server()
             self._dialogue.fill(exchange, verdict.reply)
         elif isinstance(verdict, Disconnect):

@@ -262,6 +262,12 @@ class Transfer:
             self._growth += 2
         if self.edited and self.limit is not None and self.size > self.limit:
             self._refuse_edited()
+            return
+        if b"\0" in self._kept:
+            writer = ContentWriter()
+            writer.feed(bytes(self._kept))
+            if writer.error is not None:
+                self._refuse_with(writer.error.reply_hint)
 
     def _put(self, decoded: bytes) -> None:
         """Decoded octets towards the server, or to be kept."""
@@ -270,7 +276,9 @@ class Transfer:
             over = room is not None and len(decoded) > room
             if wire := self._writer.feed(_cut(decoded, room) if over else decoded):
                 self._ready.append(wire)
-            if over:
+            if self._writer.error is not None:
+                self._refuse_with(self._writer.error.reply_hint)
+            elif over:
                 self._refuse_edited()
             return
         self._kept += decoded
@@ -285,11 +293,14 @@ class Transfer:
         return self._refuse(f"message is larger than {self.limit} octets after an edit")
 
     def _refuse(self, why: str) -> bool:
+        return self._refuse_with(Reply.of(552, why, enhanced="5.3.4"))
+
+    def _refuse_with(self, reply: Reply) -> bool:
         """Behind what has been made ready already, which may leave: the message will not be ended."""
         self._stage = _Stage.ENDED
         self._pending.clear()
         self._kept.clear()
-        self._ready.append(Reply.of(552, why, enhanced="5.3.4"))
+        self._ready.append(reply)
         return True
 
     def _take(self, count: int) -> bytes:

@@ -213,6 +213,11 @@ def test_close_forgets_all() -> None:
     assert (end.buffered, end.unanswered, drain(end)) == (0, 0, [PAUSED])
     with pytest.raises(LocalProtocolError):
         end.send_reply(Reply.of(421))
+    end = greeted()
+    given(end, b"NOOP\r\nDATA\r\nmore")
+    assert (end.buffered, end.unanswered) == (4, 2)
+    end.close()
+    assert (end.buffered, end.unanswered, end.pending) == (0, 0, False)
 
 
 LINES = {

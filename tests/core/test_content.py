@@ -181,6 +181,10 @@ def test_evidence_is_cut_out_around_the_offence() -> None:
     reader.feed(b"x" * 100 + b"\n" + b"y" * 100)
     assert reader.error is not None
     assert reader.error.evidence == b"x" * 16 + b"\n" + b"y" * 15
+    reader = ContentReader(nul=Nul.REFUSE)
+    reader.feed(b"x" * 100 + b"\0" + b"y" * 100)
+    assert reader.error is not None
+    assert reader.error.evidence == b"x" * 16 + b"\0" + b"y" * 15
 
 
 @pytest.mark.parametrize("line", [b".\0", b"\0.", b"\0.\0", b"\0\0.\0\0", b".\0\0\0"])
@@ -247,7 +251,7 @@ def test_a_line_of_many_nuls_is_not_kept() -> None:
     for _ in range(100):
         assert reader.feed(b"\0" * 10) == b"\0" * 10
         assert reader.held == 0
-    assert reader._nul_line == b"\r\n\0"
+    assert reader._nul_lines.unfinished == b"\r\n\0"
     assert reader.feed(b".\0\r\n") == b".\0"
     assert reader.error is not None
 

@@ -87,3 +87,21 @@ def test_wire_prefix(wire: bytes, at_line_start: bool, count: int, prefix: bytes
         unstuff(prefix, at_line_start) == unstuff(wire, at_line_start)[: len(unstuff(prefix, at_line_start))]
     )
     assert wire_prefix(wire, at_line_start, count) == prefix
+
+
+@pytest.mark.parametrize("line", [b"\0.", b"\0\0.", b"\0.\0\0"])
+def test_a_line_of_a_dot_behind_nuls_does_not_end(line: bytes) -> None:
+    """Who drops NUL would read it as end-of-data; stuffing the dot would change the message."""
+    for pieces in every_cut(b"a\r\n" + line + b"\r\n"):
+        writer = ContentWriter()
+        wire = b"".join(writer.feed(piece) for piece in pieces if writer.error is None)
+        assert wire == b"a\r\n" + line, pieces
+        assert writer.error is not None
+        assert writer.error.reply_hint.code == 550
+
+
+def test_nuls_elsewhere_pass() -> None:
+    writer = ContentWriter()
+    data = b"\0\r\n\0x.\r\n.\0\r\nx\0"
+    assert writer.feed(data) == b"\0\r\n\0x.\r\n..\0\r\nx\0"
+    assert writer.error is None

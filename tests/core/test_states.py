@@ -97,8 +97,13 @@ def test_quit_ends_the_dialogue_only_if_it_succeeds() -> None:
 
 
 def test_the_reply_to_a_violation_is_the_last_one() -> None:
-    assert {reply_step(Kind.VIOLATION, code) for code in (421, 500, 554)} == {Step.GOODBYE}
+    assert {reply_step(Kind.VIOLATION, code) for code in (421, 450, 500, 554)} == {Step.GOODBYE}
     assert reply_step(Kind.VIOLATION, 250) is None
+
+
+@pytest.mark.parametrize("kind", [Kind.PLAIN, Kind.GROUP, Kind.END_OF_DATA])
+def test_every_final_reply_answers_a_line_that_does_not_block(kind: Kind) -> None:
+    assert {reply_step(kind, code) for code in (200, 250, 299, 400, 450, 500, 550)} == {Step.REPLY}
 
 
 def test_lines_that_block_and_lines_that_do_not() -> None:

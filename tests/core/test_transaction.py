@@ -116,6 +116,15 @@ def test_an_empty_envelope_is_not_made_anew() -> None:
     assert transaction.envelope is before
 
 
+@pytest.mark.parametrize("code", [200, 250, 251, 299])
+def test_any_2xx_accepts(code: int) -> None:
+    """RFC 5321 §4.2.1: the first digit decides."""
+    transaction = Transaction()
+    transaction.answered(MAIL, Reply.of(code))
+    transaction.answered(ONE, Reply.of(code))
+    assert (transaction.envelope.mail, transaction.envelope.recipients) == (MAIL, [ONE])
+
+
 def test_a_second_mail_that_is_accepted_begins_anew() -> None:
     transaction = opened()
     transaction.answered(second := Command.of("MAIL FROM:<>"), OK)

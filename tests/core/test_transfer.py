@@ -32,6 +32,7 @@ Judge = Callable[[Any], Continue | Replace]
 LETTER = b"A: b\r\nC: d\r\n\r\nHello\r\n..dots\r\nend\r\n"
 """In wire form."""
 END = b".\r\n"
+NUL = Reply.of(550, "message holds a NUL octet, which is not accepted", enhanced="5.6.0")
 
 
 def accept(_: object) -> Continue:
@@ -388,3 +389,19 @@ def test_tapped_chunks_hold_what_was_decoded() -> None:
     stuffing = transfer(tap=Tap.CHUNKS)
     stuffing.receive(b".", at_line_start=True)
     assert [stuffing.next_action(), stuffing.next_action()] == [b".", None]
+
+
+@pytest.mark.parametrize("ask", ["HEADERS", "BODY_CHUNK", "BODY_LINE", "MESSAGE"])
+def test_a_dot_behind_nuls_is_refused_where_content_is_written_anew(ask: str) -> None:
+    """On the wire it came stuffed, or a rule has made it."""
+    assert Run(transfer(ask), [b".\0.\r\nMAIL FROM:<evil@x>\r\n" + END]).refusal == NUL
+    edit = Run(transfer(ask), [b"x\r\n" + END], lambda _: Replace(b"\0.\r\n\r\nevil\r\n"))
+    assert edit.refusal == NUL
+    assert b"evil" not in edit.sent
+
+
+@pytest.mark.parametrize("ask", ["BODY_LINE", "MESSAGE"])
+def test_nuls_elsewhere_pass(ask: str) -> None:
+    run = Run(transfer(ask), [b"a\0b\r\n\0x.\r\n" + END])
+    assert run.refusal is None
+    assert ask == "MESSAGE" or run.sent == b"a\0b\r\n\0x.\r\n"

@@ -92,7 +92,7 @@ class World:
         assert options, f"nothing can be done: {self.proxy.states} {self.proxy.waiting_for}"
         turns, sizes = self.schedule.turns, self.schedule.sizes
         if self.question is not None and self.schedule.verdicts_first:
-            options = [self._answer]
+            options = [self.answer]
         turn = turns[self.steps] if self.steps < len(turns) else 0
         size = sizes[self.steps] if self.steps < len(sizes) else self.schedule.rest
         self.steps += 1
@@ -134,13 +134,13 @@ class World:
         options: list[Callable[[int], list[Event]]] = []
         readable = self.proxy.may_read - self.eof
         if CLIENT in readable and (self._client_pending() or self._client_lost()):
-            options.append(self._from_client)
+            options.append(self.from_client)
         if SERVER in readable and (self.server.pending or self.server.closed):
-            options.append(self._from_server)
+            options.append(self.from_server)
         if self.question is not None:
-            options.append(self._answer)
+            options.append(self.answer)
         if not options and CLIENT in readable:
-            options.append(self._client_eof)  # it has no more to say and waits for nothing that can come
+            options.append(self.client_eof)  # it has no more to say and waits for nothing that can come
             waits = not self.client.done and self.client_limit is None and not self.proxy.closed
             assert not waits or self.dialogue.style.name == "EAGER", "the client waits for a reply for ever"
         return options
@@ -153,20 +153,20 @@ class World:
     def _client_lost(self) -> bool:
         return self.client_limit is not None and self.arrived >= self.client_limit
 
-    def _from_client(self, size: int) -> list[Event]:
+    def from_client(self, size: int) -> list[Event]:
         count = min(size, self._client_pending())
         if not count:
-            return self._client_eof(size)
+            return self.client_eof(size)
         data = bytes(self.client.pending[:count])
         del self.client.pending[:count]
         self.arrived += count
         return self.proxy.receive_from(CLIENT, data)
 
-    def _client_eof(self, _: int) -> list[Event]:
+    def client_eof(self, _: int) -> list[Event]:
         self.eof.add(CLIENT)
         return self.proxy.eof_from(CLIENT)
 
-    def _from_server(self, size: int) -> list[Event]:
+    def from_server(self, size: int) -> list[Event]:
         data = bytes(self.server.pending[:size])
         del self.server.pending[:size]
         if not data:
@@ -174,7 +174,7 @@ class World:
             return self.proxy.eof_from(SERVER)
         return self.proxy.receive_from(SERVER, data)
 
-    def _answer(self, _: int) -> list[Event]:
+    def answer(self, _: int) -> list[Event]:
         question, self.question = self.question, None
         assert question is not None
         return self.proxy.answer(question, self.judge(question))

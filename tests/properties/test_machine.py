@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from sansio_smtp import CLIENT, SERVER, Config, Continue, Violation
+from sansio_smtp import CLIENT, SERVER, Config, Continue, Violation, WaitingFor
 
 from .dialogues import PIECES, SECRET, Dialogue, configs
 from .harness import World, bound
@@ -51,7 +51,7 @@ class Machine(RuleBasedStateMachine):
                 self._arrive(SEGMENT, CLIENT)
                 self._arrive(SEGMENT, SERVER)
                 if self.world.question is not None:
-                    self.world.take(self.world._answer(0))
+                    self.world.take(self.world.answer(0))
 
     def _say(self, data: bytes) -> None:
         self.world.client.sent += data
@@ -61,9 +61,9 @@ class Machine(RuleBasedStateMachine):
         world = self.world
         readable = world.proxy.may_read - world.eof
         if side is CLIENT and CLIENT in readable and world.client.pending:
-            world.take(world._from_client(size))
+            world.take(world.from_client(size))
         elif side is SERVER and SERVER in readable and (world.server.pending or world.server.closed):
-            world.take(world._from_server(size))
+            world.take(world.from_server(size))
 
     def _settle(self) -> None:
         """Everything arrives and is answered, until nothing moves."""
@@ -73,7 +73,7 @@ class Machine(RuleBasedStateMachine):
             self._arrive(SEGMENT, CLIENT)
             self._arrive(SEGMENT, SERVER)
             if world.question is not None:
-                world.take(world._answer(0))
+                world.take(world.answer(0))
 
     @rule(line=_LINES)
     def client_says(self, line: bytes) -> None:
@@ -117,7 +117,7 @@ class Machine(RuleBasedStateMachine):
     @rule(luck=st.integers(0, 3))
     def client_eof(self, luck: int) -> None:
         if not luck and CLIENT in self.world.proxy.may_read:
-            self.world.take(self.world._client_eof(0))
+            self.world.take(self.world.client_eof(0))
 
     @precondition(lambda self: SERVER in self.world.proxy.may_read - self.world.eof)
     @rule(
@@ -137,7 +137,7 @@ class Machine(RuleBasedStateMachine):
             assert broken or text.startswith(b"421") or world.question is not None
         else:
             world.server.closed = True
-            world.take(world._from_server(1))
+            world.take(world.from_server(1))
 
     @rule(luck=st.integers(0, 7), how=st.sampled_from(["timeout", "shutdown", "now"]))
     def service_ends(self, luck: int, how: str) -> None:
@@ -155,7 +155,7 @@ class Machine(RuleBasedStateMachine):
         assert_not_smuggled(world)
         proxy = world.proxy
         assert proxy.buffered <= bound(proxy.config, SEGMENT)
-        assert proxy.waiting_for
+        assert isinstance(proxy.waiting_for, WaitingFor)
         assert proxy.envelope is not None
 
     def teardown(self) -> None:
@@ -165,7 +165,7 @@ class Machine(RuleBasedStateMachine):
         world = self.world
         self._settle()
         if not world.proxy.closed and CLIENT not in world.eof:
-            world.take(world._client_eof(0))
+            world.take(world.client_eof(0))
         self._settle()
         if not world.proxy.closed:
             world.server.closed = True

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sansio_smtp import BareNewline, Config
+from sansio_smtp import BareNewline, Config, Replace
 from sansio_smtp.questions import BODY_CHUNK
 
 from .dialogues import Dialogue, contents, dialogues
 from .harness import OCTETS, Schedule, World, cuts, schedules
 from .peers import Style, Unit
 from .promises import assert_not_smuggled
-from .verdicts import ASKS, DrawnJudge, salts
+from .verdicts import ASKS, DrawnJudge, FirstVerdict, salts
 
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 SMUGGLED = b"MAIL FROM:<evil@x>\r\nRCPT TO:<v@x>\r\nDATA\r\nbad\r\n.\r\n"
@@ -74,6 +74,19 @@ def test_p5_no_smuggling_cut(length: int, bare_newline: BareNewline) -> None:
             assert_not_smuggled(World(dialogue, Schedule(sizes=(*(1 << 20,) * 9, position))).run())
         assert_not_smuggled(World(dialogue, OCTETS).run())
         assert_not_smuggled(World(dialogue, OCTETS, ask=frozenset({BODY_CHUNK})).run())
+
+
+@pytest.mark.parametrize("place", [None, "HEADERS", "BODY_CHUNK", "BODY_LINE", "MESSAGE"])
+@pytest.mark.parametrize("schedule", [Schedule(), OCTETS], ids=["whole", "octets"])
+def test_p5_no_smuggling_nul(place: str | None, schedule: Schedule) -> None:
+    """Every line of NULs and dots: stuffed, decoded and stuffed again it is no end for who drops NUL."""
+    ask = frozenset({place} if place else ())
+    for length in range(1, 6 if DEEP else 4):
+        for octets in itertools.product(b"\0.x", repeat=length):
+            dialogue = _dialogue(bytes(octets) + b"\r\n", Config())
+            assert_not_smuggled(World(dialogue, schedule, ask).run())
+            judge = FirstVerdict(Replace(bytes(octets) + b"\r\n" + SMUGGLED))
+            assert_not_smuggled(World(_dialogue(b"x\r\n", Config()), schedule, ask, judge).run())
 
 
 def _dialogue(content: bytes, config: Config) -> Dialogue:

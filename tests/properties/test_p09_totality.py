@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sansio_smtp import CLIENT, SERVER, Close, Config, Disconnect, Event, Proxy, Reply
+from sansio_smtp import CLIENT, SERVER, Close, Config, Disconnect, Event, Proxy, Reply, WaitingFor
 from sansio_smtp.events import Ask
 
 from .dialogues import PIECES, configs
@@ -71,7 +71,7 @@ def test_p9_totality(steps: list[tuple[str, Any]], config: Config, ask: frozense
         assert proxy.buffered <= bound(
             config, sum(len(value) for _, value in steps if isinstance(value, bytes))
         )
-        assert proxy.waiting_for
+        assert isinstance(proxy.waiting_for, WaitingFor)
         assert proxy.states
     # However it stands, it ends when both peers are gone.
     if question is not None and not proxy.closed:
