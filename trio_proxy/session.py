@@ -61,10 +61,10 @@ class Settings:
     """Answers the questions that ``ask`` raises."""
     write_transcript: Callable[[str], None] | None = None
     seconds: dict[WaitingFor, float] = attrs.field(init=False)
+    """`timeouts`, as the core names them."""
 
-    @seconds.default
-    def _seconds(self) -> dict[WaitingFor, float]:
-        return self.timeouts.table
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "seconds", self.timeouts.table)  # frozen for everybody else
 
 
 class Session:

@@ -157,7 +157,7 @@ class Outbox:
                 while self:
                     rest = self._rest = memoryview(self._next())
                     sent = await self.stream.send_some(rest)
-                    if self._rest is not None:  # else it was dropped meanwhile
+                    if self._rest is rest:  # else it was dropped meanwhile
                         self._rest = rest[sent:] if sent < len(rest) else None
             except (OSError, trio.ClosedResourceError) as error:
                 self._break(error)

@@ -148,6 +148,14 @@ def test_the_server_refuses_the_data_of_a_held_message(code: int, told: str | No
     assert sends == lines("RSET", *(["MAIL FROM:<c>"] if pipelined else [])).splitlines(keepends=True)
 
 
+def test_a_held_message_ended_with_421_needs_no_reset() -> None:
+    """Both sides are closed behind it."""
+    scene = Scene("MESSAGE").in_content()
+    scene.client("Hello", ".")
+    bye = Answer(Reply.of(421, "bye"))
+    assert scene.answer(bye) == ["answered 421", "C: 421 bye", "close S", "close C"]
+
+
 def test_a_held_message_where_the_server_took_data_itself() -> None:
     """No recipient was accepted, so DATA was the server's to judge, and it said 354."""
     for verdict, spelled in (

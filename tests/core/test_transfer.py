@@ -1,13 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
-
 import pytest
 
-from sansio_smtp.commands import Command
 from sansio_smtp.config import Config, Tap
-from sansio_smtp.content import ContentReader
 from sansio_smtp.events import BodyChunk, BodyComplete
 from sansio_smtp.questions import (
     BODY_CHUNK,
@@ -15,94 +10,15 @@ from sansio_smtp.questions import (
     HEADERS,
     MESSAGE,
     BodyQuestion,
-    Continue,
     HeadersQuestion,
     MessageQuestion,
     Replace,
 )
-from sansio_smtp.replies import Reply
 from sansio_smtp.transaction import Envelope
 from sansio_smtp.transfer import Transfer
 
-from .readings import Read
 from .scene import few_cuts
-
-Judge = Callable[[Any], Continue | Replace]
-
-LETTER = b"A: b\r\nC: d\r\n\r\nHello\r\n..dots\r\nend\r\n"
-"""In wire form."""
-END = b".\r\n"
-NUL = Reply.of(550, "message holds a NUL octet, which is not accepted", enhanced="5.6.0")
-
-
-def accept(_: object) -> Continue:
-    return Continue()
-
-
-def replacing(edits: dict[bytes, bytes]) -> Judge:
-    """Replaces what is in the table, and lets all else pass."""
-    return lambda asked: Replace(edits[asked.data]) if asked.data in edits else Continue()
-
-
-class Run:
-    """What a transfer made of a message: what left, what was asked and shown, and how it ended."""
-
-    def __init__(self, transfer: Transfer, pieces: Iterable[bytes], judge: Judge = accept) -> None:
-        self.transfer = transfer
-        self.judge = judge
-        self.sent = b""
-        self.asked: list[Any] = []
-        self.shown: list[bytes] = []
-        self.refusal: Reply | None = None
-        self.most = 0
-        reader = ContentReader()
-        for piece in pieces:
-            wire = reader.feed(piece)
-            if wire and self.refusal is None:
-                transfer.receive(wire, reader.at_line_start)
-                self.advance()
-        if reader.finished and self.refusal is None:
-            transfer.receive_end(reader.size)
-            self.advance()
-
-    def advance(self) -> None:
-        while self.refusal is None and (action := self.transfer.next_action()) is not None:
-            self.most = max(self.most, self.transfer.buffered)
-            match action:
-                case bytes():
-                    assert action
-                    self.sent += action
-                case BodyChunk():
-                    self.shown.append(action.data)
-                case Reply():
-                    self.refusal = action
-                case _:
-                    assert not self.transfer.ended
-                    assert self.transfer.next_action() is None
-                    self.asked.append(action)
-                    self.transfer.resume(self.judge(action))
-
-    @property
-    def data(self) -> list[bytes]:
-        return [question.data for question in self.asked]
-
-
-def transfer(
-    *ask: str, mail: str = "MAIL FROM:<a>", limit: int | None = None, tap: Tap = Tap.OFF, **sizes: int
-) -> Transfer:
-    config = Config(tap=tap, **sizes)  # type: ignore[arg-type]
-    return Transfer(config, frozenset(ask), Envelope(Command.of(mail)), limit)
-
-
-def decoded(wire: bytes) -> bytes:
-    """What a receiver makes of what was sent."""
-    read = Read(ContentReader(), [wire + END])
-    assert read.finished
-    assert read.rest == b""
-    return read.decoded
-
-
-MODES = [(), (HEADERS,), (BODY_CHUNK,), (BODY_LINE,), (MESSAGE,), (HEADERS, BODY_LINE), (HEADERS, MESSAGE)]
+from .transfers import END, LETTER, MODES, Run, decoded, replacing, transfer
 
 
 @pytest.mark.parametrize("tap", Tap)
@@ -389,19 +305,3 @@ def test_tapped_chunks_hold_what_was_decoded() -> None:
     stuffing = transfer(tap=Tap.CHUNKS)
     stuffing.receive(b".", at_line_start=True)
     assert [stuffing.next_action(), stuffing.next_action()] == [b".", None]
-
-
-@pytest.mark.parametrize("ask", ["HEADERS", "BODY_CHUNK", "BODY_LINE", "MESSAGE"])
-def test_a_dot_behind_nuls_is_refused_where_content_is_written_anew(ask: str) -> None:
-    """On the wire it came stuffed, or a rule has made it."""
-    assert Run(transfer(ask), [b".\0.\r\nMAIL FROM:<evil@x>\r\n" + END]).refusal == NUL
-    edit = Run(transfer(ask), [b"x\r\n" + END], lambda _: Replace(b"\0.\r\n\r\nevil\r\n"))
-    assert edit.refusal == NUL
-    assert b"evil" not in edit.sent
-
-
-@pytest.mark.parametrize("ask", ["BODY_LINE", "MESSAGE"])
-def test_nuls_elsewhere_pass(ask: str) -> None:
-    run = Run(transfer(ask), [b"a\0b\r\n\0x.\r\n" + END])
-    assert run.refusal is None
-    assert ask == "MESSAGE" or run.sent == b"a\0b\r\n\0x.\r\n"
