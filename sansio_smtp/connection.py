@@ -117,7 +117,7 @@ class ServerConnection:
     _transaction: Transaction = attrs.field(factory=Transaction, init=False)
     _data_refused: bool = attrs.field(default=False, init=False)
     _early_content: bool = attrs.field(default=False, init=False)
-    _auth_refused: bool = attrs.field(default=False, init=False)
+    _auth_answered: bool = attrs.field(default=False, init=False)
 
     @property
     def envelope(self) -> Envelope:
@@ -189,7 +189,7 @@ class ServerConnection:
             if command.kind is Kind.DATA:
                 self._data_answered()
             elif command.kind is Kind.AUTH or command.kind is Kind.AUTH_LINE:
-                self._auth_refused = reply.code >= 400
+                self._auth_answered = reply.severity != 3
         return reply.raw
 
     def close(self) -> None:
@@ -243,9 +243,9 @@ class ServerConnection:
             self._data_refused = False
             if command.verb not in VERB_KINDS and command.verb not in REFUSED_VERBS:
                 return self._violation(_EARLY, 503, "5.5.1", raw)
-        if self._auth_refused:
-            # A client that took the refused AUTH for a challenge sends its credential now.
-            self._auth_refused = False
+        if self._auth_answered:
+            # A client that did not wait, or took the reply for a challenge, sends its credential now.
+            self._auth_answered = False
             if command.verb not in VERB_KINDS:
                 command.secret = True
         if b"\0" in raw or b"\r" in raw:
@@ -292,7 +292,7 @@ class ServerConnection:
         return Refused(command, error)
 
     def _violation(self, why: str, code: int, enhanced: str, evidence: bytes = b"") -> Refused:
-        secret = self.phase is Phase.AUTH_LINE or self._auth_refused
+        secret = self.phase is Phase.AUTH_LINE or self._auth_answered
         shown = b"" if secret else Command.parse(evidence[:64]).shown
         command = Command(b"", b"", Kind.VIOLATION)
         error = RemoteProtocolError(why, Reply.of(code, f"{why}; closing", enhanced=enhanced), shown)

@@ -158,7 +158,8 @@ class ContentWriter:
     size: int = attrs.field(default=0, init=False)
     """Decoded octets so far, after normalising."""
     error: RemoteProtocolError | None = attrs.field(default=None, init=False)
-    _at_line_start: bool = attrs.field(default=True, init=False)
+    at_line_start: bool = attrs.field(default=True, init=False)
+    """Whether what comes next begins a line."""
     _held: bytes = attrs.field(default=b"", init=False)
     _nul_lines: _NulLines = attrs.field(factory=_NulLines, init=False)
 
@@ -172,16 +173,16 @@ class ContentWriter:
         data = canonical(data)
         self.size += len(data)
         wire = data.replace(b"\r\n.", b"\r\n..")
-        if self._at_line_start and wire.startswith(b"."):
+        if self.at_line_start and wire.startswith(b"."):
             wire = b"." + wire
         if b"\0" in wire or self._nul_lines.unfinished is not None:
             wire = self._check_nul(wire)
-        self._at_line_start = wire.endswith(b"\r\n")
+        self.at_line_start = wire.endswith(b"\r\n")
         return wire
 
     def _check_nul(self, wire: bytes) -> bytes:
-        context = b"\r\n" if self._at_line_start else b""
-        at = self._nul_lines.find_end(context + wire, self._at_line_start)
+        context = b"\r\n" if self.at_line_start else b""
+        at = self._nul_lines.find_end(context + wire, self.at_line_start)
         if at < 0:
             return wire
         self.error = _nul_error(wire, at - len(context))
@@ -191,10 +192,10 @@ class ContentWriter:
         """What is held, and a CRLF if the last line has none. End-of-data comes behind it."""
         tail = b" " if self._held else b""
         self._held = b""
-        if tail or not self._at_line_start:
+        if tail or not self.at_line_start:
             tail += b"\r\n"
         self.size += len(tail)
-        self._at_line_start = True
+        self.at_line_start = True
         return tail
 
 

@@ -82,7 +82,12 @@ class Transfer:
     @property
     def plain(self) -> bool:
         """Whether wire form passes untouched and unseen, without `receive`."""
-        return self._stage is _Stage.RELAY and self.config.tap is Tap.OFF and self._room() is None
+        return (
+            self._stage is _Stage.RELAY
+            and self.config.tap is Tap.OFF
+            and self._writer.at_line_start
+            and self._room() is None
+        )
 
     @property
     def ended(self) -> bool:
@@ -98,17 +103,10 @@ class Transfer:
         """A piece from the client's end."""
         decoded = unstuff(wire, at_line_start)
         if self._stage is _Stage.RELAY:
-            room = self._room()
-            if room is not None and len(decoded) > room:
-                if fits := wire_prefix(wire, at_line_start, room):
-                    self._ready.append(fits)
-                self._refuse_edited()
-                return
-            self._ready.append(wire)
-            self._writer.size += len(decoded)
+            self._relay(wire, at_line_start)
         else:
             self._pending += decoded
-        if self.config.tap is not Tap.OFF:
+        if self.config.tap is not Tap.OFF and self._stage is not _Stage.ENDED:
             self._tap(decoded)
 
     def receive_end(self, size: int) -> None:
@@ -268,6 +266,24 @@ class Transfer:
             writer.feed(bytes(self._kept))
             if writer.error is not None:
                 self._refuse_with(writer.error.reply_hint)
+
+    def _relay(self, wire: bytes, at_line_start: bool) -> None:
+        if not self._writer.at_line_start:
+            # The line in which the segment of the header section ended was written anew, and is finished
+            # so: half of it as it came might make, of NULs and a dot, a line that no check has seen whole.
+            end = wire.find(b"\r\n") + 2
+            first, wire, at_line_start = (wire[:end], wire[end:], True) if end > 1 else (wire, b"", False)
+            self._put(first)
+            if not wire or self._stage is _Stage.ENDED:
+                return
+        room, size = self._room(), len(unstuff(wire, at_line_start))
+        if room is not None and size > room:
+            if fits := wire_prefix(wire, at_line_start, room):
+                self._ready.append(fits)
+            self._refuse_edited()
+            return
+        self._ready.append(wire)
+        self._writer.size += size
 
     def _put(self, decoded: bytes) -> None:
         """Decoded octets towards the server, or to be kept."""

@@ -1,4 +1,7 @@
-"""Hypothesis profiles: `ci` (default, fast, the same examples each time) and `deep`; choose with HYPOTHESIS_PROFILE."""
+"""Hypothesis profiles: `ci` (default: fast, the same examples each time) and `deep` (drawn anew).
+
+Choose with HYPOTHESIS_PROFILE.
+"""
 
 from __future__ import annotations
 

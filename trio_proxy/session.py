@@ -101,11 +101,8 @@ class Session:
             with trio.move_on_after(_CLOSING_SECONDS):
                 await self._finish()
         finally:
-            for side, outbox in self._outboxes.items():
-                if self._to_close.get(side, True) and side is SERVER:
-                    outbox.stream.abort()
-                else:
-                    outbox.stream.close()
+            self._close_server()
+            self._outboxes[CLIENT].stream.close()
             self._tell_untold()
 
     def shutdown(self, *, now: bool = False) -> None:
@@ -225,7 +222,8 @@ class Session:
     def _apply_rare(self, event: Event) -> None:
         if isinstance(event, Close):
             self._to_close[event.side] = event.abort
-            if event.abort and (outbox := self._outboxes.get(event.side)):
+            outbox = self._outboxes.get(event.side)
+            if event.abort and outbox is not None:
                 outbox.drop()
                 outbox.stream.abort()
         elif isinstance(event, MessageAnswered):
@@ -285,6 +283,7 @@ class Session:
     async def _finish(self) -> None:
         """The last octets leave, and the client gets the time to read them: a socket that is closed with
         octets unread resets the connection, and the reply that says why would be lost with it."""
+        self._close_server()  # which has nothing to do with how long the client takes
         outbox = self._outboxes[CLIENT]
         await outbox.flush()
         outbox.stream.finish_sending()
@@ -297,6 +296,15 @@ class Session:
                     silence.deadline = trio.current_time() + _SILENCE_SECONDS
         except OSError:
             pass  # the client is gone; nothing can be lost any more
+
+    def _close_server(self) -> None:
+        server = self._outboxes.get(SERVER)
+        if server is None:
+            return
+        if self._to_close.get(SERVER, True):
+            server.stream.abort()
+        else:
+            server.stream.close()
 
     def _tell_untold(self) -> None:
         for event in self._untold:

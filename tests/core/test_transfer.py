@@ -45,7 +45,9 @@ def test_only_a_transfer_that_nobody_looks_at_is_plain() -> None:
 
 def test_behind_the_header_section_it_is_plain_again() -> None:
     run = Run(transfer(HEADERS), [b"A: b\r\n\r\nHel"])
-    assert (run.sent, run.transfer.plain) == (b"A: b\r\n\r\nHel", True)
+    assert (run.sent, run.transfer.plain) == (b"A: b\r\n\r\nHel", False)
+    run = Run(transfer(HEADERS), [b"A: b\r\n\r\nHel", b"lo\r\nyo"])
+    assert (run.sent, run.transfer.plain) == (b"A: b\r\n\r\nHello\r\nyo", True)
     edited = Run(transfer(HEADERS, limit=100), [b"A: b\r\n\r\nHel"], lambda _: Replace(b"X: y\r\n"))
     assert not edited.transfer.plain  # what is added must be counted
 
