@@ -13,6 +13,8 @@ from .harness import Schedule, World, schedules
 from .peers import Style, Unit
 from .verdicts import ASKS, DrawnJudge, salts
 
+WAITING = (Style.LOCKSTEP, Style.GROUPS)
+
 
 @given(dialogues(), schedules, ASKS, salts)
 def test_p12_silence(dialogue: Dialogue, schedule: Schedule, ask: frozenset[str], salt: int) -> None:
@@ -30,7 +32,9 @@ def test_p12_silence(dialogue: Dialogue, schedule: Schedule, ask: frozenset[str]
     assert proxy.buffered == 0
 
 
-@given(dialogues(), st.lists(auths(), min_size=1, max_size=2), schedules, ASKS, salts, st.data())
+@given(
+    dialogues(styles=WAITING), st.lists(auths(), min_size=1, max_size=2), schedules, ASKS, salts, st.data()
+)
 def test_p12_secrets(
     dialogue: Dialogue,
     exchanges: list[list[Unit]],
@@ -44,9 +48,8 @@ def test_p12_secrets(
     for exchange in exchanges:
         at = data.draw(st.integers(1, len(units)))
         units[at:at] = exchange
-    style = dialogue.style if dialogue.style is not Style.EAGER else Style.GROUPS
     dialogue = Dialogue(
-        units, style, dialogue.choices, dialogue.pipelining, dialogue.greeting, dialogue.config
+        units, dialogue.style, dialogue.choices, dialogue.pipelining, dialogue.greeting, dialogue.config
     )
     world = World(dialogue, schedule, ask, DrawnJudge(salt, BODY_CHUNK in ask)).run()
     for event in world.events:
