@@ -4,18 +4,10 @@
 each usable alone. docs/embedding.md tells how to drive them.
 """
 
+from .client_connection import ClientConnection, ReplyReceived
 from .commands import END_OF_DATA, Command, Kind, Parameter, Path
 from .config import BareNewline, Config, Nul, Tap
-from .connection import (
-    ClientConnection,
-    ContentReceived,
-    ContentRefused,
-    EndOfData,
-    Pause,
-    Refused,
-    ReplyReceived,
-    ServerConnection,
-)
+from .connection import ContentReceived, ContentRefused, EndOfData, Pause, Refused, ServerConnection
 from .content import ContentReader, ContentWriter, unstuff
 from .errors import LocalProtocolError, ProtocolError, RemoteProtocolError
 from .events import (
@@ -26,6 +18,7 @@ from .events import (
     BodyChunk,
     BodyComplete,
     Close,
+    Connect,
     Event,
     MessageAnswered,
     Received,
@@ -35,12 +28,15 @@ from .events import (
     Violation,
     WaitingFor,
 )
+from .held import Spool
 from .proxy import Proxy
 from .questions import (
     BODY_CHUNK,
     BODY_LINE,
+    BODY_LINES,
     COMMAND,
     HEADERS,
+    IN_TURN,
     MESSAGE,
     REPLY,
     Answer,
@@ -49,12 +45,15 @@ from .questions import (
     Continue,
     Disconnect,
     HeadersQuestion,
+    Inspect,
     MessageQuestion,
     Question,
     Replace,
     ReplaceCommand,
     ReplaceReply,
     ReplyQuestion,
+    Route,
+    Swallow,
 )
 from .replies import Reply, ReplyReader
 from .states import Phase
@@ -65,10 +64,12 @@ __version__ = "0.1.0"
 __all__ = [
     "BODY_CHUNK",
     "BODY_LINE",
+    "BODY_LINES",
     "CLIENT",
     "COMMAND",
     "END_OF_DATA",
     "HEADERS",
+    "IN_TURN",
     "MESSAGE",
     "REPLY",
     "SERVER",
@@ -84,6 +85,7 @@ __all__ = [
     "Command",
     "CommandQuestion",
     "Config",
+    "Connect",
     "ContentReader",
     "ContentReceived",
     "ContentRefused",
@@ -94,6 +96,7 @@ __all__ = [
     "Envelope",
     "Event",
     "HeadersQuestion",
+    "Inspect",
     "Kind",
     "LocalProtocolError",
     "MessageAnswered",
@@ -116,10 +119,13 @@ __all__ = [
     "ReplyQuestion",
     "ReplyReader",
     "ReplyReceived",
+    "Route",
     "SendToClient",
     "SendToServer",
     "ServerConnection",
     "Side",
+    "Spool",
+    "Swallow",
     "Tap",
     "Violation",
     "WaitingFor",

@@ -78,7 +78,11 @@ HTTP_VERBS: Final[frozenset[bytes]] = frozenset(
 # A verb ends at SP, TAB or the end of the line: "Subject: x" is no command, whoever says so.
 _VERB: Final = re.compile(rb"([A-Za-z][A-Za-z0-9-]*)(?=[ \t]|\Z)")
 _BDAT: Final = re.compile(rb"BDAT[ ]+([0-9]{1,19})(?:[ ]+LAST)?[ \t]*", re.IGNORECASE)
-_PATH: Final = re.compile(rb"(?:FROM|TO):[ \t]*(<[^>\0]*>|[^<> \t][^ \t]*)(?:[ \t]+(.*))?", re.I | re.DOTALL)
+# Between the brackets a quoted string may hold any of them (RFC 5321 §4.1.2).
+_PATH: Final = re.compile(
+    rb'(?:FROM|TO):[ \t]*(<(?:"(?:[^"\\\0]|\\[^\0])*"|[^">\0])*>|[^<> \t][^ \t]*)(?:[ \t]+(.*))?',
+    re.I | re.DOTALL,
+)
 _FORBIDDEN: Final = re.compile(rb"[\r\n\0]")
 
 _MAX_CHUNK: Final = 2**63 - 1

@@ -53,6 +53,10 @@ class Config:
     trace: bool = False
     """Whether `Received` events tell what arrived, secrets masked: for transcripts."""
 
+    reconnect: bool = False
+    """Whether the driver knows what to do with `Connect`, so that a session whose server was reset with a
+    refused message goes on with a new connection. It does not where the client had authenticated."""
+
     max_message_size: int | None = attrs.field(default=None, validator=_positive)
     """Largest message, decoded; None: only the limit that the server announces (RFC 1870) holds."""
     max_line: int = attrs.field(default=12_288, validator=_positive)

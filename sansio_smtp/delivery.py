@@ -3,6 +3,7 @@ out, and a refused message is dropped without the server taking it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from . import canned
@@ -15,7 +16,7 @@ from .exchanges import Exchange, Internal
 from .questions import Answer, AnyVerdict, Continue, Disconnect, Replace
 from .replies import Reply
 from .states import Phase
-from .transfer import CONTENT_PLACES, Transfer
+from .transfer import Transfer
 
 __all__ = ["Delivery"]
 
@@ -30,7 +31,8 @@ class Delivery:
         self._transfer: Transfer | None = None
         self._message: Exchange | None = None  # its end-of-data, once the client has sent that
         self._refusal: Reply | None = None  # what it will be answered, while the rest of it is dropped
-        self._plain = not dialogue.ask & CONTENT_PLACES and dialogue.config.tap is Tap.OFF
+        self._rest: Iterator[bytes] | None = None  # what is left to be sent of a message that is in a spool
+        self._untapped = dialogue.config.tap is Tap.OFF
 
     @property
     def buffered(self) -> int:
@@ -39,12 +41,33 @@ class Delivery:
 
     def close(self) -> None:
         """The dialogue is over."""
-        self._transfer = self._message = self._refusal = None
+        self._drop_transfer()
+        self._message = self._refusal = self._rest = None
+
+    @property
+    def has_more(self) -> bool:
+        """Whether more of a message is to be sent once what was sent before has left."""
+        return self._rest is not None
+
+    def more(self) -> None:
+        """Sends one more piece of a message that is in a spool, or its end."""
+        assert self._rest is not None
+        try:
+            wire = next(self._rest, None)
+        except OSError:
+            self._rest = None
+            self.refuse(canned.NOT_KEPT)  # in mid-message: the server is reset
+            return
+        if wire is None:
+            self._rest = None
+            self._send_end_of_data(b"")
+        else:
+            self._send(wire)
 
     def content(self, event: ContentReceived) -> None:
         if self._refusal is not None:
             return
-        if self._plain:
+        if self._untapped and not self._dialogue.places:
             self._send(event.data)
             return
         transfer = self._open_transfer()
@@ -59,22 +82,30 @@ class Delivery:
         if self._refusal is not None:
             self._answer(self._refusal)
             return
-        if self._plain:
-            self._dialogue.out.append(BodyComplete(event.size))
+        if self._untapped and not self._dialogue.places:
+            self._dialogue.out.append(BodyComplete(event.size, received=event.size))
             self._send_end_of_data(b"")
             return
         transfer = self._open_transfer()
         transfer.receive_end(event.size)
         self._advance(transfer)
 
-    def refuse(self, reply: Reply) -> None:
-        """The message will be answered with this reply, and the server must not take it."""
+    def swallow(self, reply: Reply) -> None:
+        """The message that the client will send is dropped and answered with this reply."""
+        self._refusal = reply
+        self._dialogue.reset_server()
+
+    def refuse(self, reply: Reply, *, first: bool = False) -> None:
+        """The message will be answered with this reply, and the server must not take it. ``first``: see
+        `Dialogue.reset_server`."""
         dialogue = self._dialogue
-        self._transfer = None
-        if dialogue.server.phase is Phase.CONTENT:
+        self._drop_transfer()
+        if self._refusal is not None:
+            pass  # it has been seen to
+        elif dialogue.server.phase is Phase.CONTENT:
             dialogue.detach()
         elif reply.code != 421:  # which ends both sides anyway
-            dialogue.reset_server()
+            dialogue.reset_server(first=first)
         if self._message is None:
             self._refusal = reply
         else:
@@ -85,7 +116,7 @@ class Delivery:
         dialogue, transfer = self._dialogue, self._transfer
         assert transfer is not None  # it is held
         if dialogue.server.phase is Phase.CONTENT:
-            self._send_end_of_data(transfer.held_wire())
+            self._send_held(transfer)
         else:
             # The client takes its transaction for ended; and 2xx to DATA is no promise to take a message.
             dialogue.reset_server(first=True)
@@ -95,7 +126,13 @@ class Delivery:
         if self._transfer is None:
             dialogue = self._dialogue
             client = dialogue.client
-            self._transfer = Transfer(dialogue.config, dialogue.ask, client.envelope, client.max_message_size)
+            self._transfer = Transfer(
+                dialogue.config,
+                dialogue.places,
+                client.envelope,
+                client.max_message_size,
+                dialogue.make_spool,
+            )
         return self._transfer
 
     def _advance(self, transfer: Transfer) -> None:
@@ -122,6 +159,10 @@ class Delivery:
         else:
             assert isinstance(verdict, Continue | Replace)
             assert self._transfer is not None
+            if verdict.recipients and self._dialogue.server.phase is Phase.CONTENT:
+                self.refuse(canned.NO_COPY)  # the server is past recipients
+                return
+            self._dialogue.add_recipients(verdict.recipients)
             self._transfer.resume(verdict)
             self._advance(self._transfer)
 
@@ -131,10 +172,22 @@ class Delivery:
         if not transfer.held:
             self._send_end_of_data(b"")
         elif dialogue.server.phase is Phase.CONTENT:
-            self._send_end_of_data(transfer.held_wire())
+            self._send_held(transfer)
         else:
-            dialogue.exchanges.unsent.insert(0, (_DATA, Internal.HELD_DATA))
+            dialogue.exchanges.unsent.append((_DATA, Internal.HELD_DATA))
             dialogue.send_unsent()
+
+    def _send_held(self, transfer: Transfer) -> None:
+        if transfer.spooled:
+            self._rest = transfer.held_wire()
+            self.more()
+        else:
+            self._send_end_of_data(b"".join(transfer.held_wire()))
+
+    def _drop_transfer(self) -> None:
+        if self._transfer is not None:
+            self._transfer.close()
+            self._transfer = None
 
     def _send(self, wire: bytes) -> None:
         self._dialogue.out.append(SendToServer(self._dialogue.server.send_content(wire)))
@@ -147,10 +200,12 @@ class Delivery:
         dialogue.exchanges.forwarded.append(self._message)
         dialogue.out.append(SendToServer(dialogue.server.send_end_of_data()))
         dialogue.out.append(AwaitReply(END_OF_DATA))
-        self._transfer = self._message = None
+        self._drop_transfer()
+        self._message = None
 
     def _answer(self, reply: Reply) -> None:
         message, self._message = self._message, None
         assert message is not None
-        self._transfer = self._refusal = None
+        self._drop_transfer()
+        self._refusal = None
         self._dialogue.fill(message, reply)

@@ -7,15 +7,17 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from . import canned
+from .client_connection import ClientConnection
 from .commands import Command, Kind
 from .config import Config
-from .connection import ClientConnection, ServerConnection
+from .connection import ServerConnection
 from .events import (
     CLIENT,
     SERVER,
     Ask,
     AwaitReply,
     Close,
+    Connect,
     Event,
     MessageAnswered,
     Received,
@@ -23,23 +25,29 @@ from .events import (
     SendToServer,
     Side,
 )
-from .exchanges import Exchange, Exchanges, Internal
+from .exchanges import ANYWHERE, Exchange, Exchanges, Internal
+from .held import Spool
 from .questions import MESSAGE, AnyQuestion
 from .replies import Reply
 from .states import Phase
+from .transfer import CONTENT_PLACES
 
 __all__ = ["Dialogue"]
 
 _RSET: Final = Command.of("RSET")
+_QUIT: Final = Command.of("QUIT")
 _SECRETS_KEPT: Final = 8
 
 
 class Dialogue:
     """Two ends in step."""
 
-    def __init__(self, config: Config, ask: frozenset[str]) -> None:
+    def __init__(
+        self, config: Config, ask: frozenset[str], make_spool: Callable[[], Spool] | None = None
+    ) -> None:
         self.config = config
         self.ask = ask
+        self.make_spool = make_spool
         self.client = ServerConnection(config)
         self.server = ClientConnection(config)
         self.exchanges = Exchanges()
@@ -51,6 +59,24 @@ class Dialogue:
         self.ending = False
         """Whether a reply that ends the session waits for its turn: nothing behind it is parsed."""
         self.closed = False
+        self.authenticated = False
+        """Whether the server has accepted credentials."""
+        self.places = ask & CONTENT_PLACES
+        """Where the message that is in flight, or the next, is asked about."""
+        self.hello: Command | None = None
+        """The EHLO or HELO that the client was told it was heard with."""
+        self.home: str | None = None
+        """The server to use where nothing else is said; None is the one that the driver connected first."""
+        self.current: str | None = None
+        """The server that is connected."""
+        self.mail: Command | None = None
+        """The MAIL that was last taken by a server, as it was sent."""
+        self.has_recipients = False
+        """Whether the server has taken a recipient of the transaction that is open."""
+        self._mail_refused = False  # by the server that is connected, while another has taken it
+        self.joining = False
+        """Whether a new server is being told what the client has said."""
+        self._steps: list[Command] = []  # what is still to be said to it
         self._secrets: list[bytes] = []
 
     # Going on
@@ -98,25 +124,64 @@ class Dialogue:
         unsent = self.exchanges.unsent
         while unsent:
             command, entry = unsent[0]
+            if self.joining:
+                return
+            if isinstance(entry, Exchange) and self._is_elsewhere(entry):
+                # Nothing may be owed by the server that is left, and what it was told must be known.
+                if self.exchanges.waiting[0] is entry and not self.exchanges.forwarded:
+                    self._go_elsewhere(entry)
+                return
             if command.kind is not Kind.AUTH_LINE and not self.server.may_send():
                 return
-            if command.kind is Kind.DATA and MESSAGE in self.ask and isinstance(entry, Exchange):
-                # HOLD. Whether there is a recipient is known when every reply before this one is.
-                if self.exchanges.waiting[0] is not entry:
-                    return
-                if self.client.envelope.recipients:
-                    del unsent[0]
-                    self.fill(entry, canned.GO_AHEAD)
-                    return
+            if command.kind is Kind.DATA and not self._may_send_data(entry):
+                return
             del unsent[0]
             self._send_command(command, entry)
 
     def reset_server(self, *, first: bool = False) -> None:
         """The server forgets an envelope whose message was refused without it; ``first``: before it sees
         what the client has sent behind that message."""
+        if self.detached:
+            return
         unsent = self.exchanges.unsent
         unsent.insert(0 if first else len(unsent), (_RSET, Internal.RESET))
         self.send_unsent()
+
+    def add_recipients(self, commands: tuple[Command, ...]) -> None:
+        """RCPT commands that are not the client's, to be sent before a DATA that is yet to be forwarded."""
+        for command in commands:
+            self.exchanges.unsent.append((command, Internal.ADDED_RECIPIENT))
+
+    def take_unsent_data(self) -> Exchange | Internal | None:
+        """Takes back a DATA that was not sent yet, and the recipients that were to be added to it."""
+        unsent = self.exchanges.unsent
+        data = next((entry for command, entry in unsent if command.kind is Kind.DATA), None)
+        unsent[:] = [
+            (command, entry)
+            for command, entry in unsent
+            if entry is not data and entry is not Internal.ADDED_RECIPIENT
+        ]
+        return data
+
+    def learn_limits(self) -> None:
+        """The server has said what it takes."""
+        limits = (self.config.max_message_size, self.server.max_message_size)
+        self.client.max_message_size = min((limit for limit in limits if limit), default=None)
+
+    def _may_send_data(self, entry: Exchange | Internal) -> bool:
+        """Whether DATA goes out now. In HOLD it is answered here instead, and goes out with the message."""
+        if Internal.ADDED_RECIPIENT in self.exchanges.forwarded:
+            return False
+        if MESSAGE not in self.places or not isinstance(entry, Exchange):
+            return True
+        # Whether there is a recipient is known when every reply before this one is.
+        if self.exchanges.waiting[0] is not entry:
+            return False
+        if self.client.envelope.recipients:
+            del self.exchanges.unsent[0]
+            self.fill(entry, canned.GO_AHEAD)
+            return False
+        return True
 
     def _send_command(self, command: Command, entry: Exchange | Internal) -> None:
         self.exchanges.forwarded.append(entry)
@@ -127,6 +192,66 @@ class Dialogue:
         self.out.append(SendToServer(data, shown))
         self.out.append(AwaitReply(command))
 
+    # Another server
+
+    def joined(self, answered: Command | None, reply: Reply) -> None:
+        """The reply of a server that is being joined, to its connection or to what was said again."""
+        if reply.severity != 2:
+            if answered is None or answered.verb != b"MAIL" or reply.code == 421:
+                self.fail(canned.UNREACHABLE)
+                return
+            # It is RCPT that the client waits for.
+            self.joining = False
+            self._mail_refused = True
+            _, entry = self.exchanges.unsent.pop(0)
+            assert isinstance(entry, Exchange)
+            self.fill(entry, reply)
+        elif self._steps:
+            self._send_command(self._steps.pop(0), Internal.JOIN)
+        else:
+            self.joining = self._mail_refused = False
+            self.learn_limits()
+            self.send_unsent()
+
+    def mail_taken(self, command: Command) -> None:
+        """The server has taken this MAIL."""
+        self.mail = command
+        self._mail_refused = self.has_recipients = False
+
+    def _is_elsewhere(self, exchange: Exchange) -> bool:
+        """Whether the server that the exchange is for has to be told something before."""
+        upstream = exchange.upstream
+        if self.detached or (upstream != ANYWHERE and upstream != self.current):
+            return True
+        return self._mail_refused and exchange.command.verb == b"RCPT" and self.client.in_transaction
+
+    def _go_elsewhere(self, exchange: Exchange) -> None:
+        if self.has_recipients and exchange.command.verb == b"RCPT":
+            # A transaction goes to one server: there is no queue that could keep a message for a second one.
+            del self.exchanges.unsent[0]
+            self.fill(exchange, canned.OTHER_ROUTE)
+        else:
+            self._join(exchange)
+
+    def _join(self, exchange: Exchange) -> None:
+        """Leaves the server for the one that the exchange is for, or for a new connection."""
+        if not self.detached and exchange.upstream in (ANYWHERE, self.current):
+            assert self.mail is not None  # the client's transaction is open
+            self.joining, self._steps = True, []
+            self._send_command(self.mail, Internal.JOIN)
+            return
+        if not self.detached:
+            self.out.append(SendToServer(self.server.send_command(_QUIT), _QUIT.raw + b"\r\n"))
+            self.out.append(Close(SERVER))
+        self.server.reopen()
+        self.detached = self.has_recipients = False
+        self.current = self.home if exchange.upstream == ANYWHERE else exchange.upstream
+        self.joining, self._steps = True, []
+        if exchange.command.kind is not Kind.HELLO:
+            mail = self.mail if self.client.in_transaction else None
+            self._steps = [command for command in (self.hello, mail) if command is not None]
+        self.out.append(Connect(self.current))
+
     # Ending
 
     def detach(self) -> None:
@@ -134,9 +259,30 @@ class Dialogue:
         (RFC 5321 §4.1.1.4). The client is still served its replies."""
         self.out.append(Close(SERVER, abort=True))
         self.server.close()
-        self.exchanges.unsent.clear()
         self.exchanges.forwarded.clear()
         self.detached = True
+        self.has_recipients = False
+        unsent = self.exchanges.unsent
+        left = [entry for _, entry in unsent if isinstance(entry, Exchange)]
+        unsent.clear()
+        for exchange in left:
+            if reply := self.detached_reply(exchange.command):
+                exchange.reply = reply
+            else:
+                unsent.append((exchange.command, exchange))
+
+    @property
+    def may_reconnect(self) -> bool:
+        """Whether a new connection may take the place of one that was reset. Credentials are not kept, so it
+        may not where the server had been shown some."""
+        return self.config.reconnect and not self.authenticated
+
+    def detached_reply(self, command: Command) -> Reply | None:
+        """What a client is told that says something more when the server was closed; None if that needs a new
+        connection."""
+        if command.kind is Kind.QUIT:
+            return canned.BYE
+        return None if self.may_reconnect else canned.DETACHED
 
     def end_session(self, exchange: Exchange | None, reply: Reply) -> None:
         """This reply to this line, in its turn, or to whatever comes next; then both sides are closed."""

@@ -22,6 +22,7 @@ __all__ = [
     "BodyChunk",
     "BodyComplete",
     "Close",
+    "Connect",
     "Event",
     "MessageAnswered",
     "Received",
@@ -111,6 +112,8 @@ class BodyComplete:
     size: int
     edited: bool = False
     broken: tuple[str, ...] = ()
+    received: int = attrs.field(default=0, eq=False)
+    """The decoded octets that came from the client, before any edit."""
 
 
 @attrs.define
@@ -153,6 +156,14 @@ class Close:
     abort: bool = False
 
 
+@attrs.define
+class Connect:
+    """Connect to this server in place of the one that was closed; None is the one of the start. What is
+    received from it goes to `Proxy.receive_from` as ever; if it cannot be had, `Proxy.server_unreachable`."""
+
+    upstream: str | None
+
+
 Event = (
     SendToClient
     | SendToServer
@@ -164,6 +175,7 @@ Event = (
     | Received
     | Violation
     | Close
+    | Connect
 )
 
 

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
+from typing import Final
 
 import attrs
 
 from .commands import Command
 from .replies import Reply
 
-__all__ = ["Exchange", "Exchanges", "Internal"]
+__all__ = ["ANYWHERE", "Exchange", "Exchanges", "Internal"]
+
+ANYWHERE: Final = ""
+"""An upstream that is whichever is connected."""
 
 
 @attrs.define(eq=False)
@@ -24,6 +28,8 @@ class Exchange:
     reply: Reply | None = None
     ends_session: bool = False
     """Whether both sides are closed behind the reply, whatever its code."""
+    upstream: str | None = ANYWHERE
+    """The server that the command is for; None is the one that the driver connected first."""
 
 
 class Internal(Enum):
@@ -31,6 +37,8 @@ class Internal(Enum):
 
     RESET = "RSET behind a refusal that the server did not see"
     HELD_DATA = "DATA for a message that was held"
+    ADDED_RECIPIENT = "RCPT for a recipient that a verdict added"
+    JOIN = "what the client had said, again, for a server that was not there then"
 
 
 @attrs.define(eq=False)
@@ -58,6 +66,13 @@ class Exchanges:
         exchange = Exchange(command)
         self.waiting.append(exchange)
         return exchange
+
+    def is_due(self, exchange: Exchange) -> bool:
+        """Whether all that this command may depend on has been answered. Recipients do not depend on each
+        other (RFC 2920 §3.1)."""
+        if exchange.command.verb == b"RCPT":
+            return all(before.command.verb == b"RCPT" for before in self.waiting)
+        return self.waiting[0] is exchange
 
     def deliverable(self) -> Iterator[tuple[Exchange, Reply]]:
         """The exchanges whose turn has come and whose reply is known, each taken off the queue."""

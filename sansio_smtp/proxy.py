@@ -7,29 +7,28 @@ by what has to be sent and closed. Only misuse raises (`LocalProtocolError`).
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any, Final
+from collections.abc import Callable, Collection
+from typing import Final
 
 from . import canned
+from .client_connection import ReplyReceived
 from .commands import END_OF_DATA, Command, Kind
 from .config import Config
-from .connection import ContentReceived, ContentRefused, EndOfData, Pause, Refused, ReplyReceived
+from .connection import ContentReceived, ContentRefused, EndOfData, Pause
 from .delivery import Delivery
 from .dialogue import Dialogue
 from .errors import LocalProtocolError
 from .events import CLIENT, SERVER, Event, Side, Violation, WaitingFor
 from .exchanges import Exchange, Internal
 from .extensions import offer
+from .held import Spool
+from .identities import identity
+from .intake import Intake
 from .questions import (
-    COMMAND,
-    PLACES,
     REPLY,
-    Answer,
     AnyVerdict,
-    CommandQuestion,
     Disconnect,
     Question,
-    ReplaceCommand,
     ReplaceReply,
     ReplyQuestion,
     V,
@@ -37,6 +36,7 @@ from .questions import (
 from .replies import Reply
 from .states import Phase
 from .transaction import Envelope
+from .verdict_checks import check
 
 __all__ = ["Proxy"]
 
@@ -51,24 +51,31 @@ class Proxy:
     """One client, one server, and what passes between them.
 
     ``ask`` names the hook places at which a question is wanted: the constants of
-    `sansio_smtp.questions`, or a verb such as ``"RCPT"`` for that command alone.
+    `sansio_smtp.questions`, or a verb such as ``"RCPT"`` for that command alone. ``make_spool`` makes room
+    for a message that is asked about whole and is larger than `Config.max_held`; without it, it is refused.
     """
 
-    def __init__(self, config: Config | None = None, ask: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        config: Config | None = None,
+        ask: Collection[str] = (),
+        make_spool: Callable[[], Spool] | None = None,
+    ) -> None:
         self.config = config or Config()
         self.ask = frozenset(ask)
         self.progress = 0
         """Counts commands, replies and pieces of content. A driver moves its deadline when this moves, so
         that a peer that sends an octet now and then cannot hold the dialogue open."""
-        self._verbs = frozenset(name.encode() for name in self.ask - PLACES)
-        self._dialogue = Dialogue(self.config, self.ask)
+        self.login: str | None = None
+        """The identity with which the client has authenticated, as far as its mechanism tells."""
+        self._dialogue = Dialogue(self.config, self.ask, make_spool)
         self._client = self._dialogue.client
         self._client.max_message_size = self.config.max_message_size
         self._server = self._dialogue.server
         self._exchanges = self._dialogue.exchanges
         self._delivery = Delivery(self._dialogue)
         self._draining = False
-        self._errors = 0
+        self._intake = Intake(self._dialogue, self._delivery)
 
     # What a driver reads
 
@@ -84,8 +91,10 @@ class Proxy:
             return WaitingFor.NOTHING
         if self._dialogue.question is not None:
             return WaitingFor.VERDICT
-        if self._client.phase is Phase.GREETING:
+        if self._client.phase is Phase.GREETING or self._server.phase is Phase.GREETING:
             return WaitingFor.GREETING
+        if self._delivery.has_more:
+            return WaitingFor.CONTENT
         if self._server.awaiting is not None:
             return WaitingFor.FINAL_REPLY if self._server.awaiting is END_OF_DATA else WaitingFor.REPLY
         return WaitingFor.CONTENT if self._client.phase is Phase.CONTENT else WaitingFor.COMMAND
@@ -101,9 +110,19 @@ class Proxy:
         return self._client.envelope
 
     @property
+    def hello(self) -> Command | None:
+        """The EHLO or HELO that the server last took."""
+        return self._dialogue.hello
+
+    @property
     def awaiting(self) -> Command | None:
         """The oldest command or message that the server owes a reply for."""
         return self._server.awaiting
+
+    @property
+    def has_more(self) -> bool:
+        """Whether `more` is to be called once what was sent to the server has been written."""
+        return self._delivery.has_more
 
     @property
     def closed(self) -> bool:
@@ -140,6 +159,12 @@ class Proxy:
         """There is no connection to the server: the client is told instead of greeted."""
         return self._fail(canned.UNREACHABLE)
 
+    def refuse(self, reply: Reply) -> list[Event]:
+        """The client is told this 4xx or 5xx, which is its greeting if it has none yet, and both sides are
+        closed. Raises `LocalProtocolError` in the middle of mail data or of a command for another reply than
+        421."""
+        return self._fail(reply)
+
     def answer(self, question: Question[V], verdict: V) -> list[Event]:
         """The verdict on the open question.
 
@@ -152,10 +177,16 @@ class Proxy:
         resume = dialogue.resume
         if resume is None or question is not dialogue.question:
             raise LocalProtocolError("this question is not open")
-        _check(question, verdict)
+        check(question, verdict)
         dialogue.question = dialogue.resume = None
         self.progress += 1
         resume(verdict)
+        return self._run()
+
+    def more(self) -> list[Event]:
+        """The next piece of a message that is too large to be sent at once; only while `has_more`."""
+        self.progress += 1
+        self._delivery.more()
         return self._run()
 
     def timed_out(self, *, stalled: bool = False) -> list[Event]:
@@ -179,12 +210,17 @@ class Proxy:
     def _run(self) -> list[Event]:
         dialogue = self._dialogue
         server, client = self._server, self._client
-        while (server.pending and self._run_server()) or (client.pending and self._run_client()):
+        while (
+            (server.pending and self._run_server())
+            or (self._intake.unasked is not None and self._intake.ask_in_turn())
+            or (client.pending and self._run_client())
+        ):
             pass
         if self._draining and self._idle():
             dialogue.fail(canned.SHUTDOWN)
         if dialogue.closed:
             self._delivery.close()
+            self._intake.unasked = None
         events, dialogue.out = dialogue.out, []
         return events
 
@@ -225,7 +261,7 @@ class Proxy:
             moved = True
             self.progress += 1
             if isinstance(event, Command):
-                self._command(event)
+                self._intake.command(event)
             elif isinstance(event, ContentReceived):
                 self._delivery.content(event)
             elif isinstance(event, EndOfData):
@@ -234,7 +270,7 @@ class Proxy:
                 self._dialogue.out.append(Violation(CLIENT, event.error))
                 self._delivery.refuse(event.error.reply_hint)
             else:
-                self._refused(event)
+                self._intake.refused(event)
         return moved
 
     def _client_ended(self) -> bool:
@@ -245,58 +281,6 @@ class Proxy:
         self._dialogue.close()
         return True
 
-    # Commands
-
-    def _command(self, command: Command) -> None:
-        self._dialogue.trace(CLIENT, command.shown)
-        exchange = self._exchanges.open(command)
-        if self._dialogue.detached:
-            quits = command.kind is Kind.QUIT
-            self._dialogue.fill(exchange, canned.BYE if quits else canned.DETACHED)
-        elif self._asks_for(command):
-            question = CommandQuestion(command, self.envelope)
-            self._dialogue.ask_for(question, lambda verdict: self._command_judged(exchange, verdict))
-        else:
-            self._forward(exchange)
-
-    def _asks_for(self, command: Command) -> bool:
-        """AUTH lines are no commands; no rule sees them."""
-        return command.kind is not Kind.AUTH_LINE and (COMMAND in self.ask or command.verb in self._verbs)
-
-    def _command_judged(self, exchange: Exchange, verdict: AnyVerdict) -> None:
-        if isinstance(verdict, Answer):
-            if exchange.command.kind is Kind.DATA and verdict.reply.code != 421:
-                self._dialogue.reset_server()
-            self._dialogue.fill(exchange, verdict.reply)
-        elif isinstance(verdict, Disconnect):
-            self._dialogue.end_session(exchange, verdict.reply)
-        else:
-            if isinstance(verdict, ReplaceCommand):
-                exchange.command = verdict.command
-            self._forward(exchange)
-
-    def _forward(self, exchange: Exchange) -> None:
-        if refusal := self._limit_reached(exchange.command):
-            self._dialogue.fill(exchange, refusal)
-        else:
-            self._dialogue.forward(exchange)
-
-    def _limit_reached(self, command: Command) -> Reply | None:
-        limit = self.config.max_message_size
-        if command.verb == b"MAIL" and limit is not None and command.declared_size > limit:
-            return canned.too_big(limit)
-        if command.verb == b"RCPT" and len(self.envelope.recipients) >= self.config.max_recipients:
-            return canned.TOO_MANY_RECIPIENTS
-        return None
-
-    def _refused(self, event: Refused) -> None:
-        self._dialogue.trace(CLIENT, event.command.shown)
-        self._dialogue.out.append(Violation(CLIENT, event.error))
-        self._errors += 1
-        exchange = self._exchanges.open(event.command)
-        too_many = self._errors > self.config.max_errors
-        self._dialogue.fill(exchange, canned.TOO_MANY_ERRORS if too_many else event.error.reply_hint)
-
     # Replies
 
     def _server_replied(self, event: ReplyReceived) -> None:
@@ -306,7 +290,9 @@ class Proxy:
             self._dialogue.fail(reply)
             return
         entry = self._exchanges.forwarded.pop(0) if event.command is not None else None
-        if isinstance(entry, Internal):
+        if self._dialogue.joining:
+            self._dialogue.joined(event.command, reply)
+        elif isinstance(entry, Internal):
             self._internal_reply(entry, reply)
         elif REPLY in self.ask:
             question = ReplyQuestion(reply, event.command, self.envelope)
@@ -319,11 +305,24 @@ class Proxy:
             self._dialogue.fail(reply)
         elif entry is Internal.HELD_DATA:
             self._delivery.data_answered(reply)
+        elif entry is Internal.ADDED_RECIPIENT:
+            if reply.code >= 400:
+                self._addition_refused()
+            self._dialogue.send_unsent()
         elif reply.code >= 400:
             # It may still hold an envelope that must not meet the next message.
             self._dialogue.fail(canned.NOT_RESET)
         else:
             self._dialogue.send_unsent()
+
+    def _addition_refused(self) -> None:
+        """A message never goes without a recipient that it was to have."""
+        data = self._dialogue.take_unsent_data()
+        if data is Internal.HELD_DATA:
+            self._delivery.refuse(canned.NO_COPY, first=True)
+        elif isinstance(data, Exchange):
+            self._dialogue.reset_server()
+            self._dialogue.fill(data, canned.NO_COPY)
 
     def _reply_judged(self, entry: Exchange | None, reply: Reply, verdict: AnyVerdict) -> None:
         if isinstance(verdict, Disconnect):
@@ -335,18 +334,28 @@ class Proxy:
         if entry is None:
             self._dialogue.send_reply(reply)
             return
-        if entry.command.kind is Kind.HELLO and reply.code < 300:
-            limits = (self.config.max_message_size, self._server.max_message_size)
-            self._client.max_message_size = min((limit for limit in limits if limit), default=None)
+        kind = entry.command.kind
+        if kind is Kind.HELLO and reply.code < 300:
+            self._dialogue.hello = entry.command
+            self._dialogue.learn_limits()
             if entry.command.verb == b"EHLO":
                 reply = offer(reply, self.config.relay_keywords, self.config.max_message_size)
+        elif entry.command.verb == b"MAIL" and reply.code < 300:
+            self._dialogue.mail_taken(entry.command)
+        elif entry.command.verb == b"RCPT" and reply.code < 300:
+            self._dialogue.has_recipients = True
+        elif (kind is Kind.AUTH or kind is Kind.AUTH_LINE) and reply.severity != 3:
+            if reply.severity == 2:
+                self._dialogue.authenticated = True
+                self.login = identity(self._intake.auth)
+            self._intake.auth = []
         self._dialogue.fill(entry, reply)
 
     # Levels
 
     def _client_paused(self) -> bool:
         dialogue = self._dialogue
-        if dialogue.question is not None or dialogue.ending:
+        if dialogue.question is not None or dialogue.ending or self._intake.unasked is not None:
             return True
         return len(self._exchanges.waiting) >= self.config.max_pipelined
 
@@ -369,26 +378,3 @@ class Proxy:
             return False
         paused = dialogue.question is not None and REPLY in self.ask
         return not paused or self._server.buffered < self.config.read_ahead
-
-
-def _check(question: Any, verdict: object) -> None:
-    """Whether the question takes the verdict, and what it puts in leaves the framing as it is: the first
-    digit of a reply decides that (RFC 5321 §4.2.1), and the verb of a command."""
-    if not isinstance(verdict, question.verdicts):
-        names = ", ".join(kind.__name__ for kind in question.verdicts)
-        raise LocalProtocolError(f"{type(verdict).__name__} does not answer this question; {names} do")
-    if isinstance(question, ReplyQuestion) and isinstance(verdict, ReplaceReply):
-        if verdict.reply.severity != question.reply.severity:
-            raise LocalProtocolError(f"{question.reply} cannot become {verdict.reply}: another first digit")
-        if question.reply.code == 421 != verdict.reply.code:
-            raise LocalProtocolError("the server is leaving; its 421 can only become another 421")
-    elif isinstance(question, CommandQuestion):
-        if isinstance(verdict, ReplaceCommand):
-            verdict.command.check()
-            if Command.parse(verdict.command.raw).verb != question.command.verb:
-                raise LocalProtocolError(f"{question.command} cannot become {verdict.command}: another verb")
-        elif isinstance(verdict, Answer) and (question.command.kind, verdict.reply.severity) == (
-            Kind.DATA,
-            2,
-        ):
-            raise LocalProtocolError("2xx to DATA would leave the client no way to go on")

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 __all__ = [
     "BODY_CHUNK",
     "BODY_LINE",
+    "BODY_LINES",
     "COMMAND",
     "HEADERS",
+    "IN_TURN",
     "MESSAGE",
     "PLACES",
     "REPLY",
@@ -34,12 +36,15 @@ __all__ = [
     "Continue",
     "Disconnect",
     "HeadersQuestion",
+    "Inspect",
     "MessageQuestion",
     "Question",
     "Replace",
     "ReplaceCommand",
     "ReplaceReply",
     "ReplyQuestion",
+    "Route",
+    "Swallow",
 ]
 
 COMMAND: Final = "COMMAND"
@@ -47,14 +52,25 @@ REPLY: Final = "REPLY"
 HEADERS: Final = "HEADERS"
 BODY_CHUNK: Final = "BODY_CHUNK"
 BODY_LINE: Final = "BODY_LINE"
+BODY_LINES: Final = "BODY_LINES"
 MESSAGE: Final = "MESSAGE"
-PLACES: Final = frozenset((COMMAND, REPLY, HEADERS, BODY_CHUNK, BODY_LINE, MESSAGE))
+IN_TURN: Final = "IN_TURN"
+"""No place: a command is asked about when what came before it has been answered (a RCPT does not
+wait for other RCPTs), so that the envelope of a question does not depend on when replies arrive."""
+PLACES: Final = frozenset((COMMAND, REPLY, HEADERS, BODY_CHUNK, BODY_LINE, BODY_LINES, MESSAGE, IN_TURN))
 """Names for ``Proxy(ask=...)``; besides these a verb, such as ``"RCPT"``, asks for that command only."""
 
 
 @attrs.frozen
 class Continue:
-    """Pass it on as it is."""
+    """Pass it on as it is.
+
+    ``recipients`` are RCPT commands that the proxy sends of its own accord before DATA: for a DATA command,
+    and for a whole message. If the server refuses one, the message is
+    answered 451.
+    """
+
+    recipients: tuple[Command, ...] = ()
 
 
 @attrs.frozen
@@ -95,9 +111,47 @@ class ReplaceReply:
 
 @attrs.frozen
 class Replace:
-    """Send these decoded octets in its place; line ends and dots are taken care of."""
+    """Send these decoded octets in its place; line ends and dots are taken care of. ``recipients``: see
+    `Continue`. ``rest``, for a whole message: what stands there from this octet on follows them as it is."""
 
     data: bytes = attrs.field(repr=lambda data: f"<{len(data)} octets>")
+    recipients: tuple[Command, ...] = ()
+    rest: int | None = None
+
+
+@attrs.frozen
+class Inspect:
+    """For DATA: pass it on, and for this message ask at these content places instead of those of ``ask``.
+    None of them: the message is relayed unseen. ``recipients``: see `Continue`."""
+
+    places: frozenset[str]
+    recipients: tuple[Command, ...] = ()
+
+
+@attrs.frozen
+class Swallow:
+    """For DATA: take the message from the client, drop it, and answer its end with this final reply. The
+    server never sees the message."""
+
+    reply: Reply
+
+    def __attrs_post_init__(self) -> None:
+        if self.reply.severity == 3:
+            raise LocalProtocolError("a message is answered 2xx, 4xx or 5xx")
+
+
+@attrs.frozen
+class Route:
+    """Pass it on, as ``command`` if that is given, to the server ``upstream``; None is the one that the
+    driver connected first.
+
+    Of a greeting command or AUTH it holds from then on, of MAIL for the mail transaction. If it is another
+    server than the one that is connected, `Connect` asks the driver for it, and the client's EHLO and MAIL
+    are said again there. A RCPT that goes elsewhere than one before it is answered 452 4.5.3.
+    """
+
+    upstream: str | None
+    command: Command | None = None
 
 
 V = TypeVar("V")
@@ -110,7 +164,7 @@ class Question(Generic[V]):
     verdicts: ClassVar[tuple[type, ...]]
 
 
-CommandVerdict: TypeAlias = "Continue | ReplaceCommand | Answer | Disconnect"
+CommandVerdict: TypeAlias = "Continue | ReplaceCommand | Answer | Disconnect | Inspect | Swallow | Route"
 ReplyVerdict: TypeAlias = "Continue | ReplaceReply | Disconnect"
 ContentVerdict: TypeAlias = "Continue | Replace | Answer | Disconnect"
 
@@ -119,7 +173,7 @@ ContentVerdict: TypeAlias = "Continue | Replace | Answer | Disconnect"
 class CommandQuestion(Question[CommandVerdict]):
     """A command of the client, before the server sees it."""
 
-    verdicts: ClassVar = (Continue, ReplaceCommand, Answer, Disconnect)
+    verdicts: ClassVar = (Continue, ReplaceCommand, Answer, Disconnect, Inspect, Swallow, Route)
     command: Command
     envelope: Envelope
 
@@ -145,7 +199,8 @@ class HeadersQuestion(Question[ContentVerdict]):
 
 @attrs.define(eq=False)
 class BodyQuestion(Question[ContentVerdict]):
-    """Decoded content as it streams: a piece (BODY_CHUNK), or a line with its CRLF (BODY_LINE).
+    """Decoded content as it streams: a piece (BODY_CHUNK), a line with its CRLF (BODY_LINE), or as many whole
+    lines as there are (BODY_LINES). A line that is longer than `Config.max_body_line` comes in pieces.
 
     The whole content if HEADERS is not asked, else what follows the header section. ``last`` marks
     the end: it may come with octets or without, and its replacement is the last that is sent.
@@ -159,12 +214,15 @@ class BodyQuestion(Question[ContentVerdict]):
 
 @attrs.define(eq=False)
 class MessageQuestion(Question[ContentVerdict]):
-    """The whole message, decoded, before the server has seen DATA."""
+    """The whole message, decoded, before the server has seen DATA. A memoryview if it is in a `Spool`, valid
+    until the question is answered."""
 
     verdicts: ClassVar = (Continue, Replace, Answer, Disconnect)
-    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} octets>")
+    data: bytes | memoryview = attrs.field(repr=lambda data: f"<{len(data)} octets>")
     envelope: Envelope
 
 
 AnyQuestion: TypeAlias = CommandQuestion | ReplyQuestion | HeadersQuestion | BodyQuestion | MessageQuestion
-AnyVerdict: TypeAlias = Continue | ReplaceCommand | ReplaceReply | Replace | Answer | Disconnect
+AnyVerdict: TypeAlias = (
+    Continue | ReplaceCommand | ReplaceReply | Replace | Answer | Disconnect | Inspect | Swallow | Route
+)

@@ -2,24 +2,27 @@
 
 A transfer takes what the client's end framed and gives, one at a time, what is to be done: octets for
 the server, a question, a piece to show, or a refusal. It knows no connection. Its mode follows from
-what is asked: nothing (RELAY), `Config.tap` (TAP), HEADERS (HEADER, then RELAY), BODY_CHUNK or
-BODY_LINE (EDIT), MESSAGE (HOLD). Only what must be decoded is decoded.
+what is asked: nothing (RELAY), `Config.tap` (TAP), HEADERS (HEADER, then RELAY), BODY_CHUNK,
+BODY_LINE or BODY_LINES (EDIT), MESSAGE (HOLD). Only what must be decoded is decoded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Final
 
 import attrs
 
+from . import canned
 from .config import Config, Tap
 from .content import ContentWriter, canonical, unstuff, wire_prefix
 from .events import BodyChunk, BodyComplete
+from .held import Held, Spool
 from .questions import (
     BODY_CHUNK,
     BODY_LINE,
+    BODY_LINES,
     HEADERS,
     MESSAGE,
     BodyQuestion,
@@ -33,7 +36,8 @@ from .transaction import Envelope
 
 __all__ = ["CONTENT_PLACES", "Transfer"]
 
-CONTENT_PLACES: Final = frozenset((HEADERS, BODY_CHUNK, BODY_LINE, MESSAGE))
+_BODY_PLACES: Final = frozenset((BODY_CHUNK, BODY_LINE, BODY_LINES))
+CONTENT_PLACES: Final = _BODY_PLACES | {HEADERS, MESSAGE}
 """The hook places that make a transfer do more than pass octets on."""
 
 ContentQuestion = HeadersQuestion | BodyQuestion | MessageQuestion
@@ -57,6 +61,8 @@ class Transfer:
     ask: frozenset[str]
     envelope: Envelope
     limit: int | None = None
+    make_spool: Callable[[], Spool] | None = None
+    """For messages that are too large to be held in memory."""
 
     held: bool = attrs.field(init=False)
     """Whether the server must not see anything before the verdict (HOLD)."""
@@ -66,17 +72,19 @@ class Transfer:
     _input_size: int = attrs.field(default=0, init=False)
     _pending: bytearray = attrs.field(factory=bytearray, init=False, repr=False)
     _searched: int = attrs.field(default=0, init=False)
-    _kept: bytearray = attrs.field(factory=bytearray, init=False, repr=False)
+    _held: Held = attrs.field(init=False, repr=False)
     _tapped: bytearray = attrs.field(factory=bytearray, init=False, repr=False)
     _ready: list[Action] = attrs.field(factory=list[Action], init=False, repr=False)
     _asked: ContentQuestion | None = attrs.field(default=None, init=False)
     _writer: ContentWriter = attrs.field(factory=ContentWriter, init=False)
     _growth: int = attrs.field(default=0, init=False)
     _eight_bit: bool = attrs.field(default=False, init=False)
+    _came_eight_bit: bool = attrs.field(default=False, init=False)
     _eight_bit_headers: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.held = MESSAGE in self.ask
+        self._held = Held(self.config.max_held, self.make_spool)
         self._stage = _Stage.HEADERS if HEADERS in self.ask else self._body_stage()
 
     @property
@@ -97,7 +105,7 @@ class Transfer:
     @property
     def buffered(self) -> int:
         """Octets of content that are kept."""
-        return len(self._pending) + len(self._kept) + len(self._tapped)
+        return len(self._pending) + self._held.buffered + len(self._tapped)
 
     def receive(self, wire: bytes, at_line_start: bool) -> None:
         """A piece from the client's end."""
@@ -132,20 +140,21 @@ class Transfer:
         """The verdict on the question that `next_action` gave."""
         question, self._asked = self._asked, None
         assert question is not None
+        if isinstance(question, MessageQuestion):
+            if isinstance(verdict, Replace):
+                self._came_eight_bit |= isinstance(question.data, bytes) and not question.data.isascii()
+                self._note_edit(verdict.data, head=True)
+                self._held.replace(verdict.data, verdict.rest)
+            self._finish_held()
+            return
         data = question.data
+        self._came_eight_bit |= not data.isascii()
         if isinstance(verdict, Replace):
             data = canonical(verdict.data)
             if isinstance(question, HeadersQuestion):
                 data = _close_header_section(data, question.data)
-            if not isinstance(question, BodyQuestion):
-                self._eight_bit_headers |= not data.partition(b"\r\n\r\n")[0].isascii()
-            self.edited = True
-            self._eight_bit |= not data.isascii()
+            self._note_edit(data, head=isinstance(question, HeadersQuestion))
             self._growth += len(data) - len(question.data)
-        if isinstance(question, MessageQuestion):
-            self._kept = bytearray(data)
-            self._finish_held()
-            return
         self._put(data)
         if isinstance(question, HeadersQuestion):
             self._stage = self._body_stage()
@@ -159,25 +168,42 @@ class Transfer:
             mail = self.envelope.mail
             if mail is not None and 0 < mail.declared_size < self.size:
                 broken.append("SIZE")
-            if self._eight_bit and (self.envelope.declared("BODY") or "").upper() != "8BITMIME":
+            if (
+                self._eight_bit
+                and not self._came_eight_bit
+                and (self.envelope.declared("BODY") or "").upper() != "8BITMIME"
+            ):
                 broken.append("8BITMIME")
             if self._eight_bit_headers and self.envelope.declared("SMTPUTF8") is None:
                 broken.append("SMTPUTF8")
-        return BodyComplete(self.size, self.edited, tuple(broken))
+        return BodyComplete(self.size, self.edited, tuple(broken), self._input_size)
 
     @property
     def size(self) -> int:
         """Decoded octets of the message as it leaves."""
-        return self._input_size + self._growth
+        return self._held.size if self.held else self._input_size + self._growth
 
-    def held_wire(self) -> bytes:
-        """The held message in wire form, without end-of-data."""
-        wire = ContentWriter().feed(bytes(self._kept))
-        self._kept.clear()
-        return wire
+    @property
+    def spooled(self) -> bool:
+        """Whether the held message leaves in many pieces, for it is not in memory."""
+        return self._held.spooled
+
+    def held_wire(self) -> Iterator[bytes]:
+        """The held message in wire form, without end-of-data. Once."""
+        return self._held.wire()
+
+    def close(self) -> None:
+        """Nothing of it is wanted any more."""
+        self._held.close()
+
+    def _note_edit(self, data: bytes, *, head: bool) -> None:
+        self.edited = True
+        self._eight_bit |= not data.isascii()
+        if head:
+            self._eight_bit_headers |= not data.partition(b"\r\n\r\n")[0].isascii()
 
     def _body_stage(self) -> _Stage:
-        return _Stage.BODY if self.held or self.ask & {BODY_CHUNK, BODY_LINE} else _Stage.RELAY
+        return _Stage.BODY if self.held or self.ask & _BODY_PLACES else _Stage.RELAY
 
     def _advance(self) -> bool:
         """One step; False if nothing can be done without more content."""
@@ -197,7 +223,7 @@ class Transfer:
         end = self._header_section_end()
         limit = self.config.max_header_section
         if end > limit or (end < 0 and len(self._pending) > limit):
-            return self._refuse(f"header section is larger than {limit} octets")
+            return self._refuse_with(canned.header_section_too_large(limit))
         if end < 0:
             return False
         self._searched = 0
@@ -219,18 +245,21 @@ class Transfer:
         if self._pending:
             if BODY_CHUNK in self.ask:
                 return self._ask_body(len(self._pending))
-            if BODY_LINE not in self.ask:
+            if BODY_LINE in self.ask:
+                end = self._pending.find(b"\n", self._searched) + 1
+            elif BODY_LINES in self.ask:
+                end = self._pending.rfind(b"\n", self._searched) + 1
+            else:
                 self._put(self._take(len(self._pending)))
                 return True
-            end = self._pending.find(b"\n", self._searched) + 1
             if end:
-                return self._ask_body(min(end, self.config.max_body_line))
+                return self._ask_body(end if BODY_LINES in self.ask else min(end, self.config.max_body_line))
             self._searched = len(self._pending)
             if len(self._pending) >= self.config.max_body_line:
                 return self._ask_body(self.config.max_body_line)
         if not self._input_ended:
             return False
-        if self.ask & {BODY_CHUNK, BODY_LINE}:
+        if self.ask & _BODY_PLACES:
             self._ready.append(BodyQuestion(b"", self.envelope, last=True))
         else:
             self._finish_stream()
@@ -244,7 +273,10 @@ class Transfer:
     def _finish_stream(self) -> None:
         self._stage = _Stage.ENDED
         if self.held:
-            self._ready.append(MessageQuestion(bytes(self._kept), self.envelope))
+            try:
+                self._ready.append(MessageQuestion(self._held.finish(), self.envelope))
+            except OSError:
+                self._refuse_with(canned.NOT_KEPT)
             return
         room = self._room()
         tail = self._writer.finish()
@@ -255,17 +287,16 @@ class Transfer:
             self._ready.append(tail)
 
     def _finish_held(self) -> None:
-        if self._kept and not self._kept.endswith(b"\r\n"):
-            self._kept += b"\r\n"
-            self._growth += 2
         if self.edited and self.limit is not None and self.size > self.limit:
             self._refuse_edited()
             return
-        if b"\0" in self._kept:
-            writer = ContentWriter()
-            writer.feed(bytes(self._kept))
-            if writer.error is not None:
-                self._refuse_with(writer.error.reply_hint)
+        try:
+            error = self._held.unsendable()
+        except OSError:
+            self._refuse_with(canned.NOT_KEPT)
+            return
+        if error is not None:
+            self._refuse_with(error.reply_hint)
 
     def _relay(self, wire: bytes, at_line_start: bool) -> None:
         if not self._writer.at_line_start:
@@ -297,8 +328,12 @@ class Transfer:
             elif over:
                 self._refuse_edited()
             return
-        self._kept += decoded
-        if len(self._kept) > self.config.max_held:
+        try:
+            kept = self._held.add(decoded)
+        except OSError:
+            self._refuse_with(canned.NOT_KEPT)
+            return
+        if not kept:
             self._refuse(f"message is larger than {self.config.max_held} octets, which is all that is held")
 
     def _room(self) -> int | None:
@@ -315,7 +350,7 @@ class Transfer:
         """Behind what has been made ready already, which may leave: the message will not be ended."""
         self._stage = _Stage.ENDED
         self._pending.clear()
-        self._kept.clear()
+        self._held.close()
         self._ready.append(reply)
         return True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise, product
 from typing import Any
 
@@ -15,6 +15,7 @@ from sansio_smtp import (
     BodyComplete,
     Close,
     Config,
+    Connect,
     Continue,
     Event,
     MessageAnswered,
@@ -24,6 +25,7 @@ from sansio_smtp import (
     SendToServer,
     Violation,
 )
+from sansio_smtp.held import Spool
 
 PIPELINING = ("250-mx", "250 PIPELINING")
 PLAIN = ("250 mx",)
@@ -54,6 +56,8 @@ def _spell(event: Event) -> str:
             return f"violation {event.side!r}"
         case Close():
             return f"{'abort' if event.abort else 'close'} {event.side.name[0]}"
+        case Connect():
+            return f"connect {event.upstream or 'home'}"
     raise AssertionError(event)
 
 
@@ -64,8 +68,10 @@ def lines(*text: str) -> bytes:
 class Scene:
     """A proxy, spoken to in lines; every step gives the spelling of its events."""
 
-    def __init__(self, *ask: str, config: Config | None = None) -> None:
-        self.proxy = Proxy(config, ask)
+    def __init__(
+        self, *ask: str, config: Config | None = None, make_spool: Callable[[], Spool] | None = None
+    ) -> None:
+        self.proxy = Proxy(config, ask, make_spool)
         self.question: Any = None
         self.last: list[Event] = []
 

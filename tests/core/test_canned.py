@@ -8,7 +8,9 @@ from sansio_smtp.replies import Reply
 
 NAMED = {name: value for name, value in vars(canned).items() if isinstance(value, Reply)}
 TIMEOUTS = {f"timeout {waiting_for.value}": reply for waiting_for, reply in canned.TIMEOUTS.items()}
-ALL = NAMED | TIMEOUTS | {"too big": canned.too_big(10)}
+ALL = (
+    NAMED | TIMEOUTS | {"too big": canned.too_big(10), "header section": canned.header_section_too_large(10)}
+)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -39,7 +41,12 @@ def test_there_is_a_reply_to_every_timeout() -> None:
 def test_trouble_with_the_server_is_transient() -> None:
     """A message must not bounce because of a server that cannot be reached or does not answer."""
     permanent = {name for name, reply in ALL.items() if reply.severity == 5}
-    assert permanent == {"too big"}
+    assert permanent == {
+        "too big",
+        "header section",
+        "NO_ADDRESS",
+        "UNREAD_ADDRESS",
+    }  # which are no trouble with the server
 
 
 def test_end_of_data_is_answered_451_not_421() -> None:

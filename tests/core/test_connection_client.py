@@ -6,18 +6,10 @@ from typing import Any
 
 import pytest
 
+from sansio_smtp.client_connection import ClientConnection, ReplyReceived
 from sansio_smtp.commands import END_OF_DATA, Command, Kind, auth_line
 from sansio_smtp.config import Config
-from sansio_smtp.connection import (
-    END_OF_INPUT,
-    NEED_DATA,
-    PAUSED,
-    ClientConnection,
-    EndOfData,
-    Pause,
-    ReplyReceived,
-    ServerConnection,
-)
+from sansio_smtp.connection import END_OF_INPUT, NEED_DATA, PAUSED, EndOfData, Pause, ServerConnection
 from sansio_smtp.errors import LocalProtocolError, RemoteProtocolError
 from sansio_smtp.replies import Reply
 from sansio_smtp.states import FRAMING, LINE_STEPS, Phase, Step, reply_step
@@ -326,6 +318,24 @@ def test_closed_world_of_replies(phase: Phase, kind: Kind) -> None:
         else:
             assert isinstance(event, ReplyReceived)
             assert end.phase is to
+
+
+def test_a_new_connection_knows_nothing_of_the_one_before() -> None:
+    end = ClientConnection()
+    given(end, b"220 mx\r\n")
+    end.send_command(Command.of("EHLO me"))
+    given(end, b"250-mx\r\n250-PIPELINING\r\n250 SIZE 9\r\n")
+    for line, code in (("MAIL FROM:<a>", 250), ("RCPT TO:<b>", 250), ("DATA", 354)):
+        end.send_command(Command.of(line))
+        given(end, b"%d ok\r\n" % code)
+    end.receive_data(b"half a re")
+    end.receive_eof()
+    assert end.in_content
+    end.reopen()
+    assert (end.phase, end.eof, end.in_content, end.keywords) == (Phase.GREETING, False, False, {})
+    assert (end.buffered, end.unanswered, end.max_message_size, end.may_send()) == (0, 0, None, False)
+    assert given(end, b"220 other\r\n")[0].command is None
+    assert end.phase is Phase.COMMAND
 
 
 def test_the_two_ends_speak_with_each_other() -> None:

@@ -43,6 +43,25 @@ def test_octets_and_len_count_what_waits() -> None:
     assert (len(exchanges), exchanges.octets, bool(exchanges)) == (2, 10, True)
 
 
+def test_a_command_is_due_when_all_before_it_is_answered() -> None:
+    """But for recipients, which do not depend on each other (RFC 2920 §3.1)."""
+    exchanges = Exchanges()
+    mail = exchanges.open(Command.of("MAIL"))
+    assert exchanges.is_due(mail)
+    one = exchanges.open(Command.of("RCPT"))
+    assert not exchanges.is_due(one)
+    exchanges.waiting.remove(mail)
+    assert exchanges.is_due(one)
+    two = exchanges.open(Command.of("RCPT"))
+    assert exchanges.is_due(two)
+    data = exchanges.open(Command.of("DATA"))
+    assert not exchanges.is_due(data)
+    exchanges.waiting.remove(one)
+    assert not exchanges.is_due(data)
+    exchanges.waiting.remove(two)
+    assert exchanges.is_due(data)
+
+
 def test_clear_empties_every_queue() -> None:
     exchanges = Exchanges()
     exchange = exchanges.open(Command.of("NOOP"))

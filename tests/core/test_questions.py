@@ -17,12 +17,15 @@ from sansio_smtp.questions import (
     Continue,
     Disconnect,
     HeadersQuestion,
+    Inspect,
     MessageQuestion,
     Question,
     Replace,
     ReplaceCommand,
     ReplaceReply,
     ReplyQuestion,
+    Route,
+    Swallow,
 )
 from sansio_smtp.replies import Reply
 from sansio_smtp.transaction import Envelope
@@ -55,6 +58,17 @@ def test_disconnect(code: int) -> None:
     assert Disconnect(Reply.of(code)).reply.code == code
 
 
+@pytest.mark.parametrize("code", [250, 421, 450, 554])
+def test_a_message_that_is_dropped_is_answered(code: int) -> None:
+    assert Swallow(Reply.of(code)).reply.code == code
+
+
+@pytest.mark.parametrize("code", [334, 354])
+def test_a_message_that_is_dropped_has_a_final_reply(code: int) -> None:
+    with pytest.raises(LocalProtocolError):
+        Swallow(Reply.of(code))
+
+
 def test_verdicts_are_values() -> None:
     assert Continue() == Continue()
     assert Replace(b"a") == Replace(b"a")
@@ -64,7 +78,7 @@ def test_verdicts_are_values() -> None:
 @pytest.mark.parametrize(
     ("kind", "verdicts"),
     [
-        (CommandQuestion, {Continue, ReplaceCommand, Answer, Disconnect}),
+        (CommandQuestion, {Continue, ReplaceCommand, Answer, Disconnect, Inspect, Swallow, Route}),
         (ReplyQuestion, {Continue, ReplaceReply, Disconnect}),
         (HeadersQuestion, {Continue, Replace, Answer, Disconnect}),
         (BodyQuestion, {Continue, Replace, Answer, Disconnect}),
@@ -104,6 +118,7 @@ def test_repr_does_not_show_content(shown: object) -> None:
         CommandQuestion(SECRET, Envelope()),
         ReplyQuestion(Reply.of(235, "ok"), SECRET, Envelope()),
         ReplaceCommand(SECRET),
+        Route("other", SECRET),
     ],
 )
 def test_repr_does_not_show_credentials(shown: object) -> None:

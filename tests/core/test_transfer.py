@@ -28,7 +28,7 @@ def test_every_mode_is_transparent(ask: tuple[str, ...], tap: Tap, message: byte
     """Whoever looks and changes nothing finds it unchanged on the other side, wherever it was cut."""
     for pieces in few_cuts(message + END):
         run = Run(transfer(*ask, tap=tap), pieces)
-        sent = run.transfer.held_wire() if run.transfer.held else run.sent
+        sent = b"".join(run.transfer.held_wire()) if run.transfer.held else run.sent
         assert (sent, run.refusal, run.transfer.ended) == (message, None, True)
         assert run.transfer.completed() == BodyComplete(len(decoded(message)))
         assert run.transfer.buffered == 0
@@ -175,7 +175,7 @@ def test_the_whole_message() -> None:
 def test_an_edited_message(edit: bytes, sent: bytes) -> None:
     run = Run(transfer(MESSAGE), [LETTER + END], lambda _: Replace(edit))
     assert run.transfer.completed() == BodyComplete(len(decoded(sent)), edited=True)
-    assert run.transfer.held_wire() == sent
+    assert b"".join(run.transfer.held_wire()) == sent
 
 
 def test_all_places_at_once() -> None:
@@ -185,7 +185,7 @@ def test_all_places_at_once() -> None:
     run = Run(transfer(*ask), [b"A: b\r\n\r\nHi\r\n" + END], lambda asked: Replace(edits[type(asked)]))
     assert run.data == [b"A: b\r\n\r\n", b"Hi\r\n", b"", b"X: y\r\n\r\nz\r\nz\r\n"]
     assert run.transfer.completed().size == 13
-    assert run.transfer.held_wire() == b"Q: r\r\n\r\nend\r\n"
+    assert b"".join(run.transfer.held_wire()) == b"Q: r\r\n\r\nend\r\n"
 
 
 def test_a_message_that_is_too_large_to_be_held() -> None:

@@ -41,7 +41,7 @@ def test_no_cut_makes_an_end_for_who_drops_nul(ask: tuple[str, ...]) -> None:
             continue
         for pieces in few_cuts(message + END):
             run = Run(transfer(*ask), pieces)
-            sent = run.transfer.held_wire() if run.transfer.held else run.sent
+            sent = b"".join(run.transfer.held_wire()) if run.transfer.held else run.sent
             seen = (b"\r\n" + sent).replace(b"\0", b"")
             assert b"\r\n.\r\n" not in seen, pieces
             if run.refusal is None:

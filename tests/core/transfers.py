@@ -9,9 +9,11 @@ from sansio_smtp.commands import Command
 from sansio_smtp.config import Config, Tap
 from sansio_smtp.content import ContentReader
 from sansio_smtp.events import BodyChunk
+from sansio_smtp.held import Spool
 from sansio_smtp.questions import (
     BODY_CHUNK,
     BODY_LINE,
+    BODY_LINES,
     HEADERS,
     MESSAGE,
     Continue,
@@ -85,10 +87,16 @@ class Run:
 
 
 def transfer(
-    *ask: str, mail: str = "MAIL FROM:<a>", limit: int | None = None, tap: Tap = Tap.OFF, **sizes: int
+    *ask: str,
+    mail: str = "MAIL FROM:<a>",
+    limit: int | None = None,
+    tap: Tap = Tap.OFF,
+    spool: Spool | None = None,
+    **sizes: int,
 ) -> Transfer:
     config = Config(tap=tap, **sizes)  # type: ignore[arg-type]
-    return Transfer(config, frozenset(ask), Envelope(Command.of(mail)), limit)
+    make_spool = (lambda: spool) if spool is not None else None
+    return Transfer(config, frozenset(ask), Envelope(Command.of(mail)), limit, make_spool)
 
 
 def decoded(wire: bytes) -> bytes:
@@ -99,4 +107,14 @@ def decoded(wire: bytes) -> bytes:
     return read.decoded
 
 
-MODES = [(), (HEADERS,), (BODY_CHUNK,), (BODY_LINE,), (MESSAGE,), (HEADERS, BODY_LINE), (HEADERS, MESSAGE)]
+MODES = [
+    (),
+    (HEADERS,),
+    (BODY_CHUNK,),
+    (BODY_LINE,),
+    (BODY_LINES,),
+    (MESSAGE,),
+    (HEADERS, BODY_LINE),
+    (HEADERS, BODY_LINES),
+    (HEADERS, MESSAGE),
+]
