@@ -3,6 +3,8 @@
 Coverage of the whole says little: a module may be run by every test and checked by none. Usage::
 
     python tests/individual_coverage.py [module ...]
+
+where a module is named as in ``content`` or ``rules/headers``.
 """
 
 from __future__ import annotations
@@ -22,20 +24,34 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "sansio_smtp"
 TESTS = ROOT / "tests" / "core"
 
-OTHER_NAMES = {"__init__": "public_api"}
+OTHER_NAMES = {"__init__": "public_api", "client_connection": "connection_client", "intake": "proxy"}
 """Modules whose test module is not named after them."""
+
+ELSEWHERE = {"testing"}
+"""Subpackages that are tested otherwise: see tests/test_testing.py."""
+
+
+def all_modules() -> list[str]:
+    paths = [path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py")]
+    return sorted(path.with_suffix("").as_posix() for path in paths if path.parts[0] not in ELSEWHERE)
 
 
 def tests_of(module: str) -> list[Path]:
-    """``test_x.py``, and ``test_x_*.py`` where one file would be too long."""
-    name = OTHER_NAMES.get(module, module)
-    return sorted(TESTS.glob(f"test_{name}.py")) + sorted(TESTS.glob(f"test_{name}_*.py"))
+    """``test_x.py``, and ``test_x_*.py`` where one file would be too long; below the same directory."""
+    *directories, name = module.split("/")
+    place = TESTS.joinpath(*directories)
+    name = OTHER_NAMES.get(name, name)
+    return sorted(place.glob(f"test_{name}.py")) + sorted(place.glob(f"test_{name}_*.py"))
+
+
+def scratch_file(module: str, kind: str, scratch: Path) -> Path:
+    return scratch / f"{module.replace('/', '.')}.{kind}"
 
 
 def run(*arguments: str, scratch: Path, module: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {
-        "COVERAGE_FILE": str(scratch / f"{module}.coverage"),
-        "COVERAGE_RCFILE": str(scratch / f"{module}.ini"),
+        "COVERAGE_FILE": str(scratch_file(module, "coverage", scratch)),
+        "COVERAGE_RCFILE": str(scratch_file(module, "ini", scratch)),
         # The plugins of this project's other tests take longer to load than these tests to run.
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -50,7 +66,7 @@ def write_settings(module: str, scratch: Path) -> None:
     settings = ConfigParser(interpolation=None)
     settings["run"] = {"branch": "true", "include": str(PACKAGE / f"{module}.py")}
     settings["report"] = {"exclude_also": "\n".join(["", *report["exclude_also"]])}
-    with (scratch / f"{module}.ini").open("w") as file:
+    with scratch_file(module, "ini", scratch).open("w") as file:
         settings.write(file)
 
 
@@ -74,7 +90,7 @@ def check(module: str, scratch: Path) -> str:
     )
     if tested.returncode:
         return f"{module}: its tests fail\n{tested.stdout[-2000:]}{tested.stderr[-2000:]}"
-    report = scratch / f"{module}.json"
+    report = scratch_file(module, "json", scratch)
     told = run("coverage", "json", "-o", str(report), scratch=scratch, module=module)
     if told.returncode:
         return f"{module}: {told.stdout}{told.stderr}"
@@ -90,7 +106,7 @@ def missing(module: str, found: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    modules = sys.argv[1:] or sorted(path.stem for path in PACKAGE.glob("*.py"))
+    modules = sys.argv[1:] or all_modules()
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(os.cpu_count()) as pool:
         problems = list(pool.map(lambda module: check(module, Path(scratch)), modules))
     for module, problem in zip(modules, problems, strict=True):

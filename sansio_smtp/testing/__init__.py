@@ -1,13 +1,16 @@
 """For tests of programs and rules built on this library: dialogue scripts and their player, ways to cut
-octets, and honest peers that need no network."""
+octets, honest peers that need no network, and rules in a unit test."""
 
 from .chunks import Chunker, at, bytewise, drawn, fixed, whole
 from .peers import Accepted, FakeClient, FakeServer, Message, Outcome, Peer, converse
 from .player import Played, play
+from .rules import AsyncSession, Session, async_session, session
 from .script import Script, ScriptError, parse
+from .steps import willing_server
 
 __all__ = [
     "Accepted",
+    "AsyncSession",
     "Chunker",
     "FakeClient",
     "FakeServer",
@@ -17,6 +20,8 @@ __all__ = [
     "Played",
     "Script",
     "ScriptError",
+    "Session",
+    "async_session",
     "at",
     "bytewise",
     "converse",
@@ -24,5 +29,7 @@ __all__ = [
     "fixed",
     "parse",
     "play",
+    "session",
     "whole",
+    "willing_server",
 ]

@@ -7,9 +7,11 @@ Escapes are ``\r \n \0 \\ \xNN``; a ``\`` at the end of a line says that no CRLF
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Final
 
-__all__ = ["NotationError", "escape", "octets", "written"]
+__all__ = ["NotationError", "did_you_mean", "escape", "octets", "written"]
 
 _TOKEN: Final = re.compile(
     r"\\(?P<escape>[rn0\\]|x[0-9A-Fa-f]{2})"
@@ -57,6 +59,12 @@ def escape(line: bytes) -> str:
     if _EVENT.fullmatch(text):
         text = "\\x3c" + text[1:]
     return text[:-1] + "\\x20" if text.endswith(" ") else text
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``; did you mean 'answer'?``, or nothing if no word comes near."""
+    close = get_close_matches(word, list(known), 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _escape(data: bytes) -> str:

@@ -9,19 +9,12 @@ from typing import Any, Final, NoReturn, Protocol, TypeAlias, cast
 
 import attrs
 
+from sansio_smtp.client_connection import ClientConnection, ReplyReceived
 from sansio_smtp.commands import END_OF_DATA, Command, Kind
-from sansio_smtp.connection import (
-    ClientConnection,
-    ContentReceived,
-    ContentRefused,
-    Pause,
-    Refused,
-    ReplyReceived,
-    ServerConnection,
-)
+from sansio_smtp.connection import ContentReceived, ContentRefused, Pause, Refused, ServerConnection
 from sansio_smtp.content import ContentWriter, unstuff
 from sansio_smtp.errors import RemoteProtocolError
-from sansio_smtp.events import CLIENT, SERVER, Ask, Close, Event, SendToClient, SendToServer, Side
+from sansio_smtp.events import CLIENT, SERVER, Ask, Close, Connect, Event, SendToClient, SendToServer, Side
 from sansio_smtp.proxy import Proxy
 from sansio_smtp.questions import AnyQuestion, AnyVerdict, Continue, Question
 from sansio_smtp.replies import Reply
@@ -192,6 +185,8 @@ class FakeClient:
     messages: Iterable[Message]
     pipelined: bool = False
     hello: str = "EHLO me.example"
+    lines: Iterable[str] = ()
+    """Commands that it sends behind the greeting command, such as AUTH with its response."""
 
     outcomes: list[Outcome] = attrs.field(factory=list[Outcome], init=False)
     """One for each message that was begun."""
@@ -246,6 +241,8 @@ class FakeClient:
             outcome.final = reply
         elif command.kind is Kind.HELLO:
             self._greeted = True
+            for line in self.lines:
+                self._queue(line)
         elif command.kind is Kind.QUIT:
             self.finished = True
 
@@ -292,15 +289,19 @@ def converse(
     *,
     cut: Chunker = whole,
     judge: Callable[[AnyQuestion], AnyVerdict] = lambda _: Continue(),
+    connect: Callable[[str | None], Peer | None] | None = None,
     prompt: bool = False,
+    late: bool = False,
 ) -> list[Event]:
     """Lets client and server talk through a proxy until nobody has anything to say; returns all events.
 
     Whatever the proxy can send, it has sent before a peer gets to answer, so that a peer sees early what
     comes too early; with ``prompt`` the peers are heard after every piece, as on a network without delay.
-    Raises `AssertionError` if a side has something to say and may never again be read.
+    ``connect`` makes the server that `Connect` asks for, or gives None if that cannot be reached. ``late``:
+    questions are answered when both peers have nothing more to say. Raises `AssertionError` if a side has
+    something to say and may never again be read.
     """
-    return _Wire(client, server, proxy, cut, judge, prompt).run()
+    return _Wire(client, server, proxy, cut, judge, connect, prompt, late).run()
 
 
 def _complain(what: str) -> NoReturn:
@@ -314,13 +315,16 @@ class _Wire:
     proxy: Proxy
     cut: Chunker
     judge: Callable[[AnyQuestion], AnyVerdict]
+    connect: Callable[[str | None], Peer | None] | None
     prompt: bool
+    late: bool
+    question: Question[Any] | None = None
     events: list[Event] = attrs.field(factory=list[Event])
     waiting: dict[Side, deque[bytes]] = attrs.field(factory=lambda: {SERVER: deque(), CLIENT: deque()})
     open: set[Side] = attrs.field(factory=lambda: {CLIENT, SERVER})
 
     def run(self) -> list[Event]:
-        while self._hand_over() or self._listen():
+        while self._hand_over() or self._listen() or self._judge():
             pass
         for side in self.open:
             assert not self.waiting[side], f"stalled: the {side.value} has something to say and is not read"
@@ -356,6 +360,28 @@ class _Wire:
                 self.open.discard(event.side)
                 self.waiting[event.side].clear()
                 (self.client if event.side is CLIENT else self.server).closed_by_peer()
+            elif isinstance(event, Connect):
+                self._connect(event)
             elif isinstance(event, Ask):
-                question = cast("Question[Any]", event.question)
-                self._take(self.proxy.answer(question, self.judge(event.question)))
+                self.question = cast("Question[Any]", event.question)
+                if not self.late:
+                    self._judge()
+
+    def _judge(self) -> bool:
+        """Answers the open question, if there is one."""
+        question, self.question = self.question, None
+        if question is None or self.proxy.closed:
+            return False
+        self._take(self.proxy.answer(question, self.judge(cast("AnyQuestion", question))))
+        return True
+
+    def _connect(self, event: Connect) -> None:
+        if self.connect is None:
+            _complain(f"a connection to {event.upstream} is asked for, and there is none to be had")
+        assert SERVER not in self.open, "a server is asked for while one is connected"
+        server = self.connect(event.upstream)
+        if server is None:
+            self._take(self.proxy.server_unreachable())
+        else:
+            self.server = server
+            self.open.add(SERVER)

@@ -13,7 +13,6 @@ from typing import Any, NoReturn, cast
 
 import attrs
 
-from sansio_smtp.commands import Command
 from sansio_smtp.config import Config
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.events import (
@@ -22,33 +21,24 @@ from sansio_smtp.events import (
     Ask,
     BodyChunk,
     Close,
+    Connect,
     Event,
     SendToClient,
     SendToServer,
     Side,
 )
 from sansio_smtp.proxy import Proxy
-from sansio_smtp.questions import (
-    AnyQuestion,
-    AnyVerdict,
-    CommandQuestion,
-    Question,
-    Replace,
-    ReplaceCommand,
-    ReplaceReply,
-    ReplyQuestion,
-)
-from sansio_smtp.replies import Reply
+from sansio_smtp.questions import AnyQuestion, Question
 
 from .chunks import Chunker, whole
 from .notation import octets
 from .script import (
     Asked,
     Closed,
+    Connected,
     Eof,
     Feed,
     Item,
-    Replacement,
     Script,
     Sent,
     Shown,
@@ -57,6 +47,7 @@ from .script import (
     groups,
     parse,
 )
+from .verdicts import verdict_for
 from .written import Step, asks, lines_of, matches, shown, wanted
 
 __all__ = ["Played", "play"]
@@ -194,7 +185,8 @@ class _Player:
         if question is None:
             return  # the dialogue ended meanwhile
         try:
-            self._take(self.proxy.answer(cast("Question[Any]", question), _verdict(item, question)))
+            verdict = verdict_for(question, item.verdict)
+            self._take(self.proxy.answer(cast("Question[Any]", question), verdict))
         except LocalProtocolError as error:
             self.line = item.line
             self._fail(f"the verdict is not possible: {error}")
@@ -222,9 +214,15 @@ class _Player:
             if event.side in self.gone:
                 self._fail(f"the {event.side.value} is closed twice")
             self.gone.add(event.side)
-            self.actual.closed[event.side] = event.abort
+            self.actual.closed.append((event.side, event.abort))
             if self.gone == {CLIENT, SERVER}:
                 self.question = None
+        elif isinstance(event, Connect):
+            if SERVER not in self.gone:
+                self._fail("a server is asked for while one is connected")
+            self.gone.discard(SERVER)
+            self.waiting[SERVER].clear()  # the one that was left is not heard any more
+            self.actual.connected.append(event.upstream)
         elif isinstance(event, Ask):
             if self.question is not None:
                 self._fail("a second question is asked while one is open")
@@ -250,7 +248,9 @@ class _Player:
             if isinstance(item, Sent):
                 self.expected.sent[item.side] += item.data
             elif isinstance(item, Closed):
-                self.expected.closed[item.side] = item.abort
+                self.expected.closed.append((item.side, item.abort))
+            elif isinstance(item, Connected):
+                self.expected.connected.append(item.upstream)
             elif isinstance(item, Shown) and item.kind == "chunk":
                 self.expected.chunks += octets(item.text.removeprefix("chunk:").removeprefix(" "))
             elif isinstance(item, Shown):
@@ -285,22 +285,3 @@ class _Player:
 
     def _shows(self, kind: str) -> bool:
         return kind in self.script.show
-
-
-def _verdict(item: Verdict, question: AnyQuestion) -> Any:
-    verdict = item.verdict
-    if not isinstance(verdict, Replacement):
-        return verdict
-    data = verdict.data
-    result: AnyVerdict
-    if isinstance(question, CommandQuestion):
-        result = ReplaceCommand(Command.of(data.removesuffix(b"\r\n")))
-    elif isinstance(question, ReplyQuestion):
-        lines = [line[4:] for line in data.removesuffix(b"\r\n").split(b"\r\n")]
-        code = data[:3].decode("ascii", "replace")
-        if not code.isdecimal():
-            raise LocalProtocolError(f"not a reply: {data!r}")
-        result = ReplaceReply(Reply.of(int(code), *lines))
-    else:
-        result = Replace(data)
-    return result

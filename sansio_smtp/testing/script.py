@@ -23,12 +23,18 @@ Indented is what the proxy must do about it, and the verdicts that its questions
 
 ``-> C: text``, ``-> S: text``   octets leave
 ``-> close S, C``, ``-> abort S`` sides are closed
+``-> connect other``             another server is asked for; ``home`` is the one of the start. What ``S:``
+                                  says from then on is said by that one, its greeting first.
 ``? RCPT bad@mx.example``         a question: a verb with the address or all of the argument
 ``? REPLY 250 ok``                or only the code; lines of one reply are parted by ``\r\n``
-``? HEADERS text``, ``? BODY_LINE text``, ``? BODY_CHUNK text``, ``? MESSAGE text``
+``? HEADERS text``, ``? BODY_LINE text``, ``? BODY_LINES text``, ``? BODY_CHUNK text``, ``? MESSAGE text``
                                   with the decoded content, its last CRLF implied; ``<last>`` marks the
                                   end of a body. A place alone takes any question of that place.
 ``! continue``, ``! answer 550 5.7.1 no``, ``! disconnect 421 4.7.0 go away``, ``! replace text``
+``! route other``, ``! route home RCPT TO:<c@mx.example>``
+                                  to that server, as it is or as another command
+``! swallow 250 ok``, ``! inspect HEADERS, MESSAGE``
+``! add RCPT TO:<c@mx.example>``  in front of a verdict: a recipient that it adds
 
 Lines that begin with ``#`` are comments, but for these, at the top::
 
@@ -45,28 +51,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from difflib import get_close_matches
-from enum import Enum
-from typing import Any, Final, get_args, get_type_hints
+from typing import Any, Final
 
 import attrs
 
-from sansio_smtp.commands import VERB_KINDS
+from sansio_smtp.commands import Command
 from sansio_smtp.config import Config
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.events import CLIENT, SERVER, Side
-from sansio_smtp.questions import PLACES, Answer, Continue, Disconnect
-from sansio_smtp.replies import Reply
 
-from .notation import NotationError, octets
+from .notation import did_you_mean, octets
+from .settings import SETTINGS, read_setting
+from .verdicts import HOME, SaidVerdict, said
 
 __all__ = [
     "Asked",
     "Closed",
+    "Connected",
     "Eof",
     "Feed",
     "Item",
-    "Replacement",
     "Script",
     "ScriptError",
     "Sent",
@@ -78,18 +82,15 @@ __all__ = [
 
 SIDES: Final = {"C": CLIENT, "S": SERVER}
 SIGNALS: Final = ("timeout", "shutdown", "shutdown now", "unreachable")
-SHOWN: Final = ("complete", "answered", "violation", "received", "chunk")
-"""Events that a script states only if its ``# show:`` line names them."""
 
-_HEADERS: Final = ("ask", "config", "show", "play")
 _INPUT: Final = re.compile(r"([CS]):(?: (.*))?", re.DOTALL)
 _OUTPUT: Final = re.compile(r"-> ([CS]):(?: (.*))?", re.DOTALL)
 _CLOSE: Final = re.compile(r"-> (close|abort) ([CS](?:, ?[CS])*)")
+_CONNECT: Final = re.compile(r"-> connect ([^ ]+)")
 _SHOWN: Final = re.compile(
     r"-> (complete [0-9]+.*|answered [0-9]+|violation [CS]|received [CS]: .*|chunk: .*|chunk:)"
 )
 _QUESTION: Final = re.compile(r"\? ([A-Z0-9_-]+)(?: (.*))?", re.DOTALL)
-_REPLY: Final = re.compile(r"([2-5][0-9][0-9])(?: (.*))?", re.DOTALL)
 
 
 class ScriptError(ValueError):
@@ -126,17 +127,10 @@ class Signal(Item):
 
 
 @attrs.frozen
-class Replacement:
-    """``! replace``: which verdict it is depends on the question."""
-
-    data: bytes
-
-
-@attrs.frozen
 class Verdict(Item):
     """The open question is answered."""
 
-    verdict: Continue | Answer | Disconnect | Replacement
+    verdict: SaidVerdict
 
 
 @attrs.frozen
@@ -153,6 +147,13 @@ class Closed(Item):
 
     side: Side
     abort: bool
+
+
+@attrs.frozen
+class Connected(Item):
+    """Another server must be asked for; None is the one of the start."""
+
+    upstream: str | None
 
 
 @attrs.frozen
@@ -195,6 +196,8 @@ class _Parser:
     line: int = 0
     items: list[Item] = attrs.field(factory=list[Item])
     headers: dict[str, Any] = attrs.field(factory=dict[str, Any])
+    added: tuple[Command, ...] = ()
+    """What ``! add`` has said for the next verdict."""
 
     def parse(self, text: str) -> Script:
         # Not splitlines(): that cuts at form feeds and at several characters beyond ASCII, too.
@@ -203,7 +206,9 @@ class _Parser:
                 raise self._error("blank at the end of the line; write \\x20 if it is meant")
             try:
                 self._statement(line)
-            except (NotationError, LocalProtocolError) as error:
+            except ScriptError:
+                raise
+            except (ValueError, LocalProtocolError) as error:
                 raise self._error(str(error)) from None
         if not self.items:
             raise self._error("nothing happens in this script")
@@ -229,7 +234,7 @@ class _Parser:
         if line[0] == "<" and line[-1] == ">":
             name = line[1:-1]
             if name not in SIGNALS:
-                raise self._error(f"unknown event {line}{_did_you_mean(name, SIGNALS)}")
+                raise self._error(f"unknown event {line}{did_you_mean(name, SIGNALS)}")
             self.items.append(Signal(self.line, name))
             return
         match = _INPUT.fullmatch(line)
@@ -254,6 +259,8 @@ class _Parser:
         elif match := _CLOSE.fullmatch(line):
             for side in match[2].replace(",", " ").split():
                 self.items.append(Closed(self.line, SIDES[side], match[1] == "abort"))
+        elif match := _CONNECT.fullmatch(line):
+            self.items.append(Connected(self.line, None if match[1] == HOME else match[1]))
         elif match := _SHOWN.fullmatch(line):
             kind = match[1].partition(" ")[0].removesuffix(":")
             if kind not in self.headers.get("show", ()):
@@ -261,122 +268,25 @@ class _Parser:
             self.items.append(Shown(self.line, kind, match[1]))
         elif match := _QUESTION.fullmatch(line):
             self.items.append(Asked(self.line, match[1], match[2]))
+        elif line.startswith("! add "):
+            self.added = (*self.added, Command.of(line.removeprefix("! add ")))
         elif line.startswith("! "):
-            self.items.append(Verdict(self.line, self._verdict(line[2:])))
+            self.items.append(Verdict(self.line, said(line[2:], self.added)))
+            self.added = ()
         else:
             raise self._error(f"neither '-> …' nor '? …' nor '! …': {line!r}")
-
-    def _verdict(self, text: str) -> Continue | Answer | Disconnect | Replacement:
-        word, _, rest = text.partition(" ")
-        if word == "continue" and not rest:
-            return Continue()
-        if word == "answer":
-            return Answer(self._reply(rest))
-        if word == "disconnect":
-            return Disconnect(self._reply(rest))
-        if word == "replace":
-            return Replacement(octets(rest))
-        words = ("continue", "answer", "disconnect", "replace")
-        raise self._error(f"unknown verdict {text!r}{_did_you_mean(word, words)}")
-
-    def _reply(self, text: str) -> Reply:
-        match = _REPLY.fullmatch(text)
-        if match is None:
-            raise self._error(f"not a reply: {text!r}")
-        return Reply.of(int(match[1]), *octets(match[2] or "").removesuffix(b"\r\n").split(b"\r\n"))
 
     def _comment(self, text: str) -> None:
         key, colon, value = text.partition(":")
         if not colon or not key.isalpha() or not key.islower():
             return
-        if key not in _HEADERS:
-            if get_close_matches(key, _HEADERS):
-                raise self._error(f"unknown setting {key!r}{_did_you_mean(key, _HEADERS)}")
+        if key not in SETTINGS:
+            if hint := did_you_mean(key, SETTINGS):
+                raise self._error(f"unknown setting {key!r}{hint}")
             return
         if self.items:
             raise self._error(f"'# {key}:' must stand before the first event")
-        setting = {
-            "ask": self._set_ask,
-            "config": self._set_config,
-            "show": self._set_show,
-            "play": self._set_play,
-        }[key]
-        setting(value.strip())
-
-    def _set_ask(self, value: str) -> None:
-        names = _words(value)
-        for name in names:
-            if name != name.upper():
-                raise self._error(f"hook places and verbs are written in capitals: {name!r}")
-            if (
-                name not in PLACES
-                and name.encode() not in VERB_KINDS
-                and (hint := _did_you_mean(name, PLACES))
-            ):
-                raise self._error(f"unknown hook place {name!r}{hint}")
-        self.headers["ask"] = self.headers.get("ask", frozenset()) | frozenset(names)
-
-    def _set_show(self, value: str) -> None:
-        for name in _words(value):
-            if name not in SHOWN:
-                raise self._error(f"cannot show {name!r}{_did_you_mean(name, SHOWN)}")
-        self.headers["show"] = self.headers.get("show", frozenset()) | frozenset(_words(value))
-
-    def _set_play(self, value: str) -> None:
-        if value != "whole":
-            raise self._error(f"'# play: whole' is the only way that can be asked for, not {value!r}")
-        self.headers["whole_only"] = True
-
-    def _set_config(self, value: str) -> None:
-        settings = {}
-        for word in _words(value):
-            key, equals, text = word.partition("=")
-            kinds = get_type_hints(Config)
-            if key not in kinds:
-                raise self._error(f"unknown setting {key!r}{_did_you_mean(key, kinds)}")
-            if not equals:
-                raise self._error(f"{key} needs a value: {key}=…")
-            try:
-                settings[key] = _typed(kinds[key], text)
-            except ValueError as error:
-                raise self._error(f"{key}: {error}") from None
-        try:
-            self.headers["config"] = attrs.evolve(self.headers.get("config", Config()), **settings)
-        except ValueError as error:
-            raise self._error(str(error)) from None
-
-
-def _words(value: str) -> list[str]:
-    return [word.strip() for word in value.split(",") if word.strip()]
-
-
-def _did_you_mean(word: str, known: Any) -> str:
-    close = get_close_matches(word, list(known), 1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def _typed(kind: Any, text: str) -> object:
-    """The value of a `Config` attribute, typed by its annotation."""
-    kinds: tuple[Any, ...] = get_args(kind) or (kind,)
-    if type(None) in kinds and text.lower() == "none":
-        return None
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        try:
-            return kind(text)
-        except ValueError:
-            values = [str(member.value) for member in kind]
-            raise ValueError(
-                f"{text!r} is none of {', '.join(values)}{_did_you_mean(text, values)}"
-            ) from None
-    if kind is bool:
-        if text not in ("true", "false"):
-            raise ValueError(f"{text!r} is neither true nor false")
-        return text == "true"
-    if int in kinds:
-        if not re.fullmatch("[0-9]{1,18}", text):
-            raise ValueError(f"{text!r} is not a number")
-        return int(text)
-    return frozenset(text.split())
+        read_setting(self.headers, key, value.strip())
 
 
 def groups(items: tuple[Item, ...]) -> Iterator[tuple[list[Item], list[Item]]]:

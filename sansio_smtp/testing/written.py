@@ -10,6 +10,7 @@ from sansio_smtp.events import CLIENT, SERVER, BodyComplete, Event, MessageAnswe
 from sansio_smtp.questions import (
     BODY_CHUNK,
     BODY_LINE,
+    BODY_LINES,
     HEADERS,
     MESSAGE,
     REPLY,
@@ -21,11 +22,13 @@ from sansio_smtp.questions import (
 )
 
 from .notation import escape, written
-from .script import Asked, Closed, Item, Sent, Shown
+from .script import Asked, Closed, Connected, Item, Sent, Shown
+from .verdicts import HOME
 
 __all__ = ["Step", "asks", "lines_of", "matches", "shown", "wanted"]
 
 _LETTER: Final = {CLIENT: "C", SERVER: "S"}
+_BODY_PLACES: Final = (BODY_CHUNK, BODY_LINE)
 
 
 @attrs.define
@@ -33,7 +36,9 @@ class Step:
     """What left, or had to leave, since the last comparison."""
 
     sent: dict[Side, bytearray] = attrs.field(factory=lambda: {CLIENT: bytearray(), SERVER: bytearray()})
-    closed: dict[Side, bool] = attrs.field(factory=dict[Side, bool])
+    closed: list[tuple[Side, bool]] = attrs.field(factory=list[tuple[Side, bool]])
+    """Each side, and whether it was reset."""
+    connected: list[str | None] = attrs.field(factory=list[str | None])
     asked: list[str] = attrs.field(factory=list[str])
     shown: list[str] = attrs.field(factory=list[str])
     chunks: bytearray = attrs.field(factory=bytearray)
@@ -47,15 +52,13 @@ class Step:
         if self.chunks:
             lines += [f"-> chunk: {text}".rstrip() for text in written(bytes(self.chunks))]
         lines += self.asked + self.shown
-        lines += [f"-> {'abort' if abort else 'close'} {_LETTER[side]}" for side, abort in self._closes()]
-        return lines
+        closed = sorted(self.closed, key=lambda item: item[0].value, reverse=True)
+        lines += [f"-> {'abort' if abort else 'close'} {_LETTER[side]}" for side, abort in closed]
+        return lines + [f"-> connect {upstream or HOME}" for upstream in self.connected]
 
-    def seen_by(self, side: Side) -> tuple[bytearray, bool]:
+    def seen_by(self, side: Side) -> tuple[bytearray, int]:
         """What a peer can tell."""
-        return self.sent[side], side in self.closed
-
-    def _closes(self) -> list[tuple[Side, bool]]:
-        return sorted(self.closed.items(), key=lambda item: item[0].value, reverse=True)
+        return self.sent[side], sum(closed is side for closed, _ in self.closed)
 
 
 def _place(question: AnyQuestion, ask: frozenset[str]) -> str:
@@ -63,7 +66,7 @@ def _place(question: AnyQuestion, ask: frozenset[str]) -> str:
     if isinstance(question, CommandQuestion):
         return question.command.verb.decode()
     if isinstance(question, BodyQuestion):
-        return BODY_CHUNK if BODY_CHUNK in ask else BODY_LINE
+        return next((place for place in _BODY_PLACES if place in ask), BODY_LINES)
     if isinstance(question, ReplyQuestion):
         return REPLY
     return HEADERS if isinstance(question, HeadersQuestion) else MESSAGE
@@ -93,7 +96,7 @@ def _detail(question: AnyQuestion) -> str:
         return escape(question.command.argument)
     if isinstance(question, ReplyQuestion):
         return escape(question.reply.raw[:-2])
-    text = _joined(question.data)
+    text = _joined(bytes(question.data))
     if isinstance(question, BodyQuestion) and question.last:
         return f"<last> {text}" if question.data else "<last>"
     return text
@@ -135,6 +138,8 @@ def lines_of(item: Item) -> list[str]:
         return [f"-> {_LETTER[item.side]}: {text}".rstrip() for text in written(item.data)]
     if isinstance(item, Closed):
         return [f"-> {'abort' if item.abort else 'close'} {_LETTER[item.side]}"]
+    if isinstance(item, Connected):
+        return [f"-> connect {item.upstream or HOME}"]
     if isinstance(item, Asked):
         return [wanted(item)]
     return [f"-> {item.text}"] if isinstance(item, Shown) else []

@@ -14,6 +14,15 @@ SECRET = b"c2VjcmV0LXRva2Vu"
 
 
 @attrs.frozen
+class Later:
+    """What becomes of a connection to a server behind the first."""
+
+    choices: list[int] = attrs.field(factory=list[int])
+    greeting: bytes = b""
+    reachable: bool = True
+
+
+@attrs.frozen
 class Dialogue:
     """What both peers are going to do; everything else follows."""
 
@@ -23,9 +32,21 @@ class Dialogue:
     pipelining: bool = True
     greeting: bytes = b""
     config: Config = attrs.field(factory=Config)
+    later: list[Later] = attrs.field(factory=list[Later])
+    """The servers behind the first, in the order in which they are connected; those behind say yes to
+    everything."""
 
 
 _CHOICES = [*(0,) * 12, 1, 2, 3, 4, 5, 6, 7, 8]
+_LATER = st.one_of(
+    st.just(Later()),
+    st.builds(Later, st.lists(st.sampled_from(_CHOICES), max_size=6)),
+    st.builds(Later, st.lists(st.sampled_from(_CHOICES), max_size=6)),
+    st.sampled_from(
+        [Later(greeting=b"554 no\r\n"), Later(greeting=b"421 later\r\n"), Later(reachable=False)]
+    ),
+    st.sampled_from([Later([9]), Later([0, 9]), Later([0, 0, 10])]),
+)
 _ADDRESSES = st.sampled_from([b"<a@me.example>", b"<b@mx.example>", b"<>", b"c@mx.example", b"<\xc3\xa4@x>"])
 _PARAMETERS = st.sampled_from([b"", b"", b" SIZE=10", b" BODY=8BITMIME", b" SMTPUTF8", b" NOTIFY=NEVER"])
 _ODD_LINES = st.sampled_from(
@@ -114,7 +135,7 @@ def dialogues(
     plain_server: bool = False,
 ) -> Dialogue:
     """``clean``: nothing that the proxy may refuse or normalise. ``plain_server``: no 421, no odd
-    greeting."""
+    greeting, one server."""
     style = draw(st.sampled_from(styles))
     parts = [_mails(clean, style is not Style.EAGER)] * 4 + [auths()] + ([] if clean else [_odd()])
     units = [Unit(draw(st.sampled_from([b"EHLO c.example\r\n", b"EHLO c.example\r\n", b"HELO c\r\n"])))]
@@ -129,7 +150,8 @@ def dialogues(
     if not plain_server and choices and draw(st.integers(0, 5)) == 5:
         choices[-1] = draw(st.sampled_from([9, 10]))
     config = draw(st.just(Config()) if clean or draw(st.booleans()) else configs())
-    return Dialogue(units, style, choices, draw(st.booleans()), greeting, config)
+    later = [] if plain_server else draw(st.lists(_LATER, max_size=3))
+    return Dialogue(units, style, choices, draw(st.booleans()), greeting, config, later)
 
 
 def configs() -> st.SearchStrategy[Config]:
@@ -138,6 +160,7 @@ def configs() -> st.SearchStrategy[Config]:
         bare_newline=st.sampled_from([BareNewline.NORMALIZE, BareNewline.NORMALIZE, BareNewline.REJECT]),
         nul=st.sampled_from([Nul.PASS, Nul.PASS, Nul.REFUSE]),
         trace=st.booleans(),
+        reconnect=st.booleans(),
         max_message_size=st.sampled_from([None, None, None, None, None, 3, 1000]),
         max_errors=st.sampled_from([20, 20, 1]),
     )

@@ -17,6 +17,7 @@ from sansio_smtp import (
     BodyComplete,
     Close,
     Config,
+    Connect,
     Continue,
     Event,
     MessageAnswered,
@@ -29,8 +30,9 @@ from sansio_smtp import (
 )
 from sansio_smtp.questions import AnyQuestion, AnyVerdict
 
-from .dialogues import Dialogue
-from .peers import SimClient, SimServer
+from .dialogues import Dialogue, Later
+from .peers import REPLIES_OF_ONE, SimClient, SimServer
+from .receivers import Item
 
 Judge = Callable[[AnyQuestion], AnyVerdict]
 
@@ -64,12 +66,15 @@ class World:
 
     proxy: Proxy = attrs.field(init=False)
     client: SimClient = attrs.field(init=False)
-    server: SimServer = attrs.field(init=False)
+    servers: list[SimServer] = attrs.field(init=False)
+    """All that were ever connected; the last is the one that is, if any is."""
+    upstreams: list[str | None] = attrs.field(factory=lambda: [None], init=False)
+    """What the proxy called them."""
+    connecting: bool = attrs.field(default=False, init=False)
+    """Whether another server is asked for that is not there yet."""
     events: list[Event] = attrs.field(factory=list, init=False)
     question: AnyQuestion | None = attrs.field(default=None, init=False)
     closed: set[Side] = attrs.field(factory=set, init=False)
-    detached: bool = attrs.field(default=False, init=False)
-    """Whether the server was closed before the client was."""
     eof: set[Side] = attrs.field(factory=set, init=False)
     steps: int = attrs.field(default=0, init=False)
     arrived: int = attrs.field(default=0, init=False)  # octets of the client
@@ -78,7 +83,44 @@ class World:
         dialogue = self.dialogue
         self.proxy = Proxy(dialogue.config, self.ask)
         self.client = SimClient(dialogue.units, dialogue.style)
-        self.server = SimServer(dialogue.choices, pipelining=dialogue.pipelining, greeting=dialogue.greeting)
+        self.servers = [
+            SimServer(dialogue.choices, pipelining=dialogue.pipelining, greeting=dialogue.greeting)
+        ]
+
+    @property
+    def server(self) -> SimServer:
+        """The one that is connected."""
+        return self.servers[-1]
+
+    def arrived_as(self, number: int) -> Item:
+        """What the server has found for which it gave the reply of this number."""
+        server, index = divmod(number, REPLIES_OF_ONE)
+        return self.servers[server].receiver.items[index]
+
+    def code_of(self, number: int) -> int:
+        """The code of the reply of this number."""
+        server, index = divmod(number, REPLIES_OF_ONE)
+        return self.servers[server].codes[index]
+
+    @property
+    def items(self) -> list[list[Item]]:
+        """What each server has found."""
+        return [server.receiver.items for server in self.servers]
+
+    @property
+    def wires(self) -> list[bytes]:
+        """What each server was sent."""
+        return [bytes(server.received) for server in self.servers]
+
+    @property
+    def segments(self) -> list[list[Event]]:
+        """The events, cut where another server takes the place of the one before."""
+        segments: list[list[Event]] = [[]]
+        for event in self.events:
+            if isinstance(event, Connect):
+                segments.append([])
+            segments[-1].append(event)
+        return segments
 
     def run(self) -> World:
         """To the end. P11 is checked on the way: something can always be done, and it ends."""
@@ -107,18 +149,24 @@ class World:
                 self.client.receive(event.data)
             elif isinstance(event, SendToServer):
                 assert SERVER not in self.closed, "sent to a closed server"
+                assert not self.connecting, "sent to a server that is not there"
                 in_step = self.server.may_get_more or not self.server.pending
                 assert in_step, "sent before the reply to the line before it (RFC 2920 §3.1)"
                 self.server.receive(event.data)
             elif isinstance(event, Close):
                 assert event.side not in self.closed, "closed twice"
                 self.closed.add(event.side)
-                self.detached |= not self.proxy.closed
+            elif isinstance(event, Connect):
+                assert SERVER in self.closed, "two servers"
+                self.closed.discard(SERVER)
+                self.eof.discard(SERVER)
+                self.upstreams.append(event.upstream)
+                self.connecting = True
             elif isinstance(event, Ask):
                 assert self.question is None, "two questions are open"
                 self.question = event.question
         if self.proxy.closed:
-            self.question = None
+            self.question, self.connecting = None, False
             assert self.closed == {CLIENT, SERVER}
         self._check_liveness()
         if any(isinstance(event, SendToClient | Close) for event in events):
@@ -127,7 +175,7 @@ class World:
     def _check_liveness(self) -> None:
         proxy = self.proxy
         readable = proxy.may_read - self.eof - self.closed
-        assert proxy.closed or readable or self.question is not None, "stalled"
+        assert proxy.closed or readable or self.question is not None or self.connecting, "stalled"
         assert not proxy.closed or not proxy.may_read
 
     def _options(self) -> list[Callable[[int], list[Event]]]:
@@ -135,7 +183,9 @@ class World:
         readable = self.proxy.may_read - self.eof
         if CLIENT in readable and (self._client_pending() or self._client_lost()):
             options.append(self.from_client)
-        if SERVER in readable and (self.server.pending or self.server.closed):
+        if self.connecting:
+            options.append(self.connect)
+        elif SERVER in readable and (self.server.pending or self.server.closed):
             options.append(self.from_server)
         if self.question is not None:
             options.append(self.answer)
@@ -166,6 +216,21 @@ class World:
         self.eof.add(CLIENT)
         return self.proxy.eof_from(CLIENT)
 
+    def connect(self, _: int) -> list[Event]:
+        """The server that is asked for is there, or cannot be reached."""
+        number, later = len(self.servers), self.dialogue.later
+        self.connecting = False
+        what = later[number - 1] if number <= len(later) else Later()
+        self.servers.append(
+            SimServer(
+                what.choices,
+                pipelining=self.dialogue.pipelining,
+                greeting=what.greeting,
+                first=number * REPLIES_OF_ONE,
+            )
+        )
+        return [] if what.reachable else self.proxy.server_unreachable()
+
     def from_server(self, size: int) -> list[Event]:
         data = bytes(self.server.pending[:size])
         del self.server.pending[:size]
@@ -195,6 +260,9 @@ def merged(events: list[Event], side: Side) -> list[object]:
         if isinstance(event, Close):
             if event.side is side:
                 out.append(("close", event.abort))
+        elif isinstance(event, Connect):
+            if side is SERVER:
+                out.append(("connect", event.upstream))
         elif isinstance(event, Violation):
             if event.side is side:
                 out.append(("violation", event.error.reply_hint.raw))

@@ -6,10 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from enum import Enum
+from typing import Final
 
 import attrs
 
 from .receivers import Item, StrictReceiver, replies_in
+
+REPLIES_OF_ONE: Final = 1000
+"""How many numbers a server has for its replies: those of the next one begin behind them."""
 
 
 class Style(Enum):
@@ -105,9 +109,12 @@ class SimClient:
 class SimServer:
     """Answers what the strict receiver finds. ``choices`` are drawn numbers, one for each reply; when
     they are used up it says yes to everything; 9 is a good-bye, 10 the end without one. Replies are
-    tagged with their number."""
+    tagged with their number, counted from ``first``."""
 
-    def __init__(self, choices: list[int], *, pipelining: bool = True, greeting: bytes = b"") -> None:
+    def __init__(
+        self, choices: list[int], *, pipelining: bool = True, greeting: bytes = b"", first: int = 0
+    ) -> None:
+        self.first = first
         self.received = bytearray()
         self.pending = bytearray(greeting or b"220 mx.example ESMTP\r\n")
         self.receiver = StrictReceiver(self._reply)
@@ -139,7 +146,7 @@ class SimServer:
         self.codes.append(code)
         self.closed = code in (421, 221) or choice == 10
         self._follow(item, code)
-        tag = b"srv%d" % number
+        tag = b"srv%d" % (self.first + number)
         if item.kind == "command" and item.data[:4].upper() == b"EHLO" and code == 250:
             offered = [b"SIZE", b"8BITMIME", b"CHUNKING", b"STARTTLS", b"AUTH PLAIN LOGIN"]
             lines = [tag, *offered, *([b"PIPELINING"] if self._pipelining else [])]

@@ -44,8 +44,10 @@ class Machine(RuleBasedStateMachine):
         self.world = World(
             Dialogue([], Style.EAGER, choices, pipelining, b"", config), ask=ask, judge=lambda _: Continue()
         )
-        self.world.client.pending += b"EHLO c.example\r\n"
-        self.world.client.sent += b"EHLO c.example\r\n"
+        self.begin(greeted)
+
+    def begin(self, greeted: bool) -> None:
+        self._say(b"EHLO c.example\r\n")
         if greeted:  # most dialogues should get further than the first line
             for _ in range(3):
                 self._arrive(SEGMENT, CLIENT)
@@ -60,7 +62,9 @@ class Machine(RuleBasedStateMachine):
     def _arrive(self, size: int, side: object) -> None:
         world = self.world
         readable = world.proxy.may_read - world.eof
-        if side is CLIENT and CLIENT in readable and world.client.pending:
+        if side is SERVER and world.connecting:
+            world.take(world.connect(0))
+        elif side is CLIENT and CLIENT in readable and world.client.pending:
             world.take(world.from_client(size))
         elif side is SERVER and SERVER in readable and (world.server.pending or world.server.closed):
             world.take(world.from_server(size))
@@ -72,7 +76,7 @@ class Machine(RuleBasedStateMachine):
             progress = world.proxy.progress
             self._arrive(SEGMENT, CLIENT)
             self._arrive(SEGMENT, SERVER)
-            if world.question is not None:
+            while world.question is not None:
                 world.take(world.answer(0))
 
     @rule(line=_LINES)
@@ -110,7 +114,7 @@ class Machine(RuleBasedStateMachine):
         world = self.world
         question, world.question = world.question, None
         assert question is not None
-        verdicts = legal_verdicts(question)
+        verdicts = legal_verdicts(question, world.ask)
         world.take(world.proxy.answer(question, verdicts[choice if choice < len(verdicts) else 0]))
 
     @precondition(lambda self: CLIENT not in self.world.eof and not self.world.client.pending)
@@ -127,7 +131,7 @@ class Machine(RuleBasedStateMachine):
     def server_misbehaves(self, luck: int, text: bytes) -> None:
         """It goes away or speaks unasked, once all that it owed has arrived."""
         world = self.world
-        if luck or world.server.pending or world.proxy.awaiting is not None:
+        if luck or world.connecting or world.server.pending or world.proxy.awaiting is not None:
             return
         if text:
             world.take(world.proxy.receive_from(SERVER, text))
@@ -150,13 +154,16 @@ class Machine(RuleBasedStateMachine):
         world = self.world
         assert_conservation(world)
         assert_order(world)
-        assert_truth(world)
+        self.assert_truth(world)
         assert_truncated(world)
         assert_not_smuggled(world)
         proxy = world.proxy
         assert proxy.buffered <= bound(proxy.config, SEGMENT)
         assert isinstance(proxy.waiting_for, WaitingFor)
         assert proxy.envelope is not None
+
+    def assert_truth(self, world: World) -> None:
+        assert_truth(world)
 
     def teardown(self) -> None:
         """However it stands, it ends when everybody goes; then there is silence."""

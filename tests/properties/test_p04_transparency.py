@@ -16,7 +16,7 @@ def test_p4_transparency(dialogue: Dialogue, schedule: Schedule) -> None:
     """Where nothing has to be refused or normalised, all octets of the client arrive, and no others."""
     world = World(dialogue, schedule).run()
     assert world.client.done
-    assert world.server.received == world.client.sent
+    assert world.wires == [world.client.sent]
     assert_transparency(world)
 
 
@@ -28,7 +28,7 @@ def test_p4_transparency_of_rules(dialogue: Dialogue, schedule: Schedule, ask: f
     assert world.client.done
     if "MESSAGE" not in ask:  # what is held is refused later than what is not
         assert world.client.sent == whole.client.sent
-        assert world.server.received == whole.server.received
+        assert world.wires == whole.wires
     assert_not_smuggled(world)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from typing import Final
 
 import attrs
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from sansio_smtp import (
     Continue,
     Disconnect,
     HeadersQuestion,
+    Inspect,
     Kind,
     MessageQuestion,
     Replace,
@@ -22,53 +24,81 @@ from sansio_smtp import (
     ReplaceReply,
     Reply,
     ReplyQuestion,
+    Route,
+    Swallow,
 )
 from sansio_smtp.questions import (
     BODY_CHUNK,
     BODY_LINE,
+    BODY_LINES,
     COMMAND,
     HEADERS,
+    IN_TURN,
     MESSAGE,
     REPLY,
     AnyQuestion,
     AnyVerdict,
 )
 
-_CONTENT = [HEADERS, BODY_CHUNK, BODY_LINE, MESSAGE]
-_COMMANDS = [COMMAND, REPLY, "RCPT", "DATA", "AUTH", "QUIT"]
+ADDED: Final = (Command.of("RCPT TO:<added-one@rule>"), Command.of("RCPT TO:<added-two@rule>"))
+"""The recipients that verdicts add: both or none."""
+_ROUTED: Final = (b"EHLO", b"HELO", b"AUTH", b"MAIL", b"RCPT")
+_CONTENT = [HEADERS, BODY_CHUNK, BODY_LINE, BODY_LINES, MESSAGE]
+_COMMANDS = [COMMAND, REPLY, "EHLO", "MAIL", "RCPT", "DATA", "AUTH", "QUIT"]
+_ANY = st.frozensets(st.sampled_from([*_CONTENT, *_COMMANDS]), max_size=4)
 ASKS: st.SearchStrategy[frozenset[str]] = st.one_of(
     st.just(frozenset()),
     st.sampled_from([frozenset({place}) for place in (*_CONTENT, *_COMMANDS)]),
     st.frozensets(st.sampled_from(_CONTENT), min_size=1, max_size=3),
-    st.frozensets(st.sampled_from([*_CONTENT, *_COMMANDS]), max_size=4),
+    _ANY,
+    _ANY.map(lambda ask: ask | {IN_TURN, "DATA"}),
+    _ANY.map(lambda ask: ask | {IN_TURN, "MAIL", "RCPT", "DATA"}),
 )
 
 
-def legal_verdicts(question: AnyQuestion) -> list[AnyVerdict]:
+def legal_verdicts(question: AnyQuestion, ask: frozenset[str]) -> list[AnyVerdict]:
     """One of each sort that `Proxy.answer` takes here; the first lets everything pass."""
     refuse = Reply.of(550, "rule says no")
     ends: list[AnyVerdict] = [Answer(refuse), Answer(Reply.of(451, "later")), Disconnect(refuse)]
     if isinstance(question, CommandQuestion):
-        return [Continue(), *ends, *_command_verdicts(question)]
+        return [Continue(), *ends, *_command_verdicts(question, ask)]
     if isinstance(question, ReplyQuestion):
         code = question.reply.code if question.reply.code == 421 else question.reply.severity * 100 + 50
         other = Reply.of(code, "rule", "says so")
         return [Continue(), ReplaceReply(other), Disconnect(refuse)]
     assert isinstance(question, HeadersQuestion | BodyQuestion | MessageQuestion)
-    replacements = [b"", b".", b"A: b\r\n", b"\n.\r\n\r.\n", question.data + b"\n.\n", question.data.upper()]
+    data = bytes(question.data)
+    replacements = [b"", b".", b"A: b\r\n", b"\n.\r\n\r.\n", data + b"\n.\n", data.upper()]
     accepted: list[AnyVerdict] = [Answer(Reply.of(250, "rule took it"))]
-    return [Continue(), *ends, *accepted, *[Replace(data) for data in replacements]]
+    added: list[AnyVerdict] = []
+    if isinstance(question, MessageQuestion):
+        added = [Continue(ADDED), Replace(data.upper(), ADDED)]
+    return [Continue(), *ends, *accepted, *added, *[Replace(data) for data in replacements]]
 
 
-def _command_verdicts(question: CommandQuestion) -> list[AnyVerdict]:
+def _command_verdicts(question: CommandQuestion, ask: frozenset[str]) -> list[AnyVerdict]:
     command = question.command
     verdicts: list[AnyVerdict] = []
+    if command.kind is Kind.DATA:
+        verdicts += _data_verdicts(ADDED if IN_TURN in ask else ())
+    if command.verb in _ROUTED:
+        verdicts += [Route(None), Route("b"), Route("c")]
+        if command.kind is not Kind.AUTH:
+            verdicts.append(Route("b", Command.of(command.verb + b" replaced")))
     if command.verb and command.kind is not Kind.AUTH:
         verdicts.append(ReplaceCommand(Command.of(command.verb + b" replaced")))
     if command.kind is not Kind.DATA:
         verdicts.append(Answer(Reply.of(250, "rule says yes")))
     verdicts.append(Answer(Reply.of(421, "rule says bye")))
     return verdicts
+
+
+def _data_verdicts(added: tuple[Command, ...]) -> list[AnyVerdict]:
+    places = [{HEADERS}, {BODY_CHUNK}, {HEADERS, BODY_LINES}, {MESSAGE}, {MESSAGE, HEADERS}]
+    verdicts: list[AnyVerdict] = [Inspect(frozenset(), added), Continue(added)]
+    verdicts += [Inspect(frozenset(names)) for names in places]
+    verdicts += [Inspect(frozenset({BODY_LINE}), added), Inspect(frozenset({MESSAGE}), added)]
+    return [*verdicts, Swallow(Reply.of(250, "rule ate it")), Swallow(Reply.of(550, "rule says no"))]
 
 
 @attrs.frozen
@@ -79,18 +109,18 @@ class DrawnJudge:
     """
 
     salt: int
-    pieces: bool
+    ask: frozenset[str]
 
     def __call__(self, question: AnyQuestion) -> AnyVerdict:
-        if isinstance(question, BodyQuestion) and self.pieces:
+        if isinstance(question, BodyQuestion) and self.ask & _CUT_ANYWHERE:
             return self._on_piece(question)
-        verdicts = legal_verdicts(question)
+        verdicts = legal_verdicts(question, self.ask)
         if isinstance(question, CommandQuestion):
             text = question.command.raw
         elif isinstance(question, ReplyQuestion):
             text = question.reply.raw
         else:
-            text = question.data
+            text = bytes(question.data)
         drawn = zlib.crc32(text + b"%d" % self.salt) % (4 * len(verdicts))
         return verdicts[drawn] if drawn < len(verdicts) else Continue()
 
@@ -100,6 +130,10 @@ class DrawnJudge:
         if question.last and self.salt % 3 == 1:
             return Answer(Reply.of(550, "rule says no"))
         return Replace(question.data.replace(b"x", b".\n")) if self.salt % 2 else Continue()
+
+
+_CUT_ANYWHERE: Final = frozenset({BODY_CHUNK, BODY_LINES, COMMAND, "DATA"})
+"""What makes, or may make by `Inspect`, body questions out of whatever has arrived."""
 
 
 @attrs.define

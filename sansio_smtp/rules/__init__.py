@@ -1,0 +1,87 @@
+"""Rules: functions that inspect or change commands, headers and bodies on their way through a proxy.
+
+A rule is a function named after a phase; it returns a verdict, or None to let things go on. `RuleSession`
+asks the rules whenever a `sansio_smtp.Proxy` asks a question, in any driver.
+"""
+
+from .headers import Field, Headers
+from .host import Failure, Held, Host
+from .marks import on, threaded
+from .message import Message
+from .problems import Problem, RuleError
+from .ruleset import Rule, RuleSet
+from .session import RuleSession
+from .subjects import (
+    AuthAttempt,
+    ClientCommand,
+    Connection,
+    Data,
+    Recipient,
+    Sender,
+    ServerReply,
+    Transaction,
+)
+from .verdicts import (
+    Accept,
+    AuthVerdict,
+    BodyVerdict,
+    Close,
+    CommandVerdict,
+    ConnectVerdict,
+    DataVerdict,
+    Defer,
+    Discard,
+    HeadersVerdict,
+    HeloVerdict,
+    Hold,
+    MailVerdict,
+    MessageVerdict,
+    RcptVerdict,
+    Redirect,
+    Reject,
+    ReplyVerdict,
+    Verdict,
+)
+
+__all__ = [
+    "Accept",
+    "AuthAttempt",
+    "AuthVerdict",
+    "BodyVerdict",
+    "ClientCommand",
+    "Close",
+    "CommandVerdict",
+    "ConnectVerdict",
+    "Connection",
+    "Data",
+    "DataVerdict",
+    "Defer",
+    "Discard",
+    "Failure",
+    "Field",
+    "Headers",
+    "HeadersVerdict",
+    "Held",
+    "HeloVerdict",
+    "Hold",
+    "Host",
+    "MailVerdict",
+    "Message",
+    "MessageVerdict",
+    "Problem",
+    "RcptVerdict",
+    "Recipient",
+    "Redirect",
+    "Reject",
+    "ReplyVerdict",
+    "Rule",
+    "RuleError",
+    "RuleSession",
+    "RuleSet",
+    "Sender",
+    "ServerReply",
+    "Transaction",
+    "Verdict",
+    "on",
+    "threaded",
+]

@@ -1,0 +1,348 @@
+"""Header fields as an ordered list over the octets in which they came: what no rule touches stays as it is.
+
+The section is taken apart when something is asked of it, by one pass of C code; an edit writes one field.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Final, TypeAlias
+
+import attrs
+
+from sansio_smtp.errors import LocalProtocolError
+
+from . import mime
+
+__all__ = ["Field", "Headers"]
+
+Value: TypeAlias = str | bytes
+"""Text, which is encoded where it has to be, or octets, which are not."""
+
+# A line with the lines that continue it. A bare LF ends a line too: it leaves as CRLF, whatever it was.
+_FIELD: Final = re.compile(rb"((?:([!-9;-~]+)[ \t]*:)?[^\n]*(?:\n[ \t][^\n]*)*\n?)")
+# What every parser takes for a field. Some do not where blanks stand before the colon (RFC 5322 §4.5.8).
+_PLAIN: Final = re.compile(rb"[!-9;-~]+:")
+_NAME: Final = re.compile(r"[!-9;-~]+")
+# One field that nobody can read as two: every CRLF but the last is followed by a blank and something else.
+_WRITTEN: Final = re.compile(rb"(([!-9;-~]+):[^\r\n\0]*(?:\r\n[ \t]+[^ \t\r\n\0][^\r\n\0]*)*)(?:\r\n)?")
+_FORBIDDEN: Final = re.compile(r"[\r\n\0]")
+_FORBIDDEN_OCTETS: Final = re.compile(rb"[\r\n\0]")
+_FOLD: Final = re.compile(rb"\r?\n(?=[ \t])")
+_PIECE: Final = re.compile(rb"[ \t]*[^ \t]+")
+
+_LINE: Final = 78
+_LONGEST_LINE: Final = 998
+"""Octets without CRLF (RFC 5322 §2.1.1): longer lines are folded at the one, and never sent at the other."""
+_LONGEST_CHANGE: Final = 120
+
+
+@attrs.frozen
+class Field:
+    """One header field; or a line that is none, with the name ``""``, which stays where it is."""
+
+    name: str
+    """As it is written."""
+    raw: bytes
+    """All of it, with its folds and its CRLF."""
+
+    @property
+    def octets(self) -> bytes:
+        """What stands between the colon and the last CRLF."""
+        value = self.raw.partition(b":")[2] if self.name else self.raw
+        return value.removesuffix(b"\n").removesuffix(b"\r")
+
+    @property
+    def value(self) -> str:
+        """As text: unfolded, encoded words decoded, no blanks around it; see `mime.decode`. Never raises."""
+        return mime.decode(self.octets, self.name)
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.value}" if self.name else self.value
+
+
+Snapshot: TypeAlias = tuple[bytes, tuple[Field, ...] | None, bytes, int, int]
+
+
+@attrs.define(eq=False, repr=False)
+class Headers:
+    """A header section, with or without the empty line that ends it. Case does not matter in names.
+
+    Methods that edit refuse CR, LF and NUL, and names that are none (`LocalProtocolError`). Text that is not
+    ASCII is written in encoded words, or as UTF-8 if ``utf8`` (an SMTPUTF8 transaction, RFC 6532). Lines of
+    more than 78 octets are folded where there are blanks. Lines that are no fields are kept as they are: an
+    mbox ``From`` line, text without a colon.
+    """
+
+    _section: bytes = b""
+    utf8: bool = attrs.field(default=False, kw_only=True)
+    revision: int = attrs.field(default=0, init=False)
+    """How often it has been edited."""
+    _fields: list[Field] | None = attrs.field(default=None, init=False)
+    _end: bytes = attrs.field(default=b"", init=False)
+    _changes: list[tuple[str, Field]] = attrs.field(factory=list[tuple[str, Field]], init=False)
+
+    # To read.
+
+    @property
+    def raw(self) -> bytes:
+        """The section as it is now. It ends as it did; if there was nothing, an edit adds the empty line."""
+        if not self.revision:
+            return self._section
+        return b"".join([field.raw for field in self._all()]) + self._end
+
+    @property
+    def edited(self) -> bool:
+        return self.revision > 0
+
+    @property
+    def has_end(self) -> bool:
+        """Whether there is the empty line that ends a header section."""
+        self._all()
+        return self._end != b"" and self.raw != b""
+
+    @property
+    def changes(self) -> list[str]:
+        """What was edited, for people: ``"+ X-Scanned-By: smtp-proxy"``, ``"- Subject: old"``."""
+        return [_shown(sign, field) for sign, field in self._changes]
+
+    def __iter__(self) -> Iterator[Field]:
+        return iter(tuple(self._all()))
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and bool(self._places(name))
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """The value of the topmost field of that name."""
+        for i in self._places(name):
+            return self._all()[i].value
+        return default
+
+    def get_all(self, name: str) -> list[str]:
+        """The value of each field of that name, from the top."""
+        return [self._all()[i].value for i in self._places(name)]
+
+    def get_raw(self, name: str) -> bytes | None:
+        """The value of the topmost field of that name as it came, with folds, without the last CRLF."""
+        for i in self._places(name):
+            return self._all()[i].octets
+        return None
+
+    # To edit.
+
+    def add(self, name: str, value: Value) -> None:
+        """A field behind the others. It is put in front of a line that is no field: there, some parsers take
+        the header section to have ended."""
+        self._insert(self._bottom(), self._write("add", name, value))
+
+    def prepend(self, name: str, value: Value) -> None:
+        """A field in front of the others, as trace fields are added (RFC 5321 §4.4)."""
+        self._insert(self._top(), self._write("prepend", name, value))
+
+    def add_raw(self, field: bytes) -> None:
+        """As `add`, but the whole field, with its folds; the last CRLF may be missing."""
+        self._insert(self._bottom(), _whole_field("add_raw", field))
+
+    def prepend_raw(self, field: bytes) -> None:
+        """As `prepend`, but the whole field, such as a DKIM-Signature."""
+        self._insert(self._top(), _whole_field("prepend_raw", field))
+
+    def set(self, name: str, value: Value) -> None:
+        """One field of that name, in the place of the first; as `add` if there was none. A field in which
+        nothing but the folds would change stays as it is."""
+        new = self._write("set", name, value)
+        places = self._places(name)
+        if not places:
+            self._insert(self._bottom(), new)
+            return
+        self._delete(places[1:])
+        if not _same(self._all()[places[0]], new):
+            self._put(places[0], new)
+
+    def remove(self, name: str) -> int:
+        """Removes each field of that name; returns how many there were."""
+        places = self._places(_checked_name("remove", name))
+        self._delete(places)
+        return len(places)
+
+    def replace(self, name: str, value: Value | Callable[[str], Value]) -> int:
+        """Gives each field of that name this value, or what the function makes of its old one. A field of
+        which the function returns the same text stays as it is. Returns how many changed."""
+        _checked_name("replace", name)
+        new: list[tuple[int, Field]] = []
+        for i in self._places(name):
+            old = self._all()[i]
+            text = old.value
+            said = value(text) if callable(value) else value
+            if callable(value) and said == text:
+                continue
+            field = self._write("replace", old.name, said)
+            if not _same(old, field):
+                new.append((i, field))
+        for i, field in new:
+            self._put(i, field)
+        return len(new)
+
+    def replace_all(self, section: bytes) -> None:
+        """Another header section in place of all of it."""
+        if section == self.raw:
+            return
+        old = dict.fromkeys(self._all())
+        self._fields = None
+        self._section = section
+        new = dict.fromkeys(self._all())
+        self._changes += [("-", field) for field in old if field not in new]
+        self._changes += [("+", field) for field in new if field not in old]
+        self.revision += 1
+
+    # For whoever lets rules edit: see `subjects.Editable`.
+
+    def snapshot(self) -> Snapshot:
+        fields = None if self._fields is None else tuple(self._fields)
+        return self._section, fields, self._end, self.revision, len(self._changes)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        self._section, fields, self._end, self.revision, changes = snapshot
+        self._fields = None if fields is None else list(fields)
+        del self._changes[changes:]
+
+    def changes_since(self, snapshot: Snapshot) -> list[str]:
+        return [_shown(sign, field) for sign, field in self._changes[snapshot[-1] :]]
+
+    def __repr__(self) -> str:
+        return f"Headers({self.raw!r})"
+
+    def _all(self) -> list[Field]:
+        if self._fields is None:
+            found: list[tuple[bytes, bytes]] = _FIELD.findall(self._section)
+            found.pop()  # behind the end, the pattern fits once more
+            self._end = b"" if self._section else b"\r\n"
+            if found and found[-1][0] in (b"\r\n", b"\n"):
+                self._end = found.pop()[0]
+            self._fields = [Field(name.decode("ascii"), raw) for raw, name in found]
+        return self._fields
+
+    def _places(self, name: str) -> list[int]:
+        wanted = name.lower()
+        return [i for i, field in enumerate(self._all()) if field.name.lower() == wanted and wanted]
+
+    def _top(self) -> int:
+        """The first place: behind an mbox ``From`` line, and behind a line that would continue the field."""
+        fields = self._all()
+        return int(bool(fields) and not fields[0].name and fields[0].raw.startswith((b"From ", b" ", b"\t")))
+
+    def _bottom(self) -> int:
+        """The last place that every parser takes to be in the header section."""
+        fields = self._all()
+        places = (i for i in range(self._top(), len(fields)) if not _PLAIN.match(fields[i].raw))
+        return next(places, len(fields))
+
+    def _insert(self, place: int, field: Field) -> None:
+        fields = self._all()
+        if place and not fields[place - 1].raw.endswith(b"\n"):
+            last = fields[place - 1]  # of a message that ends there
+            fields[place - 1] = Field(last.name, last.raw + b"\r\n")
+        fields.insert(place, field)
+        self._changed("+", field)
+
+    def _put(self, place: int, field: Field) -> None:
+        self._changed("-", self._all()[place])
+        self._changed("+", field)
+        self._all()[place] = field
+
+    def _delete(self, places: list[int]) -> None:
+        for place in reversed(places):
+            self._changed("-", self._all().pop(place))
+
+    def _changed(self, sign: str, field: Field) -> None:
+        self.revision += 1
+        self._changes.append((sign, field))
+
+    def _write(self, method: str, name: object, value: object) -> Field:
+        name = _checked_name(method, name)
+        where = f"Headers.{method}({name!r}): "
+        if not isinstance(value, str | bytes):
+            raise LocalProtocolError(f"{where}a value is str or bytes, not {_excerpt(value)}")
+        if _FORBIDDEN.search(value) if isinstance(value, str) else _FORBIDDEN_OCTETS.search(value):
+            raise LocalProtocolError(f"{where}CR, LF and NUL cannot be in a value: {_excerpt(value)}")
+        try:
+            octets = _octets(name, value, self.utf8)
+        except LocalProtocolError as error:
+            raise LocalProtocolError(f"{where}{error}: {_excerpt(value)}") from None
+        except UnicodeEncodeError:
+            raise LocalProtocolError(f"{where}a lone surrogate is no text: {_excerpt(value)}") from None
+        return _field(where, name, _folded(b"%b: %b" % (name.encode("ascii"), octets)))
+
+
+def _checked_name(method: str, name: object) -> str:
+    if isinstance(name, str) and _NAME.fullmatch(name):
+        return name
+    what = "a name is printable ASCII without blanks and colon"
+    raise LocalProtocolError(f"Headers.{method}: {what}, not {_excerpt(name)}")
+
+
+def _whole_field(method: str, field: object) -> Field:
+    where = f"Headers.{method}: "
+    found = _WRITTEN.fullmatch(field) if isinstance(field, bytes) else None
+    if found is None:
+        raise LocalProtocolError(f"{where}not the octets of one header field: {_excerpt(field)}")
+    return _field(where, found[2].decode("ascii"), found[1])
+
+
+def _field(where: str, name: str, octets: bytes) -> Field:
+    longest = max(map(len, octets.split(b"\r\n")))
+    if longest > _LONGEST_LINE:
+        what = f"a line of {longest} octets that no blank allows to fold"
+        raise LocalProtocolError(f"{where}{what}; {_LONGEST_LINE} may be sent (RFC 5322 §2.1.1)")
+    return Field(name, octets + b"\r\n")
+
+
+def _octets(name: str, value: Value, utf8: bool) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if value.isascii() or utf8:
+        return value.encode("utf-8", "surrogateescape")
+    return mime.encode(name, value)
+
+
+def _folded(line: bytes) -> bytes:
+    """A field in lines of 78 octets at the most, where blanks allow it; no line is blank."""
+    if len(line) <= _LINE:
+        return line
+    name, _, value = line.partition(b":")
+    pieces: list[bytes] = _PIECE.findall(value)
+    lines: list[bytes] = []
+    at = sum(map(len, pieces))
+    current = name + b":"
+    for piece in pieces:
+        empty = not lines and len(current) == len(name) + 1
+        if len(current) + len(piece) > (_LONGEST_LINE if empty else _LINE):
+            lines.append(current)
+            current = b""
+        current += piece
+    lines.append(current + value[at:])
+    return b"\r\n".join(lines)
+
+
+def _same(old: Field, new: Field) -> bool:
+    """Whether nothing but folds and the blanks around the value would change."""
+    return _PLAIN.match(old.raw) is not None and _unfolded(old) == _unfolded(new)
+
+
+def _unfolded(field: Field) -> bytes:
+    return _FOLD.sub(b"", field.octets).strip(b" \t")
+
+
+def _shown(sign: str, field: Field) -> str:
+    text = f"{sign} {field}"
+    text = text if len(text) <= _LONGEST_CHANGE else f"{text[: _LONGEST_CHANGE - 1]}…"
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _excerpt(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"

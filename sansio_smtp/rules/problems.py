@@ -1,0 +1,37 @@
+"""What is wrong with a rule file or a configuration, said so that it can be put right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+import attrs
+
+__all__ = ["Problem", "RuleError", "did_you_mean"]
+
+
+@attrs.frozen
+class Problem:
+    """One mistake and where it is; ``line`` is 0 where it has none."""
+
+    file: str
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{where}: {self.text}" if where else self.text
+
+
+class RuleError(Exception):
+    """Rules that cannot be used. ``problems`` are all the mistakes that were found, not the first only."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """``; did you mean "rcpt"?``, or nothing if no name comes near."""
+    close = difflib.get_close_matches(name, list(names), 1, 0.6)
+    return f'; did you mean "{close[0]}"?' if close else ""

@@ -1,0 +1,118 @@
+"""Rules in their order, and what of a dialogue they want to be asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+import attrs
+
+from sansio_smtp.questions import BODY_LINES, COMMAND, HEADERS, IN_TURN, MESSAGE, REPLY
+
+from .marks import OnError
+from .phases import CONTENT_PHASES, PHASES
+
+__all__ = ["Rule", "RuleSet"]
+
+_PLACES: Final[dict[str, frozenset[str]]] = {
+    "connect": frozenset(),
+    "helo": frozenset(("EHLO", "HELO")),
+    "auth": frozenset(("AUTH",)),
+    "mail": frozenset(("MAIL", "DATA")),
+    "rcpt": frozenset(("RCPT", "DATA")),
+    "data": frozenset(("DATA",)),
+    "headers": frozenset(("DATA", HEADERS)),
+    # What follows the header section is known when that has been seen.
+    "body_line": frozenset(("DATA", HEADERS, BODY_LINES)),
+    "body": frozenset(("DATA", HEADERS, BODY_LINES)),
+    "message": frozenset(("DATA", MESSAGE)),
+    "reply": frozenset((REPLY,)),
+    "disconnect": frozenset(),
+    "command": frozenset((COMMAND,)),
+}
+"""phase → where the core has to ask. DATA is where what a rule said of MAIL and RCPT takes effect, and where
+the way in which a message is looked at is chosen."""
+
+_CONTENT_PLACES: Final = frozenset((HEADERS, BODY_LINES, MESSAGE))
+
+
+@attrs.define(eq=False)
+class Rule:
+    """One function that is asked in one phase. ``threaded`` may be set by a driver that finds out that the
+    rule blocks; treat the rest as immutable."""
+
+    phase: str
+    function: Callable[..., Any]
+    """Takes what `sansio_smtp.rules.phases` says; a method is bound."""
+    name: str
+    """For logs, as in ``"my_rules.rcpt"`` or ``"Greylist.check"``."""
+    file: str = ""
+    line: int = 0
+    is_async: bool = False
+    threaded: bool = False
+    match: str | None = None
+    """A pattern for addresses, in lower case."""
+    timeout: float | None = None
+    """Seconds; None: what the driver has for all."""
+    on_error: OnError | None = None
+    """None: what the driver has for all."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has to be awaited."""
+        return self.is_async or self.threaded
+
+    @property
+    def where(self) -> str:
+        """``file:line``"""
+        return f"{self.file}:{self.line}" if self.file else self.name
+
+    def fits(self, address: str) -> bool:
+        """Whether the rule is meant for this address."""
+        return self.match is None or fnmatchcase(address.lower(), self.match)
+
+
+def _as_tuple(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    return tuple(rules)
+
+
+@attrs.frozen(eq=False)
+class RuleSet:
+    """Rules in the order in which they are asked. Shared by all connections; nothing in it changes."""
+
+    rules: tuple[Rule, ...] = attrs.field(default=(), converter=_as_tuple)
+    by_phase: dict[str, tuple[Rule, ...]] = attrs.field(init=False, repr=False)
+    ask: frozenset[str] = attrs.field(init=False)
+    """For ``Proxy(ask=...)``: the hook places at which some rule wants to be asked."""
+
+    def __attrs_post_init__(self) -> None:
+        by_phase = {name: tuple(rule for rule in self.rules if rule.phase == name) for name in PHASES}
+        object.__setattr__(self, "by_phase", by_phase)
+        places = _union(_PLACES[name] for name, rules in by_phase.items() if rules)
+        object.__setattr__(self, "ask", places | {IN_TURN} if places else places)
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """The phases in which some rule is asked, in the order of a dialogue."""
+        return tuple(name for name, rules in self.by_phase.items() if rules)
+
+    def content_places(self, addresses: Iterable[str]) -> frozenset[str]:
+        """Where the core has to ask about the content of a message to these recipients. Empty where no rule
+        looks at it: the message then passes as if there were no rules."""
+        recipients = tuple(addresses)
+        wanted = (
+            _PLACES[name] & _CONTENT_PLACES
+            for name in CONTENT_PHASES
+            if any(meant(rule, recipients) for rule in self.by_phase[name])
+        )
+        return _union(wanted)
+
+
+def meant(rule: Rule, recipients: Iterable[str]) -> bool:
+    """Whether a rule about content is meant for a message to these recipients."""
+    return rule.match is None or any(rule.fits(address) for address in recipients)
+
+
+def _union(places: Iterable[frozenset[str]]) -> frozenset[str]:
+    return frozenset(name for group in places for name in group)

@@ -1,0 +1,340 @@
+"""The rules of one connection: they answer the questions of a `sansio_smtp.Proxy`, whoever drives it.
+
+session = RuleSession(ruleset, proxy)
+for event in proxy.receive_from(side, octets):
+    if isinstance(event, Ask):
+        verdict = session.judge_now(event.question)      # or: await session.judge(event.question)
+        events += proxy.answer(event.question, verdict)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeAlias
+
+from sansio_smtp import canned, questions
+from sansio_smtp.commands import Command
+from sansio_smtp.identities import identity
+from sansio_smtp.proxy import Proxy
+from sansio_smtp.questions import (
+    Answer,
+    AnyQuestion,
+    AnyVerdict,
+    BodyQuestion,
+    CommandQuestion,
+    Continue,
+    Disconnect,
+    HeadersQuestion,
+    Inspect,
+    MessageQuestion,
+    Replace,
+    ReplaceCommand,
+    ReplaceReply,
+    ReplyQuestion,
+    Route,
+    Swallow,
+)
+from sansio_smtp.replies import Reply
+
+from .asking import Asker, run_at_once
+from .bodies import BodyStream
+from .headers import Headers
+from .host import Host
+from .mails import Mails
+from .marks import OnError
+from .message import Message, header_section_end
+from .ruleset import Rule, RuleSet, meant
+from .subjects import (
+    AuthAttempt,
+    ClientCommand,
+    Connection,
+    Editable,
+    Recipient,
+    Sender,
+    ServerReply,
+    Transaction,
+)
+from .verdicts import Accept, Close, Discard, Hold, Redirect, Refusal, Verdict
+
+__all__ = ["RuleSession"]
+
+Asked: TypeAlias = Refusal | Redirect | None
+"""What comes of asking the rules: `Accept` has done its work by then."""
+
+_PASS: Final = Continue()
+_GREETING: Final = Command(b"", b"")
+
+
+class RuleSession:
+    """What the rules of ``rules`` say on one connection.
+
+    ``proxy`` is the dialogue that asks, made with ``ask=rules.ask``. ``on_error`` is for rules that do not
+    say it themselves. Made anew for each connection; nothing here waits but what a rule waits for.
+    """
+
+    def __init__(
+        self,
+        rules: RuleSet,
+        proxy: Proxy,
+        conn: Connection | None = None,
+        host: Host | None = None,
+        on_error: OnError = "defer",
+    ) -> None:
+        self.rules = rules
+        self.conn = conn or Connection()
+        self._proxy = proxy
+        self._host = host or Host()
+        self._asker = Asker(self._host, on_error)
+        self._mails = Mails(self.conn)
+        self._body: BodyStream | None = None
+
+    # Which way to go
+
+    def waits_for(self, question: AnyQuestion) -> bool:
+        """Whether `judge` may wait for a rule, so that `judge_now` cannot be used."""
+        if isinstance(question, MessageQuestion) and self._host.waits:
+            return True  # it may be held
+        return any(rule.waits for phase in _phases_of(question) for rule in self.rules.by_phase[phase])
+
+    def judge_now(self, question: AnyQuestion) -> AnyVerdict:
+        """The verdict for `Proxy.answer`, where no rule has to be awaited."""
+        verdict: AnyVerdict = run_at_once(self.judge(question))
+        return verdict
+
+    async def judge(self, question: AnyQuestion) -> AnyVerdict:
+        """The verdict for `Proxy.answer`. Raises nothing of what rules raise."""
+        self._look()
+        if isinstance(question, CommandQuestion):
+            return await self._command(question)
+        if isinstance(question, ReplyQuestion):
+            return await self._reply(question)
+        if isinstance(question, HeadersQuestion):
+            return await self._headers(question)
+        if isinstance(question, BodyQuestion):
+            return await self._body_piece(question)
+        return await self._message(question)
+
+    # The connection
+
+    async def connect(self) -> Reply | str | None:
+        """Asks the rules about a client that has just connected, before there is a server. The reply with
+        which to refuse it (`Proxy.refuse`), the address of the server to use for it, or None."""
+        verdict = await self._ask("connect", self.conn)
+        if isinstance(verdict, Redirect):
+            return verdict.upstream
+        return None if verdict is None else verdict.reply
+
+    async def disconnect(self) -> None:
+        """Tells the rules that the connection is over."""
+        self._look()
+        await self._asker.first_verdict(self.rules.by_phase["disconnect"], self.conn, fails_open=True)
+
+    # Commands
+
+    async def _command(self, question: CommandQuestion) -> AnyVerdict:
+        given = ClientCommand(question.command)
+        verdict = await self._ask("command", self.conn, subject=given)
+        if verdict is not None:
+            return _refusal(verdict)
+        command = given.replacement or question.command
+        if command.verb == b"DATA":
+            return await self._data(question)
+        phase = _PHASES.get(command.verb)
+        if phase is None or (command is question.command and not self.rules.by_phase[phase]):
+            return self._passed(question, command)
+        ask: Callable[[CommandQuestion, Command], Awaitable[AnyVerdict]] = getattr(self, f"_{phase}")
+        return await ask(question, command)
+
+    async def _helo(self, question: CommandQuestion, command: Command) -> AnyVerdict:
+        name = command.argument.decode("utf-8", "backslashreplace").strip()
+        return self._passed(question, command, await self._ask("helo", self.conn, name))
+
+    async def _auth(self, question: CommandQuestion, command: Command) -> AnyVerdict:
+        mechanism = command.argument.split(b" ")[0].upper().decode("ascii", "backslashreplace")
+        attempt = AuthAttempt(mechanism, identity([command]))
+        return self._passed(question, command, await self._ask("auth", self.conn, attempt))
+
+    async def _mail(self, question: CommandQuestion, command: Command) -> AnyVerdict:
+        sender = Sender(command)
+        mail = self._mails.begin(question.command, sender)
+        if sender.path is None:
+            return Answer(canned.NO_ADDRESS)
+        rules = self.rules.by_phase["mail"]
+        verdict = await self._asker.first_verdict(
+            rules, mail.tx, subject=sender, fits=lambda rule: rule.fits(sender.address)
+        )
+        mail.note(verdict)
+        mail.sent = sender.rewritten or command
+        return self._passed(question, mail.sent, verdict)
+
+    async def _rcpt(self, question: CommandQuestion, command: Command) -> AnyVerdict:
+        mail = self._mails.of(question.envelope)
+        if mail is None:
+            return self._passed(question, command)  # there is no transaction, as the server will say
+        to = Recipient(command, utf8=question.envelope.declared("SMTPUTF8") is not None)
+        if to.path is None:
+            return Answer(canned.NO_ADDRESS)
+        if mail.count >= self._proxy.config.max_recipients:
+            return Answer(canned.TOO_MANY_RECIPIENTS)
+        rules = self.rules.by_phase["rcpt"]
+        verdict = await self._asker.first_verdict(
+            rules, mail.tx, subject=to, fits=lambda rule: rule.fits(to.address)
+        )
+        if isinstance(verdict, Discard):
+            mail.discarded.append(question.command)
+            return Answer(verdict.reply)
+        if verdict is None or isinstance(verdict, Hold | Redirect):
+            mail.named(question.command, to)
+        mail.note(verdict)
+        return self._passed(question, to.rewritten or command, verdict)
+
+    def _passed(self, question: CommandQuestion, command: Command, verdict: Asked = None) -> AnyVerdict:
+        """What the core is told of a command, as the rules have left it."""
+        replaced = command is not question.command
+        if isinstance(verdict, Redirect):
+            return Route(verdict.upstream, command if replaced else None)
+        if verdict is not None and not isinstance(verdict, Hold | Discard):
+            return _refusal(verdict)
+        return ReplaceCommand(command) if replaced else _PASS
+
+    async def _data(self, question: CommandQuestion) -> AnyVerdict:
+        self._body = None
+        mail = self._mails.of(question.envelope)
+        if mail is None or not question.envelope.recipients:
+            return Inspect(frozenset())  # the server will say that there is no transaction, or no recipient
+        for_server = mail.settle(question.envelope.recipients)
+        if not mail.readable:
+            # A lenient server may read what we do not: no rule could say whom the message is from or for.
+            return Answer(canned.UNREAD_ADDRESS)
+        tx = mail.tx
+        tx.may_add = True
+        verdict = await self._ask_meant("data", tx)
+        tx.may_add = False
+        mail.note(verdict)
+        if verdict is not None and not isinstance(verdict, Hold | Discard):
+            return _refusal(verdict)
+        if isinstance(mail.fate, Discard):
+            return Swallow(mail.fate.reply)
+        if isinstance(mail.fate, Hold):
+            return Inspect(frozenset((questions.MESSAGE,)))
+        if not for_server:
+            return Swallow(Discard().reply)
+        places = self.rules.content_places(to.address for to in tx.rcpts)
+        return Inspect(places, mail.take_added())
+
+    # Content
+
+    async def _headers(self, question: HeadersQuestion) -> AnyVerdict:
+        tx = self._mails.current(question.envelope)
+        headers = Headers(question.data)
+        headers.utf8 = question.envelope.declared("SMTPUTF8") is not None
+        verdict = await self._ask_meant("headers", tx, subject=headers)
+        if verdict is not None:
+            return _refusal(verdict)
+        return Replace(headers.raw) if headers.edited else _PASS
+
+    async def _body_piece(self, question: BodyQuestion) -> AnyVerdict:
+        if self._body is None:
+            tx = self._mails.current(question.envelope)
+            rules = [
+                rule for rule in self.rules.rules if rule.phase in ("body", "body_line") and _meant(rule, tx)
+            ]
+            self._body = BodyStream(self._asker, tx, rules, self._proxy.config.max_body_line)
+        left = await self._body.feed(question.data, last=question.last)
+        if isinstance(left, bytes):
+            return _PASS if left == question.data else Replace(left)
+        return _refusal(left)
+
+    async def _message(self, question: MessageQuestion) -> AnyVerdict:
+        mail = self._mails.of(question.envelope)
+        tx = self._mails.current(question.envelope)
+        limit = self._proxy.config.max_header_section
+        if header_section_end(question.data) > limit:
+            return Answer(canned.header_section_too_large(limit))
+        message = Message(question.data)
+        message.headers.utf8 = question.envelope.declared("SMTPUTF8") is not None
+        hold = mail.fate if mail and isinstance(mail.fate, Hold) else None
+        if hold is None:
+            tx.may_add = True
+            verdict = await self._ask_meant("message", tx, subject=message)
+            tx.may_add = False
+            if isinstance(verdict, Hold):
+                hold = verdict
+            elif verdict is not None:
+                return _refusal(verdict)
+        if hold is not None:
+            return await self._keep(tx, message, hold)
+        added = mail.take_added() if mail else ()
+        if not message.edited:
+            return Continue(added)
+        if message.body_edited:
+            return Replace(message.raw, added)
+        return Replace(message.section, added, rest=message.body_start)
+
+    async def _keep(self, tx: Transaction, message: Message, hold: Hold) -> AnyVerdict:
+        try:
+            await self._host.hold(tx, message.raw, hold)
+        except OSError:
+            return Answer(canned.NOT_KEPT)
+        return Answer(hold.reply)
+
+    # Replies
+
+    async def _reply(self, question: ReplyQuestion) -> AnyVerdict:
+        answer = ServerReply(question.reply)
+        tx = self._mails.current(question.envelope, question.command)
+        command = ClientCommand(question.command or _GREETING)
+        # What the server says is what has happened: no failure of a rule may hide it.
+        verdict = await self._asker.first_verdict(
+            self.rules.by_phase["reply"], tx, command, subject=answer, fails_open=True
+        )
+        if isinstance(verdict, Close):
+            return Disconnect(verdict.reply)
+        return ReplaceReply(answer.replacement) if answer.replacement is not None else _PASS
+
+    # Asking
+
+    def _look(self) -> None:
+        """Brings what rules see of the connection up to date."""
+        self.conn.login = self._proxy.login
+        hello = self._proxy.hello
+        self.conn.helo = hello.argument.decode("utf-8", "backslashreplace").strip() if hello else ""
+
+    async def _ask(self, phase: str, *arguments: Any, subject: Editable | None = None) -> Asked:
+        return await self._asker.first_verdict(self.rules.by_phase[phase], *arguments, subject=subject)
+
+    async def _ask_meant(self, phase: str, tx: Transaction, subject: Editable | None = None) -> Asked:
+        """The rules that are meant for a message to these recipients."""
+        rules = self.rules.by_phase[phase]
+        return await self._asker.first_verdict(rules, tx, subject=subject, fits=lambda rule: _meant(rule, tx))
+
+
+def _meant(rule: Rule, tx: Transaction) -> bool:
+    return meant(rule, [to.address for to in tx.rcpts])
+
+
+def _refusal(verdict: Verdict) -> AnyVerdict:
+    assert not isinstance(verdict, Accept | Redirect)  # no phase that comes here takes Redirect
+    return Disconnect(verdict.reply) if isinstance(verdict, Close) else Answer(verdict.reply)
+
+
+def _phases_of(question: AnyQuestion) -> tuple[str, ...]:
+    if isinstance(question, CommandQuestion):
+        return "command", _PHASES.get(question.command.verb, "command")
+    return _CONTENT_PHASES[type(question)]
+
+
+_PHASES: Final = {
+    b"EHLO": "helo",
+    b"HELO": "helo",
+    b"AUTH": "auth",
+    b"MAIL": "mail",
+    b"RCPT": "rcpt",
+    b"DATA": "data",
+}
+_CONTENT_PHASES: Final[dict[type, tuple[str, ...]]] = {
+    HeadersQuestion: ("headers",),
+    BodyQuestion: ("body_line", "body"),
+    MessageQuestion: ("message",),
+    ReplyQuestion: ("reply",),
+}

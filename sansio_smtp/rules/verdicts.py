@@ -1,0 +1,193 @@
+"""What a rule may say, and in which phase it may say it.
+
+A verdict is a value that a rule returns. None lets things go on. Each phase takes those verdicts only that
+make sense there: the aliases at the end say so to a type checker, `sansio_smtp.rules.phases` at load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TypeAlias
+
+import attrs
+
+from sansio_smtp.errors import LocalProtocolError
+from sansio_smtp.replies import Reply
+
+__all__ = [
+    "Accept",
+    "AuthVerdict",
+    "BodyVerdict",
+    "Close",
+    "CommandVerdict",
+    "ConnectVerdict",
+    "DataVerdict",
+    "Defer",
+    "Discard",
+    "HeadersVerdict",
+    "HeloVerdict",
+    "Hold",
+    "MailVerdict",
+    "MessageVerdict",
+    "RcptVerdict",
+    "Redirect",
+    "Reject",
+    "ReplyVerdict",
+    "Verdict",
+]
+
+
+@attrs.frozen
+class Accept:
+    """Go on, and ask no further rule in this phase."""
+
+
+@attrs.frozen
+class Reject:
+    """Refuse for good: a 5xx reply. ``text`` may begin with an enhanced status code (RFC 3463)."""
+
+    code: int = 550
+    text: str = "5.7.1 refused by policy"
+
+    def __attrs_post_init__(self) -> None:
+        _check(self, 5)
+
+    @property
+    def reply(self) -> Reply:
+        return Reply.of(self.code, self.text)
+
+
+@attrs.frozen
+class Defer:
+    """Refuse for now: a 4xx reply. The client will try again."""
+
+    code: int = 451
+    text: str = "4.7.1 try again later"
+
+    def __attrs_post_init__(self) -> None:
+        _check(self, 4)
+
+    @property
+    def reply(self) -> Reply:
+        return Reply.of(self.code, self.text)
+
+
+@attrs.frozen
+class Discard:
+    """Tell the client 250 and deliver nothing: not to this recipient (``rcpt``), or not this message."""
+
+    text: str = "2.0.0 ok"
+
+    def __attrs_post_init__(self) -> None:
+        _check(self, 2)
+
+    @property
+    def code(self) -> int:
+        return 250
+
+    @property
+    def reply(self) -> Reply:
+        return Reply.of(250, self.text)
+
+
+@attrs.frozen
+class Hold:
+    """Keep the message in quarantine with its envelope, deliver nothing, and answer the client with ``code``
+    and ``text`` once it is on disk. ``reason`` is for whoever looks at the quarantine."""
+
+    reason: str = ""
+    code: int = 250
+    text: str = "2.0.0 ok"
+
+    def __attrs_post_init__(self) -> None:
+        _check(self, 2, 4, 5)
+
+    @property
+    def reply(self) -> Reply:
+        return Reply.of(self.code, self.text)
+
+
+@attrs.frozen
+class Close:
+    """Answer with a 4xx or 5xx reply and end the session on both sides."""
+
+    code: int = 421
+    text: str = "4.7.0 closing the connection"
+
+    def __attrs_post_init__(self) -> None:
+        _check(self, 4, 5)
+
+    @property
+    def reply(self) -> Reply:
+        return Reply.of(self.code, self.text)
+
+
+@attrs.frozen
+class Redirect:
+    """Use another server: ``"smtp://host:port"``, ``"host:port"`` or ``"unix:/path"``.
+
+    In ``connect``, ``helo`` and ``auth`` it holds for the session; in ``mail`` for this mail transaction; in
+    ``rcpt`` too, where a recipient that goes another way than those before it is answered 452 4.5.3, so that
+    the client sends it in a transaction of its own.
+    """
+
+    upstream: str
+
+    def __attrs_post_init__(self) -> None:
+        if not _is_word(self.upstream):
+            raise LocalProtocolError(f"Redirect: an address such as 'host:25', not {self.upstream!r}")
+
+
+def _check(verdict: Reject | Defer | Discard | Hold | Close, *severities: int) -> None:
+    """Raises `LocalProtocolError` unless the reply is one that this verdict may give. Done where a verdict is
+    made, so that the traceback leads to the rule's own line."""
+    name = type(verdict).__name__
+    if not _is_code(verdict.code, severities):
+        digits = " or ".join(f"{digit}xx" for digit in severities)
+        raise LocalProtocolError(f"{name}: the reply code is an int, {digits}, not {verdict.code!r}")
+    if not _is_text(verdict.text):
+        raise LocalProtocolError(f"{name}: the text is a str, not {verdict.text!r}")
+    Reply.of(verdict.code, verdict.text)  # CR, LF and NUL are refused
+
+
+def _is_word(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable() and bool(value) and " " not in value
+
+
+def _is_code(value: object, severities: tuple[int, ...]) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value // 100 in severities
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+Refusal: TypeAlias = Reject | Defer | Discard | Hold | Close
+"""A verdict with a reply of its own."""
+Verdict: TypeAlias = Accept | Reject | Defer | Discard | Hold | Close | Redirect
+
+ConnectVerdict: TypeAlias = Accept | Reject | Defer | Close | Redirect | None
+HeloVerdict: TypeAlias = Accept | Reject | Defer | Close | Redirect | None
+AuthVerdict: TypeAlias = Accept | Reject | Defer | Close | Redirect | None
+MailVerdict: TypeAlias = Accept | Reject | Defer | Discard | Hold | Close | Redirect | None
+RcptVerdict: TypeAlias = Accept | Reject | Defer | Discard | Hold | Close | Redirect | None
+DataVerdict: TypeAlias = Accept | Reject | Defer | Discard | Hold | Close | None
+HeadersVerdict: TypeAlias = Accept | Reject | Defer | Discard | Close | None
+BodyVerdict: TypeAlias = bytes | Accept | Reject | Defer | Discard | Close | None
+"""Of ``body`` and ``body_line``. Octets replace the piece or line."""
+MessageVerdict: TypeAlias = Accept | Reject | Defer | Discard | Hold | Close | None
+ReplyVerdict: TypeAlias = Accept | Close | None
+CommandVerdict: TypeAlias = Accept | Reject | Defer | Close | None
+
+ConnectResult: TypeAlias = ConnectVerdict | Awaitable[ConnectVerdict]
+HeloResult: TypeAlias = HeloVerdict | Awaitable[HeloVerdict]
+AuthResult: TypeAlias = AuthVerdict | Awaitable[AuthVerdict]
+MailResult: TypeAlias = MailVerdict | Awaitable[MailVerdict]
+RcptResult: TypeAlias = RcptVerdict | Awaitable[RcptVerdict]
+DataResult: TypeAlias = DataVerdict | Awaitable[DataVerdict]
+HeadersResult: TypeAlias = HeadersVerdict | Awaitable[HeadersVerdict]
+BodyResult: TypeAlias = BodyVerdict | Awaitable[BodyVerdict]
+MessageResult: TypeAlias = MessageVerdict | Awaitable[MessageVerdict]
+ReplyResult: TypeAlias = ReplyVerdict | Awaitable[ReplyVerdict]
+CommandResult: TypeAlias = CommandVerdict | Awaitable[CommandVerdict]
+DisconnectResult: TypeAlias = Awaitable[None] | None

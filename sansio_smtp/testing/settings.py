@@ -1,0 +1,104 @@
+"""The settings of a script: lines such as ``# ask: RCPT`` in front of its first event."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, Final, TypeAlias, get_args, get_type_hints
+
+import attrs
+
+from sansio_smtp.commands import VERB_KINDS
+from sansio_smtp.config import Config
+from sansio_smtp.questions import PLACES
+
+from .notation import did_you_mean
+
+__all__ = ["SETTINGS", "SHOWN", "read_setting"]
+
+SHOWN: Final = ("complete", "answered", "violation", "received", "chunk")
+"""Events that a script states only if its ``# show:`` line names them."""
+
+Settings: TypeAlias = dict[str, Any]
+"""Fields of a `Script`, by name."""
+
+
+def read_setting(settings: Settings, key: str, value: str) -> None:
+    """Adds what one line says; ``key`` is one of `SETTINGS`. Raises ValueError."""
+    SETTINGS[key](settings, value)
+
+
+def _ask(settings: Settings, value: str) -> None:
+    names = _words(value)
+    for name in names:
+        if name != name.upper():
+            raise ValueError(f"hook places and verbs are written in capitals: {name!r}")
+        if name not in PLACES and name.encode() not in VERB_KINDS and (hint := did_you_mean(name, PLACES)):
+            raise ValueError(f"unknown hook place {name!r}{hint}")
+    settings["ask"] = settings.get("ask", frozenset()) | frozenset(names)
+
+
+def _show(settings: Settings, value: str) -> None:
+    names = _words(value)
+    for name in names:
+        if name not in SHOWN:
+            raise ValueError(f"cannot show {name!r}{did_you_mean(name, SHOWN)}")
+    settings["show"] = settings.get("show", frozenset()) | frozenset(names)
+
+
+def _play(settings: Settings, value: str) -> None:
+    if value != "whole":
+        raise ValueError(f"'# play: whole' is the only way that can be asked for, not {value!r}")
+    settings["whole_only"] = True
+
+
+def _config(settings: Settings, value: str) -> None:
+    kinds = get_type_hints(Config)
+    given: dict[str, object] = {}
+    for word in _words(value):
+        key, equals, text = word.partition("=")
+        if key not in kinds:
+            raise ValueError(f"unknown setting {key!r}{did_you_mean(key, kinds)}")
+        if not equals:
+            raise ValueError(f"{key} needs a value: {key}=…")
+        try:
+            given[key] = _typed(kinds[key], text)
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from None
+    config: Config = settings.get("config", Config())
+    settings["config"] = attrs.evolve(config, **given)  # type: ignore[arg-type]
+
+
+SETTINGS: Final[dict[str, Callable[[Settings, str], None]]] = {
+    "ask": _ask,
+    "config": _config,
+    "show": _show,
+    "play": _play,
+}
+
+
+def _words(value: str) -> list[str]:
+    return [word.strip() for word in value.split(",") if word.strip()]
+
+
+def _typed(kind: Any, text: str) -> object:
+    """The value of a `Config` attribute, typed by its annotation."""
+    kinds: tuple[Any, ...] = get_args(kind) or (kind,)
+    if type(None) in kinds and text.lower() == "none":
+        return None
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        try:
+            return kind(text)
+        except ValueError:
+            values = [str(member.value) for member in kind]
+            raise ValueError(f"{text!r} is none of {', '.join(values)}{did_you_mean(text, values)}") from None
+    if kind is bool:
+        if text not in ("true", "false"):
+            raise ValueError(f"{text!r} is neither true nor false")
+        return text == "true"
+    if int in kinds:
+        if not re.fullmatch("[0-9]{1,18}", text):
+            raise ValueError(f"{text!r} is not a number")
+        return int(text)
+    return frozenset(text.split())

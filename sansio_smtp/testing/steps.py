@@ -1,0 +1,315 @@
+"""The steps of a client's dialogue with rules in between, without a network and without waiting by itself."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from binascii import b2a_base64
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Generic, TypeAlias, TypeVar
+
+import attrs
+
+from sansio_smtp.client_connection import ClientConnection, ReplyReceived
+from sansio_smtp.commands import Command
+from sansio_smtp.config import Config
+from sansio_smtp.connection import Pause
+from sansio_smtp.content import ContentWriter, canonical
+from sansio_smtp.errors import LocalProtocolError
+from sansio_smtp.events import (
+    CLIENT,
+    SERVER,
+    Ask,
+    BodyComplete,
+    Close,
+    Connect,
+    Event,
+    SendToClient,
+    SendToServer,
+)
+from sansio_smtp.proxy import Proxy
+from sansio_smtp.replies import Reply
+from sansio_smtp.rules.host import Failure, Held, Host
+from sansio_smtp.rules.marks import OnError
+from sansio_smtp.rules.ruleset import Rule, RuleSet
+from sansio_smtp.rules.session import RuleSession
+from sansio_smtp.rules.subjects import Connection, Transaction
+from sansio_smtp.rules.verdicts import Accept, Hold, Verdict
+
+from .peers import Accepted, FakeServer
+
+__all__ = ["Said", "Step", "Steps", "willing_server"]
+
+Said: TypeAlias = Verdict | None
+"""What a step comes to: the verdict of a rule, or None if no rule gave one."""
+Step: TypeAlias = Coroutine[Any, Any, Said]
+"""A step that is still to be taken."""
+R = TypeVar("R")
+
+_KEYWORDS: Final = ("PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE", "DSN", "AUTH PLAIN LOGIN")
+
+
+def willing_server() -> FakeServer:
+    """Takes every command, login and message."""
+
+    def judge(command: Command) -> Reply | None:
+        return Reply.of(235, "authenticated", enhanced="2.7.0") if command.verb == b"AUTH" else None
+
+    return FakeServer(keywords=_KEYWORDS, judge=judge)
+
+
+class _Host(Host):
+    """Notes what is decided, held and fails; the rest is up to the host that it was given."""
+
+    def __init__(self, inner: Host | None) -> None:
+        super().__init__()
+        self.inner = inner or Host()
+        self.waits = self.inner.waits
+        self.verdicts: list[Verdict] = []
+
+    async def call(self, rule: Rule, *arguments: object) -> object:
+        return await self.inner.call(rule, *arguments)
+
+    def enter(self, rule: Rule) -> None:
+        self.inner.enter(rule)
+
+    def leave(self) -> None:
+        self.inner.leave()
+
+    def failed(self, rule: Rule, error: BaseException) -> str:
+        incident = self.inner.failed(rule, error)
+        self.failures.append(Failure(rule, error, incident))
+        return incident
+
+    def decided(self, rule: Rule, verdict: Verdict) -> None:
+        self.verdicts.append(verdict)
+        self.inner.decided(rule, verdict)
+
+    def edited(self, rule: Rule, change: str) -> None:
+        self.inner.edited(rule, change)
+
+    async def hold(self, tx: Transaction, message: bytes, verdict: Hold) -> None:
+        await self.inner.hold(tx, message, verdict)
+        self.held.append(Held(tx, message, verdict))
+
+
+@attrs.define(eq=False)
+class Steps(Generic[R]):
+    """One client's dialogue, said step by step. Each step gives the verdict that a rule gave in it, or None;
+    `reply` is what the client was told."""
+
+    rules: RuleSet
+    ip: str
+    _make_server: Callable[[], FakeServer]
+    _inner: Host | None
+    _config: Config | None
+    _on_error: OnError | None
+
+    conn: Connection = attrs.field(init=False)
+    """What the rules see of the connection."""
+    replies: list[Reply] = attrs.field(factory=list[Reply], init=False)
+    """All that the client was told, the greeting first."""
+    servers: list[tuple[str | None, FakeServer]] = attrs.field(
+        factory=list[tuple[str | None, FakeServer]], init=False
+    )
+    """The servers that were connected, by the name that a rule gave them; None is the usual one."""
+    completed: list[BodyComplete] = attrs.field(factory=list[BodyComplete], init=False)
+    """Of each message that went on to a server: how large it was, and what MAIL had declared of it that edits
+    made untrue."""
+    closed: bool = attrs.field(default=False, init=False)
+    """Whether the client's connection is closed. Every step but `quit` raises `LocalProtocolError` then."""
+    _host: _Host = attrs.field(init=False)
+    _proxy: Proxy = attrs.field(init=False)
+    _session: RuleSession = attrs.field(init=False)
+    _client: ClientConnection = attrs.field(factory=ClientConnection, init=False)
+    _server: FakeServer | None = attrs.field(default=None, init=False)
+    _first: str | None = attrs.field(default=None, init=False)
+    """The server that a rule has chosen when the client connected."""
+    _told: bool = attrs.field(default=False, init=False)
+    """Whether the rules know that the connection is over."""
+
+    def __attrs_post_init__(self) -> None:
+        address = f"[{self.ip}]:49152" if ":" in self.ip else f"{self.ip}:49152"
+        self.conn = Connection(address if self.ip else "unix", "test")
+        self._host = _Host(self._inner)
+        self._proxy = Proxy(self._config or Config(reconnect=True), self.rules.ask)
+        self._session = RuleSession(self.rules, self._proxy, self.conn, self._host, self._on_error or "defer")
+
+    @property
+    def reply(self) -> Reply | None:
+        """What the client was told last."""
+        return self.replies[-1] if self.replies else None
+
+    @property
+    def ok(self) -> bool:
+        """Whether that was a 2xx reply."""
+        return self.reply is not None and self.reply.severity == 2
+
+    @property
+    def delivered(self) -> list[Accepted]:
+        """The messages that servers took, oldest first for each server."""
+        return [message for _, server in self.servers for message in server.accepted]
+
+    @property
+    def held(self) -> list[Held]:
+        """The messages that rules put into quarantine."""
+        return self._host.held
+
+    @property
+    def failures(self) -> list[Failure]:
+        """The rules that failed."""
+        return self._host.failures
+
+    # Steps
+
+    def connect(self) -> R:
+        """The first step. Already done by `session`."""
+        return self._step(self._connect)
+
+    def helo(self, name: str, verb: str = "EHLO") -> R:
+        """EHLO, or HELO."""
+        return self.command(f"{verb} {name}")
+
+    def auth(self, login: str, password: str = "secret", mechanism: str = "PLAIN") -> R:
+        """AUTH with an initial response: that of PLAIN, else ``login`` as it is."""
+        response = f"\0{login}\0{password}" if mechanism == "PLAIN" else login
+        return self.command(f"AUTH {mechanism} {b2a_base64(response.encode(), newline=False).decode()}")
+
+    def mail(self, address: str, parameters: str = "") -> R:
+        """MAIL, with parameters as in ``"SIZE=1000 BODY=8BITMIME"``; an empty address is the null path."""
+        return self.command(f"MAIL FROM:<{address}> {parameters}".rstrip())
+
+    def rcpt(self, address: str, parameters: str = "") -> R:
+        """RCPT."""
+        return self.command(f"RCPT TO:<{address}> {parameters}".rstrip())
+
+    def message(self, content: bytes, pieces: int = 65_536) -> R:
+        """DATA, the content, and its end; bare newlines in ``content`` become CRLF. It arrives in segments of
+        ``pieces`` octets. Refused or not, `reply` is the last reply."""
+
+        async def say() -> None:
+            await self._say(self._client.send_command(Command.of("DATA")))
+            if self.reply is None or self.reply.severity != 3:
+                return
+            writer = ContentWriter()
+            wire = writer.feed(canonical(content)) + writer.finish()
+            wire = self._client.send_content(wire) + self._client.send_end_of_data()
+            for at in range(0, len(wire), pieces):
+                await self._say(wire[at : at + pieces])
+
+        return self._step(self._open(say))
+
+    def command(self, line: str | bytes) -> R:
+        """Any command line."""
+
+        async def say() -> None:
+            await self._say(self._client.send_command(Command.of(line)))
+
+        return self._step(self._open(say))
+
+    def quit(self) -> R:
+        """QUIT, unless the connection is closed already, and its end."""
+
+        async def say() -> None:
+            if not self.closed:
+                await self._say(self._client.send_command(Command.of("QUIT")))
+            await self._end()
+
+        return self._step(say)
+
+    def disconnect(self) -> R:
+        """The client is gone without a word."""
+
+        async def go() -> None:
+            await self._take(self._proxy.eof_from(CLIENT))
+            await self._end()
+
+        return self._step(self._open(go))
+
+    @abstractmethod
+    def _step(self, do: Callable[[], Coroutine[Any, Any, None]]) -> R: ...
+
+    async def _perform(self, do: Callable[[], Coroutine[Any, Any, None]]) -> Said:
+        host = self._host
+        host.verdicts.clear()
+        known = len(host.failures)
+        await do()
+        if self._on_error is None:
+            for failure in host.failures[known:]:
+                raise failure.error
+        # A refusal ends a step; besides it, rules of other phases may have said Accept.
+        said = host.verdicts
+        return next((each for each in said if not isinstance(each, Accept)), said[-1] if said else None)
+
+    def _open(self, do: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], Coroutine[Any, Any, None]]:
+        if self.closed:
+            raise LocalProtocolError(f"the connection is closed; the last reply was: {self.reply}")
+        return do
+
+    # The wire
+
+    async def _connect(self) -> None:
+        said = await self._session.connect()
+        if isinstance(said, Reply):
+            await self._take(self._proxy.refuse(said))
+        else:
+            self._first = said
+            self._join(said)
+            await self._listen()
+
+    async def _end(self) -> None:
+        self.closed = True
+        if not self._told:
+            self._told = True
+            await self._session.disconnect()
+
+    def _join(self, upstream: str | None) -> None:
+        self._server = self._make_server()
+        self.servers.append((upstream, self._server))
+
+    async def _say(self, octets: bytes) -> None:
+        if not self.closed:
+            await self._take(self._proxy.receive_from(CLIENT, octets))
+            await self._listen()
+
+    async def _listen(self) -> None:
+        """Hears the server until it has no more to say."""
+        while self._server is not None and (octets := self._server.take()):
+            await self._take(self._proxy.receive_from(SERVER, octets))
+
+    async def _take(self, events: list[Event]) -> None:
+        while events:
+            question: Any = None
+            for event in events:
+                if isinstance(event, Ask):
+                    question = event.question
+                else:
+                    self._took(event)
+            if question is None:
+                return
+            events = self._proxy.answer(question, await self._session.judge(question))
+
+    def _took(self, event: Event) -> None:
+        if isinstance(event, SendToClient):
+            self._hear(event.data)
+        elif isinstance(event, SendToServer):
+            assert self._server is not None
+            self._server.receive(event.data)
+        elif isinstance(event, Close):
+            self._close(event)
+        elif isinstance(event, Connect):
+            self._join(self._first if event.upstream is None else event.upstream)
+        elif isinstance(event, BodyComplete):
+            self.completed.append(event)
+
+    def _close(self, event: Close) -> None:
+        if event.side is CLIENT:
+            self.closed = True
+        elif self._server is not None:
+            self._server.closed_by_peer()
+            self._server = None
+
+    def _hear(self, octets: bytes) -> None:
+        self._client.receive_data(octets)
+        while not isinstance(event := self._client.next_event(), Pause):
+            assert isinstance(event, ReplyReceived)
+            self.replies.append(event.reply)

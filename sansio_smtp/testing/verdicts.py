@@ -1,0 +1,119 @@
+"""What stands behind ``!`` in a script, and which verdict that is for the question that is open."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+import attrs
+
+from sansio_smtp.commands import Command
+from sansio_smtp.errors import LocalProtocolError
+from sansio_smtp.questions import (
+    PLACES,
+    Answer,
+    AnyQuestion,
+    CommandQuestion,
+    Continue,
+    Disconnect,
+    Inspect,
+    Replace,
+    ReplaceCommand,
+    ReplaceReply,
+    ReplyQuestion,
+    Route,
+    Swallow,
+)
+from sansio_smtp.replies import Reply
+
+from .notation import did_you_mean, octets
+
+__all__ = ["HOME", "Replacement", "SaidVerdict", "said", "verdict_for"]
+
+HOME: Final = "home"
+"""What a script calls the server that was connected first."""
+
+_REPLY: Final = re.compile(r"([2-5][0-9][0-9])(?: (.*))?", re.DOTALL)
+
+
+@attrs.frozen
+class Replacement:
+    """``! replace``: which verdict it is depends on the question."""
+
+    data: bytes
+    recipients: tuple[Command, ...] = ()
+
+
+SaidVerdict: TypeAlias = Continue | Answer | Disconnect | Inspect | Swallow | Route | Replacement
+
+
+def said(text: str, recipients: tuple[Command, ...] = ()) -> SaidVerdict:
+    """Reads a verdict; ``recipients``: those of ``! add`` in front of it.
+
+    Raises ValueError, which `NotationError` is, or `LocalProtocolError`.
+    """
+    word, _, rest = text.partition(" ")
+    read = _READERS.get(word)
+    if read is None:
+        raise ValueError(f"unknown verdict {text!r}{did_you_mean(word, _READERS)}")
+    verdict = read(rest)
+    if not recipients:
+        return verdict
+    if isinstance(verdict, Continue | Inspect | Replacement):
+        return attrs.evolve(verdict, recipients=recipients)
+    raise ValueError(f"'! {word}' adds no recipient")
+
+
+def verdict_for(question: AnyQuestion, verdict: SaidVerdict) -> Any:
+    """What `Proxy.answer` takes. Raises `LocalProtocolError`."""
+    if not isinstance(verdict, Replacement):
+        return verdict
+    data = verdict.data
+    if isinstance(question, CommandQuestion):
+        return ReplaceCommand(Command.of(data.removesuffix(b"\r\n")))
+    if isinstance(question, ReplyQuestion):
+        lines = [line[4:] for line in data.removesuffix(b"\r\n").split(b"\r\n")]
+        code = data[:3].decode("ascii", "replace")
+        if not code.isdecimal():
+            raise LocalProtocolError(f"not a reply: {data!r}")
+        return ReplaceReply(Reply.of(int(code), *lines))
+    return Replace(data, verdict.recipients)
+
+
+def _continue(rest: str) -> Continue:
+    if rest:
+        raise ValueError(f"'! continue' stands alone, not with {rest!r}")
+    return Continue()
+
+
+def _inspect(rest: str) -> Inspect:
+    places = frozenset(word.strip() for word in rest.split(",") if word.strip())
+    if unknown := sorted(places - PLACES):
+        raise ValueError(f"unknown hook place {unknown[0]!r}")
+    return Inspect(places)
+
+
+def _route(rest: str) -> Route:
+    upstream, _, line = rest.partition(" ")
+    if not upstream:
+        raise ValueError(f"'! route' needs a server, such as {HOME!r}")
+    return Route(None if upstream == HOME else upstream, Command.of(line) if line else None)
+
+
+def _reply(text: str) -> Reply:
+    match = _REPLY.fullmatch(text)
+    if match is None:
+        raise ValueError(f"not a reply: {text!r}")
+    return Reply.of(int(match[1]), *octets(match[2] or "").removesuffix(b"\r\n").split(b"\r\n"))
+
+
+_READERS: Final[dict[str, Callable[[str], SaidVerdict]]] = {
+    "continue": _continue,
+    "answer": lambda rest: Answer(_reply(rest)),
+    "disconnect": lambda rest: Disconnect(_reply(rest)),
+    "replace": lambda rest: Replacement(octets(rest)),
+    "inspect": _inspect,
+    "swallow": lambda rest: Swallow(_reply(rest)),
+    "route": _route,
+}

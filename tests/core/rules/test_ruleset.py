@@ -1,0 +1,124 @@
+"""Rules in their order, and what they want to be asked about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sansio_smtp.proxy import Proxy
+from sansio_smtp.questions import BODY_LINES, COMMAND, HEADERS, IN_TURN, MESSAGE, REPLY
+from sansio_smtp.rules.phases import CONTENT_PHASES, PHASES
+from sansio_smtp.rules.ruleset import Rule, RuleSet, meant
+
+
+def rule(phase: str, **more: Any) -> Rule:
+    return Rule(phase=phase, function=lambda *arguments: None, name=f"rules.{phase}", **more)
+
+
+# One rule
+
+
+@pytest.mark.parametrize(
+    ("more", "waits"), [({}, False), ({"is_async": True}, True), ({"threaded": True}, True)]
+)
+def test_what_has_to_be_awaited(more: Any, waits: bool) -> None:
+    assert rule("rcpt", **more).waits == waits
+
+
+def test_where_it_is_written() -> None:
+    assert rule("rcpt", file="my_rules.py", line=12).where == "my_rules.py:12"
+    assert rule("rcpt").where == "rules.rcpt"
+
+
+@pytest.mark.parametrize(
+    ("match", "address", "fits"),
+    [
+        (None, "bob@example.com", True),
+        (None, "", True),
+        ("*@example.com", "Bob@EXAMPLE.com", True),
+        ("*@example.com", "bob@example.org", False),
+        ("*@example.com", "bob@sub.example.com", False),
+        ("*@*.example.com", "bob@sub.example.com", True),
+        ("bob@*", "bobby@example.com", False),
+        ("[ab]ob@?", "bob@x", True),
+        ("*", "", True),
+        ("*@*", "", False),
+    ],
+)
+def test_for_whom_it_is_meant(match: str | None, address: str, fits: bool) -> None:
+    assert rule("rcpt", match=match).fits(address) == fits
+
+
+def test_a_rule_about_content_is_meant_for_any_of_the_recipients() -> None:
+    some = rule("message", match="*@example.com")
+    assert meant(some, ["a@example.org", "b@example.com"])
+    assert not meant(some, ["a@example.org"])
+    assert not meant(some, [])
+    assert meant(rule("message"), [])
+
+
+# Many
+
+PLACES: dict[str, set[str]] = {
+    "connect": set(),
+    "helo": {"EHLO", "HELO"},
+    "auth": {"AUTH"},
+    "mail": {"MAIL", "DATA"},
+    "rcpt": {"RCPT", "DATA"},
+    "data": {"DATA"},
+    "headers": {"DATA", HEADERS},
+    "body_line": {"DATA", HEADERS, BODY_LINES},
+    "body": {"DATA", HEADERS, BODY_LINES},
+    "message": {"DATA", MESSAGE},
+    "reply": {REPLY},
+    "disconnect": set(),
+    "command": {COMMAND},
+}
+"""phase → where the core has to ask"""
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_the_core_is_to_ask_what_the_rules_need_and_no_more(phase: str) -> None:
+    rules = RuleSet([rule(phase)])
+    expected = {*PLACES[phase], *[IN_TURN] * bool(PLACES[phase])}
+    assert rules.ask == expected
+    Proxy(ask=rules.ask)  # knows these places
+
+
+def test_places_add_up() -> None:
+    rules = RuleSet([rule("message"), rule("auth"), rule("connect")])
+    assert rules.ask == {"AUTH", "DATA", MESSAGE, IN_TURN}
+    assert RuleSet().ask == frozenset()
+
+
+def test_rules_keep_their_order() -> None:
+    first, second, third = rule("rcpt"), rule("connect"), rule("rcpt")
+    rules = RuleSet(each for each in (first, second, third))
+    assert rules.rules == (first, second, third)
+    assert rules.by_phase["rcpt"] == (first, third)
+    assert rules.by_phase["connect"] == (second,)
+    assert list(rules.by_phase) == list(PHASES)
+    assert rules.phases == ("connect", "rcpt")
+    assert RuleSet().phases == ()
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_what_of_a_message_is_looked_at(phase: str) -> None:
+    everywhere = RuleSet([rule(phase)])
+    content = PLACES[phase] & {HEADERS, BODY_LINES, MESSAGE} if phase in CONTENT_PHASES else set[str]()
+    assert everywhere.content_places(["bob@example.com"]) == content
+    assert everywhere.content_places([]) == content
+    some = RuleSet([rule(phase, match="*@example.com")])
+    assert some.content_places(iter(["a@example.org", "bob@example.com"])) == content
+    assert some.content_places(["a@example.org"]) == set()
+
+
+def test_places_of_content_add_up() -> None:
+    rules = RuleSet(
+        [rule("headers"), rule("message", match="*@example.com"), rule("body", match="*@example.org")]
+    )
+    assert rules.content_places(["a@example.com"]) == {HEADERS, MESSAGE}
+    assert rules.content_places(["a@example.org"]) == {HEADERS, BODY_LINES}
+    assert rules.content_places(["a@example.com", "a@example.org"]) == {HEADERS, MESSAGE, BODY_LINES}
+    assert rules.content_places(["a@example.net"]) == {HEADERS}

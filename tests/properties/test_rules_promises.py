@@ -1,0 +1,142 @@
+"""P1 to P8, P11 and P12 hold whatever rules do: edit, refuse, are slow, fail, or try to smuggle."""
+
+from __future__ import annotations
+
+import attrs
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sansio_smtp import CLIENT, SERVER, Ask, Continue
+from sansio_smtp.rules import RuleSet
+
+from .harness import AT_ONCE, World
+from .promises import (
+    assert_conservation,
+    assert_not_smuggled,
+    assert_order,
+    assert_same_envelopes,
+    assert_same_octets,
+    assert_truncated,
+)
+from .rules_drawn import HALF_DONE, LET_PASS
+from .rules_world import RulesWorld, assert_truth_of_rules, world_of
+from .seeded import SEEDS, Seeded
+from .test_p01_rechunking import assert_same
+
+
+@given(SEEDS)
+def test_p1_rechunking(seeded: Seeded) -> None:
+    dialogue, rules = seeded.dialogue(), seeded.rules()
+    assert_same(world_of(rules, dialogue).run(), world_of(rules, dialogue, seeded.cuts()).run())
+
+
+@given(SEEDS)
+def test_p2_p3_p5_p7_p8_p12(seeded: Seeded) -> None:
+    """One run, and all that can be seen of it: conservation, order and truth at each reply; no smuggling, no
+    truncation; silence behind the end."""
+    full = seeded.random.random() < 0.1
+    dialogue, rules, schedule = seeded.dialogue(), seeded.rules(), seeded.schedule()
+    world = world_of(rules, dialogue, schedule, full=full, after_reply=_assert_replies).run()
+    assert_not_smuggled(world)
+    assert_truncated(world)
+    assert not any(HALF_DONE.encode() in octets for octets in (*world.wires, world.client.received))
+    assert not (full and world.host.held)
+    _assert_silence(world)
+
+
+def _assert_replies(world: World) -> None:
+    assert_conservation(world)
+    assert_order(world)
+    assert_truth_of_rules(world)
+
+
+def _assert_silence(world: World) -> None:
+    proxy = world.proxy
+    for side in (CLIENT, SERVER):
+        assert proxy.receive_from(side, b"NOOP\r\n250 ok\r\n") == []
+        assert proxy.eof_from(side) == []
+    assert proxy.timed_out() == proxy.shutdown(now=True) == proxy.server_unreachable() == []
+    for event in world.events:
+        if isinstance(event, Ask):
+            assert proxy.answer(event.question, Continue()) == []
+    assert proxy.buffered == 0
+
+
+@given(SEEDS)
+def test_p4_transparency(seeded: Seeded) -> None:
+    """Rules in every phase that say nothing change no octet; what is held is refused later, if it is."""
+    streaming = RuleSet([rule for rule in LET_PASS.rules if rule.phase != "message"])
+    dialogue, schedule = seeded.dialogue(waiting=True, clean=True, plain_server=True), seeded.schedule()
+    whole = World(dialogue).run()
+    world = RulesWorld(dialogue, schedule, rules=streaming).run()
+    assert world.client.done
+    assert world.wires == whole.wires
+    assert world.client.received == whole.client.received
+    obliging = attrs.evolve(dialogue, choices=[])
+    whole, held = World(obliging).run(), RulesWorld(obliging, schedule, rules=LET_PASS).run()
+    assert held.wires == whole.wires
+    assert held.client.codes == whole.client.codes
+
+
+@given(SEEDS, st.booleans())
+def test_p6_patience(seeded: Seeded, plain_server: bool) -> None:
+    """At once, late, and whenever the schedule has it; also where rules choose among servers."""
+    dialogue = seeded.dialogue(waiting=True, plain_server=True)
+    if not plain_server:
+        dialogue = attrs.evolve(dialogue, later=seeded.servers())
+    rules = seeded.rules()
+    late = world_of(rules, dialogue).run()
+    assert_same_octets(late, world_of(rules, dialogue, seeded.schedule()).run())
+    assert_same_octets(late, world_of(rules, dialogue, AT_ONCE).run())
+
+
+@given(SEEDS)
+def test_p7_truncation(seeded: Seeded) -> None:
+    dialogue, rules, schedule = seeded.dialogue(), seeded.rules(), seeded.schedule()
+    for _ in range(2):
+        limit = seeded.random.randrange(300)
+        world = world_of(rules, dialogue, schedule, client_limit=limit).run()
+        assert_truncated(world)
+        assert_not_smuggled(world)
+
+
+@given(SEEDS)
+def test_p8_truth_of_the_envelope(seeded: Seeded) -> None:
+    """A message goes to the recipients that the client was told of, rewritten or not, and to those that rules
+    have added."""
+    rules, schedule = seeded.rules(without=("command",)), seeded.schedule()
+    assert_same_envelopes(world_of(rules, seeded.dialogue(waiting=True), schedule).run())
+
+
+@given(SEEDS, st.integers(0, 60))
+def test_p11_shutdown(seeded: Seeded, moment: int) -> None:
+    """Whatever a rule waits for, a shutdown ends each dialogue."""
+    world = world_of(seeded.rules(), seeded.dialogue(), seeded.schedule())
+    while not world.proxy.closed:
+        if world.steps == moment:
+            world.take(world.proxy.shutdown(now=bool(moment % 2)))
+        if not world.proxy.closed:
+            world.step()
+    world.finish()
+    assert world.disconnected
+
+
+@given(SEEDS)
+def test_p11_liveness(seeded: Seeded) -> None:
+    """The harness asserts at each step that there is something to do; here everything is too small."""
+    choose = seeded.random.choice
+    dialogue = seeded.dialogue()
+    config = attrs.evolve(
+        dialogue.config,
+        max_pipelined=choose([1, 2, 3]),
+        read_ahead=choose([1, 5, 64]),
+        max_line=choose([20, 100]),
+        max_held=choose([5, 100, 10_000]),
+        max_header_section=choose([2, 50]),
+        max_body_line=choose([1, 2, 50]),
+        max_reply=choose([20, 1000]),
+        max_recipients=choose([1, 100]),
+    )
+    world = world_of(seeded.rules(), attrs.evolve(dialogue, config=config), seeded.schedule()).run()
+    assert not world.proxy.may_read
+    assert_not_smuggled(world)

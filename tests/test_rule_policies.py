@@ -1,0 +1,195 @@
+"""Rules that say what their phase does not take, or fail: seen at load where it is written plainly, else the
+client gets 451 with an incident (or what ``on_error`` says), and the connection goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import pytest
+from rule_dialogues import KINDS, WAYS, Way, rule, run
+from test_rule_matrix import OCTETS, VERDICTS, Case, Speaker, check
+
+from sansio_smtp import Reply
+from sansio_smtp.errors import LocalProtocolError
+from sansio_smtp.rules import Defer, Reject
+from sansio_smtp.rules.loading import collect
+from sansio_smtp.rules.marks import OnError
+from sansio_smtp.rules.phases import PHASES
+
+PLACES: Final = {"rcpt": "BOB", "reply": "MAIL", "command": "RCPT"}
+"""Where in a phase the rule fails."""
+POLICIES: Final[tuple[OnError, ...]] = ("defer", "reject", "accept")
+SOME_WAYS: Final = (WAYS[0], WAYS[-1])
+
+WRITTEN: Final = {
+    "Accept": "Accept()",
+    "Reject": 'Reject(550, "5.7.1 no")',
+    "Defer": "Defer()",
+    "Discard": "Discard()",
+    "Hold": 'Hold("why")',
+    "Close": "Close()",
+    "Redirect": 'Redirect("other:25")',
+    "bytes": 'b"octets"',
+}
+SHAPES: Final = {
+    "function": "def {phase}({parameters}):\n    return {said}\n",
+    "async": "async def {phase}({parameters}):\n    return {said}\n",
+    "branch": "def {phase}({parameters}):\n    if {last}:\n        return None\n    return {said}\n",
+    "method": (
+        "class Rules:\n    def {phase}(self, {parameters}):\n        return {said}\n\nrules = [Rules]\n"
+    ),
+    "marked": '@on("{phase}")\ndef anything({parameters}):\n    return {said}\n',
+}
+
+
+def legal(phase: str) -> set[str]:
+    info = PHASES[phase]
+    return {kind.__name__ for kind in info.verdicts} | ({"bytes"} if info.octets else set())
+
+
+def source(phase: str, said: str, shape: str) -> str:
+    parameters = PHASES[phase].parameters
+    body = SHAPES[shape].format(
+        phase=phase, parameters=", ".join(parameters), last=parameters[-1], said=WRITTEN[said]
+    )
+    return f"from sansio_smtp.rules import *\n\n{body}"
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("said", WRITTEN)
+@pytest.mark.parametrize("phase", PHASES)
+def test_at_load(phase: str, said: str, shape: str) -> None:
+    """Each verdict that is not legal is a problem, with its line; each legal one is none."""
+    text = source(phase, said, shape)
+    namespace: dict[str, Any] = {"__name__": "my_rules"}
+    exec(compile(text, "my_rules.py", "exec"), namespace)
+    problems = collect(namespace, file="my_rules.py", source=text).problems
+    if said in legal(phase):
+        assert problems == ()
+    else:
+        (problem,) = problems
+        assert problem.file == "my_rules.py"
+        wrong = next(number for number, line in enumerate(text.splitlines(), 1) if WRITTEN[said] in line)
+        assert problem.line == wrong
+        assert phase in problem.text
+        assert said.replace("bytes", "octets") in problem.text
+
+
+# While mail comes
+
+
+class Unspeakable:
+    def __repr__(self) -> str:
+        raise ValueError("no words")
+
+
+NONSENSE: Final[dict[str, Any]] = {
+    "True": True,
+    "text": "550 no",
+    "reply": Reply.of(550, "no"),
+    "class": Reject,
+    "unspeakable": Unspeakable(),
+}
+
+
+def wrong_values(phase: str) -> Iterator[tuple[str, Any]]:
+    for kind, verdict in VERDICTS.items():
+        if kind.__name__ not in legal(phase):
+            yield kind.__name__, verdict
+    if "bytes" not in legal(phase):
+        yield "bytes", OCTETS
+    yield from NONSENSE.items()
+
+
+WRONG: Final = [
+    pytest.param(phase, value, id=f"{phase}-{name}")
+    for phase in PHASES
+    for name, value in wrong_values(phase)
+]
+
+
+@pytest.mark.parametrize("way", SOME_WAYS, ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("phase", "value"), WRONG)
+def test_when_it_is_computed(phase: str, value: Any, kind: str, way: Way) -> None:
+    """What no source shows is a failure, as if the rule had raised."""
+    (error,) = failed(phase, lambda *arguments: value, kind, way, "defer", of_rule=False)
+    assert isinstance(error, ValueError if isinstance(value, Unspeakable) else LocalProtocolError)
+
+
+async def _forgotten() -> None:
+    raise AssertionError("this is never run")
+
+
+def _raises(error: BaseException) -> Callable[..., Any]:
+    def says(*arguments: Any) -> Any:
+        raise error
+
+    return says
+
+
+FAILURES: Final[dict[str, tuple[Callable[..., Any], type[BaseException]]]] = {
+    "exception": (_raises(ZeroDivisionError()), ZeroDivisionError),
+    "no-more": (_raises(StopIteration()), Exception),
+    "assertion": (_raises(AssertionError("a rule's own")), AssertionError),
+    "timeout": (_raises(TimeoutError()), TimeoutError),
+    "exit": (_raises(SystemExit(1)), SystemExit),
+    "coroutine": (lambda *arguments: _forgotten(), LocalProtocolError),
+    "injection": (lambda *arguments: Reject(550, "no\r\n250 yes"), LocalProtocolError),
+    "code": (lambda *arguments: Reject(250, "yes"), LocalProtocolError),
+}
+
+
+@pytest.mark.parametrize(("of_rule", "way"), [(False, WAYS[0]), (True, WAYS[-1])], ids=["session", "rule"])
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("phase", PHASES)
+def test_failure(phase: str, failure: str, kind: str, policy: OnError, of_rule: bool, way: Way) -> None:
+    """``on_error`` decides, of the rule before that of the session."""
+    says, expected = FAILURES[failure]
+    (error,) = failed(phase, says, kind, way, policy, of_rule=of_rule)
+    assert isinstance(error, expected)
+
+
+def failed(
+    phase: str, says: Callable[..., Any], kind: str, way: Way, policy: OnError, *, of_rule: bool
+) -> list[BaseException]:
+    """A rule that fails once, in each place where the matrix has a verdict for it; what it raised."""
+    case = Case(phase, stands_for(phase, policy), PLACES.get(phase, ""))
+    speaker = Speaker(case, says)
+    other: OnError = "reject" if policy == "defer" else "defer"
+    rules = [
+        rule(phase, speaker, kind, on_error=policy if of_rule else None),
+        rule(phase, speaker.behind, "sync"),
+    ]
+    ran = run(rules, way, kind, on_error=other if of_rule else policy, auth=case.auth)
+    check(case, way, ran, getattr(case.verdict, "reply", None))
+    assert speaker.times == 1
+    assert ran.host.decisions == []
+    assert speaker.heard == (case.verdict is None)
+    assert [failure.rule for failure in ran.host.failures] == rules[:1]
+    return [failure.error for failure in ran.host.failures]
+
+
+def stands_for(phase: str, policy: OnError) -> Defer | Reject | None:
+    """The verdict that a failure is, of a rule that may give one: a reply is what has happened, and who has
+    disconnected is gone."""
+    if policy == "accept" or phase in ("reply", "disconnect"):
+        return None
+    if policy == "reject":
+        return Reject(550, "5.3.0 a rule of this proxy failed (incident 1)")
+    return Defer(451, "4.3.0 a rule of this proxy failed, try again later (incident 1)")
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_rule_that_takes_too_long(phase: str) -> None:
+    """The driver says so by TimeoutError."""
+    case = Case(phase, None, PLACES.get(phase, ""))
+    speaker = Speaker(case, lambda *arguments: None)
+    ran = run([rule(phase, speaker, "async")], Way(), "async", auth=case.auth, late=True)
+    assert ran.host.failures
+    assert {type(failure.error) for failure in ran.host.failures} == {TimeoutError}
+    assert ran.proxy.closed or phase == "command"  # QUIT is one, too
+    assert speaker.times == 0
