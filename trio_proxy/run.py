@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -12,40 +12,31 @@ import click
 import trio
 
 from sansio_smtp import BareNewline, Config, Nul, __version__
+from sansio_smtp.rules.problems import RuleError
 
 from . import logs
-from .addresses import Address
+from .addresses import Address, AddressError
 from .capture import CaptureSession, Maildir
+from .options import Options
 from .output import write_line
+from .quarantine import Quarantine
+from .rule_files import LoadedRules, load
+from .rule_host import RuleSettings
+from .rule_tasks import RuleTasks, rule_tasks
+from .rulebook import RuleBook, reload_on_hangup
 from .server import ListenError, Server, listening, raise_descriptor_limit, stop_on_signals
 from .session import Session, Settings
+from .spool import FileSpool
 from .streams import Stream, connect
-from .timeouts import Timeouts
 
 __all__ = ["ListenError", "Options", "run"]
 
 _EXIT_QUIT = 130
 
 
-@attrs.frozen(kw_only=True)
-class Options:
-    """What the command line says."""
-
-    listen: tuple[Address, ...]
-    upstream: Address | None
-    capture: Path
-    transcript: bool
-    bare_newline: str
-    nul: str
-    max_message_size: int | None
-    max_connections: int
-    timeouts: Timeouts
-    grace: float
-    verbosity: int
-
-
 def run(options: Options) -> int:
-    """Runs the service until it is stopped. Raises `ListenError`, KeyboardInterrupt before it listens."""
+    """Runs the service until it is stopped. Raises `ListenError`, `RuleError`, KeyboardInterrupt before it
+    listens."""
     logs.configure(options.verbosity)
     raise_descriptor_limit()
     return trio.run(_main, options)
@@ -54,6 +45,8 @@ def run(options: Options) -> int:
 async def _main(options: Options) -> int:
     stop = trio.Event()
     quit_now = False
+    book = RuleBook(partial(_load, options))
+    cannot_start: RuleError | None = None
     with ExitStack() as stack:
         sockets = [sock for address in options.listen for sock in stack.enter_context(listening(address))]
         upstream = options.upstream
@@ -64,46 +57,83 @@ async def _main(options: Options) -> int:
             capture_sockets = stack.enter_context(listening(Address("127.0.0.1", 0)))
             upstream = bound_address(capture_sockets[0])
         _refuse_loop(upstream, sockets)
-        async with trio.open_nursery() as nursery:
+        async with rule_tasks(stack, lambda: _EXIT_QUIT if quit_now else 0) as rules:
+            settings = _settings(options, upstream, book, rules)
+            stack.enter_context(settings.rule_settings.watchdog.installed())
+            async with trio.open_nursery() as nursery:
 
-            def at_once() -> None:
-                nonlocal quit_now
-                quit_now = True
-                nursery.cancel_scope.cancel(reason="a second signal")
+                def at_once() -> None:
+                    nonlocal quit_now
+                    quit_now = True
+                    nursery.cancel_scope.cancel(reason="a second signal")
 
-            await nursery.start(stop_on_signals, stop, at_once)
-            capture_stop = trio.Event()
-            if capture is not None:
-                await nursery.start(capture.serve, capture_sockets, capture_stop)
-            server = Server(
-                session=_session_maker(options, upstream),
-                max_connections=options.max_connections,
-                grace=options.grace,
-            )
-            if options.verbosity >= 0:
-                _announce(options, sockets, upstream)
-            await server.serve(sockets, stop)
-            capture_stop.set()
-            nursery.cancel_scope.cancel(reason="stopped")
+                await nursery.start(stop_on_signals, stop, at_once)
+                await nursery.start(reload_on_hangup, book)
+                try:
+                    await nursery.start(partial(book.serve, watch=options.reload))
+                except RuleError as error:
+                    cannot_start = error
+                    nursery.cancel_scope.cancel(reason="a rule cannot start")
+                    await trio.lowlevel.checkpoint()
+                capture_stop = trio.Event()
+                if capture is not None:
+                    await nursery.start(capture.serve, capture_sockets, capture_stop)
+                server = Server(
+                    session=lambda client, peer, number: Session(client, peer, number, settings),
+                    max_connections=options.max_connections,
+                    grace=options.grace,
+                )
+                if options.verbosity >= 0:
+                    _announce(options, sockets, upstream, book)
+                await server.serve(sockets, stop)
+                capture_stop.set()
+                nursery.cancel_scope.cancel(reason="stopped")
+    if cannot_start is not None:  # not from within: it would come in a group
+        raise cannot_start
     return _EXIT_QUIT if quit_now else 0
 
 
-def _session_maker(options: Options, upstream: Address) -> Callable[[Stream, str, int], Session]:
-    async def connect_upstream() -> Stream:
-        return await connect(upstream)
+def _load(options: Options) -> LoadedRules:
+    """The rules, with the settings that are in the settings file now."""
+    now = options.reread()
+    loaded = load(now.rules, now.rule_settings)
+    return attrs.evolve(loaded, files=(*loaded.files, now.config)) if now.config is not None else loaded
 
-    settings = Settings(
-        connect=connect_upstream,
-        config=Config(
-            bare_newline=BareNewline(options.bare_newline),
-            nul=Nul(options.nul),
-            max_message_size=options.max_message_size,
-            trace=options.transcript,
-        ),
+
+def _settings(options: Options, upstream: Address, book: RuleBook, rules: RuleTasks) -> Settings:
+    config = Config(
+        bare_newline=BareNewline(options.bare_newline),
+        nul=Nul(options.nul),
+        max_message_size=options.max_message_size,
+        trace=options.transcript,
+        reconnect=True,
+    )
+    if options.max_held is not None:
+        config = attrs.evolve(config, max_held=options.max_held)
+    return Settings(
+        connect=partial(connect, upstream),
+        connect_to=_connect_to,
+        config=config,
         timeouts=options.timeouts,
+        rules=book.use,
+        rule_settings=RuleSettings(
+            timeout=options.rule_timeout,
+            on_error=options.on_rule_error,
+            quarantine=Quarantine(options.quarantine),
+            tasks=rules,
+        ),
+        make_spool=partial(FileSpool, options.spool) if options.spool is not None else None,
         write_transcript=write_line if options.transcript else None,
     )
-    return lambda client, peer, number: Session(client, peer, number, settings)
+
+
+async def _connect_to(upstream: str) -> Stream:
+    """A connection to a server that a rule names. Raises OSError."""
+    try:
+        address = Address.parse(upstream, default_port=25)
+    except AddressError as error:
+        raise OSError(f"Redirect: {error}") from None
+    return await connect(address)
 
 
 def _capture_server(directory: Path) -> Server:
@@ -151,7 +181,7 @@ def _is_ours(host: str) -> bool:
         return True
 
 
-def _announce(options: Options, sockets: list[socket.socket], upstream: Address) -> None:
+def _announce(options: Options, sockets: list[socket.socket], upstream: Address, book: RuleBook) -> None:
     write_line(f"smtp-proxy {__version__}")
     for sock in sockets:
         write_line(f"  listening   {bound_address(sock)}")
@@ -159,4 +189,7 @@ def _announce(options: Options, sockets: list[socket.socket], upstream: Address)
         write_line(f"  upstream    none: messages are kept in {options.capture} (Maildir)")
     else:
         write_line(f"  upstream    {upstream}")
+    if book.summary:
+        watched = "; watching for changes" if options.reload else ""
+        write_line(f"  rules       {book.summary}{watched}")
     write_line("Ctrl-C drains; twice quits now.")

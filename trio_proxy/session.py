@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any, cast
 
 import attrs
 import structlog
@@ -17,6 +18,7 @@ from sansio_smtp import (
     BodyComplete,
     Close,
     Config,
+    Connect,
     Disconnect,
     Event,
     MessageAnswered,
@@ -26,11 +28,15 @@ from sansio_smtp import (
     SendToClient,
     SendToServer,
     Side,
+    Spool,
     Violation,
     WaitingFor,
 )
+from sansio_smtp.questions import AnyQuestion
+from sansio_smtp.rules import Connection, RuleSession, RuleSet
 
-from .streams import Outbox, Stream
+from .rule_host import RuleHost, RuleSettings
+from .streams import NOWHERE, Outbox, Stream
 from .timeouts import Timeouts
 from .transcript import Transcript, printable
 
@@ -54,11 +60,18 @@ class Settings:
 
     connect: Callable[[], Awaitable[Stream]]
     """Gives a connection to the upstream server; raises OSError."""
+    connect_to: Callable[[str], Awaitable[Stream]] | None = None
+    """The same for a server that a rule names."""
     config: Config = attrs.field(factory=Config)
     timeouts: Timeouts = attrs.field(factory=Timeouts)
     ask: frozenset[str] = frozenset()
     judge: Judge | None = None
     """Answers the questions that ``ask`` raises."""
+    rules: Callable[[], AbstractContextManager[RuleSet]] | None = None
+    """Gives the rules of a new session, for as long as it lasts; in place of ``ask`` and ``judge``."""
+    rule_settings: RuleSettings = attrs.field(factory=RuleSettings)
+    make_spool: Callable[[], Spool] | None = None
+    """Makes room on disk for a message that is too large to be held in memory."""
     write_transcript: Callable[[str], None] | None = None
     seconds: dict[WaitingFor, float] = attrs.field(init=False)
     """`timeouts`, as the core names them."""
@@ -75,17 +88,29 @@ class Session:
         self._peer = peer
         self._log = log.bind(conn=f"c{number}", peer=peer)
         self._tells = self._log.is_enabled_for(logging.INFO)
-        self._proxy = Proxy(settings.config, settings.ask)
+        write = settings.write_transcript
+        self._transcript = Transcript(number, write) if write else None
+        self._lease = ExitStack()
+        rules = self._lease.enter_context(settings.rules()) if settings.rules else None
+        ask = settings.ask if rules is None else rules.ask
+        self._proxy = Proxy(settings.config, ask, settings.make_spool)
+        self._rules: RuleSession | None = None
+        if rules is not None and rules.rules:
+            host = RuleHost(settings.rule_settings, self._log, self._transcript)
+            conn = Connection(peer, f"c{number}")
+            self._rules = RuleSession(rules, self._proxy, conn, host, settings.rule_settings.on_error)
         self._outboxes = {CLIENT: Outbox(client)}
         self._to_close: dict[Side, bool] = {}  # side → whether it is reset
         self._turns: dict[Side, trio.Event] = {}  # pumps that wait until they may read
         self._untold: list[MessageAnswered] = []  # messages whose reply has not left yet
         self._scope = trio.CancelScope()
+        self._last_scope = trio.CancelScope()  # of what the rules are told in the end
         self._nursery: trio.Nursery | None = None
+        self._sends_more = False
+        self._first: str | None = None  # the server of this session, if a rule named one when it began
+        self._server_scope = trio.CancelScope()
         self._progress = -1
         self._deadline = 0.0
-        write = settings.write_transcript
-        self._transcript = Transcript(number, write) if write else None
 
     async def run(self) -> None:
         """Returns when both connections are closed, whatever happened."""
@@ -104,29 +129,72 @@ class Session:
             self._close_server()
             self._outboxes[CLIENT].stream.close()
             self._tell_untold()
+            if self._rules is not None:
+                await self._disconnect(self._rules)
+            self._lease.close()
 
     def shutdown(self, *, now: bool = False) -> None:
         """The service stops: see `Proxy.shutdown`."""
         self._apply(self._proxy.shutdown(now=now))
         if self._proxy.closed:
             self._scope.cancel(reason="the service is shutting down")
+        if now:
+            self._last_scope.cancel(reason="the service is shutting down")
 
     # The dialogue
 
     async def _connect(self) -> None:
-        self._scope.deadline = trio.current_time() + self._settings.timeouts.connect
-        try:
-            stream = await self._settings.connect()
-        except OSError as error:
-            self._log.error("upstream server cannot be reached", error=str(error))
+        if self._rules is not None:
+            said = await self._rules.connect()
+            if isinstance(said, Reply):
+                self._apply(self._proxy.refuse(said))
+                return
+            self._first = said
+        await self._connect_to(None)
+
+    async def _connect_to(self, upstream: str | None) -> None:
+        """Connects to a server, or tells the client that there is none."""
+        stream: Stream | None = None
+        why = "timeout"
+        with trio.move_on_after(self._settings.timeouts.connect):
+            try:
+                stream = await self._connection(upstream)
+            except OSError as error:
+                why = str(error)
+        if stream is None:
+            self._log.error("upstream server cannot be reached", error=why, **_named(upstream or self._first))
             self._apply(self._proxy.server_unreachable())
-        except trio.Cancelled:
-            if self._scope.cancel_called and not self._proxy.closed:  # else it was not the time
-                self._log.error("upstream server cannot be reached", error="timeout")
-                self._apply(self._proxy.server_unreachable())
-            raise
+        elif self._proxy.closed:
+            stream.abort()
         else:
             self._outboxes[SERVER] = Outbox(stream)
+
+    async def _connection(self, upstream: str | None) -> Stream:
+        settings = self._settings
+        upstream = upstream or self._first
+        if upstream is None:
+            return await settings.connect()
+        if settings.connect_to is None:
+            raise OSError("no server but the usual one can be used here")
+        return await settings.connect_to(upstream)
+
+    async def _reconnect(self, upstream: str | None) -> None:
+        """Another server takes the place of the one that was left."""
+        await self._flush(CLIENT)
+        await self._connect_to(upstream)
+        await self._flush(CLIENT)
+        if not self._proxy.closed:
+            await self._pump(SERVER)
+
+    def _leave_server(self) -> None:
+        """Nothing more is read from it; what was sent to it is written, if it takes it now."""
+        self._server_scope.cancel(reason="another server is asked for")
+        self._server_scope = trio.CancelScope()
+        outbox, self._outboxes[SERVER] = self._outboxes[SERVER], Outbox(NOWHERE)
+        outbox.flush_now()
+        outbox.stream.close()
+        self._to_close.pop(SERVER, None)
+        self._turns.pop(SERVER, None)
 
     async def _relay(self) -> None:
         if self._proxy.closed:
@@ -139,9 +207,16 @@ class Session:
 
     async def _pump(self, side: Side) -> None:
         """Reads one side as long as it may be read, and writes what comes of it to either side."""
+        if side is CLIENT:
+            await self._pump_from(CLIENT, self._outboxes[CLIENT])
+        else:
+            with self._server_scope:
+                await self._pump_from(SERVER, self._outboxes[SERVER])
+
+    async def _pump_from(self, side: Side, outbox: Outbox) -> None:
         proxy = self._proxy
-        stream = self._outboxes[side].stream
-        while not proxy.closed:
+        stream = outbox.stream
+        while not proxy.closed and self._outboxes[side] is outbox:
             if side not in proxy.may_read:
                 self._turns[side] = turn = trio.Event()
                 await turn.wait()
@@ -169,6 +244,17 @@ class Session:
         elif side is CLIENT and proxy.waiting_for is WaitingFor.CONTENT:
             self._log.warning("client closed the connection in mid-message")
         self._apply(proxy.eof_from(side))
+
+    async def _send_more(self) -> None:
+        """A large message goes out piece by piece, as fast as the server takes it."""
+        try:
+            while self._proxy.has_more:
+                await self._outboxes[SERVER].flush()
+                if self._proxy.has_more:
+                    self._apply(self._proxy.more())
+        finally:
+            self._sends_more = False
+        await self._flush(CLIENT)
 
     async def _flush(self, side: Side) -> None:
         """Writes what came of a side's input, and waits until it is written: this is the back-pressure."""
@@ -205,16 +291,30 @@ class Session:
 
     def _apply(self, events: list[Event]) -> None:
         """Does what the core decided, in its order; nothing here waits."""
-        for event in events:
-            kind = type(event)
-            if kind is SendToClient:
-                self._outboxes[CLIENT].put(event.data)  # type: ignore[union-attr]
-            elif kind is SendToServer:
-                self._outboxes[SERVER].put(event.data)  # type: ignore[union-attr]
-            elif kind in _RARE:
-                self._apply_rare(event)
-        if self._transcript is not None:
-            self._transcript.events(events)
+        while events:
+            question: AnyQuestion | None = None
+            for event in events:
+                kind = type(event)
+                if kind is SendToClient:
+                    self._outboxes[CLIENT].put(event.data)  # type: ignore[union-attr]
+                elif kind is SendToServer:
+                    self._outboxes[SERVER].put(event.data)  # type: ignore[union-attr]
+                elif kind is Ask:
+                    question = cast("Ask", event).question
+                elif kind in _RARE:
+                    self._apply_rare(event)
+            if self._transcript is not None:
+                self._transcript.events(events)
+            if question is None:
+                break
+            if self._rules is None or self._rules.waits_for(question):
+                if self._nursery is not None:
+                    self._nursery.start_soon(self._judge, question)
+                break
+            events = self._judge_now(self._rules, question)
+        if self._proxy.has_more and not self._sends_more and self._nursery is not None:
+            self._sends_more = True
+            self._nursery.start_soon(self._send_more)
         if self._turns:
             for side in self._proxy.may_read & self._turns.keys():
                 self._turns.pop(side).set()
@@ -240,13 +340,24 @@ class Session:
             )
         elif isinstance(event, BodyComplete):
             self._log.debug("message received", size=event.size, edited=event.edited, broken=event.broken)
-        elif isinstance(event, Ask) and self._nursery is not None:
-            self._nursery.start_soon(self._judge, event.question)
+            if untrue := [name for name in event.broken if name != "SIZE"]:  # which servers take as a hint
+                self._log.warning("a rule's edit needs what MAIL does not declare", broken=untrue)
+        elif isinstance(event, Connect) and self._nursery is not None:
+            self._leave_server()
+            self._nursery.start_soon(self._reconnect, event.upstream)
+
+    def _judge_now(self, rules: RuleSession, question: AnyQuestion) -> list[Event]:
+        asked = cast("Question[Any]", question)
+        try:
+            return self._proxy.answer(asked, rules.judge_now(question))
+        except Exception:
+            self._log.exception("rule failed, closing")
+            return self._proxy.answer(asked, Disconnect(_RULE_FAILED))
 
     async def _judge(self, question: Question[Any]) -> None:
-        assert self._settings.judge is not None
+        judge: Any = self._settings.judge if self._rules is None else self._rules.judge
         try:
-            verdict = await self._settings.judge(question)
+            verdict = await judge(question)
             events = self._proxy.answer(question, verdict)
         except Exception:
             # Never the unjudged command or message: it fails closed.
@@ -279,6 +390,15 @@ class Session:
         stalled = waiting_for is WaitingFor.CONTENT and bool(server)
         self._log.warning("timeout", waiting_for="server to read" if stalled else waiting_for.value)
         self._apply(self._proxy.timed_out(stalled=stalled))
+
+    async def _disconnect(self, rules: RuleSession) -> None:
+        """Tells the rules, whatever has ended the session; but not for ever."""
+        self._last_scope.deadline = trio.current_time() + _CLOSING_SECONDS
+        self._last_scope.shield = True
+        with self._last_scope:
+            await rules.disconnect()
+        if self._last_scope.cancelled_caught:
+            self._log.warning("a disconnect rule did not end")
 
     async def _finish(self) -> None:
         """The last octets leave, and the client gets the time to read them: a socket that is closed with
@@ -321,4 +441,8 @@ class Session:
             self._transcript.note(text)
 
 
-_RARE = frozenset((Close, MessageAnswered, Violation, BodyComplete, Ask))
+_RARE = frozenset((Close, Connect, MessageAnswered, Violation, BodyComplete))
+
+
+def _named(upstream: str | None) -> dict[str, str]:
+    return {} if upstream is None else {"upstream": upstream}

@@ -10,14 +10,14 @@ import os
 import socket
 import struct
 from contextlib import suppress
-from typing import Protocol
+from typing import Final, Protocol
 
 import attrs
 import trio
 
 from .addresses import Address
 
-__all__ = ["SEGMENT", "Outbox", "SocketStream", "Stream", "connect"]
+__all__ = ["NOWHERE", "SEGMENT", "Outbox", "SocketStream", "Stream", "connect"]
 
 SEGMENT = 65_536
 """Octets of one read. Smaller reads cost more calls, larger ones leave the processor's cache."""
@@ -101,6 +101,28 @@ class SocketStream:
             # Linger on, zero seconds: the kernel drops what is unsent and sends RST.
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close()
+
+
+class _Nowhere:
+    """Stands where there is no connection for the moment."""
+
+    async def receive(self) -> bytes:
+        return b""
+
+    def send_now(self, data: bytes | memoryview) -> int:
+        return len(data)
+
+    async def send_some(self, data: memoryview) -> int:
+        return len(data)
+
+    def finish_sending(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+NOWHERE: Final[Stream] = _Nowhere()
 
 
 @attrs.define(eq=False)

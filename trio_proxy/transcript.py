@@ -13,8 +13,12 @@ import attrs
 
 from sansio_smtp import (
     CLIENT,
+    END_OF_DATA,
+    AwaitReply,
     BodyComplete,
+    Connect,
     Event,
+    MessageAnswered,
     Received,
     SendToClient,
     SendToServer,
@@ -30,6 +34,8 @@ class Transcript:
 
     number: int
     write: Callable[[str], None]
+    _told: bool = attrs.field(default=False, init=False)
+    _size: int = attrs.field(default=0, init=False)  # of the message that is on its way
 
     def note(self, text: str, mark: str = "===") -> None:
         now = time.time()
@@ -45,8 +51,17 @@ class Transcript:
             elif isinstance(event, SendToServer) and event.shown is not None:
                 self._lines("U ->", event.shown.removesuffix(b"\r\n"))
             elif isinstance(event, BodyComplete):
-                self.note(f" [message {event.size:,} bytes]", "C <-")
-                self.note(f" [message {event.size:,} bytes]", "U ->")
+                self.note(f" [message {event.received:,} bytes]", "C <-")
+                self._size, self._told = event.size, True
+            elif isinstance(event, AwaitReply):
+                if event.command is END_OF_DATA:
+                    self.note(f" [message {self._size:,} bytes]", "U ->")
+            elif isinstance(event, MessageAnswered):
+                if not self._told:  # refused, or taken, before its end was reached
+                    self.note(" [message]", "C <-")
+                self._told = False
+            elif isinstance(event, Connect):
+                self.note(f"another connection: {event.upstream or 'the usual server'}")
             elif isinstance(event, Violation):
                 self.note(f"{event.side.value} broke the protocol: {event.error}", "***")
 

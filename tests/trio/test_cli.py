@@ -19,7 +19,9 @@ from sansio_smtp import __version__
 
 OPTIONS = [
     "--listen", "--upstream", "--capture", "--transcript", "--bare-newline", "--nul", "--max-message-size",
-    "--max-connections", "--timeout", "--grace", "--verbose", "--quiet", "--version", "--help",
+    "--max-connections", "--timeout", "--grace", "--verbose", "--quiet", "--version", "--help", "--config",
+    "--rules", "--rule-timeout", "--on-rule-error", "--quarantine", "--max-held", "--spool", "--reload",
+    "--no-reload",
 ]  # fmt: skip
 TEXT = b"Subject: hi\r\n\r\n..one\r\n"
 STOPPED = b"421 4.3.2 service is shutting down, try again later\r\n"
@@ -37,18 +39,22 @@ def test_help_names_every_option_and_is_fast() -> None:
     assert (result.returncode, result.stderr) == (0, "")
     for option in OPTIONS:
         assert option in result.stdout
+    assert re.search(r"^  check  ", result.stdout, re.M)
     assert re.search(r"^  demo  ", result.stdout, re.M)
     assert set(re.findall(r"--[a-z-]+", result.stdout)) == set(OPTIONS)
     assert max(map(len, result.stdout.splitlines())) <= 100
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["demo", "--help"], ["--timeut", "1"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["demo", "--help"], ["check", "--help"], ["--timeut", "1"]]
+)
 def test_what_needs_no_network_imports_none(arguments: list[str]) -> None:
     code = (
         "import sys\nfrom trio_proxy.cli import main\n"
         f"sys.argv[1:] = {arguments}\n"
         "try:\n    main()\nexcept SystemExit: pass\n"
-        "sys.exit(sorted({'trio', 'structlog', 'asyncio'} & set(sys.modules)) or 0)\n"
+        "unwanted = {'trio', 'structlog', 'asyncio', 'cattrs', 'sansio_smtp'}\n"
+        "sys.exit(sorted(unwanted & set(sys.modules)) or 0)\n"
     )
     result = subprocess.run(
         [sys.executable, "-c", code],
@@ -61,6 +67,10 @@ def test_what_needs_no_network_imports_none(arguments: list[str]) -> None:
     assert result.returncode == 0, result.stderr
 
 
+def test_check_takes_the_options_of_the_service() -> None:
+    assert set(re.findall(r"--[a-z-]+", once("check", "--help").stdout)) == {*OPTIONS} - {"--version"}
+
+
 def test_version() -> None:
     assert once("--version").stdout == f"smtp-proxy, version {__version__}\n"
 
@@ -70,7 +80,8 @@ def test_version() -> None:
     [
         (["--upstraem", "x"], "No such option '--upstraem'. Did you mean '--upstream'?"),
         (["dmeo"], "No such command 'dmeo'. Did you mean 'demo'?"),
-        (["xyzzy"], "No such command 'xyzzy'. Commands: demo."),
+        (["chekc"], "No such command 'chekc'. Did you mean 'check'?"),
+        (["xyzzy"], "No such command 'xyzzy'. Commands: check, demo, test."),
         (["--listen", "2525"], "'2525' has no host; write 127.0.0.1:2525"),
         (["--listen", "127.0.0.1"], "'127.0.0.1' has no port; write HOST:PORT, such as 127.0.0.1:2525"),
         (["--listen", "::1:25"], "'::1:25' cannot be read; an IPv6 address needs brackets: [::1:25]:2525"),
@@ -80,18 +91,23 @@ def test_version() -> None:
         (["--listen", "unix:"], "'unix:' names no path; write unix:/run/smtp-proxy.sock"),
         (["--upstream", "smtps://h"], "'smtps://h': TLS towards the upstream server is not built yet; use"),
         (["--upstream", "http://h"], "'http://h': unknown scheme 'http'; use smtp://HOST:PORT, HOST:PORT or"),
-        (["--max-message-size", "big"], "'big': expected a number of bytes, or a size such as 25M"),
-        (["--max-message-size", "0"], "'0': expected a number of bytes, or a size such as 25M"),
-        (["--max-message-size", "9" * 5000], "expected a number of bytes, or a size such as 25M"),
+        (["--max-message-size", "big"], "'big': expected a number of bytes or a size such as \"25M\""),
+        (["--max-message-size", "0"], "'0': expected a number of bytes or a size such as \"25M\""),
+        (["--max-message-size", "9" * 5000], "expected a number of bytes or a size such as \"25M\""),
         (["--max-connections", "0"], "0 is not in the range x>=1"),
         (["--bare-newline", "keep"], "'keep' is not one of 'normalize', 'reject'"),
         (["--timeout", "x"], "'x': expected a number of seconds above 0, such as 30 or reply=120"),
         (["--timeout", "nan"], "'nan': expected a number of seconds above 0, such as 30 or reply=120"),
         (["--timeout", "repyl=3"], "'repyl=3': no phase 'repyl'; did you mean reply=3?"),
         (["--timeout", "zzz=3"], "'zzz=3': no phase 'zzz'; phases: connect, greeting, idle, command, reply"),
-        (["--grace", "nan"], "'nan': expected a number of seconds"),
-        (["--grace", "-1"], "-1.0 is not in the range x>=0"),
-        (["--capture", "x", "--upstream", "h"], "--capture is for the built-in server; with --upstream"),
+        (["--grace", "nan"], "'nan': expected a number of seconds or a time such as \"30s\" or \"5m\""),
+        (["--grace", "-1"], "'-1': expected a number of seconds or a time"),
+        (["--rule-timeout", "soon"], "'soon': expected a number of seconds or a time"),
+        (["--rule-timeout", "0"], "'0': expected more than 0"),
+        (["--on-rule-error", "drop"], "'drop' is not one of 'defer', 'reject', 'accept'"),
+        (["--max-held", "much"], "'much': expected a number of bytes or a size"),
+        (["--spol", "x"], "No such option '--spol'. Did you mean '--spool'?"),
+        (["--capture", "x", "--upstream", "h"], "--capture is for the built-in server; with an upstream"),
     ],
 )  # fmt: skip
 def test_wrong_usage_is_one_clear_line(arguments: list[str], message: str, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def grows_less_than(process: Proxy, octets: int) -> Iterator[None]:
         done.set()
         sampler.join(DEADLINE)
     growth = max(*samples, process.memory("VmHWM")) - before
-    assert len(samples) > 10
+    assert len(samples) > 2
     assert growth < octets, f"{growth / MB:.1f} MB"
 
 

@@ -1,0 +1,127 @@
+"""``smtp-proxy check`` and settings files, as a process of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from checks import write_rules
+from commands import connect, once, proxy, say_hello, submit, upstream
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_rules()
+
+
+CONFIG = """
+[server]
+listen = "127.0.0.1:0"
+upstream = "127.0.0.1:{port}"
+[rules]
+files = ["good.py", "greylist.py"]
+[rules.greylist]
+host = "h"
+delay = {delay}
+"""
+
+
+def test_check_from_the_command_line(tmp_path: Path) -> None:
+    with upstream() as server:
+        Path("proxy.toml").write_text(CONFIG.format(port=server.port, delay='"5m"'))
+        result = once("check", "-c", "proxy.toml", directory=tmp_path)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout == (
+            "  config      proxy.toml ok\n"
+            "  rules       good.py: rcpt, message\n"
+            "  rules       greylist.py: rcpt\n"
+            "  listen      127.0.0.1:0 is free\n"
+            f"  upstream    127.0.0.1:{server.port}: 220 mx.example ESMTP; AUTH PLAIN\n"
+        )
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "proxy.toml",
+        "good.py",
+        "misspelt.py",
+        "greylist.py",
+    }
+
+
+def test_options_before_and_behind_the_word(tmp_path: Path) -> None:
+    """What stands behind it wins; rules add up."""
+    with upstream() as server:
+        where = f"127.0.0.1:{server.port}"
+        result = once(
+            "-u", "127.0.0.1:1", "-r", "good.py", "-l", "127.0.0.1:0", "check", "--upstream", where, "-r",
+            "greylist.py", directory=tmp_path, SMTP_PROXY_UPSTREAM="127.0.0.1:2",
+        )  # fmt: skip
+        assert result.returncode == 78
+        assert result.stderr.startswith("greylist.py:14: [rules.greylist] missing key")
+        result = once("--rules", "good.py", "-u", where, "check", "-l", "127.0.0.1:0", directory=tmp_path)
+        assert result.returncode == 0
+        assert "rules       good.py: rcpt, message\n" in result.stdout
+        assert f"upstream    {where}: 220" in result.stdout
+        environment = {"SMTP_PROXY_UPSTREAM": where, "SMTP_PROXY_LISTEN": "127.0.0.1:0"}
+        result = once("check", directory=tmp_path, **environment)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert f"upstream    {where}: 220" in result.stdout
+
+
+def test_problems_everywhere(tmp_path: Path) -> None:
+    Path("proxy.toml").write_text(
+        CONFIG.format(port=1, delay="true") + "[sever]\n[server.timeouts]\nidel = 1\n"
+    )
+    result = once("check", "--config", "proxy.toml", directory=tmp_path)
+    assert result.returncode == 78
+    assert result.stderr.splitlines() == [
+        'proxy.toml:10: unknown table [sever]; did you mean "server"?',
+        'proxy.toml:12: [server.timeouts] unknown key "idel"; did you mean "idle"?',
+        "proxy.toml:9: [rules.greylist] delay = true: expected a number of seconds or a time such as "
+        '"30s" or "5m"',
+        "upstream 127.0.0.1:1: cannot be reached: Connection refused; is it running, and the address right?",
+    ]
+    assert result.stdout == "  listen      127.0.0.1:0 is free\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["-u", "127.0.0.1:1"], 69, "cannot be reached"),
+        (["-r", "misspelt.py"], 78, "misspelt.py:1: "),
+        (["-r", "ready:nothing"], 78, "ready:nothing: "),
+        (["-c", "nowhere.toml"], 78, "nowhere.toml: cannot be read: No such file or directory"),
+        (["-c", "."], 78, ".: cannot be read: Is a directory"),
+        (["--listn", "x"], 2, "Did you mean '--listen'?"),
+        (["--timeout", "idel=3"], 2, "did you mean idle=3?"),
+        (["--capture", "x", "-u", "h"], 2, "--capture is for the built-in server"),
+        (["good.py"], 2, "unexpected extra argument (good.py)"),
+    ],
+)  # fmt: skip
+def test_exit_statuses(arguments: list[str], status: int, words: str, tmp_path: Path) -> None:
+    result = once("check", "-l", "127.0.0.1:0", *arguments, directory=tmp_path)
+    assert result.returncode == status
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_service_does_not_start_with_a_broken_file(tmp_path: Path) -> None:
+    Path("proxy.toml").write_text("[server]\nlistn = 1\n[rulse]\n")
+    for arguments in (["-c", "proxy.toml"], ["--config=proxy.toml", "-l", "127.0.0.1:0", "-v"]):
+        result = once(*arguments, directory=tmp_path)
+        assert (result.returncode, result.stdout) == (78, "")
+        assert result.stderr == (
+            'proxy.toml:2: [server] unknown key "listn"; did you mean "listen"?\n'
+            'proxy.toml:3: unknown table [rulse]; did you mean "rules"?\n'
+        )
+    result = once(directory=tmp_path, SMTP_PROXY_CONFIG="proxy.toml")
+    assert result.returncode == 78
+
+
+def test_the_service_starts_with_a_file(tmp_path: Path) -> None:
+    with upstream() as server:
+        text = f'[server]\nlisten = "127.0.0.1:0"\nupstream = "127.0.0.1:{server.port}"\n'
+        Path("proxy.toml").write_text(text)
+        with proxy(tmp_path, "-c", "proxy.toml") as process, connect(("127.0.0.1", process.port)) as client:
+            assert f"upstream    127.0.0.1:{server.port}" in process.said()
+            say_hello(client)
+            assert submit(client, b"Subject: x\r\n\r\n") == b"250 2.0.0 kept"

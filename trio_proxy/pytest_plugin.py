@@ -1,0 +1,42 @@
+"""For pytest: the fixture ``smtp_proxy``, which starts a proxy with rules and a server behind it.
+
+    def test_old_domain(smtp_proxy):
+        proxy = smtp_proxy("my_rules.py")
+        with smtplib.SMTP(proxy.host, proxy.port) as client:
+            ...
+        assert proxy.messages[0].rcpt_to == ("bob@example.com",)
+
+This module is loaded in every run of pytest, so it imports nothing else before the fixture is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from .testing import RunningProxy, StartProxy
+
+__all__ = ["smtp_proxy"]
+
+
+@pytest.fixture
+def smtp_proxy(tmp_path: Path) -> Generator[StartProxy]:
+    """Starts proxies: ``smtp_proxy(rules, **options)`` gives a `trio_proxy.testing.RunningProxy`, made with
+    these and started. After the test it is stopped; what went wrong in it is an error of the test."""
+    from .testing import RunningProxy
+
+    with ExitStack() as stack:
+        started = 0
+
+        def start(rules: object = (), **options: Any) -> RunningProxy:
+            nonlocal started
+            started += 1
+            options.setdefault("directory", tmp_path / f"smtp-proxy-{started}")
+            return stack.enter_context(RunningProxy(rules, **options))
+
+        yield start

@@ -1,0 +1,82 @@
+"""Rules that are being awaited, and those among them that will not end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import ExitStack, asynccontextmanager
+from typing import Any
+
+import attrs
+import structlog
+import trio
+
+from sansio_smtp.rules import Rule
+
+__all__ = ["Call", "RuleTasks", "rule_tasks"]
+
+log = structlog.stdlib.get_logger("smtp_proxy")
+
+_END_SECONDS = 2.0
+"""For rules to end when they have been cancelled."""
+
+
+@attrs.define(eq=False)
+class Call:
+    """One call of a rule that is awaited."""
+
+    rule: Rule
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    ended: trio.Event = attrs.field(factory=trio.Event)
+    result: object = None
+    has_result: bool = False
+    error: BaseException | None = None
+    is_late: bool = False
+
+
+@attrs.define(eq=False)
+class RuleTasks:
+    """A nursery that outlives the sessions, for what they may leave behind."""
+
+    nursery: trio.Nursery
+    _calls: set[Call] = attrs.field(factory=set[Call], init=False)
+
+    def start_soon(self, call: Call, run: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+        self._calls.add(call)
+        self.nursery.start_soon(self._run, call, run, arguments)
+
+    async def _run(self, call: Call, run: Callable[..., Awaitable[None]], arguments: tuple[Any, ...]) -> None:
+        try:
+            await run(*arguments)
+        finally:
+            self._calls.discard(call)
+
+    async def all_ended(self) -> None:
+        for call in tuple(self._calls):
+            await call.ended.wait()
+
+    @property
+    def running(self) -> list[str]:
+        """Where the rules are that have not ended."""
+        return sorted({call.rule.where for call in self._calls if not call.ended.is_set()})
+
+
+@asynccontextmanager
+async def rule_tasks(stack: ExitStack, status: Callable[[], int]) -> AsyncGenerator[RuleTasks]:
+    """Where rules may run. Behind it all have ended: a rule that cannot be cancelled, such as one that waits
+    for a thread, ends the process, when ``stack`` is closed, with ``status``; sessions have ended by then."""
+    async with trio.open_nursery() as nursery:
+        tasks = RuleTasks(nursery)
+        try:
+            yield tasks
+        finally:
+            nursery.cancel_scope.cancel(reason="the service is shutting down")
+            with trio.move_on_after(_END_SECONDS, shield=True):
+                await tasks.all_ended()
+            if tasks.running:
+                log.error("rules do not end, quitting without them", rules=tasks.running)
+                stack.close()
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(status())

@@ -1,0 +1,37 @@
+"""Large messages on disk while rules look at them: one nameless temporary file for each."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["FileSpool"]
+
+
+class FileSpool:
+    """A `sansio_smtp.Spool` in a directory. Nothing is left of it when the process ends, however it ends.
+
+    Writes go to the page cache of the system and are not waited for. Raises OSError.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - closed by close()
+
+    def write(self, data: bytes) -> None:
+        self._file.write(data)
+
+    def read(self, start: int, count: int) -> bytes:
+        self._file.flush()
+        return os.pread(self._file.fileno(), count, start)
+
+    def view(self) -> memoryview:
+        self._file.flush()
+        return memoryview(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
+
+    def close(self) -> None:
+        with suppress(OSError):  # what was not written yet does not fit on the disk
+            self._file.close()

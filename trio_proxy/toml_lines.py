@@ -1,0 +1,74 @@
+"""On which line of a TOML text each key stands; ``tomllib`` does not say."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from typing import Final
+
+__all__ = ["lines_of"]
+
+_BLANK: Final = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
+_KEY: Final = re.compile(r"""[ \t]*(?:"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[A-Za-z0-9_-]+)[ \t]*""")
+_VALUE: Final = re.compile(
+    r'''"""(?:[^\\]|\\.)*?"{3,5}'''  # texts of several lines may end in quotes of their own
+    r"""|\'\'\'.*?'{3,5}"""
+    r"""|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'"""
+    r"""|\#[^\n]*|[\[{]|[\]}]|\n|[^"'\#\[\]{}\n]+""",
+    re.DOTALL,
+)
+
+
+def lines_of(text: str) -> dict[tuple[str, ...], int]:
+    """The path of each table and key → its line, counted from 1. ``text`` is one that tomllib accepts.
+
+    A key in an inline table has no line of its own; of what is written several times, the last counts.
+    """
+    return {path: text.count("\n", 0, position) + 1 for path, position in _keys(text)}
+
+
+def _keys(text: str) -> Iterator[tuple[tuple[str, ...], int]]:
+    table: tuple[str, ...] = ()
+    position = _skip(_BLANK, text, 0)
+    while position < len(text):
+        start = position
+        brackets = 2 if text.startswith("[[", start) else int(text[start] == "[")
+        path, position = _path(text, start + brackets)
+        if brackets:
+            table = path
+            yield table, start
+            position += brackets
+        else:
+            yield (*table, *path), start
+            position = _end_of_value(text, position + 1)
+        position = _skip(_BLANK, text, position)
+
+
+def _path(text: str, position: int) -> tuple[tuple[str, ...], int]:
+    """The parts of a dotted key, and where it ends."""
+    parts: list[str] = []
+    while True:
+        end = _skip(_KEY, text, position)
+        part = text[position:end].strip()
+        parts.append(next(iter(tomllib.loads(f"{part} = 0"))))
+        if text[end : end + 1] != ".":
+            return tuple(parts), end
+        position = end + 1
+
+
+def _end_of_value(text: str, position: int) -> int:
+    depth = 0
+    while position < len(text):
+        end = _skip(_VALUE, text, position)
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(text[position:end], 0)
+        if text[position] == "\n" and depth == 0:
+            break
+        position = end
+    return position
+
+
+def _skip(pattern: re.Pattern[str], text: str, position: int) -> int:
+    found = pattern.match(text, position)
+    assert found is not None, f"no TOML at {position}"
+    return found.end()

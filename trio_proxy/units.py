@@ -1,0 +1,57 @@
+"""Sizes and durations as people write them: ``25M``, ``30s``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, Final, TypeAlias
+
+import attrs
+
+__all__ = ["Duration", "Reads", "Size", "parse_duration", "parse_size"]
+
+_SIZE: Final = re.compile(r"([0-9]{1,18}) ?([KMG]?)(I?)B?", re.IGNORECASE)
+_POWERS: Final = {"": 0, "K": 1, "M": 2, "G": 3}
+_DURATION: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{0,9})?) ?(ms|s|m|h|d|)", re.IGNORECASE)
+_SECONDS: Final = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+@attrs.frozen
+class Reads:
+    """In an annotation, ``Annotated[T, Reads(...)]``: how a value in a settings file becomes a T."""
+
+    expected: str
+    """What such a value looks like, to follow "expected"."""
+    parse: Callable[[Any], Any]
+    """Takes a value of TOML; raises ValueError, whose text is what the user reads."""
+
+
+def parse_size(value: Any) -> int:
+    """Octets, at least one: ``25000000``, ``"25M"``, ``"24MiB"``. K, M and G are powers of 1000, Ki, Mi
+    and Gi of 1024. Raises ValueError."""
+    if isinstance(value, str):
+        found = _SIZE.fullmatch(value.strip())
+        if found and (found[2] or not found[3]):
+            value = int(found[1]) * (1024 if found[3] else 1000) ** _POWERS[found[2].upper()]
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**63:
+        raise ValueError(f"expected {_A_SIZE.expected}")
+    return value
+
+
+def parse_duration(value: Any) -> float:
+    """Seconds, 0 or more and finite: ``30``, ``0.5``, ``"30s"``, ``"5m"``, ``"2h"``, ``"1d"``, ``"250ms"``.
+    Raises ValueError."""
+    if isinstance(value, str) and (found := _DURATION.fullmatch(value.strip())):
+        return float(found[1]) * _SECONDS[found[2].lower()]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**63:
+        raise ValueError(f"expected {_A_DURATION.expected}")
+    return float(value)
+
+
+_A_SIZE: Final = Reads('a number of bytes or a size such as "25M"', parse_size)
+_A_DURATION: Final = Reads('a number of seconds or a time such as "30s" or "5m"', parse_duration)
+
+Size: TypeAlias = Annotated[int, _A_SIZE]
+"""Octets. In a settings file a number, or a text such as ``"25M"``."""
+Duration: TypeAlias = Annotated[float, _A_DURATION]
+"""Seconds. In a settings file a number, or a text such as ``"30s"`` or ``"5m"``."""
