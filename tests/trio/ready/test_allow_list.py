@@ -1,0 +1,81 @@
+"""ready:allow_list"""
+
+from __future__ import annotations
+
+import pytest
+from harness import configured, mistakes
+
+from sansio_smtp.errors import LocalProtocolError
+from sansio_smtp.rules import Reject
+from sansio_smtp.testing import session
+from trio_proxy.ready.allow_list import AllowList
+
+REFUSAL = Reject(550, "5.7.1 not on the list of allowed addresses")
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        ("ann@example.com", True),
+        ("ANN@Example.COM", True),
+        ("ann@sub.example.com", False),
+        ("ann@example.com.evil.example", False),
+        ("ann@example.org", False),
+        ("Postmaster", True),
+        ("postmaster@evil.example", False),
+        ("a1@two.example", True),
+        ("a12@two.example", False),
+        ("ann@[192.0.2.1]", True),
+        ("ann@1", False),
+        ('"x@example.com"@evil.example', False),
+    ],
+)
+def test_recipients_that_no_pattern_fits_are_refused(address: str, allowed: bool) -> None:
+    s = session(AllowList(("*@EXAMPLE.com", "postmaster", "a?@two.example", "*@[192.0.2.1]")))
+    s.mail("anyone@evil.example")
+    assert s.rcpt(address) == (None if allowed else REFUSAL)
+    assert s.reply is not None
+    assert s.reply.code == (250 if allowed else 550)
+
+
+@pytest.mark.parametrize(
+    ("sender", "senders", "allowed"),
+    [
+        ("ann@example.com", ("*@example.com",), True),
+        ("ann@evil.example", ("*@example.com",), False),
+        ("", ("*@example.com",), False),
+        ("", ("*@example.com", "<>"), True),
+        ("", ("*",), True),
+        ("ann@example.com", (), False),
+    ],
+)
+def test_senders_may_be_limited_too(sender: str, senders: tuple[str, ...], allowed: bool) -> None:
+    s = session(AllowList(("*",), senders))
+    assert s.mail(sender) == (None if allowed else REFUSAL)
+
+
+def test_only_who_is_allowed_gets_the_message() -> None:
+    s = configured(
+        """
+        [rules.allow_list]
+        recipients = ["*@example.com"]
+        text = "5.7.1 write to example.com"
+        code = 554
+        """
+    )
+    s.mail("ann@example.com")
+    s.rcpt("bob@example.com")
+    assert s.rcpt("eve@evil.example") == Reject(554, "5.7.1 write to example.com")
+    s.message(b"Subject: hi\n\nhello\n")
+    assert [message.recipients for message in s.delivered] == [("bob@example.com",)]
+
+
+def test_a_reply_that_cannot_be_said_is_found_at_once() -> None:
+    with pytest.raises(LocalProtocolError, match="5xx"):
+        AllowList((), code=250)
+    with pytest.raises(LocalProtocolError, match="CR, LF"):
+        AllowList((), text="5.7.1 no\r\n250 yes")
+    assert "Reject: the reply code is an int, 5xx, not 450" in mistakes(
+        "[rules.allow_list]\nrecipients = []\ncode = 450"
+    )
+    assert 'missing key "recipients"' in mistakes("[rules.allow_list]\n")

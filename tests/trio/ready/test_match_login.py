@@ -1,0 +1,198 @@
+"""ready:match_login"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from harness import configured, mistakes, sent
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sansio_smtp.errors import LocalProtocolError
+from sansio_smtp.rules import Connection, Headers, Reject, Transaction
+from sansio_smtp.testing import session
+from trio_proxy.ready.match_login import MatchLogin
+
+OWN = "ann@example.com"
+
+
+def edited(section: bytes, rule: MatchLogin | None = None, login: str | None = OWN) -> bytes:
+    headers = Headers(section)
+    assert (rule or MatchLogin()).headers(Transaction(Connection(login=login)), headers) is None
+    return headers.raw
+
+
+def refused(section: bytes, rule: MatchLogin | None = None) -> bool:
+    headers = Headers(section)
+    verdict = (rule or MatchLogin("refuse")).headers(Transaction(Connection(login=OWN)), headers)
+    assert verdict is None or (isinstance(verdict, Reject) and verdict.code == 553)
+    assert headers.raw == section
+    return verdict is not None
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        (b"From: ann@example.com\r\n", b"From: ann@example.com\r\n"),
+        (b"From:  Ann <ANN@Example.com> \r\n", b"From:  Ann <ANN@Example.com> \r\n"),
+        (
+            b"From: Bob <bob@x.example>\r\n",
+            b'From: "Bob" <ann@example.com>\r\nReply-To: "Bob" <bob@x.example>\r\n',
+        ),
+        (
+            b"From: bob@x.example\r\n",
+            b'From: "bob@x.example" <ann@example.com>\r\nReply-To: bob@x.example\r\n',
+        ),
+        (
+            b"From: bob@x.example (Bob)\r\n",
+            b'From: "Bob" <ann@example.com>\r\nReply-To: "Bob" <bob@x.example>\r\n',
+        ),
+        (
+            b'From: "Smith, \\"B\\"" <bob@x.example>\r\n',
+            b'From: "Smith, \\"B\\"" <ann@example.com>\r\nReply-To: "Smith, \\"B\\"" <bob@x.example>\r\n',
+        ),
+        (
+            b"From: A <ann@example.com>, B <bob@x.example>\r\n",
+            b'From: "A" <ann@example.com>\r\nReply-To: "A" <ann@example.com>, "B" <bob@x.example>\r\n',
+        ),
+        (
+            b"From: Bob <bob@x.example>\r\nReply-To: c@x.example\r\n",
+            b'From: "Bob" <ann@example.com>\r\nReply-To: c@x.example\r\n',
+        ),
+        (
+            b"From: ann@example.com\r\nSender: bob@x.example\r\n",
+            b"From: ann@example.com\r\n",
+        ),
+        (
+            b"From: Bob <bob@x.example>\r\nSender: ann@example.com\r\n",
+            b'From: "Bob" <ann@example.com>\r\nReply-To: "Bob" <bob@x.example>\r\n',
+        ),
+        (b"From:\r\n", b"From: ann@example.com\r\n"),
+        (b"From: undisclosed:;\r\n", b"From: ann@example.com\r\n"),
+        (b"From: nobody at all\r\n", None),
+        (b"From: =?utf-8?q?=2C\r\n", b'From: "= ?utf-8?q?=2C" <ann@example.com>\r\n'),
+        (b"From: \\<ann@example.com>\r\n", None),  # what some read as an address that is quoted
+        (b"From: x <bob@x.example> <ann@example.com>\r\n", None),
+        (b"Subject: hi\r\n", b"Subject: hi\r\n"),
+    ],
+)
+def test_from_becomes_the_login(field: bytes, expected: bytes | None) -> None:
+    section = edited(field + b"X: y\r\n\r\n")
+    assert section.endswith(b"\r\n\r\n")
+    headers = Headers(section)
+    if expected is None:
+        assert (headers.get("From") or "").endswith("ann@example.com>")
+        return
+    assert sorted(section.splitlines()) == sorted((expected + b"X: y\r\n\r\n").splitlines())
+
+
+def test_two_from_fields_become_one() -> None:
+    section = edited(b"From: ann@example.com\r\nFrom: bob@x.example\r\n\r\n")
+    assert Headers(section).get_all("From") == ['"ann@example.com" <ann@example.com>']
+
+
+def test_a_name_in_encoded_words_stays_a_name() -> None:
+    section = edited(b"From: =?utf-8?q?M=C3=BCller=2C_=22x=22_=3Ceve=40x=3E?= <bob@x.example>\r\n\r\n")
+    parsed = Headers(section)
+    assert section.isascii()
+    assert [address for _, address in _addresses(section, "From")] == [OWN]
+    assert [address for _, address in _addresses(section, "Reply-To")] == ["bob@x.example"]
+    assert "Müller" in (parsed.get("From") or "")
+
+
+@given(
+    st.lists(
+        st.sampled_from([*'ab@<>,;:"()\\ .=?_-é', "=?utf-8?q?", "?=", "=2C", "ann@example.com"]), max_size=30
+    )
+)
+def test_whatever_stood_in_from_only_the_login_is_left(pieces: list[str]) -> None:
+    section = edited(b"From: " + "".join(pieces).encode() + b"\r\n\r\n")
+    assert section.count(b"From:") == 1
+    with suppress(AttributeError, IndexError):  # the parser of the standard library does not take everything
+        assert {address.lower() for _, address in _addresses(section, "From")} == {OWN}
+
+
+def test_comments_in_comments_are_no_address() -> None:
+    section = edited(b"From: " + b"(" * 5_000 + b")" * 5_000 + b" bob@x.example\r\n\r\n")
+    assert Headers(section).get("From") == OWN
+
+
+@pytest.mark.parametrize(
+    "login", [None, "ann", "ann@", "EXAMPLE\\ann", "a b@example.com", "a@b@c", "x@y\r\nz"]
+)
+def test_without_a_login_that_is_an_address_nothing_changes(login: str | None) -> None:
+    section = b"From: bob@x.example\r\n\r\n"
+    assert edited(section, login=login) == section
+
+
+def test_logins_that_are_no_addresses_can_be_given_one() -> None:
+    rule = MatchLogin(logins={"scanner": "scans@example.com", OWN: "ann.smith@example.com"})
+    assert b'From: "bob@x" <scans@example.com>\r\n' in edited(b"From: bob@x\r\n\r\n", rule, "scanner")
+    assert b"<ann.smith@example.com>" in edited(b"From: ann@example.com\r\n\r\n", rule)
+
+
+def test_addresses_may_be_kept() -> None:
+    section = b"From: News <1@news.example.com>\r\n\r\n"
+    assert edited(section, MatchLogin(keep=("*@NEWS.example.com",))) == section
+
+
+def test_the_envelope_and_the_message_match_the_login() -> None:
+    s = configured("[rules.match_login]\nkeep = ['*@news.example.com']", login=OWN)
+    content = sent(s, b"From: Bob <bob@x.example>\r\n\r\nhi\r\n", sender="bob@x.example")
+    assert content == b'From: "Bob" <ann@example.com>\r\nReply-To: "Bob" <bob@x.example>\r\n\r\nhi\r\n'
+    sent(s, sender="1@news.example.com")
+    sent(s, sender="")
+    assert [message.sender for message in s.delivered] == [OWN, "1@news.example.com", ""]
+
+
+def test_without_a_login_mail_passes() -> None:
+    s = session(MatchLogin())
+    assert (
+        sent(s, b"From: bob@x.example\r\n\r\nhi\r\n", sender="bob@x.example")
+        == b"From: bob@x.example\r\n\r\nhi\r\n"
+    )
+
+
+def test_or_it_is_refused() -> None:
+    s = configured("[rules.match_login]\nmode = 'refuse'", login=OWN)
+    assert s.mail("bob@x.example") == Reject(553, "5.7.1 the sender is not who has logged in")
+    assert sent(s, b"From: bob@x.example\r\n\r\nhi\r\n", sender=OWN) is None
+    assert s.reply is not None
+    assert (s.reply.code, s.reply.enhanced) == (553, "5.7.1")
+    s = session(MatchLogin("refuse"), login=OWN)
+    assert sent(s, b"From: Ann <Ann@example.com>\r\n\r\nhi\r\n", sender="ANN@example.com") is not None
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        (b"From: ann@example.com\r\n", False),
+        (b"From: bob@x.example\r\n", True),
+        (b"From: ann@example.com, bob@x.example\r\n", True),
+        (b"From: ann@example.com\r\nFrom: bob@x.example\r\n", True),
+        (b"From: ann@example.com\r\nSender: bob@x.example\r\n", True),
+        (b"From:\r\n", True),
+        (b"From: \\<ann@example.com>\r\n", True),
+        (b"From: ann@example.com (Ann)\r\n", False),
+        (b'From: "A \\"x\\", B" <ann@example.com> , =?utf-8?q?A?= <ANN@example.com>\r\n', False),
+        (b"Subject: hi\r\n", False),
+    ],
+)
+def test_what_is_refused(field: bytes, wrong: bool) -> None:
+    assert refused(field + b"\r\n") == wrong
+
+
+def test_wrong_settings_are_found_at_load() -> None:
+    with pytest.raises(LocalProtocolError, match="not an address"):
+        MatchLogin(logins={"scanner": "a b"})
+    assert "mode" in mistakes("[rules.match_login]\nmode = 'warn'")
+
+
+def _addresses(section: bytes, name: str) -> list[tuple[str, str]]:
+    """As the standard library's other parser reads them, raw: not the one that the rule uses."""
+    from email import message_from_bytes
+    from email.policy import SMTP
+
+    message = message_from_bytes(section, policy=SMTP)
+    return [(a.display_name, a.addr_spec) for field in message.get_all(name, []) for a in field.addresses]

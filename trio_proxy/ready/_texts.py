@@ -1,0 +1,138 @@
+"""Puts text into a part of a message, and leaves all else as it is."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from typing import Final
+
+import attrs
+
+from ._parts import Part, codec
+
+__all__ = ["Unchangeable", "insert"]
+
+LONGEST_LINE: Final = 998
+"""Octets in a line without its CRLF (RFC 5322 §2.1.1)."""
+
+_LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+")
+_ESCAPED: Final = re.compile(rb"[^\t -<>-~]|[\t ]\Z")
+_QUOTED_LINE: Final = re.compile(rb".{1,75}(?<!=)(?<!=.)")
+_CHARSET: Final = re.compile(r';\s*charset(\*[0-9*]*)?\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)', re.I | re.DOTALL)
+
+
+class Unchangeable(Exception):
+    """The part is not written as it says it is."""
+
+
+def insert(part: Part, place: Callable[[bytes], tuple[int, str]], *, is_html: bool = False) -> bytes:
+    """The part, header section and all, with a text in its content.
+
+    ``place`` is given the content, transfer encoding undone, and says at which offset to put which text, with
+    CRLF. The part stays as it is if that text stands in front of the offset already. A part whose charset or
+    encoding has no room for the text becomes UTF-8 in quoted-printable. Raises `Unchangeable`.
+    """
+    content = _content(part)
+    charset = codec(part.parameter("charset") or "us-ascii")
+    try:
+        change = _change(content, place, charset, is_html)
+        if not change.added:
+            return part.raw[part.start : part.end]
+        if change.fits(part.encoding):
+            return part.raw[part.start : part.body] + _encoded(part, change)
+    except (LookupError, ValueError):  # the charset has no such characters, or is not known
+        pass
+    try:
+        change = _change(content.decode(charset or "no such charset").encode(), place, "utf-8", is_html)
+    except (LookupError, ValueError) as error:
+        raise Unchangeable from error
+    if not change.added:
+        return part.raw[part.start : part.end]
+    return _labelled(part) + _quoted(change.result)
+
+
+@attrs.frozen
+class _Change:
+    content: bytes
+    at: int
+    added: bytes
+
+    @property
+    def result(self) -> bytes:
+        return self.content[: self.at] + self.added + self.content[self.at :]
+
+    def fits(self, encoding: str) -> bool:
+        """Whether a part in this transfer encoding has room for it. What was 7-bit so far stays so: the
+        server may have been told."""
+        if encoding in ("base64", "quoted-printable"):
+            return True
+        longest = max(map(len, self.added.split(b"\r\n")))
+        return longest <= LONGEST_LINE and (self.added.isascii() or not self.content.isascii())
+
+
+def _change(
+    content: bytes, place: Callable[[bytes], tuple[int, str]], charset: str, is_html: bool
+) -> _Change:
+    at, text = place(content)
+    added = text.encode(charset, "xmlcharrefreplace" if is_html else "strict")
+    if content[:at].rstrip().endswith(added.strip()):
+        return _Change(content, at, b"")
+    change = _Change(content, at, added)
+    pieces = (content[:at], added, content[at:])
+    if change.result.decode(charset, "replace") != "".join(
+        piece.decode(charset, "replace") for piece in pieces
+    ):
+        raise ValueError("octets that mean something else in the middle, as in UTF-16")
+    return change
+
+
+def _content(part: Part) -> bytes:
+    octets = part.raw[part.body : part.end]
+    if part.encoding in ("", "7bit", "8bit", "binary"):
+        return octets
+    if part.encoding == "quoted-printable":
+        return binascii.a2b_qp(octets)
+    if part.encoding != "base64":
+        raise Unchangeable
+    try:
+        return binascii.a2b_base64(b"".join(octets.split()), strict_mode=True)
+    except binascii.Error as error:
+        raise Unchangeable from error
+
+
+def _encoded(part: Part, change: _Change) -> bytes:
+    octets = part.raw[part.body : part.end]
+    if part.encoding == "base64":
+        new = base64.encodebytes(change.result).replace(b"\n", b"\r\n")
+        return new if octets.endswith(b"\n") else new.removesuffix(b"\r\n")
+    if part.encoding != "quoted-printable":
+        return change.result
+    # The lines in front of the place stay; what follows is written anew.
+    kept: list[bytes] = []
+    length = 0
+    for line in _LINE.findall(octets):
+        decoded = len(binascii.a2b_qp(line))
+        if length + decoded > change.at or not line.endswith(b"\n"):
+            break
+        kept.append(line)
+        length += decoded
+    return b"".join(kept) + _quoted(change.result[length:])
+
+
+def _quoted(octets: bytes) -> bytes:
+    """In quoted-printable (RFC 2045 §6.7)."""
+    lines = (_ESCAPED.sub(lambda found: b"=%02X" % found[0][0], line) for line in octets.split(b"\r\n"))
+    return b"\r\n".join(b"=\r\n".join(_QUOTED_LINE.findall(line)) for line in lines)
+
+
+def _labelled(part: Part) -> bytes:
+    """The part's header section, for UTF-8 in quoted-printable."""
+    fields = part.fields
+    given = fields.get("Content-Type") or part.content_type
+    fields.set("Content-Type", _CHARSET.sub("", given).rstrip("; \t") + "; charset=utf-8")
+    fields.set("Content-Transfer-Encoding", "quoted-printable")
+    if part.start == 0 and "MIME-Version" not in fields:
+        fields.add("MIME-Version", "1.0")
+    return fields.raw

@@ -1,0 +1,48 @@
+"""A copy of messages to an archive."""
+
+from __future__ import annotations
+
+import attrs
+
+from sansio_smtp.rules import Recipient, Transaction
+
+from ._patterns import fits
+
+__all__ = ["Archive", "rules"]
+
+
+@attrs.frozen
+class Archive:
+    """Sends a copy to one more recipient, of whom neither the client nor the message tells. ::
+
+        [rules.archive]
+        address = "archive@example.com"
+        senders = ["*@example.com"]       # what they send,
+        recipients = ["*@example.com"]    # and what is sent to them; neither: all messages
+        parameters = "NOTIFY=NEVER"       # for a server that offers DSN (RFC 3461)
+
+    In a pattern ``*`` is any text and ``?`` one character; case does not matter. A message never goes without
+    its copy: where the server refuses the archive's address, the client is told 451 and tries again later.
+    """
+
+    address: str
+    senders: tuple[str, ...] = ()
+    recipients: tuple[str, ...] = ()
+    parameters: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        Recipient.of(self.address, self.parameters)  # raises if it is no address
+
+    def data(self, tx: Transaction) -> None:
+        sender = tx.mail_from.address if tx.mail_from else ""
+        recipients = [to.address for to in tx.rcpts]
+        wanted = (
+            not (self.senders or self.recipients)
+            or fits(sender or "<>", self.senders)
+            or any(fits(address, self.recipients) for address in recipients)
+        )
+        if wanted and self.address.lower() not in (address.lower() for address in recipients):
+            tx.add_rcpt(self.address, self.parameters)
+
+
+rules = [Archive]

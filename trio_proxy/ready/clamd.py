@@ -1,0 +1,89 @@
+"""Refuses mail in which ClamAV finds something; clamd is shown each message over its socket."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+
+import attrs
+import trio
+
+from sansio_smtp.rules import MessageVerdict, Reject, Transaction
+from sansio_smtp.rules.message import Message
+from trio_proxy.addresses import Address
+from trio_proxy.services import OnDown, Outage, open_stream
+from trio_proxy.units import Duration
+
+__all__ = ["Clamd", "rules"]
+
+_CHUNK: Final = 65_536
+_LONGEST_ANSWER: Final = 4_096
+_FOUND: Final = re.compile(rb"stream: (.*) FOUND\0", re.DOTALL)
+_TOO_LARGE: Final = b"INSTREAM size limit exceeded"
+
+
+@attrs.define(kw_only=True)
+class Clamd:
+    """Answers 550 to mail with malware. ::
+
+        [rules.clamd]
+        address = "unix:/run/clamav/clamd.ctl"   # or "127.0.0.1:3310"
+        on_down = "defer"                        # or "accept": mail while clamd is down
+
+    What is larger than clamd's ``StreamMaxLength`` is refused with 552, unless ``on_down`` is "accept": it
+    would not become smaller by trying again.
+    """
+
+    address: str = "unix:/run/clamav/clamd.ctl"
+    timeout: Duration = 20.0
+    """For one message."""
+    on_down: OnDown = "defer"
+    _outage: Outage = attrs.field(init=False, repr=False, factory=lambda: Outage("clamd"))
+
+    def __attrs_post_init__(self) -> None:
+        Address.parse(self.address)
+
+    async def message(self, tx: Transaction, msg: Message) -> MessageVerdict:
+        try:
+            with trio.fail_after(self.timeout):
+                answer = await self._scan(msg.raw)
+            if _TOO_LARGE in answer and self.on_down == "defer":
+                return Reject(552, "5.3.4 message is too large to be scanned")
+            found = _FOUND.fullmatch(answer)
+            if answer != b"stream: OK\0" and not found:
+                raise OSError(f"clamd answered {answer!r}")
+        except (OSError, trio.BrokenResourceError, trio.TooSlowError) as error:
+            return self._outage.began(error, self.on_down)
+        self._outage.ended()
+        return Reject(550, f"5.7.1 message contains malware ({_printable(found[1])})") if found else None
+
+    async def _scan(self, content: bytes) -> bytes:
+        """clamd's answer, which ends in NUL."""
+        async with await open_stream(self.address) as stream:
+            with suppress(trio.BrokenResourceError):  # it answers before the end if the message is too large
+                for piece in _instream(content):
+                    await stream.send_all(piece)
+            answer = b""
+            while not answer.endswith(b"\0") and len(answer) < _LONGEST_ANSWER:
+                if not (more := await stream.receive_some(_LONGEST_ANSWER)):
+                    break
+                answer += more
+            return answer
+
+
+def _instream(content: bytes) -> Iterator[bytes]:
+    """clamd's INSTREAM command: chunks, each behind its length in four octets, up to one without octets."""
+    yield b"zINSTREAM\0"
+    for start in range(0, len(content), _CHUNK):
+        chunk = content[start : start + _CHUNK]
+        yield len(chunk).to_bytes(4, "big") + chunk
+    yield bytes(4)
+
+
+def _printable(name: bytes) -> str:
+    return re.sub(r"[^ -~]", "?", name.decode("ascii", "replace"))
+
+
+rules = [Clamd]

@@ -1,0 +1,114 @@
+"""A footer under the text of a message, put in where its MIME structure has room for one."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import attrs
+
+from sansio_smtp.rules import Message, Transaction, threaded
+
+from ._parts import Part, read
+from ._texts import Unchangeable, insert
+
+__all__ = ["Footer", "rules"]
+
+_SEALED: Final = (
+    *("multipart/signed", "multipart/encrypted"),
+    *("application/pkcs7-mime", "application/x-pkcs7-mime"),
+)
+_NO_TEXT: Final = ("multipart/report", "multipart/digest", "multipart/form-data", "multipart/byteranges")
+_ENDS: Final = (re.compile(rb"</body\b", re.IGNORECASE), re.compile(rb"</html\b", re.IGNORECASE))
+_STUFFED: Final = re.compile(r"^(?=[ >]|From )", re.MULTILINE)
+
+
+def _lines(text: str) -> str:
+    """With CRLF, and no blanks at the ends of lines but that of ``-- ``, which stands above a signature."""
+    lines = text.strip("\r\n").replace("\r\n", "\n").split("\n")
+    return "\r\n".join(line if line == "-- " else line.rstrip() for line in lines)
+
+
+@attrs.frozen
+class Footer:
+    """Adds ``text`` to the text of a message, and ``html`` to its HTML. ::
+
+        [rules.footer]
+        text = '''
+        Example Ltd, 1 Example Street'''
+        html = "<p>Example Ltd<br>1 Example Street</p>"   # if left out: made from text
+
+    It goes under the first text of a message, in each form in which that is offered
+    (multipart/alternative), in HTML before ``</body>``. All else stays as it is, to the octet. A part whose
+    charset has no room for the footer becomes UTF-8. A text that ends with the footer does not get it
+    again. Left alone are attachments, what is signed or encrypted (S/MIME, PGP), reports, and all whose
+    structure or encoding is broken. A DKIM signature that a message has breaks: sign behind this rule.
+    """
+
+    text: str = attrs.field(converter=_lines)
+    html: str = attrs.field(converter=_lines, default="")
+
+    @threaded  # large messages take a while
+    def message(self, tx: Transaction, msg: Message) -> None:
+        root = read(msg.raw)
+        if any(part.flaw or part.content_type in _SEALED for part in _own(root)):
+            return
+        try:
+            changed = [(part, self._with_footer(part)) for part in _texts(root)]
+        except Unchangeable:
+            return
+        raw = root.raw
+        for part, octets in reversed(changed):
+            raw = raw[: part.start] + octets + raw[part.end :]
+        if raw != root.raw:
+            msg.replace(raw)
+
+    def _with_footer(self, part: Part) -> bytes:
+        if b"-----BEGIN PGP " in part.content or not part.fields.has_end:
+            raise Unchangeable
+        if part.content_type == "text/html":
+            return insert(part, self._in_html, is_html=True)
+        flowed = part.parameter("format").lower() == "flowed"  # RFC 3676 §4.4
+        text = _STUFFED.sub(" ", self.text) if flowed else self.text
+        return insert(part, lambda content: _under(content, text))
+
+    def _in_html(self, content: bytes) -> tuple[int, str]:
+        ends = [[found.start() for found in end.finditer(content)] for end in _ENDS]
+        at = next((starts[-1] for starts in ends if starts), len(content))
+        lines = "<br>\r\n".join(html.escape(line) for line in self.text.split("\r\n"))
+        return at, f"\r\n{self.html or f'<p>{lines}</p>'}\r\n"
+
+
+def _under(content: bytes, text: str) -> tuple[int, str]:
+    above = "\r\n" if content.endswith(b"\n") or not content else "\r\n\r\n"
+    below = "" if content and not content.endswith(b"\n") else "\r\n"  # as it was
+    return len(content), f"{above}{text}{below}"
+
+
+def _own(part: Part) -> Iterator[Part]:
+    """A part and those in it, without those of attached messages."""
+    yield part
+    if part.content_type.startswith("multipart/"):
+        for inner in part.parts:
+            yield from _own(inner)
+
+
+def _texts(part: Part) -> Iterator[Part]:
+    """The parts that want a footer: the first text, in each of its forms."""
+    kind = part.content_type
+    if kind in ("text/plain", "text/html"):
+        if part.disposition != "attachment" and not part.names:
+            yield part
+    elif kind == "multipart/alternative":
+        for inner in part.parts:
+            yield from _texts(inner)
+    elif kind.startswith("multipart/") and kind not in _NO_TEXT:
+        for inner in part.parts:
+            if found := list(_texts(inner)):
+                yield from found
+                return
+
+
+rules = [Footer]

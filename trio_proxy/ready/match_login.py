@@ -1,0 +1,106 @@
+"""The author and the sender of a message are who has logged in."""
+
+from __future__ import annotations
+
+import re
+from email.utils import getaddresses, quote
+from typing import Final, Literal
+
+import attrs
+
+from sansio_smtp.rules import Headers, HeadersVerdict, MailVerdict, Recipient, Reject, Sender, Transaction
+
+from ._patterns import fits
+
+__all__ = ["MatchLogin", "rules"]
+
+_ADDRESS: Final = re.compile(r'[^\s\0-\x1f"<>@]+@[^\s\0-\x1f"<>@]+')
+# A list of addresses in which every reader finds the same ones.
+_MAILBOX: Final = (
+    rb'[ \t]*+(?:(?:"(?:[^"\\]|\\.)*+"|[^"<>,;:@\\()\[\]])*+<[^\s"<>,;:()\\]+>'
+    rb'|[^\s"<>,;:()\\]++(?:[ \t]++\([^()\\]*+\))?)[ \t]*+'
+)
+_CLEAR: Final = re.compile(rb"%b(?:,%b)*+" % (_MAILBOX, _MAILBOX), re.DOTALL)
+
+
+@attrs.frozen
+class MatchLogin:
+    """Makes MAIL FROM and the From field match the login, for servers that refuse mail otherwise. ::
+
+        [rules.match_login]
+        mode = "rewrite"                             # or "refuse"
+        logins = { scanner = "scans@example.com" }   # addresses of logins that are none themselves
+        keep = ["*@news.example.com"]                # what anybody who has logged in may use
+
+    When From is rewritten, its display name stays (or its address becomes the display name), a Sender field
+    is taken out, and replies go where they would have gone: to Reply-To if there is one, else to what From
+    was. The null reverse-path stays, and so does all that comes without a login, or with one that is no
+    address and not in ``logins``. A DKIM signature that a message has breaks: sign behind this rule.
+    """
+
+    mode: Literal["rewrite", "refuse"] = "rewrite"
+    logins: dict[str, str] = attrs.field(factory=dict[str, str])
+    keep: tuple[str, ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        for address in self.logins.values():
+            Recipient.of(address)  # raises if it is no address
+
+    def mail(self, tx: Transaction, sender: Sender) -> MailVerdict:
+        own = self._own(tx)
+        if not sender.address or self._may_use(own, sender.address):
+            return None
+        if self.mode == "refuse":
+            return Reject(553, "5.7.1 the sender is not who has logged in")
+        sender.rewrite(own)
+        return None
+
+    def headers(self, tx: Transaction, headers: Headers) -> HeadersVerdict:
+        own = self._own(tx)
+        wrong = [name for name in ("From", "Sender") if not self._all_may_be_used(own, headers, name)]
+        if wrong and self.mode == "refuse":
+            return Reject(553, f"5.7.1 {wrong[0]} is not who has logged in")
+        if "From" in wrong:
+            people = _people(headers, "From")
+            known = (each for each in people if _ADDRESS.fullmatch(each[1]))
+            authors = [_person(*each) for each in known if each[1].isascii() or headers.utf8]
+            if "Reply-To" not in headers and authors:
+                headers.set("Reply-To", ", ".join(authors))
+            headers.set("From", _person(people[0][0] or people[0][1], own))
+        if wrong:
+            headers.remove("Sender")
+        return None
+
+    def _own(self, tx: Transaction) -> str:
+        """The address that belongs to the login; empty if there is none."""
+        login = tx.conn.login or ""
+        return self.logins.get(login, login if _ADDRESS.fullmatch(login) else "")
+
+    def _all_may_be_used(self, own: str, headers: Headers, name: str) -> bool:
+        fields = [
+            field.octets.replace(b"\r\n", b"") for field in headers if field.name.lower() == name.lower()
+        ]
+        if not own or not fields:
+            return True
+        people = _people(headers, name) if all(map(_CLEAR.fullmatch, fields)) else [("", "")]
+        return all(self._may_use(own, address) for _, address in people)
+
+    def _may_use(self, own: str, address: str) -> bool:
+        return not own or address.lower() == own.lower() or fits(address, self.keep)
+
+
+def _people(headers: Headers, name: str) -> list[tuple[str, str]]:
+    """The display names and the addresses in all fields of a name; ``("", "")`` for what cannot be read."""
+    try:
+        return getaddresses(headers.get_all(name)) or [("", "")]
+    except RecursionError:  # comments in comments in comments
+        return [("", "")]
+
+
+def _person(name: str, address: str) -> str:
+    # Half an encoded word is text here, but some read the address as the rest of it.
+    name = quote(name.replace("=?", "= ?"))
+    return f'"{name}" <{address}>' if name and address else address
+
+
+rules = [MatchLogin]

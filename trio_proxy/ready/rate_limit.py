@@ -1,0 +1,92 @@
+"""How many messages and recipients a client may send in a minute, an hour or a day."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Final, Literal
+
+import attrs
+
+from sansio_smtp.rules import Defer, MailVerdict, RcptVerdict, Recipient, Sender, Transaction
+
+from ._patterns import fits
+
+__all__ = ["RateLimit", "rules"]
+
+Period = Literal["second", "minute", "hour", "day"]
+Limits = dict[Period, int]
+Bucket = tuple[str, str, str, str]
+SECONDS: Final[Limits] = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
+
+
+def _check(rule: object, attribute: object, limits: Limits) -> None:
+    if any(limit < 1 for limit in limits.values()):
+        raise ValueError("a limit is at least 1")
+
+
+@attrs.define
+class RateLimit:
+    """Answers 450 to who sends too much, so that the client tries again later. ::
+
+        [rules.rate_limit]
+        per = "login"                          # or "ip", or "sender": the reverse-path
+        messages = { minute = 30, day = 1000 }
+        recipients = { hour = 200 }
+        exempt = ["newsletter", "127.0.0.1"]   # logins, IP addresses or senders, with * and ?
+        text = "4.7.1 slow down"               # of the reply; how long to wait is added
+
+    Each limit is a bucket: 30 a minute are 30 at once, and then one each two seconds. Who has no login, and
+    the null reverse-path, are counted by IP address. Counted is each MAIL and each RCPT that gets this far,
+    whatever the server says of it. Counts are kept in memory, of the ``max_keys`` that sent last: each
+    process has its own, and rules that are loaded again begin anew.
+    """
+
+    per: Literal["ip", "login", "sender"] = "ip"
+    messages: Limits = attrs.field(factory=Limits, validator=_check)
+    recipients: Limits = attrs.field(factory=Limits, validator=_check)
+    exempt: tuple[str, ...] = ()
+    text: str = "4.7.1 sending rate exceeded"
+    max_keys: int = attrs.field(default=100_000, validator=attrs.validators.ge(1))
+    clock: Callable[[], float] = attrs.field(default=time.monotonic, init=False, repr=False)
+    used: dict[Bucket, tuple[float, float]] = attrs.field(
+        factory=dict[Bucket, tuple[float, float]], init=False
+    )
+    """Bucket → how full it was, and when. Who used one last is last."""
+
+    def __attrs_post_init__(self) -> None:
+        if not (self.messages or self.recipients):
+            raise ValueError("neither messages nor recipients have a limit, as in messages = { minute = 30 }")
+        Defer(450, self.text)  # raises if it cannot be said
+
+    def mail(self, tx: Transaction, sender: Sender) -> MailVerdict:
+        return self._count(tx, sender, "messages", self.messages)
+
+    def rcpt(self, tx: Transaction, to: Recipient) -> RcptVerdict:
+        return self._count(tx, tx.mail_from, "recipients", self.recipients)
+
+    def _count(self, tx: Transaction, sender: Sender | None, what: str, limits: Limits) -> Defer | None:
+        address = sender.address.lower() if sender else ""
+        known = {"login": tx.conn.login, "sender": address}.get(self.per)
+        kind, who = (str(self.per), known) if known else ("ip", tx.conn.ip)
+        if fits(who, self.exempt):
+            return None
+        now, filled, wait = self.clock(), dict[Bucket, float](), 0.0
+        for period, limit in limits.items():
+            rate = limit / SECONDS[period]
+            bucket: Bucket = (kind, who, what, period)
+            level, since = self.used.get(bucket, (0.0, now))
+            filled[bucket] = max(0.0, level - (now - since) * rate) + 1
+            wait = max(wait, (filled[bucket] - limit) / rate - 1e-6)  # which is rounding
+        if wait > 0:
+            return Defer(450, f"{self.text}, try again in {math.ceil(wait)} s")
+        for bucket, level in filled.items():
+            self.used.pop(bucket, None)
+            self.used[bucket] = (level, now)
+        while len(self.used) > self.max_keys:
+            del self.used[next(iter(self.used))]
+        return None
+
+
+rules = [RateLimit]

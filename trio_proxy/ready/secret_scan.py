@@ -1,0 +1,167 @@
+"""Messages that hold a secret, such as a private key, do not leave."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final, Literal
+
+import attrs
+
+from sansio_smtp.rules import (
+    BodyVerdict,
+    Defer,
+    Headers,
+    HeadersVerdict,
+    Message,
+    MessageVerdict,
+    Reject,
+    Transaction,
+    on,
+    threaded,
+)
+
+from ._parts import TOO_MANY, Part, read
+
+__all__ = ["SecretScan", "rules"]
+
+Kind = Literal["aws", "github", "google", "password", "private_key", "slack", "stripe"]
+# What stands in front is looked at last: a search for octets that are given is ten times as fast.
+PATTERNS: Final[dict[Kind, re.Pattern[bytes]]] = {
+    "aws": re.compile(rb"A[KS]IA(?<=\b....)[A-Z0-9]{16}\b"),
+    "github": re.compile(rb"gh[oprsu]_(?<=\b....)[A-Za-z0-9]{36}|github_pat_(?<=\b.{11})[A-Za-z0-9_]{36}"),
+    "google": re.compile(rb"AIza(?<=\b....)[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])"),
+    "password": re.compile(rb"[Pp](?:ass|ASS)(?<=\b....)(?i:word|wd|phrase)[ \t]*[:=][ \t]*[^ \t\r\n]{6}"),
+    "private_key": re.compile(rb"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"),
+    "slack": re.compile(rb"xox[abeoprs]-(?<=\b.{5})[A-Za-z0-9-]{10}"),
+    "stripe": re.compile(rb"_live_(?<=\b[rs]k_live_)[A-Za-z0-9]{24}"),
+}
+WINDOW: Final = 65_536
+"""Octets that are searched at once."""
+
+
+@attrs.frozen(eq=False)
+class SecretScan:
+    r"""Refuses messages in which a regular expression finds something. ::
+
+        [rules.secret_scan]
+        builtin = ["aws", "private_key"]         # if left out: all but "password"
+        patterns = { ticket = 'SECRET-\d{6}' }   # more of them, with names for the reply
+        whole = true                             # look into base64 and quoted-printable too
+        action = "defer"                         # if left out: "reject"
+        text = "5.7.1 no secrets, please"        # of the reply; the pattern's name is added
+
+    Without ``whole`` the message is searched as it streams, in the octets in which it was sent, and what is
+    as long as ``max_match`` octets at most is found wherever it lies. With it, the message is held until it
+    is there in full (or refused, if it is larger than what the proxy holds), and its parts are searched
+    decoded.
+    """
+
+    builtin: tuple[Kind, ...] = tuple(name for name in PATTERNS if name != "password")
+    patterns: dict[str, re.Pattern[str]] = attrs.field(factory=dict[str, re.Pattern[str]])
+    whole: bool = False
+    action: Literal["reject", "defer"] = "reject"
+    text: str = "5.7.1 the message seems to hold a secret"
+    max_match: int = attrs.field(default=1_024, validator=attrs.validators.ge(1))
+    _search: dict[str, re.Pattern[bytes]] = attrs.field(
+        init=False, repr=False, factory=dict[str, re.Pattern[bytes]]
+    )
+
+    def __attrs_post_init__(self) -> None:
+        self._search.update((name, PATTERNS[name]) for name in self.builtin)
+        for name, own in self.patterns.items():
+            self._search[name] = re.compile(own.pattern.encode(), own.flags & ~re.UNICODE)
+        for name, pattern in self._search.items():
+            self._refusal(name)  # raises if it cannot be said
+            if pattern.search(b""):
+                raise ValueError(f'the pattern "{name}" finds something in every message')
+
+    @property
+    def streams(self) -> bool:
+        return not self.whole
+
+    def headers(self, tx: Transaction, headers: Headers) -> HeadersVerdict:
+        return self._look(headers.raw) or self._look(_readable(headers))
+
+    @on("body", when="streams")
+    def search_piece(self, tx: Transaction, chunk: bytes) -> BodyVerdict:
+        key = f"secret_scan {id(self)}"
+        if key not in tx.data:
+            tx.data[key] = _Windows(self.max_match)
+        for window in tx.data[key].feed(chunk):
+            for name, pattern in self._search.items():
+                if window.holds(pattern):
+                    return self._refusal(name)
+        return None
+
+    @on("message", when="whole")
+    @threaded  # large messages take a while
+    def search_whole(self, tx: Transaction, msg: Message) -> MessageVerdict:
+        root = read(msg.raw)
+        if any(part.flaw == TOO_MANY for part in root.walk()):
+            return self._refusal("structure")
+        return next((refusal for octets in _everything(root) if (refusal := self._look(octets))), None)
+
+    def _look(self, octets: bytes) -> Reject | Defer | None:
+        found = (name for name, pattern in self._search.items() if pattern.search(octets))
+        return next(map(self._refusal, found), None)
+
+    def _refusal(self, name: str) -> Reject | Defer:
+        text = f"{self.text} ({name})"
+        if self.action == "reject":
+            return Reject(550, text)
+        return Defer(451, re.sub("^5(?=[.])", "4", text))
+
+
+def _everything(root: Part) -> Iterator[bytes]:
+    """A message as it was sent, and all that it stands for."""
+    yield root.raw
+    for part in root.walk():
+        yield _readable(part.fields)
+        if part.content_type.startswith("text/"):
+            yield part.text.encode("utf-8", "replace")
+        elif part.encoding in ("base64", "quoted-printable"):
+            yield part.content
+
+
+def _readable(headers: Headers) -> bytes:
+    return "\n".join(field.value for field in headers).encode("utf-8", "replace")
+
+
+@attrs.frozen
+class _Window:
+    """A piece of a stream, and where that begins what is looked for in it. The octets on either side are
+    there because a match may reach into them, or look at them."""
+
+    octets: bytes
+    first: int
+    last: int
+    """What begins behind it is looked for in the next window."""
+
+    def holds(self, pattern: re.Pattern[bytes]) -> bool:
+        match = pattern.search(self.octets, self.first)
+        return match is not None and match.start() <= self.last
+
+
+class _Windows:
+    """Cuts a stream into windows that overlap, at places that do not depend on how the stream arrives."""
+
+    def __init__(self, max_match: int) -> None:
+        self._margin = max_match + 1
+        self._size = max(WINDOW, 4 * self._margin)
+        self._step = self._size - 2 * self._margin
+        self._held = bytearray()
+        self._first = 0
+
+    def feed(self, chunk: bytes) -> Iterator[_Window]:
+        """The windows that have become full; the last one if the chunk is empty."""
+        self._held += chunk
+        while len(self._held) > self._size:
+            yield _Window(bytes(self._held[: self._size]), self._first, self._size - self._margin - 1)
+            del self._held[: self._step]
+            self._first = self._margin
+        if not chunk:
+            yield _Window(bytes(self._held), self._first, len(self._held))
+
+
+rules = [SecretScan]

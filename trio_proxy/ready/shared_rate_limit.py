@@ -1,0 +1,150 @@
+"""How many messages and recipients a client may send, through whichever proxy: counted in Redis or Valkey."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+import attrs
+import coredis
+import trio
+
+from sansio_smtp.rules import Defer, MailVerdict, RcptVerdict, Recipient, Sender, Transaction
+from trio_proxy.services import OnDown, Outage
+from trio_proxy.units import Duration
+
+from ._patterns import fits
+from .rate_limit import SECONDS, Period
+
+__all__ = ["SharedRateLimit", "rules"]
+__extra__ = "redis"
+
+logging.getLogger("coredis").setLevel(logging.CRITICAL)  # it tells of each attempt; an outage is told of once
+
+_RETRY_SECONDS: Final = 1.0
+_COUNT: Final = """
+local time, wait, levels = redis.call('TIME'), 0, {}
+local now = time[1] + time[2] / 1000000
+for i, key in ipairs(KEYS) do
+    local limit, seconds = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
+    local was = redis.call('HMGET', key, 'level', 'at')
+    local drained = (now - (tonumber(was[2]) or now)) * limit / seconds
+    levels[i] = math.max(0, (tonumber(was[1]) or 0) - drained) + 1
+    wait = math.max(wait, (levels[i] - limit) * seconds / limit)
+end
+if wait > 0.000001 then return math.ceil(wait) end
+for i, key in ipairs(KEYS) do
+    local at, level = string.format('%.6f', now), string.format('%.6f', levels[i])
+    redis.call('HSET', key, 'level', level, 'at', at)
+    redis.call('EXPIRE', key, ARGV[2 * i])
+end
+return 0
+"""
+"""Buckets, and the limit and seconds of each → seconds to wait; 0: counted. By the clock of the server."""
+
+
+@attrs.define(kw_only=True)
+class SharedRateLimit:
+    """Answers 450 to who sends too much through all proxies together. ::
+
+        [rules.shared_rate_limit]
+        url = "redis://10.0.0.5:6379/0"        # or rediss://, unix:///run/redis.sock
+        per = "login"                          # or "ip", or "sender": the reverse-path
+        messages = { minute = 30, day = 1000 }
+        recipients = { hour = 200 }
+        exempt = ["newsletter", "127.0.0.1"]   # logins, IP addresses or senders, with * and ?
+        on_down = "accept"                     # or "defer": what becomes of mail while Redis is away
+
+    Buckets and what is counted are as in `RateLimit`. Proxies that are to count together have the same
+    ``prefix``. Redis may be restarted at any time; what it has lost is then counted anew.
+    """
+
+    url: str = "redis://127.0.0.1:6379/0"
+    per: Literal["ip", "login", "sender"] = "ip"
+    messages: dict[Period, int] = attrs.field(factory=dict[Period, int])
+    recipients: dict[Period, int] = attrs.field(factory=dict[Period, int])
+    exempt: tuple[str, ...] = ()
+    text: str = "4.7.1 sending rate exceeded"
+    prefix: str = "smtp-proxy:rate:"
+    timeout: Duration = 2.0
+    """After which Redis counts as down."""
+    on_down: OnDown = "accept"
+    _script: Callable[..., Awaitable[object]] | None = attrs.field(default=None, init=False, repr=False)
+    _outage: Outage = attrs.field(factory=lambda: Outage("redis"), init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if urlsplit(self.url).scheme not in ("redis", "rediss", "unix"):
+            raise ValueError(f"url: redis://HOST:PORT/DB, rediss://… or unix:///PATH, not {self.url!r}")
+        if not (self.messages or self.recipients):
+            raise ValueError("neither messages nor recipients have a limit, as in messages = { minute = 30 }")
+        if any(limit < 1 for limits in (self.messages, self.recipients) for limit in limits.values()):
+            raise ValueError("a limit is at least 1")
+        Defer(450, self.text)  # raises if it cannot be said
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Keeps the client for as long as the rule is in use. Redis need not be there."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._keep_client)
+            yield
+            nursery.cancel_scope.cancel()
+
+    async def mail(self, tx: Transaction, sender: Sender) -> MailVerdict:
+        return await self._count(tx, sender, "messages", self.messages)
+
+    async def rcpt(self, tx: Transaction, to: Recipient) -> RcptVerdict:
+        return await self._count(tx, tx.mail_from, "recipients", self.recipients)
+
+    async def _count(
+        self, tx: Transaction, sender: Sender | None, what: str, limits: dict[Period, int]
+    ) -> Defer | None:
+        address = sender.address.lower() if sender else ""
+        known = {"login": tx.conn.login, "sender": address}.get(self.per)
+        kind, who = (self.per, known) if known else ("ip", tx.conn.ip)
+        if not limits or fits(who, self.exempt):
+            return None
+        keys = [f"{self.prefix}{what}:{period}:{kind}:{who}" for period in limits]
+        numbers = [number for period, limit in limits.items() for number in (limit, SECONDS[period])]
+        try:
+            with trio.fail_after(self.timeout):
+                wait = await self._ask([key.encode("utf-8", "surrogateescape") for key in keys], numbers)
+        except Exception as error:  # whatever the client raises, and in whichever group
+            return self._outage.began(error, self.on_down)
+        self._outage.ended()
+        return Defer(450, f"{self.text}, try again in {wait} s") if wait else None
+
+    async def _ask(self, keys: list[bytes], numbers: list[int]) -> int:
+        if self._script is None:
+            raise ConnectionError("the client is not running")
+        answer = await self._script(keys, numbers)  # loads the script if the server does not know it
+        if not isinstance(answer, int):
+            raise TypeError(f"{answer!r} is no number")
+        return answer
+
+    async def _keep_client(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """The client connects by itself, again and again. Should it break down, there is a new one."""
+        ready: Callable[[], None] = task_status.started
+        while True:
+            try:
+                async with coredis.Redis.from_url(self.url, connect_timeout=self.timeout) as client:
+                    self._script = client.register_script(_COUNT)
+                    ready()
+                    ready = _nothing
+                    await trio.sleep_forever()
+            except Exception as error:
+                self._outage.began(error, self.on_down)
+            finally:
+                self._script = None
+            ready()
+            ready = _nothing
+            await trio.sleep(_RETRY_SECONDS)
+
+
+def _nothing() -> None:
+    pass
+
+
+rules = [SharedRateLimit]

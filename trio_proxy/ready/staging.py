@@ -1,0 +1,56 @@
+"""All mail to one mailbox, as a staging system wants it: nobody outside ever gets any."""
+
+from __future__ import annotations
+
+import attrs
+
+from sansio_smtp.rules import DataVerdict, Defer, Discard, Headers, RcptVerdict, Recipient, Transaction
+
+__all__ = ["Staging", "rules"]
+
+
+@attrs.frozen
+class Staging:
+    """Sends every message to ``mailbox`` alone, once, and notes in a header field whom it was meant for. ::
+
+        [rules.staging]
+        mailbox = "staging@example.com"
+        field = "X-Original-To"           # one for each recipient
+
+    The client hears 250 for every recipient. The field names all of them: those in Bcc too.
+    """
+
+    mailbox: str
+    field: str = "X-Original-To"
+
+    def __attrs_post_init__(self) -> None:
+        Recipient.of(self.mailbox)  # raises if it is no address
+        Headers(b"").add(self.field, self.mailbox)  # or no name of a field
+
+    def rcpt(self, tx: Transaction, to: Recipient) -> RcptVerdict:
+        if any(other.address == self.mailbox for other in tx.rcpts):
+            tx.data.get(_Others).addresses.append(to.original)
+            return Discard("2.1.5 ok")
+        to.rewrite(self.mailbox)
+        return None
+
+    def data(self, tx: Transaction) -> DataVerdict:
+        # The server may have refused the mailbox after the client was told 250 for the others.
+        if tx.data.get(_Others).addresses and not any(to.address == self.mailbox for to in tx.rcpts):
+            return Defer(451, "4.3.0 the staging mailbox was refused")
+        return None
+
+    def headers(self, tx: Transaction, headers: Headers) -> None:
+        first = [to.original for to in tx.rcpts if to.address == self.mailbox]
+        for address in first + tx.data.get(_Others).addresses:
+            headers.add(self.field, address[:900])  # what is longer than a line no server would take
+
+
+@attrs.define
+class _Others:
+    """The recipients of a message that are not told to the server."""
+
+    addresses: list[str] = attrs.field(factory=list[str])
+
+
+rules = [Staging]
