@@ -6,7 +6,6 @@ stands between ``<!-- generated: NAME -->`` and ``<!-- end of NAME -->``.
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
 import sys
@@ -16,13 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from rule_tables import REGIONS as RULE_REGIONS
+from rule_tables import attribute_docs, table
 
 from sansio_smtp import Config, Reply, WaitingFor, canned, config, extensions
 from sansio_smtp.commands import HTTP_VERBS, REFUSED_VERBS, VERB_KINDS, Kind
 from sansio_smtp.states import FRAMING, LINE_STEPS, REPLY_STEPS, TRANSACTION, Effect, Phase, Step
 
 DOCS = Path(__file__).parent
-FILES = (DOCS / "design.md", DOCS / "supported-smtp.md", DOCS / "embedding.md")
+NAMES = ("design", "supported-smtp", "embedding", "rules", "ready-rules", "operating")
+FILES = (DOCS.parent / "README.md", *(DOCS / f"{name}.md" for name in NAMES))
 
 _REGION = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
 _ENDS = (Phase.MUST_CLOSE, Phase.CLOSED)
@@ -48,7 +50,7 @@ def framing_table() -> str:
         for i, (step, following) in enumerate(steps.items())
         if step not in _anywhere() or phase in _ENDS
     ]
-    return _table(("phase", "what passes", "next phase"), rows)
+    return table(("phase", "what passes", "next phase"), rows)
 
 
 def lines_table() -> str:
@@ -57,7 +59,7 @@ def lines_table() -> str:
         verbs[kind].append(verb.decode())
     verbs[Kind.PLAIN].append("any other verb")
     rows = [(kind.value, ", ".join(verbs[kind]) or "-", step.value) for kind, step in LINE_STEPS.items()]
-    return _table(("kind", "verbs", "step"), rows)
+    return table(("kind", "verbs", "step"), rows)
 
 
 def replies_table() -> str:
@@ -65,7 +67,7 @@ def replies_table() -> str:
     for kind in dict.fromkeys(kind for kind, _ in REPLY_STEPS):
         steps = [REPLY_STEPS.get((kind, digit)) for digit in (2, 3, 4, 5)]
         rows.append((kind.value if kind else "-", *(step.value if step else "violation" for step in steps)))
-    return _table(("reply to", "2xx", "3xx", "4xx", "5xx"), rows)
+    return table(("reply to", "2xx", "3xx", "4xx", "5xx"), rows)
 
 
 def transaction_diagram() -> str:
@@ -82,7 +84,7 @@ def transaction_diagram() -> str:
 
 def transaction_table() -> str:
     rows = [(cause, effect.value) for effect in Effect for cause in _causes(effect)]
-    return _table(("answered", "the transaction"), rows)
+    return table(("answered", "the transaction"), rows)
 
 
 def replies_of_our_own() -> str:
@@ -90,7 +92,7 @@ def replies_of_our_own() -> str:
     rows = [(names[id(reply)], f"`{reply}`") for reply in vars(canned).values() if isinstance(reply, Reply)]
     rows += [(f"TIMEOUTS: {waiting.name}", f"`{reply}`") for waiting, reply in canned.TIMEOUTS.items()]
     rows.append(("too_big", f"`{canned.too_big(1000)}`"))
-    return _table(("name in `canned.py`", "reply"), rows)
+    return table(("name in `canned.py`", "reply"), rows)
 
 
 def keywords_table() -> str:
@@ -99,11 +101,11 @@ def keywords_table() -> str:
         ("offered always", _sorted_code(extensions.OURS)),
         ("hidden", "every other"),
     ]
-    return _table(("EHLO keywords", ""), rows)
+    return table(("EHLO keywords", ""), rows)
 
 
 def refused_verbs() -> str:
-    return _table(
+    return table(
         ("first word", "answer"),
         [
             (_sorted_code(verb.decode() for verb in REFUSED_VERBS), "502, not forwarded"),
@@ -113,7 +115,7 @@ def refused_verbs() -> str:
 
 
 def config_table() -> str:
-    descriptions = _attribute_docs(config.Config)
+    descriptions = attribute_docs(config.Config)
     rows = []
     for field in attrs.fields(Config):
         default = field.default
@@ -122,7 +124,7 @@ def config_table() -> str:
         shown = getattr(default, "value", default)
         shown = "none" if isinstance(shown, frozenset) else f"{shown:,}" if type(shown) is int else shown
         rows.append((f"`{field.name}`", f"{shown}", " ".join(about.split()).removesuffix(".")))
-    return _table(("setting", "default", "meaning"), rows)
+    return table(("setting", "default", "meaning"), rows)
 
 
 def waiting_for_table() -> str:
@@ -135,7 +137,7 @@ def waiting_for_table() -> str:
         WaitingFor.VERDICT: "your verdict",
         WaitingFor.NOTHING: "nobody: the dialogue is over",
     }
-    return _table(("`waiting_for`", "who is late"), [(f"`{w.name}`", owed[w]) for w in WaitingFor])
+    return table(("`waiting_for`", "who is late"), [(f"`{w.name}`", owed[w]) for w in WaitingFor])
 
 
 REGIONS: dict[str, Callable[[], str]] = {
@@ -150,6 +152,7 @@ REGIONS: dict[str, Callable[[], str]] = {
     "refused-verbs": refused_verbs,
     "config": config_table,
     "waiting-for": waiting_for_table,
+    **RULE_REGIONS,
 }
 
 
@@ -197,18 +200,6 @@ def _causes(effect: Effect) -> list[str]:
     return [f"{verb} {', '.join(answers)}" for verb, answers in digits.items()]
 
 
-def _attribute_docs(cls: type) -> dict[str, str]:
-    """The strings behind the attributes of a class, which Python itself forgets."""
-    (definition,) = ast.parse(inspect.getsource(cls)).body
-    assert isinstance(definition, ast.ClassDef)
-    found = {}
-    for attribute, doc in zip(definition.body, definition.body[1:], strict=False):
-        if isinstance(attribute, ast.AnnAssign) and isinstance(doc, ast.Expr):
-            assert isinstance(attribute.target, ast.Name)
-            found[attribute.target.id] = str(ast.literal_eval(doc.value))
-    return found
-
-
 def _sorted_code(words: Iterable[str]) -> str:
     return " ".join(f"`{word}`" for word in sorted(words))
 
@@ -223,11 +214,6 @@ def _or_text(texts: Iterable[str]) -> str:
 
 def _mermaid(lines: list[str]) -> str:
     return "\n".join(["```mermaid", "stateDiagram-v2", *(f"    {line}" for line in lines), "```"])
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [head, ("---",) * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
 
 
 if __name__ == "__main__":

@@ -11,10 +11,13 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Literal
 
 import attrs
+import click
 import pytest
 from click.testing import CliRunner
+from pages import DESIGN, FENCED, MANUAL, PAGES, ROOT, SUPPORTED, blocks, name, prose, shown_file, table, text
 
 from sansio_smtp import (
     BODY_LINE,
@@ -33,60 +36,26 @@ from sansio_smtp import (
 )
 from sansio_smtp.commands import VERB_KINDS
 from sansio_smtp.testing import play
+from sansio_smtp.testing import session as rules_session
 from trio_proxy import server, session
 from trio_proxy.cli import cli
 from trio_proxy.timeouts import Timeouts
 
-ROOT = Path(__file__).parent.parent
-PAGES = [
-    ROOT / "README.md",
-    ROOT / "CONTRIBUTING.md",
-    ROOT / "CHANGELOG.md",
-    *sorted((ROOT / "docs").glob("*.md")),
-]
-DESIGN, SUPPORTED = ROOT / "docs" / "design.md", ROOT / "docs" / "supported-smtp.md"
-MANUAL = [page for page in PAGES if page.name in ("README.md", "operating.md", "supported-smtp.md")]
-
-FENCED = re.compile(r"^```([a-z]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[[^]]*\]\(([^)\s]+)\)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
-
-
-def text(page: Path) -> str:
-    return page.read_text(encoding="utf-8")
-
-
-def prose(page: Path) -> str:
-    return FENCED.sub("", text(page))
-
-
-def name(page: Path) -> str:
-    return str(page.relative_to(ROOT))
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    return [body for tag, body in FENCED.findall(text(page)) if tag == language]
-
-
-def table(page: Path, heading: str) -> list[list[str]]:
-    """The cells of the first table behind a heading, without its head."""
-    _, found, rest = text(page).partition(f"\n{heading}\n")
-    assert found, f"{name(page)} has no heading {heading!r}"
-    first = re.search(r"(?:^\|.*\n)+", rest, re.MULTILINE)
-    assert first is not None, f"{name(page)} has no table behind {heading!r}"
-    rows = first[0].splitlines()
-    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[2:]]
+NOT_OURS = re.compile(r"^curl (?:.*\\\n)*.*", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
 def make_diagrams() -> Iterator[ModuleType]:
+    sys.path.insert(0, str(ROOT / "docs"))  # it has a second file there
     spec = importlib.util.spec_from_file_location("make_diagrams", ROOT / "docs" / "make_diagrams.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     yield module
-    sys.modules.pop("make_diagrams", None)
+    sys.path.remove(str(ROOT / "docs"))
 
 
 # Programs
@@ -97,7 +66,7 @@ def test_programs_print_what_the_page_says(page: Path) -> None:
     namespace: dict[str, object] = {"__name__": page.stem}
     fences = FENCED.findall(text(page))
     for (language, body), (following, output) in zip(fences, [*fences[1:], ("", "")], strict=True):
-        if language != "python":
+        if language != "python" or shown_file(body).startswith("test_"):  # which a command of the page runs
             continue
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
@@ -139,6 +108,16 @@ def test_every_promise_is_documented_and_tested() -> None:
     assert tested == {*range(1, 13)}
 
 
+def test_every_module_is_on_the_map() -> None:
+    packages = ("sansio_smtp", "sansio_smtp/rules", "trio_proxy")
+    modules = {file.stem for package in packages for file in (ROOT / package).glob("[!_]*.py")}
+    (shape,) = (body for body in blocks(DESIGN, "") if body.startswith("sansio_smtp/"))
+    lists = re.findall(r"^ +(\w+(?:, \w+)*)(?=  |$|/)", shape, re.MULTILINE)
+    named = {module for each in lists for module in each.split(", ")}
+    assert modules <= named, modules - named
+    assert named - modules <= {"testing", "ready", "rules"}
+
+
 def test_every_known_verb_is_documented() -> None:
     documented = {verb for row in table(SUPPORTED, "## Verb by verb") for verb in row[0].split(", ")}
     assert documented == {*(verb.decode() for verb in VERB_KINDS), "any other verb"}
@@ -163,21 +142,30 @@ def test_timeouts_are_the_drivers() -> None:
 def test_exit_statuses_are_those_of_the_help() -> None:
     documented = {row[0].strip("`") for row in table(ROOT / "docs" / "operating.md", "## Exit status")}
     (epilog,) = re.findall(r"Exit status: (.*?)\.", " ".join(help_text().split()))
-    assert documented == {*re.findall(r"\b\d+\b", epilog), "1"}  # 1 is the demo's
+    assert documented == {*re.findall(r"\b\d+\b", epilog), "1"}  # of the demo, and of the trial of rules
 
 
 # Options and links
 
 
-def help_text() -> str:
-    result = CliRunner().invoke(cli, ["--help"], prog_name="smtp-proxy", terminal_width=200)
+def help_text(*command: str) -> str:
+    result = CliRunner().invoke(cli, [*command, "--help"], prog_name="smtp-proxy", terminal_width=200)
     assert result.exit_code == 0
     return result.output
 
 
+def test_the_options_of_the_readme_are_those_of_the_program_in_its_order() -> None:
+    documented = [OPTION.findall(row[0]) for row in table(ROOT / "README.md", "## Running it")]
+    assert documented == [
+        *([*option.opts[-1:], *option.secondary_opts] for option in cli.params if option.name != "version"),
+        ["--version", "--help"],
+    ]
+
+
 def test_every_option_is_documented_and_every_documented_option_exists() -> None:
-    existing = set(OPTION.findall(help_text()))
-    documented = {option for page in MANUAL for option in OPTION.findall(text(page))}
+    assert isinstance(cli, click.Group)
+    existing = set(OPTION.findall("".join(help_text(*command) for command in [(), *zip(cli.commands)])))
+    documented = {option for page in MANUAL for option in OPTION.findall(NOT_OURS.sub("", text(page)))}
     assert documented == existing
 
 
@@ -267,4 +255,14 @@ def test_replies_to_what_is_not_passed_on() -> None:
     documented = {cell.strip("`") for _, cell in table(SUPPORTED, "### To what it does not pass on")}
     given = {provoke(*steps).decode().removesuffix("\r\n") for steps in PROVOKED.values()}
     given |= {str(reply) for reply in (server._BUSY, session._RULE_FAILED)}
-    assert documented == given
+    assert documented == given | {failed("defer"), failed("reject")}
+
+
+def failed(on_error: Literal["defer", "reject"]) -> str:
+    """What the client is told when a rule has failed."""
+
+    def helo(conn: object, name: str) -> None:
+        raise ValueError(name)
+
+    reply = rules_session(helo, on_error=on_error).reply
+    return re.sub(r"incident \w+", "incident 6e4a3b8c", str(reply))

@@ -1,0 +1,116 @@
+"""The pages of the documentation, cut into what tests look at."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+__all__ = [
+    "DESIGN",
+    "FENCED",
+    "MANUAL",
+    "PAGES",
+    "ROOT",
+    "SUPPORTED",
+    "Fence",
+    "blocks",
+    "files_of",
+    "name",
+    "prose",
+    "run",
+    "shown_file",
+    "table",
+    "tables",
+    "text",
+    "timeless",
+]
+
+ROOT: Final = Path(__file__).parent.parent
+PAGES: Final = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+DESIGN, SUPPORTED = ROOT / "docs" / "design.md", ROOT / "docs" / "supported-smtp.md"
+_MANUAL_NAMES: Final = ("README", "operating", "rules", "ready-rules", "supported-smtp", "testing")
+MANUAL: Final = [page for page in PAGES if page.stem in _MANUAL_NAMES]
+"""Where options are told of."""
+
+FENCED: Final = re.compile(r"^```([a-z]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FILE_NAME: Final = re.compile(r"# ([\w-]+\.(?:py|toml))\n")
+
+Fence = tuple[str, str]
+"""Language and content."""
+
+
+def text(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def prose(page: Path) -> str:
+    return FENCED.sub("", text(page))
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [body for tag, body in FENCED.findall(text(page)) if tag == language]
+
+
+def shown_file(body: str) -> str:
+    """The name of the file that a block shows, as its first line says; empty if it shows none."""
+    found = _FILE_NAME.match(body)
+    return found[1] if found else ""
+
+
+def files_of(page: Path, folder: Path) -> Iterator[Fence]:
+    """The blocks of a page, one after the other; those that show a file have been written to the folder."""
+    for language, body in FENCED.findall(text(page)):
+        if file := shown_file(body):
+            (folder / file).write_text(body, encoding="utf-8")
+        yield language, body
+
+
+def run(command: str, folder: Path) -> str:
+    """What a command line prints that begins with ``smtp-proxy`` or ``pytest``, in a folder."""
+    program, _, arguments = command.partition(" ")
+    module = {"smtp-proxy": "trio_proxy", "pytest": "pytest"}[program]
+    done = subprocess.run(
+        f"{sys.executable} -m {module} {arguments}",
+        shell=True,
+        cwd=folder,
+        env={**os.environ, "COLUMNS": "80", "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.stdout
+
+
+def timeless(output: str) -> str:
+    """The output without how long things took."""
+    return re.sub(r" *[0-9]+[.][0-9]+( ms|s)\b", r" 0\1", output)
+
+
+def table(page: Path, heading: str) -> list[list[str]]:
+    """The cells of the first table behind a heading, without its head."""
+    return next(tables(page, heading))
+
+
+def tables(page: Path, heading: str) -> Iterator[list[list[str]]]:
+    """The cells of each table behind a heading."""
+    _, found, rest = text(page).partition(f"\n{heading}\n")
+    assert found, f"{name(page)} has no heading {heading!r}"
+    for each in re.finditer(r"(?:^\|.*\n)+", rest, re.MULTILINE):
+        rows = each[0].splitlines()
+        yield [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[2:]]
