@@ -540,3 +540,23 @@ async def test_failures_in_async_tests() -> None:
     s = await async_session(broken)
     with pytest.raises(ZeroDivisionError):
         await s.mail("a@b")
+
+
+def test_a_path_is_rewritten_in_its_phase_or_not_at_all() -> None:
+    """Later the server has been told, and a rewrite would only mislead who looks at it."""
+
+    def data(tx: Transaction) -> None:
+        assert tx.mail_from is not None
+        for path in (tx.mail_from, *tx.rcpts):
+            with pytest.raises(LocalProtocolError, match="already"):
+                path.rewrite("late@example.com")
+
+    def mail(tx: Transaction, sender: Sender) -> None:
+        sender.rewrite("in.time@example.com")
+
+    for used in ([data], [mail, data]):
+        s = session(used)
+        s.mail("a@example.com")
+        s.rcpt("b@example.com")
+        assert s.message(b"Subject: x\n\nx\n") is None
+        assert s.delivered[0].recipients == ("b@example.com",)

@@ -63,7 +63,11 @@ class Mail:
 
     def _recipient(self, command: Command) -> Recipient:
         known = self._named.get(id(command))  # the command is kept, so that its id stays its own
-        return known[1] if known else Recipient(command)
+        if known:
+            return known[1]
+        recipient = Recipient(command)
+        recipient.is_final = True
+        return recipient
 
 
 @attrs.define(eq=False)
@@ -89,7 +93,9 @@ class Mails:
             if mail is not None and mail.command is command:
                 self._open = mail
                 return mail
-        self._open = Mail(command, Transaction(self.conn, Sender(command)))
+        sender = Sender(command)
+        sender.is_final = True
+        self._open = Mail(command, Transaction(self.conn, sender))
         return self._open
 
     def current(self, envelope: Envelope, command: Command | None = None) -> Transaction:

@@ -163,6 +163,7 @@ class RuleSession:
         verdict = await self._asker.first_verdict(
             rules, mail.tx, subject=sender, fits=lambda rule: rule.fits(sender.address)
         )
+        sender.is_final = True
         mail.note(verdict)
         mail.sent = sender.rewritten or command
         return self._passed(question, mail.sent, verdict)
@@ -180,6 +181,7 @@ class RuleSession:
         verdict = await self._asker.first_verdict(
             rules, mail.tx, subject=to, fits=lambda rule: rule.fits(to.address)
         )
+        to.is_final = True
         if isinstance(verdict, Discard):
             mail.discarded.append(question.command)
             return Answer(verdict.reply)

@@ -123,12 +123,15 @@ class _PathOf:
     """As the client sent it; None if there is none to be read."""
     utf8: bool
     """Whether an address may hold more than ASCII: MAIL has declared SMTPUTF8 (RFC 6531 §3.1)."""
+    is_final: bool
+    """Whether the server has been told, so that `rewrite` comes too late."""
     _address: str
 
     def __init__(self, command: Command, *, utf8: bool | None = None) -> None:
         self.command = command
         self.path = command.path
         self.utf8 = self.parameter("SMTPUTF8") is not None if utf8 is None else utf8
+        self.is_final = False
         self._address = self.path.address if self.path else ""
 
     @classmethod
@@ -174,8 +177,11 @@ class _PathOf:
     def rewrite(self, address: str) -> None:
         """Sends this address in place of the client's; parameters stay as they are.
 
-        Raises `LocalProtocolError` for what cannot stand between angle brackets.
+        Raises `LocalProtocolError` for what cannot stand between angle brackets, and in a later phase than
+        that of the path.
         """
+        if self.is_final:
+            raise LocalProtocolError(f"rewrite: the server has been told {self._address!r} already")
         self._address = _checked(address, empty=isinstance(self, Sender), utf8=self.utf8)
 
     @property

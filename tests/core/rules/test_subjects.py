@@ -356,3 +356,11 @@ def test_a_goodbye_may_be_said_otherwise() -> None:
     answer = ServerReply(Reply.of(421, "x"))
     answer.replace(421, "4.3.2 come again")
     assert answer.text == "4.3.2 come again"
+
+
+def test_a_path_that_the_server_has_been_told_stays() -> None:
+    to = Recipient.of("b@mx")
+    to.is_final = True
+    with pytest.raises(LocalProtocolError, match="already"):
+        to.rewrite("c@mx")
+    assert to.address == "b@mx"
