@@ -28,7 +28,7 @@ from sansio_smtp.rules.phases import PHASES
 
 from .verdicts import ADDED
 
-__all__ = ["HALF_DONE", "HELD", "LET_PASS", "Drawn", "Pause", "actions_of"]
+__all__ = ["HALF_DONE", "HELD", "LET_PASS", "Drawn", "Pause", "actions_of", "look"]
 
 Action = Callable[..., Any]
 INJECTED: Final = "x\r\n.\r\nMAIL FROM:<evil@x>\r\nRCPT TO:<v@x>\r\nDATA\r\nbad\r\n.\r\n"
@@ -305,8 +305,27 @@ class Drawn:
         return action(tx, piece) if not piece and seen % self.one_in == 0 else None
 
 
-LET_PASS: Final = RuleSet([Drawn(phase, "let pass").rule() for phase in PHASES])
-"""A rule in every phase, which says nothing."""
+def look(*arguments: Any) -> list[object]:
+    """All that can be had of what a rule is shown, without an edit."""
+    seen: list[object] = list(arguments)
+    for argument in arguments:
+        names = [name for name in dir(argument) if not name.startswith("_")]
+        seen += [getattr(argument, name) for name in names if name not in _UNSEEN]
+        if hasattr(argument, "get_all"):
+            seen += [argument.get("Subject"), argument.get_all("A"), *argument]
+        if hasattr(argument, "parsed"):
+            seen += [argument.parsed().get_content_type(), *argument.headers]
+    return seen
+
+
+def _look_and_pass(*arguments: Any) -> None:
+    look(*arguments)
+
+
+_UNSEEN: Final = frozenset(("command", "original_command"))
+"""Commands as they came; they hold what they hold."""
+LET_PASS: Final = RuleSet([Rule(phase, _look_and_pass, "let pass") for phase in PHASES])
+"""A rule in every phase, which looks at everything and says nothing."""
 
 
 def _seen(phase: str, arguments: tuple[Any, ...]) -> bytes:

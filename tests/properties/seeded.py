@@ -10,9 +10,20 @@ from __future__ import annotations
 from random import Random
 
 import attrs
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from sansio_smtp import BareNewline, Config
+from sansio_smtp.questions import (
+    BODY_CHUNK,
+    BODY_LINE,
+    BODY_LINES,
+    COMMAND,
+    HEADERS,
+    IN_TURN,
+    MESSAGE,
+    REPLY,
+)
 from sansio_smtp.rules.phases import PHASES
 
 from .dialogues import SECRET, Dialogue, Later, stuffed
@@ -20,7 +31,7 @@ from .harness import Schedule
 from .peers import Style, Unit
 from .rules_drawn import Drawn, actions_of
 
-__all__ = ["SEEDS", "Seeded"]
+__all__ = ["MORE", "SEEDS", "Seeded"]
 
 _ADDRESSES = (b"<a@me.example>", b"<b@mx.example>", b"<c@x>", b"<>", b"<d@mx.example>")
 _PARAMETERS = (b"", b"", b" SIZE=10", b" BODY=8BITMIME")
@@ -87,6 +98,13 @@ class Seeded:
         """Whose turn it is does not change."""
         return attrs.evolve(self.schedule(), turns=())
 
+    def ask(self) -> frozenset[str]:
+        """Hook places for the core alone, most often as rules ask them."""
+        names = [HEADERS, BODY_CHUNK, BODY_LINE, BODY_LINES, MESSAGE, COMMAND, REPLY]
+        names += ["EHLO", "AUTH", "MAIL", "RCPT", "DATA"]
+        places = frozenset(self.random.sample(names, self.random.randrange(1, 5)))
+        return places | {IN_TURN, "DATA"} if self.random.random() < 0.7 else places
+
     def rules(self, *, without: tuple[str, ...] = ()) -> tuple[Drawn, ...]:
         """Rules in their order, none of the phases ``without``."""
         phases = [name for name in (*_MAIL_PHASES * 3, *PHASES) if name not in without]
@@ -144,3 +162,5 @@ class Seeded:
 
 
 SEEDS = st.integers(0, 2**40).map(Seeded)
+MORE = settings(max_examples=2 * settings().max_examples)
+"""For tests that look at all that happens: what they look for is seldom."""

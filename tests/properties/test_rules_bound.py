@@ -15,7 +15,7 @@ from sansio_smtp.rules import Discard, Reject, Rule, RuleSession, RuleSet
 from sansio_smtp.rules.phases import CONTENT_PHASES, PHASES
 
 from .memory import constants, kept_octets
-from .rules_drawn import Pause
+from .rules_drawn import Pause, look
 from .test_p10_bound import FLOODS, IN_CONTENT, SEGMENT, SMALL, START, Flood, reachable_bound
 
 _KEPT_BY_A_STAGE = SMALL.max_body_line + 4 * (SMALL.read_ahead + SEGMENT)
@@ -23,15 +23,12 @@ _KEPT_BY_A_STAGE = SMALL.max_body_line + 4 * (SMALL.read_ahead + SEGMENT)
 
 
 def looks(*arguments: Any) -> None:
-    """Has everything that can be had of what it is shown."""
-    for argument in arguments:
-        for name in ("headers", "body", "raw", "lines", "line", "address"):
-            getattr(argument, name, None)
+    look(*arguments)
 
 
 async def looks_slowly(*arguments: Any) -> None:
     await Pause()
-    looks(*arguments)
+    look(*arguments)
 
 
 def rules_in(phases: frozenset[str], *, slow: bool) -> RuleSet:
