@@ -120,7 +120,9 @@ class RuleHost(Host):
     def failed(self, rule: Rule, error: BaseException) -> str:
         incident = secrets.token_hex(4)
         details: dict[str, Any] = {}
-        if isinstance(error, Blocked) and rule.is_async:
+        if isinstance(error, Blocked) and error.computes:
+            details["hint"] = "it computes for too long; a regular expression that runs away, or a loop?"
+        elif isinstance(error, Blocked) and rule.is_async:
             details["hint"] = "await what takes time, or let trio.to_thread.run_sync call it"
         elif isinstance(error, Blocked):
             rule.threaded = True

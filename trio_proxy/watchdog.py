@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
 from math import inf
@@ -22,12 +23,19 @@ __all__ = ["Blocked", "Watchdog"]
 class Blocked(BaseException):
     """Raised inside code that has blocked for too long. No `Exception`, which such code may well catch."""
 
+    def __init__(self, seconds: float, *, computes: bool) -> None:
+        super().__init__(f"it has blocked the service for {seconds:g} s")
+        self.computes = computes
+        """Whether it used the processor all the while. A thread would not help then: one that holds the lock
+        of the interpreter, as a regular expression does, stops everything, and no signal gets to it."""
+
 
 @attrs.define(eq=False)
 class Watchdog:
     """Limits how long a piece of code may run without giving the control back."""
 
     seconds: float
+    _used: float = attrs.field(default=0.0, init=False)  # seconds of the processor, when it began
     _after: float = attrs.field(default=0.0, init=False)
     _armed: bool = attrs.field(default=False, init=False)
     _usable: bool = attrs.field(default=False, init=False)
@@ -52,6 +60,7 @@ class Watchdog:
         catches it and goes on blocking is not let off. ``most`` seconds, if that is less."""
         if self._usable:
             self._armed = True
+            self._used = time.thread_time()
             self._after = min(self.seconds, most)
             signal.setitimer(signal.ITIMER_REAL, self._after, self._after)
 
@@ -66,7 +75,9 @@ class Watchdog:
 
     def _expired(self, _: int, __: FrameType | None) -> None:
         if self._armed:  # else it has just been stopped
-            raise Blocked(f"it has blocked the service for {self._after:g} s")
+            used = time.thread_time() - self._used
+            self._used += used
+            raise Blocked(self._after, computes=used > self._after / 2)
 
 
 @coroutine

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import attrs
+from core.spools import MemorySpool
 from hypothesis import strategies as st
 
 from sansio_smtp import (
@@ -63,6 +64,10 @@ class World:
     client_limit: int | None = None
     """The client is cut off after this many octets."""
     after_reply: Callable[[World], None] = lambda _: None
+    room: int | None = None
+    """Octets that fit into the spool of a message that is too large for memory; None: there is no spool."""
+    readable: bool = True
+    """Whether the spool is."""
 
     proxy: Proxy = attrs.field(init=False)
     client: SimClient = attrs.field(init=False)
@@ -72,6 +77,7 @@ class World:
     """What the proxy called them."""
     connecting: bool = attrs.field(default=False, init=False)
     """Whether another server is asked for that is not there yet."""
+    spools: list[MemorySpool] = attrs.field(factory=list[MemorySpool], init=False)
     events: list[Event] = attrs.field(factory=list, init=False)
     question: AnyQuestion | None = attrs.field(default=None, init=False)
     closed: set[Side] = attrs.field(factory=set, init=False)
@@ -81,11 +87,16 @@ class World:
 
     def __attrs_post_init__(self) -> None:
         dialogue = self.dialogue
-        self.proxy = Proxy(dialogue.config, self.ask)
+        self.proxy = Proxy(dialogue.config, self.ask, self._make_spool if self.room is not None else None)
         self.client = SimClient(dialogue.units, dialogue.style)
         self.servers = [
             SimServer(dialogue.choices, pipelining=dialogue.pipelining, greeting=dialogue.greeting)
         ]
+
+    def _make_spool(self) -> MemorySpool:
+        assert self.room is not None
+        self.spools.append(MemorySpool(self.room, self.readable))
+        return self.spools[-1]
 
     @property
     def server(self) -> SimServer:
@@ -168,6 +179,7 @@ class World:
         if self.proxy.closed:
             self.question, self.connecting = None, False
             assert self.closed == {CLIENT, SERVER}
+            assert all(spool.closed for spool in self.spools)
         self._check_liveness()
         if any(isinstance(event, SendToClient | Close) for event in events):
             self.after_reply(self)
@@ -175,7 +187,8 @@ class World:
     def _check_liveness(self) -> None:
         proxy = self.proxy
         readable = proxy.may_read - self.eof - self.closed
-        assert proxy.closed or readable or self.question is not None or self.connecting, "stalled"
+        going = self.question is not None or self.connecting or proxy.has_more
+        assert proxy.closed or readable or going, "stalled"
         assert not proxy.closed or not proxy.may_read
 
     def _options(self) -> list[Callable[[int], list[Event]]]:
@@ -183,6 +196,8 @@ class World:
         readable = self.proxy.may_read - self.eof
         if CLIENT in readable and (self._client_pending() or self._client_lost()):
             options.append(self.from_client)
+        if self.proxy.has_more:
+            options.append(lambda _: self.proxy.more())
         if self.connecting:
             options.append(self.connect)
         elif SERVER in readable and (self.server.pending or self.server.closed):

@@ -8,6 +8,7 @@ see it again.
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 import attrs
 from hypothesis import settings
@@ -88,6 +89,11 @@ class Seeded:
         """Servers behind the first that do not go away."""
         return [Later(self.random.choices([*(0,) * 8, 6, 7, 8], k=5)) for _ in range(4)]
 
+    def spool(self) -> dict[str, Any]:
+        """For a world: with a spool or without, which may be full and may break."""
+        room = self.random.choice([None, None, 1 << 20, 1 << 20, 30])
+        return {"room": room, "readable": self.random.random() < 0.8}
+
     def schedule(self) -> Schedule:
         random = self.random
         sizes = random.choices([1, 1, 2, 3, 7, 16, 64, 300, 1 << 20], k=random.randrange(60))
@@ -156,7 +162,7 @@ class Seeded:
             reconnect=random.random() < 0.5,
             bare_newline=random.choice([BareNewline.NORMALIZE, BareNewline.NORMALIZE, BareNewline.REJECT]),
             max_message_size=random.choice([None] * 6 + [50, 2000]),
-            max_held=random.choice([10**6] * 8 + [100]),
+            max_held=random.choice([10**6] * 4 + [100, 20, 1]),
             max_header_section=random.choice([10**5] * 8 + [20]),
         )
 

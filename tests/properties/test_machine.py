@@ -78,6 +78,8 @@ class Machine(RuleBasedStateMachine):
             self._arrive(SEGMENT, SERVER)
             while world.question is not None:
                 world.take(world.answer(0))
+            while world.proxy.has_more:
+                world.take(world.proxy.more())
 
     @rule(line=_LINES)
     def client_says(self, line: bytes) -> None:

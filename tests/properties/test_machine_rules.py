@@ -38,10 +38,10 @@ class RulesMachine(Machine):
         pipelining: bool,
         greeted: bool,
     ) -> None:
-        config = attrs.evolve(config, max_pipelined=5, read_ahead=2000)
+        config = attrs.evolve(config, max_pipelined=5, read_ahead=2000, max_held=100)
         dialogue = Dialogue([], Style.EAGER, choices, pipelining, b"", config, later)
         rules = RuleSet([drawn.rule() for drawn in seeded.rules()])
-        self.world = RulesWorld(dialogue, rules=rules, full=not seeded.seed % 7)
+        self.world = RulesWorld(dialogue, rules=rules, full=not seeded.seed % 7, **seeded.spool())
         while not self.world.connected:
             self.world.take(self.world.ask_to_connect(0))
         self.begin(greeted)
@@ -51,6 +51,12 @@ class RulesMachine(Machine):
     def answer(self) -> None:  # type: ignore[override]
         """The rule that is waited for goes on: to its end, or to where it waits again."""
         self.world.take(self.world.answer(0))
+
+    @precondition(lambda self: self.world.proxy.has_more)
+    @rule()
+    def send_more(self) -> None:
+        """Of a message that is in a spool: the server has taken what was sent of it."""
+        self.world.take(self.world.proxy.more())
 
     def assert_truth(self, world: World) -> None:
         assert_truth_of_rules(world)

@@ -31,8 +31,9 @@ from .test_p01_rechunking import assert_same
 
 @given(SEEDS)
 def test_p1_rechunking(seeded: Seeded) -> None:
-    dialogue, rules = seeded.dialogue(), seeded.rules()
-    assert_same(world_of(rules, dialogue).run(), world_of(rules, dialogue, seeded.cuts()).run())
+    dialogue, rules, spool = seeded.dialogue(), seeded.rules(), seeded.spool()
+    cut = world_of(rules, dialogue, seeded.cuts(), **spool)
+    assert_same(world_of(rules, dialogue, **spool).run(), cut.run())
 
 
 @MORE
@@ -42,7 +43,8 @@ def test_p2_p3_p5_p7_p8_p12(seeded: Seeded) -> None:
     truncation; silence behind the end."""
     full = seeded.random.random() < 0.3
     dialogue, rules, schedule = seeded.dialogue(), seeded.rules(), seeded.schedule()
-    world = world_of(rules, dialogue, schedule, full=full, after_reply=_assert_replies).run()
+    more = {**seeded.spool(), "full": full, "after_reply": _assert_replies}
+    world = world_of(rules, dialogue, schedule, **more).run()
     assert_not_smuggled(world)
     assert_truncated(world)
     assert not any(HALF_DONE.encode() in octets for octets in (*world.wires, world.client.received))
@@ -90,10 +92,10 @@ def test_p6_patience(seeded: Seeded, plain_server: bool) -> None:
     dialogue = seeded.dialogue(waiting=True, plain_server=True)
     if not plain_server:
         dialogue = attrs.evolve(dialogue, later=seeded.servers())
-    rules = seeded.rules()
-    late = world_of(rules, dialogue).run()
-    assert_same_octets(late, world_of(rules, dialogue, seeded.schedule()).run())
-    assert_same_octets(late, world_of(rules, dialogue, AT_ONCE).run())
+    rules, spool = seeded.rules(), seeded.spool()
+    late = world_of(rules, dialogue, **spool).run()
+    assert_same_octets(late, world_of(rules, dialogue, seeded.schedule(), **spool).run())
+    assert_same_octets(late, world_of(rules, dialogue, AT_ONCE, **spool).run())
 
 
 @given(SEEDS)
@@ -101,7 +103,7 @@ def test_p7_truncation(seeded: Seeded) -> None:
     dialogue, rules, schedule = seeded.dialogue(), seeded.rules(), seeded.schedule()
     for _ in range(2):
         limit = seeded.random.randrange(300)
-        world = world_of(rules, dialogue, schedule, client_limit=limit).run()
+        world = world_of(rules, dialogue, schedule, client_limit=limit, **seeded.spool()).run()
         assert_truncated(world)
         assert_not_smuggled(world)
 
@@ -112,13 +114,14 @@ def test_p8_truth_of_the_envelope(seeded: Seeded) -> None:
     """A message goes to the recipients that the client was told of, rewritten or not, and to those that rules
     have added."""
     rules, schedule = seeded.rules(without=("command",)), seeded.schedule()
-    assert_same_envelopes(world_of(rules, seeded.dialogue(waiting=True), schedule).run())
+    dialogue = seeded.dialogue(waiting=True)
+    assert_same_envelopes(world_of(rules, dialogue, schedule, **seeded.spool()).run())
 
 
 @given(SEEDS, st.integers(0, 60))
 def test_p11_shutdown(seeded: Seeded, moment: int) -> None:
     """Whatever a rule waits for, a shutdown ends each dialogue."""
-    world = world_of(seeded.rules(), seeded.dialogue(), seeded.schedule())
+    world = world_of(seeded.rules(), seeded.dialogue(), seeded.schedule(), **seeded.spool())
     while not world.proxy.closed:
         if world.steps == moment:
             world.take(world.proxy.shutdown(now=bool(moment % 2)))
@@ -144,7 +147,8 @@ def test_p11_liveness(seeded: Seeded) -> None:
         max_reply=choose([20, 1000]),
         max_recipients=choose([1, 100]),
     )
-    world = world_of(seeded.rules(), attrs.evolve(dialogue, config=config), seeded.schedule()).run()
+    dialogue = attrs.evolve(dialogue, config=config)
+    world = world_of(seeded.rules(), dialogue, seeded.schedule(), **seeded.spool()).run()
     assert not world.proxy.may_read
     assert_not_smuggled(world)
 

@@ -25,7 +25,7 @@ from .verdicts import DrawnJudge
 def test_p2_p3_p5_p7_p8(seeded: Seeded) -> None:
     dialogue, schedule, ask = seeded.dialogue(), seeded.schedule(), seeded.ask()
     judge = DrawnJudge(seeded.random.randrange(1000), ask)
-    world = World(dialogue, schedule, ask, judge, after_reply=_assert_replies).run()
+    world = World(dialogue, schedule, ask, judge, after_reply=_assert_replies, **seeded.spool()).run()
     assert_not_smuggled(world)
     assert_truncated(world)
 
@@ -43,9 +43,10 @@ def test_p6_patience(seeded: Seeded, plain_server: bool) -> None:
     if not plain_server:
         dialogue = attrs.evolve(dialogue, later=seeded.servers())
     judge = DrawnJudge(seeded.random.randrange(1000), ask)
-    late = World(dialogue, ask=ask, judge=judge).run()
-    assert_same_octets(late, World(dialogue, seeded.schedule(), ask, judge).run())
-    assert_same_octets(late, World(dialogue, AT_ONCE, ask, judge).run())
+    spool = seeded.spool()
+    late = World(dialogue, ask=ask, judge=judge, **spool).run()
+    assert_same_octets(late, World(dialogue, seeded.schedule(), ask, judge, **spool).run())
+    assert_same_octets(late, World(dialogue, AT_ONCE, ask, judge, **spool).run())
 
 
 @MORE
@@ -54,4 +55,5 @@ def test_p8_truth_of_the_envelope(seeded: Seeded) -> None:
     """A rule that says 250 for a command that the server never saw is believed; so those stay away."""
     ask = seeded.ask() - {"COMMAND", "REPLY", "MAIL"}
     judge = DrawnJudge(seeded.random.randrange(1000), ask)
-    assert_same_envelopes(World(seeded.dialogue(waiting=True), seeded.schedule(), ask, judge).run())
+    dialogue, schedule = seeded.dialogue(waiting=True), seeded.schedule()
+    assert_same_envelopes(World(dialogue, schedule, ask, judge, **seeded.spool()).run())

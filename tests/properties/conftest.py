@@ -1,0 +1,16 @@
+"""What leaves of a spooled message leaves in pieces that are small here, so that there are many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from sansio_smtp import held
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_pieces() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(held, "_PIECE", 5)
+        yield
