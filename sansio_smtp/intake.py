@@ -95,7 +95,7 @@ class Intake:
         if isinstance(verdict, Answer):
             if exchange.command.kind is Kind.DATA and verdict.reply.code != 421:
                 dialogue.reset_server()
-            elif exchange.command.verb == b"MAIL":
+            elif exchange.command.verb == b"MAIL" and verdict.reply.severity == 2:
                 dialogue.mail = None  # no server knows of this transaction
             dialogue.fill(exchange, verdict.reply)
         elif isinstance(verdict, Disconnect):

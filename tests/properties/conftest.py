@@ -9,7 +9,7 @@ import pytest
 from sansio_smtp import held
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def small_pieces() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(held, "_PIECE", 5)
