@@ -87,9 +87,15 @@ def test_p5_no_smuggling_nul(place: str | None, schedule: Schedule) -> None:
             assert_not_smuggled(World(dialogue, schedule, ask).run())
             judge = FirstVerdict(Replace(bytes(octets) + b"\r\n" + SMUGGLED))
             assert_not_smuggled(World(_dialogue(b"x\r\n", Config()), schedule, ask, judge).run())
+            unended = FirstVerdict(Replace(bytes(octets)))
+            assert_not_smuggled(World(_dialogue_of(b"x\r\n.\r\n"), schedule, ask, unended).run())
 
 
 def _dialogue(content: bytes, config: Config) -> Dialogue:
+    return _dialogue_of(content + SMUGGLED + b".\r\n", config)
+
+
+def _dialogue_of(wire: bytes, config: Config | None = None) -> Dialogue:
     units = [Unit(line + b"\r\n") for line in (b"EHLO c", b"MAIL FROM:<a@x>", b"RCPT TO:<b@x>")]
-    units.append(Unit(b"DATA\r\n", content=content + SMUGGLED + b".\r\n"))
-    return Dialogue(units, Style.LOCKSTEP, [], config=config)
+    units.append(Unit(b"DATA\r\n", content=wire))
+    return Dialogue(units, Style.LOCKSTEP, [], config=config or Config())

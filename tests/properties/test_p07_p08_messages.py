@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sansio_smtp import Answer, Reply
+from sansio_smtp import Answer, BareNewline, CommandQuestion, Config, Continue, Reply, Route, Swallow
+from sansio_smtp.questions import AnyQuestion, AnyVerdict
 
-from .dialogues import Dialogue, dialogues
-from .harness import Schedule, World, schedules
+from .dialogues import Dialogue, Later, dialogues
+from .harness import OCTETS, Schedule, World, schedules
 from .peers import Style, Unit
 from .promises import (
     assert_conservation,
@@ -87,6 +88,45 @@ def test_p8_truth_behind_a_message_that_a_rule_answered(style: Style, place: str
         world = World(dialogue, ask=frozenset({place}), judge=judge).run()
         assert_conservation(world)
         assert_same_envelopes(world)
+
+
+@pytest.mark.parametrize("ask", [{"HEADERS"}, {"HEADERS", "MESSAGE"}, {"BODY_LINE", "MESSAGE"}, {"DATA"}])
+@pytest.mark.parametrize("code", [421, 451, 550])
+def test_p8_truth_behind_a_message_that_is_refused_twice(ask: set[str], code: int) -> None:
+    """By a rule, and then by the proxy for what it holds: the server forgets its recipients, or is left."""
+    for verdict in (Answer(Reply.of(code, "rule")), Swallow(Reply.of(code, "rule"))):
+        if isinstance(verdict, Swallow) != (ask == {"DATA"}):
+            continue
+        first = _mail(1)
+        first[-1] = Unit(b"DATA\r\n", content=b"A: b\r\n\r\nx\r\ny\nz\r\n.\r\n")
+        units = [Unit(b"EHLO c\r\n"), *first, *_mail(2), *_mail(3)]
+        config = Config(bare_newline=BareNewline.REJECT, reconnect=True)
+        for schedule in (Schedule(), OCTETS):
+            dialogue = Dialogue(units, Style.GROUPS, [], config=config)
+            world = World(dialogue, schedule, frozenset(ask), FirstVerdict(verdict)).run()
+            assert_conservation(world)
+            assert_same_envelopes(world)
+            assert 354 in world.client.codes
+
+
+@pytest.mark.parametrize("style", [Style.LOCKSTEP, Style.GROUPS])
+@pytest.mark.parametrize("refused", [6, 7])
+@pytest.mark.parametrize("at_home", [0, 6])
+def test_p8_truth_of_a_transaction_that_is_left(style: Style, refused: int, at_home: int) -> None:
+    """Its DATA was refused by the server that a verdict had chosen; the next MAIL goes home. Nothing of the
+    one before goes with it, whether it is taken there or not."""
+
+    def judge(question: AnyQuestion) -> AnyVerdict:
+        elsewhere = isinstance(question, CommandQuestion) and b"b1" in question.command.raw
+        return Route("c") if elsewhere else Continue()
+
+    units = [Unit(b"EHLO c\r\n"), *_mail(1), *_mail(2)]
+    later = [Later([0, 0, 0, refused]), Later([0, at_home])]
+    world = World(Dialogue(units, style, [], later=later), ask=frozenset({"RCPT"}), judge=judge).run()
+    assert_conservation(world)
+    assert_same_envelopes(world)
+    assert [b"a1" in wire for wire in world.wires] == [True, True, False]
+    assert world.client.codes[-1] == (250 if at_home == 0 else 503)
 
 
 @given(dialogues(styles=(Style.LOCKSTEP, Style.GROUPS)), schedules, ASKS, salts)
