@@ -6,6 +6,7 @@ stands between ``<!-- generated: NAME -->`` and ``<!-- end of NAME -->``.
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import sys
@@ -18,9 +19,11 @@ import attrs
 from rule_tables import REGIONS as RULE_REGIONS
 from rule_tables import attribute_docs, table
 
-from sansio_smtp import Config, Reply, WaitingFor, canned, config, extensions
-from sansio_smtp.commands import HTTP_VERBS, REFUSED_VERBS, VERB_KINDS, Kind
+from sansio_smtp import Config, Reply, WaitingFor, config
+from sansio_smtp.ends import extensions
+from sansio_smtp.proxy import own_replies
 from sansio_smtp.states import FRAMING, LINE_STEPS, REPLY_STEPS, TRANSACTION, Effect, Phase, Step
+from sansio_smtp.wire.commands import HTTP_VERBS, REFUSED_VERBS, VERB_KINDS, Kind
 
 DOCS = Path(__file__).parent
 NAMES = ("design", "supported-smtp", "embedding", "rules", "ready-rules", "operating")
@@ -88,11 +91,13 @@ def transaction_table() -> str:
 
 
 def replies_of_our_own() -> str:
-    names = {id(value): name for name, value in vars(canned).items() if isinstance(value, Reply)}
-    rows = [(names[id(reply)], f"`{reply}`") for reply in vars(canned).values() if isinstance(reply, Reply)]
-    rows += [(f"TIMEOUTS: {waiting.name}", f"`{reply}`") for waiting, reply in canned.TIMEOUTS.items()]
-    rows.append(("too_big", f"`{canned.too_big(1000)}`"))
-    return table(("name in `canned.py`", "reply"), rows)
+    names = {id(value): name for name, value in vars(own_replies).items() if isinstance(value, Reply)}
+    rows = [
+        (names[id(reply)], f"`{reply}`") for reply in vars(own_replies).values() if isinstance(reply, Reply)
+    ]
+    rows += [(f"TIMEOUTS: {waiting.name}", f"`{reply}`") for waiting, reply in own_replies.TIMEOUTS.items()]
+    rows.append(("too_big", f"`{own_replies.too_big(1000)}`"))
+    return table(("name in `own_replies.py`", "reply"), rows)
 
 
 def keywords_table() -> str:
@@ -140,7 +145,31 @@ def waiting_for_table() -> str:
     return table(("`waiting_for`", "who is late"), [(f"`{w.name}`", owed[w]) for w in WaitingFor])
 
 
+def house() -> str:
+    """Every folder and module with the first sentence of its docstring."""
+    lines: list[str] = []
+    for package in ("sansio_smtp", "trio_proxy"):
+        for folder in sorted({file.parent for file in (DOCS.parent / package).rglob("*.py")}):
+            where = folder.relative_to(DOCS.parent)
+            indent = "    " * (len(where.parts) - 1)
+            lines.append(
+                f"{indent}{where.name + '/':<{36 - len(indent)}}{_first_sentence(folder / '__init__.py')}"
+            )
+            lines += [
+                f"{indent}    {file.stem:<{32 - len(indent)}}{_first_sentence(file)}"
+                for file in sorted(folder.glob("*.py"))
+                if file.stem != "__init__"
+            ]
+    return "\n".join(["```text", *lines, "```"])
+
+
+def _first_sentence(file: Path) -> str:
+    about = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    return " ".join(about.partition("\n\n")[0].split()).partition(". ")[0].removesuffix(".")
+
+
 REGIONS: dict[str, Callable[[], str]] = {
+    "house": house,
     "framing": framing_diagram,
     "framing-table": framing_table,
     "lines": lines_table,

@@ -14,13 +14,15 @@ from typing import Any
 
 import attrs
 
-from sansio_smtp.rules.marks import marks_of
+from sansio_smtp.rules.decorators import marks_of
 from sansio_smtp.rules.phases import PHASES
 from sansio_smtp.rules.verdicts import Accept, Close, Defer, Discard, Hold, Redirect, Reject
-from trio_proxy import config_file, ready, settings
-from trio_proxy.cli import cli
-from trio_proxy.options import Options
-from trio_proxy.strict import describe
+from trio_proxy import ready
+from trio_proxy.commands.cli import cli
+from trio_proxy.settings import config_file
+from trio_proxy.settings import tables as settings
+from trio_proxy.settings.options import Options
+from trio_proxy.settings.toml_values import describe
 
 VERDICTS = (Accept, Reject, Defer, Discard, Hold, Close, Redirect)
 ASKED = {

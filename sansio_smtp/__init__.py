@@ -4,11 +4,23 @@
 each usable alone. docs/embedding.md tells how to drive them.
 """
 
-from .client_connection import ClientConnection, ReplyReceived
-from .commands import END_OF_DATA, Command, Kind, Parameter, Path
+from sansio_smtp.ends.client import ClientConnection, ReplyReceived
+from sansio_smtp.ends.server import (
+    ContentReceived,
+    ContentRefused,
+    EndOfData,
+    Pause,
+    Refused,
+    ServerConnection,
+)
+from sansio_smtp.ends.transaction import Envelope
+from sansio_smtp.proxy.message_store import Spool
+from sansio_smtp.proxy.proxy import Proxy
+from sansio_smtp.wire.commands import END_OF_DATA, Command, Kind, Parameter, Path
+from sansio_smtp.wire.content import ContentReader, ContentWriter, unstuff
+from sansio_smtp.wire.replies import Reply, ReplyReader
+
 from .config import BareNewline, Config, Nul, Tap
-from .connection import ContentReceived, ContentRefused, EndOfData, Pause, Refused, ServerConnection
-from .content import ContentReader, ContentWriter, unstuff
 from .errors import LocalProtocolError, ProtocolError, RemoteProtocolError
 from .events import (
     CLIENT,
@@ -28,8 +40,6 @@ from .events import (
     Violation,
     WaitingFor,
 )
-from .held import Spool
-from .proxy import Proxy
 from .questions import (
     BODY_CHUNK,
     BODY_LINE,
@@ -55,9 +65,7 @@ from .questions import (
     Route,
     Swallow,
 )
-from .replies import Reply, ReplyReader
 from .states import Phase
-from .transaction import Envelope
 
 __version__ = "0.1.0"
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .replies import Reply
+    from sansio_smtp.wire.replies import Reply
+
     from .states import Phase
 
 __all__ = ["LocalProtocolError", "ProtocolError", "RemoteProtocolError"]

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 if TYPE_CHECKING:
-    from .commands import Command
+    from sansio_smtp.ends.transaction import Envelope
+    from sansio_smtp.wire.commands import Command
+    from sansio_smtp.wire.replies import Reply
+
     from .errors import RemoteProtocolError
     from .questions import AnyQuestion
-    from .replies import Reply
-    from .transaction import Envelope
 
 __all__ = [
     "CLIENT",

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeAlias, TypeVar
 
 import attrs
 
+from sansio_smtp.wire.replies import Reply
+
 from .errors import LocalProtocolError
-from .replies import Reply
 
 if TYPE_CHECKING:
-    from .commands import Command
-    from .transaction import Envelope
+    from sansio_smtp.ends.transaction import Envelope
+    from sansio_smtp.wire.commands import Command
 
 __all__ = [
     "BODY_CHUNK",

@@ -17,7 +17,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-from .commands import Kind
+from sansio_smtp.wire.commands import Kind
 
 __all__ = [
     "FRAMING",

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "sansio_smtp"
 TESTS = ROOT / "tests" / "core"
 
-OTHER_NAMES = {"__init__": "public_api", "client_connection": "connection_client", "intake": "proxy"}
+OTHER_NAMES = {"__init__": "public_api", "proxy/__init__": "proxy"}
 """Modules whose test module is not named after them."""
 
 ELSEWHERE = {"testing"}

@@ -13,7 +13,7 @@ import attrs
 from sansio_smtp import CLIENT, Close, Command, Config, Proxy, Reply, SendToClient
 from sansio_smtp.events import SendToServer
 from sansio_smtp.rules import Connection, Held, Host, Rule, RuleSession, RuleSet
-from sansio_smtp.rules.marks import OnError
+from sansio_smtp.rules.decorators import OnError
 from sansio_smtp.testing import FakeClient, FakeServer, Message, bytewise, converse, whole
 
 AUTH = "AUTH PLAIN AGFubgBzZWNyZXQ="

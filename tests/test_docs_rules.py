@@ -15,9 +15,9 @@ from pages import PAGES, ROOT, blocks, files_of, name, run, shown_file, table, t
 
 from sansio_smtp.rules import verdicts
 from sansio_smtp.rules.phases import PHASES
-from trio_proxy.config_file import load_config
-from trio_proxy.rule_files import load
-from trio_proxy.testing import RunningProxy
+from trio_proxy.rulebook.load import load
+from trio_proxy.settings.config_file import load_config
+from trio_proxy.testing.running import RunningProxy
 
 README, RULES, READY = ROOT / "README.md", ROOT / "docs" / "rules.md", ROOT / "docs" / "ready-rules.md"
 READY_NAMES = sorted(

@@ -18,10 +18,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sansio_smtp.content import canonical
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.rules.headers import Headers
 from sansio_smtp.rules.message import Message
+from sansio_smtp.wire.content import canonical
 
 OWN = Path(__file__).parent / "messages"
 ENOUGH = 70

@@ -13,8 +13,8 @@ from test_rule_matrix import OCTETS, VERDICTS, Case, Speaker, check
 from sansio_smtp import Reply
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.rules import Defer, Reject
+from sansio_smtp.rules.decorators import OnError
 from sansio_smtp.rules.loading import collect
-from sansio_smtp.rules.marks import OnError
 from sansio_smtp.rules.phases import PHASES
 
 PLACES: Final = {"rcpt": "BOB", "reply": "MAIL", "command": "RCPT"}

@@ -10,7 +10,7 @@ __all__ = ["main"]
 def main() -> None:
     """The executable. Without the extra that it needs, it says so."""
     try:
-        from .cli import main as run
+        from trio_proxy.commands.cli import main as run
     except ModuleNotFoundError as error:
         if error.name != "click":
             raise

@@ -4,23 +4,14 @@ A rule is a function named after a phase; it returns a verdict, or None to let t
 asks the rules whenever a `sansio_smtp.Proxy` asks a question, in any driver.
 """
 
+from sansio_smtp.rules.lint.problems import Problem, RuleError
+
+from .decorators import on, threaded
 from .headers import Field, Headers
 from .host import Failure, Held, Host
-from .marks import on, threaded
 from .message import Message
-from .problems import Problem, RuleError
 from .ruleset import Rule, RuleSet
 from .session import RuleSession
-from .subjects import (
-    AuthAttempt,
-    ClientCommand,
-    Connection,
-    Data,
-    Recipient,
-    Sender,
-    ServerReply,
-    Transaction,
-)
 from .verdicts import (
     Accept,
     AuthVerdict,
@@ -41,6 +32,16 @@ from .verdicts import (
     Reject,
     ReplyVerdict,
     Verdict,
+)
+from .views import (
+    AuthAttempt,
+    ClientCommand,
+    Connection,
+    Data,
+    Recipient,
+    Sender,
+    ServerReply,
+    Transaction,
 )
 
 __all__ = [

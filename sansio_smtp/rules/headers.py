@@ -12,8 +12,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from sansio_smtp.errors import LocalProtocolError
-
-from . import mime
+from sansio_smtp.rules import mime
 
 __all__ = ["Field", "Headers"]
 

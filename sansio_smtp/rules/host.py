@@ -5,8 +5,8 @@ from __future__ import annotations
 import attrs
 
 from .ruleset import Rule
-from .subjects import Transaction
 from .verdicts import Hold, Verdict
+from .views import Transaction
 
 __all__ = ["Failure", "Held", "Host"]
 

@@ -13,13 +13,14 @@ from typing import Any, Final, cast
 
 import attrs
 
-from .functions import Found, fits, phase_meant, rules_and_problems, underlying
-from .marks import Mark, is_threaded, marks_of
+from sansio_smtp.rules.lint.problems import Problem, RuleError, did_you_mean
+from sansio_smtp.rules.lint.signatures import Found, fits, phase_meant, rules_and_problems, underlying
+from sansio_smtp.rules.lint.source import Definition, Source, marks_on, wrong_definitions
+from sansio_smtp.rules.lint.verdict_types import wrong_calls
+
+from .decorators import Mark, is_threaded, marks_of
 from .phases import PHASES
-from .problems import Problem, RuleError, did_you_mean
-from .returns import wrong_calls
 from .ruleset import Rule, RuleSet
-from .source import Definition, Source, marks_on, wrong_definitions
 
 __all__ = ["Collected", "Make", "collect", "plainly_made", "rules_of"]
 

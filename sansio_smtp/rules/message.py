@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import attrs
 
 from sansio_smtp.errors import LocalProtocolError
+from sansio_smtp.rules import mime
 
-from . import mime
 from .headers import Field, Headers, Snapshot
 
 if TYPE_CHECKING:

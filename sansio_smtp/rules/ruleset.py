@@ -10,7 +10,7 @@ import attrs
 
 from sansio_smtp.questions import BODY_LINES, COMMAND, HEADERS, IN_TURN, MESSAGE, REPLY
 
-from .marks import OnError
+from .decorators import OnError
 from .phases import CONTENT_PHASES, PHASES
 
 __all__ = ["Rule", "RuleSet"]

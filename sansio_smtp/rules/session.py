@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
-from sansio_smtp import canned, questions
-from sansio_smtp.commands import Command
-from sansio_smtp.identities import identity
-from sansio_smtp.proxy import Proxy
+from sansio_smtp import questions
+from sansio_smtp.proxy import own_replies
+from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.questions import (
     Answer,
     AnyQuestion,
@@ -34,17 +33,20 @@ from sansio_smtp.questions import (
     Route,
     Swallow,
 )
-from sansio_smtp.replies import Reply
+from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.sasl import identity
 
-from .asking import Asker, run_at_once
-from .bodies import BodyStream
+from .body import BodyStream
+from .decorators import OnError
 from .headers import Headers
 from .host import Host
-from .mails import Mails
-from .marks import OnError
 from .message import Message, header_section_end
 from .ruleset import Rule, RuleSet, meant
-from .subjects import (
+from .run_phase import Asker, run_at_once
+from .transactions import Mails
+from .verdicts import Accept, Close, Discard, Hold, Redirect, Refusal, Verdict
+from .views import (
     AuthAttempt,
     ClientCommand,
     Connection,
@@ -54,7 +56,6 @@ from .subjects import (
     ServerReply,
     Transaction,
 )
-from .verdicts import Accept, Close, Discard, Hold, Redirect, Refusal, Verdict
 
 __all__ = ["RuleSession"]
 
@@ -158,7 +159,7 @@ class RuleSession:
         sender = Sender(command)
         mail = self._mails.begin(question.command, sender)
         if sender.path is None:
-            return Answer(canned.NO_ADDRESS)
+            return Answer(own_replies.NO_ADDRESS)
         rules = self.rules.by_phase["mail"]
         verdict = await self._asker.first_verdict(
             rules, mail.tx, subject=sender, fits=lambda rule: rule.fits(sender.address)
@@ -174,9 +175,9 @@ class RuleSession:
             return self._passed(question, command)  # there is no transaction, as the server will say
         to = Recipient(command, utf8=question.envelope.declared("SMTPUTF8") is not None)
         if to.path is None:
-            return Answer(canned.NO_ADDRESS)
+            return Answer(own_replies.NO_ADDRESS)
         if mail.count >= self._proxy.config.max_recipients:
-            return Answer(canned.TOO_MANY_RECIPIENTS)
+            return Answer(own_replies.TOO_MANY_RECIPIENTS)
         rules = self.rules.by_phase["rcpt"]
         verdict = await self._asker.first_verdict(
             rules, mail.tx, subject=to, fits=lambda rule: rule.fits(to.address)
@@ -207,7 +208,7 @@ class RuleSession:
         for_server = mail.settle(question.envelope.recipients)
         if not mail.readable:
             # A lenient server may read what we do not: no rule could say whom the message is from or for.
-            return Answer(canned.UNREAD_ADDRESS)
+            return Answer(own_replies.UNREAD_ADDRESS)
         tx = mail.tx
         tx.may_add = True
         verdict = await self._ask_meant("data", tx)
@@ -252,7 +253,7 @@ class RuleSession:
         tx = self._mails.current(question.envelope)
         limit = self._proxy.config.max_header_section
         if header_section_end(question.data) > limit:
-            return Answer(canned.header_section_too_large(limit))
+            return Answer(own_replies.header_section_too_large(limit))
         message = Message(question.data)
         message.headers.utf8 = question.envelope.declared("SMTPUTF8") is not None
         hold = mail.fate if mail and isinstance(mail.fate, Hold) else None
@@ -277,7 +278,7 @@ class RuleSession:
         try:
             await self._host.hold(tx, message.raw, hold)
         except OSError:
-            return Answer(canned.NOT_KEPT)
+            return Answer(own_replies.NOT_KEPT)
         return Answer(hold.reply)
 
     # Replies

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import attrs
 
 from sansio_smtp.errors import LocalProtocolError
-from sansio_smtp.replies import Reply
+from sansio_smtp.wire.replies import Reply
 
 __all__ = [
     "Accept",

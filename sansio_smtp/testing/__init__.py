@@ -1,5 +1,7 @@
-"""For tests of programs and rules built on this library: dialogue scripts and their player, ways to cut
-octets, honest peers that need no network, and rules in a unit test."""
+"""Tools for tests of programs and rules that are built on this library.
+
+Dialogue scripts and their player, ways to cut octets, honest peers without a network, rules in a unit test.
+"""
 
 from .chunks import Chunker, at, bytewise, drawn, fixed, whole
 from .peers import Accepted, FakeClient, FakeServer, Message, Outcome, Peer, converse

@@ -27,7 +27,7 @@ from sansio_smtp.events import (
     SendToServer,
     Side,
 )
-from sansio_smtp.proxy import Proxy
+from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.questions import AnyQuestion, Question
 
 from .chunks import Chunker, whole

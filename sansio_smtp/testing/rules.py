@@ -20,11 +20,11 @@ import attrs
 
 from sansio_smtp.config import Config
 from sansio_smtp.errors import LocalProtocolError
-from sansio_smtp.rules.asking import run_at_once
+from sansio_smtp.rules.decorators import OnError
 from sansio_smtp.rules.host import Host
 from sansio_smtp.rules.loading import rules_of
-from sansio_smtp.rules.marks import OnError
 from sansio_smtp.rules.ruleset import RuleSet
+from sansio_smtp.rules.run_phase import run_at_once
 
 from .peers import FakeServer
 from .steps import Said, Step, Steps, willing_server

@@ -55,10 +55,10 @@ from typing import Any, Final
 
 import attrs
 
-from sansio_smtp.commands import Command
 from sansio_smtp.config import Config
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.events import CLIENT, SERVER, Side
+from sansio_smtp.wire.commands import Command
 
 from .notation import did_you_mean, octets
 from .settings import SETTINGS, read_setting

@@ -9,9 +9,9 @@ from typing import Any, Final, TypeAlias, get_args, get_type_hints
 
 import attrs
 
-from sansio_smtp.commands import VERB_KINDS
 from sansio_smtp.config import Config
 from sansio_smtp.questions import PLACES
+from sansio_smtp.wire.commands import VERB_KINDS
 
 from .notation import did_you_mean
 

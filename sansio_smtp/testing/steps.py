@@ -9,11 +9,9 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import attrs
 
-from sansio_smtp.client_connection import ClientConnection, ReplyReceived
-from sansio_smtp.commands import Command
 from sansio_smtp.config import Config
-from sansio_smtp.connection import Pause
-from sansio_smtp.content import ContentWriter, canonical
+from sansio_smtp.ends.client import ClientConnection, ReplyReceived
+from sansio_smtp.ends.server import Pause
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.events import (
     CLIENT,
@@ -26,14 +24,16 @@ from sansio_smtp.events import (
     SendToClient,
     SendToServer,
 )
-from sansio_smtp.proxy import Proxy
-from sansio_smtp.replies import Reply
+from sansio_smtp.proxy.proxy import Proxy
+from sansio_smtp.rules.decorators import OnError
 from sansio_smtp.rules.host import Failure, Held, Host
-from sansio_smtp.rules.marks import OnError
 from sansio_smtp.rules.ruleset import Rule, RuleSet
 from sansio_smtp.rules.session import RuleSession
-from sansio_smtp.rules.subjects import Connection, Transaction
 from sansio_smtp.rules.verdicts import Accept, Hold, Verdict
+from sansio_smtp.rules.views import Connection, Transaction
+from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.content import ContentWriter, canonical
+from sansio_smtp.wire.replies import Reply
 
 from .peers import Accepted, FakeServer
 

@@ -8,7 +8,6 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from sansio_smtp.commands import Command
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.questions import (
     PLACES,
@@ -25,7 +24,8 @@ from sansio_smtp.questions import (
     Route,
     Swallow,
 )
-from sansio_smtp.replies import Reply
+from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.replies import Reply
 
 from .notation import did_you_mean, octets
 

@@ -9,9 +9,9 @@ import trio
 import trio_typing
 
 from sansio_smtp import CLIENT, SERVER, Config, Proxy, SendToClient, SendToServer
-from trio_proxy.addresses import Address
-from trio_proxy.session import Session, Settings
-from trio_proxy.streams import Stream, connect
+from trio_proxy.driver.session import Session, Settings
+from trio_proxy.driver.streams import Stream, connect
+from trio_proxy.text.addresses import Address
 
 
 async def upstream() -> Stream:

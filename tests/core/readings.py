@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sansio_smtp.content import ContentReader, unstuff
+from sansio_smtp.wire.content import ContentReader, unstuff
 
 END = b"\r\n.\r\n"
 

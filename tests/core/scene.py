@@ -25,7 +25,7 @@ from sansio_smtp import (
     SendToServer,
     Violation,
 )
-from sansio_smtp.held import Spool
+from sansio_smtp.proxy.message_store import Spool
 
 PIPELINING = ("250-mx", "250 PIPELINING")
 PLAIN = ("250 mx",)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sansio_smtp.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
-from sansio_smtp.replies import Reply
+from sansio_smtp.wire.replies import Reply
 
 HINT = Reply.of(500, "no", enhanced="5.5.2")
 

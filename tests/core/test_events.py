@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 
 from sansio_smtp import events
-from sansio_smtp.commands import Command
+from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.events import (
     CLIENT,
     SERVER,
@@ -20,8 +20,8 @@ from sansio_smtp.events import (
     Side,
     WaitingFor,
 )
-from sansio_smtp.replies import Reply
-from sansio_smtp.transaction import Envelope
+from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.replies import Reply
 
 
 @pytest.mark.parametrize("kind", [SendToClient, SendToServer])

@@ -5,7 +5,7 @@ from typing import Any, get_args
 import pytest
 
 from sansio_smtp import questions
-from sansio_smtp.commands import Command
+from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.questions import (
     PLACES,
@@ -27,8 +27,8 @@ from sansio_smtp.questions import (
     Route,
     Swallow,
 )
-from sansio_smtp.replies import Reply
-from sansio_smtp.transaction import Envelope
+from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.replies import Reply
 
 SECRET = Command.parse(b"AUTH PLAIN AGEAYg==")
 
@@ -133,6 +133,6 @@ def test_places_have_names() -> None:
 
 def test_no_place_is_named_as_a_verb() -> None:
     """``Proxy(ask={"RCPT"})`` asks for that command: a place of that name would hide it."""
-    from sansio_smtp.commands import REFUSED_VERBS, VERB_KINDS
+    from sansio_smtp.wire.commands import REFUSED_VERBS, VERB_KINDS
 
     assert not {name.encode() for name in PLACES} & {*VERB_KINDS, *REFUSED_VERBS}

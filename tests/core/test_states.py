@@ -4,7 +4,6 @@ from itertools import product
 
 import pytest
 
-from sansio_smtp.commands import VERB_KINDS, Kind
 from sansio_smtp.states import (
     FRAMING,
     LINE_STEPS,
@@ -15,6 +14,7 @@ from sansio_smtp.states import (
     Step,
     reply_step,
 )
+from sansio_smtp.wire.commands import VERB_KINDS, Kind
 
 BLOCKING = (Kind.HELLO, Kind.DATA, Kind.AUTH, Kind.QUIT)
 

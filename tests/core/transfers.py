@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sansio_smtp.commands import Command
 from sansio_smtp.config import Config, Tap
-from sansio_smtp.content import ContentReader
+from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.events import BodyChunk
-from sansio_smtp.held import Spool
+from sansio_smtp.proxy.content_pipeline import Transfer
+from sansio_smtp.proxy.message_store import Spool
 from sansio_smtp.questions import (
     BODY_CHUNK,
     BODY_LINE,
@@ -19,9 +19,9 @@ from sansio_smtp.questions import (
     Continue,
     Replace,
 )
-from sansio_smtp.replies import Reply
-from sansio_smtp.transaction import Envelope
-from sansio_smtp.transfer import Transfer
+from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.content import ContentReader
+from sansio_smtp.wire.replies import Reply
 
 from .readings import Read
 

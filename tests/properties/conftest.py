@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from sansio_smtp import held
+from sansio_smtp.proxy import message_store
 
 
 @pytest.fixture(scope="package", autouse=True)
 def small_pieces() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(held, "_PIECE", 5)
+        patch.setattr(message_store, "_PIECE", 5)
         yield

@@ -23,7 +23,7 @@ from sansio_smtp.rules import (
     RuleSet,
     Transaction,
 )
-from sansio_smtp.rules.marks import OnError
+from sansio_smtp.rules.decorators import OnError
 from sansio_smtp.rules.phases import PHASES
 
 from .verdicts import ADDED

@@ -10,7 +10,7 @@ import attrs
 
 from sansio_smtp import Connect, Event, Reply
 from sansio_smtp.rules import Connection, Hold, Host, Rule, RuleSession, RuleSet, Transaction
-from sansio_smtp.rules.marks import OnError
+from sansio_smtp.rules.decorators import OnError
 
 from .harness import World
 from .promises import Account, number_of

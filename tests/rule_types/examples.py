@@ -28,7 +28,7 @@ from sansio_smtp.rules import (
 )
 from sansio_smtp.rules.headers import Headers
 from sansio_smtp.rules.message import Message
-from sansio_smtp.rules.subjects import ClientCommand
+from sansio_smtp.rules.views import ClientCommand
 
 # Functions named after their phase, which their annotation binds to its verdicts
 

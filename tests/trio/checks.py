@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 import attrs
 import pytest
 
-from sansio_smtp.rules.problems import Problem
-from trio_proxy import check
-from trio_proxy.options import Options
+from sansio_smtp.rules.lint.problems import Problem
+from trio_proxy.commands import check
+from trio_proxy.settings.options import Options
 
 __all__ = ["Capture", "Said", "checked", "write_rules"]
 
@@ -30,7 +30,7 @@ MISSPELT = "def recpt(tx, to):\n    return None\n\ndef mial(tx, sender):\n    re
 GREYLIST = """
 from __future__ import annotations
 import attrs
-from trio_proxy.settings import Duration
+from trio_proxy.settings.tables import Duration
 
 @attrs.define
 class Greylist:

@@ -8,11 +8,11 @@ from typing import Any
 import click
 from click.testing import CliRunner
 
-from trio_proxy.addresses import Address
-from trio_proxy.cli import chosen, cli
-from trio_proxy.options import Options
-from trio_proxy.settings import RuleTable
-from trio_proxy.timeouts import Timeouts
+from trio_proxy.commands.cli import chosen, cli
+from trio_proxy.settings.options import Options
+from trio_proxy.settings.tables import RuleTable
+from trio_proxy.settings.timeouts import Timeouts
+from trio_proxy.text.addresses import Address
 
 __all__ = ["FULL", "OPTIONS", "options", "written"]
 

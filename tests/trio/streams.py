@@ -13,8 +13,8 @@ import attrs
 import trio
 import trio.testing
 
-from trio_proxy.session import Session, Settings
-from trio_proxy.streams import SEGMENT, Stream
+from trio_proxy.driver.session import Session, Settings
+from trio_proxy.driver.streams import SEGMENT, Stream
 
 StapledStream = trio.StapledStream[Any, Any]
 Pair = tuple[StapledStream, StapledStream]
@@ -36,7 +36,7 @@ def lockstep() -> Pair:
 
 
 class TrioStream:
-    """A `trio_proxy.streams.Stream` over one of Trio's streams; it remembers what was done to it."""
+    """A `trio_proxy.driver.streams.Stream` over one of Trio's streams; it remembers what was done to it."""
 
     def __init__(self, stream: StapledStream, at_most: int | None = None) -> None:
         self.stream = stream

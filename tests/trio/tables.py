@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from trio_proxy.settings import structure
+from trio_proxy.settings.tables import structure
 
 __all__ = ["Limits", "made", "said"]
 

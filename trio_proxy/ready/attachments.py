@@ -19,7 +19,7 @@ from sansio_smtp.rules import (
     Transaction,
     threaded,
 )
-from trio_proxy.settings import Size
+from trio_proxy.settings.tables import Size
 
 from ._parts import TOO_MANY, Part, read
 from ._patterns import fits

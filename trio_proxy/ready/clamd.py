@@ -12,9 +12,9 @@ import trio
 
 from sansio_smtp.rules import MessageVerdict, Reject, Transaction
 from sansio_smtp.rules.message import Message
-from trio_proxy.addresses import Address
-from trio_proxy.services import OnDown, Outage, open_stream
-from trio_proxy.units import Duration
+from trio_proxy.services.outage import OnDown, Outage, open_stream
+from trio_proxy.text.addresses import Address
+from trio_proxy.text.units import Duration
 
 __all__ = ["Clamd", "rules"]
 

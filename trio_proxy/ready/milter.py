@@ -13,11 +13,11 @@ from kilter.protocol import messages as m
 from sansio_smtp.rules import Close, Defer, Discard, Hold, MessageVerdict, Reject, Transaction
 from sansio_smtp.rules.headers import Headers
 from sansio_smtp.rules.message import Message
-from sansio_smtp.rules.subjects import Recipient, Sender
-from trio_proxy.addresses import Address
-from trio_proxy.milter_client import Envelope, MilterError, Outcome, converse
-from trio_proxy.services import OnDown, Outage, open_stream
-from trio_proxy.units import Duration
+from sansio_smtp.rules.views import Recipient, Sender
+from trio_proxy.services.milter_client import Envelope, MilterError, Outcome, converse
+from trio_proxy.services.outage import OnDown, Outage, open_stream
+from trio_proxy.text.addresses import Address
+from trio_proxy.text.units import Duration
 
 __all__ = ["Milter", "rules"]
 __extra__ = "milter"

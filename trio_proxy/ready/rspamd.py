@@ -14,8 +14,8 @@ import trio
 
 from sansio_smtp.rules import Defer, Discard, Hold, MessageVerdict, Reject, Transaction
 from sansio_smtp.rules.message import Message
-from trio_proxy.services import OnDown, Outage, folded
-from trio_proxy.units import Duration, Size
+from trio_proxy.services.outage import OnDown, Outage, folded
+from trio_proxy.text.units import Duration, Size
 
 __all__ = ["Rspamd", "rules"]
 __extra__ = "http"

@@ -13,8 +13,8 @@ import coredis
 import trio
 
 from sansio_smtp.rules import Defer, MailVerdict, RcptVerdict, Recipient, Sender, Transaction
-from trio_proxy.services import OnDown, Outage
-from trio_proxy.units import Duration
+from trio_proxy.services.outage import OnDown, Outage
+from trio_proxy.text.units import Duration
 
 from ._patterns import fits
 from .rate_limit import SECONDS, Period

@@ -6,8 +6,8 @@ from collections.abc import Callable, Generator
 from types import coroutine
 from typing import Any
 
+from sansio_smtp.rules.decorators import OnError
 from sansio_smtp.rules.host import Host
-from sansio_smtp.rules.marks import OnError
 from sansio_smtp.rules.ruleset import Rule
 
 

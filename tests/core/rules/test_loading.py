@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from sansio_smtp.rules import Reject, on
+from sansio_smtp.rules.decorators import Mark
+from sansio_smtp.rules.lint.problems import Problem, RuleError
 from sansio_smtp.rules.loading import collect, rules_of
-from sansio_smtp.rules.marks import Mark
 from sansio_smtp.rules.phases import PHASES
-from sansio_smtp.rules.problems import Problem, RuleError
 from sansio_smtp.rules.ruleset import RuleSet
 
 from .written import FILE, IMPORTS, collected, executed, names, problems

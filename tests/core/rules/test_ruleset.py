@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sansio_smtp.proxy import Proxy
+from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.questions import BODY_LINES, COMMAND, HEADERS, IN_TURN, MESSAGE, REPLY
 from sansio_smtp.rules.phases import CONTENT_PHASES, PHASES
 from sansio_smtp.rules.ruleset import Rule, RuleSet, meant

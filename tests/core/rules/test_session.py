@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sansio_smtp.config import Config
-from sansio_smtp.proxy import Proxy
+from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.questions import (
     Answer,
     Continue,
@@ -16,12 +16,12 @@ from sansio_smtp.questions import (
     ReplaceReply,
     Route,
 )
-from sansio_smtp.rules.asking import run_at_once
 from sansio_smtp.rules.host import Host
 from sansio_smtp.rules.ruleset import RuleSet
+from sansio_smtp.rules.run_phase import run_at_once
 from sansio_smtp.rules.session import RuleSession
-from sansio_smtp.rules.subjects import AuthAttempt, Connection
 from sansio_smtp.rules.verdicts import Accept, Close, Defer, Discard, Redirect, Reject
+from sansio_smtp.rules.views import AuthAttempt, Connection
 
 from .asked import Notes, says
 from .talks import Talk

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from sansio_smtp.commands import Command
+from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.errors import LocalProtocolError
-from sansio_smtp.proxy import Proxy
+from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.questions import (
     BodyQuestion,
     CommandQuestion,
@@ -16,12 +16,12 @@ from sansio_smtp.questions import (
     MessageQuestion,
     ReplyQuestion,
 )
-from sansio_smtp.replies import Reply
 from sansio_smtp.rules.host import Host
 from sansio_smtp.rules.phases import PHASES
 from sansio_smtp.rules.ruleset import Rule, RuleSet
 from sansio_smtp.rules.session import RuleSession
-from sansio_smtp.transaction import Envelope
+from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.replies import Reply
 
 from .asked import pause, says, says_later
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from sansio_smtp.rules import RuleError
 from sansio_smtp.testing import Session, session
-from trio_proxy.rule_files import LoadedRules, load
-from trio_proxy.settings import RuleTable
+from trio_proxy.rulebook.load import LoadedRules, load
+from trio_proxy.settings.tables import RuleTable
 
 _EMAIL_TESTS = importlib.util.find_spec("test.test_email")
 SHIPPED = sorted(Path(str(_EMAIL_TESTS and _EMAIL_TESTS.origin)).parent.glob("data/msg_*.txt"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from harness import MESSAGE, configured, mistakes, sent
 
-from sansio_smtp.commands import Command
 from sansio_smtp.errors import LocalProtocolError
-from sansio_smtp.replies import Reply
 from sansio_smtp.testing import FakeServer, session
+from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.replies import Reply
 from trio_proxy.ready.archive import Archive
 
 ARCHIVE = "archive@example.com"

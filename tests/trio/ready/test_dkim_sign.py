@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fakes import message, transaction
 
-from sansio_smtp.rules.marks import is_threaded
+from sansio_smtp.rules.decorators import is_threaded
 from trio_proxy.ready.dkim_sign import DkimSign
 
 # Made for these tests: it protects nothing.

@@ -16,9 +16,9 @@ from harness import PIECES, SHIPPED, configured, mistakes, sent
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sansio_smtp.content import canonical
 from sansio_smtp.rules import Connection, Message, Transaction
 from sansio_smtp.testing import FakeServer, session
+from sansio_smtp.wire.content import canonical
 from trio_proxy.ready._parts import Part, read
 from trio_proxy.ready.footer import Footer
 

@@ -12,7 +12,7 @@ from harness import MIXED, PIECES, SHIPPED, nested
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sansio_smtp.content import canonical
+from sansio_smtp.wire.content import canonical
 from trio_proxy.ready import _parts
 from trio_proxy.ready._parts import TOO_MANY, Part, codec, parameters, read
 

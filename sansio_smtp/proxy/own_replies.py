@@ -1,0 +1,49 @@
+"""The replies with which the proxy speaks for itself. Refusals of what a peer sent are made where they are
+found, and are part of the error (`RemoteProtocolError.reply_hint`)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sansio_smtp.events import WaitingFor
+from sansio_smtp.wire.replies import Reply
+
+GO_AHEAD: Final = Reply.of(354, "end data with <CR><LF>.<CR><LF>")
+BYE: Final = Reply.of(221, "bye", enhanced="2.0.0")
+
+LOST: Final = Reply.of(421, "upstream server closed the connection", enhanced="4.4.2")
+LOST_MESSAGE: Final = Reply.of(
+    451, "upstream server was lost before it accepted the message", enhanced="4.4.2"
+)
+UNREACHABLE: Final = Reply.of(421, "upstream server cannot be reached, try again later", enhanced="4.4.1")
+NOT_TAKEN: Final = Reply.of(451, "upstream server did not take the message", enhanced="4.3.0")
+NO_ADDRESS: Final = Reply.of(501, "the address cannot be read", enhanced="5.5.4")
+UNREAD_ADDRESS: Final = Reply.of(554, "an address of this message cannot be read", enhanced="5.5.4")
+NOT_KEPT: Final = Reply.of(451, "the message cannot be kept here, try again later", enhanced="4.3.0")
+NOT_RESET: Final = Reply.of(421, "upstream server did not reset the transaction", enhanced="4.3.0")
+DETACHED: Final = Reply.of(421, "upstream connection ended with the refused message", enhanced="4.3.2")
+NO_COPY: Final = Reply.of(451, "a recipient that this proxy adds was refused", enhanced="4.3.0")
+OTHER_ROUTE: Final = Reply.of(452, "send this recipient in a transaction of its own", enhanced="4.5.3")
+SHUTDOWN: Final = Reply.of(421, "service is shutting down, try again later", enhanced="4.3.2")
+STALLED: Final = Reply.of(421, "upstream server does not take the message", enhanced="4.4.2")
+TOO_MANY_ERRORS: Final = Reply.of(421, "too many errors, closing", enhanced="4.7.0")
+TOO_MANY_RECIPIENTS: Final = Reply.of(452, "too many recipients", enhanced="4.5.3")
+
+TIMEOUTS: Final = {
+    WaitingFor.GREETING: Reply.of(421, "upstream server did not greet in time", enhanced="4.4.2"),
+    WaitingFor.COMMAND: Reply.of(421, "timeout: no command received, closing", enhanced="4.4.2"),
+    WaitingFor.REPLY: Reply.of(421, "upstream server did not reply in time", enhanced="4.4.2"),
+    WaitingFor.CONTENT: Reply.of(421, "timeout: no mail data received, closing", enhanced="4.4.2"),
+    WaitingFor.FINAL_REPLY: Reply.of(
+        451, "upstream server did not answer the message in time", enhanced="4.4.2"
+    ),
+    WaitingFor.VERDICT: Reply.of(421, "no decision in time, try again later", enhanced="4.3.0"),
+}
+
+
+def header_section_too_large(limit: int) -> Reply:
+    return Reply.of(552, f"header section is larger than {limit} octets", enhanced="5.3.4")
+
+
+def too_big(limit: int) -> Reply:
+    return Reply.of(552, f"message is larger than {limit} octets", enhanced="5.3.4")

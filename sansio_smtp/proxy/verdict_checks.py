@@ -1,0 +1,72 @@
+"""Whether a question takes a verdict: what a verdict puts in must leave the framing as it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sansio_smtp.errors import LocalProtocolError
+from sansio_smtp.questions import (
+    Answer,
+    CommandQuestion,
+    Continue,
+    Inspect,
+    MessageQuestion,
+    Replace,
+    ReplaceCommand,
+    ReplaceReply,
+    ReplyQuestion,
+    Route,
+    Swallow,
+)
+from sansio_smtp.wire.commands import Command, Kind
+from sansio_smtp.wire.replies import Reply
+
+__all__ = ["check"]
+
+_ROUTED = (b"EHLO", b"HELO", b"AUTH", b"MAIL", b"RCPT")
+
+
+def check(question: Any, verdict: object) -> None:
+    """Raises `LocalProtocolError` if the verdict does not answer the question."""
+    if not isinstance(verdict, question.verdicts):
+        names = ", ".join(kind.__name__ for kind in question.verdicts)
+        raise LocalProtocolError(f"{type(verdict).__name__} does not answer this question; {names} do")
+    if isinstance(question, ReplyQuestion) and isinstance(verdict, ReplaceReply):
+        _check_reply(question.reply, verdict.reply)
+    elif isinstance(question, CommandQuestion):
+        _check_command(question.command, verdict)
+    if isinstance(verdict, Continue | Inspect | Replace) and verdict.recipients:
+        _check_recipients(question, verdict.recipients)
+
+
+def _check_reply(given: Reply, put_in: Reply) -> None:
+    """The first digit decides what comes next (RFC 5321 §4.2.1)."""
+    if put_in.severity != given.severity:
+        raise LocalProtocolError(f"{given} cannot become {put_in}: another first digit")
+    if given.code == 421 != put_in.code:
+        raise LocalProtocolError("the server is leaving; its 421 can only become another 421")
+
+
+def _check_command(command: Command, verdict: object) -> None:
+    put_in = verdict.command if isinstance(verdict, ReplaceCommand | Route) else None
+    if put_in is not None:
+        put_in.check()
+        if Command.parse(put_in.raw).verb != command.verb:
+            raise LocalProtocolError(f"{command} cannot become {put_in}: another verb")
+    if isinstance(verdict, Route) and command.verb not in _ROUTED:
+        raise LocalProtocolError(f"{command} takes no Route; EHLO, HELO, AUTH, MAIL and RCPT do")
+    if command.kind is Kind.DATA:
+        if isinstance(verdict, Answer) and verdict.reply.severity == 2:
+            raise LocalProtocolError("2xx to DATA would leave the client no way to go on")
+    elif isinstance(verdict, Inspect | Swallow):
+        raise LocalProtocolError(f"{type(verdict).__name__} is for DATA, not for {command}")
+
+
+def _check_recipients(question: object, commands: tuple[Command, ...]) -> None:
+    for_data = isinstance(question, CommandQuestion) and question.command.kind is Kind.DATA
+    if not for_data and not isinstance(question, MessageQuestion):
+        raise LocalProtocolError("recipients can be added at DATA or to a whole message only")
+    for command in commands:
+        command.check()
+        if Command.parse(command.raw).verb != b"RCPT":
+            raise LocalProtocolError(f"a recipient is added by a RCPT command, not {command}")

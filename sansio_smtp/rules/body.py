@@ -1,0 +1,124 @@
+"""A body on its way through the rules that look at it line by line or in pieces, while it streams."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+import attrs
+
+from .ruleset import Rule
+from .run_phase import Asker, check_result, run_at_once
+from .verdicts import Accept, Verdict
+from .views import Transaction
+
+__all__ = ["BodyStream"]
+
+_LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+")
+
+
+@attrs.define(eq=False)
+class _Stage:
+    rule: Rule
+    rest: bytes = b""
+    """The beginning of a line, for a rule that wants lines."""
+    done: bool = False
+    """Whether the rule is not asked again about this message."""
+
+
+@attrs.frozen
+class _Asked:
+    left: bytes
+    """What rules behind are to hear."""
+    verdict: Verdict | None = None
+    unasked: bytes = b""
+    """From the line on that the verdict was given about."""
+
+
+class BodyStream:
+    """The rules in their order; each is given what those before it have left. `Accept` ends the asking for
+    the rule that says it and for those behind it; so does a failure that is let pass, for that rule."""
+
+    def __init__(self, asker: Asker, tx: Transaction, rules: Iterable[Rule], longest_line: int) -> None:
+        self._asker = asker
+        self._tx = tx
+        self._stages = [_Stage(rule) for rule in rules]
+        self._longest_line = longest_line
+
+    async def feed(self, data: bytes, *, last: bool) -> bytes | Verdict:
+        """What is left of a piece of the body, or the verdict on the message. ``last``: nothing follows."""
+        verdict: Verdict | None = None
+        passed: bytes | None = None
+        for stage in self._stages:
+            if stage.done:
+                data, stage.rest = stage.rest + data, b""
+                continue
+            asked = await self._ask(stage, self._cut(stage, data, last and passed is None))
+            data = asked.left
+            # Rules behind hear what was before a verdict, as if each line had come alone: so the way in which
+            # a body is cut decides nothing. What they say of it is said of an earlier line, and wins.
+            if isinstance(asked.verdict, Accept):
+                passed = asked.unasked + (passed or b"")
+            elif asked.verdict is not None:
+                verdict, last = asked.verdict, False
+            if passed is not None:
+                stage.done = True
+                data, stage.rest = data + stage.rest, b""
+        if verdict is not None:
+            return verdict
+        return data if passed is None else data + passed
+
+    def _cut(self, stage: _Stage, data: bytes, last: bool) -> list[bytes]:
+        """What the rule is asked about: whole lines, but for lines that are too long; or pieces, with an
+        empty one at the end."""
+        if stage.rule.phase != "body_line":
+            return [*([data] if data else []), *([b""] if last else [])]
+        longest = self._longest_line
+        lines: list[bytes] = _LINE.findall(stage.rest + data)
+        stage.rest = b""
+        if max(map(len, lines), default=0) > longest:
+            # As they come if their end is not in the same piece, so that cuts change nothing.
+            lines = [line[at : at + longest] for line in lines for at in range(0, len(line), longest)]
+        if lines and not last and not lines[-1].endswith(b"\n") and len(lines[-1]) < longest:
+            stage.rest = lines.pop()
+        return lines
+
+    async def _ask(self, stage: _Stage, pieces: list[bytes]) -> _Asked:
+        if stage.rule.waits:
+            return await self._ask_each(stage, pieces)
+        host = self._asker.host
+        host.enter(stage.rule)  # once for many lines
+        try:
+            asked: _Asked = run_at_once(self._ask_each(stage, pieces))
+            return asked
+        finally:
+            host.leave()
+
+    async def _ask_each(self, stage: _Stage, pieces: list[bytes]) -> _Asked:
+        rule, tx = stage.rule, self._tx
+        function, waits = rule.function, rule.waits
+        left: list[bytes] = []
+        for at, piece in enumerate(pieces):
+            verdict: Verdict | None
+            try:
+                result: Any = await self._asker.call(rule, tx, piece) if waits else function(tx, piece)
+                if result is None:
+                    left.append(piece)
+                    continue
+                check_result(rule, result)
+            except BaseException as error:
+                verdict = self._asker.failed(rule, error)
+                if verdict is None:  # it is let pass, once and for all
+                    stage.done = True
+                    rest, stage.rest = stage.rest, b""
+                    return _Asked(b"".join((*left, *pieces[at:], rest)))
+            else:
+                if isinstance(result, bytes):
+                    left.append(result)
+                    continue
+                verdict = result
+                self._asker.host.decided(rule, result)
+            rest, stage.rest = stage.rest, b""
+            return _Asked(b"".join(left), verdict, b"".join((*pieces[at:], rest)))
+        return _Asked(b"".join(left))

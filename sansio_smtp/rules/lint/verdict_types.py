@@ -1,0 +1,197 @@
+"""What a rule returns, as far as its text says: a wrong verdict is found at load, not in the middle of mail.
+
+Two looks: at the annotation, and at the ``return`` statements. Neither sees all; what they do not see is said
+when the rule is asked.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import typing
+from collections.abc import Awaitable, Coroutine, Iterator
+from types import UnionType
+from typing import Any, Final, Union
+
+from sansio_smtp.errors import LocalProtocolError
+from sansio_smtp.rules.phases import PhaseInfo
+from sansio_smtp.rules.verdicts import Verdict
+
+from .source import UNKNOWN, Definition, Source, is_definition
+
+__all__ = ["annotation_of", "is_awaitable", "wrong_annotation", "wrong_calls", "wrong_returns"]
+
+_VERDICTS: Final = typing.get_args(Verdict)
+_NO_VERDICTS: Final = (bool, str, int, float, bytearray, list, tuple, dict, set)
+
+_NEVER_VERDICTS: Final[tuple[tuple[type[ast.expr], str], ...]] = (
+    (ast.JoinedStr, "a str"),
+    (ast.Compare, "a comparison"),
+    (ast.Tuple, "a tuple"),
+    (ast.List, "a list"),
+    (ast.ListComp, "a list"),
+    (ast.Set, "a set"),
+    (ast.Dict, "a dict"),
+    (ast.Lambda, "a function"),
+)
+"""Expressions that can give nothing that a rule may return."""
+
+
+def annotation_of(function: Any) -> Any:
+    """What a function says that it returns; `typing.Any` if it says nothing, or what cannot be resolved."""
+
+    def carrier() -> None:
+        """Has that annotation alone: the others may be of names that exist for type checkers only."""
+
+    annotations = getattr(function, "__annotations__", {})
+    carrier.__annotations__ = {"return": annotations.get("return", Any)}
+    try:
+        return typing.get_type_hints(carrier, getattr(function, "__globals__", {}))["return"]
+    except Exception:  # anything may stand there, and be evaluated
+        return Any
+
+
+def is_awaitable(annotation: Any) -> bool:
+    """Whether it is ``Awaitable[...]`` or ``Coroutine[...]``."""
+    return typing.get_origin(annotation) in (Awaitable, Coroutine)
+
+
+def wrong_annotation(annotation: Any, phase: PhaseInfo) -> str:
+    """What is wrong with what a rule of this phase says that it returns; empty if nothing is."""
+    wrong = [leaf for leaf in _leaves(annotation) if _is_wrong(leaf, phase)]
+    if not wrong:
+        return ""
+    names = ", ".join(dict.fromkeys(leaf.__name__ for leaf in wrong))
+    alias = f"{phase.name.partition('_')[0].title()}Verdict" if phase.verdicts else "None"
+    return f'is annotated to return {names}, no verdict of phase "{phase.name}"; write -> {alias}'
+
+
+def wrong_returns(source: Source, function: Definition, phase: PhaseInfo) -> Iterator[tuple[int, str]]:
+    """Line and text of each ``return`` that gives what this phase does not take."""
+    for value in _returned(function.body):
+        text = _wrong_value(source, value, phase)
+        if text:
+            yield value.lineno, text
+
+
+def wrong_calls(source: Source) -> Iterator[tuple[int, str]]:
+    """Line and text of each verdict that cannot be made, wherever in the file."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Call):
+            found = source.meaning(node.func)
+            text = _wrong_call(node, found) if _is_verdict_class(found) else ""
+            if text:
+                yield node.lineno, text
+
+
+def _wrong_value(source: Source, node: ast.expr, phase: PhaseInfo) -> str:
+    what = _nothing_like_it(node, phase)
+    if what:
+        return _no_verdict(what, phase) + ", or None to let things go on" * bool(phase.verdicts)
+    if isinstance(node, ast.Call):
+        called = source.meaning(node.func)
+        return _no_verdict(called.__name__, phase) if _is_illegal(called, phase) else ""
+    found = source.meaning(node)
+    if _is_illegal(found, phase):
+        return _no_verdict(found.__name__, phase)
+    if _is_verdict_class(found):
+        return f"{found.__name__} is the class itself; did you mean {found.__name__}(...)?"
+    made: Any = type(found)  # pyright: ignore[reportUnknownVariableType]
+    return _no_verdict(made.__name__, phase) if _is_illegal(made, phase) else ""
+
+
+def _nothing_like_it(node: ast.expr, phase: PhaseInfo) -> str:
+    """What an expression gives, if no rule may return such a thing."""
+    if isinstance(node, ast.Constant):
+        value = node.value
+        return "" if value is None or (phase.octets and isinstance(value, bytes)) else f"{value!r:.40}"
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        return "a bool"
+    return next((what for kind, what in _NEVER_VERDICTS if isinstance(node, kind)), "")
+
+
+def _no_verdict(what: str, phase: PhaseInfo) -> str:
+    legal = ["bytes"] * phase.octets + [verdict.__name__ for verdict in phase.verdicts]
+    return f'{what} is no verdict of phase "{phase.name}"; legal here: {", ".join(legal) or "None only"}'
+
+
+def _wrong_call(node: ast.Call, verdict: Any) -> str:
+    """Makes the verdict of what is known of its arguments, and says what comes of it."""
+    keywords = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg is not None}
+    if len(keywords) < len(node.keywords) or any(isinstance(each, ast.Starred) for each in node.args):
+        return ""
+    signature = inspect.signature(verdict)
+    try:
+        given = signature.bind(*node.args, **keywords).arguments
+    except TypeError as error:
+        return f"{verdict.__name__}: {error}"
+    known = {name: value for name, each in given.items() if (value := _value(each)) is not UNKNOWN}
+    # What is not known is left to its default; where that is missing, nothing can be said.
+    if any(
+        signature.parameters[name].default is inspect.Parameter.empty for name in given.keys() - known.keys()
+    ):
+        return ""
+    try:
+        verdict(**known)
+    except LocalProtocolError as error:
+        text = str(error)
+        return text if text.startswith(verdict.__name__) else f"{verdict.__name__}: {text}"
+    return ""
+
+
+def _value(node: ast.expr) -> Any:
+    """Of a constant; of an f-string that which is constant in it."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "?" for part in node.values)
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError):
+        return UNKNOWN
+
+
+def _returned(body: list[ast.stmt]) -> Iterator[ast.expr]:
+    """What the ``return`` statements of a function give; not those of functions in it."""
+    nodes: list[ast.AST] = [*body]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Return) and node.value is not None:
+            yield from _ends(node.value)
+        elif not is_definition(node) and not isinstance(node, ast.ClassDef):
+            nodes.extend(ast.iter_child_nodes(node))
+
+
+def _ends(node: ast.expr) -> Iterator[ast.expr]:
+    """Both sides of ``x if y else z``, the last of ``and`` and ``or``: what comes before it may be None."""
+    if isinstance(node, ast.IfExp):
+        yield from _ends(node.body)
+        yield from _ends(node.orelse)
+    elif isinstance(node, ast.BoolOp):
+        yield from _ends(node.values[-1])
+    else:
+        yield node
+
+
+def _leaves(annotation: Any) -> Iterator[Any]:
+    """The members of unions, also of those inside of awaitables; a generic class without what it is of."""
+    origin = typing.get_origin(annotation)
+    if origin in (Union, UnionType):
+        for member in typing.get_args(annotation):
+            yield from _leaves(member)
+    elif is_awaitable(annotation):
+        yield from _leaves(typing.get_args(annotation)[-1])
+    else:
+        yield origin or annotation
+
+
+def _is_wrong(leaf: Any, phase: PhaseInfo) -> bool:
+    if leaf is bytes:
+        return not phase.octets
+    return any(leaf is each for each in _NO_VERDICTS) or _is_illegal(leaf, phase)
+
+
+def _is_illegal(found: object, phase: PhaseInfo) -> bool:
+    return _is_verdict_class(found) and not any(found is verdict for verdict in phase.verdicts)
+
+
+def _is_verdict_class(found: object) -> bool:
+    return any(found is verdict for verdict in _VERDICTS)

@@ -1,0 +1,128 @@
+"""Asking the rules of one phase in their order, and what becomes of those that fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable
+from inspect import iscoroutine
+from typing import Any
+
+import attrs
+
+from sansio_smtp.errors import LocalProtocolError
+
+from .decorators import OnError
+from .host import Host
+from .phases import PHASES
+from .ruleset import Rule
+from .verdicts import Accept, Defer, Redirect, Refusal, Reject, Verdict
+from .views import Editable, Transaction
+
+__all__ = ["Asker", "check_result", "run_at_once"]
+
+
+@attrs.define(eq=False)
+class Asker:
+    """Calls rules and makes verdicts of what they return."""
+
+    host: Host
+    on_error: OnError = "defer"
+
+    async def first_verdict(
+        self,
+        rules: Iterable[Rule],
+        *arguments: Any,
+        subject: Editable | None = None,
+        fits: Callable[[Rule], bool] | None = None,
+        fails_open: bool = False,
+    ) -> Refusal | Redirect | None:
+        """The first verdict that a rule gives, None if all let it pass. `Accept` ends the asking.
+
+        ``subject`` is the last argument, if rules may edit it. What a rule has edited before it failed is
+        taken back if things go on as if it had said nothing, which they always do if ``fails_open``. Rules
+        that do not ``fit``, as things are when their turn comes, are passed over.
+        """
+        added = _added(arguments)
+        if subject is not None:
+            arguments = (*arguments, subject)
+        for rule in rules:
+            if fits is not None and not fits(rule):
+                continue
+            verdict: Verdict | None
+            before = subject.snapshot() if subject is not None else None
+            count = len(added)
+            changes: list[str] = []
+            try:
+                result = await self.call(rule, *arguments)
+                check_result(rule, result)
+                if subject is not None:
+                    changes = subject.changes_since(before)
+            except BaseException as error:
+                verdict = self.failed(rule, error)
+                if fails_open:
+                    verdict = None
+                if verdict is None:
+                    del added[count:]
+                    if subject is not None:
+                        subject.restore(before)
+            else:
+                for change in changes:
+                    self.host.edited(rule, change)
+                verdict = result
+                if verdict is not None:
+                    self.host.decided(rule, verdict)
+            if isinstance(verdict, Accept):
+                return None
+            if verdict is not None:
+                return verdict
+        return None
+
+    async def call(self, rule: Rule, *arguments: Any) -> Any:
+        """What the rule returns. Raises what it raises."""
+        if rule.waits:
+            return await self.host.call(rule, *arguments)
+        self.host.enter(rule)
+        try:
+            return rule.function(*arguments)
+        finally:
+            self.host.leave()
+
+    def failed(self, rule: Rule, error: BaseException) -> Verdict | None:
+        """The verdict that stands for a failure. Nothing of the failure itself is in it. Raises the error if
+        it is none of the rule's: ``sys.exit()`` in a rule does not end the service, its cancellation does."""
+        if self.host.passes_on(rule, error):
+            raise error
+        incident = self.host.failed(rule, error)
+        policy = rule.on_error or self.on_error
+        if policy == "accept":
+            return None
+        if policy == "reject":
+            return Reject(550, f"5.3.0 a rule of this proxy failed (incident {incident})")
+        return Defer(451, f"4.3.0 a rule of this proxy failed, try again later (incident {incident})")
+
+
+def run_at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """The result of a coroutine in which nothing waits. Raises `LocalProtocolError` if something does."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    coroutine.close()
+    raise LocalProtocolError("a rule has to be awaited, but this driver does not wait: use RuleSession.judge")
+
+
+def _added(arguments: tuple[Any, ...]) -> list[Any]:
+    """Where the recipients are that a rule has added."""
+    return arguments[0].added if arguments and isinstance(arguments[0], Transaction) else []
+
+
+def check_result(rule: Rule, result: object) -> None:
+    """Raises `LocalProtocolError` unless the rule may return this in its phase."""
+    phase = PHASES[rule.phase]
+    if result is None or isinstance(result, phase.verdicts) or (phase.octets and isinstance(result, bytes)):
+        return
+    if iscoroutine(result):
+        result.close()
+        raise LocalProtocolError(f"{rule.name} returned a coroutine; write async def, or await it")
+    legal = ", ".join(kind.__name__ for kind in phase.verdicts)
+    octets = " bytes," if phase.octets else ""
+    raise LocalProtocolError(f"{rule.name} returned {result!r:.80}; {rule.phase} takes None,{octets} {legal}")

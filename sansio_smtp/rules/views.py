@@ -1,0 +1,368 @@
+"""What a rule sees of a dialogue: the connection, the mail transaction, paths, commands and replies.
+
+All of it is typed, keeps the octets it came in, and is edited in place through methods that refuse CR, LF
+and NUL (`LocalProtocolError`), so that nothing a rule supplies can become a second line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final, Protocol, TypeVar, overload
+
+import attrs
+
+from sansio_smtp.errors import LocalProtocolError
+from sansio_smtp.wire.commands import Command, Kind, Parameter, Path
+from sansio_smtp.wire.replies import Reply
+
+__all__ = [
+    "AuthAttempt",
+    "ClientCommand",
+    "Connection",
+    "Data",
+    "Editable",
+    "Recipient",
+    "Sender",
+    "ServerReply",
+    "Transaction",
+]
+
+T = TypeVar("T")
+
+# What may stand between the angle brackets: quoted strings (RFC 5321 §4.1.2), else no space and no bracket.
+_ADDRESS: Final = re.compile(r'(?:"(?:[^"\\\r\n\0]|\\[^\r\n\0])*"|[^"<>\s\0-\x1f\x7f])*')
+
+
+_PATH: Final = re.compile(rb'([^:]*:[ \t]*)(?:<(?:"(?:[^"\\]|\\.)*"|[^">])*>|[^ \t]*)', re.DOTALL)
+
+
+class Editable(Protocol):
+    """What a rule may change in place."""
+
+    def snapshot(self) -> Any:
+        """The present state, cheap to take."""
+
+    def restore(self, snapshot: Any) -> None:
+        """Takes back what was changed since."""
+
+    def changes_since(self, snapshot: Any) -> list[str]:
+        """What was changed since, each in one line."""
+        ...
+
+
+class Data:
+    """What rules remember: ``data.get(MyState)`` is the one ``MyState``, made on first use by calling the
+    class without arguments; ``data["key"]`` is anything."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self) -> None:
+        self._items: dict[Any, Any] = {}
+
+    @overload
+    def get(self, key: type[T]) -> T: ...
+    @overload
+    def get(self, key: str, default: T) -> T: ...
+    @overload
+    def get(self, key: str, default: None = None) -> Any: ...
+    def get(self, key: Any, default: Any = None) -> Any:
+        if isinstance(key, type):
+            if key not in self._items:
+                self._items[key] = key()
+            return self._items[key]
+        return self._items.get(key, default)
+
+    def pop(self, key: str, default: Any = None) -> Any:
+        return self._items.pop(key, default)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._items[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._items[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self._items[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._items
+
+    def __repr__(self) -> str:
+        return f"Data({self._items!r})"
+
+
+@attrs.define(eq=False)
+class Connection:
+    """One client's connection, from accept to close."""
+
+    peer: str = ""
+    """The client's address as ``IP:PORT``, or ``"unix"``."""
+    id: str = ""
+    """Names the connection in the log and the transcript, as in ``"c7"``."""
+    helo: str = ""
+    """What the client called itself in its last EHLO or HELO; empty before."""
+    login: str | None = None
+    """The identity with which the client has authenticated; None before the server's 235."""
+    data: Data = attrs.field(factory=Data)
+    """What rules remember for as long as the connection lasts."""
+
+    @property
+    def ip(self) -> str:
+        """The client's IP address, without brackets; empty for a unix socket."""
+        return self.peer.rpartition(":")[0].strip("[]")
+
+
+@attrs.define(eq=False, init=False)
+class _PathOf:
+    """A path with its parameters, as in MAIL or RCPT; `rewrite` changes it on its way to the server."""
+
+    command: Command
+    """As the client sent it."""
+    path: Path | None
+    """As the client sent it; None if there is none to be read."""
+    utf8: bool
+    """Whether an address may hold more than ASCII: MAIL has declared SMTPUTF8 (RFC 6531 §3.1)."""
+    is_final: bool
+    """Whether the server has been told, so that `rewrite` comes too late."""
+    _address: str
+
+    def __init__(self, command: Command, *, utf8: bool | None = None) -> None:
+        self.command = command
+        self.path = command.path
+        self.utf8 = self.parameter("SMTPUTF8") is not None if utf8 is None else utf8
+        self.is_final = False
+        self._address = self.path.address if self.path else ""
+
+    @classmethod
+    def of(cls, address: str, parameters: str = "") -> Any:
+        """As if the client had sent it."""
+        verb = "MAIL FROM" if cls is Sender else "RCPT TO"
+        tail = f" {parameters}" if parameters else ""
+        line = f"{verb}:<{_checked(address, empty=cls is Sender)}>{tail}"
+        return cls(Command.of(line.encode("utf-8", "surrogateescape")))
+
+    @property
+    def address(self) -> str:
+        """What stands between the angle brackets, after any `rewrite`; octets that are not UTF-8 by
+        surrogateescape; empty for the null reverse-path or if nothing could be read."""
+        return self._address
+
+    @property
+    def original(self) -> str:
+        """The address as the client gave it."""
+        return self.path.address if self.path else ""
+
+    @property
+    def local(self) -> str:
+        """The part before the last ``@``."""
+        local, at, _ = self._address.rpartition("@")
+        return local if at else self._address
+
+    @property
+    def domain(self) -> str:
+        """The part behind the last ``@``, in lower case; empty if there is none."""
+        _, at, domain = self._address.rpartition("@")
+        return domain.lower() if at else ""
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """What follows the path (RFC 5321 §4.1.1.11)."""
+        return self.path.parameters if self.path else ()
+
+    def parameter(self, keyword: str) -> str | None:
+        """The value of a parameter, ``""`` if it has none, None if it was not given."""
+        return self.path.parameter(keyword.upper()) if self.path else None
+
+    def rewrite(self, address: str) -> None:
+        """Sends this address in place of the client's; parameters stay as they are.
+
+        Raises `LocalProtocolError` for what cannot stand between angle brackets, and in a later phase than
+        that of the path.
+        """
+        if self.is_final:
+            raise LocalProtocolError(f"rewrite: the server has been told {self._address!r} already")
+        self._address = _checked(address, empty=isinstance(self, Sender), utf8=self.utf8)
+
+    @property
+    def rewritten(self) -> Command | None:
+        """The command to be sent in place of the client's, if `rewrite` has changed anything."""
+        if self._address == self.original:
+            return None
+        new = b"<%b>" % self._address.encode("utf-8", "surrogateescape")
+        found = _PATH.match(self.command.raw)
+        if self.path is None or found is None:
+            return Command.parse((b"MAIL FROM:" if isinstance(self, Sender) else b"RCPT TO:") + new)
+        return Command.parse(found[1] + new + self.command.raw[found.end() :])
+
+    def snapshot(self) -> Any:
+        return self._address
+
+    def restore(self, snapshot: Any) -> None:
+        self._address = snapshot
+
+    def changes_since(self, snapshot: Any) -> list[str]:
+        return [] if self._address == snapshot else [f"<{snapshot}> -> <{self._address}>"]
+
+    def __str__(self) -> str:
+        return self._address
+
+
+class Sender(_PathOf):
+    """The reverse-path of MAIL; its address is empty for the null reverse-path."""
+
+
+class Recipient(_PathOf):
+    """The forward-path of RCPT."""
+
+
+def _checked(address: object, *, empty: bool, utf8: bool = True) -> str:
+    if not isinstance(address, str) or not _ADDRESS.fullmatch(address) or not (address or empty):
+        raise LocalProtocolError(f"not an address: {address!r}")
+    if not utf8 and not address.isascii():
+        raise LocalProtocolError(f"not ASCII, and MAIL does not declare SMTPUTF8: {address!r}")
+    return address
+
+
+def _as_tuple(recipients: Iterable[Recipient]) -> tuple[Recipient, ...]:
+    return tuple(recipients)
+
+
+@attrs.define(eq=False)
+class Transaction:
+    """One mail transaction: from MAIL to the reply to its message."""
+
+    conn: Connection
+    mail_from: Sender | None = None
+    """None where there is none: before MAIL, or after it was refused."""
+    rcpts: tuple[Recipient, ...] = attrs.field(default=(), converter=_as_tuple)
+    """From ``data`` on, the recipients that the server has accepted; in ``rcpt``, those named before,
+    answered or not. Without those that rules refused or discarded."""
+    data: Data = attrs.field(factory=Data)
+    """What rules remember for as long as the transaction lasts."""
+    may_add: bool = attrs.field(default=False, repr=False)
+    """Whether `add_rcpt` is possible now: in ``data``, and in ``message``."""
+    added: list[Command] = attrs.field(factory=list[Command], repr=False)
+    """The RCPT commands that `add_rcpt` asked for."""
+
+    def add_rcpt(self, address: str, parameters: str = "") -> None:
+        """Sends the message to one more recipient, which the client does not hear of.
+
+        In ``data`` and ``message`` only: later, the server is past it.
+        If the server refuses the recipient, the message is answered 451: it never goes without.
+        """
+        if not self.may_add:
+            raise LocalProtocolError("add_rcpt: recipients can be added in the phases data and message only")
+        _checked(address, empty=False, utf8=self.mail_from is None or self.mail_from.utf8)
+        self.added.append(Recipient.of(address, parameters).command)
+
+    @property
+    def size(self) -> int:
+        """What the client declared (RFC 1870), 0 if nothing."""
+        return self.mail_from.command.declared_size if self.mail_from else 0
+
+
+@attrs.define(eq=False)
+class AuthAttempt:
+    """An AUTH command (RFC 4954). Credentials are not shown to rules."""
+
+    mechanism: str
+    """In upper case, as in ``"PLAIN"``."""
+    identity: str | None = None
+    """Who wants to log in, where the command itself says so: an initial response of a mechanism that names
+    the identity in clear, such as PLAIN or XOAUTH2."""
+
+
+@attrs.define(eq=False)
+class _Replaceable:
+    _replacement: Any = attrs.field(default=None, init=False)
+
+    def snapshot(self) -> Any:
+        return self._replacement
+
+    def restore(self, snapshot: Any) -> None:
+        self._replacement = snapshot
+
+    def changes_since(self, snapshot: Any) -> list[str]:
+        return [] if self._replacement is snapshot else [f"-> {self._replacement}"]
+
+
+@attrs.define(eq=False)
+class ClientCommand(_Replaceable):
+    """A line of the client; as it was sent, or in ``command`` about to be sent."""
+
+    command: Command
+    """As the client sent it."""
+
+    @property
+    def replacement(self) -> Command | None:
+        """What is sent in its place."""
+        replacement: Command | None = self._replacement
+        return replacement
+
+    @property
+    def verb(self) -> str:
+        """In upper case. ``"."`` for the end of a message, ``""`` for the greeting."""
+        if self.command.kind is Kind.END_OF_DATA:
+            return "."
+        return self.command.verb.decode()
+
+    @property
+    def line(self) -> bytes:
+        """The line without its CRLF, credentials masked."""
+        return self.command.shown
+
+    def replace(self, line: str | bytes) -> None:
+        """Sends this line in place of the client's. It has the same verb: what follows depends on it."""
+        command = Command.of(line)
+        if command.verb != self.command.verb:
+            raise LocalProtocolError(f"{self.verb} cannot become {command}: another verb")
+        self._replacement = command
+
+    def __str__(self) -> str:
+        return self.verb
+
+
+@attrs.define(eq=False)
+class ServerReply(_Replaceable):
+    """A reply of the server that the client has not seen yet."""
+
+    reply: Reply
+    """As the server sent it."""
+
+    @property
+    def replacement(self) -> Reply | None:
+        """What the client gets in its place."""
+        replacement: Reply | None = self._replacement
+        return replacement
+
+    @property
+    def code(self) -> int:
+        return (self.replacement or self.reply).code
+
+    @property
+    def severity(self) -> int:
+        """The first digit: 2 completion, 3 intermediate, 4 transient, 5 permanent (RFC 5321 §4.2.1)."""
+        return self.reply.severity
+
+    @property
+    def enhanced(self) -> str | None:
+        """The enhanced status code, such as ``"5.7.1"``, or None."""
+        return (self.replacement or self.reply).enhanced
+
+    @property
+    def lines(self) -> list[bytes]:
+        """The text of each line."""
+        return (self.replacement or self.reply).lines
+
+    @property
+    def text(self) -> str:
+        """The lines as text."""
+        return b"\n".join(self.lines).decode("utf-8", "backslashreplace")
+
+    def replace(self, code: int, *lines: str | bytes) -> None:
+        """Sends this reply in place of the server's. The first digit stays: what follows depends on it."""
+        reply = Reply.of(code, *lines)
+        if reply.severity != self.reply.severity or (self.reply.code == 421) != (code == 421):
+            raise LocalProtocolError(f"{self.reply.code} cannot become {code}: another first digit, or 421")
+        self._replacement = reply

@@ -1,0 +1,283 @@
+"""Mail data on the wire (RFC 5321 §4.1.1.4, §4.5.2): its end, dot-stuffing, and stray CR, LF and NUL.
+
+*Wire form* is what travels after 354: lines end in CRLF, a leading dot is doubled. *Decoded form*
+is the message. Only CRLF "." CRLF ends mail data, the CRLF of the DATA line counting as its first
+half. No octet is looked at from Python: each segment is searched a few times by C code.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import attrs
+
+from sansio_smtp.config import BareNewline, Nul
+from sansio_smtp.errors import RemoteProtocolError
+
+from .replies import Reply
+
+__all__ = ["ContentReader", "ContentWriter", "canonical", "unstuff", "wire_prefix"]
+
+_END: Final = b"\r\n.\r\n"
+# Unfinished line ends, longest first: (suffix, octets of it that are held back). What is held may
+# be the start of the end of mail data, or half of a CRLF; what is not held is context for the search.
+_SUFFIXES: Final = (
+    (b"\r\n.\n.", 3),
+    (b"\r\n.\r", 2),
+    (b"\r\n.\n", 2),
+    (b"\r\n.", 1),
+    (b"\r\n", 0),
+    (b"\n.", 2),
+    (b"\r", 1),
+    (b"\n", 1),
+)
+_UNSTUFFED: Final = re.compile(rb"\n\.(?!\.)")
+_STUFFED: Final = re.compile(rb"\r\n\.")
+_BARE: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
+# A line of one dot and some NULs. Receivers that drop NUL read it as the end of mail data.
+_NUL_END: Final = re.compile(rb"\r\n(?:\0+\.\0*|\.\0+)\r\n")
+_NUL_LINE: Final = re.compile(rb"\r\n(\0*\.?\0*)\Z")
+
+
+@attrs.define
+class _NulLines:
+    """Finds lines of one dot and NULs, which are no end of mail data but for who drops NUL."""
+
+    unfinished: bytes | None = attrs.field(default=None, init=False)
+    """The line that the last piece ended in, if it may become one; its NULs count as one."""
+
+    def find_end(self, octets: bytes, at_line_start: bool) -> int:
+        """Where the CRLF begins that must not be passed on, or -1. If ``at_line_start``, the octets begin
+        with the CRLF of the line before."""
+        before = b"" if at_line_start or self.unfinished is None else self.unfinished
+        octets = before + octets
+        if line := _NUL_END.search(octets):
+            return line.end() - 2 - len(before)
+        rest = _NUL_LINE.search(octets)
+        self.unfinished = b"\r\n" + re.sub(rb"\0+", b"\0", rest[1]) if rest else None
+        return -1
+
+
+@attrs.define
+class ContentReader:
+    """Finds the end of mail data in segments cut anywhere, and lets no ambiguous line end pass.
+
+    `feed` returns wire form that is safe to pass on; it ends in front of the dot of end-of-data.
+    After an error (`error` is set, once) it returns nothing more but goes on looking for the end:
+    refused content must never be read as commands.
+    """
+
+    bare_newline: BareNewline = BareNewline.NORMALIZE
+    nul: Nul = Nul.PASS
+    max_size: int | None = None
+
+    size: int = attrs.field(default=0, init=False)
+    """Decoded octets so far (RFC 1870 §5: CRLF counts two, stuffed dots do not count)."""
+    at_line_start: bool = attrs.field(default=True, init=False)
+    """Whether the piece that `feed` returned last begins at the start of a line."""
+    finished: bool = attrs.field(default=False, init=False)
+    rest: bytes = attrs.field(default=b"", init=False, repr=False)
+    """What came behind end-of-data."""
+    error: RemoteProtocolError | None = attrs.field(default=None, init=False)
+
+    _context: bytes = attrs.field(default=b"\r\n", init=False)
+    _passed: int = attrs.field(default=2, init=False)  # octets of the context that were passed already
+    _nul_lines: _NulLines = attrs.field(factory=_NulLines, init=False)
+
+    @property
+    def held(self) -> int:
+        """Octets that are held back until more arrive: three at the most."""
+        return len(self._context) - self._passed
+
+    def feed(self, data: bytes) -> bytes:
+        """Takes a segment as it came, returns what may be passed on (maybe nothing)."""
+        octets = self._context + data if self._context else data
+        passed = self._passed
+        end, dotted = _find_end(octets)
+        if end >= 0:
+            self.finished = True
+            self.rest = octets[end + 5 :]
+            piece = octets[: end + 2]
+            self._context, self._passed = b"", 0
+        else:
+            piece = self._hold_back(octets)
+        if self.error is not None:
+            return b""
+        clean = piece.replace(b"\r", b"").replace(b"\n", b"\r\n") == piece
+        if not clean and self.bare_newline is BareNewline.NORMALIZE:
+            piece = _normalize(piece)
+            clean = dotted = True
+        size = self.size + len(piece) - passed - (piece.count(b"\r\n.") if dotted else 0)
+        nul = b"\0" in piece or self._nul_lines.unfinished is not None
+        if nul or not clean or (self.max_size is not None and size > self.max_size):
+            piece, size = self._check(piece, passed, size)
+        self.at_line_start = passed == 2
+        self.size = size
+        return piece[passed:] if passed else piece
+
+    def _hold_back(self, octets: bytes) -> bytes:
+        for suffix, held in _SUFFIXES:
+            if octets.endswith(suffix):
+                self._context = suffix
+                self._passed = len(suffix) - held
+                return octets[: len(octets) - held] if held else octets
+        self._context, self._passed = b"", 0
+        return octets
+
+    def _check(self, piece: bytes, passed: int, size: int) -> tuple[bytes, int]:
+        """The part of a piece in front of the first octet that must not be passed on, wherever the
+        segments were cut; `error` says what is wrong with that octet."""
+        found: list[tuple[int, RemoteProtocolError]] = []
+        if self.bare_newline is BareNewline.REJECT and (bare := _BARE.search(piece)):
+            found.append((bare.start(), _bare_newline_error(piece, bare.start())))
+        if (at := self._forbidden_nul(piece, passed)) >= 0:
+            found.append((max(at, passed), _nul_error(piece, at)))
+        if self.max_size is not None and size > self.max_size:
+            at = _wire_index(piece, passed, self.max_size - self.size)
+            found.append((at, _too_big_error(self.max_size)))
+        if not found:
+            return piece, size
+        at, self.error = min(found, key=_position)
+        piece = piece[:at]
+        return piece, self.size + len(piece) - passed - piece.count(b"\r\n.")
+
+    def _forbidden_nul(self, piece: bytes, passed: int) -> int:
+        if self.nul is Nul.REFUSE:
+            return piece.find(b"\0")
+        return self._nul_lines.find_end(piece, passed == 2)
+
+
+@attrs.define
+class ContentWriter:
+    """Turns a decoded message, in pieces cut anywhere, into wire form.
+
+    Bare LF becomes CRLF and bare CR a space, so that no caller can send an ambiguous line end. A line
+    of one dot behind NULs cannot be made safe: `error` is set, and what is in front of its end returned.
+    """
+
+    size: int = attrs.field(default=0, init=False)
+    """Decoded octets so far, after normalising."""
+    error: RemoteProtocolError | None = attrs.field(default=None, init=False)
+    at_line_start: bool = attrs.field(default=True, init=False)
+    """Whether what comes next begins a line."""
+    _held: bytes = attrs.field(default=b"", init=False)
+    _nul_lines: _NulLines = attrs.field(factory=_NulLines, init=False)
+
+    def feed(self, decoded: bytes) -> bytes:
+        data = self._held + decoded if self._held else decoded
+        self._held = b""
+        if data.endswith(b"\r"):
+            data, self._held = data[:-1], b"\r"
+        if not data:
+            return b""
+        data = canonical(data)
+        self.size += len(data)
+        wire = data.replace(b"\r\n.", b"\r\n..")
+        if self.at_line_start and wire.startswith(b"."):
+            wire = b"." + wire
+        if b"\0" in wire or self._nul_lines.unfinished is not None:
+            wire = self._check_nul(wire)
+        self.at_line_start = wire.endswith(b"\r\n")
+        return wire
+
+    def _check_nul(self, wire: bytes) -> bytes:
+        context = b"\r\n" if self.at_line_start else b""
+        at = self._nul_lines.find_end(context + wire, self.at_line_start)
+        if at < 0:
+            return wire
+        self.error = _nul_error(wire, at - len(context))
+        return wire[: at - len(context)]
+
+    def finish(self) -> bytes:
+        """What is held, and a CRLF if the last line has none. End-of-data comes behind it."""
+        tail = b" " if self._held else b""
+        self._held = b""
+        if tail or not self.at_line_start:
+            tail += b"\r\n"
+        self.size += len(tail)
+        self.at_line_start = True
+        return tail
+
+
+def canonical(decoded: bytes) -> bytes:
+    """Decoded octets with every bare LF made CRLF and every bare CR a space."""
+    if decoded.replace(b"\r", b"").replace(b"\n", b"\r\n") == decoded:
+        return decoded
+    return b"\r\n".join(line.replace(b"\r", b" ").replace(b"\n", b"\r\n") for line in decoded.split(b"\r\n"))
+
+
+def wire_prefix(wire: bytes, at_line_start: bool, count: int) -> bytes:
+    """As much of a piece as decodes to ``count`` octets, or one less where that would part a CRLF."""
+    context = b"\r\n" if at_line_start else b""
+    return wire[: _wire_index(context + wire, len(context), count) - len(context)]
+
+
+def unstuff(wire: bytes, at_line_start: bool) -> bytes:
+    """Decodes a piece that `ContentReader.feed` returned."""
+    if at_line_start and wire.startswith(b"."):
+        wire = wire[1:]
+    return wire.replace(b"\r\n.", b"\r\n")
+
+
+def _find_end(octets: bytes) -> tuple[int, bool]:
+    """Where the end of mail data begins, or -1; and whether there may be other lines with a dot.
+
+    Searching backwards is faster, and for most segments it proves at once that nothing is stuffed here
+    and nothing ends, or that what ends is the only line with a dot.
+    """
+    last = octets.rfind(b"\r\n.")
+    if last < 0:
+        return -1, False
+    if octets.rfind(b"\r\n.", 0, last) < 0:
+        return (last, False) if octets.startswith(_END, last) else (-1, True)
+    return octets.find(_END), True
+
+
+def _normalize(piece: bytes) -> bytes:
+    """Bare LF → CRLF, bare CR → SP, and no line that a bare LF made begins with a single dot.
+
+    Who stuffs dots at every LF (Python's smtplib, given bytes) has sent two of them already; a single
+    one comes from who does not, and would end the message or be lost.
+    """
+    lines = piece.split(b"\r\n")
+    for i, line in enumerate(lines):
+        if b"\n" in line or b"\r" in line:
+            # A stuffed dot, then a bare LF: were the dot kept, its line would end the message.
+            kept = line[1:] if i and line.startswith(b".\n") else line
+            lines[i] = _UNSTUFFED.sub(b"\n..", kept.replace(b"\r", b" ")).replace(b"\n", b"\r\n")
+    return b"\r\n".join(lines)
+
+
+def _position(found: tuple[int, RemoteProtocolError]) -> int:
+    return found[0]
+
+
+def _wire_index(piece: bytes, start: int, count: int) -> int:
+    """Where ``count`` decoded octets from ``start`` end in wire form; never within a CRLF."""
+    for stuffed in _STUFFED.finditer(piece):
+        dot = stuffed.end() - 1
+        if dot - start > count:
+            break
+        count -= dot - start
+        start = dot + 1
+    end = start + count
+    return end - 1 if piece[end - 1 : end + 1] == b"\r\n" else end
+
+
+def _bare_newline_error(piece: bytes, at: int) -> RemoteProtocolError:
+    name = "LF" if piece[at : at + 1] == b"\n" else "CR"
+    hint = Reply.of(
+        550, f"message holds a bare {name}; lines must end in CRLF (RFC 5321 section 2.3.8)", enhanced="5.5.2"
+    )
+    return RemoteProtocolError(f"bare {name} in mail data", hint, piece[max(0, at - 16) : at + 16])
+
+
+def _nul_error(piece: bytes, at: int) -> RemoteProtocolError:
+    hint = Reply.of(550, "message holds a NUL octet, which is not accepted", enhanced="5.6.0")
+    return RemoteProtocolError("NUL in mail data", hint, piece[max(0, at - 16) : at + 16])
+
+
+def _too_big_error(limit: int) -> RemoteProtocolError:
+    hint = Reply.of(552, f"message is larger than {limit} octets", enhanced="5.3.4")
+    return RemoteProtocolError(f"message larger than {limit} octets", hint)

@@ -1,0 +1,368 @@
+"""The client's end, which faces a server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from core.scene import few_cuts
+from sansio_smtp.config import Config
+from sansio_smtp.ends.client import ClientConnection, ReplyReceived
+from sansio_smtp.ends.server import END_OF_INPUT, NEED_DATA, PAUSED, EndOfData, Pause, ServerConnection
+from sansio_smtp.errors import LocalProtocolError, RemoteProtocolError
+from sansio_smtp.states import FRAMING, LINE_STEPS, Phase, Step, reply_step
+from sansio_smtp.wire.commands import END_OF_DATA, Command, Kind, auth_line
+from sansio_smtp.wire.replies import Reply
+
+LINES = {
+    Kind.PLAIN: Command.of("NOOP"),
+    Kind.GROUP: Command.of("RSET"),
+    Kind.HELLO: Command.of("EHLO x"),
+    Kind.DATA: Command.of("DATA"),
+    Kind.AUTH: Command.of("AUTH LOGIN"),
+    Kind.QUIT: Command.of("QUIT"),
+    Kind.AUTH_LINE: auth_line(b"eA=="),
+    Kind.END_OF_DATA: END_OF_DATA,
+    Kind.VIOLATION: Command(b"", b"", Kind.VIOLATION),
+}
+
+
+def given(end: ClientConnection, *pieces: bytes) -> list[Any]:
+    events: list[Any] = [NEED_DATA]
+    for piece in pieces:
+        end.receive_data(piece)
+        events.pop()
+        while not isinstance(event := end.next_event(), Pause):
+            events.append(event)
+        events.append(event)
+    return events
+
+
+def greeted(*ehlo: bytes, config: Config | None = None) -> ClientConnection:
+    end = ClientConnection(config or Config())
+    given(end, b"220 mx\r\n")
+    if ehlo:
+        end.send_command(Command.of("EHLO me"))
+        given(end, b"".join(line + b"\r\n" for line in ehlo))
+    return end
+
+
+def in_content() -> ClientConnection:
+    end = greeted()
+    end.send_command(Command.of("DATA"))
+    given(end, b"354 go\r\n")
+    return end
+
+
+@pytest.mark.parametrize(("greeting", "phase"), [(b"220 mx", Phase.COMMAND), (b"554 no", Phase.MUST_CLOSE)])
+def test_greeting(greeting: bytes, phase: Phase) -> None:
+    """RFC 5321 §3.1."""
+    end = ClientConnection()
+    with pytest.raises(LocalProtocolError, match="GREETING"):
+        end.send_command(Command.of("NOOP"))
+    assert not end.may_send()
+    event = given(end, greeting + b"\r\n")[0]
+    assert (event.reply.raw, event.command, event.unsolicited) == (greeting + b"\r\n", None, False)
+    assert end.phase is phase
+
+
+@pytest.mark.parametrize("greeting", [b"354 go", b"SSH-2.0-OpenSSH_9.6", b"* OK IMAP4rev1", b"120 wait"])
+def test_a_greeting_that_is_none(greeting: bytes) -> None:
+    end = ClientConnection()
+    error, pause = given(end, greeting + b"\r\n")
+    assert isinstance(error, RemoteProtocolError)
+    assert (error.reply_hint.code, error.phase, pause) == (421, Phase.GREETING, PAUSED)
+    assert (end.phase, end.in_content) == (Phase.MUST_CLOSE, False)
+
+
+def test_replies_are_matched_to_their_commands_in_any_cut() -> None:
+    for pieces in few_cuts(b"250 a\r\n550-b\r\n550 c\r\n"):
+        end = greeted(b"250-mx", b"250 PIPELINING")
+        first, second = Command.of("MAIL FROM:<a>"), Command.of("RCPT TO:<b>")
+        assert end.send_command(first) + end.send_command(second) == b"MAIL FROM:<a>\r\nRCPT TO:<b>\r\n"
+        assert (end.awaiting, end.unanswered) == (first, 2)
+        one, two, _ = given(end, *pieces)
+        assert (one.command, one.reply.code, two.command, two.reply.code) == (first, 250, second, 550)
+        assert (end.awaiting, end.unanswered) == (None, 0)
+
+
+def test_keywords_are_those_of_the_last_hello() -> None:
+    end = greeted(b"250-mx", b"250-SIZE 10", b"250 PIPELINING")
+    assert end.keywords == {"SIZE": "10", "PIPELINING": ""}
+    end.send_command(Command.of("EHLO me"))
+    given(end, b"502 no\r\n")
+    assert end.keywords == {"SIZE": "10", "PIPELINING": ""}
+    end.send_command(Command.of("NOOP"))
+    given(end, b"250-x\r\n250 DSN\r\n")
+    assert end.keywords == {"SIZE": "10", "PIPELINING": ""}
+    end.send_command(Command.of("HELO me"))
+    given(end, b"250-mx\r\n250 SIZE 5\r\n")
+    assert end.keywords == {}
+
+
+@pytest.mark.parametrize(
+    ("size", "limit"),
+    [
+        (b"SIZE 10", 10),
+        (b"SIZE 0", None),
+        (b"SIZE", None),
+        (b"SIZE +5", None),
+        (b"SIZE -5", None),
+        (b"SIZE 5_0", None),
+        ("SIZE ٣".encode(), None),
+        (b"SIZE " + b"9" * 5000, None),
+        (b"DSN", None),
+    ],
+)
+def test_max_message_size(size: bytes, limit: int | None) -> None:
+    """RFC 1870 §4."""
+    assert greeted(b"250-mx", b"250 " + size).max_message_size == limit
+
+
+@pytest.mark.parametrize("offered", [True, False])
+@pytest.mark.parametrize("kind", [Kind.GROUP, Kind.PLAIN])
+def test_may_send_behind_an_unanswered_command(kind: Kind, offered: bool) -> None:
+    """RFC 2920 §3.1: a group is of MAIL, RCPT, RSET and the like, and needs PIPELINING."""
+    end = greeted(b"250-mx", b"250 PIPELINING" if offered else b"250 DSN")
+    assert end.may_send()
+    end.send_command(LINES[kind])
+    assert end.may_send() is (offered and kind is Kind.GROUP)
+    given(end, b"250 ok\r\n")
+    assert end.may_send()
+
+
+@pytest.mark.parametrize("kind", [Kind.HELLO, Kind.DATA, Kind.AUTH, Kind.QUIT])
+def test_may_not_send_behind_a_blocking_command(kind: Kind) -> None:
+    end = greeted(b"250-mx", b"250 PIPELINING")
+    end.send_command(LINES[kind])
+    assert not end.may_send()
+    with pytest.raises(LocalProtocolError, match="BLOCKED"):
+        end.send_command(Command.of("NOOP"))
+
+
+@pytest.mark.parametrize("offered", [True, False])
+def test_may_send_behind_end_of_data(offered: bool) -> None:
+    """RFC 2920 §3.1: end-of-data may be followed by the next group."""
+    end = greeted(b"250-mx", b"250 PIPELINING" if offered else b"250 DSN")
+    end.send_command(Command.of("DATA"))
+    given(end, b"354 go\r\n")
+    assert not end.may_send()
+    end.send_end_of_data()
+    assert end.may_send() is offered
+
+
+@pytest.mark.parametrize("raw", [b"NOOP\r\nQUIT", b"NOOP\n", b"NOOP \0"])
+def test_a_command_that_is_two_cannot_be_sent(raw: bytes) -> None:
+    end = greeted()
+    with pytest.raises(LocalProtocolError):
+        end.send_command(Command.parse(raw))
+    assert end.unanswered == 0
+
+
+def test_message() -> None:
+    end = in_content()
+    assert (end.phase, end.in_content) == (Phase.CONTENT, True)
+    assert end.send_content(b"a\r\n") == b"a\r\n"
+    assert end.send_end_of_data() == b".\r\n"
+    assert (end.phase, end.in_content, end.awaiting) == (Phase.COMMAND, False, END_OF_DATA)
+    event, _ = given(end, b"250 taken\r\n")
+    assert event.command is END_OF_DATA
+
+
+def test_content_needs_354() -> None:
+    end = greeted()
+    end.send_command(Command.of("DATA"))
+    for _ in range(2):
+        with pytest.raises(LocalProtocolError):
+            end.send_content(b"a\r\n")
+        with pytest.raises(LocalProtocolError):
+            end.send_end_of_data()
+        given(end, b"554 no\r\n") if end.unanswered else None
+
+
+def test_auth() -> None:
+    """RFC 4954 §4."""
+    end = greeted()
+    with pytest.raises(LocalProtocolError):
+        end.send_command(auth_line(b"eA=="))
+    end.send_command(Command.of("AUTH LOGIN"))
+    for _ in range(2):
+        given(end, b"334 VXNlcm5hbWU6\r\n")
+        assert not end.may_send()
+        assert end.send_command(auth_line(b"eA==")) == b"eA==\r\n"
+    given(end, b"235 ok\r\n")
+    assert end.phase is Phase.COMMAND
+
+
+@pytest.mark.parametrize("line", ["NOOP", "MAIL FROM:<a>", "EHLO x", "QUIT"])
+def test_3xx_to_what_has_no_continuation(line: str) -> None:
+    """It may open framing that nobody knows of."""
+    end = greeted()
+    end.send_command(Command.of(line))
+    error, pause = given(end, b"354 go\r\n")
+    assert isinstance(error, RemoteProtocolError)
+    assert (error.phase is not Phase.MUST_CLOSE, pause, end.phase) == (True, PAUSED, Phase.MUST_CLOSE)
+    assert error.evidence == b"354 go\r\n"
+
+
+def test_421_ends_the_dialogue_asked_for_or_not() -> None:
+    """RFC 5321 §3.8."""
+    end = greeted()
+    command = Command.of("NOOP")
+    end.send_command(command)
+    event, pause = given(end, b"421 bye\r\n")
+    assert (event.command, event.unsolicited, pause, end.phase) == (command, False, PAUSED, Phase.MUST_CLOSE)
+    end = greeted()
+    event, pause = given(end, b"421 bye\r\n")
+    assert (event.command, event.unsolicited, pause, end.phase) == (None, True, PAUSED, Phase.MUST_CLOSE)
+
+
+@pytest.mark.parametrize("raw", [b"250 ok", b"354 go", b"450 later", b"554 no", b"220 again"])
+def test_a_reply_that_nothing_asked_for(raw: bytes) -> None:
+    end = greeted()
+    error, _ = given(end, raw + b"\r\n")
+    assert isinstance(error, RemoteProtocolError)
+    assert "nothing asked for" in str(error)
+
+
+@pytest.mark.parametrize(("raw", "polite"), [(b"250", 0), (b"354", 0), (b"421", 1), (b"452", 1), (b"552", 1)])
+def test_a_reply_in_the_middle_of_mail_data(raw: bytes, polite: int) -> None:
+    """A refusal answers the message early and is the last reply; anything else is a violation. The
+    server may still take what comes for mail data."""
+    end = in_content()
+    event, pause = given(end, raw + b" x\r\n")
+    assert isinstance(event, ReplyReceived if polite else RemoteProtocolError)
+    assert (pause, end.phase, end.in_content) == (PAUSED, Phase.MUST_CLOSE, True)
+
+
+def test_garbage_ends_the_dialogue() -> None:
+    end = in_content()
+    error, pause = given(end, b"hello\r\n250 ok\r\n")
+    assert isinstance(error, RemoteProtocolError)
+    assert (error.phase, pause, end.phase, end.in_content) == (
+        Phase.CONTENT,
+        PAUSED,
+        Phase.MUST_CLOSE,
+        True,
+    )
+
+
+def test_replies_are_bounded() -> None:
+    end = ClientConnection(Config(max_reply=10))
+    error, _ = given(end, b"220-12345678")
+    assert isinstance(error, RemoteProtocolError)
+
+
+def test_end_of_input_comes_behind_what_arrived() -> None:
+    end = greeted()
+    end.send_command(Command.of("NOOP"))
+    end.receive_eof()
+    event, pause = given(end, b"250 ok\r\n25")
+    assert (event.reply.code, pause) == (250, END_OF_INPUT)
+
+
+def test_pending_and_buffered() -> None:
+    end = ClientConnection()
+    assert (end.pending, end.buffered) == (False, 0)
+    given(end, b"220-mx\r\n")
+    assert (end.pending, end.buffered) == (True, 8)
+    end = ClientConnection()
+    end.receive_eof()
+    assert end.pending
+
+
+def test_close_forgets_all() -> None:
+    end = greeted()
+    end.send_command(Command.of("NOOP"))
+    given(end, b"25")
+    end.close()
+    end.receive_data(b"0 ok\r\n")
+    assert (end.buffered, end.unanswered, end.next_event()) == (0, 0, PAUSED)
+    with pytest.raises(LocalProtocolError):
+        end.send_command(Command.of("QUIT"))
+
+
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("phase", Phase)
+def test_closed_world_of_lines(phase: Phase, kind: Kind) -> None:
+    """A line whose step is not in the table for this phase cannot be sent."""
+    end = greeted()
+    end.phase = phase
+    to = FRAMING[phase].get(LINE_STEPS[kind])
+    if to is None:
+        with pytest.raises(LocalProtocolError):
+            end.send_command(LINES[kind])
+        assert (end.phase, end.unanswered) == (phase, 0)
+    else:
+        end.send_command(LINES[kind])
+        assert (end.phase, end.unanswered) == (to, 1)
+
+
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("phase", [phase for phase in Phase if FRAMING[phase].get(Step.GOODBYE)])
+def test_closed_world_of_replies(phase: Phase, kind: Kind) -> None:
+    """A reply whose step is not in the table for this phase is the server's violation."""
+    for code in (250, 354, 421, 450, 550):
+        end = greeted()
+        end.phase = next(before for before in Phase if LINE_STEPS[kind] in FRAMING[before])
+        end.send_command(LINES[kind])
+        end.phase = phase
+        step = reply_step(None if phase is Phase.GREETING else kind, code)
+        to = FRAMING[phase].get(step) if step else None
+        event = given(end, b"%d x\r\n" % code)[0]
+        if to is None:
+            assert isinstance(event, RemoteProtocolError)
+            assert (event.phase, end.phase) == (phase, Phase.MUST_CLOSE)
+        else:
+            assert isinstance(event, ReplyReceived)
+            assert end.phase is to
+
+
+def test_a_new_connection_knows_nothing_of_the_one_before() -> None:
+    end = ClientConnection()
+    given(end, b"220 mx\r\n")
+    end.send_command(Command.of("EHLO me"))
+    given(end, b"250-mx\r\n250-PIPELINING\r\n250 SIZE 9\r\n")
+    for line, code in (("MAIL FROM:<a>", 250), ("RCPT TO:<b>", 250), ("DATA", 354)):
+        end.send_command(Command.of(line))
+        given(end, b"%d ok\r\n" % code)
+    end.receive_data(b"half a re")
+    end.receive_eof()
+    assert end.in_content
+    end.reopen()
+    assert (end.phase, end.eof, end.in_content, end.keywords) == (Phase.GREETING, False, False, {})
+    assert (end.buffered, end.unanswered, end.max_message_size, end.may_send()) == (0, 0, None, False)
+    assert given(end, b"220 other\r\n")[0].command is None
+    assert end.phase is Phase.COMMAND
+
+
+def test_the_two_ends_speak_with_each_other() -> None:
+    """One message from end to end, and nothing between them but octets."""
+    client, server = ClientConnection(), ServerConnection()
+    client.receive_data(server.send_reply(Reply.of(220, "mx")))
+    assert isinstance(client.next_event(), ReplyReceived)
+    for line, reply in (
+        ("EHLO me", Reply.of(250, "mx", "PIPELINING")),
+        ("MAIL FROM:<a@me>", Reply.of(250)),
+        ("RCPT TO:<b@mx>", Reply.of(250)),
+        ("DATA", Reply.of(354)),
+    ):
+        server.receive_data(client.send_command(Command.of(line)))
+        command = server.next_event()
+        assert isinstance(command, Command)
+        assert command.raw == line.encode()
+        client.receive_data(server.send_reply(reply))
+        event = client.next_event()
+        assert isinstance(event, ReplyReceived)
+        assert event.reply == reply
+        assert client.phase is server.phase
+    server.receive_data(client.send_content(b"..\r\n") + client.send_end_of_data())
+    content, message = server.next_event(), server.next_event()
+    assert getattr(content, "data", None) == b"..\r\n"
+    assert isinstance(message, EndOfData)
+    client.receive_data(server.send_reply(Reply.of(250, "taken")))
+    event = client.next_event()
+    assert isinstance(event, ReplyReceived)
+    assert event.command is END_OF_DATA
+    assert (client.unanswered, server.unanswered, server.in_transaction) == (0, 0, False)

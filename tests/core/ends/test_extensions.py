@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import pytest
+
+from sansio_smtp.ends.extensions import OURS, RELAYED, keywords, offer
+from sansio_smtp.wire.replies import Reply
+
+
+def test_keywords() -> None:
+    reply = Reply.of(250, "mx SIZE", "size 10  ", "8bitmime", "AUTH PLAIN LOGIN", "AUTH=LOGIN", "X-\xff y")
+    assert keywords(reply) == {
+        "SIZE": "10",
+        "8BITMIME": "",
+        "AUTH": "PLAIN LOGIN",
+        "X-\ufffd\ufffd": "y",
+    }
+
+
+def test_keywords_of_one_line() -> None:
+    assert keywords(Reply.of(250, "mx PIPELINING")) == {}
+
+
+def test_the_first_of_two_lines_counts() -> None:
+    assert keywords(Reply.of(250, "mx", "SIZE 10", "SIZE 20")) == {"SIZE": "10"}
+
+
+def test_a_keyword_is_more_than_its_prefix() -> None:
+    assert keywords(Reply.of(250, "mx", "SIZES 10", "XPIPELINING")) == {"SIZES": "10", "XPIPELINING": ""}
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "STARTTLS",
+        "CHUNKING",
+        "BINARYMIME",
+        "BURL imap",
+        "XCLIENT NAME ADDR",
+        "XFORWARD NAME",
+        "ETRN",
+        "TURN",
+        "ATRN",
+        "XEXCH50",
+        "X-EXPS GSSAPI",
+        "X-ANONYMOUSTLS",
+        "starttls",
+        "UNKNOWN",
+        "",
+        "\xa0SIZE",
+    ],
+)
+def test_what_is_not_framed_is_not_offered(hidden: str) -> None:
+    """RFC 5321 §4.1.1.1. An unknown keyword may change how octets are cut."""
+    reply = offer(Reply.of(250, "mx", hidden, "DSN"))
+    assert reply == Reply.of(250, "mx", "DSN", "PIPELINING")
+
+
+@pytest.mark.parametrize("keyword", sorted(RELAYED))
+def test_what_is_relayed_keeps_its_octets(keyword: str) -> None:
+    line = f"{keyword.lower()}  Some Thing "
+    assert offer(Reply.of(250, "mx", line)) == Reply.of(250, "mx", line, "PIPELINING")
+
+
+def test_old_auth_line_is_relayed() -> None:
+    reply = offer(Reply.of(250, "mx", "AUTH LOGIN", "AUTH=LOGIN"))
+    assert reply == Reply.of(250, "mx", "AUTH LOGIN", "AUTH=LOGIN", "PIPELINING")
+
+
+def test_pipelining_is_ours_and_offered_once() -> None:
+    assert offer(Reply.of(250, "mx", "PIPELINING", "pipelining")) == Reply.of(250, "mx", "PIPELINING")
+    assert offer(Reply.of(250, "mx")) == Reply.of(250, "mx", "PIPELINING")
+    assert offer(Reply.of(250, "mx", "PIPELINING"), frozenset(OURS)) == Reply.of(250, "mx", "PIPELINING")
+
+
+def test_further_keywords_may_be_relayed() -> None:
+    reply = offer(Reply.of(250, "mx", "X-FINE yes", "X-BAD"), frozenset({"X-FINE"}))
+    assert reply == Reply.of(250, "mx", "X-FINE yes", "PIPELINING")
+
+
+def test_code_and_greeting_line_are_the_servers() -> None:
+    assert offer(Reply.of(251, b"mx \xff greets")).raw == b"251-mx \xff greets\r\n251 PIPELINING\r\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "announced"),
+    [
+        ("SIZE 99", "SIZE 99"),
+        ("size 100", "size 100"),
+        ("SIZE 101", "SIZE 100"),
+        ("SIZE 0", "SIZE 100"),  # RFC 1870 §4: no fixed limit
+        ("SIZE", "SIZE 100"),
+        ("SIZE ", "SIZE 100"),
+        ("SIZE +5", "SIZE 100"),
+        ("SIZE 5_0", "SIZE 100"),
+        ("SIZE 5 6", "SIZE 100"),
+        ("SIZE ٣", "SIZE 100"),
+        ("SIZE " + "9" * 20, "SIZE 100"),
+        ("SIZE " + "9" * 5000, "SIZE 100"),  # int() of more than 4300 digits raises
+        ("DSN", "SIZE 100"),
+    ],
+)
+def test_the_smaller_size_is_announced(line: str, announced: str) -> None:
+    """RFC 1870 §4: ours or the server's; a limit that cannot be read is none."""
+    reply = offer(Reply.of(250, "mx", line), max_size=100)
+    assert [text for text in reply.lines if text.upper().startswith(b"SIZE")] == [announced.encode()]
+
+
+def test_size_is_relayed_where_there_is_no_limit_of_ours() -> None:
+    for line in ("SIZE 5000000", "SIZE", "SIZE what"):
+        assert offer(Reply.of(250, "mx", line)).lines[1] == line.encode()

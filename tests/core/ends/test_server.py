@@ -1,0 +1,271 @@
+"""The server's end, which faces a client: lines, replies and the closed world of its phases."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.scene import every_cut, few_cuts
+from core.server_ends import REJECT, drain, given, greeted, in_auth, in_content, told
+from sansio_smtp.config import BareNewline, Config
+from sansio_smtp.ends.server import (
+    END_OF_INPUT,
+    NEED_DATA,
+    PAUSED,
+    ContentReceived,
+    ContentRefused,
+    EndOfData,
+    ServerConnection,
+)
+from sansio_smtp.errors import LocalProtocolError
+from sansio_smtp.states import FRAMING, LINE_STEPS, Phase, Step, reply_step
+from sansio_smtp.wire.commands import END_OF_DATA, HTTP_VERBS, REFUSED_VERBS, Kind
+from sansio_smtp.wire.replies import Reply
+
+
+def test_nothing_is_parsed_before_the_greeting() -> None:
+    """RFC 5321 §3.1. What came early is kept."""
+    end = ServerConnection()
+    assert given(end, b"EHLO me\r\n") == [PAUSED]
+    assert end.buffered == 9
+    assert end.send_reply(Reply.of(220, "mx")) == b"220 mx\r\n"
+    command, pause = drain(end)
+    assert (command.raw, pause) == (b"EHLO me", PAUSED)
+
+
+@pytest.mark.parametrize("code", [421, 450, 554])
+def test_a_refusing_greeting_is_the_last_reply(code: int) -> None:
+    end = ServerConnection()
+    end.send_reply(Reply.of(code))
+    assert end.phase is Phase.MUST_CLOSE
+    assert given(end, b"QUIT\r\n") == [PAUSED]
+    with pytest.raises(LocalProtocolError):
+        end.send_reply(Reply.of(250))
+
+
+def test_a_greeting_is_no_3xx() -> None:
+    with pytest.raises(LocalProtocolError, match="GREETING"):
+        ServerConnection().send_reply(Reply.of(354))
+
+
+def test_a_command_group_in_any_cut() -> None:
+    """RFC 2920 §3.1: lines are given as they come, without waiting for replies."""
+    group = b"RSET\r\nNOOP x\r\n"
+    for pieces in every_cut(group):
+        end = greeted()
+        *commands, pause = given(end, *pieces)
+        assert [command.raw for command in commands] == [b"RSET", b"NOOP x"]
+        assert (pause, end.unanswered, end.phase) == (NEED_DATA, 2, Phase.COMMAND)
+
+
+@pytest.mark.parametrize("line", [b"DATA", b"AUTH PLAIN", b"EHLO me", b"HELO me", b"QUIT", b"data "])
+def test_a_blocking_line_ends_a_group(line: bytes) -> None:
+    """What the next octets are depends on the reply to this one."""
+    end = greeted()
+    *commands, pause = given(end, b"RSET\r\n" + line + b"\r\nNOOP\r\n")
+    assert ([command.raw for command in commands], pause) == ([b"RSET", line], PAUSED)
+    end.send_reply(Reply.of(250))
+    assert drain(end) == [PAUSED]
+    end.send_reply(Reply.of(450))
+    assert end.phase is Phase.COMMAND
+
+
+@pytest.mark.parametrize("verb", sorted(REFUSED_VERBS - {b"BDAT"}))
+def test_verbs_that_change_framing_are_refused(verb: bytes) -> None:
+    end = greeted()
+    refused, command, pause = given(end, verb.lower() + b" x\r\nNOOP\r\n")
+    code, text = told(refused)
+    assert (code, verb.decode() in text, refused.command.kind) == (502, True, Kind.PLAIN)
+    assert (command.raw, pause, end.unanswered) == (b"NOOP", NEED_DATA, 2)
+    assert refused.error.phase is Phase.COMMAND
+
+
+@pytest.mark.parametrize("verb", sorted(HTTP_VERBS))
+def test_http_ends_the_session(verb: bytes) -> None:
+    """A forged request of a browser; the headers behind it might be commands."""
+    end = greeted()
+    refused, pause = given(end, verb + b" / HTTP/1.1\r\nMAIL FROM:<a>\r\n")
+    assert (told(refused)[0], refused.command.kind, pause) == (500, Kind.VIOLATION, PAUSED)
+
+
+def test_a_tls_handshake_ends_the_session() -> None:
+    for pieces in every_cut(b"\x16\x03\x01\r\nNOOP\r\n"):
+        refused, pause = given(greeted(), *pieces)
+        assert ("TLS" in told(refused)[1], refused.command.kind, pause) == (True, Kind.VIOLATION, PAUSED)
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b" ", b"!", b"Subject: x", b"NOOP a\0b", b"QUIT a\rb", b"DATA \0", b"AUTH\0"]
+)
+def test_a_line_that_is_no_command_is_refused_and_the_session_goes_on(line: bytes) -> None:
+    end = greeted()
+    refused, command, _ = given(end, line + b"\r\nNOOP\r\n")
+    assert (told(refused)[0], refused.command.raw, command.raw) == (500, line, b"NOOP")
+    assert refused.command.kind is Kind.PLAIN
+    assert end.phase is Phase.COMMAND
+
+
+def test_a_bare_lf_ends_a_command_line_or_the_session() -> None:
+    command, _ = given(greeted(), b"NOOP x\n")
+    assert command.raw == b"NOOP x"
+    refused, pause = given(greeted(REJECT), b"NOOP x\nNOOP\r\n")
+    assert ("bare LF" in told(refused)[1], refused.command.kind, pause) == (True, Kind.VIOLATION, PAUSED)
+
+
+@pytest.mark.parametrize(
+    "config", [Config(max_line=10), Config(max_line=10, bare_newline=BareNewline.REJECT)]
+)
+@pytest.mark.parametrize("end_of_line", [b"\r\n", b"\n", b""])
+def test_a_line_that_is_too_long_ends_the_session(config: Config, end_of_line: bytes) -> None:
+    """RFC 5321 §4.5.3.1.4, whatever the cuts."""
+    for pieces in few_cuts(b"NOOP 67890ab" + end_of_line):
+        refused, pause = given(greeted(config), *pieces)
+        code, text = told(refused)
+        assert (code, text.startswith("line too long: b'NOOP 67890")) == (500, True)
+        assert (refused.command.kind, pause) == (Kind.VIOLATION, PAUSED)
+
+
+@pytest.mark.parametrize("end_of_line", [b"\r\n", b"\n"])
+def test_the_longest_line(end_of_line: bytes) -> None:
+    for pieces in few_cuts(b"NOOP 67890" + end_of_line):
+        command, _ = given(greeted(Config(max_line=10)), *pieces)
+        assert command.raw == b"NOOP 67890"
+
+
+def test_envelope_is_what_the_client_was_told() -> None:
+    end = greeted()
+    given(end, b"MAIL FROM:<a>\r\nRCPT TO:<b>\r\nRCPT TO:<c>\r\n")
+    assert not end.in_transaction
+    for code in (250, 550, 250):
+        end.send_reply(Reply.of(code))
+    assert end.in_transaction
+    assert [path.address for path in end.envelope.forward_paths] == ["c"]
+
+
+def test_a_reply_that_nothing_asked_for() -> None:
+    end = greeted()
+    for code in (220, 250, 354, 450, 554):
+        with pytest.raises(LocalProtocolError, match="no command awaits"):
+            end.send_reply(Reply.of(code))
+    assert end.send_reply(Reply.of(421, "bye")) == b"421 bye\r\n"
+    assert end.phase is Phase.MUST_CLOSE
+
+
+def test_mail_data_may_be_cut_off_by_a_refusal_only() -> None:
+    for code in (250, 354):
+        with pytest.raises(LocalProtocolError):
+            in_content().send_reply(Reply.of(code))
+    for code in (421, 450, 552):
+        end = in_content()
+        end.send_reply(Reply.of(code))
+        assert end.phase is Phase.MUST_CLOSE
+
+
+def test_a_reply_that_fails_leaves_all_as_it_was() -> None:
+    end = greeted()
+    given(end, b"RSET\r\n")
+    with pytest.raises(LocalProtocolError):
+        end.send_reply(Reply.of(354))
+    assert end.unanswered == 1
+    end.send_reply(Reply.of(250))
+    assert end.unanswered == 0
+
+
+def test_end_of_input_comes_behind_what_arrived() -> None:
+    end = greeted()
+    end.receive_data(b"NOOP\r\nRSE")
+    end.receive_eof()
+    command, pause = drain(end)
+    assert (command.raw, pause) == (b"NOOP", END_OF_INPUT)
+    end = in_content()
+    end.receive_data(b"a\r\n.")
+    end.receive_eof()
+    content, pause = drain(end)
+    assert (content.data, pause) == (b"a\r\n", END_OF_INPUT)
+
+
+def test_pending_and_buffered() -> None:
+    end = greeted()
+    assert (end.pending, end.buffered) == (False, 0)
+    given(end, b"NOO")
+    assert (end.pending, end.buffered) == (True, 3)
+    end = in_content(REJECT)
+    given(end, b"a\r\n.")
+    assert (end.pending, end.buffered) == (False, 1)
+    end.receive_data(b"\r\n")
+    assert end.next_event().__class__ is EndOfData
+    assert (end.pending, end.buffered) == (False, 0)
+    end = in_content(REJECT)
+    end.receive_data(b"a\nb")
+    assert isinstance(end.next_event(), ContentReceived)
+    assert end.pending
+    assert isinstance(end.next_event(), ContentRefused)
+    end = in_content()
+    end.receive_eof()
+    assert end.pending
+
+
+def test_close_forgets_all() -> None:
+    end = in_content()
+    given(end, b"a\r\n.")
+    end.close()
+    end.receive_data(b"more")
+    assert (end.buffered, end.unanswered, drain(end)) == (0, 0, [PAUSED])
+    with pytest.raises(LocalProtocolError):
+        end.send_reply(Reply.of(421))
+    end = greeted()
+    given(end, b"NOOP\r\nDATA\r\nmore")
+    assert (end.buffered, end.unanswered) == (4, 2)
+    end.close()
+    assert (end.buffered, end.unanswered, end.pending) == (0, 0, False)
+
+
+LINES = {
+    Kind.PLAIN: b"NOOP\r\n",
+    Kind.GROUP: b"RSET\r\n",
+    Kind.HELLO: b"EHLO x\r\n",
+    Kind.DATA: b"DATA\r\n",
+    Kind.AUTH: b"AUTH X\r\n",
+    Kind.QUIT: b"QUIT\r\n",
+    Kind.VIOLATION: b"\x16\r\n",
+    Kind.AUTH_LINE: b"x\r\n",
+    Kind.END_OF_DATA: b".\r\n",
+}
+
+
+def owing(kind: Kind) -> ServerConnection:
+    """An end that owes a reply to one line of a kind."""
+    end = in_auth() if kind is Kind.AUTH_LINE else in_content() if kind is Kind.END_OF_DATA else greeted()
+    given(end, LINES[kind])
+    assert end.unanswered == 1
+    return end
+
+
+@pytest.mark.parametrize("kind", LINES)
+@pytest.mark.parametrize("phase", Phase)
+def test_closed_world_of_replies(phase: Phase, kind: Kind) -> None:
+    """A reply whose step is not in the table for this phase cannot be sent."""
+    for code in (150, 250, 354, 421, 450, 550, 650):
+        end = owing(kind)
+        end.phase = phase
+        reply = Reply(code, b"%d x\r\n" % code)
+        step = reply_step(None if phase is Phase.GREETING else kind, code)
+        to = FRAMING[phase].get(step) if step else None
+        if to is None:
+            with pytest.raises(LocalProtocolError):
+                end.send_reply(reply)
+            assert end.phase is phase
+        else:
+            assert end.send_reply(reply) == reply.raw
+            assert end.phase is to
+
+
+@pytest.mark.parametrize("kind", LINES)
+def test_every_line_takes_its_step(kind: Kind) -> None:
+    before = {Kind.AUTH_LINE: Phase.AUTH_LINE, Kind.END_OF_DATA: Phase.CONTENT}.get(kind, Phase.COMMAND)
+    assert owing(kind).phase is FRAMING[before][LINE_STEPS[kind]]
+
+
+def test_end_of_data_is_one_command() -> None:
+    """Whoever matches replies to commands finds the same object on both ends."""
+    assert END_OF_DATA.kind is Kind.END_OF_DATA
+    assert FRAMING[Phase.CONTENT][Step.END_OF_DATA] is Phase.COMMAND

@@ -1,0 +1,220 @@
+"""How a dialogue goes on, and the few ways in which it ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.scene import PLAIN, Scene, spell
+from sansio_smtp.config import Config
+from sansio_smtp.events import CLIENT, SERVER, Close, SendToClient, SendToServer
+from sansio_smtp.proxy.dialogue import Dialogue
+from sansio_smtp.questions import Answer, Continue, Disconnect
+from sansio_smtp.wire.replies import Reply
+
+NO = Reply.of(550, "no")
+
+
+def test_replies_leave_in_the_order_of_the_commands() -> None:
+    """RFC 2920 §3.2, though the rule answers before the server does."""
+    scene = Scene("RCPT").greeted()
+    assert scene.client("MAIL FROM:<a>", "RCPT TO:<b>") == ["S: MAIL FROM:<a>", "? CommandQuestion"]
+    assert scene.answer(Answer(NO)) == []
+    assert scene.server("250 ok") == ["C: 250 ok", "C: 550 no"]
+
+
+def test_commands_go_out_one_by_one_where_the_server_takes_no_groups() -> None:
+    scene = Scene().greeted(*PLAIN)
+    assert scene.client("MAIL FROM:<a>", "RCPT TO:<b>", "DATA") == ["S: MAIL FROM:<a>"]
+    assert scene.server("250 ok") == ["C: 250 ok", "S: RCPT TO:<b>"]
+    assert scene.server("250 ok") == ["C: 250 ok", "S: DATA"]
+
+
+def test_commands_go_out_at_once_where_it_does() -> None:
+    """RFC 2920 §3.1: up to the command that ends the group."""
+    scene = Scene().greeted()
+    expected = ["S: MAIL FROM:<a>", "S: RCPT TO:<b>", "S: NOOP"]
+    assert scene.client("MAIL FROM:<a>", "RCPT TO:<b>", "NOOP", "RSET") == expected
+    assert scene.server("250 a", "250 b") == ["C: 250 a", "C: 250 b"]
+    assert scene.server("250 c") == ["C: 250 c", "S: RSET"]
+
+
+def test_auth_lines_go_out_in_the_midst_of_an_auth_exchange() -> None:
+    """RFC 4954 §4."""
+    scene = Scene().greeted()
+    assert scene.client("AUTH LOGIN") == ["S: AUTH LOGIN"]
+    assert scene.server("334 VXNlcm5hbWU6") == ["C: 334 VXNlcm5hbWU6"]
+    assert scene.client("c2VjcmV0") == ["S: c2VjcmV0"]
+    assert scene.server("235 ok") == ["C: 235 ok"]
+
+
+def test_credentials_are_shown_nowhere_not_even_when_they_are_said_back() -> None:
+    scene = Scene(config=Config(trace=True)).greeted()
+    shown = scene.client("AUTH PLAIN c2VjcmV0")
+    assert scene.event(SendToServer).data == b"AUTH PLAIN c2VjcmV0\r\n"
+    assert scene.event(SendToServer).shown == b"AUTH PLAIN ********\r\n"
+    assert shown == ["received CLIENT AUTH PLAIN ********", "S: AUTH PLAIN c2VjcmV0"]
+    assert "c2VjcmV0" not in repr(scene.last)
+    shown = scene.server("535 c2VjcmV0 is wrong")
+    assert shown == ["received SERVER 535 ******** is wrong", "C: 535 c2VjcmV0 is wrong"]
+    assert scene.event(SendToClient).shown == b"535 ******** is wrong\r\n"
+    assert "c2VjcmV0" not in repr(scene.last)
+
+
+def test_words_too_short_to_tell_anything_are_not_masked() -> None:
+    scene = Scene().greeted()
+    scene.client("AUTH PLAIN =")
+    scene.server("535 5.7.8 a=b")
+    assert scene.event(SendToClient).shown == b"535 5.7.8 a=b\r\n"
+
+
+def test_only_the_latest_credentials_are_remembered() -> None:
+    """What a client sends must not fill the memory."""
+    scene = Scene().greeted()
+    for number in range(10):
+        scene.client(f"AUTH PLAIN secret{number}")
+        scene.server("535 no")
+    scene.client("NOOP")
+    scene.server("250 secret0 secret9")
+    assert scene.event(SendToClient).shown == b"250 secret0 ********\r\n"
+
+
+def test_trace_is_off_by_default() -> None:
+    assert Scene().greeted().client("NOOP") == ["S: NOOP"]
+
+
+def test_hold_answers_data_itself_when_there_is_a_recipient() -> None:
+    scene = Scene("MESSAGE").with_recipient()
+    assert scene.client("DATA") == ["C: 354 end data with <CR><LF>.<CR><LF>"]
+
+
+def test_hold_waits_for_the_replies_before_data() -> None:
+    """Whether there is a recipient is known when RCPT is answered."""
+    scene = Scene("MESSAGE").greeted()
+    assert scene.client("MAIL FROM:<a>", "RCPT TO:<b>", "DATA") == ["S: MAIL FROM:<a>", "S: RCPT TO:<b>"]
+    assert scene.server("250 a") == ["C: 250 a"]
+    assert scene.server("250 b") == ["C: 250 b", "C: 354 end data with <CR><LF>.<CR><LF>"]
+
+
+def test_hold_leaves_data_without_a_recipient_to_the_server() -> None:
+    scene = Scene("MESSAGE").greeted()
+    scene.client("MAIL FROM:<a>", "RCPT TO:<b>", "DATA")
+    scene.server("250 a")
+    assert scene.server("550 b") == ["C: 550 b", "S: DATA"]
+    assert scene.server("554 no valid recipients") == ["C: 554 no valid recipients"]
+
+
+def test_a_reset_of_our_own_waits_in_the_line_or_goes_ahead_of_it() -> None:
+    """Behind what the client sent before the message that was refused, ahead of what it sent after it."""
+    scene = Scene().greeted()
+    scene.proxy._dialogue.reset_server()
+    assert spell(scene.proxy._dialogue.out) == ["S: RSET"]
+    for first, order in ((False, ["S: NOOP", "S: RSET"]), (True, ["S: RSET", "S: NOOP"])):
+        scene = Scene().greeted(*PLAIN)
+        scene.client("MAIL FROM:<a>", "NOOP")
+        scene.proxy._dialogue.reset_server(first=first)
+        shown = [*scene.server("250 a"), *scene.server("250 b")]
+        assert [text for text in shown if text.startswith("S:")] == order
+
+
+@pytest.mark.parametrize(
+    ("client", "before", "spelled"),
+    [
+        ((), (), ["C: 421 4.4.2 upstream server closed the connection"]),
+        (("NOOP",), (), ["C: 421 4.4.2 upstream server closed the connection"]),
+        (("QUIT",), (), ["C: 221 2.0.0 bye"]),
+        (
+            ("MAIL FROM:<a>", "RCPT TO:<b>", "DATA", "x", "."),
+            ("250 a", "250 b", "354 go"),
+            ["answered 451", "C: 451 4.4.2 upstream server was lost before it accepted the message"],
+        ),
+    ],
+)
+def test_the_server_goes_without_a_word(
+    client: tuple[str, ...], before: tuple[str, ...], spelled: list[str]
+) -> None:
+    """RFC 5321 §3.8: the client is told what that means for what it waits for."""
+    scene = Scene().greeted()
+    scene.client(*client)
+    scene.server(*before)
+    assert scene.took(scene.proxy.eof_from(SERVER)) == [*spelled, "close S", "close C"]
+    assert scene.proxy.closed
+
+
+def test_the_server_leaves_with_421() -> None:
+    """RFC 5321 §3.8: its own words are passed on, asked for or not."""
+    for before in ((), ("NOOP",)):
+        scene = Scene().greeted()
+        scene.client(*before)
+        assert scene.server("421 going down") == ["C: 421 going down", "close S", "close C"]
+
+
+def test_the_server_is_aborted_in_the_middle_of_mail_data() -> None:
+    """A message that has no end-of-data must in no way look complete."""
+    scene = Scene().in_content()
+    scene.client("half")
+    assert scene.took(scene.proxy.eof_from(CLIENT)) == ["abort S", "close C"]
+
+
+def test_disconnect_ends_both_sides_behind_its_reply() -> None:
+    scene = Scene("RCPT").greeted()
+    scene.client("MAIL FROM:<a>", "RCPT TO:<b>", "RCPT TO:<c>")
+    assert scene.answer(Disconnect(NO)) == []
+    assert scene.server("250 a") == ["C: 250 a", "C: 550 no", "close S", "close C"]
+
+
+def test_a_session_that_is_to_end_goes_on_with_nothing() -> None:
+    """What was sent behind the doomed line is not even parsed."""
+    for verdict in (Disconnect(NO), Answer(Reply.of(421, "go"))):
+        scene = Scene("RCPT").greeted()
+        scene.client("MAIL FROM:<a>", "RCPT TO:<b>", "RSET", "MAIL FROM:<c>")
+        assert scene.answer(verdict) == []
+        assert CLIENT not in scene.proxy.may_read
+        assert scene.client("QUIT") == []
+        assert [text[:2] for text in scene.server("250 a")] == ["C:", "C:", "cl", "cl"]
+
+
+def test_disconnect_at_the_greeting() -> None:
+    scene = Scene("REPLY")
+    scene.server("220 mx")
+    assert scene.answer(Disconnect(Reply.of(554, "no"))) == ["C: 554 no", "close S", "close C"]
+
+
+def test_detached_the_client_is_still_served() -> None:
+    """The message was refused while it streamed: the server is gone, and the client gets its reply."""
+    scene = Scene("HEADERS").in_content()
+    scene.client("A: b", "")
+    assert scene.answer(Answer(NO)) == ["abort S"]
+    assert scene.client("rest", ".") == ["answered 550", "C: 550 no"]
+    assert scene.client("QUIT") == ["C: 221 2.0.0 bye", "close C"]
+
+
+def test_the_server_that_was_left_is_not_heard() -> None:
+    scene = Scene("HEADERS").in_content()
+    scene.client("")
+    scene.answer(Answer(NO))
+    assert scene.server("552 too late") == []
+    assert scene.took(scene.proxy.eof_from(SERVER)) == []
+    assert not scene.proxy.closed
+
+
+def test_close_forgets_the_commands_that_wait() -> None:
+    scene = Scene().greeted()
+    scene.client("NOOP one", "NOOP two")
+    assert scene.proxy.buffered == 16
+    scene.took(scene.proxy.timed_out())
+    assert scene.proxy.buffered == 0
+
+
+def test_close_happens_once() -> None:
+    dialogue = Dialogue(Config(), frozenset())
+    dialogue.close()
+    dialogue.close()
+    assert dialogue.out == [Close(SERVER), Close(CLIENT)]
+    assert dialogue.question is None
+
+
+def test_close_forgets_the_question() -> None:
+    scene = Scene("RCPT").greeted()
+    scene.client("RCPT TO:<b>")
+    scene.took(scene.proxy.timed_out())
+    assert spell(scene.proxy.answer(scene.question, Continue())) == []

@@ -1,0 +1,127 @@
+"""A message that is kept until its verdict, in memory or in a spool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from core.spools import MemorySpool
+from sansio_smtp.proxy.message_store import Held
+
+LETTER = b"A: b\r\n\r\n.dot\r\n" + b"x" * 70_000 + b"\r\nend\r\n"
+
+
+def wire(held: Held) -> bytes:
+    return b"".join(held.wire())
+
+
+def held(data: bytes, limit: int, spool: MemorySpool | None = None, step: int = 1000) -> Held:
+    made = Held(limit, (lambda: spool) if spool is not None else None)
+    for at in range(0, len(data), step):
+        assert made.add(data[at : at + step])
+    return made
+
+
+KINDS: list[Callable[[bytes], Held]] = [
+    lambda data: held(data, 1 << 20),
+    lambda data: held(data, 10, MemorySpool()),
+    lambda data: held(data, 69_000, MemorySpool()),
+]
+
+
+@pytest.mark.parametrize("make", KINDS)
+def test_what_was_kept_leaves(make: Callable[[bytes], Held]) -> None:
+    message = make(LETTER)
+    assert bytes(message.finish()) == LETTER
+    assert message.size == len(LETTER)
+    assert message.unsendable() is None
+    assert wire(message) == LETTER.replace(b"\r\n.", b"\r\n..")
+    assert wire(message) == b"", "once"
+
+
+@pytest.mark.parametrize("make", KINDS)
+def test_a_last_line_without_its_end_gets_one(make: Callable[[bytes], Held]) -> None:
+    message = make(LETTER[:-2])
+    assert bytes(message.finish()) == LETTER
+    assert message.size == len(LETTER)
+
+
+def test_nothing_stays_nothing() -> None:
+    message = held(b"", 10)
+    assert message.finish() == b""
+    assert wire(message) == b""
+
+
+def test_the_line_end_that_is_added_may_be_what_is_too_large_for_memory() -> None:
+    spool = MemorySpool()
+    message = held(b"x" * 10, 11, spool)
+    assert bytes(message.finish()) == b"x" * 10 + b"\r\n"
+    assert spool.octets == b"x" * 10 + b"\r\n"
+
+
+def test_more_than_may_be_kept() -> None:
+    message = Held(10)
+    assert message.add(b"x" * 10)
+    assert not message.add(b"x")
+
+
+def test_what_does_not_fit_anywhere() -> None:
+    message = held(b"x" * 10, 10, MemorySpool(room=15))
+    with pytest.raises(OSError, match="no space"):
+        message.add(b"x" * 10)
+
+
+def test_only_what_is_in_memory_counts_as_buffered() -> None:
+    message = held(b"x" * 1000, 100, MemorySpool(), step=50)
+    assert (message.buffered, message.size, message.spooled) == (0, 1000, True)
+    message = held(b"x" * 100, 100, MemorySpool())
+    assert (message.buffered, message.size, message.spooled) == (100, 100, False)
+
+
+@pytest.mark.parametrize("make", KINDS)
+@pytest.mark.parametrize(
+    ("data", "rest", "left"),
+    [
+        (b"N: o\n", None, b"N: o\r\n"),
+        (b"N: o", None, b"N: o\r\n"),
+        (b"", None, b""),
+        (b"N: o\r\n\r\n", 8, b"N: o\r\n\r\n" + LETTER[8:]),
+        (b"N: o", 6, b"N: o\r\n" + LETTER[6:]),
+        (b"", 8, LETTER[8:]),
+        (b"N: o\r\n", len(LETTER), b"N: o\r\n"),
+    ],
+)
+def test_replaced(make: Callable[[bytes], Held], data: bytes, rest: int | None, left: bytes) -> None:
+    message = make(LETTER)
+    message.finish()
+    message.replace(data, rest)
+    assert message.size == len(left)
+    assert b"".join(message.pieces()) == left
+    assert wire(message) == b"".join(held_wire(left))
+
+
+def held_wire(data: bytes) -> list[bytes]:
+    plain = held(data, 1 << 20)
+    plain.finish()
+    return list(plain.wire())
+
+
+@pytest.mark.parametrize("make", KINDS)
+def test_a_line_of_nul_and_dot(make: Callable[[bytes], Held]) -> None:
+    message = make(LETTER + b"\0.\r\nQUIT\r\n")
+    message.finish()
+    assert message.unsendable() is not None
+    harmless = make(LETTER + b"\0x\r\n")
+    harmless.finish()
+    assert harmless.unsendable() is None
+
+
+def test_closed() -> None:
+    spool = MemorySpool()
+    message = held(LETTER, 10, spool)
+    message.finish()
+    message.close()
+    message.close()
+    assert spool.closed
+    assert wire(message) == b""

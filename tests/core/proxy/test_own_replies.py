@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+
+from sansio_smtp.events import WaitingFor
+from sansio_smtp.proxy import own_replies
+from sansio_smtp.wire.replies import Reply
+
+NAMED = {name: value for name, value in vars(own_replies).items() if isinstance(value, Reply)}
+TIMEOUTS = {f"timeout {waiting_for.value}": reply for waiting_for, reply in own_replies.TIMEOUTS.items()}
+ALL = (
+    NAMED
+    | TIMEOUTS
+    | {"too big": own_replies.too_big(10), "header section": own_replies.header_section_too_large(10)}
+)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_reply_that_no_client_can_choke_on(name: str) -> None:
+    """RFC 5321 §4.5.3.1.5 (512 octets) and §4.2 (ASCII text)."""
+    reply = ALL[name]
+    assert len(reply.raw) <= 512
+    assert reply.raw.isascii()
+    assert len(reply.lines) == 1
+    assert len(reply.lines[0]) > 3
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_enhanced_code_has_the_class_of_the_code(name: str) -> None:
+    """RFC 2034 §4: the class is the first digit of the reply code; 3xx has none."""
+    reply = ALL[name]
+    if reply.severity == 3:
+        assert reply.enhanced is None
+    else:
+        assert reply.enhanced is not None
+        assert int(reply.enhanced[0]) == reply.severity
+
+
+def test_there_is_a_reply_to_every_timeout() -> None:
+    assert set(own_replies.TIMEOUTS) == set(WaitingFor) - {WaitingFor.NOTHING}
+
+
+def test_trouble_with_the_server_is_transient() -> None:
+    """A message must not bounce because of a server that cannot be reached or does not answer."""
+    permanent = {name for name, reply in ALL.items() if reply.severity == 5}
+    assert permanent == {
+        "too big",
+        "header section",
+        "NO_ADDRESS",
+        "UNREAD_ADDRESS",
+    }  # which are no trouble with the server
+
+
+def test_end_of_data_is_answered_451_not_421() -> None:
+    """The reply to a message says what became of the message."""
+    assert {own_replies.LOST_MESSAGE.code, own_replies.NOT_TAKEN.code} == {451}
+    assert own_replies.TIMEOUTS[WaitingFor.FINAL_REPLY].code == 451
+
+
+def test_too_big() -> None:
+    assert own_replies.too_big(1234).raw == b"552 5.3.4 message is larger than 1234 octets\r\n"

@@ -1,0 +1,258 @@
+"""The two ends composed: commands, replies, limits and questions."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.scene import PLAIN, Scene, spell
+from sansio_smtp.config import Config
+from sansio_smtp.events import (
+    SERVER,
+    AwaitReply,
+    SendToServer,
+    Violation,
+)
+from sansio_smtp.proxy.proxy import Proxy
+from sansio_smtp.questions import Answer, Continue, Disconnect, Replace, ReplyQuestion
+from sansio_smtp.wire.replies import Reply
+
+NO = Reply.of(550, "no")
+
+
+def test_the_greeting_is_the_servers() -> None:
+    """RFC 5321 §3.1. What the client sent too early waits for it."""
+    scene = Scene()
+    assert scene.client("EHLO me") == []
+    assert scene.server("220 mx") == ["C: 220 mx", "S: EHLO me"]
+    assert scene.event(AwaitReply).command.raw == b"EHLO me"
+
+
+def test_a_greeting_that_refuses_closes_both_sides() -> None:
+    assert Scene().server("554 no") == ["C: 554 no", "close S", "close C"]
+
+
+def test_ehlo_is_rewritten_and_helo_is_not() -> None:
+    scene = Scene().greeted("250-mx", "250-STARTTLS", "250 DSN")
+    scene.client("EHLO me")
+    assert scene.server("250-mx", "250-STARTTLS", "250 DSN") == ["C: 250-mx|250-DSN|250 PIPELINING"]
+    scene.client("HELO me")
+    assert scene.server("250-mx", "250 STARTTLS") == ["C: 250-mx|250 STARTTLS"]
+    scene.client("EHLO me")
+    assert scene.server("502-no", "502 STARTTLS") == ["C: 502-no|502 STARTTLS"]
+
+
+def test_further_keywords_are_relayed_by_choice() -> None:
+    config = Config(relay_keywords=frozenset({"X-FINE"}), max_message_size=50)
+    scene = Scene(config=config)
+    scene.server("220 mx")
+    scene.client("EHLO me")
+    assert scene.server("250-mx", "250 X-FINE") == ["C: 250-mx|250-X-FINE|250-PIPELINING|250 SIZE 50"]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "limit"), [(None, 0, None), (None, 9, 9), (9, 0, 9), (9, 5, 5), (5, 9, 5)]
+)
+def test_the_smaller_size_holds(ours: int | None, theirs: int, limit: int | None) -> None:
+    """RFC 1870 §4."""
+    scene = Scene(config=Config(max_message_size=ours)).in_content("250-mx", f"250 SIZE {theirs}")
+    shown = scene.client("12345678901")
+    assert ("violation CLIENT" in shown) is (limit is not None)
+    assert shown[0] == "S: " + "12345678901"[:limit]
+
+
+def test_our_limit_holds_without_ehlo() -> None:
+    scene = Scene(config=Config(max_message_size=3))
+    scene.server("220 mx")
+    for text, reply in (("MAIL FROM:<a>", "250 a"), ("RCPT TO:<b>", "250 b"), ("DATA", "354 go")):
+        scene.client(text)
+        scene.server(reply)
+    assert "violation CLIENT" in scene.client("12345")
+
+
+def test_a_size_declared_too_large_is_refused_at_once() -> None:
+    """RFC 1870 §6.1: before the message is sent in vain."""
+    scene = Scene(config=Config(max_message_size=100)).greeted()
+    assert scene.client("MAIL FROM:<a> SIZE=101") == ["C: 552 5.3.4 message is larger than 100 octets"]
+    assert scene.client("MAIL FROM:<a> SIZE=100") == ["S: MAIL FROM:<a> SIZE=100"]
+
+
+def test_too_many_recipients() -> None:
+    """RFC 5321 §4.5.3.1.10: 452, and those accepted so far stay."""
+    scene = Scene(config=Config(max_recipients=1)).with_recipient()
+    assert scene.client("RCPT TO:<c>") == ["C: 452 4.5.3 too many recipients"]
+    assert len(scene.proxy.envelope.recipients) == 1
+
+
+def test_refused_lines_are_not_forwarded_and_are_counted() -> None:
+    scene = Scene(config=Config(max_errors=2)).greeted()
+    for _ in range(2):
+        assert scene.client("STARTTLS") == ["violation CLIENT", "C: 502 5.5.1 STARTTLS is not supported here"]
+    assert scene.client("!") == [
+        "violation CLIENT",
+        "C: 421 4.7.0 too many errors, closing",
+        "close S",
+        "close C",
+    ]
+
+
+def test_a_violation_is_told_after_what_came_before() -> None:
+    """Nothing parsed before it is lost, and it is answered in its turn."""
+    scene = Scene().greeted()
+    assert scene.client("NOOP", "GET / HTTP/1.1") == ["S: NOOP", "violation CLIENT"]
+    assert scene.event(Violation).error.reply_hint.code == 500
+    last = "C: 500 5.5.1 this is an SMTP server, not HTTP; closing"
+    assert scene.server("250 ok") == ["C: 250 ok", last, "close S", "close C"]
+
+
+def test_the_servers_violation_ends_the_dialogue() -> None:
+    scene = Scene().greeted()
+    scene.client("AUTH PLAIN c2VjcmV0")
+    shown = scene.server("535 ok", "999 c2VjcmV0")
+    assert shown[1:] == [
+        "violation SERVER",
+        "C: 421 4.3.0 upstream server broke the protocol, closing",
+        "close S",
+        "close C",
+    ]
+    assert scene.event(Violation).error.evidence == b"999 ********"
+
+
+def test_an_early_refusal_of_a_message_is_passed_on() -> None:
+    assert Scene().in_content().server("552 too big") == ["C: 552 too big", "abort S", "close C"]
+
+
+def test_trace() -> None:
+    scene = Scene(config=Config(trace=True)).greeted()
+    assert scene.client("noop x") == ["received CLIENT noop x", "S: noop x"]
+    assert scene.server("250-a", "250 b") == ["received SERVER 250-a\r\n250 b", "C: 250-a|250 b"]
+    assert scene.client("TURN")[0] == "received CLIENT TURN"
+
+
+def test_any_command_may_be_asked_for() -> None:
+    scene = Scene("COMMAND")
+    scene.server("220 mx")
+    assert scene.client("EHLO me") == ["? CommandQuestion"]
+    assert scene.question.command.raw == b"EHLO me"
+    assert scene.answer(Continue()) == ["S: EHLO me"]
+
+
+def test_one_verb_may_be_asked_for() -> None:
+    scene = Scene("RCPT").greeted()
+    assert scene.client("MAIL FROM:<a>", "rcpt to:<b>") == ["S: MAIL FROM:<a>", "? CommandQuestion"]
+
+
+def test_refused_lines_and_auth_lines_are_asked_of_nobody() -> None:
+    scene = Scene("COMMAND", "").greeted()
+    assert scene.client("TURN")[0] == "violation CLIENT"
+    scene.client("AUTH LOGIN")
+    scene.answer(Continue())
+    scene.server("334 x")
+    assert scene.client("c2VjcmV0") == ["S: c2VjcmV0"]
+
+
+def test_one_question_at_a_time() -> None:
+    """What comes behind it waits; so do the replies, if they are asked for too."""
+    scene = Scene("RCPT", "REPLY").greeted()
+    scene.client("MAIL FROM:<a>", "RCPT TO:<b>", "RCPT TO:<c>")
+    assert scene.server("250 a") == []
+    assert scene.answer(Continue()) == ["S: RCPT TO:<b>", "? ReplyQuestion"]
+    assert scene.answer(Continue()) == ["C: 250 a", "? CommandQuestion"]
+    assert scene.question.command.raw == b"RCPT TO:<c>"
+
+
+def test_replies_go_on_while_a_command_is_judged() -> None:
+    scene = Scene("RCPT").greeted()
+    scene.client("MAIL FROM:<a>", "RCPT TO:<b>")
+    assert scene.server("250 a") == ["C: 250 a"]
+
+
+def test_an_answer_to_data_resets_the_server() -> None:
+    """It holds an envelope that the client was told is worth nothing."""
+    scene = Scene("DATA").with_recipient()
+    scene.client("DATA")
+    assert scene.answer(Answer(NO)) == ["S: RSET", "C: 550 no"]
+    assert scene.server("250 ok") == []
+
+
+def test_the_server_is_reset_behind_what_it_has_yet_to_see() -> None:
+    scene = Scene("DATA").greeted(*PLAIN)
+    assert scene.client("MAIL FROM:<a>", "RCPT TO:<b>", "DATA") == ["S: MAIL FROM:<a>", "? CommandQuestion"]
+    assert scene.answer(Answer(NO)) == []
+    assert scene.server("250 a") == ["C: 250 a", "S: RCPT TO:<b>"]
+    assert scene.server("250 b") == ["C: 250 b", "C: 550 no", "S: RSET"]
+
+
+def test_a_server_that_does_not_reset_is_left() -> None:
+    for reply, told in (
+        ("500 what", "C: 421 4.3.0 upstream server did not reset"),
+        ("421 bye", "C: 421 bye"),
+    ):
+        scene = Scene("DATA").with_recipient()
+        scene.client("DATA")
+        scene.answer(Answer(NO))
+        first, *rest = scene.server(reply)
+        assert first.startswith(told)
+        assert rest == ["close S", "close C"]
+
+
+def test_the_reply_to_a_reset_lets_the_next_command_go() -> None:
+    scene = Scene("DATA").with_recipient(*PLAIN)
+    scene.client("DATA")
+    scene.answer(Answer(NO))
+    assert scene.client("MAIL FROM:<c>") == []
+    assert scene.server("250 reset") == ["S: MAIL FROM:<c>"]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [("QUIT", "221 2.0.0 bye"), ("RSET", "421 4.3.2 upstream connection ended with the refused message")],
+)
+def test_a_client_whose_server_was_left_may_say_quit(line: str, told: str) -> None:
+    scene = Scene("HEADERS", "COMMAND").in_content()
+    scene.client("")
+    scene.answer(Answer(NO))
+    scene.client(".")
+    assert scene.client(line) == [f"C: {told}", "close C"]
+
+
+def test_the_reply_to_the_data_of_a_held_message_is_not_the_clients() -> None:
+    scene = Scene("MESSAGE", "REPLY").in_content()
+    scene.client("Hi", ".")
+    assert scene.answer(Continue()) == ["complete 4", "S: DATA"]
+    assert scene.server("354 go") == ["S: Hi", "S: ."]
+    assert scene.server("250 taken") == ["? ReplyQuestion"]
+
+
+def test_replies_may_be_asked_for() -> None:
+    scene = Scene("REPLY")
+    assert scene.server("220 mx") == ["? ReplyQuestion"]
+    assert isinstance(scene.question, ReplyQuestion)
+    assert scene.question.command is None
+    assert scene.answer(Continue()) == ["C: 220 mx"]
+    scene.client("NOOP")
+    scene.server("250 ok")
+    assert scene.question.command.raw == b"NOOP"
+    assert scene.answer(Disconnect(NO)) == ["C: 550 no", "close S", "close C"]
+
+
+def test_a_verdict_for_a_dialogue_that_has_ended_is_ignored() -> None:
+    scene = Scene("RCPT").greeted()
+    scene.client("RCPT TO:<b>")
+    scene.took(scene.proxy.eof_from(SERVER))
+    for verdict in (Continue(), Replace(b"of the wrong type")):
+        assert spell(scene.proxy.answer(scene.question, verdict)) == []
+
+
+def test_defaults() -> None:
+    proxy = Proxy()
+    assert (proxy.config, proxy.ask) == (Config(), frozenset())
+    assert proxy.awaiting is None
+
+
+def test_pass_through_keeps_every_octet() -> None:
+    """Odd spacing and case are the server's to judge."""
+    scene = Scene().greeted()
+    for text in ("mail  FROM:<a> ", "Rset\t", "X-ANY \xff"):
+        scene.client(text)
+        assert scene.event(SendToServer).data == text.encode("latin-1") + b"\r\n"
+        scene.server("250 ok")

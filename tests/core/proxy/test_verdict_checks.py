@@ -1,0 +1,133 @@
+"""Which verdicts answer which questions: framing stays as it is, whatever a rule says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sansio_smtp.ends.transaction import Envelope
+from sansio_smtp.errors import LocalProtocolError
+from sansio_smtp.proxy.verdict_checks import check
+from sansio_smtp.questions import (
+    MESSAGE,
+    Answer,
+    BodyQuestion,
+    CommandQuestion,
+    Continue,
+    Disconnect,
+    HeadersQuestion,
+    Inspect,
+    MessageQuestion,
+    Replace,
+    ReplaceCommand,
+    ReplaceReply,
+    ReplyQuestion,
+    Route,
+    Swallow,
+)
+from sansio_smtp.wire.commands import Command, Kind
+from sansio_smtp.wire.replies import Reply
+
+NO = Reply.of(550, "no")
+RCPT = Command.of("RCPT TO:<x@archive.example>")
+LINES = ["EHLO me", "HELO me", "AUTH PLAIN x", "MAIL FROM:<a>", "RCPT TO:<b>", "DATA", "RSET", "NOOP", "QUIT"]
+
+
+def command(line: str) -> CommandQuestion:
+    return CommandQuestion(Command.of(line), Envelope())
+
+
+QUESTIONS = {
+    **{line.split()[0]: command(line) for line in LINES},
+    "REPLY": ReplyQuestion(Reply.of(250, "ok"), Command.of("NOOP"), Envelope()),
+    "HEADERS": HeadersQuestion(b"A: b\r\n\r\n", Envelope()),
+    "BODY": BodyQuestion(b"hello\r\n", Envelope()),
+    "MESSAGE": MessageQuestion(b"hello\r\n", Envelope()),
+}
+COMMANDS = {line.split()[0] for line in LINES}
+CONTENT = {"HEADERS", "BODY", "MESSAGE"}
+EVERYWHERE = set(QUESTIONS)
+
+TAKEN: dict[str, tuple[Any, set[str]]] = {
+    "continue": (Continue(), EVERYWHERE),
+    "continue adding": (Continue((RCPT,)), {"DATA", "MESSAGE"}),
+    "disconnect": (Disconnect(NO), EVERYWHERE),
+    "answer": (Answer(NO), EVERYWHERE - {"REPLY"}),
+    "answer 2xx": (Answer(Reply.of(250, "ok")), EVERYWHERE - {"REPLY", "DATA"}),
+    "replace": (Replace(b"x"), CONTENT),
+    "replace adding": (Replace(b"x", (RCPT,)), {"MESSAGE"}),
+    "replace reply": (ReplaceReply(Reply.of(251, "fine")), {"REPLY"}),
+    "replace command": (ReplaceCommand(RCPT), {"RCPT"}),
+    "inspect": (Inspect(frozenset((MESSAGE,))), {"DATA"}),
+    "inspect adding": (Inspect(frozenset(), (RCPT,)), {"DATA"}),
+    "swallow": (Swallow(Reply.of(250, "ok")), {"DATA"}),
+    "swallow and refuse": (Swallow(NO), {"DATA"}),
+    "route": (Route("other"), {"EHLO", "HELO", "AUTH", "MAIL", "RCPT"}),
+    "route home": (Route(None), {"EHLO", "HELO", "AUTH", "MAIL", "RCPT"}),
+    "route another": (Route("other", RCPT), {"RCPT"}),
+}
+
+
+@pytest.mark.parametrize("asked", QUESTIONS)
+@pytest.mark.parametrize("name", TAKEN)
+def test_each_question_takes_what_makes_sense_there(name: str, asked: str) -> None:
+    verdict, where = TAKEN[name]
+    if asked in where:
+        check(QUESTIONS[asked], verdict)
+    else:
+        with pytest.raises(LocalProtocolError):
+            check(QUESTIONS[asked], verdict)
+
+
+@pytest.mark.parametrize("verdict", [None, True, "continue", Continue, NO, ()])
+@pytest.mark.parametrize("asked", QUESTIONS)
+def test_what_is_no_verdict_at_all(asked: str, verdict: object) -> None:
+    with pytest.raises(LocalProtocolError, match=f"{type(verdict).__name__} does not answer this"):
+        check(QUESTIONS[asked], verdict)
+
+
+WRONG = [
+    Command.of("MAIL FROM:<c>"),
+    Command(b"RCPT", b"DATA", Kind.GROUP),  # says one thing, is another
+    Command(b"RCPT", b"", Kind.GROUP),
+    Command(b"RCPT", b"RCPT TO:<c>\r\nDATA", Kind.GROUP),
+    Command(b"RCPT", b"RCPT TO:<c>\0", Kind.GROUP),
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize(
+    ("asked", "make"),
+    [
+        ("RCPT", ReplaceCommand),
+        ("RCPT", lambda command: Route("other", command)),
+        ("DATA", lambda command: Continue((RCPT, command))),
+        ("DATA", lambda command: Inspect(frozenset(), (command,))),
+        ("MESSAGE", lambda command: Continue((command,))),
+        ("MESSAGE", lambda command: Replace(b"x", (command, RCPT))),
+    ],
+)
+def test_a_command_that_is_put_in_is_one_line_with_the_right_verb(
+    asked: str, make: Any, wrong: Command
+) -> None:
+    with pytest.raises(LocalProtocolError):
+        check(QUESTIONS[asked], make(wrong))
+
+
+@pytest.mark.parametrize(("given", "put_in"), [(250, 354), (250, 421), (354, 250), (550, 250), (421, 451)])
+def test_a_reply_keeps_its_first_digit_and_a_goodbye_stays_one(given: int, put_in: int) -> None:
+    question = ReplyQuestion(Reply.of(given, "x"), None, Envelope())
+    with pytest.raises(LocalProtocolError):
+        check(question, ReplaceReply(Reply.of(put_in, "y")))
+
+
+@pytest.mark.parametrize(("given", "put_in"), [(250, 299), (354, 354), (550, 571), (451, 421), (421, 421)])
+def test_a_reply_of_the_same_meaning(given: int, put_in: int) -> None:
+    check(ReplyQuestion(Reply.of(given, "x"), None, Envelope()), ReplaceReply(Reply.of(put_in, "y")))
+
+
+def test_no_secret_is_told() -> None:
+    with pytest.raises(LocalProtocolError) as caught:
+        check(command("AUTH PLAIN c2VjcmV0"), Route("other", Command.of("NOOP")))
+    assert "c2Vj" not in str(caught.value)

@@ -1,0 +1,164 @@
+"""The transactions of rules, in step with the envelope of the core."""
+
+from __future__ import annotations
+
+import pytest
+
+from sansio_smtp.ends.transaction import Envelope
+from sansio_smtp.rules.transactions import Mail, Mails
+from sansio_smtp.rules.verdicts import Accept, Discard, Hold, Redirect
+from sansio_smtp.rules.views import Connection, Recipient, Sender, Transaction
+from sansio_smtp.wire.commands import Command
+
+MAIL = Command.of("MAIL FROM:<a@me>")
+
+
+def mails() -> Mails:
+    return Mails(Connection("192.0.2.1:49152"))
+
+
+def rcpt(address: str) -> Command:
+    return Command.of(f"RCPT TO:<{address}>")
+
+
+def begun() -> Mail:
+    return mails().begin(MAIL, Sender(MAIL))
+
+
+def addresses(mail: Mail) -> list[str]:
+    return [to.address for to in mail.tx.rcpts]
+
+
+def test_the_fate_of_a_message_is_what_was_said_first() -> None:
+    mail = begun()
+    for verdict in (None, Accept(), Redirect("other")):
+        mail.note(verdict)
+        assert mail.fate is None
+    hold = Hold("why")
+    mail.note(hold)
+    mail.note(Discard())
+    mail.note(Hold("another"))
+    assert mail.fate is hold
+    mail = begun()
+    mail.note(Discard("gone"))
+    mail.note(hold)
+    assert mail.fate == Discard("gone")
+
+
+def test_recipients_are_those_that_were_named() -> None:
+    mail = begun()
+    command = rcpt("b@mx")
+    to = Recipient(command)
+    to.rewrite("c@mx")
+    mail.named(command, to)
+    assert mail.tx.rcpts == (to,)
+
+
+def test_recipients_are_settled_when_all_replies_are_known() -> None:
+    """Those that the client takes for accepted: as rules have rewritten them, without those they dropped."""
+    mail = begun()
+    one, two, three, four = (rcpt(f"{name}@mx") for name in ("one", "two", "three", "four"))
+    for command in (one, two):
+        to = Recipient(command)
+        to.rewrite(f"new-{to.address}")
+        mail.named(command, to)
+    mail.discarded.append(three)
+    assert mail.settle([one, three, four])
+    assert addresses(mail) == ["new-one@mx", "four@mx"], "the server has refused two"
+    assert mail.settle([one]), "and again, if the client names more after DATA was refused"
+    assert addresses(mail) == ["new-one@mx"]
+
+
+def test_whether_any_recipient_goes_to_the_server() -> None:
+    mail = begun()
+    command = rcpt("b@mx")
+    mail.discarded.append(command)
+    assert not mail.settle([command])
+    assert not mail.settle([])
+
+
+def test_the_same_address_named_twice_is_two() -> None:
+    mail = begun()
+    first, second = rcpt("b@mx"), rcpt("b@mx")
+    mail.discarded.append(first)
+    assert mail.settle([first, second])
+
+
+def test_recipients_are_counted_whatever_became_of_them() -> None:
+    mail = begun()
+    for number in range(3):
+        command = rcpt(f"{number}@mx")
+        mail.named(command, Recipient(command))
+    mail.discarded.append(rcpt("d@mx"))
+    assert mail.count == 4
+    mail.settle([])
+    assert mail.count == 4
+
+
+@pytest.mark.parametrize(
+    ("sender", "to", "readable"),
+    [
+        ("MAIL FROM:<a@me>", "RCPT TO:<b@mx>", True),
+        ("MAIL FROM:<>", "RCPT TO:<b@mx>", True),
+        ("MAIL FROM :<a@me>", "RCPT TO:<b@mx>", False),
+        ("MAIL FROM:<a@me>", "RCPT TO:<b@mx", False),
+    ],
+)
+def test_whether_all_addresses_could_be_read(sender: str, to: str, readable: bool) -> None:
+    every = mails()
+    command = Command.of(sender)
+    mail = every.of(Envelope(command))
+    assert mail is not None
+    mail.settle([Command.of(to)])
+    assert mail.readable is readable
+    assert Mail(MAIL, Transaction(every.conn)).readable
+
+
+def test_added_recipients_are_taken_once() -> None:
+    mail = begun()
+    mail.tx.may_add = True
+    mail.tx.add_rcpt("x@archive.example")
+    assert [command.raw for command in mail.take_added()] == [b"RCPT TO:<x@archive.example>"]
+    assert mail.take_added() == ()
+
+
+def test_a_transaction_begins_when_the_server_takes_it() -> None:
+    every = mails()
+    one = every.begin(MAIL, Sender(MAIL))
+    assert every.of(Envelope()) is None
+    assert every.of(Envelope(MAIL)) is one
+    second = Command.of("MAIL FROM:<b@me>")
+    two = every.begin(second, Sender(second))
+    assert every.of(Envelope(MAIL)) is one, "the second MAIL was refused"
+    assert every.of(Envelope(second)) is two
+    assert every.of(Envelope()) is None
+
+
+def test_a_transaction_that_no_rule_was_asked_about() -> None:
+    every = mails()
+    mail = every.of(Envelope(MAIL))
+    assert mail is not None
+    assert mail.tx.mail_from is not None
+    assert mail.tx.mail_from.address == "a@me"
+    assert mail.tx.conn is every.conn
+    assert every.of(Envelope(MAIL)) is mail
+    again = Command.of("MAIL FROM:<a@me>")
+    assert every.of(Envelope(again)) is not mail, "of the same sender, but another"
+
+
+def test_the_transaction_that_rules_are_shown() -> None:
+    every = mails()
+    assert every.current(Envelope()).mail_from is None
+    assert every.current(Envelope()).conn is every.conn
+    mail = every.begin(MAIL, Sender(MAIL))
+    assert every.current(Envelope()) is not mail.tx
+    assert every.current(Envelope(), MAIL) is mail.tx, "its MAIL is being answered"
+    assert every.current(Envelope(MAIL)) is mail.tx
+
+
+def test_the_transaction_whose_mail_was_rewritten() -> None:
+    every = mails()
+    mail = every.begin(MAIL, Sender(MAIL))
+    mail.sent = Command.of("MAIL FROM:<z@me>")
+    assert every.current(Envelope(), mail.sent) is mail.tx
+    assert every.current(Envelope(), Command.of("RSET")) is not mail.tx

@@ -1,0 +1,366 @@
+"""What a rule sees and edits: nothing it supplies becomes a second line, nothing else is touched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sansio_smtp.errors import LocalProtocolError
+from sansio_smtp.rules.views import (
+    AuthAttempt,
+    ClientCommand,
+    Connection,
+    Data,
+    Recipient,
+    Sender,
+    ServerReply,
+    Transaction,
+)
+from sansio_smtp.wire.commands import END_OF_DATA, Command
+from sansio_smtp.wire.replies import Reply
+
+
+class Counter:
+    def __init__(self) -> None:
+        self.value = 0
+
+
+# Data
+
+
+def test_data_by_type() -> None:
+    """Made on first use."""
+    data = Data()
+    data.get(Counter).value += 1
+    assert data.get(Counter).value == 1
+    assert Counter in data
+    assert Data().get(Counter).value == 0
+
+
+def test_data_by_name() -> None:
+    data = Data()
+    assert data.get("tries") is None
+    assert data.get("tries", 0) == 0
+    data["tries"] = 2
+    assert data["tries"] == data.get("tries", 0) == 2
+    assert "tries" in data
+    assert repr(data) == "Data({'tries': 2})"
+    assert data.pop("tries") == 2
+    assert data.pop("tries", 7) == 7
+    assert "tries" not in data
+    data["tries"] = 1
+    del data["tries"]
+    with pytest.raises(KeyError):
+        data["tries"]
+
+
+# Connections
+
+
+@pytest.mark.parametrize(
+    ("peer", "ip"),
+    [
+        ("192.0.2.1:49152", "192.0.2.1"),
+        ("[2001:db8::1]:49152", "2001:db8::1"),
+        ("unix", ""),
+        ("", ""),
+    ],
+)
+def test_the_address_of_a_client(peer: str, ip: str) -> None:
+    assert Connection(peer).ip == ip
+
+
+def test_connections_do_not_share_what_is_remembered() -> None:
+    one, two = Connection(), Connection()
+    one.data["x"] = 1
+    assert "x" not in two.data
+    assert one != two
+
+
+# Paths
+
+
+@pytest.mark.parametrize(
+    ("line", "address", "local", "domain"),
+    [
+        ("RCPT TO:<bob@MX.Example>", "bob@MX.Example", "bob", "mx.example"),
+        ("rcpt to: <bob@mx> NOTIFY=NEVER", "bob@mx", "bob", "mx"),
+        ("RCPT TO:bob@mx", "bob@mx", "bob", "mx"),
+        ("RCPT TO:<postmaster>", "postmaster", "postmaster", ""),
+        ("RCPT TO:<@relay:bob@mx>", "@relay:bob@mx", "@relay:bob", "mx"),
+        ('RCPT TO:<"a b@c"@mx>', '"a b@c"@mx', '"a b@c"', "mx"),
+        ('RCPT TO:<"a>b"@mx>', '"a>b"@mx', '"a>b"', "mx"),
+        ('RCPT TO:<"a\\">b"@mx> X=1', '"a\\">b"@mx', '"a\\">b"', "mx"),
+        ("RCPT TO:<grüße@mx>", "grüße@mx", "grüße", "mx"),
+        ("RCPT TO:<>", "", "", ""),
+        ("RCPT TO:<bob@mx", "", "", ""),
+        ("RCPT TO :<bob@mx>", "", "", ""),
+        ("RCPT", "", "", ""),
+    ],
+)
+def test_what_a_path_says(line: str, address: str, local: str, domain: str) -> None:
+    to = Recipient(Command.parse(line.encode()))
+    assert (to.address, to.original, str(to)) == (address, address, address)
+    assert (to.local, to.domain) == (local, domain)
+    assert to.rewritten is None
+
+
+def test_parameters() -> None:
+    sender = Sender(Command.of("MAIL FROM:<a@me> SIZE=12 BODY=8bitmime SMTPUTF8"))
+    assert [parameter.keyword for parameter in sender.parameters] == ["SIZE", "BODY", "SMTPUTF8"]
+    assert sender.parameter("body") == "8bitmime"
+    assert sender.parameter("SMTPUTF8") == ""
+    assert sender.parameter("RET") is None
+    unread = Sender(Command.of("MAIL"))
+    assert (unread.parameters, unread.parameter("SIZE"), unread.path) == ((), None, None)
+
+
+def test_octets_that_are_not_utf_8_survive() -> None:
+    to = Recipient(Command.parse(b"RCPT TO:<b\xff@mx>"), utf8=True)
+    assert to.address == "b\udcff@mx"
+    to.rewrite(f"x-{to.local}@mx")
+    assert to.rewritten is not None
+    assert to.rewritten.raw == b"RCPT TO:<x-b\xff@mx>"
+
+
+@pytest.mark.parametrize(
+    ("line", "new", "sent"),
+    [
+        ("RCPT TO:<b@mx>", "c@mx", "RCPT TO:<c@mx>"),
+        ("rcpt  to: \t<b@mx>  NOTIFY=NEVER  X", "c@mx", "rcpt  to: \t<c@mx>  NOTIFY=NEVER  X"),
+        ("RCPT TO:b@mx NOTIFY=NEVER", "c@mx", "RCPT TO:<c@mx> NOTIFY=NEVER"),
+        ('RCPT TO:<"a>b"@mx> X=1', "c@mx", "RCPT TO:<c@mx> X=1"),
+        ("RCPT TO:<b@mx>", '"a>b"@mx', 'RCPT TO:<"a>b"@mx>'),
+        ("RCPT TO:<>", "c@mx", "RCPT TO:<c@mx>"),
+        ("RCPT TO :<b@mx> X", "c@mx", "RCPT TO:<c@mx>"),
+        ("RCPT", "c@mx", "RCPT TO:<c@mx>"),
+    ],
+)
+def test_a_recipient_rewritten(line: str, new: str, sent: str) -> None:
+    """It is never sent as it was, readable or not; what follows the path stays."""
+    to = Recipient(Command.of(line))
+    to.rewrite(new)
+    assert to.address == new
+    assert to.rewritten is not None
+    assert to.rewritten.raw == sent.encode()
+    assert to.original != new
+
+
+def test_a_sender_rewritten() -> None:
+    sender = Sender(Command.of("MAIL FROM:<> SIZE=3"))
+    sender.rewrite("a@me")
+    assert sender.rewritten is not None
+    assert sender.rewritten.raw == b"MAIL FROM:<a@me> SIZE=3"
+    again = Sender(Command.of("MAIL FROM:<>"))
+    again.rewrite("a@me")
+    again.rewrite("")
+    assert again.rewritten is None
+    unread = Sender(Command.of("MAIL what"))
+    unread.rewrite("a@me")
+    assert unread.rewritten is not None
+    assert unread.rewritten.raw == b"MAIL FROM:<a@me>"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "a@mx\r\nDATA",
+        "a@mx\n",
+        "a\0@mx",
+        "a b@mx",
+        "a@mx> SIZE=1",
+        "<a@mx>",
+        '"a',
+        '"a\r"@mx',
+        "\x7f@mx",
+        None,
+        b"a@mx",
+        5,
+    ],
+)
+@pytest.mark.parametrize("kind", [Sender, Recipient])
+def test_what_cannot_stand_between_angle_brackets(kind: Any, address: Any) -> None:
+    path = kind.of("b@mx")
+    with pytest.raises(LocalProtocolError, match="not an address"):
+        path.rewrite(address)
+    with pytest.raises(LocalProtocolError, match="not an address"):
+        kind.of(address)
+    assert path.rewritten is None
+
+
+def test_a_recipient_has_an_address_and_a_sender_need_not() -> None:
+    with pytest.raises(LocalProtocolError):
+        Recipient.of("b@mx").rewrite("")
+    with pytest.raises(LocalProtocolError):
+        Recipient.of("")
+    assert Sender.of("").command.raw == b"MAIL FROM:<>"
+    assert Recipient.of("b@mx", "NOTIFY=NEVER").command.raw == b"RCPT TO:<b@mx> NOTIFY=NEVER"
+
+
+def test_parameters_cannot_hold_a_second_line() -> None:
+    with pytest.raises(LocalProtocolError):
+        Recipient.of("b@mx", "X=1\r\nDATA")
+
+
+@given(
+    st.sampled_from(["RCPT TO:", "rcpt To:  ", "RCPT TO:\t"]),
+    st.sampled_from(["<b@mx>", "b@mx", "<>", '<"a> b"@mx>', "<@r:b@mx>", '<"\\"">']),
+    st.sampled_from(["", " X=1", "  NOTIFY=NEVER ORCPT=rfc822;b@mx"]),
+    st.sampled_from(["c@mx", '"x>y"@mx', "@r:c@mx", "ü@mx"]),
+)
+def test_whatever_is_rewritten_reads_as_it_was_meant(verb: str, path: str, tail: str, new: str) -> None:
+    to = Recipient(Command.of(verb + path + tail), utf8=True)
+    assert to.path is not None
+    to.rewrite(new)
+    assert to.rewritten is not None
+    read = Recipient(to.rewritten)
+    assert read.address == new
+    assert read.parameters == to.parameters
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        (Recipient(Command.of("RCPT TO:<b@mx>")), False),
+        (Recipient(Command.of("RCPT TO:<b@mx>"), utf8=True), True),
+        (Sender(Command.of("MAIL FROM:<a@me>")), False),
+        (Sender(Command.of("MAIL FROM:<a@me> SMTPUTF8")), True),
+    ],
+)
+def test_more_than_ascii_is_declared(path: Sender | Recipient, allowed: bool) -> None:
+    """RFC 6531 §3.1."""
+    if allowed:
+        path.rewrite("grüße@mx")
+        assert path.address == "grüße@mx"
+    else:
+        with pytest.raises(LocalProtocolError, match="SMTPUTF8"):
+            path.rewrite("grüße@mx")
+
+
+def test_an_edit_of_a_path_can_be_taken_back_and_told() -> None:
+    to = Recipient.of("b@mx")
+    before = to.snapshot()
+    assert to.changes_since(before) == []
+    to.rewrite("c@mx")
+    assert to.changes_since(before) == ["<b@mx> -> <c@mx>"]
+    to.restore(before)
+    assert (to.address, to.rewritten) == ("b@mx", None)
+
+
+# Transactions
+
+
+def test_a_transaction() -> None:
+    conn = Connection()
+    tx = Transaction(conn, Sender.of("a@me", "SIZE=12"), [Recipient.of("b@mx")])
+    assert tx.size == 12
+    assert isinstance(tx.rcpts, tuple)
+    assert Transaction(conn).size == 0
+    assert Transaction(conn).mail_from is None
+
+
+def test_recipients_are_added_where_that_is_possible() -> None:
+    tx = Transaction(Connection())
+    with pytest.raises(LocalProtocolError, match="data and message"):
+        tx.add_rcpt("x@archive.example")
+    tx.may_add = True
+    tx.add_rcpt("x@archive.example")
+    tx.add_rcpt("y@archive.example", "NOTIFY=NEVER")
+    with pytest.raises(LocalProtocolError):
+        tx.add_rcpt("z@archive.example>\r\nDATA")
+    assert [command.raw for command in tx.added] == [
+        b"RCPT TO:<x@archive.example>",
+        b"RCPT TO:<y@archive.example> NOTIFY=NEVER",
+    ]
+
+
+# Commands and replies
+
+
+def test_an_attempt_to_log_in() -> None:
+    assert AuthAttempt("GSSAPI").identity is None
+    assert AuthAttempt("PLAIN", "ann").identity == "ann"
+
+
+def test_a_command() -> None:
+    given = ClientCommand(Command.of("mail FROM:<a@me>"))
+    assert (given.verb, str(given), given.line) == ("MAIL", "MAIL", b"mail FROM:<a@me>")
+    before = given.snapshot()
+    assert (given.replacement, given.changes_since(before)) == (None, [])
+    given.replace("MAIL FROM:<b@me>")
+    assert given.replacement is not None
+    assert given.replacement.raw == b"MAIL FROM:<b@me>"
+    assert given.changes_since(before) == ["-> MAIL FROM:<b@me>"]
+    given.restore(before)
+    assert given.replacement is None
+
+
+def test_verbs_that_are_none() -> None:
+    assert ClientCommand(END_OF_DATA).verb == "."
+    assert ClientCommand(Command(b"", b"")).verb == ""
+
+
+def test_a_command_shows_no_secret() -> None:
+    given = ClientCommand(Command.of("AUTH PLAIN c2VjcmV0"))
+    assert given.line == b"AUTH PLAIN ********"
+    assert "c2Vj" not in repr(given)
+
+
+@pytest.mark.parametrize("line", ["RCPT TO:<b@mx>", "", "NOOP\r\nMAIL FROM:<b>", b"MAIL\0", "!"])
+def test_a_command_does_not_become_another(line: str | bytes) -> None:
+    given = ClientCommand(Command.of("MAIL FROM:<a@me>"))
+    with pytest.raises(LocalProtocolError):
+        given.replace(line)
+    assert given.replacement is None
+
+
+def test_a_reply() -> None:
+    answer = ServerReply(Reply.of(250, "2.1.5 fine", "really"))
+    assert (answer.code, answer.severity, answer.enhanced) == (250, 2, "2.1.5")
+    assert answer.lines == [b"2.1.5 fine", b"really"]
+    assert answer.text == "2.1.5 fine\nreally"
+    before = answer.snapshot()
+    answer.replace(251, "2.1.0 elsewhere", b"\xff")
+    assert (answer.code, answer.severity, answer.enhanced) == (251, 2, "2.1.0")
+    assert answer.text == "2.1.0 elsewhere\n\\xff"
+    assert answer.reply.code == 250
+    assert answer.changes_since(before) == [f"-> {answer.replacement}"]
+    answer.restore(before)
+    assert (answer.replacement, answer.changes_since(before)) == (None, [])
+    assert ServerReply(Reply.of(354, "go")).enhanced is None
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "text"),
+    [
+        (250, 550, "no"),
+        (250, 354, "go"),
+        (451, 421, "bye"),
+        (421, 451, "later"),
+        (250, 250, "ok\r\n550 no"),
+        (250, 250, "\0"),
+        (250, 25, "x"),
+    ],
+)
+def test_a_reply_keeps_its_meaning(given: int, code: int, text: str) -> None:
+    answer = ServerReply(Reply.of(given, "x"))
+    with pytest.raises(LocalProtocolError):
+        answer.replace(code, text)
+    assert answer.replacement is None
+
+
+def test_a_goodbye_may_be_said_otherwise() -> None:
+    answer = ServerReply(Reply.of(421, "x"))
+    answer.replace(421, "4.3.2 come again")
+    assert answer.text == "4.3.2 come again"
+
+
+def test_a_path_that_the_server_has_been_told_stays() -> None:
+    to = Recipient.of("b@mx")
+    to.is_final = True
+    with pytest.raises(LocalProtocolError, match="already"):
+        to.rewrite("c@mx")
+    assert to.address == "b@mx"

@@ -1,0 +1,194 @@
+"""``smtp-proxy check``: rules, listeners and directories."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+from checks import Capture, Said, checked, write_rules
+
+from sansio_smtp.rules.lint.problems import Problem
+from trio_proxy.commands import check
+from trio_proxy.driver import server
+from trio_proxy.settings.options import Options
+from trio_proxy.settings.tables import RuleTable
+from trio_proxy.text.addresses import Address
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # the folders of rule files come to it
+    write_rules()
+
+
+# Rules
+
+
+NONE = "  upstream    none: messages are kept in captured-mail"
+
+
+def test_rules_and_their_phases(capsys: Capture) -> None:
+    Path("empty.py").write_text("")
+    said = checked(capsys, rules=("good.py", "empty.py"))
+    assert said == Said(0, ["  rules       good.py: rcpt, message", "  rules       empty.py: none", NONE], [])
+
+
+def test_all_that_is_wrong_with_rules_and_server(capsys: Capture) -> None:
+    table = RuleTable({"delay": "soon"}, {"": 3, "delay": 4}, "proxy.toml")
+    nobody = RuleTable({}, {"": 9}, "proxy.toml")
+    said = checked(
+        capsys,
+        Problem("proxy.toml", 1, "config problem"),
+        config=Path("proxy.toml"),
+        rules=("misspelt.py", "greylist.py", "nowhere.py"),
+        rule_settings={"greylist": table, "graylist": nobody},
+        upstream=Address("a..b", 25),
+    )
+    assert said.status == 78
+    assert said.out == []
+    assert [line.split(" ")[0] for line in said.err] == [
+        "proxy.toml:1:", "misspelt.py:1:", "misspelt.py:4:", "proxy.toml:3:", "proxy.toml:4:", "nowhere.py:",
+        "upstream",
+    ]  # fmt: skip
+    assert 'did you mean "rcpt"?' in said.err[1]
+    assert 'did you mean "mail"?' in said.err[2]
+    assert 'missing key "host"' in said.err[3]
+    assert "delay" in said.err[4]
+
+
+def test_settings_that_could_not_be_read_are_not_missed(capsys: Capture) -> None:
+    """The file has one mistake; that rules lack what stands in it is none of its own."""
+    said = checked(capsys, Problem("proxy.toml", 1, "no TOML"), rules=("greylist.py", "misspelt.py"))
+    assert said.status == 78
+    assert [line.split(":")[0] for line in said.err] == ["proxy.toml", "misspelt.py", "misspelt.py"]
+    assert "missing key" in checked(capsys, rules=("greylist.py",)).err[0]
+
+
+def test_a_problem_is_one_line(capsys: Capture) -> None:
+    assert checked(capsys, Problem("f", 1, "a\nb\x1b")).err == ["f:1: a\\nb\\x1b"]
+
+
+def test_a_config_that_is_right(capsys: Capture) -> None:
+    assert checked(capsys, config=Path("conf/proxy.toml")).out[0] == "  config      conf/proxy.toml ok"
+
+
+# Listeners
+
+
+def test_addresses_that_are_free_and_that_are_not(capsys: Capture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        used = Address("127.0.0.1", taken.getsockname()[1])
+        said = checked(capsys, listen=(Address("127.0.0.1", 0), used, Address(path="s.sock")))
+    assert said == Said(
+        0,
+        ["  listen      127.0.0.1:0 is free", "  listen      unix:s.sock is free", NONE],
+        [f"warning: {used} is in use, maybe by this service; two cannot listen there"],
+    )
+    assert not Path("s.sock").exists()
+
+
+def test_addresses_that_cannot_be_listened_on(capsys: Capture) -> None:
+    said = checked(
+        capsys, listen=(Address("192.0.2.1", 2525), Address("a..b", 25), Address(path="no/such/dir"))
+    )
+    assert said == Said(78, [NONE], [
+        "cannot listen on 192.0.2.1:2525: this machine has no such address; use 127.0.0.1, [::1] or one of "
+        "its own",
+        "cannot listen on a..b:25: 'a..b' cannot be resolved; use an address of this machine",
+        "cannot listen on unix:no/such/dir: No such file or directory",
+    ])  # fmt: skip
+
+
+def test_a_missing_permission_is_not_said_to_be_wrong(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service may have it where whoever checks has not."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(server, "_listener", refuse)
+    said = checked(capsys, listen=(Address("127.0.0.1", 25),))
+    assert said == Said(0, [NONE], [
+        "warning: cannot listen on 127.0.0.1:25: permission denied; use a port above 1023, or grant "
+        "CAP_NET_BIND_SERVICE"
+    ])  # fmt: skip
+
+
+def test_a_proxy_in_front_of_itself(capsys: Capture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    here = Address("127.0.0.1", port)
+    said = checked(capsys, listen=(here,), upstream=here)
+    assert said.status == 78
+    assert f"{here} is where this proxy listens itself: it cannot be its upstream server" in said.err
+
+
+def test_defaults_are_not_looked_at_when_the_file_may_have_said_otherwise(capsys: Capture) -> None:
+    wrong = Problem("proxy.toml", 2, "[server] listen")
+    for options in (Options(), Options(config=Path("proxy.toml"))):
+        assert check.run_check(options, [wrong]) == 78
+        assert capsys.readouterr().out == ""
+    assert (
+        check.run_check(Options(listen=(Address("127.0.0.1", 0),), named=frozenset(["listen"])), [wrong])
+        == 78
+    )
+    assert capsys.readouterr().out == "  listen      127.0.0.1:0 is free\n"
+
+
+# Directories
+
+
+def test_directories_that_are_there_or_can_be_made(capsys: Capture) -> None:
+    Path("there").mkdir()
+    Path("link").symlink_to("there")
+    said = checked(
+        capsys,
+        rules=("good.py",),
+        capture=Path("link/x/y"),
+        quarantine=Path("there"),
+        spool=Path("there/spool"),
+    )
+    assert (said.status, said.err) == (0, [])
+    assert list(Path("there").iterdir()) == []
+
+
+def test_directories_that_cannot_be_made(capsys: Capture) -> None:
+    Path("link").symlink_to("nowhere")
+    Path("loop").symlink_to("loop")
+    said = checked(
+        capsys,
+        rules=("good.py",),
+        capture=Path("good.py"),
+        quarantine=Path("good.py/x/y"),
+        spool=Path("link/x"),
+    )
+    assert said.status == 78
+    hint = "choose a directory that can be made and written"
+    assert said.err == [
+        f"--capture good.py: good.py is no directory; {hint}",
+        f"--quarantine good.py/x/y: Not a directory; {hint}",
+        f"--spool link/x: link is a link that leads nowhere; {hint}",
+    ]
+    assert checked(capsys, capture=Path("loop")).err == [
+        f"--capture loop: Too many levels of symbolic links; {hint}"
+    ]
+
+
+def test_a_directory_without_permission(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    assert checked(capsys, capture=Path("sub/mail")).err == [
+        "--capture sub/mail: no permission to write in .; choose a directory that can be made and written"
+    ]
+
+
+def test_directories_that_are_not_needed(capsys: Capture) -> None:
+    bad = Path("good.py")
+    said = checked(capsys, upstream=Address("a..b", 25), capture=bad, quarantine=bad, spool=bad)
+    assert said.status == 69
+    assert [line.split()[0] for line in said.err] == ["upstream"]

@@ -1,0 +1,322 @@
+"""The executable: what it prints, how it exits, what it does with signals."""
+
+from __future__ import annotations
+
+import base64
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from commands import Proxy, connect, deliver, environment, once, proxy, say_hello, submit, upstream
+
+from sansio_smtp import __version__
+
+OPTIONS = [
+    "--listen", "--upstream", "--capture", "--transcript", "--bare-newline", "--nul", "--max-message-size",
+    "--max-connections", "--timeout", "--grace", "--verbose", "--quiet", "--version", "--help", "--config",
+    "--rules", "--rule-timeout", "--on-rule-error", "--quarantine", "--max-held", "--spool", "--reload",
+    "--no-reload",
+]  # fmt: skip
+TEXT = b"Subject: hi\r\n\r\n..one\r\n"
+STOPPED = b"421 4.3.2 service is shutting down, try again later\r\n"
+ANY = ("--listen", "127.0.0.1:0")
+HAS_IPV6 = socket.has_dualstack_ipv6()
+
+
+# What it says
+
+
+def test_help_names_every_option_and_is_fast() -> None:
+    started = time.monotonic()
+    result = once("--help")
+    assert time.monotonic() - started < 1.5  # on a busy machine; alone it is a tenth of a second
+    assert (result.returncode, result.stderr) == (0, "")
+    for option in OPTIONS:
+        assert option in result.stdout
+    assert re.search(r"^  check  ", result.stdout, re.M)
+    assert re.search(r"^  demo  ", result.stdout, re.M)
+    assert set(re.findall(r"--[a-z-]+", result.stdout)) == set(OPTIONS)
+    assert max(map(len, result.stdout.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["demo", "--help"], ["check", "--help"], ["--timeut", "1"]]
+)
+def test_what_needs_no_network_imports_none(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom trio_proxy.commands.cli import main\n"
+        f"sys.argv[1:] = {arguments}\n"
+        "try:\n    main()\nexcept SystemExit: pass\n"
+        "unwanted = {'trio', 'structlog', 'asyncio', 'cattrs', 'sansio_smtp'}\n"
+        "sys.exit(sorted(unwanted & set(sys.modules)) or 0)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_check_takes_the_options_of_the_service() -> None:
+    assert set(re.findall(r"--[a-z-]+", once("check", "--help").stdout)) == {*OPTIONS} - {"--version"}
+
+
+def test_version() -> None:
+    assert once("--version").stdout == f"smtp-proxy, version {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--upstraem", "x"], "No such option '--upstraem'. Did you mean '--upstream'?"),
+        (["dmeo"], "No such command 'dmeo'. Did you mean 'demo'?"),
+        (["chekc"], "No such command 'chekc'. Did you mean 'check'?"),
+        (["xyzzy"], "No such command 'xyzzy'. Commands: check, demo, test."),
+        (["--listen", "2525"], "'2525' has no host; write 127.0.0.1:2525"),
+        (["--listen", "127.0.0.1"], "'127.0.0.1' has no port; write HOST:PORT, such as 127.0.0.1:2525"),
+        (["--listen", "::1:25"], "'::1:25' cannot be read; an IPv6 address needs brackets: [::1:25]:2525"),
+        (["--listen", "[::1:25"], "'[::1:25' cannot be read; an IPv6 address is written [::1]:2525"),
+        (["--listen", "h:65536"], "'h:65536': '65536' is no port number (0 to 65535)"),
+        (["--listen", "h:x"], "'h:x': 'x' is no port number (0 to 65535)"),
+        (["--listen", "unix:"], "'unix:' names no path; write unix:/run/smtp-proxy.sock"),
+        (["--upstream", "smtps://h"], "'smtps://h': TLS towards the upstream server is not built yet; use"),
+        (["--upstream", "http://h"], "'http://h': unknown scheme 'http'; use smtp://HOST:PORT, HOST:PORT or"),
+        (["--max-message-size", "big"], "'big': expected a number of bytes or a size such as \"25M\""),
+        (["--max-message-size", "0"], "'0': expected a number of bytes or a size such as \"25M\""),
+        (["--max-message-size", "9" * 5000], "expected a number of bytes or a size such as \"25M\""),
+        (["--max-connections", "0"], "0 is not in the range x>=1"),
+        (["--bare-newline", "keep"], "'keep' is not one of 'normalize', 'reject'"),
+        (["--timeout", "x"], "'x': expected a number of seconds above 0, such as 30 or reply=120"),
+        (["--timeout", "nan"], "'nan': expected a number of seconds above 0, such as 30 or reply=120"),
+        (["--timeout", "repyl=3"], "'repyl=3': no phase 'repyl'; did you mean reply=3?"),
+        (["--timeout", "zzz=3"], "'zzz=3': no phase 'zzz'; phases: connect, greeting, idle, command, reply"),
+        (["--grace", "nan"], "'nan': expected a number of seconds or a time such as \"30s\" or \"5m\""),
+        (["--grace", "-1"], "'-1': expected a number of seconds or a time"),
+        (["--rule-timeout", "soon"], "'soon': expected a number of seconds or a time"),
+        (["--rule-timeout", "0"], "'0': expected more than 0"),
+        (["--on-rule-error", "drop"], "'drop' is not one of 'defer', 'reject', 'accept'"),
+        (["--max-held", "much"], "'much': expected a number of bytes or a size"),
+        (["--spol", "x"], "No such option '--spol'. Did you mean '--spool'?"),
+        (["--capture", "x", "--upstream", "h"], "--capture is for the built-in server; with an upstream"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_one_clear_line(arguments: list[str], message: str, tmp_path: Path) -> None:
+    result = once(*arguments, directory=tmp_path)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    *usage, error = result.stderr.splitlines()
+    assert message in error
+    assert usage == [
+        "Usage: smtp-proxy [OPTIONS] [COMMAND] [ARGS]...",
+        "Try 'smtp-proxy --help' for help.",
+        "",
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_port_of_five_thousand_digits() -> None:
+    result = once("--listen", "h:" + "1" * 5000)
+    assert result.returncode == 2
+    assert "is no port number (0 to 65535)" in result.stderr.splitlines()[-1]
+
+
+def test_all_wrong_timeouts_are_told_at_once() -> None:
+    result = once("--timeout", "repyl=3", "--timeout", "idle=0", "--timeout", "30", "--timeout", "soon")
+    assert result.returncode == 2
+    assert [line for line in result.stderr.splitlines() if "'" in line][1:] == [
+        "Error: Invalid value for '--timeout': 'repyl=3': no phase 'repyl'; did you mean reply=3?",
+        "'idle=0': expected a number of seconds above 0, such as 30 or reply=120",
+        "'soon': expected a number of seconds above 0, such as 30 or reply=120",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("listen", "to"),
+    [("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "localhost"), ("0.0.0.0", "127.0.0.1")]
+    + ([("[::]", "[::1]")] if HAS_IPV6 else []),
+)
+def test_it_does_not_connect_to_itself(listen: str, to: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    result = once("--listen", f"{listen}:{port}", "--upstream", f"{to}:{port}")
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].endswith(f"{to}:{port} is where this proxy listens itself")
+    assert "Traceback" not in result.stderr
+
+
+def test_a_capture_directory_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = once(*ANY, "--capture", "file/mail", directory=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].endswith("for '--capture': file/mail: Not a directory")
+    assert "Traceback" not in result.stderr
+
+
+def test_a_port_that_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = once("--listen", f"127.0.0.1:{port}", "--upstream", "127.0.0.1:1")
+    assert (result.returncode, result.stdout) == (69, "")
+    assert result.stderr == (
+        f"smtp-proxy: cannot listen on 127.0.0.1:{port}: it is in use; stop what listens there, "
+        "or choose another port (0 takes a free one)\n"
+    )
+
+
+# Where it listens
+
+
+def test_every_kind_of_listener(tmp_path: Path) -> None:
+    path = str(tmp_path / "s.sock")
+    listen = [*ANY, "--listen", f"unix:{path}"] + (["--listen", "[::1]:0"] if HAS_IPV6 else [])
+    with upstream() as server, proxy(tmp_path, *listen, "-u", f"smtp://127.0.0.1:{server.port}") as process:
+        assert process.addresses[1] == f"unix:{path}"
+        ports = [int(address.rpartition(":")[2]) for address in process.addresses[::2]]
+        for address in (path, *zip(("127.0.0.1", "::1"), ports, strict=False)):
+            with connect(address) as client:
+                say_hello(client)
+                assert submit(client, TEXT) == b"250 2.0.0 kept"
+        process.signal(signal.SIGTERM)
+        assert process.ends(3) == 0
+    assert not Path(path).exists()
+
+
+def test_the_upstream_server_from_the_environment(tmp_path: Path) -> None:
+    with upstream() as server:
+        variables = {"SMTP_PROXY_UPSTREAM": f"127.0.0.1:{server.port}", "SMTP_PROXY_LISTEN": "127.0.0.1:0"}
+        with proxy(tmp_path, **variables) as process, connect(("127.0.0.1", process.port)) as client:
+            assert f"upstream    127.0.0.1:{server.port}" in process.said()
+            say_hello(client)
+            assert submit(client, TEXT) == b"250 2.0.0 kept"
+
+
+def test_timeouts_from_the_environment() -> None:
+    result = once(*ANY, SMTP_PROXY_TIMEOUT="idle=5 soon", SMTP_PROXY_UPSTREAM="h")
+    assert result.returncode == 2
+    assert "'soon': expected a number of seconds" in result.stderr
+
+
+def test_without_a_server_messages_are_kept(tmp_path: Path) -> None:
+    with proxy(tmp_path, *ANY) as process:
+        assert "upstream    none: messages are kept in captured-mail (Maildir)" in process.said()
+        with connect(("127.0.0.1", process.port)) as client:
+            say_hello(client)
+            assert submit(client, TEXT).startswith(b"250 2.0.0 kept as ")
+        process.signal(signal.SIGTERM)
+        assert process.ends(3) == 0
+    (message,) = (tmp_path / "captured-mail" / "new").iterdir()
+    assert message.read_bytes() == b"Subject: hi\r\n\r\n.one\r\n"
+
+
+def test_the_transcript_shows_both_legs_and_no_secret(tmp_path: Path) -> None:
+    secret = base64.b64encode(b"\0me\0correct horse")
+    with upstream() as server:
+        options = ["--transcript", "-vv", "-u", f"127.0.0.1:{server.port}"]
+        with proxy(tmp_path, *ANY, *options) as process, connect(("127.0.0.1", process.port)) as client:
+            say_hello(client)
+            client.send(b"AUTH PLAIN " + secret)
+            client.expect(b"235 2.7.0 welcome")
+            assert submit(client, TEXT) == b"250 2.0.0 kept"
+            client.send(b"QUIT")
+            client.expect(b"221 2.0.0 bye")
+            assert client.rest() == b""
+            process.wait_for(r"=== closed after")
+            said = process.said()
+    for mark, text in [
+        ("U <-", "220 mx.example ESMTP"), ("C ->", "220 mx.example ESMTP"), ("C <-", "EHLO me.example"),
+        ("U ->", "EHLO me.example"), ("U ->", "MAIL FROM:<a@me.example>"), ("C ->", "250 2.0.0 kept"),
+        ("C <-", "[message 21 bytes]"), ("C ->", "221 2.0.0 bye"),
+    ]:  # fmt: skip
+        assert re.search(rf"^[\d:.]{{12}} c1 {re.escape(mark)}  {re.escape(text)}$", said, re.M), (mark, text)
+    assert re.search(r"C <-  AUTH PLAIN \S", said)
+    assert secret.decode() not in said
+    assert "correct horse" not in said
+
+
+def test_demo() -> None:
+    result = once("demo")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.endswith("All 5 messages arrived byte for byte.\n")
+    assert "Traceback" not in result.stderr
+
+
+# Signals
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_idle_client_is_told_when_the_service_stops(number: int, tmp_path: Path) -> None:
+    with upstream() as server, proxy(tmp_path, *ANY, "-u", f"127.0.0.1:{server.port}") as process:
+        with connect(("127.0.0.1", process.port)) as client:
+            say_hello(client)
+            process.signal(number)
+            assert client.rest() == STOPPED
+        assert process.ends(3) == 0
+
+
+def stop_in_mid_message(process: Proxy, release: threading.Event) -> None:
+    with connect(("127.0.0.1", process.port)) as client:
+        say_hello(client)
+        client.send(b"MAIL FROM:<a@me.example>", b"RCPT TO:<b@mx.example>", b"DATA")
+        client.expect(b"250 ...", b"250 ...", b"354 ...")
+        process.signal(signal.SIGTERM)
+        process.wait_for("stopping; a second signal quits at once")
+        with pytest.raises(ConnectionRefusedError):
+            connect(("127.0.0.1", process.port))
+        client.raw(TEXT + b".\r\n")
+        time.sleep(0.2)
+        assert process.process.poll() is None
+        release.set()
+        assert client.rest() == b"250 2.0.0 kept\r\n" + STOPPED
+
+
+def test_a_message_in_flight_is_finished(tmp_path: Path) -> None:
+    release = threading.Event()
+    try:
+        with (
+            upstream(deliver(release)) as server,
+            proxy(tmp_path, *ANY, "-u", f"localhost:{server.port}") as p,
+        ):
+            stop_in_mid_message(p, release)
+            assert p.ends(3) == 0
+    finally:
+        release.set()
+
+
+def test_the_grace_period_ends(tmp_path: Path) -> None:
+    with upstream() as server:
+        options = ["--grace", "0.3", "-u", f"127.0.0.1:{server.port}"]
+        with proxy(tmp_path, *ANY, *options) as process, connect(("127.0.0.1", process.port)) as client:
+            say_hello(client)
+            client.send(b"MAIL FROM:<a@me.example>")
+            client.expect(b"250 ...")
+            process.signal(signal.SIGTERM)
+            assert client.rest() == STOPPED
+            client.sock.close()
+            assert process.ends(3) == 0
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_quits_at_once(second: int, tmp_path: Path) -> None:
+    with (
+        upstream() as server,
+        proxy(tmp_path, *ANY, "-u", f"127.0.0.1:{server.port}") as process,
+        connect(("127.0.0.1", process.port)) as client,
+    ):
+        say_hello(client)
+        client.send(b"MAIL FROM:<a@me.example>")
+        client.expect(b"250 ...")
+        process.signal(signal.SIGTERM)
+        process.wait_for("stopping; a second signal quits at once")
+        process.signal(second)
+        assert process.ends(3) == 130
+        assert client.rest() == b""

@@ -1,0 +1,251 @@
+"""Sockets as streams, and connections made."""
+
+from __future__ import annotations
+
+import gc
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from trio_proxy.driver import streams
+from trio_proxy.driver.streams import SEGMENT, SocketStream, connect
+from trio_proxy.text.addresses import Address
+
+SECONDS = 5.0
+"""Deadline of every wait."""
+
+
+# Sockets
+
+
+@pytest.fixture(params=["unix", "tcp"])
+def pair(request: pytest.FixtureRequest) -> Iterator[tuple[SocketStream, socket.socket]]:
+    """A stream, and the socket at its other end."""
+    if request.param == "unix":
+        ours, peer = socket.socketpair()
+    else:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            ours = socket.create_connection(listener.getsockname())
+            peer, _ = listener.accept()
+    ours.setblocking(False)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
+    peer.settimeout(SECONDS)
+    yield SocketStream(ours), peer
+    ours.close()
+    peer.close()
+
+
+Pair = tuple[SocketStream, socket.socket]
+
+
+async def send_all(stream: SocketStream, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[await stream.send_some(rest) :]
+
+
+async def test_octets_go_both_ways(pair: Pair) -> None:
+    stream, peer = pair
+    with trio.fail_after(SECONDS):
+        await send_all(stream, b"hello")
+        assert peer.recv(100) == b"hello"
+        peer.sendall(b"world")
+        assert await stream.receive() == b"world"
+        peer.shutdown(socket.SHUT_WR)
+        assert await stream.receive() == b""
+        await send_all(stream, b"still")
+        assert peer.recv(100) == b"still"
+
+
+async def test_more_than_the_kernel_takes(pair: Pair) -> None:
+    stream, peer = pair
+    data = os.urandom(8_000_000)
+    received = bytearray()
+
+    def read() -> None:
+        while len(received) < len(data):
+            received.extend(peer.recv(100_000))
+
+    with trio.fail_after(SECONDS):
+        sent = 0
+        blocked = trio.CancelScope()
+        while not blocked.cancelled_caught:
+            with trio.move_on_after(0.1) as blocked:
+                sent += await stream.send_some(memoryview(data)[sent:])
+        assert sent < len(data)
+        assert stream.send_now(memoryview(data)[sent:]) == 0
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.to_thread.run_sync, read)
+            await send_all(stream, data[sent:])
+    assert received == data
+
+
+async def test_a_flood_gives_others_their_turn(pair: Pair) -> None:
+    """Reads that find octets at once do not wait; but a task that never waits would starve all others."""
+    stream, peer = pair
+    peer.setblocking(False)
+    turns = [0]
+
+    async def other() -> None:
+        while True:
+            turns[0] += 1
+            await trio.lowlevel.checkpoint()
+
+    def fill() -> None:
+        with suppress(BlockingIOError):
+            while True:
+                peer.send(b"x" * SEGMENT)
+
+    with trio.fail_after(SECONDS):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(other)
+            for _ in range(100):
+                fill()
+                assert await stream.receive()
+            nursery.cancel_scope.cancel()
+    assert turns[0] >= 5
+
+
+async def test_closed_while_another_task_waits(pair: Pair) -> None:
+    stream, peer = pair
+    outcome: list[str] = []
+
+    async def receive() -> None:
+        try:
+            await stream.receive()
+        except trio.ClosedResourceError:
+            outcome.append("closed")
+
+    with trio.fail_after(SECONDS):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(receive)
+            await wait_all_tasks_blocked()
+            stream.close()
+    assert outcome == ["closed"]
+    assert peer.recv(100) == b""
+    stream.close()
+    stream.abort()
+    stream.finish_sending()
+
+
+async def test_an_end_is_no_reset_and_the_other_way_is_open(pair: Pair) -> None:
+    stream, peer = pair
+    await send_all(stream, b"bye")
+    stream.finish_sending()
+    assert peer.recv(100) == b"bye"
+    assert peer.recv(100) == b""
+    peer.sendall(b"late")
+    with trio.fail_after(SECONDS):
+        assert await stream.receive() == b"late"
+
+
+async def test_abort_resets(pair: Pair) -> None:
+    stream, peer = pair
+    if stream.sock.family == socket.AF_UNIX:
+        stream.abort()  # there is no such thing; it is closed
+        assert peer.recv(100) == b""
+        return
+    await send_all(stream, b"half a message")
+    assert peer.recv(100) == b"half a message"
+    stream.abort()
+    with pytest.raises(ConnectionResetError):
+        peer.recv(100)
+
+
+# Connections
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", ""])
+async def test_connect(host: str) -> None:
+    family = socket.AF_INET6 if host == "::1" else socket.AF_INET
+    if family == socket.AF_INET6 and not socket.has_dualstack_ipv6():
+        pytest.skip("no IPv6 here")
+    with socket.create_server(("::1" if host == "::1" else "127.0.0.1", 0), family=family) as listener:
+        with trio.fail_after(SECONDS):
+            stream = await connect(Address(host, listener.getsockname()[1]))
+        peer, _ = listener.accept()
+        with peer:
+            assert stream.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            await send_all(stream, b"hi")
+            assert peer.recv(10) == b"hi"
+        stream.close()
+
+
+async def test_each_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_server(("127.0.0.1", 0)) as other:
+        nobody, somebody = other.getsockname(), listener.getsockname()
+        other.close()
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", where) for where in (nobody, somebody)]
+
+        async def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
+            return found
+
+        monkeypatch.setattr(trio.socket, "getaddrinfo", getaddrinfo)
+        with trio.fail_after(SECONDS):
+            stream = await connect(Address("two.example", 25))
+            assert stream.sock.getpeername() == somebody
+            stream.close()
+            found.pop()
+            with pytest.raises(ConnectionRefusedError):
+                await connect(Address("two.example", 25))
+            found.clear()
+            with pytest.raises(OSError, match="has no address"):
+                await connect(Address("two.example", 25))
+
+
+async def test_connect_to_a_unix_socket(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        stream = await connect(Address(path=path))
+        stream.close()
+    with pytest.raises(ConnectionRefusedError):
+        await connect(Address(path=path))
+    with pytest.raises(FileNotFoundError):
+        await connect(Address(path=path + "-not"))
+    gc.collect()  # a socket that was forgotten warns here
+
+
+async def test_nobody_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    for host in ("127.0.0.1", "localhost"):
+        with trio.fail_after(SECONDS), pytest.raises(ConnectionRefusedError):
+            await connect(Address(host, port))
+    gc.collect()
+
+
+@pytest.mark.parametrize("host", ["two..dots", "x" * 64 + ".example"])
+async def test_what_is_no_host_name_is_an_oserror_like_any_other(host: str) -> None:
+    with pytest.raises(OSError, match="is no host name"):
+        await connect(Address(host, 25))
+
+
+async def test_cancelled_it_leaves_no_socket_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[socket.socket] = []
+
+    class Socket(socket.socket):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            made.append(self)
+
+        def connect(self, where: Any) -> None:
+            raise BlockingIOError  # as of a host that never answers
+
+    async def never(sock: socket.socket) -> None:
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(streams.socket, "socket", Socket)
+    monkeypatch.setattr(trio.lowlevel, "wait_writable", never)
+    with trio.move_on_after(0.05) as scope:
+        await connect(Address("127.0.0.1", 25))
+    assert scope.cancelled_caught
+    assert [sock.fileno() for sock in made] == [-1]

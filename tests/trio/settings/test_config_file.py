@@ -1,0 +1,320 @@
+"""The settings file: what it may say, and its mistakes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from settings_files import FULL, OPTIONS, options, written
+
+from sansio_smtp.rules.lint.problems import RuleError
+from trio_proxy.commands.cli import cli
+from trio_proxy.settings.config_file import KEYS, load_config, read_config
+from trio_proxy.settings.options import Options, choose
+from trio_proxy.settings.tables import RuleTable
+from trio_proxy.settings.timeouts import PHASES, Timeouts
+from trio_proxy.text.addresses import Address
+
+A_TIME = 'a number of seconds or a time such as "30s" or "5m"'
+IN_QUOTES = 'texts stand in quotes, as in upstream = "mail.example.net"'
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("SMTP_PROXY")]:
+        monkeypatch.delenv(name)
+
+
+def problems(text: str | bytes) -> list[str]:
+    path = written(text)
+    config, found = read_config(path)
+    if found:
+        with pytest.raises(RuleError) as caught:
+            load_config(path)
+        assert caught.value.problems == tuple(found)
+    else:
+        assert load_config(path) == config
+    return [str(problem) for problem in found]
+
+
+# What it may say
+
+
+def test_every_key() -> None:
+    path = written(FULL, "conf/proxy.toml")
+    assert problems(FULL) == []
+    assert choose({}, load_config(path)) == OPTIONS
+    assert options("--config", str(path)) == OPTIONS
+
+
+def test_every_option_has_a_key() -> None:
+    """With the same name, but that [rules] is said by the table."""
+    parameters = {parameter.name: parameter for parameter in cli.params}
+    assert {*parameters} - {"config", "version"} == {*KEYS}
+    for name, (table, key) in KEYS.items():
+        longest = max(parameters[name].opts, key=len).removeprefix("--").replace("-", "_")
+        assert table in ("server", "rules")
+        expected = {
+            "rules": "files",
+            "rule_timeout": "timeout",
+            "on_rule_error": "on_error",
+            "timeouts": "timeouts",
+        }.get(name, longest)
+        assert key == expected
+
+
+def test_every_key_is_read() -> None:
+    """None that is known to the table is forgotten on the way to the options."""
+    text = FULL.replace("upstream = ", "quiet = false\n#") + "\n[server.more]\n[rules.more]\nx=1\n"
+    config, found = read_config(written(text.replace("nul =", 'capture = "mail"\nnul =')))
+    assert config is not None
+    assert [problem.text for problem in found] == ["[server] unknown key \"more\"; known: " + ", ".join(
+        key for table, key in KEYS.values() if table == "server"
+    )]  # fmt: skip
+    assert {*config.values} == {*KEYS} - {"upstream"}
+
+
+@pytest.mark.parametrize(
+    ("text", "changed"),
+    [
+        ("", {}),
+        ("# nothing\n\n", {}),
+        ("[server]\n[rules]\n", {}),
+        ('[server]\nlisten = "127.0.0.1:25"', {"listen": (Address("127.0.0.1", 25),)}),
+        ('[server]\nupstream = "unix:/run/x"', {"upstream": Address(path="/run/x")}),
+        ('[server]\ncapture = "mail"', {"capture": Path("mail")}),
+        ('[server]\ncapture = "/mail"', {"capture": Path("/mail")}),
+        ("[server]\nquiet = true", {"verbosity": -1}),
+        ("[server]\nverbose = 1\nquiet = true", {"verbosity": -1}),
+        ("[server]\ngrace = 0", {"grace": 0.0}),
+        ("[server.timeouts]\nidle = 1.5", {"timeouts": Timeouts(idle=1.5)}),
+        ("server.timeouts.idle = 5", {"timeouts": Timeouts(idle=5)}),
+        ('[rules]\nfiles = "rules.py"', {"rules": ("rules.py",)}),
+        ("[rules]\nfiles = []", {}),
+        ('[rules]\nspool = ""', {}),
+        ('[rules]\nspool = "sp"', {"spool": Path("sp")}),
+        ("[rules]\ntimeout = 0.25", {"rule_timeout": 0.25}),
+        ('\ufeff[rules]\r\non_error = "reject"\r\n', {"on_rule_error": "reject"}),
+    ],
+)
+def test_what_else_it_may_say(text: str, changed: dict[str, Any]) -> None:
+    assert problems(text) == []
+    assert choose({}, load_config(Path("proxy.toml"))) == Options(config=Path("proxy.toml"), **changed)
+
+
+def test_line_endings_change_nothing() -> None:
+    path = written(FULL.replace("\n", "\r\n"), "conf/proxy.toml")
+    assert choose({}, load_config(path)) == OPTIONS
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    path = written(FULL, str(tmp_path / "conf" / "proxy.toml"))
+    os.chdir(tmp_path / "elsewhere")
+    found = options("-c", "../conf/proxy.toml")
+    assert found.rules == ("../conf/rules.py", "/etc/more.py", "ready:footer")
+    assert found.quarantine == Path("../conf/held")
+    assert options("-c", str(path)).quarantine == tmp_path / "conf" / "held"
+    assert options("-c", str(path), "--quarantine", "held").quarantine == Path("held")
+
+
+# Mistakes
+
+
+def test_all_mistakes_at_once() -> None:
+    assert problems("""\
+listen = "x"
+[server]
+listn = ["0.0.0.0:25"]
+listen = ["0.0.0.0:25", "2525", 5]
+upstream = 25
+max_message_size = "ten"
+max_connections = 0
+verbose = true
+rules = ["x"]
+nul = "pss"
+idle = 5
+timeout = 30
+[server.timeouts]
+final-reply = 5
+idle = "x"
+all = 0
+[rule]
+[rules]
+files = ["a.py", 5]
+on_error = "drop"
+timeout = 0
+rule_timeout = 5
+upstream = "h"
+spool = 1
+[rules.greylist]
+delay = "anything"
+[[server2]]
+x = 1
+[greylist]
+a = 1
+""") == [
+        'proxy.toml:1: unknown key "listen"; write "listen" below [server]',
+        'proxy.toml:3: [server] unknown key "listn"; did you mean "listen"?',
+        "proxy.toml:4: [server] listen[1] = \"2525\": '2525' has no host; write 127.0.0.1:2525",
+        'proxy.toml:4: [server] listen[2] = 5: expected an address such as "127.0.0.1:2525"',
+        'proxy.toml:5: [server] upstream = 25: expected an address such as "mail.example.net:25"',
+        'proxy.toml:6: [server] max_message_size = "ten": expected a number of bytes or a size such as "25M"',
+        "proxy.toml:7: [server] max_connections = 0: expected a whole number of clients, 1 or more",
+        "proxy.toml:8: [server] verbose = true: expected a whole number of v's as in -vv, 0 or more",
+        'proxy.toml:9: [server] unknown key "rules"; write "files" below [rules]',
+        'proxy.toml:10: [server] nul = "pss": expected "pass" or "refuse"; did you mean "pass"?',
+        'proxy.toml:11: [server] unknown key "idle"; write "idle" below [server.timeouts]',
+        'proxy.toml:12: [server] unknown key "timeout"; write "all" below [server.timeouts]',
+        'proxy.toml:14: [server.timeouts] unknown key "final-reply"; did you mean "final_reply"?',
+        f'proxy.toml:15: [server] timeouts.idle = "x": expected {A_TIME}',
+        "proxy.toml:16: [server] timeouts.all = 0: expected a number of seconds above 0 or a time such as "
+        '"30s"',
+        'proxy.toml:17: unknown table [rule]; did you mean "rules"?',
+        "proxy.toml:19: [rules] files[1] = 5: expected a text in quotes",
+        'proxy.toml:20: [rules] on_error = "drop": expected "defer", "reject" or "accept"',
+        'proxy.toml:21: [rules] timeout = 0: expected a number of seconds above 0 or a time such as "30s"',
+        'proxy.toml:22: [rules] unknown key "rule_timeout"; write "timeout" below [rules]',
+        'proxy.toml:23: [rules] unknown key "upstream"; write "upstream" below [server]',
+        'proxy.toml:24: [rules] spool = 1: expected "" or a path in quotes',
+        'proxy.toml:27: unknown table [server2]; did you mean "server"?',
+        "proxy.toml:29: unknown table [greylist]; known: [server], [server.timeouts], [rules], [rules.NAME]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("server = 5", "1: [server] is a table: its keys stand on the lines below it"),
+        ("[[server]]\nnul = 'pass'", "1: [server] is a table: its keys stand on the lines below it"),
+        ("[[rules]]", "1: [rules] is a table: its keys stand on the lines below it"),
+        ("\nsevrer.nul = 'pass'", '2: unknown table [sevrer]; did you mean "server"?'),
+        ("[timeouts]\nidle = 5", '1: unknown table [timeouts]; write "timeouts" below [server]'),
+        ("x = 1", '1: unknown key "x"; keys stand below a table: [server] or [rules]'),
+        ('reload = true', '1: unknown key "reload"; write "reload" below [rules]'),
+        ("[server]\ntimeouts = 5", "2: [server] timeouts = 5: expected a table"),
+        ("[server]\nlisten = []", "2: [server] listen = []: expected an address"),
+        ("[server]\nlisten = true",
+         '2: [server] listen = true: expected an address such as "127.0.0.1:2525" or a list'),
+        ('[server]\nlisten = "h"',
+         "2: [server] listen = \"h\": 'h' has no port; write HOST:PORT, such as h:2525"),
+        ('[server]\nupstream = "http://h"', "2: [server] upstream = \"http://h\": 'http://h': unknown scheme "
+         "'http'; use smtp://HOST:PORT, HOST:PORT or unix:PATH"),
+        ("[server]\nmax_connections = 1.5",
+         "2: [server] max_connections = 1.5: expected a whole number of clients, 1 or more"),
+        ("[server]\nmax_connections = 0x" + "f" * 9000, "2: [server] max_connections = a very large number: "
+         "expected a whole number of clients, 1 or more"),
+        ("[server]\ngrace = -1", f"2: [server] grace = -1: expected {A_TIME}"),
+        ("[server]\ngrace = nan", f"2: [server] grace = nan: expected {A_TIME}"),
+        ('[server]\ntranscript = "yes"', '2: [server] transcript = "yes": expected true or false'),
+        ('[server]\nupstream = "h"\ncapture = "x"',
+         "3: [server] capture is for the built-in server; with an upstream server there is none"),
+        ("[rules]\nmax_held = 0",
+         '2: [rules] max_held = 0: expected a number of bytes or a size such as "25M"'),
+        ("[rules]\nreload = 1", "2: [rules] reload = 1: expected true or false"),
+        ("[rules.files]\nx = 1", "1: [rules] files = {...}: expected a text in quotes or a list of texts in "
+         "quotes"),
+        ("[rules]\ngreylist = 5",
+         '2: [rules] unknown key "greylist"; known: files, timeout, on_error, reload, '
+         "quarantine, max_held, spool"),
+    ],
+)  # fmt: skip
+def test_one_mistake(text: str, problem: str) -> None:
+    assert problems(text) == [f"proxy.toml:{problem}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('[server]\nlisten = 0.0.0.0:25\n',
+         f":2: column 13: expected newline or end of document after a statement; {IN_QUOTES}"),
+        ("[server]\nupstream = mail", f":2: column 12: invalid value; {IN_QUOTES}"),
+        ('[server]\nupstream = "mail\n',
+         ":2: column 17: illegal character '\\n'; the quote that ends a text is missing"),
+        ("[server\n", ":1: column 8: expected ']' at the end of a table declaration"),
+        ("[server]\n[server]\n",
+         ":2: column 8: cannot declare ('server',) twice; a table may be written once"),
+        ("[server]\nnul = 'pass'\nnul = 'pass'",
+         ": at its end: cannot overwrite a value; a key may be written once"),
+        ("[server]\nlisten = [\n", f": at its end: invalid value; {IN_QUOTES}"),
+        ("\0", ":1: column 1: invalid statement"),
+        ("a = 1\n\0\0\0", ":2: column 1: invalid statement"),
+        ("a\r= 1", ":1: column 2: expected '=' after a key in a key/value pair"),
+        (b"a = 1\n\xff\xfe", ":2: not UTF-8: byte 0xff; save the file as UTF-8"),
+        ("[server]\n".encode("utf-16"), ":1: not UTF-8: byte 0xff; save the file as UTF-8"),
+        ("x = " + "[" * 5000, ": nested too deeply"),
+        ("x = " + "9" * 5000, ": a number has too many digits"),
+        (b"#" * 1_000_001, ": larger than 1,000,000 bytes; is it a settings file?"),
+    ],
+)  # fmt: skip
+def test_what_is_no_toml(text: str | bytes, problem: str) -> None:
+    path = written(text)
+    config, found = read_config(path)
+    assert config is None
+    assert [str(p) for p in found] == [f"proxy.toml{problem}"]
+    with pytest.raises(RuleError):
+        load_config(path)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    for name, why in [("nowhere.toml", "No such file or directory"), (".", "Is a directory")]:
+        config, (problem,) = read_config(Path(name))
+        assert config is None
+        assert str(problem) == f"{name}: cannot be read: {why}"
+    written("")
+    config, (problem,) = read_config(Path("proxy.toml/x"))
+    assert config is None
+    assert str(problem) == "proxy.toml/x: cannot be read: Not a directory"
+
+
+def test_a_file_without_permission(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written("")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)  # root may read every file
+    _, (problem,) = read_config(path)
+    assert str(problem) == "proxy.toml: cannot be read: Permission denied"
+
+
+def test_what_could_be_read_is_known_beside_the_mistakes() -> None:
+    config, found = read_config(written('[server]\nnul = "refuse"\ngrace = "x"\n[rules.a]\nx = 1\n[[x]]'))
+    assert len(found) == 2
+    assert config is not None
+    assert config.values == {"nul": "refuse"}
+    assert config.rule_settings == {"a": RuleTable({"x": 1}, {"": 4, "x": 5}, "proxy.toml")}
+
+
+WORDS = st.sampled_from(
+    ["[server]", "[rules]", "[[rules]]", "[rules.x]", "[server.timeouts]", "listen", "idle", "files", "=",
+     "\n", '"', "'", '"""', "[", "]", "{", "}", ",", ".", "1", "true", '"h:25"', "#", "\\", "\0", "\r\n",
+     "é", "x", "0x"]
+)  # fmt: skip
+
+
+@given(st.lists(WORDS).map(" ".join) | st.lists(WORDS).map("".join) | st.binary())
+def test_any_text_is_read_or_is_a_problem(text: str | bytes) -> None:
+    config, found = read_config(written(text))
+    assert config is not None or found
+    for problem in found:
+        assert str(problem).startswith("proxy.toml")
+        assert problem.line <= (text if isinstance(text, bytes) else text.encode()).count(b"\n") + 1
+    if config is not None and not found:
+        assert choose({}, config).config == Path("proxy.toml")
+
+
+@given(st.dictionaries(st.sampled_from(["all", *PHASES]), st.floats(0.001, 10**8)))
+def test_timeouts_keep_their_values(seconds: dict[str, float]) -> None:
+    text = "[server.timeouts]\n" + "".join(f"{phase} = {value!r}\n" for phase, value in seconds.items())
+    found = choose({}, load_config(written(text))).timeouts
+    rest = seconds.get("all")
+    for field in attrs.fields(Timeouts):
+        expected = seconds.get(field.name, field.default if rest is None else rest)
+        assert getattr(found, field.name) == expected

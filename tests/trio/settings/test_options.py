@@ -1,0 +1,175 @@
+"""Which of several voices wins: defaults, the settings file, the environment, the command line."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+import pytest
+from settings_files import FULL, OPTIONS, options, written
+
+from sansio_smtp import Config
+from sansio_smtp.rules.lint.problems import RuleError
+from trio_proxy.commands.cli import cli
+from trio_proxy.settings.options import Options, choose
+from trio_proxy.settings.tables import RuleTable
+from trio_proxy.settings.timeouts import Timeouts
+from trio_proxy.text.addresses import Address
+from trio_proxy.text.units import parse_size
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("SMTP_PROXY")]:
+        monkeypatch.delenv(name)
+
+
+def test_defaults_shown_in_the_help_are_those_of_the_options() -> None:
+    ctx = click.Context(cli)
+    shown = {
+        parameter.name: parameter.type_cast_value(ctx, parameter.get_default(ctx))
+        for parameter in cli.params
+        if isinstance(parameter, click.Option) and parameter.show_default
+    }
+    defaults = attrs.asdict(Options(), recurse=False)
+    assert len(shown) >= 6
+    assert shown == {name: defaults[name] for name in shown}
+    by_hand = {
+        "listen": "127.0.0.1:2525", "capture": "captured-mail", "quarantine": "quarantine"
+    }  # fmt: skip
+    for name, text in by_hand.items():
+        (parameter,) = (parameter for parameter in cli.params if parameter.name == name)
+        assert isinstance(parameter, click.Option)
+        assert f"[default: {text}]" in (parameter.help or "")
+        default = defaults[name]
+        assert text == str(default[0] if isinstance(default, tuple) else default)
+    (held,) = (parameter for parameter in cli.params if parameter.name == "max_held")
+    assert isinstance(held, click.Option)
+    found = re.search(r"\[default: (\w+)\]", held.help or "")
+    assert found is not None
+    assert parse_size(found[1]) == Config().max_held
+    assert options() == choose({}, None) == Options()
+
+
+# Who wins
+
+
+VOICES = [
+    ("max_connections", "max_connections = 5", "7", ["--max-connections", "9"], 1000),
+    ("upstream", 'upstream = "file"', "environment", ["-u", "flag"], None),
+    ("listen", 'listen = "file:1"', "environment:1 environment:2", ["-l", "f:1", "--listen", "f:2"], ...),
+    ("grace", 'grace = "5s"', "7s", ["--grace", "9"], 30.0),
+    ("nul", 'nul = "refuse"', "refuse", ["--nul", "pass"], "pass"),
+    ("transcript", "transcript = true", "0", ["--transcript"], False),
+]
+
+
+@pytest.mark.parametrize(("name", "line", "variable", "flag", "default"), VOICES)
+def test_file_then_environment_then_flags(
+    name: str, line: str, variable: str, flag: list[str], default: Any
+) -> None:
+    path = str(written(f"[server]\n{line}\n"))
+    env = {name.upper(): variable}
+
+    def value(*arguments: str, **environment: str) -> Any:
+        return getattr(options(*arguments, **environment), name)
+
+    by_file, by_environment, by_flag = value("-c", path), value(**env), value(*flag)
+    if default is not ...:
+        assert value() == default
+    assert len({str(by_file), str(by_environment), str(by_flag)}) == 3 or name in ("nul", "transcript")
+    assert value("-c", path, **env) == value(CONFIG=path, **env) == by_environment
+    assert value("-c", path, *flag) == value(*flag, **env) == value("-c", path, *flag, **env) == by_flag
+
+
+def test_flags_over_the_file_for_rules() -> None:
+    path = str(written(FULL, "conf/proxy.toml"))
+    found = options(
+        "-c", path, "-r", "a.py", "-r", "ready:b", "--rule-timeout", "2m", "--on-rule-error", "reject",
+        "--no-reload", "--quarantine", "q", "--max-held", "5", "--spool", "",
+    )  # fmt: skip
+    assert found == attrs.evolve(
+        OPTIONS, rules=("a.py", "ready:b"), rule_timeout=120.0, on_rule_error="reject", reload=False,
+        quarantine=Path("q"), max_held=5, spool=None,
+    )  # fmt: skip
+    variables = {"RULES": "x.py y.py", "RELOAD": "0", "RULE_TIMEOUT": "1", "SPOOL": "s", "CONFIG": path}
+    assert options(**variables) == attrs.evolve(
+        OPTIONS, rules=("x.py", "y.py"), reload=False, rule_timeout=1.0, spool=Path("s")
+    )
+
+
+def test_timeouts_are_merged_one_by_one() -> None:
+    path = str(written("[server.timeouts]\nall = 60\nreply = 120\n"))
+    assert options("-c", path).timeouts == attrs.evolve(Timeouts.parse(("60",)), reply=120)
+    assert options("-c", path, "--timeout", "idle=7").timeouts == Timeouts.parse(
+        ("60", "reply=120", "idle=7")
+    )
+    assert options("-c", path, "--timeout", "reply=7").timeouts == Timeouts.parse(("60", "reply=7"))
+    assert options("-c", path, "--timeout", "7").timeouts == Timeouts.parse(("7",))
+    assert options("-c", path, TIMEOUT="idle=5 reply=6").timeouts == Timeouts.parse(
+        ("60", "idle=5", "reply=6")
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "arguments", "verbosity"),
+    [
+        ("quiet = true", ["-v"], 1), ("quiet = true", ["-vv"], 2), ("quiet = true", ["-v", "-q"], -1),
+        ("verbose = 2", ["-q"], -1), ("verbose = 2", ["-v"], 1), ("verbose = 2", [], 2), ("", ["-vvv"], 3),
+    ],
+)  # fmt: skip
+def test_how_much_is_logged(line: str, arguments: list[str], verbosity: int) -> None:
+    assert options("-c", str(written(f"[server]\n{line}")), *arguments).verbosity == verbosity
+
+
+def test_an_upstream_server_takes_the_place_of_a_capture_in_the_file() -> None:
+    found = options("-c", str(written('[server]\ncapture = "mail"')), "-u", "h")
+    assert (found.upstream, found.capture) == (Address("h", 25), Path("mail"))
+
+
+def test_what_was_given_is_known() -> None:
+    path = str(written("[server]\nnul = 'refuse'"))
+    assert options("-c", path, "-u", "h", GRACE="5").named == {"nul", "upstream", "grace", "config"}
+
+
+# The file once more
+
+
+def test_reading_it_again() -> None:
+    path = written('[server]\nnul = "refuse"\n[rules]\nfiles = "a.py"\ntimeout = 5\n[rules.x]\na = 1')
+    before = options("-c", str(path), "--rule-timeout", "9", ON_RULE_ERROR="accept")
+    assert before.reread() == before
+    written('[rules]\nfiles = ["b.py"]\ntimeout = 6\non_error = "reject"\n[rules.x]\na = 2')
+    after = before.reread()
+    assert after == attrs.evolve(
+        before,
+        nul="pass",
+        rules=("b.py",),
+        rule_settings={"x": RuleTable({"a": 2}, {"": 5, "a": 6}, "proxy.toml")},
+    )
+    assert after.reread() == after
+    written("[rules]\nfiels = 1")
+    with pytest.raises(
+        RuleError, match=r'^proxy.toml:2: \[rules\] unknown key "fiels"; did you mean "files"\?$'
+    ):
+        before.reread()
+    path.unlink()
+    with pytest.raises(RuleError, match=r"^proxy.toml: cannot be read: No such file or directory$"):
+        before.reread()
+
+
+def test_reading_it_again_when_it_contradicts_what_was_given() -> None:
+    found = options("-c", str(written("")), "--capture", "mail")
+    written('[server]\nupstream = "h"')
+    with pytest.raises(RuleError, match=r"^proxy\.toml: --capture is for the built-in server"):
+        found.reread()
+
+
+def test_without_a_file_there_is_nothing_to_read_again() -> None:
+    found = options("-u", "h")
+    assert found.reread() is found

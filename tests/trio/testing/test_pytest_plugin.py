@@ -1,0 +1,496 @@
+"""A running proxy in a test: `trio_proxy.testing.RunningProxy`, and the fixture ``smtp_proxy``."""
+
+from __future__ import annotations
+
+import os
+import re
+import smtplib
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from textwrap import dedent
+from types import ModuleType
+from typing import Any
+
+import attrs
+import pytest
+import structlog
+import trio
+from drivers import DEADLINE
+from structlog.testing import capture_logs
+
+from sansio_smtp import CLIENT, Config
+from sansio_smtp.rules import (
+    Connection,
+    Discard,
+    Hold,
+    Message,
+    Recipient,
+    Redirect,
+    Reject,
+    RuleError,
+    Sender,
+    Transaction,
+    on,
+)
+from trio_proxy.settings.timeouts import Timeouts
+from trio_proxy.testing.running import Captured, RunningProxy
+
+CONTENT = "Subject: hi\r\n\r\nhello\r\n"
+
+
+def rcpt(tx: Transaction, to: Recipient) -> Reject | Redirect | Discard | None:
+    if to.domain == "old.example":
+        return Reject(550, "5.1.1 That domain has moved")
+    if to.domain == "lists.example":
+        return Redirect("lists.example:24")
+    return Discard() if to.domain == "gone.example" else None
+
+
+async def message(tx: Transaction, msg: Message) -> Hold | None:
+    msg.headers.prepend("X-Scanned-By", "smtp-proxy")
+    return Hold("odd") if b"HOLD" in msg.body else None
+
+
+@on("mail")
+def broken(tx: Transaction, sender: Sender) -> None:
+    raise ZeroDivisionError(sender.address)
+
+
+@contextmanager
+def client(proxy: RunningProxy) -> Iterator[smtplib.SMTP]:
+    with smtplib.SMTP(proxy.host, proxy.port, local_hostname="me.example", timeout=DEADLINE) as smtp:
+        yield smtp
+
+
+def send(proxy: RunningProxy, to: str = "bob@example.com", content: str = CONTENT) -> None:
+    with client(proxy) as smtp:
+        smtp.sendmail("ann@example.com", [to], content)
+
+
+def mail(proxy: RunningProxy, sender: str = "ann@example.com") -> int:
+    """What MAIL is answered."""
+    with client(proxy) as smtp:
+        smtp.ehlo()
+        return smtp.mail(sender)[0]
+
+
+# A proxy by itself
+
+
+def test_messages_come_through_the_rules() -> None:
+    with RunningProxy([rcpt, message]) as proxy:
+        assert proxy.messages == proxy.held == []
+        with client(proxy) as smtp:
+            to = ["bob@example.com", "cy@gone.example", "bob@old.example"]
+            refused = smtp.sendmail("ann@example.com", to, CONTENT)
+            assert refused == {"bob@old.example": (550, b"5.1.1 That domain has moved")}
+            assert len(proxy.messages) == 1  # it is there before the client knows
+            smtp.sendmail("", ["dee@lists.example"], CONTENT)
+            smtp.sendmail("ann@example.com", ["eve@example.com"], CONTENT + "HOLD\r\n")
+        first, second = proxy.messages
+        assert attrs.evolve(first, envelope={}) == Captured(
+            mail_from="ann@example.com",
+            rcpt_to=("bob@example.com",),
+            content=b"X-Scanned-By: smtp-proxy\r\nSubject: hi\r\n\r\nhello\r\n",
+            envelope={},
+        )
+        assert first.envelope["helo"] == "me.example"
+        assert (second.mail_from, second.upstream) == ("", "lists.example:24")
+        [held] = proxy.held
+        assert (held.rcpt_to, held.envelope["reason"]) == (("eve@example.com",), "odd")
+        assert held.content.endswith(b"HOLD\r\n")
+
+
+def test_the_order_of_messages_is_that_in_which_they_came() -> None:
+    with RunningProxy() as proxy:
+        with client(proxy) as smtp:
+            for number in range(12):
+                smtp.sendmail("ann@example.com", [f"bob{number}@example.com"], CONTENT)
+        assert [captured.rcpt_to for captured in proxy.messages] == [
+            (f"bob{number}@example.com",) for number in range(12)
+        ]
+
+
+def test_what_the_proxy_said_and_logged() -> None:
+    with RunningProxy(rcpt) as proxy, pytest.raises(smtplib.SMTPRecipientsRefused):
+        send(proxy, "bob@old.example")
+    text = "\n".join(proxy.transcript)
+    assert re.search(r"C <-  rcpt TO:<bob@old\.example>", text)
+    assert re.search(r"C ->  550 5\.1\.1 That domain has moved", text)
+    assert re.search(r"\*\*\* .*test_pytest_plugin\.py:\d+ rcpt -> reject 550", text)
+    [decided] = [entry for entry in proxy.log if entry["event"] == "rule decided"]
+    assert (decided["level"], decided["verdict"]) == ("info", "reject 550 5.1.1 That domain has moved")
+
+
+def test_recipients_that_the_server_refuses() -> None:
+    with RunningProxy() as proxy, pytest.raises(smtplib.SMTPRecipientsRefused, match="always refused"):
+        send(proxy, "refused@example.com")
+
+
+def test_settings() -> None:
+    config = Config(max_message_size=10)
+    with RunningProxy(config=config, timeouts=Timeouts(idle=0.1)) as proxy:
+        with pytest.raises(smtplib.SMTPSenderRefused, match="larger than 10"):
+            send(proxy)
+        with client(proxy) as smtp:
+            assert smtp.getreply()[0] == 421  # for it says nothing
+            smtp.close()
+
+
+# What rules may be
+
+
+def test_files_modules_classes_and_functions_in_their_order(tmp_path: Path) -> None:
+    rules = """
+        import attrs
+
+        @attrs.define
+        class {name}:
+            text: str = "nothing"
+
+            def message(self, tx, msg):
+                msg.headers.add("X-Order", "{name} " + self.text)
+
+        rules = [{name}]
+    """
+    for name in ("First", "Third"):
+        (tmp_path / f"{name}.py").write_text(dedent(rules).format(name=name))
+    module = ModuleType("second")
+    exec(
+        "async def message(tx, msg):\n    msg.headers.add('X-Order', 'second')\nrules = []\n", module.__dict__
+    )
+
+    @attrs.define
+    class Fourth:
+        def message(self, tx: Transaction, msg: Message) -> None:
+            msg.headers.add("X-Order", "fourth")
+
+    things = [str(tmp_path / "First.py"), module, tmp_path / "Third.py", [Fourth()]]
+    with RunningProxy(things, settings={"third": {"text": "has settings"}}) as proxy:
+        send(proxy)
+        order = re.findall(rb"X-Order: (.*)\r\n", proxy.messages[0].content)
+    assert order == [b"First nothing", b"second", b"Third has settings", b"fourth"]
+
+
+def test_contexts_are_entered_and_left() -> None:
+    seen: list[str] = []
+
+    class Watching:
+        @asynccontextmanager
+        async def running(self) -> Any:
+            async with trio.open_nursery() as nursery:
+                seen.append("in")
+                yield
+                nursery.cancel_scope.cancel()
+            seen.append("out")
+
+        async def mail(self, tx: Transaction, sender: Sender) -> None:
+            seen.append(sender.address)
+
+    with RunningProxy([Watching()]) as proxy:
+        send(proxy)
+    assert seen == ["in", "ann@example.com", "out"]
+
+
+def test_rules_that_are_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "rules.py"
+    file.write_text("def rctp(tx, to): pass\n")
+    with pytest.raises(RuleError, match=r"rules\.py:1: rctp\(\) is no phase"):
+        RunningProxy(file)
+    with pytest.raises(RuleError, match=r"rules: 1 is no rule"):
+        RunningProxy([rcpt, 1])
+    with pytest.raises(RuleError, match=r"\[rules\.x\] no rule class takes these settings"):
+        RunningProxy(rcpt, settings={"x": {"y": 1}})
+
+
+def test_rules_that_cannot_start() -> None:
+    class Late:
+        @asynccontextmanager
+        async def running(self) -> Any:
+            raise OSError("nobody there")
+            yield
+
+        def mail(self, tx: Transaction, sender: Sender) -> None: ...
+
+    before = threading.active_count()
+    with pytest.raises(RuleError, match=r"Late: running\(\) failed: OSError: nobody there"):
+        RunningProxy(Late()).start()
+    assert threading.active_count() == before
+
+
+# What goes wrong
+
+
+def test_what_a_rule_raises_is_raised_at_the_end() -> None:
+    proxy = RunningProxy(broken).start()
+    assert mail(proxy) == 451
+    with pytest.raises(ZeroDivisionError, match=r"ann@example\.com"):
+        proxy.stop()
+    with pytest.raises(ZeroDivisionError, match=r"bob@example\.com"), RunningProxy(broken) as proxy:
+        assert mail(proxy, "bob@example.com") == 451
+
+
+def test_more_errors_than_one_come_as_a_group() -> None:
+    proxy = RunningProxy(broken).start()
+    assert (mail(proxy, "ann@example.com"), mail(proxy, "bob@example.com")) == (451, 451)
+    with pytest.raises(BaseExceptionGroup, match="errors in the proxy") as raised:
+        proxy.stop()
+    assert [str(error) for error in raised.value.exceptions] == ["ann@example.com", "bob@example.com"]
+
+
+def test_failures_that_are_intended() -> None:
+    with RunningProxy(broken, on_rule_error="reject") as proxy:
+        assert mail(proxy) == 550
+
+
+def test_a_rule_that_is_too_late() -> None:
+    @on("mail")
+    async def late(tx: Transaction, sender: Sender) -> None:
+        await trio.sleep_forever()
+
+    proxy = RunningProxy(late, rule_timeout=0.05).start()
+    assert mail(proxy) == 451
+    with pytest.raises(TimeoutError, match=r"no verdict within 0\.05 s"):
+        proxy.stop()
+
+
+def test_an_internal_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run(session: Any) -> None:
+        session._outboxes[CLIENT].stream.close()
+        raise KeyError("a bug")
+
+    monkeypatch.setattr("trio_proxy.driver.session.Session.run", run)
+    proxy = RunningProxy().start()
+    with pytest.raises((smtplib.SMTPServerDisconnected, ConnectionError)):
+        send(proxy)
+    with pytest.raises(KeyError, match="a bug"):
+        proxy.stop()
+
+
+def test_an_error_of_the_thread_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr("trio_proxy.testing.RunningProxy._settings", fail)
+    proxy = RunningProxy()
+    with pytest.raises(KeyError, match="a bug"):
+        proxy.start()
+
+
+def test_an_error_of_the_test_comes_first() -> None:
+    with pytest.raises(AssertionError) as raised, RunningProxy(broken) as proxy:
+        assert mail(proxy) == 250
+    [note] = raised.value.__notes__
+    assert note.startswith("In the proxy: Traceback")
+    assert note.endswith("ZeroDivisionError: ann@example.com\n")
+
+
+# Its end
+
+
+def test_clients_that_stay_do_not_hold_it_up() -> None:
+    clients: list[smtplib.SMTP] = []
+    with RunningProxy(rcpt) as proxy:
+        for _ in range(3):
+            smtp = smtplib.SMTP(proxy.host, proxy.port, timeout=DEADLINE)
+            smtp.ehlo()
+            smtp.mail("ann@example.com")
+            clients.append(smtp)
+        started = time.monotonic()
+    assert time.monotonic() - started < DEADLINE
+    for smtp in clients:
+        smtp.close()
+    assert not any(thread.name == "smtp-proxy" for thread in threading.enumerate())
+
+
+def test_a_rule_that_blocks_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trio_proxy.testing.running._END_SECONDS", 0.2)
+    entered, release = threading.Event(), threading.Event()
+
+    def connect(conn: Connection) -> None:
+        entered.set()
+        release.wait(4 * DEADLINE)
+
+    proxy = RunningProxy(connect).start()
+    with socket.create_connection((proxy.host, proxy.port), DEADLINE):
+        assert entered.wait(DEADLINE)
+        with pytest.raises(TimeoutError, match=r"did not stop within 0\.2 s(.|\n)* in connect\n"):
+            proxy.stop()
+        release.set()
+    proxy._thread.join(4 * DEADLINE)
+    assert not proxy._thread.is_alive()
+
+
+def test_where_messages_are_kept(tmp_path: Path) -> None:
+    with RunningProxy(message, directory=tmp_path) as proxy:
+        send(proxy)
+    assert [path.name for path in tmp_path.iterdir()] == ["messages"]
+    assert len(proxy.messages) == 1  # still
+    with RunningProxy(message) as proxy:
+        send(proxy)
+        folder = proxy._maildir.path
+        assert folder.exists()
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_the_logging_of_others_is_left_as_it_is(kind: type) -> None:
+    def through(_: Any, __: str, entry: Any) -> Any:
+        passed.append(entry["event"])
+        raise structlog.DropEvent
+
+    passed: list[str] = []
+    before = structlog.get_config()
+    structlog.configure(processors=kind([through]))
+    try:
+        with RunningProxy(broken, on_rule_error="accept") as proxy:
+            structlog.get_logger().info("of the test")
+            send(proxy)
+        assert list(structlog.get_config()["processors"]) == [through]
+    finally:
+        structlog.configure(**before)
+    assert "of the test" in passed
+    assert "rule failed" in passed
+    events = [entry["event"] for entry in proxy.log]
+    assert "rule failed" in events
+    assert "of the test" not in events
+
+
+def test_logging_that_is_put_back_meanwhile() -> None:
+    before = list(structlog.get_config()["processors"])
+    with capture_logs():
+        proxy = RunningProxy(broken, on_rule_error="accept").start()
+        send(proxy)
+    proxy.stop()
+    assert list(structlog.get_config()["processors"]) == before
+    assert "rule failed" in [entry["event"] for entry in proxy.log]
+
+
+# The plugin
+
+
+TESTS = {
+    "test_good.py": """
+        import smtplib
+        import bad_rules
+        import my_rules
+
+        def submit(proxy, to):
+            with smtplib.SMTP(proxy.host, proxy.port, timeout=10) as client:
+                return client.sendmail("ann@example.com", [to], "Subject: hi\\n\\nhello\\n")
+
+        def test_rules_in_a_file(smtp_proxy):
+            proxy = smtp_proxy("my_rules.py")
+            submit(proxy, "bob@example.com")
+            [message] = proxy.messages
+            assert message.rcpt_to == ("bob@example.com",)
+            assert message.content == b"Subject: hi\\r\\nX-Scanned-By: smtp-proxy\\r\\n\\r\\nhello\\r\\n"
+
+        def test_rules_in_a_module_and_two_proxies(smtp_proxy, tmp_path):
+            first, second = smtp_proxy(rules=my_rules), smtp_proxy()
+            submit(first, "bob@example.com")
+            submit(second, "cy@example.com")
+            assert [len(proxy.messages) for proxy in (first, second)] == [1, 1]
+            assert first.port != second.port
+            assert sorted(path.name for path in tmp_path.iterdir()) == ["smtp-proxy-1", "smtp-proxy-2"]
+
+        def test_options(smtp_proxy):
+            proxy = smtp_proxy(bad_rules, on_rule_error="accept")
+            submit(proxy, "bob@example.com")
+            assert len(proxy.messages) == 1
+
+        async def test_async(smtp_proxy):
+            import trio
+            proxy = smtp_proxy([my_rules.rcpt])
+            async with await trio.open_tcp_stream(proxy.host, proxy.port) as stream:
+                assert (await stream.receive_some()).startswith(b"220 ")
+    """,
+    "test_bad.py": """
+        import smtplib
+        import bad_rules
+
+        def test_surfaces(smtp_proxy):
+            proxy = smtp_proxy(bad_rules.broken)
+            with smtplib.SMTP(proxy.host, proxy.port, timeout=10) as client:
+                client.ehlo()
+                assert client.mail("ann@example.com")[0] == 451
+    """,
+    "my_rules.py": """
+        def rcpt(tx, to):
+            pass
+
+        def message(tx, msg):
+            msg.headers.add("X-Scanned-By", "smtp-proxy")
+    """,
+    "bad_rules.py": """
+        from sansio_smtp.rules import on
+
+        @on("mail")
+        def broken(tx, sender):
+            return 1 / 0
+    """,
+}
+
+
+def run_pytest(place: Path, *arguments: str, ours: bool = True) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, with no plugins but those that are needed, and ours."""
+    (place / "pytest.ini").write_text("[pytest]\ntrio_mode = true\nfilterwarnings = error\n")
+    chosen = ["-p", "pytest_trio.plugin", *(["-p", "trio_proxy.pytest_plugin"] if ours else [])]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *chosen, "-q", "-rA", *arguments],
+        cwd=place,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=12 * DEADLINE,
+        check=False,
+    )
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    for name, text in TESTS.items():
+        (tmp_path / name).write_text(dedent(text))
+    return tmp_path
+
+
+def test_the_fixture(place: Path) -> None:
+    result = run_pytest(place, "test_good.py")
+    assert re.search(r"^4 passed in ", result.stdout, re.M), result.stdout + result.stderr
+    assert result.returncode == 0
+
+
+def test_what_goes_wrong_in_the_proxy_is_an_error_of_the_test(place: Path) -> None:
+    result = run_pytest(place, "test_bad.py")
+    assert re.search(r"^PASSED test_bad\.py::test_surfaces$", result.stdout, re.M)
+    assert re.search(r"^ERROR test_bad\.py::test_surfaces - ZeroDivisionError", result.stdout, re.M)
+    assert re.search(r"^1 passed, 1 error in ", result.stdout, re.M)
+    assert result.returncode == 1
+
+
+def test_the_fixture_is_documented(place: Path) -> None:
+    result = run_pytest(place, "--fixtures", "test_good.py")
+    assert re.search(r"^smtp_proxy -- .*pytest_plugin\.py:\d+\n    Starts proxies: ", result.stdout, re.M)
+
+
+def test_without_the_plugin_nothing_is_there(place: Path) -> None:
+    result = run_pytest(place, "test_bad.py", ours=False)
+    assert "fixture 'smtp_proxy' not found" in result.stdout
+
+
+def test_the_plugin_alone_loads_nothing() -> None:
+    """It is loaded in every run of pytest."""
+    code = (
+        "import sys, pytest\nbefore = set(sys.modules)\nimport trio_proxy.pytest_plugin\n"
+        "print(*sorted(set(sys.modules) - before))\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert result.stdout.split() == ["trio_proxy", "trio_proxy.pytest_plugin"]

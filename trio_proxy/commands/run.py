@@ -1,0 +1,194 @@
+"""From options to a running service and its exit status."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import attrs
+import click
+import trio
+
+from sansio_smtp import BareNewline, Config, Nul, __version__
+from sansio_smtp.rules.lint.problems import RuleError
+from trio_proxy.driver.capture import CaptureSession, Maildir
+from trio_proxy.driver.server import ListenError, Server, listening, raise_descriptor_limit, stop_on_signals
+from trio_proxy.driver.session import Session, Settings
+from trio_proxy.driver.streams import Stream, connect
+from trio_proxy.rulebook.host import RuleSettings
+from trio_proxy.rulebook.load import LoadedRules, load
+from trio_proxy.rulebook.reload import RuleBook, reload_on_hangup
+from trio_proxy.rulebook.tasks import RuleTasks, rule_tasks
+from trio_proxy.settings.options import Options
+from trio_proxy.storage.quarantine import Quarantine
+from trio_proxy.storage.spool import FileSpool
+from trio_proxy.text import logs
+from trio_proxy.text.addresses import Address, AddressError
+from trio_proxy.text.output import write_line
+
+__all__ = ["ListenError", "Options", "run"]
+
+_EXIT_QUIT = 130
+
+
+def run(options: Options) -> int:
+    """Runs the service until it is stopped. Raises `ListenError`, `RuleError`, KeyboardInterrupt before it
+    listens."""
+    logs.configure(options.verbosity)
+    raise_descriptor_limit()
+    return trio.run(_main, options)
+
+
+async def _main(options: Options) -> int:
+    stop = trio.Event()
+    quit_now = False
+    book = RuleBook(partial(_load, options))
+    cannot_start: RuleError | None = None
+    with ExitStack() as stack:
+        sockets = [sock for address in options.listen for sock in stack.enter_context(listening(address))]
+        upstream = options.upstream
+        capture: Server | None = None
+        capture_sockets: list[socket.socket] = []
+        if upstream is None:
+            capture = _capture_server(options.capture)
+            capture_sockets = stack.enter_context(listening(Address("127.0.0.1", 0)))
+            upstream = bound_address(capture_sockets[0])
+        _refuse_loop(upstream, sockets)
+        async with rule_tasks(stack, lambda: _EXIT_QUIT if quit_now else 0) as rules:
+            settings = _settings(options, upstream, book, rules)
+            stack.enter_context(settings.rule_settings.watchdog.installed())
+            async with trio.open_nursery() as nursery:
+
+                def at_once() -> None:
+                    nonlocal quit_now
+                    quit_now = True
+                    nursery.cancel_scope.cancel(reason="a second signal")
+
+                await nursery.start(stop_on_signals, stop, at_once)
+                await nursery.start(reload_on_hangup, book)
+                try:
+                    await nursery.start(partial(book.serve, watch=options.reload))
+                except RuleError as error:
+                    cannot_start = error
+                    nursery.cancel_scope.cancel(reason="a rule cannot start")
+                    await trio.lowlevel.checkpoint()
+                capture_stop = trio.Event()
+                if capture is not None:
+                    await nursery.start(capture.serve, capture_sockets, capture_stop)
+                server = Server(
+                    session=lambda client, peer, number: Session(client, peer, number, settings),
+                    max_connections=options.max_connections,
+                    grace=options.grace,
+                )
+                if options.verbosity >= 0:
+                    _announce(options, sockets, upstream, book)
+                await server.serve(sockets, stop)
+                capture_stop.set()
+                nursery.cancel_scope.cancel(reason="stopped")
+    if cannot_start is not None:  # not from within: it would come in a group
+        raise cannot_start
+    return _EXIT_QUIT if quit_now else 0
+
+
+def _load(options: Options) -> LoadedRules:
+    """The rules, with the settings that are in the settings file now."""
+    now = options.reread()
+    loaded = load(now.rules, now.rule_settings)
+    return attrs.evolve(loaded, files=(*loaded.files, now.config)) if now.config is not None else loaded
+
+
+def _settings(options: Options, upstream: Address, book: RuleBook, rules: RuleTasks) -> Settings:
+    config = Config(
+        bare_newline=BareNewline(options.bare_newline),
+        nul=Nul(options.nul),
+        max_message_size=options.max_message_size,
+        trace=options.transcript,
+        reconnect=True,
+    )
+    if options.max_held is not None:
+        config = attrs.evolve(config, max_held=options.max_held)
+    return Settings(
+        connect=partial(connect, upstream),
+        connect_to=_connect_to,
+        config=config,
+        timeouts=options.timeouts,
+        rules=book.use,
+        rule_settings=RuleSettings(
+            timeout=options.rule_timeout,
+            on_error=options.on_rule_error,
+            quarantine=Quarantine(options.quarantine),
+            tasks=rules,
+        ),
+        make_spool=partial(FileSpool, options.spool) if options.spool is not None else None,
+        write_transcript=write_line if options.transcript else None,
+    )
+
+
+async def _connect_to(upstream: str) -> Stream:
+    """A connection to a server that a rule names. Raises OSError."""
+    try:
+        address = Address.parse(upstream, default_port=25)
+    except AddressError as error:
+        raise OSError(f"Redirect: {error}") from None
+    return await connect(address)
+
+
+def _capture_server(directory: Path) -> Server:
+    try:
+        maildir = Maildir(directory)
+    except OSError as error:
+        raise click.BadParameter(f"{directory}: {error.strerror}", param_hint="'--capture'") from None
+    return Server(session=lambda client, peer, _: CaptureSession(client, peer, maildir), grace=5)
+
+
+def bound_address(sock: socket.socket) -> Address:
+    """Where a socket listens."""
+    name = sock.getsockname()
+    return Address(path=name) if isinstance(name, str) else Address(name[0], name[1])
+
+
+def _refuse_loop(upstream: Address, sockets: list[socket.socket]) -> None:
+    for sock in sockets:
+        listens = bound_address(sock)
+        if listens == upstream or (listens.port == upstream.port and _leads_back(upstream, sock)):
+            raise click.BadParameter(
+                f"{upstream} is where this proxy listens itself", param_hint="'--upstream'"
+            )
+
+
+def _leads_back(upstream: Address, sock: socket.socket) -> bool:
+    """Whether the host, which is asked for at the port of this listener, is the listener's own."""
+    if upstream.path is not None or sock.family == socket.AF_UNIX:
+        return False
+    listens = sock.getsockname()[0]
+    try:
+        found = socket.getaddrinfo(upstream.host or "localhost", 0, sock.family, socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return False  # it may be resolved by the time it is needed
+    hosts = {str(where[0]) for *_, where in found}
+    return listens in hosts or (listens in ("0.0.0.0", "::") and any(map(_is_ours, hosts)))
+
+
+def _is_ours(host: str) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+        return True
+
+
+def _announce(options: Options, sockets: list[socket.socket], upstream: Address, book: RuleBook) -> None:
+    write_line(f"smtp-proxy {__version__}")
+    for sock in sockets:
+        write_line(f"  listening   {bound_address(sock)}")
+    if options.upstream is None:
+        write_line(f"  upstream    none: messages are kept in {options.capture} (Maildir)")
+    else:
+        write_line(f"  upstream    {upstream}")
+    if book.summary:
+        watched = "; watching for changes" if options.reload else ""
+        write_line(f"  rules       {book.summary}{watched}")
+    write_line("Ctrl-C drains; twice quits now.")

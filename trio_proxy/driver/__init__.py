@@ -1,0 +1,1 @@
+"""Sockets and seconds: sessions, listeners, streams, and the built-in server."""

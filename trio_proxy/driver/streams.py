@@ -1,0 +1,240 @@
+"""Byte streams under Trio: raw non-blocking sockets behind a small interface that a TLS stream fits too.
+
+`trio.SocketStream` checks more than is needed here and costs about twice as much for each message; the
+shape below tries the system call first and waits only when the kernel says so.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from contextlib import suppress
+from typing import Final, Protocol
+
+import attrs
+import trio
+
+from trio_proxy.text.addresses import Address
+
+__all__ = ["NOWHERE", "SEGMENT", "Outbox", "SocketStream", "Stream", "connect"]
+
+SEGMENT = 65_536
+"""Octets of one read. Smaller reads cost more calls, larger ones leave the processor's cache."""
+_EAGER_READS = 8
+
+
+class Stream(Protocol):
+    """What a session needs of a connection."""
+
+    async def receive(self) -> bytes:
+        """Some octets; empty at the end. Raises OSError if the connection is lost."""
+        ...
+
+    def send_now(self, data: bytes | memoryview) -> int:
+        """Sends what can be sent without waiting and says how many octets, maybe 0. Raises OSError."""
+        ...
+
+    async def send_some(self, data: memoryview) -> int:
+        """Sends at least one octet of ``data`` and says how many. Raises OSError."""
+        ...
+
+    def finish_sending(self) -> None:
+        """Tells the peer that nothing more will come. Raises nothing."""
+
+    def close(self) -> None:
+        """Raises nothing."""
+
+    def abort(self) -> None:
+        """Closes so that the peer sees a reset, not an end. Raises nothing."""
+
+
+@attrs.define(eq=False)
+class SocketStream:
+    """A `Stream` over a connected non-blocking socket."""
+
+    sock: socket.socket
+    _eager: int = attrs.field(default=0, init=False)
+
+    async def receive(self) -> bytes:
+        if self._eager > 0:
+            # The last read filled the buffer: more is probably there. But not for ever, since a read
+            # that does not wait gives no other task its turn.
+            self._eager -= 1
+            try:
+                data = self.sock.recv(SEGMENT)
+            except BlockingIOError:
+                self._eager = 0
+            else:
+                return data
+        while True:
+            await trio.lowlevel.wait_readable(self.sock)
+            try:
+                data = self.sock.recv(SEGMENT)
+            except BlockingIOError:  # pragma: no cover - a readiness that was not true
+                continue
+            self._eager = _EAGER_READS if len(data) == SEGMENT else 0
+            return data
+
+    def send_now(self, data: bytes | memoryview) -> int:
+        try:
+            return self.sock.send(data)
+        except BlockingIOError:
+            return 0
+
+    async def send_some(self, data: memoryview) -> int:
+        while not (sent := self.send_now(data)):
+            await trio.lowlevel.wait_writable(self.sock)
+        return sent
+
+    def finish_sending(self) -> None:
+        with suppress(OSError):  # the peer has gone already
+            self.sock.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        if self.sock.fileno() >= 0:
+            trio.lowlevel.notify_closing(self.sock)
+            self.sock.close()
+
+    def abort(self) -> None:
+        if self.sock.fileno() >= 0 and self.sock.family != socket.AF_UNIX:
+            # Linger on, zero seconds: the kernel drops what is unsent and sends RST.
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
+
+
+class _Nowhere:
+    """Stands where there is no connection for the moment."""
+
+    async def receive(self) -> bytes:
+        return b""
+
+    def send_now(self, data: bytes | memoryview) -> int:
+        return len(data)
+
+    async def send_some(self, data: memoryview) -> int:
+        return len(data)
+
+    def finish_sending(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+NOWHERE: Final[Stream] = _Nowhere()
+
+
+@attrs.define(eq=False)
+class Outbox:
+    """What is still to be written to one stream, in the order in which the core decided it.
+
+    Sends are put in at once and written by `flush`, all that is there as one write. The lock guards who
+    writes, not what: so the core's order is the wire's order. A cancelled flush loses nothing.
+    """
+
+    stream: Stream
+    broken: Exception | None = attrs.field(default=None, init=False)
+    """Why nothing can be written any more; what is put in then is dropped."""
+    _parts: list[bytes] = attrs.field(factory=list[bytes], init=False)
+    _rest: memoryview | None = attrs.field(default=None, init=False)
+    _writing: bool = attrs.field(default=False, init=False)
+    _lock: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+
+    def __bool__(self) -> bool:
+        return bool(self._parts) or self._rest is not None
+
+    def put(self, data: bytes) -> None:
+        if data and self.broken is None:
+            self._parts.append(data)
+
+    def drop(self) -> None:
+        self._parts.clear()
+        self._rest = None
+
+    def flush_now(self) -> bool:
+        """Writes what can be written without waiting. Whether all is written; if not, call `flush`, unless
+        waiting is no concern of the caller's and somebody else is at it."""
+        if self._writing:
+            return False
+        try:
+            while self._parts or self._rest is not None:
+                data = self._next()
+                sent = self.stream.send_now(data)
+                if sent < len(data):  # the kernel takes no more
+                    self._rest = memoryview(data)[sent:]
+                    return False
+                self._rest = None
+        except (OSError, trio.ClosedResourceError) as error:
+            self._break(error)
+        return True
+
+    async def flush(self) -> None:
+        """Writes until nothing is left. Waiting here is the back-pressure. Raises nothing but Cancelled."""
+        if self.flush_now():
+            return
+        async with self._lock:
+            self._writing = True
+            try:
+                while self:
+                    rest = self._rest = memoryview(self._next())
+                    sent = await self.stream.send_some(rest)
+                    if self._rest is rest:  # else it was dropped meanwhile
+                        self._rest = rest[sent:] if sent < len(rest) else None
+            except (OSError, trio.ClosedResourceError) as error:
+                self._break(error)
+            finally:
+                self._writing = False
+
+    def _next(self) -> bytes | memoryview:
+        """What is to be written next, all that is there as one; the caller keeps what is left in `_rest`."""
+        if self._rest is not None:
+            return self._rest
+        parts, self._parts = self._parts, []
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _break(self, error: Exception) -> None:
+        self.broken = error
+        self.drop()
+
+
+async def connect(address: Address) -> SocketStream:
+    """A connection to the address, trying in turn what its name resolves to. Raises OSError."""
+    if address.path is not None:
+        return await _connect(socket.AF_UNIX, address.path)
+    error: OSError | None = None
+    try:
+        found = await trio.socket.getaddrinfo(
+            address.host or "localhost", address.port, type=socket.SOCK_STREAM
+        )
+    except UnicodeError as failure:  # two dots in a row, a label that is too long
+        raise OSError(f"{address.host!r} is no host name") from failure
+    for family, _, _, _, where in found:
+        try:
+            return await _connect(family, where)
+        except OSError as failure:
+            error = error or failure
+    raise error or OSError(f"{address.host} has no address")
+
+
+async def _connect(family: int, where: object) -> SocketStream:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        set_no_delay(sock)
+        try:
+            sock.connect(where)  # type: ignore[arg-type]  # what getaddrinfo gives, connect takes
+        except BlockingIOError:
+            await trio.lowlevel.wait_writable(sock)
+            if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                raise OSError(code, os.strerror(code)) from None
+    except BaseException:
+        sock.close()
+        raise
+    return SocketStream(sock)
+
+
+def set_no_delay(sock: socket.socket) -> None:
+    """Small writes leave at once: held back, each would wait for a delayed acknowledgement (44 ms)."""
+    if sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

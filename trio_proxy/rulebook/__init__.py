@@ -1,0 +1,1 @@
+"""Rule files: read, loaded, loaded again; tasks, threads and deadlines for rules."""

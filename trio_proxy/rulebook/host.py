@@ -1,0 +1,191 @@
+"""What rules are given by this driver: tasks with deadlines, worker threads, a log, a quarantine."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Any, cast
+
+import attrs
+import structlog
+import trio
+
+from sansio_smtp.rules import Accept, Hold, Host, Redirect, Rule, Transaction
+from sansio_smtp.rules.decorators import OnError
+from sansio_smtp.rules.verdicts import Verdict
+from trio_proxy.storage.quarantine import Quarantine
+from trio_proxy.text.transcript import Transcript, printable
+
+from .tasks import Call, RuleTasks
+from .watchdog import Blocked, Watchdog
+
+__all__ = ["RuleHost", "RuleSettings"]
+
+_THREADS = 64
+_BLOCKING_SECONDS = 2.0
+
+
+@attrs.frozen(kw_only=True)
+class RuleSettings:
+    """What the rules of every session share."""
+
+    timeout: float = 30.0
+    """Seconds for one call of a rule that does not say it itself."""
+    on_error: OnError = "defer"
+    quarantine: Quarantine = attrs.field(factory=lambda: Quarantine(Path("quarantine")))
+    watchdog: Watchdog = attrs.field(factory=lambda: Watchdog(_BLOCKING_SECONDS))
+    """For rules that are neither async nor threaded."""
+    threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(_THREADS))
+    """Of their own, so that rules that hang do not take those that write messages to disk."""
+    tasks: RuleTasks | None = None
+    """Where rules run that are awaited, so that no session has to wait for one that cannot be cancelled.
+    None: in the session."""
+
+
+class RuleHost(Host):
+    """The surroundings of the rules of one connection."""
+
+    waits = True
+
+    def __init__(
+        self, settings: RuleSettings, log: structlog.stdlib.BoundLogger, transcript: Transcript | None
+    ) -> None:
+        super().__init__()
+        self._settings = settings
+        self._log = log
+        self._transcript = transcript
+
+    async def call(self, rule: Rule, *arguments: object) -> object:
+        """In a task of its own: whatever scopes or tasks a rule leaves open, they are not the session's. A
+        rule that does not end when its time is up is left behind."""
+        call = Call(rule)
+        seconds = self._seconds(rule)
+        if self._settings.tasks is None:
+            with trio.move_on_after(seconds):
+                await self._run(call, arguments)
+        else:
+            self._settings.tasks.start_soon(call, self._run, call, arguments)
+            try:
+                with trio.move_on_after(seconds):
+                    await call.ended.wait()
+            finally:
+                call.scope.cancel(reason="the rule is not waited for any more")
+        if call.error is not None:
+            raise call.error
+        if not call.has_result:
+            call.is_late = True
+            raise TimeoutError(f"no verdict within {seconds:g} s")
+        return call.result
+
+    async def _run(self, call: Call, arguments: tuple[object, ...]) -> None:
+        try:
+            with call.scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._call, call, arguments)
+        except BaseException as error:
+            if _is_cancelled(error):
+                raise
+            call.error = _only(error)
+        finally:
+            call.ended.set()
+            if call.is_late:
+                rule = call.rule
+                self._log.warning("rule ended after its time was up", rule=rule.name, where=rule.where)
+
+    async def _call(self, call: Call, arguments: tuple[object, ...]) -> None:
+        rule = call.rule
+        if rule.threaded:
+            call.result = await trio.to_thread.run_sync(
+                rule.function, *arguments, limiter=self._settings.threads, abandon_on_cancel=True
+            )
+        else:
+            coroutine = rule.function(*arguments)
+            # A little less than its time, so that it is told what it did wrong, and not that it was late.
+            call.result = await self._settings.watchdog.watched(coroutine, 0.9 * self._seconds(rule))
+        call.has_result = True
+
+    def _seconds(self, rule: Rule) -> float:
+        return self._settings.timeout if rule.timeout is None else rule.timeout
+
+    def enter(self, rule: Rule) -> None:
+        self._settings.watchdog.start(self._seconds(rule))
+
+    def leave(self) -> None:
+        self._settings.watchdog.stop()
+
+    def passes_on(self, rule: Rule, error: BaseException) -> bool:
+        """Signals go elsewhere (`server.stop_on_signals`), so it is only Trio that cancels."""
+        return _is_cancelled(error) or (rule.waits and isinstance(error, GeneratorExit))
+
+    def failed(self, rule: Rule, error: BaseException) -> str:
+        incident = secrets.token_hex(4)
+        details: dict[str, Any] = {}
+        if isinstance(error, Blocked) and error.computes:
+            details["hint"] = "it computes for too long; a regular expression that runs away, or a loop?"
+        elif isinstance(error, Blocked) and rule.is_async:
+            details["hint"] = "await what takes time, or let trio.to_thread.run_sync call it"
+        elif isinstance(error, Blocked):
+            rule.threaded = True
+            details["hint"] = "mark it @threaded, or make it async; its next calls run in a thread"
+        self._log.error(
+            "rule failed",
+            rule=rule.name,
+            where=rule.where,
+            phase=rule.phase,
+            incident=incident,
+            error=_said(error),
+            exc_info=error,
+            **details,
+        )
+        self._note(f"{rule.where} {rule.phase} failed: {type(error).__name__} (incident {incident})", "***")
+        return incident
+
+    def decided(self, rule: Rule, verdict: Verdict) -> None:
+        name = type(verdict).__name__.lower()
+        if isinstance(verdict, Redirect):
+            said = verdict.upstream
+        else:
+            said = "" if isinstance(verdict, Accept) else str(verdict.reply)
+        self._log.info("rule decided", rule=rule.name, phase=rule.phase, verdict=f"{name} {said}".strip())
+        self._note(f"{rule.where} {rule.phase} -> {name} {said}".rstrip(), "***")
+
+    def edited(self, rule: Rule, change: str) -> None:
+        self._log.debug("rule edited", rule=rule.name, phase=rule.phase, change=change)
+        self._note(f"{rule.where} {rule.phase} {change}", "+++")
+
+    async def hold(self, tx: Transaction, message: bytes, verdict: Hold) -> None:
+        keep = self._settings.quarantine.keep
+        try:
+            name = await trio.to_thread.run_sync(keep, tx, message, verdict)
+        except OSError as error:
+            self._log.error("message cannot be held", error=str(error))
+            raise
+        self._log.warning("message held", name=name, reason=verdict.reason, size=len(message))
+
+    def _note(self, text: str, mark: str) -> None:
+        if self._transcript is not None:
+            self._transcript.note(printable(text.encode("utf-8", "surrogateescape")), mark)
+
+
+def _said(error: BaseException) -> str:
+    name = type(error).__name__
+    try:
+        return f"{name}: {error}"
+    except Exception:
+        return name  # it cannot even be said
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("Any", error)
+        return group.subgroup(trio.Cancelled) is not None
+    return isinstance(error, trio.Cancelled)
+
+
+def _only(error: Any) -> BaseException:
+    """The one exception in a group, however deep; or the group, or what is no group."""
+    inner: tuple[Any, ...]
+    while len(inner := getattr(error, "exceptions", ())) == 1:
+        error = inner[0]
+    only: BaseException = error
+    return only

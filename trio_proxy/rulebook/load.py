@@ -1,0 +1,187 @@
+"""From names such as ``my_rules.py`` and ``ready:staging`` to rules, or to all that is wrong with them."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import pkgutil
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from sansio_smtp.rules.lint.problems import Problem, RuleError, did_you_mean
+from sansio_smtp.rules.loading import collect, plainly_made
+from sansio_smtp.rules.ruleset import Rule, RuleSet
+from trio_proxy.settings.tables import RuleTable, structure
+
+from .modules import RuleModules
+
+__all__ = ["LoadedRules", "Part", "load"]
+
+_READY: Final = "ready:"
+_PACKAGE: Final = "trio_proxy.ready"
+_NEW_WORD: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+@attrs.frozen(eq=False)
+class Part:
+    """What one file gave."""
+
+    spec: str
+    """Its name, as it was asked for."""
+    rules: tuple[Rule, ...]
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """In the order of a dialogue."""
+        return RuleSet(self.rules).phases
+
+    def __str__(self) -> str:
+        """As in ``my_rules.py (rcpt, message)``."""
+        return f"{self.spec} ({', '.join(self.phases) or 'no rules'})"
+
+
+@attrs.frozen(eq=False)
+class LoadedRules:
+    """Rules that can be used, and what belongs to them."""
+
+    ruleset: RuleSet
+    parts: tuple[Part, ...] = ()
+    """In the order in which they are asked."""
+    files: tuple[Path, ...] = ()
+    """What was executed. If one of them changes, the rules are others."""
+    objects: tuple[Any, ...] = ()
+    """Those that have ``running()``, which has to be entered before their rules are asked."""
+    modules: object = attrs.field(default=None, repr=False)
+    """Keeps the rules' modules importable."""
+
+    @property
+    def summary(self) -> str:
+        """As in ``my_rules.py (rcpt, message), ready:footer (message)``."""
+        return ", ".join(map(str, self.parts))
+
+
+def load(specs: Sequence[str], settings: Mapping[str, RuleTable] | None = None) -> LoadedRules:
+    """The rules of ``FILE.py`` and ``ready:NAME``, in this order, their classes made with their settings.
+
+    ``settings``: by the class's name in snake_case. The folder of a rule file is put at the end of
+    ``sys.path``. Raises `RuleError` with all that is wrong.
+    """
+    with RuleModules() as modules:
+        loader = _Loader(modules, settings or {})
+        for spec in specs:
+            loader.add(spec)
+        return loader.result()
+
+
+class _Loader:
+    def __init__(self, modules: RuleModules, settings: Mapping[str, RuleTable]) -> None:
+        self._modules = modules
+        self._settings = settings
+        self._seen: set[str] = set()
+        self._class_names: list[str] = []
+        self._all_seen = True
+        """Whether the names of all classes are known."""
+        self._parts: list[Part] = []
+        self._objects: list[Any] = []
+        self._problems: list[Problem] = []
+
+    def add(self, spec: str) -> None:
+        is_ready = spec.startswith(_READY)
+        identity = spec.replace("-", "_") if is_ready else str(Path(spec).absolute())
+        if identity in self._seen:
+            self._problems.append(Problem(spec, 0, "is named twice: its rules would be asked twice"))
+            return
+        self._seen.add(identity)
+        try:
+            namespace, source = _import_ready(spec) if is_ready else self._modules.execute(spec)
+        except RuleError as error:
+            self._problems += error.problems
+            self._all_seen = False
+            return
+        found = collect(namespace, file=spec, source=source, make=self._make)
+        self._parts.append(Part(spec, found.rules))
+        self._objects += [each for each in found.objects if hasattr(each, "running")]
+        self._problems += found.problems
+
+    def result(self) -> LoadedRules:
+        if self._all_seen:
+            self._problems += self._unused_settings()
+        if self._problems:
+            raise RuleError(self._problems)
+        return LoadedRules(
+            ruleset=RuleSet(tuple(rule for part in self._parts for rule in part.rules)),
+            parts=tuple(self._parts),
+            files=self._modules.files,
+            objects=tuple(self._objects),
+            modules=self._modules.kept(),
+        )
+
+    def _make(self, entry: Any, file: str, line: int) -> tuple[Any, Sequence[Problem]]:
+        cls = entry if isinstance(entry, type) else type(entry)
+        name = _snake_case(cls.__name__)
+        self._class_names.append(name)
+        table = self._settings.get(name)
+        if not attrs.has(cls) and table is not None:
+            text = f"[rules.{name}] {cls.__name__} takes no settings: it is no attrs class"
+            return None, [Problem(table.file, table.lines.get("", 0), text)]
+        if not attrs.has(cls) or (table is None and entry is not cls):
+            return plainly_made(entry, file, line)
+        given = table or RuleTable({}, {"": line}, file)
+        return structure(
+            cls,
+            given.table,
+            file=given.file,
+            table_name=f"rules.{name}",
+            lines=given.lines,
+            base=None if entry is cls else entry,
+        )
+
+    def _unused_settings(self) -> Iterator[Problem]:
+        for name, table in self._settings.items():
+            if name in self._class_names:
+                continue
+            hint = did_you_mean(name, self._class_names)
+            if not hint and name in _ready_names():
+                hint = f'; add "{_READY}{name}" to the rules'
+            text = f"[rules.{name}] no rule class takes these settings{hint}"
+            yield Problem(table.file, table.lines.get("", 0), text)
+
+
+def _import_ready(spec: str) -> tuple[dict[str, Any], None]:
+    name = spec.removeprefix(_READY).replace("-", "_")
+    names = _ready_names()
+    if name not in names:
+        hint = did_you_mean(name, names) or f"; there are: {', '.join(names)}"
+        raise RuleError([Problem(spec, 0, f"there is no such rule{hint}")])
+    try:
+        return vars(importlib.import_module(f"{_PACKAGE}.{name}")), None
+    except ImportError as error:
+        extra = _extra_of(f"{_PACKAGE}.{name}")
+        text = f"needs {error.name}: pip install 'sansio-smtp[{extra}]'" if extra else str(error)
+        raise RuleError([Problem(spec, 0, text)]) from error
+
+
+def _ready_names() -> list[str]:
+    found = pkgutil.iter_modules(importlib.import_module(_PACKAGE).__path__)
+    return sorted(module.name for module in found if not module.name.startswith("_"))
+
+
+def _extra_of(module: str) -> str:
+    """What ``__extra__`` says in a module that may not be importable."""
+    found = importlib.util.find_spec(module)
+    assert found is not None
+    assert found.origin is not None
+    for node in ast.parse(Path(found.origin).read_bytes()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__extra__":
+            return str(ast.literal_eval(node.value))
+    return ""
+
+
+def _snake_case(name: str) -> str:
+    """``SharedRateLimit`` → ``shared_rate_limit``, ``DKIMSign`` → ``dkim_sign``"""
+    return _NEW_WORD.sub("_", name).lower()

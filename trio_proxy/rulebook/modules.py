@@ -1,0 +1,156 @@
+"""Rule files as modules: executed anew each time they are loaded, and forgotten when they are not needed.
+
+Modules that lie beside a rule file can be imported by it, and are executed anew with it; packages are not.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import re
+import sys
+import weakref
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, Final
+
+from sansio_smtp.rules.lint.problems import Problem, RuleError, did_you_mean
+
+__all__ = ["KeptModules", "RuleModules"]
+
+_numbers: Final = itertools.count(1)
+_beside: Final[set[str]] = set()
+"""Names of modules beside rule files that rule files have imported."""
+_CANNOT_IMPORT: Final = re.compile(r"cannot import name '(\w+)'")
+
+
+class KeptModules:
+    """As long as somebody has this, modules stay in ``sys.modules``, where ``typing.get_type_hints`` and
+    others look for them. Afterwards they take up no memory."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        weakref.finalize(self, _forget, tuple(names))
+
+
+class RuleModules:
+    """A context in which rule files are executed. If it is left by an exception, all is as it was before."""
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+        self._files: list[Path] = []
+        self._folders: set[Path] = set()
+
+    def __enter__(self) -> RuleModules:
+        self._old = {name: sys.modules.pop(name) for name in _beside & sys.modules.keys()}
+        self._others = frozenset(sys.modules)
+        # A compiled copy would be taken for a file that is changed within the same second.
+        self._wrote_copies, sys.dont_write_bytecode = not sys.dont_write_bytecode, True
+        importlib.invalidate_caches()  # files may have come
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        sys.dont_write_bytecode = not self._wrote_copies
+        found = self._imported_from_beside()
+        if error is None:
+            _beside.update(found)
+        else:
+            _forget((*self._names, *found))
+            sys.modules.update(self._old)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What was executed: the rule files, and what they imported from beside them."""
+        return (*self._files, *self._imported_from_beside().values())
+
+    def kept(self) -> KeptModules:
+        """See `KeptModules`."""
+        return KeptModules(self._names)
+
+    def execute(self, name: str) -> tuple[dict[str, Any], bytes]:
+        """The names of a file, and its text. Raises `RuleError`."""
+        path = Path(name).absolute()
+        source = _read(name, path)
+        self._files.append(path)
+        try:
+            code = compile(source, name, "exec", dont_inherit=True)
+        except (SyntaxError, ValueError) as error:  # the latter: NUL
+            raise _error(error, name, path.parent) from None
+        module = ModuleType(f"{path.stem}@{next(_numbers)}")
+        module.__file__ = str(path)
+        sys.modules[module.__name__] = module
+        self._names.append(module.__name__)
+        self._let_import_from(path.parent)
+        try:
+            exec(code, module.__dict__)
+        except (Exception, SystemExit) as error:
+            raise _error(error, name, path.parent) from error
+        return module.__dict__, source
+
+    def _let_import_from(self, folder: Path) -> None:
+        """At the end: nothing that lies there takes the place of a module that others need. For good: a rule
+        may import something when it is asked."""
+        self._folders.add(folder)
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
+
+    def _imported_from_beside(self) -> dict[str, Path]:
+        files = {
+            name: Path(file)
+            for name in sys.modules.keys() - self._others - set(self._names)
+            if "." not in name and (file := getattr(sys.modules[name], "__file__", None))
+        }
+        return {
+            name: file
+            for name, file in files.items()
+            if file.parent in self._folders and file.name != "__init__.py"
+        }
+
+
+def _read(name: str, path: Path) -> bytes:
+    if path.suffix != ".py":
+        text = 'is no Python file; rules are in files such as "my_rules.py", or "ready:NAME"'
+        raise RuleError([Problem(name, 0, text)])
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        others = [each.name for each in path.parent.glob("*.py")] if path.parent.is_dir() else []
+        hint = did_you_mean(path.name, others) if isinstance(error, FileNotFoundError) else ""
+        text = f"cannot be read: {error.strerror}{hint}"
+        raise RuleError([Problem(name, 0, text)]) from None
+
+
+def _error(error: BaseException, name: str, folder: Path) -> RuleError:
+    """Where it came from: the innermost place in the file or beside it."""
+    file, line = name, 0
+    trace = error.__traceback__
+    while trace is not None:
+        code_file = trace.tb_frame.f_code.co_filename
+        if code_file == name or Path(code_file).parent == folder:
+            file, line = code_file, trace.tb_lineno
+        trace = trace.tb_next
+    if isinstance(error, SyntaxError) and error.filename:
+        if error.filename == name or Path(error.filename).parent == folder:
+            file, line = error.filename, error.lineno or 0
+        return RuleError([Problem(_shown(file, name), line, f"syntax error: {error.msg}")])
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return RuleError([Problem(_shown(file, name), line, text + _hint(error))])
+
+
+def _shown(file: str, name: str) -> str:
+    """A file beside the rule file, as the user would write it."""
+    return file if file == name else str(Path(name).with_name(Path(file).name))
+
+
+def _hint(error: BaseException) -> str:
+    found = _CANNOT_IMPORT.match(str(error))
+    if not isinstance(error, ImportError) or found is None:
+        return ""
+    return did_you_mean(found[1], dir(sys.modules.get(error.name or "")))
+
+
+def _forget(names: Iterable[str]) -> None:
+    for name in names:
+        sys.modules.pop(name, None)

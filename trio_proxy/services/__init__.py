@@ -1,0 +1,1 @@
+"""What rules need that ask a service: a connection, an outage that is said once, the milter protocol."""

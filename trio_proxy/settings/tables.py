@@ -1,0 +1,247 @@
+"""Tables of a settings file into attrs classes: strictly, and with all mistakes at once.
+
+What is wrong is said with file, line, key and value, and what would be right. Values of keys that name a
+secret (``password``, ``token``, ``signing_key``) are never shown.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final, NamedTuple, TypeVar
+
+import attrs
+from cattrs import Converter
+
+from sansio_smtp.rules.lint.problems import Problem, did_you_mean
+from trio_proxy.text.masking import MASK, is_secret, is_table, masked, plain, secrets_of, shown
+from trio_proxy.text.units import Duration, Size
+
+from .toml_values import NO_VALUE, Kind, Mistake, Wrong, apply, describe, make_converter, reason
+
+__all__ = ["Duration", "RuleTable", "Size", "fill", "structure"]
+
+T = TypeVar("T")
+_ANY_KIND: Final[Kind] = Any
+
+
+class RuleTable(NamedTuple):
+    """One ``[rules.NAME]`` table as it stands in a settings file."""
+
+    table: dict[str, Any]
+    lines: Mapping[str, int]
+    """Key → line; keys of tables in the table as in ``"limits.per_minute"``; ``""`` is the table's own."""
+    file: str
+
+
+def structure(
+    cls: type[T],
+    table: Mapping[str, Any],
+    *,
+    file: str,
+    table_name: str,
+    lines: Mapping[str, int],
+    base: T | None = None,
+) -> tuple[T | None, list[Problem]]:
+    """An instance of an attrs class with the fields that the table sets, or None and what is wrong.
+
+    A key is the name under which ``__init__`` takes a field. The field's annotation says what fits: str, int,
+    float, bool, Path, dates, `Size`, `Duration`, ``re.Pattern``, enums by value, Literal, attrs classes,
+    lists, tuples, sets and dicts of these, unions. A relative path is relative to the folder of ``file``. A
+    field whose converter has an annotated parameter takes what that says. Fields that are not in
+    ``__init__`` are no settings.
+
+    ``lines``: see `RuleTable`. ``base``: an instance that gives the fields that the table does not set.
+    """
+    converter = make_converter(_nested, Path(file).parent)
+    values, mistakes = _read(converter, cls, table, complete=base is None)
+    made: T | None = None
+    if not mistakes:
+        try:
+            made = cls(**values) if base is None else attrs.evolve(base, **values)  # type: ignore[misc]
+        except Exception as error:  # a rule's own code: whatever it raises is said
+            mistakes.append(Mistake((), reason(error), quotes=True))
+    return made, _problems(mistakes, table, file, table_name, lines)
+
+
+def fill(
+    cls: type, table: Mapping[str, Any], *, file: str, table_name: str, lines: Mapping[str, int]
+) -> tuple[dict[str, Any], list[Problem]]:
+    """As `structure`, but what the table sets and could be read, by key, and what is wrong with the rest."""
+    values, mistakes = _read(make_converter(_nested, Path(file).parent), cls, table, complete=False)
+    return values, _problems(mistakes, table, file, table_name, lines)
+
+
+def _nested(converter: Converter, value: Any, cls: Kind) -> Any:
+    if not is_table(value):
+        raise Wrong.value(value, "expected a table")
+    values, mistakes = _read(converter, cls, value, complete=True)
+    if mistakes:
+        raise Wrong(*mistakes)
+    return cls(**values)
+
+
+# Fields
+
+
+def _read(
+    converter: Converter, cls: Kind, table: Mapping[str, Any], *, complete: bool
+) -> tuple[dict[str, Any], list[Mistake]]:
+    """Arguments for the class, and what is wrong. ``complete``: no field without a default may be missing."""
+    fields = {field.alias or field.name: field for field in attrs.fields(cls) if field.init}
+    values: dict[str, Any] = {}
+    mistakes: list[Mistake] = []
+    for key, value in table.items():
+        if key not in fields:
+            mistakes.append(Mistake((key,), f'unknown key "{key}"{_known(key, fields)}'))
+            continue
+        try:
+            values[key] = _value(converter, cls, fields[key], value)
+        except Wrong as wrong:
+            mistakes += wrong.below(key)
+    mistakes += _validate(cls, {key: (fields[key], table[key], value) for key, value in values.items()})
+    if complete:
+        mistakes += [
+            Mistake((key,), f'missing key "{key}": expected {describe(_kind(cls, field))}')
+            for key, field in fields.items()
+            if field.default is attrs.NOTHING and key not in table
+        ]
+    wrong_keys = {mistake.path[0] for mistake in mistakes if mistake.path}
+    return {key: value for key, value in values.items() if key not in wrong_keys}, mistakes
+
+
+def _known(key: str, names: Mapping[str, object]) -> str:
+    if hint := did_you_mean(key, names):
+        return hint
+    return f"; known: {', '.join(names)}" if names else "; there are no keys here"
+
+
+def _value(converter: Converter, cls: Kind, field: attrs.Attribute[Any], value: Any) -> Any:
+    kind = _kind(cls, field)
+    try:
+        return apply(converter, value, kind)
+    except Wrong:
+        raise
+    except Exception as error:  # cattrs has no hook for it, or cannot even ask
+        if _convert_of(field) is not None:
+            return value  # it knows what to make of it
+        raise Wrong.value(value, f"a {describe(kind)} cannot be written in a settings file") from error
+
+
+def _validate(cls: Kind, given: Mapping[str, tuple[attrs.Attribute[Any], Any, Any]]) -> list[Mistake]:
+    """What converters and validators say, each asked by itself: ``__init__`` would stop at the first."""
+    try:
+        half_made = object.__new__(cls)
+    except TypeError:  # abstract, or made in some way of its own
+        return []
+    converted: dict[str, Any] = {}
+    mistakes: list[Mistake] = []
+    for key, (field, raw, value) in given.items():
+        convert = _convert_of(field)
+        if isinstance(convert, attrs.Converter):
+            continue  # it may want the instance; __init__ will ask it
+        try:
+            converted[key] = convert(value) if convert else value
+        except Exception as error:  # a rule's own code
+            mistakes.append(Mistake((key,), reason(error), raw, quotes=True))
+        else:
+            object.__setattr__(half_made, field.name, converted[key])
+    for key in converted:
+        field, raw, _ = given[key]
+        try:
+            if field.validator is not None:
+                field.validator(half_made, field, converted[key])
+        except AttributeError:
+            continue  # it looks at a field that is not there yet; __init__ will ask it
+        except Exception as error:  # a rule's own code
+            mistakes.append(Mistake((key,), reason(error), raw, quotes=True))
+    return mistakes
+
+
+def _kind(cls: Kind, field: attrs.Attribute[Any]) -> Kind:
+    """What the field takes, as an annotation says."""
+    kind = _parameter(_convert_of(field))
+    if kind is not None:
+        return kind
+    try:
+        return _evaluated(cls, field)
+    except Exception:  # a name that exists for type checkers only
+        return field.type
+
+
+def _convert_of(field: Any) -> Any:
+    return field.converter
+
+
+def _parameter(convert: Any) -> Kind:
+    """What a converter takes; None if there is none, or it does not say."""
+    function = getattr(convert, "converter", convert)  # attrs.Converter wraps one
+    try:
+        parameter = next(iter(inspect.signature(function).parameters))
+        return typing.get_type_hints(function, include_extras=True).get(parameter)
+    except (TypeError, ValueError, NameError, StopIteration):  # functions in C tell nothing of themselves
+        return None
+
+
+def _evaluated(cls: Kind, field: attrs.Attribute[Any]) -> Kind:
+    if field.type is None:
+        return _ANY_KIND
+    owner = next((base for base in cls.__mro__ if field.name in getattr(base, "__annotations__", ())), cls)
+    holder: Any = SimpleNamespace(__annotations__={"field": field.type})
+    return typing.get_type_hints(holder, _names(owner), include_extras=True)["field"]
+
+
+def _names(cls: type) -> dict[str, Any]:
+    """The names that the class's own module knows, also if that is not, or no longer, in ``sys.modules``."""
+    for member in vars(cls).values():
+        function = inspect.unwrap(member) if callable(member) else member
+        # Those that attrs has written know but what was there when the class was made.
+        if not inspect.isfunction(function) or function.__code__.co_filename.startswith("<attrs"):
+            continue
+        if function.__globals__.get("__name__") == cls.__module__:
+            return function.__globals__
+    return vars(sys.modules.get(cls.__module__, SimpleNamespace()))
+
+
+# Problems
+
+
+def _problems(
+    mistakes: list[Mistake], table: Mapping[str, Any], file: str, table_name: str, lines: Mapping[str, int]
+) -> list[Problem]:
+    secrets = tuple(secrets_of(table))
+    found = (
+        Problem(
+            file,
+            _line(mistake.path, lines),
+            plain(masked(_text(mistake, table_name), secrets if mistake.quotes else ())),
+        )
+        for mistake in mistakes
+    )
+    return sorted(found, key=lambda problem: problem.line)
+
+
+def _text(mistake: Mistake, table_name: str) -> str:
+    if mistake.value is NO_VALUE:
+        where = ".".join((table_name, *(str(key) for key in mistake.path[:-1])))
+        return f"[{where}] {mistake.text}"
+    name = ""
+    for key in mistake.path:
+        name += f"[{key}]" if isinstance(key, int) else f".{key}" if name else key
+    secret = any(isinstance(key, str) and is_secret(key) for key in mistake.path)
+    value = f'"{MASK}"' if secret else shown(mistake.value)
+    return f"[{table_name}] {name} = {value}: {mistake.text}"
+
+
+def _line(path: tuple[str | int, ...], lines: Mapping[str, int]) -> int:
+    """The line of the innermost key that has one."""
+    keys = [key for key in path if isinstance(key, str)]
+    while keys:
+        if line := lines.get(".".join(keys)):
+            return line
+        keys.pop()
+    return lines.get("", 0)

@@ -1,0 +1,294 @@
+"""A running proxy in a test, and a server behind it that keeps every message.
+
+    with RunningProxy("my_rules.py") as proxy, smtplib.SMTP(proxy.host, proxy.port) as client:
+        client.sendmail("ann@example.com", ["bob@example.com"], "Subject: hi\\n\\nhello\\n")
+        assert proxy.messages[0].content.startswith(b"Subject: hi\\r\\nX-Scanned-By: ")
+
+It runs in a thread with an event loop of its own, so that clients that block can talk to it. Nothing in here
+waits for ever. Rules without a network: `sansio_smtp.testing.session`.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable, Generator, Mapping, MutableMapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, Final, TypeAlias, cast
+
+import attrs
+import structlog
+import trio
+
+from sansio_smtp.config import Config
+from sansio_smtp.rules.decorators import OnError
+from sansio_smtp.rules.lint.problems import Problem, RuleError
+from sansio_smtp.rules.loading import collect
+from sansio_smtp.rules.ruleset import Rule, RuleSet
+from trio_proxy.driver.capture import CaptureSession, Maildir
+from trio_proxy.driver.server import Server, listening
+from trio_proxy.driver.session import Session, Settings
+from trio_proxy.driver.streams import SocketStream, connect
+from trio_proxy.rulebook.host import RuleSettings
+from trio_proxy.rulebook.load import LoadedRules, load
+from trio_proxy.rulebook.reload import RuleBook
+from trio_proxy.settings.tables import RuleTable
+from trio_proxy.settings.timeouts import Timeouts
+from trio_proxy.storage.quarantine import Quarantine
+from trio_proxy.text.addresses import Address
+
+from .captured import Captured, read_messages
+
+__all__ = ["Captured", "RunningProxy", "StartProxy"]
+
+StartProxy: TypeAlias = "Callable[..., RunningProxy]"
+"""What the fixture ``smtp_proxy`` is."""
+
+_START_SECONDS: Final = 60.0
+"""For what rules need, too."""
+_GRACE_SECONDS: Final = 1.0
+"""For messages in flight, when the test is over."""
+_END_SECONDS: Final = 30.0
+_HOST: Final = "127.0.0.1"
+
+
+class RunningProxy:
+    """A proxy with these rules, from `start` to `stop` or as a context manager.
+
+    ``rules``: files, ``ready:NAME``, modules, functions, rule classes or instances, or a list of these.
+    ``settings``: those of the rule classes in files, as in ``{"greylist": {"delay": 5}}``. ``directory``:
+    where messages are kept; None: in one that is gone when the proxy is stopped.
+
+    A rule that fails makes `stop` raise its error; with ``on_rule_error`` that is taken for intended. A rule
+    may redirect to any server: all messages come here, see `Captured.upstream`. Recipients that begin with
+    ``refused`` are refused by the server. There is no end to a rule that blocks, as there is in the service.
+    """
+
+    host = _HOST
+    port: int
+
+    def __init__(
+        self,
+        rules: object = (),
+        *,
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
+        rule_timeout: float = 30.0,
+        on_rule_error: OnError | None = None,
+        config: Config | None = None,
+        timeouts: Timeouts | None = None,
+        directory: Path | None = None,
+    ) -> None:
+        """Raises `RuleError`."""
+        self._book = RuleBook(partial(_load, rules, settings or {}))
+        self._config = attrs.evolve(config or Config(reconnect=True), trace=True)
+        self._timeouts = timeouts or Timeouts()
+        self._rule_timeout = rule_timeout
+        self._on_rule_error: OnError = "defer" if on_rule_error is None else on_rule_error
+        self._failures_are_intended = on_rule_error is not None
+        self._given_directory = directory
+        self._stack = ExitStack()
+        self._thread = threading.Thread(target=self._run, name="smtp-proxy", daemon=True)
+        self._settled = threading.Event()  # it listens, or it never will
+        self._listens = False
+        self._token: trio.lowlevel.TrioToken | None = None
+        self._stop = trio.Event()
+        self._error: BaseException | None = None
+        self._upstreams: dict[str, str] = {}
+        """The proxy's own address of a connection → the server that a rule has named for it."""
+        self.transcript: list[str] = []
+        """Both legs of each dialogue, and what rules did, as ``--transcript`` shows it."""
+        self.log: list[MutableMapping[str, Any]] = []
+        """What the proxy has logged; ``event`` is the text, ``level`` such as ``"error"``."""
+
+    def start(self) -> RunningProxy:
+        """Returns when it listens. Raises what keeps it from that."""
+        directory = self._given_directory
+        if directory is None:
+            made = tempfile.TemporaryDirectory(prefix="smtp-proxy-test-")
+            directory = Path(self._stack.enter_context(made))
+        self._maildir = Maildir(directory / "messages")
+        self._quarantine = directory / "quarantine"
+        self._thread.start()
+        if not self._settled.wait(_START_SECONDS) or not self._listens:
+            error = self._stopped() or TimeoutError(f"the proxy does not listen after {_START_SECONDS:g} s")
+            self._stack.close()
+            raise error
+        return self
+
+    def stop(self) -> None:
+        """Ends the proxy; messages in flight have a second. Raises what went wrong in it."""
+        errors = [error] if (error := self._stopped()) is not None else []
+        errors += self._logged_errors()
+        self._stack.close()
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            raise BaseExceptionGroup("errors in the proxy", errors)
+
+    def __enter__(self) -> RunningProxy:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.stop()
+        except BaseException as own:
+            if error is None:
+                raise
+            said = "".join(traceback.format_exception(type(own), own, own.__traceback__, chain=False))
+            error.add_note(f"In the proxy: {said}")
+
+    @property
+    def messages(self) -> list[Captured]:
+        """The messages that the server has accepted, oldest first. One is there before its 250 is."""
+        return read_messages(self._maildir.path, self._upstreams)
+
+    @property
+    def held(self) -> list[Captured]:
+        """The messages that rules have put into quarantine, oldest first."""
+        return read_messages(self._quarantine, {})
+
+    # The thread
+
+    def _run(self) -> None:
+        try:
+            with self._logging():
+                trio.run(self._main)
+        except BaseException as error:  # to be raised where somebody sees it
+            self._error = error
+        finally:
+            self._settled.set()
+
+    async def _main(self) -> None:
+        self._token = trio.lowlevel.current_trio_token()
+        cannot_start: RuleError | None = None
+        with ExitStack() as stack:
+            behind = stack.enter_context(listening(Address(_HOST, 0)))
+            front = stack.enter_context(listening(Address(_HOST, 0)))
+            capture = Server(
+                session=lambda client, peer, _: CaptureSession(client, peer, self._maildir),
+                grace=_GRACE_SECONDS,
+            )
+            settings = self._settings(Address(*behind[0].getsockname()))
+            server = Server(
+                session=lambda client, peer, number: Session(client, peer, number, settings),
+                grace=_GRACE_SECONDS,
+            )
+            capture_stop = trio.Event()
+            async with trio.open_nursery() as nursery:
+                try:
+                    await nursery.start(self._book.serve)
+                except RuleError as error:
+                    cannot_start = error
+                else:
+                    await nursery.start(capture.serve, behind, capture_stop)
+                    self.port = front[0].getsockname()[1]
+                    self._listens = True
+                    self._settled.set()
+                    nursery.start_soon(self._end, nursery.cancel_scope)
+                    await server.serve(front, self._stop)
+                    capture_stop.set()
+                nursery.cancel_scope.cancel(reason="the test is over")
+        if cannot_start is not None:  # not from within: it would come in a group
+            raise cannot_start
+
+    async def _end(self, scope: trio.CancelScope) -> None:
+        await self._stop.wait()
+        scope.deadline = trio.current_time() + _GRACE_SECONDS  # clients that stay do not hold up the tests
+
+    def _settings(self, behind: Address) -> Settings:
+        async def connect_to(upstream: str) -> SocketStream:
+            stream = await connect(behind)
+            self._upstreams[str(Address(*stream.sock.getsockname()))] = upstream
+            return stream
+
+        return Settings(
+            connect=partial(connect, behind),
+            connect_to=connect_to,
+            config=self._config,
+            timeouts=self._timeouts,
+            rules=self._book.use,
+            rule_settings=RuleSettings(
+                timeout=self._rule_timeout,
+                on_error=self._on_rule_error,
+                quarantine=Quarantine(self._quarantine),
+            ),
+            write_transcript=self.transcript.append,
+        )
+
+    @contextmanager
+    def _logging(self) -> Generator[None]:
+        """Notes what is logged in this thread; it goes where it would go otherwise too."""
+        thread = threading.get_ident()
+
+        def note(_: object, level: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+            if threading.get_ident() == thread:
+                noted = {**entry, "level": level}
+                if noted.get("exc_info") is True:
+                    noted["exc_info"] = sys.exception()
+                self.log.append(noted)
+            return entry
+
+        processors = cast("Sequence[Any]", structlog.get_config()["processors"])
+        if not isinstance(processors, list):
+            processors = [*processors]
+            structlog.configure(processors=processors)
+        processors.insert(0, note)  # loggers that are there already have this very list
+        try:
+            yield
+        finally:
+            if note in processors:  # else somebody has put back those that were there before
+                processors.remove(note)
+
+    def _stopped(self) -> BaseException | None:
+        """Ends the thread. What it ended with, or that it does not."""
+        if self._token is not None and self._thread.is_alive():
+            with suppress(trio.RunFinishedError):  # it has just ended by itself
+                self._token.run_sync_soon(self._stop.set)
+        self._thread.join(_END_SECONDS)
+        if not self._thread.is_alive():
+            return self._error
+        frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # it is documented
+        frame = frames.get(self._thread.ident or 0)
+        where = "".join(traceback.format_stack(frame)) if frame else ""
+        return TimeoutError(f"the proxy did not stop within {_END_SECONDS:g} s; it is here:\n{where}")
+
+    def _logged_errors(self) -> list[BaseException]:
+        """Internal errors, and failures of rules unless they are intended."""
+        found: list[BaseException] = []
+        for entry in self.log:
+            intended = entry["event"] == "rule failed" and self._failures_are_intended
+            if isinstance(error := entry.get("exc_info"), BaseException) and not intended:
+                found.append(error)
+        return found
+
+
+def _load(rules: object, settings: Mapping[str, Mapping[str, Any]]) -> LoadedRules:
+    """Files are loaded together, as they would be by the service; the order is that of ``rules``."""
+    things = list(cast("Sequence[object]", rules)) if isinstance(rules, list | tuple) else [rules]
+    specs = [str(thing) for thing in things if isinstance(thing, str | Path)]
+    tables = {name: RuleTable(dict(table), {}, "settings") for name, table in settings.items()}
+    loaded = load(specs, tables)
+    parts = iter(loaded.parts)
+    ordered: list[Rule] = []
+    objects, problems = [*loaded.objects], list[Problem]()
+    for thing in things:
+        if isinstance(thing, str | Path):
+            ordered += next(parts).rules
+            continue
+        if isinstance(thing, ModuleType):
+            found = collect(vars(thing), file=getattr(thing, "__file__", None) or thing.__name__)
+        else:
+            found = collect({"rules": thing if isinstance(thing, list | tuple) else [thing]}, file="")
+        ordered += found.rules
+        objects += [each for each in found.objects if hasattr(each, "running")]
+        problems += found.problems
+    if problems:
+        raise RuleError(problems)
+    return attrs.evolve(loaded, ruleset=RuleSet(ordered), objects=tuple(objects))

@@ -1,0 +1,1 @@
+"""`smtp-proxy test`: what the rules would do with a message."""

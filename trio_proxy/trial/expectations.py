@@ -1,0 +1,113 @@
+"""What somebody expects of rules, as in ``reject:550``, ``rcpt=defer`` or ``redirect:lists.example:24``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Final
+
+import attrs
+
+from sansio_smtp.rules.lint.problems import did_you_mean
+from sansio_smtp.rules.phases import PHASES
+from sansio_smtp.rules.verdicts import Accept, Redirect, Verdict
+from sansio_smtp.wire.replies import Reply
+from trio_proxy.text.addresses import Address, AddressError
+
+__all__ = ["Expectation", "Happened", "happened"]
+
+_SEVERITIES: Final = {"reject": "5", "defer": "4", "hold": "245", "close": "45"}
+"""Verdicts with a reply code, and how that may begin."""
+_KINDS: Final = ("accept", "reject", "defer", "discard", "hold", "close", "redirect")
+_PHASES: Final = tuple(name for name, phase in PHASES.items() if phase.verdicts)
+
+
+@attrs.frozen
+class Happened:
+    """A verdict of a rule, or a 4xx or 5xx reply whoever gave it."""
+
+    phase: str
+    kind: str
+    code: int = 0
+    upstream: str = ""
+
+
+def happened(phase: str, what: Verdict | Reply) -> Happened | None:
+    """None for what lets things go on."""
+    if isinstance(what, Reply):
+        kind = {4: "defer", 5: "reject"}.get(what.severity)
+        return Happened(phase, kind, what.code) if kind else None
+    if isinstance(what, Accept):
+        return None
+    kind = type(what).__name__.lower()
+    if isinstance(what, Redirect):
+        return Happened(phase, kind, upstream=what.upstream)
+    return Happened(phase, kind, what.code)
+
+
+@attrs.frozen
+class Expectation:
+    """Something that is to happen, in ``phase`` or, if that is empty, in any."""
+
+    text: str
+    """As it was given."""
+    phase: str
+    kind: str
+    detail: str = ""
+    """A reply code, or the server of a redirect; empty: any."""
+
+    @classmethod
+    def parse(cls, text: str) -> Expectation:
+        """Raises ValueError that says what would be right."""
+        before, equals, after = text.partition("=")
+        phase, verdict = (before, after) if equals and ":" not in before else (None, text)
+        if phase is not None and phase not in _PHASES:
+            hint = did_you_mean(phase, _PHASES) or f"; phases: {', '.join(_PHASES)}"
+            raise ValueError(f"{text!r}: no phase {phase!r}{hint}")
+        kind, _, detail = verdict.partition(":")
+        if kind not in _KINDS:
+            hint = did_you_mean(kind, _KINDS) or f"; there are {', '.join(_KINDS)}"
+            raise ValueError(f"{text!r}: no verdict {kind!r}{hint}")
+        if phase and kind not in {each.__name__.lower() for each in PHASES[phase].verdicts}:
+            raise ValueError(f"{text!r}: a rule in {phase} cannot say {kind}")
+        if detail:
+            _check_detail(text, kind, detail)
+        return cls(text, phase or "", kind, detail)
+
+    def met_by(self, what: Iterable[Happened], reached: Collection[str], *, delivered: bool) -> bool:
+        """Whether it holds of what has happened. ``reached`` are the phases that there were.
+
+        ``accept`` holds where nothing was refused, deferred, discarded, held or closed: by itself, of the
+        whole dialogue, and if the message was delivered; else of a phase, if it was reached.
+        """
+        mine = [each for each in what if not self.phase or each.phase == self.phase]
+        if self.kind == "accept":
+            calm = all(each.kind == "redirect" for each in mine)
+            return calm and (self.phase in reached if self.phase else delivered)
+        return any(each.kind == self.kind and self._fits(each) for each in mine)
+
+    def _fits(self, what: Happened) -> bool:
+        if not self.detail:
+            return True
+        if self.kind != "redirect":
+            return self.detail == str(what.code)
+        try:
+            expected = Address.parse(self.detail, default_port=0)  # any
+            actual = Address.parse(what.upstream, default_port=25)
+        except AddressError:
+            return self.detail == what.upstream
+        return actual in (expected, attrs.evolve(expected, port=expected.port or actual.port))
+
+
+def _check_detail(text: str, kind: str, detail: str) -> None:
+    if kind == "redirect":
+        try:
+            Address.parse(detail, default_port=25)
+        except AddressError as error:
+            raise ValueError(f"{text!r}: {error}") from None
+    elif kind not in _SEVERITIES:
+        raise ValueError(f"{text!r}: {kind} has no reply code; write {kind}")
+    elif not (
+        len(detail) == 3 and detail.isdecimal() and detail.isascii() and detail[0] in _SEVERITIES[kind]
+    ):
+        codes = " or ".join(f"{digit}xx" for digit in _SEVERITIES[kind])
+        raise ValueError(f"{text!r}: the reply code of {kind} is {codes}, not {detail!r}")

@@ -1,0 +1,145 @@
+"""What rules are given when they are tried: what they have in the proxy, a stopwatch, and no disk."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from functools import wraps
+from types import TracebackType
+from typing import Final
+
+import attrs
+import structlog
+
+from sansio_smtp.rules import Failure, Hold, Rule, RuleSet, Transaction
+from sansio_smtp.rules.lint.signatures import underlying
+from sansio_smtp.rules.verdicts import Verdict
+from trio_proxy.rulebook.host import RuleHost, RuleSettings
+from trio_proxy.rulebook.watchdog import Blocked
+
+__all__ = ["Asked", "TrialHost"]
+
+_PIECES: Final = {"body_line": "lines", "body": "pieces"}
+"""Phases in which a rule is asked many times about one message, and what about."""
+
+
+@attrs.define(eq=False)
+class Asked:
+    """A rule in one step of a dialogue, and what it said."""
+
+    rule: Rule
+    seconds: float = 0.0
+    """In all of its calls."""
+    pieces: int = 0
+    """Of the body, that it was given."""
+    replaced: int = 0
+    """How many of them it gave back as others."""
+    verdict: Verdict | None = None
+    changes: list[str] = attrs.field(factory=list[str])
+    failure: str = ""
+    """What it raised, in one line."""
+    traceback: str = ""
+    """From the rule on, without what called it; empty if the rule itself raised nothing."""
+
+
+class TrialHost(RuleHost):
+    """Tells what each rule said, and how long it took. Held messages go nowhere."""
+
+    def __init__(self, settings: RuleSettings) -> None:
+        super().__init__(settings, structlog.stdlib.get_logger("smtp_proxy"), None)
+        self._asked: list[Asked] = []
+        self._entered: tuple[Asked, float] | None = None
+
+    def watched(self, rules: RuleSet) -> RuleSet:
+        """The same rules; what they do to bodies, which is told to no host, is counted."""
+        return RuleSet(self._watched(rule) if rule.phase in _PIECES else rule for rule in rules.rules)
+
+    def take(self) -> list[Asked]:
+        """Those that were asked since the last time, in their order."""
+        taken, self._asked = self._asked, []
+        for asked in taken:
+            if asked.replaced:
+                what = f"{asked.replaced:,} of {asked.pieces:,} {_PIECES[asked.rule.phase]} replaced"
+                asked.changes.append(what)
+        return taken
+
+    async def call(self, rule: Rule, *arguments: object) -> object:
+        asked = self._asked_anew(rule)
+        started = time.perf_counter()
+        try:
+            return await super().call(rule, *arguments)
+        finally:
+            asked.seconds += time.perf_counter() - started
+
+    def enter(self, rule: Rule) -> None:
+        asked = self._asked_anew(rule)
+        super().enter(rule)
+        self._entered = asked, time.perf_counter()
+
+    def leave(self) -> None:
+        ended = time.perf_counter()
+        super().leave()
+        assert self._entered is not None
+        asked, started = self._entered
+        asked.seconds += ended - started
+
+    def failed(self, rule: Rule, error: BaseException) -> str:
+        incident = f"trial-{len(self.failures) + 1}"
+        self.failures.append(Failure(rule, error, incident))
+        asked = self._last(rule)
+        asked.failure = f"{type(error).__name__}: {error}".rstrip(": ")
+        if isinstance(error, Blocked):
+            rule.threaded = True
+            asked.failure += "; mark it @threaded, or make it async"
+        trace = _from_rule_on(rule, error.__traceback__)
+        if trace is not None:
+            asked.traceback = "".join(traceback.format_exception(type(error), error, trace))
+        return incident
+
+    def decided(self, rule: Rule, verdict: Verdict) -> None:
+        self._last(rule).verdict = verdict
+
+    def edited(self, rule: Rule, change: str) -> None:
+        self._last(rule).changes.append(change)
+
+    async def hold(self, tx: Transaction, message: bytes, verdict: Hold) -> None:
+        """Nothing to be done: whoever asks notes it."""
+
+    def _asked_anew(self, rule: Rule) -> Asked:
+        if rule.phase in _PIECES:
+            for asked in self._asked:
+                if asked.rule is rule:
+                    return asked
+        self._asked.append(Asked(rule))
+        return self._asked[-1]
+
+    def _last(self, rule: Rule) -> Asked:
+        return next(asked for asked in reversed(self._asked) if asked.rule is rule)
+
+    def _watched(self, rule: Rule) -> Rule:
+        watched, function = attrs.evolve(rule), rule.function
+
+        def count(piece: bytes, result: object) -> object:
+            asked = self._last(watched)
+            asked.pieces += 1
+            asked.replaced += isinstance(result, bytes) and result != piece
+            return result
+
+        @wraps(function)
+        def counted(tx: Transaction, piece: bytes) -> object:
+            return count(piece, function(tx, piece))
+
+        @wraps(function)
+        async def counted_async(tx: Transaction, piece: bytes) -> object:
+            return count(piece, await function(tx, piece))
+
+        watched.function = counted_async if rule.is_async else counted
+        return watched
+
+
+def _from_rule_on(rule: Rule, trace: TracebackType | None) -> TracebackType | None:
+    """The traceback without the frames above the rule; None if the rule is in none of them."""
+    code = getattr(underlying(rule.function), "__code__", None)
+    while trace is not None and trace.tb_frame.f_code is not code:
+        trace = trace.tb_next
+    return trace
