@@ -18,10 +18,12 @@ from sansio_smtp.proxy.message_store import Spool
 from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.wire.commands import END_OF_DATA, Command, Kind, Parameter, Path
 from sansio_smtp.wire.content import ContentReader, ContentWriter, unstuff
-from sansio_smtp.wire.replies import Reply, ReplyReader
+from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.reply_reader import ReplyReader
+from sansio_smtp.wire.violations import RemoteProtocolError
 
 from .config import BareNewline, Config, Nul, Tap
-from .errors import LocalProtocolError, ProtocolError, RemoteProtocolError
+from .errors import InternalError, LocalProtocolError, ProtocolError
 from .events import (
     CLIENT,
     SERVER,
@@ -105,6 +107,7 @@ __all__ = [
     "Event",
     "HeadersQuestion",
     "Inspect",
+    "InternalError",
     "Kind",
     "LocalProtocolError",
     "MessageAnswered",

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
-if TYPE_CHECKING:
-    from sansio_smtp.ends.transaction import Envelope
-    from sansio_smtp.wire.commands import Command
-    from sansio_smtp.wire.replies import Reply
+from sansio_smtp.ends.transaction import Envelope
+from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.violations import RemoteProtocolError
 
-    from .errors import RemoteProtocolError
-    from .questions import AnyQuestion
+from .questions import AnyQuestion
 
 __all__ = [
     "CLIENT",

@@ -7,17 +7,15 @@ is not read.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeAlias, TypeVar
+from typing import ClassVar, Final, Generic, TypeAlias, TypeVar
 
 import attrs
 
+from sansio_smtp.ends.transaction import Envelope
+from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
 
 from .errors import LocalProtocolError
-
-if TYPE_CHECKING:
-    from sansio_smtp.ends.transaction import Envelope
-    from sansio_smtp.wire.commands import Command
 
 __all__ = [
     "BODY_CHUNK",
@@ -165,9 +163,9 @@ class Question(Generic[V]):
     verdicts: ClassVar[tuple[type, ...]]
 
 
-CommandVerdict: TypeAlias = "Continue | ReplaceCommand | Answer | Disconnect | Inspect | Swallow | Route"
-ReplyVerdict: TypeAlias = "Continue | ReplaceReply | Disconnect"
-ContentVerdict: TypeAlias = "Continue | Replace | Answer | Disconnect"
+CommandVerdict: TypeAlias = Continue | ReplaceCommand | Answer | Disconnect | Inspect | Swallow | Route
+ReplyVerdict: TypeAlias = Continue | ReplaceReply | Disconnect
+ContentVerdict: TypeAlias = Continue | Replace | Answer | Disconnect
 
 
 @attrs.define(eq=False)

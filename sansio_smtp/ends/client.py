@@ -5,10 +5,12 @@ from __future__ import annotations
 import attrs
 
 from sansio_smtp.config import Config
-from sansio_smtp.errors import LocalProtocolError, RemoteProtocolError
+from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.states import FRAMING, LINE_STEPS, Phase, reply_step
 from sansio_smtp.wire.commands import END_OF_DATA, Command, Kind, octet_count
-from sansio_smtp.wire.replies import Reply, ReplyReader, server_violation
+from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.reply_reader import ReplyReader
+from sansio_smtp.wire.violations import RemoteProtocolError, server_violation
 
 from .extensions import keywords
 from .server import END_OF_INPUT, NEED_DATA, PAUSED, Pause

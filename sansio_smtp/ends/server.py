@@ -15,7 +15,7 @@ from typing import Final
 import attrs
 
 from sansio_smtp.config import BareNewline, Config
-from sansio_smtp.errors import LocalProtocolError, RemoteProtocolError
+from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.states import FRAMING, LINE_STEPS, Phase, Step, reply_step
 from sansio_smtp.wire.commands import (
     END_OF_DATA,
@@ -30,6 +30,7 @@ from sansio_smtp.wire.commands import (
 from sansio_smtp.wire.content import ContentReader
 from sansio_smtp.wire.inbox import Inbox
 from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.violations import RemoteProtocolError
 
 from .transaction import Envelope, Transaction
 

@@ -7,8 +7,8 @@ from typing import Final, Protocol
 
 import attrs
 
-from sansio_smtp.errors import RemoteProtocolError
 from sansio_smtp.wire.content import ContentWriter, canonical
+from sansio_smtp.wire.violations import RemoteProtocolError
 
 __all__ = ["Held", "Spool"]
 

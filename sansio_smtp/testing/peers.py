@@ -11,7 +11,6 @@ import attrs
 
 from sansio_smtp.ends.client import ClientConnection, ReplyReceived
 from sansio_smtp.ends.server import ContentReceived, ContentRefused, Pause, Refused, ServerConnection
-from sansio_smtp.errors import RemoteProtocolError
 from sansio_smtp.events import CLIENT, SERVER, Ask, Close, Connect, Event, SendToClient, SendToServer, Side
 from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.questions import AnyQuestion, AnyVerdict, Continue, Question
@@ -19,6 +18,7 @@ from sansio_smtp.states import Phase
 from sansio_smtp.wire.commands import END_OF_DATA, Command, Kind
 from sansio_smtp.wire.content import ContentWriter, unstuff
 from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.violations import RemoteProtocolError
 
 from .chunks import Chunker, whole
 

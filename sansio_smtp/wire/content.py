@@ -13,9 +13,9 @@ from typing import Final
 import attrs
 
 from sansio_smtp.config import BareNewline, Nul
-from sansio_smtp.errors import RemoteProtocolError
 
 from .replies import Reply
+from .violations import RemoteProtocolError
 
 __all__ = ["ContentReader", "ContentWriter", "canonical", "unstuff", "wire_prefix"]
 

@@ -10,10 +10,11 @@ from core.scene import few_cuts
 from sansio_smtp.config import Config
 from sansio_smtp.ends.client import ClientConnection, ReplyReceived
 from sansio_smtp.ends.server import END_OF_INPUT, NEED_DATA, PAUSED, EndOfData, Pause, ServerConnection
-from sansio_smtp.errors import LocalProtocolError, RemoteProtocolError
+from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.states import FRAMING, LINE_STEPS, Phase, Step, reply_step
 from sansio_smtp.wire.commands import END_OF_DATA, Command, Kind, auth_line
 from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.violations import RemoteProtocolError
 
 LINES = {
     Kind.PLAIN: Command.of("NOOP"),

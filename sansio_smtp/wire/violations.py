@@ -1,0 +1,40 @@
+"""Violations: what a peer did against the protocol, with the reply that a client gets for it.
+
+A `RemoteProtocolError` is never raised through a driver. It is an item in the list of events
+(`Violation.error`), so that nothing parsed before it is lost.
+"""
+
+from __future__ import annotations
+
+from sansio_smtp.errors import ProtocolError
+from sansio_smtp.states import Phase
+
+from .replies import Reply
+
+__all__ = ["RemoteProtocolError", "server_violation"]
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer broke the protocol.
+
+    ``reply_hint`` is the complete polite reply for a client, ready to be sent; ``evidence`` holds
+    at most 64 of the offending octets for a log, already free of secrets; ``phase`` is the framing
+    phase in which it happened, or None where the reader that found it knows none.
+    """
+
+    phase: Phase | None = None
+
+    def __init__(self, message: str, reply_hint: Reply, evidence: bytes = b"") -> None:
+        super().__init__(message)
+        self.reply_hint = reply_hint
+        self.evidence = evidence[:64]
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return f"{text}: {self.evidence!r}" if self.evidence else text
+
+
+def server_violation(what: str, evidence: bytes) -> RemoteProtocolError:
+    """What a server did wrong, with the reply for the client that waits for it."""
+    hint = Reply.of(421, "upstream server broke the protocol, closing", enhanced="4.3.0")
+    return RemoteProtocolError(what, hint, evidence)
