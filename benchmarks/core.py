@@ -1,21 +1,25 @@
 """The core alone, with no socket: what one dialogue costs in `Proxy`, beside what the bare memory work costs.
 
-`python benchmarks/core.py`; `--quick` is only good for finding mistakes.
+`python benchmarks/core.py`; `--quick` is only good for finding mistakes. `--against DIR` measures another checkout
+beside this one, in turn, and prints the ratio: the figure to look at before and after a change.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+import os
 import re
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # works from a checkout too
+CHECKOUT = os.environ.get("BENCHMARK_CHECKOUT") or str(Path(__file__).resolve().parent.parent)
+sys.path.insert(0, CHECKOUT)  # works from a checkout too
 
 from sansio_smtp import (
     CLIENT,
@@ -187,14 +191,79 @@ def seconds(runs: Sequence[Callable[[], None]], budget: float) -> list[float]:
     return [statistics.median(round_) for round_ in rounds]
 
 
+class Worker:
+    """A process that measures cases in one checkout, a round whenever it is told to."""
+
+    def __init__(self, checkout: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, "--worker"],
+            env=os.environ | {"BENCHMARK_CHECKOUT": str(checkout)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def seconds(self, case: int, count: int) -> float:
+        """CPU seconds for so many runs of a case."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(case, count, file=self._process.stdin, flush=True)
+        return float(self._process.stdout.readline())
+
+    def stop(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(10)
+
+
+def work() -> None:
+    """What a worker does."""
+    runs = [dialogue(case) for case in cases()]
+    for line in sys.stdin:
+        case, count = map(int, line.split())
+        start = time.process_time()
+        for _ in range(count):
+            runs[case]()
+        print(time.process_time() - start, flush=True)
+
+
+def compare(other: Path, chosen: str, budget: float, rounds: int = 15) -> None:
+    """Each case in both checkouts, round by round in turn; the median of the ratios of the rounds."""
+    workers = Worker(Path(CHECKOUT)), Worker(other)
+    print(f"{'case':32}{'here':>12}{'there':>12}{'here ÷ there':>14}{'min–max':>16}")
+    for index, case in enumerate(cases()):
+        if chosen not in case.name:
+            continue
+        verify(case)
+        count = max(1, round(budget / rounds / max(workers[0].seconds(index, 1), 1e-6)))
+        pairs = [tuple(worker.seconds(index, count) / count / case.per for worker in workers)]
+        pairs += [tuple(w.seconds(index, count) / count / case.per for w in workers) for _ in range(rounds)]
+        ratios = sorted(here / there for here, there in pairs[1:])
+        unit, factor = case.unit
+        here, there = (statistics.median(column) * factor for column in zip(*pairs[1:], strict=True))
+        spread = f"{ratios[0]:.2f}–{ratios[-1]:.2f}"
+        ratio = statistics.median(ratios)
+        print(f"{case.name:32}{here:9.2f} {unit}{there:9.2f} {unit}{ratio:14.3f}{spread:>16}", flush=True)
+    for worker in workers:
+        worker.stop()
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="much less time on each figure")
     parser.add_argument("--case", help="only the cases whose name contains this")
+    parser.add_argument("--against", type=Path, metavar="DIR", help="another checkout, to be compared with")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
+    if options.worker:
+        work()
+        return 0
     budget = 0.03 if options.quick else 0.7
+    if options.against is not None:
+        compare(options.against.resolve(), options.case or "", budget)
+        return 0
     print(f"{'case':32}{'core':>12}{'copy':>12}{'find':>12}{'core ÷ find':>14}{'MB/s':>8}")
     for case in cases():
         if options.case and options.case not in case.name:

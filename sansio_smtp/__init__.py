@@ -16,12 +16,13 @@ from sansio_smtp.ends.server import (
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.proxy.message_store import Spool
 from sansio_smtp.proxy.proxy import Proxy
-from sansio_smtp.wire.commands import END_OF_DATA, Command, Kind, Parameter, Path
+from sansio_smtp.wire.commands import END_OF_DATA, Command, Parameter, Path
 from sansio_smtp.wire.content import ContentReader, ContentWriter, unstuff
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.reply_reader import ReplyReader
 from sansio_smtp.wire.violations import RemoteProtocolError
 
+from .client_info import ClientInfo
 from .config import BareNewline, Config, Nul, Tap
 from .errors import InternalError, LocalProtocolError, ProtocolError
 from .events import (
@@ -67,7 +68,8 @@ from .questions import (
     Route,
     Swallow,
 )
-from .states import Phase
+from .states import Gate, Message, Phase, Snapshot, TransactionState, UpstreamState
+from .verbs import Kind
 
 __version__ = "0.1.0"
 
@@ -91,6 +93,7 @@ __all__ = [
     "BodyComplete",
     "BodyQuestion",
     "ClientConnection",
+    "ClientInfo",
     "Close",
     "Command",
     "CommandQuestion",
@@ -105,11 +108,13 @@ __all__ = [
     "EndOfData",
     "Envelope",
     "Event",
+    "Gate",
     "HeadersQuestion",
     "Inspect",
     "InternalError",
     "Kind",
     "LocalProtocolError",
+    "Message",
     "MessageAnswered",
     "MessageQuestion",
     "Nul",
@@ -135,9 +140,12 @@ __all__ = [
     "SendToServer",
     "ServerConnection",
     "Side",
+    "Snapshot",
     "Spool",
     "Swallow",
     "Tap",
+    "TransactionState",
+    "UpstreamState",
     "Violation",
     "WaitingFor",
     "unstuff",

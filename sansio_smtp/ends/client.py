@@ -1,30 +1,54 @@
-"""The client's end of an SMTP dialogue: it faces a server. A pull parser, as `ServerConnection` is."""
+"""The client's end of an SMTP dialogue: it faces a server. A pull parser, as `ServerConnection` is.
+
+It follows the same framing table, seen from the other side: what this end sends, the server reads::
+
+    next_event() ─> ReplyReceived(reply, command, handle)      a reply, what it answers, what it was sent with
+                    RemoteProtocolError                        the server's violation; nothing more is read
+                    Pause                                      NEED_DATA, END_OF_INPUT, PAUSED
+
+A server owes one reply for each command, in their order. Whoever sends a command gives a *handle* with it,
+any object, and gets it back with the reply.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import attrs
 
 from sansio_smtp.config import Config
 from sansio_smtp.errors import LocalProtocolError
-from sansio_smtp.states import FRAMING, LINE_STEPS, Phase, reply_step
-from sansio_smtp.wire.commands import END_OF_DATA, Command, Kind, octet_count
+from sansio_smtp.members import (
+    KIND_END_OF_DATA,
+    KIND_GROUP,
+    KIND_HELLO,
+    PHASE_CLOSED,
+    PHASE_COMMAND,
+    PHASE_CONTENT,
+    PHASE_GREETING,
+    PHASE_MUST_CLOSE,
+)
+from sansio_smtp.states import FRAMING, LINE_STEPS, Phase, Step, reply_step
+from sansio_smtp.wire.commands import END_OF_DATA, Command, octet_count
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.reply_reader import ReplyReader
 from sansio_smtp.wire.violations import RemoteProtocolError, server_violation
 
 from .extensions import keywords
 from .server import END_OF_INPUT, NEED_DATA, PAUSED, Pause
+from .transaction import Transaction
 
 __all__ = ["ClientConnection", "ReplyReceived"]
 
 
 @attrs.define(eq=False)
 class ReplyReceived:
-    """A reply of the server. ``command`` is what it answers: None for the greeting, and for a reply that
-    comes unasked (`unsolicited`) and ends the dialogue."""
+    """A reply of the server. ``command`` is what it answers, ``handle`` what that was sent with. Both are
+    None for the greeting, and for a reply that comes unasked (`unsolicited`) and ends the dialogue."""
 
     reply: Reply
     command: Command | None
+    handle: Any = None
     unsolicited: bool = False
 
 
@@ -40,13 +64,22 @@ class ClientConnection:
     eof: bool = attrs.field(default=False, init=False)
     keywords: dict[str, str] = attrs.field(factory=dict[str, str], init=False)
     """What the server offered in reply to the last EHLO; empty after HELO."""
+    hello: Command | None = attrs.field(default=None, init=False)
+    """The EHLO or HELO that the server took last."""
     in_content: bool = attrs.field(default=False, init=False)
-    """Whether the server takes what comes for mail data, also when the dialogue must be closed."""
+    """The server takes what comes for mail data, also when the dialogue must be closed."""
     _reader: ReplyReader = attrs.field(init=False)
-    _unanswered: list[Command] = attrs.field(factory=list[Command], init=False)
+    _awaited: list[tuple[Command, Any]] = attrs.field(factory=list[tuple[Command, Any]], init=False)
+    # command and handle, once for each reply that is owed
+    _transaction: Transaction = attrs.field(factory=Transaction, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._reader = ReplyReader(self.config.max_reply)
+
+    @property
+    def transaction(self) -> Transaction:
+        """The mail transaction as this server has accepted it."""
+        return self._transaction
 
     @property
     def buffered(self) -> int:
@@ -55,18 +88,26 @@ class ClientConnection:
 
     @property
     def pending(self) -> bool:
-        """Whether `next_event` may have something to give before more arrives."""
+        """True if `next_event` may have something to give before more arrives."""
         return self.eof or not self._reader.empty
 
     @property
     def unanswered(self) -> int:
         """Commands and messages that the server owes a reply for."""
-        return len(self._unanswered)
+        return len(self._awaited)
 
     @property
     def awaiting(self) -> Command | None:
         """The oldest command or message that the server owes a reply for."""
-        return self._unanswered[0] if self._unanswered else None
+        return self._awaited[0][0] if self._awaited else None
+
+    def awaits(self, handle: object) -> bool:
+        """Returns True if the server owes a reply for something that was sent with this handle."""
+        return any(sent_with is handle for _, sent_with in self._awaited)
+
+    def may_be_in_transaction(self) -> bool:
+        """Returns True if this server has accepted MAIL, or owes the reply to one."""
+        return self._transaction.open or any(command.verb == b"MAIL" for command, _ in self._awaited)
 
     @property
     def max_message_size(self) -> int | None:
@@ -74,40 +115,41 @@ class ClientConnection:
         return octet_count(self.keywords.get("SIZE", "")) or None
 
     def may_send(self) -> bool:
-        """Whether a command may go out now: not while content or an AUTH exchange is under way, behind
+        """Returns True if a command may go out now: not while content or an AUTH exchange is under way; after
         unanswered commands only if the server offered PIPELINING and RFC 2920 §3.1 allows it."""
-        if self.phase is not Phase.COMMAND:
+        if self.phase is not PHASE_COMMAND:
             return False
-        if not self._unanswered:
+        if not self._awaited:
             return True
-        last = self._unanswered[-1].kind
-        return "PIPELINING" in self.keywords and (last is Kind.GROUP or last is Kind.END_OF_DATA)
+        last = self._awaited[-1][0].kind
+        return "PIPELINING" in self.keywords and (last is KIND_GROUP or last is KIND_END_OF_DATA)
 
-    def send_command(self, command: Command) -> bytes:
-        """The octets of a command or AUTH line.
+    def send_command(self, command: Command, handle: object = None) -> bytes:
+        """The octets of a command or AUTH line; ``handle`` comes back with its reply.
 
         Raises `LocalProtocolError` if the phase does not allow it or the line holds CR, LF or NUL.
         """
         command.check()
-        self._line(command)
+        self._line(command, handle)
         return command.raw + b"\r\n"
 
     def send_content(self, wire: bytes) -> bytes:
         """Checks that content may be sent now and returns it: wire form, from `ContentReader.feed` or
         `ContentWriter`, without end-of-data."""
-        if self.phase is not Phase.CONTENT:
+        if self.phase is not PHASE_CONTENT:
             raise LocalProtocolError(f"no content can be sent in phase {self.phase.name}")
         return wire
 
-    def send_end_of_data(self) -> bytes:
-        """The dot line. What was sent before must end in CRLF, or be empty."""
-        self._line(END_OF_DATA)
+    def send_end_of_data(self, handle: object = None, *, replies: int = 1) -> bytes:
+        """The dot line. What was sent before must end in CRLF, or be empty. ``handle`` comes back with each
+        of the ``replies`` (one for each recipient in RFC 2033 §4.2)."""
+        self._line(END_OF_DATA, handle, replies)
         self.in_content = False
         return b".\r\n"
 
     def receive_data(self, data: bytes) -> None:
         """Takes octets as they came, cut anywhere."""
-        if self.phase is not Phase.CLOSED:
+        if self.phase is not PHASE_CLOSED:
             self._reader.feed(data)
 
     def receive_eof(self) -> None:
@@ -116,63 +158,68 @@ class ClientConnection:
 
     def next_event(self) -> ServerEvent:
         """The next reply, the server's violation, or the reason why there is none."""
-        if self.phase in (Phase.MUST_CLOSE, Phase.CLOSED):
+        if self.phase is PHASE_MUST_CLOSE or self.phase is PHASE_CLOSED:
             return PAUSED
         try:
             reply = self._reader.next_reply()
         except RemoteProtocolError as error:
-            error.phase, self.phase = self.phase, Phase.MUST_CLOSE
-            return error
+            return self._broken(error)
         if reply is None:
             return END_OF_INPUT if self.eof else NEED_DATA
-        if self.phase is Phase.GREETING:
-            return self._replied(None, reply)
-        if self._unanswered:
-            return self._replied(self._unanswered[0], reply)
+        if self.phase is PHASE_GREETING:
+            return self._greeted(reply)
+        if self._awaited:
+            return self._replied(*self._awaited[0], reply)
         return self._unsolicited(reply)
 
     def close(self) -> None:
         """The connection is gone."""
-        self.phase = Phase.CLOSED
-        self._unanswered.clear()
+        if self.phase is not PHASE_CLOSED:
+            self._step(Step.CLOSE)
+        self._awaited.clear()
         self._reader = ReplyReader(self.config.max_reply)
+        self._transaction = Transaction()
 
-    def reopen(self) -> None:
-        """A new connection takes the place of the one that is gone; nothing is known of its server."""
-        self.close()
-        self.phase = Phase.GREETING
-        self.eof = self.in_content = False
-        self.keywords = {}
-
-    def _line(self, command: Command) -> None:
-        phase = FRAMING[self.phase].get(LINE_STEPS[command.kind])
-        if phase is None:
-            raise LocalProtocolError(f"{command} cannot be sent in phase {self.phase.name}")
-        self.phase = phase
-        self._unanswered.append(command)
-
-    def _replied(self, command: Command | None, reply: Reply) -> ServerEvent:
-        step = reply_step(command.kind if command else None, reply.code)
+    def _step(self, step: Step | None) -> bool:
+        """The one place where the phase changes. Returns False for a step that the table does not have."""
         phase = FRAMING[self.phase].get(step) if step else None
         if phase is None:
-            return self._broken(f"{reply.code} in reply to {command or 'the connection'}", reply)
+            return False
         self.phase = phase
-        self.in_content = phase is Phase.CONTENT
-        if command is not None:
-            del self._unanswered[0]
-            if command.kind is Kind.HELLO and reply.code < 300:
-                self.keywords = keywords(reply) if command.verb == b"EHLO" else {}
-        return ReplyReceived(reply, command)
+        return True
+
+    def _line(self, command: Command, handle: object, replies: int = 1) -> None:
+        if not self._step(LINE_STEPS[command.kind]):
+            raise LocalProtocolError(f"{command} cannot be sent in phase {self.phase.name}")
+        self._awaited.append((command, handle))
+        if replies > 1:
+            self._awaited += [(command, handle)] * (replies - 1)
+
+    def _greeted(self, reply: Reply) -> ServerEvent:
+        if not self._step(reply_step(None, reply.code)):
+            return self._broken(server_violation(f"{reply.code} in reply to the connection", reply.raw))
+        return ReplyReceived(reply, None)
+
+    def _replied(self, command: Command, handle: object, reply: Reply) -> ServerEvent:
+        if not self._step(reply_step(command.kind, reply.code)):
+            return self._broken(server_violation(f"{reply.code} in reply to {command}", reply.raw))
+        self.in_content = self.phase is PHASE_CONTENT
+        del self._awaited[0]
+        self._transaction.answered(command, reply)
+        if command.kind is KIND_HELLO and reply.code < 300:
+            self.hello = command
+            self.keywords = keywords(reply) if command.verb == b"EHLO" else {}
+        return ReplyReceived(reply, command, handle)
 
     def _unsolicited(self, reply: Reply) -> ServerEvent:
         # 421 says that the server is leaving (RFC 5321 §3.8). A refusal while mail data is on its way
         # answers the message early; whether the server reads on is not known, so it is the last reply.
-        if reply.code != 421 and not (self.phase is Phase.CONTENT and reply.code >= 400):
-            return self._broken("reply that nothing asked for", reply)
-        self.phase = Phase.MUST_CLOSE
+        if reply.code != 421 and not (self.phase is PHASE_CONTENT and reply.code >= 400):
+            return self._broken(server_violation("reply that nothing asked for", reply.raw))
+        self._step(Step.GOODBYE)
         return ReplyReceived(reply, None, unsolicited=True)
 
-    def _broken(self, why: str, reply: Reply) -> RemoteProtocolError:
-        error = server_violation(why, reply.raw)
-        error.phase, self.phase = self.phase, Phase.MUST_CLOSE
+    def _broken(self, error: RemoteProtocolError) -> RemoteProtocolError:
+        error.found_in(self.phase)
+        self._step(Step.GOODBYE)
         return error

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from typing import Final
 
+import attrs
+
 from sansio_smtp.wire.commands import octet_count
 from sansio_smtp.wire.replies import Reply
 
-__all__ = ["OURS", "RELAYED", "keywords", "offer"]
+__all__ = ["OURS", "RELAYED", "Offer", "keywords"]
 
 RELAYED: Final[frozenset[str]] = frozenset(
     ("SIZE", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES", "LIMITS", "HELP", "AUTH")
@@ -28,29 +30,37 @@ def keywords(reply: Reply) -> dict[str, str]:
     return found
 
 
-def offer(reply: Reply, extra: frozenset[str] = frozenset(), max_size: int | None = None) -> Reply:
-    """The EHLO reply for the client: the greeting line and relayed lines keep their octets.
+@attrs.frozen
+class Offer:
+    """The EHLO reply as a function of the server's: what it offers, what can be framed here, what is
+    configured.
 
-    ``extra`` are further keywords to relay; ``max_size`` lowers the announced SIZE (RFC 1870), or
+    ``relay`` are keywords to relay besides `RELAYED`. ``max_size`` lowers the announced SIZE (RFC 1870), or
     announces it where the server does not.
     """
-    lines = reply.lines
-    kept = lines[:1]
-    allowed = RELAYED | extra
-    for line in lines[1:]:
-        keyword, argument = _split(line)
-        if keyword not in allowed or keyword in OURS:
-            continue
-        if keyword == "SIZE" and max_size is not None:
-            limit = octet_count(argument)
-            if limit == 0 or limit > max_size:
+
+    relay: frozenset[str] = frozenset()
+    max_size: int | None = None
+
+    def reply(self, given: Reply) -> Reply:
+        """The EHLO reply for the client. The greeting line and relayed lines keep their octets."""
+        lines = given.lines
+        kept = lines[:1]
+        limit = self.max_size
+        for line in lines[1:]:
+            keyword, argument = _split(line)
+            if keyword in OURS or not (keyword in RELAYED or keyword in self.relay):
                 continue
-            max_size = None
-        kept.append(line)
-    kept += [keyword.encode() for keyword in OURS]
-    if max_size is not None:
-        kept.append(b"SIZE %d" % max_size)
-    return Reply.of(reply.code, *kept)
+            if keyword == "SIZE" and limit is not None:
+                announced = octet_count(argument)
+                if announced == 0 or announced > limit:
+                    continue
+                limit = None
+            kept.append(line)
+        kept += [keyword.encode() for keyword in OURS]
+        if limit is not None:
+            kept.append(b"SIZE %d" % limit)
+        return Reply.of(given.code, *kept)
 
 
 def _split(line: bytes) -> tuple[str, str]:

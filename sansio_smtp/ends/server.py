@@ -1,40 +1,58 @@
 """The server's end of an SMTP dialogue: it faces a client. `ClientConnection` is the other end.
 
-Ends frame, they do not judge: they cut octets into commands, content and replies, keep the phase, and
-say what breaks the protocol. Each is usable by itself. Both are pull parsers::
+Ends frame, they do not judge: they cut octets into commands, content and replies, keep the phase, and say
+what breaks the protocol. Each is usable by itself. Both are pull parsers::
 
     end.receive_data(octets)
     while not isinstance(event := end.next_event(), Pause): ...
+
+What the next octets are follows from the phase alone; `ServerConnection.READERS` has a reader for each phase
+in which there is something to read::
+
+    GREETING ─2xx─> COMMAND ─DATA, AUTH, EHLO, QUIT─> BLOCKED ─final reply─> COMMAND
+                       │ ^                              │ │ ^
+              BDAT n   v │ n octets             3xx/DATA│ │ │3xx/AUTH, AUTH line
+                      CHUNK                       CONTENT │ AUTH_LINE
+                                                          v
+                                              421, 221/QUIT: MUST_CLOSE ─> CLOSED
+
+A line whose meaning depends on a reply blocks the reader until that reply has been *sent*: content opens on
+354 sent, never on the word DATA, and nothing that came too early is read as something else.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
-from typing import Final
+from typing import ClassVar, Final
 
 import attrs
 
 from sansio_smtp.config import BareNewline, Config
 from sansio_smtp.errors import LocalProtocolError
-from sansio_smtp.states import FRAMING, LINE_STEPS, Phase, Step, reply_step
-from sansio_smtp.wire.commands import (
-    END_OF_DATA,
-    HTTP_VERBS,
-    REFUSED_VERBS,
-    VERB_KINDS,
-    Command,
-    Kind,
-    auth_line,
-    chunk_size,
+from sansio_smtp.members import (
+    KIND_AUTH,
+    KIND_AUTH_LINE,
+    KIND_DATA,
+    PHASE_AUTH_LINE,
+    PHASE_CLOSED,
+    PHASE_COMMAND,
+    PHASE_CONTENT,
+    PHASE_GREETING,
 )
-from sansio_smtp.wire.content import ContentReader
+from sansio_smtp.states import FRAMING, LINE_STEPS, Phase, Step, reply_step
+from sansio_smtp.verbs import UNKNOWN, VERBS, Kind, Support
+from sansio_smtp.wire.commands import END_OF_DATA, Command, auth_line, chunk_size
+from sansio_smtp.wire.content import ContentReader, Form
 from sansio_smtp.wire.inbox import Inbox
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.violations import RemoteProtocolError
 
+from .exchanges import Exchange
 from .transaction import Envelope, Transaction
 
 __all__ = [
+    "END_OF_INPUT",
     "ContentReceived",
     "ContentRefused",
     "EndOfData",
@@ -56,6 +74,9 @@ NEED_DATA: Final = Pause.NEED_DATA
 PAUSED: Final = Pause.PAUSED
 END_OF_INPUT: Final = Pause.END_OF_INPUT
 
+_HANDSHAKE: Final = b"\x16"
+"""The type of a TLS handshake record (RFC 8446 §5.1); no command begins with it."""
+_TLS: Final = "TLS on a plain-text port"
 _EARLY: Final = "mail data sent without waiting for 354"
 
 
@@ -72,10 +93,11 @@ class Refused:
 
 @attrs.define(eq=False)
 class ContentReceived:
-    """Mail data in wire form, safe to pass on; see `content.unstuff` to decode it."""
+    """Mail data, safe to pass on in its ``form``; see `content.unstuff` to decode what is dotted."""
 
     data: bytes = attrs.field(repr=lambda data: f"<{len(data)} octets>")
     at_line_start: bool
+    form: Form = Form.DOTTED
 
 
 @attrs.define(eq=False)
@@ -96,34 +118,50 @@ class EndOfData:
 ClientEvent = Command | Refused | ContentReceived | ContentRefused | EndOfData | Pause
 
 
+class _Doubt(Enum):
+    """What the next line may be besides a command, because the client did not wait for a reply."""
+
+    __hash__ = object.__hash__
+
+    NONE = "nothing else"
+    CONTENT = "mail data that was sent before DATA was refused"
+    LATE_CONTENT = "mail data that was sent when DATA had been refused"
+    CREDENTIAL = "a credential that was sent after AUTH had been answered"
+
+
 @attrs.define(eq=False)
 class ServerConnection:
     """The server's end: octets of a client in, commands and content out."""
 
     config: Config = attrs.field(factory=Config)
     max_message_size: int | None = None
-    """Limit on the decoded message, read when content opens; set it as you learn it."""
+    """Limit on the decoded message, read when content opens."""
 
     phase: Phase = attrs.field(default=Phase.GREETING, init=False)
     eof: bool = attrs.field(default=False, init=False)
+    exchanges: list[Exchange] = attrs.field(factory=list[Exchange], init=False)
+    """Lines and messages that are owed a reply, oldest first. Look, but do not change it. A list, since it is
+    short, and an empty deque takes 760 octets."""
     _inbox: Inbox = attrs.field(factory=Inbox, init=False)
     _content: ContentReader | None = attrs.field(default=None, init=False)
     _content_refused: bool = attrs.field(default=False, init=False)
     _chunk_left: int = attrs.field(default=0, init=False)
-    _unanswered: list[Command] = attrs.field(factory=list[Command], init=False)
     _transaction: Transaction = attrs.field(factory=Transaction, init=False)
-    _data_refused: bool = attrs.field(default=False, init=False)
-    _early_content: bool = attrs.field(default=False, init=False)
-    _auth_answered: bool = attrs.field(default=False, init=False)
+    _doubt: _Doubt = attrs.field(default=_Doubt.NONE, init=False)
+
+    @property
+    def transaction(self) -> Transaction:
+        """The mail transaction as the client was told it stands."""
+        return self._transaction
 
     @property
     def envelope(self) -> Envelope:
-        """The mail transaction as the client was told it stands."""
+        """The accepted commands of the mail transaction, as the client was told it stands."""
         return self._transaction.envelope
 
     @property
     def in_transaction(self) -> bool:
-        """Whether MAIL was accepted and the transaction has not ended."""
+        """True if MAIL was accepted and the transaction has not ended."""
         return self._transaction.open
 
     @property
@@ -133,7 +171,7 @@ class ServerConnection:
 
     @property
     def pending(self) -> bool:
-        """Whether `next_event` may have something to give before more arrives."""
+        """True if `next_event` may have something to give before more arrives."""
         if self.eof or not self._inbox.empty:
             return True
         content = self._content
@@ -142,11 +180,20 @@ class ServerConnection:
     @property
     def unanswered(self) -> int:
         """Lines and messages that are owed a reply."""
-        return len(self._unanswered)
+        return len(self.exchanges)
+
+    @property
+    def newest(self) -> Exchange:
+        """The exchange of the line or message that `next_event` gave last; it has not been answered yet."""
+        return self.exchanges[-1]
+
+    def limit_message(self, size: int | None) -> None:
+        """Sets `max_message_size`, for the next message."""
+        self.max_message_size = size
 
     def receive_data(self, data: bytes) -> None:
         """Takes octets as they came, cut anywhere."""
-        if self.phase is not Phase.CLOSED:
+        if self.phase is not PHASE_CLOSED:
             self._inbox.feed(data)
 
     def receive_eof(self) -> None:
@@ -155,109 +202,112 @@ class ServerConnection:
 
     def next_event(self) -> ClientEvent:
         """The next command, piece of content, or the reason why there is none."""
-        if self.phase is Phase.COMMAND:
-            return self._next_line()
-        if self.phase is Phase.CONTENT:
-            return self._next_content()
-        if self.phase is Phase.AUTH_LINE:
-            return self._next_line()
-        if self.phase is Phase.CHUNK:
-            return self._drop_chunk()
-        return PAUSED
+        reader = self.READERS.get(self.phase)
+        return PAUSED if reader is None else reader(self)
 
-    def send_reply(self, reply: Reply) -> bytes:
+    def send_reply(self, reply: Reply, *, last: bool = False) -> bytes:
         """The octets of the reply to the oldest line that has none yet, the greeting being the first.
 
-        421 may be sent at any time and ends the dialogue; so does a 4xx or 5xx in the middle of mail data.
-        Raises `LocalProtocolError` for a reply that nothing asked for, or one that would open framing
-        that does not exist.
+        421 may be sent at any time and ends the dialogue; so does a 4xx or 5xx in the middle of mail data,
+        and a reply that is the ``last`` one. Raises `LocalProtocolError` for a reply that nothing asked for,
+        or one that would open framing that does not exist.
         """
-        if self.phase is Phase.GREETING:
+        if self.phase is PHASE_GREETING:
             self._step(reply_step(None, reply.code), reply)
-        elif not self._unanswered:
-            if reply.code != 421 and not (self.phase is Phase.CONTENT and reply.code >= 400):
+        elif not self.exchanges:
+            if reply.code != 421 and not (self.phase is PHASE_CONTENT and reply.code >= 400):
                 raise LocalProtocolError(f"no command awaits a reply: {reply}")
             self._step(Step.GOODBYE, reply)
         else:
-            command = self._unanswered[0]
-            self._step(reply_step(command.kind, reply.code), reply)
-            del self._unanswered[0]
+            exchange = self.exchanges[0]
+            command = exchange.command
+            self._step(Step.GOODBYE if last else reply_step(command.kind, reply.code), reply)
+            if exchange.owes == 1:
+                del self.exchanges[0]
+            else:
+                exchange.go_on()
             self._transaction.answered(command, reply)
-            if command.kind is Kind.DATA:
+            if command.kind is KIND_DATA:
                 self._data_answered()
-            elif command.kind is Kind.AUTH or command.kind is Kind.AUTH_LINE:
-                self._auth_answered = reply.severity != 3
+            elif command.kind is KIND_AUTH or command.kind is KIND_AUTH_LINE:
+                self._doubt = _Doubt.NONE if reply.severity == 3 else _Doubt.CREDENTIAL
         return reply.raw
 
     def close(self) -> None:
         """The connection is gone."""
-        self.phase = Phase.CLOSED
-        self._unanswered.clear()
+        if self.phase is not PHASE_CLOSED:
+            self._step(Step.CLOSE, "close")
+        self.exchanges.clear()
         self._inbox = Inbox()
         self._content = None
 
     def _step(self, step: Step | None, what: object) -> None:
+        """The one place where the phase changes."""
         phase = FRAMING[self.phase].get(step) if step else None
         if phase is None:
             raise LocalProtocolError(f"not possible in phase {self.phase.name}: {what}")
         self.phase = phase
 
     def _line(self, command: Command) -> None:
-        self.phase = FRAMING[self.phase][LINE_STEPS[command.kind]]
-        self._unanswered.append(command)
+        self._step(LINE_STEPS[command.kind], command)
+        self.exchanges.append(Exchange(command))
 
     def _data_answered(self) -> None:
-        if self.phase is Phase.CONTENT:
+        if self.phase is PHASE_CONTENT:
             config = self.config
             self._content_refused = False
             self._content = ContentReader(config.bare_newline, config.nul, self.max_message_size)
         else:
-            self._data_refused = True
-            self._early_content = not self._inbox.empty
+            self._doubt = _Doubt.LATE_CONTENT if self._inbox.empty else _Doubt.CONTENT
+
+    # Readers
 
     def _next_line(self) -> ClientEvent:
-        if self._early_content:
-            # RFC 2920 §3.1: DATA ends a group. What was sent behind a refused DATA may be mail data, and
+        if self._doubt is _Doubt.CONTENT:
+            # RFC 2920 §3.1: DATA ends a group. What was sent after a refused DATA may be mail data, and
             # mail data must never be read as commands.
             return self._violation(_EARLY, 503, "5.5.1")
-        if self._inbox.peek() == 0x16 and self.phase is Phase.COMMAND:
-            # The type of a TLS handshake record; no command begins with it.
-            return self._violation("TLS on a plain-text port", 500, "5.5.1")
         line = self._inbox.next_line()
         if line is None:
             return self._no_line()
         bare = not line.endswith(b"\r\n")
         raw = line[:-1] if bare else line[:-2]
+        if raw[:1] == _HANDSHAKE and self.phase is PHASE_COMMAND:
+            return self._violation(_TLS, 500, "5.5.1")
         if len(raw) > self.config.max_line:
             return self._violation("line too long", 500, "5.5.6", raw)
         if bare and self.config.bare_newline is BareNewline.REJECT:
             return self._violation("line ended by a bare LF, not CRLF", 500, "5.5.2", raw)
-        if self.phase is Phase.AUTH_LINE:
+        if self.phase is PHASE_AUTH_LINE:
             return self._auth_line(raw)
+        return self._command(raw)
+
+    def _command(self, raw: bytes) -> ClientEvent:
         command = Command.parse(raw)
-        if self._data_refused:
-            # The same, arriving a moment later than the refusal was sent.
-            self._data_refused = False
-            if command.verb not in VERB_KINDS and command.verb not in REFUSED_VERBS:
+        verb = VERBS.get(command.verb)
+        if self._doubt is not _Doubt.NONE:
+            doubt, self._doubt = self._doubt, _Doubt.NONE
+            known = verb is not None and verb.support is not Support.FOREIGN
+            if doubt is _Doubt.LATE_CONTENT and not known:
                 return self._violation(_EARLY, 503, "5.5.1", raw)
-        if self._auth_answered:
-            # A client that did not wait, or took the reply for a challenge, sends its credential now.
-            self._auth_answered = False
-            if command.verb not in VERB_KINDS:
-                command.secret = True
+            if doubt is _Doubt.CREDENTIAL and (verb is None or verb.support is not Support.FORWARDED):
+                # A client that did not wait, or took the reply for a challenge.
+                command = command.as_secret()
         if b"\0" in raw or b"\r" in raw:
-            command.kind = Kind.PLAIN
-            return self._refused(command, "command holds NUL or a bare CR", 500, "5.5.2")
+            return self._refused(command.as_plain(), "command holds NUL or a bare CR", 500, "5.5.2")
         if not command.verb:
             return self._refused(command, "not a command", 500, "5.5.2")
-        if command.verb in REFUSED_VERBS:
+        support = (verb or UNKNOWN).support
+        if support is Support.REFUSED:
             return self._framing_verb(command)
-        if command.verb in HTTP_VERBS:
+        if support is Support.FOREIGN:
             return self._violation("this is an SMTP server, not HTTP", 500, "5.5.1", command.shown)
         self._line(command)
         return command
 
     def _no_line(self) -> ClientEvent:
+        if self.phase is PHASE_COMMAND and self._inbox.head()[:1] == _HANDSHAKE:
+            return self._violation(_TLS, 500, "5.5.1")
         if len(self._inbox) > self.config.max_line + 1:
             return self._violation("line too long", 500, "5.5.6", self._inbox.head())
         return END_OF_INPUT if self.eof else NEED_DATA
@@ -274,26 +324,26 @@ class ServerConnection:
             return self._refused(command, f"{command.verb.decode()} is not supported here", 502, "5.5.1")
         size = chunk_size(command)
         if size is None:
-            # How many octets follow is not known: nothing behind this line can be parsed safely.
+            # How many octets follow is not known: nothing after this line can be parsed safely.
             return self._violation("BDAT without a valid octet count", 501, "5.5.4", command.shown)
         refused = self._refused(command, "BDAT is not supported here, use DATA", 502, "5.5.1")
         if size:
-            self.phase = FRAMING[self.phase][Step.CHUNK]
+            self._step(Step.CHUNK, command)
             self._chunk_left = size
         return refused
 
     def _refused(self, command: Command, why: str, code: int, enhanced: str) -> Refused:
         error = RemoteProtocolError(why, Reply.of(code, why, enhanced=enhanced), command.shown)
-        error.phase = self.phase
+        error.found_in(self.phase)
         self._line(command)
         return Refused(command, error)
 
     def _violation(self, why: str, code: int, enhanced: str, evidence: bytes = b"") -> Refused:
-        secret = self.phase is Phase.AUTH_LINE or self._auth_answered
+        secret = self.phase is PHASE_AUTH_LINE or self._doubt is _Doubt.CREDENTIAL
         shown = b"" if secret else Command.parse(evidence[:64]).shown
         command = Command(b"", b"", Kind.VIOLATION)
         error = RemoteProtocolError(why, Reply.of(code, f"{why}; closing", enhanced=enhanced), shown)
-        error.phase = self.phase
+        error.found_in(self.phase)
         self._line(command)
         return Refused(command, error)
 
@@ -302,7 +352,7 @@ class ServerConnection:
         assert reader is not None  # set when the phase became CONTENT
         if reader.error is not None and not self._content_refused:
             self._content_refused = True
-            reader.error.phase = self.phase
+            reader.error.found_in(self.phase)
             return ContentRefused(reader.error)
         if reader.finished:
             return self._end_of_data(reader)
@@ -321,5 +371,13 @@ class ServerConnection:
         self._chunk_left -= len(self._inbox.take(self._chunk_left))
         if self._chunk_left:
             return END_OF_INPUT if self.eof else NEED_DATA
-        self.phase = FRAMING[self.phase][Step.CHUNK_END]
+        self._step(Step.CHUNK_END, "the last octet of a chunk")
         return self._next_line()
+
+    READERS: ClassVar[dict[Phase, Callable[[ServerConnection], ClientEvent]]] = {
+        Phase.COMMAND: _next_line,
+        Phase.AUTH_LINE: _next_line,
+        Phase.CONTENT: _next_content,
+        Phase.CHUNK: _drop_chunk,
+    }
+    """phase → the method that reads what comes next; in every other phase nothing is parsed."""

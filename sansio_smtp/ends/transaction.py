@@ -1,12 +1,17 @@
-"""The mail transaction (RFC 5321 §3.3) as the client was told it stands. An open world: it follows
-replies, it never judges a command."""
+"""The mail transaction (RFC 5321 §3.3), as one end of a dialogue knows it.
+
+Both ends have one. The end that faces the client keeps what the client was told; the end that faces a server
+keeps what that server has accepted. They differ where a verdict answers in the place of the server. An open
+world: the transaction follows replies, it never judges a command.
+"""
 
 from __future__ import annotations
 
 import attrs
 
-from sansio_smtp.states import TRANSACTION, Effect
-from sansio_smtp.wire.commands import Command, Kind, Path
+from sansio_smtp.members import EFFECT_ADD_RECIPIENT, EFFECT_BEGIN, KIND_END_OF_DATA
+from sansio_smtp.states import TRANSACTION, TransactionState
+from sansio_smtp.wire.commands import Command, Path
 from sansio_smtp.wire.replies import Reply
 
 __all__ = ["Envelope", "Transaction"]
@@ -34,23 +39,35 @@ class Envelope:
         path = self.reverse_path
         return path.parameter(keyword) if path else None
 
+    def add_recipient(self, command: Command) -> None:
+        """This RCPT was accepted."""
+        self.recipients.append(command)
+
 
 @attrs.define(eq=False)
 class Transaction:
-    """Keeps the envelope in step with the replies."""
+    """Keeps the envelope in step with the replies. Each transaction has an `Envelope` of its own."""
 
     envelope: Envelope = attrs.field(factory=Envelope)
 
     @property
     def open(self) -> bool:
+        """True if MAIL was accepted and the transaction has not ended."""
         return self.envelope.mail is not None
 
+    @property
+    def state(self) -> TransactionState:
+        return TransactionState.NONE if self.envelope.mail is None else TransactionState.OPEN
+
     def answered(self, command: Command, reply: Reply) -> None:
-        verb = b"." if command.kind is Kind.END_OF_DATA else command.verb
+        """Follows the reply to a command or, for `END_OF_DATA`, to a message."""
+        verb = b"." if command.kind is KIND_END_OF_DATA else command.verb
         effect = TRANSACTION.get((verb, reply.code // 100))
-        if effect is Effect.ADD_RECIPIENT:
-            self.envelope.recipients.append(command)
-        elif effect is Effect.BEGIN:
+        if effect is None:
+            return
+        if effect is EFFECT_ADD_RECIPIENT:
+            self.envelope.add_recipient(command)
+        elif effect is EFFECT_BEGIN:
             self.envelope = Envelope(command)
-        elif effect is Effect.END and self.envelope.mail is not None:
+        elif self.envelope.mail is not None or self.envelope.recipients:
             self.envelope = Envelope()

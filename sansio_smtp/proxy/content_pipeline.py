@@ -1,6 +1,6 @@
 """One message on its way: what the hook places and taps that are asked for make of its content.
 
-A transfer takes what the client's end framed and gives, one at a time, what is to be done: octets for
+A pipeline takes what the client's end framed and gives, one at a time, what is to be done: octets for
 the server, a question, a piece to show, or a refusal. It knows no connection. Its mode follows from
 what is asked: nothing (RELAY), `Config.tap` (TAP), HEADERS (HEADER, then RELAY), BODY_CHUNK,
 BODY_LINE or BODY_LINES (EDIT), MESSAGE (HOLD). Only what must be decoded is decoded.
@@ -29,13 +29,13 @@ from sansio_smtp.questions import (
     MessageQuestion,
     Replace,
 )
-from sansio_smtp.wire.content import ContentWriter, canonical, unstuff, wire_prefix
+from sansio_smtp.wire.content import ContentWriter, Form, canonical, unstuff, wire_prefix
 from sansio_smtp.wire.replies import Reply
 
 from . import own_replies
 from .message_store import Held, Spool
 
-__all__ = ["CONTENT_PLACES", "Transfer"]
+__all__ = ["CONTENT_PLACES", "ContentPipeline"]
 
 _BODY_PLACES: Final = frozenset((BODY_CHUNK, BODY_LINE, BODY_LINES))
 CONTENT_PLACES: Final = _BODY_PLACES | {HEADERS, MESSAGE}
@@ -54,7 +54,7 @@ class _Stage(Enum):
 
 
 @attrs.define(eq=False)
-class Transfer:
+class ContentPipeline:
     """The content of one message. ``ask`` holds names of hook places; ``limit`` is the largest decoded
     message that the server takes, checked again after an edit."""
 
@@ -108,10 +108,12 @@ class Transfer:
         """Octets of content that are kept."""
         return len(self._pending) + self._held.buffered + len(self._tapped)
 
-    def receive(self, wire: bytes, at_line_start: bool) -> None:
-        """A piece from the client's end."""
-        decoded = unstuff(wire, at_line_start)
-        if self._stage is _Stage.RELAY:
+    def receive(self, wire: bytes, at_line_start: bool, form: Form = Form.DOTTED) -> None:
+        """A piece from the client's end, in the form in which it travelled."""
+        decoded = wire if form is Form.PLAIN else unstuff(wire, at_line_start)
+        if self._stage is _Stage.RELAY and form is Form.PLAIN:
+            self._put(decoded)
+        elif self._stage is _Stage.RELAY:
             self._relay(wire, at_line_start)
         else:
             self._pending += decoded
@@ -282,7 +284,9 @@ class Transfer:
         room = self._room()
         tail = self._writer.finish()
         self._growth += len(tail)
-        if room is not None and len(tail) > room:
+        if self._writer.error is not None:
+            self._refuse_with(self._writer.error.reply_hint)
+        elif room is not None and len(tail) > room:
             self._refuse_edited()
         elif tail:
             self._ready.append(tail)

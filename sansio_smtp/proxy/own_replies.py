@@ -20,6 +20,8 @@ NOT_TAKEN: Final = Reply.of(451, "upstream server did not take the message", enh
 NO_ADDRESS: Final = Reply.of(501, "the address cannot be read", enhanced="5.5.4")
 UNREAD_ADDRESS: Final = Reply.of(554, "an address of this message cannot be read", enhanced="5.5.4")
 NOT_KEPT: Final = Reply.of(451, "the message cannot be kept here, try again later", enhanced="4.3.0")
+FAULT: Final = Reply.of(451, "internal error, try again later", enhanced="4.3.0")
+LEAVING: Final = Reply.of(421, "internal error, try again later", enhanced="4.3.0")
 NOT_RESET: Final = Reply.of(421, "upstream server did not reset the transaction", enhanced="4.3.0")
 DETACHED: Final = Reply.of(421, "upstream connection ended with the refused message", enhanced="4.3.2")
 NO_COPY: Final = Reply.of(451, "a recipient that this proxy adds was refused", enhanced="4.3.0")

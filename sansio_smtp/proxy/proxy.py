@@ -1,41 +1,72 @@
-"""The two ends composed: one dialogue between a client and a server, kept in step.
+"""The API of the composer: inputs of a driver go in, one ordered list of events comes out.
 
-Every method that takes input returns one ordered list of `Event`. Nothing here reads, writes, waits
-or knows the time. What may break the dialogue never raises: it is a `Violation` in the list, followed
-by what has to be sent and closed. Only misuse raises (`LocalProtocolError`).
+Nothing here reads, writes, waits or knows the time. What may break the dialogue never raises: it is a
+`Violation` in the list, followed by what has to be sent and closed. Only misuse raises
+(`LocalProtocolError`), and a fault of this library (`InternalError` or any other exception; then
+`Proxy.broke` ends the dialogue).
+
+How it is made, each part the only writer of its own state::
+
+                 CommandFlow  commands: asked about, answered, forwarded
+    Downstream <     │      > Forwarding ── Upstream      one object for each server
+    the client       │        the queue to the server
+                 MessageFlow  the message in flight ── ContentPipeline ── MessageStore
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Final
 
+from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import Config
 from sansio_smtp.ends.client import ReplyReceived
-from sansio_smtp.ends.extensions import offer
-from sansio_smtp.ends.server import ContentReceived, ContentRefused, EndOfData, Pause
+from sansio_smtp.ends.exchanges import Exchange
+from sansio_smtp.ends.extensions import Offer
+from sansio_smtp.ends.server import END_OF_INPUT, ContentReceived, ContentRefused, EndOfData, Pause
 from sansio_smtp.ends.transaction import Envelope
-from sansio_smtp.errors import LocalProtocolError
-from sansio_smtp.events import CLIENT, SERVER, Event, Side, Violation, WaitingFor
-from sansio_smtp.questions import (
-    REPLY,
-    AnyVerdict,
-    Disconnect,
-    Question,
-    ReplaceReply,
-    ReplyQuestion,
-    V,
+from sansio_smtp.errors import InternalError, LocalProtocolError
+from sansio_smtp.events import (
+    CLIENT,
+    SERVER,
+    Close,
+    Event,
+    MessageAnswered,
+    Side,
+    Violation,
+    WaitingFor,
 )
-from sansio_smtp.states import Phase
-from sansio_smtp.wire.commands import END_OF_DATA, Command, Kind
+from sansio_smtp.members import (
+    GATE_OPEN,
+    GATE_QUEUED,
+    GATE_SHUT,
+    KIND_AUTH,
+    KIND_AUTH_LINE,
+    KIND_END_OF_DATA,
+    KIND_HELLO,
+    MESSAGE_NONE,
+    MESSAGE_STREAMING,
+    PHASE_COMMAND,
+    PHASE_CONTENT,
+    PHASE_GREETING,
+    UPSTREAM_CLOSED,
+    UPSTREAM_CONNECTING,
+    UPSTREAM_DETACHED,
+    UPSTREAM_READY,
+)
+from sansio_smtp.questions import REPLY, AnyVerdict, Disconnect, Question, ReplaceReply, ReplyQuestion, V
+from sansio_smtp.states import Phase, Snapshot, contradiction
+from sansio_smtp.wire.commands import END_OF_DATA, Command
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.sasl import identity
 
 from . import own_replies
-from .delivery import Delivery
-from .dialogue import Dialogue
-from .exchanges import Exchange, Internal
-from .intake import Intake
+from .breakdown import end_after_fault
+from .command_flow import CommandFlow
+from .downstream import Downstream
+from .forwarding import Forwarding, Own
+from .message_flow import MessageFlow
 from .message_store import Spool
 from .verdict_checks import check
 
@@ -51,9 +82,10 @@ _MAY_READ: Final = {
 class Proxy:
     """One client, one server, and what passes between them.
 
-    ``ask`` names the hook places at which a question is wanted: the constants of
-    `sansio_smtp.questions`, or a verb such as ``"RCPT"`` for that command alone. ``make_spool`` makes room
-    for a message that is asked about whole and is larger than `Config.max_held`; without it, it is refused.
+    ``ask`` names the hook places at which a question is wanted: the constants of `sansio_smtp.questions`, or
+    a verb such as ``"RCPT"`` for that command alone. ``make_spool`` makes room for a message that is asked
+    about whole and is larger than `Config.max_held`; without it, such a message is refused. ``client`` says
+    what the driver knows.
     """
 
     def __init__(
@@ -61,22 +93,27 @@ class Proxy:
         config: Config | None = None,
         ask: Collection[str] = (),
         make_spool: Callable[[], Spool] | None = None,
+        client: ClientInfo | None = None,
     ) -> None:
         self.config = config or Config()
         self.ask = frozenset(ask)
         self.progress = 0
         """Counts commands, replies and pieces of content. A driver moves its deadline when this moves, so
         that a peer that sends an octet now and then cannot hold the dialogue open."""
-        self.login: str | None = None
-        """The identity with which the client has authenticated, as far as its mechanism tells."""
-        self._dialogue = Dialogue(self.config, self.ask, make_spool)
-        self._client = self._dialogue.client
-        self._client.max_message_size = self.config.max_message_size
-        self._server = self._dialogue.server
-        self._exchanges = self._dialogue.exchanges
-        self._delivery = Delivery(self._dialogue)
+        self._info = client or ClientInfo()
+        self._out: list[Event] = []
+        self._downstream = Downstream(self.config, self._out)
+        self._forwarding = Forwarding(self.config, self._downstream, self._out)
+        self._downstream.call(on_over=self._close, on_room=self._forwarding.advance)
+        self._message = MessageFlow(self.config, self._downstream, self._forwarding, self._out, make_spool)
+        self._commands = CommandFlow(
+            self.config, self.ask, self._downstream, self._forwarding, self._message, self._out
+        )
+        self._client = self._downstream.end
+        self._offer = Offer(self.config.relay_keywords, self.config.max_message_size)
+        self._asks_replies = REPLY in self.ask
         self._draining = False
-        self._intake = Intake(self._dialogue, self._delivery)
+        self._client_lost = False
 
     # What a driver reads
 
@@ -88,22 +125,36 @@ class Proxy:
     @property
     def waiting_for(self) -> WaitingFor:
         """What the dialogue waits for."""
-        if self._dialogue.closed:
+        if self.closed:
             return WaitingFor.NOTHING
-        if self._dialogue.question is not None:
+        if self._downstream.question is not None:
             return WaitingFor.VERDICT
-        if self._client.phase is Phase.GREETING or self._server.phase is Phase.GREETING:
+        server = self._forwarding.leg.end
+        if self._client.phase is PHASE_GREETING or server.phase is PHASE_GREETING:
             return WaitingFor.GREETING
-        if self._delivery.has_more:
+        if self._message.has_more:
             return WaitingFor.CONTENT
-        if self._server.awaiting is not None:
-            return WaitingFor.FINAL_REPLY if self._server.awaiting is END_OF_DATA else WaitingFor.REPLY
-        return WaitingFor.CONTENT if self._client.phase is Phase.CONTENT else WaitingFor.COMMAND
+        if (awaiting := server.awaiting) is not None:
+            return WaitingFor.FINAL_REPLY if awaiting is END_OF_DATA else WaitingFor.REPLY
+        return WaitingFor.CONTENT if self._client.phase is PHASE_CONTENT else WaitingFor.COMMAND
 
     @property
     def states(self) -> tuple[Phase, Phase]:
         """The framing phases of the end that faces the client and of the one that faces the server."""
-        return self._client.phase, self._server.phase
+        return self._client.phase, self._forwarding.leg.end.phase
+
+    def snapshot(self) -> Snapshot:
+        """The joint state as one value, for tests, logs and transcripts."""
+        client, leg = self._client, self._forwarding.leg
+        return Snapshot(
+            client.phase,
+            client.transaction.state,
+            self._downstream.gate,
+            self._message.state,
+            leg.state,
+            leg.end.phase,
+            leg.end.transaction.state,
+        )
 
     @property
     def envelope(self) -> Envelope:
@@ -112,29 +163,42 @@ class Proxy:
 
     @property
     def hello(self) -> Command | None:
-        """The EHLO or HELO that the server last took."""
-        return self._dialogue.hello
+        """The EHLO or HELO that the client was told was accepted, as a server was sent it if one was."""
+        return self._downstream.hello
+
+    @property
+    def login(self) -> str | None:
+        """The identity with which the client has authenticated, as far as its mechanism tells."""
+        return self._downstream.login
+
+    @property
+    def client_info(self) -> ClientInfo:
+        """What is known of the client by now."""
+        hello = self._downstream.hello
+        helo = hello.argument.decode("utf-8", "backslashreplace").strip() if hello else ""
+        return ClientInfo(address=self._info.address, helo=helo, login=self.login, tls=self._info.tls)
 
     @property
     def awaiting(self) -> Command | None:
         """The oldest command or message that the server owes a reply for."""
-        return self._server.awaiting
+        return self._forwarding.leg.end.awaiting
 
     @property
     def has_more(self) -> bool:
-        """Whether `more` is to be called once what was sent to the server has been written."""
-        return self._delivery.has_more
+        """True if `more` is to be called once what was sent to the server has been written."""
+        return self._message.has_more
 
     @property
     def closed(self) -> bool:
-        """Whether both sides are closed; every input is ignored from then on."""
-        return self._dialogue.closed
+        """True if both sides are closed; every input is ignored from then on."""
+        return self._downstream.gate is GATE_SHUT
 
     @property
     def buffered(self) -> int:
         """Octets that are kept, whatever for."""
-        kept = self._client.buffered + self._server.buffered
-        return kept + self._exchanges.octets + self._delivery.buffered
+        client, server = self._client, self._forwarding.leg.end
+        owed = sum(len(exchange.command.raw) for exchange in client.exchanges)
+        return client.buffered + server.buffered + owed + self._message.buffered
 
     # Inputs
 
@@ -142,18 +206,43 @@ class Proxy:
         """Octets that a side sent, cut anywhere. Empty input is nothing; end of input is `eof_from`."""
         if side is CLIENT:
             self._client.receive_data(data)
-        else:
-            self._server.receive_data(data)
+            return self._run()
+        leg = self._forwarding.leg
+        if leg.state is UPSTREAM_CONNECTING:
+            leg.connected()
+        leg.end.receive_data(data)
         return self._run()
 
     def eof_from(self, side: Side) -> list[Event]:
         """A side will send no more: it closed, half-closed or was lost."""
+        leg = self._forwarding.leg
         if side is SERVER:
-            self._server.receive_eof()
+            if leg.state is UPSTREAM_CONNECTING:
+                leg.connected()
+            leg.end.receive_eof()
         else:
             self._client.receive_eof()
-            if self._client.phase is Phase.GREETING and not self._client.buffered:
-                self._dialogue.close()
+            if self._client.phase is PHASE_GREETING and not self._client.buffered:
+                self._close()
+        return self._run()
+
+    def client_lost(self) -> list[Event]:
+        """The client's connection was reset: nothing can be told to it any more. Both sides are closed at
+        once, unless the server owes the reply to a message: that one is awaited, for the account (RFC
+        1047)."""
+        if self.closed or self._client_lost:
+            return []
+        self._client_lost = True
+        question = self._downstream.question
+        message = self._message_at_server()
+        if message is not None:
+            self._forwarding.drop_errands()
+            self._commands.close()
+            self._downstream.end_with(message)
+            return self._run()
+        if isinstance(question, ReplyQuestion) and question.command is END_OF_DATA:
+            self._out.append(MessageAnswered(question.reply, self.envelope))
+        self._close()
         return self._run()
 
     def server_unreachable(self) -> list[Event]:
@@ -169,25 +258,25 @@ class Proxy:
     def answer(self, question: Question[V], verdict: V) -> list[Event]:
         """The verdict on the open question.
 
-        Raises `LocalProtocolError` for another question than the open one, or a verdict that the
-        question does not take. When the dialogue has ended meanwhile, the verdict is ignored.
+        Raises `LocalProtocolError` for another question than the open one, or a verdict that the question
+        does not take. When the dialogue has ended meanwhile, or the client was lost, the verdict is ignored.
         """
-        dialogue = self._dialogue
-        if dialogue.closed:
+        downstream = self._downstream
+        if self.closed:
             return []
-        resume = dialogue.resume
-        if resume is None or question is not dialogue.question:
+        if question is not downstream.question:
+            if self._client_lost:
+                return []
             raise LocalProtocolError("this question is not open")
         check(question, verdict)
-        dialogue.question = dialogue.resume = None
         self.progress += 1
-        resume(verdict)
+        downstream.take_resume()(verdict)
         return self._run()
 
     def more(self) -> list[Event]:
         """The next piece of a message that is too large to be sent at once; only while `has_more`."""
         self.progress += 1
-        self._delivery.more()
+        self._message.more()
         return self._run()
 
     def timed_out(self, *, stalled: bool = False) -> list[Event]:
@@ -206,176 +295,221 @@ class Proxy:
         self._draining = True
         return self._run()
 
+    def broke(self) -> list[Event]:
+        """An exception came out of this proxy, or out of the driver while it did what the events said.
+
+        The client gets what it was told before, then 451 if it is owed a reply, else 421, and both sides are
+        closed. Nothing more goes to the server, which is reset if a message may be under way. Never raises.
+        """
+        return end_after_fault(self._downstream, self._forwarding, self._message, self._out)
+
     # The engine: both ends are drained until neither has anything to give
 
     def _run(self) -> list[Event]:
-        dialogue = self._dialogue
-        server, client = self._server, self._client
-        while (
-            (server.pending and self._run_server())
-            or (self._intake.unasked is not None and self._intake.ask_in_turn())
-            or (client.pending and self._run_client())
-        ):
-            pass
+        # What the server says may let the client go on, but not the other way round: one pass does.
+        downstream, forwarding = self._downstream, self._forwarding
+        if forwarding.leg.end.pending:
+            self._run_server()
+        if downstream.gate is GATE_QUEUED:
+            self._commands.ask_in_turn()
+        if self._client.pending:
+            self._run_client()
         if self._draining and self._idle():
-            dialogue.fail(own_replies.SHUTDOWN)
-        if dialogue.closed:
-            self._delivery.close()
-            self._intake.unasked = None
-        events, dialogue.out = dialogue.out, []
+            downstream.fail(own_replies.SHUTDOWN)
+        message = self._message.state
+        if (
+            downstream.gate is not GATE_OPEN
+            or forwarding.leg.state is not UPSTREAM_READY
+            or (message is not MESSAGE_NONE and message is not MESSAGE_STREAMING)
+        ):
+            self._check_joint_state()
+        events = self._out.copy()
+        self._out.clear()
         return events
 
+    def _check_joint_state(self) -> None:
+        """The joint rules of `states.TOGETHER`; the state of plain relaying breaks none and is not looked
+        at."""
+        if wrong := contradiction(self.snapshot()):
+            raise InternalError(wrong)
+
     def _fail(self, reply: Reply) -> list[Event]:
-        if not self._dialogue.closed:
-            self._dialogue.fail(reply)
+        if not self.closed:
+            self._downstream.fail(reply)
         return self._run()
 
-    def _run_server(self) -> bool:
-        """Handles what the server said; whether that was anything."""
-        moved = False
-        while self._server.pending and (self._dialogue.question is None or REPLY not in self.ask):
-            event = self._server.next_event()
-            if event is Pause.END_OF_INPUT:
-                self._dialogue.fail(own_replies.LOST)
-                return True
+    def _run_server(self) -> None:
+        """Handles what the server said."""
+        downstream, end = self._downstream, self._forwarding.leg.end
+        while downstream.question is None or not self._asks_replies:
+            event = end.next_event()
+            if event is END_OF_INPUT:
+                downstream.fail(own_replies.LOST)
+                return
             if isinstance(event, Pause):
-                break
-            moved = True
+                return
             self.progress += 1
             if isinstance(event, ReplyReceived):
                 self._server_replied(event)
             else:
-                event.evidence = self._dialogue.masked(event.evidence)
-                self._dialogue.out.append(Violation(SERVER, event))
-                self._dialogue.fail(event.reply_hint)
-        return moved
+                event.show(downstream.masked(event.evidence))
+                self._out.append(Violation(SERVER, event))
+                downstream.fail(event.reply_hint)
+            if not end.pending:
+                return
 
-    def _run_client(self) -> bool:
-        """Handles what the client sent; whether that was anything."""
-        moved = False
-        while self._client.pending and not self._client_paused():
-            event = self._client.next_event()
-            if event is Pause.END_OF_INPUT:
-                return self._client_ended() or moved
+    def _run_client(self) -> None:
+        """Handles what the client sent."""
+        client, message, downstream = self._client, self._message, self._downstream
+        most = self.config.max_pipelined
+        while downstream.gate is GATE_OPEN and len(client.exchanges) < most:
+            event = client.next_event()
+            if event is END_OF_INPUT:
+                self._client_ended()
+                return
             if isinstance(event, Pause):
-                break
-            moved = True
+                return
             self.progress += 1
             if isinstance(event, Command):
-                self._intake.command(event)
+                self._commands.command(event)
             elif isinstance(event, ContentReceived):
-                self._delivery.content(event)
+                message.content(event)
             elif isinstance(event, EndOfData):
-                self._delivery.end_of_data(event)
+                message.end_of_data(event)
             elif isinstance(event, ContentRefused):
-                self._dialogue.out.append(Violation(CLIENT, event.error))
-                self._delivery.refuse(event.error.reply_hint)
+                self._out.append(Violation(CLIENT, event.error))
+                message.refuse(event.error.reply_hint)
             else:
-                self._intake.refused(event)
-        return moved
+                self._commands.refused(event)
+            if not client.pending:
+                return
 
-    def _client_ended(self) -> bool:
-        """The client's input has ended. Replies that are owed may still be delivered; a message that did
-        not end there must not end at the server."""
-        if self._client.phase is Phase.COMMAND and self._exchanges:
-            return False
-        self._dialogue.close()
-        return True
+    def _client_ended(self) -> None:
+        """The client's input has ended. Replies that are owed may still be delivered; a message that did not
+        end there must not end at the server."""
+        if self._client.phase is not PHASE_COMMAND or not self._client.exchanges:
+            self._close()
 
     # Replies
 
     def _server_replied(self, event: ReplyReceived) -> None:
-        reply = event.reply
-        self._dialogue.trace(SERVER, reply.raw[:-2])
+        reply, handle, downstream = event.reply, event.handle, self._downstream
+        if downstream.traces:
+            downstream.trace(SERVER, reply.raw[:-2])
         if event.unsolicited:
-            self._dialogue.fail(reply)
+            downstream.fail(reply)
+        elif isinstance(handle, Own):
+            self._own_answered(handle, event)
+        elif handle is None and not self._greeted(reply):
             return
-        entry = self._exchanges.forwarded.pop(0) if event.command is not None else None
-        if self._dialogue.joining:
-            self._dialogue.joined(event.command, reply)
-        elif isinstance(entry, Internal):
-            self._internal_reply(entry, reply)
-        elif REPLY in self.ask:
+        elif self._asks_replies:
             question = ReplyQuestion(reply, event.command, self.envelope)
-            self._dialogue.ask_for(question, lambda verdict: self._reply_judged(entry, reply, verdict))
+            downstream.ask(question, partial(self._reply_judged, event))
         else:
-            self._reply(entry, reply)
+            self._reply(event, reply)
 
-    def _internal_reply(self, entry: Internal, reply: Reply) -> None:
-        if reply.code == 421:
-            self._dialogue.fail(reply)
-        elif entry is Internal.HELD_DATA:
-            self._delivery.data_answered(reply)
-        elif entry is Internal.ADDED_RECIPIENT:
+    def _greeted(self, reply: Reply) -> bool:
+        """A server has greeted. Returns True if the client is to get this greeting, for it has had none
+        yet."""
+        first = self._client.phase is PHASE_GREETING
+        if reply.severity == 2:
+            self._forwarding.greeted()
+        elif not first:
+            self._downstream.fail(own_replies.UNREACHABLE)
+        return first
+
+    def _own_answered(self, handle: Own, event: ReplyReceived) -> None:
+        reply, forwarding = event.reply, self._forwarding
+        if handle is Own.SETUP:
+            assert event.command is not None  # a step of the setup
+            forwarding.setup_answered(event.command, reply)
+        elif reply.code == 421:
+            self._downstream.fail(reply)
+        elif handle is Own.HELD_DATA:
+            self._message.data_answered(reply)
+        elif handle is Own.ADDED_RECIPIENT:
             if reply.code >= 400:
                 self._addition_refused()
-            self._dialogue.send_unsent()
+            forwarding.advance()
         elif reply.code >= 400:
             # It may still hold an envelope that must not meet the next message.
-            self._dialogue.fail(own_replies.NOT_RESET)
+            self._downstream.fail(own_replies.NOT_RESET)
         else:
-            self._dialogue.send_unsent()
+            forwarding.advance()
 
     def _addition_refused(self) -> None:
         """A message never goes without a recipient that it was to have."""
-        data = self._dialogue.take_unsent_data()
-        if data is Internal.HELD_DATA:
-            self._delivery.refuse(own_replies.NO_COPY, first=True)
+        data = self._forwarding.take_back_data()
+        if data is Own.HELD_DATA:
+            self._message.refuse(own_replies.NO_COPY, first=True)
         elif isinstance(data, Exchange):
-            self._dialogue.reset_server()
-            self._dialogue.fill(data, own_replies.NO_COPY)
+            self._forwarding.reset_server()
+            self._downstream.fill(data, own_replies.NO_COPY)
 
-    def _reply_judged(self, entry: Exchange | None, reply: Reply, verdict: AnyVerdict) -> None:
+    def _reply_judged(self, event: ReplyReceived, verdict: AnyVerdict) -> None:
         if isinstance(verdict, Disconnect):
-            self._dialogue.end_session(entry, verdict.reply)
+            self._downstream.end_session(event.handle, verdict.reply)
         else:
-            self._reply(entry, verdict.reply if isinstance(verdict, ReplaceReply) else reply)
+            self._reply(event, verdict.reply if isinstance(verdict, ReplaceReply) else event.reply)
 
-    def _reply(self, entry: Exchange | None, reply: Reply) -> None:
-        if entry is None:
-            self._dialogue.send_reply(reply)
+    def _reply(self, event: ReplyReceived, reply: Reply) -> None:
+        """A reply of the server, as the client is to get it."""
+        exchange, command = event.handle, event.command
+        if command is None:
+            self._downstream.send_reply(reply)
             return
-        kind = entry.command.kind
-        if kind is Kind.HELLO and reply.code < 300:
-            self._dialogue.hello = entry.command
-            self._dialogue.learn_limits()
-            if entry.command.verb == b"EHLO":
-                reply = offer(reply, self.config.relay_keywords, self.config.max_message_size)
-        elif entry.command.verb == b"MAIL" and reply.code < 300:
-            self._dialogue.mail_taken(entry.command)
-        elif entry.command.verb == b"RCPT" and reply.code < 300:
-            self._dialogue.has_recipients = True
-        elif (kind is Kind.AUTH or kind is Kind.AUTH_LINE) and reply.severity != 3:
-            if reply.severity == 2:
-                self._dialogue.authenticated = True
-                self.login = identity(self._intake.auth)
-            self._intake.auth = []
-        self._dialogue.fill(entry, reply)
+        kind = command.kind
+        if kind is KIND_HELLO:
+            if reply.code < 300:
+                self._forwarding.learn_limits()
+                if command.verb == b"EHLO":
+                    reply = self._offer.reply(reply)
+        elif (kind is KIND_AUTH or kind is KIND_AUTH_LINE) and reply.severity == 2:
+            self._downstream.log_in(identity(self._commands.login))
+        self._downstream.fill(exchange, reply)
+
+    def _message_at_server(self) -> Exchange | None:
+        """The message that the server has all of, and owes the reply for."""
+        for exchange in self._client.exchanges:
+            if exchange.command.kind is KIND_END_OF_DATA and self._forwarding.leg.end.awaits(exchange):
+                return exchange
+        return None
+
+    # Closing
+
+    def _close(self) -> None:
+        """Both sides, at once and once."""
+        if self.closed:
+            return
+        self._forwarding.close()
+        self._out.append(Close(CLIENT))
+        self._downstream.close()
+        self._message.close()
+        self._commands.close()
 
     # Levels
 
     def _client_paused(self) -> bool:
-        dialogue = self._dialogue
-        if dialogue.question is not None or dialogue.ending or self._intake.unasked is not None:
-            return True
-        return len(self._exchanges.waiting) >= self.config.max_pipelined
+        return (
+            self._downstream.gate is not GATE_OPEN or len(self._client.exchanges) >= self.config.max_pipelined
+        )
 
     def _idle(self) -> bool:
-        dialogue = self._dialogue
-        if dialogue.closed or dialogue.question or self._exchanges or self._client.phase is Phase.CONTENT:
+        client, leg = self._client, self._forwarding.leg
+        if self.closed or self._downstream.question or client.exchanges or client.phase is PHASE_CONTENT:
             return False
-        return dialogue.detached or not self._client.in_transaction
+        return leg.detached or not client.in_transaction
 
     def _may_read_client(self) -> bool:
-        dialogue = self._dialogue
-        if dialogue.closed or self._client.eof or self._client_paused():
+        client = self._client
+        if client.eof or self._client_lost or self._client_paused():
             return False
         # Never less than a line and its end: what is too long must be seen to be so.
-        return self._client.buffered < max(self.config.read_ahead, self.config.max_line + 2)
+        return client.buffered < max(self.config.read_ahead, self.config.max_line + 2)
 
     def _may_read_server(self) -> bool:
-        dialogue = self._dialogue
-        if dialogue.closed or dialogue.detached or self._server.eof:
+        leg = self._forwarding.leg
+        if leg.state is UPSTREAM_DETACHED or leg.state is UPSTREAM_CLOSED or leg.end.eof:
             return False
-        paused = dialogue.question is not None and REPLY in self.ask
-        return not paused or self._server.buffered < self.config.read_ahead
+        paused = self._asks_replies and self._downstream.question is not None
+        return not paused or leg.end.buffered < self.config.read_ahead

@@ -1,4 +1,4 @@
-"""Whether a question takes a verdict: what a verdict puts in must leave the framing as it is."""
+"""Checks that a question takes a verdict: what a verdict puts in must leave the framing as it is."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from sansio_smtp.questions import (
     Route,
     Swallow,
 )
-from sansio_smtp.wire.commands import Command, Kind
+from sansio_smtp.verbs import UNKNOWN, VERBS, Effect, Kind
+from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
 
 __all__ = ["check"]
-
-_ROUTED = (b"EHLO", b"HELO", b"AUTH", b"MAIL", b"RCPT")
 
 
 def check(question: Any, verdict: object) -> None:
@@ -53,7 +52,7 @@ def _check_command(command: Command, verdict: object) -> None:
         put_in.check()
         if Command.parse(put_in.raw).verb != command.verb:
             raise LocalProtocolError(f"{command} cannot become {put_in}: another verb")
-    if isinstance(verdict, Route) and command.verb not in _ROUTED:
+    if isinstance(verdict, Route) and not VERBS.get(command.verb, UNKNOWN).routed:
         raise LocalProtocolError(f"{command} takes no Route; EHLO, HELO, AUTH, MAIL and RCPT do")
     if command.kind is Kind.DATA:
         if isinstance(verdict, Answer) and verdict.reply.severity == 2:
@@ -68,5 +67,5 @@ def _check_recipients(question: object, commands: tuple[Command, ...]) -> None:
         raise LocalProtocolError("recipients can be added at DATA or to a whole message only")
     for command in commands:
         command.check()
-        if Command.parse(command.raw).verb != b"RCPT":
+        if VERBS.get(Command.parse(command.raw).verb, UNKNOWN).effect is not Effect.ADD_RECIPIENT:
             raise LocalProtocolError(f"a recipient is added by a RCPT command, not {command}")

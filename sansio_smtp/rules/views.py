@@ -13,7 +13,8 @@ from typing import Any, Final, Protocol, TypeVar, overload
 import attrs
 
 from sansio_smtp.errors import LocalProtocolError
-from sansio_smtp.wire.commands import Command, Kind, Parameter, Path
+from sansio_smtp.verbs import Kind
+from sansio_smtp.wire.commands import Command, Parameter, Path
 from sansio_smtp.wire.replies import Reply
 
 __all__ = [

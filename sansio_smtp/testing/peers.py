@@ -15,7 +15,8 @@ from sansio_smtp.events import CLIENT, SERVER, Ask, Close, Connect, Event, SendT
 from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.questions import AnyQuestion, AnyVerdict, Continue, Question
 from sansio_smtp.states import Phase
-from sansio_smtp.wire.commands import END_OF_DATA, Command, Kind
+from sansio_smtp.verbs import Kind
+from sansio_smtp.wire.commands import END_OF_DATA, Command
 from sansio_smtp.wire.content import ContentWriter, unstuff
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.violations import RemoteProtocolError

@@ -167,6 +167,9 @@ class _Player:
             self._take(self.proxy.timed_out())
         elif name == "unreachable":
             self._take(self.proxy.server_unreachable())
+        elif name == "client lost":
+            self.waiting[CLIENT].clear()
+            self._take(self.proxy.client_lost())
         else:
             self._take(self.proxy.shutdown(now=name == "shutdown now"))
         self._pump()

@@ -17,7 +17,7 @@ Flush-left is what happens to the proxy. Consecutive lines of one side are one s
 
 ``C: text``, ``S: text``   octets arrive, CRLF implied; `notation` has the escapes
 ``C: <eof>``, ``S: <eof>`` the side sends no more
-``<timeout>``, ``<shutdown>``, ``<shutdown now>``, ``<unreachable>``
+``<timeout>``, ``<shutdown>``, ``<shutdown now>``, ``<unreachable>``, ``<client lost>``
 
 Indented is what the proxy must do about it, and the verdicts that its questions get.
 
@@ -81,7 +81,7 @@ __all__ = [
 ]
 
 SIDES: Final = {"C": CLIENT, "S": SERVER}
-SIGNALS: Final = ("timeout", "shutdown", "shutdown now", "unreachable")
+SIGNALS: Final = ("timeout", "shutdown", "shutdown now", "unreachable", "client lost")
 
 _INPUT: Final = re.compile(r"([CS]):(?: (.*))?", re.DOTALL)
 _OUTPUT: Final = re.compile(r"-> ([CS]):(?: (.*))?", re.DOTALL)

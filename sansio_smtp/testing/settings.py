@@ -11,7 +11,7 @@ import attrs
 
 from sansio_smtp.config import Config
 from sansio_smtp.questions import PLACES
-from sansio_smtp.wire.commands import VERB_KINDS
+from sansio_smtp.verbs import VERBS
 
 from .notation import did_you_mean
 
@@ -34,7 +34,7 @@ def _ask(settings: Settings, value: str) -> None:
     for name in names:
         if name != name.upper():
             raise ValueError(f"hook places and verbs are written in capitals: {name!r}")
-        if name not in PLACES and name.encode() not in VERB_KINDS and (hint := did_you_mean(name, PLACES)):
+        if name not in PLACES and name.encode() not in VERBS and (hint := did_you_mean(name, PLACES)):
             raise ValueError(f"unknown hook place {name!r}{hint}")
     settings["ask"] = settings.get("ask", frozenset()) | frozenset(names)
 

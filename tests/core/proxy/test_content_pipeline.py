@@ -7,7 +7,7 @@ from core.transfers import END, LETTER, MODES, Run, decoded, replacing, transfer
 from sansio_smtp.config import Config, Tap
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.events import BodyChunk, BodyComplete
-from sansio_smtp.proxy.content_pipeline import Transfer
+from sansio_smtp.proxy.content_pipeline import ContentPipeline
 from sansio_smtp.questions import (
     BODY_CHUNK,
     BODY_LINE,
@@ -275,7 +275,7 @@ def test_what_came_broken_is_nobodys_promise() -> None:
 
 
 def test_no_mail_command_no_promise() -> None:
-    bare = Transfer(Config(), frozenset({MESSAGE}), Envelope())
+    bare = ContentPipeline(Config(), frozenset({MESSAGE}), Envelope())
     run = Run(bare, [LETTER + END], lambda _: Replace(b"long " * 50))
     assert run.transfer.completed().broken == ()
 

@@ -1,0 +1,81 @@
+"""Members of enums under names of their own, for what is compared at every input.
+
+In CPython 3.11 ``Phase.COMMAND`` is a search through the metaclass that costs more than a function call; a
+name of a module is found at once. Only the straight path uses these names. They say the same as the members
+do.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sansio_smtp.wire.content import Form
+
+from .states import Gate, Message, Phase, UpstreamState
+from .verbs import Effect, Kind
+
+__all__ = [
+    "EFFECT_ADD_RECIPIENT",
+    "EFFECT_BEGIN",
+    "EFFECT_END",
+    "FORM_DOTTED",
+    "GATE_OPEN",
+    "GATE_QUEUED",
+    "GATE_SHUT",
+    "KIND_AUTH",
+    "KIND_AUTH_LINE",
+    "KIND_DATA",
+    "KIND_END_OF_DATA",
+    "KIND_GROUP",
+    "KIND_HELLO",
+    "KIND_QUIT",
+    "MESSAGE_DROPPING",
+    "MESSAGE_NONE",
+    "MESSAGE_SENDING",
+    "MESSAGE_STREAMING",
+    "PHASE_AUTH_LINE",
+    "PHASE_CLOSED",
+    "PHASE_COMMAND",
+    "PHASE_CONTENT",
+    "PHASE_GREETING",
+    "PHASE_MUST_CLOSE",
+    "UPSTREAM_CLOSED",
+    "UPSTREAM_CONNECTING",
+    "UPSTREAM_DETACHED",
+    "UPSTREAM_READY",
+]
+
+PHASE_AUTH_LINE: Final = Phase.AUTH_LINE
+PHASE_CLOSED: Final = Phase.CLOSED
+PHASE_COMMAND: Final = Phase.COMMAND
+PHASE_CONTENT: Final = Phase.CONTENT
+PHASE_GREETING: Final = Phase.GREETING
+PHASE_MUST_CLOSE: Final = Phase.MUST_CLOSE
+
+KIND_AUTH: Final = Kind.AUTH
+KIND_AUTH_LINE: Final = Kind.AUTH_LINE
+KIND_DATA: Final = Kind.DATA
+KIND_END_OF_DATA: Final = Kind.END_OF_DATA
+KIND_GROUP: Final = Kind.GROUP
+KIND_HELLO: Final = Kind.HELLO
+KIND_QUIT: Final = Kind.QUIT
+
+EFFECT_ADD_RECIPIENT: Final = Effect.ADD_RECIPIENT
+EFFECT_BEGIN: Final = Effect.BEGIN
+EFFECT_END: Final = Effect.END
+
+GATE_OPEN: Final = Gate.OPEN
+GATE_QUEUED: Final = Gate.QUEUED
+GATE_SHUT: Final = Gate.SHUT
+
+MESSAGE_DROPPING: Final = Message.DROPPING
+MESSAGE_NONE: Final = Message.NONE
+MESSAGE_SENDING: Final = Message.SENDING
+MESSAGE_STREAMING: Final = Message.STREAMING
+
+UPSTREAM_CLOSED: Final = UpstreamState.CLOSED
+UPSTREAM_CONNECTING: Final = UpstreamState.CONNECTING
+UPSTREAM_DETACHED: Final = UpstreamState.DETACHED
+UPSTREAM_READY: Final = UpstreamState.READY
+
+FORM_DOTTED: Final = Form.DOTTED

@@ -1,0 +1,74 @@
+"""The way out after a fault of this library: it must not need what may be broken.
+
+An exception leaves a proxy in the middle of a step. What it had decided to tell the client has been counted
+as told, so that still leaves; nothing more goes to the server, since a command or an end-of-data may be half
+of something.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Final
+
+from sansio_smtp.events import (
+    CLIENT,
+    SERVER,
+    Ask,
+    AwaitReply,
+    Close,
+    Connect,
+    Event,
+    MessageAnswered,
+    SendToClient,
+    SendToServer,
+)
+from sansio_smtp.states import Gate, Phase
+from sansio_smtp.verbs import Kind
+from sansio_smtp.wire.replies import Reply
+
+from . import own_replies
+from .downstream import Downstream
+from .forwarding import Forwarding
+from .message_flow import MessageFlow
+
+__all__ = ["end_after_fault"]
+
+_NOT_ANY_MORE: Final = (SendToServer, AwaitReply, Connect, Ask)
+
+
+def end_after_fault(
+    downstream: Downstream, forwarding: Forwarding, message: MessageFlow, out: list[Event]
+) -> list[Event]:
+    """The last events of a dialogue, and everything closed. ``out`` is what had been decided. Raises
+    nothing."""
+    events: list[Event] = [event for event in out if not isinstance(event, _NOT_ANY_MORE)]
+    unsent = len(events) < len(out)
+    out.clear()
+    if downstream.gate is not Gate.SHUT:
+        events += _farewell(downstream)
+        closing = {event.side for event in events if isinstance(event, Close)}
+        end = forwarding.leg.end
+        if SERVER not in closing and not forwarding.leg.detached:
+            events.append(Close(SERVER, abort=unsent or end.phase is not Phase.COMMAND))
+        if CLIENT not in closing:
+            events.append(Close(CLIENT))
+    for close in (message.close, forwarding.close, downstream.close):
+        with suppress(Exception):  # a part that is broken cannot be closed properly
+            close()
+    out.clear()
+    return events
+
+
+def _farewell(downstream: Downstream) -> list[Event]:
+    """What the client is told: 451 in reply to what it waits for, else that the service leaves."""
+    exchanges = downstream.end.exchanges
+    if not exchanges:
+        return [_told(own_replies.LEAVING)]
+    events: list[Event] = []
+    if exchanges[0].command.kind is Kind.END_OF_DATA:
+        events.append(MessageAnswered(own_replies.FAULT, downstream.end.envelope))
+    return [*events, _told(own_replies.FAULT)]
+
+
+def _told(reply: Reply) -> Event:
+    return SendToClient(reply.raw, reply.raw)

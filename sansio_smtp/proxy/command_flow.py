@@ -1,0 +1,197 @@
+"""Commands of the client on their way: asked about, answered here, or forwarded.
+
+command ──> no server any more?   221 or 421, or a new connection
+        ──> to be asked about?    in its turn, then by the verdict: answered, routed, replaced, forwarded
+        ──> a limit of ours?      refused
+        ──> forwarded
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from sansio_smtp.config import Config
+from sansio_smtp.ends.exchanges import Exchange
+from sansio_smtp.ends.server import Refused
+from sansio_smtp.events import CLIENT, Event, Violation
+from sansio_smtp.members import (
+    EFFECT_ADD_RECIPIENT,
+    EFFECT_BEGIN,
+    EFFECT_END,
+    KIND_AUTH,
+    KIND_AUTH_LINE,
+    KIND_DATA,
+    UPSTREAM_DETACHED,
+)
+from sansio_smtp.questions import (
+    COMMAND,
+    IN_TURN,
+    PLACES,
+    Answer,
+    AnyVerdict,
+    CommandQuestion,
+    Continue,
+    Disconnect,
+    Inspect,
+    ReplaceCommand,
+    Route,
+    Swallow,
+)
+from sansio_smtp.states import GateStep
+from sansio_smtp.verbs import UNKNOWN, VERBS
+from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.replies import Reply
+
+from . import own_replies
+from .content_pipeline import CONTENT_PLACES
+from .downstream import Downstream
+from .forwarding import ANYWHERE, Forwarding
+from .message_flow import MessageFlow
+
+__all__ = ["CommandFlow"]
+
+
+class CommandFlow:
+    """Takes commands one by one, and puts each where it belongs."""
+
+    def __init__(
+        self,
+        config: Config,
+        ask: frozenset[str],
+        downstream: Downstream,
+        forwarding: Forwarding,
+        message: MessageFlow,
+        out: list[Event],
+    ) -> None:
+        self._config = config
+        self._downstream = downstream
+        self._forwarding = forwarding
+        self._message = message
+        self._out = out
+        self._places = ask & CONTENT_PLACES
+        self._verbs = frozenset(name.encode() for name in ask - PLACES)
+        self._asks_all = COMMAND in ask
+        self._in_turn = IN_TURN in ask
+        self._may_route = bool(self._verbs) or self._asks_all
+        self._queued: Exchange | None = None
+        self._login: tuple[Command, ...] = ()
+        self._errors = 0
+
+    @property
+    def login(self) -> tuple[Command, ...]:
+        """The AUTH exchange that is under way, or was last: the command, and the client's lines."""
+        return self._login
+
+    def command(self, command: Command) -> None:
+        """A command, or a line of an AUTH exchange."""
+        client, kind = self._downstream, command.kind
+        if client.traces:
+            client.trace(CLIENT, command.shown)
+        exchange = client.end.exchanges[-1]
+        if kind is KIND_DATA:
+            self._message.ask_at(self._places)
+        elif kind is KIND_AUTH:
+            self._login = (command,)
+        elif kind is KIND_AUTH_LINE:
+            self._login += (command,)
+        if self._forwarding.leg.state is UPSTREAM_DETACHED and (
+            reply := self._forwarding.reply_without_server(command)
+        ):
+            client.fill(exchange, reply)
+        elif kind is not KIND_AUTH_LINE and (self._asks_all or command.verb in self._verbs):
+            # AUTH lines are no commands; no rule sees them.
+            if self._in_turn and not client.is_due(exchange):
+                client.step(GateStep.QUEUE)
+                self._queued = exchange
+            else:
+                self._ask(exchange)
+        else:
+            self._forward(exchange, command)
+
+    def refused(self, event: Refused) -> None:
+        """A line that must not be forwarded."""
+        client = self._downstream
+        if client.traces:
+            client.trace(CLIENT, event.command.shown)
+        self._out.append(Violation(CLIENT, event.error))
+        self._errors += 1
+        too_many = self._errors > self._config.max_errors
+        client.fill(client.end.newest, own_replies.TOO_MANY_ERRORS if too_many else event.error.reply_hint)
+
+    def ask_in_turn(self) -> bool:
+        """Asks about the command that waits for its turn, if that has come. Returns True if it has."""
+        exchange = self._queued
+        if exchange is None or self._downstream.question is not None or not self._downstream.is_due(exchange):
+            return False
+        self._queued = None
+        self._ask(exchange)
+        return True
+
+    def close(self) -> None:
+        """Nothing more is asked."""
+        self._queued = None
+
+    def _ask(self, exchange: Exchange) -> None:
+        question = CommandQuestion(exchange.command, self._downstream.end.envelope)
+        self._downstream.ask(question, partial(self._judged, exchange))
+
+    def _judged(self, exchange: Exchange, verdict: AnyVerdict) -> None:
+        if isinstance(verdict, Answer):
+            self._answer(exchange, verdict.reply)
+        elif isinstance(verdict, Disconnect):
+            self._downstream.end_session(exchange, verdict.reply)
+        elif isinstance(verdict, Swallow):
+            self._message.swallow(verdict.reply)
+            self._downstream.fill(exchange, own_replies.GO_AHEAD)
+        else:
+            self._pass_on(exchange, verdict)
+
+    def _answer(self, exchange: Exchange, reply: Reply) -> None:
+        """A verdict answers in the place of the server, which must not go on with what the client takes for
+        gone."""
+        verb = VERBS.get(exchange.command.verb, UNKNOWN)
+        if verb.kind is KIND_DATA:
+            if reply.code != 421:
+                self._forwarding.reset_server()
+        elif reply.severity == 2 and verb.effect in (EFFECT_BEGIN, EFFECT_END):
+            self._forwarding.reset_if_in_transaction()
+        self._downstream.fill(exchange, reply)
+
+    def _pass_on(self, exchange: Exchange, verdict: AnyVerdict) -> None:
+        command: Command = exchange.command
+        upstream: str | None = ANYWHERE
+        if isinstance(verdict, ReplaceCommand):
+            command = verdict.command
+        elif isinstance(verdict, Route):
+            command = verdict.command or command
+            upstream = verdict.upstream
+        elif isinstance(verdict, Inspect):
+            self._message.ask_at(verdict.places & CONTENT_PLACES)
+        if command.kind is KIND_AUTH:
+            self._login = (command,)
+        if isinstance(verdict, Continue | Inspect) and not self._forwarding.leg.detached:
+            self._forwarding.add_recipients(verdict.recipients)
+        self._forward(exchange, command, upstream)
+
+    def _forward(self, exchange: Exchange, command: Command, upstream: str | None = ANYWHERE) -> None:
+        forwarding = self._forwarding
+        if forwarding.leg.state is UPSTREAM_DETACHED and (reply := forwarding.reply_without_server(command)):
+            self._downstream.fill(exchange, reply)
+            return
+        if refusal := self._limit_reached(command):
+            self._downstream.fill(exchange, refusal)
+            return
+        if self._may_route:
+            upstream = forwarding.target(command, upstream)
+        hold = command.kind is KIND_DATA and self._message.holds
+        forwarding.forward(command, exchange, upstream, hold=hold)
+
+    def _limit_reached(self, command: Command) -> Reply | None:
+        effect, config = VERBS.get(command.verb, UNKNOWN).effect, self._config
+        limit = config.max_message_size
+        if effect is EFFECT_BEGIN and limit is not None and command.declared_size > limit:
+            return own_replies.too_big(limit)
+        taken = self._downstream.end.envelope.recipients
+        if effect is EFFECT_ADD_RECIPIENT and len(taken) >= config.max_recipients:
+            return own_replies.TOO_MANY_RECIPIENTS
+        return None

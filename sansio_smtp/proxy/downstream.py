@@ -1,0 +1,186 @@
+"""The leg to the client: what it is owed, what it has been told, and whether it may be parsed.
+
+Any exchange may be *filled* at any time, by a server or by a verdict; only the oldest is *sent*. So a RCPT
+that a rule refuses at once keeps its place after a MAIL that the server is still thinking about (RFC 2920
+§3.2)::
+
+    fill(exchange, reply) ──> [ oldest ][ … ][ exchange ] ──> send_reply, while the oldest has its reply
+
+The gate (`states.GATE`) says whether the client may be parsed. At most one question is open at a time; while
+one is, nothing that the client sent is parsed, so that no verdict depends on when it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from sansio_smtp.config import Config
+from sansio_smtp.ends.exchanges import Exchange
+from sansio_smtp.ends.server import ServerConnection
+from sansio_smtp.events import SERVER, Ask, Event, MessageAnswered, Received, SendToClient, Side
+from sansio_smtp.members import GATE_OPEN, GATE_SHUT, KIND_END_OF_DATA, KIND_HELLO, PHASE_MUST_CLOSE
+from sansio_smtp.questions import AnyQuestion, ReplyQuestion
+from sansio_smtp.states import GATE, GateStep, following
+from sansio_smtp.verbs import Kind
+from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.replies import Reply
+
+from . import own_replies
+
+__all__ = ["Downstream"]
+
+_SECRETS_KEPT: Final = 8
+
+Resume = Callable[[Any], None]
+"""Takes the verdict on a question."""
+
+
+class Downstream:
+    """The client's leg of one dialogue."""
+
+    def __init__(self, config: Config, out: list[Event]) -> None:
+        self.end = ServerConnection(config)
+        self.end.limit_message(config.max_message_size)
+        self.gate = GATE_OPEN
+        self.question: AnyQuestion | None = None
+        self.hello: Command | None = None
+        """The EHLO or HELO that the client was told was accepted, as a server was sent it if one was."""
+        self.authenticated = False
+        """A server has accepted the client's credentials."""
+        self.login: str | None = None
+        """The identity with which it did, as far as the mechanism tells."""
+        self._resume: Resume | None = None
+        self._out = out
+        self.traces = config.trace
+        """`Received` events are wanted."""
+        self._secrets: tuple[bytes, ...] = ()
+        self._on_over: Callable[[], None] = _nothing
+        self._on_room: Callable[[], None] = _nothing
+
+    def call(self, *, on_over: Callable[[], None], on_room: Callable[[], None]) -> None:
+        """``on_over`` closes both legs, as the last reply has been sent. ``on_room`` is called after replies
+        were sent: what waited for them may go on."""
+        self._on_over, self._on_room = on_over, on_room
+
+    # The gate
+
+    def step(self, step: GateStep) -> None:
+        """Moves the gate by its table."""
+        self.gate = following(GATE, self.gate, step)
+
+    def ask(self, question: AnyQuestion, resume: Resume) -> None:
+        """Opens a question; ``resume`` takes its verdict."""
+        self.step(GateStep.ASK_REPLY if isinstance(question, ReplyQuestion) else GateStep.ASK)
+        self.question, self._resume = question, resume
+        self._out.append(Ask(question))
+
+    def take_resume(self) -> Resume:
+        """The open question is answered: closes it, returns what takes its verdict."""
+        assert self._resume is not None  # the question is open
+        self.step(GateStep.ANSWER)
+        resume, self._resume, self.question = self._resume, None, None
+        return resume
+
+    def is_due(self, exchange: Exchange) -> bool:
+        """Returns True if all that this command may depend on has been answered. Recipients do not depend on
+        each other (RFC 2920 §3.1)."""
+        exchanges = self.end.exchanges
+        if exchange.command.verb == b"RCPT":
+            return all(before.command.verb == b"RCPT" for before in exchanges)
+        return exchanges[0] is exchange
+
+    # Replies
+
+    def fill(self, exchange: Exchange, reply: Reply, *, closes: bool = False) -> None:
+        """The reply to a line is known. It leaves when every reply before it has left."""
+        if closes:
+            exchange.end_with()
+        if reply.code == 421 or exchange.closes:
+            if self.gate is GATE_SHUT:
+                return
+            self.step(GateStep.END)
+        exchanges = self.end.exchanges
+        if exchanges and exchanges[0] is exchange:
+            self._deliver(exchange, reply)
+        else:
+            exchange.fill(reply)
+        while exchanges and exchanges[0].replies and (known := exchanges[0].next_reply()):
+            self._deliver(exchanges[0], known)
+        self._on_room()
+
+    def _deliver(self, exchange: Exchange, reply: Reply) -> None:
+        kind = exchange.command.kind
+        if kind is KIND_END_OF_DATA:
+            self._out.append(MessageAnswered(reply, self.end.envelope))
+        elif kind is KIND_HELLO and reply.code < 300:
+            self.hello = exchange.replacement or exchange.command
+        self.send_reply(reply, last=exchange.closes)
+
+    def send_reply(self, reply: Reply, *, last: bool = False) -> None:
+        """The reply to the oldest line goes to the client."""
+        end = self.end
+        data = end.send_reply(reply, last=last)
+        self._out.append(SendToClient(data, self.masked(data) if self._secrets else data))
+        if end.phase is PHASE_MUST_CLOSE:
+            self._on_over()
+
+    def end_session(self, exchange: Exchange | None, reply: Reply) -> None:
+        """This reply to this line, in its turn, or to whatever comes next; then both sides are closed."""
+        if exchange is None:
+            self.fail(reply)
+        else:
+            self.fill(exchange, reply, closes=True)
+
+    def end_with(self, exchange: Exchange) -> None:
+        """Nothing more of the client is wanted but the reply to this, which ends the session."""
+        exchange.end_with()
+        self.step(GateStep.END)
+        self.question = self._resume = None
+
+    def fail(self, reply: Reply) -> None:
+        """The dialogue cannot go on: the client is told once, now, and both sides are closed."""
+        exchanges = self.end.exchanges
+        if exchanges:
+            kind = exchanges[0].command.kind
+            if reply is own_replies.LOST:
+                reply = _LOST_REPLIES.get(kind, reply)
+            if kind is KIND_END_OF_DATA:
+                self._out.append(MessageAnswered(reply, self.end.envelope))
+        self.send_reply(reply)
+        self._on_over()
+
+    def close(self) -> None:
+        """The leg is closed, and nothing of it is open any more."""
+        self.step(GateStep.CLOSE)
+        self.end.close()
+        self.question = self._resume = None
+
+    def log_in(self, identity: str | None) -> None:
+        """A server has accepted the client's credentials."""
+        self.authenticated = True
+        self.login = identity
+
+    # What is shown
+
+    def trace(self, side: Side, shown: bytes) -> None:
+        """Says what arrived."""
+        self._out.append(Received(side, self.masked(shown) if side is SERVER else shown))
+
+    def keep_secret(self, command: Command) -> None:
+        """Remembers the credentials of a command, so that they are masked where a server says them back."""
+        self._secrets = (*self._secrets, *command.secrets)[-_SECRETS_KEPT:]
+
+    def masked(self, octets: bytes) -> bytes:
+        """The octets without the credentials that the client sent: there are servers that say them back."""
+        for secret in self._secrets:
+            octets = octets.replace(secret, b"********")
+        return octets
+
+
+def _nothing() -> None:
+    """Until the parts of a proxy know each other."""
+
+
+_LOST_REPLIES: Final = {Kind.END_OF_DATA: own_replies.LOST_MESSAGE, Kind.QUIT: own_replies.BYE}
+"""What the client is told where the server went without a word, if it is not 421."""

@@ -1,0 +1,342 @@
+"""Commands on their way to a server: in their order, to the right server, when that can take them.
+
+A queue of errands. The first leaves when nothing forbids it: the server of the errand is the one that is
+connected, has been told what it must know (`Upstream.setup`), and can take a command now (RFC 2920 §3.1)::
+
+    forward(exchange) ──> [ errand ][ … ] ──> another server?  leave this one, Connect, setup
+                                          ──> not told EHLO, or the MAIL of the transaction?  setup
+                                          ──> may it be sent now?  SendToServer, AwaitReply
+
+Besides the client's commands the proxy sends some of its own accord (`Own`). Their replies are nobody's.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+import attrs
+
+from sansio_smtp.config import Config
+from sansio_smtp.ends.exchanges import Exchange
+from sansio_smtp.events import SERVER, AwaitReply, Close, Connect, Event, SendToServer
+from sansio_smtp.members import (
+    EFFECT_ADD_RECIPIENT,
+    EFFECT_BEGIN,
+    KIND_AUTH_LINE,
+    KIND_DATA,
+    KIND_HELLO,
+    KIND_QUIT,
+    UPSTREAM_DETACHED,
+    UPSTREAM_READY,
+)
+from sansio_smtp.verbs import VERBS
+from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.replies import Reply
+
+from . import own_replies
+from .downstream import Downstream
+from .upstream import Upstream
+
+__all__ = ["ANYWHERE", "Errand", "Forwarding", "Own"]
+
+ANYWHERE: Final = ""
+"""A server that is whichever is connected."""
+
+_RSET: Final = Command.of("RSET")
+_QUIT: Final = Command.of("QUIT")
+_DATA: Final = Command.of("DATA")
+_MAIL: Final = VERBS[b"MAIL"]
+
+
+class Own(Enum):
+    """Commands that the proxy sends of its own accord; the handles of `ClientConnection.send_command`."""
+
+    __hash__ = object.__hash__
+
+    RESET = "RSET after something that the client was told and the server was not"
+    HELD_DATA = "DATA for a message that was held"
+    ADDED_RECIPIENT = "RCPT for a recipient that a verdict added"
+    SETUP = "what the client had said before this server was there"
+
+
+@attrs.define(eq=False)
+class Errand:
+    """A command that the server has yet to see."""
+
+    command: Command
+    handle: Exchange | Own
+    upstream: str | None = ANYWHERE
+    """The server that it is for; None is the one that the driver connected first."""
+    hold: bool = False
+    """DATA is answered here: the server hears it when the message is complete."""
+
+
+class Forwarding:
+    """The queue of errands, and the server that is connected."""
+
+    def __init__(self, config: Config, downstream: Downstream, out: list[Event]) -> None:
+        self.leg = Upstream(config)
+        self._config = config
+        self._downstream = downstream
+        self._out = out
+        self._queue: list[Errand] = []
+        self._home: str | None = None  # the server to use where nothing else is said
+        self._wanted: str | None = ANYWHERE  # the server that MAIL was for
+
+    # Which server
+
+    def target(self, command: Command, said: str | None) -> str | None:
+        """The server that a command is for; ``said`` is what a verdict on it said, or `ANYWHERE`.
+
+        What a verdict says of EHLO, HELO or AUTH holds from then on, of MAIL for the mail transaction.
+        """
+        verb = VERBS.get(command.verb)
+        if verb is None or not verb.routed:
+            return ANYWHERE
+        if verb.effect is EFFECT_BEGIN:
+            self._wanted = self._home if said == ANYWHERE else said
+            return self._wanted
+        if verb.effect is EFFECT_ADD_RECIPIENT:
+            return self._wanted if said == ANYWHERE else said
+        if verb.kind is KIND_HELLO:
+            self._wanted = ANYWHERE  # no transaction is open any more
+        if said != ANYWHERE:
+            self._home = said
+        return said
+
+    # The queue
+
+    def forward(
+        self, command: Command, exchange: Exchange, upstream: str | None = ANYWHERE, *, hold: bool = False
+    ) -> None:
+        """A command of the client, as it is to be sent. ``hold``: see `Errand`."""
+        if not hold and not self._queue and self._goes_at_once(command, upstream):
+            self._send(command, exchange)
+            return
+        self._queue.append(Errand(command, exchange, upstream, hold))
+        self.advance()
+
+    def send_held_data(self) -> None:
+        """DATA for a message that was held."""
+        self._queue.append(Errand(_DATA, Own.HELD_DATA))
+        self.advance()
+
+    def reset_server(self, *, first: bool = False) -> None:
+        """The server must forget an envelope that the client takes for gone; ``first``: before it sees what
+        the client has sent in the meantime."""
+        if self.leg.detached:
+            return
+        self._queue.insert(0 if first else len(self._queue), Errand(_RSET, Own.RESET))
+        self.advance()
+
+    def reset_if_in_transaction(self) -> None:
+        """A verdict has ended or replaced the client's transaction: the server must not keep the old one."""
+        queued = any(VERBS.get(errand.command.verb) is _MAIL for errand in self._queue)
+        if queued or self.leg.end.may_be_in_transaction():
+            self.reset_server()
+
+    def add_recipients(self, commands: tuple[Command, ...]) -> None:
+        """RCPT commands that are not the client's, to be sent before a DATA that is yet to be forwarded."""
+        self._queue += [Errand(command, Own.ADDED_RECIPIENT) for command in commands]
+
+    def take_back_data(self) -> Exchange | Own | None:
+        """Takes back a DATA that was not sent yet, and the recipients that were to be added to it. Returns
+        the handle of the DATA."""
+        data = next((errand.handle for errand in self._queue if errand.command.kind is KIND_DATA), None)
+        self._queue[:] = [
+            errand
+            for errand in self._queue
+            if errand.handle is not data and errand.handle is not Own.ADDED_RECIPIENT
+        ]
+        return data
+
+    def advance(self) -> None:
+        """Commands go out as far as the server can take them now."""
+        queue = self._queue
+        while queue and self._may_go(queue[0]):
+            errand = queue.pop(0)
+            self._send(errand.command, errand.handle)
+
+    def _goes_at_once(self, command: Command, upstream: str | None) -> bool:
+        """Returns True for what is usual: the server is there, knows all, and takes a command. The same
+        conditions as in `_may_go`, in few steps."""
+        leg = self.leg
+        end = leg.end
+        return (
+            leg.state is UPSTREAM_READY
+            and (upstream == ANYWHERE or upstream == leg.name)
+            and end.hello is not None
+            and leg.carried is None
+            and end.may_send()
+            and (command.kind is not KIND_DATA or not end.unanswered)
+        )
+
+    def _may_go(self, errand: Errand) -> bool:
+        leg, handle, kind = self.leg, errand.handle, errand.command.kind
+        if leg.state is not UPSTREAM_READY and leg.state is not UPSTREAM_DETACHED:
+            return False
+        if isinstance(handle, Exchange) and (self._is_elsewhere(errand) or self._lacks(errand)):
+            # The server that is connected may owe nothing then, and what it was told must be known.
+            if self._downstream.end.exchanges[0] is handle and not leg.end.unanswered:
+                self._prepare(errand, handle)
+            return False
+        if kind is not KIND_AUTH_LINE and not leg.end.may_send():
+            return False
+        return kind is not KIND_DATA or self._may_send_data(errand)
+
+    def _may_send_data(self, errand: Errand) -> bool:
+        """Returns True if DATA goes out now. If the message is to be held, it is answered here instead."""
+        if self.leg.end.awaits(Own.ADDED_RECIPIENT):
+            return False
+        handle = errand.handle
+        if not errand.hold or not isinstance(handle, Exchange):
+            return True
+        # Whether there is a recipient is known when every reply before this one is.
+        client = self._downstream
+        if client.end.exchanges[0] is not handle:
+            return False
+        if client.end.envelope.recipients:
+            del self._queue[0]
+            client.fill(handle, own_replies.GO_AHEAD)
+            return False
+        return True
+
+    def _send(self, command: Command, handle: Exchange | Own) -> None:
+        if isinstance(handle, Exchange) and command is not handle.command:
+            handle.went_as(command)
+        data = shown = self.leg.end.send_command(command, handle)
+        if command.secret:
+            shown = command.shown + b"\r\n"
+            self._downstream.keep_secret(command)
+        self._out.append(SendToServer(data, shown))
+        self._out.append(AwaitReply(command))
+
+    # Another server, and what a server must be told
+
+    def _is_elsewhere(self, errand: Errand) -> bool:
+        leg = self.leg
+        return leg.detached or (errand.upstream != ANYWHERE and errand.upstream != leg.name)
+
+    def _lacks(self, errand: Errand) -> bool:
+        """Returns True if the server must be told something before this command."""
+        leg = self.leg
+        return (leg.end.hello is None or leg.carried is not None) and bool(self._setup_for(errand))
+
+    def _setup_for(self, errand: Errand) -> list[Command]:
+        """What the server has yet to hear of what the client was told, before this command."""
+        leg, client, kind = self.leg, self._downstream, errand.command.kind
+        setup: list[Command] = []
+        if (
+            kind is not KIND_HELLO
+            and kind is not KIND_QUIT
+            and leg.end.hello is None
+            and client.hello is not None
+        ):
+            setup.append(client.hello)
+        carried = leg.carried
+        if (
+            errand.command.verb == b"RCPT"
+            and carried is not None
+            and carried.envelope is client.end.envelope
+            and not leg.in_transaction
+        ):
+            setup.append(carried.mail)
+        return setup
+
+    def _prepare(self, errand: Errand, exchange: Exchange) -> None:
+        """Sees to it that the errand's server is connected and has been told what it must know."""
+        leg = self.leg
+        if not self._is_elsewhere(errand):
+            leg.prepare(self._setup_for(errand))
+            self._go_on_with_setup()
+        elif leg.has_recipients and errand.command.verb == b"RCPT":
+            # A transaction goes to one server: there is no queue that could keep a message for a second one.
+            del self._queue[0]
+            self._downstream.fill(exchange, own_replies.OTHER_ROUTE)
+        else:
+            self._leave_for(self._home if errand.upstream == ANYWHERE else errand.upstream)
+
+    def _leave_for(self, upstream: str | None) -> None:
+        """Leaves the server for another, or for a new connection to the same."""
+        leg = self.leg
+        carried = leg.transaction_for(self._downstream.end.envelope)
+        if not leg.detached:
+            self._out.append(SendToServer(leg.end.send_command(_QUIT), _QUIT.raw + b"\r\n"))
+            self._out.append(Close(SERVER))
+        leg.close()
+        self.leg = Upstream(self._config, upstream, carried=carried)
+        self._out.append(Connect(upstream))
+
+    def greeted(self) -> None:
+        """The server has greeted: it is told what the first errand needs. At the start there is none."""
+        leg = self.leg
+        leg.greeted(self._setup_for(self._queue[0]) if self._queue else ())
+        self._go_on_with_setup()
+
+    def setup_answered(self, command: Command, reply: Reply) -> None:
+        """The reply to a step of the setup."""
+        if reply.severity == 2:
+            if VERBS.get(command.verb) is _MAIL:
+                self.leg.taken_over()
+            self._go_on_with_setup()
+        elif reply.code == 421 or VERBS.get(command.verb) is not _MAIL:
+            self._downstream.fail(own_replies.UNREACHABLE)
+        else:
+            # It is RCPT that the client waits for: MAIL is said again for that alone.
+            self.leg.give_up_setup()
+            handle = self._queue.pop(0).handle
+            assert isinstance(handle, Exchange)
+            self._downstream.fill(handle, reply)
+
+    def _go_on_with_setup(self) -> None:
+        step = self.leg.next_setup()
+        if step is not None:
+            self._send(step, Own.SETUP)
+        else:
+            self.learn_limits()
+            self.advance()
+
+    def learn_limits(self) -> None:
+        """The server has said what it takes."""
+        limits = (self._config.max_message_size, self.leg.end.max_message_size)
+        self._downstream.end.limit_message(min((limit for limit in limits if limit), default=None))
+
+    # Without a server
+
+    def detach(self) -> None:
+        """The server is closed in the middle of mail data, the only way out that does not end the message
+        (RFC 5321 §4.1.1.4). The client is still served its replies."""
+        self._out.append(Close(SERVER, abort=True))
+        self.leg.reset()
+        waiting, self._queue = self._queue, []
+        for errand in waiting:
+            if not isinstance(errand.handle, Exchange):
+                continue
+            if reply := self.reply_without_server(errand.command):
+                errand.handle.fill(reply)
+            else:
+                self._queue.append(errand)
+
+    def reply_without_server(self, command: Command) -> Reply | None:
+        """What a client is told that says something more when its server was reset; None if there is a
+        server, or if the command gets a new connection. Credentials are not kept, so there is none after a
+        login."""
+        if not self.leg.detached:
+            return None
+        if command.kind is KIND_QUIT:
+            return own_replies.BYE
+        may_reconnect = self._config.reconnect and not self._downstream.authenticated
+        return None if may_reconnect else own_replies.DETACHED
+
+    def drop_errands(self) -> None:
+        """What the server has not seen yet is not said any more."""
+        self._queue.clear()
+
+    def close(self) -> None:
+        """The dialogue is over."""
+        leg = self.leg
+        if not leg.detached:
+            self._out.append(Close(SERVER, abort=leg.end.in_content))
+        leg.close()
+        self._queue.clear()

@@ -1,0 +1,275 @@
+"""The message in flight: relayed, shown, edited or held; ended at the server, or dropped and answered here.
+
+What is done to the content is the pipeline's business (`ContentPipeline`). This module moves the message
+through its states (`states.MESSAGE`) and knows the two legs::
+
+                    ┌── question ──> JUDGING ──┐
+                    v                          │
+    NONE ──> STREAMING ── end-of-data ─────────┼──> end-of-data to the server ──> NONE, its reply is owed
+                    │                          │
+                    ├── held: DATA ──> AWAITING_DATA ── 354 ──> SENDING, if it is in a spool ──^
+                    │
+                    └── refused ──> DROPPING ── end-of-data ──> NONE, answered here
+
+A message that is refused must not be taken by the server, nor leave an envelope there: either the server has
+seen none of it, and is told RSET, or its connection is reset before end-of-data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from sansio_smtp.config import Config, Tap
+from sansio_smtp.ends.exchanges import Exchange
+from sansio_smtp.ends.server import ContentReceived, EndOfData
+from sansio_smtp.events import AwaitReply, BodyChunk, BodyComplete, Event, SendToServer
+from sansio_smtp.members import FORM_DOTTED, MESSAGE_DROPPING, MESSAGE_NONE, MESSAGE_SENDING, PHASE_CONTENT
+from sansio_smtp.questions import MESSAGE, Answer, AnyVerdict, Continue, Disconnect, Replace
+from sansio_smtp.states import MESSAGE as TABLE
+from sansio_smtp.states import MessageStep, following
+from sansio_smtp.wire.commands import END_OF_DATA
+from sansio_smtp.wire.replies import Reply
+
+from . import own_replies
+from .content_pipeline import ContentPipeline
+from .downstream import Downstream
+from .forwarding import Forwarding
+from .message_store import Spool
+
+__all__ = ["MessageFlow"]
+
+_NOWHERE: Final[frozenset[str]] = frozenset()
+
+
+class MessageFlow:
+    """The message that is in flight, if one is."""
+
+    def __init__(
+        self,
+        config: Config,
+        downstream: Downstream,
+        forwarding: Forwarding,
+        out: list[Event],
+        make_spool: Callable[[], Spool] | None,
+    ) -> None:
+        self.state = MESSAGE_NONE
+        self._config = config
+        self._downstream = downstream
+        self._forwarding = forwarding
+        self._out = out
+        self._make_spool = make_spool
+        self._untapped = config.tap is Tap.OFF
+        self._places = _NOWHERE
+        self._pipeline: ContentPipeline | None = None
+        self._end: Exchange | None = None  # of its end-of-data, once the client has sent that
+        self._refusal: Reply | None = None  # what it will be answered, while the rest of it is dropped
+        self._pieces: Iterator[bytes] | None = None  # what is left to be sent of a message that is in a spool
+
+    @property
+    def buffered(self) -> int:
+        """Octets of content that are kept."""
+        return self._pipeline.buffered if self._pipeline else 0
+
+    @property
+    def has_more(self) -> bool:
+        """True if more of a message is to be sent once what was sent before has left."""
+        return self.state is MESSAGE_SENDING
+
+    @property
+    def holds(self) -> bool:
+        """True if the next message is to be complete before the server sees DATA."""
+        return MESSAGE in self._places
+
+    def ask_at(self, places: frozenset[str]) -> None:
+        """The next message is asked about at these hook places."""
+        self._places = places
+
+    def _step(self, step: MessageStep) -> None:
+        """The one place where the state changes."""
+        self.state = following(TABLE, self.state, step)
+
+    # What the client sends
+
+    def content(self, event: ContentReceived) -> None:
+        """A piece of content."""
+        if self.state is MESSAGE_DROPPING:
+            return
+        if self.state is MESSAGE_NONE:
+            self._step(MessageStep.CONTENT)
+        if self._untapped and not self._places and event.form is FORM_DOTTED:
+            self._send(event.data)
+            return
+        pipeline = self._open_pipeline()
+        if pipeline.plain and event.form is FORM_DOTTED:
+            self._send(event.data)
+        else:
+            pipeline.receive(event.data, event.at_line_start, event.form)
+            self._advance(pipeline)
+
+    def end_of_data(self, event: EndOfData) -> None:
+        """The end of the message."""
+        self._end = self._downstream.end.newest
+        if self._refusal is not None:
+            self._answer(self._refusal)
+            return
+        if self.state is MESSAGE_NONE:
+            self._step(MessageStep.CONTENT)
+        if self._untapped and not self._places and self._pipeline is None:
+            self._out.append(BodyComplete(event.size, received=event.size))
+            self._end_at_server(b"")
+            return
+        pipeline = self._open_pipeline()
+        pipeline.receive_end(event.size)
+        self._advance(pipeline)
+
+    # What verdicts and limits say of it
+
+    def swallow(self, reply: Reply) -> None:
+        """The message that the client will send is dropped and answered with this reply."""
+        self._refusal = reply
+        self._step(MessageStep.REFUSE)
+        self._forwarding.reset_server()
+
+    def refuse(self, reply: Reply, *, first: bool = False) -> None:
+        """The message will be answered with this reply, or with that of an earlier refusal, and the server
+        must not take it. ``first``: see `Forwarding.reset_server`."""
+        self._drop_pipeline()
+        earlier = self._refusal
+        if earlier is None or earlier.severity == 2:  # swallowed, but what came cannot be read
+            self._refusal = reply
+        if earlier is None:
+            if self._forwarding.leg.end.phase is PHASE_CONTENT:
+                self._forwarding.detach()
+            elif reply.code != 421:  # which ends both sides anyway
+                self._forwarding.reset_server(first=first)
+        if self._end is None:
+            self._step(MessageStep.REFUSE)
+        else:
+            self._answer(self._refusal or reply)
+
+    def data_answered(self, reply: Reply) -> None:
+        """The server's reply to the DATA of a held message."""
+        forwarding, pipeline = self._forwarding, self._pipeline
+        assert pipeline is not None  # it is held
+        if forwarding.leg.end.phase is PHASE_CONTENT:
+            self._send_held(pipeline)
+        else:
+            # The client takes its transaction for ended; and 2xx to DATA is no promise to take a message.
+            forwarding.reset_server(first=True)
+            self._answer(reply if reply.code >= 400 else own_replies.NOT_TAKEN)
+
+    def more(self) -> None:
+        """Sends one more piece of a message that is in a spool, or its end."""
+        assert self._pieces is not None  # it is being sent
+        try:
+            wire = next(self._pieces, None)
+        except OSError:
+            self.refuse(own_replies.NOT_KEPT)  # in mid-message: the server is reset
+            return
+        if wire is None:
+            self._end_at_server(b"")
+        else:
+            self._send(wire)
+
+    def close(self) -> None:
+        """The dialogue is over."""
+        self._forget()
+        self._step(MessageStep.CLOSE)
+
+    # The pipeline
+
+    def _open_pipeline(self) -> ContentPipeline:
+        if self._pipeline is None:
+            client = self._downstream.end
+            self._pipeline = ContentPipeline(
+                self._config, self._places, client.envelope, client.max_message_size, self._make_spool
+            )
+        return self._pipeline
+
+    def _advance(self, pipeline: ContentPipeline) -> None:
+        """Does what the pipeline says, until it asks a question or needs more input."""
+        while (action := pipeline.next_action()) is not None:
+            if isinstance(action, bytes):
+                self._send(action)
+            elif isinstance(action, BodyChunk):
+                self._out.append(action)
+            elif isinstance(action, Reply):
+                self.refuse(action)
+                return
+            else:
+                self._step(MessageStep.ASK)
+                self._downstream.ask(action, self._judged)
+                return
+        if pipeline.ended:
+            self._finish(pipeline)
+
+    def _judged(self, verdict: AnyVerdict) -> None:
+        if isinstance(verdict, Answer):
+            self.refuse(verdict.reply)
+        elif isinstance(verdict, Disconnect):
+            end = self._end
+            self._forget()
+            self._step(MessageStep.ANSWERED)
+            self._downstream.end_session(end, verdict.reply)
+        else:
+            assert isinstance(verdict, Continue | Replace)
+            assert self._pipeline is not None  # it asked
+            if verdict.recipients and self._forwarding.leg.end.phase is PHASE_CONTENT:
+                self.refuse(own_replies.NO_COPY)  # the server takes no recipient any more
+                return
+            self._forwarding.add_recipients(verdict.recipients)
+            self._step(MessageStep.CONTINUE)
+            self._pipeline.resume(verdict)
+            self._advance(self._pipeline)
+
+    def _finish(self, pipeline: ContentPipeline) -> None:
+        self._out.append(pipeline.completed())
+        if not pipeline.held:
+            self._end_at_server(b"")
+            return
+        self._step(MessageStep.KEPT)
+        if self._forwarding.leg.end.phase is PHASE_CONTENT:
+            self._send_held(pipeline)
+        else:
+            self._forwarding.send_held_data()
+
+    def _drop_pipeline(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.close()
+            self._pipeline = None
+
+    def _forget(self) -> None:
+        self._drop_pipeline()
+        self._end = self._refusal = self._pieces = None
+
+    # The server's side
+
+    def _send(self, wire: bytes) -> None:
+        self._out.append(SendToServer(self._forwarding.leg.end.send_content(wire)))
+
+    def _send_held(self, pipeline: ContentPipeline) -> None:
+        if pipeline.spooled:
+            self._step(MessageStep.GO_AHEAD)
+            self._pieces = pipeline.held_wire()
+            self.more()
+        else:
+            self._end_at_server(b"".join(pipeline.held_wire()))
+
+    def _end_at_server(self, wire: bytes) -> None:
+        """The one place where a message ends at the server, with these octets as the last (promise P7)."""
+        end = self._end
+        assert end is not None  # the client has sent end-of-data
+        if wire:
+            self._send(wire)
+        self._out.append(SendToServer(self._forwarding.leg.end.send_end_of_data(end)))
+        self._out.append(AwaitReply(END_OF_DATA))
+        self._forget()
+        self._step(MessageStep.ENDED)
+
+    def _answer(self, reply: Reply) -> None:
+        end = self._end
+        assert end is not None  # the client has sent end-of-data
+        self._forget()
+        self._step(MessageStep.ANSWERED)
+        self._downstream.fill(end, reply)

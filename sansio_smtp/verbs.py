@@ -1,0 +1,102 @@
+"""The verbs of SMTP: one table that says what each means to this library.
+
+Everything that depends on a verb is a column here: how the octets after it are cut (`Kind`), what an accepted
+command does to the mail transaction (`Effect`), whether a verdict may send it to another server, in which
+phase rules see it, and whether it is carried at all (`Support`). A verb that is not in the table is
+`UNKNOWN`: it is forwarded as it is, for the server to judge.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+import attrs
+
+__all__ = ["UNKNOWN", "VERBS", "Effect", "Kind", "Support", "Verb"]
+
+
+class Kind(Enum):
+    """What a client line means to framing; everything else about it is the server's to judge."""
+
+    __hash__ = object.__hash__  # members are singletons; Enum's own hash is a Python call, in every lookup
+
+    PLAIN = "plain"
+    """One line for one reply. Its sender waits for that reply before the next line."""
+    GROUP = "group"
+    """As PLAIN, and more lines may follow it in a command group (RFC 2920 §3.1)."""
+    HELLO = "hello"
+    DATA = "data"
+    AUTH = "auth"
+    AUTH_LINE = "auth line"
+    END_OF_DATA = "end of data"
+    QUIT = "quit"
+    VIOLATION = "violation"
+    """Octets that cannot be read as a line; the reply to them is the last one."""
+
+
+class Effect(Enum):
+    """What an accepted command does to the mail transaction (RFC 5321 §3.3)."""
+
+    __hash__ = object.__hash__
+
+    BEGIN = "begins"
+    ADD_RECIPIENT = "adds a recipient"
+    END = "ends"
+
+
+class Support(Enum):
+    """What becomes of a verb."""
+
+    __hash__ = object.__hash__
+
+    FORWARDED = "forwarded"
+    REFUSED = "502, not forwarded"
+    """It changes framing, roles or the number of replies in a way that is not carried."""
+    FOREIGN = "500, then the session ends"
+    """The first word of an HTTP request: a browser or a forged request that talks to a mail port."""
+
+
+@attrs.frozen(eq=False)
+class Verb:
+    """One row of the table."""
+
+    kind: Kind = Kind.PLAIN
+    effect: Effect | None = None
+    """Of a 2xx reply."""
+    routed: bool = False
+    """A verdict may send it to another server (`Route`)."""
+    phase: str | None = None
+    """The phase in which rules see it, besides ``command``."""
+    support: Support = Support.FORWARDED
+
+
+_REFUSED: Final = Verb(support=Support.REFUSED)
+_FOREIGN: Final = Verb(support=Support.FOREIGN)
+
+VERBS: Final[dict[bytes, Verb]] = {
+    b"EHLO": Verb(Kind.HELLO, Effect.END, routed=True, phase="helo"),
+    b"HELO": Verb(Kind.HELLO, Effect.END, routed=True, phase="helo"),
+    b"AUTH": Verb(Kind.AUTH, routed=True, phase="auth"),
+    b"MAIL": Verb(Kind.GROUP, Effect.BEGIN, routed=True, phase="mail"),
+    b"RCPT": Verb(Kind.GROUP, Effect.ADD_RECIPIENT, routed=True, phase="rcpt"),
+    b"DATA": Verb(Kind.DATA, phase="data"),
+    b"RSET": Verb(Kind.GROUP, Effect.END),
+    b"QUIT": Verb(Kind.QUIT),
+    b"NOOP": Verb(),
+    b"VRFY": Verb(),
+    b"EXPN": Verb(),
+    b"HELP": Verb(),
+    b"SEND": Verb(Kind.GROUP),
+    b"SOML": Verb(Kind.GROUP),
+    b"SAML": Verb(Kind.GROUP),
+    **dict.fromkeys(
+        b"STARTTLS BDAT XCLIENT XFORWARD TURN ATRN ETRN XEXCH50 X-EXPS X-LINK2STATE".split(), _REFUSED
+    ),
+    b"LHLO": _REFUSED,  # it changes the number of replies (RFC 2033 §4.2)
+    **dict.fromkeys(b"GET POST PUT HEAD DELETE OPTIONS CONNECT TRACE PATCH PRI".split(), _FOREIGN),
+}
+"""Verb, upper-case → what it means."""
+
+UNKNOWN: Final = Verb()
+"""What every other verb means."""
