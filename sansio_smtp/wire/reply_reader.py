@@ -1,4 +1,18 @@
-"""Reads replies (RFC 5321 §4.2) from a stream of octets, within a bound."""
+"""Reads replies (RFC 5321 §4.2) from a stream of octets, within a bound.
+
+A reply is lines with one code; a hyphen after the code says that another line follows::
+
+    250-mx.example CRLF
+    250-SIZE CRLF
+    250 DSN CRLF
+
+The first octet that no reply can have at its place is the server's violation, as soon as it arrives. To wait
+for the end of such a line would be to wait for ever: a server that ends its lines with a bare LF never sends
+the CRLF. So a violation, and what is said of it, does not depend on how the stream was cut.
+
+A whole reply is one match of `_REPLY`. Only a reply that is unfinished or wrong is read line by line. What
+was read of it is not read again when more arrives.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +22,19 @@ from typing import Final
 import attrs
 
 from .replies import Reply
-from .violations import server_violation
+from .violations import RemoteProtocolError, server_violation
 
 __all__ = ["ReplyReader"]
 
 # RFC 5321 §4.2: three digits, then SP, "-" or nothing. [0-9], not \d: the latter takes other digits in str.
-_REPLY_LINE: Final = re.compile(rb"([2-5][0-9][0-9])(?:([ -])[^\r\n\0]*)?")
-_SINGLE: Final = re.compile(rb"([2-5][0-9][0-9])(?: [^\r\n\0]*)?\r\n")
+_REPLY: Final = re.compile(rb"([2-5][0-9][0-9])(?:-[^\r\n\0]*\r\n\1)*(?: [^\r\n\0]*)?\r\n")
+# These two match an unfinished line too, as far as a reply line may go, and the empty string.
+_LINE: Final = re.compile(rb"(?:[2-5](?:[0-9](?:[0-9](?:[ -][^\r\n\0]*)?(?:\r\n?)?)?)?)?")
+_TEXT: Final = re.compile(rb"[^\r\n\0]*(?:\r\n?)?")
+
+_NUL, _LF, _CR, _HYPHEN = b"\0\n\r-"
+_BEFORE_TEXT: Final = 3
+"""The length of a code. The octet after it is the separator, and then comes text."""
 
 
 @attrs.define
@@ -30,8 +50,9 @@ class ReplyReader:
     empty: bool = attrs.field(default=True, init=False)
     """Kept beside the length because it is asked for before every step."""
     _buffer: bytearray = attrs.field(factory=bytearray, init=False, repr=False)
-    _scanned: int = attrs.field(default=0, init=False)  # complete lines of the reply in progress
-    _code: bytes = attrs.field(default=b"", init=False)
+    _line: int = attrs.field(default=0, init=False)  # where the unfinished line begins
+    _checked: int = attrs.field(default=0, init=False)  # up to here nothing is wrong
+    _code: bytes = attrs.field(default=b"", init=False)  # of the lines before the unfinished one
 
     def __len__(self) -> int:
         return len(self._buffer)
@@ -43,32 +64,68 @@ class ReplyReader:
     def next_reply(self) -> Reply | None:
         """The next whole reply, or None if more octets are needed. Raises `RemoteProtocolError`."""
         buffer = self._buffer
-        if not self._scanned and (single := _SINGLE.match(buffer)) and single.end() <= self.max_size:
-            # One line, whole: the usual case.
-            raw = bytes(single[0])
-            code = single[1]
-            del single, buffer[: len(raw)]
+        if not self._checked and (whole := _REPLY.match(buffer)) and whole.end() <= self.max_size:
+            # The usual case.
+            raw, code = bytes(whole[0]), whole[1]
+            del whole, buffer[: len(raw)]
             self.empty = not buffer
             return Reply(int(code), raw)
-        while (end := buffer.find(b"\r\n", self._scanned)) >= 0:
-            line = bytes(buffer[self._scanned : end])
-            match = _REPLY_LINE.fullmatch(line)
-            if match is None:
-                raise server_violation("malformed reply line", line)
-            code, separator = match.groups()
-            if self._code and code != self._code:
-                raise server_violation("reply code changes within one reply", line)
-            self._scanned = end + 2
-            if self._scanned > self.max_size:
-                break
-            if separator == b"-":
-                self._code = code
-                continue
-            raw = bytes(buffer[: self._scanned])
-            del buffer[: self._scanned]
-            self.empty = not buffer
-            self._scanned, self._code = 0, b""
-            return Reply(int(code), raw)
-        if len(buffer) > self.max_size:
-            raise server_violation(f"reply longer than {self.max_size} octets", bytes(buffer[:64]))
+        return self._read_lines() if buffer else None
+
+    def _read_lines(self) -> Reply | None:
+        """Reads on from where it stopped."""
+        buffer = self._buffer
+        while (end := self._legal_end()) <= self.max_size and end > self._line and buffer[end - 1] == _LF:
+            if buffer[self._line + _BEFORE_TEXT] != _HYPHEN:
+                return self._take(end)
+            self._code = bytes(buffer[self._line : self._line + _BEFORE_TEXT])
+            self._line = self._checked = end
+        if end < len(buffer) or end > self.max_size:
+            raise self._violation(end)
+        # A CR is looked at again, with what follows it.
+        self._checked = end - (end > 0 and buffer[end - 1] == _CR)
         return None
+
+    def _legal_end(self) -> int:
+        """Where the line ends; if it is unfinished or wrong, where its legal part ends."""
+        start, buffer = self._line, self._buffer
+        if self._checked > start + _BEFORE_TEXT:
+            return _end(_TEXT, buffer, self._checked)
+        end = _end(_LINE, buffer, start)
+        code = bytes(buffer[start : min(start + _BEFORE_TEXT, end)])
+        if self._code and not self._code.startswith(code):
+            same = [mine == before for mine, before in zip(code, self._code, strict=False)]
+            return start + same.index(False)
+        return end
+
+    def _take(self, end: int) -> Reply:
+        raw = bytes(self._buffer[:end])
+        del self._buffer[:end]
+        self.empty = not self._buffer
+        self._line, self._checked, self._code = 0, 0, b""
+        return Reply(int(raw[:_BEFORE_TEXT]), raw)
+
+    def _violation(self, at: int) -> RemoteProtocolError:
+        """What is wrong with the octet at this place. The evidence ends with it."""
+        buffer, place = self._buffer, at - self._line
+        if at >= self.max_size:
+            return server_violation(f"reply longer than {self.max_size} octets", bytes(buffer[:64]))
+        if buffer[at] == _LF:
+            what = "reply line ended by a bare LF, not CRLF"
+        elif buffer[at] == _NUL:
+            what = "reply holds a NUL"
+        elif place and buffer[at - 1] == _CR:
+            what = "reply holds a bare CR"
+        elif place == _BEFORE_TEXT:
+            what = "reply code followed by neither a space, a hyphen nor CRLF"
+        elif self._code and _end(_LINE, buffer, self._line) > at:
+            what = "reply code changes within one reply"
+        else:
+            what = "reply line does not begin with a code from 200 to 599"
+        return server_violation(what, bytes(buffer[max(0, at - 63) : at + 1]))
+
+
+def _end(pattern: re.Pattern[bytes], buffer: bytearray, start: int) -> int:
+    match = pattern.match(buffer, start)
+    assert match is not None  # it matches the empty string too
+    return match.end()
