@@ -1,0 +1,190 @@
+"""How long the way through the core is: the calls that one input makes, and how often they change the module.
+
+`python benchmarks/trips.py`; `--show NAME` prints the calls of a trip, `--check` fails if a trip has become
+longer than its limit. To count another checkout: `PYTHONPATH=CHECKOUT python benchmarks/trips.py`.
+
+One input is traced with `sys.setprofile`. Each call of a function that is written in a file of the package
+counts. Calls of C code, of what attrs generates and of the rule do not. A generator or a comprehension counts
+if it is a function to Python. "Changes" are calls whose module is another than that of the call before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+sys.path.append(str(Path(__file__).resolve().parent.parent))  # after PYTHONPATH
+
+import sansio_smtp
+from sansio_smtp import CLIENT, SERVER, Ask, Event, Proxy, Side
+from sansio_smtp.rules import Reject, RuleSession
+from sansio_smtp.rules.loading import rules_of
+
+try:
+    import h11
+except ImportError:  # only for comparison
+    h11 = None
+
+MAIL = (CLIENT, b"MAIL FROM:<a@client.example>\r\n")
+RCPT = (CLIENT, b"RCPT TO:<b@server.example>\r\n")
+OK = (SERVER, b"250 2.0.0 Ok\r\n")
+GREETING = (
+    (SERVER, b"220 mx.example ESMTP\r\n"),
+    (CLIENT, b"EHLO client.example\r\n"),
+    (SERVER, b"250-mx.example\r\n250-PIPELINING\r\n250-SIZE\r\n250 8BITMIME\r\n"),
+)
+TO_CONTENT = (MAIL, OK, RCPT, OK, (CLIENT, b"DATA\r\n"), (SERVER, b"354 go ahead\r\n"))
+SEGMENT = (CLIENT, b"The quick brown fox jumps over the lazy dog\r\n" * 100)
+
+Step = tuple[Side, bytes]
+
+
+@dataclass(frozen=True)
+class Call:
+    depth: int
+    module: str
+    name: str
+
+
+@dataclass
+class Trace:
+    """The calls of functions that are written in a file of one package, in order."""
+
+    package: str
+    calls: list[Call] = field(default_factory=list)
+    depth: int = 0
+
+    def run(self, do: Callable[[], object]) -> Trace:
+        sys.setprofile(self._note)
+        try:
+            do()
+        finally:
+            sys.setprofile(None)
+        return self
+
+    def _note(self, frame: FrameType, event: str, _argument: object) -> None:
+        module = frame.f_globals.get("__name__", "")
+        written = not frame.f_code.co_filename.startswith("<")
+        if not written or module.partition(".")[0] != self.package:
+            return
+        if event == "call":
+            self.calls.append(Call(self.depth, module, frame.f_code.co_qualname))
+            self.depth += 1
+        elif event == "return":
+            self.depth -= 1
+
+    @property
+    def figures(self) -> tuple[int, int, int]:
+        modules = [call.module for call in self.calls]
+        return len(modules), len(set(modules)), sum(a != b for a, b in pairwise(modules))
+
+
+def after(*steps: Step) -> Proxy:
+    proxy = Proxy()
+    for side, data in (*GREETING, *steps):
+        proxy.receive_from(side, data)
+    return proxy
+
+
+def relayed(step: Step, *before: Step) -> Trace:
+    """What one input costs where nobody asks about it."""
+    proxy = after(*before)
+    return Trace("sansio_smtp").run(lambda: proxy.receive_from(*step))
+
+
+def rcpt(_tx: Any, _to: Any) -> Reject:
+    return Reject(550, "5.7.1 not here")
+
+
+def refused() -> Trace:
+    """RCPT, which a rule refuses: from the octets of the client to those for it."""
+    rules = rules_of(rcpt)
+    proxy = Proxy(ask=rules.ask)
+    session = RuleSession(rules, proxy)
+
+    def give(step: Step) -> list[Event]:
+        events = proxy.receive_from(*step)
+        asked = [event for event in events if isinstance(event, Ask)]
+        for event in asked:
+            events = [*events, *proxy.answer(event.question, session.judge_now(event.question))]
+        return events
+
+    for step in (*GREETING, MAIL, OK):
+        give(step)
+    events: list[Event] = []
+    trace = Trace("sansio_smtp").run(lambda: events.extend(give(RCPT)))
+    assert any(b"550 5.7.1 not here" in getattr(event, "data", b"") for event in events)
+    return trace
+
+
+def h11_piece(*, of_body: bool) -> Trace:
+    connection = h11.Connection(h11.SERVER)
+
+    def give(data: bytes) -> None:
+        connection.receive_data(data)
+        assert connection.next_event() is not h11.NEED_DATA
+
+    head = b"POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 100000\r\n\r\n"
+    if of_body:
+        give(head)
+        return Trace("h11").run(lambda: give(b"x" * 4400))
+    return Trace("h11").run(lambda: give(head))
+
+
+TRIPS: dict[str, tuple[Callable[[], Trace], tuple[int, int, int]]] = {
+    "MAIL to the server": (lambda: relayed(MAIL), (33, 8, 27)),
+    "reply to the client": (lambda: relayed(OK, MAIL), (27, 8, 23)),
+    "a segment of content": (lambda: relayed(SEGMENT, *TO_CONTENT), (22, 6, 17)),
+    "RCPT refused by a rule": (refused, (80, 20, 79)),
+}
+"""name → how to make the trip, and the calls, modules and changes that it may have at most: those that it had
+when they were first counted, and fewer calls for the last."""
+
+FOR_COMPARISON = {
+    "h11: a request head": lambda: h11_piece(of_body=False),
+    "h11: a piece of a body": lambda: h11_piece(of_body=True),
+}
+
+
+def show(trace: Trace) -> None:
+    for call in trace.calls:
+        print(f"    {'  ' * call.depth}{call.module.removeprefix(trace.package + '.')}: {call.name}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--show", metavar="NAME", help="print the calls of trips whose name contains this")
+    parser.add_argument("--check", action="store_true", help="status 1 if a trip is longer than its limit")
+    options = parser.parse_args(arguments)
+    print(f"{Path(sansio_smtp.__file__).parent}\n")
+    print(f"{'trip':28}{'calls':>8}{'modules':>10}{'changes':>10}")
+    too_long = []
+    for name, (trip, limits) in TRIPS.items():
+        trace = trip()
+        report(name, trace, options.show)
+        if any(figure > limit for figure, limit in zip(trace.figures, limits, strict=True)):
+            too_long.append(f"{name}: {trace.figures} where at most {limits} is allowed")
+    for name, trip in FOR_COMPARISON.items() if h11 else ():
+        report(name, trip(), options.show)
+    if options.check and too_long:
+        print("\n" + "\n".join(too_long), file=sys.stderr)
+        return 1
+    return 0
+
+
+def report(name: str, trace: Trace, shown: str | None) -> None:
+    print(f"{name:28}{trace.figures[0]:8}{trace.figures[1]:10}{trace.figures[2]:10}")
+    if shown is not None and shown in name:
+        show(trace)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
