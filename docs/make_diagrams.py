@@ -18,6 +18,7 @@ from typing import Any
 import attrs
 from rule_tables import REGIONS as RULE_REGIONS
 from rule_tables import attribute_docs, table
+from setting_tables import REGIONS as SETTING_REGIONS
 
 from sansio_smtp import Config, Reply, WaitingFor, config
 from sansio_smtp.ends import extensions
@@ -182,6 +183,7 @@ REGIONS: dict[str, Callable[[], str]] = {
     "config": config_table,
     "waiting-for": waiting_for_table,
     **RULE_REGIONS,
+    **SETTING_REGIONS,
 }
 
 

@@ -1,4 +1,4 @@
-"""What the documentation takes from the code of rules and of the settings file; see make_diagrams.py."""
+"""What the documentation takes from the code of rules; see make_diagrams.py."""
 
 from __future__ import annotations
 
@@ -18,10 +18,7 @@ from sansio_smtp.rules.decorators import marks_of
 from sansio_smtp.rules.phases import PHASES
 from sansio_smtp.rules.verdicts import Accept, Close, Defer, Discard, Hold, Redirect, Reject
 from trio_proxy import ready
-from trio_proxy.commands.cli import cli
-from trio_proxy.settings import config_file
-from trio_proxy.settings import tables as settings
-from trio_proxy.settings.options import Options
+from trio_proxy.settings.tables import field_kind
 from trio_proxy.settings.toml_values import describe
 
 VERDICTS = (Accept, Reject, Defer, Discard, Hold, Close, Redirect)
@@ -39,12 +36,6 @@ ASKED = {
     "reply": "each reply of the server, before the client gets it",
     "disconnect": "the connection is over",
     "command": "each command, before the rules of its own phase",
-}
-UNSET = {
-    "upstream": "the built-in server",
-    "max_message_size": "what the server announces",
-    "max_held": "32 MiB",
-    "spool": "none: they are refused",
 }
 READY = [
     importlib.import_module(f"{ready.__name__}.{module.name}")
@@ -75,23 +66,6 @@ def ready_section(module: Any) -> str:
     """What the docstring of a ready rule says, and its settings."""
     (cls,) = module.rules
     return f"{_markdown(inspect.cleandoc(cls.__doc__))}\n\n{_settings_table(cls)}"
-
-
-def config_keys() -> str:
-    """Every key of the settings file, and the option that says the same."""
-    options = {option.name: max(option.opts, key=len) for option in cli.params}
-    defaults = {field.alias or field.name: field.default for field in attrs.fields(Options)}
-    rows = []
-    for parameter, (name, key) in config_file.KEYS.items():
-        field = attrs.fields_dict(config_file._SCHEMAS[name])[key]
-        default = UNSET.get(parameter) or _default(
-            defaults.get(parameter, 0 if parameter == "verbose" else False)
-        )
-        takes = describe(settings._kind(config_file._SCHEMAS[name], field))
-        if parameter == "timeouts":
-            takes, default = "a table: [timeouts](#timeouts), and `all`", "as there"
-        rows.append((f"`[{name}]` `{key}`", f"`{options[parameter]}`", takes, default))
-    return table(("key", "option", "value", "default"), rows)
 
 
 def attribute_docs(cls: type) -> dict[str, str]:
@@ -144,7 +118,7 @@ def _settings_table(cls: Any) -> str:
     for field in attrs.fields(cls):
         if field.init:
             note = about.get(field.name, "").removesuffix(".")
-            takes = describe(settings._kind(cls, field)) + (f"; {note[0].lower()}{note[1:]}" if note else "")
+            takes = describe(field_kind(cls, field)) + (f"; {note[0].lower()}{note[1:]}" if note else "")
             rows.append((f"`{field.alias}`", takes, _default(field.default)))
     return table(("key", "value", "default"), rows)
 
@@ -167,6 +141,5 @@ def _default(value: Any) -> str:
 REGIONS: dict[str, Callable[[], str]] = {
     "phases": phases_table,
     "ready-rules": ready_table,
-    "config-keys": config_keys,
     **{f"ready-{_name(module).replace('_', '-')}": partial(ready_section, module) for module in READY},
 }

@@ -39,8 +39,7 @@ _CONTENT_PLACES: Final = frozenset((HEADERS, BODY_LINES, MESSAGE))
 
 @attrs.define(eq=False)
 class Rule:
-    """One function that is asked in one phase. ``threaded`` may be set by a driver that finds out that the
-    rule blocks; treat the rest as immutable."""
+    """One function that is asked in one phase. Immutable, except for `move_to_thread`."""
 
     phase: str
     function: Callable[..., Any]
@@ -57,6 +56,10 @@ class Rule:
     """Seconds; None: what the driver has for all."""
     on_error: OnError | None = None
     """None: what the driver has for all."""
+
+    def move_to_thread(self) -> None:
+        """From now on the rule is called in a thread: a driver has found out that it blocks."""
+        self.threaded = True
 
     @property
     def waits(self) -> bool:

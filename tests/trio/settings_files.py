@@ -8,7 +8,8 @@ from typing import Any
 import click
 from click.testing import CliRunner
 
-from trio_proxy.commands.cli import chosen, cli
+from trio_proxy.commands.cli import cli
+from trio_proxy.commands.read_options import read_options
 from trio_proxy.settings.options import Options
 from trio_proxy.settings.tables import RuleTable
 from trio_proxy.settings.timeouts import Timeouts
@@ -56,7 +57,7 @@ OPTIONS = Options(
     max_message_size=25_000_000,
     max_connections=50,
     grace=60.0,
-    verbosity=2,
+    verbose=2,
     timeouts=Timeouts(
         connect=60, greeting=60, idle=60, command=60, reply=120, content=60, final_reply=900, verdict=60
     ),
@@ -91,7 +92,7 @@ def options(*arguments: str, **environment: str) -> Options:
 
     @click.pass_context
     def look(ctx: click.Context, /, **_: Any) -> None:
-        found, wrong = chosen(ctx)
+        found, wrong = read_options(ctx)
         assert wrong == []
         seen.append(found)
 

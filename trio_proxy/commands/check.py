@@ -24,10 +24,10 @@ from trio_proxy.text.addresses import Address
 from trio_proxy.text.masking import plain
 from trio_proxy.text.output import write_line
 
+from . import exit_status
+
 __all__ = ["run_check"]
 
-_EXIT_UNAVAILABLE: Final = 69
-_EXIT_CONFIG: Final = 78
 _SECONDS: Final = 10.0
 _GOODBYE_SECONDS: Final = 1.0
 _NOT_THE_SETTINGS: Final = (errno.EADDRINUSE, errno.EACCES, errno.EPERM)
@@ -72,8 +72,8 @@ def run_check(options: Options, problems: Iterable[Problem]) -> int:
     _check_directories(options, found)
     trio.run(_check_upstream, options, found)
     if found.wrong:
-        return _EXIT_CONFIG
-    return _EXIT_UNAVAILABLE if found.unavailable else 0
+        return exit_status.CONFIG
+    return exit_status.UNAVAILABLE if found.unavailable else 0
 
 
 def _check_rules(options: Options, found: _Findings) -> None:

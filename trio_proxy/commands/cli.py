@@ -2,201 +2,40 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
-from trio_proxy.text.addresses import Address, AddressError
-from trio_proxy.text.units import parse_duration, parse_size
 from trio_proxy.trial.options import read_case, read_messages, with_trial_options
+
+from . import exit_status
+from .command_group import SuggestingGroup
+from .read_options import read_options
+from .setting_options import with_settings
 
 if TYPE_CHECKING:
     from sansio_smtp.rules.lint.problems import Problem
-    from trio_proxy.settings.options import Options
 
-__all__ = ["RUN_OPTIONS", "chosen", "main", "with_options"]
+__all__ = ["cli", "main"]
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-_EXIT_UNAVAILABLE = 69
-_EXIT_NO_PERMISSION = 77
-_EXIT_CONFIG = 78
-_EXIT_INTERRUPTED = 130
-
-
-class _Group(click.Group):
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0] if args else ""
-        names = self.list_commands(ctx)
-        if name and name not in names:
-            close = difflib.get_close_matches(name, names, 1)
-            hint = f"Did you mean {close[0]!r}?" if close else f"Commands: {', '.join(names)}."
-            raise click.UsageError(f"No such command {name!r}. {hint}", ctx)
-        return super().resolve_command(ctx, args)
-
-
-class _AddressType(click.ParamType[Any]):
-    name = "address"
-
-    def __init__(self, default_port: int | None) -> None:
-        self.default_port = default_port
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
-        if isinstance(value, Address):
-            return value
-        try:
-            return Address.parse(str(value), default_port=self.default_port)
-        except AddressError as error:
-            self.fail(str(error), param, ctx)
-
-
-class _UnitType(click.ParamType[Any]):
-    """A size or a duration."""
-
-    name = "unit"
-
-    def __init__(self, parse: Callable[[Any], Any], *, zero: bool = True) -> None:
-        self.parse = parse
-        self.zero = zero
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        try:
-            number = self.parse(value)
-        except ValueError as error:
-            self.fail(f"{value!r}: {error}", param, ctx)
-        if number == 0 and not self.zero:
-            self.fail(f"{value!r}: expected more than 0", param, ctx)
-        return number
-
-
-def _directory() -> click.Path:
-    return click.Path(file_okay=False, path_type=Path)
-
-
-# fmt: off
-RUN_OPTIONS: dict[str, Callable[[Any], Any]] = {
-    "config": click.option(
-        "-c", "--config", type=click.Path(path_type=Path), metavar="FILE",
-        help="A settings file, such as proxy.toml: [server], [server.timeouts], [rules] and [rules.NAME] for "
-        "the settings of rules. Options win.",
-    ),
-    "rules": click.option(
-        "-r", "--rules", multiple=True, metavar="FILE.py",
-        help="Rules: functions named after phases (connect, helo, auth, mail, rcpt, data, headers, "
-        "body_line, body, message, reply, disconnect), or ready:NAME. Repeatable, asked in this order.",
-    ),
-    "listen": click.option(
-        "-l", "--listen", multiple=True, type=_AddressType(None), metavar="ADDRESS",
-        help="Where clients connect: HOST:PORT, [IPV6]:PORT or unix:PATH. Repeatable. Port 0 takes a free "
-        "port and prints it.  [default: 127.0.0.1:2525]",
-    ),
-    "upstream": click.option(
-        "-u", "--upstream", type=_AddressType(25), metavar="ADDRESS",
-        help="The server that clients are connected to: smtp://HOST:PORT, HOST:PORT, HOST (port 25) or "
-        "unix:PATH. Without it, a built-in server keeps the messages.",
-    ),
-    "capture": click.option(
-        "--capture", type=_directory(), metavar="DIR",
-        help="The Maildir of the built-in server; envelopes go into DIR/envelopes.  [default: captured-mail]",
-    ),
-    "transcript": click.option(
-        "--transcript", is_flag=True, help="Show both legs of every dialogue, secrets masked."
-    ),
-    "bare_newline": click.option(
-        "--bare-newline", type=click.Choice(["normalize", "reject"]), default="normalize", show_default=True,
-        help="A CR or LF that is no CRLF: make LF a CRLF and CR a space, or refuse the message.",
-    ),
-    "nul": click.option(
-        "--nul", type=click.Choice(["pass", "refuse"]), default="pass", show_default=True,
-        help="NUL octets in messages.",
-    ),
-    "max_message_size": click.option(
-        "--max-message-size", type=_UnitType(parse_size), metavar="SIZE",
-        help="Refuse larger messages (such as 25M).  [default: what the upstream server announces]",
-    ),
-    "max_connections": click.option(
-        "--max-connections", type=click.IntRange(1), default=1000, show_default=True,
-        help="Clients at the same time; more get 421.",
-    ),
-    "timeouts": click.option(
-        "--timeout", "timeouts", multiple=True, metavar="[PHASE=]SECONDS", envvar="SMTP_PROXY_TIMEOUT",
-        help="For every wait, or for one: connect, greeting, idle, command, reply, content, final-reply, "
-        "verdict. Repeatable.  [default: those of RFC 5321, 4.5.3.2]",
-    ),
-    "grace": click.option(
-        "--grace", type=_UnitType(parse_duration), default="30s", show_default=True, metavar="SECONDS",
-        help="For messages in flight to finish when the service stops.",
-    ),
-    "rule_timeout": click.option(
-        "--rule-timeout", type=_UnitType(parse_duration, zero=False), default="30s", show_default=True,
-        metavar="SECONDS", help="For one call of a rule.",
-    ),
-    "on_rule_error": click.option(
-        "--on-rule-error", type=click.Choice(["defer", "reject", "accept"]), default="defer",
-        show_default=True, help="When a rule fails or is too late: 451, 550, or go on as if it said nothing.",
-    ),
-    "quarantine": click.option(
-        "--quarantine", type=_directory(), metavar="DIR",
-        help="Where messages go that a rule holds.  [default: quarantine]",
-    ),
-    "max_held": click.option(
-        "--max-held", type=_UnitType(parse_size), metavar="SIZE",
-        help="The largest message kept in memory for a rule that wants it whole.  [default: 32MiB]",
-    ),
-    "spool": click.option(
-        "--spool", metavar="DIR",
-        help="Larger ones go through a file in this directory.  [default: they are refused]",
-    ),
-    "reload": click.option(
-        "--reload/--no-reload", default=False,
-        help="Watch the rules and the settings file; new connections get the new rules.",
-    ),
-    "verbose": click.option(
-        "-v", "--verbose", count=True, help="Log what became of each message; twice: everything."
-    ),
-    "quiet": click.option(
-        "-q", "--quiet", is_flag=True, help="Log errors only, and do not say what was started."
-    ),
-}
-# fmt: on
-"""Parameter → option, in the order of ``--help``."""
-
-
-def with_options(*names: str) -> Callable[[F], F]:
-    """Gives a command these of `RUN_OPTIONS`; they may then stand before and behind its name."""
-
-    def decorate(function: F) -> F:
-        for name in reversed(names):
-            function = RUN_OPTIONS[name](function)
-        return function
-
-    return decorate
-
-
-_SETTINGS = {
+_CONTEXT = {
     "help_option_names": ["-h", "--help"],
-    "auto_envvar_prefix": "SMTP_PROXY",
     "max_content_width": 100,
 }
 
 
 @click.group(
-    cls=_Group,
+    cls=SuggestingGroup,
     invoke_without_command=True,
-    context_settings=_SETTINGS,
+    context_settings=_CONTEXT,
     epilog="Exit status: 0 stopped as asked, 2 wrong usage, 69 cannot listen there (check: the upstream "
     "server cannot be used), 77 no permission, 78 the settings file or the rules are wrong, 130 a second "
     "signal. Every option can be given as an environment variable, such as SMTP_PROXY_UPSTREAM, or in a "
     "settings file.",
 )
-@with_options(*RUN_OPTIONS)
+@with_settings()
 @click.version_option(None, "-V", "--version", package_name="sansio-smtp", prog_name="smtp-proxy")
 @click.pass_context
 def cli(ctx: click.Context, /, **_: Any) -> None:
@@ -220,21 +59,21 @@ def demo() -> None:
     sys.exit(run_demo())
 
 
-@cli.command(context_settings=_SETTINGS)
-@with_options(*RUN_OPTIONS)
+@cli.command(context_settings=_CONTEXT)
+@with_settings()
 @click.pass_context
 def check(ctx: click.Context, /, **_: Any) -> None:
     """Say all that is wrong with the settings file and the rules, and whether the upstream server answers.
 
-    Takes the options that the service would be started with, before or behind the word. Nothing is started.
+    Takes the options that the service would be started with, before or after the word. Nothing is started.
     """
     from .check import run_check
 
-    options, problems = chosen(ctx)
+    options, problems = read_options(ctx)
     sys.exit(run_check(options, problems))
 
 
-@cli.command(context_settings=_SETTINGS)
+@cli.command(context_settings=_CONTEXT)
 @click.argument(
     "messages",
     metavar="MSG.eml...",
@@ -243,7 +82,7 @@ def check(ctx: click.Context, /, **_: Any) -> None:
     type=click.Path(exists=True, dir_okay=False, allow_dash=True),
 )
 @with_trial_options
-@with_options("rules", "config", "rule_timeout", "on_rule_error", "max_message_size", "max_held")
+@with_settings("rules", "config", "rule_timeout", "on_rule_error", "max_message_size", "max_held")
 @click.pass_context
 def test(ctx: click.Context, /, messages: tuple[str, ...], how: str | None, **said: Any) -> None:
     """Say what the rules would do with a message. Nothing is connected, nothing is sent.
@@ -258,7 +97,7 @@ def test(ctx: click.Context, /, messages: tuple[str, ...], how: str | None, **sa
     Exit status: 0 all is as expected, 1 it is not or a rule failed, 2 wrong usage, 78 the settings file or
     the rules are wrong.
     """
-    options, problems = chosen(ctx)
+    options, problems = read_options(ctx)
     if problems:
         sys.exit(_complain(problems))
     if not options.rules:
@@ -272,7 +111,7 @@ def test(ctx: click.Context, /, messages: tuple[str, ...], how: str | None, **sa
     except RuleError as error:
         status = _complain(error.problems)
     except KeyboardInterrupt:
-        status = _EXIT_INTERRUPTED
+        status = exit_status.INTERRUPTED
     sys.exit(status)
 
 
@@ -281,57 +120,8 @@ def main() -> None:
     cli(prog_name="smtp-proxy")
 
 
-def chosen(ctx: click.Context) -> tuple[Options, list[Problem]]:
-    """What the command line, the environment and the settings file say, and what is wrong in the file.
-
-    A file that has mistakes counts as far as it could be read. Raises `click.UsageError`.
-    """
-    from trio_proxy.settings.options import choose
-    from trio_proxy.settings.timeouts import Timeouts
-
-    given = _given(ctx)
-    try:
-        Timeouts.parse(given.get("timeouts", ()))
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="'--timeout'") from None
-    config, problems = None, list["Problem"]()
-    if given.get("config") is not None:
-        from trio_proxy.settings.config_file import read_config
-
-        config, problems = read_config(given["config"])
-    try:
-        return choose(given, config), problems
-    except ValueError as error:
-        raise click.UsageError(str(error), ctx) from None
-
-
-def _given(ctx: click.Context) -> dict[str, Any]:
-    """Parameter → value, for what stands on the command line or in the environment.
-
-    What stands behind the name of a command wins; what may be repeated adds up.
-    """
-    typed: dict[str, Any] = {}
-    environment: dict[str, Any] = {}
-    for level in reversed(list(_levels(ctx))):
-        for name, value in level.params.items():
-            if name not in RUN_OPTIONS:
-                continue
-            source = level.get_parameter_source(name)
-            if source is ParameterSource.COMMANDLINE:
-                typed[name] = (*typed.get(name, ()), *value) if isinstance(value, tuple) else value
-            elif source is ParameterSource.ENVIRONMENT:
-                environment[name] = value
-    return environment | typed
-
-
-def _levels(ctx: click.Context | None) -> Iterator[click.Context]:
-    while ctx is not None:
-        yield ctx
-        ctx = ctx.parent
-
-
 def _run(ctx: click.Context) -> int:
-    options, problems = chosen(ctx)
+    options, problems = read_options(ctx)
     if problems:
         return _complain(problems)
     from sansio_smtp.rules.lint.problems import RuleError
@@ -344,9 +134,13 @@ def _run(ctx: click.Context) -> int:
         return _complain(error.problems)
     except ListenError as error:
         click.echo(f"smtp-proxy: {error}", err=True)
-        return _EXIT_NO_PERMISSION if isinstance(error.__cause__, PermissionError) else _EXIT_UNAVAILABLE
+        return (
+            exit_status.NO_PERMISSION
+            if isinstance(error.__cause__, PermissionError)
+            else exit_status.UNAVAILABLE
+        )
     except KeyboardInterrupt:
-        return _EXIT_INTERRUPTED
+        return exit_status.INTERRUPTED
 
 
 def _complain(problems: Iterable[Problem]) -> int:
@@ -354,4 +148,4 @@ def _complain(problems: Iterable[Problem]) -> int:
 
     for problem in problems:
         click.echo(plain(str(problem)), err=True)
-    return _EXIT_CONFIG
+    return exit_status.CONFIG

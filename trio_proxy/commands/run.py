@@ -11,7 +11,7 @@ import attrs
 import click
 import trio
 
-from sansio_smtp import BareNewline, Config, Nul, __version__
+from sansio_smtp import __version__
 from sansio_smtp.rules.lint.problems import RuleError
 from trio_proxy.driver.capture import CaptureSession, Maildir
 from trio_proxy.driver.server import ListenError, Server, listening, raise_descriptor_limit, stop_on_signals
@@ -21,6 +21,8 @@ from trio_proxy.rulebook.host import RuleSettings
 from trio_proxy.rulebook.load import LoadedRules, load
 from trio_proxy.rulebook.reload import RuleBook, reload_on_hangup
 from trio_proxy.rulebook.tasks import RuleTasks, rule_tasks
+from trio_proxy.settings.choose import reread
+from trio_proxy.settings.core_config import core_config
 from trio_proxy.settings.options import Options
 from trio_proxy.storage.quarantine import Quarantine
 from trio_proxy.storage.spool import FileSpool
@@ -28,9 +30,9 @@ from trio_proxy.text import logs
 from trio_proxy.text.addresses import Address, AddressError
 from trio_proxy.text.output import write_line
 
-__all__ = ["ListenError", "Options", "run"]
+from . import exit_status
 
-_EXIT_QUIT = 130
+__all__ = ["ListenError", "Options", "run"]
 
 
 def run(options: Options) -> int:
@@ -56,7 +58,7 @@ async def _main(options: Options) -> int:
             capture_sockets = stack.enter_context(listening(Address("127.0.0.1", 0)))
             upstream = bound_address(capture_sockets[0])
         _refuse_loop(upstream, sockets)
-        async with rule_tasks(stack, lambda: _EXIT_QUIT if quit_now else 0) as rules:
+        async with rule_tasks(stack, lambda: exit_status.INTERRUPTED if quit_now else 0) as rules:
             settings = _settings(options, upstream, book, rules)
             stack.enter_context(settings.rule_settings.watchdog.installed())
             async with trio.open_nursery() as nursery:
@@ -89,30 +91,21 @@ async def _main(options: Options) -> int:
                 nursery.cancel_scope.cancel(reason="stopped")
     if cannot_start is not None:  # not from within: it would come in a group
         raise cannot_start
-    return _EXIT_QUIT if quit_now else 0
+    return exit_status.INTERRUPTED if quit_now else 0
 
 
 def _load(options: Options) -> LoadedRules:
     """The rules, with the settings that are in the settings file now."""
-    now = options.reread()
+    now = reread(options)
     loaded = load(now.rules, now.rule_settings)
     return attrs.evolve(loaded, files=(*loaded.files, now.config)) if now.config is not None else loaded
 
 
 def _settings(options: Options, upstream: Address, book: RuleBook, rules: RuleTasks) -> Settings:
-    config = Config(
-        bare_newline=BareNewline(options.bare_newline),
-        nul=Nul(options.nul),
-        max_message_size=options.max_message_size,
-        trace=options.transcript,
-        reconnect=True,
-    )
-    if options.max_held is not None:
-        config = attrs.evolve(config, max_held=options.max_held)
     return Settings(
         connect=partial(connect, upstream),
         connect_to=_connect_to,
-        config=config,
+        config=core_config(options, trace=options.transcript, reconnect=True),
         timeouts=options.timeouts,
         rules=book.use,
         rule_settings=RuleSettings(

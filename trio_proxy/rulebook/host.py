@@ -125,7 +125,7 @@ class RuleHost(Host):
         elif isinstance(error, Blocked) and rule.is_async:
             details["hint"] = "await what takes time, or let trio.to_thread.run_sync call it"
         elif isinstance(error, Blocked):
-            rule.threaded = True
+            rule.move_to_thread()
             details["hint"] = "mark it @threaded, or make it async; its next calls run in a thread"
         self._log.error(
             "rule failed",

@@ -1,55 +1,31 @@
-"""The settings file, ``proxy.toml``: what the command line can say, and the settings of rules.
+"""Reads the settings file, ``proxy.toml``: the settings that `options` declares, and the tables of rules.
 
-Its mistakes are found all at once, each with its line.
+All its mistakes are found at once, each with its line.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 import attrs
 
 from sansio_smtp.rules.lint.problems import Problem, RuleError, did_you_mean
-from trio_proxy.text.addresses import Address
-from trio_proxy.text.masking import is_list, is_table
-from trio_proxy.text.units import Reads, parse_duration
+from trio_proxy.text.masking import MASK, is_secret, is_table, shown
 
-from .options import CAPTURE_AND_UPSTREAM
-from .tables import Duration, RuleTable, Size, fill
-from .timeouts import PHASES
+from .file_schema import KNOWN_TABLES, SCHEMAS, SETTINGS_BY_KEY, place_for
+from .options import CONFLICTS, RULES, SETTINGS
+from .rule_table import RuleTable
+from .tables import fill
 from .toml_lines import lines_of
 
-__all__ = ["KEYS", "ConfigFile", "load_config", "read_config"]
+__all__ = ["ConfigFile", "load_config", "read_config"]
 
 _LARGEST: Final = 1_000_000
 """Octets. A file that is larger is something else."""
-
-KEYS: Final[dict[str, tuple[str, str]]] = {
-    "listen": ("server", "listen"),
-    "upstream": ("server", "upstream"),
-    "capture": ("server", "capture"),
-    "transcript": ("server", "transcript"),
-    "bare_newline": ("server", "bare_newline"),
-    "nul": ("server", "nul"),
-    "max_message_size": ("server", "max_message_size"),
-    "max_connections": ("server", "max_connections"),
-    "timeouts": ("server", "timeouts"),
-    "grace": ("server", "grace"),
-    "verbose": ("server", "verbose"),
-    "quiet": ("server", "quiet"),
-    "rules": ("rules", "files"),
-    "rule_timeout": ("rules", "timeout"),
-    "on_rule_error": ("rules", "on_error"),
-    "reload": ("rules", "reload"),
-    "quarantine": ("rules", "quarantine"),
-    "max_held": ("rules", "max_held"),
-    "spool": ("rules", "spool"),
-}
-"""Parameter of the command line → table and key."""
 
 
 @attrs.frozen
@@ -58,8 +34,8 @@ class ConfigFile:
 
     path: Path
     values: dict[str, Any]
-    """Parameter of the command line → value, in the type that `Options` has it; ``timeouts`` as the option
-    would be given. What the file does not say is not there."""
+    """Name of the setting → value, as `Kind.read` would make it of a text. What the file does not say is not
+    there."""
     rule_settings: dict[str, RuleTable]
     """The ``[rules.NAME]`` tables, unread."""
 
@@ -86,108 +62,29 @@ def read_config(path: Path) -> tuple[ConfigFile | None, list[Problem]]:
     for name, table in tables.items():
         here = _below(lines, name)
         line = min(here.values(), default=0)
-        if name not in _SCHEMAS:
+        if name not in SCHEMAS:
             problems.append(Problem(file, line, _no_table(name, table)))
         elif not is_table(table):
             problems.append(Problem(file, line, f"[{name}] is a table: its keys stand on the lines below it"))
         else:
-            if name == "rules":
-                named = [key for key, value in table.items() if is_table(value) and key not in _RULES_KEYS]
+            if name == RULES:
+                named = [
+                    key
+                    for key, value in table.items()
+                    if is_table(value) and key not in SETTINGS_BY_KEY[RULES]
+                ]
                 rule_settings = {
                     key: RuleTable(table.pop(key), _below(lines, name, key), file) for key in named
                 }
             found, mistakes = _read_table(name, table, here, file)
             values |= found
             problems += mistakes
-            if "capture" in found and "upstream" in found:
-                text = f"[server] capture {CAPTURE_AND_UPSTREAM}"
-                problems.append(Problem(file, here["capture"], text))
+    problems += _conflicts(values, lines, file)
     problems.sort(key=lambda problem: problem.line)
     return ConfigFile(path, values, rule_settings), problems
 
 
-# Kinds of values
-
-
-def _address(expected: str, default_port: int | None = None) -> Reads:
-    def parse(value: Any) -> Address:
-        if not isinstance(value, str):
-            raise ValueError(f"expected {expected}")  # noqa: TRY004 - Reads asks for it
-        return Address.parse(value, default_port=default_port)
-
-    return Reads(expected, parse)
-
-
-def _count(smallest: int, what: str) -> Reads:
-    expected = f"a whole number of {what}, {smallest} or more"
-
-    def parse(value: Any) -> int:
-        if type(value) is not int or not smallest <= value < 2**31:
-            raise ValueError(f"expected {expected}")
-        return value
-
-    return Reads(expected, parse)
-
-
-def _some_seconds(value: Any) -> float:
-    seconds = parse_duration(value)
-    if not 0 < seconds < 10**9:
-        raise ValueError(f"expected {_SOME_SECONDS}")
-    return seconds
-
-
-_SOME_SECONDS: Final = 'a number of seconds above 0 or a time such as "30s"'
-_Seconds: TypeAlias = Annotated[float, Reads(_SOME_SECONDS, _some_seconds)]
-_Listen: TypeAlias = Annotated[Address, _address('an address such as "127.0.0.1:2525"')]
-_Upstream: TypeAlias = Annotated[Address, _address('an address such as "mail.example.net:25"', 25)]
-
-_SECONDS_KIND: Any = _Seconds
-_Timeouts: Final = attrs.make_class(
-    "_Timeouts", {name: attrs.field(type=_SECONDS_KIND, default=None) for name in ("all", *PHASES)}
-)
-
-
-@attrs.frozen(kw_only=True)
-class _Server:
-    listen: _Listen | list[_Listen]
-    upstream: _Upstream
-    capture: Path
-    transcript: bool
-    bare_newline: Literal["normalize", "reject"]
-    nul: Literal["pass", "refuse"]
-    max_message_size: Size
-    max_connections: Annotated[int, _count(1, "clients")]
-    timeouts: _Timeouts  # type: ignore[valid-type]
-    grace: Duration
-    verbose: Annotated[int, _count(0, "v's as in -vv")]
-    quiet: bool
-
-
-@attrs.frozen(kw_only=True)
-class _Rules:
-    files: str | list[str]
-    timeout: _Seconds
-    on_error: Literal["defer", "reject", "accept"]
-    reload: bool
-    quarantine: Path
-    max_held: Size
-    spool: Literal[""] | Path
-
-
-_SCHEMAS: Final[dict[str, type]] = {"server": _Server, "rules": _Rules}
-_RULES_KEYS: Final = attrs.fields_dict(_Rules)
-_KNOWN_TABLES: Final = ("server", "server.timeouts", "rules", "rules.NAME")
-
-_PLACES: Final[dict[str, tuple[str, str]]] = {
-    **{phase: ("server.timeouts", phase) for phase in PHASES},
-    **KEYS,
-    **{key: (table, key) for table, key in KEYS.values()},
-    "timeout": ("server.timeouts", "all"),
-}
-"""What people may write in the wrong place → the table and key for it."""
-
-
-# Reading
+# What is no TOML
 
 
 def _text(path: Path) -> str:
@@ -228,16 +125,16 @@ _HINTS: Final = {
 }
 
 
+# Tables and keys
+
+
 def _no_table(name: str, value: Any) -> str:
+    place = place_for(name)
     if not isinstance(value, dict | list):
-        return f'unknown key "{name}"{_place(name) or "; keys stand below a table: [server] or [rules]"}'
-    hint = _place(name) or did_you_mean(name, _SCHEMAS)
-    return f"unknown table [{name}]{hint or '; known: ' + ', '.join(f'[{known}]' for known in _KNOWN_TABLES)}"
-
-
-def _place(name: str) -> str:
-    table, key = _PLACES.get(name, ("", ""))
-    return f'; write "{key}" below [{table}]' if table else ""
+        known = " or ".join(f"[{table}]" for table in SETTINGS_BY_KEY)
+        return f'unknown key "{name}"{place or f"; keys stand below a table: {known}"}'
+    known = ", ".join(f"[{table}]" for table in KNOWN_TABLES)
+    return f"unknown table [{name}]{place or did_you_mean(name, SETTINGS_BY_KEY) or f'; known: {known}'}"
 
 
 def _below(lines: Mapping[tuple[str, ...], int], *table: str) -> dict[str, int]:
@@ -249,35 +146,30 @@ def _below(lines: Mapping[tuple[str, ...], int], *table: str) -> dict[str, int]:
 def _read_table(
     name: str, table: dict[str, Any], lines: Mapping[str, int], file: str
 ) -> tuple[dict[str, Any], list[Problem]]:
-    """Parameter → value for what could be read, and what is wrong."""
-    schema = attrs.fields_dict(_SCHEMAS[name])
-    astray = [key for key in table if key not in schema and _place(key)]
+    """Name of the setting → value for what could be read, and what is wrong."""
+    settings = SETTINGS_BY_KEY[name]
+    astray = [key for key in table if key not in settings and place_for(key)]
     problems = [
-        Problem(file, lines.get(key, 0), f'[{name}] unknown key "{key}"{_place(key)}') for key in astray
+        Problem(file, lines.get(key, 0), f'[{name}] unknown key "{key}"{place_for(key)}') for key in astray
     ]
     here = {key: value for key, value in table.items() if key not in astray}
-    found, mistakes = fill(_SCHEMAS[name], here, file=file, table_name=name, lines=lines)
-    values = {
-        parameter: _as_option(key, found[key], Path(file).parent)
-        for parameter, (where, key) in KEYS.items()
-        if where == name and key in found
-    }
-    if values.get("listen") == ():
-        del values["listen"]
-        mistakes.append(Problem(file, lines.get("listen", 0), "[server] listen = []: expected an address"))
+    found, mistakes = fill(SCHEMAS[name], here, file=file, table_name=name, lines=lines)
+    values: dict[str, Any] = {}
+    for key, value in found.items():
+        try:
+            values[settings[key].name] = settings[key].kind.from_toml(value, Path(file).parent)
+        except ValueError as error:
+            shown_value = f'"{MASK}"' if is_secret(key) else shown(table[key])
+            text = f"[{name}] {key} = {shown_value}: {error}"
+            mistakes.append(Problem(file, lines.get(key, 0), text))
     return values, problems + mistakes
 
 
-def _as_option(key: str, value: Any, folder: Path) -> Any:
-    if key == "listen":
-        return tuple(value) if is_list(value) else (value,)
-    if key == "files":
-        specs: list[str] = [value] if isinstance(value, str) else value
-        return tuple(spec if spec.startswith("ready:") else str(folder / spec) for spec in specs)
-    if key == "timeouts":
-        # The one for all first: those that are named win.
-        given = {phase: seconds for phase, seconds in attrs.asdict(value).items() if seconds is not None}
-        return tuple(
-            str(s) if phase == "all" else f"{phase.replace('_', '-')}={s}" for phase, s in given.items()
-        )
-    return value
+def _conflicts(
+    values: Mapping[str, Any], lines: Mapping[tuple[str, ...], int], file: str
+) -> Iterator[Problem]:
+    for conflict in CONFLICTS:
+        if conflict.name in values and conflict.other in values:
+            setting = SETTINGS[conflict.name]
+            line = lines.get((setting.table or "", setting.key), 0)
+            yield Problem(file, line, f"[{setting.table}] {setting.key} {conflict.why}")

@@ -1,104 +1,170 @@
-"""What the service is asked to do: by the command line, the environment and the settings file together."""
+"""Every setting of the service, each declared once.
+
+The option of the command line, the environment variable, the key of the settings file and its check, the
+default, ``--help`` and the tables of the documentation follow from the field of `Options` that declares a
+setting. To add one, add a field (and use its value).
+
+``--help`` imports this module, so it needs nothing but the standard library and attrs.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from sansio_smtp.rules.decorators import OnError
-from sansio_smtp.rules.lint.problems import Problem, RuleError
 from trio_proxy.text.addresses import Address
 
-from .timeouts import Timeouts
+from .declaring import Setting, setting, settings_of
+from .kinds import (
+    COUNT,
+    DIRECTORY,
+    DIRECTORY_OR_NONE,
+    DURATION,
+    FILE,
+    FLAG,
+    LISTENERS,
+    RULE_FILES,
+    SIZE,
+    SOME_TIME,
+    SWITCH,
+    UPSTREAM,
+    Kind,
+    number_of,
+    one_of,
+)
+from .rule_table import RuleTable
+from .timeouts import OPTION_PHASES, TIMEOUTS, Timeouts
 
 if TYPE_CHECKING:
-    from .config_file import ConfigFile
-    from .tables import RuleTable
+    from sansio_smtp.rules.decorators import OnError
 
-__all__ = ["CAPTURE_AND_UPSTREAM", "Options", "choose"]
+__all__ = ["CONFLICTS", "RULES", "SETTINGS", "TABLES", "Conflict", "Options"]
 
-CAPTURE_AND_UPSTREAM = "is for the built-in server; with an upstream server there is none"
-_LISTEN = (Address("127.0.0.1", 2525),)
-_CAPTURE = Path("captured-mail")
+SERVER: Final = "server"
+RULES: Final = "rules"
+TABLES: Final = (SERVER, RULES)
+"""The tables of the settings file, in the order of the documentation."""
+
+_ON_ERROR: Final[Kind[OnError]] = one_of("defer", "reject", "accept")
 
 
 @attrs.frozen(kw_only=True)
 class Options:
-    """All there is to say about a service; seconds and octets."""
+    """What the service is asked to do. Times are seconds, sizes are octets.
 
-    listen: tuple[Address, ...] = _LISTEN
-    upstream: Address | None = None
-    """None: the built-in server keeps the messages in ``capture``."""
-    capture: Path = _CAPTURE
-    transcript: bool = False
-    bare_newline: str = "normalize"
-    nul: str = "pass"
-    max_message_size: int | None = None
-    max_connections: int = 1000
-    timeouts: Timeouts = attrs.field(factory=Timeouts)
-    grace: float = 30.0
-    verbosity: int = 0
-    """-1 quiet, 0, 1 ``-v``, 2 ``-vv``."""
-    rules: tuple[str, ...] = ()
-    """Files and ``ready:NAME``, in their order."""
-    rule_settings: Mapping[str, RuleTable] = attrs.field(factory=dict[str, "RuleTable"])
-    """The ``[rules.NAME]`` tables of the settings file, unread."""
-    rule_timeout: float = 30.0
-    on_rule_error: OnError = "defer"
-    quarantine: Path = Path("quarantine")
-    max_held: int | None = None
-    """None: the core's own limit."""
-    spool: Path | None = None
-    """Where messages go that are larger than ``max_held``; None: they are refused."""
-    reload: bool = False
-    config: Path | None = None
-    """The settings file that was read."""
-    given: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False, eq=False)
-    """What the command line and the environment say, by parameter."""
-    named: frozenset[str] = attrs.field(default=frozenset(), repr=False, eq=False)
-    """The parameters that have been given, there or in the settings file."""
-
-    def reread(self) -> Options:
-        """The same with the settings file as it is now; what was given otherwise wins as before.
-
-        Raises `RuleError` if the file cannot be used. Reads a file, so it blocks.
-        """
-        if self.config is None:
-            return self
-        from .config_file import load_config
-
-        try:
-            return choose(self.given, load_config(self.config))
-        except ValueError as error:
-            raise RuleError([Problem(str(self.config), 0, str(error))]) from error
-
-
-def choose(given: Mapping[str, Any], config: ConfigFile | None) -> Options:
-    """What was ``given`` on the command line or in the environment, else what the file says, else defaults.
-
-    Keys are the parameters of the command line. Raises ValueError if what was given contradicts itself; what
-    the file says has been checked.
+    The fields that `setting` makes stand in the order of ``--help``.
     """
-    file = config.values if config else {}
-    values = {**file, **given}
-    if values.get("upstream") is not None and given.get("capture") is not None:
-        raise ValueError(f"--capture {CAPTURE_AND_UPSTREAM}.")
-    quiet = values.pop("quiet", False)
-    verbosity = values.pop("verbose", 0)
-    if quiet and not ("verbose" in given and "quiet" not in given):
-        verbosity = -1
-    if "spool" in values:
-        values["spool"] = Path(values["spool"]) if values["spool"] else None
-    # One phase at a time: what the file says of the others stays.
-    values["timeouts"] = Timeouts.parse((*file.get("timeouts", ()), *given.get("timeouts", ())))
-    values["config"] = config.path if config else None
-    return Options(
-        **values,
-        verbosity=verbosity,
-        rule_settings=config.rule_settings if config else {},
-        given=given,
-        named=frozenset((*file, *given)),
+
+    # fmt: off
+    config: Path | None = setting(
+        None, FILE, None, short="-c",
+        help="A settings file, such as proxy.toml: [server], [server.timeouts], [rules] and [rules.NAME] for "
+        "the settings of rules. Options win.",
     )
+    rules: tuple[str, ...] = setting(
+        RULES, RULE_FILES, (), key="files", short="-r",
+        help="Rules: functions named after phases (connect, helo, auth, mail, rcpt, data, headers, "
+        "body_line, body, message, reply, disconnect), or ready:NAME. Repeatable, asked in this order.",
+    )
+    listen: tuple[Address, ...] = setting(
+        SERVER, LISTENERS, (Address("127.0.0.1", 2525),), short="-l",
+        help="Where clients connect: HOST:PORT, [IPV6]:PORT or unix:PATH. Repeatable. Port 0 takes a free "
+        "port and prints it.",
+    )
+    upstream: Address | None = setting(
+        SERVER, UPSTREAM, None, short="-u", unset="a built-in server that keeps the messages",
+        help="The server that clients are connected to: smtp://HOST:PORT, HOST:PORT, HOST (port 25) or "
+        "unix:PATH.",
+    )
+    capture: Path = setting(
+        SERVER, DIRECTORY, Path("captured-mail"),
+        help="The Maildir of the built-in server; envelopes go into DIR/envelopes.",
+    )
+    transcript: bool = setting(
+        SERVER, FLAG, False, help="Show both legs of every dialogue, secrets masked."
+    )
+    bare_newline: str = setting(
+        SERVER, one_of("normalize", "reject"), "normalize", in_core=True,
+        help="A CR or LF that is no CRLF: make LF a CRLF and CR a space, or refuse the message.",
+    )
+    nul: str = setting(
+        SERVER, one_of("pass", "refuse"), "pass", in_core=True, help="NUL octets in messages."
+    )
+    max_message_size: int | None = setting(
+        SERVER, SIZE, None, in_core=True, unset="what the upstream server announces",
+        help="Refuse larger messages (such as 25M).",
+    )
+    max_connections: int = setting(
+        SERVER, number_of("clients"), 1000, help="Clients at the same time; more get 421."
+    )
+    timeouts: Timeouts = setting(
+        SERVER, TIMEOUTS, Timeouts(), option="--timeout", unset="those of RFC 5321, 4.5.3.2",
+        help=f"For every wait, or for one: {', '.join(OPTION_PHASES)}. Repeatable.",
+    )
+    grace: float = setting(
+        SERVER, DURATION, 30.0, help="For messages in flight to finish when the service stops."
+    )
+    rule_timeout: float = setting(
+        RULES, SOME_TIME, 30.0, key="timeout", help="For one call of a rule."
+    )
+    on_rule_error: OnError = setting(
+        RULES, _ON_ERROR, "defer", key="on_error",
+        help="When a rule fails or is too late: 451, 550, or go on as if it said nothing.",
+    )
+    reload: bool = setting(
+        RULES, SWITCH, False,
+        help="Watch the rules and the settings file; new connections get the new rules.",
+    )
+    quarantine: Path = setting(
+        RULES, DIRECTORY, Path("quarantine"), help="Where messages go that a rule holds."
+    )
+    max_held: int = setting(
+        RULES, SIZE, 32 * 2**20, in_core=True,
+        help="The largest message kept in memory for a rule that wants it whole.",
+    )
+    spool: Path | None = setting(
+        RULES, DIRECTORY_OR_NONE, None, unset="larger messages are refused",
+        help="Messages larger than --max-held go through a file in this directory.",
+    )
+    verbose: int = setting(
+        SERVER, COUNT, 0, short="-v", help="Log what became of each message; twice: everything."
+    )
+    quiet: bool = setting(
+        SERVER, FLAG, False, short="-q", help="Log errors only, and do not say what was started."
+    )
+    # fmt: on
+
+    # What follows is no setting.
+    rule_settings: Mapping[str, RuleTable] = attrs.field(factory=dict[str, RuleTable])
+    """The ``[rules.NAME]`` tables of the settings file, not yet read."""
+    given: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False, eq=False)
+    """What the command line and the environment say, by the name of the setting."""
+    named: frozenset[str] = attrs.field(default=frozenset(), repr=False, eq=False)
+    """The settings that are given, there or in the settings file."""
+
+    @property
+    def verbosity(self) -> int:
+        """-1 quiet, 0, 1 ``-v``, 2 ``-vv``."""
+        return -1 if self.quiet else self.verbose
+
+
+SETTINGS: Final[dict[str, Setting]] = settings_of(Options)
+"""Name → setting, in the order of ``--help``."""
+
+
+@attrs.frozen
+class Conflict:
+    """Two settings that make no sense together."""
+
+    name: str
+    other: str
+    why: str
+    """What the first is, to follow its name."""
+
+
+CONFLICTS: Final = (
+    Conflict("capture", "upstream", "is for the built-in server; with an upstream server there is none"),
+)

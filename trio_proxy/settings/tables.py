@@ -12,7 +12,7 @@ import typing
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 from cattrs import Converter
@@ -21,21 +21,13 @@ from sansio_smtp.rules.lint.problems import Problem, did_you_mean
 from trio_proxy.text.masking import MASK, is_secret, is_table, masked, plain, secrets_of, shown
 from trio_proxy.text.units import Duration, Size
 
+from .rule_table import RuleTable
 from .toml_values import NO_VALUE, Kind, Mistake, Wrong, apply, describe, make_converter, reason
 
-__all__ = ["Duration", "RuleTable", "Size", "fill", "structure"]
+__all__ = ["Duration", "RuleTable", "Size", "field_kind", "fill", "structure"]
 
 T = TypeVar("T")
 _ANY_KIND: Final[Kind] = Any
-
-
-class RuleTable(NamedTuple):
-    """One ``[rules.NAME]`` table as it stands in a settings file."""
-
-    table: dict[str, Any]
-    lines: Mapping[str, int]
-    """Key → line; keys of tables in the table as in ``"limits.per_minute"``; ``""`` is the table's own."""
-    file: str
 
 
 def structure(
@@ -106,7 +98,7 @@ def _read(
     mistakes += _validate(cls, {key: (fields[key], table[key], value) for key, value in values.items()})
     if complete:
         mistakes += [
-            Mistake((key,), f'missing key "{key}": expected {describe(_kind(cls, field))}')
+            Mistake((key,), f'missing key "{key}": expected {describe(field_kind(cls, field))}')
             for key, field in fields.items()
             if field.default is attrs.NOTHING and key not in table
         ]
@@ -121,7 +113,7 @@ def _known(key: str, names: Mapping[str, object]) -> str:
 
 
 def _value(converter: Converter, cls: Kind, field: attrs.Attribute[Any], value: Any) -> Any:
-    kind = _kind(cls, field)
+    kind = field_kind(cls, field)
     try:
         return apply(converter, value, kind)
     except Wrong:
@@ -162,8 +154,8 @@ def _validate(cls: Kind, given: Mapping[str, tuple[attrs.Attribute[Any], Any, An
     return mistakes
 
 
-def _kind(cls: Kind, field: attrs.Attribute[Any]) -> Kind:
-    """What the field takes, as an annotation says."""
+def field_kind(cls: Kind, field: attrs.Attribute[Any]) -> Kind:
+    """What a field of the class takes in a settings file, as an annotation."""
     kind = _parameter(_convert_of(field))
     if kind is not None:
         return kind

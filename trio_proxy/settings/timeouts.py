@@ -1,14 +1,24 @@
-"""How long each thing may take, in seconds. The core says what it waits for; seconds are ours."""
+"""How many seconds each phase of a session may take, and how these timeouts are given.
+
+The core says what it waits for (`sansio_smtp.WaitingFor`); the clock belongs to the driver.
+"""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import attrs
 
-from sansio_smtp import WaitingFor
+from .kinds import SOME_SECONDS, Kind
 
-__all__ = ["PHASES", "Timeouts"]
+if TYPE_CHECKING:
+    from sansio_smtp import WaitingFor
+
+__all__ = ["OPTION_PHASES", "PHASES", "TIMEOUTS", "Timeouts"]
 
 
 @attrs.frozen(kw_only=True)
@@ -16,56 +26,90 @@ class Timeouts:
     """Seconds for each phase. The defaults are those of RFC 5321 §4.5.3.2 or longer."""
 
     connect: float = 30
+    """A connection to the server."""
     greeting: float = 300
+    """The server's greeting."""
     idle: float = 300
-    """Between mail transactions, for the next command."""
+    """The client's next command, between mail transactions."""
     command: float = 300
-    """Within a mail transaction, for the next command."""
+    """The client's next command, in a mail transaction."""
     reply: float = 300
+    """The server's reply to a command."""
     content: float = 180
-    """For the next octets of mail data."""
+    """More mail data from the client."""
     final_reply: float = 600
-    """From end-of-data to its reply. A shorter time makes duplicates (RFC 1047)."""
+    """The server's reply to a message. A shorter time makes duplicates: the server may accept a message of
+    which the client was told that it failed (RFC 1047)."""
     verdict: float = 600
-
-    @classmethod
-    def parse(cls, values: tuple[str, ...]) -> Timeouts:
-        """Reads ``SECONDS`` (all phases) and ``PHASE=SECONDS`` (one), later ones winning.
-
-        Raises ValueError with one line for each value that cannot be read.
-        """
-        seconds: dict[str, float] = {}
-        problems: list[str] = []
-        for value in values:
-            phase, is_one, number = value.rpartition("=")
-            key = phase.replace("-", "_")
-            if is_one and key not in PHASES:
-                close = difflib.get_close_matches(phase, [name.replace("_", "-") for name in PHASES], 1)
-                hint = f"did you mean {close[0]}={number}?" if close else f"phases: {_NAMES}"
-                problems.append(f"{value!r}: no phase {phase!r}; {hint}")
-                continue
-            try:
-                parsed = float(number)
-            except ValueError:
-                parsed = 0
-            if not 0 < parsed < 10**9:
-                problems.append(f"{value!r}: expected a number of seconds above 0, such as 30 or {_EXAMPLE}")
-                continue
-            seconds.update({key: parsed} if is_one else dict.fromkeys(PHASES, parsed))
-        if problems:
-            raise ValueError("\n".join(problems))
-        return cls(**seconds)
+    """The verdict of the rules, of all that are asked at one point."""
 
     @property
     def table(self) -> dict[WaitingFor, float]:
-        """What the core waits for → seconds, `command` being the one within a mail transaction."""
+        """What the core waits for → seconds; `command` is the one in a mail transaction."""
+        from sansio_smtp import WaitingFor  # only now: --help needs the phases, and not the library
+
         return {
-            WaitingFor(name.replace("_", "-")): seconds
-            for name, seconds in attrs.asdict(self).items()
-            if name not in ("connect", "idle")
+            WaitingFor(_as_option(phase)): seconds
+            for phase, seconds in attrs.asdict(self).items()
+            if phase not in ("connect", "idle")
         }
 
 
-PHASES = tuple(field.name for field in attrs.fields(Timeouts))
-_NAMES = ", ".join(name.replace("_", "-") for name in PHASES)
-_EXAMPLE = "reply=120"
+PHASES: Final = tuple(field.name for field in attrs.fields(Timeouts))
+
+Changes: TypeAlias = tuple[tuple[str, float], ...]
+"""Phases and their seconds, later ones winning."""
+
+
+def _as_option(phase: str) -> str:
+    return phase.replace("_", "-")
+
+
+OPTION_PHASES: Final = {_as_option(phase): phase for phase in PHASES}
+"""Phase as the command line calls it → as the settings file does."""
+_SECONDS: Final[Any] = Annotated[float, SOME_SECONDS]
+_TABLE: Final = attrs.make_class(
+    "_TABLE", {key: attrs.field(type=_SECONDS, default=None) for key in ("all", *PHASES)}, frozen=True
+)
+"""The table in a settings file."""
+
+
+def _read(text: str) -> Changes:
+    """Reads ``SECONDS`` (all phases) or ``PHASE=SECONDS`` (one)."""
+    name, equals, number = text.rpartition("=")
+    if not equals:
+        try:
+            return _for_all(SOME_SECONDS.parse(number))
+        except ValueError as error:
+            raise ValueError(f"{error}, or one phase and its seconds such as reply=120") from None
+    if name not in OPTION_PHASES:
+        close = difflib.get_close_matches(name, OPTION_PHASES, 1)
+        hint = f"did you mean {close[0]}={number}?" if close else f"phases: {', '.join(OPTION_PHASES)}"
+        raise ValueError(f"no phase {name!r}; {hint}")
+    return ((OPTION_PHASES[name], SOME_SECONDS.parse(number)),)
+
+
+def _from_toml(table: Any, folder: Path) -> Changes:
+    """What is said of all comes first, wherever it stands: what is said of one phase wins."""
+    given = {phase: seconds for phase, seconds in attrs.asdict(table).items() if seconds is not None}
+    for_all = _for_all(given.pop("all")) if "all" in given else ()
+    return (*for_all, *given.items())
+
+
+def _for_all(seconds: float) -> Changes:
+    return tuple((phase, seconds) for phase in PHASES)
+
+
+def _combine(changes: Sequence[Changes]) -> Timeouts:
+    return Timeouts(**dict(chain.from_iterable(changes)))
+
+
+TIMEOUTS: Final[Kind[Timeouts]] = Kind(
+    toml=_TABLE,
+    shape="list",
+    read=_read,
+    from_toml=_from_toml,
+    combine=_combine,
+    metavar="[PHASE=]SECONDS",
+)
+"""Each phase by itself: one that is given leaves the others as they are."""

@@ -8,10 +8,11 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import attrs
 
-__all__ = ["Duration", "Reads", "Size", "parse_duration", "parse_size"]
+__all__ = ["A_DURATION", "A_SIZE", "Duration", "Reads", "Size", "parse_duration", "parse_size", "size_text"]
 
 _SIZE: Final = re.compile(r"([0-9]{1,18}) ?([KMG]?)(I?)B?", re.IGNORECASE)
 _POWERS: Final = {"": 0, "K": 1, "M": 2, "G": 3}
+_BASES: Final = (("", 1000), ("i", 1024))
 _DURATION: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{0,9})?) ?(ms|s|m|h|d|)", re.IGNORECASE)
 _SECONDS: Final = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
@@ -34,7 +35,7 @@ def parse_size(value: Any) -> int:
         if found and (found[2] or not found[3]):
             value = int(found[1]) * (1024 if found[3] else 1000) ** _POWERS[found[2].upper()]
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**63:
-        raise ValueError(f"expected {_A_SIZE.expected}")
+        raise ValueError(f"expected {A_SIZE.expected}")
     return value
 
 
@@ -44,14 +45,25 @@ def parse_duration(value: Any) -> float:
     if isinstance(value, str) and (found := _DURATION.fullmatch(value.strip())):
         return float(found[1]) * _SECONDS[found[2].lower()]
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**63:
-        raise ValueError(f"expected {_A_DURATION.expected}")
+        raise ValueError(f"expected {A_DURATION.expected}")
     return float(value)
 
 
-_A_SIZE: Final = Reads('a number of bytes or a size such as "25M"', parse_size)
-_A_DURATION: Final = Reads('a number of seconds or a time such as "30s" or "5m"', parse_duration)
+def size_text(octets: int) -> str:
+    """The shortest text that `parse_size` reads as this number: ``"32MiB"``, ``"25MB"``, ``"1234"``."""
+    units = {
+        f"{unit}{form}B": base**power for unit, power in _POWERS.items() if unit for form, base in _BASES
+    }
+    for unit, factor in sorted(units.items(), key=lambda item: -item[1]):
+        if octets % factor == 0:
+            return f"{octets // factor}{unit}"
+    return str(octets)
 
-Size: TypeAlias = Annotated[int, _A_SIZE]
+
+A_SIZE: Final = Reads('a number of bytes or a size such as "25M"', parse_size)
+A_DURATION: Final = Reads('a number of seconds or a time such as "30s" or "5m"', parse_duration)
+
+Size: TypeAlias = Annotated[int, A_SIZE]
 """Octets. In a settings file a number, or a text such as ``"25M"``."""
-Duration: TypeAlias = Annotated[float, _A_DURATION]
+Duration: TypeAlias = Annotated[float, A_DURATION]
 """Seconds. In a settings file a number, or a text such as ``"30s"`` or ``"5m"``."""

@@ -89,7 +89,7 @@ class TrialHost(RuleHost):
         asked = self._last(rule)
         asked.failure = f"{type(error).__name__}: {error}".rstrip(": ")
         if isinstance(error, Blocked):
-            rule.threaded = True
+            rule.move_to_thread()
             asked.failure += "; mark it @threaded, or make it async"
         trace = _from_rule_on(rule, error.__traceback__)
         if trace is not None:
@@ -117,7 +117,7 @@ class TrialHost(RuleHost):
         return next(asked for asked in reversed(self._asked) if asked.rule is rule)
 
     def _watched(self, rule: Rule) -> Rule:
-        watched, function = attrs.evolve(rule), rule.function
+        function = rule.function
 
         def count(piece: bytes, result: object) -> object:
             asked = self._last(watched)
@@ -133,7 +133,7 @@ class TrialHost(RuleHost):
         async def counted_async(tx: Transaction, piece: bytes) -> object:
             return count(piece, await function(tx, piece))
 
-        watched.function = counted_async if rule.is_async else counted
+        watched = attrs.evolve(rule, function=counted_async if rule.is_async else counted)
         return watched
 
 

@@ -10,7 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from .expectations import Expectation
-    from .run import Case
+    from .model import Case
 
 __all__ = ["read_case", "read_messages", "with_trial_options"]
 
@@ -42,27 +42,26 @@ class _IP(click.ParamType[Any]):
 # fmt: off
 _OPTIONS = (
     click.option(
-        "-f", "--from", "mail_from", required=True, metavar="ADDRESS", allow_from_autoenv=False,
+        "-f", "--from", "mail_from", required=True, metavar="ADDRESS",
         help="The sender. '' is the null path, as of a bounce.",
     ),
     click.option(
-        "-t", "--to", "rcpt_to", required=True, multiple=True, metavar="ADDRESS", allow_from_autoenv=False,
+        "-t", "--to", "rcpt_to", required=True, multiple=True, metavar="ADDRESS",
         help="A recipient. Repeatable.",
     ),
     click.option(
-        "--ip", type=_IP(), default="192.0.2.1", show_default=True, allow_from_autoenv=False,
+        "--ip", type=_IP(), default="192.0.2.1", show_default=True,
         help="Where the client connects from.",
     ),
     click.option(
-        "--helo", default="client.example", show_default=True, metavar="NAME", allow_from_autoenv=False,
+        "--helo", default="client.example", show_default=True, metavar="NAME",
         help="What it calls itself.",
     ),
     click.option(
-        "--user", "login", metavar="NAME", allow_from_autoenv=False, help="Who has logged in.",
+        "--user", "login", metavar="NAME", help="Who has logged in.",
     ),
     click.option(
         "--expect", "expectations", type=_Expected(), multiple=True, metavar="[PHASE=]VERDICT",
-        allow_from_autoenv=False,
         help="accept, reject, defer, discard, hold, close, redirect; with a reply code or server, as in "
         "reject:550 or redirect:HOST; of one phase, as in rcpt=reject. Repeatable, all must hold.",
     ),
@@ -88,7 +87,7 @@ def read_case(ctx: click.Context, said: Mapping[str, Any]) -> Case:
     from sansio_smtp.rules import Recipient, Sender
     from sansio_smtp.wire.commands import Command
 
-    from .run import Case
+    from .model import Case
 
     names = ("mail_from", "rcpt_to", "ip", "helo", "login", "expectations")
     case = Case(**{name: said[name] for name in names})

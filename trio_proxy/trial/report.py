@@ -15,7 +15,7 @@ from trio_proxy.text.transcript import printable
 
 from .diff import breaks_signatures, differences
 from .host import Asked
-from .run import Named, Step, Trial
+from .model import Named, Step, Trial
 
 __all__ = ["as_json", "as_text", "coloured", "complaints"]
 

@@ -19,6 +19,12 @@ def rule(phase: str, **more: Any) -> Rule:
 # One rule
 
 
+def test_a_rule_that_blocks_goes_to_a_thread() -> None:
+    rule = Rule("mail", print, "r.mail")
+    rule.move_to_thread()
+    assert (rule.threaded, rule.waits) == (True, True)
+
+
 @pytest.mark.parametrize(
     ("more", "waits"), [({}, False), ({"is_async": True}, True), ({"threaded": True}, True)]
 )

@@ -25,6 +25,7 @@ OPTIONS = [
 ]  # fmt: skip
 TEXT = b"Subject: hi\r\n\r\n..one\r\n"
 STOPPED = b"421 4.3.2 service is shutting down, try again later\r\n"
+SOME_SECONDS = 'expected a number of seconds above 0 or a time such as "30s"'
 ANY = ("--listen", "127.0.0.1:0")
 HAS_IPV6 = socket.has_dualstack_ipv6()
 
@@ -67,6 +68,19 @@ def test_what_needs_no_network_imports_none(arguments: list[str]) -> None:
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("--bare-newline ", "plain,normalize plain,reject"), ("--on-rule-error r", "plain,reject"),
+        ("--quarantine some", "dir,some"), ("--config p", "file,p"), ("--rules r", "file,r"),
+        ("--grace ", ""),
+    ],
+)  # fmt: skip
+def test_what_a_shell_completes(words: str, found: str) -> None:
+    result = once(_SMTP_PROXY_COMPLETE="bash_complete", COMP_WORDS=f"smtp-proxy {words}", COMP_CWORD="2")
+    assert result.stdout.split() == found.split()
+
+
 def test_check_takes_the_options_of_the_service() -> None:
     assert set(re.findall(r"--[a-z-]+", once("check", "--help").stdout)) == {*OPTIONS} - {"--version"}
 
@@ -94,17 +108,20 @@ def test_version() -> None:
         (["--max-message-size", "big"], "'big': expected a number of bytes or a size such as \"25M\""),
         (["--max-message-size", "0"], "'0': expected a number of bytes or a size such as \"25M\""),
         (["--max-message-size", "9" * 5000], "expected a number of bytes or a size such as \"25M\""),
-        (["--max-connections", "0"], "0 is not in the range x>=1"),
-        (["--bare-newline", "keep"], "'keep' is not one of 'normalize', 'reject'"),
-        (["--timeout", "x"], "'x': expected a number of seconds above 0, such as 30 or reply=120"),
-        (["--timeout", "nan"], "'nan': expected a number of seconds above 0, such as 30 or reply=120"),
+        (["--max-connections", "0"], "'0': expected a whole number of clients, 1 or more"),
+        (["--bare-newline", "keep"], '\'keep\': expected "normalize" or "reject"'),
+        (["--bare-newline", "rejekt"], 'expected "normalize" or "reject"; did you mean "reject"?'),
+        (["--timeout", "x"], f"'x': {SOME_SECONDS}, or one phase and its seconds such as reply=120"),
+        (["--timeout", "nan"], f"'nan': {SOME_SECONDS}, or one phase and its seconds such as reply=120"),
+        (["--timeout", "reply=0"], f"'reply=0': {SOME_SECONDS}"),
         (["--timeout", "repyl=3"], "'repyl=3': no phase 'repyl'; did you mean reply=3?"),
         (["--timeout", "zzz=3"], "'zzz=3': no phase 'zzz'; phases: connect, greeting, idle, command, reply"),
         (["--grace", "nan"], "'nan': expected a number of seconds or a time such as \"30s\" or \"5m\""),
         (["--grace", "-1"], "'-1': expected a number of seconds or a time"),
-        (["--rule-timeout", "soon"], "'soon': expected a number of seconds or a time"),
-        (["--rule-timeout", "0"], "'0': expected more than 0"),
-        (["--on-rule-error", "drop"], "'drop' is not one of 'defer', 'reject', 'accept'"),
+        (["--rule-timeout", "soon"], f"'soon': {SOME_SECONDS}"),
+        (["--rule-timeout", "0"], f"'0': {SOME_SECONDS}"),
+        (["--on-rule-error", "drop"], '\'drop\': expected "defer", "reject" or "accept"'),
+        (["--quarantine", __file__], "is a file, not a directory"),
         (["--max-held", "much"], "'much': expected a number of bytes or a size"),
         (["--spol", "x"], "No such option '--spol'. Did you mean '--spool'?"),
         (["--capture", "x", "--upstream", "h"], "--capture is for the built-in server; with an upstream"),
@@ -135,8 +152,17 @@ def test_all_wrong_timeouts_are_told_at_once() -> None:
     assert result.returncode == 2
     assert [line for line in result.stderr.splitlines() if "'" in line][1:] == [
         "Error: Invalid value for '--timeout': 'repyl=3': no phase 'repyl'; did you mean reply=3?",
-        "'idle=0': expected a number of seconds above 0, such as 30 or reply=120",
-        "'soon': expected a number of seconds above 0, such as 30 or reply=120",
+        f"'idle=0': {SOME_SECONDS}",
+        f"'soon': {SOME_SECONDS}, or one phase and its seconds such as reply=120",
+    ]
+
+
+def test_all_wrong_addresses_are_told_at_once() -> None:
+    result = once("--listen", "2525", "--listen", "127.0.0.1:0", "--listen", "h:x")
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-2:] == [
+        "Error: Invalid value for '-l' / '--listen': '2525' has no host; write 127.0.0.1:2525",
+        "'h:x': 'x' is no port number (0 to 65535)",
     ]
 
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import attrs
 import click
 import pytest
 from settings_files import FULL, OPTIONS, options, written
 
-from sansio_smtp import Config
+from sansio_smtp import BareNewline, Config, Nul
+from sansio_smtp.rules.decorators import OnError
 from sansio_smtp.rules.lint.problems import RuleError
 from trio_proxy.commands.cli import cli
-from trio_proxy.settings.options import Options, choose
+from trio_proxy.settings.choose import choose, reread
+from trio_proxy.settings.core_config import core_config
+from trio_proxy.settings.options import SETTINGS, Options
 from trio_proxy.settings.tables import RuleTable
-from trio_proxy.settings.timeouts import Timeouts
+from trio_proxy.settings.timeouts import PHASES, Timeouts
 from trio_proxy.text.addresses import Address
-from trio_proxy.text.units import parse_size
 
 
 @pytest.fixture(autouse=True)
@@ -30,30 +32,35 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_defaults_shown_in_the_help_are_those_of_the_options() -> None:
-    ctx = click.Context(cli)
     shown = {
-        parameter.name: parameter.type_cast_value(ctx, parameter.get_default(ctx))
+        parameter.name: found[1]
         for parameter in cli.params
-        if isinstance(parameter, click.Option) and parameter.show_default
+        if isinstance(parameter, click.Option)
+        and (found := re.search(r"\[default: (.+)\]", parameter.help or ""))
     }
-    defaults = attrs.asdict(Options(), recurse=False)
-    assert len(shown) >= 6
-    assert shown == {name: defaults[name] for name in shown}
-    by_hand = {
-        "listen": "127.0.0.1:2525", "capture": "captured-mail", "quarantine": "quarantine"
-    }  # fmt: skip
-    for name, text in by_hand.items():
-        (parameter,) = (parameter for parameter in cli.params if parameter.name == name)
-        assert isinstance(parameter, click.Option)
-        assert f"[default: {text}]" in (parameter.help or "")
-        default = defaults[name]
-        assert text == str(default[0] if isinstance(default, tuple) else default)
-    (held,) = (parameter for parameter in cli.params if parameter.name == "max_held")
-    assert isinstance(held, click.Option)
-    found = re.search(r"\[default: (\w+)\]", held.help or "")
-    assert found is not None
-    assert parse_size(found[1]) == Config().max_held
-    assert options() == choose({}, None) == Options()
+    unset = {name: setting.unset for name, setting in SETTINGS.items() if setting.unset}
+    assert {*unset} == {"upstream", "max_message_size", "timeouts", "spool"}
+    assert {name: shown.pop(name) for name in unset} == unset
+    assert len(shown) == 10
+    defaults = options()
+    for name, text in shown.items():
+        setting = SETTINGS[name]
+        assert setting.kind.combine([setting.kind.read(text)]) == getattr(defaults, name), name
+    assert defaults == choose({}, None) == Options()
+
+
+def test_defaults_and_choices_are_those_of_the_core() -> None:
+    assert core_config(Options()) == Config()
+    for name, kind in {"bare_newline": BareNewline, "nul": Nul}.items():
+        assert SETTINGS[name].kind.choices == tuple(member.value for member in kind)
+    assert SETTINGS["on_rule_error"].kind.choices == get_args(OnError)
+
+
+def test_settings_of_the_core_reach_it() -> None:
+    found = options("--bare-newline", "reject", "--max-message-size", "25M", MAX_HELD="1MiB")
+    assert core_config(found, reconnect=True) == Config(
+        bare_newline=BareNewline.REJECT, max_message_size=25_000_000, max_held=2**20, reconnect=True
+    )
 
 
 # Who wins
@@ -103,17 +110,17 @@ def test_flags_over_the_file_for_rules() -> None:
     )
 
 
+def timeouts(for_all: float, **phases: float) -> Timeouts:
+    return Timeouts(**dict.fromkeys(PHASES, for_all) | phases)
+
+
 def test_timeouts_are_merged_one_by_one() -> None:
     path = str(written("[server.timeouts]\nall = 60\nreply = 120\n"))
-    assert options("-c", path).timeouts == attrs.evolve(Timeouts.parse(("60",)), reply=120)
-    assert options("-c", path, "--timeout", "idle=7").timeouts == Timeouts.parse(
-        ("60", "reply=120", "idle=7")
-    )
-    assert options("-c", path, "--timeout", "reply=7").timeouts == Timeouts.parse(("60", "reply=7"))
-    assert options("-c", path, "--timeout", "7").timeouts == Timeouts.parse(("7",))
-    assert options("-c", path, TIMEOUT="idle=5 reply=6").timeouts == Timeouts.parse(
-        ("60", "idle=5", "reply=6")
-    )
+    assert options("-c", path).timeouts == timeouts(60, reply=120)
+    assert options("-c", path, "--timeout", "idle=7").timeouts == timeouts(60, reply=120, idle=7)
+    assert options("-c", path, "--timeout", "reply=7").timeouts == timeouts(60, reply=7)
+    assert options("-c", path, "--timeout", "7").timeouts == timeouts(7)
+    assert options("-c", path, TIMEOUT="idle=5 reply=6").timeouts == timeouts(60, idle=5, reply=6)
 
 
 @pytest.mark.parametrize(
@@ -143,33 +150,33 @@ def test_what_was_given_is_known() -> None:
 def test_reading_it_again() -> None:
     path = written('[server]\nnul = "refuse"\n[rules]\nfiles = "a.py"\ntimeout = 5\n[rules.x]\na = 1')
     before = options("-c", str(path), "--rule-timeout", "9", ON_RULE_ERROR="accept")
-    assert before.reread() == before
+    assert reread(before) == before
     written('[rules]\nfiles = ["b.py"]\ntimeout = 6\non_error = "reject"\n[rules.x]\na = 2')
-    after = before.reread()
+    after = reread(before)
     assert after == attrs.evolve(
         before,
         nul="pass",
         rules=("b.py",),
         rule_settings={"x": RuleTable({"a": 2}, {"": 5, "a": 6}, "proxy.toml")},
     )
-    assert after.reread() == after
+    assert reread(after) == after
     written("[rules]\nfiels = 1")
     with pytest.raises(
         RuleError, match=r'^proxy.toml:2: \[rules\] unknown key "fiels"; did you mean "files"\?$'
     ):
-        before.reread()
+        reread(before)
     path.unlink()
     with pytest.raises(RuleError, match=r"^proxy.toml: cannot be read: No such file or directory$"):
-        before.reread()
+        reread(before)
 
 
 def test_reading_it_again_when_it_contradicts_what_was_given() -> None:
     found = options("-c", str(written("")), "--capture", "mail")
     written('[server]\nupstream = "h"')
     with pytest.raises(RuleError, match=r"^proxy\.toml: --capture is for the built-in server"):
-        found.reread()
+        reread(found)
 
 
 def test_without_a_file_there_is_nothing_to_read_again() -> None:
     found = options("-u", "h")
-    assert found.reread() is found
+    assert reread(found) is found

@@ -1,0 +1,101 @@
+"""The options of the command line, made from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import chain
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from trio_proxy.settings.declaring import Setting
+from trio_proxy.settings.kinds import Kind
+from trio_proxy.settings.options import SETTINGS
+
+__all__ = ["option_for", "with_settings"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def with_settings(*names: str) -> Callable[[F], F]:
+    """Gives a command the options for these settings; for all if none is named."""
+
+    def decorate(function: F) -> F:
+        for name in reversed(names or tuple(SETTINGS)):
+            function = option_for(SETTINGS[name])(function)
+        return function
+
+    return decorate
+
+
+def option_for(setting: Setting) -> Callable[[F], F]:
+    """The option for a setting, as a decorator of click.
+
+    It has no default of its own, so that nothing but what was given comes into the context.
+    """
+    shape = setting.kind.shape
+    default = f"  [default: {setting.default_text}]" if setting.default_text else ""
+    more: dict[str, Any] = {"type": _TextType(setting.kind), "metavar": setting.kind.metavar}
+    if shape == "list":
+        more |= {"multiple": True, "callback": _read_items}
+    elif shape == "count":
+        more = {"count": True}
+    elif shape == "flag":
+        more = {"is_flag": True}
+    elif shape == "switch":
+        more = {"default": False}
+    return click.option(*_names(setting), envvar=setting.variable, help=setting.help + default, **more)
+
+
+def _names(setting: Setting) -> tuple[str, ...]:
+    """As click wants them: a switch and its negation in one, and the name of the parameter last."""
+    names = setting.options
+    if setting.kind.shape == "switch":
+        names = (*names[:-2], "/".join(names[-2:]))
+    return (*names, setting.name)
+
+
+class _TextType(click.ParamType[Any]):
+    """A value that `Kind.read` makes of a text. The texts of a list are read together: see `_read_items`."""
+
+    name = "text"
+
+    def __init__(self, kind: Kind[Any]) -> None:
+        self.kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if self.kind.shape == "list":
+            return value
+        try:
+            return self.kind.read(value)
+        except ValueError as error:
+            self.fail(_complaint(value, error), param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        if self.kind.completes:
+            return [CompletionItem(incomplete, type={"directory": "dir"}.get(self.kind.completes, "file"))]
+        return [CompletionItem(choice) for choice in self.kind.choices if choice.startswith(incomplete)]
+
+
+def _read_items(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[Any, ...]:
+    """All the items of a list, or all that is wrong with them."""
+    assert isinstance(param.type, _TextType)
+    items: list[tuple[Any, ...]] = []
+    complaints: list[str] = []
+    for text in texts:
+        try:
+            items.append(param.type.kind.read(text))
+        except ValueError as error:
+            complaints.append(_complaint(text, error))
+    if complaints:
+        raise click.BadParameter("\n".join(complaints), ctx, param)
+    return tuple(chain.from_iterable(items))
+
+
+def _complaint(text: str, error: ValueError) -> str:
+    """What is wrong with a text. Some errors show the text themselves."""
+    said = str(error)
+    return said if said.startswith(repr(text)) else f"{text!r}: {said}"

@@ -1,0 +1,51 @@
+"""What was said where, made into `Options`: the command line wins over the settings file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sansio_smtp.rules.lint.problems import Problem, RuleError
+
+from .config_file import ConfigFile, load_config
+from .options import CONFLICTS, SETTINGS, Options
+
+__all__ = ["choose", "reread"]
+
+
+def choose(given: Mapping[str, Any], config: ConfigFile | None) -> Options:
+    """What was ``given`` on the command line or in the environment, else what the file says, else defaults.
+
+    ``given`` has the names of settings, and values as `Kind.read` makes them. Raises ValueError if what was
+    given contradicts itself or the file; what the file says by itself has been checked.
+    """
+    file = config.values if config else {}
+    for conflict in CONFLICTS:
+        if conflict.name in given and (conflict.other in given or conflict.other in file):
+            raise ValueError(f"{SETTINGS[conflict.name].option} {conflict.why}.")
+    values: dict[str, Any] = {}
+    for name, setting in SETTINGS.items():
+        if said := [source[name] for source in (file, given) if name in source]:
+            values[name] = setting.kind.combine(said)
+    if "verbose" in given and "quiet" not in given:
+        values["quiet"] = False
+    values["config"] = config.path if config else None
+    return Options(
+        **values,
+        rule_settings=config.rule_settings if config else {},
+        given=given,
+        named=frozenset((*file, *given)),
+    )
+
+
+def reread(options: Options) -> Options:
+    """The same options with the settings file as it is now; what was given otherwise wins as before.
+
+    Raises `RuleError` if the file cannot be used. Reads a file, so it blocks.
+    """
+    if options.config is None:
+        return options
+    try:
+        return choose(options.given, load_config(options.config))
+    except ValueError as error:
+        raise RuleError([Problem(str(options.config), 0, str(error))]) from error

@@ -1,0 +1,100 @@
+"""How a setting is declared: a field of an attrs class, made by `setting`; `settings_of` finds them again."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar
+
+import attrs
+
+from .kinds import Kind
+
+__all__ = ["Setting", "setting", "settings_of"]
+
+T = TypeVar("T")
+_DECLARED: Final = "setting"
+"""The key of a field's metadata."""
+
+
+@attrs.frozen(kw_only=True)
+class Setting:
+    """One setting, as it was declared. All the places in which it can be given follow from it."""
+
+    name: str = ""
+    """The name of the field, and of the command line's parameter."""
+    kind: Kind[Any]
+    default: Any
+    help: str
+    table: str | None
+    """The table of the settings file; None: the file cannot say it."""
+    key: str
+    option: str
+    """With its dashes."""
+    short: str
+    """A second option, of one letter; may be empty."""
+    unset: str
+    """What holds if the setting is not given, where the default does not tell; may be empty."""
+    in_core: bool
+    """True if the value is that of the field of `sansio_smtp.Config` with the same name."""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """All the options: the short one, the long one, and ``--no-x`` of a switch."""
+        negation = f"--no-{self.option.removeprefix('--')}" if self.kind.shape == "switch" else ""
+        return tuple(filter(None, (self.short, self.option, negation)))
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return "SMTP_PROXY_" + self.option.removeprefix("--").replace("-", "_").upper()
+
+    @property
+    def default_text(self) -> str:
+        """What holds if the setting is not given; empty if that is nothing: no, none, 0."""
+        return self.unset or (self.kind.show(self.default) if self.default else "")
+
+
+def setting(
+    table: str | None,
+    kind: Kind[T],
+    default: T,
+    *,
+    help: str,
+    key: str = "",
+    option: str = "",
+    short: str = "",
+    unset: str = "",
+    in_core: bool = False,
+) -> T:
+    """Declares a setting, in the body of an attrs class: ``name: type = setting(...)``.
+
+    The key is the name, and the option is the name with dashes, where nothing else is said. The other
+    parameters are those of `Setting`.
+    """
+    declared = Setting(
+        kind=kind,
+        default=default,
+        help=help,
+        table=table,
+        key=key,
+        option=option,
+        short=short,
+        unset=unset,
+        in_core=in_core,
+    )
+    field: Any = attrs.field(default=default, metadata={_DECLARED: declared})
+    return field  # type: ignore[no-any-return]  # the class turns it into a T
+
+
+def settings_of(cls: type[attrs.AttrsInstance]) -> dict[str, Setting]:
+    """The settings that a class declares, by name, in their order."""
+    return {field.name: _named(field) for field in attrs.fields(cls) if _DECLARED in field.metadata}
+
+
+def _named(field: attrs.Attribute[Any]) -> Setting:
+    declared: Setting = field.metadata[_DECLARED]
+    return attrs.evolve(
+        declared,
+        name=field.name,
+        key=declared.key or field.name,
+        option=declared.option or f"--{field.name.replace('_', '-')}",
+    )

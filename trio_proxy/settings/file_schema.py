@@ -1,0 +1,66 @@
+"""What a settings file may say: its tables and keys, as the settings declare them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import attrs
+
+from .declaring import Setting
+from .options import RULES, SETTINGS, TABLES
+
+__all__ = ["KNOWN_TABLES", "SCHEMAS", "SETTINGS_BY_KEY", "place_for"]
+
+SETTINGS_BY_KEY: Final[dict[str, dict[str, Setting]]] = {
+    table: {setting.key: setting for setting in SETTINGS.values() if setting.table == table}
+    for table in TABLES
+}
+"""Table → key → setting."""
+
+SCHEMAS: Final[dict[str, type]] = {
+    table: attrs.make_class(
+        f"{table}_table",
+        {key: attrs.field(type=setting.kind.toml, default=None) for key, setting in settings.items()},
+    )
+    for table, settings in SETTINGS_BY_KEY.items()
+}
+"""Table → class whose fields are its keys, for `settings.tables.fill`."""
+
+_SUBTABLES: Final[dict[str, tuple[Setting, list[str]]]] = {
+    f"{setting.table}.{setting.key}": (setting, [*attrs.fields_dict(setting.kind.toml)])
+    for setting in SETTINGS.values()
+    if isinstance(setting.kind.toml, type) and attrs.has(setting.kind.toml)
+}
+"""Table in a table → the setting that it is, and its keys."""
+
+KNOWN_TABLES: Final = (
+    *(
+        name
+        for table in TABLES
+        for name in (table, *(each for each, (setting, _) in _SUBTABLES.items() if setting.table == table))
+    ),
+    f"{RULES}.NAME",
+)
+
+
+def place_for(name: str) -> str:
+    """A hint where to write what people may write in the wrong place; empty for any other name."""
+    table, key = _PLACES.get(name, ("", ""))
+    return f'; write "{key}" below [{table}]' if table else ""
+
+
+def _places() -> Iterator[tuple[str, tuple[str, str]]]:
+    """Names and their places; of a name that comes twice, the last counts."""
+    for table, (_, keys) in _SUBTABLES.items():
+        yield from ((key, (table, key)) for key in keys)
+    for table, settings in SETTINGS_BY_KEY.items():
+        yield from ((setting.name, (table, key)) for key, setting in settings.items())
+    for table, settings in SETTINGS_BY_KEY.items():
+        yield from ((key, (table, key)) for key in settings)
+    for table, (setting, keys) in _SUBTABLES.items():
+        # --timeout 30 is for all phases, which is the first key of that table.
+        yield setting.option.removeprefix("--"), (table, keys[0])
+
+
+_PLACES: Final = dict(_places())

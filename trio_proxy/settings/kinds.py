@@ -1,0 +1,209 @@
+"""Kinds of settings: how a value is read from a text and from TOML, and how it is shown.
+
+A text comes from the command line or from the environment. A text and a TOML value that are wrong get the
+same explanation. ``--help`` imports this module, so it needs nothing but the standard library and attrs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
+
+import attrs
+
+from trio_proxy.text.addresses import Address
+from trio_proxy.text.units import A_DURATION, A_SIZE, Reads, parse_duration, size_text
+
+__all__ = [
+    "COUNT",
+    "DIRECTORY",
+    "DIRECTORY_OR_NONE",
+    "DURATION",
+    "FILE",
+    "FLAG",
+    "LISTENERS",
+    "RULE_FILES",
+    "SIZE",
+    "SOME_SECONDS",
+    "SOME_TIME",
+    "SWITCH",
+    "UPSTREAM",
+    "Kind",
+    "number_of",
+    "one_of",
+]
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+Shape = Literal["value", "list", "flag", "switch", "count"]
+
+
+def _as_it_is(value: Any, folder: Path) -> Any:
+    return value
+
+
+def _last(values: Sequence[Any]) -> Any:
+    return values[-1]
+
+
+@attrs.frozen(kw_only=True)
+class Kind(Generic[T_co]):
+    """What the values of a setting are."""
+
+    toml: Any
+    """The annotation that `settings.tables` checks a TOML value by."""
+    shape: Shape = "value"
+    """How the option is given: ``value`` once; ``list`` repeatedly, and the items of all add up; ``flag``
+    without a value; ``switch`` as ``--x`` or ``--no-x``; ``count`` repeatedly without a value."""
+    read: Callable[[str], Any] = str
+    """Makes a value of a text; for the shape ``list`` a tuple of items. Raises ValueError with the text that
+    the user is to read. Not used for flags, switches and counts, which have no text."""
+    from_toml: Callable[[Any, Path], Any] = _as_it_is
+    """Makes the value that ``read`` would give of a TOML value that fits; the path is the file's folder.
+    Raises ValueError as ``read`` does."""
+    combine: Callable[[Sequence[Any]], T_co] = _last
+    """Makes the setting of what the settings file, then the command line or the environment say. There is at
+    least one value; the last is the strongest."""
+    show: Callable[[Any], str] = str
+    """A default for the help and the documentation, as it could be given."""
+    metavar: str = ""
+    choices: tuple[str, ...] = ()
+    """All the texts that there are; empty: there are others."""
+    completes: Literal["", "file", "directory"] = ""
+    """What a shell may complete."""
+
+
+def one_of(*choices: T) -> Kind[T]:
+    """One of these words."""
+    words = tuple(str(choice) for choice in choices)
+    *most, last = (f'"{word}"' for word in words)
+    expected = f"{', '.join(most)} or {last}"
+
+    def parse(value: Any) -> Any:
+        if isinstance(value, str) and value in words:
+            return value
+        # Only now: the library takes longer to import than --help may take.
+        from sansio_smtp.rules.lint.problems import did_you_mean
+
+        hint = did_you_mean(value, words) if isinstance(value, str) else ""
+        raise ValueError(f"expected {expected}{hint}")
+
+    return Kind(
+        toml=Annotated[str, Reads(expected, parse)],
+        read=parse,
+        metavar=f"[{'|'.join(words)}]",
+        choices=words,
+    )
+
+
+def _whole_number(smallest: int, what: str) -> Reads:
+    expected = f"a whole number of {what}, {smallest} or more"
+
+    def parse(value: Any) -> int:
+        if type(value) is not int or not smallest <= value < 2**31:
+            raise ValueError(f"expected {expected}")
+        return value
+
+    return Reads(expected, parse)
+
+
+def number_of(what: str, *, smallest: int = 1) -> Kind[int]:
+    """A whole number of something; ``what`` is a plural."""
+    reads = _whole_number(smallest, what)
+
+    def read(text: str) -> int:
+        is_number = text.isascii() and text.isdecimal() and len(text) <= 10
+        return int(reads.parse(int(text) if is_number else None))
+
+    return Kind(toml=Annotated[int, reads], read=read, metavar="N")
+
+
+def _some_seconds(value: Any) -> float:
+    try:
+        seconds = parse_duration(value)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds < 10**9:
+        raise ValueError(f"expected {SOME_SECONDS.expected}")
+    return seconds
+
+
+def _seconds_text(seconds: float) -> str:
+    return f"{seconds:g}s"
+
+
+def _address(expected: str, default_port: int | None = None) -> Reads:
+    def parse(value: Any) -> Address:
+        if not isinstance(value, str):
+            raise ValueError(f"expected {expected}")  # noqa: TRY004 - Reads asks for it
+        return Address.parse(value, default_port=default_port)
+
+    return Reads(expected, parse)
+
+
+def _directory(text: str) -> Path:
+    path = Path(text)
+    if path.is_file():
+        raise ValueError("is a file, not a directory")
+    return path
+
+
+def _items(values: Sequence[Any]) -> str:
+    return " ".join(str(value) for value in values)
+
+
+def _listeners(value: Address | list[Address], folder: Path) -> tuple[Address, ...]:
+    if value == []:
+        raise ValueError("expected an address")
+    return tuple(value) if isinstance(value, list) else (value,)
+
+
+def _rule_files(value: str | list[str], folder: Path) -> tuple[str, ...]:
+    specs = [value] if isinstance(value, str) else value
+    return tuple(spec if spec.startswith("ready:") else str(folder / spec) for spec in specs)
+
+
+SOME_SECONDS: Final = Reads('a number of seconds above 0 or a time such as "30s"', _some_seconds)
+_LISTENER: Final = _address('an address such as "127.0.0.1:2525"')
+_SERVER: Final = _address('an address such as "mail.example.net:25"', 25)
+
+FLAG: Final[Kind[bool]] = Kind(toml=bool, shape="flag")
+SWITCH: Final[Kind[bool]] = Kind(toml=bool, shape="switch")
+COUNT: Final[Kind[int]] = Kind(toml=Annotated[int, _whole_number(0, "v's as in -vv")], shape="count")
+SIZE: Final[Kind[int]] = Kind(toml=Annotated[int, A_SIZE], read=A_SIZE.parse, show=size_text, metavar="SIZE")
+DURATION: Final[Kind[float]] = Kind(
+    toml=Annotated[float, A_DURATION], read=A_DURATION.parse, show=_seconds_text, metavar="SECONDS"
+)
+SOME_TIME: Final[Kind[float]] = Kind(
+    toml=Annotated[float, SOME_SECONDS], read=SOME_SECONDS.parse, show=_seconds_text, metavar="SECONDS"
+)
+"""A duration that is not 0."""
+FILE: Final[Kind[Path]] = Kind(toml=Path, read=Path, metavar="FILE", completes="file")
+DIRECTORY: Final[Kind[Path]] = Kind(toml=Path, read=_directory, metavar="DIR", completes="directory")
+DIRECTORY_OR_NONE: Final[Kind[Path | None]] = Kind(
+    toml=Literal[""] | Path,
+    read=lambda text: _directory(text) if text else None,
+    from_toml=lambda value, folder: value or None,
+    metavar="DIR",
+    completes="directory",
+)
+"""An empty text means none."""
+LISTENERS: Final[Kind[tuple[Address, ...]]] = Kind(
+    toml=Annotated[Address, _LISTENER] | list[Annotated[Address, _LISTENER]],
+    shape="list",
+    read=lambda text: (_LISTENER.parse(text),),
+    from_toml=_listeners,
+    show=_items,
+    metavar="ADDRESS",
+)
+UPSTREAM: Final[Kind[Address]] = Kind(toml=Annotated[Address, _SERVER], read=_SERVER.parse, metavar="ADDRESS")
+RULE_FILES: Final[Kind[tuple[str, ...]]] = Kind(
+    toml=str | list[str],
+    shape="list",
+    read=lambda text: (text,),
+    from_toml=_rule_files,
+    show=_items,
+    metavar="FILE.py",
+    completes="file",
+)

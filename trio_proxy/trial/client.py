@@ -1,0 +1,116 @@
+"""The client of a trial: says what a client says that has one message, and notes what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final
+
+from sansio_smtp.config import Config
+from sansio_smtp.rules import RuleSet
+from sansio_smtp.testing import AsyncSession, willing_server
+from sansio_smtp.wire.commands import Command
+from trio_proxy.settings.core_config import core_config
+from trio_proxy.settings.options import Options
+
+from .host import TrialHost
+from .model import Named, Step, Trial
+
+__all__ = ["TrialClient"]
+
+_NO_LIMIT: Final = 2**40
+"""Octets: more than any message has."""
+
+
+class TrialClient:
+    """Says what a client would say that has one message, and notes what comes of it."""
+
+    def __init__(self, trial: Trial, rules: RuleSet, host: TrialHost, options: Options) -> None:
+        self._trial = trial
+        self._case = trial.case
+        self._host = host
+        self._session = AsyncSession(
+            rules, trial.case.ip, willing_server, host, _config(options), options.on_rule_error
+        )
+
+    async def converse(self) -> None:
+        if await self._introduce():
+            await self._submit()
+        await self._step("disconnect", "QUIT" if not self._session.closed else "", self._session.quit)
+        self._sum_up()
+
+    async def _introduce(self) -> bool:
+        session, case = self._session, self._case
+        await self._step("connect", "", session.connect)
+        if session.ok:
+            await self._step("helo", f"EHLO {case.helo}", partial(session.helo, case.helo))
+        if session.ok and case.login is not None:
+            await self._step("auth", f"AUTH PLAIN, as {case.login}", partial(session.auth, case.login))
+        return session.ok
+
+    async def _submit(self) -> None:
+        session, trial = self._session, self._trial
+        await self._command("mail", f"MAIL FROM:<{self._case.mail_from}>{self._parameters()}")
+        if not session.ok:
+            return
+        for address in self._case.rcpt_to:
+            step = await self._command("rcpt", f"RCPT TO:<{address}>")
+            assert step.reply is not None
+            sent = _recipients(step)
+            trial.named.append(Named(address, step.reply, sent[-1] if sent else None))
+            if session.closed:
+                return
+        if any(named.reply.severity == 2 for named in trial.named):
+            said = f"DATA, {len(trial.content):,} octets"
+            step = await self._step("message", said, partial(session.message, trial.content))
+            trial.added.extend(_recipients(step))
+
+    async def _command(self, phase: str, line: str) -> Step:
+        return await self._step(phase, line, partial(self._session.command, line))
+
+    async def _step(self, phase: str, said: str, take: Callable[[], Awaitable[Any]]) -> Step:
+        session = self._session
+        replies = len(session.replies)
+        lines = {id(server): len(server.commands) for _, server in session.servers}
+        await take()
+        step = Step(phase, said, self._host.take(), session.replies[replies:])
+        for _, server in session.servers:
+            step.forwarded += server.commands[lines.get(id(server), 0) :]
+        self._trial.steps.append(step)
+        return step
+
+    def _parameters(self) -> str:
+        """What a client declares that knows its message."""
+        content = self._trial.content
+        parameters = [f"SIZE={len(content)}"]
+        if not content.isascii():
+            parameters.append("BODY=8BITMIME")
+        addresses = "".join((self._case.mail_from, *self._case.rcpt_to))
+        if not addresses.isascii() or not content.partition(b"\r\n\r\n")[0].isascii():
+            parameters.append("SMTPUTF8")
+        return "".join(f" {parameter}" for parameter in parameters)
+
+    def _sum_up(self) -> None:
+        session = self._session
+        upstream, delivered = None, None
+        for name, server in session.servers:
+            if server.accepted:
+                upstream, delivered = name, server.accepted[-1]
+        self._trial.settle(
+            upstream=upstream,
+            delivered=delivered,
+            held=session.held[-1] if session.held else None,
+            broken=session.completed[-1].broken if delivered is not None else (),
+        )
+
+
+def _config(options: Options) -> Config:
+    if options.spool is None:
+        return core_config(options, reconnect=True)
+    return core_config(options, reconnect=True, max_held=_NO_LIMIT)  # here all is in memory anyway
+
+
+def _recipients(step: Step) -> list[str]:
+    """The addresses of the RCPT commands that servers got."""
+    commands = (Command.parse(line) for line in step.forwarded if line[:4].upper() == b"RCPT")
+    return [command.path.address for command in commands if command.path is not None]

@@ -1,0 +1,120 @@
+"""What a trial is: the message and the client of the case, the steps of the dialogue, what came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import attrs
+
+from sansio_smtp.rules import Held
+from sansio_smtp.testing import Accepted
+from sansio_smtp.wire.replies import Reply
+
+from .expectations import Expectation, Happened, happened
+from .host import Asked
+
+__all__ = ["Case", "Named", "Step", "Trial"]
+
+_CONTENT: Final = ("data", "headers", "body_line", "body", "message")
+
+
+@attrs.frozen(kw_only=True)
+class Case:
+    """What a client says, besides the message, and what is to come of it."""
+
+    mail_from: str
+    rcpt_to: tuple[str, ...]
+    ip: str
+    """Where the client connects from."""
+    helo: str
+    """What the client calls itself."""
+    login: str | None
+    """Who has logged in; None: nobody."""
+    expectations: tuple[Expectation, ...]
+
+
+@attrs.define(eq=False)
+class Step:
+    """One thing that the client did, the rules that were asked about it, and what it was told."""
+
+    phase: str
+    said: str
+    asked: list[Asked] = attrs.field(factory=list[Asked])
+    replies: list[Reply] = attrs.field(factory=list[Reply])
+    forwarded: list[bytes] = attrs.field(factory=list[bytes])
+    """The lines that servers got."""
+
+    @property
+    def reply(self) -> Reply | None:
+        return self.replies[-1] if self.replies else None
+
+
+@attrs.define(eq=False)
+class Named:
+    """A recipient that the client named."""
+
+    address: str
+    reply: Reply
+    sent_as: str | None
+    """What the server got; None if nothing."""
+
+    @property
+    def discarded(self) -> bool:
+        return self.reply.severity == 2 and self.sent_as is None
+
+
+@attrs.define(eq=False)
+class Trial:
+    """One message, and all that came of it."""
+
+    name: str
+    content: bytes
+    """As the client sends it, decoded."""
+    case: Case
+    steps: list[Step] = attrs.field(factory=list[Step])
+    named: list[Named] = attrs.field(factory=list[Named])
+    added: list[str] = attrs.field(factory=list[str])
+    """Recipients that rules have added."""
+    delivered: Accepted | None = None
+    upstream: str | None = None
+    """The server that a rule has chosen."""
+    held: Held | None = None
+    broken: tuple[str, ...] = ()
+    """See `BodyComplete.broken`."""
+
+    @property
+    def asked(self) -> Iterator[Asked]:
+        for step in self.steps:
+            yield from step.asked
+
+    @property
+    def failed(self) -> bool:
+        """True if a rule failed."""
+        return any(asked.failure for asked in self.asked)
+
+    @property
+    def happened(self) -> list[Happened]:
+        """What rules decided, and what the client was refused."""
+        said = [(asked.rule.phase, asked.verdict) for asked in self.asked if asked.verdict is not None]
+        told = [(step.phase, reply) for step in self.steps for reply in step.replies]
+        return [found for phase, what in (*said, *told) if (found := happened(phase, what)) is not None]
+
+    def settle(
+        self, *, upstream: str | None, delivered: Accepted | None, held: Held | None, broken: tuple[str, ...]
+    ) -> None:
+        """Notes what has become of the message. The parameters are the fields."""
+        self.upstream, self.delivered, self.held, self.broken = upstream, delivered, held, broken
+
+    def meets(self, expectation: Expectation) -> bool:
+        reached = {phase for step in self.steps for phase in _phases_of(step.phase)}
+        return expectation.met_by(self.happened, reached, delivered=self.delivered is not None)
+
+    @property
+    def ok(self) -> bool:
+        """True if no rule failed, and every expectation is met."""
+        return not self.failed and all(map(self.meets, self.case.expectations))
+
+
+def _phases_of(step: str) -> tuple[str, ...]:
+    return _CONTENT if step == "message" else (step, "command", "reply")
