@@ -31,7 +31,7 @@ __all__ = ["run_check"]
 _SECONDS: Final = 10.0
 _GOODBYE_SECONDS: Final = 1.0
 _NOT_THE_SETTINGS: Final = (errno.EADDRINUSE, errno.EACCES, errno.EPERM)
-"""Why an address may not be free just now, or not for whoever checks."""
+"""Errors that come from the moment or from the user who checks, and not from the settings."""
 
 
 @attrs.define

@@ -152,7 +152,7 @@ def _refuse_loop(upstream: Address, sockets: list[socket.socket]) -> None:
 
 
 def _leads_back(upstream: Address, sock: socket.socket) -> bool:
-    """Whether the host, which is asked for at the port of this listener, is the listener's own."""
+    """True if the host, which is asked for at the port of this listener, is the listener's own."""
     if upstream.path is not None or sock.family == socket.AF_UNIX:
         return False
     listens = sock.getsockname()[0]

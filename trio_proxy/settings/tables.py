@@ -55,7 +55,7 @@ def structure(
     if not mistakes:
         try:
             made = cls(**values) if base is None else attrs.evolve(base, **values)  # type: ignore[misc]
-        except Exception as error:  # a rule's own code: whatever it raises is said
+        except Exception as error:  # a rule's own code: all that it raises is a mistake in the table
             mistakes.append(Mistake((), reason(error), quotes=True))
     return made, _problems(mistakes, table, file, table_name, lines)
 

@@ -27,7 +27,7 @@ __all__ = ["NO_VALUE", "Mistake", "Wrong", "apply", "describe", "make_converter"
 
 NO_VALUE: Final = object()
 Kind = Any
-"""What may stand behind the colon of an annotation."""
+"""What an annotation says: the part after the colon."""
 Hook = Callable[[Any, Kind], Any]
 
 
@@ -41,7 +41,7 @@ class Mistake:
     value: Any = NO_VALUE
     """What stands there, if something does."""
     quotes: bool = False
-    """Whether the text is somebody else's, which may hold values."""
+    """True if the text comes from other code, which may have put values into it: secrets are masked."""
 
 
 class Wrong(Exception):
@@ -327,6 +327,6 @@ def _union(kind: Kind, converter: Converter) -> Hook:
 
 
 def _is_misfit(wrong: Wrong, kind: Kind) -> bool:
-    """Whether the value is something else altogether."""
+    """True if the value is of another kind altogether, and not one of this kind with a mistake in it."""
     expected = f"expected {describe(kind)}"
     return all(not mistake.path and mistake.text.startswith(expected) for mistake in wrong.mistakes)

@@ -24,7 +24,7 @@ def is_list(value: object) -> TypeGuard[list[Any]]:
 
 
 def is_secret(key: str) -> bool:
-    """Whether the value of a key with this name is nobody's business."""
+    """True if the value of a key with this name must not be shown."""
     return _SECRET_KEY.search(key) is not None
 
 

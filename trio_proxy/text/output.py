@@ -1,4 +1,4 @@
-"""Lines for whoever watches standard output. Watching must never disturb the mail."""
+"""Lines on standard output. If nobody reads them any more, the mail goes on."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def parse_duration(value: Any) -> float:
 
 
 def size_text(octets: int) -> str:
-    """The shortest text that `parse_size` reads as this number: ``"32MiB"``, ``"25MB"``, ``"1234"``."""
+    """What `parse_size` reads as this number, in the largest unit that fits: ``"32MiB"``, ``"25MB"``, ``"7"``."""
     units = {
         f"{unit}{form}B": base**power for unit, power in _POWERS.items() if unit for form, base in _BASES
     }

@@ -75,7 +75,7 @@ class TrialClient:
         await take()
         step = Step(phase, said, self._host.take(), session.replies[replies:])
         for _, server in session.servers:
-            step.forwarded += server.commands[lines.get(id(server), 0) :]
+            step.forwarded.extend(server.commands[lines.get(id(server), 0) :])
         self._trial.steps.append(step)
         return step
 

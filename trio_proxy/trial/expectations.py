@@ -23,7 +23,7 @@ _PHASES: Final = tuple(name for name, phase in PHASES.items() if phase.verdicts)
 
 @attrs.frozen
 class Happened:
-    """A verdict of a rule, or a 4xx or 5xx reply whoever gave it."""
+    """A verdict of a rule, or a 4xx or 5xx reply of a rule or of the server."""
 
     phase: str
     kind: str
@@ -74,7 +74,7 @@ class Expectation:
         return cls(text, phase or "", kind, detail)
 
     def met_by(self, what: Iterable[Happened], reached: Collection[str], *, delivered: bool) -> bool:
-        """Whether it holds of what has happened. ``reached`` are the phases that there were.
+        """True if it holds of what has happened. ``reached`` are the phases that there were.
 
         ``accept`` holds where nothing was refused, deferred, discarded, held or closed: by itself, of the
         whole dialogue, and if the message was delivered; else of a phase, if it was reached.

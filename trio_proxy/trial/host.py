@@ -103,7 +103,7 @@ class TrialHost(RuleHost):
         self._last(rule).changes.append(change)
 
     async def hold(self, tx: Transaction, message: bytes, verdict: Hold) -> None:
-        """Nothing to be done: whoever asks notes it."""
+        """Does nothing: the session notes what is held."""
 
     def _asked_anew(self, rule: Rule) -> Asked:
         if rule.phase in _PIECES:

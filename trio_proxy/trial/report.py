@@ -153,7 +153,7 @@ def _result(trial: Trial) -> str:
 
 
 def _is_discarded(trial: Trial) -> bool:
-    """Whether the client believes that it was taken."""
+    """True if the client was told that the message is accepted."""
     return any(step.phase == "message" and _is_ok(step) for step in trial.steps)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from trio_proxy.text.units import parse_duration, parse_size
+from trio_proxy.text.units import parse_duration, parse_size, size_text
 
 
 @pytest.mark.parametrize(
@@ -19,6 +21,19 @@ from trio_proxy.text.units import parse_duration, parse_size
 )  # fmt: skip
 def test_sizes(written: Any, octets: int) -> None:
     assert parse_size(written) == octets
+
+
+@pytest.mark.parametrize(
+    ("octets", "text"),
+    [(32 * 2**20, "32MiB"), (25_000_000, "25MB"), (1, "1"), (1001, "1001"), (2**30, "1GiB"), (1500, "1500")],
+)
+def test_sizes_for_people(octets: int, text: str) -> None:
+    assert size_text(octets) == text
+
+
+@given(st.integers(1, 10**18 - 1) | st.integers(1, 10**4).map(lambda n: n * 1000 * 1024))
+def test_a_size_for_people_is_read_as_the_same(octets: int) -> None:
+    assert parse_size(size_text(octets)) == octets
 
 
 @pytest.mark.parametrize(
