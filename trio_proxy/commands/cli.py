@@ -107,7 +107,7 @@ def test(ctx: click.Context, /, messages: tuple[str, ...], how: str | None, **sa
 
     case, given = read_case(ctx, said), read_messages(ctx, messages)
     try:
-        status = run_trial(options, given, case, how)
+        status = 0 if run_trial(options, given, case, how) else exit_status.FAILED
     except RuleError as error:
         status = _complain(error.problems)
     except KeyboardInterrupt:

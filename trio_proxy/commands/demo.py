@@ -29,6 +29,7 @@ from trio_proxy.text import logs
 from trio_proxy.text.addresses import Address
 from trio_proxy.text.output import write, write_line
 
+from . import exit_status
 from .run import bound_address
 
 __all__ = ["run_demo"]
@@ -76,7 +77,7 @@ async def _demo() -> int:
             stop.set()
     if failures:
         write_line(f"\nFAILED: {len(failures)} of {len(_SAMPLES)}: {', '.join(failures)}")
-        return 1
+        return exit_status.FAILED
     write_line(f"\nAll {len(_SAMPLES)} messages arrived byte for byte.")
     return 0
 

@@ -50,7 +50,7 @@ def parse_duration(value: Any) -> float:
 
 
 def size_text(octets: int) -> str:
-    """What `parse_size` reads as this number, in the largest unit that fits: ``"32MiB"``, ``"25MB"``, ``"7"``."""
+    """What `parse_size` reads as this number, in the largest unit that fits, such as ``"32MiB"``."""
     units = {
         f"{unit}{form}B": base**power for unit, power in _POWERS.items() if unit for form, base in _BASES
     }

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from functools import partial
-from typing import Final
 
 import trio
 
@@ -27,13 +26,11 @@ from .report import as_json, as_text, coloured, complaints
 
 __all__ = ["run_trial"]
 
-_EXIT_FAILED: Final = 1
 
-
-def run_trial(options: Options, messages: Sequence[tuple[str, bytes]], case: Case, how: str | None) -> int:
+def run_trial(options: Options, messages: Sequence[tuple[str, bytes]], case: Case, how: str | None) -> bool:
     """Tries the rules on each message, given as its name and octets, in a connection of its own.
 
-    Returns 0, or 1 if an expectation is not met or a rule failed. ``how`` it is told: None is as text, else
+    Returns True if every expectation is met and no rule failed. ``how`` it is told: None is as text, else
     ``"json"`` or ``"quiet"``. Raises `RuleError`.
     """
     logs.configure(0)
@@ -49,7 +46,7 @@ def run_trial(options: Options, messages: Sequence[tuple[str, bytes]], case: Cas
         colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         for line in as_text(book.summary, trials):
             write_line(coloured(line) if colour else line)
-    return 0 if all(trial.ok for trial in trials) else _EXIT_FAILED
+    return all(trial.ok for trial in trials)
 
 
 async def _try_all(
