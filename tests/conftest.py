@@ -1,13 +1,18 @@
-"""Hypothesis profiles: `ci` (default: fast, the same examples each time) and `deep` (drawn anew).
+"""Profiles, chosen with HYPOTHESIS_PROFILE, and how to run a case alone that has failed.
 
-Choose with HYPOTHESIS_PROFILE.
+``ci``, the default, is fast, and the same each time. ``deep`` draws many examples, other ones each time. Of a
+generated test it runs the full product of the parameters, where ``ci`` runs the cases that `pairs` chooses.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
+from collections.abc import Generator
 
+import pytest
 from hypothesis import HealthCheck, settings
+from pairs import DEEP
 
 # Drawing a whole dialogue is slow on a busy machine; that says nothing about the code under test.
 _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
@@ -19,3 +24,14 @@ settings.register_profile(
     "deep", max_examples=1_500, deadline=None, derandomize=False, print_blob=True, suppress_health_check=_SLOW
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A case of a parametrized test that fails says how to run it alone."""
+    report = yield
+    if report.failed and hasattr(item, "callspec"):
+        profile = "HYPOTHESIS_PROFILE=deep " if DEEP else ""
+        command = f"{profile}.venv/bin/python -m pytest -q {shlex.quote(item.nodeid)}"
+        report.sections.append(("To run this case alone", command))
+    return report

@@ -1,16 +1,19 @@
-"""For tests of rules: two messages through a proxy whose rules say one thing at one place, in every way in
-which octets may travel, and what came of them."""
+"""For tests of rules: two messages through a proxy whose rules say one thing at one place, and what must come
+of that, whichever way the octets travel."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
 from itertools import pairwise, product
 from types import coroutine
-from typing import Any
+from typing import Any, Final
 
 import attrs
+from dialogue_writer import WritingProxy
+from pairs import FLAG
 
-from sansio_smtp import CLIENT, Close, Command, Config, Proxy, Reply, SendToClient
+from sansio_smtp import CLIENT, Close, Command, Config, Reply, SendToClient
 from sansio_smtp.events import SendToServer
 from sansio_smtp.rules import Connection, Held, Host, Rule, RuleSession, RuleSet
 from sansio_smtp.rules.decorators import OnError
@@ -26,26 +29,27 @@ SECOND = Message("two@me.example", ("bob@mx.example",), b"Subject: more\r\n\r\nN
 ADDED = b"X-Whole: yes\r\n"
 """What the rule beside writes at the end of each header section."""
 
-LINES = {
-    "EHLO": "EHLO me.example",
-    "AUTH": AUTH,
-    "MAIL1": "MAIL FROM:<one@me.example>",
-    "MAIL2": "MAIL FROM:<two@me.example>",
-    "BOB": "RCPT TO:<bob@mx.example>",
-    "EVE": "RCPT TO:<eve@mx.example>",
+WORDS: Final = {
+    "EHLO me.example": "EHLO",
+    AUTH: "AUTH",
+    "MAIL FROM:<one@me.example>": "MAIL<one>",
+    "MAIL FROM:<two@me.example>": "MAIL<two>",
+    "RCPT TO:<bob@mx.example>": "RCPT<bob>",
+    "RCPT TO:<eve@mx.example>": "RCPT<eve>",
 }
+"""Command line → how it is written in `Expected`; other lines stand for themselves."""
 
 KINDS = ("sync", "async", "threaded")
 
 
 @attrs.frozen
 class Way:
-    """How things travel. It must make no difference, but for a message that is held."""
+    """How things travel. This makes no difference, except that a message that is held is judged later."""
 
     held: bool = False
-    """Whether a rule that wants whole messages stands beside."""
+    """Whether another rule takes whole messages, so that each is held until it is complete."""
     octets: bool = False
-    """Whether all comes octet by octet."""
+    """Whether everything comes octet by octet."""
     client_pipelines: bool = False
     server_pipelines: bool = False
 
@@ -54,7 +58,7 @@ class Way:
         return "+".join(names) or "plain"
 
 
-WAYS = [Way(*flags) for flags in product((False, True), repeat=4)]
+WAYS = [Way(*flags) for flags in product(FLAG, repeat=4)]
 
 Says = Callable[..., Any]
 """Takes the arguments of a phase."""
@@ -118,7 +122,7 @@ class Ran:
 
     client: FakeClient
     host: Surroundings
-    proxy: Proxy
+    proxy: WritingProxy
     session: RuleSession
     servers: list[tuple[str, FakeServer]]
     """By name, in the order in which they were connected; the one of the start is ``home``."""
@@ -133,6 +137,7 @@ class Ran:
         return self.host.held
 
 
+@contextmanager
 def run(
     rules: list[Rule],
     way: Way,
@@ -141,13 +146,13 @@ def run(
     *,
     auth: bool = False,
     late: bool = False,
-) -> Ran:
-    """Has two messages sent, then QUIT."""
+) -> Iterator[Ran]:
+    """Has two messages sent, then QUIT. If that or the body raises, the dialogue is printed."""
     if way.held:
         rules = [*rules, Rule("message", write_header, "test.beside")]
     ruleset = RuleSet(rules)
     host = Surroundings(late)
-    proxy = Proxy(Config(reconnect=True), ruleset.ask)
+    proxy = WritingProxy(Config(reconnect=True), ruleset.ask)
     session = RuleSession(ruleset, proxy, Connection("192.0.2.1:49152"), host, on_error)
     client = FakeClient(
         (FIRST, SECOND), pipelined=way.client_pipelines, lines=[AUTH] if auth else [], hello="EHLO me.example"
@@ -165,26 +170,26 @@ def run(
             assert not session.waits_for(question)
         return finish(session.judge(question)) if session.waits_for(question) else session.judge_now(question)
 
-    refused = finish(session.connect())
-    if isinstance(refused, Reply):
-        for event in proxy.refuse(refused):
-            assert not isinstance(event, SendToServer)
-            if isinstance(event, SendToClient):
-                client.receive(event.data)
-            elif isinstance(event, Close) and event.side is CLIENT:
-                client.closed_by_peer()
-    else:
-        converse(
-            client,
-            connect(refused),
-            proxy,
-            cut=bytewise if way.octets else whole,
-            judge=judge,
-            connect=connect,
-            late=kind != "sync",
-        )
-    finish(session.disconnect())
-    return ran
+    with proxy.printed_on_failure():
+        refused = finish(session.connect())
+        if isinstance(refused, Reply):
+            refuse(proxy, refused, client)
+        else:
+            cut = bytewise if way.octets else whole
+            server = connect(refused)
+            converse(client, server, proxy, cut=cut, judge=judge, connect=connect, late=kind != "sync")
+        finish(session.disconnect())
+        yield ran
+
+
+def refuse(proxy: WritingProxy, reply: Reply, client: FakeClient) -> None:
+    """The client is refused before there is a server."""
+    for event in proxy.refuse(reply):
+        assert not isinstance(event, SendToServer)
+        if isinstance(event, SendToClient):
+            client.receive(event.data)
+        elif isinstance(event, Close) and event.side is CLIENT:
+            client.closed_by_peer()
 
 
 def authenticated(command: Command) -> Reply | None:
@@ -196,12 +201,13 @@ def authenticated(command: Command) -> Reply | None:
 
 @attrs.frozen
 class Expected:
-    """``told``: the codes that the client hears, ``said`` standing for the verdict's reply. ``servers``: for
-    each connection its name and what it hears: names of `LINES` or verbs; ``DATA`` is a message that is
-    taken, ``DATA!`` a DATA that the server refuses, ``ABORT`` the end of one reset in mid-message."""
+    """What the peers must hear, in words, so that a table of these can be read."""
 
-    told: str
-    servers: tuple[str, ...]
+    client_hears: str
+    """The codes of its replies; ``said`` stands for the reply of the verdict."""
+    servers_hear: tuple[str, ...]
+    """For each connection the name of the server, then its commands as in `WORDS`. ``DATA`` is a message that
+    it takes, ``DATA!`` a DATA that it refuses, ``ABORT`` a connection reset in the middle of a message."""
     held: bool = False
     """Whether the first message is in quarantine."""
     at_least: bool = False
@@ -209,16 +215,11 @@ class Expected:
 
     def check(self, ran: Ran, said: Reply | None, first: bytes, second: bytes) -> None:
         """``first`` and ``second``: the content of the messages, where they are delivered."""
-        told = [said if word == "said" else int(word) for word in self.told.split()]
-        assert [
-            reply if isinstance(word, Reply) else reply.code
-            for reply, word in zip(ran.told, told, strict=False)
-        ] == told
-        assert len(ran.told) == len(told)
+        assert in_words(ran.told, self.client_hears, said) == self.client_hears
         assert ran.client.gone
         assert ran.proxy.closed
-        assert [name for name, _ in ran.servers] == [text.split()[0] for text in self.servers]
-        for text, (_, server) in zip(self.servers, ran.servers, strict=True):
+        assert [name for name, _ in ran.servers] == [text.split()[0] for text in self.servers_hear]
+        for text, (_, server) in zip(self.servers_hear, ran.servers, strict=True):
             self._check_server(text.split()[1:], server, first, second)
         assert [held.message for held in ran.held] == [FIRST.content] * self.held
         for held in ran.held:
@@ -227,25 +228,35 @@ class Expected:
             assert [to.address for to in held.tx.rcpts] == list(FIRST.recipients)
 
     def _check_server(self, words: list[str], server: FakeServer, first: bytes, second: bytes) -> None:
-        commands = [command.decode() for command in server.commands]
-        expected = [LINES.get(word, word.rstrip("!")) for word in words if word != "ABORT"]
-        assert commands[: len(expected)] == expected
-        if not self.at_least:
-            assert commands == expected
+        server_hears = [WORDS.get(line.decode(), line.decode()) for line in server.commands]
+        expected = [word.rstrip("!") for word in words if word != "ABORT"]
+        if self.at_least:
+            assert " ".join(server_hears[: len(expected)]) == " ".join(expected)
+        else:
+            assert " ".join(server_hears) == " ".join(expected)
             assert server.aborted == ("ABORT" in words)
         taken = list(deliveries(words, first, second))
         assert [(got.sender, got.recipients, got.content) for got in server.accepted] == taken
+
+
+def in_words(replies: list[Reply], expected: str, said: Reply | None) -> str:
+    """Replies as in ``expected``. One that is not ``said`` where it should be is written out."""
+    words = [str(reply.code) for reply in replies]
+    for number, (word, reply) in enumerate(zip(expected.split(), replies, strict=False)):
+        if word == "said":
+            words[number] = "said" if reply == said else f"({reply})"
+    return " ".join(words)
 
 
 def deliveries(
     words: list[str], first: bytes, second: bytes
 ) -> Generator[tuple[str, tuple[str, ...], bytes], None, None]:
     """The messages that a server takes that hears this."""
-    sender, recipients = "", list[str]()
+    message, recipients = FIRST, list[str]()
     for word, following in pairwise([*words, ""]):
         if word.startswith("MAIL"):
-            sender, recipients = (FIRST if word == "MAIL1" else SECOND).sender, []
-        elif word in ("BOB", "EVE"):
-            recipients.append(f"{word.lower()}@mx.example")
+            message, recipients = FIRST if word == "MAIL<one>" else SECOND, []
+        elif word.startswith("RCPT"):
+            recipients.append(f"{word[5:-1]}@mx.example")
         elif word == "DATA" and following != "ABORT":
-            yield sender, tuple(recipients), first if sender == FIRST.sender else second
+            yield message.sender, tuple(recipients), first if message is FIRST else second

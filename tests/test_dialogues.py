@@ -2,38 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from random import Random
+from typing import Final
 
 import pytest
+from dialogue_writer import WritingProxy
+from pairs import DEEP, FLAG, cases
 
-from sansio_smtp.testing import Chunker, bytewise, drawn, parse, play, whole
+from sansio_smtp import Config
+from sansio_smtp.testing import Chunker, Script, bytewise, drawn, parse, play, whole
 
 DIALOGUES = Path(__file__).parent / "dialogues"
 FILES = sorted(DIALOGUES.glob("*.txt"))
 
-CHUNKERS = {"whole": whole, "bytewise": bytewise}
-SEEDS = range(6)
+CUTS: Final = ["whole", "bytewise", *(f"drawn{seed}" for seed in range(6 if DEEP else 1))]
 NUMBERS = [1, 2, 3, 4, 7, 8, 9, 10, 11, 12, 13, 15, 16, 18, 19, 20]
 """The weaknesses of the founding scripts that scripts can show; the others are limits and drivers."""
 
 
-def play_file(file: Path, cut: Chunker, late: bool) -> None:
+def chunker(cut: str, script: Script) -> Chunker:
+    """The cuts of that name. Those that are drawn differ from script to script."""
+    if cut == "whole" or script.whole_only:
+        return whole
+    return bytewise if cut == "bytewise" else drawn(Random(f"{script.name} {cut}"))
+
+
+def id_of(value: object) -> str | None:
+    """How a parameter is written in the id of a case."""
+    if isinstance(value, Path):
+        return value.stem
+    return {False: "at_once", True: "late"}[value] if isinstance(value, bool) else None
+
+
+@pytest.mark.parametrize(("file", "cut", "late"), cases(FILES, CUTS, FLAG), ids=id_of)
+def test_dialogue(file: Path, cut: str, late: bool) -> None:
     script = parse(file.read_text(encoding="utf-8"), f"tests/dialogues/{file.name}")
-    play(script, cut=whole if script.whole_only else cut, late=late)
+    proxies: list[WritingProxy] = []
 
+    def proxy(config: Config, ask: Collection[str]) -> WritingProxy:
+        proxies.append(WritingProxy(config, ask))
+        return proxies[-1]
 
-@pytest.mark.parametrize("late", [False, True], ids=["at_once", "late"])
-@pytest.mark.parametrize("chunker", CHUNKERS)
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_dialogue(file: Path, chunker: str, late: bool) -> None:
-    play_file(file, CHUNKERS[chunker], late)
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_dialogue_with_drawn_cuts(file: Path, seed: int) -> None:
-    play_file(file, drawn(Random(seed)), late=seed % 2 == 1)
+    try:
+        play(script, cut=chunker(cut, script), late=late, proxy=proxy)
+    except AssertionError:
+        print("# what happened, up to the failure", proxies[-1].dialogue, sep="\n")
+        raise
 
 
 @pytest.mark.parametrize("number", NUMBERS)

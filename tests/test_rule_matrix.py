@@ -1,7 +1,8 @@
-"""Every phase, every verdict that is legal there, however the rule is called and the octets travel: what the
-client hears, what the server hears, what becomes of the message, and that the connection goes on.
+"""Each phase with each verdict that it takes: what the client hears, what the server hears, what becomes of
+the message, and that the connection goes on.
 
-What is tested is drawn from `PHASES`, so that no phase and no verdict can be forgotten.
+The cases come from `PHASES`, so that no phase and no verdict can be forgotten. How the rule is called and how
+the octets travel must make no difference: `pairs` chooses with which of these each verdict is tried.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from typing import Any, Final
 
 import attrs
 import pytest
-from rule_dialogues import ADDED, FIRST, KINDS, SECOND, WAYS, Expected, Ran, Way, rule, run
+from pairs import FLAG, cases
+from rule_dialogues import ADDED, FIRST, KINDS, SECOND, Expected, Ran, Way, rule, run
 
 from sansio_smtp import CLIENT, Reply
 from sansio_smtp.rules import Accept, Close, Defer, Discard, Hold, Redirect, Reject
 from sansio_smtp.rules.phases import CONTENT_PHASES, PHASES
+from sansio_smtp.testing import play
 
 VERDICTS: Final[dict[type, Any]] = {
     Accept: Accept(),
@@ -30,7 +33,7 @@ OCTETS: Final = b"octets"
 """Stands for a piece that the rule has changed."""
 
 PLACES: Final = {
-    "rcpt": ("BOB", "EVE", "BOB EVE"),
+    "rcpt": ("bob", "eve", "bob eve"),
     "reply": ("", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", ".", "QUIT"),
     "command": ("EHLO", "AUTH", "MAIL", "RCPT", "DATA", "QUIT"),
 }
@@ -55,7 +58,7 @@ class Case:
         return self.phase == "auth" or self.at == "AUTH"
 
 
-def cases() -> Iterator[Case]:
+def each_verdict() -> Iterator[Case]:
     for phase in PHASES.values():
         said = [None, *(VERDICTS[kind] for kind in phase.verdicts), *([OCTETS] if phase.octets else [])]
         for at in PLACES.get(phase.name, ("",)):
@@ -63,123 +66,143 @@ def cases() -> Iterator[Case]:
                 yield Case(phase.name, verdict, at)
 
 
-CASES: Final = list(cases())
+CASES: Final = list(each_verdict())
 
 
-# What must come of it. `streamed` is for messages that pass while they come, `held` for those that are held.
+# What must come of it: replies for the client, and what each server hears, as in `Expected`.
 
-M1, M2 = "250 250 250 354 250", "250 250 354 250"
-S1, S2 = "MAIL1 BOB EVE DATA", "MAIL2 BOB DATA"
-
-
-def goes_on(told: str = M1, heard: str = S1, *, held: bool = False, hello: str = "220 250") -> Expected:
-    """The first message meets its fate, and the second is delivered to the same server."""
-    return Expected(f"{hello} {told} {M2} 221", (f"home EHLO {heard} {S2} QUIT",), held)
+FIRST_TAKEN, SECOND_TAKEN = "250 250 250 354 250", "250 250 354 250"
+"""The replies to a message that is delivered, from MAIL to end-of-data."""
+FIRST_MESSAGE, SECOND_MESSAGE = "MAIL<one> RCPT<bob> RCPT<eve> DATA", "MAIL<two> RCPT<bob> DATA"
+"""What a server hears of a message that is delivered to it."""
+BOTH_TAKEN, BOTH_MESSAGES = f"{FIRST_TAKEN} {SECOND_TAKEN}", f"{FIRST_MESSAGE} {SECOND_MESSAGE}"
 
 
-def ends(told: str, heard: str, *, at_least: bool = False) -> Expected:
-    """Both sides are closed behind the verdict."""
-    return Expected(f"{told} said".strip(), (f"home {heard}",), at_least=at_least)
+def both_delivered(client_hears: str, *servers_hear: str) -> Expected:
+    """Given what comes before the messages: both are delivered to the last of the servers."""
+    *left, last = servers_hear
+    return Expected(f"{client_hears} {BOTH_TAKEN} 221", (*left, f"{last} {BOTH_MESSAGES} QUIT"))
 
 
-def other(told: str, *servers: str) -> Expected:
-    """The first message goes to another server, and the second to the usual one again."""
-    return Expected(f"220 250 {told} {M2} 221", (*servers, f"home EHLO {S2} QUIT"))
+def goes_on(client_hears: str, server_hears: str, *, held: bool = False) -> Expected:
+    """Given what is heard of the first message: the second is delivered to the same server."""
+    return Expected(
+        f"220 250 {client_hears} {SECOND_TAKEN} 221",
+        (f"home EHLO {server_hears} {SECOND_MESSAGE} QUIT",),
+        held,
+    )
 
 
-GOES_ON: Final = goes_on()
-LOGGED_IN: Final = Expected(f"220 250 235 {M1} {M2} 221", (f"home EHLO AUTH {S1} {S2} QUIT",))
+def elsewhere(client_hears: str, *servers_hear: str) -> Expected:
+    """Given the same: the second message is delivered to a new connection to the usual server."""
+    return Expected(
+        f"220 250 {client_hears} {SECOND_TAKEN} 221", (*servers_hear, f"home EHLO {SECOND_MESSAGE} QUIT")
+    )
 
-HELO: Final = {
-    "refused": Expected(f"220 said {M1} {M2} 221", (f"home {S1} {S2} QUIT",)),
-    "Close": ends("220", ""),
-    "Redirect": Expected(f"220 250 {M1} {M2} 221", ("home QUIT", f"other EHLO {S1} {S2} QUIT")),
-}
-LOGIN: Final = {
-    "refused": Expected(f"220 250 said {M1} {M2} 221", (f"home EHLO {S1} {S2} QUIT",)),
-    "Close": ends("220 250", "EHLO"),
-    "Redirect": Expected(f"220 250 235 {M1} {M2} 221", ("home EHLO QUIT", f"other EHLO AUTH {S1} {S2} QUIT")),
-}
-UNSEEN: Final = {
-    "Discard": goes_on("250 250 250 354 said", "MAIL1 BOB EVE RSET"),
-    "Hold": goes_on("250 250 250 354 said", "MAIL1 BOB EVE RSET", held=True),
-}
-MAIL: Final = {
-    **UNSEEN,
-    "refused": goes_on("said 503 503 554", "BOB EVE DATA!"),
-    "Close": ends("220 250", "EHLO"),
-    "Redirect": other(M1, "home EHLO QUIT", f"other EHLO {S1} QUIT"),
-}
-DATA: Final = {
-    **UNSEEN,
-    "refused": goes_on("250 250 250 said", "MAIL1 BOB EVE RSET"),
-    "Close": ends("220 250 250 250 250", "EHLO MAIL1 BOB EVE"),
-}
-RCPT: Final[dict[str, dict[str, Expected]]] = {
-    "BOB": {
-        "refused": goes_on("250 said 250 354 250", "MAIL1 EVE DATA"),
-        "Discard": goes_on("250 said 250 354 250", "MAIL1 EVE DATA"),
-        "Hold": UNSEEN["Hold"],
-        "Close": ends("220 250 250", "EHLO MAIL1"),
-        "Redirect": other("250 250 452 354 250", "home EHLO MAIL1 QUIT", "other EHLO MAIL1 BOB DATA QUIT"),
-    },
-    "EVE": {
-        "refused": goes_on("250 250 said 354 250", "MAIL1 BOB DATA"),
-        "Discard": goes_on("250 250 said 354 250", "MAIL1 BOB DATA"),
-        "Hold": UNSEEN["Hold"],
-        "Close": ends("220 250 250 250", "EHLO MAIL1 BOB"),
-        "Redirect": goes_on("250 250 452 354 250", "MAIL1 BOB DATA"),
-    },
-    "BOB EVE": {
-        "refused": goes_on("250 said said 554", "MAIL1 DATA!"),
-        "Discard": goes_on("250 said said 354 250", "MAIL1 RSET"),
-        "Hold": UNSEEN["Hold"],
-        "Close": ends("220 250 250", "EHLO MAIL1"),
-        "Redirect": other(M1, "home EHLO MAIL1 QUIT", f"other EHLO {S1} QUIT"),
-    },
-}
-STREAMED: Final = {
-    # End-of-data is the only way to end mail data (RFC 5321 §4.1.1.4), so the server is left for a new one.
-    "refused": other("250 250 250 354 said", f"home EHLO {S1} ABORT"),
-    "Discard": other("250 250 250 354 said", f"home EHLO {S1} ABORT"),
-    "Close": ends("220 250 250 250 250 354", f"EHLO {S1} ABORT"),
-}
-MESSAGE: Final = {
-    **UNSEEN,
-    "refused": goes_on("250 250 250 354 said", "MAIL1 BOB EVE RSET"),
-    "Close": ends("220 250 250 250 250 354", "EHLO MAIL1 BOB EVE"),
-}
-REPLY_CLOSE: Final = {
-    "": ends("", ""),
-    "EHLO": ends("220", "EHLO"),
-    "AUTH": ends("220 250", "EHLO AUTH"),
-    "MAIL": ends("220 250", "EHLO MAIL1", at_least=True),
-    "RCPT": ends("220 250 250", "EHLO MAIL1 BOB", at_least=True),
-    "DATA": ends("220 250 250 250 250", f"EHLO {S1} ABORT"),
-    ".": ends("220 250 250 250 250 354", f"EHLO {S1}"),
-    "QUIT": ends(f"220 250 {M1} {M2}", f"EHLO {S1} {S2} QUIT"),
-}
-QUIT: Final = {
-    "refused": ends(f"220 250 {M1} {M2}", f"EHLO {S1} {S2}"),
-    "Close": ends(f"220 250 {M1} {M2}", f"EHLO {S1} {S2}"),
-}
-COMMANDS: Final = {"EHLO": HELO, "AUTH": LOGIN, "MAIL": MAIL, "RCPT": RCPT["BOB"], "DATA": DATA, "QUIT": QUIT}
+
+def ends(client_hears: str, server_hears: str, *, at_least: bool = False) -> Expected:
+    """Given what is heard before the verdict: its reply is the last, and both sides are closed."""
+    return Expected(f"{client_hears} said".strip(), (f"home {server_hears}",), at_least=at_least)
+
+
+PASSED: Final = both_delivered("220 250", "home EHLO")
+LOGGED_IN: Final = both_delivered("220 250 235", "home EHLO AUTH")
+
+# Name of a verdict → what must come of it; ``refused`` is Reject or Defer.
+
 CONNECT: Final = {
     "refused": Expected("said", ()),
     "Close": Expected("said", ()),
-    "Redirect": Expected(f"220 250 {M1} {M2} 221", (f"other EHLO {S1} {S2} QUIT",)),
+    "Redirect": both_delivered("220 250", "other EHLO"),
 }
+HELO: Final = {
+    "refused": both_delivered("220 said", "home"),
+    "Close": ends("220", ""),
+    "Redirect": both_delivered("220 250", "home QUIT", "other EHLO"),
+}
+LOGIN: Final = {
+    "refused": both_delivered("220 250 said", "home EHLO"),
+    "Close": ends("220 250", "EHLO"),
+    "Redirect": both_delivered("220 250 235", "home EHLO QUIT", "other EHLO AUTH"),
+}
+UNSEEN: Final = {  # verdicts for which the server does not see the message
+    "Discard": goes_on("250 250 250 354 said", "MAIL<one> RCPT<bob> RCPT<eve> RSET"),
+    "Hold": goes_on("250 250 250 354 said", "MAIL<one> RCPT<bob> RCPT<eve> RSET", held=True),
+}
+MAIL: Final = {
+    **UNSEEN,
+    "refused": goes_on("said 503 503 554", "RCPT<bob> RCPT<eve> DATA!"),
+    "Close": ends("220 250", "EHLO"),
+    "Redirect": elsewhere(FIRST_TAKEN, "home EHLO QUIT", f"other EHLO {FIRST_MESSAGE} QUIT"),
+}
+DATA: Final = {
+    **UNSEEN,
+    "refused": goes_on("250 250 250 said", "MAIL<one> RCPT<bob> RCPT<eve> RSET"),
+    "Close": ends("220 250 250 250 250", "EHLO MAIL<one> RCPT<bob> RCPT<eve>"),
+}
+RCPT: Final[dict[str, dict[str, Expected]]] = {
+    "bob": {
+        "refused": goes_on("250 said 250 354 250", "MAIL<one> RCPT<eve> DATA"),
+        "Discard": goes_on("250 said 250 354 250", "MAIL<one> RCPT<eve> DATA"),
+        "Hold": UNSEEN["Hold"],
+        "Close": ends("220 250 250", "EHLO MAIL<one>"),
+        "Redirect": elsewhere(
+            "250 250 452 354 250", "home EHLO MAIL<one> QUIT", "other EHLO MAIL<one> RCPT<bob> DATA QUIT"
+        ),
+    },
+    "eve": {
+        "refused": goes_on("250 250 said 354 250", "MAIL<one> RCPT<bob> DATA"),
+        "Discard": goes_on("250 250 said 354 250", "MAIL<one> RCPT<bob> DATA"),
+        "Hold": UNSEEN["Hold"],
+        "Close": ends("220 250 250 250", "EHLO MAIL<one> RCPT<bob>"),
+        "Redirect": goes_on("250 250 452 354 250", "MAIL<one> RCPT<bob> DATA"),
+    },
+    "bob eve": {
+        "refused": goes_on("250 said said 554", "MAIL<one> DATA!"),
+        "Discard": goes_on("250 said said 354 250", "MAIL<one> RSET"),
+        "Hold": UNSEEN["Hold"],
+        "Close": ends("220 250 250", "EHLO MAIL<one>"),
+        "Redirect": elsewhere(FIRST_TAKEN, "home EHLO MAIL<one> QUIT", f"other EHLO {FIRST_MESSAGE} QUIT"),
+    },
+}
+STREAMED: Final = {  # a verdict on content that passes while it comes
+    # End-of-data is the only way to end mail data (RFC 5321 §4.1.1.4), so the server is left for a new one.
+    "refused": elsewhere("250 250 250 354 said", f"home EHLO {FIRST_MESSAGE} ABORT"),
+    "Discard": elsewhere("250 250 250 354 said", f"home EHLO {FIRST_MESSAGE} ABORT"),
+    "Close": ends("220 250 250 250 250 354", f"EHLO {FIRST_MESSAGE} ABORT"),
+}
+MESSAGE: Final = {  # a verdict on content that is held until it is complete
+    **UNSEEN,
+    "refused": goes_on("250 250 250 354 said", "MAIL<one> RCPT<bob> RCPT<eve> RSET"),
+    "Close": ends("220 250 250 250 250 354", "EHLO MAIL<one> RCPT<bob> RCPT<eve>"),
+}
+REPLY_CLOSE: Final = {  # Close, by the command whose reply it is said about
+    "": ends("", ""),
+    "EHLO": ends("220", "EHLO"),
+    "AUTH": ends("220 250", "EHLO AUTH"),
+    "MAIL": ends("220 250", "EHLO MAIL<one>", at_least=True),
+    "RCPT": ends("220 250 250", "EHLO MAIL<one> RCPT<bob>", at_least=True),
+    "DATA": ends("220 250 250 250 250", f"EHLO {FIRST_MESSAGE} ABORT"),
+    ".": ends("220 250 250 250 250 354", f"EHLO {FIRST_MESSAGE}"),
+    "QUIT": ends(f"220 250 {BOTH_TAKEN}", f"EHLO {BOTH_MESSAGES} QUIT"),
+}
+QUIT: Final = {
+    "refused": ends(f"220 250 {BOTH_TAKEN}", f"EHLO {BOTH_MESSAGES}"),
+    "Close": ends(f"220 250 {BOTH_TAKEN}", f"EHLO {BOTH_MESSAGES}"),
+}
+COMMANDS: Final = {"EHLO": HELO, "AUTH": LOGIN, "MAIL": MAIL, "RCPT": RCPT["bob"], "DATA": DATA, "QUIT": QUIT}
 TABLES: Final = {"connect": CONNECT, "helo": HELO, "auth": LOGIN, "mail": MAIL, "data": DATA}
 
 
 def expected(case: Case, way: Way) -> Expected:
+    """What must come of a verdict."""
     if case.verdict is None or isinstance(case.verdict, bytes | Accept):
-        return LOGGED_IN if case.auth else GOES_ON
+        return LOGGED_IN if case.auth else PASSED
     name = type(case.verdict).__name__
     key = "refused" if name in ("Reject", "Defer") else name
     if case.phase == "reply":
         # The DATA of a message that is held is the proxy's own.
-        return GOES_ON if case.at == "DATA" and way.held else REPLY_CLOSE[case.at]
+        return PASSED if case.at == "DATA" and way.held else REPLY_CLOSE[case.at]
     if case.phase == "command":
         return COMMANDS[case.at][key]
     if case.phase == "rcpt":
@@ -193,7 +216,7 @@ def expected(case: Case, way: Way) -> Expected:
 
 
 class Speaker:
-    """Says something where the case says so. ``behind`` is to be the rule behind it."""
+    """A rule that says something where the case says so; `next_rule` is the one after it."""
 
     def __init__(self, case: Case, say: Any) -> None:
         self.case = case
@@ -201,7 +224,7 @@ class Speaker:
         self.times = 0
         """How often it has spoken."""
         self.heard = 0
-        """How often the rule behind was asked where it has spoken."""
+        """How often the next rule was asked where this one has spoken."""
         self._speaks = False
 
     def __call__(self, *arguments: Any) -> Any:
@@ -209,7 +232,7 @@ class Speaker:
         self.times += self._speaks
         return self.say(*arguments) if self._speaks else None
 
-    def behind(self, *arguments: Any) -> None:
+    def next_rule(self, *arguments: Any) -> None:
         if self.case.phase in ("body", "body_line"):  # of which several pieces may be asked about in a row
             self.heard += b"no cat" in arguments[1] or b"no dog" in arguments[1]
         else:
@@ -221,15 +244,15 @@ class Speaker:
             return True
         if phase in ("reply", "command"):
             return self.times == 0 and bool(arguments[1].verb == at)
-        if phase == "rcpt" and arguments[1].local.upper() not in at.split():
+        if phase == "rcpt" and arguments[1].local not in at.split():
             return False
         if phase in ("body", "body_line") and b"no cat" not in arguments[1]:
             return False
         return bool(arguments[0].mail_from.address == FIRST.sender)
 
 
-def spoken(case: Case) -> Any:
-    """What a rule does to say the verdict of the case."""
+def saying(case: Case) -> Any:
+    """What a rule does that says the verdict of the case."""
     if case.verdict == OCTETS:
         return lambda tx, piece: piece.replace(b"no cat", b"no dog")
     return lambda *arguments: case.verdict
@@ -241,9 +264,9 @@ def content(message: Any, case: Case, way: Way) -> bytes:
     first = message is FIRST
     if case.verdict == OCTETS and first:
         data = data.replace(b"no cat", b"no dog")
-    asked_beside = way.held and not (case == Case("message", Accept()) and first)
+    header_is_added = way.held and not (case == Case("message", Accept()) and first)
     head, empty, body = data.partition(b"\r\n\r\n")
-    return head + b"\r\n" + ADDED + b"\r\n" + body if asked_beside else head + empty + body
+    return head + b"\r\n" + ADDED + b"\r\n" + body if header_is_added else head + empty + body
 
 
 def check(case: Case, way: Way, ran: Ran, said: Reply | None) -> None:
@@ -257,22 +280,36 @@ def check(case: Case, way: Way, ran: Ran, said: Reply | None) -> None:
     wanted.check(ran, said, content(FIRST, case, way), content(SECOND, case, way))
 
 
-@pytest.mark.parametrize("way", WAYS, ids=str)
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("case", CASES, ids=str)
+CHOSEN: Final = [
+    (case, kind, Way(*flags)) for case, kind, *flags in cases(CASES, KINDS, FLAG, FLAG, FLAG, FLAG)
+]
+
+
+@pytest.mark.parametrize(("case", "kind", "way"), CHOSEN, ids=str)
 def test_verdict(case: Case, kind: str, way: Way) -> None:
-    """A rule of the phase says the verdict; one behind it hears of it only if it lets things go on."""
-    speaker = Speaker(case, spoken(case))
+    """A rule of the phase says the verdict; the next rule hears of it only if this one lets things go on."""
+    speaker = Speaker(case, saying(case))
     one = rule(case.phase, speaker, kind)
-    ran = run([one, rule(case.phase, speaker.behind, "sync")], way, kind, auth=case.auth)
-    check(case, way, ran, getattr(case.verdict, "reply", None))
-    asked = not (case.phase == "reply" and case.at == "DATA" and way.held)
-    assert bool(speaker.times) == asked
-    passed = case.verdict is None or case.verdict == OCTETS
-    assert speaker.heard == (speaker.times if passed else 0)
-    assert ran.host.failures == []
-    assert ran.host.decisions == [(one, case.verdict)] * (0 if passed else speaker.times)
-    assert bool(ran.host.awaited) == (kind != "sync")
+    with run([one, rule(case.phase, speaker.next_rule, "sync")], way, kind, auth=case.auth) as ran:
+        check(case, way, ran, getattr(case.verdict, "reply", None))
+        asked = not (case.phase == "reply" and case.at == "DATA" and way.held)
+        assert bool(speaker.times) == asked
+        passed = case.verdict is None or case.verdict == OCTETS
+        assert speaker.heard == (speaker.times if passed else 0)
+        assert ran.host.failures == []
+        assert ran.host.decisions == [(one, case.verdict)] * (0 if passed else speaker.times)
+        assert bool(ran.host.awaited) == (kind != "sync")
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_dialogue_that_is_printed_can_be_played(case: Case) -> None:
+    """What a case prints when it fails is what happened."""
+    with run([rule(case.phase, Speaker(case, saying(case)), "sync")], Way(), "sync", auth=case.auth) as ran:
+        if not ran.servers:
+            assert "\n# refused before" in ran.proxy.dialogue
+            return
+        played = play(ran.proxy.dialogue)
+    assert bytes(played.to_client) == b"".join(reply.raw for reply in ran.told)
 
 
 def test_nothing_is_forgotten() -> None:

@@ -1,12 +1,17 @@
-"""Rules that say what their phase does not take, or fail: seen at load where it is written plainly, else the
-client gets 451 with an incident (or what ``on_error`` says), and the connection goes on."""
+"""Rules that fail, or say what their phase does not take.
+
+What the source shows is found when the rules are loaded. Otherwise the client is told 451 with an incident,
+or what ``on_error`` says, and the connection goes on.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+import attrs
 import pytest
+from pairs import cases
 from rule_dialogues import KINDS, WAYS, Way, rule, run
 from test_rule_matrix import OCTETS, VERDICTS, Case, Speaker, check
 
@@ -17,7 +22,7 @@ from sansio_smtp.rules.decorators import OnError
 from sansio_smtp.rules.loading import collect
 from sansio_smtp.rules.phases import PHASES
 
-PLACES: Final = {"rcpt": "BOB", "reply": "MAIL", "command": "RCPT"}
+PLACES: Final = {"rcpt": "bob", "reply": "MAIL", "command": "RCPT"}
 """Where in a phase the rule fails."""
 POLICIES: Final[tuple[OnError, ...]] = ("defer", "reject", "accept")
 SOME_WAYS: Final = (WAYS[0], WAYS[-1])
@@ -56,9 +61,7 @@ def source(phase: str, said: str, shape: str) -> str:
     return f"from sansio_smtp.rules import *\n\n{body}"
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("said", WRITTEN)
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize(("phase", "said", "shape"), cases(list(PHASES), list(WRITTEN), list(SHAPES)))
 def test_at_load(phase: str, said: str, shape: str) -> None:
     """Each verdict that is not legal is a problem, with its line; each legal one is none."""
     text = source(phase, said, shape)
@@ -93,27 +96,36 @@ NONSENSE: Final[dict[str, Any]] = {
 }
 
 
-def wrong_values(phase: str) -> Iterator[tuple[str, Any]]:
-    for kind, verdict in VERDICTS.items():
-        if kind.__name__ not in legal(phase):
-            yield kind.__name__, verdict
-    if "bytes" not in legal(phase):
-        yield "bytes", OCTETS
-    yield from NONSENSE.items()
+@attrs.frozen
+class Wrong:
+    """A value that is no verdict of the phase."""
+
+    phase: str
+    name: str
+    value: Any
+
+    def __str__(self) -> str:
+        return f"{self.phase}-{self.name}"
 
 
-WRONG: Final = [
-    pytest.param(phase, value, id=f"{phase}-{name}")
-    for phase in PHASES
-    for name, value in wrong_values(phase)
-]
+def wrong_values() -> Iterator[Wrong]:
+    for phase in PHASES:
+        for kind, verdict in VERDICTS.items():
+            if kind.__name__ not in legal(phase):
+                yield Wrong(phase, kind.__name__, verdict)
+        if "bytes" not in legal(phase):
+            yield Wrong(phase, "bytes", OCTETS)
+        for name, value in NONSENSE.items():
+            yield Wrong(phase, name, value)
 
 
-@pytest.mark.parametrize("way", SOME_WAYS, ids=str)
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("phase", "value"), WRONG)
-def test_when_it_is_computed(phase: str, value: Any, kind: str, way: Way) -> None:
+WRONG: Final = list(wrong_values())
+
+
+@pytest.mark.parametrize(("wrong", "kind", "way"), cases(WRONG, KINDS, SOME_WAYS), ids=str)
+def test_when_it_is_computed(wrong: Wrong, kind: str, way: Way) -> None:
     """What no source shows is a failure, as if the rule had raised."""
+    phase, value = wrong.phase, wrong.value
     (error,) = failed(phase, lambda *arguments: value, kind, way, "defer", of_rule=False)
     assert isinstance(error, ValueError if isinstance(value, Unspeakable) else LocalProtocolError)
 
@@ -141,15 +153,15 @@ FAILURES: Final[dict[str, tuple[Callable[..., Any], type[BaseException]]]] = {
 }
 
 
-@pytest.mark.parametrize(("of_rule", "way"), [(False, WAYS[0]), (True, WAYS[-1])], ids=["session", "rule"])
-@pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("failure", FAILURES)
-@pytest.mark.parametrize("phase", PHASES)
-def test_failure(phase: str, failure: str, kind: str, policy: OnError, of_rule: bool, way: Way) -> None:
-    """``on_error`` decides, of the rule before that of the session."""
+@pytest.mark.parametrize(
+    ("phase", "failure", "kind", "policy", "given_by"),
+    cases(list(PHASES), list(FAILURES), KINDS, POLICIES, ("session", "rule")),
+)
+def test_failure(phase: str, failure: str, kind: str, policy: OnError, given_by: str) -> None:
+    """``on_error`` decides; the one of the rule comes before the one of the session."""
     says, expected = FAILURES[failure]
-    (error,) = failed(phase, says, kind, way, policy, of_rule=of_rule)
+    of_rule = given_by == "rule"
+    (error,) = failed(phase, says, kind, SOME_WAYS[of_rule], policy, of_rule=of_rule)
     assert isinstance(error, expected)
 
 
@@ -162,14 +174,14 @@ def failed(
     other: OnError = "reject" if policy == "defer" else "defer"
     rules = [
         rule(phase, speaker, kind, on_error=policy if of_rule else None),
-        rule(phase, speaker.behind, "sync"),
+        rule(phase, speaker.next_rule, "sync"),
     ]
-    ran = run(rules, way, kind, on_error=other if of_rule else policy, auth=case.auth)
-    check(case, way, ran, getattr(case.verdict, "reply", None))
-    assert speaker.times == 1
-    assert ran.host.decisions == []
-    assert speaker.heard == (case.verdict is None)
-    assert [failure.rule for failure in ran.host.failures] == rules[:1]
+    with run(rules, way, kind, on_error=other if of_rule else policy, auth=case.auth) as ran:
+        check(case, way, ran, getattr(case.verdict, "reply", None))
+        assert speaker.times == 1
+        assert ran.host.decisions == []
+        assert speaker.heard == (case.verdict is None)
+        assert [failure.rule for failure in ran.host.failures] == rules[:1]
     return [failure.error for failure in ran.host.failures]
 
 
@@ -188,8 +200,8 @@ def test_a_rule_that_takes_too_long(phase: str) -> None:
     """The driver says so by TimeoutError."""
     case = Case(phase, None, PLACES.get(phase, ""))
     speaker = Speaker(case, lambda *arguments: None)
-    ran = run([rule(phase, speaker, "async")], Way(), "async", auth=case.auth, late=True)
-    assert ran.host.failures
-    assert {type(failure.error) for failure in ran.host.failures} == {TimeoutError}
-    assert ran.proxy.closed or phase == "command"  # QUIT is one, too
-    assert speaker.times == 0
+    with run([rule(phase, speaker, "async")], Way(), "async", auth=case.auth, late=True) as ran:
+        assert ran.host.failures
+        assert {type(failure.error) for failure in ran.host.failures} == {TimeoutError}
+        assert ran.proxy.closed or phase == "command"  # QUIT is one, too
+        assert speaker.times == 0

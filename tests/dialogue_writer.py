@@ -1,0 +1,214 @@
+"""Writes the dialogue of a test as a script, which a generated test prints when it fails.
+
+The notation is that of docs/testing.md: the dialogue can be read, and a file of tests/dialogues made of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from typing import Any, Final
+
+import attrs
+
+from sansio_smtp import CLIENT, SERVER, Close, Config, Proxy, Reply, SendToClient, SendToServer, Side
+from sansio_smtp.events import Ask, Connect, Event
+from sansio_smtp.questions import (
+    Answer,
+    Continue,
+    Disconnect,
+    Inspect,
+    Replace,
+    ReplaceCommand,
+    ReplaceReply,
+    Route,
+    Swallow,
+)
+from sansio_smtp.testing.notation import escape, written
+from sansio_smtp.testing.verdicts import HOME
+from sansio_smtp.testing.written import Step, asks, shown
+
+__all__ = ["WritingProxy", "setting_lines", "verdict_lines"]
+
+LETTERS: Final = {CLIENT: "C", SERVER: "S"}
+SHOWN: Final = ("answered", "complete", "violation")
+"""The kinds of events that are written besides what is sent, asked, connected and closed."""
+
+
+@attrs.frozen
+class _Fed:
+    """Octets from a side."""
+
+    side: Side
+    data: bytes
+
+
+@attrs.frozen
+class _Answered:
+    """A verdict on a question."""
+
+    question: Any
+    verdict: Any
+
+
+class WritingProxy(Proxy):
+    """A proxy that remembers its inputs and its events, and writes a script of them when it is asked to."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._record: list[str | _Fed | _Answered | list[Event]] = []
+
+    @property
+    def dialogue(self) -> str:
+        """The script so far."""
+        lines = setting_lines(self.config, self.ask)
+        fed: dict[Side, bytes] = {}
+        for entry in self._record:
+            if isinstance(entry, _Fed):
+                if entry.side not in fed:
+                    lines += _fed_lines(fed)
+                    fed = {entry.side: b""}
+                fed[entry.side] += entry.data  # what comes in several pieces is one segment of a script
+                continue
+            if entry:
+                lines += _fed_lines(fed)
+                fed = {}
+            if isinstance(entry, str):
+                lines.append(entry)
+            elif isinstance(entry, _Answered):
+                lines += [f"    {line}" for line in verdict_lines(entry.question, entry.verdict)]
+            else:
+                lines += [f"    {line}" for line in event_lines(entry, self.ask)]
+        return "\n".join([*lines, *_fed_lines(fed)]) + "\n"
+
+    @contextmanager
+    def printed_on_failure(self, *remarks: str) -> Iterator[None]:
+        """If the body raises, prints the script with remarks at its top: pytest shows what a failing test has
+        printed."""
+        try:
+            yield
+        except BaseException:
+            print(*(f"# {remark}" for remark in remarks), self.dialogue, sep="\n")
+            raise
+
+    # Each input is remembered before it is handled: it may be the one that raises.
+
+    def receive_from(self, side: Side, data: bytes) -> list[Event]:
+        self._record.append(_Fed(side, data))
+        return self._follows(super().receive_from(side, data))
+
+    def eof_from(self, side: Side) -> list[Event]:
+        self._record.append(f"{LETTERS[side]}: <eof>")
+        return self._follows(super().eof_from(side))
+
+    def server_unreachable(self) -> list[Event]:
+        self._record.append("<unreachable>")
+        return self._follows(super().server_unreachable())
+
+    def timed_out(self, *, stalled: bool = False) -> list[Event]:
+        self._record.append("<timeout>")
+        return self._follows(super().timed_out(stalled=stalled))
+
+    def shutdown(self, *, now: bool = False) -> list[Event]:
+        self._record.append("<shutdown now>" if now else "<shutdown>")
+        return self._follows(super().shutdown(now=now))
+
+    def refuse(self, reply: Reply) -> list[Event]:
+        self._record.append(f"# refused before a server is connected, which no script can say: {reply}")
+        return self._follows(super().refuse(reply))
+
+    def answer(self, question: Any, verdict: Any) -> list[Event]:
+        self._record.append(_Answered(question, verdict))
+        return self._follows(super().answer(question, verdict))
+
+    def more(self) -> list[Event]:
+        return self._follows(super().more())
+
+    def _follows(self, events: list[Event]) -> list[Event]:
+        self._record.append(events)
+        return events
+
+
+def setting_lines(config: Config, ask: frozenset[str]) -> list[str]:
+    """The lines at the top of a script: hook places, settings that are not the default, events to show."""
+    changed = [
+        f"{field.name}={_setting(value)}"
+        for field in attrs.fields(Config)
+        if (value := getattr(config, field.name)) != field.default
+    ]
+    settings = {"ask": sorted(ask), "config": changed, "show": SHOWN}
+    return [f"# {name}: {', '.join(words)}" for name, words in settings.items() if words]
+
+
+def event_lines(events: list[Event], ask: frozenset[str]) -> list[str]:
+    """What a proxy does, as the lines that expect it."""
+    step = Step()
+    for event in events:
+        if isinstance(event, SendToClient):
+            step.sent[CLIENT] += event.data
+        elif isinstance(event, SendToServer):
+            step.sent[SERVER] += event.data
+        elif isinstance(event, Close):
+            step.closed.append((event.side, event.abort))
+        elif isinstance(event, Connect):
+            step.connected.append(event.upstream)
+        elif isinstance(event, Ask):
+            step.asked.append(asks(event.question, ask))
+        elif (kind_and_text := shown(event)) and kind_and_text[0] in SHOWN:
+            step.shown.append(f"-> {kind_and_text[1]}")
+    return step.notation()
+
+
+def verdict_lines(question: Any, verdict: Any) -> list[str]:
+    """The lines that give a verdict; the recipients that it adds come first."""
+    added = [f"! add {escape(command.raw)}" for command in getattr(verdict, "recipients", ())]
+    return [*added, f"! {_verdict(question, verdict)}".rstrip()]
+
+
+def _verdict(question: Any, verdict: Any) -> str:
+    match verdict:
+        case Continue():
+            return "continue"
+        case Answer(reply):
+            return f"answer {_reply(reply)}"
+        case Disconnect(reply):
+            return f"disconnect {_reply(reply)}"
+        case Swallow(reply):
+            return f"swallow {_reply(reply)}"
+        case Inspect(places):
+            return f"inspect {', '.join(sorted(places))}"
+        case Route(upstream, command):
+            return f"route {upstream or HOME} {escape(command.raw) if command else ''}"
+        case ReplaceCommand(command):
+            return f"replace {escape(command.raw)}"
+        case ReplaceReply(reply):
+            return f"replace {escape(reply.raw[:-2])}"
+        case Replace(data, rest=rest):
+            kept = b"" if rest is None else bytes(question.data[rest:])
+            return f"replace {_content(data + kept)}"
+        case _:
+            return f"(no verdict) {verdict!r}"
+
+
+def _reply(reply: Reply) -> str:
+    text = escape(b"\r\n".join(reply.lines))
+    return f"{reply.code} {text}"
+
+
+def _content(data: bytes) -> str:
+    r"""Content on one line: its last CRLF implied, the others written."""
+    whole = data.endswith(b"\r\n") and data != b"\r\n"
+    return escape(data[:-2]) if whole else escape(data) + "\\"
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, frozenset):
+        return " ".join(sorted(value))
+    return str(value.value if isinstance(value, Enum) else value)
+
+
+def _fed_lines(fed: dict[Side, bytes]) -> list[str]:
+    return [f"{LETTERS[side]}: {text}".rstrip() for side, data in fed.items() for text in written(data)]
