@@ -14,6 +14,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 from pairs import DEEP
 
+# Their assertions are written out when they fail, as those in the modules of tests are.
+pytest.register_assert_rewrite("driver_dialogues", "drivers", "rule_dialogues", "properties")
+
 # Drawing a whole dialogue is slow on a busy machine; that says nothing about the code under test.
 _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
 

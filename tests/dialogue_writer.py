@@ -83,13 +83,12 @@ class WritingProxy(Proxy):
         return "\n".join([*lines, *_fed_lines(fed)]) + "\n"
 
     @contextmanager
-    def printed_on_failure(self, *remarks: str) -> Iterator[None]:
-        """If the body raises, prints the script with remarks at its top: pytest shows what a failing test has
-        printed."""
+    def printed_on_failure(self) -> Iterator[None]:
+        """If the body raises, prints the script: pytest shows what a failing test has printed."""
         try:
             yield
         except BaseException:
-            print(*(f"# {remark}" for remark in remarks), self.dialogue, sep="\n")
+            print("# what happened, up to the failure", self.dialogue, sep="\n")
             raise
 
     # Each input is remembered before it is handled: it may be the one that raises.

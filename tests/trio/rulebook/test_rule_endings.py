@@ -119,11 +119,12 @@ def assert_ends(process: Proxy, within: float) -> None:
 @pytest.mark.parametrize("name", WAITS)
 def test_the_service_ends_while_a_rule_waits(tmp_path: Path, name: str) -> None:
     """The client is told, and the process ends soon after the grace period, whatever the rule does."""
-    with service(tmp_path, RULES) as process, begin(process, name) as client:
-        process.wait_for("^waits$")
-        process.signal(signal.SIGTERM)
-        client.expect(b"421 4.3.2 service is shutting down, try again later")
-        assert client.rest() == b""
+    with service(tmp_path, RULES) as process:
+        with begin(process, name) as client:
+            process.wait_for("^waits$")
+            process.signal(signal.SIGTERM)
+            client.expect(b"421 4.3.2 service is shutting down, try again later")
+            assert client.rest() == b""
         assert_ends(process, GRACE + DEADLINE)
         assert_left_once(process)
         assert "Traceback" not in process.said()
@@ -144,11 +145,12 @@ def test_a_second_signal_ends_the_service_while_a_rule_waits(tmp_path: Path, nam
 def test_the_server_is_lost_while_a_rule_waits(tmp_path: Path, name: str) -> None:
     """The client is told at once."""
     server = Server()
-    with service(tmp_path, RULES, server) as process, begin(process, name) as client:
-        process.wait_for("^waits$")
-        server.gone = True
-        client.expect(b"421 4.4.2 ...")
-        assert client.rest() == b""
+    with service(tmp_path, RULES, server) as process:
+        with begin(process, name) as client:
+            process.wait_for("^waits$")
+            server.gone = True
+            client.expect(b"421 4.4.2 ...")
+            assert client.rest() == b""
         assert_left_once(process)
         process.signal(signal.SIGTERM)
         assert_ends(process, DEADLINE)
