@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 from drivers import DEADLINE, Peer, Script, Upstream
 
@@ -43,11 +44,13 @@ def once(
 class Proxy:
     """A proxy that listens, until it is stopped."""
 
+    command: ClassVar = COMMAND
+
     def __init__(self, directory: Path, *arguments: str, **variables: str) -> None:
         self.out, self.err = directory / "stdout", directory / "stderr"
         with self.out.open("wb") as stdout, self.err.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [*COMMAND, *arguments],
+                [*self.command, *arguments],
                 cwd=directory,
                 env=environment(**variables),
                 stdout=stdout,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -63,7 +64,19 @@ FAILS = """
 def fails(conn):
     raise ValueError("in disconnect")
 """
-GRACE = 0.5
+GRACE = 0.3
+_IMPATIENT = """
+from trio_proxy.rulebook import tasks
+tasks._END_SECONDS = 0.3
+from trio_proxy.__main__ import main
+main()
+"""
+
+
+class Impatient(Proxy):
+    """It waits less long for rules that do not end."""
+
+    command = [sys.executable, "-c", _IMPATIENT]
 
 
 class Server:
@@ -87,7 +100,7 @@ def service(tmp_path: Path, rules: str, server: Callable[[Peer], None] | None = 
     (tmp_path / "rules.py").write_text(rules)
     with upstream(server or Server()) as behind:
         arguments = ("-l", "127.0.0.1:0", "--rules", "rules.py", "--grace", f"{GRACE}", "-v")
-        process = Proxy(tmp_path, *arguments, "-u", f"127.0.0.1:{behind.port}")
+        process = Impatient(tmp_path, *arguments, "-u", f"127.0.0.1:{behind.port}")
         try:
             yield process
         finally:

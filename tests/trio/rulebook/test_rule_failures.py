@@ -18,7 +18,7 @@ from drivers import DEADLINE, Peer
 
 RULES = Path(__file__).with_name("wrong_rules.py")
 TEXT = RULES.read_text()
-RULE_TIMEOUT = 1.0
+RULE_TIMEOUT = 0.5
 BLOCKING = 2.0
 """After so many seconds a rule that blocks is interrupted."""
 TRIPS = 20
