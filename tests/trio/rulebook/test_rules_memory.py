@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from commands import Proxy, connect, proxy, say_hello, submit, upstream
 from drivers import Peer
+from growth import BUFFER, MB, Server, grows_less_than
 from pairs import DEEP
-from test_memory import BUFFER, MB, Server, grows_less_than
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

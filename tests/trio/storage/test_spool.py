@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from commands import connect, proxy, say_hello, submit, upstream
 from drivers import Peer
-from test_memory import MB, grows_less_than
+from growth import MB, grows_less_than
 
 from trio_proxy.storage.spool import FileSpool
 
