@@ -14,7 +14,8 @@ from sansio_smtp.states import (
     Step,
     reply_step,
 )
-from sansio_smtp.wire.commands import VERB_KINDS, Kind
+from sansio_smtp.verbs import Kind
+from sansio_smtp.wire.commands import VERB_KINDS
 
 BLOCKING = (Kind.HELLO, Kind.DATA, Kind.AUTH, Kind.QUIT)
 

@@ -12,7 +12,8 @@ from sansio_smtp.ends.client import ClientConnection, ReplyReceived
 from sansio_smtp.ends.server import END_OF_INPUT, NEED_DATA, PAUSED, EndOfData, Pause, ServerConnection
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.states import FRAMING, LINE_STEPS, Phase, Step, reply_step
-from sansio_smtp.wire.commands import END_OF_DATA, Command, Kind, auth_line
+from sansio_smtp.verbs import Kind
+from sansio_smtp.wire.commands import END_OF_DATA, Command, auth_line
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.violations import RemoteProtocolError
 
@@ -320,22 +321,85 @@ def test_closed_world_of_replies(phase: Phase, kind: Kind) -> None:
             assert end.phase is to
 
 
-def test_a_new_connection_knows_nothing_of_the_one_before() -> None:
+def test_a_handle_comes_back_with_the_reply() -> None:
+    """Whoever sends a command need not count what is unanswered."""
+    end = greeted(b"250-mx", b"250 PIPELINING")
+    mine, yours = object(), object()
+    end.send_command(Command.of("MAIL FROM:<a>"), mine)
+    end.send_command(Command.of("RCPT TO:<b>"))
+    end.send_command(Command.of("RCPT TO:<c>"), yours)
+    assert (end.awaits(mine), end.awaits(yours), end.awaits(object())) == (True, True, False)
+    one, two, _ = given(end, b"250 a\r\n550 b\r\n")
+    assert (one.handle, two.handle) == (mine, None)
+    assert (end.awaits(mine), end.awaits(yours)) == (False, True)
+    three, _ = given(end, b"250 c\r\n")
+    assert three.handle is yours
+
+
+def test_what_comes_unasked_has_no_handle() -> None:
     end = ClientConnection()
-    given(end, b"220 mx\r\n")
-    end.send_command(Command.of("EHLO me"))
-    given(end, b"250-mx\r\n250-PIPELINING\r\n250 SIZE 9\r\n")
-    for line, code in (("MAIL FROM:<a>", 250), ("RCPT TO:<b>", 250), ("DATA", 354)):
+    greeting, _ = given(end, b"220 mx\r\n")
+    assert greeting.handle is None
+    goodbye, _ = given(end, b"421 bye\r\n")
+    assert (goodbye.handle, goodbye.unsolicited) == (None, True)
+
+
+def test_one_reply_for_each_recipient() -> None:
+    """RFC 2033 §4.2: each comes with the handle of the message, and no other is taken for one of them."""
+    end = greeted(b"250-mx", b"250 PIPELINING")
+    for line, code in (("MAIL FROM:<a>", 250), ("RCPT TO:<b>", 250), ("RCPT TO:<c>", 250), ("DATA", 354)):
         end.send_command(Command.of(line))
         given(end, b"%d ok\r\n" % code)
-    end.receive_data(b"half a re")
-    end.receive_eof()
-    assert end.in_content
-    end.reopen()
-    assert (end.phase, end.eof, end.in_content, end.keywords) == (Phase.GREETING, False, False, {})
-    assert (end.buffered, end.unanswered, end.max_message_size, end.may_send()) == (0, 0, None, False)
-    assert given(end, b"220 other\r\n")[0].command is None
-    assert end.phase is Phase.COMMAND
+    message, noop = object(), object()
+    assert end.send_end_of_data(message, replies=2) == b".\r\n"
+    end.send_command(Command.of("NOOP"), noop)
+    one, _ = given(end, b"250 b\r\n")
+    assert (one.command, one.handle, end.awaits(message), end.unanswered) == (END_OF_DATA, message, True, 2)
+    two, three, _ = given(end, b"452 c\r\n250 fine\r\n")
+    assert (two.command, two.handle, end.awaits(message)) == (END_OF_DATA, message, False)
+    assert (three.handle, end.unanswered) == (noop, 0)
+
+
+def test_the_mail_transaction_is_what_this_server_has_accepted() -> None:
+    end = greeted(b"250-mx", b"250 PIPELINING")
+    assert not end.may_be_in_transaction()
+    end.send_command(Command.of("MAIL FROM:<a>"))
+    assert not end.transaction.open
+    assert end.may_be_in_transaction(), "its reply may be 2xx"
+    given(end, b"550 no\r\n")
+    assert not end.may_be_in_transaction()
+    end.send_command(mail := Command.of("MAIL FROM:<b>"))
+    given(end, b"250 b\r\n")
+    end.send_command(Command.of("NOOP"))
+    assert end.transaction.envelope.mail is mail
+    assert end.may_be_in_transaction()
+    given(end, b"250 ok\r\n")
+    end.send_command(Command.of("RSET"))
+    assert end.transaction.open, "until the reply"
+    given(end, b"250 reset\r\n")
+    assert not end.may_be_in_transaction()
+
+
+def test_hello_is_what_the_server_took_last() -> None:
+    end = ClientConnection()
+    given(end, b"220 mx\r\n")
+    taken = []
+    for line, code in (("EHLO me", 502), ("HELO me", 250), ("EHLO you", 250), ("EHLO it", 451)):
+        end.send_command(Command.of(line))
+        given(end, b"%d ok\r\n" % code)
+        taken.append(end.hello.raw if end.hello else None)
+    assert taken == [None, b"HELO me", b"EHLO you", b"EHLO you"]
+
+
+def test_close_forgets_the_transaction() -> None:
+    end = greeted()
+    end.send_command(Command.of("MAIL FROM:<a>"))
+    given(end, b"250 ok\r\n")
+    end.send_command(Command.of("NOOP"), handle := object())
+    end.close()
+    end.close()
+    assert (end.phase, end.transaction.open, end.awaits(handle)) == (Phase.CLOSED, False, False)
+    assert not end.may_be_in_transaction()
 
 
 def test_the_two_ends_speak_with_each_other() -> None:

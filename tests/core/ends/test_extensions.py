@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from sansio_smtp.ends.extensions import OURS, RELAYED, keywords, offer
+from sansio_smtp.ends.extensions import OURS, RELAYED, Offer, keywords
 from sansio_smtp.wire.replies import Reply
+
+
+def offer(given: Reply, relay: frozenset[str] = frozenset(), max_size: int | None = None) -> Reply:
+    return Offer(relay, max_size).reply(given)
 
 
 def test_keywords() -> None:
@@ -108,3 +112,10 @@ def test_the_smaller_size_is_announced(line: str, announced: str) -> None:
 def test_size_is_relayed_where_there_is_no_limit_of_ours() -> None:
     for line in ("SIZE 5000000", "SIZE", "SIZE what"):
         assert offer(Reply.of(250, "mx", line)).lines[1] == line.encode()
+
+
+def test_one_offer_serves_every_server() -> None:
+    """It holds what is configured, and nothing of the reply that it was given."""
+    ours = Offer(max_size=100)
+    assert ours.reply(Reply.of(250, "mx", "SIZE 50")) == Reply.of(250, "mx", "SIZE 50", "PIPELINING")
+    assert ours.reply(Reply.of(250, "other")) == Reply.of(250, "other", "PIPELINING", "SIZE 100")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from core.scene import every_cut, few_cuts
-from core.server_ends import REJECT, drain, given, greeted, in_auth, in_content, told
+from core.server_ends import REJECT, answered, drain, given, greeted, in_auth, in_content, told
 from sansio_smtp.config import BareNewline, Config
 from sansio_smtp.ends.server import (
     END_OF_INPUT,
     NEED_DATA,
     PAUSED,
+    READERS,
     ContentReceived,
     ContentRefused,
     EndOfData,
@@ -18,7 +19,8 @@ from sansio_smtp.ends.server import (
 )
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.states import FRAMING, LINE_STEPS, Phase, Step, reply_step
-from sansio_smtp.wire.commands import END_OF_DATA, HTTP_VERBS, REFUSED_VERBS, Kind
+from sansio_smtp.verbs import VERBS, Kind, Support
+from sansio_smtp.wire.commands import END_OF_DATA
 from sansio_smtp.wire.replies import Reply
 
 
@@ -69,7 +71,11 @@ def test_a_blocking_line_ends_a_group(line: bytes) -> None:
     assert end.phase is Phase.COMMAND
 
 
-@pytest.mark.parametrize("verb", sorted(REFUSED_VERBS - {b"BDAT"}))
+def supported(support: Support) -> list[bytes]:
+    return [name for name, verb in VERBS.items() if verb.support is support]
+
+
+@pytest.mark.parametrize("verb", [verb for verb in supported(Support.REFUSED) if verb != b"BDAT"])
 def test_verbs_that_change_framing_are_refused(verb: bytes) -> None:
     end = greeted()
     refused, command, pause = given(end, verb.lower() + b" x\r\nNOOP\r\n")
@@ -79,7 +85,7 @@ def test_verbs_that_change_framing_are_refused(verb: bytes) -> None:
     assert refused.error.phase is Phase.COMMAND
 
 
-@pytest.mark.parametrize("verb", sorted(HTTP_VERBS))
+@pytest.mark.parametrize("verb", supported(Support.FOREIGN))
 def test_http_ends_the_session(verb: bytes) -> None:
     """A forged request of a browser; the headers behind it might be commands."""
     end = greeted()
@@ -269,3 +275,55 @@ def test_end_of_data_is_one_command() -> None:
     """Whoever matches replies to commands finds the same object on both ends."""
     assert END_OF_DATA.kind is Kind.END_OF_DATA
     assert FRAMING[Phase.CONTENT][Step.END_OF_DATA] is Phase.COMMAND
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_what_is_read_in_each_phase(phase: Phase) -> None:
+    """Where no reader is, nothing is parsed."""
+    blind = {Phase.GREETING, Phase.BLOCKED, Phase.MUST_CLOSE, Phase.CLOSED}
+    assert (phase in READERS) is (phase not in blind)
+
+
+def test_the_exchanges_are_the_lines_that_are_owed_a_reply() -> None:
+    end = greeted()
+    one, two, _ = given(end, b"RSET\r\nSTARTTLS\r\n")
+    assert [exchange.command for exchange in end.exchanges] == [one, two.command]
+    assert end.newest is end.exchanges[1]
+    end.send_reply(Reply.of(250))
+    assert [exchange.command for exchange in end.exchanges] == [two.command]
+
+
+def test_a_message_that_is_owed_several_replies() -> None:
+    """RFC 2033 §4.2: what came after it waits for all of them, and the transaction has ended with the first."""
+    end = in_content()
+    given(end, b"a\r\n.\r\nNOOP\r\n")
+    end.exchanges[0].owes = 2
+    end.send_reply(Reply.of(250))
+    assert (end.unanswered, end.in_transaction) == (2, False)
+    end.send_reply(Reply.of(452))
+    assert [exchange.command.raw for exchange in end.exchanges] == [b"NOOP"]
+
+
+def test_the_last_reply_ends_the_dialogue_whatever_its_code() -> None:
+    end = greeted()
+    given(end, b"RSET\r\nNOOP\r\n")
+    end.send_reply(Reply.of(550), last=True)
+    assert end.phase is Phase.MUST_CLOSE
+
+
+def test_the_limit_of_a_message_is_set_for_the_next() -> None:
+    end = greeted()
+    end.limit_message(3)
+    answered(end, b"DATA\r\n", 354)
+    end.limit_message(None)
+    assert ContentRefused in [type(event) for event in given(end, b"abcd\r\n.\r\n")]
+    end.send_reply(Reply.of(552))
+    answered(end, b"DATA\r\n", 354)
+    assert ContentRefused not in [type(event) for event in given(end, b"abcd\r\n.\r\n")]
+
+
+def test_close_twice() -> None:
+    end = greeted()
+    end.close()
+    end.close()
+    assert end.phase is Phase.CLOSED

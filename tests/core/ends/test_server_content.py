@@ -18,7 +18,8 @@ from sansio_smtp.ends.server import (
     Refused,
 )
 from sansio_smtp.states import Phase
-from sansio_smtp.wire.commands import Command, Kind
+from sansio_smtp.verbs import Kind
+from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.content import unstuff
 from sansio_smtp.wire.replies import Reply
 

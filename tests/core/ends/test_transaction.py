@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sansio_smtp.ends.transaction import Transaction
+from sansio_smtp.states import TransactionState
 from sansio_smtp.wire.commands import END_OF_DATA, Command, Path, auth_line
 from sansio_smtp.wire.replies import Reply
 
@@ -129,3 +130,20 @@ def test_a_second_mail_that_is_accepted_begins_anew() -> None:
     transaction = opened()
     transaction.answered(second := Command.of("MAIL FROM:<>"), OK)
     assert (transaction.envelope.mail, transaction.envelope.recipients) == (second, [])
+
+
+def test_its_state() -> None:
+    transaction = Transaction()
+    assert transaction.state is TransactionState.NONE
+    transaction.answered(MAIL, OK)
+    assert transaction.state is TransactionState.OPEN
+
+
+def test_recipients_without_mail_are_forgotten_too() -> None:
+    """Some servers accept RCPT first; a verdict may."""
+    transaction = Transaction()
+    transaction.answered(ONE, OK)
+    assert not transaction.open
+    assert transaction.envelope.recipients == [ONE]
+    transaction.answered(Command.of("RSET"), OK)
+    assert transaction.envelope.recipients == []

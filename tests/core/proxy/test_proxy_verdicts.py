@@ -18,7 +18,8 @@ from sansio_smtp.questions import (
     ReplaceCommand,
     ReplaceReply,
 )
-from sansio_smtp.wire.commands import Command, Kind
+from sansio_smtp.verbs import Kind
+from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
 
 OK = Reply.of(250, "ok")

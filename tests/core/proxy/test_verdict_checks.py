@@ -26,7 +26,8 @@ from sansio_smtp.questions import (
     Route,
     Swallow,
 )
-from sansio_smtp.wire.commands import Command, Kind
+from sansio_smtp.verbs import Kind
+from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
 
 NO = Reply.of(550, "no")
