@@ -9,13 +9,18 @@ from sansio_smtp.states import (
     LINE_STEPS,
     REPLY_STEPS,
     TRANSACTION,
-    Effect,
+    Gate,
+    GateStep,
+    Message,
+    MessageStep,
     Phase,
     Step,
+    TransactionState,
+    UpstreamState,
+    UpstreamStep,
     reply_step,
 )
-from sansio_smtp.verbs import Kind
-from sansio_smtp.wire.commands import VERB_KINDS
+from sansio_smtp.verbs import VERBS, Effect, Kind
 
 BLOCKING = (Kind.HELLO, Kind.DATA, Kind.AUTH, Kind.QUIT)
 
@@ -109,9 +114,9 @@ def test_every_final_reply_answers_a_line_that_does_not_block(kind: Kind) -> Non
 
 def test_lines_that_block_and_lines_that_do_not() -> None:
     """RFC 2920 §3.1: what may end a command group blocks it here."""
-    for kind in set(VERB_KINDS.values()):
-        phase = FRAMING[Phase.COMMAND][LINE_STEPS[kind]]
-        assert phase is (Phase.BLOCKED if kind in BLOCKING else Phase.COMMAND)
+    for verb in VERBS.values():
+        phase = FRAMING[Phase.COMMAND][LINE_STEPS[verb.kind]]
+        assert phase is (Phase.BLOCKED if verb.kind in BLOCKING else Phase.COMMAND)
 
 
 def test_replies_to_earlier_lines_change_nothing() -> None:
@@ -130,7 +135,8 @@ def test_the_mail_transaction() -> None:
 
 def test_members_are_keys_by_identity() -> None:
     """Their hash is the cheap one of objects; equal members stay equal keys."""
-    for enum in (Phase, Step, Kind):
+    tables = (Phase, Step, TransactionState, UpstreamState, UpstreamStep, Gate, GateStep, Message, MessageStep)
+    for enum in tables:
         assert len(dict.fromkeys(enum)) == len(enum)
         assert all(
             enum(member.value) is member and hash(member) == object.__hash__(member) for member in enum

@@ -144,6 +144,7 @@ def test_envelope_is_what_the_client_was_told() -> None:
     for code in (250, 550, 250):
         end.send_reply(Reply.of(code))
     assert end.in_transaction
+    assert end.transaction.envelope is end.envelope
     assert [path.address for path in end.envelope.forward_paths] == ["c"]
 
 
@@ -294,7 +295,7 @@ def test_the_exchanges_are_the_lines_that_are_owed_a_reply() -> None:
 
 
 def test_a_message_that_is_owed_several_replies() -> None:
-    """RFC 2033 §4.2: what came after it waits for all of them, and the transaction has ended with the first."""
+    """RFC 2033 §4.2: what came after it waits for all of them; the transaction has ended with the first."""
     end = in_content()
     given(end, b"a\r\n.\r\nNOOP\r\n")
     end.exchanges[0].owes = 2
