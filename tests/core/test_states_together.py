@@ -52,6 +52,10 @@ def breaks(snapshot: Snapshot, state: Enum, field: str, allowed: frozenset[Any])
     return getattr(snapshot, OWN[type(state)]) is state and getattr(snapshot, field) not in allowed
 
 
+def words(snapshot: Snapshot, state: Enum, field: str, _: frozenset[Any]) -> str:
+    return f"{OWN[type(state)]} {state.name} does not go with {field} {getattr(snapshot, field).name}"
+
+
 def test_the_fields_of_a_snapshot() -> None:
     assert [field.name for field in attrs.fields(Snapshot)] == list(FIELDS)
 
@@ -68,15 +72,14 @@ def test_a_rule_names_a_field_and_states_that_it_can_hold(
 
 @pytest.mark.parametrize(("state", "field", "allowed"), RULES)
 def test_each_rule_is_found_broken(state: Enum, field: str, allowed: frozenset[Any]) -> None:
-    """In words that name what does not go together. Where it alone is broken, these are its states."""
+    """In words that name what does not go together: this, or another rule that is broken as well."""
     good = next(snapshot for snapshot in legal() if getattr(snapshot, OWN[type(state)]) is state)
     for wrong in set(FIELDS[field]) - allowed:
         bad = attrs.evolve(good, **{field: wrong})
         assert breaks(bad, state, field, allowed)
         said = contradiction(bad)
         assert said is not None
-        broken = [rule for rule in RULES if breaks(bad, *rule)]
-        assert said in [f"{OWN[type(a)]} {a.name} does not go with {b} {getattr(bad, b).name}" for a, b, _ in broken]
+        assert said in [words(bad, *rule) for rule in RULES if breaks(bad, *rule)]
 
 
 def test_a_snapshot_is_legal_if_it_breaks_no_rule() -> None:
@@ -112,5 +115,6 @@ def test_a_snapshot_in_words() -> None:
         "client GREETING in none, gate OPEN, message NONE, upstream CONNECTING, server GREETING in none"
     )
     assert str(Scene().in_content().proxy.snapshot()) == (
-        "client CONTENT in a transaction, gate OPEN, message NONE, upstream READY, server CONTENT in a transaction"
+        "client CONTENT in a transaction, gate OPEN, message NONE, "
+        "upstream READY, server CONTENT in a transaction"
     )

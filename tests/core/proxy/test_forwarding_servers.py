@@ -274,10 +274,25 @@ def test_a_new_connection_to_another_server() -> None:
 
 
 def test_nothing_is_reset_where_no_server_is() -> None:
-    scene = detached()
-    scene.proxy._dialogue.reset_server()
-    assert scene.proxy._dialogue.exchanges.unsent == []
+    """A rule refuses the next DATA as well, and there is no server that holds an envelope."""
+    spool = MemorySpool()
+    config = Config(max_held=10)
+    scene = Scene("MESSAGE", "DATA", "IN_TURN", config=config, make_spool=lambda: spool).in_content()
+    scene.client("x" * 50, ".", "DATA")
+    scene.answer(Continue())
+    spool.readable = False
+    assert scene.server("354 go")[-1] == "? CommandQuestion"
+    assert scene.answer(Answer(NO)) == ["C: 550 no"]
     assert scene.took(scene.proxy.eof_from(CLIENT)) == ["close C"]
+
+
+def test_the_server_that_was_left_is_not_heard() -> None:
+    scene = Scene("HEADERS").in_content()
+    scene.client("")
+    scene.answer(Answer(NO))
+    assert scene.server("552 too late") == []
+    assert scene.took(scene.proxy.eof_from(SERVER)) == []
+    assert not scene.proxy.closed
 
 
 COPY = Command.of("RCPT TO:<x>")
@@ -291,14 +306,14 @@ def test_recipients_are_added_in_front_of_data() -> None:
 
 
 def test_data_is_taken_back_with_the_recipients_in_front_of_it() -> None:
+    """The first is refused: the second is not said any more, nor DATA, which can be sent again."""
     scene = Scene("DATA").with_recipient(*PLAIN)
     scene.client("DATA")
     assert scene.answer(Continue((COPY, COPY))) == ["S: RCPT TO:<x>"]
-    dialogue = scene.proxy._dialogue
-    (waiting,) = dialogue.exchanges.waiting
-    assert dialogue.take_unsent_data() is waiting
-    assert dialogue.exchanges.unsent == []
-    assert dialogue.take_unsent_data() is None
+    no_copy = "C: 451 4.3.0 a recipient that this proxy adds was refused"
+    assert scene.server("550 x") == ["S: RSET", no_copy]
+    assert scene.server("250 reset") == []
+    assert scene.client("NOOP") == ["S: NOOP"]
 
 
 @pytest.mark.parametrize(

@@ -5,24 +5,19 @@ from __future__ import annotations
 import pytest
 
 from sansio_smtp.config import Config
-from sansio_smtp.proxy.dialogue import Dialogue
-from sansio_smtp.proxy.exchanges import ANYWHERE, Exchange
-from sansio_smtp.proxy.routes import Routes
+from sansio_smtp.proxy.downstream import Downstream
+from sansio_smtp.proxy.forwarding import ANYWHERE, Forwarding
 from sansio_smtp.wire.commands import Command
 
 
 class Way:
-    """Commands of one client, and where each of them goes."""
+    """Commands of one client, and the server that each of them is for."""
 
     def __init__(self) -> None:
-        self.routes = Routes()
-        self.dialogue = Dialogue(Config(), frozenset())
+        self.forwarding = Forwarding(Config(), Downstream(Config(), []), [])
 
     def mark(self, line: str, upstream: str | None = ANYWHERE) -> str | None:
-        """The server that the command is for."""
-        exchange = Exchange(Command.of(line))
-        self.routes.mark(exchange, upstream, self.dialogue)
-        return exchange.upstream
+        return self.forwarding.target(Command.of(line), upstream)
 
 
 def test_without_verdicts_everything_goes_where_it_went() -> None:
@@ -38,12 +33,11 @@ def test_without_verdicts_everything_goes_where_it_went() -> None:
 def test_a_session_goes_elsewhere_from_then_on(line: str) -> None:
     way = Way()
     assert way.mark(line, "other") == "other"
-    assert way.dialogue.home == "other"
     assert way.mark("NOOP") == ANYWHERE
     assert way.mark("MAIL FROM:<a>") == "other"
     assert way.mark("RCPT TO:<b>") == "other"
     assert way.mark(line, None) is None
-    assert way.dialogue.home is None
+    assert way.mark("MAIL FROM:<a>") is None
 
 
 def test_a_transaction_goes_elsewhere_once() -> None:
@@ -70,3 +64,10 @@ def test_a_greeting_command_ends_what_mail_had_chosen() -> None:
     assert way.mark("RCPT TO:<b>") == "other"
     way.mark("EHLO me")
     assert way.mark("RCPT TO:<b>") == ANYWHERE
+
+
+@pytest.mark.parametrize("line", ["NOOP", "DATA", "RSET", "QUIT", "X-ANY"])
+def test_what_takes_no_route_goes_where_its_session_is(line: str) -> None:
+    way = Way()
+    way.mark("MAIL FROM:<a>", "other")
+    assert way.mark(line) == ANYWHERE

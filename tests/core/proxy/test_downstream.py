@@ -1,13 +1,12 @@
-"""How a dialogue goes on, and the few ways in which it ends."""
+"""The leg to the client: replies in their order, one question at a time, and how a dialogue ends."""
 
 from __future__ import annotations
 
 import pytest
 
-from core.scene import PLAIN, Scene, spell
+from core.scene import Scene, spell
 from sansio_smtp.config import Config
-from sansio_smtp.events import CLIENT, SERVER, Close, SendToClient, SendToServer
-from sansio_smtp.proxy.dialogue import Dialogue
+from sansio_smtp.events import CLIENT, SERVER, SendToClient, SendToServer
 from sansio_smtp.questions import Answer, Continue, Disconnect
 from sansio_smtp.wire.replies import Reply
 
@@ -20,31 +19,6 @@ def test_replies_leave_in_the_order_of_the_commands() -> None:
     assert scene.client("MAIL FROM:<a>", "RCPT TO:<b>") == ["S: MAIL FROM:<a>", "? CommandQuestion"]
     assert scene.answer(Answer(NO)) == []
     assert scene.server("250 ok") == ["C: 250 ok", "C: 550 no"]
-
-
-def test_commands_go_out_one_by_one_where_the_server_takes_no_groups() -> None:
-    scene = Scene().greeted(*PLAIN)
-    assert scene.client("MAIL FROM:<a>", "RCPT TO:<b>", "DATA") == ["S: MAIL FROM:<a>"]
-    assert scene.server("250 ok") == ["C: 250 ok", "S: RCPT TO:<b>"]
-    assert scene.server("250 ok") == ["C: 250 ok", "S: DATA"]
-
-
-def test_commands_go_out_at_once_where_it_does() -> None:
-    """RFC 2920 §3.1: up to the command that ends the group."""
-    scene = Scene().greeted()
-    expected = ["S: MAIL FROM:<a>", "S: RCPT TO:<b>", "S: NOOP"]
-    assert scene.client("MAIL FROM:<a>", "RCPT TO:<b>", "NOOP", "RSET") == expected
-    assert scene.server("250 a", "250 b") == ["C: 250 a", "C: 250 b"]
-    assert scene.server("250 c") == ["C: 250 c", "S: RSET"]
-
-
-def test_auth_lines_go_out_in_the_midst_of_an_auth_exchange() -> None:
-    """RFC 4954 §4."""
-    scene = Scene().greeted()
-    assert scene.client("AUTH LOGIN") == ["S: AUTH LOGIN"]
-    assert scene.server("334 VXNlcm5hbWU6") == ["C: 334 VXNlcm5hbWU6"]
-    assert scene.client("c2VjcmV0") == ["S: c2VjcmV0"]
-    assert scene.server("235 ok") == ["C: 235 ok"]
 
 
 def test_credentials_are_shown_nowhere_not_even_when_they_are_said_back() -> None:
@@ -80,40 +54,6 @@ def test_only_the_latest_credentials_are_remembered() -> None:
 
 def test_trace_is_off_by_default() -> None:
     assert Scene().greeted().client("NOOP") == ["S: NOOP"]
-
-
-def test_hold_answers_data_itself_when_there_is_a_recipient() -> None:
-    scene = Scene("MESSAGE").with_recipient()
-    assert scene.client("DATA") == ["C: 354 end data with <CR><LF>.<CR><LF>"]
-
-
-def test_hold_waits_for_the_replies_before_data() -> None:
-    """Whether there is a recipient is known when RCPT is answered."""
-    scene = Scene("MESSAGE").greeted()
-    assert scene.client("MAIL FROM:<a>", "RCPT TO:<b>", "DATA") == ["S: MAIL FROM:<a>", "S: RCPT TO:<b>"]
-    assert scene.server("250 a") == ["C: 250 a"]
-    assert scene.server("250 b") == ["C: 250 b", "C: 354 end data with <CR><LF>.<CR><LF>"]
-
-
-def test_hold_leaves_data_without_a_recipient_to_the_server() -> None:
-    scene = Scene("MESSAGE").greeted()
-    scene.client("MAIL FROM:<a>", "RCPT TO:<b>", "DATA")
-    scene.server("250 a")
-    assert scene.server("550 b") == ["C: 550 b", "S: DATA"]
-    assert scene.server("554 no valid recipients") == ["C: 554 no valid recipients"]
-
-
-def test_a_reset_of_our_own_waits_in_the_line_or_goes_ahead_of_it() -> None:
-    """Behind what the client sent before the message that was refused, ahead of what it sent after it."""
-    scene = Scene().greeted()
-    scene.proxy._dialogue.reset_server()
-    assert spell(scene.proxy._dialogue.out) == ["S: RSET"]
-    for first, order in ((False, ["S: NOOP", "S: RSET"]), (True, ["S: RSET", "S: NOOP"])):
-        scene = Scene().greeted(*PLAIN)
-        scene.client("MAIL FROM:<a>", "NOOP")
-        scene.proxy._dialogue.reset_server(first=first)
-        shown = [*scene.server("250 a"), *scene.server("250 b")]
-        assert [text for text in shown if text.startswith("S:")] == order
 
 
 @pytest.mark.parametrize(
@@ -188,15 +128,6 @@ def test_detached_the_client_is_still_served() -> None:
     assert scene.client("QUIT") == ["C: 221 2.0.0 bye", "close C"]
 
 
-def test_the_server_that_was_left_is_not_heard() -> None:
-    scene = Scene("HEADERS").in_content()
-    scene.client("")
-    scene.answer(Answer(NO))
-    assert scene.server("552 too late") == []
-    assert scene.took(scene.proxy.eof_from(SERVER)) == []
-    assert not scene.proxy.closed
-
-
 def test_close_forgets_the_commands_that_wait() -> None:
     scene = Scene().greeted()
     scene.client("NOOP one", "NOOP two")
@@ -206,11 +137,11 @@ def test_close_forgets_the_commands_that_wait() -> None:
 
 
 def test_close_happens_once() -> None:
-    dialogue = Dialogue(Config(), frozenset())
-    dialogue.close()
-    dialogue.close()
-    assert dialogue.out == [Close(SERVER), Close(CLIENT)]
-    assert dialogue.question is None
+    scene = Scene().greeted()
+    assert scene.took(scene.proxy.eof_from(CLIENT)) == ["close S", "close C"]
+    for again in (scene.proxy.timed_out, scene.proxy.server_unreachable, scene.proxy.client_lost):
+        assert scene.took(again()) == []
+    assert scene.took(scene.proxy.eof_from(SERVER)) == []
 
 
 def test_close_forgets_the_question() -> None:

@@ -1,0 +1,85 @@
+"""Commands on their way to a server: in their order, and when it can take them."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.scene import PLAIN, Scene
+from sansio_smtp.questions import Answer, Continue
+from sansio_smtp.wire.replies import Reply
+
+NO = Reply.of(550, "no")
+
+
+def test_commands_go_out_one_by_one_where_the_server_takes_no_groups() -> None:
+    scene = Scene().greeted(*PLAIN)
+    assert scene.client("MAIL FROM:<a>", "RCPT TO:<b>", "DATA") == ["S: MAIL FROM:<a>"]
+    assert scene.server("250 ok") == ["C: 250 ok", "S: RCPT TO:<b>"]
+    assert scene.server("250 ok") == ["C: 250 ok", "S: DATA"]
+
+
+def test_commands_go_out_at_once_where_it_does() -> None:
+    """RFC 2920 §3.1: up to the command that ends the group."""
+    scene = Scene().greeted()
+    expected = ["S: MAIL FROM:<a>", "S: RCPT TO:<b>", "S: NOOP"]
+    assert scene.client("MAIL FROM:<a>", "RCPT TO:<b>", "NOOP", "RSET") == expected
+    assert scene.server("250 a", "250 b") == ["C: 250 a", "C: 250 b"]
+    assert scene.server("250 c") == ["C: 250 c", "S: RSET"]
+
+
+def test_auth_lines_go_out_in_the_midst_of_an_auth_exchange() -> None:
+    """RFC 4954 §4."""
+    scene = Scene().greeted()
+    assert scene.client("AUTH LOGIN") == ["S: AUTH LOGIN"]
+    assert scene.server("334 VXNlcm5hbWU6") == ["C: 334 VXNlcm5hbWU6"]
+    assert scene.client("c2VjcmV0") == ["S: c2VjcmV0"]
+    assert scene.server("235 ok") == ["C: 235 ok"]
+
+
+def test_hold_answers_data_itself_when_there_is_a_recipient() -> None:
+    scene = Scene("MESSAGE").with_recipient()
+    assert scene.client("DATA") == ["C: 354 end data with <CR><LF>.<CR><LF>"]
+
+
+def test_hold_waits_for_the_replies_before_data() -> None:
+    """Whether there is a recipient is known when RCPT is answered."""
+    scene = Scene("MESSAGE").greeted()
+    assert scene.client("MAIL FROM:<a>", "RCPT TO:<b>", "DATA") == ["S: MAIL FROM:<a>", "S: RCPT TO:<b>"]
+    assert scene.server("250 a") == ["C: 250 a"]
+    assert scene.server("250 b") == ["C: 250 b", "C: 354 end data with <CR><LF>.<CR><LF>"]
+
+
+def test_hold_leaves_data_without_a_recipient_to_the_server() -> None:
+    scene = Scene("MESSAGE").greeted()
+    scene.client("MAIL FROM:<a>", "RCPT TO:<b>", "DATA")
+    scene.server("250 a")
+    assert scene.server("550 b") == ["C: 550 b", "S: DATA"]
+    assert scene.server("554 no valid recipients") == ["C: 554 no valid recipients"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "order"),
+    [
+        # DATA is refused by a rule while the server has not seen all that came before it.
+        (("MAIL FROM:<a>", "RCPT TO:<b>", "DATA"), ["S: RCPT TO:<b>", "S: RSET"]),
+        (("MAIL FROM:<a>", "NOOP", "RCPT TO:<b>", "DATA"), ["S: NOOP", "S: RCPT TO:<b>", "S: RSET"]),
+    ],
+)
+def test_a_reset_of_our_own_waits_in_the_line(lines: tuple[str, ...], order: list[str]) -> None:
+    """After what the client sent before the message that was refused."""
+    scene = Scene("DATA").greeted(*PLAIN)
+    scene.client(*lines)
+    scene.answer(Answer(NO))
+    shown: list[str] = []
+    for _ in range(len(lines) - 1):
+        shown += scene.server("250 ok")
+    assert [text for text in shown if text.startswith("S:")] == order
+
+
+def test_a_reset_of_our_own_goes_ahead_of_what_came_after_the_message() -> None:
+    """The server has refused DATA for a held message, and the next transaction waits."""
+    scene = Scene("MESSAGE").in_content()
+    scene.client("Hi", ".")
+    scene.answer(Continue())
+    assert scene.client("NOOP", "MAIL FROM:<c>") == []
+    assert [text for text in scene.server("451 x") if text.startswith("S:")] == ["S: RSET", "S: NOOP"]
