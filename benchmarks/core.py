@@ -1,7 +1,7 @@
 """The core alone, with no socket: what one dialogue costs in `Proxy`, beside what the bare memory work costs.
 
-`python benchmarks/core.py`; `--quick` is only good for finding mistakes. `--against DIR` measures another checkout
-beside this one, in turn, and prints the ratio: the figure to look at before and after a change.
+`python benchmarks/core.py`; `--quick` is only good for finding mistakes. `--against DIR` measures another
+checkout beside this one, in turn, and prints the ratio: the figure to look at before and after a change.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-CHECKOUT = os.environ.get("BENCHMARK_CHECKOUT") or str(Path(__file__).resolve().parent.parent)
-sys.path.insert(0, CHECKOUT)  # works from a checkout too
+# Works from a checkout too. A worker is told which one.
+sys.path.insert(0, os.environ.get("BENCHMARK_CHECKOUT") or str(Path(__file__).resolve().parent.parent))
 
 from sansio_smtp import (
     CLIENT,
@@ -229,8 +229,8 @@ def work() -> None:
 
 def compare(other: Path, chosen: str, budget: float, rounds: int = 15) -> None:
     """Each case in both checkouts, round by round in turn; the median of the ratios of the rounds."""
-    workers = Worker(Path(CHECKOUT)), Worker(other)
-    print(f"{'case':32}{'here':>12}{'there':>12}{'here ÷ there':>14}{'min–max':>16}")
+    workers = Worker(Path(__file__).resolve().parent.parent), Worker(other)
+    print(f"{'case':32}{'here':>12}{'there':>12}{'here ÷ there':>14}{'min to max':>16}")
     for index, case in enumerate(cases()):
         if chosen not in case.name:
             continue
@@ -241,7 +241,7 @@ def compare(other: Path, chosen: str, budget: float, rounds: int = 15) -> None:
         ratios = sorted(here / there for here, there in pairs[1:])
         unit, factor = case.unit
         here, there = (statistics.median(column) * factor for column in zip(*pairs[1:], strict=True))
-        spread = f"{ratios[0]:.2f}–{ratios[-1]:.2f}"
+        spread = f"{ratios[0]:.2f} to {ratios[-1]:.2f}"
         ratio = statistics.median(ratios)
         print(f"{case.name:32}{here:9.2f} {unit}{there:9.2f} {unit}{ratio:14.3f}{spread:>16}", flush=True)
     for worker in workers:

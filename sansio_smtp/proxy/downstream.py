@@ -19,9 +19,9 @@ from sansio_smtp.config import Config
 from sansio_smtp.ends.exchanges import Exchange
 from sansio_smtp.ends.server import ServerConnection
 from sansio_smtp.events import SERVER, Ask, Event, MessageAnswered, Received, SendToClient, Side
-from sansio_smtp.members import GATE_OPEN, GATE_SHUT, KIND_END_OF_DATA, KIND_HELLO, PHASE_MUST_CLOSE
+from sansio_smtp.members import GATE_SHUT, KIND_END_OF_DATA, KIND_HELLO, PHASE_MUST_CLOSE
 from sansio_smtp.questions import AnyQuestion, ReplyQuestion
-from sansio_smtp.states import GATE, GateStep, following
+from sansio_smtp.states import GATE, Gate, GateStep, following
 from sansio_smtp.verbs import Kind
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
@@ -42,7 +42,7 @@ class Downstream:
     def __init__(self, config: Config, out: list[Event]) -> None:
         self.end = ServerConnection(config)
         self.end.limit_message(config.max_message_size)
-        self.gate = GATE_OPEN
+        self.gate = Gate.OPEN
         self.question: AnyQuestion | None = None
         self.hello: Command | None = None
         """The EHLO or HELO that the client was told was accepted, as a server was sent it if one was."""

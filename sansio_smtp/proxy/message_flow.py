@@ -27,7 +27,7 @@ from sansio_smtp.events import AwaitReply, BodyChunk, BodyComplete, Event, SendT
 from sansio_smtp.members import FORM_DOTTED, MESSAGE_DROPPING, MESSAGE_NONE, MESSAGE_SENDING, PHASE_CONTENT
 from sansio_smtp.questions import MESSAGE, Answer, AnyVerdict, Continue, Disconnect, Replace
 from sansio_smtp.states import MESSAGE as TABLE
-from sansio_smtp.states import MessageStep, following
+from sansio_smtp.states import Message, MessageStep, following
 from sansio_smtp.wire.commands import END_OF_DATA
 from sansio_smtp.wire.replies import Reply
 
@@ -53,7 +53,7 @@ class MessageFlow:
         out: list[Event],
         make_spool: Callable[[], Spool] | None,
     ) -> None:
-        self.state = MESSAGE_NONE
+        self.state = Message.NONE
         self._config = config
         self._downstream = downstream
         self._forwarding = forwarding

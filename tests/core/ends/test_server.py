@@ -11,7 +11,6 @@ from sansio_smtp.ends.server import (
     END_OF_INPUT,
     NEED_DATA,
     PAUSED,
-    READERS,
     ContentReceived,
     ContentRefused,
     EndOfData,
@@ -282,7 +281,7 @@ def test_end_of_data_is_one_command() -> None:
 def test_what_is_read_in_each_phase(phase: Phase) -> None:
     """Where no reader is, nothing is parsed."""
     blind = {Phase.GREETING, Phase.BLOCKED, Phase.MUST_CLOSE, Phase.CLOSED}
-    assert (phase in READERS) is (phase not in blind)
+    assert (phase in ServerConnection.READERS) is (phase not in blind)
 
 
 def test_the_exchanges_are_the_lines_that_are_owed_a_reply() -> None:

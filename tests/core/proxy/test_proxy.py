@@ -107,14 +107,14 @@ def test_a_violation_is_told_after_what_came_before() -> None:
 def test_the_servers_violation_ends_the_dialogue() -> None:
     scene = Scene().greeted()
     scene.client("AUTH PLAIN c2VjcmV0")
-    shown = scene.server("535 ok", "999 c2VjcmV0")
+    shown = scene.took(scene.proxy.receive_from(SERVER, b"535 ok\r\n535 c2VjcmV0\n"))
     assert shown[1:] == [
         "violation SERVER",
         "C: 421 4.3.0 upstream server broke the protocol, closing",
         "close S",
         "close C",
     ]
-    assert scene.event(Violation).error.evidence == b"999 ********"
+    assert scene.event(Violation).error.evidence == b"535 ********\n"
 
 
 def test_an_early_refusal_of_a_message_is_passed_on() -> None:
