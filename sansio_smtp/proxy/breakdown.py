@@ -22,7 +22,7 @@ from sansio_smtp.events import (
     SendToClient,
     SendToServer,
 )
-from sansio_smtp.states import Gate, Phase
+from sansio_smtp.states import Gate, Phase, UpstreamState
 from sansio_smtp.verbs import Kind
 from sansio_smtp.wire.replies import Reply
 
@@ -34,6 +34,7 @@ from .message_flow import MessageFlow
 __all__ = ["end_after_fault"]
 
 _NOT_ANY_MORE: Final = (SendToServer, AwaitReply, Connect, Ask)
+_NO_SERVER: Final = (UpstreamState.DETACHED, UpstreamState.CLOSED)
 
 
 def end_after_fault(
@@ -43,13 +44,16 @@ def end_after_fault(
     nothing."""
     events: list[Event] = [event for event in out if not isinstance(event, _NOT_ANY_MORE)]
     unsent = len(events) < len(out)
+    if events and isinstance(events[-1], MessageAnswered):
+        del events[-1]  # the reply that it accounts for was not made
+    was_to_connect = any(isinstance(event, Connect) for event in out)
     out.clear()
     if downstream.gate is not Gate.SHUT:
         events += _farewell(downstream)
         closing = {event.side for event in events if isinstance(event, Close)}
-        end = forwarding.leg.end
-        if SERVER not in closing and not forwarding.leg.detached:
-            events.append(Close(SERVER, abort=unsent or end.phase is not Phase.COMMAND))
+        leg = forwarding.leg
+        if SERVER not in closing and leg.state not in _NO_SERVER and not was_to_connect:
+            events.append(Close(SERVER, abort=unsent or leg.end.phase is not Phase.COMMAND))
         if CLIENT not in closing:
             events.append(Close(CLIENT))
     for close in (message.close, forwarding.close, downstream.close):
@@ -61,6 +65,8 @@ def end_after_fault(
 
 def _farewell(downstream: Downstream) -> list[Event]:
     """What the client is told: 451 in reply to what it waits for, else that the service leaves."""
+    if downstream.end.phase in (Phase.MUST_CLOSE, Phase.CLOSED):
+        return []  # its last reply
     exchanges = downstream.end.exchanges
     if not exchanges:
         return [_told(own_replies.LEAVING)]

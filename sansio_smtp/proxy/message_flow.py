@@ -235,9 +235,9 @@ class MessageFlow:
             self._forwarding.send_held_data()
 
     def _drop_pipeline(self) -> None:
-        if self._pipeline is not None:
-            self._pipeline.close()
-            self._pipeline = None
+        pipeline, self._pipeline = self._pipeline, None
+        if pipeline is not None:
+            pipeline.close()
 
     def _forget(self) -> None:
         self._drop_pipeline()

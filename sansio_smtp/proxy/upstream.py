@@ -54,11 +54,6 @@ class Upstream:
         self.end = ClientConnection(self.config)
 
     @property
-    def ready(self) -> bool:
-        """True if it hears the client's commands."""
-        return self.state is UpstreamState.READY
-
-    @property
     def detached(self) -> bool:
         """True if it was reset while the client is still served."""
         return self.state is UpstreamState.DETACHED

@@ -89,8 +89,7 @@ def test_a_snapshot_is_legal_if_it_breaks_no_rule() -> None:
 
 @pytest.mark.parametrize("field", FIELDS)
 def test_the_rules_leave_room_for_every_state(field: str) -> None:
-    """Except two: when the client gets its last reply both sides are closed at once, and BDAT goes
-    nowhere."""
+    """Except two: both sides are closed as soon as the client gets its last reply, and BDAT goes nowhere."""
     never = {"client": {Phase.MUST_CLOSE}, "server": {Phase.CHUNK}}.get(field, set())
     found = {getattr(snapshot, field) for snapshot in legal()}
     assert found == set(FIELDS[field]) - never

@@ -1,0 +1,444 @@
+"""The way out after a fault of the library, wherever it is: faults are planted in every part.
+
+Each function of every part is made to raise in the middle of whole dialogues. However far it had come, the
+client is told once, both sides are closed, and nothing more goes to a server.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import cache, partial
+from itertools import product
+from typing import Any
+
+import attrs
+import pytest
+
+from core.scene import PLAIN, Scene
+from core.spools import MemorySpool
+from sansio_smtp.config import Config, Tap
+from sansio_smtp.ends.client import ClientConnection
+from sansio_smtp.ends.exchanges import Exchange
+from sansio_smtp.ends.extensions import Offer
+from sansio_smtp.ends.server import ServerConnection
+from sansio_smtp.ends.transaction import Transaction
+from sansio_smtp.errors import InternalError
+from sansio_smtp.events import (
+    CLIENT,
+    SERVER,
+    Ask,
+    AwaitReply,
+    Close,
+    Connect,
+    Event,
+    MessageAnswered,
+    SendToClient,
+    SendToServer,
+    Side,
+)
+from sansio_smtp.proxy import own_replies
+from sansio_smtp.proxy.command_flow import CommandFlow
+from sansio_smtp.proxy.content_pipeline import ContentPipeline
+from sansio_smtp.proxy.downstream import Downstream
+from sansio_smtp.proxy.forwarding import Forwarding
+from sansio_smtp.proxy.message_flow import MessageFlow
+from sansio_smtp.proxy.message_store import Held
+from sansio_smtp.proxy.proxy import Proxy
+from sansio_smtp.proxy.upstream import Upstream
+from sansio_smtp.questions import (
+    Answer,
+    BodyQuestion,
+    CommandQuestion,
+    Continue,
+    Disconnect,
+    HeadersQuestion,
+    Replace,
+    ReplaceCommand,
+    ReplaceReply,
+    ReplyQuestion,
+    Route,
+    Swallow,
+)
+from sansio_smtp.testing.peers import FakeClient, FakeServer, Message, converse
+from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.content import ContentWriter
+from sansio_smtp.wire.replies import Reply
+
+NO = Reply.of(550, "no")
+OK = Reply.of(250, "ok")
+BYE = Reply.of(421, "bye")
+COPY = Command.of("RCPT TO:<copy@x>")
+LETTER = b"A: b\r\n\r\none\r\n.two\r\n" + b"x" * 100 + b"\r\n"
+FAREWELLS = {own_replies.FAULT.raw, own_replies.LEAVING.raw}
+PARTS = [
+    *(Proxy, Downstream, Forwarding, Upstream, CommandFlow, MessageFlow, ContentPipeline, Held),
+    *(ServerConnection, ClientConnection, Exchange, Transaction, Offer, ContentWriter),
+]
+
+
+class PlantedError(Exception):
+    """What no code of the library raises."""
+
+
+class Guarded(Proxy):
+    """As a driver calls it: what comes out of it as an exception is answered with `broke`."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.broken: list[list[Event]] = []
+        super().__init__(*arguments)
+
+    def guarded(self, do: Callable[[], list[Event]]) -> list[Event]:
+        try:
+            events = do()
+            while self.has_more:
+                events += Proxy.more(self)
+        except PlantedError:
+            self.broken.append(self.broke())
+            return self.broken[-1]
+        return events
+
+    def receive_from(self, side: Side, data: bytes) -> list[Event]:
+        return self.guarded(lambda: Proxy.receive_from(self, side, data))
+
+    def answer(self, question: Any, verdict: Any) -> list[Event]:
+        return self.guarded(lambda: Proxy.answer(self, question, verdict))
+
+
+@attrs.define
+class Talk:
+    """A whole dialogue, with verdicts; ``judge`` decides by the question alone."""
+
+    ask: frozenset[str] = frozenset()
+    judge: Callable[[Any], Any] = lambda _: Continue()
+    config: Config = attrs.field(factory=Config)
+    messages: int = 2
+    lines: tuple[str, ...] = ()
+    refuses: tuple[bytes, ...] = ()
+    spools: list[MemorySpool] = attrs.field(factory=list[MemorySpool], init=False)
+
+    def play(self) -> tuple[Guarded, list[Event]]:
+        proxy = Guarded(self.config, self.ask, self.make_spool)
+        client = FakeClient([Message("a@x", ("b@x", "c@x"), LETTER)] * self.messages, True, lines=self.lines)
+        return proxy, converse(
+            client, self.server(), proxy, judge=self.judge, connect=lambda _: self.server(), prompt=True
+        )
+
+    def server(self) -> FakeServer:
+        replies = {b"AUTH": Reply.of(235, "ok"), **dict.fromkeys(self.refuses, NO)}
+        return FakeServer(judge=lambda command: replies.get(command.verb))
+
+    def make_spool(self) -> MemorySpool:
+        self.spools.append(MemorySpool())
+        return self.spools[-1]
+
+
+def asked(*table: tuple[type, bytes | None, Any]) -> Callable[[Any], Any]:
+    """The verdict of the first row that fits: type of question, verb, verdict."""
+
+    def judge(question: Any) -> Any:
+        for kind, verb, verdict in table:
+            if isinstance(question, kind) and (verb is None or verb_of(question) == verb):
+                return verdict
+        return Continue()
+
+    return judge
+
+
+def verb_of(question: Any) -> bytes | None:
+    return question.command.verb if question.command else None
+
+
+def places(*names: str) -> frozenset[str]:
+    return frozenset(names)
+
+
+TALKS: dict[str, Callable[[], Talk]] = {
+    "relayed": lambda: Talk(lines=("AUTH PLAIN AGFubgBz", "STARTTLS", "VRFY x"), config=Config(trace=True)),
+    "edited": lambda: Talk(
+        places("HEADERS", "BODY_LINES", "REPLY", "IN_TURN", "COMMAND"),
+        asked(
+            (HeadersQuestion, None, Replace(b"N: o\r\n\r\n")),
+            (BodyQuestion, None, Replace(b".edited\r\n")),
+            (CommandQuestion, b"MAIL", ReplaceCommand(Command.of("MAIL FROM:<z@x>"))),
+        ),
+        Config(tap=Tap.LINES),
+    ),
+    "refused": lambda: Talk(
+        places("HEADERS"), asked((HeadersQuestion, None, Answer(NO))), Config(reconnect=True)
+    ),
+    "held": lambda: Talk(
+        places("MESSAGE", "DATA"), asked((CommandQuestion, b"DATA", Continue((COPY,)))), Config(max_held=50)
+    ),
+    "held and refused": lambda: Talk(places("MESSAGE"), lambda _: Answer(NO)),
+    "held, DATA refused": lambda: Talk(places("MESSAGE"), refuses=(b"DATA",)),
+    "without a copy": lambda: Talk(
+        places("DATA", "RCPT"),
+        asked((CommandQuestion, b"DATA", Continue((COPY, COPY))), (CommandQuestion, b"RCPT", Answer(OK))),
+        refuses=(b"RCPT",),
+    ),
+    "routed": lambda: Talk(
+        places("RCPT", "MAIL", "EHLO"),
+        asked((CommandQuestion, b"RCPT", Route("other")), (CommandQuestion, b"EHLO", Answer(OK))),
+    ),
+    "routed in vain": lambda: Talk(
+        places("RCPT"), asked((CommandQuestion, b"RCPT", Route("other"))), refuses=(b"MAIL",)
+    ),
+    "swallowed": lambda: Talk(places("DATA"), asked((CommandQuestion, b"DATA", Swallow(OK)))),
+    "answered": lambda: Talk(
+        places("DATA", "MAIL"),
+        asked((CommandQuestion, b"DATA", Answer(NO)), (CommandQuestion, b"MAIL", Answer(OK))),
+    ),
+    "disconnected": lambda: Talk(places("RCPT"), asked((CommandQuestion, None, Disconnect(BYE)))),
+    "disconnected in content": lambda: Talk(places("HEADERS"), lambda _: Disconnect(BYE)),
+    "reply replaced": lambda: Talk(
+        places("REPLY"), lambda question: ReplaceReply(Reply.of(question.reply.code, "other"))
+    ),
+    "reply disconnects": lambda: Talk(places("REPLY"), asked((ReplyQuestion, b"MAIL", Disconnect(BYE)))),
+}
+
+PLACES = [
+    (part, name)
+    for part in PARTS
+    for name, value in vars(part).items()
+    if inspect.isfunction(value)
+    and not name.startswith("__")
+    and name != "broke"
+    and "attrs" not in value.__code__.co_filename
+]
+
+
+def plant(patch: pytest.MonkeyPatch, part: type, name: str, count: Callable[[], None]) -> None:
+    """``count`` is called at each call of the function, before it does anything."""
+    original = getattr(part, name)
+
+    def counting(*arguments: Any, **named: Any) -> Any:
+        count()
+        return original(*arguments, **named)
+
+    patch.setattr(part, name, counting)
+
+
+@cache
+def reached() -> dict[tuple[type, str], set[str]]:
+    """Each function → the dialogues in which it is called."""
+    found: dict[tuple[type, str], set[str]] = {place: set() for place in PLACES}
+    for talk, make in TALKS.items():
+        with pytest.MonkeyPatch.context() as patch:
+            for place in PLACES:
+                plant(patch, *place, partial(found[place].add, talk))
+            proxy, _ = make().play()
+        assert not proxy.broken
+    return found
+
+
+def faults(place: tuple[type, str]) -> Iterator[tuple[Talk, Guarded, list[Event]]]:
+    """Every dialogue that the planted fault ends: from the first call on, and at the third one alone."""
+    for name, is_faulty in product(reached()[place], (lambda call: call >= 1, lambda call: call == 3)):
+        calls = 0
+
+        def count(is_faulty: Callable[[int], bool] = is_faulty) -> None:
+            nonlocal calls
+            calls += 1
+            if is_faulty(calls):
+                raise PlantedError
+
+        talk = TALKS[name]()
+        with pytest.MonkeyPatch.context() as patch, suppress(PlantedError):  # the peers are made of ends too
+            plant(patch, *place, count)
+            proxy, events = talk.play()
+            if proxy.broken:
+                yield talk, proxy, events
+
+
+def test_the_dialogues_reach_every_function() -> None:
+    """Except other inputs, and what a peer did against the protocol; the way out is the same."""
+    unreached = {f"{part.__name__}.{name}" for (part, name), talks in reached().items() if not talks}
+    assert unreached <= OTHERWISE
+
+
+OTHERWISE = {
+    *("ClientConnection._broken", "ClientConnection._unsolicited", "ClientConnection.receive_eof"),
+    *("ContentPipeline._refuse", "ContentPipeline._refuse_edited", "ContentPipeline._refuse_with"),
+    *("ContentWriter._check_nul", "Downstream.end_with", "Exchange.go_on", "Forwarding.drop_errands"),
+    *("Held.replace", "Proxy._client_ended", "Proxy._fail", "Proxy._idle", "Proxy._message_at_server"),
+    *("Proxy.client_lost", "Proxy.eof_from", "Proxy.refuse", "Proxy.server_unreachable", "Proxy.shutdown"),
+    *("Proxy.timed_out", "ServerConnection._auth_line", "ServerConnection._drop_chunk"),
+    *("ServerConnection._violation", "ServerConnection.receive_eof", "ContentPipeline._relay"),
+    *("ServerConnection._next_line", "Upstream.give_up_setup"),
+}
+
+CLOSING = {
+    *(
+        (Downstream, "step"),
+        (Downstream, "close"),
+        (Forwarding, "close"),
+        (Upstream, "step"),
+        (Upstream, "close"),
+    ),
+    *((MessageFlow, "_forget"), (MessageFlow, "_drop_pipeline"), (Held, "close")),
+    *((ServerConnection, "close"), (ClientConnection, "close")),
+}
+"""What closes the parts: if that fails each time they stay as they are, but the driver has its events."""
+
+
+@pytest.mark.parametrize(("part", "name"), PLACES)
+def test_a_fault_anywhere(part: type, name: str) -> None:
+    for talk, proxy, events in faults((part, name)):
+        last = proxy.broken[0]
+        assert not [event for event in last if isinstance(event, SendToServer | AwaitReply | Connect | Ask)]
+        check_client(events)
+        check_server(events)
+        if (part, name) in CLOSING:
+            continue
+        assert proxy.closed
+        assert proxy.may_read == set()
+        assert proxy.buffered == 0
+        assert all(spool.closed for spool in talk.spools)
+        assert proxy.broke() == []
+
+
+def check_client(events: list[Event]) -> None:
+    """It is told once, or has been told its last reply; each message is accounted for as it was told."""
+    told = [event.data for event in events if isinstance(event, SendToClient)]
+    farewells = [data for data in told if data in FAREWELLS]
+    goodbyes = [data for data in told if data[:3] in (b"421", b"221")]
+    assert len(farewells) <= 1
+    assert len(farewells) == 1 or len(goodbyes) == 1
+    assert len(goodbyes) <= 1
+    assert [event.side for event in events if isinstance(event, Close)].count(CLIENT) == 1
+    for event, following in zip(events, [*events[1:], None], strict=True):
+        if isinstance(event, MessageAnswered):
+            assert isinstance(following, SendToClient)
+            assert following.data == event.reply.raw
+
+
+def check_server(events: list[Event]) -> None:
+    """It is closed, once for each connection."""
+    connected = True
+    for event in events:
+        if isinstance(event, Connect):
+            assert not connected
+            connected = True
+        elif isinstance(event, Close) and event.side is SERVER:
+            assert connected
+            connected = False
+    assert not connected
+
+
+# One by one
+
+
+def break_(scene: Scene, part: type, name: str, do: Callable[[], object]) -> list[str]:
+    """The input meets a fault; what `broke` gives."""
+    with pytest.MonkeyPatch.context() as patch:
+
+        def raising(*_: object, **__: object) -> None:
+            raise PlantedError
+
+        patch.setattr(part, name, raising)
+        with pytest.raises(PlantedError):
+            do()
+    return scene.took(scene.proxy.broke())
+
+
+LEAVING = "C: 421 4.3.0 internal error, try again later"
+FAULT = "C: 451 4.3.0 internal error, try again later"
+
+
+def test_before_the_greeting_the_client_is_greeted_with_it() -> None:
+    scene = Scene()
+    shown = break_(scene, Downstream, "send_reply", lambda: scene.server("220 mx"))
+    assert shown == [LEAVING, "abort S", "close C"] or shown == [LEAVING, "close S", "close C"]
+
+
+def test_a_client_that_waits_for_a_reply_gets_one() -> None:
+    scene = Scene().greeted()
+    shown = break_(scene, Forwarding, "forward", lambda: scene.client("NOOP"))
+    assert shown == [FAULT, "close S", "close C"]
+
+
+def test_a_client_that_waits_for_none_is_told_that_the_service_leaves() -> None:
+    scene = Scene().greeted()
+    assert scene.took(scene.proxy.broke()) == [LEAVING, "close S", "close C"]
+    scene = Scene().in_content()
+    shown = break_(scene, MessageFlow, "content", lambda: scene.client("x"))
+    assert shown == [LEAVING, "abort S", "close C"]
+
+
+def test_what_was_decided_for_the_client_is_told_and_nothing_goes_to_the_server() -> None:
+    scene = Scene().greeted(*PLAIN)
+    scene.client("MAIL FROM:<a>", "RCPT TO:<b>", "RCPT TO:<c>")
+    shown = break_(scene, Forwarding, "_send", lambda: scene.server("250 a"))
+    assert shown == ["C: 250 a", FAULT, "close S", "close C"]
+
+
+def test_an_illegal_joint_state_is_such_a_fault() -> None:
+    """`InternalError` comes out of the input, and names the rule that is broken."""
+    scene = Scene().in_content()
+    scene.client("x")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MessageFlow, "close", lambda _: None)
+        with pytest.raises(InternalError, match="gate SHUT does not go with message STREAMING"):
+            scene.proxy.timed_out()
+    assert scene.took(scene.proxy.broke()) == [
+        "C: 421 4.4.2 timeout: no mail data received, closing",
+        "abort S",
+        "close C",
+    ]
+
+
+def test_a_message_is_accounted_for_as_the_client_is_told() -> None:
+    for name, do in (("fill", "250 taken"), ("send_reply", "250 taken")):
+        scene = Scene().in_content()
+        scene.client("x", ".")
+        shown = break_(scene, Downstream, name, lambda scene=scene, do=do: scene.server(do))  # type: ignore[misc]
+        assert shown == ["answered 451", FAULT, "close S", "close C"], name
+
+
+def test_a_message_that_was_to_end_does_not() -> None:
+    """Its end-of-data was in the list that nobody got."""
+    scene = Scene().in_content()
+    scene.client("x")
+    shown = break_(scene, MessageFlow, "_forget", lambda: scene.client("."))
+    assert shown == ["complete 3", "answered 451", FAULT, "abort S", "close C"]
+
+
+@pytest.mark.parametrize(
+    "do",
+    [
+        lambda proxy: proxy.eof_from(CLIENT),
+        lambda proxy: proxy.client_lost(),
+        lambda proxy: proxy.timed_out(),
+        lambda proxy: proxy.shutdown(now=True),
+        lambda proxy: proxy.server_unreachable(),
+        lambda proxy: proxy.refuse(BYE),
+    ],
+)
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [(Forwarding, "close"), (Upstream, "close"), (MessageFlow, "close"), (CommandFlow, "close")],
+)
+def test_a_fault_while_a_dialogue_is_ended_from_outside(
+    part: type, name: str, do: Callable[[Proxy], list[Event]]
+) -> None:
+    scene = Scene().greeted()
+    shown = break_(scene, part, name, lambda: do(scene.proxy))
+    assert [text[:4] for text in shown if text.startswith("C:")] in (["C: 4"], [])
+    assert shown[-1] == "close C"
+    assert [text for text in shown if text.endswith(" S")] in (["close S"], ["abort S"])
+    assert scene.proxy.closed
+
+
+def test_a_dialogue_that_is_over_has_nothing_more_to_say() -> None:
+    scene = Scene().greeted()
+    scene.took(scene.proxy.eof_from(CLIENT))
+    assert scene.proxy.broke() == []
+
+
+def test_a_client_whose_server_was_reset() -> None:
+    scene = Scene("HEADERS").in_content()
+    scene.client("")
+    scene.answer(Answer(NO))
+    assert scene.took(scene.proxy.broke()) == [LEAVING, "close C"]
