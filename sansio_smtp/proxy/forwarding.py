@@ -133,7 +133,7 @@ class Forwarding:
     def reset_if_in_transaction(self) -> None:
         """A verdict has ended or replaced the client's transaction: the server must not keep the old one."""
         queued = any(VERBS.get(errand.command.verb) is _MAIL for errand in self._queue)
-        if queued or self.leg.end.may_be_in_transaction():
+        if queued or self.leg.carried is not None or self.leg.end.may_be_in_transaction():
             self.reset_server()
 
     def add_recipients(self, commands: tuple[Command, ...]) -> None:
