@@ -79,7 +79,7 @@ class Answer:
     reply: Reply
 
     def __attrs_post_init__(self) -> None:
-        if self.reply.severity == 3:
+        if self.reply.code // 100 == 3:
             raise LocalProtocolError("a verdict is a final reply, 2xx, 4xx or 5xx; 3xx opens a continuation")
 
 

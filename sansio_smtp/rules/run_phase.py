@@ -39,21 +39,22 @@ class Asker:
 
         ``subject`` is the last argument, if rules may edit it. What a rule has edited before it failed is
         taken back if things go on as if it had said nothing, which they always do if ``fails_open``. Rules
-        that do not ``fit``, as things are when their turn comes, are passed over.
+        with a pattern that do not ``fit``, as things are when their turn comes, are passed over.
         """
-        added = _added(arguments)
+        tx = arguments[0] if arguments and isinstance(arguments[0], Transaction) else None
         if subject is not None:
             arguments = (*arguments, subject)
         for rule in rules:
-            if fits is not None and not fits(rule):
+            if fits is not None and rule.match is not None and not fits(rule):
                 continue
             verdict: Verdict | None
             before = subject.snapshot() if subject is not None else None
-            count = len(added)
+            count = len(tx.added) if tx is not None else 0
             changes: list[str] = []
             try:
                 result = await self.call(rule, *arguments)
-                check_result(rule, result)
+                if result is not None and not isinstance(result, PHASES[rule.phase].verdicts):
+                    check_result(rule, result)
                 if subject is not None:
                     changes = subject.changes_since(before)
             except BaseException as error:
@@ -61,7 +62,8 @@ class Asker:
                 if fails_open:
                     verdict = None
                 if verdict is None:
-                    del added[count:]
+                    if tx is not None:
+                        tx.forget_added(count)
                     if subject is not None:
                         subject.restore(before)
             else:
@@ -78,7 +80,7 @@ class Asker:
 
     async def call(self, rule: Rule, *arguments: Any) -> Any:
         """What the rule returns. Raises what it raises."""
-        if rule.waits:
+        if rule.is_async or rule.threaded:
             return await self.host.call(rule, *arguments)
         self.host.enter(rule)
         try:
@@ -108,11 +110,6 @@ def run_at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
         return done.value
     coroutine.close()
     raise LocalProtocolError("a rule has to be awaited, but this driver does not wait: use RuleSession.judge")
-
-
-def _added(arguments: tuple[Any, ...]) -> list[Any]:
-    """Where the recipients are that a rule has added."""
-    return arguments[0].added if arguments and isinstance(arguments[0], Transaction) else []
 
 
 def check_result(rule: Rule, result: object) -> None:

@@ -104,7 +104,7 @@ class RuleSession:
 
     async def judge(self, question: AnyQuestion) -> AnyVerdict:
         """The verdict for `Proxy.answer`. Raises nothing of what rules raise."""
-        self._look()
+        self.conn.learn(self._proxy.hello, self._proxy.login)
         if isinstance(question, CommandQuestion):
             return await self._command(question)
         if isinstance(question, ReplyQuestion):
@@ -127,24 +127,26 @@ class RuleSession:
 
     async def disconnect(self) -> None:
         """Tells the rules that the connection is over."""
-        self._look()
+        self.conn.learn(self._proxy.hello, self._proxy.login)
         await self._asker.first_verdict(self.rules.by_phase["disconnect"], self.conn, fails_open=True)
 
     # Commands
 
     async def _command(self, question: CommandQuestion) -> AnyVerdict:
-        given = ClientCommand(question.command)
-        verdict = await self._ask("command", self.conn, subject=given)
-        if verdict is not None:
-            return _refusal(verdict)
-        command = given.replacement or question.command
-        if command.verb == b"DATA":
-            return await self._data(question)
+        command = question.command
+        if self.rules.by_phase["command"]:
+            given = ClientCommand(command)
+            verdict = await self._ask("command", self.conn, subject=given)
+            if verdict is not None:
+                return _refusal(verdict)
+            command = given.replacement or command
         phase = _PHASES.get(command.verb)
-        if phase is None or (command is question.command and not self.rules.by_phase[phase]):
+        if phase is None:
             return self._passed(question, command)
-        ask: Callable[[CommandQuestion, Command], Awaitable[AnyVerdict]] = getattr(self, f"_{phase}")
-        return await ask(question, command)
+        # DATA is where what rules have said of MAIL and RCPT takes effect: no rule of its own is needed.
+        if phase != "data" and command is question.command and not self.rules.by_phase[phase]:
+            return _PASS
+        return await _ASKS[phase](self, question, command)
 
     async def _helo(self, question: CommandQuestion, command: Command) -> AnyVerdict:
         name = command.argument.decode("utf-8", "backslashreplace").strip()
@@ -164,32 +166,34 @@ class RuleSession:
         verdict = await self._asker.first_verdict(
             rules, mail.tx, subject=sender, fits=lambda rule: rule.fits(sender.address)
         )
-        sender.is_final = True
+        sent = sender.finish()
         mail.note(verdict)
-        mail.sent = sender.rewritten or command
-        return self._passed(question, mail.sent, verdict)
+        mail.told(sent)
+        return self._passed(question, sent, verdict)
 
     async def _rcpt(self, question: CommandQuestion, command: Command) -> AnyVerdict:
         mail = self._mails.of(question.envelope)
         if mail is None:
             return self._passed(question, command)  # there is no transaction, as the server will say
-        to = Recipient(command, utf8=question.envelope.declared("SMTPUTF8") is not None)
-        if to.path is None:
+        if command.path is None:
             return Answer(own_replies.NO_ADDRESS)
+        sender = mail.tx.mail_from
+        to = Recipient(command, utf8=sender is not None and sender.utf8)
         if mail.count >= self._proxy.config.max_recipients:
             return Answer(own_replies.TOO_MANY_RECIPIENTS)
         rules = self.rules.by_phase["rcpt"]
         verdict = await self._asker.first_verdict(
             rules, mail.tx, subject=to, fits=lambda rule: rule.fits(to.address)
         )
-        to.is_final = True
+        sent = to.finish()
         if isinstance(verdict, Discard):
-            mail.discarded.append(question.command)
+            mail.dropped(question.command)
             return Answer(verdict.reply)
-        if verdict is None or isinstance(verdict, Hold | Redirect):
-            mail.named(question.command, to)
+        if verdict is not None and not isinstance(verdict, Hold | Redirect):
+            return _refusal(verdict)
+        mail.named(question.command, to)
         mail.note(verdict)
-        return self._passed(question, to.rewritten or command, verdict)
+        return self._passed(question, sent, verdict)
 
     def _passed(self, question: CommandQuestion, command: Command, verdict: Asked = None) -> AnyVerdict:
         """What the core is told of a command, as the rules have left it."""
@@ -200,7 +204,7 @@ class RuleSession:
             return _refusal(verdict)
         return ReplaceCommand(command) if replaced else _PASS
 
-    async def _data(self, question: CommandQuestion) -> AnyVerdict:
+    async def _data(self, question: CommandQuestion, command: Command) -> AnyVerdict:
         self._body = None
         mail = self._mails.of(question.envelope)
         if mail is None or not question.envelope.recipients:
@@ -210,9 +214,9 @@ class RuleSession:
             # A lenient server may read what we do not: no rule could say whom the message is from or for.
             return Answer(own_replies.UNREAD_ADDRESS)
         tx = mail.tx
-        tx.may_add = True
+        tx.allow_adding(True)
         verdict = await self._ask_meant("data", tx)
-        tx.may_add = False
+        tx.allow_adding(False)
         mail.note(verdict)
         if verdict is not None and not isinstance(verdict, Hold | Discard):
             return _refusal(verdict)
@@ -229,8 +233,7 @@ class RuleSession:
 
     async def _headers(self, question: HeadersQuestion) -> AnyVerdict:
         tx = self._mails.current(question.envelope)
-        headers = Headers(question.data)
-        headers.utf8 = question.envelope.declared("SMTPUTF8") is not None
+        headers = Headers(question.data, utf8=tx.utf8)
         verdict = await self._ask_meant("headers", tx, subject=headers)
         if verdict is not None:
             return _refusal(verdict)
@@ -254,13 +257,12 @@ class RuleSession:
         limit = self._proxy.config.max_header_section
         if header_section_end(question.data) > limit:
             return Answer(own_replies.header_section_too_large(limit))
-        message = Message(question.data)
-        message.headers.utf8 = question.envelope.declared("SMTPUTF8") is not None
+        message = Message(question.data, utf8=tx.utf8)
         hold = mail.fate if mail and isinstance(mail.fate, Hold) else None
         if hold is None:
-            tx.may_add = True
+            tx.allow_adding(True)
             verdict = await self._ask_meant("message", tx, subject=message)
-            tx.may_add = False
+            tx.allow_adding(False)
             if isinstance(verdict, Hold):
                 hold = verdict
             elif verdict is not None:
@@ -297,12 +299,6 @@ class RuleSession:
 
     # Asking
 
-    def _look(self) -> None:
-        """Brings what rules see of the connection up to date."""
-        self.conn.login = self._proxy.login
-        hello = self._proxy.hello
-        self.conn.helo = hello.argument.decode("utf-8", "backslashreplace").strip() if hello else ""
-
     async def _ask(self, phase: str, *arguments: Any, subject: Editable | None = None) -> Asked:
         return await self._asker.first_verdict(self.rules.by_phase[phase], *arguments, subject=subject)
 
@@ -335,6 +331,14 @@ _PHASES: Final = {
     b"RCPT": "rcpt",
     b"DATA": "data",
 }
+_ASKS: Final[dict[str, Callable[[RuleSession, CommandQuestion, Command], Awaitable[AnyVerdict]]]] = {
+    "helo": RuleSession._helo,
+    "auth": RuleSession._auth,
+    "mail": RuleSession._mail,
+    "rcpt": RuleSession._rcpt,
+    "data": RuleSession._data,
+}
+"""phase of a command → what asks its rules."""
 _CONTENT_PHASES: Final[dict[type, tuple[str, ...]]] = {
     HeadersQuestion: ("headers",),
     BodyQuestion: ("body_line", "body"),

@@ -46,28 +46,31 @@ class Mail:
     def named(self, command: Command, to: Recipient) -> None:
         """A RCPT that goes on to the server."""
         self._named[id(command)] = (command, to)
-        self.tx.rcpts = (*self.tx.rcpts, to)
+        self.tx.named(*self.tx.rcpts, to)
+
+    def dropped(self, command: Command) -> None:
+        """A RCPT that is answered 250 and goes nowhere."""
+        self.discarded.append(command)
+
+    def told(self, sent: Command) -> None:
+        """The server is sent this MAIL."""
+        self.sent = sent
 
     def settle(self, accepted: list[Command]) -> bool:
         """All replies are known: these are the RCPTs that the client takes for accepted. Whether any goes to
         the server."""
-        self.tx.rcpts = tuple(
-            self._recipient(command) for command in accepted if command not in self.discarded
-        )
+        self.tx.named(*(self._recipient(command) for command in accepted if command not in self.discarded))
         return bool(self.tx.rcpts)
 
     def take_added(self) -> tuple[Command, ...]:
         """The recipients that rules have added since this was last asked."""
-        added, self.tx.added = self.tx.added, []
-        return tuple(added)
+        return self.tx.forget_added()
 
     def _recipient(self, command: Command) -> Recipient:
         known = self._named.get(id(command))  # the command is kept, so that its id stays its own
         if known:
             return known[1]
-        recipient = Recipient(command)
-        recipient.is_final = True
-        return recipient
+        return Recipient(command, is_final=True)
 
 
 @attrs.define(eq=False)
@@ -93,9 +96,7 @@ class Mails:
             if mail is not None and mail.command is command:
                 self._open = mail
                 return mail
-        sender = Sender(command)
-        sender.is_final = True
-        self._open = Mail(command, Transaction(self.conn, sender))
+        self._open = Mail(command, Transaction(self.conn, Sender(command, is_final=True)))
         return self._open
 
     def current(self, envelope: Envelope, command: Command | None = None) -> Transaction:

@@ -6,8 +6,9 @@ make sense there: the aliases at the end say so to a type checker, `sansio_smtp.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable
-from typing import TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -37,6 +38,9 @@ __all__ = [
 ]
 
 
+_FORBIDDEN: Final = re.compile(rb"[\r\n\0]")
+
+
 @attrs.frozen
 class Accept:
     """Go on, and ask no further rule in this phase."""
@@ -50,7 +54,7 @@ class Reject:
     text: str = "5.7.1 refused by policy"
 
     def __attrs_post_init__(self) -> None:
-        _check(self, 5)
+        _check(type(self).__name__, self.code, self.text, 5)
 
     @property
     def reply(self) -> Reply:
@@ -65,7 +69,7 @@ class Defer:
     text: str = "4.7.1 try again later"
 
     def __attrs_post_init__(self) -> None:
-        _check(self, 4)
+        _check(type(self).__name__, self.code, self.text, 4)
 
     @property
     def reply(self) -> Reply:
@@ -79,7 +83,7 @@ class Discard:
     text: str = "2.0.0 ok"
 
     def __attrs_post_init__(self) -> None:
-        _check(self, 2)
+        _check(type(self).__name__, self.code, self.text, 2)
 
     @property
     def code(self) -> int:
@@ -100,7 +104,7 @@ class Hold:
     text: str = "2.0.0 ok"
 
     def __attrs_post_init__(self) -> None:
-        _check(self, 2, 4, 5)
+        _check(type(self).__name__, self.code, self.text, 2, 4, 5)
 
     @property
     def reply(self) -> Reply:
@@ -115,7 +119,7 @@ class Close:
     text: str = "4.7.0 closing the connection"
 
     def __attrs_post_init__(self) -> None:
-        _check(self, 4, 5)
+        _check(type(self).__name__, self.code, self.text, 4, 5)
 
     @property
     def reply(self) -> Reply:
@@ -138,28 +142,20 @@ class Redirect:
             raise LocalProtocolError(f"Redirect: an address such as 'host:25', not {self.upstream!r}")
 
 
-def _check(verdict: Reject | Defer | Discard | Hold | Close, *severities: int) -> None:
+def _check(name: str, code: Any, text: Any, *severities: int) -> None:
     """Raises `LocalProtocolError` unless the reply is one that this verdict may give. Done where a verdict is
     made, so that the traceback leads to the rule's own line."""
-    name = type(verdict).__name__
-    if not _is_code(verdict.code, severities):
+    if not isinstance(code, int) or isinstance(code, bool) or code // 100 not in severities:
         digits = " or ".join(f"{digit}xx" for digit in severities)
-        raise LocalProtocolError(f"{name}: the reply code is an int, {digits}, not {verdict.code!r}")
-    if not _is_text(verdict.text):
-        raise LocalProtocolError(f"{name}: the text is a str, not {verdict.text!r}")
-    Reply.of(verdict.code, verdict.text)  # CR, LF and NUL are refused
+        raise LocalProtocolError(f"{name}: the reply code is an int, {digits}, not {code!r}")
+    if not isinstance(text, str):
+        raise LocalProtocolError(f"{name}: the text is a str, not {text!r}")
+    if _FORBIDDEN.search(text.encode()):
+        raise LocalProtocolError(f"{name}: the text must not hold CR, LF or NUL: {text!r}")
 
 
 def _is_word(value: object) -> bool:
     return isinstance(value, str) and value.isprintable() and bool(value) and " " not in value
-
-
-def _is_code(value: object, severities: tuple[int, ...]) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value // 100 in severities
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
 
 
 Refusal: TypeAlias = Reject | Defer | Discard | Hold | Close

@@ -107,6 +107,14 @@ class Connection:
     """The identity with which the client has authenticated; None before the server's 235."""
     data: Data = attrs.field(factory=Data)
     """What rules remember for as long as the connection lasts."""
+    _hello: Command | None = attrs.field(default=None, init=False, repr=False)
+
+    def learn(self, hello: Command | None, login: str | None) -> None:
+        """Brings `helo` and `login` up to date. ``hello`` is the last EHLO or HELO that was accepted."""
+        self.login = login
+        if hello is not self._hello:
+            self._hello = hello
+            self.helo = hello.argument.decode("utf-8", "backslashreplace").strip() if hello else ""
 
     @property
     def ip(self) -> str:
@@ -120,20 +128,20 @@ class _PathOf:
 
     command: Command
     """As the client sent it."""
-    path: Path | None
-    """As the client sent it; None if there is none to be read."""
     utf8: bool
     """Whether an address may hold more than ASCII: MAIL has declared SMTPUTF8 (RFC 6531 §3.1)."""
     is_final: bool
     """Whether the server has been told, so that `rewrite` comes too late."""
-    _address: str
+    _new: str | None
+    """The address that a rule has put in place of the client's."""
 
-    def __init__(self, command: Command, *, utf8: bool | None = None) -> None:
+    def __init__(self, command: Command, *, utf8: bool | None = None, is_final: bool = False) -> None:
         self.command = command
-        self.path = command.path
-        self.utf8 = self.parameter("SMTPUTF8") is not None if utf8 is None else utf8
-        self.is_final = False
-        self._address = self.path.address if self.path else ""
+        if utf8 is None:  # seldom there, so the path is not read to look for it
+            utf8 = b"SMTPUTF8" in command.raw.upper() and self.parameter("SMTPUTF8") is not None
+        self.utf8 = utf8
+        self.is_final = is_final
+        self._new = None
 
     @classmethod
     def of(cls, address: str, parameters: str = "") -> Any:
@@ -147,33 +155,42 @@ class _PathOf:
     def address(self) -> str:
         """What stands between the angle brackets, after any `rewrite`; octets that are not UTF-8 by
         surrogateescape; empty for the null reverse-path or if nothing could be read."""
-        return self._address
+        return self.original if self._new is None else self._new
+
+    @property
+    def path(self) -> Path | None:
+        """As the client sent it; None if there is none to be read."""
+        return self.command.path
 
     @property
     def original(self) -> str:
         """The address as the client gave it."""
-        return self.path.address if self.path else ""
+        path = self.path
+        return path.address if path else ""
 
     @property
     def local(self) -> str:
         """The part before the last ``@``."""
-        local, at, _ = self._address.rpartition("@")
-        return local if at else self._address
+        address = self.address
+        local, at, _ = address.rpartition("@")
+        return local if at else address
 
     @property
     def domain(self) -> str:
         """The part behind the last ``@``, in lower case; empty if there is none."""
-        _, at, domain = self._address.rpartition("@")
+        _, at, domain = self.address.rpartition("@")
         return domain.lower() if at else ""
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """What follows the path (RFC 5321 §4.1.1.11)."""
-        return self.path.parameters if self.path else ()
+        path = self.path
+        return path.parameters if path else ()
 
     def parameter(self, keyword: str) -> str | None:
         """The value of a parameter, ``""`` if it has none, None if it was not given."""
-        return self.path.parameter(keyword.upper()) if self.path else None
+        path = self.path
+        return path.parameter(keyword.upper()) if path else None
 
     def rewrite(self, address: str) -> None:
         """Sends this address in place of the client's; parameters stay as they are.
@@ -182,31 +199,39 @@ class _PathOf:
         that of the path.
         """
         if self.is_final:
-            raise LocalProtocolError(f"rewrite: the server has been told {self._address!r} already")
-        self._address = _checked(address, empty=isinstance(self, Sender), utf8=self.utf8)
+            raise LocalProtocolError(f"rewrite: the server has been told {self.address!r} already")
+        self._new = _checked(address, empty=isinstance(self, Sender), utf8=self.utf8)
+
+    def finish(self) -> Command:
+        """The server is being told: `rewrite` comes too late from now on. Returns the command to be sent."""
+        self.is_final = True
+        return self.command if self._new is None else self.rewritten or self.command
 
     @property
     def rewritten(self) -> Command | None:
         """The command to be sent in place of the client's, if `rewrite` has changed anything."""
-        if self._address == self.original:
+        if self._new is None or self._new == self.original:
             return None
-        new = b"<%b>" % self._address.encode("utf-8", "surrogateescape")
+        new = b"<%b>" % self._new.encode("utf-8", "surrogateescape")
         found = _PATH.match(self.command.raw)
         if self.path is None or found is None:
             return Command.parse((b"MAIL FROM:" if isinstance(self, Sender) else b"RCPT TO:") + new)
         return Command.parse(found[1] + new + self.command.raw[found.end() :])
 
     def snapshot(self) -> Any:
-        return self._address
+        return self._new
 
     def restore(self, snapshot: Any) -> None:
-        self._address = snapshot
+        self._new = snapshot
 
     def changes_since(self, snapshot: Any) -> list[str]:
-        return [] if self._address == snapshot else [f"<{snapshot}> -> <{self._address}>"]
+        if self._new is snapshot:
+            return []
+        before = self.original if snapshot is None else snapshot
+        return [] if self.address == before else [f"<{before}> -> <{self.address}>"]
 
     def __str__(self) -> str:
-        return self._address
+        return self.address
 
 
 class Sender(_PathOf):
@@ -256,6 +281,25 @@ class Transaction:
             raise LocalProtocolError("add_rcpt: recipients can be added in the phases data and message only")
         _checked(address, empty=False, utf8=self.mail_from is None or self.mail_from.utf8)
         self.added.append(Recipient.of(address, parameters).command)
+
+    def allow_adding(self, allowed: bool) -> None:
+        """Says whether `add_rcpt` is possible from now on."""
+        self.may_add = allowed
+
+    def forget_added(self, count: int = 0) -> tuple[Command, ...]:
+        """Takes back the recipients that rules have added, without the first ``count``. Returns them."""
+        forgotten = tuple(self.added[count:])
+        del self.added[count:]
+        return forgotten
+
+    def named(self, *recipients: Recipient) -> None:
+        """These are the recipients of the transaction now."""
+        self.rcpts = recipients
+
+    @property
+    def utf8(self) -> bool:
+        """True if MAIL has declared SMTPUTF8 (RFC 6531 §3.1)."""
+        return self.mail_from is not None and self.mail_from.utf8
 
     @property
     def size(self) -> int:

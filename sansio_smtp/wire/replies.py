@@ -35,18 +35,16 @@ class Reply:
         """
         if not 200 <= code <= 599:
             raise LocalProtocolError(f"reply code {code} is not in 200..599 (RFC 5321 §4.2.1)")
-        encoded = [line.encode() if isinstance(line, str) else line for line in lines] or [b""]
-        if enhanced:
-            encoded = [enhanced.encode() + b" " + line for line in encoded]
-        for line in encoded:
+        before = enhanced.encode() + b" " if enhanced else b""
+        raw: list[bytes] = []
+        line = b""
+        for given in lines or ("",):
+            line = before + (given.encode() if isinstance(given, str) else given)
             if _FORBIDDEN.search(line):
                 raise LocalProtocolError(f"a reply line must not hold CR, LF or NUL: {line!r}")
-        last = len(encoded) - 1
-        raw = b"".join(
-            b"%d%s%s\r\n" % (code, b"-" if i < last else b" " if line else b"", line)
-            for i, line in enumerate(encoded)
-        )
-        return cls(code, raw)
+            raw.append(b"%d-%s\r\n" % (code, line))
+        raw[-1] = b"%d %s\r\n" % (code, line) if line else b"%d\r\n" % code
+        return cls(code, b"".join(raw))
 
     @property
     def severity(self) -> int:

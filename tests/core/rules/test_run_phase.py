@@ -97,6 +97,11 @@ def test_only_rules_that_fit_are_asked() -> None:
 # Failures
 
 
+def test_what_a_phase_does_not_take_is_a_failure() -> None:
+    verdict, _ = ask(says("rcpt", 7))
+    assert isinstance(verdict, Defer)
+
+
 @pytest.mark.parametrize(
     "error", [ValueError("secret"), SystemExit(3), StopIteration(), LocalProtocolError("x")]
 )

@@ -62,7 +62,7 @@ def test_recipients_are_settled_when_all_replies_are_known() -> None:
         to = Recipient(command)
         to.rewrite(f"new-{to.address}")
         mail.named(command, to)
-    mail.discarded.append(three)
+    mail.dropped(three)
     assert mail.settle([one, three, four])
     assert addresses(mail) == ["new-one@mx", "four@mx"], "the server has refused two"
     assert mail.settle([one]), "and again, if the client names more after DATA was refused"
@@ -72,7 +72,7 @@ def test_recipients_are_settled_when_all_replies_are_known() -> None:
 def test_whether_any_recipient_goes_to_the_server() -> None:
     mail = begun()
     command = rcpt("b@mx")
-    mail.discarded.append(command)
+    mail.dropped(command)
     assert not mail.settle([command])
     assert not mail.settle([])
 
@@ -80,7 +80,7 @@ def test_whether_any_recipient_goes_to_the_server() -> None:
 def test_the_same_address_named_twice_is_two() -> None:
     mail = begun()
     first, second = rcpt("b@mx"), rcpt("b@mx")
-    mail.discarded.append(first)
+    mail.dropped(first)
     assert mail.settle([first, second])
 
 
@@ -89,7 +89,7 @@ def test_recipients_are_counted_whatever_became_of_them() -> None:
     for number in range(3):
         command = rcpt(f"{number}@mx")
         mail.named(command, Recipient(command))
-    mail.discarded.append(rcpt("d@mx"))
+    mail.dropped(rcpt("d@mx"))
     assert mail.count == 4
     mail.settle([])
     assert mail.count == 4
@@ -159,6 +159,6 @@ def test_the_transaction_that_rules_are_shown() -> None:
 def test_the_transaction_whose_mail_was_rewritten() -> None:
     every = mails()
     mail = every.begin(MAIL, Sender(MAIL))
-    mail.sent = Command.of("MAIL FROM:<z@me>")
-    assert every.current(Envelope(), mail.sent) is mail.tx
+    mail.told(sent := Command.of("MAIL FROM:<z@me>"))
+    assert every.current(Envelope(), sent) is mail.tx
     assert every.current(Envelope(), Command.of("RSET")) is not mail.tx

@@ -360,7 +360,62 @@ def test_a_goodbye_may_be_said_otherwise() -> None:
 
 def test_a_path_that_the_server_has_been_told_stays() -> None:
     to = Recipient.of("b@mx")
-    to.is_final = True
+    assert to.finish() is to.command
     with pytest.raises(LocalProtocolError, match="already"):
         to.rewrite("c@mx")
     assert to.address == "b@mx"
+    assert Recipient(to.command, is_final=True).is_final
+
+
+@pytest.mark.parametrize(("new", "sent"), [("b@mx", b"RCPT TO:<b@mx>"), ("c@mx", b"RCPT TO:<c@mx>")])
+def test_finish_gives_what_the_server_is_told(new: str, sent: bytes) -> None:
+    to = Recipient.of("b@mx")
+    to.rewrite(new)
+    assert to.finish().raw == sent
+    assert to.is_final
+
+
+def test_changes_of_a_path_are_those_since_a_snapshot() -> None:
+    to = Recipient.of("b@mx")
+    before = to.snapshot()
+    assert to.changes_since(before) == []
+    to.rewrite("b@mx")
+    assert to.changes_since(before) == [], "the same address is no change"
+    to.rewrite("c@mx")
+    assert to.changes_since(before) == ["<b@mx> -> <c@mx>"]
+    between = to.snapshot()
+    to.rewrite("d@mx")
+    assert to.changes_since(between) == ["<c@mx> -> <d@mx>"]
+    to.restore(before)
+    assert to.address == "b@mx"
+
+
+def test_what_a_connection_learns_of_its_client() -> None:
+    conn = Connection()
+    hello = Command.of(b"EHLO  me\xff ")
+    conn.learn(hello, None)
+    assert (conn.helo, conn.login) == ("me\\xff", None)
+    conn.learn(hello, "ann")
+    assert (conn.helo, conn.login) == ("me\\xff", "ann")
+    conn.learn(None, None)
+    assert (conn.helo, conn.login) == ("", None)
+
+
+def test_recipients_that_were_added_can_be_taken_back() -> None:
+    tx = Transaction(Connection())
+    tx.allow_adding(True)
+    for name in ("a@mx", "b@mx", "c@mx"):
+        tx.add_rcpt(name)
+    assert [command.raw for command in tx.forget_added(1)] == [b"RCPT TO:<b@mx>", b"RCPT TO:<c@mx>"]
+    assert [command.raw for command in tx.forget_added()] == [b"RCPT TO:<a@mx>"]
+    tx.allow_adding(False)
+    with pytest.raises(LocalProtocolError):
+        tx.add_rcpt("d@mx")
+
+
+@pytest.mark.parametrize(("mail", "utf8"), [(None, False), ("", False), ("SMTPUTF8", True)])
+def test_a_transaction_knows_whether_mail_declared_utf8(mail: str | None, utf8: bool) -> None:
+    tx = Transaction(Connection(), None if mail is None else Sender.of("a@me", mail))
+    tx.named(Recipient.of("b@mx"))
+    assert tx.utf8 is utf8
+    assert [to.address for to in tx.rcpts] == ["b@mx"]
