@@ -10,7 +10,7 @@ for event in proxy.receive_from(side, octets):
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 from sansio_smtp import questions
 from sansio_smtp.proxy import own_replies
@@ -146,7 +146,7 @@ class RuleSession:
         # DATA is where what rules have said of MAIL and RCPT takes effect: no rule of its own is needed.
         if phase != "data" and command is question.command and not self.rules.by_phase[phase]:
             return _PASS
-        return await _ASKS[phase](self, question, command)
+        return await self._asks[phase](self, question, command)
 
     async def _helo(self, question: CommandQuestion, command: Command) -> AnyVerdict:
         name = command.argument.decode("utf-8", "backslashreplace").strip()
@@ -228,6 +228,15 @@ class RuleSession:
             return Swallow(Discard().reply)
         places = self.rules.content_places(to.address for to in tx.rcpts)
         return Inspect(places, mail.take_added())
+
+    _asks: ClassVar[dict[str, Callable[[RuleSession, CommandQuestion, Command], Awaitable[AnyVerdict]]]] = {
+        "helo": _helo,
+        "auth": _auth,
+        "mail": _mail,
+        "rcpt": _rcpt,
+        "data": _data,
+    }
+    """phase of a command → what asks its rules."""
 
     # Content
 
@@ -331,14 +340,6 @@ _PHASES: Final = {
     b"RCPT": "rcpt",
     b"DATA": "data",
 }
-_ASKS: Final[dict[str, Callable[[RuleSession, CommandQuestion, Command], Awaitable[AnyVerdict]]]] = {
-    "helo": RuleSession._helo,
-    "auth": RuleSession._auth,
-    "mail": RuleSession._mail,
-    "rcpt": RuleSession._rcpt,
-    "data": RuleSession._data,
-}
-"""phase of a command → what asks its rules."""
 _CONTENT_PHASES: Final[dict[type, tuple[str, ...]]] = {
     HeadersQuestion: ("headers",),
     BodyQuestion: ("body_line", "body"),
