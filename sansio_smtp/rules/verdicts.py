@@ -150,8 +150,8 @@ def _check(name: str, code: Any, text: Any, *severities: int) -> None:
         raise LocalProtocolError(f"{name}: the reply code is an int, {digits}, not {code!r}")
     if not isinstance(text, str):
         raise LocalProtocolError(f"{name}: the text is a str, not {text!r}")
-    if _FORBIDDEN.search(text.encode()):
-        raise LocalProtocolError(f"{name}: the text must not hold CR, LF or NUL: {text!r}")
+    if _FORBIDDEN.search(octets := text.encode()):
+        raise LocalProtocolError(f"a reply line must not hold CR, LF or NUL: {octets!r}")
 
 
 def _is_word(value: object) -> bool:
