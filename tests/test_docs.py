@@ -39,7 +39,7 @@ from sansio_smtp.testing import play
 from sansio_smtp.testing import session as rules_session
 from sansio_smtp.wire.commands import VERB_KINDS
 from trio_proxy.commands.cli import cli
-from trio_proxy.driver import server, session
+from trio_proxy.driver import own_replies, server
 from trio_proxy.settings.timeouts import Timeouts
 
 LINK = re.compile(r"(?<!!)\[[^]]*\]\(([^)\s]+)\)")
@@ -254,7 +254,15 @@ def provoke(make: Callable[[], Proxy], steps: list[tuple[object, bytes]]) -> byt
 def test_replies_to_what_is_not_passed_on() -> None:
     documented = {cell.strip("`") for _, cell in table(SUPPORTED, "### To what it does not pass on")}
     given = {provoke(*steps).decode().removesuffix("\r\n") for steps in PROVOKED.values()}
-    given |= {str(reply) for reply in (server._BUSY, session._RULE_FAILED)}
+    given |= {
+        str(reply)
+        for reply in (
+            own_replies.BUSY,
+            own_replies.RULE_FAILED,
+            own_replies.INTERNAL_ERROR,
+            own_replies.INTERNAL_ERROR_UNASKED,
+        )
+    }
     assert documented == given | {failed("defer"), failed("reject")}
 
 

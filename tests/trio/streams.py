@@ -69,6 +69,9 @@ class TrioStream:
         self.writes.append(piece)
         return len(piece)
 
+    def is_lost(self) -> bool:
+        return self.lost is not None
+
     def finish_sending(self) -> None:
         self.stream.send_stream.close()
 

@@ -21,10 +21,11 @@ from sansio_smtp import (
     Reply,
     ReplyReceived,
 )
-from trio_proxy.driver.capture import CaptureSession, Maildir
+from trio_proxy.driver.capture import CaptureSession
 from trio_proxy.driver.server import Server, listening
 from trio_proxy.driver.session import Session, Settings
 from trio_proxy.driver.streams import SocketStream, connect
+from trio_proxy.storage.maildir import Maildir
 from trio_proxy.text import logs
 from trio_proxy.text.addresses import Address
 from trio_proxy.text.output import write, write_line

@@ -13,7 +13,7 @@ import trio
 
 from sansio_smtp import __version__
 from sansio_smtp.rules.lint.problems import RuleError
-from trio_proxy.driver.capture import CaptureSession, Maildir
+from trio_proxy.driver.capture import CaptureSession
 from trio_proxy.driver.server import ListenError, Server, listening, raise_descriptor_limit, stop_on_signals
 from trio_proxy.driver.session import Session, Settings
 from trio_proxy.driver.streams import Stream, connect
@@ -24,6 +24,7 @@ from trio_proxy.rulebook.tasks import RuleTasks, rule_tasks
 from trio_proxy.settings.choose import reread
 from trio_proxy.settings.core_config import core_config
 from trio_proxy.settings.options import Options
+from trio_proxy.storage.maildir import Maildir
 from trio_proxy.storage.quarantine import Quarantine
 from trio_proxy.storage.spool import FileSpool
 from trio_proxy.text import logs

@@ -1,21 +1,13 @@
-"""A server that keeps every message: the upstream of whoever has none yet.
+"""A server that keeps every message in a Maildir, for a proxy that has no upstream server yet.
 
-Built on `sansio_smtp.ServerConnection`. Messages go into a Maildir octet for octet as they were sent
-(with CRLF), their envelopes beside them: ``DIR/new/NAME`` and ``DIR/envelopes/NAME.json``.
+Built on `sansio_smtp.ServerConnection`.
 """
 
 from __future__ import annotations
 
-import itertools
-import json
-import os
-import socket
 import time
-from contextlib import suppress
-from pathlib import Path
 from typing import BinaryIO, Final
 
-import attrs
 import structlog
 import trio
 
@@ -32,10 +24,11 @@ from sansio_smtp import (
     ServerConnection,
     unstuff,
 )
+from trio_proxy.storage.maildir import Maildir
 
 from .streams import Outbox, Stream
 
-__all__ = ["CaptureSession", "Maildir"]
+__all__ = ["CaptureSession"]
 
 log = structlog.stdlib.get_logger("smtp_proxy.capture")
 
@@ -58,40 +51,6 @@ _REPLIES: Final = {
     b"QUIT": Reply.of(221, "bye", enhanced="2.0.0"),
 }
 _UNKNOWN: Final = Reply.of(500, "unknown command", enhanced="5.5.1")
-
-
-@attrs.define(eq=False)
-class Maildir:
-    """Where messages are kept. Made if it is not there. Raises OSError."""
-
-    path: Path
-    _count: itertools.count[int] = attrs.field(factory=itertools.count, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        for folder in ("tmp", "new", "cur", "envelopes"):
-            (self.path / folder).mkdir(parents=True, exist_ok=True)
-
-    def create(self) -> tuple[str, BinaryIO]:
-        """A name that nobody else uses, and a file for a message that is not complete yet."""
-        name = f"{time.time():.6f}.P{os.getpid()}Q{next(self._count)}.{socket.gethostname()}".replace(
-            "/", "_"
-        )
-        return name, (self.path / "tmp" / name).open("xb")
-
-    def keep(self, name: str, file: BinaryIO, envelope: dict[str, object]) -> None:
-        """The message is complete: it is on disk before this returns."""
-        file.flush()
-        os.fsync(file.fileno())
-        file.close()
-        (self.path / "envelopes" / f"{name}.json").write_text(json.dumps(envelope, indent=1) + "\n")
-        (self.path / "tmp" / name).rename(self.path / "new" / name)
-
-    def drop(self, name: str, file: BinaryIO) -> None:
-        """The message will not be complete. Raises nothing."""
-        with suppress(OSError):  # what is still buffered does not fit on the disk
-            file.close()
-        with suppress(OSError):
-            (self.path / "tmp" / name).unlink(missing_ok=True)
 
 
 class CaptureSession:

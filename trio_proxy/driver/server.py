@@ -16,16 +16,15 @@ import attrs
 import structlog
 import trio
 
-from sansio_smtp import Reply
 from trio_proxy.text.addresses import Address
 
+from .own_replies import BUSY, INTERNAL_ERROR_UNASKED
 from .streams import SocketStream, Stream, set_no_delay
 
 __all__ = ["ListenError", "Server", "listening", "raise_descriptor_limit", "stop_on_signals"]
 
 log = structlog.stdlib.get_logger("smtp_proxy")
 
-_BUSY = Reply.of(421, "too many connections, try again later", enhanced="4.3.2")
 _ACCEPTS_A_TURN = 32
 _OUT_OF_RESOURCES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _LOG_INTERVAL = 10.0
@@ -108,13 +107,20 @@ class Server:
         if len(self._sessions) >= self.max_connections:
             self._complain("too many connections", limit=self.max_connections)
             with suppress(OSError):  # it would not have read the reply
-                sock.send(_BUSY.raw)
+                sock.send(BUSY.raw)
             sock.close()
             return
         with suppress(OSError):  # the client is gone already, as its session will find out
             set_no_delay(sock)
         self._accepted += 1
-        session = self.session(SocketStream(sock), peer, self._accepted)
+        try:
+            session = self.session(SocketStream(sock), peer, self._accepted)
+        except Exception:
+            log.exception("internal error, connection closed", peer=peer)
+            with suppress(OSError):
+                sock.send(INTERNAL_ERROR_UNASKED.raw)
+            sock.close()
+            return
         self._sessions.add(session)  # now: it counts, and may be shut down, before it has had its first turn
         nursery.start_soon(self._run, session)
 

@@ -7,6 +7,7 @@ shape below tries the system call first and waits only when the kernel says so.
 from __future__ import annotations
 
 import os
+import select
 import socket
 import struct
 from contextlib import suppress
@@ -37,6 +38,11 @@ class Stream(Protocol):
 
     async def send_some(self, data: memoryview) -> int:
         """Sends at least one octet of ``data`` and says how many. Raises OSError."""
+        ...
+
+    def is_lost(self) -> bool:
+        """Returns True if the peer has reset the connection, or closed it in both directions; False if it has
+        only ended its sending, or octets of it are still to be read. Raises nothing."""
         ...
 
     def finish_sending(self) -> None:
@@ -87,6 +93,13 @@ class SocketStream:
             await trio.lowlevel.wait_writable(self.sock)
         return sent
 
+    def is_lost(self) -> bool:
+        if self.sock.fileno() < 0:
+            return True
+        poll = select.poll()
+        poll.register(self.sock, 0)  # asked for nothing, it tells errors and hang-ups, and no end of input
+        return bool(poll.poll(0))
+
     def finish_sending(self) -> None:
         with suppress(OSError):  # the peer has gone already
             self.sock.shutdown(socket.SHUT_WR)
@@ -114,6 +127,9 @@ class _Nowhere:
 
     async def send_some(self, data: memoryview) -> int:
         return len(data)
+
+    def is_lost(self) -> bool:
+        return False
 
     def finish_sending(self) -> None: ...
 
@@ -144,6 +160,11 @@ class Outbox:
     def __bool__(self) -> bool:
         return bool(self._parts) or self._rest is not None
 
+    @property
+    def unwritten(self) -> bytes:
+        """What is still to be written."""
+        return b"".join((self._rest or b"", *self._parts))
+
     def put(self, data: bytes) -> None:
         if data and self.broken is None:
             self._parts.append(data)
@@ -151,6 +172,11 @@ class Outbox:
     def drop(self) -> None:
         self._parts.clear()
         self._rest = None
+
+    def lose(self, error: Exception) -> None:
+        """The connection is lost: it is closed, and what is put in from now on is dropped."""
+        self._break(error)
+        self.stream.close()
 
     def flush_now(self) -> bool:
         """Writes what can be written without waiting. Whether all is written; if not, call `flush`, unless

@@ -11,7 +11,7 @@ from pathlib import Path
 import attrs
 
 from sansio_smtp.rules import Hold, Transaction
-from trio_proxy.driver.capture import Maildir
+from trio_proxy.storage.maildir import Maildir
 
 __all__ = ["Quarantine"]
 

@@ -27,7 +27,7 @@ class Captured:
 
 
 def read_messages(maildir: Path, upstreams: Mapping[str, str]) -> list[Captured]:
-    """All that `capture.Maildir` has kept there, oldest first; none if there is no such directory.
+    """All that `Maildir` has kept there, oldest first; none if there is no such directory.
 
     ``upstreams``: the server that was wanted, by the address from which a message came.
     """

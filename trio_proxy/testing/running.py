@@ -30,7 +30,7 @@ from sansio_smtp.rules.decorators import OnError
 from sansio_smtp.rules.lint.problems import Problem, RuleError
 from sansio_smtp.rules.loading import collect
 from sansio_smtp.rules.ruleset import Rule, RuleSet
-from trio_proxy.driver.capture import CaptureSession, Maildir
+from trio_proxy.driver.capture import CaptureSession
 from trio_proxy.driver.server import Server, listening
 from trio_proxy.driver.session import Session, Settings
 from trio_proxy.driver.streams import SocketStream, connect
@@ -39,6 +39,7 @@ from trio_proxy.rulebook.load import LoadedRules, load
 from trio_proxy.rulebook.reload import RuleBook
 from trio_proxy.settings.tables import RuleTable
 from trio_proxy.settings.timeouts import Timeouts
+from trio_proxy.storage.maildir import Maildir
 from trio_proxy.storage.quarantine import Quarantine
 from trio_proxy.text.addresses import Address
 

@@ -15,7 +15,8 @@ import trio
 from streams import Peer, TrioStream, memory
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trio_proxy.driver.capture import CaptureSession, Maildir
+from trio_proxy.driver.capture import CaptureSession
+from trio_proxy.storage.maildir import Maildir
 
 Logs = list[MutableMapping[str, Any]]
 SECONDS = 5.0
@@ -270,22 +271,3 @@ async def test_a_message_that_cannot_be_kept_is_refused(
     assert files(tmp_path) == {}
     assert [entry["event"] for entry in logs] == ["message cannot be kept"]
     assert "No space left" in logs[0]["error"]
-
-
-@pytest.mark.parametrize("obstacle", ["", "new"])
-def test_a_directory_that_cannot_be_made(obstacle: str, tmp_path: Path) -> None:
-    (tmp_path / "mail").mkdir()
-    target = tmp_path / "mail" / obstacle if obstacle else tmp_path / "mail" / "file"
-    target.write_text("")
-    with pytest.raises(OSError, match=r"Not a directory|File exists"):
-        Maildir(tmp_path / "mail" if obstacle else target / "maildir")
-
-
-def test_names_are_unique(tmp_path: Path) -> None:
-    maildir = Maildir(tmp_path)
-    made = [maildir.create() for _ in range(100)]
-    assert len({name for name, _ in made}) == 100
-    for name, file in made:
-        maildir.drop(name, file)
-        maildir.drop(name, file)
-    assert files(tmp_path) == {}

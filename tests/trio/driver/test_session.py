@@ -36,6 +36,7 @@ def entries(logs: Logs, event: str) -> Logs:
 async def say_quit(run: Running) -> None:
     await run.client.send(b"QUIT")
     await run.server.expect(b"QUIT")
+    await wait_all_tasks_blocked()  # a stream in lockstep tells the writer a moment later that all is written
     await run.server.send(b"221 2.0.0 bye")
     assert await run.client.rest() == b"221 2.0.0 bye\r\n"
     run.client.close()

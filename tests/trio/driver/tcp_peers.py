@@ -1,0 +1,152 @@
+"""A session between two scripted peers on TCP, where a reset and an end are different things.
+
+The clock is the mock one and jumps when nothing happens for a moment, so that no test waits for seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from typing import Any
+
+import attrs
+import trio
+from streams import Peer, Running, TrioStream
+from trio.testing import MockClock
+
+from trio_proxy.driver.session import Session, Settings
+from trio_proxy.driver.streams import SocketStream, Stream
+
+QUIET = 0.02
+"""Seconds without any event after which the clock jumps: octets on loopback take less."""
+MOMENT = 3.0
+"""Seconds within which a connection that nobody needs must be closed."""
+
+
+def descriptors() -> int:
+    """How many files and sockets this process has open."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+@contextmanager
+def no_descriptor_is_left() -> Iterator[None]:
+    before = descriptors()
+    yield
+    assert descriptors() == before
+
+
+class TcpPeer(Peer):
+    """A peer at the other end of a TCP connection."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        stream: Any = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+        super().__init__(stream, TrioStream(stream))
+
+    def half_close(self) -> None:
+        """FIN: it still reads."""
+        self.sock.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        self.stream.socket.close()
+
+    def reset(self) -> None:
+        """RST."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
+
+    def end_and_reset(self) -> None:
+        """FIN, and a moment later RST."""
+        self.half_close()
+        self.reset()
+
+    async def more(self) -> bool:
+        try:
+            return await super().more()
+        except trio.BrokenResourceError:
+            self.was_reset = True
+            return False
+
+    was_reset = False
+
+
+def tcp(buffer: int | None = None) -> tuple[TcpPeer, SocketStream]:
+    """A peer, and a session's end of the connection to it; ``buffer``: octets that the kernel keeps."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        if buffer is not None:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        far = socket.socket()
+        if buffer is not None:
+            far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        far.connect(listener.getsockname())
+        near, _ = listener.accept()
+    if buffer is not None:
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
+    near.setblocking(False)
+    far.setblocking(False)
+    far.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return TcpPeer(far), SocketStream(near)
+
+
+@attrs.define
+class TcpRunning(Running):
+    """A session and its peers; `servers` are those of later connections."""
+
+    servers: list[TcpPeer] = attrs.field(factory=list[TcpPeer])
+
+    async def until_closed(self, *, within: float = MOMENT) -> None:
+        """The session ends, without any help, within these seconds."""
+        before = trio.current_time()
+        await self.until_ended()
+        assert trio.current_time() - before <= within
+
+
+Connect = Callable[[SocketStream], Awaitable[Stream]]
+
+
+@asynccontextmanager
+async def over_tcp(
+    clock: MockClock,
+    *,
+    connect: Connect | None = None,
+    connect_to: Connect | None = None,
+    buffer: int | None = None,
+    **settings: Any,
+) -> AsyncIterator[TcpRunning]:
+    """Runs a session. At the end of the block it must have ended, and no descriptor may be left."""
+    clock.autojump_threshold = QUIET
+    with no_descriptor_is_left(), ExitStack() as opened:
+        pairs: list[tuple[TcpPeer, SocketStream]] = []
+
+        def pair(buffer: int | None = None) -> tuple[TcpPeer, SocketStream]:
+            pairs.append(tcp(buffer))
+            opened.callback(pairs[-1][1].sock.close)  # if it was never connected
+            opened.callback(pairs[-1][0].close)
+            return pairs[-1]
+
+        (client, to_client), (server, to_server) = pair(), pair(buffer)
+
+        async def connects() -> Stream:
+            return await connect(to_server) if connect else to_server
+
+        async def connects_to(_: str) -> Stream:
+            peer, stream = pair()
+            running.servers.append(peer)
+            return await connect_to(stream) if connect_to else stream
+
+        shared = Settings(connect=connects, connect_to=connects_to, **settings)
+        running = TcpRunning(Session(to_client, "peer", 1, shared), client, server)
+
+        async def run() -> None:
+            await running.session.run()
+            running.ended.set()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run)
+            yield running
+            await running.until_ended()
+        assert to_client.sock.fileno() == -1
+        assert connect is not None or to_server.sock.fileno() == -1

@@ -1,0 +1,44 @@
+"""A Maildir: names that nobody else uses, and nothing left of a message that was dropped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from trio_proxy.storage.maildir import Maildir
+
+
+def files(directory: Path) -> list[str]:
+    return sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file())
+
+
+def test_a_message_is_kept_with_its_envelope(tmp_path: Path) -> None:
+    maildir = Maildir(tmp_path)
+    name, file = maildir.create()
+    file.write(b"Subject: hi\r\n\r\n.one\r\n")
+    assert files(tmp_path) == [f"tmp/{name}"]
+    maildir.keep(name, file, {"mail_from": "a@me.example"})
+    assert files(tmp_path) == [f"envelopes/{name}.json", f"new/{name}"]
+    assert (tmp_path / "new" / name).read_bytes() == b"Subject: hi\r\n\r\n.one\r\n"
+    assert json.loads((tmp_path / "envelopes" / f"{name}.json").read_text()) == {"mail_from": "a@me.example"}
+
+
+@pytest.mark.parametrize("obstacle", ["", "new"])
+def test_a_directory_that_cannot_be_made(obstacle: str, tmp_path: Path) -> None:
+    (tmp_path / "mail").mkdir()
+    target = tmp_path / "mail" / obstacle if obstacle else tmp_path / "mail" / "file"
+    target.write_text("")
+    with pytest.raises(OSError, match=r"Not a directory|File exists"):
+        Maildir(tmp_path / "mail" if obstacle else target / "maildir")
+
+
+def test_names_are_unique(tmp_path: Path) -> None:
+    maildir = Maildir(tmp_path)
+    made = [maildir.create() for _ in range(100)]
+    assert len({name for name, _ in made}) == 100
+    for name, file in made:
+        maildir.drop(name, file)
+        maildir.drop(name, file)
+    assert files(tmp_path) == []

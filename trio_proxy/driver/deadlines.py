@@ -1,0 +1,65 @@
+"""How long a session waits: one deadline, which moves when the dialogue makes progress."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+
+from sansio_smtp import Proxy, WaitingFor
+
+from .settings import Settings
+
+__all__ = ["Deadline"]
+
+_NEVER: Final = -1
+
+
+class Deadline:
+    """The time limit of one session.
+
+    It moves with progress (commands, replies, pieces of content), not with octets: a slow drip does not hold
+    a session open. One scope whose deadline moves costs less than a scope for each read.
+    """
+
+    def __init__(self, proxy: Proxy, settings: Settings) -> None:
+        self._proxy = proxy
+        self._idle = settings.timeouts.idle
+        self._seconds = settings.seconds
+        self._scope = trio.CancelScope()
+        self._progress = _NEVER
+        self._due = 0.0
+        self._started = False
+
+    @property
+    def scope(self) -> trio.CancelScope:
+        """Everything that must end with the dialogue runs in it."""
+        return self._scope
+
+    def start(self) -> None:
+        """A server has just been connected: the time to wait for its greeting begins.
+
+        Before the first call there is no limit here: getting a server has one of its own.
+        """
+        self._started, self._progress = True, _NEVER
+        self.move()
+
+    def move(self) -> None:
+        """Gives the dialogue the time of what it waits for now, if it has made progress."""
+        proxy = self._proxy
+        if proxy.progress == self._progress or not self._started:
+            return
+        self._progress = proxy.progress
+        waiting_for = proxy.waiting_for
+        if waiting_for is WaitingFor.COMMAND and proxy.envelope.mail is None:
+            seconds = self._idle
+        else:
+            seconds = self._seconds[waiting_for]
+        due = trio.current_time() + seconds
+        # Moving a deadline costs more than looking at it. It may be a little late, never early.
+        if not due <= self._due <= due + seconds / 32:
+            self._due = self._scope.deadline = due + seconds / 64
+
+    def end(self, reason: str) -> None:
+        """The dialogue is over: nothing of it is waited for any more."""
+        self._scope.cancel(reason=reason)

@@ -1,0 +1,117 @@
+"""Verdicts for a session: who gives them, and what a rule that fails makes of a question."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any, Final, cast
+
+import structlog
+import trio
+
+from sansio_smtp import Disconnect, Event, LocalProtocolError, Proxy, Question, Reply
+from sansio_smtp.questions import AnyQuestion, AnyVerdict
+from sansio_smtp.rules import Connection, RuleSession, RuleSet
+from trio_proxy.rulebook.host import RuleHost
+from trio_proxy.text.transcript import Transcript
+
+from .own_replies import RULE_FAILED
+from .settings import Judge, Settings
+
+__all__ = ["Judging"]
+
+_DISCONNECT_SECONDS: Final = 10.0
+
+
+class Judging:
+    """Answers the questions of one session with its rules, or with `Settings.judge`.
+
+    Where judging itself fails, the command or message must not pass unjudged: the question is answered with
+    451 and the end of the session. An error of the core while it takes a verdict is no failure of a rule. It
+    is raised.
+    """
+
+    def __init__(self, settings: Settings, log: structlog.stdlib.BoundLogger) -> None:
+        self._settings = settings
+        self._log = log
+        self._lease = ExitStack()
+        self._ruleset: RuleSet | None = None
+        self._judge: Judge | None = settings.judge
+        self._rules: RuleSession | None = None
+        self._last_scope = trio.CancelScope()
+        if settings.rules is not None:
+            self._ruleset = self._lease.enter_context(settings.rules())
+
+    @property
+    def ask(self) -> frozenset[str]:
+        """Where questions are wanted."""
+        return self._settings.ask if self._ruleset is None else self._ruleset.ask
+
+    def begin(self, proxy: Proxy, peer: str, number: int, transcript: Transcript | None) -> None:
+        """The rules are for this dialogue from now on."""
+        if self._ruleset is None or not self._ruleset.rules:
+            return
+        settings = self._settings.rule_settings
+        host = RuleHost(settings, self._log, transcript)
+        connection = Connection(peer, f"c{number}")
+        self._rules = RuleSession(self._ruleset, proxy, connection, host, settings.on_error)
+        self._judge = cast("Judge", self._rules.judge)
+
+    async def connect(self) -> Reply | str | None:
+        """The reply with which to refuse the client, the server to use for it, or None."""
+        return None if self._rules is None else await self._rules.connect()
+
+    def waits_for(self, question: AnyQuestion) -> bool:
+        """True if the verdict takes time, so that `judge` is needed; False if `judge_now` can be used."""
+        return self._rules is None or self._rules.waits_for(question)
+
+    def judge_now(self, proxy: Proxy, question: AnyQuestion) -> list[Event]:
+        """What comes of the verdict."""
+        assert self._rules is not None  # as `waits_for` has said
+        try:
+            verdict = self._rules.judge_now(question)
+        except Exception as error:
+            verdict = self._failed(error)
+        return self._answer(proxy, question, verdict)
+
+    async def judge(self, proxy: Proxy, question: AnyQuestion) -> list[Event]:
+        """What comes of the verdict, which may be given much later."""
+        assert self._judge is not None  # `ask` asks for nothing without one
+        try:
+            verdict = await self._judge(cast("Question[Any]", question))
+        except Exception as error:
+            verdict = self._failed(error)
+        return self._answer(proxy, question, verdict)
+
+    async def disconnect(self) -> None:
+        """Tells the rules that the client is gone, whatever has ended the session, within ten seconds."""
+        if self._rules is None:
+            return
+        self._last_scope.deadline = trio.current_time() + _DISCONNECT_SECONDS
+        self._last_scope.shield = True
+        with self._last_scope:
+            await self._rules.disconnect()
+        if self._last_scope.cancelled_caught:
+            self._log.warning("a disconnect rule did not end")
+
+    def hurry(self) -> None:
+        """The service stops now: `disconnect` is not waited for."""
+        self._last_scope.cancel(reason="the service is shutting down")
+
+    def close(self) -> None:
+        """The rules are not needed any more."""
+        self._lease.close()
+
+    def _answer(self, proxy: Proxy, question: AnyQuestion, verdict: AnyVerdict) -> list[Event]:
+        asked = cast("Question[Any]", question)
+        try:
+            return proxy.answer(asked, verdict)
+        except LocalProtocolError as error:
+            # Either the question does not take this verdict, and is still open; or the core has failed, and
+            # answering again shows that.
+            events = proxy.answer(asked, Disconnect(RULE_FAILED))
+            self._failed(error)
+            return events
+
+    def _failed(self, error: Exception) -> Disconnect:
+        self._log.error("rule failed, closing", exc_info=error)
+        return Disconnect(RULE_FAILED)

@@ -1,0 +1,271 @@
+"""The core between two connections: what is read goes into it, what it decides is done.
+
+::
+
+    client  -- read -->  Proxy.receive_from  -- events -->  perform  -- put -->  outboxes  -- write -->  both
+    server  -- read -->                          ^
+                         verdicts, new servers --+
+
+Two pumps, a task for each side, read as long as the core lets them. Neither reads on before what came of its
+last input has been written: that is the back-pressure. Questions that take time, new servers and large
+messages have tasks of their own. All of them run in one nursery, in the scope of the session's deadline, and
+end with it. An exception in any of them is an internal error, which ends the session (`Session`).
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import structlog
+import trio
+
+from sansio_smtp import (
+    CLIENT,
+    SERVER,
+    Ask,
+    BodyComplete,
+    Close,
+    Connect,
+    Event,
+    MessageAnswered,
+    Proxy,
+    Reply,
+    SendToClient,
+    SendToServer,
+    Side,
+    Violation,
+    WaitingFor,
+)
+from sansio_smtp.questions import AnyQuestion
+
+from .deadlines import Deadline
+from .judging import Judging
+from .own_replies import CLIENT_LOST
+from .reports import Reports
+from .servers import Servers
+from .streams import Outbox
+from .watch import Watch
+
+__all__ = ["Relay"]
+
+
+class Relay:
+    """Runs one dialogue, from the client's connection up to the core's last word."""
+
+    def __init__(
+        self,
+        proxy: Proxy,
+        client: Outbox,
+        servers: Servers,
+        judging: Judging,
+        reports: Reports,
+        deadline: Deadline,
+        log: structlog.stdlib.BoundLogger,
+    ) -> None:
+        self._proxy = proxy
+        self._client = client
+        self._servers = servers
+        self._judging = judging
+        self._reports = reports
+        self._deadline = deadline
+        self._log = log
+        self._watch = Watch(client, self._client_lost)
+        self._turns: dict[Side, trio.Event] = {}  # pumps that wait until they may read
+        self._nursery: trio.Nursery | None = None
+        self._sends_more = False
+
+    async def run(self) -> None:
+        """Returns when the core has closed the dialogue, or the deadline has passed."""
+        with self._deadline.scope:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                nursery.start_soon(self._begin)
+                await self._pump(CLIENT, self._client)
+                with self._watch.unread(nursery):
+                    await trio.sleep_forever()
+
+    def apply(self, events: list[Event]) -> None:
+        """Does what the core decided, in its order; nothing here waits."""
+        while events:
+            question: AnyQuestion | None = None
+            for event in events:
+                kind = type(event)
+                if kind is SendToClient:
+                    self._client.put(event.data)  # type: ignore[union-attr]
+                elif kind is SendToServer:
+                    self._servers.outbox.put(event.data)  # type: ignore[union-attr]
+                elif kind is Ask:
+                    question = cast("Ask", event).question
+                elif kind in _RARE:
+                    self._apply_rare(event)
+            if self._reports.transcribes:
+                self._reports.transcribe(events)
+            if question is None:
+                break
+            if self._judging.waits_for(question):
+                self._start_judging(question)
+                break
+            events = self._judging.judge_now(self._proxy, question)
+        if self._reports.shows_states:
+            self._reports.state(self._proxy)
+        if self._proxy.has_more and not self._sends_more and self._nursery is not None:
+            self._sends_more = True
+            self._nursery.start_soon(self._send_more)
+        if self._turns:
+            for side in self._proxy.may_read & self._turns.keys():
+                self._turns.pop(side).set()
+
+    def _apply_rare(self, event: Event) -> None:
+        if isinstance(event, Close):
+            if event.side is SERVER:
+                self._servers.end(abort=event.abort)
+        elif isinstance(event, Connect):
+            if self._nursery is not None:
+                self._servers.leave()
+                self._turns.pop(SERVER, None)
+                self._nursery.start_soon(self._use_server, event.upstream)
+        else:
+            self._reports.event(event)
+
+    # Servers
+
+    async def _begin(self) -> None:
+        said = await self._judging.connect()
+        if isinstance(said, Reply):
+            self.apply(self._proxy.refuse(said))
+            self._settle()
+        else:
+            self._servers.prefer(said)
+            await self._use_server(None)
+
+    async def _use_server(self, upstream: str | None) -> None:
+        """Connects to a server and reads it, or tells the client that there is none."""
+        await self._flush(CLIENT)
+        if not await self._servers.connect(upstream):
+            self.apply(self._proxy.server_unreachable())
+        elif not self._proxy.closed:
+            self._deadline.start()
+            await self._flush(CLIENT)
+            with self._servers.scope:
+                await self._pump(SERVER, self._servers.outbox)
+            return
+        self._settle()
+
+    # Pumps
+
+    async def _pump(self, side: Side, outbox: Outbox) -> None:
+        """Reads one side as long as it may be read, and writes what comes of it to either side."""
+        proxy, stream = self._proxy, outbox.stream
+        while not proxy.closed:
+            if side not in proxy.may_read:
+                await self._wait_for_turn(side)
+                continue
+            try:
+                data = await stream.receive()
+            except trio.ClosedResourceError:
+                return  # the server was reset, with the client still to be served; or the client is lost
+            except OSError as error:
+                if side is CLIENT:
+                    self._client_lost(error)
+                    return
+                self._log.info("connection lost", side=side.value, error=str(error))
+                data = b""
+            if data:
+                self.apply(proxy.receive_from(side, data))
+            elif side is CLIENT and isinstance(self._client.broken, OSError):
+                self._client_lost(self._client.broken)  # a failed write has used up the error
+                return
+            else:
+                self._end_of(side)
+            if not self._written():
+                await self._flush(side)
+            if not data:
+                return
+
+    async def _wait_for_turn(self, side: Side) -> None:
+        self._turns[side] = turn = trio.Event()
+        if side is CLIENT and self._nursery is not None:
+            with self._watch.unread(self._nursery):
+                await turn.wait()
+        else:
+            await turn.wait()
+
+    def _end_of(self, side: Side) -> None:
+        proxy = self._proxy
+        if side is SERVER and (proxy.awaiting is None or proxy.awaiting.verb != b"QUIT"):
+            self._log.warning("upstream server closed the connection", waiting_for=proxy.waiting_for.value)
+        elif side is CLIENT and proxy.waiting_for is WaitingFor.CONTENT:
+            self._log.warning("client closed the connection in mid-message")
+        self.apply(proxy.eof_from(side))
+
+    def _client_lost(self, error: OSError) -> None:
+        """Nothing can be told to the client any more: its connection is closed now, whatever the server is
+        doing. Only the reply to a message that the server may have taken is still waited for, for the log."""
+        proxy = self._proxy
+        if proxy.closed:
+            return
+        self._log.info("connection lost", side=CLIENT.value, error=str(error))
+        self._client.lose(error)
+        if proxy.waiting_for is WaitingFor.FINAL_REPLY:
+            self.apply(proxy.eof_from(CLIENT))
+        else:
+            self.apply(proxy.refuse(CLIENT_LOST))
+        self._settle()
+
+    # Tasks beside the pumps
+
+    def _start_judging(self, question: AnyQuestion) -> None:
+        if self._nursery is not None:
+            self._nursery.start_soon(self._judge, question)
+
+    async def _judge(self, question: AnyQuestion) -> None:
+        self.apply(await self._judging.judge(self._proxy, question))
+        await self._flush(CLIENT)
+
+    async def _send_more(self) -> None:
+        """A large message goes out piece by piece, as fast as the server takes it."""
+        try:
+            while self._proxy.has_more:
+                await self._servers.outbox.flush()
+                if self._proxy.has_more:
+                    self.apply(self._proxy.more())
+        finally:
+            self._sends_more = False
+        await self._flush(CLIENT)
+
+    # Writing
+
+    async def _flush(self, side: Side) -> None:
+        """Writes what came of a side's input, and waits until it is written: this is the back-pressure."""
+        if not self._proxy.closed and self._nursery is not None:
+            server, client = self._servers.outbox, self._client
+            if not server.flush_now():
+                if side is CLIENT:
+                    with self._watch.unread(self._nursery):
+                        await server.flush()
+                else:
+                    # What the server's replies released. Were its pump to wait here for a server that itself
+                    # waits for us to read, neither would ever go on (RFC 2920 §3.1). What can pile up is
+                    # bounded by Config.max_pipelined.
+                    self._nursery.start_soon(server.flush)
+            if not client.flush_now():
+                await client.flush()
+        self._settle()
+
+    def _written(self) -> bool:
+        """Writes what the kernel takes at once, nearly always all; returns True if nothing is left."""
+        if not self._proxy.closed and not (self._servers.outbox.flush_now() and self._client.flush_now()):
+            return False
+        self._settle()
+        return True
+
+    def _settle(self) -> None:
+        """What was decided has been written."""
+        if self._proxy.closed:
+            self._deadline.end("the dialogue is over")
+            return
+        self._reports.told()
+        self._deadline.move()
+
+
+_RARE = frozenset((Close, Connect, MessageAnswered, Violation, BodyComplete))

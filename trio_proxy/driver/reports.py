@@ -1,0 +1,95 @@
+"""What the operator is told of a session: log lines, its transcript, and changes of state at ``-vv``."""
+
+from __future__ import annotations
+
+import logging
+
+import structlog
+
+from sansio_smtp import BodyComplete, Event, MessageAnswered, Proxy, Violation
+from trio_proxy.text.transcript import Transcript, printable
+
+from .streams import Outbox
+
+__all__ = ["Reports", "joint_state"]
+
+
+class Reports:
+    """The log and the transcript of one session."""
+
+    def __init__(
+        self, log: structlog.stdlib.BoundLogger, transcript: Transcript | None, client: Outbox
+    ) -> None:
+        self._log = log
+        self._transcript = transcript
+        self._client = client
+        self._tells = log.is_enabled_for(logging.INFO)
+        self._untold: list[MessageAnswered] = []  # messages whose reply has not left yet
+        self._state: object = None
+        self.shows_states = log.is_enabled_for(logging.DEBUG)
+        """True if `state` is to be called after each input."""
+        self.transcribes = transcript is not None
+        """True if `transcribe` is to be called with all events."""
+
+    def note(self, text: str) -> None:
+        """One line of the transcript."""
+        if self._transcript is not None:
+            self._transcript.note(text)
+
+    def transcribe(self, events: list[Event]) -> None:
+        """What the events are in the transcript."""
+        if self._transcript is not None:
+            self._transcript.events(events)
+
+    def state(self, proxy: Proxy) -> None:
+        """Logs the joint state of both ends if it has changed."""
+        state = joint_state(proxy)
+        if state != self._state:
+            self._state = state
+            self._log.debug("state", state=str(state))
+            self.note(f"state {state}")
+
+    def event(self, event: Event) -> None:
+        """Logs what is worth a line of the log: messages, violations of the protocol."""
+        if isinstance(event, MessageAnswered):
+            self._untold.append(event)
+            if self._tells:
+                self._answered(event)
+        elif isinstance(event, Violation):
+            self._log.warning(
+                "protocol violation",
+                side=event.side.value,
+                error=event.error.args[0],
+                octets=printable(event.error.evidence),
+                state=event.error.phase.name if event.error.phase else "",
+            )
+        elif isinstance(event, BodyComplete):
+            self._log.debug("message received", size=event.size, edited=event.edited, broken=event.broken)
+            if untrue := [name for name in event.broken if name != "SIZE"]:  # which servers take as a hint
+                self._log.warning("a rule's edit needs what MAIL does not declare", broken=untrue)
+
+    def told(self) -> None:
+        """All that was for the client has been written."""
+        if self._untold and self._client.broken is None:
+            self._untold.clear()
+
+    def untold(self) -> None:
+        """The session is over: logs the messages whose reply has not reached the client."""
+        for event in self._untold:
+            # The only trace for those who find the message twice (RFC 1047).
+            self._log.warning("message answered, client not told", reply=str(event.reply))
+        self._untold.clear()
+
+    def _answered(self, event: MessageAnswered) -> None:
+        mail, recipients = event.envelope.mail, event.envelope.recipients
+        reply = str(event.reply)
+        self._log.info("message answered", reply=reply, mail=str(mail or ""), recipients=len(recipients))
+
+
+def joint_state(proxy: Proxy) -> object:
+    """The state of both ends as one value. Raises nothing: it is wanted after an internal error, too."""
+    try:
+        client, server = proxy.states
+        return f"client {client.name}, server {server.name}, waits for {proxy.waiting_for.value}"
+    except Exception as error:
+        return f"unknown: {type(error).__name__}: {error}"

@@ -1,0 +1,96 @@
+"""The server of a session: how a connection to it is made, left for another one, and closed."""
+
+from __future__ import annotations
+
+import structlog
+import trio
+
+from .settings import Settings
+from .streams import NOWHERE, Outbox, Stream
+
+__all__ = ["Servers"]
+
+
+class Servers:
+    """The connection to a server that a session has now, or none.
+
+    A session has one server at a time. A verdict may name another one (`sansio_smtp.Route`): then the
+    connection is left, and the next one takes its place.
+    """
+
+    def __init__(self, settings: Settings, log: structlog.stdlib.BoundLogger) -> None:
+        self._settings = settings
+        self._log = log
+        self._first: str | None = None
+        self._outbox = Outbox(NOWHERE)
+        self._scope = trio.CancelScope()
+        self._aborts = True
+
+    @property
+    def outbox(self) -> Outbox:
+        """What is still to be written to the server; what is put in while there is none is dropped."""
+        return self._outbox
+
+    @property
+    def scope(self) -> trio.CancelScope:
+        """The server is read within it: leaving the server cancels that."""
+        return self._scope
+
+    def prefer(self, upstream: str | None) -> None:
+        """A rule has named the server to use where no other one is asked for."""
+        self._first = upstream
+
+    async def connect(self, upstream: str | None) -> bool:
+        """Makes a connection to the server. Returns False, and has logged why, if that is not possible."""
+        upstream = upstream or self._first
+        stream: Stream | None = None
+        why = "timeout"
+        with trio.move_on_after(self._settings.timeouts.connect):
+            try:
+                stream = await self._open(upstream)
+            except OSError as error:
+                why = str(error)
+        if stream is None:
+            named = {} if upstream is None else {"upstream": upstream}
+            self._log.error("upstream server cannot be reached", error=why, **named)
+            return False
+        self._outbox, self._aborts = Outbox(stream), True
+        return True
+
+    def leave(self) -> None:
+        """Another server is asked for. Nothing more is read from this one; what was sent to it is written, if
+        it takes that at once."""
+        self._scope.cancel(reason="another server is asked for")
+        self._scope = trio.CancelScope()
+        outbox, self._outbox = self._outbox, Outbox(NOWHERE)
+        outbox.flush_now()
+        outbox.stream.close()
+
+    def end(self, *, abort: bool) -> None:
+        """The core has ended the dialogue with the server. ``abort`` resets the connection at once; else it
+        is closed by `leave` or `close`, after what was sent has been written."""
+        self._aborts = abort
+        if abort:
+            self._outbox.drop()
+            self._outbox.stream.abort()
+
+    def close(self) -> None:
+        """Closes the connection. Resets it if the core did not say that it may simply end, or if end-of-data
+        was not written: the server must not take what it has for the whole message."""
+        if self._aborts or _holds_end_of_data(self._outbox.unwritten):
+            self._outbox.stream.abort()
+        else:
+            self._outbox.stream.close()
+
+    async def _open(self, upstream: str | None) -> Stream:
+        settings = self._settings
+        if upstream is None:
+            return await settings.connect()
+        if settings.connect_to is None:
+            raise OSError("no server but the usual one can be used here")
+        return await settings.connect_to(upstream)
+
+
+def _holds_end_of_data(octets: bytes) -> bool:
+    """True if these octets, the last that were to be written, hold an end-of-data or the rest of one."""
+    return octets in (b"\r\n", b"\n") or b"\n.\r\n" in b"\n" + octets

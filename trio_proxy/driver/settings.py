@@ -1,0 +1,47 @@
+"""What all sessions of one service share: where the servers are, limits, timeouts, rules."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import attrs
+
+from sansio_smtp import Config, Question, Spool, WaitingFor
+from sansio_smtp.rules import RuleSet
+from trio_proxy.rulebook.host import RuleSettings
+from trio_proxy.settings.timeouts import Timeouts
+
+from .streams import Stream
+
+__all__ = ["Judge", "Settings"]
+
+Judge = Callable[[Question[Any]], Awaitable[Any]]
+"""Takes an open question, returns its verdict."""
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """The settings of a `Session`."""
+
+    connect: Callable[[], Awaitable[Stream]]
+    """Gives a connection to the upstream server; raises OSError."""
+    connect_to: Callable[[str], Awaitable[Stream]] | None = None
+    """The same for a server that a rule names."""
+    config: Config = attrs.field(factory=Config)
+    timeouts: Timeouts = attrs.field(factory=Timeouts)
+    ask: frozenset[str] = frozenset()
+    judge: Judge | None = None
+    """Answers the questions that ``ask`` raises."""
+    rules: Callable[[], AbstractContextManager[RuleSet]] | None = None
+    """Gives the rules of a new session, for as long as it lasts; in place of ``ask`` and ``judge``."""
+    rule_settings: RuleSettings = attrs.field(factory=RuleSettings)
+    make_spool: Callable[[], Spool] | None = None
+    """Makes room on disk for a message that is too large to be held in memory."""
+    write_transcript: Callable[[str], None] | None = None
+    seconds: dict[WaitingFor, float] = attrs.field(init=False)
+    """`timeouts`, as the core names them."""
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "seconds", self.timeouts.table)  # frozen for everybody else

@@ -1,0 +1,53 @@
+"""The watch over a client that is not read: it notices when the connection is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Final
+
+import trio
+
+from .streams import Outbox
+
+__all__ = ["Watch"]
+
+_SECONDS: Final = 1.0
+"""Between two looks. Most times in which a client is not read are shorter and cost no look."""
+
+
+class Watch:
+    """Looks now and then at a client's connection, as long as nobody reads it.
+
+    Who reads a connection learns that it was reset. A client is not read while a rule thinks, while the
+    server does not take what it was sent, and after the end of its input. After that end the kernel says
+    "readable" for ever, so that there is no event to wait for. `Stream.is_lost` tells a reset from an end.
+    """
+
+    def __init__(self, client: Outbox, lost: Callable[[OSError], None]) -> None:
+        self._client = client
+        self._lost = lost
+        self._unread = 0
+        self._looks = False
+
+    @contextmanager
+    def unread(self, nursery: trio.Nursery) -> Generator[None]:
+        """The client is not read within this block."""
+        self._unread += 1
+        if not self._looks:
+            self._looks = True
+            nursery.start_soon(self._look)
+        try:
+            yield
+        finally:
+            self._unread -= 1
+
+    async def _look(self) -> None:
+        while True:
+            await trio.sleep(_SECONDS)
+            if not self._unread:
+                break
+            if self._client.broken is not None or self._client.stream.is_lost():
+                self._lost(ConnectionResetError("the client has reset its connection"))
+                break
+        self._looks = False

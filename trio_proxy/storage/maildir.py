@@ -1,0 +1,53 @@
+"""A Maildir: messages that are kept octet for octet as they were sent, with CRLF, and their envelopes.
+
+``DIR/new/NAME`` is a message, ``DIR/envelopes/NAME.json`` its envelope.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import attrs
+
+__all__ = ["Maildir"]
+
+
+@attrs.define(eq=False)
+class Maildir:
+    """Where messages are kept. Made if it is not there. Raises OSError."""
+
+    path: Path
+    _count: itertools.count[int] = attrs.field(factory=itertools.count, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        for folder in ("tmp", "new", "cur", "envelopes"):
+            (self.path / folder).mkdir(parents=True, exist_ok=True)
+
+    def create(self) -> tuple[str, BinaryIO]:
+        """A name that nobody else uses, and a file for a message that is not complete yet."""
+        name = f"{time.time():.6f}.P{os.getpid()}Q{next(self._count)}.{socket.gethostname()}".replace(
+            "/", "_"
+        )
+        return name, (self.path / "tmp" / name).open("xb")
+
+    def keep(self, name: str, file: BinaryIO, envelope: dict[str, object]) -> None:
+        """The message is complete: it is on disk before this returns."""
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()
+        (self.path / "envelopes" / f"{name}.json").write_text(json.dumps(envelope, indent=1) + "\n")
+        (self.path / "tmp" / name).rename(self.path / "new" / name)
+
+    def drop(self, name: str, file: BinaryIO) -> None:
+        """The message will not be complete. Raises nothing."""
+        with suppress(OSError):  # what is still buffered does not fit on the disk
+            file.close()
+        with suppress(OSError):
+            (self.path / "tmp" / name).unlink(missing_ok=True)
