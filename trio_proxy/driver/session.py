@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, suppress
 from typing import Any, Final
 
 import structlog
@@ -42,10 +43,13 @@ class Session:
         transcript = Transcript(number, write) if write else None
         self._client = Outbox(client)
         self._reports = Reports(self._log, transcript, self._client)
-        self._judging = Judging(settings, self._log)
-        self._proxy = Proxy(settings.config, self._judging.ask, settings.make_spool)
-        self._judging.begin(self._proxy, peer, number, transcript)
         self._servers = Servers(settings, self._log)
+        with ExitStack() as undo:
+            self._judging = Judging(settings, self._log)
+            undo.callback(self._judging.close)
+            self._proxy = Proxy(settings.config, self._judging.ask, settings.make_spool)
+            self._judging.begin(self._proxy, peer, number, transcript)
+            undo.pop_all()
         self._deadline = Deadline(self._proxy, settings)
         self._relay = Relay(
             self._proxy, self._client, self._servers, self._judging, self._reports, self._deadline, self._log
@@ -77,16 +81,16 @@ class Session:
             self._judging.hurry()
 
     async def _run(self) -> None:
-        self._reports.note(f"{self._peer} connected")
         started = trio.current_time()
         try:
+            self._reports.note(f"{self._peer} connected")
             if not self._broken:
                 await self._relay.run()
             if not self._broken and not self._proxy.closed:
                 self._time_out()
+            self._reports.note(f"closed after {trio.current_time() - started:.1f} s")
         except* Exception as errors:
             self._broke(errors)
-        self._reports.note(f"closed after {trio.current_time() - started:.1f} s")
         with trio.move_on_after(_CLOSING_SECONDS):
             await self._finish()
 
@@ -120,7 +124,8 @@ class Session:
         sides are closed. From here on the core is not asked any more."""
         self._broken = True
         self._log.error("internal error, closing", exc_info=_only(error), state=joint_state(self._proxy))
-        for event in self._last_words():
+        events = self._last_words()
+        for event in events:
             if isinstance(event, SendToClient):
                 self._client.put(event.data)
             elif isinstance(event, Close):
@@ -129,6 +134,9 @@ class Session:
             elif isinstance(event, MessageAnswered):
                 self._reports.event(event)
         self._deadline.end("internal error")
+        with suppress(Exception):  # it may have been the transcript that failed
+            self._reports.transcribe(events)
+            self._reports.note("closed after an internal error")
 
     def _last_words(self) -> list[Event]:
         reply = INTERNAL_ERROR if _is_owed(self._proxy) else INTERNAL_ERROR_UNASKED
@@ -138,13 +146,17 @@ class Session:
         try:
             await self._judging.disconnect()
         except Exception as error:
-            self._log.error("internal error, disconnect rules not told", exc_info=error)
+            if self._broken:  # the log has the first error, which this one follows from
+                self._log.warning("disconnect rules not told", error=str(error))
+            else:
+                self._log.error("internal error, disconnect rules not told", exc_info=error)
 
 
 def _is_owed(proxy: Proxy) -> bool:
     """True if the client waits for the reply to a command or message, as far as a broken core tells."""
     try:
-        return proxy.waiting_for in _OWED and proxy.states[0] not in _NOT_OWED
+        owed = proxy.waiting_for in _OWED or proxy.has_more
+        return owed and proxy.states[0] not in _NOT_OWED
     except Exception:
         return False
 

@@ -63,8 +63,11 @@ class Serving:
     stop: trio.Event = attrs.field(factory=trio.Event)
     ended: trio.Event = attrs.field(factory=trio.Event)
     sessions: list[Echo] = attrs.field(factory=list[Echo])
+    fails: bool = False
 
     def make(self, client: Stream, peer: str, number: int) -> Echo:
+        if self.fails:
+            raise ZeroDivisionError("no session")
         self.sessions.append(Echo(client, peer, number))
         return self.sessions[-1]
 
@@ -303,3 +306,18 @@ async def test_several_listeners_of_every_kind(tmp_path: Path) -> None:
         peers = [session.peer[:5] for session in serve.sessions]
         assert peers == ["127.0", "unix", "[::1]"][: len(addresses)]
     assert not await trio.Path(path).exists()
+
+
+async def test_a_session_that_cannot_be_made_is_one_client_refused(logs: Logs) -> None:
+    async with serving() as serve:
+        serve.fails = True
+        client = await serve.client()
+        assert await client.receive() == b"421 4.3.0 internal error, try again later\r\n"
+        assert await client.receive() == b""
+        client.close()
+        serve.fails = False
+        client = await serve.client()
+        await says(client, b"", b"2")
+        client.close()
+    (line,) = [entry for entry in logs if entry["log_level"] == "error"]
+    assert line["event"] == "internal error, connection closed"
