@@ -26,6 +26,7 @@ from sansio_smtp import (
 )
 from trio_proxy.storage.maildir import Maildir
 
+from .own_replies import INTERNAL_ERROR_UNASKED
 from .streams import Outbox, Stream
 
 __all__ = ["CaptureSession"]
@@ -34,6 +35,7 @@ log = structlog.stdlib.get_logger("smtp_proxy.capture")
 
 _MAX_MESSAGE: Final = 1_000_000_000
 _IDLE_SECONDS: Final = 600
+_CLOSING_SECONDS: Final = 10
 _GREETING: Final = Reply.of(220, "capture.invalid ESMTP smtp-proxy capture: messages are kept, not delivered")
 _EHLO: Final = Reply.of(
     250, "capture.invalid", "PIPELINING", f"SIZE {_MAX_MESSAGE}", "8BITMIME", "SMTPUTF8", "DSN", "HELP",
@@ -67,6 +69,7 @@ class CaptureSession:
         self._scope = trio.CancelScope()
 
     async def run(self) -> None:
+        """Returns when the connection is closed."""
         try:
             with self._scope:
                 self._reply(_GREETING)
@@ -74,6 +77,11 @@ class CaptureSession:
                 await self._serve()
         except OSError as error:
             log.info("connection lost", peer=self._peer, error=str(error))
+        except Exception:
+            log.exception("internal error, closing", peer=self._peer)
+            self._outbox.put(INTERNAL_ERROR_UNASKED.raw)
+            with trio.move_on_after(_CLOSING_SECONDS):
+                await self._outbox.flush()
         finally:
             if self._message is not None:
                 self._maildir.drop(*self._message)

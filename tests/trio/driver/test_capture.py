@@ -271,3 +271,18 @@ async def test_a_message_that_cannot_be_kept_is_refused(
     assert files(tmp_path) == {}
     assert [entry["event"] for entry in logs] == ["message cannot be kept"]
     assert "No space left" in logs[0]["error"]
+
+
+async def test_an_internal_error_ends_one_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: Logs
+) -> None:
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError("it is planted")
+
+    monkeypatch.setattr("trio_proxy.driver.capture._path_reply", fails)
+    async with capturing(tmp_path) as (client, _):
+        await client.send(b"MAIL FROM:<a@me.example>")
+        assert await client.rest() == b"421 4.3.0 internal error, try again later\r\n"
+    (line,) = [entry for entry in logs if entry["log_level"] == "error"]
+    assert line["event"] == "internal error, closing"
+    assert line["exc_info"]
