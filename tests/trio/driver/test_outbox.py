@@ -206,3 +206,32 @@ async def test_without_waiting_nothing_overtakes_who_waits() -> None:
         assert not outbox.flush_now()  # the other one will write it
         sink.may_write.set()
     assert sink.writes == [b"ab", b"cd"]
+
+
+async def test_what_is_unwritten_can_be_looked_at() -> None:
+    sink = Sink(now=2)
+    outbox = Outbox(sink)
+    assert outbox.unwritten == b""
+    outbox.put(b"hello")
+    assert not outbox.flush_now()
+    outbox.put(b" world")
+    assert outbox.unwritten == b"llo world"
+
+
+async def test_a_connection_that_is_lost_takes_nothing_more() -> None:
+    class Closing(Sink):
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    sink = Closing()
+    outbox = Outbox(sink)
+    outbox.put(b"hello")
+    error = ConnectionResetError("gone")
+    outbox.lose(error)
+    assert outbox.broken is error
+    assert sink.closed
+    outbox.put(b"more")
+    assert outbox.flush_now()
+    assert sink.writes == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -249,3 +250,45 @@ async def test_cancelled_it_leaves_no_socket_open(monkeypatch: pytest.MonkeyPatc
         await connect(Address("127.0.0.1", 25))
     assert scope.cancelled_caught
     assert [sock.fileno() for sock in made] == [-1]
+
+
+# Lost, or only ended
+
+
+def test_octets_and_an_end_are_no_loss(pair: Pair) -> None:
+    stream, peer = pair
+    assert not stream.is_lost()
+    peer.sendall(b"hello")
+    assert not stream.is_lost()
+    peer.shutdown(socket.SHUT_WR)
+    assert not stream.is_lost()
+
+
+async def test_an_end_that_was_read_is_no_loss(pair: Pair) -> None:
+    stream, peer = pair
+    peer.shutdown(socket.SHUT_WR)
+    assert await stream.receive() == b""
+    assert not stream.is_lost()
+
+
+@pytest.mark.parametrize("ended", [False, True])
+@pytest.mark.parametrize("unread", [False, True])
+def test_a_reset_is_a_loss(pair: Pair, ended: bool, unread: bool) -> None:
+    stream, peer = pair
+    if unread:
+        peer.sendall(b"hello")
+    if ended:
+        peer.shutdown(socket.SHUT_WR)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
+    assert stream.is_lost()
+
+
+def test_a_closed_stream_is_lost(pair: Pair) -> None:
+    stream, _ = pair
+    stream.sock.close()
+    assert stream.is_lost()
+
+
+def test_where_there_is_no_connection_none_is_lost() -> None:
+    assert not streams.NOWHERE.is_lost()

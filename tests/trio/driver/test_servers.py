@@ -1,0 +1,125 @@
+"""The server of a session: got, left, closed; and when closing is a reset."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Any
+
+import pytest
+import structlog
+import trio
+from streams import TrioStream, memory
+from trio.testing import MockClock
+
+from trio_proxy.driver.servers import Servers
+from trio_proxy.driver.settings import Settings
+from trio_proxy.driver.streams import NOWHERE, Stream
+from trio_proxy.settings.timeouts import Timeouts
+
+Logs = list[MutableMapping[str, Any]]
+
+
+class Made:
+    """Servers, and the streams to them."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.asked: list[str | None] = []
+        self.streams: list[TrioStream] = []
+        given = {"connect": self.connect, "connect_to": self.connect, **settings}
+        self.servers = Servers(Settings(**given), structlog.stdlib.get_logger())
+
+    async def connect(self, upstream: str | None = None) -> Stream:
+        self.asked.append(upstream)
+        _, stream = memory()
+        self.streams.append(TrioStream(stream))
+        return self.streams[-1]
+
+    @property
+    def ends(self) -> list[str | None]:
+        return [stream.end for stream in self.streams]
+
+
+async def test_a_rule_prefers_a_server() -> None:
+    made = Made()
+    assert await made.servers.connect(None)
+    made.servers.prefer("first.example")
+    assert await made.servers.connect(None)
+    assert await made.servers.connect("second.example")
+    assert made.asked == [None, "first.example", "second.example"]
+
+
+async def test_a_server_that_cannot_be_reached_is_named(autojump_clock: MockClock, logs: Logs) -> None:
+    async def never(upstream: str) -> Stream:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async def refused() -> Stream:
+        raise ConnectionRefusedError("Connection refused")
+
+    made = Made(connect=refused, connect_to=never, timeouts=Timeouts(connect=5))
+    assert not await made.servers.connect(None)
+    assert not await made.servers.connect("second.example")
+    assert trio.current_time() == 5
+    made = Made(connect_to=None)
+    assert not await made.servers.connect("second.example")
+    assert [(line["error"], line.get("upstream")) for line in logs] == [
+        ("Connection refused", None),
+        ("timeout", "second.example"),
+        ("no server but the usual one can be used here", "second.example"),
+    ]
+
+
+async def test_leaving_ends_the_reading_and_closes() -> None:
+    made = Made()
+    await made.servers.connect(None)
+    with made.servers.scope as scope:
+        made.servers.end(abort=False)
+        made.servers.leave()
+        await trio.sleep_forever()
+    assert scope.cancelled_caught
+    assert made.ends == ["closed"]
+    assert made.servers.outbox.stream is NOWHERE
+    assert not made.servers.scope.cancel_called
+    await made.servers.connect("second.example")
+    assert made.ends == ["closed", None]
+
+
+@pytest.mark.parametrize(
+    ("unwritten", "end"),
+    [
+        (b"", "closed"),
+        (b"QUIT\r\n", "closed"),
+        (b"text\r\n", "closed"),  # in mail data, the core itself asks for a reset
+        (b".\r\n", "reset"),
+        (b"text\r\n.\r\n", "reset"),
+        (b".\r\nRSET\r\n", "reset"),
+        (b"\r\n", "reset"),
+        (b"\n", "reset"),
+        (b"..\r\n", "closed"),
+    ],
+)
+async def test_an_end_of_data_that_was_not_written_makes_it_a_reset(unwritten: bytes, end: str) -> None:
+    made = Made()
+    await made.servers.connect(None)
+    made.servers.end(abort=False)
+    made.servers.outbox.put(unwritten)
+    made.servers.close()
+    made.servers.close()
+    assert made.ends == [end]
+
+
+async def test_without_a_word_of_the_core_it_is_a_reset() -> None:
+    made = Made()
+    made.servers.close()
+    await made.servers.connect(None)
+    made.servers.close()
+    assert made.ends == ["reset"]
+
+
+async def test_a_reset_drops_what_is_unwritten() -> None:
+    made = Made()
+    await made.servers.connect(None)
+    made.servers.outbox.put(b"text\r\n")
+    made.servers.end(abort=True)
+    assert made.ends == ["reset"]
+    assert not made.servers.outbox
