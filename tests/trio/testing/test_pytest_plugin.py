@@ -24,7 +24,7 @@ import trio
 from drivers import DEADLINE
 from structlog.testing import capture_logs
 
-from sansio_smtp import CLIENT, Config
+from sansio_smtp import Config
 from sansio_smtp.rules import (
     Connection,
     Discard,
@@ -262,7 +262,7 @@ def test_a_rule_that_is_too_late() -> None:
 
 def test_an_internal_error(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run(session: Any) -> None:
-        session._outboxes[CLIENT].stream.close()
+        session._client.stream.close()
         raise KeyError("a bug")
 
     monkeypatch.setattr("trio_proxy.driver.session.Session.run", run)
