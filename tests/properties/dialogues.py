@@ -15,10 +15,10 @@ SECRET = b"c2VjcmV0LXRva2Vu"
 
 @attrs.frozen
 class Later:
-    """What becomes of a connection to a server behind the first."""
+    """What becomes of a connection to a server after the first."""
 
     choices: list[int] = attrs.field(factory=list[int])
-    greeting: bytes = b""
+    greeting: bytes | None = b""
     reachable: bool = True
 
 
@@ -33,7 +33,7 @@ class Dialogue:
     greeting: bytes = b""
     config: Config = attrs.field(factory=Config)
     later: list[Later] = attrs.field(factory=list[Later])
-    """The servers behind the first, in the order in which they are connected; those behind say yes to
+    """The servers after the first, in the order in which they are connected; those that follow say yes to
     everything."""
 
 
@@ -43,9 +43,14 @@ _LATER = st.one_of(
     st.builds(Later, st.lists(st.sampled_from(_CHOICES), max_size=6)),
     st.builds(Later, st.lists(st.sampled_from(_CHOICES), max_size=6)),
     st.sampled_from(
-        [Later(greeting=b"554 no\r\n"), Later(greeting=b"421 later\r\n"), Later(reachable=False)]
+        [
+            Later(greeting=b"554 no\r\n"),
+            Later(greeting=b"421 later\r\n"),
+            Later(greeting=None),
+            Later(reachable=False),
+        ]
     ),
-    st.sampled_from([Later([9]), Later([0, 9]), Later([0, 0, 10])]),
+    st.sampled_from([Later([9]), Later([0, 9]), Later([0, 0, 10]), Later([11]), Later([0, 0, 12])]),
 )
 _ADDRESSES = st.sampled_from([b"<a@me.example>", b"<b@mx.example>", b"<>", b"c@mx.example", b"<\xc3\xa4@x>"])
 _PARAMETERS = st.sampled_from([b"", b"", b" SIZE=10", b" BODY=8BITMIME", b" SMTPUTF8", b" NOTIFY=NEVER"])
@@ -59,6 +64,16 @@ _ODD_LINES = st.sampled_from(
         b"MAIL\xa0FROM:<a>",
     ]
 )  # fmt: skip
+_ANYWHERE = st.sampled_from(
+    [
+        Unit(b"RSET\r\n", group=True),
+        Unit(b"RSET\r\n"),
+        Unit(b"EHLO mid\r\n"),
+        Unit(b"HELO m\r\n"),
+        Unit(b"NOOP\r\n"),
+    ]
+)
+"""What may stand between any two lines: inside a transaction, a command group, or after a message."""
 PIECES = st.sampled_from(
     [
         b"x", b"text", b".", b"..", b"\r\n", b"\r\n", b"\r\n.", b"\n", b"\r", b"\n.\n", b"\r.\r", b"\n.\r\n",
@@ -94,8 +109,6 @@ def _mails(draw: st.DrawFn, clean: bool, honest: bool) -> list[Unit]:
         Unit(b"RCPT TO:" + address + b"\r\n", group=True)
         for address in draw(st.lists(_ADDRESSES, min_size=1, max_size=3))
     ]
-    if draw(st.integers(0, 7)) == 7:
-        units.append(draw(st.sampled_from([Unit(b"RSET\r\n", group=True), Unit(b"EHLO mid\r\n")])))
     decoded = draw(contents(clean=clean))
     wire = stuffed(decoded) if honest or draw(st.booleans()) else decoded + b"\r\n.\r\n"
     data = draw(st.sampled_from([b"DATA\r\n", b"DATA\r\n", b"DATA\r\n", b"data \r\n"]))
@@ -140,6 +153,8 @@ def dialogues(
     parts = [_mails(clean, style is not Style.EAGER)] * 4 + [auths()] + ([] if clean else [_odd()])
     units = [Unit(draw(st.sampled_from([b"EHLO c.example\r\n", b"EHLO c.example\r\n", b"HELO c\r\n"])))]
     units += [unit for part in draw(st.lists(st.one_of(*parts), min_size=1, max_size=4)) for unit in part]
+    for place in draw(st.lists(st.integers(1, len(units)), max_size=2)):
+        units.insert(place, draw(_ANYWHERE))
     if draw(st.booleans()):
         units.append(Unit(b"QUIT\r\n"))
     choices = draw(st.one_of(st.just(()), st.lists(st.sampled_from(_CHOICES), max_size=16)))
@@ -148,7 +163,7 @@ def dialogues(
     if not plain_server and draw(st.integers(0, 9)) == 9:
         greeting = draw(st.sampled_from([b"554 no\r\n", b"220-a\r\n220 b\r\n", b"421 later\r\n"]))
     if not plain_server and choices and draw(st.integers(0, 5)) == 5:
-        choices[-1] = draw(st.sampled_from([9, 10]))
+        choices[-1] = draw(st.sampled_from([9, 10, 11, 12]))
     config = draw(st.just(Config()) if clean or draw(st.booleans()) else configs())
     later = [] if plain_server else draw(st.lists(_LATER, max_size=3))
     return Dialogue(units, style, choices, draw(st.booleans()), greeting, config, later)

@@ -4,6 +4,7 @@ it is told to deliver, and chooses the cuts and whose turn it is."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import attrs
 from core.spools import MemorySpool
@@ -34,6 +35,7 @@ from sansio_smtp.questions import AnyQuestion, AnyVerdict
 from .dialogues import Dialogue, Later
 from .peers import REPLIES_OF_ONE, SimClient, SimServer
 from .receivers import Item
+from .scripts import Log, telling
 
 Judge = Callable[[AnyQuestion], AnyVerdict]
 
@@ -82,12 +84,19 @@ class World:
     question: AnyQuestion | None = attrs.field(default=None, init=False)
     closed: set[Side] = attrs.field(factory=set, init=False)
     eof: set[Side] = attrs.field(factory=set, init=False)
+    told_at: dict[int, int] = attrs.field(factory=dict[int, int], init=False)
+    """For each item of a server, by the number of its reply: how many replies the client had got by then."""
+    log: Log = attrs.field(init=False, repr=False)
+    """The dialogue in the notation of scripts."""
+    read: tuple[Any, Any] | None = attrs.field(default=None, init=False, repr=False)
+    """What `Account.of` has made of the dialogue so far, and of how much of it."""
     steps: int = attrs.field(default=0, init=False)
     arrived: int = attrs.field(default=0, init=False)  # octets of the client
 
     def __attrs_post_init__(self) -> None:
         dialogue = self.dialogue
         self.proxy = Proxy(dialogue.config, self.ask, self._make_spool if self.room is not None else None)
+        self.log = Log(self.ask, dialogue.config)
         self.client = SimClient(dialogue.units, dialogue.style)
         self.servers = [
             SimServer(dialogue.choices, pipelining=dialogue.pipelining, greeting=dialogue.greeting)
@@ -135,9 +144,10 @@ class World:
 
     def run(self) -> World:
         """To the end. P11 is checked on the way: something can always be done, and it ends."""
-        while not self.proxy.closed:
-            self.step()
-            assert self.steps < 50_000, "the dialogue does not end"
+        with telling(self.log):
+            while not self.proxy.closed:
+                self.step()
+                assert self.steps < 50_000, "the dialogue does not end"
         return self
 
     def step(self) -> None:
@@ -154,6 +164,7 @@ class World:
     def take(self, events: list[Event]) -> None:
         """Does at once what a list of events says."""
         self.events += events
+        self.log.follows(events)
         for event in events:
             if isinstance(event, SendToClient):
                 assert CLIENT not in self.closed, "sent to a closed client"
@@ -161,9 +172,9 @@ class World:
             elif isinstance(event, SendToServer):
                 assert SERVER not in self.closed, "sent to a closed server"
                 assert not self.connecting, "sent to a server that is not there"
-                in_step = self.server.may_get_more or not self.server.pending
+                in_step = self.server.may_get_more or not self.server.owes
                 assert in_step, "sent before the reply to the line before it (RFC 2920 §3.1)"
-                self.server.receive(event.data)
+                self._server_receives(event.data)
             elif isinstance(event, Close):
                 assert event.side not in self.closed, "closed twice"
                 self.closed.add(event.side)
@@ -183,6 +194,13 @@ class World:
         self._check_liveness()
         if any(isinstance(event, SendToClient | Close) for event in events):
             self.after_reply(self)
+
+    def _server_receives(self, data: bytes) -> None:
+        server = self.server
+        known = len(server.codes)
+        server.receive(data)
+        for index in range(known, len(server.codes)):
+            self.told_at[server.first + index] = len(self.client.codes)
 
     def _check_liveness(self) -> None:
         proxy = self.proxy
@@ -225,11 +243,19 @@ class World:
         data = bytes(self.client.pending[:count])
         del self.client.pending[:count]
         self.arrived += count
+        self.log.arrives(CLIENT, data)
         return self.proxy.receive_from(CLIENT, data)
 
     def client_eof(self, _: int) -> list[Event]:
         self.eof.add(CLIENT)
+        self.log.happens("C: <eof>")
         return self.proxy.eof_from(CLIENT)
+
+    def stop(self, how: str) -> None:
+        """The dialogue is ended from outside: "timeout", "shutdown" or "now"."""
+        proxy = self.proxy
+        self.log.happens({"now": "<shutdown now>"}.get(how, f"<{how}>"))
+        self.take(proxy.timed_out() if how == "timeout" else proxy.shutdown(now=how == "now"))
 
     def connect(self, _: int) -> list[Event]:
         """The server that is asked for is there, or cannot be reached."""
@@ -244,20 +270,27 @@ class World:
                 first=number * REPLIES_OF_ONE,
             )
         )
-        return [] if what.reachable else self.proxy.server_unreachable()
+        if what.reachable:
+            return []
+        self.log.happens("<unreachable>")
+        return self.proxy.server_unreachable()
 
     def from_server(self, size: int) -> list[Event]:
         data = bytes(self.server.pending[:size])
         del self.server.pending[:size]
         if not data:
             self.eof.add(SERVER)
+            self.log.happens("S: <eof>")
             return self.proxy.eof_from(SERVER)
+        self.log.arrives(SERVER, data)
         return self.proxy.receive_from(SERVER, data)
 
     def answer(self, _: int) -> list[Event]:
         question, self.question = self.question, None
         assert question is not None
-        return self.proxy.answer(question, self.judge(question))
+        verdict = self.judge(question)
+        self.log.judged(verdict)
+        return self.proxy.answer(question, verdict)
 
     @property
     def edited(self) -> bool:

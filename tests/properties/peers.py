@@ -15,6 +15,8 @@ from .receivers import Item, StrictReceiver, replies_in
 REPLIES_OF_ONE: Final = 1000
 """How many numbers a server has for its replies: those of the next one begin behind them."""
 
+_GOING: Final = b"421 going away\r\n"
+
 
 class Style(Enum):
     """How a client sends."""
@@ -42,30 +44,26 @@ class SimClient:
         self.pending = bytearray()  # of this, what has not yet arrived
         self.received = bytearray()
         self.done = False
-        self._seen = 0
+        self.replies: list[bytes] = []
+        self.codes: list[int] = []
+        self._unread = b""  # of ``received``: what is no whole reply yet
         if style is Style.EAGER:
             for unit in units:
                 self._say(unit.line + (unit.content or b"") + b"".join(unit.responses))
         self._program = self._run(units, style)
         next(self._program)
 
-    @property
-    def replies(self) -> list[bytes]:
-        return replies_in(bytes(self.received))
-
-    @property
-    def codes(self) -> list[int]:
-        return [int(reply[:3]) for reply in self.replies]
-
     def receive(self, data: bytes) -> None:
         self.received += data
-        codes = self.codes
-        for code in codes[self._seen :]:
+        self._unread += data
+        for reply in replies_in(self._unread):
+            self._unread = self._unread[len(reply) :]
+            self.replies.append(reply)
+            self.codes.append(int(reply[:3]))
             try:
-                self._program.send(code)
+                self._program.send(self.codes[-1])
             except StopIteration:
                 self.done = True
-        self._seen = len(codes)
 
     def _say(self, data: bytes) -> None:
         self.sent += data
@@ -108,19 +106,36 @@ class SimClient:
 
 class SimServer:
     """Answers what the strict receiver finds. ``choices`` are drawn numbers, one for each reply; when
-    they are used up it says yes to everything; 9 is a good-bye, 10 the end without one. Replies are
-    tagged with their number, counted from ``first``."""
+    they are used up it says yes to everything. Replies are tagged with their number, counted from ``first``.
+
+    ======  ==================================================================
+    choice  reply
+    ======  ==================================================================
+    0       yes
+    1 to 8  other replies, mostly refusals: see `_code`
+    9       421, and the connection is closed
+    10      the connection is closed without a reply
+    11      as 0, and the connection is closed after the reply
+    12      as 0, and 421 follows that nothing asked for
+    ======  ==================================================================
+
+    It is honest: a command out of order gets 503, whatever was drawn (RFC 5321 §4.1.4). If ``greeting`` is
+    None, it closes the connection at once.
+    """
 
     def __init__(
-        self, choices: list[int], *, pipelining: bool = True, greeting: bytes = b"", first: int = 0
+        self, choices: list[int], *, pipelining: bool = True, greeting: bytes | None = b"", first: int = 0
     ) -> None:
         self.first = first
         self.received = bytearray()
-        self.pending = bytearray(greeting or b"220 mx.example ESMTP\r\n")
+        self.pending = bytearray(b"" if greeting is None else greeting or b"220 mx.example ESMTP\r\n")
         self.receiver = StrictReceiver(self._reply)
         self.codes: list[int] = []
         self.replies: list[bytes] = []
+        self.misplaced: list[int] = []
+        """The numbers of the replies to what came out of order."""
         self.closed = not self.pending.startswith(b"220")
+        self._greeted = False  # EHLO or HELO was accepted
         self._envelope = 0  # MAIL and RCPT that were accepted
         self._choices = choices
         self._pipelining = pipelining
@@ -133,18 +148,26 @@ class SimServer:
 
     @property
     def may_get_more(self) -> bool:
-        """Whether a line may be sent behind the last one before its reply has been read."""
+        """Returns True if a line may be sent after the last one before its reply has been read."""
         last = self.receiver.items[-1] if self.receiver.items else None
         if last is None or not self._pipelining:
             return False
         return last.kind == "message" or last.data[:4].upper() in (b"MAIL", b"RCPT", b"RSET")
 
+    @property
+    def owes(self) -> bool:
+        """Returns True if a reply to something has not been read yet."""
+        return bool(self.pending) and not _GOING.endswith(self.pending)
+
     def _reply(self, item: Item) -> int:
         number = len(self.codes)
         choice = self._choices[number] if number < len(self._choices) else 0
-        code = self._code(item, choice)
+        code = 421 if choice == 9 else self._code(item, choice)
+        if choice != 9 and not self._in_order(item, choice):
+            code = 503
+            self.misplaced.append(self.first + number)
         self.codes.append(code)
-        self.closed = code in (421, 221) or choice == 10
+        self.closed = code in (421, 221) or choice in (10, 11, 12)
         self._follow(item, code)
         tag = b"srv%d" % (self.first + number)
         if item.kind == "command" and item.data[:4].upper() == b"EHLO" and code == 250:
@@ -158,23 +181,29 @@ class SimServer:
         if choice == 10:
             return 0  # it has gone without a word
         self.pending += reply
+        if choice == 12 and code not in (221, 421):
+            self.pending += _GOING
         return code
 
     def _follow(self, item: Item, code: int) -> None:
-        verb = item.data[:4].upper() if item.kind == "command" else b""
+        verb = _verb(item)
         if item.kind == "message" or (verb in (b"RSET", b"EHLO", b"HELO") and code < 300):
             self._envelope = 0
+            self._greeted |= verb != b"RSET" and item.kind == "command"
         elif verb in (b"MAIL", b"RCPT") and code < 300:
             self._envelope += 1
 
+    def _in_order(self, item: Item, choice: int) -> bool:
+        """Returns False for what real servers answer 503. One that draws 2 takes a message to nobody."""
+        verb = _verb(item)
+        if verb == b"MAIL":
+            return self._greeted and not self._envelope
+        if verb == b"RCPT":
+            return bool(self._envelope)
+        return verb != b"DATA" or self._envelope > 1 or choice == 2
+
     def _code(self, item: Item, choice: int) -> int:
-        if choice == 9:
-            return 421
-        verb = item.data[:4].upper() if item.kind == "command" else b""
-        if (verb == b"MAIL" and self._envelope) or (verb == b"RCPT" and not self._envelope):
-            return 503  # as real servers say
-        if verb == b"DATA" and self._envelope < 2 and choice != 2:
-            return 503
+        verb = _verb(item)
         if verb == b"DATA":
             return {5: 250, 6: 451, 7: 554, 8: 503}.get(choice, 354)
         if verb == b"AUTH" or item.kind == "auth line":
@@ -182,3 +211,7 @@ class SimServer:
         if verb == b"QUIT":
             return {6: 451, 7: 503}.get(choice, 221)
         return {3: 251, 6: 451, 7: 550, 8: 503}.get(choice, 250)
+
+
+def _verb(item: Item) -> bytes:
+    return item.data[:4].upper() if item.kind == "command" else b""

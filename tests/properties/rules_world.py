@@ -15,6 +15,7 @@ from sansio_smtp.rules.decorators import OnError
 from .harness import World
 from .promises import Account, number_of
 from .rules_drawn import HELD, Drawn
+from .scripts import tells_dialogue
 
 __all__ = ["RulesWorld", "assert_truth_of_rules", "world_of"]
 
@@ -85,7 +86,9 @@ class RulesWorld(World):
         super().take(events)
         while self.question is not None and not self.session.waits_for(self.question):
             question, self.question = self.question, None
-            super().take(self.proxy.answer(question, self.session.judge_now(question)))
+            verdict = self.session.judge_now(question)
+            self.log.judged(verdict)
+            super().take(self.proxy.answer(question, verdict))
 
     def answer(self, _: int) -> list[Event]:
         question = self.question
@@ -94,6 +97,7 @@ class RulesWorld(World):
         if not done:
             return []
         self.question = None
+        self.log.judged(done[0])
         return self.proxy.answer(question, done[0])
 
     def ask_to_connect(self, _: int) -> list[Event]:
@@ -131,6 +135,7 @@ def world_of(rules: tuple[Drawn, ...], *arguments: Any, **more: Any) -> RulesWor
     return RulesWorld(*arguments, rules=RuleSet([drawn.rule() for drawn in rules]), **more)
 
 
+@tells_dialogue
 def assert_truth_of_rules(world: World) -> None:
     """P8: a message is accepted by the server; or a rule has eaten it, or it is kept."""
     assert isinstance(world, RulesWorld)

@@ -49,6 +49,7 @@ _PIECES = (
     b"\r\n.\0\r\n",
 )
 _ODD = (b"NOOP\r\n", b"RSET\r\n", b"VRFY x\r\n", b"\xff\r\n", b"EHLO again\r\n")
+_ANYWHERE = (b"RSET\r\n", b"RSET\r\n", b"NOOP\r\n", b"EHLO mid\r\n", b"HELO m\r\n")
 _CODES = [*(0,) * 10, 1, 2, 3, 4, 5, 6, 7, 8]
 _MAIL_PHASES = ("mail", "rcpt", "data", "headers", "body", "body_line", "message")
 _SELDOM = frozenset(("connect", "helo", "reply", "command"))
@@ -76,11 +77,14 @@ class Seeded:
         units = [Unit(random.choice([b"EHLO c\r\n", b"EHLO c\r\n", b"HELO c\r\n"]))]
         for _ in range(random.choice([1, 1, 2, 2, 3])):
             units += self._mail(clean, honest=style is not Style.EAGER)
+        if random.random() < 0.3:
+            place = random.randrange(1, len(units) + 1)
+            units.insert(place, Unit(random.choice(_ANYWHERE), group=random.random() < 0.5))
         if random.random() < 0.6:
             units.append(Unit(b"QUIT\r\n"))
         choices = [] if random.random() < 0.5 else random.choices(_CODES, k=16)
         if not plain_server and random.random() < 0.1:
-            choices = [*choices[: random.randrange(12)], random.choice([9, 10])]
+            choices = [*choices[: random.randrange(12)], random.choice([9, 10, 11, 12])]
         later = [] if plain_server else [self._later() for _ in range(3)]
         config = Config() if clean else self._config()
         return Dialogue(units, style, choices, random.random() < 0.6, b"", config, later)
@@ -107,7 +111,7 @@ class Seeded:
     def ask(self) -> frozenset[str]:
         """Hook places for the core alone, most often as rules ask them."""
         names = [HEADERS, BODY_CHUNK, BODY_LINE, BODY_LINES, MESSAGE, COMMAND, REPLY]
-        names += ["EHLO", "AUTH", "MAIL", "RCPT", "DATA"]
+        names += ["EHLO", "HELO", "AUTH", "MAIL", "RCPT", "RSET", "DATA"]
         places = frozenset(self.random.sample(names, self.random.randrange(1, 5)))
         return places | {IN_TURN, "DATA"} if self.random.random() < 0.7 else places
 
@@ -145,16 +149,14 @@ class Seeded:
         )
         for _ in range(random.choice([1, 2, 3])):
             units.append(Unit(b"RCPT TO:" + random.choice(_ADDRESSES) + b"\r\n", group=True))  # noqa: PERF401
-        if random.random() < 0.08:
-            units.append(Unit(b"RSET\r\n", group=True))
         decoded = b"".join(random.choices(_CLEAN if clean else _PIECES, k=random.randrange(8)))
         wire = stuffed(decoded) if honest or random.random() < 0.5 else decoded + b"\r\n.\r\n"
         return [*units, Unit(b"DATA\r\n", content=wire)]
 
     def _later(self) -> Later:
         random = self.random
-        choices = random.choices([*(0,) * 8, 6, 7, 8, 9, 10], k=5)
-        return Later(choices, random.choice([b""] * 8 + [b"554 no\r\n"]), random.random() < 0.9)
+        choices = random.choices([*(0,) * 8, 6, 7, 8, 9, 10, 11, 12], k=5)
+        return Later(choices, random.choice([b""] * 8 + [b"554 no\r\n", None]), random.random() < 0.9)
 
     def _config(self) -> Config:
         random = self.random

@@ -19,7 +19,6 @@ from .promises import (
     assert_conservation,
     assert_not_smuggled,
     assert_order,
-    assert_same_envelopes,
     assert_same_octets,
     assert_truncated,
 )
@@ -27,6 +26,7 @@ from .rules_drawn import HALF_DONE, LET_PASS, look
 from .rules_world import RulesWorld, assert_truth_of_rules, world_of
 from .seeded import MORE, SEEDS, Seeded
 from .test_p01_rechunking import assert_same
+from .transactions import assert_envelopes_as_told
 
 
 @given(SEEDS)
@@ -115,7 +115,7 @@ def test_p8_truth_of_the_envelope(seeded: Seeded) -> None:
     have added."""
     rules, schedule = seeded.rules(without=("command",)), seeded.schedule()
     dialogue = seeded.dialogue(waiting=True)
-    assert_same_envelopes(world_of(rules, dialogue, schedule, **seeded.spool()).run())
+    assert_envelopes_as_told(world_of(rules, dialogue, schedule, **seeded.spool()).run())
 
 
 @given(SEEDS, st.integers(0, 60))

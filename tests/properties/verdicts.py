@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from typing import Final
 
@@ -43,8 +44,9 @@ from sansio_smtp.questions import (
 ADDED: Final = (Command.of("RCPT TO:<added-one@rule>"), Command.of("RCPT TO:<added-two@rule>"))
 """The recipients that verdicts add: both or none."""
 _ROUTED: Final = (b"EHLO", b"HELO", b"AUTH", b"MAIL", b"RCPT")
+_TAG: Final = re.compile(rb"srv[0-9]+")
 _CONTENT = [HEADERS, BODY_CHUNK, BODY_LINE, BODY_LINES, MESSAGE]
-_COMMANDS = [COMMAND, REPLY, "EHLO", "MAIL", "RCPT", "DATA", "AUTH", "QUIT"]
+_COMMANDS = [COMMAND, REPLY, "EHLO", "HELO", "MAIL", "RCPT", "RSET", "NOOP", "DATA", "AUTH", "QUIT"]
 _ANY = st.frozensets(st.sampled_from([*_CONTENT, *_COMMANDS]), max_size=4)
 ASKS: st.SearchStrategy[frozenset[str]] = st.one_of(
     st.just(frozenset()),
@@ -64,7 +66,8 @@ def legal_verdicts(question: AnyQuestion, ask: frozenset[str]) -> list[AnyVerdic
         return [Continue(), *ends, *_command_verdicts(question, ask)]
     if isinstance(question, ReplyQuestion):
         code = question.reply.code if question.reply.code == 421 else question.reply.severity * 100 + 50
-        other = Reply.of(code, "rule", "says so")
+        tag = _TAG.search(question.reply.raw)  # of the simulated server; by it checks know what was answered
+        other = Reply.of(code, b"rule " + (tag[0] if tag else b""), "says so")
         return [Continue(), ReplaceReply(other), Disconnect(refuse)]
     assert isinstance(question, HeadersQuestion | BodyQuestion | MessageQuestion)
     data = bytes(question.data)
@@ -88,7 +91,7 @@ def _command_verdicts(question: CommandQuestion, ask: frozenset[str]) -> list[An
     if command.verb and command.kind is not Kind.AUTH:
         verdicts.append(ReplaceCommand(Command.of(command.verb + b" replaced")))
     if command.kind is not Kind.DATA:
-        verdicts.append(Answer(Reply.of(250, "rule says yes")))
+        verdicts += [Answer(Reply.of(235 if command.kind is Kind.AUTH else 250, "rule says yes"))] * 2
     verdicts.append(Answer(Reply.of(421, "rule says bye")))
     return verdicts
 

@@ -1,0 +1,202 @@
+"""Writes a drawn dialogue as a script in the notation of docs/testing.md, so that it can be read and played.
+
+A property that fails shows the dialogue in which it fails: `tells_dialogue` adds the script to the exception.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from typing import Any, Final, ParamSpec, TypeVar
+
+import attrs
+
+from sansio_smtp import (
+    CLIENT,
+    SERVER,
+    Answer,
+    Ask,
+    Close,
+    Config,
+    Connect,
+    Continue,
+    Disconnect,
+    Event,
+    Inspect,
+    Replace,
+    ReplaceCommand,
+    ReplaceReply,
+    Route,
+    SendToClient,
+    SendToServer,
+    Side,
+    Swallow,
+)
+from sansio_smtp.testing.notation import escape, written
+from sansio_smtp.testing.verdicts import HOME
+from sansio_smtp.testing.written import Step, asks
+
+__all__ = ["Log", "said", "telling", "tells_dialogue"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_LETTER: Final = {CLIENT: "C", SERVER: "S"}
+_ALONE: Final = """\
+To run this test alone: pytest '{test}', with the @reproduce_failure line that is shown here above the test.
+To play this dialogue alone: put it into tests/dialogues/NAME.txt, write there what should follow, and run
+pytest tests/test_dialogues.py -k NAME"""
+
+
+@attrs.define
+class Log:
+    """What has happened, and what followed. It is written only when somebody wants to read it."""
+
+    ask: frozenset[str]
+    config: Config
+    _entries: list[tuple[str, Any]] = attrs.field(factory=list[tuple[str, Any]])
+
+    def arrives(self, side: Side, data: bytes) -> None:
+        """Octets of a peer."""
+        self._entries.append((_LETTER[side], data))
+
+    def happens(self, line: str) -> None:
+        """Anything else that happens: a line of the notation."""
+        self._entries.append(("happens", line))
+
+    def judged(self, verdict: Any) -> None:
+        """A question was answered."""
+        self._entries.append(("judged", verdict))
+
+    def follows(self, events: list[Event]) -> None:
+        """What the proxy did about it."""
+        if events:
+            self._entries.append(("follows", events))
+
+    def script(self) -> str:
+        """All of it."""
+        lines: list[str] = []
+        arrived, data = "", b""
+        for kind, what in [*self._entries, ("end", None)]:
+            shown = list(_indented(kind, what, self.ask))
+            if kind == "follows" and not shown:
+                continue
+            if arrived and kind != arrived:
+                lines += [f"{arrived}: {text}".rstrip() for text in written(data)]
+                arrived, data = "", b""
+            if kind in _LETTER.values():
+                arrived, data = kind, data + what
+            elif kind == "happens":
+                lines.append(what)
+            lines += [f"    {line}" for line in shown]
+        return "\n".join([*_header(self.ask, self.config), *lines, ""])
+
+
+@contextmanager
+def telling(*logs: Log) -> Iterator[None]:
+    """Adds the dialogues to an exception that leaves the block, once each."""
+    try:
+        yield
+    except Exception as error:
+        known = getattr(error, "__notes__", [])
+        for log in logs:
+            script = f"The dialogue:\n\n{log.script()}"
+            if script not in known:
+                error.add_note(script)
+        test = os.environ.get("PYTEST_CURRENT_TEST", "").removesuffix(" (call)")
+        alone = _ALONE.format(test=test)
+        if alone not in known:
+            error.add_note(alone)
+        raise
+
+
+def tells_dialogue(check: Callable[P, R]) -> Callable[P, R]:
+    """For a check of worlds: if it fails, it shows their dialogues."""
+
+    @functools.wraps(check)
+    def checks(*arguments: P.args, **more: P.kwargs) -> R:
+        logs = [argument.log for argument in arguments if isinstance(getattr(argument, "log", None), Log)]
+        with telling(*logs):
+            return check(*arguments, **more)
+
+    return checks
+
+
+def _header(ask: frozenset[str], config: Config) -> list[str]:
+    values = {field.name: (getattr(config, field.name), field.default) for field in attrs.fields(Config)}
+    changed = [f"{name}={_setting(value)}" for name, (value, usual) in values.items() if value != usual]
+    lines = [f"# ask: {', '.join(sorted(ask))}"] if ask else []
+    return [*lines, f"# config: {', '.join(changed)}"] if changed else lines
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, frozenset):
+        return " ".join(sorted(value))
+    return str(value.value if isinstance(value, Enum) else value)
+
+
+def _indented(kind: str, what: Any, ask: frozenset[str]) -> Iterator[str]:
+    if kind == "judged":
+        yield from said(what)
+    if kind != "follows":
+        return
+    step = Step()
+    for event in what:
+        if isinstance(event, SendToClient):
+            step.sent[CLIENT] += event.data
+        elif isinstance(event, SendToServer):
+            if step.connected:  # to another server than what was sent before
+                yield from step.notation()
+                step = Step()
+            step.sent[SERVER] += event.data
+        elif isinstance(event, Close):
+            step.closed.append((event.side, event.abort))
+        elif isinstance(event, Connect):
+            step.connected.append(event.upstream)
+        elif isinstance(event, Ask):
+            step.asked.append(asks(event.question, ask))
+    yield from step.notation()
+
+
+def said(verdict: Any) -> list[str]:
+    """The lines for a verdict."""
+    added = [f"! add {escape(command.raw)}" for command in getattr(verdict, "recipients", ())]
+    return [*added, f"! {_words(verdict)}"]
+
+
+def _words(verdict: Any) -> str:
+    match verdict:
+        case Continue():
+            return "continue"
+        case Answer(reply):
+            return f"answer {_reply(reply.raw)}"
+        case Disconnect(reply):
+            return f"disconnect {_reply(reply.raw)}"
+        case Swallow(reply):
+            return f"swallow {_reply(reply.raw)}"
+        case ReplaceReply(reply):
+            return f"replace {escape(reply.raw[:-2])}"
+        case ReplaceCommand(command):
+            return f"replace {escape(command.raw)}"
+        case Route(upstream, command):
+            return f"route {upstream or HOME} {escape(command.raw) if command else ''}".rstrip()
+        case Inspect(places):
+            return f"inspect {', '.join(sorted(places))}".rstrip()
+        case Replace(data):
+            return f"replace {_joined(data)}"
+        case _:
+            return repr(verdict)
+
+
+def _reply(raw: bytes) -> str:
+    lines = raw[:-2].split(b"\r\n")
+    return escape(raw[:4] + b"\r\n".join(line[4:] for line in lines))
+
+
+def _joined(data: bytes) -> str:
+    return escape(data[:-2]) if data.endswith(b"\r\n") else escape(data) + "\\"
