@@ -134,7 +134,7 @@ _ON_AUTH: Final[list[AnyVerdict]] = [
     Answer(Reply.of(235, "rule says yes")),
     Answer(Reply.of(535, "rule says no")),
 ]
-_ON_OTHERS: Final[list[AnyVerdict]] = [*[Continue()] * 8, *[_YES] * 4, _NO]
+_ON_OTHERS: Final[list[AnyVerdict]] = [*[_YES] * 4, _NO]
 _ON_CONTENT: Final[list[AnyVerdict]] = [
     *[Continue()] * 6,
     Replace(b"A: c\r\n\r\n"),
@@ -179,10 +179,11 @@ def plans(draw: st.DrawFn, *, waiting: bool = False, stays: bool = False) -> Pla
     nothing depends on the moment at which that is seen."""
     acts: list[Act] = []
     last = b""
+    passes = draw(st.sampled_from([12, 4, 1]))
     for number in range(draw(st.integers(2, 14))):
         verb = draw(st.sampled_from(_FOLLOWS[last] if number else [b"EHLO", b"EHLO", b"HELO"]))
         last = b"" if verb in _BEGINS else last if verb == b"NOOP" else verb
-        acts.append(draw(_acts(verb, number)))
+        acts.append(draw(_acts(verb, number, passes)))
     return Plan(
         acts,
         draw(st.sampled_from([Style.LOCKSTEP, Style.GROUPS, *([] if waiting else [Style.EAGER])])),
@@ -196,7 +197,8 @@ def plans(draw: st.DrawFn, *, waiting: bool = False, stays: bool = False) -> Pla
 
 
 @st.composite
-def _acts(draw: st.DrawFn, verb: bytes, number: int) -> Act:
+def _acts(draw: st.DrawFn, verb: bytes, number: int, passes: int) -> Act:
+    """``passes``: how many of about ten verdicts on a command are `Continue`."""
     arguments = {b"MAIL": b" FROM:<a%d@x>", b"RCPT": b" TO:<b%d@x>", b"EHLO": b" c%d", b"HELO": b" c%d"}
     argument = arguments[verb] % number if verb in arguments else b""
     replaced = Command.of(verb + argument.replace(b"@x", b"@rule").replace(b" c", b" rule"))
@@ -207,7 +209,7 @@ def _acts(draw: st.DrawFn, verb: bytes, number: int) -> Act:
         unit = Unit(b"AUTH PLAIN " + SECRET + b"\r\n", responses=(SECRET + b"\r\n",))
         return Act(unit, draw(st.sampled_from(_ON_AUTH)))
     group = verb in (b"MAIL", b"RCPT", b"RSET") or (verb == b"NOOP" and draw(st.booleans()))
-    verdicts = [*_ON_OTHERS]
+    verdicts = [*[Continue()] * passes, *_ON_OTHERS]
     if verb in arguments:
         verdicts += [*_ROUTES, Route("b", replaced), ReplaceCommand(replaced)]
     return Act(Unit(verb + argument + b"\r\n", group), draw(st.sampled_from(verdicts)))
