@@ -1,0 +1,184 @@
+"""What is explored: how the proxy is made, and which dialogues.
+
+All kinds of lines with all kinds of verdicts, all at once, would be too many states. So each configuration
+takes a part of them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+from sansio_smtp import BODY_LINE, COMMAND, HEADERS, IN_TURN, MESSAGE, REPLY, Config
+
+from .world import Configuration
+
+__all__ = ["CONFIGURATIONS"]
+
+_MAIL: Final = ("MAIL FROM:<m>", "RCPT TO:<r>", "DATA", "RSET")
+_HELLO_MAIL: Final = ("EHLO c", *_MAIL)
+_MAIL_QUIT: Final = (*_MAIL, "QUIT")
+_RECONNECT: Final = Config(reconnect=True)
+_GREETED: Final = ("S: 220 s greeting",)
+_PIPELINING: Final = (*_GREETED, "C: EHLO c", r"S: 250-s EHLO c\r\n250 PIPELINING")
+_HOME_B: Final = ("home", "b")
+_SOME: Final = ("continue", "answer", "route")
+
+
+def _configuration(name: str, *places: str, **values: object) -> Configuration:
+    """One recipient and no signals, if nothing else is said: most of what can happen does not need them."""
+    usual: dict[str, object] = {"recipients": 1, "signals": False, "servers": ("",)}
+    return attrs.evolve(Configuration(name, frozenset(places)), **usual | values)
+
+
+CONFIGURATIONS: Final = {
+    configuration.name: configuration
+    for configuration in (
+        # Nothing is asked.
+        _configuration("lines", signals=True),
+        _configuration("lines-pipelined", in_flight=2),
+        _configuration("hello", lines=_HELLO_MAIL, in_flight=2, servers=("", "PIPELINING")),
+        _configuration("pipelined", start=_PIPELINING, lines=_MAIL_QUIT, in_flight=3, recipients=2),
+        _configuration("pipelined-ends", start=_PIPELINING, lines=_MAIL, in_flight=2, signals=True),
+        _configuration(
+            "limits",
+            config=Config(max_errors=1, max_pipelined=2, max_recipients=1),
+            lines=("EHLO c", "STARTTLS", "GET /", "MAIL FROM:<m>", "RCPT TO:<r>", "QUIT"),
+            recipients=2,
+            in_flight=4,
+        ),
+        # Commands are asked about.
+        _configuration("commands", COMMAND, lines=_HELLO_MAIL, signals=True),
+        _configuration("commands-lines", COMMAND),
+        _configuration("commands-in-turn", COMMAND, IN_TURN, start=_GREETED, lines=_HELLO_MAIL, in_flight=2),
+        _configuration("data", "DATA", IN_TURN, start=_GREETED, lines=_MAIL, signals=True),
+        _configuration("data-pipelined", "DATA", start=_PIPELINING, lines=_MAIL, in_flight=3),
+        # Other servers.
+        _configuration("routes", "MAIL", "RCPT", lines=_HELLO_MAIL, routes=_HOME_B, recipients=2),
+        _configuration("routes-narrow", "MAIL", "RCPT", lines=_MAIL, verdicts=_SOME, routes=_HOME_B),
+        _configuration(
+            "routes-in-turn",
+            "MAIL",
+            "RCPT",
+            IN_TURN,
+            start=_PIPELINING,
+            lines=_MAIL,
+            in_flight=3,
+            recipients=2,
+            routes=("b",),
+        ),
+        _configuration(
+            "routes-hello",
+            "EHLO",
+            "HELO",
+            "MAIL",
+            lines=("EHLO c", "HELO c", "MAIL FROM:<m>", "RCPT TO:<r>"),
+            routes=_HOME_B,
+        ),
+        _configuration(
+            "routes-hello-narrow",
+            "EHLO",
+            "RSET",
+            lines=("EHLO c", "MAIL FROM:<m>", "RCPT TO:<r>", "RSET"),
+            verdicts=_SOME,
+            routes=("b",),
+            in_flight=2,
+        ),
+        _configuration(
+            "routes-auth",
+            "MAIL",
+            "AUTH",
+            config=_RECONNECT,
+            start=_GREETED,
+            routes=_HOME_B,
+            lines=("AUTH PLAIN AGA", "MAIL FROM:<m>", "RCPT TO:<r>", "DATA", "QUIT"),
+        ),
+        _configuration(
+            "routes-ends",
+            "MAIL",
+            "RCPT",
+            config=_RECONNECT,
+            lines=("EHLO c", "MAIL FROM:<m>", "RCPT TO:<r>"),
+            routes=("b",),
+            verdicts=("continue", "route"),
+            in_flight=2,
+            signals=True,
+        ),
+        _configuration(
+            "routes-data",
+            "DATA",
+            "RCPT",
+            IN_TURN,
+            config=_RECONNECT,
+            start=_PIPELINING,
+            lines=_HELLO_MAIL,
+            routes=("b",),
+            in_flight=2,
+        ),
+        # Peers that do not behave, and reads that come late.
+        _configuration(
+            "lenient-servers",
+            "MAIL",
+            "RCPT",
+            "DATA",
+            start=_GREETED,
+            lines=_MAIL,
+            verdicts=(*_SOME, "swallow"),
+            routes=("b",),
+            honest=False,
+            signals=True,
+        ),
+        _configuration(
+            "late-reads",
+            "MAIL",
+            "DATA",
+            HEADERS,
+            lines=("MAIL FROM:<m>", "RCPT TO:<r>", "DATA", "AUTH LOGIN"),
+            verdicts=_SOME,
+            routes=("b",),
+            in_flight=2,
+            late=True,
+        ),
+        # Replies.
+        _configuration("replies", REPLY, lines=_HELLO_MAIL, in_flight=2, signals=True),
+        _configuration("replies-lines", REPLY),
+        _configuration("replies-routes", REPLY, "RCPT", lines=_MAIL, verdicts=_SOME, routes=_HOME_B),
+        # Content.
+        _configuration("headers", HEADERS, lines=(*_HELLO_MAIL, "QUIT"), signals=True),
+        _configuration(
+            "headers-reconnect", HEADERS, config=_RECONNECT, start=_PIPELINING, lines=_MAIL_QUIT, in_flight=3
+        ),
+        _configuration(
+            "body", HEADERS, BODY_LINE, start=_GREETED, lines=_MAIL_QUIT, in_flight=2, signals=True
+        ),
+        _configuration(
+            "body-reconnect",
+            BODY_LINE,
+            "MAIL",
+            "RCPT",
+            config=_RECONNECT,
+            start=_GREETED,
+            lines=_MAIL,
+            verdicts=_SOME,
+            routes=_HOME_B,
+        ),
+        _configuration("message", MESSAGE, start=_GREETED, lines=_MAIL_QUIT, in_flight=2, signals=True),
+        _configuration("message-pipelined", MESSAGE, start=_PIPELINING, lines=_MAIL, in_flight=3),
+        _configuration(
+            "message-headers", HEADERS, MESSAGE, REPLY, config=_RECONNECT, lines=_MAIL, signals=True
+        ),
+        _configuration(
+            "message-routes", MESSAGE, "RCPT", start=_GREETED, lines=_MAIL, routes=_HOME_B, in_flight=2
+        ),
+        _configuration(
+            "message-spool",
+            MESSAGE,
+            config=Config(max_held=3, reconnect=True),
+            spool=True,
+            lines=_MAIL,
+            in_flight=2,
+            signals=True,
+        ),
+    )
+}

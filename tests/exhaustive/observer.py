@@ -1,0 +1,276 @@
+"""What the two peers of a proxy see, and what must hold of it.
+
+An `Observer` is told what a driver does and what a proxy says should be done. It frames what either side
+sends by itself, with no help from the library, and raises `Broken` if a promise is broken. Every reply
+names the line that it answers, so that a reply in the wrong place is seen:
+
+- ``250 s MAIL FROM:<m>`` is said by the server to that line;
+- ``250 v MAIL FROM:<m>`` by a verdict.
+
+Whatever else the client is told, the proxy says by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+
+from sansio_smtp import (
+    CLIENT,
+    SERVER,
+    Ask,
+    Close,
+    Connect,
+    Event,
+    MessageAnswered,
+    Proxy,
+    Reply,
+    SendToClient,
+    SendToServer,
+    Side,
+    WaitingFor,
+)
+from sansio_smtp.questions import AnyQuestion, AnyVerdict, Continue, Disconnect, Inspect, Replace
+
+from .peers import AUTH_LINE, DOT, GREETING, NUL, UNREADABLE, Client, Server, require, verb_of
+
+__all__ = ["Observer"]
+
+
+@attrs.define
+class Observer:
+    """Both sides of one dialogue."""
+
+    server: Server
+    client: Client = attrs.field(factory=Client)
+    question: AnyQuestion | None = None
+    connecting: bool = False
+    """True if another server is asked for that has not answered yet."""
+    closed: set[Side] = attrs.field(factory=set[Side])
+    eof: set[Side] = attrs.field(factory=set[Side])
+    edited: bool = False
+    """True if a verdict has put something in the place of content."""
+    account: int | None = None
+    """The code of the last `MessageAnswered` whose reply has not left yet."""
+    draining: bool = False
+    may_end: bool = False
+    """True if the last input is a reason to end the dialogue."""
+
+    # What a driver does
+
+    def client_sends(self, line: str) -> None:
+        self.client.sends(line)
+        self.may_end = UNREADABLE in self.client.owed or line == NUL
+
+    def client_ends(self) -> None:
+        self.eof.add(CLIENT)
+
+    def server_replies(self, code: int, keywords: str = "") -> None:
+        """``code`` is 0 for what is no reply."""
+        self.connecting = False
+        server = self.server
+        line = server.owes[0] if server.owes else None
+        verb = verb_of(line) if line else ""
+        continues = verb in ("DATA", "AUTH") or line == AUTH_LINE
+        last = code in (0, 421) or line is None or (code >= 300 and line == GREETING)
+        last = last or (300 <= code < 400 and not continues)
+        self.may_end = last or (code >= 400 and verb in ("RSET", "EHLO", "HELO"))
+        if line is not None:
+            server.replies(code, keywords)
+        if last:
+            server.mode = "over"  # whatever it hears now, it has not behaved
+
+    def server_ends(self) -> None:
+        self.connecting = False
+        self.eof.add(SERVER)
+        self.may_end = True
+
+    def signalled(self) -> None:
+        """A timeout, the end of the service, or a server that is not there."""
+        self.may_end = True
+
+    def judged(self, question: AnyQuestion, verdict: AnyVerdict) -> None:
+        self.question = None
+        self.may_end = SERVER in self.eof  # which may be seen only now
+        self.edited |= isinstance(verdict, Replace)
+        if isinstance(verdict, Continue | Inspect | Replace):
+            self.client.added += [command.raw.decode() for command in verdict.recipients]
+
+    # What the proxy says
+
+    def takes(self, events: list[Event]) -> None:
+        """Checks one list of events."""
+        said = False
+        for event in events:
+            if isinstance(event, SendToClient):
+                require(CLIENT not in self.closed, "P12", "octets to a client that is closed")
+                self._to_client(event.data)
+                said = True
+            elif isinstance(event, SendToServer):
+                require(SERVER not in self.closed, "P12", "octets to a server that is closed")
+                require(not self.connecting, "order", "octets to a server that is not connected yet")
+                self._to_server(event.data.decode())
+            elif isinstance(event, Close):
+                self._close(event, said)
+            elif isinstance(event, Connect):
+                require(SERVER in self.closed, "P12", "another server while one is connected")
+                require(CLIENT not in self.closed, "P12", "another server after the client is closed")
+                self.closed.discard(SERVER)
+                self.eof.discard(SERVER)
+                self.connecting = True
+                self.server = Server(event.upstream, self.server.honest)
+            elif isinstance(event, MessageAnswered):
+                require(self.account is None, "P8", "two accounts of one message")
+                self.account = event.reply.code
+            elif isinstance(event, Ask):
+                require(self.question is None, "P11", "a second question while one is open")
+                require(CLIENT not in self.closed, "P12", "a question after the end")
+                self.question = event.question
+
+    def _to_client(self, data: bytes) -> None:
+        lines = data.decode().split("\r\n")
+        require(lines.pop() == "", "P2", f"half a reply: {data!r}")
+        first = ""
+        for line in lines:
+            first = first or line[4:]
+            if line[3:4] == "-":
+                continue
+            code, text, first = int(line[:3]), first, ""
+            before = self.client.mail is not None
+            if code == 421 and text[:2] not in ("s ", "v "):
+                caused = self.may_end or self.draining or SERVER in self.closed or self.server.mode == "over"
+                caused = caused or text.startswith("4.7.0 too many errors")
+                require(caused, "P8", f"{code} {text} for no reason")
+            answered = self.client.receives(code, text)
+            if answered == DOT:
+                self.edited = False
+                account, self.account = self.account, None
+                require(account == code, "P8", f"{code} to a message; the account of it says {account}")
+            if answered is not None and verb_of(answered) == "MAIL" and text.startswith("s "):
+                nested, self.server.nested = self.server.nested, False
+                fair = before or not nested or not self.server.honest
+                require(fair, "order", "the server hears MAIL in a transaction of before")
+
+    def _to_server(self, data: str) -> None:
+        server, client = self.server, self.client
+        for line in server.receives(data):
+            verb = verb_of(line)
+            if verb == "MAIL" and all(verb_of(owed) != "MAIL" for owed in client.owed):
+                fresh = server.mail is None or not server.honest
+                require(fresh, "order", "MAIL is said again to a server that has a transaction")
+            if verb == "MAIL" and client.greeted:
+                require(server.greeted, "order", "MAIL to a server that has accepted no EHLO or HELO")
+            elif line == DOT:
+                require(client.ended, "P7", "end-of-data that the client has not sent")
+                client.ended = False
+                self._check_envelope()
+                self._check_content()
+
+    def _check_envelope(self) -> None:
+        server, client = self.server, self.client
+        if server.mode == "over" or not server.honest:
+            return  # nobody knows what it takes
+        mail = client.mail[0] if client.mail and client.mail[1] == "s" else None
+        require(server.mail == mail, "envelope", f"{server.mail} at the server; the client was told {mail}")
+        told = [line for line, by in client.recipients if by == "s"] + client.added
+        there = server.recipients
+        require(
+            sorted(set(told)) == sorted(set(there)), "envelope", f"{there} at the server; should be {told}"
+        )
+
+    def _check_content(self) -> None:
+        sent, came = self.client.content, self.server.content
+        require(self.edited or came == sent, "P4", f"{came} at the server; {sent} was sent")
+        self.client.content, self.server.content, self.edited = [], [], False
+
+    def _close(self, event: Close, said: bool) -> None:
+        side = event.side
+        require(side not in self.closed, "P12", f"the {side.value} is closed twice")
+        self.closed.add(side)
+        if side is CLIENT:
+            require(said or CLIENT in self.eof, "P9", "the client is closed without a word")
+        elif self.server.in_message or self.server.mode == "content":
+            require(event.abort, "P7", "closed in mail data without a reset")
+
+    # What must hold between inputs
+
+    def check(self, proxy: Proxy) -> None:
+        """Checks a state."""
+        if proxy.closed:
+            require(self.closed == {CLIENT, SERVER}, "P12", "closed, but a side is not")
+            require(not proxy.may_read, "P12", "closed, but a side may be read")
+            require(proxy.waiting_for is WaitingFor.NOTHING, "P12", "closed, but something is awaited")
+            require(not proxy.has_more, "P12", "closed, but there is more")
+            self._check_silence(proxy)
+            return
+        require(CLIENT not in self.closed, "P12", "the client is closed, but not the dialogue")
+        self._check_liveness(proxy)
+        if self.server.mode != "over":
+            awaited = self._awaited(proxy)
+            require(proxy.waiting_for is awaited, "P11", f"{proxy.waiting_for} is said, not {awaited}")
+            self._check_awaiting(proxy)
+        client = self.client
+        told = (client.mail is not None, len(client.recipients))
+        known = (proxy.envelope.mail is not None, len(proxy.envelope.recipients))
+        require(told == known, "envelope", f"the proxy knows {known}, the client was told {told}")
+        if self.draining and self._idle():
+            require(False, "P11", "the service stops and the client is idle, but the dialogue goes on")
+
+    def _awaited(self, proxy: Proxy) -> WaitingFor:
+        owes = [] if SERVER in self.closed else self.server.owes
+        if self.question is not None:
+            return WaitingFor.VERDICT
+        if self.client.mode == "greeting" or GREETING in owes:
+            return WaitingFor.GREETING
+        if proxy.has_more:
+            return WaitingFor.CONTENT
+        if owes:
+            return WaitingFor.FINAL_REPLY if owes[0] == DOT else WaitingFor.REPLY
+        return WaitingFor.CONTENT if self.client.mode == "content" else WaitingFor.COMMAND
+
+    def _check_awaiting(self, proxy: Proxy) -> None:
+        owes = [] if SERVER in self.closed else self.server.owes
+        said = proxy.awaiting
+        if not owes or owes[0] in (GREETING, AUTH_LINE):
+            require(owes or said is None, "P2", f"a reply to {said} is awaited that no server owes")
+        elif self.question is None:
+            require(
+                said is not None and said.raw.decode() == owes[0], "P2", f"{said} is awaited, not {owes[0]}"
+            )
+
+    def _idle(self) -> bool:
+        client = self.client
+        quiet = not client.owed and not client.queue and client.mode == "command"
+        return quiet and client.mail is None and self.question is None and not self.connecting
+
+    def _check_silence(self, proxy: Proxy) -> None:
+        """Nothing comes of any input after the end, so the proxy is of no use afterwards."""
+        if self.question is not None:
+            verdict = Disconnect(Reply.of(550, "too late"))
+            require(not proxy.answer(self.question, verdict), "P12", "a verdict after the end does something")
+            self.question = None
+        inputs: list[Callable[[], list[Event]]] = [
+            lambda: proxy.receive_from(CLIENT, b"NOOP\r\n"),
+            lambda: proxy.receive_from(SERVER, b"250 ok\r\n"),
+            lambda: proxy.eof_from(CLIENT),
+            lambda: proxy.eof_from(SERVER),
+            proxy.timed_out,
+            proxy.shutdown,
+            proxy.server_unreachable,
+        ]
+        for given in inputs:
+            require(not given(), "P12", "an input after the end does something")
+
+    def _check_liveness(self, proxy: Proxy) -> None:
+        client = self.client
+        readable = proxy.may_read - self.eof - self.closed
+        if self.question is not None or proxy.has_more:
+            return
+        require(readable or self.connecting, "P11", "stalled")
+        server_speaks = bool(self.server.owes) and (SERVER in readable or self.connecting)
+        if client.mode == "greeting" or client.owed:
+            what = client.owed[0] if client.owed else "the connection"
+            require(server_speaks, "P2", f"the reply to {what} never comes")
+        elif CLIENT not in self.eof and not server_speaks:
+            require(CLIENT in readable, "P11", f"the client may not be read in mode {client.mode}")

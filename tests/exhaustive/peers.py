@@ -1,0 +1,283 @@
+"""The two peers of a proxy, as simple as can be: what they have said, what they were told, and what they owe.
+
+They frame what they hear by themselves, with no help from the library, and raise `Broken` if it is not what
+they must hear.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+__all__ = [
+    "AUTH_LINE",
+    "DOT",
+    "GREETING",
+    "NUL",
+    "UNREADABLE",
+    "Broken",
+    "Client",
+    "Server",
+    "replaced",
+    "require",
+    "verb_of",
+]
+
+GREETING: Final = "greeting"
+DOT: Final = "."
+AUTH_LINE: Final = "auth line"
+UNREADABLE: Final = "unreadable"
+NO_COMMAND: Final = "no command"
+NUL: Final = "\\0"
+"""A line that holds NUL, as it stands in a script."""
+
+_BLOCKING: Final = ("EHLO", "HELO", "DATA", "AUTH", "QUIT")
+_GROUP: Final = ("MAIL", "RCPT", "RSET", "EXPN", "SEND")
+_REFUSED: Final = ("STARTTLS", "BDAT")
+_REFUSED_FOR: Final = (("MAIL", "RCPT"), ("MAIL", "MAIL"), ("MAIL", "AUTH"), ("DATA", DOT))
+_FORBIDDEN: Final = ("GET",)
+_KNOWN: Final = (*_BLOCKING, *_GROUP, *_REFUSED, "NOOP", "VRFY")
+
+
+class Broken(AssertionError):
+    """A promise is broken."""
+
+
+def verb_of(line: str) -> str:
+    return line.split(" ", 1)[0]
+
+
+def replaced(line: str) -> str:
+    """The line that a verdict puts in the place of MAIL, RCPT or EHLO."""
+    return f"{line[:-1]}x{line[-1]}"
+
+
+def require(condition: object, promise: str, what: str) -> None:
+    if not condition:
+        raise Broken(f"{promise}: {what}")
+
+
+@attrs.define
+class Client:
+    """The client's view: what it has sent, and what it was told."""
+
+    mode: str = "greeting"
+    """How its next line is read: greeting, command, blocked, content, auth, chunk, over."""
+    queue: list[str] = attrs.field(factory=list[str])
+    """Lines that were sent and cannot be read yet."""
+    owed: list[str] = attrs.field(factory=list[str])
+    """Lines that no reply has come to."""
+    greeted: bool = False
+    """True if a 2xx reply to EHLO or HELO has come."""
+    mail: tuple[str, str] | None = None
+    """The MAIL line that was answered 2xx, and by whom."""
+    recipients: list[tuple[str, str]] = attrs.field(factory=list[tuple[str, str]])
+    added: list[str] = attrs.field(factory=list[str])
+    """The recipients that verdicts add to the message."""
+    refused: bool = False
+    """True after a refused DATA: a line that is no command is mail data then."""
+    content: list[str] = attrs.field(factory=list[str])
+    """The lines of the message so far."""
+    ended: bool = False
+    """True if a message has ended that no server has seen the end of and that is not answered."""
+    told: bool = False
+    """True if the last reply says that the dialogue is over."""
+
+    def sends(self, line: str) -> None:
+        self.queue.append(line)
+        self._read()
+
+    def _read(self) -> None:
+        while self.queue and self.mode in ("command", "content", "auth", "chunk"):
+            line = self.queue.pop(0)
+            if self.mode == "chunk":
+                self.mode = "command"
+            elif self.mode == "content":
+                if line == DOT:
+                    self.mode, self.ended = "command", True
+                    self.owed.append(DOT)
+                else:
+                    self.content.append(line)
+            elif self.mode == "auth":
+                self.mode = "blocked"
+                self.owed.append(AUTH_LINE)
+            else:
+                self._command(line)
+
+    def _command(self, line: str) -> None:
+        verb = verb_of(line)
+        refused, self.refused = self.refused, False
+        if verb in _FORBIDDEN or (refused and verb not in _KNOWN):
+            self.mode = "blocked"
+            self.owed.append(UNREADABLE)
+            return
+        self.owed.append(line if verb in _KNOWN else NO_COMMAND)
+        if verb == "BDAT":
+            self.mode = "chunk"
+        elif verb in _BLOCKING:
+            self.mode = "blocked"
+
+    def receives(self, code: int, text: str) -> str | None:
+        """A reply. Returns the line that it answers, None if it answers nothing."""
+        require(not self.told or self.mode != "over", "P12", f"{code} after the last reply")
+        if self.mode == "greeting":
+            self.mode = "command" if code < 300 else "over"
+            self.told = code >= 400
+            require(code != 354, "P2", "354 in place of a greeting")
+            self._read()
+            return GREETING
+        if not self.owed:
+            may_end = code == 421 or (self.mode == "content" and code >= 400)
+            require(may_end, "P2", f"{code} {text} answers nothing")
+            self.mode, self.told = "over", True
+            return None
+        line = self.owed.pop(0)
+        verb = verb_of(line)
+        self._check_place(code, text, line)
+        if code == 421 or line == UNREADABLE or (verb == "QUIT" and code < 300):
+            self.mode, self.told = "over", True
+            self._effect(line, verb, code, text)
+            return line
+        if 300 <= code < 400:
+            require(verb in ("DATA", "AUTH") or line == AUTH_LINE, "P2", f"{code} to {line}")
+            self.mode = "content" if verb == "DATA" else "auth"
+            self.refused = False
+        elif verb in _BLOCKING or line == AUTH_LINE:
+            require(self.mode == "blocked", "P3", f"{line} is answered twice")
+            self.mode = "command"
+            if verb == "DATA":
+                if self.queue:  # which may be mail data
+                    self.queue.clear()
+                    self.mode = "blocked"
+                    self.owed.append(UNREADABLE)
+                else:
+                    self.refused = True
+        self._effect(line, verb, code, text)
+        self._read()
+        return line
+
+    def _check_place(self, code: int, text: str, line: str) -> None:
+        said, _, of = text.partition(" ")
+        if said == "s":
+            # "any" was said unasked, while a question about the reply before was open.
+            right = of in (line, replaced(line), "any") or code == 421
+            if code >= 400:  # a command that the proxy has sent for this line, or the end of the message
+                right = right or (verb_of(of), verb_of(line)) in _REFUSED_FOR
+            require(right, "P3", f"the server's reply to {of} answers {line}")
+        elif said == "v":
+            require(of in (line, "any"), "P3", f"the verdict on {of} answers {line}")
+        else:
+            none = code >= 400 or (code == 354 and line == "DATA") or (code == 221 and line == "QUIT")
+            require(none, "P8", f"{code} {text} to {line}, which neither the server nor a verdict has said")
+            if code == 452 and verb_of(line) == "RCPT":
+                require(
+                    self.recipients or self.added,
+                    "P8",
+                    f"{code} {text}, but no recipient was accepted before",
+                )
+
+    def _effect(self, line: str, verb: str, code: int, text: str) -> None:
+        accepted = code < 300
+        by, _, of = text.partition(" ")
+        if line == DOT:
+            self._no_transaction()
+            self.ended = False
+            self.content = []
+        elif accepted and verb in ("EHLO", "HELO"):
+            self.greeted = True
+            self._no_transaction()
+        elif accepted and verb == "RSET":
+            self._no_transaction()
+        elif accepted and verb == "MAIL":
+            self._no_transaction()
+            self.mail = (of, by)
+        elif accepted and verb == "RCPT":
+            self.recipients.append((of, by))
+
+    def _no_transaction(self) -> None:
+        self.mail = None
+        self.recipients.clear()
+        self.added.clear()
+
+
+@attrs.define
+class Server:
+    """One connection to a server: what it has heard, and what it owes."""
+
+    upstream: str | None
+    honest: bool = True
+    """False for a server that accepts commands that no server should accept where they are."""
+    owes: list[str] = attrs.field(factory=lambda: [GREETING])
+    greeted: bool = False
+    """True if it has accepted an EHLO or HELO."""
+    pipelining: bool = False
+    mail: str | None = None
+    nested: bool = False
+    """True if it has heard MAIL while a transaction was open."""
+    recipients: list[str] = attrs.field(factory=list[str])
+    mode: str = "command"
+    """How the next octets are read: command, content, auth, over."""
+    partial: str = ""
+    content: list[str] = attrs.field(factory=list[str])
+    """The lines of the message so far."""
+    in_message: bool = False
+    """True if it has got octets of a message that has not ended."""
+
+    def receives(self, data: str) -> list[str]:
+        """Octets of the proxy. Returns the lines that they are."""
+        require(GREETING not in self.owes, "order", f"{data!r} before the server has greeted")
+        lines: list[str] = []
+        text = self.partial + data
+        *whole, self.partial = text.split("\r\n")
+        for line in whole:
+            if self.mode == "content":
+                self.in_message = True
+                if line != DOT:
+                    self.content.append(line)
+                    continue
+                self.mode, self.in_message = "command", False
+                self.owes.append(DOT)
+            elif self.mode == "auth":
+                self.mode = "command"
+                self.owes.append(AUTH_LINE)
+            else:
+                self._command(line)
+            lines.append(self.owes[-1])
+        require(not self.partial or self.mode == "content", "P5", f"half a command: {self.partial!r}")
+        return lines
+
+    def _command(self, line: str) -> None:
+        if self.owes and line != "QUIT" and self.mode != "over":
+            last = self.owes[-1]
+            may = self.pipelining and (last == DOT or verb_of(last) in _GROUP)
+            require(may, "order", f"{line} before the reply to {last} (RFC 2920 §3.1)")
+        self.owes.append(line)
+
+    def replies(self, code: int, keywords: str) -> str:
+        """It answers the oldest line. Returns that line."""
+        line = self.owes.pop(0)
+        verb = verb_of(line)
+        accepted = code < 300
+        if accepted and verb in ("EHLO", "HELO"):
+            self.greeted = True
+            self.pipelining = "PIPELINING" in keywords
+            self._no_transaction()
+        elif verb == "MAIL":
+            self.nested = self.mail is not None
+            if accepted:
+                self._no_transaction()
+                self.mail = line
+        elif accepted and verb == "RCPT":
+            self.recipients.append(line)
+        elif (accepted and verb == "RSET") or line == DOT:
+            self._no_transaction()
+        elif code // 100 == 3 and verb == "DATA":
+            self.mode = "content"
+        elif code // 100 == 3 and (verb == "AUTH" or line == AUTH_LINE):
+            self.mode = "auth"
+        return line
+
+    def _no_transaction(self) -> None:
+        self.mail = None
+        self.recipients = []

@@ -1,0 +1,368 @@
+"""A proxy, the peers that it meets, and the inputs that a driver may give it in each state.
+
+An input is a line of a dialogue script, such as ``C: RSET``, ``S: 250 ok`` or ``! route b``: see
+docs/testing.md. ``<more>``, which no script has, calls `Proxy.more`.
+"""
+
+from __future__ import annotations
+
+import functools
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from sansio_smtp import (
+    CLIENT,
+    SERVER,
+    Command,
+    CommandQuestion,
+    Config,
+    Event,
+    Kind,
+    MessageQuestion,
+    Proxy,
+    ReplyQuestion,
+    Side,
+)
+from sansio_smtp.questions import AnyQuestion, AnyVerdict
+from sansio_smtp.testing.notation import octets
+from sansio_smtp.testing.verdicts import SaidVerdict, said, verdict_for
+
+from .graph import fingerprint
+from .observer import Observer
+from .peers import GREETING, Broken, Server, replaced, verb_of
+
+__all__ = ["LINES", "Configuration", "Input", "World", "statements"]
+
+Input = str
+
+LINES: Final = (
+    "EHLO c", "HELO c", "MAIL FROM:<m>", "RCPT TO:<r>", "DATA", "RSET", "NOOP", "AUTH LOGIN",
+    "AUTH PLAIN AGA", "QUIT", "BDAT 6", "STARTTLS", "GET /",
+)  # fmt: skip
+"""Commands of a client, one of each kind."""
+
+
+@attrs.frozen
+class Configuration:
+    """What is explored: how the proxy is made, and which dialogues."""
+
+    name: str
+    ask: frozenset[str] = frozenset()
+    config: Config = attrs.field(factory=Config)
+    start: tuple[Input, ...] = ()
+    """What every dialogue begins with."""
+    lines: tuple[str, ...] = LINES
+    in_flight: int = 1
+    """Lines of the client that may wait for a reply."""
+    recipients: int = 2
+    """RCPT lines in one transaction."""
+    most: int = 12_000
+    """Transitions after which the search ends, unless it is to go deeper."""
+    routes: tuple[str, ...] = ()
+    verdicts: tuple[str, ...] = ()
+    """The sorts of verdicts; none: all."""
+    servers: tuple[str, ...] = ("PIPELINING",)
+    """What servers offer in reply to EHLO, one or the other."""
+    signals: bool = True
+    late: bool = False
+    """True if what is read may arrive one input after the side might be read."""
+    honest: bool = True
+    """False if servers accept commands that no server should accept where they are."""
+    spool: bool = False
+
+
+@attrs.define
+class World:
+    """A state, and all that goes into its next."""
+
+    configuration: Configuration
+    proxy: Proxy
+    observer: Observer
+    readable: frozenset[Side] = frozenset()
+    """The sides that might be read before the last input, if reads may be late."""
+
+    @classmethod
+    def of(cls, configuration: Configuration, make: Callable[..., Proxy] = Proxy) -> World:
+        make_spool = Spool if configuration.spool else None
+        proxy = make(configuration.config, configuration.ask, make_spool)
+        return cls(configuration, proxy, Observer(Server(None, configuration.honest)))
+
+    def key(self) -> int:
+        """What tells this state from others."""
+        return fingerprint(self.proxy, self.observer, self.readable)
+
+    def take(self, text: Input, events: list[Event] | None = None) -> list[Event]:
+        """One input and all checks. Raises `Broken`. The events are added to a list, if one is given."""
+        if self.configuration.late:
+            self.readable = self.proxy.may_read
+        try:
+            given = _read(text)(self)
+        except Exception as error:
+            raise Broken(f"P9: {type(error).__name__} {error} in {_place(error)}") from error
+        if events is not None:
+            events += given
+        self.observer.takes(given)
+        self.observer.check(self.proxy)
+        self._check_snapshot()
+        return given
+
+    def _check_snapshot(self) -> None:
+        from sansio_smtp import states
+
+        contradiction = getattr(states, "contradiction", None)
+        if contradiction is not None and (why := contradiction(self.proxy.snapshot())) is not None:  # type: ignore[attr-defined]
+            raise Broken(f"joint state: {why}")
+
+    # Which inputs there are
+
+    def inputs(self) -> Iterator[Input]:
+        """All that may happen next."""
+        observer, proxy = self.observer, self.proxy
+        if proxy.closed:
+            return
+        readable = (proxy.may_read | self.readable) - observer.eof - observer.closed
+        if proxy.has_more:
+            yield "<more>"
+        if observer.question is not None:
+            yield from self._verdicts(observer.question)
+        if CLIENT in readable:
+            yield from self._client_lines()
+            yield "C: <eof>"
+        if SERVER in readable:
+            yield from self._server_lines()
+            yield "S: <eof>"
+        if SERVER in readable and GREETING in observer.server.owes:
+            yield "<unreachable>"
+        if self.configuration.signals:
+            yield "<timeout>"
+            yield "<shutdown now>"
+            if not observer.draining:
+                yield "<shutdown>"
+
+    def _client_lines(self) -> Iterator[Input]:
+        client = self.observer.client
+        flying = len(client.owed) + len(client.queue)
+        if client.mode == "content":
+            yield from ("C: a: b", "C: ", "C: .") if len(client.content) < 2 else ("C: .",)
+        elif client.mode == "auth":
+            yield from ("C: AGA", "C: *", "C: \\0")
+        elif client.mode == "chunk":
+            yield "C: NOOP"
+        elif flying >= self.configuration.in_flight:
+            return
+        elif client.mode == "command":
+            for line in self.configuration.lines:
+                if (said := self._numbered(line)) is not None:
+                    yield f"C: {said}"
+        elif client.mode == "blocked":
+            yield from ("C: NOOP", "C: a: b", "C: .")
+        elif client.mode == "greeting":
+            yield "C: NOOP"
+
+    def _numbered(self, line: str) -> str | None:
+        """RCPT lines of one transaction are told apart, and are not too many."""
+        if verb_of(line) != "RCPT":
+            return line
+        client = self.observer.client
+        known = {*client.owed, *client.queue, *(line.replace("x>", ">") for line, _ in client.recipients)}
+        for number in range(1, self.configuration.recipients + 1):
+            if (line := f"RCPT TO:<r{number}>") not in known:
+                return line
+        return None
+
+    def _server_lines(self) -> Iterator[Input]:
+        server = self.observer.server
+        if server.mode == "over":
+            return
+        if not server.owes:
+            yield from ("S: 421 s any", "S: 250 s any", "S: 550 s any")
+            return
+        line = server.owes[0]
+        verb = verb_of(line)
+        for code in self._codes(verb, line):
+            if code == 250 and verb == "EHLO":
+                for offered in self.configuration.servers:
+                    yield f"S: 250-s {line}\\r\\n250 {offered}" if offered else f"S: 250 s {line}"
+            else:
+                yield f"S: {code} s {line}"
+        yield "S: ?"
+
+    def _codes(self, verb: str, line: str) -> Iterator[int]:
+        """First digits that an honest server may give here, and 354 to all."""
+        server = self.observer.server
+        if line == GREETING:
+            yield from (220, 354, 421, 554)
+            return
+        honest = {"MAIL": server.mail is None, "RCPT": server.mail is not None and len(server.recipients) < 3}
+        if not server.honest or honest.get(verb, True):
+            yield 250
+        if verb != "DATA" or server.recipients or not server.honest:
+            yield 354
+        yield from (421, 450, 550)
+
+    def _verdicts(self, question: AnyQuestion) -> Iterator[Input]:
+        sorts = self.configuration.verdicts
+        for text in self._all_verdicts(question):
+            word = text.rpartition("! ")[2].partition(" ")[0]
+            if not sorts or word in sorts:
+                yield text
+
+    def _all_verdicts(self, question: AnyQuestion) -> Iterator[Input]:
+        yield "! continue"
+        if isinstance(question, ReplyQuestion):
+            reply = question.reply
+            code = 421 if reply.code == 421 else reply.severity * 100 + 50
+            text = reply.lines[0].decode()
+            yield f"! replace {code} {text}"
+            yield "! disconnect 550 v any"
+        elif isinstance(question, CommandQuestion):
+            yield from self._command_verdicts(question.command)
+        else:
+            yield "! answer 250 v ."
+            yield "! answer 550 v ."
+            yield "! answer 421 v ."
+            yield "! disconnect 550 v any"
+            yield "! replace x: y\\r\\n\\r\\nz"
+            if isinstance(question, MessageQuestion):
+                yield "! add RCPT TO:<added> ! continue"
+
+    def _command_verdicts(self, command: Command) -> Iterator[Input]:
+        line = command.raw.decode()
+        verb = verb_of(line)
+        yield f"! answer 550 v {line}"
+        yield f"! answer 421 v {line}"
+        yield f"! disconnect 550 v {line}"
+        if command.kind is not Kind.DATA:
+            yield f"! answer 250 v {line}"
+        else:
+            yield "! swallow 250 v ."
+            yield "! swallow 550 v ."
+            yield "! inspect"
+            yield "! inspect HEADERS"
+            yield "! inspect BODY_LINE"
+            yield "! inspect MESSAGE"
+            yield "! add RCPT TO:<added> ! continue"
+            yield "! add RCPT TO:<added> ! inspect MESSAGE"
+        if verb in ("MAIL", "RCPT", "EHLO"):
+            yield f"! replace {replaced(line)}"
+        if verb in ("EHLO", "HELO", "AUTH", "MAIL", "RCPT"):
+            for upstream in self.configuration.routes:
+                yield f"! route {upstream}"
+
+
+def _place(error: BaseException) -> str:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(frame.filename).name}, {frame.name}"
+
+
+class Spool:
+    """Keeps a message in memory."""
+
+    def __init__(self) -> None:
+        self.octets = b""
+
+    def write(self, data: bytes) -> None:
+        self.octets += data
+
+    def read(self, start: int, count: int) -> bytes:
+        return self.octets[start : start + count]
+
+    def view(self) -> memoryview:
+        return memoryview(self.octets)
+
+    def close(self) -> None:
+        self.octets = b""
+
+
+# Reading inputs
+
+
+def statements(text: Input) -> list[str]:
+    """The lines of a script that an input is: ``! add`` stands in a line by itself there."""
+    return [f"! {part}" for part in text[2:].split(" ! ")] if text.startswith("! ") else [text]
+
+
+Act = Callable[[World], list[Event]]
+
+
+@functools.cache
+def _read(text: Input) -> Act:
+    if text.startswith("C: "):
+        return _client_eof if text == "C: <eof>" else _client_says(text[3:])
+    if text.startswith("S: "):
+        return _server_eof if text == "S: <eof>" else _server_says(text[3:])
+    if text.startswith("!"):
+        return _judge(text)
+    return _signal(text)
+
+
+def _client_says(text: str) -> Act:
+    data = octets(text)
+
+    def act(world: World) -> list[Event]:
+        world.observer.client_sends(text)
+        return world.proxy.receive_from(CLIENT, data)
+
+    return act
+
+
+def _client_eof(world: World) -> list[Event]:
+    world.observer.client_ends()
+    return world.proxy.eof_from(CLIENT)
+
+
+def _server_says(text: str) -> Act:
+    data = octets(text)
+    code = int(text[:3]) if text[:3].isdecimal() else 0
+
+    def act(world: World) -> list[Event]:
+        world.observer.server_replies(code, text)
+        return world.proxy.receive_from(SERVER, data)
+
+    return act
+
+
+def _server_eof(world: World) -> list[Event]:
+    world.observer.server_ends()
+    return world.proxy.eof_from(SERVER)
+
+
+def _judge(text: str) -> Act:
+    *before, last = statements(text)
+    recipients = tuple(Command.of(line.removeprefix("! add ")) for line in before)
+    verdict: SaidVerdict = said(last.removeprefix("! "), recipients)
+
+    def act(world: World) -> list[Event]:
+        question = world.observer.question
+        assert question is not None
+        given: AnyVerdict = verdict_for(question, verdict)
+        world.observer.judged(question, given)
+        return world.proxy.answer(question, given)  # type: ignore[arg-type]
+
+    return act
+
+
+def _signal(text: str) -> Act:
+    call = _SIGNALS[text]
+
+    def act(world: World) -> list[Event]:
+        if text == "<shutdown>":
+            world.observer.draining = True
+        elif text != "<more>":
+            world.observer.signalled()
+        return call(world.proxy)
+
+    return act
+
+
+_SIGNALS: Final[dict[str, Callable[[Proxy], list[Event]]]] = {
+    "<timeout>": lambda proxy: proxy.timed_out(),
+    "<shutdown>": lambda proxy: proxy.shutdown(),
+    "<shutdown now>": lambda proxy: proxy.shutdown(now=True),
+    "<unreachable>": lambda proxy: proxy.server_unreachable(),
+    "<more>": lambda proxy: proxy.more(),
+}
