@@ -19,6 +19,7 @@ __all__ = [
     "EFFECT_BEGIN",
     "EFFECT_END",
     "FORM_DOTTED",
+    "GATE_ASKED",
     "GATE_OPEN",
     "GATE_QUEUED",
     "GATE_SHUT",
@@ -64,6 +65,7 @@ EFFECT_ADD_RECIPIENT: Final = Effect.ADD_RECIPIENT
 EFFECT_BEGIN: Final = Effect.BEGIN
 EFFECT_END: Final = Effect.END
 
+GATE_ASKED: Final = Gate.ASKED
 GATE_OPEN: Final = Gate.OPEN
 GATE_QUEUED: Final = Gate.QUEUED
 GATE_SHUT: Final = Gate.SHUT

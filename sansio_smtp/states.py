@@ -55,6 +55,7 @@ __all__ = [
     "contradiction",
     "following",
     "reply_step",
+    "unforeseen",
 ]
 
 
@@ -363,7 +364,7 @@ class MessageStep(Enum):
 
     __hash__ = object.__hash__
 
-    CONTENT = "content or end-of-data of the client"
+    CONTENT = "the first content of the client, or its end-of-data"
     ASK = "its content is asked about"
     CONTINUE = "the verdict lets it go on"
     REFUSE = "it is refused or swallowed, and its end has not come"
@@ -383,7 +384,6 @@ MESSAGE: Final[dict[Message, dict[MessageStep, Message]]] = {
         MessageStep.CLOSE: Message.NONE,
     },
     Message.STREAMING: {
-        MessageStep.CONTENT: Message.STREAMING,
         MessageStep.ASK: Message.JUDGING,
         MessageStep.REFUSE: Message.DROPPING,
         MessageStep.KEPT: Message.AWAITING_DATA,
@@ -396,7 +396,6 @@ MESSAGE: Final[dict[Message, dict[MessageStep, Message]]] = {
         **_MESSAGE_ENDS,
     },
     Message.DROPPING: {
-        MessageStep.CONTENT: Message.DROPPING,
         MessageStep.REFUSE: Message.DROPPING,
         **_MESSAGE_ENDS,
     },
@@ -508,9 +507,13 @@ _What = TypeVar("_What", bound=Enum)
 
 
 def following(table: Mapping[_State, Mapping[_What, _State]], state: _State, step: _What) -> _State:
-    """The next state by one of the proxy's own tables. Raises `InternalError` for a step that is not in
-    it."""
+    """The next state by one of the proxy's own tables. Raises `InternalError` for a step that it lacks."""
     after = table[state].get(step)
     if after is None:
-        raise InternalError(f"{type(state).__name__} {state.name}: not foreseen: {step.value}")
+        raise unforeseen(state, step)
     return after
+
+
+def unforeseen(state: Enum, step: Enum) -> InternalError:
+    """The error for a step that the table of a state does not have."""
+    return InternalError(f"{type(state).__name__} {state.name}: not foreseen: {step.value}")

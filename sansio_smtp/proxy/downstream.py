@@ -86,9 +86,11 @@ class Downstream:
         """Returns True if all that this command may depend on has been answered. Recipients do not depend on
         each other (RFC 2920 §3.1)."""
         exchanges = self.end.exchanges
-        if exchange.command.verb == b"RCPT":
-            return all(before.command.verb == b"RCPT" for before in exchanges)
-        return exchanges[0] is exchange
+        if exchanges[0] is exchange:
+            return True
+        if exchange.command.verb != b"RCPT":
+            return False
+        return all(before.command.verb == b"RCPT" for before in exchanges)
 
     # Replies
 

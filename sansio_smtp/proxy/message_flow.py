@@ -27,7 +27,7 @@ from sansio_smtp.events import AwaitReply, BodyChunk, BodyComplete, Event, SendT
 from sansio_smtp.members import FORM_DOTTED, MESSAGE_DROPPING, MESSAGE_NONE, MESSAGE_SENDING, PHASE_CONTENT
 from sansio_smtp.questions import MESSAGE, Answer, AnyVerdict, Continue, Disconnect, Replace
 from sansio_smtp.states import MESSAGE as TABLE
-from sansio_smtp.states import Message, MessageStep, following
+from sansio_smtp.states import Message, MessageStep, unforeseen
 from sansio_smtp.wire.commands import END_OF_DATA
 from sansio_smtp.wire.replies import Reply
 
@@ -86,8 +86,12 @@ class MessageFlow:
         self._places = places
 
     def _step(self, step: MessageStep) -> None:
-        """The one place where the state changes."""
-        self.state = following(TABLE, self.state, step)
+        """The one place where the state changes. Written out, since the first content of each message comes
+        here."""
+        after = TABLE[self.state].get(step)
+        if after is None:
+            raise unforeseen(self.state, step)
+        self.state = after
 
     # What the client sends
 

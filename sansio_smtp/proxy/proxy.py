@@ -38,6 +38,7 @@ from sansio_smtp.events import (
     WaitingFor,
 )
 from sansio_smtp.members import (
+    GATE_ASKED,
     GATE_OPEN,
     GATE_QUEUED,
     GATE_SHUT,
@@ -316,9 +317,10 @@ class Proxy:
             self._run_client()
         if self._draining and self._idle():
             downstream.fail(own_replies.SHUTDOWN)
-        message = self._message.state
+        gate, message = downstream.gate, self._message.state
+        plain = gate is GATE_OPEN or (gate is GATE_ASKED and message is MESSAGE_NONE)
         if (
-            downstream.gate is not GATE_OPEN
+            not plain
             or forwarding.leg.state is not UPSTREAM_READY
             or (message is not MESSAGE_NONE and message is not MESSAGE_STREAMING)
         ):
