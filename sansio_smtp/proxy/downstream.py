@@ -117,7 +117,7 @@ class Downstream:
             self._out.append(MessageAnswered(reply, self.end.envelope))
         elif kind is KIND_HELLO and reply.code < 300:
             self.hello = exchange.replacement or exchange.command
-        self.send_reply(reply, last=exchange.closes)
+        self.send_reply(reply, last=exchange.closes and exchange.owes == 1)
 
     def send_reply(self, reply: Reply, *, last: bool = False) -> None:
         """The reply to the oldest line goes to the client."""

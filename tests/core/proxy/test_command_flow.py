@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from core.scene import PLAIN, Scene
+from core.scene import Scene
 from core.spools import MemorySpool
 from sansio_smtp.config import Config
 from sansio_smtp.events import CLIENT, SERVER, Event
-from sansio_smtp.questions import Answer, Continue, Disconnect, Inspect, ReplaceCommand, Swallow
+from sansio_smtp.questions import Continue, Disconnect, Inspect, ReplaceCommand, Swallow
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
 
@@ -125,116 +125,6 @@ def test_a_recipient_is_added_before_data(verdict: Continue | Inspect) -> None:
     assert len(scene.proxy.envelope.recipients) == 1, "the client does not hear of it"
 
 
-def test_an_added_recipient_that_is_refused() -> None:
-    """The message never goes without it."""
-    scene = Scene("DATA", "IN_TURN").with_recipient()
-    scene.client("DATA")
-    scene.answer(Continue((COPY, COPY)))
-    assert scene.server("550 x") == ["S: RSET", NO_COPY]
-    assert scene.server("550 x") == []
-    assert scene.server("250 reset") == []
-    assert scene.client("DATA") == ["? CommandQuestion"]
-
-
-def test_an_added_recipient_that_is_refused_to_a_server_that_takes_no_groups() -> None:
-    scene = Scene("DATA", "IN_TURN").with_recipient(*PLAIN)
-    scene.client("DATA")
-    assert scene.answer(Continue((COPY, COPY))) == ["S: RCPT TO:<x@archive.example>"]
-    assert scene.server("250 x") == ["S: RCPT TO:<x@archive.example>"]
-    assert scene.server("451 x") == ["S: RSET", NO_COPY]
-
-
-def test_an_added_recipient_over_which_the_server_leaves() -> None:
-    scene = Scene("DATA", "IN_TURN").with_recipient()
-    scene.client("DATA")
-    scene.answer(Continue((COPY,)))
-    assert scene.server("421 bye") == ["C: 421 bye", "close S", "close C"]
-
-
-def test_an_added_recipient_of_a_held_message() -> None:
-    scene = Scene("MESSAGE").in_content()
-    scene.client("Hi", ".")
-    assert scene.answer(Continue((COPY,))) == ["complete 4", "S: RCPT TO:<x@archive.example>"]
-    assert scene.server("250 x") == ["S: DATA"]
-    assert scene.server("354 go") == ["S: Hi", "S: ."]
-
-
-def test_an_added_recipient_of_a_held_message_that_is_refused() -> None:
-    """The server is reset before it sees what the client has sent behind the message."""
-    scene = Scene("MESSAGE").in_content()
-    scene.client("Hi", ".")
-    scene.answer(Continue((COPY,)))
-    assert scene.client("MAIL FROM:<c>") == []
-    shown = scene.server("550 x")
-    assert [text for text in shown if text.startswith("S:")] == ["S: RSET", "S: MAIL FROM:<c>"]
-    assert shown[-1] == NO_COPY
-    assert scene.server("250 reset", "250 c") == ["C: 250 c"]
-
-
-@pytest.mark.parametrize(
-    ("lines", "login"),
-    [
-        ((("AUTH PLAIN AGFubgBz", "235 ok"),), "ann"),
-        ((("AUTH PLAIN AGFubgBz", "535 no"),), None),
-        ((("AUTH PLAIN", "334 "), ("AGFubgBz", "235 ok")), "ann"),
-        ((("AUTH LOGIN", "334 VXNlcm5hbWU6"), ("YW5u", "334 UGFzc3dvcmQ6"), ("eA==", "235 ok")), "ann"),
-        ((("AUTH GSSAPI YII=", "235 ok"),), None),
-        ((("AUTH PLAIN AGFubgBz", "535 no"), ("AUTH PLAIN AGJvYgBz", "235 ok")), "bob"),
-        ((("AUTH PLAIN AGFubgBz", "235 ok"), ("AUTH PLAIN AGJvYgBz", "503 once")), "ann"),
-    ],
-)
-def test_login(lines: tuple[tuple[str, str], ...], login: str | None) -> None:
-    """The identity that the server has accepted, where the mechanism says it in clear."""
-    scene = Scene().greeted()
-    for client, server in lines:
-        scene.client(client)
-        scene.server(server)
-    assert scene.proxy.login == login
-
-
-def test_login_is_the_identity_that_the_server_was_shown() -> None:
-    """Nobody has verified what the client said where a verdict put something else in its place."""
-    scene = Scene("AUTH").greeted()
-    scene.client("AUTH PLAIN AGFubgBz")
-    assert scene.answer(ReplaceCommand(Command.of("AUTH PLAIN AGJvYgBz"))) == ["S: AUTH PLAIN AGJvYgBz"]
-    scene.server("235 ok")
-    assert scene.proxy.login == "bob"
-
-
-@pytest.mark.parametrize("auth", [(), ("AUTH PLAIN AGFubgBz", "535 no")])
-def test_a_session_goes_on_behind_a_refused_message(auth: tuple[str, ...]) -> None:
-    scene = refused(auth)
-    assert scene.client("MAIL FROM:<c>") == ["connect home"]
-    assert scene.proxy.may_read == {CLIENT, SERVER}
-    assert scene.server("220 mx") == ["S: EHLO me"]
-
-
-@pytest.mark.parametrize("line", ["AUTH PLAIN AGFubgBz", "AUTH GSSAPI YII="])
-def test_a_session_that_has_logged_in_does_not(line: str) -> None:
-    scene = refused((line, "235 ok"))
-    assert scene.client("MAIL FROM:<c>") == [
-        "C: 421 4.3.2 upstream connection ended with the refused message",
-        "close C",
-    ]
-
-
-def refused(auth: tuple[str, ...]) -> Scene:
-    """Behind a message that was refused while it streamed."""
-    scene = Scene("HEADERS", config=Config(reconnect=True)).greeted()
-    if auth:
-        client, server = auth
-        scene.client(client)
-        scene.server(server)
-    for line in ("MAIL FROM:<a>", "RCPT TO:<b>"):
-        scene.client(line)
-        scene.server("250 ok")
-    scene.client("DATA")
-    scene.server("354 go")
-    scene.client("A: b", "", ".")
-    assert scene.answer(Answer(NO)) == ["abort S", "answered 550", "C: 550 no"]
-    return scene
-
-
 @pytest.mark.parametrize("reconnect", [False, True])
 def test_a_command_whose_turn_comes_when_the_server_was_left(reconnect: bool) -> None:
     """A held message is lost on its way, with the next transaction behind it."""
@@ -249,12 +139,3 @@ def test_a_command_whose_turn_comes_when_the_server_was_left(reconnect: bool) ->
     assert shown[0] == (
         "connect home" if reconnect else "C: 421 4.3.2 upstream connection ended with the refused message"
     )
-
-
-def test_hello_is_what_the_server_last_took() -> None:
-    scene = Scene().greeted()
-    assert scene.proxy.hello is not None
-    assert scene.proxy.hello.raw == b"EHLO me"
-    scene.client("EHLO other")
-    scene.server("550 no")
-    assert scene.proxy.hello.raw == b"EHLO me"

@@ -18,6 +18,7 @@ from sansio_smtp.questions import (
     MessageQuestion,
     Replace,
 )
+from sansio_smtp.wire.content import Form
 
 
 @pytest.mark.parametrize("tap", Tap)
@@ -306,3 +307,39 @@ def test_tapped_chunks_hold_what_was_decoded() -> None:
     stuffing = transfer(tap=Tap.CHUNKS)
     stuffing.receive(b".", at_line_start=True)
     assert [stuffing.next_action(), stuffing.next_action()] == [b".", None]
+
+
+# Content that is not dotted, as after BDAT (RFC 3030 §2)
+
+
+@pytest.mark.parametrize("ask", MODES)
+def test_plain_content_leaves_dotted(ask: tuple[str, ...]) -> None:
+    """Whatever is asked, it is one message: what a receiver decodes is what came."""
+    message = b"A: b\r\n\r\n.dot\r\n..\r\n.\r\nend\r\n"
+    for pieces in few_cuts(message):
+        pipeline = transfer(*ask)
+        run = Run(pipeline, [])
+        for piece in pieces:
+            pipeline.receive(piece, at_line_start=False, form=Form.PLAIN)
+            run.advance()
+        pipeline.receive_end(len(message))
+        run.advance()
+        sent = b"".join(pipeline.held_wire()) if pipeline.held else run.sent
+        assert decoded(sent) == message
+        assert pipeline.completed() == BodyComplete(len(message))
+
+
+def test_plain_content_is_shown_as_it_is() -> None:
+    pipeline = transfer(tap=Tap.LINES)
+    pipeline.receive(b".a\r\n", at_line_start=True, form=Form.PLAIN)
+    assert [pipeline.next_action() for _ in range(3)] == [b"..a\r\n", BodyChunk(b".a\r\n"), None]
+
+
+def test_plain_content_without_a_last_line_end_gets_one() -> None:
+    """End-of-data needs it (RFC 5321 §4.1.1.4)."""
+    pipeline = transfer()
+    pipeline.receive(b"a", at_line_start=True, form=Form.PLAIN)
+    pipeline.receive_end(1)
+    run = Run(pipeline, [])
+    run.advance()
+    assert run.sent == b"a\r\n"

@@ -6,9 +6,7 @@ import pytest
 
 from core.scene import few_cuts, strings
 from core.transfers import END, MODES, Run, decoded, transfer
-from sansio_smtp.questions import (
-    Replace,
-)
+from sansio_smtp.questions import Continue, Replace
 from sansio_smtp.wire.replies import Reply
 
 NUL = Reply.of(550, "message holds a NUL octet, which is not accepted", enhanced="5.6.0")
@@ -45,3 +43,19 @@ def test_no_cut_makes_an_end_for_who_drops_nul(ask: tuple[str, ...]) -> None:
             assert b"\r\n.\r\n" not in seen, pieces
             if run.refusal is None:
                 assert decoded(sent) == decoded(message)
+
+
+@pytest.mark.parametrize("ask", ["BODY_CHUNK", "BODY_LINE", "BODY_LINES"])
+@pytest.mark.parametrize("tail", [b"\0.", b"\0\0.", b"\0.\0"])
+def test_the_line_end_that_is_added_makes_no_such_line(ask: str, tail: bytes) -> None:
+    """A rule leaves the last line without its end, and the proxy adds it."""
+    run = Run(transfer(ask), [b"x\r\n" + END], lambda asked: Replace(tail) if asked.data else Continue())
+    assert run.refusal == NUL
+    assert not run.sent.endswith(b"\r\n")
+
+
+def test_a_line_end_is_added_to_what_is_harmless() -> None:
+    run = Run(
+        transfer("BODY_LINE"), [b"x\r\n" + END], lambda asked: Replace(b"\0x") if asked.data else Continue()
+    )
+    assert (run.refusal, run.sent) == (None, b"\0x\r\n")

@@ -6,8 +6,13 @@ import pytest
 
 from core.scene import Scene, spell
 from sansio_smtp.config import Config
-from sansio_smtp.events import CLIENT, SERVER, SendToClient, SendToServer
-from sansio_smtp.questions import Answer, Continue, Disconnect
+from sansio_smtp.ends.server import Pause
+from sansio_smtp.errors import InternalError
+from sansio_smtp.events import CLIENT, SERVER, Event, SendToClient, SendToServer
+from sansio_smtp.proxy.downstream import Downstream
+from sansio_smtp.questions import Answer, CommandQuestion, Continue, Disconnect
+from sansio_smtp.states import Gate, Phase
+from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
 
 NO = Reply.of(550, "no")
@@ -149,3 +154,151 @@ def test_close_forgets_the_question() -> None:
     scene.client("RCPT TO:<b>")
     scene.took(scene.proxy.timed_out())
     assert spell(scene.proxy.answer(scene.question, Continue())) == []
+
+
+def test_a_command_is_due_when_all_before_it_is_answered() -> None:
+    """Except recipients, which do not depend on each other (RFC 2920 §3.1)."""
+    scene = Scene("RCPT", "DATA", "IN_TURN").greeted()
+    assert scene.client("MAIL FROM:<a>", "RCPT TO:<b>", "RCPT TO:<c>", "DATA") == ["S: MAIL FROM:<a>"]
+    assert scene.server("250 a") == ["C: 250 a", "? CommandQuestion"]
+    assert scene.answer(Continue()) == ["S: RCPT TO:<b>", "? CommandQuestion"]
+    assert scene.answer(Continue()) == ["S: RCPT TO:<c>"]
+    assert scene.server("250 b") == ["C: 250 b"]
+    assert scene.server("250 c") == ["C: 250 c", "? CommandQuestion"]
+
+
+# The leg by itself
+
+
+class Leg:
+    """A leg after the greeting, and what it has been called to do."""
+
+    def __init__(self, *lines: str) -> None:
+        self.out: list[Event] = []
+        self.over = self.room = 0
+        self.leg = Downstream(Config(), self.out)
+        self.leg.call(on_over=self.close, on_room=self.make_room)
+        self.leg.send_reply(Reply.of(220, "mx"))
+        self.leg.end.receive_data(b"".join(line.encode() + b"\r\n" for line in lines))
+        while not isinstance(self.leg.end.next_event(), Pause):
+            pass
+        self.out.clear()
+
+    def close(self) -> None:
+        self.over += 1
+        self.leg.close()
+
+    def make_room(self) -> None:
+        self.room += 1
+
+    def fill(self, index: int, *replies: Reply, closes: bool = False) -> list[str]:
+        exchange = self.leg.end.exchanges[index]
+        for reply in replies:
+            self.leg.fill(exchange, reply, closes=closes)
+        shown = spell(self.out)
+        self.out.clear()
+        return shown
+
+    def message(self, owes: int) -> None:
+        """The client has sent a message that is owed several replies (RFC 2033 §4.2)."""
+        for code in (250, 250, 250, 354):
+            self.fill(0, Reply.of(code))
+        self.leg.end.receive_data(b"x\r\n.\r\nNOOP\r\n")
+        while not isinstance(self.leg.end.next_event(), Pause):
+            pass
+        self.leg.end.exchanges[0].owes = owes
+
+
+LMTP = ("MAIL FROM:<a>", "RCPT TO:<b>", "RCPT TO:<c>", "DATA")
+OK = Reply.of(250, "ok")
+
+
+def test_any_reply_may_be_known_first_and_the_oldest_leaves() -> None:
+    leg = Leg("MAIL FROM:<a>", "RCPT TO:<b>", "RSET")
+    assert leg.fill(2, OK) == []
+    assert leg.fill(1, NO) == []
+    assert leg.fill(0, OK) == ["C: 250 ok", "C: 550 no", "C: 250 ok"]
+    assert leg.room == 3
+
+
+def test_one_reply_for_each_recipient() -> None:
+    """Each is accounted for, and what came after the message waits for all of them."""
+    leg = Leg(*LMTP)
+    leg.message(owes=2)
+    assert leg.fill(1, OK) == []
+    assert leg.fill(0, OK) == ["answered 250", "C: 250 ok"]
+    assert leg.fill(0, NO) == ["answered 550", "C: 550 no", "C: 250 ok"]
+
+
+def test_both_replies_for_the_recipients_are_known_before_their_turn() -> None:
+    leg = Leg(*LMTP)
+    leg.message(owes=2)
+    first, second = leg.leg.end.exchanges
+    second.owes = 1
+    leg.leg.fill(second, OK)
+    assert leg.fill(0, NO, OK) == ["answered 550", "C: 550 no", "answered 250", "C: 250 ok", "C: 250 ok"]
+    assert first.owes == 1
+
+
+def test_a_session_that_is_to_end_ends_after_the_last_of_them() -> None:
+    """RFC 2033 §4.2: the client counts them."""
+    leg = Leg(*LMTP)
+    leg.message(owes=2)
+    leg.leg.end_with(leg.leg.end.exchanges[0])
+    assert leg.fill(0, OK) == ["answered 250", "C: 250 ok"]
+    assert leg.over == 0
+    assert leg.fill(0, NO) == ["answered 550", "C: 550 no"]
+    assert leg.over == 1
+
+
+def test_end_with_forgets_the_question() -> None:
+    leg = Leg("NOOP", "RSET")
+    leg.leg.ask(CommandQuestion(leg.leg.end.newest.command, leg.leg.end.envelope), lambda _: None)
+    leg.leg.end_with(leg.leg.end.exchanges[0])
+    assert leg.leg.question is None
+    assert leg.leg.gate is Gate.ENDING
+    assert leg.fill(0, OK) == ["? CommandQuestion", "C: 250 ok"]
+    assert (leg.over, leg.leg.gate) == (1, Gate.SHUT)
+
+
+def test_what_becomes_known_when_all_is_over_is_told_nobody() -> None:
+    leg = Leg("NOOP", "RSET")
+    first, second = leg.leg.end.exchanges
+    leg.close()
+    leg.leg.fill(first, OK)
+    leg.leg.fill(second, Reply.of(421, "bye"))
+    assert leg.out == []
+
+
+def test_the_greeting_command_is_what_the_client_was_told_was_accepted() -> None:
+    leg = Leg("EHLO me")
+    leg.leg.end.newest.went_as(put_in := Command.of("EHLO proxy"))
+    leg.fill(0, OK)
+    assert leg.leg.hello is put_in
+    leg = Leg("HELO me")
+    leg.fill(0, NO)
+    assert leg.leg.hello is None
+
+
+def test_who_has_logged_in() -> None:
+    leg = Leg().leg
+    assert (leg.authenticated, leg.login) == (False, None)
+    leg.log_in(None)
+    assert (leg.authenticated, leg.login) == (True, None), "the mechanism does not tell"
+    leg.log_in("ann")
+    assert leg.login == "ann"
+
+
+def test_a_leg_that_stands_alone_calls_nobody() -> None:
+    leg = Downstream(Config(), [])
+    leg.send_reply(Reply.of(554, "no"))
+    assert leg.end.phase is Phase.MUST_CLOSE
+
+
+def test_the_gate_is_shut_to_a_second_question() -> None:
+    """One is open at a time: a second is a fault of the library."""
+    leg = Leg("NOOP")
+    question = CommandQuestion(leg.leg.end.newest.command, leg.leg.end.envelope)
+    leg.leg.ask(question, lambda _: None)
+    with pytest.raises(InternalError, match="ASKED"):
+        leg.leg.ask(question, lambda _: None)

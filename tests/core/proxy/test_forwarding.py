@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from core.scene import PLAIN, Scene
-from sansio_smtp.questions import Answer, Continue
+from sansio_smtp.questions import Answer, Continue, ReplaceCommand
+from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
 
 NO = Reply.of(550, "no")
+OK = Reply.of(250, "ok")
+COPY = Command.of("RCPT TO:<x>")
 
 
 def test_commands_go_out_one_by_one_where_the_server_takes_no_groups() -> None:
@@ -83,3 +86,48 @@ def test_a_reset_of_our_own_goes_ahead_of_what_came_after_the_message() -> None:
     scene.answer(Continue())
     assert scene.client("NOOP", "MAIL FROM:<c>") == []
     assert [text for text in scene.server("451 x") if text.startswith("S:")] == ["S: RSET", "S: NOOP"]
+
+
+def test_a_command_goes_as_a_verdict_has_put_it() -> None:
+    scene = Scene("EHLO")
+    scene.server("220 mx")
+    scene.client("EHLO me")
+    assert scene.answer(ReplaceCommand(Command.of("EHLO proxy"))) == ["S: EHLO proxy"]
+    scene.server(*PLAIN)
+    assert scene.proxy.hello is not None
+    assert scene.proxy.hello.raw == b"EHLO proxy"
+
+
+def test_data_waits_for_the_recipients_that_were_added() -> None:
+    """Whatever the server takes in a group: DATA must not go if one of them is refused."""
+    scene = Scene("DATA").with_recipient()
+    scene.client("DATA")
+    assert scene.answer(Continue((COPY, COPY))) == ["S: RCPT TO:<x>", "S: RCPT TO:<x>"]
+    assert scene.server("250 x") == []
+    assert scene.server("250 x") == ["S: DATA"]
+
+
+def test_the_server_forgets_what_a_verdict_has_ended() -> None:
+    """Only if it may hold a transaction."""
+    scene = Scene("RSET").greeted()
+    scene.client("RSET")
+    assert scene.answer(Answer(OK)) == ["C: 250 ok"]
+    scene.client("MAIL FROM:<a>", "RSET")
+    assert scene.answer(Answer(OK)) == ["S: RSET"]
+    assert scene.server("250 a", "250 reset") == ["C: 250 a", "C: 250 ok"]
+
+
+def test_a_mail_that_the_server_has_yet_to_see_is_forgotten_too() -> None:
+    scene = Scene("RSET").greeted(*PLAIN)
+    scene.client("NOOP", "MAIL FROM:<a>", "RSET")
+    assert scene.answer(Answer(OK)) == []
+    assert scene.server("250 ok") == ["C: 250 ok", "S: MAIL FROM:<a>"]
+    assert scene.server("250 a") == ["C: 250 a", "C: 250 ok", "S: RSET"]
+
+
+def test_what_the_server_has_not_seen_when_the_client_is_lost() -> None:
+    """Nothing more is said."""
+    scene = Scene().in_content(*PLAIN)
+    scene.client("x", ".", "MAIL FROM:<c>")
+    assert scene.took(scene.proxy.client_lost()) == []
+    assert scene.server("250 taken") == ["answered 250", "C: 250 taken", "close S", "close C"]

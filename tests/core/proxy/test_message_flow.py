@@ -277,3 +277,45 @@ def test_what_is_held_counts_and_is_forgotten() -> None:
     assert scene.proxy.buffered == 100
     scene.took(scene.proxy.timed_out())
     assert scene.proxy.buffered == 0
+
+
+@pytest.mark.parametrize("first", [421, 550])
+def test_the_first_refusal_stands(first: int) -> None:
+    """A rule has refused the message, then the proxy finds what it does not pass on; the server is reset at
+    most once."""
+    scene = Scene("HEADERS", "MESSAGE", config=REJECT).in_content()
+    scene.client("A: b", "")
+    assert scene.answer(Answer(Reply.of(first, "no"))) == (["S: RSET"] if first == 550 else [])
+    assert scene.client("one\ntwo") == ["violation CLIENT"]
+    shown = scene.client(".")
+    assert shown[:2] == [f"answered {first}", f"C: {first} no"]
+    assert shown[2:] == ([] if first == 550 else ["close S", "close C"])
+
+
+def test_a_verdict_answers_in_the_place_of_the_server() -> None:
+    """Promise P8: 2xx for a message only from the server, or by an explicit verdict."""
+    scene = Scene("MESSAGE").in_content()
+    scene.client("Hi", ".")
+    assert scene.answer(Answer(Reply.of(250, "kept"))) == ["S: RSET", "answered 250", "C: 250 kept"]
+
+
+def test_what_state_a_message_is_in() -> None:
+    scene = Scene("HEADERS", "MESSAGE").in_content()
+    seen = [scene.proxy.snapshot().message]
+    for do in (
+        lambda: scene.client("A: b", ""),
+        lambda: scene.answer(Continue()),
+        lambda: scene.client("."),
+        lambda: scene.answer(Continue()),
+        lambda: scene.server("354 go"),
+    ):
+        do()
+        seen.append(scene.proxy.snapshot().message)
+    assert [message.name for message in seen] == [
+        "NONE",
+        "JUDGING",
+        "STREAMING",
+        "JUDGING",
+        "AWAITING_DATA",
+        "NONE",
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.scene import PLAIN, Scene, spell
+from core.scene import Scene, spell
 from sansio_smtp.config import Config
 from sansio_smtp.events import (
     SERVER,
@@ -13,7 +13,7 @@ from sansio_smtp.events import (
     Violation,
 )
 from sansio_smtp.proxy.proxy import Proxy
-from sansio_smtp.questions import Answer, Continue, Disconnect, Replace, ReplyQuestion
+from sansio_smtp.questions import Continue, Disconnect, Replace, ReplyQuestion
 from sansio_smtp.wire.replies import Reply
 
 NO = Reply.of(550, "no")
@@ -69,32 +69,6 @@ def test_our_limit_holds_without_ehlo() -> None:
     assert "violation CLIENT" in scene.client("12345")
 
 
-def test_a_size_declared_too_large_is_refused_at_once() -> None:
-    """RFC 1870 §6.1: before the message is sent in vain."""
-    scene = Scene(config=Config(max_message_size=100)).greeted()
-    assert scene.client("MAIL FROM:<a> SIZE=101") == ["C: 552 5.3.4 message is larger than 100 octets"]
-    assert scene.client("MAIL FROM:<a> SIZE=100") == ["S: MAIL FROM:<a> SIZE=100"]
-
-
-def test_too_many_recipients() -> None:
-    """RFC 5321 §4.5.3.1.10: 452, and those accepted so far stay."""
-    scene = Scene(config=Config(max_recipients=1)).with_recipient()
-    assert scene.client("RCPT TO:<c>") == ["C: 452 4.5.3 too many recipients"]
-    assert len(scene.proxy.envelope.recipients) == 1
-
-
-def test_refused_lines_are_not_forwarded_and_are_counted() -> None:
-    scene = Scene(config=Config(max_errors=2)).greeted()
-    for _ in range(2):
-        assert scene.client("STARTTLS") == ["violation CLIENT", "C: 502 5.5.1 STARTTLS is not supported here"]
-    assert scene.client("!") == [
-        "violation CLIENT",
-        "C: 421 4.7.0 too many errors, closing",
-        "close S",
-        "close C",
-    ]
-
-
 def test_a_violation_is_told_after_what_came_before() -> None:
     """Nothing parsed before it is lost, and it is answered in its turn."""
     scene = Scene().greeted()
@@ -128,28 +102,6 @@ def test_trace() -> None:
     assert scene.client("TURN")[0] == "received CLIENT TURN"
 
 
-def test_any_command_may_be_asked_for() -> None:
-    scene = Scene("COMMAND")
-    scene.server("220 mx")
-    assert scene.client("EHLO me") == ["? CommandQuestion"]
-    assert scene.question.command.raw == b"EHLO me"
-    assert scene.answer(Continue()) == ["S: EHLO me"]
-
-
-def test_one_verb_may_be_asked_for() -> None:
-    scene = Scene("RCPT").greeted()
-    assert scene.client("MAIL FROM:<a>", "rcpt to:<b>") == ["S: MAIL FROM:<a>", "? CommandQuestion"]
-
-
-def test_refused_lines_and_auth_lines_are_asked_of_nobody() -> None:
-    scene = Scene("COMMAND", "").greeted()
-    assert scene.client("TURN")[0] == "violation CLIENT"
-    scene.client("AUTH LOGIN")
-    scene.answer(Continue())
-    scene.server("334 x")
-    assert scene.client("c2VjcmV0") == ["S: c2VjcmV0"]
-
-
 def test_one_question_at_a_time() -> None:
     """What comes behind it waits; so do the replies, if they are asked for too."""
     scene = Scene("RCPT", "REPLY").greeted()
@@ -158,69 +110,6 @@ def test_one_question_at_a_time() -> None:
     assert scene.answer(Continue()) == ["S: RCPT TO:<b>", "? ReplyQuestion"]
     assert scene.answer(Continue()) == ["C: 250 a", "? CommandQuestion"]
     assert scene.question.command.raw == b"RCPT TO:<c>"
-
-
-def test_replies_go_on_while_a_command_is_judged() -> None:
-    scene = Scene("RCPT").greeted()
-    scene.client("MAIL FROM:<a>", "RCPT TO:<b>")
-    assert scene.server("250 a") == ["C: 250 a"]
-
-
-def test_an_answer_to_data_resets_the_server() -> None:
-    """It holds an envelope that the client was told is worth nothing."""
-    scene = Scene("DATA").with_recipient()
-    scene.client("DATA")
-    assert scene.answer(Answer(NO)) == ["S: RSET", "C: 550 no"]
-    assert scene.server("250 ok") == []
-
-
-def test_the_server_is_reset_behind_what_it_has_yet_to_see() -> None:
-    scene = Scene("DATA").greeted(*PLAIN)
-    assert scene.client("MAIL FROM:<a>", "RCPT TO:<b>", "DATA") == ["S: MAIL FROM:<a>", "? CommandQuestion"]
-    assert scene.answer(Answer(NO)) == []
-    assert scene.server("250 a") == ["C: 250 a", "S: RCPT TO:<b>"]
-    assert scene.server("250 b") == ["C: 250 b", "C: 550 no", "S: RSET"]
-
-
-def test_a_server_that_does_not_reset_is_left() -> None:
-    for reply, told in (
-        ("500 what", "C: 421 4.3.0 upstream server did not reset"),
-        ("421 bye", "C: 421 bye"),
-    ):
-        scene = Scene("DATA").with_recipient()
-        scene.client("DATA")
-        scene.answer(Answer(NO))
-        first, *rest = scene.server(reply)
-        assert first.startswith(told)
-        assert rest == ["close S", "close C"]
-
-
-def test_the_reply_to_a_reset_lets_the_next_command_go() -> None:
-    scene = Scene("DATA").with_recipient(*PLAIN)
-    scene.client("DATA")
-    scene.answer(Answer(NO))
-    assert scene.client("MAIL FROM:<c>") == []
-    assert scene.server("250 reset") == ["S: MAIL FROM:<c>"]
-
-
-@pytest.mark.parametrize(
-    ("line", "told"),
-    [("QUIT", "221 2.0.0 bye"), ("RSET", "421 4.3.2 upstream connection ended with the refused message")],
-)
-def test_a_client_whose_server_was_left_may_say_quit(line: str, told: str) -> None:
-    scene = Scene("HEADERS", "COMMAND").in_content()
-    scene.client("")
-    scene.answer(Answer(NO))
-    scene.client(".")
-    assert scene.client(line) == [f"C: {told}", "close C"]
-
-
-def test_the_reply_to_the_data_of_a_held_message_is_not_the_clients() -> None:
-    scene = Scene("MESSAGE", "REPLY").in_content()
-    scene.client("Hi", ".")
-    assert scene.answer(Continue()) == ["complete 4", "S: DATA"]
-    assert scene.server("354 go") == ["S: Hi", "S: ."]
-    assert scene.server("250 taken") == ["? ReplyQuestion"]
 
 
 def test_replies_may_be_asked_for() -> None:

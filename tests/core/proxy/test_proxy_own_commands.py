@@ -1,0 +1,88 @@
+"""Replies to what the proxy sends of its own accord: RSET, DATA of a held message, recipients, setup."""
+
+from __future__ import annotations
+
+from core.scene import PLAIN, Scene
+from sansio_smtp.questions import Answer, Continue
+from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.replies import Reply
+
+NO = Reply.of(550, "no")
+OK = Reply.of(250, "ok")
+COPY = Command.of("RCPT TO:<x@archive.example>")
+NO_COPY = "C: 451 4.3.0 a recipient that this proxy adds was refused"
+
+
+def test_a_server_that_does_not_reset_is_left() -> None:
+    for reply, told in (
+        ("500 what", "C: 421 4.3.0 upstream server did not reset"),
+        ("421 bye", "C: 421 bye"),
+    ):
+        scene = Scene("DATA").with_recipient()
+        scene.client("DATA")
+        scene.answer(Answer(NO))
+        first, *rest = scene.server(reply)
+        assert first.startswith(told)
+        assert rest == ["close S", "close C"]
+
+
+def test_the_reply_to_a_reset_lets_the_next_command_go() -> None:
+    scene = Scene("DATA").with_recipient(*PLAIN)
+    scene.client("DATA")
+    scene.answer(Answer(NO))
+    assert scene.client("MAIL FROM:<c>") == []
+    assert scene.server("250 reset") == ["S: MAIL FROM:<c>"]
+
+
+def test_the_reply_to_the_data_of_a_held_message_is_not_the_clients() -> None:
+    scene = Scene("MESSAGE", "REPLY").in_content()
+    scene.client("Hi", ".")
+    assert scene.answer(Continue()) == ["complete 4", "S: DATA"]
+    assert scene.server("354 go") == ["S: Hi", "S: ."]
+    assert scene.server("250 taken") == ["? ReplyQuestion"]
+
+
+def test_an_added_recipient_that_is_refused() -> None:
+    """The message never goes without it."""
+    scene = Scene("DATA", "IN_TURN").with_recipient()
+    scene.client("DATA")
+    scene.answer(Continue((COPY, COPY)))
+    assert scene.server("550 x") == ["S: RSET", NO_COPY]
+    assert scene.server("550 x") == []
+    assert scene.server("250 reset") == []
+    assert scene.client("DATA") == ["? CommandQuestion"]
+
+
+def test_an_added_recipient_that_is_refused_to_a_server_that_takes_no_groups() -> None:
+    scene = Scene("DATA", "IN_TURN").with_recipient(*PLAIN)
+    scene.client("DATA")
+    assert scene.answer(Continue((COPY, COPY))) == ["S: RCPT TO:<x@archive.example>"]
+    assert scene.server("250 x") == ["S: RCPT TO:<x@archive.example>"]
+    assert scene.server("451 x") == ["S: RSET", NO_COPY]
+
+
+def test_an_added_recipient_over_which_the_server_leaves() -> None:
+    scene = Scene("DATA", "IN_TURN").with_recipient()
+    scene.client("DATA")
+    scene.answer(Continue((COPY,)))
+    assert scene.server("421 bye") == ["C: 421 bye", "close S", "close C"]
+
+
+def test_an_added_recipient_of_a_held_message() -> None:
+    scene = Scene("MESSAGE").in_content()
+    scene.client("Hi", ".")
+    assert scene.answer(Continue((COPY,))) == ["complete 4", "S: RCPT TO:<x@archive.example>"]
+    assert scene.server("250 x") == ["S: DATA"]
+    assert scene.server("354 go") == ["S: Hi", "S: ."]
+
+
+def test_an_added_recipient_of_a_held_message_that_is_refused() -> None:
+    """The server is reset before it sees what the client has sent behind the message."""
+    scene = Scene("MESSAGE").in_content()
+    scene.client("Hi", ".")
+    scene.answer(Continue((COPY,)))
+    assert scene.client("MAIL FROM:<c>") == []
+    shown = scene.server("550 x")
+    assert [text for text in shown if text.startswith("S:")] == ["S: RSET", "S: MAIL FROM:<c>"]
+    assert shown[-1] == NO_COPY
+    assert scene.server("250 reset", "250 c") == ["C: 250 c"]
