@@ -219,7 +219,7 @@ class ContentPipeline:
             self._put(self._take(len(self._pending)))
             return True
         if self._stage is _Stage.RELAY and self._input_ended:
-            self._stage = _Stage.ENDED
+            self._finish_stream()
         return False
 
     def _advance_headers(self) -> bool:

@@ -319,11 +319,8 @@ class Forwarding:
                 self._queue.append(errand)
 
     def reply_without_server(self, command: Command) -> Reply | None:
-        """What a client is told that says something more when its server was reset; None if there is a
-        server, or if the command gets a new connection. Credentials are not kept, so there is none after a
-        login."""
-        if not self.leg.detached:
-            return None
+        """What a client is told that says something more when its server was reset; None if the command gets a
+        new connection. Credentials are not kept, so there is none after a login."""
         if command.kind is KIND_QUIT:
             return own_replies.BYE
         may_reconnect = self._config.reconnect and not self._downstream.authenticated

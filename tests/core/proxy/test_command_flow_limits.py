@@ -6,7 +6,7 @@ import pytest
 
 from core.scene import PIPELINING, PLAIN, Scene
 from sansio_smtp.config import Config
-from sansio_smtp.questions import Answer, Continue, ReplaceCommand, Route
+from sansio_smtp.questions import Answer, Continue, Disconnect, ReplaceCommand, Route
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
 
@@ -164,3 +164,31 @@ def test_a_command_is_routed_and_replaced() -> None:
 def test_what_is_refused_is_traced_as_well() -> None:
     scene = Scene(config=Config(trace=True)).greeted()
     assert scene.client("XCLIENT x")[0] == "received CLIENT XCLIENT x"
+
+
+@pytest.mark.parametrize("line", ["NOOP", "VRFY x", "RCPT TO:<b>", "QUIT"])
+def test_an_answer_that_ends_nothing_is_told_to_no_server(line: str) -> None:
+    scene = Scene(line.split()[0]).greeted()
+    scene.client("MAIL FROM:<a>")
+    scene.server("250 a")
+    scene.client(line)
+    assert [text for text in scene.answer(Answer(OK)) if text.startswith("S:")] == []
+
+
+def test_a_disconnect_is_told_to_no_server() -> None:
+    scene = Scene("NOOP").greeted()
+    scene.client("NOOP")
+    assert scene.answer(Disconnect(NO)) == ["C: 550 no", "close S", "close C"]
+
+
+def test_an_auth_exchange_is_kept_for_the_identity_that_it_names() -> None:
+    """Of the last AUTH alone."""
+    scene = Scene().greeted()
+    for lines in (
+        (("AUTH LOGIN", "334 x"), ("YW5u", "535 no")),
+        (("AUTH PLAIN", "334 "), ("AGJvYgBz", "235 ok")),
+    ):
+        for client, server in lines:
+            scene.client(client)
+            scene.server(server)
+    assert scene.proxy.login == "bob"

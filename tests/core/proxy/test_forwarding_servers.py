@@ -344,3 +344,19 @@ def test_what_was_sent_behind_a_message_that_was_lost_on_its_way(
         assert scene.server("220 mx") == ["S: EHLO me"]
         assert scene.server(*PLAIN) == ["S: MAIL FROM:<c>"]
         assert scene.server("250 c") == ["C: 250 c", "S: RCPT TO:<d>"]
+
+
+def test_a_reset_of_our_own_is_of_no_use_to_a_server_that_was_left() -> None:
+    """A rule has answered RSET while the message before it leaves, which then fails."""
+    spool = MemorySpool()
+    config = Config(max_held=10, reconnect=True)
+    scene = Scene("MESSAGE", "RSET", config=config, make_spool=lambda: spool).in_content()
+    scene.client("x" * 50, ".", "RSET", "NOOP")
+    scene.answer(Continue())
+    scene.answer(Answer(Reply.of(250, "ok")))
+    spool.readable = False
+    shown = scene.server("354 go")
+    assert shown[0] == "abort S"
+    assert shown[-2:] == ["C: 250 ok", "connect home"]
+    scene.server("220 mx")
+    assert scene.server(*PLAIN) == ["S: NOOP"]

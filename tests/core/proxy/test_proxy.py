@@ -5,15 +5,19 @@ from __future__ import annotations
 import pytest
 
 from core.scene import Scene, spell
+from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import Config
+from sansio_smtp.errors import InternalError, LocalProtocolError
 from sansio_smtp.events import (
     SERVER,
     AwaitReply,
     SendToServer,
     Violation,
 )
+from sansio_smtp.proxy.message_flow import MessageFlow
 from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.questions import Continue, Disconnect, Replace, ReplyQuestion
+from sansio_smtp.states import Message
 from sansio_smtp.wire.replies import Reply
 
 NO = Reply.of(550, "no")
@@ -145,3 +149,37 @@ def test_pass_through_keeps_every_octet() -> None:
         scene.client(text)
         assert scene.event(SendToServer).data == text.encode("latin-1") + b"\r\n"
         scene.server("250 ok")
+
+
+def test_the_client_is_refused_from_outside() -> None:
+    """As its greeting, or in reply to what it waits for, or unasked with 421 only."""
+    assert Scene().took(Scene().proxy.refuse(NO)) == ["C: 550 no", "close S", "close C"]
+    scene = Scene().greeted()
+    for proxy in (scene.proxy, Scene().in_content().proxy):
+        with pytest.raises(LocalProtocolError):
+            proxy.refuse(Reply.of(250, "ok"))
+    scene.client("NOOP")
+    assert scene.took(scene.proxy.refuse(Reply.of(421, "bye"))) == ["C: 421 bye", "close S", "close C"]
+
+
+def test_an_illegal_joint_state_raises_and_ends_the_dialogue() -> None:
+    """It is a fault of the library, planted here; the driver calls `Proxy.broke` then."""
+    scene = Scene().in_content()
+    scene.client("x")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MessageFlow, "close", lambda _: None)
+        with pytest.raises(InternalError, match="gate SHUT does not go with message STREAMING"):
+            scene.proxy.shutdown(now=True)
+    shown = scene.took(scene.proxy.broke())
+    assert [text[:6] for text in shown] == ["C: 421", "abort ", "close "]
+    assert scene.proxy.snapshot().message is Message.NONE
+
+
+def test_what_is_known_of_the_client() -> None:
+    proxy = Proxy(client=ClientInfo(address="192.0.2.1:51000", tls="TLSv1.3"))
+    assert proxy.client_info == ClientInfo(address="192.0.2.1:51000", tls="TLSv1.3")
+    scene = Scene()
+    scene.server("220 mx")
+    scene.client("EHLO \xff[x] ")
+    scene.server("250 mx")
+    assert scene.proxy.client_info.helo == "\\xff[x]"
