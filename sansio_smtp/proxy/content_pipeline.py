@@ -319,7 +319,7 @@ class ContentPipeline:
             self._refuse_edited()
             return
         self._ready.append(wire)
-        self._writer.size += size
+        self._writer.count(size)
 
     def _put(self, decoded: bytes) -> None:
         """Decoded octets towards the server, or to be kept."""

@@ -132,8 +132,11 @@ class Forwarding:
 
     def reset_if_in_transaction(self) -> None:
         """A verdict has ended or replaced the client's transaction: the server must not keep the old one."""
-        queued = any(VERBS.get(errand.command.verb) is _MAIL for errand in self._queue)
-        if queued or self.leg.carried is not None or self.leg.end.may_be_in_transaction():
+        leg, queue = self.leg, self._queue
+        queued = any(VERBS.get(errand.command.verb) is _MAIL for errand in queue)
+        # The setup of a server, now or for a RCPT that waits, may begin the old transaction there.
+        carried = leg.carried is not None and (leg.state is not UPSTREAM_READY or bool(queue))
+        if queued or carried or leg.end.may_be_in_transaction():
             self.reset_server()
 
     def add_recipients(self, commands: tuple[Command, ...]) -> None:
@@ -319,8 +322,8 @@ class Forwarding:
                 self._queue.append(errand)
 
     def reply_without_server(self, command: Command) -> Reply | None:
-        """What a client is told that says something more when its server was reset; None if the command gets a
-        new connection. Credentials are not kept, so there is none after a login."""
+        """What a client is told that says something more when its server was reset; None if the command gets
+        a new connection. Credentials are not kept, so there is none after a login."""
         if command.kind is KIND_QUIT:
             return own_replies.BYE
         may_reconnect = self._config.reconnect and not self._downstream.authenticated

@@ -194,6 +194,10 @@ class ContentWriter:
         self.at_line_start = wire.endswith(b"\r\n")
         return wire
 
+    def count(self, size: int) -> None:
+        """So many decoded octets, in whole lines, have passed in wire form without being fed."""
+        self.size += size
+
     def _check_nul(self, wire: bytes) -> bytes:
         context = b"\r\n" if self.at_line_start else b""
         at = self._nul_lines.find_end(context + wire, self.at_line_start)
