@@ -81,6 +81,7 @@ class Forwarding:
         self._downstream = downstream
         self._out = out
         self._queue: list[Errand] = []
+        self._added: tuple[Command, ...] = ()  # recipients that the last verdict added
         self._home: str | None = None  # the server to use where nothing else is said
         self._wanted: str | None = ANYWHERE  # the server that MAIL was for
 
@@ -141,7 +142,14 @@ class Forwarding:
 
     def add_recipients(self, commands: tuple[Command, ...]) -> None:
         """RCPT commands that are not the client's, to be sent before a DATA that is yet to be forwarded."""
+        self._added = commands
         self._queue += [Errand(command, Own.ADDED_RECIPIENT) for command in commands]
+
+    def data_refused(self) -> None:
+        """The server has refused DATA: recipients that were added for this message must get no other."""
+        taken = self.leg.end.transaction.envelope.recipients
+        if any(command in taken for command in self._added):
+            self.reset_server(first=True)
 
     def take_back_data(self) -> Exchange | Own | None:
         """Takes back a DATA that was not sent yet, and the recipients that were to be added to it. Returns

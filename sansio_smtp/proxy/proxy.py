@@ -44,6 +44,7 @@ from sansio_smtp.members import (
     GATE_SHUT,
     KIND_AUTH,
     KIND_AUTH_LINE,
+    KIND_DATA,
     KIND_END_OF_DATA,
     KIND_HELLO,
     MESSAGE_NONE,
@@ -466,6 +467,9 @@ class Proxy:
                 self._forwarding.learn_limits()
                 if command.verb == b"EHLO":
                     reply = self._offer.reply(reply)
+        elif kind is KIND_DATA:
+            if reply.code >= 400:
+                self._forwarding.data_refused()
         elif (kind is KIND_AUTH or kind is KIND_AUTH_LINE) and reply.severity == 2:
             self._downstream.log_in(identity(self._commands.login))
         self._downstream.fill(exchange, reply)
