@@ -11,7 +11,8 @@ import inspect
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,19 @@ from setting_tables import REGIONS as SETTING_REGIONS
 from sansio_smtp import Config, Reply, WaitingFor, config
 from sansio_smtp.ends import extensions
 from sansio_smtp.proxy import own_replies
-from sansio_smtp.states import FRAMING, LINE_STEPS, REPLY_STEPS, TRANSACTION, Effect, Phase, Step
-from sansio_smtp.wire.commands import HTTP_VERBS, REFUSED_VERBS, VERB_KINDS, Kind
+from sansio_smtp.states import (
+    FRAMING,
+    GATE,
+    LINE_STEPS,
+    MESSAGE,
+    REPLY_STEPS,
+    TOGETHER,
+    TRANSACTION,
+    UPSTREAM,
+    Phase,
+    Step,
+)
+from sansio_smtp.verbs import VERBS, Effect, Kind, Support
 
 DOCS = Path(__file__).parent
 NAMES = ("design", "supported-smtp", "embedding", "rules", "ready-rules", "operating")
@@ -59,8 +71,9 @@ def framing_table() -> str:
 
 def lines_table() -> str:
     verbs: dict[Kind, list[str]] = defaultdict(list)
-    for verb, kind in VERB_KINDS.items():
-        verbs[kind].append(verb.decode())
+    for name, verb in VERBS.items():
+        if verb.support is Support.FORWARDED:
+            verbs[verb.kind].append(name.decode())
     verbs[Kind.PLAIN].append("any other verb")
     rows = [(kind.value, ", ".join(verbs[kind]) or "-", step.value) for kind, step in LINE_STEPS.items()]
     return table(("kind", "verbs", "step"), rows)
@@ -114,10 +127,67 @@ def refused_verbs() -> str:
     return table(
         ("first word", "answer"),
         [
-            (_sorted_code(verb.decode() for verb in REFUSED_VERBS), "502, not forwarded"),
-            (_sorted_code(verb.decode() for verb in HTTP_VERBS), "500, then the session ends"),
+            (
+                _sorted_code(name.decode() for name, verb in VERBS.items() if verb.support is support),
+                support.value,
+            )
+            for support in (Support.REFUSED, Support.FOREIGN)
         ],
     )
+
+
+def verbs_table() -> str:
+    rows = [
+        (
+            name.decode(),
+            verb.kind.value,
+            verb.effect.value if verb.effect else "-",
+            "yes" if verb.routed else "-",
+            f"`{verb.phase}`" if verb.phase else "-",
+        )
+        for name, verb in VERBS.items()
+        if verb.support is Support.FORWARDED
+    ]
+    head = ("verb", "framing", "2xx: the transaction", "takes `Route`", "phase of rules, besides `command`")
+    return table(head, rows)
+
+
+def diagram_of(states: Mapping[Any, Mapping[Any, Any]]) -> str:
+    """One of the proxy's own tables; ways that lead from everywhere are named below it, not drawn."""
+    rows = {state: row for state, row in states.items() if row}
+    everywhere = [
+        (step, to)
+        for step, to in next(iter(rows.values())).items()
+        if all(row.get(step) is to for row in rows.values())
+    ]
+    edges: dict[tuple[Any, Any], list[Any]] = defaultdict(list)
+    for state, row in rows.items():
+        for step, to in row.items():
+            if (step, to) not in everywhere:
+                edges[state, to].append(step)
+    lines = [f"[*] --> {next(iter(states)).name}"]
+    lines += [f"{a.name} --> {b.name}: {_or(steps)}" for (a, b), steps in edges.items()]
+    note = "; ".join(f"{step.value} → {to.name}" for step, to in everywhere)
+    return _mermaid(lines) + (
+        f"\n\nNot drawn, since they lead away from every state: {note}." if note else ""
+    )
+
+
+def together_table() -> str:
+    rows = []
+    for state, others in TOGETHER.items():
+        for i, (field, allowed) in enumerate(others.items()):
+            first = f"{type(state).__name__.removesuffix('State')} **{state.name}**" if i == 0 else ""
+            rows.append((first, field.replace("_", " "), _few(allowed)))
+    return table(("while", "this is", "one of"), rows)
+
+
+def _few(allowed: Collection[Any]) -> str:
+    """The states, or those that are left out where that is shorter."""
+    kinds = type(next(iter(allowed)))
+    left = [state.name for state in kinds if state not in allowed]
+    names = [state.name for state in kinds if state in allowed]
+    return ", ".join(names) if len(names) <= len(left) + 2 else f"any but {', '.join(left)}"
 
 
 def config_table() -> str:
@@ -177,6 +247,11 @@ REGIONS: dict[str, Callable[[], str]] = {
     "replies": replies_table,
     "transaction": transaction_diagram,
     "transaction-table": transaction_table,
+    "verbs": verbs_table,
+    "upstream": partial(diagram_of, UPSTREAM),
+    "gate": partial(diagram_of, GATE),
+    "message": partial(diagram_of, MESSAGE),
+    "together": together_table,
     "own-replies": replies_of_our_own,
     "keywords": keywords_table,
     "refused-verbs": refused_verbs,
@@ -235,7 +310,7 @@ def _sorted_code(words: Iterable[str]) -> str:
     return " ".join(f"`{word}`" for word in sorted(words))
 
 
-def _or(steps: list[Step]) -> str:
+def _or(steps: Iterable[Any]) -> str:
     return _or_text(step.value for step in steps)
 
 

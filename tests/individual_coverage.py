@@ -9,6 +9,7 @@ where a module is named as in ``content`` or ``rules/headers``.
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -24,16 +25,26 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "sansio_smtp"
 TESTS = ROOT / "tests" / "core"
 
-OTHER_NAMES = {"__init__": "public_api", "proxy/__init__": "proxy"}
-"""Modules whose test module is not named after them."""
+OTHER_NAMES = {"__init__": "public_api"}
+"""Modules whose test module is not named after them. An ``__init__`` that only imports needs none."""
 
 ELSEWHERE = {"testing"}
 """Subpackages that are tested otherwise: see tests/test_testing.py."""
 
 
 def all_modules() -> list[str]:
-    paths = [path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py")]
+    paths = [path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if not only_imports(path)]
     return sorted(path.with_suffix("").as_posix() for path in paths if path.parts[0] not in ELSEWHERE)
+
+
+def only_imports(path: Path) -> bool:
+    """Returns True for an ``__init__`` in which there is a docstring, imports and ``__all__``, no more."""
+    return path.name == "__init__.py" and all(
+        isinstance(node, ast.Import | ast.ImportFrom)
+        or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+        or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__")
+        for node in ast.parse(path.read_text("utf-8")).body
+    )
 
 
 def tests_of(module: str) -> list[Path]:

@@ -192,3 +192,9 @@ def test_an_auth_exchange_is_kept_for_the_identity_that_it_names() -> None:
             scene.client(client)
             scene.server(server)
     assert scene.proxy.login == "bob"
+
+
+def test_data_answered_421_ends_both_sides_and_needs_no_reset() -> None:
+    scene = Scene("DATA").with_recipient()
+    scene.client("DATA")
+    assert scene.answer(Answer(Reply.of(421, "bye"))) == ["C: 421 bye", "close S", "close C"]
