@@ -442,7 +442,7 @@ def _mail(state: TransactionState) -> str:
 
 
 _OPEN_PHASES: Final = frozenset(Phase) - {Phase.MUST_CLOSE, Phase.CLOSED}
-_AFTER_DATA: Final = frozenset((Phase.CONTENT, Phase.COMMAND, Phase.BLOCKED, Phase.CHUNK))
+_AFTER_DATA: Final = frozenset((Phase.COMMAND, Phase.BLOCKED, Phase.CHUNK))
 
 TOGETHER: Final[dict[Enum, dict[str, frozenset[Any]]]] = {
     Gate.SHUT: {
@@ -478,7 +478,7 @@ TOGETHER: Final[dict[Enum, dict[str, frozenset[Any]]]] = {
         "client": frozenset((Phase.CONTENT, Phase.COMMAND)),
         "gate": frozenset((Gate.ASKED,)),
     },
-    Message.DROPPING: {"client": frozenset((Phase.CONTENT, Phase.BLOCKED))},
+    Message.DROPPING: {"client": frozenset((Phase.CONTENT,))},
     # What the client sends after end-of-data is parsed, and waits behind the message.
     Message.AWAITING_DATA: {"client": _AFTER_DATA, "upstream": frozenset((UpstreamState.READY,))},
     Message.SENDING: {

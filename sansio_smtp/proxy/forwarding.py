@@ -323,8 +323,9 @@ class Forwarding:
         waiting, self._queue = self._queue, []
         for errand in waiting:
             if not isinstance(errand.handle, Exchange):
-                continue
-            if reply := self.reply_without_server(errand.command):
+                if self._queue:
+                    self._queue.append(errand)  # it belongs to what came before it, and goes with that
+            elif reply := self.reply_without_server(errand.command):
                 errand.handle.fill(reply)
             else:
                 self._queue.append(errand)

@@ -64,6 +64,7 @@ class MessageFlow:
         self._pipeline: ContentPipeline | None = None
         self._end: Exchange | None = None  # of its end-of-data, once the client has sent that
         self._refusal: Reply | None = None  # what it will be answered, while the rest of it is dropped
+        self._swallowed: Reply | None = None  # the same for the next message, of which nothing has come yet
         self._pieces: Iterator[bytes] | None = None  # what is left to be sent of a message that is in a spool
 
     @property
@@ -97,10 +98,10 @@ class MessageFlow:
 
     def content(self, event: ContentReceived) -> None:
         """A piece of content."""
+        if self.state is MESSAGE_NONE:
+            self._begin()
         if self.state is MESSAGE_DROPPING:
             return
-        if self.state is MESSAGE_NONE:
-            self._step(MessageStep.CONTENT)
         if self._untapped and not self._places and event.form is FORM_DOTTED:
             self._send(event.data)
             return
@@ -114,11 +115,11 @@ class MessageFlow:
     def end_of_data(self, event: EndOfData) -> None:
         """The end of the message."""
         self._end = self._downstream.end.newest
+        if self.state is MESSAGE_NONE:
+            self._begin()
         if self._refusal is not None:
             self._answer(self._refusal)
             return
-        if self.state is MESSAGE_NONE:
-            self._step(MessageStep.CONTENT)
         if self._untapped and not self._places and self._pipeline is None:
             self._out.append(BodyComplete(event.size, received=event.size))
             self._end_at_server(b"")
@@ -127,17 +128,27 @@ class MessageFlow:
         pipeline.receive_end(event.size)
         self._advance(pipeline)
 
+    def _begin(self) -> None:
+        """The first of a message has come."""
+        if self._swallowed is None:
+            self._step(MessageStep.CONTENT)
+        else:
+            self._refusal, self._swallowed = self._swallowed, None
+            self._step(MessageStep.REFUSE)
+
     # What verdicts and limits say of it
 
     def swallow(self, reply: Reply) -> None:
-        """The message that the client will send is dropped and answered with this reply."""
-        self._refusal = reply
-        self._step(MessageStep.REFUSE)
+        """The message that the client will send is dropped and answered with this reply. The one before it
+        may be on its way still."""
+        self._swallowed = reply
         self._forwarding.reset_server()
 
     def refuse(self, reply: Reply, *, first: bool = False) -> None:
         """The message will be answered with this reply, or with that of an earlier refusal, and the server
         must not take it. ``first``: see `Forwarding.reset_server`."""
+        if self.state is MESSAGE_NONE:
+            self._begin()
         self._drop_pipeline()
         earlier = self._refusal
         if earlier is None or earlier.severity == 2:  # swallowed, but what came cannot be read
@@ -178,6 +189,7 @@ class MessageFlow:
 
     def close(self) -> None:
         """The dialogue is over."""
+        self._swallowed = None
         self._forget()
         self._step(MessageStep.CLOSE)
 

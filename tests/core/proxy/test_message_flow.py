@@ -6,8 +6,10 @@ import pytest
 
 from core.scene import PLAIN, Scene, lines
 from sansio_smtp.config import BareNewline, Config, Tap
+from sansio_smtp.errors import InternalError
 from sansio_smtp.events import AwaitReply, BodyComplete, MessageAnswered, SendToServer
 from sansio_smtp.questions import Answer, Continue, Disconnect, Replace
+from sansio_smtp.states import MESSAGE, Message, MessageStep
 from sansio_smtp.wire.replies import Reply
 
 NO = Reply.of(550, "no")
@@ -319,3 +321,12 @@ def test_what_state_a_message_is_in() -> None:
         "AWAITING_DATA",
         "NONE",
     ]
+
+
+def test_a_step_that_the_table_does_not_have_is_a_fault_of_the_library() -> None:
+    scene = Scene().in_content()
+    scene.client("x")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delitem(MESSAGE[Message.STREAMING], MessageStep.ENDED)
+        with pytest.raises(InternalError, match="STREAMING: not foreseen: end-of-data goes to the server"):
+            scene.client(".")

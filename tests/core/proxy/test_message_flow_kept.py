@@ -9,7 +9,7 @@ from core.scene import Scene, lines
 from core.spools import MemorySpool
 from sansio_smtp.config import BareNewline, Config, Tap
 from sansio_smtp.events import AwaitReply, MessageAnswered, WaitingFor
-from sansio_smtp.questions import Answer, Continue, Disconnect, Replace, Swallow
+from sansio_smtp.questions import Answer, Continue, Disconnect, Inspect, Replace, Swallow
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
 
@@ -86,6 +86,70 @@ def test_a_held_message_whose_added_recipient_is_refused_is_forgotten() -> None:
     scene.answer(Continue((COPY,)))
     assert scene.server("550 x") == ["S: RSET", "answered 451", NO_COPY]
     assert scene.proxy.buffered == 0
+
+
+# While the message before it is on its way
+
+
+def pipelined(*, config: Config | None = None, spool: MemorySpool | None = None) -> Scene:
+    """A held message may go, and the next transaction has come with it, up to its DATA."""
+    make_spool = (lambda: spool) if spool is not None else None
+    scene = Scene("MESSAGE", "DATA", config=config, make_spool=make_spool).with_recipient()
+    scene.client("DATA")
+    scene.answer(Continue())
+    scene.client("x" * 20, ".", "MAIL FROM:<c>", "RCPT TO:<d>", "DATA")
+    assert scene.answer(Continue()) == ["complete 22", "S: DATA", "? CommandQuestion"]
+    return scene
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_the_next_message_is_dropped_and_this_one_is_not(refused: bool) -> None:
+    scene = pipelined()
+    assert scene.answer(Swallow(OK)) == []
+    if refused:
+        assert scene.server("451 later")[0] == "S: RSET"
+        scene.server("250 reset")
+    else:
+        assert scene.server("354 go") == ["S: " + "x" * 20, "S: ."]
+        assert scene.server("250 taken")[:2] == ["answered 250", "C: 250 taken"]
+    assert scene.server("250 c", "250 d")[-1] == "C: 354 end data with <CR><LF>.<CR><LF>"
+    assert scene.client("y", ".") == ["answered 250", "C: 250 ok"]
+    assert scene.server("250 reset") == []
+
+
+def test_the_next_message_is_dropped_and_cannot_be_read_either() -> None:
+    config = Config(bare_newline=BareNewline.REJECT)
+    scene = Scene("DATA", config=config).with_recipient()
+    scene.client("DATA")
+    scene.answer(Swallow(OK))
+    scene.server("250 reset")
+    assert scene.client("\ny", ".")[:2] == ["violation CLIENT", "answered 550"]
+
+
+FAILING = Config(max_held=10, reconnect=True)
+
+
+def reconnected(scene: Scene, spool: MemorySpool) -> list[str]:
+    """The message is lost on its way; the next transaction goes to a new connection. What that hears."""
+    spool.readable = False
+    assert scene.server("354 go")[-1] == "connect home"
+    heard = scene.server("220 mx") + scene.server("250-mx", "250 PIPELINING")
+    return [text for text in heard if text.startswith("S:")]
+
+
+def test_the_recipients_of_the_next_message_go_with_it() -> None:
+    """It never goes without one, whichever connection it goes to."""
+    scene = pipelined(config=FAILING, spool=(spool := MemorySpool()))
+    scene.answer(Inspect(frozenset(), (COPY,)))
+    assert reconnected(scene, spool) == ["S: EHLO me", "S: MAIL FROM:<c>", "S: RCPT TO:<d>", "S: RCPT TO:<x>"]
+    assert scene.server("250 c", "250 d", "250 x")[-1] == "S: DATA"
+
+
+@pytest.mark.parametrize("verdict", [Swallow(OK), Answer(NO)])
+def test_the_server_forgets_the_transaction_of_the_next_message(verdict: Swallow | Answer) -> None:
+    scene = pipelined(config=FAILING, spool=(spool := MemorySpool()))
+    scene.answer(verdict)
+    assert reconnected(scene, spool) == ["S: EHLO me", "S: MAIL FROM:<c>", "S: RCPT TO:<d>", "S: RSET"]
 
 
 # Too large for memory

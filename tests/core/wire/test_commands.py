@@ -254,3 +254,16 @@ def test_declared_size_not_given() -> None:
 def test_chunk_size(raw: bytes, size: int | None) -> None:
     """RFC 3030 §2. A count that two receivers could read differently is no count."""
     assert chunk_size(Command.parse(raw)) == size
+
+
+def test_the_same_line_taken_for_something_else() -> None:
+    """The octets stay, as a log and the server have to see them."""
+    command = Command.parse(b"QUIT c2VjcmV0")
+    secret, plain = command.as_secret(), command.as_plain()
+    assert (secret.raw, secret.kind, secret.shown) == (command.raw, Kind.QUIT, b"********")
+    assert (plain.raw, plain.kind, plain.secret) == (command.raw, Kind.PLAIN, False)
+
+
+def test_a_path_is_read_once() -> None:
+    command = Command.of("MAIL FROM:<a@b>")
+    assert command.path is command.path

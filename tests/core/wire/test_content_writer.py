@@ -104,3 +104,19 @@ def test_nuls_elsewhere_pass() -> None:
     data = b"\0\r\n\0x.\r\n.\0\r\nx\0"
     assert writer.feed(data) == b"\0\r\n\0x.\r\n..\0\r\nx\0"
     assert writer.error is None
+
+
+def test_what_passed_in_wire_form_counts() -> None:
+    writer = ContentWriter()
+    writer.feed(b"a\r\n")
+    writer.count(10)
+    assert writer.size == 13
+
+
+@pytest.mark.parametrize("line", [b"\0.", b"\0\0.", b"\0.\0"])
+def test_the_line_end_that_is_added_makes_no_line_of_a_dot_behind_nuls(line: bytes) -> None:
+    """It is withheld, and the message is not ended."""
+    writer = ContentWriter()
+    assert writer.feed(b"a\r\n" + line) == b"a\r\n" + line
+    assert writer.finish() == b""
+    assert writer.error is not None

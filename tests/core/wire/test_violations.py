@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sansio_smtp.errors import InternalError, LocalProtocolError, ProtocolError
+from sansio_smtp.states import Phase
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.violations import RemoteProtocolError, server_violation
 
@@ -39,3 +40,10 @@ def test_a_violation_of_the_server_is_answered_421() -> None:
     error = server_violation("odd", b"2x")
     assert error.reply_hint == Reply.of(421, "upstream server broke the protocol, closing", enhanced="4.3.0")
     assert (str(error), error.evidence) == ("odd: b'2x'", b"2x")
+
+
+def test_where_it_was_found_and_what_is_shown_of_it() -> None:
+    error = RemoteProtocolError("odd", HINT, b"c2VjcmV0")
+    error.found_in(Phase.COMMAND)
+    error.show(b"********")
+    assert (error.phase, error.evidence, str(error)) == (Phase.COMMAND, b"********", "odd: b'********'")
