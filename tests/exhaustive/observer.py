@@ -49,6 +49,8 @@ class Observer:
     """True if another server is asked for that has not answered yet."""
     closed: set[Side] = attrs.field(factory=set[Side])
     eof: set[Side] = attrs.field(factory=set[Side])
+    lost: bool = False
+    """True if the client's connection was reset."""
     edited: bool = False
     """True if a verdict has put something in the place of content."""
     account: int | None = None
@@ -65,6 +67,11 @@ class Observer:
 
     def client_ends(self) -> None:
         self.eof.add(CLIENT)
+
+    def client_is_lost(self) -> None:
+        """Both sides are to be closed, unless the server owes the reply to a message."""
+        self.eof.add(CLIENT)
+        self.lost = True
 
     def server_replies(self, code: int, keywords: str = "") -> None:
         """``code`` is 0 for what is no reply."""
@@ -206,6 +213,7 @@ class Observer:
             return
         require(CLIENT not in self.closed, "P12", "the client is closed, but not the dialogue")
         self._check_liveness(proxy)
+        require(not self.lost or DOT in self.server.owes, "P11", "the client is lost, the dialogue goes on")
         if self.server.mode != "over":
             awaited = self._awaited(proxy)
             require(proxy.waiting_for is awaited, "P11", f"{proxy.waiting_for} is said, not {awaited}")

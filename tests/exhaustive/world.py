@@ -1,7 +1,7 @@
 """A proxy, the peers that it meets, and the inputs that a driver may give it in each state.
 
 An input is a line of a dialogue script, such as ``C: RSET``, ``S: 250 ok`` or ``! route b``: see
-docs/testing.md. ``<more>``, which no script has, calls `Proxy.more`.
+docs/testing.md. Two that no script has: ``<more>`` calls `Proxy.more`, and ``<broke>`` calls `Proxy.broke`.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class World:
             yield "<more>"
         if observer.question is not None:
             yield from self._verdicts(observer.question)
-        if CLIENT in readable:
+        if CLIENT in readable and not observer.lost:
             yield from self._client_lines()
             yield "C: <eof>"
         if SERVER in readable:
@@ -138,6 +138,9 @@ class World:
         if SERVER in readable and GREETING in observer.server.owes:
             yield "<unreachable>"
         if self.configuration.signals:
+            if not observer.lost:
+                yield "<client lost>"
+            yield "<broke>"
             yield "<timeout>"
             yield "<shutdown now>"
             if not observer.draining:
@@ -352,6 +355,8 @@ def _signal(text: str) -> Act:
     def act(world: World) -> list[Event]:
         if text == "<shutdown>":
             world.observer.draining = True
+        elif text == "<client lost>":
+            world.observer.client_is_lost()
         elif text != "<more>":
             world.observer.signalled()
         return call(world.proxy)
@@ -364,5 +369,7 @@ _SIGNALS: Final[dict[str, Callable[[Proxy], list[Event]]]] = {
     "<shutdown>": lambda proxy: proxy.shutdown(),
     "<shutdown now>": lambda proxy: proxy.shutdown(now=True),
     "<unreachable>": lambda proxy: proxy.server_unreachable(),
+    "<client lost>": lambda proxy: proxy.client_lost(),
+    "<broke>": lambda proxy: proxy.broke(),
     "<more>": lambda proxy: proxy.more(),
 }
