@@ -144,11 +144,14 @@ class Observer:
             if line[3:4] == "-":
                 continue
             code, text, first = int(line[:3]), first, ""
-            before = self.client.mail is not None
+            had_mail = self.client.mail is not None
             if code == 421 and text[:2] not in ("s ", "v "):
                 caused = self.may_end or self.draining or SERVER in self.closed or self.server.mode == "over"
                 caused = caused or text.startswith("4.7.0 too many errors")
                 require(caused, "P8", f"{code} {text} for no reason")
+            if code == 452 and text[:2] not in ("s ", "v ") and self.server.honest:
+                before = self.client.recipients or self.client.added
+                require(before, "P8", f"{code} {text}, but no recipient was accepted before")
             answered = self.client.receives(code, text)
             if answered == DOT:
                 self.edited = False
@@ -156,7 +159,7 @@ class Observer:
                 require(account == code, "P8", f"{code} to a message; the account of it says {account}")
             if answered is not None and verb_of(answered) == "MAIL" and text.startswith("s "):
                 nested, self.server.nested = self.server.nested, False
-                fair = before or not nested or not self.server.honest
+                fair = had_mail or not nested or not self.server.honest
                 require(fair, "order", "the server hears MAIL in a transaction of before")
 
     def _to_server(self, data: str) -> None:

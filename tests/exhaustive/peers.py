@@ -170,12 +170,6 @@ class Client:
         else:
             none = code >= 400 or (code == 354 and line == "DATA") or (code == 221 and line == "QUIT")
             require(none, "P8", f"{code} {text} to {line}, which neither the server nor a verdict has said")
-            if code == 452 and verb_of(line) == "RCPT":
-                require(
-                    self.recipients or self.added,
-                    "P8",
-                    f"{code} {text}, but no recipient was accepted before",
-                )
 
     def _effect(self, line: str, verb: str, code: int, text: str) -> None:
         accepted = code < 300

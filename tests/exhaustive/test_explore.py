@@ -23,7 +23,20 @@ from sansio_smtp import (
     SendToServer,
     Side,
 )
-from sansio_smtp.states import FRAMING, Step
+from sansio_smtp.states import (
+    FRAMING,
+    GATE,
+    TOGETHER,
+    UPSTREAM,
+    Gate,
+    GateStep,
+    Message,
+    MessageStep,
+    Step,
+    UpstreamState,
+    UpstreamStep,
+)
+from sansio_smtp.states import MESSAGE as MESSAGES
 from sansio_smtp.testing import play
 
 from . import explore as program
@@ -73,7 +86,7 @@ SMALL: Final = Configuration(
 )
 TWO: Final = attrs.evolve(SMALL, in_flight=2, lines=("MAIL FROM:<m>", "RSET", "STARTTLS"))
 LINES: Final = Configuration("lines", recipients=1)
-HELD: Final = attrs.evolve(SMALL, ask=frozenset({MESSAGE}), verdicts=("answer",))
+HELD: Final = attrs.evolve(SMALL, ask=frozenset({MESSAGE}), verdicts=("continue", "answer"))
 
 
 def search(configuration: Configuration, make: Callable[..., Proxy] = Proxy) -> Found:
@@ -99,6 +112,28 @@ def test_a_wrong_transition_is_found(
 ) -> None:
     monkeypatch.setitem(FRAMING[phase], step, following)
     assert search(SMALL).what.startswith(sort)
+
+
+@pytest.mark.parametrize(
+    ("table", "state", "step", "following"),
+    [
+        (GATE, Gate.ASKED, GateStep.ANSWER, Gate.ENDING),
+        (GATE, Gate.OPEN, GateStep.ASK, Gate.OPEN),
+        (MESSAGES, Message.JUDGING, MessageStep.CONTINUE, Message.JUDGING),
+        (MESSAGES, Message.AWAITING_DATA, MessageStep.ENDED, Message.DROPPING),
+        (UPSTREAM, UpstreamState.SETUP, UpstreamStep.SET_UP, UpstreamState.SETUP),
+    ],
+)
+def test_a_wrong_step_of_the_proxy_is_found(
+    monkeypatch: pytest.MonkeyPatch, table: Any, state: Any, step: Any, following: Any
+) -> None:
+    monkeypatch.setitem(table[state], step, following)
+    assert search(HELD).what
+
+
+def test_a_rule_that_is_broken_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TOGETHER[Message.AWAITING_DATA], "client", frozenset())
+    assert "AWAITING_DATA does not go with client" in search(HELD).what
 
 
 def test_a_missing_transition_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
