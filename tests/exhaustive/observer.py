@@ -12,7 +12,7 @@ Whatever else the client is told, the proxy says by itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import attrs
 
@@ -136,31 +136,29 @@ class Observer:
                 self.question = event.question
 
     def _to_client(self, data: bytes) -> None:
-        lines = data.decode().split("\r\n")
-        require(lines.pop() == "", "P2", f"half a reply: {data!r}")
-        first = ""
-        for line in lines:
-            first = first or line[4:]
-            if line[3:4] == "-":
-                continue
-            code, text, first = int(line[:3]), first, ""
+        for code, text in _replies(data):
+            if text[:2] not in ("s ", "v "):
+                self._check_cause(code, text)
             had_mail = self.client.mail is not None
-            if code == 421 and text[:2] not in ("s ", "v "):
-                caused = self.may_end or self.draining or SERVER in self.closed or self.server.mode == "over"
-                caused = caused or text.startswith("4.7.0 too many errors")
-                require(caused, "P8", f"{code} {text} for no reason")
-            if code == 452 and text[:2] not in ("s ", "v ") and self.server.honest:
-                before = self.client.recipients or self.client.added
-                require(before, "P8", f"{code} {text}, but no recipient was accepted before")
             answered = self.client.receives(code, text)
             if answered == DOT:
                 self.edited = False
                 account, self.account = self.account, None
                 require(account == code, "P8", f"{code} to a message; the account of it says {account}")
-            if answered is not None and verb_of(answered) == "MAIL" and text.startswith("s "):
+            elif answered is not None and verb_of(answered) == "MAIL" and text.startswith("s "):
                 nested, self.server.nested = self.server.nested, False
                 fair = had_mail or not nested or not self.server.honest
                 require(fair, "order", "the server hears MAIL in a transaction of before")
+
+    def _check_cause(self, code: int, text: str) -> None:
+        """A reply that the proxy gives by itself has a reason."""
+        if code == 421:
+            caused = self.may_end or self.draining or SERVER in self.closed or self.server.mode == "over"
+            caused = caused or text.startswith("4.7.0 too many errors")
+            require(caused, "P8", f"{code} {text} for no reason")
+        elif code == 452 and self.server.honest:
+            before = self.client.recipients or self.client.added
+            require(before, "P8", f"{code} {text}, but no recipient was accepted before")
 
     def _to_server(self, data: str) -> None:
         server, client = self.server, self.client
@@ -285,3 +283,15 @@ class Observer:
             require(server_speaks, "P2", f"the reply to {what} never comes")
         elif CLIENT not in self.eof and not server_speaks:
             require(CLIENT in readable, "P11", f"the client may not be read in mode {client.mode}")
+
+
+def _replies(data: bytes) -> Iterator[tuple[int, str]]:
+    """The code of each reply, and the text of its first line."""
+    *lines, rest = data.decode().split("\r\n")
+    require(not rest, "P2", f"half a reply: {data!r}")
+    first = ""
+    for line in lines:
+        first = first or line[4:]
+        if line[3:4] != "-":
+            yield int(line[:3]), first
+            first = ""
