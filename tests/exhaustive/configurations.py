@@ -6,7 +6,7 @@ takes a part of them.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -26,9 +26,9 @@ _HOME_B: Final = ("home", "b")
 _SOME: Final = ("continue", "answer", "route")
 
 
-def _configuration(name: str, *places: str, **values: object) -> Configuration:
+def _configuration(name: str, *places: str, **values: Any) -> Configuration:
     """One recipient and no signals, if nothing else is said: most of what can happen does not need them."""
-    usual: dict[str, object] = {"recipients": 1, "signals": False, "servers": ("",)}
+    usual: dict[str, Any] = {"recipients": 1, "signals": False, "servers": ("",)}
     return attrs.evolve(Configuration(name, frozenset(places)), **usual | values)
 
 

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from enum import Enum
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
@@ -92,12 +92,12 @@ _UPSTREAM: Final = {
 }
 
 
-def names(snapshot: Any) -> tuple[str, ...]:
+def names(snapshot: Snapshot) -> tuple[str, ...]:
     """A joint state by the names of its parts, in the order of `FIELDS`."""
     return tuple(getattr(snapshot, field).name for field in FIELDS)
 
 
-def render(joint: Mapping[Any, Iterable[str]]) -> str:
+def render(joint: Mapping[Snapshot, Iterable[str]]) -> str:
     """The page, for the joint states that were reached; each with what the dialogue waited for."""
     by_upstream: dict[UpstreamState, list[Snapshot]] = defaultdict(list)
     for snapshot in joint:
@@ -144,7 +144,7 @@ def listed(page: str) -> set[tuple[str, ...]]:
     return found
 
 
-def _rows(snapshots: Iterable[Snapshot], joint: Mapping[Any, Iterable[str]]) -> str:
+def _rows(snapshots: Iterable[Snapshot], joint: Mapping[Snapshot, Iterable[str]]) -> str:
     grouped: dict[tuple[Phase, Gate, Message, Phase], list[Snapshot]] = defaultdict(list)
     for snapshot in snapshots:
         grouped[snapshot.client, snapshot.gate, snapshot.message, snapshot.server].append(snapshot)

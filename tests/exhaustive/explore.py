@@ -22,7 +22,6 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from multiprocessing import Pool
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -30,6 +29,7 @@ from exhaustive.configurations import CONFIGURATIONS
 from exhaustive.dialogue import command, script
 from exhaustive.document import render
 from exhaustive.search import Found, Result, explore
+from sansio_smtp.states import Snapshot
 
 __all__ = ["PAGE", "main", "report", "together", "total"]
 
@@ -67,9 +67,9 @@ def report(found: Found) -> str:
     return "\n".join([f"# {found.what}", *lines, "", f"$ {command(configuration, found.path)}"])
 
 
-def together(results: Iterable[Result]) -> dict[Any, set[str]]:
+def together(results: Iterable[Result]) -> dict[Snapshot, set[str]]:
     """All joint states that were reached, each with what the dialogue waited for."""
-    joint: dict[Any, set[str]] = {}
+    joint: dict[Snapshot, set[str]] = {}
     for result in results:
         for state, waited in result.joint.items():
             joint.setdefault(state, set()).update(waited)

@@ -109,7 +109,7 @@ def _parts(value: Any, kind: type) -> tuple[Token, Iterable[Any]]:
     try:
         held = slots(value)
     except AttributeError:  # some are not set
-        held = [getattr(value, name, _MISSING) for name in names]
+        held = tuple(getattr(value, name, _MISSING) for name in names)
     others = getattr(value, "__dict__", None)
     if others is None:
         return kind, held

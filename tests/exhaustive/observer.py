@@ -13,6 +13,7 @@ Whatever else the client is told, the proxy says by itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import attrs
 
@@ -31,7 +32,7 @@ from sansio_smtp import (
     Side,
     WaitingFor,
 )
-from sansio_smtp.questions import AnyQuestion, AnyVerdict, Continue, Disconnect, Inspect, Replace
+from sansio_smtp.questions import AnyQuestion, AnyVerdict, Continue, Disconnect, Inspect, Question, Replace
 
 from .peers import AUTH_LINE, DOT, GREETING, NUL, UNREADABLE, Client, Server, require, verb_of
 
@@ -257,7 +258,8 @@ class Observer:
         """Nothing comes of any input after the end, so the proxy is of no use afterwards."""
         if self.question is not None:
             verdict = Disconnect(Reply.of(550, "too late"))
-            require(not proxy.answer(self.question, verdict), "P12", "a verdict after the end does something")
+            question = cast("Question[AnyVerdict]", self.question)
+            require(not proxy.answer(question, verdict), "P12", "a verdict after the end does something")
             self.question = None
         inputs: list[Callable[[], list[Event]]] = [
             lambda: proxy.receive_from(CLIENT, b"NOOP\r\n"),

@@ -6,11 +6,11 @@ import gc
 import sys
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import attrs
 
 from sansio_smtp import Proxy
+from sansio_smtp.states import Snapshot
 
 from .graph import Uncopyable, cloned
 from .peers import Broken
@@ -40,17 +40,12 @@ class Result:
     whole: bool = False
     """True if there is nothing more, however deep."""
     seconds: float = 0.0
-    joint: dict[Any, set[str]] = attrs.field(factory=dict[Any, set[str]])
+    joint: dict[Snapshot, set[str]] = attrs.field(factory=dict[Snapshot, set[str]])
     """The joint states that were reached, each with what the dialogue waited for."""
     found: list[Found] = attrs.field(factory=list[Found])
 
 
 Node = tuple[int, Input]  # the number of the state before, and the input that leads here
-
-
-def joint_state(proxy: Proxy) -> Any:
-    snapshot = getattr(proxy, "snapshot", None)
-    return snapshot() if snapshot is not None else (*proxy.states, proxy.waiting_for)
 
 
 def explore(
@@ -148,7 +143,7 @@ class _Search:
             except Broken as broken:
                 self.broken(broken, (*path, text))
                 continue
-            self.result.joint.setdefault(joint_state(after.proxy), set()).add(after.proxy.waiting_for.name)
+            self.result.joint.setdefault(after.proxy.snapshot(), set()).add(after.proxy.waiting_for.name)
             if after.proxy.closed:
                 continue
             key = after.key()
@@ -160,9 +155,10 @@ class _Search:
 
     def copy(self, world: World, path: tuple[Input, ...]) -> World:
         try:
-            return cloned(world, world.configuration)
+            copied: World = cloned(world, world.configuration)
         except Uncopyable:
             return replayed(self.configuration, path, self.make)
+        return copied
 
     def broken(self, broken: Broken, path: tuple[Input, ...]) -> None:
         what = str(broken)

@@ -46,7 +46,7 @@ from .document import listed, names, render, rules
 from .search import Found, Result, explore
 from .world import Configuration
 
-_SHALLOW = 4
+_SHALLOW = 3
 """Inputs of the dialogues that every run of the tests goes through."""
 
 

@@ -10,7 +10,7 @@ import functools
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import attrs
 
@@ -27,13 +27,14 @@ from sansio_smtp import (
     ReplyQuestion,
     Side,
 )
-from sansio_smtp.questions import AnyQuestion, AnyVerdict
+from sansio_smtp.questions import AnyQuestion, AnyVerdict, Question
+from sansio_smtp.states import contradiction
 from sansio_smtp.testing.notation import octets
 from sansio_smtp.testing.verdicts import SaidVerdict, said, verdict_for
 
 from .graph import fingerprint
 from .observer import Observer
-from .peers import GREETING, Broken, Server, replaced, verb_of
+from .peers import GREETING, Broken, Server, replaced, require, verb_of
 
 __all__ = ["LINES", "Configuration", "Input", "World", "statements"]
 
@@ -111,11 +112,8 @@ class World:
         return given
 
     def _check_snapshot(self) -> None:
-        from sansio_smtp import states
-
-        contradiction = getattr(states, "contradiction", None)
-        if contradiction is not None and (why := contradiction(self.proxy.snapshot())) is not None:  # type: ignore[attr-defined]
-            raise Broken(f"joint state: {why}")
+        contradicts = contradiction(self.proxy.snapshot())
+        require(contradicts is None, "joint state", contradicts or "")
 
     # Which inputs there are
 
@@ -344,7 +342,7 @@ def _judge(text: str) -> Act:
         assert question is not None
         given: AnyVerdict = verdict_for(question, verdict)
         world.observer.judged(question, given)
-        return world.proxy.answer(question, given)  # type: ignore[arg-type]
+        return world.proxy.answer(cast("Question[AnyVerdict]", question), given)
 
     return act
 
