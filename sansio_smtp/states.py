@@ -1,25 +1,31 @@
-"""All state machines, as tables. Every transition is in this file, and no state is assigned but through it.
+"""All state machines, as tables: every transition is in this file, and every change of a state goes through
+it.
 
-A dialogue has two ends and, between them, what the proxy adds::
+A proxied session has seven states: two for each end, and three of the proxy between the ends::
 
-            client ──── framing, transaction ────┐              ┌──── framing, transaction ──── server
-                                                 │    gate      │
-                                                 ├── message ───┤
-                                                 │   upstream   │
+                    ServerConnection                 Proxy               ClientConnection
+              ┌────────────────────────┐     ┌──────────────────┐     ┌────────────────────┐
+    client ───┤ Phase                  ├─────┤ Gate             ├─────┤ Phase              ├─── server
+              │ TransactionState       │     │ Message          │     │ TransactionState   │
+              └────────────────────────┘     │ UpstreamState    │     └────────────────────┘
+                                             └──────────────────┘
 
-*Framing* (`FRAMING`) says how the next octets of the client are to be cut: a line, mail data, counted octets,
-or not at all until a reply has been seen. It is one machine for both ends, since both see the same dialogue:
-what one end receives, the other sends. It is a **closed world**: what is not in the table is a violation.
+`Phase` (table `FRAMING`) says how the next octets of the client are cut: into a line, mail data, counted
+octets, or not at all before a reply has passed. Both ends use the same table, since both see the same
+dialogue: what one end receives, the other end sends. A step that is not in the table is a violation of the
+peer, or a mistake of the caller.
 
-*The mail transaction* (`TRANSACTION`) says which paths have been accepted, by the one server or towards the
-one client. It is an **open world**: what is not in the table changes nothing, for the server is the judge.
+`TransactionState` (table `TRANSACTION`) says if a mail transaction is open: at the end that faces the client,
+as the client was told; at the end that faces the server, as that server has accepted it. A reply that is not
+in the table changes nothing: a command out of sequence is for the server to refuse, not for us.
 
-*Upstream* (`UPSTREAM`) is the life of the connection to one server. *Gate* (`GATE`) says whether the client
-may be parsed. *Message* (`MESSAGE`) says where the message is that is in flight. These three are the proxy's
-own: a step that is not in their tables is a fault of this library (`InternalError`).
+`UpstreamState` (`UPSTREAM`) is the life of the connection to one server. `Gate` (`GATE`) says if the client
+may be parsed. `Message` (`MESSAGE`) says where the message in flight is. A step that is not in these three
+tables is a fault of this library (`InternalError`).
 
-`TOGETHER` says which states may occur at the same time. The exhaustive check visits every joint state that
-bounded dialogues reach and holds each against it; docs/states.md lists them.
+Each state by itself is legal if its table led to it; some combinations are not. `TOGETHER` says which states
+may occur at the same time. The exhaustive check visits every joint state that bounded dialogues reach and
+compares each with `TOGETHER`; docs/states.md lists them.
 """
 
 from __future__ import annotations
@@ -70,18 +76,19 @@ class Phase(Enum):
     GREETING = "greeting"
     """Nothing is parsed before the server has greeted (RFC 5321 §3.1)."""
     COMMAND = "command"
-    """Lines, as many as come."""
+    """The next octets are command lines, any number of them."""
     BLOCKED = "blocked"
-    """What the next octets are depends on the reply to the last line: parse no further."""
+    """The reply to the last line decides what the next octets are. Nothing is parsed before it."""
     CONTENT = "content"
-    """Mail data up to CRLF "." CRLF."""
+    """The next octets are mail data, up to CRLF "." CRLF."""
     AUTH_LINE = "auth line"
-    """One opaque line of an AUTH exchange (RFC 4954 §4), then blocked again."""
+    """The next line is an opaque line of an AUTH exchange (RFC 4954 §4); after it, BLOCKED again."""
     CHUNK = "chunk"
-    """Counted octets after a refused BDAT (RFC 3030 §2): dropped, never parsed."""
+    """The next octets are those that a refused BDAT counted (RFC 3030 §2). They are dropped, never parsed."""
     MUST_CLOSE = "must close"
-    """The last reply has been sent; nothing more is parsed."""
+    """The last reply has passed. Nothing more is parsed; the connection is to be closed."""
     CLOSED = "closed"
+    """The connection is closed."""
 
 
 class Step(Enum):
@@ -161,7 +168,7 @@ LINE_STEPS: Final[dict[Kind, Step]] = {
     Kind.END_OF_DATA: Step.END_OF_DATA,
     Kind.VIOLATION: Step.VIOLATION,
 }
-"""What kind of client line passed → the step."""
+"""Kind of the client's line that passed → the step."""
 
 REPLY_STEPS: Final[dict[tuple[Kind | None, int], Step]] = {
     (None, 2): Step.GREETING,
@@ -183,13 +190,15 @@ REPLY_STEPS: Final[dict[tuple[Kind | None, int], Step]] = {
     (Kind.QUIT, 4): Step.RELEASE,
     (Kind.QUIT, 5): Step.RELEASE,
 }
-"""(what is answered, None being the greeting; first digit) → the step. Replies are judged by their first
-digit alone (RFC 5321 §4.2.1), except for 421, which ends every dialogue. What is not here, such as 3xx to a
-verb that has no continuation, would open framing that nobody knows: a violation."""
+"""(kind of what is answered, None for the greeting; first digit of the reply) → the step. Only the first
+digit counts (RFC 5321 §4.2.1), except for 421, which ends every dialogue. A reply that is not here is a
+violation: 3xx to a verb that has no continuation, for example, would leave it unknown what the next octets
+are."""
 
 
 def reply_step(kind: Kind | None, code: int) -> Step | None:
-    """The step that a reply is, or None if it is a violation."""
+    """The step for a reply with this code to a line of this kind (None: the greeting). Returns None if the
+    reply is a violation."""
     return Step.GOODBYE if code == 421 and kind is not None else REPLY_STEPS.get((kind, code // 100))
 
 
@@ -197,21 +206,22 @@ def reply_step(kind: Kind | None, code: int) -> Step | None:
 
 
 class TransactionState(Enum):
-    """A mail transaction (RFC 5321 §3.3), as one end knows it."""
+    """The mail transaction (RFC 5321 §3.3), as one end knows it."""
 
     __hash__ = object.__hash__
 
     NONE = "none"
+    """No MAIL has been accepted since the last transaction ended."""
     OPEN = "open"
-    """MAIL has been accepted."""
+    """MAIL has been accepted, and the transaction has not ended."""
 
 
 TRANSACTION: Final[dict[tuple[bytes, int], Effect]] = {
     **{(name, 2): verb.effect for name, verb in VERBS.items() if verb.effect is not None},
     **{(b".", severity): Effect.END for severity in (2, 4, 5)},
 }
-"""(verb, first digit of its reply) → effect; "." stands for end-of-data, which ends the transaction accepted
-or not. Not here: no effect."""
+"""(verb, first digit of its reply) → effect on the transaction. "." stands for end-of-data, which ends the
+transaction whether the message is accepted or not. A pair that is not here has no effect."""
 
 
 # The connection to one server
@@ -223,16 +233,17 @@ class UpstreamState(Enum):
     __hash__ = object.__hash__
 
     CONNECTING = "connecting"
-    """The driver is to connect to it; nothing has come from it yet."""
+    """The driver is connecting to the server; no octet has come from it yet."""
     GREETING = "greeting"
-    """It is connected, and has not greeted."""
+    """The server is connected and has not completed its greeting."""
     SETUP = "setup"
-    """It is told what the client has said already; nothing else is sent to it."""
+    """The server is sent commands that the client has had answered already (EHLO, MAIL), and nothing else."""
     READY = "ready"
-    """It hears the client's commands as they come."""
+    """The server is sent the client's commands as they come."""
     DETACHED = "detached"
-    """It was reset in the middle of mail data. The client is still served."""
+    """The connection was reset in the middle of mail data. The client is still served."""
     CLOSED = "closed"
+    """The connection was left for another server, or the session is over."""
 
 
 class UpstreamStep(Enum):
@@ -240,11 +251,11 @@ class UpstreamStep(Enum):
 
     __hash__ = object.__hash__
 
-    CONNECTED = "it is connected"
+    CONNECTED = "the server is connected"
     GREETED = "2xx greeting"
-    PREPARE = "it must be told something first"
-    SET_UP = "it has been told everything"
-    RESET = "it was reset in the middle of mail data"
+    PREPARE = "the server lacks EHLO or MAIL for the next command"
+    SET_UP = "the setup is complete"
+    RESET = "the connection was reset in the middle of mail data"
     CLOSE = "close"
 
 
@@ -271,25 +282,25 @@ UPSTREAM: Final[dict[UpstreamState, dict[UpstreamStep, UpstreamState]]] = {
     },
     UpstreamState.CLOSED: {},
 }
-"""state → what happened → next state. Another server is another object, which begins at CONNECTING."""
+"""state → step → next state. Each connection to a server has its own state, which begins at CONNECTING."""
 
 
 # The gate
 
 
 class Gate(Enum):
-    """Whether the client may be parsed, as far as it is for the proxy to say; `Phase` may forbid it as
-    well."""
+    """Says if the proxy lets the client be parsed. It does so in OPEN only; `Phase` may forbid it as well."""
 
     __hash__ = object.__hash__
 
     OPEN = "open"
+    """The client is parsed."""
     QUEUED = "queued"
-    """A command waits for its turn to be asked about; nothing after it is parsed before."""
+    """A command waits until a question about it may be asked (`IN_TURN`). Nothing after it is parsed."""
     ASKED = "asked"
-    """A question about what the client sent is open."""
+    """A question is open about what the client sent, or about a reply."""
     ENDING = "ending"
-    """A reply that ends the session waits for its turn; nothing more is parsed."""
+    """A reply that ends the session waits for the replies before it. Nothing more is parsed."""
     SHUT = "shut"
     """Both sides are closed."""
 
@@ -299,7 +310,7 @@ class GateStep(Enum):
 
     __hash__ = object.__hash__
 
-    QUEUE = "a command is to be asked about in its turn"
+    QUEUE = "a command is to be asked about when the replies before it are known"
     ASK = "a question about what the client sent is opened"
     ASK_REPLY = "a question about a reply of the server is opened"
     ANSWER = "the question is answered"
@@ -318,7 +329,7 @@ GATE: Final[dict[Gate, dict[GateStep, Gate]]] = {
     },
     Gate.QUEUED: {
         GateStep.ASK: Gate.ASKED,
-        # The reply is one that the queued command waits for.
+        # A question about a reply: one of those that the queued command waits for.
         GateStep.ASK_REPLY: Gate.QUEUED,
         GateStep.ANSWER: Gate.QUEUED,
         **_GATE_ENDS,
@@ -334,29 +345,29 @@ GATE: Final[dict[Gate, dict[GateStep, Gate]]] = {
     },
     Gate.SHUT: {},
 }
-"""gate → what happened → next gate."""
+"""gate → step → next gate."""
 
 
 # The message in flight
 
 
 class Message(Enum):
-    """Where the message is that is in flight."""
+    """Where the message in flight is."""
 
     __hash__ = object.__hash__
 
     NONE = "none"
-    """None is in flight, or the server has all of it and owes the reply."""
+    """No message is in flight, or the server has all of it and owes the reply."""
     STREAMING = "streaming"
-    """Its content arrives, and is passed on, edited or kept."""
+    """Content arrives from the client and is passed on, edited or kept."""
     JUDGING = "judging"
-    """A question about its content is open."""
+    """A question about the content is open."""
     DROPPING = "dropping"
-    """It is refused or swallowed; what is left of it is dropped, up to end-of-data."""
+    """The message is refused or swallowed. The rest of it, up to end-of-data, is dropped."""
     AWAITING_DATA = "awaiting data"
-    """It was kept and may go; the server has yet to answer DATA."""
+    """The message was kept whole and may go to the server, which has not answered DATA yet."""
     SENDING = "sending"
-    """It leaves from a spool, piece by piece."""
+    """The message goes to the server from a spool, piece by piece."""
 
 
 class MessageStep(Enum):
@@ -364,14 +375,14 @@ class MessageStep(Enum):
 
     __hash__ = object.__hash__
 
-    CONTENT = "the first content of the client, or its end-of-data"
-    ASK = "its content is asked about"
-    CONTINUE = "the verdict lets it go on"
-    REFUSE = "it is refused or swallowed, and its end has not come"
-    KEPT = "it is complete, and the server is told DATA"
-    GO_AHEAD = "354 to DATA, and it leaves in pieces"
+    CONTENT = "the client's first content, or end-of-data"
+    ASK = "a question about the content is opened"
+    CONTINUE = "the verdict lets the message go on"
+    REFUSE = "the message is refused or swallowed before its end-of-data"
+    KEPT = "the message was kept whole, and the server is sent DATA"
+    GO_AHEAD = "354 to DATA, for a message in a spool"
     ENDED = "end-of-data goes to the server"
-    ANSWERED = "its end is answered here"
+    ANSWERED = "the proxy answers the message itself"
     CLOSE = "close"
 
 
@@ -409,7 +420,7 @@ MESSAGE: Final[dict[Message, dict[MessageStep, Message]]] = {
         **_MESSAGE_ENDS,
     },
 }
-"""message → what happened → next."""
+"""message → step → next."""
 
 
 # The joint state
@@ -417,17 +428,20 @@ MESSAGE: Final[dict[Message, dict[MessageStep, Message]]] = {
 
 @attrs.frozen
 class Snapshot:
-    """The joint state of a proxy as one value: `Proxy.snapshot`."""
+    """The joint state of a proxy as one value, made by `Proxy.snapshot`. Two snapshots are equal if all seven
+    states are; a snapshot is hashable. ``str(snapshot)`` is one line for a log."""
 
     client: Phase
-    """Of the end that faces the client."""
+    """The phase of the end that faces the client."""
     client_transaction: TransactionState
+    """The mail transaction as the client was told it stands."""
     gate: Gate
     message: Message
     upstream: UpstreamState
     server: Phase
-    """Of the end that faces the server."""
+    """The phase of the end that faces the server."""
     server_transaction: TransactionState
+    """The mail transaction as the server has accepted it."""
 
     def __str__(self) -> str:
         return (
@@ -454,7 +468,7 @@ TOGETHER: Final[dict[Enum, dict[str, frozenset[Any]]]] = {
     **{gate: {"client": _OPEN_PHASES} for gate in Gate if gate is not Gate.SHUT},
     UpstreamState.CONNECTING: {"server": frozenset((Phase.GREETING,)), "message": frozenset((Message.NONE,))},
     UpstreamState.GREETING: {
-        # MUST_CLOSE: it refused, and a question about that is open.
+        # MUST_CLOSE: the server refused with its greeting, and a question about that reply is open.
         "server": frozenset((Phase.GREETING, Phase.MUST_CLOSE)),
         "message": frozenset((Message.NONE,)),
     },
@@ -463,7 +477,7 @@ TOGETHER: Final[dict[Enum, dict[str, frozenset[Any]]]] = {
         "message": frozenset((Message.NONE,)),
     },
     UpstreamState.READY: {
-        # MUST_CLOSE: it said 421, and a question about that is open.
+        # MUST_CLOSE: the server said 421, and a question about that reply is open.
         "server": frozenset((Phase.COMMAND, Phase.BLOCKED, Phase.CONTENT, Phase.AUTH_LINE, Phase.MUST_CLOSE)),
     },
     UpstreamState.DETACHED: {
@@ -479,7 +493,7 @@ TOGETHER: Final[dict[Enum, dict[str, frozenset[Any]]]] = {
         "gate": frozenset((Gate.ASKED,)),
     },
     Message.DROPPING: {"client": frozenset((Phase.CONTENT,))},
-    # What the client sends after end-of-data is parsed, and waits behind the message.
+    # What the client sends after end-of-data is parsed, and waits until the message has been sent.
     Message.AWAITING_DATA: {"client": _AFTER_DATA, "upstream": frozenset((UpstreamState.READY,))},
     Message.SENDING: {
         "client": _AFTER_DATA,
@@ -487,12 +501,12 @@ TOGETHER: Final[dict[Enum, dict[str, frozenset[Any]]]] = {
         "upstream": frozenset((UpstreamState.READY,)),
     },
 }
-"""A state → what the other parts of the joint state may be at the same time, by the fields of `Snapshot`. A
-field that is not named is free."""
+"""A state → the values that other fields of `Snapshot` may have at the same time. A field that is not named
+may have any value."""
 
 
 def contradiction(snapshot: Snapshot) -> str | None:
-    """The rule of `TOGETHER` that a joint state breaks, in words; None if it is a legal one."""
+    """Says which rule of `TOGETHER` a joint state breaks. Returns None if it breaks none."""
     for name in ("gate", "upstream", "message"):
         state = getattr(snapshot, name)
         for other, allowed in TOGETHER.get(state, {}).items():
@@ -507,7 +521,8 @@ _What = TypeVar("_What", bound=Enum)
 
 
 def following(table: Mapping[_State, Mapping[_What, _State]], state: _State, step: _What) -> _State:
-    """The next state by one of the proxy's own tables. Raises `InternalError` for a step that it lacks."""
+    """The next state by `UPSTREAM`, `GATE` or `MESSAGE`. Raises `InternalError` if the table lacks the
+    step."""
     after = table[state].get(step)
     if after is None:
         raise unforeseen(state, step)

@@ -2,12 +2,18 @@
 
 It follows the same framing table, seen from the other side: what this end sends, the server reads::
 
-    next_event() ─> ReplyReceived(reply, command, handle)      a reply, what it answers, what it was sent with
-                    RemoteProtocolError                        the server's violation; nothing more is read
-                    Pause                                      NEED_DATA, END_OF_INPUT, PAUSED
+    send_command(command, handle) ──> octets for the server
+          └──────> (command, handle), (command, handle), …    what the server owes a reply to
+                          └───────────────────┐
+    receive_data(octets) ──> the next reply answers the oldest
+    next_event() ──> ReplyReceived(reply, command, handle)
+                     RemoteProtocolError     the server's violation; nothing more is read
+                     Pause                   NEED_DATA, END_OF_INPUT, PAUSED
 
-A server owes one reply for each command, in their order. Whoever sends a command gives a *handle* with it,
-any object, and gets it back with the reply.
+A server owes one reply for each command, in the order of the commands. The caller gives a *handle* with each
+command, any object, and gets it back with the reply; so it need not count replies. What must never happen is
+that a reply is matched to another command than the one that it answers: so a reply that no command asked for
+ends the dialogue.
 """
 
 from __future__ import annotations
@@ -43,8 +49,9 @@ __all__ = ["ClientConnection", "ReplyReceived"]
 
 @attrs.define(eq=False)
 class ReplyReceived:
-    """A reply of the server. ``command`` is what it answers, ``handle`` what that was sent with. Both are
-    None for the greeting, and for a reply that comes unasked (`unsolicited`) and ends the dialogue."""
+    """A reply of the server. ``command`` is the command that it answers, ``handle`` the handle that was given
+    with it. Both are None for the greeting, and for a reply that no command asked for (``unsolicited``),
+    which ends the dialogue."""
 
     reply: Reply
     command: Command | None
@@ -62,15 +69,17 @@ class ClientConnection:
     config: Config = attrs.field(factory=Config)
     phase: Phase = attrs.field(default=Phase.GREETING, init=False)
     eof: bool = attrs.field(default=False, init=False)
+    """True if the server will send no more."""
     keywords: dict[str, str] = attrs.field(factory=dict[str, str], init=False)
     """What the server offered in reply to the last EHLO; empty after HELO."""
     hello: Command | None = attrs.field(default=None, init=False)
-    """The EHLO or HELO that the server took last."""
+    """The EHLO or HELO that the server accepted last."""
     in_content: bool = attrs.field(default=False, init=False)
-    """The server takes what comes for mail data, also when the dialogue must be closed."""
+    """True from the server's 354 until end-of-data is sent, also if the dialogue must be closed meanwhile:
+    the server reads all octets as mail data."""
     _reader: ReplyReader = attrs.field(init=False)
     _awaited: list[tuple[Command, Any]] = attrs.field(factory=list[tuple[Command, Any]], init=False)
-    # command and handle, once for each reply that is owed
+    # (command, handle), once for each reply that is owed
     _transaction: Transaction = attrs.field(factory=Transaction, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -83,26 +92,27 @@ class ClientConnection:
 
     @property
     def buffered(self) -> int:
-        """Octets that are kept unparsed."""
+        """Number of octets that have not been parsed yet."""
         return len(self._reader)
 
     @property
     def pending(self) -> bool:
-        """True if `next_event` may have something to give before more arrives."""
+        """True if `next_event` may return an event before more octets arrive."""
         return self.eof or not self._reader.empty
 
     @property
     def unanswered(self) -> int:
-        """Commands and messages that the server owes a reply for."""
+        """Number of replies that the server owes."""
         return len(self._awaited)
 
     @property
     def awaiting(self) -> Command | None:
-        """The oldest command or message that the server owes a reply for."""
+        """The oldest command that the server owes a reply to; `END_OF_DATA` for a message; None if it owes
+        none."""
         return self._awaited[0][0] if self._awaited else None
 
     def awaits(self, handle: object) -> bool:
-        """Returns True if the server owes a reply for something that was sent with this handle."""
+        """Returns True if the server owes a reply to a command that was sent with this handle."""
         return any(sent_with is handle for _, sent_with in self._awaited)
 
     def may_be_in_transaction(self) -> bool:
@@ -111,12 +121,13 @@ class ClientConnection:
 
     @property
     def max_message_size(self) -> int | None:
-        """The SIZE that the server announced (RFC 1870), if it is a limit."""
+        """The SIZE in octets that the server announced (RFC 1870); None if it announced none, or 0."""
         return octet_count(self.keywords.get("SIZE", "")) or None
 
     def may_send(self) -> bool:
-        """Returns True if a command may go out now: not while content or an AUTH exchange is under way; after
-        unanswered commands only if the server offered PIPELINING and RFC 2920 §3.1 allows it."""
+        """Returns True if a command may be sent now: not in mail data or in an AUTH exchange, and while
+        replies are owed only if the server offered PIPELINING and the last command may be followed by another
+        (RFC 2920 §3.1)."""
         if self.phase is not PHASE_COMMAND:
             return False
         if not self._awaited:
@@ -141,8 +152,9 @@ class ClientConnection:
         return wire
 
     def send_end_of_data(self, handle: object = None, *, replies: int = 1) -> bytes:
-        """The dot line. What was sent before must end in CRLF, or be empty. ``handle`` comes back with each
-        of the ``replies`` (one for each recipient in RFC 2033 §4.2)."""
+        """The octets of end-of-data. The content sent before must end in CRLF, or be empty. ``handle`` comes
+        back with each of the ``replies`` that the server owes: one, or one for each recipient (RFC 2033
+        §4.2)."""
         self._line(END_OF_DATA, handle, replies)
         self.in_content = False
         return b".\r\n"
@@ -153,11 +165,11 @@ class ClientConnection:
             self._reader.feed(data)
 
     def receive_eof(self) -> None:
-        """The server will send no more; `next_event` says so when it gets there."""
+        """The server will send no more. `next_event` returns `END_OF_INPUT` after the last reply."""
         self.eof = True
 
     def next_event(self) -> ServerEvent:
-        """The next reply, the server's violation, or the reason why there is none."""
+        """The next reply; or the server's violation; or a `Pause`, the reason why there is no reply."""
         if self.phase is PHASE_MUST_CLOSE or self.phase is PHASE_CLOSED:
             return PAUSED
         try:
@@ -173,7 +185,7 @@ class ClientConnection:
         return self._unsolicited(reply)
 
     def close(self) -> None:
-        """The connection is gone."""
+        """The connection is closed: forgets all replies that are owed, and the transaction."""
         if self.phase is not PHASE_CLOSED:
             self._step(Step.CLOSE)
         self._awaited.clear()
@@ -212,8 +224,8 @@ class ClientConnection:
         return ReplyReceived(reply, command, handle)
 
     def _unsolicited(self, reply: Reply) -> ServerEvent:
-        # 421 says that the server is leaving (RFC 5321 §3.8). A refusal while mail data is on its way
-        # answers the message early; whether the server reads on is not known, so it is the last reply.
+        # 421 says that the server is leaving (RFC 5321 §3.8). A refusal in the middle of mail data answers
+        # the message early. It is not known if the server goes on reading, so this is the last reply.
         if reply.code != 421 and not (self.phase is PHASE_CONTENT and reply.code >= 400):
             return self._broken(server_violation("reply that nothing asked for", reply.raw))
         self._step(Step.GOODBYE)

@@ -1,9 +1,9 @@
-"""A line of the client with the replies that it is owed (RFC 5321 §4.1: one reply for each command, in turn).
+"""A line of the client with the replies to it (RFC 5321 §4.1: one reply for each command, in order).
 
-The end that faces the client makes an `Exchange` for each line and each message, and keeps them in their
-order. Whoever answers fills one at any time; replies leave from the oldest only. The same object is the
-*handle* that `ClientConnection` is given with a command and gives back with the reply, so that nobody has to
-count.
+The end that faces the client makes an `Exchange` for each line and each end-of-data, and keeps them in their
+order. A server or a verdict may supply the reply to any of them at any time; replies are sent to the client
+from the oldest exchange only. The same object is the *handle* that `ClientConnection` is given with a command
+and gives back with the reply, so that no two queues have to be kept in step.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ __all__ = ["Exchange"]
 
 @attrs.define(eq=False)
 class Exchange:
-    """A line of the client, or the end of its message, and its replies as they become known."""
+    """A line of the client, or its end-of-data, with the replies to it that are known."""
 
     command: Command
     owes: int = 1
-    """Replies that the client still has to get: one, or one for each recipient (RFC 2033 §4.2)."""
+    """Number of replies that the client has yet to get: one, or one for each recipient (RFC 2033 §4.2)."""
     replies: list[Reply] | None = None
-    """Those that are known and wait for their turn."""
+    """The replies that are known and wait until all replies before them have been sent."""
     closes: bool = False
-    """The session ends with the reply, whatever its code."""
+    """True if the session ends with the reply, whatever code it has."""
     replacement: Command | None = None
-    """What a server was sent in its place, if a verdict replaced it."""
+    """The command that a server was sent instead, if a verdict replaced it."""
 
     def fill(self, reply: Reply) -> None:
-        """A reply is known."""
+        """Adds a reply that is known."""
         if self.replies is None:
             self.replies = [reply]
         else:
             self.replies.append(reply)
 
     def next_reply(self) -> Reply | None:
-        """Takes the next reply, if it is known."""
+        """Takes the next known reply; None if there is none."""
         return self.replies.pop(0) if self.replies else None
 
     def went_as(self, command: Command) -> None:
-        """A server was sent this command in its place."""
+        """A server was sent this command instead."""
         self.replacement = command
 
     def end_with(self) -> None:
-        """The session is to end with the reply, which is not known yet."""
+        """The session is to end with the reply, which may not be known yet."""
         self.closes = True
 
     def go_on(self) -> None:

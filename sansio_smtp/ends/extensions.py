@@ -1,5 +1,5 @@
-"""EHLO keywords (RFC 5321 §4.1.1.1): what is offered to the client is what the server offers, less what
-this proxy cannot frame, plus what it does itself."""
+"""EHLO keywords (RFC 5321 §4.1.1.1): those that the server offers, without those that this proxy cannot
+frame, and with those that it implements itself."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["OURS", "RELAYED", "Offer", "keywords"]
 RELAYED: Final[frozenset[str]] = frozenset(
     ("SIZE", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES", "LIMITS", "HELP", "AUTH")
 )
-"""Relayed as the server says them. Every other keyword is hidden."""
+"""Keywords that are relayed, with the server's arguments. The client sees no other keyword of the server."""
 
 OURS: Final = ("PIPELINING",)
-"""Offered whatever the server offers: keeping two halves in step is the proxy's job."""
+"""Keywords that are offered even if the server does not offer them: the proxy implements them."""
 
 
 def keywords(reply: Reply) -> dict[str, str]:
@@ -32,8 +32,8 @@ def keywords(reply: Reply) -> dict[str, str]:
 
 @attrs.frozen
 class Offer:
-    """The EHLO reply as a function of the server's: what it offers, what can be framed here, what is
-    configured.
+    """Makes the EHLO reply for the client from the server's: what the server offers, what can be framed here,
+    what is configured.
 
     ``relay`` are keywords to relay besides `RELAYED`. ``max_size`` lowers the announced SIZE (RFC 1870), or
     announces it where the server does not.
@@ -43,7 +43,7 @@ class Offer:
     max_size: int | None = None
 
     def reply(self, given: Reply) -> Reply:
-        """The EHLO reply for the client. The greeting line and relayed lines keep their octets."""
+        """The EHLO reply for the client. The first line and relayed lines keep their octets."""
         lines = given.lines
         kept = lines[:1]
         limit = self.max_size
@@ -64,7 +64,7 @@ class Offer:
 
 
 def _split(line: bytes) -> tuple[str, str]:
-    """Keyword and argument; "AUTH=LOGIN", which some old servers say, counts as AUTH."""
+    """Keyword and argument; "AUTH=LOGIN", which some old servers send, counts as AUTH."""
     text = line.decode("ascii", "replace")
     keyword, _, argument = text.partition(" ")
     return keyword.partition("=")[0].upper(), argument.strip()

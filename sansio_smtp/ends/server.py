@@ -1,23 +1,29 @@
 """The server's end of an SMTP dialogue: it faces a client. `ClientConnection` is the other end.
 
-Ends frame, they do not judge: they cut octets into commands, content and replies, keep the phase, and say
-what breaks the protocol. Each is usable by itself. Both are pull parsers::
+An end cuts octets into commands, content and replies, keeps the phase, and finds what breaks the protocol. It
+makes no decision about mail. Each end can be used alone. Both are pull parsers::
 
     end.receive_data(octets)
     while not isinstance(event := end.next_event(), Pause): ...
 
-What the next octets are follows from the phase alone; `ServerConnection.READERS` has a reader for each phase
-in which there is something to read::
+The phase alone says what the next octets are. `ServerConnection.READERS` has a reader for each phase in which
+the client is read::
 
-    GREETING ─2xx─> COMMAND ─DATA, AUTH, EHLO, QUIT─> BLOCKED ─final reply─> COMMAND
-                       │ ^                              │ │ ^
-              BDAT n   v │ n octets             3xx/DATA│ │ │3xx/AUTH, AUTH line
-                      CHUNK                       CONTENT │ AUTH_LINE
-                                                          v
-                                              421, 221/QUIT: MUST_CLOSE ─> CLOSED
+    GREETING ──2xx──> COMMAND <───────── final reply ────────── BLOCKED
+                      │ ^  ^ │                                   ^ │ │ ^
+                      │ │  │ └── DATA, AUTH, EHLO, HELO, QUIT ───┘ │ │ │
+               BDAT n │ │  │                                       │ │ │
+                      v │  └── end-of-data ── CONTENT <─ 354 DATA ─┘ │ │
+                   CHUNK  n octets                                   │ │
+                                                 AUTH_LINE <─ 3xx ───┘ │
+                                                     └──── a line ─────┘
 
-A line whose meaning depends on a reply blocks the reader until that reply has been *sent*: content opens on
-354 sent, never on the word DATA, and nothing that came too early is read as something else.
+    from every phase:  421, 2xx to QUIT ──> MUST_CLOSE ──> CLOSED
+
+What must never happen is that mail data is read as commands, or commands as mail data. So a line whose reply
+decides what the next octets are blocks the reader until that reply has been *sent*: content begins when 354
+has been sent, not when DATA has been read. Octets that the client sent too early, for which both readings are
+possible, end the session.
 """
 
 from __future__ import annotations
@@ -63,7 +69,7 @@ __all__ = [
 
 
 class Pause(Enum):
-    """Why `next_event` has nothing to give."""
+    """Why `next_event` returns no event."""
 
     NEED_DATA = "more octets are needed"
     PAUSED = "a reply must be sent first"
@@ -82,7 +88,8 @@ _EARLY: Final = "mail data sent without waiting for 354"
 
 @attrs.define(eq=False)
 class Refused:
-    """A line that must not be forwarded; ``error.reply_hint`` is still to be sent, in its turn.
+    """A line that must not be forwarded. The caller sends ``error.reply_hint``, after the replies to the
+    lines before.
 
     If ``command.kind`` is `Kind.VIOLATION`, that reply is the last one.
     """
@@ -93,7 +100,8 @@ class Refused:
 
 @attrs.define(eq=False)
 class ContentReceived:
-    """Mail data, safe to pass on in its ``form``; see `content.unstuff` to decode what is dotted."""
+    """Mail data that is safe to pass on in its ``form``; `unstuff` decodes the form DOTTED. ``at_line_start``
+    is True if the data begins a line."""
 
     data: bytes = attrs.field(repr=lambda data: f"<{len(data)} octets>")
     at_line_start: bool
@@ -102,15 +110,15 @@ class ContentReceived:
 
 @attrs.define(eq=False)
 class ContentRefused:
-    """The mail data must not be passed on. What is left of it is dropped up to `EndOfData`;
-    then ``error.reply_hint`` is to be sent."""
+    """The message must not be passed on. The rest of it is dropped; at `EndOfData` the caller sends
+    ``error.reply_hint``."""
 
     error: RemoteProtocolError
 
 
 @attrs.define(eq=False)
 class EndOfData:
-    """The client has sent end-of-data; ``size`` counts decoded octets. A reply is owed."""
+    """The client has sent end-of-data; ``size`` counts the decoded octets. A reply is owed."""
 
     size: int
 
@@ -119,7 +127,7 @@ ClientEvent = Command | Refused | ContentReceived | ContentRefused | EndOfData |
 
 
 class _Doubt(Enum):
-    """What the next line may be besides a command, because the client did not wait for a reply."""
+    """What the next line may be instead of a command, because the client did not wait for a reply."""
 
     __hash__ = object.__hash__
 
@@ -135,13 +143,14 @@ class ServerConnection:
 
     config: Config = attrs.field(factory=Config)
     max_message_size: int | None = None
-    """Limit on the decoded message, read when content opens."""
+    """Limit in decoded octets, applied to messages that begin from now on; None is no limit."""
 
     phase: Phase = attrs.field(default=Phase.GREETING, init=False)
     eof: bool = attrs.field(default=False, init=False)
+    """True if the client will send no more."""
     exchanges: list[Exchange] = attrs.field(factory=list[Exchange], init=False)
-    """Lines and messages that are owed a reply, oldest first. Look, but do not change it. A list, since it is
-    short, and an empty deque takes 760 octets."""
+    """The lines and messages that are owed a reply, oldest first. Read only. A list, since it is short, and
+    an empty deque takes 760 octets."""
     _inbox: Inbox = attrs.field(factory=Inbox, init=False)
     _content: ContentReader | None = attrs.field(default=None, init=False)
     _content_refused: bool = attrs.field(default=False, init=False)
@@ -166,12 +175,12 @@ class ServerConnection:
 
     @property
     def buffered(self) -> int:
-        """Octets that are kept: unparsed, or held back at the end of a piece of content."""
+        """Number of octets that are kept: not parsed yet, or held back at the end of a piece of content."""
         return len(self._inbox) + (self._content.held if self._content else 0)
 
     @property
     def pending(self) -> bool:
-        """True if `next_event` may have something to give before more arrives."""
+        """True if `next_event` may return an event before more octets arrive."""
         if self.eof or not self._inbox.empty:
             return True
         content = self._content
@@ -179,16 +188,17 @@ class ServerConnection:
 
     @property
     def unanswered(self) -> int:
-        """Lines and messages that are owed a reply."""
+        """Number of lines and messages that are owed a reply."""
         return len(self.exchanges)
 
     @property
     def newest(self) -> Exchange:
-        """The exchange of the line or message that `next_event` gave last; it has not been answered yet."""
+        """The exchange of the line or message that `next_event` returned last, which has not been answered
+        yet."""
         return self.exchanges[-1]
 
     def limit_message(self, size: int | None) -> None:
-        """Sets `max_message_size`, for the next message."""
+        """Sets `max_message_size` for messages that begin from now on."""
         self.max_message_size = size
 
     def receive_data(self, data: bytes) -> None:
@@ -197,20 +207,20 @@ class ServerConnection:
             self._inbox.feed(data)
 
     def receive_eof(self) -> None:
-        """The client will send no more; `next_event` says so when it gets there."""
+        """The client will send no more. `next_event` returns `END_OF_INPUT` after the last event."""
         self.eof = True
 
     def next_event(self) -> ClientEvent:
-        """The next command, piece of content, or the reason why there is none."""
+        """The next command or piece of content; or a `Pause`, the reason why there is none."""
         reader = self.READERS.get(self.phase)
         return PAUSED if reader is None else reader(self)
 
     def send_reply(self, reply: Reply, *, last: bool = False) -> bytes:
-        """The octets of the reply to the oldest line that has none yet, the greeting being the first.
+        """The octets of the reply to the oldest line that has none yet. The first reply is the greeting.
 
-        421 may be sent at any time and ends the dialogue; so does a 4xx or 5xx in the middle of mail data,
-        and a reply that is the ``last`` one. Raises `LocalProtocolError` for a reply that nothing asked for,
-        or one that would open framing that does not exist.
+        421 may be sent at any time and ends the dialogue. So does 4xx or 5xx in the middle of mail data, and
+        any reply with ``last``. Raises `LocalProtocolError` for a reply that no line asked for, and for one
+        that would leave it unknown what the next octets are, such as 3xx to MAIL.
         """
         if self.phase is PHASE_GREETING:
             self._step(reply_step(None, reply.code), reply)
@@ -234,7 +244,7 @@ class ServerConnection:
         return reply.raw
 
     def close(self) -> None:
-        """The connection is gone."""
+        """The connection is closed: forgets what was not parsed, and the replies that are owed."""
         if self.phase is not PHASE_CLOSED:
             self._step(Step.CLOSE, "close")
         self.exchanges.clear()
@@ -264,8 +274,8 @@ class ServerConnection:
 
     def _next_line(self) -> ClientEvent:
         if self._doubt is _Doubt.CONTENT:
-            # RFC 2920 §3.1: DATA ends a group. What was sent after a refused DATA may be mail data, and
-            # mail data must never be read as commands.
+            # RFC 2920 §3.1: DATA ends a group. Octets that were sent before DATA was refused may be mail
+            # data, and mail data must never be read as commands.
             return self._violation(_EARLY, 503, "5.5.1")
         line = self._inbox.next_line()
         if line is None:
@@ -291,7 +301,7 @@ class ServerConnection:
             if doubt is _Doubt.LATE_CONTENT and not known:
                 return self._violation(_EARLY, 503, "5.5.1", raw)
             if doubt is _Doubt.CREDENTIAL and (verb is None or verb.support is not Support.FORWARDED):
-                # A client that did not wait, or took the reply for a challenge.
+                # A client that did not wait, or that took the reply for a challenge.
                 command = command.as_secret()
         if b"\0" in raw or b"\r" in raw:
             return self._refused(command.as_plain(), "command holds NUL or a bare CR", 500, "5.5.2")
@@ -324,7 +334,7 @@ class ServerConnection:
             return self._refused(command, f"{command.verb.decode()} is not supported here", 502, "5.5.1")
         size = chunk_size(command)
         if size is None:
-            # How many octets follow is not known: nothing after this line can be parsed safely.
+            # It is not known how many octets follow: nothing after this line can be parsed safely.
             return self._violation("BDAT without a valid octet count", 501, "5.5.4", command.shown)
         refused = self._refused(command, "BDAT is not supported here, use DATA", 502, "5.5.1")
         if size:
@@ -380,4 +390,4 @@ class ServerConnection:
         Phase.CONTENT: _next_content,
         Phase.CHUNK: _drop_chunk,
     }
-    """phase → the method that reads what comes next; in every other phase nothing is parsed."""
+    """phase → the method that reads the next octets. In every other phase nothing is parsed."""

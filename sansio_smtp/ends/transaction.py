@@ -1,8 +1,13 @@
 """The mail transaction (RFC 5321 §3.3), as one end of a dialogue knows it.
 
-Both ends have one. The end that faces the client keeps what the client was told; the end that faces a server
-keeps what that server has accepted. They differ where a verdict answers in the place of the server. An open
-world: the transaction follows replies, it never judges a command.
+Each end has one. The end that faces the client keeps what the client was told; the end that faces a server
+keeps what that server has accepted. The two differ if a verdict has answered in place of the server::
+
+    NONE ──2xx to MAIL──> OPEN ──2xx to RCPT──> OPEN, one recipient more
+      ^                    │
+      └────────────────────┘  2xx to RSET, EHLO, HELO; any final reply to end-of-data
+
+A transaction follows the replies. It never refuses a command: what is out of sequence, the server refuses.
 """
 
 from __future__ import annotations
@@ -19,19 +24,19 @@ __all__ = ["Envelope", "Transaction"]
 
 @attrs.define(eq=False)
 class Envelope:
-    """The accepted MAIL and RCPT commands of one mail transaction, in order."""
+    """The MAIL and RCPT commands of one mail transaction that were accepted, in order. Read only."""
 
     mail: Command | None = None
     recipients: list[Command] = attrs.field(factory=list[Command])
 
     @property
     def reverse_path(self) -> Path | None:
-        """The path of MAIL, or None before it or if it could not be read."""
+        """The path of MAIL; None if no MAIL was accepted, or if its path cannot be read."""
         return self.mail.path if self.mail else None
 
     @property
     def forward_paths(self) -> list[Path]:
-        """The paths of the accepted recipients that could be read."""
+        """The paths of the accepted recipients, without those that cannot be read."""
         return [path for command in self.recipients if (path := command.path)]
 
     def declared(self, keyword: str) -> str | None:
@@ -46,7 +51,7 @@ class Envelope:
 
 @attrs.define(eq=False)
 class Transaction:
-    """Keeps the envelope in step with the replies. Each transaction has an `Envelope` of its own."""
+    """Follows the replies. ``envelope`` is a new `Envelope` object for each transaction, and after each."""
 
     envelope: Envelope = attrs.field(factory=Envelope)
 
@@ -60,7 +65,7 @@ class Transaction:
         return TransactionState.NONE if self.envelope.mail is None else TransactionState.OPEN
 
     def answered(self, command: Command, reply: Reply) -> None:
-        """Follows the reply to a command or, for `END_OF_DATA`, to a message."""
+        """Applies the reply to a command or, for `END_OF_DATA`, to a message."""
         verb = b"." if command.kind is KIND_END_OF_DATA else command.verb
         effect = TRANSACTION.get((verb, reply.code // 100))
         if effect is None:

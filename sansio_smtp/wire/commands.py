@@ -12,7 +12,7 @@ from sansio_smtp.verbs import UNKNOWN, VERBS, Kind
 
 __all__ = ["END_OF_DATA", "Command", "Parameter", "Path", "auth_line", "chunk_size", "octet_count"]
 
-# A verb ends at SP, TAB or the end of the line: "Subject: x" is no command, whoever says so.
+# A verb ends at SP, TAB or the end of the line. So "Subject: x" has no verb.
 _VERB: Final = re.compile(rb"([A-Za-z][A-Za-z0-9-]*)(?=[ \t]|\Z)")
 _BDAT: Final = re.compile(rb"BDAT[ ]+([0-9]{1,19})(?:[ ]+LAST)?[ \t]*", re.IGNORECASE)
 # Between the brackets a quoted string may hold any of them (RFC 5321 §4.1.2).
@@ -54,10 +54,10 @@ class Path:
 
 @attrs.define(eq=False, slots=True, repr=False)
 class Command:
-    """One client line. ``raw`` is the line without its CRLF, exactly as it came.
+    """One line of the client. ``raw`` is the line without its CRLF, exactly as it came.
 
-    ``secret`` marks a credential: its text appears in no repr, log or transcript (`shown`).
-    Treat it as immutable.
+    ``secret`` is True if the line holds a credential, which appears in no repr, log or transcript: see
+    `shown`. Treat a command as immutable.
     """
 
     verb: bytes
@@ -69,7 +69,8 @@ class Command:
 
     @classmethod
     def parse(cls, raw: bytes) -> Command:
-        """Reads a line (without CRLF). Any octets give a command; see `verb`."""
+        """Reads a line without its CRLF. Any octets give a command; `verb` is empty if they begin with
+        none."""
         match = _VERB.match(raw)
         if match is None:
             return cls(b"", raw, secret=b"AUTH" in raw.upper())
@@ -86,11 +87,11 @@ class Command:
         return command
 
     def as_secret(self) -> Command:
-        """The same line, taken for a credential."""
+        """The same line, treated as a credential."""
         return Command(self.verb, self.raw, self.kind, secret=True)
 
     def as_plain(self) -> Command:
-        """The same line, taken for one that changes no framing."""
+        """The same line, treated as one that does not change the framing."""
         return Command(self.verb, self.raw, Kind.PLAIN, self.secret)
 
     def check(self) -> None:
@@ -101,7 +102,7 @@ class Command:
 
     @property
     def argument(self) -> bytes:
-        """What follows the verb and one blank."""
+        """What follows the verb and one space."""
         return self.raw[len(self.verb) + 1 :]
 
     @property
@@ -115,13 +116,13 @@ class Command:
 
     @property
     def secrets(self) -> list[bytes]:
-        """The credentials in the line as they were sent, without words too short to tell anything."""
+        """The credentials in the line, as they were sent. Words of less than four octets are left out."""
         words = self.raw.split() if self.secret else []
         return [word for word in (words[2:] if self.kind is Kind.AUTH else words) if len(word) >= 4]
 
     @property
     def path(self) -> Path | None:
-        """The path of MAIL or RCPT, read leniently; None if there is none to be read."""
+        """The path of MAIL or RCPT, read leniently; None if the line holds none that can be read."""
         if self._path is _NOT_READ:
             self._path = self._read_path()
         return cast("Path | None", self._path)
@@ -142,7 +143,7 @@ class Command:
 
     @property
     def declared_size(self) -> int:
-        """The SIZE parameter of MAIL (RFC 1870 §6), 0 if there is none that can be read."""
+        """The SIZE parameter of MAIL in octets (RFC 1870 §6); 0 if there is none that can be read."""
         path = self.path
         return octet_count((path.parameter("SIZE") or "") if path else "")
 
@@ -154,16 +155,17 @@ class Command:
 
 
 END_OF_DATA: Final = Command(b"", b".", Kind.END_OF_DATA)
-"""Stands for the end of mail data wherever a reply is matched to what it answers."""
+"""Stands for end-of-data wherever a reply is matched to the command that it answers."""
 
 
 def auth_line(raw: bytes) -> Command:
-    """One line of an AUTH exchange (RFC 4954 §4): opaque, secret, never a command."""
+    """A line that the client sends in an AUTH exchange (RFC 4954 §4). It is opaque and secret, and no
+    command."""
     return Command(b"", raw, Kind.AUTH_LINE, secret=True)
 
 
 def octet_count(text: str) -> int:
-    """The number that 1 to 20 ASCII digits say (RFC 1870 §3), 0 for anything else."""
+    """The number in 1 to 20 ASCII digits (RFC 1870 §3); 0 for any other text."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= 20 else 0
 
 

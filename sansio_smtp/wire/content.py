@@ -1,8 +1,38 @@
 """Mail data on the wire (RFC 5321 §4.1.1.4, §4.5.2): its end, dot-stuffing, and stray CR, LF and NUL.
 
-*Wire form* is what travels after 354: lines end in CRLF, a leading dot is doubled. *Decoded form*
-is the message. Only CRLF "." CRLF ends mail data, the CRLF of the DATA line counting as its first
-half. No octet is looked at from Python: each segment is searched a few times by C code.
+*Wire form* is what travels after 354: each line ends in CRLF, and a line that begins with a dot has one more
+dot before it. *Decoded form* is the message itself. End-of-data is CRLF "." CRLF and nothing else; the CRLF
+of the DATA line counts as its first half::
+
+    decoded    Subject: x CRLF CRLF  .hidden CRLF
+    wire       Subject: x CRLF CRLF ..hidden CRLF . CRLF
+                                    ^             ^
+                                    stuffed dot   end-of-data
+
+What must never happen is that two receivers disagree on where the message ends: the one passes on as text
+what the other executes as commands (SMTP smuggling). Receivers exist that take a bare LF or CR for a line
+end, and receivers that drop NUL. So no octets pass that any of them could read as end-of-data:
+
+    ======================  ==============================  ========================
+    mail data holds         is end-of-data for              what passes
+    ======================  ==============================  ========================
+    LF . LF    LF . CRLF    a receiver that takes bare LF   CRLF .. CRLF, or 550
+    CR . CR                 a receiver that takes bare CR   SP . SP, or 550
+    CRLF NUL . NUL CRLF     a receiver that drops NUL       nothing after NUL: 550
+    ======================  ==============================  ========================
+
+("or 550": `BareNewline.REJECT`.) `ContentReader` reads what a client sends. What it passes and what it
+refuses does not depend on how the octets were cut into segments. It holds back up to three octets at the end
+of a segment, which may be half of a CRLF or the beginning of end-of-data::
+
+    segment ──> held back + segment ──> end-of-data? ──> bare CR, LF ──> NUL lines, size ──> passed on
+                    ^                                                                            │
+                    └────────────── the last octets, if they are an unfinished line end ─────────┘
+
+After a refusal it passes nothing more, but it still looks for end-of-data: refused mail data must never be
+read as commands. `ContentWriter` goes the other way, from decoded form that a verdict supplied to wire form.
+
+No octet is looked at from Python: each segment is searched a few times by C code.
 """
 
 from __future__ import annotations
@@ -34,7 +64,7 @@ class Form(Enum):
 
 _END: Final = b"\r\n.\r\n"
 # Unfinished line ends, longest first: (suffix, octets of it that are held back). What is held may
-# be the start of the end of mail data, or half of a CRLF; what is not held is context for the search.
+# be the start of end-of-data, or half of a CRLF; what is not held is context for the search.
 _SUFFIXES: Final = (
     (b"\r\n.\n.", 3),
     (b"\r\n.\r", 2),
@@ -48,21 +78,23 @@ _SUFFIXES: Final = (
 _UNSTUFFED: Final = re.compile(rb"\n\.(?!\.)")
 _STUFFED: Final = re.compile(rb"\r\n\.")
 _BARE: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
-# A line of one dot and some NULs. Receivers that drop NUL read it as the end of mail data.
+# A line of one dot and some NULs. Receivers that drop NUL read it as end-of-data.
 _NUL_END: Final = re.compile(rb"\r\n(?:\0+\.\0*|\.\0+)\r\n")
 _NUL_LINE: Final = re.compile(rb"\r\n(\0*\.?\0*)\Z")
 
 
 @attrs.define
 class _NulLines:
-    """Finds lines of one dot and NULs, which are no end of mail data but for who drops NUL."""
+    """Finds lines of one dot and some NULs, such as ``NUL . NUL``: a receiver that drops NUL reads such a
+    line as end-of-data."""
 
     unfinished: bytes | None = attrs.field(default=None, init=False)
-    """The line that the last piece ended in, if it may become one; its NULs count as one."""
+    """The line in which the last piece ended, with the CRLF before it, if it may become such a line. A row of
+    NULs is kept as one, so that it stays short. None if the line cannot become one."""
 
     def find_end(self, octets: bytes, at_line_start: bool) -> int:
-        """Where the CRLF begins that must not be passed on, or -1. If ``at_line_start``, the octets begin
-        with the CRLF of the line before."""
+        """Index of the CRLF that ends such a line, and must not be passed on; -1 if there is none. If
+        ``at_line_start``, the octets begin with the CRLF of the line before."""
         before = b"" if at_line_start or self.unfinished is None else self.unfinished
         octets = before + octets
         if line := _NUL_END.search(octets):
@@ -74,11 +106,11 @@ class _NulLines:
 
 @attrs.define
 class ContentReader:
-    """Finds the end of mail data in segments cut anywhere, and lets no ambiguous line end pass.
+    """Finds end-of-data in segments cut anywhere, and lets no ambiguous line end pass.
 
-    `feed` returns wire form that is safe to pass on; it ends in front of the dot of end-of-data.
-    After an error (`error` is set, once) it returns nothing more but goes on looking for the end:
-    refused content must never be read as commands.
+    `feed` returns wire form that is safe to pass on; the last piece ends before the dot of end-of-data. After
+    an error (`error` is set, once) `feed` returns nothing more, but still looks for end-of-data: refused
+    content must never be read as commands. ``max_size`` limits the decoded octets; None is no limit.
     """
 
     bare_newline: BareNewline = BareNewline.NORMALIZE
@@ -88,11 +120,13 @@ class ContentReader:
     size: int = attrs.field(default=0, init=False)
     """Decoded octets so far (RFC 1870 §5: CRLF counts two, stuffed dots do not count)."""
     at_line_start: bool = attrs.field(default=True, init=False)
-    """Whether the piece that `feed` returned last begins at the start of a line."""
+    """True if the piece that `feed` returned last begins at the start of a line."""
     finished: bool = attrs.field(default=False, init=False)
+    """True once end-of-data has been found."""
     rest: bytes = attrs.field(default=b"", init=False, repr=False)
-    """What came behind end-of-data."""
+    """The octets that came after end-of-data."""
     error: RemoteProtocolError | None = attrs.field(default=None, init=False)
+    """The reason why the message is refused; None if it is not."""
 
     _context: bytes = attrs.field(default=b"\r\n", init=False)
     _passed: int = attrs.field(default=2, init=False)  # octets of the context that were passed already
@@ -100,11 +134,11 @@ class ContentReader:
 
     @property
     def held(self) -> int:
-        """Octets that are held back until more arrive: three at the most."""
+        """Number of octets that are held back until more arrive: at most three."""
         return len(self._context) - self._passed
 
     def feed(self, data: bytes) -> bytes:
-        """Takes a segment as it came, returns what may be passed on (maybe nothing)."""
+        """Takes a segment as it came. Returns what may be passed on, in wire form; it may be empty."""
         octets = self._context + data if self._context else data
         passed = self._passed
         end, dotted = _find_end(octets)
@@ -139,8 +173,9 @@ class ContentReader:
         return octets
 
     def _check(self, piece: bytes, passed: int, size: int) -> tuple[bytes, int]:
-        """The part of a piece in front of the first octet that must not be passed on, wherever the
-        segments were cut; `error` says what is wrong with that octet."""
+        """The part of a piece before the first octet that must not be passed on, and the decoded size with
+        it. Sets `error` to what is wrong with that octet. The result does not depend on where the segments
+        were cut."""
         found: list[tuple[int, RemoteProtocolError]] = []
         if self.bare_newline is BareNewline.REJECT and (bare := _BARE.search(piece)):
             found.append((bare.start(), _bare_newline_error(piece, bare.start())))
@@ -165,19 +200,22 @@ class ContentReader:
 class ContentWriter:
     """Turns a decoded message, in pieces cut anywhere, into wire form.
 
-    Bare LF becomes CRLF and bare CR a space, so that no caller can send an ambiguous line end. A line
-    of one dot behind NULs cannot be made safe: `error` is set, and what is in front of its end returned.
+    Bare LF becomes CRLF and bare CR a space, so that no caller can send an ambiguous line end. A line of one
+    dot and NULs cannot be made safe: `error` is set, and only what stands before the end of that line is
+    returned. The caller must not send end-of-data then.
     """
 
     size: int = attrs.field(default=0, init=False)
     """Decoded octets so far, after normalising."""
     error: RemoteProtocolError | None = attrs.field(default=None, init=False)
+    """The reason why the message must not be sent; None if it may be."""
     at_line_start: bool = attrs.field(default=True, init=False)
-    """Whether what comes next begins a line."""
+    """True if the next octet begins a line."""
     _held: bytes = attrs.field(default=b"", init=False)
     _nul_lines: _NulLines = attrs.field(factory=_NulLines, init=False)
 
     def feed(self, decoded: bytes) -> bytes:
+        """Takes a piece of the message, returns what is to be sent of it, in wire form."""
         data = self._held + decoded if self._held else decoded
         self._held = b""
         if data.endswith(b"\r"):
@@ -195,7 +233,7 @@ class ContentWriter:
         return wire
 
     def count(self, size: int) -> None:
-        """So many decoded octets, in whole lines, have passed in wire form without being fed."""
+        """Adds to `size`: so many decoded octets, in whole lines, were sent in wire form without `feed`."""
         self.size += size
 
     def _check_nul(self, wire: bytes) -> bytes:
@@ -207,8 +245,8 @@ class ContentWriter:
         return wire[: at - len(context)]
 
     def finish(self) -> bytes:
-        """What is held, and a CRLF if the last line has none. End-of-data comes after it, unless `error` is
-        set."""
+        """The octets to be sent before end-of-data: what is held, and a CRLF if the last line has none. If
+        `error` is set, end-of-data must not be sent."""
         tail = b" " if self._held else b""
         self._held = b""
         if tail or not self.at_line_start:
@@ -228,23 +266,25 @@ def canonical(decoded: bytes) -> bytes:
 
 
 def wire_prefix(wire: bytes, at_line_start: bool, count: int) -> bytes:
-    """As much of a piece as decodes to ``count`` octets, or one less where that would part a CRLF."""
+    """The beginning of a piece that decodes to ``count`` octets, or to one less if the cut would fall within
+    a CRLF."""
     context = b"\r\n" if at_line_start else b""
     return wire[: _wire_index(context + wire, len(context), count) - len(context)]
 
 
 def unstuff(wire: bytes, at_line_start: bool) -> bytes:
-    """Decodes a piece that `ContentReader.feed` returned."""
+    """Decodes a piece that `ContentReader.feed` returned: removes the stuffed dots."""
     if at_line_start and wire.startswith(b"."):
         wire = wire[1:]
     return wire.replace(b"\r\n.", b"\r\n")
 
 
 def _find_end(octets: bytes) -> tuple[int, bool]:
-    """Where the end of mail data begins, or -1; and whether there may be other lines with a dot.
+    """Index of end-of-data, or -1 if it is not there; and True if there may be other lines that begin with a
+    dot.
 
-    Searching backwards is faster, and for most segments it proves at once that nothing is stuffed here
-    and nothing ends, or that what ends is the only line with a dot.
+    A search from the back is faster. For most segments it proves at once that no line begins with a dot, or
+    that the only such line is end-of-data.
     """
     last = octets.rfind(b"\r\n.")
     if last < 0:
@@ -257,13 +297,13 @@ def _find_end(octets: bytes) -> tuple[int, bool]:
 def _normalize(piece: bytes) -> bytes:
     """Bare LF → CRLF, bare CR → SP, and no line that a bare LF made begins with a single dot.
 
-    Who stuffs dots at every LF (Python's smtplib, given bytes) has sent two of them already; a single
-    one comes from who does not, and would end the message or be lost.
+    A client that stuffs dots after every LF (Python's smtplib, given bytes) has sent two dots already. A
+    single dot comes from a client that does not stuff there; as it is, it would end the message or be lost.
     """
     lines = piece.split(b"\r\n")
     for i, line in enumerate(lines):
         if b"\n" in line or b"\r" in line:
-            # A stuffed dot, then a bare LF: were the dot kept, its line would end the message.
+            # A stuffed dot, then a bare LF: if the dot were kept, its line would be end-of-data.
             kept = line[1:] if i and line.startswith(b".\n") else line
             lines[i] = _UNSTUFFED.sub(b"\n..", kept.replace(b"\r", b" ")).replace(b"\n", b"\r\n")
     return b"\r\n".join(lines)
@@ -274,7 +314,8 @@ def _position(found: tuple[int, RemoteProtocolError]) -> int:
 
 
 def _wire_index(piece: bytes, start: int, count: int) -> int:
-    """Where ``count`` decoded octets from ``start`` end in wire form; never within a CRLF."""
+    """Index in wire form at which ``count`` decoded octets, counted from ``start``, end; never within a
+    CRLF."""
     for stuffed in _STUFFED.finditer(piece):
         dot = stuffed.end() - 1
         if dot - start > count:

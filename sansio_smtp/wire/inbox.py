@@ -9,14 +9,14 @@ __all__ = ["Inbox"]
 
 @attrs.define
 class Inbox:
-    """A queue of octets that gives lines or counted octets.
+    """A queue of octets from which lines, or a number of octets, are taken.
 
     A segment that arrives at an empty inbox is kept as it is, without a copy; that is the usual
-    case. Nothing is searched twice, nothing is moved once for each line.
+    case. No octet is searched twice, and taking a line moves no octets.
     """
 
     empty: bool = attrs.field(default=True, init=False)
-    """Kept beside the length because it is asked for before every step."""
+    """True if no octet is left. An attribute, since it is asked for before every step."""
     _data: bytes | bytearray = attrs.field(default=b"", init=False, repr=False)
     _start: int = attrs.field(default=0, init=False)
     _searched: int = attrs.field(default=0, init=False)
@@ -25,6 +25,7 @@ class Inbox:
         return len(self._data) - self._start
 
     def feed(self, data: bytes) -> None:
+        """Adds octets at the end."""
         if self.empty:
             self._data, self._start, self._searched = data, 0, 0
             self.empty = not data
@@ -36,7 +37,7 @@ class Inbox:
         self._data += data
 
     def next_line(self) -> bytes | None:
-        """The next line with its LF, whatever stands before it; None if there is none yet."""
+        """Takes the next line: all octets up to LF, and the LF. None if there is no LF yet."""
         end = self._data.find(b"\n", self._searched) + 1
         if not end:
             self._searched = len(self._data)
@@ -47,7 +48,7 @@ class Inbox:
         return line
 
     def take(self, count: int | None = None) -> bytes:
-        """At most ``count`` octets, or all that are there."""
+        """Takes at most ``count`` octets; all that are there if it is None."""
         start, end = self._start, len(self._data)
         if count is not None and count < end - start:
             end = start + count
@@ -58,9 +59,9 @@ class Inbox:
         return bytes(taken)
 
     def head(self) -> bytes:
-        """The first octets, for a log."""
+        """The first 64 octets, for a log. They stay in the inbox."""
         return bytes(self._data[self._start : self._start + 64])
 
     def peek(self) -> int | None:
-        """The first octet."""
+        """The first octet, which stays in the inbox; None if there is none."""
         return None if self.empty else self._data[self._start]

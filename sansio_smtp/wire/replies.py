@@ -19,8 +19,7 @@ _FORBIDDEN: Final = re.compile(rb"[\r\n\0]")
 class Reply:
     """One reply: ``raw`` are its lines on the wire, each with its CRLF.
 
-    Made by `Reply.of`, which checks what it is given, or by `ReplyReader`, which read it.
-    Treat it as immutable.
+    Made by `Reply.of`, which checks its arguments, or by `ReplyReader`. Treat a reply as immutable.
     """
 
     code: int

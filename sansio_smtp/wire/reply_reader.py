@@ -1,17 +1,26 @@
-"""Reads replies (RFC 5321 §4.2) from a stream of octets, within a bound.
+"""Reads replies (RFC 5321 §4.2) from a stream of octets, and finds the first octet that no reply can hold.
 
-A reply is lines with one code; a hyphen after the code says that another line follows::
+A reply is one or more lines with the same code. A hyphen after the code says that another line follows::
 
     250-mx.example CRLF
     250-SIZE CRLF
     250 DSN CRLF
 
-The first octet that no reply can have at its place is the server's violation, as soon as it arrives. To wait
-for the end of such a line would be to wait for ever: a server that ends its lines with a bare LF never sends
-the CRLF. So a violation, and what is said of it, does not depend on how the stream was cut.
+    line start ─digit─digit─digit─┬─ "-" ─ text ─ CRLF ──> next line, which has the same code
+                                  ├─ SP ── text ─ CRLF ──> the reply is complete
+                                  └─────────────── CRLF ──> the reply is complete
 
-A whole reply is one match of `_REPLY`. Only a reply that is unfinished or wrong is read line by line. What
-was read of it is not read again when more arrives.
+What must never happen is that a client reads two replies where this reader has read one: from then on the
+client would take each reply for the answer to another command. So a line ends in CRLF and nothing else, and
+text holds no CR, LF or NUL.
+
+An octet that no reply can have at its place is the server's violation, as soon as it arrives. The reader does
+not wait for the end of the line: a server that ends its lines with a bare LF never sends the CRLF, and the
+client would wait until a timeout. It follows that the violation, and its text, do not depend on how the
+stream was cut into segments. The same holds for the limit on the length of a reply.
+
+A complete reply is one match of `_REPLY`. Only a reply that is incomplete or wrong is read line by line, and
+what was read of it is not read again when more arrives.
 """
 
 from __future__ import annotations
@@ -28,27 +37,26 @@ __all__ = ["ReplyReader"]
 
 # RFC 5321 §4.2: three digits, then SP, "-" or nothing. [0-9], not \d: the latter takes other digits in str.
 _REPLY: Final = re.compile(rb"([2-5][0-9][0-9])(?:-[^\r\n\0]*\r\n\1)*(?: [^\r\n\0]*)?\r\n")
-# These two match an unfinished line too, as far as a reply line may go, and the empty string.
+# These two match the longest legal beginning of a line, which may be empty.
 _LINE: Final = re.compile(rb"(?:[2-5](?:[0-9](?:[0-9](?:[ -][^\r\n\0]*)?(?:\r\n?)?)?)?)?")
 _TEXT: Final = re.compile(rb"[^\r\n\0]*(?:\r\n?)?")
 
 _NUL, _LF, _CR, _HYPHEN = b"\0\n\r-"
 _BEFORE_TEXT: Final = 3
-"""The length of a code. The octet after it is the separator, and then comes text."""
+"""The length of a code in octets. The next octet is the separator; then comes text."""
 
 
 @attrs.define
 class ReplyReader:
-    """Cuts a stream of octets into replies, within a bound.
+    """Cuts a stream of octets into replies of at most ``max_size`` octets.
 
-    A reply line ends in CRLF and nothing else; a stray CR, LF or NUL, a malformed line, a code that
-    changes between the lines of one reply, and too many octets are the server's violation: a reply
-    that a lenient client could read as two must never be passed on.
+    A stray CR, LF or NUL, a malformed line, a code that changes between the lines of one reply, and a reply
+    that is too long are the server's violation.
     """
 
     max_size: int
     empty: bool = attrs.field(default=True, init=False)
-    """Kept beside the length because it is asked for before every step."""
+    """True if no octet waits to be read. An attribute, since it is asked for before every step."""
     _buffer: bytearray = attrs.field(factory=bytearray, init=False, repr=False)
     _line: int = attrs.field(default=0, init=False)  # where the unfinished line begins
     _checked: int = attrs.field(default=0, init=False)  # up to here nothing is wrong
@@ -58,6 +66,7 @@ class ReplyReader:
         return len(self._buffer)
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
+        """Takes octets as they came, cut anywhere."""
         self._buffer += data
         self.empty = not self._buffer
 
@@ -73,7 +82,7 @@ class ReplyReader:
         return self._read_lines() if buffer else None
 
     def _read_lines(self) -> Reply | None:
-        """Reads on from where it stopped."""
+        """Reads on, line by line, from the place where it stopped."""
         buffer = self._buffer
         while (end := self._legal_end()) <= self.max_size and end > self._line and buffer[end - 1] == _LF:
             if buffer[self._line + _BEFORE_TEXT] != _HYPHEN:
@@ -87,7 +96,7 @@ class ReplyReader:
         return None
 
     def _legal_end(self) -> int:
-        """Where the line ends; if it is unfinished or wrong, where its legal part ends."""
+        """Index at which the line ends; if it is incomplete or wrong, at which its legal part ends."""
         start, buffer = self._line, self._buffer
         if self._checked > start + _BEFORE_TEXT:
             return _end(_TEXT, buffer, self._checked)
@@ -106,7 +115,8 @@ class ReplyReader:
         return Reply(int(raw[:_BEFORE_TEXT]), raw)
 
     def _violation(self, at: int) -> RemoteProtocolError:
-        """What is wrong with the octet at this place. The evidence ends with it."""
+        """The error that says what is wrong with the octet at this index. Its evidence ends with that
+        octet."""
         buffer, place = self._buffer, at - self._line
         if at >= self.max_size:
             return server_violation(f"reply longer than {self.max_size} octets", bytes(buffer[:64]))

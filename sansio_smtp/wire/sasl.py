@@ -1,6 +1,6 @@
-"""Who a client says it is: the identity in an AUTH exchange, for mechanisms that send it in clear.
+"""The identity that a client names in an AUTH exchange, for mechanisms that send it in clear.
 
-Total: octets that make no sense give None. Nothing but the identity is kept.
+Octets that cannot be read give None; nothing raises. Only the identity is kept, no password.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SCRAM: Final = re.compile(rb"[nyp][^,]*,[^,]*,n=([^,]*),")  # RFC 5802 §7
 
 
 def identity(lines: Sequence[Command]) -> str | None:
-    """The authentication identity that AUTH and the lines behind it name (RFC 4954, 4616), or None.
+    """The authentication identity that an AUTH exchange names (RFC 4954, RFC 4616), or None.
 
     ``lines``: the AUTH command, then the client's answers to the challenges.
     """
@@ -54,6 +54,6 @@ def _decoded(word: bytes) -> bytes:
 
 
 def _text(octets: bytes | None) -> str | None:
-    """None for nothing, and for what would not be one line of a log."""
+    """The octets as text; None if there are none, or if they would not be one line of a log."""
     text = (octets or b"").decode("utf-8", "replace")
     return text if text and text.isprintable() else None

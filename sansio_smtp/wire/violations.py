@@ -1,7 +1,7 @@
 """Violations: what a peer did against the protocol, with the reply that a client gets for it.
 
-A `RemoteProtocolError` is never raised through a driver. It is an item in the list of events
-(`Violation.error`), so that nothing parsed before it is lost.
+A driver never sees a `RemoteProtocolError` raised. It is an item in the list of events (`Violation.error`),
+so that the events of what came before it are not lost.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ __all__ = ["RemoteProtocolError", "server_violation"]
 class RemoteProtocolError(ProtocolError):
     """The peer broke the protocol.
 
-    ``reply_hint`` is the complete polite reply for a client, ready to be sent; ``evidence`` holds
-    at most 64 of the offending octets for a log, already free of secrets; ``phase`` is the framing
-    phase in which it happened, or None where the reader that found it knows none.
+    ``reply_hint`` is the complete reply for the client, ready to be sent. ``evidence`` holds at most 64 of
+    the offending octets for a log, secrets masked. ``phase`` is the framing phase in which it happened; None
+    if the reader that found it knows no phase.
     """
 
     phase: Phase | None = None
@@ -34,7 +34,7 @@ class RemoteProtocolError(ProtocolError):
         self.phase = phase
 
     def show(self, evidence: bytes) -> None:
-        """Shows other evidence in its place, with secrets masked."""
+        """Replaces the evidence, by the same octets with secrets masked."""
         self.evidence = evidence
 
     def __str__(self) -> str:
@@ -43,6 +43,7 @@ class RemoteProtocolError(ProtocolError):
 
 
 def server_violation(what: str, evidence: bytes) -> RemoteProtocolError:
-    """What a server did wrong, with the reply for the client that waits for it."""
+    """The error for a violation by the server: 421 to the client, as the server can no longer be
+    understood."""
     hint = Reply.of(421, "upstream server broke the protocol, closing", enhanced="4.3.0")
     return RemoteProtocolError(what, hint, evidence)
