@@ -21,10 +21,33 @@ _LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+")
 @attrs.define(eq=False)
 class _Stage:
     rule: Rule
-    rest: bytes = b""
-    """The beginning of a line, for a rule that wants lines."""
     done: bool = False
-    """Whether the rule is not asked again about this message."""
+    """True if the rule is not asked again about this message."""
+    _rest: bytes = attrs.field(default=b"", init=False)
+    """The beginning of a line whose end has not come yet, for a rule that wants lines."""
+
+    def cut(self, data: bytes, longest: int, *, last: bool) -> list[bytes]:
+        """What the rule is asked about: pieces, with an empty one at the end; or whole lines. A line of more
+        than ``longest`` octets is cut. ``last``: nothing follows."""
+        if self.rule.phase != "body_line":
+            return [*([data] if data else []), *([b""] if last else [])]
+        lines: list[bytes] = _LINE.findall(self.take_rest() + data)
+        if max(map(len, lines), default=0) > longest:
+            # As they come if their end is not in the same piece, so that cuts change nothing.
+            lines = [line[at : at + longest] for line in lines for at in range(0, len(line), longest)]
+        if lines and not last and not lines[-1].endswith(b"\n") and len(lines[-1]) < longest:
+            self._rest = lines.pop()
+        return lines
+
+    def take_rest(self) -> bytes:
+        """Returns the beginning of a line that the rule was not asked about yet, and forgets it."""
+        rest, self._rest = self._rest, b""
+        return rest
+
+    def finish(self) -> bytes:
+        """The rule is not asked again about this message. Returns what it was not asked about yet."""
+        self.done = True
+        return self.take_rest()
 
 
 @attrs.frozen
@@ -52,9 +75,9 @@ class BodyStream:
         passed: bytes | None = None
         for stage in self._stages:
             if stage.done:
-                data, stage.rest = stage.rest + data, b""
                 continue
-            asked = await self._ask(stage, self._cut(stage, data, last and passed is None))
+            pieces = stage.cut(data, self._longest_line, last=last and passed is None)
+            asked = await self._ask(stage, pieces)
             data = asked.left
             # Rules behind hear what was before a verdict, as if each line had come alone: so the way in which
             # a body is cut decides nothing. What they say of it is said of an earlier line, and wins.
@@ -63,26 +86,10 @@ class BodyStream:
             elif asked.verdict is not None:
                 verdict, last = asked.verdict, False
             if passed is not None:
-                stage.done = True
-                data, stage.rest = data + stage.rest, b""
+                data += stage.finish()
         if verdict is not None:
             return verdict
         return data if passed is None else data + passed
-
-    def _cut(self, stage: _Stage, data: bytes, last: bool) -> list[bytes]:
-        """What the rule is asked about: whole lines, but for lines that are too long; or pieces, with an
-        empty one at the end."""
-        if stage.rule.phase != "body_line":
-            return [*([data] if data else []), *([b""] if last else [])]
-        longest = self._longest_line
-        lines: list[bytes] = _LINE.findall(stage.rest + data)
-        stage.rest = b""
-        if max(map(len, lines), default=0) > longest:
-            # As they come if their end is not in the same piece, so that cuts change nothing.
-            lines = [line[at : at + longest] for line in lines for at in range(0, len(line), longest)]
-        if lines and not last and not lines[-1].endswith(b"\n") and len(lines[-1]) < longest:
-            stage.rest = lines.pop()
-        return lines
 
     async def _ask(self, stage: _Stage, pieces: list[bytes]) -> _Asked:
         if stage.rule.waits:
@@ -110,15 +117,12 @@ class BodyStream:
             except BaseException as error:
                 verdict = self._asker.failed(rule, error)
                 if verdict is None:  # it is let pass, once and for all
-                    stage.done = True
-                    rest, stage.rest = stage.rest, b""
-                    return _Asked(b"".join((*left, *pieces[at:], rest)))
+                    return _Asked(b"".join((*left, *pieces[at:], stage.finish())))
             else:
                 if isinstance(result, bytes):
                     left.append(result)
                     continue
                 verdict = result
                 self._asker.host.decided(rule, result)
-            rest, stage.rest = stage.rest, b""
-            return _Asked(b"".join(left), verdict, b"".join((*pieces[at:], rest)))
+            return _Asked(b"".join(left), verdict, b"".join((*pieces[at:], stage.take_rest())))
         return _Asked(b"".join(left))

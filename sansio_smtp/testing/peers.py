@@ -171,12 +171,24 @@ class Message:
 
 @attrs.define
 class Outcome:
-    """The replies to one message; ``final`` is the one behind the dot."""
+    """The replies to the commands of one message."""
 
     mail: Reply | None = None
     recipients: list[Reply] = attrs.field(factory=list[Reply])
     data: Reply | None = None
     final: Reply | None = None
+    """The reply to end-of-data."""
+
+    def answered(self, command: Command, reply: Reply) -> None:
+        """Notes the reply, if the command is one of the message."""
+        if command.verb == b"MAIL":
+            self.mail = reply
+        elif command.verb == b"RCPT":
+            self.recipients.append(reply)
+        elif command.verb == b"DATA":
+            self.data = reply
+        elif command.kind is Kind.END_OF_DATA:
+            self.final = reply
 
 
 @attrs.define(eq=False)
@@ -229,17 +241,10 @@ class FakeClient:
             if not event.unsolicited:
                 self._queue(self.hello)
             return
-        outcome = self.outcomes[-1] if self.outcomes else Outcome()
-        if command.verb == b"MAIL":
-            outcome.mail = reply
-        elif command.verb == b"RCPT":
-            outcome.recipients.append(reply)
-        elif command.verb == b"DATA":
-            outcome.data = reply
-            if reply.severity == 3:
-                self._send_content()
-        elif command.kind is Kind.END_OF_DATA:
-            outcome.final = reply
+        if self.outcomes:
+            self.outcomes[-1].answered(command, reply)
+        if command.verb == b"DATA" and reply.severity == 3:
+            self._send_content()
         elif command.kind is Kind.HELLO:
             self._greeted = True
             for line in self.lines:

@@ -31,17 +31,12 @@ from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.questions import AnyQuestion, Question
 
 from .chunks import Chunker, whole
-from .notation import octets
 from .script import (
     Asked,
-    Closed,
-    Connected,
     Eof,
     Feed,
     Item,
     Script,
-    Sent,
-    Shown,
     Signal,
     Verdict,
     groups,
@@ -175,8 +170,8 @@ class _Player:
         self._pump()
 
     def _needs_verdict(self, item: Item) -> bool:
-        """Whether the withheld verdict must be given before this happens. A peer may go on as long as it
-        has seen all that it had seen in the script by then; only octets are ever moved before a verdict."""
+        """Returns True if the withheld verdict must be given before this happens. A peer may go on as long as
+        it has seen all that it had seen in the script by then; only octets are moved before a verdict."""
         if not isinstance(item, Feed):
             return True
         return self.actual.seen_by(item.side) != self.expected.seen_by(item.side)
@@ -217,7 +212,7 @@ class _Player:
             if event.side in self.gone:
                 self._fail(f"the {event.side.value} is closed twice")
             self.gone.add(event.side)
-            self.actual.closed.append((event.side, event.abort))
+            self.actual.add_closed(event.side, abort=event.abort)
             if self.gone == {CLIENT, SERVER}:
                 self.question = None
         elif isinstance(event, Connect):
@@ -225,46 +220,37 @@ class _Player:
                 self._fail("a server is asked for while one is connected")
             self.gone.discard(SERVER)
             self.waiting[SERVER].clear()  # the one that was left is not heard any more
-            self.actual.connected.append(event.upstream)
+            self.actual.add_connected(event.upstream)
         elif isinstance(event, Ask):
             if self.question is not None:
                 self._fail("a second question is asked while one is open")
             self.question = event.question
             self.questions.append(event.question)
-            self.actual.asked.append(asks(event.question, self.proxy.ask))
+            self.actual.add_asked(asks(event.question, self.proxy.ask))
         elif isinstance(event, BodyChunk):
             if self._shows("chunk"):
-                self.actual.chunks += event.data
+                self.actual.add_chunk(event.data)
         elif (kind_and_text := shown(event)) and self._shows(kind_and_text[0]):
-            self.actual.shown.append(f"-> {kind_and_text[1]}")
+            self.actual.add_shown(kind_and_text[1])
 
     def _sent(self, side: Side, data: bytes) -> None:
         if side in self.gone:
             self._fail(f"octets are sent to the {side.value} after it was closed: {data!r}")
         if not data:
             self._fail(f"an empty send to the {side.value}")
-        self.actual.sent[side] += data
+        self.actual.add_sent(side, data)
 
     def _expect(self, items: list[Item]) -> None:
         self.expectations += items
         for item in items:
-            if isinstance(item, Sent):
-                self.expected.sent[item.side] += item.data
-            elif isinstance(item, Closed):
-                self.expected.closed.append((item.side, item.abort))
-            elif isinstance(item, Connected):
-                self.expected.connected.append(item.upstream)
-            elif isinstance(item, Shown) and item.kind == "chunk":
-                self.expected.chunks += octets(item.text.removeprefix("chunk:").removeprefix(" "))
-            elif isinstance(item, Shown):
-                self.expected.shown.append(f"-> {item.text}")
+            self.expected.add_expected(item)
 
     def _compare(self) -> None:
         patterns = [item for item in self.expectations if isinstance(item, Asked)]
         for i, pattern in enumerate(patterns):
             question = self.questions[i] if i < len(self.questions) else None
             matched = question is not None and matches(pattern, question, self.proxy.ask)
-            self.expected.asked.append(self.actual.asked[i] if matched else wanted(pattern))
+            self.expected.add_asked(self.actual.asked[i] if matched else wanted(pattern))
         expected, actual = self.expected.notation(), self.actual.notation()
         if expected != actual:
             self._mismatch(expected, actual)

@@ -230,14 +230,13 @@ class Steps(Generic[R]):
 
     async def _perform(self, do: Callable[[], Coroutine[Any, Any, None]]) -> Said:
         host = self._host
-        host.verdicts.clear()
-        known = len(host.failures)
+        verdicts_before, failures_before = len(host.verdicts), len(host.failures)
         await do()
         if self._on_error is None:
-            for failure in host.failures[known:]:
+            for failure in host.failures[failures_before:]:
                 raise failure.error
         # A refusal ends a step; besides it, rules of other phases may have said Accept.
-        said = host.verdicts
+        said = host.verdicts[verdicts_before:]
         return next((each for each in said if not isinstance(each, Accept)), said[-1] if said else None)
 
     def _open(self, do: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], Coroutine[Any, Any, None]]:

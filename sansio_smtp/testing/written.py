@@ -21,7 +21,7 @@ from sansio_smtp.questions import (
     ReplyQuestion,
 )
 
-from .notation import escape, written
+from .notation import escape, octets, written
 from .script import Asked, Closed, Connected, Item, Sent, Shown
 from .verdicts import HOME
 
@@ -33,15 +33,46 @@ _BODY_PLACES: Final = (BODY_CHUNK, BODY_LINE)
 
 @attrs.define
 class Step:
-    """What left, or had to leave, since the last comparison."""
+    """What the proxy did, or what a script says that it does, since the last comparison."""
 
     sent: dict[Side, bytearray] = attrs.field(factory=lambda: {CLIENT: bytearray(), SERVER: bytearray()})
     closed: list[tuple[Side, bool]] = attrs.field(factory=list[tuple[Side, bool]])
-    """Each side, and whether it was reset."""
+    """Each side that was closed; True if its connection was reset."""
     connected: list[str | None] = attrs.field(factory=list[str | None])
     asked: list[str] = attrs.field(factory=list[str])
     shown: list[str] = attrs.field(factory=list[str])
     chunks: bytearray = attrs.field(factory=bytearray)
+
+    def add_sent(self, side: Side, data: bytes) -> None:
+        self.sent[side] += data
+
+    def add_closed(self, side: Side, *, abort: bool) -> None:
+        self.closed.append((side, abort))
+
+    def add_connected(self, upstream: str | None) -> None:
+        self.connected.append(upstream)
+
+    def add_asked(self, line: str) -> None:
+        self.asked.append(line)
+
+    def add_shown(self, text: str) -> None:
+        self.shown.append(f"-> {text}")
+
+    def add_chunk(self, data: bytes) -> None:
+        self.chunks += data
+
+    def add_expected(self, item: Item) -> None:
+        """What a script says that the proxy does. Questions are added by `add_asked`."""
+        if isinstance(item, Sent):
+            self.add_sent(item.side, item.data)
+        elif isinstance(item, Closed):
+            self.add_closed(item.side, abort=item.abort)
+        elif isinstance(item, Connected):
+            self.add_connected(item.upstream)
+        elif isinstance(item, Shown) and item.kind == "chunk":
+            self.add_chunk(octets(item.text.removeprefix("chunk:").removeprefix(" ")))
+        elif isinstance(item, Shown):
+            self.add_shown(item.text)
 
     def notation(self) -> list[str]:
         """Lines in an order of their own: what matters is the order within one side."""
@@ -78,7 +109,7 @@ def asks(question: AnyQuestion, ask: frozenset[str]) -> str:
 
 
 def matches(pattern: Asked, question: AnyQuestion, ask: frozenset[str]) -> bool:
-    """Whether a script's line is about this question."""
+    """Returns True if a line of a script is about this question."""
     if pattern.place != _place(question, ask):
         return False
     if pattern.detail is None or pattern.detail == _detail(question):

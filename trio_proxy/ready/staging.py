@@ -29,7 +29,7 @@ class Staging:
 
     def rcpt(self, tx: Transaction, to: Recipient) -> RcptVerdict:
         if any(other.address == self.mailbox for other in tx.rcpts):
-            tx.data.get(_Others).addresses.append(to.original)
+            tx.data.get(_Others).add(to.original)
             return Discard("2.1.5 ok")
         to.rewrite(self.mailbox)
         return None
@@ -51,6 +51,9 @@ class _Others:
     """The recipients of a message that are not told to the server."""
 
     addresses: list[str] = attrs.field(factory=list[str])
+
+    def add(self, address: str) -> None:
+        self.addresses.append(address)
 
 
 rules = [Staging]

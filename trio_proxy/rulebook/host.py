@@ -70,12 +70,7 @@ class RuleHost(Host):
                     await call.ended.wait()
             finally:
                 call.scope.cancel(reason="the rule is not waited for any more")
-        if call.error is not None:
-            raise call.error
-        if not call.has_result:
-            call.is_late = True
-            raise TimeoutError(f"no verdict within {seconds:g} s")
-        return call.result
+        return call.outcome(seconds)
 
     async def _run(self, call: Call, arguments: tuple[object, ...]) -> None:
         try:
@@ -85,7 +80,7 @@ class RuleHost(Host):
         except BaseException as error:
             if _is_cancelled(error):
                 raise
-            call.error = _only(error)
+            call.raised(_only(error))
         finally:
             call.ended.set()
             if call.is_late:
@@ -95,14 +90,14 @@ class RuleHost(Host):
     async def _call(self, call: Call, arguments: tuple[object, ...]) -> None:
         rule = call.rule
         if rule.threaded:
-            call.result = await trio.to_thread.run_sync(
+            result: object = await trio.to_thread.run_sync(
                 rule.function, *arguments, limiter=self._settings.threads, abandon_on_cancel=True
             )
         else:
             coroutine = rule.function(*arguments)
             # A little less than its time, so that it is told what it did wrong, and not that it was late.
-            call.result = await self._settings.watchdog.watched(coroutine, 0.9 * self._seconds(rule))
-        call.has_result = True
+            result = await self._settings.watchdog.watched(coroutine, 0.9 * self._seconds(rule))
+        call.returned(result)
 
     def _seconds(self, rule: Rule) -> float:
         return self._settings.timeout if rule.timeout is None else rule.timeout

@@ -45,12 +45,30 @@ class _Generation:
 
     loaded: LoadedRules
     at: str = attrs.field(factory=lambda: time.strftime("%H:%M:%S"))
-    users: int = 0
-    replaced: bool = False
+    """The time of day at which they were loaded, for the log."""
     unused: trio.Event = attrs.field(factory=trio.Event)
+    """Set when what the rules hold open is to be closed."""
+    _users: int = attrs.field(default=0, init=False)
+    """Connections that may still ask these rules."""
+    _is_replaced: bool = attrs.field(default=False, init=False)
 
-    def settle(self) -> None:
-        if self.replaced and not self.users:
+    @contextmanager
+    def used(self) -> Generator[RuleSet]:
+        """A connection may ask these rules as long as this context lasts."""
+        self._users += 1
+        try:
+            yield self.loaded.ruleset
+        finally:
+            self._users -= 1
+            self._close_if_unused()
+
+    def replaced(self) -> None:
+        """Other rules are in force: no further connection gets these."""
+        self._is_replaced = True
+        self._close_if_unused()
+
+    def _close_if_unused(self) -> None:
+        if self._is_replaced and not self._users:
             self.unused.set()
 
 
@@ -78,13 +96,8 @@ class RuleBook:
     @contextmanager
     def use(self) -> Generator[RuleSet]:
         """The rules for a connection, which may ask them as long as this context lasts."""
-        generation = self._current
-        generation.users += 1
-        try:
-            yield generation.loaded.ruleset
-        finally:
-            generation.users -= 1
-            generation.settle()
+        with self._current.used() as rules:
+            yield rules
 
     def reload(self) -> None:
         """Has the rules loaded anew, soon. If that fails, the log says why and the present ones stay."""
@@ -138,8 +151,7 @@ class RuleBook:
             log.exception(f"internal error, keeping the rules loaded at {self._current.at}")
         else:
             old, self._current = self._current, generation
-            old.replaced = True
-            old.settle()
+            old.replaced()
             log.warning("rules reloaded", rules=generation.loaded.summary)
 
     def _generation(self) -> _Generation:

@@ -24,15 +24,38 @@ _END_SECONDS = 2.0
 
 @attrs.define(eq=False)
 class Call:
-    """One call of a rule that is awaited."""
+    """One call of a rule that is awaited: its task, and what came of it."""
 
     rule: Rule
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    """Cancels the task."""
     ended: trio.Event = attrs.field(factory=trio.Event)
-    result: object = None
-    has_result: bool = False
-    error: BaseException | None = None
-    is_late: bool = False
+    """Set when the task has ended, which may be long after nobody waits for it any more."""
+    is_late: bool = attrs.field(default=False, init=False)
+    """True if the time of the rule was up before it returned or raised anything."""
+    _results: list[object] = attrs.field(factory=list[object], init=False)
+    """What the rule returned, which may be None; empty if it did not return."""
+    _error: BaseException | None = attrs.field(default=None, init=False)
+
+    def returned(self, result: object) -> None:
+        """The rule has returned."""
+        self._results = [result]
+
+    def raised(self, error: BaseException) -> None:
+        """The rule has raised an exception."""
+        self._error = error
+
+    def outcome(self, seconds: float) -> object:
+        """Ends the waiting for the rule: gives what it returned, or raises what it raised.
+
+        Raises TimeoutError if it has done neither in its ``seconds``. From then on `is_late` is true.
+        """
+        if self._error is not None:
+            raise self._error
+        if not self._results:
+            self.is_late = True
+            raise TimeoutError(f"no verdict within {seconds:g} s")
+        return self._results[0]
 
 
 @attrs.define(eq=False)

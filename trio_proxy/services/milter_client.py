@@ -10,6 +10,7 @@ import re
 import struct
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Final, Literal, TypeAlias
 
@@ -275,7 +276,7 @@ def _spaced(edit: Edit, spaced: bool) -> Edit:
     """The edit with CRLF and white space before each line of a field that is folded."""
     if isinstance(edit, m.AddHeader | m.ChangeHeader):
         value = folded(bytes(edit.value))
-        edit.value = value if spaced or not value else b" " + value
+        return replace(edit, value=value if spaced or not value else b" " + value)
     return edit
 
 

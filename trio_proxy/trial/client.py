@@ -57,13 +57,13 @@ class TrialClient:
             step = await self._command("rcpt", f"RCPT TO:<{address}>")
             assert step.reply is not None
             sent = _recipients(step)
-            trial.named.append(Named(address, step.reply, sent[-1] if sent else None))
+            trial.recipient_named(Named(address, step.reply, sent[-1] if sent else None))
             if session.closed:
                 return
         if any(named.reply.severity == 2 for named in trial.named):
             said = f"DATA, {len(trial.content):,} octets"
             step = await self._step("message", said, partial(session.message, trial.content))
-            trial.added.extend(_recipients(step))
+            trial.recipients_added(_recipients(step))
 
     async def _command(self, phase: str, line: str) -> Step:
         return await self._step(phase, line, partial(self._session.command, line))
@@ -73,10 +73,11 @@ class TrialClient:
         replies = len(session.replies)
         lines = {id(server): len(server.commands) for _, server in session.servers}
         await take()
-        step = Step(phase, said, self._host.take(), session.replies[replies:])
-        for _, server in session.servers:
-            step.forwarded.extend(server.commands[lines.get(id(server), 0) :])
-        self._trial.steps.append(step)
+        forwarded = [
+            line for _, server in session.servers for line in server.commands[lines.get(id(server), 0) :]
+        ]
+        step = Step(phase, said, self._host.take(), session.replies[replies:], forwarded)
+        self._trial.step_taken(step)
         return step
 
     def _parameters(self) -> str:

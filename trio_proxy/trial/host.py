@@ -41,6 +41,33 @@ class Asked:
     traceback: str = ""
     """From the rule on, without what called it; empty if the rule itself raised nothing."""
 
+    def took(self, seconds: float) -> None:
+        """A call of the rule has ended."""
+        self.seconds += seconds
+
+    def saw_piece(self, *, is_replaced: bool) -> None:
+        """The rule was given a piece of the body, and gave it back or another one in its place."""
+        self.pieces += 1
+        self.replaced += is_replaced
+
+    def decided(self, verdict: Verdict) -> None:
+        """The rule has given a verdict."""
+        self.verdict = verdict
+
+    def edited(self, change: str) -> None:
+        """The rule has changed something, said in one line."""
+        self.changes.append(change)
+
+    def raised(self, failure: str, trace: str) -> None:
+        """The rule has failed. The parameters are the fields."""
+        self.failure, self.traceback = failure, trace
+
+    def finish(self) -> None:
+        """The step has ended: what became of the pieces of a body is told as one change."""
+        if self.replaced:
+            what = _PIECES[self.rule.phase]
+            self.edited(f"{self.replaced:,} of {self.pieces:,} {what} replaced")
+
 
 class TrialHost(RuleHost):
     """Tells what each rule said, and how long it took. Held messages go nowhere."""
@@ -58,9 +85,7 @@ class TrialHost(RuleHost):
         """Those that were asked since the last time, in their order."""
         taken, self._asked = self._asked, []
         for asked in taken:
-            if asked.replaced:
-                what = f"{asked.replaced:,} of {asked.pieces:,} {_PIECES[asked.rule.phase]} replaced"
-                asked.changes.append(what)
+            asked.finish()
         return taken
 
     async def call(self, rule: Rule, *arguments: object) -> object:
@@ -69,7 +94,7 @@ class TrialHost(RuleHost):
         try:
             return await super().call(rule, *arguments)
         finally:
-            asked.seconds += time.perf_counter() - started
+            asked.took(time.perf_counter() - started)
 
     def enter(self, rule: Rule) -> None:
         asked = self._asked_anew(rule)
@@ -81,26 +106,25 @@ class TrialHost(RuleHost):
         super().leave()
         assert self._entered is not None
         asked, started = self._entered
-        asked.seconds += ended - started
+        asked.took(ended - started)
 
     def failed(self, rule: Rule, error: BaseException) -> str:
         incident = f"trial-{len(self.failures) + 1}"
         self.failures.append(Failure(rule, error, incident))
-        asked = self._last(rule)
-        asked.failure = f"{type(error).__name__}: {error}".rstrip(": ")
+        failure = f"{type(error).__name__}: {error}".rstrip(": ")
         if isinstance(error, Blocked):
             rule.move_to_thread()
-            asked.failure += "; mark it @threaded, or make it async"
+            failure += "; mark it @threaded, or make it async"
         trace = _from_rule_on(rule, error.__traceback__)
-        if trace is not None:
-            asked.traceback = "".join(traceback.format_exception(type(error), error, trace))
+        lines = traceback.format_exception(type(error), error, trace) if trace is not None else []
+        self._last(rule).raised(failure, "".join(lines))
         return incident
 
     def decided(self, rule: Rule, verdict: Verdict) -> None:
-        self._last(rule).verdict = verdict
+        self._last(rule).decided(verdict)
 
     def edited(self, rule: Rule, change: str) -> None:
-        self._last(rule).changes.append(change)
+        self._last(rule).edited(change)
 
     async def hold(self, tx: Transaction, message: bytes, verdict: Hold) -> None:
         """Does nothing: the session notes what is held."""
@@ -120,9 +144,8 @@ class TrialHost(RuleHost):
         function = rule.function
 
         def count(piece: bytes, result: object) -> object:
-            asked = self._last(watched)
-            asked.pieces += 1
-            asked.replaced += isinstance(result, bytes) and result != piece
+            is_replaced = isinstance(result, bytes) and result != piece
+            self._last(watched).saw_piece(is_replaced=is_replaced)
             return result
 
         @wraps(function)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import attrs
@@ -99,6 +99,18 @@ class Trial:
         said = [(asked.rule.phase, asked.verdict) for asked in self.asked if asked.verdict is not None]
         told = [(step.phase, reply) for step in self.steps for reply in step.replies]
         return [found for phase, what in (*said, *told) if (found := happened(phase, what)) is not None]
+
+    def step_taken(self, step: Step) -> None:
+        """The client has done one more thing."""
+        self.steps.append(step)
+
+    def recipient_named(self, named: Named) -> None:
+        """The client has named a recipient and was answered."""
+        self.named.append(named)
+
+    def recipients_added(self, addresses: Iterable[str]) -> None:
+        """Rules have added recipients to those that the client named."""
+        self.added.extend(addresses)
 
     def settle(
         self, *, upstream: str | None, delivered: Accepted | None, held: Held | None, broken: tuple[str, ...]

@@ -10,7 +10,7 @@ import ast
 import inspect
 import typing
 from collections.abc import Awaitable, Coroutine, Iterator
-from types import UnionType
+from types import SimpleNamespace, UnionType
 from typing import Any, Final, Union
 
 from sansio_smtp.errors import LocalProtocolError
@@ -39,12 +39,9 @@ _NEVER_VERDICTS: Final[tuple[tuple[type[ast.expr], str], ...]] = (
 
 def annotation_of(function: Any) -> Any:
     """What a function says that it returns; `typing.Any` if it says nothing, or what cannot be resolved."""
-
-    def carrier() -> None:
-        """Has that annotation alone: the others may be of names that exist for type checkers only."""
-
     annotations = getattr(function, "__annotations__", {})
-    carrier.__annotations__ = {"return": annotations.get("return", Any)}
+    # That annotation alone: the others may be of names that exist for type checkers only.
+    carrier: Any = SimpleNamespace(__annotations__={"return": annotations.get("return", Any)})
     try:
         return typing.get_type_hints(carrier, getattr(function, "__globals__", {}))["return"]
     except Exception:  # anything may stand there, and be evaluated
