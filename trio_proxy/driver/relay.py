@@ -67,6 +67,8 @@ class Relay:
         self._servers = servers
         self._judging = judging
         self._reports = reports
+        self._transcribes = reports.transcribes
+        self._shows_states = reports.shows_states
         self._deadline = deadline
         self._log = log
         self._watch = Watch(client, self._client_lost)
@@ -98,7 +100,7 @@ class Relay:
                     question = cast("Ask", event).question
                 elif kind in _RARE:
                     self._apply_rare(event)
-            if self._reports.transcribes:
+            if self._transcribes:
                 self._reports.transcribe(events)
             if question is None:
                 break
@@ -106,7 +108,7 @@ class Relay:
                 self._start_judging(question)
                 break
             events = self._judging.judge_now(self._proxy, question)
-        if self._reports.shows_states:
+        if self._shows_states:
             self._reports.state(self._proxy)
         if self._proxy.has_more and not self._sends_more and self._nursery is not None:
             self._sends_more = True
@@ -264,7 +266,8 @@ class Relay:
         if self._proxy.closed:
             self._deadline.end("the dialogue is over")
             return
-        self._reports.told()
+        if self._reports.unsaid:
+            self._reports.told()
         self._deadline.move()
 
 

@@ -24,7 +24,8 @@ class Reports:
         self._transcript = transcript
         self._client = client
         self._tells = log.is_enabled_for(logging.INFO)
-        self._untold: list[MessageAnswered] = []  # messages whose reply has not left yet
+        self.unsaid: list[MessageAnswered] = []
+        """Messages whose reply has not left yet: `told` is to be called when it has."""
         self._state: object = None
         self.shows_states = log.is_enabled_for(logging.DEBUG)
         """True if `state` is to be called after each input."""
@@ -52,7 +53,7 @@ class Reports:
     def event(self, event: Event) -> None:
         """Logs what is worth a line of the log: messages, violations of the protocol."""
         if isinstance(event, MessageAnswered):
-            self._untold.append(event)
+            self.unsaid.append(event)
             if self._tells:
                 self._answered(event)
         elif isinstance(event, Violation):
@@ -70,15 +71,15 @@ class Reports:
 
     def told(self) -> None:
         """All that was for the client has been written."""
-        if self._untold and self._client.broken is None:
-            self._untold.clear()
+        if self._client.broken is None:
+            self.unsaid.clear()
 
     def untold(self) -> None:
         """The session is over: logs the messages whose reply has not reached the client."""
-        for event in self._untold:
+        for event in self.unsaid:
             # The only trace for those who find the message twice (RFC 1047).
             self._log.warning("message answered, client not told", reply=str(event.reply))
-        self._untold.clear()
+        self.unsaid.clear()
 
     def _answered(self, event: MessageAnswered) -> None:
         mail, recipients = event.envelope.mail, event.envelope.recipients

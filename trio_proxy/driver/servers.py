@@ -22,14 +22,10 @@ class Servers:
         self._settings = settings
         self._log = log
         self._first: str | None = None
-        self._outbox = Outbox(NOWHERE)
+        self.outbox = Outbox(NOWHERE)
+        """What is still to be written to the server; what is put in while there is none is dropped."""
         self._scope = trio.CancelScope()
         self._aborts = True
-
-    @property
-    def outbox(self) -> Outbox:
-        """What is still to be written to the server; what is put in while there is none is dropped."""
-        return self._outbox
 
     @property
     def scope(self) -> trio.CancelScope:
@@ -54,7 +50,7 @@ class Servers:
             named = {} if upstream is None else {"upstream": upstream}
             self._log.error("upstream server cannot be reached", error=why, **named)
             return False
-        self._outbox, self._aborts = Outbox(stream), True
+        self.outbox, self._aborts = Outbox(stream), True
         return True
 
     def leave(self) -> None:
@@ -62,7 +58,7 @@ class Servers:
         it takes that at once."""
         self._scope.cancel(reason="another server is asked for")
         self._scope = trio.CancelScope()
-        outbox, self._outbox = self._outbox, Outbox(NOWHERE)
+        outbox, self.outbox = self.outbox, Outbox(NOWHERE)
         outbox.flush_now()
         outbox.stream.close()
 
@@ -71,16 +67,16 @@ class Servers:
         is closed by `leave` or `close`, after what was sent has been written."""
         self._aborts = abort
         if abort:
-            self._outbox.drop()
-            self._outbox.stream.abort()
+            self.outbox.drop()
+            self.outbox.stream.abort()
 
     def close(self) -> None:
         """Closes the connection. Resets it if the core did not say that it may simply end, or if end-of-data
         was not written: the server must not take what it has for the whole message."""
-        if self._aborts or _holds_end_of_data(self._outbox.unwritten):
-            self._outbox.stream.abort()
+        if self._aborts or _holds_end_of_data(self.outbox.unwritten):
+            self.outbox.stream.abort()
         else:
-            self._outbox.stream.close()
+            self.outbox.stream.close()
 
     async def _open(self, upstream: str | None) -> Stream:
         settings = self._settings
