@@ -7,6 +7,7 @@ from typing import Final
 
 import attrs
 
+from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
@@ -162,6 +163,8 @@ class Connect:
     received from it goes to `Proxy.receive_from` as ever; if it cannot be had, `Proxy.server_unreachable`."""
 
     upstream: str | None
+    client: ClientInfo = attrs.field(factory=ClientInfo, eq=False, repr=False)
+    """Who it is connected for."""
 
 
 Event = (

@@ -15,6 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+import attrs
+
+from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import Config
 from sansio_smtp.ends.exchanges import Exchange
 from sansio_smtp.ends.server import ServerConnection
@@ -37,9 +40,9 @@ Resume = Callable[[Any], None]
 
 
 class Downstream:
-    """The client's leg of one dialogue."""
+    """The client's leg of one dialogue. ``client`` is what the driver knows of the client."""
 
-    def __init__(self, config: Config, out: list[Event]) -> None:
+    def __init__(self, config: Config, out: list[Event], client: ClientInfo | None = None) -> None:
         self.end = ServerConnection(config)
         self.end.limit_message(config.max_message_size)
         self.gate = Gate.OPEN
@@ -50,6 +53,7 @@ class Downstream:
         """A server has accepted the client's credentials."""
         self.login: str | None = None
         """The identity with which it did, as far as the mechanism tells."""
+        self._client = client or ClientInfo()
         self._resume: Resume | None = None
         self._out = out
         self.traces = config.trace
@@ -62,6 +66,12 @@ class Downstream:
         """``on_over`` closes both legs, as the last reply has been sent. ``on_room`` is called after replies
         were sent: what waited for them may go on."""
         self._on_over, self._on_room = on_over, on_room
+
+    @property
+    def client_info(self) -> ClientInfo:
+        """What is known of the client by now."""
+        helo = self.hello.argument.decode("utf-8", "backslashreplace").strip() if self.hello else ""
+        return attrs.evolve(self._client, helo=helo, login=self.login)
 
     # The gate
 

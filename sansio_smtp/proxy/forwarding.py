@@ -277,7 +277,7 @@ class Forwarding:
             self._out.append(Close(SERVER))
         leg.close()
         self.leg = Upstream(self._config, upstream, carried=carried)
-        self._out.append(Connect(upstream))
+        self._out.append(Connect(upstream, self._downstream.client_info))
 
     def greeted(self) -> None:
         """The server has greeted: it is told what the first errand needs. At the start there is none."""

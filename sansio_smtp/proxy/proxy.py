@@ -102,9 +102,8 @@ class Proxy:
         self.progress = 0
         """Counts commands, replies and pieces of content. A driver moves its deadline when this moves, so
         that a peer that sends an octet now and then cannot hold the dialogue open."""
-        self._info = client or ClientInfo()
         self._out: list[Event] = []
-        self._downstream = Downstream(self.config, self._out)
+        self._downstream = Downstream(self.config, self._out, client)
         self._forwarding = Forwarding(self.config, self._downstream, self._out)
         self._downstream.call(on_over=self._close, on_room=self._forwarding.advance)
         self._message = MessageFlow(self.config, self._downstream, self._forwarding, self._out, make_spool)
@@ -176,9 +175,7 @@ class Proxy:
     @property
     def client_info(self) -> ClientInfo:
         """What is known of the client by now."""
-        hello = self._downstream.hello
-        helo = hello.argument.decode("utf-8", "backslashreplace").strip() if hello else ""
-        return ClientInfo(address=self._info.address, helo=helo, login=self.login, tls=self._info.tls)
+        return self._downstream.client_info
 
     @property
     def awaiting(self) -> Command | None:

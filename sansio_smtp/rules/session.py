@@ -82,7 +82,7 @@ class RuleSession:
         on_error: OnError = "defer",
     ) -> None:
         self.rules = rules
-        self.conn = conn or Connection()
+        self.conn = conn or Connection.of(proxy.client_info)
         self._proxy = proxy
         self._host = host or Host()
         self._asker = Asker(self._host, on_error)

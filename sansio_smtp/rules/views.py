@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol, TypeVar, overload
 
 import attrs
 
+from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.verbs import Kind
 from sansio_smtp.wire.commands import Command, Parameter, Path
@@ -105,9 +106,21 @@ class Connection:
     """What the client called itself in its last EHLO or HELO; empty before."""
     login: str | None = None
     """The identity with which the client has authenticated; None before the server's 235."""
+    tls: str | None = None
+    """The version of TLS that the client uses, such as ``"TLSv1.3"``; None in plain text."""
     data: Data = attrs.field(factory=Data)
     """What rules remember for as long as the connection lasts."""
     _hello: Command | None = attrs.field(default=None, init=False, repr=False)
+
+    @classmethod
+    def of(cls, client: ClientInfo, id: str = "") -> Connection:
+        """The connection of a client, as far as it is known."""
+        return cls(client.address, id, client.helo, client.login, client.tls)
+
+    @property
+    def client(self) -> ClientInfo:
+        """The same as a value, as `Proxy.client_info` gives it."""
+        return ClientInfo(address=self.peer, helo=self.helo, login=self.login, tls=self.tls)
 
     def learn(self, hello: Command | None, login: str | None) -> None:
         """Brings `helo` and `login` up to date. ``hello`` is the last EHLO or HELO that was accepted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sansio_smtp import CLIENT, SERVER, Ask, ClientInfo, Connect, Proxy, Route
 from sansio_smtp.config import Config
 from sansio_smtp.proxy.downstream import Downstream
 from sansio_smtp.proxy.forwarding import ANYWHERE, Forwarding
@@ -71,3 +72,14 @@ def test_what_takes_no_route_goes_where_its_session_is(line: str) -> None:
     way = Way()
     way.mark("MAIL FROM:<a>", "other")
     assert way.mark(line) == ANYWHERE
+
+
+def test_the_driver_is_told_for_whom_it_connects() -> None:
+    proxy = Proxy(ask=["MAIL"], client=ClientInfo(address="192.0.2.1:51000"))
+    proxy.receive_from(SERVER, b"220 mx\r\n")
+    proxy.receive_from(CLIENT, b"EHLO me\r\n")
+    proxy.receive_from(SERVER, b"250 mx\r\n")
+    (ask,) = proxy.receive_from(CLIENT, b"MAIL FROM:<a>\r\n")
+    assert isinstance(ask, Ask)
+    (connect,) = [event for event in proxy.answer(ask.question, Route("b")) if isinstance(event, Connect)]
+    assert connect.client == proxy.client_info == ClientInfo(address="192.0.2.1:51000", helo="me")
