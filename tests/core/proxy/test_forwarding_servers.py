@@ -360,3 +360,18 @@ def test_a_reset_of_our_own_is_of_no_use_to_a_server_that_was_left() -> None:
     assert shown[-2:] == ["C: 250 ok", "connect home"]
     scene.server("220 mx")
     assert scene.server(*PLAIN) == ["S: NOOP"]
+
+
+def test_a_reset_of_our_own_goes_with_the_commands_before_it() -> None:
+    """A rule has answered RSET after a MAIL that waits for the message before it, which then fails."""
+    spool = MemorySpool()
+    config = Config(max_held=10, reconnect=True)
+    scene = Scene("MESSAGE", "RSET", config=config, make_spool=lambda: spool).in_content()
+    scene.client("x" * 50, ".", "MAIL FROM:<c>", "RSET")
+    scene.answer(Continue())
+    scene.answer(Answer(Reply.of(250, "ok")))
+    spool.readable = False
+    assert scene.server("354 go")[-1] == "connect home"
+    scene.server("220 mx")
+    assert scene.server(*PLAIN) == ["S: MAIL FROM:<c>"]
+    assert scene.server("250 c") == ["C: 250 c", "C: 250 ok", "S: RSET"]
