@@ -1,4 +1,4 @@
-"""The two ends composed: one dialogue between a client and a server, kept in step."""
+"""The proxy: it composes a `ServerConnection` and a `ClientConnection` into one session."""
 
 from .proxy import Proxy
 

@@ -1,8 +1,8 @@
-"""The way out after a fault of this library: it must not need what may be broken.
+"""Ends a session after a fault of this library, without relying on what may be broken.
 
-An exception leaves a proxy in the middle of a step. What it had decided to tell the client has been counted
-as told, so that still leaves; nothing more goes to the server, since a command or an end-of-data may be half
-of something.
+An exception leaves a proxy in the middle of a step. Replies that it had decided to send are sent: the ends
+count them as sent already. Nothing more goes to the server: a command or an end-of-data may be one half of a
+step whose other half is missing.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _NO_SERVER: Final = (UpstreamState.DETACHED, UpstreamState.CLOSED)
 def end_after_fault(
     downstream: Downstream, forwarding: Forwarding, message: MessageFlow, out: list[Event]
 ) -> list[Event]:
-    """The last events of a dialogue, and everything closed. ``out`` is what had been decided. Raises
-    nothing."""
+    """Closes all parts and returns the last events of the session. ``out`` holds the events of the step that
+    failed. Raises nothing."""
     events: list[Event] = [event for event in out if not isinstance(event, _NOT_ANY_MORE)]
     unsent = len(events) < len(out)
     if events and isinstance(events[-1], MessageAnswered):
-        del events[-1]  # the reply that it accounts for was not made
+        del events[-1]  # the reply that it is the account of was not made
     was_to_connect = any(isinstance(event, Connect) for event in out)
     out.clear()
     if downstream.gate is not Gate.SHUT:
@@ -57,14 +57,14 @@ def end_after_fault(
         if CLIENT not in closing:
             events.append(Close(CLIENT))
     for close in (message.close, forwarding.close, downstream.close):
-        with suppress(Exception):  # a part that is broken cannot be closed properly
+        with suppress(Exception):  # it may be the part that is broken
             close()
     out.clear()
     return events
 
 
 def _farewell(downstream: Downstream) -> list[Event]:
-    """What the client is told: 451 in reply to what it waits for, else that the service leaves."""
+    """The last reply to the client: 451 to the command that it waits for; 421 if it waits for none."""
     if downstream.end.phase in (Phase.MUST_CLOSE, Phase.CLOSED):
         return []  # its last reply
     exchanges = downstream.end.exchanges

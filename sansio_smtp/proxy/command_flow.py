@@ -1,9 +1,16 @@
-"""Commands of the client on their way: asked about, answered here, or forwarded.
+"""Decides what becomes of each command of the client: a question, a reply of our own, or the server.
 
-command ──> no server any more?   221 or 421, or a new connection
-        ──> to be asked about?    in its turn, then by the verdict: answered, routed, replaced, forwarded
-        ──> a limit of ours?      refused
-        ──> forwarded
+The first of these that applies::
+
+    command ─┬─ the server was reset       221 to QUIT; else 421, or a new connection (`Config.reconnect`)
+             ├─ a question is wanted       asked now, or when the replies before it are known (`IN_TURN`)
+             │    └─ verdict ─┬─ answered here; or the session ends; or (DATA) the message is swallowed
+             │                └─ passed on: as it is, replaced, or to another server
+             ├─ a limit of ours            452, 552
+             └─ else                       to the server (`Forwarding`)
+
+What must never happen is that the server keeps a mail transaction that has ended for the client. So if a
+verdict accepts, in place of the server, a command that begins or ends a transaction, the server is sent RSET.
 """
 
 from __future__ import annotations
@@ -52,7 +59,7 @@ __all__ = ["CommandFlow"]
 
 
 class CommandFlow:
-    """Takes commands one by one, and puts each where it belongs."""
+    """Takes the client's commands one by one. ``ask`` holds the names of hook places and verbs."""
 
     def __init__(
         self,
@@ -79,7 +86,8 @@ class CommandFlow:
 
     @property
     def login(self) -> tuple[Command, ...]:
-        """The AUTH exchange that is under way, or was last: the command, and the client's lines."""
+        """The AUTH exchange that is in progress, or was the last: the command and the client's lines after
+        it."""
         return self._login
 
     def command(self, command: Command) -> None:
@@ -99,7 +107,7 @@ class CommandFlow:
         ):
             client.fill(exchange, reply)
         elif kind is not KIND_AUTH_LINE and (self._asks_all or command.verb in self._verbs):
-            # AUTH lines are no commands; no rule sees them.
+            # An AUTH line is no command, and it holds credentials: it is never asked about.
             if self._in_turn and not client.is_due(exchange):
                 client.step(GateStep.QUEUE)
                 self._queued = exchange
@@ -109,7 +117,7 @@ class CommandFlow:
             self._forward(exchange, command)
 
     def refused(self, event: Refused) -> None:
-        """A line that must not be forwarded."""
+        """A line that must not be forwarded. It is answered here; after too many of them the session ends."""
         client = self._downstream
         if client.traces:
             client.trace(CLIENT, event.command.shown)
@@ -119,7 +127,8 @@ class CommandFlow:
         client.fill(client.end.newest, own_replies.TOO_MANY_ERRORS if too_many else event.error.reply_hint)
 
     def ask_in_turn(self) -> bool:
-        """Asks about the command that waits for its turn, if that has come. Returns True if it has."""
+        """Asks about the command that waits in state QUEUED, if the replies before it are known now. Returns
+        True if it was asked about."""
         exchange = self._queued
         if exchange is None or self._downstream.question is not None or not self._downstream.is_due(exchange):
             return False
@@ -128,7 +137,7 @@ class CommandFlow:
         return True
 
     def close(self) -> None:
-        """Nothing more is asked."""
+        """Forgets the command that waits to be asked about."""
         self._queued = None
 
     def _ask(self, exchange: Exchange) -> None:
@@ -147,8 +156,8 @@ class CommandFlow:
             self._pass_on(exchange, verdict)
 
     def _answer(self, exchange: Exchange, reply: Reply) -> None:
-        """A verdict answers in the place of the server, which must not go on with what the client takes for
-        gone."""
+        """A verdict answers in place of the server. If the client's transaction begins or ends with that, the
+        server is sent RSET, so that it does not keep the old one."""
         verb = VERBS.get(exchange.command.verb, UNKNOWN)
         if verb.kind is KIND_DATA:
             if reply.code != 421:

@@ -1,9 +1,23 @@
-"""One message on its way: what the hook places and taps that are asked for make of its content.
+"""The content of one message: from the pieces that came, through questions and edits, to what leaves.
 
-A pipeline takes what the client's end framed and gives, one at a time, what is to be done: octets for
-the server, a question, a piece to show, or a refusal. It knows no connection. Its mode follows from
-what is asked: nothing (RELAY), `Config.tap` (TAP), HEADERS (HEADER, then RELAY), BODY_CHUNK,
-BODY_LINE or BODY_LINES (EDIT), MESSAGE (HOLD). Only what must be decoded is decoded.
+A pipeline takes content from the client's end and says, one action at a time, what is to be done: send octets
+to the server, ask a question, show a piece, refuse the message. It knows no connection. The hook places that
+are asked for choose its stages::
+
+                                       no body place
+    HEADERS ─┬─> [ HEADERS ] ── verdict ──┬──────> [ RELAY ] ─── end-of-data ──┐
+    asked    │   the header section       │        pieces leave as they came   │
+             │   is collected             v                                    v
+    body ────┴──────────────────────> [ BODY ] ─── end-of-data ───────────> [ ENDED ] <── anything is refused
+    place                             pieces or lines are asked about;
+    asked                             MESSAGE: all is kept, asked about at its end
+
+What must never happen: octets leave before the verdict on them, so what is asked about waits in the pipeline
+or in the `MessageStore`; an edit makes a message larger than the server takes, or one that a receiver can
+read as two, so edited content is counted again and is written by `ContentWriter`; the result depends on how
+the octets were cut into segments.
+
+Content is decoded only if a question or `Config.tap` needs it.
 """
 
 from __future__ import annotations
@@ -33,47 +47,50 @@ from sansio_smtp.wire.content import ContentWriter, Form, canonical, unstuff, wi
 from sansio_smtp.wire.replies import Reply
 
 from . import own_replies
-from .message_store import Held, Spool
+from .message_store import MessageStore, Spool
 
 __all__ = ["CONTENT_PLACES", "ContentPipeline"]
 
 _BODY_PLACES: Final = frozenset((BODY_CHUNK, BODY_LINE, BODY_LINES))
 CONTENT_PLACES: Final = _BODY_PLACES | {HEADERS, MESSAGE}
-"""The hook places that make a transfer do more than pass octets on."""
+"""The hook places at which a question is about content."""
 
 ContentQuestion = HeadersQuestion | BodyQuestion | MessageQuestion
 Action = bytes | ContentQuestion | BodyChunk | Reply
-"""Wire octets for the server; a question; a piece to show; or the refusal of the message."""
+"""Octets in wire form for the server; a question; a piece to show; or the reply that refuses the message."""
 
 
 class _Stage(Enum):
-    HEADERS = "collecting the header section"
-    BODY = "asking for the body"
-    RELAY = "wire form passes"
-    ENDED = "nothing more to come"
+    HEADERS = "the header section is collected, to be asked about"
+    BODY = "content is asked about piece by piece, or kept"
+    RELAY = "content leaves as it came"
+    ENDED = "all content has been handled, or the message is refused"
 
 
 @attrs.define(eq=False)
 class ContentPipeline:
-    """The content of one message. ``ask`` holds names of hook places; ``limit`` is the largest decoded
-    message that the server takes, checked again after an edit."""
+    """The content of one message. ``ask`` holds the names of hook places. ``limit`` is the largest message,
+    in decoded octets, that the server takes; it is checked again after an edit. None is no limit."""
 
     config: Config
     ask: frozenset[str]
     envelope: Envelope
     limit: int | None = None
     make_spool: Callable[[], Spool] | None = None
-    """For messages that are too large to be held in memory."""
+    """Makes room for a message that is larger than `Config.max_held`; without it such a message is
+    refused."""
 
     held: bool = attrs.field(init=False)
-    """Whether the server must not see anything before the verdict (HOLD)."""
+    """True if the message is kept whole until its verdict (MESSAGE), so that the server sees none of it
+    before."""
     edited: bool = attrs.field(default=False, init=False)
+    """True if a verdict has replaced content."""
     _stage: _Stage = attrs.field(init=False)
     _input_ended: bool = attrs.field(default=False, init=False)
     _input_size: int = attrs.field(default=0, init=False)
     _pending: bytearray = attrs.field(factory=bytearray, init=False, repr=False)
     _searched: int = attrs.field(default=0, init=False)
-    _held: Held = attrs.field(init=False, repr=False)
+    _store: MessageStore = attrs.field(init=False, repr=False)
     _tapped: bytearray = attrs.field(factory=bytearray, init=False, repr=False)
     _ready: list[Action] = attrs.field(factory=list[Action], init=False, repr=False)
     _asked: ContentQuestion | None = attrs.field(default=None, init=False)
@@ -85,12 +102,12 @@ class ContentPipeline:
 
     def __attrs_post_init__(self) -> None:
         self.held = MESSAGE in self.ask
-        self._held = Held(self.config.max_held, self.make_spool)
+        self._store = MessageStore(self.config.max_held, self.make_spool)
         self._stage = _Stage.HEADERS if HEADERS in self.ask else self._body_stage()
 
     @property
     def plain(self) -> bool:
-        """Whether wire form passes untouched and unseen, without `receive`."""
+        """True if the next piece may be sent to the server as it came, without a call of `receive`."""
         return (
             self._stage is _Stage.RELAY
             and self.config.tap is Tap.OFF
@@ -100,16 +117,17 @@ class ContentPipeline:
 
     @property
     def ended(self) -> bool:
-        """Whether all of it has left, or is held and judged."""
+        """True if all content has left; for a message that is held, if it is complete and its verdict is
+        known."""
         return self._stage is _Stage.ENDED and self._asked is None and not self._ready
 
     @property
     def buffered(self) -> int:
-        """Octets of content that are kept."""
-        return len(self._pending) + self._held.buffered + len(self._tapped)
+        """Number of octets of content that are kept in memory."""
+        return len(self._pending) + self._store.buffered + len(self._tapped)
 
     def receive(self, wire: bytes, at_line_start: bool, form: Form = Form.DOTTED) -> None:
-        """A piece from the client's end, in the form in which it travelled."""
+        """Takes a piece from the client's end, in the form in which it came."""
         decoded = wire if form is Form.PLAIN else unstuff(wire, at_line_start)
         if self._stage is _Stage.RELAY and form is Form.PLAIN:
             self._put(decoded)
@@ -121,7 +139,7 @@ class ContentPipeline:
             self._tap(decoded)
 
     def receive_end(self, size: int) -> None:
-        """End-of-data; ``size`` is what the client's end counted."""
+        """Takes end-of-data; ``size`` is the number of decoded octets that came."""
         self._input_ended = True
         self._input_size = size
         if self._tapped:
@@ -129,7 +147,7 @@ class ContentPipeline:
             self._tapped.clear()
 
     def next_action(self) -> Action | None:
-        """What is to be done next; None if a verdict or more content is awaited, or all is done."""
+        """The next action; None if a verdict or more content is needed first, or if everything is done."""
         while not self._ready and self._asked is None and self._advance():
             pass
         if not self._ready:
@@ -140,14 +158,14 @@ class ContentPipeline:
         return action
 
     def resume(self, verdict: Continue | Replace) -> None:
-        """The verdict on the question that `next_action` gave."""
+        """Takes the verdict on the question that `next_action` returned last."""
         question, self._asked = self._asked, None
         assert question is not None
         if isinstance(question, MessageQuestion):
             if isinstance(verdict, Replace):
                 self._came_eight_bit |= isinstance(question.data, bytes) and not question.data.isascii()
                 self._note_edit(verdict.data, head=True)
-                self._held.replace(verdict.data, verdict.rest)
+                self._store.replace(verdict.data, verdict.rest)
             self._finish_held()
             return
         data = question.data
@@ -165,7 +183,7 @@ class ContentPipeline:
             self._finish_stream()
 
     def completed(self) -> BodyComplete:
-        """The account of the message, once its last octet is out."""
+        """The event that accounts for the message, when its last octet has been handled."""
         broken: list[str] = []
         if self.edited:
             mail = self.envelope.mail
@@ -183,21 +201,21 @@ class ContentPipeline:
 
     @property
     def size(self) -> int:
-        """Decoded octets of the message as it leaves."""
-        return self._held.size if self.held else self._input_size + self._growth
+        """Number of decoded octets of the message as it leaves."""
+        return self._store.size if self.held else self._input_size + self._growth
 
     @property
     def spooled(self) -> bool:
-        """Whether the held message leaves in many pieces, for it is not in memory."""
-        return self._held.spooled
+        """True if the held message is in a spool, so that it leaves in many pieces."""
+        return self._store.spooled
 
     def held_wire(self) -> Iterator[bytes]:
-        """The held message in wire form, without end-of-data. Once."""
-        return self._held.wire()
+        """The held message in wire form, in pieces, without end-of-data. Can be used once."""
+        return self._store.wire()
 
     def close(self) -> None:
-        """Nothing of it is wanted any more."""
-        self._held.close()
+        """Releases what is kept."""
+        self._store.close()
 
     def _note_edit(self, data: bytes, *, head: bool) -> None:
         self.edited = True
@@ -209,13 +227,14 @@ class ContentPipeline:
         return _Stage.BODY if self.held or self.ask & _BODY_PLACES else _Stage.RELAY
 
     def _advance(self) -> bool:
-        """One step; False if nothing can be done without more content."""
+        """Does one step. Returns False if nothing can be done without more content."""
         if self._stage is _Stage.HEADERS:
             return self._advance_headers()
         if self._stage is _Stage.BODY:
             return self._advance_body()
         if self._stage is _Stage.RELAY and self._pending:
-            # What came with the end of the header section; later pieces pass as they are.
+            # The body octets that came in one piece with the end of the header section. Later pieces leave as
+            # they came.
             self._put(self._take(len(self._pending)))
             return True
         if self._stage is _Stage.RELAY and self._input_ended:
@@ -234,7 +253,7 @@ class ContentPipeline:
         return True
 
     def _header_section_end(self) -> int:
-        """Octets of the header section with its empty line; -1 if it has not ended yet."""
+        """Number of octets of the header section, with its empty line; -1 if it has not ended yet."""
         pending = self._pending
         if pending.startswith(b"\r\n"):
             return 2
@@ -277,7 +296,7 @@ class ContentPipeline:
         self._stage = _Stage.ENDED
         if self.held:
             try:
-                self._ready.append(MessageQuestion(self._held.finish(), self.envelope))
+                self._ready.append(MessageQuestion(self._store.finish(), self.envelope))
             except OSError:
                 self._refuse_with(own_replies.NOT_KEPT)
             return
@@ -296,7 +315,7 @@ class ContentPipeline:
             self._refuse_edited()
             return
         try:
-            error = self._held.unsendable()
+            error = self._store.unsendable()
         except OSError:
             self._refuse_with(own_replies.NOT_KEPT)
             return
@@ -305,8 +324,9 @@ class ContentPipeline:
 
     def _relay(self, wire: bytes, at_line_start: bool) -> None:
         if not self._writer.at_line_start:
-            # The line in which the segment of the header section ended was written anew, and is finished
-            # so: half of it as it came might make, of NULs and a dot, a line that no check has seen whole.
+            # The piece with the end of the header section ended within a line, whose beginning went through
+            # `ContentWriter`. So does its end: otherwise no check for NUL lines would have seen the whole
+            # line.
             end = wire.find(b"\r\n") + 2
             first, wire, at_line_start = (wire[:end], wire[end:], True) if end > 1 else (wire, b"", False)
             self._put(first)
@@ -322,7 +342,7 @@ class ContentPipeline:
         self._writer.count(size)
 
     def _put(self, decoded: bytes) -> None:
-        """Decoded octets towards the server, or to be kept."""
+        """Sends decoded octets to the server, or keeps them if the message is held."""
         if not self.held:
             room = self._room()
             over = room is not None and len(decoded) > room
@@ -334,7 +354,7 @@ class ContentPipeline:
                 self._refuse_edited()
             return
         try:
-            kept = self._held.add(decoded)
+            kept = self._store.add(decoded)
         except OSError:
             self._refuse_with(own_replies.NOT_KEPT)
             return
@@ -342,7 +362,8 @@ class ContentPipeline:
             self._refuse(f"message is larger than {self.config.max_held} octets, which is all that is held")
 
     def _room(self) -> int | None:
-        """How much more may pass, if an edit may have made the message larger than it was found to be."""
+        """Number of decoded octets that may still leave; None if there is no limit, or if nothing was edited
+        and the client's end has checked the size."""
         return self.limit - self._writer.size if self.edited and self.limit is not None else None
 
     def _refuse_edited(self) -> bool:
@@ -352,10 +373,11 @@ class ContentPipeline:
         return self._refuse_with(Reply.of(552, why, enhanced="5.3.4"))
 
     def _refuse_with(self, reply: Reply) -> bool:
-        """Behind what has been made ready already, which may leave: the message will not be ended."""
+        """Refuses the message, after the actions that are ready: they may still be done, as the message will
+        get no end-of-data."""
         self._stage = _Stage.ENDED
         self._pending.clear()
-        self._held.close()
+        self._store.close()
         self._ready.append(reply)
         return True
 
@@ -375,13 +397,13 @@ class ContentPipeline:
 
 
 def _cut(decoded: bytes, count: int | None) -> bytes:
-    """The first octets, never with half a CRLF at the end."""
+    """The first ``count`` octets, or one less if the cut would fall within a CRLF."""
     assert count is not None
     return decoded[: count - 1] if decoded[count - 1 : count + 1] == b"\r\n" else decoded[:count]
 
 
 def _lines(buffer: bytearray, longest: int) -> Iterator[bytes]:
-    """Cuts whole lines off a buffer, and pieces of lines that are longer than ``longest``."""
+    """Takes whole lines out of a buffer, and pieces of ``longest`` octets of lines that are longer."""
     start = 0
     while (end := buffer.find(b"\n", start) + 1) or len(buffer) - start >= longest:
         end = min(end or len(buffer), start + longest)

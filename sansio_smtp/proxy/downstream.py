@@ -1,13 +1,16 @@
-"""The leg to the client: what it is owed, what it has been told, and whether it may be parsed.
+"""The leg to the client: the replies that it is owed, what it has been told, and the gate.
 
-Any exchange may be *filled* at any time, by a server or by a verdict; only the oldest is *sent*. So a RCPT
-that a rule refuses at once keeps its place after a MAIL that the server is still thinking about (RFC 2920
-§3.2)::
+A reply to any line may become known at any time, from a server or from a verdict: the exchange is *filled*.
+Replies are *sent* in the order of the lines (RFC 2920 §3.2). So if a rule refuses a RCPT at once, its reply
+still waits for the server's reply to MAIL::
 
-    fill(exchange, reply) ──> [ oldest ][ … ][ exchange ] ──> send_reply, while the oldest has its reply
+                              oldest
+    fill(exchange, reply) ──> [ MAIL: no reply yet ][ RCPT: 550 ][ RCPT: no reply yet ]
+                                   │
+                                   └─ filled ──> send_reply; then the next one, while it has a reply
 
-The gate (`states.GATE`) says whether the client may be parsed. At most one question is open at a time; while
-one is, nothing that the client sent is parsed, so that no verdict depends on when it is given.
+The gate (`states.GATE`) says if the client may be parsed. At most one question is open at a time. While it
+is, nothing that the client sent is parsed, so that no verdict depends on when it is given.
 """
 
 from __future__ import annotations
@@ -36,11 +39,12 @@ __all__ = ["Downstream"]
 _SECRETS_KEPT: Final = 8
 
 Resume = Callable[[Any], None]
-"""Takes the verdict on a question."""
+"""A function that takes the verdict on a question, and goes on."""
 
 
 class Downstream:
-    """The client's leg of one dialogue. ``client`` is what the driver knows of the client."""
+    """The leg to the client. ``out`` is the list of events that the proxy returns; ``client`` is what the driver
+    knows of the client."""
 
     def __init__(self, config: Config, out: list[Event], client: ClientInfo | None = None) -> None:
         self.end = ServerConnection(config)
@@ -48,23 +52,23 @@ class Downstream:
         self.gate = Gate.OPEN
         self.question: AnyQuestion | None = None
         self.hello: Command | None = None
-        """The EHLO or HELO that the client was told was accepted, as a server was sent it if one was."""
+        """The last EHLO or HELO to which the client got 2xx, as it was sent to the server."""
         self.authenticated = False
-        """A server has accepted the client's credentials."""
+        """True if a server has accepted the client's credentials."""
         self.login: str | None = None
-        """The identity with which it did, as far as the mechanism tells."""
+        """The identity with which the client has authenticated; None if its mechanism does not tell."""
         self._client = client or ClientInfo()
         self._resume: Resume | None = None
         self._out = out
         self.traces = config.trace
-        """`Received` events are wanted."""
+        """True if `Received` events are wanted."""
         self._secrets: tuple[bytes, ...] = ()
         self._on_over: Callable[[], None] = _nothing
         self._on_room: Callable[[], None] = _nothing
 
     def call(self, *, on_over: Callable[[], None], on_room: Callable[[], None]) -> None:
-        """``on_over`` closes both legs, as the last reply has been sent. ``on_room`` is called after replies
-        were sent: what waited for them may go on."""
+        """Sets what is called when the session is over (the last reply was sent), and when replies were sent,
+        so that commands which waited for that may go on."""
         self._on_over, self._on_room = on_over, on_room
 
     @property
@@ -86,15 +90,15 @@ class Downstream:
         self._out.append(Ask(question))
 
     def take_resume(self) -> Resume:
-        """The open question is answered: closes it, returns what takes its verdict."""
+        """Closes the open question, and returns the function that takes its verdict."""
         assert self._resume is not None  # the question is open
         self.step(GateStep.ANSWER)
         resume, self._resume, self.question = self._resume, None, None
         return resume
 
     def is_due(self, exchange: Exchange) -> bool:
-        """Returns True if all that this command may depend on has been answered. Recipients do not depend on
-        each other (RFC 2920 §3.1)."""
+        """Returns True if every command on which this one may depend has been answered. A RCPT does not
+        depend on other RCPTs (RFC 2920 §3.1)."""
         exchanges = self.end.exchanges
         if exchanges[0] is exchange:
             return True
@@ -105,7 +109,8 @@ class Downstream:
     # Replies
 
     def fill(self, exchange: Exchange, reply: Reply, *, closes: bool = False) -> None:
-        """The reply to a line is known. It leaves when every reply before it has left."""
+        """The reply to a line is known. It is sent when every reply before it has been sent. ``closes``: the
+        session ends with it."""
         if closes:
             exchange.end_with()
         if reply.code == 421 or exchange.closes:
@@ -130,7 +135,7 @@ class Downstream:
         self.send_reply(reply, last=exchange.closes and exchange.owes == 1)
 
     def send_reply(self, reply: Reply, *, last: bool = False) -> None:
-        """The reply to the oldest line goes to the client."""
+        """Sends the reply to the oldest line. ``last``: the session ends with it, whatever code it has."""
         end = self.end
         data = end.send_reply(reply, last=last)
         self._out.append(SendToClient(data, self.masked(data) if self._secrets else data))
@@ -138,20 +143,22 @@ class Downstream:
             self._on_over()
 
     def end_session(self, exchange: Exchange | None, reply: Reply) -> None:
-        """This reply to this line, in its turn, or to whatever comes next; then both sides are closed."""
+        """Ends the session with this reply to this line, after the replies before it. If ``exchange`` is
+        None, the reply is sent now."""
         if exchange is None:
             self.fail(reply)
         else:
             self.fill(exchange, reply, closes=True)
 
     def end_with(self, exchange: Exchange) -> None:
-        """Nothing more of the client is wanted but the reply to this, which ends the session."""
+        """The session ends with the reply to this line, which is not known yet. Nothing more is parsed."""
         exchange.end_with()
         self.step(GateStep.END)
         self.question = self._resume = None
 
     def fail(self, reply: Reply) -> None:
-        """The dialogue cannot go on: the client is told once, now, and both sides are closed."""
+        """The session cannot go on: sends this reply now, in answer to the oldest line, and closes both
+        sides."""
         exchanges = self.end.exchanges
         if exchanges:
             kind = exchanges[0].command.kind
@@ -163,36 +170,38 @@ class Downstream:
         self._on_over()
 
     def close(self) -> None:
-        """The leg is closed, and nothing of it is open any more."""
+        """Closes the leg: its end, the gate and the open question."""
         self.step(GateStep.CLOSE)
         self.end.close()
         self.question = self._resume = None
 
     def log_in(self, identity: str | None) -> None:
-        """A server has accepted the client's credentials."""
+        """A server has accepted the client's credentials. ``identity`` is None if it is not known."""
         self.authenticated = True
         self.login = identity
 
     # What is shown
 
     def trace(self, side: Side, shown: bytes) -> None:
-        """Says what arrived."""
+        """Adds a `Received` event, secrets masked."""
         self._out.append(Received(side, self.masked(shown) if side is SERVER else shown))
 
     def keep_secret(self, command: Command) -> None:
-        """Remembers the credentials of a command, so that they are masked where a server says them back."""
+        """Remembers the credentials in a command, so that they are masked if a server repeats them in a
+        reply."""
         self._secrets = (*self._secrets, *command.secrets)[-_SECRETS_KEPT:]
 
     def masked(self, octets: bytes) -> bytes:
-        """The octets without the credentials that the client sent: there are servers that say them back."""
+        """The octets with the client's credentials masked: some servers repeat them in a reply."""
         for secret in self._secrets:
             octets = octets.replace(secret, b"********")
         return octets
 
 
 def _nothing() -> None:
-    """Until the parts of a proxy know each other."""
+    """Stands for a function that `Downstream.call` has not set yet."""
 
 
 _LOST_REPLIES: Final = {Kind.END_OF_DATA: own_replies.LOST_MESSAGE, Kind.QUIT: own_replies.BYE}
-"""What the client is told where the server went without a word, if it is not 421."""
+"""Kind of the oldest line → the reply if the server closed the connection without 421, where that reply is
+not 421."""

@@ -1,13 +1,21 @@
-"""Commands on their way to a server: in their order, to the right server, when that can take them.
+"""The queue of commands to the server: sends each in order, to the right server, when it can take it.
 
-A queue of errands. The first leaves when nothing forbids it: the server of the errand is the one that is
-connected, has been told what it must know (`Upstream.setup`), and can take a command now (RFC 2920 §3.1)::
+A command that the server has not been sent yet is an *errand*. The oldest errand goes when its server is
+connected, has been sent the commands that it lacks (`Upstream.setup`), and can take a command now (RFC 2920
+§3.1)::
 
-    forward(exchange) ──> [ errand ][ … ] ──> another server?  leave this one, Connect, setup
-                                          ──> not told EHLO, or the MAIL of the transaction?  setup
-                                          ──> may it be sent now?  SendToServer, AwaitReply
+                       oldest
+    forward(…) ──────> [ errand ][ errand ][ … ]
+    commands of the      │
+    proxy (`Own`)        ├─ is for another server?      this one is left: QUIT, Close, Connect, setup
+                         ├─ server lacks EHLO, MAIL?    setup
+                         ├─ server can take it now?     SendToServer, AwaitReply
+                         └─ else                        it waits for the next reply
 
-Besides the client's commands the proxy sends some of its own accord (`Own`). Their replies are nobody's.
+What must never happen: a server is sent MAIL before EHLO, or RCPT before MAIL, because a verdict has answered
+those in its place; or commands in another order than the client's, except for an RSET that must come first.
+
+The replies to the proxy's own commands are not sent to the client.
 """
 
 from __future__ import annotations
@@ -41,7 +49,7 @@ from .upstream import Upstream
 __all__ = ["ANYWHERE", "Errand", "Forwarding", "Own"]
 
 ANYWHERE: Final = ""
-"""A server that is whichever is connected."""
+"""Stands for the server that is connected, whichever it is."""
 
 _RSET: Final = Command.of("RSET")
 _QUIT: Final = Command.of("QUIT")
@@ -50,26 +58,27 @@ _MAIL: Final = VERBS[b"MAIL"]
 
 
 class Own(Enum):
-    """Commands that the proxy sends of its own accord; the handles of `ClientConnection.send_command`."""
+    """Why the proxy sends a command that is not the client's. Used as the handle in
+    `ClientConnection.send_command`."""
 
     __hash__ = object.__hash__
 
-    RESET = "RSET after something that the client was told and the server was not"
+    RESET = "RSET: the server has a transaction that has ended for the client"
     HELD_DATA = "DATA for a message that was held"
     ADDED_RECIPIENT = "RCPT for a recipient that a verdict added"
-    SETUP = "what the client had said before this server was there"
+    SETUP = "EHLO or MAIL, which the client had answered before this server was there"
 
 
 @attrs.define(eq=False)
 class Errand:
-    """A command that the server has yet to see."""
+    """A command that the server has not been sent yet."""
 
     command: Command
     handle: Exchange | Own
     upstream: str | None = ANYWHERE
-    """The server that it is for; None is the one that the driver connected first."""
+    """Name of the server that it is for; None is the one that the driver connected first."""
     hold: bool = False
-    """DATA is answered here: the server hears it when the message is complete."""
+    """True for DATA that the proxy answers itself: the server is sent DATA when the message is complete."""
 
 
 class Forwarding:
@@ -82,15 +91,16 @@ class Forwarding:
         self._out = out
         self._queue: list[Errand] = []
         self._added: tuple[Command, ...] = ()  # recipients that the last verdict added
-        self._home: str | None = None  # the server to use where nothing else is said
-        self._wanted: str | None = ANYWHERE  # the server that MAIL was for
+        self._home: str | None = None  # the server for transactions for which no verdict says another
+        self._wanted: str | None = ANYWHERE  # the server of the current MAIL
 
     # Which server
 
     def target(self, command: Command, said: str | None) -> str | None:
-        """The server that a command is for; ``said`` is what a verdict on it said, or `ANYWHERE`.
+        """Name of the server that a command is for. ``said`` is the server in its verdict, or `ANYWHERE`.
 
-        What a verdict says of EHLO, HELO or AUTH holds from then on, of MAIL for the mail transaction.
+        A verdict on EHLO, HELO or AUTH holds for the rest of the session, one on MAIL for the mail
+        transaction.
         """
         verb = VERBS.get(command.verb)
         if verb is None or not verb.routed:
@@ -111,7 +121,7 @@ class Forwarding:
     def forward(
         self, command: Command, exchange: Exchange, upstream: str | None = ANYWHERE, *, hold: bool = False
     ) -> None:
-        """A command of the client, as it is to be sent. ``hold``: see `Errand`."""
+        """Sends a command of the client, now or when it may be sent. ``hold``: see `Errand`."""
         if not hold and not self._queue and self._goes_at_once(command, upstream):
             self._send(command, exchange)
             return
@@ -119,29 +129,30 @@ class Forwarding:
         self.advance()
 
     def send_held_data(self) -> None:
-        """DATA for a message that was held."""
+        """Sends DATA for a message that was held."""
         self._queue.append(Errand(_DATA, Own.HELD_DATA))
         self.advance()
 
     def reset_server(self, *, first: bool = False) -> None:
-        """The server must forget an envelope that the client takes for gone; ``first``: before it sees what
-        the client has sent in the meantime."""
+        """Queues an RSET: the server has accepted a MAIL whose transaction has ended for the client.
+        ``first`` puts it before commands that the client has sent meanwhile."""
         if self.leg.detached:
             return
         self._queue.insert(0 if first else len(self._queue), Errand(_RSET, Own.RESET))
         self.advance()
 
     def reset_if_in_transaction(self) -> None:
-        """A verdict has ended or replaced the client's transaction: the server must not keep the old one."""
+        """Queues an RSET if the server may hold a transaction: a verdict has ended or replaced the
+        client's."""
         leg, queue = self.leg, self._queue
         queued = any(VERBS.get(errand.command.verb) is _MAIL for errand in queue)
-        # The setup of a server, now or for a RCPT that waits, may begin the old transaction there.
+        # A setup that is in progress, or that a queued RCPT will need, may begin the old transaction.
         carried = leg.carried is not None and (leg.state is not UPSTREAM_READY or bool(queue))
         if queued or carried or leg.end.may_be_in_transaction():
             self.reset_server()
 
     def add_recipients(self, commands: tuple[Command, ...]) -> None:
-        """RCPT commands that are not the client's, to be sent before a DATA that is yet to be forwarded."""
+        """Queues RCPT commands that a verdict added. The DATA that they belong to is queued after them."""
         self._added = commands
         self._queue += [Errand(command, Own.ADDED_RECIPIENT) for command in commands]
 
@@ -152,8 +163,8 @@ class Forwarding:
             self.reset_server(first=True)
 
     def take_back_data(self) -> Exchange | Own | None:
-        """Takes back a DATA that was not sent yet, and the recipients that were to be added to it. Returns
-        the handle of the DATA."""
+        """Removes a DATA that was not sent yet, and the added recipients. Returns the handle of the DATA;
+        None if there is none in the queue."""
         data = next((errand.handle for errand in self._queue if errand.command.kind is KIND_DATA), None)
         self._queue[:] = [
             errand
@@ -163,15 +174,15 @@ class Forwarding:
         return data
 
     def advance(self) -> None:
-        """Commands go out as far as the server can take them now."""
+        """Sends as many commands as the server can take now."""
         queue = self._queue
         while queue and self._may_go(queue[0]):
             errand = queue.pop(0)
             self._send(errand.command, errand.handle)
 
     def _goes_at_once(self, command: Command, upstream: str | None) -> bool:
-        """Returns True for what is usual: the server is there, knows all, and takes a command. The same
-        conditions as in `_may_go`, in few steps."""
+        """Returns True in the usual case: the server is READY, lacks nothing and can take a command. The same
+        conditions as in `_may_go`, in fewer steps."""
         leg = self.leg
         end = leg.end
         return (
@@ -188,7 +199,8 @@ class Forwarding:
         if leg.state is not UPSTREAM_READY and leg.state is not UPSTREAM_DETACHED:
             return False
         if isinstance(handle, Exchange) and (self._is_elsewhere(errand) or self._lacks(errand)):
-            # The server that is connected may owe nothing then, and what it was told must be known.
+            # Only when every reply before this one is known: the server that is connected is left, or is
+            # sent a setup, and until then it is not known what it has accepted.
             if self._downstream.end.exchanges[0] is handle and not leg.end.unanswered:
                 self._prepare(errand, handle)
             return False
@@ -197,13 +209,14 @@ class Forwarding:
         return kind is not KIND_DATA or self._may_send_data(errand)
 
     def _may_send_data(self, errand: Errand) -> bool:
-        """Returns True if DATA goes out now. If the message is to be held, it is answered here instead."""
+        """Returns True if DATA may be sent now. If the message is to be held, the proxy answers DATA with 354
+        itself and returns False."""
         if self.leg.end.awaits(Own.ADDED_RECIPIENT):
             return False
         handle = errand.handle
         if not errand.hold or not isinstance(handle, Exchange):
             return True
-        # Whether there is a recipient is known when every reply before this one is.
+        # It is known if there is a recipient when every reply before this one is known.
         client = self._downstream
         if client.end.exchanges[0] is not handle:
             return False
@@ -223,19 +236,20 @@ class Forwarding:
         self._out.append(SendToServer(data, shown))
         self._out.append(AwaitReply(command))
 
-    # Another server, and what a server must be told
+    # Another server, and the setup of a server
 
     def _is_elsewhere(self, errand: Errand) -> bool:
         leg = self.leg
         return leg.detached or (errand.upstream != ANYWHERE and errand.upstream != leg.name)
 
     def _lacks(self, errand: Errand) -> bool:
-        """Returns True if the server must be told something before this command."""
+        """Returns True if the server must be sent EHLO or MAIL before this command."""
         leg = self.leg
         return (leg.end.hello is None or leg.carried is not None) and bool(self._setup_for(errand))
 
     def _setup_for(self, errand: Errand) -> list[Command]:
-        """What the server has yet to hear of what the client was told, before this command."""
+        """The commands that the server must be sent before this one: EHLO or HELO, and MAIL, if the client
+        was told that they were accepted and this server has not been sent them."""
         leg, client, kind = self.leg, self._downstream, errand.command.kind
         setup: list[Command] = []
         if (
@@ -256,20 +270,21 @@ class Forwarding:
         return setup
 
     def _prepare(self, errand: Errand, exchange: Exchange) -> None:
-        """Sees to it that the errand's server is connected and has been told what it must know."""
+        """Connects the errand's server, or starts its setup."""
         leg = self.leg
         if not self._is_elsewhere(errand):
             leg.prepare(self._setup_for(errand))
             self._go_on_with_setup()
         elif leg.has_recipients and errand.command.verb == b"RCPT":
-            # A transaction goes to one server: there is no queue that could keep a message for a second one.
+            # A transaction goes to one server: the proxy has no queue in which a message could wait for a
+            # second.
             del self._queue[0]
             self._downstream.fill(exchange, own_replies.OTHER_ROUTE)
         else:
             self._leave_for(self._home if errand.upstream == ANYWHERE else errand.upstream)
 
     def _leave_for(self, upstream: str | None) -> None:
-        """Leaves the server for another, or for a new connection to the same."""
+        """Leaves the server for another, or for a new connection to the same one."""
         leg = self.leg
         carried = leg.transaction_for(self._downstream.end.envelope)
         if not leg.detached:
@@ -280,13 +295,14 @@ class Forwarding:
         self._out.append(Connect(upstream, self._downstream.client_info))
 
     def greeted(self) -> None:
-        """The server has greeted: it is told what the first errand needs. At the start there is none."""
+        """The server has greeted: starts its setup, with what the oldest errand needs. The setup is empty for
+        the first connection, as the client has sent nothing yet."""
         leg = self.leg
         leg.greeted(self._setup_for(self._queue[0]) if self._queue else ())
         self._go_on_with_setup()
 
     def setup_answered(self, command: Command, reply: Reply) -> None:
-        """The reply to a step of the setup."""
+        """Takes the reply to a command of the setup."""
         if reply.severity == 2:
             if VERBS.get(command.verb) is _MAIL:
                 self.leg.taken_over()
@@ -294,7 +310,7 @@ class Forwarding:
         elif reply.code == 421 or VERBS.get(command.verb) is not _MAIL:
             self._downstream.fail(own_replies.UNREACHABLE)
         else:
-            # It is RCPT that the client waits for: MAIL is said again for that alone.
+            # MAIL was sent again for the RCPT that the client waits for. So its refusal is the reply to RCPT.
             self.leg.give_up_setup()
             handle = self._queue.pop(0).handle
             assert isinstance(handle, Exchange)
@@ -309,15 +325,15 @@ class Forwarding:
             self.advance()
 
     def learn_limits(self) -> None:
-        """The server has said what it takes."""
+        """Applies the limits that the server announced in its EHLO reply."""
         limits = (self._config.max_message_size, self.leg.end.max_message_size)
         self._downstream.end.limit_message(min((limit for limit in limits if limit), default=None))
 
     # Without a server
 
     def detach(self) -> None:
-        """The server is closed in the middle of mail data, the only way out that does not end the message
-        (RFC 5321 §4.1.1.4). The client is still served its replies."""
+        """Resets the connection to the server in the middle of mail data, the only way that does not end the
+        message (RFC 5321 §4.1.1.4). The client is still served."""
         self._out.append(Close(SERVER, abort=True))
         self.leg.reset()
         waiting, self._queue = self._queue, []
@@ -331,19 +347,19 @@ class Forwarding:
                 self._queue.append(errand)
 
     def reply_without_server(self, command: Command) -> Reply | None:
-        """What a client is told that says something more when its server was reset; None if the command gets
-        a new connection. Credentials are not kept, so there is none after a login."""
+        """The reply to a command that comes after the server was reset; None if a new connection is made for
+        it. None is made after a login, as the client's credentials are not kept."""
         if command.kind is KIND_QUIT:
             return own_replies.BYE
         may_reconnect = self._config.reconnect and not self._downstream.authenticated
         return None if may_reconnect else own_replies.DETACHED
 
     def drop_errands(self) -> None:
-        """What the server has not seen yet is not said any more."""
+        """Removes all errands: the server is not sent what it has not seen yet."""
         self._queue.clear()
 
     def close(self) -> None:
-        """The dialogue is over."""
+        """Closes the connection to the server: the session is over."""
         leg = self.leg
         if not leg.detached:
             self._out.append(Close(SERVER, abort=leg.end.in_content))

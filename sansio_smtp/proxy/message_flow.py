@@ -1,18 +1,24 @@
-"""The message in flight: relayed, shown, edited or held; ended at the server, or dropped and answered here.
+"""The message in flight: moves it from the client's 354 to end-of-data at the server, or to a refusal.
 
-What is done to the content is the pipeline's business (`ContentPipeline`). This module moves the message
-through its states (`states.MESSAGE`) and knows the two legs::
+`ContentPipeline` decides what is done to the content. This module moves the message through its states
+(`states.MESSAGE`) and acts on the two legs::
 
-                    ┌── question ──> JUDGING ──┐
-                    v                          │
-    NONE ──> STREAMING ── end-of-data ─────────┼──> end-of-data to the server ──> NONE, its reply is owed
-                    │                          │
-                    ├── held: DATA ──> AWAITING_DATA ── 354 ──> SENDING, if it is in a spool ──^
-                    │
-                    └── refused ──> DROPPING ── end-of-data ──> NONE, answered here
+             content                  question
+    NONE ─────────────> STREAMING <────────────> JUDGING
+                         │  │  │      verdict       │
+                         │  │  └──────┬─────────────┘
+                         │  │         └ refused ──> DROPPING ── end-of-data ──> NONE: the proxy has answered
+                         │  │
+                         │  └ end-of-data ──> NONE: the server owes the reply
+                         │
+                         └ end-of-data of a message that was held: DATA is sent
+                             └─> AWAITING_DATA ── 354 ──> it is sent; from a spool in pieces: SENDING
+                                      │                     └─> NONE: the server owes the reply
+                                      └ refused ──> NONE: the proxy has answered
 
-A message that is refused must not be taken by the server, nor leave an envelope there: either the server has
-seen none of it, and is told RSET, or its connection is reset before end-of-data.
+What must never happen is that the server takes a message that was refused, or keeps its envelope. So if the
+server has seen no content, it is sent RSET; if it has, its connection is reset before end-of-data. There is
+one function that sends end-of-data: `MessageFlow._end_at_server`.
 """
 
 from __future__ import annotations
@@ -43,7 +49,7 @@ _NOWHERE: Final[frozenset[str]] = frozenset()
 
 
 class MessageFlow:
-    """The message that is in flight, if one is."""
+    """The message in flight. ``make_spool``: see `Proxy`."""
 
     def __init__(
         self,
@@ -62,24 +68,24 @@ class MessageFlow:
         self._untapped = config.tap is Tap.OFF
         self._places = _NOWHERE
         self._pipeline: ContentPipeline | None = None
-        self._end: Exchange | None = None  # of its end-of-data, once the client has sent that
-        self._refusal: Reply | None = None  # what it will be answered, while the rest of it is dropped
-        self._swallowed: Reply | None = None  # the same for the next message, of which nothing has come yet
-        self._pieces: Iterator[bytes] | None = None  # what is left to be sent of a message that is in a spool
+        self._end: Exchange | None = None  # of end-of-data; None before the client has sent it
+        self._refusal: Reply | None = None  # the reply to the message, while the rest of it is dropped
+        self._swallowed: Reply | None = None  # the same for the next message, before its first content
+        self._pieces: Iterator[bytes] | None = None  # the rest of a message in a spool, in SENDING
 
     @property
     def buffered(self) -> int:
-        """Octets of content that are kept."""
+        """Number of octets of content that are kept in memory."""
         return self._pipeline.buffered if self._pipeline else 0
 
     @property
     def has_more(self) -> bool:
-        """True if more of a message is to be sent once what was sent before has left."""
+        """True if `more` is to be called when what was sent to the server has been written."""
         return self.state is MESSAGE_SENDING
 
     @property
     def holds(self) -> bool:
-        """True if the next message is to be complete before the server sees DATA."""
+        """True if the next message is kept whole before the server is sent DATA."""
         return MESSAGE in self._places
 
     def ask_at(self, places: frozenset[str]) -> None:
@@ -87,8 +93,8 @@ class MessageFlow:
         self._places = places
 
     def _step(self, step: MessageStep) -> None:
-        """The one place where the state changes. Written out, since the first content of each message comes
-        here."""
+        """The one place where the state changes. It does not call `following`, to save a call for each
+        message."""
         after = TABLE[self.state].get(step)
         if after is None:
             raise unforeseen(self.state, step)
@@ -97,7 +103,7 @@ class MessageFlow:
     # What the client sends
 
     def content(self, event: ContentReceived) -> None:
-        """A piece of content."""
+        """Takes a piece of content."""
         if self.state is MESSAGE_NONE:
             self._begin()
         if self.state is MESSAGE_DROPPING:
@@ -113,7 +119,7 @@ class MessageFlow:
             self._advance(pipeline)
 
     def end_of_data(self, event: EndOfData) -> None:
-        """The end of the message."""
+        """Takes the client's end-of-data."""
         self._end = self._downstream.end.newest
         if self.state is MESSAGE_NONE:
             self._begin()
@@ -129,29 +135,29 @@ class MessageFlow:
         self._advance(pipeline)
 
     def _begin(self) -> None:
-        """The first of a message has come."""
+        """The first content of a message has come, or its end-of-data."""
         if self._swallowed is None:
             self._step(MessageStep.CONTENT)
         else:
             self._refusal, self._swallowed = self._swallowed, None
             self._step(MessageStep.REFUSE)
 
-    # What verdicts and limits say of it
+    # Refusals
 
     def swallow(self, reply: Reply) -> None:
-        """The message that the client will send is dropped and answered with this reply. The one before it
-        may be on its way still."""
+        """The client's next message is dropped and answered with this reply. The message before it may still
+        be on its way."""
         self._swallowed = reply
         self._forwarding.reset_server()
 
     def refuse(self, reply: Reply, *, first: bool = False) -> None:
-        """The message will be answered with this reply, or with that of an earlier refusal, and the server
-        must not take it. ``first``: see `Forwarding.reset_server`."""
+        """Refuses the message with this reply, or with that of an earlier refusal; the server must not take
+        it. ``first``: see `Forwarding.reset_server`."""
         if self.state is MESSAGE_NONE:
             self._begin()
         self._drop_pipeline()
         earlier = self._refusal
-        if earlier is None or earlier.severity == 2:  # swallowed, but what came cannot be read
+        if earlier is None or earlier.severity == 2:  # swallowed with 2xx; but now its content is refused
             self._refusal = reply
         if earlier is None:
             if self._forwarding.leg.end.phase is PHASE_CONTENT:
@@ -164,18 +170,19 @@ class MessageFlow:
             self._answer(self._refusal or reply)
 
     def data_answered(self, reply: Reply) -> None:
-        """The server's reply to the DATA of a held message."""
+        """Takes the server's reply to the DATA of a held message."""
         forwarding, pipeline = self._forwarding, self._pipeline
         assert pipeline is not None  # it is held
         if forwarding.leg.end.phase is PHASE_CONTENT:
             self._send_held(pipeline)
         else:
-            # The client takes its transaction for ended; and 2xx to DATA is no promise to take a message.
+            # The transaction ends for the client, so it must end at the server. 2xx to DATA is no acceptance
+            # of a message (RFC 5321 §4.1.1.4).
             forwarding.reset_server(first=True)
             self._answer(reply if reply.code >= 400 else own_replies.NOT_TAKEN)
 
     def more(self) -> None:
-        """Sends one more piece of a message that is in a spool, or its end."""
+        """Sends the next piece of a message in a spool, or end-of-data after the last one."""
         assert self._pieces is not None  # it is being sent
         try:
             wire = next(self._pieces, None)
@@ -204,7 +211,7 @@ class MessageFlow:
         return self._pipeline
 
     def _advance(self, pipeline: ContentPipeline) -> None:
-        """Does what the pipeline says, until it asks a question or needs more input."""
+        """Does the pipeline's actions, until it asks a question or needs more content."""
         while (action := pipeline.next_action()) is not None:
             if isinstance(action, bytes):
                 self._send(action)
@@ -232,7 +239,7 @@ class MessageFlow:
             assert isinstance(verdict, Continue | Replace)
             assert self._pipeline is not None  # it asked
             if verdict.recipients and self._forwarding.leg.end.phase is PHASE_CONTENT:
-                self.refuse(own_replies.NO_COPY)  # the server takes no recipient any more
+                self.refuse(own_replies.NO_COPY)  # the server takes no RCPT in mail data
                 return
             self._forwarding.add_recipients(verdict.recipients)
             self._step(MessageStep.CONTINUE)
@@ -273,7 +280,7 @@ class MessageFlow:
             self._end_at_server(b"".join(pipeline.held_wire()))
 
     def _end_at_server(self, wire: bytes) -> None:
-        """The one place where a message ends at the server, with these octets as the last (promise P7)."""
+        """The one place where a message ends at the server (promise P7). ``wire`` is its last content."""
         end = self._end
         assert end is not None  # the client has sent end-of-data
         if wire:

@@ -1,4 +1,18 @@
-"""A message that is kept until its verdict: in memory, and where it is too large for that, in a `Spool`."""
+"""Keeps a message until its verdict: in memory, or in a `Spool` if it is too large for that.
+
+The message is kept in decoded form. An edit of the header section does not copy a large body: the new head is
+kept in memory, and the unedited rest stays in the spool::
+
+                as it came              after ``replace(head, rest=offset)``
+
+    small       [ head ]                [ head ]
+    large       [ spool          ]      [ head ] + [ (unused) | rest of the spool ]
+                                                              ^ offset
+
+`wire` gives both in wire form, in pieces, and releases the store. What must never happen is that a message
+counts as kept and is not on disk: so every fault of the spool (OSError) goes to the caller, which answers
+451.
+"""
 
 from __future__ import annotations
 
@@ -10,49 +24,50 @@ import attrs
 from sansio_smtp.wire.content import ContentWriter, canonical
 from sansio_smtp.wire.violations import RemoteProtocolError
 
-__all__ = ["Held", "Spool"]
+__all__ = ["MessageStore", "Spool"]
 
 _PIECE: Final = 65_536
+"""Octets that are read from a spool at once."""
 
 
 class Spool(Protocol):
-    """Where the driver lets large messages be kept, such as a temporary file. Made for one message."""
+    """Where a driver keeps one large message, such as a temporary file."""
 
     def write(self, data: bytes) -> None:
-        """Adds octets. Raises OSError."""
+        """Adds octets at the end. Raises OSError."""
 
     def read(self, start: int, count: int) -> bytes:
-        """So many octets from there on, fewer at the end. Raises OSError."""
+        """At most ``count`` octets from the offset ``start`` on; fewer at the end. Raises OSError."""
         ...
 
     def view(self) -> memoryview:
-        """All that was written, for rules to look at. Raises OSError."""
+        """All octets that were written, for rules to read. Raises OSError."""
         ...
 
     def close(self) -> None:
-        """Nobody looks at it any more. Raises nothing."""
+        """Releases the octets: nothing reads them any more. Raises nothing."""
 
 
 @attrs.define(eq=False)
-class Held:
-    """Decoded octets. ``limit`` of them are kept in memory; more need ``make_spool``."""
+class MessageStore:
+    """One message in decoded form. At most ``limit`` octets are kept in memory; more need ``make_spool``."""
 
     limit: int
     make_spool: Callable[[], Spool] | None = None
     size: int = attrs.field(default=0, init=False)
-    """Of the message as it will leave."""
+    """Number of octets of the message as it will leave, after an edit."""
     _head: bytes | bytearray = attrs.field(factory=bytearray, init=False, repr=False)
     _spool: Spool | None = attrs.field(default=None, init=False)
-    _spooled: int = attrs.field(default=0, init=False)  # octets in the spool
-    _start: int = attrs.field(default=0, init=False)  # where in the spool it is that the head is followed
+    _spooled: int = attrs.field(default=0, init=False)  # number of octets in the spool
+    _start: int = attrs.field(default=0, init=False)  # offset in the spool at which the unedited rest begins
 
     @property
     def buffered(self) -> int:
-        """Octets in memory."""
+        """Number of octets in memory."""
         return len(self._head)
 
     def add(self, data: bytes) -> bool:
-        """Adds octets; False if they are more than may be kept. Raises OSError."""
+        """Adds octets. Returns False if the message is larger than may be kept. Raises OSError."""
         self.size += len(data)
         if self._spool is None:
             self._head += data
@@ -67,7 +82,8 @@ class Held:
         return True
 
     def finish(self) -> bytes | memoryview:
-        """All of it, ending in CRLF if there is anything. Raises OSError."""
+        """The whole message, for its question. Adds a CRLF if it does not end in one and is not empty. A
+        memoryview if it is in a spool. Raises OSError."""
         if self._spool is None and self._head and not self._head.endswith(b"\r\n"):
             self.add(b"\r\n")  # which may be what makes it too large
         if self._spool is None:
@@ -78,7 +94,7 @@ class Held:
         return self._spool.view()
 
     def replace(self, data: bytes, rest: int | None) -> None:
-        """Puts other octets in the place of those before ``rest``, or of all."""
+        """Replaces the octets before the offset ``rest``; all octets if it is None."""
         head = canonical(data)
         if head and not head.endswith(b"\r\n"):
             head += b"\r\n"
@@ -93,11 +109,12 @@ class Held:
 
     @property
     def spooled(self) -> bool:
-        """Whether it leaves in many pieces, for it is not in memory."""
+        """True if the message is in a spool, so that it leaves in many pieces."""
         return self._spool is not None
 
     def pieces(self) -> Iterator[bytes]:
-        """The octets as they will leave, in pieces; in memory, in one. Raises OSError."""
+        """The octets as they will leave, in decoded form: in one piece from memory, in many from a spool.
+        Raises OSError."""
         if self._head:
             yield bytes(self._head)
         if self._spool is not None:
@@ -105,7 +122,8 @@ class Held:
                 yield self._spool.read(at, _PIECE)
 
     def unsendable(self) -> RemoteProtocolError | None:
-        """Why it must not be sent, in spite of dot-stuffing: a line of NULs and a dot. Raises OSError."""
+        """The reason why the message must not be sent, None if it may be: it holds a line of NULs and one
+        dot, which dot-stuffing does not make safe. Raises OSError."""
         if not any(b"\0" in piece for piece in self.pieces()):
             return None
         writer = ContentWriter()
@@ -116,14 +134,15 @@ class Held:
         return None
 
     def wire(self) -> Iterator[bytes]:
-        """The octets in wire form, without end-of-data, in pieces. Once. Raises OSError."""
+        """The octets in wire form, without end-of-data, in pieces. Can be used once: then the store is empty.
+        Raises OSError."""
         writer = ContentWriter()
         for piece in self.pieces():
             yield writer.feed(piece)
         self.close()
 
     def close(self) -> None:
-        """Forgets all."""
+        """Releases the message."""
         self._head = b""
         self._spooled = self._start = 0
         if self._spool is not None:

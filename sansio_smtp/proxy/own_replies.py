@@ -1,5 +1,7 @@
-"""The replies with which the proxy speaks for itself. Refusals of what a peer sent are made where they are
-found, and are part of the error (`RemoteProtocolError.reply_hint`)."""
+"""The replies that the proxy gives in its own name.
+
+The reply to a violation is made where the violation is found: see `RemoteProtocolError.reply_hint`.
+"""
 
 from __future__ import annotations
 

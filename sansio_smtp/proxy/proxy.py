@@ -1,16 +1,22 @@
-"""The API of the composer: inputs of a driver go in, one ordered list of events comes out.
+"""`Proxy`, the API of a proxied session: each input of a driver gives one ordered list of events.
 
-Nothing here reads, writes, waits or knows the time. What may break the dialogue never raises: it is a
-`Violation` in the list, followed by what has to be sent and closed. Only misuse raises
-(`LocalProtocolError`), and a fault of this library (`InternalError` or any other exception; then
-`Proxy.broke` ends the dialogue).
+Nothing here reads, writes, waits or knows the time. A peer's mistake never raises: it is a `Violation` in the
+list, followed by what has to be sent and closed. A mistake of the caller raises `LocalProtocolError`. A fault
+of this library raises `InternalError` or another exception; then `Proxy.broke` ends the session.
 
-How it is made, each part the only writer of its own state::
+The parts of a proxy; each alone writes its own state::
 
-                 CommandFlow  commands: asked about, answered, forwarded
-    Downstream <     │      > Forwarding ── Upstream      one object for each server
-    the client       │        the queue to the server
-                 MessageFlow  the message in flight ── ContentPipeline ── MessageStore
+    client <──> Downstream            CommandFlow               Forwarding ── Upstream <──> server
+                exchanges, gate,      a command: question,      the queue     one object for
+                the open question     reply or forward          of commands   each connection
+                                      MessageFlow
+                                      the message in flight
+                                        └─ ContentPipeline      questions and edits
+                                             └─ MessageStore    a message that is kept whole
+
+An input runs through them in one pass: first what the server sent (`_run_server`), since a reply may let the
+client go on; then a command that waited for replies (`CommandFlow.ask_in_turn`); then what the client sent
+(`_run_client`). Then the joint state is checked with `states.TOGETHER`, and the events are returned.
 """
 
 from __future__ import annotations
@@ -82,12 +88,12 @@ _MAY_READ: Final = {
 
 
 class Proxy:
-    """One client, one server, and what passes between them.
+    """One session of a client, proxied to one server at a time.
 
     ``ask`` names the hook places at which a question is wanted: the constants of `sansio_smtp.questions`, or
     a verb such as ``"RCPT"`` for that command alone. ``make_spool`` makes room for a message that is asked
-    about whole and is larger than `Config.max_held`; without it, such a message is refused. ``client`` says
-    what the driver knows.
+    about whole and is larger than `Config.max_held`; without it, such a message is refused. ``client`` is
+    what the driver knows of the client.
     """
 
     def __init__(
@@ -120,12 +126,12 @@ class Proxy:
 
     @property
     def may_read(self) -> frozenset[Side]:
-        """The sides that may be read now. A level, not an event: look before each read."""
+        """The sides that may be read now. It may change with every input, so look before each read."""
         return _MAY_READ[self._may_read_client(), self._may_read_server()]
 
     @property
     def waiting_for(self) -> WaitingFor:
-        """What the dialogue waits for."""
+        """What the session waits for: the driver's deadline depends on it."""
         if self.closed:
             return WaitingFor.NOTHING
         if self._downstream.question is not None:
@@ -164,12 +170,13 @@ class Proxy:
 
     @property
     def hello(self) -> Command | None:
-        """The EHLO or HELO that the client was told was accepted, as a server was sent it if one was."""
+        """The last EHLO or HELO to which the client got 2xx, as it was sent to the server."""
         return self._downstream.hello
 
     @property
     def login(self) -> str | None:
-        """The identity with which the client has authenticated, as far as its mechanism tells."""
+        """The identity with which the client has authenticated; None before, or if its mechanism does not
+        tell."""
         return self._downstream.login
 
     @property
@@ -179,22 +186,23 @@ class Proxy:
 
     @property
     def awaiting(self) -> Command | None:
-        """The oldest command or message that the server owes a reply for."""
+        """The oldest command that the server owes a reply to; `END_OF_DATA` for a message; None if it owes
+        none."""
         return self._forwarding.leg.end.awaiting
 
     @property
     def has_more(self) -> bool:
-        """True if `more` is to be called once what was sent to the server has been written."""
+        """True if `more` is to be called when what was sent to the server has been written."""
         return self._message.has_more
 
     @property
     def closed(self) -> bool:
-        """True if both sides are closed; every input is ignored from then on."""
+        """True if both sides are closed. Every further input is ignored."""
         return self._downstream.gate is GATE_SHUT
 
     @property
     def buffered(self) -> int:
-        """Octets that are kept, whatever for."""
+        """Number of octets that are kept in memory."""
         client, server = self._client, self._forwarding.leg.end
         owed = sum(len(exchange.command.raw) for exchange in client.exchanges)
         return client.buffered + server.buffered + owed + self._message.buffered
@@ -202,7 +210,8 @@ class Proxy:
     # Inputs
 
     def receive_from(self, side: Side, data: bytes) -> list[Event]:
-        """Octets that a side sent, cut anywhere. Empty input is nothing; end of input is `eof_from`."""
+        """Takes octets that a side sent, cut anywhere. Empty input does nothing; for end of input see
+        `eof_from`."""
         if side is CLIENT:
             self._client.receive_data(data)
             return self._run()
@@ -213,7 +222,8 @@ class Proxy:
         return self._run()
 
     def eof_from(self, side: Side) -> list[Event]:
-        """A side will send no more: it closed, half-closed or was lost."""
+        """A side will send no more: it closed or half-closed its connection, or the server was lost. For a
+        client that was reset see `client_lost`."""
         leg = self._forwarding.leg
         if side is SERVER:
             if leg.state is UPSTREAM_CONNECTING:
@@ -226,8 +236,8 @@ class Proxy:
         return self._run()
 
     def client_lost(self) -> list[Event]:
-        """The client's connection was reset: nothing can be told to it any more. Both sides are closed at
-        once, unless the server owes the reply to a message: that one is awaited, for the account (RFC
+        """The client's connection was reset, so that no reply can reach it. Both sides are closed at once.
+        Only if the server owes the reply to a message, that reply is awaited, for `MessageAnswered` (RFC
         1047)."""
         if self.closed or self._client_lost:
             return []
@@ -245,20 +255,19 @@ class Proxy:
         return self._run()
 
     def server_unreachable(self) -> list[Event]:
-        """There is no connection to the server: the client is told instead of greeted."""
+        """The server cannot be connected: the client gets 421, as its greeting if it has had none yet."""
         return self._fail(own_replies.UNREACHABLE)
 
     def refuse(self, reply: Reply) -> list[Event]:
-        """The client is told this 4xx or 5xx, which is its greeting if it has none yet, and both sides are
-        closed. Raises `LocalProtocolError` in the middle of mail data or of a command for another reply than
-        421."""
+        """Sends the client this 4xx or 5xx, as its greeting if it has had none yet, and closes both sides.
+        Raises `LocalProtocolError` for another reply than 421 if the client waits for no reply."""
         return self._fail(reply)
 
     def answer(self, question: Question[V], verdict: V) -> list[Event]:
-        """The verdict on the open question.
+        """Gives the verdict on the open question.
 
         Raises `LocalProtocolError` for another question than the open one, or a verdict that the question
-        does not take. When the dialogue has ended meanwhile, or the client was lost, the verdict is ignored.
+        does not take. If the session has ended meanwhile, or the client was lost, the verdict is ignored.
         """
         downstream = self._downstream
         if self.closed:
@@ -273,39 +282,44 @@ class Proxy:
         return self._run()
 
     def more(self) -> list[Event]:
-        """The next piece of a message that is too large to be sent at once; only while `has_more`."""
+        """Sends the next piece of a message in a spool. Call it only while `has_more`."""
         self.progress += 1
         self._message.more()
         return self._run()
 
     def timed_out(self, *, stalled: bool = False) -> list[Event]:
-        """What `waiting_for` names took too long: the client is told, both sides are closed.
+        """The deadline for `waiting_for` has passed: the client gets a reply that says so, and both sides are
+        closed.
 
-        ``stalled``: the server did not take what was sent to it, so the client is not to blame.
+        ``stalled``: the deadline was for the server to take what was sent to it, so the client is not to
+        blame.
         """
         if self.closed:
             return []
         return self._fail(own_replies.STALLED if stalled else own_replies.TIMEOUTS[self.waiting_for])
 
     def shutdown(self, *, now: bool = False) -> list[Event]:
-        """The service stops. An idle client gets 421; a mail transaction may finish, unless ``now``."""
+        """The service stops. A client outside a mail transaction gets 421; a transaction may finish, unless
+        ``now``."""
         if now:
             return self._fail(own_replies.SHUTDOWN)
         self._draining = True
         return self._run()
 
     def broke(self) -> list[Event]:
-        """An exception came out of this proxy, or out of the driver while it did what the events said.
+        """Ends the session after an exception, which came out of this proxy or out of the driver.
 
-        The client gets what it was told before, then 451 if it is owed a reply, else 421, and both sides are
-        closed. Nothing more goes to the server, which is reset if a message may be under way. Never raises.
+        The client gets the replies that were decided before, then 451 if it is owed a reply, else 421, and
+        both sides are closed. Nothing more goes to the server; its connection is reset if a message may be
+        incomplete. Never raises.
         """
         return end_after_fault(self._downstream, self._forwarding, self._message, self._out)
 
     # The engine: both ends are drained until neither has anything to give
 
     def _run(self) -> list[Event]:
-        # What the server says may let the client go on, but not the other way round: one pass does.
+        # A reply may let the client go on, but nothing that the client sends lets a reply be read: one pass
+        # is enough.
         downstream, forwarding = self._downstream, self._forwarding
         if forwarding.leg.end.pending:
             self._run_server()
@@ -328,8 +342,8 @@ class Proxy:
         return events
 
     def _check_joint_state(self) -> None:
-        """The joint rules of `states.TOGETHER`; the state of plain relaying breaks none and is not looked
-        at."""
+        """Raises `InternalError` if the joint state breaks a rule of `states.TOGETHER`. Not called for the
+        states of plain relaying, which break none."""
         if wrong := contradiction(self.snapshot()):
             raise InternalError(wrong)
 
@@ -339,7 +353,7 @@ class Proxy:
         return self._run()
 
     def _run_server(self) -> None:
-        """Handles what the server said."""
+        """Handles the replies that the server sent."""
         downstream, end = self._downstream, self._forwarding.leg.end
         while downstream.question is None or not self._asks_replies:
             event = end.next_event()
@@ -409,8 +423,7 @@ class Proxy:
             self._reply(event, reply)
 
     def _greeted(self, reply: Reply) -> bool:
-        """A server has greeted. Returns True if the client is to get this greeting, for it has had none
-        yet."""
+        """A server has greeted. Returns True if the greeting goes to the client, which has had none yet."""
         first = self._client.phase is PHASE_GREETING
         if reply.severity == 2:
             self._forwarding.greeted()
@@ -432,13 +445,13 @@ class Proxy:
                 self._addition_refused()
             forwarding.advance()
         elif reply.code >= 400:
-            # It may still hold an envelope that must not meet the next message.
+            # RSET was refused: the server may keep the old envelope, and add the next recipients to it.
             self._downstream.fail(own_replies.NOT_RESET)
         else:
             forwarding.advance()
 
     def _addition_refused(self) -> None:
-        """A message never goes without a recipient that it was to have."""
+        """The server has refused a recipient that a verdict added: the message must not go without it."""
         data = self._forwarding.take_back_data()
         if data is Own.HELD_DATA:
             self._message.refuse(own_replies.NO_COPY, first=True)
@@ -453,7 +466,7 @@ class Proxy:
             self._reply(event, verdict.reply if isinstance(verdict, ReplaceReply) else event.reply)
 
     def _reply(self, event: ReplyReceived, reply: Reply) -> None:
-        """A reply of the server, as the client is to get it."""
+        """Passes a reply of the server on, as the client is to get it."""
         exchange, command = event.handle, event.command
         if command is None:
             self._downstream.send_reply(reply)
@@ -472,7 +485,8 @@ class Proxy:
         self._downstream.fill(exchange, reply)
 
     def _message_at_server(self) -> Exchange | None:
-        """The message that the server has all of, and owes the reply for."""
+        """The exchange of the message that the server has all of and owes the reply to; None if there is
+        none."""
         for exchange in self._client.exchanges:
             if exchange.command.kind is KIND_END_OF_DATA and self._forwarding.leg.end.awaits(exchange):
                 return exchange
@@ -481,7 +495,7 @@ class Proxy:
     # Closing
 
     def _close(self) -> None:
-        """Both sides, at once and once."""
+        """Closes both sides, now."""
         if self.closed:
             return
         self._forwarding.close()
@@ -507,7 +521,8 @@ class Proxy:
         client = self._client
         if client.eof or self._client_lost or self._client_paused():
             return False
-        # Never less than a line and its end: what is too long must be seen to be so.
+        # Never less than the longest line and its CRLF: otherwise a line that is too long would not be
+        # noticed.
         return client.buffered < max(self.config.read_ahead, self.config.max_line + 2)
 
     def _may_read_server(self) -> bool:

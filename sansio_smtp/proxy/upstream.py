@@ -1,15 +1,17 @@
-"""The leg to one server: its connection, its mail transaction, its state, and what it must be told first.
+"""The leg to one server: its connection, its mail transaction, its state, and its setup.
 
-One object for each connection. Another server, or a new connection to the same one, is another `Upstream`; so
-nothing that is known of a server can outlive it. What a server must hear before the client's commands is its
-*setup*, a list of commands that are sent one at a time::
+There is one `Upstream` object for each connection. Another server, or a new connection to the same one, gets
+a new object, so nothing that is known of a server can outlive its connection. The *setup* is the list of
+commands that the client has had answered before and that this server has not seen (EHLO, MAIL). They are sent
+one at a time::
 
-    CONNECTING ──> GREETING ──2xx──> SETUP ──EHLO, MAIL accepted──> READY ──reset in mail data──> DETACHED
-                                       ^                              │
-                                       └──── it must hear more ───────┘            anything ──> CLOSED
+    CONNECTING ──> GREETING ──2xx──> SETUP ──all accepted──> READY ──reset in mail data──> DETACHED
+                                       ^                      │
+                                       └── EHLO or MAIL is ───┘        from every state ──> CLOSED
+                                           missing for the next command
 
-The first connection goes the same way. Its setup is empty, as the client has said nothing yet. Further
-features add steps: a list of commands, not a flag.
+Every connection goes this way. The setup of the first one is empty, as the client has sent nothing yet. A
+feature that has something to do before the client's commands adds a command to the list, not a flag.
 """
 
 from __future__ import annotations
@@ -29,24 +31,26 @@ __all__ = ["Carried", "Upstream"]
 
 @attrs.frozen(eq=False)
 class Carried:
-    """A mail transaction that began on another connection: its MAIL as that server accepted it."""
+    """A mail transaction that began on another connection and goes on here. ``mail`` is MAIL as that server
+    accepted it."""
 
     mail: Command
     envelope: Envelope
-    """The client's. Each transaction has its own, so this one tells whether the transaction is still open."""
+    """The client's envelope. Each transaction has its own object: if the client's end has another one now,
+    this transaction is over."""
 
 
 @attrs.define(eq=False)
 class Upstream:
-    """The leg to one server. ``name`` is how verdicts call it; None is the server that the driver connects
-    first."""
+    """The leg to one server. ``name`` is the server's name in verdicts (`Route`); None is the server that the
+    driver connects first."""
 
     config: Config
     name: str | None = None
     carried: Carried | None = None
-    """The transaction that it has not taken over yet."""
+    """The transaction that goes on here, until this server has accepted its MAIL."""
     setup: tuple[Command, ...] = attrs.field(default=(), init=False)
-    """What it must still be told, in this order, before it is READY."""
+    """The commands that must still be sent, in this order, before the server is READY."""
     state: UpstreamState = attrs.field(default=UpstreamState.CONNECTING, init=False)
     end: ClientConnection = attrs.field(init=False)
 
@@ -55,7 +59,7 @@ class Upstream:
 
     @property
     def detached(self) -> bool:
-        """True if it was reset while the client is still served."""
+        """True if the connection was reset while the client is still served."""
         return self.state is UpstreamState.DETACHED
 
     @property
@@ -69,8 +73,8 @@ class Upstream:
         return bool(self.end.transaction.envelope.recipients)
 
     def transaction_for(self, envelope: Envelope) -> Carried | None:
-        """What another connection must be told so that the client's open transaction, whose envelope this is,
-        goes on there. None if no server has accepted its MAIL, or if this server has recipients that would be
+        """What another connection needs so that the client's transaction with this envelope goes on there.
+        None if no server has accepted its MAIL, or if this server has accepted recipients, which would be
         lost."""
         if self.has_recipients or envelope.mail is None:
             return None
@@ -85,21 +89,22 @@ class Upstream:
         self.state = following(UPSTREAM, self.state, step)
 
     def connected(self) -> None:
-        """Something has come from the server, which shows that it is connected."""
+        """The first octets, or the end of input, have come from the server: it is connected."""
         self.step(UpstreamStep.CONNECTED)
 
     def greeted(self, setup: Sequence[Command]) -> None:
-        """The server has greeted, and must be told this before the first command of the client."""
+        """The server has greeted, and must be sent these commands before the client's."""
         self.step(UpstreamStep.GREETED)
         self.setup = tuple(setup)
 
     def prepare(self, setup: Sequence[Command]) -> None:
-        """The server is READY, and must be told this before the next command of the client."""
+        """The server is READY, and must be sent these commands before the client's next one."""
         self.step(UpstreamStep.PREPARE)
         self.setup = tuple(setup)
 
     def next_setup(self) -> Command | None:
-        """Takes the next step of the setup; None if there is none left, and the server is READY."""
+        """Takes the next command of the setup. Returns None if there is none left; then the server is
+        READY."""
         if not self.setup:
             self.step(UpstreamStep.SET_UP)
             return None
@@ -108,20 +113,20 @@ class Upstream:
         return first
 
     def taken_over(self) -> None:
-        """It has accepted the MAIL of the transaction that was carried over, which is its own from now on."""
+        """The server has accepted MAIL of the carried transaction."""
         self.carried = None
 
     def give_up_setup(self) -> None:
-        """The rest of the setup is not said, and the server is READY."""
+        """Drops the rest of the setup; the server is READY."""
         self.setup = ()
         self.step(UpstreamStep.SET_UP)
 
     def reset(self) -> None:
-        """It was reset in the middle of mail data; nothing is known of it any more."""
+        """The connection is reset in the middle of mail data."""
         self.step(UpstreamStep.RESET)
         self.end.close()
 
     def close(self) -> None:
-        """It is left, or the dialogue is over."""
+        """The connection is closed: the server is left for another, or the session is over."""
         self.step(UpstreamStep.CLOSE)
         self.end.close()

@@ -1,4 +1,4 @@
-"""Checks that a question takes a verdict: what a verdict puts in must leave the framing as it is."""
+"""Checks that a verdict fits its question, and that what it replaces does not change the framing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["check"]
 
 
 def check(question: Any, verdict: object) -> None:
-    """Raises `LocalProtocolError` if the verdict does not answer the question."""
+    """Raises `LocalProtocolError` if the verdict does not fit the question."""
     if not isinstance(verdict, question.verdicts):
         names = ", ".join(kind.__name__ for kind in question.verdicts)
         raise LocalProtocolError(f"{type(verdict).__name__} does not answer this question; {names} do")
@@ -39,7 +39,7 @@ def check(question: Any, verdict: object) -> None:
 
 
 def _check_reply(given: Reply, put_in: Reply) -> None:
-    """The first digit decides what comes next (RFC 5321 §4.2.1)."""
+    """The first digit must stay: it decides what the next octets are (RFC 5321 §4.2.1)."""
     if put_in.severity != given.severity:
         raise LocalProtocolError(f"{given} cannot become {put_in}: another first digit")
     if given.code == 421 != put_in.code:

@@ -44,7 +44,7 @@ from sansio_smtp.proxy.content_pipeline import ContentPipeline
 from sansio_smtp.proxy.downstream import Downstream
 from sansio_smtp.proxy.forwarding import Forwarding
 from sansio_smtp.proxy.message_flow import MessageFlow
-from sansio_smtp.proxy.message_store import Held
+from sansio_smtp.proxy.message_store import MessageStore
 from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.proxy.upstream import Upstream
 from sansio_smtp.questions import (
@@ -73,7 +73,7 @@ COPY = Command.of("RCPT TO:<copy@x>")
 LETTER = b"A: b\r\n\r\none\r\n.two\r\n" + b"x" * 100 + b"\r\n"
 FAREWELLS = {own_replies.FAULT.raw, own_replies.LEAVING.raw}
 PARTS = [
-    *(Proxy, Downstream, Forwarding, Upstream, CommandFlow, MessageFlow, ContentPipeline, Held),
+    *(Proxy, Downstream, Forwarding, Upstream, CommandFlow, MessageFlow, ContentPipeline, MessageStore),
     *(ServerConnection, ClientConnection, Exchange, Transaction, Offer, ContentWriter),
 ]
 
@@ -268,7 +268,13 @@ OTHERWISE = {
         "Exchange.go_on",
         "Forwarding.drop_errands",
     ),
-    *("Held.replace", "Proxy._client_ended", "Proxy._fail", "Proxy._idle", "Proxy._message_at_server"),
+    *(
+        "MessageStore.replace",
+        "Proxy._client_ended",
+        "Proxy._fail",
+        "Proxy._idle",
+        "Proxy._message_at_server",
+    ),
     *("Proxy.client_lost", "Proxy.eof_from", "Proxy.refuse", "Proxy.server_unreachable", "Proxy.shutdown"),
     *("Proxy.timed_out", "ServerConnection._auth_line", "ServerConnection._drop_chunk"),
     *("ServerConnection._violation", "ServerConnection.receive_eof", "ContentPipeline._relay"),
@@ -283,7 +289,7 @@ CLOSING = {
         (Upstream, "step"),
         (Upstream, "close"),
     ),
-    *((MessageFlow, "_forget"), (MessageFlow, "_drop_pipeline"), (Held, "close")),
+    *((MessageFlow, "_forget"), (MessageFlow, "_drop_pipeline"), (MessageStore, "close")),
     *((ServerConnection, "close"), (ClientConnection, "close")),
 }
 """What closes the parts: if that fails each time they stay as they are, but the driver has its events."""

@@ -7,23 +7,23 @@ from collections.abc import Callable
 import pytest
 
 from core.spools import MemorySpool
-from sansio_smtp.proxy.message_store import Held
+from sansio_smtp.proxy.message_store import MessageStore
 
 LETTER = b"A: b\r\n\r\n.dot\r\n" + b"x" * 70_000 + b"\r\nend\r\n"
 
 
-def wire(held: Held) -> bytes:
+def wire(held: MessageStore) -> bytes:
     return b"".join(held.wire())
 
 
-def held(data: bytes, limit: int, spool: MemorySpool | None = None, step: int = 1000) -> Held:
-    made = Held(limit, (lambda: spool) if spool is not None else None)
+def held(data: bytes, limit: int, spool: MemorySpool | None = None, step: int = 1000) -> MessageStore:
+    made = MessageStore(limit, (lambda: spool) if spool is not None else None)
     for at in range(0, len(data), step):
         assert made.add(data[at : at + step])
     return made
 
 
-KINDS: list[Callable[[bytes], Held]] = [
+KINDS: list[Callable[[bytes], MessageStore]] = [
     lambda data: held(data, 1 << 20),
     lambda data: held(data, 10, MemorySpool()),
     lambda data: held(data, 69_000, MemorySpool()),
@@ -31,7 +31,7 @@ KINDS: list[Callable[[bytes], Held]] = [
 
 
 @pytest.mark.parametrize("make", KINDS)
-def test_what_was_kept_leaves(make: Callable[[bytes], Held]) -> None:
+def test_what_was_kept_leaves(make: Callable[[bytes], MessageStore]) -> None:
     message = make(LETTER)
     assert bytes(message.finish()) == LETTER
     assert message.size == len(LETTER)
@@ -41,7 +41,7 @@ def test_what_was_kept_leaves(make: Callable[[bytes], Held]) -> None:
 
 
 @pytest.mark.parametrize("make", KINDS)
-def test_a_last_line_without_its_end_gets_one(make: Callable[[bytes], Held]) -> None:
+def test_a_last_line_without_its_end_gets_one(make: Callable[[bytes], MessageStore]) -> None:
     message = make(LETTER[:-2])
     assert bytes(message.finish()) == LETTER
     assert message.size == len(LETTER)
@@ -61,7 +61,7 @@ def test_the_line_end_that_is_added_may_be_what_is_too_large_for_memory() -> Non
 
 
 def test_more_than_may_be_kept() -> None:
-    message = Held(10)
+    message = MessageStore(10)
     assert message.add(b"x" * 10)
     assert not message.add(b"x")
 
@@ -92,7 +92,7 @@ def test_only_what_is_in_memory_counts_as_buffered() -> None:
         (b"N: o\r\n", len(LETTER), b"N: o\r\n"),
     ],
 )
-def test_replaced(make: Callable[[bytes], Held], data: bytes, rest: int | None, left: bytes) -> None:
+def test_replaced(make: Callable[[bytes], MessageStore], data: bytes, rest: int | None, left: bytes) -> None:
     message = make(LETTER)
     message.finish()
     message.replace(data, rest)
@@ -108,7 +108,7 @@ def held_wire(data: bytes) -> list[bytes]:
 
 
 @pytest.mark.parametrize("make", KINDS)
-def test_a_line_of_nul_and_dot(make: Callable[[bytes], Held]) -> None:
+def test_a_line_of_nul_and_dot(make: Callable[[bytes], MessageStore]) -> None:
     message = make(LETTER + b"\0.\r\nQUIT\r\n")
     message.finish()
     assert message.unsendable() is not None
