@@ -1,4 +1,18 @@
-"""A body on its way through the rules that look at it line by line or in pieces, while it streams."""
+"""Passes a body, while it streams, through the rules of the phases ``body`` and ``body_line``.
+
+The rules are stages, in their order. Each gets what the stages before it have left::
+
+    piece ──> stage: body_line ──> stage: body ──> stage: body_line ──> what is left goes to the server
+              cut into lines                       cut into lines
+              ^ the beginning of a line waits here until its end comes
+
+A stage is done when its rule has said `Accept`, or has failed and is let pass; then octets go through it as
+they are. `Accept` ends the asking for the stages after it too.
+
+What must never happen is that a verdict, or an edit, depends on how the body was cut into pieces. So if a
+rule gives a verdict about one line of a piece, the stages after it still get the lines before that line: they
+would have had them, if each line had come alone, and what they say of an earlier line wins.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +34,8 @@ _LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+")
 
 @attrs.define(eq=False)
 class _Stage:
+    """One rule, and what waits for it."""
+
     rule: Rule
     done: bool = False
     """True if the rule is not asked again about this message."""
@@ -52,16 +68,19 @@ class _Stage:
 
 @attrs.frozen
 class _Asked:
+    """The result of asking one rule about some lines or pieces."""
+
     left: bytes
-    """What rules behind are to hear."""
+    """The octets for the stages after this one."""
     verdict: Verdict | None = None
+    """The verdict that ended the asking; None if the rule let all of it pass."""
     unasked: bytes = b""
-    """From the line on that the verdict was given about."""
+    """The octets from the line on that the verdict is about."""
 
 
 class BodyStream:
-    """The rules in their order; each is given what those before it have left. `Accept` ends the asking for
-    the rule that says it and for those behind it; so does a failure that is let pass, for that rule."""
+    """The body of one message on its way through ``rules``. Lines of more than ``longest_line`` octets come
+    to rules in pieces of that length."""
 
     def __init__(self, asker: Asker, tx: Transaction, rules: Iterable[Rule], longest_line: int) -> None:
         self._asker = asker
@@ -70,7 +89,8 @@ class BodyStream:
         self._longest_line = longest_line
 
     async def feed(self, data: bytes, *, last: bool) -> bytes | Verdict:
-        """What is left of a piece of the body, or the verdict on the message. ``last``: nothing follows."""
+        """Takes a piece of the body. Returns the octets that are left of it, or the verdict on the message.
+        ``last``: it is the last piece."""
         verdict: Verdict | None = None
         passed: bytes | None = None
         for stage in self._stages:
@@ -79,8 +99,8 @@ class BodyStream:
             pieces = stage.cut(data, self._longest_line, last=last and passed is None)
             asked = await self._ask(stage, pieces)
             data = asked.left
-            # Rules behind hear what was before a verdict, as if each line had come alone: so the way in which
-            # a body is cut decides nothing. What they say of it is said of an earlier line, and wins.
+            # The next stages get the octets before a verdict, as if each line had come alone. What they say
+            # of them is about an earlier line, and wins.
             if isinstance(asked.verdict, Accept):
                 passed = asked.unasked + (passed or b"")
             elif asked.verdict is not None:
@@ -95,7 +115,7 @@ class BodyStream:
         if stage.rule.waits:
             return await self._ask_each(stage, pieces)
         host = self._asker.host
-        host.enter(stage.rule)  # once for many lines
+        host.enter(stage.rule)  # once for all lines of the piece
         try:
             asked: _Asked = run_at_once(self._ask_each(stage, pieces))
             return asked
@@ -116,7 +136,7 @@ class BodyStream:
                 check_result(rule, result)
             except BaseException as error:
                 verdict = self._asker.failed(rule, error)
-                if verdict is None:  # it is let pass, once and for all
+                if verdict is None:  # the failure is let pass: the rule is not asked again
                     return _Asked(b"".join((*left, *pieces[at:], stage.finish())))
             else:
                 if isinstance(result, bytes):

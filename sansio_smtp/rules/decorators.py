@@ -1,4 +1,4 @@
-"""How a rule says more of itself than its name: ``@on`` and ``@threaded``."""
+"""The decorators of rules: ``@on`` (phase and options) and ``@threaded`` (called in a worker thread)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from .verdicts import (
 __all__ = ["Mark", "OnError", "is_threaded", "marks_of", "on", "threaded"]
 
 OnError = Literal["defer", "reject", "accept"]
-"""What becomes of a command or message whose rule failed: 451, 550, or it goes on as if it said nothing."""
+"""What becomes of a command or message whose rule failed: 451, 550, or it goes on as if the rule had returned
+None."""
 
 _MARKS: Final = "__smtp_marks__"
 _THREADED: Final = "__smtp_threaded__"
@@ -122,11 +123,11 @@ def threaded(function: F) -> F:
 
 
 def marks_of(function: object) -> tuple[Mark, ...]:
-    """What ``@on`` said of a function or method."""
+    """The marks that ``@on`` has put on a function or method."""
     found: tuple[Mark, ...] = getattr(function, _MARKS, ())
     return found
 
 
 def is_threaded(function: object) -> bool:
-    """Whether ``@threaded`` was said of a function or method."""
+    """Returns True if a function or method has ``@threaded``."""
     return bool(getattr(function, _THREADED, False))

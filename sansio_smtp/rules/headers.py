@@ -97,7 +97,7 @@ class Headers:
 
     @property
     def has_end(self) -> bool:
-        """Whether there is the empty line that ends a header section."""
+        """True if the section has the empty line that ends it."""
         self._all()
         return self._end != b"" and self.raw != b""
 
@@ -134,12 +134,12 @@ class Headers:
     # To edit.
 
     def add(self, name: str, value: Value) -> None:
-        """A field behind the others. It is put in front of a line that is no field: there, some parsers take
-        the header section to have ended."""
+        """Adds a field after the others; but before the first line that is no field, since some parsers take
+        the header section to end there."""
         self._insert(self._bottom(), self._write("add", name, value))
 
     def prepend(self, name: str, value: Value) -> None:
-        """A field in front of the others, as trace fields are added (RFC 5321 §4.4)."""
+        """Adds a field before the others, as trace fields are added (RFC 5321 §4.4)."""
         self._insert(self._top(), self._write("prepend", name, value))
 
     def add_raw(self, field: bytes) -> None:
@@ -198,7 +198,7 @@ class Headers:
         self._changes += [("+", field) for field in new if field not in old]
         self.revision += 1
 
-    # For whoever lets rules edit: see `subjects.Editable`.
+    # See `views.Editable`.
 
     def snapshot(self) -> Snapshot:
         fields = None if self._fields is None else tuple(self._fields)
@@ -218,7 +218,7 @@ class Headers:
     def _all(self) -> list[Field]:
         if self._fields is None:
             found: list[tuple[bytes, bytes]] = _FIELD.findall(self._section)
-            found.pop()  # behind the end, the pattern fits once more
+            found.pop()  # the pattern also matches the empty string at the end
             self._end = b"" if self._section else b"\r\n"
             if found and found[-1][0] in (b"\r\n", b"\n"):
                 self._end = found.pop()[0]
@@ -230,7 +230,8 @@ class Headers:
         return [i for i, field in enumerate(self._all()) if field.name.lower() == wanted and wanted]
 
     def _top(self) -> int:
-        """The first place: behind an mbox ``From`` line, and behind a line that would continue the field."""
+        """The first place for a field: after an mbox ``From`` line, and after a line that would continue the
+        field."""
         fields = self._all()
         return int(bool(fields) and not fields[0].name and fields[0].raw.startswith((b"From ", b" ", b"\t")))
 
@@ -328,7 +329,7 @@ def _folded(line: bytes) -> bytes:
 
 
 def _same(old: Field, new: Field) -> bool:
-    """Whether nothing but folds and the blanks around the value would change."""
+    """Returns True if only folds and the blanks around the value would change."""
     return _PLAIN.match(old.raw) is not None and _unfolded(old) == _unfolded(new)
 
 

@@ -1,4 +1,4 @@
-"""What the engine needs of the driver that runs it: to wait, to keep, to tell."""
+"""`Host`: what rules need of a driver, which is to wait for a rule, keep a message, and log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Failure:
     rule: Rule
     error: BaseException
     incident: str
-    """What the client is told, so that it can be found in the log."""
+    """A name that the client is told, to find the failure in the log."""
 
 
 @attrs.frozen(eq=False)
@@ -31,12 +31,12 @@ class Held:
 
 
 class Host:
-    """The surroundings of a `RuleSession`. As it is, it does for programs that call rules themselves and for
-    tests: rules are called as they come, failures and held messages are collected in lists. Drivers override
-    what they do better."""
+    """What a `RuleSession` calls. This class is enough for tests and simple programs: it calls each rule in
+    place, without a time limit, and collects failures and held messages in lists. A driver overrides the
+    methods that it implements better."""
 
     waits = False
-    """Whether `hold` may wait, where no rule does."""
+    """True if `hold` may wait."""
 
     def __init__(self) -> None:
         self.failures: list[Failure] = []
@@ -55,14 +55,15 @@ class Host:
         return await result if rule.is_async else result
 
     def passes_on(self, rule: Rule, error: BaseException) -> bool:
-        """Whether an error that came out of a rule is no failure of the rule, but the cancellation of what
-        asks it. Here: what is no `Exception` and comes out of a rule that was awaited."""
+        """Returns True if an error that came out of a rule is not the rule's failure but a cancellation of
+        its caller, and must be raised again. Here: an error that is no `Exception`, from a rule that was
+        awaited."""
         if isinstance(error, Exception | SystemExit):
             return False
         return rule.waits or isinstance(error, KeyboardInterrupt)
 
     def failed(self, rule: Rule, error: BaseException) -> str:
-        """Takes notice of a failure and gives it a name that the client may see."""
+        """A rule has failed. Returns a name for the incident, which the client may see."""
         incident = f"{len(self.failures) + 1}"
         self.failures.append(Failure(rule, error, incident))
         return incident

@@ -135,7 +135,7 @@ class Message:
 
     @property
     def breaks_signatures(self) -> bool:
-        """Whether an edit breaks a signature that the message came with, and still has.
+        """True if an edit breaks a signature that the message came with, and still has.
 
         An edit of the body breaks all: DKIM, ARC, S/MIME, PGP. An edit of a field breaks DKIM and ARC
         signatures of that field, as does one more of them below those that are signed, or where the
@@ -151,7 +151,7 @@ class Message:
         old, new = _by_name(before), _by_name(self.headers)
         return any(_signed(old, field) != _signed(new, field) for field in signatures)
 
-    # For whoever lets rules edit: see `subjects.Editable`.
+    # See `views.Editable`.
 
     def snapshot(self) -> MessageSnapshot:
         return self.headers, self.headers.snapshot(), self._body, self._revision

@@ -46,10 +46,10 @@ _CHARSETS: Final = {
     "x_sjis": "shift_jis",
 }
 
-# A list of addresses (RFC 5322 §3.4) in parts: a comment; a phrase, with the address or colon behind it.
+# A list of addresses (RFC 5322 §3.4) in parts: a comment; a phrase, with the address or colon after it.
 _ADDRESS_PART: Final = re.compile(
     r"\((?P<comment>(?:[^()\\]|\\.)*+)(?P<close>\)?)"
-    r'|(?P<phrase>(?:"(?:[^"\\]|\\.)*+"?|[^"\\,:;<>()@])++)(?P<behind><[^>]*>?|:|)'
+    r'|(?P<phrase>(?:"(?:[^"\\]|\\.)*+"?|[^"\\,:;<>()@])++)(?P<after><[^>]*>?|:|)'
     r"|<[^>]*>?|."
 )
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*+)"?')
@@ -233,7 +233,7 @@ def _in_charset(octets: bytes, charset: str) -> str:
 
 
 def _encoded_text(text: str) -> str:
-    """Words in front of the first that has to be encoded, and behind the last, stay as they are."""
+    """Words before the first one that has to be encoded, and after the last one, stay as they are."""
     found = [match.end() for match in _NEEDS_WORD.finditer(text)]
     if not found:
         return text
@@ -274,11 +274,11 @@ def _encoded_address_part(part: re.Match[str]) -> str:
         return part[0]
     if part["comment"]:
         return f"({_words(_PAIR.sub(_second, part['comment']))}{part['close']}"
-    phrase, behind = part["phrase"], part["behind"]
-    if not behind or phrase.isascii():
+    phrase, after = part["phrase"], part["after"]
+    if not after or phrase.isascii():
         return part[0]  # an address, with what cannot be in it
     words = _words(_QUOTED.sub(_unquoted, phrase).strip(" \t"))
-    return (" " if part.start() else "") + words + (" " if behind != ":" else "") + behind
+    return (" " if part.start() else "") + words + (" " if after != ":" else "") + after
 
 
 def _unquoted(quoted: re.Match[str]) -> str:

@@ -20,7 +20,7 @@ class PhaseInfo:
     parameters: tuple[str, ...]
     verdicts: tuple[type[Verdict], ...]
     octets: bool = False
-    """Whether octets may be returned, which replace the piece that was given."""
+    """True if a rule may return octets, which replace the piece that it was given."""
 
     @property
     def signature(self) -> str:

@@ -1,4 +1,4 @@
-"""Rules in their order, and what of a dialogue they want to be asked about."""
+"""`RuleSet`: rules in their order, and the questions that the core must ask for them."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _PLACES: Final[dict[str, frozenset[str]]] = {
     "disconnect": frozenset(),
     "command": frozenset((COMMAND,)),
 }
-"""phase → where the core has to ask. DATA is where what a rule said of MAIL and RCPT takes effect, and where
-the way in which a message is looked at is chosen."""
+"""phase → the questions that the core must ask. DATA is among them: there the verdicts on MAIL and RCPT take
+effect, and the content places for this message are chosen."""
 
 _CONTENT_PLACES: Final = frozenset((HEADERS, BODY_LINES, MESSAGE))
 
@@ -53,9 +53,9 @@ class Rule:
     match: str | None = None
     """A pattern for addresses, in lower case."""
     timeout: float | None = None
-    """Seconds; None: what the driver has for all."""
+    """Seconds for one call; None: the driver's setting."""
     on_error: OnError | None = None
-    """None: what the driver has for all."""
+    """What a failure means; None: the driver's setting."""
 
     def move_to_thread(self) -> None:
         """From now on the rule is called in a thread: a driver has found out that it blocks."""
@@ -63,7 +63,7 @@ class Rule:
 
     @property
     def waits(self) -> bool:
-        """Whether it has to be awaited."""
+        """True if the rule has to be awaited."""
         return self.is_async or self.threaded
 
     @property
@@ -72,7 +72,7 @@ class Rule:
         return f"{self.file}:{self.line}" if self.file else self.name
 
     def fits(self, address: str) -> bool:
-        """Whether the rule is meant for this address."""
+        """Returns True if the rule applies to this address."""
         return self.match is None or fnmatchcase(address.lower(), self.match)
 
 
@@ -87,7 +87,7 @@ class RuleSet:
     rules: tuple[Rule, ...] = attrs.field(default=(), converter=_as_tuple)
     by_phase: dict[str, tuple[Rule, ...]] = attrs.field(init=False, repr=False)
     ask: frozenset[str] = attrs.field(init=False)
-    """For ``Proxy(ask=...)``: the hook places at which some rule wants to be asked."""
+    """For ``Proxy(ask=...)``: the hook places and verbs about which some rule is to be asked."""
 
     def __attrs_post_init__(self) -> None:
         by_phase = {name: tuple(rule for rule in self.rules if rule.phase == name) for name in PHASES}
@@ -97,12 +97,12 @@ class RuleSet:
 
     @property
     def phases(self) -> tuple[str, ...]:
-        """The phases in which some rule is asked, in the order of a dialogue."""
+        """The phases that have a rule, in the order of a dialogue."""
         return tuple(name for name, rules in self.by_phase.items() if rules)
 
     def content_places(self, addresses: Iterable[str]) -> frozenset[str]:
-        """Where the core has to ask about the content of a message to these recipients. Empty where no rule
-        looks at it: the message then passes as if there were no rules."""
+        """The content places at which the core must ask about a message to these recipients. Empty if no rule
+        applies: the message then passes as if there were no rules."""
         recipients = tuple(addresses)
         wanted = (
             _PLACES[name] & _CONTENT_PLACES
@@ -113,7 +113,7 @@ class RuleSet:
 
 
 def meant(rule: Rule, recipients: Iterable[str]) -> bool:
-    """Whether a rule about content is meant for a message to these recipients."""
+    """Returns True if a rule about content applies to a message to these recipients."""
     return rule.match is None or any(rule.fits(address) for address in recipients)
 
 

@@ -1,4 +1,20 @@
-"""Asking the rules of one phase in their order, and what becomes of those that fail."""
+"""Asks the rules of one phase in their order, and makes a verdict of a failure.
+
+For each rule, in the order of the `RuleSet`::
+
+    rule ── match fits? ──no──────────────────────────────────────────────> next rule
+              │ yes
+              call ──> None ──────────────────────────────────────────────> next rule
+                   ──> Accept ────────────────────────────────────────────> None: no more rules are asked
+                   ──> another verdict ───────────────────────────────────> that verdict
+                   ──> exception, timeout, wrong result
+                         ├─ on_error "accept": its edits are taken back ──> next rule
+                         └─ "defer", "reject" ────────────────────────────> 451, 550
+
+What must never happen is that a rule which failed half-way leaves its edits while its message goes on, or
+that the text of an exception reaches the client: the client gets the name of the incident, which stands in
+the log.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +38,8 @@ __all__ = ["Asker", "check_result", "run_at_once"]
 
 @attrs.define(eq=False)
 class Asker:
-    """Calls rules and makes verdicts of what they return."""
+    """Calls rules, and turns what they return or raise into verdicts. ``on_error`` applies to rules that do
+    not have their own."""
 
     host: Host
     on_error: OnError = "defer"
@@ -35,11 +52,13 @@ class Asker:
         fits: Callable[[Rule], bool] | None = None,
         fails_open: bool = False,
     ) -> Refusal | Redirect | None:
-        """The first verdict that a rule gives, None if all let it pass. `Accept` ends the asking.
+        """The first verdict of a rule that refuses or redirects; None if there is none. `Accept` ends the
+        asking.
 
-        ``subject`` is the last argument, if rules may edit it. What a rule has edited before it failed is
-        taken back if things go on as if it had said nothing, which they always do if ``fails_open``. Rules
-        with a pattern that do not ``fit``, as things are when their turn comes, are passed over.
+        ``subject`` is the last argument of each rule, if rules may edit it. If a rule fails and its policy
+        lets things go on, its edits are taken back; ``fails_open`` is that policy for all rules. ``fits``
+        tells if a rule with a pattern applies; it is asked when the rule's turn comes, since an earlier rule
+        may have rewritten the address.
         """
         tx = arguments[0] if arguments and isinstance(arguments[0], Transaction) else None
         if subject is not None:
@@ -79,7 +98,7 @@ class Asker:
         return None
 
     async def call(self, rule: Rule, *arguments: Any) -> Any:
-        """What the rule returns. Raises what it raises."""
+        """Calls the rule. Returns what it returns, raises what it raises."""
         if rule.is_async or rule.threaded:
             return await self.host.call(rule, *arguments)
         self.host.enter(rule)
@@ -89,8 +108,9 @@ class Asker:
             self.host.leave()
 
     def failed(self, rule: Rule, error: BaseException) -> Verdict | None:
-        """The verdict that stands for a failure. Nothing of the failure itself is in it. Raises the error if
-        it is none of the rule's: ``sys.exit()`` in a rule does not end the service, its cancellation does."""
+        """The verdict for a rule that failed, by its policy. Its text names the incident, not the error.
+        Raises the error if it is not the rule's own: a cancellation goes on, ``sys.exit()`` in a rule does
+        not."""
         if self.host.passes_on(rule, error):
             raise error
         incident = self.host.failed(rule, error)
@@ -103,7 +123,8 @@ class Asker:
 
 
 def run_at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """The result of a coroutine in which nothing waits. Raises `LocalProtocolError` if something does."""
+    """Runs a coroutine in which nothing waits, and returns its result. Raises `LocalProtocolError` if it
+    waits."""
     try:
         coroutine.send(None)
     except StopIteration as done:

@@ -1,10 +1,29 @@
-"""The rules of one connection: they answer the questions of a `sansio_smtp.Proxy`, whoever drives it.
+"""`RuleSession`: answers the questions of one `sansio_smtp.Proxy` with rules, in any driver.
 
-session = RuleSession(ruleset, proxy)
-for event in proxy.receive_from(side, octets):
-    if isinstance(event, Ask):
-        verdict = session.judge_now(event.question)      # or: await session.judge(event.question)
-        events += proxy.answer(event.question, verdict)
+It is used like this::
+
+    session = RuleSession(ruleset, proxy)
+    for event in proxy.receive_from(side, octets):
+        if isinstance(event, Ask):
+            verdict = session.judge_now(event.question)      # or: await session.judge(event.question)
+            events += proxy.answer(event.question, verdict)
+
+A question of the core is about a place in the dialogue; a rule is about a phase. One question may ask the
+rules of several phases, and a verdict of a rule may take effect at a later question::
+
+    question             phases that are asked              effect of a verdict
+    CommandQuestion      command; helo, auth, mail, rcpt    the reply to the command; Discard of mail and
+                                                            Hold are kept for DATA (`RuleTransaction`)
+    for DATA             command; data                      the reply, or how this message is treated:
+                                                            Inspect at some places, or Swallow
+    HeadersQuestion      headers                            the reply to the message, or its new header
+    section BodyQuestion         body_line, body                    the same for the body: see the module
+    `body` MessageQuestion      message                            the same; Hold: into the quarantine
+    ReplyQuestion        reply                              the end of the session, or another reply
+
+What must never happen is that a message goes on which a rule wanted to refuse: so a rule that fails counts as
+a refusal unless its ``on_error`` says otherwise; and a path that cannot be read is refused, since rules
+cannot say whom it names. A rule never sees a credential.
 """
 
 from __future__ import annotations
@@ -44,7 +63,7 @@ from .host import Host
 from .message import Message, header_section_end
 from .ruleset import Rule, RuleSet, meant
 from .run_phase import Asker, run_at_once
-from .transactions import Mails
+from .transactions import Transactions
 from .verdicts import Accept, Close, Discard, Hold, Redirect, Refusal, Verdict
 from .views import (
     AuthAttempt,
@@ -60,17 +79,17 @@ from .views import (
 __all__ = ["RuleSession"]
 
 Asked: TypeAlias = Refusal | Redirect | None
-"""What comes of asking the rules: `Accept` has done its work by then."""
+"""The result of asking the rules of a phase. None: they let it pass (so does `Accept`)."""
 
 _PASS: Final = Continue()
 _GREETING: Final = Command(b"", b"")
 
 
 class RuleSession:
-    """What the rules of ``rules`` say on one connection.
+    """The rules of one connection.
 
-    ``proxy`` is the dialogue that asks, made with ``ask=rules.ask``. ``on_error`` is for rules that do not
-    say it themselves. Made anew for each connection; nothing here waits but what a rule waits for.
+    ``proxy`` asks the questions; it is made with ``ask=rules.ask``. ``on_error`` applies to rules that do not
+    have their own. Make a new session for each connection. Nothing here waits, except for a rule or a `Host`.
     """
 
     def __init__(
@@ -86,24 +105,25 @@ class RuleSession:
         self._proxy = proxy
         self._host = host or Host()
         self._asker = Asker(self._host, on_error)
-        self._mails = Mails(self.conn)
+        self._transactions = Transactions(self.conn)
         self._body: BodyStream | None = None
 
     # Which way to go
 
     def waits_for(self, question: AnyQuestion) -> bool:
-        """Whether `judge` may wait for a rule, so that `judge_now` cannot be used."""
+        """Returns True if `judge` may wait for a rule, so that `judge_now` cannot be used."""
         if isinstance(question, MessageQuestion) and self._host.waits:
-            return True  # it may be held
+            return True  # a rule may say Hold
         return any(rule.waits for phase in _phases_of(question) for rule in self.rules.by_phase[phase])
 
     def judge_now(self, question: AnyQuestion) -> AnyVerdict:
-        """The verdict for `Proxy.answer`, where no rule has to be awaited."""
+        """The verdict for `Proxy.answer`, if no rule has to be awaited. Raises `LocalProtocolError` if one
+        has."""
         verdict: AnyVerdict = run_at_once(self.judge(question))
         return verdict
 
     async def judge(self, question: AnyQuestion) -> AnyVerdict:
-        """The verdict for `Proxy.answer`. Raises nothing of what rules raise."""
+        """The verdict for `Proxy.answer`. An exception in a rule does not come out of it."""
         self.conn.learn(self._proxy.hello, self._proxy.login)
         if isinstance(question, CommandQuestion):
             return await self._command(question)
@@ -118,8 +138,8 @@ class RuleSession:
     # The connection
 
     async def connect(self) -> Reply | str | None:
-        """Asks the rules about a client that has just connected, before there is a server. The reply with
-        which to refuse it (`Proxy.refuse`), the address of the server to use for it, or None."""
+        """Asks the rules about a client that has just connected, before there is a server. Returns the reply
+        that refuses it (for `Proxy.refuse`), or the address of the server to use, or None."""
         verdict = await self._ask("connect", self.conn)
         if isinstance(verdict, Redirect):
             return verdict.upstream
@@ -143,7 +163,7 @@ class RuleSession:
         phase = _PHASES.get(command.verb)
         if phase is None:
             return self._passed(question, command)
-        # DATA is where what rules have said of MAIL and RCPT takes effect: no rule of its own is needed.
+        # Verdicts on MAIL and RCPT may take effect at DATA, also if there is no rule in phase data.
         if phase != "data" and command is question.command and not self.rules.by_phase[phase]:
             return _PASS
         return await self._asks[phase](self, question, command)
@@ -159,7 +179,7 @@ class RuleSession:
 
     async def _mail(self, question: CommandQuestion, command: Command) -> AnyVerdict:
         sender = Sender(command)
-        mail = self._mails.begin(question.command, sender)
+        mail = self._transactions.begin(question.command, sender)
         if sender.path is None:
             return Answer(own_replies.NO_ADDRESS)
         rules = self.rules.by_phase["mail"]
@@ -172,9 +192,9 @@ class RuleSession:
         return self._passed(question, sent, verdict)
 
     async def _rcpt(self, question: CommandQuestion, command: Command) -> AnyVerdict:
-        mail = self._mails.of(question.envelope)
+        mail = self._transactions.of(question.envelope)
         if mail is None:
-            return self._passed(question, command)  # there is no transaction, as the server will say
+            return self._passed(question, command)  # there is no transaction; the server will refuse RCPT
         if command.path is None:
             return Answer(own_replies.NO_ADDRESS)
         sender = mail.tx.mail_from
@@ -196,7 +216,7 @@ class RuleSession:
         return self._passed(question, sent, verdict)
 
     def _passed(self, question: CommandQuestion, command: Command, verdict: Asked = None) -> AnyVerdict:
-        """What the core is told of a command, as the rules have left it."""
+        """The verdict for the core on a command, as the rules have left it."""
         replaced = command is not question.command
         if isinstance(verdict, Redirect):
             return Route(verdict.upstream, command if replaced else None)
@@ -206,12 +226,12 @@ class RuleSession:
 
     async def _data(self, question: CommandQuestion, command: Command) -> AnyVerdict:
         self._body = None
-        mail = self._mails.of(question.envelope)
+        mail = self._transactions.of(question.envelope)
         if mail is None or not question.envelope.recipients:
-            return Inspect(frozenset())  # the server will say that there is no transaction, or no recipient
+            return Inspect(frozenset())  # no transaction or no recipient: the server will refuse DATA
         for_server = mail.settle(question.envelope.recipients)
         if not mail.readable:
-            # A lenient server may read what we do not: no rule could say whom the message is from or for.
+            # A lenient server may read it: then no rule would have seen whom the message is from or for.
             return Answer(own_replies.UNREAD_ADDRESS)
         tx = mail.tx
         tx.allow_adding(True)
@@ -236,12 +256,12 @@ class RuleSession:
         "rcpt": _rcpt,
         "data": _data,
     }
-    """phase of a command → what asks its rules."""
+    """phase of a command → the method that asks its rules."""
 
     # Content
 
     async def _headers(self, question: HeadersQuestion) -> AnyVerdict:
-        tx = self._mails.current(question.envelope)
+        tx = self._transactions.current(question.envelope)
         headers = Headers(question.data, utf8=tx.utf8)
         verdict = await self._ask_meant("headers", tx, subject=headers)
         if verdict is not None:
@@ -250,7 +270,7 @@ class RuleSession:
 
     async def _body_piece(self, question: BodyQuestion) -> AnyVerdict:
         if self._body is None:
-            tx = self._mails.current(question.envelope)
+            tx = self._transactions.current(question.envelope)
             rules = [
                 rule for rule in self.rules.rules if rule.phase in ("body", "body_line") and _meant(rule, tx)
             ]
@@ -261,8 +281,8 @@ class RuleSession:
         return _refusal(left)
 
     async def _message(self, question: MessageQuestion) -> AnyVerdict:
-        mail = self._mails.of(question.envelope)
-        tx = self._mails.current(question.envelope)
+        mail = self._transactions.of(question.envelope)
+        tx = self._transactions.current(question.envelope)
         limit = self._proxy.config.max_header_section
         if header_section_end(question.data) > limit:
             return Answer(own_replies.header_section_too_large(limit))
@@ -296,9 +316,9 @@ class RuleSession:
 
     async def _reply(self, question: ReplyQuestion) -> AnyVerdict:
         answer = ServerReply(question.reply)
-        tx = self._mails.current(question.envelope, question.command)
+        tx = self._transactions.current(question.envelope, question.command)
         command = ClientCommand(question.command or _GREETING)
-        # What the server says is what has happened: no failure of a rule may hide it.
+        # The reply says what the server has done. A rule that fails must not hide that.
         verdict = await self._asker.first_verdict(
             self.rules.by_phase["reply"], tx, command, subject=answer, fails_open=True
         )
@@ -312,7 +332,7 @@ class RuleSession:
         return await self._asker.first_verdict(self.rules.by_phase[phase], *arguments, subject=subject)
 
     async def _ask_meant(self, phase: str, tx: Transaction, subject: Editable | None = None) -> Asked:
-        """The rules that are meant for a message to these recipients."""
+        """Asks the rules of a phase that apply to a message to these recipients."""
         rules = self.rules.by_phase[phase]
         return await self._asker.first_verdict(rules, tx, subject=subject, fits=lambda rule: _meant(rule, tx))
 

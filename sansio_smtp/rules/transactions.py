@@ -1,4 +1,20 @@
-"""The mail transactions of a connection as rules know them, kept in step with the envelope of the core."""
+"""The mail transactions of a connection as rules see them, matched to the envelopes of the core.
+
+The core has an `Envelope`, which follows the replies that the client got. Rules have a `Transaction`, which
+lasts from the question about MAIL on, before there is any reply, and keeps what rules have said and
+remembered. The client's MAIL command, the same object in both, matches one to the other::
+
+    dialogue                                      `Transactions` has
+    ────────                                      ──────────────────
+    question about MAIL: `begin`                  the open one, and the next one
+    2xx to MAIL: the envelope has this MAIL       the next one is open now
+    4xx, 5xx to MAIL: the envelope is as before   the open one
+    end-of-data, RSET: the envelope has no MAIL   none
+
+A second MAIL does not end an open transaction if the server refuses it (RFC 5321 §4.1.4): so there are two,
+until it is known which one the envelope names. What must never happen is that a verdict on one transaction
+takes effect in another.
+"""
 
 from __future__ import annotations
 
@@ -10,46 +26,47 @@ from sansio_smtp.wire.commands import Command
 from .verdicts import Discard, Hold, Verdict
 from .views import Connection, Recipient, Sender, Transaction
 
-__all__ = ["Mail", "Mails"]
+__all__ = ["RuleTransaction", "Transactions"]
 
 
 @attrs.define(eq=False)
-class Mail:
-    """One mail transaction, and what rules have said of it so far. ``command`` is the client's MAIL."""
+class RuleTransaction:
+    """One mail transaction, with the verdicts of rules that take effect at DATA or later. ``command`` is the
+    client's MAIL; ``tx`` is what rules see."""
 
     command: Command
     tx: Transaction
     sent: Command | None = None
-    """What the server is sent in its place, if it is another."""
+    """MAIL as it is sent to the server, after rules; None before."""
     fate: Hold | Discard | None = None
-    """What becomes of the message when it comes, whoever said so first."""
+    """What becomes of the message when it comes: the first such verdict of a rule. None: it goes on."""
     discarded: list[Command] = attrs.field(factory=list[Command])
-    """The client's RCPTs that were answered 250 and go nowhere."""
+    """The client's RCPTs that were answered 250 and not sent to the server."""
     _named: dict[int, tuple[Command, Recipient]] = attrs.field(factory=dict[int, tuple[Command, Recipient]])
 
     @property
     def count(self) -> int:
-        """The recipients that are remembered, whatever the server has said of them."""
+        """Number of the RCPTs that are remembered, accepted by the server or not."""
         return len(self._named) + len(self.discarded)
 
     @property
     def readable(self) -> bool:
-        """Whether all addresses could be read."""
+        """True if the paths of MAIL and of all recipients can be read."""
         sender = self.tx.mail_from
         return all(path.path is not None for path in (sender, *self.tx.rcpts) if path is not None)
 
     def note(self, verdict: Verdict | None) -> None:
-        """Keeps what takes effect when the message comes."""
+        """Keeps a verdict that takes effect when the message comes; others are ignored."""
         if self.fate is None and isinstance(verdict, Hold | Discard):
             self.fate = verdict
 
     def named(self, command: Command, to: Recipient) -> None:
-        """A RCPT that goes on to the server."""
+        """This RCPT goes to the server."""
         self._named[id(command)] = (command, to)
         self.tx.named(*self.tx.rcpts, to)
 
     def dropped(self, command: Command) -> None:
-        """A RCPT that is answered 250 and goes nowhere."""
+        """This RCPT is answered 250 and not sent to the server."""
         self.discarded.append(command)
 
     def told(self, sent: Command) -> None:
@@ -57,38 +74,37 @@ class Mail:
         self.sent = sent
 
     def settle(self, accepted: list[Command]) -> bool:
-        """All replies are known: these are the RCPTs that the client takes for accepted. Whether any goes to
-        the server."""
+        """At DATA: ``accepted`` are the RCPTs to which the client got 2xx. From now on rules see these
+        recipients, without the discarded ones. Returns True if the server has at least one recipient."""
         self.tx.named(*(self._recipient(command) for command in accepted if command not in self.discarded))
         return bool(self.tx.rcpts)
 
     def take_added(self) -> tuple[Command, ...]:
-        """The recipients that rules have added since this was last asked."""
+        """Takes the recipients that rules have added since the last call."""
         return self.tx.forget_added()
 
     def _recipient(self, command: Command) -> Recipient:
-        known = self._named.get(id(command))  # the command is kept, so that its id stays its own
+        known = self._named.get(id(command))  # the command is kept in the value, so its id is not used again
         if known:
             return known[1]
         return Recipient(command, is_final=True)
 
 
 @attrs.define(eq=False)
-class Mails:
-    """The transaction that is open, and the one that may take its place once MAIL is accepted: a second MAIL
-    does not, if the server refuses it (RFC 5321 §4.1.4)."""
+class Transactions:
+    """The open transaction of a connection, and the next one, whose MAIL has no reply yet."""
 
     conn: Connection
-    _open: Mail | None = None
-    _next: Mail | None = None
+    _open: RuleTransaction | None = None
+    _next: RuleTransaction | None = None
 
-    def begin(self, command: Command, sender: Sender) -> Mail:
-        """MAIL is on its way."""
-        self._next = Mail(command, Transaction(self.conn, sender))
+    def begin(self, command: Command, sender: Sender) -> RuleTransaction:
+        """Rules are about to be asked about this MAIL: makes the next transaction."""
+        self._next = RuleTransaction(command, Transaction(self.conn, sender))
         return self._next
 
-    def of(self, envelope: Envelope) -> Mail | None:
-        """The transaction that this envelope belongs to, None if there is none."""
+    def of(self, envelope: Envelope) -> RuleTransaction | None:
+        """The transaction that this envelope of the core belongs to; None if it holds no MAIL."""
         command = envelope.mail
         if command is None:
             return None
@@ -96,11 +112,12 @@ class Mails:
             if mail is not None and mail.command is command:
                 self._open = mail
                 return mail
-        self._open = Mail(command, Transaction(self.conn, Sender(command, is_final=True)))
+        self._open = RuleTransaction(command, Transaction(self.conn, Sender(command, is_final=True)))
         return self._open
 
     def current(self, envelope: Envelope, command: Command | None = None) -> Transaction:
-        """What rules are shown; ``command``: the MAIL that is being answered, if one is."""
+        """The transaction that rules are shown. ``command`` is the command that is being answered, in phase
+        ``reply``: if it is the MAIL of the next transaction, that one is shown."""
         if (
             self._next is not None
             and command is not None

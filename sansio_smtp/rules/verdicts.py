@@ -97,7 +97,7 @@ class Discard:
 @attrs.frozen
 class Hold:
     """Keep the message in quarantine with its envelope, deliver nothing, and answer the client with ``code``
-    and ``text`` once it is on disk. ``reason`` is for whoever looks at the quarantine."""
+    and ``text`` when it is on disk. ``reason`` is kept with it, for the operator."""
 
     reason: str = ""
     code: int = 250

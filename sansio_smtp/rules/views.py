@@ -142,9 +142,9 @@ class _PathOf:
     command: Command
     """As the client sent it."""
     utf8: bool
-    """Whether an address may hold more than ASCII: MAIL has declared SMTPUTF8 (RFC 6531 §3.1)."""
+    """True if an address may hold more than ASCII: MAIL has declared SMTPUTF8 (RFC 6531 §3.1)."""
     is_final: bool
-    """Whether the server has been told, so that `rewrite` comes too late."""
+    """True if the command has been sent to the server, so that `rewrite` comes too late."""
     _new: str | None
     """The address that a rule has put in place of the client's."""
 
@@ -190,7 +190,7 @@ class _PathOf:
 
     @property
     def domain(self) -> str:
-        """The part behind the last ``@``, in lower case; empty if there is none."""
+        """The part after the last ``@``, in lower case; empty if there is none."""
         _, at, domain = self.address.rpartition("@")
         return domain.lower() if at else ""
 
@@ -216,7 +216,7 @@ class _PathOf:
         self._new = _checked(address, empty=isinstance(self, Sender), utf8=self.utf8)
 
     def finish(self) -> Command:
-        """The server is being told: `rewrite` comes too late from now on. Returns the command to be sent."""
+        """Returns the command to be sent. `rewrite` is not possible any more."""
         self.is_final = True
         return self.command if self._new is None else self.rewritten or self.command
 
@@ -280,15 +280,15 @@ class Transaction:
     data: Data = attrs.field(factory=Data)
     """What rules remember for as long as the transaction lasts."""
     may_add: bool = attrs.field(default=False, repr=False)
-    """Whether `add_rcpt` is possible now: in ``data``, and in ``message``."""
+    """True if `add_rcpt` is possible now: in ``data``, and in ``message``."""
     added: list[Command] = attrs.field(factory=list[Command], repr=False)
     """The RCPT commands that `add_rcpt` asked for."""
 
     def add_rcpt(self, address: str, parameters: str = "") -> None:
         """Sends the message to one more recipient, which the client does not hear of.
 
-        In ``data`` and ``message`` only: later, the server is past it.
-        If the server refuses the recipient, the message is answered 451: it never goes without.
+        Possible in ``data`` and ``message`` only. If the server refuses the recipient, the client gets 451
+        for the message, which is not sent without it.
         """
         if not self.may_add:
             raise LocalProtocolError("add_rcpt: recipients can be added in the phases data and message only")
@@ -296,7 +296,7 @@ class Transaction:
         self.added.append(Recipient.of(address, parameters).command)
 
     def allow_adding(self, allowed: bool) -> None:
-        """Says whether `add_rcpt` is possible from now on."""
+        """Sets `may_add`."""
         self.may_add = allowed
 
     def forget_added(self, count: int = 0) -> tuple[Command, ...]:

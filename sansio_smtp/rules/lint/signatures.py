@@ -111,7 +111,7 @@ def phase_meant(name: str, function: Any) -> str:
 
 
 def fits(function: Any, phase: PhaseInfo) -> bool:
-    """Whether a function can be called with what the phase gives."""
+    """Returns True if a function can be called with the arguments of the phase."""
     try:
         inspect.signature(function).bind(*phase.parameters)
     except (TypeError, ValueError):

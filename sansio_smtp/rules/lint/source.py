@@ -72,7 +72,7 @@ def wrong_definitions(source: Source, namespace: Mapping[str, Any]) -> Iterator[
 
 
 def is_definition(node: ast.AST) -> TypeGuard[Definition]:
-    """Whether it is a function."""
+    """Returns True if the node defines a function."""
     return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
 
 

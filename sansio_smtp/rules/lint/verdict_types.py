@@ -49,7 +49,7 @@ def annotation_of(function: Any) -> Any:
 
 
 def is_awaitable(annotation: Any) -> bool:
-    """Whether it is ``Awaitable[...]`` or ``Coroutine[...]``."""
+    """Returns True if it is ``Awaitable[...]`` or ``Coroutine[...]``."""
     return typing.get_origin(annotation) in (Awaitable, Coroutine)
 
 

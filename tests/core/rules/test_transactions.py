@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sansio_smtp.ends.transaction import Envelope
-from sansio_smtp.rules.transactions import Mail, Mails
+from sansio_smtp.rules.transactions import RuleTransaction, Transactions
 from sansio_smtp.rules.verdicts import Accept, Discard, Hold, Redirect
 from sansio_smtp.rules.views import Connection, Recipient, Sender, Transaction
 from sansio_smtp.wire.commands import Command
@@ -13,19 +13,19 @@ from sansio_smtp.wire.commands import Command
 MAIL = Command.of("MAIL FROM:<a@me>")
 
 
-def mails() -> Mails:
-    return Mails(Connection("192.0.2.1:49152"))
+def mails() -> Transactions:
+    return Transactions(Connection("192.0.2.1:49152"))
 
 
 def rcpt(address: str) -> Command:
     return Command.of(f"RCPT TO:<{address}>")
 
 
-def begun() -> Mail:
+def begun() -> RuleTransaction:
     return mails().begin(MAIL, Sender(MAIL))
 
 
-def addresses(mail: Mail) -> list[str]:
+def addresses(mail: RuleTransaction) -> list[str]:
     return [to.address for to in mail.tx.rcpts]
 
 
@@ -111,7 +111,7 @@ def test_whether_all_addresses_could_be_read(sender: str, to: str, readable: boo
     assert mail is not None
     mail.settle([Command.of(to)])
     assert mail.readable is readable
-    assert Mail(MAIL, Transaction(every.conn)).readable
+    assert RuleTransaction(MAIL, Transaction(every.conn)).readable
 
 
 def test_added_recipients_are_taken_once() -> None:
