@@ -35,6 +35,7 @@ from sansio_smtp import (
     Replace,
     SendToClient,
 )
+from sansio_smtp.proxy.own_replies import FAULT
 from sansio_smtp.testing import play
 from sansio_smtp.testing import session as rules_session
 from sansio_smtp.verbs import VERBS, Support
@@ -261,7 +262,7 @@ def test_replies_to_what_is_not_passed_on() -> None:
             own_replies.BUSY,
             own_replies.RULE_FAILED,
             own_replies.INTERNAL_ERROR,
-            own_replies.INTERNAL_ERROR_UNASKED,
+            FAULT,
         )
     }
     assert documented == given | {failed("defer"), failed("reject")}

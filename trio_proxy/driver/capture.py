@@ -26,7 +26,7 @@ from sansio_smtp import (
 )
 from trio_proxy.storage.maildir import Maildir
 
-from .own_replies import INTERNAL_ERROR_UNASKED
+from .own_replies import INTERNAL_ERROR
 from .streams import Outbox, Stream
 
 __all__ = ["CaptureSession"]
@@ -79,7 +79,7 @@ class CaptureSession:
             log.info("connection lost", peer=self._peer, error=str(error))
         except Exception:
             log.exception("internal error, closing", peer=self._peer)
-            self._outbox.put(INTERNAL_ERROR_UNASKED.raw)
+            self._outbox.put(INTERNAL_ERROR.raw)
             with trio.move_on_after(_CLOSING_SECONDS):
                 await self._outbox.flush()
         finally:

@@ -40,7 +40,6 @@ from sansio_smtp.questions import AnyQuestion
 
 from .deadlines import Deadline
 from .judging import Judging
-from .own_replies import CLIENT_LOST
 from .reports import Reports
 from .servers import Servers
 from .streams import Outbox
@@ -75,6 +74,8 @@ class Relay:
         self._turns: dict[Side, trio.Event] = {}  # pumps that wait until they may read
         self._nursery: trio.Nursery | None = None
         self._sends_more = False
+        self.left: list[Event] = []
+        """Replies that the core counts as told, and that an error in `apply` has kept from the client."""
 
     async def run(self) -> None:
         """Returns when the core has closed the dialogue, or the deadline has passed."""
@@ -87,19 +88,25 @@ class Relay:
                     await trio.sleep_forever()
 
     def apply(self, events: list[Event]) -> None:
-        """Does what the core decided, in its order; nothing here waits."""
+        """Does what the core decided, in its order; nothing here waits. After an exception, `left` has
+        what is still to be told to the client."""
         while events:
             question: AnyQuestion | None = None
-            for event in events:
-                kind = type(event)
-                if kind is SendToClient:
-                    self._client.put(event.data)  # type: ignore[union-attr]
-                elif kind is SendToServer:
-                    self._servers.outbox.put(event.data)  # type: ignore[union-attr]
-                elif kind is Ask:
-                    question = cast("Ask", event).question
-                elif kind in _RARE:
-                    self._apply_rare(event)
+            todo = iter(events)
+            try:
+                for event in todo:
+                    kind = type(event)
+                    if kind is SendToClient:
+                        self._client.put(event.data)  # type: ignore[union-attr]
+                    elif kind is SendToServer:
+                        self._servers.outbox.put(event.data)  # type: ignore[union-attr]
+                    elif kind is Ask:
+                        question = cast("Ask", event).question
+                    elif kind in _RARE:
+                        self._apply_rare(event)
+            except Exception:
+                self.left += [event for event in todo if type(event) is SendToClient]
+                raise
             if self._transcribes:
                 self._reports.transcribe(events)
             if question is None:
@@ -208,10 +215,7 @@ class Relay:
             return
         self._log.info("connection lost", side=CLIENT.value, error=str(error))
         self._client.lose(error)
-        if proxy.waiting_for is WaitingFor.FINAL_REPLY:
-            self.apply(proxy.eof_from(CLIENT))
-        else:
-            self.apply(proxy.refuse(CLIENT_LOST))
+        self.apply(proxy.client_lost())
         self._settle()
 
     # Tasks beside the pumps

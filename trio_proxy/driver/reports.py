@@ -88,9 +88,8 @@ class Reports:
 
 
 def joint_state(proxy: Proxy) -> object:
-    """The state of both ends as one value. Raises nothing: it is wanted after an internal error, too."""
+    """The state of the dialogue as one value. Raises nothing: it is wanted after an internal error, too."""
     try:
-        client, server = proxy.states
-        return f"client {client.name}, server {server.name}, waits for {proxy.waiting_for.value}"
+        return proxy.snapshot()
     except Exception as error:
         return f"unknown: {type(error).__name__}: {error}"

@@ -18,7 +18,7 @@ import trio
 
 from trio_proxy.text.addresses import Address
 
-from .own_replies import BUSY, INTERNAL_ERROR_UNASKED
+from .own_replies import BUSY, INTERNAL_ERROR
 from .streams import SocketStream, Stream, set_no_delay
 
 __all__ = ["ListenError", "Server", "listening", "raise_descriptor_limit", "stop_on_signals"]
@@ -118,7 +118,7 @@ class Server:
         except Exception:
             log.exception("internal error, connection closed", peer=peer)
             with suppress(OSError):
-                sock.send(INTERNAL_ERROR_UNASKED.raw)
+                sock.send(INTERNAL_ERROR.raw)
             sock.close()
             return
         self._sessions.add(session)  # now: it counts, and may be shut down, before it has had its first turn

@@ -8,13 +8,12 @@ from typing import Any, Final
 import structlog
 import trio
 
-from sansio_smtp import SERVER, Close, Event, MessageAnswered, Proxy, SendToClient, WaitingFor
-from sansio_smtp.states import Phase
+from sansio_smtp import ClientInfo, Event, MessageAnswered, Proxy, SendToClient, WaitingFor
 from trio_proxy.text.transcript import Transcript
 
 from .deadlines import Deadline
 from .judging import Judging
-from .own_replies import INTERNAL_ERROR, INTERNAL_ERROR_UNASKED
+from .own_replies import INTERNAL_ERROR
 from .relay import Relay
 from .reports import Reports, joint_state
 from .servers import Servers
@@ -29,8 +28,6 @@ _CLOSING_SECONDS: Final = 10.0
 """For the last reply to leave and the client to take it, all together."""
 _SILENCE_SECONDS: Final = 2.0
 """A client that was told to go and sends nothing for so long has nothing more in flight."""
-_OWED: Final = frozenset((WaitingFor.REPLY, WaitingFor.FINAL_REPLY, WaitingFor.VERDICT))
-_NOT_OWED: Final = frozenset((Phase.GREETING, Phase.CONTENT))
 
 
 class Session:
@@ -47,7 +44,8 @@ class Session:
         with ExitStack() as undo:
             self._judging = Judging(settings, self._log)
             undo.callback(self._judging.close)
-            self._proxy = Proxy(settings.config, self._judging.ask, settings.make_spool)
+            known = ClientInfo(address=peer)
+            self._proxy = Proxy(settings.config, self._judging.ask, settings.make_spool, known)
             self._judging.begin(self._proxy, peer, number, transcript)
             undo.pop_all()
         self._deadline = Deadline(self._proxy, settings)
@@ -123,14 +121,12 @@ class Session:
         """An internal error, of the core or of this driver: one log line, one reply to the client, and both
         sides are closed. From here on the core is not asked any more."""
         self._broken = True
-        self._log.error("internal error, closing", exc_info=_only(error), state=joint_state(self._proxy))
+        self._log.error("internal error, closing", exc_info=_only(error), state=str(joint_state(self._proxy)))
         events = self._last_words()
+        self._servers.end(abort=True)  # what it was sent may be half of something
         for event in events:
             if isinstance(event, SendToClient):
                 self._client.put(event.data)
-            elif isinstance(event, Close):
-                if event.side is SERVER:
-                    self._servers.end(abort=event.abort)
             elif isinstance(event, MessageAnswered):
                 self._reports.event(event)
         self._deadline.end("internal error")
@@ -139,8 +135,11 @@ class Session:
             self._reports.note("closed after an internal error")
 
     def _last_words(self) -> list[Event]:
-        reply = INTERNAL_ERROR if _is_owed(self._proxy) else INTERNAL_ERROR_UNASKED
-        return [SendToClient(reply.raw, reply.raw), Close(SERVER, abort=True)]
+        try:
+            return [*self._relay.left, *self._proxy.broke()]
+        except Exception:  # not even that
+            reply = INTERNAL_ERROR
+            return [*self._relay.left, SendToClient(reply.raw, reply.raw)]
 
     async def _disconnect(self) -> None:
         try:
@@ -150,15 +149,6 @@ class Session:
                 self._log.warning("disconnect rules not told", error=str(error))
             else:
                 self._log.error("internal error, disconnect rules not told", exc_info=error)
-
-
-def _is_owed(proxy: Proxy) -> bool:
-    """True if the client waits for the reply to a command or message, as far as a broken core tells."""
-    try:
-        owed = proxy.waiting_for in _OWED or proxy.has_more
-        return owed and proxy.states[0] not in _NOT_OWED
-    except Exception:
-        return False
 
 
 def _only(error: Any) -> BaseException:

@@ -301,7 +301,6 @@ async def test_after_end_of_data_the_reply_is_awaited_for_the_log(
     assert told == ["250 2.0.0 kept as 4711"]
 
 
-@pytest.mark.xfail(strict=True, reason="needs Proxy.client_lost")
 async def test_after_end_of_data_nothing_is_sent_for_a_lost_client(mock_clock: MockClock, logs: Logs) -> None:
     """The commands that were sent together with the message are of no use any more."""
     async with over_tcp(mock_clock) as run:

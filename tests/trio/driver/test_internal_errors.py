@@ -20,6 +20,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from sansio_smtp import Config, Continue, Proxy, Question
 from sansio_smtp.rules import Reject, RuleSession, RuleSet
 from sansio_smtp.rules.loading import collect
+from trio_proxy.driver.reports import Reports
 from trio_proxy.driver.session import Session, Settings
 from trio_proxy.driver.streams import Stream
 from trio_proxy.settings.timeouts import Timeouts
@@ -49,7 +50,8 @@ class Planter:
                 return works(proxy, *args, **options)
             left -= 1
             if after:
-                works(proxy, *args, **options)
+                # As a fault at the end of the call leaves them: decided, and not given out yet.
+                proxy._out.extend(works(proxy, *args, **options))
             raise Fault(name)
 
         self._monkeypatch.setattr(Proxy, name, call)
@@ -195,33 +197,33 @@ class Call:
     before: bytes
     """What the client is told if the call raises before it has done anything."""
     after: bytes
+    """If it raises in the end: what it has decided is true, and said."""
     settings: dict[str, Any] = attrs.field(factory=dict[str, Any])
     greeted: bool = True
 
 
+LOST = b"421 4.4.2 upstream server closed the connection\r\n"
+IDLE = b"421 4.4.2 timeout: no command received, closing\r\n"
+LATE = b"421 4.4.2 upstream server did not reply in time\r\n"
+STOPPED = b"421 4.3.2 service is shutting down, try again later\r\n"
+UNREACHABLE = b"421 4.4.1 upstream server cannot be reached, try again later\r\n"
+NOBODY: dict[str, Any] = {"connect": refused}
+NOT_YOU: dict[str, Any] = {**NOBODY, "rules": rules_of(connect)}
 SLOW: dict[str, Any] = {"timeouts": Timeouts(idle=20, reply=20)}
 ASKED: dict[str, Any] = {"ask": frozenset({"VRFY"}), "judge": thinks}
 CALLS = [
     Call("receive_from", nothing, client_speaks, NOT_OWED, OWED),
-    Call("receive_from", noop_is_sent, server_replies, OWED, NOT_OWED),
-    Call("eof_from", nothing, client_ends, NOT_OWED, NOT_OWED),
-    Call("eof_from", noop_is_sent, server_ends, OWED, NOT_OWED),
+    Call("receive_from", noop_is_sent, server_replies, OWED, b"250 ok\r\n" + NOT_OWED),
+    Call("eof_from", nothing, client_ends, NOT_OWED, b""),
+    Call("eof_from", noop_is_sent, server_ends, OWED, LOST),
     Call("answer", nothing, client_asks, OWED, OWED, ASKED),
     Call("more", message_is_spooled, server_takes_data, OWED, OWED, SPOOLED),
-    Call("timed_out", nothing, nothing, NOT_OWED, NOT_OWED, SLOW),
-    Call("timed_out", noop_is_sent, nothing, OWED, NOT_OWED, SLOW),
-    Call("shutdown", nothing, service_stops, NOT_OWED, NOT_OWED),
-    Call("shutdown", noop_is_sent, service_stops_now, OWED, NOT_OWED),
-    Call(
-        "refuse",
-        nothing,
-        nothing,
-        NOT_OWED,
-        NOT_OWED,
-        {"connect": refused, "rules": rules_of(connect)},
-        greeted=False,
-    ),
-    Call("server_unreachable", nothing, nothing, NOT_OWED, NOT_OWED, {"connect": refused}, greeted=False),
+    Call("timed_out", nothing, nothing, NOT_OWED, IDLE, SLOW),
+    Call("timed_out", noop_is_sent, nothing, OWED, LATE, SLOW),
+    Call("shutdown", nothing, service_stops, NOT_OWED, STOPPED),
+    Call("shutdown", noop_is_sent, service_stops_now, OWED, STOPPED),
+    Call("refuse", nothing, nothing, NOT_OWED, b"550 not you\r\n", NOT_YOU, greeted=False),
+    Call("server_unreachable", nothing, nothing, NOT_OWED, UNREACHABLE, NOBODY, greeted=False),
 ]
 each_call = pytest.mark.parametrize(
     "call", CALLS, ids=[f"{c.method}-{c.prepare.__name__}-{c.cause.__name__}" for c in CALLS]
@@ -459,6 +461,24 @@ def test_a_session_that_cannot_be_made_gives_its_rules_back(monkeypatch: pytest.
 # The driver's own
 
 
+async def test_a_reply_that_was_decided_is_still_said(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, logs: Logs
+) -> None:
+    """The core has ended the dialogue, with a reply; the driver fails on its way to that reply."""
+
+    def fails(_: Reports, event: object) -> None:
+        raise Fault
+
+    monkeypatch.setattr(Reports, "event", fails)
+    async with running() as run:
+        await run.hello()
+        await run.client.send(b"GET / HTTP/1.1")
+        assert await run.client.rest() == b"500 5.5.1 this is an SMTP server, not HTTP; closing\r\n"
+        run.client.close()
+    (line,) = [entry for entry in logs if entry["log_level"] == "error"]
+    assert line["event"] == "internal error, closing"
+
+
 @pytest.mark.parametrize("lines", range(8))
 async def test_a_transcript_that_cannot_be_written(autojump_clock: MockClock, lines: int, logs: Logs) -> None:
     written: list[str] = []
@@ -495,15 +515,12 @@ async def test_a_reset_that_cannot_be_told_to_the_core(
         await run.hello()
         await run.client.send(b"NOOP")
         await run.server.expect(b"NOOP")
-        monkeypatch.setattr(run.session._proxy, LOST, fails)
+        monkeypatch.setattr(run.session._proxy, "client_lost", fails)
         run.client.reset()
         assert await run.server.rest() == b""
         assert run.server.session.end == "reset"
     (line,) = [entry for entry in logs if entry["log_level"] == "error"]
     assert line["event"] == "internal error, closing"
-
-
-LOST = "client_lost" if hasattr(Proxy, "client_lost") else "refuse"
 
 
 async def test_cancelled_from_outside_no_internal_error_is_seen(
