@@ -1,4 +1,4 @@
-"""For pytest: the fixture ``smtp_proxy``, which starts a proxy with rules and a server behind it.
+"""Gives pytest the fixture ``smtp_proxy``, which starts a proxy with rules and an upstream server.
 
     def test_old_domain(smtp_proxy):
         proxy = smtp_proxy("my_rules.py")

@@ -1,4 +1,4 @@
-"""Ways to cut octets into segments. What a peer sends in one piece may arrive in any others."""
+"""Cuts octets into segments, as a network may: what a peer sends in one piece may arrive in several."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""How a script writes octets: text in UTF-8, a line for each line, CRLF implied.
+r"""Reads and writes octets as a script does: text in UTF-8, one line for each line, CRLF implied.
 
 Escapes are ``\r \n \0 \\ \xNN``; a ``\`` at the end of a line says that no CRLF follows;
 ``<5000 * x>``, the sign of multiplication being as good as the star, is five thousand times ``x``.
@@ -29,11 +29,11 @@ _MOST: Final = 100_000_000
 
 
 class NotationError(ValueError):
-    """Text that is no notation of octets."""
+    """Text that cannot be read as octets."""
 
 
 def octets(text: str) -> bytes:
-    r"""The octets that a line of notation stands for, with the CRLF unless a ``\`` at its end denies it."""
+    r"""The octets that a line of notation stands for, with CRLF unless it ends in ``\``."""
     data, complete = _unescape(text)
     return data + b"\r\n" if complete else data
 
@@ -46,7 +46,7 @@ def written(data: bytes) -> list[str]:
 
 
 def escape(line: bytes) -> str:
-    """Octets as text, without regard to a CRLF at their end; long runs of one octet are folded."""
+    """Octets as text, with a CRLF at their end escaped; long runs of one octet are folded."""
     parts: list[str] = []
     start = 0
     for run in _RUN.finditer(line):

@@ -1,5 +1,8 @@
-"""Honest peers that need no network: a server that complains of what no server has to bear, a client that
-tells what became of each message, and the wire between them and a `Proxy`."""
+"""Peers for tests without a network: a server, a client, and the wire between them and a `Proxy`.
+
+Both keep to the protocol. The server raises `AssertionError` if the proxy breaks it; the client notes the
+replies to each message.
+"""
 
 from __future__ import annotations
 
@@ -37,12 +40,12 @@ Judge: TypeAlias = Callable[[Command], Reply | None]
 
 
 class Peer(Protocol):
-    """One end of a wire: octets in, octets out."""
+    """One end of a connection: takes octets and gives octets."""
 
     def receive(self, data: bytes) -> None: ...
 
     def take(self) -> bytes:
-        """What it sends now; nothing if it waits, or has closed."""
+        """The octets that it sends now; empty if it waits, or has closed."""
         ...
 
     def closed_by_peer(self) -> None: ...
@@ -59,15 +62,15 @@ class Accepted:
 
 @attrs.define(eq=False)
 class FakeServer:
-    """A server with one policy per step. It raises `AssertionError` if commands come that a client must not
-    send yet: any octet behind a command that has no reply, unless ``keywords`` offers PIPELINING and
+    """A server with one policy per step. It raises `AssertionError` if the client does not wait for a reply:
+    if octets follow a command that is not answered yet, unless ``keywords`` offers PIPELINING and
     RFC 2920 §3.1 allows it there.
     """
 
     keywords: Collection[str] = ("PIPELINING", "8BITMIME")
     greeting: Reply = attrs.field(factory=lambda: Reply.of(220, "mx.example ESMTP"))
     judge: Judge = lambda _: None
-    """Judges each command before the server's own opinion: refuses recipients, DATA, and so on."""
+    """Called with each command. If it returns a reply, the server sends that instead of its own."""
     judge_message: Callable[[Accepted], Reply] = lambda _: _OK
     early: Callable[[int], Reply | None] = lambda _: None
     """Called with the octets received so far, in the middle of mail data; its reply ends the dialogue."""
@@ -76,7 +79,7 @@ class FakeServer:
     commands: list[bytes] = attrs.field(factory=list[bytes], init=False)
     """The lines of the client, without CRLF."""
     aborted: bool = attrs.field(default=False, init=False)
-    """Whether the client went away in the middle of mail data."""
+    """True if the client went away in the middle of mail data."""
     _end: ServerConnection = attrs.field(factory=ServerConnection, init=False)
     _outbox: bytearray = attrs.field(factory=bytearray, init=False)
     _pending: deque[Command] = attrs.field(factory=deque[Command], init=False)
@@ -105,7 +108,7 @@ class FakeServer:
             self._complain_of_haste()
 
     def take(self) -> bytes:
-        """The replies that are due; what they answer counts as unanswered until they are taken."""
+        """The replies that are due. The commands count as unanswered until their replies are taken."""
         data = bytes(self._outbox)
         self._outbox.clear()
         self._pending.clear()
@@ -162,7 +165,7 @@ class FakeServer:
 
 @attrs.frozen
 class Message:
-    """What a fake client is to send; ``content`` is decoded."""
+    """A message for the fake client to send; ``content`` is decoded."""
 
     sender: str
     recipients: tuple[str, ...]
@@ -193,20 +196,20 @@ class Outcome:
 
 @attrs.define(eq=False)
 class FakeClient:
-    """Sends messages, lock-step or in groups where the server offers PIPELINING, then QUIT."""
+    """Sends messages, then QUIT. It waits for each reply, or sends groups if the server offers PIPELINING."""
 
     messages: Iterable[Message]
     pipelined: bool = False
     hello: str = "EHLO me.example"
     lines: Iterable[str] = ()
-    """Commands that it sends behind the greeting command, such as AUTH with its response."""
+    """Commands that it sends after EHLO or HELO, such as AUTH with its response."""
 
     outcomes: list[Outcome] = attrs.field(factory=list[Outcome], init=False)
     """One for each message that was begun."""
     replies: list[Reply] = attrs.field(factory=list[Reply], init=False)
     """All replies, the greeting first."""
     finished: bool = attrs.field(default=False, init=False)
-    """Whether the server has answered QUIT."""
+    """True if the server has answered QUIT."""
     gone: bool = attrs.field(default=False, init=False)
     _end: ClientConnection = attrs.field(factory=ClientConnection, init=False)
     _left: deque[Message] = attrs.field(init=False)
@@ -253,7 +256,7 @@ class FakeClient:
             self.finished = True
 
     def _go_on(self) -> None:
-        """Sends what may be sent now; begins the next message, or says QUIT, when the last is answered."""
+        """Sends what may be sent now. When a message is answered, begins the next one or sends QUIT."""
         end = self._end
         if end.phase is Phase.COMMAND and self._greeted and not self._unsent and not end.unanswered:
             self._begin()
@@ -299,13 +302,13 @@ def converse(
     prompt: bool = False,
     late: bool = False,
 ) -> list[Event]:
-    """Lets client and server talk through a proxy until nobody has anything to say; returns all events.
+    """Lets client and server talk through a proxy until no side has anything to send; returns all events.
 
-    Whatever the proxy can send, it has sent before a peer gets to answer, so that a peer sees early what
-    comes too early; with ``prompt`` the peers are heard after every piece, as on a network without delay.
-    ``connect`` makes the server that `Connect` asks for, or gives None if that cannot be reached. ``late``:
-    questions are answered when both peers have nothing more to say. Raises `AssertionError` if a side has
-    something to say and may never again be read.
+    The proxy handles everything that the peers have sent before a peer answers, so that a peer notices octets
+    that come too early. With ``prompt`` the peers answer after every piece, as on a network without delay.
+    ``connect`` makes the server that `Connect` asks for, or returns None if it cannot be reached. With
+    ``late``, questions are answered only when both peers have nothing more to send. Raises `AssertionError`
+    if a side has something to send and the proxy never reads it.
     """
     return _Wire(client, server, proxy, cut, judge, connect, prompt, late).run()
 
@@ -337,7 +340,7 @@ class _Wire:
         return self.events
 
     def _hand_over(self) -> bool:
-        """Gives the proxy one piece of what has been said."""
+        """Gives the proxy one piece of what the peers have sent. Returns False if there is none to read."""
         for side, pieces in self.waiting.items():
             if pieces and side in self.proxy.may_read:
                 self._take(self.proxy.receive_from(side, pieces.popleft()))
@@ -347,7 +350,7 @@ class _Wire:
         return False
 
     def _listen(self) -> bool:
-        """Hears what the peers have to say, the client first."""
+        """Takes what the peers have to send, the client first. Returns False if that is nothing."""
         said = False
         for side, peer in ((CLIENT, self.client), (SERVER, self.server)):
             if side in self.open and (data := peer.take()):
@@ -374,7 +377,7 @@ class _Wire:
                     self._judge()
 
     def _judge(self) -> bool:
-        """Answers the open question, if there is one."""
+        """Answers the open question. Returns False if there is none."""
         question, self.question = self.question, None
         if question is None or self.proxy.closed:
             return False

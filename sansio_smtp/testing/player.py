@@ -66,9 +66,9 @@ def play(
 ) -> Played:
     """Plays a script, raising `AssertionError` with a diff where the proxy does something else.
 
-    ``cut`` cuts what arrives into segments. ``late``: each question is answered as late as can be, that
-    is when a peer could tell that it has not been answered. A side is fed only while the proxy may
-    read it; what cannot be fed waits, as it would in a socket.
+    ``cut`` cuts what arrives into segments. With ``late``, each question is answered as late as possible:
+    when a peer could notice that it has not been answered. A side is fed only while the proxy may read it;
+    until then its octets wait, as they would in a socket.
     """
     player = _Player(parse(script) if isinstance(script, str) else script, cut, late, proxy)
     player.play()
@@ -142,13 +142,13 @@ class _Player:
         self._pump()
 
     def _pump(self) -> None:
-        """Feeds what waits, as far as the proxy may read."""
+        """Feeds what waits, as far as the proxy may read it."""
         moved = True
         while moved:
             moved = False
             for side, queue in self.waiting.items():
                 if side in self.gone:
-                    queue.clear()  # nobody reads a connection that is closed
+                    queue.clear()  # a connection that is closed is not read
                 elif queue and side in self.proxy.may_read:
                     data = queue.popleft()
                     if data is None:

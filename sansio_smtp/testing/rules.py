@@ -7,8 +7,8 @@ r"""Rules in a unit test: a whole dialogue without a network.
     assert s.message(b"Subject: hi\r\n\r\nhello\r\n") is None
     assert s.delivered[0].content.startswith(b"Subject: hi\r\nX-Scanned-By: ")
 
-Each step is said to a real `Proxy` with a server behind it that takes everything, so what comes out is what
-would come out on the wire.
+Each step goes through a real `Proxy` to a server that accepts everything, so the result is what would be on
+the wire.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ def session(
     on_error: OnError | None = None,
     run: Run | None = None,
 ) -> Session:
-    """A client that has connected and said EHLO, and logged in if ``login`` is given, as far as rules let it.
+    """A client that has connected, sent EHLO, and logged in if ``login`` is given, as far as the rules allow.
 
     ``rules``: modules, functions, rule classes or instances, lists of them, or one `RuleSet`. An empty ``ip``
-    is that of a client on a unix socket. ``server`` makes the server behind, once for each connection to one.
-    A rule that fails raises its error in the test; with ``on_error`` the client is answered as in a running
-    proxy instead. ``run`` is needed where an async rule really waits, such as ``run=trio.run``.
+    means a client on a unix socket. ``server`` makes the upstream server, once for each connection to one. A
+    rule that fails raises its error in the test; with ``on_error`` the client is answered as in a running
+    proxy instead. ``run`` is needed if an async rule really waits, as in ``run=trio.run``.
     """
     made = Session(_ruleset(rules), ip, server or willing_server, host, config, on_error, run)
     made.connect()
@@ -72,7 +72,7 @@ async def async_session(
     config: Config | None = None,
     on_error: OnError | None = None,
 ) -> AsyncSession:
-    """As `session`, for tests that are async themselves: each step is awaited."""
+    """Like `session`, for tests that are async themselves: each step is awaited."""
     made = AsyncSession(_ruleset(rules), ip, server or willing_server, host, config, on_error)
     await made.connect()
     if made.ok:

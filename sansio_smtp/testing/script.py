@@ -36,7 +36,7 @@ Indented is what the proxy must do about it, and the verdicts that its questions
 ``! swallow 250 ok``, ``! inspect HEADERS, MESSAGE``
 ``! add RCPT TO:<c@mx.example>``  in front of a verdict: a recipient that it adds
 
-Lines that begin with ``#`` are comments, but for these, at the top::
+Lines that begin with ``#`` are comments, except for these, at the top::
 
     # ask: RCPT, MESSAGE                    hook places and verbs to ask for
     # config: bare_newline=reject, max_line=1000
@@ -182,7 +182,7 @@ class Script:
     ask: frozenset[str] = frozenset()
     show: frozenset[str] = frozenset()
     whole_only: bool = False
-    """Whether what must leave depends on how the octets were cut (``# play: whole``)."""
+    """True if what must leave depends on how the octets were cut (``# play: whole``)."""
 
 
 def parse(text: str, name: str = "<script>") -> Script:
@@ -197,7 +197,7 @@ class _Parser:
     items: list[Item] = attrs.field(factory=list[Item])
     headers: dict[str, Any] = attrs.field(factory=dict[str, Any])
     added: tuple[Command, ...] = ()
-    """What ``! add`` has said for the next verdict."""
+    """The recipients of ``! add`` for the next verdict."""
 
     def parse(self, text: str) -> Script:
         # Not splitlines(): that cuts at form feeds and at several characters beyond ASCII, too.
@@ -290,7 +290,7 @@ class _Parser:
 
 
 def groups(items: tuple[Item, ...]) -> Iterator[tuple[list[Item], list[Item]]]:
-    """What happens, with what must follow from it. The end of input belongs to the octets before it."""
+    """Pairs of what happens and what must follow. The end of input belongs to the octets before it."""
     happens: list[Item] = []
     follows: list[Item] = []
     for item in items:

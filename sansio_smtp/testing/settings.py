@@ -1,4 +1,4 @@
-"""The settings of a script: lines such as ``# ask: RCPT`` in front of its first event."""
+"""Reads the settings of a script: lines such as ``# ask: RCPT`` before its first event."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .notation import did_you_mean
 __all__ = ["SETTINGS", "SHOWN", "read_setting"]
 
 SHOWN: Final = ("complete", "answered", "violation", "received", "chunk")
-"""Events that a script states only if its ``# show:`` line names them."""
+"""Events that a script shows only if its ``# show:`` line names them."""
 
 Settings: TypeAlias = dict[str, Any]
 """Fields of a `Script`, by name."""

@@ -1,4 +1,4 @@
-"""The steps of a client's dialogue with rules in between, without a network and without waiting by itself."""
+"""The steps of a client in a dialogue through a proxy with rules, without a network."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from .peers import Accepted, FakeServer
 __all__ = ["Said", "Step", "Steps", "willing_server"]
 
 Said: TypeAlias = Verdict | None
-"""What a step comes to: the verdict of a rule, or None if no rule gave one."""
+"""The result of a step: the verdict of a rule, or None if no rule gave one."""
 Step: TypeAlias = Coroutine[Any, Any, Said]
 """A step that is still to be taken."""
 R = TypeVar("R")
@@ -49,7 +49,7 @@ _KEYWORDS: Final = ("PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE", "DSN", "AUTH P
 
 
 def willing_server() -> FakeServer:
-    """Takes every command, login and message."""
+    """A server that accepts every command, login and message."""
 
     def judge(command: Command) -> Reply | None:
         return Reply.of(235, "authenticated", enhanced="2.7.0") if command.verb == b"AUTH" else None
@@ -58,7 +58,7 @@ def willing_server() -> FakeServer:
 
 
 class _Host(Host):
-    """Notes what is decided, held and fails; the rest is up to the host that it was given."""
+    """Notes verdicts, held messages and failures, and passes every call on to another host."""
 
     def __init__(self, inner: Host | None) -> None:
         super().__init__()
@@ -94,8 +94,8 @@ class _Host(Host):
 
 @attrs.define(eq=False)
 class Steps(Generic[R]):
-    """One client's dialogue, said step by step. Each step gives the verdict that a rule gave in it, or None;
-    `reply` is what the client was told."""
+    """One client's dialogue, step by step. Each step returns the verdict that a rule gave in it, or None;
+    `reply` is the reply to the client."""
 
     rules: RuleSet
     ip: str
@@ -105,18 +105,17 @@ class Steps(Generic[R]):
     _on_error: OnError | None
 
     conn: Connection = attrs.field(init=False)
-    """What the rules see of the connection."""
+    """The connection as the rules see it."""
     replies: list[Reply] = attrs.field(factory=list[Reply], init=False)
-    """All that the client was told, the greeting first."""
+    """All replies to the client, the greeting first."""
     servers: list[tuple[str | None, FakeServer]] = attrs.field(
         factory=list[tuple[str | None, FakeServer]], init=False
     )
     """The servers that were connected, by the name that a rule gave them; None is the usual one."""
     completed: list[BodyComplete] = attrs.field(factory=list[BodyComplete], init=False)
-    """Of each message that went on to a server: how large it was, and what MAIL had declared of it that edits
-    made untrue."""
+    """For each message that went to a server: its size, and the declarations of MAIL that edits broke."""
     closed: bool = attrs.field(default=False, init=False)
-    """Whether the client's connection is closed. Every step but `quit` raises `LocalProtocolError` then."""
+    """True if the client's connection is closed. Then all steps except `quit` raise `LocalProtocolError`."""
     _host: _Host = attrs.field(init=False)
     _proxy: Proxy = attrs.field(init=False)
     _session: RuleSession = attrs.field(init=False)
@@ -125,7 +124,7 @@ class Steps(Generic[R]):
     _first: str | None = attrs.field(default=None, init=False)
     """The server that a rule has chosen when the client connected."""
     _told: bool = attrs.field(default=False, init=False)
-    """Whether the rules know that the connection is over."""
+    """True if the rules of phase disconnect were asked."""
 
     def __attrs_post_init__(self) -> None:
         address = f"[{self.ip}]:49152" if ":" in self.ip else f"{self.ip}:49152"
@@ -136,17 +135,17 @@ class Steps(Generic[R]):
 
     @property
     def reply(self) -> Reply | None:
-        """What the client was told last."""
+        """The last reply to the client."""
         return self.replies[-1] if self.replies else None
 
     @property
     def ok(self) -> bool:
-        """Whether that was a 2xx reply."""
+        """True if the last reply was a 2xx reply."""
         return self.reply is not None and self.reply.severity == 2
 
     @property
     def delivered(self) -> list[Accepted]:
-        """The messages that servers took, oldest first for each server."""
+        """The messages that servers accepted, oldest first for each server."""
         return [message for _, server in self.servers for message in server.accepted]
 
     @property
@@ -162,7 +161,7 @@ class Steps(Generic[R]):
     # Steps
 
     def connect(self) -> R:
-        """The first step. Already done by `session`."""
+        """The first step. `session` has done it already."""
         return self._step(self._connect)
 
     def helo(self, name: str, verb: str = "EHLO") -> R:
@@ -207,7 +206,7 @@ class Steps(Generic[R]):
         return self._step(self._open(say))
 
     def quit(self) -> R:
-        """QUIT, unless the connection is closed already, and its end."""
+        """QUIT, unless the connection is closed already, and then the end of the connection."""
 
         async def say() -> None:
             if not self.closed:
@@ -217,7 +216,7 @@ class Steps(Generic[R]):
         return self._step(say)
 
     def disconnect(self) -> R:
-        """The client is gone without a word."""
+        """The client closes its connection without QUIT."""
 
         async def go() -> None:
             await self._take(self._proxy.eof_from(CLIENT))
@@ -235,7 +234,7 @@ class Steps(Generic[R]):
         if self._on_error is None:
             for failure in host.failures[failures_before:]:
                 raise failure.error
-        # A refusal ends a step; besides it, rules of other phases may have said Accept.
+        # A refusal ends a step. Rules of other phases may have given Accept in the same step.
         said = host.verdicts[verdicts_before:]
         return next((each for each in said if not isinstance(each, Accept)), said[-1] if said else None)
 
@@ -271,7 +270,7 @@ class Steps(Generic[R]):
             await self._listen()
 
     async def _listen(self) -> None:
-        """Hears the server until it has no more to say."""
+        """Gives the proxy what the server sends, until the server sends nothing more."""
         while self._server is not None and (octets := self._server.take()):
             await self._take(self._proxy.receive_from(SERVER, octets))
 

@@ -1,4 +1,4 @@
-"""What stands behind ``!`` in a script, and which verdict that is for the question that is open."""
+"""Reads the verdicts of a script, the lines with ``!``, and fits them to the open question."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _REPLY: Final = re.compile(r"([2-5][0-9][0-9])(?: (.*))?", re.DOTALL)
 
 @attrs.frozen
 class Replacement:
-    """``! replace``: which verdict it is depends on the question."""
+    """``! replace``, which is a different verdict for each kind of question."""
 
     data: bytes
     recipients: tuple[Command, ...] = ()
@@ -66,7 +66,7 @@ def said(text: str, recipients: tuple[Command, ...] = ()) -> SaidVerdict:
 
 
 def verdict_for(question: AnyQuestion, verdict: SaidVerdict) -> Any:
-    """What `Proxy.answer` takes. Raises `LocalProtocolError`."""
+    """The verdict as `Proxy.answer` takes it. Raises `LocalProtocolError`."""
     if not isinstance(verdict, Replacement):
         return verdict
     data = verdict.data

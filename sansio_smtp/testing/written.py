@@ -75,7 +75,7 @@ class Step:
             self.add_shown(item.text)
 
     def notation(self) -> list[str]:
-        """Lines in an order of their own: what matters is the order within one side."""
+        """The lines, sorted by kind: only the order within one side matters."""
         lines: list[str] = []
         for side, data in self.sent.items():
             if data:
@@ -88,7 +88,7 @@ class Step:
         return lines + [f"-> connect {upstream or HOME}" for upstream in self.connected]
 
     def seen_by(self, side: Side) -> tuple[bytearray, int]:
-        """What a peer can tell."""
+        """What the peer on this side can notice: the octets, and how often it was closed."""
         return self.sent[side], sum(closed is side for closed, _ in self.closed)
 
 

@@ -1,4 +1,4 @@
-"""``smtp-proxy check``: everything that would go wrong, said at once, before the service is started."""
+"""``smtp-proxy check``: says everything that would go wrong, before the service is started."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["run_check"]
 _SECONDS: Final = 10.0
 _GOODBYE_SECONDS: Final = 1.0
 _NOT_THE_SETTINGS: Final = (errno.EADDRINUSE, errno.EACCES, errno.EPERM)
-"""Errors that come from the moment or from the user who checks, and not from the settings."""
+"""Errors that may not occur when the service is started: by another user, or at another time."""
 
 
 @attrs.define
@@ -39,7 +39,7 @@ class _Findings:
     """Says each thing as it is found: what is right on standard output, what is not on standard error."""
 
     config_is_wrong: bool
-    """Then an option that seems not to be given may be one that could not be read."""
+    """True if the settings file has mistakes. An option that seems not to be given may stand in it."""
     wrong: bool = False
     unavailable: bool = False
 
@@ -133,7 +133,7 @@ def _check_directories(options: Options, found: _Findings) -> None:
 
 
 def _obstacle(directory: Path) -> str:
-    """Why nothing can be written there, seen from what is there already; empty if something can."""
+    """Returns the reason why no file can be written in this directory, which may not exist yet; else ""."""
     for path in (directory, *directory.parents):
         try:
             mode = path.stat().st_mode
@@ -183,7 +183,7 @@ class _Refused(Exception):
 
 
 async def _introduction(address: Address) -> str:
-    """What the server says of itself. Raises OSError, `RemoteProtocolError` and `_Refused`."""
+    """The greeting and the keywords of the server. Raises OSError, `RemoteProtocolError`, `_Refused`."""
     stream = await connect(address)
     try:
         connection = ClientConnection()
@@ -201,7 +201,7 @@ async def _introduction(address: Address) -> str:
 
 
 async def _say_goodbye(stream: SocketStream, connection: ClientConnection) -> None:
-    """Whatever it leads to: all that matters has been said."""
+    """Sends QUIT. Errors are ignored: everything that matters is known already."""
     with trio.move_on_after(_GOODBYE_SECONDS):
         try:
             await _ask(stream, connection, "QUIT")

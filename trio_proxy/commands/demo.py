@@ -1,4 +1,4 @@
-"""``smtp-proxy demo``: samples through a proxy into a capture server, and proof that every byte arrived."""
+"""``smtp-proxy demo``: sends samples through a proxy and proves that every byte arrived."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _HEAD = b"From: alice@demo.example\r\nTo: bob@demo.example\r\nSubject: %s\r\n\r\
 
 
 def run_demo() -> int:
-    """0 if every sample arrived byte for byte, 1 if one did not."""
+    """Sends the samples and shows the dialogues. Returns 0 if every sample arrived byte for byte, else 1."""
     logs.configure(0)
     return trio.run(_demo)
 
@@ -178,7 +178,7 @@ async def _large(proxy: Address, message: bytes) -> None:
 
 
 async def _one_packet(proxy: Address, message: bytes) -> None:
-    """What no client should do, and what a home-made proxy stalls on."""
+    """Sends everything without waiting for a reply, which no client should do, and many proxies stall on."""
     writer = ContentWriter()
     stream = await connect(proxy)
     try:

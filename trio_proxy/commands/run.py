@@ -1,4 +1,4 @@
-"""From options to a running service and its exit status."""
+"""Runs the service with the given options, and returns its exit status."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ __all__ = ["ListenError", "Options", "run"]
 
 
 def run(options: Options) -> int:
-    """Runs the service until it is stopped. Raises `ListenError`, `RuleError`, KeyboardInterrupt before it
-    listens."""
+    """Runs the service until it is stopped, and returns the exit status. Raises `ListenError`, `RuleError`,
+    and KeyboardInterrupt before it listens."""
     logs.configure(options.verbosity)
     raise_descriptor_limit()
     return trio.run(_main, options)
@@ -90,7 +90,7 @@ async def _main(options: Options) -> int:
                 await server.serve(sockets, stop)
                 capture_stop.set()
                 nursery.cancel_scope.cancel(reason="stopped")
-    if cannot_start is not None:  # not from within: it would come in a group
+    if cannot_start is not None:  # raised here because the nursery would raise a group
         raise cannot_start
     return exit_status.INTERRUPTED if quit_now else 0
 
@@ -153,14 +153,14 @@ def _refuse_loop(upstream: Address, sockets: list[socket.socket]) -> None:
 
 
 def _leads_back(upstream: Address, sock: socket.socket) -> bool:
-    """True if the host, which is asked for at the port of this listener, is the listener's own."""
+    """Returns True if the host of the upstream server, whose port is the listener's, is its host too."""
     if upstream.path is not None or sock.family == socket.AF_UNIX:
         return False
     listens = sock.getsockname()[0]
     try:
         found = socket.getaddrinfo(upstream.host or "localhost", 0, sock.family, socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        return False  # it may be resolved by the time it is needed
+        return False  # the name may be known when it is needed
     hosts = {str(where[0]) for *_, where in found}
     return listens in hosts or (listens in ("0.0.0.0", "::") and any(map(_is_ours, hosts)))
 

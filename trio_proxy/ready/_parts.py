@@ -47,13 +47,14 @@ class Part:
     """A message, or a part of one, with the parts in it."""
 
     raw: bytes
-    """What the offsets count in: the whole message, but for what was found in base64."""
+    """The octets in which the offsets count: the whole message. For parts of an attached message in base64,
+    the decoded message."""
     start: int
     """Where the header section begins."""
     body: int
     """Where what follows its empty line begins."""
     end: int
-    """Behind the last octet. The CRLF in front of a boundary belongs to the boundary."""
+    """Where the part ends, after its last octet. The CRLF before a boundary belongs to the boundary."""
     fields: Headers
     content_type: str
     """Type and subtype, in lower case."""
@@ -234,7 +235,7 @@ def _decoded(octets: bytes, charset: str) -> str:
 
 
 def _from_base64(octets: bytes) -> bytes:
-    """What can be read of it; padding may stand anywhere, and other characters are passed over."""
+    """Decodes what can be read; padding may stand anywhere, and other characters are ignored."""
     runs = octets.translate(None, _NOT_BASE64).split(b"=")
     whole = (run[:-1] if len(run) % 4 == 1 else run for run in runs)
     return b"".join(binascii.a2b_base64(run + b"=" * (-len(run) % 4)) for run in whole)

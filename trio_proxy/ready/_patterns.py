@@ -1,4 +1,4 @@
-"""Patterns for names and addresses, as they stand in settings."""
+"""Matches names and addresses against the patterns in settings."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ __all__ = ["fits"]
 
 
 def fits(text: str, patterns: Sequence[str]) -> bool:
-    """Whether some pattern fits. ``*`` is any number of characters, ``?`` is one; all else stands for itself,
-    brackets too, and case does not matter."""
+    """Returns True if one of the patterns fits. ``*`` is any number of characters, ``?`` is one; all others,
+    brackets too, stand for themselves. Case does not matter."""
     return bool(patterns) and _expression(tuple(patterns)).match(text.lower()) is not None
 
 

@@ -64,8 +64,8 @@ class _Change:
         return self.content[: self.at] + self.added + self.content[self.at :]
 
     def fits(self, encoding: str) -> bool:
-        """Whether a part in this transfer encoding has room for it. What was 7-bit so far stays so: the
-        server may have been told."""
+        """Returns True if a part in this transfer encoding can hold the added text. A 7-bit part stays 7-bit,
+        because MAIL may have declared that to the server."""
         if encoding in ("base64", "quoted-printable"):
             return True
         longest = max(map(len, self.added.split(b"\r\n")))

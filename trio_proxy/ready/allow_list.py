@@ -1,4 +1,4 @@
-"""Recipients that may be written to; all others are refused."""
+"""Refuses all recipients, and senders, that are not on a list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A copy of messages to an archive."""
+"""Sends a copy of each message to an archive."""
 
 from __future__ import annotations
 

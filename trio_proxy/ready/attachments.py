@@ -1,4 +1,4 @@
-"""Attachments that are not let through: by name, by type, or by size."""
+"""Refuses messages with certain attachments: by name, by type, or by size."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PROGRAMS: Final = (
     *("*.msi", "*.pif", "*.ps1", "*.reg", "*.scr", "*.vbe", "*.vbs", "*.wsf", "*.wsh"),
 )
 MOST_NAMES: Final = 1_000
-"""More in one part are looked at by nobody, and made to keep the proxy busy."""
+"""A part with more names is refused: it was made to keep the proxy busy."""
 _UUENCODED: Final = re.compile(rb"begin (?<![^\n]begin )[0-7]{3,4} ([^\r\n]+)")
 
 

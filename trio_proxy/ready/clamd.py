@@ -60,7 +60,7 @@ class Clamd:
         return Reject(550, f"5.7.1 message contains malware ({_printable(found[1])})") if found else None
 
     async def _scan(self, content: bytes) -> bytes:
-        """clamd's answer, which ends in NUL."""
+        """Returns the answer of clamd, which ends in NUL."""
         async with await open_stream(self.address) as stream:
             with suppress(trio.BrokenResourceError):  # it answers before the end if the message is too large
                 for piece in _instream(content):
@@ -74,7 +74,7 @@ class Clamd:
 
 
 def _instream(content: bytes) -> Iterator[bytes]:
-    """clamd's INSTREAM command: chunks, each behind its length in four octets, up to one without octets."""
+    """The INSTREAM command: chunks, each after its length in four octets; a chunk without octets ends it."""
     yield b"zINSTREAM\0"
     for start in range(0, len(content), _CHUNK):
         chunk = content[start : start + _CHUNK]

@@ -36,9 +36,9 @@ class DkimSign:
         key_file = "/etc/smtp-proxy/dkim.pem"   # an RSA key, as openssl genrsa makes it
         headers = ["From", "To", "Subject", "Date", "Message-ID"]   # if left out: those RFC 6376 names
 
-    It signs all mail that gets this far, so it stands behind the rules that change mail, and ahead of none. A
-    name in ``headers`` that a message does not have is signed as absent; From has to be among them. A message
-    that cannot be signed, such as one without From, goes on unsigned, and the log says so.
+    It signs all mail that gets this far, so it stands after all rules that change mail. A name in ``headers``
+    that a message does not have is signed as absent; From has to be among them. A message that cannot be
+    signed, such as one without From, goes on unsigned, and the log says so.
     """
 
     domain: str = attrs.field(validator=attrs.validators.matches_re(_NAME))

@@ -1,4 +1,4 @@
-"""A footer under the text of a message, put in where its MIME structure has room for one."""
+"""Adds a footer to the text of a message, where its MIME structure has room for one."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Footer:
     (multipart/alternative), in HTML before ``</body>``. All else stays as it is, to the octet. A part whose
     charset has no room for the footer becomes UTF-8. A text that ends with the footer does not get it
     again. Left alone are attachments, what is signed or encrypted (S/MIME, PGP), reports, and all whose
-    structure or encoding is broken. A DKIM signature that a message has breaks: sign behind this rule.
+    structure or encoding is broken. A DKIM signature that a message has breaks: sign after this rule.
     """
 
     text: str = attrs.field(converter=_lines)

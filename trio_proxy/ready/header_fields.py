@@ -1,4 +1,4 @@
-"""Header fields that are added, set, changed or taken out."""
+"""Adds, sets, changes or removes header fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The author and the sender of a message are who has logged in."""
+"""Makes the sender and the author of a message match the login, or refuses the message."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class MatchLogin:
     When From is rewritten, its display name stays (or its address becomes the display name), a Sender field
     is taken out, and replies go where they would have gone: to Reply-To if there is one, else to what From
     was. The null reverse-path stays, and so does all that comes without a login, or with one that is no
-    address and not in ``logins``. A DKIM signature that a message has breaks: sign behind this rule.
+    address and not in ``logins``. A DKIM signature that a message has breaks: sign after this rule.
     """
 
     mode: Literal["rewrite", "refuse"] = "rewrite"

@@ -1,4 +1,4 @@
-"""How many messages and recipients a client may send in a minute, an hour or a day."""
+"""Limits the messages and recipients that a client may send in a minute, an hour or a day."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class RateLimit:
     used: dict[Bucket, tuple[float, float]] = attrs.field(
         factory=dict[Bucket, tuple[float, float]], init=False
     )
-    """Bucket → how full it was, and when. Who used one last is last."""
+    """Bucket → its level, and the time of that. The bucket that was used last is the last one."""
 
     def __attrs_post_init__(self) -> None:
         if not (self.messages or self.recipients):

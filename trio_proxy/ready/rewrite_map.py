@@ -1,4 +1,4 @@
-"""Recipients that are sent elsewhere, by a map from addresses to addresses."""
+"""Rewrites recipients by a map from addresses to addresses."""
 
 from __future__ import annotations
 

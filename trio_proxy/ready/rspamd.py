@@ -1,4 +1,4 @@
-"""Refuses, marks or defers mail as Rspamd says, which is asked over HTTP."""
+"""Asks Rspamd over HTTP about each message, and refuses, marks or defers it as Rspamd says."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Table: TypeAlias = Mapping[str, Any]
 
 _LONGEST_TEXT: Final = 400
 _UNFIT: Final = re.compile(rb"[^\x21-\x7e\x80-\xff]")
-"""What cannot stand in the value of an HTTP field."""
+"""Octets that the value of an HTTP field cannot contain."""
 
 
 @attrs.define(kw_only=True)
@@ -87,7 +87,7 @@ class Rspamd:
 
 
 def _envelope(tx: Transaction) -> Iterator[tuple[bytes, bytes]]:
-    """The HTTP fields by which Rspamd learns who sends what to whom."""
+    """The HTTP fields that tell Rspamd the client, the sender and the recipients."""
     texts = [
         ("From", tx.mail_from.address if tx.mail_from else ""),
         *(("Rcpt", to.address) for to in tx.rcpts),
@@ -135,7 +135,7 @@ def _verdict(msg: Message, result: Table) -> MessageVerdict:
 
 
 def _text(code: str, said: object, default: str) -> str:
-    """Rspamd's words as the text of a reply, behind an enhanced status code unless they have one."""
+    """The words of Rspamd as the text of a reply, after an enhanced status code if they have none."""
     line = re.sub(r"[^ -~]+", " ", said).strip()[:_LONGEST_TEXT] if isinstance(said, str) else ""
     return line if re.match(rf"{code[0]}\.\d+\.\d+ ", line) else f"{code} {line or default}"
 
@@ -149,7 +149,7 @@ def _table(value: object) -> Table:
 
 
 def _list(value: object) -> Sequence[Any]:
-    """A value that stands for a list of one may be that, or None."""
+    """The value if it is a list; else a list of this one value, or an empty list for None."""
     if isinstance(value, list):
         return cast(Sequence[Any], value)
     return [] if value is None else [value]

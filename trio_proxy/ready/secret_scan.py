@@ -1,4 +1,4 @@
-"""Messages that hold a secret, such as a private key, do not leave."""
+"""Refuses messages that contain a secret, such as a private key."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PATTERNS: Final[dict[Kind, re.Pattern[bytes]]] = {
     "stripe": re.compile(rb"_live_(?<=\b[rs]k_live_)[A-Za-z0-9]{24}"),
 }
 WINDOW: Final = 65_536
-"""Octets that are searched at once."""
+"""The number of octets that are searched at once."""
 
 
 @attrs.frozen(eq=False)
@@ -130,21 +130,22 @@ def _readable(headers: Headers) -> bytes:
 
 @attrs.frozen
 class _Window:
-    """A piece of a stream, and where that begins what is looked for in it. The octets on either side are
-    there because a match may reach into them, or look at them."""
+    """A piece of a stream. A match must begin between ``first`` and ``last``; the octets before and after are
+    there because a match may extend into them or look at them."""
 
     octets: bytes
     first: int
     last: int
-    """What begins behind it is looked for in the next window."""
+    """A match that begins after this offset is found in the next window."""
 
     def holds(self, pattern: re.Pattern[bytes]) -> bool:
+        """Returns True if the pattern matches in this window."""
         match = pattern.search(self.octets, self.first)
         return match is not None and match.start() <= self.last
 
 
 class _Windows:
-    """Cuts a stream into windows that overlap, at places that do not depend on how the stream arrives."""
+    """Cuts a stream into windows that overlap, at offsets that do not depend on how the stream arrives."""
 
     def __init__(self, max_match: int) -> None:
         self._margin = max_match + 1

@@ -1,4 +1,4 @@
-"""How many messages and recipients a client may send, through whichever proxy: counted in Redis or Valkey."""
+"""Limits the messages and recipients of a client over all proxies together, counted in Redis or Valkey."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class SharedRateLimit:
         try:
             with trio.fail_after(self.timeout):
                 wait = await self._ask([key.encode("utf-8", "surrogateescape") for key in keys], numbers)
-        except Exception as error:  # whatever the client raises, and in whichever group
+        except Exception as error:  # the client raises many kinds, also in groups
             return self._outage.began(error, self.on_down)
         self._outage.ended()
         return Defer(450, f"{self.text}, try again in {wait} s") if wait else None
@@ -125,7 +125,7 @@ class SharedRateLimit:
         return answer
 
     async def _keep_client(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """The client connects by itself, again and again. Should it break down, there is a new one."""
+        """Makes a client, which connects by itself and again after an error. If it fails, makes a new one."""
         ready: Callable[[], None] = task_status.started
         while True:
             try:

@@ -1,9 +1,8 @@
-"""What rules are given by this driver: tasks with deadlines, worker threads, a log, a quarantine."""
+"""Runs rules in the service: in tasks with deadlines or in worker threads, with a log and a quarantine."""
 
 from __future__ import annotations
 
 import secrets
-from pathlib import Path
 from typing import Any, cast
 
 import attrs
@@ -13,6 +12,7 @@ import trio
 from sansio_smtp.rules import Accept, Hold, Host, Redirect, Rule, Transaction
 from sansio_smtp.rules.decorators import OnError
 from sansio_smtp.rules.verdicts import Verdict
+from trio_proxy.settings.options import DEFAULTS
 from trio_proxy.storage.quarantine import Quarantine
 from trio_proxy.text.transcript import Transcript, printable
 
@@ -27,23 +27,25 @@ _BLOCKING_SECONDS = 2.0
 
 @attrs.frozen(kw_only=True)
 class RuleSettings:
-    """What the rules of every session share."""
+    """What the rules of all sessions share."""
 
-    timeout: float = 30.0
-    """Seconds for one call of a rule that does not say it itself."""
-    on_error: OnError = "defer"
-    quarantine: Quarantine = attrs.field(factory=lambda: Quarantine(Path("quarantine")))
+    timeout: float = DEFAULTS.rule_timeout
+    """Seconds for one call of a rule. A rule may have its own: `Rule.timeout`."""
+    on_error: OnError = DEFAULTS.on_rule_error
+    """What happens to mail when a rule fails."""
+    quarantine: Quarantine = attrs.field(factory=lambda: Quarantine(DEFAULTS.quarantine))
     watchdog: Watchdog = attrs.field(factory=lambda: Watchdog(_BLOCKING_SECONDS))
-    """For rules that are neither async nor threaded."""
+    """Interrupts rules that block the event loop."""
     threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(_THREADS))
-    """Of their own, so that rules that hang do not take those that write messages to disk."""
+    """Limits the threads of `threaded` rules. It is not Trio's own limiter: rules that hang must not take the
+    threads that write messages to disk."""
     tasks: RuleTasks | None = None
-    """Where rules run that are awaited, so that no session has to wait for one that cannot be cancelled.
-    None: in the session."""
+    """Runs the rules that are awaited, so that no session waits for a rule that cannot be cancelled. None:
+    each session runs its rules itself, and waits for them."""
 
 
 class RuleHost(Host):
-    """The surroundings of the rules of one connection."""
+    """The `Host` of the rules of one connection."""
 
     waits = True
 
@@ -56,8 +58,8 @@ class RuleHost(Host):
         self._transcript = transcript
 
     async def call(self, rule: Rule, *arguments: object) -> object:
-        """In a task of its own: whatever scopes or tasks a rule leaves open, they are not the session's. A
-        rule that does not end when its time is up is left behind."""
+        """Runs the rule in a task of its own: a cancel scope or task that a rule leaves open does not disturb
+        the session. A rule whose time is up is cancelled; the session does not wait until it has ended."""
         call = Call(rule)
         seconds = self._seconds(rule)
         if self._settings.tasks is None:
@@ -95,7 +97,8 @@ class RuleHost(Host):
             )
         else:
             coroutine = rule.function(*arguments)
-            # A little less than its time, so that it is told what it did wrong, and not that it was late.
+            # A little less than the rule's time: a rule that blocks should fail with `Blocked`, which says
+            # what is wrong, and not with a timeout.
             result = await self._settings.watchdog.watched(coroutine, 0.9 * self._seconds(rule))
         call.returned(result)
 
@@ -109,7 +112,8 @@ class RuleHost(Host):
         self._settings.watchdog.stop()
 
     def passes_on(self, rule: Rule, error: BaseException) -> bool:
-        """Signals go elsewhere (`server.stop_on_signals`), so it is only Trio that cancels."""
+        """Returns True if the session is cancelled, which is no failure of the rule. Signals are handled by
+        `server.stop_on_signals`, so they are not seen here."""
         return _is_cancelled(error) or (rule.waits and isinstance(error, GeneratorExit))
 
     def failed(self, rule: Rule, error: BaseException) -> str:
@@ -167,7 +171,7 @@ def _said(error: BaseException) -> str:
     try:
         return f"{name}: {error}"
     except Exception:
-        return name  # it cannot even be said
+        return name  # its __str__ fails
 
 
 def _is_cancelled(error: BaseException) -> bool:
@@ -178,7 +182,7 @@ def _is_cancelled(error: BaseException) -> bool:
 
 
 def _only(error: Any) -> BaseException:
-    """The one exception in a group, however deep; or the group, or what is no group."""
+    """The exception in a group that holds only one, at any depth. Anything else is returned as it is."""
     inner: tuple[Any, ...]
     while len(inner := getattr(error, "exceptions", ())) == 1:
         error = inner[0]

@@ -29,10 +29,10 @@ _NEW_WORD: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
 
 @attrs.frozen(eq=False)
 class Part:
-    """What one file gave."""
+    """The rules of one file."""
 
     spec: str
-    """Its name, as it was asked for."""
+    """The name of the file, as the user wrote it."""
     rules: tuple[Rule, ...]
 
     @property
@@ -47,17 +47,17 @@ class Part:
 
 @attrs.frozen(eq=False)
 class LoadedRules:
-    """Rules that can be used, and what belongs to them."""
+    """Rules that can be used, with the files and objects that belong to them."""
 
     ruleset: RuleSet
     parts: tuple[Part, ...] = ()
     """In the order in which they are asked."""
     files: tuple[Path, ...] = ()
-    """What was executed. If one of them changes, the rules are others."""
+    """The files that were executed. If one of them changes, the rules may change."""
     objects: tuple[Any, ...] = ()
-    """Those that have ``running()``, which has to be entered before their rules are asked."""
+    """The rule objects with ``running()``, which must be entered before their rules are asked."""
     modules: object = attrs.field(default=None, repr=False)
-    """Keeps the rules' modules importable."""
+    """Keeps the modules of the rules in ``sys.modules`` as long as it lives."""
 
     @property
     def summary(self) -> str:
@@ -66,10 +66,10 @@ class LoadedRules:
 
 
 def load(specs: Sequence[str], settings: Mapping[str, RuleTable] | None = None) -> LoadedRules:
-    """The rules of ``FILE.py`` and ``ready:NAME``, in this order, their classes made with their settings.
+    """Loads the rules of each ``FILE.py`` or ``ready:NAME``, in this order, and makes the rule classes.
 
-    ``settings``: by the class's name in snake_case. The folder of a rule file is put at the end of
-    ``sys.path``. Raises `RuleError` with all that is wrong.
+    ``settings``: the tables of rule classes, by the name of the class in snake_case. The folder of a rule
+    file is put at the end of ``sys.path``. Raises `RuleError` with everything that is wrong.
     """
     with RuleModules() as modules:
         loader = _Loader(modules, settings or {})
@@ -85,7 +85,7 @@ class _Loader:
         self._seen: set[str] = set()
         self._class_names: list[str] = []
         self._all_seen = True
-        """Whether the names of all classes are known."""
+        """True if every file could be executed, so that the names of all rule classes are known."""
         self._parts: list[Part] = []
         self._objects: list[Any] = []
         self._problems: list[Problem] = []

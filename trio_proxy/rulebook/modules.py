@@ -1,6 +1,6 @@
-"""Rule files as modules: executed anew each time they are loaded, and forgotten when they are not needed.
+"""Executes rule files as modules: again at each loading, and removed when their rules are no longer used.
 
-Modules that lie beside a rule file can be imported by it, and are executed anew with it; packages are not.
+A rule file can import modules from its own folder; they are executed again with it. Packages are not.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ _CANNOT_IMPORT: Final = re.compile(r"cannot import name '(\w+)'")
 
 
 class KeptModules:
-    """As long as somebody has this, modules stay in ``sys.modules``, where ``typing.get_type_hints`` and
-    others look for them. Afterwards they take up no memory."""
+    """Keeps modules in ``sys.modules`` as long as this object lives: ``typing.get_type_hints`` and others
+    look for them there. Afterwards they are removed, so that they take up no memory."""
 
     def __init__(self, names: Iterable[str]) -> None:
         weakref.finalize(self, _forget, tuple(names))
 
 
 class RuleModules:
-    """A context in which rule files are executed. If it is left by an exception, all is as it was before."""
+    """A context in which rule files are executed. If it is left by an exception, ``sys.modules`` is as it was
+    before."""
 
     def __init__(self) -> None:
         self._names: list[str] = []
@@ -44,9 +45,9 @@ class RuleModules:
     def __enter__(self) -> RuleModules:
         self._old = {name: sys.modules.pop(name) for name in _beside & sys.modules.keys()}
         self._others = frozenset(sys.modules)
-        # A compiled copy would be taken for a file that is changed within the same second.
+        # No compiled copies: one would be used in place of a file that is changed within the same second.
         self._wrote_copies, sys.dont_write_bytecode = not sys.dont_write_bytecode, True
-        importlib.invalidate_caches()  # files may have come
+        importlib.invalidate_caches()  # there may be new files
         return self
 
     def __exit__(
@@ -62,7 +63,7 @@ class RuleModules:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """What was executed: the rule files, and what they imported from beside them."""
+        """The files that were executed: the rule files, and those that they imported from their folders."""
         return (*self._files, *self._imported_from_beside().values())
 
     def kept(self) -> KeptModules:
@@ -70,7 +71,7 @@ class RuleModules:
         return KeptModules(self._names)
 
     def execute(self, name: str) -> tuple[dict[str, Any], bytes]:
-        """The names of a file, and its text. Raises `RuleError`."""
+        """Executes a file. Returns its namespace and its text. Raises `RuleError`."""
         path = Path(name).absolute()
         source = _read(name, path)
         self._files.append(path)
@@ -90,8 +91,8 @@ class RuleModules:
         return module.__dict__, source
 
     def _let_import_from(self, folder: Path) -> None:
-        """At the end: nothing that lies there takes the place of a module that others need. For good: a rule
-        may import something when it is asked."""
+        """Puts the folder at the end of ``sys.path``, so that no file in it hides a module that others need.
+        It is never removed: a rule may import something when it is asked."""
         self._folders.add(folder)
         if str(folder) not in sys.path:
             sys.path.append(str(folder))
@@ -123,7 +124,7 @@ def _read(name: str, path: Path) -> bytes:
 
 
 def _error(error: BaseException, name: str, folder: Path) -> RuleError:
-    """Where it came from: the innermost place in the file or beside it."""
+    """The error with its place: the innermost frame in the rule file or in a file of the same folder."""
     file, line = name, 0
     trace = error.__traceback__
     while trace is not None:
@@ -140,7 +141,7 @@ def _error(error: BaseException, name: str, folder: Path) -> RuleError:
 
 
 def _shown(file: str, name: str) -> str:
-    """A file beside the rule file, as the user would write it."""
+    """The path of a file in the folder of the rule file, as the user would write it."""
     return file if file == name else str(Path(name).with_name(Path(file).name))
 
 

@@ -1,8 +1,19 @@
-"""The rules that are in force, and how others take their place while connections go on.
+"""Holds the rules that are in force, and replaces them by newly loaded ones while connections go on.
 
-A connection keeps the rules that it began with; what these hold open is closed when the last such connection
-has ended. Files are looked at twice a second: that sees every way in which an editor or a deployment changes
-them, also on network file systems and behind symbolic links, and costs a few system calls.
+A connection keeps the rules with which it began, so several generations of rules may be alive at a time::
+
+    load ──▶ enter ──▶ current ──────────▶ replaced ──────────────▶ closed
+     │         │       new connections     connections that began   running() of its objects is
+     │         │       use it              with it still use it     left; nothing refers to it
+     └─────────┴──▶ failed: it is closed, and the current one stays
+
+Exactly one generation is current from the start to the end of the service. A new one becomes current in one
+step, after ``running()`` of all its objects has been entered; if anything of it fails, nothing changes. A
+replaced generation is closed when its last connection has ended, and not earlier: a rule must not be asked
+after what it needs was closed. When the service ends, all are closed.
+
+Files are compared twice a second by time, size and inode. That notices every way in which an editor or a
+deployment changes them, also on network file systems and through symbolic links, and costs few system calls.
 """
 
 from __future__ import annotations
@@ -31,17 +42,17 @@ log = structlog.stdlib.get_logger("smtp_proxy")
 
 _LOOK_SECONDS: Final = 0.5
 _START_SECONDS: Final = 30.0
-"""For what a rule needs to be there."""
+"""For ``running()`` of one object of the rules to be entered."""
 _END_SECONDS: Final = 5.0
-"""For all of that to be closed when the service ends."""
+"""For all of them to be left when the service ends."""
 
 Stamps: TypeAlias = Mapping[Path, tuple[int, ...] | None]
-"""What changes when a file does; None where there is no file."""
+"""File → values of which one changes when the file is changed; None if there is no such file."""
 
 
 @attrs.define(eq=False)
 class _Generation:
-    """Rules, from when they were loaded until nobody uses them any more."""
+    """The rules of one loading, until the last connection that uses them has ended."""
 
     loaded: LoadedRules
     at: str = attrs.field(factory=lambda: time.strftime("%H:%M:%S"))
@@ -73,10 +84,10 @@ class _Generation:
 
 
 class RuleBook:
-    """Holds the rules that are in force."""
+    """Holds the rules that are in force, and replaces them on demand."""
 
     def __init__(self, load: Callable[[], LoadedRules]) -> None:
-        """Calls ``load``, here and for each reload. Raises `RuleError`, as it does."""
+        """Calls ``load``, here and for each reload. Raises the `RuleError` that it raises here."""
         self._load = load
         self._wanted = trio.Event()
         self._stamps: Stamps = {}
@@ -85,7 +96,7 @@ class RuleBook:
 
     @property
     def current(self) -> RuleSet:
-        """What a connection gets that begins now."""
+        """The rules of a connection that begins now."""
         return self._current.loaded.ruleset
 
     @property
@@ -95,21 +106,21 @@ class RuleBook:
 
     @contextmanager
     def use(self) -> Generator[RuleSet]:
-        """The rules for a connection, which may ask them as long as this context lasts."""
+        """Gives the rules for a connection. They may be asked as long as this context lasts."""
         with self._current.used() as rules:
             yield rules
 
     def reload(self) -> None:
-        """Has the rules loaded anew, soon. If that fails, the log says why and the present ones stay."""
+        """Asks `serve` to load the rules again. If that fails, it is logged, and the present rules stay."""
         self._wanted.set()
 
     async def serve(
         self, *, watch: bool = False, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Keeps open what the rules need, and loads them anew when that is wanted; with ``watch`` also when
-        one of their files has changed. Ends when it is cancelled.
+        """Keeps the objects of the rules running, and loads the rules again after `reload`, and with
+        ``watch`` also when one of their files has changed. Ends when it is cancelled.
 
-        Raises `RuleError`, before it has started, if what the rules need cannot be had.
+        Raises `RuleError`, before it has started, if ``running()`` of an object fails.
         """
         failed: RuleError | None = None
         async with trio.open_nursery() as nursery:
@@ -127,7 +138,7 @@ class RuleBook:
                 for generation in self._living:
                     generation.unused.set()
                 end.set()
-        if failed is not None:  # not from within: it would come in a group
+        if failed is not None:  # raised here because the nursery would raise a group
             raise failed
 
     # Generations
@@ -155,12 +166,12 @@ class RuleBook:
             log.warning("rules reloaded", rules=generation.loaded.summary)
 
     def _generation(self) -> _Generation:
-        # Before they are read: what is changed after that will be seen.
+        # Taken before the files are read, so that a change during the reading is noticed later.
         before = self._stamps = _stamps(self._stamps)
         try:
             loaded = self._load()
         except RuleError as error:
-            # What is wrong will be put right there; it may be in a file that is new.
+            # Watch the files with mistakes, which may be new: they will be corrected.
             named = (Path(problem.file) for problem in error.problems if problem.file)
             self._stamps = {**_stamps(named), **before}
             raise
@@ -174,7 +185,7 @@ class RuleBook:
                 with trio.fail_after(_START_SECONDS):
                     await contexts.start(_keep, thing, generation.unused)
             except Exception as error:
-                generation.unused.set()  # those that are there already are left again
+                generation.unused.set()  # leaves those that were entered already
                 text = f"{type(thing).__name__}: running() failed: {_said(error)}"
                 raise RuleError([Problem("", 0, text)]) from error
 
@@ -185,7 +196,7 @@ class RuleBook:
         while True:
             await trio.sleep(_LOOK_SECONDS)
             now = _stamps(self._stamps)
-            if now == before != self._stamps:  # twice the same: nobody is writing any more
+            if now == before != self._stamps:  # the same twice: the writing has ended
                 self.reload()
             before = now
 
@@ -201,7 +212,8 @@ async def reload_on_hangup(
 
 
 async def _keep_contexts(task_status: trio.TaskStatus[tuple[trio.Nursery, trio.Event]]) -> None:
-    """A nursery that outlives the cancellation of what surrounds it, to close everything in order."""
+    """Gives a nursery that is not cancelled with its surroundings, and an event that ends it: so everything
+    in it can be closed in order."""
     end = trio.Event()
     with trio.CancelScope(shield=True) as scope:
         async with trio.open_nursery() as nursery:
@@ -213,7 +225,8 @@ async def _keep_contexts(task_status: trio.TaskStatus[tuple[trio.Nursery, trio.E
 async def _keep(
     thing: Any, unused: trio.Event, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Keeps open what an object of the rules needs. Once it was open, its end is the end of nothing else."""
+    """Runs ``running()`` of an object of the rules until the rules are unused. A failure after it was entered
+    is logged, and ends nothing else."""
     opened = False
     try:
         async with thing.running():

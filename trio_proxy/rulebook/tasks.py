@@ -1,4 +1,18 @@
-"""Rules that are being awaited, and those among them that will not end."""
+"""Runs rules in tasks that outlive their sessions, and ends the process if a rule cannot be ended.
+
+A rule that is awaited runs in a task of the service, and not of its session::
+
+    session              task of the rule
+    call ──────────────▶ runs
+    waits, at most       │  returned or raised ─▶ ended
+    the rule's time      │
+    time is up ─cancel─▶ │  ends at its next checkpoint ─▶ ended, late
+    goes on without it   ▼  never gets there, as one that waits for a thread ─▶ running
+
+So a session never waits longer than the rule's time, even for a rule that cannot be cancelled. Such tasks
+remain until they end by themselves. What must never happen: that the service stops and does not end because
+of them. When it stops, `rule_tasks` cancels all tasks, waits two seconds, and then ends the process.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +33,7 @@ __all__ = ["Call", "RuleTasks", "rule_tasks"]
 log = structlog.stdlib.get_logger("smtp_proxy")
 
 _END_SECONDS = 2.0
-"""For rules to end when they have been cancelled."""
+"""For rules to end after they have been cancelled."""
 
 
 @attrs.define(eq=False)
@@ -60,12 +74,13 @@ class Call:
 
 @attrs.define(eq=False)
 class RuleTasks:
-    """A nursery that outlives the sessions, for what they may leave behind."""
+    """The tasks of rules, in a nursery that outlives the sessions."""
 
     nursery: trio.Nursery
     _calls: set[Call] = attrs.field(factory=set[Call], init=False)
 
     def start_soon(self, call: Call, run: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+        """Runs ``run(*arguments)``, which is to set ``call.ended``, in a task."""
         self._calls.add(call)
         self.nursery.start_soon(self._run, call, run, arguments)
 
@@ -76,19 +91,23 @@ class RuleTasks:
             self._calls.discard(call)
 
     async def all_ended(self) -> None:
+        """Waits until every call has ended that was started before."""
         for call in tuple(self._calls):
             await call.ended.wait()
 
     @property
     def running(self) -> list[str]:
-        """Where the rules are that have not ended."""
+        """File and line of each rule that has not ended, sorted."""
         return sorted({call.rule.where for call in self._calls if not call.ended.is_set()})
 
 
 @asynccontextmanager
 async def rule_tasks(stack: ExitStack, status: Callable[[], int]) -> AsyncGenerator[RuleTasks]:
-    """Where rules may run. Behind it all have ended: a rule that cannot be cancelled, such as one that waits
-    for a thread, ends the process, when ``stack`` is closed, with ``status``; sessions have ended by then."""
+    """Gives the tasks for rules. After this context all of them have ended.
+
+    If a rule does not end when it is cancelled, such as one that waits for a thread, the process is ended: it
+    closes ``stack`` and exits with ``status()``. All sessions must have ended before this context is left.
+    """
     async with trio.open_nursery() as nursery:
         tasks = RuleTasks(nursery)
         try:

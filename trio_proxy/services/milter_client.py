@@ -1,4 +1,4 @@
-"""The milter protocol in the role of the mail server: shows one message to a filter, collects what it says.
+"""Speaks the milter protocol as the mail server: shows a message to a filter and collects its answers.
 
 The protocol has no RFC; it is that of Sendmail's libmilter, version 6. Its packets are kilter.protocol's,
 whose own state machine is for filters only.
@@ -54,7 +54,7 @@ _Step: TypeAlias = (
 _VERSION: Final = 6
 _CHUNK: Final = 65_535
 _LONGEST: Final = 4_194_304
-"""Octets of a packet from a filter. More is no filter."""
+"""Octets of a packet from a filter. A larger one is an error."""
 _A = m.ActionFlags
 _ACTIONS: Final = (
     _A.ADD_HEADERS
@@ -65,7 +65,8 @@ _ACTIONS: Final = (
     | _A.QUARANTINE
     | _A.SETSYMLIST
 )
-"""What is on offer. The server has had MAIL and RCPT already: another sender or fewer recipients are not."""
+"""The changes that are offered to the filter. The server has answered MAIL and RCPT already, so another
+sender or fewer recipients are not offered."""
 _P = m.ProtocolFlags
 _STEPS: Final[dict[int, tuple[m.ProtocolFlags, m.ProtocolFlags, m.Stage | None]]] = {
     m.Connect.ident: (_P.NO_CONNECT, _P.NR_CONNECT, m.Stage.CONNECT),
@@ -78,8 +79,8 @@ _STEPS: Final[dict[int, tuple[m.ProtocolFlags, m.ProtocolFlags, m.Stage | None]]
     m.Body.ident: (_P.NO_BODY, _P.NR_BODY, None),
     m.EndOfMessage.ident: (_P.NONE, _P.NONE, m.Stage.END_MESSAGE),
 }
-"""step → the flag by which a filter has it left out, that by which it does not answer it, and the stage that
-names the macros which go ahead of it."""
+"""Step → the flag of a filter that does not want it, the flag of a filter that does not answer it, and the
+stage that names the macros which are sent before it."""
 _OFFERED: Final = m.ProtocolFlags(
     sum(no | silent for no, silent, _ in _STEPS.values())
     | _P.NO_UNKNOWN
@@ -95,16 +96,16 @@ _MACROS: Final[Mapping[m.Stage, Collection[str]]] = {
     m.Stage.END_HEADERS: ("i",),
     m.Stage.END_MESSAGE: ("i",),
 }
-"""What a filter is told that does not say which macros it wants."""
+"""The macros for a filter that does not say which it wants."""
 
 
 class MilterError(Exception):
-    """The filter does not speak the protocol, or hung up in the midst of it."""
+    """The filter does not speak the protocol, or has closed the connection too early."""
 
 
 @attrs.frozen(kw_only=True)
 class Envelope:
-    """Who sends what to whom."""
+    """The client, the sender and the recipients of a message."""
 
     ip: str = ""
     """Empty if the client has no IP address."""
@@ -143,9 +144,9 @@ _FINAL: Final[dict[int, Outcome]] = {
 async def converse(
     stream: trio.abc.Stream, envelope: Envelope, fields: Iterable[Field], body: bytes
 ) -> Outcome:
-    """Tells a filter everything from connect to the end of one message, and takes leave of it.
+    """Tells a filter everything from connect to the end of one message, and ends the session with it.
 
-    Raises `MilterError`, and what the stream raises. There is no deadline in here.
+    Raises `MilterError`, and what the stream raises. The caller sets the deadline.
     """
     session = _Session(stream, envelope.macros)
     await session.negotiate()
@@ -210,7 +211,7 @@ class _Session:
         await self._stream.send_all(b"".join(map(_packed, messages)))
 
     async def _receive(self) -> m.Message:
-        """The next packet that is more than a sign of life."""
+        """The next packet that is no `Progress`, by which a filter asks for more time."""
         while True:
             size = int.from_bytes(self._data[:4], "big") + 4
             if len(self._data) < 4 or len(self._data) < size <= _LONGEST:
@@ -230,7 +231,7 @@ class _Session:
 def _steps(
     envelope: Envelope, fields: Iterable[Field], spaced: bool
 ) -> Iterator[tuple[_Step, Mapping[str, str] | None]]:
-    """What comes before the body, and the macros that go with it."""
+    """The steps before the body, each with the macros that are known only there."""
     yield _connect(envelope.ip, envelope.port), None
     yield _Helo(envelope.helo), None
     sender = m.EnvelopeFrom(envelope.sender, [*envelope.sender_parameters])
@@ -263,7 +264,7 @@ def _outcome(answer: m.Message | None) -> Outcome | None:
 
 
 def _reply(content: bytes) -> Outcome:
-    """Lines become one: verdicts have no more."""
+    """Joins the lines of a reply into one, because verdicts have one."""
     lines = content.rstrip(b"\0\r\n").replace(b"%%", b"%").splitlines()
     found = [re.fullmatch(rb"([45]\d\d)[ -]?(.*)", line) for line in lines]
     if not found or found[0] is None:
@@ -304,14 +305,14 @@ def _unpacked(packet: bytes) -> m.Message:
 
 
 class _Helo(m.Helo):
-    """Whatever the client said. kilter's own takes only what IDNA can encode."""
+    """The argument of EHLO as the client gave it. The class of kilter accepts only what IDNA can encode."""
 
     def to_buffer(self, buf: FixedSizeBuffer) -> None:
         buf[:] = _octets(self.hostname)
 
 
 class _Macro(m.Macro):
-    """Values in UTF-8. kilter's own takes only ASCII."""
+    """Macros with values in UTF-8. The class of kilter accepts only ASCII."""
 
     def to_buffer(self, buf: FixedSizeBuffer) -> None:
         buf[:] = bytes([self.stage]) + b"".join(

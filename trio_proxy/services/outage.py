@@ -1,4 +1,4 @@
-"""What the rules have in common that ask a service: a connection to it, and what to do while it is down."""
+"""Connects rules to a service that they ask, and decides on mail while that service is down."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["OnDown", "Outage", "folded", "open_stream"]
 log = structlog.stdlib.get_logger("smtp_proxy")
 
 OnDown: TypeAlias = Literal["accept", "defer"]
-"""What becomes of mail while the service cannot be asked: it goes on, or the client tries again later."""
+"""What happens to mail while the service cannot be asked: it goes on, or the client is told to try later."""
 
 _LATER = Defer(451, "4.3.0 a service that checks mail is not available, try again later")
 
 
 async def open_stream(address: str) -> trio.abc.Stream:
-    """A connection to ``host:port`` or ``unix:/path``. Raises OSError; `AddressError` for what is neither."""
+    """Connects to ``host:port`` or ``unix:/path``. Raises OSError, and `AddressError` for any other text."""
     where = Address.parse(address)
     if where.path is not None:
         return await trio.open_unix_socket(where.path)
@@ -32,14 +32,14 @@ async def open_stream(address: str) -> trio.abc.Stream:
 
 @attrs.define
 class Outage:
-    """Whether a service is down; it says so in the log when that begins and when it ends, once each."""
+    """Remembers if a service is down. The beginning and the end of an outage are logged once each."""
 
     service: str
     """For the log, as in ``"clamd"``."""
     down: bool = False
 
     def began(self, error: BaseException, on_down: OnDown) -> Defer | None:
-        """The service could not be asked. The verdict on this mail."""
+        """The service could not be asked. Returns the verdict on this mail."""
         if not self.down:
             self.down = True
             goes = "goes on without it" if on_down == "accept" else "is deferred"
@@ -56,8 +56,8 @@ class Outage:
 
 
 def folded(value: bytes) -> bytes:
-    """What follows the colon of a header field as a service gives it, with whatever line ends: with CRLF and
-    white space between its lines."""
+    """Returns the value of a header field, which a service gives with line ends of any kind, folded as in a
+    message: with CRLF and white space between its lines."""
     first, *rest = re.split(rb"\r\n|\r|\n", value)
     folds = [line if line[:1] in (b" ", b"\t") else b"\t" + line for line in rest if line.strip()]
     return b"\r\n".join([first, *folds])

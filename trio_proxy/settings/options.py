@@ -41,7 +41,7 @@ from .timeouts import OPTION_PHASES, TIMEOUTS, Timeouts
 if TYPE_CHECKING:
     from sansio_smtp.rules.decorators import OnError
 
-__all__ = ["CONFLICTS", "RULES", "SETTINGS", "TABLES", "Conflict", "Options"]
+__all__ = ["CONFLICTS", "DEFAULTS", "RULES", "SETTINGS", "TABLES", "Conflict", "Options"]
 
 SERVER: Final = "server"
 RULES: Final = "rules"
@@ -151,6 +151,8 @@ class Options:
         return -1 if self.quiet else self.verbose
 
 
+DEFAULTS: Final = Options()
+"""The value of each setting that is not given: code that needs a default takes it from here."""
 SETTINGS: Final[dict[str, Setting]] = settings_of(Options)
 """Name → setting, in the order of ``--help``."""
 

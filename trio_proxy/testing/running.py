@@ -1,11 +1,11 @@
-"""A running proxy in a test, and a server behind it that keeps every message.
+"""Starts a proxy in a test, with an upstream server that keeps every message.
 
     with RunningProxy("my_rules.py") as proxy, smtplib.SMTP(proxy.host, proxy.port) as client:
         client.sendmail("ann@example.com", ["bob@example.com"], "Subject: hi\\n\\nhello\\n")
         assert proxy.messages[0].content.startswith(b"Subject: hi\\r\\nX-Scanned-By: ")
 
-It runs in a thread with an event loop of its own, so that clients that block can talk to it. Nothing in here
-waits for ever. Rules without a network: `sansio_smtp.testing.session`.
+The proxy runs in a thread with an event loop of its own, so clients that block can talk to it. Every wait has
+a deadline. To test rules without a network, use `sansio_smtp.testing.session`.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from trio_proxy.driver.streams import SocketStream, connect
 from trio_proxy.rulebook.host import RuleSettings
 from trio_proxy.rulebook.load import LoadedRules, load
 from trio_proxy.rulebook.reload import RuleBook
+from trio_proxy.settings.options import DEFAULTS
 from trio_proxy.settings.tables import RuleTable
 from trio_proxy.settings.timeouts import Timeouts
 from trio_proxy.storage.maildir import Maildir
@@ -48,12 +49,12 @@ from .captured import Captured, read_messages
 __all__ = ["Captured", "RunningProxy", "StartProxy"]
 
 StartProxy: TypeAlias = "Callable[..., RunningProxy]"
-"""What the fixture ``smtp_proxy`` is."""
+"""The type of the fixture ``smtp_proxy``."""
 
 _START_SECONDS: Final = 60.0
-"""For what rules need, too."""
+"""For the proxy to listen, including the time that rules need to start."""
 _GRACE_SECONDS: Final = 1.0
-"""For messages in flight, when the test is over."""
+"""For messages in flight when the test is over."""
 _END_SECONDS: Final = 30.0
 _HOST: Final = "127.0.0.1"
 
@@ -63,11 +64,12 @@ class RunningProxy:
 
     ``rules``: files, ``ready:NAME``, modules, functions, rule classes or instances, or a list of these.
     ``settings``: those of the rule classes in files, as in ``{"greylist": {"delay": 5}}``. ``directory``:
-    where messages are kept; None: in one that is gone when the proxy is stopped.
+    where messages are kept; None: in a temporary directory, which is removed by `stop`.
 
-    A rule that fails makes `stop` raise its error; with ``on_rule_error`` that is taken for intended. A rule
-    may redirect to any server: all messages come here, see `Captured.upstream`. Recipients that begin with
-    ``refused`` are refused by the server. There is no end to a rule that blocks, as there is in the service.
+    If a rule fails, `stop` raises its error, unless ``on_rule_error`` is given: then failures are expected. A
+    rule may redirect to any server: all messages come to this one, see `Captured.upstream`. The server
+    refuses recipients that begin with ``refused``. A rule that blocks is not interrupted, as it would be in
+    the service.
     """
 
     host = _HOST
@@ -78,7 +80,7 @@ class RunningProxy:
         rules: object = (),
         *,
         settings: Mapping[str, Mapping[str, Any]] | None = None,
-        rule_timeout: float = 30.0,
+        rule_timeout: float = DEFAULTS.rule_timeout,
         on_rule_error: OnError | None = None,
         config: Config | None = None,
         timeouts: Timeouts | None = None,
@@ -89,25 +91,26 @@ class RunningProxy:
         self._config = attrs.evolve(config or Config(reconnect=True), trace=True)
         self._timeouts = timeouts or Timeouts()
         self._rule_timeout = rule_timeout
-        self._on_rule_error: OnError = "defer" if on_rule_error is None else on_rule_error
+        self._on_rule_error: OnError = on_rule_error or DEFAULTS.on_rule_error
         self._failures_are_intended = on_rule_error is not None
         self._given_directory = directory
         self._stack = ExitStack()
         self._thread = threading.Thread(target=self._run, name="smtp-proxy", daemon=True)
-        self._settled = threading.Event()  # it listens, or it never will
+        self._settled = threading.Event()
+        """Set when the proxy listens, and when it is known that it never will."""
         self._listens = False
         self._token: trio.lowlevel.TrioToken | None = None
         self._stop = trio.Event()
         self._error: BaseException | None = None
         self._upstreams: dict[str, str] = {}
-        """The proxy's own address of a connection → the server that a rule has named for it."""
+        """The local address of a connection to the server → the server that a rule has named."""
         self.transcript: list[str] = []
         """Both legs of each dialogue, and what rules did, as ``--transcript`` shows it."""
         self.log: list[MutableMapping[str, Any]] = []
         """What the proxy has logged; ``event`` is the text, ``level`` such as ``"error"``."""
 
     def start(self) -> RunningProxy:
-        """Returns when it listens. Raises what keeps it from that."""
+        """Returns when the proxy listens. Raises the error that keeps it from listening."""
         directory = self._given_directory
         if directory is None:
             made = tempfile.TemporaryDirectory(prefix="smtp-proxy-test-")
@@ -122,7 +125,8 @@ class RunningProxy:
         return self
 
     def stop(self) -> None:
-        """Ends the proxy; messages in flight have a second. Raises what went wrong in it."""
+        """Ends the proxy, with one second for messages in flight. Raises the errors of the proxy and of its
+        rules, several of them as a group."""
         errors = [error] if (error := self._stopped()) is not None else []
         errors += self._logged_errors()
         self._stack.close()
@@ -147,7 +151,8 @@ class RunningProxy:
 
     @property
     def messages(self) -> list[Captured]:
-        """The messages that the server has accepted, oldest first. One is there before its 250 is."""
+        """The messages that the server has accepted, oldest first. When a client has read the 250 to a
+        message, the message is here."""
         return read_messages(self._maildir.path, self._upstreams)
 
     @property
@@ -161,7 +166,7 @@ class RunningProxy:
         try:
             with self._logging():
                 trio.run(self._main)
-        except BaseException as error:  # to be raised where somebody sees it
+        except BaseException as error:  # `stop` raises it
             self._error = error
         finally:
             self._settled.set()
@@ -170,13 +175,13 @@ class RunningProxy:
         self._token = trio.lowlevel.current_trio_token()
         cannot_start: RuleError | None = None
         with ExitStack() as stack:
-            behind = stack.enter_context(listening(Address(_HOST, 0)))
+            server_sockets = stack.enter_context(listening(Address(_HOST, 0)))
             front = stack.enter_context(listening(Address(_HOST, 0)))
             capture = Server(
                 session=lambda client, peer, _: CaptureSession(client, peer, self._maildir),
                 grace=_GRACE_SECONDS,
             )
-            settings = self._settings(Address(*behind[0].getsockname()))
+            settings = self._settings(Address(*server_sockets[0].getsockname()))
             server = Server(
                 session=lambda client, peer, number: Session(client, peer, number, settings),
                 grace=_GRACE_SECONDS,
@@ -188,7 +193,7 @@ class RunningProxy:
                 except RuleError as error:
                     cannot_start = error
                 else:
-                    await nursery.start(capture.serve, behind, capture_stop)
+                    await nursery.start(capture.serve, server_sockets, capture_stop)
                     self.port = front[0].getsockname()[1]
                     self._listens = True
                     self._settled.set()
@@ -196,21 +201,21 @@ class RunningProxy:
                     await server.serve(front, self._stop)
                     capture_stop.set()
                 nursery.cancel_scope.cancel(reason="the test is over")
-        if cannot_start is not None:  # not from within: it would come in a group
+        if cannot_start is not None:  # raised here because the nursery would raise a group
             raise cannot_start
 
     async def _end(self, scope: trio.CancelScope) -> None:
         await self._stop.wait()
         scope.deadline = trio.current_time() + _GRACE_SECONDS  # clients that stay do not hold up the tests
 
-    def _settings(self, behind: Address) -> Settings:
+    def _settings(self, server: Address) -> Settings:
         async def connect_to(upstream: str) -> SocketStream:
-            stream = await connect(behind)
+            stream = await connect(server)
             self._upstreams[str(Address(*stream.sock.getsockname()))] = upstream
             return stream
 
         return Settings(
-            connect=partial(connect, behind),
+            connect=partial(connect, server),
             connect_to=connect_to,
             config=self._config,
             timeouts=self._timeouts,
@@ -225,7 +230,7 @@ class RunningProxy:
 
     @contextmanager
     def _logging(self) -> Generator[None]:
-        """Notes what is logged in this thread; it goes where it would go otherwise too."""
+        """Collects what is logged in this thread. The log goes where it is configured to go as well."""
         thread = threading.get_ident()
 
         def note(_: object, level: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -240,17 +245,17 @@ class RunningProxy:
         if not isinstance(processors, list):
             processors = [*processors]
             structlog.configure(processors=processors)
-        processors.insert(0, note)  # loggers that are there already have this very list
+        processors.insert(0, note)  # in place: loggers that exist already use this list object
         try:
             yield
         finally:
-            if note in processors:  # else somebody has put back those that were there before
+            if note in processors:  # a test may have put back the former list
                 processors.remove(note)
 
     def _stopped(self) -> BaseException | None:
-        """Ends the thread. What it ended with, or that it does not."""
+        """Ends the thread. Returns the error that ended it, or a TimeoutError if it does not end."""
         if self._token is not None and self._thread.is_alive():
-            with suppress(trio.RunFinishedError):  # it has just ended by itself
+            with suppress(trio.RunFinishedError):  # the event loop has just ended
                 self._token.run_sync_soon(self._stop.set)
         self._thread.join(_END_SECONDS)
         if not self._thread.is_alive():
@@ -261,7 +266,7 @@ class RunningProxy:
         return TimeoutError(f"the proxy did not stop within {_END_SECONDS:g} s; it is here:\n{where}")
 
     def _logged_errors(self) -> list[BaseException]:
-        """Internal errors, and failures of rules unless they are intended."""
+        """Internal errors, and failures of rules unless these are expected."""
         found: list[BaseException] = []
         for entry in self.log:
             intended = entry["event"] == "rule failed" and self._failures_are_intended
@@ -271,7 +276,7 @@ class RunningProxy:
 
 
 def _load(rules: object, settings: Mapping[str, Mapping[str, Any]]) -> LoadedRules:
-    """Files are loaded together, as they would be by the service; the order is that of ``rules``."""
+    """Loads files together, as the service does. The rules are in the order of ``rules``."""
     things = list(cast("Sequence[object]", rules)) if isinstance(rules, list | tuple) else [rules]
     specs = [str(thing) for thing in things if isinstance(thing, str | Path)]
     tables = {name: RuleTable(dict(table), {}, "settings") for name, table in settings.items()}

@@ -1,4 +1,4 @@
-"""The client of a trial: says what a client says that has one message, and notes what comes of it."""
+"""The client of a trial: sends the commands for one message, and notes the replies and the outcome."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .model import Named, Step, Trial
 __all__ = ["TrialClient"]
 
 _NO_LIMIT: Final = 2**40
-"""Octets: more than any message has."""
+"""In octets: larger than any message."""
 
 
 class TrialClient:
-    """Says what a client would say that has one message, and notes what comes of it."""
+    """Sends the commands of a client that has one message, and fills in the `Trial`."""
 
     def __init__(self, trial: Trial, rules: RuleSet, host: TrialHost, options: Options) -> None:
         self._trial = trial
@@ -81,7 +81,7 @@ class TrialClient:
         return step
 
     def _parameters(self) -> str:
-        """What a client declares that knows its message."""
+        """The parameters of MAIL that describe the message."""
         content = self._trial.content
         parameters = [f"SIZE={len(content)}"]
         if not content.isascii():
@@ -112,6 +112,6 @@ def _config(options: Options) -> Config:
 
 
 def _recipients(step: Step) -> list[str]:
-    """The addresses of the RCPT commands that servers got."""
+    """The addresses of the RCPT commands that servers received in this step."""
     commands = (Command.parse(line) for line in step.forwarded if line[:4].upper() == b"RCPT")
     return [command.path.address for command in commands if command.path is not None]

@@ -1,4 +1,4 @@
-"""What rules have made of a message, as a unified diff."""
+"""Shows what rules have changed in a message, as a unified diff."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trio_proxy.text.transcript import printable
 __all__ = ["breaks_signatures", "differences"]
 
 _LARGEST_BODY: Final = 262_144
-"""Octets. What is larger is told in one line: nobody reads it, and to compare it takes long."""
+"""In octets. A larger body is compared in one line: nobody reads such a diff, and it takes long to make."""
 
 
 def differences(before: bytes, after: bytes, names: tuple[str, str]) -> list[str]:
@@ -33,7 +33,7 @@ def differences(before: bytes, after: bytes, names: tuple[str, str]) -> list[str
 
 
 def breaks_signatures(before: bytes, after: bytes) -> bool:
-    """See `Message.breaks_signatures`."""
+    """Returns True if a DKIM signature of the message is not valid any more: `Message.breaks_signatures`."""
     message = Message(before)
     message.replace(after)
     return message.breaks_signatures
@@ -67,7 +67,7 @@ def _told(before: bytes, after: bytes) -> str:
 
 
 def _first_difference(before: bytes, after: bytes) -> int:
-    """The index of the first octet that is another, by halving: no octet is looked at from Python."""
+    """The index of the first octet that differs. Halving is fast because slices are compared in C."""
     low, high = 0, min(len(before), len(after))
     while low < high:
         middle = (low + high + 1) // 2

@@ -1,4 +1,4 @@
-"""What somebody expects of rules, as in ``reject:550``, ``rcpt=defer`` or ``redirect:lists.example:24``."""
+"""Reads and checks expectations of trials: ``reject:550``, ``rcpt=defer``, ``redirect:lists.example``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trio_proxy.text.addresses import Address, AddressError
 __all__ = ["Expectation", "Happened", "happened"]
 
 _SEVERITIES: Final = {"reject": "5", "defer": "4", "hold": "245", "close": "45"}
-"""Verdicts with a reply code, and how that may begin."""
+"""Verdict with a reply code → the digits with which that may begin."""
 _KINDS: Final = ("accept", "reject", "defer", "discard", "hold", "close", "redirect")
 _PHASES: Final = tuple(name for name, phase in PHASES.items() if phase.verdicts)
 
@@ -32,7 +32,7 @@ class Happened:
 
 
 def happened(phase: str, what: Verdict | Reply) -> Happened | None:
-    """None for what lets things go on."""
+    """The verdict or reply as something that happened; None if it refused or changed nothing."""
     if isinstance(what, Reply):
         kind = {4: "defer", 5: "reject"}.get(what.severity)
         return Happened(phase, kind, what.code) if kind else None
@@ -46,7 +46,7 @@ def happened(phase: str, what: Verdict | Reply) -> Happened | None:
 
 @attrs.frozen
 class Expectation:
-    """Something that is to happen, in ``phase`` or, if that is empty, in any."""
+    """Something that is expected to happen, in ``phase`` or, if that is empty, in any phase."""
 
     text: str
     """As it was given."""
@@ -57,7 +57,7 @@ class Expectation:
 
     @classmethod
     def parse(cls, text: str) -> Expectation:
-        """Raises ValueError that says what would be right."""
+        """Reads an expectation. Raises ValueError, whose text says what would be right."""
         before, equals, after = text.partition("=")
         phase, verdict = (before, after) if equals and ":" not in before else (None, text)
         if phase is not None and phase not in _PHASES:
@@ -74,10 +74,10 @@ class Expectation:
         return cls(text, phase or "", kind, detail)
 
     def met_by(self, what: Iterable[Happened], reached: Collection[str], *, delivered: bool) -> bool:
-        """True if it holds of what has happened. ``reached`` are the phases that there were.
+        """Returns True if this has happened. ``reached``: the phases that the dialogue came to.
 
-        ``accept`` holds where nothing was refused, deferred, discarded, held or closed: by itself, of the
-        whole dialogue, and if the message was delivered; else of a phase, if it was reached.
+        ``accept`` means that nothing was refused, deferred, discarded, held or closed. Without a phase it
+        applies to the whole dialogue, and the message must be delivered; with one, it must be reached.
         """
         mine = [each for each in what if not self.phase or each.phase == self.phase]
         if self.kind == "accept":

@@ -1,4 +1,4 @@
-"""What rules are given when they are tried: what they have in the proxy, a stopwatch, and no disk."""
+"""Runs rules in a trial as the proxy runs them, measures their time, and writes nothing to disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trio_proxy.rulebook.watchdog import Blocked
 __all__ = ["Asked", "TrialHost"]
 
 _PIECES: Final = {"body_line": "lines", "body": "pieces"}
-"""Phases in which a rule is asked many times about one message, and what about."""
+"""Phases in which a rule is asked many times about one message → what it is asked about."""
 
 
 @attrs.define(eq=False)
@@ -29,11 +29,11 @@ class Asked:
 
     rule: Rule
     seconds: float = 0.0
-    """In all of its calls."""
+    """How long all calls of the rule took together."""
     pieces: int = 0
-    """Of the body, that it was given."""
+    """How many pieces of the body the rule was given."""
     replaced: int = 0
-    """How many of them it gave back as others."""
+    """How many of them the rule replaced."""
     verdict: Verdict | None = None
     changes: list[str] = attrs.field(factory=list[str])
     failure: str = ""
@@ -70,7 +70,7 @@ class Asked:
 
 
 class TrialHost(RuleHost):
-    """Tells what each rule said, and how long it took. Held messages go nowhere."""
+    """Notes what each rule decides and how long it takes. Held messages are not written."""
 
     def __init__(self, settings: RuleSettings) -> None:
         super().__init__(settings, structlog.stdlib.get_logger("smtp_proxy"), None)
@@ -78,11 +78,11 @@ class TrialHost(RuleHost):
         self._entered: tuple[Asked, float] | None = None
 
     def watched(self, rules: RuleSet) -> RuleSet:
-        """The same rules; what they do to bodies, which is told to no host, is counted."""
+        """The same rules, with their replacements of lines and pieces counted, which no host is told."""
         return RuleSet(self._watched(rule) if rule.phase in _PIECES else rule for rule in rules.rules)
 
     def take(self) -> list[Asked]:
-        """Those that were asked since the last time, in their order."""
+        """The rules that were asked since the last call, in their order."""
         taken, self._asked = self._asked, []
         for asked in taken:
             asked.finish()

@@ -1,4 +1,4 @@
-"""What a trial is: the message and the client of the case, the steps of the dialogue, what came of them."""
+"""The values of a trial: the client and the message, the steps of the dialogue, and the outcome."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ _CONTENT: Final = ("data", "headers", "body_line", "body", "message")
 
 @attrs.frozen(kw_only=True)
 class Case:
-    """What a client says, besides the message, and what is to come of it."""
+    """What a client says besides the message, and what is expected to happen."""
 
     mail_from: str
     rcpt_to: tuple[str, ...]
     ip: str
     """Where the client connects from."""
     helo: str
-    """What the client calls itself."""
+    """The argument of EHLO."""
     login: str | None
-    """Who has logged in; None: nobody."""
+    """The login of the client; None if it has not logged in."""
     expectations: tuple[Expectation, ...]
 
 
 @attrs.define(eq=False)
 class Step:
-    """One thing that the client did, the rules that were asked about it, and what it was told."""
+    """One thing that the client did, the rules that were asked about it, and the replies."""
 
     phase: str
     said: str
     asked: list[Asked] = attrs.field(factory=list[Asked])
     replies: list[Reply] = attrs.field(factory=list[Reply])
     forwarded: list[bytes] = attrs.field(factory=list[bytes])
-    """The lines that servers got."""
+    """The command lines that servers received."""
 
     @property
     def reply(self) -> Reply | None:
@@ -57,7 +57,7 @@ class Named:
     address: str
     reply: Reply
     sent_as: str | None
-    """What the server got; None if nothing."""
+    """The address in the RCPT command to the server; None if there was none."""
 
     @property
     def discarded(self) -> bool:
@@ -66,7 +66,7 @@ class Named:
 
 @attrs.define(eq=False)
 class Trial:
-    """One message, and all that came of it."""
+    """One message, and everything that happened to it."""
 
     name: str
     content: bytes
@@ -95,7 +95,7 @@ class Trial:
 
     @property
     def happened(self) -> list[Happened]:
-        """What rules decided, and what the client was refused."""
+        """The verdicts of rules, and the replies that refused something."""
         said = [(asked.rule.phase, asked.verdict) for asked in self.asked if asked.verdict is not None]
         told = [(step.phase, reply) for step in self.steps for reply in step.replies]
         return [found for phase, what in (*said, *told) if (found := happened(phase, what)) is not None]
@@ -115,10 +115,11 @@ class Trial:
     def settle(
         self, *, upstream: str | None, delivered: Accepted | None, held: Held | None, broken: tuple[str, ...]
     ) -> None:
-        """Notes what has become of the message. The parameters are the fields."""
+        """The dialogue has ended. The parameters are the fields."""
         self.upstream, self.delivered, self.held, self.broken = upstream, delivered, held, broken
 
     def meets(self, expectation: Expectation) -> bool:
+        """Returns True if what was expected has happened."""
         reached = {phase for step in self.steps for phase in _phases_of(step.phase)}
         return expectation.met_by(self.happened, reached, delivered=self.delivered is not None)
 

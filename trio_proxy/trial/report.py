@@ -1,4 +1,4 @@
-"""What came of trials, as text to be read or as JSON."""
+"""Writes the results of trials as text for people or as JSON."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _COLOURS: Final = {
     "36": re.compile(r"@@ "),
     "33": re.compile(r"warning: "),
 }
-"""Of a terminal: lines that begin like this."""
+"""Colour code of a terminal → the beginnings of lines that get it."""
 _SIGNATURE: Final = "the edit breaks a signature that the message came with"
 
 
 def as_text(rules: str, trials: Sequence[Trial]) -> Iterator[str]:
-    """Lines of text; those of a message are set apart by an empty one."""
+    """Lines of text, with an empty line before each message."""
     yield f"rules  {rules}"
     for trial in trials:
         yield ""
@@ -53,7 +53,7 @@ def coloured(line: str) -> str:
 
 
 def complaints(trials: Iterable[Trial]) -> Iterator[str]:
-    """Nothing but what has gone wrong."""
+    """Lines about failed rules and unmet expectations only."""
     for trial in trials:
         for asked in trial.asked:
             if asked.failure:
@@ -192,7 +192,7 @@ def _diff_of(trial: Trial) -> list[str]:
 
 
 def _warnings(trial: Trial) -> dict[str, str]:
-    """What is not true any more, by keyword."""
+    """Keyword → a warning about something that is no longer true after the edits."""
     found = {name: f"{name}: {_BROKEN.get(name, name)}" for name in trial.broken}
     if trial.delivered is not None and breaks_signatures(trial.content, trial.delivered.content):
         found["SIGNATURE"] = _SIGNATURE
@@ -208,7 +208,7 @@ def _is_ok(step: Step) -> bool:
 
 
 def _plain(text: str) -> str:
-    """Without anything that a terminal would obey."""
+    """The text without control characters, which a terminal would obey."""
     return printable(text.encode("utf-8", "surrogateescape"))
 
 

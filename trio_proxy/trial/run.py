@@ -30,8 +30,8 @@ __all__ = ["run_trial"]
 def run_trial(options: Options, messages: Sequence[tuple[str, bytes]], case: Case, how: str | None) -> bool:
     """Tries the rules on each message, given as its name and octets, in a connection of its own.
 
-    Returns True if every expectation is met and no rule failed. ``how`` it is told: None is as text, else
-    ``"json"`` or ``"quiet"``. Raises `RuleError`.
+    Returns True if every expectation is met and no rule failed. ``how`` the result is written: None as text,
+    ``"json"``, or ``"quiet"`` for mistakes only. Raises `RuleError`.
     """
     logs.configure(0)
     book = RuleBook(partial(load, options.rules, options.rule_settings))
@@ -69,7 +69,7 @@ async def _try_all(
                     await TrialClient(trial, rules, host, options).converse()
                     trials.append(trial)
             nursery.cancel_scope.cancel(reason="all is said")
-    if cannot_start is not None:  # not from within: it would come in a group
+    if cannot_start is not None:  # raised here because the nursery would raise a group
         raise cannot_start
     return trials
 
