@@ -60,7 +60,6 @@ __all__ = [
     "UpstreamStep",
     "contradiction",
     "following",
-    "reply_step",
     "unforeseen",
 ]
 
@@ -189,17 +188,13 @@ REPLY_STEPS: Final[dict[tuple[Kind | None, int], Step]] = {
     (Kind.QUIT, 2): Step.GOODBYE,
     (Kind.QUIT, 4): Step.RELEASE,
     (Kind.QUIT, 5): Step.RELEASE,
+    (None, 421): Step.GREETING_REFUSED,
+    **{(kind, 421): Step.GOODBYE for kind in Kind},
 }
-"""(kind of what is answered, None for the greeting; first digit of the reply) → the step. Only the first
-digit counts (RFC 5321 §4.2.1), except for 421, which ends every dialogue. A reply that is not here is a
+"""(kind of what is answered, None for the greeting; first digit of the reply, or 421) → the step. Only the
+first digit counts (RFC 5321 §4.2.1), except for 421, which ends every dialogue. A reply that is not here is a
 violation: 3xx to a verb that has no continuation, for example, would leave it unknown what the next octets
 are."""
-
-
-def reply_step(kind: Kind | None, code: int) -> Step | None:
-    """The step for a reply with this code to a line of this kind (None: the greeting). Returns None if the
-    reply is a violation."""
-    return Step.GOODBYE if code == 421 and kind is not None else REPLY_STEPS.get((kind, code // 100))
 
 
 # The mail transaction

@@ -34,7 +34,7 @@ from sansio_smtp.members import (
     PHASE_GREETING,
     PHASE_MUST_CLOSE,
 )
-from sansio_smtp.states import FRAMING, LINE_STEPS, Phase, Step, reply_step
+from sansio_smtp.states import FRAMING, LINE_STEPS, REPLY_STEPS, Phase, Step
 from sansio_smtp.wire.commands import END_OF_DATA, Command, octet_count
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.reply_reader import ReplyReader
@@ -208,12 +208,14 @@ class ClientConnection:
             self._awaited += [(command, handle)] * (replies - 1)
 
     def _greeted(self, reply: Reply) -> ServerEvent:
-        if not self._step(reply_step(None, reply.code)):
+        code = reply.code
+        if not self._step(REPLY_STEPS.get((None, code if code == 421 else code // 100))):
             return self._broken(server_violation(f"{reply.code} in reply to the connection", reply.raw))
         return ReplyReceived(reply, None)
 
     def _replied(self, command: Command, handle: object, reply: Reply) -> ServerEvent:
-        if not self._step(reply_step(command.kind, reply.code)):
+        code = reply.code
+        if not self._step(REPLY_STEPS.get((command.kind, code if code == 421 else code // 100))):
             return self._broken(server_violation(f"{reply.code} in reply to {command}", reply.raw))
         self.in_content = self.phase is PHASE_CONTENT
         del self._awaited[0]

@@ -46,7 +46,7 @@ from sansio_smtp.members import (
     PHASE_CONTENT,
     PHASE_GREETING,
 )
-from sansio_smtp.states import FRAMING, LINE_STEPS, Phase, Step, reply_step
+from sansio_smtp.states import FRAMING, LINE_STEPS, REPLY_STEPS, Phase, Step
 from sansio_smtp.verbs import UNKNOWN, VERBS, Kind, Support
 from sansio_smtp.wire.commands import END_OF_DATA, Command, auth_line, chunk_size
 from sansio_smtp.wire.content import ContentReader, Form
@@ -222,8 +222,9 @@ class ServerConnection:
         any reply with ``last``. Raises `LocalProtocolError` for a reply that no line asked for, and for one
         that would leave it unknown what the next octets are, such as 3xx to MAIL.
         """
+        digit = 421 if reply.code == 421 else reply.code // 100
         if self.phase is PHASE_GREETING:
-            self._step(reply_step(None, reply.code), reply)
+            self._step(REPLY_STEPS.get((None, digit)), reply)
         elif not self.exchanges:
             if reply.code != 421 and not (self.phase is PHASE_CONTENT and reply.code >= 400):
                 raise LocalProtocolError(f"no command awaits a reply: {reply}")
@@ -231,7 +232,7 @@ class ServerConnection:
         else:
             exchange = self.exchanges[0]
             command = exchange.command
-            self._step(Step.GOODBYE if last else reply_step(command.kind, reply.code), reply)
+            self._step(Step.GOODBYE if last else REPLY_STEPS.get((command.kind, digit)), reply)
             if exchange.owes == 1:
                 del self.exchanges[0]
             else:

@@ -43,8 +43,8 @@ Resume = Callable[[Any], None]
 
 
 class Downstream:
-    """The leg to the client. ``out`` is the list of events that the proxy returns; ``client`` is what the driver
-    knows of the client."""
+    """The leg to the client. ``out`` is the list of events that the proxy returns; ``client`` is what the
+    driver knows of the client."""
 
     def __init__(self, config: Config, out: list[Event], client: ClientInfo | None = None) -> None:
         self.end = ServerConnection(config)

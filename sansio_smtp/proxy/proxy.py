@@ -22,14 +22,12 @@ client go on; then a command that waited for replies (`CommandFlow.ask_in_turn`)
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from functools import partial
 from typing import Final
 
 from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import Config
 from sansio_smtp.ends.client import ReplyReceived
 from sansio_smtp.ends.exchanges import Exchange
-from sansio_smtp.ends.extensions import Offer
 from sansio_smtp.ends.server import END_OF_INPUT, ContentReceived, ContentRefused, EndOfData, Pause
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.errors import InternalError, LocalProtocolError
@@ -48,11 +46,7 @@ from sansio_smtp.members import (
     GATE_OPEN,
     GATE_QUEUED,
     GATE_SHUT,
-    KIND_AUTH,
-    KIND_AUTH_LINE,
-    KIND_DATA,
     KIND_END_OF_DATA,
-    KIND_HELLO,
     MESSAGE_NONE,
     MESSAGE_STREAMING,
     PHASE_COMMAND,
@@ -63,19 +57,19 @@ from sansio_smtp.members import (
     UPSTREAM_DETACHED,
     UPSTREAM_READY,
 )
-from sansio_smtp.questions import REPLY, AnyVerdict, Disconnect, Question, ReplaceReply, ReplyQuestion, V
+from sansio_smtp.questions import REPLY, Question, ReplyQuestion, V
 from sansio_smtp.states import Phase, Snapshot, contradiction
 from sansio_smtp.wire.commands import END_OF_DATA, Command
 from sansio_smtp.wire.replies import Reply
-from sansio_smtp.wire.sasl import identity
 
 from . import own_replies
 from .breakdown import end_after_fault
 from .command_flow import CommandFlow
 from .downstream import Downstream
-from .forwarding import Forwarding, Own
+from .forwarding import Forwarding
 from .message_flow import MessageFlow
 from .message_store import Spool
+from .reply_flow import ReplyFlow
 from .verdict_checks import check
 
 __all__ = ["Proxy"]
@@ -116,8 +110,10 @@ class Proxy:
         self._commands = CommandFlow(
             self.config, self.ask, self._downstream, self._forwarding, self._message, self._out
         )
+        self._replies = ReplyFlow(
+            self.config, self.ask, self._downstream, self._forwarding, self._message, self._commands
+        )
         self._client = self._downstream.end
-        self._offer = Offer(self.config.relay_keywords, self.config.max_message_size)
         self._asks_replies = REPLY in self.ask
         self._draining = False
         self._client_lost = False
@@ -364,7 +360,7 @@ class Proxy:
                 return
             self.progress += 1
             if isinstance(event, ReplyReceived):
-                self._server_replied(event)
+                self._replies.replied(event)
             else:
                 event.show(downstream.masked(event.evidence))
                 self._out.append(Violation(SERVER, event))
@@ -403,86 +399,6 @@ class Proxy:
         end there must not end at the server."""
         if self._client.phase is not PHASE_COMMAND or not self._client.exchanges:
             self._close()
-
-    # Replies
-
-    def _server_replied(self, event: ReplyReceived) -> None:
-        reply, handle, downstream = event.reply, event.handle, self._downstream
-        if downstream.traces:
-            downstream.trace(SERVER, reply.raw[:-2])
-        if event.unsolicited:
-            downstream.fail(reply)
-        elif isinstance(handle, Own):
-            self._own_answered(handle, event)
-        elif handle is None and not self._greeted(reply):
-            return
-        elif self._asks_replies:
-            question = ReplyQuestion(reply, event.command, self.envelope)
-            downstream.ask(question, partial(self._reply_judged, event))
-        else:
-            self._reply(event, reply)
-
-    def _greeted(self, reply: Reply) -> bool:
-        """A server has greeted. Returns True if the greeting goes to the client, which has had none yet."""
-        first = self._client.phase is PHASE_GREETING
-        if reply.severity == 2:
-            self._forwarding.greeted()
-        elif not first:
-            self._downstream.fail(own_replies.UNREACHABLE)
-        return first
-
-    def _own_answered(self, handle: Own, event: ReplyReceived) -> None:
-        reply, forwarding = event.reply, self._forwarding
-        if handle is Own.SETUP:
-            assert event.command is not None  # a step of the setup
-            forwarding.setup_answered(event.command, reply)
-        elif reply.code == 421:
-            self._downstream.fail(reply)
-        elif handle is Own.HELD_DATA:
-            self._message.data_answered(reply)
-        elif handle is Own.ADDED_RECIPIENT:
-            if reply.code >= 400:
-                self._addition_refused()
-            forwarding.advance()
-        elif reply.code >= 400:
-            # RSET was refused: the server may keep the old envelope, and add the next recipients to it.
-            self._downstream.fail(own_replies.NOT_RESET)
-        else:
-            forwarding.advance()
-
-    def _addition_refused(self) -> None:
-        """The server has refused a recipient that a verdict added: the message must not go without it."""
-        data = self._forwarding.take_back_data()
-        if data is Own.HELD_DATA:
-            self._message.refuse(own_replies.NO_COPY, first=True)
-        elif isinstance(data, Exchange):
-            self._forwarding.reset_server()
-            self._downstream.fill(data, own_replies.NO_COPY)
-
-    def _reply_judged(self, event: ReplyReceived, verdict: AnyVerdict) -> None:
-        if isinstance(verdict, Disconnect):
-            self._downstream.end_session(event.handle, verdict.reply)
-        else:
-            self._reply(event, verdict.reply if isinstance(verdict, ReplaceReply) else event.reply)
-
-    def _reply(self, event: ReplyReceived, reply: Reply) -> None:
-        """Passes a reply of the server on, as the client is to get it."""
-        exchange, command = event.handle, event.command
-        if command is None:
-            self._downstream.send_reply(reply)
-            return
-        kind = command.kind
-        if kind is KIND_HELLO:
-            if reply.code < 300:
-                self._forwarding.learn_limits()
-                if command.verb == b"EHLO":
-                    reply = self._offer.reply(reply)
-        elif kind is KIND_DATA:
-            if reply.code >= 400:
-                self._forwarding.data_refused()
-        elif (kind is KIND_AUTH or kind is KIND_AUTH_LINE) and reply.severity == 2:
-            self._downstream.log_in(identity(self._commands.login))
-        self._downstream.fill(exchange, reply)
 
     def _message_at_server(self) -> Exchange | None:
         """The exchange of the message that the server has all of and owes the reply to; None if there is

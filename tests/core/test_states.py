@@ -18,11 +18,15 @@ from sansio_smtp.states import (
     TransactionState,
     UpstreamState,
     UpstreamStep,
-    reply_step,
 )
 from sansio_smtp.verbs import VERBS, Effect, Kind
 
 BLOCKING = (Kind.HELLO, Kind.DATA, Kind.AUTH, Kind.QUIT)
+
+
+def reply_step(kind: Kind | None, code: int) -> Step | None:
+    """The step for a reply with this code, as the ends look it up."""
+    return REPLY_STEPS.get((kind, code if code == 421 else code // 100))
 
 
 def test_the_tables_are_about_every_phase_step_and_kind() -> None:

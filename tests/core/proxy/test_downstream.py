@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.scene import Scene, spell
+from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import Config
 from sansio_smtp.ends.server import Pause
 from sansio_smtp.errors import InternalError
@@ -302,3 +303,19 @@ def test_the_gate_is_shut_to_a_second_question() -> None:
     leg.leg.ask(question, lambda _: None)
     with pytest.raises(InternalError, match="ASKED"):
         leg.leg.ask(question, lambda _: None)
+
+
+def test_what_is_known_of_the_client_is_what_the_driver_knows_and_what_was_accepted() -> None:
+    leg = Downstream(Config(), [], ClientInfo(address="192.0.2.1:51000"))
+    assert leg.client_info == ClientInfo(address="192.0.2.1:51000")
+    leg.log_in("ann")
+    assert leg.client_info == ClientInfo(address="192.0.2.1:51000", login="ann")
+
+
+def test_helo_is_that_of_the_greeting_command_that_was_accepted() -> None:
+    scene = Scene()
+    scene.server("220 mx")
+    scene.client("EHLO me.example ")
+    assert scene.proxy.client_info.helo == ""
+    scene.server("250 mx")
+    assert scene.proxy.client_info.helo == "me.example"

@@ -131,3 +131,11 @@ def test_what_the_server_has_not_seen_when_the_client_is_lost() -> None:
     scene.client("x", ".", "MAIL FROM:<c>")
     assert scene.took(scene.proxy.client_lost()) == []
     assert scene.server("250 taken") == ["answered 250", "C: 250 taken", "close S", "close C"]
+
+
+def test_a_recipient_that_was_added_does_not_outlive_the_data_that_is_refused() -> None:
+    scene = Scene("DATA").with_recipient()
+    scene.client("DATA")
+    assert scene.answer(Continue((Command.of("RCPT TO:<archive>"),))) == ["S: RCPT TO:<archive>"]
+    assert scene.server("250 ok") == ["S: DATA"]
+    assert scene.server("451 later") == ["S: RSET", "C: 451 later"]

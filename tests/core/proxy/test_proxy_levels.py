@@ -274,3 +274,11 @@ def test_every_input_is_ignored_when_it_is_over() -> None:
     ):
         assert events == []
     assert (proxy.may_read, proxy.buffered) == (set(), 0)
+
+
+def test_what_is_known_of_the_client() -> None:
+    scene = Scene().greeted()
+    assert scene.proxy.hello is not None
+    assert scene.proxy.hello.raw == b"EHLO me"
+    assert scene.proxy.login is None
+    assert scene.proxy.client_info.helo == "me"

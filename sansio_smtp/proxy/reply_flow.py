@@ -1,0 +1,131 @@
+"""Replies of the server on their way: asked about, passed on to the client, or kept from it.
+
+The handle of a reply says whose it is::
+
+    reply ──> unsolicited?             the session ends with it
+          ──> a greeting?              of the first server: the client's; of another: its setup begins
+          ──> of a command of ours?    (`Own`) setup, RSET, DATA of a held message, an added RCPT: nobody's
+          ──> to be asked about?       a question; then as the verdict says
+          ──> the client's             what follows from it (limits, login), then `Downstream.fill`
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from sansio_smtp.config import Config
+from sansio_smtp.ends.client import ReplyReceived
+from sansio_smtp.ends.exchanges import Exchange
+from sansio_smtp.ends.extensions import Offer
+from sansio_smtp.events import SERVER
+from sansio_smtp.members import KIND_AUTH, KIND_AUTH_LINE, KIND_DATA, KIND_HELLO, PHASE_GREETING
+from sansio_smtp.questions import REPLY, AnyVerdict, Disconnect, ReplaceReply, ReplyQuestion
+from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.sasl import identity
+
+from . import own_replies
+from .command_flow import CommandFlow
+from .downstream import Downstream
+from .forwarding import Forwarding, Own
+from .message_flow import MessageFlow
+
+__all__ = ["ReplyFlow"]
+
+
+class ReplyFlow:
+    """Takes replies one by one, and puts each where it belongs."""
+
+    def __init__(
+        self,
+        config: Config,
+        ask: frozenset[str],
+        downstream: Downstream,
+        forwarding: Forwarding,
+        message: MessageFlow,
+        commands: CommandFlow,
+    ) -> None:
+        self._downstream = downstream
+        self._forwarding = forwarding
+        self._message = message
+        self._commands = commands
+        self._asks_replies = REPLY in ask
+        self._offer = Offer(config.relay_keywords, config.max_message_size)
+
+    def replied(self, event: ReplyReceived) -> None:
+        """A reply, or a greeting."""
+        reply, handle, downstream = event.reply, event.handle, self._downstream
+        if downstream.traces:
+            downstream.trace(SERVER, reply.raw[:-2])
+        if event.unsolicited:
+            downstream.fail(reply)
+        elif isinstance(handle, Own):
+            self._own_answered(handle, event)
+        elif handle is None and not self._greeted(reply):
+            return
+        elif self._asks_replies:
+            question = ReplyQuestion(reply, event.command, downstream.end.envelope)
+            downstream.ask(question, partial(self._reply_judged, event))
+        else:
+            self._reply(event, reply)
+
+    def _greeted(self, reply: Reply) -> bool:
+        """A server has greeted. Returns True if the greeting goes to the client, which has had none yet."""
+        first = self._downstream.end.phase is PHASE_GREETING
+        if reply.severity == 2:
+            self._forwarding.greeted()
+        elif not first:
+            self._downstream.fail(own_replies.UNREACHABLE)
+        return first
+
+    def _own_answered(self, handle: Own, event: ReplyReceived) -> None:
+        reply, forwarding = event.reply, self._forwarding
+        if handle is Own.SETUP:
+            assert event.command is not None  # a step of the setup
+            forwarding.setup_answered(event.command, reply)
+        elif reply.code == 421:
+            self._downstream.fail(reply)
+        elif handle is Own.HELD_DATA:
+            self._message.data_answered(reply)
+        elif handle is Own.ADDED_RECIPIENT:
+            if reply.code >= 400:
+                self._addition_refused()
+            forwarding.advance()
+        elif reply.code >= 400:
+            # RSET was refused: the server may keep the old envelope, and add the next recipients to it.
+            self._downstream.fail(own_replies.NOT_RESET)
+        else:
+            forwarding.advance()
+
+    def _addition_refused(self) -> None:
+        """The server has refused a recipient that a verdict added: the message must not go without it."""
+        data = self._forwarding.take_back_data()
+        if data is Own.HELD_DATA:
+            self._message.refuse(own_replies.NO_COPY, first=True)
+        elif isinstance(data, Exchange):
+            self._forwarding.reset_server()
+            self._downstream.fill(data, own_replies.NO_COPY)
+
+    def _reply_judged(self, event: ReplyReceived, verdict: AnyVerdict) -> None:
+        if isinstance(verdict, Disconnect):
+            self._downstream.end_session(event.handle, verdict.reply)
+        else:
+            self._reply(event, verdict.reply if isinstance(verdict, ReplaceReply) else event.reply)
+
+    def _reply(self, event: ReplyReceived, reply: Reply) -> None:
+        """Passes a reply of the server on, as the client is to get it."""
+        exchange, command = event.handle, event.command
+        if command is None:
+            self._downstream.send_reply(reply)
+            return
+        kind = command.kind
+        if kind is KIND_HELLO:
+            if reply.code < 300:
+                self._forwarding.learn_limits()
+                if command.verb == b"EHLO":
+                    reply = self._offer.reply(reply)
+        elif kind is KIND_DATA:
+            if reply.code >= 400:
+                self._forwarding.data_refused()
+        elif (kind is KIND_AUTH or kind is KIND_AUTH_LINE) and reply.severity == 2:
+            self._downstream.log_in(identity(self._commands.login))
+        self._downstream.fill(exchange, reply)
