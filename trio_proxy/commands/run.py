@@ -117,6 +117,7 @@ def _settings(options: Options, upstream: Address, book: RuleBook, rules: RuleTa
         ),
         make_spool=partial(FileSpool, options.spool) if options.spool is not None else None,
         write_transcript=write_line if options.transcript else None,
+        show_states=options.verbosity >= 2,
     )
 
 

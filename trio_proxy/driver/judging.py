@@ -46,13 +46,13 @@ class Judging:
         """Where questions are wanted."""
         return self._settings.ask if self._ruleset is None else self._ruleset.ask
 
-    def begin(self, proxy: Proxy, peer: str, number: int, transcript: Transcript | None) -> None:
+    def begin(self, proxy: Proxy, number: int, transcript: Transcript | None) -> None:
         """The rules are for this dialogue from now on."""
         if self._ruleset is None or not self._ruleset.rules:
             return
         settings = self._settings.rule_settings
         host = RuleHost(settings, self._log, transcript)
-        connection = Connection(peer, f"c{number}")
+        connection = Connection.of(proxy.client_info, f"c{number}")
         self._rules = RuleSession(self._ruleset, proxy, connection, host, settings.on_error)
         self._judge = cast("Judge", self._rules.judge)
 

@@ -18,7 +18,12 @@ class Reports:
     """The log and the transcript of one session."""
 
     def __init__(
-        self, log: structlog.stdlib.BoundLogger, transcript: Transcript | None, client: Outbox
+        self,
+        log: structlog.stdlib.BoundLogger,
+        transcript: Transcript | None,
+        client: Outbox,
+        *,
+        show_states: bool = False,
     ) -> None:
         self._log = log
         self._transcript = transcript
@@ -27,7 +32,7 @@ class Reports:
         self.unsaid: list[MessageAnswered] = []
         """Messages whose reply has not left yet: `told` is to be called when it has."""
         self._state: object = None
-        self.shows_states = log.is_enabled_for(logging.DEBUG)
+        self.shows_states = show_states
         """True if `state` is to be called after each input."""
         self.transcribes = transcript is not None
         """True if `transcribe` is to be called with all events."""

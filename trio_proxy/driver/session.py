@@ -39,14 +39,14 @@ class Session:
         write = settings.write_transcript
         transcript = Transcript(number, write) if write else None
         self._client = Outbox(client)
-        self._reports = Reports(self._log, transcript, self._client)
+        self._reports = Reports(self._log, transcript, self._client, show_states=settings.show_states)
         self._servers = Servers(settings, self._log)
         with ExitStack() as undo:
             self._judging = Judging(settings, self._log)
             undo.callback(self._judging.close)
             known = ClientInfo(address=peer)
             self._proxy = Proxy(settings.config, self._judging.ask, settings.make_spool, known)
-            self._judging.begin(self._proxy, peer, number, transcript)
+            self._judging.begin(self._proxy, number, transcript)
             undo.pop_all()
         self._deadline = Deadline(self._proxy, settings)
         self._relay = Relay(

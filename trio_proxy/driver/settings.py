@@ -40,6 +40,8 @@ class Settings:
     make_spool: Callable[[], Spool] | None = None
     """Makes room on disk for a message that is too large to be held in memory."""
     write_transcript: Callable[[str], None] | None = None
+    show_states: bool = False
+    """True if changes of the joint state go to the log and the transcript (``-vv``)."""
     seconds: dict[WaitingFor, float] = attrs.field(init=False)
     """`timeouts`, as the core names them."""
 

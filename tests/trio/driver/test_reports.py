@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import MutableMapping
 from itertools import pairwise
 from typing import Any
@@ -25,7 +24,7 @@ def states(logs: Logs) -> list[str]:
 
 async def test_changes_of_state_are_logged_and_noted(autojump_clock: MockClock, logs: Logs) -> None:
     lines: list[str] = []
-    async with running(write_transcript=lines.append) as run:
+    async with running(write_transcript=lines.append, show_states=True) as run:
         await run.hello()
         run.client.close()
     seen = states(logs)
@@ -37,7 +36,7 @@ async def test_changes_of_state_are_logged_and_noted(autojump_clock: MockClock, 
 
 def test_a_state_that_stays_is_logged_once(logs: Logs) -> None:
     proxy = Proxy()
-    reports = Reports(structlog.stdlib.get_logger(), None, Outbox(NOWHERE))
+    reports = Reports(structlog.stdlib.get_logger(), None, Outbox(NOWHERE), show_states=True)
     assert reports.shows_states
     proxy.receive_from(SERVER, b"220 mx.")
     reports.state(proxy)
@@ -50,10 +49,8 @@ def test_a_state_that_stays_is_logged_once(logs: Logs) -> None:
 
 
 def test_nothing_is_looked_at_without_the_option() -> None:
-    filtering: Any = structlog.make_filtering_bound_logger(logging.INFO)
-    log = filtering(structlog.PrintLogger(), [], {})
     transcript = Transcript(1, lambda line: None)
-    assert not Reports(log, transcript, Outbox(NOWHERE)).shows_states
+    assert not Reports(structlog.stdlib.get_logger(), transcript, Outbox(NOWHERE)).shows_states
 
 
 def test_a_state_that_cannot_be_told_is_said_to_be_unknown() -> None:
