@@ -5,7 +5,7 @@ closures, so that a flag cannot be missed because nobody has listed it here. The
 
 Two states have the same `fingerprint` if they differ in nothing that a later input can bring to light:
 octets in buffers count, but of a command only its verb and kind, of a reply only its first digit and
-whether it is 421, and of a number only whether it is 0 or more.
+whether it is 421, and of a number only whether it is 0.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class Observer:
     """The code of the last `MessageAnswered` whose reply has not left yet."""
     draining: bool = False
     may_end: bool = False
-    """True if the last input is a reason to end the dialogue."""
+    """True if the input at hand is a reason to end the dialogue."""
 
     # What a driver does
 
@@ -98,6 +98,10 @@ class Observer:
         """A timeout, the end of the service, or a server that is not there."""
         self.may_end = True
 
+    def forget_input(self) -> None:
+        """The last input has been dealt with: it must not tell states apart."""
+        self.may_end = False
+
     def judged(self, question: AnyQuestion, verdict: AnyVerdict) -> None:
         self.question = None
         self.may_end = SERVER in self.eof  # which may be seen only now
@@ -127,7 +131,7 @@ class Observer:
                 self.closed.discard(SERVER)
                 self.eof.discard(SERVER)
                 self.connecting = True
-                self.server = Server(event.upstream, self.server.honest)
+                self.server = Server(self.server.honest)
             elif isinstance(event, MessageAnswered):
                 require(self.account is None, "P8", "two accounts of one message")
                 self.account = event.reply.code

@@ -45,6 +45,7 @@ class Broken(AssertionError):
 
 
 def verb_of(line: str) -> str:
+    """The first word of a line."""
     return line.split(" ", 1)[0]
 
 
@@ -54,6 +55,7 @@ def replaced(line: str) -> str:
 
 
 def require(condition: object, promise: str, what: str) -> None:
+    """Raises `Broken` if the condition does not hold."""
     if not condition:
         raise Broken(f"{promise}: {what}")
 
@@ -199,7 +201,6 @@ class Client:
 class Server:
     """One connection to a server: what it has heard, and what it owes."""
 
-    upstream: str | None
     honest: bool = True
     """False for a server that accepts commands that no server should accept where they are."""
     owes: list[str] = attrs.field(factory=lambda: [GREETING])

@@ -131,12 +131,10 @@ class _Search:
     def expand(self, number: int) -> list[int]:
         """The new states that one input leads to from a state."""
         path = self.path(number)
-        world: World | None = replayed(self.configuration, path, self.make)
-        assert world is not None
+        world = replayed(self.configuration, path, self.make)
         fresh: list[int] = []
-        inputs = list(world.inputs())
-        for i, text in enumerate(inputs):
-            after = world if i == len(inputs) - 1 and world is not None else self.copy(world, path)
+        for text in list(world.inputs()):
+            after = self.copy(world, path)
             self.result.transitions += 1
             try:
                 after.take(text)

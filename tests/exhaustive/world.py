@@ -90,7 +90,7 @@ class World:
     def of(cls, configuration: Configuration, make: Callable[..., Proxy] = Proxy) -> World:
         make_spool = Spool if configuration.spool else None
         proxy = make(configuration.config, configuration.ask, make_spool)
-        return cls(configuration, proxy, Observer(Server(None, configuration.honest)))
+        return cls(configuration, proxy, Observer(Server(configuration.honest)))
 
     def key(self) -> int:
         """What tells this state from others."""
@@ -109,6 +109,7 @@ class World:
         self.observer.takes(given)
         self.observer.check(self.proxy)
         self._check_snapshot()
+        self.observer.forget_input()
         return given
 
     def _check_snapshot(self) -> None:
@@ -180,7 +181,9 @@ class World:
         if server.mode == "over":
             return
         if not server.owes:
-            yield from ("S: 421 s any", "S: 250 s any", "S: 550 s any")
+            yield from ("S: 421 s any", "S: 250 s any")
+            if not isinstance(self.observer.question, ReplyQuestion):  # it waits, and these two are enough
+                yield "S: 550 s any"
             return
         line = server.owes[0]
         verb = verb_of(line)
