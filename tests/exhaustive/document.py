@@ -50,7 +50,7 @@ client was told that its transaction is open, and the server has none.
 _CLIENT: Final = {
     Phase.GREETING: "the client has not been greeted",
     Phase.COMMAND: "the client may send commands",
-    Phase.BLOCKED: "what the client sends next cannot be read before the reply to its last line",
+    Phase.BLOCKED: "the reply to the client's last line decides how its next octets are read",
     Phase.CONTENT: "the client sends mail data",
     Phase.AUTH_LINE: "the client is to send a line of its AUTH exchange",
     Phase.CHUNK: "octets of a refused BDAT are dropped",
@@ -75,7 +75,7 @@ _MESSAGE: Final = {
 _SERVER: Final = {
     Phase.GREETING: "",
     Phase.COMMAND: "",
-    Phase.BLOCKED: "the server owes a reply that decides what may be sent to it next",
+    Phase.BLOCKED: "the server's next reply decides what may be sent to it",
     Phase.CONTENT: "the server takes mail data",
     Phase.AUTH_LINE: "the server waits for a line of the AUTH exchange",
     Phase.CHUNK: "",

@@ -61,7 +61,7 @@ class Configuration:
     """Lines of the client that may wait for a reply."""
     recipients: int = 2
     """RCPT lines in one transaction."""
-    most: int = 12_000
+    most: int = 10_000
     """Transitions after which the search ends, unless it is to go deeper."""
     routes: tuple[str, ...] = ()
     verdicts: tuple[str, ...] = ()
