@@ -53,7 +53,9 @@ CONFIGURATIONS: Final = {
         _configuration("commands-lines", COMMAND),
         _configuration("commands-in-turn", COMMAND, IN_TURN, start=_GREETED, lines=_HELLO_MAIL, in_flight=2),
         _configuration("data", "DATA", IN_TURN, start=_GREETED, lines=_MAIL, signals=True),
+        _configuration("data-narrow", "DATA", start=_GREETED, lines=_MAIL),
         _configuration("data-pipelined", "DATA", start=_PIPELINING, lines=_MAIL, in_flight=3),
+        _configuration("data-pipelined-narrow", "DATA", start=_PIPELINING, lines=_MAIL[:3]),
         # Other servers.
         _configuration("routes", "MAIL", "RCPT", lines=_HELLO_MAIL, routes=_HOME_B, recipients=2),
         _configuration("routes-narrow", "MAIL", "RCPT", lines=_MAIL, verdicts=_SOME, routes=_HOME_B),
@@ -147,6 +149,13 @@ CONFIGURATIONS: Final = {
         # Content.
         _configuration("headers", HEADERS, lines=(*_HELLO_MAIL, "QUIT"), signals=True),
         _configuration(
+            "headers-auth",
+            HEADERS,
+            config=_RECONNECT,
+            start=_GREETED,
+            lines=("AUTH PLAIN AGA", *_MAIL[:3], "QUIT"),
+        ),
+        _configuration(
             "headers-reconnect", HEADERS, config=_RECONNECT, start=_PIPELINING, lines=_MAIL_QUIT, in_flight=3
         ),
         _configuration(
@@ -164,6 +173,7 @@ CONFIGURATIONS: Final = {
             routes=_HOME_B,
         ),
         _configuration("message", MESSAGE, start=_GREETED, lines=_MAIL_QUIT, in_flight=2, signals=True),
+        _configuration("message-narrow", MESSAGE, start=_GREETED, lines=_MAIL),
         _configuration("message-pipelined", MESSAGE, start=_PIPELINING, lines=_MAIL, in_flight=3),
         _configuration(
             "message-headers", HEADERS, MESSAGE, REPLY, config=_RECONNECT, lines=_MAIL, signals=True

@@ -34,6 +34,7 @@ from sansio_smtp import (
 )
 from sansio_smtp.questions import AnyQuestion, AnyVerdict, Continue, Disconnect, Inspect, Question, Replace
 
+from .message import MessageWatch
 from .peers import AUTH_LINE, DOT, GREETING, NUL, UNREADABLE, Client, Server, require, verb_of
 
 __all__ = ["Observer"]
@@ -44,6 +45,7 @@ class Observer:
     """Both sides of one dialogue."""
 
     server: Server
+    message: MessageWatch
     client: Client = attrs.field(factory=Client)
     question: AnyQuestion | None = None
     connecting: bool = False
@@ -52,10 +54,6 @@ class Observer:
     eof: set[Side] = attrs.field(factory=set[Side])
     lost: bool = False
     """True if the client's connection was reset."""
-    edited: bool = False
-    """True if a verdict has put something in the place of content."""
-    account: int | None = None
-    """The code of the last `MessageAnswered` whose reply has not left yet."""
     draining: bool = False
     may_end: bool = False
     """True if the input at hand is a reason to end the dialogue."""
@@ -105,7 +103,7 @@ class Observer:
     def judged(self, question: AnyQuestion, verdict: AnyVerdict) -> None:
         self.question = None
         self.may_end = SERVER in self.eof  # which may be seen only now
-        self.edited |= isinstance(verdict, Replace)
+        self.message.verdict(question, verdict)
         if isinstance(verdict, Continue | Inspect | Replace):
             self.client.added += [command.raw.decode() for command in verdict.recipients]
 
@@ -122,6 +120,7 @@ class Observer:
             elif isinstance(event, SendToServer):
                 require(SERVER not in self.closed, "P12", "octets to a server that is closed")
                 require(not self.connecting, "order", "octets to a server that is not connected yet")
+                require(not self.lost, "P12", "octets to a server for a client that is lost")
                 self._to_server(event.data.decode())
             elif isinstance(event, Close):
                 self._close(event, said)
@@ -130,15 +129,25 @@ class Observer:
                 require(CLIENT not in self.closed, "P12", "another server after the client is closed")
                 self.closed.discard(SERVER)
                 self.eof.discard(SERVER)
-                self.connecting = True
-                self.server = Server(self.server.honest)
+                self._connects()
             elif isinstance(event, MessageAnswered):
-                require(self.account is None, "P8", "two accounts of one message")
-                self.account = event.reply.code
+                self.message.accounted(event.reply.code)
             elif isinstance(event, Ask):
                 require(self.question is None, "P11", "a second question while one is open")
                 require(CLIENT not in self.closed, "P12", "a question after the end")
+                self.message.question(event.question)
                 self.question = event.question
+
+    def _connects(self) -> None:
+        """Another server, or a new connection, takes the place of the one that was closed."""
+        client, left = self.client, self.server
+        if left.aborted:
+            require(not client.authenticated, "login", "a new connection, without the login of the client")
+        elif client.owed and verb_of(client.owed[0]) == "RCPT" and left.honest:
+            lost = client.mail is not None and left.recipients
+            require(not lost, "envelope", f"a server is left that has accepted {left.recipients}")
+        self.connecting = True
+        self.server = Server(left.honest)
 
     def _to_client(self, data: bytes) -> None:
         for code, text in _replies(data):
@@ -147,9 +156,7 @@ class Observer:
             had_mail = self.client.mail is not None
             answered = self.client.receives(code, text)
             if answered == DOT:
-                self.edited = False
-                account, self.account = self.account, None
-                require(account == code, "P8", f"{code} to a message; the account of it says {account}")
+                self.message.answered(code, text)
             elif answered is not None and verb_of(answered) == "MAIL" and text.startswith("s "):
                 nested, self.server.nested = self.server.nested, False
                 fair = had_mail or not nested or not self.server.honest
@@ -169,16 +176,31 @@ class Observer:
         server, client = self.server, self.client
         for line in server.receives(data):
             verb = verb_of(line)
-            if verb == "MAIL" and all(verb_of(owed) != "MAIL" for owed in client.owed):
-                fresh = server.mail is None or not server.honest
-                require(fresh, "order", "MAIL is said again to a server that has a transaction")
-            if verb == "MAIL" and client.greeted:
-                require(server.greeted, "order", "MAIL to a server that has accepted no EHLO or HELO")
+            by_client = any(verb_of(owed) == verb for owed in client.owed)
+            if verb == "MAIL":
+                self._check_mail(line, by_client)
+            elif verb == "RCPT":
+                begun = server.mail is not None or any(verb_of(owed) == "MAIL" for owed in server.owes)
+                known = client.mail is not None and client.mail[1] == "s" and not server.reset
+                if known and server.honest and server.mode != "over":
+                    require(begun, "order", "RCPT to a server that has not heard the MAIL of its transaction")
+            elif verb == "RSET" and not by_client:
+                server.reset = True
             elif line == DOT:
                 require(client.ended, "P7", "end-of-data that the client has not sent")
                 client.ended = False
+                self.message.ends_at_server()
                 self._check_envelope()
                 self._check_content()
+
+    def _check_mail(self, line: str, by_client: bool) -> None:
+        server, client = self.server, self.client
+        if not by_client and server.honest:
+            require(server.mail is None, "order", "MAIL is said again to a server that has a transaction")
+            require(client.mail == (line, "s"), "order", f"{line} is said again, but {client.mail} is open")
+        if client.greeted:
+            require(server.greeted, "order", "MAIL to a server that has accepted no EHLO or HELO")
+        server.reset = False
 
     def _check_envelope(self) -> None:
         server, client = self.server, self.client
@@ -194,8 +216,8 @@ class Observer:
 
     def _check_content(self) -> None:
         sent, came = self.client.content, self.server.content
-        require(self.edited or came == sent, "P4", f"{came} at the server; {sent} was sent")
-        self.client.content, self.server.content, self.edited = [], [], False
+        require(self.message.edited or came == sent, "P4", f"{came} at the server; {sent} was sent")
+        self.client.content, self.server.content = [], []
 
     def _close(self, event: Close, said: bool) -> None:
         side = event.side
@@ -203,7 +225,9 @@ class Observer:
         self.closed.add(side)
         if side is CLIENT:
             require(said or CLIENT in self.eof, "P9", "the client is closed without a word")
-        elif self.server.in_message or self.server.mode == "content":
+            return
+        self.server.aborted = event.abort
+        if self.server.in_message or self.server.mode == "content":
             require(event.abort, "P7", "closed in mail data without a reset")
 
     # What must hold between inputs

@@ -75,6 +75,8 @@ class Client:
     mail: tuple[str, str] | None = None
     """The MAIL line that was answered 2xx, and by whom."""
     recipients: list[tuple[str, str]] = attrs.field(factory=list[tuple[str, str]])
+    authenticated: bool = False
+    """True if a 2xx reply to AUTH has come."""
     added: list[str] = attrs.field(factory=list[str])
     """The recipients that verdicts add to the message."""
     refused: bool = False
@@ -183,6 +185,8 @@ class Client:
         elif accepted and verb in ("EHLO", "HELO"):
             self.greeted = True
             self._no_transaction()
+        elif accepted and (verb == "AUTH" or line == AUTH_LINE) and by == "s":
+            self.authenticated = True
         elif accepted and verb == "RSET":
             self._no_transaction()
         elif accepted and verb == "MAIL":
@@ -216,6 +220,10 @@ class Server:
     partial: str = ""
     content: list[str] = attrs.field(factory=list[str])
     """The lines of the message so far."""
+    reset: bool = False
+    """True if the proxy has sent RSET by itself, and no MAIL since then."""
+    aborted: bool = False
+    """True if its connection was reset."""
     in_message: bool = False
     """True if it has got octets of a message that has not ended."""
 

@@ -33,6 +33,7 @@ from sansio_smtp.testing.notation import octets
 from sansio_smtp.testing.verdicts import SaidVerdict, said, verdict_for
 
 from .graph import fingerprint
+from .message import MessageWatch
 from .observer import Observer
 from .peers import GREETING, Broken, Server, replaced, require, verb_of
 
@@ -90,7 +91,9 @@ class World:
     def of(cls, configuration: Configuration, make: Callable[..., Proxy] = Proxy) -> World:
         make_spool = Spool if configuration.spool else None
         proxy = make(configuration.config, configuration.ask, make_spool)
-        return cls(configuration, proxy, Observer(Server(configuration.honest)))
+        return cls(
+            configuration, proxy, Observer(Server(configuration.honest), MessageWatch(configuration.ask))
+        )
 
     def key(self) -> int:
         """What tells this state from others."""
@@ -232,7 +235,7 @@ class World:
             yield "! disconnect 550 v any"
             yield "! replace x: y\\r\\n\\r\\nz"
             if isinstance(question, MessageQuestion):
-                yield "! add RCPT TO:<added> ! continue"
+                yield "! add RCPT TO:<added> ! add RCPT TO:<other> ! continue"
 
     def _command_verdicts(self, command: Command) -> Iterator[Input]:
         line = command.raw.decode()
@@ -249,7 +252,7 @@ class World:
             yield "! inspect HEADERS"
             yield "! inspect BODY_LINE"
             yield "! inspect MESSAGE"
-            yield "! add RCPT TO:<added> ! continue"
+            yield "! add RCPT TO:<added> ! add RCPT TO:<other> ! continue"
             yield "! add RCPT TO:<added> ! inspect MESSAGE"
         if verb in ("MAIL", "RCPT", "EHLO"):
             yield f"! replace {replaced(line)}"
