@@ -6,7 +6,7 @@ lost servers meet in every order, and what Hypothesis leaves of a failing plan i
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeAlias
 
 import attrs
 from hypothesis import strategies as st
@@ -103,7 +103,8 @@ class PlannedJudge:
         return Disconnect(Reply.of(550, "rule says no")) if drawn == [2] else Continue()
 
 
-_FOLLOWS: Final[dict[bytes, list[bytes]]] = {
+_Follows: TypeAlias = dict[bytes, list[bytes]]
+_USUAL: Final[_Follows] = {
     b"": [b"MAIL"] * 8 + [b"RSET", b"RSET", b"NOOP", b"EHLO", b"HELO", b"AUTH", b"RCPT", b"DATA"],
     b"MAIL": [b"RCPT"] * 10 + [b"RSET", b"RSET", b"EHLO", b"HELO", b"NOOP", b"MAIL", b"DATA", b"AUTH"],
     b"RCPT": [b"DATA"] * 6 + [b"RCPT"] * 4 + [b"RSET"] * 3 + [b"EHLO", b"HELO", b"NOOP", b"MAIL"],
@@ -111,6 +112,13 @@ _FOLLOWS: Final[dict[bytes, list[bytes]]] = {
 }
 """The verb of the last line that counts → likely verbs of the next: most dialogues get somewhere, and some go
 where nobody goes. RSET and the like count as a new beginning; NOOP does not count."""
+_RESTLESS: Final[_Follows] = {
+    b"": [b"MAIL"] * 8 + [b"RSET", b"EHLO", b"HELO", b"RCPT"],
+    b"MAIL": [b"RCPT"] * 8 + [b"RSET"] * 3 + [b"EHLO", b"HELO", b"MAIL"],
+    b"RCPT": [b"RSET"] * 5 + [b"DATA"] * 4 + [b"RCPT"] * 3 + [b"EHLO", b"HELO", b"MAIL", b"MAIL"],
+    b"DATA": [b"MAIL"] * 4 + [b"RCPT"] * 2 + [b"RSET"] * 3 + [b"EHLO", b"HELO", b"DATA"],
+}
+"""Of a client that gives up what it has begun."""
 _BEGINS: Final = (b"RSET", b"EHLO", b"HELO", b"AUTH")
 
 _NO: Final = Answer(Reply.of(550, "rule says no"))
@@ -150,7 +158,9 @@ _GOES: Final = [*_STAYS, 9, 10, 11, 12]
 _LATER: Final = {
     stays: st.one_of(
         *[st.builds(Later, st.lists(st.sampled_from(_STAYS if stays else _GOES), max_size=8))] * 2,
-        st.sampled_from([Later([0, 6]), Later([0, 7, 0, 8]), Later([0, 0, 6]), Later([6])]),
+        st.sampled_from(
+            [Later([0, 6]), Later([0, 6, 0, 0, 6]), Later([0, 7, 0, 8]), Later([0, 0, 6]), Later([6])]
+        ),
         st.sampled_from(
             [
                 Later(greeting=b"554 no\r\n"),
@@ -180,8 +190,9 @@ def plans(draw: st.DrawFn, *, waiting: bool = False, stays: bool = False) -> Pla
     acts: list[Act] = []
     last = b""
     passes = draw(st.sampled_from([12, 4, 1]))
-    for number in range(draw(st.integers(2, 14))):
-        verb = draw(st.sampled_from(_FOLLOWS[last] if number else [b"EHLO", b"EHLO", b"HELO"]))
+    follows = draw(st.sampled_from([_USUAL, _RESTLESS]))
+    for number in range(draw(st.integers(2, 16))):
+        verb = draw(st.sampled_from(follows[last] if number else [b"EHLO", b"EHLO", b"HELO"]))
         last = b"" if verb in _BEGINS else last if verb == b"NOOP" else verb
         acts.append(draw(_acts(verb, number, passes)))
     return Plan(

@@ -195,7 +195,7 @@ def _words(verdict: Any) -> str:
 
 def _reply(raw: bytes) -> str:
     lines = raw[:-2].split(b"\r\n")
-    return escape(raw[:4] + b"\r\n".join(line[4:] for line in lines))
+    return escape(raw[:3] + b" " + b"\r\n".join(line[4:] for line in lines))
 
 
 def _joined(data: bytes) -> str:

@@ -11,7 +11,6 @@ from random import Random
 from typing import Any
 
 import attrs
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from sansio_smtp import BareNewline, Config
@@ -32,7 +31,7 @@ from .harness import Schedule
 from .peers import Style, Unit
 from .rules_drawn import Drawn, actions_of
 
-__all__ = ["MORE", "SEEDS", "Seeded"]
+__all__ = ["SEEDS", "Seeded"]
 
 _ADDRESSES = (b"<a@me.example>", b"<b@mx.example>", b"<c@x>", b"<>", b"<d@mx.example>")
 _PARAMETERS = (b"", b"", b" SIZE=10", b" BODY=8BITMIME")
@@ -170,5 +169,3 @@ class Seeded:
 
 
 SEEDS = st.integers(0, 2**40).map(Seeded)
-MORE = settings(max_examples=settings().max_examples * (2 if settings().derandomize else 8))
-"""For tests that look at all that happens: what they look for is seldom, and a seed is soon played."""

@@ -13,6 +13,7 @@ from .dialogues import PIECES, SECRET, Dialogue, configs
 from .harness import World, bound
 from .peers import Style
 from .promises import assert_conservation, assert_not_smuggled, assert_order, assert_truncated, assert_truth
+from .transactions import assert_envelopes_as_told, assert_legal_order, assert_said_again
 from .verdicts import ASKS, legal_verdicts
 
 SEGMENT = 1 << 16
@@ -117,7 +118,9 @@ class Machine(RuleBasedStateMachine):
         question, world.question = world.question, None
         assert question is not None
         verdicts = legal_verdicts(question, world.ask)
-        world.take(world.proxy.answer(question, verdicts[choice if choice < len(verdicts) else 0]))
+        verdict = verdicts[choice if choice < len(verdicts) else 0]
+        world.log.judged(verdict)
+        world.take(world.proxy.answer(question, verdict))
 
     @precondition(lambda self: CLIENT not in self.world.eof and not self.world.client.pending)
     @rule(luck=st.integers(0, 3))
@@ -136,6 +139,7 @@ class Machine(RuleBasedStateMachine):
         if luck or world.connecting or world.server.pending or world.proxy.awaiting is not None:
             return
         if text:
+            world.log.arrives(SERVER, text)
             world.take(world.proxy.receive_from(SERVER, text))
             broken = [
                 event for event in world.events if isinstance(event, Violation) and event.side is SERVER
@@ -148,8 +152,7 @@ class Machine(RuleBasedStateMachine):
     @rule(luck=st.integers(0, 7), how=st.sampled_from(["timeout", "shutdown", "now"]))
     def service_ends(self, luck: int, how: str) -> None:
         if not luck:
-            proxy = self.world.proxy
-            self.world.take(proxy.timed_out() if how == "timeout" else proxy.shutdown(now=how == "now"))
+            self.world.stop(how)
 
     @invariant()
     def promises_hold(self) -> None:
@@ -180,6 +183,9 @@ class Machine(RuleBasedStateMachine):
             world.server.closed = True
             self._settle()
         self.promises_hold()
+        assert_legal_order(world)
+        assert_said_again(world)
+        assert_envelopes_as_told(world)
         assert world.proxy.closed
         assert world.proxy.receive_from(CLIENT, b"NOOP\r\n") == world.proxy.eof_from(SERVER) == []
 

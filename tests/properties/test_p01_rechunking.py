@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from sansio_smtp import CLIENT, SERVER, Tap
 
+from .budget import FEW
 from .dialogues import Dialogue, dialogues
 from .harness import OCTETS, Schedule, World, cuts, merged, schedules, tapped, without_lost_content
 from .peers import Style, Unit
@@ -40,6 +41,7 @@ def test_p1_interleaving(dialogue: Dialogue, schedule: Schedule) -> None:
     assert_same(World(dialogue).run(), World(dialogue, schedule).run())
 
 
+@FEW
 @given(dialogues(), cuts, st.sampled_from(Tap))
 def test_p1_tap(dialogue: Dialogue, schedule: Schedule, tap: Tap) -> None:
     """A tap sees the same content however it is cut, and changes nothing."""

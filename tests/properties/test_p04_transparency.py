@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 
+from .budget import FEW
 from .dialogues import Dialogue, dialogues
 from .harness import Schedule, World, schedules
 from .peers import Style
@@ -20,6 +21,7 @@ def test_p4_transparency(dialogue: Dialogue, schedule: Schedule) -> None:
     assert_transparency(world)
 
 
+@FEW
 @given(dialogues(clean=True, styles=(Style.LOCKSTEP, Style.GROUPS), plain_server=True), schedules, ASKS)
 def test_p4_transparency_of_rules(dialogue: Dialogue, schedule: Schedule, ask: frozenset[str]) -> None:
     """Rules that let everything pass change no message, however they look at it."""

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import itertools
-import os
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pairs import DEEP
 
 from sansio_smtp import BareNewline, Config, Replace
 from sansio_smtp.questions import BODY_CHUNK
 
+from .budget import FEW
 from .dialogues import Dialogue, contents, dialogues
-from .harness import OCTETS, Schedule, World, cuts, schedules
+from .harness import Schedule, World, cuts, schedules
 from .peers import Style, Unit
 from .promises import assert_not_smuggled
 from .verdicts import ASKS, DrawnJudge, FirstVerdict, salts
 
-DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
+BEFORE_CONTENT = (1 << 20,) * 9
+"""The steps: greeting, EHLO, its reply, MAIL, …, DATA, its reply; the content is the tenth."""
+CONTENT_IN_OCTETS = Schedule(BEFORE_CONTENT, rest=1)
 SMUGGLED = b"MAIL FROM:<evil@x>\r\nRCPT TO:<v@x>\r\nDATA\r\nbad\r\n.\r\n"
 
 
@@ -27,6 +30,7 @@ def test_p5_no_smuggling(dialogue: Dialogue, schedule: Schedule) -> None:
     assert_not_smuggled(World(dialogue, schedule).run())
 
 
+@FEW
 @given(dialogues(), schedules, ASKS, salts)
 def test_p5_no_smuggling_by_a_rule(
     dialogue: Dialogue, schedule: Schedule, ask: frozenset[str], salt: int
@@ -52,8 +56,17 @@ def short_strings(length: int) -> list[bytes]:
     return [bytes(octets) for octets in itertools.product(b"\r\n.x", repeat=length)]
 
 
-@pytest.mark.parametrize("bare_newline", BareNewline)
-@pytest.mark.parametrize("length", range(8 if DEEP else 6))
+def lengths(usual: int, deep: int) -> list[tuple[int, BareNewline]]:
+    """Of strings, up to these; usually one less where the first bare newline is the end of the message."""
+    most = {BareNewline.NORMALIZE: usual, BareNewline.REJECT: usual - 1}
+    return [
+        (length, bare_newline)
+        for bare_newline in BareNewline
+        for length in range(1 + (deep if DEEP else most[bare_newline]))
+    ]
+
+
+@pytest.mark.parametrize(("length", "bare_newline"), lengths(5, deep=7))
 def test_p5_no_smuggling_exhaustive(length: int, bare_newline: BareNewline) -> None:
     """Every string of CR, LF, dot and a letter, first in the content and later, before a false message."""
     config = Config(bare_newline=bare_newline)
@@ -62,22 +75,20 @@ def test_p5_no_smuggling_exhaustive(length: int, bare_newline: BareNewline) -> N
             assert_not_smuggled(World(_dialogue(before + string, config)).run())
 
 
-@pytest.mark.parametrize("bare_newline", BareNewline)
-@pytest.mark.parametrize("length", range(6 if DEEP else 5))
+@pytest.mark.parametrize(("length", "bare_newline"), lengths(4, deep=5))
 def test_p5_no_smuggling_cut(length: int, bare_newline: BareNewline) -> None:
-    """The same with a cut at every position of the string, and at all of them."""
+    """The same with a cut at every position of the string, and at all of them; usually only that if it is long."""
     config = Config(bare_newline=bare_newline)
     for string in short_strings(length):
         dialogue = _dialogue(string, config)
-        for position in range(1, length + 2):
-            # The steps: greeting, EHLO, its reply, MAIL, …, DATA, its reply; the content is the tenth.
-            assert_not_smuggled(World(dialogue, Schedule(sizes=(*(1 << 20,) * 9, position))).run())
-        assert_not_smuggled(World(dialogue, OCTETS).run())
-        assert_not_smuggled(World(dialogue, OCTETS, ask=frozenset({BODY_CHUNK})).run())
+        for position in range(1, length + 2) if DEEP or length < 4 else ():
+            assert_not_smuggled(World(dialogue, Schedule((*BEFORE_CONTENT, position))).run())
+        assert_not_smuggled(World(dialogue, CONTENT_IN_OCTETS).run())
+        assert_not_smuggled(World(dialogue, CONTENT_IN_OCTETS, frozenset({BODY_CHUNK})).run())
 
 
 @pytest.mark.parametrize("place", [None, "HEADERS", "BODY_CHUNK", "BODY_LINE", "MESSAGE"])
-@pytest.mark.parametrize("schedule", [Schedule(), OCTETS], ids=["whole", "octets"])
+@pytest.mark.parametrize("schedule", [Schedule(), CONTENT_IN_OCTETS], ids=["whole", "octets"])
 def test_p5_no_smuggling_nul(place: str | None, schedule: Schedule) -> None:
     """Every line of NULs and dots: stuffed, decoded and stuffed again it is no end for who drops NUL."""
     ask = frozenset({place} if place else ())

@@ -8,6 +8,7 @@ from hypothesis import given
 from sansio_smtp import Answer, Disconnect, Reply
 from sansio_smtp.questions import AnyVerdict
 
+from .budget import FEW
 from .dialogues import Dialogue, dialogues
 from .harness import AT_ONCE, Schedule, World, schedules
 from .peers import Style, Unit
@@ -31,6 +32,7 @@ def test_p6_patience_with_a_session_that_ends(place: str, verdict: AnyVerdict) -
     assert late.wires == at_once.wires
 
 
+@FEW
 @given(dialogues(styles=WAITING, plain_server=True), schedules, ASKS.filter(bool), salts)
 def test_p6_patience(dialogue: Dialogue, schedule: Schedule, ask: frozenset[str], salt: int) -> None:
     """At once and late: in the drawn schedule a verdict waits for whoever else may have its turn."""

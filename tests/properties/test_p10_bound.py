@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sansio_smtp import CLIENT, SERVER, Ask, Config, Continue, Event, Proxy, Side, Tap
 from sansio_smtp.questions import BODY_CHUNK, BODY_LINE, COMMAND, HEADERS, MESSAGE, REPLY, AnyQuestion
 
+from .budget import FEW
 from .harness import bound
 from .memory import constants, kept_octets
 
@@ -128,6 +129,7 @@ def test_p10_bound(
             flood.answer()
 
 
+@FEW
 @given(
     st.sampled_from([START, IN_CONTENT]),
     _ASKS,

@@ -7,6 +7,7 @@ import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 
+from .budget import FEW
 from .dialogues import Dialogue, dialogues
 from .harness import Schedule, World, schedules
 from .verdicts import ASKS, DrawnJudge, salts
@@ -25,6 +26,7 @@ _SMALL = st.fixed_dictionaries(
 )
 
 
+@FEW
 @given(dialogues(), schedules, ASKS, salts, _SMALL)
 def test_p11_liveness(
     dialogue: Dialogue, schedule: Schedule, ask: frozenset[str], salt: int, limits: dict[str, int]
@@ -35,6 +37,7 @@ def test_p11_liveness(
     assert not world.proxy.may_read
 
 
+@FEW
 @given(dialogues(), schedules, ASKS, st.integers(0, 60))
 def test_p11_shutdown(dialogue: Dialogue, schedule: Schedule, ask: frozenset[str], moment: int) -> None:
     """A shutdown at any moment ends every dialogue, and a transaction under way may finish."""

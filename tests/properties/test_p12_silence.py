@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from sansio_smtp import CLIENT, SERVER, Ask, AwaitReply, Continue, Received, SendToServer, Violation
 
+from .budget import FEW
 from .dialogues import SECRET, Dialogue, auths, dialogues
 from .harness import Schedule, World, schedules
 from .peers import Style, Unit
@@ -15,6 +16,7 @@ from .verdicts import ASKS, DrawnJudge, salts
 WAITING = (Style.LOCKSTEP, Style.GROUPS)
 
 
+@FEW
 @given(dialogues(), schedules, ASKS, salts)
 def test_p12_silence(dialogue: Dialogue, schedule: Schedule, ask: frozenset[str], salt: int) -> None:
     world = World(dialogue, schedule, ask, DrawnJudge(salt, ask)).run()
@@ -31,6 +33,7 @@ def test_p12_silence(dialogue: Dialogue, schedule: Schedule, ask: frozenset[str]
     assert proxy.buffered == 0
 
 
+@FEW
 @given(
     dialogues(styles=WAITING), st.lists(auths(), min_size=1, max_size=2), schedules, ASKS, salts, st.data()
 )

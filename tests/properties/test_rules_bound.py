@@ -14,6 +14,7 @@ from sansio_smtp import CLIENT, SERVER, Proxy
 from sansio_smtp.rules import Discard, Reject, Rule, RuleSession, RuleSet
 from sansio_smtp.rules.phases import CONTENT_PHASES, PHASES
 
+from .budget import FEW
 from .memory import constants, kept_octets
 from .rules_drawn import Pause, look
 from .test_p10_bound import FLOODS, IN_CONTENT, SEGMENT, SMALL, START, Flood, reachable_bound
@@ -74,6 +75,7 @@ def flood_of(rules: RuleSet) -> RulesFlood:
     return RulesFlood(Proxy(SMALL, rules.ask), limit, rules=rules)
 
 
+@FEW
 @given(
     st.sampled_from([START, IN_CONTENT]),
     st.frozensets(st.sampled_from([*CONTENT_PHASES, "rcpt", "reply", "command"]), max_size=4),

@@ -12,6 +12,7 @@ from sansio_smtp import CLIENT, SERVER, Ask, Continue
 from sansio_smtp.rules import Rule, RuleSet
 from sansio_smtp.rules.phases import PHASES
 
+from .budget import FEW, MORE
 from .dialogues import SECRET
 from .harness import AT_ONCE, World
 from .peers import Unit
@@ -24,7 +25,7 @@ from .promises import (
 )
 from .rules_drawn import HALF_DONE, LET_PASS, look
 from .rules_world import RulesWorld, assert_truth_of_rules, world_of
-from .seeded import MORE, SEEDS, Seeded
+from .seeded import SEEDS, Seeded
 from .test_p01_rechunking import assert_same
 from .transactions import assert_envelopes_as_told
 
@@ -98,6 +99,7 @@ def test_p6_patience(seeded: Seeded, plain_server: bool) -> None:
     assert_same_octets(late, world_of(rules, dialogue, AT_ONCE, **spool).run())
 
 
+@FEW
 @given(SEEDS)
 def test_p7_truncation(seeded: Seeded) -> None:
     dialogue, rules, schedule = seeded.dialogue(), seeded.rules(), seeded.schedule()
@@ -118,6 +120,7 @@ def test_p8_truth_of_the_envelope(seeded: Seeded) -> None:
     assert_envelopes_as_told(world_of(rules, dialogue, schedule, **seeded.spool()).run())
 
 
+@FEW
 @given(SEEDS, st.integers(0, 60))
 def test_p11_shutdown(seeded: Seeded, moment: int) -> None:
     """Whatever a rule waits for, a shutdown ends each dialogue."""
@@ -131,6 +134,7 @@ def test_p11_shutdown(seeded: Seeded, moment: int) -> None:
     assert world.disconnected
 
 
+@FEW
 @given(SEEDS)
 def test_p11_liveness(seeded: Seeded) -> None:
     """The harness asserts at each step that there is something to do; here everything is too small."""
@@ -153,6 +157,7 @@ def test_p11_liveness(seeded: Seeded) -> None:
     assert_not_smuggled(world)
 
 
+@FEW
 @given(SEEDS)
 def test_p12_secrets(seeded: Seeded) -> None:
     """No rule is shown a credential, nor does one leave in what is said of a rule's failure."""

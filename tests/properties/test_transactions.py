@@ -6,8 +6,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sansio_smtp.testing import play
-
+from .budget import FEW, MORE
 from .dialogues import SECRET
 from .harness import AT_ONCE, Schedule, World, bound, cuts, schedules
 from .plans import Plan, plans
@@ -19,7 +18,6 @@ from .promises import (
     assert_truncated,
     assert_truth,
 )
-from .seeded import MORE
 from .test_p01_rechunking import assert_same
 from .transactions import assert_envelopes_as_told, assert_legal_order, assert_said_again
 
@@ -68,20 +66,16 @@ def test_transactions_that_are_cut_short(plan: Plan, schedule: Schedule, moment:
     assert_in_the_end(world)
 
 
+@FEW
 @given(plans(stays=True), cuts)
 def test_p1_rechunking(plan: Plan, schedule: Schedule) -> None:
     assert_same(world_of(plan).run(), world_of(plan, schedule).run())
 
 
+@FEW
 @given(plans(waiting=True, stays=True), schedules)
 def test_p6_patience(plan: Plan, schedule: Schedule) -> None:
     """At once, late, and whenever the schedule has it."""
     late = world_of(plan).run()
     assert_same_octets(late, world_of(plan, schedule).run())
     assert_same_octets(late, world_of(plan, AT_ONCE).run())
-
-
-@given(plans())
-def test_a_failing_dialogue_can_be_played(plan: Plan) -> None:
-    """What a failing property shows is a script that says what happened."""
-    play(world_of(plan).run().log.script())

@@ -6,6 +6,7 @@ import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 
+from .budget import FEW, MORE
 from .harness import AT_ONCE, World
 from .promises import (
     assert_conservation,
@@ -15,7 +16,7 @@ from .promises import (
     assert_truncated,
     assert_truth,
 )
-from .seeded import MORE, SEEDS, Seeded
+from .seeded import SEEDS, Seeded
 from .transactions import assert_envelopes_as_told
 from .verdicts import DrawnJudge
 
@@ -36,6 +37,7 @@ def _assert_replies(world: World) -> None:
     assert_truth(world)
 
 
+@FEW
 @given(SEEDS, st.booleans())
 def test_p6_patience(seeded: Seeded, plain_server: bool) -> None:
     """At once, late, and whenever the schedule has it; also where verdicts choose among servers."""
