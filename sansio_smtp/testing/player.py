@@ -50,7 +50,7 @@ __all__ = ["Played", "play"]
 
 @attrs.define
 class Played:
-    """What happened in the whole of a dialogue."""
+    """The octets and events of a whole dialogue."""
 
     to_client: bytearray = attrs.field(factory=bytearray)
     to_server: bytearray = attrs.field(factory=bytearray)

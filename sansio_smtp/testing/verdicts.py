@@ -32,7 +32,7 @@ from .notation import did_you_mean, octets
 __all__ = ["HOME", "Replacement", "SaidVerdict", "said", "verdict_for"]
 
 HOME: Final = "home"
-"""What a script calls the server that was connected first."""
+"""The name in scripts of the server that was connected first."""
 
 _REPLY: Final = re.compile(r"([2-5][0-9][0-9])(?: (.*))?", re.DOTALL)
 

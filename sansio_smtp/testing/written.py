@@ -1,4 +1,4 @@
-"""What leaves a proxy, written in the notation of scripts, so that the two can be compared."""
+"""Writes what a proxy does in the notation of scripts, so that it can be compared with a script."""
 
 from __future__ import annotations
 

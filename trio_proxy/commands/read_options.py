@@ -1,4 +1,4 @@
-"""What the command line, the environment and the settings file say to a command, as `Options`."""
+"""Reads the `Options` of a command from the command line, the environment and the settings file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["read_options"]
 def read_options(ctx: click.Context) -> tuple[Options, list[Problem]]:
     """The options that a command was given, and what is wrong in the settings file.
 
-    A file that has mistakes counts as far as it could be read. Raises `click.UsageError`.
+    Of a file with mistakes the part that could be read is used. Raises `click.UsageError`.
     """
     # Only now: --help has no use for them, and they take long to import.
     from trio_proxy.settings.choose import choose

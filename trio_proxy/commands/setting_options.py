@@ -1,4 +1,4 @@
-"""The options of the command line, made from the settings."""
+"""Makes the options of the command line from the declared settings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def with_settings(*names: str) -> Callable[[F], F]:
 def option_for(setting: Setting) -> Callable[[F], F]:
     """The option for a setting, as a decorator of click.
 
-    It has no default of its own, so that nothing but what was given comes into the context.
+    It has no default of its own, so the context holds only what was given.
     """
     shape = setting.kind.shape
     default = f"  [default: {setting.default_text}]" if setting.default_text else ""

@@ -1,4 +1,4 @@
-"""Refuses mail in which ClamAV finds something; clamd is shown each message over its socket."""
+"""Sends each message to clamd, and refuses those in which ClamAV finds malware."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asks a milter, as mail servers do: OpenDKIM, Rspamd's proxy worker, ClamAV's and any other."""
+"""Asks a milter about each message, as mail servers do: OpenDKIM, Rspamd, ClamAV or another."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class Milter:
         on_down = "defer"          # or "accept": mail while the milter is down
 
     The milter is asked once the message is whole, before the server sees any of it, and hears then of the
-    connection, the sender and the recipients too, in a session of its own for each message. So whatever it
-    refuses is refused with the message: one recipient that it does not want is the end of the message to all.
+    connection, the sender and the recipients too, in a session of its own for each message. So a refusal is
+    always a refusal of the message: if it refuses one recipient, nobody gets the message.
     Header fields and body are changed as it says, recipients added. It is too late for another sender or for
     fewer recipients: neither is on offer, and the log names a milter that asks all the same.
     """

@@ -1,4 +1,4 @@
-"""All mail to one mailbox, as a staging system wants it: nobody outside ever gets any."""
+"""Sends all mail to one mailbox, for a staging system whose mail must not reach anybody else."""
 
 from __future__ import annotations
 

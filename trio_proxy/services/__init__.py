@@ -1,1 +1,1 @@
-"""What rules need that ask a service: a connection, an outage that is said once, the milter protocol."""
+"""For rules that ask a service: connections, outages, the milter protocol."""

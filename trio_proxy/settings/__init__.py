@@ -1,4 +1,4 @@
-"""What can be set: by options, environment variables, the settings file, and tables of rules."""
+"""The settings: options, environment variables, the settings file, and its tables for rules."""
 
 from trio_proxy.text.units import Duration, Size
 

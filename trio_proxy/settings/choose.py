@@ -1,4 +1,4 @@
-"""What was said where, made into `Options`: the command line wins over the settings file."""
+"""Makes `Options` of the command line, the environment and the settings file, in this order of precedence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["choose", "reread"]
 
 
 def choose(given: Mapping[str, Any], config: ConfigFile | None) -> Options:
-    """What was ``given`` on the command line or in the environment, else what the file says, else defaults.
+    """Takes each setting from ``given`` (command line and environment), else the file, else its default.
 
     ``given`` has the names of settings, and values as `Kind.read` makes them. Raises ValueError if what was
     given contradicts itself or the file; what the file says by itself has been checked.
@@ -39,7 +39,7 @@ def choose(given: Mapping[str, Any], config: ConfigFile | None) -> Options:
 
 
 def reread(options: Options) -> Options:
-    """The same options with the settings file as it is now; what was given otherwise wins as before.
+    """The same options with the settings file read again. What was given otherwise wins as before.
 
     Raises `RuleError` if the file cannot be used. Reads a file, so it blocks.
     """

@@ -25,23 +25,23 @@ from .toml_lines import lines_of
 __all__ = ["ConfigFile", "load_config", "read_config"]
 
 _LARGEST: Final = 1_000_000
-"""Octets. A file that is larger is something else."""
+"""In octets. A larger file is no settings file."""
 
 
 @attrs.frozen
 class ConfigFile:
-    """What a settings file says."""
+    """The contents of a settings file."""
 
     path: Path
     values: dict[str, Any]
-    """Name of the setting → value, as `Kind.read` would make it of a text. What the file does not say is not
-    there."""
+    """Name of the setting → value, as `Kind.read` would make it of a text. It has only the settings that
+    stand in the file."""
     rule_settings: dict[str, RuleTable]
     """The ``[rules.NAME]`` tables, unread."""
 
 
 def load_config(path: Path) -> ConfigFile:
-    """Raises `RuleError` with everything that is wrong in the file."""
+    """Reads a settings file. Raises `RuleError` with everything that is wrong in it."""
     config, problems = read_config(path)
     if config is None or problems:
         raise RuleError(problems)
@@ -49,7 +49,7 @@ def load_config(path: Path) -> ConfigFile:
 
 
 def read_config(path: Path) -> tuple[ConfigFile | None, list[Problem]]:
-    """What could be read, None if that is nothing at all, and what is wrong with the rest."""
+    """Reads a settings file. Returns what could be read, None if that is nothing, and all mistakes."""
     file = str(path)
     try:
         text = _text(path)

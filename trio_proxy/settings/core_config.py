@@ -1,4 +1,4 @@
-"""The settings that are the core's own, as its `Config`."""
+"""Makes the `Config` of the core from the settings that belong to it."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Setting:
     short: str
     """A second option, of one letter; may be empty."""
     unset: str
-    """What holds if the setting is not given, where the default does not tell; may be empty."""
+    """A text for the effect of the default, if its value does not explain it; may be empty."""
     in_core: bool
     """True if the value is that of the field of `sansio_smtp.Config` with the same name."""
 
@@ -49,7 +49,7 @@ class Setting:
 
     @property
     def default_text(self) -> str:
-        """What holds if the setting is not given; empty if that is nothing: no, none, 0."""
+        """A text for the default; empty if it is no, none or 0."""
         return self.unset or (self.kind.show(self.default) if self.default else "")
 
 

@@ -1,4 +1,4 @@
-"""What a settings file may say: its tables and keys, as the settings declare them."""
+"""The tables and keys that a settings file may have, made from the declared settings."""
 
 from __future__ import annotations
 

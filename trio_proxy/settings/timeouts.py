@@ -90,7 +90,7 @@ def _read(text: str) -> Changes:
 
 
 def _from_toml(table: Any, folder: Path) -> Changes:
-    """What is said of all comes first, wherever it stands: what is said of one phase wins."""
+    """Puts the value for all phases first, wherever it stands, so that the value of one phase wins."""
     given = {phase: seconds for phase, seconds in attrs.asdict(table).items() if seconds is not None}
     for_all = _for_all(given.pop("all")) if "all" in given else ()
     return (*for_all, *given.items())
@@ -112,4 +112,4 @@ TIMEOUTS: Final[Kind[Timeouts]] = Kind(
     combine=_combine,
     metavar="[PHASE=]SECONDS",
 )
-"""Each phase by itself: one that is given leaves the others as they are."""
+"""A phase that is given leaves the other phases as they are."""

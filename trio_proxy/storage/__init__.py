@@ -1,1 +1,1 @@
-"""Messages on disk: kept in a Maildir, held for people, or spooled while rules look."""
+"""Messages on disk: captured in a Maildir, held in quarantine, or spooled while rules look at them."""

@@ -1,4 +1,4 @@
-"""A Maildir: messages that are kept octet for octet as they were sent, with CRLF, and their envelopes.
+"""Writes messages and their envelopes to a Maildir, octet for octet as they were sent, with CRLF.
 
 ``DIR/new/NAME`` is a message, ``DIR/envelopes/NAME.json`` its envelope.
 """
@@ -21,7 +21,7 @@ __all__ = ["Maildir"]
 
 @attrs.define(eq=False)
 class Maildir:
-    """Where messages are kept. Made if it is not there. Raises OSError."""
+    """A Maildir, which is created if it does not exist. Raises OSError."""
 
     path: Path
     _count: itertools.count[int] = attrs.field(factory=itertools.count, init=False)
@@ -31,14 +31,14 @@ class Maildir:
             (self.path / folder).mkdir(parents=True, exist_ok=True)
 
     def create(self) -> tuple[str, BinaryIO]:
-        """A name that nobody else uses, and a file for a message that is not complete yet."""
+        """A unique name, and a file to write a message to that is not complete yet."""
         name = f"{time.time():.6f}.P{os.getpid()}Q{next(self._count)}.{socket.gethostname()}".replace(
             "/", "_"
         )
         return name, (self.path / "tmp" / name).open("xb")
 
     def keep(self, name: str, file: BinaryIO, envelope: dict[str, object]) -> None:
-        """The message is complete: it is on disk before this returns."""
+        """The message is complete. When this returns, it and its envelope are on disk."""
         file.flush()
         os.fsync(file.fileno())
         file.close()
@@ -46,7 +46,7 @@ class Maildir:
         (self.path / "tmp" / name).rename(self.path / "new" / name)
 
     def drop(self, name: str, file: BinaryIO) -> None:
-        """The message will not be complete. Raises nothing."""
+        """The message will not be completed: removes it. Raises nothing."""
         with suppress(OSError):  # what is still buffered does not fit on the disk
             file.close()
         with suppress(OSError):

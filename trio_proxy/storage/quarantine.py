@@ -1,6 +1,6 @@
-"""Where messages go that a rule holds: ``DIR/new/NAME`` and, beside it, ``DIR/envelopes/NAME.json``.
+"""Writes messages that a rule holds to ``DIR/new/NAME``, and their envelopes to ``DIR/envelopes/NAME.json``.
 
-A Maildir, so that any mail program can look at it; the envelope tells who, to whom, when and why.
+It is a Maildir, so any mail program can show it. The envelope names sender, recipients, time and reason.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["Quarantine"]
 
 @attrs.define(eq=False)
 class Quarantine:
-    """Made on the disk when the first message is held."""
+    """The quarantine. Its directory is created when the first message is held."""
 
     path: Path
     _maildir: Maildir | None = attrs.field(default=None, init=False)

@@ -1,4 +1,4 @@
-"""Large messages on disk while rules look at them: one nameless temporary file for each."""
+"""Keeps large messages on disk while rules look at them: a temporary file without a name for each."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["FileSpool"]
 
 
 class FileSpool:
-    """A `sansio_smtp.Spool` in a directory. Nothing is left of it when the process ends, however it ends.
+    """A `sansio_smtp.Spool` in a directory. The system removes it when the process ends, also by a crash.
 
-    Writes go to the page cache of the system and are not waited for. Raises OSError.
+    Writes go to the page cache of the system, so they do not block. Raises OSError.
     """
 
     def __init__(self, directory: Path) -> None:

@@ -1,4 +1,4 @@
-"""Messages that are kept in a Maildir, read again."""
+"""Reads messages back from a Maildir."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Captured:
 
 
 def read_messages(maildir: Path, upstreams: Mapping[str, str]) -> list[Captured]:
-    """All that `Maildir` has kept there, oldest first; none if there is no such directory.
+    """All messages in a `Maildir`, oldest first; an empty list if there is no such directory.
 
-    ``upstreams``: the server that was wanted, by the address from which a message came.
+    ``upstreams``: client address of a connection → the server that a rule wanted for it.
     """
     folder = maildir / "new"
     files = sorted(folder.iterdir(), key=_age) if folder.exists() else []
@@ -48,6 +48,6 @@ def _read(file: Path, beside: Path, upstreams: Mapping[str, str]) -> Captured:
 
 
 def _age(file: Path) -> tuple[float, int]:
-    """Of a message: when it came, in seconds, and its number in the order in which they began."""
+    """The order of messages: the time in seconds, then the number in which they began."""
     seconds, fraction, rest = file.name.split(".", 2)
     return float(f"{seconds}.{fraction}"), int(rest.partition("Q")[2].partition(".")[0])

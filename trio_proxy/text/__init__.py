@@ -1,1 +1,1 @@
-"""What people read and write: addresses, units, transcripts, logs."""
+"""Text that people read and write: addresses, units, transcripts, logs."""

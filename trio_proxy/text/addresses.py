@@ -1,4 +1,4 @@
-"""Addresses as people type them: ``127.0.0.1:25``, ``[::1]:25``, ``mail.example.net``, ``unix:/run/x``,
+"""Reads addresses as people type them: ``127.0.0.1:25``, ``[::1]:25``, ``mail.example.net``, ``unix:/run/x``,
 ``smtp://mail.example.net:25``."""
 
 from __future__ import annotations

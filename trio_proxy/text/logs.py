@@ -1,4 +1,4 @@
-"""Log lines for people: to standard error, one event a line."""
+"""Configures the log: lines for people on standard error, one for each event."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["configure"]
 
 
 def configure(verbosity: int) -> None:
-    """-1 errors, 0 warnings, 1 what became of each message, 2 everything."""
+    """``verbosity``: -1 logs errors, 0 warnings too, 1 the outcome of each message, 2 everything."""
     levels = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}
     structlog.configure(
         processors=[

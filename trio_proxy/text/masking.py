@@ -1,4 +1,4 @@
-"""Values of a settings file as they stand there, for messages; secrets masked."""
+"""Shows values of a settings file in messages, with secrets masked."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def is_secret(key: str) -> bool:
 
 
 def shown(value: Any) -> str:
-    """A value as TOML, cut when it is long; tables and lists in short."""
+    """A value as TOML. Long texts are cut; of tables and lists only the brackets are shown."""
     if is_table(value):
         return "{...}" if value else "{}"
     if is_list(value):
@@ -46,7 +46,7 @@ def shown(value: Any) -> str:
 
 
 def plain(text: str) -> str:
-    """The text in one line that no terminal can be tricked with."""
+    """The text in one line, with control characters escaped, which a terminal would obey."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 

@@ -1,4 +1,4 @@
-"""Lines on standard output. If nobody reads them any more, the mail goes on."""
+"""Writes to standard output. A closed pipe or a full disk does not stop the mail."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ __all__ = ["write", "write_line"]
 
 
 def write_line(line: str) -> None:
-    """One line, at once."""
+    """Writes one line and flushes it."""
     write(line + "\n")
 
 
 def write(text: str) -> None:
-    """Text as it is, at once. When nobody reads any more, nothing more is written."""
+    """Writes text as it is and flushes it. After an error nothing more is written. Raises nothing."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
     except OSError:
-        # A closed pipe, a full disk. What is buffered goes to the null device, so that the interpreter
-        # does not complain of it at the end either.
+        # A closed pipe or a full disk. What is buffered goes to the null device, so that the interpreter
+        # reports no error at its end either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

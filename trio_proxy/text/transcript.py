@@ -1,7 +1,7 @@
-"""Both legs of a dialogue as lines of text, with the arrows that swaks made familiar.
+"""Writes both legs of a dialogue as lines of text, with the arrows of swaks.
 
 ``C`` is the client's leg, ``U`` the upstream server's; ``<-`` arrives at the proxy, ``->`` leaves it. The
-core has masked every secret before anything gets here.
+core has masked every secret already.
 """
 
 from __future__ import annotations

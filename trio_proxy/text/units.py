@@ -1,4 +1,4 @@
-"""Sizes and durations as people write them: ``25M``, ``30s``."""
+"""Reads sizes and durations as people write them: ``25M``, ``30s``."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def parse_duration(value: Any) -> float:
 
 
 def size_text(octets: int) -> str:
-    """What `parse_size` reads as this number, in the largest unit that fits, such as ``"32MiB"``."""
+    """The text for a number of octets, in the largest unit that fits, for `parse_size`: ``"32MiB"``."""
     units = {
         f"{unit}{form}B": base**power for unit, power in _POWERS.items() if unit for form, base in _BASES
     }

@@ -1,4 +1,4 @@
-"""What ``smtp-proxy test`` is told on the command line."""
+"""Reads the command line of ``smtp-proxy test``."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ _OPTIONS = (
 
 
 def with_trial_options(function: F) -> F:
-    """Gives a command what is to be said besides the rules."""
+    """Gives a command the options of a trial, besides the rules."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
