@@ -1,4 +1,4 @@
-"""Who the client of a dialogue is, as far as it is known."""
+"""`ClientInfo`: what is known of the client of a session."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ __all__ = ["ClientInfo"]
 
 @attrs.frozen(kw_only=True)
 class ClientInfo:
-    """What is known of a client. A value: `Proxy.client_info` gives a new one when more is known."""
+    """What is known of a client. Immutable: `Proxy.client_info` makes a new one with what is known by
+    then."""
 
     address: str = ""
-    """Where it connects from, as in ``"192.0.2.1:51000"``; empty if the driver did not say."""
+    """The address from which it connects, such as ``"192.0.2.1:51000"``; empty if the driver does not say."""
     helo: str = ""
-    """The argument of the EHLO or HELO that was accepted last; empty before."""
+    """The argument of the last EHLO or HELO that was accepted; empty before."""
     login: str | None = None
-    """The identity with which it has authenticated, as far as its mechanism tells."""
+    """The identity with which it has authenticated; None before, or if its mechanism does not tell."""
     tls: str | None = None
-    """The version of TLS that it uses, such as ``"TLSv1.3"``; None in plain text."""
+    """The version of TLS, such as ``"TLSv1.3"``; None if the connection is in plain text."""

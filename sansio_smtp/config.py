@@ -1,4 +1,5 @@
-"""Settings of the core. Nothing here knows of seconds, addresses or files: those are the driver's."""
+"""`Config`: the limits and choices of one session. Seconds, addresses and files are settings of the
+driver."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ __all__ = ["BareNewline", "Config", "Nul", "Tap"]
 
 
 class BareNewline(Enum):
-    """What happens to a CR or LF that is not part of a CRLF. It is never passed on as it is."""
+    """What happens to a CR or LF that is not part of CRLF. It is never passed on as it is."""
 
     NORMALIZE = "normalize"
     """Bare LF becomes CRLF (dot-stuffing redone), bare CR becomes a space."""
@@ -23,7 +24,7 @@ class Nul(Enum):
     """What happens to NUL in mail data.
 
     A line of one dot and NULs is refused in either case: a receiver that drops NUL reads it as
-    the end of mail data.
+    end-of-data.
     """
 
     PASS = "pass"
@@ -31,7 +32,7 @@ class Nul(Enum):
 
 
 class Tap(Enum):
-    """Whether the decoded content is shown as `BodyChunk` events while it passes."""
+    """Selects the `BodyChunk` events that show decoded content while it passes: none, pieces, or lines."""
 
     OFF = "off"
     CHUNKS = "chunks"
@@ -45,30 +46,30 @@ def _positive(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 @attrs.frozen(kw_only=True)
 class Config:
-    """Limits and choices of one dialogue. All sizes are octets."""
+    """Limits and choices of one session. All sizes are octets."""
 
     bare_newline: BareNewline = BareNewline.NORMALIZE
     nul: Nul = Nul.PASS
     tap: Tap = Tap.OFF
     trace: bool = False
-    """Whether `Received` events tell what arrived, secrets masked: for transcripts."""
+    """True: `Received` events show what arrived, secrets masked, for transcripts."""
 
     reconnect: bool = False
-    """Whether the driver knows what to do with `Connect`, so that a session whose server was reset with a
-    refused message goes on with a new connection. It does not where the client had authenticated."""
+    """True: the driver handles `Connect`. Then a session whose server connection was reset with a refused
+    message goes on over a new connection, unless the client had authenticated."""
 
     max_message_size: int | None = attrs.field(default=None, validator=_positive)
-    """Largest message, decoded; None: only the limit that the server announces (RFC 1870) holds."""
+    """Largest message, decoded; None: only the limit that the server announces (RFC 1870)."""
     max_line: int = attrs.field(default=12_288, validator=_positive)
     """Longest command or AUTH line without its CRLF (RFC 4954 §4 asks for 12,288)."""
     max_reply: int = attrs.field(default=65_536, validator=_positive)
     """Longest reply, all its lines together."""
     max_pipelined: int = attrs.field(default=100, validator=_positive)
-    """Commands that may await their replies at once; then the client is not read."""
+    """Largest number of commands without a reply; at this number the client is not read."""
     max_recipients: int = attrs.field(default=10_000, validator=_positive)
-    """Accepted recipients of one mail transaction; one more gets 452 4.5.3."""
+    """Largest number of accepted recipients in one mail transaction; one more gets 452 4.5.3."""
     max_errors: int = attrs.field(default=20, validator=_positive)
-    """Lines refused by the proxy itself, after which the session ends with 421."""
+    """Largest number of lines that the proxy itself refuses; after one more the session ends with 421."""
     max_header_section: int = attrs.field(default=262_144, validator=_positive)
     """Longest header section that is kept for a HEADERS question."""
     max_body_line: int = attrs.field(default=1_048_576, validator=_positive)
@@ -76,7 +77,7 @@ class Config:
     max_held: int = attrs.field(default=33_554_432, validator=_positive)
     """Largest message that is kept whole for a MESSAGE question; a larger one is refused with 552."""
     read_ahead: int = attrs.field(default=65_536, validator=_positive)
-    """Octets of one side that may wait unparsed before that side is not read any more."""
+    """Number of unparsed octets of one side at which that side is not read any more."""
     relay_keywords: frozenset[str] = frozenset()
-    """EHLO keywords that are relayed besides those known to be safe. A keyword that changes framing
+    """EHLO keywords that are relayed besides those known to be safe. A keyword that changes the framing
     breaks the dialogue: see docs/supported-smtp.md."""

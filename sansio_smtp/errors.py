@@ -1,4 +1,4 @@
-"""The errors that the library raises: a mistake of the program that calls it, or a fault of its own.
+"""The errors that the library raises: for mistakes of its caller, and for faults of its own.
 
 A mistake of a peer is never raised: see `sansio_smtp.wire.violations`.
 """
@@ -13,8 +13,10 @@ class ProtocolError(Exception):
 
 
 class LocalProtocolError(ProtocolError):
-    """The caller asked for something that the dialogue does not allow in its present state."""
+    """The caller asked for something that is not possible in the present state of the session. Nothing has
+    changed."""
 
 
 class InternalError(ProtocolError):
-    """A fault of this library: an illegal joint state. The session cannot go on; close both sides."""
+    """A fault of this library: an illegal step or joint state. The session cannot go on: call
+    `Proxy.broke`."""

@@ -1,4 +1,4 @@
-"""What `Proxy` returns: one ordered list of these for every input."""
+"""The events that `Proxy` returns: one ordered list for every input."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
 
 
 class Side(Enum):
-    """A peer of the proxy."""
+    """One of the two peers of a proxy."""
 
     __hash__ = object.__hash__  # as in states: members are singletons
 
@@ -48,7 +48,7 @@ class Side(Enum):
 
 
 class WaitingFor(Enum):
-    """What the dialogue waits for; the driver knows how many seconds that may take (RFC 5321 §4.5.3.2)."""
+    """What a session waits for. The driver has a time limit for each (RFC 5321 §4.5.3.2)."""
 
     __hash__ = object.__hash__
 
@@ -67,7 +67,7 @@ SERVER: Final = Side.SERVER
 
 @attrs.define(repr=False)
 class SendToClient:
-    """Write ``data`` to the client. ``shown`` is what a log may show of it, None for mail data."""
+    """Write ``data`` to the client. ``shown`` is the same for a log, secrets masked; None for mail data."""
 
     data: bytes
     shown: bytes | None = attrs.field(default=None, eq=False)
@@ -78,7 +78,7 @@ class SendToClient:
 
 @attrs.define(repr=False)
 class SendToServer:
-    """Write ``data`` to the server. ``shown`` is what a log may show of it, None for mail data."""
+    """Write ``data`` to the server. ``shown`` is the same for a log, secrets masked; None for mail data."""
 
     data: bytes
     shown: bytes | None = attrs.field(default=None, eq=False)
@@ -96,7 +96,7 @@ class AwaitReply:
 
 @attrs.define
 class BodyChunk:
-    """Decoded content as it passes, if `Config.tap` asks for it: a piece, or a line with its CRLF."""
+    """Decoded content while it passes, if `Config.tap` is set: a piece, or a line with its CRLF."""
 
     data: bytes = attrs.field(repr=lambda data: f"<{len(data)} octets>")
 
@@ -105,9 +105,9 @@ class BodyChunk:
 class BodyComplete:
     """The client has sent end-of-data.
 
-    ``size`` counts the decoded octets that go to the server (RFC 1870 §5). ``broken`` names what
-    MAIL declared and an edit made untrue: ``"SIZE"``, ``"8BITMIME"``, and ``"SMTPUTF8"`` where a header
-    section or a whole message was replaced.
+    ``size`` counts the decoded octets that go to the server (RFC 1870 §5). ``edited`` is True if a verdict
+    replaced content. ``broken`` names the parameters of MAIL that an edit made untrue: ``"SIZE"``,
+    ``"8BITMIME"``, and ``"SMTPUTF8"`` if a header section or a whole message was replaced.
     """
 
     size: int
@@ -119,7 +119,7 @@ class BodyComplete:
 
 @attrs.define
 class MessageAnswered:
-    """The client is being told what became of its message: the account of who took responsibility."""
+    """The client is being sent this reply to its message: it says who is responsible for the message now."""
 
     reply: Reply
     envelope: Envelope = attrs.field(eq=False)
@@ -127,14 +127,14 @@ class MessageAnswered:
 
 @attrs.define
 class Ask:
-    """A hook place was reached. Give the verdict with `Proxy.answer`, now or later."""
+    """A question is open. Give the verdict with `Proxy.answer`, now or later."""
 
     question: AnyQuestion
 
 
 @attrs.define
 class Received:
-    """What arrived, secrets masked; only if `Config.trace` is set. ``shown`` has no last CRLF."""
+    """A line or reply that arrived, secrets masked, without its last CRLF; only if `Config.trace` is set."""
 
     side: Side
     shown: bytes
@@ -142,7 +142,7 @@ class Received:
 
 @attrs.define
 class Violation:
-    """A peer broke the protocol. What has to be sent and closed follows in the same list."""
+    """A peer broke the protocol. What is to be sent and closed follows in the same list."""
 
     side: Side
     error: RemoteProtocolError
@@ -150,8 +150,8 @@ class Violation:
 
 @attrs.define
 class Close:
-    """Close this side after what was sent to it. ``abort``: reset it (RFC 793), so that a message that
-    has no end-of-data can in no way look complete."""
+    """Close this side after the octets before this event were written. ``abort``: reset the connection (RFC
+    9293 §3.5.2), so that a message without end-of-data cannot look complete."""
 
     side: Side
     abort: bool = False
@@ -159,8 +159,9 @@ class Close:
 
 @attrs.define
 class Connect:
-    """Connect to this server in place of the one that was closed; None is the one of the start. What is
-    received from it goes to `Proxy.receive_from` as ever; if it cannot be had, `Proxy.server_unreachable`."""
+    """Connect to this server in place of the one that was closed; None is the server that the driver
+    connected first. Give what it sends to `Proxy.receive_from`; if it cannot be connected, call
+    `Proxy.server_unreachable`."""
 
     upstream: str | None
     client: ClientInfo = attrs.field(factory=ClientInfo, eq=False, repr=False)

@@ -1,8 +1,8 @@
-"""Hook places as questions: data that goes out, answered by a later input.
+"""Questions of a proxy to its driver, and the verdicts that answer them.
 
-Each question type is bound to the verdicts that make sense there, for the type checker and at run
-time. The core never awaits: a question stays open until `Proxy.answer`, and until then the client
-is not read.
+A hook place is a point in the dialogue at which a proxy can ask. A question is an event (`Ask`), and its
+verdict is a later input (`Proxy.answer`); until then the client is not parsed. Each type of question has the
+verdicts that fit it, for a type checker and at run time.
 """
 
 from __future__ import annotations
@@ -54,19 +54,19 @@ BODY_LINE: Final = "BODY_LINE"
 BODY_LINES: Final = "BODY_LINES"
 MESSAGE: Final = "MESSAGE"
 IN_TURN: Final = "IN_TURN"
-"""No place: a command is asked about when what came before it has been answered (a RCPT does not
-wait for other RCPTs), so that the envelope of a question does not depend on when replies arrive."""
+"""No hook place, but a way to ask: a command is asked about when the replies to all commands before it are
+known (a RCPT does not wait for other RCPTs). So the envelope of a question does not depend on when replies
+arrive."""
 PLACES: Final = frozenset((COMMAND, REPLY, HEADERS, BODY_CHUNK, BODY_LINE, BODY_LINES, MESSAGE, IN_TURN))
-"""Names for ``Proxy(ask=...)``; besides these a verb, such as ``"RCPT"``, asks for that command only."""
+"""Names for ``Proxy(ask=...)``. A verb, such as ``"RCPT"``, asks about that command only."""
 
 
 @attrs.frozen
 class Continue:
     """Pass it on as it is.
 
-    ``recipients`` are RCPT commands that the proxy sends of its own accord before DATA: for a DATA command,
-    and for a whole message. If the server refuses one, the message is
-    answered 451.
+    ``recipients`` are RCPT commands that the proxy adds before DATA. They are possible at a DATA command and
+    for a whole message. If the server refuses one, the client gets 451 for its message.
     """
 
     recipients: tuple[Command, ...] = ()
@@ -74,7 +74,7 @@ class Continue:
 
 @attrs.frozen
 class Answer:
-    """Answer the client with this final reply; nothing of what was asked goes to the server."""
+    """Answer the client with this final reply. The server does not get the command or message."""
 
     reply: Reply
 
@@ -96,22 +96,23 @@ class Disconnect:
 
 @attrs.frozen
 class ReplaceCommand:
-    """Send this command in its place. It must have the same verb: framing depends on it."""
+    """Send this command instead. It must have the same verb, which decides what the next octets are."""
 
     command: Command
 
 
 @attrs.frozen
 class ReplaceReply:
-    """Send this reply in its place. It must have the same severity: framing depends on it."""
+    """Send this reply instead. It must have the same first digit, which decides what the next octets are."""
 
     reply: Reply
 
 
 @attrs.frozen
 class Replace:
-    """Send these decoded octets in its place; line ends and dots are taken care of. ``recipients``: see
-    `Continue`. ``rest``, for a whole message: what stands there from this octet on follows them as it is."""
+    """Send these decoded octets instead; they are put in wire form. ``recipients``: see `Continue`. ``rest``,
+    for a whole message: offset in the message that was asked about, from which on it follows ``data``
+    unchanged; None: ``data`` is the whole message."""
 
     data: bytes = attrs.field(repr=lambda data: f"<{len(data)} octets>")
     recipients: tuple[Command, ...] = ()
@@ -120,8 +121,8 @@ class Replace:
 
 @attrs.frozen
 class Inspect:
-    """For DATA: pass it on, and for this message ask at these content places instead of those of ``ask``.
-    None of them: the message is relayed unseen. ``recipients``: see `Continue`."""
+    """For DATA: pass it on, and ask about this message at these content places instead of those in ``ask``.
+    If it is empty, the message is relayed without a question. ``recipients``: see `Continue`."""
 
     places: frozenset[str]
     recipients: tuple[Command, ...] = ()
@@ -141,12 +142,12 @@ class Swallow:
 
 @attrs.frozen
 class Route:
-    """Pass it on, as ``command`` if that is given, to the server ``upstream``; None is the one that the
+    """Pass the command, or ``command`` instead, to the server ``upstream``; None is the server that the
     driver connected first.
 
-    Of a greeting command or AUTH it holds from then on, of MAIL for the mail transaction. If it is another
-    server than the one that is connected, `Connect` asks the driver for it, and the client's EHLO and MAIL
-    are said again there. A RCPT that goes elsewhere than one before it is answered 452 4.5.3.
+    For EHLO, HELO and AUTH it holds for the rest of the session, for MAIL for the mail transaction. If
+    another server is connected, a `Connect` event asks the driver for this one, which is sent the client's
+    EHLO and MAIL first. A RCPT for another server than an accepted RCPT before it is answered 452 4.5.3.
     """
 
     upstream: str | None
@@ -158,7 +159,7 @@ V = TypeVar("V")
 
 @attrs.define(eq=False)
 class Question(Generic[V]):
-    """An open hook. ``verdicts`` are the types that `Proxy.answer` takes for it."""
+    """A question. ``verdicts`` are the types of verdict that `Proxy.answer` takes for it."""
 
     verdicts: ClassVar[tuple[type, ...]]
 
@@ -189,7 +190,7 @@ class ReplyQuestion(Question[ReplyVerdict]):
 
 @attrs.define(eq=False)
 class HeadersQuestion(Question[ContentVerdict]):
-    """The header section, decoded, with the empty line that ends it (unless the message has none)."""
+    """The header section, decoded, with the empty line that ends it; a message may have none."""
 
     verdicts: ClassVar = (Continue, Replace, Answer, Disconnect)
     data: bytes = attrs.field(repr=lambda data: f"<{len(data)} octets>")
@@ -198,11 +199,12 @@ class HeadersQuestion(Question[ContentVerdict]):
 
 @attrs.define(eq=False)
 class BodyQuestion(Question[ContentVerdict]):
-    """Decoded content as it streams: a piece (BODY_CHUNK), a line with its CRLF (BODY_LINE), or as many whole
-    lines as there are (BODY_LINES). A line that is longer than `Config.max_body_line` comes in pieces.
+    """Decoded content while it streams: a piece (BODY_CHUNK), a line with its CRLF (BODY_LINE), or as many
+    whole lines as have arrived (BODY_LINES). A line that is longer than `Config.max_body_line` comes in
+    pieces.
 
-    The whole content if HEADERS is not asked, else what follows the header section. ``last`` marks
-    the end: it may come with octets or without, and its replacement is the last that is sent.
+    If HEADERS is asked too, these are the octets after the header section; else the whole content. ``last``
+    is True for the last question, which may have no octets; what replaces them is sent last.
     """
 
     verdicts: ClassVar = (Continue, Replace, Answer, Disconnect)
@@ -213,8 +215,8 @@ class BodyQuestion(Question[ContentVerdict]):
 
 @attrs.define(eq=False)
 class MessageQuestion(Question[ContentVerdict]):
-    """The whole message, decoded, before the server has seen DATA. A memoryview if it is in a `Spool`, valid
-    until the question is answered."""
+    """The whole message, decoded, before the server is sent DATA. A memoryview if it is in a `Spool`; then it
+    is valid until the question is answered."""
 
     verdicts: ClassVar = (Continue, Replace, Answer, Disconnect)
     data: bytes | memoryview = attrs.field(repr=lambda data: f"<{len(data)} octets>")

@@ -1,9 +1,9 @@
-"""The verbs of SMTP: one table that says what each means to this library.
+"""The verbs of SMTP, in one table that says what each of them means to this library.
 
-Everything that depends on a verb is a column here: how the octets after it are cut (`Kind`), what an accepted
-command does to the mail transaction (`Effect`), whether a verdict may send it to another server, in which
-phase rules see it, and whether it is carried at all (`Support`). A verb that is not in the table is
-`UNKNOWN`: it is forwarded as it is, for the server to judge.
+Everything that depends on a verb is a column: how the octets after it are cut (`Kind`), what an accepted
+command does to the mail transaction (`Effect`), if a verdict may send it to another server, in which phase
+rules see it, and if it is forwarded (`Support`). A verb that is not in the table is `UNKNOWN`: it is
+forwarded as it is, and the server answers it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ __all__ = ["UNKNOWN", "VERBS", "Effect", "Kind", "Support", "Verb"]
 
 
 class Kind(Enum):
-    """What a client line means to framing; everything else about it is the server's to judge."""
+    """What a line of the client means to the framing: how the octets after it are cut."""
 
     __hash__ = object.__hash__  # members are singletons; Enum's own hash is a Python call, in every lookup
 
     PLAIN = "plain"
-    """One line for one reply. Its sender waits for that reply before the next line."""
+    """One line, one reply. To a server, nothing is sent before that reply."""
     GROUP = "group"
-    """As PLAIN, and more lines may follow it in a command group (RFC 2920 §3.1)."""
+    """One line, one reply. More lines may be sent before that reply, in a command group (RFC 2920 §3.1)."""
     HELLO = "hello"
     DATA = "data"
     AUTH = "auth"
@@ -46,15 +46,15 @@ class Effect(Enum):
 
 
 class Support(Enum):
-    """What becomes of a verb."""
+    """What is done with a command."""
 
     __hash__ = object.__hash__
 
     FORWARDED = "forwarded"
     REFUSED = "502, not forwarded"
-    """It changes framing, roles or the number of replies in a way that is not carried."""
+    """It changes the framing, the roles or the number of replies in a way that is not implemented."""
     FOREIGN = "500, then the session ends"
-    """The first word of an HTTP request: a browser or a forged request that talks to a mail port."""
+    """The first word of an HTTP request, which a browser or an attacker sends to a mail port."""
 
 
 @attrs.frozen(eq=False)
@@ -63,9 +63,9 @@ class Verb:
 
     kind: Kind = Kind.PLAIN
     effect: Effect | None = None
-    """Of a 2xx reply."""
+    """What a 2xx reply does to the mail transaction; None: nothing."""
     routed: bool = False
-    """A verdict may send it to another server (`Route`)."""
+    """True if a verdict may send it to another server (`Route`)."""
     phase: str | None = None
     """The phase in which rules see it, besides ``command``."""
     support: Support = Support.FORWARDED
@@ -96,7 +96,7 @@ VERBS: Final[dict[bytes, Verb]] = {
     b"LHLO": _REFUSED,  # it changes the number of replies (RFC 2033 §4.2)
     **dict.fromkeys(b"GET POST PUT HEAD DELETE OPTIONS CONNECT TRACE PATCH PRI".split(), _FOREIGN),
 }
-"""Verb, upper-case → what it means."""
+"""verb, upper-case → what it means."""
 
 UNKNOWN: Final = Verb()
-"""What every other verb means."""
+"""The meaning of every verb that is not in the table."""

@@ -1,6 +1,6 @@
-"""From the names in a rule file to rules, with every mistake that can be seen before mail comes.
+"""Makes rules of the names in a rule file, and finds every mistake that can be seen before mail comes.
 
-What is looked at has been read and executed by somebody else: nothing here opens a file.
+Nothing here opens a file: the caller has read and executed it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _NO_OBJECTS: Final[tuple[Any, ...]] = (
 
 @attrs.frozen
 class Collected:
-    """What a file gives. ``rules`` and ``objects`` are of use only where there are no problems."""
+    """The result for one file. ``rules`` and ``objects`` may be used only if there are no problems."""
 
     rules: tuple[Rule, ...]
     objects: tuple[Any, ...]
@@ -178,7 +178,7 @@ class _Collector:
         )
 
     def _is_misspelt(self, name: str, function: Any, bound: Any = None) -> bool:
-        """Complains of it if it is."""
+        """Adds a problem if it is."""
         phase = phase_meant(name, bound or function)
         if phase:
             file, line, _ = self._place(function)
@@ -254,7 +254,7 @@ class _Collector:
             )
 
     def _see_class(self, cls: type) -> None:
-        """A class of the file: whether it holds rules that nobody asks."""
+        """Adds a problem if a class of the file holds rules that would never be asked."""
         name, methods = cls.__name__, _methods_of(cls)
         if marks_of(cls):
             self._complain(self._line_of(name), f"{name}: @on stands before a function, not before a class")
@@ -296,7 +296,7 @@ class _Collector:
 
 
 class _Nobody:
-    """Stands where there is no instance: it has whatever attribute is looked for."""
+    """Stands for an instance that does not exist: it has every attribute."""
 
     def __getattr__(self, name: str) -> bool:
         return False
@@ -306,7 +306,7 @@ _NOBODY: Final = _Nobody()
 
 
 def _methods_of(cls: type) -> Mapping[str, Any]:
-    """What the class and those above it define, as it stands there; the uppermost first."""
+    """The attributes that a class and its base classes define, unbound; the last base class first."""
     names = {name: None for above in reversed(cls.__mro__[:-1]) for name in vars(above)}
     found = ((name, inspect.getattr_static(cls, name)) for name in names)
     return {name: raw for name, raw in found if isinstance(raw, _METHODS)}

@@ -1,8 +1,8 @@
-"""MIME for rules: text in header fields (RFC 2047, RFC 2231), and messages as the standard library has them.
+"""MIME for rules: text in header fields (RFC 2047, RFC 2231), and whole messages as `email.message` objects.
 
-Fields are read and written here, in time that grows with their length only: what the standard library does
-with a hostile list of addresses of 8 kB takes seconds. The only module that imports `email`, and only for
-whole messages.
+Fields are read and written here, in time that grows in proportion to their length: the standard library takes
+seconds for a hostile list of addresses of 8 kB. This is the only module that imports `email`, for whole
+messages only.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ def _text(octets: bytes) -> str:
 
 
 def _decoded(value: bytes, made: Callable[[str], str] = str) -> str:
-    """The text of a value with encoded words. Blanks between two of them are nothing (RFC 2047 §6.2)."""
+    """The text of a value with encoded words. Blanks between two of them are dropped (RFC 2047 §6.2)."""
     parts: list[str] = []
     at = 0
     charset = ""

@@ -11,15 +11,15 @@ It is used like this::
 A question of the core is about a place in the dialogue; a rule is about a phase. One question may ask the
 rules of several phases, and a verdict of a rule may take effect at a later question::
 
-    question             phases that are asked              effect of a verdict
-    CommandQuestion      command; helo, auth, mail, rcpt    the reply to the command; Discard of mail and
-                                                            Hold are kept for DATA (`RuleTransaction`)
-    for DATA             command; data                      the reply, or how this message is treated:
-                                                            Inspect at some places, or Swallow
-    HeadersQuestion      headers                            the reply to the message, or its new header
-    section BodyQuestion         body_line, body                    the same for the body: see the module
-    `body` MessageQuestion      message                            the same; Hold: into the quarantine
-    ReplyQuestion        reply                              the end of the session, or another reply
+    question           phases that are asked             effect of a verdict
+    CommandQuestion    command; helo, auth, mail, rcpt   the reply to the command; Discard of mail and
+                                                         Hold are kept for DATA (`RuleTransaction`)
+    … about DATA       command; data                     the reply, or how this message is treated:
+                                                         Inspect at some places, or Swallow
+    HeadersQuestion    headers                           the reply to the message, or another section
+    BodyQuestion       body_line, body                   the same for the body: see the module `body`
+    MessageQuestion    message                           the same; Hold: into the quarantine
+    ReplyQuestion      reply                             the end of the session, or another reply
 
 What must never happen is that a message goes on which a rule wanted to refuse: so a rule that fails counts as
 a refusal unless its ``on_error`` says otherwise; and a path that cannot be read is refused, since rules

@@ -1,4 +1,5 @@
-"""What is wrong with a rule file or a configuration, said so that it can be put right."""
+"""The problems of a rule file or a configuration: each with its place, and a text that says how to correct
+it."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ __all__ = ["Problem", "RuleError", "did_you_mean"]
 
 @attrs.frozen
 class Problem:
-    """One mistake and where it is; ``line`` is 0 where it has none."""
+    """One mistake, with its file and line; ``line`` is 0 if it has none."""
 
     file: str
     line: int
@@ -32,6 +33,6 @@ class RuleError(Exception):
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """``; did you mean "rcpt"?``, or nothing if no name comes near."""
+    """``; did you mean "rcpt"?``; empty if no name is similar."""
     close = difflib.get_close_matches(name, list(names), 1, 0.6)
     return f'; did you mean "{close[0]}"?' if close else ""

@@ -1,4 +1,4 @@
-"""One function that is to be a rule: whether it can be one, and if not, why."""
+"""Checks one function that is to be a rule: its phase, its parameters, its options."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def underlying(function: Any) -> Any:
 
 
 def phase_meant(name: str, function: Any) -> str:
-    """The phase that is probably meant by a name that is none; empty if it is just another name."""
+    """The phase that a misspelt name probably means; empty if the name is not similar to a phase."""
     if name.startswith("_"):
         return ""
     plain = name.lower()
@@ -120,7 +120,7 @@ def fits(function: Any, phase: PhaseInfo) -> bool:
 
 
 def _layer(function: object) -> str:
-    """The attribute under which that is which a function stands for; empty if it stands for itself."""
+    """Name of the attribute that holds the wrapped function; empty if the function wraps none."""
     if isinstance(function, functools.partial):
         return "func"
     for name in ("__func__", "__wrapped__"):

@@ -1,4 +1,5 @@
-"""A rule file as it was written: where its names are, and what they mean once it has been executed."""
+"""The syntax tree of a rule file: on which lines its names are, and which objects they name after it was
+executed."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ __all__ = ["UNKNOWN", "Definition", "Source", "is_definition", "marks_on", "wron
 Definition: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
 UNKNOWN: Final = object()
-"""What cannot be known before the program runs."""
+"""Stands for a value that is not known before the program runs."""
 
 
 class Source:
@@ -33,7 +34,7 @@ class Source:
         return node if node is not None and node.name == name else None
 
     def meaning(self, node: ast.expr) -> Any:
-        """What ``name`` or ``module.name`` stands for, or `UNKNOWN`."""
+        """The object that ``name`` or ``module.name`` stands for, or `UNKNOWN`."""
         if isinstance(node, ast.Name):
             return UNKNOWN if node.id in self._hidden else self._namespace.get(node.id, UNKNOWN)
         if isinstance(node, ast.Attribute):
@@ -42,12 +43,12 @@ class Source:
         return UNKNOWN
 
     def line_of(self, name: str) -> int:
-        """Where a name of the file last gets its meaning; 0 if that cannot be seen."""
+        """Line on which a name of the file is assigned last; 0 if there is none."""
         node = self._assignment(name)
         return node.lineno if node is not None else 0
 
     def line_of_item(self, name: str, number: int, length: int) -> int:
-        """Where an item of a list of this length is written; else where the list is."""
+        """Line of an item of a list of this length; of the list if the items are not written there."""
         node = self._assignment(name)
         value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
         if isinstance(value, ast.List | ast.Tuple) and len(value.elts) == length:
@@ -63,7 +64,7 @@ class Source:
 
 
 def wrong_definitions(source: Source, namespace: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
-    """Line and text of each rule that is written down and then lost, in the file and in its classes."""
+    """Line and text for each rule that is defined and then lost, in the file and in its classes."""
     yield from _lost(source, source.tree.body, namespace)
     for node in source.tree.body:
         if isinstance(node, ast.ClassDef):
@@ -77,7 +78,7 @@ def is_definition(node: ast.AST) -> TypeGuard[Definition]:
 
 
 def marks_on(raw: object) -> tuple[Mark, ...]:
-    """What ``@on`` says of a function, also where a class has it as a static method or as one of its own."""
+    """The marks that ``@on`` has put on a function, also if it is a static method or a class method."""
     return marks_of(raw) or marks_of(getattr(raw, "__func__", raw))
 
 
@@ -121,7 +122,8 @@ def _first_line(node: Definition) -> int:
 
 
 def _local_names(tree: ast.Module) -> frozenset[str]:
-    """Names that mean something else, or something that changes, inside of some function."""
+    """The names that some function assigns, so that inside it they do not mean what they mean in the
+    module."""
     found: set[str] = set()
     for function in ast.walk(tree):
         if is_definition(function) or isinstance(function, ast.Lambda):

@@ -1,7 +1,7 @@
-"""What a rule returns, as far as its text says: a wrong verdict is found at load, not in the middle of mail.
+"""Finds verdicts that a rule's phase does not take, from the text of the rule, when it is loaded.
 
-Two looks: at the annotation, and at the ``return`` statements. Neither sees all; what they do not see is said
-when the rule is asked.
+It looks at the annotation of the result, and at the ``return`` statements. Neither shows everything; a wrong
+verdict that they do not show is found when the rule is asked.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _NEVER_VERDICTS: Final[tuple[tuple[type[ast.expr], str], ...]] = (
     (ast.Dict, "a dict"),
     (ast.Lambda, "a function"),
 )
-"""Expressions that can give nothing that a rule may return."""
+"""Expressions whose value is never something that a rule may return."""
 
 
 def annotation_of(function: Any) -> Any:
-    """What a function says that it returns; `typing.Any` if it says nothing, or what cannot be resolved."""
+    """The annotation of a function's result; `typing.Any` if it has none, or one that cannot be resolved."""
     annotations = getattr(function, "__annotations__", {})
-    # That annotation alone: the others may be of names that exist for type checkers only.
+    # This annotation alone: the others may name types that exist for type checkers only.
     carrier: Any = SimpleNamespace(__annotations__={"return": annotations.get("return", Any)})
     try:
         return typing.get_type_hints(carrier, getattr(function, "__globals__", {}))["return"]
@@ -54,7 +54,7 @@ def is_awaitable(annotation: Any) -> bool:
 
 
 def wrong_annotation(annotation: Any, phase: PhaseInfo) -> str:
-    """What is wrong with what a rule of this phase says that it returns; empty if nothing is."""
+    """Says what is wrong with the annotation of a rule of this phase; empty if nothing is."""
     wrong = [leaf for leaf in _leaves(annotation) if _is_wrong(leaf, phase)]
     if not wrong:
         return ""
@@ -64,7 +64,7 @@ def wrong_annotation(annotation: Any, phase: PhaseInfo) -> str:
 
 
 def wrong_returns(source: Source, function: Definition, phase: PhaseInfo) -> Iterator[tuple[int, str]]:
-    """Line and text of each ``return`` that gives what this phase does not take."""
+    """Line and text for each ``return`` with a value that this phase does not take."""
     for value in _returned(function.body):
         text = _wrong_value(source, value, phase)
         if text:
@@ -72,7 +72,7 @@ def wrong_returns(source: Source, function: Definition, phase: PhaseInfo) -> Ite
 
 
 def wrong_calls(source: Source) -> Iterator[tuple[int, str]]:
-    """Line and text of each verdict that cannot be made, wherever in the file."""
+    """Line and text for each verdict in the file that is made with wrong arguments."""
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Call):
             found = source.meaning(node.func)
@@ -98,7 +98,7 @@ def _wrong_value(source: Source, node: ast.expr, phase: PhaseInfo) -> str:
 
 
 def _nothing_like_it(node: ast.expr, phase: PhaseInfo) -> str:
-    """What an expression gives, if no rule may return such a thing."""
+    """Describes the value of an expression if no rule may return such a value; else empty."""
     if isinstance(node, ast.Constant):
         value = node.value
         return "" if value is None or (phase.octets and isinstance(value, bytes)) else f"{value!r:.40}"
@@ -113,7 +113,7 @@ def _no_verdict(what: str, phase: PhaseInfo) -> str:
 
 
 def _wrong_call(node: ast.Call, verdict: Any) -> str:
-    """Makes the verdict of what is known of its arguments, and says what comes of it."""
+    """Makes the verdict with the arguments that are known. Returns the text of the error, if there is one."""
     keywords = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg is not None}
     if len(keywords) < len(node.keywords) or any(isinstance(each, ast.Starred) for each in node.args):
         return ""
@@ -137,7 +137,7 @@ def _wrong_call(node: ast.Call, verdict: Any) -> str:
 
 
 def _value(node: ast.expr) -> Any:
-    """Of a constant; of an f-string that which is constant in it."""
+    """The value of a constant; of an f-string, its constant parts, with ``?`` for the others."""
     if isinstance(node, ast.JoinedStr):
         return "".join(str(part.value) if isinstance(part, ast.Constant) else "?" for part in node.values)
     try:
@@ -147,7 +147,7 @@ def _value(node: ast.expr) -> Any:
 
 
 def _returned(body: list[ast.stmt]) -> Iterator[ast.expr]:
-    """What the ``return`` statements of a function give; not those of functions in it."""
+    """The expressions in the ``return`` statements of a function, without those of functions inside it."""
     nodes: list[ast.AST] = [*body]
     while nodes:
         node = nodes.pop()
@@ -158,7 +158,8 @@ def _returned(body: list[ast.stmt]) -> Iterator[ast.expr]:
 
 
 def _ends(node: ast.expr) -> Iterator[ast.expr]:
-    """Both sides of ``x if y else z``, the last of ``and`` and ``or``: what comes before it may be None."""
+    """Both sides of ``x if y else z``, and the last operand of ``and`` and ``or``: an earlier one may be
+    None."""
     if isinstance(node, ast.IfExp):
         yield from _ends(node.body)
         yield from _ends(node.orelse)
@@ -169,7 +170,7 @@ def _ends(node: ast.expr) -> Iterator[ast.expr]:
 
 
 def _leaves(annotation: Any) -> Iterator[Any]:
-    """The members of unions, also of those inside of awaitables; a generic class without what it is of."""
+    """The members of unions, also of unions inside awaitables; generic classes without their arguments."""
     origin = typing.get_origin(annotation)
     if origin in (Union, UnionType):
         for member in typing.get_args(annotation):
