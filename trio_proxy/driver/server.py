@@ -16,6 +16,7 @@ import attrs
 import structlog
 import trio
 
+from trio_proxy.settings.options import DEFAULTS
 from trio_proxy.text.addresses import Address
 
 from .own_replies import BUSY, INTERNAL_ERROR
@@ -50,8 +51,8 @@ class Server:
 
     session: Callable[[Stream, str, int], Runnable]
     """Makes a session of a client's connection, its address, and a number."""
-    max_connections: int = 1000
-    grace: float = 30.0
+    max_connections: int = DEFAULTS.max_connections
+    grace: float = DEFAULTS.grace
     """Seconds that a message in flight may take to finish when the service stops."""
     _sessions: set[Runnable] = attrs.field(factory=set[Runnable], init=False)
     _stopping: bool = attrs.field(default=False, init=False)
