@@ -200,7 +200,6 @@ class Observer:
             require(client.mail == (line, "s"), "order", f"{line} is said again, but {client.mail} is open")
         if client.greeted:
             require(server.greeted, "order", "MAIL to a server that has accepted no EHLO or HELO")
-        server.reset = False
 
     def _check_envelope(self) -> None:
         server, client = self.server, self.client

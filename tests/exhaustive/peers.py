@@ -221,7 +221,7 @@ class Server:
     content: list[str] = attrs.field(factory=list[str])
     """The lines of the message so far."""
     reset: bool = False
-    """True if the proxy has sent RSET by itself, and no MAIL since then."""
+    """True if the proxy has sent RSET by itself, and it has accepted no MAIL since then."""
     aborted: bool = False
     """True if its connection was reset."""
     in_message: bool = False
@@ -270,7 +270,7 @@ class Server:
             self.nested = self.mail is not None
             if accepted:
                 self._no_transaction()
-                self.mail = line
+                self.mail, self.reset = line, False
         elif accepted and verb == "RCPT":
             self.recipients.append(line)
         elif (accepted and verb == "RSET") or line == DOT:
