@@ -172,7 +172,8 @@ class World:
             elif isinstance(event, SendToServer):
                 assert SERVER not in self.closed, "sent to a closed server"
                 assert not self.connecting, "sent to a server that is not there"
-                in_step = self.server.may_get_more or not self.server.owes
+                server = self.server
+                in_step = server.may_get_more or not server.owes or server.spoke_unasked
                 assert in_step, "sent before the reply to the line before it (RFC 2920 §3.1)"
                 self._server_receives(event.data)
             elif isinstance(event, Close):

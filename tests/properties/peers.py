@@ -135,6 +135,8 @@ class SimServer:
         self.misplaced: list[int] = []
         """The numbers of the replies to what came out of order."""
         self.closed = not self.pending.startswith(b"220")
+        self.spoke_unasked = False
+        """True if it has said something else than its replies, which may pass for one."""
         self._greeted = False  # EHLO or HELO was accepted
         self._envelope = 0  # MAIL and RCPT that were accepted
         self._choices = choices

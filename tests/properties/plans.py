@@ -194,7 +194,7 @@ def plans(draw: st.DrawFn, *, waiting: bool = False, stays: bool = False) -> Pla
     for number in range(draw(st.integers(2, 16))):
         verb = draw(st.sampled_from(follows[last] if number else [b"EHLO", b"EHLO", b"HELO"]))
         last = b"" if verb in _BEGINS else last if verb == b"NOOP" else verb
-        acts.append(draw(_acts(verb, number, passes)))
+        acts.append(draw(_acts(verb, number, passes if number else 12)))
     return Plan(
         acts,
         draw(st.sampled_from([Style.LOCKSTEP, Style.GROUPS, *([] if waiting else [Style.EAGER])])),

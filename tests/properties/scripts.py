@@ -51,9 +51,10 @@ To play this dialogue alone: put it into tests/dialogues/NAME.txt, write there w
 pytest tests/test_dialogues.py -k NAME"""
 
 
-@attrs.define
+@attrs.define(repr=False)
 class Log:
-    """What has happened, and what followed. It is written only when somebody wants to read it."""
+    """What has happened, and what followed. It is written only when somebody wants to read it: its repr, so
+    that `hypothesis.note` can be given it."""
 
     ask: frozenset[str]
     config: Config
@@ -75,6 +76,9 @@ class Log:
         """What the proxy did about it."""
         if events:
             self._entries.append(("follows", events))
+
+    def __repr__(self) -> str:
+        return f"The dialogue:\n\n{self.script()}"
 
     def script(self) -> str:
         """All of it."""
@@ -103,9 +107,8 @@ def telling(*logs: Log) -> Iterator[None]:
     except Exception as error:
         known = getattr(error, "__notes__", [])
         for log in logs:
-            script = f"The dialogue:\n\n{log.script()}"
-            if script not in known:
-                error.add_note(script)
+            if repr(log) not in known:
+                error.add_note(repr(log))
         test = os.environ.get("PYTEST_CURRENT_TEST", "").removesuffix(" (call)")
         alone = _ALONE.format(test=test)
         if alone not in known:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import attrs
-from hypothesis import settings
+from hypothesis import note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -139,6 +139,7 @@ class Machine(RuleBasedStateMachine):
         if luck or world.connecting or world.server.pending or world.proxy.awaiting is not None:
             return
         if text:
+            world.server.spoke_unasked = True
             world.log.arrives(SERVER, text)
             world.take(world.proxy.receive_from(SERVER, text))
             broken = [
@@ -175,6 +176,7 @@ class Machine(RuleBasedStateMachine):
         if not hasattr(self, "world"):
             return
         world = self.world
+        note(world.log)
         self._settle()
         if not world.proxy.closed and CLIENT not in world.eof:
             world.take(world.client_eof(0))

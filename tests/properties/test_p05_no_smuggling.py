@@ -77,8 +77,7 @@ def test_p5_no_smuggling_exhaustive(length: int, bare_newline: BareNewline) -> N
 
 @pytest.mark.parametrize(("length", "bare_newline"), lengths(4, deep=5))
 def test_p5_no_smuggling_cut(length: int, bare_newline: BareNewline) -> None:
-    """The same with a cut at every position of the string, and at all of them; usually only that if it is
-    long."""
+    """The same with a cut at every position of the string, and at all of them; long ones usually at all."""
     config = Config(bare_newline=bare_newline)
     for string in short_strings(length):
         dialogue = _dialogue(string, config)

@@ -128,7 +128,7 @@ def assert_legal_order(world: World) -> None:
         if verb == b"MAIL":
             greeted = any(_verb(before) in _HELLO for before in server.receiver.items[:index])
             assert greeted or told.at(world, number).hello is None, "MAIL comes before EHLO"
-            if greeted and _holds(server, index):
+            if greeted and _holds(server, index) and not _refused_to_reset(server, index):
                 assert view is not None, "MAIL is said again in a transaction that the server holds"
                 assert view.mail is not None, (
                     "the server holds a transaction that the client was told is over"
@@ -205,6 +205,12 @@ def _holds(server: SimServer, index: int) -> bool:
         elif _verb(item) == b"MAIL" and code < 300:
             holds = True
     return holds
+
+
+def _refused_to_reset(server: SimServer, index: int) -> bool:
+    """Returns True if the server refused RSET before. That ends the session, but MAIL may be on its way."""
+    earlier = zip(server.receiver.items[:index], server.codes, strict=False)
+    return any(_verb(item) == b"RSET" and code >= 400 for item, code in earlier)
 
 
 def _ends_transaction(item: Item, code: int) -> bool:
