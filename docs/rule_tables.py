@@ -69,7 +69,7 @@ def ready_section(module: Any) -> str:
 
 
 def attribute_docs(cls: type) -> dict[str, str]:
-    """The strings behind the attributes of a class, which Python itself forgets."""
+    """The strings after the attributes of a class, which Python does not keep."""
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
     assert isinstance(definition, ast.ClassDef)
     found = {}

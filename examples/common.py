@@ -35,7 +35,7 @@ class Lock(Protocol):
 class Plumbing:
     """One client, its server, and the core between them."""
 
-    locks: Mapping[Side, "Lock"]  # held by whoever sends to that side
+    locks: Mapping[Side, "Lock"]  # held by the task or thread that sends to that side
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.proxy = Proxy()
@@ -43,7 +43,7 @@ class Plumbing:
         for sock in self.sockets.values():
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.outboxes = {CLIENT: bytearray(), SERVER: bytearray()}
-        self.closing: dict[Side, bool] = {}  # side → whether it is reset
+        self.closing: dict[Side, bool] = {}  # side → True if it is to be reset
         self.progress: object = None
 
     def apply(self, events: list[Event]) -> None:
@@ -64,15 +64,15 @@ class Plumbing:
             self.set_deadline(SECONDS[self.proxy.waiting_for])
 
     def reset(self, side: Side) -> None:
-        """Whoever closes this socket now, closes it with RST. Ends the read that waits there, and a send
-        that is stuck: only behind such a send may FIN be asked for, since then RST overtakes it."""
+        """From now on closing this socket sends RST. Ends a read that waits there, and a send that is stuck.
+        Sending is shut down, which asks for FIN, only if a send is stuck: then RST comes before that FIN."""
         self.outboxes[side].clear()
         with contextlib.suppress(OSError):
             self.sockets[side].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.sockets[side].shutdown(socket.SHUT_RDWR if self.is_sending(side) else socket.SHUT_RD)
 
     def finish(self, side: Side) -> None:
-        """To be called when an outbox has been sent: the peer may have to know that this was the last."""
+        """Call it when an outbox has been sent: if those were the last octets, the peer is told so by FIN."""
         if self.closing.get(side) is False and not self.outboxes[side]:
             # Not a full close: octets that wait unread would make it a reset, and a reset destroys the last
             # reply on its way to the client. So the side is read to its end, for a time.
@@ -86,7 +86,8 @@ class Plumbing:
 
 
 def has_input(sock: socket.socket) -> bool:
-    """Whether there is something to read; waits until there is, or something can be sent, or for a tick."""
+    """Waits until there is something to read, or something can be sent, or a tick has passed. Returns True if
+    there is something to read."""
     poll = select.poll()
     poll.register(sock, select.POLLIN | select.POLLOUT)
     return any(event & ~select.POLLOUT for _, event in poll.poll(TICK * 1000))
@@ -121,7 +122,7 @@ def serve_threads(
 
 
 def addresses() -> tuple[Address, Address]:
-    """Where to listen, and the server behind."""
+    """The address to listen on, and the address of the server."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--listen", type=_address, required=True, metavar="HOST:PORT")
     parser.add_argument("--upstream", type=_address, required=True, metavar="HOST:PORT")

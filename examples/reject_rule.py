@@ -46,7 +46,7 @@ def main() -> None:
                 show("    -> client:", event.data)
             elif isinstance(event, smtp.Ask):
                 print("    ?", type(event.question).__name__)
-                events += judge(proxy, event.question)  # behind what is in the list already
+                events += judge(proxy, event.question)  # at the end of the list
 
 
 if __name__ == "__main__":

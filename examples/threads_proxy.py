@@ -76,7 +76,7 @@ class Session(Plumbing):
     def flush(self, side: Side, waits: bool = True) -> None:
         """Sends an outbox, under a lock: no thread overtakes another. Without waiting: what fits now."""
         if not self.locks[side].acquire(blocking=waits):
-            return  # whoever sends there takes our octets along
+            return  # the thread that sends there now sends our octets too
         try:
             while (data := bytes(self.outboxes[side])) and not self.is_over():
                 with contextlib.suppress(TimeoutError):
@@ -102,7 +102,8 @@ class Session(Plumbing):
         self.deadline = time.monotonic() + seconds
 
     def is_over(self) -> bool:
-        """Looks at the clock. Whether even the time is up that the last octets are given."""
+        """Looks at the clock. Returns True if the session is closed, and the time for its last octets has
+        passed."""
         with self.core:
             is_late, is_closed = time.monotonic() >= self.deadline, self.proxy.closed
             if is_late and not is_closed:

@@ -165,7 +165,7 @@ class Connect:
 
     upstream: str | None
     client: ClientInfo = attrs.field(factory=ClientInfo, eq=False, repr=False)
-    """Who it is connected for."""
+    """What is known of the client for which the server is connected."""
 
 
 Event = (

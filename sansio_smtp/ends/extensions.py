@@ -1,5 +1,8 @@
-"""EHLO keywords (RFC 5321 §4.1.1.1): those that the server offers, without those that this proxy cannot
-frame, and with those that it implements itself."""
+"""EHLO keywords (RFC 5321 §4.1.1.1): which of the server's are offered to the client, and which are our own.
+
+A keyword that changes what the next octets are must not be offered unless this proxy can frame it: the client
+would use it. So the keywords of the server are relayed only if they are known to be safe.
+"""
 
 from __future__ import annotations
 
