@@ -105,10 +105,10 @@ class Peer:
             assert came.startswith(begins) if line.endswith(b"...") else came == line, (came, line)
 
     def expect_alone(self, line: bytes) -> None:
-        """This line comes, and nothing behind it before it is answered."""
+        """This line comes, and nothing after it before it is answered."""
         self.expect(line)
         assert not self.buffer, bytes(self.buffer)
-        assert not select.select([self.sock], [], [], 0.02)[0], f"pipelined behind {line!r}"
+        assert not select.select([self.sock], [], [], 0.02)[0], f"pipelined after {line!r}"
 
     def reply(self) -> list[bytes]:
         """One reply, all its lines."""
@@ -141,7 +141,7 @@ class Peer:
         return rest
 
     def is_reset(self) -> bool:
-        """Whether the connection ends in a reset; what came before it is in the buffer."""
+        """Returns True if the connection ends in a reset; what came before it is in the buffer."""
         try:
             while True:
                 self._more()
@@ -163,7 +163,7 @@ class Peer:
     def _more(self) -> None:
         data = self.sock.recv(262_144)
         if not data:
-            raise EOFError(f"the connection ended behind {bytes(self.buffer[-200:])!r}")
+            raise EOFError(f"the connection ended after {bytes(self.buffer[-200:])!r}")
         self.buffer += data
 
 
@@ -187,7 +187,7 @@ class Upstream:
 
     @contextlib.contextmanager
     def plays(self, script: Script, receive_buffer: int = 262_144) -> Iterator[None]:
-        """Plays the script to whoever connects; at the end it must have been played to its end."""
+        """Plays the script to each client that connects; at the end it must have been played to its end."""
         # Accepted sockets inherit it: only so is the window as small from the start.
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._stopping.clear()
@@ -336,14 +336,14 @@ def upstream() -> Iterator[Upstream]:
 def process(
     request: pytest.FixtureRequest, upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Driver]:
-    """One process for all tests: so what one of them leaves behind is the next one's trouble."""
+    """One process for all tests: so what one of them leaves open is seen by the next."""
     process = Driver(request.param, upstream.port, tmp_path_factory.mktemp("driver"))
     try:
         with upstream.plays(lambda peer: peer.send(b"554 no")), process.client() as client:
             assert client.rest() == b"554 no\r\n"  # what is opened and allocated once, is now
         descriptors = process.descriptors()
         yield process
-        wait_until(lambda: process.descriptors() <= descriptors, "a descriptor is left behind", 15)
+        wait_until(lambda: process.descriptors() <= descriptors, "a descriptor is left open", 15)
     finally:
         process.stop()
 

@@ -103,12 +103,12 @@ def timeless(output: str) -> str:
 
 
 def table(page: Path, heading: str) -> list[list[str]]:
-    """The cells of the first table behind a heading, without its head."""
+    """The cells of the first table after a heading, without its head."""
     return next(tables(page, heading))
 
 
 def tables(page: Path, heading: str) -> Iterator[list[list[str]]]:
-    """The cells of each table behind a heading."""
+    """The cells of each table after a heading."""
     _, found, rest = text(page).partition(f"\n{heading}\n")
     assert found, f"{name(page)} has no heading {heading!r}"
     for each in re.finditer(r"(?:^\|.*\n)+", rest, re.MULTILINE):

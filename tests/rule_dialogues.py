@@ -47,9 +47,9 @@ class Way:
     """How things travel. This makes no difference, except that a message that is held is judged later."""
 
     held: bool = False
-    """Whether another rule takes whole messages, so that each is held until it is complete."""
+    """True if another rule takes whole messages, so that each is held until it is complete."""
     octets: bool = False
-    """Whether everything comes octet by octet."""
+    """True if everything comes octet by octet."""
     client_pipelines: bool = False
     server_pipelines: bool = False
 
@@ -209,9 +209,9 @@ class Expected:
     """For each connection the name of the server, then its commands as in `WORDS`. ``DATA`` is a message that
     it takes, ``DATA!`` a DATA that it refuses, ``ABORT`` a connection reset in the middle of a message."""
     held: bool = False
-    """Whether the first message is in quarantine."""
+    """True if the first message is in quarantine."""
     at_least: bool = False
-    """Whether the server may have heard more by then, if commands were sent in groups."""
+    """True if the server may have been sent more by then, if commands were sent in groups."""
 
     def check(self, ran: Ran, said: Reply | None, first: bytes, second: bytes) -> None:
         """``first`` and ``second``: the content of the messages, where they are delivered."""

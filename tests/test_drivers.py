@@ -53,7 +53,7 @@ def test_a_message_arrives_as_it_was_sent(driver: Driver, upstream: Upstream, wi
 
 def test_a_bare_newline_is_normalised_and_ends_nothing(driver: Driver, upstream: Upstream) -> None:
     sent = b"one\ntwo\n.\nRSET\r\n.\nRSET\n.\r\nthree\r\n"
-    # Behind CRLF the dot is the stuffed dot of an empty line; behind a bare LF it is a dot.
+    # After CRLF the dot is the stuffed dot of an empty line; after a bare LF it is a dot.
     came = b"one\r\ntwo\r\n..\r\nRSET\r\n\r\nRSET\r\n..\r\nthree\r\n"
     assert delivered(driver, upstream, sent) == came
 

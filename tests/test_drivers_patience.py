@@ -106,7 +106,7 @@ def test_a_client_that_does_not_read_its_replies(driver: Driver, upstream: Upstr
 def test_a_server_that_reads_no_further_until_its_replies_are_read(
     process: Driver, upstream: Upstream, tmp_path: Path
 ) -> None:
-    """Whoever waits here for the server to read, while the server waits for us to read, waits for ever."""
+    """A driver that waits for the server to read, while the server waits for it to read, waits for ever."""
     recipients = [b"RCPT TO:<%s%d>" % (b"x" * 12_000, number) for number in range(90)]
     line = b"250-" + b"ok" * 120
 

@@ -126,7 +126,7 @@ def added(data: bytes, new: bytes, edit: Edit) -> bytes:
     after = edited(data, edit)
     assert after.count(new) == 1
     left = after.replace(new, b"")
-    if left == data + b"\r\n":  # it had no end of line, or of header section, to add anything behind
+    if left == data + b"\r\n":  # it had no end of line, or of header section, after which to add anything
         assert not read(data)[1]
         return data
     return left

@@ -1,4 +1,4 @@
-"""No module imports, by way of others, itself: whoever reads one module needs to know only those below it.
+"""No module imports itself through others: to read a module one needs to know only those below it.
 
 Imports inside functions and under TYPE_CHECKING count too: they hide a circle from Python, not from a reader.
 """

@@ -54,7 +54,7 @@ class Case:
 
     @property
     def auth(self) -> bool:
-        """Whether the client logs in."""
+        """True if the client logs in."""
         return self.phase == "auth" or self.at == "AUTH"
 
 

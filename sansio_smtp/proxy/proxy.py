@@ -6,10 +6,14 @@ of this library raises `InternalError` or another exception; then `Proxy.broke` 
 
 The parts of a proxy; each alone writes its own state::
 
-    client <──> Downstream            CommandFlow               Forwarding ── Upstream <──> server
+    client <──> Downstream            ── CommandFlow ──>        Forwarding ── Upstream <──> server
                 exchanges, gate,      a command: question,      the queue     one object for
                 the open question     reply or forward          of commands   each connection
-                                      MessageFlow
+
+                                      <── ReplyFlow ──
+                                      a reply: to the client, or to a command of ours
+
+                                      ── MessageFlow ──>
                                       the message in flight
                                         └─ ContentPipeline      questions and edits
                                              └─ MessageStore    a message that is kept whole

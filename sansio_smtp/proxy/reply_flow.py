@@ -1,12 +1,15 @@
-"""Replies of the server on their way: asked about, passed on to the client, or kept from it.
+"""Decides what becomes of each reply of the server: it goes to the client, or it answers a command of ours.
 
-The handle of a reply says whose it is::
+The handle of a reply says which command it answers. The first of these that applies::
 
-    reply ──> unsolicited?             the session ends with it
-          ──> a greeting?              of the first server: the client's; of another: its setup begins
-          ──> of a command of ours?    (`Own`) setup, RSET, DATA of a held message, an added RCPT: nobody's
-          ──> to be asked about?       a question; then as the verdict says
-          ──> the client's             what follows from it (limits, login), then `Downstream.fill`
+    reply ─┬─ no command asked for it      the session ends with it
+           ├─ the greeting                 of the first server: goes on as the client's; of another: its setup
+           ├─ to a command of ours (`Own`) setup, RSET, DATA of a held message, an added RCPT; not sent to the
+           │                               client
+           ├─ a question is wanted         then as the verdict says
+           └─ to a command of the client   limits and login are learnt from it; then `Downstream.fill`
+
+What must never happen is that the client gets a reply to a command that it has not sent.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ __all__ = ["ReplyFlow"]
 
 
 class ReplyFlow:
-    """Takes replies one by one, and puts each where it belongs."""
+    """Takes the server's replies one by one."""
 
     def __init__(
         self,
@@ -52,7 +55,7 @@ class ReplyFlow:
         self._offer = Offer(config.relay_keywords, config.max_message_size)
 
     def replied(self, event: ReplyReceived) -> None:
-        """A reply, or a greeting."""
+        """Takes a reply; the greeting is one too."""
         reply, handle, downstream = event.reply, event.handle, self._downstream
         if downstream.traces:
             downstream.trace(SERVER, reply.raw[:-2])

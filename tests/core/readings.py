@@ -34,7 +34,7 @@ class Read:
 
 def wire_lines(stream: bytes) -> tuple[list[bytes], bytes] | None:
     """RFC 5321 §4.1.1.4 and §4.5.2, as naively as can be: the lines before the dot, without their dots,
-    and what is behind it."""
+    and what is after it."""
     found = []
     rest = stream
     while (end := rest.find(b"\r\n")) >= 0:
@@ -46,7 +46,7 @@ def wire_lines(stream: bytes) -> tuple[list[bytes], bytes] | None:
 
 
 def normal(line: bytes) -> bytes:
-    """Bare LF is CRLF, bare CR a space. Two dots behind a bare LF are one that was stuffed there."""
+    """Bare LF is CRLF, bare CR a space. Two dots after a bare LF are one that was stuffed there."""
     return line.replace(b"\r", b" ").replace(b"\n..", b"\n.").replace(b"\n", b"\r\n")
 
 

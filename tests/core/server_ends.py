@@ -30,7 +30,7 @@ def drain(end: ServerConnection) -> list[Any]:
 
 
 def given(end: ServerConnection, *pieces: bytes) -> list[Any]:
-    """The events of some segments, but for the pauses between."""
+    """The events of some segments, without the pauses between."""
     events: list[Any] = [NEED_DATA]
     for piece in pieces:
         end.receive_data(piece)

@@ -28,7 +28,7 @@ FORBIDDEN = {
 
 NOT_LOADED = ["_socket", "_ssl", "asyncio", "email", "http", "logging", "select", "selectors", "smtplib"]
 NOT_LOADED += ["socket", "ssl", "subprocess", "trio", "trio_proxy"]
-"""Not in the process either, whoever imports it: not even by way of attrs or the standard library."""
+"""Not in the process either: not even by way of attrs or the standard library."""
 
 MAY = {
     # It draws, from what the test gives it.

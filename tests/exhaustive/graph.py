@@ -176,7 +176,7 @@ def _cells(function: types.FunctionType) -> list[Any]:
 
 
 def cloned(root: Any, *shared: Any) -> Any:
-    """A copy that shares nothing that changes, but for what is ``shared``. Raises `Uncopyable`."""
+    """A copy that shares nothing mutable, except what is ``shared``. Raises `Uncopyable`."""
     return _clone(root, {id(value): value for value in shared})
 
 

@@ -19,7 +19,7 @@ def _send_with_smtplib(port: int, recipient: str, numbers: Iterable[int]) -> Non
 
 
 def _send_pipelined(port: int, recipient: str, numbers: Iterable[int]) -> None:
-    """As fast as RFC 2920 permits: the next transaction travels right behind the final dot of the last."""
+    """As fast as RFC 2920 permits: the next transaction follows right after the final dot of the last."""
     envelope = b"MAIL FROM:<%b> BODY=8BITMIME\r\nRCPT TO:<%b>\r\nDATA\r\n" % (
         SENDER.encode(),
         recipient.encode(),

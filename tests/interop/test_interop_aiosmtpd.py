@@ -1,4 +1,4 @@
-"""aiosmtpd behind the proxy."""
+"""aiosmtpd as the server of the proxy."""
 
 import smtplib
 

@@ -33,7 +33,7 @@ CONTENTS = {
     "short": MAIL,
     "dots": MAIL + b".\r\n..a\r\n" + b"x" * 900 + b"\r\n\r\n\r\n",
     "eight bits": MAIL + bytes(range(128, 256)) + b"\r\n",
-    # OpenDKIM that reads a file loses blanks behind the colon; as a milter it does not: see its tests.
+    # OpenDKIM that reads a file loses blanks after the colon; as a milter it does not: see its tests.
     "folded": MAIL.replace(b"Subject: hi", b"Subject: one  \r\n\t two\r\n \tthree "),
 }
 

@@ -200,7 +200,7 @@ def test_withheld_commands_never_reach_postfix(
 
 
 def test_a_refused_chunk_is_not_read_as_commands(verbose_proxy: Proxy, postfix: Postfix) -> None:
-    """What comes behind BDAT is message text, whatever the answer to BDAT is."""
+    """What comes after BDAT is message text, whatever the answer to BDAT is."""
     chunk = b"NOOP smuggled\r\nRSET\r\n"
     start = len(postfix.log())
     with RawClient(verbose_proxy.port) as client:

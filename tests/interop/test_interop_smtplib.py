@@ -79,7 +79,7 @@ def test_several_messages_per_connection(client: smtplib.SMTP, mailbox: Mailbox)
     contents = [message(number) for number in range(10)]
     for content in contents:
         client.sendmail(SENDER, mailbox.address, content)
-        # A refusal in between must leave nothing behind for the next message.
+        # A refusal in between must have no effect on the next message.
         with pytest.raises(smtplib.SMTPRecipientsRefused):
             client.sendmail(SENDER, REFUSED, b"nobody reads this\r\n")
     arrived = sorted(delivered.content for delivered in mailbox.messages())

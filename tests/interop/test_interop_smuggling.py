@@ -40,7 +40,7 @@ END = b"\r\n.\r\n"
 
 
 def _attempt(port: int, mailbox: Mailbox, sequence: bytes, *, slowly: bool = False) -> list[Reply]:
-    """Send one message with a second one planted behind `sequence`; all replies after the 354."""
+    """Send one message with a second one planted after `sequence`; all replies after the 354."""
     with RawClient(port) as client:
         client.envelope(SENDER, mailbox.address)
         outer = b"Subject: outer\r\n\r\nouter text"
@@ -93,7 +93,7 @@ def test_without_the_proxy_there_are_two_messages(
 def test_bare_line_feeds_are_line_ends(proxy: Proxy, mailbox: Mailbox) -> None:
     """Where nothing is at stake a bare LF does no harm: the lines arrive as lines.
 
-    Two dots behind a bare LF are a stuffed one, as Python's smtplib sends it; one is the message's own.
+    Two dots after a bare LF are a stuffed one, as Python's smtplib sends it; one is the message's own.
     """
     with RawClient(proxy.port) as client:
         client.envelope(SENDER, mailbox.address)

@@ -129,7 +129,7 @@ def auths(draw: st.DrawFn) -> list[Unit]:
 @st.composite
 def _odd(draw: st.DrawFn) -> list[Unit]:
     if draw(st.integers(0, 5)) == 5:
-        # Refused BDAT: its octets come with it, and are commands to whoever does not count.
+        # Refused BDAT: its octets come with it, and are commands to a server that does not count.
         octets = draw(st.sampled_from([b"abc", b"MAIL FROM:<evil@x>\r\n", b"QUIT\r\n.\r\n"]))
         return [Unit(b"BDAT %d LAST\r\n" % len(octets) + octets, group=draw(st.booleans()))]
     end = b"\n" if draw(st.integers(0, 9)) == 9 else b"\r\n"

@@ -69,7 +69,7 @@ class World:
     room: int | None = None
     """Octets that fit into the spool of a message that is too large for memory; None: there is no spool."""
     readable: bool = True
-    """Whether the spool is."""
+    """True if the spool is."""
 
     proxy: Proxy = attrs.field(init=False)
     client: SimClient = attrs.field(init=False)
@@ -78,7 +78,7 @@ class World:
     upstreams: list[str | None] = attrs.field(factory=lambda: [None], init=False)
     """What the proxy called them."""
     connecting: bool = attrs.field(default=False, init=False)
-    """Whether another server is asked for that is not there yet."""
+    """True if another server is asked for that is not there yet."""
     spools: list[MemorySpool] = attrs.field(factory=list[MemorySpool], init=False)
     events: list[Event] = attrs.field(factory=list, init=False)
     question: AnyQuestion | None = attrs.field(default=None, init=False)
@@ -295,7 +295,7 @@ class World:
 
     @property
     def edited(self) -> bool:
-        """Whether a rule may have changed something."""
+        """True if a rule may have changed something."""
         return bool(self.ask) and self.judge is not let_all_pass
 
     def aborted(self) -> bool:

@@ -13,7 +13,7 @@ import attrs
 from .receivers import Item, StrictReceiver, replies_in
 
 REPLIES_OF_ONE: Final = 1000
-"""How many numbers a server has for its replies: those of the next one begin behind them."""
+"""How many numbers a server has for its replies: those of the next one begin after them."""
 
 _GOING: Final = b"421 going away\r\n"
 
@@ -31,7 +31,7 @@ class Unit:
     """One line of a client (with its line end), and what it sends when told to go on."""
 
     line: bytes
-    group: bool = False  # may have more behind it without waiting
+    group: bool = False  # more may follow it without waiting
     content: bytes | None = None  # wire form with end-of-data, sent on 3xx to DATA
     responses: tuple[bytes, ...] = ()  # AUTH lines for each 3xx; then "*"
 

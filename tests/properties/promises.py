@@ -107,7 +107,7 @@ def assert_transparency(world: World) -> None:
         (server.first + index, item.kind, item.data)
         for server in world.servers
         for index, item in enumerate(server.receiver.items)
-        # A server behind the first is told what the client had said.
+        # A server after the first is sent what the client had said.
         if not (server.first and server.first + index not in known and _is_hello(item))
     ]
     assert arrived[: len(forwarded)] == forwarded
@@ -167,7 +167,7 @@ def assert_not_smuggled(world: World) -> None:
 
 
 def _is_left(events: list[Event]) -> bool:
-    """Whether the server was told that it is left for another; nobody waits for what it says to that."""
+    """Returns True if the server was told that it is left; nobody waits for what it answers to that."""
     sent = [event.shown for event in events if isinstance(event, SendToServer)]
     quits = any(isinstance(event, AwaitReply) and event.command.kind is Kind.QUIT for event in events)
     return sent[-1:] == [b"QUIT\r\n"] and not quits
@@ -192,7 +192,7 @@ def assert_same_octets(one: World, other: World) -> None:
     assert one.client.received == other.client.received
     by_reply = "REPLY" in one.ask and other.client.codes[-1] >= 400
     if by_reply or (one.aborted() and other.aborted()):
-        # How much of what is thrown away was sent, and of what came behind a reply at which a rule has ended
+        # How much of what is thrown away was sent, and of what came after a reply at which a rule has ended
         # the session, is left open.
         for items, others in zip(one.items, other.items, strict=True):
             shorter = min(len(items), len(others))

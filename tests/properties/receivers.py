@@ -72,7 +72,7 @@ class StrictReceiver(Receiver):
 
     @property
     def in_message(self) -> bool:
-        """Whether a message has begun that has not ended."""
+        """True if a message has begun that has not ended."""
         return self.mode == "content" and (self._state != "start" or len(self._message) > 0)
 
     def _octet(self, octet: int) -> None:

@@ -230,7 +230,7 @@ def _let_pass(*_: Any) -> None:
 
 
 def _actions(phase: str) -> list[tuple[str, Action]]:
-    """What a rule may do in a phase, with names for whoever reads a failing example."""
+    """What a rule may do in a phase, with names that a failing example shows."""
     actions: list[tuple[str, Action]] = []
     for edit in _EDITS.get(phase, _PIECEWISE if phase == "body" else ()):
         name = getattr(edit, "__name__", "")
@@ -330,7 +330,7 @@ LET_PASS: Final = RuleSet([Rule(phase, _look_and_pass, "let pass") for phase in 
 
 def _seen(phase: str, arguments: tuple[Any, ...]) -> bytes:
     """All that a rule can see. What of a transaction has been named already when a reply comes depends on
-    what of it has arrived."""
+    the part of it that has arrived."""
     first, *others = arguments
     shown: list[object] = [phase]
     if isinstance(first, Transaction):

@@ -48,7 +48,7 @@ class RulesWorld(World):
     rules: RuleSet = attrs.field(factory=RuleSet)
     on_error: OnError = "defer"
     full: bool = False
-    """Whether the quarantine is."""
+    """True if the quarantine is."""
 
     host: DrawnHost = attrs.field(init=False)
     session: RuleSession = attrs.field(init=False)

@@ -89,7 +89,7 @@ class Seeded:
         return Dialogue(units, style, choices, random.random() < 0.6, b"", config, later)
 
     def servers(self) -> list[Later]:
-        """Servers behind the first that do not go away."""
+        """Servers after the first that do not go away."""
         return [Later(self.random.choices([*(0,) * 8, 6, 7, 8], k=5)) for _ in range(4)]
 
     def spool(self) -> dict[str, Any]:

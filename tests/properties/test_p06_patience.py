@@ -21,7 +21,7 @@ WAITING = (Style.LOCKSTEP, Style.GROUPS)
 @pytest.mark.parametrize("place", ["COMMAND", "RCPT", "DATA"])
 @pytest.mark.parametrize("verdict", [Disconnect(Reply.of(550, "rule")), Answer(Reply.of(421, "rule"))])
 def test_p6_patience_with_a_session_that_ends(place: str, verdict: AnyVerdict) -> None:
-    """What the client has sent behind it goes nowhere, however early the verdict."""
+    """What the client has sent after it goes nowhere, however early the verdict."""
     lines = [b"MAIL FROM:<a@x>", b"RCPT TO:<b@x>", b"RSET", b"MAIL FROM:<c@x>", b"RCPT TO:<d@x>"]
     units = [Unit(b"EHLO c\r\n"), *(Unit(line + b"\r\n", group=True) for line in lines)]
     dialogue = Dialogue([*units, Unit(b"DATA\r\n", content=b".\r\n")], Style.GROUPS, [])
@@ -35,7 +35,7 @@ def test_p6_patience_with_a_session_that_ends(place: str, verdict: AnyVerdict) -
 @FEW
 @given(dialogues(styles=WAITING, plain_server=True), schedules, ASKS.filter(bool), salts)
 def test_p6_patience(dialogue: Dialogue, schedule: Schedule, ask: frozenset[str], salt: int) -> None:
-    """At once and late: in the drawn schedule a verdict waits for whoever else may have its turn."""
+    """At once and late: in the drawn schedule a verdict waits for anything else that may have its turn."""
     judge = DrawnJudge(salt, ask)
     late, drawn = World(dialogue, ask=ask, judge=judge).run(), World(dialogue, schedule, ask, judge).run()
     at_once = World(dialogue, AT_ONCE, ask, judge).run()

@@ -140,5 +140,5 @@ def test_p8_truth_of_a_transaction_that_is_left(style: Style, refused: int, at_h
 def test_p8_truth_of_the_envelope(
     dialogue: Dialogue, schedule: Schedule, ask: frozenset[str], salt: int
 ) -> None:
-    """Whoever has accepted what: a server, or a verdict that no server knows of."""
+    """Each command was accepted by a server, or by a verdict that no server knows of."""
     assert_envelopes_as_told(World(dialogue, schedule, ask, DrawnJudge(salt, ask)).run())

@@ -41,7 +41,7 @@ def test_p1_rechunking(seeded: Seeded) -> None:
 @given(SEEDS)
 def test_p2_p3_p5_p7_p8_p12(seeded: Seeded) -> None:
     """One run, and all that can be seen of it: conservation, order and truth at each reply; no smuggling, no
-    truncation; silence behind the end."""
+    truncation; silence after the end."""
     full = seeded.random.random() < 0.3
     dialogue, rules, schedule = seeded.dialogue(), seeded.rules(), seeded.schedule()
     more = {**seeded.spool(), "full": full, "after_reply": _assert_replies}

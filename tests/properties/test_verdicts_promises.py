@@ -54,7 +54,7 @@ def test_p6_patience(seeded: Seeded, plain_server: bool) -> None:
 @MORE
 @given(SEEDS)
 def test_p8_truth_of_the_envelope(seeded: Seeded) -> None:
-    """Whoever has accepted what: a server, or a verdict that no server knows of."""
+    """Each command was accepted by a server, or by a verdict that no server knows of."""
     ask = seeded.ask()
     judge = DrawnJudge(seeded.random.randrange(1000), ask)
     dialogue, schedule = seeded.dialogue(waiting=True), seeded.schedule()

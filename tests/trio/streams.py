@@ -105,7 +105,7 @@ class Peer:
     async def line(self) -> bytes:
         while (end := self.buffer.find(b"\r\n")) < 0:
             if not await self.more():
-                raise EOFError(f"the connection ended behind {bytes(self.buffer[-200:])!r}")
+                raise EOFError(f"the connection ended after {bytes(self.buffer[-200:])!r}")
         line = bytes(self.buffer[:end])
         del self.buffer[: end + 2]
         return line

@@ -324,7 +324,7 @@ def test_closed_world_of_replies(phase: Phase, kind: Kind) -> None:
 
 
 def test_a_handle_comes_back_with_the_reply() -> None:
-    """Whoever sends a command need not count what is unanswered."""
+    """The caller need not count what is unanswered."""
     end = greeted(b"250-mx", b"250 PIPELINING")
     mine, yours = object(), object()
     end.send_command(Command.of("MAIL FROM:<a>"), mine)

@@ -86,7 +86,7 @@ def test_verbs_that_change_framing_are_refused(verb: bytes) -> None:
 
 @pytest.mark.parametrize("verb", supported(Support.FOREIGN))
 def test_http_ends_the_session(verb: bytes) -> None:
-    """A forged request of a browser; the headers behind it might be commands."""
+    """A forged request of a browser; the header fields after it might be commands."""
     end = greeted()
     refused, pause = given(end, verb + b" / HTTP/1.1\r\nMAIL FROM:<a>\r\n")
     assert (told(refused)[0], refused.command.kind, pause) == (500, Kind.VIOLATION, PAUSED)
@@ -274,7 +274,7 @@ def test_every_line_takes_its_step(kind: Kind) -> None:
 
 
 def test_end_of_data_is_one_command() -> None:
-    """Whoever matches replies to commands finds the same object on both ends."""
+    """The caller finds the same object on both ends, to match replies to commands."""
     assert END_OF_DATA.kind is Kind.END_OF_DATA
     assert FRAMING[Phase.CONTENT][Step.END_OF_DATA] is Phase.COMMAND
 

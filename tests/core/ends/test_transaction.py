@@ -102,7 +102,7 @@ def test_a_line_that_says_a_dot_is_not_end_of_data() -> None:
 
 
 def test_an_ended_envelope_keeps_what_it_held() -> None:
-    """Whoever was given it may still read it."""
+    """Code that was given it may still read it."""
     transaction = opened()
     envelope = transaction.envelope
     transaction.answered(END_OF_DATA, OK)

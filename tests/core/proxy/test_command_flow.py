@@ -127,7 +127,7 @@ def test_a_recipient_is_added_before_data(verdict: Continue | Inspect) -> None:
 
 @pytest.mark.parametrize("reconnect", [False, True])
 def test_a_command_whose_turn_comes_when_the_server_was_left(reconnect: bool) -> None:
-    """A held message is lost on its way, with the next transaction behind it."""
+    """A held message is lost on its way, with the next transaction after it."""
     spool = MemorySpool()
     config = Config(max_held=10, reconnect=reconnect)
     scene = Scene("MESSAGE", "MAIL", "IN_TURN", config=config, make_spool=lambda: spool).in_content()

@@ -25,7 +25,7 @@ from sansio_smtp.wire.content import Form
 @pytest.mark.parametrize("ask", [*MODES, (HEADERS, BODY_CHUNK, MESSAGE)])
 @pytest.mark.parametrize("message", [LETTER, b"", b"\r\n", b"A: b\r\n", b"\r\n\r\nx\r\n", b"..\r\n..\r\n"])
 def test_every_mode_is_transparent(ask: tuple[str, ...], tap: Tap, message: bytes) -> None:
-    """Whoever looks and changes nothing finds it unchanged on the other side, wherever it was cut."""
+    """A message that is looked at and not changed is unchanged on the other side, wherever it was cut."""
     for pieces in few_cuts(message + END):
         run = Run(transfer(*ask, tap=tap), pieces)
         sent = b"".join(run.transfer.held_wire()) if run.transfer.held else run.sent

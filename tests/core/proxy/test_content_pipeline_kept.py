@@ -47,7 +47,7 @@ def test_lines_in_groups_are_replaced_in_groups() -> None:
 
 
 def test_a_line_that_is_too_long_comes_in_pieces() -> None:
-    """Of the length that is the limit, but for the last."""
+    """Of the length that is the limit, except the last."""
     for length in (1, 3):
         wire = b"123456789\r\nab\r\n" + END
         pieces = [wire[at : at + length] for at in range(0, len(wire), length)]
@@ -151,7 +151,7 @@ def test_a_message_that_is_wanted_no_more() -> None:
 
 
 def test_a_line_that_cannot_be_sent_safely() -> None:
-    """A dot behind NULs, in a spool or an edit of it."""
+    """A dot after NULs, in a spool or an edit of it."""
     spool = MemorySpool()
     run = Run(
         transfer(MESSAGE, spool=spool, max_held=10),

@@ -30,7 +30,7 @@ def test_nuls_elsewhere_pass(ask: str) -> None:
 
 @pytest.mark.parametrize("ask", MODES)
 def test_no_cut_makes_an_end_for_who_drops_nul(ask: tuple[str, ...]) -> None:
-    """Every short line of dots and NULs, behind a header section and in front of what looks like commands:
+    """Every short line of dots and NULs, after a header section and before what looks like commands:
     it leaves harmless, or the message does not end."""
     for line in strings(b".\0", 4):
         message = b"\r\n" + line + b"\r\nQUIT\r\n"

@@ -109,7 +109,7 @@ def test_disconnect_ends_both_sides_behind_its_reply() -> None:
 
 
 def test_a_session_that_is_to_end_goes_on_with_nothing() -> None:
-    """What was sent behind the doomed line is not even parsed."""
+    """What was sent after the line that ends the session is not even parsed."""
     for verdict in (Disconnect(NO), Answer(Reply.of(421, "go"))):
         scene = Scene("RCPT").greeted()
         scene.client("MAIL FROM:<a>", "RCPT TO:<b>", "RSET", "MAIL FROM:<c>")

@@ -45,7 +45,7 @@ def test_hold_answers_data_itself_when_there_is_a_recipient() -> None:
 
 
 def test_hold_waits_for_the_replies_before_data() -> None:
-    """Whether there is a recipient is known when RCPT is answered."""
+    """It is known that there is a recipient when RCPT is answered."""
     scene = Scene("MESSAGE").greeted()
     assert scene.client("MAIL FROM:<a>", "RCPT TO:<b>", "DATA") == ["S: MAIL FROM:<a>", "S: RCPT TO:<b>"]
     assert scene.server("250 a") == ["C: 250 a"]

@@ -331,7 +331,7 @@ def test_data_is_taken_back_with_the_recipients_in_front_of_it() -> None:
 def test_what_was_sent_behind_a_message_that_was_lost_on_its_way(
     reconnect: bool, lines: tuple[str, ...], shown: list[str]
 ) -> None:
-    """A held message fails while it leaves, and commands wait behind it: none is forgotten."""
+    """A held message fails while it leaves, and commands wait for it: none is forgotten."""
     spool = MemorySpool()
     config = Config(max_held=10, reconnect=reconnect)
     scene = Scene("MESSAGE", config=config, make_spool=lambda: spool).in_content()

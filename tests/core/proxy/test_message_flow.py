@@ -150,7 +150,7 @@ def test_the_server_refuses_the_data_of_a_held_message(code: int, told: str | No
 
 
 def test_a_held_message_ended_with_421_needs_no_reset() -> None:
-    """Both sides are closed behind it."""
+    """Both sides are closed after it."""
     scene = Scene("MESSAGE").in_content()
     scene.client("Hello", ".")
     bye = Answer(Reply.of(421, "bye"))

@@ -107,7 +107,7 @@ def test_trace() -> None:
 
 
 def test_one_question_at_a_time() -> None:
-    """What comes behind it waits; so do the replies, if they are asked for too."""
+    """What comes after it waits; so do the replies, if they are asked for too."""
     scene = Scene("RCPT", "REPLY").greeted()
     scene.client("MAIL FROM:<a>", "RCPT TO:<b>", "RCPT TO:<c>")
     assert scene.server("250 a") == []

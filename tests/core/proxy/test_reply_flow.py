@@ -77,7 +77,7 @@ def test_an_added_recipient_of_a_held_message() -> None:
 
 
 def test_an_added_recipient_of_a_held_message_that_is_refused() -> None:
-    """The server is reset before it sees what the client has sent behind the message."""
+    """The server is reset before it sees what the client has sent after the message."""
     scene = Scene("MESSAGE").in_content()
     scene.client("Hi", ".")
     scene.answer(Continue((COPY,)))

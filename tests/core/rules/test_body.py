@@ -115,7 +115,7 @@ def test_lines_of_a_rule_that_cuts_them_otherwise() -> None:
 
 
 def test_a_long_line_comes_in_pieces_of_the_longest_length() -> None:
-    """Whether its end is in the same piece or not."""
+    """Its end may be in the same piece or not."""
     for pieces in ([b"0123456789\r\nab\r\n"], [b"0123", b"4567", b"89\r\n", b"ab\r\n"]):
         heard = Heard()
         run = Run(pieces, lines(heard), longest=4)
@@ -158,7 +158,7 @@ def test_the_earlier_line_decides_however_the_body_is_cut(
 
 
 def test_accept_ends_the_asking() -> None:
-    """Of that rule and of those behind it; what is left passes as it is."""
+    """Of that rule and of those after it; what is left passes as it is."""
     before, one, behind = Heard(), Heard({b"one\r\n": Accept()}), Heard()
     run = Run([BODY, b"four\r\n"], lines(before), lines(one), lines(behind))
     assert len(before) == 4
@@ -180,7 +180,7 @@ def test_two_rules_accept(first: bytes, second: bytes, pieces: list[bytes]) -> N
 
 
 def test_accept_lets_go_of_what_waits_for_its_rest() -> None:
-    """Half a line that a rule behind had not seen the end of is not lost, nor out of order."""
+    """Half a line of which a later rule had not seen the end is not lost, nor out of order."""
     halves = Heard({b"one\r\n": b"half", b"two\r\n": Accept()})
     behind = Heard()
     run = Run([b"one\r\n", b"two\r\n", b"three\r\n"], says("body", halves), lines(behind))

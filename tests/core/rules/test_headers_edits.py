@@ -121,7 +121,7 @@ def test_nothing_is_replaced_if_the_function_fails_at_one() -> None:
     ],
 )
 def test_a_new_field_is_where_every_parser_sees_it(section: bytes, added: bytes, prepended: bytes) -> None:
-    """Never behind a line that some take for the end of the header section, never in front of one that
+    """Never after a line that some take for the end of the header section, never in front of one that
     would continue it."""
     assert after(lambda h: h.add("X", "y"), section) == added
     assert after(lambda h: h.set("X", "y"), section) == added

@@ -151,7 +151,7 @@ rules = [First, second, rcpt, Third(), second.check, on("mail")(functools.partia
 
 
 def test_a_method_that_is_overridden_asks_what_overrides_it() -> None:
-    """Whether or not that says again that it is a rule; names of phases always are."""
+    """With ``@on`` or without; a function named after a phase always is a rule."""
     text = """
 class Base:
     @on("rcpt")

@@ -140,7 +140,7 @@ def test_whatever_else_a_rule_raises_is_its_failure(error: BaseException) -> Non
 
 
 def test_a_failure_that_is_let_pass_leaves_nothing_behind() -> None:
-    """Neither edits nor recipients; the rules behind are asked, and what those before did stays."""
+    """Neither edits nor recipients; the rules after it are asked, and what those before did stays."""
     to, tx = Recipient.of("b@mx"), Transaction(CONN, may_add=True)
 
     def good(tx: Transaction, to: Recipient) -> None:

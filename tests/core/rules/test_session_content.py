@@ -132,7 +132,7 @@ def test_recipients_cannot_be_added_later() -> None:
 
 @pytest.mark.parametrize("phase", ["mail", "rcpt", "data", "message"])
 def test_a_message_is_held(phase: str) -> None:
-    """Whoever says so; message rules are not asked about one that is to be held anyway."""
+    """Whichever rule says so; message rules are not asked about one that is to be held anyway."""
     talk = Talk(says(phase, KEPT), *([says("message", NO)] if phase != "message" else [])).with_recipient()
     assert talk.client("DATA") == [GO_AHEAD]
     assert talk.client(*LETTER) == ["S: RSET", "answered 250", "C: 250 2.6.0 kept"]

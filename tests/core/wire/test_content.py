@@ -148,7 +148,7 @@ def test_every_cut_behind_a_line_gives_the_same(number: int) -> None:
 
 @pytest.mark.parametrize("stream", [b"ab\ncd", b"ab\rcd", b"ab\r\n.\ncd", b"ab\r\r\ncd", b"ab\n\r\ncd"])
 def test_bare_newline_refused(stream: bytes) -> None:
-    """RFC 5321 §2.3.8. The refusal names it, what came before it passes, what comes behind it does not."""
+    """RFC 5321 §2.3.8. The refusal names it, what came before it passes, what comes after it does not."""
     offence = re.search(rb"\r(?!\n)|(?<!\r)\n", stream)
     assert offence is not None
     name = "LF" if offence[0] == b"\n" else "CR"

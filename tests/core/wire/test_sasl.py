@@ -17,7 +17,7 @@ def base64(octets: bytes) -> bytes:
 
 
 def said(mechanism: str, *answers: bytes, initial: bool = False) -> str | None:
-    """The identity, where the answers are sent behind the command, or the first of them with it."""
+    """The identity, if the answers are sent after the command, or the first of them with it."""
     words = [mechanism.encode()]
     if initial:
         words.append(base64(answers[0]))

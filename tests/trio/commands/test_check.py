@@ -107,7 +107,7 @@ def test_addresses_that_cannot_be_listened_on(capsys: Capture) -> None:
 def test_a_missing_permission_is_not_said_to_be_wrong(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The service may have it where whoever checks has not."""
+    """The service may have it, and the user who checks may not."""
 
     def refuse(*_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")

@@ -48,7 +48,7 @@ def test_check_from_the_command_line(tmp_path: Path) -> None:
 
 
 def test_options_before_and_behind_the_word(tmp_path: Path) -> None:
-    """What stands behind it wins; rules add up."""
+    """What comes after it wins; rules add up."""
     with upstream() as server:
         where = f"127.0.0.1:{server.port}"
         result = once(

@@ -1,6 +1,6 @@
 """The memory of the executable does not depend on how slow its peers are, nor on what they send.
 
-Octets that cannot be passed on stay with whoever sends them: in the kernel's buffers, then in the sender.
+Octets that cannot be passed on stay with their sender: in the kernel's buffers, then in the program.
 """
 
 from __future__ import annotations

@@ -141,7 +141,7 @@ async def test_a_server_that_reads_on_only_when_its_reply_has_been_read(autojump
     count = 20
     async with running(server=lockstep) as run:
         await run.server.send(b"220 mx.example ESMTP")
-        # All behind EHLO leaves in one piece, when EHLO has been answered, from the pump of the server.
+        # All after EHLO leaves in one piece, when EHLO has been answered, from the pump of the server.
         await run.client.send(b"EHLO me.example", *(b"RCPT TO:<%d>" % number for number in range(count)))
         await run.server.expect(b"EHLO me.example")
         await run.server.send(b"250-mx.example", b"250 PIPELINING")
@@ -159,7 +159,7 @@ async def test_a_server_that_reads_on_only_when_its_reply_has_been_read(autojump
 
 
 async def test_a_reply_is_passed_on_while_the_server_does_not_read(autojump_clock: MockClock) -> None:
-    """The 250 of a message does not wait for the commands behind it to be taken (RFC 1047)."""
+    """The 250 of a message does not wait for the commands after it to be taken (RFC 1047)."""
     async with running(server=lockstep) as run:
         await run.hello(b"PIPELINING")
         await run.message()

@@ -247,7 +247,7 @@ def part(fields: str, body: bytes) -> bytes:
 
 
 def multi(kind: str, *parts: bytes, boundary: str = "b") -> bytes:
-    """A part, without the line end behind it."""
+    """A part, without the line end after it."""
     line = b"--" + boundary.encode()
     inner = b"".join(line + b"\r\n" + each + b"\r\n" for each in parts)
     return part(

@@ -68,7 +68,7 @@ def test_a_secret_is_found_wherever_windows_meet(at: int) -> None:
     assert streamed(SecretScan(), body, list(range(0, len(body), 4_000))) == FOUND
 
 
-# With what they look at on either side they are two octets long at most, but for one octet of context.
+# With what they look at on either side they are two octets long at most, without one octet of context.
 SHORT = [rb"\ba\b", rb"a(?<=\b--a)", rb"(?<!a)a(?!a)", rb"a--?\b", rb"-a\Z", rb"^-a", rb"(?<!-)-(?!-)"]
 LONG = [rb"a{3,}", rb"a[^-]*-a", rb"(?s)a.*-a-a", rb"-a{5}-", rb"a+\b", rb"-\S*$"]
 
@@ -77,7 +77,7 @@ LONG = [rb"a{3,}", rb"a[^-]*-a", rb"(?s)a.*-a-a", rb"-a{5}-", rb"a+\b", rb"-\S*$
 def test_windows_find_what_is_found_in_one_piece(pattern: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(secret_scan, "WINDOW", 0)
     rule = SecretScan(builtin=(), patterns={"x": re.compile(pattern.decode())}, max_match=2)
-    for length in (0, 1, 12, 13):  # a window has 12, and begins 6 behind the last one
+    for length in (0, 1, 12, 13):  # a window has 12, and begins 6 after the last one
         for octets in itertools.product(b"a-", repeat=length):
             body = bytes(octets)
             assert (streamed(rule, body) is not None) == bool(re.search(pattern, body)), body

@@ -81,7 +81,7 @@ def no_leftovers() -> Iterator[None]:
 
 def leaking(test: Any) -> Any:
     """For a test in which coredis cannot connect: it leaves streams in memory open then, which it says when
-    they are collected. That shall be here, and not in a test behind."""
+    they are collected. That shall be here, and not in a later test."""
     ignored = pytest.mark.filterwarnings("ignore:Unclosed <MemoryObject:ResourceWarning")
     return pytest.mark.usefixtures("no_leftovers")(ignored(test))
 

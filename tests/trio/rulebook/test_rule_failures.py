@@ -110,7 +110,7 @@ class Server:
 
 @attrs.define
 class Service:
-    """The process, what is behind it, and a client that has nothing to do with the rules that fail."""
+    """The process, its server, and a client that has nothing to do with the rules that fail."""
 
     process: Proxy
     server: Server
@@ -123,7 +123,7 @@ class Service:
         return client
 
     def entry(self, incident: str) -> str:
-        """What the log says of an incident: a line, and the traceback behind it."""
+        """What the log says of an incident: a line, and the traceback after it."""
         self.process.wait_for(f"incident={incident}")
         entry = self.process.said().partition(f"incident={incident}")
         line = entry[0].rpartition("\n")[2]
@@ -217,7 +217,7 @@ def test_a_rule_fails_over_a_message(service: Service, name: str) -> None:
         assert_goes_on(service, client)
     lines = service.server.lines[before:]
     assert not any(b"injected" in line for line in lines)
-    assert lines.count(b"one") == 2  # the messages that go on behind it
+    assert lines.count(b"one") == 2  # the messages that go on after it
 
 
 def test_no_failure_hides_a_reply(service: Service) -> None:

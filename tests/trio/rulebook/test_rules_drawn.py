@@ -129,7 +129,7 @@ async def test_the_driver_says_what_the_core_says(
     async with played(dialogue, rules) as peers:
         ended_by_reply = world.rules.by_phase["reply"] and world.client.codes[-1] >= 400
         if ended_by_reply or b"did not reset" in world.client.received:
-            return  # what of the commands behind that had left by then depends on the moment
+            return  # which of the later commands had left by then depends on the moment
         received = _INCIDENT.sub(b"incident 1", bytes(peers.client.received))
         assert received == world.client.received
         assert _items(peers.servers) == _items(world.servers)

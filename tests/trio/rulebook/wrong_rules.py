@@ -317,7 +317,7 @@ def sleeps_over_a_line(tx, line):
         time.sleep(60)
 
 
-# Leave something behind
+# Leave something open
 
 
 @on("rcpt", match="leaks_a_nursery@*")
