@@ -136,7 +136,7 @@ def hear(readline: Callable[[], bytes]) -> str:
 
 
 def without_what_changes(transcript: str) -> str:
-    """Without times, numbers of connections and names of files; and without the joint states, which -vv adds."""
+    """Without times, numbers of connections, names of files, and the joint states that -vv adds."""
     lines = (re.sub(r"^[0-9:.]+ c\d+ ", "", line) for line in transcript.splitlines())
     shown = (line for line in lines if not line.startswith("=== state "))
     return "\n".join(re.sub(r"kept as .*|closed after .*", "", line) for line in shown)

@@ -115,10 +115,6 @@ class ClientConnection:
         """Returns True if the server owes a reply to a command that was sent with this handle."""
         return any(sent_with is handle for _, sent_with in self._awaited)
 
-    def may_be_in_transaction(self) -> bool:
-        """Returns True if this server has accepted MAIL, or owes the reply to one."""
-        return self._transaction.open or any(command.verb == b"MAIL" for command, _ in self._awaited)
-
     @property
     def max_message_size(self) -> int | None:
         """The SIZE in octets that the server announced (RFC 1870); None if it announced none, or 0."""

@@ -163,7 +163,7 @@ class CommandFlow:
             if reply.code != 421:
                 self._forwarding.reset_server()
         elif reply.severity == 2 and verb.effect in (EFFECT_BEGIN, EFFECT_END):
-            self._forwarding.reset_if_in_transaction()
+            self._forwarding.end_transaction()
         self._downstream.fill(exchange, reply)
 
     def _pass_on(self, exchange: Exchange, verdict: AnyVerdict) -> None:

@@ -64,6 +64,7 @@ class Own(Enum):
     __hash__ = object.__hash__
 
     RESET = "RSET: the server has a transaction that has ended for the client"
+    END_TRANSACTION = "RSET, if the server is in a transaction by then"
     HELD_DATA = "DATA for a message that was held"
     ADDED_RECIPIENT = "RCPT for a recipient that a verdict added"
     SETUP = "EHLO or MAIL, which the client had answered before this server was there"
@@ -141,15 +142,11 @@ class Forwarding:
         self._queue.insert(0 if first else len(self._queue), Errand(_RSET, Own.RESET))
         self.advance()
 
-    def reset_if_in_transaction(self) -> None:
-        """Queues an RSET if the server may hold a transaction: a verdict has ended or replaced the
-        client's."""
-        leg, queue = self.leg, self._queue
-        queued = any(VERBS.get(errand.command.verb) is _MAIL for errand in queue)
-        # A setup that is in progress, or that a queued RCPT will need, may begin the old transaction.
-        carried = leg.carried is not None and (leg.state is not UPSTREAM_READY or bool(queue))
-        if queued or carried or leg.end.may_be_in_transaction():
-            self.reset_server()
+    def end_transaction(self) -> None:
+        """A verdict has ended or replaced the client's transaction. The server is told RSET if it is in a
+        transaction when it has answered all that it was sent before."""
+        self._queue.append(Errand(_RSET, Own.END_TRANSACTION))
+        self.advance()
 
     def add_recipients(self, commands: tuple[Command, ...]) -> None:
         """Queues RCPT commands that a verdict added. The DATA that they belong to is queued after them."""
@@ -178,7 +175,10 @@ class Forwarding:
         queue = self._queue
         while queue and self._may_go(queue[0]):
             errand = queue.pop(0)
-            self._send(errand.command, errand.handle)
+            if errand.handle is not Own.END_TRANSACTION:
+                self._send(errand.command, errand.handle)
+            elif self.leg.in_transaction:
+                self._send(_RSET, Own.RESET)
 
     def _goes_at_once(self, command: Command, upstream: str | None) -> bool:
         """Returns True in the usual case: the server is READY, lacks nothing and can take a command. The same
@@ -204,6 +204,9 @@ class Forwarding:
             if self._downstream.end.exchanges[0] is handle and not leg.end.unanswered:
                 self._prepare(errand, handle)
             return False
+        if handle is Own.END_TRANSACTION:
+            # What it has to end is known when nothing is outstanding; a server that was reset has nothing.
+            return leg.detached or (not leg.end.unanswered and leg.end.may_send())
         if kind is not KIND_AUTH_LINE and not leg.end.may_send():
             return False
         return kind is not KIND_DATA or self._may_send_data(errand)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.scene import PLAIN, Scene
+from sansio_smtp.config import Config
 from sansio_smtp.questions import Answer, Continue, ReplaceCommand
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
@@ -108,13 +109,28 @@ def test_data_waits_for_the_recipients_that_were_added() -> None:
 
 
 def test_the_server_forgets_what_a_verdict_has_ended() -> None:
-    """Only if it may hold a transaction."""
+    """Only if it holds a transaction when it has answered what it was sent before."""
     scene = Scene("RSET").greeted()
     scene.client("RSET")
     assert scene.answer(Answer(OK)) == ["C: 250 ok"]
     scene.client("MAIL FROM:<a>", "RSET")
-    assert scene.answer(Answer(OK)) == ["S: RSET"]
-    assert scene.server("250 a", "250 reset") == ["C: 250 a", "C: 250 ok"]
+    assert scene.answer(Answer(OK)) == []
+    assert scene.server("250 a") == ["C: 250 a", "C: 250 ok", "S: RSET"]
+
+
+def test_a_transaction_that_the_server_has_not_begun_is_not_ended() -> None:
+    scene = Scene("RSET").greeted()
+    scene.client("MAIL FROM:<a>", "RSET")
+    scene.answer(Answer(OK))
+    assert scene.server("550 a") == ["C: 550 a", "C: 250 ok"]
+    assert scene.client("MAIL FROM:<b>") == ["S: MAIL FROM:<b>"]
+
+
+def test_a_server_that_was_reset_has_no_transaction_to_end() -> None:
+    scene = Scene("HEADERS", "RSET", config=Config(reconnect=True)).in_content()
+    scene.client("A: b", "", ".", "RSET", "MAIL FROM:<c>")
+    scene.answer(Answer(Reply.of(550, "no")))
+    assert scene.answer(Answer(OK)) == ["C: 250 ok", "connect home"]
 
 
 def test_a_mail_that_the_server_has_yet_to_see_is_forgotten_too() -> None:
