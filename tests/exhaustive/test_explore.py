@@ -137,7 +137,9 @@ def test_a_rule_that_is_broken_is_found(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_missing_transition_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(FRAMING[Phase.BLOCKED], Step.CHALLENGE)
+    # Not delitem: that would put the step back at the end of the table, and docs are made of its order.
+    left = {step: to for step, to in FRAMING[Phase.BLOCKED].items() if step is not Step.CHALLENGE}
+    monkeypatch.setitem(FRAMING, Phase.BLOCKED, left)
     assert search(LINES).what
 
 
