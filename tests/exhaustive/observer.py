@@ -184,8 +184,6 @@ class Observer:
                 known = client.mail is not None and client.mail[1] == "s" and not server.reset
                 if known and server.honest and server.mode != "over":
                     require(begun, "order", "RCPT to a server that has not heard the MAIL of its transaction")
-            elif verb == "RSET" and not by_client:
-                server.reset = True
             elif line == DOT:
                 require(client.ended, "P7", "end-of-data that the client has not sent")
                 client.ended = False

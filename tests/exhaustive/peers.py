@@ -221,7 +221,7 @@ class Server:
     content: list[str] = attrs.field(factory=list[str])
     """The lines of the message so far."""
     reset: bool = False
-    """True if the proxy has sent RSET by itself, and it has accepted no MAIL since then."""
+    """True if it has accepted RSET, and no MAIL since then."""
     aborted: bool = False
     """True if its connection was reset."""
     in_message: bool = False
@@ -273,7 +273,10 @@ class Server:
                 self.mail, self.reset = line, False
         elif accepted and verb == "RCPT":
             self.recipients.append(line)
-        elif (accepted and verb == "RSET") or line == DOT:
+        elif accepted and verb == "RSET":
+            self._no_transaction()
+            self.reset = True
+        elif line == DOT:
             self._no_transaction()
         elif code // 100 == 3 and verb == "DATA":
             self.mode = "content"
