@@ -41,6 +41,7 @@ CONFIGURATIONS: Final = {
         _configuration("hello", lines=_HELLO_MAIL, in_flight=2, servers=("", "PIPELINING")),
         _configuration("pipelined", start=_PIPELINING, lines=_MAIL_QUIT, in_flight=3, recipients=2),
         _configuration("pipelined-ends", start=_PIPELINING, lines=_MAIL, in_flight=2, signals=True),
+        _configuration("serial-ends", start=_GREETED, lines=_MAIL[:3], in_flight=2, signals=True),
         _configuration(
             "limits",
             config=Config(max_errors=1, max_pipelined=2, max_recipients=1),
@@ -54,6 +55,9 @@ CONFIGURATIONS: Final = {
         _configuration("commands-in-turn", COMMAND, IN_TURN, start=_GREETED, lines=_HELLO_MAIL, in_flight=2),
         _configuration("data", "DATA", IN_TURN, start=_GREETED, lines=_MAIL, signals=True),
         _configuration("data-narrow", "DATA", start=_GREETED, lines=_MAIL),
+        _configuration(
+            "data-inspect", "DATA", start=_GREETED, lines=_MAIL[:3], verdicts=("continue", "inspect")
+        ),
         _configuration("data-pipelined", "DATA", start=_PIPELINING, lines=_MAIL, in_flight=3),
         _configuration("data-pipelined-narrow", "DATA", start=_PIPELINING, lines=_MAIL[:3]),
         # Other servers.

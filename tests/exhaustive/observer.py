@@ -180,6 +180,7 @@ class Observer:
             if verb == "MAIL":
                 self._check_mail(line, by_client)
             elif verb == "RCPT":
+                require(by_client or line in client.added, "order", f"{line}, which nobody asks for")
                 begun = server.mail is not None or any(verb_of(owed) == "MAIL" for owed in server.owes)
                 known = client.mail is not None and client.mail[1] == "s" and not server.reset
                 if known and server.honest and server.mode != "over":

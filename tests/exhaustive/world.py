@@ -62,7 +62,7 @@ class Configuration:
     """Lines of the client that may wait for a reply."""
     recipients: int = 2
     """RCPT lines in one transaction."""
-    most: int = 10_000
+    most: int = 8_000
     """Transitions after which the search ends, unless it is to go deeper."""
     routes: tuple[str, ...] = ()
     verdicts: tuple[str, ...] = ()
@@ -214,7 +214,7 @@ class World:
     def _verdicts(self, question: AnyQuestion) -> Iterator[Input]:
         sorts = self.configuration.verdicts
         for text in self._all_verdicts(question):
-            word = text.rpartition("! ")[2].partition(" ")[0]
+            word = text.split(" ")[1]
             if not sorts or word in sorts:
                 yield text
 
