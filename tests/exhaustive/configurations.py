@@ -21,6 +21,7 @@ _HELLO_MAIL: Final = ("EHLO c", *_MAIL)
 _MAIL_QUIT: Final = (*_MAIL, "QUIT")
 _RECONNECT: Final = Config(reconnect=True)
 _GREETED: Final = ("S: 220 s greeting",)
+_HELLO: Final = (*_GREETED, "C: EHLO c", "S: 250 s EHLO c")
 _PIPELINING: Final = (*_GREETED, "C: EHLO c", r"S: 250-s EHLO c\r\n250 PIPELINING")
 _HOME_B: Final = ("home", "b")
 _SOME: Final = ("continue", "answer", "route")
@@ -63,6 +64,9 @@ CONFIGURATIONS: Final = {
         # Other servers.
         _configuration("routes", "MAIL", "RCPT", lines=_HELLO_MAIL, routes=_HOME_B, recipients=2),
         _configuration("routes-narrow", "MAIL", "RCPT", lines=_MAIL, verdicts=_SOME, routes=_HOME_B),
+        _configuration(
+            "routes-greeted", "MAIL", "RCPT", start=_HELLO, lines=_MAIL, verdicts=_SOME, routes=("b",)
+        ),
         _configuration(
             "routes-in-turn",
             "MAIL",
