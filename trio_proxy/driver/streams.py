@@ -1,4 +1,4 @@
-"""Byte streams under Trio: raw non-blocking sockets behind a small interface that a TLS stream fits too.
+"""Byte streams under Trio: raw non-blocking sockets with a small interface that a TLS stream fits too.
 
 `trio.SocketStream` checks more than is needed here and costs about twice as much for each message; the
 shape below tries the system call first and waits only when the kernel says so.
@@ -179,8 +179,8 @@ class Outbox:
         self.stream.close()
 
     def flush_now(self) -> bool:
-        """Writes what can be written without waiting. Whether all is written; if not, call `flush`, unless
-        waiting is no concern of the caller's and somebody else is at it."""
+        """Writes what can be written without waiting. Returns True if nothing is left. If it returns False,
+        await `flush`, or leave the rest to a task that does."""
         if self._writing:
             return False
         try:
