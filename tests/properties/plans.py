@@ -152,7 +152,7 @@ _ON_CONTENT: Final[list[AnyVerdict]] = [
 ]
 _MESSAGES: Final = (b".\r\n", b"x\r\n.\r\n", b"A: b\r\n\r\nx\r\n.\r\n")
 
-_STAYS: Final = [*(0,) * 22, 6, 7, 8, 6, 7, 8, 2, 3, 5]
+_STAYS: Final = [*(0,) * 45, 6, 7, 8, 6, 7, 8, 2, 3, 5]
 """Choices of a server that is never lost (`SimServer`)."""
 _GOES: Final = [*_STAYS, 9, 10, 11, 12]
 _LATER: Final = {
@@ -189,18 +189,18 @@ def plans(draw: st.DrawFn, *, waiting: bool = False, stays: bool = False) -> Pla
     nothing depends on the moment at which that is seen."""
     acts: list[Act] = []
     last = b""
-    passes = draw(st.sampled_from([12, 4, 1]))
+    passes = draw(st.sampled_from([24, 12, 4]))
     follows = draw(st.sampled_from([_USUAL, _RESTLESS]))
     for number in range(draw(st.integers(2, 16))):
         verb = draw(st.sampled_from(follows[last] if number else [b"EHLO", b"EHLO", b"HELO"]))
         last = b"" if verb in _BEGINS else last if verb == b"NOOP" else verb
-        acts.append(draw(_acts(verb, number, passes if number else 12)))
+        acts.append(draw(_acts(verb, number, passes if number else 24)))
     return Plan(
         acts,
         draw(st.sampled_from([Style.LOCKSTEP, Style.GROUPS, *([] if waiting else [Style.EAGER])])),
         draw(st.sampled_from(_ASKS)),
         draw(st.one_of(st.just([]), st.lists(st.sampled_from(_STAYS if stays else _GOES), max_size=14))),
-        draw(st.lists(_LATER[stays], max_size=3)),
+        draw(st.lists(_LATER[stays], min_size=draw(st.integers(0, 2)), max_size=3)),
         draw(st.lists(st.sampled_from([*(0,) * 8, 1, 1, 2]), max_size=10)),
         draw(st.booleans()),
         draw(st.booleans()),
@@ -209,7 +209,7 @@ def plans(draw: st.DrawFn, *, waiting: bool = False, stays: bool = False) -> Pla
 
 @st.composite
 def _acts(draw: st.DrawFn, verb: bytes, number: int, passes: int) -> Act:
-    """``passes``: how many of about ten verdicts on a command are `Continue`."""
+    """``passes``: how many of the verdicts on a command, besides about fifteen others, are `Continue`."""
     arguments = {b"MAIL": b" FROM:<a%d@x>", b"RCPT": b" TO:<b%d@x>", b"EHLO": b" c%d", b"HELO": b" c%d"}
     argument = arguments[verb] % number if verb in arguments else b""
     replaced = Command.of(verb + argument.replace(b"@x", b"@rule").replace(b" c", b" rule"))
