@@ -94,7 +94,8 @@ class StrictReceiver(Receiver):
         self._line.clear()
         self._found("auth line" if self.mode == "auth line" else "command", line)
         words = line.split()
-        if self._as_proxy and len(words) > 1 and words[0].upper() == b"BDAT" and words[1].isdigit():
+        counts = self._as_proxy and b"\r" not in line and b"\0" not in line  # such a line is no command
+        if counts and len(words) > 1 and words[0].upper() == b"BDAT" and words[1].isdigit():
             self._skip = int(words[1])
             self.mode = "chunk" if self._skip else self.mode
 

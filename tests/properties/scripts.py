@@ -80,6 +80,10 @@ class Log:
     def __repr__(self) -> str:
         return f"The dialogue:\n\n{self.script()}"
 
+    def _repr_pretty_(self, printer: Any, _: bool) -> None:
+        """For `hypothesis.note`, which would write out the attributes."""
+        printer.text(repr(self))
+
     def script(self) -> str:
         """All of it."""
         lines: list[str] = []

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis.vendor.pretty import pretty
 
 from sansio_smtp import (
     Answer,
@@ -70,6 +71,11 @@ def test_a_dialogue_that_fails_on_its_way_is_shown() -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         world.run()
     assert "S: 220 mx.example ESMTP\n    -> C: 220 mx.example ESMTP\n" in caught.value.__notes__[0]
+
+
+def test_a_log_is_noted_as_a_script() -> None:
+    world = World(Dialogue([Unit(b"QUIT\r\n")], Style.LOCKSTEP, [])).run()
+    assert pretty(world.log) == f"The dialogue:\n\n{world.log.script()}"
 
 
 def test_a_check_that_holds_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
