@@ -95,7 +95,7 @@ def test_a_check_that_holds_shows_nothing(capsys: pytest.CaptureFixture[str]) ->
         Route("b", RCPT),
         Inspect(frozenset({"HEADERS", "MESSAGE"}), (RCPT,)),
     ],
-    ids=repr,
+    ids=lambda verdict: type(verdict).__name__,
 )
 def test_a_verdict_is_written_as_scripts_read_it(verdict: Any) -> None:
     *added, line = said(verdict)

@@ -307,7 +307,7 @@ def test_a_rule_leaves_something_behind(service: Service, name: str) -> None:
 
 
 def test_nothing_of_it_has_reached_a_peer(service: Service) -> None:
-    """Behind all others: the secret that is in the rules is in the log, and nowhere else."""
+    """After all others: the secret that is in the rules is in the log, and nowhere else."""
     assert "secret of the operator" in service.process.said()
     assert not any(b"secret" in line or b"Traceback" in line for line in service.server.lines)
     assert DEADLINE > BLOCKING
