@@ -71,17 +71,17 @@ def test_p5_no_smuggling_exhaustive(length: int, bare_newline: BareNewline) -> N
     """Every string of CR, LF, dot and a letter, first in the content and later, before a false message."""
     config = Config(bare_newline=bare_newline)
     for string in short_strings(length):
-        for before in (b"", b"a"):
+        for before in (b"", b"a") if DEEP or length < 5 else (b"a",):
             assert_not_smuggled(World(_dialogue(before + string, config)).run())
 
 
-@pytest.mark.parametrize(("length", "bare_newline"), lengths(4, deep=5))
+@pytest.mark.parametrize(("length", "bare_newline"), lengths(3, deep=5))
 def test_p5_no_smuggling_cut(length: int, bare_newline: BareNewline) -> None:
-    """The same with a cut at every position of the string, and at all of them; long ones usually at all."""
+    """The same with a cut at every position of the string, and at all of them."""
     config = Config(bare_newline=bare_newline)
     for string in short_strings(length):
         dialogue = _dialogue(string, config)
-        for position in range(1, length + 2) if DEEP or length < 4 else ():
+        for position in range(1, length + 2):
             assert_not_smuggled(World(dialogue, Schedule((*BEFORE_CONTENT, position))).run())
         assert_not_smuggled(World(dialogue, CONTENT_IN_OCTETS).run())
         assert_not_smuggled(World(dialogue, CONTENT_IN_OCTETS, frozenset({BODY_CHUNK})).run())
