@@ -12,6 +12,7 @@ from .budget import FEW
 from .dialogues import Dialogue, dialogues
 from .harness import OCTETS, Schedule, World, cuts, merged, schedules, tapped, without_lost_content
 from .peers import Style, Unit
+from .scripts import tells_dialogue
 
 WAITING = (Style.LOCKSTEP, Style.GROUPS)
 
@@ -25,7 +26,11 @@ def choices_of(dialogue: Dialogue) -> set[int]:
     return {*dialogue.choices, *(choice for later in dialogue.later for choice in later.choices)}
 
 
+@tells_dialogue
 def assert_same(one: World, other: World) -> None:
+    """Both peers got the same. A 421 that nothing asked for is left out: in one segment with a reply it comes
+    before what the client says to that."""
+    assume(UNASKED not in choices_of(one.dialogue))
     for side in (CLIENT, SERVER):
         assert without_lost_content(merged(one.events, side)) == without_lost_content(
             merged(other.events, side)
@@ -39,9 +44,7 @@ def assert_same(one: World, other: World) -> None:
 @given(dialogues(), st.one_of(cuts, st.just(OCTETS)))
 @example(Dialogue([Unit(b"EHLO c\r\n"), Unit(b"\x16abc\r\n"), Unit(b"NOOP\r\n")], Style.LOCKSTEP, []), OCTETS)
 def test_p1_rechunking(dialogue: Dialogue, schedule: Schedule) -> None:
-    """Cuts only: all that the client can say arrives before the server gets its turn. A 421 that nothing
-    asked for is left out: in one segment with a reply it comes before what the client says to that."""
-    assume(UNASKED not in choices_of(dialogue))
+    """Cuts only: all that the client can say arrives before the server gets its turn."""
     assert_same(World(dialogue).run(), World(dialogue, schedule).run())
 
 
