@@ -1,0 +1,274 @@
+"""Charsets by the labels that mail gives them, read as browsers and mail programs read them.
+
+A label often names less than what was written: text of Windows is labelled iso-8859-1, GBK gb2312, UHC
+ks_c_5601-1987. Browsers therefore read the larger charset under each of those labels, and the Encoding
+Standard of the WHATWG says which one: `charset_labels`.
+
+Python's codecs differ from that standard in some places, which are corrected here, so that text that a rule
+writes anew in UTF-8 is shown as it was before:
+
+- octets 80 to 9F that a Windows code page leaves open are the control characters of that number;
+- gb18030 has the euro sign at 80, and twenty characters that Python has in the private use area;
+- euc-jp and iso-2022-jp have the characters of NEC and IBM, and full-width forms as Windows has them;
+- big5 is that of Windows, with what Hong Kong has added;
+- shift_jis has nothing at A0 and FD to FF.
+
+UTF-7 and the ISO 2022 of Korea and China are no charsets for browsers, since they hide ASCII; mail programs
+read them, and so does `decode`. `decode_strictly` does not take UTF-7: there are two ways to read it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Callable
+from encodings.aliases import aliases
+from typing import Final
+
+from sansio_smtp.rules.charset_labels import ASCII, encoding_of, squashed
+
+__all__ = ["codec", "decode", "decode_strictly", "encode", "text_of"]
+
+
+def codec(label: str) -> str:
+    """The Python codec that comes closest to what is written under this label; empty if it is not known.
+    Other names are not looked up: Python would remember each of them."""
+    encoding = encoding_of(label)
+    return _CODECS.get(encoding, encoding)
+
+
+def decode(octets: bytes, label: str) -> str:
+    """The text that browsers and mail programs show; U+FFFD for what cannot be read. Never raises.
+
+    What is labelled us-ascii, or not at all, or in a way that is not known, is `text_of`.
+    """
+    encoding = encoding_of(label)
+    if not encoding or squashed(label) in ASCII:
+        return text_of(octets)
+    if encoding in _READERS:
+        return _READERS[encoding](octets)
+    return octets.decode(_CODECS.get(encoding, encoding), "replace")
+
+
+def decode_strictly(octets: bytes, label: str) -> str | None:
+    """As `decode`; None if there is something in it that cannot be read, or that programs read in several
+    ways: UTF-7, and under a label that is not known all but printable ASCII and UTF-8."""
+    encoding = encoding_of(label)
+    if encoding == "utf-7" or (not encoding and not _CONTROLS.isdisjoint(octets)):
+        return None
+    text = decode(octets, label) if encoding else octets.decode("utf-8", "replace")
+    return None if "\ufffd" in text else text
+
+
+def encode(text: str, label: str, errors: str = "strict") -> bytes:
+    """Text in octets that mean the same to every reader of the label: to those that read it as browsers do,
+    and to those that read the smaller charset that it names.
+
+    ``errors`` is that of `str.encode`. Raises `UnicodeEncodeError` if the charset has no such characters, and
+    `LookupError` if the label is not known.
+    """
+    if not (known := codec(label)):
+        raise LookupError(f"no charset of this name is known: {label!r}")
+    named = _PYTHON.get(_PUNCTUATION.sub("_", label.strip().lower()), known)
+    octets = text.encode(named, errors)
+    if octets.decode(named) != decode(octets, label):
+        raise UnicodeEncodeError(named, text, 0, len(text), "readers differ in what it means")
+    return octets
+
+
+def text_of(octets: bytes) -> str:
+    """Text without a charset: UTF-8, or else windows-1252. Never raises."""
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        return octets.decode("cp1252", "sansio_smtp.windows")
+
+
+_PUNCTUATION: Final = re.compile(r"[^0-9a-z]+")
+_CONTROLS: Final = frozenset(range(32)) - frozenset(b"\t\r\n")
+# The charset that a label names by itself.
+_PYTHON: Final = {**{name: name for name in aliases.values()}, **aliases}
+
+# What Python calls an encoding, where that is another name.
+_WINDOWS: Final = {f"windows-{page}": f"cp{page}" for page in (874, *range(1250, 1259))}
+_CODECS: Final = {
+    **_WINDOWS,
+    "ibm866": "cp866",
+    "iso-8859-8-i": "iso-8859-8",
+    "macintosh": "mac_roman",
+    "x-mac-cyrillic": "mac_cyrillic",
+    "gbk": "gb18030",
+    "big5": "big5hkscs",
+    "shift_jis": "cp932",
+    "euc-kr": "cp949",
+}
+
+
+def _windows(page: str) -> Callable[[bytes], str]:
+    return lambda octets: octets.decode(page, "sansio_smtp.windows")
+
+
+def _gap_of_windows(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    octet = error.object[error.start]
+    # Of these code pages Python has nothing at CA in that of Hebrew alone.
+    return chr(octet) if octet < 0xA0 else "\u05ba" if octet == 0xCA else "\ufffd", error.start + 1
+
+
+# Characters of Python's gb18030 that are in the private use area, and have places of their own today.
+_GB18030_OLD: Final = (
+    *(0xE5E5, 0xE78D, 0xE78E, 0xE78F, 0xE790, 0xE791, 0xE792, 0xE793, 0xE794, 0xE795, 0xE796),
+    *(0xE7C7, 0xE81E, 0xE826, 0xE82B, 0xE82C, 0xE832, 0xE843, 0xE854, 0xE864),
+)
+_GB18030_NEW: Final = (
+    "\u3000\ufe10\ufe12\ufe11\ufe13\ufe14\ufe15\ufe16\ufe17\ufe18\ufe19\u1e3f龴龵龶龷龸龹龺龻"
+)
+_GB18030: Final = dict(zip(_GB18030_OLD, _GB18030_NEW, strict=True))
+
+
+def _gb18030(octets: bytes) -> str:
+    return octets.decode("gb18030", "sansio_smtp.gb18030").translate(_GB18030)
+
+
+def _gap_of_gb18030(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    is_euro = error.object[error.start] == 0x80
+    return ("\u20ac", error.start + 1) if is_euro else ("\ufffd", error.end)
+
+
+_KOI8_U: Final = {0x255D: "\u045e", 0x256C: "\u040e"}
+
+
+def _koi8_u(octets: bytes) -> str:
+    return octets.decode("koi8_u").translate(_KOI8_U)
+
+
+_NOT_IN_SHIFT_JIS: Final = dict.fromkeys(range(0xF8F0, 0xF8F4), "\ufffd")
+
+
+def _shift_jis(octets: bytes) -> str:
+    return octets.decode("cp932", "replace").translate(_NOT_IN_SHIFT_JIS)
+
+
+_BIG5: Final = {
+    b"\xa1\x45": "\u2027",
+    b"\xa1\x4e": "\ufe51",
+    b"\xa1\xc2": "\u00af",
+    b"\xa1\xe3": "\uff5e",
+    b"\xa1\xf2": "\u2295",
+    b"\xa1\xf3": "\u2299",
+    b"\xa2\x41": "\u2215",
+    b"\xa2\x42": "\ufe68",
+    b"\xa2\x44": "\uffe5",
+    b"\xa2\x46": "\uffe0",
+    b"\xa2\x47": "\uffe1",
+}
+_BIG5_PAIR: Final = b"|".join(map(re.escape, _BIG5))
+_BIG5_RUN: Final = re.compile(
+    rb"((?:[^\x81-\xfe]|(?!%b)[\x81-\xfe].?)*+)(%b)?" % (_BIG5_PAIR, _BIG5_PAIR), re.DOTALL
+)
+
+
+def _big5(octets: bytes) -> str:
+    runs: list[tuple[bytes, bytes]] = _BIG5_RUN.findall(octets)
+    return "".join(run.decode("big5hkscs", "replace") + _BIG5.get(pair, "") for run, pair in runs)
+
+
+# Those on the left are in JIS X 0208, those on the right in its form of Windows.
+_EUC_JP: Final = {
+    0x301C: "\uff5e",
+    0x2016: "\u2225",
+    0x2212: "\uff0d",
+    0xA2: "\uffe0",
+    0xA3: "\uffe1",
+    0xAC: "\uffe2",
+}
+_EUC_JP_ROWS: Final = (0xAD, 0xF9, 0xFA, 0xFB, 0xFC)
+
+
+def _euc_jp(octets: bytes) -> str:
+    octets = octets.replace(
+        b"\x8f\xa2\xb7", b"\xa1\xc1"
+    )  # the tilde of JIS X 0212, which Python has in ASCII
+    return octets.decode("euc_jp", "sansio_smtp.euc_jp").translate(_EUC_JP)
+
+
+def _gap_of_euc_jp(error: UnicodeError) -> tuple[str, int]:
+    """The rows of NEC and IBM, by the place that they have in Shift_JIS."""
+    assert isinstance(error, UnicodeDecodeError)
+    pair = error.object[error.start : error.start + 2]
+    if len(pair) < 2 or pair[0] not in _EUC_JP_ROWS or not 0xA1 <= pair[1] <= 0xFE:
+        return "\ufffd", error.end
+    row, cell = pair[0] - 0x80, pair[1] - 0x80
+    lead = (row - 0x21) // 2 + (0x81 if row < 0x5F else 0xC1)
+    trail = cell + (0x7E if row % 2 == 0 else 0x1F if cell < 0x60 else 0x20)
+    return bytes((lead, trail)).decode("cp932", "replace"), error.start + 2
+
+
+# What an escape sequence switches to (ISO 2022); the end of a line switches back.
+_ESCAPE: Final = re.compile(rb"(\x1b\([BHIJ]|\x1b\$\(?[@ABCD]|\n)")
+_TO_ASCII: Final = b"\x1b(B"
+_HIGH: Final = bytes(octet | 0x80 for octet in range(256))
+
+
+def _iso_2022_jp(octets: bytes) -> str:
+    text: list[str] = []
+    mode = _TO_ASCII
+    for piece in _ESCAPE.split(octets):
+        if piece.startswith(b"\x1b"):
+            mode = piece
+        elif piece == b"\n":
+            mode = _TO_ASCII
+            text.append("\n")
+        elif not piece.isascii():
+            text.append("\ufffd" * len(piece))
+        else:
+            text.append(_SETS.get(mode, _ascii)(piece))
+    return "".join(text)
+
+
+def _ascii(octets: bytes) -> str:
+    return octets.replace(b"\x1b", b"\xff").decode("ascii", "replace")  # an escape sequence that is not known
+
+
+def _roman(octets: bytes) -> str:
+    return _ascii(octets).replace("\\", "\xa5").replace("~", "\u203e")
+
+
+def _jis_x_0212(octets: bytes) -> str:
+    pairs = (octets[i : i + 2] for i in range(0, len(octets), 2))
+    return _euc_jp(b"".join(b"\x8f" + pair.translate(_HIGH) for pair in pairs))
+
+
+_SETS: Final[dict[bytes, Callable[[bytes], str]]] = {
+    b"\x1b(J": _roman,
+    b"\x1b(H": _roman,
+    b"\x1b(I": lambda octets: _shift_jis(octets.translate(_HIGH)),
+    b"\x1b$@": lambda octets: _euc_jp(octets.translate(_HIGH)),
+    b"\x1b$B": lambda octets: _euc_jp(octets.translate(_HIGH)),
+    b"\x1b$(D": _jis_x_0212,
+    b"\x1b$A": lambda octets: _gb18030(octets.translate(_HIGH)),
+    b"\x1b$(C": lambda octets: octets.translate(_HIGH).decode("cp949", "replace"),
+}
+
+
+def _utf_7(octets: bytes) -> str:
+    text = octets.decode("utf-7", "replace")  # it can hold lone surrogates
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+_READERS: Final[dict[str, Callable[[bytes], str]]] = {
+    **{encoding: _windows(page) for encoding, page in _WINDOWS.items()},
+    "gbk": _gb18030,
+    "gb18030": _gb18030,
+    "koi8-u": _koi8_u,
+    "shift_jis": _shift_jis,
+    "big5": _big5,
+    "euc-jp": _euc_jp,
+    "iso-2022-jp": _iso_2022_jp,
+    "utf-7": _utf_7,
+}
+
+codecs.register_error("sansio_smtp.windows", _gap_of_windows)
+codecs.register_error("sansio_smtp.gb18030", _gap_of_gb18030)
+codecs.register_error("sansio_smtp.euc_jp", _gap_of_euc_jp)
