@@ -31,6 +31,7 @@ MUTATORS = {
 
 BY_DESIGN = {
     r"(.*scope|silence)\.(deadline|shield)": "a cancel scope of Trio is moved by assignment",
+    r"sys\.std(out|err)": "the executable has its own, which never fail and never wait",
     r"sys\.(modules.*|path\.append|dont_write_bytecode)": "Python keeps its modules there",
     r"module\.__file__": "a module that is made by hand gets its file by assignment",
     r"msg\.body": "rules replace the body of a message by assignment",

@@ -10,12 +10,18 @@ __all__ = ["main"]
 def main() -> None:
     """The executable. Without the extra that it needs, it says so."""
     try:
+        from trio_proxy.text import output
+
+        output.take_over()
         from trio_proxy.commands.cli import main as run
     except ModuleNotFoundError as error:
-        if error.name != "click":
+        if error.name not in ("attr", "click"):
             raise
         sys.exit("smtp-proxy: the program needs more than the library: pip install 'sansio-smtp[proxy]'")
-    run()
+    try:
+        run()
+    finally:
+        output.finish()
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from trio_proxy.storage.maildir import Maildir
 from trio_proxy.text import logs
 from trio_proxy.text.addresses import Address
 from trio_proxy.text.output import write, write_line
+from trio_proxy.text.serving import serving
 
 from . import exit_status
 from .run import bound_address
@@ -60,7 +61,7 @@ async def _demo() -> int:
         proxy_server = Server(session=lambda client, peer, number: Session(client, peer, number, settings))
         stop = trio.Event()
         failures: list[str] = []
-        async with trio.open_nursery() as nursery:
+        async with serving(), trio.open_nursery() as nursery:
             await nursery.start(capture_server.serve, upstream_sockets, stop)
             await nursery.start(proxy_server.serve, proxy_sockets, stop)
             write_line(f"capture server on {upstream}, proxy on {proxy}")

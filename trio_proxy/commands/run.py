@@ -29,7 +29,8 @@ from trio_proxy.storage.quarantine import Quarantine
 from trio_proxy.storage.spool import FileSpool
 from trio_proxy.text import logs
 from trio_proxy.text.addresses import Address, AddressError
-from trio_proxy.text.output import write_line
+from trio_proxy.text.output import hurry, write_line
+from trio_proxy.text.serving import serving
 
 from . import exit_status
 
@@ -39,6 +40,7 @@ __all__ = ["ListenError", "Options", "run"]
 def run(options: Options) -> int:
     """Runs the service until it is stopped, and returns the exit status. Raises `ListenError`, `RuleError`,
     and KeyboardInterrupt before it listens."""
+    hurry()
     logs.configure(options.verbosity)
     raise_descriptor_limit()
     return trio.run(_main, options)
@@ -59,7 +61,10 @@ async def _main(options: Options) -> int:
             capture_sockets = stack.enter_context(listening(Address("127.0.0.1", 0)))
             upstream = bound_address(capture_sockets[0])
         _refuse_loop(upstream, sockets)
-        async with rule_tasks(stack, lambda: exit_status.INTERRUPTED if quit_now else 0) as rules:
+        async with (
+            serving(),
+            rule_tasks(stack, lambda: exit_status.INTERRUPTED if quit_now else 0) as rules,
+        ):
             settings = _settings(options, upstream, book, rules)
             stack.enter_context(settings.rule_settings.watchdog.installed())
             async with trio.open_nursery() as nursery:

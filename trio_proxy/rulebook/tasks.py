@@ -17,7 +17,6 @@ of them. When it stops, `rule_tasks` cancels all tasks, waits two seconds, and t
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any
@@ -27,6 +26,7 @@ import structlog
 import trio
 
 from sansio_smtp.rules import Rule
+from trio_proxy.text import output
 
 __all__ = ["Call", "RuleTasks", "rule_tasks"]
 
@@ -119,6 +119,5 @@ async def rule_tasks(stack: ExitStack, status: Callable[[], int]) -> AsyncGenera
             if tasks.running:
                 log.error("rules do not end, quitting without them", rules=tasks.running)
                 stack.close()
-                sys.stdout.flush()
-                sys.stderr.flush()
+                output.finish()
                 os._exit(status())

@@ -17,7 +17,7 @@ from trio_proxy.rulebook.load import load
 from trio_proxy.rulebook.reload import RuleBook
 from trio_proxy.settings.options import Options
 from trio_proxy.text import logs
-from trio_proxy.text.output import write_line
+from trio_proxy.text.output import write_error_line, write_line
 
 from .client import TrialClient
 from .host import TrialHost
@@ -41,7 +41,7 @@ def run_trial(options: Options, messages: Sequence[tuple[str, bytes]], case: Cas
         write_line(as_json(book.summary, trials))
     elif how == "quiet":
         for line in complaints(trials):
-            print(line, file=sys.stderr)
+            write_error_line(line)
     else:
         colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         for line in as_text(book.summary, trials):

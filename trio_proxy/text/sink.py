@@ -1,0 +1,218 @@
+"""Takes what people watch and writes it in order, without waiting for the reader while mail is served.
+
+A line is written at once if the kernel takes it, which is nearly always. If not, it waits in a queue::
+
+                         ┌────────── the kernel takes it ──────────▶ written
+    write ── the queue ──┤
+             is empty?   ├─ the reader is slow ─▶ queue ──▶ a task writes it when there is room
+                         │                          └─ the queue is full ─▶ lost, counted
+                         └─ an error: disk full, pipe closed ─▶ lost with all that is queued, counted
+
+Where lines are lost the queue has a *gap*. When its turn comes and writing works, it is written as a line
+that says how many lines are missing and why. A gap that cannot be written grows.
+
+What must never happen: that `Sink.write` raises because of what it writes to, or that it waits while the
+service runs (module `serving`). Before and after, when no task can write later, it waits: for a command that
+reports to people as long as they need to read, for the service a second (`Sink.hurry`).
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from .descriptors import Descriptor
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+__all__ = ["MOST_QUEUED", "Sink"]
+
+MOST_QUEUED: Final = 1_048_576
+"""Octets that wait for a slow reader. What comes then is lost."""
+_NAMES: Final = {1: "<stdout>", 2: "<stderr>"}
+_TOO_SLOW: Final = "its reader is too slow"
+
+
+@attrs.define(eq=False)
+class _Gap:
+    """Lines that were lost at this place."""
+
+    lines: int
+    why: str
+
+
+class Sink(io.BufferedIOBase):
+    """Standard output or standard error, as a binary file that never raises OSError. Threads may share it."""
+
+    def __init__(self, descriptor: Descriptor, number: int, what: str) -> None:
+        """``number`` is the file descriptor as the process was given it. ``what`` its lines are part of."""
+        super().__init__()
+        self._descriptor = descriptor
+        self._number = number
+        self.name = _NAMES.get(number, "")
+        self._what = what
+        self._queue: deque[bytes | _Gap] = deque()
+        self._size = 0
+        self._is_in_line = False
+        self._is_blocked = False
+        self._has_given_up = False
+        self._lock = threading.RLock()
+        self._wake: Callable[[], None] | None = None
+        self._patience = inf
+
+    # A binary file
+
+    def write(self, buffer: ReadableBuffer, /) -> int:
+        """Takes all octets. Raises no OSError."""
+        data = bytes(buffer)
+        with self._lock:
+            if data:
+                self._take(data)
+                self._push()
+            if self._is_blocked:
+                if self._wake is not None:
+                    self._wake()
+                else:
+                    self._wait()
+        return len(data)
+
+    def flush(self) -> None:
+        """Writes what can be written without waiting."""
+        if not self.closed:
+            with self._lock:
+                self._push()
+
+    def writable(self) -> bool:
+        return True
+
+    def isatty(self) -> bool:
+        return os.isatty(self._number)
+
+    def fileno(self) -> int:
+        return self._number
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            self._descriptor.close()
+
+    # While mail is served
+
+    @contextmanager
+    def served(self, wake: Callable[[], None]) -> Generator[None]:
+        """In this context `write` does not wait. Where it would have to, it calls ``wake``, in any thread;
+        then `flush` is to be called each time that `place` is writable, as long as `is_blocked`."""
+        self._wake = wake
+        try:
+            yield
+        finally:
+            self._wake = None
+
+    @property
+    def is_blocked(self) -> bool:
+        """True if something is queued that waits for the reader."""
+        return self._is_blocked
+
+    @property
+    def place(self) -> int:
+        """The descriptor that becomes writable when there is room."""
+        return self._descriptor.number
+
+    def fail(self, error: OSError) -> None:
+        """It cannot be found out when there is room: what is queued is lost."""
+        with self._lock:
+            self._lose_all(error)
+            self._is_blocked = False
+
+    # Before and after
+
+    def hurry(self, seconds: float) -> None:
+        """From now on waits at most so long for the reader while no task serves. If that was in vain, nothing
+        waits again until everything could be written."""
+        self._patience = seconds
+
+    def finish(self) -> None:
+        """Writes what is queued, and waits for that."""
+        with self._lock:
+            self._push()
+            self._wait()
+
+    # The queue
+
+    def _take(self, data: bytes) -> None:
+        """Puts octets into the queue, or counts them as lost."""
+        waits_never = self._wake is not None or self._has_given_up
+        if waits_never and self._size + len(data) > MOST_QUEUED:
+            self._lose(data.count(b"\n") or 1, _TOO_SLOW)
+        else:
+            self._queue.append(data)
+            self._size += len(data)
+
+    def _lose(self, lines: int, why: str) -> None:
+        if self._queue and isinstance(gap := self._queue[-1], _Gap):
+            lines += gap.lines
+            self._queue.pop()
+        self._queue.append(_Gap(lines, why))
+
+    def _push(self) -> None:
+        """Writes from the queue until nothing is left, there is no room, or an error loses all of it."""
+        self._is_blocked = False
+        while self._queue:
+            first = self._queue[0]
+            data = self._notice(first) if isinstance(first, _Gap) else first
+            try:
+                count = self._descriptor.write(data)
+            except BlockingIOError:
+                self._is_blocked = True
+                return
+            except OSError as error:
+                self._lose_all(error)
+                return
+            self._is_in_line = data[count - 1 : count] != b"\n"
+            if isinstance(first, bytes):
+                self._size -= count
+            else:
+                self._size += len(data) - count
+            if count < len(data):
+                self._queue[0] = data[count:]
+            else:
+                self._queue.popleft()
+        self._has_given_up = False
+
+    def _lose_all(self, error: OSError) -> None:
+        lines = sum(each.lines if isinstance(each, _Gap) else each.count(b"\n") or 1 for each in self._queue)
+        self._queue.clear()
+        self._size = 0
+        self._lose(lines, os.strerror(error.errno or errno.EIO))
+
+    def _notice(self, gap: _Gap) -> bytes:
+        lines = "1 line" if gap.lines == 1 else f"{gap.lines} lines"
+        text = f"{lines} of the {self._what} {'was' if gap.lines == 1 else 'were'} lost: {gap.why}\n"
+        return b"\n" * self._is_in_line + text.encode()
+
+    def _wait(self) -> None:
+        """Waits until the queue is written."""
+        until = time.monotonic() + self._patience
+        while self._is_blocked and not self._has_given_up:
+            # Given up until proven otherwise: an exception of a signal handler ends the waiting, too.
+            self._has_given_up = True
+            if self._has_room_within(until - time.monotonic()):
+                self._has_given_up = False
+                self._push()
+
+    def _has_room_within(self, seconds: float) -> bool:
+        poll = select.poll()
+        poll.register(self._descriptor.number, select.POLLOUT)
+        return bool(poll.poll(None if seconds == inf else max(0, seconds) * 1000))
