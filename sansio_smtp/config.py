@@ -3,15 +3,27 @@ driver."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum
 from typing import Any
 
 import attrs
 
+from .names import did_you_mean
+
 __all__ = ["BareNewline", "Config", "Nul", "Tap"]
 
 
-class BareNewline(Enum):
+class _Choice(Enum):
+    """Its members can be given by their values; a value of no member is an error of the caller."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        values = [str(member.value) for member in cls]
+        raise ValueError(f"{value!r:.60} is none of {', '.join(values)}{did_you_mean(str(value), values)}")
+
+
+class BareNewline(_Choice):
     """What happens to a CR or LF that is not part of CRLF. It is never passed on as it is."""
 
     NORMALIZE = "normalize"
@@ -20,7 +32,7 @@ class BareNewline(Enum):
     """A message that holds one is refused with a 5xx; a command line that holds one ends the session."""
 
 
-class Nul(Enum):
+class Nul(_Choice):
     """What happens to NUL in mail data.
 
     A line of one dot and NULs is refused in either case: a receiver that drops NUL reads it as
@@ -31,7 +43,7 @@ class Nul(Enum):
     REFUSE = "refuse"
 
 
-class Tap(Enum):
+class Tap(_Choice):
     """Selects the `BodyChunk` events that show decoded content while it passes: none, pieces, or lines."""
 
     OFF = "off"
@@ -44,13 +56,19 @@ def _positive(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         raise ValueError(f"{attribute.name} must be positive, not {value}")
 
 
+def _keywords(names: Iterable[str]) -> frozenset[str]:
+    if isinstance(names, str):
+        raise ValueError(f'relay_keywords is a set of names, such as {{"{names.upper()}"}}')  # noqa: TRY004 - as all of Config
+    return frozenset(name.upper() for name in names)
+
+
 @attrs.frozen(kw_only=True)
 class Config:
     """Limits and choices of one session. All sizes are octets."""
 
-    bare_newline: BareNewline = BareNewline.NORMALIZE
-    nul: Nul = Nul.PASS
-    tap: Tap = Tap.OFF
+    bare_newline: BareNewline = attrs.field(default=BareNewline.NORMALIZE, converter=BareNewline)
+    nul: Nul = attrs.field(default=Nul.PASS, converter=Nul)
+    tap: Tap = attrs.field(default=Tap.OFF, converter=Tap)
     trace: bool = False
     """True: `Received` events show what arrived, secrets masked, for transcripts."""
 
@@ -78,6 +96,6 @@ class Config:
     """Largest message that is kept whole for a MESSAGE question; a larger one is refused with 552."""
     read_ahead: int = attrs.field(default=65_536, validator=_positive)
     """Number of unparsed octets of one side at which that side is not read any more."""
-    relay_keywords: frozenset[str] = frozenset()
+    relay_keywords: frozenset[str] = attrs.field(default=frozenset(), converter=_keywords)
     """EHLO keywords that are relayed besides those known to be safe. A keyword that changes the framing
     breaks the dialogue: see docs/supported-smtp.md."""

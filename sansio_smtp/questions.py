@@ -7,21 +7,25 @@ verdicts that fit it, for a type checker and at run time.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar, Final, Generic, TypeAlias, TypeVar
 
 import attrs
 
 from sansio_smtp.ends.transaction import Envelope
+from sansio_smtp.verbs import VERBS
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
 
 from .errors import LocalProtocolError
+from .names import checked_names
 
 __all__ = [
     "BODY_CHUNK",
     "BODY_LINE",
     "BODY_LINES",
     "COMMAND",
+    "CONTENT_PLACES",
     "HEADERS",
     "IN_TURN",
     "MESSAGE",
@@ -44,6 +48,7 @@ __all__ = [
     "ReplyQuestion",
     "Route",
     "Swallow",
+    "asked_places",
 ]
 
 COMMAND: Final = "COMMAND"
@@ -59,6 +64,26 @@ known (a RCPT does not wait for other RCPTs). So the envelope of a question does
 arrive."""
 PLACES: Final = frozenset((COMMAND, REPLY, HEADERS, BODY_CHUNK, BODY_LINE, BODY_LINES, MESSAGE, IN_TURN))
 """Names for ``Proxy(ask=...)``. A verb, such as ``"RCPT"``, asks about that command only."""
+CONTENT_PLACES: Final = frozenset((HEADERS, BODY_CHUNK, BODY_LINE, BODY_LINES, MESSAGE))
+"""The hook places at which a question is about content."""
+_ASKED: Final = PLACES | {verb.decode() for verb in VERBS}
+_PRIVATE_USE: Final = "X"
+"""The first letter of verbs for private use (RFC 5321 §4.1.5), which no table can list."""
+
+
+def asked_places(names: object) -> frozenset[str]:
+    """The names for ``Proxy(ask=...)`` as a set: hook places, verbs, and names of verbs for private use.
+
+    Raises `LocalProtocolError` for all other names: nothing would ever be asked by them.
+    """
+    return checked_names(
+        "ask",
+        names,
+        _ASKED,
+        what="hook place or verb",
+        example='{"RCPT", "HEADERS"}',
+        prefix=_PRIVATE_USE,
+    )
 
 
 @attrs.frozen
@@ -119,12 +144,19 @@ class Replace:
     rest: int | None = None
 
 
+def _content_places(names: Iterable[str]) -> frozenset[str]:
+    return checked_names(
+        "Inspect", names, CONTENT_PLACES, what="hook place of content", example='{"HEADERS", "MESSAGE"}'
+    )
+
+
 @attrs.frozen
 class Inspect:
     """For DATA: pass it on, and ask about this message at these content places instead of those in ``ask``.
-    If it is empty, the message is relayed without a question. ``recipients``: see `Continue`."""
+    If it is empty, the message is relayed without a question. ``recipients``: see `Continue`. Raises
+    `LocalProtocolError` for other names than `CONTENT_PLACES`."""
 
-    places: frozenset[str]
+    places: frozenset[str] = attrs.field(converter=_content_places)
     recipients: tuple[Command, ...] = ()
 
 

@@ -101,7 +101,7 @@ def test_recipients_that_a_verdict_adds(word: str) -> None:
         ("! route other RCPT\\r\\n", "not a command|CR, LF"),
         ("! swallow 354 go", "2xx, 4xx or 5xx"),
         ("! swallow", "not a reply"),
-        ("! inspect HEADRES", "unknown hook place 'HEADRES'"),
+        ("! inspect HEADRES", 'did you mean "HEADERS"'),
         ("! continue adding", "stands alone"),
         ("! add", "unknown verdict"),
         ("! add !", "not a command"),

@@ -32,6 +32,7 @@ from sansio_smtp.members import (
 )
 from sansio_smtp.questions import (
     COMMAND,
+    CONTENT_PLACES,
     IN_TURN,
     PLACES,
     Answer,
@@ -50,7 +51,6 @@ from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
 
 from . import own_replies
-from .content_pipeline import CONTENT_PLACES
 from .downstream import Downstream
 from .forwarding import ANYWHERE, Forwarding
 from .message_flow import MessageFlow
@@ -175,7 +175,7 @@ class CommandFlow:
             command = verdict.command or command
             upstream = verdict.upstream
         elif isinstance(verdict, Inspect):
-            self._message.ask_at(verdict.places & CONTENT_PLACES)
+            self._message.ask_at(verdict.places)
         if command.kind is KIND_AUTH:
             self._login = (command,)
         if isinstance(verdict, Continue | Inspect) and not self._forwarding.leg.detached:

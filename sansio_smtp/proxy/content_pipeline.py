@@ -49,11 +49,9 @@ from sansio_smtp.wire.replies import Reply
 from . import own_replies
 from .message_store import MessageStore, Spool
 
-__all__ = ["CONTENT_PLACES", "ContentPipeline"]
+__all__ = ["ContentPipeline"]
 
 _BODY_PLACES: Final = frozenset((BODY_CHUNK, BODY_LINE, BODY_LINES))
-CONTENT_PLACES: Final = _BODY_PLACES | {HEADERS, MESSAGE}
-"""The hook places at which a question is about content."""
 
 ContentQuestion = HeadersQuestion | BodyQuestion | MessageQuestion
 Action = bytes | ContentQuestion | BodyChunk | Reply

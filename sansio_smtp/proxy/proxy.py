@@ -61,7 +61,7 @@ from sansio_smtp.members import (
     UPSTREAM_DETACHED,
     UPSTREAM_READY,
 )
-from sansio_smtp.questions import REPLY, Question, ReplyQuestion, V
+from sansio_smtp.questions import REPLY, Question, ReplyQuestion, V, asked_places
 from sansio_smtp.states import Phase, Snapshot, contradiction
 from sansio_smtp.wire.commands import END_OF_DATA, Command
 from sansio_smtp.wire.replies import Reply
@@ -89,9 +89,9 @@ class Proxy:
     """One session of a client, proxied to one server at a time.
 
     ``ask`` names the hook places at which a question is wanted: the constants of `sansio_smtp.questions`, or
-    a verb such as ``"RCPT"`` for that command alone. ``make_spool`` makes room for a message that is asked
-    about whole and is larger than `Config.max_held`; without it, such a message is refused. ``client`` is
-    what the driver knows of the client.
+    a verb such as ``"RCPT"`` for that command alone. Other names raise `LocalProtocolError`. ``make_spool``
+    makes room for a message that is asked about whole and is larger than `Config.max_held`; without it, such
+    a message is refused. ``client`` is what the driver knows of the client.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Proxy:
         client: ClientInfo | None = None,
     ) -> None:
         self.config = config or Config()
-        self.ask = frozenset(ask)
+        self.ask = asked_places(ask)
         self.progress = 0
         """Counts commands, replies and pieces of content. A driver moves its deadline when this moves, so
         that a peer that sends an octet now and then cannot hold the dialogue open."""

@@ -13,9 +13,11 @@ from typing import Any, Final, cast
 
 import attrs
 
+from sansio_smtp import rules
 from sansio_smtp.rules.lint.problems import Problem, RuleError, did_you_mean
 from sansio_smtp.rules.lint.signatures import Found, fits, phase_meant, rules_and_problems, underlying
 from sansio_smtp.rules.lint.source import Definition, Source, marks_on, wrong_definitions
+from sansio_smtp.rules.lint.undefined import undefined_names
 from sansio_smtp.rules.lint.verdict_types import wrong_calls
 
 from .decorators import Mark, is_threaded, marks_of
@@ -28,6 +30,7 @@ Make = Callable[[Any, str, int], tuple[Any, Sequence[Problem]]]
 """Takes an entry of the list ``rules``, which is a class or an instance, with its file and line; gives the
 instance whose methods are to be asked, or None and what is wrong."""
 
+_API: Final = rules.__all__
 _FUNCTIONS: Final[tuple[Any, ...]] = (FunctionType, BuiltinFunctionType, MethodType, functools.partial)
 _METHODS: Final[tuple[Any, ...]] = (FunctionType, staticmethod, classmethod, functools.partialmethod)
 _NO_OBJECTS: Final[tuple[Any, ...]] = (
@@ -112,6 +115,7 @@ class _Collector:
         self._file = file
         self._code_files = (file, namespace.get("__file__"))
         self._source = Source(source, namespace) if source is not None else None
+        self._text = source
         self._make = make
         self._listed: Sequence[Any] = ()
         self._rules: list[Rule] = []
@@ -119,8 +123,12 @@ class _Collector:
         self._problems: list[Problem] = []
 
     def collect(self) -> Collected:
-        if self._source is not None:
-            for line, text in (*wrong_calls(self._source), *wrong_definitions(self._source, self._namespace)):
+        if self._source is not None and self._text is not None:
+            for line, text in (
+                *wrong_calls(self._source),
+                *wrong_definitions(self._source, self._namespace),
+                *undefined_names(self._text, self._namespace, _API),
+            ):
                 self._complain(line, text)
         self._listed = self._list()
         listed = {id(entry) for entry in self._listed if callable(entry)}

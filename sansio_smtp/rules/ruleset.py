@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import attrs
 
+from sansio_smtp.errors import LocalProtocolError
+from sansio_smtp.names import did_you_mean
 from sansio_smtp.questions import BODY_LINES, COMMAND, HEADERS, IN_TURN, MESSAGE, REPLY
 
 from .decorators import OnError
@@ -51,11 +53,15 @@ class Rule:
     is_async: bool = False
     threaded: bool = False
     match: str | None = None
-    """A pattern for addresses, in lower case."""
+    """A pattern for addresses; case does not matter."""
     timeout: float | None = None
     """Seconds for one call; None: the driver's setting."""
     on_error: OnError | None = None
     """What a failure means; None: the driver's setting."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.phase not in PHASES:  # it would never be asked
+            raise LocalProtocolError(f"no such phase: {self.phase!r}{did_you_mean(str(self.phase), PHASES)}")
 
     def move_to_thread(self) -> None:
         """From now on the rule is called in a thread: a driver has found out that it blocks."""
@@ -73,7 +79,7 @@ class Rule:
 
     def fits(self, address: str) -> bool:
         """Returns True if the rule applies to this address."""
-        return self.match is None or fnmatchcase(address.lower(), self.match)
+        return self.match is None or fnmatchcase(address.lower(), self.match.lower())
 
 
 def _as_tuple(rules: Iterable[Rule]) -> tuple[Rule, ...]:

@@ -93,6 +93,9 @@ _SHOWN: Final = re.compile(
 _QUESTION: Final = re.compile(r"\? ([A-Z0-9_-]+)(?: (.*))?", re.DOTALL)
 
 
+_FORGOTTEN_COLON: Final = re.compile(r"ask [A-Z_]+(?:, ?[A-Z_]+)*")
+
+
 class ScriptError(ValueError):
     """A script that cannot be read: where, and what is wrong."""
 
@@ -278,6 +281,11 @@ class _Parser:
 
     def _comment(self, text: str) -> None:
         key, colon, value = text.partition(":")
+        key = key.strip()
+        if key.lower() in SETTINGS and (not key.islower() or not colon):
+            raise self._error(f"a setting is written '# {key.lower()}: …'")
+        if _FORGOTTEN_COLON.fullmatch(text):
+            raise self._error(f"a colon is missing: '# ask: {text.partition(' ')[2]}'")
         if not colon or not key.isalpha() or not key.islower():
             return
         if key not in SETTINGS:

@@ -10,8 +10,7 @@ from typing import Any, Final, TypeAlias, get_args, get_type_hints
 import attrs
 
 from sansio_smtp.config import Config
-from sansio_smtp.questions import PLACES
-from sansio_smtp.verbs import VERBS
+from sansio_smtp.questions import asked_places
 
 from .notation import did_you_mean
 
@@ -31,12 +30,9 @@ def read_setting(settings: Settings, key: str, value: str) -> None:
 
 def _ask(settings: Settings, value: str) -> None:
     names = _words(value)
-    for name in names:
-        if name != name.upper():
-            raise ValueError(f"hook places and verbs are written in capitals: {name!r}")
-        if name not in PLACES and name.encode() not in VERBS and (hint := did_you_mean(name, PLACES)):
-            raise ValueError(f"unknown hook place {name!r}{hint}")
-    settings["ask"] = settings.get("ask", frozenset()) | frozenset(names)
+    if not names:
+        raise ValueError("ask names no hook place")
+    settings["ask"] = settings.get("ask", frozenset()) | asked_places(names)
 
 
 def _show(settings: Settings, value: str) -> None:

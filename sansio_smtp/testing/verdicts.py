@@ -10,7 +10,6 @@ import attrs
 
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.questions import (
-    PLACES,
     Answer,
     AnyQuestion,
     CommandQuestion,
@@ -88,10 +87,7 @@ def _continue(rest: str) -> Continue:
 
 
 def _inspect(rest: str) -> Inspect:
-    places = frozenset(word.strip() for word in rest.split(",") if word.strip())
-    if unknown := sorted(places - PLACES):
-        raise ValueError(f"unknown hook place {unknown[0]!r}")
-    return Inspect(places)
+    return Inspect(frozenset(word.strip() for word in rest.split(",") if word.strip()))
 
 
 def _route(rest: str) -> Route:

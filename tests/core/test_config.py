@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import pytest
 
@@ -41,3 +43,36 @@ def test_settings_are_named_and_frozen() -> None:
         Config(BareNewline.REJECT)  # type: ignore[misc]
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         Config().trace = True  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("given", "member"),
+    [
+        ({"bare_newline": "reject"}, BareNewline.REJECT),
+        ({"nul": "refuse"}, Nul.REFUSE),
+        ({"tap": "lines"}, Tap.LINES),
+        ({"tap": Tap.CHUNKS}, Tap.CHUNKS),
+    ],
+)
+def test_a_choice_may_be_given_by_its_value(given: dict[str, Any], member: object) -> None:
+    """A text that is none of the members must not mean the default: what it asks for would be off."""
+    (name,) = given
+    assert getattr(Config(**given), name) is member
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"bare_newline": "rejekt"}, 'did you mean "reject"'),
+        ({"nul": "REFUSE"}, 'did you mean "refuse"'),
+        ({"tap": True}, "True is none of off, chunks, lines"),
+        ({"relay_keywords": "x-fine"}, 'such as {"X-FINE"}'),
+    ],
+)
+def test_a_wrong_choice_is_refused(given: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        Config(**given)
+
+
+def test_case_does_not_matter_in_keywords() -> None:
+    assert Config(relay_keywords=frozenset({"x-fine"})).relay_keywords == {"X-FINE"}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, get_args
 
 import pytest
@@ -8,6 +9,7 @@ from sansio_smtp import questions
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.questions import (
+    CONTENT_PLACES,
     PLACES,
     Answer,
     AnyQuestion,
@@ -26,6 +28,7 @@ from sansio_smtp.questions import (
     ReplyQuestion,
     Route,
     Swallow,
+    asked_places,
 )
 from sansio_smtp.verbs import VERBS
 from sansio_smtp.wire.commands import Command
@@ -127,7 +130,7 @@ def test_repr_does_not_show_credentials(shown: object) -> None:
 
 
 def test_places_have_names() -> None:
-    constants = {name for name in questions.__all__ if name.isupper()} - {"PLACES"}
+    constants = {name for name in questions.__all__ if name.isupper()} - {"PLACES", "CONTENT_PLACES"}
     assert constants == PLACES
     assert all(getattr(questions, name) == name for name in constants)
 
@@ -135,3 +138,30 @@ def test_places_have_names() -> None:
 def test_no_place_is_named_as_a_verb() -> None:
     """``Proxy(ask={"RCPT"})`` asks for that command: a place of that name would hide it."""
     assert not {name.encode() for name in PLACES} & set(VERBS)
+
+
+@pytest.mark.parametrize("names", [PLACES, {"RCPT", "QUIT"}, ["HEADERS"], {"X-SOMETHING"}, ()])
+def test_names_that_can_be_asked_for(names: Collection[str]) -> None:
+    assert asked_places(names) == frozenset(names)
+
+
+@pytest.mark.parametrize(
+    ("names", "hint"),
+    [
+        ({"rcpt"}, 'did you mean "RCPT"'),
+        ({"RCTP"}, 'did you mean "RCPT"'),
+        ({"HEADER"}, 'did you mean "HEADERS"'),
+        ("RCPT", "takes a set"),
+    ],
+)
+def test_a_name_by_which_nothing_is_asked_is_refused(names: Any, hint: str) -> None:
+    with pytest.raises(LocalProtocolError, match=hint):
+        asked_places(names)
+
+
+@pytest.mark.parametrize("names", [{"HEADER"}, {"RCPT"}, {"IN_TURN"}, "HEADERS"])
+def test_a_message_is_inspected_at_places_of_content(names: Any) -> None:
+    with pytest.raises(LocalProtocolError, match="Inspect"):
+        Inspect(names)
+    assert Inspect(frozenset()).places == frozenset()
+    assert Inspect(frozenset(CONTENT_PLACES)).places == CONTENT_PLACES

@@ -3,10 +3,11 @@ it."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 import attrs
+
+from sansio_smtp.names import did_you_mean
 
 __all__ = ["Problem", "RuleError", "did_you_mean"]
 
@@ -30,9 +31,3 @@ class RuleError(Exception):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
-
-
-def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """``; did you mean "rcpt"?``; empty if no name is similar."""
-    close = difflib.get_close_matches(name, list(names), 1, 0.6)
-    return f'; did you mean "{close[0]}"?' if close else ""

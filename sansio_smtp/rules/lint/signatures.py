@@ -15,6 +15,8 @@ from sansio_smtp.rules.decorators import Mark, OnError
 from sansio_smtp.rules.phases import PHASES, PhaseInfo
 from sansio_smtp.rules.ruleset import Rule
 
+from .attributes import unknown_attributes
+from .patterns import wrong_address_pattern
 from .problems import Problem, did_you_mean
 from .source import Definition, Source
 from .verdict_types import annotation_of, is_awaitable, wrong_annotation, wrong_returns
@@ -74,6 +76,9 @@ def rules_and_problems(found: Found) -> tuple[list[Rule], list[Problem]]:
             wrong += [(found.line, text) for text in _wrong_for(phase, found, annotation)]
             if found.source is not None and found.definition is not None:
                 wrong += wrong_returns(found.source, found.definition, phase)
+                wrong += unknown_attributes(
+                    found.source, found.definition, phase, takes_self=found.takes_self
+                )
     problems = [Problem(found.file, line, text) for line, text in dict.fromkeys(wrong)]
     wanted = (
         []
@@ -185,8 +190,10 @@ def _wrong_mark(mark: Mark, instance: object) -> Iterator[str]:
         yield f'@on("{mark.phase}"): no such phase{hint}'
     elif match is not None and mark.phase in _WITHOUT_ADDRESS:
         yield f'@on("{mark.phase}", match=...): this phase has no address that could match'
-    if match is not None and not (isinstance(match, str) and match):
+    if match is not None and not isinstance(match, str):
         yield f'match is a pattern for addresses, as in "*@example.com", not {match!r}'
+    elif match is not None and (wrong := wrong_address_pattern(match)):
+        yield f'match="{match}": {wrong}'
     if timeout is not None and not (isinstance(timeout, int | float) and timeout is not True and timeout > 0):
         yield f"timeout is a number of seconds above 0, not {timeout!r}"
     if mark.on_error is not None and mark.on_error not in _ON_ERROR:

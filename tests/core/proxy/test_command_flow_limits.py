@@ -56,7 +56,7 @@ def test_one_verb_may_be_asked_for() -> None:
 
 
 def test_refused_lines_and_auth_lines_are_asked_of_nobody() -> None:
-    scene = Scene("COMMAND", "").greeted()
+    scene = Scene("COMMAND").greeted()
     assert scene.client("TURN")[0] == "violation CLIENT"
     scene.client("AUTH LOGIN")
     scene.answer(Continue())

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.questions import BODY_LINES, COMMAND, HEADERS, IN_TURN, MESSAGE, REPLY
 from sansio_smtp.rules.phases import CONTENT_PHASES, PHASES
@@ -128,3 +129,15 @@ def test_places_of_content_add_up() -> None:
     assert rules.content_places(["a@example.org"]) == {HEADERS, BODY_LINES}
     assert rules.content_places(["a@example.com", "a@example.org"]) == {HEADERS, MESSAGE, BODY_LINES}
     assert rules.content_places(["a@example.net"]) == {HEADERS}
+
+
+@pytest.mark.parametrize(
+    ("phase", "hint"), [("rctp", '; did you mean "rcpt"?'), ("RCPT", '"rcpt"'), ("", "''")]
+)
+def test_a_rule_of_no_phase_would_never_be_asked(phase: str, hint: str) -> None:
+    with pytest.raises(LocalProtocolError, match=hint.replace("?", r"\?")):
+        Rule(phase, print, "a.b")
+
+
+def test_case_does_not_matter_in_a_pattern() -> None:
+    assert Rule("rcpt", print, "a.b", match="*@Example.com").fits("bob@EXAMPLE.com")

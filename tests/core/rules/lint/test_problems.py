@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sansio_smtp.rules.lint.problems import Problem, RuleError, did_you_mean
+from sansio_smtp.rules.lint.problems import Problem, RuleError
 
 
 @pytest.mark.parametrize(
@@ -24,16 +24,3 @@ def test_an_error_holds_all_problems() -> None:
     error = RuleError(problem for problem in problems)
     assert error.problems == tuple(problems)
     assert str(error) == "a.py:1: no\nb.py:2: not at all"
-
-
-@pytest.mark.parametrize(
-    ("name", "hint"),
-    [
-        ("recpt", '; did you mean "rcpt"?'),
-        ("mails", '; did you mean "mail"?'),
-        ("xyz", ""),
-        ("", ""),
-    ],
-)
-def test_did_you_mean(name: str, hint: str) -> None:
-    assert did_you_mean(name, iter(["mail", "rcpt"])) == hint

@@ -247,7 +247,15 @@ def test_its_statements_are_looked_at_for_each_phase() -> None:
         ({"phase": "recpt"}, '@on("recpt"): no such phase; did you mean "rcpt"?'),
         ({"phase": "xyz"}, f'@on("xyz"): no such phase; phases: {", ".join(PHASES)}'),
         ({"match": 5}, 'match is a pattern for addresses, as in "*@example.com", not 5'),
-        ({"match": ""}, "match is a pattern for addresses, as in \"*@example.com\", not ''"),
+        (
+            {"match": ""},
+            'match="": an empty pattern fits no address; the null reverse-path is written <>',
+        ),
+        (
+            {"match": "example.com"},
+            'match="example.com": no address is without a domain, but postmaster; '
+            'did you mean "*@example.com"?',
+        ),
         *(
             ({"timeout": timeout}, f"timeout is a number of seconds above 0, not {timeout!r}")
             for timeout in (0, -1.5, math.nan, True, "2")

@@ -1,0 +1,176 @@
+"""Finds attributes that the parameters of a rule do not have, such as ``tx.mailfrom`` and ``headers.ad()``.
+
+The phase of a rule says of which class each of its parameters is, and the annotations of these classes say of
+which class their attributes are. What is not certain is not reported: a parameter that the function assigns,
+an attribute that the file sets or asks for by its name, a place where AttributeError is caught.
+"""
+
+from __future__ import annotations
+
+import ast
+import typing
+from collections.abc import Iterator
+from types import NoneType, SimpleNamespace, UnionType
+from typing import Any, Final, TypeAlias, Union
+
+import attrs
+
+from sansio_smtp.names import did_you_mean
+from sansio_smtp.rules import headers, message, views
+from sansio_smtp.rules.decorators import on, threaded
+from sansio_smtp.rules.headers import Field, Headers
+from sansio_smtp.rules.message import Message
+from sansio_smtp.rules.phases import PhaseInfo
+from sansio_smtp.rules.views import (
+    AuthAttempt,
+    ClientCommand,
+    Connection,
+    Recipient,
+    Sender,
+    ServerReply,
+    Transaction,
+)
+
+from .source import Definition, Source
+from .verdict_types import annotation_of
+
+__all__ = ["PARAMETERS", "unknown_attributes"]
+
+Kind: TypeAlias = type[Any]
+
+PARAMETERS: Final[dict[str, Kind]] = {
+    "conn": Connection,
+    "name": str,
+    "attempt": AuthAttempt,
+    "tx": Transaction,
+    "sender": Sender,
+    "to": Recipient,
+    "headers": Headers,
+    "line": bytes,
+    "chunk": bytes,
+    "msg": Message,
+    "command": ClientCommand,
+    "cmd": ClientCommand,
+    "answer": ServerReply,
+}
+"""The class of each parameter of a phase, by the name that `PhaseInfo` gives it."""
+_NAMES: Final = {**vars(message), **vars(headers), **vars(views)}
+_KNOWN: Final = frozenset((*PARAMETERS.values(), Field))
+
+
+def unknown_attributes(
+    source: Source, function: Definition, phase: PhaseInfo, *, takes_self: bool
+) -> Iterator[tuple[int, str]]:
+    """Line and text for each attribute that does not exist. ``takes_self``: see `Found`."""
+    if not all(_keeps_parameters(source, each) for each in function.decorator_list):
+        return
+    names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)][takes_self:]
+    kinds = {
+        name: PARAMETERS[parameter]
+        for name, parameter in zip(names, phase.parameters, strict=False)
+        if name not in _assigned(function)
+    }
+    excused = _set_or_asked_for(source.tree)
+    for node in _outside_of_guards(function):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load) and node.attr not in excused:
+            kind = _kind_of(node.value, kinds)
+            if kind is not None and node.attr not in (has := _attributes(kind)):
+                public = [each for each in has if not each.startswith("_")]
+                what = kind.__name__
+                yield (
+                    node.lineno,
+                    f"{ast.unparse(node)}: a {what} has no {node.attr}{did_you_mean(node.attr, public)}",
+                )
+
+
+def _keeps_parameters(source: Source, decorator: ast.expr) -> bool:
+    """Returns True for decorators of the rules API: any other may call the function with other arguments."""
+    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return any(source.meaning(called) is known for known in (on, threaded))
+
+
+def _kind_of(node: ast.expr, kinds: dict[str, Kind]) -> Kind | None:
+    """The class of what ``name`` or ``name.attribute`` stands for, if it is certain."""
+    if isinstance(node, ast.Name):
+        return kinds.get(node.id)
+    if isinstance(node, ast.Attribute) and (owner := _kind_of(node.value, kinds)) is not None:
+        return _HINTS[owner].get(node.attr)
+    return None
+
+
+def _attributes(kind: Kind) -> frozenset[str]:
+    fields = attrs.fields_dict(kind) if attrs.has(kind) else {}
+    return frozenset((*dir(kind), *fields))
+
+
+def _all_hints(kind: Kind) -> dict[str, Kind]:
+    """Attribute → its class, where that is one of those that rules are given."""
+    found: dict[str, Any] = {}
+    for above in kind.__mro__:
+        for name, annotation in vars(above).get("__annotations__", {}).items():
+            # This annotation alone: another may name what exists for type checkers only.
+            carrier = SimpleNamespace(__annotations__={"return": annotation}, __globals__=_NAMES)
+            found.setdefault(name, _only(annotation_of(carrier)))
+        for name, value in vars(above).items():
+            if isinstance(value, property):
+                found.setdefault(name, _only(annotation_of(value.fget)))
+    return {name: each for name, each in found.items() if each in _KNOWN}
+
+
+def _only(hint: Any) -> Any:
+    """``X`` of ``X | None``; other annotations as they are."""
+    if typing.get_origin(hint) in (Union, UnionType):
+        members = [each for each in typing.get_args(hint) if each is not NoneType]
+        return members[0] if len(members) == 1 else hint
+    return hint
+
+
+def _assigned(function: Definition) -> set[str]:
+    """The names that something in the function binds, besides its own parameters."""
+    found: set[str] = set()
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            found.add(node.id)
+        elif isinstance(node, ast.Global | ast.Nonlocal):
+            found.update(node.names)
+        elif isinstance(node, ast.alias):
+            found.add((node.asname or node.name).partition(".")[0])
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.update([node.name] * (node is not function))
+        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
+            found.add(node.name or "")
+        elif isinstance(node, ast.MatchMapping):
+            found.add(node.rest or "")
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and node is not function:
+            found.update(each.arg for each in ast.walk(node.args) if isinstance(each, ast.arg))
+    return found
+
+
+def _set_or_asked_for(tree: ast.Module) -> frozenset[str]:
+    """The attributes that the file sets, and texts, which may be names for ``hasattr`` and ``setattr``."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
+            found.add(node.attr)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.add(node.value)
+    return frozenset(found)
+
+
+def _outside_of_guards(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes below this one, without those of a ``try`` that catches AttributeError."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Try) and any(map(_catches_attribute_error, child.handlers)):
+            rest = (*child.handlers, *child.orelse, *child.finalbody)
+            for each in rest:
+                yield from _outside_of_guards(each)
+        else:
+            yield from _outside_of_guards(child)
+
+
+def _catches_attribute_error(handler: ast.ExceptHandler) -> bool:
+    return handler.type is None or "AttributeError" in ast.unparse(handler.type)
+
+
+_HINTS: Final = {kind: _all_hints(kind) for kind in _KNOWN}
