@@ -23,8 +23,8 @@ from sansio_smtp.wire.reply_reader import ReplyReader
 from sansio_smtp.wire.violations import RemoteProtocolError
 
 from .client_info import ClientInfo
-from .config import BareNewline, Config, Nul, Tap
-from .errors import InternalError, LocalProtocolError, ProtocolError
+from .config import Addresses, BareNewline, Config, Nul, Tap
+from .errors import InternalError, LocalProtocolError, MailboxError, ProtocolError
 from .events import (
     CLIENT,
     SERVER,
@@ -85,6 +85,7 @@ __all__ = [
     "MESSAGE",
     "REPLY",
     "SERVER",
+    "Addresses",
     "Answer",
     "Ask",
     "AwaitReply",
@@ -114,6 +115,7 @@ __all__ = [
     "InternalError",
     "Kind",
     "LocalProtocolError",
+    "MailboxError",
     "Message",
     "MessageAnswered",
     "MessageQuestion",

@@ -11,7 +11,7 @@ import attrs
 
 from .names import did_you_mean
 
-__all__ = ["BareNewline", "Config", "Nul", "Tap"]
+__all__ = ["Addresses", "BareNewline", "Config", "Nul", "Tap"]
 
 
 class _Choice(Enum):
@@ -21,6 +21,15 @@ class _Choice(Enum):
     def _missing_(cls, value: object) -> None:
         values = [str(member.value) for member in cls]
         raise ValueError(f"{value!r:.60} is none of {', '.join(values)}{did_you_mean(str(value), values)}")
+
+
+class Addresses(_Choice):
+    """What happens to a path that servers may read in different ways, if rules see mail transactions."""
+
+    STRICT = "strict"
+    """It is answered 501."""
+    LENIENT = "lenient"
+    """It passes, if any path can be found in the command. Rules see the best guess at its mailbox."""
 
 
 class BareNewline(_Choice):
@@ -68,6 +77,7 @@ class Config:
 
     bare_newline: BareNewline = attrs.field(default=BareNewline.NORMALIZE, converter=BareNewline)
     nul: Nul = attrs.field(default=Nul.PASS, converter=Nul)
+    addresses: Addresses = attrs.field(default=Addresses.STRICT, converter=Addresses)
     tap: Tap = attrs.field(default=Tap.OFF, converter=Tap)
     trace: bool = False
     """True: `Received` events show what arrived, secrets masked, for transcripts."""

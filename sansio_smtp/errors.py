@@ -5,7 +5,7 @@ A mistake of a peer is never raised: see `sansio_smtp.wire.violations`.
 
 from __future__ import annotations
 
-__all__ = ["InternalError", "LocalProtocolError", "ProtocolError"]
+__all__ = ["InternalError", "LocalProtocolError", "MailboxError", "ProtocolError"]
 
 
 class ProtocolError(Exception):
@@ -20,3 +20,7 @@ class LocalProtocolError(ProtocolError):
 class InternalError(ProtocolError):
     """A fault of this library: an illegal step or joint state. The session cannot go on: call
     `Proxy.broke`."""
+
+
+class MailboxError(ValueError):
+    """A text is not a mailbox, a path or a pattern for addresses. The message says why."""

@@ -87,12 +87,12 @@ VERBS: Final[dict[bytes, Verb]] = {
     b"VRFY": Verb(),
     b"EXPN": Verb(),
     b"HELP": Verb(),
-    b"SEND": Verb(Kind.GROUP),
-    b"SOML": Verb(Kind.GROUP),
-    b"SAML": Verb(Kind.GROUP),
+    # They begin a transaction as MAIL does (RFC 821 §3.4), at a server that still knows them.
+    **dict.fromkeys(b"SEND SOML SAML".split(), Verb(Kind.GROUP, Effect.BEGIN, routed=True, phase="mail")),
     **dict.fromkeys(
         b"STARTTLS BDAT XCLIENT XFORWARD TURN ATRN ETRN XEXCH50 X-EXPS X-LINK2STATE".split(), _REFUSED
     ),
+    b"BURL": _REFUSED,  # it completes a message without DATA (RFC 4468 §3)
     b"LHLO": _REFUSED,  # it changes the number of replies (RFC 2033 §4.2)
     **dict.fromkeys(b"GET POST PUT HEAD DELETE OPTIONS CONNECT TRACE PATCH PRI".split(), _FOREIGN),
 }

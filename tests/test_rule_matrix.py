@@ -131,10 +131,13 @@ UNSEEN: Final = {  # verdicts for which the server does not see the message
 }
 MAIL: Final = {
     **UNSEEN,
-    "refused": goes_on("said 503 503 554", "RCPT<bob> RCPT<eve> DATA!"),
+    # No rule has seen a transaction begin: RCPT and DATA are not for the server to judge, which is reset.
+    "refused": goes_on("said 503 503 503", "RSET"),
     "Close": ends("220 250", "EHLO"),
     "Redirect": elsewhere(FIRST_TAKEN, "home EHLO QUIT", f"other EHLO {FIRST_MESSAGE} QUIT"),
 }
+MAIL_UNSEEN: Final = goes_on("said 503 503 554", "RCPT<bob> RCPT<eve> DATA!")
+"""MAIL was refused, and no rule sees transactions: what follows is for the server to judge."""
 DATA: Final = {
     **UNSEEN,
     "refused": goes_on("250 250 250 said", "MAIL<one> RCPT<bob> RCPT<eve> RSET"),
@@ -158,7 +161,7 @@ RCPT: Final[dict[str, dict[str, Expected]]] = {
         "Redirect": goes_on("250 250 452 354 250", "MAIL<one> RCPT<bob> DATA"),
     },
     "bob eve": {
-        "refused": goes_on("250 said said 554", "MAIL<one> DATA!"),
+        "refused": goes_on("250 said said 554", "MAIL<one> RSET"),
         "Discard": goes_on("250 said said 354 250", "MAIL<one> RSET"),
         "Hold": UNSEEN["Hold"],
         "Close": ends("220 250 250", "EHLO MAIL<one>"),
@@ -204,6 +207,8 @@ def expected(case: Case, way: Way) -> Expected:
         # The DATA of a message that is held is the proxy's own.
         return PASSED if case.at == "DATA" and way.held else REPLY_CLOSE[case.at]
     if case.phase == "command":
+        if case.at == "MAIL" and key == "refused" and not way.held:
+            return MAIL_UNSEEN
         return COMMANDS[case.at][key]
     if case.phase == "rcpt":
         return RCPT[case.at][key]

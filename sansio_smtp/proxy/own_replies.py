@@ -19,8 +19,8 @@ LOST_MESSAGE: Final = Reply.of(
 )
 UNREACHABLE: Final = Reply.of(421, "upstream server cannot be reached, try again later", enhanced="4.4.1")
 NOT_TAKEN: Final = Reply.of(451, "upstream server did not take the message", enhanced="4.3.0")
-NO_ADDRESS: Final = Reply.of(501, "the address cannot be read", enhanced="5.5.4")
-UNREAD_ADDRESS: Final = Reply.of(554, "an address of this message cannot be read", enhanced="5.5.4")
+NO_TRANSACTION: Final = Reply.of(503, "there is no mail transaction, send MAIL first", enhanced="5.5.1")
+NO_RECIPIENT: Final = Reply.of(554, "no valid recipients", enhanced="5.5.1")
 NOT_KEPT: Final = Reply.of(451, "the message cannot be kept here, try again later", enhanced="4.3.0")
 FAULT: Final = Reply.of(451, "internal error, try again later", enhanced="4.3.0")
 LEAVING: Final = Reply.of(421, "internal error, try again later", enhanced="4.3.0")
@@ -51,3 +51,11 @@ def header_section_too_large(limit: int) -> Reply:
 
 def too_big(limit: int) -> Reply:
     return Reply.of(552, f"message is larger than {limit} octets", enhanced="5.3.4")
+
+
+def bad_reverse_path(reason: str) -> Reply:
+    return Reply.of(501, reason, enhanced="5.1.7")
+
+
+def bad_forward_path(reason: str) -> Reply:
+    return Reply.of(501, reason, enhanced="5.1.3")

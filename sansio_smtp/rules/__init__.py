@@ -10,6 +10,7 @@ from .decorators import on, threaded
 from .headers import Field, Headers
 from .host import Failure, Held, Host
 from .message import Message
+from .paths import Recipient, Sender, address_to_send
 from .ruleset import Rule, RuleSet
 from .session import RuleSession
 from .verdicts import (
@@ -38,8 +39,6 @@ from .views import (
     ClientCommand,
     Connection,
     Data,
-    Recipient,
-    Sender,
     ServerReply,
     Transaction,
 )
@@ -83,6 +82,7 @@ __all__ = [
     "ServerReply",
     "Transaction",
     "Verdict",
+    "address_to_send",
     "on",
     "threaded",
 ]

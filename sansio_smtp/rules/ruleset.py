@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from fnmatch import fnmatchcase
 from typing import Any, Final
 
 import attrs
@@ -11,30 +10,39 @@ import attrs
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.names import did_you_mean
 from sansio_smtp.questions import BODY_LINES, COMMAND, HEADERS, IN_TURN, MESSAGE, REPLY
+from sansio_smtp.verbs import VERBS
 
 from .decorators import OnError
+from .patterns import patterns_of
 from .phases import CONTENT_PHASES, PHASES
 
 __all__ = ["Rule", "RuleSet"]
 
+
+def _verbs(*phases: str) -> frozenset[str]:
+    return frozenset(name.decode() for name, verb in VERBS.items() if verb.phase in phases)
+
+
+_ENVELOPE: Final = _verbs("mail", "rcpt", "data")
 _PLACES: Final[dict[str, frozenset[str]]] = {
     "connect": frozenset(),
-    "helo": frozenset(("EHLO", "HELO")),
-    "auth": frozenset(("AUTH",)),
-    "mail": frozenset(("MAIL", "DATA")),
-    "rcpt": frozenset(("RCPT", "DATA")),
-    "data": frozenset(("DATA",)),
-    "headers": frozenset(("DATA", HEADERS)),
+    "helo": _verbs("helo"),
+    "auth": _verbs("auth"),
+    "mail": _ENVELOPE,
+    "rcpt": _ENVELOPE,
+    "data": _ENVELOPE,
+    "headers": _ENVELOPE | {HEADERS},
     # What follows the header section is known when that has been seen.
-    "body_line": frozenset(("DATA", HEADERS, BODY_LINES)),
-    "body": frozenset(("DATA", HEADERS, BODY_LINES)),
-    "message": frozenset(("DATA", MESSAGE)),
-    "reply": frozenset((REPLY,)),
+    "body_line": _ENVELOPE | {HEADERS, BODY_LINES},
+    "body": _ENVELOPE | {HEADERS, BODY_LINES},
+    "message": _ENVELOPE | {MESSAGE},
+    "reply": _ENVELOPE | {REPLY},
     "disconnect": frozenset(),
     "command": frozenset((COMMAND,)),
 }
-"""phase → the questions that the core must ask. DATA is among them: there the verdicts on MAIL and RCPT take
-effect, and the content places for this message are chosen."""
+"""phase → the questions that the core must ask. For a rule that sees a mail transaction it must ask about all
+commands of the envelope, so that a path that can be read in two ways is refused. At DATA the verdicts on
+MAIL and RCPT take effect, and the content places for this message are chosen."""
 
 _CONTENT_PLACES: Final = frozenset((HEADERS, BODY_LINES, MESSAGE))
 
@@ -53,7 +61,7 @@ class Rule:
     is_async: bool = False
     threaded: bool = False
     match: str | None = None
-    """A pattern for addresses; case does not matter."""
+    """A pattern for addresses, as `sansio_smtp.rules.patterns` reads it."""
     timeout: float | None = None
     """Seconds for one call; None: the driver's setting."""
     on_error: OnError | None = None
@@ -78,8 +86,8 @@ class Rule:
         return f"{self.file}:{self.line}" if self.file else self.name
 
     def fits(self, address: str) -> bool:
-        """Returns True if the rule applies to this address."""
-        return self.match is None or fnmatchcase(address.lower(), self.match.lower())
+        """Returns True if the rule applies to this address, which is in normal form."""
+        return self.match is None or patterns_of((self.match,), classes=True).fits(address)
 
 
 def _as_tuple(rules: Iterable[Rule]) -> tuple[Rule, ...]:
@@ -100,6 +108,11 @@ class RuleSet:
         object.__setattr__(self, "by_phase", by_phase)
         places = _union(_PLACES[name] for name, rules in by_phase.items() if rules)
         object.__setattr__(self, "ask", places | {IN_TURN} if places else places)
+
+    @property
+    def sees_transactions(self) -> bool:
+        """True if some rule is given a mail transaction, so that each path has to be read."""
+        return self.ask >= _ENVELOPE
 
     @property
     def phases(self) -> tuple[str, ...]:

@@ -22,8 +22,9 @@ rules of several phases, and a verdict of a rule may take effect at a later ques
     ReplyQuestion      reply                             the end of the session, or another reply
 
 What must never happen is that a message goes on which a rule wanted to refuse: so a rule that fails counts as
-a refusal unless its ``on_error`` says otherwise; and a path that cannot be read is refused, since rules
-cannot say whom it names. A rule never sees a credential.
+a refusal unless its ``on_error`` says otherwise; a path that servers may read in different ways is refused,
+since rules cannot say whom it names; and so is RCPT or DATA without a transaction that rules have seen begin,
+as the server may know a command that begins one. A rule never sees a credential.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Final, TypeAlias
 
 from sansio_smtp import questions
+from sansio_smtp.config import Addresses
 from sansio_smtp.proxy import own_replies
 from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.questions import (
@@ -52,6 +54,7 @@ from sansio_smtp.questions import (
     Route,
     Swallow,
 )
+from sansio_smtp.verbs import VERBS
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.sasl import identity
@@ -163,10 +166,14 @@ class RuleSession:
         phase = _PHASES.get(command.verb)
         if phase is None:
             return self._passed(question, command)
-        # Verdicts on MAIL and RCPT may take effect at DATA, also if there is no rule in phase data.
-        if phase != "data" and command is question.command and not self.rules.by_phase[phase]:
+        if command is question.command and not self._sees(phase):
             return _PASS
         return await self._asks[phase](self, question, command)
+
+    def _sees(self, phase: str) -> bool:
+        """Returns True if a command of this phase concerns some rule. Commands of the envelope concern each
+        rule that sees a mail transaction, whatever its phase."""
+        return bool(self.rules.by_phase[phase]) or (phase in _ENVELOPE and self.rules.sees_transactions)
 
     async def _helo(self, question: CommandQuestion, command: Command) -> AnyVerdict:
         name = command.argument.decode("utf-8", "backslashreplace").strip()
@@ -180,8 +187,8 @@ class RuleSession:
     async def _mail(self, question: CommandQuestion, command: Command) -> AnyVerdict:
         sender = Sender(command)
         mail = self._transactions.begin(question.command, sender)
-        if sender.path is None:
-            return Answer(own_replies.NO_ADDRESS)
+        if self._is_refused(sender):
+            return Answer(own_replies.bad_reverse_path(sender.problem))
         rules = self.rules.by_phase["mail"]
         verdict = await self._asker.first_verdict(
             rules, mail.tx, subject=sender, fits=lambda rule: rule.fits(sender.address)
@@ -194,11 +201,11 @@ class RuleSession:
     async def _rcpt(self, question: CommandQuestion, command: Command) -> AnyVerdict:
         mail = self._transactions.of(question.envelope)
         if mail is None:
-            return self._passed(question, command)  # there is no transaction; the server will refuse RCPT
-        if command.path is None:
-            return Answer(own_replies.NO_ADDRESS)
-        sender = mail.tx.mail_from
-        to = Recipient(command, utf8=sender is not None and sender.utf8)
+            # If the server has begun a transaction, then by a command that no rule was asked about.
+            return Answer(own_replies.NO_TRANSACTION)
+        to = Recipient(command, utf8=mail.tx.utf8)
+        if self._is_refused(to):
+            return Answer(own_replies.bad_forward_path(to.problem))
         if mail.count >= self._proxy.config.max_recipients:
             return Answer(own_replies.TOO_MANY_RECIPIENTS)
         rules = self.rules.by_phase["rcpt"]
@@ -215,6 +222,11 @@ class RuleSession:
         mail.note(verdict)
         return self._passed(question, sent, verdict)
 
+    def _is_refused(self, path: Sender | Recipient) -> bool:
+        """Returns True for a path in which servers may read another mailbox than the rules."""
+        strict = self._proxy.config.addresses is Addresses.STRICT
+        return bool(path.problem) and (strict or path.path is None)
+
     def _passed(self, question: CommandQuestion, command: Command, verdict: Asked = None) -> AnyVerdict:
         """The verdict for the core on a command, as the rules have left it."""
         replaced = command is not question.command
@@ -227,12 +239,11 @@ class RuleSession:
     async def _data(self, question: CommandQuestion, command: Command) -> AnyVerdict:
         self._body = None
         mail = self._transactions.of(question.envelope)
-        if mail is None or not question.envelope.recipients:
-            return Inspect(frozenset())  # no transaction or no recipient: the server will refuse DATA
+        if mail is None:
+            return Answer(own_replies.NO_TRANSACTION)
+        if not question.envelope.recipients:
+            return Answer(own_replies.NO_RECIPIENT)
         for_server = mail.settle(question.envelope.recipients)
-        if not mail.readable:
-            # A lenient server may read it: then no rule would have seen whom the message is from or for.
-            return Answer(own_replies.UNREAD_ADDRESS)
         tx = mail.tx
         tx.allow_adding(True)
         verdict = await self._ask_meant("data", tx)
@@ -352,14 +363,8 @@ def _phases_of(question: AnyQuestion) -> tuple[str, ...]:
     return _CONTENT_PHASES[type(question)]
 
 
-_PHASES: Final = {
-    b"EHLO": "helo",
-    b"HELO": "helo",
-    b"AUTH": "auth",
-    b"MAIL": "mail",
-    b"RCPT": "rcpt",
-    b"DATA": "data",
-}
+_PHASES: Final = {name: verb.phase for name, verb in VERBS.items() if verb.phase is not None}
+_ENVELOPE: Final = ("mail", "rcpt", "data")
 _CONTENT_PHASES: Final[dict[type, tuple[str, ...]]] = {
     HeadersQuestion: ("headers",),
     BodyQuestion: ("body_line", "body"),

@@ -49,12 +49,6 @@ class RuleTransaction:
         """Number of the RCPTs that are remembered, accepted by the server or not."""
         return len(self._named) + len(self.discarded)
 
-    @property
-    def readable(self) -> bool:
-        """True if the paths of MAIL and of all recipients can be read."""
-        sender = self.tx.mail_from
-        return all(path.path is not None for path in (sender, *self.tx.rcpts) if path is not None)
-
     def note(self, verdict: Verdict | None) -> None:
         """Keeps a verdict that takes effect when the message comes; others are ignored."""
         if self.fate is None and isinstance(verdict, Hold | Discard):
@@ -87,7 +81,7 @@ class RuleTransaction:
         known = self._named.get(id(command))  # the command is kept in the value, so its id is not used again
         if known:
             return known[1]
-        return Recipient(command, is_final=True)
+        return Recipient(command, utf8=self.tx.utf8, is_final=True)
 
 
 @attrs.define(eq=False)

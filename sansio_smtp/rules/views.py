@@ -1,4 +1,4 @@
-"""What a rule sees of a dialogue: the connection, the mail transaction, paths, commands and replies.
+"""What a rule sees of a dialogue: the connection, the mail transaction, commands and replies.
 
 All of it is typed, keeps the octets it came in, and is edited in place through methods that refuse CR, LF
 and NUL (`LocalProtocolError`), so that nothing a rule supplies can become a second line.
@@ -6,17 +6,18 @@ and NUL (`LocalProtocolError`), so that nothing a rule supplies can become a sec
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from typing import Any, Final, Protocol, TypeVar, overload
+from typing import Any, Protocol, TypeVar, overload
 
 import attrs
 
 from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.verbs import Kind
-from sansio_smtp.wire.commands import Command, Parameter, Path
+from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
+
+from .paths import Recipient, Sender, address_to_send
 
 __all__ = [
     "AuthAttempt",
@@ -31,12 +32,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-# What may stand between the angle brackets: quoted strings (RFC 5321 §4.1.2), else no space and no bracket.
-_ADDRESS: Final = re.compile(r'(?:"(?:[^"\\\r\n\0]|\\[^\r\n\0])*"|[^"<>\s\0-\x1f\x7f])*')
-
-
-_PATH: Final = re.compile(rb'([^:]*:[ \t]*)(?:<(?:"(?:[^"\\]|\\.)*"|[^">])*>|[^ \t]*)', re.DOTALL)
 
 
 class Editable(Protocol):
@@ -135,134 +130,6 @@ class Connection:
         return self.peer.rpartition(":")[0].strip("[]")
 
 
-@attrs.define(eq=False, init=False)
-class _PathOf:
-    """A path with its parameters, as in MAIL or RCPT; `rewrite` changes it on its way to the server."""
-
-    command: Command
-    """As the client sent it."""
-    utf8: bool
-    """True if an address may hold more than ASCII: MAIL has declared SMTPUTF8 (RFC 6531 §3.1)."""
-    is_final: bool
-    """True if the command has been sent to the server, so that `rewrite` comes too late."""
-    _new: str | None
-    """The address that a rule has put in place of the client's."""
-
-    def __init__(self, command: Command, *, utf8: bool | None = None, is_final: bool = False) -> None:
-        self.command = command
-        if utf8 is None:  # seldom there, so the path is not read to look for it
-            utf8 = b"SMTPUTF8" in command.raw.upper() and self.parameter("SMTPUTF8") is not None
-        self.utf8 = utf8
-        self.is_final = is_final
-        self._new = None
-
-    @classmethod
-    def of(cls, address: str, parameters: str = "") -> Any:
-        """As if the client had sent it."""
-        verb = "MAIL FROM" if cls is Sender else "RCPT TO"
-        tail = f" {parameters}" if parameters else ""
-        line = f"{verb}:<{_checked(address, empty=cls is Sender)}>{tail}"
-        return cls(Command.of(line.encode("utf-8", "surrogateescape")))
-
-    @property
-    def address(self) -> str:
-        """What stands between the angle brackets, after any `rewrite`; octets that are not UTF-8 by
-        surrogateescape; empty for the null reverse-path or if nothing could be read."""
-        return self.original if self._new is None else self._new
-
-    @property
-    def path(self) -> Path | None:
-        """As the client sent it; None if there is none to be read."""
-        return self.command.path
-
-    @property
-    def original(self) -> str:
-        """The address as the client gave it."""
-        path = self.path
-        return path.address if path else ""
-
-    @property
-    def local(self) -> str:
-        """The part before the last ``@``."""
-        address = self.address
-        local, at, _ = address.rpartition("@")
-        return local if at else address
-
-    @property
-    def domain(self) -> str:
-        """The part after the last ``@``, in lower case; empty if there is none."""
-        _, at, domain = self.address.rpartition("@")
-        return domain.lower() if at else ""
-
-    @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        """What follows the path (RFC 5321 §4.1.1.11)."""
-        path = self.path
-        return path.parameters if path else ()
-
-    def parameter(self, keyword: str) -> str | None:
-        """The value of a parameter, ``""`` if it has none, None if it was not given."""
-        path = self.path
-        return path.parameter(keyword.upper()) if path else None
-
-    def rewrite(self, address: str) -> None:
-        """Sends this address in place of the client's; parameters stay as they are.
-
-        Raises `LocalProtocolError` for what cannot stand between angle brackets, and in a later phase than
-        that of the path.
-        """
-        if self.is_final:
-            raise LocalProtocolError(f"rewrite: the server has been told {self.address!r} already")
-        self._new = _checked(address, empty=isinstance(self, Sender), utf8=self.utf8)
-
-    def finish(self) -> Command:
-        """Returns the command to be sent. `rewrite` is not possible any more."""
-        self.is_final = True
-        return self.command if self._new is None else self.rewritten or self.command
-
-    @property
-    def rewritten(self) -> Command | None:
-        """The command to be sent in place of the client's, if `rewrite` has changed anything."""
-        if self._new is None or self._new == self.original:
-            return None
-        new = b"<%b>" % self._new.encode("utf-8", "surrogateescape")
-        found = _PATH.match(self.command.raw)
-        if self.path is None or found is None:
-            return Command.parse((b"MAIL FROM:" if isinstance(self, Sender) else b"RCPT TO:") + new)
-        return Command.parse(found[1] + new + self.command.raw[found.end() :])
-
-    def snapshot(self) -> Any:
-        return self._new
-
-    def restore(self, snapshot: Any) -> None:
-        self._new = snapshot
-
-    def changes_since(self, snapshot: Any) -> list[str]:
-        if self._new is snapshot:
-            return []
-        before = self.original if snapshot is None else snapshot
-        return [] if self.address == before else [f"<{before}> -> <{self.address}>"]
-
-    def __str__(self) -> str:
-        return self.address
-
-
-class Sender(_PathOf):
-    """The reverse-path of MAIL; its address is empty for the null reverse-path."""
-
-
-class Recipient(_PathOf):
-    """The forward-path of RCPT."""
-
-
-def _checked(address: object, *, empty: bool, utf8: bool = True) -> str:
-    if not isinstance(address, str) or not _ADDRESS.fullmatch(address) or not (address or empty):
-        raise LocalProtocolError(f"not an address: {address!r}")
-    if not utf8 and not address.isascii():
-        raise LocalProtocolError(f"not ASCII, and MAIL does not declare SMTPUTF8: {address!r}")
-    return address
-
-
 def _as_tuple(recipients: Iterable[Recipient]) -> tuple[Recipient, ...]:
     return tuple(recipients)
 
@@ -292,8 +159,8 @@ class Transaction:
         """
         if not self.may_add:
             raise LocalProtocolError("add_rcpt: recipients can be added in the phases data and message only")
-        _checked(address, empty=False, utf8=self.mail_from is None or self.mail_from.utf8)
-        self.added.append(Recipient.of(address, parameters).command)
+        text = address_to_send(address, utf8=self.mail_from is None or self.mail_from.utf8)
+        self.added.append(Recipient.of(text, parameters).command)
 
     def allow_adding(self, allowed: bool) -> None:
         """Sets `may_add`."""

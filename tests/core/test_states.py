@@ -133,7 +133,7 @@ def test_the_mail_transaction() -> None:
     begin = {key for key, effect in TRANSACTION.items() if effect is Effect.BEGIN}
     add = {key for key, effect in TRANSACTION.items() if effect is Effect.ADD_RECIPIENT}
     end = {key for key, effect in TRANSACTION.items() if effect is Effect.END}
-    assert (begin, add) == ({(b"MAIL", 2)}, {(b"RCPT", 2)})
+    assert (begin, add) == ({(verb, 2) for verb in (b"MAIL", b"SEND", b"SOML", b"SAML")}, {(b"RCPT", 2)})
     assert end == {(b".", 2), (b".", 4), (b".", 5), (b"RSET", 2), (b"EHLO", 2), (b"HELO", 2)}
 
 

@@ -37,14 +37,14 @@ def test_effects() -> None:
     """RFC 5321 §3.3, §4.1.1.5, §4.1.4."""
     found = {effect: verbs(effect=effect) for effect in Effect}
     assert found == {
-        Effect.BEGIN: {"MAIL"},
+        Effect.BEGIN: {"MAIL", "SEND", "SOML", "SAML"},
         Effect.ADD_RECIPIENT: {"RCPT"},
         Effect.END: {"RSET", "EHLO", "HELO"},
     }
 
 
 def test_what_may_go_to_another_server() -> None:
-    assert verbs(routed=True) == {"EHLO", "HELO", "AUTH", "MAIL", "RCPT"}
+    assert verbs(routed=True) == {"EHLO", "HELO", "AUTH", "MAIL", "SEND", "SOML", "SAML", "RCPT"}
 
 
 def test_what_is_not_carried_has_no_other_meaning() -> None:
@@ -55,10 +55,14 @@ def test_what_is_not_carried_has_no_other_meaning() -> None:
 
 
 def test_what_changes_framing_or_roles_is_refused() -> None:
-    """RFC 3207, 3030, 2645, 1985, 2033; XCLIENT and XFORWARD of Postfix; the private verbs of Exchange."""
+    """RFC 3207, 3030, 4468, 2645, 1985, 2033; XCLIENT, XFORWARD of Postfix; private verbs of Exchange."""
     refused = verbs(support=Support.REFUSED)
-    assert {"STARTTLS", "BDAT", "ATRN", "ETRN", "TURN", "LHLO", "XCLIENT", "XFORWARD"} <= refused
+    assert {"STARTTLS", "BDAT", "BURL", "ATRN", "ETRN", "TURN", "LHLO", "XCLIENT", "XFORWARD"} <= refused
     assert refused & {"NOOP", "X-ANY"} == set()
+
+
+def test_what_begins_a_transaction_is_seen_as_mail_is() -> None:
+    assert verbs(phase="mail") == verbs(effect=Effect.BEGIN)
 
 
 def test_http_is_foreign() -> None:

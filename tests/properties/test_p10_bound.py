@@ -29,7 +29,7 @@ FLOODS = st.sampled_from(
         b"NOOP\r\n" * 30, b"RCPT TO:<a@x>\r\n" * 12, b"x" * SEGMENT, b"\n" * SEGMENT, b"\r\n.x" * 50,
         b"\r" * SEGMENT,
         b"\0" * SEGMENT, b"A: b\r\n" * 30, b".\r\n" * 60, b"\r\n.\r\n", b"a" * 64 + b"\r\n",
-        b"MAIL FROM:<a>\r\n",
+        b"MAIL FROM:<a@x>\r\n",
         b"DATA\r\n", b"RSET\r\n", b"NOOP " + b"y" * 50, b"AUTH LOGIN\r\n", b"BDAT 100000\r\n", b"\n.\n" * 60,
     ]
 )  # fmt: skip
@@ -43,7 +43,7 @@ START = (
     (SERVER, b"220 x\r\n"),
     (CLIENT, b"EHLO c\r\n"),
     (SERVER, b"250-x\r\n250 PIPELINING\r\n"),
-    (CLIENT, b"MAIL FROM:<a>\r\n"),
+    (CLIENT, b"MAIL FROM:<a@x>\r\n"),
     (SERVER, b"250 ok\r\n"),
     (CLIENT, b"RCPT TO:<a@x>\r\n"),
     (SERVER, b"250 ok\r\n"),

@@ -38,6 +38,7 @@ final_reply = 900
 files = ["rules.py", "/etc/more.py", "ready:footer"]
 timeout = "5s"
 on_error = "accept"
+addresses = "lenient"
 reload = true
 quarantine = "held"
 max_held = "1MiB"
@@ -65,12 +66,13 @@ OPTIONS = Options(
     rule_settings={
         "greylist": RuleTable(
             {"delay": "5m", "limits": {"per_minute": 3}},
-            {"": 27, "delay": 28, "limits.per_minute": 29},
+            {"": 28, "delay": 29, "limits.per_minute": 30},
             "conf/proxy.toml",
         )
     },
     rule_timeout=5.0,
     on_rule_error="accept",
+    addresses="lenient",
     reload=True,
     quarantine=Path("conf/held"),
     max_held=2**20,

@@ -1,4 +1,4 @@
-"""Matches names and addresses against the patterns in settings."""
+"""Matches names and addresses against the patterns in settings, and tells when a pattern may permit."""
 
 from __future__ import annotations
 
@@ -7,13 +7,38 @@ from collections.abc import Sequence
 from fnmatch import translate
 from functools import lru_cache
 
-__all__ = ["fits"]
+from sansio_smtp.rules import Recipient, Sender
+from sansio_smtp.rules.patterns import patterns_of
+
+__all__ = ["check_addresses", "fits", "fits_address", "may_permit"]
 
 
 def fits(text: str, patterns: Sequence[str]) -> bool:
     """Returns True if one of the patterns fits. ``*`` is any number of characters, ``?`` is one; all others,
     brackets too, stand for themselves. Case does not matter."""
     return bool(patterns) and _expression(tuple(patterns)).match(text.lower()) is not None
+
+
+def fits_address(address: str, patterns: Sequence[str]) -> bool:
+    """Returns True if one of the patterns fits an address in normal form; ``""`` is the null reverse-path,
+    which ``"<>"`` fits. For rules that act on an address; for rules that permit there is `may_permit`."""
+    return patterns_of(tuple(patterns)).fits(address)
+
+
+def may_permit(path: Sender | Recipient, patterns: Sequence[str], *, routing: bool = False) -> bool:
+    """Returns True if one of the patterns fits, and mail to or from this address can concern nobody else.
+
+    A path that servers may read in different ways is never permitted. One that names another mailbox in its
+    local-part or in a source route (``bob%evil.example@mx``) is permitted only if ``routing`` is True: the
+    server must then be known to send nothing on by it.
+    """
+    return path.is_clear and (routing or not path.routes) and fits_address(path.address, patterns)
+
+
+def check_addresses(*settings: Sequence[str]) -> None:
+    """Raises ValueError if one of the patterns can fit no address."""
+    for patterns in settings:
+        patterns_of(tuple(patterns))
 
 
 @lru_cache(maxsize=1_000)

@@ -6,7 +6,7 @@ import attrs
 
 from sansio_smtp.rules import MailVerdict, RcptVerdict, Recipient, Reject, Sender, Transaction
 
-from ._patterns import fits
+from ._patterns import check_addresses, may_permit
 
 __all__ = ["AllowList", "rules"]
 
@@ -20,24 +20,34 @@ class AllowList:
         senders = ["*@example.com", "<>"]   # if left out: any
         code = 554                          # of the reply, with this text; if left out: 550
         text = "5.7.1 you may write to example.com only"
+        routing = true                      # if left out: false
 
     In a pattern ``*`` is any text and ``?`` one character; case does not matter. ``"<>"`` is the null
-    reverse-path, from which bounces come.
+    reverse-path, from which bounces come. Addresses are compared in normal form, so that a mailbox is the
+    same in all its spellings.
+
+    An address that names another mailbox in its local-part or in a source route, such as
+    ``bob%evil.example@example.com``, ``evil.example!bob@example.com``, ``"bob@evil.example"@example.com`` or
+    ``@evil.example:bob@example.com``, is on no list: many servers send its mail on to evil.example. Only if
+    the server is known not to do that, set ``routing``. What follows a recipient delimiter, as in
+    ``bob+news@example.com``, is part of the local-part here.
     """
 
     recipients: tuple[str, ...]
     senders: tuple[str, ...] = ("*",)
     text: str = "5.7.1 not on the list of allowed addresses"
     code: int = 550
+    routing: bool = False
 
     def __attrs_post_init__(self) -> None:
         Reject(self.code, self.text)  # raises if it cannot be said: better now than in the middle of mail
+        check_addresses(self.recipients, self.senders)
 
     def mail(self, tx: Transaction, sender: Sender) -> MailVerdict:
-        return self._unless(fits(sender.address or "<>", self.senders))
+        return self._unless(may_permit(sender, self.senders, routing=self.routing))
 
     def rcpt(self, tx: Transaction, to: Recipient) -> RcptVerdict:
-        return self._unless(fits(to.address, self.recipients))
+        return self._unless(may_permit(to, self.recipients, routing=self.routing))
 
     def _unless(self, listed: bool) -> Reject | None:
         return None if listed else Reject(self.code, self.text)

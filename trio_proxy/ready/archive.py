@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import attrs
 
-from sansio_smtp.rules import Recipient, Transaction
+from sansio_smtp.rules import Recipient, Transaction, address_to_send
 
-from ._patterns import fits
+from ._patterns import check_addresses, fits_address
 
 __all__ = ["Archive", "rules"]
 
@@ -31,17 +31,20 @@ class Archive:
     parameters: str = ""
 
     def __attrs_post_init__(self) -> None:
-        Recipient.of(self.address, self.parameters)  # raises if it is no address
+        address_to_send(self.address)  # raises if it is no address, or not of any message
+        Recipient.of(self.address, self.parameters)
+        check_addresses(self.senders, self.recipients)
 
     def data(self, tx: Transaction) -> None:
         sender = tx.mail_from.address if tx.mail_from else ""
         recipients = [to.address for to in tx.rcpts]
         wanted = (
             not (self.senders or self.recipients)
-            or fits(sender or "<>", self.senders)
-            or any(fits(address, self.recipients) for address in recipients)
+            or fits_address(sender, self.senders)
+            or any(fits_address(address, self.recipients) for address in recipients)
         )
-        if wanted and self.address.lower() not in (address.lower() for address in recipients):
+        own = Recipient.of(self.address).address.lower()
+        if wanted and own not in (address.lower() for address in recipients):
             tx.add_rcpt(self.address, self.parameters)
 
 

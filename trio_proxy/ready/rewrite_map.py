@@ -6,21 +6,35 @@ from collections.abc import Mapping
 
 import attrs
 
-from sansio_smtp.errors import LocalProtocolError
-from sansio_smtp.rules import Recipient, Transaction
+from sansio_smtp.errors import LocalProtocolError, MailboxError
+from sansio_smtp.rules import Recipient, Transaction, address_to_send
+from sansio_smtp.wire.domains import normal_domain
+from sansio_smtp.wire.paths import parse_mailbox
 
 __all__ = ["RewriteMap", "rules"]
 
 
-def _lower(entries: Mapping[str, str]) -> dict[str, str]:
-    return {key.lower(): target for key, target in entries.items()}
+def _normal(entries: Mapping[str, str]) -> dict[str, str]:
+    """The map with its keys as `RewriteMap` looks them up."""
+    return {_key(key): target for key, target in entries.items()}
+
+
+def _key(text: str) -> str:
+    domain = text.rpartition("@")[2].removesuffix(".")
+    try:
+        if text == "*":
+            return text
+        if text.startswith("@"):
+            return f"@{normal_domain(domain)}"
+        return parse_mailbox(text.removesuffix(".")).address.lower()
+    except MailboxError as error:
+        raise ValueError(f'"{text}" fits no address: {error}') from None
 
 
 def _check(rule: object, attribute: object, entries: dict[str, str]) -> None:
     for key, target in entries.items():
         try:
-            Recipient.of(f"postmaster{target}" if target.startswith("@") else target)
-            Recipient.of(target.removeprefix("@"))
+            address_to_send(f"postmaster{target}" if target.startswith("@") else target)
         except LocalProtocolError as error:
             raise ValueError(
                 f'"{key}" leads to "{target}": neither an address nor "@" and a domain'
@@ -38,10 +52,12 @@ class RewriteMap:
         "*" = "catchall@new.example"                  # whatever is not in the map
 
     The address is looked up first, then its domain, then ``"*"``; the order in the file does not matter, nor
-    does case. What was found is not looked up again. The client is not told, and the message stays as it is.
+    does case, nor the spelling of a mailbox. What was found is not looked up again. The client is not told,
+    and the message stays as it is. Where the part before the @ stays, ``bob%evil.example`` stays too: it is a
+    map and no guard, see `AllowList`.
     """
 
-    map: dict[str, str] = attrs.field(converter=_lower, validator=_check)
+    map: dict[str, str] = attrs.field(converter=_normal, validator=_check)
 
     def rcpt(self, tx: Transaction, to: Recipient) -> None:
         for key in (to.address.lower(), f"@{to.domain}", "*"):

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import attrs
 
-from sansio_smtp.rules import DataVerdict, Defer, Discard, Headers, RcptVerdict, Recipient, Transaction
+from sansio_smtp.rules import (
+    DataVerdict,
+    Defer,
+    Discard,
+    Headers,
+    RcptVerdict,
+    Recipient,
+    Transaction,
+    address_to_send,
+)
 
 __all__ = ["Staging", "rules"]
 
@@ -24,7 +33,7 @@ class Staging:
     field: str = "X-Original-To"
 
     def __attrs_post_init__(self) -> None:
-        Recipient.of(self.mailbox)  # raises if it is no address
+        address_to_send(self.mailbox)  # raises if it is no address, or not of any message
         Headers(b"").add(self.field, self.mailbox)  # or no name of a field
 
     def rcpt(self, tx: Transaction, to: Recipient) -> RcptVerdict:

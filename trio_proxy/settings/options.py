@@ -114,6 +114,11 @@ class Options:
         RULES, _ON_ERROR, "defer", key="on_error",
         help="When a rule fails or is too late: 451, 550, or go on as if it said nothing.",
     )
+    addresses: str = setting(
+        RULES, one_of("strict", "lenient"), "strict", in_core=True,
+        help="A path of MAIL or RCPT that servers may read in different ways: refuse it with 501, or let it "
+        "pass. Without rules it always passes.",
+    )
     reload: bool = setting(
         RULES, SWITCH, False,
         help="Watch the rules and the settings file; new connections get the new rules.",

@@ -11,7 +11,9 @@ from typing import Any, Final
 
 import attrs
 
+from sansio_smtp.errors import MailboxError
 from sansio_smtp.rules.decorators import Mark, OnError
+from sansio_smtp.rules.patterns import patterns_of
 from sansio_smtp.rules.phases import PHASES, PhaseInfo
 from sansio_smtp.rules.ruleset import Rule
 
@@ -192,8 +194,8 @@ def _wrong_mark(mark: Mark, instance: object) -> Iterator[str]:
         yield f'@on("{mark.phase}", match=...): this phase has no address that could match'
     if match is not None and not isinstance(match, str):
         yield f'match is a pattern for addresses, as in "*@example.com", not {match!r}'
-    elif match is not None and (wrong := wrong_address_pattern(match)):
-        yield f'match="{match}": {wrong}'
+    elif match is not None:
+        yield from _wrong_match(match)
     if timeout is not None and not (isinstance(timeout, int | float) and timeout is not True and timeout > 0):
         yield f"timeout is a number of seconds above 0, not {timeout!r}"
     if mark.on_error is not None and mark.on_error not in _ON_ERROR:
@@ -201,6 +203,16 @@ def _wrong_mark(mark: Mark, instance: object) -> Iterator[str]:
         yield f"on_error is one of {', '.join(_ON_ERROR)}, not {mark.on_error!r}{hint}"
     if mark.when is not None:
         yield from _wrong_when(mark.when, instance)
+
+
+def _wrong_match(match: str) -> Iterator[str]:
+    if hint := wrong_address_pattern(match):
+        yield f'match="{match}": {hint}'
+        return
+    try:
+        patterns_of((match,), classes=True)
+    except MailboxError as error:
+        yield f"match: {error}"
 
 
 def _wrong_when(when: Any, instance: object) -> Iterator[str]:

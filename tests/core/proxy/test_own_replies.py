@@ -12,6 +12,10 @@ ALL = (
     NAMED
     | TIMEOUTS
     | {"too big": own_replies.too_big(10), "header section": own_replies.header_section_too_large(10)}
+    | {
+        "reverse-path": own_replies.bad_reverse_path("why"),
+        "forward-path": own_replies.bad_forward_path("why"),
+    }
 )
 
 
@@ -46,8 +50,10 @@ def test_trouble_with_the_server_is_transient() -> None:
     assert permanent == {
         "too big",
         "header section",
-        "NO_ADDRESS",
-        "UNREAD_ADDRESS",
+        "reverse-path",
+        "forward-path",
+        "NO_TRANSACTION",
+        "NO_RECIPIENT",
     }  # which are no trouble with the server
 
 
@@ -59,3 +65,9 @@ def test_end_of_data_is_answered_451_not_421() -> None:
 
 def test_too_big() -> None:
     assert own_replies.too_big(1234).raw == b"552 5.3.4 message is larger than 1234 octets\r\n"
+
+
+def test_a_path_that_cannot_be_read() -> None:
+    """RFC 3463 §3.2: X.1.7 for the sender, X.1.3 for the recipient."""
+    assert own_replies.bad_reverse_path("it is odd").raw == b"501 5.1.7 it is odd\r\n"
+    assert own_replies.bad_forward_path("it is odd").raw == b"501 5.1.3 it is odd\r\n"

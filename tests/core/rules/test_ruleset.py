@@ -48,6 +48,9 @@ def test_where_it_is_written() -> None:
         ("*@example.com", "bob@sub.example.com", False),
         ("*@*.example.com", "bob@sub.example.com", True),
         ("bob@*", "bobby@example.com", False),
+        ("bob x@example.com", '"bob x"@example.com', True),
+        ("*@BÜCHER.example.", "bob@xn--bcher-kva.example", True),
+        ("*@[192.0.2.1]", "bob@[192.0.2.1]", True),
         ("[ab]ob@?", "bob@x", True),
         ("*", "", True),
         ("*@*", "", False),
@@ -67,18 +70,19 @@ def test_a_rule_about_content_is_meant_for_any_of_the_recipients() -> None:
 
 # Many
 
+ENVELOPE = {"MAIL", "SEND", "SOML", "SAML", "RCPT", "DATA"}
 PLACES: dict[str, set[str]] = {
     "connect": set(),
     "helo": {"EHLO", "HELO"},
     "auth": {"AUTH"},
-    "mail": {"MAIL", "DATA"},
-    "rcpt": {"RCPT", "DATA"},
-    "data": {"DATA"},
-    "headers": {"DATA", HEADERS},
-    "body_line": {"DATA", HEADERS, BODY_LINES},
-    "body": {"DATA", HEADERS, BODY_LINES},
-    "message": {"DATA", MESSAGE},
-    "reply": {REPLY},
+    "mail": ENVELOPE,
+    "rcpt": ENVELOPE,
+    "data": ENVELOPE,
+    "headers": ENVELOPE | {HEADERS},
+    "body_line": ENVELOPE | {HEADERS, BODY_LINES},
+    "body": ENVELOPE | {HEADERS, BODY_LINES},
+    "message": ENVELOPE | {MESSAGE},
+    "reply": ENVELOPE | {REPLY},
     "disconnect": set(),
     "command": {COMMAND},
 }
@@ -91,11 +95,12 @@ def test_the_core_is_to_ask_what_the_rules_need_and_no_more(phase: str) -> None:
     expected = {*PLACES[phase], *[IN_TURN] * bool(PLACES[phase])}
     assert rules.ask == expected
     Proxy(ask=rules.ask)  # knows these places
+    assert rules.sees_transactions == (PLACES[phase] >= ENVELOPE)
 
 
 def test_places_add_up() -> None:
     rules = RuleSet([rule("message"), rule("auth"), rule("connect")])
-    assert rules.ask == {"AUTH", "DATA", MESSAGE, IN_TURN}
+    assert rules.ask == {"AUTH", *ENVELOPE, MESSAGE, IN_TURN}
     assert RuleSet().ask == frozenset()
 
 

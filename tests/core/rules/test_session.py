@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from sansio_smtp.config import Config
+from sansio_smtp.config import Addresses, Config
 from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.questions import (
     Answer,
-    Continue,
     Disconnect,
     ReplaceCommand,
     ReplaceReply,
@@ -29,7 +28,6 @@ from .talks import Talk
 NO = Reject(550, "5.7.1 no")
 TOLD = "C: 550 5.7.1 no"
 BYE = Close(554, "5.7.0 bye")
-NO_ADDRESS = "C: 501 5.5.4 the address cannot be read"
 
 
 def session(*rules: Any, host: Host | None = None) -> RuleSession:
@@ -90,10 +88,10 @@ def test_what_rules_see_of_the_connection() -> None:
     seen: list[tuple[str, str | None]] = []
     talk = Talk(says("mail", lambda tx, sender: seen.append((tx.conn.helo, tx.conn.login))))
     talk.server("220 mx")
-    talk.client("MAIL FROM:<a>")
+    talk.client("MAIL FROM:<a@me>")
     talk.server("250 ok")
     talk.said(("HELO  me.example ", "250 mx"), ("AUTH PLAIN AGFubgBz", "235 ok"))
-    talk.client("MAIL FROM:<a>")
+    talk.client("MAIL FROM:<a@me>")
     assert seen == [("", None), ("me.example", "ann")]
 
 
@@ -226,21 +224,78 @@ def test_rules_are_asked_about_addresses_that_they_are_meant_for() -> None:
     assert talk.client("RCPT TO:<b@old.example>") == [TOLD]
 
 
-@pytest.mark.parametrize("line", ["MAIL FROM:<a", "RCPT TO:<b@mx", "RCPT TO :<b@mx>"])
-def test_an_address_that_cannot_be_read_gets_past_no_rule(line: str) -> None:
-    talk = Talk(says("mail", None), says("rcpt", None)).greeted().said(("MAIL FROM:<a@me>", "250 ok"))
-    assert talk.client(line) == [NO_ADDRESS]
+@pytest.mark.parametrize(
+    "phase", ["mail", "rcpt", "data", "headers", "body", "body_line", "message", "reply"]
+)
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("MAIL FROM:<a", "501 5.1.7"),
+        ("SOML FROM:<a@me.>", "501 5.1.7"),
+        ("RCPT TO:<b@mx", "501 5.1.3"),
+        ("RCPT TO:<b@evil.example(@mx>", "501 5.1.3"),
+        ("RCPT TO:<b@mx> <c@mx>", "501 5.1.3"),
+    ],
+)
+def test_a_path_that_can_be_read_in_two_ways_gets_past_no_rule(phase: str, line: str, code: str) -> None:
+    """Whatever rule sees the transaction, and whatever the server would do."""
+    talk = Talk(says(phase, None)).greeted().said(("MAIL FROM:<a@me>", "250 ok"))
+    (told,) = talk.client(line)
+    assert told.startswith(f"C: {code} ")
 
 
-def test_where_no_rule_asks_it_is_the_servers_to_judge() -> None:
-    talk = Talk(says("mail", None)).greeted().said(("MAIL FROM:<a@me>", "250 ok"))
+@pytest.mark.parametrize("line", ["MAIL FROM:<a@me.>", "RCPT TO:<b@evil.example(@mx>"])
+def test_it_passes_if_told_so(line: str) -> None:
+    lenient = Config(addresses=Addresses.LENIENT)
+    seen: list[tuple[str, bool]] = []
+    rules = [
+        says(phase, lambda tx, path: seen.append((path.address, path.is_clear))) for phase in ("mail", "rcpt")
+    ]
+    talk = Talk(*rules, config=lenient).greeted().said(("MAIL FROM:<a@me>", "250 ok"))
+    assert talk.client(line) == [f"S: {line}"]
+    assert seen[1:] in ([("a@me", False)], [("b@evil.example", False)])
+    assert talk.server("250 ok") == ["C: 250 ok"]
+    assert talk.client("RCPT TO :<b@mx>")[0].startswith("C: 501"), "there is no path in it at all"
+
+
+def test_where_no_rule_sees_the_transaction_it_is_the_servers_to_judge() -> None:
+    talk = Talk(says("helo", None), says("command", None)).greeted().said(("MAIL FROM:<a@me>", "250 ok"))
     assert talk.client("RCPT TO:<b@mx") == ["S: RCPT TO:<b@mx"]
 
 
-def test_a_recipient_without_a_transaction_is_the_servers_to_judge() -> None:
-    talk = Talk(says("rcpt", NO)).greeted()
-    assert talk.client("RCPT TO:<b@mx>") == ["S: RCPT TO:<b@mx>"]
-    assert talk.last == Continue()
+# Verbs that begin a transaction
+
+
+@pytest.mark.parametrize("verb", ["SOML", "SAML", "SEND"])
+def test_what_begins_a_transaction_is_asked_about_as_mail_is(verb: str) -> None:
+    seen: list[str] = []
+    rules = [
+        says("mail", lambda tx, sender: seen.append(sender.address)),
+        says("rcpt", lambda tx, to: NO if to.local == "no" else None),
+        says("data", lambda tx: seen.append(tx.mail_from.address)),
+    ]
+    talk = Talk(*rules).greeted().said((f"{verb} FROM:<a@me>", "250 ok"))
+    assert talk.client("RCPT TO:<no@mx>") == [TOLD]
+    talk.said(("RCPT TO:<b@mx>", "250 ok"))
+    assert talk.client("DATA") == ["S: DATA"]
+    assert seen == ["a@me", "a@me"]
+
+
+def test_nothing_goes_on_in_a_transaction_that_no_rule_has_seen_begin() -> None:
+    """The server took a verb that nobody knows here for MAIL."""
+    talk = Talk(says("message", NO)).greeted().said(("XMAIL FROM:<a@me>", "250 ok"))
+    missing = "C: 503 5.5.1 there is no mail transaction, send MAIL first"
+    assert talk.client("RCPT TO:<b@mx>") == [missing]
+    assert talk.client("DATA") == ["S: RSET", missing]
+
+
+def test_a_message_without_a_recipient_that_rules_have_seen() -> None:
+    talk = Talk(says("message", NO)).greeted().said(("MAIL FROM:<a@me>", "250 ok"))
+    talk.said(("XRCPT TO:<b@mx>", "250 ok"))
+    assert talk.client("DATA") == ["S: RSET", "C: 554 5.5.1 no valid recipients"]
+
+
+# Recipients
 
 
 def test_recipients_that_were_named_before() -> None:
@@ -341,7 +396,7 @@ def test_no_failure_hides_a_reply(on_error: Any) -> None:
 def test_on_error() -> None:
     for policy, code in (("defer", "451"), ("reject", "550")):
         talk = Talk(says("mail", ValueError()), on_error=policy).greeted()  # type: ignore[arg-type]
-        assert talk.client("MAIL FROM:<a>")[0].startswith(f"C: {code}")
+        assert talk.client("MAIL FROM:<a@me>")[0].startswith(f"C: {code}")
         assert isinstance(talk.last, Answer)
 
 

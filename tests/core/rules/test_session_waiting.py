@@ -34,8 +34,8 @@ SUBJECT = Command.of("NOOP")
 QUESTIONS: dict[str, Any] = {
     "helo": CommandQuestion(Command.of("EHLO me"), Envelope()),
     "auth": CommandQuestion(Command.of("AUTH PLAIN x"), Envelope()),
-    "mail": CommandQuestion(Command.of("MAIL FROM:<a>"), Envelope()),
-    "rcpt": CommandQuestion(Command.of("RCPT TO:<a>"), Envelope()),
+    "mail": CommandQuestion(Command.of("MAIL FROM:<a@me>"), Envelope()),
+    "rcpt": CommandQuestion(Command.of("RCPT TO:<a@mx>"), Envelope()),
     "data": CommandQuestion(Command.of("DATA"), Envelope()),
     "command": CommandQuestion(SUBJECT, Envelope()),
     "headers": HeadersQuestion(b"", Envelope()),

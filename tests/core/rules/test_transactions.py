@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.rules.transactions import RuleTransaction, Transactions
 from sansio_smtp.rules.verdicts import Accept, Discard, Hold, Redirect
-from sansio_smtp.rules.views import Connection, Recipient, Sender, Transaction
+from sansio_smtp.rules.views import Connection, Recipient, Sender
 from sansio_smtp.wire.commands import Command
 
 MAIL = Command.of("MAIL FROM:<a@me>")
@@ -93,25 +91,6 @@ def test_recipients_are_counted_whatever_became_of_them() -> None:
     assert mail.count == 4
     mail.settle([])
     assert mail.count == 4
-
-
-@pytest.mark.parametrize(
-    ("sender", "to", "readable"),
-    [
-        ("MAIL FROM:<a@me>", "RCPT TO:<b@mx>", True),
-        ("MAIL FROM:<>", "RCPT TO:<b@mx>", True),
-        ("MAIL FROM :<a@me>", "RCPT TO:<b@mx>", False),
-        ("MAIL FROM:<a@me>", "RCPT TO:<b@mx", False),
-    ],
-)
-def test_whether_all_addresses_could_be_read(sender: str, to: str, readable: bool) -> None:
-    every = mails()
-    command = Command.of(sender)
-    mail = every.of(Envelope(command))
-    assert mail is not None
-    mail.settle([Command.of(to)])
-    assert mail.readable is readable
-    assert RuleTransaction(MAIL, Transaction(every.conn)).readable
 
 
 def test_added_recipients_are_taken_once() -> None:

@@ -20,8 +20,8 @@ from sansio_smtp import __version__
 OPTIONS = [
     "--listen", "--upstream", "--capture", "--transcript", "--bare-newline", "--nul", "--max-message-size",
     "--max-connections", "--timeout", "--grace", "--verbose", "--quiet", "--version", "--help", "--config",
-    "--rules", "--rule-timeout", "--on-rule-error", "--quarantine", "--max-held", "--spool", "--reload",
-    "--no-reload",
+    "--rules", "--rule-timeout", "--on-rule-error", "--addresses", "--quarantine", "--max-held", "--spool",
+    "--reload", "--no-reload",
 ]  # fmt: skip
 TEXT = b"Subject: hi\r\n\r\n..one\r\n"
 STOPPED = b"421 4.3.2 service is shutting down, try again later\r\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from harness import configured, mistakes
 
+from sansio_smtp import Addresses, Config
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.rules import Reject
 from sansio_smtp.testing import session
@@ -26,7 +27,6 @@ REFUSAL = Reject(550, "5.7.1 not on the list of allowed addresses")
         ("a1@two.example", True),
         ("a12@two.example", False),
         ("ann@[192.0.2.1]", True),
-        ("ann@1", False),
         ('"x@example.com"@evil.example', False),
     ],
 )
@@ -79,3 +79,62 @@ def test_a_reply_that_cannot_be_said_is_found_at_once() -> None:
         "[rules.allow_list]\nrecipients = []\ncode = 450"
     )
     assert 'missing key "recipients"' in mistakes("[rules.allow_list]\n")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "bob@evil.example(@example.com",
+        "bob@evil.example(x)@example.com",
+        "bob@evil.example\\@example.com",
+        "bob@evil.example.@example.com",
+        "bob@evil.example@example.com",
+        "bob @example.com",
+        "bob@example.com.",
+    ],
+)
+@pytest.mark.parametrize("addresses", Addresses)
+def test_what_can_be_read_in_two_ways_is_on_no_list(path: str, addresses: Addresses) -> None:
+    s = session(AllowList(("*",)), config=Config(addresses=addresses))
+    s.mail("ann@example.com")
+    s.rcpt(path)
+    assert str(s.reply).startswith("501 5.1.3" if addresses is Addresses.STRICT else "550 5.7.1")
+    s = session(AllowList(("*",), ("*",)), config=Config(addresses=addresses))
+    s.mail(path)
+    assert str(s.reply).startswith("501 5.1.7" if addresses is Addresses.STRICT else "550 5.7.1")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "bob%evil.example@example.com",
+        "evil.example!bob@example.com",
+        '"bob@evil.example"@example.com',
+        '"bob%evil.example"@example.com',
+        '"b\\ob%evil.example"@example.com',
+        "@evil.example:bob@example.com",
+        '"@evil.example:bob"@example.com',
+    ],
+)
+def test_what_the_server_may_send_on_is_on_no_list(path: str) -> None:
+    s = session(AllowList(("*@example.com",), ("*@example.com",)))
+    assert s.mail(path) == REFUSAL
+    s.mail("ann@example.com")
+    assert s.rcpt(path) == REFUSAL
+    s = session(AllowList(("*@example.com",), ("*@example.com",), routing=True))
+    assert s.mail(path) is None
+    assert s.rcpt(path) is None
+    assert s.ok
+
+
+@pytest.mark.parametrize("path", ['"bob"@example.com', '"b\\ob"@EXAMPLE.com', "BOB@Example.Com"])
+def test_a_mailbox_is_the_same_in_all_its_spellings(path: str) -> None:
+    s = session(AllowList(("Bob@example.com.",)))
+    s.mail("ann@example.com")
+    assert s.rcpt(path) is None
+    assert s.servers[0][1].commands[-1] == f"RCPT TO:<{path}>".encode(), "as the client has sent it"
+
+
+def test_a_pattern_that_can_fit_nothing_is_found_at_once() -> None:
+    assert '"example.com" fits no address' in mistakes('[rules.allow_list]\nrecipients = ["example.com"]')
+    assert '"@x" fits no address' in mistakes('[rules.allow_list]\nrecipients = []\nsenders = ["@x"]')

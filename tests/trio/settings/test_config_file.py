@@ -223,7 +223,7 @@ a = 1
         ("[rules.files]\nx = 1", "1: [rules] files = {...}: expected a text in quotes or a list of texts in "
          "quotes"),
         ("[rules]\ngreylist = 5",
-         '2: [rules] unknown key "greylist"; known: files, timeout, on_error, reload, '
+         '2: [rules] unknown key "greylist"; known: files, timeout, on_error, addresses, reload, '
          "quarantine, max_held, spool"),
     ],
 )  # fmt: skip

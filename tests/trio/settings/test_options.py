@@ -12,7 +12,7 @@ import click
 import pytest
 from settings_files import FULL, OPTIONS, options, written
 
-from sansio_smtp import BareNewline, Config, Nul
+from sansio_smtp import Addresses, BareNewline, Config, Nul
 from sansio_smtp.rules.decorators import OnError
 from sansio_smtp.rules.lint.problems import RuleError
 from trio_proxy.commands.cli import cli
@@ -41,7 +41,7 @@ def test_defaults_shown_in_the_help_are_those_of_the_options() -> None:
     unset = {name: setting.unset for name, setting in SETTINGS.items() if setting.unset}
     assert {*unset} == {"upstream", "max_message_size", "timeouts", "spool"}
     assert {name: shown.pop(name) for name in unset} == unset
-    assert len(shown) == 10
+    assert len(shown) == 11
     defaults = options()
     for name, text in shown.items():
         setting = SETTINGS[name]
@@ -51,15 +51,21 @@ def test_defaults_shown_in_the_help_are_those_of_the_options() -> None:
 
 def test_defaults_and_choices_are_those_of_the_core() -> None:
     assert core_config(Options()) == Config()
-    for name, kind in {"bare_newline": BareNewline, "nul": Nul}.items():
+    for name, kind in {"bare_newline": BareNewline, "nul": Nul, "addresses": Addresses}.items():
         assert SETTINGS[name].kind.choices == tuple(member.value for member in kind)
     assert SETTINGS["on_rule_error"].kind.choices == get_args(OnError)
 
 
 def test_settings_of_the_core_reach_it() -> None:
-    found = options("--bare-newline", "reject", "--max-message-size", "25M", MAX_HELD="1MiB")
+    found = options(
+        "--bare-newline", "reject", "--max-message-size", "25M", "--addresses", "lenient", MAX_HELD="1MiB"
+    )
     assert core_config(found, reconnect=True) == Config(
-        bare_newline=BareNewline.REJECT, max_message_size=25_000_000, max_held=2**20, reconnect=True
+        bare_newline=BareNewline.REJECT,
+        max_message_size=25_000_000,
+        addresses=Addresses.LENIENT,
+        max_held=2**20,
+        reconnect=True,
     )
 
 

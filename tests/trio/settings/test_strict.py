@@ -138,7 +138,7 @@ def test_regular_expressions() -> None:
         (Colour, 5, 'it = 5: expected "red" or "green"'),
         (Level, "1", 'it = "1": expected 1 or 2'),
         (Level, True, "it = true: expected 1 or 2"),
-        (Tag, "HAM", 'it = "HAM": expected "ham" or "spam"'),
+        (Tag, "HAM", 'it = "HAM": expected "ham" or "spam"; did you mean "ham"?'),
         (Upper, "abc", 'it = "abc": expected capitals'),
         (Upper, 5, "it = 5: expected a text in quotes"),
         (UserId, "5", 'it = "5": expected a whole number'),
