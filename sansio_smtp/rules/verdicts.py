@@ -105,6 +105,8 @@ class Hold:
 
     def __attrs_post_init__(self) -> None:
         _check(type(self).__name__, self.code, self.text, 2, 4, 5)
+        if not isinstance(self.reason, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise LocalProtocolError(f"Hold: the reason is a str, not {self.reason!r}")
 
     @property
     def reply(self) -> Reply:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import attrs
 import click
+import structlog
 import trio
 
 from sansio_smtp import __version__
@@ -24,7 +25,7 @@ from trio_proxy.rulebook.tasks import RuleTasks, rule_tasks
 from trio_proxy.settings.choose import reread
 from trio_proxy.settings.core_config import core_config
 from trio_proxy.settings.options import Options
-from trio_proxy.storage.maildir import Maildir
+from trio_proxy.storage.maildir import Maildir, left_over
 from trio_proxy.storage.quarantine import Quarantine
 from trio_proxy.storage.spool import FileSpool
 from trio_proxy.text import logs
@@ -35,6 +36,8 @@ from trio_proxy.text.serving import serving
 from . import exit_status
 
 __all__ = ["ListenError", "Options", "run"]
+
+log = structlog.stdlib.get_logger("smtp_proxy")
 
 
 def run(options: Options) -> int:
@@ -90,6 +93,7 @@ async def _main(options: Options) -> int:
                     max_connections=options.max_connections,
                     grace=options.grace,
                 )
+                _tell_left_over(options)
                 if options.verbosity >= 0:
                     _announce(options, sockets, upstream, book)
                 await server.serve(sockets, stop)
@@ -141,6 +145,14 @@ def _capture_server(directory: Path) -> Server:
     except OSError as error:
         raise click.BadParameter(f"{directory}: {error.strerror}", param_hint="'--capture'") from None
     return Server(session=lambda client, peer, _: CaptureSession(client, peer, maildir), grace=5)
+
+
+def _tell_left_over(options: Options) -> None:
+    """Logs messages that a crash has left half written. None of them was answered 250."""
+    for path in dict.fromkeys((options.capture, options.quarantine)):
+        if files := left_over(path):
+            text = "unfinished messages, which were not answered 250; they may be deleted"
+            log.warning(text, directory=str(path / "tmp"), files=files)
 
 
 def bound_address(sock: socket.socket) -> Address:

@@ -5,7 +5,9 @@ Built on `sansio_smtp.ServerConnection`.
 
 from __future__ import annotations
 
+import errno
 import time
+from functools import partial
 from typing import BinaryIO, Final
 
 import structlog
@@ -25,6 +27,7 @@ from sansio_smtp import (
     unstuff,
 )
 from trio_proxy.storage.maildir import Maildir
+from trio_proxy.storage.writers import write_in_thread
 
 from .own_replies import INTERNAL_ERROR
 from .streams import Outbox, Stream
@@ -52,6 +55,7 @@ _REPLIES: Final = {
     b"HELP": Reply.of(214, "MAIL, RCPT, DATA; a recipient that begins with 'refused' is refused"),
     b"QUIT": Reply.of(221, "bye", enhanced="2.0.0"),
 }
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 _UNKNOWN: Final = Reply.of(500, "unknown command", enhanced="5.5.1")
 
 
@@ -156,7 +160,7 @@ class CaptureSession:
             return
         record = self._record(self._connection.envelope, event.size)
         try:
-            await trio.to_thread.run_sync(self._maildir.keep, *message, record)
+            await write_in_thread(partial(self._maildir.keep, *message, record))
         except OSError as error:
             self._maildir.drop(*message)
             self._reply(_not_kept(error))
@@ -181,7 +185,9 @@ class CaptureSession:
 
 def _not_kept(error: OSError) -> Reply:
     log.error("message cannot be kept", error=str(error))
-    return Reply.of(452, "the message cannot be kept here", enhanced="4.3.1")
+    if error.errno in _NO_ROOM:
+        return Reply.of(452, "the message cannot be kept here", enhanced="4.3.1")
+    return Reply.of(451, "the message cannot be kept here, try again later", enhanced="4.3.0")
 
 
 def _path_reply(command: Command) -> Reply:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from functools import partial
 from typing import Any, cast
 
 import attrs
@@ -14,6 +15,7 @@ from sansio_smtp.rules.decorators import OnError
 from sansio_smtp.rules.verdicts import Verdict
 from trio_proxy.settings.options import DEFAULTS
 from trio_proxy.storage.quarantine import Quarantine
+from trio_proxy.storage.writers import write_in_thread
 from trio_proxy.text.transcript import Transcript, printable
 
 from .tasks import Call, RuleTasks
@@ -155,7 +157,7 @@ class RuleHost(Host):
     async def hold(self, tx: Transaction, message: bytes, verdict: Hold) -> None:
         keep = self._settings.quarantine.keep
         try:
-            name = await trio.to_thread.run_sync(keep, tx, message, verdict)
+            name = await write_in_thread(partial(keep, tx, message, verdict))
         except OSError as error:
             self._log.error("message cannot be held", error=str(error))
             raise

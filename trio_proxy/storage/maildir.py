@@ -1,6 +1,15 @@
 """Writes messages and their envelopes to a Maildir, octet for octet as they were sent, with CRLF.
 
-``DIR/new/NAME`` is a message, ``DIR/envelopes/NAME.json`` its envelope.
+``DIR/new/NAME`` is a message, ``DIR/envelopes/NAME.json`` its envelope. Whoever answers 250 takes the message
+over (RFC 5321 §6.1), so all of it must be on disk before, and nothing of it may remain if that fails::
+
+    tmp/NAME        message    written, fsync ─┐
+    tmp/NAME.json   envelope   written, fsync  ├─▶ rename to envelopes/NAME.json, fsync of envelopes/
+                                               └─▶ rename to new/NAME, fsync of new/ ─▶ 250
+
+The envelope comes first. So a message in ``new/`` has its envelope, always. After a crash in between there is
+an envelope whose message is still in ``tmp/``: it was not answered 250, and the client has it still. What is
+in ``tmp/`` for more than a day is left over from a crash, or from a disk that failed (`left_over`).
 """
 
 from __future__ import annotations
@@ -12,42 +21,89 @@ import socket
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 import attrs
 
-__all__ = ["Maildir"]
+from .disk import Disk
+
+__all__ = ["Maildir", "left_over"]
+
+_DAY: Final = 86_400.0
+
+
+def left_over(maildir: Path) -> int:
+    """How many files have been in ``tmp/`` for more than a day. Nobody was told that they are kept. Raises
+    nothing: the directory may not exist."""
+    before = time.time() - _DAY
+    with suppress(OSError):
+        return sum(path.stat().st_mtime < before for path in (maildir / "tmp").iterdir())
+    return 0
 
 
 @attrs.define(eq=False)
 class Maildir:
-    """A Maildir, which is created if it does not exist. Raises OSError."""
+    """A Maildir, which is created if it does not exist. Threads may share it. Raises OSError."""
 
     path: Path
+    _disk: Disk = attrs.field(factory=Disk, kw_only=True)
     _count: itertools.count[int] = attrs.field(factory=itertools.count, init=False)
+    _unsynced: dict[Path, object] = attrs.field(factory=dict[Path, object], init=False)
+    """Directories with new directories in them, which may not be on disk yet. The values tell times apart."""
 
     def __attrs_post_init__(self) -> None:
-        for folder in ("tmp", "new", "cur", "envelopes"):
-            (self.path / folder).mkdir(parents=True, exist_ok=True)
+        self._make_directories()
+        # They may have been there, made by a process that has not come to its first message.
+        self._unsynced |= {self.path: object(), self.path.parent: object()}
 
     def create(self) -> tuple[str, BinaryIO]:
         """A unique name, and a file to write a message to that is not complete yet."""
+        self._make_directories()  # somebody may have removed them
         name = f"{time.time():.6f}.P{os.getpid()}Q{next(self._count)}.{socket.gethostname()}".replace(
             "/", "_"
         )
-        return name, (self.path / "tmp" / name).open("xb")
+        return name, self._disk.create(self.path / "tmp" / name)
 
     def keep(self, name: str, file: BinaryIO, envelope: dict[str, object]) -> None:
-        """The message is complete. When this returns, it and its envelope are on disk."""
-        file.flush()
-        os.fsync(file.fileno())
-        file.close()
-        (self.path / "envelopes" / f"{name}.json").write_text(json.dumps(envelope, indent=1) + "\n")
-        (self.path / "tmp" / name).rename(self.path / "new" / name)
+        """The message is complete. When this returns, it and its envelope are on disk, with their names. If
+        it raises anything, nothing is left of the message. Blocks."""
+        disk = self._disk
+        message, record, envelope_name, message_name = self._names(name)
+        try:
+            text = json.dumps(envelope, indent=1) + "\n"
+            disk.finish(file)
+            with disk.create(record) as beside:
+                beside.write(text.encode())
+                disk.finish(beside)
+            self._sync_parents()
+            disk.rename(record, envelope_name)
+            disk.sync_directory(envelope_name.parent)
+            disk.rename(message, message_name)
+            disk.sync_directory(message_name.parent)
+        except BaseException:
+            self.drop(name, file)
+            raise
 
     def drop(self, name: str, file: BinaryIO) -> None:
         """The message will not be completed: removes it. Raises nothing."""
         with suppress(OSError):  # what is still buffered does not fit on the disk
             file.close()
-        with suppress(OSError):
-            (self.path / "tmp" / name).unlink(missing_ok=True)
+        for path in self._names(name):
+            self._disk.remove(path)
+
+    def _names(self, name: str) -> tuple[Path, Path, Path, Path]:
+        """Of a message and its envelope, while they are written and after."""
+        tmp, envelopes, new = self.path / "tmp", self.path / "envelopes", self.path / "new"
+        return tmp / name, tmp / f"{name}.json", envelopes / f"{name}.json", new / name
+
+    def _make_directories(self) -> None:
+        for folder in ("tmp", "new", "cur", "envelopes"):
+            for made in self._disk.make_directory(self.path / folder):
+                self._unsynced[made.parent] = object()
+
+    def _sync_parents(self) -> None:
+        # Removed from the dict after the fact: another thread that keeps a message meanwhile must sync too.
+        for directory, made in tuple(self._unsynced.items()):
+            self._disk.sync_directory(directory)
+            if self._unsynced.get(directory) is made:
+                del self._unsynced[directory]

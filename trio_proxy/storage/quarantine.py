@@ -33,7 +33,7 @@ class Quarantine:
         try:
             file.write(message)
             maildir.keep(name, file, _record(tx, len(message), verdict))
-        except OSError:
+        except BaseException:
             maildir.drop(name, file)
             raise
         return name

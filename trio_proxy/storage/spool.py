@@ -8,17 +8,20 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from .disk import Disk
+
 __all__ = ["FileSpool"]
 
 
 class FileSpool:
     """A `sansio_smtp.Spool` in a directory. The system removes it when the process ends, also by a crash.
+    No other user may read it (mode 0600).
 
     Writes go to the page cache of the system, so they do not block. Raises OSError.
     """
 
     def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
+        Disk().make_directory(directory)
         self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - closed by close()
 
     def write(self, data: bytes) -> None:

@@ -73,6 +73,12 @@ def test_what_is_refused_says_which_codes_there_are() -> None:
         Hold(code=354)
 
 
+@pytest.mark.parametrize("reason", [b"x", None, 5, ["x"]])
+def test_the_reason_of_a_hold_is_a_text(reason: Any) -> None:
+    with pytest.raises(LocalProtocolError, match=r"^Hold: the reason is a str, not "):
+        Hold(reason)
+
+
 @pytest.mark.parametrize("upstream", ["host:25", "smtp://[::1]:2525", "unix:/run/x"])
 def test_redirect(upstream: str) -> None:
     assert Redirect(upstream).upstream == upstream

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -224,37 +225,48 @@ class Full(Maildir):
     """A disk that is full from some point on."""
 
     at: str = "create"
+    code: int = errno.ENOSPC
 
     def create(self) -> tuple[str, BinaryIO]:
         if self.at == "create":
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise OSError(self.code, os.strerror(self.code))
         name, file = super().create()
-        return name, Writes(file) if self.at == "write" else file  # type: ignore[return-value]
+        return name, Writes(file, self.code) if self.at == "write" else file  # type: ignore[return-value]
 
     def keep(self, name: str, file: BinaryIO, envelope: dict[str, object]) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise OSError(self.code, os.strerror(self.code))
 
 
 class Writes:
     """A file that cannot be written."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, code: int) -> None:
         self.file = file
+        self.code = code
 
     def write(self, data: bytes) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise OSError(self.code, os.strerror(self.code))
 
     def close(self) -> None:
         self.file.close()
-        raise OSError(errno.ENOSPC, "No space left on device")  # as a flush does
+        raise OSError(self.code, os.strerror(self.code))  # as a flush does
 
 
 @pytest.mark.parametrize("at", ["create", "write", "keep"])
+@pytest.mark.parametrize(
+    ("code", "refused"),
+    [
+        (errno.ENOSPC, b"452 4.3.1 the message cannot be kept here"),
+        (errno.EDQUOT, b"452 4.3.1 the message cannot be kept here"),
+        (errno.EIO, b"451 4.3.0 the message cannot be kept here, try again later"),
+        (errno.EACCES, b"451 4.3.0 the message cannot be kept here, try again later"),
+        (errno.EMFILE, b"451 4.3.0 the message cannot be kept here, try again later"),
+    ],
+)
 async def test_a_message_that_cannot_be_kept_is_refused(
-    at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: Logs
+    at: str, code: int, refused: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: Logs
 ) -> None:
-    refused = b"452 4.3.1 the message cannot be kept here"
-    monkeypatch.setattr("test_capture.Maildir", lambda path: Full(path, at=at))
+    monkeypatch.setattr("test_capture.Maildir", lambda path: Full(path, at=at, code=code))
     async with capturing(tmp_path) as (client, _):
         await talk(client, b"MAIL FROM:<a@me.example>", b"250 2.1.0 ok")
         await talk(client, b"RCPT TO:<b@mx.example>", b"250 2.1.5 ok")
@@ -270,7 +282,7 @@ async def test_a_message_that_cannot_be_kept_is_refused(
         await say_quit(client)
     assert files(tmp_path) == {}
     assert [entry["event"] for entry in logs] == ["message cannot be kept"]
-    assert "No space left" in logs[0]["error"]
+    assert os.strerror(code) in logs[0]["error"]
 
 
 async def test_an_internal_error_ends_one_session(
