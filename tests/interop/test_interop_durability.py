@@ -108,7 +108,7 @@ def test_the_calls_before_250(kind: str, tmp_path: Path) -> None:
 def test_a_disk_that_is_full(kind: str, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", disk], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=60k", "none", disk], check=True)
     try:
         with service(tmp_path, kind, disk / "kept") as process:
             assert send(process, LARGE) == [NO_ROOM[kind]]
