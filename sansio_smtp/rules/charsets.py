@@ -52,11 +52,25 @@ def decode(octets: bytes, label: str) -> str:
 
 def decode_strictly(octets: bytes, label: str) -> str | None:
     """As `decode`; None if there is something in it that cannot be read, or that programs read in several
-    ways: UTF-7, and under a label that is not known all but printable ASCII and UTF-8."""
+    ways. These are:
+
+    - text under a label that is not known;
+    - UTF-7, and UTF-8 under the label us-ascii;
+    - text without a label, or under us-ascii, that is no UTF-8 and does not look like windows-1252, which has
+      a few letters and signs among ASCII;
+    - text without a label with the octets of an ISO 2022 charset.
+    """
     encoding = encoding_of(label)
-    if encoding == "utf-7" or (not encoding and not _CONTROLS.isdisjoint(octets)):
+    if squashed(label) in ASCII or not label:
+        if not _ISO_2022.isdisjoint(octets):
+            return None
+        text = text_of(octets)
+        if text.isascii() or (not label and text.encode() == octets):
+            return text
+        return None if text.encode() == octets or _NOT_WESTERN.search(octets) else text
+    if encoding in ("", "utf-7"):
         return None
-    text = decode(octets, label) if encoding else octets.decode("utf-8", "replace")
+    text = decode(octets, label)
     return None if "\ufffd" in text else text
 
 
@@ -85,7 +99,9 @@ def text_of(octets: bytes) -> str:
 
 
 _PUNCTUATION: Final = re.compile(r"[^0-9a-z]+")
-_CONTROLS: Final = frozenset(range(32)) - frozenset(b"\t\r\n")
+_ISO_2022: Final = frozenset(b"\x0e\x0f\x1b")
+# Four octets above ASCII in a row are more likely Cyrillic, Greek or Chinese in some other charset.
+_NOT_WESTERN: Final = re.compile(rb"[\x80-\xff]{4}|[\x81\x8d\x8f\x90\x9d]")
 # The charset that a label names by itself.
 _PYTHON: Final = {**{name: name for name in aliases.values()}, **aliases}
 

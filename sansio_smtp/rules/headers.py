@@ -153,8 +153,8 @@ class Headers:
     def set(self, name: str, value: Value) -> None:
         """One field of that name, in the place of the first; as `add` if there was none. A field in which
         nothing but the folds would change stays as it is."""
-        new = self._write("set", name, value)
         places = self._places(name)
+        new = self._write("set", name, value, self._all()[places[0]].octets if places else b"")
         if not places:
             self._insert(self._bottom(), new)
             return
@@ -179,7 +179,7 @@ class Headers:
             said = value(text) if callable(value) else value
             if callable(value) and said == text:
                 continue
-            field = self._write("replace", old.name, said)
+            field = self._write("replace", old.name, said, old.octets)
             if not _same(old, field):
                 new.append((i, field))
         for i, field in new:
@@ -262,7 +262,7 @@ class Headers:
         self.revision += 1
         self._changes.append((sign, field))
 
-    def _write(self, method: str, name: object, value: object) -> Field:
+    def _write(self, method: str, name: object, value: object, old: bytes = b"") -> Field:
         name = _checked_name(method, name)
         where = f"Headers.{method}({name!r}): "
         if not isinstance(value, str | bytes):
@@ -270,7 +270,7 @@ class Headers:
         if _FORBIDDEN.search(value) if isinstance(value, str) else _FORBIDDEN_OCTETS.search(value):
             raise LocalProtocolError(f"{where}CR, LF and NUL cannot be in a value: {_excerpt(value)}")
         try:
-            octets = _octets(name, value, self.utf8)
+            octets = value if isinstance(value, bytes) else mime.encode(name, value, old, utf8=self.utf8)
         except LocalProtocolError as error:
             raise LocalProtocolError(f"{where}{error}: {_excerpt(value)}") from None
         except UnicodeEncodeError:
@@ -299,14 +299,6 @@ def _field(where: str, name: str, octets: bytes) -> Field:
         what = f"a line of {longest} octets that no blank allows to fold"
         raise LocalProtocolError(f"{where}{what}; {_LONGEST_LINE} may be sent (RFC 5322 §2.1.1)")
     return Field(name, octets + b"\r\n")
-
-
-def _octets(name: str, value: Value, utf8: bool) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    if value.isascii() or utf8:
-        return value.encode("utf-8", "surrogateescape")
-    return mime.encode(name, value)
 
 
 def _folded(line: bytes) -> bytes:

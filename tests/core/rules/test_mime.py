@@ -51,7 +51,7 @@ from sansio_smtp.rules.mime import decode, encode
         (b"=?utf-8?b?x?=", "=?utf-8?b?x?="),
         (b"=?utf-8?x?abc?=", "=?utf-8?x?abc?="),
         (b"=?utf-8?q?abc", "=?utf-8?q?abc"),
-        (b"=?utf-7?q?+2AA-?=", "?"),
+        (b"=?utf-7?q?+2AA-?=", "\ufffd"),
         (b"=?utf-8?q?a=0D=0ABcc:_x=00?=", "a  Bcc: x\ufffd"),
     ],
 )
