@@ -7,6 +7,7 @@ import attrs
 from sansio_smtp.rules import MailVerdict, RcptVerdict, Recipient, Reject, Sender, Transaction
 
 from ._patterns import check_addresses, may_permit
+from ._settings import some_address_patterns
 
 __all__ = ["AllowList", "rules"]
 
@@ -33,8 +34,8 @@ class AllowList:
     ``bob+news@example.com``, is part of the local-part here.
     """
 
-    recipients: tuple[str, ...]
-    senders: tuple[str, ...] = ("*",)
+    recipients: tuple[str, ...] = attrs.field(validator=some_address_patterns)
+    senders: tuple[str, ...] = attrs.field(default=("*",), validator=some_address_patterns)
     text: str = "5.7.1 not on the list of allowed addresses"
     code: int = 550
     routing: bool = False

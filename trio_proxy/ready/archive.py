@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import attrs
 
-from sansio_smtp.rules import Recipient, Transaction, address_to_send
+from sansio_smtp.rules import Recipient, Transaction
 
 from ._patterns import check_addresses, fits_address
+from ._settings import address_patterns, ascii_mailbox
 
 __all__ = ["Archive", "rules"]
 
@@ -25,13 +26,12 @@ class Archive:
     its copy: where the server refuses the archive's address, the client is told 451 and tries again later.
     """
 
-    address: str
-    senders: tuple[str, ...] = ()
-    recipients: tuple[str, ...] = ()
+    address: str = attrs.field(validator=ascii_mailbox)
+    senders: tuple[str, ...] = attrs.field(default=(), validator=address_patterns)
+    recipients: tuple[str, ...] = attrs.field(default=(), validator=address_patterns)
     parameters: str = ""
 
     def __attrs_post_init__(self) -> None:
-        address_to_send(self.address)  # raises if it is no address, or not of any message
         Recipient.of(self.address, self.parameters)
         check_addresses(self.senders, self.recipients)
 

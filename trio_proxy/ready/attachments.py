@@ -21,8 +21,10 @@ from sansio_smtp.rules import (
 )
 from trio_proxy.settings.tables import Size
 
+from ._file_patterns import content_types, file_names
 from ._parts import TOO_MANY, Part, read
 from ._patterns import fits
+from ._settings import size_of_messages
 
 __all__ = ["Attachments", "rules"]
 
@@ -51,11 +53,18 @@ class Attachments:
     into.
     """
 
-    names: tuple[str, ...] = PROGRAMS
-    types: tuple[str, ...] = ()
+    names: tuple[str, ...] = attrs.field(default=PROGRAMS, validator=file_names)
+    types: tuple[str, ...] = attrs.field(default=(), validator=content_types)
     max_attachment: Size | None = None
-    max_message: Size | None = None
+    max_message: Size | None = attrs.field(default=None, validator=size_of_messages)
     broken: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        sizes = (self.max_attachment, self.max_message)
+        if not (self.names or self.types or self.broken or any(sizes)):
+            raise ValueError("nothing would be refused: names and types are empty, and there is no limit")
+        if all(sizes) and sizes[0] >= sizes[1]:  # type: ignore[operator]
+            raise ValueError("max_attachment is never reached: max_message is not larger")
 
     def mail(self, tx: Transaction, sender: Sender) -> MailVerdict:
         return self._too_large(tx.size)

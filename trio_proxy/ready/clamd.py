@@ -16,6 +16,8 @@ from trio_proxy.services.outage import OnDown, Outage, open_stream
 from trio_proxy.text.addresses import Address
 from trio_proxy.text.units import Duration
 
+from ._settings import positive
+
 __all__ = ["Clamd", "rules"]
 
 _CHUNK: Final = 65_536
@@ -37,7 +39,7 @@ class Clamd:
     """
 
     address: str = "unix:/run/clamav/clamd.ctl"
-    timeout: Duration = 20.0
+    timeout: Duration = attrs.field(default=20.0, validator=positive)
     """For one message."""
     on_down: OnDown = "defer"
     _outage: Outage = attrs.field(init=False, repr=False, factory=lambda: Outage("clamd"))

@@ -9,6 +9,8 @@ import attrs
 
 from sansio_smtp.rules import Headers, Transaction
 
+from ._settings import field_names, fields
+
 __all__ = ["HeaderFields", "rules"]
 
 _Replacements = dict[str, tuple[re.Pattern[str], str]]
@@ -36,15 +38,14 @@ class HeaderFields:
     are keep their octets. Names are the same in any case.
     """
 
-    remove: tuple[str, ...] = ()
-    replace: _Replacements = attrs.field(factory=_Replacements, validator=_check)
-    set: dict[str, str] = attrs.field(factory=dict[str, str])
-    add: dict[str, str] = attrs.field(factory=dict[str, str])
+    remove: tuple[str, ...] = attrs.field(default=(), validator=field_names)
+    replace: _Replacements = attrs.field(factory=_Replacements, validator=[field_names, _check])
+    set: dict[str, str] = attrs.field(factory=dict[str, str], validator=fields)
+    add: dict[str, str] = attrs.field(factory=dict[str, str], validator=fields)
 
     def __attrs_post_init__(self) -> None:
-        trial = Headers(b"")
-        for name, value in [*self.set.items(), *self.add.items()]:
-            trial.add(name, value)  # raises if they cannot stand in a header section
+        if not (self.remove or self.replace or self.set or self.add):
+            raise ValueError("nothing would be edited: write remove, replace, set or add")
 
     def headers(self, tx: Transaction, headers: Headers) -> None:
         for name in self.remove:

@@ -8,9 +8,10 @@ from typing import Final, Literal
 
 import attrs
 
-from sansio_smtp.rules import Headers, HeadersVerdict, MailVerdict, Recipient, Reject, Sender, Transaction
+from sansio_smtp.rules import Headers, HeadersVerdict, MailVerdict, Reject, Sender, Transaction
 
 from ._patterns import fits
+from ._settings import address_patterns, mailboxes
 
 __all__ = ["MatchLogin", "rules"]
 
@@ -39,12 +40,8 @@ class MatchLogin:
     """
 
     mode: Literal["rewrite", "refuse"] = "rewrite"
-    logins: dict[str, str] = attrs.field(factory=dict[str, str])
-    keep: tuple[str, ...] = ()
-
-    def __attrs_post_init__(self) -> None:
-        for address in self.logins.values():
-            Recipient.of(address)  # raises if it is no address
+    logins: dict[str, str] = attrs.field(factory=dict[str, str], validator=mailboxes)
+    keep: tuple[str, ...] = attrs.field(default=(), validator=address_patterns)
 
     def mail(self, tx: Transaction, sender: Sender) -> MailVerdict:
         own = self._own(tx)

@@ -19,6 +19,8 @@ from trio_proxy.services.outage import OnDown, Outage, open_stream
 from trio_proxy.text.addresses import Address
 from trio_proxy.text.units import Duration
 
+from ._settings import positive
+
 __all__ = ["Milter", "rules"]
 __extra__ = "milter"
 
@@ -50,7 +52,7 @@ class Milter:
 
     address: str
     name: str = attrs.field(factory=socket.gethostname)
-    timeout: Duration = 20.0
+    timeout: Duration = attrs.field(default=20.0, validator=positive)
     """For one message."""
     on_down: OnDown = "defer"
     _outage: Outage = attrs.field(init=False, repr=False)

@@ -12,6 +12,7 @@ import attrs
 from sansio_smtp.rules import Defer, MailVerdict, RcptVerdict, Recipient, Sender, Transaction
 
 from ._patterns import fits
+from ._settings import exempt_patterns
 
 __all__ = ["RateLimit", "rules"]
 
@@ -46,7 +47,7 @@ class RateLimit:
     per: Literal["ip", "login", "sender"] = "ip"
     messages: Limits = attrs.field(factory=Limits, validator=_check)
     recipients: Limits = attrs.field(factory=Limits, validator=_check)
-    exempt: tuple[str, ...] = ()
+    exempt: tuple[str, ...] = attrs.field(default=(), validator=exempt_patterns)
     text: str = "4.7.1 sending rate exceeded"
     max_keys: int = attrs.field(default=100_000, validator=attrs.validators.ge(1))
     clock: Callable[[], float] = attrs.field(default=time.monotonic, init=False, repr=False)

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 
 import attrs
 
-from sansio_smtp.errors import LocalProtocolError, MailboxError
-from sansio_smtp.rules import Recipient, Transaction, address_to_send
+from sansio_smtp.errors import MailboxError
+from sansio_smtp.rules import Recipient, Transaction
 from sansio_smtp.wire.domains import normal_domain
 from sansio_smtp.wire.paths import parse_mailbox
+
+from ._settings import map_entries
 
 __all__ = ["RewriteMap", "rules"]
 
@@ -31,16 +33,6 @@ def _key(text: str) -> str:
         raise ValueError(f'"{text}" fits no address: {error}') from None
 
 
-def _check(rule: object, attribute: object, entries: dict[str, str]) -> None:
-    for key, target in entries.items():
-        try:
-            address_to_send(f"postmaster{target}" if target.startswith("@") else target)
-        except LocalProtocolError as error:
-            raise ValueError(
-                f'"{key}" leads to "{target}": neither an address nor "@" and a domain'
-            ) from error
-
-
 @attrs.frozen
 class RewriteMap:
     """Rewrites recipients. ::
@@ -57,7 +49,7 @@ class RewriteMap:
     map and no guard, see `AllowList`.
     """
 
-    map: dict[str, str] = attrs.field(converter=_normal, validator=_check)
+    map: dict[str, str] = attrs.field(converter=_normal, validator=map_entries)
 
     def rcpt(self, tx: Transaction, to: Recipient) -> None:
         for key in (to.address.lower(), f"@{to.domain}", "*"):

@@ -17,6 +17,8 @@ from sansio_smtp.rules.message import Message
 from trio_proxy.services.outage import OnDown, Outage, folded
 from trio_proxy.text.units import Duration, Size
 
+from ._settings import positive, size_of_messages
+
 __all__ = ["Rspamd", "rules"]
 __extra__ = "http"
 
@@ -46,9 +48,9 @@ class Rspamd:
     url: str = "http://127.0.0.1:11333"
     """Of the normal worker, or of the proxy worker when that does not speak milter."""
     password: str | None = attrs.field(default=None, repr=False)
-    timeout: Duration = 15.0
+    timeout: Duration = attrs.field(default=15.0, validator=positive)
     """For one message."""
-    max_size: Size = 10_000_000
+    max_size: Size = attrs.field(default=10_000_000, validator=size_of_messages)
     on_down: OnDown = "defer"
     _client: httpx2.AsyncClient | None = attrs.field(default=None, init=False, repr=False)
     _outage: Outage = attrs.field(factory=lambda: Outage("rspamd"), init=False, repr=False)

@@ -36,8 +36,26 @@ PATTERNS: Final[dict[Kind, re.Pattern[bytes]]] = {
     "slack": re.compile(rb"xox[abeoprs]-(?<=\b.{5})[A-Za-z0-9-]{10}"),
     "stripe": re.compile(rb"_live_(?<=\b[rs]k_live_)[A-Za-z0-9]{24}"),
 }
+ORDINARY: Final = b"Received: from  by ; \r\nFrom: \r\nDate: \r\n\r\n\r\n"
+"""What every message has: a pattern that finds something in it would refuse all mail."""
 WINDOW: Final = 65_536
 """The number of octets that are searched at once."""
+
+
+_FIRST: Final = re.compile(r"(?:\(\?[a-z]+\))?\^")
+_LAST: Final = re.compile(r"(?<!\\r\?)(?<!\\)\$\Z")
+
+
+def _finds_in_lines(rule: object, attribute: object, patterns: dict[str, re.Pattern[str]]) -> None:
+    """Raises ValueError for an expression that is about lines, and would look at one place of a message."""
+    for name, pattern in patterns.items():
+        if _FIRST.match(pattern.pattern) and not pattern.flags & re.MULTILINE:
+            raise ValueError(
+                f'the pattern "{name}" begins with ^, which is the first octet of a message alone; '
+                "write (?m)^ for that of a line"
+            )
+        if _LAST.search(pattern.pattern):
+            raise ValueError(f'the pattern "{name}" ends with $, but lines end in CR LF; write (?m)...\\r?$')
 
 
 @attrs.frozen(eq=False)
@@ -58,7 +76,9 @@ class SecretScan:
     """
 
     builtin: tuple[Kind, ...] = tuple(name for name in PATTERNS if name != "password")
-    patterns: dict[str, re.Pattern[str]] = attrs.field(factory=dict[str, re.Pattern[str]])
+    patterns: dict[str, re.Pattern[str]] = attrs.field(
+        factory=dict[str, re.Pattern[str]], validator=_finds_in_lines
+    )
     whole: bool = False
     action: Literal["reject", "defer"] = "reject"
     text: str = "5.7.1 the message seems to hold a secret"
@@ -68,12 +88,14 @@ class SecretScan:
     )
 
     def __attrs_post_init__(self) -> None:
+        if not (self.builtin or self.patterns):
+            raise ValueError("nothing would be searched: builtin and patterns are empty")
         self._search.update((name, PATTERNS[name]) for name in self.builtin)
         for name, own in self.patterns.items():
             self._search[name] = re.compile(own.pattern.encode(), own.flags & ~re.UNICODE)
         for name, pattern in self._search.items():
             self._refusal(name)  # raises if it cannot be said
-            if pattern.search(b""):
+            if pattern.search(b"") or pattern.search(ORDINARY):
                 raise ValueError(f'the pattern "{name}" finds something in every message')
 
     @property

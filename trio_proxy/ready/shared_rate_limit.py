@@ -17,6 +17,7 @@ from trio_proxy.services.outage import OnDown, Outage
 from trio_proxy.text.units import Duration
 
 from ._patterns import fits
+from ._settings import exempt_patterns, positive
 from .rate_limit import SECONDS, Period
 
 __all__ = ["SharedRateLimit", "rules"]
@@ -66,10 +67,10 @@ class SharedRateLimit:
     per: Literal["ip", "login", "sender"] = "ip"
     messages: dict[Period, int] = attrs.field(factory=dict[Period, int])
     recipients: dict[Period, int] = attrs.field(factory=dict[Period, int])
-    exempt: tuple[str, ...] = ()
+    exempt: tuple[str, ...] = attrs.field(default=(), validator=exempt_patterns)
     text: str = "4.7.1 sending rate exceeded"
     prefix: str = "smtp-proxy:rate:"
-    timeout: Duration = 2.0
+    timeout: Duration = attrs.field(default=2.0, validator=positive)
     """After which Redis counts as down."""
     on_down: OnDown = "accept"
     _script: Callable[..., Awaitable[object]] | None = attrs.field(default=None, init=False, repr=False)

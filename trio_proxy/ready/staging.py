@@ -12,8 +12,9 @@ from sansio_smtp.rules import (
     RcptVerdict,
     Recipient,
     Transaction,
-    address_to_send,
 )
+
+from ._settings import ascii_mailbox, field_names
 
 __all__ = ["Staging", "rules"]
 
@@ -29,12 +30,11 @@ class Staging:
     The client hears 250 for every recipient. The field names all of them: those in Bcc too.
     """
 
-    mailbox: str
+    mailbox: str = attrs.field(validator=ascii_mailbox)
     field: str = "X-Original-To"
 
     def __attrs_post_init__(self) -> None:
-        address_to_send(self.mailbox)  # raises if it is no address, or not of any message
-        Headers(b"").add(self.field, self.mailbox)  # or no name of a field
+        field_names(self, None, (self.field,))
 
     def rcpt(self, tx: Transaction, to: Recipient) -> RcptVerdict:
         if any(other.address == self.mailbox for other in tx.rcpts):

@@ -23,6 +23,7 @@ from trio_proxy.text.units import Duration, Size
 
 from .rule_table import RuleTable
 from .toml_values import NO_VALUE, Kind, Mistake, Wrong, apply, describe, make_converter, reason
+from .unknown_values import late_mistake
 
 __all__ = ["Duration", "RuleTable", "Size", "field_kind", "fill", "structure"]
 
@@ -52,7 +53,10 @@ def structure(
     converter = make_converter(_nested, Path(file).parent)
     values, mistakes = _read(converter, cls, table, complete=base is None)
     made: T | None = None
-    if not mistakes:
+    if mistakes:
+        late = late_mistake(cls, values, table.keys() - values.keys(), base)
+        mistakes += [Mistake((), reason(late), quotes=True)] if late is not None else []
+    else:
         try:
             made = cls(**values) if base is None else attrs.evolve(base, **values)  # type: ignore[misc]
         except Exception as error:  # a rule's own code: all that it raises is a mistake in the table
@@ -73,7 +77,8 @@ def _nested(converter: Converter, value: Any, cls: Kind) -> Any:
         raise Wrong.value(value, "expected a table")
     values, mistakes = _read(converter, cls, value, complete=True)
     if mistakes:
-        raise Wrong(*mistakes)
+        late = late_mistake(cls, values, value.keys() - values.keys())
+        raise Wrong(*mistakes, *([Mistake((), reason(late), quotes=True)] if late is not None else []))
     return cls(**values)
 
 
@@ -210,23 +215,23 @@ def _problems(
         Problem(
             file,
             _line(mistake.path, lines),
-            plain(masked(_text(mistake, table_name), secrets if mistake.quotes else ())),
+            plain(_text(mistake, table_name, secrets if mistake.quotes else ())),
         )
         for mistake in mistakes
     )
     return sorted(found, key=lambda problem: problem.line)
 
 
-def _text(mistake: Mistake, table_name: str) -> str:
+def _text(mistake: Mistake, table_name: str, secrets: tuple[str, ...]) -> str:
     if mistake.value is NO_VALUE:
         where = ".".join((table_name, *(str(key) for key in mistake.path[:-1])))
-        return f"[{where}] {mistake.text}"
+        return f"[{where}] {masked(mistake.text, secrets)}"
     name = ""
     for key in mistake.path:
         name += f"[{key}]" if isinstance(key, int) else f".{key}" if name else key
     secret = any(isinstance(key, str) and is_secret(key) for key in mistake.path)
     value = f'"{MASK}"' if secret else shown(mistake.value)
-    return f"[{table_name}] {name} = {value}: {mistake.text}"
+    return masked(f"[{table_name}] {name} = {value}: {mistake.text}", secrets)
 
 
 def _line(path: tuple[str | int, ...], lines: Mapping[str, int]) -> int:

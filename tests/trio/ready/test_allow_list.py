@@ -46,7 +46,6 @@ def test_recipients_that_no_pattern_fits_are_refused(address: str, allowed: bool
         ("", ("*@example.com",), False),
         ("", ("*@example.com", "<>"), True),
         ("", ("*",), True),
-        ("ann@example.com", (), False),
     ],
 )
 def test_senders_may_be_limited_too(sender: str, senders: tuple[str, ...], allowed: bool) -> None:
@@ -72,9 +71,9 @@ def test_only_who_is_allowed_gets_the_message() -> None:
 
 def test_a_reply_that_cannot_be_said_is_found_at_once() -> None:
     with pytest.raises(LocalProtocolError, match="5xx"):
-        AllowList((), code=250)
+        AllowList(("*",), code=250)
     with pytest.raises(LocalProtocolError, match="CR, LF"):
-        AllowList((), text="5.7.1 no\r\n250 yes")
+        AllowList(("*",), text="5.7.1 no\r\n250 yes")
     assert "Reject: the reply code is an int, 5xx, not 450" in mistakes(
         "[rules.allow_list]\nrecipients = []\ncode = 450"
     )

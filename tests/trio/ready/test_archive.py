@@ -66,4 +66,4 @@ def test_what_is_no_address_is_found_at_load() -> None:
     for address in ("", "a b@c", "a@b>\r\nDATA"):
         with pytest.raises(LocalProtocolError, match="not an address"):
             Archive(address)
-    assert "not an address: 'a b'" in mistakes('[rules.archive]\naddress = "a b"')
+    assert '"a b": not an address' in mistakes('[rules.archive]\naddress = "a b"')

@@ -69,13 +69,14 @@ def test_a_secret_is_found_wherever_windows_meet(at: int) -> None:
 
 
 # With what they look at on either side they are two octets long at most, without one octet of context.
-SHORT = [rb"\ba\b", rb"a(?<=\b--a)", rb"(?<!a)a(?!a)", rb"a--?\b", rb"-a\Z", rb"^-a", rb"(?<!-)-(?!-)"]
-LONG = [rb"a{3,}", rb"a[^-]*-a", rb"(?s)a.*-a-a", rb"-a{5}-", rb"a+\b", rb"-\S*$"]
+SHORT = [rb"\ba\b", rb"a(?<=\b--a)", rb"(?<!a)a(?!a)", rb"a--?\b", rb"-a\Z", rb"(?m)^-a", rb"(?<!-)-(?!-)"]
+LONG = [rb"a{3,}", rb"a[^-]*-a", rb"(?s)a.*-a-a", rb"-a{5}-", rb"a+\b", rb"(?m)-\S*\r?$"]
 
 
 @pytest.mark.parametrize("pattern", SHORT)
 def test_windows_find_what_is_found_in_one_piece(pattern: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(secret_scan, "WINDOW", 0)
+    monkeypatch.setattr(secret_scan, "ORDINARY", b"")
     rule = SecretScan(builtin=(), patterns={"x": re.compile(pattern.decode())}, max_match=2)
     for length in (0, 1, 12, 13):  # a window has 12, and begins 6 after the last one
         for octets in itertools.product(b"a-", repeat=length):
@@ -89,9 +90,10 @@ def test_windows_find_what_is_found_in_one_piece(pattern: bytes, monkeypatch: py
     pattern=st.sampled_from(SHORT + LONG),
 )
 def test_the_verdict_does_not_depend_on_cuts(body: bytes, cuts: list[int], pattern: bytes) -> None:
-    rule = SecretScan(builtin=(), patterns={"x": re.compile(pattern.decode())}, max_match=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(secret_scan, "WINDOW", 0)
+        patch.setattr(secret_scan, "ORDINARY", b"")
+        rule = SecretScan(builtin=(), patterns={"x": re.compile(pattern.decode())}, max_match=2)
         whole = streamed(rule, body)
         assert streamed(rule, body, cuts) == whole
         assert streamed(rule, body, list(range(len(body)))) == whole
