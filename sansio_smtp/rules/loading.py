@@ -31,6 +31,7 @@ Make = Callable[[Any, str, int], tuple[Any, Sequence[Problem]]]
 instance whose methods are to be asked, or None and what is wrong."""
 
 _API: Final = rules.__all__
+_NEARLY_GUARDS: Final = ("guard", "is_guard", "guarding", "gaurds")
 _FUNCTIONS: Final[tuple[Any, ...]] = (FunctionType, BuiltinFunctionType, MethodType, functools.partial)
 _METHODS: Final[tuple[Any, ...]] = (FunctionType, staticmethod, classmethod, functools.partialmethod)
 _NO_OBJECTS: Final[tuple[Any, ...]] = (
@@ -226,6 +227,7 @@ class _Collector:
                 self._complain(line, f"rules: {cls.__name__} has no phase; {hint}")
             return
         self._see_running(methods.get("running"))
+        self._see_guards(cls, line)
         instance, problems = self._make(entry, self._file, line)
         self._problems += problems
         if instance is None:
@@ -260,6 +262,16 @@ class _Collector:
             self._complain(
                 line, "running() is to give a context manager: write @asynccontextmanager above", file
             )
+
+    def _see_guards(self, cls: type, line: int) -> None:
+        """Adds a problem if the class seems to say that it guards, and does not."""
+        value = inspect.getattr_static(cls, "guards", False)
+        if isinstance(value, str | int) and not isinstance(value, bool):
+            self._complain(line, f"rules: {cls.__name__}.guards is True or False, not {value!r}")
+        for name in _NEARLY_GUARDS:
+            if inspect.getattr_static(cls, name, None) is True:
+                text = f'rules: {cls.__name__}.{name} = True means nothing; did you mean "guards"?'
+                self._complain(line, text)
 
     def _see_class(self, cls: type) -> None:
         """Adds a problem if a class of the file holds rules that would never be asked."""

@@ -66,6 +66,9 @@ class Rule:
     """Seconds for one call; None: the driver's setting."""
     on_error: OnError | None = None
     """What a failure means; None: the driver's setting."""
+    guards: bool = False
+    """True: if the rule fails, nothing goes on unjudged. Where ``on_error`` or the driver's setting is
+    "accept", a failure means "defer"."""
 
     def __attrs_post_init__(self) -> None:
         if self.phase not in PHASES:  # it would never be asked
@@ -74,6 +77,11 @@ class Rule:
     def move_to_thread(self) -> None:
         """From now on the rule is called in a thread: a driver has found out that it blocks."""
         self.threaded = True
+
+    def policy(self, setting: OnError) -> OnError:
+        """What a failure of this rule means; ``setting`` is the driver's."""
+        policy = self.on_error or setting
+        return "defer" if self.guards and policy == "accept" else policy
 
     @property
     def waits(self) -> bool:

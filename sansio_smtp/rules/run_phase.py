@@ -9,7 +9,7 @@ For each rule, in the order of the `RuleSet`::
                    ──> another verdict ───────────────────────────────────> that verdict
                    ──> exception, timeout, wrong result
                          ├─ on_error "accept": its edits are taken back ──> next rule
-                         └─ "defer", "reject" ────────────────────────────> 451, 550
+                         └─ "defer", "reject", or the rule guards ────────> 451, 550
 
 What must never happen is that a rule which failed half-way leaves its edits while its message goes on, or
 that the text of an exception reaches the client: the client gets the name of the incident, which stands in
@@ -114,7 +114,7 @@ class Asker:
         if self.host.passes_on(rule, error):
             raise error
         incident = self.host.failed(rule, error)
-        policy = rule.on_error or self.on_error
+        policy = rule.policy(self.on_error)
         if policy == "accept":
             return None
         if policy == "reject":

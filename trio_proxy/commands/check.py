@@ -15,16 +15,16 @@ import click
 import trio
 
 from sansio_smtp import ClientConnection, Command, Pause, RemoteProtocolError, Reply, ReplyReceived
-from sansio_smtp.rules.lint.problems import Problem, RuleError
+from sansio_smtp.rules.lint.problems import Problem
 from trio_proxy.driver.server import ListenError, listening
 from trio_proxy.driver.streams import SocketStream, connect
-from trio_proxy.rulebook.load import load
 from trio_proxy.settings.options import Options
 from trio_proxy.text.addresses import Address
 from trio_proxy.text.masking import plain
 from trio_proxy.text.output import write_line
 
 from . import exit_status
+from .rule_problems import load_or_problems
 
 __all__ = ["run_check"]
 
@@ -77,15 +77,15 @@ def run_check(options: Options, problems: Iterable[Problem]) -> int:
 
 
 def _check_rules(options: Options, found: _Findings) -> None:
-    try:
-        loaded = load(options.rules, options.rule_settings)
-    except RuleError as error:
-        # Without the file, whose mistake has been said, rules seem to lack their settings.
-        unread = found.config_is_wrong and options.config is None
-        found.problems(p for p in error.problems if not (unread and p.text.startswith("[rules.")))
+    loaded, problems = load_or_problems(options, config_is_wrong=found.config_is_wrong)
+    found.problems(problems)
+    if loaded is None:
         return
     for part in loaded.parts:
         found.good("rules", f"{part.spec}: {', '.join(part.phases) or 'none'}")
+    if options.on_rule_error == "accept" and loaded.guards:
+        guards = ", ".join(loaded.guards)
+        found.good("on_error", f'"accept", but "defer" for what guards: {guards}')
 
 
 def _check_listeners(options: Options, found: _Findings) -> None:

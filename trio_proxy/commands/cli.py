@@ -17,6 +17,7 @@ from .setting_options import with_settings
 
 if TYPE_CHECKING:
     from sansio_smtp.rules.lint.problems import Problem
+    from trio_proxy.settings.options import Options
 
 __all__ = ["cli", "main"]
 
@@ -99,7 +100,7 @@ def test(ctx: click.Context, /, messages: tuple[str, ...], how: str | None, **sa
     """
     options, problems = read_options(ctx)
     if problems:
-        sys.exit(_complain(problems))
+        sys.exit(_complain([*problems, *_rule_problems(options)]))
     if not options.rules:
         raise click.UsageError("Missing option '-r' / '--rules'.", ctx)
     from sansio_smtp.rules.lint.problems import RuleError
@@ -123,7 +124,7 @@ def main() -> None:
 def _run(ctx: click.Context) -> int:
     options, problems = read_options(ctx)
     if problems:
-        return _complain(problems)
+        return _complain([*problems, *_rule_problems(options)])
     from sansio_smtp.rules.lint.problems import RuleError
 
     from .run import ListenError, run
@@ -141,6 +142,13 @@ def _run(ctx: click.Context) -> int:
         )
     except KeyboardInterrupt:
         return exit_status.INTERRUPTED
+
+
+def _rule_problems(options: Options) -> list[Problem]:
+    """What is wrong with the rules, besides what is wrong in the settings file."""
+    from .rule_problems import load_or_problems
+
+    return load_or_problems(options, config_is_wrong=True)[1]
 
 
 def _complain(problems: Iterable[Problem]) -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from trio_proxy.settings.options import SETTINGS, Options
+
+from .setting_options import Mistaken
 
 if TYPE_CHECKING:
     from sansio_smtp.rules.lint.problems import Problem
@@ -26,11 +28,34 @@ def read_options(ctx: click.Context) -> tuple[Options, list[Problem]]:
     from trio_proxy.settings.config_file import read_config
 
     given = _given(ctx)
+    mistaken = [name for name, value in given.items() if isinstance(value, Mistaken)]
+    wrong = [given.pop(name).error(ctx) for name in mistaken]
     config, problems = read_config(given["config"]) if "config" in given else (None, [])
     try:
-        return choose(given, config), problems
+        options = choose(given, config)
     except ValueError as error:
-        raise click.UsageError(str(error), ctx) from None
+        raise _together(ctx, [*wrong, click.UsageError(str(error), ctx)], problems) from None
+    if wrong:
+        raise _together(ctx, wrong, [*problems, *_with_rules(options, problems)])
+    return options, problems
+
+
+def _together(
+    ctx: click.Context, wrong: list[click.UsageError], problems: Iterable[Problem]
+) -> click.UsageError:
+    """One error that says all that is wrong with the options, and then with the files."""
+    if len(wrong) == 1 and not problems:
+        return wrong[0]
+    from trio_proxy.text.masking import plain
+
+    files = (plain(str(problem)) for problem in problems)
+    return click.UsageError("\n".join([*(each.format_message() for each in wrong), *files]), ctx)
+
+
+def _with_rules(options: Options, problems: list[Problem]) -> list[Problem]:
+    from .rule_problems import load_or_problems
+
+    return load_or_problems(options, config_is_wrong=bool(problems))[1]
 
 
 def _given(ctx: click.Context) -> dict[str, Any]:
@@ -45,7 +70,10 @@ def _given(ctx: click.Context) -> dict[str, Any]:
             value, source = level.params[name], level.get_parameter_source(name)
             if source is ParameterSource.COMMANDLINE:
                 is_list = SETTINGS[name].kind.shape == "list"
-                typed[name] = (*typed.get(name, ()), *value) if is_list else value
+                before = typed.get(name, ())
+                if is_list and not isinstance(value, Mistaken) and not isinstance(before, Mistaken):
+                    value = (*before, *value)
+                typed[name] = before if isinstance(before, Mistaken) else value
             elif source is ParameterSource.ENVIRONMENT:
                 environment[name] = value
     return environment | typed

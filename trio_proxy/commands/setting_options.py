@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import chain
 from typing import Any, TypeVar
 
+import attrs
 import click
 from click.shell_completion import CompletionItem
 
@@ -13,7 +14,7 @@ from trio_proxy.settings.declaring import Setting
 from trio_proxy.settings.kinds import Kind
 from trio_proxy.settings.options import SETTINGS
 
-__all__ = ["option_for", "with_settings"]
+__all__ = ["Mistaken", "option_for", "with_settings"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,6 +57,19 @@ def _names(setting: Setting) -> tuple[str, ...]:
     return (*names, setting.name)
 
 
+@attrs.frozen
+class Mistaken:
+    """Stands for the value of an option that cannot be read: all mistakes are to be said together, and click
+    would stop at the first."""
+
+    complaint: str
+    param: click.Parameter | None
+
+    def error(self, ctx: click.Context) -> click.BadParameter:
+        """The error that click raises for such a value."""
+        return click.BadParameter(self.complaint, ctx, self.param)
+
+
 class _TextType(click.ParamType[Any]):
     """A value that `Kind.read` makes of a text. The texts of a list are read together: see `_read_items`."""
 
@@ -70,7 +84,7 @@ class _TextType(click.ParamType[Any]):
         try:
             return self.kind.read(value)
         except ValueError as error:
-            self.fail(_complaint(value, error), param, ctx)
+            return Mistaken(_complaint(value, error), param)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -80,7 +94,9 @@ class _TextType(click.ParamType[Any]):
         return [CompletionItem(choice) for choice in self.kind.choices if choice.startswith(incomplete)]
 
 
-def _read_items(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[Any, ...]:
+def _read_items(
+    ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]
+) -> tuple[Any, ...] | Mistaken:
     """All the items of a list, or all that is wrong with them."""
     assert isinstance(param.type, _TextType)
     items: list[tuple[Any, ...]] = []
@@ -91,7 +107,7 @@ def _read_items(ctx: click.Context, param: click.Parameter, texts: tuple[str, ..
         except ValueError as error:
             complaints.append(_complaint(text, error))
     if complaints:
-        raise click.BadParameter("\n".join(complaints), ctx, param)
+        return Mistaken("\n".join(complaints), param)
     return tuple(chain.from_iterable(items))
 
 

@@ -25,11 +25,12 @@ __all__ = [
     "field_names",
     "fields",
     "mailboxes",
-    "map_entries",
+    "map_targets",
     "positive",
     "said",
     "size_of_messages",
     "some_address_patterns",
+    "wrong_map_key",
 ]
 
 _ADDRESS_OF_IP: Final = re.compile(r"[0-9A-Fa-f:.*?]+")
@@ -46,7 +47,11 @@ class SettingError(LocalProtocolError, ValueError):
 
 def address_patterns(rule: object, attribute: object, patterns: Iterable[str]) -> None:
     """Raises `SettingError` if no address can fit one of the patterns."""
-    complain(said(pattern, wrong_address_pattern(pattern)) for pattern in patterns)
+    complain(
+        f'"{pattern}" fits no address: {wrong}'
+        for pattern in patterns
+        if (wrong := wrong_address_pattern(pattern))
+    )
 
 
 def some_address_patterns(rule: object, attribute: object, patterns: tuple[str, ...]) -> None:
@@ -70,17 +75,15 @@ def mailboxes(rule: object, attribute: object, addresses: Mapping[str, str]) -> 
     )
 
 
-def map_entries(rule: object, attribute: object, entries: Mapping[str, str]) -> None:
-    """Raises `SettingError` if no recipient can be looked up by a key, or a target cannot be sent."""
+def map_targets(rule: object, attribute: object, entries: Mapping[str, str]) -> None:
+    """Raises `SettingError` if a target is neither an address nor ``@`` and a domain, or if there is none."""
     if not entries:
         raise SettingError("the map is empty: nothing would be rewritten")
-    keys = [said(key, _wrong_key(key)) for key in entries]
-    targets = [
+    complain(
         f'"{key}" leads to {text}'
         for key, target in entries.items()
         if (text := said(target, _wrong_target(target)))
-    ]
-    complain(keys + targets)
+    )
 
 
 def _wrong_mailbox(address: str) -> str:
@@ -97,7 +100,8 @@ def _wrong_mailbox(address: str) -> str:
     return "an address stands here, no pattern" if "*" in address or "?" in domain else ""
 
 
-def _wrong_key(key: str) -> str:
+def wrong_map_key(key: str) -> str:
+    """Says why no recipient can be looked up by this key, and which one was probably meant; else empty."""
     if key == "*":
         return ""
     if key.startswith("*@") and not re.search(r"[*?]", key[2:]):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import attrs
 
 from sansio_smtp.rules import MailVerdict, RcptVerdict, Recipient, Reject, Sender, Transaction
@@ -34,6 +36,7 @@ class AllowList:
     ``bob+news@example.com``, is part of the local-part here.
     """
 
+    guards: ClassVar[bool] = True
     recipients: tuple[str, ...] = attrs.field(validator=some_address_patterns)
     senders: tuple[str, ...] = attrs.field(default=("*",), validator=some_address_patterns)
     text: str = "5.7.1 not on the list of allowed addresses"

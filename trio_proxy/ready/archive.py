@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import attrs
 
 from sansio_smtp.rules import Recipient, Transaction
@@ -26,6 +28,7 @@ class Archive:
     its copy: where the server refuses the archive's address, the client is told 451 and tries again later.
     """
 
+    guards: ClassVar[bool] = True
     address: str = attrs.field(validator=ascii_mailbox)
     senders: tuple[str, ...] = attrs.field(default=(), validator=address_patterns)
     recipients: tuple[str, ...] = attrs.field(default=(), validator=address_patterns)

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from itertools import chain
-from typing import Final
+from typing import ClassVar, Final
 
 import attrs
 
@@ -53,6 +53,7 @@ class Attachments:
     into.
     """
 
+    guards: ClassVar[bool] = True
     names: tuple[str, ...] = attrs.field(default=PROGRAMS, validator=file_names)
     types: tuple[str, ...] = attrs.field(default=(), validator=content_types)
     max_attachment: Size | None = None

@@ -12,7 +12,7 @@ import trio
 
 from sansio_smtp.rules import MessageVerdict, Reject, Transaction
 from sansio_smtp.rules.message import Message
-from trio_proxy.services.outage import OnDown, Outage, open_stream
+from trio_proxy.services.outage import OnDown, Outage, ServiceAddress, open_stream
 from trio_proxy.text.addresses import Address
 from trio_proxy.text.units import Duration
 
@@ -38,7 +38,7 @@ class Clamd:
     would not become smaller by trying again.
     """
 
-    address: str = "unix:/run/clamav/clamd.ctl"
+    address: ServiceAddress = "unix:/run/clamav/clamd.ctl"
     timeout: Duration = attrs.field(default=20.0, validator=positive)
     """For one message."""
     on_down: OnDown = "defer"
@@ -46,6 +46,10 @@ class Clamd:
 
     def __attrs_post_init__(self) -> None:
         Address.parse(self.address)
+
+    @property
+    def guards(self) -> bool:
+        return self.on_down == "defer"
 
     async def message(self, tx: Transaction, msg: Message) -> MessageVerdict:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from email.utils import getaddresses, quote
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 import attrs
 
@@ -39,6 +39,7 @@ class MatchLogin:
     address and not in ``logins``. A DKIM signature that a message has breaks: sign after this rule.
     """
 
+    guards: ClassVar[bool] = True
     mode: Literal["rewrite", "refuse"] = "rewrite"
     logins: dict[str, str] = attrs.field(factory=dict[str, str], validator=mailboxes)
     keep: tuple[str, ...] = attrs.field(default=(), validator=address_patterns)

@@ -15,7 +15,7 @@ from sansio_smtp.rules.headers import Headers
 from sansio_smtp.rules.message import Message
 from sansio_smtp.rules.views import Recipient, Sender
 from trio_proxy.services.milter_client import Envelope, MilterError, Outcome, converse
-from trio_proxy.services.outage import OnDown, Outage, open_stream
+from trio_proxy.services.outage import OnDown, Outage, ServiceAddress, open_stream
 from trio_proxy.text.addresses import Address
 from trio_proxy.text.units import Duration
 
@@ -50,7 +50,7 @@ class Milter:
     fewer recipients: neither is on offer, and the log names a milter that asks all the same.
     """
 
-    address: str
+    address: ServiceAddress
     name: str = attrs.field(factory=socket.gethostname)
     timeout: Duration = attrs.field(default=20.0, validator=positive)
     """For one message."""
@@ -60,6 +60,10 @@ class Milter:
     def __attrs_post_init__(self) -> None:
         Address.parse(self.address)
         self._outage = Outage(f"milter {self.address}")
+
+    @property
+    def guards(self) -> bool:
+        return self.on_down == "defer"
 
     async def message(self, tx: Transaction, msg: Message) -> MessageVerdict:
         fields = [(field.name.encode(), field.octets) for field in msg.headers if field.name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 import attrs
 
@@ -44,6 +44,7 @@ class RateLimit:
     process has its own, and rules that are loaded again begin anew.
     """
 
+    guards: ClassVar[bool] = True
     per: Literal["ip", "login", "sender"] = "ip"
     messages: Limits = attrs.field(factory=Limits, validator=_check)
     recipients: Limits = attrs.field(factory=Limits, validator=_check)

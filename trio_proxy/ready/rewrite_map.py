@@ -11,26 +11,36 @@ from sansio_smtp.rules import Recipient, Transaction
 from sansio_smtp.wire.domains import normal_domain
 from sansio_smtp.wire.paths import parse_mailbox
 
-from ._settings import map_entries
+from ._settings import complain, map_targets, wrong_map_key
 
 __all__ = ["RewriteMap", "rules"]
 
 
 def _normal(entries: Mapping[str, str]) -> dict[str, str]:
     """The map with its keys as `RewriteMap` looks them up."""
-    return {_key(key): target for key, target in entries.items()}
+    complain(wrong for key in entries if (wrong := _wrong(key)))
+    normal = {_key(key): target for key, target in entries.items()}
+    if len(normal) < len(entries):
+        raise ValueError("two keys are the same address, written in two ways")
+    return normal
+
+
+def _wrong(key: str) -> str:
+    if wrong := wrong_map_key(key):
+        return f'"{key}" fits no address: {wrong}'
+    try:
+        _key(key)
+    except MailboxError as error:
+        return f'"{key}" fits no address: {error}'
+    return ""
 
 
 def _key(text: str) -> str:
-    domain = text.rpartition("@")[2].removesuffix(".")
-    try:
-        if text == "*":
-            return text
-        if text.startswith("@"):
-            return f"@{normal_domain(domain)}"
-        return parse_mailbox(text.removesuffix(".")).address.lower()
-    except MailboxError as error:
-        raise ValueError(f'"{text}" fits no address: {error}') from None
+    if text == "*":
+        return text
+    if text.startswith("@"):
+        return f"@{normal_domain(text[1:].removesuffix('.'))}"
+    return parse_mailbox(text.removesuffix(".")).address.lower()
 
 
 @attrs.frozen
@@ -49,7 +59,7 @@ class RewriteMap:
     map and no guard, see `AllowList`.
     """
 
-    map: dict[str, str] = attrs.field(converter=_normal, validator=map_entries)
+    map: dict[str, str] = attrs.field(converter=_normal, validator=map_targets)
 
     def rcpt(self, tx: Transaction, to: Recipient) -> None:
         for key in (to.address.lower(), f"@{to.domain}", "*"):

@@ -59,6 +59,10 @@ class Rspamd:
         if urlsplit(self.url).scheme not in ("http", "https"):
             raise ValueError(f"url: http://HOST:PORT, not {self.url!r}")
 
+    @property
+    def guards(self) -> bool:
+        return self.on_down == "defer"
+
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Keeps connections open for as long as the rule is in use."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 import attrs
 
@@ -75,6 +75,7 @@ class SecretScan:
     decoded.
     """
 
+    guards: ClassVar[bool] = True
     builtin: tuple[Kind, ...] = tuple(name for name in PATTERNS if name != "password")
     patterns: dict[str, re.Pattern[str]] = attrs.field(
         factory=dict[str, re.Pattern[str]], validator=_finds_in_lines

@@ -85,6 +85,10 @@ class SharedRateLimit:
             raise ValueError("a limit is at least 1")
         Defer(450, self.text)  # raises if it cannot be said
 
+    @property
+    def guards(self) -> bool:
+        return self.on_down == "defer"
+
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Keeps the client for as long as the rule is in use. Redis need not be there."""

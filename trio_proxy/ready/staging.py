@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import attrs
 
 from sansio_smtp.rules import (
@@ -30,6 +32,7 @@ class Staging:
     The client hears 250 for every recipient. The field names all of them: those in Bcc too.
     """
 
+    guards: ClassVar[bool] = True
     mailbox: str = attrs.field(validator=ascii_mailbox)
     field: str = "X-Original-To"
 

@@ -60,6 +60,11 @@ class LoadedRules:
     """Keeps the modules of the rules in ``sys.modules`` as long as it lives."""
 
     @property
+    def guards(self) -> tuple[str, ...]:
+        """The files, as the user wrote them, that have a rule which guards: see `Rule.guards`."""
+        return tuple(part.spec for part in self.parts if any(rule.guards for rule in part.rules))
+
+    @property
     def summary(self) -> str:
         """As in ``my_rules.py (rcpt, message), ready:footer (message)``."""
         return ", ".join(map(str, self.parts))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import attrs
 import structlog
@@ -11,10 +11,25 @@ import trio
 
 from sansio_smtp.rules import Defer
 from trio_proxy.text.addresses import Address
+from trio_proxy.text.units import Reads
 
-__all__ = ["OnDown", "Outage", "folded", "open_stream"]
+__all__ = ["OnDown", "Outage", "ServiceAddress", "folded", "open_stream"]
 
 log = structlog.stdlib.get_logger("smtp_proxy")
+
+
+def _service(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected {_EXPECTED}")  # noqa: TRY004 - Reads asks for it
+    Address.parse(value)
+    return value
+
+
+_EXPECTED: Final = 'an address such as "127.0.0.1:3310" or "unix:/run/x.sock"'
+ServiceAddress: TypeAlias = Annotated[
+    str, Reads(_EXPECTED, _service, lambda text, folder: str(Address.parse(text).below(folder)))
+]
+"""Where a service listens. In a settings file the path of a unix socket is relative to the file's folder."""
 
 OnDown: TypeAlias = Literal["accept", "defer"]
 """What happens to mail while the service cannot be asked: it goes on, or the client is told to try later."""

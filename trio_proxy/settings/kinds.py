@@ -156,7 +156,8 @@ def _items(values: Sequence[Any]) -> str:
 def _listeners(value: Address | list[Address], folder: Path) -> tuple[Address, ...]:
     if value == []:
         raise ValueError("expected an address")
-    return tuple(value) if isinstance(value, list) else (value,)
+    addresses = value if isinstance(value, list) else [value]
+    return tuple(address.below(folder) for address in addresses)
 
 
 def _rule_files(value: str | list[str], folder: Path) -> tuple[str, ...]:
@@ -197,7 +198,12 @@ LISTENERS: Final[Kind[tuple[Address, ...]]] = Kind(
     show=_items,
     metavar="ADDRESS",
 )
-UPSTREAM: Final[Kind[Address]] = Kind(toml=Annotated[Address, _SERVER], read=_SERVER.parse, metavar="ADDRESS")
+UPSTREAM: Final[Kind[Address]] = Kind(
+    toml=Annotated[Address, _SERVER],
+    read=_SERVER.parse,
+    from_toml=lambda address, folder: address.below(folder),
+    metavar="ADDRESS",
+)
 RULE_FILES: Final[Kind[tuple[str, ...]]] = Kind(
     toml=str | list[str],
     shape="list",

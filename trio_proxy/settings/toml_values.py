@@ -11,6 +11,7 @@ from collections import abc
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, time
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
@@ -197,7 +198,7 @@ def make_converter(structure_class: Callable[[Converter, Any, Kind], Any], folde
         (_is_enum, _enum),
         (lambda kind: _origin(kind) is Literal, _literal),
         (lambda kind: _origin(kind) is re.Pattern, _pattern),
-        (lambda kind: _reads(kind) is not None, _read),
+        (lambda kind: _reads(kind) is not None, partial(_read, folder)),
     ]
     for predicate, hook in hooks:
         converter.register_structure_hook_func(predicate, hook)
@@ -250,11 +251,12 @@ def _pattern(value: Any, kind: Kind) -> Any:
         raise Wrong.value(value, f"not a regular expression: {error}", quotes=True) from error
 
 
-def _read(value: Any, kind: Kind) -> Any:
+def _read(folder: Path, value: Any, kind: Kind) -> Any:
     reads = _reads(kind)
     assert reads is not None  # as it was dispatched
     try:
-        return reads.parse(value)
+        read = reads.parse(value)
+        return read if reads.below is None else reads.below(read, folder)
     except ValueError as error:
         text = str(error)
         raise Wrong.value(value, text, quotes=text != f"expected {reads.expected}") from error

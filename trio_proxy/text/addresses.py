@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import attrs
 
 __all__ = ["Address", "AddressError"]
@@ -51,6 +53,10 @@ class Address:
         if not (port.isascii() and port.isdecimal() and len(port) <= 5) or int(port) > 65535:
             raise AddressError(f"{text!r}: {port!r} is no port number (0 to 65535)")
         return cls(host, int(port))
+
+    def below(self, folder: Path) -> Address:
+        """The same address; the path of a unix socket is relative to this folder."""
+        return self if self.path is None else Address(path=str(folder / self.path))
 
     def __str__(self) -> str:
         if self.path is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 
 import attrs
@@ -25,6 +26,8 @@ class Reads:
     """What such a value looks like, to follow "expected"."""
     parse: Callable[[Any], Any]
     """Takes a value of TOML; raises ValueError, whose text is what the user reads."""
+    below: Callable[[Any, Path], Any] | None = None
+    """Takes what ``parse`` gave, and the folder of the settings file, to which paths in it are relative."""
 
 
 def parse_size(value: Any) -> int:

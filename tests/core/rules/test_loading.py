@@ -484,3 +484,22 @@ def test_a_callable_object_in_the_list_is_named_after_its_class() -> None:
     (rule,) = rules_of(called).rules
     assert (rule.phase, rule.function, rule.name) == ("data", called, "test_loading.__call__")
     assert Mark(phase="data") == Mark(phase="data", match=None)
+
+
+@pytest.mark.parametrize(
+    ("line", "texts"),
+    [
+        ("guards = True", []),
+        ("guards = False", []),
+        ("guards = ['wall']", []),
+        ("guards = 'yes'", ["rules: Wall.guards is True or False, not 'yes'"]),
+        ("guards = 1", ["rules: Wall.guards is True or False, not 1"]),
+        ("guard = True", ['rules: Wall.guard = True means nothing; did you mean "guards"?']),
+        ("guard = 'a person'", []),
+    ],
+)
+def test_a_class_may_say_that_it_guards(line: str, texts: list[str]) -> None:
+    found = collected(f"class Wall:\n    {line}\n    def rcpt(self, tx, to): ...\nrules = [Wall]")
+    assert [problem.text for problem in found.problems] == texts
+    if not texts:
+        assert [rule.guards for rule in found.rules] == [line == "guards = True"]

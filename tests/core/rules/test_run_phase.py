@@ -127,6 +127,22 @@ def test_a_failure_is_a_verdict_by_policy(
     assert host.notes == ["enter rule", "leave"]
 
 
+@pytest.mark.parametrize(
+    ("of_rule", "setting", "kind"),
+    [
+        (None, "accept", Defer),
+        ("accept", "accept", Defer),
+        ("accept", "reject", Defer),
+        (None, "reject", Reject),
+        ("reject", "accept", Reject),
+        (None, "defer", Defer),
+    ],
+)
+def test_a_rule_that_guards_fails_closed(of_rule: OnError | None, setting: OnError, kind: type) -> None:
+    rule = says("rcpt", ValueError(), on_error=of_rule, guards=True)
+    assert isinstance(ask(rule, on_error=setting)[0], kind)
+
+
 def test_what_is_no_failure_of_the_rule() -> None:
     with pytest.raises(KeyboardInterrupt):
         ask(says("rcpt", KeyboardInterrupt()))

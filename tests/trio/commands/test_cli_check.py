@@ -125,3 +125,43 @@ def test_the_service_starts_with_a_file(tmp_path: Path) -> None:
             assert f"upstream    127.0.0.1:{server.port}" in process.said()
             say_hello(client)
             assert submit(client, b"Subject: x\r\n\r\n") == b"250 2.0.0 kept"
+
+
+def test_the_service_and_test_say_every_mistake_as_check_does(tmp_path: Path) -> None:
+    """Those of [server], of the rule files, and of the tables of rules."""
+    toml = CONFIG.format(port=1, delay="true").replace('"greylist.py"', '"greylist.py", "misspelt.py"')
+    Path("proxy.toml").write_text(toml + "[sever]\n")
+    Path("mail.eml").write_text("Subject: x\n\nhello\n")
+    said, _, server = once("check", "--config", "proxy.toml", directory=tmp_path).stderr.partition(
+        "upstream "
+    )
+    assert "cannot be reached" in server
+    assert len(said.splitlines()) >= 4
+    assert "[sever]" in said
+    assert "misspelt.py:1" in said
+    assert "delay" in said
+    for arguments in (("--config", "proxy.toml"), ("test", "--config", "proxy.toml", "mail.eml")):
+        result = once(*arguments, directory=tmp_path)
+        assert (result.returncode, result.stdout, result.stderr) == (78, "", said)
+
+
+def test_mistakes_of_options_variables_file_and_rules_are_said_together(tmp_path: Path) -> None:
+    Path("proxy.toml").write_text('[server]\nlisten = "x"\n[rules]\nfiles = "misspelt.py"\n')
+    result = once(
+        "-c", "proxy.toml", "-l", "here", "-l", "there:x", "-u", ":::", directory=tmp_path,
+        SMTP_PROXY_GRACE="soon",
+    )  # fmt: skip
+    assert result.returncode == 2
+    for text in (
+        "'here' has no port",
+        "'x' is no port",
+        "'soon'",
+        "':::'",
+        "proxy.toml:2:",
+        "misspelt.py:1:",
+    ):
+        assert text in result.stderr
+    result = once("-c", "proxy.toml", "-u", "a", "--capture", "b", directory=tmp_path)
+    assert result.returncode == 2
+    assert "--capture is for the built-in server" in result.stderr
+    assert "proxy.toml:2:" in result.stderr

@@ -13,6 +13,8 @@ from trio.testing import MockClock
 from sansio_smtp.rules import Defer, Reject
 from trio_proxy.ready import clamd
 from trio_proxy.ready.clamd import Clamd
+from trio_proxy.rulebook.load import load
+from trio_proxy.settings.tables import RuleTable
 
 LATER = Defer(451, "4.3.0 a service that checks mail is not available, try again later")
 
@@ -138,3 +140,10 @@ async def test_an_outage_is_logged_once_and_its_end_too(
 def test_an_address_that_is_none_is_a_mistake_in_the_settings() -> None:
     with pytest.raises(ValueError, match="no port"):
         Clamd(address="localhost")
+
+
+def test_the_socket_is_relative_to_the_settings_file() -> None:
+    table = RuleTable({"address": "unix:clamd.sock"}, {}, "/etc/smtp-proxy/proxy.toml")
+    (rule,) = load(["ready:clamd"], {"clamd": table}).ruleset.rules
+    made: Any = getattr(rule.function, "__self__")  # noqa: B009
+    assert made.address == "unix:/etc/smtp-proxy/clamd.sock"

@@ -46,7 +46,6 @@ REFUSED = {
     "archive": [
         ('address = "a@b.example"\nsenders = ["example.com"]', 'did you mean "*@example.com"?'),
         ('address = "a@b.example"\nrecipients = ["b.example"]', 'did you mean "*@b.example"?'),
-        ('address = "archiv@münchen.example"', 'did you mean "archiv@xn--mnchen-3ya.example"?'),
         ('address = "*@b.example"', "no pattern"),
     ],
     "match_login": [
@@ -82,7 +81,7 @@ REFUSED = {
         ('map = { "a*@old.example" = "@new.example" }', "no pattern stands here"),
         ('map = { "bob" = "ann@new.example" }', 'did you mean "bob@example.com"?'),
         ('map = { "@old.example" = "*@new.example" }', 'did you mean "@new.example"?'),
-        ('map = { "@old.example" = "@münchen.example" }', 'did you mean "@xn--mnchen-3ya.example"?'),
+        ('map = { "a@b.example" = "c@d.example", "A@B.example" = "e@d.example" }', "two keys are the same"),
         ('map = { "@old.example" = "jürgen@new.example" }', "SMTPUTF8"),
         ('map = { "@old.example" = "@" }', "neither an address nor"),
     ],
@@ -95,7 +94,6 @@ REFUSED = {
     ],
     "staging": [
         ('mailbox = "jürgen@example.com"', "SMTPUTF8"),
-        ('mailbox = "staging@münchen.example"', 'did you mean "staging@xn--mnchen-3ya.example"?'),
         ('mailbox = "a@b.example"\nfield = "X-Original-To:"', 'did you mean "X-Original-To"?'),
         ('mailbox = "jürgen@example.com"\nfield = "X-Original-To:"', 'did you mean "X-Original-To"?'),
     ],
@@ -103,7 +101,7 @@ REFUSED = {
 }
 FINE = {
     "attachments": [
-        'names = ["*.exe", "invoice*.zip", "evil.exe", "*.tar.gz", "*exe", "my file.*", "*", "report[1].doc"]',
+        'names = ["*.exe", "invoice*.zip", "evil.exe", "*.tar.gz", "*exe", "my file.*", "*", "a[1].doc"]',
         'types = ["application/*", "image*", "audio/x-y", "*pdf"]',
         "names = []\nmax_message = 100_000",
         'max_message = "2 MB"\nmax_attachment = "1 MB"',

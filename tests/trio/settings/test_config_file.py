@@ -126,6 +126,26 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert options("-c", str(path), "--quarantine", "held").quarantine == Path("held")
 
 
+def test_every_path_is_relative_to_the_file(tmp_path: Path) -> None:
+    sockets = (
+        '[server]\nlisten = ["unix:in.sock", "unix:/run/x.sock", "127.0.0.1:0"]\nupstream = "unix:up.sock"\n'
+    )
+    path = written(sockets + '[rules]\nspool = "spool"\n', str(tmp_path / "conf" / "proxy.toml"))
+    found = options("-c", str(path))
+    folder = tmp_path / "conf"
+    assert [str(each) for each in found.listen] == [
+        f"unix:{folder}/in.sock",
+        "unix:/run/x.sock",
+        "127.0.0.1:0",
+    ]
+    assert str(found.upstream) == f"unix:{folder}/up.sock"
+    assert found.spool == folder / "spool"
+    one = written('[server]\nlisten = "unix:in.sock"\ncapture = "mail"', str(folder / "one.toml"))
+    assert [str(each) for each in options("-c", str(one)).listen] == [f"unix:{folder}/in.sock"]
+    assert options("-c", str(one)).capture == folder / "mail"
+    assert [str(each) for each in options("-c", str(one), "-l", "unix:in.sock").listen] == ["unix:in.sock"]
+
+
 # Mistakes
 
 

@@ -76,11 +76,27 @@ def test_a_rule_for_each_mark() -> None:
         "line": 7,
         "is_async": False,
         "threaded": True,
+        "guards": False,
     }
     assert [attrs.asdict(rule) for rule in rules] == [
         {**same, "phase": "rcpt", "match": "*@example.com", "timeout": 2, "on_error": "accept"},
         {**same, "phase": "mail", "match": None, "timeout": None, "on_error": None},
     ]
+
+
+class Guard:
+    guards = True
+
+    def rcpt(self, tx: Any, to: Any) -> None: ...
+
+
+def test_a_rule_guards_if_its_class_says_so() -> None:
+    guard = Guard()
+    assert only_rule(guard.rcpt, Mark(phase="rcpt"), instance=guard).guards
+    assert wrong(guard.rcpt, Mark(phase="rcpt", on_error="accept"), instance=guard) == [
+        'on_error="accept" lets mail pass a rule that fails; guards = True forbids that'
+    ]
+    assert only_rule(guard.rcpt, Mark(phase="rcpt", on_error="reject"), instance=guard).on_error == "reject"
 
 
 async def plain(tx: Any, to: Any) -> None: ...
