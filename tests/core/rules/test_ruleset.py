@@ -146,3 +146,17 @@ def test_a_rule_of_no_phase_would_never_be_asked(phase: str, hint: str) -> None:
 
 def test_case_does_not_matter_in_a_pattern() -> None:
     assert Rule("rcpt", print, "a.b", match="*@Example.com").fits("bob@EXAMPLE.com")
+
+
+@pytest.mark.parametrize(
+    ("guards", "of_rule", "setting", "policy"),
+    [
+        (False, None, "accept", "accept"),
+        (False, "accept", "defer", "accept"),
+        (True, None, "accept", "defer"),
+        (True, "accept", "reject", "defer"),
+        (True, None, "reject", "reject"),
+    ],
+)
+def test_what_a_failure_means(guards: bool, of_rule: Any, setting: Any, policy: str) -> None:
+    assert Rule("rcpt", print, "a.b", on_error=of_rule, guards=guards).policy(setting) == policy

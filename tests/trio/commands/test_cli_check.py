@@ -140,7 +140,8 @@ def test_the_service_and_test_say_every_mistake_as_check_does(tmp_path: Path) ->
     assert "[sever]" in said
     assert "misspelt.py:1" in said
     assert "delay" in said
-    for arguments in (("--config", "proxy.toml"), ("test", "--config", "proxy.toml", "mail.eml")):
+    trial = ("test", "--config", "proxy.toml", "mail.eml", "--from", "a@b.example", "--to", "c@d.example")
+    for arguments in (("--config", "proxy.toml"), trial):
         result = once(*arguments, directory=tmp_path)
         assert (result.returncode, result.stdout, result.stderr) == (78, "", said)
 

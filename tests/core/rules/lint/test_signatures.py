@@ -268,6 +268,10 @@ def test_its_statements_are_looked_at_for_each_phase() -> None:
             'match="": an empty pattern fits no address; the null reverse-path is written <>',
         ),
         (
+            {"match": "*@bü*.example"},
+            'match: "*@bü*.example" fits no address: a label with * or ? has to be in ASCII, as in xn--bcher-*',
+        ),
+        (
             {"match": "example.com"},
             'match="example.com": no address is without a domain, but postmaster; '
             'did you mean "*@example.com"?',
