@@ -1,0 +1,122 @@
+"""Draws paths of RCPT: spellings of one mailbox, as lenient servers read them, and of look-alikes of another.
+
+What is drawn is the argument of the command, from ``TO:`` on, without CR, LF and NUL.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+from hypothesis import strategies as st
+
+__all__ = ["LookAlike", "look_alikes", "spellings"]
+
+COMMENTS: Final = ("(x)", "(x(y))", "(\\))", "()", "(@evil.example)", "(")
+BLANKS: Final = (" ", "\t", "  ")
+AROUND: Final = ("TO:<{}>", "TO: <{}>", "TO:\t<{}>", "to:<{}>", "TO:{}", "TO:<<{}>>", "TO:<{}", "TO:{}>")
+AROUND_MORE: Final = ("TO:Boss <{}>", "TO:<{}>X", "TO:<{}>,", "TO :<{}>", "TO:(x)<{}>", "TO:<{}> (x)")
+TAILS: Final = (
+    *("",) * 12,
+    " ",
+    " NOTIFY=NEVER",
+    "\tX-A",
+    " NOTIFY=",
+    " <eve@evil.example>",
+    " (x)",
+    " X=\x01",
+)
+ROUTES: Final = ("@relay.example:", "@a.example,@b.example:", "@a.example;", "@a.example")
+BETWEEN: Final = (
+    *("%", "!", "@", ":", ";", ",", ".@", "@@", "(", "(x)@", "(@", "\\@", '"@"', ">", "> <", "|", "/", "#"),
+    *(
+        "=",
+        "+",
+        "::",
+        " ",
+        "\t",
+        "\x08",
+        "\x7f",
+        "\uff20",
+        "\uff05",
+        "\u200b",
+        "\u3002",
+        "..",
+        "<",
+        "{",
+    ),
+)
+"""What stands between a mailbox elsewhere and the domain that a rule knows."""
+
+
+@attrs.frozen
+class LookAlike:
+    """A path that looks to some reader like an address in ``domain``, and is perhaps one in ``elsewhere``."""
+
+    argument: str
+    domain: str
+    elsewhere: str
+
+
+def _cases(text: str) -> st.SearchStrategy[str]:
+    one = (st.sampled_from((each.lower(), each.upper())) for each in text)
+    return st.tuples(*one).map("".join)
+
+
+def _locals(local: str) -> st.SearchStrategy[str]:
+    escaped = st.tuples(*(st.sampled_from((each, each, f"\\{each}")) for each in local)).map("".join)
+    in_quotes = escaped.map(lambda text: f'"{text}"')
+    halves = st.integers(1, len(local) - 1).map(lambda at: f'"{local[:at]}"{local[at:]}')
+    return st.one_of(st.just(local), _cases(local), in_quotes, in_quotes, escaped, halves)
+
+
+def _domains(domain: str, other: str) -> st.SearchStrategy[str]:
+    first, _, rest = domain.partition(".")
+    plain = st.sampled_from((domain, other))
+    return st.one_of(
+        plain,
+        plain,
+        _cases(domain),
+        _cases(domain),
+        st.sampled_from((f"{domain}.", f'"{domain}"', f'"{first}".{rest}', f"\\{domain}", f"[{domain}]")),
+        st.sampled_from((other, other.upper(), f"{first}..{rest}", f"{first} .{rest}", f"{first}.(x){rest}")),
+    )
+
+
+@st.composite
+def spellings(
+    draw: st.DrawFn, local: str = "boss", domain: str = "old.example", other: str = "OLD.example"
+) -> str:
+    """Spellings of one mailbox: those of RFC 5321, and more that servers are known to take. ``other`` is
+    another form of the domain, such as its U-label."""
+    parts = [draw(_locals(local)), "@", draw(_domains(domain, other))]
+    for _ in range(draw(st.sampled_from((0, 0, 0, 0, 0, 0, 1, 2)))):
+        at = draw(st.integers(0, len(parts)))
+        parts.insert(at, draw(st.sampled_from(COMMENTS + BLANKS)))
+    route = draw(st.sampled_from(("",) * 12 + ROUTES))
+    around = draw(st.sampled_from(AROUND[:4] * 8 + AROUND + AROUND_MORE))
+    return around.format(route + "".join(parts)) + draw(st.sampled_from(TAILS))
+
+
+@st.composite
+def look_alikes(draw: st.DrawFn, domain: str = "example.com", elsewhere: str = "evil.example") -> LookAlike:
+    """Paths that name a mailbox elsewhere, and the domain that a rule knows."""
+    between = st.lists(st.sampled_from(BETWEEN), min_size=1, max_size=2).map("".join)
+    user = draw(st.sampled_from(("bob", "b\\ob", '"bob"', "bob x")))
+    first, second = draw(between), draw(st.sampled_from(("", "", "", *BETWEEN)))
+    inner = draw(
+        st.sampled_from(
+            (
+                f"{user}{first}{elsewhere}{second}",
+                f"{elsewhere}{first}{user}{second}",
+                f"@{elsewhere}{first}{user}",
+            )
+        )
+    )
+    if draw(st.booleans()):
+        inner = f'"{inner}"'
+    path = draw(
+        st.sampled_from((f"{inner}@{domain}", f"{inner}@{domain}", f"{inner}@{domain}.", f"{inner}{domain}"))
+    )
+    around = draw(st.sampled_from(AROUND[:3] * 4 + AROUND))
+    return LookAlike(around.format(path) + draw(st.sampled_from(TAILS)), domain, elsewhere)
