@@ -17,6 +17,17 @@ class ClientInfo:
     helo: str = ""
     """The argument of the last EHLO or HELO that was accepted; empty before."""
     login: str | None = None
-    """The identity with which it has authenticated; None before, or if its mechanism does not tell."""
+    """The name with which it has authenticated, prepared for comparing (RFC 4013, case-folded); None before,
+    or if it is unknown."""
+    login_given: str | None = None
+    """The same name as the client spelled it, for people; it may hold characters that nobody sees."""
+    login_unknown: bool = False
+    """True if it has authenticated and nobody knows as whom: its mechanism does not tell, or servers may read
+    different names. What depends on the name refuses then."""
     tls: str | None = None
     """The version of TLS, such as ``"TLSv1.3"``; None if the connection is in plain text."""
+
+    @property
+    def authenticated(self) -> bool:
+        """True if its credentials were accepted."""
+        return self.login is not None or self.login_unknown

@@ -82,6 +82,10 @@ class Config:
     trace: bool = False
     """True: `Received` events show what arrived, secrets masked, for transcripts."""
 
+    case_sensitive_logins: bool = False
+    """True: login names that differ in case are different names. By default they are one, as for most
+    servers."""
+
     reconnect: bool = False
     """True: the driver handles `Connect`. Then a session whose server connection was reset with a refused
     message goes on over a new connection, unless the client had authenticated."""

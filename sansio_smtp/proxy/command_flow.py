@@ -49,6 +49,7 @@ from sansio_smtp.states import GateStep
 from sansio_smtp.verbs import UNKNOWN, VERBS
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.sasl import LONGEST_EXCHANGE
 
 from . import own_replies
 from .downstream import Downstream
@@ -87,7 +88,7 @@ class CommandFlow:
     @property
     def login(self) -> tuple[Command, ...]:
         """The AUTH exchange that is in progress, or was the last: the command and the client's lines after
-        it."""
+        it, as far as a name is read of them."""
         return self._login
 
     def command(self, command: Command) -> None:
@@ -100,7 +101,7 @@ class CommandFlow:
             self._message.ask_at(self._places)
         elif kind is KIND_AUTH:
             self._login = (command,)
-        elif kind is KIND_AUTH_LINE:
+        elif kind is KIND_AUTH_LINE and len(self._login) <= LONGEST_EXCHANGE:
             self._login += (command,)
         if self._forwarding.leg.state is UPSTREAM_DETACHED and (
             reply := self._forwarding.reply_without_server(command)
@@ -164,6 +165,8 @@ class CommandFlow:
                 self._forwarding.reset_server()
         elif reply.severity == 2 and verb.effect in (EFFECT_BEGIN, EFFECT_END):
             self._forwarding.end_transaction()
+        elif reply.severity == 2 and verb.kind is KIND_AUTH:
+            self._downstream.log_in(self._login, by_server=False)
         self._downstream.fill(exchange, reply)
 
     def _pass_on(self, exchange: Exchange, verdict: AnyVerdict) -> None:

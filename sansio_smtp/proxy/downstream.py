@@ -15,7 +15,7 @@ is, nothing that the client sent is parsed, so that no verdict depends on when i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import attrs
@@ -31,6 +31,7 @@ from sansio_smtp.states import GATE, Gate, GateStep, following
 from sansio_smtp.verbs import Kind
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.sasl import Login, read_login
 
 from . import own_replies
 
@@ -55,9 +56,10 @@ class Downstream:
         """The last EHLO or HELO to which the client got 2xx, as it was sent to the server."""
         self.authenticated = False
         """True if a server has accepted the client's credentials."""
-        self.login: str | None = None
-        """The identity with which the client has authenticated; None if its mechanism does not tell."""
+        self.login: Login | None = None
+        """The login that was accepted last; None if none was. After a login it is never None again."""
         self._client = client or ClientInfo()
+        self._case_sensitive_logins = config.case_sensitive_logins
         self._resume: Resume | None = None
         self._out = out
         self.traces = config.trace
@@ -75,7 +77,12 @@ class Downstream:
     def client_info(self) -> ClientInfo:
         """What is known of the client by now."""
         helo = self.hello.argument.decode("utf-8", "backslashreplace").strip() if self.hello else ""
-        return attrs.evolve(self._client, helo=helo, login=self.login)
+        known = attrs.evolve(self._client, helo=helo)
+        login = self.login
+        if login is None:
+            return known
+        unknown = login.name is None
+        return attrs.evolve(known, login=login.name, login_given=login.given, login_unknown=unknown)
 
     # The gate
 
@@ -175,10 +182,10 @@ class Downstream:
         self.end.close()
         self.question = self._resume = None
 
-    def log_in(self, identity: str | None) -> None:
-        """A server has accepted the client's credentials. ``identity`` is None if it is not known."""
-        self.authenticated = True
-        self.login = identity
+    def log_in(self, exchange: Sequence[Command], *, by_server: bool = True) -> None:
+        """The client's credentials were accepted in this AUTH exchange, by a server or by a verdict."""
+        self.authenticated = self.authenticated or by_server
+        self.login = read_login(exchange, case_sensitive=self._case_sensitive_logins)
 
     # What is shown
 

@@ -65,6 +65,7 @@ from sansio_smtp.questions import REPLY, Question, ReplyQuestion, V, asked_place
 from sansio_smtp.states import Phase, Snapshot, contradiction
 from sansio_smtp.wire.commands import END_OF_DATA, Command
 from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.sasl import Login
 
 from . import own_replies
 from .breakdown import end_after_fault
@@ -175,8 +176,14 @@ class Proxy:
 
     @property
     def login(self) -> str | None:
-        """The identity with which the client has authenticated; None before, or if its mechanism does not
-        tell."""
+        """The name with which the client has authenticated, prepared for comparing; None before, and if it
+        is unknown who has logged in: see `ClientInfo.login`."""
+        login = self._downstream.login
+        return None if login is None else login.name
+
+    @property
+    def accepted_login(self) -> Login | None:
+        """The login that was accepted last; None if none was. Its name is None if it is unknown."""
         return self._downstream.login
 
     @property

@@ -15,6 +15,7 @@ What must never happen is that the client gets a reply to a command that it has 
 from __future__ import annotations
 
 from functools import partial
+from typing import Final
 
 from sansio_smtp.config import Config
 from sansio_smtp.ends.client import ReplyReceived
@@ -24,7 +25,6 @@ from sansio_smtp.events import SERVER
 from sansio_smtp.members import KIND_AUTH, KIND_AUTH_LINE, KIND_DATA, KIND_HELLO, PHASE_GREETING
 from sansio_smtp.questions import REPLY, AnyVerdict, Disconnect, ReplaceReply, ReplyQuestion
 from sansio_smtp.wire.replies import Reply
-from sansio_smtp.wire.sasl import identity
 
 from . import own_replies
 from .command_flow import CommandFlow
@@ -33,6 +33,9 @@ from .forwarding import Forwarding, Own
 from .message_flow import MessageFlow
 
 __all__ = ["ReplyFlow"]
+
+_LOGGED_IN: Final = 235
+"""RFC 4954 §6: authentication succeeded."""
 
 
 class ReplyFlow:
@@ -130,5 +133,8 @@ class ReplyFlow:
             if reply.code >= 400:
                 self._forwarding.data_refused()
         elif (kind is KIND_AUTH or kind is KIND_AUTH_LINE) and reply.severity == 2:
-            self._downstream.log_in(identity(self._commands.login))
+            self._downstream.log_in(self._commands.login)
+        elif reply.code == _LOGGED_IN:
+            # The server has read as AUTH what is none here. Nobody knows who has logged in.
+            self._downstream.log_in(())
         self._downstream.fill(exchange, reply)

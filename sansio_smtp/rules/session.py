@@ -127,7 +127,7 @@ class RuleSession:
 
     async def judge(self, question: AnyQuestion) -> AnyVerdict:
         """The verdict for `Proxy.answer`. An exception in a rule does not come out of it."""
-        self.conn.learn(self._proxy.hello, self._proxy.login)
+        self.learn()
         if isinstance(question, CommandQuestion):
             return await self._command(question)
         if isinstance(question, ReplyQuestion):
@@ -140,6 +140,10 @@ class RuleSession:
 
     # The connection
 
+    def learn(self) -> None:
+        """Brings `conn` up to date: what the client calls itself, and who has logged in."""
+        self.conn.learn(self._proxy.hello, self._proxy.accepted_login)
+
     async def connect(self) -> Reply | str | None:
         """Asks the rules about a client that has just connected, before there is a server. Returns the reply
         that refuses it (for `Proxy.refuse`), or the address of the server to use, or None."""
@@ -150,7 +154,7 @@ class RuleSession:
 
     async def disconnect(self) -> None:
         """Tells the rules that the connection is over."""
-        self.conn.learn(self._proxy.hello, self._proxy.login)
+        self.learn()
         await self._asker.first_verdict(self.rules.by_phase["disconnect"], self.conn, fails_open=True)
 
     # Commands
@@ -181,7 +185,8 @@ class RuleSession:
 
     async def _auth(self, question: CommandQuestion, command: Command) -> AnyVerdict:
         mechanism = command.argument.split(b" ")[0].upper().decode("ascii", "backslashreplace")
-        attempt = AuthAttempt(mechanism, identity([command]))
+        sensitive = self._proxy.config.case_sensitive_logins
+        attempt = AuthAttempt(mechanism, identity([command], case_sensitive=sensitive))
         return self._passed(question, command, await self._ask("auth", self.conn, attempt))
 
     async def _mail(self, question: CommandQuestion, command: Command) -> AnyVerdict:

@@ -15,7 +15,9 @@ from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.verbs import Kind
 from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.login_names import prepared
 from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.sasl import Login
 
 from .paths import Recipient, Sender, address_to_send
 
@@ -100,26 +102,64 @@ class Connection:
     helo: str = ""
     """What the client called itself in its last EHLO or HELO; empty before."""
     login: str | None = None
-    """The identity with which the client has authenticated; None before the server's 235."""
+    """The name with which the client has authenticated, prepared for comparing: ``Scanner``, also with a soft
+    hyphen, is ``"scanner"``. None before the server's 235, and if it is unknown: see `login_unknown`. Compare
+    with `is_login`, or with a name in lower case."""
     tls: str | None = None
     """The version of TLS that the client uses, such as ``"TLSv1.3"``; None in plain text."""
     data: Data = attrs.field(factory=Data)
     """What rules remember for as long as the connection lasts."""
+    login_given: str | None = None
+    """The same name as the client spelled it, for people; it may hold characters that nobody sees."""
+    login_unknown: bool = False
+    """True if the client has authenticated and nobody knows as whom: its mechanism does not tell, or servers
+    may read different names. A rule that depends on the name refuses then."""
+    _login: Login | None = attrs.field(default=None, init=False, repr=False)
     _hello: Command | None = attrs.field(default=None, init=False, repr=False)
 
     @classmethod
     def of(cls, client: ClientInfo, id: str = "") -> Connection:
         """The connection of a client, as far as it is known."""
-        return cls(client.address, id, client.helo, client.login, client.tls)
+        conn = cls(client.address, id, client.helo, client.login, client.tls)
+        conn.login_given, conn.login_unknown = client.login_given, client.login_unknown
+        return conn
 
     @property
     def client(self) -> ClientInfo:
         """The same as a value, as `Proxy.client_info` gives it."""
-        return ClientInfo(address=self.peer, helo=self.helo, login=self.login, tls=self.tls)
+        return ClientInfo(
+            address=self.peer,
+            helo=self.helo,
+            login=self.login,
+            login_given=self.login_given,
+            login_unknown=self.login_unknown,
+            tls=self.tls,
+        )
 
-    def learn(self, hello: Command | None, login: str | None) -> None:
-        """Brings `helo` and `login` up to date. ``hello`` is the last EHLO or HELO that was accepted."""
-        self.login = login
+    @property
+    def authenticated(self) -> bool:
+        """True if the client's credentials were accepted."""
+        return self.login is not None or self.login_unknown
+
+    def is_login(self, name: str) -> bool:
+        """Returns True if the client has logged in with this name, however either of them is spelled."""
+        return self.login is not None and self.login == prepared(
+            name, case_sensitive=self.case_sensitive_logins
+        )
+
+    @property
+    def case_sensitive_logins(self) -> bool:
+        """True if `login` has kept its case, as the setting of this name says."""
+        return self._login is not None and self._login.case_sensitive
+
+    def learn(self, hello: Command | None, login: Login | None) -> None:
+        """Brings `helo` and the login up to date. ``hello`` is the last EHLO or HELO that was accepted,
+        ``login`` the last login."""
+        if login is not self._login:
+            self._login = login
+            self.login = None if login is None else login.name
+            self.login_given = None if login is None else login.given
+            self.login_unknown = login is not None and login.name is None
         if hello is not self._hello:
             self._hello = hello
             self.helo = hello.argument.decode("utf-8", "backslashreplace").strip() if hello else ""
@@ -194,8 +234,8 @@ class AuthAttempt:
     mechanism: str
     """In upper case, as in ``"PLAIN"``."""
     identity: str | None = None
-    """Who wants to log in, where the command itself says so: an initial response of a mechanism that names
-    the identity in clear, such as PLAIN or XOAUTH2."""
+    """Who wants to log in, prepared as `Connection.login` is, where the command itself says so: an initial
+    response of a mechanism that names the identity in clear, such as PLAIN or XOAUTH2."""
 
 
 @attrs.define(eq=False)

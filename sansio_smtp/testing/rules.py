@@ -40,6 +40,7 @@ def session(
     ip: str = "192.0.2.1",
     helo: str = "client.example",
     login: str | None = None,
+    login_unknown: bool = False,
     server: Callable[[], FakeServer] | None = None,
     host: Host | None = None,
     config: Config | None = None,
@@ -47,6 +48,7 @@ def session(
     run: Run | None = None,
 ) -> Session:
     """A client that has connected, sent EHLO, and logged in if ``login`` is given, as far as the rules allow.
+    With ``login_unknown`` it logs in with a mechanism that does not tell who it is.
 
     ``rules``: modules, functions, rule classes or instances, lists of them, or one `RuleSet`. An empty ``ip``
     means a client on a unix socket. ``server`` makes the upstream server, once for each connection to one. A
@@ -59,6 +61,8 @@ def session(
         made.helo(helo)
     if login is not None and made.ok:
         made.auth(login)
+    elif login_unknown and made.ok:
+        made.auth("", mechanism="GSSAPI")
     return made
 
 
@@ -67,6 +71,7 @@ async def async_session(
     ip: str = "192.0.2.1",
     helo: str = "client.example",
     login: str | None = None,
+    login_unknown: bool = False,
     server: Callable[[], FakeServer] | None = None,
     host: Host | None = None,
     config: Config | None = None,
@@ -79,6 +84,8 @@ async def async_session(
         await made.helo(helo)
     if login is not None and made.ok:
         await made.auth(login)
+    elif login_unknown and made.ok:
+        await made.auth("", mechanism="GSSAPI")
     return made
 
 

@@ -171,7 +171,8 @@ class Steps(Generic[R]):
     def auth(self, login: str, password: str = "secret", mechanism: str = "PLAIN") -> R:
         """AUTH with an initial response: that of PLAIN, else ``login`` as it is."""
         response = f"\0{login}\0{password}" if mechanism == "PLAIN" else login
-        return self.command(f"AUTH {mechanism} {b2a_base64(response.encode(), newline=False).decode()}")
+        octets = response.encode("utf-8", "surrogateescape")
+        return self.command(f"AUTH {mechanism} {b2a_base64(octets, newline=False).decode() or '='}")
 
     def mail(self, address: str, parameters: str = "") -> R:
         """MAIL, with parameters as in ``"SIZE=1000 BODY=8BITMIME"``; an empty address is the null path."""
@@ -231,6 +232,7 @@ class Steps(Generic[R]):
         host = self._host
         verdicts_before, failures_before = len(host.verdicts), len(host.failures)
         await do()
+        self._session.learn()
         if self._on_error is None:
             for failure in host.failures[failures_before:]:
                 raise failure.error

@@ -8,7 +8,15 @@ from sansio_smtp.proxy.proxy import Proxy
 
 
 def test_nothing_is_known_at_first() -> None:
-    assert ClientInfo() == ClientInfo(address="", helo="", login=None, tls=None)
+    assert ClientInfo() == ClientInfo(
+        address="", helo="", login=None, login_given=None, login_unknown=False, tls=None
+    )
+    assert not ClientInfo().authenticated
+
+
+def test_who_has_logged_in_may_be_unknown() -> None:
+    assert ClientInfo(login_unknown=True).authenticated
+    assert ClientInfo(login="ann").authenticated
 
 
 def test_it_is_a_value() -> None:

@@ -9,8 +9,9 @@ from typing import ClassVar, Final, Literal
 
 import attrs
 
-from sansio_smtp.rules import Defer, MailVerdict, RcptVerdict, Recipient, Sender, Transaction
+from sansio_smtp.rules import Defer, MailVerdict, RcptVerdict, Recipient, Reject, Sender, Transaction
 
+from ._logins import fits_login, unread
 from ._patterns import fits
 from ._settings import exempt_patterns
 
@@ -39,7 +40,8 @@ class RateLimit:
         text = "4.7.1 slow down"               # of the reply; how long to wait is added
 
     Each limit is a bucket: 30 a minute are 30 at once, and then one each two seconds. Who has no login, and
-    the null reverse-path, are counted by IP address. Counted is each MAIL and each RCPT that gets this far,
+    the null reverse-path, are counted by IP address. All spellings of a login have one bucket; a login whose
+    name cannot be read has none, and is answered 550. Counted is each MAIL and each RCPT that gets this far,
     whatever the server says of it. Counts are kept in memory, of the ``max_keys`` that sent last: each
     process has its own, and rules that are loaded again begin anew.
     """
@@ -68,11 +70,15 @@ class RateLimit:
     def rcpt(self, tx: Transaction, to: Recipient) -> RcptVerdict:
         return self._count(tx, tx.mail_from, "recipients", self.recipients)
 
-    def _count(self, tx: Transaction, sender: Sender | None, what: str, limits: Limits) -> Defer | None:
+    def _count(
+        self, tx: Transaction, sender: Sender | None, what: str, limits: Limits
+    ) -> Defer | Reject | None:
+        if self.per == "login" and tx.conn.login_unknown:
+            return unread("its rate cannot be limited")
         address = sender.address.lower() if sender else ""
         known = {"login": tx.conn.login, "sender": address}.get(self.per)
         kind, who = (str(self.per), known) if known else ("ip", tx.conn.ip)
-        if fits(who, self.exempt):
+        if fits_login(tx.conn, self.exempt) if kind == "login" else fits(who, self.exempt):
             return None
         now, filled, wait = self.clock(), dict[Bucket, float](), 0.0
         for period, limit in limits.items():

@@ -12,10 +12,11 @@ import attrs
 import coredis
 import trio
 
-from sansio_smtp.rules import Defer, MailVerdict, RcptVerdict, Recipient, Sender, Transaction
+from sansio_smtp.rules import Defer, MailVerdict, RcptVerdict, Recipient, Reject, Sender, Transaction
 from trio_proxy.services.outage import OnDown, Outage
 from trio_proxy.text.units import Duration
 
+from ._logins import fits_login, unread
 from ._patterns import fits
 from ._settings import exempt_patterns, positive
 from .rate_limit import SECONDS, Period
@@ -105,11 +106,14 @@ class SharedRateLimit:
 
     async def _count(
         self, tx: Transaction, sender: Sender | None, what: str, limits: dict[Period, int]
-    ) -> Defer | None:
+    ) -> Defer | Reject | None:
+        if self.per == "login" and tx.conn.login_unknown:
+            return unread("its rate cannot be limited")
         address = sender.address.lower() if sender else ""
         known = {"login": tx.conn.login, "sender": address}.get(self.per)
         kind, who = (self.per, known) if known else ("ip", tx.conn.ip)
-        if not limits or fits(who, self.exempt):
+        exempt = fits_login(tx.conn, self.exempt) if kind == "login" else fits(who, self.exempt)
+        if not limits or exempt:
             return None
         keys = [f"{self.prefix}{what}:{period}:{kind}:{who}" for period in limits]
         numbers = [number for period, limit in limits.items() for number in (limit, SECONDS[period])]

@@ -93,6 +93,10 @@ class Options:
     nul: str = setting(
         SERVER, one_of("pass", "refuse"), "pass", in_core=True, help="NUL octets in messages."
     )
+    case_sensitive_logins: bool = setting(
+        SERVER, FLAG, False, in_core=True,
+        help="For rules, logins that differ in case are different ones; by default they are one.",
+    )
     max_message_size: int | None = setting(
         SERVER, SIZE, None, in_core=True, unset="what the upstream server announces",
         help="Refuse larger messages (such as 25M).",

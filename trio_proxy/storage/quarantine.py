@@ -50,6 +50,8 @@ def _record(tx: Transaction, size: int, verdict: Hold) -> dict[str, object]:
         "rcpt_original": [to.original for to in tx.rcpts],
         "helo": tx.conn.helo,
         "login": tx.conn.login,
+        "login_given": tx.conn.login_given,
+        "login_unknown": tx.conn.login_unknown,
         "peer": tx.conn.peer,
         "connection": tx.conn.id,
         "size": size,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.scene import PIPELINING, PLAIN, Scene
+from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import Config
 from sansio_smtp.questions import Answer, Continue, Disconnect, ReplaceCommand, Route
 from sansio_smtp.wire.commands import Command
@@ -192,6 +193,17 @@ def test_an_auth_exchange_is_kept_for_the_identity_that_it_names() -> None:
             scene.client(client)
             scene.server(server)
     assert scene.proxy.login == "bob"
+
+
+def test_a_verdict_that_accepts_an_auth_command_logs_in() -> None:
+    """In place of the server, by a program that is built on this library."""
+    scene = Scene("AUTH").greeted()
+    scene.client("AUTH PLAIN AGFubgBz")
+    scene.answer(Answer(NO))
+    assert scene.proxy.client_info == ClientInfo(helo="me")
+    scene.client("AUTH PLAIN AGFubgBz")
+    scene.answer(Answer(Reply.of(235, "ok")))
+    assert scene.proxy.client_info == ClientInfo(helo="me", login="ann", login_given="ann")
 
 
 def test_data_answered_421_ends_both_sides_and_needs_no_reset() -> None:

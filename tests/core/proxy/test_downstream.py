@@ -15,6 +15,7 @@ from sansio_smtp.questions import Answer, CommandQuestion, Continue, Disconnect
 from sansio_smtp.states import Gate, Phase
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.sasl import UNKNOWN_LOGIN, Login
 
 NO = Reply.of(550, "no")
 
@@ -284,10 +285,23 @@ def test_the_greeting_command_is_what_the_client_was_told_was_accepted() -> None
 def test_who_has_logged_in() -> None:
     leg = Leg().leg
     assert (leg.authenticated, leg.login) == (False, None)
-    leg.log_in(None)
-    assert (leg.authenticated, leg.login) == (True, None), "the mechanism does not tell"
-    leg.log_in("ann")
-    assert leg.login == "ann"
+    leg.log_in([Command.of("AUTH GSSAPI")])
+    assert (leg.authenticated, leg.login) == (True, UNKNOWN_LOGIN), "the mechanism does not tell"
+    assert leg.client_info == ClientInfo(login_unknown=True)
+    leg.log_in([Command.of("AUTH PLAIN AEFubgBz")])
+    assert leg.login == Login("ann", "Ann")
+
+
+def test_a_login_that_a_verdict_has_accepted_is_not_known_to_the_server() -> None:
+    leg = Leg().leg
+    leg.log_in([Command.of("AUTH PLAIN AEFubgBz")], by_server=False)
+    assert (leg.authenticated, leg.login) == (False, Login("ann", "Ann"))
+
+
+def test_logins_may_be_case_sensitive() -> None:
+    leg = Downstream(Config(case_sensitive_logins=True), [])
+    leg.log_in([Command.of("AUTH PLAIN AEFubgBz")])
+    assert leg.login == Login("Ann", "Ann", case_sensitive=True)
 
 
 def test_a_leg_that_stands_alone_calls_nobody() -> None:
@@ -308,8 +322,8 @@ def test_the_gate_is_shut_to_a_second_question() -> None:
 def test_what_is_known_of_the_client_is_what_the_driver_knows_and_what_was_accepted() -> None:
     leg = Downstream(Config(), [], ClientInfo(address="192.0.2.1:51000"))
     assert leg.client_info == ClientInfo(address="192.0.2.1:51000")
-    leg.log_in("ann")
-    assert leg.client_info == ClientInfo(address="192.0.2.1:51000", login="ann")
+    leg.log_in([Command.of("AUTH PLAIN AEFubgBz")])
+    assert leg.client_info == ClientInfo(address="192.0.2.1:51000", login="ann", login_given="Ann")
 
 
 def test_helo_is_that_of_the_greeting_command_that_was_accepted() -> None:

@@ -281,4 +281,5 @@ def test_what_is_known_of_the_client() -> None:
     assert scene.proxy.hello is not None
     assert scene.proxy.hello.raw == b"EHLO me"
     assert scene.proxy.login is None
+    assert scene.proxy.accepted_login is None
     assert scene.proxy.client_info.helo == "me"

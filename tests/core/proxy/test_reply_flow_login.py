@@ -10,6 +10,7 @@ from sansio_smtp.events import CLIENT, SERVER
 from sansio_smtp.questions import Answer, ReplaceCommand
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.sasl import UNKNOWN_LOGIN
 
 NO = Reply.of(550, "no")
 OK = Reply.of(250, "ok")
@@ -27,6 +28,10 @@ NO_COPY = "C: 451 4.3.0 a recipient that this proxy adds was refused"
         ((("AUTH GSSAPI YII=", "235 ok"),), None),
         ((("AUTH PLAIN AGFubgBz", "535 no"), ("AUTH PLAIN AGJvYgBz", "235 ok")), "bob"),
         ((("AUTH PLAIN AGFubgBz", "235 ok"), ("AUTH PLAIN AGJvYgBz", "503 once")), "ann"),
+        ((("AUTH PLAIN AGFubgBz", "235 ok"), ("AUTH GSSAPI YII=", "235 ok")), None),
+        ((("AUTH PLAIN AGFubgBz", "235 ok"), ("EHLO again", "250 ok")), "ann"),
+        ((("AUTH LOGIN =", "334 "), ("QW5u", "334 "), ("eA", "235 ok")), "ann"),
+        ((("XLOGIN YW5u", "235 ok"),), None),
     ],
 )
 def test_login(lines: tuple[tuple[str, str], ...], login: str | None) -> None:
@@ -36,6 +41,30 @@ def test_login(lines: tuple[tuple[str, str], ...], login: str | None) -> None:
         scene.client(client)
         scene.server(server)
     assert scene.proxy.login == login
+    accepted = any(server.startswith("235") for _, server in lines)
+    assert (scene.proxy.accepted_login is not None) == accepted, "unknown is not none"
+
+
+def test_an_endless_exchange_has_no_name_and_fills_no_memory() -> None:
+    scene = Scene().greeted()
+    scene.client("AUTH PLAIN AGFubgBz")
+    for _ in range(100):
+        scene.server("334 more")
+        scene.client("AGFubgBz")
+    scene.server("235 ok")
+    assert scene.proxy.accepted_login == UNKNOWN_LOGIN
+    assert len(scene.proxy._commands.login) <= 10
+
+
+def test_a_login_that_a_verdict_accepts() -> None:
+    """In place of the server, by a program that is built on this library."""
+    scene = Scene("AUTH").greeted()
+    scene.client("AUTH PLAIN AGFubgBz")
+    scene.answer(Answer(Reply.of(235, "ok")))
+    assert scene.proxy.login == "ann"
+    scene.client("AUTH PLAIN AGJvYgBz")
+    scene.answer(Answer(NO))
+    assert scene.proxy.login == "ann"
 
 
 def test_login_is_the_identity_that_the_server_was_shown() -> None:

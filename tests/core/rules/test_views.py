@@ -18,6 +18,7 @@ from sansio_smtp.rules.views import (
 )
 from sansio_smtp.wire.commands import END_OF_DATA, Command
 from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.sasl import UNKNOWN_LOGIN, Login
 
 
 class Counter:
@@ -221,11 +222,28 @@ def test_what_a_connection_learns_of_its_client() -> None:
     conn = Connection()
     hello = Command.of(b"EHLO  me\xff ")
     conn.learn(hello, None)
-    assert (conn.helo, conn.login) == ("me\\xff", None)
-    conn.learn(hello, "ann")
-    assert (conn.helo, conn.login) == ("me\\xff", "ann")
+    assert (conn.helo, conn.login, conn.authenticated) == ("me\\xff", None, False)
+    conn.learn(hello, Login("ann", "Ann"))
+    assert (conn.helo, conn.login, conn.login_given) == ("me\\xff", "ann", "Ann")
+    assert (conn.authenticated, conn.login_unknown) == (True, False)
+    conn.learn(hello, UNKNOWN_LOGIN)
+    assert (conn.login, conn.login_given) == (None, None)
+    assert (conn.authenticated, conn.login_unknown) == (True, True)
     conn.learn(None, None)
-    assert (conn.helo, conn.login) == ("", None)
+    assert (conn.helo, conn.login, conn.authenticated) == ("", None, False)
+
+
+def test_logins_are_compared_however_they_are_spelled() -> None:
+    conn = Connection()
+    assert not conn.is_login("")
+    conn.learn(None, Login("scanner"))
+    assert conn.is_login("Scan\u00adner")
+    assert not conn.is_login("scanner2")
+    assert not conn.is_login("\0")
+    conn.learn(None, Login("Scanner", case_sensitive=True))
+    assert conn.case_sensitive_logins
+    assert conn.is_login("Scan\u00adner")
+    assert not conn.is_login("scanner")
 
 
 def test_recipients_that_were_added_can_be_taken_back() -> None:
@@ -249,9 +267,11 @@ def test_a_transaction_knows_whether_mail_declared_utf8(mail: str | None, utf8: 
 
 
 def test_a_connection_is_made_of_what_is_known_of_the_client_and_gives_it_back() -> None:
-    known = ClientInfo(address="192.0.2.1:51000", helo="me", login="ann", tls="TLSv1.3")
+    known = ClientInfo(address="192.0.2.1:51000", helo="me", login="ann", login_given="Ann", tls="TLSv1.3")
     conn = Connection.of(known, "c7")
     assert (conn.peer, conn.id, conn.helo, conn.login, conn.tls) == (
         "192.0.2.1:51000", "c7", "me", "ann", "TLSv1.3",
     )  # fmt: skip
     assert conn.client == known
+    unknown = ClientInfo(login_unknown=True)
+    assert Connection.of(unknown).client == unknown

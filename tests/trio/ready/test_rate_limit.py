@@ -9,8 +9,9 @@ from harness import MESSAGE, configured, loaded, mistakes, sent
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sansio_smtp.config import Config
 from sansio_smtp.errors import LocalProtocolError
-from sansio_smtp.rules import Connection, Defer, Recipient, Sender, Transaction
+from sansio_smtp.rules import Connection, Defer, Recipient, Reject, Sender, Transaction
 from sansio_smtp.testing import session
 from trio_proxy.ready.rate_limit import RateLimit
 
@@ -141,6 +142,27 @@ def test_who_is_exempt_is_not_counted() -> None:
         assert mail(rule) is None
     assert mail(rule, login="ann") is None
     assert mail(rule, login="ann") is not None
+
+
+def test_all_spellings_of_a_login_have_one_bucket() -> None:
+    rule, _ = limiter(messages={"minute": 1}, per="login", exempt=("NewsLetter",))
+    replies = [session(rule, login=login).mail("a@b") for login in ("scanner", "Scanner", "scan\u00adner")]
+    assert [reply is None for reply in replies] == [True, False, False]
+    for login in ("newsletter", "NEWSLETTER", "news\u200bletter"):
+        assert session(rule, login=login).mail("a@b") is None
+    config = Config(case_sensitive_logins=True)
+    replies = [session(rule, login=login, config=config).mail("a@b") for login in ("ann", "Ann", "ann")]
+    assert [reply is None for reply in replies] == [True, True, False]
+    replies = [session(rule, login="newsletter", config=config).mail("a@b") for _ in range(2)]
+    assert [reply is None for reply in replies] == [True, False], "another login than NewsLetter"
+
+
+def test_who_has_logged_in_and_cannot_be_read_is_refused() -> None:
+    unread = Reject(550, "5.7.0 who has logged in cannot be read, so its rate cannot be limited")
+    rule, _ = limiter(recipients={"minute": 9}, per="login", exempt=("*",))
+    assert session(rule, login_unknown=True).mail("a@b") == unread
+    rule, _ = limiter(recipients={"minute": 9}, per="ip")
+    assert session(rule, login_unknown=True).mail("a@b") is None
 
 
 def test_memory_is_bounded_and_who_sent_last_is_remembered() -> None:

@@ -15,7 +15,8 @@ import pytest
 import trio
 from fakes import on_loopback, transaction
 
-from sansio_smtp.rules import Defer, Recipient, Sender, Transaction
+from sansio_smtp.rules import Defer, Recipient, Reject, Sender, Transaction
+from sansio_smtp.wire.sasl import UNKNOWN_LOGIN
 from trio_proxy.ready import shared_rate_limit
 from trio_proxy.ready.shared_rate_limit import SharedRateLimit
 
@@ -140,6 +141,16 @@ async def test_who_is_counted(per: Any, tx: Transaction, who: bytes) -> None:
         async with rule.running():
             assert await asked(rule, tx) is None
     assert fake.calls == [[b"smtp-proxy:rate:messages:minute:" + who, b"3", b"60"]]
+
+
+async def test_logins_however_they_are_spelled() -> None:
+    rule = limited(1, per="login", exempt=["News*"])
+    assert await asked(rule, transaction(login="newsletter")) is None
+    unknown = transaction()
+    unknown.conn.learn(None, UNKNOWN_LOGIN)
+    refusal = Reject(550, "5.7.0 who has logged in cannot be read, so its rate cannot be limited")
+    assert await asked(rule, unknown) == refusal
+    assert await rule.rcpt(unknown, Recipient.of("b@mx.example")) == refusal
 
 
 async def test_what_has_no_limit_is_not_asked() -> None:
