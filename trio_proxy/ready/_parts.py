@@ -1,23 +1,27 @@
 """Where the parts of a message lie in its octets (RFC 2045, 2046), for rules that look at parts or edit one.
 
-Reading takes any octets, as a mail program would. What is wrong with the structure is noted in ``flaw``, for
-rules that rather leave such messages alone.
+Reading takes any octets, as a mail program would. Where mail programs read differently, the part has a
+``doubt``: a guard then refuses the message, or looks at all readings (`loosely`). What is wrong otherwise, so
+that a part had better not be edited, is a ``flaw`` too.
 """
 
 from __future__ import annotations
 
-import binascii
 import re
-import string
 from collections.abc import Iterator
 from encodings.aliases import aliases
+from itertools import islice
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 import attrs
 
+from sansio_smtp.rules.charsets import decode
 from sansio_smtp.rules.headers import Headers
-from sansio_smtp.rules.mime import decode
+
+from . import _contents
+from ._fields import CODED, PLAIN, TWO_WAYS, Section, doubt_of_fields, flaw_of_section, word
+from ._names import names_in
 
 __all__ = ["TOO_MANY", "Part", "codec", "parameters", "read"]
 
@@ -27,17 +31,26 @@ TOO_MANY: Final = f"more than {MOST} parts, or more than {DEEPEST} in each other
 """The flaw of a part in which there is more than was looked at."""
 
 _EMPTY_LINE: Final = re.compile(rb"^\r?\n", re.MULTILINE)
-_NO_FIELD: Final = re.compile(rb"^(?![!-9;-~]+:|[ \t]|\r?\n)[^\n]", re.MULTILINE)
 _TYPE: Final = re.compile(r"\s*([^\s/;]+/[^\s/;]+)\s*(;|\Z)?")
-_WORD: Final = re.compile(r"\s*([^\s;(]*)")
 # Blanks may stand where a semicolon was forgotten, and in a value that should have been quoted.
 _PARAMETER: Final = re.compile(
     r'[;\s]([^\s=;*"]+)(?:\*([0-9]{1,4}))?(\*)?\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)', re.DOTALL
 )
+_KNOWN: Final = ("content-type", "content-disposition", "content-transfer-encoding")
 _ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
-_NOT_BASE64: Final = bytes(set(range(256)) - set(b"=+/0123456789") - set(string.ascii_letters.encode()))
-_ONCE: Final = ("content-type", "content-transfer-encoding", "content-disposition")
-_PLAIN: Final = ("", "7bit", "8bit", "binary")
+_LIKE_A_FIELD: Final = re.compile(rb"^[ \t>]*content-[a-z-]+[ \t]*:", re.MULTILINE | re.IGNORECASE)
+_DASHES: Final = re.compile(rb"^[ \t>]*--(?![ \t]*\r?$)", re.MULTILINE)
+_NO_BOUNDARY: Final = "a multipart without a boundary"
+_NO_END: Final = "a multipart that does not begin or end"
+_EMPTY_LINES: Final = re.compile(
+    rb"(?:[ \t]*\r?\n)*(?:[^\r\n]{1,998}\r?\n){0,20}?[ \t]*content-[a-z-]+[ \t]*:", re.I
+)
+# Fields about a message. Some readers take them for a message: it is one without parts.
+_ABOUT: Final = re.compile(
+    r"message/(?:delivery-status|disposition-notification|feedback-report|global-.*|external-body)"
+)
+
+
 _CODECS: Final = {name: name for name in (*aliases, *aliases.values(), "cp874", "koi8_u")}
 _CODECS.update({"iso_8859_8_i": "iso8859_8", "windows_874": "cp874", "x_gbk": "gbk", "x_sjis": "shift_jis"})
 
@@ -56,6 +69,8 @@ class Part:
     end: int
     """Where the part ends, after its last octet. The CRLF before a boundary belongs to the boundary."""
     fields: Headers
+    section: Section
+    """Those of its fields that MIME knows, as they stand there, unfolded."""
     content_type: str
     """Type and subtype, in lower case."""
     parameters: tuple[tuple[str, str], ...]
@@ -64,12 +79,27 @@ class Part:
     """Of a multipart its parts, of an attached message that message."""
     flaw: str = ""
     """What is wrong with the structure: of this part, not of those in it."""
+    doubt: str = ""
+    """What of it mail programs read in different ways, so that they see other parts, types or contents. It is
+    a flaw too."""
 
     def walk(self) -> Iterator[Part]:
         """This part, and all in it, in their order."""
         yield self
         for part in self.parts:
             yield from part.walk()
+
+    def texts(self) -> Iterator[bytes]:
+        """The octets of the message, and what is decoded of it: everything in which a mail program may look
+        for parts."""
+        yield self.raw
+        last = self.raw
+        for part in self.walk():
+            if part.raw is not last:
+                last = part.raw
+                yield last
+            if part.encoding in CODED and not part.content_type.startswith("message/"):
+                yield from _contents.readings(part.raw[part.body : part.end], part.encoding)
 
     def parameter(self, name: str) -> str:
         """Of Content-Type; empty if it is not there."""
@@ -78,45 +108,46 @@ class Part:
     @property
     def encoding(self) -> str:
         """Content-Transfer-Encoding, in lower case."""
-        return _word(self.fields, "content-transfer-encoding")
+        return word(self.section, "content-transfer-encoding")
 
     @property
     def disposition(self) -> str:
         """Content-Disposition without its parameters, in lower case."""
-        return _word(self.fields, "content-disposition")
+        return word(self.section, "content-disposition")
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every name that some mail program may take for the file's name."""
-        found: dict[str, None] = {}
-        for field in self.fields:
-            if field.name.lower() in ("content-type", "content-disposition"):
-                # Encoded words have no place in a parameter (RFC 2047 §5), but stand there, quoted or bare.
-                for text in (_unfolded(field.raw), field.value):
-                    for key, value in parameters(text):
-                        if key in ("filename", "name"):
-                            found[decode(value.encode("utf-8", "surrogateescape"))] = None
-        return tuple(found)
+        fields = (*self.section.get("content-type", ()), *self.section.get("content-disposition", ()))
+        return tuple(dict.fromkeys(names_in(fields)))
 
     @property
     def content(self) -> bytes:
         """The octets that the part stands for; of a multipart none. Never raises."""
         if self.content_type.startswith("multipart/"):
             return b""
-        octets = self.raw[self.body : self.end]
-        if self.encoding == "base64":
-            return _from_base64(octets)
-        return binascii.a2b_qp(octets) if self.encoding == "quoted-printable" else octets
+        return _contents.content(self.raw[self.body : self.end], self.encoding)
+
+    @property
+    def readings(self) -> Iterator[bytes]:
+        """The content as different mail programs decode it, the ordinary reading first."""
+        if not self.content_type.startswith("multipart/"):
+            yield from _contents.readings(self.raw[self.body : self.end], self.encoding)
 
     @property
     def text(self) -> str:
-        """The content as its charset says; what cannot be read is U+FFFD."""
-        return _decoded(self.content, self.parameter("charset"))
+        """The content as its charset says, or as its byte order mark says; what cannot be read is U+FFFD."""
+        return list(_contents.texts_of(self.content, self.parameter("charset")))[-1]
 
 
 def read(message: bytes) -> Part:
     """The message with all its parts. Never raises."""
-    return _Reader().read(message, 0, len(message), 0)
+    reader = _Reader()
+    root = reader.read(message, 0, len(message), 0)
+    if not root.doubt and any(line.rstrip() not in reader.boundaries for line in reader.strange):
+        doubt = "a line that some readers take for a boundary"
+        return attrs.evolve(root, doubt=doubt, flaw=root.flaw or doubt)
+    return root
 
 
 def parameters(value: str) -> list[tuple[str, str]]:
@@ -146,72 +177,141 @@ def codec(charset: str) -> str:
 class _Reader:
     def __init__(self) -> None:
         self.left = MOST
+        self.boundaries: set[bytes] = set()
+        """The lines that delimit parts."""
+        self.strange: list[bytes] = []
+        """Lines that are no delimiter, but begin like one."""
 
-    def read(self, raw: bytes, start: int, end: int, depth: int, default: str = "text/plain") -> Part:
+    def read(self, raw: bytes, start: int, end: int, depth: int, default: str = "") -> Part:
         self.left -= 1
         empty = _EMPTY_LINE.search(raw, start, end)
         body = empty.end() if empty else end
         fields = Headers(raw[start:body])
-        given = _values(fields, "content-type")
+        section = _section(fields)
+        is_message = not default
+        given = section.get("content-type", [])
         found = _TYPE.match(given[0]) if given else None
-        kind = found[1].lower() if found else "text/plain" if given else default
-        part = Part(raw, start, body, end, fields, kind, tuple(parameters(given[0])) if given else ())
-        twice = any(len(_values(fields, name)) > 1 for name in _ONCE)
-        odd = given and (found is None or found[2] is None)
-        ambiguous = twice or odd or _NO_FIELD.search(raw, start, body)
-        parts, flaw = self._inner(part, depth + 1)
-        return attrs.evolve(
-            part,
-            parts=parts,
-            flaw=flaw or ("header fields that can be read in two ways" if ambiguous else ""),
+        kind = found[1].lower() if found else "text/plain" if given or is_message else default
+        part = Part(
+            raw, start, body, end, fields, section, kind, tuple(parameters(given[0])) if given else ()
         )
+        is_coded = part.encoding in CODED and not kind.startswith("multipart/")
+        lines, in_doubt = flaw_of_section(raw[start:body], is_message=is_message, is_coded=is_coded)
+        if any(len(values) > 1 for values in section.values()):
+            lines = TWO_WAYS
+        parts, flaw, inner_doubt = self._inner(part, depth + 1)
+        doubt = (lines if in_doubt else "") or doubt_of_fields(section) or inner_doubt
+        doubt = doubt or _doubt_of_body(part, bool(parts))
+        return attrs.evolve(part, parts=parts, flaw=flaw or lines or doubt, doubt=doubt)
 
-    def _inner(self, part: Part, depth: int) -> tuple[tuple[Part, ...], str]:
-        """The parts in a part, and what is wrong with it."""
+    def _inner(self, part: Part, depth: int) -> tuple[tuple[Part, ...], str, str]:
+        """The parts in a part, what is wrong with it, and the doubt."""
         is_message = part.content_type in ("message/rfc822", "message/global")
+        boundary = part.parameter("boundary")
         if not (is_message or part.content_type.startswith("multipart/")):
-            return (), ""
+            return (), "", self._hidden(part, boundary)
         if depth > DEEPEST or self.left <= 0:
-            return (), TOO_MANY
+            return (), TOO_MANY, TOO_MANY
         if not is_message:
-            return self._split(part, depth)
-        if part.encoding in _PLAIN:
-            return (self.read(part.raw, part.body, part.end, depth),), ""
+            return self._split(part, boundary.rstrip(), depth)
+        if part.encoding in PLAIN:
+            return (self.read(part.raw, part.body, part.end, depth),), "", self._hidden(part, boundary)
+        octets = part.raw[part.body : part.end]
         content = part.content
-        return (self.read(content, 0, len(content), depth),), "an attached message that is encoded"
+        clear = part.encoding == "base64" and _contents.is_clear_base64(octets)
+        flaw = "an attached message that is encoded"
+        return (self.read(content, 0, len(content), depth),), flaw, "" if clear else flaw
 
-    def _split(self, part: Part, depth: int) -> tuple[tuple[Part, ...], str]:
-        boundary = part.parameter("boundary").rstrip().encode("utf-8", "surrogateescape")
-        if not boundary:
-            return (), "a multipart without a boundary"
-        line = re.compile(rb"\n--" + re.escape(boundary) + rb"(--)?[ \t]*(?=\r?\n|\Z)")
+    def _hidden(self, part: Part, boundary: str) -> str:
+        """A doubt if something that is no multipart has parts nevertheless."""
+        line = b"--" + boundary.encode("utf-8", "surrogateescape")
+        if boundary and part.raw.find(line, part.body, part.end) >= 0:
+            return "a boundary in what is no multipart"
+        return ""
+
+    def _split(self, part: Part, boundary: str, depth: int) -> tuple[tuple[Part, ...], str, str]:
+        octets = boundary.encode("utf-8", "surrogateescape")
+        if not octets:
+            return (), _NO_BOUNDARY, _NO_BOUNDARY
+        delimiters = list(islice(self._delimiters(part, octets), MOST + 1))
+        if len(delimiters) > MOST or len(self.strange) > MOST:
+            return (), TOO_MANY, TOO_MANY
+        if not delimiters:
+            lines = _DASHES.search(part.raw, part.body, part.end)
+            return (), _NO_END, _NO_END if lines else ""
+        self.boundaries.update((b"--" + octets, b"--" + octets + b"--"))
+        closing = next((i for i, delimiter in enumerate(delimiters) if delimiter.closes), len(delimiters))
         default = "message/rfc822" if part.content_type == "multipart/digest" else "text/plain"
         parts: list[Part] = []
-        begin: int | None = None
-        closed = False
-        for found in line.finditer(part.raw, max(part.body - 1, 0), part.end):
+        ends = [*(delimiter.start for delimiter in delimiters[1 : closing + 1]), part.end + 1]
+        for delimiter, end in zip(delimiters[:closing], ends, strict=False):
             if self.left <= 0:
-                return tuple(parts), TOO_MANY
-            if begin is not None and begin <= found.start():
-                end = found.start() - part.raw.endswith(b"\r", begin, found.start())
-                parts.append(self.read(part.raw, begin, end, depth, default))
-            begin = part.raw.find(b"\n", found.end(), part.end) + 1 or part.end
-            if closed := found[1] is not None:
-                break
-        if begin is not None and not closed:
-            parts.append(self.read(part.raw, begin, part.end, depth, default))
-        if not (closed and parts):
-            return tuple(parts), "a multipart that does not begin or end"
-        return tuple(parts), "" if part.encoding in _PLAIN else "a multipart that is encoded"
+                return tuple(parts), TOO_MANY, TOO_MANY
+            if delimiter.end < end:
+                last = max(delimiter.end, end - 1)
+                last -= part.raw.endswith(b"\r", delimiter.end, last) and end <= part.end
+                parts.append(self.read(part.raw, delimiter.end, last, depth, default))
+        after = delimiters[closing:]
+        doubt = ""
+        if any(not delimiter.closes for delimiter in after) or (
+            after and _LIKE_A_FIELD.search(part.raw, after[0].end, part.end)
+        ):
+            doubt = "parts after the end of a multipart"
+        if not (after and parts):
+            return tuple(parts), _NO_END, doubt
+        if part.encoding in PLAIN:
+            return tuple(parts), "", doubt
+        flaw = "a multipart that is encoded"
+        return tuple(parts), flaw, doubt or (flaw if _is_other_decoded(part, octets) else "")
+
+    def _delimiters(self, part: Part, boundary: bytes) -> Iterator[_Delimiter]:
+        """The lines that delimit the parts; others that begin like one are kept, see `read`."""
+        line = re.compile(rb"(?:^|[\n\r])([ \t>]*)--" + re.escape(boundary) + rb"([^\r\n]*)(?=(\r?\n|\Z)|\r)")
+        for found in line.finditer(part.raw, max(part.body - 1, 0), part.end):
+            rest = found[2].rstrip(b" \t")
+            start = found.start(1)
+            if found[1] or rest not in (b"", b"--") or found[3] is None or found[0][:1] == b"\r":
+                self.strange.append(part.raw[start - 1 : found.end()].strip(b"\n \t") + (found[3] or b"\r"))
+            else:
+                end = part.raw.find(b"\n", found.end(), part.end) + 1 or part.end
+                yield _Delimiter(start, end, rest != b"")
 
 
-def _values(fields: Headers, name: str) -> list[str]:
-    return [_unfolded(field.raw) for field in fields if field.name.lower() == name]
+@attrs.frozen
+class _Delimiter:
+    start: int
+    end: int
+    """After its line end."""
+    closes: bool
 
 
-def _word(fields: Headers, name: str) -> str:
-    found = _WORD.match((_values(fields, name) or [""])[0])
-    return found[1].lower() if found else ""
+def _is_other_decoded(part: Part, boundary: bytes) -> bool:
+    """Returns True if a multipart has other parts for those who decode it as a whole."""
+    line = re.compile(
+        rb"^(?:--" + re.escape(boundary) + rb"|[ \t]*content-)[^\r\n]*", re.MULTILINE | re.IGNORECASE
+    )
+    octets = part.raw[part.body : part.end]
+    decoded = line.findall(_contents.content(octets, part.encoding))
+    return decoded != line.findall(octets) if part.encoding == "quoted-printable" else decoded != []
+
+
+def _doubt_of_body(part: Part, has_parts: bool) -> str:
+    """What makes readers disagree on where the body begins, or on whether it is one."""
+    is_message = part.content_type.startswith("message/")
+    if not is_message and part.body - part.start <= 2 and _EMPTY_LINES.match(part.raw, part.start, part.end):
+        return "a header section after an empty line"
+    if is_message and not has_parts and not _ABOUT.fullmatch(part.content_type):
+        return "a message of a type that is not known"
+    return ""
+
+
+def _section(fields: Headers) -> Section:
+    found: Section = {}
+    for field in fields:
+        name = field.name.lower()
+        if name in _KNOWN:
+            found.setdefault(name, []).append(_unfolded(field.raw))
+    return found
 
 
 def _unfolded(field: bytes) -> str:
@@ -224,18 +324,4 @@ def _from_extended(text: str) -> str:
     """``utf-8'en'na%C3%AFve`` as text."""
     charset, quote, rest = text.partition("'")
     octets = (rest.partition("'")[2] if quote else text).encode("utf-8", "surrogateescape")
-    return _decoded(unquote_to_bytes(octets), charset if quote else "")
-
-
-def _decoded(octets: bytes, charset: str) -> str:
-    try:
-        return octets.decode(codec(charset) or "utf-8", "replace")
-    except (LookupError, ValueError):  # not of text, or one that cannot pass over mistakes
-        return octets.decode("utf-8", "replace")
-
-
-def _from_base64(octets: bytes) -> bytes:
-    """Decodes what can be read; padding may stand anywhere, and other characters are ignored."""
-    runs = octets.translate(None, _NOT_BASE64).split(b"=")
-    whole = (run[:-1] if len(run) % 4 == 1 else run for run in runs)
-    return b"".join(binascii.a2b_base64(run + b"=" * (-len(run) % 4)) for run in whole)
+    return decode(unquote_to_bytes(octets), charset if quote else "")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterable, Iterator
 from typing import ClassVar, Final
 
 import attrs
@@ -21,7 +20,10 @@ from sansio_smtp.rules import (
 )
 from trio_proxy.settings.tables import Size
 
+from ._anywhere import coded_anywhere, names_anywhere, types_anywhere
+from ._contents import TooMuch, uuencoded
 from ._file_patterns import content_types, file_names
+from ._names import MOST_NAMES, count_in
 from ._parts import TOO_MANY, Part, read
 from ._patterns import fits
 from ._settings import size_of_messages
@@ -32,9 +34,8 @@ PROGRAMS: Final = (
     *("*.bat", "*.chm", "*.cmd", "*.com", "*.cpl", "*.exe", "*.hta", "*.jar", "*.js", "*.jse", "*.lnk"),
     *("*.msi", "*.pif", "*.ps1", "*.reg", "*.scr", "*.vbe", "*.vbs", "*.wsf", "*.wsh"),
 )
-MOST_NAMES: Final = 1_000
-"""A part with more names is refused: it was made to keep the proxy busy."""
-_UUENCODED: Final = re.compile(rb"begin (?<![^\n]begin )[0-7]{3,4} ([^\r\n]+)")
+_CONTROL: Final = re.compile(r"[\0-\x1f\x7f]")
+_NAMING: Final = ("content-type", "content-disposition")
 
 
 @attrs.frozen
@@ -46,11 +47,12 @@ class Attachments:
         types = ["application/x-msdownload", "audio/*"]
         max_attachment = "10 MB"                    # decoded
         max_message = "25 MB"                       # as it is sent
-        broken = true                               # refuse what can be read in more than one way
+        broken = false                              # if left out: true
 
     In a pattern ``*`` is any text and ``?`` one character; case does not matter, nor do dots and blanks at
-    the end of a name. Names in any spelling of RFC 2231 and RFC 2047 are read. Archives are not looked
-    into.
+    the end of a name. A part, a name or a type counts if any of the common mail programs sees it. ``broken``
+    refuses messages whose parts mail programs read in different ways; without it they pass if there is
+    nothing to refuse in any reading. Archives are not looked into, nor is what is encrypted.
     """
 
     guards: ClassVar[bool] = True
@@ -58,7 +60,7 @@ class Attachments:
     types: tuple[str, ...] = attrs.field(default=(), validator=content_types)
     max_attachment: Size | None = None
     max_message: Size | None = attrs.field(default=None, validator=size_of_messages)
-    broken: bool = False
+    broken: bool = True
 
     def __attrs_post_init__(self) -> None:
         sizes = (self.max_attachment, self.max_message)
@@ -72,25 +74,64 @@ class Attachments:
 
     @threaded  # large messages take a while
     def message(self, tx: Transaction, msg: Message) -> MessageVerdict:
-        return self._too_large(msg.size) or next(filter(None, map(self._refusal, read(msg.raw).walk())), None)
+        try:
+            return self._too_large(msg.size) or next(self._refusals(msg.raw), None)
+        except TooMuch as error:
+            return Reject(550, f"5.6.0 {error} are refused here")
 
-    def _refusal(self, part: Part) -> Reject | None:
-        for count, name in enumerate(_names(part), 1):
-            if count > MOST_NAMES:
-                return Reject(550, f"5.6.0 more than {MOST_NAMES} names in one part are refused here")
-            if fits(name, self.names):
-                return Reject(550, f"5.7.1 attachments such as {_printable(name)} are refused here")
-        if fits(part.content_type, self.types):
-            return Reject(550, f"5.7.1 attachments of type {_printable(part.content_type)} are refused here")
-        if part.flaw == TOO_MANY or (part.flaw and self.broken):
-            return Reject(550, f"5.6.0 the structure of the message is refused here: {part.flaw}")
+    def _refusals(self, raw: bytes) -> Iterator[Reject]:
+        root = read(raw)
+        doubtful = any(part.doubt for part in root.walk())
+        for part in root.walk():
+            yield from self._of_part(part)
+        for octets in root.texts():
+            yield from self._of_text(octets, loosely=doubtful)
+        if doubtful:
+            yield from self._of_any_reading(raw)
+
+    def _of_text(self, octets: bytes, *, loosely: bool) -> Iterator[Reject]:
+        """What some mail program takes for a part of a text, or of a whole message."""
+        yield from self._of_names(names_anywhere(octets, loosely=loosely))
+        yield from self._of_names(name.decode("utf-8", "surrogateescape") for name, _ in uuencoded(octets))
+
+    def _of_any_reading(self, raw: bytes) -> Iterator[Reject]:
+        """Of a message whose structure is in doubt: its parts may be anywhere."""
+        yield from self._of_types(types_anywhere(raw))
+        for octets in coded_anywhere(raw, in_sections=True):
+            yield from self._of_text(octets, loosely=True)
+            yield from self._of_types(types_anywhere(octets))
+            if self.max_attachment is not None and len(octets) > self.max_attachment:
+                yield self._too_large_attachment()
+
+    def _of_part(self, part: Part) -> Iterator[Reject]:
+        if count_in(value for name in _NAMING for value in part.section.get(name, ())) > MOST_NAMES:
+            raise TooMuch(f"more than {MOST_NAMES} names in one part")
+        yield from self._of_names(part.names)
+        yield from self._of_types([part.content_type])
+        if part.doubt == TOO_MANY or (part.doubt and self.broken):
+            yield Reject(
+                550, f"5.6.0 what mail programs read in different ways is refused here: {part.doubt}"
+            )
         if (
             self.max_attachment is not None
             and _is_attachment(part)
-            and len(part.content) > self.max_attachment
+            and max(map(len, part.readings), default=0) > self.max_attachment
         ):
-            return Reject(552, f"5.3.4 an attachment is larger than {self.max_attachment} octets")
-        return None
+            yield self._too_large_attachment()
+
+    def _of_names(self, names: Iterable[str]) -> Iterator[Reject]:
+        for name in names:
+            for taken in _as_taken(name):
+                if fits(taken, self.names):
+                    yield Reject(550, f"5.7.1 attachments such as {_printable(taken)} are refused here")
+
+    def _of_types(self, types: Iterable[str]) -> Iterator[Reject]:
+        for kind in types:
+            if fits(kind, self.types):
+                yield Reject(550, f"5.7.1 attachments of type {_printable(kind)} are refused here")
+
+    def _too_large_attachment(self) -> Reject:
+        return Reject(552, f"5.3.4 an attachment is larger than {self.max_attachment} octets")
 
     def _too_large(self, size: int) -> Reject | None:
         if self.max_message is None or size <= self.max_message:
@@ -98,13 +139,13 @@ class Attachments:
         return Reject(552, f"5.3.4 the message is larger than {self.max_message} octets")
 
 
-def _names(part: Part) -> Iterator[str]:
-    """The names of the part's file, as the client's system will take them."""
-    uuencoded = _UUENCODED.finditer(part.content) if part.content_type == "text/plain" else ()
-    for name in chain(part.names, (found[1].decode("latin-1") for found in uuencoded)):
-        text = unicodedata.normalize("NFKC", name)
-        text = "".join(char for char in text if not unicodedata.category(char).startswith("C"))
-        yield re.split(r"[/\\]", text)[-1].partition("::")[0].rstrip(". \t")
+def _as_taken(name: str) -> Iterator[str]:
+    """The name as the client's system takes it: without control characters, or with an X for each, or only
+    what stands before a NUL."""
+    text = unicodedata.normalize("NFKC", name)
+    for form in dict.fromkeys((text, text.partition("\0")[0], _CONTROL.sub("X", text))):
+        printable = "".join(char for char in form if not unicodedata.category(char).startswith("C"))
+        yield re.split(r"[/\\]", printable)[-1].partition("::")[0].strip("\"' \t").rstrip(". \t")
 
 
 def _is_attachment(part: Part) -> bool:

@@ -21,6 +21,8 @@ from sansio_smtp.rules import (
     threaded,
 )
 
+from ._anywhere import coded_anywhere
+from ._contents import TooMuch, uuencoded
 from ._parts import TOO_MANY, Part, read
 
 __all__ = ["SecretScan", "rules"]
@@ -68,11 +70,14 @@ class SecretScan:
         whole = true                             # look into base64 and quoted-printable too
         action = "defer"                         # if left out: "reject"
         text = "5.7.1 no secrets, please"        # of the reply; the pattern's name is added
+        broken = false                           # if left out: true
 
     Without ``whole`` the message is searched as it streams, in the octets in which it was sent, and what is
     as long as ``max_match`` octets at most is found wherever it lies. With it, the message is held until it
     is there in full (or refused, if it is larger than what the proxy holds), and its parts are searched
-    decoded.
+    decoded, as any of the common mail programs decodes them. ``broken`` then refuses messages whose parts
+    mail programs read in different ways; without it they pass if no reading holds a secret. Archives are
+    not looked into, nor is what is encrypted.
     """
 
     guards: ClassVar[bool] = True
@@ -84,6 +89,7 @@ class SecretScan:
     action: Literal["reject", "defer"] = "reject"
     text: str = "5.7.1 the message seems to hold a secret"
     max_match: int = attrs.field(default=1_024, validator=attrs.validators.ge(1))
+    broken: bool = True
     _search: dict[str, re.Pattern[bytes]] = attrs.field(
         init=False, repr=False, factory=dict[str, re.Pattern[bytes]]
     )
@@ -121,16 +127,23 @@ class SecretScan:
     @threaded  # large messages take a while
     def search_whole(self, tx: Transaction, msg: Message) -> MessageVerdict:
         root = read(msg.raw)
-        if any(part.flaw == TOO_MANY for part in root.walk()):
-            return self._refusal("structure")
-        return next((refusal for octets in _everything(root) if (refusal := self._look(octets))), None)
+        doubt = next((part.doubt for part in root.walk() if part.doubt), "")
+        try:
+            found = next((refusal for octets in _everything(root) if (refusal := self._look(octets))), None)
+        except TooMuch:
+            doubt, found = TOO_MANY, None
+        if not found and (doubt == TOO_MANY or (doubt and self.broken)):
+            return self._answer(f"5.6.0 what mail programs read in different ways is refused here: {doubt}")
+        return found
 
     def _look(self, octets: bytes) -> Reject | Defer | None:
         found = (name for name, pattern in self._search.items() if pattern.search(octets))
         return next(map(self._refusal, found), None)
 
     def _refusal(self, name: str) -> Reject | Defer:
-        text = f"{self.text} ({name})"
+        return self._answer(f"{self.text} ({name})")
+
+    def _answer(self, text: str) -> Reject | Defer:
         if self.action == "reject":
             return Reject(550, text)
         return Defer(451, re.sub("^5(?=[.])", "4", text))
@@ -138,13 +151,20 @@ class SecretScan:
 
 def _everything(root: Part) -> Iterator[bytes]:
     """A message as it was sent, and all that it stands for."""
-    yield root.raw
-    for part in root.walk():
+    for octets in root.texts():
+        yield octets
+        yield from (content for _, content in uuencoded(octets))
+        yield from coded_anywhere(octets, in_sections=False)
+    parts = list(root.walk())
+    for part in parts:
         yield _readable(part.fields)
         if part.content_type.startswith("text/"):
             yield part.text.encode("utf-8", "replace")
-        elif part.encoding in ("base64", "quoted-printable"):
-            yield part.content
+    if any(part.doubt for part in parts):
+        for octets in coded_anywhere(root.raw, in_sections=True):
+            yield octets
+            yield from (content for _, content in uuencoded(octets))
+            yield from coded_anywhere(octets, in_sections=True)
 
 
 def _readable(headers: Headers) -> bytes:

@@ -178,7 +178,39 @@ def test_held_whole_other_messages_pass() -> None:
 
 
 def test_more_parts_than_are_looked_at_are_refused() -> None:
-    assert isinstance(held(SecretScan(whole=True), nested(40)), Reject)
+    refused = held(SecretScan(whole=True, broken=False), nested(40))
+    assert isinstance(refused, Reject)
+    assert refused.text.startswith(
+        "5.6.0 what mail programs read in different ways is refused here: more than"
+    )
+
+
+DOUBTFUL = b"Content-Type: multipart/mixed; boundary=a (x)\r\n\r\n--a\r\n%b\r\n--a--\r\n"
+
+
+def test_held_whole_what_mail_programs_read_differently_is_refused() -> None:
+    raw = DOUBTFUL % b"\r\nhello"
+    refused = held(SecretScan(whole=True), raw)
+    assert isinstance(refused, Reject)
+    assert refused.text.endswith("is refused here: a boundary that can be read in two ways")
+    assert isinstance(held(SecretScan(whole=True, action="defer"), raw), Defer)
+    assert held(SecretScan(whole=True, broken=False), raw) is None
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        b"Content-Transfer-Encoding: base64\r\n\r\n" + base64.encodebytes(b"my " + KEY),
+        b"Content-Transfer-Encoding: (x) base64\r\n\r\n" + base64.encodebytes(b"my " + KEY),
+        b"Content-Transfer-Encoding: base64\r\n\r\n!a=" + base64.encodebytes(b"my " + KEY),
+        b"Content-Transfer-Encoding: quoted-printable\r\n\r\nAKIAIOS= \r\nFODNN7EXAMPLE",
+        b"X: y\r\n\r\nbegin 644 x\r\n7;7D@04M)04E/4T9/1$Y.-T5804U03$4 \r\n`\r\nend",
+    ],
+)
+def test_without_broken_each_reading_is_searched(part: bytes) -> None:
+    assert held(SecretScan(whole=True, broken=False), DOUBTFUL % part) == FOUND
+    text = b"Subject: x\r\n\r\nthis is what I saw:\r\n" + part
+    assert held(SecretScan(whole=True), text) == FOUND
 
 
 @given(st.lists(PIECES | st.binary(max_size=8), max_size=60))
