@@ -27,7 +27,18 @@ from typing import Final
 
 from sansio_smtp.rules.charset_labels import ASCII, encoding_of, squashed
 
-__all__ = ["codec", "decode", "decode_strictly", "encode", "text_of"]
+__all__ = ["codec", "decode", "decode_strictly", "encode", "is_ascii", "is_transparent", "text_of"]
+
+
+def is_ascii(label: str) -> bool:
+    """Returns True if the label is one of us-ascii, or empty, which stands for it (RFC 2045 §5.2)."""
+    return not label or squashed(label) in ASCII
+
+
+def is_transparent(label: str) -> bool:
+    """Returns True if tags can be found in the octets of this charset: ``<``, ``>``, ``=`` and quotes are those
+    of ASCII, and these are nothing else."""
+    return encoding_of(label) not in _OPAQUE
 
 
 def codec(label: str) -> str:
@@ -43,7 +54,7 @@ def decode(octets: bytes, label: str) -> str:
     What is labelled us-ascii, or not at all, or in a way that is not known, is `text_of`.
     """
     encoding = encoding_of(label)
-    if not encoding or squashed(label) in ASCII:
+    if not encoding or is_ascii(label):
         return text_of(octets)
     if encoding in _READERS:
         return _READERS[encoding](octets)
@@ -61,7 +72,7 @@ def decode_strictly(octets: bytes, label: str) -> str | None:
     - text without a label with the octets of an ISO 2022 charset.
     """
     encoding = encoding_of(label)
-    if squashed(label) in ASCII or not label:
+    if is_ascii(label):
         if not _ISO_2022.isdisjoint(octets):
             return None
         text = text_of(octets)
@@ -98,6 +109,12 @@ def text_of(octets: bytes) -> str:
         return octets.decode("cp1252", "sansio_smtp.windows")
 
 
+_OPAQUE: Final = frozenset(
+    (
+        *("utf-16le", "utf-16be", "utf-32", "utf-32-be", "utf-32-le", "utf-7"),
+        *("iso-2022-jp", "iso2022_kr", "hz", "johab", "cp1140"),
+    )
+)
 _PUNCTUATION: Final = re.compile(r"[^0-9a-z]+")
 _ISO_2022: Final = frozenset(b"\x0e\x0f\x1b")
 # Four octets above ASCII in a row are more likely Cyrillic, Greek or Chinese in some other charset.
@@ -148,8 +165,7 @@ def _gb18030(octets: bytes) -> str:
 
 def _gap_of_gb18030(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeDecodeError)
-    is_euro = error.object[error.start] == 0x80
-    return ("\u20ac", error.start + 1) if is_euro else ("\ufffd", error.end)
+    return "\u20ac" if error.object[error.start] == 0x80 else "\ufffd", error.start + 1
 
 
 _KOI8_U: Final = {0x255D: "\u045e", 0x256C: "\u040e"}
@@ -214,7 +230,7 @@ def _gap_of_euc_jp(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeDecodeError)
     pair = error.object[error.start : error.start + 2]
     if len(pair) < 2 or pair[0] not in _EUC_JP_ROWS or not 0xA1 <= pair[1] <= 0xFE:
-        return "\ufffd", error.end
+        return "\ufffd", error.start + 1
     row, cell = pair[0] - 0x80, pair[1] - 0x80
     lead = (row - 0x21) // 2 + (0x81 if row < 0x5F else 0xC1)
     trail = cell + (0x7E if row % 2 == 0 else 0x1F if cell < 0x60 else 0x20)
@@ -268,6 +284,13 @@ _SETS: Final[dict[bytes, Callable[[bytes], str]]] = {
 }
 
 
+def _utf_16(octets: bytes) -> str:
+    """A byte order mark counts more than the label. Without one it is little-endian, as browsers have it."""
+    if octets.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return octets.decode("utf-16", "replace")
+    return octets.decode("utf-16-le", "replace")
+
+
 def _utf_7(octets: bytes) -> str:
     text = octets.decode("utf-7", "replace")  # it can hold lone surrogates
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -282,6 +305,7 @@ _READERS: Final[dict[str, Callable[[bytes], str]]] = {
     "big5": _big5,
     "euc-jp": _euc_jp,
     "iso-2022-jp": _iso_2022_jp,
+    "utf-16le": _utf_16,
     "utf-7": _utf_7,
 }
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from encodings.aliases import aliases
 from itertools import islice
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -23,7 +22,7 @@ from . import _contents
 from ._fields import CODED, PLAIN, TWO_WAYS, Section, doubt_of_fields, flaw_of_section, word
 from ._names import names_in
 
-__all__ = ["TOO_MANY", "Part", "codec", "parameters", "read"]
+__all__ = ["TOO_MANY", "Part", "parameters", "read"]
 
 DEEPEST: Final = 30
 MOST: Final = 2_000
@@ -49,10 +48,6 @@ _EMPTY_LINES: Final = re.compile(
 _ABOUT: Final = re.compile(
     r"message/(?:delivery-status|disposition-notification|feedback-report|global-.*|external-body)"
 )
-
-
-_CODECS: Final = {name: name for name in (*aliases, *aliases.values(), "cp874", "koi8_u")}
-_CODECS.update({"iso_8859_8_i": "iso8859_8", "windows_874": "cp874", "x_gbk": "gbk", "x_sjis": "shift_jis"})
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -166,12 +161,6 @@ def parameters(value: str) -> list[tuple[str, str]]:
     for name, numbered in pieces.items():
         found.append((name, _from_extended("".join(numbered[number] for number in sorted(numbered)))))
     return found
-
-
-def codec(charset: str) -> str:
-    """A charset's name for `str.encode`, empty if it is not known. Only known names are looked up: Python
-    would remember each of the others."""
-    return _CODECS.get(re.sub(r"[-. ]", "_", charset.strip().lower()), "")
 
 
 class _Reader:

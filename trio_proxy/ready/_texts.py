@@ -6,13 +6,22 @@ import base64
 import binascii
 import re
 from collections.abc import Callable
-from typing import Final
+from functools import partial
+from typing import Final, TypeAlias
 
 import attrs
 
-from ._parts import Part, codec
+from sansio_smtp.rules import charsets
 
-__all__ = ["Unchangeable", "insert"]
+from ._parts import Part
+
+__all__ = ["Encode", "Unchangeable", "insert"]
+
+Encode: TypeAlias = Callable[[str], bytes]
+"""Writes text in the charset of a part."""
+Placing: TypeAlias = Callable[[bytes, Encode], tuple[int, bytes] | None]
+"""Given the content of a part, transfer encoding undone, says at which offset to put which octets; None if
+they are there already."""
 
 LONGEST_LINE: Final = 998
 """Octets in a line without its CRLF (RFC 5322 §2.1.1)."""
@@ -27,27 +36,27 @@ class Unchangeable(Exception):
     """The part is not written as it says it is."""
 
 
-def insert(part: Part, place: Callable[[bytes], tuple[int, str]], *, is_html: bool = False) -> bytes:
-    """The part, header section and all, with a text in its content.
-
-    ``place`` is given the content, transfer encoding undone, and says at which offset to put which text, with
-    CRLF. The part stays as it is if that text stands in front of the offset already. A part whose charset or
-    encoding has no room for the text becomes UTF-8 in quoted-printable. Raises `Unchangeable`.
-    """
+def insert(part: Part, place: Placing, *, is_html: bool = False) -> bytes:
+    """The part, header section and all, with a text in its content. It stays as it is if the text is there
+    already. A part whose charset or encoding has no room for the text becomes UTF-8 in quoted-printable.
+    Raises `Unchangeable`."""
     content = _content(part)
-    charset = codec(part.parameter("charset") or "us-ascii")
+    label = part.parameter("charset")
     try:
-        change = _change(content, place, charset, is_html)
+        if is_html and not charsets.is_transparent(label):
+            raise ValueError("octets in which no tags can be found")
+        change = _change(content, place, label or "us-ascii", is_html)
         if not change.added:
             return part.raw[part.start : part.end]
         if change.fits(part.encoding):
-            return part.raw[part.start : part.body] + _encoded(part, change)
+            return _head(part) + _encoded(part, change)
     except (LookupError, ValueError):  # the charset has no such characters, or is not known
         pass
-    try:
-        change = _change(content.decode(charset or "no such charset").encode(), place, "utf-8", is_html)
-    except (LookupError, ValueError) as error:
-        raise Unchangeable from error
+    # Under us-ascii, as without a label, UTF-8 is read as UTF-8: no mail program shows it otherwise for long.
+    text = charsets.decode_strictly(content, "" if charsets.is_ascii(label) else label)
+    if text is None:
+        raise Unchangeable
+    change = _change(text.encode(), place, "utf-8", is_html)
     if not change.added:
         return part.raw[part.start : part.end]
     return _labelled(part) + _quoted(change.result)
@@ -72,20 +81,23 @@ class _Change:
         return longest <= LONGEST_LINE and (self.added.isascii() or not self.content.isascii())
 
 
-def _change(
-    content: bytes, place: Callable[[bytes], tuple[int, str]], charset: str, is_html: bool
-) -> _Change:
-    at, text = place(content)
-    added = text.encode(charset, "xmlcharrefreplace" if is_html else "strict")
-    if content[:at].rstrip().endswith(added.strip()):
-        return _Change(content, at, b"")
+def _change(content: bytes, place: Placing, label: str, is_html: bool) -> _Change:
+    errors = "xmlcharrefreplace" if is_html else "strict"
+    found = place(content, partial(charsets.encode, label=label, errors=errors))
+    if found is None:
+        return _Change(content, 0, b"")
+    at, added = found
     change = _Change(content, at, added)
     pieces = (content[:at], added, content[at:])
-    if change.result.decode(charset, "replace") != "".join(
-        piece.decode(charset, "replace") for piece in pieces
-    ):
+    if charsets.decode(change.result, label) != "".join(charsets.decode(piece, label) for piece in pieces):
         raise ValueError("octets that mean something else in the middle, as in UTF-16")
     return change
+
+
+def _head(part: Part) -> bytes:
+    """The header section with its empty line. A part without content may lack it: the line end belongs to the
+    boundary then."""
+    return part.raw[part.start : part.body] + (b"" if part.fields.has_end else b"\r\n")
 
 
 def _content(part: Part) -> bytes:
@@ -135,4 +147,4 @@ def _labelled(part: Part) -> bytes:
     fields.set("Content-Transfer-Encoding", "quoted-printable")
     if part.start == 0 and "MIME-Version" not in fields:
         fields.add("MIME-Version", "1.0")
-    return fields.raw
+    return fields.raw + (b"" if part.fields.has_end else b"\r\n")

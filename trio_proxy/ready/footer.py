@@ -5,23 +5,26 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 import attrs
 
 from sansio_smtp.rules import Message, Transaction, threaded
 
+from . import _html
 from ._parts import Part, read
-from ._texts import Unchangeable, insert
+from ._texts import Encode, Unchangeable, insert
 
 __all__ = ["Footer", "rules"]
+
+__extra__ = "html"
 
 _SEALED: Final = (
     *("multipart/signed", "multipart/encrypted"),
     *("application/pkcs7-mime", "application/x-pkcs7-mime"),
 )
 _NO_TEXT: Final = ("multipart/report", "multipart/digest", "multipart/form-data", "multipart/byteranges")
-_ENDS: Final = (re.compile(rb"</body\b", re.IGNORECASE), re.compile(rb"</html\b", re.IGNORECASE))
 _STUFFED: Final = re.compile(r"^(?=[ >]|From )", re.MULTILINE)
 
 
@@ -40,11 +43,14 @@ class Footer:
         Example Ltd, 1 Example Street'''
         html = "<p>Example Ltd<br>1 Example Street</p>"   # if left out: made from text
 
-    It goes under the first text of a message, in each form in which that is offered
-    (multipart/alternative), in HTML before ``</body>``. All else stays as it is, to the octet. A part whose
-    charset has no room for the footer becomes UTF-8. A text that ends with the footer does not get it
-    again. Left alone are attachments, what is signed or encrypted (S/MIME, PGP), reports, and all whose
-    structure or encoding is broken. A DKIM signature that a message has breaks: sign after this rule.
+    It goes under the first text of a message that is not empty, in each form in which that is offered
+    (multipart/alternative): under a plain text, and in HTML at the end of what is shown, whatever tags,
+    comments or scripts are open there. All else stays as it is, to the octet. A part whose charset has no
+    room for the footer becomes UTF-8. A text that ends with the footer does not get it again.
+
+    Left alone are attachments, what is signed or encrypted (S/MIME, PGP), reports, and all whose structure or
+    encoding is broken; and a form that cannot take it: text in a charset that is not known, or a frameset. A
+    DKIM signature that a message has breaks: sign after this rule.
     """
 
     text: str = attrs.field(converter=_lines)
@@ -55,36 +61,50 @@ class Footer:
         root = read(msg.raw)
         if any(part.flaw or part.content_type in _SEALED for part in _own(root)):
             return
-        try:
-            changed = [(part, self._with_footer(part)) for part in _texts(root)]
-        except Unchangeable:
+        texts = list(_texts(root))
+        if any(b"-----BEGIN PGP " in part.content for part in texts):
             return
         raw = root.raw
-        for part, octets in reversed(changed):
+        for part in reversed(texts):
+            try:
+                octets = self._with_footer(part)
+            except Unchangeable:
+                continue
             raw = raw[: part.start] + octets + raw[part.end :]
         if raw != root.raw:
             msg.replace(raw)
 
     def _with_footer(self, part: Part) -> bytes:
-        if b"-----BEGIN PGP " in part.content or not part.fields.has_end:
+        if not (part.fields.has_end or (part.start and part.fields.raw.endswith(b"\n"))):
             raise Unchangeable
         if part.content_type == "text/html":
             return insert(part, self._in_html, is_html=True)
         flowed = part.parameter("format").lower() == "flowed"  # RFC 3676 §4.4
         text = _STUFFED.sub(" ", self.text) if flowed else self.text
-        return insert(part, lambda content: _under(content, text))
+        return insert(part, partial(_under, text))
 
-    def _in_html(self, content: bytes) -> tuple[int, str]:
-        ends = [[found.start() for found in end.finditer(content)] for end in _ENDS]
-        at = next((starts[-1] for starts in ends if starts), len(content))
+    def _in_html(self, content: bytes, encode: Encode) -> tuple[int, bytes] | None:
         lines = "<br>\r\n".join(html.escape(line) for line in self.text.split("\r\n"))
-        return at, f"\r\n{self.html or f'<p>{lines}</p>'}\r\n"
+        footer = self.html or f"<p>{lines}</p>"
+        page = content.decode("latin-1")  # an offset is the same in both, and tags are ASCII
+        place = _html.place_under(page)
+        if place is None:
+            raise Unchangeable
+        if place.is_plain:
+            footer = self.text
+        above = page[: place.at].rstrip()
+        there = encode(footer).decode("latin-1").strip()
+        if above.endswith(there) and _html.is_shown(page, len(above) - len(there)):
+            return None
+        return place.at, encode(f"{place.closing}\r\n{footer}\r\n")
 
 
-def _under(content: bytes, text: str) -> tuple[int, str]:
+def _under(text: str, content: bytes, encode: Encode) -> tuple[int, bytes] | None:
+    if content.rstrip().endswith(encode(text).strip()):
+        return None
     above = "\r\n" if content.endswith(b"\n") or not content else "\r\n\r\n"
     below = "" if content and not content.endswith(b"\n") else "\r\n"  # as it was
-    return len(content), f"{above}{text}{below}"
+    return len(content), encode(f"{above}{text}{below}")
 
 
 def _own(part: Part) -> Iterator[Part]:
@@ -105,10 +125,9 @@ def _texts(part: Part) -> Iterator[Part]:
         for inner in part.parts:
             yield from _texts(inner)
     elif kind.startswith("multipart/") and kind not in _NO_TEXT:
-        for inner in part.parts:
-            if found := list(_texts(inner)):
-                yield from found
-                return
+        found = [texts for inner in part.parts if (texts := list(_texts(inner)))]
+        full = (texts for texts in found if any(text.content.strip() for text in texts))
+        yield from next(full, found[0] if found else ())
 
 
 rules = [Footer]

@@ -60,6 +60,9 @@ LABELS = [
         (b"\xa1\x45 \xa2\x41\xa1\xfe\xa4\xa4", "big5", "‧ ∕／中"),
         (b"\xa4", "big5", "\ufffd"),
         (b"a\0\xac\x20\0", "utf-16", "a€\ufffd"),
+        (b"\xff\xfea\0", "utf-16", "a"),
+        (b"\xfe\xff\0a", "utf-16", "a"),
+        (b"\0a", "utf-16be", "a"),
         (b"\xc3", "utf-8", "\ufffd"),
         (b"+AGE-+2AA-", "utf-7", "a\ufffd"),
         (b"+2D3eAA-", "utf-7", "\U0001f600"),
@@ -109,7 +112,7 @@ def test_or_not(octets: bytes, label: str, text: str | None) -> None:
         ("똠", "euc-kr", None),
         ("¢", "euc-jp", None),
         ("日", "iso-2022-jp", b"\x1b$BF|\x1b(B"),
-        ("a", "utf-16", None),
+        ("a", "utf-16", b"\xff\xfea\0"),
         ("ü", "Windows_1252", b"\xfc"),
     ],
 )
@@ -123,6 +126,18 @@ def test_text_is_written_for_all_readers(text: str, label: str, octets: bytes | 
 
 def test_or_in_html() -> None:
     assert encode("5 €", "iso-8859-1", "xmlcharrefreplace") == b"5 &#8364;"
+
+
+@pytest.mark.parametrize("label", [label for label in LABELS if charsets.is_transparent(label)])
+def test_tags_are_found_in_most(label: str) -> None:
+    for octet in b"<>=\"'/!-?&;":
+        for other in range(0x80, 0x100):
+            assert chr(octet) in decode(bytes([other, octet]), label)
+
+
+@pytest.mark.parametrize("label", ["UTF-16", "utf-7", "iso-2022-jp", "hz-gb-2312", "iso-2022-kr", "johab"])
+def test_and_in_some_not(label: str) -> None:
+    assert not charsets.is_transparent(label)
 
 
 def test_no_charset_no_octets() -> None:

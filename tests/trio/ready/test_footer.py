@@ -146,7 +146,9 @@ def test_where_there_is_no_room_the_part_becomes_utf_8(
 @pytest.mark.parametrize(
     ("body", "kind", "encoding"),
     [
-        (b"\xff\xfe\r\n", "text/plain; charset=us-ascii", "8bit"),
+        (b"\xff\xfe\x81\r\n", "text/plain; charset=us-ascii", "8bit"),
+        (b"\xcf\xf0\xe8\xe2\xe5\xf2\r\n", "text/plain", "8bit"),
+        (b"+AGE-\r\n", "text/html; charset=utf-7", "7bit"),
         (b"hello\r\n", "text/plain; charset=nonsense", "7bit"),
         (b"hello\r\n", "text/plain; charset=rot13", "7bit"),
         (b"hello\r\n", "text/plain; charset=zlib", "7bit"),
