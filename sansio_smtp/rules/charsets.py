@@ -36,8 +36,8 @@ def is_ascii(label: str) -> bool:
 
 
 def is_transparent(label: str) -> bool:
-    """Returns True if tags can be found in the octets of this charset: ``<``, ``>``, ``=`` and quotes are those
-    of ASCII, and these are nothing else."""
+    """Returns True if tags can be found in the octets of this charset: ``<``, ``>``, ``=`` and quotes are
+    those of ASCII, and these are nothing else."""
     return encoding_of(label) not in _OPAQUE
 
 

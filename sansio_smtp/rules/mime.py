@@ -106,7 +106,8 @@ def encode(name: str, value: str, old: bytes = b"", *, utf8: bool = False) -> by
         return octets
     needs = _needs(text, kept, utf8=utf8, hides=hides)
     if kept and field in _PARAMETERS and needs.search(text):
-        text, kept = value, []  # a source has no place in a parameter that is written in percents
+        text = value  # a source has no place in a parameter that is written in percents
+        kept.clear()
         needs = _needs(text, kept, utf8=utf8, hides=hides)
     written = _written(field, text, kept, needs)
     if not (utf8 or written.isascii()):

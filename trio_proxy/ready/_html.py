@@ -31,6 +31,7 @@ _TAG: Final = re.compile("<")
 _RAW: Final = "script,style,title,textarea,xmp,iframe,noembed,noframes,noscript,plaintext"
 _CLOSERS: Final = ("-->", ">", '">', "'>", "</template>", "</select>", "]]>")
 _UNSEEN: Final = frozenset(("script", "style", "template", "title", "-comment"))
+_SEEN: Final = frozenset(("img", "table", "hr", "video"))
 _MOST_STEPS: Final = 12
 _MOST_INNER: Final = 2
 
@@ -38,6 +39,10 @@ _MOST_INNER: Final = 2
 # and a page with many tags is read in steps, so that one that is deeper is found out before it takes long.
 _TOO_DEEP: Final = " > ".join(["*"] * 400)
 _STEP: Final = 20_000
+
+
+_MOST_READ: Final = 100_000_000
+"""Characters that are read for one page, all attempts together: some seconds."""
 
 
 @attrs.frozen
@@ -52,92 +57,20 @@ class Place:
 
 def place_under(page: str) -> Place | None:
     """The place for more text, or None: a frameset, a page that is too deep, or one that defies all this."""
-    if _is_too_deep(page):
+    try:
+        return _Search(page).place()
+    except _TooMuch:
         return None
-    for at in _inner(page):
-        closing = _closing(page, at)
-        if closing is not None:
-            return Place(at, closing)
-    return _at_end(page)
 
 
 def is_shown(page: str, at: int) -> bool:
     """Returns True if text that begins there is shown, and is in no element."""
-    found = _Found.of(page, at)
+    found = _Search(page).found(at)
     return found is not None and not found.around
 
 
-def _inner(page: str) -> Iterator[int]:
-    """The last places before what may be an end tag of the body, or else of the document."""
-    for end in _ENDS:
-        if found := [match.start() for match in end.finditer(page)]:
-            yield from reversed(found[-_MOST_INNER:])
-            return
-
-
-def _closing(page: str, at: int) -> str | None:
-    """The end tags that are needed before text can be added there; None if it is no place for text."""
-    if _in_noscript(page, at):
-        return None
-    closing = ""
-    for _ in range(_MOST_STEPS):
-        found = _Found.of(page, at, closing)
-        if found is None:
-            return None
-        if not found.around:
-            return closing if found.is_last else None
-        closing += found.end_tags
-    return None
-
-
-def _at_end(page: str) -> Place | None:
-    closing = "</noscript>" if _in_noscript(page, len(page)) else ""
-    for _ in range(_MOST_STEPS):
-        found = _Found.of(page, len(page), closing)
-        if found is None:
-            raw = _raw(page + closing)
-            if raw == "plaintext":
-                return Place(len(page), closing, is_plain=True)
-            more = f"</{raw}>" if raw else _closer(page + closing)
-            if more is None:
-                return None
-            closing += more
-        elif found.around:
-            closing += found.end_tags
-        elif not found.is_last:  # in front of a table that is open
-            closing += "</table>"
-        else:
-            return Place(len(page), closing)
-    return None
-
-
-def _closer(page: str) -> str | None:
-    """What makes the mark appear: as an element, or in one whose content is text."""
-    for closer in _CLOSERS:
-        if _Found.of(page, len(page), closer) or _raw(page + closer):
-            return closer
-    return None
-
-
-def _raw(page: str) -> str | None:
-    """The element whose content is text in which the page ends."""
-    tree = LexborHTMLParser(page + _ELEMENT)
-    for node in reversed(tree.css(_RAW)):
-        if _MARK in node.text(deep=True):
-            return node.tag
-    return None
-
-
-def _in_noscript(page: str, at: int) -> bool:
-    """Returns True if it may be in a noscript element: to programs with scripts all of that is text."""
-    tags = [match[1] for match in _NOSCRIPT.finditer(page, 0, at)]
-    return tags != [] and tags[-1] == ""
-
-
-def _is_too_deep(page: str) -> bool:
-    tags = [match.start() for match in _TAG.finditer(page)]
-    cuts = [*tags[_STEP::_STEP], len(page)]
-    return any(LexborHTMLParser(page[:cut]).css_first(_TOO_DEEP, strict=False) is not None for cut in cuts)
+class _TooMuch(Exception):
+    """More would have to be read than one page is worth."""
 
 
 @attrs.frozen
@@ -153,28 +86,115 @@ class _Found:
     def end_tags(self) -> str:
         return "".join(f"</{name}>" for name in self.around)
 
-    @classmethod
-    def of(cls, page: str, at: int, closing: str = "") -> _Found | None:
-        """None if it is nowhere, or not in the body."""
-        tree = LexborHTMLParser(page[:at] + closing + _ELEMENT + page[at:])
+
+@attrs.define
+class _Search:
+    page: str
+    left: int = _MOST_READ
+
+    def place(self) -> Place | None:
+        if self.is_too_deep():
+            return None
+        for at in self.inner():
+            closing = self.closing(at)
+            if closing is not None:
+                return Place(at, closing)
+        return self.at_end()
+
+    def inner(self) -> Iterator[int]:
+        """The last places before what may be an end tag of the body, or else of the document."""
+        for end in _ENDS:
+            if found := [match.start() for match in end.finditer(self.page)]:
+                yield from reversed(found[-_MOST_INNER:])
+                return
+
+    def closing(self, at: int) -> str | None:
+        """The end tags that are needed before text can be added there; None if it is no place for text."""
+        closing = ""
+        for _ in range(0 if self.in_noscript(at) else _MOST_STEPS):
+            found = self.found(at, closing)
+            if found is None:
+                return None
+            if not found.around:
+                return closing if found.is_last else None
+            closing += found.end_tags
+        return None
+
+    def at_end(self) -> Place | None:
+        end = len(self.page)
+        closing = "</noscript>" if self.in_noscript(end) else ""
+        for _ in range(_MOST_STEPS):
+            found = self.found(end, closing)
+            if found is None:
+                raw = self.raw(closing)
+                if raw == "plaintext":
+                    return Place(end, closing, is_plain=True)
+                more = f"</{raw}>" if raw else self.closer(closing)
+                if more is None:
+                    return None
+                closing += more
+            elif found.around:
+                closing += found.end_tags
+            elif not found.is_last:  # in front of a table that is open
+                closing += "</table>"
+            else:
+                return Place(end, closing)
+        return None
+
+    def closer(self, closing: str) -> str | None:
+        """What makes the mark appear: as an element, or in one whose content is text."""
+        for closer in _CLOSERS:
+            if self.found(len(self.page), closing + closer) or self.raw(closing + closer):
+                return closer
+        return None
+
+    def found(self, at: int, closing: str = "") -> _Found | None:
+        """Where a mark at this place is; None if it is nowhere, or not in the body."""
+        tree = self.read(self.page[:at] + closing + _ELEMENT + self.page[at:])
         mark = tree.css_first(f"body {_MARK}")
         if mark is None:
             return None
         around = [node.tag or "" for node in _above(mark)]
-        return cls(around[: around.index("body")], not any(map(_is_seen, _after(mark))))
+        return _Found(around[: around.index("body")], not any(map(_is_seen, _after(mark))))
+
+    def raw(self, closing: str) -> str | None:
+        """The element whose content is text in which the page ends."""
+        tree = self.read(self.page + closing + _ELEMENT)
+        for node in reversed(tree.css(_RAW)):
+            if _MARK in node.text(deep=True):
+                return node.tag
+        return None
+
+    def in_noscript(self, at: int) -> bool:
+        """Returns True if it may be in a noscript element: to programs with scripts all of that is text."""
+        tags = [match[1] for match in _NOSCRIPT.finditer(self.page, 0, at)]
+        return tags != [] and tags[-1] == ""
+
+    def is_too_deep(self) -> bool:
+        tags = [match.start() for match in _TAG.finditer(self.page)]
+        cuts = [*tags[_STEP::_STEP], len(self.page)]
+        return any(LexborHTMLParser(self.page[:cut]).css_first(_TOO_DEEP) is not None for cut in cuts)
+
+    def read(self, page: str) -> LexborHTMLParser:
+        self.left -= len(page)
+        if self.left < 0:
+            raise _TooMuch
+        return LexborHTMLParser(page)
 
 
 def _above(node: LexborNode) -> Iterator[LexborNode]:
-    while (node := node.parent) is not None:  # type: ignore[assignment]
-        yield node
+    up = node.parent
+    while up is not None:
+        yield up
+        up = up.parent
 
 
 def _after(node: LexborNode) -> Iterator[LexborNode]:
-    while (node := node.next) is not None:  # type: ignore[assignment]
-        yield node
+    after = node.next
+    while after is not None:
+        yield after
+        after = after.next
 
 
 def _is_seen(node: LexborNode) -> bool:
-    return node.tag not in _UNSEEN and (
-        bool(node.text(deep=True).strip()) or node.tag in ("img", "table", "hr", "video")
-    )
+    return node.tag not in _UNSEEN and (node.tag in _SEEN or bool(node.text(deep=True).strip()))

@@ -7,7 +7,7 @@ from __future__ import annotations
 import codecs
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from webencodings import lookup
 
@@ -162,6 +162,7 @@ def test_what_python_reads_is_read_the_same(label: str) -> None:
 
 
 @pytest.mark.parametrize("label", LABELS)
+@settings(deadline=None)
 @given(octets=st.binary(max_size=60))
 def test_nothing_raises(label: str, octets: bytes) -> None:
     text = decode(octets, label)
@@ -169,6 +170,7 @@ def test_nothing_raises(label: str, octets: bytes) -> None:
     assert decode_strictly(octets, label) in (None, text)
 
 
+@settings(deadline=None)
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=30), label=st.sampled_from(LABELS))
 def test_what_is_written_is_read(text: str, label: str) -> None:
     try:

@@ -79,6 +79,74 @@ def test_what_an_encoded_word_hides_is_no_address(value: bytes, text: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (b'text/plain; name="=?utf-8?q?a=22=3B_boundary=3Dx?="', 'text/plain; name="a\\"; boundary=x"'),
+        (b"text/plain; name==?utf-8?q?a=3Bb?=", 'text/plain; name="a;b"'),
+        (b"text/plain; name==?utf-8?q?a(b?=", "text/plain; name=a(b"),
+    ],
+)
+def test_nor_a_parameter(value: bytes, text: str) -> None:
+    assert decode(value, "Content-Type") == text
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "text", "value"),
+    [
+        ("Subject", b"=?x-old?q?=FC?=", "[ext] ü", b"[ext] =?x-old?q?=FC?="),
+        ("Subject", b"=?x-old?q?=FC?=", "[ü] ü", b"=?utf-8?b?W8O8XSA=?= =?x-old?q?=FC?="),
+        (
+            "Subject",
+            b"=?gb2312?b?6Uo=?= =?utf-8?q?=FF?=",
+            "[ext] 镕\ufffd",
+            b"[ext] =?utf-8?b?6ZWV?= =?utf-8?q?=FF?=",
+        ),
+        ("Subject", b"\xcf\xf0\xe8\xe2", "[ext] Ïðèâ", b"[ext] \xcf\xf0\xe8\xe2"),
+        ("Subject", b"\xcf\xf0\xe8\xe2", "ü: Ïðèâ", b"=?utf-8?b?w7w6?= \xcf\xf0\xe8\xe2"),
+        ("Subject", b"=?utf-8?q?=3D=3Fx=3Fq=3Fy=3F=3D?=", "- =?x?q?y?=", b"- =?utf-8?b?PT94P3E/eT89?="),
+        ("Subject", b"old", "- =?x?q?y?=", b"- =?x?q?y?="),
+        ("From", b"=?x-old?q?=FC?= <a@b>", "ü <c@d>", b"=?x-old?q?=FC?= <c@d>"),
+        ("From", b'"=?x-old?q?=FC?=" <a@b>', '[ext] "ü" <a@b>', b'[ext] "=?x-old?q?=FC?=" <a@b>'),
+        ("From", b"=?x-old?q?=FC?= <a@b>", "é ü <a@b>", b"=?utf-8?b?w6kg?= =?x-old?q?=FC?= <a@b>"),
+        ("From", b"=?x-old?q?=FC?= <a@b>", "[ext]ü <a@b>", b"=?utf-8?q?=5Bext=5D?= =?x-old?q?=FC?= <a@b>"),
+        ("From", b"\xcf\xf0\xe8\xe2 <a@b>", "Ïðèâ <c@d>", b"\xcf\xf0\xe8\xe2 <c@d>"),
+        ("From", b"a@b (=?x-old?q?=FC?=)", "a@b (é ü)", b"a@b (=?utf-8?b?w6kg?= =?x-old?q?=FC?=)"),
+        (
+            "From",
+            b"=?utf-8?q?=3D=3Fx=3Fq=3Fy=3F=3D?= <a@b>",
+            "=?x?q?y?= <c@d>",
+            b"=?utf-8?b?PT94P3E/eT89?= <c@d>",
+        ),
+        ("Content-Type", b"a/b; n==?x-old?q?=FC?=", "c/d; n=ü", b"c/d; n==?x-old?q?=FC?="),
+        ("Content-Type", b"a/b; n==?x-old?q?=FC?=", "a/b; n=éü", b"a/b; n*=utf-8''%C3%A9%C3%BC"),
+        ("Date", b"=?x-old?q?=FC?= today", "ü tomorrow", b"=?x-old?q?=FC?= tomorrow"),
+    ],
+)
+def test_what_could_not_be_read_keeps_its_octets(name: str, old: bytes, text: str, value: bytes) -> None:
+    assert encode(name, text, old) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "text", "value"),
+    [
+        ("Subject", b"=?x-old?q?=FC?=", "[ü] ü", "[ü] =?x-old?q?=FC?=".encode()),
+        ("Subject", b"=?x-old?q?=FC?=", "ü!ü", b"=?utf-8?b?w7wh?= =?x-old?q?=FC?="),
+        ("Subject", b"\xcf\xf0\xe8\xe2", "[ü] Ïðèâ", b"=?utf-8?q?=5B=C3=BC=5D?= \xcf\xf0\xe8\xe2"),
+        (
+            "Subject",
+            b"=?utf-8?q?=3D=3Fx=3Fq=3Fy=3F=3D?=",
+            "ü =?x?q?y?=",
+            "ü =?utf-8?b?PT94P3E/eT89?=".encode(),
+        ),
+        ("From", b"=?x-old?q?=FC?= <a@b>", "ü <ü@d>", "=?x-old?q?=FC?= <ü@d>".encode()),
+        ("To", b"", "ü <ü@d>", "ü <ü@d>".encode()),
+    ],
+)
+def test_so_it_does_among_utf_8(name: str, old: bytes, text: str, value: bytes) -> None:
+    assert encode(name, text, old, utf8=True) == value
+
+
+@pytest.mark.parametrize(
     ("name", "text", "value"),
     [
         ("Subject", "Grüße", b"=?utf-8?q?Gr=C3=BC=C3=9Fe?="),
