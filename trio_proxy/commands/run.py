@@ -15,6 +15,7 @@ import trio
 from sansio_smtp import __version__
 from sansio_smtp.rules.lint.problems import RuleError
 from trio_proxy.driver.capture import CaptureSession
+from trio_proxy.driver.resolver import resolve_in_own_threads
 from trio_proxy.driver.server import ListenError, Server, listening, raise_descriptor_limit, stop_on_signals
 from trio_proxy.driver.session import Session, Settings
 from trio_proxy.driver.streams import Stream, connect
@@ -64,6 +65,7 @@ async def _main(options: Options) -> int:
             capture_sockets = stack.enter_context(listening(Address("127.0.0.1", 0)))
             upstream = bound_address(capture_sockets[0])
         _refuse_loop(upstream, sockets)
+        resolve_in_own_threads()
         async with (
             serving(),
             rule_tasks(stack, lambda: exit_status.INTERRUPTED if quit_now else 0) as rules,
@@ -122,6 +124,7 @@ def _settings(options: Options, upstream: Address, book: RuleBook, rules: RuleTa
             timeout=options.rule_timeout,
             on_error=options.on_rule_error,
             quarantine=Quarantine(options.quarantine),
+            threads=rules.threads,
             tasks=rules,
         ),
         make_spool=partial(FileSpool, options.spool) if options.spool is not None else None,

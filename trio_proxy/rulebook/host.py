@@ -19,11 +19,11 @@ from trio_proxy.storage.writers import write_in_thread
 from trio_proxy.text.transcript import Transcript, printable
 
 from .tasks import Call, RuleTasks
+from .threads import RuleDown, RuleThreads
 from .watchdog import Blocked, Watchdog
 
 __all__ = ["RuleHost", "RuleSettings"]
 
-_THREADS = 64
 _BLOCKING_SECONDS = 2.0
 
 
@@ -38,9 +38,8 @@ class RuleSettings:
     quarantine: Quarantine = attrs.field(factory=lambda: Quarantine(DEFAULTS.quarantine))
     watchdog: Watchdog = attrs.field(factory=lambda: Watchdog(_BLOCKING_SECONDS))
     """Interrupts rules that block the event loop."""
-    threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(_THREADS))
-    """Limits the threads of `threaded` rules. It is not Trio's own limiter: rules that hang must not take the
-    threads that write messages to disk."""
+    threads: RuleThreads = attrs.field(factory=RuleThreads)
+    """Runs `threaded` rules, each in threads of its own."""
     tasks: RuleTasks | None = None
     """Runs the rules that are awaited, so that no session waits for a rule that cannot be cancelled. None:
     each session runs its rules itself, and waits for them."""
@@ -94,9 +93,7 @@ class RuleHost(Host):
     async def _call(self, call: Call, arguments: tuple[object, ...]) -> None:
         rule = call.rule
         if rule.threaded:
-            result: object = await trio.to_thread.run_sync(
-                rule.function, *arguments, limiter=self._settings.threads, abandon_on_cancel=True
-            )
+            result = await self._settings.threads.run(rule, self._seconds(rule), arguments)
         else:
             coroutine = rule.function(*arguments)
             # A little less than the rule's time: a rule that blocks should fail with `Blocked`, which says
@@ -119,6 +116,9 @@ class RuleHost(Host):
         return _is_cancelled(error) or (rule.waits and isinstance(error, GeneratorExit))
 
     def failed(self, rule: Rule, error: BaseException) -> str:
+        if isinstance(error, RuleDown):  # which was logged when it began
+            self._note(f"{rule.where} {rule.phase} is down (incident {error.incident})", "***")
+            return error.incident
         incident = secrets.token_hex(4)
         details: dict[str, Any] = {}
         if isinstance(error, Blocked) and error.computes:

@@ -28,6 +28,8 @@ import trio
 from sansio_smtp.rules import Rule
 from trio_proxy.text import output
 
+from .threads import RuleThreads
+
 __all__ = ["Call", "RuleTasks", "rule_tasks"]
 
 log = structlog.stdlib.get_logger("smtp_proxy")
@@ -77,6 +79,8 @@ class RuleTasks:
     """The tasks of rules, in a nursery that outlives the sessions."""
 
     nursery: trio.Nursery
+    threads: RuleThreads = attrs.field(factory=RuleThreads)
+    """For rules that are called in threads."""
     _calls: set[Call] = attrs.field(factory=set[Call], init=False)
 
     def start_soon(self, call: Call, run: Callable[..., Awaitable[None]], *arguments: Any) -> None:
@@ -116,6 +120,7 @@ async def rule_tasks(stack: ExitStack, status: Callable[[], int]) -> AsyncGenera
             nursery.cancel_scope.cancel(reason="the service is shutting down")
             with trio.move_on_after(_END_SECONDS, shield=True):
                 await tasks.all_ended()
+                await tasks.threads.all_returned()  # those that hang die with the process
             if tasks.running:
                 log.error("rules do not end, quitting without them", rules=tasks.running)
                 stack.close()

@@ -1,0 +1,40 @@
+"""Resolves names in threads of its own, which no rule can take that hangs in the threads of Trio."""
+
+from __future__ import annotations
+
+import socket
+from functools import partial
+from typing import Any, Final
+
+import attrs
+import trio
+
+__all__ = ["resolve_in_own_threads"]
+
+_THREADS: Final = 64
+
+
+def resolve_in_own_threads() -> None:
+    """From now on this is so for all names in this run of Trio."""
+    trio.socket.set_custom_hostname_resolver(_Resolver())
+
+
+@attrs.define(eq=False)
+class _Resolver(trio.abc.HostnameResolver):
+    _limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(_THREADS))
+
+    async def getaddrinfo(
+        self,
+        host: bytes | None,
+        port: bytes | str | int | None,
+        family: int = 0,
+        type: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+    ) -> Any:
+        look_up = partial(socket.getaddrinfo, host, port, family, type, proto, flags)
+        return await trio.to_thread.run_sync(look_up, limiter=self._limiter, abandon_on_cancel=True)
+
+    async def getnameinfo(self, sockaddr: Any, flags: int) -> tuple[str, str]:
+        look_up = partial(socket.getnameinfo, sockaddr, flags)
+        return await trio.to_thread.run_sync(look_up, limiter=self._limiter, abandon_on_cancel=True)
