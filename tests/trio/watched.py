@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pty
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -41,7 +43,8 @@ class Place:
     redirect: str = ""
     """For the shell."""
     pipe: str = ""
-    """``"closed"`` if nobody can read the pipe that both go to, ``"unread"`` if nobody does, ``"slow"``."""
+    """If both go to a pipe: ``"closed"`` if nobody can read it, ``"unread"`` if nobody does, ``"slow"``. Or
+    to a ``"terminal"`` or a ``"socket"`` that nobody reads."""
     variables: dict[str, str] = attrs.field(factory=dict)
 
 
@@ -55,6 +58,8 @@ PLACES = [
     Place("all closed", redirect="<&- >&- 2>&-"),
     Place("closed pipe", pipe="closed"),
     Place("pipe that nobody reads", pipe="unread"),
+    Place("terminal that nobody reads", pipe="terminal"),
+    Place("socket that nobody reads", pipe="socket"),
     Place("slow reader", pipe="slow"),
     Place("Latin-1", redirect="> out 2> err", variables=LATIN),
     Place("ASCII", redirect="> out 2> err", variables={"PYTHONIOENCODING": "ascii"}),
@@ -135,14 +140,24 @@ def _wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.02)
 
 
+def _pair(kind: str) -> tuple[int, int]:
+    if kind == "terminal":
+        return pty.openpty()
+    if kind == "socket":
+        ours, theirs = socket.socketpair()
+        return ours.detach(), theirs.detach()
+    read_end, write_end = os.pipe()
+    fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, 4096)
+    return read_end, write_end
+
+
 @contextmanager
 def _pipe(kind: str) -> Iterator[tuple[int | None, Callable[[], bytes]]]:
     """The end that the service writes to, and what gives all that could be read."""
     if not kind:
         yield None, bytes
         return
-    read_end, write_end = os.pipe()
-    fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, 4096)
+    read_end, write_end = _pair(kind)
     if kind == "closed":
         os.close(read_end)
         yield write_end, bytes
@@ -158,6 +173,10 @@ def _pipe(kind: str) -> Iterator[tuple[int | None, Callable[[], bytes]]]:
     if kind == "unread":
         yield write_end, drain
         return
+    if kind in ("terminal", "socket"):
+        yield write_end, bytes
+        os.close(read_end)
+        return
 
     def read_slowly() -> None:
         while data := os.read(read_end, 512):
@@ -171,7 +190,7 @@ def _pipe(kind: str) -> Iterator[tuple[int | None, Callable[[], bytes]]]:
 
 def table() -> None:
     """For people: 8 clients send 50 messages each."""
-    print(f"{'':<24}    sent  answered  delivered  status  seconds to end")
+    print(f"{'':<28}    sent  answered  delivered  status  seconds to end")
     for place in PLACES:
         with tempfile.TemporaryDirectory() as directory:
             try:
@@ -179,7 +198,7 @@ def table() -> None:
                 numbers = f"{c.sent:>8} {c.answered:>9} {c.delivered:>10} {c.status:>7} {c.seconds:>15.1f}"
             except (AssertionError, subprocess.TimeoutExpired) as error:
                 numbers = str(error)
-        print(f"{place.name:<24}{numbers}", flush=True)
+        print(f"{place.name:<28}{numbers}", flush=True)
 
 
 if __name__ == "__main__":
