@@ -34,8 +34,8 @@ def run_trial(options: Options, messages: Sequence[tuple[str, bytes]], case: Cas
     ``"json"``, or ``"quiet"`` for mistakes only. Raises `RuleError`.
     """
     logs.configure(0)
-    book = RuleBook(partial(load, options.rules, options.rule_settings))
     with redirect_stdout(sys.stderr):  # what rules print is not part of the report
+        book = RuleBook(partial(load, options.rules, options.rule_settings))
         trials = trio.run(_try_all, book, options, messages, case)
     if how == "json":
         write_line(as_json(book.summary, trials))

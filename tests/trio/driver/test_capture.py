@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import threading
 from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -283,6 +284,43 @@ async def test_a_message_that_cannot_be_kept_is_refused(
     assert files(tmp_path) == {}
     assert [entry["event"] for entry in logs] == ["message cannot be kept"]
     assert os.strerror(code) in logs[0]["error"]
+
+
+@attrs.define(eq=False)
+class Slow(Maildir):
+    """The first message is on disk when the second one is."""
+
+    second: threading.Event = attrs.field(factory=threading.Event)
+    first: list[str] = attrs.field(factory=list)
+
+    def keep(self, name: str, file: BinaryIO, envelope: dict[str, object]) -> None:
+        self.first.append(name)
+        if self.first[0] == name:
+            assert self.second.wait(20)
+        super().keep(name, file, envelope)
+        self.second.set()
+
+
+async def test_a_disk_that_is_slow_for_one_is_not_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maildir = Slow(tmp_path)
+    monkeypatch.setattr("test_capture.Maildir", lambda _: maildir)
+    kept: list[int] = []
+
+    async def submit(number: int) -> None:
+        async with capturing(tmp_path) as (client, _):
+            await envelope(client)
+            await client.raw(b"text\r\n.\r\n")
+            await client.expect(KEPT)
+            kept.append(number)
+            await say_quit(client)
+
+    with trio.fail_after(15):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(submit, 0)
+            nursery.start_soon(submit, 1)
+    assert len(kept) == 2
 
 
 async def test_an_internal_error_ends_one_session(
