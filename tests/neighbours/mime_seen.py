@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from email import policy
 
 import attrs
+
 from neighbours.mime import SECRET
 
 __all__ = ["Seen", "holds_the_secret", "is_the_file", "python_sees"]

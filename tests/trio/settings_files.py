@@ -68,7 +68,7 @@ OPTIONS = Options(
     rule_settings={
         "greylist": RuleTable(
             {"delay": "5m", "limits": {"per_minute": 3}},
-            {"": 28, "delay": 29, "limits.per_minute": 30},
+            {"": 29, "delay": 30, "limits.per_minute": 31},
             "conf/proxy.toml",
         )
     },

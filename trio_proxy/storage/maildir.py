@@ -1,6 +1,6 @@
 """Writes messages and their envelopes to a Maildir, octet for octet as they were sent, with CRLF.
 
-``DIR/new/NAME`` is a message, ``DIR/envelopes/NAME.json`` its envelope. Whoever answers 250 takes the message
+``DIR/new/NAME`` is a message, ``DIR/envelopes/NAME.json`` its envelope. An answer of 250 takes the message
 over (RFC 5321 §6.1), so all of it must be on disk before, and nothing of it may remain if that fails::
 
     tmp/NAME        message    written, fsync ─┐

@@ -269,7 +269,8 @@ def test_its_statements_are_looked_at_for_each_phase() -> None:
         ),
         (
             {"match": "*@bü*.example"},
-            'match: "*@bü*.example" fits no address: a label with * or ? has to be in ASCII, as in xn--bcher-*',
+            'match: "*@bü*.example" fits no address: a label with * or ? has to be in ASCII, as in'
+            " xn--bcher-*",
         ),
         (
             {"match": "example.com"},
