@@ -30,6 +30,7 @@ from .disk import Disk
 __all__ = ["Maildir", "left_over"]
 
 _DAY: Final = 86_400.0
+_count: Final = itertools.count()  # of the process: two objects may write to one directory
 
 
 def left_over(maildir: Path) -> int:
@@ -47,7 +48,6 @@ class Maildir:
 
     path: Path
     _disk: Disk = attrs.field(factory=Disk, kw_only=True)
-    _count: itertools.count[int] = attrs.field(factory=itertools.count, init=False)
     _unsynced: dict[Path, object] = attrs.field(factory=dict[Path, object], init=False)
     """Directories with new directories in them, which may not be on disk yet. The values tell times apart."""
 
@@ -59,7 +59,7 @@ class Maildir:
     def create(self) -> tuple[str, BinaryIO]:
         """A unique name, and a file to write a message to that is not complete yet."""
         self._make_directories()  # somebody may have removed them
-        name = f"{time.time():.6f}.P{os.getpid()}Q{next(self._count)}.{socket.gethostname()}".replace(
+        name = f"{time.time():.6f}.P{os.getpid()}Q{next(_count)}.{socket.gethostname()}".replace(
             "/", "_"
         )
         return name, self._disk.create(self.path / "tmp" / name)
