@@ -90,7 +90,7 @@ class Sink(io.BufferedIOBase):
 
     def flush(self) -> None:
         """Writes what can be written without waiting."""
-        if not self.closed:
+        if self._queue and not self.closed:
             with self._lock:
                 self._push()
 
