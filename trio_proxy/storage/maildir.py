@@ -59,9 +59,7 @@ class Maildir:
     def create(self) -> tuple[str, BinaryIO]:
         """A unique name, and a file to write a message to that is not complete yet."""
         self._make_directories()  # somebody may have removed them
-        name = f"{time.time():.6f}.P{os.getpid()}Q{next(_count)}.{socket.gethostname()}".replace(
-            "/", "_"
-        )
+        name = f"{time.time():.6f}.P{os.getpid()}Q{next(_count)}.{socket.gethostname()}".replace("/", "_")
         return name, self._disk.create(self.path / "tmp" / name)
 
     def keep(self, name: str, file: BinaryIO, envelope: dict[str, object]) -> None:

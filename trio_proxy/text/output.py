@@ -55,6 +55,8 @@ def take_over() -> None:
     is_one = given_out is not None and given_err is not None and os.path.sameopenfile(1, 2)
     out = err if is_one else _sink(given_out, 1, "output")
     sys.stdout, sys.stderr = _text_file(out, given_out), _text_file(err, given_err)
+    for sink in {out, err}:
+        os.register_at_fork(after_in_child=sink.begin_anew)
 
 
 def hurry() -> None:

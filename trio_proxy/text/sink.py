@@ -108,6 +108,14 @@ class Sink(io.BufferedIOBase):
             super().close()
             self._descriptor.close()
 
+    def begin_anew(self) -> None:
+        """This is a child process now: what is queued is for its parent to write, as is the task."""
+        self._lock = threading.RLock()  # a thread that does not exist here may have held it
+        self._queue.clear()
+        self._size = 0
+        self._is_blocked = False
+        self._wake = None
+
     # While mail is served
 
     @contextmanager

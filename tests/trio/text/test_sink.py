@@ -220,6 +220,15 @@ def test_threads_write_whole_lines_in_their_order(sink: Sink, fake: Fake) -> Non
         assert [number for who, number in lines if who == name] == list(range(200))
 
 
+def test_a_child_process_writes_nothing_of_its_parent(sink: Sink, fake: Fake) -> None:
+    fake.room = 0
+    sink.write(b"of the parent\n")
+    sink.begin_anew()
+    fake.room = 99
+    sink.write(b"of the child\n")
+    assert (fake.taken, sink.is_blocked) == (b"of the child\n", False)
+
+
 def test_it_is_a_file_that_is_closed_once(fake: Fake) -> None:
     sink = Sink(fake, 2, "log")
     assert (sink.writable(), sink.readable(), sink.fileno(), sink.name) == (True, False, 2, "<stderr>")
