@@ -13,6 +13,7 @@ import attrs
 
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.rules import mime
+from sansio_smtp.rules.fields import Field, FieldList, is_plain
 
 __all__ = ["Field", "Headers"]
 
@@ -21,8 +22,6 @@ Value: TypeAlias = str | bytes
 
 # A line with the lines that continue it. A bare LF ends a line too: it leaves as CRLF, whatever it was.
 _FIELD: Final = re.compile(rb"((?:([!-9;-~]+)[ \t]*:)?[^\n]*(?:\n[ \t][^\n]*)*\n?)")
-# What every parser takes for a field. Some do not where blanks stand before the colon (RFC 5322 §4.5.8).
-_PLAIN: Final = re.compile(rb"[!-9;-~]+:")
 _NAME: Final = re.compile(r"[!-9;-~]+")
 # One field that nobody can read as two: every CRLF but the last is followed by a blank and something else.
 _WRITTEN: Final = re.compile(rb"(([!-9;-~]+):[^\r\n\0]*(?:\r\n[ \t]+[^ \t\r\n\0][^\r\n\0]*)*)(?:\r\n)?")
@@ -35,30 +34,8 @@ _LINE: Final = 78
 _LONGEST_LINE: Final = 998
 """Octets without CRLF (RFC 5322 §2.1.1): longer lines are folded at the one, and never sent at the other."""
 _LONGEST_CHANGE: Final = 120
-
-
-@attrs.frozen
-class Field:
-    """One header field; or a line that is none, with the name ``""``, which stays where it is."""
-
-    name: str
-    """As it is written."""
-    raw: bytes
-    """All of it, with its folds and its CRLF."""
-
-    @property
-    def octets(self) -> bytes:
-        """What stands between the colon and the last CRLF."""
-        value = self.raw.partition(b":")[2] if self.name else self.raw
-        return value.removesuffix(b"\n").removesuffix(b"\r")
-
-    @property
-    def value(self) -> str:
-        """As text: unfolded, encoded words decoded, no blanks around it; see `mime.decode`. Never raises."""
-        return mime.decode(self.octets, self.name)
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.value}" if self.name else self.value
+_MOST_CHANGES: Final = 100
+"""Number of the changes of one rule that are shown one by one."""
 
 
 Snapshot: TypeAlias = tuple[bytes, tuple[Field, ...] | None, bytes, int, int]
@@ -78,7 +55,7 @@ class Headers:
     utf8: bool = attrs.field(default=False, kw_only=True)
     revision: int = attrs.field(default=0, init=False)
     """How often it has been edited."""
-    _fields: list[Field] | None = attrs.field(default=None, init=False)
+    _fields: FieldList | None = attrs.field(default=None, init=False)
     _end: bytes = attrs.field(default=b"", init=False)
     _changes: list[tuple[str, Field]] = attrs.field(factory=list[tuple[str, Field]], init=False)
 
@@ -113,50 +90,49 @@ class Headers:
         return len(self._all())
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and bool(self._places(name))
+        return isinstance(name, str) and self._all().first(name) is not None
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """The value of the topmost field of that name."""
-        for i in self._places(name):
-            return self._all()[i].value
-        return default
+        field = self._all().first(name)
+        return default if field is None else field.value
 
     def get_all(self, name: str) -> list[str]:
         """The value of each field of that name, from the top."""
-        return [self._all()[i].value for i in self._places(name)]
+        fields = self._all()
+        return [fields[place].value for place in fields.places(name)]
 
     def get_raw(self, name: str) -> bytes | None:
         """The value of the topmost field of that name as it came, with folds, without the last CRLF."""
-        for i in self._places(name):
-            return self._all()[i].octets
-        return None
+        field = self._all().first(name)
+        return None if field is None else field.octets
 
     # To edit.
 
     def add(self, name: str, value: Value) -> None:
         """Adds a field after the others; but before the first line that is no field, since some parsers take
         the header section to end there."""
-        self._insert(self._bottom(), self._write("add", name, value))
+        self._add(self._write("add", name, value))
 
     def prepend(self, name: str, value: Value) -> None:
         """Adds a field before the others, as trace fields are added (RFC 5321 §4.4)."""
-        self._insert(self._top(), self._write("prepend", name, value))
+        self._prepend(self._write("prepend", name, value))
 
     def add_raw(self, field: bytes) -> None:
         """As `add`, but the whole field, with its folds; the last CRLF may be missing."""
-        self._insert(self._bottom(), _whole_field("add_raw", field))
+        self._add(_whole_field("add_raw", field))
 
     def prepend_raw(self, field: bytes) -> None:
         """As `prepend`, but the whole field, such as a DKIM-Signature."""
-        self._insert(self._top(), _whole_field("prepend_raw", field))
+        self._prepend(_whole_field("prepend_raw", field))
 
     def set(self, name: str, value: Value) -> None:
         """One field of that name, in the place of the first; as `add` if there was none. A field in which
         nothing but the folds would change stays as it is."""
-        places = self._places(name)
+        places = self._all().places(name)
         new = self._write("set", name, value, self._all()[places[0]].octets if places else b"")
         if not places:
-            self._insert(self._bottom(), new)
+            self._add(new)
             return
         self._delete(places[1:])
         if not _same(self._all()[places[0]], new):
@@ -164,7 +140,7 @@ class Headers:
 
     def remove(self, name: str) -> int:
         """Removes each field of that name; returns how many there were."""
-        places = self._places(_checked_name("remove", name))
+        places = self._all().places(_checked_name("remove", name))
         self._delete(places)
         return len(places)
 
@@ -173,17 +149,17 @@ class Headers:
         which the function returns the same text stays as it is. Returns how many changed."""
         _checked_name("replace", name)
         new: list[tuple[int, Field]] = []
-        for i in self._places(name):
-            old = self._all()[i]
+        for place in self._all().places(name):
+            old = self._all()[place]
             text = old.value
             said = value(text) if callable(value) else value
             if callable(value) and said == text:
                 continue
             field = self._write("replace", old.name, said, old.octets)
             if not _same(old, field):
-                new.append((i, field))
-        for i, field in new:
-            self._put(i, field)
+                new.append((place, field))
+        for place, field in new:
+            self._put(place, field)
         return len(new)
 
     def replace_all(self, section: bytes) -> None:
@@ -206,57 +182,44 @@ class Headers:
 
     def restore(self, snapshot: Snapshot) -> None:
         self._section, fields, self._end, self.revision, changes = snapshot
-        self._fields = None if fields is None else list(fields)
+        self._fields = None if fields is None else FieldList(fields)
         del self._changes[changes:]
 
     def changes_since(self, snapshot: Snapshot) -> list[str]:
-        return [_shown(sign, field) for sign, field in self._changes[snapshot[-1] :]]
+        changes = self._changes[snapshot[-1] :]
+        shown = [_shown(sign, field) for sign, field in changes[:_MOST_CHANGES]]
+        more = len(changes) - len(shown)
+        return [*shown, f"… and {more} more"] if more else shown
 
     def __repr__(self) -> str:
         return f"Headers({self.raw!r})"
 
-    def _all(self) -> list[Field]:
+    def _all(self) -> FieldList:
         if self._fields is None:
             found: list[tuple[bytes, bytes]] = _FIELD.findall(self._section)
             found.pop()  # the pattern also matches the empty string at the end
             self._end = b"" if self._section else b"\r\n"
             if found and found[-1][0] in (b"\r\n", b"\n"):
                 self._end = found.pop()[0]
-            self._fields = [Field(name.decode("ascii"), raw) for raw, name in found]
+            self._fields = FieldList(Field(name.decode("ascii"), raw) for raw, name in found)
         return self._fields
 
-    def _places(self, name: str) -> list[int]:
-        wanted = name.lower()
-        return [i for i, field in enumerate(self._all()) if field.name.lower() == wanted and wanted]
+    def _add(self, field: Field) -> None:
+        self._all().add(field)
+        self._changed("+", field)
 
-    def _top(self) -> int:
-        """The first place for a field: after an mbox ``From`` line, and after a line that would continue the
-        field."""
-        fields = self._all()
-        return int(bool(fields) and not fields[0].name and fields[0].raw.startswith((b"From ", b" ", b"\t")))
-
-    def _bottom(self) -> int:
-        """The last place that every parser takes to be in the header section."""
-        fields = self._all()
-        places = (i for i in range(self._top(), len(fields)) if not _PLAIN.match(fields[i].raw))
-        return next(places, len(fields))
-
-    def _insert(self, place: int, field: Field) -> None:
-        fields = self._all()
-        if place and not fields[place - 1].raw.endswith(b"\n"):
-            last = fields[place - 1]  # of a message that ends there
-            fields[place - 1] = Field(last.name, last.raw + b"\r\n")
-        fields.insert(place, field)
+    def _prepend(self, field: Field) -> None:
+        self._all().prepend(field)
         self._changed("+", field)
 
     def _put(self, place: int, field: Field) -> None:
         self._changed("-", self._all()[place])
         self._changed("+", field)
-        self._all()[place] = field
+        self._all().put(place, field)
 
     def _delete(self, places: list[int]) -> None:
         for place in reversed(places):
-            self._changed("-", self._all().pop(place))
+            self._changed("-", self._all().delete(place))
 
     def _changed(self, sign: str, field: Field) -> None:
         self.revision += 1
@@ -322,7 +285,7 @@ def _folded(line: bytes) -> bytes:
 
 def _same(old: Field, new: Field) -> bool:
     """Returns True if only folds and the blanks around the value would change."""
-    return _PLAIN.match(old.raw) is not None and _unfolded(old) == _unfolded(new)
+    return is_plain(old) and _unfolded(old) == _unfolded(new)
 
 
 def _unfolded(field: Field) -> bytes:

@@ -71,11 +71,12 @@ class Asker:
             count = len(tx.added) if tx is not None else 0
             changes: list[str] = []
             try:
-                result = await self.call(rule, *arguments)
+                if subject is None:
+                    result = await self.call(rule, *arguments)
+                else:
+                    result, changes = await self._call_and_compare(rule, arguments, subject, before)
                 if result is not None and not isinstance(result, PHASES[rule.phase].verdicts):
                     check_result(rule, result)
-                if subject is not None:
-                    changes = subject.changes_since(before)
             except BaseException as error:
                 verdict = self.failed(rule, error)
                 if fails_open:
@@ -97,9 +98,22 @@ class Asker:
                 return verdict
         return None
 
+    async def _call_and_compare(
+        self, rule: Rule, arguments: tuple[Any, ...], subject: Editable, before: Any
+    ) -> tuple[Any, list[str]]:
+        """Calls the rule. Returns what it returns, and what it has changed: to find that out may take long
+        after many edits, so it counts as time of the rule."""
+        waited: list[Any] = [await self.host.call(rule, *arguments)] if rule.waits else []
+        self.host.enter(rule)
+        try:
+            result = waited[0] if waited else rule.function(*arguments)
+            return result, subject.changes_since(before)
+        finally:
+            self.host.leave()
+
     async def call(self, rule: Rule, *arguments: Any) -> Any:
         """Calls the rule. Returns what it returns, raises what it raises."""
-        if rule.is_async or rule.threaded:
+        if rule.waits:
             return await self.host.call(rule, *arguments)
         self.host.enter(rule)
         try:

@@ -57,7 +57,7 @@ class RuleTransaction:
     def named(self, command: Command, to: Recipient) -> None:
         """This RCPT goes to the server."""
         self._named[id(command)] = (command, to)
-        self.tx.named(*self.tx.rcpts, to)
+        self.tx.name_one_more(to)
 
     def dropped(self, command: Command) -> None:
         """This RCPT is answered 250 and not sent to the server."""
@@ -70,7 +70,8 @@ class RuleTransaction:
     def settle(self, accepted: list[Command]) -> bool:
         """At DATA: ``accepted`` are the RCPTs to which the client got 2xx. From now on rules see these
         recipients, without the discarded ones. Returns True if the server has at least one recipient."""
-        self.tx.named(*(self._recipient(command) for command in accepted if command not in self.discarded))
+        discarded = set(map(id, self.discarded))
+        self.tx.named(*(self._recipient(command) for command in accepted if id(command) not in discarded))
         return bool(self.tx.rcpts)
 
     def take_added(self) -> tuple[Command, ...]:

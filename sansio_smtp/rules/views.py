@@ -170,8 +170,8 @@ class Connection:
         return self.peer.rpartition(":")[0].strip("[]")
 
 
-def _as_tuple(recipients: Iterable[Recipient]) -> tuple[Recipient, ...]:
-    return tuple(recipients)
+def _as_list(recipients: Iterable[Recipient]) -> list[Recipient]:
+    return list(recipients)
 
 
 @attrs.define(eq=False)
@@ -181,15 +181,26 @@ class Transaction:
     conn: Connection
     mail_from: Sender | None = None
     """None where there is none: before MAIL, or after it was refused."""
-    rcpts: tuple[Recipient, ...] = attrs.field(default=(), converter=_as_tuple)
-    """From ``data`` on, the recipients that the server has accepted; in ``rcpt``, those named before,
-    answered or not. Without those that rules refused or discarded."""
+    _named: list[Recipient] = attrs.field(factory=list[Recipient], converter=_as_list, alias="rcpts")
     data: Data = attrs.field(factory=Data)
     """What rules remember for as long as the transaction lasts."""
     may_add: bool = attrs.field(default=False, repr=False)
     """True if `add_rcpt` is possible now: in ``data``, and in ``message``."""
     added: list[Command] = attrs.field(factory=list[Command], repr=False)
     """The RCPT commands that `add_rcpt` asked for."""
+    _rcpts: tuple[Recipient, ...] | None = attrs.field(default=None, init=False, repr=False)
+
+    @property
+    def rcpts(self) -> tuple[Recipient, ...]:
+        """From ``data`` on, the recipients that the server has accepted; in ``rcpt``, those named before,
+        answered or not. Without those that rules refused or discarded."""
+        if self._rcpts is None:  # made when it is asked for: a copy at each RCPT would cost more at each
+            self._rcpts = tuple(self._named)
+        return self._rcpts
+
+    @rcpts.setter
+    def rcpts(self, recipients: Iterable[Recipient]) -> None:
+        self.named(*recipients)
 
     def add_rcpt(self, address: str, parameters: str = "") -> None:
         """Sends the message to one more recipient, which the client does not hear of.
@@ -214,7 +225,12 @@ class Transaction:
 
     def named(self, *recipients: Recipient) -> None:
         """These are the recipients of the transaction now."""
-        self.rcpts = recipients
+        self._named, self._rcpts = list(recipients), None
+
+    def name_one_more(self, recipient: Recipient) -> None:
+        """The client has named this recipient too."""
+        self._named.append(recipient)
+        self._rcpts = None
 
     @property
     def utf8(self) -> bool:

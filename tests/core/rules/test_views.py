@@ -275,3 +275,14 @@ def test_a_connection_is_made_of_what_is_known_of_the_client_and_gives_it_back()
     assert conn.client == known
     unknown = ClientInfo(login_unknown=True)
     assert Connection.of(unknown).client == unknown
+
+
+def test_recipients_are_named_one_by_one_or_all_together() -> None:
+    first, second = Recipient.of("a@mx.example"), Recipient.of("b@mx.example")
+    tx = Transaction(Connection(), rcpts=[first])
+    assert tx.rcpts == (first,)
+    tx.name_one_more(second)
+    assert tx.rcpts == (first, second)
+    assert tx.rcpts is tx.rcpts
+    tx.rcpts = [second]
+    assert tx.rcpts == (second,)
