@@ -66,7 +66,9 @@ class TrialClient:
             trial.recipients_added(_recipients(step))
 
     async def _command(self, phase: str, line: str) -> Step:
-        return await self._step(phase, line, partial(self._session.command, line))
+        return await self._step(
+            phase, line, partial(self._session.command, line.encode("utf-8", "surrogateescape"))
+        )
 
     async def _step(self, phase: str, said: str, take: Callable[[], Awaitable[Any]]) -> Step:
         session = self._session

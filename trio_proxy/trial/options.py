@@ -84,7 +84,6 @@ def with_trial_options(function: F) -> F:
 def read_case(ctx: click.Context, said: Mapping[str, Any]) -> Case:
     """The values of `with_trial_options`. Raises `click.UsageError`."""
     from sansio_smtp.errors import LocalProtocolError
-    from sansio_smtp.rules import Recipient, Sender
     from sansio_smtp.wire.commands import Command
 
     from .model import Case
@@ -92,10 +91,13 @@ def read_case(ctx: click.Context, said: Mapping[str, Any]) -> Case:
     names = ("mail_from", "rcpt_to", "ip", "helo", "login", "expectations")
     case = Case(**{name: said[name] for name in names})
     try:
-        Sender.of(case.mail_from)
+        # Addresses are sent as they are, odd ones too: what becomes of them is to be seen.
+        for line in (f"EHLO {case.helo}", f"MAIL FROM:<{case.mail_from}>"):
+            Command.of(line.encode("utf-8", "surrogateescape"))
         for address in case.rcpt_to:
-            Recipient.of(address)
-        Command.of(f"EHLO {case.helo}")
+            if not address:
+                raise click.UsageError("not an address: ''", ctx)
+            Command.of(f"RCPT TO:<{address}>".encode("utf-8", "surrogateescape"))
     except LocalProtocolError as error:
         raise click.UsageError(str(error), ctx) from None
     return case

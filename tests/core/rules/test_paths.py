@@ -221,3 +221,16 @@ def test_postmaster_is_a_recipient_and_no_sender() -> None:
     assert Recipient.of("postmaster").command.raw == b"RCPT TO:<postmaster>"
     with pytest.raises(LocalProtocolError, match="no domain"):
         Sender.of("postmaster")
+
+
+def test_what_is_sent() -> None:
+    to = Recipient(Command.parse(b'RCPT TO:<"b"@MX>'))
+    assert to.finish() is to.command, "the client's octets, if no rule has rewritten them"
+    with pytest.raises(LocalProtocolError, match="the server has been told 'b@mx' already"):
+        to.rewrite("c@mx")
+    to = Recipient(Command.parse(b'RCPT TO:<"b"@MX>'))
+    to.rewrite(to.address)
+    assert to.finish().raw == b"RCPT TO:<b@mx>"
+    to = Recipient(Command.parse(b"RCPT TO:<b@MX>"))
+    to.rewrite("b@MX")
+    assert to.finish() is to.command

@@ -531,7 +531,7 @@ def test_text_in_other_charsets_is_shown() -> None:
         ([*ANN_TO_BOB, "--expect", "accept:250"], "accept has no reply code; write accept"),
         ([*ANN_TO_BOB, "--expect", "redirect:::1"], "an IPv6 address needs brackets"),
         ([*ANN_TO_BOB, "--ip", "1.2.3"], "'1.2.3' is no IP address, such as 192.0.2.1"),
-        ([*ANN_TO_BOB, "--to", "x y"], "not an address: 'x y'"),
+        ([*ANN_TO_BOB, "--to", "x\ny"], "must not hold CR, LF or NUL"),
         ([*ANN_TO_BOB, "--to", ""], "not an address: ''"),
         ([*ANN_TO_BOB, "--helo", "x\r\ny"], "CR"),
         ([*ANN_TO_BOB, "-", "-"], "Standard input can be one message only: - is given twice."),
@@ -604,6 +604,13 @@ def test_a_server_that_cannot_be_read_as_an_address() -> None:
 
 
 # The executable
+
+
+def test_odd_addresses_are_sent_as_they_are(place: Path) -> None:
+    odd = ["--from", "a@me.example", "--to", "bob@evil.example(@example.com", "--to", "b\udcff@example.com"]
+    result = trial(*odd, "--expect", "rcpt=reject:501", rules="def rcpt(tx, to): pass")
+    assert "RCPT TO:<bob@evil.example(@example.com>\n  -> 501 5.1.3 a path holds no comment" in result.stdout
+    assert "501 5.1.3 the path is not in UTF-8" in result.stdout
 
 
 def test_as_a_process(place: Path) -> None:
