@@ -9,8 +9,9 @@ from functools import lru_cache
 
 from sansio_smtp.rules import Recipient, Sender
 from sansio_smtp.rules.patterns import patterns_of
+from sansio_smtp.wire.paths import parse_mailbox
 
-__all__ = ["check_addresses", "fits", "fits_address", "may_permit"]
+__all__ = ["check_addresses", "fits", "fits_address", "may_permit", "normal_address"]
 
 
 def fits(text: str, patterns: Sequence[str]) -> bool:
@@ -33,6 +34,12 @@ def may_permit(path: Sender | Recipient, patterns: Sequence[str], *, routing: bo
     server must then be known to send nothing on by it.
     """
     return path.is_clear and (routing or not path.routes) and fits_address(path.address, patterns)
+
+
+@lru_cache(maxsize=1_000)
+def normal_address(address: str) -> str:
+    """The normal form of an address in a setting, as in ``to.address``. Raises ValueError if it is none."""
+    return parse_mailbox(address).address
 
 
 def check_addresses(*settings: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ import attrs
 
 from sansio_smtp.rules import Recipient, Transaction
 
-from ._patterns import check_addresses, fits_address
+from ._patterns import check_addresses, fits_address, normal_address
 from ._settings import address_patterns, ascii_mailbox
 
 __all__ = ["Archive", "rules"]
@@ -46,7 +46,7 @@ class Archive:
             or fits_address(sender, self.senders)
             or any(fits_address(address, self.recipients) for address in recipients)
         )
-        own = Recipient.of(self.address).address.lower()
+        own = normal_address(self.address).lower()
         if wanted and own not in (address.lower() for address in recipients):
             tx.add_rcpt(self.address, self.parameters)
 

@@ -11,7 +11,7 @@ import attrs
 from sansio_smtp.rules import Connection, Headers, HeadersVerdict, MailVerdict, Reject, Sender, Transaction
 
 from ._logins import AddressesOfLogins, unread
-from ._patterns import fits
+from ._patterns import fits, may_permit, normal_address
 from ._settings import address_patterns, mailboxes
 
 __all__ = ["MatchLogin", "rules"]
@@ -38,6 +38,7 @@ class MatchLogin:
         mode = "rewrite"                             # or "refuse"
         logins = { scanner = "scans@example.com" }   # addresses of logins that are none themselves
         keep = ["*@news.example.com"]                # what anybody who has logged in may use
+        routing = true                               # if left out: false, see `AllowList`
 
     When From is rewritten, its display name stays (or its address becomes the display name), a Sender field
     is taken out, and replies go where they would have gone: to Reply-To if there is one, else to what From
@@ -51,13 +52,14 @@ class MatchLogin:
     mode: Literal["rewrite", "refuse"] = "rewrite"
     logins: dict[str, str] = attrs.field(factory=dict[str, str], validator=mailboxes)
     keep: tuple[str, ...] = attrs.field(default=(), validator=address_patterns)
+    routing: bool = False
     _addresses: AddressesOfLogins = attrs.field(
         default=attrs.Factory(_by_login, takes_self=True), init=False, repr=False
     )
 
     def mail(self, tx: Transaction, sender: Sender) -> MailVerdict:
         own = self._own(tx.conn)
-        if not sender.address or self._may_use(own, sender.address):
+        if self._may_send(own, sender):
             return None
         if own is None:
             return _UNREAD
@@ -95,6 +97,15 @@ class MatchLogin:
             own = login if "@" in login else ""
             return own if not own or _ADDRESS.fullmatch(own) else None
         return own or None
+
+    def _may_send(self, own: str | None, sender: Sender) -> bool:
+        """Returns True for a reverse-path that the login may use, in which no other mailbox can be read."""
+        if own == "" or (sender.is_clear and not sender.address):
+            return True
+        is_own = own is not None and sender.is_clear and not sender.mailbox.has_route
+        if is_own and sender.address.lower() == normal_address(own or "").lower():
+            return True
+        return may_permit(sender, self.keep, routing=self.routing)
 
     def _all_may_be_used(self, own: str | None, headers: Headers, name: str) -> bool:
         fields = [

@@ -5,22 +5,45 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import ClassVar, Final, Literal
 
 import attrs
 
-from sansio_smtp.rules import Defer, MailVerdict, RcptVerdict, Recipient, Reject, Sender, Transaction
+from sansio_smtp.rules import (
+    Connection,
+    Defer,
+    MailVerdict,
+    RcptVerdict,
+    Recipient,
+    Reject,
+    Sender,
+    Transaction,
+)
+from sansio_smtp.rules.lint.patterns import wrong_address_pattern
 
 from ._logins import fits_login, unread
-from ._patterns import fits
+from ._patterns import fits, may_permit
 from ._settings import exempt_patterns
 
-__all__ = ["RateLimit", "rules"]
+__all__ = ["RateLimit", "is_exempt", "rules"]
 
 Period = Literal["second", "minute", "hour", "day"]
 Limits = dict[Period, int]
 Bucket = tuple[str, str, str, str]
 SECONDS: Final[Limits] = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
+
+
+def is_exempt(conn: Connection, sender: Sender | None, kind: str, patterns: tuple[str, ...]) -> bool:
+    """Returns True if a client is on a list of logins, IP addresses or senders, whichever ``kind`` counts."""
+    if kind == "login":
+        return fits_login(conn, patterns)
+    return fits(conn.ip, patterns) if sender is None else may_permit(sender, _of_addresses(patterns))
+
+
+@lru_cache(maxsize=100)
+def _of_addresses(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(pattern for pattern in patterns if not wrong_address_pattern(pattern))
 
 
 def _check(rule: object, attribute: object, limits: Limits) -> None:
@@ -78,7 +101,7 @@ class RateLimit:
         address = sender.address.lower() if sender else ""
         known = {"login": tx.conn.login, "sender": address}.get(self.per)
         kind, who = (str(self.per), known) if known else ("ip", tx.conn.ip)
-        if fits_login(tx.conn, self.exempt) if kind == "login" else fits(who, self.exempt):
+        if is_exempt(tx.conn, sender if kind == "sender" else None, kind, self.exempt):
             return None
         now, filled, wait = self.clock(), dict[Bucket, float](), 0.0
         for period, limit in limits.items():

@@ -16,10 +16,9 @@ from sansio_smtp.rules import Defer, MailVerdict, RcptVerdict, Recipient, Reject
 from trio_proxy.services.outage import OnDown, Outage
 from trio_proxy.text.units import Duration
 
-from ._logins import fits_login, unread
-from ._patterns import fits
+from ._logins import unread
 from ._settings import exempt_patterns, positive
-from .rate_limit import SECONDS, Period
+from .rate_limit import SECONDS, Period, is_exempt
 
 __all__ = ["SharedRateLimit", "rules"]
 __extra__ = "redis"
@@ -112,8 +111,7 @@ class SharedRateLimit:
         address = sender.address.lower() if sender else ""
         known = {"login": tx.conn.login, "sender": address}.get(self.per)
         kind, who = (self.per, known) if known else ("ip", tx.conn.ip)
-        exempt = fits_login(tx.conn, self.exempt) if kind == "login" else fits(who, self.exempt)
-        if not limits or exempt:
+        if not limits or is_exempt(tx.conn, sender if kind == "sender" else None, kind, self.exempt):
             return None
         keys = [f"{self.prefix}{what}:{period}:{kind}:{who}" for period in limits]
         numbers = [number for period, limit in limits.items() for number in (limit, SECONDS[period])]

@@ -16,6 +16,7 @@ from sansio_smtp.rules import (
     Transaction,
 )
 
+from ._patterns import normal_address
 from ._settings import ascii_mailbox, field_names
 
 __all__ = ["Staging", "rules"]
@@ -40,7 +41,8 @@ class Staging:
         field_names(self, None, (self.field,))
 
     def rcpt(self, tx: Transaction, to: Recipient) -> RcptVerdict:
-        if any(other.address == self.mailbox for other in tx.rcpts):
+        own = normal_address(self.mailbox)
+        if any(other.address == own for other in tx.rcpts):
             tx.data.get(_Others).add(to.original)
             return Discard("2.1.5 ok")
         to.rewrite(self.mailbox)
@@ -48,12 +50,14 @@ class Staging:
 
     def data(self, tx: Transaction) -> DataVerdict:
         # The server may have refused the mailbox after the client was told 250 for the others.
-        if tx.data.get(_Others).addresses and not any(to.address == self.mailbox for to in tx.rcpts):
+        own = normal_address(self.mailbox)
+        if tx.data.get(_Others).addresses and not any(to.address == own for to in tx.rcpts):
             return Defer(451, "4.3.0 the staging mailbox was refused")
         return None
 
     def headers(self, tx: Transaction, headers: Headers) -> None:
-        first = [to.original for to in tx.rcpts if to.address == self.mailbox]
+        own = normal_address(self.mailbox)
+        first = [to.original for to in tx.rcpts if to.address == own]
         for address in first + tx.data.get(_Others).addresses:
             headers.add(self.field, address[:900])  # what is longer than a line no server would take
 

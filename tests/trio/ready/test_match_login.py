@@ -10,7 +10,7 @@ from harness import configured, mistakes, sent
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sansio_smtp.config import Config
+from sansio_smtp.config import Addresses, Config
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.rules import Connection, Headers, Reject, Transaction
 from sansio_smtp.testing import session
@@ -243,3 +243,25 @@ def _addresses(section: bytes, name: str) -> list[tuple[str, str]]:
 
     message = message_from_bytes(section, policy=SMTP)
     return [(a.display_name, a.addr_spec) for field in message.get_all(name, []) for a in field.addresses]
+
+
+@pytest.mark.parametrize(
+    ("sender", "kept"),
+    [
+        ("ann@example.com", True),
+        ('"ann"@EXAMPLE.com', True),
+        ("any@news.example.com", True),
+        ("@evil.example:ann@example.com", False),
+        ("eve%evil.example@news.example.com", False),
+        ('"eve@evil.example"@news.example.com', False),
+        ("ann@example.com(x)", False),
+        ("(x)", False),
+    ],
+)
+def test_a_sender_that_may_be_another_is_not_kept(sender: str, kept: bool) -> None:
+    rule = MatchLogin(keep=("*@news.example.com",))
+    s = session(rule, login="ann@example.com", config=Config(addresses=Addresses.LENIENT))
+    s.mail(sender)
+    assert s.ok
+    sent = s.servers[0][1].commands[-1]
+    assert sent == f"MAIL FROM:<{sender if kept else 'ann@example.com'}>".encode()

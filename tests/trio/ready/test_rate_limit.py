@@ -211,3 +211,15 @@ def test_wrong_settings_are_found_at_load() -> None:
     said = mistakes("[rules.rate_limit]\nper = 'user'\nmessages = { minuet = 3 }\nmax_keys = 0")
     for text in ("per", "minuet", "max_keys"):
         assert text in said
+
+
+@pytest.mark.parametrize(
+    ("sender", "exempt"),
+    [("news@example.com", True), ('"news"@EXAMPLE.com', True), ("news%evil.example@example.com", False)],
+)
+def test_a_sender_is_exempt_in_any_spelling_but_not_if_it_routes(sender: str, exempt: bool) -> None:
+    s = session(RateLimit("sender", {"day": 1}, exempt=("127.0.0.1", "*@example.com")))
+    s.mail(sender)
+    s.command("RSET")
+    s.mail(sender)
+    assert s.ok == exempt

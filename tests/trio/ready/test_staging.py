@@ -123,3 +123,11 @@ def test_wrong_settings_are_found_at_load() -> None:
     with pytest.raises(LocalProtocolError, match="without blanks and colon"):
         Staging(BOX, "X Original")
     assert 'missing key "mailbox"' in mistakes("[rules.staging]")
+
+
+def test_the_mailbox_may_be_written_in_any_spelling() -> None:
+    s = session(Staging('"staging"@EXAMPLE.com'))
+    content = sent(s, MESSAGE, "a@one.example", "b@one.example")
+    assert s.delivered[0].recipients == ('"staging"@EXAMPLE.com',)
+    assert content is not None
+    assert Headers(content).get_all("X-Original-To") == ["a@one.example", "b@one.example"]
