@@ -29,6 +29,7 @@ __all__ = [
     "HEADERS",
     "IN_TURN",
     "MESSAGE",
+    "OTHER_VERBS",
     "PLACES",
     "REPLY",
     "Answer",
@@ -58,11 +59,15 @@ BODY_CHUNK: Final = "BODY_CHUNK"
 BODY_LINE: Final = "BODY_LINE"
 BODY_LINES: Final = "BODY_LINES"
 MESSAGE: Final = "MESSAGE"
+OTHER_VERBS: Final = "OTHER_VERBS"
+"""The place of commands whose verb is not in the table `sansio_smtp.verbs.VERBS`."""
 IN_TURN: Final = "IN_TURN"
 """No hook place, but a way to ask: a command is asked about when the replies to all commands before it are
 known (a RCPT does not wait for other RCPTs). So the envelope of a question does not depend on when replies
 arrive."""
-PLACES: Final = frozenset((COMMAND, REPLY, HEADERS, BODY_CHUNK, BODY_LINE, BODY_LINES, MESSAGE, IN_TURN))
+PLACES: Final = frozenset(
+    (COMMAND, REPLY, HEADERS, BODY_CHUNK, BODY_LINE, BODY_LINES, MESSAGE, OTHER_VERBS, IN_TURN)
+)
 """Names for ``Proxy(ask=...)``. A verb, such as ``"RCPT"``, asks about that command only."""
 CONTENT_PLACES: Final = frozenset((HEADERS, BODY_CHUNK, BODY_LINE, BODY_LINES, MESSAGE))
 """The hook places at which a question is about content."""

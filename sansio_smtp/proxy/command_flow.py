@@ -34,6 +34,7 @@ from sansio_smtp.questions import (
     COMMAND,
     CONTENT_PLACES,
     IN_TURN,
+    OTHER_VERBS,
     PLACES,
     Answer,
     AnyVerdict,
@@ -79,6 +80,7 @@ class CommandFlow:
         self._places = ask & CONTENT_PLACES
         self._verbs = frozenset(name.encode() for name in ask - PLACES)
         self._asks_all = COMMAND in ask
+        self._asks_others = OTHER_VERBS in ask
         self._in_turn = IN_TURN in ask
         self._may_route = bool(self._verbs) or self._asks_all
         self._queued: Exchange | None = None
@@ -107,7 +109,9 @@ class CommandFlow:
             reply := self._forwarding.reply_without_server(command)
         ):
             client.fill(exchange, reply)
-        elif kind is not KIND_AUTH_LINE and (self._asks_all or command.verb in self._verbs):
+        elif kind is not KIND_AUTH_LINE and (
+            self._asks_all or command.verb in self._verbs or (self._asks_others and command.verb not in VERBS)
+        ):
             # An AUTH line is no command, and it holds credentials: it is never asked about.
             if self._in_turn and not client.is_due(exchange):
                 client.step(GateStep.QUEUE)

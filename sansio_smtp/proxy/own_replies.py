@@ -21,6 +21,7 @@ UNREACHABLE: Final = Reply.of(421, "upstream server cannot be reached, try again
 NOT_TAKEN: Final = Reply.of(451, "upstream server did not take the message", enhanced="4.3.0")
 NO_TRANSACTION: Final = Reply.of(503, "there is no mail transaction, send MAIL first", enhanced="5.5.1")
 NO_RECIPIENT: Final = Reply.of(554, "no valid recipients", enhanced="5.5.1")
+UNKNOWN_VERB: Final = Reply.of(502, "this command is not known here, in a mail transaction", enhanced="5.5.1")
 NOT_KEPT: Final = Reply.of(451, "the message cannot be kept here, try again later", enhanced="4.3.0")
 FAULT: Final = Reply.of(451, "internal error, try again later", enhanced="4.3.0")
 LEAVING: Final = Reply.of(421, "internal error, try again later", enhanced="4.3.0")

@@ -9,7 +9,7 @@ import attrs
 
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.names import did_you_mean
-from sansio_smtp.questions import BODY_LINES, COMMAND, HEADERS, IN_TURN, MESSAGE, REPLY
+from sansio_smtp.questions import BODY_LINES, COMMAND, HEADERS, IN_TURN, MESSAGE, OTHER_VERBS, REPLY
 from sansio_smtp.verbs import VERBS
 
 from .decorators import OnError
@@ -23,7 +23,7 @@ def _verbs(*phases: str) -> frozenset[str]:
     return frozenset(name.decode() for name, verb in VERBS.items() if verb.phase in phases)
 
 
-_ENVELOPE: Final = _verbs("mail", "rcpt", "data")
+_ENVELOPE: Final = _verbs("mail", "rcpt", "data") | {OTHER_VERBS}
 _PLACES: Final[dict[str, frozenset[str]]] = {
     "connect": frozenset(),
     "helo": _verbs("helo"),
@@ -41,8 +41,9 @@ _PLACES: Final[dict[str, frozenset[str]]] = {
     "command": frozenset((COMMAND,)),
 }
 """phase → the questions that the core must ask. For a rule that sees a mail transaction it must ask about all
-commands of the envelope, so that a path that can be read in two ways is refused. At DATA the verdicts on
-MAIL and RCPT take effect, and the content places for this message are chosen."""
+commands of the envelope, so that a path that can be read in two ways is refused, and about verbs that nobody
+knows here, which could add a recipient. At DATA the verdicts on MAIL and RCPT take effect, and the content
+places for this message are chosen."""
 
 _CONTENT_PLACES: Final = frozenset((HEADERS, BODY_LINES, MESSAGE))
 

@@ -169,6 +169,8 @@ class RuleSession:
             command = given.replacement or command
         phase = _PHASES.get(command.verb)
         if phase is None:
+            if command.verb not in VERBS and self.rules.sees_transactions and question.envelope.mail:
+                return Answer(own_replies.UNKNOWN_VERB)  # it could add a recipient that no rule sees
             return self._passed(question, command)
         if command is question.command and not self._sees(phase):
             return _PASS

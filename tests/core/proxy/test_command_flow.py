@@ -38,6 +38,14 @@ def test_each_command_is_asked_about_when_those_before_it_are_answered() -> None
     assert scene.answer(Continue()) == ["S: DATA"]
 
 
+def test_verbs_that_are_not_in_the_table() -> None:
+    scene = Scene("OTHER_VERBS").greeted()
+    assert scene.client("XANY") == ["? CommandQuestion"]
+    assert scene.answer(Continue()) == ["S: XANY"]
+    assert scene.server("250 any") == ["C: 250 any"]
+    assert scene.client("NOOP") == ["S: NOOP"]
+
+
 def test_without_it_they_are_asked_about_as_they_come() -> None:
     scene = Scene("RCPT").greeted()
     assert scene.client(*GROUP) == ["S: MAIL FROM:<a>", "? CommandQuestion"]

@@ -54,6 +54,7 @@ def test_trouble_with_the_server_is_transient() -> None:
         "forward-path",
         "NO_TRANSACTION",
         "NO_RECIPIENT",
+        "UNKNOWN_VERB",
     }  # which are no trouble with the server
 
 

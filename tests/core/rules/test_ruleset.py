@@ -8,7 +8,7 @@ import pytest
 
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.proxy.proxy import Proxy
-from sansio_smtp.questions import BODY_LINES, COMMAND, HEADERS, IN_TURN, MESSAGE, REPLY
+from sansio_smtp.questions import BODY_LINES, COMMAND, HEADERS, IN_TURN, MESSAGE, OTHER_VERBS, REPLY
 from sansio_smtp.rules.phases import CONTENT_PHASES, PHASES
 from sansio_smtp.rules.ruleset import Rule, RuleSet, meant
 
@@ -70,7 +70,7 @@ def test_a_rule_about_content_is_meant_for_any_of_the_recipients() -> None:
 
 # Many
 
-ENVELOPE = {"MAIL", "SEND", "SOML", "SAML", "RCPT", "DATA"}
+ENVELOPE = {"MAIL", "SEND", "SOML", "SAML", "RCPT", "DATA", OTHER_VERBS}
 PLACES: dict[str, set[str]] = {
     "connect": set(),
     "helo": {"EHLO", "HELO"},

@@ -289,9 +289,19 @@ def test_nothing_goes_on_in_a_transaction_that_no_rule_has_seen_begin() -> None:
     assert talk.client("DATA") == ["S: RSET", missing]
 
 
+def test_in_a_transaction_no_verb_is_passed_that_could_add_a_recipient() -> None:
+    talk = Talk(says("message", NO)).greeted().said(("XANY one", "250 ok"), ("MAIL FROM:<a@me>", "250 ok"))
+    assert talk.client("XRCPT TO:<b@mx>") == [
+        "C: 502 5.5.1 this command is not known here, in a mail transaction"
+    ]
+    assert talk.client("VRFY b") == ["S: VRFY b"]
+    talk = Talk(says("command", None)).greeted().said(("MAIL FROM:<a@me>", "250 ok"))
+    assert talk.client("XRCPT TO:<b@mx>") == ["S: XRCPT TO:<b@mx>"], "no rule sees the transaction"
+
+
 def test_a_message_without_a_recipient_that_rules_have_seen() -> None:
     talk = Talk(says("message", NO)).greeted().said(("MAIL FROM:<a@me>", "250 ok"))
-    talk.said(("XRCPT TO:<b@mx>", "250 ok"))
+    talk.said(("RCPT TO:<b@mx>", "550 no"))
     assert talk.client("DATA") == ["S: RSET", "C: 554 5.5.1 no valid recipients"]
 
 
