@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import re
-from email.utils import getaddresses, quote
 from typing import ClassVar, Final, Literal
 
 import attrs
 
-from sansio_smtp.rules import Connection, Headers, HeadersVerdict, MailVerdict, Reject, Sender, Transaction
+from sansio_smtp.errors import MailboxError
+from sansio_smtp.rules import (
+    Connection,
+    Headers,
+    HeadersVerdict,
+    MailVerdict,
+    Reject,
+    Sender,
+    Transaction,
+)
+from sansio_smtp.rules.mailboxes import MailboxList, NamedMailbox, read_mailboxes, written
+from sansio_smtp.wire.paths import parse_mailbox
 
 from ._logins import AddressesOfLogins, unread
-from ._patterns import fits, may_permit, normal_address
+from ._patterns import fits_address, may_permit
 from ._settings import address_patterns, mailboxes
 
 __all__ = ["MatchLogin", "rules"]
 
 _UNREAD: Final = unread("no address can be its own")
-_ADDRESS: Final = re.compile(r'[^\s\0-\x1f"<>@]+@[^\s\0-\x1f"<>@]+')
-# A list of addresses in which every reader finds the same ones.
-_MAILBOX: Final = (
-    rb'[ \t]*+(?:(?:"(?:[^"\\]|\\.)*+"|[^"<>,;:@\\()\[\]])*+<[^\s"<>,;:()\\]+>'
-    rb'|[^\s"<>,;:()\\]++(?:[ \t]++\([^()\\]*+\))?)[ \t]*+'
-)
-_CLEAR: Final = re.compile(rb"%b(?:,%b)*+" % (_MAILBOX, _MAILBOX), re.DOTALL)
+_NEEDS_UTF8: Final = Reject(553, "5.6.7 the address of this login needs SMTPUTF8")
+_NONE: Final = ""
 
 
 def _by_login(rule: MatchLogin) -> AddressesOfLogins:
@@ -46,6 +50,9 @@ class MatchLogin:
     ``@`` and is not in ``logins``. If a client has logged in and its name cannot be read, as with GSSAPI, it
     may use what is in ``keep``, and is answered 550 for everything else. A DKIM signature that a message has
     breaks: sign after this rule.
+
+    A field is left as it is only if all common mail programs find the same addresses in it, and all of these
+    are the client's own, or in ``keep``.
     """
 
     guards: ClassVar[bool] = True
@@ -65,74 +72,99 @@ class MatchLogin:
             return _UNREAD
         if self.mode == "refuse":
             return Reject(553, "5.7.1 the sender is not who has logged in")
+        if not sender.utf8 and not parse_mailbox(own).local.isascii():
+            return _NEEDS_UTF8
         sender.rewrite(own)
         return None
 
     def headers(self, tx: Transaction, headers: Headers) -> HeadersVerdict:
         own = self._own(tx.conn)
-        wrong = [name for name in ("From", "Sender") if not self._all_may_be_used(own, headers, name)]
-        if wrong and own is None:
+        if own == _NONE:
+            return None
+        fields = {name: _read(headers, name) for name in ("From", "Sender") if name in headers}
+        wrong = [name for name, field in fields.items() if not self._may_use_all(own, field)]
+        if not wrong:
+            return None
+        if own is None:
             return _UNREAD
-        if wrong and self.mode == "refuse":
-            return Reject(553, f"5.7.1 {wrong[0]} is not who has logged in")
+        if self.mode == "refuse":
+            return Reject(553, f"5.7.1 {wrong[0]} {_what_is_wrong(fields[wrong[0]])}")
         if "From" in wrong:
-            people = _people(headers, "From")
-            known = (each for each in people if _ADDRESS.fullmatch(each[1]))
-            authors = [_person(*each) for each in known if each[1].isascii() or headers.utf8]
-            if "Reply-To" not in headers and authors:
-                headers.set("Reply-To", ", ".join(authors))
-            assert own is not None
-            headers.set("From", _person(people[0][0] or people[0][1], own))
-        if wrong:
-            headers.remove("Sender")
+            if not own.isascii() and not headers.utf8:
+                return _NEEDS_UTF8
+            self._rewrite_from(own, headers, fields["From"])
+        headers.remove("Sender")
         return None
+
+    def _rewrite_from(self, own: str, headers: Headers, field: MailboxList) -> None:
+        known = (each for each in field.found if _normal(each.address))
+        authors = [each for each in known if each.address.isascii() or headers.utf8]
+        if "Reply-To" not in headers and not all(_is(each.address, own) for each in authors):
+            headers.set("Reply-To", b", ".join(written(each, utf8=headers.utf8) for each in authors))
+        first = next((each for each in field.found), NamedMailbox("", ""))
+        author = NamedMailbox(first.name or first.address, own)
+        if author.name == own:
+            author = NamedMailbox("", own)
+        headers.set("From", written(author, utf8=headers.utf8))
 
     def _own(self, conn: Connection) -> str | None:
         """The address that belongs to the login; empty if none does; None if it is not known which."""
         login = conn.login
         if login is None:
-            return None if conn.login_unknown else ""
+            return None if conn.login_unknown else _NONE
         own = self._addresses.of(conn)
-        if own is None:
-            own = login if "@" in login else ""
-            return own if not own or _ADDRESS.fullmatch(own) else None
-        return own or None
+        if own is not None:
+            return own or None
+        return login if _normal(login) else None if "@" in login else _NONE
 
     def _may_send(self, own: str | None, sender: Sender) -> bool:
         """Returns True for a reverse-path that the login may use, in which no other mailbox can be read."""
-        if own == "" or (sender.is_clear and not sender.address):
+        if own == _NONE or (sender.is_clear and not sender.address):
             return True
         is_own = own is not None and sender.is_clear and not sender.mailbox.has_route
-        if is_own and sender.address.lower() == normal_address(own or "").lower():
+        if is_own and _is(sender.address, own or _NONE):
             return True
         return may_permit(sender, self.keep, routing=self.routing)
 
-    def _all_may_be_used(self, own: str | None, headers: Headers, name: str) -> bool:
-        fields = [
-            field.octets.replace(b"\r\n", b"") for field in headers if field.name.lower() == name.lower()
-        ]
-        if own == "" or not fields:
-            return True
-        people = _people(headers, name) if all(map(_CLEAR.fullmatch, fields)) else [("", "")]
-        return all(self._may_use(own, address) for _, address in people)
+    def _may_use_all(self, own: str | None, field: MailboxList) -> bool:
+        return (
+            field.clear
+            and bool(field.found)
+            and all(self._may_use(own, each.address) for each in field.found)
+        )
 
     def _may_use(self, own: str | None, address: str) -> bool:
-        is_own = own is not None and own.lower() in ("", address.lower())
-        return is_own or fits(address, self.keep)
+        normal = _normal(address)
+        if normal is None:
+            return False
+        is_own = own is not None and _is(address, own)
+        may_keep = self.routing or not parse_mailbox(address).routes
+        return is_own or (may_keep and fits_address(normal, self.keep))
 
 
-def _people(headers: Headers, name: str) -> list[tuple[str, str]]:
-    """The display names and the addresses in all fields of a name; ``("", "")`` for what cannot be read."""
+def _read(headers: Headers, name: str) -> MailboxList:
+    return read_mailboxes(field.octets for field in headers if field.name.lower() == name.lower())
+
+
+def _what_is_wrong(field: MailboxList) -> str:
+    if not field.found:
+        return "names nobody"
+    return "is not who has logged in" if field.clear else "can be read in more than one way"
+
+
+def _normal(address: str) -> str | None:
+    """The address in normal form; None if it is none, or has no domain."""
     try:
-        return getaddresses(headers.get_all(name)) or [("", "")]
-    except RecursionError:  # comments in comments in comments
-        return [("", "")]
+        mailbox = parse_mailbox(address)
+    except MailboxError:
+        return None
+    return mailbox.address if mailbox.domain else None
 
 
-def _person(name: str, address: str) -> str:
-    # Half an encoded word is text here, but some read the address as the rest of it.
-    name = quote(name.replace("=?", "= ?"))
-    return f'"{name}" <{address}>' if name and address else address
+def _is(address: str, own: str) -> bool:
+    """Returns True if both are one mailbox. The case of the local-part does not matter."""
+    normal = _normal(address)
+    return normal is not None and normal.lower() == (_normal(own) or "").lower()
 
 
 rules = [MatchLogin]

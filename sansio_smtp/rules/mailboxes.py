@@ -1,0 +1,258 @@
+"""Reads lists of mailboxes in header fields (RFC 5322 §3.4), as guards have to: all readers, or unclear.
+
+Mail programs write more than RFC 5322 allows: ``Smith, Ann <a@b>``, ``a@b <a@b>``, ``EXAMPLE\\ann <a@b>``.
+They read more than it allows, too, and not the same: of ``bob@c <a@b>`` some find one, some the other. A rule
+that takes its own reading for everybody's is walked around. So a list is *clear* if every common reader finds
+the same addresses in it::
+
+    octets ──> tokens ──> elements, between , ; : ──> the mailboxes
+                 │             │
+                 └─ unclosed   └─ an @ that is no part of a plain address in a plain place ──> not clear
+
+What a reader may take for an address has an ``@``. So if each ``@`` belongs to an address that nothing around
+it can make longer, or stands in a quoted name before such an address, readers differ in names only.
+
+Any octets can be read, in time that grows in proportion to their length; nothing raises.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import b2a_base64
+from collections.abc import Iterable
+from typing import Final
+
+import attrs
+
+from .mime import decode
+
+__all__ = ["MailboxList", "NamedMailbox", "read_mailboxes", "written"]
+
+_FOLD: Final = re.compile(rb"\r?\n(?=[ \t])")
+_TOKEN: Final = re.compile(
+    r"(?P<blank>[ \t]++)"
+    r'|"(?P<quoted>(?:[^"\\]|\\.)*+)"'
+    r"|\((?P<comment>[^()\\]*+)\)"
+    r"|<(?P<angle>[^<>()\"]*+)>"
+    r"|(?P<separator>[,;:])"
+    r'|(?P<word>[^ \t"()<>,;:]++)',
+    re.DOTALL,
+)
+_AFTER_UNCLOSED: Final = re.compile(
+    r"(?P<blank>[ \t]++)|<(?P<angle>[^<>]*+)>?|(?P<separator>[,;])|(?P<word>[^ \t<,;]++)", re.DOTALL
+)
+"""Tokens after something that nobody has closed: quotes and parentheses are letters then."""
+_PLAIN: Final = re.compile(r'[^\s"()<>,:;@\\\[\]]+@[^\s"()<>,:;@\\\[\]]+')
+_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
+_ODD_ESCAPE: Final = re.compile(r"\\(?![0-9A-Za-z])")
+_WORD: Final = re.compile(r"=\?[^? \t]+\?[bBqQ]\?[^? \t]*\?=")
+_TO_ESCAPE: Final = re.compile(r'[\\"]')
+_LONGEST_WORD: Final = 400
+"""Octets between two blanks of a name in quotes: a line of a field has at most 998 (RFC 5322 §2.1.1)."""
+_WORD_OCTETS: Final = 42
+"""What one encoded word holds: encoded it has fewer than 76 characters (RFC 2047 §2)."""
+
+
+@attrs.frozen
+class NamedMailbox:
+    """One mailbox of a list."""
+
+    name: str
+    """The display name as it is shown: without quotes, encoded words decoded once; empty if there is none."""
+    address: str
+    """As it stands in the list; empty if there is a name and nothing that could be an address."""
+
+
+@attrs.frozen
+class MailboxList:
+    """What a list of mailboxes says."""
+
+    found: tuple[NamedMailbox, ...]
+    """In their order. If the list is not clear, they are the best guess."""
+    clear: bool
+    """True if all readers find these addresses, each of them, and no other."""
+
+
+def read_mailboxes(values: Iterable[bytes]) -> MailboxList:
+    """Reads the values of all fields of one name, as they stand on the wire, folded or not."""
+    found: list[NamedMailbox] = []
+    clear = True
+    for value in values:
+        reader = _Reader(_FOLD.sub(b"", value).rstrip(b"\r\n").decode("utf-8", "surrogateescape"))
+        reader.read()
+        found += reader.found
+        clear = clear and reader.clear
+    return MailboxList(tuple(found), clear)
+
+
+def written(mailbox: NamedMailbox, *, utf8: bool = False) -> bytes:
+    """The mailbox as it is written in a field, so that all readers find its address. The address is taken as
+    it is. ``utf8``: the name may be written in UTF-8 (RFC 6532)."""
+    address = mailbox.address.encode("utf-8", "surrogateescape")
+    name = "".join(char if char.isprintable() else " " for char in mailbox.name).strip()
+    if not name:
+        return address
+    octets = name.encode("utf-8", "surrogateescape")
+    fits = all(len(word) <= _LONGEST_WORD for word in octets.split(b" "))
+    if fits and "=?" not in name and (name.isascii() or utf8):
+        return b'"%b" <%b>' % (_TO_ESCAPE.sub(r"\\\g<0>", name).encode("utf-8", "surrogateescape"), address)
+    return b"%b <%b>" % (b" ".join(_encoded_words(octets)), address)
+
+
+def _encoded_words(octets: bytes) -> Iterable[bytes]:
+    at = 0
+    while at < len(octets):
+        end = at + _WORD_OCTETS
+        while end < len(octets) and octets[end] & 0xC0 == 0x80 and end > at + 1:  # within a character
+            end -= 1
+        yield b"=?utf-8?b?%b?=" % b2a_base64(octets[at:end], newline=False)
+        at = end
+
+
+class _Reader:
+    """Reads one field. An *element* is what stands between two separators."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.found: list[NamedMailbox] = []
+        self.clear = all(char == "\t" or char >= " " for char in text) and "\x7f" not in text
+        self._in_group = False
+        self._before = ""
+        """Names without an address, as in ``Smith, Ann <a@b>``."""
+        self._begin()
+
+    def _begin(self) -> None:
+        self._phrase: list[str] = []
+        self._comments: list[str] = []
+        self._words: list[str] = []
+        self._angle: str | None = None
+        self._has_quoted = False
+        self._quoted_at = False
+
+    def read(self) -> None:
+        at, tokens = 0, _TOKEN
+        while at < len(self._text):
+            if token := tokens.match(self._text, at):
+                at = token.end()
+                self._take(token.lastgroup or "", token[token.lastgroup or 0])
+            else:  # something is not closed, or was not opened
+                self.clear = False
+                tokens = _AFTER_UNCLOSED
+                at += self._text[at] != "<"
+        self._end_element("")
+        if self._in_group:
+            self.clear = False
+        if self._before and not self.found:
+            self.clear = False
+            self._keep("", "")
+
+    def _take(self, kind: str, text: str) -> None:
+        if kind == "separator":
+            self._end_element(text)
+        elif kind == "angle":
+            if self._angle is not None:
+                self.clear = False
+            self._angle = text.strip(" \t")
+        elif kind == "comment":
+            self._comments.append(text)
+        elif kind == "blank":
+            self._phrase.append(" ")
+        else:
+            if self._angle is not None:  # nothing but comments may follow the address
+                self.clear = False
+            if kind == "quoted":
+                self._has_quoted = True
+                self._quoted_at = self._quoted_at or "@" in text
+                if "\\" in text and any(char in text for char in "@<>"):
+                    self.clear = False  # readers differ in where such a text ends
+                text = _PAIR.sub(r"\1", text)
+            else:
+                self._words.append(text)
+                if _ODD_ESCAPE.search(text):
+                    self.clear = False
+            self._phrase.append(text)
+
+    def _end_element(self, separator: str) -> None:
+        if separator == ":":
+            self._begin_group()
+            return
+        phrase = "".join(self._phrase).strip()
+        bare = [word for word in self._words if "@" in word]
+        if self._angle is not None:
+            self._add(phrase, self._angle, bare)
+        elif len(self._words) == 1 and bare and not self._has_quoted:
+            self._add("", bare[0], ())
+        elif phrase:
+            self._without_address(phrase, bare, separator)
+        elif any("@" in comment for comment in self._comments):
+            self.clear = False
+        if separator == ";":
+            self._in_group = False
+        self._begin()
+
+    def _begin_group(self) -> None:
+        """``name: mailbox, mailbox;`` The name of a group is the name of nobody."""
+        if self._in_group or self._angle is not None or self._quoted_at or self._at_in_words():
+            self.clear = False
+        self._in_group = True
+        self._begin()
+
+    def _at_in_words(self) -> bool:
+        return any("@" in text for text in (*self._words, *self._comments))
+
+    def _without_address(self, phrase: str, bare: list[str], separator: str) -> None:
+        if bare or self._quoted_at or any("@" in comment for comment in self._comments):
+            self.clear = False
+        if bare:
+            found = _PLAIN.search(max(bare, key=len))
+            rest = " ".join(word for word in phrase.split() if "@" not in word)
+            self._keep(rest, found[0] if found else bare[0])
+        else:
+            self._shown(phrase, "")
+            self._before += phrase + (f"{separator} " if separator else "")
+
+    def _add(self, phrase: str, address: str, bare: Iterable[str]) -> None:
+        """Adds a mailbox, if nothing beside the address can be taken for another one."""
+        if not _is_plain(address):
+            self.clear = False
+            found = _PLAIN.search(address.rpartition(":")[2])
+            address = found[0] if found else address
+        for word in bare:
+            if len(self._words) > 1 or self._has_quoted or not _same(word, address):
+                self.clear = False
+        for comment in self._comments:
+            odd = any(char in comment for char in '"<>') or (
+                "@" in comment and not _same(comment.strip(), address)
+            )
+            if odd:
+                self.clear = False
+        for text in (phrase, *self._comments):
+            self._shown(text, address)
+        self._keep(phrase or " ".join(self._comments), address)
+
+    def _shown(self, text: str, address: str) -> None:
+        """Encoded words that hide what some readers take for an address make the list unclear."""
+        if "=?" not in text:
+            return
+        if "=?" in _WORD.sub("", text):
+            self.clear = False
+        shown = _decoded(text)
+        if any(char in shown for char in "@<>") and not _same(shown.strip(), address):
+            self.clear = False
+
+    def _keep(self, name: str, address: str) -> None:
+        name = _decoded(self._before + name if name else self._before.strip(" ,;"))
+        self._before = ""
+        self.found.append(NamedMailbox(" ".join(name.split()), address))
+
+
+def _is_plain(address: str) -> bool:
+    return _PLAIN.fullmatch(address) is not None and address.isprintable() and "=?" not in address
+
+
+def _same(one: str, other: str) -> bool:
+    return one.lower() == other.lower()
+
+
+def _decoded(text: str) -> str:
+    return decode(text.encode("utf-8", "surrogateescape"))
