@@ -284,6 +284,10 @@ _SETS: Final[dict[bytes, Callable[[bytes], str]]] = {
 }
 
 
+def _utf_8(octets: bytes) -> str:
+    return octets.decode("utf-8-sig", "replace")  # without a byte order mark
+
+
 def _utf_16(octets: bytes) -> str:
     """A byte order mark counts more than the label. Without one it is little-endian, as browsers have it."""
     if octets.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -305,6 +309,7 @@ _READERS: Final[dict[str, Callable[[bytes], str]]] = {
     "big5": _big5,
     "euc-jp": _euc_jp,
     "iso-2022-jp": _iso_2022_jp,
+    "utf-8": _utf_8,
     "utf-16le": _utf_16,
     "utf-7": _utf_7,
 }

@@ -27,13 +27,14 @@ _NOSCRIPT: Final = re.compile("<(/?)noscript", re.IGNORECASE)
 _TAG: Final = re.compile("<")
 
 # Elements whose content is text for the parser, and what may be open where the mark is in no element at all:
-# a comment, a tag, the value of an attribute, a template, a section of characters in SVG.
+# a comment, a tag, the value of an attribute, a section of characters in SVG.
 _RAW: Final = "script,style,title,textarea,xmp,iframe,noembed,noframes,noscript,plaintext"
-_CLOSERS: Final = ("-->", ">", '">', "'>", "</template>", "</select>", "]]>")
+_CLOSERS: Final = ("-->", ">", '">', "'>", "]]>")
 _UNSEEN: Final = frozenset(("script", "style", "template", "title", "-comment"))
 _SEEN: Final = frozenset(("img", "table", "hr", "video"))
 _MOST_STEPS: Final = 12
 _MOST_INNER: Final = 2
+_MOST_TEMPLATES: Final = 20
 
 # The parser's work grows with tags times depth. No page for people is deeper than this, browsers stop at 512,
 # and a page with many tags is read in steps, so that one that is deeper is found out before it takes long.
@@ -79,12 +80,22 @@ class _Found:
 
     around: list[str]
     """The elements that it is in, from the inside, without the body and the document."""
-    is_last: bool
-    """True if nothing that is shown follows it."""
+    after: str = ""
+    """The first element after it that is shown, or ``-text``; empty if nothing is."""
+    in_template: bool = False
+    is_text: bool = False
+    """True if the innermost element has no elements in it, but the mark as text."""
 
     @property
-    def end_tags(self) -> str:
+    def closing(self) -> str:
+        """What takes one out of there: out of the table first that the mark was put in front of."""
+        if self.after == "table":
+            return "</table>"
         return "".join(f"</{name}>" for name in self.around)
+
+    @property
+    def is_good(self) -> bool:
+        return not self.around and not self.after
 
 
 @attrs.define
@@ -113,56 +124,54 @@ class _Search:
         closing = ""
         for _ in range(0 if self.in_noscript(at) else _MOST_STEPS):
             found = self.found(at, closing)
-            if found is None:
+            if found is None or found.in_template or found.is_text or closing.endswith("</table></table>"):
                 return None
-            if not found.around:
-                return closing if found.is_last else None
-            closing += found.end_tags
+            if found.is_good:
+                return closing
+            if not found.around and found.after != "table":
+                return None
+            closing += found.closing
         return None
 
     def at_end(self) -> Place | None:
         end = len(self.page)
-        closing = "</noscript>" if self.in_noscript(end) else ""
+        closing = ""
         for _ in range(_MOST_STEPS):
             found = self.found(end, closing)
             if found is None:
-                raw = self.raw(closing)
-                if raw == "plaintext":
-                    return Place(end, closing, is_plain=True)
-                more = f"</{raw}>" if raw else self.closer(closing)
+                more = self.closer(closing)
                 if more is None:
                     return None
                 closing += more
-            elif found.around:
-                closing += found.end_tags
-            elif not found.is_last:  # in front of a table that is open
-                closing += "</table>"
+            elif found.around[:1] == ["plaintext"]:
+                return Place(end, closing, is_plain=True)
+            elif not found.is_good:
+                closing += found.closing
+            elif self.in_noscript(end) and not closing.endswith("</noscript>"):
+                closing += "</noscript>"  # last: up to there all is text to a program with scripts
             else:
                 return Place(end, closing)
         return None
 
     def closer(self, closing: str) -> str | None:
-        """What makes the mark appear: as an element, or in one whose content is text."""
-        for closer in _CLOSERS:
-            if self.found(len(self.page), closing + closer) or self.raw(closing + closer):
-                return closer
-        return None
+        """What makes the mark appear."""
+        return next((more for more in _CLOSERS if self.found(len(self.page), closing + more)), None)
 
     def found(self, at: int, closing: str = "") -> _Found | None:
         """Where a mark at this place is; None if it is nowhere, or not in the body."""
         tree = self.read(self.page[:at] + closing + _ELEMENT + self.page[at:])
-        mark = tree.css_first(f"body {_MARK}")
-        if mark is None:
-            return None
-        around = [node.tag or "" for node in _above(mark)]
-        return _Found(around[: around.index("body")], not any(map(_is_seen, _after(mark))))
-
-    def raw(self, closing: str) -> str | None:
-        """The element whose content is text in which the page ends."""
-        tree = self.read(self.page + closing + _ELEMENT)
-        for node in reversed(tree.css(_RAW)):
+        if (mark := tree.css_first(f"body {_MARK}")) is not None:
+            around = [node.tag or "" for node in _above(mark)]
+            return _Found(around[: around.index("body")], _first_seen(mark))
+        templates = list(_templates(tree))
+        for root in templates:
+            if (mark := root.css_first(_MARK)) is not None:
+                around = [node.tag for node in _above(mark) if node.tag]
+                return _Found([*around, "template"], in_template=True)
+        raw = [node for nodes in (tree.css(_RAW), *(root.css(_RAW) for root in templates)) for node in nodes]
+        for node in reversed(raw):
             if _MARK in node.text(deep=True):
-                return node.tag
+                return _Found([node.tag or ""], is_text=True)
         return None
 
     def in_noscript(self, at: int) -> bool:
@@ -189,12 +198,21 @@ def _above(node: LexborNode) -> Iterator[LexborNode]:
         up = up.parent
 
 
-def _after(node: LexborNode) -> Iterator[LexborNode]:
-    after = node.next
-    while after is not None:
-        yield after
-        after = after.next
+def _first_seen(mark: LexborNode) -> str:
+    """What is shown first of all that follows the mark in its element: a tag, or ``-text``."""
+    node = mark.next
+    while node is not None:
+        name = node.tag or ""
+        if name not in _UNSEEN and (name in _SEEN or node.text(deep=True).strip()):
+            return name
+        node = node.next
+    return ""
 
 
-def _is_seen(node: LexborNode) -> bool:
-    return node.tag not in _UNSEEN and (node.tag in _SEEN or bool(node.text(deep=True).strip()))
+def _templates(tree: LexborHTMLParser) -> Iterator[LexborNode]:
+    """The content of templates, and of those in them: it is not in the tree."""
+    left = tree.template_fragments()[-_MOST_TEMPLATES:]
+    for _ in range(_MOST_TEMPLATES):
+        if left:
+            yield (root := left.pop())
+            left += root.template_fragments()

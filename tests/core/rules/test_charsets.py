@@ -64,6 +64,7 @@ LABELS = [
         (b"\xfe\xff\0a", "utf-16", "a"),
         (b"\0a", "utf-16be", "a"),
         (b"\xc3", "utf-8", "\ufffd"),
+        (b"\xef\xbb\xbfa\xef\xbb\xbf", "utf-8", "a\ufeff"),
         (b"+AGE-+2AA-", "utf-7", "a\ufffd"),
         (b"+2D3eAA-", "utf-7", "\U0001f600"),
         (b"~{VPND~}", "hz-gb-2312", "中文"),
