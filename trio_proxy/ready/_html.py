@@ -7,24 +7,31 @@ follows the HTML standard to the letter). The place is good if the mark is in th
 thing there that is shown. What is open at the end is closed first, by the end tags of what the mark was in.
 
 The mark is a child of the body, and of no other element: no style of an element that is left open applies.
+
+The parser takes longer than in proportion for some pages that are made for that. So a page that is large
+enough to hurt is read in a process of its own, which is ended when it has taken too long.
 """
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from typing import Final
 
 import attrs
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-__all__ = ["Place", "is_shown", "place_under"]
+__all__ = ["Place", "place_under"]
 
 _MARK: Final = "x-smtp-proxy-mark"
 _ELEMENT: Final = f"<{_MARK}>{_MARK}</{_MARK}>"
 _ENDS: Final = (re.compile("</body", re.IGNORECASE), re.compile("</html", re.IGNORECASE))
 _NOSCRIPT: Final = re.compile("<(/?)noscript", re.IGNORECASE)
-_TAG: Final = re.compile("<")
+_TAG: Final = re.compile("<[a-zA-Z]")
 
 # Elements whose content is text for the parser, and what may be open where the mark is in no element at all:
 # a comment, a tag, the value of an attribute, a section of characters in SVG.
@@ -40,10 +47,13 @@ _MOST_TEMPLATES: Final = 20
 # and a page with many tags is read in steps, so that one that is deeper is found out before it takes long.
 _TOO_DEEP: Final = " > ".join(["*"] * 400)
 _STEP: Final = 20_000
+_ENOUGH: Final = 6.0
+"""Seconds of the processor after which a page is not read once more."""
 
-
-_MOST_READ: Final = 100_000_000
-"""Characters that are read for one page, all attempts together: some seconds."""
+_LARGE: Final = 150_000
+"""Characters of a page that gets a process."""
+_PATIENCE: Final = 25.0
+"""Seconds that such a process may take."""
 
 
 @attrs.frozen
@@ -54,24 +64,43 @@ class Place:
     """What has to be written first, to close what is open."""
     is_plain: bool = False
     """True if tags are shown as text there (``<plaintext>``)."""
+    is_there: bool = False
+    """True if the text stands above this place already, where it is shown."""
 
 
-def place_under(page: str) -> Place | None:
-    """The place for more text, or None: a frameset, a page that is too deep, or one that defies all this."""
+def place_under(page: str, text: str = "") -> Place | None:
+    """The place for more text, such as ``text``. None if there is none: in a frameset, in a page that is too
+    deep or takes too long, or in one that defies all this."""
+    if len(page) <= _LARGE:
+        return _place(page, text)
+    command = [sys.executable, "-P", __file__]
+    given = json.dumps([page, text])
     try:
-        return _Search(page).place()
+        done = subprocess.run(
+            command, input=given, capture_output=True, text=True, timeout=_PATIENCE, check=True
+        )
+    except subprocess.SubprocessError:
+        return None
+    found = json.loads(done.stdout)
+    return Place(**found) if found else None
+
+
+def _place(page: str, text: str) -> Place | None:
+    try:
+        place = _Search(page).place()
     except _TooMuch:
         return None
-
-
-def is_shown(page: str, at: int) -> bool:
-    """Returns True if text that begins there is shown, and is in no element."""
-    found = _Search(page).found(at)
-    return found is not None and not found.around
+    if place is None or not text:
+        return place
+    above = page[: place.at].rstrip()
+    if not above.endswith(text):
+        return place
+    found = _Search(page).found(len(above) - len(text))
+    return attrs.evolve(place, is_there=found is not None and not found.around)
 
 
 class _TooMuch(Exception):
-    """More would have to be read than one page is worth."""
+    """The page takes longer than a page is worth."""
 
 
 @attrs.frozen
@@ -101,7 +130,7 @@ class _Found:
 @attrs.define
 class _Search:
     page: str
-    left: int = _MOST_READ
+    until: float = attrs.field(factory=lambda: time.thread_time() + _ENOUGH)
 
     def place(self) -> Place | None:
         if self.is_too_deep():
@@ -182,11 +211,10 @@ class _Search:
     def is_too_deep(self) -> bool:
         tags = [match.start() for match in _TAG.finditer(self.page)]
         cuts = [*tags[_STEP::_STEP], len(self.page)]
-        return any(LexborHTMLParser(self.page[:cut]).css_first(_TOO_DEEP) is not None for cut in cuts)
+        return any(self.read(self.page[:cut]).css_first(_TOO_DEEP) is not None for cut in cuts)
 
     def read(self, page: str) -> LexborHTMLParser:
-        self.left -= len(page)
-        if self.left < 0:
+        if time.thread_time() > self.until:
             raise _TooMuch
         return LexborHTMLParser(page)
 
@@ -216,3 +244,8 @@ def _templates(tree: LexborHTMLParser) -> Iterator[LexborNode]:
         if left:
             yield (root := left.pop())
             left += root.template_fragments()
+
+
+if __name__ == "__main__":
+    answer = _place(*json.load(sys.stdin))
+    json.dump(answer and attrs.asdict(answer), sys.stdout)

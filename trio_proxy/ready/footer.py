@@ -87,16 +87,12 @@ class Footer:
         lines = "<br>\r\n".join(html.escape(line) for line in self.text.split("\r\n"))
         footer = self.html or f"<p>{lines}</p>"
         page = content.decode("latin-1")  # an offset is the same in both, and tags are ASCII
-        place = _html.place_under(page)
+        place = _html.place_under(page, encode(footer).decode("latin-1").strip())
         if place is None:
             raise Unchangeable
         if place.is_plain:
-            footer = self.text
-        above = page[: place.at].rstrip()
-        there = encode(footer).decode("latin-1").strip()
-        if above.endswith(there) and _html.is_shown(page, len(above) - len(there)):
-            return None
-        return place.at, encode(f"{place.closing}\r\n{footer}\r\n")
+            return _under(self.text, content, encode)
+        return None if place.is_there else (place.at, encode(f"{place.closing}\r\n{footer}\r\n"))
 
 
 def _under(text: str, content: bytes, encode: Encode) -> tuple[int, bytes] | None:

@@ -197,6 +197,92 @@ def test_html_gets_it_before_its_end(body: bytes, expected: bytes) -> None:
     assert footed(raw, times=2) == footed(raw)
 
 
+@pytest.mark.parametrize(
+    ("page", "closing"),
+    [
+        ("<p>Hello <!-- </body> --> world</p>", ""),
+        ("<body>Hello <a title='</body>' href=x>link</a>", ""),
+        ("<body>Hello<script>var x='</body>';</script></html>", ""),
+        ("<body>Hello<style>/* </body> */</style>", ""),
+        ("<title></body></title>Hello", ""),
+        ("<p>a<!-- never closed </body>", "--></p>"),
+        ("<p>a<script>", "</script></p>"),
+        ("<p>a<script><!--<script>", "</script></script></p>"),
+        ("a<textarea></body>", "</textarea>"),
+        ("a<template><!-- </body>", "--></template>"),
+        ("a<template><template><style>", "</style></template></template>"),
+        ("a<select><option>b", "</option></select>"),
+        ("a<svg><title>b", "</title></svg>"),
+        ("a<svg><![CDATA[", "]]></svg>"),
+        ("a<table><tr>", "</table>"),
+        ("a<video>b<table><tr></body>", "</table></video>"),
+        ("a<noscript><!-- b", "--></noscript>"),
+        ("a<div hidden>b", "</div>"),
+        ('a<a href="', '"></a>'),
+        ("a<a href='", "'></a>"),
+        ("a<details>b", "</details>"),
+    ],
+)
+def test_html_gets_it_where_it_is_seen(page: str, closing: str) -> None:
+    raw = text(page.encode(), "text/html")
+    once = footed(raw)
+    assert closing.encode() + b"\r\n" + HTML in once
+    assert once.replace(closing.encode() + b"\r\n" + HTML + b"\r\n", b"") == raw
+    assert footed(once) == once
+
+
+@pytest.mark.parametrize("page", ["<frameset><frame src=x></frameset>", "<div>" * 500, "<template>" * 40])
+def test_a_page_in_which_nothing_more_can_be_seen_is_left_alone(page: str) -> None:
+    assert footed(text(page.encode(), "text/html")) == text(page.encode(), "text/html")
+
+
+def test_after_plaintext_there_are_no_tags() -> None:
+    once = footed(text(b"a<plaintext>b", "text/html"))
+    assert once == text(b"a<plaintext>b\r\n\r\nExample Ltd\r\n1 Example Street", "text/html")
+    assert footed(once) == once
+
+
+@pytest.mark.parametrize("page", ["a<!-- {} -->", "a<!-- {}", "<a title='{}'>a</a>", "a<div hidden>{}"])
+def test_a_footer_that_is_not_seen_does_not_count(page: str) -> None:
+    raw = text(page.format(HTML.decode()).encode(), "text/html")
+    assert footed(raw).count(HTML) == 2
+
+
+def test_a_large_page_is_read_in_a_process() -> None:
+    page = b"<body>" + b"<p>hello</p>\r\n" * 15_000
+    once = footed(text(page + b"</body>", "text/html"))
+    assert once == text(page + b"\r\n" + HTML + b"\r\n</body>", "text/html")
+    assert footed(once) == once
+
+
+def test_which_is_ended_when_it_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trio_proxy.ready._html._PATIENCE", 0.01)
+    raw = text(b"<p>hello</p>" * 20_000, "text/html")
+    assert footed(raw) == raw
+
+
+def test_a_page_that_takes_too_long_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trio_proxy.ready._html._ENOUGH", 0.0)
+    raw = text(b"<p>hello</p>", "text/html")
+    assert footed(raw) == raw
+
+
+def test_an_empty_text_keeps_nothing_from_its_footer() -> None:
+    empty = b"Content-Type: text/plain\r\n"
+    raw = b"Subject: x\r\n" + multi("alternative", empty, WEB)
+    now = empty + b"\r\n\r\nExample Ltd\r\n1 Example Street\r\n"
+    assert footed(raw) == b"Subject: x\r\n" + multi("alternative", now, WEB_FOOTED)
+    assert footed(raw, times=2) == footed(raw)
+    raw = b"Subject: x\r\n" + multi("mixed", part("Content-Type: text/plain", b"\r\n"), IMAGE, WEB)
+    assert footed(raw).endswith(multi("mixed", IMAGE, WEB_FOOTED).partition(b"preamble\r\n")[2])
+
+
+def test_one_form_that_cannot_take_it_does_not_keep_others_from_it() -> None:
+    old = part("Content-Type: text/plain; charset=x-old", b"\xff")
+    raw = b"Subject: x\r\n" + multi("alternative", old, WEB)
+    assert footed(raw) == b"Subject: x\r\n" + multi("alternative", old, WEB_FOOTED)
+
+
 def test_html_is_made_of_the_text_or_given() -> None:
     raw = text(b"<body></body>", "text/html")
     assert b"\r\n<p>a &lt;&amp;&gt;<br>\r\nb</p>\r\n</body>" in footed(raw, Footer("a <&>\nb"))
