@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from itertools import islice, pairwise
 from typing import Final
 
-from ._contents import TooMuch, readings
+from ._contents import TooMuch, lines_with, readings
+from ._fields import CODED
 from ._names import MOST_NAMES, count_in, names_in
 
 __all__ = ["coded_anywhere", "names_anywhere", "types_anywhere"]
@@ -23,11 +24,10 @@ MOST: Final = 10_000
 LONGEST: Final = 16_000
 """Octets of a field with the lines after it."""
 
-# Lines after the field belong to it for some reader, up to an empty line. Without one it is no field.
-_FIELD: Final = re.compile(rb"^[a-z-]{0,10}?content-(?:type|disp|desc|loc|id)", re.MULTILINE)
-_LOOSE_FIELD: Final = re.compile(rb"^[^\n]{0,10}?content-(?:type|disp|desc|loc|id)", re.MULTILINE)
-_CODED: Final = re.compile(rb"^[^\n]{0,10}content-tr[^\n]*", re.MULTILINE)
-_DASHES: Final = re.compile(rb"^[ \t>]*--", re.MULTILINE)
+_WORD: Final = b"content-"
+_KNOWN: Final = (b"type", b"disp", b"desc", b"loc", b"id")
+_LETTERS: Final = re.compile(rb"[a-z-]*")
+_ROOM: Final = 10
 _EMPTY_LINE: Final = re.compile(rb"\n[ \t\0]*\r?\n")
 _TYPE: Final = re.compile(r"content-type\s*:([^;]*)", re.IGNORECASE)
 _LOOSE_TYPE: Final = re.compile(r"([A-Za-z0-9.+_-]+)\s*/\s*([A-Za-z0-9.+_-]+)")
@@ -54,37 +54,39 @@ def types_anywhere(octets: bytes) -> Iterator[str]:
 def coded_anywhere(octets: bytes, *, in_sections: bool) -> Iterator[bytes]:
     """What follows each field that may name a transfer encoding, decoded in any reading; with ``in_sections``
     also what follows each line that may be a delimiter. Raises `TooMuch`."""
-    lower = octets.lower()
-    if not in_sections and b"content-tr" not in lower:
-        return
-    starts = [found.start() for found in islice(_CODED.finditer(lower), MOST)]
+    starts = [start for start, _ in islice(lines_with(octets.lower(), b"content-tr", _ROOM), MOST)]
     if in_sections:
-        starts += [0, *(found.start() for found in islice(_DASHES.finditer(octets), MOST))]
+        dashes = (
+            start for start, at in lines_with(octets, b"--", 2 * _ROOM) if not octets[start:at].strip(b" \t>")
+        )
+        starts += [0, *islice(dashes, MOST)]
     if len(starts) >= MOST:
         raise TooMuch(f"more than {MOST} places where a part may begin")
-    for start, end in pairwise((*sorted(set(starts)), len(octets))):
+    for start, end in pairwise((*sorted(set(starts)), len(octets))) if starts else ():
         found = _EMPTY_LINE.search(octets, start, end)
         body = octets[found.end() if found else start : end]
-        for encoding in ("base64", "quoted-printable"):
-            yield from readings(body, encoding)
+        for encoding in CODED:
+            yield from (reading for reading in readings(body, encoding) if reading != body)
     if in_sections:
         yield from readings(octets, "base64")
 
 
 def _fields(octets: bytes, loosely: bool) -> Iterator[str]:
+    """Each with the lines after it, since these belong to it for some reader, up to an empty line. Without an
+    empty line it is no field."""
     lower = octets.lower()
-    if b"content-" not in lower:
-        return
     end = count = 0
-    for found in (_LOOSE_FIELD if loosely else _FIELD).finditer(lower):
-        if found.start() < end:
+    for start, at in lines_with(lower, _WORD, _ROOM):
+        if start < end or not lower.startswith(_KNOWN, at + len(_WORD)):
             continue
-        empty = _EMPTY_LINE.search(octets, found.start())
+        if not (loosely or _LETTERS.fullmatch(lower, start, at)):
+            continue
+        empty = _EMPTY_LINE.search(octets, at)
         if not (empty or loosely):
             return
         count += 1
         if count > MOST:
             raise TooMuch(f"more than {MOST} fields")
         end = empty.start() if empty else len(octets)
-        lines = octets[found.start() : min(end, found.start() + LONGEST)]
+        lines = octets[start : min(end, start + LONGEST)]
         yield re.sub(rb"\r?\n", b" ", lines).decode("utf-8", "surrogateescape")

@@ -16,20 +16,18 @@ from typing import Final
 
 from sansio_smtp.rules.charsets import decode
 
-__all__ = ["TooMuch", "content", "is_clear_base64", "readings", "texts_of", "uuencoded"]
+__all__ = ["TooMuch", "content", "is_clear_base64", "lines_with", "readings", "texts_of", "uuencoded"]
 
 _MARKS: Final = ((b"\xfe\xff", "utf-16-be"), (b"\xff\xfe", "utf-16-le"), (b"\xef\xbb\xbf", "utf-8"))
 _ALPHABET: Final = string.ascii_letters.encode() + b"0123456789+/"
 _NOT_BASE64: Final = bytes(set(range(256)) - set(_ALPHABET))
 _NOT_BASE64_OR_END: Final = bytes(set(range(256)) - set(_ALPHABET) - set(b"="))
-_CLEAR_BASE64: Final = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
-_CLEAR_LINES: Final = re.compile(rb"(?:(?:[^\r\n]{4})*\r?\n)*[^\n]*\s*")
 _UNCLEAR_ESCAPE: Final = re.compile(rb"=(?![0-9A-F]{2}|\r?\n|\Z)")
 _SOFT_BREAK: Final = re.compile(rb"=[\s\0]+")
 _LONE_EQUALS: Final = re.compile(rb"=(?![0-9A-Fa-f]{2})[^0-9A-Za-z]?")
 _BEGIN: Final = re.compile(
-    rb"^[ \t]*begin(?:-base64)?[ \t]+(?=[^\s]{0,4}[0-9])[^\s]{1,5}(?:[ \t]+([^\r\n]*))?\r?$",
-    re.MULTILINE | re.IGNORECASE,
+    rb"[ \t]*begin(?:-base64)?[ \t]+(?=[^\s]{0,4}[0-9])[^\s]{1,5}(?:[ \t]+([^\r\n]*))?\r?(?=\n|\Z)",
+    re.IGNORECASE,
 )
 MOST_UUENCODED: Final = 1_000
 
@@ -46,15 +44,18 @@ def content(octets: bytes, encoding: str) -> bytes:
 
 
 def is_clear_base64(octets: bytes) -> bool:
-    """Returns True if all readers decode this alike."""
-    run = octets.translate(None, b" \t\r\n")
-    return len(run) % 4 == 0 and _CLEAR_BASE64.fullmatch(run) is not None
+    """Returns True if all readers decode this alike, who take it as a whole."""
+    try:
+        binascii.a2b_base64(octets.translate(None, b" \t\r\n"), strict_mode=True)
+    except binascii.Error:
+        return False
+    return True
 
 
 def readings(octets: bytes, encoding: str) -> Iterator[bytes]:
     """What different readers take these octets for, in this encoding; the ordinary reading first."""
     yield content(octets, encoding)
-    if encoding == "base64" and not (is_clear_base64(octets) and _CLEAR_LINES.fullmatch(octets)):
+    if encoding == "base64" and not (is_clear_base64(octets) and _has_whole_lines(octets)):
         yield from _readings_of_base64(octets)
     if encoding == "quoted-printable" and _UNCLEAR_ESCAPE.search(octets):
         without = _SOFT_BREAK.sub(b"", octets)
@@ -72,12 +73,29 @@ def texts_of(octets: bytes, charset: str) -> Iterator[str]:
 
 def uuencoded(octets: bytes) -> Iterator[tuple[bytes, bytes]]:
     """The names and contents of uuencoded files in a text. Raises `TooMuch`."""
-    begins = list(islice(_BEGIN.finditer(octets), MOST_UUENCODED + 1))
+    lines = (_BEGIN.match(octets, start) for start, _ in lines_with(octets.lower(), b"begin", 20))
+    begins = list(islice(filter(None, lines), MOST_UUENCODED + 1))
     if len(begins) > MOST_UUENCODED:
         raise TooMuch(f"more than {MOST_UUENCODED} names in one part")
     for found, following in zip_longest(begins, begins[1:]):
         end = following.start() if following else len(octets)
         yield found[1] or b"", _from_uu(octets[found.end() : end])
+
+
+def lines_with(lower: bytes, word: bytes, room: int) -> Iterator[tuple[int, int]]:
+    """Where the lines begin that have this word after ``room`` octets at most, and where the word is."""
+    at = lower.find(word)
+    while at >= 0:
+        start = lower.rfind(b"\n", max(at - room - 1, 0), at)
+        if start >= 0 or at <= room:
+            yield start + 1, at
+        at = lower.find(word, at + len(word))
+
+
+def _has_whole_lines(octets: bytes) -> bool:
+    """Returns True if those who decode base64 line by line see the same."""
+    lines = octets.replace(b"\r\n", b"\n").rstrip().split(b"\n")
+    return all(length % 4 == 0 for length in set(map(len, lines[:-1])))
 
 
 def _from_base64(octets: bytes) -> bytes:

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from ._contents import texts_of
+from ._contents import TooMuch, texts_of
 
 __all__ = ["MOST_NAMES", "count_in", "names_in"]
 
@@ -26,6 +26,8 @@ MOST_PIECES: Final = 200
 """Parameters that are joined. A name in more pieces is longer than file systems allow."""
 LONGEST: Final = 2_000
 """Characters of one parameter."""
+MOST_CHARACTERS: Final = 1_000_000
+"""Characters of all readings of the names in one header section."""
 
 _NAMED: Final = re.compile(
     r"name([^\w=:;]{0,40}|[^\w=:;]{0,10}\*[^=:;]{0,40}|[^=:;\n]{0,40})[=:]", re.IGNORECASE
@@ -57,7 +59,7 @@ _STOPS: Final = (
     "%00",
     "?",
 )
-_NEXT: Final = re.compile(r"[;,\s(]+[^\s=;]+\s*=")
+_NEXT: Final = re.compile(r"(?<=[;,\s(])[^\s=;,()]+\s*=")
 _COMMENT: Final = re.compile(r"\([^()]*\)?")
 _ENCODED: Final = re.compile(r"=\?([^?]*)\?\s*([^?]?)[^?]*\?([^?]*)(?:\?=?|\Z)")
 _BETWEEN: Final = re.compile(r"(\?=)\s+(?==\?)")
@@ -66,7 +68,16 @@ _NOT_BASE64: Final = re.compile(r"[^A-Za-z0-9+/]")
 
 def names_in(texts: Iterable[str]) -> Iterator[str]:
     """The names in unfolded fields, in any reading. Parameters after the first `MOST_NAMES` are not read: see
-    `count_in`."""
+    `count_in`. Raises `TooMuch`."""
+    left = MOST_CHARACTERS
+    for name in _names_in(texts):
+        left -= len(name)
+        if left < 0:
+            raise TooMuch("more names than are looked at")
+        yield name
+
+
+def _names_in(texts: Iterable[str]) -> Iterator[str]:
     pieces: list[tuple[int, str]] = []
     count = 0
     for text in texts:
@@ -119,7 +130,7 @@ def _ended(text: str) -> Iterator[str]:
         if at > 0:
             yield text[:at]
     if found := _NEXT.search(text):
-        yield text[: found.start()]
+        yield text[: found.start()].rstrip(";, \t(")
     last = text.rfind('"')
     if last > 0:
         yield text[:last]

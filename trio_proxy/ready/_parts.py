@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -26,6 +27,8 @@ __all__ = ["TOO_MANY", "Part", "parameters", "read"]
 
 DEEPEST: Final = 30
 MOST: Final = 2_000
+MOST_BLANKS: Final = 200
+"""Blanks before what some reader takes for a boundary."""
 TOO_MANY: Final = f"more than {MOST} parts, or more than {DEEPEST} in each other"
 """The flaw of a part in which there is more than was looked at."""
 
@@ -113,8 +116,16 @@ class Part:
     @property
     def names(self) -> tuple[str, ...]:
         """Every name that some mail program may take for the file's name."""
-        fields = (*self.section.get("content-type", ()), *self.section.get("content-disposition", ()))
-        return tuple(dict.fromkeys(names_in(fields)))
+        found: dict[str, None] = {}
+        with suppress(_contents.TooMuch):
+            for name in names_in(self.naming):
+                found[name] = None
+        return tuple(found)
+
+    @property
+    def naming(self) -> tuple[str, ...]:
+        """The fields that may hold a name."""
+        return (*self.section.get("content-type", ()), *self.section.get("content-disposition", ()))
 
     @property
     def content(self) -> bytes:
@@ -255,15 +266,18 @@ class _Reader:
 
     def _delimiters(self, part: Part, boundary: bytes) -> Iterator[_Delimiter]:
         """The lines that delimit the parts; others that begin like one are kept, see `read`."""
-        line = re.compile(rb"(?:^|[\n\r])([ \t>]*)--" + re.escape(boundary) + rb"([^\r\n]*)(?=(\r?\n|\Z)|\r)")
-        for found in line.finditer(part.raw, max(part.body - 1, 0), part.end):
-            rest = found[2].rstrip(b" \t")
-            start = found.start(1)
-            if found[1] or rest not in (b"", b"--") or found[3] is None or found[0][:1] == b"\r":
-                self.strange.append(part.raw[start - 1 : found.end()].strip(b"\n \t") + (found[3] or b"\r"))
-            else:
+        line = re.compile(re.escape(b"--" + boundary) + rb"([^\r\n]*)(?=(\r?\n|\Z)|\r)")
+        for found in line.finditer(part.raw, part.body, part.end):
+            start = found.start()
+            rest = found[1].rstrip(b" \t")
+            before = part.raw[max(start - MOST_BLANKS, part.body) : start]
+            if found[2] is not None and rest in (b"", b"--") and before[-1:] in (b"\n", b""):
                 end = part.raw.find(b"\n", found.end(), part.end) + 1 or part.end
                 yield _Delimiter(start, end, rest != b"")
+            elif before.rstrip(b" \t>")[-1:] in (b"\n", b"\r", b""):
+                self.strange.append(before[-1:].strip(b"\n") + found[0] + (found[2] or b"\r"))
+                if len(self.strange) > MOST:
+                    return
 
 
 @attrs.frozen

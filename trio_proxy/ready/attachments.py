@@ -20,12 +20,11 @@ from sansio_smtp.rules import (
 )
 from trio_proxy.settings.tables import Size
 
-from ._anywhere import coded_anywhere, names_anywhere, types_anywhere
-from ._contents import TooMuch, uuencoded
+from ._contents import TooMuch
 from ._file_patterns import content_types, file_names
-from ._names import MOST_NAMES, count_in
 from ._parts import TOO_MANY, Part, read
 from ._patterns import fits
+from ._readings import doubt_of, names_of, types_of
 from ._settings import size_of_messages
 
 __all__ = ["Attachments", "rules"]
@@ -35,7 +34,6 @@ PROGRAMS: Final = (
     *("*.msi", "*.pif", "*.ps1", "*.reg", "*.scr", "*.vbe", "*.vbs", "*.wsf", "*.wsh"),
 )
 _CONTROL: Final = re.compile(r"[\0-\x1f\x7f]")
-_NAMING: Final = ("content-type", "content-disposition")
 
 
 @attrs.frozen
@@ -74,50 +72,23 @@ class Attachments:
 
     @threaded  # large messages take a while
     def message(self, tx: Transaction, msg: Message) -> MessageVerdict:
+        if too_large := self._too_large(msg.size):
+            return too_large
         try:
-            return self._too_large(msg.size) or next(self._refusals(msg.raw), None)
+            return next(self._refusals(read(msg.raw)), None)
         except TooMuch as error:
             return Reject(550, f"5.6.0 {error} are refused here")
 
-    def _refusals(self, raw: bytes) -> Iterator[Reject]:
-        root = read(raw)
-        doubtful = any(part.doubt for part in root.walk())
-        for part in root.walk():
-            yield from self._of_part(part)
-        for octets in root.texts():
-            yield from self._of_text(octets, loosely=doubtful)
-        if doubtful:
-            yield from self._of_any_reading(raw)
-
-    def _of_text(self, octets: bytes, *, loosely: bool) -> Iterator[Reject]:
-        """What some mail program takes for a part of a text, or of a whole message."""
-        yield from self._of_names(names_anywhere(octets, loosely=loosely))
-        yield from self._of_names(name.decode("utf-8", "surrogateescape") for name, _ in uuencoded(octets))
-
-    def _of_any_reading(self, raw: bytes) -> Iterator[Reject]:
-        """Of a message whose structure is in doubt: its parts may be anywhere."""
-        yield from self._of_types(types_anywhere(raw))
-        for octets in coded_anywhere(raw, in_sections=True):
-            yield from self._of_text(octets, loosely=True)
-            yield from self._of_types(types_anywhere(octets))
-            if self.max_attachment is not None and len(octets) > self.max_attachment:
-                yield self._too_large_attachment()
-
-    def _of_part(self, part: Part) -> Iterator[Reject]:
-        if count_in(value for name in _NAMING for value in part.section.get(name, ())) > MOST_NAMES:
-            raise TooMuch(f"more than {MOST_NAMES} names in one part")
-        yield from self._of_names(part.names)
-        yield from self._of_types([part.content_type])
-        if part.doubt == TOO_MANY or (part.doubt and self.broken):
-            yield Reject(
-                550, f"5.6.0 what mail programs read in different ways is refused here: {part.doubt}"
-            )
-        if (
-            self.max_attachment is not None
-            and _is_attachment(part)
-            and max(map(len, part.readings), default=0) > self.max_attachment
-        ):
-            yield self._too_large_attachment()
+    def _refusals(self, root: Part) -> Iterator[Reject]:
+        yield from self._of_names(names_of(root))
+        yield from self._of_types(types_of(root))
+        if (doubt := doubt_of(root)) and (self.broken or doubt == TOO_MANY):
+            yield Reject(550, f"5.6.0 what mail programs read in different ways is refused here: {doubt}")
+        if self.max_attachment is not None:
+            yield from self._of_sizes(filter(_is_attachment, root.walk()), self.max_attachment)
+        if doubt:
+            yield from self._of_names(names_of(root, loosely=True))
+            yield from self._of_types(types_of(root, loosely=True))
 
     def _of_names(self, names: Iterable[str]) -> Iterator[Reject]:
         for name in names:
@@ -130,8 +101,9 @@ class Attachments:
             if fits(kind, self.types):
                 yield Reject(550, f"5.7.1 attachments of type {_printable(kind)} are refused here")
 
-    def _too_large_attachment(self) -> Reject:
-        return Reject(552, f"5.3.4 an attachment is larger than {self.max_attachment} octets")
+    def _of_sizes(self, parts: Iterable[Part], most: int) -> Iterator[Reject]:
+        if any(len(content) > most for part in parts for content in part.readings):
+            yield Reject(552, f"5.3.4 an attachment is larger than {most} octets")
 
     def _too_large(self, size: int) -> Reject | None:
         if self.max_message is None or size <= self.max_message:
@@ -143,9 +115,16 @@ def _as_taken(name: str) -> Iterator[str]:
     """The name as the client's system takes it: without control characters, or with an X for each, or only
     what stands before a NUL."""
     text = unicodedata.normalize("NFKC", name)
-    for form in dict.fromkeys((text, text.partition("\0")[0], _CONTROL.sub("X", text))):
-        printable = "".join(char for char in form if not unicodedata.category(char).startswith("C"))
-        yield re.split(r"[/\\]", printable)[-1].partition("::")[0].strip("\"' \t").rstrip(". \t")
+    forms = {text} if text.isascii() and text.isprintable() else _printable_forms(text)
+    for form in forms:
+        yield re.split(r"[/\\]", form)[-1].partition("::")[0].strip("\"' \t").rstrip(". \t")
+
+
+def _printable_forms(text: str) -> set[str]:
+    forms = (text, text.partition("\0")[0], _CONTROL.sub("X", text))
+    return {
+        "".join(char for char in form if not unicodedata.category(char).startswith("C")) for form in forms
+    }
 
 
 def _is_attachment(part: Part) -> bool:

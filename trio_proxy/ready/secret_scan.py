@@ -21,9 +21,9 @@ from sansio_smtp.rules import (
     threaded,
 )
 
-from ._anywhere import coded_anywhere
-from ._contents import TooMuch, uuencoded
+from ._contents import TooMuch
 from ._parts import TOO_MANY, Part, read
+from ._readings import contents_of, doubt_of
 
 __all__ = ["SecretScan", "rules"]
 
@@ -127,14 +127,16 @@ class SecretScan:
     @threaded  # large messages take a while
     def search_whole(self, tx: Transaction, msg: Message) -> MessageVerdict:
         root = read(msg.raw)
-        doubt = next((part.doubt for part in root.walk() if part.doubt), "")
+        doubt = doubt_of(root)
+        if doubt == TOO_MANY or (doubt and self.broken):
+            return self._doubtful(doubt)
         try:
-            found = next((refusal for octets in _everything(root) if (refusal := self._look(octets))), None)
-        except TooMuch:
-            doubt, found = TOO_MANY, None
-        if not found and (doubt == TOO_MANY or (doubt and self.broken)):
-            return self._answer(f"5.6.0 what mail programs read in different ways is refused here: {doubt}")
-        return found
+            return next((refusal for octets in _everything(root) if (refusal := self._look(octets))), None)
+        except TooMuch as error:
+            return self._doubtful(str(error))
+
+    def _doubtful(self, doubt: str) -> Reject | Defer:
+        return self._answer(f"5.6.0 what mail programs read in different ways is refused here: {doubt}")
 
     def _look(self, octets: bytes) -> Reject | Defer | None:
         found = (name for name, pattern in self._search.items() if pattern.search(octets))
@@ -150,21 +152,12 @@ class SecretScan:
 
 
 def _everything(root: Part) -> Iterator[bytes]:
-    """A message as it was sent, and all that it stands for."""
-    for octets in root.texts():
-        yield octets
-        yield from (content for _, content in uuencoded(octets))
-        yield from coded_anywhere(octets, in_sections=False)
-    parts = list(root.walk())
-    for part in parts:
+    """A message as it was sent, and all that it stands for. Raises `TooMuch`."""
+    for part in root.walk():
         yield _readable(part.fields)
         if part.content_type.startswith("text/"):
             yield part.text.encode("utf-8", "replace")
-    if any(part.doubt for part in parts):
-        for octets in coded_anywhere(root.raw, in_sections=True):
-            yield octets
-            yield from (content for _, content in uuencoded(octets))
-            yield from coded_anywhere(octets, in_sections=True)
+    yield from contents_of(root, loosely=doubt_of(root) != "")
 
 
 def _readable(headers: Headers) -> bytes:

@@ -1,0 +1,81 @@
+"""All that any reader sees in a message: file names, content types, contents; each with a limit.
+
+`Part` is what readers agree on. To that come fields and encoded texts that only some of them find
+(`_anywhere`); in a message whose structure is in doubt, ``loosely``, in all that may be a part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from ._anywhere import coded_anywhere, names_anywhere, types_anywhere
+from ._contents import TooMuch, uuencoded
+from ._names import MOST_NAMES, count_in, names_in
+from ._parts import Part
+
+__all__ = ["contents_of", "doubt_of", "names_of", "types_of"]
+
+MOST: Final = 5_000_000
+"""Characters of names that are looked at in one message: a second or so."""
+NAME: Final = 50
+"""What the shortest name counts."""
+
+
+def doubt_of(root: Part) -> str:
+    """The first doubt in a message, empty if there is none."""
+    return next((part.doubt for part in root.walk() if part.doubt), "")
+
+
+def names_of(root: Part, *, loosely: bool = False) -> Iterator[str]:
+    """Every file name in any reading, some of them several times. Raises `TooMuch`."""
+    return _limited(_names(root, loosely))
+
+
+def types_of(root: Part, *, loosely: bool = False) -> Iterator[str]:
+    """Every content type, in lower case. Raises `TooMuch`."""
+    if not loosely:
+        yield from (part.content_type for part in root.walk())
+        return
+    for octets in (root.raw, *coded_anywhere(root.raw, in_sections=True)):
+        yield from types_anywhere(octets)
+
+
+def contents_of(root: Part, *, loosely: bool = False) -> Iterator[bytes]:
+    """The message, and all that is decoded of it, in any reading. Raises `TooMuch`."""
+    for octets in root.texts():
+        yield octets
+        yield from (content for _, content in uuencoded(octets))
+        yield from coded_anywhere(octets, in_sections=False)
+    if loosely:
+        for octets in coded_anywhere(root.raw, in_sections=True):
+            yield octets
+            yield from (content for _, content in uuencoded(octets))
+            if b"content-" in octets.lower():
+                yield from coded_anywhere(octets, in_sections=True)
+
+
+def _names(root: Part, loosely: bool) -> Iterator[str]:
+    for part in root.walk():
+        if count_in(part.naming) > MOST_NAMES:
+            raise TooMuch(f"more than {MOST_NAMES} names in one part")
+        yield from names_in(part.naming)
+    for octets in root.texts():
+        yield from _names_in_text(octets, loosely)
+    if loosely:
+        for octets in coded_anywhere(root.raw, in_sections=True):
+            yield from _names_in_text(octets, loosely)
+
+
+def _names_in_text(octets: bytes, loosely: bool) -> Iterator[str]:
+    yield from names_anywhere(octets, loosely=loosely)
+    yield from (name.decode("utf-8", "surrogateescape") for name, _ in uuencoded(octets))
+
+
+def _limited(names: Iterable[str]) -> Iterator[str]:
+    left = MOST
+    for name in names:
+        left -= NAME + len(name)
+        if left < 0:
+            raise TooMuch("more names than are looked at")
+        yield name
