@@ -73,6 +73,7 @@ EXIM_CONF = """
 primary_hostname = mx.example.com
 exim_path = {exim}
 keep_environment =
+print_topbitchars = true
 tls_advertise_hosts =
 allow_domain_literals = true
 exim_user = nobody

@@ -27,26 +27,10 @@ TAILS: Final = (
     " X=\x01",
 )
 ROUTES: Final = ("@relay.example:", "@a.example,@b.example:", "@a.example;", "@a.example")
-BETWEEN: Final = (
-    *("%", "!", "@", ":", ";", ",", ".@", "@@", "(", "(x)@", "(@", "\\@", '"@"', ">", "> <", "|", "/", "#"),
-    *(
-        "=",
-        "+",
-        "::",
-        " ",
-        "\t",
-        "\x08",
-        "\x7f",
-        "\uff20",
-        "\uff05",
-        "\u200b",
-        "\u3002",
-        "..",
-        "<",
-        "{",
-    ),
-)
-"""What stands between a mailbox elsewhere and the domain that a rule knows."""
+ROUTING: Final = ("%", "!", "@", ".@", "(x)@", "(@", "\\@", '"@"')
+"""What stands between a mailbox elsewhere and the domain that a rule knows: some server goes by it."""
+BETWEEN: Final = (*":;,(>|/#=+<{ \t\x08\x7f\uff20\uff05\u200b\u3002", "@@", "> <", "::", "..")
+"""What else may stand there."""
 
 
 @attrs.frozen
@@ -101,22 +85,13 @@ def spellings(
 @st.composite
 def look_alikes(draw: st.DrawFn, domain: str = "example.com", elsewhere: str = "evil.example") -> LookAlike:
     """Paths that name a mailbox elsewhere, and the domain that a rule knows."""
-    between = st.lists(st.sampled_from(BETWEEN), min_size=1, max_size=2).map("".join)
-    user = draw(st.sampled_from(("bob", "b\\ob", '"bob"', "bob x")))
-    first, second = draw(between), draw(st.sampled_from(("", "", "", *BETWEEN)))
-    inner = draw(
-        st.sampled_from(
-            (
-                f"{user}{first}{elsewhere}{second}",
-                f"{elsewhere}{first}{user}{second}",
-                f"@{elsewhere}{first}{user}",
-            )
-        )
-    )
-    if draw(st.booleans()):
+    user = draw(st.sampled_from(("bob", "bob", "bob", "b\\ob", '"bob"', "bob x")))
+    between = st.sampled_from(ROUTING * 6 + BETWEEN)
+    first, second = draw(between), draw(st.one_of(st.just(""), st.just(""), st.just(""), between))
+    orders = (f"{user}{first}{elsewhere}{second}", f"{elsewhere}{first}{user}{second}")
+    inner = draw(st.sampled_from((*orders, *orders, f"@{elsewhere}{first}{user}")))
+    if draw(st.sampled_from((True, False, False))):
         inner = f'"{inner}"'
-    path = draw(
-        st.sampled_from((f"{inner}@{domain}", f"{inner}@{domain}", f"{inner}@{domain}.", f"{inner}{domain}"))
-    )
-    around = draw(st.sampled_from(AROUND[:3] * 4 + AROUND))
+    path = draw(st.sampled_from((f"{inner}@{domain}",) * 6 + (f"{inner}@{domain}.", f"{inner}{domain}")))
+    around = draw(st.sampled_from(AROUND[:4] * 8 + AROUND))
     return LookAlike(around.format(path) + draw(st.sampled_from(TAILS)), domain, elsewhere)
