@@ -123,6 +123,13 @@ class MessageAnswered:
 
     reply: Reply
     envelope: Envelope = attrs.field(eq=False)
+    masked: bytes | None = attrs.field(default=None, repr=False)
+    """The octets of the reply with secrets masked; None if there are none in it."""
+
+    @property
+    def shown(self) -> str:
+        """The reply for a log, in one line, secrets masked."""
+        return str(self.reply if self.masked is None else Reply(self.reply.code, self.masked))
 
 
 @attrs.define

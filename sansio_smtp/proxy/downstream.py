@@ -30,14 +30,13 @@ from sansio_smtp.questions import AnyQuestion, ReplyQuestion
 from sansio_smtp.states import GATE, Gate, GateStep, following
 from sansio_smtp.verbs import Kind
 from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.credentials import Credentials
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.sasl import Login, read_login
 
 from . import own_replies
 
 __all__ = ["Downstream"]
-
-_SECRETS_KEPT: Final = 8
 
 Resume = Callable[[Any], None]
 """A function that takes the verdict on a question, and goes on."""
@@ -64,7 +63,7 @@ class Downstream:
         self._out = out
         self.traces = config.trace
         """True if `Received` events are wanted."""
-        self._secrets: tuple[bytes, ...] = ()
+        self._credentials = Credentials()
         self._on_over: Callable[[], None] = _nothing
         self._on_room: Callable[[], None] = _nothing
 
@@ -136,7 +135,7 @@ class Downstream:
     def _deliver(self, exchange: Exchange, reply: Reply) -> None:
         kind = exchange.command.kind
         if kind is KIND_END_OF_DATA:
-            self._out.append(MessageAnswered(reply, self.end.envelope))
+            self._out.append(self._answered(reply))
         elif kind is KIND_HELLO and reply.code < 300:
             self.hello = exchange.replacement or exchange.command
         self.send_reply(reply, last=exchange.closes and exchange.owes == 1)
@@ -145,7 +144,7 @@ class Downstream:
         """Sends the reply to the oldest line. ``last``: the session ends with it, whatever code it has."""
         end = self.end
         data = end.send_reply(reply, last=last)
-        self._out.append(SendToClient(data, self.masked(data) if self._secrets else data))
+        self._out.append(SendToClient(data, self.masked(data)))
         if end.phase is PHASE_MUST_CLOSE:
             self._on_over()
 
@@ -172,7 +171,7 @@ class Downstream:
             if reply is own_replies.LOST:
                 reply = _LOST_REPLIES.get(kind, reply)
             if kind is KIND_END_OF_DATA:
-                self._out.append(MessageAnswered(reply, self.end.envelope))
+                self._out.append(self._answered(reply))
         self.send_reply(reply)
         self._on_over()
 
@@ -186,8 +185,13 @@ class Downstream:
         """The client's credentials were accepted in this AUTH exchange, by a server or by a verdict."""
         self.authenticated = self.authenticated or by_server
         self.login = read_login(exchange, case_sensitive=self._case_sensitive_logins)
+        self._credentials.accepted(self.login.given)
 
     # What is shown
+
+    def _answered(self, reply: Reply) -> MessageAnswered:
+        masked = self.masked(reply.raw)
+        return MessageAnswered(reply, self.end.envelope, None if masked == reply.raw else masked)
 
     def trace(self, side: Side, shown: bytes) -> None:
         """Adds a `Received` event, secrets masked."""
@@ -196,13 +200,11 @@ class Downstream:
     def keep_secret(self, command: Command) -> None:
         """Remembers the credentials in a command, so that they are masked if a server repeats them in a
         reply."""
-        self._secrets = (*self._secrets, *command.secrets)[-_SECRETS_KEPT:]
+        self._credentials.keep(command)
 
     def masked(self, octets: bytes) -> bytes:
         """The octets with the client's credentials masked: some servers repeat them in a reply."""
-        for secret in self._secrets:
-            octets = octets.replace(secret, b"********")
-        return octets
+        return self._credentials.masked(octets)
 
 
 def _nothing() -> None:

@@ -28,7 +28,7 @@ import attrs
 from .commands import Command
 from .login_names import prepared
 
-__all__ = ["LONGEST_EXCHANGE", "UNKNOWN_LOGIN", "Login", "identity", "read_login"]
+__all__ = ["LONGEST_EXCHANGE", "UNKNOWN_LOGIN", "Login", "decoded", "identity", "read_login"]
 
 LONGEST_EXCHANGE: Final = 8
 """Lines of the client, AUTH included, of which a name is read; in a longer exchange it is unknown."""
@@ -76,8 +76,8 @@ def read_login(lines: Sequence[Command], *, case_sensitive: bool = False) -> Log
     reader = _READERS.get(b"SCRAM" if mechanism.startswith(b"SCRAM-") else mechanism)
     if reader is None:
         return UNKNOWN_LOGIN
-    initial = [_decoded(b"".join(words[2:]))] if len(words) > 2 else []
-    return _agreed(reader(initial, [_decoded(line.raw) for line in lines[1:]]), case_sensitive)
+    initial = [decoded(b"".join(words[2:]))] if len(words) > 2 else []
+    return _agreed(reader(initial, [decoded(line.raw) for line in lines[1:]]), case_sensitive)
 
 
 def identity(lines: Sequence[Command], *, case_sensitive: bool = False) -> str | None:
@@ -102,7 +102,7 @@ def _text(octets: bytes | None) -> str:
         return ""
 
 
-def _decoded(word: bytes) -> bytes | None:
+def decoded(word: bytes) -> bytes | None:
     """Base64 as lenient servers read it: blanks anywhere, with padding or without. None if it is none."""
     word = word.translate(*_BLANKS)
     if not _BASE64.fullmatch(word):

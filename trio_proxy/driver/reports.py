@@ -83,12 +83,12 @@ class Reports:
         """The session is over: logs the messages whose reply has not reached the client."""
         for event in self.unsaid:
             # The only trace for those who find the message twice (RFC 1047).
-            self._log.warning("message answered, client not told", reply=str(event.reply))
+            self._log.warning("message answered, client not told", reply=event.shown)
         self.unsaid.clear()
 
     def _answered(self, event: MessageAnswered) -> None:
         mail, recipients = event.envelope.mail, event.envelope.recipients
-        reply = str(event.reply)
+        reply = event.shown
         self._log.info("message answered", reply=reply, mail=str(mail or ""), recipients=len(recipients))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from .escaping import escape_values
 from .output import write_error_line
 
 __all__ = ["configure"]
@@ -22,6 +23,7 @@ def configure(verbosity: int) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False),
             structlog.processors.format_exc_info,
+            escape_values,
             structlog.dev.ConsoleRenderer(colors=_is_terminal(), pad_event_to=0),
         ],
         wrapper_class=type("Logger", (_Guarded, filtering), {}),

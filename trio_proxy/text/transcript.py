@@ -25,6 +25,8 @@ from sansio_smtp import (
     Violation,
 )
 
+from .masking import plain
+
 __all__ = ["Transcript", "printable"]
 
 
@@ -40,7 +42,7 @@ class Transcript:
     def note(self, text: str, mark: str = "===") -> None:
         now = time.time()
         stamp = time.strftime("%H:%M:%S", time.localtime(now)) + f".{int(now * 1000) % 1000:03}"
-        self.write(f"{stamp} c{self.number} {mark} {text}")
+        self.write(f"{stamp} c{self.number} {mark} {text if text.isprintable() else plain(text)}")
 
     def events(self, events: Iterable[Event]) -> None:
         for event in events:

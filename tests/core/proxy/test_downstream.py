@@ -9,7 +9,7 @@ from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import Config
 from sansio_smtp.ends.server import Pause
 from sansio_smtp.errors import InternalError
-from sansio_smtp.events import CLIENT, SERVER, Event, SendToClient, SendToServer
+from sansio_smtp.events import CLIENT, SERVER, Event, MessageAnswered, SendToClient, SendToServer
 from sansio_smtp.proxy.downstream import Downstream
 from sansio_smtp.questions import Answer, CommandQuestion, Continue, Disconnect
 from sansio_smtp.states import Gate, Phase
@@ -52,11 +52,11 @@ def test_only_the_latest_credentials_are_remembered() -> None:
     """What a client sends must not fill the memory."""
     scene = Scene().greeted()
     for number in range(10):
-        scene.client(f"AUTH PLAIN secret{number}")
+        scene.client(f"AUTH PLAIN secret{number}x")
         scene.server("535 no")
     scene.client("NOOP")
-    scene.server("250 secret0 secret9")
-    assert scene.event(SendToClient).shown == b"250 secret0 ********\r\n"
+    scene.server("250 secret0x secret9x")
+    assert scene.event(SendToClient).shown == b"250 secret0x ********\r\n"
 
 
 def test_trace_is_off_by_default() -> None:
@@ -333,3 +333,19 @@ def test_helo_is_that_of_the_greeting_command_that_was_accepted() -> None:
     assert scene.proxy.client_info.helo == ""
     scene.server("250 mx")
     assert scene.proxy.client_info.helo == "me.example"
+
+
+def test_a_password_is_shown_in_no_later_reply_either() -> None:
+    """Decoded, and also where the reply to a message goes to a log."""
+    scene = Scene().greeted()
+    scene.client("AUTH PLAIN AGFubgBodW50ZXIy")
+    scene.server("235 welcome, hunter2")
+    assert scene.event(SendToClient).shown == b"235 welcome, ********\r\n"
+    for line in ("MAIL FROM:<a>", "RCPT TO:<b>"):
+        scene.client(line)
+        scene.server("250 ok")
+    scene.client("DATA")
+    scene.server("354 go")
+    scene.client("hi", ".")
+    scene.server("250-kept for hunt", "250 er2")
+    assert scene.event(MessageAnswered).shown == "250-kept for ********"

@@ -1,0 +1,32 @@
+"""Escapes what a terminal would obey in the values of log lines: reasons, subjects, file names, replies."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Any, Final
+
+from .masking import plain
+
+__all__ = ["escape_values"]
+
+_NUMBERS: Final = (bool, int, float, type(None))
+_MANY_LINES: Final = frozenset(("exception", "stack"))
+"""Keys of tracebacks, whose lines stay lines."""
+
+
+def escape_values(logger: object, method: str, values: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A processor for structlog: every value as text in which control characters, controls of direction and
+    other characters that nobody sees are escaped. It has to stand before the renderer."""
+    for key, value in values.items():
+        if isinstance(value, str):
+            if not value.isprintable():
+                values[key] = _lines(value) if key in _MANY_LINES else plain(value)
+        elif not isinstance(value, _NUMBERS):
+            shown = repr(value)
+            if not shown.isprintable():
+                values[key] = plain(shown)
+    return values
+
+
+def _lines(text: str) -> str:
+    return "\n".join(plain(line.replace("\t", "    ")) for line in text.split("\n"))
