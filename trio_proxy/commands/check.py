@@ -24,6 +24,7 @@ from trio_proxy.text.masking import plain
 from trio_proxy.text.output import write_line
 
 from . import exit_status
+from .open_relay import open_relay_warning
 from .rule_problems import load_or_problems
 
 __all__ = ["run_check"]
@@ -79,6 +80,8 @@ def run_check(options: Options, problems: Iterable[Problem]) -> int:
 def _check_rules(options: Options, found: _Findings) -> None:
     loaded, problems = load_or_problems(options, config_is_wrong=found.config_is_wrong)
     found.problems(problems)
+    if warning := open_relay_warning(options, loaded):
+        found.warn(warning)
     if loaded is None:
         return
     for part in loaded.parts:

@@ -35,10 +35,12 @@ from trio_proxy.text.output import hurry, write_line
 from trio_proxy.text.serving import serving
 
 from . import exit_status
+from .open_relay import open_relay_warning, route_warning
 
 __all__ = ["ListenError", "Options", "run"]
 
 log = structlog.stdlib.get_logger("smtp_proxy")
+_MOST_ROUTES = 1_000
 
 
 def run(options: Options) -> int:
@@ -110,13 +112,15 @@ def _load(options: Options) -> LoadedRules:
     """The rules, with the settings that are in the settings file now."""
     now = reread(options)
     loaded = load(now.rules, now.rule_settings)
+    if warning := open_relay_warning(options, loaded):
+        log.warning(warning)
     return attrs.evolve(loaded, files=(*loaded.files, now.config)) if now.config is not None else loaded
 
 
 def _settings(options: Options, upstream: Address, book: RuleBook, rules: RuleTasks) -> Settings:
     return Settings(
         connect=partial(connect, upstream),
-        connect_to=_connect_to,
+        connect_to=_Routes(options).connect_to,
         config=core_config(options, trace=options.transcript, reconnect=True),
         timeouts=options.timeouts,
         rules=book.use,
@@ -133,13 +137,25 @@ def _settings(options: Options, upstream: Address, book: RuleBook, rules: RuleTa
     )
 
 
-async def _connect_to(upstream: str) -> Stream:
-    """A connection to a server that a rule names. Raises OSError."""
-    try:
-        address = Address.parse(upstream, default_port=25)
-    except AddressError as error:
-        raise OSError(f"Redirect: {error}") from None
-    return await connect(address)
+@attrs.define
+class _Routes:
+    """Connects to servers that rules name."""
+
+    options: Options
+    _seen: set[str] = attrs.field(factory=set[str], init=False)
+    """Servers of which has been said, if it is so, that they may make this an open relay."""
+
+    async def connect_to(self, upstream: str) -> Stream:
+        """A connection to a server that a rule names. Raises OSError."""
+        try:
+            address = Address.parse(upstream, default_port=25)
+        except AddressError as error:
+            raise OSError(f"Redirect: {error}") from None
+        if upstream not in self._seen and len(self._seen) < _MOST_ROUTES:
+            self._seen.add(upstream)
+            if warning := await trio.to_thread.run_sync(route_warning, self.options, address):
+                log.warning(warning)
+        return await connect(address)
 
 
 def _capture_server(directory: Path) -> Server:

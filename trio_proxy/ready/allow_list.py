@@ -47,6 +47,11 @@ class AllowList:
         Reject(self.code, self.text)  # raises if it cannot be said: better now than in the middle of mail
         check_addresses(self.recipients, self.senders)
 
+    @property
+    def limits_recipients(self) -> bool:
+        """True if it is not every recipient that is allowed."""
+        return not {"*", "*@*"} & set(self.recipients)
+
     def mail(self, tx: Transaction, sender: Sender) -> MailVerdict:
         return self._unless(may_permit(sender, self.senders, routing=self.routing))
 

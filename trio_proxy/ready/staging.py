@@ -34,6 +34,7 @@ class Staging:
     """
 
     guards: ClassVar[bool] = True
+    limits_recipients: ClassVar[bool] = True
     mailbox: str = attrs.field(validator=ascii_mailbox)
     field: str = "X-Original-To"
 

@@ -65,6 +65,13 @@ class LoadedRules:
         return tuple(part.spec for part in self.parts if any(rule.guards for rule in part.rules))
 
     @property
+    def limit_recipients(self) -> bool:
+        """True if a rule object says that its rules let mail pass to some recipients only, by an attribute
+        ``limits_recipients`` that is True, as `AllowList` and `Staging` have it."""
+        owners = (getattr(rule.function, "__self__", None) for rule in self.ruleset.rules)
+        return any(getattr(owner, "limits_recipients", False) is True for owner in owners)
+
+    @property
     def summary(self) -> str:
         """As in ``my_rules.py (rcpt, message), ready:footer (message)``."""
         return ", ".join(map(str, self.parts))

@@ -79,6 +79,10 @@ class Options:
         help="The server that clients are connected to: smtp://HOST:PORT, HOST:PORT, HOST (port 25) or "
         "unix:PATH.",
     )
+    open_relay_warning: bool = setting(
+        SERVER, SWITCH, True, unset="true",
+        help="Warn if clients from elsewhere reach an upstream server that may trust this machine.",
+    )
     capture: Path = setting(
         SERVER, DIRECTORY, Path("captured-mail"),
         help="The Maildir of the built-in server; envelopes go into DIR/envelopes.",

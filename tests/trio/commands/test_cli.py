@@ -21,7 +21,7 @@ OPTIONS = [
     "--listen", "--upstream", "--capture", "--transcript", "--bare-newline", "--nul", "--max-message-size",
     "--max-connections", "--timeout", "--grace", "--verbose", "--quiet", "--version", "--help", "--config",
     "--rules", "--rule-timeout", "--on-rule-error", "--addresses", "--quarantine", "--max-held", "--spool",
-    "--reload", "--no-reload",
+    "--reload", "--no-reload", "--open-relay-warning", "--no-open-relay-warning",
 ]  # fmt: skip
 TEXT = b"Subject: hi\r\n\r\n..one\r\n"
 STOPPED = b"421 4.3.2 service is shutting down, try again later\r\n"

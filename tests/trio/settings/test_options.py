@@ -39,7 +39,7 @@ def test_defaults_shown_in_the_help_are_those_of_the_options() -> None:
         and (found := re.search(r"\[default: (.+)\]", parameter.help or ""))
     }
     unset = {name: setting.unset for name, setting in SETTINGS.items() if setting.unset}
-    assert {*unset} == {"upstream", "max_message_size", "timeouts", "spool"}
+    assert {*unset} == {"upstream", "open_relay_warning", "max_message_size", "timeouts", "spool"}
     assert {name: shown.pop(name) for name in unset} == unset
     assert len(shown) == 11
     defaults = options()

@@ -1,0 +1,111 @@
+"""The start and ``check`` warn of a service that strangers may use as a relay."""
+
+from __future__ import annotations
+
+import socket
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checks import Capture, checked
+
+from trio_proxy.commands import open_relay
+from trio_proxy.commands.open_relay import open_relay_warning, route_warning
+from trio_proxy.commands.run import _load  # pyright: ignore[reportPrivateUsage]
+from trio_proxy.rulebook.load import load
+from trio_proxy.settings.options import Options
+from trio_proxy.settings.tables import RuleTable
+from trio_proxy.text.addresses import Address
+
+ROOT = Path(__file__).resolve().parents[3]
+HOSTS = {"inside.example": "10.1.2.3", "outside.example": "93.184.216.34", "here.example": "127.0.1.1"}
+
+
+@pytest.fixture(autouse=True)
+def _names(monkeypatch: pytest.MonkeyPatch) -> None:
+    ask = socket.getaddrinfo
+
+    def known(host: str, *rest: Any, **more: Any) -> Any:
+        return ask(HOSTS.get(host, host), *rest, **more)
+
+    monkeypatch.setattr(open_relay.socket, "getaddrinfo", known)
+
+
+def options(listen: str, upstream: str | None, **more: Any) -> Options:
+    server = Address.parse(upstream, default_port=25) if upstream else None
+    return Options(listen=(Address.parse(listen),), upstream=server, **more)
+
+
+@pytest.mark.parametrize(
+    ("listen", "upstream", "where"),
+    [
+        ("0.0.0.0:25", "127.0.0.1:2525", "on this machine"),
+        (":25", "127.0.0.1:2525", "on this machine"),
+        ("[::]:25", "[::1]:2525", "on this machine"),
+        ("198.51.100.1:25", "localhost", "on this machine"),
+        ("0.0.0.0:25", "unix:/run/lmtp.sock", "on this machine"),
+        ("0.0.0.0:25", "0.0.0.0:2525", "on this machine"),
+        ("0.0.0.0:25", "here.example", "on this machine"),
+        ("0.0.0.0:25", "10.1.2.3", "in a private network"),
+        ("0.0.0.0:25", "[::ffff:192.168.1.1]:25", "in a private network"),
+        ("0.0.0.0:25", "[fd00::1]:25", "in a private network"),
+        ("0.0.0.0:25", "inside.example:25", "in a private network"),
+        ("outside.example:25", "10.1.2.3", "in a private network"),
+        ("0.0.0.0:25", "93.184.216.34", ""),
+        ("0.0.0.0:25", "outside.example", ""),
+        ("0.0.0.0:25", "no such host", ""),
+        ("0.0.0.0:25", None, ""),
+        ("127.0.0.1:25", "127.0.0.1:2525", ""),
+        ("127.8.9.10:25", "127.0.0.1:2525", ""),
+        ("[::1]:25", "10.1.2.3", ""),
+        ("here.example:25", "10.1.2.3", ""),
+        ("unix:/run/in.sock", "127.0.0.1:2525", ""),
+    ],
+)
+def test_what_may_be_an_open_relay(listen: str, upstream: str | None, where: str) -> None:
+    given = options(listen, upstream)
+    warning = open_relay_warning(given, None)
+    assert where in warning
+    assert bool(warning) == bool(where)
+    if upstream is not None:
+        assert bool(route_warning(given, Address.parse(upstream, default_port=25))) == bool(where)
+    if where:
+        assert "ready:allow_list" in warning
+        silent = options(listen, upstream, open_relay_warning=False)
+        assert open_relay_warning(silent, None) == ""
+
+
+@pytest.mark.parametrize(
+    ("toml", "warned"),
+    [
+        ('[allow_list]\nrecipients = ["*@example.com"]', False),
+        ('[allow_list]\nrecipients = ["*@example.com", "*"]', True),
+        ('[staging]\nmailbox = "a@b.example"', False),
+        ("[attachments]", True),
+    ],
+)
+def test_rules_that_limit_recipients(toml: str, warned: bool) -> None:
+    tables = tomllib.loads(toml)
+    settings = {name: RuleTable(table, {}, "proxy.toml") for name, table in tables.items()}
+    rules = load([f"ready:{name}" for name in tables], settings)
+    assert bool(open_relay_warning(options("0.0.0.0:25", "127.0.0.1:2525"), rules)) == warned
+
+
+def test_check_and_the_start_warn(capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    given: dict[str, Any] = {"listen": (Address("0.0.0.0", 0),), "upstream": Address("127.0.0.1", 1)}
+    said = checked(capsys, **given)
+    assert said.err[0].startswith("warning: this may be an open relay: 0.0.0.0:0 can be reached")
+    assert checked(capsys, open_relay_warning=False, **given).err[0].startswith("upstream")
+    warnings: list[str] = []
+    monkeypatch.setattr("trio_proxy.commands.run.log.warning", warnings.append)
+    _load(Options(**given))
+    assert warnings[0].startswith("this may be an open relay")
+
+
+def test_no_sample_is_one() -> None:
+    """Each command and each settings file of the documentation."""
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for line in page.read_text("utf-8").splitlines():
+            assert not ("--listen 0.0.0.0" in line and "--upstream" in line), page

@@ -1,0 +1,104 @@
+"""Finds out if the service may be an open relay: strangers can reach it, and the server trusts its address.
+
+To the upstream server every client comes from the address of the proxy. Most servers send mail of clients on
+their own machine or network to anywhere (Postfix's ``mynetworks``), so whoever reaches the proxy may relay::
+
+    a listener that is not loopback  ──▶  proxy  ──▶  an upstream server on this machine or in a private
+                                                      network, which takes the proxy for a trusted client
+
+Rules that let mail through for some recipients only prevent that, wherever the server would send it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import Final
+
+from trio_proxy.rulebook.load import LoadedRules
+from trio_proxy.settings.options import Options
+from trio_proxy.text.addresses import Address
+
+__all__ = ["exposed_listeners", "is_trusting", "open_relay_warning", "route_warning"]
+
+_REMEDY: Final = (
+    "Take the proxy's address off the server's list of clients that may relay (in Postfix mynetworks), or "
+    "limit recipients with ready:allow_list, or listen on 127.0.0.1. If that is done, say "
+    "open_relay_warning = false in [server]"
+)
+
+
+def open_relay_warning(options: Options, rules: LoadedRules | None) -> str:
+    """What is to be said before the service starts; empty if it cannot be an open relay in this way, or if
+    somebody has said that it is none. ``rules`` are None if they could not be loaded. Looks up the names of
+    hosts, so it blocks."""
+    exposed = exposed_listeners(options)
+    if not exposed or options.upstream is None or (rules is not None and rules.limit_recipients):
+        return ""
+    where = is_trusting(options.upstream)
+    return _warning(exposed, f"the upstream server {options.upstream}", where) if where else ""
+
+
+def route_warning(options: Options, upstream: Address) -> str:
+    """The same for a server to which a rule redirects clients."""
+    exposed = exposed_listeners(options)
+    where = is_trusting(upstream) if exposed else ""
+    return _warning(exposed, f"the server {upstream}, to which a rule redirects,", where) if where else ""
+
+
+def _warning(exposed: list[Address], server: str, where: str) -> str:
+    listeners = ", ".join(map(str, exposed))
+    return (
+        f"this may be an open relay: {listeners} can be reached from elsewhere, and {server} is {where}, "
+        f"where it takes every client for this machine. {_REMEDY}"
+    )
+
+
+def exposed_listeners(options: Options) -> list[Address]:
+    """The listeners that other machines can reach; empty if nobody wants to be warned of them."""
+    return [each for each in options.listen if _is_exposed(each)] if options.open_relay_warning else []
+
+
+def _is_exposed(address: Address) -> bool:
+    if address.path is not None:
+        return False
+    return not address.host or not all(each.is_loopback for each in _resolved(address.host))
+
+
+def is_trusting(server: Address) -> str:
+    """Where a server is that may trust the proxy's address; empty if it is elsewhere, or not known."""
+    if server.path is not None:
+        return "on this machine"
+    found = _resolved(server.host or "localhost")
+    if any(each.is_loopback or each.is_unspecified or _is_ours(each) for each in found):
+        return "on this machine"
+    return "in a private network" if any(each.is_private or each.is_link_local for each in found) else ""
+
+
+IP = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def _resolved(host: str) -> list[IP]:
+    """The addresses of a host; none if they cannot be found."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    texts = {str(where[0]).partition("%")[0] for *_, where in found}
+    return [_plain(ipaddress.ip_address(text)) for text in sorted(texts)]
+
+
+def _plain(ip: IP) -> IP:
+    """The IPv4 address in an IPv6 address that stands for one."""
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return ip if mapped is None else mapped
+
+
+def _is_ours(ip: IP) -> bool:
+    """Returns True if this machine has the address."""
+    with socket.socket(socket.AF_INET if ip.version == 4 else socket.AF_INET6) as probe:
+        try:
+            probe.bind((str(ip), 0))
+        except OSError:
+            return False
+        return True
