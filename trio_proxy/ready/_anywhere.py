@@ -89,4 +89,6 @@ def _fields(octets: bytes, loosely: bool) -> Iterator[str]:
             raise TooMuch(f"more than {MOST} fields")
         end = empty.start() if empty else len(octets)
         lines = octets[start : min(end, start + LONGEST)]
-        yield re.sub(rb"\r?\n", b" ", lines).decode("utf-8", "surrogateescape")
+        yield (
+            re.sub(rb"\r?\n(?=[ \t])", b"", lines).replace(b"\r\n", b"\n").decode("utf-8", "surrogateescape")
+        )

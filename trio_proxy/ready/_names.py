@@ -35,30 +35,9 @@ _NAMED: Final = re.compile(
 _NUMBER: Final = re.compile(r"\*\s*([0-9]{1,5})")
 # What almost all programs write. Its only reading is that it is the name.
 _ORDINARY: Final = re.compile(
-    r'\s*(?:"((?:[A-Za-z0-9._()-]| (?! )){1,150})"|([A-Za-z0-9._-]{1,150}))\s*(?:;|\Z)'
+    r'\s*(?:"((?:[A-Za-z0-9._()-]| (?! )){1,150})"|([A-Za-z0-9._-]{1,150}))\s*(?:;|\Z|(?<=\n)(?=[A-Za-z-]+:))'
 )
-_ENDS: Final = re.compile(r"[;,\"'()<>\[\]\s\0%=:?]")
-_STOPS: Final = (
-    ";",
-    ",",
-    '"',
-    "'",
-    "(",
-    ")",
-    "<",
-    ">",
-    "[",
-    "]",
-    "=",
-    ":",
-    " ",
-    "\t",
-    "\r",
-    "\n",
-    "\0",
-    "%00",
-    "?",
-)
+_STOPS: Final = (*";,\"'()<>[]=: \t\r\n\0?", "%00")
 _NEXT: Final = re.compile(r"(?<=[;,\s(])[^\s=;,()]+\s*=")
 _COMMENT: Final = re.compile(r"\([^()]*\)?")
 _ENCODED: Final = re.compile(r"=\?([^?]*)\?\s*([^?]?)[^?]*\?([^?]*)(?:\?=?|\Z)")
@@ -93,7 +72,7 @@ def _names_in(texts: Iterable[str]) -> Iterator[str]:
             if ordinary:
                 yield ordinary[1] or ordinary[2]
                 continue
-            for reading in dict.fromkeys(_cut(value)):
+            for reading in sorted(set(_cut(value)), key=len):
                 yield from _decoded(reading)
     if any(number >= 0 for number, _ in pieces):
         yield from _joined(pieces)
@@ -187,13 +166,15 @@ def _from_percent(text: str, charset: str) -> Iterator[str]:
 
 def _from_word(word: re.Match[str], encoding: str, which: int) -> str:
     """What an encoded word is in this encoding, or in its own; of several readings the first or the last."""
+    forced = encoding != ""
     encoding = encoding or word[2].lower()
     if encoding == "b":
         text = _NOT_BASE64.sub("", word[3])
         text = text[:-1] if len(text) % 4 == 1 else text
         octets = binascii.a2b_base64(text + "=" * (-len(text) % 4))
     elif encoding == "q":
-        octets = binascii.a2b_qp(word[3].encode("utf-8", "surrogateescape"), header=True)
+        text = word[3].replace("==", "=") if forced else word[3]  # as some pass over what is broken
+        octets = binascii.a2b_qp(text.encode("utf-8", "surrogateescape"), header=True)
     else:
         return word[3]
     return list(texts_of(octets, word[1].partition("*")[0].strip()))[which]
