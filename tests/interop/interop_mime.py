@@ -57,6 +57,11 @@ class Readers:
             results = {name: pool.submit(reader, messages) for name, reader in self.by_name.items()}
             return {name: result.result() for name, result in results.items()}
 
+    def composed(self) -> list[bytes]:
+        """Messages as nodemailer writes them."""
+        lines = _run("node", "compose.js", cwd=self.directory).split()
+        return [base64.b64decode(line) for line in lines]
+
     def _ask(self, *arguments: object) -> list[list[Seen]]:
         *command, messages = arguments
         assert isinstance(messages, list)

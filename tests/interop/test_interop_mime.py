@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -17,6 +18,7 @@ import pytest
 from interop_daemon import open_directory
 from interop_mime import READERS, Readers
 from neighbours.mime import DRAWN, ORDINARY
+from neighbours.mime_ordinary import FILES, composed
 from neighbours.mime_seen import holds_the_secret, is_the_file
 
 from sansio_smtp.rules import Connection, Message, Transaction
@@ -109,3 +111,39 @@ def test_each_case_is_seen_by_a_reader(readers: Readers) -> None:
         messages = [canonical(path.read_bytes()) for path in paths]
         for path, found in zip(paths, seen_by(readers, messages, kind), strict=True):
             assert found or kind == "secret", path.name
+
+
+def test_ordinary_mail_passes(readers: Readers, capsys: pytest.CaptureFixture[str]) -> None:
+    corpora = {
+        "written after common programs": [path.read_bytes() for path in FILES],
+        "Python's email": [message.as_bytes() for message in composed()],
+        "nodemailer": readers.composed(),
+        "swaks": [_swaks(*options) for options in SWAKS],
+    }
+    for name, messages in corpora.items():
+        refused = [raw for raw in messages for kind in DRAWN if is_refused(kind, canonical(raw), broken=True)]
+        with capsys.disabled():
+            print(f"\nordinary mail of {name}: refused {len(refused)} of {len(messages)}")
+        assert messages
+        assert not refused, refused[0]
+
+
+SWAKS = (
+    ("--body", "hello"),
+    ("--attach-type", "text/html", "--attach", "<p>hello"),
+    (
+        "--attach-name",
+        "größe.pdf",
+        "--attach-type",
+        "application/pdf",
+        "--attach",
+        "x",
+        "--attach-body",
+        "hello",
+    ),
+)
+
+
+def _swaks(*options: str) -> bytes:
+    command = ["swaks", "--dump-mail", "--from", "ann@example.com", "--to", "bob@example.com", *options]
+    return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout

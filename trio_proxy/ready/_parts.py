@@ -96,7 +96,7 @@ class Part:
             if part.raw is not last:
                 last = part.raw
                 yield last
-            if part.encoding in CODED and not part.content_type.startswith("message/"):
+            if part.encoding in CODED and (not part.parts or part.content_type.startswith("multipart/")):
                 yield from _contents.readings(part.raw[part.body : part.end], part.encoding)
 
     def parameter(self, name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import pytest
@@ -188,6 +188,29 @@ def test_nobody_needs_thousands_of_names() -> None:
         assert judged(raw) == Reject(550, "5.6.0 more than 1000 names in one part are refused here")
     assert perf_counter() - begin < 10  # a second or so
     assert judged(MESSAGE + encoded[:10_000]) is None
+
+
+HOSTILE = {
+    "boundaries": b"--a x\r\n",
+    "fields": b"content-type: a/b; name=x y\r\n",
+    "names": b"Content-Type: a/b; name==?x?q?a?= (c) 'd' \"e\r\n",
+    "comments": b"Content-Type: a/b; name=((((((((((((((((((((\r\n",
+    "begins": b"begin 644 a b\r\n",
+    "base64": b"Q=\r\n",
+    "dashes": b"--\r\n",
+}
+
+
+@pytest.mark.parametrize("line", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("broken", [True, False])
+def test_time_grows_with_length_only(line: bytes, broken: bool) -> None:
+    def seconds(count: int) -> float:
+        raw = attached("Content-Type: text/plain\r\nContent-Transfer-Encoding: base64", line * count)
+        begin = process_time()
+        judged(raw, broken=broken, max_attachment=10_000_000)
+        return process_time() - begin
+
+    assert seconds(20_000) < 8 * seconds(5_000) + 1  # four times as much; if it were the square, 16 times
 
 
 @given(st.lists(PIECES | st.binary(max_size=8), max_size=60))

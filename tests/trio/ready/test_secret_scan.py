@@ -172,6 +172,11 @@ def test_held_whole_it_is_found_in_parts_too(raw: bytes) -> None:
     assert sent(s, raw) is None
 
 
+def test_held_whole_a_report_that_is_encoded_is_searched_too() -> None:
+    report = b"Content-Type: message/delivery-status\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    assert held(SecretScan(whole=True), report + base64.encodebytes(b"Status: 5.1.1 " + KEY)) == FOUND
+
+
 def test_held_whole_other_messages_pass() -> None:
     assert sent(session(SecretScan(whole=True)), MESSAGE) == MESSAGE
     assert held(SecretScan(whole=True), nested(20)) is None
