@@ -24,6 +24,7 @@ upstream = "mail.example.net"
 transcript = true
 bare_newline = "reject"
 case_sensitive_logins = true
+open_relay_warning = false
 nul = "refuse"
 max_message_size = "25M"
 max_connections = 50
@@ -56,6 +57,7 @@ OPTIONS = Options(
     transcript=True,
     bare_newline="reject",
     case_sensitive_logins=True,
+    open_relay_warning=False,
     nul="refuse",
     max_message_size=25_000_000,
     max_connections=50,
@@ -68,7 +70,7 @@ OPTIONS = Options(
     rule_settings={
         "greylist": RuleTable(
             {"delay": "5m", "limits": {"per_minute": 3}},
-            {"": 29, "delay": 30, "limits.per_minute": 31},
+            {"": 30, "delay": 31, "limits.per_minute": 32},
             "conf/proxy.toml",
         )
     },

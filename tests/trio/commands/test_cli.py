@@ -22,6 +22,7 @@ OPTIONS = [
     "--max-connections", "--timeout", "--grace", "--verbose", "--quiet", "--version", "--help", "--config",
     "--rules", "--rule-timeout", "--on-rule-error", "--addresses", "--quarantine", "--max-held", "--spool",
     "--reload", "--no-reload", "--open-relay-warning", "--no-open-relay-warning",
+    "--case-sensitive-logins",
 ]  # fmt: skip
 TEXT = b"Subject: hi\r\n\r\n..one\r\n"
 STOPPED = b"421 4.3.2 service is shutting down, try again later\r\n"
