@@ -17,6 +17,8 @@ from sansio_smtp.wire.sasl import identity
 pytestmark = pytest.mark.interop
 
 PLAIN_ONES = ("PLAIN", "LOGIN")
+DOVECOT_COUNT = 150
+"""Dovecot answers half a second after a login that has failed."""
 COUNTS: dict[str, dict[str, int]] = {}
 
 
@@ -55,6 +57,8 @@ def test_a_login_that_a_server_accepts_is_read_as_the_server_reads_it_or_unknown
     name, reader = server
     exchange: Exchange = data.draw(exchanges(MECHANISMS[name]))
     counts = COUNTS.setdefault(name, dict.fromkeys(("drawn", "accepted", "the same", "unknown"), 0))
+    if name == "dovecot" and counts["drawn"] >= DOVECOT_COUNT:
+        return
     counts["drawn"] += 1
     outcome = reader.read(exchange)
     if outcome.name is None:
