@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from interop_daemon import Daemon, need
+from interop_delivery import EXIM
 from interop_postfix import free_port
 from neighbours.logins import PASSWORD, Exchange
 
@@ -167,7 +169,7 @@ class _Piped:
 
 class _Exim(Reader):
     def __init__(self, config: Path) -> None:
-        self._command = ["exim", "-C", str(config), "-bs", "-oMa", "192.0.2.1"]
+        self._command = [str(EXIM), "-C", str(config), "-bs", "-oMa", "192.0.2.1"]
 
     def read(self, exchange: Exchange) -> Outcome:
         with subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -191,7 +193,8 @@ def _unescaped(name: bytes) -> bytes:
 
 @contextmanager
 def exim_reader(root: Path) -> Iterator[Reader]:
-    need("exim", "exim4-daemon-light")
+    if not EXIM.exists():
+        pytest.fail(f"{EXIM} is missing: unpack Debian's exim4-daemon-light there", pytrace=False)
     config = root / "exim.conf"
     config.write_text(_EXIM.format(root=root, password=PASSWORD.decode()))
     root.chmod(0o755)
