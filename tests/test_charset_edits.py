@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from neighbours.charsets import fields, prefixes, shown
 
@@ -31,6 +31,10 @@ def edited(value: bytes, prefix: str, *, utf8: bool) -> bytes:
     return new
 
 
+@example(b"=?utf-16?b?//5oAGUAbABs?= =?utf-8?b??= =?utf-16?b?//5oAGU=?=", "[ext] ", False)
+@example(b"=?utf-8?q?=3D=3Futf-8=3Fq=3Fevil?= ?=", "[ext] ", False)
+@example(b"=?utf-8?q?=FF?= =?utf-8?q??= =?utf-8?q?=FF?=", "[ext] ", False)
+@example(b"=?x-a?q?=FF?= =?x-b?q??= =?x-a?q?=FF?=", "[ext] ", False)
 @given(value=fields(), prefix=prefixes, utf8=st.booleans())
 def test_a_prefix_is_added_and_the_rest_is_shown_as_before(value: bytes, prefix: str, utf8: bool) -> None:
     new = shown(edited(value, prefix, utf8=utf8), read)

@@ -189,9 +189,11 @@ def _written(field: str, text: str, kept: list[Piece], needs: re.Pattern[str]) -
 
 
 def _still_hidden(text: str, was: list[Piece]) -> bool:
-    """Returns True if encoded words hid something that is in the text, and would be an encoded word there."""
-    hidden = "".join(piece.text for piece in was if piece.is_word)
-    return any(word[0] in hidden for word in WORD_TEXT.finditer(text))
+    """Returns True if there is something in the text that was shown before, and would be an encoded word only
+    now: encoded words hid it, or a part of it."""
+    shown = "".join(piece.text for piece in was)
+    plain_text = MARK.join(piece.text for piece in was if not piece.is_word)
+    return any(word[0] in shown and word[0] not in plain_text for word in WORD_TEXT.finditer(text))
 
 
 def _needs(text: str, kept: list[Piece], *, utf8: bool, hides: bool) -> re.Pattern[str]:

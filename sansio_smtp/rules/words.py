@@ -33,6 +33,8 @@ MARK: Final = "\0"
 # RFC 2047 §2. The text may hold blanks here: senders get that wrong, and readers do not mind.
 WORD: Final = re.compile(rb"=\?([^? \t]{1,40})\?([bBqQ])\?([^?]*)\?=")
 WORD_TEXT: Final = re.compile(r"=\?[^? \t]{1,40}\?[bBqQ]\?[^?]*\?=")
+_APART: Final = " =?utf-8?q??= "
+"""Between two sources: they may be in the same charset, and would be read as one."""
 _ONE_LINE: Final = {0: "\ufffd", 10: " ", 13: " "}
 _NOT_IN_Q: Final = re.compile(rb"[^ 0-9A-Za-z!*+/-]")
 _WORD_OCTETS: Final = 42
@@ -129,14 +131,15 @@ def encoded(text: str, kept: list[Piece], needs: re.Pattern[str]) -> str:
     for i, part in enumerate(text.split(MARK)):
         before = i > 0 and kept[i - 1].is_word
         after = i < len(kept) and kept[i].is_word
-        written.append(_between(part, needs, before, after) if part else " " * (before and after))
+        written.append(_between(part, needs, before, after) if part else _APART * (before and after))
     return MARK.join(written)
 
 
 def words(text: str) -> str:
     """Text, with marks, in encoded words, all of it."""
     parts = re.split(f"({MARK})", text)
-    return " ".join(part if part == MARK else _words(part) for part in parts if part)
+    written = " ".join(part if part == MARK else _words(part) for part in parts if part)
+    return written.replace(f"{MARK} {MARK}", f"{MARK}{_APART}{MARK}")
 
 
 def _between(text: str, needs: re.Pattern[str], before: bool, after: bool) -> str:
