@@ -20,7 +20,7 @@ from sansio_smtp import __version__
 OPTIONS = [
     "--listen", "--upstream", "--capture", "--transcript", "--bare-newline", "--nul", "--max-message-size",
     "--max-connections", "--timeout", "--grace", "--verbose", "--quiet", "--version", "--help", "--config",
-    "--rules", "--rule-timeout", "--on-rule-error", "--addresses", "--case-sensitive-logins", "--quarantine", "--max-held", "--spool",
+    "--rules", "--rule-timeout", "--on-rule-error", "--addresses", "--quarantine", "--max-held", "--spool",
     "--reload", "--no-reload", "--open-relay-warning", "--no-open-relay-warning",
     "--case-sensitive-logins",
 ]  # fmt: skip
