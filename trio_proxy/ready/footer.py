@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 import attrs
+import structlog
 
 from sansio_smtp.rules import Message, Transaction, threaded
 
@@ -19,6 +20,8 @@ from ._texts import Encode, Unchangeable, insert
 __all__ = ["Footer", "rules"]
 
 __extra__ = "html"
+
+log = structlog.stdlib.get_logger("smtp_proxy")
 
 _SEALED: Final = (
     *("multipart/signed", "multipart/encrypted"),
@@ -49,8 +52,9 @@ class Footer:
     room for the footer becomes UTF-8. A text that ends with the footer does not get it again.
 
     Left alone are attachments, what is signed or encrypted (S/MIME, PGP), reports, and all whose structure or
-    encoding is broken; and a form that cannot take it: text in a charset that is not known, or a frameset. A
-    DKIM signature that a message has breaks: sign after this rule.
+    encoding is broken; and a form that cannot take it: text in a charset that is not known, or a frameset.
+    What is broken, or cannot take it, is told in the log. A DKIM signature that a message has breaks: sign
+    after this rule.
     """
 
     text: str = attrs.field(converter=_lines)
@@ -59,7 +63,10 @@ class Footer:
     @threaded  # large messages take a while
     def message(self, tx: Transaction, msg: Message) -> None:
         root = read(msg.raw)
-        if any(part.flaw or part.content_type in _SEALED for part in _own(root)):
+        if any(part.content_type in _SEALED for part in _own(root)):
+            return
+        if flaw := next((part.flaw for part in _own(root) if part.flaw), ""):
+            log.warning("the message gets no footer", conn=tx.conn.id, error=flaw)
             return
         texts = list(_texts(root))
         if any(b"-----BEGIN PGP " in part.content for part in texts):
@@ -69,6 +76,7 @@ class Footer:
             try:
                 octets = self._with_footer(part)
             except Unchangeable:
+                log.warning("a part has no place for the footer", conn=tx.conn.id, part=part.content_type)
                 continue
             raw = raw[: part.start] + octets + raw[part.end :]
         if raw != root.raw:

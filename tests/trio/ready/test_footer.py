@@ -7,9 +7,11 @@ import email
 import html
 import quopri
 import re
+from collections.abc import MutableMapping
 from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness import PIECES, SHIPPED, configured, mistakes, sent
@@ -281,6 +283,18 @@ def test_one_form_that_cannot_take_it_does_not_keep_others_from_it() -> None:
     old = part("Content-Type: text/plain; charset=x-old", b"\xff")
     raw = b"Subject: x\r\n" + multi("alternative", old, WEB)
     assert footed(raw) == b"Subject: x\r\n" + multi("alternative", old, WEB_FOOTED)
+
+
+def test_a_message_that_gets_no_footer_is_told_in_the_log(logs: list[MutableMapping[str, Any]]) -> None:
+    footed(text(b"<frameset><frame src=x></frameset>", "text/html"))
+    footed(multi("mixed", PLAIN, IMAGE).removesuffix(b"--b--"))
+    footed(multi("signed", PLAIN, IMAGE))
+    assert [entry["event"] for entry in logs] == [
+        "a part has no place for the footer",
+        "the message gets no footer",
+    ]
+    assert logs[0]["part"] == "text/html"
+    assert "multipart" in logs[1]["error"]
 
 
 def test_html_is_made_of_the_text_or_given() -> None:
