@@ -217,6 +217,8 @@ class _Reader:
             self.clear = False
             found = _PLAIN.search(address.rpartition(":")[2])
             address = found[0] if found else address
+        if self._quoted_at and sum(piece != " " for piece in self._phrase) > 1:
+            self.clear = False  # some look for an address where a quoted name touches something
         for word in bare:
             if len(self._words) > 1 or self._has_quoted or not _same(word, address):
                 self.clear = False

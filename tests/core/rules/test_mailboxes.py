@@ -86,6 +86,8 @@ def test_several_fields() -> None:
         "bob@x.example <ann@example.com>",
         "Ann bob@x.example <ann@example.com>",
         '"bob@x.example" ann@example.com',
+        '"bob@x.example""" <ann@example.com>',
+        '"bob@x.example" Bob <ann@example.com>',
         '"x"ann@example.com',
         "Ann ann@example.com",
         "ann@example.com Sales",
