@@ -143,8 +143,8 @@ class Downstream:
     def send_reply(self, reply: Reply, *, last: bool = False) -> None:
         """Sends the reply to the oldest line. ``last``: the session ends with it, whatever code it has."""
         end = self.end
-        data = end.send_reply(reply, last=last)
-        self._out.append(SendToClient(data, self.masked(data)))
+        shown = self.masked(reply.raw)  # before the end counts the reply as sent: it may fail
+        self._out.append(SendToClient(end.send_reply(reply, last=last), shown))
         if end.phase is PHASE_MUST_CLOSE:
             self._on_over()
 

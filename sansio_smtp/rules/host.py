@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 
 from .ruleset import Rule
@@ -47,6 +49,11 @@ class Host:
 
     def leave(self) -> None:
         """The rule has returned or raised."""
+
+    def changes(self, rule: Rule, find: Callable[[], list[str]]) -> list[str]:
+        """Calls ``find``, which finds out what a rule that was awaited has changed. That takes long after
+        many edits, so it is the rule's time. For a rule that is not awaited it happens before `leave`."""
+        return find()
 
     async def call(self, rule: Rule, *arguments: object) -> object:
         """Calls a rule that has to be awaited: an async one, or one for a thread. Raises what it raises, and

@@ -19,6 +19,7 @@ the log.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from inspect import iscoroutine
 from typing import Any
 
@@ -103,10 +104,12 @@ class Asker:
     ) -> tuple[Any, list[str]]:
         """Calls the rule. Returns what it returns, and what it has changed: to find that out may take long
         after many edits, so it counts as time of the rule."""
-        waited: list[Any] = [await self.host.call(rule, *arguments)] if rule.waits else []
+        if rule.waits:
+            result = await self.host.call(rule, *arguments)
+            return result, self.host.changes(rule, partial(subject.changes_since, before))
         self.host.enter(rule)
         try:
-            result = waited[0] if waited else rule.function(*arguments)
+            result = rule.function(*arguments)
             return result, subject.changes_since(before)
         finally:
             self.host.leave()

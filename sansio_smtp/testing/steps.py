@@ -75,6 +75,9 @@ class _Host(Host):
     def leave(self) -> None:
         self.inner.leave()
 
+    def changes(self, rule: Rule, find: Callable[[], list[str]]) -> list[str]:
+        return self.inner.changes(rule, find)
+
     def failed(self, rule: Rule, error: BaseException) -> str:
         incident = self.inner.failed(rule, error)
         self.failures.append(Failure(rule, error, incident))

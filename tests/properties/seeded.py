@@ -34,6 +34,7 @@ from .rules_drawn import Drawn, actions_of
 __all__ = ["SEEDS", "Seeded"]
 
 _ADDRESSES = (b"<a@me.example>", b"<b@mx.example>", b"<c@x>", b"<>", b"<d@mx.example>")
+_RECIPIENTS = tuple(address for address in _ADDRESSES if address != b"<>")
 _PARAMETERS = (b"", b"", b" SIZE=10", b" BODY=8BITMIME")
 _CLEAN = (b"x", b"text", b".", b"..", b"\r\n", b"\r\n", b"\r\n.", b"\r\n\r\n", b"A: b\r\n", b"Subject: q\r\n")
 _PIECES = (
@@ -147,7 +148,9 @@ class Seeded:
             Unit(b"MAIL FROM:" + random.choice(_ADDRESSES) + random.choice(_PARAMETERS) + b"\r\n", group=True)
         )
         for _ in range(random.choice([1, 2, 3])):
-            units.append(Unit(b"RCPT TO:" + random.choice(_ADDRESSES) + b"\r\n", group=True))  # noqa: PERF401
+            # "<>" is no recipient: where rules see it, it is answered 501.
+            address = random.choice(_RECIPIENTS if clean else _ADDRESSES)
+            units.append(Unit(b"RCPT TO:" + address + b"\r\n", group=True))
         decoded = b"".join(random.choices(_CLEAN if clean else _PIECES, k=random.randrange(8)))
         wire = stuffed(decoded) if honest or random.random() < 0.5 else decoded + b"\r\n.\r\n"
         return [*units, Unit(b"DATA\r\n", content=wire)]

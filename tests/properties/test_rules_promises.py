@@ -5,10 +5,10 @@ from __future__ import annotations
 from binascii import b2a_base64
 
 import attrs
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sansio_smtp import CLIENT, SERVER, Ask, Continue
+from sansio_smtp import CLIENT, END_OF_DATA, SERVER, Ask, AwaitReply, Command, Continue, SendToClient
 from sansio_smtp.rules import Rule, RuleSet
 from sansio_smtp.rules.phases import PHASES
 
@@ -71,18 +71,44 @@ def _assert_silence(world: World) -> None:
     assert proxy.buffered == 0
 
 
+def _is_outside(world: World) -> bool:
+    """Returns True if RCPT was said in no transaction, or DATA without a recipient: where rules see
+    transactions they are answered here, whatever the server would say. One reply comes after each command."""
+    command: Command | None = None
+    is_open, recipients = False, 0
+    for event in world.events:
+        if isinstance(event, AwaitReply):
+            command = event.command
+        elif isinstance(event, SendToClient) and command is not None:
+            accepted = event.data[:1] == b"2"
+            if (command.verb == b"RCPT" and not is_open) or (command.verb == b"DATA" and not recipients):
+                return True
+            if command.verb == b"RCPT":
+                recipients += accepted
+            elif command is END_OF_DATA or (accepted and command.verb in (b"EHLO", b"HELO", b"RSET")):
+                is_open, recipients = False, 0
+            elif command.verb == b"MAIL":
+                is_open = is_open or accepted
+    return False
+
+
 @given(SEEDS)
 def test_p4_transparency(seeded: Seeded) -> None:
     """Rules in every phase that say nothing change no octet; what is held is refused later, if it is."""
     streaming = RuleSet([rule for rule in LET_PASS.rules if rule.phase != "message"])
     dialogue, schedule = seeded.dialogue(waiting=True, clean=True, plain_server=True), seeded.schedule()
     whole = World(dialogue).run()
+    if _is_outside(whole):
+        dialogue = attrs.evolve(dialogue, choices=[])
+        whole = World(dialogue).run()
+    assume(not _is_outside(whole))  # EHLO or RSET in the middle of a transaction
     world = RulesWorld(dialogue, schedule, rules=streaming).run()
     assert world.client.done
     assert world.wires == whole.wires
     assert world.client.received == whole.client.received
     obliging = attrs.evolve(dialogue, choices=[])
     whole, held = World(obliging).run(), RulesWorld(obliging, schedule, rules=LET_PASS).run()
+    assume(not _is_outside(whole))
     assert held.wires == whole.wires
     assert held.client.codes == whole.client.codes
 

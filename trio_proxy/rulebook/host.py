@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
@@ -109,6 +110,13 @@ class RuleHost(Host):
 
     def leave(self) -> None:
         self._settings.watchdog.stop()
+
+    def changes(self, rule: Rule, find: Callable[[], list[str]]) -> list[str]:
+        self._settings.watchdog.start(self._seconds(rule))
+        try:
+            return find()
+        finally:
+            self._settings.watchdog.stop()
 
     def passes_on(self, rule: Rule, error: BaseException) -> bool:
         """Returns True if the session is cancelled, which is no failure of the rule. Signals are handled by

@@ -28,6 +28,10 @@ class Notes(Host):
         self.notes.append(f"call {rule.name}")
         return await super().call(rule, *arguments)
 
+    def changes(self, rule: Rule, find: Callable[[], list[str]]) -> list[str]:
+        self.notes.append(f"changes {rule.name}")
+        return super().changes(rule, find)
+
     def decided(self, rule: Rule, verdict: Any) -> None:
         self.notes.append(f"decided {rule.name} {type(verdict).__name__}")
 

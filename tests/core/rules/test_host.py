@@ -48,6 +48,7 @@ def test_what_it_is_told_it_takes_in_silence() -> None:
     host.leave()
     host.decided(rule, Accept())
     host.edited(rule, "a -> b")
+    assert host.changes(rule, lambda: ["a -> b"]) == ["a -> b"]
     assert (host.failures, host.held) == ([], [])
 
 

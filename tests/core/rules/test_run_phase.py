@@ -246,9 +246,9 @@ def test_a_coroutine_that_nobody_awaits_is_closed() -> None:
 def test_a_rule_that_waits_is_the_hosts_to_call() -> None:
     verdict, host = ask(says_later("rcpt", lambda tx, to: NO, "a"))
     assert verdict == NO
-    assert host.notes == ["call a", "enter a", "leave", "decided a Reject"]
+    assert host.notes == ["call a", "changes a", "decided a Reject"]
     verdict, host = ask(says("rcpt", NO, "a", threaded=True))
-    assert host.notes == ["call a", "enter a", "leave", "decided a Reject"]
+    assert host.notes == ["call a", "changes a", "decided a Reject"]
 
 
 def test_a_rule_that_waits_may_have_nothing_to_edit() -> None:
