@@ -53,7 +53,8 @@ class AllowList:
         return not {"*", "*@*"} & set(self.recipients)
 
     def mail(self, tx: Transaction, sender: Sender) -> MailVerdict:
-        return self._unless(may_permit(sender, self.senders, routing=self.routing))
+        routing = self.routing or "*" in self.senders  # if anybody may send, it does not matter who it is
+        return self._unless(may_permit(sender, self.senders, routing=routing))
 
     def rcpt(self, tx: Transaction, to: Recipient) -> RcptVerdict:
         return self._unless(may_permit(to, self.recipients, routing=self.routing))

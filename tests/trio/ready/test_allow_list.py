@@ -137,3 +137,12 @@ def test_a_mailbox_is_the_same_in_all_its_spellings(path: str) -> None:
 def test_a_pattern_that_can_fit_nothing_is_found_at_once() -> None:
     assert '"example.com" fits no address' in mistakes('[rules.allow_list]\nrecipients = ["example.com"]')
     assert '"@x" fits no address' in mistakes('[rules.allow_list]\nrecipients = []\nsenders = ["@x"]')
+
+
+@pytest.mark.parametrize("sender", ["ann%x@example.com", "x!ann@example.com", "@x.example:ann@example.com"])
+def test_anybody_may_send_in_any_way_if_senders_are_not_limited(sender: str) -> None:
+    for senders, code in ((("*",), 250), (("*@example.com",), 550)):
+        s = session(AllowList(("*@example.com",), senders))
+        s.command(f"MAIL FROM:<{sender}>")
+        assert s.reply is not None
+        assert s.reply.code == code
