@@ -66,7 +66,8 @@ _PATH: Final = re.compile(
     rf"|<>|<postmaster>|(?P<bare_local>{_BARE})@(?P<bare_domain>{_DOMAIN})",
     re.IGNORECASE | re.ASCII,
 )
-_PARAMETER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*+(?:=[^\s\0-\x20=\x7f-\x9f]++)?")
+_PARAMETER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*+(?:=[^\s\0-\x20\x7f-\x9f]++)?")
+"""A value may hold ``=``, which RFC 5321 forbids: ``XVERP=+=``, ``ORCPT=rfc822;bounce-bob=x@example.com``."""
 _PARAMETERS: Final = re.compile(rf"(?:[ \t]++{_PARAMETER.pattern})*+")
 _MAX_PATH: Final = 256
 
