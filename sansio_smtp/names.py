@@ -32,7 +32,7 @@ def checked_names(
     given, what they name, and how they are written. A name that begins with ``prefix`` counts as known.
     """
     if isinstance(names, str | bytes) or not isinstance(names, Iterable):
-        raise LocalProtocolError(f"{parameter} takes a set of {what}s, such as {example}, not {names!r:.60}")
+        raise LocalProtocolError(f"{parameter} takes a set such as {example}, not {names!r:.60}")
     found = frozenset(cast("Iterable[object]", names))
     known = frozenset(known)
     for name in sorted(found - known, key=str):

@@ -36,9 +36,9 @@ def test_known_names_become_a_set(names: Iterable[str]) -> None:
 @pytest.mark.parametrize(
     ("names", "text"),
     [
-        ("RCPT", "ask takes a set of places, such as {\"RCPT\"}, not 'RCPT'"),
-        (b"RCPT", "ask takes a set of places, such as {\"RCPT\"}, not b'RCPT'"),
-        (None, 'ask takes a set of places, such as {"RCPT"}, not None'),
+        ("RCPT", "ask takes a set such as {\"RCPT\"}, not 'RCPT'"),
+        (b"RCPT", "ask takes a set such as {\"RCPT\"}, not b'RCPT'"),
+        (None, 'ask takes a set such as {"RCPT"}, not None'),
         ({"rcpt"}, "ask: 'rcpt' is no place; did you mean \"RCPT\"?"),
         ({"RCTP"}, "ask: 'RCTP' is no place; did you mean \"RCPT\"?"),
         ({"RCPT", "HEADER"}, "ask: 'HEADER' is no place; did you mean \"HEADERS\"?"),

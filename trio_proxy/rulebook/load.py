@@ -8,6 +8,7 @@ import importlib.util
 import pkgutil
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from inspect import getattr_static, isroutine
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,8 +69,8 @@ class LoadedRules:
     def limit_recipients(self) -> bool:
         """True if a rule object says that its rules let mail pass to some recipients only, by an attribute
         ``limits_recipients`` that is True, as `AllowList` and `Staging` have it."""
-        owners = (getattr(rule.function, "__self__", None) for rule in self.ruleset.rules)
-        return any(getattr(owner, "limits_recipients", False) is True for owner in owners)
+        owners: Iterator[Any] = (getattr(rule.function, "__self__", None) for rule in self.ruleset.rules)
+        return any(_has(owner, "limits_recipients") and owner.limits_recipients is True for owner in owners)
 
     @property
     def summary(self) -> str:
@@ -117,8 +118,11 @@ class _Loader:
             return
         found = collect(namespace, file=spec, source=source, make=self._make)
         self._parts.append(Part(spec, found.rules))
-        self._objects += [each for each in found.objects if hasattr(each, "running")]
+        self._objects += [each for each in found.objects if _has(each, "running")]
         self._problems += found.problems
+        if not found.rules and not found.problems and (name := _own_function(namespace)):
+            text = f'no rule in it; {name}() is no phase: mark it, as in @on("rcpt"), or name it after one'
+            self._problems.append(Problem(spec, 0, text))
 
     def result(self) -> LoadedRules:
         if self._all_seen:
@@ -197,3 +201,15 @@ def _extra_of(module: str) -> str:
 def _snake_case(name: str) -> str:
     """``SharedRateLimit`` → ``shared_rate_limit``, ``DKIMSign`` → ``dkim_sign``"""
     return _NEW_WORD.sub("_", name).lower()
+
+
+def _has(thing: Any, name: str) -> bool:
+    """As `hasattr`, without calling a ``__getattr__`` that somebody wrote, which may raise."""
+    return getattr_static(thing, name, None) is not None
+
+
+def _own_function(namespace: Mapping[str, Any]) -> str:
+    """The first function that a file defines, if its name does not begin with _; empty if there is none."""
+    module = namespace.get("__name__")
+    own = (name for name, value in namespace.items() if isroutine(value) and value.__module__ == module)
+    return next((name for name in own if not name.startswith("_")), "")

@@ -201,7 +201,7 @@ def _wrong_mark(mark: Mark, instance: object) -> Iterator[str]:
     if mark.on_error is not None and mark.on_error not in _ON_ERROR:
         hint = did_you_mean(str(mark.on_error), _ON_ERROR)
         yield f"on_error is one of {', '.join(_ON_ERROR)}, not {mark.on_error!r}{hint}"
-    if mark.on_error == "accept" and getattr(instance, "guards", False) is True:
+    if mark.on_error == "accept" and inspect.getattr_static(instance, "guards", False) is True:
         yield 'on_error="accept" lets mail pass a rule that fails; guards = True forbids that'
     if mark.when is not None:
         yield from _wrong_when(mark.when, instance)
@@ -242,5 +242,5 @@ def _rule(found: Found, mark: Mark, *, is_async: bool) -> Rule:
         match=mark.match.lower() if mark.match is not None else None,
         timeout=mark.timeout,
         on_error=mark.on_error,
-        guards=getattr(found.instance, "guards", False) is True,
+        guards=inspect.getattr_static(found.instance, "guards", False) is True,
     )

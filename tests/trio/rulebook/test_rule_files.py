@@ -91,6 +91,28 @@ def test_no_files_and_no_rules(write: Write) -> None:
     assert load(["my_rules.py"]).summary == "my_rules.py (no rules)"
 
 
+def test_a_file_of_functions_none_of_which_is_a_rule(write: Write) -> None:
+    write("a.py", "from os.path import join\ndef check(tx, to): ...\n")
+    (text,) = wrong("a.py")
+    assert text.startswith("a.py: no rule in it; check() is no phase: mark it")
+    write("b.py", "from os.path import join\ndef _helper(): ...\nNAMES = {join}\n")
+    assert load(["b.py"]).summary == "b.py (no rules)"
+
+
+def test_rule_objects_with_a_getattr_of_their_own(write: Write) -> None:
+    text = """
+class Limits:
+    def __getattr__(self, name): return self.__dict__[name]
+    def rcpt(self, tx, to): ...
+rules = [Limits]
+"""
+    write("a.py", text)
+    loaded = load(["a.py"])
+    assert names(loaded) == ["rcpt Limits.rcpt"]
+    assert loaded.objects == ()
+    assert not loaded.limit_recipients
+
+
 def test_all_mistakes_of_all_files_at_once(write: Write) -> None:
     write("a.py", "def rcpt(tx): ...\ndef maill(tx, sender): ...")
     write("b.py", "def data(tx: ...")
