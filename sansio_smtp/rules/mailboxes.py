@@ -117,12 +117,16 @@ class _Reader:
         self.found: list[NamedMailbox] = []
         self.clear = all(char == "\t" or char >= " " for char in text) and "\x7f" not in text
         self._in_group = False
+        self._group, self._group_at = "", 0
+        """The name of a group that is open, and the number of its first mailbox."""
         self._before = ""
         """Names without an address, as in ``Smith, Ann <a@b>``."""
         self._begin()
 
     def _begin(self) -> None:
         self._phrase: list[str] = []
+        self._name: list[str] = []
+        """The phrase with the comments in it and after it, as most programs show them."""
         self._comments: list[str] = []
         self._words: list[str] = []
         self._angle: str | None = None
@@ -142,6 +146,7 @@ class _Reader:
         self._end_element("")
         if self._in_group:
             self.clear = False
+            self._keep_group()
         if self._before and not self.found:
             self.clear = False
             self._keep("", "")
@@ -155,8 +160,10 @@ class _Reader:
             self._angle = text.strip(" \t")
         elif kind == "comment":
             self._comments.append(text)
+            self._name.append(f"({text})" if text.strip() else "")
         elif kind == "blank":
             self._phrase.append(" ")
+            self._name.append(" ")
         else:
             if self._angle is not None:  # nothing but comments may follow the address
                 self.clear = False
@@ -171,11 +178,14 @@ class _Reader:
                 if _ODD_ESCAPE.search(text):
                     self.clear = False
             self._phrase.append(text)
+            self._name.append(text)
 
     def _end_element(self, separator: str) -> None:
         if separator == ":":
             self._begin_group()
             return
+        if separator == ";":
+            self._group = ""
         phrase = "".join(self._phrase).strip()
         bare = [word for word in self._words if "@" in word]
         if self._angle is not None:
@@ -195,7 +205,15 @@ class _Reader:
         if self._in_group or self._angle is not None or self._quoted_at or self._at_in_words():
             self.clear = False
         self._in_group = True
+        self._group, self._group_at = "".join(self._name).strip(), len(self.found)
         self._begin()
+
+    def _keep_group(self) -> None:
+        """What nobody has closed is no group but a name with a colon, as in ``Re: Ann <a@b>``."""
+        if self._group and self._group_at < len(self.found):
+            first = self.found[self._group_at]
+            name = f"{self._group}: {first.name}" if first.name else self._group
+            self.found[self._group_at] = attrs.evolve(first, name=_decoded(name))
 
     def _at_in_words(self) -> bool:
         return any("@" in text for text in (*self._words, *self._comments))
@@ -209,7 +227,7 @@ class _Reader:
             self._keep(rest, found[0] if found else bare[0])
         else:
             self._shown(phrase, "")
-            self._before += phrase + (f"{separator} " if separator else "")
+            self._before += "".join(self._name).strip() + (f"{separator} " if separator else "")
 
     def _add(self, phrase: str, address: str, bare: Iterable[str]) -> None:
         """Adds a mailbox, if nothing beside the address can be taken for another one."""
@@ -230,7 +248,7 @@ class _Reader:
                 self.clear = False
         for text in (phrase, *self._comments):
             self._shown(text, address)
-        self._keep(phrase or " ".join(self._comments), address)
+        self._keep("".join(self._name) if phrase else " ".join(self._comments), address)
 
     def _shown(self, text: str, address: str) -> None:
         """Encoded words that hide what some readers take for an address make the list unclear."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import ClassVar, Final, Literal
 
 import attrs
@@ -9,6 +11,7 @@ import attrs
 from sansio_smtp.errors import MailboxError
 from sansio_smtp.rules import (
     Connection,
+    Field,
     Headers,
     HeadersVerdict,
     MailVerdict,
@@ -28,6 +31,7 @@ __all__ = ["MatchLogin", "rules"]
 _UNREAD: Final = unread("no address can be its own")
 _NEEDS_UTF8: Final = Reject(553, "5.6.7 the address of this login needs SMTPUTF8")
 _NONE: Final = ""
+_NOT_SHOWN: Final = re.compile(rb"[^!-~]+")
 
 
 def _by_login(rule: MatchLogin) -> AddressesOfLogins:
@@ -81,7 +85,10 @@ class MatchLogin:
         own = self._own(tx.conn)
         if own == _NONE:
             return None
-        fields = {name: _read(headers, name) for name in ("From", "Sender") if name in headers}
+        strays = {name: _strays(headers, name) for name in ("From", "Sender")}
+        fields = {
+            name: _read(headers, name, strays[name]) for name in strays if name in headers or strays[name]
+        }
         wrong = [name for name, field in fields.items() if not self._may_use_all(own, field)]
         if not wrong:
             return None
@@ -89,6 +96,7 @@ class MatchLogin:
             return _UNREAD
         if self.mode == "refuse":
             return Reject(553, f"5.7.1 {wrong[0]} {_what_is_wrong(fields[wrong[0]])}")
+        _remove(headers, [each for found in strays.values() for each in found])
         if "From" in wrong:
             if not own.isascii() and not headers.utf8:
                 return _NEEDS_UTF8
@@ -142,8 +150,29 @@ class MatchLogin:
         return is_own or (may_keep and fits_address(normal, self.keep))
 
 
-def _read(headers: Headers, name: str) -> MailboxList:
-    return read_mailboxes(field.octets for field in headers if field.name.lower() == name.lower())
+def _strays(headers: Headers, name: str) -> list[Field]:
+    """Lines that are no field, and that some programs join to a field of this name, or take for one: what
+    follows it without a blank in front, and a name with a blank, a NUL or a byte order mark in front."""
+    found: list[Field] = []
+    before = ""
+    for field in headers:
+        if field.name:
+            before = field.name.lower()
+        elif name.lower() in (before, _NOT_SHOWN.sub(b"", field.raw.partition(b":")[0]).lower().decode()):
+            found.append(field)
+    return found
+
+
+def _read(headers: Headers, name: str, strays: Sequence[Field]) -> MailboxList:
+    values = [field.octets for field in headers if field.name.lower() == name.lower()]
+    found = read_mailboxes(values + [each.raw.rpartition(b":")[2] for each in strays])
+    return attrs.evolve(found, clear=False) if strays else found
+
+
+def _remove(headers: Headers, strays: Sequence[Field]) -> None:
+    if strays:
+        end = headers.raw[sum(len(each.raw) for each in headers) :]
+        headers.replace_all(b"".join(each.raw for each in headers if each not in strays) + end)
 
 
 def _what_is_wrong(field: MailboxList) -> str:

@@ -267,3 +267,17 @@ def test_a_sender_that_may_be_another_is_not_kept(sender: str, kept: bool) -> No
     assert s.ok
     sent = s.servers[0][1].commands[-1]
     assert sent == f"MAIL FROM:<{sender if kept else 'ann@example.com'}>".encode()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"\0From: eve@evil.example", b"\xef\xbb\xbfFrom: eve@evil.example", b"From\x0b: eve@evil.example"],
+)
+def test_lines_that_some_programs_take_for_from_are_taken_out(line: bytes) -> None:
+    s = session(MatchLogin(), login="ann@example.com")
+    s.mail("ann@example.com")
+    s.rcpt("bob@example.com")
+    s.message(b"Subject: x\n" + line + b"\nTo: bob@example.com\n\nhi\n")
+    delivered = s.delivered[0].content
+    assert line not in delivered
+    assert b'From: "eve@evil.example" <ann@example.com>\r\n' in delivered
