@@ -117,8 +117,12 @@ _OPAQUE: Final = frozenset(
 )
 _PUNCTUATION: Final = re.compile(r"[^0-9a-z]+")
 _ISO_2022: Final = frozenset(b"\x0e\x0f\x1b")
-# Four octets above ASCII in a row are more likely Cyrillic, Greek or Chinese in some other charset.
-_NOT_WESTERN: Final = re.compile(rb"[\x80-\xff]{4}|[\x81\x8d\x8f\x90\x9d]")
+# Four octets above ASCII in a row are more likely Cyrillic, Greek or Chinese in some other charset. Rare
+# signs, and @ \ ^ ` { | ~ right after such an octet, are more likely characters of Shift_JIS or Big5.
+_NOT_WESTERN: Final = re.compile(
+    rb"[\x80-\xff]{4}|[\x81\x83\x86-\x89\x8d\x8f\x90\x98\x9d\xa4\xa6\xa8\xac\xaf\xb1\xb3\xb8\xb9\xbe]"
+    rb"|[\x80-\xff][@\\^`{|~]"
+)
 # The charset that a label names by itself.
 _PYTHON: Final = {**{name: name for name in aliases.values()}, **aliases}
 

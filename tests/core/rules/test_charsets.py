@@ -185,3 +185,33 @@ def test_a_codec_is_known_for_each_label() -> None:
     assert charsets.codec("iso-8859-2") == "iso-8859-2"
     assert charsets.codec("x-unknown") == ""
     assert codecs.lookup(charsets.codec("logical")).name == "iso8859-8"
+
+
+@pytest.mark.parametrize(
+    ("text", "charset"),
+    [
+        *(
+            ("日本", "cp932"),
+            ("テスト", "cp932"),
+            ("会議のお知らせ", "cp932"),
+            ("您好", "big5"),
+            ("會議通知", "big5"),
+        ),
+        *(
+            ("发票", "gbk"),
+            ("테스트", "cp949"),
+            ("Příliš", "iso8859-2"),
+            ("Zażółć", "cp1250"),
+            ("тест", "koi8-r"),
+        ),
+    ],
+)
+def test_what_has_no_label_and_does_not_look_western(text: str, charset: str) -> None:
+    assert decode_strictly(text.encode(charset), "") is None
+
+
+@pytest.mark.parametrize(
+    "text", ["Grüße", "“hi” €", "[Café] naïve – test", "5 º, 3 m² à 20 °C ½", "¿Qué?", "Ærø"]
+)
+def test_what_has_no_label_and_looks_western(text: str) -> None:
+    assert decode_strictly(text.encode("cp1252"), "") == text
