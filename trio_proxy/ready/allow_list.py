@@ -8,7 +8,7 @@ import attrs
 
 from sansio_smtp.rules import MailVerdict, RcptVerdict, Recipient, Reject, Sender, Transaction
 
-from ._patterns import check_addresses, may_permit
+from ._patterns import check_addresses, fits_address, may_permit
 from ._settings import some_address_patterns
 
 __all__ = ["AllowList", "rules"]
@@ -50,7 +50,7 @@ class AllowList:
     @property
     def limits_recipients(self) -> bool:
         """True if it is not every recipient that is allowed."""
-        return not {"*", "*@*"} & set(self.recipients)
+        return not fits_address("anybody@anywhere.invalid", self.recipients)
 
     def mail(self, tx: Transaction, sender: Sender) -> MailVerdict:
         routing = self.routing or "*" in self.senders  # if anybody may send, it does not matter who it is

@@ -69,8 +69,8 @@ class LoadedRules:
     def limit_recipients(self) -> bool:
         """True if a rule object says that its rules let mail pass to some recipients only, by an attribute
         ``limits_recipients`` that is True, as `AllowList` and `Staging` have it."""
-        owners: Iterator[Any] = (getattr(rule.function, "__self__", None) for rule in self.ruleset.rules)
-        return any(_has(owner, "limits_recipients") and owner.limits_recipients is True for owner in owners)
+        owners = (getattr(rule.function, "__self__", None) for rule in self.ruleset.rules)
+        return any(_attribute(owner, "limits_recipients") is True for owner in owners)
 
     @property
     def summary(self) -> str:
@@ -118,7 +118,7 @@ class _Loader:
             return
         found = collect(namespace, file=spec, source=source, make=self._make)
         self._parts.append(Part(spec, found.rules))
-        self._objects += [each for each in found.objects if _has(each, "running")]
+        self._objects += [each for each in found.objects if _attribute(each, "running")]
         self._problems += found.problems
         if not found.rules and not found.problems and (name := _own_function(namespace)):
             text = f'no rule in it; {name}() is no phase: mark it, as in @on("rcpt"), or name it after one'
@@ -203,9 +203,9 @@ def _snake_case(name: str) -> str:
     return _NEW_WORD.sub("_", name).lower()
 
 
-def _has(thing: Any, name: str) -> bool:
-    """As `hasattr`, without calling a ``__getattr__`` that somebody wrote, which may raise."""
-    return getattr_static(thing, name, None) is not None
+def _attribute(thing: Any, name: str) -> Any:
+    """The attribute, or None, without calling a ``__getattr__`` that somebody wrote, which may raise."""
+    return None if getattr_static(thing, name, None) is None else getattr(thing, name)
 
 
 def _own_function(namespace: Mapping[str, Any]) -> str:

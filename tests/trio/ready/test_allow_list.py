@@ -146,3 +146,14 @@ def test_anybody_may_send_in_any_way_if_senders_are_not_limited(sender: str) -> 
         s.command(f"MAIL FROM:<{sender}>")
         assert s.reply is not None
         assert s.reply.code == code
+
+
+@pytest.mark.parametrize(
+    ("patterns", "limits"),
+    [
+        *((("*",), False), (("*@*",), False), (("**",), False), (("*.*", "<>"), False)),
+        *((("*@example.com",), True), (("*@*.example",), True), (("postmaster",), True)),
+    ],
+)
+def test_a_list_on_which_everybody_is_limits_nothing(patterns: tuple[str, ...], limits: bool) -> None:
+    assert AllowList(patterns).limits_recipients == limits
