@@ -89,11 +89,18 @@ def test_nothing_passes_that_a_reader_sees(
 ) -> None:
     messages = [with_crlf(DRAWN[kind](Random(SEED * 1_000_003 + number))) for number in range(COUNT)]
     seen = seen_by(readers, messages, kind)
-    passed = [
-        (sorted(names), broken, raw)
+    drawn = [
+        (names, broken, raw)
         for names, raw in zip(seen, messages, strict=True)
         for broken in (True, False)
         if names and not is_refused(kind, raw, broken=broken)
+    ]
+    # ripMIME reads memory that nobody wrote: what it sees once only, it does not see.
+    repeated = seen_by(readers, [raw for _, _, raw in drawn], kind)
+    passed = [
+        (sorted(names & seen_again), broken, raw)
+        for (names, broken, raw), seen_again in zip(drawn, repeated, strict=True)
+        if names & seen_again
     ]
     with capsys.disabled():
         each = ", ".join(f"{name} {sum(name in names for names in seen)}" for name in READERS)

@@ -9,7 +9,7 @@ talks about; that is the price.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice, pairwise
 from typing import Final
 
@@ -21,6 +21,8 @@ __all__ = ["coded_anywhere", "names_anywhere", "types_anywhere"]
 
 MOST: Final = 10_000
 """Fields, or places where something may begin, that are looked at in one text."""
+OVERLAP: Final = 4_096
+"""Octets of a part that are decoded again with what follows the part."""
 LONGEST: Final = 16_000
 """Octets of a field with the lines after it."""
 
@@ -51,9 +53,15 @@ def types_anywhere(octets: bytes) -> Iterator[str]:
                 yield f"{kind}/{subtype}".lower()
 
 
-def coded_anywhere(octets: bytes, *, in_sections: bool) -> Iterator[bytes]:
+def coded_anywhere(
+    octets: bytes, *, in_sections: bool, decoded: Mapping[int, int] | None = None
+) -> Iterator[bytes]:
     """What follows each field that may name a transfer encoding, decoded in any reading; with ``in_sections``
-    also what follows each line that may be a delimiter. Raises `TooMuch`."""
+    also what follows each line that may be a delimiter. Raises `TooMuch`.
+
+    ``decoded`` says what is known, by its beginning its end. Only from a little before the end on it is read
+    again.
+    """
     starts = [start for start, _ in islice(lines_with(octets.lower(), b"content-tr", _ROOM), MOST)]
     if in_sections:
         dashes = (
@@ -64,7 +72,9 @@ def coded_anywhere(octets: bytes, *, in_sections: bool) -> Iterator[bytes]:
         raise TooMuch(f"more than {MOST} places where a part may begin")
     for start, end in pairwise((*sorted(set(starts)), len(octets))) if starts else ():
         found = _EMPTY_LINE.search(octets, start, end)
-        body = octets[found.end() if found else start : end]
+        first = found.end() if found else start
+        known = min((decoded or {}).get(first, first), end)
+        body = octets[max(known - OVERLAP, first) : end]
         for encoding in CODED:
             yield from (reading for reading in readings(body, encoding) if reading != body)
     if in_sections:

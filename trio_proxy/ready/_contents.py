@@ -30,6 +30,10 @@ _BEGIN: Final = re.compile(
     re.IGNORECASE,
 )
 MOST_UUENCODED: Final = 1_000
+MOST_ENDS: Final = 500_000
+"""The number of ``=`` that are looked at in what may be base64."""
+MOST_LINES: Final = 100_000
+"""Lines with a word at their beginning that are looked at."""
 
 
 class TooMuch(Exception):
@@ -45,18 +49,29 @@ def content(octets: bytes, encoding: str) -> bytes:
 
 def is_clear_base64(octets: bytes) -> bool:
     """Returns True if all readers decode this alike, who take it as a whole."""
+    return _clear(octets) is not None
+
+
+def _clear(octets: bytes) -> bytes | None:
+    """What clear base64 stands for."""
     try:
-        binascii.a2b_base64(octets.translate(None, b" \t\r\n"), strict_mode=True)
+        return binascii.a2b_base64(octets.translate(None, b" \t\r\n"), strict_mode=True)
     except binascii.Error:
-        return False
-    return True
+        return None
 
 
 def readings(octets: bytes, encoding: str) -> Iterator[bytes]:
-    """What different readers take these octets for, in this encoding; the ordinary reading first."""
+    """What different readers take these octets for, in this encoding; the ordinary reading first. Raises
+    `TooMuch`."""
+    if encoding == "base64":
+        clear = _clear(octets)
+        if clear is None and octets.count(b"=") > MOST_ENDS:
+            raise TooMuch(f"more than {MOST_ENDS} ends of base64 in one part")
+        yield _from_base64(octets) if clear is None else clear
+        if clear is None or not _has_whole_lines(octets):
+            yield from _readings_of_base64(octets)
+        return
     yield content(octets, encoding)
-    if encoding == "base64" and not (is_clear_base64(octets) and _has_whole_lines(octets)):
-        yield from _readings_of_base64(octets)
     if encoding == "quoted-printable" and _UNCLEAR_ESCAPE.search(octets):
         without = _SOFT_BREAK.sub(b"", octets)
         yield binascii.a2b_qp(without)
@@ -83,18 +98,36 @@ def uuencoded(octets: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def lines_with(lower: bytes, word: bytes, room: int) -> Iterator[tuple[int, int]]:
-    """Where the lines begin that have this word after ``room`` octets at most, and where the word is."""
+    """Where the lines begin that have this word after ``room`` octets at most, and where the word is. Raises
+    `TooMuch`."""
+    count = 0
     at = lower.find(word)
     while at >= 0:
         start = lower.rfind(b"\n", max(at - room - 1, 0), at)
+        after = at + len(word)
         if start >= 0 or at <= room:
+            count += 1
+            if count > MOST_LINES:
+                raise TooMuch(f"more than {MOST_LINES} lines that may be fields")
             yield start + 1, at
-        at = lower.find(word, at + len(word))
+        else:
+            after = lower.find(b"\n", after)  # a word in this line is too far away too
+            if after < 0:
+                return
+        at = lower.find(word, after)
 
 
 def _has_whole_lines(octets: bytes) -> bool:
     """Returns True if those who decode base64 line by line see the same."""
-    lines = octets.replace(b"\r\n", b"\n").rstrip().split(b"\n")
+    octets = octets.rstrip()
+    line = octets.find(b"\n") + 1
+    ends = octets[line - 1 :: line] if line else b""
+    if ends and ends.count(b"\n") == len(ends) == octets.count(b"\n"):
+        first = len(octets[:line].rstrip(b"\r\n"))
+        crs = octets.count(b"\r")  # lines of one length, as programs write them
+        if first % 4 == 0 and crs in (0, len(ends)) and octets[line - 2 :: line].count(b"\r") >= crs:
+            return True
+    lines = octets.replace(b"\r\n", b"\n").split(b"\n")
     return all(length % 4 == 0 for length in set(map(len, lines[:-1])))
 
 

@@ -18,7 +18,17 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["CODED", "PLAIN", "TWO_WAYS", "Section", "doubt_of_fields", "flaw_of_section", "word"]
+__all__ = [
+    "CODED",
+    "LONGEST",
+    "PLAIN",
+    "TWO_WAYS",
+    "Section",
+    "doubt_of_fields",
+    "encoding_of",
+    "flaw_of_section",
+    "word",
+]
 
 Section = dict[str, list[str]]
 """Unfolded values by the field's name in lower case, in their order."""
@@ -29,6 +39,13 @@ LONGEST: Final = 8_000
 
 PLAIN: Final = ("", "7bit", "8bit", "binary")
 CODED: Final = ("base64", "quoted-printable")
+# Mistakes after which readers decode nothing, or what was meant: with a part of a multipart both are known.
+_MISTAKES: Final = {
+    "base64;": "base64",
+    "quoted-printable;": "quoted-printable",
+    "quoted printable": "quoted-printable",
+    "x-gzip64": "x-gzip64",
+}
 UUENCODED: Final = ("x-uuencode", "uuencode", "x-uue", "uue")
 # What careless programs write where they mean "not encoded". No reader takes it for anything else.
 _UNKNOWN: Final = re.compile(
@@ -47,10 +64,13 @@ _WORD: Final = re.compile(r"\s*([^\s;(]*)")
 _TYPE: Final = re.compile(
     r"[ \t]*([A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+|text)[ \t]*(?:;|\Z)", re.IGNORECASE
 )
-_DISPOSITION: Final = re.compile(r"[ \t]*([A-Za-z0-9_.+-]+)[ \t]*(?:;|\Z)")
+# A word, an encoded word alone, or nothing: what is not known is an attachment for all.
+_DISPOSITION: Final = re.compile(
+    r"[ \t]*([A-Za-z0-9_.+-]+|=\?[A-Za-z0-9-]+\?[BbQq]\?[A-Za-z0-9+/=]*\?=(?=[ \t]*\Z))[ \t]*(?:;|\Z)"
+)
 _PARAMETER: Final = re.compile(
     r"[ \t]*(?:([A-Za-z0-9!#$&+^_`{}~|.-]+)(\*(?:[0-9]{1,3}\*?)?)?[ \t]*=[ \t]*"
-    r'("(?:[^"\\]|\\.)*"[ \t]*|[^;"]*))?(?:;|\Z)'
+    r'("(?:[^"\\]|\\.)*"[ \t]*(?:\([A-Za-z0-9 .,-]*\)[ \t]*)?|[^;"]*))?(?:;|\Z)'
 )
 _BOUNDARY: Final = re.compile(
     r"""[0-9A-Za-z'()+_,./:=?!#$%&*<>@\[\]{}|~^` -]*[0-9A-Za-z'()+_,./:=?!#$%&*<>@\[\]{}|~^`-]"""
@@ -101,7 +121,7 @@ def doubt_of_fields(section: Section) -> str:
     encodings = section.get("content-transfer-encoding", [])
     if len(set(encodings)) > 1:
         return "two fields Content-Transfer-Encoding"
-    if encodings and not _is_known_encoding(encodings[0]):
+    if encodings and not _is_known_encoding(encodings[0]) and not _is_mistake(section):
         return "a transfer encoding that is not known"
     return ""
 
@@ -110,6 +130,19 @@ def word(section: Section, name: str) -> str:
     """The first word of a field, in lower case."""
     found = _WORD.match(section.get(name, [""])[0])
     return found[1].lower() if found else ""
+
+
+def encoding_of(section: Section) -> str:
+    """The transfer encoding, in lower case, as it was meant."""
+    value = section.get("content-transfer-encoding", [""])[0].strip(" \t").lower()
+    return _MISTAKES.get(value, word(section, "content-transfer-encoding"))
+
+
+def _is_mistake(section: Section) -> bool:
+    """Returns True if what is wrong with the encoding makes no difference: there are no parts in it."""
+    value = section["content-transfer-encoding"][0].strip(" \t").lower()
+    kind = word(section, "content-type")
+    return value in _MISTAKES and not kind.startswith(("multipart", "message"))
 
 
 def _is_known_encoding(value: str) -> bool:
@@ -166,7 +199,7 @@ def _doubt_of_parameters(value: str, at: int) -> tuple[str, list[str]]:
             if extended or "*" in found[0].partition("=")[0] or not _is_clear_boundary(text, found[0]):
                 return "a boundary that can be read in two ways", []
         elif _NAME.fullmatch(name):
-            if not _is_clear_name(text):
+            if not _is_clear_name(text) or (text[:1] == '"' and text.rstrip(" \t")[-1] != '"'):
                 return "a file name that can be read in two ways", []
         elif text[:1] != '"' and ("=" in text or ("(" in text and not text.endswith(")"))):
             return two_ways, []

@@ -39,6 +39,8 @@ _ORDINARY: Final = re.compile(
 )
 _STOPS: Final = (*";,\"'()<>[]=: \t\r\n\0?", "%00")
 _NEXT: Final = re.compile(r"(?<=[;,\s(])[^\s=;,()]+\s*=")
+# The next field, for all readers, since it does not begin with a blank.
+_NEXT_FIELD: Final = re.compile(r"\n(?=[A-Za-z][A-Za-z-]*:)")
 _COMMENT: Final = re.compile(r"\([^()]*\)?")
 _ENCODED: Final = re.compile(r"=\?([^?]*)\?\s*([^?]?)[^?]*\?([^?]*)(?:\?=?|\Z)")
 _BETWEEN: Final = re.compile(r"(\?=)\s+(?==\?)")
@@ -65,6 +67,8 @@ def _names_in(texts: Iterable[str]) -> Iterator[str]:
             if count > MOST_NAMES:
                 return
             value = text[found.end() : found.end() + LONGEST]
+            if after := _NEXT_FIELD.search(value):
+                value = value[: after.end()]
             number = _NUMBER.search(found[1])
             ordinary = None if "*" in found[1] else _ORDINARY.match(value)
             if len(pieces) < MOST_PIECES:

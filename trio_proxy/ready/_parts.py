@@ -20,7 +20,17 @@ from sansio_smtp.rules.charsets import decode
 from sansio_smtp.rules.headers import Headers
 
 from . import _contents
-from ._fields import CODED, PLAIN, TWO_WAYS, Section, doubt_of_fields, flaw_of_section, word
+from ._fields import (
+    CODED,
+    LONGEST,
+    PLAIN,
+    TWO_WAYS,
+    Section,
+    doubt_of_fields,
+    encoding_of,
+    flaw_of_section,
+    word,
+)
 from ._names import names_in
 
 __all__ = ["TOO_MANY", "Part", "parameters", "read"]
@@ -29,7 +39,9 @@ DEEPEST: Final = 30
 MOST: Final = 2_000
 MOST_BLANKS: Final = 200
 """Blanks before what some reader takes for a boundary."""
-TOO_MANY: Final = f"more than {MOST} parts, or more than {DEEPEST} in each other"
+MOST_LINES: Final = 100_000
+"""Lines of all header sections together."""
+TOO_MANY: Final = f"more than {MOST} parts, {DEEPEST} in each other, or {MOST_LINES} lines of fields"
 """The flaw of a part in which there is more than was looked at."""
 
 _EMPTY_LINE: Final = re.compile(rb"^\r?\n", re.MULTILINE)
@@ -106,7 +118,7 @@ class Part:
     @property
     def encoding(self) -> str:
         """Content-Transfer-Encoding, in lower case."""
-        return word(self.section, "content-transfer-encoding")
+        return encoding_of(self.section)
 
     @property
     def disposition(self) -> str:
@@ -177,6 +189,7 @@ def parameters(value: str) -> list[tuple[str, str]]:
 class _Reader:
     def __init__(self) -> None:
         self.left = MOST
+        self.left_lines = MOST_LINES
         self.boundaries: set[bytes] = set()
         """The lines that delimit parts."""
         self.strange: list[bytes] = []
@@ -186,6 +199,9 @@ class _Reader:
         self.left -= 1
         empty = _EMPTY_LINE.search(raw, start, end)
         body = empty.end() if empty else end
+        self.left_lines -= raw.count(b"\n", start, body)
+        if self.left_lines < 0:
+            return Part(raw, start, body, end, Headers(), {}, "text/plain", (), (), TOO_MANY, TOO_MANY)
         fields = Headers(raw[start:body])
         section = _section(fields)
         is_message = not default
@@ -193,7 +209,14 @@ class _Reader:
         found = _TYPE.match(given[0]) if given else None
         kind = found[1].lower() if found else "text/plain" if given or is_message else default
         part = Part(
-            raw, start, body, end, fields, section, kind, tuple(parameters(given[0])) if given else ()
+            raw,
+            start,
+            body,
+            end,
+            fields,
+            section,
+            kind,
+            tuple(parameters(given[0][:LONGEST])) if given else (),
         )
         is_coded = part.encoding in CODED and not kind.startswith("multipart/")
         lines, in_doubt = flaw_of_section(raw[start:body], is_message=is_message, is_coded=is_coded)
@@ -218,7 +241,8 @@ class _Reader:
             return (self.read(part.raw, part.body, part.end, depth),), "", self._hidden(part, boundary)
         octets = part.raw[part.body : part.end]
         content = part.content
-        clear = part.encoding == "base64" and _contents.is_clear_base64(octets)
+        is_base64 = part.section["content-transfer-encoding"][0].strip(" \t").lower() == "base64"
+        clear = is_base64 and _contents.is_clear_base64(octets)
         flaw = "an attached message that is encoded"
         return (self.read(content, 0, len(content), depth),), flaw, "" if clear else flaw
 

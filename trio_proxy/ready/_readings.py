@@ -11,8 +11,9 @@ from typing import Final
 
 from ._anywhere import coded_anywhere, names_anywhere, types_anywhere
 from ._contents import TooMuch, uuencoded
+from ._fields import CODED
 from ._names import MOST_NAMES, count_in, names_in
-from ._parts import Part
+from ._parts import TOO_MANY, Part
 
 __all__ = ["contents_of", "doubt_of", "names_of", "types_of"]
 
@@ -23,8 +24,9 @@ NAME: Final = 50
 
 
 def doubt_of(root: Part) -> str:
-    """The first doubt in a message, empty if there is none."""
-    return next((part.doubt for part in root.walk() if part.doubt), "")
+    """The first doubt in a message, or that there is too much; empty if there is none."""
+    doubts = [part.doubt for part in root.walk() if part.doubt]
+    return TOO_MANY if TOO_MANY in doubts else (doubts or [""])[0]
 
 
 def names_of(root: Part, *, loosely: bool = False) -> Iterator[str]:
@@ -46,13 +48,22 @@ def contents_of(root: Part, *, loosely: bool = False) -> Iterator[bytes]:
     for octets in root.texts():
         yield octets
         yield from (content for _, content in uuencoded(octets))
-        yield from coded_anywhere(octets, in_sections=False)
+        yield from coded_anywhere(octets, in_sections=False, decoded=_decoded(root, octets))
     if loosely:
         for octets in coded_anywhere(root.raw, in_sections=True):
             yield octets
             yield from (content for _, content in uuencoded(octets))
             if b"content-" in octets.lower():
                 yield from coded_anywhere(octets, in_sections=True)
+
+
+def _decoded(root: Part, octets: bytes) -> dict[int, int]:
+    """Where the bodies of these octets begin and end that `Part.texts` decodes, and that have no doubt."""
+    return {
+        part.body: part.end
+        for part in root.walk()
+        if part.raw is octets and part.encoding in CODED and not (part.doubt or part.parts)
+    }
 
 
 def _names(root: Part, loosely: bool) -> Iterator[str]:
