@@ -110,6 +110,8 @@ ENCODINGS: Final = (
 ODD_VALUES: Final = (
     "", '"attachment"', "attachment (x)", "(x) attachment", "a/b/c", "/", "x", "text", "(x)", ";", "a / b",
     '"a/b"', "message/rfc822", "multipart/mixed", "application", "application/octet-stream\x00",
+    "=?utf-8?Q?attachment?=", "=?utf-8?Q?attachment=3Bfilename=3Devil=2Eexe?=",
+    "=?utf-8?B?YXR0YWNobWVudDtmaWxlbmFtZT1ldmlsLmV4ZQ==?=",
 )
 COLONS: Final = (
     ":", " : ", ":\t", ":\r\n ", ":  ", "", " ", ":\r\n\r\n ", "\r\n: ",

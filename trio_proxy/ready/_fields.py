@@ -64,9 +64,9 @@ _WORD: Final = re.compile(r"\s*([^\s;(]*)")
 _TYPE: Final = re.compile(
     r"[ \t]*([A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+|text)[ \t]*(?:;|\Z)", re.IGNORECASE
 )
-# A word, an encoded word alone, or nothing: what is not known is an attachment for all.
+# A word, or an encoded word alone in which nothing is encoded. What is not known is an attachment for all.
 _DISPOSITION: Final = re.compile(
-    r"[ \t]*([A-Za-z0-9_.+-]+|=\?[A-Za-z0-9-]+\?[BbQq]\?[A-Za-z0-9+/=]*\?=(?=[ \t]*\Z))[ \t]*(?:;|\Z)"
+    r"[ \t]*([A-Za-z0-9_.+-]+|=\?[A-Za-z0-9-]+\?[Qq]\?[A-Za-z0-9]*\?=(?=[ \t]*\Z))[ \t]*(?:;|\Z)"
 )
 _PARAMETER: Final = re.compile(
     r"[ \t]*(?:([A-Za-z0-9!#$&+^_`{}~|.-]+)(\*(?:[0-9]{1,3}\*?)?)?[ \t]*=[ \t]*"

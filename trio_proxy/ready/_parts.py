@@ -41,6 +41,8 @@ MOST_BLANKS: Final = 200
 """Blanks before what some reader takes for a boundary."""
 MOST_LINES: Final = 100_000
 """Lines of all header sections together."""
+MOST_OCTETS: Final = 5_000_000
+"""Octets of all header sections together: some seconds to decode, if they are made to be slow."""
 TOO_MANY: Final = f"more than {MOST} parts, {DEEPEST} in each other, or {MOST_LINES} lines of fields"
 """The flaw of a part in which there is more than was looked at."""
 
@@ -190,6 +192,7 @@ class _Reader:
     def __init__(self) -> None:
         self.left = MOST
         self.left_lines = MOST_LINES
+        self.left_octets = MOST_OCTETS
         self.boundaries: set[bytes] = set()
         """The lines that delimit parts."""
         self.strange: list[bytes] = []
@@ -200,7 +203,8 @@ class _Reader:
         empty = _EMPTY_LINE.search(raw, start, end)
         body = empty.end() if empty else end
         self.left_lines -= raw.count(b"\n", start, body)
-        if self.left_lines < 0:
+        self.left_octets -= body - start
+        if self.left_lines < 0 or self.left_octets < 0:
             return Part(raw, start, body, end, Headers(), {}, "text/plain", (), (), TOO_MANY, TOO_MANY)
         fields = Headers(raw[start:body])
         section = _section(fields)

@@ -93,6 +93,23 @@ def test_odd_messages_pass_that_all_read_alike(kind: str) -> None:
     assert refused == set(READ_IN_TWO_WAYS) & {path.stem for path in paths}
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        "Content-Disposition: =?utf-8?Q?attachment=3B_filename=3D=22evil=2Eexe=22?=",
+        "Content-Disposition: =?utf-8?B?YXR0YWNobWVudDtmaWxlbmFtZT1ldmlsLmV4ZQ==?=",
+        "Content-Disposition: attachment; filename=x\r\nContent-Transfer-Encoding: base64 x",
+        'Content-Type: multipart/mixed; boundary="b" (x)',
+        'Content-Type: a/b; name="x" (evil.exe)',
+        "Content-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: quoted printable",
+        "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64;",
+    ],
+)
+def test_what_is_almost_a_harmless_mistake_is_refused(field: str) -> None:
+    raw = f"{field}\r\n\r\n--b\r\n\r\nhello\r\n--b--\r\n".encode()
+    assert refusal("file", raw)
+
+
 def test_hostile_messages_are_refused_early() -> None:
     """Each takes a fraction of a second for 25 MB: there is a limit to what is looked at."""
     head = b"Content-Type: text/plain\r\n"
