@@ -29,6 +29,7 @@ _BEGIN: Final = re.compile(
     rb"[ \t]*begin(?:-base64)?[ \t]+(?=[^\s]{0,4}[0-9])[^\s]{1,5}(?:[ \t]+([^\r\n]*))?\r?(?=\n|\Z)",
     re.IGNORECASE,
 )
+_NO_OCTETS: Final = re.compile(rb"\n[` ]")
 MOST_UUENCODED: Final = 1_000
 MOST_ENDS: Final = 500_000
 """The number of ``=`` that are looked at in what may be base64."""
@@ -94,7 +95,10 @@ def uuencoded(octets: bytes) -> Iterator[tuple[bytes, bytes]]:
         raise TooMuch(f"more than {MOST_UUENCODED} names in one part")
     for found, following in zip_longest(begins, begins[1:]):
         end = following.start() if following else len(octets)
-        yield found[1] or b"", _from_uu(octets[found.end() : end])
+        lines_after = octets[found.end() : end]
+        yield found[1] or b"", _from_uu(lines_after)
+        if empty := _NO_OCTETS.search(lines_after):  # where some readers stop
+            yield found[1] or b"", _from_uu(lines_after[: empty.start()])
 
 
 def lines_with(lower: bytes, word: bytes, room: int) -> Iterator[tuple[int, int]]:

@@ -110,6 +110,12 @@ def test_what_is_almost_a_harmless_mistake_is_refused(field: str) -> None:
     assert refusal("file", raw)
 
 
+def test_uuencoded_text_ends_where_a_line_holds_nothing() -> None:
+    """Some readers stop there, others at ``end``: what follows must not hide what stands before."""
+    raw = b"\r\nBEGIN 644 x\r\n7;7D@04M)04E/4T9/1$Y.-T5804U03$4 \r\n`\r\n----\r\n"
+    assert refusal("secret", raw, broken=False)
+
+
 def test_hostile_messages_are_refused_early() -> None:
     """Each takes a fraction of a second for 25 MB: there is a limit to what is looked at."""
     head = b"Content-Type: text/plain\r\n"
