@@ -95,7 +95,7 @@ def test_nothing_passes_that_a_reader_sees(
         for broken in (True, False)
         if names and not is_refused(kind, raw, broken=broken)
     ]
-    # ripMIME reads memory that nobody wrote: what it sees once only, it does not see.
+    # ripMIME does not repeat its results: what it sees once only does not count.
     repeated = seen_by(readers, [raw for _, _, raw in drawn], kind)
     passed = [
         (sorted(names & seen_again), broken, raw)

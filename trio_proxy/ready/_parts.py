@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
 from typing import Final
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 import attrs
 
@@ -140,6 +140,15 @@ class Part:
     def naming(self) -> tuple[str, ...]:
         """The fields that may hold a name."""
         return (*self.section.get("content-type", ()), *self.section.get("content-disposition", ()))
+
+    @property
+    def locations(self) -> Iterator[str]:
+        """What Content-Location says (RFC 2557 §4), as it stands there and decoded: some readers take it for
+        the file's name."""
+        for field in self.fields:
+            if field.name.lower() == "content-location":
+                yield field.value
+                yield unquote(field.value)
 
     @property
     def content(self) -> bytes:

@@ -71,6 +71,7 @@ def _names(root: Part, loosely: bool) -> Iterator[str]:
         if count_in(part.naming) > MOST_NAMES:
             raise TooMuch(f"more than {MOST_NAMES} names in one part")
         yield from names_in(part.naming)
+        yield from part.locations
     for octets in root.texts():
         yield from _names_in_text(octets, loosely)
     if loosely:
