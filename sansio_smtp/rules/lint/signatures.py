@@ -201,7 +201,7 @@ def _wrong_mark(mark: Mark, instance: object) -> Iterator[str]:
     if mark.on_error is not None and mark.on_error not in _ON_ERROR:
         hint = did_you_mean(str(mark.on_error), _ON_ERROR)
         yield f"on_error is one of {', '.join(_ON_ERROR)}, not {mark.on_error!r}{hint}"
-    if mark.on_error == "accept" and inspect.getattr_static(instance, "guards", False) is True:
+    if mark.on_error == "accept" and _guards(instance):
         yield 'on_error="accept" lets mail pass a rule that fails; guards = True forbids that'
     if mark.when is not None:
         yield from _wrong_when(mark.when, instance)
@@ -242,5 +242,10 @@ def _rule(found: Found, mark: Mark, *, is_async: bool) -> Rule:
         match=mark.match.lower() if mark.match is not None else None,
         timeout=mark.timeout,
         on_error=mark.on_error,
-        guards=inspect.getattr_static(found.instance, "guards", False) is True,
+        guards=_guards(found.instance),
     )
+
+
+def _guards(instance: Any) -> bool:
+    # Not asked of an object that has a __getattr__ of its own alone: that may raise anything.
+    return inspect.getattr_static(instance, "guards", None) is not None and instance.guards is True
