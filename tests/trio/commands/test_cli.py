@@ -13,9 +13,11 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from commands import Proxy, connect, deliver, environment, once, proxy, say_hello, submit, upstream
 
 from sansio_smtp import __version__
+from trio_proxy.commands.cli import cli
 
 OPTIONS = [
     "--listen", "--upstream", "--capture", "--transcript", "--bare-newline", "--nul", "--max-message-size",
@@ -128,9 +130,12 @@ def test_version() -> None:
         (["--capture", "x", "--upstream", "h"], "--capture is for the built-in server; with an upstream"),
     ],
 )  # fmt: skip
-def test_wrong_usage_is_one_clear_line(arguments: list[str], message: str, tmp_path: Path) -> None:
-    result = once(*arguments, directory=tmp_path)
-    assert result.returncode == 2
+def test_wrong_usage_is_one_clear_line(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli, arguments, prog_name="smtp-proxy")
+    assert result.exit_code == 2
     assert result.stdout == ""
     *usage, error = result.stderr.splitlines()
     assert message in error

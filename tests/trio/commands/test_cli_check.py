@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 from checks import write_rules
+from click.testing import CliRunner
 from commands import connect, once, proxy, say_hello, submit, upstream
+
+from trio_proxy.commands.cli import cli
 
 
 @pytest.fixture(autouse=True)
@@ -97,9 +100,9 @@ def test_problems_everywhere(tmp_path: Path) -> None:
         (["good.py"], 2, "unexpected extra argument (good.py)"),
     ],
 )  # fmt: skip
-def test_exit_statuses(arguments: list[str], status: int, words: str, tmp_path: Path) -> None:
-    result = once("check", "-l", "127.0.0.1:0", *arguments, directory=tmp_path)
-    assert result.returncode == status
+def test_exit_statuses(arguments: list[str], status: int, words: str) -> None:
+    result = CliRunner().invoke(cli, ["check", "-l", "127.0.0.1:0", *arguments])
+    assert result.exit_code == status
     assert words in result.stderr
     assert "Traceback" not in result.stderr
 
