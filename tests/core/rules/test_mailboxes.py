@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sansio_smtp.rules.mailboxes import MailboxList, NamedMailbox, read_mailboxes, written
@@ -194,6 +194,8 @@ def test_names_in_utf8() -> None:
 
 
 @given(st.text(st.characters(blacklist_categories=("C", "Z")) | st.sampled_from(' "\\,;:()')))
+@example("a" + "ü" * 60)
+@example("aa" + "€" * 60)
 def test_what_is_written_is_read_again(name: str) -> None:
     name = " ".join(name.split())
     for utf8 in (False, True):

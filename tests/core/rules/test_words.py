@@ -6,7 +6,7 @@ import re
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sansio_smtp.rules.words import MARK, WORD_TEXT, Piece, encoded, marked, pieces, plain, words
@@ -117,6 +117,8 @@ def test_all_of_a_text_in_words() -> None:
 
 @settings(deadline=None)
 @given(text=st.text(max_size=200))
+@example(text="a" + "ü" * 60)
+@example(text="aa" + "€" * 60)
 def test_words_are_short_and_hold_whole_characters(text: str) -> None:
     text = text.encode("utf-8", "replace").decode().replace("\0", "").replace("\r", "").replace("\n", "")
     written = words(text)
