@@ -63,7 +63,7 @@ class Downstream:
         self._out = out
         self.traces = config.trace
         """True if `Received` events are wanted."""
-        self._credentials = Credentials()
+        self._credentials: Credentials | None = None  # most clients have none
         self._on_over: Callable[[], None] = _nothing
         self._on_room: Callable[[], None] = _nothing
 
@@ -185,7 +185,7 @@ class Downstream:
         """The client's credentials were accepted in this AUTH exchange, by a server or by a verdict."""
         self.authenticated = self.authenticated or by_server
         self.login = read_login(exchange, case_sensitive=self._case_sensitive_logins)
-        self._credentials.accepted(self.login.given)
+        self._remembered().accepted(self.login.given)
 
     # What is shown
 
@@ -200,11 +200,16 @@ class Downstream:
     def keep_secret(self, command: Command) -> None:
         """Remembers the credentials in a command, so that they are masked if a server repeats them in a
         reply."""
-        self._credentials.keep(command)
+        self._remembered().keep(command)
 
     def masked(self, octets: bytes) -> bytes:
         """The octets with the client's credentials masked: some servers repeat them in a reply."""
-        return self._credentials.masked(octets)
+        return octets if self._credentials is None else self._credentials.masked(octets)
+
+    def _remembered(self) -> Credentials:
+        if self._credentials is None:
+            self._credentials = Credentials()
+        return self._credentials
 
 
 def _nothing() -> None:

@@ -26,6 +26,9 @@ from sansio_smtp.errors import MailboxError
 __all__ = ["normal_domain", "normal_label"]
 
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")
+_ASCII_LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_ORDINARY: Final = re.compile(rf"(?:{_ASCII_LABEL}\.)*+(?=[A-Za-z_]){_ASCII_LABEL}")
+"""What almost all domains are; the last label is no number."""
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _OCTET: Final = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _QUAD: Final = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
@@ -41,6 +44,8 @@ _MAX_DOMAIN: Final = 255
 
 def normal_domain(text: str) -> str:
     """The normal form of a domain or an address literal. Raises `MailboxError` if it has none."""
+    if len(text) <= _MAX_DOMAIN and _ORDINARY.fullmatch(text):
+        return text.lower()
     if text.startswith("["):
         return _literal(text)
     if len(text.encode("utf-8", "surrogateescape")) > _MAX_DOMAIN:

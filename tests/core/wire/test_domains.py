@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -112,3 +114,18 @@ def test_one_label() -> None:
     assert normal_label("Bücher") == "xn--bcher-kva"
     with pytest.raises(MailboxError):
         normal_label("a.b")
+
+
+@given(st.text("aZ0_-.", max_size=12) | st.sampled_from(["a" * 63 + ".b", "a" * 64 + ".b", "a.0x1", "a.b-"]))
+def test_ordinary_domains_are_read_as_all_others(text: str) -> None:
+    """They are recognised as a whole; label by label gives the same."""
+    try:
+        expected = ".".join(normal_label(label) for label in text.split("."))
+    except MailboxError:
+        expected = ""
+    try:
+        found = normal_domain(text)
+    except MailboxError:
+        found = ""
+    if not found.startswith("[") and not re.fullmatch(r"[0-9]+|0x[0-9a-f]*", expected.rpartition(".")[2]):
+        assert found == expected
