@@ -49,6 +49,7 @@ def attached(fields: str | bytes, body: bytes = b"x") -> bytes:
         "Content-Disposition: attachment; filename=a.txt\r\nContent-Disposition: inline; filename=evil.exe",
         "Content-Disposition: attachment; filename=fine.txt\r\nContent-Type: image/png; name=evil.exe",
         "Content-Type: application/octet-stream; name=evil.exe",
+        "Content-Type: application/octet-stream\r\nContent-Location: http://example.com/evil%2Eexe",
         "CONTENT-TYPE: application/octet-stream; NAME=evil.exe",
         "Content-Type : application/octet-stream; name=evil.exe",
         "Content-Type: application/octet-stream name=evil.exe",
