@@ -175,7 +175,9 @@ async def _check_upstream(options: Options, found: _Findings) -> None:
     except _Refused as error:
         found.unreached(f"{where}: {plain(str(error))}; it would refuse the clients too")
     except OSError as error:
-        why = error.strerror or str(error)
+        # A server that closes before it has read what we sent resets the connection.
+        is_closed = isinstance(error, ConnectionResetError | BrokenPipeError)
+        why = "it closed the connection" if is_closed else error.strerror or str(error)
         found.unreached(f"{where}: cannot be reached: {why}; is it running, and the address right?")
     else:
         found.good("upstream", f"{address}: {said}")
