@@ -1,7 +1,7 @@
 """Finds out if the service may be an open relay: strangers can reach it, and the server trusts its address.
 
 To the upstream server every client comes from the address of the proxy. Most servers send mail of clients on
-their own machine or network to anywhere (Postfix's ``mynetworks``), so whoever reaches the proxy may relay::
+their own machine or network to anywhere (Postfix's ``mynetworks``), so all who reach the proxy may relay::
 
     a listener that is not loopback  ──▶  proxy  ──▶  an upstream server on this machine or in a private
                                                       network, which takes the proxy for a trusted client
