@@ -54,6 +54,7 @@ EDIT = st.tuples(st.sampled_from(["add", "prepend", "delete", "put"]), st.sample
 
 @given(st.lists(st.sampled_from(LINES), max_size=6), st.booleans(), st.lists(EDIT, max_size=8))
 @example([b"A: 1\r\n", b"no field\r\n"], True, [("add", "x"), ("add", "B")])
+@example([b"a : 3\r\n"], True, [("put", "A"), ("add", "x")])
 @example([b"From x\r\n", b"A: 1\r\n", b"no field\r\n"], True, [("add", "x"), ("delete", "A"), ("add", "B")])
 def test_edits_are_those_of_a_list(lines: list[bytes], whole: bool, edits: list[tuple[str, str]]) -> None:
     fields = [field(line) for line in lines]
