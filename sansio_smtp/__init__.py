@@ -22,8 +22,8 @@ from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.reply_reader import ReplyReader
 from sansio_smtp.wire.violations import RemoteProtocolError
 
-from .client_info import ClientInfo
-from .config import Addresses, BareNewline, Config, Nul, Tap
+from .client_info import ClientInfo, Forwarded, TlsInfo
+from .config import Addresses, BareNewline, ClientTls, Config, Nul, SendClient, Tap, UpstreamTls
 from .errors import InternalError, LocalProtocolError, MailboxError, ProtocolError
 from .events import (
     CLIENT,
@@ -32,6 +32,7 @@ from .events import (
     AwaitReply,
     BodyChunk,
     BodyComplete,
+    ClientChanged,
     Close,
     Connect,
     Event,
@@ -39,14 +40,18 @@ from .events import (
     Received,
     SendToClient,
     SendToServer,
+    ServerUnusable,
     Side,
+    StartTLS,
     Violation,
     WaitingFor,
 )
+from .networks import Networks
 from .questions import (
     BODY_CHUNK,
     BODY_LINE,
     BODY_LINES,
+    CLIENT_CHANGED,
     COMMAND,
     HEADERS,
     IN_TURN,
@@ -55,6 +60,7 @@ from .questions import (
     REPLY,
     Answer,
     BodyQuestion,
+    ClientQuestion,
     CommandQuestion,
     Continue,
     Disconnect,
@@ -79,6 +85,7 @@ __all__ = [
     "BODY_LINE",
     "BODY_LINES",
     "CLIENT",
+    "CLIENT_CHANGED",
     "COMMAND",
     "END_OF_DATA",
     "HEADERS",
@@ -95,8 +102,11 @@ __all__ = [
     "BodyChunk",
     "BodyComplete",
     "BodyQuestion",
+    "ClientChanged",
     "ClientConnection",
     "ClientInfo",
+    "ClientQuestion",
+    "ClientTls",
     "Close",
     "Command",
     "CommandQuestion",
@@ -111,6 +121,7 @@ __all__ = [
     "EndOfData",
     "Envelope",
     "Event",
+    "Forwarded",
     "Gate",
     "HeadersQuestion",
     "Inspect",
@@ -121,6 +132,7 @@ __all__ = [
     "Message",
     "MessageAnswered",
     "MessageQuestion",
+    "Networks",
     "Nul",
     "Parameter",
     "Path",
@@ -140,16 +152,21 @@ __all__ = [
     "ReplyReader",
     "ReplyReceived",
     "Route",
+    "SendClient",
     "SendToClient",
     "SendToServer",
     "ServerConnection",
+    "ServerUnusable",
     "Side",
     "Snapshot",
     "Spool",
+    "StartTLS",
     "Swallow",
     "Tap",
+    "TlsInfo",
     "TransactionState",
     "UpstreamState",
+    "UpstreamTls",
     "Violation",
     "WaitingFor",
     "unstuff",

@@ -1,21 +1,81 @@
-"""`ClientInfo`: what is known of the client of a session."""
+"""What is known of the client of a session, and of the TLS that protects a connection, as values."""
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 import attrs
 
-__all__ = ["ClientInfo"]
+__all__ = ["ClientInfo", "Forwarded", "TlsInfo"]
+
+
+@attrs.frozen(kw_only=True)
+class TlsInfo:
+    """The TLS of one connection, after its handshake."""
+
+    version: str
+    """Such as ``"TLSv1.3"``."""
+    cipher: str = ""
+    """The cipher suite, such as ``"TLS_AES_256_GCM_SHA384"``."""
+    verified: bool = False
+    """True if the peer's certificate was asked for and is right: its chain and, for a server, its name."""
+    subject: str | None = None
+    """The subject of the peer's certificate as RFC 4514 writes it, such as ``"CN=mx.example.net"``; None if
+    it has shown none."""
+
+
+@attrs.frozen(kw_only=True)
+class Forwarded:
+    """Who the client of a mail transaction is, as a relay before this one has said with XFORWARD. Empty, or
+    None, where it does not know."""
+
+    ip: str = ""
+    port: int | None = None
+    name: str = ""
+    protocol: str = ""
+    helo: str = ""
+    ident: str = ""
+    """The name of the message in the log of that relay."""
+    source: str = ""
+    """``"LOCAL"`` or ``"REMOTE"``: where the message came from."""
+
+    @property
+    def address(self) -> str:
+        """The client's address for people."""
+        return address_text(self.ip, self.port)
 
 
 @attrs.frozen(kw_only=True)
 class ClientInfo:
     """What is known of a client. Immutable: `Proxy.client_info` makes a new one with what is known by
-    then."""
+    then.
+
+    The client is the peer of the connection, unless a proxy between them has said who it is: in a PROXY
+    header, which the driver reads, or with XCLIENT.
+    """
 
     address: str = ""
-    """The address from which it connects, such as ``"192.0.2.1:51000"``; empty if the driver does not say."""
+    """Its address for people, such as ``"192.0.2.1:51000"`` or ``"unix"``; empty if the driver does not
+    say."""
+    ip: str = attrs.field()
+    """Its IP address, such as ``"192.0.2.1"`` or ``"2001:db8::1"``; by default that in `address`. Empty if it
+    is not known, and for a unix socket."""
+    port: int | None = attrs.field()
+    """Its port; by default that in `address`. None if it is not known."""
+    unix: bool = attrs.field()
+    """True if it has connected to a unix socket; by default if `address` is ``"unix"``."""
+    name: str = ""
+    """Its host name, if a proxy has said it."""
+    protocol: str = ""
+    """``"SMTP"`` or ``"ESMTP"``, if a proxy has said it."""
+    local_ip: str = ""
+    """The IP address to which it has connected; empty if it is not known."""
+    local_port: int | None = None
+    """The port to which it has connected."""
+    proxy_ip: str = ""
+    """The address of the peer, if that is a proxy which has said who the client is; else empty."""
     helo: str = ""
-    """The argument of the last EHLO or HELO that was accepted; empty before."""
+    """The argument of the last EHLO or HELO that was accepted, or what XCLIENT has said; empty before."""
     login: str | None = None
     """The name with which it has authenticated, prepared for comparing (RFC 4013, case-folded); None before,
     or if it is unknown."""
@@ -24,10 +84,45 @@ class ClientInfo:
     login_unknown: bool = False
     """True if it has authenticated and nobody knows as whom: its mechanism does not tell, or servers may read
     different names. What depends on the name refuses then."""
-    tls: str | None = None
-    """The version of TLS, such as ``"TLSv1.3"``; None if the connection is in plain text."""
+    tls: TlsInfo | None = None
+    """The TLS of its connection; None if that is in plain text."""
+    forwarded: Forwarded | None = None
+    """Who the client of this mail transaction is, if a relay has said it with XFORWARD."""
+
+    @ip.default
+    def _ip_in_address(self) -> str:
+        return self.address.rpartition(":")[0].strip("[]")
+
+    @port.default
+    def _port_in_address(self) -> int | None:
+        port = self.address.rpartition(":")[2]
+        return int(port) if port.isascii() and port.isdecimal() else None
+
+    @unix.default
+    def _says_unix(self) -> bool:
+        return self.address == "unix"
 
     @property
     def authenticated(self) -> bool:
         """True if its credentials were accepted."""
         return self.login is not None or self.login_unknown
+
+    @property
+    def is_local(self) -> bool:
+        """True if it is on this machine: on a unix socket or a loopback address."""
+        if not self.ip:
+            return self.unix
+        try:
+            found = ip_address(self.ip)
+        except ValueError:
+            return False
+        mapped = getattr(found, "ipv4_mapped", None)
+        return (mapped or found).is_loopback
+
+
+def address_text(ip: str, port: int | None) -> str:
+    """An address for people; ``"unknown"`` if there is none."""
+    if not ip:
+        return "unknown"
+    host = f"[{ip}]" if ":" in ip else ip
+    return host if port is None else f"{host}:{port}"

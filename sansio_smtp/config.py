@@ -10,8 +10,9 @@ from typing import Any
 import attrs
 
 from .names import did_you_mean
+from .networks import NO_NETWORKS, Networks
 
-__all__ = ["Addresses", "BareNewline", "Config", "Nul", "Tap"]
+__all__ = ["Addresses", "BareNewline", "ClientTls", "Config", "Nul", "SendClient", "Tap", "UpstreamTls"]
 
 
 class _Choice(Enum):
@@ -60,6 +61,55 @@ class Tap(_Choice):
     LINES = "lines"
 
 
+class ClientTls(_Choice):
+    """What STARTTLS is to a client (RFC 3207)."""
+
+    NONE = "none"
+    """It is not offered."""
+    MAY = "may"
+    """It is offered."""
+    ENCRYPT = "encrypt"
+    """It is offered, and a client in plain text gets 530 for all commands but EHLO, HELO, NOOP, STARTTLS and
+    QUIT."""
+
+
+class UpstreamTls(_Choice):
+    """What TLS is to a server, as Postfix names the levels."""
+
+    NONE = "none"
+    """It is not used."""
+    MAY = "may"
+    """It is used if the server offers it and takes STARTTLS; its certificate is not checked."""
+    ENCRYPT = "encrypt"
+    """Without it the client gets 421. The certificate of the server is not checked."""
+    VERIFY = "verify"
+    """As ENCRYPT; the certificate must be right, and for the name of the server."""
+
+    @property
+    def required(self) -> bool:
+        """True if nothing may go in plain text."""
+        return self is UpstreamTls.ENCRYPT or self is UpstreamTls.VERIFY
+
+
+class SendClient(_Choice):
+    """How a server is told who the client is."""
+
+    NONE = "none"
+    PROXY = "proxy"
+    """By the driver, in a PROXY header, version 1, before all else on a connection."""
+    PROXY2 = "proxy2"
+    """By the driver, in a PROXY header, version 2."""
+    XCLIENT = "xclient"
+    XFORWARD = "xforward"
+    AUTO = "auto"
+    """With XCLIENT if the server offers it, else with XFORWARD if it offers that, else not at all."""
+
+    @property
+    def in_header(self) -> bool:
+        """True if a connection to a server belongs to one client from its first octet."""
+        return self is SendClient.PROXY or self is SendClient.PROXY2
+
+
 def _positive(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value is not None and value <= 0:
         raise ValueError(f"{attribute.name} must be positive, not {value}")
@@ -85,6 +135,22 @@ class Config:
     case_sensitive_logins: bool = False
     """True: login names that differ in case are different names. By default they are one, as for most
     servers."""
+
+    tls: ClientTls = attrs.field(default=ClientTls.NONE, converter=ClientTls)
+    """What STARTTLS is to the client; the driver has to handle `StartTLS` then."""
+    auth_without_tls: bool = True
+    """False: AUTH is offered to a client in plain text only if it is on this machine (`ClientInfo.is_local`).
+    Where `tls` is ENCRYPT, it is offered under TLS only."""
+    upstream_tls: UpstreamTls = attrs.field(default=UpstreamTls.NONE, converter=UpstreamTls)
+    """What TLS is to a server for which the driver says nothing else (`Proxy.server_connected`)."""
+    accept_xclient: Networks = NO_NETWORKS
+    """Clients that may say with XCLIENT who the client is."""
+    accept_xforward: Networks = NO_NETWORKS
+    """Clients that may say with XFORWARD who the client of a mail transaction is."""
+    send_client: SendClient = attrs.field(default=SendClient.NONE, converter=SendClient)
+    """How a server is told who the client is."""
+    ehlo_name: str = "localhost"
+    """The name in an EHLO of our own, if the client has not said one."""
 
     reconnect: bool = False
     """True: the driver handles `Connect`. Then a session whose server connection was reset with a refused

@@ -22,6 +22,7 @@ __all__ = [
     "AwaitReply",
     "BodyChunk",
     "BodyComplete",
+    "ClientChanged",
     "Close",
     "Connect",
     "Event",
@@ -29,7 +30,9 @@ __all__ = [
     "Received",
     "SendToClient",
     "SendToServer",
+    "ServerUnusable",
     "Side",
+    "StartTLS",
     "Violation",
     "WaitingFor",
 ]
@@ -58,6 +61,7 @@ class WaitingFor(Enum):
     CONTENT = "content"
     FINAL_REPLY = "final-reply"
     VERDICT = "verdict"
+    HANDSHAKE = "handshake"
     NOTHING = "nothing"
 
 
@@ -175,6 +179,31 @@ class Connect:
     """What is known of the client for which the server is connected."""
 
 
+@attrs.define
+class StartTLS:
+    """Begin TLS with this side after the octets before this event were written (RFC 3207): as its server with
+    the client, as its client with the server. What the side has sent meanwhile and what it sends from now on
+    belongs to the handshake. Then call `Proxy.tls_started` or `Proxy.tls_failed`. Until then the proxy gives
+    nothing to send to this side, and takes nothing from it."""
+
+    side: Side
+
+
+@attrs.define
+class ClientChanged:
+    """A proxy in front of this one has said with XCLIENT who the client is."""
+
+    client: ClientInfo
+
+
+@attrs.define
+class ServerUnusable:
+    """The server cannot be used with what is configured; ``why`` is for the log. What the client gets follows
+    in the same list."""
+
+    why: str
+
+
 Event = (
     SendToClient
     | SendToServer
@@ -187,6 +216,9 @@ Event = (
     | Violation
     | Close
     | Connect
+    | StartTLS
+    | ClientChanged
+    | ServerUnusable
 )
 
 

@@ -17,6 +17,7 @@ from sansio_smtp.verbs import VERBS
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
 
+from .client_info import ClientInfo
 from .errors import LocalProtocolError
 from .names import checked_names
 
@@ -24,6 +25,7 @@ __all__ = [
     "BODY_CHUNK",
     "BODY_LINE",
     "BODY_LINES",
+    "CLIENT_CHANGED",
     "COMMAND",
     "CONTENT_PLACES",
     "HEADERS",
@@ -36,6 +38,7 @@ __all__ = [
     "AnyQuestion",
     "AnyVerdict",
     "BodyQuestion",
+    "ClientQuestion",
     "CommandQuestion",
     "Continue",
     "Disconnect",
@@ -61,12 +64,25 @@ BODY_LINES: Final = "BODY_LINES"
 MESSAGE: Final = "MESSAGE"
 OTHER_VERBS: Final = "OTHER_VERBS"
 """The place of commands whose verb is not in the table `sansio_smtp.verbs.VERBS`."""
+CLIENT_CHANGED: Final = "CLIENT_CHANGED"
+"""The place at which XCLIENT has said who the client is, before it is greeted anew."""
 IN_TURN: Final = "IN_TURN"
 """No hook place, but a way to ask: a command is asked about when the replies to all commands before it are
 known (a RCPT does not wait for other RCPTs). So the envelope of a question does not depend on when replies
 arrive."""
 PLACES: Final = frozenset(
-    (COMMAND, REPLY, HEADERS, BODY_CHUNK, BODY_LINE, BODY_LINES, MESSAGE, OTHER_VERBS, IN_TURN)
+    (
+        COMMAND,
+        REPLY,
+        HEADERS,
+        BODY_CHUNK,
+        BODY_LINE,
+        BODY_LINES,
+        MESSAGE,
+        OTHER_VERBS,
+        CLIENT_CHANGED,
+        IN_TURN,
+    )
 )
 """Names for ``Proxy(ask=...)``. A verb, such as ``"RCPT"``, asks about that command only."""
 CONTENT_PLACES: Final = frozenset((HEADERS, BODY_CHUNK, BODY_LINE, BODY_LINES, MESSAGE))
@@ -202,6 +218,7 @@ class Question(Generic[V]):
 
 
 CommandVerdict: TypeAlias = Continue | ReplaceCommand | Answer | Disconnect | Inspect | Swallow | Route
+ClientVerdict: TypeAlias = Continue | Disconnect | Route
 ReplyVerdict: TypeAlias = Continue | ReplaceReply | Disconnect
 ContentVerdict: TypeAlias = Continue | Replace | Answer | Disconnect
 
@@ -212,6 +229,16 @@ class CommandQuestion(Question[CommandVerdict]):
 
     verdicts: ClassVar = (Continue, ReplaceCommand, Answer, Disconnect, Inspect, Swallow, Route)
     command: Command
+    envelope: Envelope
+
+
+@attrs.define(eq=False)
+class ClientQuestion(Question[ClientVerdict]):
+    """A client that a proxy in front of this one has named with XCLIENT. `Disconnect` takes the place of its
+    greeting; `Route` says the server for the rest of the session, its command is not used."""
+
+    verdicts: ClassVar = (Continue, Disconnect, Route)
+    client: ClientInfo
     envelope: Envelope
 
 
@@ -260,7 +287,9 @@ class MessageQuestion(Question[ContentVerdict]):
     envelope: Envelope
 
 
-AnyQuestion: TypeAlias = CommandQuestion | ReplyQuestion | HeadersQuestion | BodyQuestion | MessageQuestion
+AnyQuestion: TypeAlias = (
+    CommandQuestion | ClientQuestion | ReplyQuestion | HeadersQuestion | BodyQuestion | MessageQuestion
+)
 AnyVerdict: TypeAlias = (
     Continue | ReplaceCommand | ReplaceReply | Replace | Answer | Disconnect | Inspect | Swallow | Route
 )

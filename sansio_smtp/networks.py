@@ -1,0 +1,66 @@
+"""`Networks`: the clients that may say who the client is, by their addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Final
+
+import attrs
+
+from .client_info import ClientInfo
+
+__all__ = ["NO_NETWORKS", "Networks"]
+
+_UNIX: Final = "unix"
+
+
+@attrs.frozen
+class Networks:
+    """IP networks, and unix sockets. ``client in networks`` is True for a client of one of them."""
+
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    unix: bool = False
+    """True if clients on unix sockets belong to them."""
+
+    @classmethod
+    def parse(cls, texts: Iterable[str]) -> Networks:
+        """Reads ``"192.0.2.0/24"``, ``"2001:db8::/32"``, ``"192.0.2.1"`` and ``"unix"``. Raises ValueError,
+        whose text says what is wrong and what would be right."""
+        given = [text.strip() for text in texts]
+        found = [_network(text) for text in given if text != _UNIX]
+        return cls(tuple(found), _UNIX in given)
+
+    def __contains__(self, client: object) -> bool:
+        if not isinstance(client, ClientInfo):
+            return False
+        if client.unix and not client.ip:
+            return self.unix
+        try:
+            address = ip_address(client.ip)
+        except ValueError:
+            return False
+        address = getattr(address, "ipv4_mapped", None) or address
+        return any(address in network for network in self.networks)
+
+    def __bool__(self) -> bool:
+        return bool(self.networks) or self.unix
+
+    def __str__(self) -> str:
+        return " ".join([*map(str, self.networks), *([_UNIX] if self.unix else [])])
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text)
+    except ValueError:
+        pass
+    try:
+        meant = ip_network(text, strict=False)
+    except ValueError:
+        hint = "write 192.0.2.0/24, 2001:db8::/32, an address, or unix"
+        raise ValueError(f"{text!r} is no network; {hint}") from None
+    raise ValueError(f"{text!r} has bits set after its prefix; write {meant}")
+
+
+NO_NETWORKS: Final = Networks()
