@@ -12,7 +12,7 @@ from typing import Final
 from sansio_smtp.wire.content import Form
 
 from .states import Gate, Message, Phase, UpstreamState
-from .verbs import Effect, Kind
+from .verbs import Effect, Kind, Support
 
 __all__ = [
     "EFFECT_ADD_RECIPIENT",
@@ -29,7 +29,9 @@ __all__ = [
     "KIND_END_OF_DATA",
     "KIND_GROUP",
     "KIND_HELLO",
+    "KIND_IDENTITY",
     "KIND_QUIT",
+    "KIND_STARTTLS",
     "MESSAGE_DROPPING",
     "MESSAGE_NONE",
     "MESSAGE_SENDING",
@@ -40,6 +42,8 @@ __all__ = [
     "PHASE_CONTENT",
     "PHASE_GREETING",
     "PHASE_MUST_CLOSE",
+    "PHASE_TLS",
+    "SUPPORT_FORWARDED",
     "UPSTREAM_CLOSED",
     "UPSTREAM_CONNECTING",
     "UPSTREAM_DETACHED",
@@ -52,6 +56,7 @@ PHASE_COMMAND: Final = Phase.COMMAND
 PHASE_CONTENT: Final = Phase.CONTENT
 PHASE_GREETING: Final = Phase.GREETING
 PHASE_MUST_CLOSE: Final = Phase.MUST_CLOSE
+PHASE_TLS: Final = Phase.TLS
 
 KIND_AUTH: Final = Kind.AUTH
 KIND_AUTH_LINE: Final = Kind.AUTH_LINE
@@ -59,7 +64,9 @@ KIND_DATA: Final = Kind.DATA
 KIND_END_OF_DATA: Final = Kind.END_OF_DATA
 KIND_GROUP: Final = Kind.GROUP
 KIND_HELLO: Final = Kind.HELLO
+KIND_IDENTITY: Final = Kind.IDENTITY
 KIND_QUIT: Final = Kind.QUIT
+KIND_STARTTLS: Final = Kind.STARTTLS
 
 EFFECT_ADD_RECIPIENT: Final = Effect.ADD_RECIPIENT
 EFFECT_BEGIN: Final = Effect.BEGIN
@@ -79,5 +86,7 @@ UPSTREAM_CLOSED: Final = UpstreamState.CLOSED
 UPSTREAM_CONNECTING: Final = UpstreamState.CONNECTING
 UPSTREAM_DETACHED: Final = UpstreamState.DETACHED
 UPSTREAM_READY: Final = UpstreamState.READY
+
+SUPPORT_FORWARDED: Final = Support.FORWARDED
 
 FORM_DOTTED: Final = Form.DOTTED

@@ -84,6 +84,9 @@ class Phase(Enum):
     """The next line is an opaque line of an AUTH exchange (RFC 4954 §4); after it, BLOCKED again."""
     CHUNK = "chunk"
     """The next octets are those that a refused BDAT counted (RFC 3030 §2). They are dropped, never parsed."""
+    TLS = "tls"
+    """220 to STARTTLS has passed. Nothing is parsed, and nothing is sent, before the TLS handshake (RFC 3207
+    §4)."""
     MUST_CLOSE = "must close"
     """The last reply has passed. Nothing more is parsed; the connection is to be closed."""
     CLOSED = "closed"
@@ -98,7 +101,7 @@ class Step(Enum):
     GREETING = "2xx greeting"
     GREETING_REFUSED = "4xx, 5xx greeting"
     LINE = "plain line"
-    BLOCKING_LINE = "DATA, AUTH, EHLO, HELO, QUIT"
+    BLOCKING_LINE = "DATA, AUTH, EHLO, HELO, QUIT, STARTTLS, XCLIENT, XFORWARD"
     CHUNK = "BDAT n"
     CHUNK_END = "n octets"
     REPLY = "final reply to a plain line or a message"
@@ -106,6 +109,8 @@ class Step(Enum):
     GO_AHEAD = "3xx to DATA"
     CHALLENGE = "3xx to AUTH"
     AUTH_LINE = "AUTH line"
+    START_TLS = "2xx to STARTTLS"
+    TLS_STARTED = "the TLS handshake"
     END_OF_DATA = "end of data"
     VIOLATION = "octets that are no line"
     GOODBYE = "2xx to QUIT, 421, a reply that ends the session, a violation of the server"
@@ -133,6 +138,7 @@ FRAMING: Final[dict[Phase, dict[Step, Phase]]] = {
         Step.RELEASE: Phase.COMMAND,
         Step.GO_AHEAD: Phase.CONTENT,
         Step.CHALLENGE: Phase.AUTH_LINE,
+        Step.START_TLS: Phase.TLS,
         **_ANYWHERE,
     },
     Phase.CONTENT: {
@@ -149,6 +155,10 @@ FRAMING: Final[dict[Phase, dict[Step, Phase]]] = {
         Step.REPLY: Phase.CHUNK,
         **_ANYWHERE,
     },
+    Phase.TLS: {
+        Step.TLS_STARTED: Phase.COMMAND,
+        **_ANYWHERE,
+    },
     Phase.MUST_CLOSE: {
         Step.CLOSE: Phase.CLOSED,
     },
@@ -163,6 +173,8 @@ LINE_STEPS: Final[dict[Kind, Step]] = {
     Kind.DATA: Step.BLOCKING_LINE,
     Kind.AUTH: Step.BLOCKING_LINE,
     Kind.QUIT: Step.BLOCKING_LINE,
+    Kind.STARTTLS: Step.BLOCKING_LINE,
+    Kind.IDENTITY: Step.BLOCKING_LINE,
     Kind.AUTH_LINE: Step.AUTH_LINE,
     Kind.END_OF_DATA: Step.END_OF_DATA,
     Kind.VIOLATION: Step.VIOLATION,
@@ -177,9 +189,12 @@ REPLY_STEPS: Final[dict[tuple[Kind | None, int], Step]] = {
     **{(Kind.END_OF_DATA, severity): Step.REPLY for severity in (2, 4, 5)},
     **{
         (kind, severity): Step.RELEASE
-        for kind in (Kind.HELLO, Kind.DATA, Kind.AUTH, Kind.AUTH_LINE)
+        for kind in (Kind.HELLO, Kind.DATA, Kind.AUTH, Kind.AUTH_LINE, Kind.IDENTITY)
         for severity in (2, 4, 5)
     },
+    (Kind.STARTTLS, 2): Step.START_TLS,
+    (Kind.STARTTLS, 4): Step.RELEASE,
+    (Kind.STARTTLS, 5): Step.RELEASE,
     (Kind.DATA, 3): Step.GO_AHEAD,
     (Kind.AUTH, 3): Step.CHALLENGE,
     (Kind.AUTH_LINE, 3): Step.CHALLENGE,
@@ -232,7 +247,8 @@ class UpstreamState(Enum):
     GREETING = "greeting"
     """The server is connected and has not completed its greeting."""
     SETUP = "setup"
-    """The server is sent commands that the client has had answered already (EHLO, MAIL), and nothing else."""
+    """The server is sent what must come before the client's next command, and nothing else: STARTTLS, who the
+    client is, and EHLO and MAIL that the client has had answered already."""
     READY = "ready"
     """The server is sent the client's commands as they come."""
     DETACHED = "detached"
@@ -248,7 +264,7 @@ class UpstreamStep(Enum):
 
     CONNECTED = "the server is connected"
     GREETED = "2xx greeting"
-    PREPARE = "the server lacks EHLO or MAIL for the next command"
+    PREPARE = "the server lacks something for the next command"
     SET_UP = "the setup is complete"
     RESET = "the connection was reset in the middle of mail data"
     CLOSE = "close"
@@ -291,7 +307,8 @@ class Gate(Enum):
     OPEN = "open"
     """The client is parsed."""
     QUEUED = "queued"
-    """A command waits until a question about it may be asked (`IN_TURN`). Nothing after it is parsed."""
+    """A command waits for the replies before it: until a question about it may be asked (`IN_TURN`), or since
+    it says who the client is. Nothing after it is parsed."""
     ASKED = "asked"
     """A question is open about what the client sent, or about a reply."""
     ENDING = "ending"
@@ -305,7 +322,8 @@ class GateStep(Enum):
 
     __hash__ = object.__hash__
 
-    QUEUE = "a command is to be asked about when the replies before it are known"
+    QUEUE = "a command is to be asked about, or taken, when the replies before it are known"
+    TAKE = "a command that has waited is taken"
     ASK = "a question about what the client sent is opened"
     ASK_REPLY = "a question about a reply of the server is opened"
     ANSWER = "the question is answered"
@@ -324,6 +342,7 @@ GATE: Final[dict[Gate, dict[GateStep, Gate]]] = {
     },
     Gate.QUEUED: {
         GateStep.ASK: Gate.ASKED,
+        GateStep.TAKE: Gate.OPEN,
         # A question about a reply: one of those that the queued command waits for.
         GateStep.ASK_REPLY: Gate.QUEUED,
         GateStep.ANSWER: Gate.QUEUED,
@@ -468,7 +487,7 @@ TOGETHER: Final[dict[Enum, dict[str, frozenset[Any]]]] = {
         "message": frozenset((Message.NONE,)),
     },
     UpstreamState.SETUP: {
-        "server": frozenset((Phase.COMMAND, Phase.BLOCKED)),
+        "server": frozenset((Phase.COMMAND, Phase.BLOCKED, Phase.TLS)),
         "message": frozenset((Message.NONE,)),
     },
     UpstreamState.READY: {

@@ -31,6 +31,10 @@ class Kind(Enum):
     AUTH_LINE = "auth line"
     END_OF_DATA = "end of data"
     QUIT = "quit"
+    STARTTLS = "starttls"
+    """If it is accepted, the octets after it are a TLS handshake (RFC 3207)."""
+    IDENTITY = "identity"
+    """It says who the client is: XCLIENT, after which the session begins anew, and XFORWARD."""
     VIOLATION = "violation"
     """Octets that cannot be read as a line; the reply to them is the last one."""
 
@@ -51,6 +55,8 @@ class Support(Enum):
     __hash__ = object.__hash__
 
     FORWARDED = "forwarded"
+    OWN = "answered by the proxy, to a client that may send it; else refused"
+    """It concerns one of the two connections alone."""
     REFUSED = "502, not forwarded"
     """It changes the framing, the roles or the number of replies in a way that is not implemented."""
     FOREIGN = "500, then the session ends"
@@ -69,29 +75,33 @@ class Verb:
     phase: str | None = None
     """The phase in which rules see it, besides ``command``."""
     support: Support = Support.FORWARDED
+    before_tls: bool = False
+    """True if a client that must use TLS may send it before (RFC 3207 §4)."""
 
 
 _REFUSED: Final = Verb(support=Support.REFUSED)
 _FOREIGN: Final = Verb(support=Support.FOREIGN)
 
 VERBS: Final[dict[bytes, Verb]] = {
-    b"EHLO": Verb(Kind.HELLO, Effect.END, routed=True, phase="helo"),
-    b"HELO": Verb(Kind.HELLO, Effect.END, routed=True, phase="helo"),
+    b"EHLO": Verb(Kind.HELLO, Effect.END, routed=True, phase="helo", before_tls=True),
+    b"HELO": Verb(Kind.HELLO, Effect.END, routed=True, phase="helo", before_tls=True),
     b"AUTH": Verb(Kind.AUTH, routed=True, phase="auth"),
     b"MAIL": Verb(Kind.GROUP, Effect.BEGIN, routed=True, phase="mail"),
     b"RCPT": Verb(Kind.GROUP, Effect.ADD_RECIPIENT, routed=True, phase="rcpt"),
     b"DATA": Verb(Kind.DATA, phase="data"),
     b"RSET": Verb(Kind.GROUP, Effect.END),
-    b"QUIT": Verb(Kind.QUIT),
-    b"NOOP": Verb(),
+    b"QUIT": Verb(Kind.QUIT, before_tls=True),
+    b"NOOP": Verb(before_tls=True),
     b"VRFY": Verb(),
     b"EXPN": Verb(),
     b"HELP": Verb(),
     # They begin a transaction as MAIL does (RFC 821 §3.4), at a server that still knows them.
     **dict.fromkeys(b"SEND SOML SAML".split(), Verb(Kind.GROUP, Effect.BEGIN, routed=True, phase="mail")),
-    **dict.fromkeys(
-        b"STARTTLS BDAT XCLIENT XFORWARD TURN ATRN ETRN XEXCH50 X-EXPS X-LINK2STATE".split(), _REFUSED
-    ),
+    b"STARTTLS": Verb(Kind.STARTTLS, Effect.END, support=Support.OWN, before_tls=True),
+    b"XCLIENT": Verb(Kind.IDENTITY, Effect.END, support=Support.OWN),
+    b"XFORWARD": Verb(Kind.IDENTITY, support=Support.OWN),
+    **dict.fromkeys(b"BDAT TURN ATRN ETRN XEXCH50 X-EXPS X-LINK2STATE".split(), _REFUSED),
+    b"PROXY": _REFUSED,  # a header that comes before the dialogue, from a balancer that may send it
     b"BURL": _REFUSED,  # it completes a message without DATA (RFC 4468 §3)
     b"LHLO": _REFUSED,  # it changes the number of replies (RFC 2033 §4.2)
     **dict.fromkeys(b"GET POST PUT HEAD DELETE OPTIONS CONNECT TRACE PATCH PRI".split(), _FOREIGN),

@@ -28,11 +28,13 @@ from sansio_smtp.members import (
     KIND_END_OF_DATA,
     KIND_GROUP,
     KIND_HELLO,
+    KIND_IDENTITY,
     PHASE_CLOSED,
     PHASE_COMMAND,
     PHASE_CONTENT,
     PHASE_GREETING,
     PHASE_MUST_CLOSE,
+    PHASE_TLS,
 )
 from sansio_smtp.states import FRAMING, LINE_STEPS, REPLY_STEPS, Phase, Step
 from sansio_smtp.wire.commands import END_OF_DATA, Command, octet_count
@@ -74,6 +76,9 @@ class ClientConnection:
     """What the server offered in reply to the last EHLO; empty after HELO."""
     hello: Command | None = attrs.field(default=None, init=False)
     """The EHLO or HELO that the server accepted last."""
+    offered: dict[str, str] | None = attrs.field(default=None, init=False)
+    """As `keywords`; kept after HELO, empty after an EHLO that was refused, None if no EHLO was answered
+    since the connection, TLS or XCLIENT began."""
     in_content: bool = attrs.field(default=False, init=False)
     """True from the server's 354 until end-of-data is sent, also if the dialogue must be closed meanwhile:
     the server reads all octets as mail data."""
@@ -155,6 +160,17 @@ class ClientConnection:
         self.in_content = False
         return b".\r\n"
 
+    def tls_started(self) -> None:
+        """The TLS handshake after STARTTLS is complete. What was known of the server came in plain text, and
+        is forgotten (RFC 3207 §4.2). Raises `LocalProtocolError` if none was due."""
+        if not self._step(Step.TLS_STARTED):
+            raise LocalProtocolError(f"no TLS handshake is due in phase {self.phase.name}")
+        self._forget()
+
+    def forget_hello(self) -> None:
+        """The server is to hear EHLO or HELO anew before other commands."""
+        self.hello = None
+
     def receive_data(self, data: bytes) -> None:
         """Takes octets as they came, cut anywhere."""
         if self.phase is not PHASE_CLOSED:
@@ -172,8 +188,12 @@ class ClientConnection:
             reply = self._reader.next_reply()
         except RemoteProtocolError as error:
             return self._broken(error)
-        if reply is None:
+        if reply is None and (self.phase is not PHASE_TLS or self._reader.empty):
             return END_OF_INPUT if self.eof else NEED_DATA
+        if reply is None or self.phase is PHASE_TLS:
+            # What came in plain text must never be read as if it had come under TLS.
+            shown = b"" if reply is None else reply.raw
+            return self._broken(server_violation("octets after 220 to STARTTLS, before TLS", shown))
         if self.phase is PHASE_GREETING:
             return self._greeted(reply)
         if self._awaited:
@@ -216,10 +236,25 @@ class ClientConnection:
         self.in_content = self.phase is PHASE_CONTENT
         del self._awaited[0]
         self._transaction.answered(command, reply)
-        if command.kind is KIND_HELLO and reply.code < 300:
-            self.hello = command
-            self.keywords = keywords(reply) if command.verb == b"EHLO" else {}
+        kind = command.kind
+        if kind is KIND_HELLO:
+            self._hello_answered(command, reply)
+        elif kind is KIND_IDENTITY and command.verb == b"XCLIENT" and reply.code < 300:
+            self._forget()  # the session begins anew
         return ReplyReceived(reply, command, handle)
+
+    def _hello_answered(self, command: Command, reply: Reply) -> None:
+        accepted, is_ehlo = reply.code < 300, command.verb == b"EHLO"
+        if accepted:
+            self.hello = command
+            self.keywords = keywords(reply) if is_ehlo else {}
+        if is_ehlo:
+            self.offered = self.keywords if accepted else {}
+
+    def _forget(self) -> None:
+        self.hello = self.offered = None
+        self.keywords = {}
+        self._transaction = Transaction()
 
     def _unsolicited(self, reply: Reply) -> ServerEvent:
         # 421 says that the server is leaving (RFC 5321 §3.8). A refusal in the middle of mail data answers

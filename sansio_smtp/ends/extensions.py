@@ -1,7 +1,8 @@
 """EHLO keywords (RFC 5321 §4.1.1.1): which of the server's are offered to the client, and which are our own.
 
 A keyword that changes what the next octets are must not be offered unless this proxy can frame it: the client
-would use it. So the keywords of the server are relayed only if they are known to be safe.
+would use it. So the keywords of the server are relayed only if they are known to be safe. What concerns one
+connection alone (STARTTLS, XCLIENT, XFORWARD) is never relayed: the proxy offers its own.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import attrs
 
 from sansio_smtp.wire.commands import octet_count
 from sansio_smtp.wire.replies import Reply
+
+from .access import ANYBODY, Access
 
 __all__ = ["OURS", "RELAYED", "Offer", "keywords"]
 
@@ -45,14 +48,26 @@ class Offer:
     relay: frozenset[str] = frozenset()
     max_size: int | None = None
 
-    def reply(self, given: Reply) -> Reply:
-        """The EHLO reply for the client. The first line and relayed lines keep their octets."""
+    def reply(
+        self, given: Reply, access: Access = ANYBODY, *, ends_tls: bool = False, requires_tls: bool = False
+    ) -> Reply:
+        """The EHLO reply for the client. The first line and relayed lines keep their octets.
+
+        ``access`` is what the client may do. ``ends_tls``: TLS ends here on either leg, so that channel
+        binding (RFC 5929) cannot work. ``requires_tls``: REQUIRETLS may be offered (RFC 8689 §4.2.1).
+        """
         lines = given.lines
         kept = lines[:1]
         limit = self.max_size
         for line in lines[1:]:
             keyword, argument = _split(line)
             if keyword in OURS or not (keyword in RELAYED or keyword in self.relay):
+                if keyword == "REQUIRETLS" and requires_tls:
+                    kept.append(line)
+                continue
+            if keyword == "AUTH":
+                if access.no_login is None:
+                    kept += _login_line(line, ends_tls=ends_tls)
                 continue
             if keyword == "SIZE" and limit is not None:
                 announced = octet_count(argument)
@@ -61,6 +76,7 @@ class Offer:
                 limit = None
             kept.append(line)
         kept += [keyword.encode() for keyword in OURS]
+        kept += access.own.values()
         if limit is not None:
             kept.append(b"SIZE %d" % limit)
         return Reply.of(given.code, *kept)
@@ -71,3 +87,12 @@ def _split(line: bytes) -> tuple[str, str]:
     text = line.decode("ascii", "replace")
     keyword, _, argument = text.partition(" ")
     return keyword.partition("=")[0].upper(), argument.strip()
+
+
+def _login_line(line: bytes, *, ends_tls: bool) -> list[bytes]:
+    """The line of AUTH; where TLS ends here, without the mechanisms that bind to it (RFC 5802 §6). Empty if
+    no mechanism is left."""
+    if not ends_tls or b"-PLUS" not in line.upper():
+        return [line]
+    mechanisms = [name for name in line[5:].split() if not name.upper().endswith(b"-PLUS")]
+    return [line[:5] + b" ".join(mechanisms)] if mechanisms else []  # "AUTH", then a blank or "="

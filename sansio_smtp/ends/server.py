@@ -15,8 +15,8 @@ the client is read::
                BDAT n │ │  │                                       │ │ │
                       v │  └── end-of-data ── CONTENT <─ 354 DATA ─┘ │ │
                    CHUNK  n octets                                   │ │
-                                                 AUTH_LINE <─ 3xx ───┘ │
-                                                     └──── a line ─────┘
+                      TLS <── 2xx to STARTTLS ── BLOCKED     AUTH_LINE <─ 3xx ───┘ │
+                       └─ handshake ─> COMMAND                  └──── a line ─────┘
 
     from every phase:  421, 2xx to QUIT ──> MUST_CLOSE ──> CLOSED
 
@@ -45,15 +45,17 @@ from sansio_smtp.members import (
     PHASE_COMMAND,
     PHASE_CONTENT,
     PHASE_GREETING,
+    SUPPORT_FORWARDED,
 )
 from sansio_smtp.states import FRAMING, LINE_STEPS, REPLY_STEPS, Phase, Step
-from sansio_smtp.verbs import UNKNOWN, VERBS, Kind, Support
+from sansio_smtp.verbs import UNKNOWN, VERBS, Kind, Support, Verb
 from sansio_smtp.wire.commands import END_OF_DATA, Command, auth_line, chunk_size
 from sansio_smtp.wire.content import ContentReader, Form
 from sansio_smtp.wire.inbox import Inbox
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.violations import RemoteProtocolError
 
+from .access import ANYBODY, Access
 from .exchanges import Exchange
 from .transaction import Envelope, Transaction
 
@@ -84,6 +86,7 @@ _HANDSHAKE: Final = b"\x16"
 """The type of a TLS handshake record (RFC 8446 §5.1); no command begins with it."""
 _TLS: Final = "TLS on a plain-text port"
 _EARLY: Final = "mail data sent without waiting for 354"
+_INJECTED: Final = "octets after STARTTLS, before the TLS handshake"
 
 
 @attrs.define(eq=False)
@@ -91,11 +94,13 @@ class Refused:
     """A line that must not be forwarded. The caller sends ``error.reply_hint``, after the replies to the
     lines before.
 
-    If ``command.kind`` is `Kind.VIOLATION`, that reply is the last one.
+    If ``command.kind`` is `Kind.VIOLATION`, that reply is the last one. ``expected`` is True for a command
+    that a client may send in good faith, such as AUTH before STARTTLS.
     """
 
     command: Command
     error: RemoteProtocolError
+    expected: bool = False
 
 
 @attrs.define(eq=False)
@@ -123,7 +128,8 @@ class EndOfData:
     size: int
 
 
-ClientEvent = Command | Refused | ContentReceived | ContentRefused | EndOfData | Pause
+ClientEvent = Command | Refused | ContentReceived | ContentRefused | EndOfData | RemoteProtocolError | Pause
+"""A `RemoteProtocolError` by itself is a violation to which no reply can be sent."""
 
 
 class _Doubt(Enum):
@@ -145,6 +151,8 @@ class ServerConnection:
     max_message_size: int | None = None
     """Limit in decoded octets, applied to messages that begin from now on; None is no limit."""
 
+    access: Access = attrs.field(default=ANYBODY, init=False)
+    """What the client may do now."""
     phase: Phase = attrs.field(default=Phase.GREETING, init=False)
     eof: bool = attrs.field(default=False, init=False)
     """True if the client will send no more."""
@@ -200,6 +208,28 @@ class ServerConnection:
     def limit_message(self, size: int | None) -> None:
         """Sets `max_message_size` for messages that begin from now on."""
         self.max_message_size = size
+
+    def allow(self, access: Access) -> None:
+        """Sets what the client may do from now on."""
+        self.access = access
+
+    def tls_started(self) -> None:
+        """The TLS handshake after STARTTLS is complete: commands are read again. Raises `LocalProtocolError`
+        if none was due."""
+        self._step(Step.TLS_STARTED, "a TLS handshake")
+        self._doubt = _Doubt.NONE
+
+    def injected(self) -> RemoteProtocolError | None:
+        """The violation of a client that did not wait for the reply to STARTTLS; None if it did. What it has
+        sent came in plain text, and must never be read as if it had come under TLS."""
+        if self._inbox.empty:
+            return None
+        shown = Command.parse(self._inbox.head()[:64]).shown
+        error = RemoteProtocolError(
+            _INJECTED, Reply.of(503, f"{_INJECTED}; closing", enhanced="5.5.1"), shown
+        )
+        error.found_in(self.phase)
+        return error
 
     def receive_data(self, data: bytes) -> None:
         """Takes octets as they came, cut anywhere."""
@@ -308,13 +338,27 @@ class ServerConnection:
             return self._refused(command.as_plain(), "command holds NUL or a bare CR", 500, "5.5.2")
         if not command.verb:
             return self._refused(command, "not a command", 500, "5.5.2")
-        support = (verb or UNKNOWN).support
-        if support is Support.REFUSED:
-            return self._framing_verb(command)
-        if support is Support.FOREIGN:
-            return self._violation("this is an SMTP server, not HTTP", 500, "5.5.1", command.shown)
+        verb = verb or UNKNOWN
+        if verb.support is not SUPPORT_FORWARDED or self.access.restricts:
+            refused = self._not_allowed(command, verb)
+            if refused is not None:
+                return refused
         self._line(command)
         return command
+
+    def _not_allowed(self, command: Command, verb: Verb) -> Refused | None:
+        """The refusal of a command that is not known here, or that this client may not send now; or None."""
+        access, support = self.access, verb.support
+        if support is Support.FOREIGN:
+            return self._violation("this is an SMTP server, not HTTP", 500, "5.5.1", command.shown)
+        if access.tls_first is not None and not verb.before_tls:
+            return self._refused_with(command, access.tls_first, expected=True)
+        if verb.kind is KIND_AUTH and access.no_login is not None:
+            return self._refused_with(command, access.no_login, expected=True)
+        if support is SUPPORT_FORWARDED or command.verb in access.own:
+            return None
+        reply = access.refusals.get(command.verb) or _not_here(command)
+        return self._refused_with(command, reply)
 
     def _no_line(self) -> ClientEvent:
         if self.phase is PHASE_COMMAND and self._inbox.head()[:1] == _HANDSHAKE:
@@ -330,24 +374,31 @@ class ServerConnection:
         self._line(command)
         return command
 
-    def _framing_verb(self, command: Command) -> Refused:
-        if command.verb != b"BDAT":
-            return self._refused(command, f"{command.verb.decode()} is not supported here", 502, "5.5.1")
-        size = chunk_size(command)
-        if size is None:
-            # It is not known how many octets follow: nothing after this line can be parsed safely.
-            return self._violation("BDAT without a valid octet count", 501, "5.5.4", command.shown)
-        refused = self._refused(command, "BDAT is not supported here, use DATA", 502, "5.5.1")
+    def _refused_with(self, command: Command, reply: Reply, *, expected: bool = False) -> Refused:
+        """Refuses a command, and drops the octets that BDAT counts (RFC 3030 §2)."""
+        size: int | None = 0
+        if command.verb == b"BDAT":
+            size = chunk_size(command)
+            if size is None:
+                # It is not known how many octets follow: nothing after this line can be parsed safely.
+                return self._violation("BDAT without a valid octet count", 501, "5.5.4", command.shown)
+        why = reply.lines[0].decode("ascii", "backslashreplace").partition(" ")[2]  # after the enhanced code
+        error = RemoteProtocolError(why, reply, command.shown)
+        error.found_in(self.phase)
+        self._line(command)
         if size:
             self._step(Step.CHUNK, command)
             self._chunk_left = size
-        return refused
+        return Refused(command, error, expected)
 
     def _refused(self, command: Command, why: str, code: int, enhanced: str) -> Refused:
         error = RemoteProtocolError(why, Reply.of(code, why, enhanced=enhanced), command.shown)
         error.found_in(self.phase)
         self._line(command)
         return Refused(command, error)
+
+    def _early_octets(self) -> ClientEvent:
+        return self.injected() or (END_OF_INPUT if self.eof else PAUSED)
 
     def _violation(self, why: str, code: int, enhanced: str, evidence: bytes = b"") -> Refused:
         secret = self.phase is PHASE_AUTH_LINE or self._doubt is _Doubt.CREDENTIAL
@@ -390,5 +441,12 @@ class ServerConnection:
         Phase.AUTH_LINE: _next_line,
         Phase.CONTENT: _next_content,
         Phase.CHUNK: _drop_chunk,
+        Phase.TLS: _early_octets,
     }
     """phase → the method that reads the next octets. In every other phase nothing is parsed."""
+
+
+def _not_here(command: Command) -> Reply:
+    """The reply to a command that is not known here."""
+    what = "BDAT is not supported here, use DATA" if command.verb == b"BDAT" else None
+    return Reply.of(502, what or f"{command.verb.decode()} is not supported here", enhanced="5.5.1")

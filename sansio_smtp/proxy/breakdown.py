@@ -21,6 +21,7 @@ from sansio_smtp.events import (
     MessageAnswered,
     SendToClient,
     SendToServer,
+    StartTLS,
 )
 from sansio_smtp.states import Gate, Phase, UpstreamState
 from sansio_smtp.verbs import Kind
@@ -33,7 +34,7 @@ from .message_flow import MessageFlow
 
 __all__ = ["end_after_fault"]
 
-_NOT_ANY_MORE: Final = (SendToServer, AwaitReply, Connect, Ask)
+_NOT_ANY_MORE: Final = (SendToServer, AwaitReply, Connect, Ask, StartTLS)
 _NO_SERVER: Final = (UpstreamState.DETACHED, UpstreamState.CLOSED)
 
 
@@ -65,8 +66,8 @@ def end_after_fault(
 
 def _farewell(downstream: Downstream) -> list[Event]:
     """The last reply to the client: 451 to the command that it waits for; 421 if it waits for none."""
-    if downstream.end.phase in (Phase.MUST_CLOSE, Phase.CLOSED):
-        return []  # its last reply
+    if downstream.end.phase in (Phase.MUST_CLOSE, Phase.CLOSED, Phase.TLS):
+        return []  # it has had its last reply, or none can be sent within a handshake
     exchanges = downstream.end.exchanges
     if not exchanges:
         return [_told(own_replies.LEAVING)]

@@ -6,6 +6,7 @@ The first of these that applies::
              ├─ a question is wanted       asked now, or when the replies before it are known (`IN_TURN`)
              │    └─ verdict ─┬─ answered here; or the session ends; or (DATA) the message is swallowed
              │                └─ passed on: as it is, replaced, or to another server
+             ├─ STARTTLS, XCLIENT, XFORWARD  answered here (`OwnCommands`)
              ├─ a limit of ours            452, 552
              └─ else                       to the server (`Forwarding`)
 
@@ -28,6 +29,7 @@ from sansio_smtp.members import (
     KIND_AUTH,
     KIND_AUTH_LINE,
     KIND_DATA,
+    KIND_IDENTITY,
     UPSTREAM_DETACHED,
 )
 from sansio_smtp.questions import (
@@ -56,6 +58,7 @@ from . import own_replies
 from .downstream import Downstream
 from .forwarding import ANYWHERE, Forwarding
 from .message_flow import MessageFlow
+from .own_commands import OwnCommands
 
 __all__ = ["CommandFlow"]
 
@@ -77,6 +80,7 @@ class CommandFlow:
         self._forwarding = forwarding
         self._message = message
         self._out = out
+        self._own = OwnCommands(config, ask, downstream, forwarding)
         self._places = ask & CONTENT_PLACES
         self._verbs = frozenset(name.encode() for name in ask - PLACES)
         self._asks_all = COMMAND in ask
@@ -109,6 +113,9 @@ class CommandFlow:
             reply := self._forwarding.reply_without_server(command)
         ):
             client.fill(exchange, reply)
+        elif kind is KIND_IDENTITY and not client.is_due(exchange):
+            client.step(GateStep.QUEUE)
+            self._queued = exchange
         elif kind is not KIND_AUTH_LINE and (
             self._asks_all or command.verb in self._verbs or (self._asks_others and command.verb not in VERBS)
         ):
@@ -126,24 +133,37 @@ class CommandFlow:
         client = self._downstream
         if client.traces:
             client.trace(CLIENT, event.command.shown)
-        self._out.append(Violation(CLIENT, event.error))
+        if not event.expected:
+            self._out.append(Violation(CLIENT, event.error))
         self._errors += 1
         too_many = self._errors > self._config.max_errors
         client.fill(client.end.newest, own_replies.TOO_MANY_ERRORS if too_many else event.error.reply_hint)
 
     def ask_in_turn(self) -> bool:
-        """Asks about the command that waits in state QUEUED, if the replies before it are known now. Returns
-        True if it was asked about."""
+        """Asks about the command that waits in state QUEUED, or takes it, if the replies before it are known
+        now. Returns True if it did."""
         exchange = self._queued
         if exchange is None or self._downstream.question is not None or not self._downstream.is_due(exchange):
             return False
         self._queued = None
-        self._ask(exchange)
+        if self._wants_question(exchange.command):
+            self._ask(exchange)
+        else:
+            self._downstream.step(GateStep.TAKE)
+            self._forward(exchange, exchange.command)
         return True
+
+    def forget_login(self) -> None:
+        """The session of the client begins anew."""
+        self._login = ()
 
     def close(self) -> None:
         """Forgets the command that waits to be asked about."""
         self._queued = None
+
+    def _wants_question(self, command: Command) -> bool:
+        verb = command.verb
+        return self._asks_all or verb in self._verbs or (self._asks_others and verb not in VERBS)
 
     def _ask(self, exchange: Exchange) -> None:
         question = CommandQuestion(exchange.command, self._downstream.end.envelope)
@@ -191,6 +211,9 @@ class CommandFlow:
 
     def _forward(self, exchange: Exchange, command: Command, upstream: str | None = ANYWHERE) -> None:
         forwarding = self._forwarding
+        if command.verb in self._downstream.end.access.own:
+            self._own.take(exchange, command)
+            return
         if forwarding.leg.state is UPSTREAM_DETACHED and (reply := forwarding.reply_without_server(command)):
             self._downstream.fill(exchange, reply)
             return

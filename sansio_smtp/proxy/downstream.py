@@ -20,15 +20,36 @@ from typing import Any, Final
 
 import attrs
 
-from sansio_smtp.client_info import ClientInfo
+from sansio_smtp.client_info import ClientInfo, Forwarded, TlsInfo
 from sansio_smtp.config import Config
+from sansio_smtp.ends.access import access_of
 from sansio_smtp.ends.exchanges import Exchange
 from sansio_smtp.ends.server import ServerConnection
-from sansio_smtp.events import SERVER, Ask, Event, MessageAnswered, Received, SendToClient, Side
-from sansio_smtp.members import GATE_SHUT, KIND_END_OF_DATA, KIND_HELLO, PHASE_MUST_CLOSE
+from sansio_smtp.events import (
+    CLIENT,
+    SERVER,
+    Ask,
+    ClientChanged,
+    Event,
+    MessageAnswered,
+    Received,
+    SendToClient,
+    Side,
+    StartTLS,
+    Violation,
+)
+from sansio_smtp.members import (
+    EFFECT_END,
+    GATE_SHUT,
+    KIND_END_OF_DATA,
+    KIND_HELLO,
+    KIND_STARTTLS,
+    PHASE_MUST_CLOSE,
+    PHASE_TLS,
+)
 from sansio_smtp.questions import AnyQuestion, ReplyQuestion
 from sansio_smtp.states import GATE, Gate, GateStep, following
-from sansio_smtp.verbs import Kind
+from sansio_smtp.verbs import UNKNOWN, VERBS, Kind
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.credentials import Credentials
 from sansio_smtp.wire.replies import Reply
@@ -56,8 +77,16 @@ class Downstream:
         self.authenticated = False
         """True if a server has accepted the client's credentials."""
         self.login: Login | None = None
-        """The login that was accepted last; None if none was. After a login it is never None again."""
-        self._client = client or ClientInfo()
+        """The login that was accepted last, or that XCLIENT has said; None if none was. STARTTLS and XCLIENT
+        make it None again."""
+        self.identity = client or ClientInfo()
+        """The client, without what it has said in this session."""
+        self.forwarded: Forwarded | None = None
+        """Who the client of the mail transaction is, as XFORWARD has said."""
+        self.greeting: Reply | None = None
+        """The greeting that the client got."""
+        self._config = config
+        self.end.allow(access_of(config, self.identity))
         self._case_sensitive_logins = config.case_sensitive_logins
         self._resume: Resume | None = None
         self._out = out
@@ -75,13 +104,42 @@ class Downstream:
     @property
     def client_info(self) -> ClientInfo:
         """What is known of the client by now."""
-        helo = self.hello.argument.decode("utf-8", "backslashreplace").strip() if self.hello else ""
-        known = attrs.evolve(self._client, helo=helo)
+        hello, identity = self.hello, self.identity
+        helo = hello.argument.decode("utf-8", "backslashreplace").strip() if hello else identity.helo
+        known = attrs.evolve(identity, helo=helo, forwarded=self.forwarded)
         login = self.login
         if login is None:
             return known
         unknown = login.name is None
         return attrs.evolve(known, login=login.name, login_given=login.given, login_unknown=unknown)
+
+    # Who the client is, and its TLS
+
+    def tls_started(self, info: TlsInfo) -> None:
+        """TLS has begun with the client. What it has said before is forgotten (RFC 3207 §4.2)."""
+        self.end.tls_started()
+        self._begin_anew(attrs.evolve(self.identity, tls=info))
+
+    def rename(self, client: ClientInfo, login: Login | None) -> None:
+        """XCLIENT has said who the client is, and maybe as whom it has logged in."""
+        self._begin_anew(client)
+        self.login = login
+        self._out.append(ClientChanged(self.client_info))
+
+    def forward_for(self, known: Forwarded) -> None:
+        """XFORWARD has said who the client of the next mail transaction is."""
+        self.forwarded = known
+
+    def greet(self, reply: Reply) -> None:
+        """Sends the greeting."""
+        self.greeting = reply
+        self.send_reply(reply)
+
+    def _begin_anew(self, client: ClientInfo) -> None:
+        self.identity = client
+        self.hello = self.login = self.forwarded = None
+        self.authenticated = False
+        self.end.allow(access_of(self._config, client))
 
     # The gate
 
@@ -138,6 +196,12 @@ class Downstream:
             self._out.append(self._answered(reply))
         elif kind is KIND_HELLO and reply.code < 300:
             self.hello = exchange.replacement or exchange.command
+        elif kind is KIND_STARTTLS and reply.code < 300 and (error := self.end.injected()) is not None:
+            self._out.append(Violation(CLIENT, error))
+            self.send_reply(error.reply_hint, last=True)
+            return
+        if self.forwarded is not None and _ends_transaction(exchange.command, reply):
+            self.forwarded = None
         self.send_reply(reply, last=exchange.closes and exchange.owes == 1)
 
     def send_reply(self, reply: Reply, *, last: bool = False) -> None:
@@ -147,6 +211,8 @@ class Downstream:
         self._out.append(SendToClient(end.send_reply(reply, last=last), shown))
         if end.phase is PHASE_MUST_CLOSE:
             self._on_over()
+        elif end.phase is PHASE_TLS:
+            self._out.append(StartTLS(CLIENT))
 
     def end_session(self, exchange: Exchange | None, reply: Reply) -> None:
         """Ends the session with this reply to this line, after the replies before it. If ``exchange`` is
@@ -164,7 +230,10 @@ class Downstream:
 
     def fail(self, reply: Reply) -> None:
         """The session cannot go on: sends this reply now, in answer to the oldest line, and closes both
-        sides."""
+        sides. Within a TLS handshake no reply can be sent."""
+        if self.end.phase is PHASE_TLS:
+            self._on_over()
+            return
         exchanges = self.end.exchanges
         if exchanges:
             kind = exchanges[0].command.kind
@@ -210,6 +279,13 @@ class Downstream:
         if self._credentials is None:
             self._credentials = Credentials()
         return self._credentials
+
+
+def _ends_transaction(command: Command, reply: Reply) -> bool:
+    """Returns True if a mail transaction, or the time before it, is over with this reply."""
+    if command.kind is KIND_END_OF_DATA:
+        return True
+    return reply.code < 300 and VERBS.get(command.verb, UNKNOWN).effect is EFFECT_END
 
 
 def _nothing() -> None:

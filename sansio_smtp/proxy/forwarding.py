@@ -25,9 +25,19 @@ from typing import Final
 
 import attrs
 
-from sansio_smtp.config import Config
+from sansio_smtp.client_info import TlsInfo
+from sansio_smtp.config import Config, UpstreamTls
 from sansio_smtp.ends.exchanges import Exchange
-from sansio_smtp.events import SERVER, AwaitReply, Close, Connect, Event, SendToServer
+from sansio_smtp.events import (
+    SERVER,
+    AwaitReply,
+    Close,
+    Connect,
+    Event,
+    SendToServer,
+    ServerUnusable,
+    StartTLS,
+)
 from sansio_smtp.members import (
     EFFECT_ADD_RECIPIENT,
     EFFECT_BEGIN,
@@ -35,6 +45,8 @@ from sansio_smtp.members import (
     KIND_DATA,
     KIND_HELLO,
     KIND_QUIT,
+    KIND_STARTTLS,
+    UPSTREAM_CONNECTING,
     UPSTREAM_DETACHED,
     UPSTREAM_READY,
 )
@@ -44,6 +56,7 @@ from sansio_smtp.wire.replies import Reply
 
 from . import own_replies
 from .downstream import Downstream
+from .server_setup import TLS_REFUSED, Lack, begins_transaction, next_step, requires_tls
 from .upstream import Upstream
 
 __all__ = ["ANYWHERE", "Errand", "Forwarding", "Own"]
@@ -67,7 +80,7 @@ class Own(Enum):
     END_TRANSACTION = "RSET, if the server is in a transaction by then"
     HELD_DATA = "DATA for a message that was held"
     ADDED_RECIPIENT = "RCPT for a recipient that a verdict added"
-    SETUP = "EHLO or MAIL, which the client had answered before this server was there"
+    SETUP = "what the server must be sent before the client's next command"
 
 
 @attrs.define(eq=False)
@@ -176,6 +189,9 @@ class Forwarding:
         while queue and self._may_go(queue[0]):
             errand = queue.pop(0)
             if errand.handle is not Own.END_TRANSACTION:
+                if requires_tls(errand.command) and not self.leg.may_require_tls:
+                    self._refuse_plain(errand)
+                    return  # what came after it was looked at meanwhile
                 self._send(errand.command, errand.handle)
             elif self.leg.in_transaction:
                 self._send(_RSET, Own.RESET)
@@ -189,9 +205,11 @@ class Forwarding:
             leg.state is UPSTREAM_READY
             and (upstream == ANYWHERE or upstream == leg.name)
             and end.hello is not None
+            and not leg.may_lack
             and leg.carried is None
             and end.may_send()
             and (command.kind is not KIND_DATA or not end.unanswered)
+            and (command.verb == b"RCPT" or not requires_tls(command))
         )
 
     def _may_go(self, errand: Errand) -> bool:
@@ -232,7 +250,10 @@ class Forwarding:
     def _send(self, command: Command, handle: Exchange | Own) -> None:
         if isinstance(handle, Exchange) and command is not handle.command:
             handle.went_as(command)
-        data = shown = self.leg.end.send_command(command, handle)
+        leg = self.leg
+        if leg.forwarded and begins_transaction(command):
+            leg.mail_sent()
+        data = shown = leg.end.send_command(command, handle)
         if command.secret:
             shown = command.shown + b"\r\n"
             self._downstream.keep_secret(command)
@@ -243,40 +264,27 @@ class Forwarding:
 
     def _is_elsewhere(self, errand: Errand) -> bool:
         leg = self.leg
+        if leg.stale and errand.command.kind is not KIND_QUIT:
+            return True
         return leg.detached or (errand.upstream != ANYWHERE and errand.upstream != leg.name)
 
     def _lacks(self, errand: Errand) -> bool:
-        """Returns True if the server must be sent EHLO or MAIL before this command."""
+        """Returns True if the server must be sent something before this command."""
         leg = self.leg
-        return (leg.end.hello is None or leg.carried is not None) and bool(self._setup_for(errand))
+        if not leg.may_lack and leg.end.hello is not None and leg.carried is None:
+            return False
+        return next_step(self._config, leg, self._downstream, errand.command) is not None
 
-    def _setup_for(self, errand: Errand) -> list[Command]:
-        """The commands that the server must be sent before this one: EHLO or HELO, and MAIL, if the client
-        was told that they were accepted and this server has not been sent them."""
-        leg, client, kind = self.leg, self._downstream, errand.command.kind
-        setup: list[Command] = []
-        if (
-            kind is not KIND_HELLO
-            and kind is not KIND_QUIT
-            and leg.end.hello is None
-            and client.hello is not None
-        ):
-            setup.append(client.hello)
-        carried = leg.carried
-        if (
-            errand.command.verb == b"RCPT"
-            and carried is not None
-            and carried.envelope is client.end.envelope
-            and not leg.in_transaction
-        ):
-            setup.append(carried.mail)
-        return setup
+    def _refuse_plain(self, errand: Errand) -> None:
+        """This MAIL says that the message is to travel under verified TLS only, which is not possible."""
+        assert isinstance(errand.handle, Exchange)  # MAIL is the client's
+        self._downstream.fill(errand.handle, own_replies.TLS_REQUIRED)
 
     def _prepare(self, errand: Errand, exchange: Exchange) -> None:
         """Connects the errand's server, or starts its setup."""
         leg = self.leg
         if not self._is_elsewhere(errand):
-            leg.prepare(self._setup_for(errand))
+            leg.prepare()
             self._go_on_with_setup()
         elif leg.has_recipients and errand.command.verb == b"RCPT":
             # A transaction goes to one server: the proxy has no queue in which a message could wait for a
@@ -300,37 +308,126 @@ class Forwarding:
     def greeted(self) -> None:
         """The server has greeted: starts its setup, with what the oldest errand needs. The setup is empty for
         the first connection, as the client has sent nothing yet."""
-        leg = self.leg
-        leg.greeted(self._setup_for(self._queue[0]) if self._queue else ())
+        self.leg.greeted()
         self._go_on_with_setup()
 
     def setup_answered(self, command: Command, reply: Reply) -> None:
         """Takes the reply to a command of the setup."""
-        if reply.severity == 2:
-            if VERBS.get(command.verb) is _MAIL:
-                self.leg.taken_over()
-            self._go_on_with_setup()
-        elif reply.code == 421 or VERBS.get(command.verb) is not _MAIL:
+        if reply.code == 421:
             self._downstream.fail(own_replies.UNREACHABLE)
+        elif reply.code < 300:
+            self._setup_accepted(command)
         else:
-            # MAIL was sent again for the RCPT that the client waits for. So its refusal is the reply to RCPT.
-            self.leg.give_up_setup()
-            handle = self._queue.pop(0).handle
-            assert isinstance(handle, Exchange)
-            self._downstream.fill(handle, reply)
+            self._setup_refused(command, reply)
+
+    def _setup_accepted(self, command: Command) -> None:
+        leg, verb = self.leg, command.verb
+        if command.kind is KIND_STARTTLS:
+            # Octets that came with the reply are a violation, which is found next.
+            if not leg.end.buffered:
+                self._out.append(StartTLS(SERVER))
+            return
+        if verb == b"XCLIENT":
+            leg.take_name()
+        elif verb == b"XFORWARD":
+            leg.take_forwarded()
+        elif begins_transaction(command):
+            leg.taken_over()
+        self._go_on_with_setup()
+
+    def _setup_refused(self, command: Command, reply: Reply) -> None:
+        leg, queue = self.leg, self._queue
+        if command.kind is KIND_STARTTLS:
+            if leg.level.required:
+                self._cannot_use(TLS_REFUSED)
+                return
+            leg.refuse_tls()
+        elif command.verb == b"XCLIENT":
+            self._cannot_use(Lack(f"it refused XCLIENT: {reply}", own_replies.CLIENT_UNKNOWN))
+            return
+        elif command.kind is KIND_HELLO:
+            if not queue or queue[0].command.kind is not KIND_HELLO:
+                self._downstream.fail(own_replies.UNREACHABLE)
+                return
+            # The client's own EHLO or HELO follows, and gets the reply that is meant for it.
+        else:
+            # XFORWARD or MAIL was sent for the command that the client waits for: its refusal is the reply.
+            forwards = command.verb == b"XFORWARD"
+            if forwards:
+                self._out.append(ServerUnusable(f"it refused XFORWARD: {reply}"))
+            self._give_up_setup(own_replies.NOT_FORWARDED if forwards else reply)
+            return
+        self._go_on_with_setup()
+
+    def _give_up_setup(self, reply: Reply) -> None:
+        """The command that the setup was for is answered with this reply."""
+        self.leg.set_up()
+        handle = self._queue.pop(0).handle
+        assert isinstance(handle, Exchange)  # a setup is for a command of the client
+        self._downstream.fill(handle, reply)
+
+    def _cannot_use(self, lack: Lack) -> None:
+        self._out.append(ServerUnusable(lack.why))
+        self._downstream.fail(lack.reply)
 
     def _go_on_with_setup(self) -> None:
-        step = self.leg.next_setup()
-        if step is not None:
-            self._send(step, Own.SETUP)
-        else:
+        leg, queue = self.leg, self._queue
+        step = next_step(self._config, leg, self._downstream, queue[0].command) if queue else None
+        if isinstance(step, Lack):
+            self._cannot_use(step)
+        elif step is None:
+            leg.set_up()
             self.learn_limits()
             self.advance()
+        elif requires_tls(step) and not leg.may_require_tls:
+            self._give_up_setup(own_replies.TLS_REQUIRED)
+        else:
+            if step.kind is KIND_HELLO:
+                leg.introduce()
+            self._send(step, Own.SETUP)
+
+    def tls_started(self, info: TlsInfo) -> None:
+        """TLS has begun with the server. Raises `LocalProtocolError` if none was due."""
+        leg = self.leg
+        leg.tls_started(info)
+        if leg.level is UpstreamTls.VERIFY and not info.verified:
+            self.tls_failed("its certificate was not verified")
+        elif leg.state is not UPSTREAM_CONNECTING:
+            self._go_on_with_setup()
+
+    def tls_failed(self, why: str) -> None:
+        """TLS is not possible with the server. It is not used in plain text."""
+        self._cannot_use(Lack(why, own_replies.TLS_FAILED))
+
+    def client_restarted(self, *, known: bool) -> None:
+        """The session of the client begins anew, after STARTTLS or XCLIENT. ``known``: the server knows who
+        the client was, for as long as the connection lasts: RSET does not undo a login (RFC 4954 §4)."""
+        leg = self.leg
+        self._home, self._wanted = None, ANYWHERE
+        if leg.state is UPSTREAM_DETACHED:
+            return
+        if known:
+            leg.go_stale()
+            return
+        if leg.in_transaction:
+            self.reset_server()
+        leg.greet_again()
+
+    def rehome(self, upstream: str | None) -> None:
+        """A verdict has said the server for the rest of the session."""
+        self._home = upstream
+        if upstream != self.leg.name and not self.leg.detached:
+            self.leg.go_stale()
 
     def learn_limits(self) -> None:
         """Applies the limits that the server announced in its EHLO reply."""
         limits = (self._config.max_message_size, self.leg.end.max_message_size)
         self._downstream.end.limit_message(min((limit for limit in limits if limit), default=None))
+
+    def hello_answered(self) -> None:
+        """The server has accepted EHLO or HELO of the client."""
+        self.leg.settle()
+        self.learn_limits()
 
     # Without a server
 

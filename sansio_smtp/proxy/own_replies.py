@@ -25,6 +25,20 @@ UNKNOWN_VERB: Final = Reply.of(502, "this command is not known here, in a mail t
 NOT_KEPT: Final = Reply.of(451, "the message cannot be kept here, try again later", enhanced="4.3.0")
 FAULT: Final = Reply.of(451, "internal error, try again later", enhanced="4.3.0")
 LEAVING: Final = Reply.of(421, "internal error, try again later", enhanced="4.3.0")
+START_TLS: Final = Reply.of(220, "begin TLS now", enhanced="2.0.0")
+NO_ARGUMENT: Final = Reply.of(501, "STARTTLS takes no argument", enhanced="5.5.4")
+IN_TRANSACTION: Final = Reply.of(503, "a mail transaction is open", enhanced="5.5.1")
+FORWARDED: Final = Reply.of(250, "ok", enhanced="2.0.0")
+TLS_FAILED: Final = Reply.of(
+    421, "upstream server cannot be used with TLS, try again later", enhanced="4.7.5"
+)
+CLIENT_UNKNOWN: Final = Reply.of(
+    421, "upstream server cannot be told who the client is, try again later", enhanced="4.3.0"
+)
+NOT_FORWARDED: Final = Reply.of(
+    451, "upstream server was not told who the client is, try again later", enhanced="4.3.0"
+)
+TLS_REQUIRED: Final = Reply.of(550, "REQUIRETLS is not possible on the way from here", enhanced="5.7.30")
 NOT_RESET: Final = Reply.of(421, "upstream server did not reset the transaction", enhanced="4.3.0")
 DETACHED: Final = Reply.of(421, "upstream connection ended with the refused message", enhanced="4.3.2")
 NO_COPY: Final = Reply.of(451, "a recipient that this proxy adds was refused", enhanced="4.3.0")
@@ -42,6 +56,7 @@ TIMEOUTS: Final = {
     WaitingFor.FINAL_REPLY: Reply.of(
         451, "upstream server did not answer the message in time", enhanced="4.4.2"
     ),
+    WaitingFor.HANDSHAKE: Reply.of(421, "TLS handshake with upstream server took too long", enhanced="4.4.2"),
     WaitingFor.VERDICT: Reply.of(421, "no decision in time, try again later", enhanced="4.3.0"),
 }
 
@@ -60,3 +75,7 @@ def bad_reverse_path(reason: str) -> Reply:
 
 def bad_forward_path(reason: str) -> Reply:
     return Reply.of(501, reason, enhanced="5.1.3")
+
+
+def bad_attribute(reason: str) -> Reply:
+    return Reply.of(501, reason, enhanced="5.5.4")

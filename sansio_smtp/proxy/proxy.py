@@ -28,8 +28,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Final
 
-from sansio_smtp.client_info import ClientInfo
-from sansio_smtp.config import Config
+from sansio_smtp.client_info import ClientInfo, Forwarded, TlsInfo
+from sansio_smtp.config import Config, UpstreamTls
 from sansio_smtp.ends.client import ReplyReceived
 from sansio_smtp.ends.exchanges import Exchange
 from sansio_smtp.ends.server import END_OF_INPUT, ContentReceived, ContentRefused, EndOfData, Pause
@@ -56,6 +56,7 @@ from sansio_smtp.members import (
     PHASE_COMMAND,
     PHASE_CONTENT,
     PHASE_GREETING,
+    PHASE_TLS,
     UPSTREAM_CLOSED,
     UPSTREAM_CONNECTING,
     UPSTREAM_DETACHED,
@@ -66,6 +67,7 @@ from sansio_smtp.states import Phase, Snapshot, contradiction
 from sansio_smtp.wire.commands import END_OF_DATA, Command
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.sasl import Login
+from sansio_smtp.wire.violations import RemoteProtocolError
 
 from . import own_replies
 from .breakdown import end_after_fault
@@ -138,6 +140,8 @@ class Proxy:
         if self._downstream.question is not None:
             return WaitingFor.VERDICT
         server = self._forwarding.leg.end
+        if self._client.phase is PHASE_TLS or server.phase is PHASE_TLS:
+            return WaitingFor.HANDSHAKE
         if self._client.phase is PHASE_GREETING or server.phase is PHASE_GREETING:
             return WaitingFor.GREETING
         if self._message.has_more:
@@ -190,6 +194,22 @@ class Proxy:
     def client_info(self) -> ClientInfo:
         """What is known of the client by now."""
         return self._downstream.client_info
+
+    @property
+    def identity(self) -> ClientInfo:
+        """The client, without what it has said in this session. It is another object after STARTTLS and
+        XCLIENT."""
+        return self._downstream.identity
+
+    @property
+    def forwarded(self) -> Forwarded | None:
+        """Who the client of the mail transaction is, as a relay has said with XFORWARD; None if none has."""
+        return self._downstream.forwarded
+
+    @property
+    def server_tls(self) -> TlsInfo | None:
+        """The TLS of the connection to the server; None in plain text."""
+        return self._forwarding.leg.tls
 
     @property
     def awaiting(self) -> Command | None:
@@ -259,6 +279,37 @@ class Proxy:
         if isinstance(question, ReplyQuestion) and question.command is END_OF_DATA:
             self._out.append(MessageAnswered(question.reply, self.envelope))
         self._close()
+        return self._run()
+
+    def server_connected(self, tls: UpstreamTls) -> None:
+        """The server that was asked for is connected, and ``tls`` is what TLS is on this connection, if that
+        is not `Config.upstream_tls`. Raises `LocalProtocolError` after the server's first octets."""
+        self._forwarding.leg.use_level(tls)
+
+    def tls_started(self, side: Side, info: TlsInfo) -> list[Event]:
+        """The TLS handshake with this side is complete: after `StartTLS`, or with a server before its first
+        octets. Raises `LocalProtocolError` if none was due."""
+        if self.closed:
+            return []
+        self.progress += 1
+        if side is SERVER:
+            self._forwarding.tls_started(info)
+        else:
+            known = self._downstream.authenticated
+            self._downstream.tls_started(info)
+            self._commands.forget_login()
+            self._forwarding.client_restarted(known=known)
+        return self._run()
+
+    def tls_failed(self, side: Side, why: str) -> list[Event]:
+        """The TLS handshake with this side has failed; ``why`` is for the log. The session ends: the client
+        gets 421 if it is the server's, and nothing if it is its own, as it expects TLS."""
+        if self.closed:
+            return []
+        if side is SERVER:
+            self._forwarding.tls_failed(why)
+        else:
+            self._close()
         return self._run()
 
     def server_unreachable(self) -> list[Event]:
@@ -400,6 +451,10 @@ class Proxy:
             elif isinstance(event, ContentRefused):
                 self._out.append(Violation(CLIENT, event.error))
                 message.refuse(event.error.reply_hint)
+            elif isinstance(event, RemoteProtocolError):
+                self._out.append(Violation(CLIENT, event))
+                self._close()
+                return
             else:
                 self._commands.refused(event)
             if not client.pending:
@@ -440,13 +495,15 @@ class Proxy:
 
     def _idle(self) -> bool:
         client, leg = self._client, self._forwarding.leg
-        if self.closed or self._downstream.question or client.exchanges or client.phase is PHASE_CONTENT:
+        if self.closed or self._downstream.question or client.exchanges:
+            return False
+        if client.phase is PHASE_CONTENT or client.phase is PHASE_TLS:
             return False
         return leg.detached or not client.in_transaction
 
     def _may_read_client(self) -> bool:
         client = self._client
-        if client.eof or self._client_lost or self._client_paused():
+        if client.eof or self._client_lost or client.phase is PHASE_TLS or self._client_paused():
             return False
         # Never less than the longest line and its CRLF: otherwise a line that is too long would not be
         # noticed.
@@ -455,6 +512,8 @@ class Proxy:
     def _may_read_server(self) -> bool:
         leg = self._forwarding.leg
         if leg.state is UPSTREAM_DETACHED or leg.state is UPSTREAM_CLOSED or leg.end.eof:
+            return False
+        if leg.end.phase is PHASE_TLS:
             return False
         paused = self._asks_replies and self._downstream.question is not None
         return not paused or leg.end.buffered < self.config.read_ahead

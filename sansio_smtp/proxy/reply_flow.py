@@ -121,14 +121,14 @@ class ReplyFlow:
         """Passes a reply of the server on, as the client is to get it."""
         exchange, command = event.handle, event.command
         if command is None:
-            self._downstream.send_reply(reply)
+            self._downstream.greet(reply)
             return
         kind = command.kind
         if kind is KIND_HELLO:
             if reply.code < 300:
-                self._forwarding.learn_limits()
+                self._forwarding.hello_answered()
                 if command.verb == b"EHLO":
-                    reply = self._offer.reply(reply)
+                    reply = self._offered(reply)
         elif kind is KIND_DATA:
             if reply.code >= 400:
                 self._forwarding.data_refused()
@@ -138,3 +138,11 @@ class ReplyFlow:
             # The server has read as AUTH what is none here. Nobody knows who has logged in.
             self._downstream.log_in(())
         self._downstream.fill(exchange, reply)
+
+    def _offered(self, reply: Reply) -> Reply:
+        """The EHLO reply for the client."""
+        leg, access, client = self._forwarding.leg, self._downstream.end.access, self._downstream.identity.tls
+        if leg.tls is None and client is None:
+            return self._offer.reply(reply, access)
+        requires_tls = client is not None and leg.may_require_tls
+        return self._offer.reply(reply, access, ends_tls=True, requires_tls=requires_tls)

@@ -1,28 +1,26 @@
-"""The leg to one server: its connection, its mail transaction, its state, and its setup.
+"""The leg to one server: its connection, its mail transaction, its state, and what it has been told.
 
 There is one `Upstream` object for each connection. Another server, or a new connection to the same one, gets
-a new object, so nothing that is known of a server can outlive its connection. The *setup* is the list of
-commands that the client has had answered before and that this server has not seen (EHLO, MAIL). They are sent
-one at a time::
+a new object, so nothing that is known of a server can outlive its connection. The *setup* is what must come
+before the client's next command; `server_setup` says what that is. Its steps are sent one at a time::
 
-    CONNECTING ──> GREETING ──2xx──> SETUP ──all accepted──> READY ──reset in mail data──> DETACHED
-                                       ^                      │
-                                       └── EHLO or MAIL is ───┘        from every state ──> CLOSED
-                                           missing for the next command
+    CONNECTING ──> GREETING ──2xx──> SETUP ──nothing lacks──> READY ──reset in mail data──> DETACHED
+                                       ^                       │
+                                       └── something lacks ────┘         from every state ──> CLOSED
 
-Every connection goes this way. The setup of the first one is empty, as the client has sent nothing yet. A
-feature that has something to do before the client's commands adds a command to the list, not a flag.
+Every connection goes this way. The setup of the first one is empty after its greeting, as the client has sent
+nothing yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import attrs
 
-from sansio_smtp.config import Config
+from sansio_smtp.client_info import TlsInfo
+from sansio_smtp.config import Config, SendClient, UpstreamTls
 from sansio_smtp.ends.client import ClientConnection
 from sansio_smtp.ends.transaction import Envelope
+from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.states import UPSTREAM, UpstreamState, UpstreamStep, following
 from sansio_smtp.wire.commands import Command
 
@@ -49,13 +47,29 @@ class Upstream:
     name: str | None = None
     carried: Carried | None = None
     """The transaction that goes on here, until this server has accepted its MAIL."""
-    setup: tuple[Command, ...] = attrs.field(default=(), init=False)
-    """The commands that must still be sent, in this order, before the server is READY."""
+    level: UpstreamTls = attrs.field(init=False)
+    """What TLS is on this connection."""
+    tls: TlsInfo | None = attrs.field(default=None, init=False)
+    tls_refused: bool = attrs.field(default=False, init=False)
+    """True if the server has refused STARTTLS: it is used in plain text, where that is allowed."""
+    named: bool = attrs.field(default=False, init=False)
+    """True if the server has been told who the client is, for the whole connection."""
+    forwarded: bool = attrs.field(default=False, init=False)
+    """True if the server has been told with XFORWARD whose the next mail transaction is."""
+    introduced: bool = attrs.field(default=False, init=False)
+    """True if the server must have heard EHLO before other commands, also if the client has said none."""
+    stale: bool = attrs.field(default=False, init=False)
+    """True if the server knows of a client that is no longer there, and cannot be made to forget it: the next
+    command needs a new connection."""
+    may_lack: bool = attrs.field(default=False, init=False)
+    """True if the setup has to be looked at before each command."""
     state: UpstreamState = attrs.field(default=UpstreamState.CONNECTING, init=False)
     end: ClientConnection = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.end = ClientConnection(self.config)
+        self.named = self.config.send_client.in_header
+        self.use_level(self.config.upstream_tls)
 
     @property
     def detached(self) -> bool:
@@ -72,6 +86,12 @@ class Upstream:
         """True if this server has accepted a recipient of the open transaction."""
         return bool(self.end.transaction.envelope.recipients)
 
+    @property
+    def may_require_tls(self) -> bool:
+        """True if a message may be sent that is to travel under verified TLS only (RFC 8689 §4.2.1)."""
+        offered = self.end.keywords
+        return self.tls is not None and self.tls.verified and "REQUIRETLS" in offered
+
     def transaction_for(self, envelope: Envelope) -> Carried | None:
         """What another connection needs so that the client's transaction with this envelope goes on there.
         None if no server has accepted its MAIL, or if this server has accepted recipients, which would be
@@ -84,6 +104,8 @@ class Upstream:
             return Carried(mail, envelope)
         return self.carried if self.carried is not None and self.carried.envelope is envelope else None
 
+    # State
+
     def step(self, step: UpstreamStep) -> None:
         """Moves the state by its table."""
         self.state = following(UPSTREAM, self.state, step)
@@ -92,34 +114,18 @@ class Upstream:
         """The first octets, or the end of input, have come from the server: it is connected."""
         self.step(UpstreamStep.CONNECTED)
 
-    def greeted(self, setup: Sequence[Command]) -> None:
-        """The server has greeted, and must be sent these commands before the client's."""
+    def greeted(self) -> None:
+        """The server has greeted; its setup begins."""
         self.step(UpstreamStep.GREETED)
-        self.setup = tuple(setup)
 
-    def prepare(self, setup: Sequence[Command]) -> None:
-        """The server is READY, and must be sent these commands before the client's next one."""
+    def prepare(self) -> None:
+        """The server is READY, and lacks something for the client's next command."""
         self.step(UpstreamStep.PREPARE)
-        self.setup = tuple(setup)
 
-    def next_setup(self) -> Command | None:
-        """Takes the next command of the setup. Returns None if there is none left; then the server is
-        READY."""
-        if not self.setup:
-            self.step(UpstreamStep.SET_UP)
-            return None
-        first, *rest = self.setup
-        self.setup = tuple(rest)
-        return first
-
-    def taken_over(self) -> None:
-        """The server has accepted MAIL of the carried transaction."""
-        self.carried = None
-
-    def give_up_setup(self) -> None:
-        """Drops the rest of the setup; the server is READY."""
-        self.setup = ()
+    def set_up(self) -> None:
+        """Nothing lacks, or the rest of the setup is dropped; the server is READY."""
         self.step(UpstreamStep.SET_UP)
+        self.settle()
 
     def reset(self) -> None:
         """The connection is reset in the middle of mail data."""
@@ -130,3 +136,61 @@ class Upstream:
         """The connection is closed: the server is left for another, or the session is over."""
         self.step(UpstreamStep.CLOSE)
         self.end.close()
+
+    # What the server has been told
+
+    def use_level(self, level: UpstreamTls) -> None:
+        """Sets what TLS is on this connection, before the server's first octets."""
+        if self.state is not UpstreamState.CONNECTING:
+            raise LocalProtocolError("the level of TLS is said before the server's first octets")
+        self.level = level
+        self.settle()
+
+    def tls_started(self, info: TlsInfo) -> None:
+        """TLS has begun: after STARTTLS, or before the server's first octets (RFC 8314 §3.3)."""
+        if self.state is not UpstreamState.CONNECTING:
+            self.end.tls_started()
+        self.tls = info
+
+    def refuse_tls(self) -> None:
+        """The server has refused STARTTLS."""
+        self.tls_refused = True
+
+    def introduce(self) -> None:
+        """The server is sent an EHLO of our own."""
+        self.introduced = True
+
+    def take_name(self) -> None:
+        """The server knows who the client is, for the whole connection; it must hear EHLO anew."""
+        self.named = self.introduced = True
+
+    def take_forwarded(self) -> None:
+        """The server knows whose the next mail transaction is."""
+        self.forwarded = True
+
+    def taken_over(self) -> None:
+        """The server has accepted MAIL of the carried transaction."""
+        self.carried = None
+
+    def mail_sent(self) -> None:
+        """MAIL is sent: what XFORWARD has said is used up."""
+        self.forwarded = False
+
+    def greet_again(self) -> None:
+        """The client has begun anew. Before other commands the server must hear EHLO, from it or from us."""
+        self.end.forget_hello()
+        self.introduced = self.may_lack = True
+
+    def go_stale(self) -> None:
+        """See `stale`."""
+        self.stale = self.may_lack = True
+
+    def settle(self) -> None:
+        """Looks if the setup has to be looked at before the next commands."""
+        send = self.config.send_client
+        wants_tls = self.level is not UpstreamTls.NONE and self.tls is None and not self.tls_refused
+        wants_name = send in (SendClient.XCLIENT, SendClient.AUTO) and not self.named
+        forwards = send is SendClient.XFORWARD or (
+            send is SendClient.AUTO and bool(self.config.accept_xforward)
+        )
+        self.may_lack = wants_tls or wants_name or forwards or self.stale

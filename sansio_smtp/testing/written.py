@@ -16,6 +16,7 @@ from sansio_smtp.questions import (
     REPLY,
     AnyQuestion,
     BodyQuestion,
+    ClientQuestion,
     CommandQuestion,
     HeadersQuestion,
     ReplyQuestion,
@@ -127,6 +128,8 @@ def _detail(question: AnyQuestion) -> str:
         return escape(question.command.argument)
     if isinstance(question, ReplyQuestion):
         return escape(question.reply.raw[:-2])
+    if isinstance(question, ClientQuestion):
+        return question.client.address
     text = _joined(bytes(question.data))
     if isinstance(question, BodyQuestion) and question.last:
         return f"<last> {text}" if question.data else "<last>"

@@ -22,6 +22,7 @@ from sansio_smtp import (
     Envelope,
     Pause,
     Refused,
+    RemoteProtocolError,
     Reply,
     ServerConnection,
     unstuff,
@@ -106,7 +107,7 @@ class CaptureSession:
             while not isinstance(event := self._connection.next_event(), Pause):
                 if isinstance(event, EndOfData):
                     await self._end_of_data(event)
-                else:
+                elif not isinstance(event, RemoteProtocolError):  # which is for STARTTLS, not offered here
                     self._handle(event)
             await self._outbox.flush()
             if self._connection.phase.name == "MUST_CLOSE":

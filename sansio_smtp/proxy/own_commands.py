@@ -1,0 +1,90 @@
+"""The commands that the proxy answers itself: STARTTLS, XCLIENT, XFORWARD.
+
+They concern the client's connection alone, so no server sees them. `ends.access` says who may send them. What
+they change counts from the moment of their reply; XCLIENT and XFORWARD are taken when all replies before
+theirs have been sent (`CommandFlow` sees to that), so that no reply before is judged for another client.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from sansio_smtp.config import Config
+from sansio_smtp.ends.exchanges import Exchange
+from sansio_smtp.members import KIND_STARTTLS
+from sansio_smtp.questions import CLIENT_CHANGED, AnyVerdict, ClientQuestion, Disconnect, Route
+from sansio_smtp.wire.client_attributes import XCLIENT, XFORWARD, AttributeProblem, read_attributes
+from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.login_names import prepared
+from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.sasl import Login
+
+from . import own_replies
+from .client_identity import forwarded, renamed
+from .downstream import Downstream
+from .forwarding import Forwarding
+
+__all__ = ["OwnCommands"]
+
+_GREETING: Final = Reply.of(220, "ready", enhanced="")
+"""For a client that has had no greeting of a server."""
+
+
+class OwnCommands:
+    """Takes these commands, and answers them. ``ask`` holds the names of hook places."""
+
+    def __init__(
+        self, config: Config, ask: frozenset[str], downstream: Downstream, forwarding: Forwarding
+    ) -> None:
+        self._config = config
+        self._asks_client = CLIENT_CHANGED in ask
+        self._downstream = downstream
+        self._forwarding = forwarding
+
+    def take(self, exchange: Exchange, command: Command) -> None:
+        """Takes a command of the client."""
+        if command.kind is KIND_STARTTLS:
+            bad = command.argument.strip()
+            self._downstream.fill(exchange, own_replies.NO_ARGUMENT if bad else own_replies.START_TLS)
+        elif self._downstream.end.in_transaction:
+            self._downstream.fill(exchange, own_replies.IN_TRANSACTION)
+        else:
+            try:
+                self._name(exchange, command)
+            except AttributeProblem as problem:
+                self._downstream.fill(exchange, own_replies.bad_attribute(str(problem)))
+
+    def _name(self, exchange: Exchange, command: Command) -> None:
+        downstream = self._downstream
+        if command.verb == b"XFORWARD":
+            said = read_attributes(command.argument, XFORWARD)
+            downstream.forward_for(forwarded(downstream.forwarded, said))
+            downstream.fill(exchange, own_replies.FORWARDED)
+            return
+        said = read_attributes(command.argument, XCLIENT)
+        known = downstream.authenticated or self._forwarding.leg.named
+        downstream.rename(renamed(downstream.identity, said), self._login(said.get("LOGIN", "")))
+        self._forwarding.client_restarted(known=known)
+        if self._asks_client:
+            question = ClientQuestion(downstream.client_info, downstream.end.envelope)
+            downstream.ask(question, partial(self._judged, exchange))
+        else:
+            self._greet(exchange)
+
+    def _login(self, name: str) -> Login | None:
+        if not name:
+            return None
+        sensitive = self._config.case_sensitive_logins
+        return Login(prepared(name, case_sensitive=sensitive), name, sensitive)
+
+    def _judged(self, exchange: Exchange, verdict: AnyVerdict) -> None:
+        if isinstance(verdict, Disconnect):
+            self._downstream.end_session(exchange, verdict.reply)
+            return
+        if isinstance(verdict, Route):
+            self._forwarding.rehome(verdict.upstream)
+        self._greet(exchange)
+
+    def _greet(self, exchange: Exchange) -> None:
+        self._downstream.fill(exchange, self._downstream.greeting or _GREETING)

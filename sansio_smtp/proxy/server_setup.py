@@ -1,0 +1,144 @@
+"""What a server must be sent before the next command of the client.
+
+`next_step` looks at what the server has offered and has been told by now, and gives one step; after its reply
+it is asked again. So each step may depend on the reply to the one before. The first of these that lacks::
+
+    EHLO         our own, with the client's name, to learn what the server offers
+    STARTTLS     where the level asks for it, and the server offers it
+    XCLIENT      who the client is, for the whole connection; after it, as after TLS, EHLO is due again
+    EHLO, HELO   as the client has had it answered; or our own, if the client has said none
+    XFORWARD     who the client is, before each MAIL
+    MAIL         of a transaction that began on another connection
+
+What must never happen: mail, or who the client is, goes in plain text where TLS is required; MAIL goes to a
+server that takes this proxy for the client, though it was to be told; or anything is sent ahead of the EHLO
+reply that allows it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+from sansio_smtp.config import Config, SendClient, UpstreamTls
+from sansio_smtp.members import EFFECT_BEGIN, KIND_HELLO, KIND_QUIT
+from sansio_smtp.verbs import UNKNOWN, VERBS
+from sansio_smtp.wire.client_attributes import offered_attributes, write_attributes
+from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.replies import Reply
+
+from . import own_replies
+from .client_identity import xclient_values, xforward_values
+from .downstream import Downstream
+from .upstream import Upstream
+
+__all__ = ["Lack", "begins_transaction", "next_step", "requires_tls"]
+
+_STARTTLS: Final = Command.of("STARTTLS")
+_XCLIENT: Final = frozenset((SendClient.XCLIENT, SendClient.AUTO))
+_XFORWARD: Final = frozenset((SendClient.XFORWARD, SendClient.AUTO))
+
+
+@attrs.frozen
+class Lack:
+    """The server does not offer what is required; ``why`` is for the log, ``reply`` for the client."""
+
+    why: str
+    reply: Reply
+
+
+NO_TLS: Final = Lack("it does not offer STARTTLS, which is required", own_replies.TLS_FAILED)
+TLS_REFUSED: Final = Lack("it refused STARTTLS, which is required", own_replies.TLS_FAILED)
+_NO_XCLIENT: Final = Lack("it does not offer XCLIENT to this proxy", own_replies.CLIENT_UNKNOWN)
+_NO_XFORWARD: Final = Lack("it does not offer XFORWARD to this proxy", own_replies.CLIENT_UNKNOWN)
+
+
+def next_step(config: Config, leg: Upstream, client: Downstream, command: Command) -> Command | Lack | None:
+    """The next command that this server must be sent before the client's ``command``. None if it lacks
+    nothing."""
+    kind = command.kind
+    if kind is KIND_QUIT:
+        return None
+    end, offered = leg.end, leg.end.offered
+    wants_tls = leg.level is not UpstreamTls.NONE and leg.tls is None and not leg.tls_refused
+    wants_name = config.send_client in _XCLIENT and not leg.named
+    if offered is None and (wants_tls or wants_name or _is_helo_to_name(config, leg, command)):
+        return _ehlo(config, client, command)
+    if offered is not None and wants_tls:
+        if "STARTTLS" in offered:
+            return _STARTTLS
+        if leg.level.required:
+            return NO_TLS
+    if offered is not None and wants_name:
+        if "XCLIENT" in offered:
+            values = xclient_values(client.client_info, command)
+            return _attributes("XCLIENT", values, offered["XCLIENT"]) or _NO_XCLIENT
+        if config.send_client is SendClient.XCLIENT:
+            return _NO_XCLIENT
+    if kind is KIND_HELLO:
+        return None
+    if end.hello is None and (client.hello is not None or leg.introduced):
+        return client.hello or _ehlo(config, client, command)
+    carried = _carried(leg, client, command)
+    if (carried is not None or begins_transaction(command)) and not leg.forwarded:
+        step = _forward(config, leg, client, command)
+        if step is not None:
+            return step
+    return carried
+
+
+def _is_helo_to_name(config: Config, leg: Upstream, command: Command) -> bool:
+    """Returns True for HELO, whose reply does not say what the server offers, if XFORWARD may be needed."""
+    return config.send_client in _XFORWARD and not leg.named and command.verb == b"HELO"
+
+
+def _forward(config: Config, leg: Upstream, client: Downstream, command: Command) -> Command | Lack | None:
+    if config.send_client not in _XFORWARD or (leg.named and client.forwarded is None):
+        return None
+    offered = leg.end.offered
+    if offered is None:
+        return _ehlo(config, client, command)
+    if "XFORWARD" in offered:
+        values = xforward_values(client.client_info, client.hello)
+        return _attributes("XFORWARD", values, offered["XFORWARD"]) or _NO_XFORWARD
+    return _NO_XFORWARD if config.send_client is SendClient.XFORWARD else None
+
+
+def _carried(leg: Upstream, client: Downstream, command: Command) -> Command | None:
+    """MAIL of the transaction that goes on here, if this RCPT is the first command of it."""
+    carried = leg.carried
+    if (
+        command.verb == b"RCPT"
+        and carried is not None
+        and carried.envelope is client.end.envelope
+        and not leg.in_transaction
+    ):
+        return carried.mail
+    return None
+
+
+def _ehlo(config: Config, client: Downstream, command: Command) -> Command:
+    """An EHLO of our own, with the name that the client says, has said, or else with ours."""
+    said = command if command.kind is KIND_HELLO else client.hello
+    name = said.argument.strip() if said is not None else b""
+    return Command.parse(b"EHLO " + (name or config.ehlo_name.encode()))
+
+
+def _attributes(verb: str, values: dict[str, str], offered: str) -> Command | None:
+    """The command; None if the server has offered none of the attributes."""
+    argument = write_attributes(values, offered_attributes(offered))
+    return Command.parse(verb.encode() + b" " + argument) if argument else None
+
+
+def begins_transaction(command: Command) -> bool:
+    """Returns True for MAIL, and for the old commands that do the same."""
+    return VERBS.get(command.verb, UNKNOWN).effect is EFFECT_BEGIN
+
+
+def requires_tls(command: Command) -> bool:
+    """Returns True for a MAIL command with the parameter REQUIRETLS (RFC 8689 §2)."""
+    if b"REQUIRETLS" not in command.raw.upper():
+        return False
+    path = command.path
+    return path is None or path.parameter("REQUIRETLS") is not None
