@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.scene import Scene, spell
-from sansio_smtp.client_info import ClientInfo
+from sansio_smtp.client_info import ClientInfo, TlsInfo
 from sansio_smtp.config import Config
 from sansio_smtp.errors import InternalError, LocalProtocolError
 from sansio_smtp.events import (
@@ -176,8 +176,8 @@ def test_an_illegal_joint_state_raises_and_ends_the_dialogue() -> None:
 
 
 def test_what_is_known_of_the_client() -> None:
-    proxy = Proxy(client=ClientInfo(address="192.0.2.1:51000", tls="TLSv1.3"))
-    assert proxy.client_info == ClientInfo(address="192.0.2.1:51000", tls="TLSv1.3")
+    proxy = Proxy(client=ClientInfo(address="192.0.2.1:51000", tls=TlsInfo(version="TLSv1.3")))
+    assert proxy.client_info == ClientInfo(address="192.0.2.1:51000", tls=TlsInfo(version="TLSv1.3"))
     scene = Scene()
     scene.server("220 mx")
     scene.client("EHLO \xff[x] ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sansio_smtp.client_info import ClientInfo
+from sansio_smtp.client_info import ClientInfo, TlsInfo
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.rules.views import (
     AuthAttempt,
@@ -267,10 +267,12 @@ def test_a_transaction_knows_whether_mail_declared_utf8(mail: str | None, utf8: 
 
 
 def test_a_connection_is_made_of_what_is_known_of_the_client_and_gives_it_back() -> None:
-    known = ClientInfo(address="192.0.2.1:51000", helo="me", login="ann", login_given="Ann", tls="TLSv1.3")
+    known = ClientInfo(
+        address="192.0.2.1:51000", helo="me", login="ann", login_given="Ann", tls=TlsInfo(version="TLSv1.3")
+    )
     conn = Connection.of(known, "c7")
     assert (conn.peer, conn.id, conn.helo, conn.login, conn.tls) == (
-        "192.0.2.1:51000", "c7", "me", "ann", "TLSv1.3",
+        "192.0.2.1:51000", "c7", "me", "ann", TlsInfo(version="TLSv1.3"),
     )  # fmt: skip
     assert conn.client == known
     unknown = ClientInfo(login_unknown=True)
