@@ -6,6 +6,8 @@ asks the rules whenever a `sansio_smtp.Proxy` asks a question, in any driver.
 
 from sansio_smtp.rules.lint.problems import Problem, RuleError
 
+from .connection import Connection
+from .data import Data
 from .decorators import on, threaded
 from .headers import Field, Headers
 from .host import Failure, Held, Host
@@ -34,14 +36,7 @@ from .verdicts import (
     ReplyVerdict,
     Verdict,
 )
-from .views import (
-    AuthAttempt,
-    ClientCommand,
-    Connection,
-    Data,
-    ServerReply,
-    Transaction,
-)
+from .views import AuthAttempt, ClientCommand, ServerReply, Transaction
 
 __all__ = [
     "Accept",

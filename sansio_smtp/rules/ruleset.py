@@ -9,7 +9,16 @@ import attrs
 
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.names import did_you_mean
-from sansio_smtp.questions import BODY_LINES, COMMAND, HEADERS, IN_TURN, MESSAGE, OTHER_VERBS, REPLY
+from sansio_smtp.questions import (
+    BODY_LINES,
+    CLIENT_CHANGED,
+    COMMAND,
+    HEADERS,
+    IN_TURN,
+    MESSAGE,
+    OTHER_VERBS,
+    REPLY,
+)
 from sansio_smtp.verbs import VERBS
 
 from .decorators import OnError
@@ -25,7 +34,7 @@ def _verbs(*phases: str) -> frozenset[str]:
 
 _ENVELOPE: Final = _verbs("mail", "rcpt", "data") | {OTHER_VERBS}
 _PLACES: Final[dict[str, frozenset[str]]] = {
-    "connect": frozenset(),
+    "connect": frozenset((CLIENT_CHANGED,)),
     "helo": _verbs("helo"),
     "auth": _verbs("auth"),
     "mail": _ENVELOPE,
@@ -116,7 +125,7 @@ class RuleSet:
         by_phase = {name: tuple(rule for rule in self.rules if rule.phase == name) for name in PHASES}
         object.__setattr__(self, "by_phase", by_phase)
         places = _union(_PLACES[name] for name, rules in by_phase.items() if rules)
-        object.__setattr__(self, "ask", places | {IN_TURN} if places else places)
+        object.__setattr__(self, "ask", places | {IN_TURN} if places - {CLIENT_CHANGED} else places)
 
     @property
     def sees_transactions(self) -> bool:

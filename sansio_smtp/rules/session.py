@@ -19,6 +19,7 @@ rules of several phases, and a verdict of a rule may take effect at a later ques
     HeadersQuestion    headers                           the reply to the message, or another section
     BodyQuestion       body_line, body                   the same for the body: see the module `body`
     MessageQuestion    message                           the same; Hold: into the quarantine
+    ClientQuestion     connect, again                    the end of the session, or another server
     ReplyQuestion      reply                             the end of the session, or another reply
 
 What must never happen is that a message goes on which a rule wanted to refuse: so a rule that fails counts as
@@ -41,6 +42,7 @@ from sansio_smtp.questions import (
     AnyQuestion,
     AnyVerdict,
     BodyQuestion,
+    ClientQuestion,
     CommandQuestion,
     Continue,
     Disconnect,
@@ -60,6 +62,7 @@ from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.sasl import identity
 
 from .body import BodyStream
+from .connection import Connection
 from .decorators import OnError
 from .headers import Headers
 from .host import Host
@@ -71,7 +74,6 @@ from .verdicts import Accept, Close, Discard, Hold, Redirect, Refusal, Verdict
 from .views import (
     AuthAttempt,
     ClientCommand,
-    Connection,
     Editable,
     Recipient,
     Sender,
@@ -110,6 +112,8 @@ class RuleSession:
         self._asker = Asker(self._host, on_error)
         self._transactions = Transactions(self.conn)
         self._body: BodyStream | None = None
+        sensitive = proxy.config.case_sensitive_logins
+        self.conn.follow(proxy.client_info, case_sensitive_logins=sensitive)
 
     # Which way to go
 
@@ -136,12 +140,14 @@ class RuleSession:
             return await self._headers(question)
         if isinstance(question, BodyQuestion):
             return await self._body_piece(question)
+        if isinstance(question, ClientQuestion):
+            return await self._client_changed()
         return await self._message(question)
 
     # The connection
 
     def learn(self) -> None:
-        """Brings `conn` up to date: what the client calls itself, and who has logged in."""
+        """Brings `conn` up to date: who the client is, what it calls itself, and who has logged in."""
         self.conn.learn(self._proxy.hello, self._proxy.accepted_login)
 
     async def connect(self) -> Reply | str | None:
@@ -151,6 +157,14 @@ class RuleSession:
         if isinstance(verdict, Redirect):
             return verdict.upstream
         return None if verdict is None else verdict.reply
+
+    async def _client_changed(self) -> AnyVerdict:
+        """Asks the same rules about the client that XCLIENT has named. A refusal ends the session, as for one
+        that has just connected."""
+        verdict = await self._ask("connect", self.conn)
+        if isinstance(verdict, Redirect):
+            return Route(verdict.upstream)
+        return _PASS if verdict is None else Disconnect(verdict.reply)
 
     async def disconnect(self) -> None:
         """Tells the rules that the connection is over."""
@@ -367,14 +381,15 @@ def _refusal(verdict: Verdict) -> AnyVerdict:
 def _phases_of(question: AnyQuestion) -> tuple[str, ...]:
     if isinstance(question, CommandQuestion):
         return "command", _PHASES.get(question.command.verb, "command")
-    return _CONTENT_PHASES[type(question)]
+    return _OTHER_PHASES[type(question)]
 
 
 _PHASES: Final = {name: verb.phase for name, verb in VERBS.items() if verb.phase is not None}
 _ENVELOPE: Final = ("mail", "rcpt", "data")
-_CONTENT_PHASES: Final[dict[type, tuple[str, ...]]] = {
+_OTHER_PHASES: Final[dict[type, tuple[str, ...]]] = {
     HeadersQuestion: ("headers",),
     BodyQuestion: ("body_line", "body"),
     MessageQuestion: ("message",),
     ReplyQuestion: ("reply",),
+    ClientQuestion: ("connect",),
 }

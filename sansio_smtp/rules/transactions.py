@@ -23,8 +23,9 @@ import attrs
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.wire.commands import Command
 
+from .connection import Connection
 from .verdicts import Discard, Hold, Verdict
-from .views import Connection, Recipient, Sender, Transaction
+from .views import Recipient, Sender, Transaction
 
 __all__ = ["RuleTransaction", "Transactions"]
 

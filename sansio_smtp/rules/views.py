@@ -1,4 +1,4 @@
-"""What a rule sees of a dialogue: the connection, the mail transaction, commands and replies.
+"""What a rule sees of a dialogue: the mail transaction, commands and replies.
 
 All of it is typed, keeps the octets it came in, and is edited in place through methods that refuse CR, LF
 and NUL (`LocalProtocolError`), so that nothing a rule supplies can become a second line.
@@ -7,33 +7,28 @@ and NUL (`LocalProtocolError`), so that nothing a rule supplies can become a sec
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, Protocol
 
 import attrs
 
-from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.verbs import Kind
 from sansio_smtp.wire.commands import Command
-from sansio_smtp.wire.login_names import prepared
 from sansio_smtp.wire.replies import Reply
-from sansio_smtp.wire.sasl import Login
 
+from .connection import Connection
+from .data import Data
 from .paths import Recipient, Sender, address_to_send
 
 __all__ = [
     "AuthAttempt",
     "ClientCommand",
-    "Connection",
-    "Data",
     "Editable",
     "Recipient",
     "Sender",
     "ServerReply",
     "Transaction",
 ]
-
-T = TypeVar("T")
 
 
 class Editable(Protocol):
@@ -48,126 +43,6 @@ class Editable(Protocol):
     def changes_since(self, snapshot: Any) -> list[str]:
         """What was changed since, each in one line."""
         ...
-
-
-class Data:
-    """What rules remember: ``data.get(MyState)`` is the one ``MyState``, made on first use by calling the
-    class without arguments; ``data["key"]`` is anything."""
-
-    __slots__ = ("_items",)
-
-    def __init__(self) -> None:
-        self._items: dict[Any, Any] = {}
-
-    @overload
-    def get(self, key: type[T]) -> T: ...
-    @overload
-    def get(self, key: str, default: T) -> T: ...
-    @overload
-    def get(self, key: str, default: None = None) -> Any: ...
-    def get(self, key: Any, default: Any = None) -> Any:
-        if isinstance(key, type):
-            if key not in self._items:
-                self._items[key] = key()
-            return self._items[key]
-        return self._items.get(key, default)
-
-    def pop(self, key: str, default: Any = None) -> Any:
-        return self._items.pop(key, default)
-
-    def __getitem__(self, key: str) -> Any:
-        return self._items[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self._items[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self._items[key]
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._items
-
-    def __repr__(self) -> str:
-        return f"Data({self._items!r})"
-
-
-@attrs.define(eq=False)
-class Connection:
-    """One client's connection, from accept to close."""
-
-    peer: str = ""
-    """The client's address as ``IP:PORT``, or ``"unix"``."""
-    id: str = ""
-    """Names the connection in the log and the transcript, as in ``"c7"``."""
-    helo: str = ""
-    """What the client called itself in its last EHLO or HELO; empty before."""
-    login: str | None = None
-    """The name with which the client has authenticated, prepared for comparing: ``Scanner``, also with a soft
-    hyphen, is ``"scanner"``. None before the server's 235, and if it is unknown: see `login_unknown`. Compare
-    with `is_login`, or with a name in lower case."""
-    tls: str | None = None
-    """The version of TLS that the client uses, such as ``"TLSv1.3"``; None in plain text."""
-    data: Data = attrs.field(factory=Data)
-    """What rules remember for as long as the connection lasts."""
-    login_given: str | None = None
-    """The same name as the client spelled it, for people; it may hold characters that nobody sees."""
-    login_unknown: bool = False
-    """True if the client has authenticated and nobody knows as whom: its mechanism does not tell, or servers
-    may read different names. A rule that depends on the name refuses then."""
-    _login: Login | None = attrs.field(default=None, init=False, repr=False)
-    _hello: Command | None = attrs.field(default=None, init=False, repr=False)
-
-    @classmethod
-    def of(cls, client: ClientInfo, id: str = "") -> Connection:
-        """The connection of a client, as far as it is known."""
-        conn = cls(client.address, id, client.helo, client.login, client.tls)
-        conn.login_given, conn.login_unknown = client.login_given, client.login_unknown
-        return conn
-
-    @property
-    def client(self) -> ClientInfo:
-        """The same as a value, as `Proxy.client_info` gives it."""
-        return ClientInfo(
-            address=self.peer,
-            helo=self.helo,
-            login=self.login,
-            login_given=self.login_given,
-            login_unknown=self.login_unknown,
-            tls=self.tls,
-        )
-
-    @property
-    def authenticated(self) -> bool:
-        """True if the client's credentials were accepted."""
-        return self.login is not None or self.login_unknown
-
-    def is_login(self, name: str) -> bool:
-        """Returns True if the client has logged in with this name, however either of them is spelled."""
-        return self.login is not None and self.login == prepared(
-            name, case_sensitive=self.case_sensitive_logins
-        )
-
-    @property
-    def case_sensitive_logins(self) -> bool:
-        """True if `login` has kept its case, as the setting of this name says."""
-        return self._login is not None and self._login.case_sensitive
-
-    def learn(self, hello: Command | None, login: Login | None) -> None:
-        """Brings `helo` and the login up to date. ``hello`` is the last EHLO or HELO that was accepted,
-        ``login`` the last login."""
-        if login is not self._login:
-            self._login = login
-            self.login = None if login is None else login.name
-            self.login_given = None if login is None else login.given
-            self.login_unknown = login is not None and login.name is None
-        if hello is not self._hello:
-            self._hello = hello
-            self.helo = hello.argument.decode("utf-8", "backslashreplace").strip() if hello else ""
-
-    @property
-    def ip(self) -> str:
-        """The client's IP address, without brackets; empty for a unix socket."""
-        return self.peer.rpartition(":")[0].strip("[]")
 
 
 def _as_list(recipients: Iterable[Recipient]) -> list[Recipient]:

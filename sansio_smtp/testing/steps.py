@@ -25,12 +25,13 @@ from sansio_smtp.events import (
     SendToServer,
 )
 from sansio_smtp.proxy.proxy import Proxy
+from sansio_smtp.rules.connection import Connection
 from sansio_smtp.rules.decorators import OnError
 from sansio_smtp.rules.host import Failure, Held, Host
 from sansio_smtp.rules.ruleset import Rule, RuleSet
 from sansio_smtp.rules.session import RuleSession
 from sansio_smtp.rules.verdicts import Accept, Hold, Verdict
-from sansio_smtp.rules.views import Connection, Transaction
+from sansio_smtp.rules.views import Transaction
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.content import ContentWriter, canonical
 from sansio_smtp.wire.replies import Reply

@@ -15,8 +15,10 @@ from typing import Any, Final, TypeAlias, Union
 
 import attrs
 
+from sansio_smtp.client_info import TlsInfo
 from sansio_smtp.names import did_you_mean
-from sansio_smtp.rules import headers, message, views
+from sansio_smtp.rules import connection, headers, message, views
+from sansio_smtp.rules.connection import Connection
 from sansio_smtp.rules.decorators import on, threaded
 from sansio_smtp.rules.headers import Field, Headers
 from sansio_smtp.rules.message import Message
@@ -24,7 +26,6 @@ from sansio_smtp.rules.phases import PhaseInfo
 from sansio_smtp.rules.views import (
     AuthAttempt,
     ClientCommand,
-    Connection,
     Recipient,
     Sender,
     ServerReply,
@@ -54,8 +55,8 @@ PARAMETERS: Final[dict[str, Kind]] = {
     "answer": ServerReply,
 }
 """The class of each parameter of a phase, by the name that `PhaseInfo` gives it."""
-_NAMES: Final = {**vars(message), **vars(headers), **vars(views)}
-_KNOWN: Final = frozenset((*PARAMETERS.values(), Field))
+_NAMES: Final = {**vars(message), **vars(headers), **vars(connection), **vars(views)}
+_KNOWN: Final = frozenset((*PARAMETERS.values(), Field, TlsInfo))
 
 
 def unknown_attributes(

@@ -9,11 +9,11 @@ from core.scene import Scene
 from sansio_smtp.config import Config
 from sansio_smtp.proxy.message_store import Spool
 from sansio_smtp.questions import AnyVerdict
+from sansio_smtp.rules.connection import Connection
 from sansio_smtp.rules.decorators import OnError
 from sansio_smtp.rules.host import Host
 from sansio_smtp.rules.ruleset import Rule, RuleSet
 from sansio_smtp.rules.session import RuleSession
-from sansio_smtp.rules.views import Connection
 
 
 class Talk:

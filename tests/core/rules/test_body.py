@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sansio_smtp.rules.body import BodyStream
+from sansio_smtp.rules.connection import Connection
 from sansio_smtp.rules.decorators import OnError
 from sansio_smtp.rules.ruleset import Rule
 from sansio_smtp.rules.run_phase import Asker, run_at_once
 from sansio_smtp.rules.verdicts import Accept, Discard, Reject
-from sansio_smtp.rules.views import Connection, Transaction
+from sansio_smtp.rules.views import Transaction
 
 from .asked import Notes, says, says_later
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from sansio_smtp.rules.connection import Connection
 from sansio_smtp.rules.host import Host
 from sansio_smtp.rules.ruleset import Rule
 from sansio_smtp.rules.run_phase import run_at_once
 from sansio_smtp.rules.verdicts import Accept, Hold
-from sansio_smtp.rules.views import Connection, Transaction
+from sansio_smtp.rules.views import Transaction
 
 from .asked import says, says_later
 

@@ -8,7 +8,16 @@ import pytest
 
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.proxy.proxy import Proxy
-from sansio_smtp.questions import BODY_LINES, COMMAND, HEADERS, IN_TURN, MESSAGE, OTHER_VERBS, REPLY
+from sansio_smtp.questions import (
+    BODY_LINES,
+    CLIENT_CHANGED,
+    COMMAND,
+    HEADERS,
+    IN_TURN,
+    MESSAGE,
+    OTHER_VERBS,
+    REPLY,
+)
 from sansio_smtp.rules.phases import CONTENT_PHASES, PHASES
 from sansio_smtp.rules.ruleset import Rule, RuleSet, meant
 
@@ -72,7 +81,7 @@ def test_a_rule_about_content_is_meant_for_any_of_the_recipients() -> None:
 
 ENVELOPE = {"MAIL", "SEND", "SOML", "SAML", "RCPT", "DATA", OTHER_VERBS}
 PLACES: dict[str, set[str]] = {
-    "connect": set(),
+    "connect": {CLIENT_CHANGED},
     "helo": {"EHLO", "HELO"},
     "auth": {"AUTH"},
     "mail": ENVELOPE,
@@ -92,7 +101,7 @@ PLACES: dict[str, set[str]] = {
 @pytest.mark.parametrize("phase", PHASES)
 def test_the_core_is_to_ask_what_the_rules_need_and_no_more(phase: str) -> None:
     rules = RuleSet([rule(phase)])
-    expected = {*PLACES[phase], *[IN_TURN] * bool(PLACES[phase])}
+    expected = {*PLACES[phase], *[IN_TURN] * bool(PLACES[phase] - {CLIENT_CHANGED})}
     assert rules.ask == expected
     Proxy(ask=rules.ask)  # knows these places
     assert rules.sees_transactions == (PLACES[phase] >= ENVELOPE)
@@ -100,7 +109,7 @@ def test_the_core_is_to_ask_what_the_rules_need_and_no_more(phase: str) -> None:
 
 def test_places_add_up() -> None:
     rules = RuleSet([rule("message"), rule("auth"), rule("connect")])
-    assert rules.ask == {"AUTH", *ENVELOPE, MESSAGE, IN_TURN}
+    assert rules.ask == {"AUTH", *ENVELOPE, MESSAGE, CLIENT_CHANGED, IN_TURN}
     assert RuleSet().ask == frozenset()
 
 

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from sansio_smtp.errors import LocalProtocolError
+from sansio_smtp.rules.connection import Connection
 from sansio_smtp.rules.decorators import OnError
 from sansio_smtp.rules.phases import PHASES
 from sansio_smtp.rules.ruleset import Rule
 from sansio_smtp.rules.run_phase import Asker, check_result, run_at_once
 from sansio_smtp.rules.verdicts import Accept, Close, Defer, Discard, Hold, Redirect, Reject
-from sansio_smtp.rules.views import Connection, Recipient, Transaction
+from sansio_smtp.rules.views import Recipient, Transaction
 
 from .asked import Notes, pause, says, says_later
 

@@ -6,21 +6,26 @@ from typing import Any
 
 import pytest
 
+from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import Addresses, Config
+from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.questions import (
     Answer,
+    ClientQuestion,
+    Continue,
     Disconnect,
     ReplaceCommand,
     ReplaceReply,
     Route,
 )
+from sansio_smtp.rules.connection import Connection
 from sansio_smtp.rules.host import Host
 from sansio_smtp.rules.ruleset import RuleSet
 from sansio_smtp.rules.run_phase import run_at_once
 from sansio_smtp.rules.session import RuleSession
 from sansio_smtp.rules.verdicts import Accept, Close, Defer, Discard, Redirect, Reject
-from sansio_smtp.rules.views import AuthAttempt, Connection
+from sansio_smtp.rules.views import AuthAttempt
 
 from .asked import Notes, says
 from .talks import Talk
@@ -51,6 +56,24 @@ def session(*rules: Any, host: Host | None = None) -> RuleSession:
 )
 def test_connect(verdict: Any, said: Any) -> None:
     assert run_at_once(session(says("connect", verdict)).connect()) == said
+
+
+@pytest.mark.parametrize(
+    ("verdict", "answer"),
+    [
+        (None, Continue()),
+        (Accept(), Continue()),
+        (NO, Disconnect(NO.reply)),
+        (Defer(), Disconnect(Defer().reply)),
+        (BYE, Disconnect(BYE.reply)),
+        (Redirect("other:25"), Route("other:25")),
+    ],
+)
+def test_a_client_that_is_named_is_asked_about_as_one_that_connects(verdict: Any, answer: Any) -> None:
+    question = ClientQuestion(ClientInfo(address="192.0.2.1:51000"), Envelope())
+    made = session(says("connect", verdict))
+    assert not made.waits_for(question)
+    assert made.judge_now(question) == answer
 
 
 def test_without_rules() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from sansio_smtp.ends.transaction import Envelope
+from sansio_smtp.rules.connection import Connection
 from sansio_smtp.rules.transactions import RuleTransaction, Transactions
 from sansio_smtp.rules.verdicts import Accept, Discard, Hold, Redirect
-from sansio_smtp.rules.views import Connection, Recipient, Sender
+from sansio_smtp.rules.views import Recipient, Sender
 from sansio_smtp.wire.commands import Command
 
 MAIL = Command.of("MAIL FROM:<a@me>")

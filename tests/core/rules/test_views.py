@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from sansio_smtp.client_info import ClientInfo, TlsInfo
 from sansio_smtp.errors import LocalProtocolError
+from sansio_smtp.rules.connection import Connection
 from sansio_smtp.rules.views import (
     AuthAttempt,
     ClientCommand,
-    Connection,
-    Data,
     Recipient,
     Sender,
     ServerReply,
@@ -18,65 +16,6 @@ from sansio_smtp.rules.views import (
 )
 from sansio_smtp.wire.commands import END_OF_DATA, Command
 from sansio_smtp.wire.replies import Reply
-from sansio_smtp.wire.sasl import UNKNOWN_LOGIN, Login
-
-
-class Counter:
-    def __init__(self) -> None:
-        self.value = 0
-
-
-# Data
-
-
-def test_data_by_type() -> None:
-    """Made on first use."""
-    data = Data()
-    data.get(Counter).value += 1
-    assert data.get(Counter).value == 1
-    assert Counter in data
-    assert Data().get(Counter).value == 0
-
-
-def test_data_by_name() -> None:
-    data = Data()
-    assert data.get("tries") is None
-    assert data.get("tries", 0) == 0
-    data["tries"] = 2
-    assert data["tries"] == data.get("tries", 0) == 2
-    assert "tries" in data
-    assert repr(data) == "Data({'tries': 2})"
-    assert data.pop("tries") == 2
-    assert data.pop("tries", 7) == 7
-    assert "tries" not in data
-    data["tries"] = 1
-    del data["tries"]
-    with pytest.raises(KeyError):
-        data["tries"]
-
-
-# Connections
-
-
-@pytest.mark.parametrize(
-    ("peer", "ip"),
-    [
-        ("192.0.2.1:49152", "192.0.2.1"),
-        ("[2001:db8::1]:49152", "2001:db8::1"),
-        ("unix", ""),
-        ("", ""),
-    ],
-)
-def test_the_address_of_a_client(peer: str, ip: str) -> None:
-    assert Connection(peer).ip == ip
-
-
-def test_connections_do_not_share_what_is_remembered() -> None:
-    one, two = Connection(), Connection()
-    one.data["x"] = 1
-    assert "x" not in two.data
-    assert one != two
-
 
 # Transactions
 
@@ -218,34 +157,6 @@ def test_changes_of_a_path_are_those_since_a_snapshot() -> None:
     assert to.address == "b@mx"
 
 
-def test_what_a_connection_learns_of_its_client() -> None:
-    conn = Connection()
-    hello = Command.of(b"EHLO  me\xff ")
-    conn.learn(hello, None)
-    assert (conn.helo, conn.login, conn.authenticated) == ("me\\xff", None, False)
-    conn.learn(hello, Login("ann", "Ann"))
-    assert (conn.helo, conn.login, conn.login_given) == ("me\\xff", "ann", "Ann")
-    assert (conn.authenticated, conn.login_unknown) == (True, False)
-    conn.learn(hello, UNKNOWN_LOGIN)
-    assert (conn.login, conn.login_given) == (None, None)
-    assert (conn.authenticated, conn.login_unknown) == (True, True)
-    conn.learn(None, None)
-    assert (conn.helo, conn.login, conn.authenticated) == ("", None, False)
-
-
-def test_logins_are_compared_however_they_are_spelled() -> None:
-    conn = Connection()
-    assert not conn.is_login("")
-    conn.learn(None, Login("scanner"))
-    assert conn.is_login("Scan\u00adner")
-    assert not conn.is_login("scanner2")
-    assert not conn.is_login("\0")
-    conn.learn(None, Login("Scanner", case_sensitive=True))
-    assert conn.case_sensitive_logins
-    assert conn.is_login("Scan\u00adner")
-    assert not conn.is_login("scanner")
-
-
 def test_recipients_that_were_added_can_be_taken_back() -> None:
     tx = Transaction(Connection())
     tx.allow_adding(True)
@@ -264,19 +175,6 @@ def test_a_transaction_knows_whether_mail_declared_utf8(mail: str | None, utf8: 
     tx.named(Recipient.of("b@mx"))
     assert tx.utf8 is utf8
     assert [to.address for to in tx.rcpts] == ["b@mx"]
-
-
-def test_a_connection_is_made_of_what_is_known_of_the_client_and_gives_it_back() -> None:
-    known = ClientInfo(
-        address="192.0.2.1:51000", helo="me", login="ann", login_given="Ann", tls=TlsInfo(version="TLSv1.3")
-    )
-    conn = Connection.of(known, "c7")
-    assert (conn.peer, conn.id, conn.helo, conn.login, conn.tls) == (
-        "192.0.2.1:51000", "c7", "me", "ann", TlsInfo(version="TLSv1.3"),
-    )  # fmt: skip
-    assert conn.client == known
-    unknown = ClientInfo(login_unknown=True)
-    assert Connection.of(unknown).client == unknown
 
 
 def test_recipients_are_named_one_by_one_or_all_together() -> None:
