@@ -210,6 +210,7 @@ def waiting_for_table() -> str:
         WaitingFor.REPLY: "the server's reply to a command",
         WaitingFor.CONTENT: "the client's mail data",
         WaitingFor.FINAL_REPLY: "the server's reply to a message",
+        WaitingFor.HANDSHAKE: "a peer in a TLS handshake",
         WaitingFor.VERDICT: "your verdict",
         WaitingFor.NOTHING: "nobody: the dialogue is over",
     }

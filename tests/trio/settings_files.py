@@ -12,15 +12,30 @@ from trio_proxy.commands.cli import cli
 from trio_proxy.commands.read_options import read_options
 from trio_proxy.settings.options import Options
 from trio_proxy.settings.tables import RuleTable
-from trio_proxy.settings.timeouts import Timeouts
+from trio_proxy.settings.timeouts import PHASES, Timeouts
 from trio_proxy.text.addresses import Address
 
 __all__ = ["FULL", "OPTIONS", "options", "written"]
 
 FULL = """
 [server]
-listen = ["0.0.0.0:25", "unix:/run/in.sock"]
-upstream = "mail.example.net"
+listen = ["0.0.0.0:25", "unix:/run/in.sock", "smtps+unix:tls.sock"]
+upstream = "smtps://mail.example.net"
+tls_cert = ["one.pem", "/etc/two.pem"]
+tls_key = ["one.key", "/etc/two.key"]
+self_signed = false
+tls = "encrypt"
+tls_client_ca = "clients.pem"
+auth_without_tls = true
+upstream_tls = "verify"
+upstream_ca = "ca.pem"
+upstream_tls_name = "mx.example.net"
+upstream_cert = "us.pem"
+upstream_key = "us.key"
+accept_proxy = "192.0.2.0/24"
+accept_xclient = ["2001:db8::/32", "unix"]
+accept_xforward = []
+send_client = "proxy2"
 transcript = true
 bare_newline = "reject"
 case_sensitive_logins = true
@@ -52,8 +67,25 @@ limits.per_minute = 3
 """
 
 OPTIONS = Options(
-    listen=(Address("0.0.0.0", 25), Address(path="/run/in.sock")),
-    upstream=Address("mail.example.net", 25),
+    listen=(
+        Address("0.0.0.0", 25),
+        Address(path="/run/in.sock"),
+        Address(path="conf/tls.sock", tls=True),
+    ),
+    upstream=Address("mail.example.net", 465, tls=True),
+    tls_cert=(Path("conf/one.pem"), Path("/etc/two.pem")),
+    tls_key=(Path("conf/one.key"), Path("/etc/two.key")),
+    tls="encrypt",
+    tls_client_ca=Path("conf/clients.pem"),
+    auth_without_tls=True,
+    upstream_tls="verify",
+    upstream_ca=Path("conf/ca.pem"),
+    upstream_tls_name="mx.example.net",
+    upstream_cert=Path("conf/us.pem"),
+    upstream_key=Path("conf/us.key"),
+    accept_proxy=("192.0.2.0/24",),
+    accept_xclient=("2001:db8::/32", "unix"),
+    send_client="proxy2",
     transcript=True,
     bare_newline="reject",
     case_sensitive_logins=True,
@@ -63,14 +95,12 @@ OPTIONS = Options(
     max_connections=50,
     grace=60.0,
     verbose=2,
-    timeouts=Timeouts(
-        connect=60, greeting=60, idle=60, command=60, reply=120, content=60, final_reply=900, verdict=60
-    ),
+    timeouts=Timeouts(**dict.fromkeys(PHASES, 60.0) | {"reply": 120, "final_reply": 900}),
     rules=("conf/rules.py", "/etc/more.py", "ready:footer"),
     rule_settings={
         "greylist": RuleTable(
             {"delay": "5m", "limits": {"per_minute": 3}},
-            {"": 30, "delay": 31, "limits.per_minute": 32},
+            {"": 45, "delay": 46, "limits.per_minute": 47},
             "conf/proxy.toml",
         )
     },

@@ -21,8 +21,11 @@ __all__ = [
     "DIRECTORY_OR_NONE",
     "DURATION",
     "FILE",
+    "FILES",
     "FLAG",
+    "HOST_NAME",
     "LISTENERS",
+    "NETWORKS",
     "RULE_FILES",
     "SIZE",
     "SOME_SECONDS",
@@ -160,11 +163,37 @@ def _listeners(value: Address | list[Address], folder: Path) -> tuple[Address, .
     return tuple(address.below(folder) for address in addresses)
 
 
+def _files(value: Path | list[Path], folder: Path) -> tuple[Path, ...]:
+    return tuple(value) if isinstance(value, list) else (value,)
+
+
+def _host_name(value: Any) -> str:
+    if not (isinstance(value, str) and value.isprintable() and value and not set(value) & set(" :/[]@,")):
+        raise ValueError(f"expected {_A_HOST_NAME}")
+    return value
+
+
+def _network(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected {_A_NETWORK}")  # noqa: TRY004 - Reads asks for it
+    # Only now: the library takes longer to import than --help may take.
+    from sansio_smtp.networks import Networks
+
+    Networks.parse([value])
+    return value
+
+
+def _networks(value: str | list[str], folder: Path) -> tuple[str, ...]:
+    return tuple(value) if isinstance(value, list) else (value,)
+
+
 def _rule_files(value: str | list[str], folder: Path) -> tuple[str, ...]:
     specs = [value] if isinstance(value, str) else value
     return tuple(spec if spec.startswith("ready:") else str(folder / spec) for spec in specs)
 
 
+_A_HOST_NAME: Final = 'a host name such as "mx.example.net"'
+_A_NETWORK: Final = 'a network such as "192.0.2.0/24", an address, or "unix"'
 SOME_SECONDS: Final = Reads('a number of seconds above 0 or a time such as "30s"', _some_seconds)
 _LISTENER: Final = _address('an address such as "127.0.0.1:2525"')
 _SERVER: Final = _address('an address such as "mail.example.net:25"', 25)
@@ -181,6 +210,15 @@ SOME_TIME: Final[Kind[float]] = Kind(
 )
 """A duration that is not 0."""
 FILE: Final[Kind[Path]] = Kind(toml=Path, read=Path, metavar="FILE", completes="file")
+FILES: Final[Kind[tuple[Path, ...]]] = Kind(
+    toml=Path | list[Path],
+    shape="list",
+    read=lambda text: (Path(text),),
+    from_toml=_files,
+    show=_items,
+    metavar="FILE",
+    completes="file",
+)
 DIRECTORY: Final[Kind[Path]] = Kind(toml=Path, read=_directory, metavar="DIR", completes="directory")
 DIRECTORY_OR_NONE: Final[Kind[Path | None]] = Kind(
     toml=Literal[""] | Path,
@@ -204,6 +242,19 @@ UPSTREAM: Final[Kind[Address]] = Kind(
     from_toml=lambda address, folder: address.below(folder),
     metavar="ADDRESS",
 )
+HOST_NAME: Final[Kind[str]] = Kind(
+    toml=Annotated[str, Reads(_A_HOST_NAME, _host_name)], read=_host_name, metavar="NAME"
+)
+_NETWORK: Final[Any] = Annotated[str, Reads(_A_NETWORK, _network)]
+NETWORKS: Final[Kind[tuple[str, ...]]] = Kind(
+    toml=_NETWORK | list[_NETWORK],
+    shape="list",
+    read=lambda text: (_network(text),),
+    from_toml=_networks,
+    show=_items,
+    metavar="NETWORK",
+)
+"""Texts of which `sansio_smtp.Networks.parse` makes networks."""
 RULE_FILES: Final[Kind[tuple[str, ...]]] = Kind(
     toml=str | list[str],
     shape="list",

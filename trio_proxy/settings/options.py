@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 
@@ -24,8 +24,11 @@ from .kinds import (
     DIRECTORY_OR_NONE,
     DURATION,
     FILE,
+    FILES,
     FLAG,
+    HOST_NAME,
     LISTENERS,
+    NETWORKS,
     RULE_FILES,
     SIZE,
     SOME_TIME,
@@ -49,6 +52,10 @@ TABLES: Final = (SERVER, RULES)
 """The tables of the settings file, in the order of the documentation."""
 
 _ON_ERROR: Final[Kind[OnError]] = one_of("defer", "reject", "accept")
+_CLIENT_TLS: Final[Kind[Literal["none", "may", "encrypt"]]] = one_of("none", "may", "encrypt")
+_UPSTREAM_TLS: Final[Kind[Literal["none", "may", "encrypt", "verify"]]] = one_of(
+    "none", "may", "encrypt", "verify"
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -71,13 +78,14 @@ class Options:
     )
     listen: tuple[Address, ...] = setting(
         SERVER, LISTENERS, (Address("127.0.0.1", 2525),), short="-l",
-        help="Where clients connect: HOST:PORT, [IPV6]:PORT or unix:PATH. Repeatable. Port 0 takes a free "
-        "port and prints it.",
+        help="Where clients connect: HOST:PORT, [IPV6]:PORT or unix:PATH; smtps://HOST:PORT or "
+        "smtps+unix:PATH for TLS from the first octet, as on port 465. Repeatable. Port 0 takes a free port "
+        "and prints it.",
     )
     upstream: Address | None = setting(
         SERVER, UPSTREAM, None, short="-u", unset="a built-in server that keeps the messages",
-        help="The server that clients are connected to: smtp://HOST:PORT, HOST:PORT, HOST (port 25) or "
-        "unix:PATH.",
+        help="The server that clients are connected to: HOST (port 25), HOST:PORT or unix:PATH; smtps://HOST "
+        "(port 465), smtps://HOST:PORT or smtps+unix:PATH for TLS from the first octet.",
     )
     open_relay_warning: bool = setting(
         SERVER, SWITCH, True, unset="true",
@@ -89,6 +97,71 @@ class Options:
     )
     transcript: bool = setting(
         SERVER, FLAG, False, help="Show both legs of every dialogue, secrets masked."
+    )
+    tls_cert: tuple[Path, ...] = setting(
+        SERVER, FILES, (),
+        help="A certificate to show to clients, and its chain, in PEM; STARTTLS is offered then. Repeatable: "
+        "the name that the client asks for (SNI) chooses, else it is the first.",
+    )
+    tls_key: tuple[Path, ...] = setting(
+        SERVER, FILES, (),
+        help="The private key of a certificate, in PEM, without a passphrase: one for each certificate, in "
+        "their order.",
+    )
+    self_signed: bool = setting(
+        SERVER, FLAG, False,
+        help="Make a certificate for development, which nobody trusts, and print its fingerprint.",
+    )
+    tls: Literal["none", "may", "encrypt"] | None = setting(
+        SERVER, _CLIENT_TLS, None, unset="may with a certificate, else none",
+        help="STARTTLS for clients: not offered; offered; demanded, with 530 to what comes before it.",
+    )
+    tls_client_ca: Path | None = setting(
+        SERVER, FILE, None,
+        help="Ask clients for a certificate. One that is shown must come from an authority in this file.",
+    )
+    auth_without_tls: bool = setting(
+        SERVER, FLAG, False, in_core=True,
+        help="Offer AUTH to clients in plain text. Without this it is offered under TLS, and to clients on "
+        "this machine.",
+    )
+    upstream_tls: Literal["none", "may", "encrypt", "verify"] | None = setting(
+        SERVER, _UPSTREAM_TLS, None,
+        unset="verify to smtps://, none to loopback and unix sockets, else may",
+        help="TLS to the server: never; if it offers STARTTLS; always; always, with a certificate that is "
+        "right. What is not possible defers mail with 421.",
+    )
+    upstream_ca: Path | None = setting(
+        SERVER, FILE, None, unset="those of the system",
+        help="The authorities that may sign the certificate of the server, in PEM.",
+    )
+    upstream_tls_name: str | None = setting(
+        SERVER, HOST_NAME, None, unset="that of --upstream",
+        help="The name that the certificate of the server must have, and that is asked for (SNI).",
+    )
+    upstream_cert: Path | None = setting(
+        SERVER, FILE, None, help="A certificate to show to the server, if it asks for one."
+    )
+    upstream_key: Path | None = setting(
+        SERVER, FILE, None, help="The private key of that certificate."
+    )
+    accept_proxy: tuple[str, ...] = setting(
+        SERVER, NETWORKS, (),
+        help="Clients from here must begin with a PROXY header, version 1 or 2, that says who the client is: "
+        "a network, an address, or unix. Repeatable.",
+    )
+    accept_xclient: tuple[str, ...] = setting(
+        SERVER, NETWORKS, (), in_core=True,
+        help="Clients from here may say with XCLIENT who the client is. Repeatable.",
+    )
+    accept_xforward: tuple[str, ...] = setting(
+        SERVER, NETWORKS, (), in_core=True,
+        help="Clients from here may say with XFORWARD who the client of a message is. Repeatable.",
+    )
+    send_client: str = setting(
+        SERVER, one_of("none", "proxy", "proxy2", "xclient", "xforward", "auto"), "none", in_core=True,
+        help="How the server is told who the client is: not at all; in a PROXY header, version 1 or 2; with "
+        "XCLIENT; with XFORWARD; with the first of these two that it offers, if any.",
     )
     bare_newline: str = setting(
         SERVER, one_of("normalize", "reject"), "normalize", in_core=True,
@@ -157,6 +230,11 @@ class Options:
     """What the command line and the environment say, by the name of the setting."""
     named: frozenset[str] = attrs.field(default=frozenset(), repr=False, eq=False)
     """The settings that are given, there or in the settings file."""
+
+    @property
+    def has_certificate(self) -> bool:
+        """True if TLS with clients is possible."""
+        return bool(self.tls_cert) or self.self_signed
 
     @property
     def verbosity(self) -> int:

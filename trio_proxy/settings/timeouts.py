@@ -27,6 +27,10 @@ class Timeouts:
 
     connect: float = 30
     """A connection to the server."""
+    proxy_header: float = 30
+    """The PROXY header of a client that must send one, as a whole."""
+    handshake: float = 30
+    """A TLS handshake with the client or the server, as a whole."""
     greeting: float = 300
     """The server's greeting."""
     idle: float = 300
@@ -51,10 +55,12 @@ class Timeouts:
         return {
             WaitingFor(_as_option(phase)): seconds
             for phase, seconds in attrs.asdict(self).items()
-            if phase not in ("connect", "idle")
+            if phase not in _OF_THE_DRIVER
         }
 
 
+_OF_THE_DRIVER: Final = ("connect", "proxy_header", "idle")
+"""Phases that the core does not know of, or does not tell from others."""
 PHASES: Final = tuple(field.name for field in attrs.fields(Timeouts))
 
 Changes: TypeAlias = tuple[tuple[str, float], ...]

@@ -1,19 +1,29 @@
-"""Reads addresses as people type them: ``127.0.0.1:25``, ``[::1]:25``, ``mail.example.net``, ``unix:/run/x``,
-``smtp://mail.example.net:25``."""
+"""Reads addresses as people type them: ``mail.example.net:25``, ``smtps://[::1]``, ``unix:/run/x``."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import attrs
 
 __all__ = ["Address", "AddressError"]
 
-_SCHEMES_TO_COME = {
-    "smtps": "TLS towards the upstream server is not built yet",
+_PLAIN: Final = "smtp"
+_SCHEMES: Final = {_PLAIN: False, "smtps": True}
+"""Scheme → True if TLS begins with the first octet."""
+_UNIX: Final = {"unix": False} | {f"{scheme}+unix": tls for scheme, tls in _SCHEMES.items()}
+"""The same for what stands before the path of a unix socket."""
+_OTHER_SCHEMES: Final = {
     "lmtp": "LMTP is not built yet",
-    "tls": "TLS listeners are not built yet",
+    "tls": "the scheme for TLS from the first octet is smtps",
+    "ssl": "the scheme for TLS from the first octet is smtps",
+    "starttls": "STARTTLS belongs to smtp://; an option says if it is used",
+    "submission": "write smtp://HOST:587",
+    "submissions": "write smtps://HOST",
 }
+_SMTPS_PORT: Final = 465
+"""The port of SMTP over TLS from the first octet (RFC 8314 §3.3)."""
 
 
 class AddressError(ValueError):
@@ -27,41 +37,62 @@ class Address:
     host: str = ""
     port: int = 0
     path: str | None = None
+    tls: bool = False
+    """True if TLS begins with the first octet (RFC 8314 §3): ``smtps://``, and port 465 if no scheme is
+    written."""
 
     @classmethod
     def parse(cls, text: str, *, default_port: int | None = None) -> Address:
-        """Reads an address. Raises `AddressError`; without ``default_port`` a port must be given."""
-        if text.startswith("unix:"):
-            path = text.removeprefix("unix:")
+        """Reads an address. Raises `AddressError`. Without ``default_port`` a port must be given, unless the
+        scheme has one of its own: 465 for ``smtps://``."""
+        kind, colon, path = text.partition(":")
+        if colon and kind.lower() in _UNIX:
             if not path:
-                raise AddressError(f"{text!r} names no path; write unix:/run/smtp-proxy.sock")
-            return cls(path=path)
-        rest = text
-        if "://" in text:
-            scheme, _, rest = text.partition("://")
-            if scheme.lower() != "smtp":
-                why = _SCHEMES_TO_COME.get(scheme.lower(), f"unknown scheme {scheme!r}")
-                raise AddressError(f"{text!r}: {why}; use smtp://HOST:PORT, HOST:PORT or unix:PATH")
-            rest = rest.removesuffix("/")
-        host, port = _split(rest, text)
+                raise AddressError(f"{text!r} names no path; write {kind.lower()}:/run/smtp-proxy.sock")
+            return cls(path=path, tls=_UNIX[kind.lower()])
+        scheme, separator, rest = text.partition("://")
+        if not separator:
+            scheme, rest = "", text
+        elif scheme.lower() in _SCHEMES:
+            scheme, rest = scheme.lower(), rest.removesuffix("/")
+        else:
+            why = _OTHER_SCHEMES.get(scheme.lower(), f"unknown scheme {scheme!r}")
+            raise AddressError(
+                f"{text!r}: {why}; use smtp://HOST:PORT, smtps://HOST:PORT, HOST:PORT or unix:PATH"
+            )
+        host, written = _split(rest, text)
+        port = _port(written, text) if written is not None else _default(scheme, default_port)
         if port is None:
-            if default_port is None:
-                raise AddressError(
-                    f"{text!r} has no port; write HOST:PORT, such as {rest or '127.0.0.1'}:2525"
-                )
-            return cls(host, default_port)
-        if not (port.isascii() and port.isdecimal() and len(port) <= 5) or int(port) > 65535:
-            raise AddressError(f"{text!r}: {port!r} is no port number (0 to 65535)")
-        return cls(host, int(port))
+            raise AddressError(f"{text!r} has no port; write HOST:PORT, such as {rest or '127.0.0.1'}:2525")
+        return cls(host, port, tls=_SCHEMES[scheme] if scheme else port == _SMTPS_PORT)
+
+    @property
+    def endpoint(self) -> Address:
+        """Where it is, whatever is spoken there: two addresses with the same one cannot both be used."""
+        return attrs.evolve(self, tls=False)
 
     def below(self, folder: Path) -> Address:
         """The same address; the path of a unix socket is relative to this folder."""
-        return self if self.path is None else Address(path=str(folder / self.path))
+        return self if self.path is None else attrs.evolve(self, path=str(folder / self.path))
 
     def __str__(self) -> str:
+        """The address as `parse` reads it."""
         if self.path is not None:
-            return f"unix:{self.path}"
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+            return f"{'smtps+unix' if self.tls else 'unix'}:{self.path}"
+        where = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        if self.tls:
+            return f"smtps://{where}"
+        return f"{_PLAIN}://{where}" if self.port == _SMTPS_PORT else where
+
+
+def _default(scheme: str, default_port: int | None) -> int | None:
+    return _SMTPS_PORT if _SCHEMES.get(scheme) else default_port
+
+
+def _port(written: str, text: str) -> int:
+    if not (written.isascii() and written.isdecimal() and len(written) <= 5) or int(written) > 65535:
+        raise AddressError(f"{text!r}: {written!r} is no port number (0 to 65535)")
+    return int(written)
 
 
 def _split(rest: str, text: str) -> tuple[str, str | None]:

@@ -24,7 +24,9 @@ OPTIONS = [
     "--max-connections", "--timeout", "--grace", "--verbose", "--quiet", "--version", "--help", "--config",
     "--rules", "--rule-timeout", "--on-rule-error", "--addresses", "--quarantine", "--max-held", "--spool",
     "--reload", "--no-reload", "--open-relay-warning", "--no-open-relay-warning",
-    "--case-sensitive-logins",
+    "--case-sensitive-logins", "--tls-cert", "--tls-key", "--self-signed", "--tls", "--tls-client-ca",
+    "--auth-without-tls", "--upstream-tls", "--upstream-ca", "--upstream-tls-name", "--upstream-cert",
+    "--upstream-key", "--accept-proxy", "--accept-xclient", "--accept-xforward", "--send-client",
 ]  # fmt: skip
 TEXT = b"Subject: hi\r\n\r\n..one\r\n"
 STOPPED = b"421 4.3.2 service is shutting down, try again later\r\n"
@@ -57,7 +59,7 @@ def test_what_needs_no_network_imports_none(arguments: list[str]) -> None:
         "import sys\nfrom trio_proxy.commands.cli import main\n"
         f"sys.argv[1:] = {arguments}\n"
         "try:\n    main()\nexcept SystemExit: pass\n"
-        "unwanted = {'trio', 'structlog', 'asyncio', 'cattrs', 'sansio_smtp'}\n"
+        "unwanted = {'trio', 'structlog', 'asyncio', 'cattrs', 'sansio_smtp', 'ssl', 'cryptography'}\n"
         "sys.exit(sorted(unwanted & set(sys.modules)) or 0)\n"
     )
     result = subprocess.run(
@@ -95,7 +97,7 @@ def test_version() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--upstraem", "x"], "No such option '--upstraem'. Did you mean '--upstream'?"),
+        (["--upstraem", "x"], "No such option '--upstraem'. (Did you mean one of: '--upstream', '--up"),
         (["dmeo"], "No such command 'dmeo'. Did you mean 'demo'?"),
         (["chekc"], "No such command 'chekc'. Did you mean 'check'?"),
         (["xyzzy"], "No such command 'xyzzy'. Commands: check, demo, test."),
@@ -106,8 +108,15 @@ def test_version() -> None:
         (["--listen", "h:65536"], "'h:65536': '65536' is no port number (0 to 65535)"),
         (["--listen", "h:x"], "'h:x': 'x' is no port number (0 to 65535)"),
         (["--listen", "unix:"], "'unix:' names no path; write unix:/run/smtp-proxy.sock"),
-        (["--upstream", "smtps://h"], "'smtps://h': TLS towards the upstream server is not built yet; use"),
-        (["--upstream", "http://h"], "'http://h': unknown scheme 'http'; use smtp://HOST:PORT, HOST:PORT or"),
+        (["--upstream", "lmtp://h"], "'lmtp://h': LMTP is not built yet; use smtp://HOST:PORT, smtps://"),
+        (["--accept-proxy", "here"], "'here' is no network; write 192.0.2.0/24, 2001:db8::/32, an address"),
+        (["--accept-xclient", "10.0.0.1/8"], "'10.0.0.1/8' has bits set after its prefix; write 10.0.0.0/8"),
+        (["--accept-xforward", "10.0.0.0/33"], "'10.0.0.0/33' is no network; write 192.0.2.0/24, 2001:db8"),
+        (["--tls", "maybe"], '\'maybe\': expected "none", "may" or "encrypt"; did you mean "may"?'),
+        (["--upstream-tls", "force"], '\'force\': expected "none", "may", "encrypt" or "verify"'),
+        (["--upstream-tls-name", "a:25"], "'a:25': expected a host name such as \"mx.example.net\""),
+        (["--send-client", "proxy1"], 'expected "none", "proxy", "proxy2", "xclient", "xforward" or "auto"'),
+        (["--upstream", "http://h"], "'http://h': unknown scheme 'http'; use smtp://HOST:PORT, smtps://HOST"),
         (["--max-message-size", "big"], "'big': expected a number of bytes or a size such as \"25M\""),
         (["--max-message-size", "0"], "'0': expected a number of bytes or a size such as \"25M\""),
         (["--max-message-size", "9" * 5000], "expected a number of bytes or a size such as \"25M\""),
@@ -118,7 +127,7 @@ def test_version() -> None:
         (["--timeout", "nan"], f"'nan': {SOME_SECONDS}, or one phase and its seconds such as reply=120"),
         (["--timeout", "reply=0"], f"'reply=0': {SOME_SECONDS}"),
         (["--timeout", "repyl=3"], "'repyl=3': no phase 'repyl'; did you mean reply=3?"),
-        (["--timeout", "zzz=3"], "'zzz=3': no phase 'zzz'; phases: connect, greeting, idle, command, reply"),
+        (["--timeout", "zzz=3"], "'zzz=3': no phase 'zzz'; phases: connect, proxy-header, handshake"),
         (["--grace", "nan"], "'nan': expected a number of seconds or a time such as \"30s\" or \"5m\""),
         (["--grace", "-1"], "'-1': expected a number of seconds or a time"),
         (["--rule-timeout", "soon"], f"'soon': {SOME_SECONDS}"),

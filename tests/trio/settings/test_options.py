@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from enum import Enum
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,7 +13,7 @@ import click
 import pytest
 from settings_files import FULL, OPTIONS, options, written
 
-from sansio_smtp import Addresses, BareNewline, Config, Nul
+from sansio_smtp import Addresses, BareNewline, ClientTls, Config, Networks, Nul, SendClient, UpstreamTls
 from sansio_smtp.rules.decorators import OnError
 from sansio_smtp.rules.lint.problems import RuleError
 from trio_proxy.commands.cli import cli
@@ -22,6 +23,11 @@ from trio_proxy.settings.options import SETTINGS, Options
 from trio_proxy.settings.tables import RuleTable
 from trio_proxy.settings.timeouts import PHASES, Timeouts
 from trio_proxy.text.addresses import Address
+
+CHOICES: dict[str, type[Enum]] = {
+    "bare_newline": BareNewline, "nul": Nul, "addresses": Addresses, "tls": ClientTls,
+    "upstream_tls": UpstreamTls, "send_client": SendClient,
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -39,9 +45,12 @@ def test_defaults_shown_in_the_help_are_those_of_the_options() -> None:
         and (found := re.search(r"\[default: (.+)\]", parameter.help or ""))
     }
     unset = {name: setting.unset for name, setting in SETTINGS.items() if setting.unset}
-    assert {*unset} == {"upstream", "open_relay_warning", "max_message_size", "timeouts", "spool"}
+    assert {*unset} == {
+        "upstream", "open_relay_warning", "max_message_size", "timeouts", "spool", "tls", "upstream_tls",
+        "upstream_ca", "upstream_tls_name",
+    }  # fmt: skip
     assert {name: shown.pop(name) for name in unset} == unset
-    assert len(shown) == 11
+    assert len(shown) == 12
     defaults = options()
     for name, text in shown.items():
         setting = SETTINGS[name]
@@ -50,23 +59,44 @@ def test_defaults_shown_in_the_help_are_those_of_the_options() -> None:
 
 
 def test_defaults_and_choices_are_those_of_the_core() -> None:
-    assert core_config(Options()) == Config()
-    for name, kind in {"bare_newline": BareNewline, "nul": Nul, "addresses": Addresses}.items():
+    # The program hides AUTH from clients in plain text; a user of the library decides that.
+    assert core_config(Options()) == Config(auth_without_tls=False)
+    for name, kind in CHOICES.items():
         assert SETTINGS[name].kind.choices == tuple(member.value for member in kind)
     assert SETTINGS["on_rule_error"].kind.choices == get_args(OnError)
 
 
 def test_settings_of_the_core_reach_it() -> None:
     found = options(
-        "--bare-newline", "reject", "--max-message-size", "25M", "--addresses", "lenient", MAX_HELD="1MiB"
-    )
+        "--bare-newline", "reject", "--max-message-size", "25M", "--addresses", "lenient",
+        "--accept-xclient", "192.0.2.1", "--accept-xclient", "unix", "--accept-xforward", "2001:db8::/32",
+        "--send-client", "auto", "--auth-without-tls", MAX_HELD="1MiB",
+    )  # fmt: skip
     assert core_config(found, reconnect=True) == Config(
         bare_newline=BareNewline.REJECT,
         max_message_size=25_000_000,
         addresses=Addresses.LENIENT,
+        accept_xclient=Networks.parse(["192.0.2.1", "unix"]),
+        accept_xforward=Networks.parse(["2001:db8::/32"]),
+        send_client=SendClient.AUTO,
+        auth_without_tls=True,
         max_held=2**20,
         reconnect=True,
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "level"),
+    [
+        ([], ClientTls.NONE),
+        (["--tls-cert", "a", "--tls-key", "b"], ClientTls.MAY),
+        (["--self-signed"], ClientTls.MAY),
+        (["--self-signed", "--tls", "none"], ClientTls.NONE),
+        (["--self-signed", "--tls", "encrypt"], ClientTls.ENCRYPT),
+    ],
+)
+def test_a_certificate_offers_tls(arguments: list[str], level: ClientTls) -> None:
+    assert core_config(options(*arguments)).tls is level
 
 
 # Who wins
@@ -77,6 +107,8 @@ VOICES = [
     ("upstream", 'upstream = "file"', "environment", ["-u", "flag"], None),
     ("listen", 'listen = "file:1"', "environment:1 environment:2", ["-l", "f:1", "--listen", "f:2"], ...),
     ("grace", 'grace = "5s"', "7s", ["--grace", "9"], 30.0),
+    ("tls_cert", 'tls_cert = "a"', "b c", ["--tls-cert", "d", "--tls-cert", "e"], ()),
+    ("accept_proxy", 'accept_proxy = "unix"', "::1 ::2", ["--accept-proxy", "10.0.0.0/8"], ()),
     ("nul", 'nul = "refuse"', "refuse", ["--nul", "pass"], "pass"),
     ("transcript", "transcript = true", "0", ["--transcript"], False),
 ]

@@ -1,0 +1,90 @@
+"""Addresses as people type them, with and without a scheme."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from trio_proxy.text.addresses import Address, AddressError
+
+
+def secure(host: str = "", port: int = 0, path: str | None = None) -> Address:
+    return Address(host, port, path, tls=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "shown"),
+    [
+        ("mx.example:25", Address("mx.example", 25), "mx.example:25"),
+        ("[::1]:25", Address("::1", 25), "[::1]:25"),
+        (":25", Address("", 25), ":25"),
+        ("smtp://mx.example:25", Address("mx.example", 25), "mx.example:25"),
+        ("SMTP://mx.example:25/", Address("mx.example", 25), "mx.example:25"),
+        ("smtps://mx.example:2465", secure("mx.example", 2465), "smtps://mx.example:2465"),
+        ("SMTPS://mx.example:465/", secure("mx.example", 465), "smtps://mx.example:465"),
+        ("smtps://mx.example", secure("mx.example", 465), "smtps://mx.example:465"),
+        ("smtps://[::1]", secure("::1", 465), "smtps://[::1]:465"),
+        ("smtps://:465", secure("", 465), "smtps://:465"),
+        ("mx.example:465", secure("mx.example", 465), "smtps://mx.example:465"),
+        ("[::1]:465", secure("::1", 465), "smtps://[::1]:465"),
+        ("smtp://mx.example:465", Address("mx.example", 465), "smtp://mx.example:465"),
+        ("unix:/run/x", Address(path="/run/x"), "unix:/run/x"),
+        ("smtp+unix:/run/x", Address(path="/run/x"), "unix:/run/x"),
+        ("smtps+unix:/run/x", secure(path="/run/x"), "smtps+unix:/run/x"),
+        ("SMTPS+UNIX:run/x:465", secure(path="run/x:465"), "smtps+unix:run/x:465"),
+        ("unix:smtps://x", Address(path="smtps://x"), "unix:smtps://x"),
+    ],
+)
+def test_what_it_means_and_how_it_is_shown(text: str, address: Address, shown: str) -> None:
+    assert Address.parse(text) == address
+    assert str(address) == shown
+    assert Address.parse(shown) == address
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("mx.example", Address("mx.example", 25)),
+        ("smtp://mx.example", Address("mx.example", 25)),
+        ("smtps://mx.example", secure("mx.example", 465)),
+    ],
+)
+def test_a_server_needs_no_port(text: str, address: Address) -> None:
+    assert Address.parse(text, default_port=25) == address
+
+
+def test_the_port_of_a_default_means_no_tls() -> None:
+    assert Address.parse("smtp://mx.example", default_port=465) == Address("mx.example", 465)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("mx.example", "has no port; write HOST:PORT, such as mx.example:2525"),
+        ("smtp://mx.example", "has no port; write HOST:PORT, such as mx.example:2525"),
+        ("smtps://mx.example:x", "'x' is no port number (0 to 65535)"),
+        ("smtps+unix:", "names no path; write smtps+unix:/run/smtp-proxy.sock"),
+        ("lmtp://mx.example", "LMTP is not built yet; use smtp://HOST:PORT, smtps://HOST:PORT, HOST:PORT or"),
+        ("tls://mx.example", "the scheme for TLS from the first octet is smtps; use smtp://HOST:PORT, smtps"),
+        ("submissions://mx.example", "write smtps://HOST; use"),
+        ("http://mx.example", "unknown scheme 'http'; use smtp://HOST:PORT, smtps://HOST:PORT"),
+    ],
+)
+def test_what_is_wrong_with_it(text: str, complaint: str) -> None:
+    with pytest.raises(AddressError) as caught:
+        Address.parse(text)
+    assert str(caught.value).startswith(f"{text!r}")
+    assert complaint in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["unix:in.sock", "smtps+unix:in.sock"])
+def test_a_relative_socket_belongs_to_a_folder(text: str) -> None:
+    below = Address.parse(text).below(Path("/run"))
+    assert str(below) == text.replace("in.sock", "/run/in.sock")
+    assert secure("h", 1).below(Path("/run")) == secure("h", 1)
+
+
+def test_one_place_is_one_whatever_is_spoken_there() -> None:
+    assert Address.parse("h:465").endpoint == Address.parse("smtp://h:465").endpoint
+    assert Address.parse("h:465").endpoint != Address.parse("h:25").endpoint
