@@ -212,6 +212,7 @@ def waiting_for_table() -> str:
         WaitingFor.FINAL_REPLY: "the server's reply to a message",
         WaitingFor.HANDSHAKE: "a peer in a TLS handshake",
         WaitingFor.VERDICT: "your verdict",
+        WaitingFor.HANDSHAKE: "the peer of a TLS handshake",
         WaitingFor.NOTHING: "nobody: the dialogue is over",
     }
     return table(("`waiting_for`", "who is late"), [(f"`{w.name}`", owed[w]) for w in WaitingFor])

@@ -8,7 +8,6 @@ theirs have been sent (`CommandFlow` sees to that), so that no reply before is j
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
 
 from sansio_smtp.config import Config
 from sansio_smtp.ends.exchanges import Exchange
@@ -17,7 +16,6 @@ from sansio_smtp.questions import CLIENT_CHANGED, AnyVerdict, ClientQuestion, Di
 from sansio_smtp.wire.client_attributes import XCLIENT, XFORWARD, AttributeProblem, read_attributes
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.login_names import prepared
-from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.sasl import Login
 
 from . import own_replies
@@ -26,9 +24,6 @@ from .downstream import Downstream
 from .forwarding import Forwarding
 
 __all__ = ["OwnCommands"]
-
-_GREETING: Final = Reply.of(220, "ready", enhanced="")
-"""For a client that has had no greeting of a server."""
 
 
 class OwnCommands:
@@ -87,4 +82,6 @@ class OwnCommands:
         self._greet(exchange)
 
     def _greet(self, exchange: Exchange) -> None:
-        self._downstream.fill(exchange, self._downstream.greeting or _GREETING)
+        greeting = self._downstream.greeting
+        assert greeting is not None  # no command is read before it
+        self._downstream.fill(exchange, greeting)

@@ -137,8 +137,9 @@ def begins_transaction(command: Command) -> bool:
 
 
 def requires_tls(command: Command) -> bool:
-    """Returns True for a MAIL command with the parameter REQUIRETLS (RFC 8689 §2)."""
-    if b"REQUIRETLS" not in command.raw.upper():
+    """Returns True for a MAIL command with the parameter REQUIRETLS (RFC 8689 §2), wherever a lenient server
+    may see it."""
+    raw = command.raw.upper()
+    if b"REQUIRETLS" not in raw:
         return False
-    path = command.path
-    return path is None or path.parameter("REQUIRETLS") is not None
+    return any(word.partition(b"=")[0] == b"REQUIRETLS" for word in raw.split())

@@ -13,6 +13,8 @@ from sansio_smtp import (
     AwaitReply,
     BodyChunk,
     BodyComplete,
+    ClientChanged,
+    ClientInfo,
     Close,
     Config,
     Connect,
@@ -23,12 +25,17 @@ from sansio_smtp import (
     Received,
     SendToClient,
     SendToServer,
+    ServerUnusable,
+    Side,
+    StartTLS,
+    TlsInfo,
     Violation,
 )
 from sansio_smtp.proxy.message_store import Spool
 
 PIPELINING = ("250-mx", "250 PIPELINING")
 PLAIN = ("250 mx",)
+TLS = TlsInfo(version="TLSv1.3", cipher="TLS_AES_256_GCM_SHA384", verified=True, subject="CN=peer")
 
 
 def spell(events: Iterable[Event]) -> list[str]:
@@ -58,6 +65,12 @@ def _spell(event: Event) -> str:
             return f"{'abort' if event.abort else 'close'} {event.side.name[0]}"
         case Connect():
             return f"connect {event.upstream or 'home'}"
+        case StartTLS():
+            return f"tls {event.side.name[0]}"
+        case ClientChanged():
+            return f"client {event.client.address}"
+        case ServerUnusable():
+            return f"unusable: {event.why}"
     raise AssertionError(event)
 
 
@@ -69,9 +82,13 @@ class Scene:
     """A proxy, spoken to in lines; every step gives the spelling of its events."""
 
     def __init__(
-        self, *ask: str, config: Config | None = None, make_spool: Callable[[], Spool] | None = None
+        self,
+        *ask: str,
+        config: Config | None = None,
+        make_spool: Callable[[], Spool] | None = None,
+        client: ClientInfo | None = None,
     ) -> None:
-        self.proxy = Proxy(config, ask, make_spool)
+        self.proxy = Proxy(config, ask, make_spool, client)
         self.question: Any = None
         self.last: list[Event] = []
 
@@ -83,6 +100,10 @@ class Scene:
 
     def answer(self, verdict: Any) -> list[str]:
         return self.took(self.proxy.answer(self.question, verdict))
+
+    def encrypted(self, side: Side, info: TlsInfo | None = None) -> list[str]:
+        """The TLS handshake with this side is complete."""
+        return self.took(self.proxy.tls_started(side, info or TLS))
 
     def took(self, events: list[Event]) -> list[str]:
         self.last = events
@@ -109,6 +130,13 @@ class Scene:
         self.settle()
         self.server(*(ehlo or PIPELINING))
         self.settle()
+        return self
+
+    def introduced(self, *ehlo: str) -> Scene:
+        """After the reply to the first EHLO that the server gets."""
+        self.server("220 mx")
+        self.client("EHLO me")
+        self.server(*(ehlo or PIPELINING))
         return self
 
     def with_recipient(self, *ehlo: str, mail: str = "MAIL FROM:<a@me>") -> Scene:

@@ -86,6 +86,7 @@ def test_what_is_waited_for_has_a_name_for_settings() -> None:
         "content",
         "final-reply",
         "verdict",
+        "handshake",
         "nothing",
     ]
 

@@ -8,7 +8,7 @@ import pytest
 
 from sansio_smtp import members
 from sansio_smtp.states import Gate, Message, Phase, UpstreamState
-from sansio_smtp.verbs import Effect, Kind
+from sansio_smtp.verbs import Effect, Kind, Support
 from sansio_smtp.wire.content import Form
 
 ENUMS: dict[str, type[Enum]] = {
@@ -18,6 +18,7 @@ ENUMS: dict[str, type[Enum]] = {
     "KIND": Kind,
     "MESSAGE": Message,
     "PHASE": Phase,
+    "SUPPORT": Support,
     "UPSTREAM": UpstreamState,
 }
 

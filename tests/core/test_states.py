@@ -21,7 +21,9 @@ from sansio_smtp.states import (
 )
 from sansio_smtp.verbs import VERBS, Effect, Kind
 
-BLOCKING = (Kind.HELLO, Kind.DATA, Kind.AUTH, Kind.QUIT)
+BLOCKING = (Kind.HELLO, Kind.DATA, Kind.AUTH, Kind.QUIT, Kind.STARTTLS, Kind.IDENTITY)
+
+ENDING = (b"RSET", b"EHLO", b"HELO", b"STARTTLS", b"XCLIENT")
 
 
 def reply_step(kind: Kind | None, code: int) -> Step | None:
@@ -101,6 +103,19 @@ def test_a_final_reply_to_a_blocking_line_lets_commands_go_on(severity: int) -> 
         assert FRAMING[Phase.BLOCKED][step] is Phase.COMMAND
 
 
+def test_tls_begins_with_2xx_to_starttls_and_with_nothing_else() -> None:
+    """RFC 3207 §4: and in that phase there is nothing but the handshake, or the end."""
+    ways = [(phase, step) for phase in Phase for step, to in FRAMING[phase].items() if to is Phase.TLS]
+    assert ways == [(Phase.BLOCKED, Step.START_TLS)]
+    assert [key for key, step in REPLY_STEPS.items() if step is Step.START_TLS] == [(Kind.STARTTLS, 2)]
+    assert {reply_step(Kind.STARTTLS, code) for code in (454, 501)} == {Step.RELEASE}
+    assert FRAMING[Phase.TLS] == {
+        Step.TLS_STARTED: Phase.COMMAND,
+        Step.GOODBYE: Phase.MUST_CLOSE,
+        Step.CLOSE: Phase.CLOSED,
+    }
+
+
 def test_quit_ends_the_dialogue_only_if_it_succeeds() -> None:
     assert reply_step(Kind.QUIT, 221) is Step.GOODBYE
     assert {reply_step(Kind.QUIT, code) for code in (450, 500)} == {Step.RELEASE}
@@ -134,7 +149,7 @@ def test_the_mail_transaction() -> None:
     add = {key for key, effect in TRANSACTION.items() if effect is Effect.ADD_RECIPIENT}
     end = {key for key, effect in TRANSACTION.items() if effect is Effect.END}
     assert (begin, add) == ({(verb, 2) for verb in (b"MAIL", b"SEND", b"SOML", b"SAML")}, {(b"RCPT", 2)})
-    assert end == {(b".", 2), (b".", 4), (b".", 5), (b"RSET", 2), (b"EHLO", 2), (b"HELO", 2)}
+    assert end == {(b".", 2), (b".", 4), (b".", 5), *((verb, 2) for verb in ENDING)}
 
 
 def test_members_are_keys_by_identity() -> None:

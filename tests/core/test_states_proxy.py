@@ -113,9 +113,9 @@ def test_the_life_of_a_connection_to_a_server() -> None:
     assert set(UPSTREAM[UpstreamState.DETACHED].values()) == {UpstreamState.CLOSED}
 
 
-def test_the_gate_opens_by_an_answer_only() -> None:
+def test_the_gate_opens_by_an_answer_or_for_a_command_of_ours() -> None:
     ways = {(gate, step) for gate, row in GATE.items() for step, to in row.items() if to is Gate.OPEN}
-    assert ways == {(Gate.ASKED, GateStep.ANSWER)}
+    assert ways == {(Gate.ASKED, GateStep.ANSWER), (Gate.QUEUED, GateStep.TAKE)}
 
 
 def test_a_session_that_is_to_end_never_opens_the_gate_again() -> None:

@@ -39,7 +39,7 @@ def test_effects() -> None:
     assert found == {
         Effect.BEGIN: {"MAIL", "SEND", "SOML", "SAML"},
         Effect.ADD_RECIPIENT: {"RCPT"},
-        Effect.END: {"RSET", "EHLO", "HELO"},
+        Effect.END: {"RSET", "EHLO", "HELO", "STARTTLS", "XCLIENT"},
     }
 
 
@@ -50,19 +50,31 @@ def test_what_may_go_to_another_server() -> None:
 def test_what_is_not_carried_has_no_other_meaning() -> None:
     """It is refused as a plain line is; nobody must ask what else it does."""
     for verb in VERBS.values():
-        if verb.support is not Support.FORWARDED:
+        if verb.support in (Support.REFUSED, Support.FOREIGN):
             assert (verb.kind, verb.effect, verb.routed, verb.phase) == (Kind.PLAIN, None, False, None)
 
 
 def test_what_changes_framing_or_roles_is_refused() -> None:
-    """RFC 3207, 3030, 4468, 2645, 1985, 2033; XCLIENT, XFORWARD of Postfix; private verbs of Exchange."""
+    """RFC 3030, 4468, 2645, 1985, 2033; the header of a balancer; private verbs of Exchange."""
     refused = verbs(support=Support.REFUSED)
-    assert {"STARTTLS", "BDAT", "BURL", "ATRN", "ETRN", "TURN", "LHLO", "XCLIENT", "XFORWARD"} <= refused
+    assert {"BDAT", "BURL", "ATRN", "ETRN", "TURN", "LHLO", "PROXY"} <= refused
     assert refused & {"NOOP", "X-ANY"} == set()
 
 
 def test_what_begins_a_transaction_is_seen_as_mail_is() -> None:
     assert verbs(phase="mail") == verbs(effect=Effect.BEGIN)
+
+
+def test_what_the_proxy_answers_itself() -> None:
+    """RFC 3207; XCLIENT and XFORWARD of Postfix. No server sees them."""
+    assert verbs(support=Support.OWN) == {"STARTTLS", "XCLIENT", "XFORWARD"}
+    assert verbs(kind=Kind.STARTTLS) == {"STARTTLS"}
+    assert verbs(kind=Kind.IDENTITY) == {"XCLIENT", "XFORWARD"}
+
+
+def test_what_may_come_before_tls() -> None:
+    """RFC 3207 §4, and HELO: its reply does no harm."""
+    assert verbs(before_tls=True) == {"EHLO", "HELO", "NOOP", "STARTTLS", "QUIT"}
 
 
 def test_http_is_foreign() -> None:

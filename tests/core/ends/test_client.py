@@ -26,6 +26,8 @@ LINES = {
     Kind.QUIT: Command.of("QUIT"),
     Kind.AUTH_LINE: auth_line(b"eA=="),
     Kind.END_OF_DATA: END_OF_DATA,
+    Kind.STARTTLS: Command.of("STARTTLS"),
+    Kind.IDENTITY: Command.of("XCLIENT ADDR=192.0.2.1"),
     Kind.VIOLATION: Command(b"", b"", Kind.VIOLATION),
 }
 
@@ -313,7 +315,7 @@ def test_closed_world_of_replies(phase: Phase, kind: Kind) -> None:
         step = REPLY_STEPS.get(
             (None if phase is Phase.GREETING else kind, code if code == 421 else code // 100)
         )
-        to = FRAMING[phase].get(step) if step else None
+        to = FRAMING[phase].get(step) if step and phase is not Phase.TLS else None  # not before TLS
         event = given(end, b"%d x\r\n" % code)[0]
         if to is None:
             assert isinstance(event, RemoteProtocolError)

@@ -15,6 +15,7 @@ ALL = (
     | {
         "reverse-path": own_replies.bad_reverse_path("why"),
         "forward-path": own_replies.bad_forward_path("why"),
+        "attribute": own_replies.bad_attribute("why"),
     }
 )
 
@@ -55,6 +56,10 @@ def test_trouble_with_the_server_is_transient() -> None:
         "NO_TRANSACTION",
         "NO_RECIPIENT",
         "UNKNOWN_VERB",
+        "NO_ARGUMENT",
+        "IN_TRANSACTION",
+        "TLS_REQUIRED",
+        "attribute",
     }  # which are no trouble with the server
 
 

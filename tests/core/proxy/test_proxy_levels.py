@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from core.scene import Scene, every_cut
-from sansio_smtp.config import Config
+from sansio_smtp.config import Config, UpstreamTls
 from sansio_smtp.events import (
     CLIENT,
     SERVER,
@@ -214,7 +214,9 @@ def test_every_timeout_is_answered(waiting_for: WaitingFor) -> None:
         Scene().in_content(),
         Scene().in_content(),
         Scene("NOOP").greeted(),
+        Scene(config=Config(upstream_tls=UpstreamTls.MAY)).introduced("250-mx", "250 STARTTLS"),
     ]
+    scenes[6].server("220 go")
     scenes[2].client("NOOP")
     scenes[4].client(".")
     scenes[5].client("NOOP")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from sansio_smtp.config import Config
+from sansio_smtp.client_info import TlsInfo
+from sansio_smtp.config import Config, SendClient, UpstreamTls
 from sansio_smtp.ends.transaction import Envelope
-from sansio_smtp.errors import InternalError
+from sansio_smtp.errors import InternalError, LocalProtocolError
+from sansio_smtp.networks import Networks
 from sansio_smtp.proxy.upstream import Carried, Upstream
 from sansio_smtp.states import Phase, UpstreamState, UpstreamStep
 from sansio_smtp.wire.commands import Command
 
-EHLO = Command.of("EHLO me")
 MAIL = Command.of("MAIL FROM:<a>")
 
 
@@ -30,8 +31,8 @@ def connected(name: str | None = None, carried: Carried | None = None) -> Upstre
 
 def ready() -> Upstream:
     leg = connected()
-    leg.greeted(())
-    assert leg.next_setup() is None
+    leg.greeted()
+    leg.set_up()
     return leg
 
 
@@ -48,11 +49,9 @@ def test_its_life() -> None:
     leg.connected()
     assert leg.state is UpstreamState.GREETING
     hears(leg, "220 mx")
-    leg.greeted((EHLO, MAIL))
+    leg.greeted()
     assert leg.state is UpstreamState.SETUP
-    assert [leg.next_setup(), leg.next_setup()] == [EHLO, MAIL]
-    assert leg.state is UpstreamState.SETUP, "until the last step has been answered"
-    assert leg.next_setup() is None
+    leg.set_up()
     assert leg.state is UpstreamState.READY
     leg.close()
     assert (leg.state, leg.end.phase) == (UpstreamState.CLOSED, Phase.CLOSED)
@@ -60,18 +59,10 @@ def test_its_life() -> None:
 
 def test_it_may_have_to_hear_more() -> None:
     leg = ready()
-    leg.prepare((EHLO,))
+    leg.prepare()
     assert leg.state is UpstreamState.SETUP
-    assert [leg.next_setup(), leg.next_setup()] == [EHLO, None]
+    leg.set_up()
     assert leg.state is UpstreamState.READY
-
-
-def test_a_setup_that_is_given_up() -> None:
-    leg = connected()
-    leg.greeted((EHLO, MAIL))
-    leg.next_setup()
-    leg.give_up_setup()
-    assert (leg.state, leg.setup) == (UpstreamState.READY, ())
 
 
 def test_it_is_reset_in_the_middle_of_mail_data() -> None:
@@ -146,3 +137,119 @@ def test_what_was_carried_here_and_refused_is_carried_on() -> None:
 def test_its_name_is_that_of_verdicts() -> None:
     assert Upstream(Config()).name is None
     assert connected("other").name == "other"
+
+
+# TLS, and what the server has been told
+
+TLS = TlsInfo(version="TLSv1.3", verified=True)
+ANYBODY = Networks.parse(["0.0.0.0/0"])
+
+
+def test_the_level_is_said_before_the_first_octets() -> None:
+    leg = Upstream(Config(upstream_tls=UpstreamTls.MAY))
+    assert (leg.level, leg.may_lack) == (UpstreamTls.MAY, True)
+    leg.use_level(UpstreamTls.NONE)
+    assert (leg.level, leg.may_lack) == (UpstreamTls.NONE, False)
+    leg.connected()
+    with pytest.raises(LocalProtocolError, match="before the server's first octets"):
+        leg.use_level(UpstreamTls.ENCRYPT)
+
+
+def test_tls_before_the_first_octets() -> None:
+    """RFC 8314 §3.3."""
+    leg = Upstream(Config(upstream_tls=UpstreamTls.VERIFY))
+    leg.tls_started(TLS)
+    assert (leg.tls, leg.end.phase) == (TLS, Phase.GREETING)
+    leg.settle()
+    assert not leg.may_lack
+
+
+def test_tls_after_starttls() -> None:
+    leg = ready()
+    with pytest.raises(LocalProtocolError, match="no TLS handshake is due"):
+        leg.tls_started(TLS)
+    assert leg.tls is None
+    leg.end.send_command(Command.of("STARTTLS"))
+    hears(leg, "220 go")
+    leg.tls_started(TLS)
+    assert (leg.tls, leg.end.phase) == (TLS, Phase.COMMAND)
+
+
+def test_a_server_that_refuses_starttls_is_not_asked_again() -> None:
+    leg = Upstream(Config(upstream_tls=UpstreamTls.MAY))
+    leg.refuse_tls()
+    leg.settle()
+    assert not leg.may_lack
+
+
+@pytest.mark.parametrize(
+    ("verified", "keyword", "may"),
+    [(True, "REQUIRETLS", True), (False, "REQUIRETLS", False), (True, "DSN", False)],
+)
+def test_a_message_that_requires_tls(verified: bool, keyword: str, may: bool) -> None:
+    """RFC 8689 §4.2.1: the certificate was checked, and the server does the same."""
+    leg = Upstream(Config())
+    assert not leg.may_require_tls
+    leg.tls_started(TlsInfo(version="TLSv1.3", verified=verified))
+    leg.connected()
+    hears(leg, "220 mx")
+    leg.end.send_command(Command.of("EHLO me"))
+    leg.end.receive_data(f"250-mx\r\n250 {keyword}\r\n".encode())
+    leg.end.next_event()
+    assert leg.may_require_tls is may
+
+
+@pytest.mark.parametrize(
+    ("config", "at_first", "when_named"),
+    [
+        (Config(), False, False),
+        (Config(send_client=SendClient.PROXY), False, False),
+        (Config(send_client=SendClient.PROXY2), False, False),
+        (Config(send_client=SendClient.XCLIENT), True, False),
+        (Config(send_client=SendClient.XFORWARD), True, True),
+        (Config(send_client=SendClient.AUTO), True, False),
+        (Config(send_client=SendClient.AUTO, accept_xforward=ANYBODY), True, True),
+    ],
+)
+def test_what_has_to_be_looked_at_before_each_command(
+    config: Config, at_first: bool, when_named: bool
+) -> None:
+    leg = Upstream(config)
+    assert leg.may_lack is at_first
+    leg.take_name()
+    leg.settle()
+    assert (leg.may_lack, leg.introduced) == (when_named, True)
+
+
+@pytest.mark.parametrize("send", SendClient)
+def test_a_header_names_the_client_for_the_connection(send: SendClient) -> None:
+    assert Upstream(Config(send_client=send)).named is (send in (SendClient.PROXY, SendClient.PROXY2))
+
+
+def test_xforward_is_used_up_by_mail() -> None:
+    leg = ready()
+    leg.take_forwarded()
+    assert leg.forwarded
+    leg.mail_sent()
+    assert not leg.forwarded
+
+
+def test_it_may_have_to_hear_ehlo_anew() -> None:
+    leg = ready()
+    takes(leg, "EHLO me")
+    leg.greet_again()
+    assert (leg.end.hello, leg.introduced, leg.may_lack) == (None, True, True)
+
+
+def test_a_server_that_knows_a_client_of_before_stays_so() -> None:
+    leg = ready()
+    leg.go_stale()
+    leg.settle()
+    assert (leg.stale, leg.may_lack) == (True, True)
+
+
+def test_our_own_ehlo() -> None:
+    leg = ready()
+    assert not leg.introduced
+    leg.introduce()
+    assert leg.introduced

@@ -1,0 +1,278 @@
+"""The setup of a server goes on step by step: TLS, who the client is, EHLO."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.scene import Scene
+from sansio_smtp.client_info import ClientInfo, TlsInfo
+from sansio_smtp.config import Config, SendClient, UpstreamTls
+from sansio_smtp.events import CLIENT, SERVER
+from sansio_smtp.networks import Networks
+from sansio_smtp.questions import Answer, Continue, Route
+from sansio_smtp.wire.replies import Reply
+
+REMOTE = ClientInfo(address="192.0.2.1:51000")
+NO_TLS = "C: 421 4.7.5 upstream server cannot be used with TLS, try again later"
+UNTOLD = "C: 421 4.3.0 upstream server cannot be told who the client is, try again later"
+CLOSED = ["close S", "close C"]
+OFFERS_TLS = ("250-mx", "250 STARTTLS")
+
+
+def scene(*ask: str, level: str = "none", send: str = "none", **more: object) -> Scene:
+    config = Config(
+        upstream_tls=UpstreamTls(level),
+        send_client=SendClient(send),
+        reconnect=True,
+        **more,  # type: ignore[arg-type]
+    )
+    return Scene(*ask, config=config, client=REMOTE)
+
+
+def in_handshake(level: str = "encrypt") -> Scene:
+    made = scene(level=level).introduced(*OFFERS_TLS)
+    assert made.server("220 go") == ["tls S"]
+    return made
+
+
+def under_tls(level: str = "encrypt") -> Scene:
+    made = in_handshake(level)
+    assert made.encrypted(SERVER) == ["S: EHLO me"]
+    return made
+
+
+@pytest.mark.parametrize("level", ["may", "encrypt", "verify"])
+def test_the_client_gets_the_offer_that_came_under_tls(level: str) -> None:
+    made = under_tls(level)
+    assert made.server("250-mx", "250 DSN") == ["C: 250-mx|250-DSN|250 PIPELINING"]
+    assert made.proxy.server_tls is not None
+    assert made.client("MAIL FROM:<a>") == ["S: MAIL FROM:<a>"]
+
+
+def test_a_server_with_tls_from_the_first_octet() -> None:
+    """RFC 8314 §3.3."""
+    made = scene(level="verify")
+    assert made.encrypted(SERVER) == []
+    made.introduced("250 mx")
+    assert made.last
+    assert made.client("NOOP") == ["S: NOOP"]
+
+
+def test_tls_from_the_first_octet_that_fails() -> None:
+    made = scene(level="verify")
+    told = made.took(made.proxy.tls_failed(SERVER, "its certificate has expired"))
+    assert told == ["unusable: its certificate has expired", NO_TLS, *CLOSED]
+
+
+def test_tls_that_fails_after_starttls() -> None:
+    made = in_handshake("may")
+    told = made.took(made.proxy.tls_failed(SERVER, "no cipher in common"))
+    assert told == ["unusable: no cipher in common", NO_TLS, *CLOSED]
+    assert (
+        made.proxy.tls_failed(SERVER, "again") == made.proxy.tls_started(SERVER, TlsInfo(version="x")) == []
+    )
+
+
+def test_a_certificate_that_was_not_verified_is_no_verified_one() -> None:
+    made = in_handshake("verify")
+    told = made.encrypted(SERVER, TlsInfo(version="TLSv1.3"))
+    assert told == ["unusable: its certificate was not verified", NO_TLS, *CLOSED]
+
+
+@pytest.mark.parametrize("level", ["encrypt", "verify"])
+def test_no_starttls_no_mail(level: str) -> None:
+    made = scene(level=level)
+    why = "unusable: it does not offer STARTTLS, which is required"
+    made.server("220 mx")
+    made.client("EHLO me")
+    assert made.server("250 mx") == [why, NO_TLS, *CLOSED]
+
+
+@pytest.mark.parametrize("reply", ["454 not now", "501 no"])
+def test_starttls_refused(reply: str) -> None:
+    why = "unusable: it refused STARTTLS, which is required"
+    assert scene(level="encrypt").introduced(*OFFERS_TLS).server(reply) == [why, NO_TLS, *CLOSED]
+    assert scene(level="may").introduced(*OFFERS_TLS).server(reply) == ["S: EHLO me"]
+
+
+def test_a_server_that_leaves_in_the_setup() -> None:
+    made = scene(level="may").introduced(*OFFERS_TLS)
+    assert made.server("421 busy")[0].startswith("C: 421 4.4.1 upstream server cannot be reached")
+
+
+def test_an_ehlo_of_ours_that_is_refused() -> None:
+    """The client gets the refusal of its own EHLO; a MAIL without EHLO has no other way."""
+    made = scene(level="may")
+    made.server("220 mx")
+    made.client("EHLO me")
+    assert made.server("502 no") == ["S: EHLO me"]
+    assert made.server("502 no") == ["C: 502 no"]
+    assert made.client("HELO me") == ["S: HELO me"]
+    made = scene(level="may")
+    made.server("220 mx")
+    assert made.client("MAIL FROM:<a>") == ["S: EHLO localhost"]
+    assert made.server("502 no")[0].startswith("C: 421 4.4.1")
+
+
+def test_octets_after_220_are_a_violation() -> None:
+    made = scene(level="may").introduced(*OFFERS_TLS)
+    assert made.server("220 go", "250 x")[0] == "violation SERVER"
+
+
+def test_the_level_of_a_connection_may_be_another() -> None:
+    made = scene(level="encrypt")
+    made.proxy.server_connected(UpstreamTls.NONE)
+    made.server("220 mx")
+    made.client("EHLO me")
+    assert made.server("250 mx") == ["C: 250-mx|250 PIPELINING"]
+
+
+# Who the client is
+
+
+def test_a_server_that_refuses_xclient() -> None:
+    made = scene(send="xclient").introduced("250-mx", "250 XCLIENT ADDR")
+    why = "unusable: it refused XCLIENT: 550 no"
+    assert made.server("550 no") == [why, UNTOLD, *CLOSED]
+
+
+def test_a_server_that_refuses_xforward() -> None:
+    made = scene(send="xforward").introduced("250-mx", "250 XFORWARD ADDR")
+    assert made.client("MAIL FROM:<a>") == ["S: XFORWARD ADDR=192.0.2.1"]
+    why = "unusable: it refused XFORWARD: 550 no"
+    text = "451 4.3.0 upstream server was not told who the client is, try again later"
+    assert made.server("550 no") == [why, f"C: {text}"]
+    assert made.client("MAIL FROM:<a>") == ["S: XFORWARD ADDR=192.0.2.1"]
+
+
+def test_xforward_is_said_for_each_transaction() -> None:
+    made = scene(send="xforward").introduced("250-mx", "250 XFORWARD ADDR")
+    for _ in range(2):
+        assert made.client("MAIL FROM:<a>") == ["S: XFORWARD ADDR=192.0.2.1"]
+        assert made.server("250 ok") == ["S: MAIL FROM:<a>"]
+        made.server("250 ok")
+        made.client("RSET")
+        made.server("250 ok")
+
+
+def test_mail_is_not_sent_without_the_name() -> None:
+    made = scene(send="xforward").introduced("250 mx")
+    why = "unusable: it does not offer XFORWARD to this proxy"
+    assert made.client("MAIL FROM:<a>") == [why, UNTOLD, *CLOSED]
+
+
+def test_a_client_that_has_gone_meanwhile() -> None:
+    made = under_tls()
+    made.took(made.proxy.client_lost())
+    assert made.proxy.closed
+
+
+def test_another_server_is_set_up_as_the_first() -> None:
+    made = scene("RCPT", send="xforward").introduced("250-mx", "250 XFORWARD ADDR")
+    made.client("MAIL FROM:<a>")
+    made.server("250 ok")
+    made.server("250 ok")
+    made.client("RCPT TO:<b>")
+    assert made.answer(Route("other")) == ["S: QUIT", "close S", "connect other"]
+    assert made.server("220 other") == ["S: EHLO me"]
+    assert made.server("250-other", "250 XFORWARD ADDR") == ["S: XFORWARD ADDR=192.0.2.1"]
+    assert made.server("250 ok") == ["S: MAIL FROM:<a>"]
+    assert made.server("250 ok") == ["S: RCPT TO:<b>"]
+
+
+# REQUIRETLS
+
+
+def test_a_message_that_requires_tls_goes_under_verified_tls() -> None:
+    made = under_tls("verify")
+    made.server("250-mx", "250 REQUIRETLS")
+    assert made.client("MAIL FROM:<a> REQUIRETLS") == ["S: MAIL FROM:<a> REQUIRETLS"]
+
+
+@pytest.mark.parametrize("level", ["none", "encrypt"])
+def test_a_message_that_requires_tls_goes_no_other_way(level: str) -> None:
+    made = scene(level=level).introduced(*OFFERS_TLS)
+    if level == "encrypt":
+        made.server("220 go")
+        made.encrypted(SERVER, TlsInfo(version="TLSv1.3"))
+        made.server("250-mx", "250 REQUIRETLS")
+    refused = ["C: 550 5.7.30 REQUIRETLS is not possible on the way from here"]
+    assert made.client("MAIL FROM:<a> REQUIRETLS") == refused
+    assert made.client("NOOP") == ["S: NOOP"]
+
+
+def test_a_transaction_that_requires_tls_is_not_carried_to_plain_text() -> None:
+    made = scene("RCPT", level="verify")
+    made.encrypted(SERVER)
+    made.introduced("250-mx", "250 REQUIRETLS")
+    made.client("MAIL FROM:<a> REQUIRETLS")
+    made.server("250 ok")
+    made.client("RCPT TO:<b>")
+    made.answer(Route("other"))
+    made.proxy.server_connected(UpstreamTls.NONE)
+    made.server("220 other")
+    refused = ["C: 550 5.7.30 REQUIRETLS is not possible on the way from here"]
+    assert made.server("250-other", "250 REQUIRETLS") == refused
+
+
+# The client begins anew
+
+
+def client_tls(**more: object) -> Scene:
+    return scene(tls="may", **more)
+
+
+def test_ehlo_is_heard_anew() -> None:
+    """RFC 3207 §4.2: also by a server in plain text, and also if the client says none."""
+    made = client_tls().greeted()
+    made.client("STARTTLS")
+    assert made.encrypted(CLIENT) == []
+    assert made.client("MAIL FROM:<a>") == ["S: EHLO localhost"]
+    assert made.server("250 mx") == ["S: MAIL FROM:<a>"]
+    made.server("250 ok")
+    assert made.client("EHLO me") == ["S: EHLO me"]
+
+
+def test_an_open_transaction_is_reset() -> None:
+    made = client_tls().with_recipient()
+    made.client("STARTTLS")
+    assert made.encrypted(CLIENT) == ["S: RSET"]
+    assert made.server("250 ok") == []
+    assert made.client("EHLO me") == ["S: EHLO me"]
+
+
+def test_a_login_does_not_outlive_starttls() -> None:
+    made = client_tls().greeted()
+    made.client("AUTH PLAIN AGFubgBw")
+    made.server("235 ok")
+    made.client("STARTTLS")
+    assert made.encrypted(CLIENT) == []
+    assert (made.proxy.login, made.proxy.hello) == (None, None)
+    assert made.client("QUIT") == ["S: QUIT"], "no new connection for that"
+    assert made.server("221 bye")[0] == "C: 221 bye"
+
+
+def test_a_server_that_was_reset_is_gone_already() -> None:
+    made = scene("HEADERS", tls="may").in_content()
+    made.client("A: b", "")
+    made.answer(Answer(Reply.of(550, "no")))
+    made.client(".")
+    made.client("STARTTLS")
+    assert made.encrypted(CLIENT) == []
+    assert made.client("EHLO me")[0] == "connect home"
+
+
+def test_a_server_that_knows_the_client_by_its_header_is_left() -> None:
+    """What a PROXY header has said cannot be changed."""
+    relays = Networks.parse(["192.0.2.1"])
+    for send in ("proxy", "proxy2"):
+        made = scene(send=send, accept_xclient=relays).greeted()
+        made.client("XCLIENT ADDR=192.0.2.9")
+        assert made.client("EHLO you") == ["S: QUIT", "close S", "connect home"]
+
+
+def test_questions_between_do_not_matter() -> None:
+    made = scene("MAIL", level="may")
+    made.server("220 mx")
+    made.client("MAIL FROM:<a>")
+    assert made.answer(Continue()) == ["S: EHLO localhost"]
