@@ -12,7 +12,7 @@ import attrs
 import pytest
 import trio
 
-from sansio_smtp import Command, Config, LocalProtocolError, Reply
+from sansio_smtp import ClientInfo, Command, Config, LocalProtocolError, Reply, TlsInfo
 from sansio_smtp.rules import (
     Accept,
     Close,
@@ -560,3 +560,19 @@ def test_a_path_is_rewritten_in_its_phase_or_not_at_all() -> None:
         s.rcpt("b@example.com")
         assert s.message(b"Subject: x\n\nx\n") is None
         assert s.delivered[0].recipients == ("b@example.com",)
+
+
+def test_a_client_of_which_more_is_known() -> None:
+    seen: list[object] = []
+
+    def mail(tx: Transaction, sender: Sender) -> None:
+        conn = tx.conn
+        seen.append((conn.ip, conn.proxy_ip, conn.name, conn.tls and conn.tls.version, conn.helo))
+
+    client = ClientInfo(
+        address="192.0.2.7:25", name="out.example", proxy_ip="10.0.0.1", tls=TlsInfo(version="TLSv1.3")
+    )
+    s = session(mail, client=client)
+    s.mail("ann@example.com")
+    assert seen == [("192.0.2.7", "10.0.0.1", "out.example", "TLSv1.3", "client.example")]
+    assert s.ip == "192.0.2.7"

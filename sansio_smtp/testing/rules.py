@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import Config
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.rules.decorators import OnError
@@ -27,7 +28,7 @@ from sansio_smtp.rules.ruleset import RuleSet
 from sansio_smtp.rules.run_phase import run_at_once
 
 from .peers import FakeServer
-from .steps import Said, Step, Steps, willing_server
+from .steps import Said, Step, Steps, client_at, willing_server
 
 __all__ = ["AsyncSession", "Session", "async_session", "session"]
 
@@ -46,16 +47,19 @@ def session(
     config: Config | None = None,
     on_error: OnError | None = None,
     run: Run | None = None,
+    client: ClientInfo | None = None,
 ) -> Session:
     """A client that has connected, sent EHLO, and logged in if ``login`` is given, as far as the rules allow.
     With ``login_unknown`` it logs in with a mechanism that does not tell who it is.
 
     ``rules``: modules, functions, rule classes or instances, lists of them, or one `RuleSet`. An empty ``ip``
-    means a client on a unix socket. ``server`` makes the upstream server, once for each connection to one. A
-    rule that fails raises its error in the test; with ``on_error`` the client is answered as in a running
-    proxy instead. ``run`` is needed if an async rule really waits, as in ``run=trio.run``.
+    means a client on a unix socket; ``client`` says more of the client than its address, such as its TLS, and
+    takes the place of ``ip``. ``server`` makes the upstream server, once for each connection to one. A rule
+    that fails raises its error in the test; with ``on_error`` the client is answered as in a running proxy
+    instead. ``run`` is needed if an async rule really waits, as in ``run=trio.run``.
     """
-    made = Session(_ruleset(rules), ip, server or willing_server, host, config, on_error, run)
+    known = client or client_at(ip)
+    made = Session(_ruleset(rules), known, server or willing_server, host, config, on_error, run)
     made.connect()
     if made.ok:
         made.helo(helo)
@@ -76,9 +80,11 @@ async def async_session(
     host: Host | None = None,
     config: Config | None = None,
     on_error: OnError | None = None,
+    client: ClientInfo | None = None,
 ) -> AsyncSession:
     """Like `session`, for tests that are async themselves: each step is awaited."""
-    made = AsyncSession(_ruleset(rules), ip, server or willing_server, host, config, on_error)
+    known = client or client_at(ip)
+    made = AsyncSession(_ruleset(rules), known, server or willing_server, host, config, on_error)
     await made.connect()
     if made.ok:
         await made.helo(helo)

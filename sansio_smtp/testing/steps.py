@@ -9,6 +9,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import attrs
 
+from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import Config
 from sansio_smtp.ends.client import ClientConnection, ReplyReceived
 from sansio_smtp.ends.server import Pause
@@ -96,13 +97,19 @@ class _Host(Host):
         self.held.append(Held(tx, message, verdict))
 
 
+def client_at(ip: str) -> ClientInfo:
+    """A client with this address; on a unix socket if it is empty."""
+    host = f"[{ip}]" if ":" in ip else ip
+    return ClientInfo(address=f"{host}:49152" if ip else "unix")
+
+
 @attrs.define(eq=False)
 class Steps(Generic[R]):
     """One client's dialogue, step by step. Each step returns the verdict that a rule gave in it, or None;
     `reply` is the reply to the client."""
 
     rules: RuleSet
-    ip: str
+    _known: ClientInfo
     _make_server: Callable[[], FakeServer]
     _inner: Host | None
     _config: Config | None
@@ -131,11 +138,15 @@ class Steps(Generic[R]):
     """True if the rules of phase disconnect were asked."""
 
     def __attrs_post_init__(self) -> None:
-        address = f"[{self.ip}]:49152" if ":" in self.ip else f"{self.ip}:49152"
-        self.conn = Connection(address if self.ip else "unix", "test")
+        self.conn = Connection.of(self._known, "test")
         self._host = _Host(self._inner)
-        self._proxy = Proxy(self._config or Config(reconnect=True), self.rules.ask)
+        self._proxy = Proxy(self._config or Config(reconnect=True), self.rules.ask, client=self._known)
         self._session = RuleSession(self.rules, self._proxy, self.conn, self._host, self._on_error or "defer")
+
+    @property
+    def ip(self) -> str:
+        """The client's address as the rules see it."""
+        return self.conn.ip
 
     @property
     def reply(self) -> Reply | None:

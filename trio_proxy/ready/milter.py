@@ -81,10 +81,10 @@ class Milter:
 def _envelope(tx: Transaction, name: str) -> Envelope:
     sender, conn = tx.mail_from, tx.conn
     macros = {"j": name, "{daemon_name}": "smtp-proxy", "i": conn.id, "{auth_authen}": conn.login}
-    _, _, port = conn.peer.rpartition(":")
     return Envelope(
         ip=conn.ip,
-        port=int(port) if port.isdecimal() else 0,
+        port=conn.port or 0,
+        name="localhost" if conn.peer == "unix" else conn.name,
         helo=conn.helo,
         sender=_path(sender) if sender else b"<>",
         sender_parameters=_parameters(sender) if sender else (),

@@ -98,6 +98,7 @@ def _envelope(tx: Transaction) -> Iterator[tuple[bytes, bytes]]:
         ("From", tx.mail_from.address if tx.mail_from else ""),
         *(("Rcpt", to.address) for to in tx.rcpts),
         ("IP", tx.conn.ip),
+        ("Hostname", tx.conn.name),
         ("Helo", tx.conn.helo),
         ("User", tx.conn.login or ""),
         ("Queue-Id", tx.conn.id),

@@ -108,8 +108,10 @@ class Envelope:
     """The client, the sender and the recipients of a message."""
 
     ip: str = ""
-    """Empty if the client has no IP address."""
+    """Empty if the client has no IP address, or if that is not known."""
     port: int = 0
+    name: str = ""
+    """The client's host name; empty if it is not known."""
     helo: str = ""
     sender: bytes = b"<>"
     """In angle brackets, as recipients are."""
@@ -232,7 +234,7 @@ def _steps(
     envelope: Envelope, fields: Iterable[Field], spaced: bool
 ) -> Iterator[tuple[_Step, Mapping[str, str] | None]]:
     """The steps before the body, each with the macros that are known only there."""
-    yield _connect(envelope.ip, envelope.port), None
+    yield _connect(envelope.name, envelope.ip, envelope.port), None
     yield _Helo(envelope.helo), None
     sender = m.EnvelopeFrom(envelope.sender, [*envelope.sender_parameters])
     yield sender, {"{mail_addr}": _bare(envelope.sender)}
@@ -245,11 +247,11 @@ def _steps(
     yield m.EndOfHeaders(), None
 
 
-def _connect(ip: str, port: int) -> m.Connect:
+def _connect(name: str, ip: str, port: int) -> m.Connect:
     if not ip:
-        return m.Connect("localhost")
+        return m.Connect(name or "unknown")
     address = ip_address(ip.partition("%")[0])
-    return m.Connect(f"[{address}]", address, port)
+    return m.Connect(name or f"[{address}]", address, port)
 
 
 def _outcome(answer: m.Message | None) -> Outcome | None:

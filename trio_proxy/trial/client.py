@@ -9,6 +9,7 @@ from typing import Any, Final
 from sansio_smtp.config import Config
 from sansio_smtp.rules import RuleSet
 from sansio_smtp.testing import AsyncSession, willing_server
+from sansio_smtp.testing.steps import client_at
 from sansio_smtp.wire.commands import Command
 from trio_proxy.settings.core_config import core_config
 from trio_proxy.settings.options import Options
@@ -30,7 +31,7 @@ class TrialClient:
         self._case = trial.case
         self._host = host
         self._session = AsyncSession(
-            rules, trial.case.ip, willing_server, host, _config(options), options.on_rule_error
+            rules, client_at(trial.case.ip), willing_server, host, _config(options), options.on_rule_error
         )
 
     async def converse(self) -> None:

@@ -12,8 +12,9 @@ from kilter.protocol import messages as m
 from milters import Filter, RawFilter
 from trio.testing import MockClock
 
+from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.errors import LocalProtocolError
-from sansio_smtp.rules import Close, Defer, Discard, Hold, Reject, Transaction
+from sansio_smtp.rules import Close, Connection, Defer, Discard, Hold, Reject, Sender, Transaction
 from sansio_smtp.rules.message import Message
 from trio_proxy.ready import milter
 from trio_proxy.ready.milter import Milter
@@ -42,6 +43,20 @@ def saying(*edits: m.Message, last: m.Message | None = None) -> Filter:
     answers = [*edits, last or m.Continue()]
     rights = m.ActionFlags.ALL & ~(m.ActionFlags.CHANGE_FROM | m.ActionFlags.DELETE_RECIPIENT)
     return Filter(actions=rights, answers=lambda step: answers if isinstance(step, m.EndOfMessage) else None)
+
+
+@pytest.mark.parametrize(
+    ("client", "name"),
+    [(ClientInfo(address="unix"), "localhost"), (ClientInfo(address="unknown"), "unknown")],
+)
+async def test_a_client_that_nobody_knows_is_not_on_this_machine(
+    monkeypatch: pytest.MonkeyPatch, client: ClientInfo, name: str
+) -> None:
+    """A milter may sign, or let pass, what comes from localhost."""
+    peer = Filter()
+    tx = Transaction(Connection.of(client), Sender.of("a@me.example"))
+    assert await judged(monkeypatch, peer, message(MAIL), tx) is None
+    assert peer.all(m.Connect)[0].hostname == name
 
 
 async def test_what_the_milter_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

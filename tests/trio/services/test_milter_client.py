@@ -191,11 +191,19 @@ async def test_what_kilters_own_packets_cannot_hold() -> None:
     assert peer.packets[4] == b"M" + sender + b"\0"
 
 
-async def test_a_client_without_an_address() -> None:
+@pytest.mark.parametrize(("name", "told_as"), [("", "unknown"), ("localhost", "localhost")])
+async def test_a_client_without_an_address(name: str, told_as: str) -> None:
     peer = Filter()
-    await told(peer, Envelope(helo="x"))
+    await told(peer, Envelope(helo="x", name=name))
     connect = peer.all(m.Connect)[0]
-    assert (connect.hostname, connect.address) == ("localhost", None)
+    assert (connect.hostname, connect.address) == (told_as, None)
+
+
+async def test_a_client_with_a_name() -> None:
+    peer = Filter()
+    await told(peer, Envelope(ip="192.0.2.1", name="out.example"))
+    connect = peer.all(m.Connect)[0]
+    assert (connect.hostname, str(connect.address)) == ("out.example", "192.0.2.1")
 
 
 # The body
