@@ -67,7 +67,6 @@ class Connection:
     _forwarded: Forwarded | None = attrs.field(default=None, init=False, repr=False)
     _login: Login | None = attrs.field(default=None, init=False, repr=False)
     _hello: Command | None = attrs.field(default=None, init=False, repr=False)
-    _case_sensitive: bool = attrs.field(default=False, init=False, repr=False)
 
     @ip.default
     def _ip_of_peer(self) -> str:
@@ -127,12 +126,12 @@ class Connection:
     @property
     def case_sensitive_logins(self) -> bool:
         """True if `login` has kept its case, as the setting of this name says."""
-        return self._case_sensitive if self._login is None else self._login.case_sensitive
+        return self._login is not None and self._login.case_sensitive
 
-    def follow(self, client: ClientInfo, *, case_sensitive_logins: bool = False) -> None:
-        """What `learn` is given is for a proxy whose client is this one now. ``case_sensitive_logins``: as in
-        `Config`."""
-        self._followed, self._case_sensitive = client, case_sensitive_logins
+    def follow(self, client: ClientInfo) -> None:
+        """From now on `learn` is called, for a proxy whose `identity` is this one now: what a test has said
+        of the connection stays until that changes."""
+        self._followed = client
 
     def learn(
         self,
@@ -142,8 +141,9 @@ class Connection:
         forwarded: Forwarded | None = None,
         server_tls: TlsInfo | None = None,
     ) -> None:
-        """Brings all of it up to date. ``hello`` is the last EHLO or HELO that was accepted, ``login`` the
-        last login; ``client`` is who the client is without these, None if nothing has changed in that."""
+        """Brings all of it up to date, with what the properties of `Proxy` give. ``hello`` is the last EHLO
+        or HELO that was accepted, ``login`` the last login, and ``client`` its `identity`; None if that is
+        the same as before."""
         self.server_tls = server_tls
         if client is not None and client is not self._followed:
             self._client = self._followed = client

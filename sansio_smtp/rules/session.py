@@ -112,8 +112,7 @@ class RuleSession:
         self._asker = Asker(self._host, on_error)
         self._transactions = Transactions(self.conn)
         self._body: BodyStream | None = None
-        sensitive = proxy.config.case_sensitive_logins
-        self.conn.follow(proxy.client_info, case_sensitive_logins=sensitive)
+        self.conn.follow(proxy.identity)
 
     # Which way to go
 
@@ -148,7 +147,8 @@ class RuleSession:
 
     def learn(self) -> None:
         """Brings `conn` up to date: who the client is, what it calls itself, and who has logged in."""
-        self.conn.learn(self._proxy.hello, self._proxy.accepted_login)
+        proxy = self._proxy
+        self.conn.learn(proxy.hello, proxy.accepted_login, proxy.identity, proxy.forwarded, proxy.server_tls)
 
     async def connect(self) -> Reply | str | None:
         """Asks the rules about a client that has just connected, before there is a server. Returns the reply
