@@ -124,7 +124,7 @@ def main() -> None:
 def _run(ctx: click.Context) -> int:
     options, problems = read_options(ctx)
     if problems:
-        return _complain([*problems, *_rule_problems(options)])
+        return _complain([*problems, *_security_problems(options), *_rule_problems(options)])
     from sansio_smtp.rules.lint.problems import RuleError
 
     from .run import ListenError, run
@@ -142,6 +142,16 @@ def _run(ctx: click.Context) -> int:
         )
     except KeyboardInterrupt:
         return exit_status.INTERRUPTED
+
+
+def _security_problems(options: Options) -> list[Problem]:
+    """What is wrong with the files of TLS, besides what is wrong in the settings file."""
+    from contextlib import ExitStack
+
+    from .security import security_or_problems
+
+    with ExitStack() as stack:
+        return security_or_problems(options, stack, config_is_wrong=True)[1]
 
 
 def _rule_problems(options: Options) -> list[Problem]:

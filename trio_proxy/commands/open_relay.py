@@ -6,7 +6,9 @@ their own machine or network to anywhere (Postfix's ``mynetworks``), so all who 
     a listener that is not loopback  ──▶  proxy  ──▶  an upstream server on this machine or in a private
                                                       network, which takes the proxy for a trusted client
 
-Rules that let mail through for some recipients only prevent that, wherever the server would send it.
+Rules that let mail through for some recipients only prevent that, wherever the server would send it. So does
+a server that is told who the client is, in a PROXY header or with XCLIENT, and judges that one. XFORWARD is
+only for its log, and ``auto`` does not promise XCLIENT.
 """
 
 from __future__ import annotations
@@ -19,20 +21,22 @@ from trio_proxy.rulebook.load import LoadedRules
 from trio_proxy.settings.options import Options
 from trio_proxy.text.addresses import Address
 
-__all__ = ["exposed_listeners", "is_trusting", "open_relay_warning", "route_warning"]
+__all__ = ["exposed_listeners", "is_on_this_machine", "is_trusting", "open_relay_warning", "route_warning"]
 
 _REMEDY: Final = (
-    "Take the proxy's address off the server's list of clients that may relay (in Postfix mynetworks), or "
-    "limit recipients with ready:allow_list, or listen on 127.0.0.1. If that is done, say "
-    "open_relay_warning = false in [server]"
+    "Tell the server who the client is (--send-client xclient, proxy or proxy2), or take the proxy's address "
+    "off the server's list of clients that may relay (in Postfix mynetworks), or limit recipients with "
+    "ready:allow_list, or listen on 127.0.0.1. If that is done, say open_relay_warning = false in [server]"
 )
+_SAYS_WHO: Final = ("proxy", "proxy2", "xclient")
+"""Values of ``--send-client`` with which the server judges the client by its own address, or gets no mail."""
 
 
 def open_relay_warning(options: Options, rules: LoadedRules | None) -> str:
     """What is to be said before the service starts; empty if it cannot be an open relay in this way, or if
     somebody has said that it is none. ``rules`` are None if they could not be loaded. Looks up the names of
     hosts, so it blocks."""
-    exposed = exposed_listeners(options)
+    exposed = _listeners_in_doubt(options)
     if not exposed or options.upstream is None or (rules is not None and rules.limit_recipients):
         return ""
     where = is_trusting(options.upstream)
@@ -41,7 +45,7 @@ def open_relay_warning(options: Options, rules: LoadedRules | None) -> str:
 
 def route_warning(options: Options, upstream: Address) -> str:
     """The same for a server to which a rule redirects clients."""
-    exposed = exposed_listeners(options)
+    exposed = _listeners_in_doubt(options)
     where = is_trusting(upstream) if exposed else ""
     return _warning(exposed, f"the server {upstream}, to which a rule redirects,", where) if where else ""
 
@@ -54,9 +58,18 @@ def _warning(exposed: list[Address], server: str, where: str) -> str:
     )
 
 
+def _listeners_in_doubt(options: Options) -> list[Address]:
+    """The listeners whose clients a server may trust wrongly; empty if nobody wants to be warned of them."""
+    silent = not options.open_relay_warning or options.send_client in _SAYS_WHO
+    return [] if silent else exposed_listeners(options)
+
+
 def exposed_listeners(options: Options) -> list[Address]:
-    """The listeners that other machines can reach; empty if nobody wants to be warned of them."""
-    return [each for each in options.listen if _is_exposed(each)] if options.open_relay_warning else []
+    """The listeners that clients on other machines can reach: by themselves, or through a proxy on this
+    machine that says who they are."""
+    if options.accept_proxy or options.accept_xclient:
+        return list(options.listen)
+    return [each for each in options.listen if _is_exposed(each)]
 
 
 def _is_exposed(address: Address) -> bool:
@@ -65,12 +78,17 @@ def _is_exposed(address: Address) -> bool:
     return not address.host or not all(each.is_loopback for each in _resolved(address.host))
 
 
+def is_on_this_machine(server: Address) -> bool:
+    """Returns True if a server is known to be here; False if it is elsewhere, or not known."""
+    return server.is_local or any(map(_is_here, _resolved(server.host)))
+
+
 def is_trusting(server: Address) -> str:
     """Where a server is that may trust the proxy's address; empty if it is elsewhere, or not known."""
-    if server.path is not None:
+    if server.is_local:
         return "on this machine"
-    found = _resolved(server.host or "localhost")
-    if any(each.is_loopback or each.is_unspecified or _is_ours(each) for each in found):
+    found = _resolved(server.host)
+    if any(map(_is_here, found)):
         return "on this machine"
     return "in a private network" if any(each.is_private or each.is_link_local for each in found) else ""
 
@@ -92,6 +110,10 @@ def _plain(ip: IP) -> IP:
     """The IPv4 address in an IPv6 address that stands for one."""
     mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
     return ip if mapped is None else mapped
+
+
+def _is_here(ip: IP) -> bool:
+    return ip.is_loopback or ip.is_unspecified or _is_ours(ip)
 
 
 def _is_ours(ip: IP) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,6 @@ import click
 import structlog
 import trio
 
-from sansio_smtp import __version__
 from sansio_smtp.rules.lint.problems import RuleError
 from trio_proxy.driver.capture import CaptureSession
 from trio_proxy.driver.resolver import resolve_in_own_threads
@@ -30,12 +30,15 @@ from trio_proxy.storage.maildir import Maildir, left_over
 from trio_proxy.storage.quarantine import Quarantine
 from trio_proxy.storage.spool import FileSpool
 from trio_proxy.text import logs
-from trio_proxy.text.addresses import Address, AddressError
+from trio_proxy.text.addresses import Address
 from trio_proxy.text.output import hurry, write_line
 from trio_proxy.text.serving import serving
 
 from . import exit_status
+from .banner import banner
+from .cautions import cautions
 from .open_relay import open_relay_warning, route_warning
+from .security import Security, security_or_problems, server_named, validity_problems
 
 __all__ = ["ListenError", "Options", "run"]
 
@@ -55,10 +58,15 @@ def run(options: Options) -> int:
 async def _main(options: Options) -> int:
     stop = trio.Event()
     quit_now = False
-    book = RuleBook(partial(_load, options))
     cannot_start: RuleError | None = None
     with ExitStack() as stack:
-        sockets = [sock for address in options.listen for sock in stack.enter_context(listening(address))]
+        security, book = _load_all(options, stack)
+        listeners = {
+            sock: bound_address(sock, tls=address.tls)
+            for address in options.listen
+            for sock in stack.enter_context(listening(address))
+        }
+        sockets = list(listeners)
         upstream = options.upstream
         capture: Server | None = None
         capture_sockets: list[socket.socket] = []
@@ -72,7 +80,7 @@ async def _main(options: Options) -> int:
             serving(),
             rule_tasks(stack, lambda: exit_status.INTERRUPTED if quit_now else 0) as rules,
         ):
-            settings = _settings(options, upstream, book, rules)
+            settings = _settings(options, upstream, security, book, rules)
             stack.enter_context(settings.rule_settings.watchdog.installed())
             async with trio.open_nursery() as nursery:
 
@@ -99,13 +107,29 @@ async def _main(options: Options) -> int:
                 )
                 _tell_left_over(options)
                 if options.verbosity >= 0:
-                    _announce(options, sockets, upstream, book)
+                    for line in banner(options, listeners.values(), security, book.summary):
+                        write_line(line)
                 await server.serve(sockets, stop)
                 capture_stop.set()
                 nursery.cancel_scope.cancel(reason="stopped")
     if cannot_start is not None:  # raised here because the nursery would raise a group
         raise cannot_start
     return exit_status.INTERRUPTED if quit_now else 0
+
+
+def _load_all(options: Options, stack: ExitStack) -> tuple[Security, RuleBook]:
+    """Reads the files of TLS and the rules. Raises `RuleError` with all that is wrong with any of them."""
+    security, problems = security_or_problems(options, stack)
+    book: RuleBook | None = None
+    try:
+        book = RuleBook(partial(_load, options))
+    except RuleError as error:
+        problems += error.problems
+    if problems or book is None:
+        raise RuleError(problems)
+    for text in (*validity_problems(security, datetime.now(UTC)), *cautions(options)):
+        log.warning(text)
+    return security, book
 
 
 def _load(options: Options) -> LoadedRules:
@@ -117,11 +141,15 @@ def _load(options: Options) -> LoadedRules:
     return attrs.evolve(loaded, files=(*loaded.files, now.config)) if now.config is not None else loaded
 
 
-def _settings(options: Options, upstream: Address, book: RuleBook, rules: RuleTasks) -> Settings:
+def _settings(
+    options: Options, upstream: Address, security: Security, book: RuleBook, rules: RuleTasks
+) -> Settings:
     return Settings(
         connect=partial(connect, upstream),
         connect_to=_Routes(options).connect_to,
-        config=core_config(options, trace=options.transcript, reconnect=True),
+        config=core_config(
+            options, trace=options.transcript, reconnect=True, ehlo_name=socket.gethostname() or "localhost"
+        ),
         timeouts=options.timeouts,
         rules=book.use,
         rule_settings=RuleSettings(
@@ -147,10 +175,7 @@ class _Routes:
 
     async def connect_to(self, upstream: str) -> Stream:
         """A connection to a server that a rule names. Raises OSError."""
-        try:
-            address = Address.parse(upstream, default_port=25)
-        except AddressError as error:
-            raise OSError(f"Redirect: {error}") from None
+        address = server_named(upstream)
         if upstream not in self._seen and len(self._seen) < _MOST_ROUTES:
             self._seen.add(upstream)
             if warning := await trio.to_thread.run_sync(route_warning, self.options, address):
@@ -174,16 +199,16 @@ def _tell_left_over(options: Options) -> None:
             log.warning(text, directory=str(path / "tmp"), files=files)
 
 
-def bound_address(sock: socket.socket) -> Address:
-    """Where a socket listens."""
+def bound_address(sock: socket.socket, *, tls: bool = False) -> Address:
+    """Where a socket listens; ``tls``: TLS from the first octet is spoken there."""
     name = sock.getsockname()
-    return Address(path=name) if isinstance(name, str) else Address(name[0], name[1])
+    return Address(path=name, tls=tls) if isinstance(name, str) else Address(name[0], name[1], tls=tls)
 
 
 def _refuse_loop(upstream: Address, sockets: list[socket.socket]) -> None:
     for sock in sockets:
         listens = bound_address(sock)
-        if listens == upstream or (listens.port == upstream.port and _leads_back(upstream, sock)):
+        if listens == upstream.endpoint or (listens.port == upstream.port and _leads_back(upstream, sock)):
             raise click.BadParameter(
                 f"{upstream} is where this proxy listens itself", param_hint="'--upstream'"
             )
@@ -209,17 +234,3 @@ def _is_ours(host: str) -> bool:
         except OSError:
             return False
         return True
-
-
-def _announce(options: Options, sockets: list[socket.socket], upstream: Address, book: RuleBook) -> None:
-    write_line(f"smtp-proxy {__version__}")
-    for sock in sockets:
-        write_line(f"  listening   {bound_address(sock)}")
-    if options.upstream is None:
-        write_line(f"  upstream    none: messages are kept in {options.capture} (Maildir)")
-    else:
-        write_line(f"  upstream    {upstream}")
-    if book.summary:
-        watched = "; watching for changes" if options.reload else ""
-        write_line(f"  rules       {book.summary}{watched}")
-    write_line("Ctrl-C drains; twice quits now.")

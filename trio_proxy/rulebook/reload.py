@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 from weakref import WeakSet
 
 import attrs
@@ -36,7 +36,7 @@ from sansio_smtp.rules.ruleset import RuleSet
 
 from .load import LoadedRules
 
-__all__ = ["RuleBook", "reload_on_hangup"]
+__all__ = ["Reloadable", "RuleBook", "reload_on_hangup"]
 
 log = structlog.stdlib.get_logger("smtp_proxy")
 
@@ -201,14 +201,23 @@ class RuleBook:
             before = now
 
 
+class Reloadable(Protocol):
+    """What can be read again while the service runs."""
+
+    def reload(self) -> None:
+        """Asks for it. Raises nothing."""
+
+
 async def reload_on_hangup(
-    book: RuleBook, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    *things: Reloadable, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Loads the rules anew at each SIGHUP."""
+    """Asks all of these to read their files anew at each SIGHUP. There is one receiver for all: a second one
+    would take the place of the first."""
     with trio.open_signal_receiver(signal.SIGHUP) as signals:
         task_status.started()
         async for _ in signals:
-            book.reload()
+            for thing in things:
+                thing.reload()
 
 
 async def _keep_contexts(task_status: trio.TaskStatus[tuple[trio.Nursery, trio.Event]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -65,6 +66,18 @@ class Address:
         if port is None:
             raise AddressError(f"{text!r} has no port; write HOST:PORT, such as {rest or '127.0.0.1'}:2525")
         return cls(host, port, tls=_SCHEMES[scheme] if scheme else port == _SMTPS_PORT)
+
+    @property
+    def is_local(self) -> bool:
+        """True if it is on this machine for certain: a unix socket, a loopback address, or ``localhost``. No
+        name is looked up."""
+        host = self.host.lower().rstrip(".")
+        if self.path is not None or host in ("", "localhost") or host.endswith(".localhost"):
+            return True
+        try:
+            return ip_address(host).is_loopback
+        except ValueError:
+            return False
 
     @property
     def endpoint(self) -> Address:

@@ -14,7 +14,7 @@ from checks import Capture, Said, checked
 from commands import upstream
 from drivers import Peer, Script
 
-from trio_proxy.commands import check
+from trio_proxy.commands import check_upstream
 from trio_proxy.text.addresses import Address
 
 HAS_IPV6 = socket.has_dualstack_ipv6()
@@ -94,7 +94,7 @@ def falls_silent(*before: bytes) -> Script:
 
 
 def test_nobody_waits_for_a_goodbye(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "_GOODBYE_SECONDS", 0.1)
+    monkeypatch.setattr(check_upstream, "_GOODBYE_SECONDS", 0.1)
     said = reached(capsys, falls_silent(b"220 mx.example", b"250 mx.example"))
     assert said == Said(0, ["  upstream    HOST: 220 mx.example; no extensions"], [])
 
@@ -103,7 +103,7 @@ def test_nobody_waits_for_a_goodbye(capsys: Capture, monkeypatch: pytest.MonkeyP
 def test_a_server_that_says_nothing(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch, before: tuple[bytes, ...]
 ) -> None:
-    monkeypatch.setattr(check, "_SECONDS", 0.2)
+    monkeypatch.setattr(check_upstream, "_SECONDS", 0.2)
     said = reached(capsys, falls_silent(*before))
     assert said == Said(69, [], ["upstream HOST: no answer within 0.2 s; is it an SMTP server?"])
 
@@ -140,20 +140,22 @@ def test_no_server(capsys: Capture) -> None:
     said = checked(capsys, upstream=Address("127.0.0.1", port))
     why = "Connection refused; is it running, and the address right?"
     assert said == Said(69, [], [f"upstream 127.0.0.1:{port}: cannot be reached: {why}"])
-    assert checked(capsys, upstream=Address("a..b", 25)).err == [
+    assert checked(capsys, upstream=Address("a..b", 25), named={"send_client"}).err == [
         "upstream a..b:25: cannot be reached: 'a..b' is no host name; is it running, and the address right?"
     ]
 
 
 def test_a_port_for_tls(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def never(_: Address) -> str:
+    async def never(*_: object) -> str:
         await trio.sleep_forever()
         raise AssertionError("unreachable")
 
-    monkeypatch.setattr(check, "_SECONDS", 0.01)
-    monkeypatch.setattr(check, "_introduction", never)
-    assert checked(capsys, upstream=Address("mx.example", 465)).err == [
-        "upstream mx.example:465: no answer within 0.01 s; is it a port for TLS? That is not built yet"
+    monkeypatch.setattr(check_upstream, "_SECONDS", 0.01)
+    monkeypatch.setattr(check_upstream, "_introduction", never)
+    assert checked(capsys, upstream=Address("127.0.0.1", 465)).err == [
+        "upstream smtp://127.0.0.1:465: no answer within 0.01 s; is it a port for TLS from the first "
+        "octet? Then "
+        "write smtps:// before its address"
     ]
 
 

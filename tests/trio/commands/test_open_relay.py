@@ -77,6 +77,31 @@ def test_what_may_be_an_open_relay(listen: str, upstream: str | None, where: str
 
 
 @pytest.mark.parametrize(
+    ("send_client", "warned"),
+    [
+        ("none", True),
+        ("auto", True),
+        ("xforward", True),
+        ("xclient", False),
+        ("proxy", False),
+        ("proxy2", False),
+    ],
+)
+def test_a_server_that_is_told_who_the_client_is(send_client: str, warned: bool) -> None:
+    given = options("0.0.0.0:25", "127.0.0.1:2525", send_client=send_client)
+    assert bool(open_relay_warning(given, None)) == warned
+    assert bool(route_warning(given, Address("10.1.2.3", 25))) == warned
+    assert "--send-client xclient" in open_relay_warning(options("0.0.0.0:25", "127.0.0.1:2525"), None)
+
+
+@pytest.mark.parametrize("option", ["accept_proxy", "accept_xclient"])
+def test_a_proxy_on_this_machine_brings_clients_from_elsewhere(option: str) -> None:
+    given: dict[str, Any] = {option: ("127.0.0.1",)}
+    warning = open_relay_warning(options("127.0.0.1:25", "127.0.0.1:2525", **given), None)
+    assert "127.0.0.1:25 can be reached from elsewhere" in warning
+
+
+@pytest.mark.parametrize(
     ("toml", "warned"),
     [
         ('[allow_list]\nrecipients = ["*@example.com"]', False),

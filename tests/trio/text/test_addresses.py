@@ -88,3 +88,18 @@ def test_a_relative_socket_belongs_to_a_folder(text: str) -> None:
 def test_one_place_is_one_whatever_is_spoken_there() -> None:
     assert Address.parse("h:465").endpoint == Address.parse("smtp://h:465").endpoint
     assert Address.parse("h:465").endpoint != Address.parse("h:25").endpoint
+
+
+@pytest.mark.parametrize(
+    ("text", "is_local"),
+    [
+        ("unix:x", True), ("smtps+unix:x", True),
+        ("127.0.0.1:1", True), ("127.9.9.9:1", True),
+        ("[::1]:1", True), ("localhost:1", True), ("LOCALHOST.:1", True), ("mx.localhost:1", True),
+        (":1", True),
+        ("192.0.2.1:1", False), ("[2001:db8::1]:1", False), ("mx.example:1", False), ("0.0.0.0:1", False),
+        ("notlocalhost:1", False),
+    ],
+)  # fmt: skip
+def test_what_is_on_this_machine_for_certain(text: str, is_local: bool) -> None:
+    assert Address.parse(text).is_local is is_local

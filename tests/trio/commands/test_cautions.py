@@ -1,0 +1,113 @@
+"""What is said at the start, and by ``check``, of a service that can start but may not be what is meant."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+from checks import Capture, checked
+from settings_files import options
+
+from trio_proxy.commands import open_relay
+from trio_proxy.commands.cautions import cautions, hidden_auth
+from trio_proxy.text.addresses import Address
+
+HOSTS = {"outside.example": "93.184.216.34", "here.example": "127.0.1.1", "mx.example": "192.0.2.9"}
+PAIR = ("--tls-cert", "a.pem", "--tls-key", "a.key")
+
+
+@pytest.fixture(autouse=True)
+def _names(monkeypatch: pytest.MonkeyPatch) -> None:
+    def known(host: str, *_: Any, **__: Any) -> Any:
+        if host in HOSTS or host.replace(".", "").isdecimal():
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (HOSTS.get(host, host), 0))]
+        raise socket.gaierror("Name or service not known")
+
+    monkeypatch.setattr(open_relay.socket, "getaddrinfo", known)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "warned"),
+    [
+        (["-u", "outside.example"], True),
+        (["-u", "smtps://outside.example"], True),
+        (["-u", "192.0.2.9"], True),
+        (["-u", "unknown.example"], True),
+        (["-u", "outside.example", "--send-client", "none"], False),
+        (["-u", "outside.example", "--send-client", "auto"], False),
+        (["-u", "outside.example", "--send-client", "xforward"], False),
+        (["-u", "here.example"], False),
+        (["-u", "127.0.0.1"], False),
+        (["-u", "unix:/run/x"], False),
+        ([], False),
+    ],
+)
+def test_a_server_elsewhere_takes_the_proxy_for_the_client(arguments: list[str], warned: bool) -> None:
+    found = cautions(options(*arguments))
+    assert bool(found) == warned
+    if warned:
+        assert "is not on this machine, and takes this proxy for the client of all mail" in found[0]
+        assert "--send-client" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "warned"),
+    [
+        (["-u", "mx.example"], "at --upstream-tls may the certificate"),
+        (["-u", "mx.example", "--upstream-tls", "encrypt"], "at --upstream-tls encrypt the certificate"),
+        (["-u", "smtps://mx.example", "--upstream-tls", "may"], "at --upstream-tls may the certificate"),
+        (["-u", "mx.example", "--upstream-tls", "verify"], ""),
+        (["-u", "smtps://mx.example"], ""),
+        ([], ""),
+    ],
+)
+def test_authorities_that_nobody_asks(arguments: list[str], warned: str) -> None:
+    found = cautions(options(*arguments, "--upstream-ca", "ca.pem", "--send-client", "none"))
+    assert bool(found) == bool(warned)
+    assert warned in "".join(found)
+
+
+@pytest.mark.parametrize("option", ["--accept-proxy", "--accept-xclient", "--accept-xforward"])
+def test_everybody_is_no_network_to_trust(option: str) -> None:
+    (found,) = cautions(options(option, "0.0.0.0/0", option, "10.0.0.0/8"))
+    assert found.startswith(f"{option} 0.0.0.0/0: every client may say that it is somebody else")
+    assert cautions(options(option, "10.0.0.0/8", option, "unix")) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hidden"),
+    [
+        (["-l", "0.0.0.0:25"], True),
+        (["-l", ":25"], True),
+        (["-l", "127.0.0.1:25", "-l", "192.0.2.9:25"], True),
+        (["-l", "0.0.0.0:25", *PAIR, "--tls", "none"], True),
+        (["-l", "127.0.0.1:25", "--accept-proxy", "127.0.0.1"], True),
+        (["-l", "127.0.0.1:25", "-l", "unix:x"], False),
+        (["-l", "0.0.0.0:25", *PAIR], False),
+        (["-l", "0.0.0.0:25", "--self-signed"], False),
+        (["-l", "0.0.0.0:25", "--auth-without-tls"], False),
+        (["-l", "0.0.0.0:465", *PAIR, "--tls", "none"], False),
+    ],
+)
+def test_auth_that_clients_do_not_see(arguments: list[str], hidden: bool) -> None:
+    found = hidden_auth(options(*arguments))
+    assert found.startswith("hidden from clients in plain text that are not on this machine") == hidden
+    assert bool(found) == hidden
+
+
+def test_check_says_them(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(*_: object) -> None: ...
+
+    monkeypatch.setattr("trio_proxy.commands.check.check_upstream", nothing)
+    said = checked(
+        capsys, listen=(Address("0.0.0.0", 0),), upstream=Address("outside.example", 25), upstream_tls="none",
+        accept_xforward=("::/0",), open_relay_warning=False,
+    )  # fmt: skip
+    assert [line for line in said.out if "AUTH" in line] == [
+        f"  AUTH        {hidden_auth(options('-l', ':1'))}"
+    ]
+    assert [line.split()[1] for line in said.err if line.startswith("warning")] == [
+        "the",
+        "--accept-xforward",
+    ]

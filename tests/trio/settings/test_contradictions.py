@@ -1,0 +1,126 @@
+"""Settings of TLS and of who the client is that lack another one, or contradict it."""
+
+from __future__ import annotations
+
+import pytest
+from settings_files import options
+
+from trio_proxy.settings.contradictions import contradictions
+
+PAIR = ("--tls-cert", "a.pem", "--tls-key", "a.key")
+GET_ONE = "give --tls-cert FILE and --tls-key FILE, or --self-signed for development"
+TOGETHER = (
+    "give one key for each certificate, in the same order; a file that holds both is given to both options"
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (
+            ["--tls-cert", "a.pem"],
+            f"--tls-cert is given once (a.pem), but --tls-key is given not at all: {TOGETHER}",
+        ),
+        (
+            ["--tls-key", "a.key"],
+            f"--tls-cert is given not at all, but --tls-key is given once (a.key): {TOGETHER}",
+        ),
+        (
+            [*PAIR, "--tls-cert", "b.pem", "--tls-cert", "c.pem"],
+            f"--tls-cert is given 3 times (a.pem, b.pem, c.pem), but --tls-key is given once "
+            f"(a.key): {TOGETHER}",
+        ),
+        (
+            [*PAIR, "--self-signed"],
+            "--self-signed makes a certificate, and --tls-cert gives one: leave out one of them",
+        ),
+        (["--tls", "encrypt"], f"--tls encrypt needs a certificate: {GET_ONE}"),
+        (["--tls", "may"], f"--tls may needs a certificate: {GET_ONE}"),
+        (
+            ["-l", "smtps://:2465"],
+            f"--listen smtps://:2465 begins with TLS, which needs a certificate: {GET_ONE}",
+        ),
+        (
+            ["-l", "smtps+unix:x"],
+            f"--listen smtps+unix:x begins with TLS, which needs a certificate: {GET_ONE}",
+        ),
+        (
+            ["-l", "127.0.0.1:465"],
+            f"--listen smtps://127.0.0.1:465 begins with TLS, which needs a certificate: {GET_ONE}; "
+            f"for plain text "
+            "on this port write smtp://127.0.0.1:465",
+        ),
+        (
+            ["--tls-client-ca", "ca.pem"],
+            "--tls-client-ca ca.pem asks clients for certificates under TLS, which needs one of this "
+            f"service: {GET_ONE}",
+        ),
+        (
+            ["-u", "h", "--upstream-cert", "c.pem"],
+            "--upstream-cert c.pem has no key: give --upstream-key FILE; it may be the same file",
+        ),
+        (
+            ["-u", "h", "--upstream-key", "c.key"],
+            "--upstream-key c.key has no certificate: give --upstream-cert FILE; it may be the same file",
+        ),
+        (
+            ["-u", "smtps://h", "--upstream-tls", "none"],
+            "--upstream smtps://h:465 begins with TLS, and --upstream-tls none forbids it: choose "
+            "another level, or "
+            "write smtp:// for plain text",
+        ),
+        (
+            ["-u", "h", "--upstream-tls", "none", "--upstream-ca", "ca.pem"],
+            "--upstream-ca ca.pem is for TLS to the server, and there is none: --upstream-tls is "
+            "none, or leave it out",
+        ),
+        (
+            ["-u", "127.0.0.1", "--upstream-tls-name", "mx.example"],
+            "--upstream-tls-name mx.example is for TLS to the server, and there is none: "
+            "127.0.0.1:25 is on this "
+            "machine; say --upstream-tls verify, or leave it out",
+        ),
+        (
+            ["--send-client", "xclient"],
+            "--send-client xclient tells a server who the client is, and the built-in server does "
+            "not listen to it: "
+            "give --upstream, or leave it out",
+        ),
+    ],
+)
+def test_what_lacks_or_contradicts_another_setting(arguments: list[str], complaint: str) -> None:
+    assert contradictions(options(*arguments)) == [complaint]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        PAIR,
+        [*PAIR, "--tls", "none", "-l", "h:465", "--tls-client-ca", "ca.pem"],
+        ["--self-signed", "--tls", "encrypt", "-l", "smtps://:465"],
+        ["--tls", "none"],
+        ["-l", "smtp://h:465"],
+        ["-u", "h", "--upstream-cert", "c.pem", "--upstream-key", "c.key", "--upstream-ca", "ca.pem"],
+        ["-u", "127.0.0.1", "--upstream-tls", "verify", "--upstream-ca", "ca.pem"],
+        ["-u", "smtps://127.0.0.1", "--upstream-ca", "ca.pem", "--upstream-tls-name", "mx.example"],
+        ["-u", "h", "--send-client", "xclient"],
+        ["--send-client", "auto"],
+    ],
+)
+def test_what_makes_sense(arguments: list[str]) -> None:
+    assert contradictions(options(*arguments)) == []
+
+
+def test_all_at_once() -> None:
+    found = contradictions(
+        options(
+            "--tls-key", "a.key", "--tls", "encrypt", "-l", "smtps://:465", "--upstream-cert", "b", "-u", "h"
+        )
+    )
+    assert [text.partition(" ")[0] for text in found] == [
+        "--tls-cert",
+        "--tls",
+        "--listen",
+        "--upstream-cert",
+    ]

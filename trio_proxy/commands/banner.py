@@ -1,0 +1,81 @@
+"""What the service says of itself when it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from sansio_smtp import ClientTls, __version__
+from trio_proxy.settings.core_config import client_tls
+from trio_proxy.settings.options import Options
+from trio_proxy.text.addresses import Address
+
+from .cautions import hidden_auth
+from .security import Security
+
+if TYPE_CHECKING:
+    from trio_proxy.tls.certificates import Certificate
+
+__all__ = ["banner", "certificate_text", "starttls_text"]
+
+_STARTTLS: Final = {
+    ClientTls.NONE: "is not offered",
+    ClientTls.MAY: "is offered",
+    ClientTls.ENCRYPT: "is demanded: 530 to commands in plain text",
+}
+
+
+def banner(options: Options, listeners: Iterable[Address], security: Security, rules: str) -> Iterator[str]:
+    """The lines. ``listeners``: where it listens; ``rules``: a summary of the rules, or empty. Looks up the
+    names of hosts, so it blocks."""
+    yield f"smtp-proxy {__version__}"
+    for address in listeners:
+        yield f"  listening   {address}"
+        if address.tls and address.port == 465:
+            plain = Address(address.host, address.port)
+            yield f"              TLS from the first octet, as port 465 says; {plain} would be plain text"
+    yield from _tls(options, security)
+    if options.upstream is None:
+        yield f"  upstream    none: messages are kept in {options.capture} (Maildir)"
+    else:
+        yield f"  upstream    {options.upstream}"
+        leg = security.leg(None)
+        if leg is not None:
+            yield f"  to it       {_LEVELS[leg.level.value]}"
+        if options.send_client != "none":
+            yield f"  tells it    who the client is: {options.send_client}"
+    if rules:
+        watched = "; watching for changes" if options.reload else ""
+        yield f"  rules       {rules}{watched}"
+    yield "Ctrl-C drains; twice quits now."
+
+
+_LEVELS: Final = {
+    "none": "plain text",
+    "may": "TLS if it offers STARTTLS; its certificate is not checked",
+    "encrypt": "TLS only; its certificate is not checked",
+    "verify": "TLS only, with a certificate that is right",
+}
+
+
+def _tls(options: Options, security: Security) -> Iterator[str]:
+    if security.clients is not None:
+        if any(not address.tls for address in options.listen):
+            yield f"  STARTTLS    {starttls_text(options)}"
+        for certificate in security.clients.certificates:
+            yield f"  certificate {certificate_text(certificate)}"
+        if options.self_signed:
+            made = security.clients.certificates[0]
+            yield f"  fingerprint SHA-256 {made.fingerprint}"
+    if why := hidden_auth(options):
+        yield f"  AUTH        {why}"
+
+
+def starttls_text(options: Options) -> str:
+    """What STARTTLS is to clients."""
+    return _STARTTLS[client_tls(options)]
+
+
+def certificate_text(certificate: Certificate) -> str:
+    """The names of a certificate, and until when it is valid."""
+    return f"{', '.join(certificate.names) or certificate.subject}; until {certificate.not_after:%Y-%m-%d}"

@@ -1,0 +1,81 @@
+"""What is to be said before the service starts: it can start, but it may not be what is meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from sansio_smtp import ClientTls, Networks
+from trio_proxy.settings.core_config import client_tls
+from trio_proxy.settings.options import Options
+
+from .open_relay import exposed_listeners, is_on_this_machine
+
+__all__ = ["cautions", "hidden_auth"]
+
+
+def cautions(options: Options) -> list[str]:
+    """One text each. Looks up the names of hosts, so it blocks."""
+    return [text for find in _FINDERS for text in find(options)]
+
+
+def hidden_auth(options: Options) -> str:
+    """Why clients cannot log in, if some cannot; else empty. Looks up the names of hosts, so it blocks."""
+    if options.auth_without_tls or client_tls(options) is not ClientTls.NONE:
+        return ""
+    if all(address.tls for address in exposed_listeners(options)):
+        return ""
+    return (
+        "hidden from clients in plain text that are not on this machine; a certificate (--tls-cert, "
+        "--tls-key) "
+        "offers it under TLS, --auth-without-tls always"
+    )
+
+
+def _mistaken_client(options: Options) -> Iterator[str]:
+    upstream = options.upstream
+    if upstream is None or options.send_client != "none" or "send_client" in options.named:
+        return
+    if not is_on_this_machine(upstream):
+        yield (
+            f"the server {upstream} is not on this machine, and takes this proxy for the client of all "
+            f"mail, in "
+            "its log, its limits and its checks; tell it who the client is with --send-client, or say "
+            "--send-client none if that is meant"
+        )
+
+
+def _unchecked_certificate(options: Options) -> Iterator[str]:
+    upstream, level = options.upstream, options.upstream_tls
+    if options.upstream_ca is None or level in ("none", "verify"):
+        return
+    if level is None and (upstream is None or upstream.tls or upstream.is_local):
+        return
+    yield (
+        f"--upstream-ca {options.upstream_ca} is not used: at --upstream-tls {level or 'may'} the "
+        f"certificate of "
+        "the server is not checked; say --upstream-tls verify"
+    )
+
+
+def _trusts_all(options: Options) -> Iterator[str]:
+    given = {
+        "--accept-proxy": options.accept_proxy,
+        "--accept-xclient": options.accept_xclient,
+        "--accept-xforward": options.accept_xforward,
+    }
+    for option, texts in given.items():
+        for network in Networks.parse(texts).networks:
+            if network.prefixlen == 0:
+                yield (
+                    f"{option} {network}: every client may say that it is somebody else, and so pass all "
+                    f"checks "
+                    "of addresses; name the proxies that stand before this one"
+                )
+
+
+_FINDERS: Final[tuple[Callable[[Options], Iterable[str]], ...]] = (
+    _mistaken_client,
+    _unchecked_certificate,
+    _trusts_all,
+)

@@ -1,0 +1,94 @@
+"""Says what certificates say: whose they are, until when they are valid, and who has signed them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from sansio_smtp.rules.lint.problems import Problem
+
+from .findings import Findings
+from .security import Security, validity_problems
+
+if TYPE_CHECKING:
+    from trio_proxy.tls.certificates import Certificate
+
+__all__ = ["check_certificates", "say_certificate"]
+
+_DAYS: Final = 14
+"""For which a certificate should still be valid: time enough to renew it."""
+
+
+def check_certificates(security: Security, found: Findings) -> None:
+    """Says what a client would see of the certificates of this service. One that has expired is wrong here,
+    although the service would start with it."""
+    stale = validity_problems(security, datetime.now(UTC))
+    found.problems(Problem("", 0, text) for text in stale)
+    clients = security.clients
+    if clients is None:
+        return
+    for number, pair in enumerate(clients.pairs):
+        what = "the certificate that is made" if security.options.self_signed else str(pair.certificate)
+        default = (
+            " (also for names that no certificate has)" if number == 0 and len(clients.pairs) > 1 else ""
+        )
+        say_certificate(
+            what, _of_pem(pair.certificate.read_bytes()), found, note=default, stale_is_wrong=True
+        )
+
+
+def say_certificate(
+    what: str,
+    chain: Sequence[bytes],
+    found: Findings,
+    *,
+    name: str | None = None,
+    note: str = "",
+    stale_is_wrong: bool = False,
+) -> None:
+    """Says what the first certificate of a chain in DER says, and the names of the others.
+
+    ``what`` names it. ``name``: it should be for that name. ``stale_is_wrong``: what is wrong with the time
+    at which it is valid has been said.
+    """
+    from trio_proxy.tls.certificates import Certificate
+
+    try:
+        own, *others = map(Certificate.from_der, chain)
+    except ValueError as error:
+        found.warn(f"{what} cannot be read: {error}")
+        return
+    days = own.days_left(datetime.now(UTC))
+    names = ", ".join(own.names) or own.subject
+    found.good("certificate", f"{names}{note}; until {own.not_after:%Y-%m-%d} ({_in_days(days)})")
+    found.good("chain", _chain(own, others))
+    if days < 0 and not stale_is_wrong:
+        found.warn(f"{what} has expired on {own.not_after:%Y-%m-%d}")
+    if 0 <= days < _DAYS:
+        found.warn(f"{what} expires {_in_days(days)}, on {own.not_after:%Y-%m-%d}: renew it")
+    if name is not None and not own.covers(name):
+        found.warn(f"{what} is not for {name}; at --upstream-tls verify it would be refused")
+
+
+def _in_days(days: int) -> str:
+    if days < 0:
+        return "expired"
+    return f"in {days} day{'s' if days != 1 else ''}" if days else "today"
+
+
+def _chain(own: Certificate, others: Iterable[Certificate]) -> str:
+    shown = [own, *others]
+    text = ", signed by ".join(each.subject for each in shown)
+    last = shown[-1]
+    return (
+        f"{text}, signed by itself" if last.is_self_signed else f"{text}, signed by {last.issuer} (not shown)"
+    )
+
+
+def _of_pem(octets: bytes) -> list[bytes]:
+    """The certificates of a file in PEM, in DER."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return [each.public_bytes(Encoding.DER) for each in x509.load_pem_x509_certificates(octets)]

@@ -1,0 +1,245 @@
+"""Talks to the upstream server as a session would begin: the connection, TLS, and what the server offers."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import trio
+
+from sansio_smtp import (
+    ClientConnection,
+    Command,
+    Pause,
+    RemoteProtocolError,
+    Reply,
+    ReplyReceived,
+    TlsInfo,
+    UpstreamTls,
+)
+from trio_proxy.driver.streams import Stream, connect
+from trio_proxy.settings.options import Options
+from trio_proxy.text.addresses import Address
+from trio_proxy.text.masking import plain
+
+from .check_certificates import say_certificate
+from .findings import Findings
+from .security import Security
+
+if TYPE_CHECKING:
+    from trio_proxy.tls.upstream import Leg
+
+__all__ = ["check_upstream"]
+
+_SECONDS: Final = 10.0
+_GOODBYE_SECONDS: Final = 1.0
+_NOT_OFFERED: Final = {
+    "xclient": ("XCLIENT",),
+    "xforward": ("XFORWARD",),
+    "auto": ("XCLIENT", "XFORWARD"),
+}
+"""Value of ``--send-client`` → the keywords of which the server must offer one."""
+
+
+async def check_upstream(options: Options, security: Security, found: Findings) -> None:
+    """Says what the server says of itself, or why it cannot be used."""
+    address = options.upstream
+    if address is None:
+        if not found.config_is_wrong:
+            found.good("upstream", f"none: messages are kept in {options.capture}")
+        return
+    where = f"upstream {address}"
+    leg = security.leg(None)
+    try:
+        with trio.fail_after(_SECONDS):
+            said = await _introduction(address, leg)
+    except trio.TooSlowError:
+        found.unreached(f"{where}: no answer within {_SECONDS:g} s; {_what_it_may_be(address)}")
+    except RemoteProtocolError as error:
+        found.unreached(f"{where}: does not speak SMTP: {plain(str(error))}; is the port right?")
+    except _Refused as error:
+        found.unreached(f"{where}: {plain(str(error))}")
+    except OSError as error:
+        # A server that closes before it has read what we sent resets the connection.
+        is_closed = isinstance(error, ConnectionResetError | BrokenPipeError)
+        why = "it closed the connection" if is_closed else error.strerror or str(error)
+        found.unreached(f"{where}: cannot be reached: {why}; is it running, and the address right?")
+    else:
+        found.good("upstream", f"{address}: {said.text}")
+        _say_tls(address, leg, said, found)
+        _say_identity(options, address, said, found)
+
+
+def _what_it_may_be(address: Address) -> str:
+    if address.tls:
+        return "does it speak TLS from the first octet? If not, write smtp:// before its address"
+    if address.port == 465:
+        return "is it a port for TLS from the first octet? Then write smtps:// before its address"
+    return "is it an SMTP server?"
+
+
+class _Refused(Exception):
+    """The server cannot be used; the text says why, and what clients would see."""
+
+
+@attrs.frozen
+class _Tls:
+    info: TlsInfo
+    chain: tuple[bytes, ...]
+
+
+@attrs.frozen(kw_only=True)
+class _Said:
+    """What a server has said of itself."""
+
+    greeting: Reply
+    keywords: dict[str, str]
+    tls: _Tls | None
+    refusal: Reply | None
+    """Its reply to STARTTLS, if it offers that and refuses it."""
+
+    @property
+    def text(self) -> str:
+        offers = ", ".join(f"{name} {value}".strip() for name, value in self.keywords.items())
+        return f"{_first_line(self.greeting)}; {offers or 'no extensions'}"
+
+
+async def _introduction(address: Address, leg: Leg | None) -> _Said:
+    """The greeting and the keywords of the server. Raises OSError, `RemoteProtocolError`, `_Refused`."""
+    socket_stream = await connect(address)
+    name = _our_name(socket_stream.sock)
+    stream: Stream = socket_stream
+    tls: _Tls | None = None
+    refusal: Reply | None = None
+    try:
+        if leg is not None and leg.implicit:
+            stream, tls = await _handshake(stream, leg)
+        connection = ClientConnection()
+        greeting = await _reply(stream, connection)
+        if greeting.severity != 2:
+            raise _Refused(f"greets with {_first_line(greeting)}; it would refuse the clients too")
+        await _hello(stream, connection, name)
+        if leg is not None and not leg.implicit:
+            refusal = await _starttls(stream, connection, leg)
+            if refusal is not None and refusal.severity == 2:
+                stream, tls = await _handshake(stream, leg)
+                connection.tls_started()
+                await _hello(stream, connection, name)
+                refusal = None
+        keywords = connection.keywords
+        await _say_goodbye(stream, connection)
+    finally:
+        stream.close()
+    return _Said(greeting=greeting, keywords=keywords, tls=tls, refusal=refusal)
+
+
+async def _hello(stream: Stream, connection: ClientConnection, name: str) -> None:
+    reply = await _ask(stream, connection, f"EHLO {name}")
+    if reply.severity != 2:
+        raise _Refused(f"answers EHLO with {_first_line(reply)}; it would refuse the clients too")
+
+
+async def _starttls(stream: Stream, connection: ClientConnection, leg: Leg) -> Reply | None:
+    """The server's reply to STARTTLS; None if it does not offer that. Raises `_Refused` if nothing may go in
+    plain text."""
+    if "STARTTLS" not in connection.keywords:
+        if leg.level.required:
+            raise _Refused(
+                f"offers no STARTTLS, which --upstream-tls {leg.level.value} demands; clients would get 421"
+            )
+        return None
+    reply = await _ask(stream, connection, "STARTTLS")
+    if reply.severity != 2 and leg.level.required:
+        raise _Refused(f"answers STARTTLS with {_first_line(reply)}; clients would get 421")
+    return reply
+
+
+async def _handshake(raw: Stream, leg: Leg) -> tuple[Stream, _Tls]:
+    """Raises `_Refused` if it fails."""
+    from trio_proxy.driver.tls_stream import HandshakeError, TlsStream
+
+    stream = TlsStream(raw, leg.context, server_hostname=leg.server_name)
+    try:
+        info = await stream.handshake()
+    except HandshakeError as error:
+        raise _Refused(f"the TLS handshake has failed: {error.why}; clients would get 421") from error
+    return stream, _Tls(info, stream.peer_chain)
+
+
+async def _say_goodbye(stream: Stream, connection: ClientConnection) -> None:
+    """Sends QUIT. Errors are ignored: everything that matters is known already."""
+    with trio.move_on_after(_GOODBYE_SECONDS):
+        try:
+            await _ask(stream, connection, "QUIT")
+        except (OSError, RemoteProtocolError):
+            return
+
+
+async def _ask(stream: Stream, connection: ClientConnection, line: str) -> Reply:
+    rest = memoryview(connection.send_command(Command.of(line)))
+    while rest:
+        rest = rest[await stream.send_some(rest) :]
+    return await _reply(stream, connection)
+
+
+async def _reply(stream: Stream, connection: ClientConnection) -> Reply:
+    while True:
+        event = connection.next_event()
+        if isinstance(event, ReplyReceived):
+            return event.reply
+        if isinstance(event, RemoteProtocolError):
+            raise event
+        if event is Pause.END_OF_INPUT:
+            raise OSError("it closed the connection")
+        if data := await stream.receive():
+            connection.receive_data(data)
+        else:
+            connection.receive_eof()
+
+
+def _our_name(sock: socket.socket) -> str:
+    """An address literal (RFC 5321 §4.1.3): to look up a name may take longer than all the rest."""
+    if sock.family == socket.AF_UNIX:
+        return "localhost"
+    host = str(sock.getsockname()[0])
+    return f"[IPv6:{host}]" if ":" in host else f"[{host}]"
+
+
+def _first_line(reply: Reply) -> str:
+    return reply.raw.split(b"\r\n", 1)[0].decode("utf-8", "backslashreplace")
+
+
+# What follows from it
+
+
+def _say_tls(address: Address, leg: Leg | None, said: _Said, found: Findings) -> None:
+    if leg is None:
+        return
+    if said.tls is None:
+        why = "it offers no STARTTLS"
+        if said.refusal is not None:
+            why = f"it answers STARTTLS with {_first_line(said.refusal)}"
+        found.good("TLS", f"none, mail goes in plain text: {why}")
+        return
+    info, chain = said.tls.info, said.tls.chain
+    checked = leg.level is UpstreamTls.VERIFY
+    right = f"right for {leg.server_name}" if checked else f"not checked at --upstream-tls {leg.level.value}"
+    found.good("TLS", f"{info.version}, {info.cipher}; the certificate is {right}")
+    if chain:
+        say_certificate(f"the certificate of {address}", chain, found, name=leg.server_name)
+
+
+def _say_identity(options: Options, address: Address, said: _Said, found: Findings) -> None:
+    wanted = _NOT_OFFERED.get(options.send_client, ())
+    if not wanted or any(keyword in said.keywords for keyword in wanted):
+        return
+    offers_none = f"upstream {address}: offers no {' and no '.join(wanted)}"
+    if options.send_client == "auto":
+        found.warn(f"{offers_none}, so it is not told who the client is; does it allow that to this address?")
+    else:
+        found.unreached(
+            f"{offers_none}, which --send-client {options.send_client} needs; clients would get 421. Does it "
+            "allow that to this address (in Postfix smtpd_authorized_"
+            f"{options.send_client}_hosts)?"
+        )

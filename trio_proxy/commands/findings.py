@@ -1,0 +1,45 @@
+"""What ``smtp-proxy check`` has found, said as it is found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+import click
+
+from sansio_smtp.rules.lint.problems import Problem
+from trio_proxy.text.masking import plain
+from trio_proxy.text.output import write_line
+
+__all__ = ["Findings"]
+
+
+@attrs.define
+class Findings:
+    """Says what is right on standard output, and what is not on standard error."""
+
+    config_is_wrong: bool
+    """True if the settings file has mistakes. An option that seems not to be given may stand in it."""
+    wrong: bool = attrs.field(default=False, init=False)
+    unavailable: bool = attrs.field(default=False, init=False)
+
+    def good(self, what: str, text: str) -> None:
+        write_line(f"  {what:<11} {plain(text)}")
+
+    def warn(self, text: str) -> None:
+        _say(f"warning: {text}")
+
+    def problems(self, problems: Iterable[Problem]) -> None:
+        """Settings, rules or files that are wrong."""
+        for problem in problems:
+            self.wrong = True
+            _say(str(problem))
+
+    def unreached(self, text: str) -> None:
+        """The upstream server cannot be used."""
+        self.unavailable = True
+        _say(text)
+
+
+def _say(line: str) -> None:
+    click.echo(plain(line), err=True)

@@ -1,0 +1,160 @@
+"""TLS as the settings ask for it: the certificates that clients see, and what TLS is to each server.
+
+Nobody who wants no TLS waits for its libraries: what needs them is imported where it is used.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import attrs
+
+from sansio_smtp import UpstreamTls
+from sansio_smtp.rules.lint.problems import Problem
+from trio_proxy.settings.contradictions import contradictions
+from trio_proxy.settings.options import Options
+from trio_proxy.text.addresses import Address, AddressError
+
+if TYPE_CHECKING:
+    from trio_proxy.tls.certificates import Certificate, KeyPair
+    from trio_proxy.tls.server_side import ServerTls
+    from trio_proxy.tls.upstream import Leg, UpstreamSecurity
+
+__all__ = ["Security", "security_or_problems", "server_named", "validity_problems"]
+
+T = TypeVar("T")
+_EVERYWHERE: Final = ("", "0.0.0.0", "::")
+
+
+@attrs.define(eq=False)
+class Security:
+    """The TLS of a service; `security_or_problems` makes it."""
+
+    options: Options
+    clients: ServerTls | None = None
+    """The certificates for clients; None if TLS with them is not possible."""
+    can_connect: bool = True
+    """False if files for TLS to servers cannot be used."""
+    _servers: UpstreamSecurity | None = None
+    """None: TLS to a server has not been needed yet, and needs no file."""
+
+    @property
+    def reloadable(self) -> list[ServerTls | UpstreamSecurity]:
+        """All that has been read of files."""
+        found = (self.clients, self._servers)
+        return [each for each in found if each is not None and each.files]
+
+    def leg(self, upstream: str | None) -> Leg | None:
+        """What TLS is to the server of ``--upstream``, or to one that a rule names; None: plain text. Raises
+        OSError if the name cannot be read."""
+        address = self.options.upstream if upstream is None else server_named(upstream)
+        if address is None:  # the built-in server
+            return None
+        return self.leg_to(address, usual=upstream is None)
+
+    def leg_to(self, address: Address, *, usual: bool = True) -> Leg | None:
+        """The same for an address. ``usual``: it is that of ``--upstream``."""
+        level = self.options.upstream_tls
+        if not address.tls and (level == "none" or (level is None and address.is_local)):
+            return None
+        if self._servers is None:
+            self._servers = _servers(self.options)
+        return self._servers.leg(address, usual=usual)
+
+
+def server_named(upstream: str) -> Address:
+    """The server that a rule names. Raises OSError if that cannot be read."""
+    try:
+        return Address.parse(upstream, default_port=25)
+    except AddressError as error:
+        raise OSError(f"Redirect: {error}") from None
+
+
+def security_or_problems(
+    options: Options, stack: ExitStack, *, config_is_wrong: bool = False
+) -> tuple[Security, list[Problem]]:
+    """The TLS that the options ask for, as far as it can be had, and all that is wrong with them and with the
+    files that they name.
+
+    ``stack`` keeps a certificate that is made. ``config_is_wrong``: the settings file has mistakes, so what
+    seems to lack may stand in it. Reads files, so it blocks."""
+    problems = [] if config_is_wrong else [Problem("", 0, text) for text in contradictions(options)]
+    clients: ServerTls | None = None
+    servers: UpstreamSecurity | None = None
+    # Which key would belong to which certificate is not known if their numbers differ.
+    if options.self_signed or (options.tls_cert and len(options.tls_cert) == len(options.tls_key)):
+        clients = _loaded(lambda: _clients(options, stack), problems)
+    needs_files = options.upstream_ca is not None or _upstream_pair(options) is not None
+    if needs_files:
+        servers = _loaded(lambda: _servers(options), problems)
+    can_connect = servers is not None or not needs_files
+    return Security(options, clients, can_connect, servers), problems
+
+
+def validity_problems(security: Security, now: datetime) -> list[str]:
+    """What is wrong with the time at which the certificates of this service are valid. They are used all the
+    same: a restart must not become an outage."""
+    options, clients = security.options, security.clients
+    upstream_pair = _upstream_pair(options) if security.can_connect else None
+    if clients is None and upstream_pair is None:
+        return []
+    from trio_proxy.tls import certificates
+
+    found: list[tuple[KeyPair, Certificate]] = []
+    if clients is not None:
+        found += zip(clients.pairs, clients.certificates, strict=True)
+    if upstream_pair is not None:
+        found.append((upstream_pair, certificates.load_pair(upstream_pair)))
+    problems = (certificates.validity_problems(pair, certificate, now) for pair, certificate in found)
+    return [str(problem) for each in problems for problem in each]
+
+
+# Reading files
+
+
+def _loaded(load: Callable[[], T], problems: list[Problem]) -> T | None:
+    from trio_proxy.tls.certificates import CertificateError
+
+    try:
+        return load()
+    except CertificateError as error:
+        problems += [Problem("", 0, str(problem)) for problem in error.problems]
+    return None
+
+
+def _clients(options: Options, stack: ExitStack) -> ServerTls:
+    from trio_proxy.tls.certificates import KeyPair
+    from trio_proxy.tls.self_signed import self_signed
+    from trio_proxy.tls.server_side import ServerTls
+
+    files = zip(options.tls_cert, options.tls_key, strict=True)
+    pairs = [KeyPair(certificate, key) for certificate, key in files]
+    if not pairs:
+        pairs = [stack.enter_context(self_signed(_our_names(options)))]
+    return ServerTls.load(pairs, options.tls_client_ca)
+
+
+def _servers(options: Options) -> UpstreamSecurity:
+    from trio_proxy.tls.upstream import UpstreamSecurity
+
+    level = UpstreamTls(options.upstream_tls) if options.upstream_tls is not None else None
+    name, pair = options.upstream_tls_name, _upstream_pair(options)
+    return UpstreamSecurity.load(level, options.upstream_ca, name, pair)
+
+
+def _upstream_pair(options: Options) -> KeyPair | None:
+    if options.upstream_cert is None or options.upstream_key is None:
+        return None
+    from trio_proxy.tls.certificates import KeyPair
+
+    return KeyPair(options.upstream_cert, options.upstream_key)
+
+
+def _our_names(options: Options) -> list[str]:
+    """The names by which clients may know this machine."""
+    hosts = (address.host for address in options.listen if address.host not in _EVERYWHERE)
+    return list(dict.fromkeys((socket.gethostname(), *hosts, "localhost", "127.0.0.1", "::1")))

@@ -1,0 +1,118 @@
+"""Finds settings of TLS, and of who the client is, that lack another one or contradict another one.
+
+No file is read here. Where a value comes from, the command line, a variable or the settings file, does not
+matter: each is named as its option.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from trio_proxy.text.addresses import Address
+
+from .options import Options
+
+__all__ = ["contradictions"]
+
+_GET_ONE: Final = "give --tls-cert FILE and --tls-key FILE, or --self-signed for development"
+
+
+def contradictions(options: Options) -> list[str]:
+    """What is wrong, and what to do about it, one text each."""
+    return [text for find in _FINDERS for text in find(options)]
+
+
+def _pairs(options: Options) -> Iterator[str]:
+    certificates, keys = options.tls_cert, options.tls_key
+    if len(certificates) != len(keys):
+        yield (
+            f"{_count(certificates, '--tls-cert')}, but {_count(keys, '--tls-key')}: give one key for each "
+            "certificate, in the same order; a file that holds both is given to both options"
+        )
+    if certificates and options.self_signed:
+        yield "--self-signed makes a certificate, and --tls-cert gives one: leave out one of them"
+
+
+def _count(files: Iterable[Path], option: str) -> str:
+    given = [str(file) for file in files]
+    names = f" ({', '.join(given)})" if given else ""
+    return f"{option} is given {_TIMES.get(len(given), f'{len(given)} times')}{names}"
+
+
+_TIMES: Final = {0: "not at all", 1: "once", 2: "twice"}
+
+
+def _no_certificate(options: Options) -> Iterator[str]:
+    if options.has_certificate:
+        return
+    if options.tls in ("may", "encrypt"):
+        yield f"--tls {options.tls} needs a certificate: {_GET_ONE}"
+    for address in options.listen:
+        if address.tls:
+            plain = (
+                f"; for plain text on this port write smtp://{address.host}:465"
+                if _means_tls(address)
+                else ""
+            )
+            yield f"--listen {address} begins with TLS, which needs a certificate: {_GET_ONE}{plain}"
+    if options.tls_client_ca is not None and not options.tls_key:
+        yield (
+            f"--tls-client-ca {options.tls_client_ca} asks clients for certificates under TLS, which needs "
+            f"one of this service: {_GET_ONE}"
+        )
+
+
+def _means_tls(address: Address) -> bool:
+    """True if the port alone may have said that TLS is meant."""
+    return address.path is None and address.port == 465
+
+
+def _upstream_pair(options: Options) -> Iterator[str]:
+    certificate, key = options.upstream_cert, options.upstream_key
+    if certificate is not None and key is None:
+        yield f"--upstream-cert {certificate} has no key: give --upstream-key FILE; it may be the same file"
+    if key is not None and certificate is None:
+        yield f"--upstream-key {key} has no certificate: give --upstream-cert FILE; it may be the same file"
+
+
+def _upstream_without_tls(options: Options) -> Iterator[str]:
+    address, level = options.upstream, options.upstream_tls
+    if address is not None and address.tls and level == "none":
+        yield (
+            f"--upstream {address} begins with TLS, and --upstream-tls none forbids it: choose another "
+            "level, or write smtp:// for plain text"
+        )
+    elif level == "none" or (level is None and address is not None and address.is_local and not address.tls):
+        why = (
+            "--upstream-tls is none" if level else f"{address} is on this machine; say --upstream-tls verify"
+        )
+        for option, value in _of_upstream_tls(options):
+            yield f"{option} {value} is for TLS to the server, and there is none: {why}, or leave it out"
+
+
+def _of_upstream_tls(options: Options) -> Iterator[tuple[str, object]]:
+    given = {
+        "--upstream-ca": options.upstream_ca,
+        "--upstream-tls-name": options.upstream_tls_name,
+        "--upstream-cert": options.upstream_cert,
+    }
+    return ((option, value) for option, value in given.items() if value is not None)
+
+
+def _client_for_nobody(options: Options) -> Iterator[str]:
+    if options.upstream is None and options.send_client not in ("none", "auto"):
+        yield (
+            f"--send-client {options.send_client} tells a server who the client is, and the built-in server "
+            "does not listen to it: give --upstream, or leave it out"
+        )
+
+
+_FINDERS: Final[tuple[Callable[[Options], Iterable[str]], ...]] = (
+    _pairs,
+    _no_certificate,
+    _upstream_pair,
+    _upstream_without_tls,
+    _client_for_nobody,
+)
