@@ -12,9 +12,22 @@ from typing import Any, Final, NoReturn, Protocol, TypeAlias, cast
 
 import attrs
 
+from sansio_smtp.client_info import TlsInfo
+from sansio_smtp.ends.access import ANYBODY, Access
 from sansio_smtp.ends.client import ClientConnection, ReplyReceived
 from sansio_smtp.ends.server import ContentReceived, ContentRefused, Pause, Refused, ServerConnection
-from sansio_smtp.events import CLIENT, SERVER, Ask, Close, Connect, Event, SendToClient, SendToServer, Side
+from sansio_smtp.events import (
+    CLIENT,
+    SERVER,
+    Ask,
+    Close,
+    Connect,
+    Event,
+    SendToClient,
+    SendToServer,
+    Side,
+    StartTLS,
+)
 from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.questions import AnyQuestion, AnyVerdict, Continue, Question
 from sansio_smtp.states import Phase
@@ -34,6 +47,10 @@ _BYE: Final = Reply.of(221, "bye", enhanced="2.0.0")
 _UNKNOWN: Final = Reply.of(502, "unknown command", enhanced="5.5.1")
 _NO_MAIL: Final = Reply.of(503, "MAIL first", enhanced="5.5.1")
 _NO_RECIPIENT: Final = Reply.of(554, "no valid recipients", enhanced="5.5.1")
+_BEGIN_TLS: Final = Reply.of(220, "begin TLS", enhanced="2.0.0")
+_TLS: Final = TlsInfo(version="TLSv1.3", cipher="TLS_AES_256_GCM_SHA384", verified=True, subject="CN=peer")
+
+_BEGIN_ANEW: Final = (b"STARTTLS", b"XCLIENT")
 
 Judge: TypeAlias = Callable[[Command], Reply | None]
 """The reply to a command, or None for what an ordinary server says."""
@@ -47,6 +64,9 @@ class Peer(Protocol):
     def take(self) -> bytes:
         """The octets that it sends now; empty if it waits, or has closed."""
         ...
+
+    def tls_started(self) -> None:
+        """The TLS handshake is complete."""
 
     def closed_by_peer(self) -> None: ...
 
@@ -74,6 +94,10 @@ class FakeServer:
     judge_message: Callable[[Accepted], Reply] = lambda _: _OK
     early: Callable[[int], Reply | None] = lambda _: None
     """Called with the octets received so far, in the middle of mail data; its reply ends the dialogue."""
+    access: Access = ANYBODY
+    """What it offers besides ``keywords``, such as STARTTLS, XCLIENT and XFORWARD: see `access_of`."""
+    access_under_tls: Access = ANYBODY
+    """The same after STARTTLS."""
 
     accepted: list[Accepted] = attrs.field(factory=list[Accepted], init=False)
     commands: list[bytes] = attrs.field(factory=list[bytes], init=False)
@@ -88,12 +112,15 @@ class FakeServer:
     _received: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._end.allow(self.access)
         self._send(self.greeting)
 
     def receive(self, data: bytes) -> None:
         self._end.receive_data(data)
         self._complain_of_haste()
         while not isinstance(event := self._end.next_event(), Pause):
+            if isinstance(event, RemoteProtocolError):
+                _complain(f"octets come before the TLS handshake: {event}")
             if isinstance(event, Refused | ContentRefused):
                 _complain(f"the fake server cannot read this: {event.error}")
             if isinstance(event, Command):
@@ -113,6 +140,10 @@ class FakeServer:
         self._outbox.clear()
         self._pending.clear()
         return data
+
+    def tls_started(self) -> None:
+        self._end.tls_started()
+        self._end.allow(self.access_under_tls)
 
     def closed_by_peer(self) -> None:
         self.aborted = self._end.phase is Phase.CONTENT
@@ -137,7 +168,11 @@ class FakeServer:
     def _reply(self, command: Command) -> Reply:
         envelope = self._end.envelope
         if command.verb == b"EHLO":
-            return Reply.of(250, "mx.example", *self.keywords)
+            return Reply.of(250, "mx.example", *self.keywords, *self._end.access.own.values())
+        if command.kind is Kind.STARTTLS:
+            return _BEGIN_TLS
+        if command.kind is Kind.IDENTITY:
+            return self.greeting if command.verb == b"XCLIENT" else _OK
         if command.verb == b"RCPT" and envelope.mail is None:
             return _NO_MAIL
         if command.verb == b"DATA":
@@ -202,7 +237,8 @@ class FakeClient:
     pipelined: bool = False
     hello: str = "EHLO me.example"
     lines: Iterable[str] = ()
-    """Commands that it sends after EHLO or HELO, such as AUTH with its response."""
+    """Commands that it sends after EHLO or HELO, such as AUTH with its response. After STARTTLS and XCLIENT
+    it says EHLO again before the next."""
 
     outcomes: list[Outcome] = attrs.field(factory=list[Outcome], init=False)
     """One for each message that was begun."""
@@ -215,11 +251,13 @@ class FakeClient:
     _left: deque[Message] = attrs.field(init=False)
     _unsent: deque[Command] = attrs.field(factory=deque[Command], init=False)
     _current: Message | None = attrs.field(default=None, init=False)
+    _lines: deque[str] = attrs.field(init=False)
     _greeted: bool = attrs.field(default=False, init=False)
     _outbox: bytearray = attrs.field(factory=bytearray, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._left = deque(self.messages)
+        self._lines = deque(self.lines)
 
     def receive(self, data: bytes) -> None:
         self._end.receive_data(data)
@@ -234,6 +272,11 @@ class FakeClient:
         self._outbox.clear()
         return data
 
+    def tls_started(self) -> None:
+        self._end.tls_started()
+        self._say_hello()
+        self._go_on()
+
     def closed_by_peer(self) -> None:
         self.gone = True
 
@@ -242,7 +285,7 @@ class FakeClient:
         self.replies.append(reply)
         if command is None:
             if not event.unsolicited:
-                self._queue(self.hello)
+                self._say_hello()
             return
         if self.outcomes:
             self.outcomes[-1].answered(command, reply)
@@ -250,10 +293,26 @@ class FakeClient:
             self._send_content()
         elif command.kind is Kind.HELLO:
             self._greeted = True
-            for line in self.lines:
-                self._queue(line)
+            self._say_lines()
+        elif command.verb in _BEGIN_ANEW and reply.severity == 2:
+            if command.verb == b"XCLIENT":
+                self._say_hello()
+        elif command.verb in _BEGIN_ANEW:
+            self._say_lines()
         elif command.kind is Kind.QUIT:
             self.finished = True
+
+    def _say_hello(self) -> None:
+        self._greeted = False
+        self._queue(self.hello)
+
+    def _say_lines(self) -> None:
+        """Queues its lines up to one after which the session begins anew."""
+        while self._lines:
+            line = self._lines.popleft()
+            self._queue(line)
+            if Command.of(line).verb in _BEGIN_ANEW:
+                break
 
     def _go_on(self) -> None:
         """Sends what may be sent now. When a message is answered, begins the next one or sends QUIT."""
@@ -331,9 +390,10 @@ class _Wire:
     events: list[Event] = attrs.field(factory=list[Event])
     waiting: dict[Side, deque[bytes]] = attrs.field(factory=lambda: {SERVER: deque(), CLIENT: deque()})
     open: set[Side] = attrs.field(factory=lambda: {CLIENT, SERVER})
+    handshakes: list[Side] = attrs.field(factory=list[Side])
 
     def run(self) -> list[Event]:
-        while self._hand_over() or self._listen() or self._judge():
+        while self._hand_over() or self._listen() or self._shake_hands() or self._judge():
             pass
         for side in self.open:
             assert not self.waiting[side], f"stalled: the {side.value} has something to say and is not read"
@@ -371,10 +431,22 @@ class _Wire:
                 (self.client if event.side is CLIENT else self.server).closed_by_peer()
             elif isinstance(event, Connect):
                 self._connect(event)
+            elif isinstance(event, StartTLS):
+                self.handshakes.append(event.side)
             elif isinstance(event, Ask):
                 self.question = cast("Question[Any]", event.question)
                 if not self.late:
                     self._judge()
+
+    def _shake_hands(self) -> bool:
+        """Completes a TLS handshake. Returns False if none is due."""
+        if not self.handshakes:
+            return False
+        side = self.handshakes.pop()
+        if side in self.open:
+            (self.client if side is CLIENT else self.server).tls_started()
+            self._take(self.proxy.tls_started(side, _TLS))
+        return True
 
     def _judge(self) -> bool:
         """Answers the open question. Returns False if there is none."""

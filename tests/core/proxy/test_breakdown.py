@@ -18,7 +18,9 @@ import pytest
 
 from core.scene import PLAIN, Scene
 from core.spools import MemorySpool
-from sansio_smtp.config import Config, Tap
+from sansio_smtp.client_info import ClientInfo, TlsInfo
+from sansio_smtp.config import ClientTls, Config, SendClient, Tap, UpstreamTls
+from sansio_smtp.ends.access import ANYBODY, Access, access_of
 from sansio_smtp.ends.client import ClientConnection
 from sansio_smtp.ends.exchanges import Exchange
 from sansio_smtp.ends.extensions import Offer
@@ -37,7 +39,9 @@ from sansio_smtp.events import (
     SendToClient,
     SendToServer,
     Side,
+    StartTLS,
 )
+from sansio_smtp.networks import Networks
 from sansio_smtp.proxy import own_replies
 from sansio_smtp.proxy.command_flow import CommandFlow
 from sansio_smtp.proxy.content_pipeline import ContentPipeline
@@ -45,11 +49,13 @@ from sansio_smtp.proxy.downstream import Downstream
 from sansio_smtp.proxy.forwarding import Forwarding
 from sansio_smtp.proxy.message_flow import MessageFlow
 from sansio_smtp.proxy.message_store import MessageStore
+from sansio_smtp.proxy.own_commands import OwnCommands
 from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.proxy.upstream import Upstream
 from sansio_smtp.questions import (
     Answer,
     BodyQuestion,
+    ClientQuestion,
     CommandQuestion,
     Continue,
     Disconnect,
@@ -71,10 +77,16 @@ OK = Reply.of(250, "ok")
 BYE = Reply.of(421, "bye")
 COPY = Command.of("RCPT TO:<copy@x>")
 LETTER = b"A: b\r\n\r\none\r\n.two\r\n" + b"x" * 100 + b"\r\n"
+LOCAL = ClientInfo(address="127.0.0.1:50000")
+TRUSTED = Networks.parse(["127.0.0.0/8"])
+SERVER_OFFERS = access_of(
+    Config(tls=ClientTls.MAY, accept_xclient=TRUSTED, accept_xforward=TRUSTED),
+    LOCAL,
+)
 FAREWELLS = {own_replies.FAULT.raw, own_replies.LEAVING.raw}
 PARTS = [
     *(Proxy, Downstream, Forwarding, Upstream, CommandFlow, MessageFlow, ContentPipeline, MessageStore),
-    *(ServerConnection, ClientConnection, Exchange, Transaction, Offer, ContentWriter),
+    *(ServerConnection, ClientConnection, Exchange, Transaction, Offer, ContentWriter, OwnCommands),
 ]
 
 
@@ -102,6 +114,9 @@ class Guarded(Proxy):
     def receive_from(self, side: Side, data: bytes) -> list[Event]:
         return self.guarded(lambda: Proxy.receive_from(self, side, data))
 
+    def tls_started(self, side: Side, info: TlsInfo) -> list[Event]:
+        return self.guarded(lambda: Proxy.tls_started(self, side, info))
+
     def answer(self, question: Any, verdict: Any) -> list[Event]:
         return self.guarded(lambda: Proxy.answer(self, question, verdict))
 
@@ -116,10 +131,12 @@ class Talk:
     messages: int = 2
     lines: tuple[str, ...] = ()
     refuses: tuple[bytes, ...] = ()
+    offers: Access = ANYBODY
+    offers_under_tls: Access = ANYBODY
     spools: list[MemorySpool] = attrs.field(factory=list[MemorySpool], init=False)
 
     def play(self) -> tuple[Guarded, list[Event]]:
-        proxy = Guarded(self.config, self.ask, self.make_spool)
+        proxy = Guarded(self.config, self.ask, self.make_spool, LOCAL)
         client = FakeClient([Message("a@x", ("b@x", "c@x"), LETTER)] * self.messages, True, lines=self.lines)
         return proxy, converse(
             client, self.server(), proxy, judge=self.judge, connect=lambda _: self.server(), prompt=True
@@ -127,7 +144,11 @@ class Talk:
 
     def server(self) -> FakeServer:
         replies = {b"AUTH": Reply.of(235, "ok"), **dict.fromkeys(self.refuses, NO)}
-        return FakeServer(judge=lambda command: replies.get(command.verb))
+        return FakeServer(
+            judge=lambda command: replies.get(command.verb),
+            access=self.offers,
+            access_under_tls=self.offers_under_tls,
+        )
 
     def make_spool(self) -> MemorySpool:
         self.spools.append(MemorySpool())
@@ -194,6 +215,40 @@ TALKS: dict[str, Callable[[], Talk]] = {
     "disconnected in content": lambda: Talk(places("HEADERS"), lambda _: Disconnect(BYE)),
     "reply replaced": lambda: Talk(
         places("REPLY"), lambda question: ReplaceReply(Reply.of(question.reply.code, "other"))
+    ),
+    "encrypted": lambda: Talk(
+        config=Config(tls=ClientTls.MAY, upstream_tls=UpstreamTls.ENCRYPT, auth_without_tls=False),
+        lines=("STARTTLS", "AUTH PLAIN AGFubgBz"),
+        offers=SERVER_OFFERS,
+    ),
+    "encrypted within a transaction": lambda: Talk(
+        config=Config(tls=ClientTls.MAY, reconnect=True), lines=("MAIL FROM:<early@x>", "STARTTLS")
+    ),
+    "logged in, then encrypted": lambda: Talk(
+        config=Config(tls=ClientTls.MAY, reconnect=True), lines=("AUTH PLAIN AGFubgBz", "STARTTLS")
+    ),
+    "not encrypted": lambda: Talk(
+        config=Config(upstream_tls=UpstreamTls.MAY), refuses=(b"STARTTLS",), offers=SERVER_OFFERS
+    ),
+    "not encrypted, as it must be": lambda: Talk(
+        config=Config(upstream_tls=UpstreamTls.VERIFY), refuses=(b"STARTTLS",), offers=SERVER_OFFERS
+    ),
+    "requires TLS": lambda: Talk(lines=("MAIL FROM:<a@x> REQUIRETLS",)),
+    "TLS first": lambda: Talk(config=Config(tls=ClientTls.ENCRYPT), lines=("BDAT 4", "STARTTLS")),
+    "named": lambda: Talk(
+        places("CLIENT_CHANGED"),
+        asked((ClientQuestion, None, Route("other"))),
+        Config(accept_xclient=TRUSTED, accept_xforward=TRUSTED, send_client=SendClient.AUTO, reconnect=True),
+        lines=("NOOP", "XFORWARD ADDR=192.0.2.9", "XCLIENT ADDR=192.0.2.1 LOGIN=ann"),
+        offers=SERVER_OFFERS,
+    ),
+    "forwarded": lambda: Talk(
+        config=Config(accept_xforward=TRUSTED, send_client=SendClient.XFORWARD),
+        lines=("XFORWARD ADDR=192.0.2.9",),
+        offers=SERVER_OFFERS,
+    ),
+    "not forwarded": lambda: Talk(
+        config=Config(send_client=SendClient.XFORWARD), refuses=(b"XFORWARD",), offers=SERVER_OFFERS
     ),
     "reply disconnects": lambda: Talk(places("REPLY"), asked((ReplyQuestion, b"MAIL", Disconnect(BYE)))),
 }
@@ -278,7 +333,13 @@ OTHERWISE = {
     *("Proxy.client_lost", "Proxy.eof_from", "Proxy.refuse", "Proxy.server_unreachable", "Proxy.shutdown"),
     *("Proxy.timed_out", "ServerConnection._auth_line", "ServerConnection._drop_chunk"),
     *("ServerConnection._violation", "ServerConnection.receive_eof", "ContentPipeline._relay"),
-    *("ServerConnection._next_line", "Upstream.give_up_setup"),
+    *("ServerConnection._next_line", "ServerConnection._refused"),
+    *(
+        "Proxy.tls_failed",
+        "Forwarding.tls_failed",
+        "Proxy.server_connected",
+        "ServerConnection._early_octets",
+    ),
 }
 
 CLOSING = {
@@ -299,7 +360,9 @@ CLOSING = {
 def test_a_fault_anywhere(part: type, name: str) -> None:
     for talk, proxy, events in faults((part, name)):
         last = proxy.broken[0]
-        assert not [event for event in last if isinstance(event, SendToServer | AwaitReply | Connect | Ask)]
+        assert not [
+            event for event in last if isinstance(event, SendToServer | AwaitReply | Connect | Ask | StartTLS)
+        ]
         check_client(events)
         check_server(events)
         if (part, name) in CLOSING:
@@ -317,13 +380,19 @@ def check_client(events: list[Event]) -> None:
     farewells = [data for data in told if data in FAREWELLS]
     goodbyes = [data for data in told if data[:3] in (b"421", b"221")]
     assert len(farewells) <= 1
-    assert len(farewells) == 1 or len(goodbyes) == 1
+    assert len(farewells) == 1 or len(goodbyes) == 1 or is_silent(events)
     assert len(goodbyes) <= 1
     assert [event.side for event in events if isinstance(event, Close)].count(CLIENT) == 1
     for event, following in zip(events, [*events[1:], None], strict=True):
         if isinstance(event, MessageAnswered):
             assert isinstance(following, SendToClient)
             assert following.data == event.reply.raw
+
+
+def is_silent(events: list[Event]) -> bool:
+    """Returns True if the dialogue ends within the client's TLS handshake, when no reply can reach it."""
+    about = [event for event in events if isinstance(event, SendToClient) or event == StartTLS(CLIENT)]
+    return about[-1:] == [StartTLS(CLIENT)]
 
 
 def check_server(events: list[Event]) -> None:
