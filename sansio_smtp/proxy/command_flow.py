@@ -153,10 +153,6 @@ class CommandFlow:
             self._forward(exchange, exchange.command)
         return True
 
-    def forget_login(self) -> None:
-        """The session of the client begins anew."""
-        self._login = ()
-
     def close(self) -> None:
         """Forgets the command that waits to be asked about."""
         self._queued = None

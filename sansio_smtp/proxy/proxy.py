@@ -297,7 +297,6 @@ class Proxy:
         else:
             known = self._downstream.authenticated
             self._downstream.tls_started(info)
-            self._commands.forget_login()
             self._forwarding.client_restarted(known=known)
         return self._run()
 

@@ -5,7 +5,7 @@ from typing import Any
 import attrs
 import pytest
 
-from sansio_smtp.config import BareNewline, Config, Nul, Tap
+from sansio_smtp.config import BareNewline, ClientTls, Config, Nul, SendClient, Tap, UpstreamTls
 
 SIZES = [name for name in attrs.fields_dict(Config) if name.startswith(("max_", "read_"))]
 
@@ -76,3 +76,22 @@ def test_a_wrong_choice_is_refused(given: dict[str, Any], text: str) -> None:
 
 def test_case_does_not_matter_in_keywords() -> None:
     assert Config(relay_keywords=frozenset({"x-fine"})).relay_keywords == {"X-FINE"}
+
+
+@pytest.mark.parametrize("level", UpstreamTls)
+def test_levels_that_allow_no_plain_text(level: UpstreamTls) -> None:
+    assert level.required is (level in (UpstreamTls.ENCRYPT, UpstreamTls.VERIFY))
+
+
+@pytest.mark.parametrize("send", SendClient)
+def test_ways_to_name_the_client_before_the_dialogue(send: SendClient) -> None:
+    assert send.in_header is (send in (SendClient.PROXY, SendClient.PROXY2))
+
+
+def test_choices_of_tls_and_identity_may_be_words() -> None:
+    config = Config(tls="may", upstream_tls="verify", send_client="auto")  # type: ignore[arg-type]
+    assert (config.tls, config.upstream_tls, config.send_client) == (
+        ClientTls.MAY,
+        UpstreamTls.VERIFY,
+        SendClient.AUTO,
+    )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from sansio_smtp.ends.access import ANYBODY, Access
 from sansio_smtp.ends.extensions import OURS, RELAYED, Offer, keywords
 from sansio_smtp.wire.replies import Reply
 
@@ -119,3 +120,45 @@ def test_one_offer_serves_every_server() -> None:
     ours = Offer(max_size=100)
     assert ours.reply(Reply.of(250, "mx", "SIZE 50")) == Reply.of(250, "mx", "SIZE 50", "PIPELINING")
     assert ours.reply(Reply.of(250, "other")) == Reply.of(250, "other", "PIPELINING", "SIZE 100")
+
+
+# What the client may do, and TLS that ends here
+
+
+def offered(*lines: str, access: Access = ANYBODY, **tls: bool) -> list[bytes]:
+    return Offer().reply(Reply.of(250, "mx", *lines), access, **tls).lines[1:]
+
+
+def test_what_the_proxy_offers_itself() -> None:
+    """STARTTLS and XCLIENT concern one connection: the server's are not the client's."""
+    access = Access({b"STARTTLS": b"STARTTLS"})
+    assert offered("STARTTLS", "XCLIENT NAME", "XFORWARD NAME") == [b"PIPELINING"]
+    assert offered("DSN", access=access) == [b"DSN", b"PIPELINING", b"STARTTLS"]
+
+
+@pytest.mark.parametrize("line", ["AUTH PLAIN", "AUTH=PLAIN"])
+def test_no_auth_to_a_client_that_may_not_log_in(line: str) -> None:
+    assert offered(line, access=Access(no_login=Reply.of(538))) == [b"PIPELINING"]
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        ("AUTH PLAIN SCRAM-SHA-256-PLUS LOGIN", [b"AUTH PLAIN LOGIN"]),
+        ("AUTH=scram-sha-1-plus PLAIN", [b"AUTH=PLAIN"]),
+        ("AUTH SCRAM-SHA-1-PLUS", []),
+        ("AUTH  PLAIN", [b"AUTH  PLAIN"]),
+        ("AUTH", [b"AUTH"]),
+    ],
+)
+def test_channel_binding_does_not_work_through_a_proxy(line: str, kept: list[bytes]) -> None:
+    """RFC 5929: only if TLS ends here."""
+    assert offered(line, ends_tls=True) == [*kept, b"PIPELINING"]
+    assert offered(line) == [line.encode(), b"PIPELINING"]
+
+
+def test_requiretls() -> None:
+    """RFC 8689 §4.2.1."""
+    assert offered("REQUIRETLS", requires_tls=True) == [b"REQUIRETLS", b"PIPELINING"]
+    assert offered("REQUIRETLS") == [b"PIPELINING"]
+    assert offered("DSN", requires_tls=True) == [b"DSN", b"PIPELINING"]

@@ -126,3 +126,7 @@ def test_what_a_relay_has_said_is_sent_on() -> None:
 def test_a_protocol_that_was_said() -> None:
     client = ClientInfo(protocol="SMTP")
     assert (xclient_values(client, EHLO)["PROTO"], xforward_values(client, EHLO)["PROTO"]) == ("SMTP", "SMTP")
+
+
+def test_xforward_without_a_port() -> None:
+    assert forwarded(None, {"HELO": "mx"}) == Forwarded(helo="mx")

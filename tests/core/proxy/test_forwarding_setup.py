@@ -276,3 +276,32 @@ def test_questions_between_do_not_matter() -> None:
     made.server("220 mx")
     made.client("MAIL FROM:<a>")
     assert made.answer(Continue()) == ["S: EHLO localhost"]
+
+
+def test_xclient_is_said_once_for_a_connection() -> None:
+    made = scene(send="xclient").introduced("250-mx", "250 XCLIENT ADDR")
+    assert made.last[0].data == b"XCLIENT ADDR=192.0.2.1\r\n"  # type: ignore[union-attr]
+    assert made.server("220 mx") == ["S: EHLO me"]
+    made.server("250 mx")
+    for line in ("MAIL FROM:<a>", "RSET", "EHLO you"):
+        assert made.client(line) == [f"S: {line}"]
+        made.server("250 ok")
+
+
+@pytest.mark.parametrize(("upstream", "then"), [("other", "connect other"), (None, "S: EHLO you")])
+def test_a_server_for_the_rest_of_the_session(upstream: str | None, then: str) -> None:
+    made = scene("CLIENT_CHANGED", accept_xclient=Networks.parse(["192.0.2.0/24"])).greeted()
+    made.client("XCLIENT HELO=x")
+    made.answer(Route(upstream))
+    assert made.client("EHLO you")[-1] == then
+
+
+def test_a_server_for_the_rest_of_the_session_after_a_reset() -> None:
+    relays = Networks.parse(["192.0.2.0/24"])
+    made = scene("CLIENT_CHANGED", "HEADERS", accept_xclient=relays).in_content()
+    made.client("A: b", "")
+    made.answer(Answer(Reply.of(550, "no")))
+    made.client(".")
+    made.client("XCLIENT HELO=x")
+    made.answer(Route("other"))
+    assert made.client("EHLO you") == ["connect other"]

@@ -113,3 +113,23 @@ def test_a_client_that_came_under_tls() -> None:
     assert scene.server("250-mx", "250 AUTH PLAIN SCRAM-SHA-256-PLUS") == [
         "C: 250-mx|250-AUTH PLAIN|250 PIPELINING"
     ]
+
+
+def test_the_level_of_a_connection_is_the_drivers_to_say() -> None:
+    scene = Scene(config=BOTH)
+    scene.proxy.server_connected(UpstreamTls.NONE)
+    scene.introduced("250 mx")
+    assert scene.client("NOOP") == ["S: NOOP"]
+    with pytest.raises(LocalProtocolError):
+        scene.proxy.server_connected(UpstreamTls.MAY)
+
+
+def test_a_server_whose_tls_fails_before_its_greeting() -> None:
+    scene = Scene(config=BOTH)
+    told = scene.took(scene.proxy.tls_failed(SERVER, "expired"))
+    why = "upstream server cannot be used with TLS, try again later"
+    assert told == ["unusable: expired", f"C: 421 4.7.5 {why}", "close S", "close C"]
+
+
+def test_the_client_of_a_transaction_is_known_if_a_relay_has_said_it() -> None:
+    assert Scene().proxy.forwarded is None
