@@ -57,12 +57,14 @@ class ClientInfo:
     address: str = ""
     """Its address for people, such as ``"192.0.2.1:51000"`` or ``"unix"``; empty if the driver does not
     say."""
-    ip: str = attrs.field()
+    ip: str = attrs.field(default=attrs.Factory(lambda self: _ip_of(self.address), takes_self=True))
     """Its IP address, such as ``"192.0.2.1"`` or ``"2001:db8::1"``; by default that in `address`. Empty if it
     is not known, and for a unix socket."""
-    port: int | None = attrs.field()
+    port: int | None = attrs.field(
+        default=attrs.Factory(lambda self: _port_of(self.address), takes_self=True)
+    )
     """Its port; by default that in `address`. None if it is not known."""
-    unix: bool = attrs.field()
+    unix: bool = attrs.field(default=attrs.Factory(lambda self: self.address == "unix", takes_self=True))
     """True if it has connected to a unix socket; by default if `address` is ``"unix"``."""
     name: str = ""
     """Its host name, if a proxy has said it."""
@@ -74,6 +76,8 @@ class ClientInfo:
     """The port to which it has connected."""
     proxy_ip: str = ""
     """The address of the peer, if that is a proxy which has said who the client is; else empty."""
+    proxy_tlvs: tuple[tuple[int, bytes], ...] = ()
+    """What else a PROXY header of version 2 has said: type and value of each TLV."""
     helo: str = ""
     """The argument of the last EHLO or HELO that was accepted, or what XCLIENT has said; empty before."""
     login: str | None = None
@@ -88,19 +92,6 @@ class ClientInfo:
     """The TLS of its connection; None if that is in plain text."""
     forwarded: Forwarded | None = None
     """Who the client of this mail transaction is, if a relay has said it with XFORWARD."""
-
-    @ip.default
-    def _ip_in_address(self) -> str:
-        return self.address.rpartition(":")[0].strip("[]")
-
-    @port.default
-    def _port_in_address(self) -> int | None:
-        port = self.address.rpartition(":")[2]
-        return int(port) if port.isascii() and port.isdecimal() else None
-
-    @unix.default
-    def _says_unix(self) -> bool:
-        return self.address == "unix"
 
     @property
     def authenticated(self) -> bool:
@@ -126,3 +117,12 @@ def address_text(ip: str, port: int | None) -> str:
         return "unknown"
     host = f"[{ip}]" if ":" in ip else ip
     return host if port is None else f"{host}:{port}"
+
+
+def _ip_of(address: str) -> str:
+    return address.rpartition(":")[0].strip("[]")
+
+
+def _port_of(address: str) -> int | None:
+    port = address.rpartition(":")[2]
+    return int(port) if port.isascii() and port.isdecimal() else None

@@ -22,7 +22,7 @@ __all__ = ["forwarded", "renamed", "xclient_values", "xforward_values"]
 def renamed(client: ClientInfo, said: Mapping[str, str]) -> ClientInfo:
     """The client as XCLIENT has named it. What is not said stays; what is said to be unavailable is empty,
     never the peer's. The TLS stays that of the connection."""
-    changes: dict[str, Any] = {"proxy_ip": client.proxy_ip or client.ip, "unix": False}
+    changes: dict[str, Any] = {"proxy_ip": client.proxy_ip or client.ip, "proxy_tlvs": (), "unix": False}
     if "ADDR" in said:
         changes |= {"ip": said["ADDR"], "port": None, "name": ""}
     if "PORT" in said:

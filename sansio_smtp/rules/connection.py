@@ -46,9 +46,13 @@ class Connection:
     login_unknown: bool = False
     """True if the client has authenticated and nobody knows as whom: its mechanism does not tell, or servers
     may read different names. A rule that depends on the name refuses then."""
-    ip: str = attrs.field(kw_only=True)
+    ip: str = attrs.field(
+        default=attrs.Factory(lambda self: ClientInfo(address=self.peer).ip, takes_self=True), kw_only=True
+    )
     """The client's IP address, without brackets; empty for a unix socket, and if a proxy does not know it."""
-    port: int | None = attrs.field(kw_only=True)
+    port: int | None = attrs.field(
+        default=attrs.Factory(lambda self: ClientInfo(address=self.peer).port, takes_self=True), kw_only=True
+    )
     """The client's port; None if it is not known."""
     name: str = attrs.field(default="", kw_only=True)
     """The client's host name, if a proxy or relay has said it."""
@@ -68,17 +72,8 @@ class Connection:
     _login: Login | None = attrs.field(default=None, init=False, repr=False)
     _hello: Command | None = attrs.field(default=None, init=False, repr=False)
 
-    @ip.default
-    def _ip_of_peer(self) -> str:
-        return ClientInfo(address=self.peer).ip
-
-    @port.default
-    def _port_of_peer(self) -> int | None:
-        return ClientInfo(address=self.peer).port
-
-    @_client.default
-    def _as_given(self) -> ClientInfo:
-        return ClientInfo(
+    def __attrs_post_init__(self) -> None:
+        self._client = ClientInfo(
             address=self.peer,
             ip=self.ip,
             port=self.port,

@@ -100,6 +100,18 @@ class SocketStream:
         poll.register(self.sock, 0)  # asked for nothing, it tells errors and hang-ups, and no end of input
         return bool(poll.poll(0))
 
+    async def receive_some(self, most: int, end: bytes = b"") -> bytes:
+        """At most ``most`` octets, and none after the first ``end``: the rest is for the next reader. Empty
+        at the end of input. Raises OSError if the connection is lost."""
+        while True:
+            await trio.lowlevel.wait_readable(self.sock)
+            try:
+                data = self.sock.recv(most, socket.MSG_PEEK)
+            except BlockingIOError:  # pragma: no cover - a readiness that was not true
+                continue
+            wanted = data.find(end) + len(end) if end and end in data else len(data)
+            return self.sock.recv(wanted) if wanted else b""
+
     def finish_sending(self) -> None:
         with suppress(OSError):  # the peer has gone already
             self.sock.shutdown(socket.SHUT_WR)
