@@ -84,18 +84,23 @@ class Address:
         """Where it is, whatever is spoken there: two addresses with the same one cannot both be used."""
         return attrs.evolve(self, tls=False)
 
+    @property
+    def where(self) -> str:
+        """``HOST:PORT`` or ``unix:PATH``, whatever is spoken there: for people, and no address that `parse`
+        reads as this one."""
+        if self.path is not None:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
     def below(self, folder: Path) -> Address:
         """The same address; the path of a unix socket is relative to this folder."""
         return self if self.path is None else attrs.evolve(self, path=str(folder / self.path))
 
     def __str__(self) -> str:
         """The address as `parse` reads it."""
-        if self.path is not None:
-            return f"{'smtps+unix' if self.tls else 'unix'}:{self.path}"
-        where = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
         if self.tls:
-            return f"smtps://{where}"
-        return f"{_PLAIN}://{where}" if self.port == _SMTPS_PORT else where
+            return f"smtps+{self.where}" if self.path is not None else f"smtps://{self.where}"
+        return f"{_PLAIN}://{self.where}" if self.path is None and self.port == _SMTPS_PORT else self.where
 
 
 def _default(scheme: str, default_port: int | None) -> int | None:

@@ -103,3 +103,11 @@ def test_one_place_is_one_whatever_is_spoken_there() -> None:
 )  # fmt: skip
 def test_what_is_on_this_machine_for_certain(text: str, is_local: bool) -> None:
     assert Address.parse(text).is_local is is_local
+
+
+@pytest.mark.parametrize(
+    "text", ["h:465", "smtps://h:465", "smtp://h:465", "unix:x", "smtps+unix:x", "[::1]:25"]
+)
+def test_where_it_is_in_short(text: str) -> None:
+    expected = text.removeprefix("smtps+").removeprefix("smtps://").removeprefix("smtp://")
+    assert Address.parse(text).where == expected
