@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from interop_aiosmtpd import Sink, running_sink
+from interop_certificates import Certificates
+from interop_peers import Peers, running_peers
 from interop_postfix import Mailbox, Postfix, prepare
 from interop_proxy import Proxy, StartProxy
 
@@ -44,6 +46,19 @@ def postfix() -> Iterator[Postfix]:
             server.stop()
     finally:
         shutil.rmtree(root)
+
+
+@pytest.fixture(scope="session")
+def peers() -> Iterator[Peers]:
+    """A Postfix with many services: with TLS and without, with XCLIENT, XFORWARD and PROXY."""
+    with running_peers() as peers:
+        yield peers
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Those of the proxy, from an authority of its own."""
+    return Certificates.made(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from interop_certificates import Authority
+
 DOMAIN = "interop.test"
 SENDER = f"sender@{DOMAIN}"
 REFUSED = f"unknown@{DOMAIN}"
@@ -74,11 +76,14 @@ smtpd_authorized_xforward_hosts = 127.0.0.1
 """
 
 # type, private, unprivileged, chroot, wakeup, maxproc, command. The second smtpd logs every command it gets.
-# cleanup and bounce insist on "no limit" (0); the limits of smtpd and qmgr bound them.
-MASTER_CF = """
+SMTPD_CF = """
 127.0.0.1:{port} inet n - n - 30 smtpd
 127.0.0.1:{verbose_port} inet n - n - 5 smtpd
     -o debug_peer_list=127.0.0.1
+"""
+
+# cleanup and bounce insist on "no limit" (0); the limits of smtpd and qmgr bound them.
+MASTER_CF = """
 postlog unix-dgram n - n - 1 postlogd
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
@@ -142,6 +147,7 @@ class Postfix:
     root: Path
     port: int
     verbose_port: int
+    """0: there is none."""
     _used: int = field(default=0)
 
     def new_mailbox(self) -> Mailbox:
@@ -188,7 +194,8 @@ class Postfix:
             raise RuntimeError(f"Postfix did not start:\n{said}")
         try:
             for port in (self.port, self.verbose_port):
-                self._check_greeting(port)
+                if port:
+                    self._check_greeting(port)
         except BaseException:
             self.run("stop")
             raise
@@ -212,40 +219,30 @@ def free_port() -> int:
         return port
 
 
-def prepare(root: Path) -> Postfix:
-    """Write everything Postfix needs below `root`."""
-    postfix = Postfix(root, free_port(), free_port())
+def prepare(root: Path, *, main: str = "", services: str = "", port: int = 0) -> Postfix:
+    """Write everything Postfix needs below `root`. `main` is added to main.cf. `services`, in the notation of
+    master.cf, take the place of the two smtpd; `port` is then one of theirs that greets in plain text."""
+    postfix = Postfix(root, port, 0) if services else Postfix(root, free_port(), free_port())
     values = {"root": root, "domain": DOMAIN, "uid": MAILBOX_UID, "limit": MESSAGE_SIZE_LIMIT}
     ports = {"port": postfix.port, "verbose_port": postfix.verbose_port}
     for name in ("etc", "queue", "data", "mail"):
         (root / name).mkdir()
-    (root / "etc" / "main.cf").write_text(MAIN_CF.format(**values))
-    (root / "etc" / "master.cf").write_text(MASTER_CF.format(**ports))
+    (root / "etc" / "main.cf").write_text(_merged(MAIN_CF.format(**values), main))
+    (root / "etc" / "master.cf").write_text((services or SMTPD_CF.format(**ports)) + MASTER_CF)
     mailboxes = (f"box{number}@{DOMAIN} box{number}/\n" for number in range(MAILBOX_COUNT))
     (root / "mailboxes").write_text("".join(mailboxes))
     shutil.chown(root / "data", "postfix")
     shutil.chown(root / "mail", MAILBOX_UID, MAILBOX_UID)
-    _make_certificate(root / "tls.pem")
+    Authority(root / "ca.pem").issue(root / "tls.pem", "localhost", f"mx.{DOMAIN}", "127.0.0.1")
     return postfix
 
 
-def _make_certificate(path: Path) -> None:
-    """Without one Postfix offers no STARTTLS, and then nothing shows that the proxy withholds it."""
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=localhost",
-    ]
-    pem = str(path)
-    subprocess.run(
-        [*command, "-keyout", pem + ".key", "-out", pem], check=True, capture_output=True, timeout=60
-    )
-    path.write_bytes(Path(pem + ".key").read_bytes() + path.read_bytes())
-    path.chmod(0o600)
+def _merged(*texts: str) -> str:
+    """main.cf in which what comes later counts, each parameter once: Postfix warns of a second, and postlogd
+    stalls if it has much to warn of before it reads."""
+    said: dict[str, str] = {}
+    for line in "\n".join(texts).splitlines():
+        if line.strip() and not line.startswith("#"):
+            name, _, value = line.partition("=")
+            said[name.strip()] = value.strip()
+    return "".join(f"{name} = {value}\n" for name, value in said.items())

@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-LISTENING = re.compile(r"listening\s+(\S+):(\d+)")
+LISTENING = re.compile(r"listening\s+(?:smtps?://)?([\d.]+):(\d+)")
+ANY_PORT = ("127.0.0.1:0",)
 
 
 @dataclass
@@ -18,31 +20,42 @@ class Proxy:
     stdout: Path
     stderr: Path
     host: str = ""
-    port: int = 0
+    ports: tuple[int, ...] = ()
+    """Of the listeners, in their order."""
+
+    @property
+    def port(self) -> int:
+        return self.ports[0]
 
     @classmethod
-    def start(cls, upstream: int, directory: Path, *options: str) -> "Proxy":
+    def start(
+        cls, upstream: int | str, directory: Path, *options: str, listen: Sequence[str] = ANY_PORT
+    ) -> "Proxy":
+        """`upstream` is an address, or a port of 127.0.0.1."""
         command = [sys.executable, "-m", "trio_proxy"]
-        command += ["--listen", "127.0.0.1:0", "--upstream", f"127.0.0.1:{upstream}", *options]
+        command += [word for address in listen for word in ("--listen", address)]
+        upstream = f"127.0.0.1:{upstream}" if isinstance(upstream, int) else upstream
+        command += ["--upstream", upstream, *options]
         stdout, stderr = directory / "proxy.stdout", directory / "proxy.stderr"
         # Files, not pipes: a proxy that logs much must not stall because nobody reads.
         with stdout.open("wb") as out, stderr.open("wb") as err:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
         proxy = cls(process, stdout, stderr)
         try:
-            proxy._wait_until_listening(20)
+            proxy._wait_until_listening(len(listen), 30)
         except BaseException:
             proxy._kill()
             raise
         return proxy
 
-    def _wait_until_listening(self, seconds: float) -> None:
+    def _wait_until_listening(self, count: int, seconds: float) -> None:
         deadline = time.monotonic() + seconds
-        while not (found := LISTENING.search(self.stdout.read_text("utf-8", "replace"))):
+        while len(found := LISTENING.findall(self.stdout.read_text("utf-8", "replace"))) < count:
             assert self.process.poll() is None, f"the proxy ended at start-up:\n{self.log()}"
             assert time.monotonic() < deadline, f"the proxy never said where it listens:\n{self.log()}"
             time.sleep(0.02)
-        self.host, self.port = found[1], int(found[2])
+        self.host = found[0][0]
+        self.ports = tuple(int(port) for _, port in found)
 
     def log(self) -> str:
         return "\n".join(path.read_text("utf-8", "replace") for path in (self.stdout, self.stderr))
@@ -65,6 +78,21 @@ class Proxy:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait(15)
+
+
+@contextmanager
+def running(
+    upstream: int | str, directory: Path, *options: str, listen: Sequence[str] = ANY_PORT
+) -> Iterator[Proxy]:
+    """At its end the proxy must still live, and end well."""
+    directory.mkdir(exist_ok=True)
+    proxy = Proxy.start(upstream, directory, *options, listen=listen)
+    try:
+        yield proxy
+    except BaseException:
+        proxy._kill()
+        raise
+    proxy.stop()
 
 
 StartProxy = Callable[[int], Proxy]

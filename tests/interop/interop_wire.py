@@ -27,14 +27,30 @@ class Reply:
 class RawClient:
     """Every read has a deadline; an answer that does not come is a failure, not a hang."""
 
-    def __init__(self, port: int, seconds: float = 20, *, greet: bool = True) -> None:
+    def __init__(
+        self,
+        port: int | socket.socket,
+        seconds: float = 20,
+        *,
+        greet: bool = True,
+        greeted: bool = False,
+        source: str = "127.0.0.1",
+        first: bytes = b"",
+    ) -> None:
+        """`port` of 127.0.0.1, to which it connects from the address `source`, or a socket; `first` is sent
+        before the greeting is read, which somebody else has read if `greeted`. Unless `greet`, EHLO is left
+        to the caller."""
         self._seconds = seconds
         self._buffer = b""
-        self._socket = socket.create_connection(("127.0.0.1", port), seconds)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if isinstance(port, int):
+            port = socket.create_connection(("127.0.0.1", port), seconds, (source, 0))
+            port.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = port
         try:
-            greeting = self.reply()
-            assert greeting.code == 220, greeting
+            self.send(first)
+            if not greeted:
+                greeting = self.reply()
+                assert greeting.code == 220, greeting
             self.extensions = self.command(b"EHLO client.test", 250).lines[1:] if greet else ()
         except BaseException:
             self._socket.close()
