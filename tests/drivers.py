@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import forking
 import pytest
 
 DEADLINE = 5.0
@@ -240,8 +241,12 @@ class Driver:
         output = directory / f"{kind}.stdout"
         arguments = ["--listen", "127.0.0.1:0", "--upstream", f"127.0.0.1:{upstream_port}"]
         with self.log.open("wb") as stderr, output.open("wb") as stdout:
-            self.process = subprocess.Popen(
-                [sys.executable, *commands[kind], *arguments], cwd=HERE, stdout=stdout, stderr=stderr
+            self.process = forking.Forked(
+                [*commands[kind], *arguments],
+                cwd=HERE,
+                env=os.environ,
+                stdout=stdout.fileno(),
+                stderr=stderr.fileno(),
             )
         until = time.monotonic() + 4 * DEADLINE  # imports are slow on a busy machine
         while not (found := re.search(rb"^  listening   127\.0\.0\.1:(\d+)\r?$", output.read_bytes(), re.M)):

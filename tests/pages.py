@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+
+import forking
 
 __all__ = [
     "DESIGN",
@@ -45,6 +48,8 @@ MANUAL: Final = [page for page in PAGES if page.stem in _MANUAL_NAMES]
 FENCED: Final = re.compile(r"^```([a-z]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE_NAME: Final = re.compile(r"# ([\w-]+\.(?:py|toml))\n")
 
+_STATUS: Final = "; echo $?"
+
 Fence = tuple[str, str]
 """Language and content."""
 
@@ -80,21 +85,26 @@ def files_of(page: Path, folder: Path) -> Iterator[Fence]:
 
 
 def run(command: str, folder: Path) -> str:
-    """What a command line prints that begins with ``smtp-proxy`` or ``pytest``, in a folder."""
-    program, _, arguments = command.partition(" ")
-    module = {"smtp-proxy": "trio_proxy", "pytest": "pytest"}[program]
-    done = subprocess.run(
-        f"{sys.executable} -m {module} {arguments}",
-        shell=True,
-        cwd=folder,
-        env={**os.environ, "COLUMNS": "80", "PYTHONDONTWRITEBYTECODE": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return done.stdout
+    """What a command line prints that begins with ``smtp-proxy`` or ``pytest``, in a folder; it may end with
+    a question for the exit status."""
+    program, *arguments = shlex.split(command.removesuffix(_STATUS))
+    variables = {**os.environ, "COLUMNS": "80", "PYTHONDONTWRITEBYTECODE": "1"}
+    if program == "smtp-proxy":
+        done = forking.run(
+            ["-m", "trio_proxy", *arguments], cwd=folder, env=variables, timeout=60, all_to_stdout=True
+        )
+    else:  # imports are different where there are plugins of pytest
+        done = subprocess.run(
+            [sys.executable, "-m", program, *arguments],
+            cwd=folder,
+            env=variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    return done.stdout + (f"{done.returncode}\n" if command.endswith(_STATUS) else "")
 
 
 def timeless(output: str) -> str:

@@ -12,8 +12,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import IO, ClassVar
 
+import forking
 from drivers import DEADLINE, Peer, Script, Upstream
 
 __all__ = ["COMMAND", "Proxy", "connect", "deliver", "once", "proxy", "say_hello", "submit", "upstream"]
@@ -30,15 +31,8 @@ def once(
     *arguments: str, directory: Path | None = None, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Runs it to its end."""
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        cwd=directory,
-        env=environment(**variables),
-        capture_output=True,
-        text=True,
-        timeout=6 * DEADLINE,
-        check=False,
-    )
+    command = [*COMMAND[1:], *arguments]
+    return forking.run(command, cwd=directory, env=environment(**variables), timeout=6 * DEADLINE)
 
 
 class Proxy:
@@ -49,16 +43,19 @@ class Proxy:
     def __init__(self, directory: Path, *arguments: str, **variables: str) -> None:
         self.out, self.err = directory / "stdout", directory / "stderr"
         with self.out.open("wb") as stdout, self.err.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                [*self.command, *arguments],
-                cwd=directory,
-                env=environment(**variables),
-                stdout=stdout,
-                stderr=stderr,
-            )
+            self.process = self._started([*self.command, *arguments], directory, variables, stdout, stderr)
         self.wait_for(r"Ctrl-C drains", 4 * DEADLINE)  # imports are slow on a busy machine
         self.addresses = re.findall(r"^  listening   (.+)$", self.said(), re.M)
         self.port = next((int(a.rpartition(":")[2]) for a in self.addresses if a[0].isdigit()), 0)
+
+    def _started(
+        self, command: list[str], cwd: Path, variables: dict[str, str], stdout: IO[bytes], stderr: IO[bytes]
+    ) -> forking.Forked | subprocess.Popen[bytes]:
+        env = environment(**variables)
+        program, *arguments = command
+        if program == sys.executable:
+            return forking.Forked(arguments, cwd=cwd, env=env, stdout=stdout.fileno(), stderr=stderr.fileno())
+        return subprocess.Popen(command, cwd=cwd, env=env, stdout=stdout, stderr=stderr)
 
     def said(self) -> str:
         return self.out.read_text() + self.err.read_text()

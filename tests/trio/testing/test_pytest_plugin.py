@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 import attrs
+import forking
 import pytest
 import structlog
 import trio
@@ -442,14 +443,11 @@ def run_pytest(place: Path, *arguments: str, ours: bool = True) -> subprocess.Co
     """In a process of its own, with no plugins but those that are needed, and ours."""
     (place / "pytest.ini").write_text("[pytest]\ntrio_mode = true\nfilterwarnings = error\n")
     chosen = ["-p", "pytest_trio.plugin", *(["-p", "trio_proxy.pytest_plugin"] if ours else [])]
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *chosen, "-q", "-rA", *arguments],
+    return forking.run(
+        ["-m", "pytest", "-p", "no:cacheprovider", *chosen, "-q", "-rA", *arguments],
         cwd=place,
         env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
         timeout=12 * DEADLINE,
-        check=False,
     )
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import forking
 import pytest
 from click.testing import CliRunner, Result
 from commands import environment, once
@@ -659,14 +658,7 @@ def test_there_is_no_network(place: Path) -> None:
     (place / "r.py").write_text(
         "from sansio_smtp.rules import Redirect\ndef mail(tx, sender): return Redirect('b.example:24')\n"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "test", "-r", "r.py", "hello.eml", *ANN_TO_BOB],
-        cwd=place,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    arguments = ["-c", PROGRAM, "test", "-r", "r.py", "hello.eml", *ANN_TO_BOB]
+    result = forking.run(arguments, cwd=place, env=environment(), timeout=60)
     assert (result.returncode, result.stderr) == (0, "")
     assert "delivered through b.example:24" in result.stdout
