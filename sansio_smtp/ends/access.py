@@ -8,7 +8,6 @@ choose its address). `access_of` is the one place that says so.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Final
 
 import attrs
@@ -32,16 +31,18 @@ class Access:
     line of the EHLO reply that offers it. ``refusals`` holds the replies to others of these commands; one
     that stands nowhere is not known here."""
 
-    own: Mapping[bytes, bytes] = attrs.field(factory=lambda: MappingProxyType({}))
-    refusals: Mapping[bytes, Reply] = attrs.field(factory=lambda: MappingProxyType({}))
+    own: Mapping[bytes, bytes] = attrs.field(factory=dict[bytes, bytes])
+    refusals: Mapping[bytes, Reply] = attrs.field(factory=dict[bytes, Reply])
     tls_first: Reply | None = None
     """The reply to all commands that may not come before TLS (RFC 3207 §4); None if it need not be used."""
     no_login: Reply | None = None
     """The reply to AUTH, which is not offered then (RFC 4954 §4); None if the client may log in."""
 
-    @property
-    def restricts(self) -> bool:
-        """True if a command may have to be refused that is usually forwarded."""
+    restricts: bool = attrs.field(init=False)
+    """True if a command may have to be refused that is usually forwarded."""
+
+    @restricts.default
+    def _restricts(self) -> bool:
         return self.tls_first is not None or self.no_login is not None
 
 
@@ -69,8 +70,8 @@ def access_of(config: Config, client: ClientInfo) -> Access:
     tls_first = config.tls is ClientTls.ENCRYPT and not encrypted
     may_log_in = encrypted or (not tls_first and (config.auth_without_tls or client.is_local))
     access = Access(
-        MappingProxyType(own),
-        MappingProxyType(refusals),
+        own,
+        refusals,
         _TLS_FIRST if tls_first else None,
         None if may_log_in else _NO_LOGIN,
     )

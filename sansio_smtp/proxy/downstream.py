@@ -83,6 +83,8 @@ class Downstream:
         """The client, without what it has said in this session."""
         self.forwarded: Forwarded | None = None
         """Who the client of the mail transaction is, as XFORWARD has said."""
+        self.changes = 0
+        """Counts the changes of what is known of the client."""
         self.greeting: Reply | None = None
         """The greeting that the client got."""
         self._config = config
@@ -129,6 +131,7 @@ class Downstream:
     def forward_for(self, known: Forwarded) -> None:
         """XFORWARD has said who the client of the next mail transaction is."""
         self.forwarded = known
+        self.changes += 1
 
     def greet(self, reply: Reply) -> None:
         """Sends the greeting."""
@@ -139,6 +142,7 @@ class Downstream:
         self.identity = client
         self.hello = self.login = self.forwarded = None
         self.authenticated = False
+        self.changes += 1
         self.end.allow(access_of(self._config, client))
 
     # The gate
@@ -196,12 +200,14 @@ class Downstream:
             self._out.append(self._answered(reply))
         elif kind is KIND_HELLO and reply.code < 300:
             self.hello = exchange.replacement or exchange.command
+            self.changes += 1
         elif kind is KIND_STARTTLS and reply.code < 300 and (error := self.end.injected()) is not None:
             self._out.append(Violation(CLIENT, error))
             self.send_reply(error.reply_hint, last=True)
             return
         if self.forwarded is not None and _ends_transaction(exchange.command, reply):
             self.forwarded = None
+            self.changes += 1
         self.send_reply(reply, last=exchange.closes and exchange.owes == 1)
 
     def send_reply(self, reply: Reply, *, last: bool = False) -> None:
@@ -254,6 +260,7 @@ class Downstream:
         """The client's credentials were accepted in this AUTH exchange, by a server or by a verdict."""
         self.authenticated = self.authenticated or by_server
         self.login = read_login(exchange, case_sensitive=self._case_sensitive_logins)
+        self.changes += 1
         self._remembered().accepted(self.login.given)
 
     # What is shown

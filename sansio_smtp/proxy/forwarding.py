@@ -100,6 +100,8 @@ class Forwarding:
 
     def __init__(self, config: Config, downstream: Downstream, out: list[Event]) -> None:
         self.leg = Upstream(config)
+        self.tls_changes = 0
+        """Counts the times at which the TLS of the server may have become another."""
         self._config = config
         self._downstream = downstream
         self._out = out
@@ -209,7 +211,7 @@ class Forwarding:
             and leg.carried is None
             and end.may_send()
             and (command.kind is not KIND_DATA or not end.unanswered)
-            and (command.verb == b"RCPT" or not requires_tls(command))
+            and (command.verb == b"RCPT" or b"REQUIRETLS" not in command.raw.upper())
         )
 
     def _may_go(self, errand: Errand) -> bool:
@@ -303,6 +305,7 @@ class Forwarding:
             self._out.append(Close(SERVER))
         leg.close()
         self.leg = Upstream(self._config, upstream, carried=carried)
+        self.tls_changes += 1
         self._out.append(Connect(upstream, self._downstream.client_info))
 
     def greeted(self) -> None:
@@ -390,6 +393,7 @@ class Forwarding:
         """TLS has begun with the server. Raises `LocalProtocolError` if none was due."""
         leg = self.leg
         leg.tls_started(info)
+        self.tls_changes += 1
         if leg.level is UpstreamTls.VERIFY and not info.verified:
             self.tls_failed("its certificate was not verified")
         elif leg.state is not UPSTREAM_CONNECTING:

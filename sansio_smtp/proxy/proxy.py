@@ -212,6 +212,12 @@ class Proxy:
         return self._forwarding.leg.tls
 
     @property
+    def client_changes(self) -> int:
+        """Counts the changes of what is known of the client, and of `server_tls`. While it stays the same,
+        `hello`, the login, `identity`, `forwarded` and `server_tls` do."""
+        return self._downstream.changes + self._forwarding.tls_changes
+
+    @property
     def awaiting(self) -> Command | None:
         """The oldest command that the server owes a reply to; `END_OF_DATA` for a message; None if it owes
         none."""

@@ -112,6 +112,7 @@ class RuleSession:
         self._asker = Asker(self._host, on_error)
         self._transactions = Transactions(self.conn)
         self._body: BodyStream | None = None
+        self._changes = -1
         self.conn.follow(proxy.identity)
 
     # Which way to go
@@ -148,6 +149,10 @@ class RuleSession:
     def learn(self) -> None:
         """Brings `conn` up to date: who the client is, what it calls itself, and who has logged in."""
         proxy = self._proxy
+        changes = proxy.client_changes
+        if changes == self._changes:
+            return
+        self._changes = changes
         self.conn.learn(proxy.hello, proxy.accepted_login, proxy.identity, proxy.forwarded, proxy.server_tls)
 
     async def connect(self) -> Reply | str | None:

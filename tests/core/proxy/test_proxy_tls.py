@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from core.scene import TLS, Scene
@@ -9,6 +11,8 @@ from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import ClientTls, Config, UpstreamTls
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.events import CLIENT, SERVER, StartTLS, WaitingFor
+from sansio_smtp.networks import Networks
+from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.wire.replies import Reply
 
 BOTH = Config(tls=ClientTls.MAY, upstream_tls=UpstreamTls.MAY)
@@ -133,3 +137,39 @@ def test_a_server_whose_tls_fails_before_its_greeting() -> None:
 
 def test_the_client_of_a_transaction_is_known_if_a_relay_has_said_it() -> None:
     assert Scene().proxy.forwarded is None
+
+
+def known(proxy: Proxy) -> tuple[object, ...]:
+    return proxy.hello, proxy.accepted_login, proxy.identity, proxy.forwarded, proxy.server_tls
+
+
+def test_changes_of_what_is_known_are_counted() -> None:
+    """Who looks often compares one number."""
+    relays = Networks.parse(["127.0.0.1"])
+    config = Config(
+        tls=ClientTls.MAY, upstream_tls=UpstreamTls.MAY, accept_xclient=relays, accept_xforward=relays
+    )
+    scene = Scene(config=config, client=ClientInfo(address="127.0.0.1:50000"))
+    seen = [(scene.proxy.client_changes, known(scene.proxy))]
+    scene.introduced("250-mx", "250 STARTTLS")
+    for do in (
+        lambda: scene.server("220 go"),
+        lambda: scene.encrypted(SERVER),
+        lambda: scene.server("250 mx"),
+        lambda: scene.client("AUTH PLAIN AGFubgBw"),
+        lambda: scene.server("235 ok"),
+        lambda: scene.client("XFORWARD ADDR=192.0.2.9"),
+        lambda: scene.client("RSET"),
+        lambda: scene.server("250 ok"),
+        lambda: scene.client("NOOP"),
+        lambda: scene.server("250 ok"),
+        lambda: scene.client("STARTTLS"),
+        lambda: scene.encrypted(CLIENT),
+        lambda: scene.client("XCLIENT ADDR=192.0.2.1"),
+        lambda: scene.client("EHLO you"),
+    ):
+        do()
+        seen.append((scene.proxy.client_changes, known(scene.proxy)))
+    for (count, facts), (later, others) in pairwise(seen):
+        assert (count == later) is (facts == others)
+    assert len({facts for _, facts in seen}) == 8
