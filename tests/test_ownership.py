@@ -31,6 +31,9 @@ MUTATORS = {
 
 BY_DESIGN = {
     r"(.*scope|silence)\.(deadline|shield)": "a cancel scope of Trio is moved by assignment",
+    r"(.*context)\.(options|minimum_version|verify_mode|check_hostname|sni_callback)|tls\.context": (
+        "the contexts of ssl are configured by assignment, and a connection gets another one so"
+    ),
     r"sys\.std(out|err)": "the executable has its own, which never fail and never wait",
     r"sys\.(modules.*|path\.append|dont_write_bytecode)": "Python keeps its modules there",
     r"module\.__file__": "a module that is made by hand gets its file by assignment",

@@ -46,8 +46,21 @@ class TrioStream:
         self.received = 0
         self.writes: list[bytes] = []
         self.lost: OSError | None = None
+        self.interrupts = 0
+        self.kept = b""
 
     async def receive(self) -> bytes:
+        if self.kept:
+            data, self.kept = self.kept, b""
+            return data
+        interrupts = self.interrupts
+        data = await self._received()
+        if interrupts != self.interrupts:
+            self.kept = data
+            raise trio.ClosedResourceError
+        return data
+
+    async def _received(self) -> bytes:
         try:
             data = bytes(await self.stream.receive_some(SEGMENT))
         except trio.BrokenResourceError as error:
@@ -56,6 +69,9 @@ class TrioStream:
             raise self.lost
         self.received += len(data)
         return data
+
+    def interrupt(self) -> None:
+        self.interrupts += 1
 
     def send_now(self, data: memoryview) -> int:
         return 0  # Trio's streams always wait

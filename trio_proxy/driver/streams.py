@@ -29,15 +29,21 @@ class Stream(Protocol):
     """What a session needs of a connection."""
 
     async def receive(self) -> bytes:
-        """Some octets; empty at the end. Raises OSError if the connection is lost."""
+        """Some octets; empty at the end. Raises OSError if the connection is lost, and
+        trio.ClosedResourceError if this side has closed it, or after `interrupt`."""
         ...
 
+    def interrupt(self) -> None:
+        """What will come is for another reader: the task that waits in `receive` now, if one does, takes
+        nothing of it, and gets trio.ClosedResourceError as soon as there is something. Raises nothing."""
+
     def send_now(self, data: bytes | memoryview) -> int:
-        """Sends what can be sent without waiting and says how many octets, maybe 0. Raises OSError."""
+        """Sends what can be sent without waiting and says how many octets, maybe 0. Those that are left are
+        what has to be sent next. Raises OSError."""
         ...
 
     async def send_some(self, data: memoryview) -> int:
-        """Sends at least one octet of ``data`` and says how many. Raises OSError."""
+        """Sends at least one octet of ``data`` and says how many, as `send_now`. Raises OSError."""
         ...
 
     def is_lost(self) -> bool:
@@ -61,6 +67,7 @@ class SocketStream:
 
     sock: socket.socket
     _eager: int = attrs.field(default=0, init=False)
+    _interrupts: int = attrs.field(default=0, init=False)
 
     async def receive(self) -> bytes:
         if self._eager > 0:
@@ -73,14 +80,20 @@ class SocketStream:
                 self._eager = 0
             else:
                 return data
+        interrupts = self._interrupts
         while True:
             await trio.lowlevel.wait_readable(self.sock)
+            if interrupts != self._interrupts:
+                raise trio.ClosedResourceError("another task reads this connection now")
             try:
                 data = self.sock.recv(SEGMENT)
             except BlockingIOError:  # pragma: no cover - a readiness that was not true
                 continue
             self._eager = _EAGER_READS if len(data) == SEGMENT else 0
             return data
+
+    def interrupt(self) -> None:
+        self._interrupts += 1
 
     def send_now(self, data: bytes | memoryview) -> int:
         try:
@@ -134,6 +147,8 @@ class _Nowhere:
     async def receive(self) -> bytes:
         return b""
 
+    def interrupt(self) -> None: ...
+
     def send_now(self, data: bytes | memoryview) -> int:
         return len(data)
 
@@ -184,6 +199,11 @@ class Outbox:
     def drop(self) -> None:
         self._parts.clear()
         self._rest = None
+
+    def secure(self, stream: Stream) -> None:
+        """From now on all goes through this stream, over the same connection. Everything that was put in
+        before must have been written."""
+        self.stream = stream
 
     def lose(self, error: Exception) -> None:
         """The connection is lost: it is closed, and what is put in from now on is dropped."""

@@ -1,0 +1,218 @@
+"""TLS over a byte stream, for either role, without a task or a thread of its own."""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import suppress
+from typing import Final
+
+import attrs
+
+from sansio_smtp import TlsInfo
+from trio_proxy.tls.info import info_of
+from trio_proxy.tls.reasons import NO_NAME, reason
+
+from .streams import SEGMENT, Stream
+
+__all__ = ["HandshakeError", "TlsStream"]
+
+_RECORD: Final = 16_384
+"""Octets of the largest record (RFC 8446 §5.1)."""
+
+
+class HandshakeError(OSError):
+    """There is no TLS on this connection, and nothing more can be said on it."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+        """In plain words, for a log."""
+
+    def __str__(self) -> str:
+        return self.why
+
+
+@attrs.define(eq=False)
+class TlsStream:
+    """A `Stream` of what is inside TLS, over a `Stream` of its records. Call `handshake` first.
+
+    Before the handshake has succeeded, and after it has failed, what is to be sent is dropped, and what comes
+    is not shown: nothing of a session that wanted TLS goes in plain text.
+
+    An end of input is an end, whether the peer has announced it (close_notify) or not. SMTP says by itself
+    where commands and messages end: an end in the middle of one is never taken for the end of it.
+    """
+
+    _raw: Stream
+    _context: ssl.SSLContext
+    _server_side: bool = attrs.field(default=False, kw_only=True)
+    _server_hostname: str | None = attrs.field(default=None, kw_only=True)
+    """The server that is meant (SNI), and whose name its certificate must be for if the context checks it."""
+    _tls: ssl.SSLObject | None = attrs.field(default=None, init=False)
+    """None as long as there is no TLS."""
+    _incoming: ssl.MemoryBIO = attrs.field(factory=ssl.MemoryBIO, init=False)
+    _outgoing: ssl.MemoryBIO = attrs.field(factory=ssl.MemoryBIO, init=False)
+    _records: memoryview | None = attrs.field(default=None, init=False)
+    """What is encrypted and still to be sent."""
+    _held: int = attrs.field(default=0, init=False)
+    """Octets of the caller that are in `_records`. They count as sent when all of that has been."""
+    _failure: ssl.SSLError | None = attrs.field(default=None, init=False)
+    """What the next `receive` raises: it came after octets that were still good."""
+    _said_end: bool = attrs.field(default=False, init=False)
+
+    async def handshake(self) -> TlsInfo:
+        """Agrees with the peer on TLS. It has no time limit of its own.
+
+        Raises `HandshakeError` if that fails, and OSError if the connection is lost. In both cases nothing
+        can be done with this stream but to finish and close it.
+        """
+        tls = self._begin()
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                await self._send_records()
+            except ssl.SSLError as error:
+                self._answer()  # an alert says to the peer what is wrong
+                raise HandshakeError(reason(error, self._server_hostname)) from error
+            octets = await self._raw.receive()
+            if not octets:
+                raise HandshakeError("the peer has closed the connection during the handshake")
+            self._incoming.write(octets)
+        await self._send_records()
+        self._tls = tls
+        return info_of(tls)
+
+    async def receive(self) -> bytes:
+        tls = self._tls
+        if tls is None:
+            while await self._raw.receive():
+                pass
+            return b""
+        if self._failure is not None:
+            raise ConnectionError(reason(self._failure)) from self._failure
+        incoming = self._incoming
+        while True:
+            if incoming.pending:
+                try:
+                    data = tls.read(_RECORD)
+                except ssl.SSLWantReadError:
+                    self._answer()
+                except ssl.SSLZeroReturnError:
+                    return b""
+                except ssl.SSLError as error:
+                    self._answer()
+                    raise ConnectionError(reason(error)) from error
+                else:
+                    return self._and_the_rest(tls, data) if incoming.pending else data
+            octets = await self._raw.receive()
+            if not octets:
+                return b""
+            incoming.write(octets)
+
+    def send_now(self, data: bytes | memoryview) -> int:
+        tls = self._tls
+        if tls is None:
+            return len(data)
+        sent = 0
+        while True:
+            if self._records is not None:
+                if not self._sent_records():
+                    return sent
+                sent, self._held = sent + self._held, 0
+            if sent == len(data):
+                return sent
+            self._held = tls.write(memoryview(data)[sent : sent + SEGMENT])
+            self._records = memoryview(self._outgoing.read())
+
+    async def send_some(self, data: memoryview) -> int:
+        while not (sent := self.send_now(data)):
+            while (records := self._records) is not None:
+                done = await self._raw.send_some(records)
+                self._records = records[done:] if done < len(records) else None
+            if self._held:
+                sent, self._held = self._held, 0
+                break
+        return sent
+
+    def is_lost(self) -> bool:
+        return self._raw.is_lost()
+
+    def interrupt(self) -> None:
+        self._raw.interrupt()
+
+    def finish_sending(self) -> None:
+        self._say_end()
+        self._raw.finish_sending()
+
+    def close(self) -> None:
+        self._say_end()
+        self._raw.close()
+
+    def abort(self) -> None:
+        self._raw.abort()
+
+    @property
+    def peer_chain(self) -> tuple[bytes, ...]:
+        """The certificate of the peer and what it has sent with it, in DER; before Python 3.13 only the
+        first. Empty without TLS, and if it has shown none."""
+        if self._tls is None:
+            return ()
+        if all_of := getattr(self._tls, "get_unverified_chain", None):
+            return tuple(all_of())
+        shown = self._tls.getpeercert(binary_form=True)
+        return () if shown is None else (shown,)
+
+    def _begin(self) -> ssl.SSLObject:
+        name = self._server_hostname
+        if self._context.check_hostname and not name:
+            raise HandshakeError(NO_NAME)
+        try:
+            return self._context.wrap_bio(
+                self._incoming, self._outgoing, server_side=self._server_side, server_hostname=name
+            )
+        except ValueError as error:  # no host can have this name
+            raise HandshakeError(f"the certificate of {name!r} cannot be checked: {error}") from error
+
+    def _and_the_rest(self, tls: ssl.SSLObject, data: bytes) -> bytes:
+        """``data``, and what else the last read has brought: no more, so that other tasks get their turn."""
+        parts = [data]
+        try:
+            while self._incoming.pending and parts[-1]:  # the end reads as nothing, whatever follows it
+                parts.append(tls.read(_RECORD))
+        except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+            pass  # half a record; or the end, which the next read tells too
+        except ssl.SSLError as error:
+            self._failure = error
+        self._answer()
+        return b"".join(parts)
+
+    async def _send_records(self) -> None:
+        records = memoryview(self._outgoing.read())
+        while records:
+            records = records[await self._raw.send_some(records) :]
+
+    def _sent_records(self) -> bool:
+        """Sends of `_records` what can be sent without waiting; returns True if that is all."""
+        records = self._records
+        if records is not None:
+            sent = self._raw.send_now(records)
+            self._records = records[sent:] if sent < len(records) else None
+        return self._records is None
+
+    def _answer(self) -> None:
+        """Sends what TLS itself has to say: an alert, new keys. If that would have to wait, it goes with the
+        next octets that are sent."""
+        if self._outgoing.pending and self._records is None:
+            self._records = memoryview(self._outgoing.read())
+            with suppress(OSError):  # the connection is lost, as the next read or write finds out
+                self._sent_records()
+
+    def _say_end(self) -> None:
+        """Tells the peer that nothing more will come (close_notify), if that is possible without waiting."""
+        if self._tls is not None and not self._said_end:
+            self._said_end = True
+            with suppress(OSError):  # SSLWantReadError: the peer has not said the same, and need not
+                self._tls.unwrap()
+            self._answer()

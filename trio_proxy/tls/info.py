@@ -1,0 +1,28 @@
+"""Says what a handshake has agreed on, as a value of the core."""
+
+from __future__ import annotations
+
+import ssl
+
+from sansio_smtp import TlsInfo
+
+__all__ = ["info_of"]
+
+
+def info_of(tls: ssl.SSLObject) -> TlsInfo:
+    """The TLS of a connection, after its handshake."""
+    cipher = tls.cipher()
+    shown = tls.getpeercert(binary_form=True)
+    subject = None
+    if shown is not None:
+        # Only now: cryptography takes a tenth of a second to import, and many connections never need it.
+        from .certificates import subject_of
+
+        subject = subject_of(shown)
+    return TlsInfo(
+        version=tls.version() or "",
+        cipher=cipher[0] if cipher else "",
+        # A certificate that was asked for and is wrong has failed the handshake.
+        verified=shown is not None and tls.context.verify_mode is not ssl.CERT_NONE,
+        subject=subject,
+    )

@@ -1,0 +1,160 @@
+"""What TLS is to each server: its level, the name and the CAs that its certificate is checked with.
+
+The levels are Postfix's. MAY and ENCRYPT check no certificate: an attacker who can change what is on the wire
+can show one of his own. Only VERIFY protects against that.
+"""
+
+from __future__ import annotations
+
+import ssl
+from ipaddress import ip_address
+from pathlib import Path
+
+import attrs
+
+from sansio_smtp import UpstreamTls
+from trio_proxy.text.addresses import Address
+
+from .certificates import CertificateError, KeyPair, Problem, load_authorities, load_into, load_pair
+
+__all__ = ["Leg", "UpstreamSecurity"]
+
+
+@attrs.frozen(eq=False)
+class Leg:
+    """What TLS is to one server."""
+
+    level: UpstreamTls
+    implicit: bool
+    """True: TLS from the first octet (RFC 8314)."""
+    server_name: str | None
+    """The name that the server is asked for (SNI), and at VERIFY that its certificate must be for; None if
+    none is known."""
+    context: ssl.SSLContext
+    """For a handshake that begins now."""
+
+
+@attrs.frozen(kw_only=True)
+class _Kind:
+    """The kind of a context."""
+
+    checks: bool
+    """True if the certificate of the server is checked."""
+    shows: bool
+    """True if it has a certificate to show."""
+
+
+@attrs.define(eq=False)
+class UpstreamSecurity:
+    """What TLS is to the servers of this service; make it with `load`."""
+
+    level: UpstreamTls | None
+    """The same for all servers; None: see `level_of`."""
+    ca: Path | None
+    """The CAs that may sign certificates of servers; None: those that the system trusts."""
+    name: str | None
+    """What the certificate of the usual server must be for, in place of its host."""
+    pair: KeyPair | None
+    """What is shown to the usual server if it asks for a certificate."""
+    _contexts: dict[_Kind, ssl.SSLContext] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._contexts = self._read({_Kind(checks=False, shows=False)})
+
+    @classmethod
+    def load(
+        cls,
+        level: UpstreamTls | None = None,
+        ca: Path | None = None,
+        name: str | None = None,
+        pair: KeyPair | None = None,
+    ) -> UpstreamSecurity:
+        """Reads the files. Raises `CertificateError` with all that is wrong with any of them."""
+        return cls(level, ca, name, pair)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that were read."""
+        files = [self.ca] if self.ca is not None else []
+        return (*files, self.pair.certificate, self.pair.key) if self.pair is not None else tuple(files)
+
+    def reload(self) -> list[Problem]:
+        """Reads the files again, for handshakes that begin from now on. If one cannot be used, all stays what
+        it was; returns why."""
+        try:
+            self._contexts = self._read(set(self._contexts))
+        except CertificateError as error:
+            return list(error.problems)
+        return []
+
+    def level_of(self, address: Address) -> UpstreamTls:
+        """VERIFY for TLS from the first octet, NONE to this machine, and MAY to others, unless one level was
+        chosen for all. TLS from the first octet is TLS even where NONE was chosen."""
+        if address.tls:
+            return UpstreamTls.VERIFY if self.level in (None, UpstreamTls.NONE) else self.level
+        if self.level is not None:
+            return self.level
+        return UpstreamTls.NONE if _is_local(address) else UpstreamTls.MAY
+
+    def leg(self, address: Address, *, usual: bool = True) -> Leg:
+        """What TLS is to this server. ``usual``: it is that of ``--upstream``, not one that a rule names."""
+        level = self.level_of(address)
+        name = self.name if usual and self.name is not None else address.host or None
+        kind = _Kind(checks=level is UpstreamTls.VERIFY, shows=usual and self.pair is not None)
+        if kind not in self._contexts:
+            self._contexts[kind] = self._context(kind)
+        return Leg(level, address.tls, name, self._contexts[kind])
+
+    def _read(self, kinds: set[_Kind]) -> dict[_Kind, ssl.SSLContext]:
+        """Contexts of these kinds, and of those that read files: a mistake in one is found now. The CAs of
+        the system take a tenth of a second to read, and are read when they are needed. Raises
+        `CertificateError`."""
+        if self.ca is not None:
+            kinds |= {_Kind(checks=True, shows=False)}
+        if self.pair is not None:
+            kinds |= {_Kind(checks=checks, shows=True) for checks in (False, True)}
+        contexts: dict[_Kind, ssl.SSLContext] = {}
+        problems: list[Problem] = []
+        for kind in kinds:
+            try:
+                contexts[kind] = self._context(kind)
+            except CertificateError as error:
+                problems += error.problems
+        if problems:
+            raise CertificateError(dict.fromkeys(problems))  # each file is read for several contexts
+        return contexts
+
+    def _context(self, kind: _Kind) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.options |= ssl.OP_NO_RENEGOTIATION
+        problems: list[Problem] = []
+        try:
+            if not kind.checks:
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+            elif self.ca is None:
+                context.load_default_certs()
+            else:
+                load_authorities(context, self.ca)
+        except CertificateError as error:
+            problems += error.problems
+        try:
+            if kind.shows and self.pair is not None:
+                load_pair(self.pair)
+                load_into(context, self.pair)
+        except CertificateError as error:
+            problems += error.problems
+        if problems:
+            raise CertificateError(problems)
+        return context
+
+
+def _is_local(address: Address) -> bool:
+    host = address.host
+    if address.path is not None or host in ("", "localhost") or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
