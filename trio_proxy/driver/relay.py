@@ -10,6 +10,10 @@ Two pumps, a task for each side, read as long as the core lets them. Neither rea
 last input has been written: that is the back-pressure. Questions that take time, new servers and large
 messages have tasks of their own. All of them run in one nursery, in the scope of the session's deadline, and
 end with it. An exception in any of them is an internal error, which ends the session (`Session`).
+
+A TLS handshake is the work of the pump of its side, so that no other task reads what belongs to it. The pump
+may wait for input when TLS is decided on. It is told at once, before the peer is: what comes then is the
+handshake's (`Stream.interrupt`).
 """
 
 from __future__ import annotations
@@ -33,6 +37,8 @@ from sansio_smtp import (
     SendToClient,
     SendToServer,
     Side,
+    StartTLS,
+    UpstreamTls,
     Violation,
     WaitingFor,
 )
@@ -42,7 +48,9 @@ from .deadlines import Deadline
 from .judging import Judging
 from .reports import Reports
 from .servers import Servers
-from .streams import Outbox
+from .settings import Settings
+from .streams import Outbox, Stream
+from .tls_stream import TlsStream
 from .watch import Watch
 
 __all__ = ["Relay"]
@@ -59,6 +67,7 @@ class Relay:
         judging: Judging,
         reports: Reports,
         deadline: Deadline,
+        settings: Settings,
         log: structlog.stdlib.BoundLogger,
     ) -> None:
         self._proxy = proxy
@@ -69,9 +78,12 @@ class Relay:
         self._transcribes = reports.transcribes
         self._shows_states = reports.shows_states
         self._deadline = deadline
+        self._settings = settings
         self._log = log
         self._watch = Watch(client, self._client_lost)
         self._turns: dict[Side, trio.Event] = {}  # pumps that wait until they may read
+        self._handshakes: set[Side] = set()  # that are due or run
+        self._client_ended = False
         self._nursery: trio.Nursery | None = None
         self._sends_more = False
         self.left: list[Event] = []
@@ -133,6 +145,8 @@ class Relay:
                 self._servers.leave()
                 self._turns.pop(SERVER, None)
                 self._nursery.start_soon(self._use_server, event.upstream)
+        elif isinstance(event, StartTLS):
+            self._start_tls(event.side)
         else:
             self._reports.event(event)
 
@@ -150,15 +164,74 @@ class Relay:
     async def _use_server(self, upstream: str | None) -> None:
         """Connects to a server and reads it, or tells the client that there is none."""
         await self._flush(CLIENT)
-        if not await self._servers.connect(upstream):
+        if not await self._servers.connect(upstream, self._proxy.identity):
             self.apply(self._proxy.server_unreachable())
         elif not self._proxy.closed:
-            self._deadline.start()
-            await self._flush(CLIENT)
             with self._servers.scope:
-                await self._pump(SERVER, self._servers.outbox)
+                if await self._greet_in_tls():
+                    self._deadline.start()
+                    await self._flush(CLIENT)
+                    await self._pump(SERVER, self._servers.outbox)
             return
         self._settle()
+
+    async def _greet_in_tls(self) -> bool:
+        """Does what comes before the first octet of a new server, if it is TLS. Returns False if the server
+        cannot be used."""
+        leg = self._servers.leg
+        if self._settings.upstream_tls is not None:
+            self._proxy.server_connected(UpstreamTls.NONE if leg is None else leg.level)
+        if leg is not None and leg.implicit:
+            seconds = self._settings.timeouts.handshake
+            with trio.move_on_after(seconds) as scope:
+                await self._shake_hands(SERVER, self._servers.secured())
+            if scope.cancelled_caught:
+                self._tls_failed(SERVER, f"the handshake has taken more than {seconds:g} s")
+            await self._flush(SERVER)
+        return not self._proxy.closed
+
+    # TLS
+
+    def _start_tls(self, side: Side) -> None:
+        """Has the pump of this side do a handshake."""
+        outbox = self._client if side is CLIENT else self._servers.outbox
+        outbox.stream.interrupt()  # now: after the next write the peer may begin
+        self._handshakes.add(side)
+        if turn := self._turns.pop(side, None):
+            turn.set()
+        elif side is CLIENT and self._client_ended and self._nursery is not None:
+            self._nursery.start_soon(self._secure, CLIENT, outbox)  # which fails
+
+    async def _secure(self, side: Side, outbox: Outbox) -> Stream:
+        """Speaks TLS with this side, after all that was to be said in plain text has been. Returns the stream
+        to be read from now on."""
+        await outbox.flush()
+        self._settle()  # the time of the handshake begins
+        if side is SERVER:
+            stream = self._servers.secured()
+        else:
+            if self._settings.tls is None:
+                raise ValueError("the core offers STARTTLS, and there is no certificate")
+            stream = TlsStream(outbox.stream, self._settings.tls.context, server_side=True)
+            outbox.secure(stream)
+        await self._shake_hands(side, stream)
+        self._handshakes.discard(side)
+        await self._flush(side)
+        return stream
+
+    async def _shake_hands(self, side: Side, stream: TlsStream) -> None:
+        try:
+            info = await stream.handshake()
+        except trio.ClosedResourceError:
+            pass  # the session has ended meanwhile
+        except OSError as error:
+            self._tls_failed(side, str(error))
+        else:
+            self.apply(self._proxy.tls_started(side, info))
+
+    def _tls_failed(self, side: Side, why: str) -> None:
+        self._log.warning("TLS handshake failed", side=side.value, error=why)
+        self.apply(self._proxy.tls_failed(side, why))
 
     # Pumps
 
@@ -167,11 +240,16 @@ class Relay:
         proxy, stream = self._proxy, outbox.stream
         while not proxy.closed:
             if side not in proxy.may_read:
-                await self._wait_for_turn(side)
+                if side in self._handshakes:
+                    stream = await self._secure(side, outbox)
+                else:
+                    await self._wait_for_turn(side)
                 continue
             try:
                 data = await stream.receive()
             except trio.ClosedResourceError:
+                if side in self._handshakes:
+                    continue
                 return  # the server was reset, with the client still to be served; or the client is lost
             except OSError as error:
                 if side is CLIENT:
@@ -201,6 +279,7 @@ class Relay:
 
     def _end_of(self, side: Side) -> None:
         proxy = self._proxy
+        self._client_ended = self._client_ended or side is CLIENT
         if side is SERVER and (proxy.awaiting is None or proxy.awaiting.verb != b"QUIT"):
             self._log.warning("upstream server closed the connection", waiting_for=proxy.waiting_for.value)
         elif side is CLIENT and proxy.waiting_for is WaitingFor.CONTENT:
@@ -275,4 +354,4 @@ class Relay:
         self._deadline.move()
 
 
-_RARE = frozenset((Close, Connect, MessageAnswered, Violation, BodyComplete))
+_RARE = frozenset((Close, Connect, StartTLS, MessageAnswered, Violation, BodyComplete))

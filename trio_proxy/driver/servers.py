@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import structlog
 import trio
 
+from sansio_smtp import ClientInfo
+
 from .settings import Settings
 from .streams import NOWHERE, Outbox, Stream
+from .tls_stream import TlsStream
+
+if TYPE_CHECKING:  # cryptography takes a tenth of a second to import
+    from trio_proxy.tls.upstream import Leg
 
 __all__ = ["Servers"]
 
@@ -24,6 +32,8 @@ class Servers:
         self._first: str | None = None
         self.outbox = Outbox(NOWHERE)
         """What is still to be written to the server; what is put in while there is none is dropped."""
+        self.leg: Leg | None = None
+        """What TLS is to the server that was connected last; None: it is not used."""
         self._scope = trio.CancelScope()
         self._aborts = True
 
@@ -36,22 +46,35 @@ class Servers:
         """A rule has named the server to use where no other one is asked for."""
         self._first = upstream
 
-    async def connect(self, upstream: str | None) -> bool:
-        """Makes a connection to the server. Returns False, and has logged why, if that is not possible."""
+    async def connect(self, upstream: str | None, client: ClientInfo) -> bool:
+        """Makes a connection to the server, for this client. Returns False, and has logged why, if that is
+        not possible."""
         upstream = upstream or self._first
         stream: Stream | None = None
+        self.leg = None
         why = "timeout"
         with trio.move_on_after(self._settings.timeouts.connect):
             try:
+                if self._settings.upstream_tls is not None:
+                    self.leg = self._settings.upstream_tls(upstream)
                 stream = await self._open(upstream)
+                await self._introduce(stream, client)
             except OSError as error:
-                why = str(error)
+                why, stream = str(error), None
         if stream is None:
-            named = {} if upstream is None else {"upstream": upstream}
-            self._log.error("upstream server cannot be reached", error=why, **named)
+            self._log.error("upstream server cannot be reached", error=why, **self._named(upstream))
             return False
         self.outbox, self._aborts = Outbox(stream), True
         return True
+
+    def secured(self) -> TlsStream:
+        """From now on the connection is used through this stream, whose handshake comes next."""
+        leg = self.leg
+        if leg is None:
+            raise ValueError("no server is spoken TLS to")
+        stream = TlsStream(self.outbox.stream, leg.context, server_hostname=leg.server_name)
+        self.outbox.secure(stream)
+        return stream
 
     def leave(self) -> None:
         """Another server is asked for. Nothing more is read from this one; what was sent to it is written, if
@@ -85,6 +108,13 @@ class Servers:
         if settings.connect_to is None:
             raise OSError("no server but the usual one can be used here")
         return await settings.connect_to(upstream)
+
+    async def _introduce(self, stream: Stream, client: ClientInfo) -> None:
+        """Says who the client is, before all else. Raises OSError."""
+
+    def _named(self, upstream: str | None) -> dict[str, str]:
+        """How a log line names the server, if it is not the usual one."""
+        return {} if upstream is None else {"upstream": upstream}
 
 
 def _holds_end_of_data(octets: bytes) -> bool:

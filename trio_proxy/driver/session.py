@@ -50,7 +50,14 @@ class Session:
             undo.pop_all()
         self._deadline = Deadline(self._proxy, settings)
         self._relay = Relay(
-            self._proxy, self._client, self._servers, self._judging, self._reports, self._deadline, self._log
+            self._proxy,
+            self._client,
+            self._servers,
+            self._judging,
+            self._reports,
+            self._deadline,
+            settings,
+            self._log,
         )
         self._broken = False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -14,6 +14,10 @@ from trio_proxy.rulebook.host import RuleSettings
 from trio_proxy.settings.timeouts import Timeouts
 
 from .streams import Stream
+
+if TYPE_CHECKING:  # cryptography takes a tenth of a second to import
+    from trio_proxy.tls.server_side import ServerTls
+    from trio_proxy.tls.upstream import Leg
 
 __all__ = ["Judge", "Settings"]
 
@@ -29,6 +33,11 @@ class Settings:
     """Gives a connection to the upstream server; raises OSError."""
     connect_to: Callable[[str], Awaitable[Stream]] | None = None
     """The same for a server that a rule names."""
+    tls: ServerTls | None = None
+    """The certificates for clients; None: no client can speak TLS."""
+    upstream_tls: Callable[[str | None], Leg | None] | None = None
+    """What TLS is to the usual server, or to one that a rule names; it returns None for plain text, and
+    raises OSError if the name cannot be read. None: `Config.upstream_tls` has to be NONE too."""
     config: Config = attrs.field(factory=Config)
     timeouts: Timeouts = attrs.field(factory=Timeouts)
     ask: frozenset[str] = frozenset()

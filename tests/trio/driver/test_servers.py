@@ -11,11 +11,13 @@ import trio
 from streams import TrioStream, memory
 from trio.testing import MockClock
 
+from sansio_smtp import ClientInfo
 from trio_proxy.driver.servers import Servers
 from trio_proxy.driver.settings import Settings
 from trio_proxy.driver.streams import NOWHERE, Stream
 from trio_proxy.settings.timeouts import Timeouts
 
+CLIENT = ClientInfo(address="192.0.2.1:51000")
 Logs = list[MutableMapping[str, Any]]
 
 
@@ -41,10 +43,10 @@ class Made:
 
 async def test_a_rule_prefers_a_server() -> None:
     made = Made()
-    assert await made.servers.connect(None)
+    assert await made.servers.connect(None, CLIENT)
     made.servers.prefer("first.example")
-    assert await made.servers.connect(None)
-    assert await made.servers.connect("second.example")
+    assert await made.servers.connect(None, CLIENT)
+    assert await made.servers.connect("second.example", CLIENT)
     assert made.asked == [None, "first.example", "second.example"]
 
 
@@ -57,11 +59,11 @@ async def test_a_server_that_cannot_be_reached_is_named(autojump_clock: MockCloc
         raise ConnectionRefusedError("Connection refused")
 
     made = Made(connect=refused, connect_to=never, timeouts=Timeouts(connect=5))
-    assert not await made.servers.connect(None)
-    assert not await made.servers.connect("second.example")
+    assert not await made.servers.connect(None, CLIENT)
+    assert not await made.servers.connect("second.example", CLIENT)
     assert trio.current_time() == 5
     made = Made(connect_to=None)
-    assert not await made.servers.connect("second.example")
+    assert not await made.servers.connect("second.example", CLIENT)
     assert [(line["error"], line.get("upstream")) for line in logs] == [
         ("Connection refused", None),
         ("timeout", "second.example"),
@@ -71,7 +73,7 @@ async def test_a_server_that_cannot_be_reached_is_named(autojump_clock: MockCloc
 
 async def test_leaving_ends_the_reading_and_closes() -> None:
     made = Made()
-    await made.servers.connect(None)
+    await made.servers.connect(None, CLIENT)
     with made.servers.scope as scope:
         made.servers.end(abort=False)
         made.servers.leave()
@@ -80,7 +82,7 @@ async def test_leaving_ends_the_reading_and_closes() -> None:
     assert made.ends == ["closed"]
     assert made.servers.outbox.stream is NOWHERE
     assert not made.servers.scope.cancel_called
-    await made.servers.connect("second.example")
+    await made.servers.connect("second.example", CLIENT)
     assert made.ends == ["closed", None]
 
 
@@ -100,7 +102,7 @@ async def test_leaving_ends_the_reading_and_closes() -> None:
 )
 async def test_an_end_of_data_that_was_not_written_makes_it_a_reset(unwritten: bytes, end: str) -> None:
     made = Made()
-    await made.servers.connect(None)
+    await made.servers.connect(None, CLIENT)
     made.servers.end(abort=False)
     made.servers.outbox.put(unwritten)
     made.servers.close()
@@ -111,14 +113,14 @@ async def test_an_end_of_data_that_was_not_written_makes_it_a_reset(unwritten: b
 async def test_without_a_word_of_the_core_it_is_a_reset() -> None:
     made = Made()
     made.servers.close()
-    await made.servers.connect(None)
+    await made.servers.connect(None, CLIENT)
     made.servers.close()
     assert made.ends == ["reset"]
 
 
 async def test_a_reset_drops_what_is_unwritten() -> None:
     made = Made()
-    await made.servers.connect(None)
+    await made.servers.connect(None, CLIENT)
     made.servers.outbox.put(b"text\r\n")
     made.servers.end(abort=True)
     assert made.ends == ["reset"]
