@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import ssl
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import TypeAlias
 
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from trio_proxy.tls.certificates import KeyPair
 
-__all__ = ["authority", "client_context", "pair_for", "write_pair"]
+__all__ = [
+    "authority",
+    "client_context",
+    "leaf",
+    "made_for",
+    "pair_for",
+    "write_authority",
+    "write_pair",
+]
+
+PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 @cache
@@ -51,3 +67,29 @@ def client_context(ca: str | None = "one") -> ssl.SSLContext:
     else:
         authority(ca).configure_trust(context)
     return context
+
+
+def made_for(
+    *names: str,
+    common_name: str | None = None,
+    begins: datetime = datetime(2026, 1, 1, tzinfo=UTC),
+    ends: datetime = datetime(2100, 1, 1, tzinfo=UTC),
+    key: PrivateKey | None = None,
+) -> tuple[bytes, bytes]:
+    """A certificate that signs itself, with all that `trustme` does not do, and its key, in PEM."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)] if common_name else [])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(begins)
+        .not_valid_after(ends)
+    )
+    if names:
+        others = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+        builder = builder.add_extension(others, critical=False)
+    pem = builder.sign(key, SHA256()).public_bytes(Encoding.PEM)
+    return pem, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

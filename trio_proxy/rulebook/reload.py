@@ -12,19 +12,17 @@ step, after ``running()`` of all its objects has been entered; if anything of it
 replaced generation is closed when its last connection has ended, and not earlier: a rule must not be asked
 after what it needs was closed. When the service ends, all are closed.
 
-Files are compared twice a second by time, size and inode. That notices every way in which an editor or a
-deployment changes them, also on network file systems and through symbolic links, and costs few system calls.
+Files are compared twice a second (`trio_proxy.storage.stamps`).
 """
 
 from __future__ import annotations
 
-import os
 import signal
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol
 from weakref import WeakSet
 
 import attrs
@@ -33,6 +31,7 @@ import trio
 
 from sansio_smtp.rules.lint.problems import Problem, RuleError
 from sansio_smtp.rules.ruleset import RuleSet
+from trio_proxy.storage.stamps import Stamps, stamps_of
 
 from .load import LoadedRules
 
@@ -45,9 +44,6 @@ _START_SECONDS: Final = 30.0
 """For ``running()`` of one object of the rules to be entered."""
 _END_SECONDS: Final = 5.0
 """For all of them to be left when the service ends."""
-
-Stamps: TypeAlias = Mapping[Path, tuple[int, ...] | None]
-"""File → values of which one changes when the file is changed; None if there is no such file."""
 
 
 @attrs.define(eq=False)
@@ -167,15 +163,15 @@ class RuleBook:
 
     def _generation(self) -> _Generation:
         # Taken before the files are read, so that a change during the reading is noticed later.
-        before = self._stamps = _stamps(self._stamps)
+        before = self._stamps = stamps_of(self._stamps)
         try:
             loaded = self._load()
         except RuleError as error:
             # Watch the files with mistakes, which may be new: they will be corrected.
             named = (Path(problem.file) for problem in error.problems if problem.file)
-            self._stamps = {**_stamps(named), **before}
+            self._stamps = {**stamps_of(named), **before}
             raise
-        now = _stamps(loaded.files)
+        now = stamps_of(loaded.files)
         self._stamps = {file: before.get(file, now[file]) for file in now}
         return _Generation(loaded)
 
@@ -195,7 +191,7 @@ class RuleBook:
         before = self._stamps
         while True:
             await trio.sleep(_LOOK_SECONDS)
-            now = _stamps(self._stamps)
+            now = stamps_of(self._stamps)
             if now == before != self._stamps:  # the same twice: the writing has ended
                 self.reload()
             before = now
@@ -254,15 +250,3 @@ def _said(error: Any) -> str:
     if isinstance(error, trio.TooSlowError):
         return f"it was not there within {_START_SECONDS:.0f} s"
     return " ".join(f"{type(error).__name__}: {error}".split())
-
-
-def _stamps(files: Iterable[Path]) -> Stamps:
-    return {file: _stamp(file) for file in files}
-
-
-def _stamp(file: Path) -> tuple[int, ...] | None:
-    try:
-        found = os.stat(file)
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino, found.st_dev

@@ -7,7 +7,6 @@ can show one of his own. Only VERIFY protects against that.
 from __future__ import annotations
 
 import ssl
-from ipaddress import ip_address
 from pathlib import Path
 
 import attrs
@@ -94,7 +93,7 @@ class UpstreamSecurity:
             return UpstreamTls.VERIFY if self.level in (None, UpstreamTls.NONE) else self.level
         if self.level is not None:
             return self.level
-        return UpstreamTls.NONE if _is_local(address) else UpstreamTls.MAY
+        return UpstreamTls.NONE if address.is_local else UpstreamTls.MAY
 
     def leg(self, address: Address, *, usual: bool = True) -> Leg:
         """What TLS is to this server. ``usual``: it is that of ``--upstream``, not one that a rule names."""
@@ -148,13 +147,3 @@ class UpstreamSecurity:
         if problems:
             raise CertificateError(problems)
         return context
-
-
-def _is_local(address: Address) -> bool:
-    host = address.host
-    if address.path is not None or host in ("", "localhost") or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
