@@ -6,12 +6,12 @@ import logging
 
 import structlog
 
-from sansio_smtp import BodyComplete, Event, MessageAnswered, Proxy, Violation
+from sansio_smtp import BodyComplete, ClientInfo, Event, MessageAnswered, Proxy, Violation
 from trio_proxy.text.transcript import Transcript, printable
 
 from .streams import Outbox
 
-__all__ = ["Reports", "joint_state"]
+__all__ = ["Reports", "joint_state", "named"]
 
 
 class Reports:
@@ -36,6 +36,11 @@ class Reports:
         """True if `state` is to be called after each input."""
         self.transcribes = transcript is not None
         """True if `transcribe` is to be called with all events."""
+
+    def connected(self, client: ClientInfo) -> None:
+        """Begins the transcript."""
+        through = f", through {client.proxy_ip}" if client.proxy_ip else ""
+        self.note(f"{client.address} connected{through}")
 
     def note(self, text: str) -> None:
         """One line of the transcript."""
@@ -90,6 +95,12 @@ class Reports:
         mail, recipients = event.envelope.mail, event.envelope.recipients
         reply = event.shown
         self._log.info("message answered", reply=reply, mail=str(mail or ""), recipients=len(recipients))
+
+
+def named(client: ClientInfo) -> dict[str, str]:
+    """How log lines name a client: its address, and the proxy and the TLS between it and us, if there are."""
+    values = {"peer": client.address, "proxy": client.proxy_ip, "tls": client.tls and client.tls.version}
+    return {key: value for key, value in values.items() if value}
 
 
 def joint_state(proxy: Proxy) -> object:

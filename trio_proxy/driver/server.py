@@ -8,7 +8,7 @@ import resource
 import signal
 import socket
 import stat
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
@@ -16,11 +16,12 @@ import attrs
 import structlog
 import trio
 
+from sansio_smtp import Reply
 from trio_proxy.settings.options import DEFAULTS
 from trio_proxy.text.addresses import Address
 
 from .own_replies import BUSY, INTERNAL_ERROR
-from .streams import SocketStream, Stream, set_no_delay
+from .streams import SocketStream, set_no_delay
 
 __all__ = ["ListenError", "Server", "listening", "raise_descriptor_limit", "stop_on_signals"]
 
@@ -45,12 +46,17 @@ class Runnable(Protocol):
         """The service stops; ``now``: do not wait for what is in flight."""
 
 
+Make = Callable[[SocketStream, str, int], Runnable]
+
+
 @attrs.define(eq=False)
 class Server:
     """Accepts clients and runs a session for each."""
 
-    session: Callable[[Stream, str, int], Runnable]
+    session: Make
     """Makes a session of a client's connection, its address, and a number."""
+    tls_session: Make | None = None
+    """The same for listeners that speak TLS from the first octet."""
     max_connections: int = DEFAULTS.max_connections
     grace: float = DEFAULTS.grace
     """Seconds that a message in flight may take to finish when the service stops."""
@@ -65,13 +71,16 @@ class Server:
         sockets: list[socket.socket],
         stop: trio.Event,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+        *,
+        tls: Collection[socket.socket] = (),
     ) -> None:
         """Serves until ``stop`` is set, then drains: nothing new is accepted, idle clients get 421, a mail
-        transaction in flight may finish within the grace period."""
+        transaction in flight may finish within the grace period. ``tls`` are those of the sockets that speak
+        TLS from the first octet."""
         async with trio.open_nursery() as sessions:
             async with trio.open_nursery() as listeners:
                 for sock in sockets:
-                    listeners.start_soon(self._accept, sock, sessions)
+                    listeners.start_soon(self._accept, sock, sessions, sock in tls)
                 task_status.started()
                 await stop.wait()
                 listeners.cancel_scope.cancel(reason="the service is shutting down")
@@ -88,7 +97,7 @@ class Server:
                 log.warning("grace period is over, closing in mid-transaction")
                 session.shutdown(now=True)
 
-    async def _accept(self, listener: socket.socket, nursery: trio.Nursery) -> None:
+    async def _accept(self, listener: socket.socket, nursery: trio.Nursery, tls: bool) -> None:
         while True:
             await trio.lowlevel.wait_readable(listener)
             for _ in range(_ACCEPTS_A_TURN):
@@ -101,26 +110,25 @@ class Server:
                         self._complain("cannot accept a connection", error=os.strerror(error.errno))
                         await trio.sleep(0.1)
                     break  # else: the client is gone before it was accepted
-                self._start(sock, _peer(sock, address), nursery)
+                self._start(sock, _peer(sock, address), nursery, tls)
 
-    def _start(self, sock: socket.socket, peer: str, nursery: trio.Nursery) -> None:
+    def _start(self, sock: socket.socket, peer: str, nursery: trio.Nursery, tls: bool) -> None:
         sock.setblocking(False)
         if len(self._sessions) >= self.max_connections:
             self._complain("too many connections", limit=self.max_connections)
-            with suppress(OSError):  # it would not have read the reply
-                sock.send(BUSY.raw)
-            sock.close()
+            _refuse(sock, BUSY, tls)
             return
         with suppress(OSError):  # the client is gone already, as its session will find out
             set_no_delay(sock)
         self._accepted += 1
         try:
-            session = self.session(SocketStream(sock), peer, self._accepted)
+            make = self.tls_session if tls else self.session
+            if make is None:
+                raise ValueError("a listener speaks TLS, and nothing makes sessions for it")
+            session = make(SocketStream(sock), peer, self._accepted)
         except Exception:
             log.exception("internal error, connection closed", peer=peer)
-            with suppress(OSError):
-                sock.send(INTERNAL_ERROR.raw)
-            sock.close()
+            _refuse(sock, INTERNAL_ERROR, tls)
             return
         self._sessions.add(session)  # now: it counts, and may be shut down, before it has had its first turn
         nursery.start_soon(self._run, session)
@@ -268,6 +276,14 @@ def _explain(address: Address, error: OSError | UnicodeError) -> str:
     if error.errno == errno.EADDRNOTAVAIL:
         return what + "this machine has no such address; use 127.0.0.1, [::1] or one of its own"
     return what + (error.strerror or str(error))
+
+
+def _refuse(sock: socket.socket, reply: Reply, tls: bool) -> None:
+    """Closes a connection. A client that speaks TLS would take the reply for a broken handshake."""
+    if not tls:
+        with suppress(OSError):  # it would not have read the reply
+            sock.send(reply.raw)
+    sock.close()
 
 
 def _peer(sock: socket.socket, address: Any) -> str:

@@ -15,7 +15,7 @@ from .deadlines import Deadline
 from .judging import Judging
 from .own_replies import INTERNAL_ERROR
 from .relay import Relay
-from .reports import Reports, joint_state
+from .reports import Reports, joint_state, named
 from .servers import Servers
 from .settings import Judge, Settings
 from .streams import Outbox, Stream
@@ -33,9 +33,13 @@ _SILENCE_SECONDS: Final = 2.0
 class Session:
     """Runs one client's dialogue from connect to close."""
 
-    def __init__(self, client: Stream, peer: str, number: int, settings: Settings) -> None:
-        self._peer = peer
-        self._log = log.bind(conn=f"c{number}", peer=peer)
+    def __init__(
+        self, client: Stream, peer: str, number: int, settings: Settings, known: ClientInfo | None = None
+    ) -> None:
+        """``known``: what is known of the client, if that is more than its address ``peer``."""
+        known = known or ClientInfo(address=peer)
+        self._known = known
+        self._log = log.bind(conn=f"c{number}", **named(known))
         write = settings.write_transcript
         transcript = Transcript(number, write) if write else None
         self._client = Outbox(client)
@@ -44,7 +48,6 @@ class Session:
         with ExitStack() as undo:
             self._judging = Judging(settings, self._log)
             undo.callback(self._judging.close)
-            known = ClientInfo(address=peer)
             self._proxy = Proxy(settings.config, self._judging.ask, settings.make_spool, known)
             self._judging.begin(self._proxy, number, transcript)
             undo.pop_all()
@@ -88,7 +91,7 @@ class Session:
     async def _run(self) -> None:
         started = trio.current_time()
         try:
-            self._reports.note(f"{self._peer} connected")
+            self._reports.connected(self._known)
             if not self._broken:
                 await self._relay.run()
             if not self._broken and not self._proxy.closed:

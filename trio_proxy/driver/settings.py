@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from sansio_smtp import Config, Question, Spool, WaitingFor
+from sansio_smtp import Config, Networks, Question, Spool, WaitingFor
+from sansio_smtp.networks import NO_NETWORKS
 from sansio_smtp.rules import RuleSet
 from trio_proxy.rulebook.host import RuleSettings
 from trio_proxy.settings.timeouts import Timeouts
@@ -38,6 +39,8 @@ class Settings:
     upstream_tls: Callable[[str | None], Leg | None] | None = None
     """What TLS is to the usual server, or to one that a rule names; it returns None for plain text, and
     raises OSError if the name cannot be read. None: `Config.upstream_tls` has to be NONE too."""
+    accept_proxy: Networks = NO_NETWORKS
+    """Clients that must say in a PROXY header who the client is."""
     config: Config = attrs.field(factory=Config)
     timeouts: Timeouts = attrs.field(factory=Timeouts)
     ask: frozenset[str] = frozenset()

@@ -1,0 +1,262 @@
+"""What comes before a session, on real sockets. The address of a peer is what the test says."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, MutableMapping
+from contextlib import ExitStack, asynccontextmanager, nullcontext, suppress
+from typing import Any
+
+import attrs
+import pytest
+import trio
+from tcp_peers import QUIET, TcpPeer, no_descriptor_is_left, tcp
+from trio.testing import MockClock
+
+from sansio_smtp import ClientInfo, Config, Networks
+from sansio_smtp.rules import Connection
+from sansio_smtp.rules.loading import rules_of
+from trio_proxy.driver import arrival
+from trio_proxy.driver.arrival import Arrival, Arrivals
+from trio_proxy.driver.session import Session
+from trio_proxy.driver.settings import Settings
+from trio_proxy.driver.streams import Stream
+from trio_proxy.settings.timeouts import Timeouts
+
+Logs = list[MutableMapping[str, Any]]
+
+BALANCER = "10.0.0.1:40000"
+HEADER = b"PROXY TCP4 192.0.2.7 10.0.0.5 51000 25\r\n"
+LOCAL = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00"
+TIMES = Timeouts(proxy_header=30, idle=10)
+
+
+@attrs.define
+class Arriving:
+    """A connection that was accepted, and a server that may be connected."""
+
+    runs: Session | Arrival
+    client: TcpPeer
+    server: TcpPeer
+    connected: bool = False
+    seen: list[tuple[str, str]] = attrs.field(factory=list[tuple[str, str]])
+    """What rules saw when the client connected: its address, and that of its proxy."""
+
+    async def greeted(self) -> None:
+        await self.server.send(b"220 mx.example ESMTP")
+        await self.client.expect(b"220 mx.example ESMTP")
+        assert self.connected
+
+
+@asynccontextmanager
+async def arriving(clock: MockClock, peer: str = BALANCER, **given: Any) -> AsyncIterator[Arriving]:
+    """Runs what comes of a connection. At the end of the block it must have ended, with nothing left open."""
+    clock.autojump_threshold = QUIET
+    with no_descriptor_is_left(), ExitStack() as opened:
+        client, to_client = tcp()
+        server, to_server = tcp()
+        opened.callback(client.close)
+        opened.callback(server.close)
+        opened.callback(to_server.sock.close)
+
+        async def connect() -> Stream:
+            run.connected = True
+            return to_server
+
+        def note(conn: Connection) -> None:
+            run.seen.append((conn.peer, conn.proxy_ip))
+
+        note.__name__ = "connect"
+        rules = rules_of(note)
+        settings = Settings(
+            connect=connect,
+            timeouts=TIMES,
+            rules=lambda: nullcontext(rules),
+            **{"accept_proxy": Networks.parse(["10.0.0.0/8"]), **given},
+        )
+        run = Arriving(Arrivals(settings).session(to_client, peer, 7), client, server)
+        async with trio.open_nursery() as nursery:
+            ended = trio.Event()
+
+            async def to_its_end() -> None:
+                await run.runs.run()
+                ended.set()
+
+            nursery.start_soon(to_its_end)
+            yield run
+            with trio.fail_after(5_000):
+                await ended.wait()
+        assert to_client.sock.fileno() == -1
+
+
+def warnings(logs: Logs) -> list[MutableMapping[str, Any]]:
+    return [entry for entry in logs if entry["log_level"] not in ("debug", "info")]
+
+
+async def test_the_client_of_the_header_is_the_client(mock_clock: MockClock, logs: Logs) -> None:
+    """No server is connected before the header is complete."""
+    lines: list[str] = []
+    async with arriving(mock_clock, write_transcript=lines.append) as run:
+        for piece in (HEADER[:20], HEADER[20:-1]):
+            await run.client.raw(piece)
+            await trio.sleep(1)
+            assert not run.connected
+        await run.client.raw(b"\n")
+        await run.greeted()
+        await run.client.send(b"DATA\0")
+        await run.client.expect(b"500...")
+        run.client.close()
+    assert run.seen == [("192.0.2.7:51000", "10.0.0.1")]
+    (violation,) = [entry for entry in logs if entry["event"] == "protocol violation"]
+    assert (violation["peer"], violation["proxy"], violation["conn"]) == ("192.0.2.7:51000", "10.0.0.1", "c7")
+    assert "192.0.2.7:51000 connected, through 10.0.0.1" in lines[0]
+
+
+async def test_what_comes_with_the_header_is_not_lost(mock_clock: MockClock) -> None:
+    async with arriving(mock_clock) as run:
+        await run.client.raw(HEADER + b"EHLO me\r\n")
+        await run.greeted()
+        await run.server.expect(b"EHLO me")
+        await run.server.send(b"250 mx.example")
+        await run.client.expect(b"250 mx.example")
+        run.client.close()
+
+
+async def test_a_balancer_that_speaks_for_itself_is_the_client(mock_clock: MockClock, logs: Logs) -> None:
+    async with arriving(mock_clock) as run:
+        await run.client.raw(LOCAL)
+        await run.greeted()
+        run.client.reset()
+    assert run.seen == [(BALANCER, "")]
+    assert warnings(logs) == []
+
+
+@pytest.mark.parametrize("end", ["close", "reset", "half_close"])
+async def test_a_health_check_of_tcp_alone_is_silent(mock_clock: MockClock, logs: Logs, end: str) -> None:
+    async with arriving(mock_clock) as run:
+        getattr(run.client, end)()
+    assert not run.connected
+    assert warnings(logs) == []
+
+
+@pytest.mark.parametrize(
+    ("octets", "why"),
+    [
+        (b"EHLO me.example\r\n", "it is no PROXY header"),
+        (b"PROXY TCP4 192.0.2.7", "it has not come within 30 s"),
+        (b"PROXY " + b"x" * 1_000_000, "it is longer than 107 octets"),
+        (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff" + b"x" * 1_000_000, "it is longer than 4096 octets"),
+        (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0d" + b"x" * 12, "it has not come within 30 s"),
+    ],
+)
+async def test_without_a_right_header_there_is_no_session(
+    mock_clock: MockClock, logs: Logs, octets: bytes, why: str
+) -> None:
+    async with arriving(mock_clock) as run, trio.open_nursery() as nursery:
+        nursery.start_soon(_sends, run.client, octets)
+        while await run.client.more():
+            pass
+        nursery.cancel_scope.cancel()
+    assert run.client.buffer == b""
+    assert not run.connected
+    (entry,) = warnings(logs)
+    assert (entry["event"], entry["error"], entry["peer"]) == ("PROXY header refused, closing", why, BALANCER)
+    assert len(entry.get("octets", "")) < 300
+
+
+async def _sends(client: TcpPeer, octets: bytes) -> None:
+    with suppress(trio.BrokenResourceError):  # it is closed before it has read all of them
+        await client.raw(octets)
+
+
+async def test_a_header_that_drips_is_not_waited_for(mock_clock: MockClock, logs: Logs) -> None:
+    """The limit is for all of it."""
+    async with arriving(mock_clock) as run:
+        began = trio.current_time()
+        for octet in HEADER[:-1]:
+            try:
+                await run.client.raw(bytes([octet]))
+            except trio.BrokenResourceError:
+                break
+            await trio.sleep(2)
+        assert not await run.client.more()
+        assert trio.current_time() - began < 2 * len(HEADER) - 10
+    assert [entry["error"] for entry in warnings(logs)] == ["it has not come within 30 s"]
+
+
+async def test_others_are_not_waited_for(mock_clock: MockClock, logs: Logs) -> None:
+    """A header of theirs is a strange command."""
+    async with arriving(mock_clock, "192.0.2.9:50000") as run:
+        assert isinstance(run.runs, Session)
+        await run.greeted()
+        await run.client.send(HEADER.removesuffix(b"\r\n"))
+        await run.client.expect(b"502...")
+        run.client.close()
+        assert await run.server.rest() == b""
+    assert run.seen == [("192.0.2.9:50000", "")]
+    assert [(entry["log_level"], entry["peer"]) for entry in warnings(logs)] == [
+        ("warning", "192.0.2.9:50000")
+    ]
+
+
+@pytest.mark.parametrize("now", [False, True])
+async def test_the_service_stops_before_the_header_is_there(mock_clock: MockClock, now: bool) -> None:
+    async with arriving(mock_clock) as run:
+        await run.client.raw(HEADER[:10])
+        await trio.sleep(1)
+        run.runs.shutdown(now=now)
+        with trio.fail_after(1):
+            assert not await run.client.more()
+    assert not run.connected
+
+
+async def test_the_service_stops_at_the_moment_of_the_header(mock_clock: MockClock) -> None:
+    """There is no session that nobody has told."""
+    async with arriving(mock_clock) as run:
+        await run.client.raw(HEADER)
+        run.runs.shutdown()
+        assert not await run.client.more()
+    assert not run.connected
+
+
+async def test_the_service_stops_after_the_header(mock_clock: MockClock) -> None:
+    async with arriving(mock_clock) as run:
+        await run.client.raw(HEADER)
+        await run.greeted()
+        run.runs.shutdown()
+        await run.client.expect(b"421...")
+
+
+async def test_a_session_that_cannot_be_made_is_closed(
+    mock_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> Session:
+        raise ZeroDivisionError("no session")
+
+    monkeypatch.setattr(arrival, "Session", fails)
+    mock_clock.autojump_threshold = QUIET
+    client, to_client = tcp()
+    settings = Settings(connect=_nobody, accept_proxy=Networks.parse(["unix"]))
+    await client.raw(HEADER)
+    with pytest.raises(ZeroDivisionError):
+        await Arrivals(settings).session(to_client, "unix", 1).run()
+    assert to_client.sock.fileno() == -1
+    client.close()
+
+
+async def _nobody() -> Stream:
+    raise AssertionError
+
+
+async def test_where_the_client_has_connected_to_is_known_if_a_server_is_told(mock_clock: MockClock) -> None:
+    known: list[ClientInfo] = []
+    for how in ("none", "xclient"):
+        client, to_client = tcp()
+        settings = Settings(connect=_nobody, config=Config(send_client=how))
+        session = Arrivals(settings).session(to_client, "192.0.2.9:1", 1)
+        known.append(session._proxy.identity)
+        to_client.close()
+        client.close()
+    assert [(client.local_ip, client.local_port is None) for client in known] == [
+        ("", True),
+        ("127.0.0.1", False),
+    ]

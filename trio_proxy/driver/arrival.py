@@ -1,0 +1,136 @@
+"""What comes before a session: a PROXY header, and TLS from the first octet.
+
+::
+
+    accept ──> PROXY header ──> TLS handshake ──> `Session`
+               of a peer that   on a listener
+               may send one     for smtps://
+
+Who the client is decides what it may do, so nothing of a session begins before that is known; in particular
+no server is connected. Each step has a time limit for all of it. A peer that may say who the client is must
+say it: else a client that reaches this listener past its balancer would count as the balancer. Whoever else
+sends a PROXY header is a client with a strange command, and `Session` refuses that.
+
+A connection for which there is nothing to do here is given to a `Session` at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+import structlog
+import trio
+
+from sansio_smtp import ClientInfo, SendClient
+from trio_proxy.text.transcript import printable
+
+from .session import Session
+from .settings import Settings
+from .streams import SocketStream, Stream
+
+if TYPE_CHECKING:
+    from .proxy_header import Header
+
+__all__ = ["Arrival", "Arrivals"]
+
+log = structlog.stdlib.get_logger("smtp_proxy")
+
+_SHOWN = 60
+"""Octets of what is no PROXY header in a log line."""
+
+
+@attrs.frozen
+class Arrivals:
+    """Makes what `Server` runs for each connection."""
+
+    settings: Settings
+
+    def session(self, client: SocketStream, peer: str, number: int) -> Session | Arrival:
+        """For a connection to a listener that speaks plain text at first."""
+        known, settings = ClientInfo(address=peer), self.settings
+        if settings.accept_proxy and known in settings.accept_proxy:
+            return Arrival(client, known, number, settings, header=True)
+        return Session(client, peer, number, settings, self._located(client, known))
+
+    def _located(self, client: SocketStream, known: ClientInfo) -> ClientInfo:
+        """The client, with the address to which it has connected if a server is told that."""
+        if self.settings.config.send_client is SendClient.NONE or known.unix:
+            return known
+        ip, port, *_ = client.sock.getsockname()
+        return attrs.evolve(known, local_ip=ip, local_port=port)
+
+
+class Arrival:
+    """One connection up to its session, and then that session."""
+
+    def __init__(
+        self,
+        client: SocketStream,
+        peer: ClientInfo,
+        number: int,
+        settings: Settings,
+        *,
+        header: bool = False,
+    ) -> None:
+        self._socket = client
+        self._stream: Stream = client
+        self._peer = peer
+        self._number = number
+        self._settings = settings
+        self._header = header
+        self._scope = trio.CancelScope()
+        self._session: Session | None = None
+        self._log = log.bind(conn=f"c{number}", peer=peer.address)
+
+    async def run(self) -> None:
+        """Returns when the connection is closed."""
+        try:
+            with self._scope:
+                client = await self._arrive()
+            if self._scope.cancel_called or client is None:
+                return
+            self._session = Session(self._stream, client.address, self._number, self._settings, client)
+        finally:
+            if self._session is None:
+                self._stream.close()
+        await self._session.run()
+
+    def shutdown(self, *, now: bool = False) -> None:
+        """The service stops. There is no session yet: the connection is closed. Else see
+        `Session.shutdown`."""
+        if self._session is not None:
+            self._session.shutdown(now=now)
+        else:
+            self._scope.cancel(reason="the service is shutting down")
+
+    async def _arrive(self) -> ClientInfo | None:
+        """Who the client is, when all that comes before its session has been done; None if the connection is
+        over."""
+        client = self._peer
+        try:
+            if self._header:
+                header = await self._read_header()
+                if header is None:
+                    return None
+                client = header.of(client)
+        except OSError as error:
+            self._log.debug("connection lost before its session", error=str(error))
+            return None
+        return client
+
+    async def _read_header(self) -> Header | None:
+        from .proxy_header import HeaderError, read_header  # not everybody needs the library
+
+        seconds = self._settings.timeouts.proxy_header
+        with trio.move_on_after(seconds):
+            try:
+                return await read_header(self._socket)
+            except HeaderError as error:
+                if error.octets:
+                    octets = printable(error.octets[:_SHOWN])
+                    self._log.warning("PROXY header refused, closing", error=str(error), octets=octets)
+                # else: a health check of TCP alone
+                return None
+        self._log.warning("PROXY header refused, closing", error=f"it has not come within {seconds:g} s")
+        return None
