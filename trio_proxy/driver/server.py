@@ -17,6 +17,7 @@ import structlog
 import trio
 
 from sansio_smtp import Reply
+from sansio_smtp.client_info import address_text
 from trio_proxy.settings.options import DEFAULTS
 from trio_proxy.text.addresses import Address
 
@@ -287,4 +288,4 @@ def _refuse(sock: socket.socket, reply: Reply, tls: bool) -> None:
 
 
 def _peer(sock: socket.socket, address: Any) -> str:
-    return "unix" if sock.family == socket.AF_UNIX else str(Address(address[0], address[1]))
+    return "unix" if sock.family == socket.AF_UNIX else address_text(address[0], address[1])

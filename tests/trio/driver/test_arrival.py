@@ -117,7 +117,7 @@ async def test_what_comes_with_the_header_is_not_lost(mock_clock: MockClock) -> 
         await run.greeted()
         await run.server.expect(b"EHLO me")
         await run.server.send(b"250 mx.example")
-        await run.client.expect(b"250 mx.example")
+        await run.client.expect(b"250-mx.example")
         run.client.close()
 
 
