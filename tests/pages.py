@@ -41,7 +41,16 @@ PAGES: Final = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 DESIGN, SUPPORTED = ROOT / "docs" / "design.md", ROOT / "docs" / "supported-smtp.md"
-_MANUAL_NAMES: Final = ("README", "operating", "rules", "ready-rules", "supported-smtp", "testing")
+_MANUAL_NAMES: Final = (
+    "README",
+    "operating",
+    "rules",
+    "ready-rules",
+    "supported-smtp",
+    "testing",
+    "tls",
+    "recipes",
+)
 MANUAL: Final = [page for page in PAGES if page.stem in _MANUAL_NAMES]
 """Where options are told of."""
 

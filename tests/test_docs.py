@@ -45,7 +45,7 @@ from trio_proxy.settings.timeouts import Timeouts
 
 LINK = re.compile(r"(?<!!)\[[^]]*\]\(([^)\s]+)\)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
-NOT_OURS = re.compile(r"^curl (?:.*\\\n)*.*", re.MULTILINE)
+NOT_OURS = re.compile(r"^(?:curl|swaks) (?:.*\\\n)*.*", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")

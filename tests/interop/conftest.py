@@ -17,7 +17,6 @@ PEERS = {
     "postfix": "postfix",
     "smtp-source": "postfix",
     "swaks": "swaks",
-    "haproxy": "haproxy",
     "openssl": "openssl",
 }
 
@@ -111,12 +110,6 @@ def swaks() -> str:
 def smtp_source() -> str:
     _need("smtp-source")
     return "smtp-source"
-
-
-@pytest.fixture
-def haproxy() -> str:
-    _need("haproxy")
-    return "haproxy"
 
 
 @pytest.fixture

@@ -77,12 +77,16 @@ class Daemon:
             return True
         return False
 
+    @property
+    def lives(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def output(self) -> str:
         return self.log.read_text("utf-8", "replace")
 
     def stop(self, seconds: float = 30) -> None:
         """Asks it to end."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None and self.lives:
             self._process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(seconds)

@@ -32,17 +32,21 @@ class Proxy:
         cls, upstream: int | str, directory: Path, *options: str, listen: Sequence[str] = ANY_PORT
     ) -> "Proxy":
         """`upstream` is an address, or a port of 127.0.0.1."""
-        command = [sys.executable, "-m", "trio_proxy"]
-        command += [word for address in listen for word in ("--listen", address)]
         upstream = f"127.0.0.1:{upstream}" if isinstance(upstream, int) else upstream
-        command += ["--upstream", upstream, *options]
+        listeners = [word for address in listen for word in ("--listen", address)]
+        return cls.run(directory, *listeners, "--upstream", upstream, *options)
+
+    @classmethod
+    def run(cls, directory: Path, *options: str) -> "Proxy":
+        """With these options, and no others. `directory` is for what it prints."""
+        command = [sys.executable, "-m", "trio_proxy", *options]
         stdout, stderr = directory / "proxy.stdout", directory / "proxy.stderr"
         # Files, not pipes: a proxy that logs much must not stall because nobody reads.
         with stdout.open("wb") as out, stderr.open("wb") as err:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
         proxy = cls(process, stdout, stderr)
         try:
-            proxy._wait_until_listening(len(listen), 30)
+            proxy._wait_until_listening(options.count("--listen"), 30)
         except BaseException:
             proxy._kill()
             raise

@@ -1,0 +1,192 @@
+"""Each recipe of docs/recipes.md works as it stands there; only addresses, names and paths are others."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import attrs
+import pytest
+from interop_certificates import Certificates
+from interop_daemon import need, open_directory
+from interop_haproxy import running_haproxy
+from interop_peers import PASSWORD, Peers, running_dovecot
+from interop_postfix import Postfix, free_port, prepare
+from interop_proxy import Proxy
+from interop_recipes import Recipe, recipe, titles
+
+pytestmark = pytest.mark.interop
+
+CLIENT = "127.0.0.9"
+CERTIFICATES = "/etc/letsencrypt/live/mail.example.com"
+
+
+TRUSTS_NOBODY = """
+mynetworks =
+smtpd_authorized_xclient_hosts =
+smtpd_authorized_xforward_hosts =
+"""
+"""What the Postfix of the other tests allows, and a recipe has to allow itself."""
+
+
+@attrs.define
+class Kitchen:
+    """Runs one recipe."""
+
+    recipe: Recipe
+    directory: Path
+    stack: ExitStack
+
+    def postfix(self, port: int, *, main: str = "", services: str = "") -> Postfix:
+        root = self.stack.enter_context(open_directory("recipe"))
+        main = TRUSTS_NOBODY + main + self.recipe.files.get("postfix/main.cf", "")
+        services = services + self.recipe.files.get("postfix/master.cf", "")
+        server = prepare(root, main=main, services=services, port=port)
+        server.start()
+        self.stack.callback(server.stop)
+        return server
+
+    def proxy(self, *options: str) -> Proxy:
+        proxy = Proxy.run(self.directory, *self.recipe.program, *options)
+        self.stack.callback(proxy.stop)
+        return proxy
+
+    def check(self, *options: str) -> str:
+        """What all the commands print that show that it works."""
+        need("swaks", "swaks")
+        printed = ""
+        for command in self.recipe.checks:
+            done = subprocess.run([*command, *options], check=False, capture_output=True, timeout=60)
+            printed += (done.stdout + done.stderr).decode("utf-8", "replace")
+        return printed
+
+    def is_found(self, printed: str, server: Postfix) -> None:
+        """All that the page shows was printed, or is in the log."""
+        for line in self.recipe.shown:
+            if line not in printed:
+                assert not line.startswith("<"), f"{line!r} was not printed:\n{printed}"
+                server.log_until(line, 0, 10)
+
+
+@contextmanager
+def cooking(title: str, directory: Path, substitutions: dict[str, str]) -> Iterator[Kitchen]:
+    TESTED.add(title)
+    with ExitStack() as stack:
+        yield Kitchen(recipe(title, substitutions), directory, stack)
+
+
+TESTED: set[str] = set()
+
+
+def addresses(*shown: str) -> tuple[dict[str, str], list[int]]:
+    """Free ports of 127.0.0.1 in place of these addresses of the page."""
+    ports = [free_port() for _ in shown]
+    return {address: f"127.0.0.1:{port}" for address, port in zip(shown, ports, strict=True)}, ports
+
+
+def shown_certificates(certificates: Certificates) -> dict[str, str]:
+    return {
+        f"{CERTIFICATES}/fullchain.pem": str(certificates.certificate),
+        f"{CERTIFICATES}/privkey.pem": str(certificates.key),
+    }
+
+
+MAILBOX = "box0@interop.test"
+
+
+def test_filter_in_postfix(tmp_path: Path) -> None:
+    places, (front, *_) = addresses("mail.example.com:25", "127.0.0.1:10025", "127.0.0.1:10026")
+    substitutions = {
+        **places,
+        "smtp            inet": f"127.0.0.1:{front} inet",
+        "ann@example.com": MAILBOX,
+        "192.0.2.7": CLIENT,
+    }
+    with cooking("Filter in Postfix", tmp_path, substitutions) as kitchen:
+        kitchen.proxy()
+        postfix = kitchen.postfix(front)
+        printed = kitchen.check("--local-interface", CLIENT)
+        kitchen.is_found(printed, postfix)
+        assert printed.count("queued as") == 1, printed
+
+
+def test_in_front_of_postfix(tmp_path: Path, certificates: Certificates) -> None:
+    places, (front, back) = addresses("0.0.0.0:25", "127.0.0.1:10025")
+    substitutions = {
+        **places,
+        **shown_certificates(certificates),
+        "mail.example.com:25": f"127.0.0.1:{front}",
+        "ann@example.com": MAILBOX,
+        "192.0.2.7": CLIENT,
+    }
+    with cooking("In front of Postfix", tmp_path, substitutions) as kitchen:
+        postfix = kitchen.postfix(back)
+        kitchen.proxy()
+        kitchen.is_found(kitchen.check("--local-interface", CLIENT), postfix)
+
+
+def test_after_haproxy(tmp_path: Path) -> None:
+    places, (front, *_) = addresses("10.0.0.1:25", "10.0.0.11:25", "127.0.0.1:10025")
+    substitutions = {
+        **places,
+        "10.0.0.1": "127.0.0.1",
+        "ann@example.com": MAILBOX,
+        "192.0.2.7": CLIENT,
+    }
+    with cooking("After HAProxy", tmp_path, substitutions) as kitchen:
+        postfix = kitchen.postfix(0)
+        kitchen.proxy()
+        configuration = kitchen.recipe.files["haproxy/haproxy.cfg"]
+        kitchen.stack.enter_context(running_haproxy(tmp_path, configuration, front))
+        kitchen.is_found(kitchen.check("--local-interface", CLIENT), postfix)
+
+
+def test_submission(tmp_path: Path, certificates: Certificates) -> None:
+    places, (starttls, implicit, back) = addresses("0.0.0.0:587", "0.0.0.0:465", "127.0.0.1:10587")
+    substitutions = {
+        **places,
+        **shown_certificates(certificates),
+        "mail.example.com:587": f"127.0.0.1:{starttls}",
+        "mail.example.com:465": f"127.0.0.1:{implicit}",
+        "ann@example.com": MAILBOX,
+        "secret": PASSWORD,
+        "192.0.2.7": CLIENT,
+    }
+    with running_dovecot() as socket:
+        substitutions["private/auth"] = str(socket)
+        with cooking("Submission", tmp_path, substitutions) as kitchen:
+            postfix = kitchen.postfix(back)
+            kitchen.proxy()
+            printed = kitchen.check("--local-interface", CLIENT)
+            kitchen.is_found(printed, postfix)
+            assert printed.count("queued as") == 2, printed
+
+
+def test_in_front_of_a_smarthost(tmp_path: Path, peers: Peers) -> None:
+    places, (proxy_port, front) = addresses("127.0.0.1:2525", "127.0.0.1:25")
+    mailbox = peers.new_mailbox()
+    substitutions = {
+        **places,
+        "[127.0.0.1]:2525": f"[127.0.0.1]:{proxy_port}",
+        "texthash:/etc/postfix/smarthost": f"texthash:{tmp_path}/smarthost",
+        "smtp.example.net:587": f"127.0.0.1:{peers.ports['required']}",
+        "bob@example.net": mailbox.address,
+        "secret": PASSWORD,
+    }
+    # So that mail leaves this Postfix, which the others do not let go anywhere.
+    main = "virtual_mailbox_domains =\ndefault_transport = smtp\nmynetworks = 127.0.0.1\n"
+    main += "smtpd_relay_restrictions = permit_mynetworks, reject\n"
+    services = f"127.0.0.1:{front} inet n - n - - smtpd\nsmtp unix - - n - - smtp\n"
+    with cooking("In front of a smarthost", tmp_path, substitutions) as kitchen:
+        (tmp_path / "smarthost").write_text(kitchen.recipe.files["postfix/smarthost"])
+        kitchen.proxy("--upstream-ca", str(peers.ca))
+        postfix = kitchen.postfix(front, main=main, services=services)
+        kitchen.is_found(kitchen.check(), postfix)
+    message = mailbox.message()
+    assert b"TLSv1.3" in message.trace
+
+
+def test_every_recipe_is_tested() -> None:
+    assert {*titles()} == TESTED
