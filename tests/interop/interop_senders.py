@@ -1,5 +1,5 @@
-"""Mail clients as people use them: each sends one message, by STARTTLS or with TLS from the first octet, after
-it has checked the proxy's certificate and logged in."""
+"""Mail clients as people use them: each sends one message, by STARTTLS or with TLS from the first octet,
+after it has checked the certificate of the proxy and logged in."""
 
 from __future__ import annotations
 
