@@ -114,6 +114,7 @@ class Cell:
             (text,) = (text for code, text in replies if code == "530")
             assert "MAIL" in heard
             return OURS if text == "5.7.0 send STARTTLS first" else SERVERS_OWN
+        assert "queued as" in heard, heard
         trace = self.mailbox.message().trace
         return TLS if b"(using TLSv1." in trace else CLEAR
 
