@@ -9,16 +9,14 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Generator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from pairs import DEEP
 
-# The tests start hundreds of processes. Where Python is told to keep no compiled modules, each of them would
-# compile all sources anew; so they share a directory for these.
+# Where Python is told to keep no compiled modules, each process that the tests start would compile all sources
+# anew. In a directory of their own (PYTHONPYCACHEPREFIX), all that is installed would be compiled once more.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parents[1] / ".pytest_cache" / "compiled")
 
 # Their assertions are written out when they fail, as those in the modules of tests are.
 pytest.register_assert_rewrite("driver_dialogues", "drivers", "rule_dialogues", "properties")

@@ -18,6 +18,10 @@ DIALOGUES = Path(__file__).parent / "dialogues"
 FILES = sorted(DIALOGUES.glob("*.txt"))
 
 CUTS: Final = ["whole", "bytewise", *(f"drawn{seed}" for seed in range(6 if DEEP else 1))]
+WAYS: Final[dict[Path, list[tuple[str, bool]]]] = {file: [] for file in FILES}
+"""The ways in which each is played."""
+for _file, _cut, _late in cases(FILES, CUTS, FLAG):
+    WAYS[_file].append((_cut, _late))
 NUMBERS = [1, 2, 3, 4, 7, 8, 9, 10, 11, 12, 13, 15, 16, 18, 19, 20]
 """The weaknesses of the founding scripts that scripts can show; the others are limits and drivers."""
 
@@ -29,16 +33,15 @@ def chunker(cut: str, script: Script) -> Chunker:
     return bytewise if cut == "bytewise" else drawn(Random(f"{script.name} {cut}"))
 
 
-def id_of(value: object) -> str | None:
-    """How a parameter is written in the id of a case."""
-    if isinstance(value, Path):
-        return value.stem
-    return {False: "at_once", True: "late"}[value] if isinstance(value, bool) else None
-
-
-@pytest.mark.parametrize(("file", "cut", "late"), cases(FILES, CUTS, FLAG), ids=id_of)
-def test_dialogue(file: Path, cut: str, late: bool) -> None:
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_dialogue(file: Path) -> None:
+    """One test for each file: a case of each costs pytest more than it costs to play it."""
     script = parse(file.read_text(encoding="utf-8"), f"tests/dialogues/{file.name}")
+    for cut, late in WAYS[file]:
+        play_in(script, cut, late)
+
+
+def play_in(script: Script, cut: str, late: bool) -> None:
     proxies: list[WritingProxy] = []
 
     def proxy(config: Config, ask: Collection[str]) -> WritingProxy:
@@ -48,7 +51,8 @@ def test_dialogue(file: Path, cut: str, late: bool) -> None:
     try:
         play(script, cut=chunker(cut, script), late=late, proxy=proxy)
     except AssertionError:
-        print("# what happened, up to the failure", proxies[-1].dialogue, sep="\n")
+        how = f"cut {cut}, answered {'late' if late else 'at once'}"
+        print(f"# what happened, {how}, up to the failure", proxies[-1].dialogue, sep="\n")
         raise
 
 

@@ -49,7 +49,7 @@ ODD = {
     "mbox lines all over": b"From a Tue\r\nA: b\r\nFrom b Wed\r\nC: d\r\n\r\nFrom c Thu\r\n",
     "a header section that ends in LF": b"A: b\nC: d\n\nE: f\r\n\r\nbody",
     "a field that is all folds": b"A:" + b"\r\n b" * 5_000 + b"\r\n\r\nbody",
-    "ten thousand fields": b"".join(b"X-%d: %d\r\n" % (i % 10, i) for i in range(10_000)) + b"\r\nbody",
+    "two thousand fields": b"".join(b"X-%d: %d\r\n" % (i % 10, i) for i in range(2_000)) + b"\r\nbody",
 }
 
 

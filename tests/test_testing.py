@@ -421,7 +421,7 @@ MESSAGES = (
     ),
     Message("", ("c@mx.example",), b""),
     Message("a@me.example", ("bad@mx.example",), b"for nobody\r\n"),
-    Message("a@me.example", ("b@mx.example",), b"x" * 5000),
+    Message("a@me.example", ("b@mx.example",), b"x" * 1200),
 )
 
 

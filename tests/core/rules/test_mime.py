@@ -252,8 +252,8 @@ def test_time_grows_with_length_only(piece: str) -> None:
                 continue
         return time.process_time() - start
 
-    costs = min(cost(1_000) for _ in range(5)), min(cost(16_000) for _ in range(3))
-    assert costs[1] / costs[0] < 80
+    little = min(cost(1_000) for _ in range(5))
+    assert any(cost(16_000) / little < 80 for _ in range(3))
 
 
 def test_a_message_is_parsed() -> None:

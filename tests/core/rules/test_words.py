@@ -143,5 +143,5 @@ def test_time_grows_with_length_only(word: bytes) -> None:
         marked(text[::-1], old)
         return time.process_time() - start
 
-    costs = min(cost(500) for _ in range(5)), min(cost(8_000) for _ in range(3))
-    assert costs[1] / costs[0] < 80
+    little = min(cost(500) for _ in range(5))
+    assert any(cost(8_000) / little < 80 for _ in range(3))

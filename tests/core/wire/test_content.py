@@ -129,7 +129,7 @@ READERS = [
 
 @pytest.mark.parametrize("number", range(len(READERS)))
 def test_every_cut_of_short_streams_gives_the_same(number: int) -> None:
-    for stream in strings(b".\0\r\n", 5):
+    for stream in strings(b".\0\r\n", 5 if number in (0, len(READERS) - 1) else 4):
         whole = Read(READERS[number](), [stream])
         for pieces in every_cut(stream):
             read = Read(READERS[number](), pieces)

@@ -11,6 +11,7 @@ import pytest
 from harness import MESSAGE, MIXED, PIECES, configured, mistakes, nested, sent
 from hypothesis import given
 from hypothesis import strategies as st
+from pairs import DEEP
 
 from sansio_smtp.rules import Connection, Defer, Headers, Message, Reject, Transaction
 from sansio_smtp.testing import session
@@ -79,7 +80,7 @@ def test_windows_find_what_is_found_in_one_piece(pattern: bytes, monkeypatch: py
     monkeypatch.setattr(secret_scan, "ORDINARY", b"")
     rule = SecretScan(builtin=(), patterns={"x": re.compile(pattern.decode())}, max_match=2)
     for length in (0, 1, 12, 13):  # a window has 12, and begins 6 after the last one
-        for octets in itertools.product(b"a-", repeat=length):
+        for octets in itertools.islice(itertools.product(b"a-", repeat=length), 0, None, 1 if DEEP else 3):
             body = bytes(octets)
             assert (streamed(rule, body) is not None) == bool(re.search(pattern, body)), body
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 LINE = b"The quick brown fox jumps over the lazy dog, and the dog does not mind at all.\r\n"
 PIECE = LINE * 12_500
-SIZE = (100 if DEEP else 40) * MB
+SIZE = (100 if DEEP else 24) * MB
 """Far more than the buffers of the kernel, and than what the process may grow by."""
 COUNT = SIZE // len(PIECE)
 SMALL = b"Subject: small\r\n\r\n" + LINE * 100
