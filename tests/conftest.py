@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from pairs import DEEP
 
-# Where Python is told to keep no compiled modules, each process that the tests start would compile all sources
-# anew. In a directory of their own (PYTHONPYCACHEPREFIX), all that is installed would be compiled once more.
+# Where Python is told to keep no compiled modules, each process that the tests start would compile all
+# sources anew. In a directory of its own (PYTHONPYCACHEPREFIX) all that is installed would be compiled again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Their assertions are written out when they fail, as those in the modules of tests are.
