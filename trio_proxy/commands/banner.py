@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from sansio_smtp import ClientTls, __version__
+from sansio_smtp import ClientTls, UpstreamTls, __version__
 from trio_proxy.settings.core_config import client_tls
 from trio_proxy.settings.options import Options
 from trio_proxy.text.addresses import Address
@@ -41,21 +41,22 @@ def banner(options: Options, listeners: Iterable[Address], security: Security, r
         yield f"  upstream    {options.upstream}"
         leg = security.leg(None)
         if leg is not None:
-            yield f"  to it       {_LEVELS[leg.level.value]}"
+            begins = "from the first octet" if leg.implicit else _BEGINS[leg.level]
+            yield f"  TLS to it   {begins}; {_CHECKS[leg.level is UpstreamTls.VERIFY]}"
         if options.send_client != "none":
-            yield f"  tells it    who the client is: {options.send_client}"
+            yield f"  client      the server is told who it is: {options.send_client}"
     if rules:
         watched = "; watching for changes" if options.reload else ""
         yield f"  rules       {rules}{watched}"
     yield "Ctrl-C drains; twice quits now."
 
 
-_LEVELS: Final = {
-    "none": "plain text",
-    "may": "TLS if it offers STARTTLS; its certificate is not checked",
-    "encrypt": "TLS only; its certificate is not checked",
-    "verify": "TLS only, with a certificate that is right",
+_BEGINS: Final = {
+    UpstreamTls.MAY: "if it offers STARTTLS",
+    UpstreamTls.ENCRYPT: "with STARTTLS, or 421 to clients",
+    UpstreamTls.VERIFY: "with STARTTLS, or 421 to clients",
 }
+_CHECKS: Final = {True: "its certificate must be right", False: "its certificate is not checked"}
 
 
 def _tls(options: Options, security: Security) -> Iterator[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from sansio_smtp.rules.lint.problems import Problem
 
+from .banner import starttls_text
 from .findings import Findings
 from .security import Security, validity_problems
 
@@ -28,14 +30,17 @@ def check_certificates(security: Security, found: Findings) -> None:
     clients = security.clients
     if clients is None:
         return
-    for number, pair in enumerate(clients.pairs):
+    if any(not address.tls for address in security.options.listen):
+        found.good("STARTTLS", starttls_text(security.options))
+    for number, (pair, own) in enumerate(zip(clients.pairs, clients.certificates, strict=True)):
         what = "the certificate that is made" if security.options.self_signed else str(pair.certificate)
-        default = (
-            " (also for names that no certificate has)" if number == 0 and len(clients.pairs) > 1 else ""
-        )
-        say_certificate(
-            what, _of_pem(pair.certificate.read_bytes()), found, note=default, stale_is_wrong=True
-        )
+        is_default = number == 0 and len(clients.pairs) > 1
+        note = " (also for names that no certificate has)" if is_default else ""
+        say_certificate(what, _of_pem(pair.certificate.read_bytes()), found, note=note, stale_is_wrong=True)
+        if own.names:
+            why = _refusal(clients.context, own.names[0].replace("*", "www", 1))
+            taken = f"refuse it: {why}" if why else "take it"
+            found.good("clients", f"that know the authorities of this system {taken}")
 
 
 def say_certificate(
@@ -71,6 +76,24 @@ def say_certificate(
         found.warn(f"{what} is not for {name}; at --upstream-tls verify it would be refused")
 
 
+def _refusal(server: ssl.SSLContext, name: str) -> str:
+    """Why a client that trusts what this system trusts would not go on with the service under this name;
+    empty if it would. A handshake in memory tells."""
+    from trio_proxy.tls.reasons import reason
+
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client_side = ssl.create_default_context().wrap_bio(to_client, to_server, server_hostname=name)
+    server_side = server.wrap_bio(to_server, to_client, server_side=True)
+    for end in (client_side, server_side, client_side):
+        try:
+            end.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+        except ssl.SSLError as error:
+            return reason(error, name)
+    return ""
+
+
 def _in_days(days: int) -> str:
     if days < 0:
         return "expired"
@@ -81,9 +104,7 @@ def _chain(own: Certificate, others: Iterable[Certificate]) -> str:
     shown = [own, *others]
     text = ", signed by ".join(each.subject for each in shown)
     last = shown[-1]
-    return (
-        f"{text}, signed by itself" if last.is_self_signed else f"{text}, signed by {last.issuer} (not shown)"
-    )
+    return f"{text}, signed by {'itself' if last.is_self_signed else last.issuer}"
 
 
 def _of_pem(octets: bytes) -> list[bytes]:

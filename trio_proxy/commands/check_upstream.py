@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
 import trio
 
 from sansio_smtp import (
     ClientConnection,
+    ClientInfo,
     Command,
     Pause,
     RemoteProtocolError,
@@ -34,6 +35,11 @@ __all__ = ["check_upstream"]
 
 _SECONDS: Final = 10.0
 _GOODBYE_SECONDS: Final = 1.0
+_REMEDY: Final = (
+    ". If it is right, name its authority with --upstream-ca, or its name with --upstream-tls-name"
+)
+_PROXY_VERSIONS: Final[dict[str, Literal[1, 2]]] = {"proxy": 1, "proxy2": 2}
+"""Value of ``--send-client`` → version of the PROXY header."""
 _NOT_OFFERED: Final = {
     "xclient": ("XCLIENT",),
     "xforward": ("XFORWARD",),
@@ -53,7 +59,7 @@ async def check_upstream(options: Options, security: Security, found: Findings) 
     leg = security.leg(None)
     try:
         with trio.fail_after(_SECONDS):
-            said = await _introduction(address, leg)
+            said = await _introduction(address, leg, _PROXY_VERSIONS.get(options.send_client))
     except trio.TooSlowError:
         found.unreached(f"{where}: no answer within {_SECONDS:g} s; {_what_it_may_be(address)}")
     except RemoteProtocolError as error:
@@ -105,14 +111,17 @@ class _Said:
         return f"{_first_line(self.greeting)}; {offers or 'no extensions'}"
 
 
-async def _introduction(address: Address, leg: Leg | None) -> _Said:
-    """The greeting and the keywords of the server. Raises OSError, `RemoteProtocolError`, `_Refused`."""
+async def _introduction(address: Address, leg: Leg | None, proxy: Literal[1, 2] | None = None) -> _Said:
+    """The greeting and the keywords of the server. ``proxy``: the version of the PROXY header that it
+    expects. Raises OSError, `RemoteProtocolError`, `_Refused`."""
     socket_stream = await connect(address)
     name = _our_name(socket_stream.sock)
     stream: Stream = socket_stream
     tls: _Tls | None = None
     refusal: Reply | None = None
     try:
+        if proxy is not None:
+            await _send(stream, _header(socket_stream.sock, proxy))
         if leg is not None and leg.implicit:
             stream, tls = await _handshake(stream, leg)
         connection = ClientConnection()
@@ -163,7 +172,8 @@ async def _handshake(raw: Stream, leg: Leg) -> tuple[Stream, _Tls]:
     try:
         info = await stream.handshake()
     except HandshakeError as error:
-        raise _Refused(f"the TLS handshake has failed: {error.why}; clients would get 421") from error
+        remedy = _REMEDY if leg.level is UpstreamTls.VERIFY else ""
+        raise _Refused(f"the TLS handshake has failed: {error.why}; clients would get 421{remedy}") from error
     return stream, _Tls(info, stream.peer_chain)
 
 
@@ -177,10 +187,14 @@ async def _say_goodbye(stream: Stream, connection: ClientConnection) -> None:
 
 
 async def _ask(stream: Stream, connection: ClientConnection, line: str) -> Reply:
-    rest = memoryview(connection.send_command(Command.of(line)))
+    await _send(stream, connection.send_command(Command.of(line)))
+    return await _reply(stream, connection)
+
+
+async def _send(stream: Stream, octets: bytes) -> None:
+    rest = memoryview(octets)
     while rest:
         rest = rest[await stream.send_some(rest) :]
-    return await _reply(stream, connection)
 
 
 async def _reply(stream: Stream, connection: ClientConnection) -> Reply:
@@ -196,6 +210,16 @@ async def _reply(stream: Stream, connection: ClientConnection) -> Reply:
             connection.receive_data(data)
         else:
             connection.receive_eof()
+
+
+def _header(sock: socket.socket, version: Literal[1, 2]) -> bytes:
+    """A PROXY header that says the truth: the client is this program."""
+    from trio_proxy.driver.proxy_header import header_for
+
+    if sock.family == socket.AF_UNIX:
+        return header_for(ClientInfo(unix=True), version)
+    (ip, port, *_), (local_ip, local_port, *_) = sock.getsockname(), sock.getpeername()
+    return header_for(ClientInfo(ip=ip, port=port, local_ip=local_ip, local_port=local_port), version)
 
 
 def _our_name(sock: socket.socket) -> str:

@@ -32,7 +32,7 @@ _CONTEXT = {
     invoke_without_command=True,
     context_settings=_CONTEXT,
     epilog="Exit status: 0 stopped as asked, 2 wrong usage, 69 cannot listen there (check: the upstream "
-    "server cannot be used), 77 no permission, 78 the settings file or the rules are wrong, 130 a second "
+    "server cannot be used), 77 no permission, 78 settings, rules or certificates are wrong, 130 a second "
     "signal. Every option can be given as an environment variable, such as SMTP_PROXY_UPSTREAM, or in a "
     "settings file.",
 )
@@ -44,6 +44,7 @@ def cli(ctx: click.Context, /, **_: Any) -> None:
 
     \b
     smtp-proxy --listen 127.0.0.1:2525 --upstream mail.example.net:25
+    smtp-proxy --listen smtps://127.0.0.1:2465 --self-signed  TLS, with a certificate for development
     smtp-proxy --rules my_rules.py --transcript  keep messages in ./captured-mail, show the dialogues
     smtp-proxy check --config proxy.toml         is it right? Does the server answer?
     smtp-proxy demo                              start both ends, send samples, check every byte
@@ -64,7 +65,7 @@ def demo() -> None:
 @with_settings()
 @click.pass_context
 def check(ctx: click.Context, /, **_: Any) -> None:
-    """Say all that is wrong with the settings file and the rules, and whether the upstream server answers.
+    """Say all that is wrong with settings, rules and certificates, and what the upstream server answers.
 
     Takes the options that the service would be started with, before or after the word. Nothing is started.
     """
@@ -124,7 +125,9 @@ def main() -> None:
 def _run(ctx: click.Context) -> int:
     options, problems = read_options(ctx)
     if problems:
-        return _complain([*problems, *_security_problems(options), *_rule_problems(options)])
+        from .security import other_problems
+
+        return _complain([*problems, *other_problems(options), *_rule_problems(options)])
     from sansio_smtp.rules.lint.problems import RuleError
 
     from .run import ListenError, run
@@ -142,16 +145,6 @@ def _run(ctx: click.Context) -> int:
         )
     except KeyboardInterrupt:
         return exit_status.INTERRUPTED
-
-
-def _security_problems(options: Options) -> list[Problem]:
-    """What is wrong with the files of TLS, besides what is wrong in the settings file."""
-    from contextlib import ExitStack
-
-    from .security import security_or_problems
-
-    with ExitStack() as stack:
-        return security_or_problems(options, stack, config_is_wrong=True)[1]
 
 
 def _rule_problems(options: Options) -> list[Problem]:

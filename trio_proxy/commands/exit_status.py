@@ -12,6 +12,6 @@ UNAVAILABLE: Final = 69
 """The address cannot be listened on; ``check``: the upstream server cannot be used."""
 NO_PERMISSION: Final = 77
 CONFIG: Final = 78
-"""The settings file or the rules are wrong."""
+"""Settings, rules or files of certificates are wrong."""
 INTERRUPTED: Final = 130
 """A second signal."""

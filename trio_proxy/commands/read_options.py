@@ -36,7 +36,7 @@ def read_options(ctx: click.Context) -> tuple[Options, list[Problem]]:
     except ValueError as error:
         raise _together(ctx, [*wrong, click.UsageError(str(error), ctx)], problems) from None
     if wrong:
-        raise _together(ctx, wrong, [*problems, *_with_rules(options, problems)])
+        raise _together(ctx, wrong, [*problems, *_with_files(options, problems)])
     return options, problems
 
 
@@ -52,10 +52,11 @@ def _together(
     return click.UsageError("\n".join([*(each.format_message() for each in wrong), *files]), ctx)
 
 
-def _with_rules(options: Options, problems: list[Problem]) -> list[Problem]:
+def _with_files(options: Options, problems: list[Problem]) -> list[Problem]:
     from .rule_problems import load_or_problems
+    from .security import other_problems
 
-    return load_or_problems(options, config_is_wrong=bool(problems))[1]
+    return [*other_problems(options), *load_or_problems(options, config_is_wrong=bool(problems))[1]]
 
 
 def _given(ctx: click.Context) -> dict[str, Any]:

@@ -13,15 +13,17 @@ import click
 import structlog
 import trio
 
+from sansio_smtp import Networks
 from sansio_smtp.rules.lint.problems import RuleError
+from trio_proxy.driver.arrival import Arrivals
 from trio_proxy.driver.capture import CaptureSession
 from trio_proxy.driver.resolver import resolve_in_own_threads
 from trio_proxy.driver.server import ListenError, Server, listening, raise_descriptor_limit, stop_on_signals
-from trio_proxy.driver.session import Session, Settings
+from trio_proxy.driver.settings import Settings
 from trio_proxy.driver.streams import Stream, connect
 from trio_proxy.rulebook.host import RuleSettings
 from trio_proxy.rulebook.load import LoadedRules, load
-from trio_proxy.rulebook.reload import RuleBook, reload_on_hangup
+from trio_proxy.rulebook.reload import Reloadable, RuleBook, reload_on_hangup
 from trio_proxy.rulebook.tasks import RuleTasks, rule_tasks
 from trio_proxy.settings.choose import reread
 from trio_proxy.settings.core_config import core_config
@@ -90,7 +92,7 @@ async def _main(options: Options) -> int:
                     nursery.cancel_scope.cancel(reason="a second signal")
 
                 await nursery.start(stop_on_signals, stop, at_once)
-                await nursery.start(reload_on_hangup, book)
+                await nursery.start(reload_on_hangup, book, *await _watched(security, nursery))
                 try:
                     await nursery.start(partial(book.serve, watch=options.reload))
                 except RuleError as error:
@@ -100,8 +102,9 @@ async def _main(options: Options) -> int:
                 capture_stop = trio.Event()
                 if capture is not None:
                     await nursery.start(capture.serve, capture_sockets, capture_stop)
+                arrivals = Arrivals(settings)
                 server = Server(
-                    session=lambda client, peer, number: Session(client, peer, number, settings),
+                    session=arrivals.session,
                     max_connections=options.max_connections,
                     grace=options.grace,
                 )
@@ -109,12 +112,24 @@ async def _main(options: Options) -> int:
                 if options.verbosity >= 0:
                     for line in banner(options, listeners.values(), security, book.summary):
                         write_line(line)
-                await server.serve(sockets, stop)
+                tls = [sock for sock, address in listeners.items() if address.tls]
+                await server.serve(sockets, stop, tls=tls)
                 capture_stop.set()
                 nursery.cancel_scope.cancel(reason="stopped")
     if cannot_start is not None:  # raised here because the nursery would raise a group
         raise cannot_start
     return exit_status.INTERRUPTED if quit_now else 0
+
+
+async def _watched(security: Security, nursery: trio.Nursery) -> list[Reloadable]:
+    """The certificates, which are read again from now on when their files change; none without TLS."""
+    if not security.reloadable:
+        return []
+    from trio_proxy.tls.reload import Certificates
+
+    certificates = Certificates(security.reloadable)
+    await nursery.start(certificates.serve)
+    return [certificates]
 
 
 def _load_all(options: Options, stack: ExitStack) -> tuple[Security, RuleBook]:
@@ -147,6 +162,9 @@ def _settings(
     return Settings(
         connect=partial(connect, upstream),
         connect_to=_Routes(options).connect_to,
+        tls=security.clients,
+        upstream_tls=security.leg,
+        accept_proxy=Networks.parse(options.accept_proxy),
         config=core_config(
             options, trace=options.transcript, reconnect=True, ehlo_name=socket.gethostname() or "localhost"
         ),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from trio_proxy.tls.server_side import ServerTls
     from trio_proxy.tls.upstream import Leg, UpstreamSecurity
 
-__all__ = ["Security", "security_or_problems", "server_named", "validity_problems"]
+__all__ = ["Security", "other_problems", "security_or_problems", "server_named", "validity_problems"]
 
 T = TypeVar("T")
 _EVERYWHERE: Final = ("", "0.0.0.0", "::")
@@ -40,7 +40,8 @@ class Security:
     can_connect: bool = True
     """False if files for TLS to servers cannot be used."""
     _servers: UpstreamSecurity | None = None
-    """None: TLS to a server has not been needed yet, and needs no file."""
+    """None: TLS is not needed for the server of ``--upstream``, and needs no file. If a rule names another
+    server, what it needs is loaded then, which takes a tenth of a second once."""
 
     @property
     def reloadable(self) -> list[ServerTls | UpstreamSecurity]:
@@ -58,8 +59,7 @@ class Security:
 
     def leg_to(self, address: Address, *, usual: bool = True) -> Leg | None:
         """The same for an address. ``usual``: it is that of ``--upstream``."""
-        level = self.options.upstream_tls
-        if not address.tls and (level == "none" or (level is None and address.is_local)):
+        if _is_plain(self.options, address):
             return None
         if self._servers is None:
             self._servers = _servers(self.options)
@@ -88,11 +88,21 @@ def security_or_problems(
     # Which key would belong to which certificate is not known if their numbers differ.
     if options.self_signed or (options.tls_cert and len(options.tls_cert) == len(options.tls_key)):
         clients = _loaded(lambda: _clients(options, stack), problems)
-    needs_files = options.upstream_ca is not None or _upstream_pair(options) is not None
-    if needs_files:
+    usual = options.upstream
+    is_needed = usual is not None and not _is_plain(options, usual)
+    if is_needed or options.upstream_ca is not None or _upstream_pair(options) is not None:
         servers = _loaded(lambda: _servers(options), problems)
-    can_connect = servers is not None or not needs_files
+        can_connect = servers is not None
+    else:
+        can_connect = True
     return Security(options, clients, can_connect, servers), problems
+
+
+def other_problems(options: Options) -> list[Problem]:
+    """What is wrong with the files of TLS, where options or the settings file have mistakes that were found.
+    Reads files, so it blocks."""
+    with ExitStack() as stack:
+        return security_or_problems(options, stack, config_is_wrong=True)[1]
 
 
 def validity_problems(security: Security, now: datetime) -> list[str]:
@@ -111,6 +121,12 @@ def validity_problems(security: Security, now: datetime) -> list[str]:
         found.append((upstream_pair, certificates.load_pair(upstream_pair)))
     problems = (certificates.validity_problems(pair, certificate, now) for pair, certificate in found)
     return [str(problem) for each in problems for problem in each]
+
+
+def _is_plain(options: Options, address: Address) -> bool:
+    """True if TLS is not spoken to this server."""
+    level = options.upstream_tls
+    return not address.tls and (level == "none" or (level is None and address.is_local))
 
 
 # Reading files
