@@ -28,12 +28,16 @@ from sansio_smtp import (
     SERVER,
     Ask,
     BareNewline,
+    ClientInfo,
+    ClientTls,
     Config,
+    Networks,
     Nul,
     Proxy,
     Question,
     Replace,
     SendToClient,
+    TlsInfo,
 )
 from sansio_smtp.proxy.own_replies import FAULT
 from sansio_smtp.testing import play
@@ -209,7 +213,28 @@ LARGE = b"x" * 2000
 PROVOKED: dict[str, tuple[Callable[[], Proxy], list[tuple[object, bytes]]]] = {
     "not a command": (Proxy, [*GREETED, (CLIENT, b"Subject: x\r\n")]),
     "NUL": (Proxy, [*GREETED, (CLIENT, b"NOOP \0\r\n")]),
-    "framing verb": (Proxy, [*GREETED, (CLIENT, b"STARTTLS\r\n")]),
+    "framing verb": (Proxy, [*GREETED, (CLIENT, b"ETRN x\r\n")]),
+    "own verb": (Proxy, [*GREETED, (CLIENT, b"STARTTLS\r\n")]),
+    "stranger": (
+        lambda: Proxy(Config(accept_xclient=Networks.parse(["192.0.2.1"]))),
+        [*GREETED, (CLIENT, b"XCLIENT ADDR=192.0.2.1\r\n")],
+    ),
+    "TLS twice": (
+        lambda: Proxy(client=ClientInfo(tls=TlsInfo(version="TLSv1.3"))),
+        [*GREETED, (CLIENT, b"STARTTLS\r\n")],
+    ),
+    "octets after STARTTLS": (
+        lambda: Proxy(Config(tls=ClientTls.MAY)),
+        [*GREETED, (CLIENT, b"STARTTLS\r\nNOOP\r\n")],
+    ),
+    "AUTH in clear": (
+        lambda: Proxy(Config(auth_without_tls=False)),
+        [*GREETED, (CLIENT, b"AUTH LOGIN\r\n")],
+    ),
+    "TLS first": (
+        lambda: Proxy(Config(tls=ClientTls.ENCRYPT)),
+        [*GREETED, (CLIENT, b"MAIL FROM:<a@me.example>\r\n")],
+    ),
     "BDAT": (Proxy, [*GREETED, (CLIENT, b"BDAT 3 LAST\r\nabc")]),
     "BDAT without a size": (Proxy, [*GREETED, (CLIENT, b"BDAT -1\r\n")]),
     "HTTP": (Proxy, [*GREETED, (CLIENT, b"GET / HTTP/1.1\r\n")]),

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
 
-from sansio_smtp.config import Config
+from sansio_smtp.config import ClientTls, Config, SendClient, UpstreamTls
 from sansio_smtp.rules import RuleSet
 from sansio_smtp.testing import AsyncSession, willing_server
 from sansio_smtp.testing.steps import client_at
@@ -109,9 +109,17 @@ class TrialClient:
 
 
 def _config(options: Options) -> Config:
-    if options.spool is None:
-        return core_config(options, reconnect=True)
-    return core_config(options, reconnect=True, max_held=_NO_LIMIT)  # here all is in memory anyway
+    # There is no connection that could be encrypted or named; rules are tried as if it were.
+    here: dict[str, Any] = {
+        "reconnect": True,
+        "tls": ClientTls.NONE,
+        "auth_without_tls": True,
+        "upstream_tls": UpstreamTls.NONE,
+        "send_client": SendClient.NONE,
+    }
+    if options.spool is not None:
+        here["max_held"] = _NO_LIMIT  # here all is in memory anyway
+    return core_config(options, **here)
 
 
 def _recipients(step: Step) -> list[str]:
