@@ -105,6 +105,7 @@ async def _main(options: Options) -> int:
                 arrivals = Arrivals(settings)
                 server = Server(
                     session=arrivals.session,
+                    tls_session=arrivals.tls_session,
                     max_connections=options.max_connections,
                     grace=options.grace,
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from certificates import authority, client_context, pair_for, write_pair
@@ -52,3 +53,32 @@ def test_certificates_are_chosen_by_name_and_read_again_at_sighup(tmp_path: Path
         running.signal(signal.SIGHUP)
         running.wait_for("the key does not belong to the certificate")
         assert starttls(running, "one.example") == "new.example"
+
+
+def test_tls_from_the_first_octet(tmp_path: Path) -> None:
+    pair = pair_for(tmp_path, "mx.example")
+    arguments = ("-l", "smtps://127.0.0.1:0", "-l", "127.0.0.1:0", "--tls", "encrypt", *flags(pair))
+    with proxy(tmp_path, *arguments) as running:
+        secure_port = int(running.addresses[0].removeprefix("smtps://127.0.0.1:"))
+        with connect(("127.0.0.1", secure_port)) as client:
+            assert secure(client, "mx.example") == "mx.example"
+            client.expect(b"220 ...")
+            client.send(b"QUIT")
+            client.expect(b"221 ...")
+        with connect(("127.0.0.1", running.port)) as client:
+            client.expect(b"220 ...")
+            client.send(b"MAIL FROM:<>", b"QUIT")
+            client.expect(b"530 5.7.0 ...", b"221 ...")
+
+
+def test_an_expired_certificate_is_used_with_a_warning(tmp_path: Path) -> None:
+    """A restart does not become an outage."""
+    ended = datetime.now(UTC) - timedelta(days=1)
+    leaf = authority("one").issue_cert("mx.example", not_before=ended - timedelta(days=1), not_after=ended)
+    pair = write_pair(tmp_path / "old", leaf)
+    with proxy(tmp_path, "-l", "smtps://127.0.0.1:0", *flags(pair)) as running:
+        running.wait_for(r"\[warning .*old\.crt: the certificate has expired on ")
+        with connect(("127.0.0.1", int(running.addresses[0].rpartition(":")[2]))) as client:
+            assert secure(client, "mx.example", ca=None) == ""
+            client.expect(b"220 ...")
+            assert client.sock.version() == "TLSv1.3"
