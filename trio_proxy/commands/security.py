@@ -172,5 +172,6 @@ def _upstream_pair(options: Options) -> KeyPair | None:
 
 def _our_names(options: Options) -> list[str]:
     """The names by which clients may know this machine."""
-    hosts = (address.host for address in options.listen if address.host not in _EVERYWHERE)
-    return list(dict.fromkeys((socket.gethostname(), *hosts, "localhost", "127.0.0.1", "::1")))
+    hosts = [address.host for address in options.listen if address.host not in _EVERYWHERE]
+    names = (socket.gethostname(), *hosts, "localhost", "127.0.0.1", "::1")
+    return list(dict.fromkeys(name for name in names if name and name.isascii()))  # as in a certificate
