@@ -189,6 +189,26 @@ async def test_hangup(folder: Folder) -> None:
             assert answer(book.current) == [text]
 
 
+async def test_everything_hears_the_hangup() -> None:
+    """The rules and the certificates: a receiver for each would leave all but the last without it."""
+
+    @attrs.define
+    class Thing:
+        asked: trio.Event
+
+        def reload(self) -> None:
+            self.asked.set()
+
+    things = [Thing(trio.Event()), Thing(trio.Event())]
+    async with trio.open_nursery() as nursery:
+        await nursery.start(reload_on_hangup, *things)
+        os.kill(os.getpid(), signal.SIGHUP)
+        with trio.fail_after(SECONDS):
+            for thing in things:
+                await thing.asked.wait()
+        nursery.cancel_scope.cancel()
+
+
 async def test_rules_that_nobody_uses_are_forgotten(folder: Folder) -> None:
     folder.write("first")
     book = RuleBook(folder.load)
