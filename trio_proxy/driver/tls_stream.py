@@ -45,8 +45,8 @@ class TlsStream:
 
     _raw: Stream
     _context: ssl.SSLContext
-    _server_side: bool = attrs.field(default=False, kw_only=True)
-    _server_hostname: str | None = attrs.field(default=None, kw_only=True)
+    _server_side: bool = attrs.field(default=False, kw_only=True, alias="server_side")
+    _server_hostname: str | None = attrs.field(default=None, kw_only=True, alias="server_hostname")
     """The server that is meant (SNI), and whose name its certificate must be for if the context checks it."""
     _tls: ssl.SSLObject | None = attrs.field(default=None, init=False)
     """None as long as there is no TLS."""

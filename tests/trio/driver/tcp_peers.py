@@ -43,7 +43,8 @@ class TcpPeer(Peer):
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        stream: Any = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+        self.tcp = trio.socket.from_stdlib_socket(sock)
+        stream: Any = trio.SocketStream(self.tcp)
         super().__init__(stream, TrioStream(stream))
 
     def half_close(self) -> None:
@@ -51,7 +52,7 @@ class TcpPeer(Peer):
         self.sock.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        self.stream.socket.close()
+        self.tcp.close()  # `stream` may be one of TLS over it
 
     def reset(self) -> None:
         """RST."""
@@ -87,7 +88,8 @@ def tcp(buffer: int | None = None) -> tuple[TcpPeer, SocketStream]:
         near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
     near.setblocking(False)
     far.setblocking(False)
-    far.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for sock in (near, far):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return TcpPeer(far), SocketStream(near)
 
 
