@@ -19,22 +19,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import attrs
-import structlog
 import trio
 
-from sansio_smtp import ClientInfo, SendClient
+from sansio_smtp import ClientInfo, SendClient, TlsInfo
+from trio_proxy.text.session_log import SessionLog
 from trio_proxy.text.transcript import printable
 
 from .session import Session
 from .settings import Settings
 from .streams import SocketStream, Stream
+from .tls_stream import HandshakeError, TlsStream
 
 if TYPE_CHECKING:
     from .proxy_header import Header
 
 __all__ = ["Arrival", "Arrivals"]
-
-log = structlog.stdlib.get_logger("smtp_proxy")
 
 _SHOWN = 60
 """Octets of what is no PROXY header in a log line."""
@@ -52,6 +51,13 @@ class Arrivals:
         if settings.accept_proxy and known in settings.accept_proxy:
             return Arrival(client, known, number, settings, header=True)
         return Session(client, peer, number, settings, self._located(client, known))
+
+    def tls_session(self, client: SocketStream, peer: str, number: int) -> Arrival:
+        """For a connection to a listener that speaks TLS from the first octet, after a PROXY header if there
+        is one."""
+        known, settings = ClientInfo(address=peer), self.settings
+        header = known in settings.accept_proxy
+        return Arrival(client, self._located(client, known), number, settings, header=header, tls=True)
 
     def _located(self, client: SocketStream, known: ClientInfo) -> ClientInfo:
         """The client, with the address to which it has connected if a server is told that."""
@@ -72,6 +78,7 @@ class Arrival:
         settings: Settings,
         *,
         header: bool = False,
+        tls: bool = False,
     ) -> None:
         self._socket = client
         self._stream: Stream = client
@@ -79,22 +86,28 @@ class Arrival:
         self._number = number
         self._settings = settings
         self._header = header
+        self._tls = tls
+        self._quiet = False
         self._scope = trio.CancelScope()
         self._session: Session | None = None
-        self._log = log.bind(conn=f"c{number}", peer=peer.address)
+        self._log = SessionLog(f"c{number}", peer)
 
     async def run(self) -> None:
         """Returns when the connection is closed."""
+        client: ClientInfo | None = None
+        session: Session | None = None
         try:
             with self._scope:
                 client = await self._arrive()
-            if self._scope.cancel_called or client is None:
-                return
-            self._session = Session(self._stream, client.address, self._number, self._settings, client)
+            if client is not None and not self._scope.cancel_called:
+                stream, settings = self._stream, self._settings
+                session = Session(stream, client.address, self._number, settings, client, quiet=self._quiet)
+                self._session = session
         finally:
-            if self._session is None:
+            if session is None:
                 self._stream.close()
-        await self._session.run()
+        if session is not None:
+            await session.run()
 
     def shutdown(self, *, now: bool = False) -> None:
         """The service stops. There is no session yet: the connection is closed. Else see
@@ -114,6 +127,10 @@ class Arrival:
                 if header is None:
                     return None
                 client = header.of(client)
+                self._quiet = header.source is None
+            if self._tls:
+                info = await self._shake_hands(client)
+                return None if info is None else attrs.evolve(client, tls=info)
         except OSError as error:
             self._log.debug("connection lost before its session", error=str(error))
             return None
@@ -133,4 +150,19 @@ class Arrival:
                 # else: a health check of TCP alone
                 return None
         self._log.warning("PROXY header refused, closing", error=f"it has not come within {seconds:g} s")
+        return None
+
+    async def _shake_hands(self, client: ClientInfo) -> TlsInfo | None:
+        assert self._settings.tls is not None  # a listener for TLS has a certificate
+        stream = TlsStream(self._socket, self._settings.tls.context, server_side=True)
+        self._stream = stream
+        seconds = self._settings.timeouts.handshake
+        why = f"it has taken more than {seconds:g} s"
+        with trio.move_on_after(seconds):
+            try:
+                return await stream.handshake()
+            except HandshakeError as error:
+                why = str(error)
+        self._log.name(client)
+        self._log.warning("TLS handshake failed", side="client", error=why)
         return None

@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Any, Final, cast
 
-import structlog
 import trio
 
 from sansio_smtp import Disconnect, Event, LocalProtocolError, Proxy, Question, Reply
 from sansio_smtp.questions import AnyQuestion, AnyVerdict
 from sansio_smtp.rules import Connection, RuleSession, RuleSet
 from trio_proxy.rulebook.host import RuleHost
+from trio_proxy.text.session_log import SessionLog
 from trio_proxy.text.transcript import Transcript
 
 from .own_replies import RULE_FAILED
@@ -30,7 +30,7 @@ class Judging:
     is raised.
     """
 
-    def __init__(self, settings: Settings, log: structlog.stdlib.BoundLogger) -> None:
+    def __init__(self, settings: Settings, log: SessionLog) -> None:
         self._settings = settings
         self._log = log
         self._lease = ExitStack()

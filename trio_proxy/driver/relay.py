@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from typing import cast
 
-import structlog
 import trio
 
 from sansio_smtp import (
@@ -28,6 +27,7 @@ from sansio_smtp import (
     SERVER,
     Ask,
     BodyComplete,
+    ClientChanged,
     Close,
     Connect,
     Event,
@@ -36,6 +36,7 @@ from sansio_smtp import (
     Reply,
     SendToClient,
     SendToServer,
+    ServerUnusable,
     Side,
     StartTLS,
     UpstreamTls,
@@ -43,6 +44,7 @@ from sansio_smtp import (
     WaitingFor,
 )
 from sansio_smtp.questions import AnyQuestion
+from trio_proxy.text.session_log import SessionLog
 
 from .deadlines import Deadline
 from .judging import Judging
@@ -68,7 +70,7 @@ class Relay:
         reports: Reports,
         deadline: Deadline,
         settings: Settings,
-        log: structlog.stdlib.BoundLogger,
+        log: SessionLog,
     ) -> None:
         self._proxy = proxy
         self._client = client
@@ -227,9 +229,12 @@ class Relay:
         except OSError as error:
             self._tls_failed(side, str(error))
         else:
-            self.apply(self._proxy.tls_started(side, info))
+            events = self._proxy.tls_started(side, info)
+            self._reports.secured(side, info, self._proxy.identity)
+            self.apply(events)
 
     def _tls_failed(self, side: Side, why: str) -> None:
+        self._reports.note(f"TLS handshake with the {side.value} failed: {why}")
         self._log.warning("TLS handshake failed", side=side.value, error=why)
         self.apply(self._proxy.tls_failed(side, why))
 
@@ -354,4 +359,6 @@ class Relay:
         self._deadline.move()
 
 
-_RARE = frozenset((Close, Connect, StartTLS, MessageAnswered, Violation, BodyComplete))
+_RARE = frozenset(
+    (Close, Connect, StartTLS, ClientChanged, ServerUnusable, MessageAnswered, Violation, BodyComplete)
+)

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import logging
 
-import structlog
-
-from sansio_smtp import BodyComplete, ClientInfo, Event, MessageAnswered, Proxy, Violation
+from sansio_smtp import (
+    CLIENT,
+    BodyComplete,
+    ClientChanged,
+    ClientInfo,
+    Event,
+    MessageAnswered,
+    Proxy,
+    ServerUnusable,
+    Side,
+    TlsInfo,
+    Violation,
+)
+from trio_proxy.text.session_log import SessionLog
 from trio_proxy.text.transcript import Transcript, printable
 
 from .streams import Outbox
 
-__all__ = ["Reports", "joint_state", "named"]
+__all__ = ["Reports", "joint_state"]
 
 
 class Reports:
@@ -19,7 +30,7 @@ class Reports:
 
     def __init__(
         self,
-        log: structlog.stdlib.BoundLogger,
+        log: SessionLog,
         transcript: Transcript | None,
         client: Outbox,
         *,
@@ -41,6 +52,15 @@ class Reports:
         """Begins the transcript."""
         through = f", through {client.proxy_ip}" if client.proxy_ip else ""
         self.note(f"{client.address} connected{through}")
+        if client.tls is not None:
+            self.secured(CLIENT, client.tls, client)
+
+    def secured(self, side: Side, info: TlsInfo, client: ClientInfo) -> None:
+        """TLS has begun with this side."""
+        if side is CLIENT:
+            self._log.name(client)
+        if self._transcript is not None:
+            self._transcript.secured(side, info)
 
     def note(self, text: str) -> None:
         """One line of the transcript."""
@@ -61,7 +81,7 @@ class Reports:
             self.note(f"state {state}")
 
     def event(self, event: Event) -> None:
-        """Logs what is worth a line of the log: messages, violations of the protocol."""
+        """Logs what is worth a line of the log: messages, violations of the protocol, another client."""
         if isinstance(event, MessageAnswered):
             self.unsaid.append(event)
             if self._tells:
@@ -74,6 +94,11 @@ class Reports:
                 octets=printable(event.error.evidence),
                 state=event.error.phase.name if event.error.phase else "",
             )
+        elif isinstance(event, ClientChanged):
+            self._log.name(event.client)
+            self._log.info("client named by XCLIENT", name=event.client.name, helo=event.client.helo)
+        elif isinstance(event, ServerUnusable):
+            self._log.error("upstream server cannot be used", error=event.why)
         elif isinstance(event, BodyComplete):
             self._log.debug("message received", size=event.size, edited=event.edited, broken=event.broken)
             if untrue := [name for name in event.broken if name != "SIZE"]:  # which servers take as a hint
@@ -95,12 +120,6 @@ class Reports:
         mail, recipients = event.envelope.mail, event.envelope.recipients
         reply = event.shown
         self._log.info("message answered", reply=reply, mail=str(mail or ""), recipients=len(recipients))
-
-
-def named(client: ClientInfo) -> dict[str, str]:
-    """How log lines name a client: its address, and the proxy and the TLS between it and us, if there are."""
-    values = {"peer": client.address, "proxy": client.proxy_ip, "tls": client.tls and client.tls.version}
-    return {key: value for key, value in values.items() if value}
 
 
 def joint_state(proxy: Proxy) -> object:

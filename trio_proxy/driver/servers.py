@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import structlog
 import trio
 
-from sansio_smtp import ClientInfo
+from sansio_smtp import ClientInfo, SendClient
 
 from .settings import Settings
 from .streams import NOWHERE, Outbox, Stream
 from .tls_stream import TlsStream
 
 if TYPE_CHECKING:  # cryptography takes a tenth of a second to import
-    from trio_proxy.tls.upstream import Leg
+    from trio_proxy.text.session_log import SessionLog
+from trio_proxy.tls.upstream import Leg
 
 __all__ = ["Servers"]
 
@@ -26,7 +26,7 @@ class Servers:
     connection is left, and the next one takes its place.
     """
 
-    def __init__(self, settings: Settings, log: structlog.stdlib.BoundLogger) -> None:
+    def __init__(self, settings: Settings, log: SessionLog) -> None:
         self._settings = settings
         self._log = log
         self._first: str | None = None
@@ -57,10 +57,9 @@ class Servers:
             try:
                 if self._settings.upstream_tls is not None:
                     self.leg = self._settings.upstream_tls(upstream)
-                stream = await self._open(upstream)
-                await self._introduce(stream, client)
+                stream = await self._introduced(await self._open(upstream), client)
             except OSError as error:
-                why, stream = str(error), None
+                why = str(error)
         if stream is None:
             self._log.error("upstream server cannot be reached", error=why, **self._named(upstream))
             return False
@@ -109,8 +108,22 @@ class Servers:
             raise OSError("no server but the usual one can be used here")
         return await settings.connect_to(upstream)
 
-    async def _introduce(self, stream: Stream, client: ClientInfo) -> None:
-        """Says who the client is, before all else. Raises OSError."""
+    async def _introduced(self, stream: Stream, client: ClientInfo) -> Stream:
+        """The same connection, after it has been said who the client is if that is the way to say it. Raises
+        OSError."""
+        how = self._settings.config.send_client
+        if not how.in_header:
+            return stream
+        from .proxy_header import header_for  # not everybody needs the library
+
+        left = memoryview(header_for(client, 1 if how is SendClient.PROXY else 2))
+        try:
+            while left:
+                left = left[await stream.send_some(left) :]
+        except BaseException:
+            stream.abort()  # half a header may be there
+            raise
+        return stream
 
     def _named(self, upstream: str | None) -> dict[str, str]:
         """How a log line names the server, if it is not the usual one."""

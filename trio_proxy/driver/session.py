@@ -5,24 +5,22 @@ from __future__ import annotations
 from contextlib import ExitStack, suppress
 from typing import Any, Final
 
-import structlog
 import trio
 
 from sansio_smtp import ClientInfo, Event, MessageAnswered, Proxy, SendToClient, WaitingFor
+from trio_proxy.text.session_log import SessionLog
 from trio_proxy.text.transcript import Transcript
 
 from .deadlines import Deadline
 from .judging import Judging
 from .own_replies import INTERNAL_ERROR
 from .relay import Relay
-from .reports import Reports, joint_state, named
+from .reports import Reports, joint_state
 from .servers import Servers
 from .settings import Judge, Settings
 from .streams import Outbox, Stream
 
 __all__ = ["Judge", "Session", "Settings"]
-
-log = structlog.stdlib.get_logger("smtp_proxy")
 
 _CLOSING_SECONDS: Final = 10.0
 """For the last reply to leave and the client to take it, all together."""
@@ -34,12 +32,20 @@ class Session:
     """Runs one client's dialogue from connect to close."""
 
     def __init__(
-        self, client: Stream, peer: str, number: int, settings: Settings, known: ClientInfo | None = None
+        self,
+        client: Stream,
+        peer: str,
+        number: int,
+        settings: Settings,
+        known: ClientInfo | None = None,
+        *,
+        quiet: bool = False,
     ) -> None:
-        """``known``: what is known of the client, if that is more than its address ``peer``."""
+        """``known``: what is known of the client, if that is more than its address ``peer``. ``quiet``: only
+        warnings and errors are logged."""
         known = known or ClientInfo(address=peer)
         self._known = known
-        self._log = log.bind(conn=f"c{number}", **named(known))
+        self._log = SessionLog(f"c{number}", known, quiet=quiet)
         write = settings.write_transcript
         transcript = Transcript(number, write) if write else None
         self._client = Outbox(client)

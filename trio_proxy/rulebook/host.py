@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, cast
 
 import attrs
-import structlog
 import trio
 
 from sansio_smtp.rules import Accept, Hold, Host, Redirect, Rule, Transaction
@@ -17,6 +16,7 @@ from sansio_smtp.rules.verdicts import Verdict
 from trio_proxy.settings.options import DEFAULTS
 from trio_proxy.storage.quarantine import Quarantine
 from trio_proxy.storage.writers import write_in_thread
+from trio_proxy.text.session_log import Log
 from trio_proxy.text.transcript import Transcript, printable
 
 from .tasks import Call, RuleTasks
@@ -51,9 +51,7 @@ class RuleHost(Host):
 
     waits = True
 
-    def __init__(
-        self, settings: RuleSettings, log: structlog.stdlib.BoundLogger, transcript: Transcript | None
-    ) -> None:
+    def __init__(self, settings: RuleSettings, log: Log, transcript: Transcript | None) -> None:
         super().__init__()
         self._settings = settings
         self._log = log

@@ -1,7 +1,7 @@
 """Writes both legs of a dialogue as lines of text, with the arrows of swaks.
 
-``C`` is the client's leg, ``U`` the upstream server's; ``<-`` arrives at the proxy, ``->`` leaves it. The
-core has masked every secret already.
+``C`` is the client's leg, ``U`` the upstream server's; ``<-`` arrives at the proxy, ``->`` leaves it. On a
+leg in TLS that is ``<~`` and ``~>``. The core has masked every secret already.
 """
 
 from __future__ import annotations
@@ -14,14 +14,19 @@ import attrs
 from sansio_smtp import (
     CLIENT,
     END_OF_DATA,
+    SERVER,
     AwaitReply,
     BodyComplete,
+    ClientChanged,
     Connect,
     Event,
     MessageAnswered,
     Received,
     SendToClient,
     SendToServer,
+    ServerUnusable,
+    Side,
+    TlsInfo,
     Violation,
 )
 
@@ -38,6 +43,14 @@ class Transcript:
     write: Callable[[str], None]
     _told: bool = attrs.field(default=False, init=False)
     _size: int = attrs.field(default=0, init=False)  # of the message that is on its way
+    _encrypted: set[Side] = attrs.field(factory=set[Side], init=False)
+
+    def secured(self, side: Side, info: TlsInfo) -> None:
+        """TLS has begun with this side."""
+        self._encrypted.add(side)
+        words = [f"{side.value}: {info.version}", info.cipher]
+        words += ["certificate verified"] * info.verified + ([info.subject] if info.subject else [])
+        self.note(", ".join(word for word in words if word))
 
     def note(self, text: str, mark: str = "===") -> None:
         now = time.time()
@@ -47,25 +60,36 @@ class Transcript:
     def events(self, events: Iterable[Event]) -> None:
         for event in events:
             if isinstance(event, Received):
-                self._lines("C <-" if event.side is CLIENT else "U <-", event.shown)
+                self._lines(self._mark(event.side, "<-"), event.shown)
             elif isinstance(event, SendToClient) and event.shown is not None:
-                self._lines("C ->", event.shown.removesuffix(b"\r\n"))
+                self._lines(self._mark(CLIENT, "->"), event.shown.removesuffix(b"\r\n"))
             elif isinstance(event, SendToServer) and event.shown is not None:
-                self._lines("U ->", event.shown.removesuffix(b"\r\n"))
+                self._lines(self._mark(SERVER, "->"), event.shown.removesuffix(b"\r\n"))
             elif isinstance(event, BodyComplete):
-                self.note(f" [message {event.received:,} bytes]", "C <-")
+                self.note(f" [message {event.received:,} bytes]", self._mark(CLIENT, "<-"))
                 self._size, self._told = event.size, True
             elif isinstance(event, AwaitReply):
                 if event.command is END_OF_DATA:
-                    self.note(f" [message {self._size:,} bytes]", "U ->")
+                    self.note(f" [message {self._size:,} bytes]", self._mark(SERVER, "->"))
             elif isinstance(event, MessageAnswered):
                 if not self._told:  # refused, or taken, before its end was reached
-                    self.note(" [message]", "C <-")
+                    self.note(" [message]", self._mark(CLIENT, "<-"))
                 self._told = False
+            elif isinstance(event, ClientChanged):
+                client = event.client
+                self.note(f"the client is {client.address}, as {client.proxy_ip or 'a proxy'} says")
+            elif isinstance(event, ServerUnusable):
+                self.note(f"the server cannot be used: {event.why}", "***")
             elif isinstance(event, Connect):
+                self._encrypted.discard(SERVER)
                 self.note(f"another connection: {event.upstream or 'the usual server'}")
             elif isinstance(event, Violation):
                 self.note(f"{event.side.value} broke the protocol: {event.error}", "***")
+
+    def _mark(self, side: Side, arrow: str) -> str:
+        if side in self._encrypted:
+            arrow = arrow.replace("-", "~")
+        return f"{'C' if side is CLIENT else 'U'} {arrow}"
 
     def _lines(self, mark: str, shown: bytes) -> None:
         for line in shown.split(b"\r\n"):

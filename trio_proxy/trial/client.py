@@ -109,17 +109,16 @@ class TrialClient:
 
 
 def _config(options: Options) -> Config:
-    # There is no connection that could be encrypted or named; rules are tried as if it were.
-    here: dict[str, Any] = {
-        "reconnect": True,
+    """The client has done what it must before it may send mail: there is no TLS here to be asked for."""
+    asked_for: dict[str, Any] = {
         "tls": ClientTls.NONE,
         "auth_without_tls": True,
         "upstream_tls": UpstreamTls.NONE,
         "send_client": SendClient.NONE,
     }
     if options.spool is not None:
-        here["max_held"] = _NO_LIMIT  # here all is in memory anyway
-    return core_config(options, **here)
+        asked_for["max_held"] = _NO_LIMIT  # here all is in memory anyway
+    return core_config(options, reconnect=True, **asked_for)
 
 
 def _recipients(step: Step) -> list[str]:

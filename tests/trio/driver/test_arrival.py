@@ -229,7 +229,7 @@ async def test_the_service_stops_after_the_header(mock_clock: MockClock) -> None
 async def test_a_session_that_cannot_be_made_is_closed(
     mock_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(*_: object) -> Session:
+    def fails(*_: object, **__: object) -> Session:
         raise ZeroDivisionError("no session")
 
     monkeypatch.setattr(arrival, "Session", fails)
