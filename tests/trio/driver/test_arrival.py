@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, MutableMapping
 from contextlib import ExitStack, asynccontextmanager, nullcontext, suppress
+from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 import trio
+from certificates import client_context, pair_for
 from tcp_peers import QUIET, TcpPeer, no_descriptor_is_left, tcp
 from trio.testing import MockClock
 
@@ -21,13 +23,14 @@ from trio_proxy.driver.session import Session
 from trio_proxy.driver.settings import Settings
 from trio_proxy.driver.streams import Stream
 from trio_proxy.settings.timeouts import Timeouts
+from trio_proxy.tls.server_side import ServerTls
 
 Logs = list[MutableMapping[str, Any]]
 
 BALANCER = "10.0.0.1:40000"
 HEADER = b"PROXY TCP4 192.0.2.7 10.0.0.5 51000 25\r\n"
 LOCAL = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00"
-TIMES = Timeouts(proxy_header=30, idle=10)
+TIMES = Timeouts(proxy_header=30, handshake=20, idle=10)
 
 
 @attrs.define
@@ -38,8 +41,8 @@ class Arriving:
     client: TcpPeer
     server: TcpPeer
     connected: bool = False
-    seen: list[tuple[str, str]] = attrs.field(factory=list[tuple[str, str]])
-    """What rules saw when the client connected: its address, and that of its proxy."""
+    seen: list[tuple[str, ...]] = attrs.field(factory=list[tuple[str, ...]])
+    """What rules saw when the client connected: its address, that of its proxy, and the version of TLS."""
 
     async def greeted(self) -> None:
         await self.server.send(b"220 mx.example ESMTP")
@@ -48,7 +51,9 @@ class Arriving:
 
 
 @asynccontextmanager
-async def arriving(clock: MockClock, peer: str = BALANCER, **given: Any) -> AsyncIterator[Arriving]:
+async def arriving(
+    clock: MockClock, peer: str = BALANCER, *, tls: ServerTls | None = None, **given: Any
+) -> AsyncIterator[Arriving]:
     """Runs what comes of a connection. At the end of the block it must have ended, with nothing left open."""
     clock.autojump_threshold = QUIET
     with no_descriptor_is_left(), ExitStack() as opened:
@@ -63,17 +68,19 @@ async def arriving(clock: MockClock, peer: str = BALANCER, **given: Any) -> Asyn
             return to_server
 
         def note(conn: Connection) -> None:
-            run.seen.append((conn.peer, conn.proxy_ip))
+            run.seen.append((conn.peer, conn.proxy_ip, *([conn.tls.version] if conn.tls else [])))
 
         note.__name__ = "connect"
         rules = rules_of(note)
         settings = Settings(
             connect=connect,
             timeouts=TIMES,
+            tls=tls,
             rules=lambda: nullcontext(rules),
             **{"accept_proxy": Networks.parse(["10.0.0.0/8"]), **given},
         )
-        run = Arriving(Arrivals(settings).session(to_client, peer, 7), client, server)
+        make = Arrivals(settings).session if tls is None else Arrivals(settings).tls_session
+        run = Arriving(make(to_client, peer, 7), client, server)
         async with trio.open_nursery() as nursery:
             ended = trio.Event()
 
@@ -260,3 +267,102 @@ async def test_where_the_client_has_connected_to_is_known_if_a_server_is_told(mo
         ("", True),
         ("127.0.0.1", False),
     ]
+
+
+# TLS from the first octet
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> ServerTls:
+    return ServerTls.load([pair_for(tmp_path, "mx.example")])
+
+
+@pytest.mark.parametrize(
+    ("peer", "header", "seen"),
+    [
+        ("192.0.2.9:50000", b"", ("192.0.2.9:50000", "")),
+        (BALANCER, HEADER, ("192.0.2.7:51000", "10.0.0.1")),
+    ],
+)
+async def test_tls_comes_before_the_session_and_after_a_header(
+    mock_clock: MockClock, certificate: ServerTls, peer: str, header: bytes, seen: tuple[str, ...], logs: Logs
+) -> None:
+    lines: list[str] = []
+    async with arriving(mock_clock, peer, tls=certificate, write_transcript=lines.append) as run:
+        await run.client.raw(header)
+        await trio.sleep(1)
+        assert not run.connected
+        secure = trio.SSLStream(run.client.stream, client_context("one"), server_hostname="mx.example")
+        await secure.do_handshake()
+        await run.server.send(b"220 mx.example ESMTP")
+        assert await secure.receive_some() == b"220 mx.example ESMTP\r\n"
+        await secure.send_all(b"DATA\0\r\n")
+        assert (await secure.receive_some())[:4] == b"500 "
+        run.client.close()
+    assert run.seen == [(*seen, "TLSv1.3")]
+    (violation,) = [entry for entry in logs if entry["event"] == "protocol violation"]
+    assert (violation["peer"], violation["tls"], violation.get("proxy", "")) == (seen[0], "TLSv1.3", seen[1])
+    told = [line.split(" c7 ")[1] for line in lines]
+    assert told[1].startswith("=== client: TLSv1.3, TLS_")
+    assert "C ~>  220 mx.example ESMTP" in told
+    assert not [line for line in told if line.startswith(("C ->", "C <-"))]
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"EHLO me.example\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"x" * 508,
+        b"x" * 1_000_000,
+    ],
+)
+async def test_what_is_no_handshake_ends_the_connection(
+    mock_clock: MockClock, certificate: ServerTls, logs: Logs, octets: bytes
+) -> None:
+    async with arriving(mock_clock, "192.0.2.9:1", tls=certificate) as run, trio.open_nursery() as nursery:
+        began = trio.current_time()
+        nursery.start_soon(_sends, run.client, octets)
+        while await run.client.more():
+            pass
+        nursery.cancel_scope.cancel()
+        assert trio.current_time() - began < 1
+    assert not run.connected
+    assert [(entry["event"], entry["side"]) for entry in warnings(logs)] == [
+        ("TLS handshake failed", "client")
+    ]
+
+
+async def test_half_a_client_hello_is_not_waited_for(
+    mock_clock: MockClock, certificate: ServerTls, logs: Logs
+) -> None:
+    """Nor one that drips."""
+    async with arriving(mock_clock, "192.0.2.9:1", tls=certificate) as run:
+        began = trio.current_time()
+        for octet in b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"x" * 30:
+            try:
+                await run.client.raw(bytes([octet]))
+            except trio.BrokenResourceError:
+                break
+            await trio.sleep(3)
+        assert not await run.client.more()
+        assert trio.current_time() - began < 30
+    assert [entry["error"] for entry in warnings(logs)] == ["it has taken more than 20 s"]
+
+
+@pytest.mark.parametrize("end", ["close", "reset"])
+async def test_a_client_that_goes_before_the_handshake(
+    mock_clock: MockClock, certificate: ServerTls, logs: Logs, end: str
+) -> None:
+    async with arriving(mock_clock, "192.0.2.9:1", tls=certificate) as run:
+        getattr(run.client, end)()
+    assert not run.connected
+    assert len(warnings(logs)) == (end == "close")
+
+
+async def test_the_service_stops_in_a_handshake(mock_clock: MockClock, certificate: ServerTls) -> None:
+    async with arriving(mock_clock, "192.0.2.9:1", tls=certificate) as run:
+        await run.client.raw(b"\x16\x03\x01")
+        await trio.sleep(1)
+        run.runs.shutdown()
+        assert not await run.client.more()
+    assert not run.connected
