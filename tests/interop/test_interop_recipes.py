@@ -173,7 +173,7 @@ def test_in_front_of_a_smarthost(tmp_path: Path, peers: Peers) -> None:
         "texthash:/etc/postfix/smarthost": f"texthash:{tmp_path}/smarthost",
         "smtp.example.net:587": f"127.0.0.1:{peers.ports['required']}",
         "bob@example.net": mailbox.address,
-        "secret": PASSWORD,
+        "ann:secret": f"ann:{PASSWORD}",
     }
     # So that mail leaves this Postfix, which the others do not let go anywhere.
     main = "virtual_mailbox_domains =\ndefault_transport = smtp\nmynetworks = 127.0.0.1\n"
