@@ -127,6 +127,16 @@ def test_rules_see_the_client_of_xclient(chain: Proxy) -> None:
         assert client.command(b"EHLO who").text == f"5.7.1 {TOLD} 4711 it.example ann 127.0.0.1".encode()
 
 
+def test_rules_see_the_client_of_xforward_for_one_transaction(chain: Proxy) -> None:
+    with RawClient(chain.port) as client:
+        client.command(f"XFORWARD ADDR={TOLD} PORT=4711 HELO=it.example".encode(), 250)
+        told = client.command(b"MAIL FROM:<who@x>", 550).text
+        assert told == f"5.7.1 {TOLD} 4711 it.example None 127.0.0.1".encode()
+        client.command(b"RSET", 250)
+        told = client.command(b"MAIL FROM:<who@x>", 550).text.split()
+        assert (told[1], told[3]) == (b"127.0.0.1", b"client.test")
+
+
 def test_strangers_do_not_name_the_client(peers: Peers, chain: Proxy) -> None:
     """Neither one from elsewhere, nor one that a trusted peer has named."""
     mailbox, start, before = peers.new_mailbox(), len(peers.postfix.log()), chain.log()
