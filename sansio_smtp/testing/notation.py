@@ -22,9 +22,9 @@ _TOKEN: Final = re.compile(
 _NAMED: Final = {"r": b"\r", "n": b"\n", "0": b"\0", "\\": b"\\"}
 _ESCAPED: Final = {"\r": r"\r", "\n": r"\n", "\0": r"\0"}
 _RUN: Final = re.compile(rb"([!-~])\1{63,}", re.DOTALL)
-# What would be read as something else than itself: a repetition, or a whole line such as <eof>.
+# What would be read as something else than itself: a repetition, or a whole line such as <eof> or <tls …>.
 _REPETITION: Final = re.compile(r"<(?=[0-9]+ [*\u00d7] )")
-_EVENT: Final = re.compile(r"<[a-z ]+>")
+_EVENT: Final = re.compile(r"<(?:[a-z ]+|tls .*)>")
 _MOST: Final = 100_000_000
 
 

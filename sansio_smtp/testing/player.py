@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection
 from difflib import ndiff
-from typing import Any, NoReturn, cast
+from functools import partial
+from typing import Any, NoReturn, TypeVar, cast
 
 import attrs
 
@@ -26,6 +27,7 @@ from sansio_smtp.events import (
     SendToClient,
     SendToServer,
     Side,
+    StartTLS,
 )
 from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.questions import AnyQuestion, Question
@@ -35,7 +37,9 @@ from .script import (
     Asked,
     Eof,
     Feed,
+    Handshake,
     Item,
+    Level,
     Script,
     Signal,
     Verdict,
@@ -46,6 +50,8 @@ from .verdicts import verdict_for
 from .written import Step, asks, lines_of, matches, shown, wanted
 
 __all__ = ["Played", "play"]
+
+T = TypeVar("T")
 
 
 @attrs.define
@@ -62,13 +68,14 @@ def play(
     *,
     cut: Chunker = whole,
     late: bool = False,
-    proxy: Callable[[Config, Collection[str]], Proxy] = Proxy,
+    proxy: Callable[..., Proxy] = Proxy,
 ) -> Played:
     """Plays a script, raising `AssertionError` with a diff where the proxy does something else.
 
     ``cut`` cuts what arrives into segments. With ``late``, each question is answered as late as possible:
     when a peer could notice that it has not been answered. A side is fed only while the proxy may read it;
-    until then its octets wait, as they would in a socket.
+    until then its octets wait, as they would in a socket. ``proxy`` makes the proxy; it is called with
+    ``client`` as well, if the script says who the client is.
     """
     player = _Player(parse(script) if isinstance(script, str) else script, cut, late, proxy)
     player.play()
@@ -86,6 +93,8 @@ class _Player:
     proxy: Proxy = attrs.field(init=False)
     waiting: dict[Side, deque[bytes | None]] = attrs.field(init=False)
     gone: set[Side] = attrs.field(factory=set[Side], init=False)
+    shaking: set[Side] = attrs.field(factory=set[Side], init=False)
+    """The sides in a TLS handshake."""
     question: AnyQuestion | None = attrs.field(default=None, init=False)
     withheld: Verdict | None = attrs.field(default=None, init=False)
     actual: Step = attrs.field(factory=Step, init=False)
@@ -98,7 +107,9 @@ class _Player:
         config = (
             attrs.evolve(self.script.config, trace=True) if self._shows("received") else self.script.config
         )
-        self.proxy = self.make(config, self.script.ask)
+        client = self.script.client
+        known = {} if client is None else {"client": client}
+        self.proxy = self.make(config, self.script.ask, **known)
         self.waiting = {CLIENT: deque(), SERVER: deque()}
 
     def play(self) -> None:
@@ -128,6 +139,10 @@ class _Player:
                 self._offer(item.side, piece)
         elif isinstance(item, Eof):
             self._offer(item.side, None)
+        elif isinstance(item, Handshake):
+            self._handshake(item)
+        elif isinstance(item, Level):
+            self._as_caller(partial(self.proxy.server_connected, item.level))
         elif isinstance(item, Signal):
             self._signal(item.name)
         elif isinstance(item, Verdict):
@@ -169,6 +184,25 @@ class _Player:
             self._take(self.proxy.shutdown(now=name == "shutdown now"))
         self._pump()
 
+    def _handshake(self, item: Handshake) -> None:
+        side = item.side
+        self.shaking.discard(side)
+        if isinstance(item.end, str):
+            self.waiting[side].clear()  # what came meanwhile was taken for the handshake
+            self._take(self.proxy.tls_failed(side, item.end))
+        elif self.waiting[side]:
+            self._fail(f"the {side.value} has sent octets in its handshake that are none of it")
+        else:
+            self._take(self._as_caller(partial(self.proxy.tls_started, side, item.end)))
+        self._pump()
+
+    def _as_caller(self, call: Callable[[], T]) -> T:
+        """The result of an input that the script may give where it is not due."""
+        try:
+            return call()
+        except LocalProtocolError as error:
+            self._fail(str(error))
+
     def _needs_verdict(self, item: Item) -> bool:
         """Returns True if the withheld verdict must be given before this happens. A peer may go on as long as
         it has seen all that it had seen in the script by then; only octets are moved before a verdict."""
@@ -198,7 +232,8 @@ class _Player:
             self._took(event)
         if self.proxy.closed and self.gone != {CLIENT, SERVER}:
             self._fail("the proxy says that it is closed, but has not closed both sides")
-        if not self.proxy.closed and self.question is None and not self.proxy.may_read:
+        may_go_on = self.question is not None or self.shaking or self.proxy.may_read
+        if not self.proxy.closed and not may_go_on:
             self._fail("stalled: no side may be read, no question is open, nothing is closed")
 
     def _took(self, event: Event) -> None:
@@ -212,9 +247,13 @@ class _Player:
             if event.side in self.gone:
                 self._fail(f"the {event.side.value} is closed twice")
             self.gone.add(event.side)
+            self.shaking.discard(event.side)
             self.actual.add_closed(event.side, abort=event.abort)
             if self.gone == {CLIENT, SERVER}:
                 self.question = None
+        elif isinstance(event, StartTLS):
+            self.shaking.add(event.side)
+            self.actual.add_tls_due(event.side)
         elif isinstance(event, Connect):
             if SERVER not in self.gone:
                 self._fail("a server is asked for while one is connected")
@@ -236,6 +275,8 @@ class _Player:
     def _sent(self, side: Side, data: bytes) -> None:
         if side in self.gone:
             self._fail(f"octets are sent to the {side.value} after it was closed: {data!r}")
+        if side in self.shaking:
+            self._fail(f"octets are sent to the {side.value} in its TLS handshake: {data!r}")
         if not data:
             self._fail(f"an empty send to the {side.value}")
         self.actual.add_sent(side, data)

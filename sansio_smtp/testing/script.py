@@ -17,12 +17,17 @@ Flush-left is what happens to the proxy. Consecutive lines of one side are one s
 
 ``C: text``, ``S: text``   octets arrive, CRLF implied; `notation` has the escapes
 ``C: <eof>``, ``S: <eof>`` the side sends no more
+``C: <tls>``, ``S: <tls>`` the TLS handshake with it is complete; with more words, `handshakes` says which:
+                           ``S: <tls TLSv1.2 verified subject=CN=mx.example>``
+``S: <tls failed: why>``   it has failed
+``<connected verify>``     a server is connected, for which this is the level of TLS
 ``<timeout>``, ``<shutdown>``, ``<shutdown now>``, ``<unreachable>``, ``<client lost>``
 
 Indented is what the proxy must do about it, and the verdicts that its questions get.
 
 ``-> C: text``, ``-> S: text``   octets leave
 ``-> close S, C``, ``-> abort S`` sides are closed
+``-> tls C``, ``-> tls S``       the TLS handshake with the side begins
 ``-> connect other``             another server is asked for; ``home`` is the one of the start. What ``S:``
                                   says from then on is said by that one, its greeting first.
 ``? RCPT bad@mx.example``         a question: a verb with the address or all of the argument
@@ -30,6 +35,8 @@ Indented is what the proxy must do about it, and the verdicts that its questions
 ``? HEADERS text``, ``? BODY_LINE text``, ``? BODY_LINES text``, ``? BODY_CHUNK text``, ``? MESSAGE text``
                                   with the decoded content, its last CRLF implied; ``<last>`` marks the
                                   end of a body. A place alone takes any question of that place.
+``? CLIENT_CHANGED 192.0.2.7:51000``
+                                  with the address of the client that XCLIENT has named
 ``! continue``, ``! answer 550 5.7.1 no``, ``! disconnect 421 4.7.0 go away``, ``! replace text``
 ``! route other``, ``! route home RCPT TO:<c@mx.example>``
                                   to that server, as it is or as another command
@@ -40,11 +47,14 @@ Lines that begin with ``#`` are comments, except for these, at the top::
 
     # ask: RCPT, MESSAGE                    hook places and verbs to ask for
     # config: bare_newline=reject, max_line=1000
+    # client: 192.0.2.1:51000, name=host.example, tls=TLSv1.3
+                                            what the driver knows of the client, as `ClientInfo` has it
     # show: complete, violation             events that the script states as well
     # play: whole                           the outcome depends on the cuts, as with BODY_CHUNK
 
 Shown events are ``-> complete 120 edited broken=SIZE``, ``-> answered 250`` (a message), ``-> violation C``,
-``-> received C: EHLO x`` (secrets masked), and ``-> chunk: text`` (`Config.tap`).
+``-> received C: EHLO x`` (secrets masked), ``-> chunk: text`` (`Config.tap`), ``-> client 192.0.2.7:51000``
+(named with XCLIENT), and ``-> unusable why`` (a server).
 """
 
 from __future__ import annotations
@@ -55,11 +65,13 @@ from typing import Any, Final
 
 import attrs
 
-from sansio_smtp.config import Config
+from sansio_smtp.client_info import ClientInfo, TlsInfo
+from sansio_smtp.config import Config, UpstreamTls
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.events import CLIENT, SERVER, Side
 from sansio_smtp.wire.commands import Command
 
+from .handshakes import read_handshake
 from .notation import did_you_mean, octets
 from .settings import SETTINGS, read_setting
 from .verdicts import HOME, SaidVerdict, said
@@ -70,12 +82,15 @@ __all__ = [
     "Connected",
     "Eof",
     "Feed",
+    "Handshake",
     "Item",
+    "Level",
     "Script",
     "ScriptError",
     "Sent",
     "Shown",
     "Signal",
+    "TlsDue",
     "Verdict",
     "parse",
 ]
@@ -86,9 +101,13 @@ SIGNALS: Final = ("timeout", "shutdown", "shutdown now", "unreachable", "client 
 _INPUT: Final = re.compile(r"([CS]):(?: (.*))?", re.DOTALL)
 _OUTPUT: Final = re.compile(r"-> ([CS]):(?: (.*))?", re.DOTALL)
 _CLOSE: Final = re.compile(r"-> (close|abort) ([CS](?:, ?[CS])*)")
+_TLS: Final = re.compile(r"<tls(?: (.+))?>")
+_TLS_DUE: Final = re.compile(r"-> tls ([CS])")
+_CONNECTED: Final = re.compile(r"<connected ([^ ]+)>")
 _CONNECT: Final = re.compile(r"-> connect ([^ ]+)")
 _SHOWN: Final = re.compile(
-    r"-> (complete [0-9]+.*|answered [0-9]+|violation [CS]|received [CS]: .*|chunk: .*|chunk:)"
+    r"-> (complete [0-9]+.*|answered [0-9]+|violation [CS]|received [CS]: .*|chunk: .*|chunk:"
+    r"|client .+|unusable .+)"
 )
 _QUESTION: Final = re.compile(r"\? ([A-Z0-9_-]+)(?: (.*))?", re.DOTALL)
 
@@ -123,6 +142,21 @@ class Eof(Item):
 
 
 @attrs.frozen
+class Handshake(Item):
+    """The TLS handshake with a side has ended: with this TLS, or why it has failed."""
+
+    side: Side
+    end: TlsInfo | str
+
+
+@attrs.frozen
+class Level(Item):
+    """A server is connected, and this is what TLS is on its connection."""
+
+    level: UpstreamTls
+
+
+@attrs.frozen
 class Signal(Item):
     """Something else happens: one of `SIGNALS`."""
 
@@ -153,6 +187,13 @@ class Closed(Item):
 
 
 @attrs.frozen
+class TlsDue(Item):
+    """The TLS handshake with a side must begin."""
+
+    side: Side
+
+
+@attrs.frozen
 class Connected(Item):
     """Another server must be asked for; None is the one of the start."""
 
@@ -175,6 +216,10 @@ class Shown(Item):
     text: str
 
 
+HAPPENS: Final = Feed | Eof | Handshake | Level | Signal
+"""What happens to the proxy, besides the verdicts that it gets."""
+
+
 @attrs.frozen
 class Script:
     """A dialogue. ``items`` alternate between what happens and what must follow from it."""
@@ -182,6 +227,8 @@ class Script:
     name: str
     items: tuple[Item, ...]
     config: Config = attrs.field(factory=Config)
+    client: ClientInfo | None = None
+    """What the driver knows of the client."""
     ask: frozenset[str] = frozenset()
     show: frozenset[str] = frozenset()
     whole_only: bool = False
@@ -215,7 +262,7 @@ class _Parser:
                 raise self._error(str(error)) from None
         if not self.items:
             raise self._error("nothing happens in this script")
-        if not isinstance(self.items[0], Feed | Eof | Signal):
+        if not isinstance(self.items[0], HAPPENS):
             self.line = self.items[0].line
             raise self._error("something must happen first")
         return Script(self.name, tuple(self.items), **self.headers)
@@ -234,6 +281,9 @@ class _Parser:
             self._happens(line)
 
     def _happens(self, line: str) -> None:
+        if match := _CONNECTED.fullmatch(line):
+            self.items.append(Level(self.line, UpstreamTls(match[1])))
+            return
         if line[0] == "<" and line[-1] == ">":
             name = line[1:-1]
             if name not in SIGNALS:
@@ -246,6 +296,9 @@ class _Parser:
         side, text = SIDES[match[1]], match[2] or ""
         if text == "<eof>":
             self.items.append(Eof(self.line, side))
+            return
+        if match := _TLS.fullmatch(text):
+            self.items.append(Handshake(self.line, side, read_handshake(match[1] or "")))
             return
         data = octets(text)
         last = self.items[-1] if self.items else None
@@ -262,6 +315,8 @@ class _Parser:
         elif match := _CLOSE.fullmatch(line):
             for side in match[2].replace(",", " ").split():
                 self.items.append(Closed(self.line, SIDES[side], match[1] == "abort"))
+        elif match := _TLS_DUE.fullmatch(line):
+            self.items.append(TlsDue(self.line, SIDES[match[1]]))
         elif match := _CONNECT.fullmatch(line):
             self.items.append(Connected(self.line, None if match[1] == HOME else match[1]))
         elif match := _SHOWN.fullmatch(line):
@@ -302,7 +357,7 @@ def groups(items: tuple[Item, ...]) -> Iterator[tuple[list[Item], list[Item]]]:
     happens: list[Item] = []
     follows: list[Item] = []
     for item in items:
-        if not isinstance(item, Feed | Eof | Signal | Verdict):
+        if not isinstance(item, HAPPENS | Verdict):
             follows.append(item)
             continue
         if happens and not (isinstance(item, Eof) and not follows and _feeds(happens[-1], item.side)):

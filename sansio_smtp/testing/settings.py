@@ -9,14 +9,17 @@ from typing import Any, Final, TypeAlias, get_args, get_type_hints
 
 import attrs
 
+from sansio_smtp.client_info import ClientInfo, TlsInfo
 from sansio_smtp.config import Config
+from sansio_smtp.networks import Networks
 from sansio_smtp.questions import asked_places
 
+from .handshakes import tls_info
 from .notation import did_you_mean
 
 __all__ = ["SETTINGS", "SHOWN", "read_setting"]
 
-SHOWN: Final = ("complete", "answered", "violation", "received", "chunk")
+SHOWN: Final = ("complete", "answered", "violation", "received", "chunk", "client", "unusable")
 """Events that a script shows only if its ``# show:`` line names them."""
 
 Settings: TypeAlias = dict[str, Any]
@@ -50,9 +53,20 @@ def _play(settings: Settings, value: str) -> None:
 
 
 def _config(settings: Settings, value: str) -> None:
-    kinds = get_type_hints(Config)
+    config: Config = settings.get("config", Config())
+    settings["config"] = attrs.evolve(config, **_given(Config, _words(value)))
+
+
+def _client(settings: Settings, value: str) -> None:
+    address, *words = _words(value)
+    settings["client"] = ClientInfo(address=address, **_given(ClientInfo, words))
+
+
+def _given(cls: type[Any], words: list[str]) -> dict[str, Any]:
+    """The values of attributes of a class, each written ``name=value``."""
+    kinds = get_type_hints(cls)
     given: dict[str, object] = {}
-    for word in _words(value):
+    for word in words:
         key, equals, text = word.partition("=")
         if key not in kinds:
             raise ValueError(f"unknown setting {key!r}{did_you_mean(key, kinds)}")
@@ -62,13 +76,13 @@ def _config(settings: Settings, value: str) -> None:
             given[key] = _typed(kinds[key], text)
         except ValueError as error:
             raise ValueError(f"{key}: {error}") from None
-    config: Config = settings.get("config", Config())
-    settings["config"] = attrs.evolve(config, **given)  # type: ignore[arg-type]
+    return given
 
 
 SETTINGS: Final[dict[str, Callable[[Settings, str], None]]] = {
     "ask": _ask,
     "config": _config,
+    "client": _client,
     "show": _show,
     "play": _play,
 }
@@ -79,7 +93,7 @@ def _words(value: str) -> list[str]:
 
 
 def _typed(kind: Any, text: str) -> object:
-    """The value of a `Config` attribute, typed by its annotation."""
+    """The value of an attribute, typed by its annotation."""
     kinds: tuple[Any, ...] = get_args(kind) or (kind,)
     if type(None) in kinds and text.lower() == "none":
         return None
@@ -97,4 +111,8 @@ def _typed(kind: Any, text: str) -> object:
         if not re.fullmatch("[0-9]{1,18}", text):
             raise ValueError(f"{text!r} is not a number")
         return int(text)
-    return frozenset(text.split())
+    if TlsInfo in kinds:
+        return tls_info(text)
+    if kind is Networks:
+        return Networks.parse(text.split())
+    return frozenset(text.split()) if kind == frozenset[str] else text

@@ -6,11 +6,23 @@ from typing import Final
 
 import attrs
 
-from sansio_smtp.events import CLIENT, SERVER, BodyComplete, Event, MessageAnswered, Received, Side, Violation
+from sansio_smtp.events import (
+    CLIENT,
+    SERVER,
+    BodyComplete,
+    ClientChanged,
+    Event,
+    MessageAnswered,
+    Received,
+    ServerUnusable,
+    Side,
+    Violation,
+)
 from sansio_smtp.questions import (
     BODY_CHUNK,
     BODY_LINE,
     BODY_LINES,
+    CLIENT_CHANGED,
     HEADERS,
     MESSAGE,
     REPLY,
@@ -23,7 +35,7 @@ from sansio_smtp.questions import (
 )
 
 from .notation import escape, octets, written
-from .script import Asked, Closed, Connected, Item, Sent, Shown
+from .script import Asked, Closed, Connected, Item, Sent, Shown, TlsDue
 from .verdicts import HOME
 
 __all__ = ["Step", "asks", "lines_of", "matches", "shown", "wanted"]
@@ -39,6 +51,8 @@ class Step:
     sent: dict[Side, bytearray] = attrs.field(factory=lambda: {CLIENT: bytearray(), SERVER: bytearray()})
     closed: list[tuple[Side, bool]] = attrs.field(factory=list[tuple[Side, bool]])
     """Each side that was closed; True if its connection was reset."""
+    tls_due: list[Side] = attrs.field(factory=list[Side])
+    """Each side with which a TLS handshake begins."""
     connected: list[str | None] = attrs.field(factory=list[str | None])
     asked: list[str] = attrs.field(factory=list[str])
     shown: list[str] = attrs.field(factory=list[str])
@@ -49,6 +63,9 @@ class Step:
 
     def add_closed(self, side: Side, *, abort: bool) -> None:
         self.closed.append((side, abort))
+
+    def add_tls_due(self, side: Side) -> None:
+        self.tls_due.append(side)
 
     def add_connected(self, upstream: str | None) -> None:
         self.connected.append(upstream)
@@ -68,6 +85,8 @@ class Step:
             self.add_sent(item.side, item.data)
         elif isinstance(item, Closed):
             self.add_closed(item.side, abort=item.abort)
+        elif isinstance(item, TlsDue):
+            self.add_tls_due(item.side)
         elif isinstance(item, Connected):
             self.add_connected(item.upstream)
         elif isinstance(item, Shown) and item.kind == "chunk":
@@ -84,6 +103,7 @@ class Step:
         if self.chunks:
             lines += [f"-> chunk: {text}".rstrip() for text in written(bytes(self.chunks))]
         lines += self.asked + self.shown
+        lines += [f"-> tls {_LETTER[side]}" for side in self.tls_due]
         closed = sorted(self.closed, key=lambda item: item[0].value, reverse=True)
         lines += [f"-> {'abort' if abort else 'close'} {_LETTER[side]}" for side, abort in closed]
         return lines + [f"-> connect {upstream or HOME}" for upstream in self.connected]
@@ -101,6 +121,8 @@ def _place(question: AnyQuestion, ask: frozenset[str]) -> str:
         return next((place for place in _BODY_PLACES if place in ask), BODY_LINES)
     if isinstance(question, ReplyQuestion):
         return REPLY
+    if isinstance(question, ClientQuestion):
+        return CLIENT_CHANGED
     return HEADERS if isinstance(question, HeadersQuestion) else MESSAGE
 
 
@@ -156,6 +178,10 @@ def shown(event: Event) -> tuple[str, str] | None:
         return "answered", f"answered {event.reply.code}"
     if isinstance(event, Violation):
         return "violation", f"violation {_LETTER[event.side]}"
+    if isinstance(event, ClientChanged):
+        return "client", f"client {event.client.address}"
+    if isinstance(event, ServerUnusable):
+        return "unusable", f"unusable {event.why}"
     if isinstance(event, Received):
         return "received", f"received {_LETTER[event.side]}: {escape(event.shown)}"
     return None
@@ -172,6 +198,8 @@ def lines_of(item: Item) -> list[str]:
         return [f"-> {_LETTER[item.side]}: {text}".rstrip() for text in written(item.data)]
     if isinstance(item, Closed):
         return [f"-> {'abort' if item.abort else 'close'} {_LETTER[item.side]}"]
+    if isinstance(item, TlsDue):
+        return [f"-> tls {_LETTER[item.side]}"]
     if isinstance(item, Connected):
         return [f"-> connect {item.upstream or HOME}"]
     if isinstance(item, Asked):

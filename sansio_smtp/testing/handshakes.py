@@ -1,0 +1,57 @@
+"""Reads and writes what a script says of TLS: how a handshake ends, as ``<tls …>`` after the side."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from sansio_smtp.client_info import TlsInfo
+
+__all__ = ["read_handshake", "tls_info", "written_handshake"]
+
+_FAILED: Final = re.compile(r"failed(?:: (.+))?")
+_INFO: Final = re.compile(
+    r"(?:(?P<version>[A-Z][A-Za-z0-9.]*) ?)?(?:cipher=(?P<cipher>[^ ]+) ?)?(?:(?P<verified>verified) ?)?"
+    r"(?:subject=(?P<subject>.+))?"
+)
+_VERSION: Final = "TLSv1.3"
+_WHY: Final = "the handshake failed"
+
+
+def read_handshake(text: str) -> TlsInfo | str:
+    """What ``<tls TEXT>`` says: the TLS that has begun, or why it has not. Raises ValueError."""
+    if failed := _FAILED.fullmatch(text):
+        return failed[1] or _WHY
+    return tls_info(text)
+
+
+def tls_info(text: str) -> TlsInfo:
+    """``VERSION cipher=NAME verified subject=NAME``: each may be left out, and the subject is all the rest.
+
+    Raises ValueError.
+    """
+    found = _INFO.fullmatch(text)
+    if found is None:
+        raise ValueError(
+            f"not a handshake: {text!r}; write VERSION cipher=NAME verified subject=NAME, or failed: WHY"
+        )
+    return TlsInfo(
+        version=found["version"] or _VERSION,
+        cipher=found["cipher"] or "",
+        verified=found["verified"] is not None,
+        subject=found["subject"],
+    )
+
+
+def written_handshake(end: TlsInfo | str) -> str:
+    """``<tls …>`` for how a handshake has ended."""
+    if isinstance(end, str):
+        return f"<tls failed: {end}>"
+    words = [end.version]
+    if end.cipher:
+        words.append(f"cipher={end.cipher}")
+    if end.verified:
+        words.append("verified")
+    if end.subject is not None:
+        words.append(f"subject={end.subject}")
+    return f"<tls {' '.join(words)}>"
