@@ -57,7 +57,7 @@ from sansio_smtp.wire.sasl import Login, read_login
 
 from . import own_replies
 
-__all__ = ["Downstream"]
+__all__ = ["Downstream", "nothing"]
 
 Resume = Callable[[Any], None]
 """A function that takes the verdict on a question, and goes on."""
@@ -95,8 +95,8 @@ class Downstream:
         self.traces = config.trace
         """True if `Received` events are wanted."""
         self._credentials: Credentials | None = None  # most clients have none
-        self._on_over: Callable[[], None] = _nothing
-        self._on_room: Callable[[], None] = _nothing
+        self._on_over: Callable[[], None] = nothing
+        self._on_room: Callable[[], None] = nothing
 
     def call(self, *, on_over: Callable[[], None], on_room: Callable[[], None]) -> None:
         """Sets what is called when the session is over (the last reply was sent), and when replies were sent,
@@ -295,8 +295,8 @@ def _ends_transaction(command: Command, reply: Reply) -> bool:
     return reply.code < 300 and VERBS.get(command.verb, UNKNOWN).effect is EFFECT_END
 
 
-def _nothing() -> None:
-    """Stands for a function that `Downstream.call` has not set yet."""
+def nothing() -> None:
+    """Stands for a function that is not set yet: see `Downstream.call`."""
 
 
 _LOST_REPLIES: Final = {Kind.END_OF_DATA: own_replies.LOST_MESSAGE, Kind.QUIT: own_replies.BYE}

@@ -1,7 +1,7 @@
 """The queue of commands to the server: sends each in order, to the right server, when it can take it.
 
 A command that the server has not been sent yet is an *errand*. The oldest errand goes when its server is
-connected, has been sent the commands that it lacks (`Upstream.setup`), and can take a command now (RFC 2920
+connected, has been sent what it lacks (`SetupFlow`), and can take a command now (RFC 2920
 §3.1)::
 
                        oldest
@@ -20,13 +20,14 @@ The replies to the proxy's own commands are not sent to the client.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
 import attrs
 
 from sansio_smtp.client_info import TlsInfo
-from sansio_smtp.config import Config, UpstreamTls
+from sansio_smtp.config import Config
 from sansio_smtp.ends.exchanges import Exchange
 from sansio_smtp.events import (
     SERVER,
@@ -35,8 +36,6 @@ from sansio_smtp.events import (
     Connect,
     Event,
     SendToServer,
-    ServerUnusable,
-    StartTLS,
 )
 from sansio_smtp.members import (
     EFFECT_ADD_RECIPIENT,
@@ -45,8 +44,6 @@ from sansio_smtp.members import (
     KIND_DATA,
     KIND_HELLO,
     KIND_QUIT,
-    KIND_STARTTLS,
-    UPSTREAM_CONNECTING,
     UPSTREAM_DETACHED,
     UPSTREAM_READY,
 )
@@ -55,8 +52,8 @@ from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
 
 from . import own_replies
-from .downstream import Downstream
-from .server_setup import TLS_REFUSED, Lack, begins_transaction, next_step, requires_tls
+from .downstream import Downstream, nothing
+from .server_setup import begins_transaction, next_step, requires_tls
 from .upstream import Upstream
 
 __all__ = ["ANYWHERE", "Errand", "Forwarding", "Own"]
@@ -107,8 +104,13 @@ class Forwarding:
         self._out = out
         self._queue: list[Errand] = []
         self._added: tuple[Command, ...] = ()  # recipients that the last verdict added
+        self._on_prepare: Callable[[], None] = nothing
         self._home: str | None = None  # the server for transactions for which no verdict says another
         self._wanted: str | None = ANYWHERE  # the server of the current MAIL
+
+    def call(self, *, on_prepare: Callable[[], None]) -> None:
+        """Sets what is called when the server lacks something for the oldest errand."""
+        self._on_prepare = on_prepare
 
     # Which server
 
@@ -287,7 +289,7 @@ class Forwarding:
         leg = self.leg
         if not self._is_elsewhere(errand):
             leg.prepare()
-            self._go_on_with_setup()
+            self._on_prepare()
         elif leg.has_recipients and errand.command.verb == b"RCPT":
             # A transaction goes to one server: the proxy has no queue in which a message could wait for a
             # second.
@@ -308,100 +310,32 @@ class Forwarding:
         self.tls_changes += 1
         self._out.append(Connect(upstream, self._downstream.client_info))
 
-    def greeted(self) -> None:
-        """The server has greeted: starts its setup, with what the oldest errand needs. The setup is empty for
-        the first connection, as the client has sent nothing yet."""
-        self.leg.greeted()
-        self._go_on_with_setup()
+    @property
+    def oldest(self) -> Errand | None:
+        """The errand that goes next, if there is one."""
+        return self._queue[0] if self._queue else None
 
-    def setup_answered(self, command: Command, reply: Reply) -> None:
-        """Takes the reply to a command of the setup."""
-        if reply.code == 421:
-            self._downstream.fail(own_replies.UNREACHABLE)
-        elif reply.code < 300:
-            self._setup_accepted(command)
-        else:
-            self._setup_refused(command, reply)
+    def send_setup(self, step: Command) -> None:
+        """Sends a command of the setup, which is the server's next one."""
+        self._send(step, Own.SETUP)
 
-    def _setup_accepted(self, command: Command) -> None:
-        leg, verb = self.leg, command.verb
-        if command.kind is KIND_STARTTLS:
-            # Octets that came with the reply are a violation, which is found next.
-            if not leg.end.buffered:
-                self._out.append(StartTLS(SERVER))
-            return
-        if verb == b"XCLIENT":
-            leg.take_name()
-        elif verb == b"XFORWARD":
-            leg.take_forwarded()
-        elif begins_transaction(command):
-            leg.taken_over()
-        self._go_on_with_setup()
+    def set_up(self) -> None:
+        """The server lacks nothing any more: the oldest errand may go."""
+        self.leg.set_up()
+        self.learn_limits()
+        self.advance()
 
-    def _setup_refused(self, command: Command, reply: Reply) -> None:
-        leg, queue = self.leg, self._queue
-        if command.kind is KIND_STARTTLS:
-            if leg.level.required:
-                self._cannot_use(TLS_REFUSED)
-                return
-            leg.refuse_tls()
-        elif command.verb == b"XCLIENT":
-            self._cannot_use(Lack(f"it refused XCLIENT: {reply}", own_replies.CLIENT_UNKNOWN))
-            return
-        elif command.kind is KIND_HELLO:
-            if not queue or queue[0].command.kind is not KIND_HELLO:
-                self._downstream.fail(own_replies.UNREACHABLE)
-                return
-            # The client's own EHLO or HELO follows, and gets the reply that is meant for it.
-        else:
-            # XFORWARD or MAIL was sent for the command that the client waits for: its refusal is the reply.
-            forwards = command.verb == b"XFORWARD"
-            if forwards:
-                self._out.append(ServerUnusable(f"it refused XFORWARD: {reply}"))
-            self._give_up_setup(own_replies.NOT_FORWARDED if forwards else reply)
-            return
-        self._go_on_with_setup()
-
-    def _give_up_setup(self, reply: Reply) -> None:
-        """The command that the setup was for is answered with this reply."""
+    def answer_oldest(self, reply: Reply) -> None:
+        """Gives up the setup: the command that it was for gets this reply, and is not sent."""
         self.leg.set_up()
         handle = self._queue.pop(0).handle
         assert isinstance(handle, Exchange)  # a setup is for a command of the client
         self._downstream.fill(handle, reply)
 
-    def _cannot_use(self, lack: Lack) -> None:
-        self._out.append(ServerUnusable(lack.why))
-        self._downstream.fail(lack.reply)
-
-    def _go_on_with_setup(self) -> None:
-        leg, queue = self.leg, self._queue
-        step = next_step(self._config, leg, self._downstream, queue[0].command) if queue else None
-        if isinstance(step, Lack):
-            self._cannot_use(step)
-        elif step is None:
-            leg.set_up()
-            self.learn_limits()
-            self.advance()
-        elif requires_tls(step) and not leg.may_require_tls:
-            self._give_up_setup(own_replies.TLS_REQUIRED)
-        else:
-            if step.kind is KIND_HELLO:
-                leg.introduce()
-            self._send(step, Own.SETUP)
-
     def tls_started(self, info: TlsInfo) -> None:
         """TLS has begun with the server. Raises `LocalProtocolError` if none was due."""
-        leg = self.leg
-        leg.tls_started(info)
+        self.leg.tls_started(info)
         self.tls_changes += 1
-        if leg.level is UpstreamTls.VERIFY and not info.verified:
-            self.tls_failed("its certificate was not verified")
-        elif leg.state is not UPSTREAM_CONNECTING:
-            self._go_on_with_setup()
-
-    def tls_failed(self, why: str) -> None:
-        """TLS is not possible with the server. It is not used in plain text."""
-        self._cannot_use(Lack(why, own_replies.TLS_FAILED))
 
     def client_restarted(self, *, known: bool) -> None:
         """The session of the client begins anew, after STARTTLS or XCLIENT. ``known``: the server knows who

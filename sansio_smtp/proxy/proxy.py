@@ -12,6 +12,7 @@ The parts of a proxy; each alone writes its own state::
 
                                       <── ReplyFlow ──
                                       a reply: to the client, or to a command of ours
+                                        └─ SetupFlow          what a server must have before it is used
 
                                       ── MessageFlow ──>
                                       the message in flight
@@ -77,6 +78,7 @@ from .forwarding import Forwarding
 from .message_flow import MessageFlow
 from .message_store import Spool
 from .reply_flow import ReplyFlow
+from .setup_flow import SetupFlow
 from .verdict_checks import check
 
 __all__ = ["Proxy"]
@@ -117,8 +119,15 @@ class Proxy:
         self._commands = CommandFlow(
             self.config, self.ask, self._downstream, self._forwarding, self._message, self._out
         )
+        self._setup = SetupFlow(self.config, self._downstream, self._forwarding, self._out)
         self._replies = ReplyFlow(
-            self.config, self.ask, self._downstream, self._forwarding, self._message, self._commands
+            self.config,
+            self.ask,
+            self._downstream,
+            self._forwarding,
+            self._message,
+            self._commands,
+            self._setup,
         )
         self._client = self._downstream.end
         self._asks_replies = REPLY in self.ask
@@ -299,7 +308,7 @@ class Proxy:
             return []
         self.progress += 1
         if side is SERVER:
-            self._forwarding.tls_started(info)
+            self._setup.tls_started(info)
         else:
             known = self._downstream.authenticated
             self._downstream.tls_started(info)
@@ -312,7 +321,7 @@ class Proxy:
         if self.closed:
             return []
         if side is SERVER:
-            self._forwarding.tls_failed(why)
+            self._setup.tls_failed(why)
         else:
             self._close()
         return self._run()

@@ -31,6 +31,7 @@ from .command_flow import CommandFlow
 from .downstream import Downstream
 from .forwarding import Forwarding, Own
 from .message_flow import MessageFlow
+from .setup_flow import SetupFlow
 
 __all__ = ["ReplyFlow"]
 
@@ -49,11 +50,13 @@ class ReplyFlow:
         forwarding: Forwarding,
         message: MessageFlow,
         commands: CommandFlow,
+        setup: SetupFlow,
     ) -> None:
         self._downstream = downstream
         self._forwarding = forwarding
         self._message = message
         self._commands = commands
+        self._setup = setup
         self._asks_replies = REPLY in ask
         self._offer = Offer(config.relay_keywords, config.max_message_size)
 
@@ -78,7 +81,7 @@ class ReplyFlow:
         """A server has greeted. Returns True if the greeting goes to the client, which has had none yet."""
         first = self._downstream.end.phase is PHASE_GREETING
         if reply.severity == 2:
-            self._forwarding.greeted()
+            self._setup.greeted()
         elif not first:
             self._downstream.fail(own_replies.UNREACHABLE)
         return first
@@ -87,7 +90,7 @@ class ReplyFlow:
         reply, forwarding = event.reply, self._forwarding
         if handle is Own.SETUP:
             assert event.command is not None  # a step of the setup
-            forwarding.setup_answered(event.command, reply)
+            self._setup.answered(event.command, reply)
         elif reply.code == 421:
             self._downstream.fail(reply)
         elif handle is Own.HELD_DATA:

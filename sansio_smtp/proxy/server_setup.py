@@ -48,8 +48,7 @@ class Lack:
     reply: Reply
 
 
-NO_TLS: Final = Lack("it does not offer STARTTLS, which is required", own_replies.TLS_FAILED)
-TLS_REFUSED: Final = Lack("it refused STARTTLS, which is required", own_replies.TLS_FAILED)
+_NO_TLS: Final = Lack("it does not offer STARTTLS, which is required", own_replies.TLS_FAILED)
 _NO_XCLIENT: Final = Lack("it does not offer XCLIENT to this proxy", own_replies.CLIENT_UNKNOWN)
 _NO_XFORWARD: Final = Lack("it does not offer XFORWARD to this proxy", own_replies.CLIENT_UNKNOWN)
 
@@ -69,7 +68,7 @@ def next_step(config: Config, leg: Upstream, client: Downstream, command: Comman
         if "STARTTLS" in offered:
             return _STARTTLS
         if leg.level.required:
-            return NO_TLS
+            return _NO_TLS
     if offered is not None and wants_name:
         if "XCLIENT" in offered:
             values = xclient_values(client.client_info, command)

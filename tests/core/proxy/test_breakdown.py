@@ -51,6 +51,7 @@ from sansio_smtp.proxy.message_flow import MessageFlow
 from sansio_smtp.proxy.message_store import MessageStore
 from sansio_smtp.proxy.own_commands import OwnCommands
 from sansio_smtp.proxy.proxy import Proxy
+from sansio_smtp.proxy.setup_flow import SetupFlow
 from sansio_smtp.proxy.upstream import Upstream
 from sansio_smtp.questions import (
     Answer,
@@ -86,7 +87,16 @@ SERVER_OFFERS = access_of(
 FAREWELLS = {own_replies.FAULT.raw, own_replies.LEAVING.raw}
 PARTS = [
     *(Proxy, Downstream, Forwarding, Upstream, CommandFlow, MessageFlow, ContentPipeline, MessageStore),
-    *(ServerConnection, ClientConnection, Exchange, Transaction, Offer, ContentWriter, OwnCommands),
+    *(
+        ServerConnection,
+        ClientConnection,
+        Exchange,
+        Transaction,
+        Offer,
+        ContentWriter,
+        OwnCommands,
+        SetupFlow,
+    ),
 ]
 
 
@@ -336,7 +346,7 @@ OTHERWISE = {
     *("ServerConnection._next_line", "ServerConnection._refused"),
     *(
         "Proxy.tls_failed",
-        "Forwarding.tls_failed",
+        "SetupFlow.tls_failed",
         "Proxy.server_connected",
         "ServerConnection._early_octets",
     ),

@@ -7,10 +7,8 @@ import pytest
 from core.scene import Scene
 from sansio_smtp.client_info import ClientInfo, TlsInfo
 from sansio_smtp.config import Config, SendClient, UpstreamTls
-from sansio_smtp.events import CLIENT, SERVER
-from sansio_smtp.networks import Networks
-from sansio_smtp.questions import Answer, Continue, Route
-from sansio_smtp.wire.replies import Reply
+from sansio_smtp.events import SERVER
+from sansio_smtp.questions import Continue, Route
 
 REMOTE = ClientInfo(address="192.0.2.1:51000")
 NO_TLS = "C: 421 4.7.5 upstream server cannot be used with TLS, try again later"
@@ -215,62 +213,6 @@ def test_a_transaction_that_requires_tls_is_not_carried_to_plain_text() -> None:
     assert made.server("250-other", "250 REQUIRETLS") == refused
 
 
-# The client begins anew
-
-
-def client_tls(**more: object) -> Scene:
-    return scene(tls="may", **more)
-
-
-def test_ehlo_is_heard_anew() -> None:
-    """RFC 3207 §4.2: also by a server in plain text, and also if the client says none."""
-    made = client_tls().greeted()
-    made.client("STARTTLS")
-    assert made.encrypted(CLIENT) == []
-    assert made.client("MAIL FROM:<a>") == ["S: EHLO localhost"]
-    assert made.server("250 mx") == ["S: MAIL FROM:<a>"]
-    made.server("250 ok")
-    assert made.client("EHLO me") == ["S: EHLO me"]
-
-
-def test_an_open_transaction_is_reset() -> None:
-    made = client_tls().with_recipient()
-    made.client("STARTTLS")
-    assert made.encrypted(CLIENT) == ["S: RSET"]
-    assert made.server("250 ok") == []
-    assert made.client("EHLO me") == ["S: EHLO me"]
-
-
-def test_a_login_does_not_outlive_starttls() -> None:
-    made = client_tls().greeted()
-    made.client("AUTH PLAIN AGFubgBw")
-    made.server("235 ok")
-    made.client("STARTTLS")
-    assert made.encrypted(CLIENT) == []
-    assert (made.proxy.login, made.proxy.hello) == (None, None)
-    assert made.client("QUIT") == ["S: QUIT"], "no new connection for that"
-    assert made.server("221 bye")[0] == "C: 221 bye"
-
-
-def test_a_server_that_was_reset_is_gone_already() -> None:
-    made = scene("HEADERS", tls="may").in_content()
-    made.client("A: b", "")
-    made.answer(Answer(Reply.of(550, "no")))
-    made.client(".")
-    made.client("STARTTLS")
-    assert made.encrypted(CLIENT) == []
-    assert made.client("EHLO me")[0] == "connect home"
-
-
-def test_a_server_that_knows_the_client_by_its_header_is_left() -> None:
-    """What a PROXY header has said cannot be changed."""
-    relays = Networks.parse(["192.0.2.1"])
-    for send in ("proxy", "proxy2"):
-        made = scene(send=send, accept_xclient=relays).greeted()
-        made.client("XCLIENT ADDR=192.0.2.9")
-        assert made.client("EHLO you") == ["S: QUIT", "close S", "connect home"]
-
-
 def test_questions_between_do_not_matter() -> None:
     made = scene("MAIL", level="may")
     made.server("220 mx")
@@ -288,20 +230,13 @@ def test_xclient_is_said_once_for_a_connection() -> None:
         made.server("250 ok")
 
 
-@pytest.mark.parametrize(("upstream", "then"), [("other", "connect other"), (None, "S: EHLO you")])
-def test_a_server_for_the_rest_of_the_session(upstream: str | None, then: str) -> None:
-    made = scene("CLIENT_CHANGED", accept_xclient=Networks.parse(["192.0.2.0/24"])).greeted()
-    made.client("XCLIENT HELO=x")
-    made.answer(Route(upstream))
-    assert made.client("EHLO you")[-1] == then
-
-
-def test_a_server_for_the_rest_of_the_session_after_a_reset() -> None:
-    relays = Networks.parse(["192.0.2.0/24"])
-    made = scene("CLIENT_CHANGED", "HEADERS", accept_xclient=relays).in_content()
-    made.client("A: b", "")
-    made.answer(Answer(Reply.of(550, "no")))
-    made.client(".")
-    made.client("XCLIENT HELO=x")
+def test_mail_that_another_server_refuses() -> None:
+    """Its refusal is the reply to the RCPT that the client waits for."""
+    made = scene("RCPT").greeted("250 mx")
+    made.client("MAIL FROM:<a>")
+    made.server("250 ok")
+    made.client("RCPT TO:<b>")
     made.answer(Route("other"))
-    assert made.client("EHLO you") == ["connect other"]
+    made.server("220 other")
+    assert made.server("250 other") == ["S: MAIL FROM:<a>"]
+    assert made.server("550 no") == ["C: 550 no"]

@@ -1,0 +1,131 @@
+"""Takes a server through its setup: sends one step after the other, and decides by the replies.
+
+What the next step is, `server_setup.next_step` says; here is what its reply means::
+
+    greeted, or READY and lacking ──> next step ──> its reply ─┬─ 2xx      the next step, until none is left
+                                       ^    ^                  └─ refused  go on without it, or answer the
+                                       │    └──────────────────┘           client's command, or end the
+                                       └── tls_started <── StartTLS        session
+
+The client waits meanwhile, with one command that is not sent yet. What must never happen is that the setup is
+given up and that command goes to a server which lacks something that is required.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sansio_smtp.client_info import TlsInfo
+from sansio_smtp.config import Config, UpstreamTls
+from sansio_smtp.events import SERVER, Event, ServerUnusable, StartTLS
+from sansio_smtp.members import KIND_HELLO, KIND_STARTTLS, UPSTREAM_CONNECTING
+from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.replies import Reply
+
+from . import own_replies
+from .downstream import Downstream
+from .forwarding import Forwarding
+from .server_setup import Lack, begins_transaction, next_step, requires_tls
+
+__all__ = ["SetupFlow"]
+
+_TLS_REFUSED: Final = Lack("it refused STARTTLS, which is required", own_replies.TLS_FAILED)
+
+
+class SetupFlow:
+    """Sets up the server that is connected."""
+
+    def __init__(
+        self, config: Config, downstream: Downstream, forwarding: Forwarding, out: list[Event]
+    ) -> None:
+        self._config = config
+        self._downstream = downstream
+        self._forwarding = forwarding
+        self._out = out
+        forwarding.call(on_prepare=self.go_on)
+
+    def greeted(self) -> None:
+        """The server has greeted: starts its setup, with what the oldest errand needs. The setup is empty for
+        the first connection, as the client has sent nothing yet."""
+        self._forwarding.leg.greeted()
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Sends the next step; if none is left, the server is READY."""
+        forwarding, config = self._forwarding, self._config
+        leg, errand = forwarding.leg, forwarding.oldest
+        step = None if errand is None else next_step(config, leg, self._downstream, errand.command)
+        if isinstance(step, Lack):
+            self._cannot_use(step)
+        elif step is None:
+            forwarding.set_up()
+        elif requires_tls(step) and not leg.may_require_tls:
+            forwarding.answer_oldest(own_replies.TLS_REQUIRED)
+        else:
+            if step.kind is KIND_HELLO:
+                leg.introduce()
+            forwarding.send_setup(step)
+
+    def answered(self, step: Command, reply: Reply) -> None:
+        """Takes the reply to a step."""
+        if reply.code == 421:
+            self._downstream.fail(own_replies.UNREACHABLE)
+        elif reply.code < 300:
+            self._accepted(step)
+        else:
+            self._refused(step, reply)
+
+    def tls_started(self, info: TlsInfo) -> None:
+        """TLS has begun with the server. Raises `LocalProtocolError` if none was due."""
+        leg = self._forwarding.leg
+        self._forwarding.tls_started(info)
+        if leg.level is UpstreamTls.VERIFY and not info.verified:
+            self.tls_failed("its certificate was not verified")
+        elif leg.state is not UPSTREAM_CONNECTING:
+            self.go_on()
+
+    def tls_failed(self, why: str) -> None:
+        """TLS is not possible with the server. It is not used in plain text."""
+        self._cannot_use(Lack(why, own_replies.TLS_FAILED))
+
+    def _accepted(self, step: Command) -> None:
+        leg, verb = self._forwarding.leg, step.verb
+        if step.kind is KIND_STARTTLS:
+            # Octets that came with the reply are a violation, which is found next.
+            if not leg.end.buffered:
+                self._out.append(StartTLS(SERVER))
+            return
+        if verb == b"XCLIENT":
+            leg.take_name()
+        elif verb == b"XFORWARD":
+            leg.take_forwarded()
+        elif begins_transaction(step):
+            leg.taken_over()
+        self.go_on()
+
+    def _refused(self, step: Command, reply: Reply) -> None:
+        forwarding = self._forwarding
+        leg, errand = forwarding.leg, forwarding.oldest
+        if step.kind is KIND_STARTTLS:
+            if leg.level.required:
+                self._cannot_use(_TLS_REFUSED)
+            else:
+                leg.refuse_tls()
+                self.go_on()
+        elif step.kind is KIND_HELLO:
+            if errand is not None and errand.command.kind is KIND_HELLO:
+                self.go_on()  # the client's own follows, and gets the reply that is meant for it
+            else:
+                self._downstream.fail(own_replies.UNREACHABLE)
+        elif step.verb == b"XCLIENT":
+            self._cannot_use(Lack(f"it refused XCLIENT: {reply}", own_replies.CLIENT_UNKNOWN))
+        elif step.verb == b"XFORWARD":
+            self._out.append(ServerUnusable(f"it refused XFORWARD: {reply}"))
+            forwarding.answer_oldest(own_replies.NOT_FORWARDED)
+        else:
+            # MAIL was sent again for the RCPT that the client waits for. So its refusal is the reply to RCPT.
+            forwarding.answer_oldest(reply)
+
+    def _cannot_use(self, lack: Lack) -> None:
+        self._out.append(ServerUnusable(lack.why))
+        self._downstream.fail(lack.reply)
