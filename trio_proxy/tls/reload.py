@@ -72,7 +72,7 @@ class Certificates:
                 log.exception("internal error, keeping the certificates that were in force")
                 continue
             for problem in problems:
-                log.error("keeping the certificate that was in force", problem=str(problem))
+                log.warning("keeping the certificate that was in force", problem=str(problem))
             if thing.files and not problems:
                 log.warning("certificates reloaded", files=[str(file) for file in thing.files])
 
