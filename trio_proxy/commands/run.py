@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -46,6 +47,8 @@ __all__ = ["ListenError", "Options", "run"]
 
 log = structlog.stdlib.get_logger("smtp_proxy")
 _MOST_ROUTES = 1_000
+_DOMAIN = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
+"""RFC 5321 §4.1.2."""
 
 
 def run(options: Options) -> int:
@@ -143,7 +146,9 @@ def _load_all(options: Options, stack: ExitStack) -> tuple[Security, RuleBook]:
         problems += error.problems
     if problems or book is None:
         raise RuleError(problems)
-    for text in (*validity_problems(security, datetime.now(UTC)), *cautions(options)):
+    for text in validity_problems(security, datetime.now(UTC)):
+        log.warning(f"{text}. It is used all the same, and whoever checks certificates will refuse it")
+    for text in cautions(options):
         log.warning(text)
     return security, book
 
@@ -166,9 +171,7 @@ def _settings(
         tls=security.clients,
         upstream_tls=security.leg,
         accept_proxy=Networks.parse(options.accept_proxy),
-        config=core_config(
-            options, trace=options.transcript, reconnect=True, ehlo_name=socket.gethostname() or "localhost"
-        ),
+        config=core_config(options, trace=options.transcript, reconnect=True, ehlo_name=_our_name()),
         timeouts=options.timeouts,
         rules=book.use,
         rule_settings=RuleSettings(
@@ -222,6 +225,12 @@ def bound_address(sock: socket.socket, *, tls: bool = False) -> Address:
     """Where a socket listens; ``tls``: TLS from the first octet is spoken there."""
     name = sock.getsockname()
     return Address(path=name, tls=tls) if isinstance(name, str) else Address(name[0], name[1], tls=tls)
+
+
+def _our_name() -> str:
+    """What this service calls itself: the name of the machine, if a server can take that for a domain."""
+    name = socket.gethostname()
+    return name if _DOMAIN.fullmatch(name) else "localhost"
 
 
 def _refuse_loop(upstream: Address, sockets: list[socket.socket]) -> None:
