@@ -12,8 +12,7 @@ import trio
 
 from sansio_smtp.rules import MessageVerdict, Reject, Transaction
 from sansio_smtp.rules.message import Message
-from trio_proxy.services.outage import OnDown, Outage, ServiceAddress, open_stream
-from trio_proxy.text.addresses import Address
+from trio_proxy.services.outage import OnDown, Outage, ServiceAddress, open_stream, service_address
 from trio_proxy.text.units import Duration
 
 from ._settings import positive
@@ -45,7 +44,7 @@ class Clamd:
     _outage: Outage = attrs.field(init=False, repr=False, factory=lambda: Outage("clamd"))
 
     def __attrs_post_init__(self) -> None:
-        Address.parse(self.address)
+        service_address(self.address)
 
     @property
     def guards(self) -> bool:

@@ -15,8 +15,7 @@ from sansio_smtp.rules.headers import Headers
 from sansio_smtp.rules.message import Message
 from sansio_smtp.rules.views import Recipient, Sender
 from trio_proxy.services.milter_client import Envelope, MilterError, Outcome, converse
-from trio_proxy.services.outage import OnDown, Outage, ServiceAddress, open_stream
-from trio_proxy.text.addresses import Address
+from trio_proxy.services.outage import OnDown, Outage, ServiceAddress, open_stream, service_address
 from trio_proxy.text.units import Duration
 
 from ._settings import positive
@@ -58,7 +57,7 @@ class Milter:
     _outage: Outage = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        Address.parse(self.address)
+        service_address(self.address)
         self._outage = Outage(f"milter {self.address}")
 
     @property

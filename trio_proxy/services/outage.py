@@ -10,24 +10,34 @@ import structlog
 import trio
 
 from sansio_smtp.rules import Defer
-from trio_proxy.text.addresses import Address
+from trio_proxy.text.addresses import Address, AddressError
 from trio_proxy.text.units import Reads
 
-__all__ = ["OnDown", "Outage", "ServiceAddress", "folded", "open_stream"]
+__all__ = ["OnDown", "Outage", "ServiceAddress", "folded", "open_stream", "service_address"]
 
 log = structlog.stdlib.get_logger("smtp_proxy")
+
+
+def service_address(text: str) -> Address:
+    """Where a service listens. Raises `AddressError`, also for TLS, which is not spoken with services."""
+    address = Address.parse(text)
+    if address.tls:
+        raise AddressError(
+            f"{text!r} means TLS, which is not spoken with this service; write HOST:PORT or unix:PATH"
+        )
+    return address
 
 
 def _service(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(f"expected {_EXPECTED}")  # noqa: TRY004 - Reads asks for it
-    Address.parse(value)
+    service_address(value)
     return value
 
 
 _EXPECTED: Final = 'an address such as "127.0.0.1:3310" or "unix:/run/x.sock"'
 ServiceAddress: TypeAlias = Annotated[
-    str, Reads(_EXPECTED, _service, lambda text, folder: str(Address.parse(text).below(folder)))
+    str, Reads(_EXPECTED, _service, lambda text, folder: str(service_address(text).below(folder)))
 ]
 """Where a service listens. In a settings file the path of a unix socket is relative to the file's folder."""
 
@@ -39,7 +49,7 @@ _LATER = Defer(451, "4.3.0 a service that checks mail is not available, try agai
 
 async def open_stream(address: str) -> trio.abc.Stream:
     """Connects to ``host:port`` or ``unix:/path``. Raises OSError, and `AddressError` for any other text."""
-    where = Address.parse(address)
+    where = service_address(address)
     if where.path is not None:
         return await trio.open_unix_socket(where.path)
     return await trio.open_tcp_stream(where.host or "localhost", where.port)

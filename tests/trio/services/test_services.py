@@ -46,6 +46,12 @@ async def test_nobody_there() -> None:
         await open_stream("nowhere")
 
 
+@pytest.mark.parametrize("text", ["smtps://h", "smtps+unix:x", "h:465"])
+async def test_tls_is_not_spoken_with_services(text: str) -> None:
+    with pytest.raises(AddressError, match="means TLS, which is not spoken with this service"):
+        await open_stream(text)
+
+
 @pytest.mark.parametrize(
     ("value", "field"),
     [
