@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from settings_files import options
 
 from trio_proxy.commands import open_relay
 from trio_proxy.commands.cautions import cautions, hidden_auth
+from trio_proxy.commands.run import _load_all, _our_name  # pyright: ignore[reportPrivateUsage]
 from trio_proxy.text.addresses import Address
 
 HOSTS = {"outside.example": "93.184.216.34", "here.example": "127.0.1.1", "mx.example": "192.0.2.9"}
@@ -111,3 +113,29 @@ def test_check_says_them(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> No
         "the",
         "--accept-xforward",
     ]
+
+
+def test_the_start_says_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr("trio_proxy.commands.run.log.warning", warnings.append)
+    with ExitStack() as stack:
+        _load_all(options("-u", "outside.example", "--upstream-tls", "none"), stack)
+    assert [text.partition(",")[0] for text in warnings] == [
+        "the server outside.example:25 is not on this machine"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("mx", "mx"),
+        ("mx.example.net", "mx.example.net"),
+        ("mx_1", "localhost"),
+        ("", "localhost"),
+        ("m\u00fc", "localhost"),
+        ("mx.", "localhost"),
+    ],
+)
+def test_what_the_service_calls_itself(monkeypatch: pytest.MonkeyPatch, name: str, said: str) -> None:
+    monkeypatch.setattr("trio_proxy.commands.run.socket.gethostname", lambda: name)
+    assert _our_name() == said
