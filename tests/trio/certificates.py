@@ -30,7 +30,7 @@ PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 @cache
-def authority(name: str = "one") -> trustme.CA:
+def authority(name: str) -> trustme.CA:
     """A CA; another one for each name."""
     return trustme.CA(organization_name=name)
 

@@ -122,7 +122,7 @@ def test_a_certificate_of_our_own_is_for_the_usual_server(tmp_path: Path) -> Non
 
 def test_a_server_that_demands_a_certificate(tmp_path: Path) -> None:
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority().issue_cert("mx.example").configure_cert(server)
+    authority("one").issue_cert("mx.example").configure_cert(server)
     server.maximum_version = ssl.TLSVersion.TLSv1_2
     server.verify_mode = ssl.CERT_REQUIRED
     leg = UpstreamSecurity.load(ENCRYPT).leg(FAR)
