@@ -243,6 +243,7 @@ class Relay:
     async def _pump(self, side: Side, outbox: Outbox) -> None:
         """Reads one side as long as it may be read, and writes what comes of it to either side."""
         proxy, stream = self._proxy, outbox.stream
+        lost: OSError | None = None
         while not proxy.closed:
             if side not in proxy.may_read:
                 if side in self._handshakes:
@@ -260,15 +261,14 @@ class Relay:
                 if side is CLIENT:
                     self._client_lost(error)
                     return
-                self._log.info("connection lost", side=side.value, error=str(error))
-                data = b""
+                lost, data = error, b""
             if data:
                 self.apply(proxy.receive_from(side, data))
             elif side is CLIENT and isinstance(self._client.broken, OSError):
                 self._client_lost(self._client.broken)  # a failed write has used up the error
                 return
             else:
-                self._end_of(side)
+                self._end_of(side, lost)
             if not self._written():
                 await self._flush(side)
             if not data:
@@ -282,11 +282,14 @@ class Relay:
         else:
             await turn.wait()
 
-    def _end_of(self, side: Side) -> None:
+    def _end_of(self, side: Side, lost: OSError | None) -> None:
+        """``lost``: why the connection is lost, if it is. A server that demands a certificate says so there."""
         proxy = self._proxy
         self._client_ended = self._client_ended or side is CLIENT
         if side is SERVER and (proxy.awaiting is None or proxy.awaiting.verb != b"QUIT"):
-            self._log.warning("upstream server closed the connection", waiting_for=proxy.waiting_for.value)
+            why = {} if lost is None else {"error": str(lost)}
+            waiting_for = proxy.waiting_for.value
+            self._log.warning("upstream server closed the connection", waiting_for=waiting_for, **why)
         elif side is CLIENT and proxy.waiting_for is WaitingFor.CONTENT:
             self._log.warning("client closed the connection in mid-message")
         self.apply(proxy.eof_from(side))
