@@ -28,7 +28,7 @@ from trio_proxy.text.transcript import printable
 from .session import Session
 from .settings import Settings
 from .streams import SocketStream, Stream
-from .tls_stream import HandshakeError, TlsStream
+from .tls_stream import HandshakeError
 
 if TYPE_CHECKING:
     from .proxy_header import Header
@@ -154,7 +154,7 @@ class Arrival:
 
     async def _shake_hands(self, client: ClientInfo) -> TlsInfo | None:
         assert self._settings.tls is not None  # a listener for TLS has a certificate
-        stream = TlsStream(self._socket, self._settings.tls.context, server_side=True)
+        stream = self._settings.tls_with_client(self._socket)
         self._stream = stream
         seconds = self._settings.timeouts.handshake
         why = f"it has taken more than {seconds:g} s"

@@ -212,9 +212,7 @@ class Relay:
         if side is SERVER:
             stream = self._servers.secured()
         else:
-            if self._settings.tls is None:
-                raise ValueError("the core offers STARTTLS, and there is no certificate")
-            stream = TlsStream(outbox.stream, self._settings.tls.context, server_side=True)
+            stream = self._settings.tls_with_client(outbox.stream)
             outbox.secure(stream)
         await self._shake_hands(side, stream)
         self._handshakes.discard(side)
@@ -283,7 +281,7 @@ class Relay:
             await turn.wait()
 
     def _end_of(self, side: Side, lost: OSError | None) -> None:
-        """``lost``: why the connection is lost, if it is. A server that demands a certificate says so there."""
+        """``lost``: why the connection is lost, if it is. A server that demands a certificate says it so."""
         proxy = self._proxy
         self._client_ended = self._client_ended or side is CLIENT
         if side is SERVER and (proxy.awaiting is None or proxy.awaiting.verb != b"QUIT"):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
+import trio
 
 from sansio_smtp import Config, Networks, Question, Spool, WaitingFor
 from sansio_smtp.networks import NO_NETWORKS
@@ -15,6 +16,7 @@ from trio_proxy.rulebook.host import RuleSettings
 from trio_proxy.settings.timeouts import Timeouts
 
 from .streams import Stream
+from .tls_stream import TlsStream
 
 if TYPE_CHECKING:  # cryptography takes a tenth of a second to import
     from trio_proxy.tls.server_side import ServerTls
@@ -24,6 +26,8 @@ __all__ = ["Judge", "Settings"]
 
 Judge = Callable[[Question[Any]], Awaitable[Any]]
 """Takes an open question, returns its verdict."""
+
+_HANDSHAKE_THREADS: Final = 4
 
 
 @attrs.frozen(kw_only=True)
@@ -56,6 +60,17 @@ class Settings:
     """True if changes of the joint state go to the log and the transcript (``-vv``)."""
     seconds: dict[WaitingFor, float] = attrs.field(init=False)
     """`timeouts`, as the core names them."""
+    _threads: trio.CapacityLimiter = attrs.field(
+        factory=lambda: trio.CapacityLimiter(_HANDSHAKE_THREADS), init=False
+    )
+    """Of handshakes that take long. Rules, which may hang, cannot take them."""
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "seconds", self.timeouts.table)  # frozen for everybody else
+
+    def tls_with_client(self, raw: Stream) -> TlsStream:
+        """A stream for TLS with a client, whose handshake comes next."""
+        if self.tls is None:
+            raise ValueError("TLS was offered to a client, and there is no certificate")
+        threads = self._threads if self.tls.is_slow else None
+        return TlsStream(raw, self.tls.context, server_side=True, threads=threads)

@@ -16,6 +16,7 @@ from typing import Final
 import attrs
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -40,6 +41,7 @@ __all__ = [
 ]
 
 _SECONDS_A_DAY: Final = 86_400
+_FAST_BITS: Final = 2048
 _NO_FILE: Final = "there is no such file; correct the path"
 _NOT_ALLOWED: Final = "permission denied; let the user that this program runs as read it"
 
@@ -104,6 +106,8 @@ class Certificate:
     """The last moment at which it is valid; UTC."""
     fingerprint: str
     """SHA-256 of the whole, such as ``"AB:01:..."``."""
+    is_slow: bool
+    """True if it takes long to sign with its key: RSA with more than 2048 bits."""
 
     @classmethod
     def from_der(cls, octets: bytes) -> Certificate:
@@ -328,9 +332,20 @@ def _read(found: x509.Certificate) -> Certificate:
             not_before=found.not_valid_before_utc,
             not_after=found.not_valid_after_utc,
             fingerprint=found.fingerprint(SHA256()).hex(":").upper(),
+            is_slow=_is_slow(found),
         )
-    except (x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+    except (
+        UnsupportedAlgorithm,
+        x509.InvalidVersion,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+    ) as error:
         raise ValueError(str(error)) from error
+
+
+def _is_slow(found: x509.Certificate) -> bool:
+    key = found.public_key()
+    return isinstance(key, rsa.RSAPublicKey) and key.key_size > _FAST_BITS
 
 
 def _names(found: x509.Certificate) -> tuple[str, ...]:

@@ -74,6 +74,11 @@ class ServerTls:
         return tuple(loaded.certificate for loaded in self._loaded)
 
     @property
+    def is_slow(self) -> bool:
+        """True if a handshake may take long."""
+        return any(loaded.certificate.is_slow for loaded in self._loaded)
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """All files that were read."""
         files = [file for pair in self.pairs for file in (pair.certificate, pair.key)]

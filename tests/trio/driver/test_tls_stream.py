@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import threading
 
 import pytest
 import trio
@@ -138,6 +139,28 @@ async def connected(
 
 
 VERSIONS = pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+
+
+# The handshake
+
+
+async def test_a_handshake_in_a_thread(server_tls: ServerTls) -> None:
+    used: set[int] = set()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+    def choose(tls: ssl.SSLObject | ssl.SSLSocket, _: object, __: object) -> None:
+        used.add(threading.get_ident())
+        tls.context = server_tls.context
+
+    context.sni_callback = choose
+    for threads in (None, trio.CapacityLimiter(1)):
+        raw = Narrow()
+        stream = TlsStream(raw, context, server_side=True, threads=threads)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stream.handshake)
+            await Peer(raw).handshake()
+    assert len(used) == 2
+    assert threading.get_ident() in used
 
 
 # What arrives

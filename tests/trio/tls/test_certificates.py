@@ -108,6 +108,12 @@ def test_an_expired_certificate_can_be_loaded(tmp_path: Path) -> None:
     assert load_pair(KeyPair(tmp_path / "c", tmp_path / "k")).expired(datetime.now(UTC))
 
 
+@pytest.mark.parametrize(("bits", "is_slow"), [(2048, False), (3072, True)])
+def test_a_key_that_takes_long(bits: int, is_slow: bool) -> None:
+    pem, _ = made_for("mx.example", key=rsa.generate_private_key(65537, bits))
+    assert Certificate.from_pem(pem).is_slow is is_slow
+
+
 # What is wrong with files
 
 
