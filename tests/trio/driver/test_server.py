@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, MutableMapping
 from contextlib import ExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,38 @@ async def test_more_clients_than_allowed_are_told(logs: Logs) -> None:
             client.close()
     assert [entry["event"] for entry in logs] == ["too many connections"]
     assert logs[0]["limit"] == 2
+
+
+async def test_a_listener_for_tls_makes_other_sessions(logs: Logs) -> None:
+    """A client that is refused there gets no reply in plain text."""
+    with ExitStack() as stack, trio.fail_after(SECONDS):
+        sockets = [sock for _ in range(2) for sock in stack.enter_context(listening(ANY))]
+        serve, secure = Serving(sockets), Serving(sockets)
+        server = Server(session=serve.make, tls_session=secure.make, max_connections=1)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(partial(server.serve, sockets, serve.stop, tls=sockets[1:]))
+            first = await serve.client(1)
+            await says(first, b"", b"1")
+            refused, refused_in_tls = await serve.client(0), await serve.client(1)
+            await says(refused, b"", b"421 4.3.2 too many connections, try again later\r\n")
+            await says(refused_in_tls, b"", b"")
+            for client in (first, refused, refused_in_tls):
+                client.close()
+            serve.stop.set()
+    assert (len(serve.sessions), len(secure.sessions)) == (0, 1)
+
+
+async def test_a_listener_for_tls_needs_somebody_who_speaks_it(logs: Logs) -> None:
+    with ExitStack() as stack, trio.fail_after(SECONDS):
+        serve = Serving(list(stack.enter_context(listening(ANY))))
+        server = Server(session=serve.make)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(partial(server.serve, serve.sockets, serve.stop, tls=serve.sockets))
+            client = await serve.client()
+            await says(client, b"", b"")
+            client.close()
+            serve.stop.set()
+    assert [entry["event"] for entry in logs] == ["internal error, connection closed"]
 
 
 async def test_a_session_that_raises_ends_nobody_else(logs: Logs) -> None:

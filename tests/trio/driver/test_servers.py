@@ -6,16 +6,16 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import pytest
-import structlog
 import trio
 from streams import TrioStream, memory
 from trio.testing import MockClock
 
-from sansio_smtp import ClientInfo
+from sansio_smtp import ClientInfo, Config
 from trio_proxy.driver.servers import Servers
 from trio_proxy.driver.settings import Settings
 from trio_proxy.driver.streams import NOWHERE, Stream
 from trio_proxy.settings.timeouts import Timeouts
+from trio_proxy.text.session_log import SessionLog
 
 CLIENT = ClientInfo(address="192.0.2.1:51000")
 Logs = list[MutableMapping[str, Any]]
@@ -28,7 +28,7 @@ class Made:
         self.asked: list[str | None] = []
         self.streams: list[TrioStream] = []
         given = {"connect": self.connect, "connect_to": self.connect, **settings}
-        self.servers = Servers(Settings(**given), structlog.stdlib.get_logger())
+        self.servers = Servers(Settings(**given), SessionLog("c1", CLIENT))
 
     async def connect(self, upstream: str | None = None) -> Stream:
         self.asked.append(upstream)
@@ -125,3 +125,56 @@ async def test_a_reset_drops_what_is_unwritten() -> None:
     made.servers.end(abort=True)
     assert made.ends == ["reset"]
     assert not made.servers.outbox
+
+
+# Who the client is
+
+
+@pytest.mark.parametrize(
+    ("how", "begins"),
+    [
+        ("none", []),
+        ("xclient", []),
+        ("proxy", [b"PROXY TCP4 192.0.2.1 10.0.0.5 51000 25\r\n"]),
+        ("proxy2", [b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\x0a\0\0\x05\xc7\x38\0\x19"]),
+    ],
+)
+async def test_every_server_hears_first_who_the_client_is(how: str, begins: list[bytes]) -> None:
+    made = Made(config=Config(send_client=how))
+    client = ClientInfo(address="192.0.2.1:51000", local_ip="10.0.0.5", local_port=25)
+    for upstream in (None, "second.example"):
+        assert await made.servers.connect(upstream, client)
+        assert made.streams[-1].writes == begins
+
+
+class Stuck(TrioStream):
+    """Takes some octets, and then no more, or fails."""
+
+    def __init__(self, error: OSError | None) -> None:
+        super().__init__(memory()[1])
+        self.error = error
+
+    async def send_some(self, data: memoryview) -> int:
+        if len(data) < 20:
+            if self.error:
+                raise self.error
+            await trio.sleep_forever()
+        return 10
+
+
+@pytest.mark.parametrize(
+    ("error", "why"), [(BrokenPipeError("Broken pipe"), "Broken pipe"), (None, "timeout")]
+)
+async def test_no_server_is_used_that_has_not_heard_it(
+    autojump_clock: MockClock, logs: Logs, error: OSError | None, why: str
+) -> None:
+    stream = Stuck(error)
+
+    async def connect() -> Stream:
+        return stream
+
+    made = Made(connect=connect, config=Config(send_client="proxy"), timeouts=Timeouts(connect=5))
+    assert not await made.servers.connect(None, CLIENT)
+    assert stream.end == "reset"
+    assert made.servers.outbox.stream is NOWHERE
+    assert [line["error"] for line in logs] == [why]
