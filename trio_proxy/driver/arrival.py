@@ -47,20 +47,21 @@ class Arrivals:
 
     def session(self, client: SocketStream, peer: str, number: int) -> Session | Arrival:
         """For a connection to a listener that speaks plain text at first."""
-        known, settings = ClientInfo(address=peer), self.settings
+        known, settings = self._known(client, peer), self.settings
         if settings.accept_proxy and known in settings.accept_proxy:
             return Arrival(client, known, number, settings, header=True)
-        return Session(client, peer, number, settings, self._located(client, known))
+        return Session(client, peer, number, settings, known)
 
     def tls_session(self, client: SocketStream, peer: str, number: int) -> Arrival:
         """For a connection to a listener that speaks TLS from the first octet, after a PROXY header if there
         is one."""
-        known, settings = ClientInfo(address=peer), self.settings
+        known, settings = self._known(client, peer), self.settings
         header = known in settings.accept_proxy
-        return Arrival(client, self._located(client, known), number, settings, header=header, tls=True)
+        return Arrival(client, known, number, settings, header=header, tls=True)
 
-    def _located(self, client: SocketStream, known: ClientInfo) -> ClientInfo:
-        """The client, with the address to which it has connected if a server is told that."""
+    def _known(self, client: SocketStream, peer: str) -> ClientInfo:
+        """The peer, with the address to which it has connected if a server is told that."""
+        known = ClientInfo(address=peer)
         if self.settings.config.send_client is SendClient.NONE or known.unix:
             return known
         ip, port, *_ = client.sock.getsockname()

@@ -254,19 +254,29 @@ async def _nobody() -> Stream:
     raise AssertionError
 
 
-async def test_where_the_client_has_connected_to_is_known_if_a_server_is_told(mock_clock: MockClock) -> None:
-    known: list[ClientInfo] = []
-    for how in ("none", "xclient"):
-        client, to_client = tcp()
-        settings = Settings(connect=_nobody, config=Config(send_client=how))
-        session = Arrivals(settings).session(to_client, "192.0.2.9:1", 1)
-        known.append(session._proxy.identity)
-        to_client.close()
-        client.close()
-    assert [(client.local_ip, client.local_port is None) for client in known] == [
-        ("", True),
-        ("127.0.0.1", False),
-    ]
+@pytest.mark.parametrize(
+    ("peer", "how", "local"),
+    [
+        ("192.0.2.9:1", "none", ("", False)),
+        ("192.0.2.9:1", "xclient", ("127.0.0.1", True)),
+        ("unix", "xclient", ("", False)),
+        (BALANCER, "xclient", ("127.0.0.1", True)),
+    ],
+)
+async def test_where_the_client_has_connected_to_is_known_if_a_server_is_told(
+    mock_clock: MockClock, peer: str, how: str, local: tuple[str, bool]
+) -> None:
+    seen: list[ClientInfo] = []
+    config = Config(send_client=how, accept_xclient=Networks.parse(["10.0.0.1"]))
+    async with arriving(mock_clock, peer, config=config) as run:
+        if peer == BALANCER:
+            await run.client.raw(LOCAL)
+        await run.greeted()
+        session = run.runs._session if isinstance(run.runs, Arrival) else run.runs
+        assert session is not None
+        seen.append(session._proxy.identity)
+        run.client.close()
+    assert [(client.local_ip, client.local_port is not None) for client in seen] == [local]
 
 
 # TLS from the first octet
