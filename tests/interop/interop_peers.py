@@ -29,6 +29,11 @@ SERVICES = {
     "xclient": {"smtpd_authorized_xclient_hosts": "127.0.0.1"},
     "xforward": {"smtpd_authorized_xforward_hosts": "127.0.0.1"},
     "header": {"smtpd_upstream_proxy_protocol": "haproxy"},
+    "header, implicit": {
+        "smtpd_upstream_proxy_protocol": "haproxy",
+        "smtpd_tls_security_level": "encrypt",
+        "smtpd_tls_wrappermode": "yes",
+    },
     "everything": {
         "smtpd_tls_security_level": "may",
         "smtpd_authorized_xclient_hosts": "127.0.0.1",

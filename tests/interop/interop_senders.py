@@ -10,7 +10,8 @@ import socket
 import ssl
 import subprocess
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -18,7 +19,7 @@ import attrs
 from interop_daemon import need
 from interop_wire import RawClient, dot_stuffed
 
-__all__ = ["SENDERS", "Mode", "Submission", "build_nodemailer"]
+__all__ = ["SENDERS", "Mode", "Submission", "build_nodemailer", "openssl_client"]
 
 Mode: TypeAlias = Literal["starttls", "implicit"]
 SOURCES = Path(__file__).parent / "mail_clients"
@@ -116,29 +117,35 @@ def build_nodemailer(directory: Path) -> None:
     subprocess.run(command, check=True, cwd=directory, capture_output=True, timeout=300)
 
 
-def _openssl(mail: Submission) -> None:
-    """It is told what to say over a socket; it says EHLO by itself before STARTTLS."""
+@contextmanager
+def openssl_client(
+    mode: Mode, port: int, ca: Path, errors: Path, *, greet: bool = True
+) -> Iterator[RawClient]:
+    """`openssl s_client`, told what to say over a socket. It says EHLO by itself before STARTTLS. What is
+    wrong for it is in the file `errors`."""
     need("openssl", "openssl")
-    command = ["openssl", "s_client", "-connect", mail.address, "-CAfile", str(mail.ca)]
-    command += ["-verify_hostname", "localhost", "-verify_return_error", "-quiet"]
-    command += ["-starttls", "smtp"] if mail.mode == "starttls" else []
+    command = ["openssl", "s_client", "-connect", f"localhost:{port}", "-CAfile", str(ca), "-quiet"]
+    command += ["-verify_hostname", "localhost", "-verify_return_error"]
+    command += ["-starttls", "smtp"] if mode == "starttls" else []
     ours, its = socket.socketpair()
-    errors = mail.directory / "openssl.stderr"
     with ours, errors.open("wb") as file:
         with its:
             process = subprocess.Popen(command, stdin=its, stdout=its, stderr=file)
         try:
-            client = RawClient(ours, greeted=mail.mode == "starttls")
-            login = b64encode(f"\0{mail.user}\0{mail.password}".encode())
-            client.command(b"AUTH PLAIN " + login, 235)
-            client.envelope(mail.sender, mail.to)
-            client.command(dot_stuffed(mail.content.replace("\n", "\r\n").encode()) + b".", 250)
-            client.quit()
-            assert process.wait(20) == 0, errors.read_text()
-        except BaseException:
+            yield RawClient(ours, greet=greet, greeted=mode == "starttls")
+        finally:
             process.kill()
             process.wait(20)
-            raise
+
+
+def _openssl(mail: Submission) -> None:
+    errors = mail.directory / "openssl.stderr"
+    with openssl_client(mail.mode, mail.port, mail.ca, errors) as client:
+        login = b64encode(f"\0{mail.user}\0{mail.password}".encode())
+        client.command(b"AUTH PLAIN " + login, 235)
+        client.envelope(mail.sender, mail.to)
+        client.command(dot_stuffed(mail.content.replace("\n", "\r\n").encode()) + b".", 250)
+        client.quit()
 
 
 SENDERS: dict[str, Callable[[Submission], None]] = {

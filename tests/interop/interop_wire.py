@@ -3,6 +3,7 @@
 import random
 import re
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Iterator
@@ -47,7 +48,8 @@ class RawClient:
             port.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = port
         try:
-            self.send(first)
+            if first:
+                self.send(first)
             if not greeted:
                 greeting = self.reply()
                 assert greeting.code == 220, greeting
@@ -137,6 +139,17 @@ class RawClient:
     def quit(self) -> None:
         self.command(b"QUIT", 221)
         assert self.replies_until_closed() == []
+
+    def start_tls(self, context: ssl.SSLContext) -> None:
+        """STARTTLS, and EHLO under TLS."""
+        self.command(b"STARTTLS", 220)
+        assert not self._buffer
+        self._socket = context.wrap_socket(self._socket, server_hostname="localhost")
+        self.extensions = self.command(b"EHLO client.test", 250).lines[1:]
+
+    def cut(self) -> None:
+        """The end of the connection, without a word: TLS says no farewell either."""
+        self._socket.shutdown(socket.SHUT_RDWR)
 
     @property
     def keywords(self) -> set[bytes]:

@@ -17,7 +17,7 @@ from interop_daemon import need
 from interop_peers import PASSWORD, Peers
 from interop_postfix import SENDER, Mailbox
 from interop_proxy import Proxy, running
-from interop_senders import SENDERS, Mode, Submission, build_nodemailer
+from interop_senders import SENDERS, Mode, Submission, build_nodemailer, openssl_client
 
 pytestmark = pytest.mark.interop
 
@@ -31,13 +31,15 @@ SERVERS = {
     # It demands STARTTLS, and answers 454 to it.
     "absent": "smtp://127.0.0.1:{absent}",
 }
-CLIENTS = {
+CLIENTS: dict[str, tuple[str, int, tuple[str, ...] | Mode]] = {
     "plain": ("may", 0, ()),
     "STARTTLS": ("may", 0, ("--tls",)),
     "implicit": ("may", 1, ("--tls-on-connect",)),
     "stays plain": ("encrypt", 0, ()),
+    "STARTTLS, openssl": ("may", 0, "starttls"),
+    "implicit, openssl": ("may", 1, "implicit"),
 }
-"""What ``--tls`` says, the number of the listener, and what swaks is told."""
+"""What ``--tls`` says, the number of the listener, and what swaks is told; or the mode of openssl."""
 
 CLEAR = "delivered in clear"
 TLS = "delivered under TLS"
@@ -96,14 +98,37 @@ class Cell:
     proxy: Proxy
     client: str
     mailbox: Mailbox
+    certificates: Certificates
 
     def heard(self) -> str:
-        """What swaks has heard last but QUIT, with the command that it was the reply to."""
+        """What the client has said and heard, as swaks shows it."""
         _, listener, options = CLIENTS[self.client]
-        command = ["swaks", "--server", f"127.0.0.1:{self.proxy.ports[listener]}", "--helo", "client.test"]
-        command += ["--from", SENDER, "--to", self.mailbox.address, "--timeout", "20", *options]
+        port = self.proxy.ports[listener]
+        return self._swaks(port, options) if isinstance(options, tuple) else self._openssl(port, options)
+
+    def _swaks(self, port: int, options: tuple[str, ...]) -> str:
+        command = ["swaks", "--server", f"127.0.0.1:{port}", "--helo", "client.test", "--from", SENDER]
+        command += ["--to", self.mailbox.address, "--timeout", "20", *options]
         done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
         return (done.stdout + done.stderr).decode("utf-8", "replace")
+
+    def _openssl(self, port: int, mode: Mode) -> str:
+        path = f"FROM:<{SENDER}>", f"TO:<{self.mailbox.address}>"
+        commands = ("EHLO client.test", f"MAIL {path[0]}", f"RCPT {path[1]}", "DATA", "Subject: hi\r\n\r\n.")
+        heard = "<-  220 as its greeting\n"
+        errors = self.proxy.stdout.with_name(f"{self.mailbox.maildir.name}.stderr")
+        with openssl_client(mode, port, self.certificates.ca, errors, greet=False) as client:
+            for command in commands:
+                try:
+                    reply = client.command(command.encode())
+                except (EOFError, ConnectionError):
+                    # Its own EHLO was answered 421, and it does not show that.
+                    assert "find STARTTLS in server response" in errors.read_text()
+                    return f"{heard}<** 421 to EHLO"
+                heard += f" -> {command}\n<-  {reply.code} {reply.lines[-1].decode()}\n"
+                if reply.code >= 400:
+                    return heard
+        return heard
 
     def outcome(self, heard: str) -> str:
         replies = SERVER_LINE.findall(heard)
@@ -126,7 +151,7 @@ def test_each_client_with_each_server_at_each_level(
     triples = [key for key in product(CLIENTS, SERVERS, LEVELS) if expected(*key) != NOT_STARTED]
     keys = {key: (key[1], key[2], CLIENTS[key[0]][0]) for key in triples}
     with many_proxies(peers, certificates, tmp_path, [*dict.fromkeys(keys.values())]) as proxies:
-        cells = {key: Cell(proxies[keys[key]], key[0], peers.new_mailbox()) for key in triples}
+        cells = {key: Cell(proxies[keys[key]], key[0], peers.new_mailbox(), certificates) for key in triples}
         with ThreadPoolExecutor(4) as pool:
             heard = dict(zip(cells, pool.map(Cell.heard, cells.values()), strict=True))
         outcomes = {key: cell.outcome(heard[key]) for key, cell in cells.items()}
