@@ -13,7 +13,10 @@ from typing import Any, Final
 import attrs
 
 from sansio_smtp import CLIENT, SERVER, Close, Config, Proxy, Reply, SendToClient, SendToServer, Side
-from sansio_smtp.events import Ask, Connect, Event
+from sansio_smtp.client_info import ClientInfo, TlsInfo
+from sansio_smtp.config import UpstreamTls
+from sansio_smtp.events import Ask, Connect, Event, StartTLS
+from sansio_smtp.networks import Networks
 from sansio_smtp.questions import (
     Answer,
     Continue,
@@ -25,6 +28,7 @@ from sansio_smtp.questions import (
     Route,
     Swallow,
 )
+from sansio_smtp.testing.handshakes import written_handshake, written_tls
 from sansio_smtp.testing.notation import escape, written
 from sansio_smtp.testing.verdicts import HOME
 from sansio_smtp.testing.written import Step, asks, shown
@@ -32,7 +36,7 @@ from sansio_smtp.testing.written import Step, asks, shown
 __all__ = ["WritingProxy", "setting_lines", "verdict_lines"]
 
 LETTERS: Final = {CLIENT: "C", SERVER: "S"}
-SHOWN: Final = ("answered", "complete", "violation")
+SHOWN: Final = ("answered", "client", "complete", "unusable", "violation")
 """The kinds of events that are written besides what is sent, asked, connected and closed."""
 
 
@@ -57,12 +61,13 @@ class WritingProxy(Proxy):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self._known: ClientInfo | None = named.get("client")
         self._record: list[str | _Fed | _Answered | list[Event]] = []
 
     @property
     def dialogue(self) -> str:
         """The script so far."""
-        lines = setting_lines(self.config, self.ask)
+        lines = setting_lines(self.config, self.ask, self._known)
         fed: dict[Side, bytes] = {}
         for entry in self._record:
             if isinstance(entry, _Fed):
@@ -101,6 +106,22 @@ class WritingProxy(Proxy):
         self._record.append(f"{LETTERS[side]}: <eof>")
         return self._follows(super().eof_from(side))
 
+    def client_lost(self) -> list[Event]:
+        self._record.append("<client lost>")
+        return self._follows(super().client_lost())
+
+    def server_connected(self, tls: UpstreamTls) -> None:
+        self._record.append(f"<connected {tls.value}>")
+        super().server_connected(tls)
+
+    def tls_started(self, side: Side, info: TlsInfo) -> list[Event]:
+        self._record.append(f"{LETTERS[side]}: {written_handshake(info)}")
+        return self._follows(super().tls_started(side, info))
+
+    def tls_failed(self, side: Side, why: str) -> list[Event]:
+        self._record.append(f"{LETTERS[side]}: {written_handshake(why)}")
+        return self._follows(super().tls_failed(side, why))
+
     def server_unreachable(self) -> list[Event]:
         self._record.append("<unreachable>")
         return self._follows(super().server_unreachable())
@@ -129,15 +150,28 @@ class WritingProxy(Proxy):
         return events
 
 
-def setting_lines(config: Config, ask: frozenset[str]) -> list[str]:
-    """The lines at the top of a script: hook places, settings that are not the default, events to show."""
+def setting_lines(config: Config, ask: frozenset[str], client: ClientInfo | None = None) -> list[str]:
+    """The lines at the top of a script: hook places, settings that are not the default, the client, events
+    to show."""
     changed = [
         f"{field.name}={_setting(value)}"
         for field in attrs.fields(Config)
         if (value := getattr(config, field.name)) != field.default
     ]
-    settings = {"ask": sorted(ask), "config": changed, "show": SHOWN}
+    settings = {"ask": sorted(ask), "config": changed, "client": _client_words(client), "show": SHOWN}
     return [f"# {name}: {', '.join(words)}" for name, words in settings.items() if words]
+
+
+def _client_words(client: ClientInfo | None) -> list[str]:
+    """The address, then what does not follow from it."""
+    if client is None:
+        return []
+    plain = ClientInfo(address=client.address)
+    return [client.address] + [
+        f"{field.name}={_setting(value)}"
+        for field in attrs.fields(ClientInfo)
+        if field.name != "address" and (value := getattr(client, field.name)) != getattr(plain, field.name)
+    ]
 
 
 def event_lines(events: list[Event], ask: frozenset[str]) -> list[str]:
@@ -150,6 +184,8 @@ def event_lines(events: list[Event], ask: frozenset[str]) -> list[str]:
             step.sent[SERVER] += event.data
         elif isinstance(event, Close):
             step.closed.append((event.side, event.abort))
+        elif isinstance(event, StartTLS):
+            step.tls_due.append(event.side)
         elif isinstance(event, Connect):
             step.connected.append(event.upstream)
         elif isinstance(event, Ask):
@@ -206,6 +242,10 @@ def _setting(value: object) -> str:
         return str(value).lower()
     if isinstance(value, frozenset):
         return " ".join(sorted(value))
+    if isinstance(value, Networks):
+        return str(value)
+    if isinstance(value, TlsInfo):
+        return written_tls(value)
     return str(value.value if isinstance(value, Enum) else value)
 
 

@@ -11,7 +11,7 @@ import pytest
 from dialogue_writer import WritingProxy
 from pairs import DEEP, FLAG, cases
 
-from sansio_smtp import Config
+from sansio_smtp import ClientInfo, Config
 from sansio_smtp.testing import Chunker, Script, bytewise, drawn, parse, play, whole
 
 DIALOGUES = Path(__file__).parent / "dialogues"
@@ -44,8 +44,8 @@ def test_dialogue(file: Path) -> None:
 def play_in(script: Script, cut: str, late: bool) -> None:
     proxies: list[WritingProxy] = []
 
-    def proxy(config: Config, ask: Collection[str]) -> WritingProxy:
-        proxies.append(WritingProxy(config, ask))
+    def proxy(config: Config, ask: Collection[str], **known: ClientInfo) -> WritingProxy:
+        proxies.append(WritingProxy(config, ask, **known))
         return proxies[-1]
 
     try:

@@ -7,7 +7,7 @@ from typing import Final
 
 from sansio_smtp.client_info import TlsInfo
 
-__all__ = ["read_handshake", "tls_info", "written_handshake"]
+__all__ = ["read_handshake", "tls_info", "written_handshake", "written_tls"]
 
 _FAILED: Final = re.compile(r"failed(?:: (.+))?")
 _INFO: Final = re.compile(
@@ -45,13 +45,16 @@ def tls_info(text: str) -> TlsInfo:
 
 def written_handshake(end: TlsInfo | str) -> str:
     """``<tls …>`` for how a handshake has ended."""
-    if isinstance(end, str):
-        return f"<tls failed: {end}>"
-    words = [end.version]
-    if end.cipher:
-        words.append(f"cipher={end.cipher}")
-    if end.verified:
+    return f"<tls failed: {end}>" if isinstance(end, str) else f"<tls {written_tls(end)}>"
+
+
+def written_tls(info: TlsInfo) -> str:
+    """What `tls_info` reads."""
+    words = [info.version]
+    if info.cipher:
+        words.append(f"cipher={info.cipher}")
+    if info.verified:
         words.append("verified")
-    if end.subject is not None:
-        words.append(f"subject={end.subject}")
-    return f"<tls {' '.join(words)}>"
+    if info.subject is not None:
+        words.append(f"subject={info.subject}")
+    return " ".join(words)

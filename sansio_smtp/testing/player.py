@@ -164,7 +164,7 @@ class _Player:
             for side, queue in self.waiting.items():
                 if side in self.gone:
                     queue.clear()  # a connection that is closed is not read
-                elif queue and side in self.proxy.may_read:
+                elif queue and (side in self.proxy.may_read or (side in self.shaking and queue[0] is None)):
                     data = queue.popleft()
                     if data is None:
                         self._take(self.proxy.eof_from(side))

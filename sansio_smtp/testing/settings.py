@@ -58,7 +58,10 @@ def _config(settings: Settings, value: str) -> None:
 
 
 def _client(settings: Settings, value: str) -> None:
-    address, *words = _words(value)
+    words = _words(value)
+    if not words:
+        raise ValueError("client needs an address, such as 192.0.2.1:51000, or unix")
+    address, *words = words
     settings["client"] = ClientInfo(address=address, **_given(ClientInfo, words))
 
 
