@@ -37,13 +37,10 @@ class Access:
     """The reply to all commands that may not come before TLS (RFC 3207 §4); None if it need not be used."""
     no_login: Reply | None = None
     """The reply to AUTH, which is not offered then (RFC 4954 §4); None if the client may log in."""
-
-    restricts: bool = attrs.field(init=False)
+    restricts: bool = attrs.field(
+        default=attrs.Factory(lambda self: bool(self.tls_first or self.no_login), takes_self=True), init=False
+    )
     """True if a command may have to be refused that is usually forwarded."""
-
-    @restricts.default
-    def _restricts(self) -> bool:
-        return self.tls_first is not None or self.no_login is not None
 
 
 ANYBODY: Final = Access()

@@ -1,7 +1,7 @@
 """TLS over a byte stream, for either role, without a task of its own.
 
-`trio.SSLStream` does the same over Trio's own streams, whose checks and locks cost more than the encryption of
-a short line. CPU time of the process, with P-256 and TLS 1.3:
+`trio.SSLStream` does the same over Trio's own streams, whose checks and locks cost more than the encryption
+of a short line. CPU time of the process, with P-256 and TLS 1.3:
 
 ==========================  ==========  ===============  ==========
 what                        plain text  trio.SSLStream   TlsStream

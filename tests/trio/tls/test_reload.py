@@ -60,7 +60,7 @@ async def test_all_are_read_again_on_demand(nursery: trio.Nursery, logs: Logs, t
     await second.next()
     assert texts(logs) == [
         ("warning", "certificates reloaded"),
-        ("error", "keeping the certificate that was in force"),
+        ("warning", "keeping the certificate that was in force"),
         ("error", "internal error, keeping the certificates that were in force"),
     ]
     assert logs[0]["files"] == [str(file)]
