@@ -332,8 +332,9 @@ class ServerConnection:
             if doubt is _Doubt.LATE_CONTENT and not known:
                 return self._violation(_EARLY, 503, "5.5.1", raw)
             if doubt is _Doubt.CREDENTIAL and (verb is None or verb.support is not Support.FORWARDED):
-                # A client that did not wait, or that took the reply for a challenge.
+                # A client that did not wait, or that took the reply for a challenge. More may come.
                 command = command.as_secret()
+                self._doubt = doubt
         if b"\0" in raw or b"\r" in raw:
             return self._refused(command.as_plain(), "command holds NUL or a bare CR", 500, "5.5.2")
         if not command.verb:

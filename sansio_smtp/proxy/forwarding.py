@@ -44,6 +44,7 @@ from sansio_smtp.members import (
     KIND_DATA,
     KIND_HELLO,
     KIND_QUIT,
+    UPSTREAM_CONNECTING,
     UPSTREAM_DETACHED,
     UPSTREAM_READY,
 )
@@ -53,7 +54,7 @@ from sansio_smtp.wire.replies import Reply
 
 from . import own_replies
 from .downstream import Downstream, nothing
-from .server_setup import begins_transaction, next_step, requires_tls
+from .server_setup import next_step, requires_tls
 from .upstream import Upstream
 
 __all__ = ["ANYWHERE", "Errand", "Forwarding", "Own"]
@@ -105,6 +106,7 @@ class Forwarding:
         self._queue: list[Errand] = []
         self._added: tuple[Command, ...] = ()  # recipients that the last verdict added
         self._on_prepare: Callable[[], None] = nothing
+        self._preferred: str | None = None  # the server that a verdict on the connection said
         self._home: str | None = None  # the server for transactions for which no verdict says another
         self._wanted: str | None = ANYWHERE  # the server of the current MAIL
 
@@ -254,10 +256,7 @@ class Forwarding:
     def _send(self, command: Command, handle: Exchange | Own) -> None:
         if isinstance(handle, Exchange) and command is not handle.command:
             handle.went_as(command)
-        leg = self.leg
-        if leg.forwarded and begins_transaction(command):
-            leg.mail_sent()
-        data = shown = leg.end.send_command(command, handle)
+        data = shown = self.leg.end.send_command(command, handle)
         if command.secret:
             shown = command.shown + b"\r\n"
             self._downstream.keep_secret(command)
@@ -341,21 +340,22 @@ class Forwarding:
         """The session of the client begins anew, after STARTTLS or XCLIENT. ``known``: the server knows who
         the client was, for as long as the connection lasts: RSET does not undo a login (RFC 4954 §4)."""
         leg = self.leg
-        self._home, self._wanted = None, ANYWHERE
+        self._home, self._wanted = self._preferred, ANYWHERE
         if leg.state is UPSTREAM_DETACHED:
             return
-        if known:
+        if known or leg.name != self._home:
             leg.go_stale()
             return
         if leg.in_transaction:
             self.reset_server()
         leg.greet_again()
 
-    def rehome(self, upstream: str | None) -> None:
-        """A verdict has said the server for the rest of the session."""
-        self._home = upstream
-        if upstream != self.leg.name and not self.leg.detached:
-            self.leg.go_stale()
+    def prefer(self, upstream: str | None) -> None:
+        """A verdict on the connection has said the server for clients for which no other is said; None is the
+        usual one. Before the first server is connected this is the first."""
+        self._preferred = self._home = upstream
+        if self.leg.state is UPSTREAM_CONNECTING:
+            self.leg = Upstream(self._config, upstream)
 
     def learn_limits(self) -> None:
         """Applies the limits that the server announced in its EHLO reply."""

@@ -60,12 +60,11 @@ class OwnCommands:
         said = read_attributes(command.argument, XCLIENT)
         known = downstream.authenticated or self._forwarding.leg.named
         downstream.rename(renamed(downstream.identity, said), self._login(said.get("LOGIN", "")))
-        self._forwarding.client_restarted(known=known)
         if self._asks_client:
             question = ClientQuestion(downstream.client_info, downstream.end.envelope)
-            downstream.ask(question, partial(self._judged, exchange))
+            downstream.ask(question, partial(self._judged, exchange, known))
         else:
-            self._greet(exchange)
+            self._begin_anew(exchange, known)
 
     def _login(self, name: str) -> Login | None:
         if not name:
@@ -73,15 +72,16 @@ class OwnCommands:
         sensitive = self._config.case_sensitive_logins
         return Login(prepared(name, case_sensitive=sensitive), name, sensitive)
 
-    def _judged(self, exchange: Exchange, verdict: AnyVerdict) -> None:
+    def _judged(self, exchange: Exchange, known: bool, verdict: AnyVerdict) -> None:
         if isinstance(verdict, Disconnect):
             self._downstream.end_session(exchange, verdict.reply)
             return
-        if isinstance(verdict, Route):
-            self._forwarding.rehome(verdict.upstream)
-        self._greet(exchange)
+        self._forwarding.prefer(verdict.upstream if isinstance(verdict, Route) else None)
+        self._begin_anew(exchange, known)
 
-    def _greet(self, exchange: Exchange) -> None:
+    def _begin_anew(self, exchange: Exchange, known: bool) -> None:
+        """``known``: the server knows who the client was."""
+        self._forwarding.client_restarted(known=known)
         greeting = self._downstream.greeting
         assert greeting is not None  # no command is read before it
         self._downstream.fill(exchange, greeting)

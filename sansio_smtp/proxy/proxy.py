@@ -296,6 +296,13 @@ class Proxy:
         self._close()
         return self._run()
 
+    def prefer(self, upstream: str | None) -> None:
+        """A rule has said the server of this client, before the first server is connected: connect this one.
+        `Connect` names it from then on. Raises `LocalProtocolError` after the server's first octets."""
+        if self._forwarding.leg.state is not UPSTREAM_CONNECTING:
+            raise LocalProtocolError("the first server is said before it is connected")
+        self._forwarding.prefer(upstream)
+
     def server_connected(self, tls: UpstreamTls) -> None:
         """The server that was asked for is connected, and ``tls`` is what TLS is on this connection, if that
         is not `Config.upstream_tls`. Raises `LocalProtocolError` after the server's first octets."""
@@ -310,8 +317,11 @@ class Proxy:
         if side is SERVER:
             self._setup.tls_started(info)
         else:
-            known = self._downstream.authenticated
-            self._downstream.tls_started(info)
+            downstream = self._downstream
+            # XCLIENT may have told the server a login.
+            named = downstream.login is not None and self._forwarding.leg.named
+            known = downstream.authenticated or named
+            downstream.tls_started(info)
             self._forwarding.client_restarted(known=known)
         return self._run()
 

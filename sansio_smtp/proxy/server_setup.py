@@ -80,7 +80,7 @@ def next_step(config: Config, leg: Upstream, client: Downstream, command: Comman
     if end.hello is None and (client.hello is not None or leg.introduced):
         return client.hello or _ehlo(config, client, command)
     carried = _carried(leg, client, command)
-    if (carried is not None or begins_transaction(command)) and not leg.forwarded:
+    if (carried is not None or begins_transaction(command)) and leg.forwarded_for is not command:
         step = _forward(config, leg, client, command)
         if step is not None:
             return step

@@ -89,7 +89,8 @@ class SetupFlow:
         self._cannot_use(Lack(why, own_replies.TLS_FAILED))
 
     def _accepted(self, step: Command) -> None:
-        leg, verb = self._forwarding.leg, step.verb
+        forwarding = self._forwarding
+        leg, verb, errand = forwarding.leg, step.verb, forwarding.oldest
         if step.kind is KIND_STARTTLS:
             # Octets that came with the reply are a violation, which is found next.
             if not leg.end.buffered:
@@ -98,7 +99,8 @@ class SetupFlow:
         if verb == b"XCLIENT":
             leg.take_name()
         elif verb == b"XFORWARD":
-            leg.take_forwarded()
+            assert errand is not None  # the step was for it
+            leg.take_forwarded(errand.command)
         elif begins_transaction(step):
             leg.taken_over()
         self.go_on()

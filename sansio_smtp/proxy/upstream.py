@@ -54,8 +54,9 @@ class Upstream:
     """True if the server has refused STARTTLS: it is used in plain text, where that is allowed."""
     named: bool = attrs.field(default=False, init=False)
     """True if the server has been told who the client is, for the whole connection."""
-    forwarded: bool = attrs.field(default=False, init=False)
-    """True if the server has been told with XFORWARD whose the next mail transaction is."""
+    forwarded_for: Command | None = attrs.field(default=None, init=False)
+    """The client's command before which the server was told last, with XFORWARD, whose the mail transaction
+    is. It counts for that command only: another MAIL may be another client's."""
     introduced: bool = attrs.field(default=False, init=False)
     """True if the server must have heard EHLO before other commands, also if the client has said none."""
     stale: bool = attrs.field(default=False, init=False)
@@ -164,17 +165,13 @@ class Upstream:
         """The server knows who the client is, for the whole connection; it must hear EHLO anew."""
         self.named = self.introduced = True
 
-    def take_forwarded(self) -> None:
-        """The server knows whose the next mail transaction is."""
-        self.forwarded = True
+    def take_forwarded(self, command: Command) -> None:
+        """The server knows whose the mail transaction is that this command begins or goes on with."""
+        self.forwarded_for = command
 
     def taken_over(self) -> None:
         """The server has accepted MAIL of the carried transaction."""
         self.carried = None
-
-    def mail_sent(self) -> None:
-        """MAIL is sent: what XFORWARD has said is used up."""
-        self.forwarded = False
 
     def greet_again(self) -> None:
         """The client has begun anew. Before other commands the server must hear EHLO, from it or from us."""

@@ -132,8 +132,6 @@ class Steps(Generic[R]):
     _session: RuleSession = attrs.field(init=False)
     _client: ClientConnection = attrs.field(factory=ClientConnection, init=False)
     _server: FakeServer | None = attrs.field(default=None, init=False)
-    _first: str | None = attrs.field(default=None, init=False)
-    """The server that a rule has chosen when the client connected."""
     _told: bool = attrs.field(default=False, init=False)
     """True if the rules of phase disconnect were asked."""
 
@@ -267,7 +265,8 @@ class Steps(Generic[R]):
         if isinstance(said, Reply):
             await self._take(self._proxy.refuse(said))
         else:
-            self._first = said
+            if said is not None:
+                self._proxy.prefer(said)
             self._join(said)
             await self._listen()
 
@@ -312,7 +311,7 @@ class Steps(Generic[R]):
         elif isinstance(event, Close):
             self._close(event)
         elif isinstance(event, Connect):
-            self._join(self._first if event.upstream is None else event.upstream)
+            self._join(event.upstream)
         elif isinstance(event, BodyComplete):
             self.completed.append(event)
 

@@ -160,8 +160,9 @@ class Relay:
             self.apply(self._proxy.refuse(said))
             self._settle()
         else:
-            self._servers.prefer(said)
-            await self._use_server(None)
+            if said is not None:
+                self._proxy.prefer(said)
+            await self._use_server(said)
 
     async def _use_server(self, upstream: str | None) -> None:
         """Connects to a server and reads it, or tells the client that there is none."""

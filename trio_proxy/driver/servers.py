@@ -29,7 +29,6 @@ class Servers:
     def __init__(self, settings: Settings, log: SessionLog) -> None:
         self._settings = settings
         self._log = log
-        self._first: str | None = None
         self.outbox = Outbox(NOWHERE)
         """What is still to be written to the server; what is put in while there is none is dropped."""
         self.leg: Leg | None = None
@@ -42,14 +41,9 @@ class Servers:
         """The server is read within it: leaving the server cancels that."""
         return self._scope
 
-    def prefer(self, upstream: str | None) -> None:
-        """A rule has named the server to use where no other one is asked for."""
-        self._first = upstream
-
     async def connect(self, upstream: str | None, client: ClientInfo) -> bool:
         """Makes a connection to the server, for this client. Returns False, and has logged why, if that is
         not possible."""
-        upstream = upstream or self._first
         stream: Stream | None = None
         self.leg = None
         why = "timeout"

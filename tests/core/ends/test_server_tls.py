@@ -149,3 +149,17 @@ def test_a_stranger_does_not_say_who_the_client_is(line: bytes, code: int) -> No
     refused, _ = given(offering(accept_xclient=Networks.parse(["127.0.0.1"])), line + b"\r\n")
     assert told(refused)[0] == code
     assert not refused.expected
+
+
+@pytest.mark.parametrize("more", [{"auth_without_tls": False}, {"level": ClientTls.ENCRYPT}])
+def test_credentials_of_a_client_that_did_not_wait_are_never_shown(more: dict[str, Any]) -> None:
+    """However many lines of them come: a command that is known ends them."""
+    end = offering(**more)
+    refused, _ = given(end, b"AUTH LOGIN\r\n")
+    end.send_reply(refused.error.reply_hint)
+    for line in (b"dXNlcg==", b"c2VjcmV0", b"bW9yZQ==", b"x y"):
+        answered, *_ = given(end, line + b"\r\n")
+        shown = answered.error.evidence if isinstance(answered, Refused) else answered.shown
+        assert line not in shown
+        end.send_reply(Reply.of(500))
+    assert given(end, b"NOOP\r\n")[0].shown == b"NOOP"

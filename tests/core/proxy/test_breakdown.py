@@ -348,6 +348,7 @@ OTHERWISE = {
         "Proxy.tls_failed",
         "SetupFlow.tls_failed",
         "Proxy.server_connected",
+        "Proxy.prefer",
         "ServerConnection._early_octets",
     ),
 }

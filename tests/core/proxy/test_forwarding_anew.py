@@ -7,9 +7,10 @@ import pytest
 from core.scene import TLS, Scene
 from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import Config, SendClient, UpstreamTls
+from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.events import CLIENT, SERVER
 from sansio_smtp.networks import Networks
-from sansio_smtp.questions import Answer, Route
+from sansio_smtp.questions import Answer, Continue, Route
 from sansio_smtp.wire.replies import Reply
 
 REMOTE = ClientInfo(address="192.0.2.1:51000")
@@ -127,3 +128,89 @@ def test_what_xforward_has_said_is_used_up_by_mail() -> None:
     made.client("RSET")
     made.server("250 ok")
     assert made.client("MAIL FROM:<a>") == ["S: XFORWARD ADDR=192.0.2.1"]
+
+
+def test_xforward_of_a_mail_that_was_not_sent_does_not_count_for_another() -> None:
+    relays = Networks.parse(["192.0.2.0/24"])
+    made = scene(send="xforward", accept_xforward=relays).introduced("250-mx", "250 XFORWARD ADDR")
+    made.client("XFORWARD ADDR=198.51.100.1")
+    made.client("MAIL FROM:<a> REQUIRETLS")
+    assert made.server("250 ok")[0].startswith("C: 550 5.7.30")
+    made.client("XFORWARD ADDR=198.51.100.2")
+    assert made.client("MAIL FROM:<a>") == ["S: XFORWARD ADDR=198.51.100.2"]
+
+
+def test_a_login_that_xclient_has_told_does_not_outlive_starttls() -> None:
+    relays = Networks.parse(["192.0.2.0/24"])
+    made = scene(send="xclient", accept_xclient=relays, tls="may")
+    made.introduced("250-mx", "250 XCLIENT ADDR LOGIN")
+    made.server("220 mx")
+    made.server("250 mx")
+    made.client("XCLIENT LOGIN=bob")
+    made.client("EHLO me")
+    made.server("220 mx")
+    assert made.server("250-mx", "250 XCLIENT ADDR LOGIN") == ["S: XCLIENT ADDR=192.0.2.1 LOGIN=bob"]
+    made.server("220 mx")
+    made.server("250 mx")
+    made.client("STARTTLS")
+    made.encrypted(CLIENT)
+    assert made.client("EHLO me") == ["S: QUIT", "close S", "connect home"]
+
+
+# The server that a rule has said for the connection
+
+
+def test_the_first_server_may_be_another() -> None:
+    made = scene()
+    made.proxy.prefer("special")
+    made.greeted()
+    assert made.client("MAIL FROM:<a>") == ["S: MAIL FROM:<a>"]
+    with pytest.raises(LocalProtocolError, match="before it is connected"):
+        made.proxy.prefer("other")
+
+
+def test_it_is_so_for_another_connection_too() -> None:
+    made = scene("HEADERS")
+    made.proxy.prefer("special")
+    made.in_content()
+    made.client("A: b", "")
+    made.answer(Answer(Reply.of(550, "no")))
+    made.client(".")
+    assert made.client("RSET") == ["connect special"]
+
+
+def test_after_starttls_it_is_so_still() -> None:
+    """The rules are not asked anew about the connection."""
+    made = scene("CLIENT_CHANGED", accept_xclient=Networks.parse(["192.0.2.0/24"]), tls="may").greeted()
+    made.client("XCLIENT HELO=x")
+    made.answer(Route("special"))
+    made.client("EHLO me")
+    made.server("220 special")
+    made.server("250 special")
+    made.client("STARTTLS")
+    made.encrypted(CLIENT)
+    for line in ("EHLO me", "MAIL FROM:<a>"):
+        assert made.client(line) == [f"S: {line}"]
+        made.server("250 ok")
+
+
+def test_after_xclient_it_is_so_only_if_it_is_said_again() -> None:
+    made = scene("CLIENT_CHANGED", accept_xclient=Networks.parse(["192.0.2.0/24"]))
+    made.proxy.prefer("special")
+    made.greeted()
+    made.client("XCLIENT HELO=x")
+    made.answer(Continue())
+    assert made.client("EHLO me") == ["S: QUIT", "close S", "connect home"]
+
+
+def test_a_server_that_ehlo_was_routed_to_is_left() -> None:
+    """What the client said in plain text is forgotten, and where it led to."""
+    made = scene("EHLO", tls="may")
+    made.server("220 mx")
+    made.client("EHLO me")
+    made.answer(Route("other"))
+    made.server("220 other")
+    made.server("250 other")
+    made.client("STARTTLS")
+    made.encrypted(CLIENT)
+    assert made.client("NOOP") == ["S: QUIT", "close S", "connect home"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.scene import Scene
+from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.events import AwaitReply, WaitingFor
 from sansio_smtp.questions import Continue, Route
 from sansio_smtp.wire.commands import Command
@@ -69,3 +70,11 @@ def test_a_server_that_cannot_be_joined(reply: str) -> None:
         "close S",
         "close C",
     ]
+
+
+def test_a_rule_may_have_said_the_first_server() -> None:
+    scene = Scene("RCPT")
+    scene.proxy.prefer("special")
+    scene.with_recipient()
+    with pytest.raises(LocalProtocolError, match="before it is connected"):
+        scene.proxy.prefer("other")

@@ -157,10 +157,10 @@ def test_xforward_comes_before_each_mail(send: SendClient) -> None:
     for command in (EHLO, RCPT, NOOP):
         assert server.step(command) is None
     for _ in range(2):
-        assert server.step(MAIL) == f"XFORWARD {NAME}"
-        server.leg.take_forwarded()
-        assert server.step(MAIL) is None
-        server.leg.mail_sent()
+        mail = Command.of("MAIL FROM:<a>")
+        assert server.step(mail) == f"XFORWARD {NAME}"
+        server.leg.take_forwarded(mail)
+        assert server.step(mail) is None
 
 
 @pytest.mark.parametrize("offer", ["DSN", "XFORWARD", "XCLIENT ADDR"])
@@ -206,7 +206,7 @@ def test_mail_of_a_transaction_that_began_elsewhere() -> None:
     server.leg.carried = Carried(MAIL, server.client.end.envelope)
     assert server.step(NOOP) is None
     assert server.step(RCPT) == "XFORWARD ADDR=192.0.2.1"
-    server.leg.take_forwarded()
+    server.leg.take_forwarded(RCPT)
     assert server.step(RCPT) == MAIL.raw.decode()
     server.says(MAIL, "250 ok")
     assert server.step(RCPT) is None

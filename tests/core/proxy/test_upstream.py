@@ -226,12 +226,10 @@ def test_a_header_names_the_client_for_the_connection(send: SendClient) -> None:
     assert Upstream(Config(send_client=send)).named is (send in (SendClient.PROXY, SendClient.PROXY2))
 
 
-def test_xforward_is_used_up_by_mail() -> None:
+def test_xforward_counts_for_one_mail() -> None:
     leg = ready()
-    leg.take_forwarded()
-    assert leg.forwarded
-    leg.mail_sent()
-    assert not leg.forwarded
+    leg.take_forwarded(MAIL)
+    assert leg.forwarded_for is MAIL
 
 
 def test_it_may_have_to_hear_ehlo_anew() -> None:

@@ -41,13 +41,11 @@ class Made:
         return [stream.end for stream in self.streams]
 
 
-async def test_a_rule_prefers_a_server() -> None:
+async def test_the_usual_server_and_another() -> None:
     made = Made()
     assert await made.servers.connect(None, CLIENT)
-    made.servers.prefer("first.example")
-    assert await made.servers.connect(None, CLIENT)
     assert await made.servers.connect("second.example", CLIENT)
-    assert made.asked == [None, "first.example", "second.example"]
+    assert made.asked == [None, "second.example"]
 
 
 async def test_a_server_that_cannot_be_reached_is_named(autojump_clock: MockClock, logs: Logs) -> None:
