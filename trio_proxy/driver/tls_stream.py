@@ -35,6 +35,8 @@ __all__ = ["HandshakeError", "TlsStream"]
 
 _RECORD: Final = 16_384
 """Octets of the largest record (RFC 8446 §5.1)."""
+_MOST_ANSWERS: Final = 131_072
+"""Octets that TLS itself may have to say and cannot send. One read can ask for half as many."""
 
 
 class HandshakeError(OSError):
@@ -114,13 +116,18 @@ class TlsStream:
             return b""
         if self._failure is not None:
             raise ConnectionError(reason(self._failure)) from self._failure
-        incoming = self._incoming
+        incoming, outgoing = self._incoming, self._outgoing
         while True:
+            if outgoing.pending > _MOST_ANSWERS:
+                raise ConnectionError("the peer does not read what it has asked for")
             if incoming.pending:
                 try:
                     data = tls.read(_RECORD)
                 except ssl.SSLWantReadError:
                     self._answer()
+                    # Each octet may have been one of a request for new keys, which take longer to make than
+                    # to ask for: now it is the turn of others.
+                    await trio.lowlevel.checkpoint()
                 except ssl.SSLZeroReturnError:
                     return b""
                 except ssl.SSLError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
+from typing import cast
 
 import pytest
 import trio
@@ -232,6 +233,77 @@ async def test_plain_text_after_good_records_of_the_same_read(server_tls: Server
     assert await stream.receive() == b"one"
     with pytest.raises(ConnectionError, match="not TLS"):
         await stream.receive()
+
+
+class Asking:
+    """TLS with a peer that asks for new keys and nothing else."""
+
+    check_hostname = False
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+    def __init__(self) -> None:
+        self.outgoing = self.incoming = ssl.MemoryBIO()
+
+    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, **_: object) -> Asking:
+        self.incoming, self.outgoing = incoming, outgoing
+        return self
+
+    def do_handshake(self) -> None: ...
+
+    def cipher(self) -> None: ...
+
+    def getpeercert(self, *, binary_form: bool) -> None: ...
+
+    def version(self) -> str:
+        return "TLSv1.3"
+
+    def read(self, _: int) -> bytes:
+        self.outgoing.write(self.incoming.read())
+        raise ssl.SSLWantReadError
+
+
+async def test_a_peer_that_asks_for_keys_and_reads_none_fills_no_memory() -> None:
+    raw, asking = Narrow(), Asking()
+    stream = TlsStream(raw, cast("ssl.SSLContext", asking))
+    await stream.handshake()
+    raw.at_most = 100
+
+    async def ask() -> None:
+        while True:
+            await raw.incoming.send(bytes(SEGMENT))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        with trio.fail_after(5), pytest.raises(ConnectionError, match="does not read what it has asked for"):
+            await stream.receive()
+        nursery.cancel_scope.cancel()
+    assert raw.written == bytes(100)
+    assert asking.outgoing.pending <= 3 * SEGMENT
+
+
+async def test_octets_without_text_give_others_their_turn(
+    server_tls: ServerTls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read that need not wait is no turn for others, and what comes may be no text."""
+    stream, peer = await connected(server_tls)
+    records = peer.records(b"x" * 16_000)
+    octets = [records[at : at + 1000] for at in range(0, len(records), 1000)]
+    turns = 0
+
+    async def at_once() -> bytes:
+        return octets.pop(0)
+
+    async def others() -> None:
+        nonlocal turns
+        while octets:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    monkeypatch.setattr(peer.far, "receive", at_once)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(others)
+        assert await stream.receive() == b"x" * 16_000
+    assert turns > 10
 
 
 # What is sent
