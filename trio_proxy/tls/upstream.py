@@ -98,7 +98,7 @@ class UpstreamSecurity:
     def leg(self, address: Address, *, usual: bool = True) -> Leg:
         """What TLS is to this server. ``usual``: it is that of ``--upstream``, not one that a rule names."""
         level = self.level_of(address)
-        name = self.name if usual and self.name is not None else address.host or None
+        name = self.name if usual and self.name is not None else _name_of(address)
         kind = _Kind(checks=level is UpstreamTls.VERIFY, shows=usual and self.pair is not None)
         if kind not in self._contexts:
             self._contexts[kind] = self._context(kind)
@@ -147,3 +147,10 @@ class UpstreamSecurity:
         if problems:
             raise CertificateError(problems)
         return context
+
+
+def _name_of(address: Address) -> str | None:
+    """The host as certificates and SNI have it: without a last dot (RFC 6066 §3), and without the interface
+    of a link-local address."""
+    host, _, _ = address.host.rstrip(".").partition("%")
+    return host or None

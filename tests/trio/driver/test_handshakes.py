@@ -15,7 +15,7 @@ from streams import Peer
 from tcp_peers import MOMENT, TcpRunning, over_tcp
 from trio.testing import MockClock
 
-from sansio_smtp import Config, UpstreamTls
+from sansio_smtp import Config, Question, Route, UpstreamTls
 from trio_proxy.settings.timeouts import Timeouts
 from trio_proxy.text.addresses import Address
 from trio_proxy.tls.server_side import ServerTls
@@ -329,6 +329,49 @@ async def test_a_server_whose_tls_fails_is_not_used(
     if error is not None:
         assert [(line["side"], line["error"]) for line in found] == [("server", error)]
     assert not [line for line in logs if line["event"].startswith("internal error")]
+
+
+async def test_a_rule_names_a_server_that_speaks_tls_from_the_first_octet(
+    mock_clock: MockClock, files: Path
+) -> None:
+    implicit = upstream(files, UpstreamTls.VERIFY, implicit=True)(None)
+
+    async def route(question: Question[Any]) -> Any:
+        return Route("smtps://mx.example")
+
+    settings: dict[str, Any] = {
+        "config": Config(reconnect=True),
+        "upstream_tls": lambda name: None if name is None else implicit,
+        "ask": frozenset({"RCPT"}),
+        "judge": route,
+    }
+    async with session(mock_clock, files, **settings) as run:
+        await greeted(run)
+        await hello(run)
+        await run.client.send(b"MAIL FROM:<a@me.example>")
+        await run.server.expect(b"MAIL FROM:<a@me.example>")
+        await run.server.send(b"250 2.1.0 ok")
+        await run.client.expect(b"250 2.1.0 ok")
+        await run.client.send(b"RCPT TO:<b@mx.example>")
+        await run.server.rest()
+        await trio.testing.wait_all_tasks_blocked(0.001)
+        (second,) = run.servers
+        await begin_tls(second, server_context(files), server_side=True)
+        await second.send(HELLO)
+        await second.expect(b"EHLO me.example")
+        await second.send(b"250 mx.example")
+        await second.expect(b"MAIL FROM:<a@me.example>")
+        await second.send(b"250 2.1.0 ok")
+        await second.expect(b"RCPT TO:<b@mx.example>")
+        await second.send(b"250 2.1.5 ok")
+        await run.client.expect(b"250 2.1.5 ok")
+        await run.client.send(b"QUIT")
+        await second.expect(b"QUIT")
+        await second.send(b"221 bye")
+        await run.client.expect(b"221 bye")
+        for peer in (run.client, run.server, second):
+            peer.close()
+        await run.until_ended()
 
 
 async def test_replies_after_the_220_of_a_server_are_never_passed_on(

@@ -69,6 +69,25 @@ async def test_a_server_that_cannot_be_reached_is_named(autojump_clock: MockCloc
     ]
 
 
+async def test_what_tls_is_to_a_server_is_asked_anew_for_each(logs: Logs) -> None:
+    asked: list[str | None] = []
+
+    def leg(upstream: str | None) -> None:
+        asked.append(upstream)
+        if upstream == "no name":
+            raise OSError("'no name' cannot be read")
+
+    made = Made(upstream_tls=leg)
+    assert await made.servers.connect(None, CLIENT)
+    assert await made.servers.connect("second.example", CLIENT)
+    assert not await made.servers.connect("no name", CLIENT)
+    assert asked == [None, "second.example", "no name"]
+    assert made.asked == [None, "second.example"]
+    assert [line["error"] for line in logs] == ["'no name' cannot be read"]
+    with pytest.raises(ValueError, match="no server is spoken TLS to"):
+        made.servers.secured()
+
+
 async def test_leaving_ends_the_reading_and_closes() -> None:
     made = Made()
     await made.servers.connect(None, CLIENT)

@@ -49,6 +49,8 @@ def test_the_name_of_a_server() -> None:
     assert [security.leg(address).server_name for address in (FAR, NEAR, UNIX)] == [
         "mx.example", "127.0.0.1", None,
     ]  # fmt: skip
+    odd = (Address("mx.example.", 25), Address("fe80::1%eth0", 25), Address("", 25))
+    assert [security.leg(address).server_name for address in odd] == ["mx.example", "fe80::1", None]
     named = UpstreamSecurity.load(MAY, name="right.example")
     assert [named.leg(address).server_name for address in (FAR, UNIX)] == ["right.example"] * 2
     assert named.leg(FAR, usual=False).server_name == "mx.example", "that of a rule has its own"
