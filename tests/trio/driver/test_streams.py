@@ -52,6 +52,28 @@ async def send_all(stream: SocketStream, data: bytes) -> None:
         rest = rest[await stream.send_some(rest) :]
 
 
+async def test_a_reader_that_is_interrupted_leaves_what_comes_to_another_one(pair: Pair) -> None:
+    stream, peer = pair
+    interrupted: list[bool] = []
+
+    async def read() -> None:
+        with pytest.raises(trio.ClosedResourceError):
+            await stream.receive()
+        interrupted.append(True)
+
+    stream.interrupt()  # nobody waits: nobody is interrupted
+    peer.sendall(b"EHLO")
+    with trio.fail_after(SECONDS):
+        assert await stream.receive() == b"EHLO"
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read)
+            await wait_all_tasks_blocked()
+            stream.interrupt()
+            peer.sendall(b"ClientHello")
+        assert interrupted
+        assert await stream.receive() == b"ClientHello"
+
+
 async def test_octets_go_both_ways(pair: Pair) -> None:
     stream, peer = pair
     with trio.fail_after(SECONDS):
