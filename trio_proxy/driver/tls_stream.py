@@ -84,10 +84,12 @@ class TlsStream:
     async def handshake(self) -> TlsInfo:
         """Agrees with the peer on TLS. It has no time limit of its own.
 
-        Raises `HandshakeError` if that fails, and OSError if the connection is lost. In both cases nothing
-        can be done with this stream but to finish and close it.
+        Raises `HandshakeError` if that fails, and OSError if the connection is lost, or if a client has ended
+        it before it has begun: a health check does so. In all cases nothing can be done with this stream but
+        to finish and close it.
         """
         tls = self._begin()
+        begun = not self._server_side
         while True:
             try:
                 if self._threads is None:
@@ -101,8 +103,11 @@ class TlsStream:
                 self._answer()  # an alert says to the peer what is wrong
                 raise HandshakeError(reason(error, self._server_hostname)) from error
             octets = await self._raw.receive()
+            if not octets and not begun:
+                raise ConnectionAbortedError("the peer has closed the connection before the handshake")
             if not octets:
                 raise HandshakeError("the peer has closed the connection during the handshake")
+            begun = True
             self._incoming.write(octets)
         await self._send_records()
         self._tls = tls

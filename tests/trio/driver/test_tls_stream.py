@@ -164,6 +164,19 @@ async def test_a_handshake_in_a_thread(server_tls: ServerTls) -> None:
     assert threading.get_ident() in used
 
 
+@pytest.mark.parametrize("octets", [b"", b"\x16\x03\x01"])
+async def test_an_end_before_the_handshake_is_no_failure_of_it(server_tls: ServerTls, octets: bytes) -> None:
+    raw = Narrow()
+    if octets:
+        raw.incoming.send_nowait(octets)
+    raw.incoming.close()
+    with pytest.raises(OSError, match="has closed the connection") as raised:
+        await TlsStream(raw, server_tls.context, server_side=True).handshake()
+    assert isinstance(raised.value, HandshakeError) is bool(octets)
+    with pytest.raises(HandshakeError):  # a server that ends in place of an answer
+        await TlsStream(raw, client_context(), server_hostname=NAME).handshake()
+
+
 # What arrives
 
 
