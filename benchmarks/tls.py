@@ -28,9 +28,9 @@ from proxies import Scenario, execute, sender  # noqa: E402
 from trio_proxy.tls.self_signed import self_signed  # noqa: E402
 
 SCENARIOS = (
-    Scenario("small", 600, 10, keep_alive=False),
-    Scenario("keep-alive", 3000, 10),
-    Scenario("10 MiB", 12, 4, size=10 * 2**20, unit=("ms", 1e3)),
+    Scenario("small", 300, 10, keep_alive=False),
+    Scenario("keep-alive", 1500, 10),
+    Scenario("10 MiB", 8, 4, size=10 * 2**20, unit=("ms", 1e3)),
 )
 LEGS = ("none", "client", "server", "both")
 PEERS = ("sansio-smtp", "HAProxy")
