@@ -299,7 +299,10 @@ class Relay:
         proxy = self._proxy
         if proxy.closed:
             return
-        self._log.info("connection lost", side=CLIENT.value, error=str(error))
+        # Some balancers look every few seconds if we are alive: a PROXY header as of a client, and a reset.
+        is_check = proxy.hello is None and bool(proxy.identity.proxy_ip)
+        tell = self._log.debug if is_check else self._log.info
+        tell("connection lost", side=CLIENT.value, error=str(error))
         self._client.lose(error)
         self.apply(proxy.client_lost())
         self._settle()

@@ -137,6 +137,25 @@ async def test_a_balancer_that_speaks_for_itself_is_the_client(mock_clock: MockC
     assert warnings(logs) == []
 
 
+@pytest.mark.parametrize(("says_hello", "level"), [(False, "debug"), (True, "info")])
+async def test_a_health_check_as_of_a_client_is_silent(
+    mock_clock: MockClock, logs: Logs, says_hello: bool, level: str
+) -> None:
+    """HAProxy sends a header of version 1 with its own address, and resets."""
+    async with arriving(mock_clock) as run:
+        await run.client.raw(b"PROXY TCP4 10.0.0.1 10.0.0.5 40000 25\r\n")
+        await run.greeted()
+        if says_hello:
+            await run.client.send(b"EHLO me")
+            await run.server.expect(b"EHLO me")
+            await run.server.send(b"250 mx.example")
+            await run.client.line()
+        run.client.reset()
+    lost = [entry for entry in logs if entry["event"] == "connection lost" and entry["side"] == "client"]
+    assert [entry["log_level"] for entry in lost] == [level]
+    assert warnings(logs) == []
+
+
 @pytest.mark.parametrize("end", ["close", "reset", "half_close"])
 async def test_a_health_check_of_tcp_alone_is_silent(mock_clock: MockClock, logs: Logs, end: str) -> None:
     async with arriving(mock_clock) as run:

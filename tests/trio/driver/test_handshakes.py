@@ -389,3 +389,50 @@ async def test_replies_after_the_220_of_a_server_are_never_passed_on(
         await run.server.rest()
         run.server.close()
         await run.until_ended()
+
+
+# What people are told
+
+
+async def test_no_secret_is_told_of_a_session_in_tls(mock_clock: MockClock, files: Path, logs: Logs) -> None:
+    """Credentials in TLS on both legs, and a server that repeats them."""
+    lines: list[str] = []
+    context = certificates(files).context
+    async with session(
+        mock_clock,
+        files,
+        config=Config(tls="encrypt", trace=True),
+        upstream_tls=upstream(files, UpstreamTls.VERIFY),
+        write_transcript=lines.append,
+        show_states=True,
+    ) as run:
+        await greeted(run)
+        await run.client.send(b"STARTTLS")
+        await run.client.expect(b"220...")
+        await begin_tls(run.client, client_context("one"), name=NAME)
+        await run.client.send(b"EHLO me.example")
+        await run.server.expect(b"EHLO me.example")
+        await run.server.send(b"250-mx.example", b"250 STARTTLS")
+        await run.server.expect(b"STARTTLS")
+        await run.server.send(b"220 go")
+        await begin_tls(run.server, context, server_side=True)
+        await run.server.expect(b"EHLO me.example")
+        await run.server.send(b"250-mx.example", b"250 AUTH PLAIN")
+        while (await run.client.line())[3:4] == b"-":
+            pass
+        await run.client.send(b"AUTH PLAIN AGFubgB0b3BzZWNyZXQ=")
+        await run.server.expect(b"AUTH PLAIN AGFubgB0b3BzZWNyZXQ=")
+        await run.server.send(b"235 AGFubgB0b3BzZWNyZXQ= topsecret is fine")
+        await run.client.expect(b"235 AGFubgB0b3BzZWNyZXQ= topsecret is fine")
+        await run.client.send(b"DATA\0 topsecret")
+        await run.client.line()
+        await quit_(run)
+    told = "\n".join(lines) + str(logs)
+    assert "AGFubgB0" not in told
+    assert "topsecret" not in told
+    arrows = [line.split(" c1 ")[1][:4] for line in lines]
+    assert arrows.index("C ~>") > arrows.index("C ->")
+    assert "C <-" not in arrows[arrows.index("C <~") :]
+    assert "U ->" not in arrows[arrows.index("U ~>") :]
+    assert "=== server: TLSv1.3, TLS_AES_256_GCM_SHA384, certificate verified" in "\n".join(lines)
+    assert {entry.get("tls") for entry in logs if entry["event"] == "protocol violation"} == {"TLSv1.3"}
