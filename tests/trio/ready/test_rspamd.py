@@ -10,7 +10,7 @@ import pytest
 import trio
 from fakes import TEXT, message, on_loopback, received, transaction
 
-from sansio_smtp.rules import Defer, Discard, Hold, Reject, Transaction
+from sansio_smtp.rules import Connection, Defer, Discard, Hold, Reject, Sender, Transaction
 from sansio_smtp.rules.message import Message
 from trio_proxy.ready.rspamd import Rspamd
 
@@ -73,6 +73,16 @@ async def test_what_rspamd_is_told() -> None:
         ("queue-id", "c7"),
         ("password", "secret"),
     ]
+
+
+async def test_the_client_that_a_proxy_has_named() -> None:
+    fake = FakeRspamd({"action": "no action"})
+    tx = Transaction(
+        Connection("192.0.2.7:4711", name="out.example", proxy_ip="10.0.0.1"), Sender.of("a@me.example")
+    )
+    await judged(fake, tx=tx)
+    fields = dict(fake.fields)
+    assert (fields["ip"], fields["hostname"]) == ("192.0.2.7", "out.example")
 
 
 async def test_what_a_client_says_cannot_break_the_request() -> None:

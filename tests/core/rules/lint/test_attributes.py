@@ -35,6 +35,7 @@ def test_every_parameter_of_a_phase_has_a_class() -> None:
         ("tx.mailfrom", 'tx.mailfrom: a Transaction has no mailfrom; did you mean "mail_from"?'),
         ("to.domian.lower()", 'to.domian: a Recipient has no domian; did you mean "domain"?'),
         ("tx.conn.hello", 'tx.conn.hello: a Connection has no hello; did you mean "helo"?'),
+        ("tx.conn.tls.cypher", 'tx.conn.tls.cypher: a TlsInfo has no cypher; did you mean "cipher"?'),
         ("tx.mail_from.adress", 'tx.mail_from.adress: a Sender has no adress; did you mean "address"?'),
         ("to.local.lowr()", 'to.local.lowr: a str has no lowr; did you mean "lower"?'),
         ("to.qqqq", "to.qqqq: a Recipient has no qqqq"),
