@@ -88,7 +88,7 @@ class Arrival:
         self._settings = settings
         self._header = header
         self._tls = tls
-        self._quiet = False
+        self._may_be_check = False
         self._scope = trio.CancelScope()
         self._session: Session | None = None
         self._log = SessionLog(f"c{number}", peer)
@@ -102,7 +102,9 @@ class Arrival:
                 client = await self._arrive()
             if client is not None and not self._scope.cancel_called:
                 stream, settings = self._stream, self._settings
-                session = Session(stream, client.address, self._number, settings, client, quiet=self._quiet)
+                session = Session(
+                    stream, client.address, self._number, settings, client, may_be_check=self._may_be_check
+                )
                 self._session = session
         finally:
             if session is None:
@@ -128,7 +130,8 @@ class Arrival:
                 if header is None:
                     return None
                 client = header.of(client)
-                self._quiet = header.source is None
+                # Some balancers say of their checks that they are their own clients.
+                self._may_be_check = client.ip == self._peer.ip
             if self._tls:
                 info = await self._shake_hands(client)
                 return None if info is None else attrs.evolve(client, tls=info)

@@ -299,8 +299,7 @@ class Relay:
         proxy = self._proxy
         if proxy.closed:
             return
-        # Some balancers look every few seconds if we are alive: a PROXY header as of a client, and a reset.
-        is_check = proxy.hello is None and bool(proxy.identity.proxy_ip)
+        is_check = self._log.may_be_check and proxy.envelope.mail is None  # some reset it after EHLO and QUIT
         tell = self._log.debug if is_check else self._log.info
         tell("connection lost", side=CLIENT.value, error=str(error))
         self._client.lose(error)

@@ -39,13 +39,13 @@ class Session:
         settings: Settings,
         known: ClientInfo | None = None,
         *,
-        quiet: bool = False,
+        may_be_check: bool = False,
     ) -> None:
-        """``known``: what is known of the client, if that is more than its address ``peer``. ``quiet``: only
-        warnings and errors are logged."""
+        """``known``: what is known of the client, if that is more than its address ``peer``.
+        ``may_be_check``: it may be a health check, of which only warnings and errors are logged."""
         known = known or ClientInfo(address=peer)
         self._known = known
-        self._log = SessionLog(f"c{number}", known, quiet=quiet)
+        self._log = SessionLog(f"c{number}", known)
         write = settings.write_transcript
         transcript = Transcript(number, write) if write else None
         self._client = Outbox(client)
@@ -55,6 +55,8 @@ class Session:
             self._judging = Judging(settings, self._log)
             undo.callback(self._judging.close)
             self._proxy = Proxy(settings.config, self._judging.ask, settings.make_spool, known)
+            if may_be_check:
+                self._log.be_quiet_while(self._has_asked_for_nothing)
             self._judging.begin(self._proxy, number, transcript)
             undo.pop_all()
         self._deadline = Deadline(self._proxy, settings)
@@ -82,6 +84,9 @@ class Session:
                 await self._disconnect()
             finally:
                 self._judging.close()
+
+    def _has_asked_for_nothing(self) -> bool:
+        return self._proxy.hello is None and self._proxy.envelope.mail is None
 
     def shutdown(self, *, now: bool = False) -> None:
         """The service stops: see `Proxy.shutdown`. Raises nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import structlog
@@ -23,14 +24,23 @@ class Log(Protocol):
 
 
 class SessionLog:
-    """Log lines of a session. ``quiet``: nothing less than a warning is logged, as of a health check, which
-    comes every few seconds."""
+    """Log lines of a session."""
 
-    def __init__(self, connection: str, client: ClientInfo, *, quiet: bool = False) -> None:
+    def __init__(self, connection: str, client: ClientInfo) -> None:
         self._connection = connection
-        self._quiet = quiet
+        self._is_quiet: Callable[[], bool] | None = None
         self._log = log
         self.name(client)
+
+    def be_quiet_while(self, condition: Callable[[], bool]) -> None:
+        """It may be a health check, which comes every few seconds: as long as this is true, nothing less than
+        a warning is logged."""
+        self._is_quiet = condition
+
+    @property
+    def may_be_check(self) -> bool:
+        """True after `be_quiet_while`."""
+        return self._is_quiet is not None
 
     def name(self, client: ClientInfo) -> None:
         """From now on lines name this client: its address, and the proxy and the TLS between it and us, if
@@ -41,14 +51,14 @@ class SessionLog:
 
     def is_enabled_for(self, level: int) -> bool:
         """Returns True if lines of this level, as in `logging`, are logged."""
-        return not self._quiet and self._log.is_enabled_for(level)
+        return bool(self._log.is_enabled_for(level))
 
     def debug(self, event: str, **values: Any) -> None:
-        if not self._quiet:
+        if self._is_quiet is None or not self._is_quiet():
             self._log.debug(event, **values)
 
     def info(self, event: str, **values: Any) -> None:
-        if not self._quiet:
+        if self._is_quiet is None or not self._is_quiet():
             self._log.info(event, **values)
 
     def warning(self, event: str, **values: Any) -> None:

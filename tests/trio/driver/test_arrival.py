@@ -137,23 +137,60 @@ async def test_a_balancer_that_speaks_for_itself_is_the_client(mock_clock: MockC
     assert warnings(logs) == []
 
 
-@pytest.mark.parametrize(("says_hello", "level"), [(False, "debug"), (True, "info")])
-async def test_a_health_check_as_of_a_client_is_silent(
-    mock_clock: MockClock, logs: Logs, says_hello: bool, level: str
+OWN = b"PROXY TCP4 10.0.0.1 10.0.0.5 40000 25\r\n"
+
+
+@pytest.mark.parametrize("header", [LOCAL, OWN, b"PROXY UNKNOWN\r\n"])
+@pytest.mark.parametrize("says_hello", [False, True])
+async def test_a_health_check_is_silent(
+    mock_clock: MockClock, logs: Logs, header: bytes, says_hello: bool
 ) -> None:
-    """HAProxy sends a header of version 1 with its own address, and resets."""
+    """HAProxy sends a header of version 1 with its own address, one of version 2 with LOCAL, and resets."""
     async with arriving(mock_clock) as run:
-        await run.client.raw(b"PROXY TCP4 10.0.0.1 10.0.0.5 40000 25\r\n")
+        await run.client.raw(header)
         await run.greeted()
         if says_hello:
-            await run.client.send(b"EHLO me")
-            await run.server.expect(b"EHLO me")
-            await run.server.send(b"250 mx.example")
-            await run.client.line()
+            await _hello(run)
         run.client.reset()
-    lost = [entry for entry in logs if entry["event"] == "connection lost" and entry["side"] == "client"]
-    assert [entry["log_level"] for entry in lost] == [level]
-    assert warnings(logs) == []
+    assert [entry for entry in logs if entry["log_level"] != "debug"] == []
+
+
+@pytest.mark.parametrize("header", [LOCAL, OWN, HEADER])
+async def test_a_message_is_told_of_whoever_has_sent_the_header(
+    mock_clock: MockClock, logs: Logs, header: bytes
+) -> None:
+    """UNKNOWN is also for clients on unix sockets."""
+    async with arriving(mock_clock) as run:
+        await run.client.raw(header)
+        await run.greeted()
+        await _hello(run)
+        for command, reply in (
+            (b"MAIL FROM:<a@b>", b"250 ok"),
+            (b"RCPT TO:<c@d>", b"250 ok"),
+            (b"DATA", b"354 go"),
+            (b".", b"250 kept"),
+        ):
+            await run.client.send(command)
+            await run.server.expect(command)
+            await run.server.send(reply)
+            await run.client.expect(reply)
+        run.client.close()
+    assert [entry["reply"] for entry in logs if entry["event"] == "message answered"] == ["250 kept"]
+
+
+async def _hello(run: Arriving) -> None:
+    await run.client.send(b"EHLO me")
+    await run.server.expect(b"EHLO me")
+    await run.server.send(b"250 mx.example")
+    await run.client.expect(b"250-mx.example", b"250 PIPELINING")
+
+
+async def test_a_client_that_resets_is_told_of(mock_clock: MockClock, logs: Logs) -> None:
+    async with arriving(mock_clock) as run:
+        await run.client.raw(HEADER)
+        await run.greeted()
+        run.client.reset()
+    assert [entry["log_level"] for entry in logs if entry["event"] == "connection lost"] == ["info"]
 
 
 @pytest.mark.parametrize("end", ["close", "reset", "half_close"])

@@ -34,9 +34,15 @@ def test_lines_name_who_the_client_is_by_then(logs: Logs) -> None:
     assert log.is_enabled_for(logging.INFO)
 
 
-def test_a_quiet_session_warns_only(logs: Logs) -> None:
-    log = SessionLog("c7", PEER, quiet=True)
+def test_a_health_check_warns_only(logs: Logs) -> None:
+    log = SessionLog("c7", PEER)
+    quiet = True
+    assert not log.may_be_check
+    log.be_quiet_while(lambda: quiet)
+    assert log.may_be_check
     for line in (log.debug, log.info, log.warning, log.error):
         line("it")
-    assert [entry["log_level"] for entry in logs] == ["warning", "error"]
-    assert not log.is_enabled_for(logging.INFO)
+    quiet = False
+    log.info("it")
+    log.debug("it")
+    assert [entry["log_level"] for entry in logs] == ["warning", "error", "info", "debug"]
