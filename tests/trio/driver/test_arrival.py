@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import pytest
 import trio
+import trio.testing
 from certificates import client_context, pair_for
 from tcp_peers import QUIET, TcpPeer, no_descriptor_is_left, tcp
 from trio.testing import MockClock
@@ -19,10 +20,12 @@ from sansio_smtp.rules import Connection
 from sansio_smtp.rules.loading import rules_of
 from trio_proxy.driver import arrival
 from trio_proxy.driver.arrival import Arrival, Arrivals
+from trio_proxy.driver.server import Server, listening
 from trio_proxy.driver.session import Session
 from trio_proxy.driver.settings import Settings
 from trio_proxy.driver.streams import Stream
 from trio_proxy.settings.timeouts import Timeouts
+from trio_proxy.text.addresses import Address
 from trio_proxy.tls.server_side import ServerTls
 
 Logs = list[MutableMapping[str, Any]]
@@ -432,3 +435,24 @@ async def test_the_service_stops_in_a_handshake(mock_clock: MockClock, certifica
         run.runs.shutdown()
         assert not await run.client.more()
     assert not run.connected
+
+
+# In the service
+
+
+async def test_who_has_not_arrived_yet_counts_and_holds_nobody_up(logs: Logs) -> None:
+    settings = Settings(connect=_nobody, accept_proxy=Networks.parse(["127.0.0.0/8"]))
+    server = Server(session=Arrivals(settings).session, max_connections=1, grace=60)
+    stop = trio.Event()
+    with listening(Address("127.0.0.1", 0)) as sockets, trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(server.serve, sockets, stop)
+            ours, refused = [await trio.open_tcp_stream(*sockets[0].getsockname()) for _ in range(2)]
+            assert (await refused.receive_some()).startswith(b"421 4.3.2 ")
+            await ours.send_all(HEADER[:9])
+            await trio.testing.wait_all_tasks_blocked()
+            stop.set()
+            assert await ours.receive_some() == b""
+            for stream in (ours, refused):
+                await stream.aclose()
+    assert [entry["event"] for entry in warnings(logs)] == ["too many connections"]
