@@ -51,6 +51,7 @@ class Kitchen:
     def proxy(self, *options: str) -> Proxy:
         proxy = Proxy.run(self.directory, *self.recipe.program, *options)
         self.stack.callback(proxy.stop)
+        assert proxy.stderr.read_text() == "", "a recipe is to start without a warning"
         return proxy
 
     def check(self, *options: str) -> str:
