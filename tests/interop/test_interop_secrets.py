@@ -12,6 +12,7 @@ from interop_certificates import Certificates
 from interop_peers import PASSWORD, Peers
 from interop_postfix import SENDER
 from interop_proxy import running
+from interop_wire import RawClient
 
 pytestmark = pytest.mark.interop
 
@@ -34,6 +35,10 @@ def reply(tx, command, answer):
 def mail(tx, sender):
     raise ValueError(f"the rule for {tx!r} of {tx.conn!r} has failed")
 """
+
+
+IMPATIENT_LOGIN = b"AUTH LOGIN\r\nYW5u\r\n%b\r\n" % b64encode(PASSWORD.encode())
+"""Says the password in plain text, where it must not be said, and waits for no reply."""
 
 
 def plain(user: str, password: str) -> str:
@@ -62,9 +67,14 @@ def test_no_password_is_written_down(peers: Peers, certificates: Certificates, t
                         codes.append(client.docmd("AUTH", f"PLAIN {response}")[0])
                     if codes[-1] == 235:
                         codes.append(client.mail(SENDER)[0])
+        for lines in (b"AUTH PLAIN\r\n%b\r\n" % plain("ann", PASSWORD).encode(), IMPATIENT_LOGIN):
+            with RawClient(proxy.port) as client:
+                client.send(lines)
+                codes.append(client.reply().code)
+                client.command(b"QUIT")
     written = proxy.log()
     # The rule learns the name of the initial response only, and so refuses only that one.
-    assert codes == [451, 334, 235, 451, 535, 334, 535, 235, 451, 334, 235, 451]
+    assert codes == [451, 334, 235, 451, 535, 334, 535, 235, 451, 334, 235, 451, 530, 530]
     shown = ("AUTH PLAIN ********", "the rule for AuthAttempt", "TLSv1.3")
     assert [each for each in shown if each not in written] == []
     secrets = [
