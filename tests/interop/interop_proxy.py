@@ -46,7 +46,7 @@ class Proxy:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
         proxy = cls(process, stdout, stderr)
         try:
-            proxy._wait_until_listening(options.count("--listen"), 30)
+            proxy._wait_until_listening(options.count("--listen"), 60)
         except BaseException:
             proxy._kill()
             raise
