@@ -36,6 +36,8 @@ class Certificates:
     certificate: Path
     """For `PROXY_NAME`, localhost and 127.0.0.1."""
     key: Path
+    both: Path
+    """The key, and the certificate."""
 
     @classmethod
     def made(cls, directory: Path) -> Certificates:
@@ -47,7 +49,7 @@ class Certificates:
         key.write_text(text[:start])
         key.chmod(0o600)
         certificate.write_text(text[start:])
-        return cls(authority.file, certificate, key)
+        return cls(authority.file, certificate, key, both)
 
     @property
     def options(self) -> tuple[str, ...]:

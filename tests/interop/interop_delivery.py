@@ -74,14 +74,14 @@ primary_hostname = mx.example.com
 exim_path = {exim}
 keep_environment =
 print_topbitchars = true
-tls_advertise_hosts =
+{tls}
 allow_domain_literals = true
 exim_user = nobody
 exim_group = nogroup
 never_users =
 spool_directory = {root}/spool
 log_file_path = {root}/%slog
-daemon_smtp_ports = {port}
+daemon_smtp_ports = {ports}
 local_interfaces = 127.0.0.1
 host_lookup =
 rfc1413_query_timeout = 0s
@@ -95,6 +95,7 @@ acl_smtp_data = data
 begin acl
 rcpt:
   accept logwrite = recipient [$local_part@$domain]
+         logwrite = with [$tls_in_ver]
 data:
   discard
 """
@@ -111,6 +112,9 @@ class Delivering:
     name: str
     port: int
     _delivered: Callable[[str], set[str]]
+    tls_port: int = 0
+    """For TLS from the first octet; 0: there is none."""
+    log: Path = Path()
 
     def delivered(self, answer: str) -> set[str]:
         """The mailboxes that got the last message, to which the server gave this answer: ``local@domain``, in
@@ -159,14 +163,22 @@ def running_postfix() -> Iterator[Delivering]:
 
 
 @contextmanager
-def running_exim() -> Iterator[Delivering]:
+def running_exim(certificate: Path | None = None) -> Iterator[Delivering]:
+    """With a certificate, in a file with its key, it offers STARTTLS, and has a port for TLS from the first
+    octet. It is built with GnuTLS."""
     if not EXIM.exists():
         pytest.fail(f"{EXIM} is missing: .ci/run says how to unpack it", pytrace=False)
     with open_directory("exim") as root:
-        port = free_port()
-        (root / "conf").write_text(EXIM_CONF.format(root=root, port=port, exim=EXIM))
+        port, tls_port = free_port(), free_port() if certificate is not None else 0
+        tls, ports = "tls_advertise_hosts =", f"{port}"
+        paths = [root, root / "spool"]
+        if certificate is not None:
+            paths.append(Path(shutil.copy(certificate, root / "tls.pem")))
+            tls = f"tls_advertise_hosts = *\ntls_certificate = {paths[-1]}\ntls_on_connect_ports = {tls_port}"
+            ports = f"{port} : {tls_port}"
+        (root / "conf").write_text(EXIM_CONF.format(root=root, ports=ports, exim=EXIM, tls=tls))
         (root / "spool").mkdir()
-        for path in (root, root / "spool"):
+        for path in paths:
             shutil.chown(path, "nobody", "nogroup")
         command = [str(EXIM), "-C", str(root / "conf"), "-bdf", "-q1h"]
         daemon = Daemon(command, root / "output", ("127.0.0.1", port))
@@ -180,6 +192,6 @@ def running_exim() -> Iterator[Delivering]:
             return set(EXIM_READ.findall(log))
 
         try:
-            yield Delivering("exim", port, delivered)
+            yield Delivering("exim", port, delivered, tls_port, root / "mainlog")
         finally:
             daemon.stop()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from interop_certificates import Certificates
+from interop_delivery import running_exim
 from interop_haproxy import running_haproxy
 from interop_peers import PASSWORD, Peers
 from interop_postfix import SENDER, free_port
@@ -157,3 +158,15 @@ def test_plain_text_after_a_failed_handshake_is_not_served(peers: Peers, proxy: 
     assert "again.test" not in peers.postfix.log()[start:]
     with smtplib.SMTP("127.0.0.1", proxy.port, timeout=20) as another:
         assert another.noop()[0] == 250
+
+
+def test_a_server_with_another_tls_library(certificates: Certificates, tmp_path: Path) -> None:
+    """Exim has GnuTLS, and Postfix and the proxy have OpenSSL."""
+    with running_exim(certificates.both) as exim:
+        for upstream in (f"smtp://localhost:{exim.port}", f"smtps://localhost:{exim.tls_port}"):
+            options = ("--upstream-tls", "verify", "--upstream-ca", str(certificates.ca))
+            with running(upstream, tmp_path, *options) as proxy, RawClient(proxy.port) as client:
+                client.envelope(SENDER, "ann@example.com")
+                client.command(TEXT, 250)
+                client.quit()
+        assert exim.log.read_text().count("with [TLS1.3]") == 2
