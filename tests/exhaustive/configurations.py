@@ -11,7 +11,10 @@ from typing import Any, Final
 import attrs
 
 from sansio_smtp import BODY_LINE, COMMAND, HEADERS, IN_TURN, MESSAGE, REPLY, Config
+from sansio_smtp.config import ClientTls, SendClient, UpstreamTls
+from sansio_smtp.networks import Networks
 
+from .peers import STRANGER
 from .world import Configuration
 
 __all__ = ["CONFIGURATIONS"]
@@ -24,6 +27,7 @@ _GREETED: Final = ("S: 220 s greeting",)
 _HELLO: Final = (*_GREETED, "C: EHLO c", "S: 250 s EHLO c")
 _PIPELINING: Final = (*_GREETED, "C: EHLO c", r"S: 250-s EHLO c\r\n250 PIPELINING")
 _HOME_B: Final = ("home", "b")
+_TRUSTED: Final = Networks.parse(["192.0.2.0/24"])
 _SOME: Final = ("continue", "answer", "route")
 
 
@@ -149,6 +153,103 @@ CONFIGURATIONS: Final = {
             routes=("b",),
             in_flight=2,
             late=True,
+        ),
+        # TLS, and who the client is.
+        _configuration(
+            "tls-client",
+            config=Config(tls=ClientTls.MAY),
+            lines=("EHLO c", "STARTTLS", "MAIL FROM:<m>", "RCPT TO:<r>", "AUTH PLAIN AGA"),
+            in_flight=2,
+            signals=True,
+        ),
+        _configuration(
+            "tls-client-pipelined",
+            config=Config(tls=ClientTls.MAY),
+            start=_PIPELINING,
+            lines=("STARTTLS", "MAIL FROM:<m>", "RCPT TO:<r>", "DATA", "RSET"),
+            in_flight=3,
+        ),
+        _configuration(
+            "tls-encrypt",
+            config=Config(tls=ClientTls.ENCRYPT, max_errors=2),
+            lines=("EHLO c", "NOOP", "STARTTLS", "STARTTLS x", "MAIL FROM:<m>", "RSET", "BDAT 6", "QUIT"),
+            in_flight=2,
+        ),
+        _configuration(
+            "tls-asked",
+            COMMAND,
+            MESSAGE,
+            IN_TURN,
+            config=Config(tls=ClientTls.MAY, reconnect=True),
+            start=_GREETED,
+            lines=("STARTTLS", "MAIL FROM:<m>", "RCPT TO:<r>", "DATA"),
+            routes=("b",),
+            in_flight=2,
+        ),
+        _configuration(
+            "tls-server",
+            "MAIL",
+            config=Config(upstream_tls=UpstreamTls.MAY),
+            lines=("EHLO c", "HELO c", "MAIL FROM:<m>", "NOOP", "QUIT"),
+            servers=("", "STARTTLS"),
+            routes=("b",),
+            verdicts=("continue", "route"),
+            in_flight=2,
+            signals=True,
+        ),
+        _configuration(
+            "tls-server-encrypt",
+            "RCPT",
+            config=Config(upstream_tls=UpstreamTls.ENCRYPT, reconnect=True),
+            lines=("EHLO c", "HELO c", "MAIL FROM:<m>", "RCPT TO:<r>", "QUIT"),
+            servers=("PIPELINING", "STARTTLS;PIPELINING"),
+            routes=_HOME_B,
+            verdicts=_SOME,
+            in_flight=2,
+        ),
+        _configuration(
+            "tls-both",
+            config=Config(tls=ClientTls.MAY, upstream_tls=UpstreamTls.VERIFY),
+            lines=("EHLO c", "STARTTLS", "MAIL FROM:<m>", "AUTH PLAIN AGA", "QUIT"),
+            servers=("STARTTLS",),
+            in_flight=2,
+            signals=True,
+        ),
+        _configuration(
+            "identity-in",
+            "CLIENT_CHANGED",
+            config=Config(
+                tls=ClientTls.MAY, accept_xclient=_TRUSTED, accept_xforward=_TRUSTED, reconnect=True
+            ),
+            lines=(
+                *("EHLO c", "XCLIENT ADDR=192.0.2.2", f"XCLIENT ADDR={STRANGER}", "XFORWARD ADDR=1.2.3.4"),
+                *("XCLIENT FOO=x", "MAIL FROM:<m>", "AUTH PLAIN AGA", "STARTTLS"),
+            ),
+            routes=("b",),
+            in_flight=2,
+        ),
+        _configuration(
+            "identity-out",
+            "MAIL",
+            config=Config(
+                upstream_tls=UpstreamTls.MAY, send_client=SendClient.XCLIENT, accept_xclient=_TRUSTED
+            ),
+            lines=("EHLO c", "HELO c", "MAIL FROM:<m>", "RSET", "XCLIENT ADDR=192.0.2.2"),
+            servers=("STARTTLS;XCLIENT ADDR", "XCLIENT ADDR"),
+            routes=("b",),
+            verdicts=_SOME,
+            in_flight=2,
+        ),
+        _configuration(
+            "identity-forwarded",
+            "RCPT",
+            MESSAGE,
+            config=Config(send_client=SendClient.XFORWARD, accept_xforward=_TRUSTED),
+            lines=("EHLO c", "HELO c", *_MAIL, "XFORWARD ADDR=1.2.3.4"),
+            servers=("XFORWARD ADDR;PIPELINING",),
+            routes=("b",),
+            verdicts=_SOME,
+            in_flight=3,
         ),
         # Replies.
         _configuration("replies", REPLY, lines=_HELLO_MAIL, in_flight=2, signals=True),

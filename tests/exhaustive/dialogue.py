@@ -18,6 +18,7 @@ from sansio_smtp import (
     Proxy,
     SendToClient,
     SendToServer,
+    StartTLS,
 )
 from sansio_smtp.testing.notation import octets, written
 from sansio_smtp.testing.written import Step, asks
@@ -67,7 +68,7 @@ def _settings(configuration: Configuration) -> list[str]:
 
 def _happens(text: Input) -> list[str]:
     side, _, said = text.partition(": ")
-    if side in ("C", "S") and said != "<eof>":
+    if side in ("C", "S") and not said.startswith("<"):
         return [f"{side}: {line}".rstrip() for line in written(octets(said))]
     return [f"    {line}" for line in statements(text)] if text.startswith("!") else [text]
 
@@ -81,6 +82,8 @@ def _follows(events: list[Event], ask: frozenset[str]) -> list[str]:
             step.sent[SERVER] += event.data
         elif isinstance(event, Close):
             step.closed.append((event.side, event.abort))
+        elif isinstance(event, StartTLS):
+            step.tls_due.append(event.side)
         elif isinstance(event, Connect):
             step.connected.append(event.upstream)
         elif isinstance(event, Ask):

@@ -54,6 +54,7 @@ _CLIENT: Final = {
     Phase.CONTENT: "the client sends mail data",
     Phase.AUTH_LINE: "the client is to send a line of its AUTH exchange",
     Phase.CHUNK: "octets of a refused BDAT are dropped",
+    Phase.TLS: "the TLS handshake with the client goes on",
     Phase.MUST_CLOSE: "the client has had its last reply",
     Phase.CLOSED: "the dialogue is over",
 }
@@ -79,6 +80,7 @@ _SERVER: Final = {
     Phase.CONTENT: "the server takes mail data",
     Phase.AUTH_LINE: "the server waits for a line of the AUTH exchange",
     Phase.CHUNK: "",
+    Phase.TLS: "the TLS handshake with the server goes on",
     Phase.MUST_CLOSE: "the server has said that it leaves",
     Phase.CLOSED: "",
 }

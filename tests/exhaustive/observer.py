@@ -13,7 +13,7 @@ Whatever else the client is told, the proxy says by itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import cast
+from typing import Final, cast
 
 import attrs
 
@@ -30,6 +30,7 @@ from sansio_smtp import (
     SendToClient,
     SendToServer,
     Side,
+    StartTLS,
     WaitingFor,
 )
 from sansio_smtp.questions import AnyQuestion, AnyVerdict, Continue, Disconnect, Inspect, Question, Replace
@@ -37,7 +38,12 @@ from sansio_smtp.questions import AnyQuestion, AnyVerdict, Continue, Disconnect,
 from .message import MessageWatch
 from .peers import AUTH_LINE, DOT, GREETING, NUL, UNREADABLE, Client, Server, require, verb_of
 
-__all__ = ["Observer"]
+__all__ = ["INJECTED", "Observer"]
+
+INJECTED: Final = "injected"
+"""In a reply that comes in the same packet as another."""
+_NEEDED: Final = ("RSET", "EHLO", "HELO", "STARTTLS", "XCLIENT")
+"""Commands of the proxy without which a session cannot go on."""
 
 
 @attrs.define
@@ -50,6 +56,10 @@ class Observer:
     question: AnyQuestion | None = None
     connecting: bool = False
     """True if another server is asked for that has not answered yet."""
+    demands: bool = False
+    """True if a server may turn out to lack what is required."""
+    shaking: set[Side] = attrs.field(factory=set[Side])
+    """The sides in a TLS handshake."""
     closed: set[Side] = attrs.field(factory=set[Side])
     eof: set[Side] = attrs.field(factory=set[Side])
     lost: bool = False
@@ -62,7 +72,7 @@ class Observer:
 
     def client_sends(self, line: str) -> None:
         self.client.sends(line)
-        self.may_end = UNREADABLE in self.client.owed or line == NUL
+        self.may_end = UNREADABLE in self.client.owed or line == NUL or CLIENT in self.shaking or self.demands
 
     def client_ends(self) -> None:
         self.eof.add(CLIENT)
@@ -81,16 +91,27 @@ class Observer:
         continues = verb in ("DATA", "AUTH") or line == AUTH_LINE
         last = code in (0, 421) or line is None or (code >= 300 and line == GREETING)
         last = last or (300 <= code < 400 and not continues)
-        self.may_end = last or (code >= 400 and verb in ("RSET", "EHLO", "HELO"))
+        self.may_end = last or (code >= 400 and verb in _NEEDED) or self.demands
         if line is not None:
             server.replies(code, keywords)
-        if last:
+        if last or (verb == "STARTTLS" and INJECTED in keywords):
+            self.may_end = True
             server.mode = "over"  # whatever it hears now, it has not behaved
 
     def server_ends(self) -> None:
         self.connecting = False
         self.eof.add(SERVER)
         self.may_end = True
+
+    def shaken(self, side: Side) -> None:
+        """The TLS handshake with a side is complete."""
+        self.shaking.discard(side)
+        self.may_end = self.demands
+        if side is SERVER:
+            self.server.encrypts()
+            return
+        self.server.client_begins_anew(known=self.client.authenticated)
+        self.client.encrypts()
 
     def signalled(self) -> None:
         """A timeout, the end of the service, or a server that is not there."""
@@ -122,6 +143,8 @@ class Observer:
                 require(not self.connecting, "order", "octets to a server that is not connected yet")
                 require(not self.lost, "P12", "octets to a server for a client that is lost")
                 self._to_server(event.data.decode())
+            elif isinstance(event, StartTLS):
+                self._start_tls(event.side)
             elif isinstance(event, Close):
                 self._close(event, said)
             elif isinstance(event, Connect):
@@ -138,6 +161,12 @@ class Observer:
                 self.message.question(event.question)
                 self.question = event.question
 
+    def _start_tls(self, side: Side) -> None:
+        mode = self.client.mode if side is CLIENT else self.server.mode
+        require(mode == "tls", "P12", f"TLS begins with the {side.value}, which has not agreed to it")
+        require(side not in self.shaking, "P12", f"TLS begins twice with the {side.value}")
+        self.shaking.add(side)
+
     def _connects(self) -> None:
         """Another server, or a new connection, takes the place of the one that was closed."""
         client, left = self.client, self.server
@@ -147,14 +176,18 @@ class Observer:
             lost = client.mail is not None and left.recipients
             require(not lost, "envelope", f"a server is left that has accepted {left.recipients}")
         self.connecting = True
-        self.server = Server(left.honest)
+        self.shaking.discard(SERVER)
+        self.server = Server(left.honest, level=left.level, send=left.send)
 
     def _to_client(self, data: bytes) -> None:
         for code, text in _replies(data):
             if text[:2] not in ("s ", "v "):
                 self._check_cause(code, text)
             had_mail = self.client.mail is not None
+            known = self.client.authenticated or self.server.named
             answered = self.client.receives(code, text)
+            if answered is not None and verb_of(answered) == "XCLIENT" and code < 300:
+                self.server.client_begins_anew(known=known)
             if answered == DOT:
                 self.message.answered(code, text)
             elif answered is not None and verb_of(answered) == "MAIL" and text.startswith("s "):
@@ -197,7 +230,7 @@ class Observer:
         if not by_client and server.honest:
             require(server.mail is None, "order", "MAIL is said again to a server that has a transaction")
             require(client.mail == (line, "s"), "order", f"{line} is said again, but {client.mail} is open")
-        if client.greeted:
+        if client.greeted or server.again:
             require(server.greeted, "order", "MAIL to a server that has accepted no EHLO or HELO")
 
     def _check_envelope(self) -> None:
@@ -222,8 +255,11 @@ class Observer:
         require(side not in self.closed, "P12", f"the {side.value} is closed twice")
         self.closed.add(side)
         if side is CLIENT:
-            require(said or CLIENT in self.eof, "P9", "the client is closed without a word")
+            silent = CLIENT in self.eof or self.client.mode == "tls"
+            require(said or silent, "P9", "the client is closed without a word")
+            self.shaking.discard(side)
             return
+        self.shaking.discard(side)
         self.server.aborted = event.abort
         if self.server.in_message or self.server.mode == "content":
             require(event.abort, "P7", "closed in mail data without a reset")
@@ -240,6 +276,7 @@ class Observer:
             self._check_silence(proxy)
             return
         require(CLIENT not in self.closed, "P12", "the client is closed, but not the dialogue")
+        self._check_handshakes(proxy)
         self._check_liveness(proxy)
         require(not self.lost or DOT in self.server.owes, "P11", "the client is lost, the dialogue goes on")
         if self.server.mode != "over":
@@ -253,10 +290,20 @@ class Observer:
         if self.draining and self._idle():
             require(False, "P11", "the service stops and the client is idle, but the dialogue goes on")
 
+    def _check_handshakes(self, proxy: Proxy) -> None:
+        for side, mode in ((CLIENT, self.client.mode), (SERVER, self.server.mode)):
+            if mode == "tls" and side not in self.closed:
+                require(side in self.shaking, "P11", f"the TLS handshake with the {side.value} never begins")
+                require(side not in proxy.may_read, "P12", f"the {side.value} may be read in its handshake")
+        if CLIENT in self.shaking:
+            require(not self.client.queue, "P12", "octets before the handshake, and the dialogue goes on")
+
     def _awaited(self, proxy: Proxy) -> WaitingFor:
         owes = [] if SERVER in self.closed else self.server.owes
         if self.question is not None:
             return WaitingFor.VERDICT
+        if self.shaking:
+            return WaitingFor.HANDSHAKE
         if self.client.mode == "greeting" or GREETING in owes:
             return WaitingFor.GREETING
         if proxy.has_more:
@@ -302,7 +349,7 @@ class Observer:
     def _check_liveness(self, proxy: Proxy) -> None:
         client = self.client
         readable = proxy.may_read - self.eof - self.closed
-        if self.question is not None or proxy.has_more:
+        if self.question is not None or proxy.has_more or self.shaking:
             return
         require(readable or self.connecting, "P11", "stalled")
         server_speaks = bool(self.server.owes) and (SERVER in readable or self.connecting)

@@ -10,11 +10,14 @@ from typing import Final
 
 import attrs
 
+from sansio_smtp.config import SendClient, UpstreamTls
+
 __all__ = [
     "AUTH_LINE",
     "DOT",
     "GREETING",
     "NUL",
+    "STRANGER",
     "UNREADABLE",
     "Broken",
     "Client",
@@ -35,9 +38,13 @@ NUL: Final = "\\0"
 _BLOCKING: Final = ("EHLO", "HELO", "DATA", "AUTH", "QUIT")
 _GROUP: Final = ("MAIL", "RCPT", "RSET", "EXPN", "SEND")
 _REFUSED: Final = ("STARTTLS", "BDAT")
+_OWN_REPLIES: Final = ((354, "DATA"), (221, "QUIT"), (220, "STARTTLS"), (250, "XFORWARD"))
 _REFUSED_FOR: Final = (("MAIL", "RCPT"), ("MAIL", "MAIL"), ("MAIL", "AUTH"), ("DATA", DOT))
 _FORBIDDEN: Final = ("GET",)
-_KNOWN: Final = (*_BLOCKING, *_GROUP, *_REFUSED, "NOOP", "VRFY")
+_KNOWN: Final = (*_BLOCKING, *_GROUP, *_REFUSED, "NOOP", "VRFY", "XCLIENT", "XFORWARD")
+_BEFORE_TLS: Final = ("EHLO", "STARTTLS", "QUIT")
+STRANGER: Final = "198.51.100.1"
+"""The address of a client that may not say who the client is."""
 
 
 class Broken(AssertionError):
@@ -65,7 +72,9 @@ class Client:
     """The client's view: what it has sent, and what it was told."""
 
     mode: str = "greeting"
-    """How its next line is read: greeting, command, blocked, content, auth, chunk, over."""
+    """How its next line is read: greeting, command, blocked, content, auth, chunk, tls, over."""
+    own: frozenset[str] = frozenset()
+    """The verbs that the proxy itself answers: STARTTLS, XCLIENT, XFORWARD, as far as they are offered."""
     queue: list[str] = attrs.field(factory=list[str])
     """Lines that were sent and cannot be read yet."""
     owed: list[str] = attrs.field(factory=list[str])
@@ -119,12 +128,13 @@ class Client:
         self.owed.append(line if verb in _KNOWN else NO_COMMAND)
         if verb == "BDAT":
             self.mode = "chunk"
-        elif verb in _BLOCKING:
+        elif verb in _BLOCKING or verb in self.own:
             self.mode = "blocked"
 
     def receives(self, code: int, text: str) -> str | None:
         """A reply. Returns the line that it answers, None if it answers nothing."""
         require(not self.told or self.mode != "over", "P12", f"{code} after the last reply")
+        require(self.mode != "tls", "P12", f"{code} {text} in plain text, within the TLS handshake")
         if self.mode == "greeting":
             self.mode = "command" if code < 300 else "over"
             self.told = code >= 400
@@ -147,7 +157,13 @@ class Client:
             require(verb in ("DATA", "AUTH") or line == AUTH_LINE, "P2", f"{code} to {line}")
             self.mode = "content" if verb == "DATA" else "auth"
             self.refused = False
-        elif verb in _BLOCKING or line == AUTH_LINE:
+        elif verb == "STARTTLS" and verb in self.own:
+            if self.queue:  # what has come in plain text must never be read as if it had come under TLS
+                require(code == 503, "P12", f"{code} to STARTTLS, after which octets have come")
+                self.mode, self.told = "over", True
+            else:
+                self.mode = "tls" if code < 300 else "command"
+        elif verb in _BLOCKING or verb in self.own or line == AUTH_LINE:
             require(self.mode == "blocked", "P3", f"{line} is answered twice")
             self.mode = "command"
             if verb == "DATA":
@@ -162,17 +178,19 @@ class Client:
         return line
 
     def _check_place(self, code: int, text: str, line: str) -> None:
+        verb = verb_of(line)
         said, _, of = text.partition(" ")
         if said == "s":
             # "any" was said unasked, while a question about the reply before was open.
             right = of in (line, replaced(line), "any") or code == 421
+            right = right or (verb == "XCLIENT" and (code, of) == (220, GREETING))
             if code >= 400:  # a command that the proxy has sent for this line, or the end of the message
-                right = right or (verb_of(of), verb_of(line)) in _REFUSED_FOR
+                right = right or (verb_of(of), verb) in _REFUSED_FOR
             require(right, "P3", f"the server's reply to {of} answers {line}")
         elif said == "v":
             require(of in (line, "any"), "P3", f"the verdict on {of} answers {line}")
         else:
-            none = code >= 400 or (code == 354 and line == "DATA") or (code == 221 and line == "QUIT")
+            none = code >= 400 or (code, verb) in _OWN_REPLIES
             require(none, "P8", f"{code} {text} to {line}, which neither the server nor a verdict has said")
 
     def _effect(self, line: str, verb: str, code: int, text: str) -> None:
@@ -185,6 +203,12 @@ class Client:
         elif accepted and verb in ("EHLO", "HELO"):
             self.greeted = True
             self._no_transaction()
+        elif accepted and verb == "STARTTLS":
+            self._no_transaction()
+        elif accepted and verb == "XCLIENT":
+            self._begins_anew()
+            if STRANGER in line:
+                self.own -= {"XCLIENT", "XFORWARD"}
         elif accepted and (verb == "AUTH" or line == AUTH_LINE) and by == "s":
             self.authenticated = True
         elif accepted and verb == "RSET":
@@ -194,6 +218,16 @@ class Client:
             self.mail = (of, by)
         elif accepted and verb == "RCPT":
             self.recipients.append((of, by))
+
+    def encrypts(self) -> None:
+        """Its TLS handshake is complete."""
+        self.mode = "command"
+        self.own -= {"STARTTLS"}
+        self._begins_anew()
+
+    def _begins_anew(self) -> None:
+        self.greeted = self.authenticated = self.refused = False
+        self._no_transaction()
 
     def _no_transaction(self) -> None:
         self.mail = None
@@ -216,7 +250,20 @@ class Server:
     """True if it has heard MAIL while a transaction was open."""
     recipients: list[str] = attrs.field(factory=list[str])
     mode: str = "command"
-    """How the next octets are read: command, content, auth, over."""
+    """How the next octets are read: command, content, auth, tls, over."""
+    level: UpstreamTls = UpstreamTls.NONE
+    send: SendClient = SendClient.NONE
+    encrypted: bool = False
+    offers: str = ""
+    """What it has offered in reply to the last EHLO since its session began."""
+    named: bool = False
+    """True if it has accepted XCLIENT."""
+    forwarded: bool = False
+    """True if it has accepted XFORWARD, and heard no MAIL since then."""
+    again: bool = False
+    """True if the client's session has begun anew, so that it must hear EHLO or HELO before MAIL."""
+    stale: bool = False
+    """True if it knows of a client that is no longer there, and cannot be made to forget it."""
     partial: str = ""
     content: list[str] = attrs.field(factory=list[str])
     """The lines of the message so far."""
@@ -255,7 +302,42 @@ class Server:
             last = self.owes[-1]
             may = self.pipelining and (last == DOT or verb_of(last) in _GROUP)
             require(may, "order", f"{line} before the reply to {last} (RFC 2920 §3.1)")
+        self._check_setup(verb_of(line))
         self.owes.append(line)
+
+    def _check_setup(self, verb: str) -> None:
+        """Nothing is said that must not be said yet, or not any more."""
+        if self.mode == "over" or not self.honest:
+            return
+        require(self.mode != "tls", "P12", f"{verb} within the TLS handshake with the server")
+        require(not self.stale or verb == "QUIT", "login", f"{verb} to a server that knows another client")
+        if self.level.required and not self.encrypted:
+            require(verb in _BEFORE_TLS, "TLS", f"{verb} in plain text")
+        if verb in ("STARTTLS", "XCLIENT", "XFORWARD"):
+            require(verb in self.offers, "order", f"{verb}, which the server does not offer")
+        if verb == "STARTTLS":
+            wanted = self.level is not UpstreamTls.NONE and not self.encrypted
+            require(wanted, "TLS", "STARTTLS that nobody wants")
+        elif verb == "MAIL":
+            named = self.named or self.send not in (SendClient.XCLIENT, SendClient.XFORWARD)
+            require(named or self.forwarded, "identity", "MAIL to a server that does not know the client")
+            self.forwarded = False
+
+    def client_begins_anew(self, *, known: bool) -> None:
+        """``known``: it knows of the client as it was, and cannot be made to forget that."""
+        self.greeted, self.again = False, True
+        self.stale = self.stale or known
+
+    def encrypts(self) -> None:
+        """The TLS handshake with it is complete."""
+        self.mode = "command"
+        self.encrypted = True
+        self._begins_anew()
+
+    def _begins_anew(self) -> None:
+        self.greeted = self.pipelining = False
+        self.offers = ""
+        self._no_transaction()
 
     def replies(self, code: int, keywords: str) -> str:
         """It answers the oldest line. Returns that line."""
@@ -265,7 +347,16 @@ class Server:
         if accepted and verb in ("EHLO", "HELO"):
             self.greeted = True
             self.pipelining = "PIPELINING" in keywords
+            if verb == "EHLO":
+                self.offers = keywords
             self._no_transaction()
+        elif verb == "STARTTLS" and accepted:
+            self.mode = "tls"
+        elif verb == "XCLIENT" and accepted:
+            self.named = True
+            self._begins_anew()
+        elif verb == "XFORWARD" and accepted:
+            self.forwarded = True
         elif verb == "MAIL":
             self.nested = self.mail is not None
             if accepted:

@@ -17,6 +17,7 @@ import attrs
 from sansio_smtp import (
     CLIENT,
     SERVER,
+    ClientInfo,
     Command,
     CommandQuestion,
     Config,
@@ -26,16 +27,18 @@ from sansio_smtp import (
     Proxy,
     ReplyQuestion,
     Side,
+    TlsInfo,
 )
-from sansio_smtp.questions import AnyQuestion, AnyVerdict, Question
+from sansio_smtp.config import ClientTls, SendClient
+from sansio_smtp.questions import AnyQuestion, AnyVerdict, ClientQuestion, Question
 from sansio_smtp.states import contradiction
 from sansio_smtp.testing.notation import octets
 from sansio_smtp.testing.verdicts import SaidVerdict, said, verdict_for
 
 from .graph import fingerprint
 from .message import MessageWatch
-from .observer import Observer
-from .peers import GREETING, Broken, Server, replaced, require, verb_of
+from .observer import INJECTED, Observer
+from .peers import GREETING, Broken, Client, Server, replaced, require, verb_of
 
 __all__ = ["LINES", "Configuration", "Input", "World", "statements"]
 
@@ -46,6 +49,17 @@ LINES: Final = (
     "AUTH PLAIN AGA", "QUIT", "BDAT 6", "STARTTLS", "GET /",
 )  # fmt: skip
 """Commands of a client, one of each kind."""
+
+
+CLIENT_INFO: Final = ClientInfo(address="192.0.2.1:51000")
+"""The client, which may say who the client is, where anybody may."""
+TLS_INFO: Final = TlsInfo(version="TLSv1.3", verified=True)
+_OWN: Final = ("STARTTLS", "XCLIENT", "XFORWARD")
+_HANDSHAKES: Final = {
+    side: (f"{letter}: <tls>", f"{letter}: <tls failed>", f"{letter}: {octets_between}", f"{letter}: <eof>")
+    for side, letter, octets_between in ((CLIENT, "C", "NOOP"), (SERVER, "S", "250 s any"))
+}
+"""How a handshake may go on. What a side sends meanwhile is the driver's, and not to be given to a proxy."""
 
 
 @attrs.frozen
@@ -62,7 +76,7 @@ class Configuration:
     """Lines of the client that may wait for a reply."""
     recipients: int = 2
     """RCPT lines in one transaction."""
-    most: int = 8_000
+    most: int = 6_000
     """Transitions after which the search ends, unless it is to go deeper."""
     routes: tuple[str, ...] = ()
     verdicts: tuple[str, ...] = ()
@@ -90,10 +104,15 @@ class World:
     @classmethod
     def of(cls, configuration: Configuration, make: Callable[..., Proxy] = Proxy) -> World:
         make_spool = Spool if configuration.spool else None
-        proxy = make(configuration.config, configuration.ask, make_spool)
-        return cls(
-            configuration, proxy, Observer(Server(configuration.honest), MessageWatch(configuration.ask))
-        )
+        config = configuration.config
+        proxy = make(config, configuration.ask, make_spool, CLIENT_INFO)
+        offered = (config.tls is not ClientTls.NONE, config.accept_xclient, config.accept_xforward)
+        client = Client(own=frozenset(verb for verb, may in zip(_OWN, offered, strict=True) if may))
+        server = Server(configuration.honest, level=config.upstream_tls, send=config.send_client)
+        sends = config.send_client in (SendClient.XCLIENT, SendClient.XFORWARD)
+        watch = MessageWatch(configuration.ask)
+        demands = sends or config.upstream_tls.required
+        return cls(configuration, proxy, Observer(server, watch, client, demands=demands))
 
     def key(self) -> int:
         """What tells this state from others."""
@@ -131,6 +150,8 @@ class World:
             yield "<more>"
         if observer.question is not None:
             yield from self._verdicts(observer.question)
+        for side in sorted(observer.shaking, key=lambda side: side.value):
+            yield from _HANDSHAKES[side]
         if CLIENT in readable and not observer.lost:
             yield from self._client_lines()
             yield "C: <eof>"
@@ -193,7 +214,11 @@ class World:
         for code in self._codes(verb, line):
             if code == 250 and verb == "EHLO":
                 for offered in self.configuration.servers:
-                    yield f"S: 250-s {line}\\r\\n250 {offered}" if offered else f"S: 250 s {line}"
+                    *more, last = ["s " + line, *filter(None, offered.split(";"))]
+                    yield "S: " + "".join(rf"250-{text}\r\n" for text in more) + f"250 {last}"
+            elif code == 220 and verb == "STARTTLS":
+                yield f"S: 220 s {line}"
+                yield rf"S: 220 s {line}\r\n250 {INJECTED}"
             else:
                 yield f"S: {code} s {line}"
         yield "S: ?"
@@ -203,6 +228,9 @@ class World:
         server = self.observer.server
         if line == GREETING:
             yield from (220, 354, 421, 554)
+            return
+        if verb in ("STARTTLS", "XCLIENT"):
+            yield from (220, 354, 421, 450, 550)
             return
         honest = {"MAIL": server.mail is None, "RCPT": server.mail is not None and len(server.recipients) < 3}
         if not server.honest or honest.get(verb, True):
@@ -228,6 +256,8 @@ class World:
             yield "! disconnect 550 v any"
         elif isinstance(question, CommandQuestion):
             yield from self._command_verdicts(question.command)
+        elif isinstance(question, ClientQuestion):
+            yield from self._client_verdicts()
         else:
             yield "! answer 250 v ."
             yield "! answer 550 v ."
@@ -236,6 +266,11 @@ class World:
             yield "! replace x: y\\r\\n\\r\\nz"
             if isinstance(question, MessageQuestion):
                 yield "! add RCPT TO:<added> ! add RCPT TO:<other> ! continue"
+
+    def _client_verdicts(self) -> Iterator[Input]:
+        yield "! disconnect 550 v any"
+        for upstream in self.configuration.routes:
+            yield f"! route {upstream}"
 
     def _command_verdicts(self, command: Command) -> Iterator[Input]:
         line = command.raw.decode()
@@ -298,6 +333,8 @@ Act = Callable[[World], list[Event]]
 
 @functools.cache
 def _read(text: Input) -> Act:
+    if text.endswith((": <tls>", ": <tls failed>")):
+        return _handshake(CLIENT if text[0] == "C" else SERVER, complete=text.endswith(" <tls>"))
     if text.startswith("C: "):
         return _client_eof if text == "C: <eof>" else _client_says(text[3:])
     if text.startswith("S: "):
@@ -305,6 +342,17 @@ def _read(text: Input) -> Act:
     if text.startswith("!"):
         return _judge(text)
     return _signal(text)
+
+
+def _handshake(side: Side, *, complete: bool) -> Act:
+    def act(world: World) -> list[Event]:
+        if complete:
+            world.observer.shaken(side)
+            return world.proxy.tls_started(side, TLS_INFO)
+        world.observer.signalled()
+        return world.proxy.tls_failed(side, "no shared cipher")
+
+    return act
 
 
 def _client_says(text: str) -> Act:
