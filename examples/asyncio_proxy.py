@@ -5,7 +5,7 @@ import contextlib
 import logging
 import socket
 
-from common import CONNECT_SECONDS, Address, Plumbing, addresses
+from common import CONNECT_SECONDS, Plumbing, Settings, settings
 
 from sansio_smtp import CLIENT, SERVER, Event, Side
 
@@ -15,8 +15,8 @@ class Session(Plumbing):
 
     locks: dict[Side, asyncio.Lock]
 
-    def __init__(self, client: socket.socket, server: socket.socket) -> None:
-        super().__init__(client, server)
+    def __init__(self, client: socket.socket, server: socket.socket, settings: Settings) -> None:
+        super().__init__(client, server, settings)
         self.loop = asyncio.get_running_loop()
         self.locks = {CLIENT: asyncio.Lock(), SERVER: asyncio.Lock()}
         self.changed = asyncio.Event()
@@ -24,11 +24,11 @@ class Session(Plumbing):
         for sock in self.sockets.values():
             sock.setblocking(False)
 
-    async def run(self, upstream: Address) -> None:
+    async def run(self) -> None:
         with self.sockets[CLIENT], self.sockets[SERVER] as server:
             try:
                 async with asyncio.timeout(CONNECT_SECONDS):
-                    await self.loop.sock_connect(server, upstream)
+                    await self.loop.sock_connect(server, self.settings.upstream)
                 self.apply([])
             except OSError:
                 self.apply(self.proxy.server_unreachable())
@@ -51,14 +51,14 @@ class Session(Plumbing):
         await self.flush(CLIENT)
         data = b" "
         while data:
-            while side not in self.proxy.may_read and side not in self.closing:
+            while not self.may_read(side):
                 self.changed.clear()
                 await self.changed.wait()
             try:
                 data = await self.loop.sock_recv(self.sockets[side], 65_536)
             except OSError:  # lost is ended
                 data = b""
-            self.apply(self.proxy.receive_from(side, data) if data else self.proxy.eof_from(side))
+            self.apply(self.received(side, data))
             if not data and self.closing.get(side):
                 async with self.locks[side]:
                     self.sockets[side].close()
@@ -97,15 +97,15 @@ class Session(Plumbing):
                 self.tasks.create_task(self.flush(side))
 
 
-async def serve(listen: Address, upstream: Address) -> None:
+async def serve(settings: Settings) -> None:
     sessions = set()  # asyncio keeps no strong reference to them
-    with socket.create_server(listen, backlog=256) as listener:
+    with socket.create_server(settings.listen, backlog=256) as listener:
         listener.setblocking(False)
         print("  listening   {}:{}".format(*listener.getsockname()), flush=True)
         while True:
             try:
                 client, _ = await asyncio.get_running_loop().sock_accept(listener)
-                session = asyncio.create_task(Session(client, socket.socket()).run(upstream))
+                session = asyncio.create_task(Session(client, socket.socket(), settings).run())
             except OSError:  # such as no descriptor left
                 await asyncio.sleep(1)
                 continue
@@ -115,4 +115,4 @@ async def serve(listen: Address, upstream: Address) -> None:
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(*addresses()))
+        asyncio.run(serve(settings()))

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 
-from common import CONNECT_SECONDS, TICK, Address, Plumbing, addresses, has_input, serve_threads
+from common import CONNECT_SECONDS, TICK, Plumbing, Settings, has_input, serve_threads, settings
 
 from sansio_smtp import CLIENT, SERVER, Event, Side
 
@@ -16,17 +16,17 @@ class Session(Plumbing):
 
     locks: dict[Side, threading.Lock]
 
-    def __init__(self, client: socket.socket, server: socket.socket) -> None:
-        super().__init__(client, server)
+    def __init__(self, client: socket.socket, server: socket.socket, settings: Settings) -> None:
+        super().__init__(client, server, settings)
         self.core = threading.Condition()  # guards the core and the outboxes
         self.locks = {CLIENT: threading.Lock(), SERVER: threading.Lock()}
         self.deadline = 0.0
 
-    def run(self, upstream: Address) -> None:
+    def run(self) -> None:
         with self.sockets[CLIENT], self.sockets[SERVER] as server:
             try:
                 server.settimeout(CONNECT_SECONDS)
-                server.connect(upstream)
+                server.connect(self.settings.upstream)
                 self.apply([])
             except OSError:
                 self.apply(self.proxy.server_unreachable())
@@ -47,7 +47,7 @@ class Session(Plumbing):
             while data != b"" and not self.is_over():
                 if (data := self.read(side)) is not None:
                     with self.core:
-                        self.apply(self.proxy.receive_from(side, data) if data else self.proxy.eof_from(side))
+                        self.apply(self.received(side, data))
                 if data == b"" and self.closing.get(side):
                     with self.locks[side]:
                         self.sockets[side].close()
@@ -61,7 +61,7 @@ class Session(Plumbing):
     def read(self, side: Side) -> bytes | None:
         """Some octets; empty at the end; None if it is not the time for it, or nothing came."""
         with self.core:
-            if side not in self.proxy.may_read and side not in self.closing:
+            if not self.may_read(side):
                 self.core.wait(TICK)
                 return None
         if side is SERVER and self.outboxes[side] and not has_input(self.sockets[side]):
@@ -117,4 +117,4 @@ class Session(Plumbing):
 
 
 if __name__ == "__main__":
-    serve_threads(Session, *addresses())
+    serve_threads(Session, settings())

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import forking
@@ -234,12 +234,17 @@ class Driver:
     """A proxy process, started by its command line."""
 
     def __init__(
-        self, kind: str, upstream_port: int, directory: Path, commands: dict[str, list[str]] = COMMANDS
+        self,
+        kind: str,
+        upstream_port: int,
+        directory: Path,
+        commands: dict[str, list[str]] = COMMANDS,
+        options: Sequence[str] = (),
     ) -> None:
         self.kind = kind
         self.log = directory / f"{kind}.stderr"
         output = directory / f"{kind}.stdout"
-        arguments = ["--listen", "127.0.0.1:0", "--upstream", f"127.0.0.1:{upstream_port}"]
+        arguments = ["--listen", "127.0.0.1:0", "--upstream", f"127.0.0.1:{upstream_port}", *options]
         with self.log.open("wb") as stderr, output.open("wb") as stdout:
             self.process = forking.Forked(
                 [*commands[kind], *arguments],
