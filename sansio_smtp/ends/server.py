@@ -141,6 +141,11 @@ class _Doubt(Enum):
     CONTENT = "mail data that was sent before DATA was refused"
     LATE_CONTENT = "mail data that was sent when DATA had been refused"
     CREDENTIAL = "a credential that was sent after AUTH had been answered"
+    OUR_CREDENTIAL = "a credential that was sent after AUTH had been refused here; no server is to see it"
+
+
+_TAKEN: Final = (Support.FORWARDED, Support.OWN)
+_CREDENTIALS: Final = (_Doubt.CREDENTIAL, _Doubt.OUR_CREDENTIAL)
 
 
 @attrs.define(eq=False)
@@ -165,6 +170,8 @@ class ServerConnection:
     _chunk_left: int = attrs.field(default=0, init=False)
     _transaction: Transaction = attrs.field(factory=Transaction, init=False)
     _doubt: _Doubt = attrs.field(default=_Doubt.NONE, init=False)
+    _refused_login: bool = attrs.field(default=False, init=False)
+    # True if the AUTH that is to be answered is refused here
 
     @property
     def transaction(self) -> Transaction:
@@ -271,7 +278,9 @@ class ServerConnection:
             if command.kind is KIND_DATA:
                 self._data_answered()
             elif command.kind is KIND_AUTH or command.kind is KIND_AUTH_LINE:
-                self._doubt = _Doubt.NONE if reply.severity == 3 else _Doubt.CREDENTIAL
+                refused = _Doubt.OUR_CREDENTIAL if self._refused_login else _Doubt.CREDENTIAL
+                self._doubt = _Doubt.NONE if reply.severity == 3 else refused
+                self._refused_login = False
         return reply.raw
 
     def close(self) -> None:
@@ -331,10 +340,12 @@ class ServerConnection:
             known = verb is not None and verb.support is not Support.FOREIGN
             if doubt is _Doubt.LATE_CONTENT and not known:
                 return self._violation(_EARLY, 503, "5.5.1", raw)
-            if doubt is _Doubt.CREDENTIAL and (verb is None or verb.support is not Support.FORWARDED):
+            if doubt in _CREDENTIALS and (verb is None or verb.support not in _TAKEN):
                 # A client that did not wait, or that took the reply for a challenge. More may come.
                 command = command.as_secret()
                 self._doubt = doubt
+                if doubt is _Doubt.OUR_CREDENTIAL:
+                    return self._refused(command.as_plain(), "not a command", 500, "5.5.2")
         if b"\0" in raw or b"\r" in raw:
             return self._refused(command.as_plain(), "command holds NUL or a bare CR", 500, "5.5.2")
         if not command.verb:
@@ -387,6 +398,7 @@ class ServerConnection:
         error = RemoteProtocolError(why, reply, command.shown)
         error.found_in(self.phase)
         self._line(command)
+        self._refused_login = command.kind is KIND_AUTH
         if size:
             self._step(Step.CHUNK, command)
             self._chunk_left = size
@@ -402,7 +414,7 @@ class ServerConnection:
         return self.injected() or (END_OF_INPUT if self.eof else PAUSED)
 
     def _violation(self, why: str, code: int, enhanced: str, evidence: bytes = b"") -> Refused:
-        secret = self.phase is PHASE_AUTH_LINE or self._doubt is _Doubt.CREDENTIAL
+        secret = self.phase is PHASE_AUTH_LINE or self._doubt in _CREDENTIALS
         shown = b"" if secret else Command.parse(evidence[:64]).shown
         command = Command(b"", b"", Kind.VIOLATION)
         error = RemoteProtocolError(why, Reply.of(code, f"{why}; closing", enhanced=enhanced), shown)
