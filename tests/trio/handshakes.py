@@ -8,13 +8,16 @@ __all__ = ["shake_hands"]
 
 
 def shake_hands(
-    client: ssl.SSLContext, server: ssl.SSLContext, name: str | None = None
+    client: ssl.SSLContext,
+    server: ssl.SSLContext,
+    name: str | None = None,
+    session: ssl.SSLSession | None = None,
 ) -> tuple[ssl.SSLObject, ssl.SSLObject]:
-    """The ends of the client and of the server. Raises what either raises."""
+    """The ends of the client and of the server, which may resume a session. Raises what either raises."""
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = (
         server.wrap_bio(to_server, to_client, server_side=True),
-        client.wrap_bio(to_client, to_server, server_hostname=name),
+        client.wrap_bio(to_client, to_server, server_hostname=name, session=session),
     )
     left = set(ends)
     while left:

@@ -58,14 +58,22 @@ def test_tls_1_2_is_the_oldest_and_nobody_renegotiates(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_a_ticket_makes_the_next_handshake_short(tmp_path: Path, version: ssl.TLSVersion) -> None:
-    tls = ServerTls.load([pair_for(tmp_path, "mx.example"), pair_for(tmp_path, "other.example")])
+    pairs = [pair_for(tmp_path, "mx.example"), pair_for(tmp_path, "other.example")]
+    tls = ServerTls.load(pairs, write_authority(tmp_path, "clients"))
     context = client_context()
     context.maximum_version = version
+    authority("clients").issue_cert("ann@me.example", common_name="Ann").configure_cert(context)
     client, server = shake_hands(context, tls.context, "other.example")
     server.write(b"220")
     client.read(3)  # after which the tickets of TLS 1.3 have been read too
     assert client.session is not None
     assert client.session.has_ticket
+    client, server = shake_hands(context, tls.context, "other.example", client.session)
+    assert client.session_reused
+    assert info_of(server).verified, "what the certificate of the client has shown is remembered"
+    tls.reload()
+    client, server = shake_hands(context, tls.context, "other.example", client.session)
+    assert not client.session_reused, "what was in force then is not in force now"
 
 
 # Clients' certificates
