@@ -5,14 +5,8 @@ ends, and can be used alone. docs/embedding.md tells how to drive them.
 """
 
 from sansio_smtp.ends.client import ClientConnection, ReplyReceived
-from sansio_smtp.ends.server import (
-    ContentReceived,
-    ContentRefused,
-    EndOfData,
-    Pause,
-    Refused,
-    ServerConnection,
-)
+from sansio_smtp.ends.received import ContentReceived, ContentRefused, EndOfData, Pause, Refused
+from sansio_smtp.ends.server import ServerConnection
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.proxy.message_store import Spool
 from sansio_smtp.proxy.proxy import Proxy

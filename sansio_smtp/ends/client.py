@@ -43,7 +43,7 @@ from sansio_smtp.wire.reply_reader import ReplyReader
 from sansio_smtp.wire.violations import RemoteProtocolError, server_violation
 
 from .extensions import keywords
-from .server import END_OF_INPUT, NEED_DATA, PAUSED, Pause
+from .received import END_OF_INPUT, NEED_DATA, PAUSED, Pause
 from .transaction import Transaction
 
 __all__ = ["ClientConnection", "ReplyReceived"]

@@ -20,7 +20,7 @@ from functools import partial
 
 from sansio_smtp.config import Config
 from sansio_smtp.ends.exchanges import Exchange
-from sansio_smtp.ends.server import Refused
+from sansio_smtp.ends.received import Refused
 from sansio_smtp.events import CLIENT, Event, Violation
 from sansio_smtp.members import (
     EFFECT_ADD_RECIPIENT,

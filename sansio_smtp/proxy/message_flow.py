@@ -28,7 +28,7 @@ from typing import Final
 
 from sansio_smtp.config import Config, Tap
 from sansio_smtp.ends.exchanges import Exchange
-from sansio_smtp.ends.server import ContentReceived, EndOfData
+from sansio_smtp.ends.received import ContentReceived, EndOfData
 from sansio_smtp.events import AwaitReply, BodyChunk, BodyComplete, Event, SendToServer
 from sansio_smtp.members import FORM_DOTTED, MESSAGE_DROPPING, MESSAGE_NONE, MESSAGE_SENDING, PHASE_CONTENT
 from sansio_smtp.questions import MESSAGE, Answer, AnyVerdict, Continue, Disconnect, Replace

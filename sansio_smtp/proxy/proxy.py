@@ -33,7 +33,7 @@ from sansio_smtp.client_info import ClientInfo, Forwarded, TlsInfo
 from sansio_smtp.config import Config, UpstreamTls
 from sansio_smtp.ends.client import ReplyReceived
 from sansio_smtp.ends.exchanges import Exchange
-from sansio_smtp.ends.server import END_OF_INPUT, ContentReceived, ContentRefused, EndOfData, Pause
+from sansio_smtp.ends.received import END_OF_INPUT, ContentReceived, ContentRefused, EndOfData, Pause
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.errors import InternalError, LocalProtocolError
 from sansio_smtp.events import (

@@ -1,7 +1,7 @@
 """`Connection`: what a rule sees of the client, and of the TLS on both sides.
 
 A proxy or relay in front of this one may say who the client is, for the connection (a PROXY header, XCLIENT)
-or for one mail transaction (XFORWARD). Rules see that client, whoever the peer of the connection is::
+or for one mail transaction (XFORWARD). Rules see that client, not the peer of the connection::
 
     PROXY header, XCLIENT ─┐                ┌─ XFORWARD, until the end of the mail transaction
                            ↓                ↓

@@ -4,7 +4,8 @@ Dialogue scripts and their player, ways to cut octets, honest peers without a ne
 """
 
 from .chunks import Chunker, at, bytewise, drawn, fixed, whole
-from .peers import Accepted, FakeClient, FakeServer, Message, Outcome, Peer, converse
+from .conversation import converse
+from .peers import Accepted, FakeClient, FakeServer, Message, Outcome, Peer
 from .player import Played, play
 from .rules import AsyncSession, Session, async_session, session
 from .script import Script, ScriptError, parse

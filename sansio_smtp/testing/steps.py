@@ -12,7 +12,7 @@ import attrs
 from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import Config
 from sansio_smtp.ends.client import ClientConnection, ReplyReceived
-from sansio_smtp.ends.server import Pause
+from sansio_smtp.ends.received import Pause
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.events import (
     CLIENT,

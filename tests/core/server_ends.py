@@ -5,12 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from sansio_smtp.config import BareNewline, Config
-from sansio_smtp.ends.server import (
-    NEED_DATA,
-    Pause,
-    Refused,
-    ServerConnection,
-)
+from sansio_smtp.ends.received import NEED_DATA, Pause, Refused
+from sansio_smtp.ends.server import ServerConnection
 from sansio_smtp.wire.replies import Reply
 
 REJECT = Config(bare_newline=BareNewline.REJECT)

@@ -147,7 +147,7 @@ def _load_all(options: Options, stack: ExitStack) -> tuple[Security, RuleBook]:
     if problems or book is None:
         raise RuleError(problems)
     for text in validity_problems(security, datetime.now(UTC)):
-        log.warning(f"{text}. It is used all the same, and whoever checks certificates will refuse it")
+        log.warning(f"{text}. It is used all the same; peers that check it will refuse it")
     for text in cautions(options):
         log.warning(text)
     return security, book

@@ -8,8 +8,8 @@
 
 Who the client is decides what it may do, so nothing of a session begins before that is known; in particular
 no server is connected. Each step has a time limit for all of it. A peer that may say who the client is must
-say it: else a client that reaches this listener past its balancer would count as the balancer. Whoever else
-sends a PROXY header is a client with a strange command, and `Session` refuses that.
+say it: else a client that reaches this listener past its balancer would count as the balancer. Any other
+peer that sends a PROXY header is a client with a strange command, and `Session` refuses that.
 
 A connection for which there is nothing to do here is given to a `Session` at once.
 """

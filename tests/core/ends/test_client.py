@@ -9,7 +9,8 @@ import pytest
 from core.scene import few_cuts
 from sansio_smtp.config import Config
 from sansio_smtp.ends.client import ClientConnection, ReplyReceived
-from sansio_smtp.ends.server import END_OF_INPUT, NEED_DATA, PAUSED, EndOfData, Pause, ServerConnection
+from sansio_smtp.ends.received import END_OF_INPUT, NEED_DATA, PAUSED, EndOfData, Pause
+from sansio_smtp.ends.server import ServerConnection
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.states import FRAMING, LINE_STEPS, REPLY_STEPS, Phase, Step
 from sansio_smtp.verbs import Kind

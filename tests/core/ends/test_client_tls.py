@@ -6,7 +6,7 @@ import pytest
 
 from core.scene import few_cuts
 from sansio_smtp.ends.client import ClientConnection, ReplyReceived
-from sansio_smtp.ends.server import END_OF_INPUT, NEED_DATA, Pause
+from sansio_smtp.ends.received import END_OF_INPUT, NEED_DATA, Pause
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.states import Phase
 from sansio_smtp.wire.commands import Command

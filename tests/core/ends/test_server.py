@@ -7,15 +7,15 @@ import pytest
 from core.scene import every_cut, few_cuts
 from core.server_ends import REJECT, answered, drain, given, greeted, in_auth, in_content, told
 from sansio_smtp.config import BareNewline, Config
-from sansio_smtp.ends.server import (
+from sansio_smtp.ends.received import (
     END_OF_INPUT,
     NEED_DATA,
     PAUSED,
     ContentReceived,
     ContentRefused,
     EndOfData,
-    ServerConnection,
 )
+from sansio_smtp.ends.server import ServerConnection
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.states import FRAMING, LINE_STEPS, REPLY_STEPS, Phase, Step
 from sansio_smtp.verbs import VERBS, Kind, Support

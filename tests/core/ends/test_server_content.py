@@ -7,7 +7,7 @@ import pytest
 from core.scene import few_cuts
 from core.server_ends import REJECT, answered, drain, given, greeted, in_auth, in_content, told
 from sansio_smtp.config import BareNewline, Config, Nul
-from sansio_smtp.ends.server import (
+from sansio_smtp.ends.received import (
     END_OF_INPUT,
     NEED_DATA,
     PAUSED,

@@ -11,7 +11,8 @@ from core.server_ends import drain, given, greeted, told
 from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import ClientTls, Config
 from sansio_smtp.ends.access import access_of
-from sansio_smtp.ends.server import END_OF_INPUT, NEED_DATA, PAUSED, Refused, ServerConnection
+from sansio_smtp.ends.received import END_OF_INPUT, NEED_DATA, PAUSED, Refused
+from sansio_smtp.ends.server import ServerConnection
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.states import Phase
 from sansio_smtp.wire.replies import Reply

@@ -68,7 +68,8 @@ from sansio_smtp.questions import (
     Route,
     Swallow,
 )
-from sansio_smtp.testing.peers import FakeClient, FakeServer, Message, converse
+from sansio_smtp.testing.conversation import converse
+from sansio_smtp.testing.peers import FakeClient, FakeServer, Message
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.content import ContentWriter
 from sansio_smtp.wire.replies import Reply

@@ -7,7 +7,7 @@ import pytest
 from core.scene import Scene, spell
 from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import Config
-from sansio_smtp.ends.server import Pause
+from sansio_smtp.ends.received import Pause
 from sansio_smtp.errors import InternalError
 from sansio_smtp.events import CLIENT, SERVER, Event, MessageAnswered, SendToClient, SendToServer
 from sansio_smtp.proxy.downstream import Downstream

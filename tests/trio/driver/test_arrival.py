@@ -159,7 +159,7 @@ async def test_a_health_check_is_silent(
 
 
 @pytest.mark.parametrize("header", [LOCAL, OWN, HEADER])
-async def test_a_message_is_told_of_whoever_has_sent_the_header(
+async def test_a_message_is_told_of_any_sender_of_the_header(
     mock_clock: MockClock, logs: Logs, header: bytes
 ) -> None:
     """UNKNOWN is also for clients on unix sockets."""

@@ -31,7 +31,7 @@ def test_it_is_for_these_names_and_goes_with_its_files() -> None:
     assert not pair.key.parent.exists()
 
 
-def test_whoever_has_its_file_can_verify_it(tmp_path: Path) -> None:
+def test_who_has_its_file_can_verify_it(tmp_path: Path) -> None:
     with self_signed(["localhost"]) as pair, self_signed(["localhost"]) as other:
         server = ServerTls.load([pair])
         security = UpstreamSecurity.load(UpstreamTls.VERIFY, pair.certificate)

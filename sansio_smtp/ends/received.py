@@ -1,0 +1,80 @@
+"""What the ends of a dialogue give for the octets of a peer: see `ServerConnection.next_event`."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+import attrs
+
+from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.content import Form
+from sansio_smtp.wire.violations import RemoteProtocolError
+
+__all__ = [
+    "END_OF_INPUT",
+    "NEED_DATA",
+    "PAUSED",
+    "ClientEvent",
+    "ContentReceived",
+    "ContentRefused",
+    "EndOfData",
+    "Pause",
+    "Refused",
+]
+
+
+class Pause(Enum):
+    """Why `next_event` returns no event."""
+
+    NEED_DATA = "more octets are needed"
+    PAUSED = "a reply must be sent first"
+    END_OF_INPUT = "the peer has sent its last octet"
+
+
+NEED_DATA: Final = Pause.NEED_DATA
+PAUSED: Final = Pause.PAUSED
+END_OF_INPUT: Final = Pause.END_OF_INPUT
+
+
+@attrs.define(eq=False)
+class Refused:
+    """A line that must not be forwarded. The caller sends ``error.reply_hint``, after the replies to the
+    lines before.
+
+    If ``command.kind`` is `Kind.VIOLATION`, that reply is the last one. ``expected`` is True for a command
+    that a client may send in good faith, such as AUTH before STARTTLS.
+    """
+
+    command: Command
+    error: RemoteProtocolError
+    expected: bool = False
+
+
+@attrs.define(eq=False)
+class ContentReceived:
+    """Mail data that is safe to pass on in its ``form``; `unstuff` decodes the form DOTTED. ``at_line_start``
+    is True if the data begins a line."""
+
+    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} octets>")
+    at_line_start: bool
+    form: Form = Form.DOTTED
+
+
+@attrs.define(eq=False)
+class ContentRefused:
+    """The message must not be passed on. The rest of it is dropped; at `EndOfData` the caller sends
+    ``error.reply_hint``."""
+
+    error: RemoteProtocolError
+
+
+@attrs.define(eq=False)
+class EndOfData:
+    """The client has sent end-of-data; ``size`` counts the decoded octets. A reply is owed."""
+
+    size: int
+
+
+ClientEvent = Command | Refused | ContentReceived | ContentRefused | EndOfData | RemoteProtocolError | Pause
+"""A `RemoteProtocolError` by itself is a violation to which no reply can be sent."""
