@@ -36,6 +36,8 @@ class Networks:
             return False
         if client.unix and not client.ip:
             return self.unix
+        if not self.networks:
+            return False  # reading the address takes longer than all else here
         try:
             address = ip_address(client.ip)
         except ValueError:
