@@ -110,7 +110,7 @@ class Observer:
         if side is SERVER:
             self.server.encrypts()
             return
-        self.server.client_begins_anew(known=self.client.authenticated)
+        self.server.client_begins_anew(known=self.client.authenticated or self.server.knows_login)
         self.client.encrypts()
 
     def signalled(self) -> None:
@@ -188,6 +188,8 @@ class Observer:
             answered = self.client.receives(code, text)
             if answered is not None and verb_of(answered) == "XCLIENT" and code < 300:
                 self.server.client_begins_anew(known=known)
+            elif answered is not None and verb_of(answered) == "XFORWARD" and code < 300:
+                self.server.forwarded = False  # of another client
             if answered == DOT:
                 self.message.answered(code, text)
             elif answered is not None and verb_of(answered) == "MAIL" and text.startswith("s "):

@@ -258,8 +258,10 @@ class Server:
     """What it has offered in reply to the last EHLO since its session began."""
     named: bool = False
     """True if it has accepted XCLIENT."""
+    knows_login: bool = False
+    """True if it has accepted XCLIENT with the name of a login."""
     forwarded: bool = False
-    """True if it has accepted XFORWARD, and heard no MAIL since then."""
+    """True if it has accepted XFORWARD, and heard no MAIL since then, nor has the client begun anew."""
     again: bool = False
     """True if the client's session has begun anew, so that it must hear EHLO or HELO before MAIL."""
     stale: bool = False
@@ -345,7 +347,7 @@ class Server:
         verb = verb_of(line)
         accepted = code < 300
         if accepted and verb in ("EHLO", "HELO"):
-            self.greeted = True
+            self.greeted, self.forwarded = True, False
             self.pipelining = "PIPELINING" in keywords
             if verb == "EHLO":
                 self.offers = keywords
@@ -353,7 +355,7 @@ class Server:
         elif verb == "STARTTLS" and accepted:
             self.mode = "tls"
         elif verb == "XCLIENT" and accepted:
-            self.named = True
+            self.named, self.knows_login = True, "LOGIN=a" in line
             self._begins_anew()
         elif verb == "XFORWARD" and accepted:
             self.forwarded = True
@@ -366,7 +368,7 @@ class Server:
             self.recipients.append(line)
         elif accepted and verb == "RSET":
             self._no_transaction()
-            self.reset = True
+            self.reset, self.forwarded = True, False
         elif line == DOT:
             self._no_transaction()
         elif code // 100 == 3 and verb == "DATA":
