@@ -51,6 +51,7 @@ from sansio_smtp.proxy.message_flow import MessageFlow
 from sansio_smtp.proxy.message_store import MessageStore
 from sansio_smtp.proxy.own_commands import OwnCommands
 from sansio_smtp.proxy.proxy import Proxy
+from sansio_smtp.proxy.readings import Readings
 from sansio_smtp.proxy.setup_flow import SetupFlow
 from sansio_smtp.proxy.upstream import Upstream
 from sansio_smtp.questions import (
@@ -87,7 +88,17 @@ SERVER_OFFERS = access_of(
 )
 FAREWELLS = {own_replies.FAULT.raw, own_replies.LEAVING.raw}
 PARTS = [
-    *(Proxy, Downstream, Forwarding, Upstream, CommandFlow, MessageFlow, ContentPipeline, MessageStore),
+    *(
+        Proxy,
+        Readings,
+        Downstream,
+        Forwarding,
+        Upstream,
+        CommandFlow,
+        MessageFlow,
+        ContentPipeline,
+        MessageStore,
+    ),
     *(
         ServerConnection,
         ClientConnection,

@@ -1,16 +1,13 @@
-"""What a driver reads: which side may be read, what is waited for; and how a dialogue is ended from
-outside."""
+"""What a driver reads: which side may be read, what is waited for, what is known."""
 
 from __future__ import annotations
 
-import pytest
-
 from core.scene import Scene, every_cut
-from sansio_smtp.config import Config, UpstreamTls
+from sansio_smtp.client_info import ClientInfo
+from sansio_smtp.config import ClientTls, Config, UpstreamTls
 from sansio_smtp.events import (
     CLIENT,
     SERVER,
-    MessageAnswered,
     WaitingFor,
 )
 from sansio_smtp.questions import Answer, Continue
@@ -170,118 +167,26 @@ def test_progress_is_made_by_whole_things_only() -> None:
     assert scene.proxy.progress == before + 1
 
 
-def test_the_client_leaves_before_it_is_greeted() -> None:
+def test_nothing_of_a_side_in_its_handshake() -> None:
+    scene = Scene(config=Config(tls=ClientTls.MAY)).greeted()
+    scene.client("STARTTLS")
+    assert (scene.proxy.may_read, scene.proxy.waiting_for) == ({SERVER}, WaitingFor.HANDSHAKE)
+    scene = Scene(config=Config(upstream_tls=UpstreamTls.MAY)).introduced("250-mx", "250 STARTTLS")
+    scene.server("220 go")
+    assert (scene.proxy.may_read, scene.proxy.waiting_for) == ({CLIENT}, WaitingFor.HANDSHAKE)
+
+
+def test_what_is_known() -> None:
     scene = Scene()
-    assert scene.took(scene.proxy.eof_from(CLIENT)) == ["close S", "close C"]
-
-
-def test_the_client_said_something_and_left_before_it_was_greeted() -> None:
-    scene = Scene()
-    scene.client("QUIT")
-    assert scene.took(scene.proxy.eof_from(CLIENT)) == []
-    assert scene.server("220 mx") == ["C: 220 mx", "S: QUIT"]
-    assert scene.server("221 bye") == ["C: 221 bye", "close S", "close C"]
-
-
-def test_the_client_leaves_in_mail_data() -> None:
-    """What it did not end must not end at the server."""
-    scene = Scene().in_content()
-    scene.client("half a")
-    assert scene.took(scene.proxy.eof_from(CLIENT)) == ["abort S", "close C"]
-
-
-def test_the_server_cannot_be_reached() -> None:
-    shown = Scene().took(Scene().proxy.server_unreachable())
-    assert shown == ["C: 421 4.4.1 upstream server cannot be reached, try again later", "close S", "close C"]
-
-
-@pytest.mark.parametrize("stalled", [False, True])
-def test_timeout(stalled: bool) -> None:
-    scene = Scene().in_content()
-    scene.client(".")
-    told = scene.took(scene.proxy.timed_out(stalled=stalled))
-    code = "421" if stalled else "451"
-    assert [text[:12] for text in told] == [f"answered {code}", f"C: {code} 4.4.2", "close S", "close C"]
-    assert scene.proxy.timed_out() == []
-
-
-@pytest.mark.parametrize("waiting_for", [member for member in WaitingFor if member is not WaitingFor.NOTHING])
-def test_every_timeout_is_answered(waiting_for: WaitingFor) -> None:
-    scenes = [
-        Scene(),
-        Scene().greeted(),
-        Scene().greeted(),
-        Scene().in_content(),
-        Scene().in_content(),
-        Scene("NOOP").greeted(),
-        Scene(config=Config(upstream_tls=UpstreamTls.MAY)).introduced("250-mx", "250 STARTTLS"),
-    ]
-    scenes[6].server("220 go")
-    scenes[2].client("NOOP")
-    scenes[4].client(".")
-    scenes[5].client("NOOP")
-    (scene,) = [scene for scene in scenes if scene.proxy.waiting_for is waiting_for]
-    shown = scene.took(scene.proxy.timed_out())
-    assert shown[-1] == "close C"
-    assert any(text.startswith("C: 4") for text in shown)
-    assert scene.proxy.closed
-
-
-def test_shutdown_when_idle() -> None:
-    bye = ["C: 421 4.3.2 service is shutting down, try again later", "close S", "close C"]
-    for scene in (Scene(), Scene().greeted()):
-        assert scene.took(scene.proxy.shutdown()) == bye
-
-
-def test_shutdown_waits_for_a_transaction_and_for_replies() -> None:
-    scene = Scene().in_content()
-    assert scene.took(scene.proxy.shutdown()) == []
-    scene.client(".")
-    shown = scene.server("250 taken")
-    assert [text[:5] for text in shown] == ["answe", "C: 25", "C: 42", "close", "close"]
-    assert scene.event(MessageAnswered).reply.code == 250
-    for scene in (Scene("NOOP").greeted(), Scene().greeted(), Scene().with_recipient()):
-        scene.client("NOOP")
-        assert scene.took(scene.proxy.shutdown()) == []
-
-
-def test_shutdown_with_a_server_that_was_left() -> None:
-    scene = Scene("HEADERS").in_content()
-    scene.client("")
-    scene.answer(Answer(NO))
-    assert scene.took(scene.proxy.shutdown()) == []
-    assert [text[:6] for text in scene.client(".")] == ["answer", "C: 550", "C: 421", "close "]
-
-
-def test_shutdown_now() -> None:
-    scene = Scene().in_content()
-    shown = scene.took(scene.proxy.shutdown(now=True))
-    assert [text[:6] for text in shown] == ["C: 421", "abort ", "close "]
-    assert scene.took(scene.proxy.shutdown(now=True)) == []
-    assert scene.took(scene.proxy.shutdown()) == []
-
-
-def test_every_input_is_ignored_when_it_is_over() -> None:
-    scene = Scene().greeted()
-    scene.took(scene.proxy.eof_from(CLIENT))
     proxy = scene.proxy
-    assert proxy.closed
-    for events in (
-        proxy.receive_from(CLIENT, b"NOOP\r\n"),
-        proxy.receive_from(SERVER, b"250 ok\r\n"),
-        proxy.eof_from(CLIENT),
-        proxy.eof_from(SERVER),
-        proxy.timed_out(),
-        proxy.server_unreachable(),
-    ):
-        assert events == []
-    assert (proxy.may_read, proxy.buffered) == (set(), 0)
-
-
-def test_what_is_known_of_the_client() -> None:
-    scene = Scene().greeted()
-    assert scene.proxy.hello is not None
-    assert scene.proxy.hello.raw == b"EHLO me"
-    assert scene.proxy.login is None
-    assert scene.proxy.accepted_login is None
-    assert scene.proxy.client_info.helo == "me"
+    assert (proxy.hello, proxy.login, proxy.accepted_login, proxy.server_tls) == (None, None, None, None)
+    assert (proxy.identity, proxy.forwarded) == (ClientInfo(), None)
+    before = proxy.client_changes
+    scene.greeted()
+    scene.client("AUTH PLAIN AGFubgBw")
+    scene.server("235 ok")
+    assert (proxy.hello and proxy.hello.raw, proxy.login) == (b"EHLO me", "ann")
+    assert proxy.accepted_login is not None
+    assert proxy.client_info == ClientInfo(helo="me", login="ann", login_given="ann")
+    assert proxy.client_changes > before
+    assert (proxy.envelope.mail, proxy.has_more, proxy.closed) == (None, False, False)

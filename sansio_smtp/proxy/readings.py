@@ -1,0 +1,188 @@
+"""What a driver may read of a proxy at any time: levels, and what is known of the dialogue.
+
+Nothing here changes anything. A driver looks at a level (`may_read`, `waiting_for`, `has_more`) when it needs
+it; it is not told of changes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sansio_smtp.client_info import ClientInfo, Forwarded, TlsInfo
+from sansio_smtp.config import Config
+from sansio_smtp.ends.server import ServerConnection
+from sansio_smtp.ends.transaction import Envelope
+from sansio_smtp.events import CLIENT, SERVER, Side, WaitingFor
+from sansio_smtp.members import (
+    GATE_OPEN,
+    GATE_SHUT,
+    PHASE_CONTENT,
+    PHASE_GREETING,
+    PHASE_TLS,
+    UPSTREAM_CLOSED,
+    UPSTREAM_DETACHED,
+)
+from sansio_smtp.states import Phase, Snapshot
+from sansio_smtp.wire.commands import END_OF_DATA, Command
+from sansio_smtp.wire.sasl import Login
+
+from .downstream import Downstream
+from .forwarding import Forwarding
+from .message_flow import MessageFlow
+
+__all__ = ["Readings"]
+
+_MAY_READ: Final = {
+    (client, server): frozenset(side for side, may in ((CLIENT, client), (SERVER, server)) if may)
+    for client in (False, True)
+    for server in (False, True)
+}
+
+
+class Readings:
+    """The part of `Proxy` that is read."""
+
+    config: Config
+    _downstream: Downstream
+    _forwarding: Forwarding
+    _message: MessageFlow
+    _client: ServerConnection
+    _asks_replies: bool
+    _client_lost: bool
+
+    @property
+    def may_read(self) -> frozenset[Side]:
+        """The sides that may be read now. It may change with every input, so look before each read."""
+        return _MAY_READ[self._may_read_client(), self._may_read_server()]
+
+    @property
+    def waiting_for(self) -> WaitingFor:
+        """What the session waits for: the driver's deadline depends on it."""
+        if self.closed:
+            return WaitingFor.NOTHING
+        if self._downstream.question is not None:
+            return WaitingFor.VERDICT
+        server = self._forwarding.leg.end
+        if self._client.phase is PHASE_TLS or server.phase is PHASE_TLS:
+            return WaitingFor.HANDSHAKE
+        if self._client.phase is PHASE_GREETING or server.phase is PHASE_GREETING:
+            return WaitingFor.GREETING
+        if self._message.has_more:
+            return WaitingFor.CONTENT
+        if (awaiting := server.awaiting) is not None:
+            return WaitingFor.FINAL_REPLY if awaiting is END_OF_DATA else WaitingFor.REPLY
+        return WaitingFor.CONTENT if self._client.phase is PHASE_CONTENT else WaitingFor.COMMAND
+
+    @property
+    def states(self) -> tuple[Phase, Phase]:
+        """The framing phases of the end that faces the client and of the one that faces the server."""
+        return self._client.phase, self._forwarding.leg.end.phase
+
+    def snapshot(self) -> Snapshot:
+        """The joint state as one value, for tests, logs and transcripts."""
+        client, leg = self._client, self._forwarding.leg
+        return Snapshot(
+            client.phase,
+            client.transaction.state,
+            self._downstream.gate,
+            self._message.state,
+            leg.state,
+            leg.end.phase,
+            leg.end.transaction.state,
+        )
+
+    @property
+    def envelope(self) -> Envelope:
+        """The mail transaction as the client was told it stands."""
+        return self._client.envelope
+
+    @property
+    def hello(self) -> Command | None:
+        """The last EHLO or HELO to which the client got 2xx, as it was sent to the server."""
+        return self._downstream.hello
+
+    @property
+    def login(self) -> str | None:
+        """The name with which the client has authenticated, prepared for comparing; None before, and if it
+        is unknown who has logged in: see `ClientInfo.login`."""
+        login = self._downstream.login
+        return None if login is None else login.name
+
+    @property
+    def accepted_login(self) -> Login | None:
+        """The login that was accepted last; None if none was. Its name is None if it is unknown."""
+        return self._downstream.login
+
+    @property
+    def client_info(self) -> ClientInfo:
+        """What is known of the client by now."""
+        return self._downstream.client_info
+
+    @property
+    def identity(self) -> ClientInfo:
+        """The client, without what it has said in this session. It is another object after STARTTLS and
+        XCLIENT."""
+        return self._downstream.identity
+
+    @property
+    def forwarded(self) -> Forwarded | None:
+        """Who the client of the mail transaction is, as a relay has said with XFORWARD; None if none has."""
+        return self._downstream.forwarded
+
+    @property
+    def server_tls(self) -> TlsInfo | None:
+        """The TLS of the connection to the server; None in plain text."""
+        return self._forwarding.leg.tls
+
+    @property
+    def client_changes(self) -> int:
+        """Counts the changes of what is known of the client, and of `server_tls`. While it stays the same,
+        `hello`, the login, `identity`, `forwarded` and `server_tls` do."""
+        return self._downstream.changes + self._forwarding.tls_changes
+
+    @property
+    def awaiting(self) -> Command | None:
+        """The oldest command that the server owes a reply to; `END_OF_DATA` for a message; None if it owes
+        none."""
+        return self._forwarding.leg.end.awaiting
+
+    @property
+    def has_more(self) -> bool:
+        """True if `more` is to be called when what was sent to the server has been written."""
+        return self._message.has_more
+
+    @property
+    def closed(self) -> bool:
+        """True if both sides are closed. Every further input is ignored."""
+        return self._downstream.gate is GATE_SHUT
+
+    @property
+    def buffered(self) -> int:
+        """Number of octets that are kept in memory."""
+        client, server = self._client, self._forwarding.leg.end
+        owed = sum(len(exchange.command.raw) for exchange in client.exchanges)
+        return client.buffered + server.buffered + owed + self._message.buffered
+
+    # Levels
+
+    def _client_paused(self) -> bool:
+        return (
+            self._downstream.gate is not GATE_OPEN or len(self._client.exchanges) >= self.config.max_pipelined
+        )
+
+    def _may_read_client(self) -> bool:
+        client = self._client
+        if client.eof or self._client_lost or client.phase is PHASE_TLS or self._client_paused():
+            return False
+        # Never less than the longest line and its CRLF: otherwise a line that is too long would not be
+        # noticed.
+        return client.buffered < max(self.config.read_ahead, self.config.max_line + 2)
+
+    def _may_read_server(self) -> bool:
+        leg = self._forwarding.leg
+        if leg.state is UPSTREAM_DETACHED or leg.state is UPSTREAM_CLOSED or leg.end.eof:
+            return False
+        if leg.end.phase is PHASE_TLS:
+            return False
+        paused = self._asks_replies and self._downstream.question is not None
+        return not paused or leg.end.buffered < self.config.read_ahead
