@@ -83,7 +83,7 @@ class ReplyFlow:
         if reply.severity == 2:
             self._setup.greeted()
         elif not first:
-            self._downstream.fail(own_replies.UNREACHABLE)
+            self._setup.not_greeted(reply)
         return first
 
     def _own_answered(self, handle: Own, event: ReplyReceived) -> None:
@@ -100,8 +100,7 @@ class ReplyFlow:
                 self._addition_refused()
             forwarding.advance()
         elif reply.code >= 400:
-            # RSET was refused: the server may keep the old envelope, and add the next recipients to it.
-            self._downstream.fail(own_replies.NOT_RESET)
+            self._setup.not_reset(reply)
         else:
             forwarding.advance()
 

@@ -139,6 +139,6 @@ def requires_tls(command: Command) -> bool:
     """Returns True for a MAIL command with the parameter REQUIRETLS (RFC 8689 §2), wherever a lenient server
     may see it."""
     raw = command.raw.upper()
-    if b"REQUIRETLS" not in raw:
+    if b"REQUIRETLS" not in raw or not begins_transaction(command):
         return False
     return any(word.partition(b"=")[0] == b"REQUIRETLS" for word in raw.split())

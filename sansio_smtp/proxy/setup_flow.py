@@ -44,6 +44,14 @@ class SetupFlow:
         self._out = out
         forwarding.call(on_prepare=self.go_on)
 
+    def not_greeted(self, reply: Reply) -> None:
+        """A server that was to take the place of another has refused with its greeting."""
+        self._cannot_use(Lack(f"its greeting was {reply}", own_replies.UNREACHABLE))
+
+    def not_reset(self, reply: Reply) -> None:
+        """The server has refused RSET: it may keep the old envelope, and add the next recipients to it."""
+        self._cannot_use(Lack(f"it refused RSET: {reply}", own_replies.NOT_RESET))
+
     def greeted(self) -> None:
         """The server has greeted: starts its setup, with what the oldest errand needs. The setup is empty for
         the first connection, as the client has sent nothing yet."""
@@ -69,7 +77,7 @@ class SetupFlow:
     def answered(self, step: Command, reply: Reply) -> None:
         """Takes the reply to a step."""
         if reply.code == 421:
-            self._downstream.fail(own_replies.UNREACHABLE)
+            self._cannot_use(Lack(f"it said {reply} to {step}", own_replies.UNREACHABLE))
         elif reply.code < 300:
             self._accepted(step)
         else:
@@ -118,7 +126,7 @@ class SetupFlow:
             if errand is not None and errand.command.kind is KIND_HELLO:
                 self.go_on()  # the client's own follows, and gets the reply that is meant for it
             else:
-                self._downstream.fail(own_replies.UNREACHABLE)
+                self._cannot_use(Lack(f"it refused {step}: {reply}", own_replies.UNREACHABLE))
         elif step.verb == b"XCLIENT":
             self._cannot_use(Lack(f"it refused XCLIENT: {reply}", own_replies.CLIENT_UNKNOWN))
         elif step.verb == b"XFORWARD":

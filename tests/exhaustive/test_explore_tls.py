@@ -58,7 +58,6 @@ FORWARDED = {"lines": ("EHLO c", "MAIL FROM:<m>", "RSET"), "start": GREETED, "as
             "order: MAIL to a server that has accepted no EHLO",
         ),
         (Upstream, "go_stale", "identity-in", RENAMED, "login: AUTH to a server that knows another client"),
-        (Upstream, "mail_sent", "identity-forwarded", FORWARDED, "identity: MAIL to a server that does not"),
     ],
 )
 def test_what_is_not_done_is_missed(
@@ -72,6 +71,14 @@ def test_what_is_not_done_is_missed(
 def test_plain_text_where_tls_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_setup, "_NO_TLS", None)
     assert fault("tls-server-encrypt") == "TLS: NOOP in plain text"
+
+
+def test_a_transaction_whose_client_was_not_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_setup, "_forward", lambda *_: None)
+    usual = {"signals": False, "in_flight": 1, "routes": ()}
+    assert fault("identity-forwarded", **usual | FORWARDED).startswith(
+        "identity: MAIL to a server that does not"
+    )
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,10 @@ _SHORTEST: Final = 8
 _CHECKSUM: Final = 0x03
 _FIXED: Final = 16
 """Octets of version 2 before the addresses."""
+_PROXY: Final = 0x1
+"""The command of version 2 that is not LOCAL."""
+_UNIX: Final = 0x3
+"""The last address family of version 2; of what a client on a unix socket is, nothing is known here."""
 _ADDRESSES: Final = {0x1: 12, 0x2: 36}
 """Address family → octets of its addresses."""
 _V1_UNKNOWN: Final = b"PROXY UNKNOWN\r\n"
@@ -147,6 +151,8 @@ def header_for(client: ClientInfo, version: Literal[1, 2]) -> bytes:
 def _header(octets: bytes) -> Header:
     """Raises ValueError, struct.error, and `ProxyProtocolIncompleteError`."""
     result = _FORMATS.unpack(octets)
+    if octets[:1] != b"P" and octets[12] & 0xF == _PROXY and octets[13] >> 4 > _UNIX:
+        raise ValueError("its address family is not assigned")
     if not is_ipv4(result) and not is_ipv6(result):
         return Header()
     if octets[:1] == b"P":

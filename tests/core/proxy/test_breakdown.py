@@ -361,7 +361,7 @@ OTHERWISE = {
         "SetupFlow.tls_failed",
         "Proxy.server_connected",
         "Proxy.prefer",
-        "ServerConnection._early_octets",
+        *("ServerConnection._early_octets", "SetupFlow.not_reset", "SetupFlow.not_greeted"),
     ),
 }
 

@@ -125,7 +125,11 @@ def test_it_goes_while_it_is_being_joined(how: str, step: int) -> None:
         assert shown[0] == "C: 421 4.4.2 upstream server closed the connection"
         assert shown[1:] == UNREACHABLE[1:]
     elif how == "421":
-        assert scene.server("421 bye") == UNREACHABLE
+        why, *told = scene.server("421 bye")
+        assert why.startswith(
+            "unusable: its greeting was 421" if step == 0 else "unusable: it said 421 bye to "
+        )
+        assert told == UNREACHABLE
     else:
         assert scene.took(scene.proxy.server_unreachable()) == UNREACHABLE
 
@@ -134,7 +138,7 @@ def test_it_goes_while_it_is_being_joined(how: str, step: int) -> None:
 def test_it_refuses_the_greeting_command(reply: str) -> None:
     scene = leaving()
     scene.server("220 other")
-    assert scene.server(reply) == UNREACHABLE
+    assert scene.server(reply) == [f"unusable: it refused EHLO me: {reply}", *UNREACHABLE]
 
 
 def mail_refused() -> Scene:

@@ -66,6 +66,7 @@ def test_a_server_that_cannot_be_joined(reply: str) -> None:
     scene.client("MAIL FROM:<a>")
     scene.answer(Route("other"))
     assert scene.server(reply) == [
+        f"unusable: its greeting was {reply}",
         "C: 421 4.4.1 upstream server cannot be reached, try again later",
         "close S",
         "close C",

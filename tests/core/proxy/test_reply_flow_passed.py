@@ -36,7 +36,8 @@ def test_another_server_that_refuses_the_connection() -> None:
     scene.client("MAIL FROM:<a>")
     scene.answer(Route("other"))
     unreachable = "C: 421 4.4.1 upstream server cannot be reached, try again later"
-    assert scene.server("554 no") == [unreachable, "close S", "close C"]
+    why = "unusable: its greeting was 554 no"
+    assert scene.server("554 no") == [why, unreachable, "close S", "close C"]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from sansio_smtp.networks import Networks
 from sansio_smtp.proxy.downstream import Downstream
 from sansio_smtp.proxy.server_setup import Lack, begins_transaction, next_step, requires_tls
 from sansio_smtp.proxy.upstream import Carried, Upstream
-from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.commands import Command, auth_line
 from sansio_smtp.wire.replies import Reply
 
 EHLO, HELO, MAIL = Command.of("EHLO me"), Command.of("HELO me"), Command.of("MAIL FROM:<a>")
@@ -220,6 +220,7 @@ def test_mail_of_a_transaction_that_began_elsewhere() -> None:
         ("MAIL FROM:<requiretls@x>", False),
         ("MAIL FROM: REQUIRETLS", True),
         ("MAIL FROM:<a>", False),
+        ("X-ANY REQUIRETLS", False),
     ],
 )
 def test_a_message_that_requires_tls(line: str, required: bool) -> None:
@@ -232,3 +233,8 @@ def test_what_begins_a_transaction() -> None:
     assert begins_transaction(Command.of("SOML FROM:<a>"))
     assert not begins_transaction(RCPT)
     assert not begins_transaction(Command.of("X-ANY"))
+
+
+@pytest.mark.parametrize("line", [b"MAIL FROM:<a> REQUIRETLS", b"REQUIRETLS=="])
+def test_a_line_of_an_auth_exchange_is_no_command(line: bytes) -> None:
+    assert not requires_tls(auth_line(line))

@@ -7,7 +7,7 @@ import pytest
 from core.scene import Scene
 from sansio_smtp.client_info import ClientInfo, TlsInfo
 from sansio_smtp.config import Config, SendClient, UpstreamTls
-from sansio_smtp.events import SERVER
+from sansio_smtp.events import CLIENT, SERVER
 from sansio_smtp.questions import Continue, Route
 
 REMOTE = ClientInfo(address="192.0.2.1:51000")
@@ -95,7 +95,9 @@ def test_starttls_refused(reply: str) -> None:
 
 def test_a_server_that_leaves_in_the_setup() -> None:
     made = scene(level="may").introduced(*OFFERS_TLS)
-    assert made.server("421 busy")[0].startswith("C: 421 4.4.1 upstream server cannot be reached")
+    why, told, *_ = made.server("421 busy")
+    assert why == "unusable: it said 421 busy to STARTTLS"
+    assert told.startswith("C: 421 4.4.1 upstream server cannot be reached")
 
 
 def test_an_ehlo_of_ours_that_is_refused() -> None:
@@ -109,7 +111,9 @@ def test_an_ehlo_of_ours_that_is_refused() -> None:
     made = scene(level="may")
     made.server("220 mx")
     assert made.client("MAIL FROM:<a>") == ["S: EHLO localhost"]
-    assert made.server("502 no")[0].startswith("C: 421 4.4.1")
+    why, told, *_ = made.server("502 no")
+    assert why == "unusable: it refused EHLO localhost: 502 no"
+    assert told.startswith("C: 421 4.4.1")
 
 
 def test_octets_after_220_are_a_violation() -> None:
@@ -240,3 +244,17 @@ def test_mail_that_another_server_refuses() -> None:
     made.server("220 other")
     assert made.server("250 other") == ["S: MAIL FROM:<a>"]
     assert made.server("550 no") == ["C: 550 no"]
+
+
+def test_why_a_server_could_not_be_used_is_always_said() -> None:
+    """It is all that an operator finds of a session that ended with 421."""
+    made = scene("RCPT").greeted()
+    made.client("MAIL FROM:<a>")
+    made.server("250 ok")
+    made.client("RCPT TO:<b>")
+    made.answer(Route("other"))
+    assert made.server("554 go away")[0] == "unusable: its greeting was 554 go away"
+    made = scene(tls="may").with_recipient()
+    made.client("STARTTLS")
+    assert made.encrypted(CLIENT) == ["S: RSET"]
+    assert made.server("500 what")[0] == "unusable: it refused RSET: 500 what"
