@@ -25,7 +25,7 @@ pytest.register_assert_rewrite("driver_dialogues", "drivers", "rule_dialogues", 
 _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
 
 settings.register_profile(
-    "ci", max_examples=48, deadline=None, derandomize=True, print_blob=True, suppress_health_check=_SLOW
+    "ci", max_examples=32, deadline=None, derandomize=True, print_blob=True, suppress_health_check=_SLOW
 )
 settings.register_profile(
     "deep", max_examples=1_500, deadline=None, derandomize=False, print_blob=True, suppress_health_check=_SLOW
