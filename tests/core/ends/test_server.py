@@ -246,10 +246,14 @@ def owing(kind: Kind) -> ServerConnection:
     return end
 
 
-@pytest.mark.parametrize("kind", LINES)
 @pytest.mark.parametrize("phase", Phase)
-def test_closed_world_of_replies(phase: Phase, kind: Kind) -> None:
+def test_closed_world_of_replies(phase: Phase) -> None:
     """A reply whose step is not in the table for this phase cannot be sent."""
+    for kind in LINES:
+        check_replies(phase, kind)
+
+
+def check_replies(phase: Phase, kind: Kind) -> None:
     for code in (150, 250, 354, 421, 450, 550, 650):
         end = owing(kind)
         end.phase = phase
