@@ -175,7 +175,7 @@ class World:
         if client.mode == "content":
             yield from ("C: a: b", "C: ", "C: .") if len(client.content) < 2 else ("C: .",)
         elif client.mode == "auth":
-            yield from ("C: AGA", "C: *", "C: \\0")
+            yield from ("C: AGA", "C: *", "C: \\0", "C: REQUIRETLS==")
         elif client.mode == "chunk":
             yield "C: NOOP"
         elif flying >= self.configuration.in_flight:

@@ -36,6 +36,7 @@ from trio_proxy.text import logs
 from trio_proxy.text.addresses import Address
 from trio_proxy.text.output import hurry, write_line
 from trio_proxy.text.serving import serving
+from trio_proxy.text.unraisable import unraisable_in_log
 
 from . import exit_status
 from .banner import banner
@@ -65,6 +66,7 @@ async def _main(options: Options) -> int:
     quit_now = False
     cannot_start: RuleError | None = None
     with ExitStack() as stack:
+        stack.enter_context(unraisable_in_log())
         security, book = _load_all(options, stack)
         listeners = {
             sock: bound_address(sock, tls=address.tls)

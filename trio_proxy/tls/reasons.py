@@ -43,6 +43,7 @@ _OF_PROTOCOL: Final = {
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the peer has shown no certificate",
     "TLSV1_UNRECOGNIZED_NAME": "the peer has no certificate for the name that it was asked for",
     "DECRYPTION_FAILED_OR_BAD_RECORD_MAC": "what came was changed on its way, or is not TLS",
+    "CALLBACK_FAILED": "the name that was asked for (SNI) is not ASCII",
     "NO_RENEGOTIATION": "renegotiation is refused",
 }
 """By the reason that OpenSSL gives."""
