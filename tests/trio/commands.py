@@ -105,7 +105,11 @@ def connect(address: tuple[str, int] | str) -> Peer:
     if isinstance(address, str):
         sock = socket.socket(socket.AF_UNIX)
         sock.settimeout(DEADLINE)
-        sock.connect(address)
+        try:
+            sock.connect(address)
+        except OSError:
+            sock.close()
+            raise
         peer = object.__new__(Peer)  # its __init__ sets TCP_NODELAY
         peer.sock, peer.buffer = sock, bytearray()
         return peer

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import attrs
 from commands import COMMAND, connect, environment, submit
-from drivers import DEADLINE
+from drivers import DEADLINE, Peer
 
 __all__ = ["PLACES", "Counts", "Place", "count"]
 
@@ -125,11 +125,23 @@ def count(directory: Path, place: Place, clients: int, messages: int) -> Counts:
 
 
 def _send(path: str, messages: int, answered: list[bytes]) -> None:
-    with suppress(OSError, EOFError), connect(path) as client:
+    with suppress(OSError, EOFError), _connected(path) as client:
         client.expect(b"220 ...")
         client.send("EHLO π.example".encode())
         client.reply()
         answered.extend(submit(client, b"Subject: %d\r\n\r\nhi\r\n" % n) for n in range(messages))
+
+
+def _connected(path: str) -> Peer:
+    """The socket is there a moment before anybody listens to it."""
+    until = time.monotonic() + DEADLINE
+    while True:
+        try:
+            return connect(path)
+        except ConnectionRefusedError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(0.02)
 
 
 def _wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
