@@ -35,6 +35,7 @@ BY_DESIGN = {
         "the contexts of ssl are configured by assignment, and a connection gets another one so"
     ),
     r"sys\.std(out|err)": "the executable has its own, which never fail and never wait",
+    r"sys\.unraisablehook": "Python asks there what to do with an error that cannot be raised",
     r"sys\.(modules.*|path\.append|dont_write_bytecode)": "Python keeps its modules there",
     r"module\.__file__": "a module that is made by hand gets its file by assignment",
     r"msg\.body": "rules replace the body of a message by assignment",

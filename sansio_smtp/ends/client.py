@@ -85,6 +85,8 @@ class ClientConnection:
     _reader: ReplyReader = attrs.field(init=False)
     _awaited: list[tuple[Command, Any]] = attrs.field(factory=list[tuple[Command, Any]], init=False)
     # (command, handle), once for each reply that is owed
+    _in_advance: bool = attrs.field(default=False, init=False)
+    # True if octets of the server lay here unread when the oldest command was sent: they cannot answer it
     _transaction: Transaction = attrs.field(factory=Transaction, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -219,6 +221,8 @@ class ClientConnection:
     def _line(self, command: Command, handle: object, replies: int = 1) -> None:
         if not self._step(LINE_STEPS[command.kind]):
             raise LocalProtocolError(f"{command} cannot be sent in phase {self.phase.name}")
+        if not self._awaited and not self._reader.empty:
+            self._in_advance = True
         self._awaited.append((command, handle))
         if replies > 1:
             self._awaited += [(command, handle)] * (replies - 1)
@@ -231,6 +235,11 @@ class ClientConnection:
 
     def _replied(self, command: Command, handle: object, reply: Reply) -> ServerEvent:
         code = reply.code
+        if self._in_advance:
+            self._in_advance = False
+            refuses_message = command.kind is KIND_END_OF_DATA and code >= 400
+            if code != 421 and not refuses_message:  # which may come unasked
+                return self._broken(server_violation(f"a reply before {command} was sent", reply.raw))
         if not self._step(REPLY_STEPS.get((command.kind, code if code == 421 else code // 100))):
             return self._broken(server_violation(f"{reply.code} in reply to {command}", reply.raw))
         self.in_content = self.phase is PHASE_CONTENT

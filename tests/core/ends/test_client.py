@@ -442,3 +442,44 @@ def test_the_two_ends_speak_with_each_other() -> None:
     assert isinstance(event, ReplyReceived)
     assert event.command is END_OF_DATA
     assert (client.unanswered, server.unanswered, server.in_transaction) == (0, 0, False)
+
+
+# Replies in advance
+
+
+def test_a_reply_that_came_before_its_command_does_not_answer_it() -> None:
+    for early, kept in ((b"250 early\r\n", b""), (b"550 ear", b"ly\r\n")):
+        end = greeted(b"250 mx")
+        end.send_command(Command.of("NOOP"))
+        end.receive_data(b"250 ok\r\n" + early)
+        assert isinstance(end.next_event(), ReplyReceived)
+        end.send_command(Command.of("MAIL FROM:<a>"))
+        (error, *_) = given(end, kept) if kept else [end.next_event()]
+        assert isinstance(error, RemoteProtocolError)
+        assert (error.args[0], end.phase) == ("a reply before MAIL FROM:<a> was sent", Phase.MUST_CLOSE)
+
+
+def test_a_server_may_say_421_at_any_time() -> None:
+    end = greeted(b"250 mx")
+    end.send_command(Command.of("NOOP"))
+    end.receive_data(b"250 ok\r\n421 bye\r\n")
+    end.next_event()
+    end.send_command(Command.of("MAIL FROM:<a>"))
+    event = end.next_event()
+    assert isinstance(event, ReplyReceived)
+    assert (event.reply.code, end.phase) == (421, Phase.MUST_CLOSE)
+
+
+@pytest.mark.parametrize(("code", "taken"), [(552, True), (452, True), (250, False)])
+def test_a_message_may_be_refused_before_its_end(code: int, taken: bool) -> None:
+    end = in_content()
+    end.receive_data(b"%d early\r\n" % code)
+    end.send_end_of_data()
+    assert isinstance(end.next_event(), ReplyReceived) is taken
+
+
+def test_what_comes_after_the_command_answers_it() -> None:
+    end = greeted(b"250 mx")
+    for _ in range(2):
+        end.send_command(Command.of("NOOP"))
+        assert isinstance(given(end, b"250 ok\r\n")[0], ReplyReceived)
