@@ -43,6 +43,7 @@ open_relay_warning = false
 nul = "refuse"
 max_message_size = "25M"
 max_connections = 50
+io = "tasks"
 grace = "1m"
 verbose = 2
 
@@ -93,6 +94,7 @@ OPTIONS = Options(
     nul="refuse",
     max_message_size=25_000_000,
     max_connections=50,
+    io="tasks",
     grace=60.0,
     verbose=2,
     timeouts=Timeouts(**dict.fromkeys(PHASES, 60.0) | {"reply": 120, "final_reply": 900}),
@@ -100,7 +102,7 @@ OPTIONS = Options(
     rule_settings={
         "greylist": RuleTable(
             {"delay": "5m", "limits": {"per_minute": 3}},
-            {"": 45, "delay": 46, "limits.per_minute": 47},
+            {"": 46, "delay": 47, "limits.per_minute": 48},
             "conf/proxy.toml",
         )
     },

@@ -13,8 +13,9 @@ import attrs
 import trio
 import trio.testing
 
+from sansio_smtp import Side
 from trio_proxy.driver.session import Session, Settings
-from trio_proxy.driver.streams import SEGMENT, Stream
+from trio_proxy.driver.streams import SEGMENT, Reader, Stream
 
 StapledStream = trio.StapledStream[Any, Any]
 Pair = tuple[StapledStream, StapledStream]
@@ -48,6 +49,12 @@ class TrioStream:
         self.lost: OSError | None = None
         self.interrupts = 0
         self.kept = b""
+
+    def hand_over(self, reader: Reader, side: Side) -> bool:
+        return False
+
+    def when_writable(self) -> bool:
+        return False
 
     async def receive(self) -> bytes:
         if self.kept:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -18,10 +19,11 @@ from sansio_smtp import Networks
 from sansio_smtp.rules.lint.problems import RuleError
 from trio_proxy.driver.arrival import Arrivals
 from trio_proxy.driver.capture import CaptureSession
+from trio_proxy.driver.reactor import AVAILABLE, Reactor
 from trio_proxy.driver.resolver import resolve_in_own_threads
 from trio_proxy.driver.server import ListenError, Server, listening, raise_descriptor_limit, stop_on_signals
 from trio_proxy.driver.settings import Settings
-from trio_proxy.driver.streams import Stream, connect
+from trio_proxy.driver.streams import SocketStream, Stream, connect
 from trio_proxy.rulebook.host import RuleSettings
 from trio_proxy.rulebook.load import LoadedRules, load
 from trio_proxy.rulebook.reload import Reloadable, RuleBook, reload_on_hangup
@@ -87,9 +89,12 @@ async def _main(options: Options) -> int:
             serving(),
             rule_tasks(stack, lambda: exit_status.INTERRUPTED if quit_now else 0) as rules,
         ):
-            settings = _settings(options, upstream, security, book, rules)
+            reactor = _reactor(options)
+            settings = _settings(options, upstream, security, book, rules, reactor)
             stack.enter_context(settings.rule_settings.watchdog.installed())
             async with trio.open_nursery() as nursery:
+                if reactor is not None:
+                    await nursery.start(reactor.run)
 
                 def at_once() -> None:
                     nonlocal quit_now
@@ -111,6 +116,7 @@ async def _main(options: Options) -> int:
                 server = Server(
                     session=arrivals.session,
                     tls_session=arrivals.tls_session,
+                    stream=SocketStream if reactor is None else reactor.stream,
                     max_connections=options.max_connections,
                     grace=options.grace,
                 )
@@ -164,12 +170,28 @@ def _load(options: Options) -> LoadedRules:
     return attrs.evolve(loaded, files=(*loaded.files, now.config)) if now.config is not None else loaded
 
 
+def _reactor(options: Options) -> Reactor | None:
+    """What reads all sockets; None if each session has a pair of tasks."""
+    if options.io == "reactor" and not AVAILABLE:
+        raise click.BadParameter("this system has no epoll; leave it out", param_hint="'--io'")
+    if options.io == "tasks" or not AVAILABLE:
+        return None
+    return Reactor.for_limits(options.timeouts.shortest)
+
+
 def _settings(
-    options: Options, upstream: Address, security: Security, book: RuleBook, rules: RuleTasks
+    options: Options,
+    upstream: Address,
+    security: Security,
+    book: RuleBook,
+    rules: RuleTasks,
+    reactor: Reactor | None,
 ) -> Settings:
+    stream = SocketStream if reactor is None else reactor.stream
     return Settings(
-        connect=partial(connect, upstream),
-        connect_to=_Routes(options).connect_to,
+        connect=partial(connect, upstream, stream),
+        connect_to=_Routes(options, stream).connect_to,
+        reactor=reactor,
         tls=security.clients,
         upstream_tls=security.leg,
         accept_proxy=Networks.parse(options.accept_proxy),
@@ -194,6 +216,8 @@ class _Routes:
     """Connects to servers that rules name."""
 
     options: Options
+    stream: Callable[[socket.socket], SocketStream]
+    """Makes the stream of a connection."""
     _seen: set[str] = attrs.field(factory=set[str], init=False)
     """Servers of which has been said, if it is so, that they may make this an open relay."""
 
@@ -204,7 +228,7 @@ class _Routes:
             self._seen.add(upstream)
             if warning := await trio.to_thread.run_sync(route_warning, self.options, address):
                 log.warning(warning)
-        return await connect(address)
+        return await connect(address, self.stream)
 
 
 def _capture_server(directory: Path) -> Server:

@@ -30,8 +30,9 @@ from sansio_smtp import (
 from trio_proxy.storage.maildir import Maildir
 from trio_proxy.storage.writers import write_in_thread
 
+from .outbox import Outbox
 from .own_replies import INTERNAL_ERROR
-from .streams import Outbox, Stream
+from .streams import Stream
 
 __all__ = ["CaptureSession"]
 

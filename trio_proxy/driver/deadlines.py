@@ -19,13 +19,16 @@ class Deadline:
     """The time limit of one session.
 
     It moves with progress (commands, replies, pieces of content), not with octets: a slow drip does not hold
-    a session open. One scope whose deadline moves costs less than a scope for each read.
+    a session open. One scope whose deadline moves costs less than a scope for each read. Still less costs a
+    limit that a reactor looks at: from 1.5 µs for each input to nothing. It is a little late then, as this
+    one is, and never early.
     """
 
     def __init__(self, proxy: Proxy, settings: Settings) -> None:
         self._proxy = proxy
         self._idle = settings.timeouts.idle
         self._seconds = settings.seconds
+        self._reactor = settings.reactor
         self._scope = trio.CancelScope()
         self._progress = _NEVER
         self._due = 0.0
@@ -42,24 +45,43 @@ class Deadline:
         Before the first call there is no limit here: getting a server has one of its own.
         """
         self._started, self._progress = True, _NEVER
+        if self._reactor is not None:
+            self._reactor.sweep(self)
         self.move()
 
     def move(self) -> None:
         """Gives the dialogue the time of what it waits for now, if it has made progress."""
-        proxy = self._proxy
-        if proxy.progress == self._progress or not self._started:
+        if self._reactor is not None or self._proxy.progress == self._progress or not self._started:
             return
-        self._progress = proxy.progress
-        waiting_for = proxy.waiting_for
-        if waiting_for is WaitingFor.COMMAND and proxy.envelope.mail is None:
-            seconds = self._idle
-        else:
-            seconds = self._seconds[waiting_for]
+        self._progress = self._proxy.progress
+        seconds = self._allowed()
         due = trio.current_time() + seconds
         # Moving a deadline costs more than looking at it. It may be a little late, never early.
         if not due <= self._due <= due + seconds / 32:
             self._due = self._scope.deadline = due + seconds / 64
 
+    def look(self, now: float) -> None:
+        """The same for a reactor, from time to time: ends the session if its time is over."""
+        if self._proxy.closed:
+            return  # what comes after the dialogue has limits of its own
+        if self._progress != self._proxy.progress:
+            self._progress = self._proxy.progress
+            self._due = now + self._allowed()
+        elif now >= self._due:
+            self.end("time is over")
+
     def end(self, reason: str) -> None:
         """The dialogue is over: nothing of it is waited for any more."""
         self._scope.cancel(reason=reason)
+
+    def close(self) -> None:
+        """The session has ended."""
+        if self._reactor is not None:
+            self._reactor.forget(self)
+
+    def _allowed(self) -> float:
+        """Seconds for what the dialogue waits for now."""
+        waiting_for = self._proxy.waiting_for
+        if waiting_for is WaitingFor.COMMAND and self._proxy.envelope.mail is None:
+            return self._idle
+        return self._seconds[waiting_for]

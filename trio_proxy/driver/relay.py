@@ -6,10 +6,20 @@
     server  -- read -->                          ^
                          verdicts, new servers --+
 
-Two pumps, a task for each side, read as long as the core lets them. Neither reads on before what came of its
-last input has been written: that is the back-pressure. Questions that take time, new servers and large
-messages have tasks of their own. All of them run in one nursery, in the scope of the session's deadline, and
-end with it. An exception in any of them is an internal error, which ends the session (`Session`).
+Each side is read as long as the core lets it be, and not before what came of its last input has been written:
+that is the back-pressure. There are two ways to read a side (`--io`):
+
+- A *pump*, a task for each side: it reads, gives to the core, writes, and waits at each of these. It is the
+  reference.
+- The *reactor*: if the stream can be handed over (`Stream.hand_over`), no task reads it. What comes is given
+  to `take`, which does in one call what a pump does in one round. Where the pump would wait, `take` returns
+  False, and the side is read on later: when there is room to write (*blocked*), or when the core lets it be
+  read (*paused*).
+
+Questions that take time, new servers, large messages and handshakes are *jobs*, which are tasks; so are the
+pumps. The nursery of the jobs is open as long as there are any. A session that has none sleeps in its own
+task. All of it is in the scope of the session's deadline, and ends with it. An exception in any of them is an
+internal error, which ends the session (`Session`).
 
 A TLS handshake is the work of the pump of its side, so that no other task reads what belongs to it. The pump
 may wait for input when TLS is decided on. It is told at once, before the peer is: what comes then is the
@@ -18,9 +28,11 @@ handshake's (`Stream.interrupt`).
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
 
 import trio
+from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
 
 from sansio_smtp import (
     CLIENT,
@@ -48,10 +60,11 @@ from trio_proxy.text.session_log import SessionLog
 
 from .deadlines import Deadline
 from .judging import Judging
+from .outbox import Outbox
 from .reports import Reports
 from .servers import Servers
 from .settings import Settings
-from .streams import Outbox, Stream
+from .streams import Stream
 from .tls_stream import TlsStream
 from .watch import Watch
 
@@ -82,24 +95,30 @@ class Relay:
         self._deadline = deadline
         self._settings = settings
         self._log = log
-        self._watch = Watch(client, self._client_lost)
-        self._turns: dict[Side, trio.Event] = {}  # pumps that wait until they may read
+        self._watch = Watch(client, self._client_lost, self._is_client_paused, self._start)
+        self._pumps: set[Outbox] = set()  # of the sides that have one
+        self._paused: set[Side] = set()  # to be read on when the core lets them be
+        self._blocked: set[Side] = set()  # to be read on when what came of their input has been written
         self._handshakes: set[Side] = set()  # that are due or run
-        self._client_ended = False
-        self._nursery: trio.Nursery | None = None
+        self._failed = False
         self._sends_more = False
+        self._jobs: list[tuple[Callable[..., Awaitable[object]], tuple[Any, ...]]] = []  # to be started
+        self._running = 0  # jobs in the nursery
+        self._nursery: trio.Nursery | None = None
+        self._sleeper: Task | None = None
         self.left: list[Event] = []
         """Replies that the core counts as told, and that an error in `apply` has kept from the client."""
 
     async def run(self) -> None:
         """Returns when the core has closed the dialogue, or the deadline has passed."""
         with self._deadline.scope:
-            async with trio.open_nursery() as nursery:
-                self._nursery = nursery
-                nursery.start_soon(self._begin)
-                await self._pump(CLIENT, self._client)
-                with self._watch.unread(nursery):
-                    await trio.sleep_forever()
+            self._start(self._begin)
+            self._read_on(CLIENT)
+            while self._jobs or not self._proxy.closed:
+                if self._jobs:
+                    await self._work()
+                else:
+                    await self._sleep()
 
     def apply(self, events: list[Event]) -> None:
         """Does what the core decided, in its order; nothing here waits. After an exception, `left` has
@@ -126,27 +145,29 @@ class Relay:
             if question is None:
                 break
             if self._judging.waits_for(question):
-                self._start_judging(question)
+                self._start(self._judge, question)
                 break
             events = self._judging.judge_now(self._proxy, question)
         if self._shows_states:
             self._reports.state(self._proxy)
-        if self._proxy.has_more and not self._sends_more and self._nursery is not None:
+        if self._proxy.has_more and not self._sends_more:
             self._sends_more = True
-            self._nursery.start_soon(self._send_more)
-        if self._turns:
-            for side in self._proxy.may_read & self._turns.keys():
-                self._turns.pop(side).set()
+            self._start(self._send_more)
+        if self._paused:
+            for side in self._proxy.may_read & self._paused:
+                self._start_pump(side)
 
     def _apply_rare(self, event: Event) -> None:
         if isinstance(event, Close):
             if event.side is SERVER:
                 self._servers.end(abort=event.abort)
+                self._start_going_on()
         elif isinstance(event, Connect):
-            if self._nursery is not None:
-                self._servers.leave()
-                self._turns.pop(SERVER, None)
-                self._nursery.start_soon(self._use_server, event.upstream)
+            self._servers.leave()
+            self._paused.discard(SERVER)
+            self._blocked.discard(SERVER)
+            self._start_going_on()
+            self._start(self._use_server, event.upstream)
         elif isinstance(event, StartTLS):
             self._start_tls(event.side)
         else:
@@ -165,17 +186,14 @@ class Relay:
             await self._use_server(said)
 
     async def _use_server(self, upstream: str | None) -> None:
-        """Connects to a server and reads it, or tells the client that there is none."""
+        """Connects to a server and has it read, or tells the client that there is none."""
         await self._flush(CLIENT)
         if not await self._servers.connect(upstream, self._proxy.identity):
             self.apply(self._proxy.server_unreachable())
-        elif not self._proxy.closed:
-            with self._servers.scope:
-                if await self._greet_in_tls():
-                    self._deadline.start()
-                    await self._flush(CLIENT)
-                    await self._pump(SERVER, self._servers.outbox)
-            return
+        elif not self._proxy.closed and await self._greet_in_tls():
+            self._deadline.start()
+            await self._flush(CLIENT)
+            self._read_on(SERVER)
         self._settle()
 
     async def _greet_in_tls(self) -> bool:
@@ -197,13 +215,9 @@ class Relay:
 
     def _start_tls(self, side: Side) -> None:
         """Has the pump of this side do a handshake."""
-        outbox = self._client if side is CLIENT else self._servers.outbox
-        outbox.stream.interrupt()  # now: after the next write the peer may begin
+        self._outbox(side).stream.interrupt()  # now: after the next write the peer may begin
         self._handshakes.add(side)
-        if turn := self._turns.pop(side, None):
-            turn.set()
-        elif side is CLIENT and self._client_ended and self._nursery is not None:
-            self._nursery.start_soon(self._secure, CLIENT, outbox)  # which fails
+        self._start_pump(side)
 
     async def _secure(self, side: Side, outbox: Outbox) -> Stream:
         """Speaks TLS with this side, after all that was to be said in plain text has been. Returns the stream
@@ -237,54 +251,167 @@ class Relay:
         self._log.warning("TLS handshake failed", side=side.value, error=why)
         self.apply(self._proxy.tls_failed(side, why))
 
-    # Pumps
+    # Reading
+
+    def _read_on(self, side: Side) -> None:
+        """Has this side read: by the reactor, or by a pump."""
+        outbox = self._outbox(side)
+        if (
+            outbox in self._pumps
+            or side in self._handshakes
+            or side not in self._proxy.may_read
+            or not outbox.stream.hand_over(self, side)
+        ):
+            self._start_pump(side)
+
+    def _start_pump(self, side: Side) -> None:
+        outbox = self._outbox(side)
+        self._paused.discard(side)
+        if outbox not in self._pumps:
+            self._pumps.add(outbox)
+            self._start(self._pump, side, outbox)
 
     async def _pump(self, side: Side, outbox: Outbox) -> None:
         """Reads one side as long as it may be read, and writes what comes of it to either side."""
-        proxy, stream = self._proxy, outbox.stream
-        lost: OSError | None = None
-        while not proxy.closed:
-            if side not in proxy.may_read:
+        proxy = self._proxy
+        try:
+            while not proxy.closed and outbox is self._outbox(side):
                 if side in self._handshakes:
-                    stream = await self._secure(side, outbox)
-                else:
-                    await self._wait_for_turn(side)
-                continue
-            try:
-                data = await stream.receive()
-            except trio.ClosedResourceError:
-                if side in self._handshakes:
-                    continue
-                return  # the server was reset, with the client still to be served; or the client is lost
-            except OSError as error:
-                if side is CLIENT:
-                    self._client_lost(error)
+                    await self._secure(side, outbox)
+                elif side not in proxy.may_read:
+                    self._pause(side)
                     return
-                lost, data = error, b""
-            if data:
-                self.apply(proxy.receive_from(side, data))
-            elif side is CLIENT and isinstance(self._client.broken, OSError):
-                self._client_lost(self._client.broken)  # a failed write has used up the error
-                return
-            else:
-                self._end_of(side, lost)
-            if not self._written():
-                await self._flush(side)
-            if not data:
-                return
+                elif self._hand_over(side, outbox) or not await self._read(side, outbox):
+                    return
+        finally:
+            self._pumps.discard(outbox)
 
-    async def _wait_for_turn(self, side: Side) -> None:
-        self._turns[side] = turn = trio.Event()
-        if side is CLIENT and self._nursery is not None:
-            with self._watch.unread(self._nursery):
-                await turn.wait()
+    def _hand_over(self, side: Side, outbox: Outbox) -> bool:
+        self._pumps.discard(outbox)  # what is read at once may need another one
+        handed_over = outbox.stream.hand_over(self, side)
+        if not handed_over:
+            self._pumps.add(outbox)
+        return handed_over
+
+    async def _read(self, side: Side, outbox: Outbox) -> bool:
+        """One round of a pump. Returns False if there is no other."""
+        lost: OSError | None = None
+        try:
+            data = await outbox.stream.receive()
+        except trio.ClosedResourceError:
+            # Else the server was reset, with the client still to be served; or the client is lost.
+            return side in self._handshakes
+        except OSError as error:
+            lost, data = error, b""
+        self._input(side, data, lost)
+        if not self._written():
+            await self._flush(side)
+        if not data and side is CLIENT:
+            self._pause(side)  # for ever; but it may be lost
+        return bool(data)
+
+    def _pause(self, side: Side) -> None:
+        self._paused.add(side)
+        if side is CLIENT and not self._proxy.closed:
+            self._watch.begin()
+
+    def _is_client_paused(self) -> bool:
+        return CLIENT in self._paused
+
+    # Reading by the reactor: see `Reader`
+
+    def take(self, side: Side, data: bytes) -> bool:
+        try:
+            if data:
+                self.apply(self._proxy.receive_from(side, data))
+            else:
+                self._input(side, data)
+            if not self._written() and self._block(side):
+                return False
+            if side in self._proxy.may_read:
+                return True
+            self._paused.add(side)
+        except Exception as error:
+            self._fail(error)
+        return False
+
+    def lose(self, side: Side, error: OSError) -> None:
+        try:
+            self._input(side, b"", error)
+            if not self._written():
+                self._block(side)
+        except Exception as failure:
+            self._fail(failure)
+
+    def gone(self, side: Side) -> None:
+        if side is CLIENT and self._client.broken is None and not self._failed:
+            self.lose(side, ConnectionResetError("the client has reset its connection"))
+
+    def writable(self, side: Side) -> None:
+        if not self._failed:
+            try:
+                self._go_on()
+            except Exception as error:
+                self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """An exception is raised by a task of the session. The core is not asked any more."""
+        self._failed = True
+        self._client.stream.interrupt()
+        self._servers.outbox.stream.interrupt()
+        self._start(_raise, error)
+
+    def _block(self, side: Side) -> bool:
+        """What came of the input of this side cannot be written at once. Returns True if the side is not to
+        be read before it has been: see `_flush`."""
+        waits = side is CLIENT or bool(self._client)
+        if waits:
+            self._blocked.add(side)
+        self._wait_for_room()
+        return waits
+
+    def _wait_for_room(self) -> None:
+        for outbox in (self._client, self._servers.outbox):
+            if outbox and not outbox.can_wait():
+                self._start(self._flush_and_go_on, outbox)
+
+    async def _flush_and_go_on(self, outbox: Outbox) -> None:
+        await outbox.flush()
+        self._go_on()
+
+    def _start_going_on(self) -> None:
+        """What a side is blocked by may have been dropped."""
+        if self._blocked:
+            self._start(self._flush_and_go_on, self._client)
+
+    def _go_on(self) -> None:
+        """Writes what can be written, and reads the sides on that were blocked by it."""
+        written = self._written()
+        ready = self._blocked if written or not self._client else set[Side]()
+        if not written:
+            ready = ready & {SERVER}
+            self._wait_for_room()
+        self._blocked = self._blocked - ready
+        for side in ready:
+            self._read_on(side)
+
+    # Input
+
+    def _input(self, side: Side, data: bytes, lost: OSError | None = None) -> None:
+        """Gives the core what a read has brought: octets, the end, or the loss of the connection."""
+        if data:
+            self.apply(self._proxy.receive_from(side, data))
+            return
+        if side is CLIENT and lost is None and isinstance(self._client.broken, OSError):
+            lost = self._client.broken  # a failed write has used up the error
+        if side is CLIENT and lost is not None:
+            self._client_lost(lost)
         else:
-            await turn.wait()
+            self._end_of(side, lost)
 
     def _end_of(self, side: Side, lost: OSError | None) -> None:
         """``lost``: why the connection is lost, if it is. A server that demands a certificate says it so."""
         proxy = self._proxy
-        self._client_ended = self._client_ended or side is CLIENT
         if side is SERVER and (proxy.awaiting is None or proxy.awaiting.verb != b"QUIT"):
             why = {} if lost is None else {"error": str(lost)}
             waiting_for = proxy.waiting_for.value
@@ -304,13 +431,51 @@ class Relay:
         tell("connection lost", side=CLIENT.value, error=str(error))
         self._client.lose(error)
         self.apply(proxy.client_lost())
+        self._start_going_on()
         self._settle()
 
-    # Tasks beside the pumps
+    # Jobs
 
-    def _start_judging(self, question: AnyQuestion) -> None:
+    def _start(self, job: Callable[..., Awaitable[object]], *arguments: Any) -> None:
+        """Starts a task, now or when the session's own task has opened the nursery."""
         if self._nursery is not None:
-            self._nursery.start_soon(self._judge, question)
+            self._running += 1
+            self._nursery.start_soon(self._run_job, job, arguments)
+            return
+        self._jobs.append((job, arguments))
+        self._wake()
+
+    async def _work(self) -> None:
+        """Runs the jobs, and those that they start, until none is left."""
+        async with trio.open_nursery() as self._nursery:
+            jobs, self._jobs = self._jobs, []
+            for job, arguments in jobs:
+                self._start(job, *arguments)
+
+    async def _run_job(self, job: Callable[..., Awaitable[object]], arguments: tuple[Any, ...]) -> None:
+        try:
+            await job(*arguments)
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._nursery = None  # it closes with its last task, and takes no other then
+
+    async def _sleep(self) -> None:
+        """Until there is a job, or the dialogue is over."""
+        self._sleeper = current_task()
+        await wait_task_rescheduled(self._leave_sleep)
+
+    def _leave_sleep(self, _: object) -> Abort:
+        self._sleeper = None
+        return Abort.SUCCEEDED
+
+    def _wake(self) -> None:
+        if self._sleeper is not None:
+            sleeper, self._sleeper = self._sleeper, None
+            reschedule(sleeper)
+
+    def _outbox(self, side: Side) -> Outbox:
+        return self._client if side is CLIENT else self._servers.outbox
 
     async def _judge(self, question: AnyQuestion) -> None:
         self.apply(await self._judging.judge(self._proxy, question))
@@ -331,17 +496,17 @@ class Relay:
 
     async def _flush(self, side: Side) -> None:
         """Writes what came of a side's input, and waits until it is written: this is the back-pressure."""
-        if not self._proxy.closed and self._nursery is not None:
+        if not self._proxy.closed:
             server, client = self._servers.outbox, self._client
             if not server.flush_now():
                 if side is CLIENT:
-                    with self._watch.unread(self._nursery):
+                    with self._watch.unread():
                         await server.flush()
                 else:
                     # What the server's replies released. Were its pump to wait here for a server that itself
                     # waits for us to read, neither would ever go on (RFC 2920 §3.1). What can pile up is
                     # bounded by Config.max_pipelined.
-                    self._nursery.start_soon(server.flush)
+                    self._start(server.flush)
             if not client.flush_now():
                 await client.flush()
         self._settle()
@@ -356,7 +521,9 @@ class Relay:
     def _settle(self) -> None:
         """What was decided has been written."""
         if self._proxy.closed:
-            self._deadline.end("the dialogue is over")
+            if self._nursery is not None:
+                self._deadline.end("the dialogue is over")
+            self._wake()
             return
         if self._reports.unsaid:
             self._reports.told()
@@ -366,3 +533,8 @@ class Relay:
 _RARE = frozenset(
     (Close, Connect, StartTLS, ClientChanged, ServerUnusable, MessageAnswered, Violation, BodyComplete)
 )
+
+
+async def _raise(error: Exception) -> None:
+    """A task of the session raises what was raised in the reactor."""
+    raise error

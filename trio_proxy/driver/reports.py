@@ -20,7 +20,7 @@ from sansio_smtp import (
 from trio_proxy.text.session_log import SessionLog
 from trio_proxy.text.transcript import Transcript, printable
 
-from .streams import Outbox
+from .outbox import Outbox
 
 __all__ = ["Reports", "joint_state"]
 

@@ -58,6 +58,8 @@ class Server:
     """Makes a session of a client's connection, its address, and a number."""
     tls_session: Make | None = None
     """The same for listeners that speak TLS from the first octet."""
+    stream: Callable[[socket.socket], SocketStream] = SocketStream
+    """Makes the stream of a connection."""
     max_connections: int = DEFAULTS.max_connections
     grace: float = DEFAULTS.grace
     """Seconds that a message in flight may take to finish when the service stops."""
@@ -126,7 +128,7 @@ class Server:
             make = self.tls_session if tls else self.session
             if make is None:
                 raise ValueError("a listener speaks TLS, and nothing makes sessions for it")
-            session = make(SocketStream(sock), peer, self._accepted)
+            session = make(self.stream(sock), peer, self._accepted)
         except Exception:
             log.exception("internal error, connection closed", peer=peer)
             _refuse(sock, INTERNAL_ERROR, tls)

@@ -8,8 +8,9 @@ import trio
 
 from sansio_smtp import ClientInfo, SendClient
 
+from .outbox import Outbox
 from .settings import Settings
-from .streams import NOWHERE, Outbox, Stream
+from .streams import NOWHERE, Stream
 from .tls_stream import TlsStream
 
 if TYPE_CHECKING:  # cryptography takes a tenth of a second to import
@@ -33,13 +34,7 @@ class Servers:
         """What is still to be written to the server; what is put in while there is none is dropped."""
         self.leg: Leg | None = None
         """What TLS is to the server that was connected last; None: it is not used."""
-        self._scope = trio.CancelScope()
         self._aborts = True
-
-    @property
-    def scope(self) -> trio.CancelScope:
-        """The server is read within it: leaving the server cancels that."""
-        return self._scope
 
     async def connect(self, upstream: str | None, client: ClientInfo) -> bool:
         """Makes a connection to the server, for this client. Returns False, and has logged why, if that is
@@ -72,8 +67,6 @@ class Servers:
     def leave(self) -> None:
         """Another server is asked for. Nothing more is read from this one; what was sent to it is written, if
         it takes that at once."""
-        self._scope.cancel(reason="another server is asked for")
-        self._scope = trio.CancelScope()
         outbox, self.outbox = self.outbox, Outbox(NOWHERE)
         outbox.flush_now()
         outbox.stream.close()

@@ -13,12 +13,13 @@ from trio_proxy.text.transcript import Transcript
 
 from .deadlines import Deadline
 from .judging import Judging
+from .outbox import Outbox
 from .own_replies import INTERNAL_ERROR
 from .relay import Relay
 from .reports import Reports, joint_state
 from .servers import Servers
 from .settings import Judge, Settings
-from .streams import Outbox, Stream
+from .streams import Stream
 
 __all__ = ["Judge", "Session", "Settings"]
 
@@ -77,6 +78,7 @@ class Session:
         try:
             await self._run()
         finally:
+            self._deadline.close()
             self._servers.close()
             self._client.stream.close()
             try:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # cryptography takes a tenth of a second to import
     from trio_proxy.tls.server_side import ServerTls
     from trio_proxy.tls.upstream import Leg
 
+    from .reactor import Reactor
+
 __all__ = ["Judge", "Settings"]
 
 Judge = Callable[[Question[Any]], Awaitable[Any]]
@@ -47,6 +49,9 @@ class Settings:
     """Clients that must say in a PROXY header who the client is."""
     config: Config = attrs.field(factory=Config)
     timeouts: Timeouts = attrs.field(factory=Timeouts)
+    reactor: Reactor | None = None
+    """Looks at the time limits of sessions, and reads their streams if these are its own (`Reactor.stream`).
+    None: each session has a pair of tasks."""
     ask: frozenset[str] = frozenset()
     judge: Judge | None = None
     """Answers the questions that ``ask`` raises."""

@@ -10,23 +10,54 @@ import os
 import select
 import socket
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
 import attrs
 import trio
 
+from sansio_smtp import Side
 from trio_proxy.text.addresses import Address
 
-__all__ = ["NOWHERE", "SEGMENT", "Outbox", "SocketStream", "Stream", "connect"]
+__all__ = ["NOWHERE", "SEGMENT", "Reader", "SocketStream", "Stream", "connect", "set_no_delay"]
 
 SEGMENT = 65_536
 """Octets of one read. Smaller reads cost more calls, larger ones leave the processor's cache."""
 _EAGER_READS = 8
 
 
+class Reader(Protocol):
+    """Takes what comes on the connections of a session, without a task of its own. Its methods raise
+    nothing."""
+
+    def take(self, side: Side, data: bytes) -> bool:
+        """Some octets, or none at the end of input. Returns True if more may be given at once; else nothing
+        is given before the next `Stream.hand_over`."""
+        ...
+
+    def lose(self, side: Side, error: OSError) -> None:
+        """A read has found that the connection is lost."""
+
+    def gone(self, side: Side) -> None:
+        """The connection was lost while it was not read. There may still be octets to read."""
+
+    def writable(self, side: Side) -> None:
+        """There is room to write: see `Stream.when_writable`."""
+
+
 class Stream(Protocol):
     """What a session needs of a connection."""
+
+    def hand_over(self, reader: Reader, side: Side) -> bool:
+        """What comes from now on is given to this reader, as long as that takes it. Returns False if that is
+        not possible here, and a task has to call `receive`."""
+        ...
+
+    def when_writable(self) -> bool:
+        """`send_now` has not sent all: the reader is told, once, when it can send more. Returns False if that
+        is not possible here, and a task has to call `send_some`."""
+        ...
 
     async def receive(self) -> bytes:
         """Some octets; empty at the end. Raises OSError if the connection is lost, and
@@ -68,6 +99,12 @@ class SocketStream:
     sock: socket.socket
     _eager: int = attrs.field(default=0, init=False)
     _interrupts: int = attrs.field(default=0, init=False)
+
+    def hand_over(self, reader: Reader, side: Side) -> bool:
+        return False
+
+    def when_writable(self) -> bool:
+        return False
 
     async def receive(self) -> bytes:
         if self._eager > 0:
@@ -144,6 +181,12 @@ class SocketStream:
 class _Nowhere:
     """Stands where there is no connection for the moment."""
 
+    def hand_over(self, reader: Reader, side: Side) -> bool:
+        return False
+
+    def when_writable(self) -> bool:
+        return False
+
     async def receive(self) -> bytes:
         return b""
 
@@ -168,96 +211,15 @@ class _Nowhere:
 NOWHERE: Final[Stream] = _Nowhere()
 
 
-@attrs.define(eq=False)
-class Outbox:
-    """What is still to be written to one stream, in the order in which the core decided it.
-
-    Sends are put in at once and written by `flush`, all that is there as one write. The lock guards who
-    writes, not what: so the core's order is the wire's order. A cancelled flush loses nothing.
-    """
-
-    stream: Stream
-    broken: Exception | None = attrs.field(default=None, init=False)
-    """Why nothing can be written any more; what is put in then is dropped."""
-    _parts: list[bytes] = attrs.field(factory=list[bytes], init=False)
-    _rest: memoryview | None = attrs.field(default=None, init=False)
-    _writing: bool = attrs.field(default=False, init=False)
-    _lock: trio.Lock = attrs.field(factory=trio.Lock, init=False)
-
-    def __bool__(self) -> bool:
-        return bool(self._parts) or self._rest is not None
-
-    @property
-    def unwritten(self) -> bytes:
-        """What is still to be written."""
-        return b"".join((self._rest or b"", *self._parts))
-
-    def put(self, data: bytes) -> None:
-        if data and self.broken is None:
-            self._parts.append(data)
-
-    def drop(self) -> None:
-        self._parts.clear()
-        self._rest = None
-
-    def secure(self, stream: Stream) -> None:
-        """From now on all goes through this stream, over the same connection. Everything that was put in
-        before must have been written."""
-        self.stream = stream
-
-    def lose(self, error: Exception) -> None:
-        """The connection is lost: it is closed, and what is put in from now on is dropped."""
-        self._break(error)
-        self.stream.close()
-
-    def flush_now(self) -> bool:
-        """Writes what can be written without waiting. Returns True if nothing is left. If it returns False,
-        await `flush`, or leave the rest to a task that does."""
-        if self._writing:
-            return False
-        try:
-            while self._parts or self._rest is not None:
-                data = self._next()
-                sent = self.stream.send_now(data)
-                if sent < len(data):  # the kernel takes no more
-                    self._rest = memoryview(data)[sent:]
-                    return False
-                self._rest = None
-        except (OSError, trio.ClosedResourceError) as error:
-            self._break(error)
-        return True
-
-    async def flush(self) -> None:
-        """Writes until nothing is left. Waiting here is the back-pressure. Raises nothing but Cancelled."""
-        if self.flush_now():
-            return
-        async with self._lock:
-            self._writing = True
-            try:
-                while self:
-                    rest = self._rest = memoryview(self._next())
-                    sent = await self.stream.send_some(rest)
-                    if self._rest is rest:  # else it was dropped meanwhile
-                        self._rest = rest[sent:] if sent < len(rest) else None
-            except (OSError, trio.ClosedResourceError) as error:
-                self._break(error)
-            finally:
-                self._writing = False
-
-    def _next(self) -> bytes | memoryview:
-        """What is to be written next, all that is there as one; the caller keeps what is left in `_rest`."""
-        if self._rest is not None:
-            return self._rest
-        parts, self._parts = self._parts, []
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def _break(self, error: Exception) -> None:
-        self.broken = error
-        self.drop()
+async def connect(
+    address: Address, stream: Callable[[socket.socket], SocketStream] = SocketStream
+) -> SocketStream:
+    """A connection to the address, trying in turn what its name resolves to. ``stream`` makes its stream.
+    Raises OSError."""
+    return stream(await _connected(address))
 
 
-async def connect(address: Address) -> SocketStream:
-    """A connection to the address, trying in turn what its name resolves to. Raises OSError."""
+async def _connected(address: Address) -> socket.socket:
     if address.path is not None:
         return await _connect(socket.AF_UNIX, address.path)
     error: OSError | None = None
@@ -275,7 +237,7 @@ async def connect(address: Address) -> SocketStream:
     raise error or OSError(f"{address.host} has no address")
 
 
-async def _connect(family: int, where: object) -> SocketStream:
+async def _connect(family: int, where: object) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
@@ -289,7 +251,7 @@ async def _connect(family: int, where: object) -> SocketStream:
     except BaseException:
         sock.close()
         raise
-    return SocketStream(sock)
+    return sock
 
 
 def set_no_delay(sock: socket.socket) -> None:

@@ -25,11 +25,11 @@ from typing import Final
 import attrs
 import trio
 
-from sansio_smtp import TlsInfo
+from sansio_smtp import Side, TlsInfo
 from trio_proxy.tls.info import info_of
 from trio_proxy.tls.reasons import NO_NAME, reason
 
-from .streams import SEGMENT, Stream
+from .streams import SEGMENT, Reader, Stream
 
 __all__ = ["HandshakeError", "TlsStream"]
 
@@ -79,7 +79,10 @@ class TlsStream:
     """Octets of the caller that are in `_records`. They count as sent when all of that has been."""
     _failure: ssl.SSLError | None = attrs.field(default=None, init=False)
     """What the next `receive` raises: it came after octets that were still good."""
+    _ended: bool = attrs.field(default=False, init=False)
+    """True if the peer has said that nothing more will come."""
     _said_end: bool = attrs.field(default=False, init=False)
+    _reader: Reader | None = attrs.field(default=None, init=False)
 
     async def handshake(self) -> TlsInfo:
         """Agrees with the peer on TLS. It has no time limit of its own.
@@ -113,6 +116,18 @@ class TlsStream:
         self._tls = tls
         return info_of(tls)
 
+    def hand_over(self, reader: Reader, side: Side) -> bool:
+        self._reader = reader
+        if self._ended or self._failure is not None:
+            self._end_of(side)
+        # What has come with the end of the handshake comes first.
+        elif (not self._incoming.pending or self._pass_on(side)) and not self._raw.hand_over(self, side):
+            return False
+        return True
+
+    def when_writable(self) -> bool:
+        return self._raw.when_writable()
+
     async def receive(self) -> bytes:
         tls = self._tls
         if tls is None:
@@ -121,6 +136,8 @@ class TlsStream:
             return b""
         if self._failure is not None:
             raise ConnectionError(reason(self._failure)) from self._failure
+        if self._ended:
+            return b""
         incoming, outgoing = self._incoming, self._outgoing
         while True:
             if outgoing.pending > _MOST_ANSWERS:
@@ -187,6 +204,60 @@ class TlsStream:
     def abort(self) -> None:
         self._raw.abort()
 
+    # As the reader of the records: see `Reader`
+
+    def take(self, side: Side, data: bytes) -> bool:
+        if data:
+            self._incoming.write(data)
+            return self._pass_on(side)
+        return self._end_of(side)
+
+    def _pass_on(self, side: Side) -> bool:
+        """Gives the reader what is in the records that have come."""
+        tls, reader, incoming = self._tls, self._reader, self._incoming
+        if tls is None or reader is None:
+            return True  # it is dropped
+        parts: list[bytes] = []
+        try:
+            while incoming.pending and not self._ended:
+                parts.append(tls.read(_RECORD))
+                self._ended = not parts[-1]
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLZeroReturnError:
+            self._ended = True
+        except ssl.SSLError as error:
+            self._failure = error
+        if self._outgoing.pending:
+            self._answer()
+            if self._outgoing.pending > _MOST_ANSWERS:
+                reader.lose(side, ConnectionError("the peer does not read what it has asked for"))
+                return False
+        octets = parts[0] if len(parts) == 1 else b"".join(parts)
+        if octets and not reader.take(side, octets):
+            return False
+        return self._end_of(side) if self._ended or self._failure is not None else True
+
+    def _end_of(self, side: Side) -> bool:
+        assert self._reader is not None  # as in `hand_over`
+        if self._failure is None:
+            self._reader.take(side, b"")
+        else:
+            self._reader.lose(side, ConnectionError(reason(self._failure)))
+        return False
+
+    def lose(self, side: Side, error: OSError) -> None:
+        assert self._reader is not None  # as in `hand_over`
+        self._reader.lose(side, error)
+
+    def gone(self, side: Side) -> None:
+        assert self._reader is not None  # as in `hand_over`
+        self._reader.gone(side)
+
+    def writable(self, side: Side) -> None:
+        assert self._reader is not None  # as in `hand_over`
+        self._reader.writable(side)
+
     @property
     def peer_chain(self) -> tuple[bytes, ...]:
         """The certificate of the peer and what it has sent with it, in DER; before Python 3.13 only the
@@ -215,8 +286,10 @@ class TlsStream:
         try:
             while self._incoming.pending and parts[-1]:  # the end reads as nothing, whatever follows it
                 parts.append(tls.read(_RECORD))
-        except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
-            pass  # half a record; or the end, which the next read tells too
+        except ssl.SSLWantReadError:
+            pass  # half a record
+        except ssl.SSLZeroReturnError:
+            self._ended = True
         except ssl.SSLError as error:
             self._failure = error
         self._answer()

@@ -53,6 +53,7 @@ TABLES: Final = (SERVER, RULES)
 
 _ON_ERROR: Final[Kind[OnError]] = one_of("defer", "reject", "accept")
 _CLIENT_TLS: Final[Kind[Literal["none", "may", "encrypt"]]] = one_of("none", "may", "encrypt")
+_IO: Final[Kind[Literal["reactor", "tasks"]]] = one_of("reactor", "tasks")
 _UPSTREAM_TLS: Final[Kind[Literal["none", "may", "encrypt", "verify"]]] = one_of(
     "none", "may", "encrypt", "verify"
 )
@@ -184,6 +185,11 @@ class Options:
     timeouts: Timeouts = setting(
         SERVER, TIMEOUTS, Timeouts(), option="--timeout", unset="those of RFC 5321, 4.5.3.2",
         help=f"For every wait, or for one: {', '.join(OPTION_PHASES)}. Repeatable.",
+    )
+    io: Literal["reactor", "tasks"] | None = setting(
+        SERVER, _IO, None, unset="reactor where there is epoll, else tasks",
+        help="How sockets are read: by one task for all sessions, which costs less, or by a pair of tasks "
+        "for each session, the plain way. Peers see no difference.",
     )
     grace: float = setting(
         SERVER, DURATION, 30.0, help="For messages in flight to finish when the service stops."

@@ -48,6 +48,11 @@ class Timeouts:
     """The verdict of the rules, of all that are asked at one point."""
 
     @property
+    def shortest(self) -> float:
+        """The shortest of all."""
+        return min(float(seconds) for seconds in attrs.astuple(self))
+
+    @property
     def table(self) -> dict[WaitingFor, float]:
         """What the core waits for → seconds; `command` is the one in a mail transaction."""
         from sansio_smtp import WaitingFor  # only now: --help needs the phases, and not the library

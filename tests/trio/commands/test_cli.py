@@ -22,8 +22,8 @@ from trio_proxy.commands.cli import cli
 
 OPTIONS = [
     "--listen", "--upstream", "--capture", "--transcript", "--bare-newline", "--nul", "--max-message-size",
-    "--max-connections", "--timeout", "--grace", "--verbose", "--quiet", "--version", "--help", "--config",
-    "--rules", "--rule-timeout", "--on-rule-error", "--addresses", "--quarantine", "--max-held", "--spool",
+    "--max-connections", "--timeout", "--io", "--grace", "--verbose", "--quiet", "--version", "--help",
+    "--config", "--rules", "--rule-timeout", "--on-rule-error", "--addresses", "--quarantine", "--max-held", "--spool",
     "--reload", "--no-reload", "--open-relay-warning", "--no-open-relay-warning",
     "--case-sensitive-logins", "--tls-cert", "--tls-key", "--self-signed", "--tls", "--tls-client-ca",
     "--auth-without-tls", "--upstream-tls", "--upstream-ca", "--upstream-tls-name", "--upstream-cert",
@@ -138,7 +138,7 @@ def test_version() -> None:
         (["--on-rule-error", "drop"], '\'drop\': expected "defer", "reject" or "accept"'),
         (["--quarantine", __file__], "is a file, not a directory"),
         (["--max-held", "much"], "'much': expected a number of bytes or a size"),
-        (["--spol", "x"], "No such option '--spol'. Did you mean '--spool'?"),
+        (["--capure", "x"], "No such option '--capure'. Did you mean '--capture'?"),
         (["--capture", "x", "--upstream", "h"], "--capture is for the built-in server; with an upstream"),
     ],
 )  # fmt: skip

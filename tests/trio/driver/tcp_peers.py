@@ -17,11 +17,16 @@ import trio
 from streams import Peer, Running, TrioStream
 from trio.testing import MockClock
 
+from trio_proxy.driver.reactor import AVAILABLE, Reactor
 from trio_proxy.driver.session import Session, Settings
 from trio_proxy.driver.streams import SocketStream, Stream
 
 QUIET = 0.02
 """Seconds without any event after which the clock jumps: octets on loopback take less."""
+IO = "reactor" if AVAILABLE else "tasks"
+"""How sockets are read: see `Relay`."""
+TICK = 1.0
+"""Between two looks of a reactor at the time limits: each jump of the clock goes so far."""
 MOMENT = 3.0
 """Seconds within which a connection that nobody needs must be closed."""
 
@@ -74,7 +79,9 @@ class TcpPeer(Peer):
     was_reset = False
 
 
-def tcp(buffer: int | None = None) -> tuple[TcpPeer, SocketStream]:
+def tcp(
+    buffer: int | None = None, stream: Callable[[socket.socket], SocketStream] = SocketStream
+) -> tuple[TcpPeer, SocketStream]:
     """A peer, and a session's end of the connection to it; ``buffer``: octets that the kernel keeps."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         if buffer is not None:
@@ -90,7 +97,7 @@ def tcp(buffer: int | None = None) -> tuple[TcpPeer, SocketStream]:
     far.setblocking(False)
     for sock in (far, near):  # the service does it too; held back, octets would come after the clock's jump
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return TcpPeer(far), SocketStream(near)
+    return TcpPeer(far), stream(near)
 
 
 @attrs.define
@@ -116,15 +123,19 @@ async def over_tcp(
     connect: Connect | None = None,
     connect_to: Connect | None = None,
     buffer: int | None = None,
+    io: str = IO,
     **settings: Any,
 ) -> AsyncIterator[TcpRunning]:
     """Runs a session. At the end of the block it must have ended, and no descriptor may be left."""
     clock.autojump_threshold = QUIET
     with no_descriptor_is_left(), ExitStack() as opened:
+        reactor = Reactor(tick=TICK) if io == "reactor" else None
+        if reactor is not None:
+            settings["reactor"] = reactor
         pairs: list[tuple[TcpPeer, SocketStream]] = []
 
         def pair(buffer: int | None = None) -> tuple[TcpPeer, SocketStream]:
-            pairs.append(tcp(buffer))
+            pairs.append(tcp(buffer, SocketStream if reactor is None else reactor.stream))
             opened.callback(pairs[-1][1].sock.close)  # if it was never connected
             opened.callback(pairs[-1][0].close)
             return pairs[-1]
@@ -147,8 +158,11 @@ async def over_tcp(
             running.ended.set()
 
         async with trio.open_nursery() as nursery:
+            if reactor is not None:
+                await nursery.start(reactor.run)
             nursery.start_soon(run)
             yield running
             await running.until_ended()
+            nursery.cancel_scope.cancel()
         assert to_client.sock.fileno() == -1
         assert connect is not None or to_server.sock.fileno() == -1

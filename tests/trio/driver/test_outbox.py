@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trio_proxy.driver.streams import Outbox
+from trio_proxy.driver.outbox import Outbox
 
 
 class Sink:

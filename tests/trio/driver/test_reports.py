@@ -11,8 +11,9 @@ from streams import running
 from trio.testing import MockClock
 
 from sansio_smtp import SERVER, Proxy
+from trio_proxy.driver.outbox import Outbox
 from trio_proxy.driver.reports import Reports, joint_state
-from trio_proxy.driver.streams import NOWHERE, Outbox
+from trio_proxy.driver.streams import NOWHERE
 from trio_proxy.text.transcript import Transcript
 
 Logs = list[MutableMapping[str, Any]]

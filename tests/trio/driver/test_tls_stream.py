@@ -11,7 +11,8 @@ import trio
 import trio.testing
 from certificates import client_context, pair_for
 
-from trio_proxy.driver.streams import SEGMENT, Outbox
+from trio_proxy.driver.outbox import Outbox
+from trio_proxy.driver.streams import SEGMENT
 from trio_proxy.driver.tls_stream import HandshakeError, TlsStream
 from trio_proxy.tls.server_side import ServerTls
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import trio
 from streams import TrioStream, memory
 from trio.testing import MockClock
 
-from trio_proxy.driver.streams import Outbox
+from trio_proxy.driver.outbox import Outbox
 from trio_proxy.driver.watch import Watch
 
 
@@ -28,7 +29,18 @@ class Watched:
                 return looked.stream.lost is not None
 
         self.outbox = Outbox(Counting(stream))
-        self.watch = Watch(self.outbox, self.losses.append)
+        self.nursery: trio.Nursery | None = None
+        self.paused = False
+        self.watch = Watch(self.outbox, self.losses.append, lambda: self.paused, self.start)
+
+    def start(self, job: Callable[[], Awaitable[None]]) -> None:
+        assert self.nursery is not None
+        self.nursery.start_soon(job)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with trio.open_nursery() as self.nursery:
+            yield
 
     def reset(self) -> None:
         self.stream.lost = ConnectionResetError()
@@ -36,9 +48,9 @@ class Watched:
 
 async def test_a_short_time_costs_no_look(autojump_clock: MockClock) -> None:
     client = Watched()
-    async with trio.open_nursery() as nursery:
+    async with client.running():
         for _ in range(100):
-            with client.watch.unread(nursery):
+            with client.watch.unread():
                 await trio.sleep(0.001)
     assert client.looks == 0
     assert trio.current_time() < 1.5  # the task that would have looked has ended, too
@@ -46,8 +58,8 @@ async def test_a_short_time_costs_no_look(autojump_clock: MockClock) -> None:
 
 async def test_a_long_time_costs_a_look_each_second(autojump_clock: MockClock) -> None:
     client = Watched()
-    async with trio.open_nursery() as nursery:
-        with client.watch.unread(nursery):
+    async with client.running():
+        with client.watch.unread():
             await trio.sleep(10.5)
     assert client.looks == 10
     assert client.losses == []
@@ -55,8 +67,8 @@ async def test_a_long_time_costs_a_look_each_second(autojump_clock: MockClock) -
 
 async def test_a_reset_is_found_once(autojump_clock: MockClock) -> None:
     client = Watched()
-    async with trio.open_nursery() as nursery:
-        with client.watch.unread(nursery), client.watch.unread(nursery):
+    async with client.running():
+        with client.watch.unread(), client.watch.unread():
             await trio.sleep(5.5)
             client.reset()
             await trio.sleep(0.6)
@@ -67,20 +79,31 @@ async def test_a_reset_is_found_once(autojump_clock: MockClock) -> None:
 
 async def test_a_failed_write_is_a_loss(autojump_clock: MockClock) -> None:
     client = Watched()
-    async with trio.open_nursery() as nursery:
-        with client.watch.unread(nursery):
+    async with client.running():
+        with client.watch.unread():
             client.outbox.lose(BrokenPipeError())
             await trio.sleep(1.5)
     assert len(client.losses) == 1
 
 
 async def test_it_begins_again(autojump_clock: MockClock) -> None:
-    client: Any = Watched()
-    async with trio.open_nursery() as nursery:
-        with client.watch.unread(nursery):
+    client = Watched()
+    async with client.running():
+        with client.watch.unread():
             await trio.sleep(0.1)
         await trio.sleep(5)
-        with client.watch.unread(nursery):
+        with client.watch.unread():
             client.reset()
             await trio.sleep(1.5)
     assert len(client.losses) == 1
+
+
+async def test_a_pause_is_watched_until_it_ends(autojump_clock: MockClock) -> None:
+    client = Watched()
+    async with client.running():
+        client.paused = True
+        client.watch.begin()
+        client.watch.begin()
+        await trio.sleep(3.5)
+        client.paused = False
+    assert client.looks == 3

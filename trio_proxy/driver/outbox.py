@@ -1,0 +1,105 @@
+"""What is still to be written to a connection, in the order in which the core decided it."""
+
+from __future__ import annotations
+
+import attrs
+import trio
+
+from .streams import Stream
+
+__all__ = ["Outbox"]
+
+
+@attrs.define(eq=False)
+class Outbox:
+    """What is still to be written to one stream, in the order in which the core decided it.
+
+    Sends are put in at once and written by `flush`, all that is there as one write. The lock guards who
+    writes, not what: so the core's order is the wire's order. A cancelled flush loses nothing.
+    """
+
+    stream: Stream
+    broken: Exception | None = attrs.field(default=None, init=False)
+    """Why nothing can be written any more; what is put in then is dropped."""
+    _parts: list[bytes] = attrs.field(factory=list[bytes], init=False)
+    _rest: memoryview | None = attrs.field(default=None, init=False)
+    _writing: bool = attrs.field(default=False, init=False)
+    _lock: trio.Lock | None = attrs.field(default=None, init=False)
+    """Made when it is first needed: half a KiB that most sessions never need."""
+
+    def __bool__(self) -> bool:
+        return bool(self._parts) or self._rest is not None
+
+    @property
+    def unwritten(self) -> bytes:
+        """What is still to be written."""
+        return b"".join((self._rest or b"", *self._parts))
+
+    def put(self, data: bytes) -> None:
+        if data and self.broken is None:
+            self._parts.append(data)
+
+    def drop(self) -> None:
+        self._parts.clear()
+        self._rest = None
+
+    def secure(self, stream: Stream) -> None:
+        """From now on all goes through this stream, over the same connection. Everything that was put in
+        before must have been written."""
+        self.stream = stream
+
+    def lose(self, error: Exception) -> None:
+        """The connection is lost: it is closed, and what is put in from now on is dropped."""
+        self._break(error)
+        self.stream.close()
+
+    def can_wait(self) -> bool:
+        """After `flush_now` has returned False: has the stream's reader told when there is room. Returns
+        False if a task has to `flush`, or one does so already."""
+        return not self._writing and self.stream.when_writable()
+
+    def flush_now(self) -> bool:
+        """Writes what can be written without waiting. Returns True if nothing is left. If it returns False,
+        await `flush`, or leave the rest to a task that does."""
+        if self._writing:
+            return False
+        try:
+            while self._parts or self._rest is not None:
+                data = self._next()
+                sent = self.stream.send_now(data)
+                if sent < len(data):  # the kernel takes no more
+                    self._rest = memoryview(data)[sent:]
+                    return False
+                self._rest = None
+        except (OSError, trio.ClosedResourceError) as error:
+            self._break(error)
+        return True
+
+    async def flush(self) -> None:
+        """Writes until nothing is left. Waiting here is the back-pressure. Raises nothing but Cancelled."""
+        if self.flush_now():
+            return
+        self._lock = lock = self._lock or trio.Lock()
+        async with lock:
+            self._writing = True
+            try:
+                while self:
+                    rest = self._rest = memoryview(self._next())
+                    sent = await self.stream.send_some(rest)
+                    if self._rest is rest:  # else it was dropped meanwhile
+                        self._rest = rest[sent:] if sent < len(rest) else None
+            except (OSError, trio.ClosedResourceError) as error:
+                self._break(error)
+            finally:
+                self._writing = False
+
+    def _next(self) -> bytes | memoryview:
+        """What is to be written next, all that is there as one; the caller keeps what is left in `_rest`."""
+        if self._rest is not None:
+            return self._rest
+        parts, self._parts = self._parts, []
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _break(self, error: Exception) -> None:
+        self.broken = error
+        self.drop()

@@ -1,0 +1,323 @@
+"""The reactor: one task that does the work of all sessions that need not wait for anything.
+
+::
+
+    epoll set ──ready──> WatchedStream ── recv ──> Reader.take (core, send) ──┬─ all was written: next socket
+    of all sockets                                                            └─ else: a task of the session,
+                                                                                 or `Reader.writable`
+
+A session whose peers are quiet, or say what can be passed on at once, needs no task of its own: its sockets
+are in one epoll set, and the task that waits for that set gives what has come to the session's `Reader`. Only
+if something has to wait does the session run tasks (`Relay`). The set is edge-triggered, and a socket is put
+into it once. Trio's own waiting arms a socket anew each time, with one system call, and wakes a task.
+
+CPU time of one message on a connection that is kept open, 4 KiB, measured on one machine:
+
+====================================  ======
+a pair of tasks for each session      430 µs
+one set, tasks woken for each event   340 µs
+one set, no task for what is usual    250 µs
+====================================  ======
+
+What is edge-triggered must be remembered: a stream is readable from the event on until a read has found
+nothing, or less than it asked for; but after the peer's end it stays readable, since no other event comes.
+
+Deadlines are looked at by a second task, for all sessions at the same time (`Swept`).
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from typing import Final, Protocol
+
+import attrs
+import structlog
+import trio
+from trio.lowlevel import Abort, Task, checkpoint, current_task, reschedule, wait_task_rescheduled
+
+from sansio_smtp import Side
+
+from .streams import SEGMENT, Reader, SocketStream
+
+__all__ = ["AVAILABLE", "Reactor", "Swept", "WatchedStream"]
+
+AVAILABLE: Final = hasattr(select, "epoll")
+"""True if this system has epoll."""
+
+log = structlog.stdlib.get_logger("smtp_proxy")
+
+_POLLS: Final = 4
+"""How often the set is looked at before the task waits for it again. Ready sockets come in bursts: a look
+costs 0.6 µs, a wait 9 µs. More looks gain nothing."""
+_MOST_EVENTS: Final = 64
+"""Of one look, so that other tasks get their turn."""
+_READS_A_TURN: Final = 8
+"""Of one stream, before other streams get their turn."""
+_LONGEST_TICK: Final = 1.0
+_TICKS: Final = 32
+"""In the shortest of all time limits: a limit is at most so much of it late."""
+
+if AVAILABLE:
+    _ENDS: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+    _LOST: Final = select.EPOLLHUP | select.EPOLLERR
+    _OUT: Final = select.EPOLLOUT
+    _WATCHED: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+
+
+class Swept(Protocol):
+    """A time limit that is looked at from time to time."""
+
+    def look(self, now: float) -> None:
+        """Ends what has taken too long."""
+
+
+class Reactor:
+    """The epoll set, and all time limits that are looked at, once in each ``tick`` (seconds)."""
+
+    def __init__(self, tick: float = _LONGEST_TICK) -> None:
+        self._set = select.epoll()
+        self._streams: dict[int, WatchedStream] = {}
+        self._again: list[WatchedStream] = []
+        self._in_turn = False
+        self._nursery: trio.Nursery | None = None
+        self._swept: set[Swept] = set()
+        self._tick = tick
+
+    @classmethod
+    def for_limits(cls, shortest: float) -> Reactor:
+        """A reactor for time limits of which this is the shortest, in seconds."""
+        return cls(min(_LONGEST_TICK, shortest / _TICKS))
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serves the streams and time limits until it is cancelled."""
+        with self._set:
+            async with trio.open_nursery() as self._nursery:
+                self._nursery.start_soon(self._sweep)
+                task_status.started()
+                await self._serve()
+
+    def stream(self, sock: socket.socket) -> WatchedStream:
+        """A stream over this connected non-blocking socket, which belongs to it from now on."""
+        stream = WatchedStream(sock, self)
+        self._streams[sock.fileno()] = stream
+        self._set.register(sock, _WATCHED)
+        return stream
+
+    def leave(self, sock: socket.socket) -> None:
+        """This socket is about to be closed, which takes it out of the set."""
+        self._streams.pop(sock.fileno(), None)
+
+    def again(self, stream: WatchedStream) -> None:
+        """This stream is still readable, and no event will say so: it has its turn after the others."""
+        self._again.append(stream)
+        if not self._in_turn and len(self._again) == 1 and self._nursery is not None:
+            self._nursery.start_soon(self._read_again)
+
+    def sweep(self, limit: Swept) -> None:
+        """Looks at this time limit from now on."""
+        self._swept.add(limit)
+
+    def forget(self, limit: Swept) -> None:
+        """Looks at this time limit no more."""
+        self._swept.discard(limit)
+
+    async def _serve(self) -> None:
+        poll, streams = self._set.poll, self._streams
+        while True:
+            if self._again:
+                await trio.lowlevel.checkpoint()
+            else:
+                await trio.lowlevel.wait_readable(self._set)
+            self._in_turn = True
+            for _ in range(_POLLS):
+                events = poll(0, _MOST_EVENTS)
+                for descriptor, mask in events:
+                    if stream := streams.get(descriptor):  # else it was closed in this turn
+                        stream.ready(mask)
+                if not events:
+                    break
+            await self._read_again()
+            self._in_turn = False
+
+    async def _read_again(self) -> None:
+        again, self._again = self._again, []
+        for stream in again:
+            stream.read()
+
+    async def _sweep(self) -> None:
+        while True:
+            await trio.sleep(self._tick)
+            now = trio.current_time()
+            for limit in tuple(self._swept):
+                try:
+                    limit.look(now)
+                except Exception:  # no failure of one session may end another
+                    log.exception("internal error, a time limit is not looked at any more")
+                    self._swept.discard(limit)
+
+
+@attrs.define(eq=False)
+class WatchedStream(SocketStream):
+    """A `Stream` over a socket in the set of a reactor."""
+
+    _reactor: Reactor
+    _reader: Reader | None = attrs.field(default=None, init=False)
+    """Takes what comes, without a task. None before it has been given, and if a task reads."""
+    _side: Side = attrs.field(default=Side.CLIENT, init=False)
+    _reads: bool = attrs.field(default=False, init=False)
+    """True if the reader takes more now."""
+    _awaits_room: bool = attrs.field(default=False, init=False)
+    """True if the reader is to be told when there is room to write."""
+    _readable: bool = attrs.field(default=False, init=False)
+    _ended: bool = attrs.field(default=False, init=False)
+    """True if the peer has ended its sending, or the connection is lost."""
+    _lost: bool = attrs.field(default=False, init=False)
+    _receiver: Task | None = attrs.field(default=None, init=False)
+    _sender: Task | None = attrs.field(default=None, init=False)
+
+    # By the reactor
+
+    def ready(self, mask: int) -> None:
+        """The socket has become readable or writable, or was lost."""
+        reader = self._reader
+        if mask != _OUT:
+            self._readable = True
+            if mask & _ENDS:
+                self._ended = True
+                self._lost = bool(mask & _LOST)
+            if self._reads:
+                self.read()
+            elif self._receiver is not None:
+                self._wake_receiver()
+            elif self._lost and reader is not None:
+                reader.gone(self._side)
+        if mask & _OUT:
+            if self._sender is not None:
+                self._wake_sender()
+            if self._awaits_room and reader is not None:
+                self._awaits_room = False
+                reader.writable(self._side)
+
+    def read(self) -> None:
+        """Gives what there is to read to the reader, as long as it takes more."""
+        reader, side = self._reader, self._side
+        for _ in range(_READS_A_TURN):
+            if not self._reads or reader is None:
+                return
+            try:
+                data = self.sock.recv(SEGMENT)
+            except BlockingIOError:
+                self._readable = False
+                return
+            except OSError as error:
+                self._reads = False
+                reader.lose(side, error)
+                return
+            if len(data) < SEGMENT and not self._ended:
+                self._readable = False
+            if not reader.take(side, data) or not data:
+                self._reads = False
+                if self._lost and not data:  # an end, and a reset after it, in one event
+                    reader.gone(side)
+                return
+            if not self._readable:
+                return
+        self._reactor.again(self)
+
+    # By the session
+
+    def hand_over(self, reader: Reader, side: Side) -> bool:
+        self._reader, self._side, self._reads = reader, side, True
+        if self._readable:
+            self.read()
+        return True
+
+    def when_writable(self) -> bool:
+        self._awaits_room = self._reader is not None
+        return self._awaits_room
+
+    async def receive(self) -> bytes:
+        self._reader, self._reads = None, False
+        interrupts = self._interrupts
+        while True:
+            await self._until_readable()
+            if interrupts != self._interrupts:
+                raise trio.ClosedResourceError("another task reads this connection now")
+            try:
+                data = self.sock.recv(SEGMENT)
+            except BlockingIOError:
+                self._readable = False
+                continue
+            if len(data) < SEGMENT and not self._ended:
+                self._readable = False
+            return data
+
+    async def receive_some(self, most: int, end: bytes = b"") -> bytes:
+        while True:
+            await self._until_readable()
+            try:
+                data = self.sock.recv(most, socket.MSG_PEEK)
+            except BlockingIOError:
+                self._readable = False
+                continue
+            wanted = data.find(end) + len(end) if end and end in data else len(data)
+            return self.sock.recv(wanted) if wanted else b""
+
+    def interrupt(self) -> None:
+        self._interrupts += 1
+        self._reads = False
+
+    async def send_some(self, data: memoryview) -> int:
+        while not (sent := self.send_now(data)):
+            await self._until_writable()
+        return sent
+
+    def is_lost(self) -> bool:
+        return self._lost or self.sock.fileno() < 0
+
+    def close(self) -> None:
+        if self.sock.fileno() >= 0:
+            self._reader, self._reads = None, False
+            self._reactor.leave(self.sock)
+            self.sock.close()
+            if self._receiver is not None:
+                self._wake_receiver()
+            if self._sender is not None:
+                self._wake_sender()
+
+    # Waiting
+
+    async def _until_readable(self) -> None:
+        """Returns when there may be something to read. Raises trio.ClosedResourceError if it is closed."""
+        if self._readable or self.sock.fileno() < 0:
+            await checkpoint()
+        else:
+            self._receiver = current_task()
+            await wait_task_rescheduled(self._leave_receiver)
+        if self.sock.fileno() < 0:
+            raise trio.ClosedResourceError("this side has closed the connection")
+
+    async def _until_writable(self) -> None:
+        self._sender = current_task()
+        await wait_task_rescheduled(self._leave_sender)
+        if self.sock.fileno() < 0:
+            raise trio.ClosedResourceError("this side has closed the connection")
+
+    def _wake_receiver(self) -> None:
+        task, self._receiver = self._receiver, None
+        assert task is not None  # as the caller has seen
+        reschedule(task)
+
+    def _wake_sender(self) -> None:
+        task, self._sender = self._sender, None
+        assert task is not None  # as the caller has seen
+        reschedule(task)
+
+    def _leave_receiver(self, _: object) -> Abort:
+        self._receiver = None
+        return Abort.SUCCEEDED
+
+    def _leave_sender(self, _: object) -> Abort:
+        self._sender = None
+        return Abort.SUCCEEDED
