@@ -176,6 +176,9 @@ class Config:
     """Largest message that is kept whole for a MESSAGE question; a larger one is refused with 552."""
     read_ahead: int = attrs.field(default=65_536, validator=_positive)
     """Number of unparsed octets of one side at which that side is not read any more."""
+    lane: bool = True
+    """False: every input takes the general path. Events and octets are the same; it is for tests and
+    comparisons."""
     relay_keywords: frozenset[str] = attrs.field(default=frozenset(), converter=_keywords)
     """EHLO keywords that are relayed besides those known to be safe. A keyword that changes the framing
     breaks the dialogue: see docs/supported-smtp.md."""

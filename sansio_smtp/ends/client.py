@@ -118,6 +118,14 @@ class ClientConnection:
         none."""
         return self._awaited[0][0] if self._awaited else None
 
+    @property
+    def next_reply_to(self) -> tuple[Command, Any] | None:
+        """The oldest command that the server owes a reply to, and its handle, if the next octets to arrive
+        begin that reply; None if it owes none, or if octets lie here unread."""
+        if not self._awaited or self.eof or self._in_advance or not self._reader.empty:
+            return None
+        return self._awaited[0]
+
     def awaits(self, handle: object) -> bool:
         """Returns True if the server owes a reply to a command that was sent with this handle."""
         return any(sent_with is handle for _, sent_with in self._awaited)
@@ -240,17 +248,26 @@ class ClientConnection:
             refuses_message = command.kind is KIND_END_OF_DATA and code >= 400
             if code != 421 and not refuses_message:  # which may come unasked
                 return self._broken(server_violation(f"a reply before {command} was sent", reply.raw))
-        if not self._step(REPLY_STEPS.get((command.kind, code if code == 421 else code // 100))):
+        if not self.take_reply(command, reply):
             return self._broken(server_violation(f"{reply.code} in reply to {command}", reply.raw))
-        self.in_content = self.phase is PHASE_CONTENT
-        del self._awaited[0]
-        self._transaction.answered(command, reply)
         kind = command.kind
         if kind is KIND_HELLO:
             self._hello_answered(command, reply)
         elif kind is KIND_IDENTITY and command.verb == b"XCLIENT" and reply.code < 300:
             self._forget()  # the session begins anew
         return ReplyReceived(reply, command, handle)
+
+    def take_reply(self, command: Command, reply: Reply) -> bool:
+        """Takes a reply to the oldest command that is owed one, neither EHLO nor HELO nor XCLIENT. The caller
+        has read it itself: see `next_reply_to`. Returns False, and takes nothing, if it is no reply to this
+        command."""
+        code = reply.code
+        if not self._step(REPLY_STEPS.get((command.kind, code if code == 421 else code // 100))):
+            return False
+        self.in_content = self.phase is PHASE_CONTENT
+        del self._awaited[0]
+        self._transaction.answered(command, reply)
+        return True
 
     def _hello_answered(self, command: Command, reply: Reply) -> None:
         accepted, is_ehlo = reply.code < 300, command.verb == b"EHLO"

@@ -91,6 +91,7 @@ class _Doubt(Enum):
     OUR_CREDENTIAL = "a credential that was sent after AUTH had been refused here; no server is to see it"
 
 
+_NO_DOUBT: Final = _Doubt.NONE
 _TAKEN: Final = (Support.FORWARDED, Support.OWN)
 _CREDENTIALS: Final = (_Doubt.CREDENTIAL, _Doubt.OUR_CREDENTIAL)
 
@@ -112,11 +113,12 @@ class ServerConnection:
     """The lines and messages that are owed a reply, oldest first. Read only. A list, since it is short, and
     an empty deque takes 760 octets."""
     _inbox: Inbox = attrs.field(factory=Inbox, init=False)
-    _content: ContentReader | None = attrs.field(default=None, init=False)
+    content: ContentReader | None = attrs.field(default=None, init=False)
+    """Reads the message that the client is sending; None if it sends none."""
     _content_refused: bool = attrs.field(default=False, init=False)
     _chunk_left: int = attrs.field(default=0, init=False)
     _transaction: Transaction = attrs.field(factory=Transaction, init=False)
-    _doubt: _Doubt = attrs.field(default=_Doubt.NONE, init=False)
+    _doubt: _Doubt = attrs.field(default=_NO_DOUBT, init=False)
     _refused_login: bool = attrs.field(default=False, init=False)
     # True if the AUTH that is to be answered is refused here
 
@@ -138,15 +140,27 @@ class ServerConnection:
     @property
     def buffered(self) -> int:
         """Number of octets that are kept: not parsed yet, or held back at the end of a piece of content."""
-        return len(self._inbox) + (self._content.held if self._content else 0)
+        return len(self._inbox) + (self.content.held if self.content else 0)
 
     @property
     def pending(self) -> bool:
         """True if `next_event` may return an event before more octets arrive."""
         if self.eof or not self._inbox.empty:
             return True
-        content = self._content
+        content = self.content
         return content is not None and (content.finished or content.error is not None)
+
+    @property
+    def reads_commands(self) -> bool:
+        """True if the next octet begins a command line, nothing has arrived before it, and each forwarded
+        verb is taken as it is: nothing is in doubt, and this client may send all of them."""
+        return (
+            self.phase is PHASE_COMMAND
+            and self._doubt is _NO_DOUBT
+            and self._inbox.empty
+            and not self.eof
+            and not self.access.restricts
+        )
 
     @property
     def unanswered(self) -> int:
@@ -189,6 +203,15 @@ class ServerConnection:
         """Takes octets as they came, cut anywhere."""
         if self.phase is not PHASE_CLOSED:
             self._inbox.feed(data)
+
+    def take_line(self, command: Command) -> Exchange:
+        """Takes a command line that the caller has read itself, while `reads_commands`. A reply is owed."""
+        return self._line(command)
+
+    def take_end_of_data(self) -> Exchange:
+        """Takes the end-of-data that `content` has found. A reply is owed."""
+        self.content = None
+        return self._line(END_OF_DATA)
 
     def receive_eof(self) -> None:
         """The client will send no more. `next_event` returns `END_OF_INPUT` after the last event."""
@@ -236,7 +259,7 @@ class ServerConnection:
             self._step(Step.CLOSE, "close")
         self.exchanges.clear()
         self._inbox = Inbox()
-        self._content = None
+        self.content = None
 
     def _step(self, step: Step | None, what: object) -> None:
         """The one place where the phase changes."""
@@ -245,15 +268,17 @@ class ServerConnection:
             raise LocalProtocolError(f"not possible in phase {self.phase.name}: {what}")
         self.phase = phase
 
-    def _line(self, command: Command) -> None:
+    def _line(self, command: Command) -> Exchange:
         self._step(LINE_STEPS[command.kind], command)
-        self.exchanges.append(Exchange(command))
+        exchange = Exchange(command)
+        self.exchanges.append(exchange)
+        return exchange
 
     def _data_answered(self) -> None:
         if self.phase is PHASE_CONTENT:
             config = self.config
             self._content_refused = False
-            self._content = ContentReader(config.bare_newline, config.nul, self.max_message_size)
+            self.content = ContentReader(config.bare_newline, config.nul, self.max_message_size)
         else:
             self._doubt = _Doubt.LATE_CONTENT if self._inbox.empty else _Doubt.CONTENT
 
@@ -370,7 +395,7 @@ class ServerConnection:
         return Refused(command, error)
 
     def _next_content(self) -> ClientEvent:
-        reader = self._content
+        reader = self.content
         assert reader is not None  # set when the phase became CONTENT
         if reader.error is not None and not self._content_refused:
             self._content_refused = True
@@ -385,8 +410,7 @@ class ServerConnection:
         return ContentReceived(piece, reader.at_line_start) if piece else self._next_content()
 
     def _end_of_data(self, reader: ContentReader) -> EndOfData:
-        self._content = None
-        self._line(END_OF_DATA)
+        self.take_end_of_data()
         return EndOfData(reader.size)
 
     def _drop_chunk(self) -> ClientEvent:

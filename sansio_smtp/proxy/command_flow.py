@@ -82,11 +82,13 @@ class CommandFlow:
         self._out = out
         self._own = OwnCommands(config, ask, downstream, forwarding)
         self._places = ask & CONTENT_PLACES
-        self._verbs = frozenset(name.encode() for name in ask - PLACES)
-        self._asks_all = COMMAND in ask
+        self.verbs = frozenset(name.encode() for name in ask - PLACES)
+        """The verbs that are asked about by their names."""
+        self.asks_all = COMMAND in ask
+        """True if all commands are asked about."""
         self._asks_others = OTHER_VERBS in ask
         self._in_turn = IN_TURN in ask
-        self._may_route = bool(self._verbs) or self._asks_all
+        self._may_route = bool(self.verbs) or self.asks_all
         self._queued: Exchange | None = None
         self._login: tuple[Command, ...] = ()
         self._errors = 0
@@ -117,7 +119,7 @@ class CommandFlow:
             client.step(GateStep.QUEUE)
             self._queued = exchange
         elif kind is not KIND_AUTH_LINE and (
-            self._asks_all or command.verb in self._verbs or (self._asks_others and command.verb not in VERBS)
+            self.asks_all or command.verb in self.verbs or (self._asks_others and command.verb not in VERBS)
         ):
             # An AUTH line is no command, and it holds credentials: it is never asked about.
             if self._in_turn and not client.is_due(exchange):
@@ -126,7 +128,14 @@ class CommandFlow:
             else:
                 self._ask(exchange)
         else:
-            self._forward(exchange, command)
+            self.forward(exchange, command)
+
+    def usual(self, exchange: Exchange, command: Command) -> None:
+        """A forwarded command that is not asked about, and neither AUTH nor a line of an AUTH exchange: what
+        `command` does with it, in fewer steps."""
+        if command.kind is KIND_DATA:
+            self._message.ask_at(self._places)
+        self.forward(exchange, command)
 
     def refused(self, event: Refused) -> None:
         """A line that must not be forwarded. It is answered here; after too many of them the session ends."""
@@ -150,7 +159,7 @@ class CommandFlow:
             self._ask(exchange)
         else:
             self._downstream.step(GateStep.TAKE)
-            self._forward(exchange, exchange.command)
+            self.forward(exchange, exchange.command)
         return True
 
     def close(self) -> None:
@@ -159,7 +168,7 @@ class CommandFlow:
 
     def _wants_question(self, command: Command) -> bool:
         verb = command.verb
-        return self._asks_all or verb in self._verbs or (self._asks_others and verb not in VERBS)
+        return self.asks_all or verb in self.verbs or (self._asks_others and verb not in VERBS)
 
     def _ask(self, exchange: Exchange) -> None:
         question = CommandQuestion(exchange.command, self._downstream.end.envelope)
@@ -203,9 +212,9 @@ class CommandFlow:
             self._login = (command,)
         if isinstance(verdict, Continue | Inspect) and not self._forwarding.leg.detached:
             self._forwarding.add_recipients(verdict.recipients)
-        self._forward(exchange, command, upstream)
+        self.forward(exchange, command, upstream)
 
-    def _forward(self, exchange: Exchange, command: Command, upstream: str | None = ANYWHERE) -> None:
+    def forward(self, exchange: Exchange, command: Command, upstream: str | None = ANYWHERE) -> None:
         forwarding = self._forwarding
         if command.verb in self._downstream.end.access.own:
             self._own.take(exchange, command)

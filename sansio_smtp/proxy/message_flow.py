@@ -28,13 +28,13 @@ from typing import Final
 
 from sansio_smtp.config import Config, Tap
 from sansio_smtp.ends.exchanges import Exchange
-from sansio_smtp.ends.received import ContentReceived, EndOfData
 from sansio_smtp.events import AwaitReply, BodyChunk, BodyComplete, Event, SendToServer
 from sansio_smtp.members import FORM_DOTTED, MESSAGE_DROPPING, MESSAGE_NONE, MESSAGE_SENDING, PHASE_CONTENT
 from sansio_smtp.questions import MESSAGE, Answer, AnyVerdict, Continue, Disconnect, Replace
 from sansio_smtp.states import MESSAGE as TABLE
 from sansio_smtp.states import Message, MessageStep, unforeseen
 from sansio_smtp.wire.commands import END_OF_DATA
+from sansio_smtp.wire.content import Form
 from sansio_smtp.wire.replies import Reply
 
 from . import own_replies
@@ -102,24 +102,24 @@ class MessageFlow:
 
     # What the client sends
 
-    def content(self, event: ContentReceived) -> None:
-        """Takes a piece of content."""
+    def content(self, data: bytes, at_line_start: bool, form: Form = FORM_DOTTED) -> None:
+        """Takes a piece of content: see `ContentReceived`."""
         if self.state is MESSAGE_NONE:
             self._begin()
         if self.state is MESSAGE_DROPPING:
             return
-        if self._untapped and not self._places and event.form is FORM_DOTTED:
-            self._send(event.data)
+        if self._untapped and not self._places and form is FORM_DOTTED:
+            self._send(data)
             return
         pipeline = self._open_pipeline()
-        if pipeline.plain and event.form is FORM_DOTTED:
-            self._send(event.data)
+        if pipeline.plain and form is FORM_DOTTED:
+            self._send(data)
         else:
-            pipeline.receive(event.data, event.at_line_start, event.form)
+            pipeline.receive(data, at_line_start, form)
             self._advance(pipeline)
 
-    def end_of_data(self, event: EndOfData) -> None:
-        """Takes the client's end-of-data."""
+    def end_of_data(self, size: int) -> None:
+        """Takes the client's end-of-data; ``size`` counts the decoded octets."""
         self._end = self._downstream.end.newest
         if self.state is MESSAGE_NONE:
             self._begin()
@@ -127,11 +127,11 @@ class MessageFlow:
             self._answer(self._refusal)
             return
         if self._untapped and not self._places and self._pipeline is None:
-            self._out.append(BodyComplete(event.size, received=event.size))
+            self._out.append(BodyComplete(size, received=size))
             self._end_at_server(b"")
             return
         pipeline = self._open_pipeline()
-        pipeline.receive_end(event.size)
+        pipeline.receive_end(size)
         self._advance(pipeline)
 
     def _begin(self) -> None:

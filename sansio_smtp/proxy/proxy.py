@@ -68,6 +68,7 @@ from .breakdown import end_after_fault
 from .command_flow import CommandFlow
 from .downstream import Downstream
 from .forwarding import Forwarding
+from .lane import Lane
 from .message_flow import MessageFlow
 from .message_store import Spool
 from .readings import Readings
@@ -121,18 +122,41 @@ class Proxy(Readings):
         self._asks_replies = REPLY in self.ask
         self._draining = False
         self._client_lost = False
+        self._lane: Lane | None = None
+        if self.config.lane and not self.config.trace:
+            self._lane = Lane(
+                self.config,
+                self._downstream,
+                self._forwarding,
+                self._message,
+                self._commands,
+                asks_replies=self._asks_replies,
+            )
 
     # Inputs
 
     def receive_from(self, side: Side, data: bytes) -> list[Event]:
         """Takes octets that a side sent, cut anywhere. Empty input does nothing; for end of input see
         `eof_from`."""
+        lane = self._lane
         if side is CLIENT:
+            if lane is not None:
+                rest = lane.from_client(data)
+                self.progress += lane.taken
+                if rest is None:
+                    return self._events()
+                data = rest
             self._client.receive_data(data)
             return self._run()
         leg = self._forwarding.leg
         if leg.state is UPSTREAM_CONNECTING:
             leg.connected()
+        elif lane is not None:
+            rest = lane.from_server(data)
+            self.progress += lane.taken
+            if rest is None:
+                return self._events()
+            data = rest
         leg.end.receive_data(data)
         return self._run()
 
@@ -258,7 +282,7 @@ class Proxy(Readings):
         ``now``."""
         if now:
             return self._fail(own_replies.SHUTDOWN)
-        self._draining = True
+        self._draining, self._lane = True, None  # from now on each input may be the last
         return self._run()
 
     def broke(self) -> list[Event]:
@@ -292,6 +316,9 @@ class Proxy(Readings):
             or (message is not MESSAGE_NONE and message is not MESSAGE_STREAMING)
         ):
             self._check_joint_state()
+        return self._events()
+
+    def _events(self) -> list[Event]:
         events = self._out.copy()
         self._out.clear()
         return events
@@ -342,9 +369,9 @@ class Proxy(Readings):
             if isinstance(event, Command):
                 self._commands.command(event)
             elif isinstance(event, ContentReceived):
-                message.content(event)
+                message.content(event.data, event.at_line_start, event.form)
             elif isinstance(event, EndOfData):
-                message.end_of_data(event)
+                message.end_of_data(event.size)
             elif isinstance(event, ContentRefused):
                 self._out.append(Violation(CLIENT, event.error))
                 message.refuse(event.error.reply_hint)

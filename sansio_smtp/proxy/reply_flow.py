@@ -33,9 +33,9 @@ from .forwarding import Forwarding, Own
 from .message_flow import MessageFlow
 from .setup_flow import SetupFlow
 
-__all__ = ["ReplyFlow"]
+__all__ = ["LOGGED_IN", "ReplyFlow"]
 
-_LOGGED_IN: Final = 235
+LOGGED_IN: Final = 235
 """RFC 4954 §6: authentication succeeded."""
 
 
@@ -136,7 +136,7 @@ class ReplyFlow:
                 self._forwarding.data_refused()
         elif (kind is KIND_AUTH or kind is KIND_AUTH_LINE) and reply.severity == 2:
             self._downstream.log_in(self._commands.login)
-        elif reply.code == _LOGGED_IN:
+        elif reply.code == LOGGED_IN:
             # The server has read as AUTH what is none here. Nobody knows who has logged in.
             self._downstream.log_in(())
         self._downstream.fill(exchange, reply)

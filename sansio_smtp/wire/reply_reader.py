@@ -19,7 +19,7 @@ not wait for the end of the line: a server that ends its lines with a bare LF ne
 client would wait until a timeout. It follows that the violation, and its text, do not depend on how the
 stream was cut into segments. The same holds for the limit on the length of a reply.
 
-A complete reply is one match of `_REPLY`. Only a reply that is incomplete or wrong is read line by line, and
+A complete reply is one match of `REPLY`. Only a reply that is incomplete or wrong is read line by line, and
 what was read of it is not read again when more arrives.
 """
 
@@ -33,10 +33,11 @@ import attrs
 from .replies import Reply
 from .violations import RemoteProtocolError, server_violation
 
-__all__ = ["ReplyReader"]
+__all__ = ["REPLY", "ReplyReader"]
 
 # RFC 5321 §4.2: three digits, then SP, "-" or nothing. [0-9], not \d: the latter takes other digits in str.
-_REPLY: Final = re.compile(rb"([2-5][0-9][0-9])(?:-[^\r\n\0]*\r\n\1)*(?: [^\r\n\0]*)?\r\n")
+REPLY: Final = re.compile(rb"([2-5][0-9][0-9])(?:-[^\r\n\0]*\r\n\1)*(?: [^\r\n\0]*)?\r\n")
+"""A complete reply; its first group is the code."""
 # These two match the longest legal beginning of a line, which may be empty.
 _LINE: Final = re.compile(rb"(?:[2-5](?:[0-9](?:[0-9](?:[ -][^\r\n\0]*)?(?:\r\n?)?)?)?)?")
 _TEXT: Final = re.compile(rb"[^\r\n\0]*(?:\r\n?)?")
@@ -73,7 +74,7 @@ class ReplyReader:
     def next_reply(self) -> Reply | None:
         """The next whole reply, or None if more octets are needed. Raises `RemoteProtocolError`."""
         buffer = self._buffer
-        if not self._checked and (whole := _REPLY.match(buffer)) and whole.end() <= self.max_size:
+        if not self._checked and (whole := REPLY.match(buffer)) and whole.end() <= self.max_size:
             # The usual case.
             raw, code = bytes(whole[0]), whole[1]
             del whole, buffer[: len(raw)]

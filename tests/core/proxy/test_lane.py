@@ -1,0 +1,205 @@
+"""The lane takes what usually comes; on and off, the same events and the same state come of each input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import attrs
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.scene import lines
+from sansio_smtp.config import Config
+from sansio_smtp.events import CLIENT, SERVER, Ask, Close, Event, Side
+from sansio_smtp.proxy.proxy import Proxy
+from sansio_smtp.questions import Answer, Continue
+from sansio_smtp.states import Phase
+from sansio_smtp.wire.inbox import Inbox
+from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.violations import RemoteProtocolError
+
+EHLO = ("250-mx", "250 PIPELINING")
+
+
+def told(value: Any) -> Any:
+    """All that a value holds, so that two can be compared."""
+    if isinstance(value, RemoteProtocolError):
+        return type(value).__name__, str(value), told(value.reply_hint), value.evidence, value.phase
+    if isinstance(value, Inbox):
+        return bytes(value._data[value._start :])
+    if isinstance(value, Config):
+        return "they differ in one field"
+    if attrs.has(type(value)):
+        fields = [told(getattr(value, field.name)) for field in attrs.fields(type(value))]
+        return type(value).__name__, *fields
+    if isinstance(value, list | tuple):
+        return [told(each) for each in value]
+    return value
+
+
+class Watched(Proxy):
+    """Counts how often the general path was taken."""
+
+    runs = 0
+
+    def _run(self) -> list[Event]:
+        self.runs += 1
+        return super()._run()
+
+
+class Twins:
+    """Two proxies, one with the lane and one without, that get the same inputs."""
+
+    def __init__(self, *ask: str, **choices: Any) -> None:
+        self.fast = Watched(Config(**choices), ask)
+        self.slow = Proxy(Config(**choices, lane=False), ask)
+        self.questions: list[Any] = []
+
+    def both(self, do: Callable[[Proxy], list[Event]]) -> list[Event]:
+        fast, slow = do(self.fast), do(self.slow)
+        assert told(fast) == told(slow)
+        for one, other in zip(self.readings(self.fast), self.readings(self.slow), strict=True):
+            assert one == other
+        asked = [(a, b) for a, b in zip(fast, slow, strict=True) if isinstance(a, Ask)]
+        self.questions += [(a.question, b.question) for a, b in asked if isinstance(b, Ask)]
+        return fast
+
+    def readings(self, proxy: Proxy) -> Iterator[Any]:
+        yield from (proxy.snapshot(), proxy.progress, proxy.may_read, proxy.waiting_for, proxy.buffered)
+        yield from (told(proxy.envelope), told(proxy.hello), proxy.has_more, proxy.closed, proxy.login)
+        yield told((proxy._client, proxy._forwarding.leg, proxy._forwarding._queue, proxy._commands._errors))
+
+    def give(self, side: Side, data: bytes) -> list[Event]:
+        return self.both(lambda proxy: proxy.receive_from(side, data))
+
+    def client(self, *text: str) -> list[Event]:
+        return self.give(CLIENT, lines(*text))
+
+    def server(self, *text: str) -> list[Event]:
+        return self.give(SERVER, lines(*text))
+
+    def answer(self, make: Callable[[], Any]) -> list[Event]:
+        fast, slow = self.questions.pop()
+        return self.both(
+            lambda proxy: proxy.answer(fast if proxy is self.fast else slow, make()),
+        )
+
+    def greeted(self, *ehlo: str) -> Twins:
+        for side, text in ((SERVER, ("220 mx",)), (CLIENT, ("EHLO me",)), (SERVER, ehlo or EHLO)):
+            self.give(side, lines(*text))
+            while self.questions:
+                self.answer(Continue)
+        return self
+
+    def in_content(self) -> Twins:
+        self.greeted()
+        self.client("MAIL FROM:<a@me>", "RCPT TO:<b@mx>", "DATA")
+        self.server("250 ok", "250 ok")
+        self.server("354 go")
+        return self
+
+    def took(self, side: Side, *text: str) -> tuple[int, bool]:
+        """The number of things in the input that the lane took; and True if that was all."""
+        before = self.fast.runs
+        self.give(side, lines(*text))
+        assert self.fast._lane is not None
+        return self.fast._lane.taken, self.fast.runs == before
+
+
+ALL = True
+NO = Reply.of(550, "no")
+
+
+def test_a_message_of_one_who_waits_for_each_reply() -> None:
+    twins = Twins().greeted()
+    for line, reply in (("mail FROM:<a@me>", "250 ok"), ("RCPT TO:<b@mx>", "250 ok"), ("DATA", "354 go")):
+        assert twins.took(CLIENT, line) == (1, ALL)
+        assert twins.took(SERVER, reply) == (1, ALL)
+    assert twins.took(CLIENT, "Subject: x", "") == (1, ALL)
+    assert twins.took(CLIENT, "..x", ".") == (2, ALL)
+    assert twins.took(SERVER, "250-taken", "250 ok") == (1, ALL)
+    assert [type(event) for event in twins.client("QUIT")] != []
+    assert [type(event) for event in twins.server("221 bye")][-1] is Close
+
+
+def test_command_groups() -> None:
+    twins = Twins().greeted()
+    for before in ((), ("text", ".")):
+        assert twins.took(CLIENT, *before, "MAIL FROM:<a@me>", "RCPT TO:<b@mx>", "DATA")[1] is ALL
+        assert twins.took(SERVER, *(["250 ok"] if before else []), "250 ok", "250 ok", "354 go")[1] is ALL
+
+
+# Drawn dialogues
+
+SAYS = [
+    *[
+        "MAIL FROM:<a@me>",
+        "RCPT TO:<b@mx>",
+        "DATA",
+        "RCPT TO:<c@mx>",
+        "NOOP",
+        "RSET",
+        "VRFY x",
+        "SEND FROM:<a>",
+    ],
+    *[
+        "mail from:<a> SIZE=9",
+        "MAIL FROM:<a> REQUIRETLS",
+        "QUIT",
+        "EHLO me",
+        "HELO me",
+        "AUTH PLAIN AGEAYg==",
+    ],
+    *[
+        "STARTTLS",
+        "BDAT 3",
+        "GET / HTTP/1.1",
+        "XFOO",
+        "?",
+        "",
+        "NOOP xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    ],
+    *["NOOP\x00", "NOOP\rx", "NOOP\nNOOP", "text", "..", ".", "..\rx", "\x00.", "x\n.", "Subject: x"],
+]
+ANSWERS = ["354 go", "550 no", "421 bye", "235 in", "334 go on", "25", "251-a|250 b", "503 x", "250-a|250 b"]
+USUAL = {"DATA": "354 go", "EHLO": "250-mx|250-SIZE 90|250 PIPELINING", "AUTH": "235 in", "QUIT": "221 bye"}
+ASKED = ["", "", "RCPT", "DATA IN_TURN", "HEADERS", "BODY_LINE", "MESSAGE", "COMMAND", "REPLY"]
+CHOICES: list[dict[str, Any]] = [
+    {},
+    {"max_pipelined": 2},
+    {"max_recipients": 1},
+    {"max_message_size": 8},
+    {"max_line": 40, "bare_newline": "reject"},
+    {"tap": "lines"},
+    {"trace": True},
+    {"reconnect": True},
+    {"max_reply": 30},
+    {"tls": "encrypt"},
+]
+moves = st.tuples(st.sampled_from("CCCSSSA"), st.integers(0, 2**16), st.integers(1, 60) | st.just(10**6))
+
+
+@given(st.sampled_from(ASKED), st.sampled_from(CHOICES), st.lists(moves, max_size=60))
+def test_drawn_dialogues(ask: str, choices: dict[str, Any], drawn: list[tuple[str, int, int]]) -> None:
+    """Cut anywhere; many steps go on as most dialogues do."""
+    twins = Twins(*ask.split(), **choices).greeted()
+    said, due = b"", b""
+    for who, number, count in drawn:
+        odd, choice = number % 8 == 0, number // 8
+        if who == "A" and twins.questions:
+            refuses = odd and Answer in type(twins.questions[-1][0]).verdicts
+            twins.answer((lambda: Answer(NO)) if refuses else Continue)
+        elif who == "C":
+            usual = SAYS[:4] if twins.fast.states[0] is Phase.COMMAND else ["x", "."]
+            among = SAYS if odd else usual
+            said += lines(among[choice % len(among)])
+            data, said = said[:count], said[count:]
+            twins.give(CLIENT, data)
+        elif who == "S":
+            awaited = twins.fast.awaiting
+            text = USUAL.get(awaited.verb.decode(), "250 ok") if awaited else ""
+            if odd or text:
+                due += lines(*(ANSWERS[choice % len(ANSWERS)] if odd else text).split("|"))
+            data, due = due[:count], due[count:]
+            twins.give(SERVER, data)
