@@ -32,7 +32,8 @@ of a segment, which may be half of a CRLF or the beginning of end-of-data::
 After a refusal it passes nothing more, but it still looks for end-of-data: refused mail data must never be
 read as commands. `ContentWriter` goes the other way, from decoded form that a verdict supplied to wire form.
 
-No octet is looked at from Python: each segment is searched a few times by C code.
+No octet is looked at from Python: `scan` says what stands in a segment, and usually that is nothing to care
+about. Then the segment leaves as it came, without a copy.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ import attrs
 from sansio_smtp.config import BareNewline, Nul
 
 from .replies import Reply
+from .scan import is_canonical, scan
 from .violations import RemoteProtocolError
 
 __all__ = ["ContentReader", "ContentWriter", "Form", "canonical", "unstuff", "wire_prefix"]
@@ -62,19 +64,21 @@ class Form(Enum):
     """As it is, with its octets counted (RFC 3030)."""
 
 
-_END: Final = b"\r\n.\r\n"
-# Unfinished line ends, longest first: (suffix, octets of it that are held back). What is held may
-# be the start of end-of-data, or half of a CRLF; what is not held is context for the search.
+_CRLF: Final = b"\r\n"
+# Unfinished line ends: (suffix, octets of it that are held back). What is held may be the start of
+# end-of-data, or half of a CRLF; what is not held is context for the search. First the usual one, then the
+# longest.
 _SUFFIXES: Final = (
+    (_CRLF, 0),
     (b"\r\n.\n.", 3),
     (b"\r\n.\r", 2),
     (b"\r\n.\n", 2),
     (b"\r\n.", 1),
-    (b"\r\n", 0),
     (b"\n.", 2),
     (b"\r", 1),
     (b"\n", 1),
 )
+_UNFINISHED: Final = b"\r\n."  # the last octets of these
 _UNSTUFFED: Final = re.compile(rb"\n\.(?!\.)")
 _STUFFED: Final = re.compile(rb"\r\n\.")
 _BARE: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
@@ -128,9 +132,9 @@ class ContentReader:
     error: RemoteProtocolError | None = attrs.field(default=None, init=False)
     """The reason why the message is refused; None if it is not."""
 
-    _context: bytes = attrs.field(default=b"\r\n", init=False)
+    _context: bytes = attrs.field(default=_CRLF, init=False)
     _passed: int = attrs.field(default=2, init=False)  # octets of the context that were passed already
-    _nul_lines: _NulLines = attrs.field(factory=_NulLines, init=False)
+    _nul_lines: _NulLines | None = attrs.field(default=None, init=False)  # made when the first NUL comes
 
     @property
     def held(self) -> int:
@@ -138,28 +142,36 @@ class ContentReader:
         return len(self._context) - self._passed
 
     def feed(self, data: bytes) -> bytes:
-        """Takes a segment as it came. Returns what may be passed on, in wire form; it may be empty."""
-        octets = self._context + data if self._context else data
-        passed = self._passed
-        end, dotted = _find_end(octets)
+        """Takes a segment as it came. Returns what may be passed on, in wire form; it may be empty. A segment
+        that passes whole is returned itself, not copied."""
+        context, passed = self._context, self._passed
+        self.at_line_start = passed == 2
+        if not context:
+            octets = data
+        elif context == _CRLF and data[:1] not in b".":  # a dot, or nothing
+            octets, passed = data, 0  # that a line has ended only matters to a dot
+        else:
+            octets = context + data
+        end, dotted, suspect = scan(octets)
         if end >= 0:
             self.finished = True
             self.rest = octets[end + 5 :]
             piece = octets[: end + 2]
             self._context, self._passed = b"", 0
-        else:
+        elif octets[-1:] in _UNFINISHED:
             piece = self._hold_back(octets)
+            if dotted and self.held and self._passed:
+                dotted -= 1  # its dot is held back
+        else:
+            piece = octets
+            self._context, self._passed = b"", 0
         if self.error is not None:
             return b""
-        clean = piece.replace(b"\r", b"").replace(b"\n", b"\r\n") == piece
-        if not clean and self.bare_newline is BareNewline.NORMALIZE:
-            piece = _normalize(piece)
-            clean = dotted = True
-        size = self.size + len(piece) - passed - (piece.count(b"\r\n.") if dotted else 0)
-        nul = b"\0" in piece or self._nul_lines.unfinished is not None
-        if nul or not clean or (self.max_size is not None and size > self.max_size):
-            piece, size = self._check(piece, passed, size)
-        self.at_line_start = passed == 2
+        size = self.size + len(piece) - passed - dotted
+        if suspect or self._nul_lines is not None or (self.max_size is not None and size > self.max_size):
+            if self.at_line_start and not passed:
+                piece, passed = _CRLF + piece, 2
+            piece, size = self._inspect(piece, passed, size)
         self.size = size
         return piece[passed:] if passed else piece
 
@@ -171,6 +183,18 @@ class ContentReader:
                 return octets[: len(octets) - held] if held else octets
         self._context, self._passed = b"", 0
         return octets
+
+    def _inspect(self, piece: bytes, passed: int, size: int) -> tuple[bytes, int]:
+        """What may be passed on of a piece in which something may be wrong, and the decoded size with it."""
+        clean = is_canonical(piece)
+        if not clean and self.bare_newline is BareNewline.NORMALIZE:
+            piece = _normalize(piece)
+            size = self.size + len(piece) - passed - piece.count(b"\r\n.")
+            clean = True
+        nul = b"\0" in piece or _is_open(self._nul_lines)
+        if nul or not clean or (self.max_size is not None and size > self.max_size):
+            return self._check(piece, passed, size)
+        return piece, size
 
     def _check(self, piece: bytes, passed: int, size: int) -> tuple[bytes, int]:
         """The part of a piece before the first octet that must not be passed on, and the decoded size with
@@ -193,6 +217,8 @@ class ContentReader:
     def _forbidden_nul(self, piece: bytes, passed: int) -> int:
         if self.nul is Nul.REFUSE:
             return piece.find(b"\0")
+        if self._nul_lines is None:
+            self._nul_lines = _NulLines()
         return self._nul_lines.find_end(piece, passed == 2)
 
 
@@ -212,7 +238,7 @@ class ContentWriter:
     at_line_start: bool = attrs.field(default=True, init=False)
     """True if the next octet begins a line."""
     _held: bytes = attrs.field(default=b"", init=False)
-    _nul_lines: _NulLines = attrs.field(factory=_NulLines, init=False)
+    _nul_lines: _NulLines | None = attrs.field(default=None, init=False)  # made when the first NUL comes
 
     def feed(self, decoded: bytes) -> bytes:
         """Takes a piece of the message, returns what is to be sent of it, in wire form."""
@@ -227,7 +253,7 @@ class ContentWriter:
         wire = data.replace(b"\r\n.", b"\r\n..")
         if self.at_line_start and wire.startswith(b"."):
             wire = b"." + wire
-        if b"\0" in wire or self._nul_lines.unfinished is not None:
+        if b"\0" in wire or _is_open(self._nul_lines):
             wire = self._check_nul(wire)
         self.at_line_start = wire.endswith(b"\r\n")
         return wire
@@ -237,7 +263,9 @@ class ContentWriter:
         self.size += size
 
     def _check_nul(self, wire: bytes) -> bytes:
-        context = b"\r\n" if self.at_line_start else b""
+        if self._nul_lines is None:
+            self._nul_lines = _NulLines()
+        context = _CRLF if self.at_line_start else b""
         at = self._nul_lines.find_end(context + wire, self.at_line_start)
         if at < 0:
             return wire
@@ -251,7 +279,7 @@ class ContentWriter:
         self._held = b""
         if tail or not self.at_line_start:
             tail += b"\r\n"
-        if self._nul_lines.unfinished is not None:
+        if _is_open(self._nul_lines):
             tail = self._check_nul(tail)
         self.size += len(tail)
         self.at_line_start = True
@@ -260,7 +288,7 @@ class ContentWriter:
 
 def canonical(decoded: bytes) -> bytes:
     """Decoded octets with every bare LF made CRLF and every bare CR a space."""
-    if decoded.replace(b"\r", b"").replace(b"\n", b"\r\n") == decoded:
+    if is_canonical(decoded):
         return decoded
     return b"\r\n".join(line.replace(b"\r", b" ").replace(b"\n", b"\r\n") for line in decoded.split(b"\r\n"))
 
@@ -279,21 +307,6 @@ def unstuff(wire: bytes, at_line_start: bool) -> bytes:
     return wire.replace(b"\r\n.", b"\r\n")
 
 
-def _find_end(octets: bytes) -> tuple[int, bool]:
-    """Index of end-of-data, or -1 if it is not there; and True if there may be other lines that begin with a
-    dot.
-
-    A search from the back is faster. For most segments it proves at once that no line begins with a dot, or
-    that the only such line is end-of-data.
-    """
-    last = octets.rfind(b"\r\n.")
-    if last < 0:
-        return -1, False
-    if octets.rfind(b"\r\n.", 0, last) < 0:
-        return (last, False) if octets.startswith(_END, last) else (-1, True)
-    return octets.find(_END), True
-
-
 def _normalize(piece: bytes) -> bytes:
     """Bare LF → CRLF, bare CR → SP, and no line that a bare LF made begins with a single dot.
 
@@ -307,6 +320,11 @@ def _normalize(piece: bytes) -> bytes:
             kept = line[1:] if i and line.startswith(b".\n") else line
             lines[i] = _UNSTUFFED.sub(b"\n..", kept.replace(b"\r", b" ")).replace(b"\n", b"\r\n")
     return b"\r\n".join(lines)
+
+
+def _is_open(lines: _NulLines | None) -> bool:
+    """True if the last piece ended in a line that may become one of a dot and NULs."""
+    return lines is not None and lines.unfinished is not None
 
 
 def _position(found: tuple[int, RemoteProtocolError]) -> int:

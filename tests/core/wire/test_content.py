@@ -99,6 +99,16 @@ def test_what_is_held_back(segment: bytes, passed: bytes, held: int) -> None:
     assert not reader.finished
 
 
+def test_a_segment_that_passes_whole_is_not_copied() -> None:
+    reader = ContentReader(max_size=10_000)
+    for segment in (b"Subject: x\r\n", b"\r\nHello. And", b"more\r\n..dots\r\n", b"x" * 1000, b".."):
+        assert reader.feed(segment) is segment
+        assert reader.held == 0
+    assert reader.size == 1039
+    assert reader.feed(b"z\r\n.\r\nQUIT\r\n") == b"z\r\n"
+    assert (reader.size, reader.rest) == (1042, b"QUIT\r\n")
+
+
 def test_every_short_stream_against_the_naive_reading() -> None:
     """What is decoded is what a naive receiver decodes, with its stray line ends normalised."""
     for head in strings(b"a.\r\n", 6):

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import re
+import sys
+from types import ModuleType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.scene import strings
+from sansio_smtp.wire import scan as module
+from sansio_smtp.wire.scan import BARE, NUL, accelerated, scan, scan_in_python
+
+END = b"\r\n.\r\n"
+SCANS = [scan_in_python, *([scan] if accelerated else [])]
+
+
+def naive(octets: bytes) -> tuple[int, int, int]:
+    end = octets.find(END)
+    piece = octets if end < 0 else octets[: end + 2]
+    bare = BARE if re.search(rb"\r(?!\n)|(?<!\r)\n", piece) else 0
+    return end, len(re.findall(rb"\r\n\.", piece)), bare | (NUL if 0 in piece else 0)
+
+
+@pytest.mark.parametrize(
+    ("octets", "found"),
+    [
+        (b"", (-1, 0, 0)),
+        (b"a.b\r\n", (-1, 0, 0)),
+        (b".", (-1, 0, 0)),
+        (b".\r\n", (-1, 0, 0)),
+        (b"\r\n.", (-1, 1, 0)),
+        (b"\r\n..\r\n..", (-1, 2, 0)),
+        (b"a\r\n.\r\n", (1, 0, 0)),
+        (b"a\r\n.\r\nb\n\0\r\n.\r\n", (1, 0, 0)),
+        (b"a\r\n..\r\n.\r\n", (5, 1, 0)),
+        (b"a\n", (-1, 0, BARE)),
+        (b"\n", (-1, 0, BARE)),
+        (b"a\r", (-1, 0, BARE)),
+        (b"a\n\r", (-1, 0, BARE)),
+        (b"a\n.\r\n", (-1, 0, BARE)),
+        (b"\0\n\r\n.\r\nb", (2, 0, BARE | NUL)),
+        (b"\0", (-1, 0, NUL)),
+    ],
+)
+def test_what_is_found(octets: bytes, found: tuple[int, int, int]) -> None:
+    assert naive(octets) == found
+    for each in SCANS:
+        assert each(octets) == found
+
+
+def test_every_short_string_wherever_a_block_begins() -> None:
+    """The function in C reads blocks of 512 octets."""
+    for text in strings(b"\r\n.\0a", 5):
+        for octets in (text, b"a" * 510 + text):
+            assert all(each(octets) == naive(octets) for each in SCANS), octets
+
+
+LINES = st.sampled_from([b"\r\n", b"\r\n.", b"\r\n..", END, b"\r", b"\n", b"\n.", b"\0", b"."])
+TEXT = st.integers(0, 600).map(lambda count: b"a" * count)
+SEGMENTS = st.lists(LINES | st.sampled_from([b"\r\n", b"\r\n.."]) | TEXT, max_size=12).map(b"".join)
+
+
+@given(SEGMENTS, st.sampled_from([1, 9, 200]))
+def test_both_find_what_a_naive_reader_finds(octets: bytes, times: int) -> None:
+    for each in SCANS:
+        assert each(octets) == naive(octets)
+        assert each(octets * times) == naive(octets * times)
+
+
+def test_every_dotted_line_is_counted() -> None:
+    for count in (1, 127, 128, 129, 255, 256, 257, 10_000):
+        for each in SCANS:
+            assert each(b"\r\n.." * count) == (-1, count, 0)
+
+
+class Library(ModuleType):
+    """A library that does what one of these did."""
+
+    def __init__(self, scan: object) -> None:
+        super().__init__("sansio_smtp.wire._scan")
+        self.scan = scan
+
+
+def test_the_function_in_c_is_used_if_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def same(octets: bytes) -> tuple[int, int, int]:
+        return scan_in_python(octets)
+
+    library = Library(same)
+    monkeypatch.delenv("SANSIO_SMTP_PURE", raising=False)
+    monkeypatch.setitem(sys.modules, library.__name__, library)
+    assert module._fastest() is same
+    monkeypatch.setenv("SANSIO_SMTP_PURE", "1")
+    assert module._fastest() is scan_in_python
+
+
+def test_without_it_python_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SANSIO_SMTP_PURE", raising=False)
+    monkeypatch.setitem(sys.modules, "sansio_smtp.wire._scan", None)
+    assert module._fastest() is scan_in_python
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_a_library_that_says_otherwise_is_not_used(monkeypatch: pytest.MonkeyPatch, index: int) -> None:
+    """As one that was built from other source may."""
+
+    def wrong(octets: bytes) -> tuple[int, ...]:
+        found = list(scan_in_python(octets))
+        found[index] = 0
+        return tuple(found)
+
+    monkeypatch.delenv("SANSIO_SMTP_PURE", raising=False)
+    monkeypatch.setitem(sys.modules, "sansio_smtp.wire._scan", Library(wrong))
+    assert module._fastest() is scan_in_python
