@@ -8,12 +8,14 @@ choose its address). `access_of` is the one place that says so.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 import attrs
 
 from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import ClientTls, Config
+from sansio_smtp.networks import Networks
 from sansio_smtp.wire.client_attributes import XCLIENT, XFORWARD
 from sansio_smtp.wire.replies import Reply
 
@@ -25,11 +27,11 @@ _TLS_ALREADY: Final = Reply.of(503, "TLS has begun already", enhanced="5.5.1")
 _NOT_TRUSTED: Final = Reply.of(550, "you may not say who the client is", enhanced="5.7.0")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Access:
-    """What a client may do at a time. ``own`` holds the commands that the proxy itself answers: verb → the
-    line of the EHLO reply that offers it. ``refusals`` holds the replies to others of these commands; one
-    that stands nowhere is not known here."""
+    """What a client may do at a time; one object for all clients that may do the same. ``own`` holds the
+    commands that the proxy itself answers: verb → the line of the EHLO reply that offers it. ``refusals``
+    holds the replies to others of these commands; one that stands nowhere is not known here."""
 
     own: Mapping[bytes, bytes] = attrs.field(factory=dict[bytes, bytes])
     refusals: Mapping[bytes, Reply] = attrs.field(factory=dict[bytes, Reply])
@@ -49,27 +51,45 @@ ANYBODY: Final = Access()
 
 def access_of(config: Config, client: ClientInfo) -> Access:
     """What this client may do now."""
+    encrypted, tls = client.tls is not None, config.tls
+    if encrypted or tls is ClientTls.ENCRYPT:
+        may_log_in = encrypted
+    else:
+        may_log_in = config.auth_without_tls or client.is_local
+    return _access(
+        encrypted,
+        tls,
+        may_log_in,
+        _may_say(client, config.accept_xclient),
+        _may_say(client, config.accept_xforward),
+    )
+
+
+def _may_say(client: ClientInfo, networks: Networks) -> bool | None:
+    """True if the client may say who the client is, None if nobody may."""
+    return client in networks if networks else None
+
+
+@lru_cache(maxsize=128)  # there are not that many
+def _access(
+    encrypted: bool, tls: ClientTls, may_log_in: bool, xclient: bool | None, xforward: bool | None
+) -> Access:
     own: dict[bytes, bytes] = {}
     refusals: dict[bytes, Reply] = {}
-    encrypted = client.tls is not None
     if encrypted:
         refusals[b"STARTTLS"] = _TLS_ALREADY
-    elif config.tls is not ClientTls.NONE:
+    elif tls is not ClientTls.NONE:
         own[b"STARTTLS"] = b"STARTTLS"
-    for verb, networks, attributes in (
-        (b"XCLIENT", config.accept_xclient, XCLIENT),
-        (b"XFORWARD", config.accept_xforward, XFORWARD),
+    for verb, may, attributes in (
+        (b"XCLIENT", xclient, XCLIENT),
+        (b"XFORWARD", xforward, XFORWARD),
     ):
-        if client in networks:
+        if may:
             own[verb] = b" ".join((verb, *(name.encode() for name in attributes)))
-        elif networks:
+        elif may is not None:
             refusals[verb] = _NOT_TRUSTED
-    tls_first = config.tls is ClientTls.ENCRYPT and not encrypted
-    may_log_in = encrypted or (not tls_first and (config.auth_without_tls or client.is_local))
-    access = Access(
-        own,
-        refusals,
-        _TLS_FIRST if tls_first else None,
-        None if may_log_in else _NO_LOGIN,
-    )
-    return ANYBODY if access == ANYBODY else access
+    tls_first = _TLS_FIRST if tls is ClientTls.ENCRYPT and not encrypted else None
+    no_login = None if may_log_in else _NO_LOGIN
+    if not (own or refusals or tls_first or no_login):
+        return ANYBODY
+    return Access(own, refusals, tls_first, no_login)

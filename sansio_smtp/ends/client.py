@@ -18,7 +18,8 @@ ends the dialogue.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import attrs
 
@@ -61,6 +62,9 @@ class ReplyReceived:
     unsolicited: bool = False
 
 
+_NONE: Final[Mapping[str, str]] = {}
+"""The keywords of a server that has offered none."""
+
 ServerEvent = ReplyReceived | RemoteProtocolError | Pause
 
 
@@ -72,11 +76,11 @@ class ClientConnection:
     phase: Phase = attrs.field(default=Phase.GREETING, init=False)
     eof: bool = attrs.field(default=False, init=False)
     """True if the server will send no more."""
-    keywords: dict[str, str] = attrs.field(factory=dict[str, str], init=False)
+    keywords: Mapping[str, str] = attrs.field(default=_NONE, init=False)
     """What the server offered in reply to the last EHLO; empty after HELO."""
     hello: Command | None = attrs.field(default=None, init=False)
     """The EHLO or HELO that the server accepted last."""
-    offered: dict[str, str] | None = attrs.field(default=None, init=False)
+    offered: Mapping[str, str] | None = attrs.field(default=None, init=False)
     """As `keywords`; kept after HELO, empty after an EHLO that was refused, None if no EHLO was answered
     since the connection, TLS or XCLIENT began."""
     in_content: bool = attrs.field(default=False, init=False)
@@ -273,13 +277,13 @@ class ClientConnection:
         accepted, is_ehlo = reply.code < 300, command.verb == b"EHLO"
         if accepted:
             self.hello = command
-            self.keywords = keywords(reply) if is_ehlo else {}
+            self.keywords = keywords(reply) if is_ehlo else _NONE
         if is_ehlo:
-            self.offered = self.keywords if accepted else {}
+            self.offered = self.keywords if accepted else _NONE
 
     def _forget(self) -> None:
         self.hello = self.offered = None
-        self.keywords = {}
+        self.keywords = _NONE
         self._transaction = Transaction()
 
     def _unsolicited(self, reply: Reply) -> ServerEvent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
@@ -100,7 +101,7 @@ class _Said:
     """What a server has said of itself."""
 
     greeting: Reply
-    keywords: dict[str, str]
+    keywords: Mapping[str, str]
     tls: _Tls | None
     refusal: Reply | None
     """Its reply to STARTTLS, if it offers that and refuses it."""

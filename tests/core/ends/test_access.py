@@ -26,6 +26,13 @@ def test_by_default_nothing_is_restricted_and_nothing_is_offered(client: ClientI
     assert not ANYBODY.restricts
 
 
+def test_clients_that_may_do_the_same_share_it() -> None:
+    config = Config(tls=ClientTls.MAY, accept_xclient=TRUSTED)
+    other = ClientInfo(address="198.51.100.1:2")
+    assert access_of(config, REMOTE) is access_of(Config(tls=ClientTls.MAY, accept_xclient=TRUSTED), other)
+    assert access_of(config, REMOTE) is not access_of(config, LOCAL)
+
+
 @pytest.mark.parametrize("level", ClientTls)
 def test_starttls(level: ClientTls) -> None:
     """RFC 3207 §4: it is offered in plain text only; with ENCRYPT the rest waits for it."""

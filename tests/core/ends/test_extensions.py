@@ -129,6 +129,24 @@ def offered(*lines: str, access: Access = ANYBODY, **tls: bool) -> list[bytes]:
     return Offer().reply(Reply.of(250, "mx", *lines), access, **tls).lines[1:]
 
 
+def test_what_was_made_of_a_reply_is_made_once() -> None:
+    """Many servers greet each client by its name, and say the same after that."""
+    one, other = (Reply.of(250, f"mx greets {name}", "SIZE 10") for name in "ab")
+    assert keywords(one) is keywords(other)
+    assert [Offer().reply(each).lines for each in (one, other)] == [
+        [b"mx greets a", b"SIZE 10", b"PIPELINING"],
+        [b"mx greets b", b"SIZE 10", b"PIPELINING"],
+    ]
+
+
+def test_a_long_reply_is_not_kept() -> None:
+    """A server must not fill the memory."""
+    reply = Reply.of(250, "mx", *(f"X-{number:0100}" for number in range(20)), "DSN")
+    assert keywords(reply) is not keywords(reply)
+    assert "DSN" in keywords(reply)
+    assert offer(reply).lines == [b"mx", b"DSN", b"PIPELINING"]
+
+
 def test_what_the_proxy_offers_itself() -> None:
     """STARTTLS and XCLIENT concern one connection: the server's are not the client's."""
     access = Access({b"STARTTLS": b"STARTTLS"})
