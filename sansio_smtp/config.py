@@ -121,7 +121,7 @@ def _keywords(names: Iterable[str]) -> frozenset[str]:
     return frozenset(name.upper() for name in names)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, cache_hash=True)
 class Config:
     """Limits and choices of one session. All sizes are octets."""
 

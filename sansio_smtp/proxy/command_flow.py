@@ -33,11 +33,6 @@ from sansio_smtp.members import (
     UPSTREAM_DETACHED,
 )
 from sansio_smtp.questions import (
-    COMMAND,
-    CONTENT_PLACES,
-    IN_TURN,
-    OTHER_VERBS,
-    PLACES,
     Answer,
     AnyVerdict,
     CommandQuestion,
@@ -59,17 +54,18 @@ from .downstream import Downstream
 from .forwarding import ANYWHERE, Forwarding
 from .message_flow import MessageFlow
 from .own_commands import OwnCommands
+from .shared import Shared
 
 __all__ = ["CommandFlow"]
 
 
 class CommandFlow:
-    """Takes the client's commands one by one. ``ask`` holds the names of hook places and verbs."""
+    """Takes the client's commands one by one."""
 
     def __init__(
         self,
         config: Config,
-        ask: frozenset[str],
+        asked: Shared,
         downstream: Downstream,
         forwarding: Forwarding,
         message: MessageFlow,
@@ -80,15 +76,15 @@ class CommandFlow:
         self._forwarding = forwarding
         self._message = message
         self._out = out
-        self._own = OwnCommands(config, ask, downstream, forwarding)
-        self._places = ask & CONTENT_PLACES
-        self.verbs = frozenset(name.encode() for name in ask - PLACES)
+        self._asked = asked
+        self._places = asked.content
+        self.verbs = asked.verbs
         """The verbs that are asked about by their names."""
-        self.asks_all = COMMAND in ask
+        self.asks_all = asked.all_commands
         """True if all commands are asked about."""
-        self._asks_others = OTHER_VERBS in ask
-        self._in_turn = IN_TURN in ask
-        self._may_route = bool(self.verbs) or self.asks_all
+        self._asks_others = asked.other_verbs
+        self._in_turn = asked.in_turn
+        self._may_route = asked.may_route
         self._queued: Exchange | None = None
         self._login: tuple[Command, ...] = ()
         self._errors = 0
@@ -217,7 +213,7 @@ class CommandFlow:
     def forward(self, exchange: Exchange, command: Command, upstream: str | None = ANYWHERE) -> None:
         forwarding = self._forwarding
         if command.verb in self._downstream.end.access.own:
-            self._own.take(exchange, command)
+            OwnCommands(self._config, self._asked, self._downstream, forwarding).take(exchange, command)
             return
         if forwarding.leg.state is UPSTREAM_DETACHED and (reply := forwarding.reply_without_server(command)):
             self._downstream.fill(exchange, reply)

@@ -255,6 +255,7 @@ class Downstream:
         self.step(GateStep.CLOSE)
         self.end.close()
         self.question = self._resume = None
+        self._on_over = self._on_room = nothing  # no circle of references is left: memory is free at once
 
     def log_in(self, exchange: Sequence[Command], *, by_server: bool = True) -> None:
         """The client's credentials were accepted in this AUTH exchange, by a server or by a verdict."""

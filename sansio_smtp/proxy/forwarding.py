@@ -403,3 +403,4 @@ class Forwarding:
             self._out.append(Close(SERVER, abort=leg.end.in_content))
         leg.close()
         self._queue.clear()
+        self._on_prepare = nothing

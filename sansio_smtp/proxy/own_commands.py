@@ -12,7 +12,7 @@ from functools import partial
 from sansio_smtp.config import Config
 from sansio_smtp.ends.exchanges import Exchange
 from sansio_smtp.members import KIND_STARTTLS
-from sansio_smtp.questions import CLIENT_CHANGED, AnyVerdict, ClientQuestion, Disconnect, Route
+from sansio_smtp.questions import AnyVerdict, ClientQuestion, Disconnect, Route
 from sansio_smtp.wire.client_attributes import XCLIENT, XFORWARD, AttributeProblem, read_attributes
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.login_names import prepared
@@ -22,18 +22,17 @@ from . import own_replies
 from .client_identity import forwarded, renamed
 from .downstream import Downstream
 from .forwarding import Forwarding
+from .shared import Shared
 
 __all__ = ["OwnCommands"]
 
 
 class OwnCommands:
-    """Takes these commands, and answers them. ``ask`` holds the names of hook places."""
+    """Takes these commands, and answers them."""
 
-    def __init__(
-        self, config: Config, ask: frozenset[str], downstream: Downstream, forwarding: Forwarding
-    ) -> None:
+    def __init__(self, config: Config, asked: Shared, downstream: Downstream, forwarding: Forwarding) -> None:
         self._config = config
-        self._asks_client = CLIENT_CHANGED in ask
+        self._asks_client = asked.client_changed
         self._downstream = downstream
         self._forwarding = forwarding
 

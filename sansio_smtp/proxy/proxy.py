@@ -57,7 +57,7 @@ from sansio_smtp.members import (
     UPSTREAM_CONNECTING,
     UPSTREAM_READY,
 )
-from sansio_smtp.questions import REPLY, Question, ReplyQuestion, V, asked_places
+from sansio_smtp.questions import Question, ReplyQuestion, V, asked_places
 from sansio_smtp.states import contradiction
 from sansio_smtp.wire.commands import END_OF_DATA, Command
 from sansio_smtp.wire.replies import Reply
@@ -74,6 +74,7 @@ from .message_store import Spool
 from .readings import Readings
 from .reply_flow import ReplyFlow
 from .setup_flow import SetupFlow
+from .shared import shared
 from .verdict_checks import check
 
 __all__ = ["Proxy"]
@@ -95,31 +96,22 @@ class Proxy(Readings):
         make_spool: Callable[[], Spool] | None = None,
         client: ClientInfo | None = None,
     ) -> None:
-        self.config = config or Config()
-        self.ask = asked_places(ask)
+        self.config = config = config or Config()
+        asked = shared(config, ask if isinstance(ask, frozenset) else asked_places(ask))
+        self.ask = asked.ask
         self.progress = 0
         """Counts commands, replies and pieces of content. A driver moves its deadline when this moves, so
         that a peer that sends an octet now and then cannot hold the dialogue open."""
         self._out: list[Event] = []
-        self._downstream = Downstream(self.config, self._out, client)
-        self._forwarding = Forwarding(self.config, self._downstream, self._out)
-        self._downstream.call(on_over=self._close, on_room=self._forwarding.advance)
-        self._message = MessageFlow(self.config, self._downstream, self._forwarding, self._out, make_spool)
-        self._commands = CommandFlow(
-            self.config, self.ask, self._downstream, self._forwarding, self._message, self._out
-        )
-        self._setup = SetupFlow(self.config, self._downstream, self._forwarding, self._out)
-        self._replies = ReplyFlow(
-            self.config,
-            self.ask,
-            self._downstream,
-            self._forwarding,
-            self._message,
-            self._commands,
-            self._setup,
-        )
-        self._client = self._downstream.end
-        self._asks_replies = REPLY in self.ask
+        self._downstream = downstream = Downstream(config, self._out, client)
+        self._forwarding = forwarding = Forwarding(config, downstream, self._out)
+        downstream.call(on_over=self._close, on_room=forwarding.advance)
+        self._message = message = MessageFlow(config, downstream, forwarding, self._out, make_spool)
+        self._commands = CommandFlow(config, asked, downstream, forwarding, message, self._out)
+        self._setup = SetupFlow(config, downstream, forwarding, self._out)
+        self._replies = ReplyFlow(asked, downstream, forwarding, message, self._commands, self._setup)
+        self._client = downstream.end
+        self._asks_replies = asked.replies
         self._draining = False
         self._client_lost = False
         self._lane: Lane | None = None

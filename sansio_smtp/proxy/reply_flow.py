@@ -17,13 +17,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from sansio_smtp.config import Config
 from sansio_smtp.ends.client import ReplyReceived
 from sansio_smtp.ends.exchanges import Exchange
-from sansio_smtp.ends.extensions import Offer
 from sansio_smtp.events import SERVER
 from sansio_smtp.members import KIND_AUTH, KIND_AUTH_LINE, KIND_DATA, KIND_HELLO, PHASE_GREETING
-from sansio_smtp.questions import REPLY, AnyVerdict, Disconnect, ReplaceReply, ReplyQuestion
+from sansio_smtp.questions import AnyVerdict, Disconnect, ReplaceReply, ReplyQuestion
 from sansio_smtp.wire.replies import Reply
 
 from . import own_replies
@@ -32,6 +30,7 @@ from .downstream import Downstream
 from .forwarding import Forwarding, Own
 from .message_flow import MessageFlow
 from .setup_flow import SetupFlow
+from .shared import Shared
 
 __all__ = ["LOGGED_IN", "ReplyFlow"]
 
@@ -44,8 +43,7 @@ class ReplyFlow:
 
     def __init__(
         self,
-        config: Config,
-        ask: frozenset[str],
+        asked: Shared,
         downstream: Downstream,
         forwarding: Forwarding,
         message: MessageFlow,
@@ -57,8 +55,8 @@ class ReplyFlow:
         self._message = message
         self._commands = commands
         self._setup = setup
-        self._asks_replies = REPLY in ask
-        self._offer = Offer(config.relay_keywords, config.max_message_size)
+        self._asks_replies = asked.replies
+        self._offer = asked.offer
 
     def replied(self, event: ReplyReceived) -> None:
         """Takes a reply; the greeting is one too."""

@@ -68,9 +68,12 @@ class Upstream:
     end: ClientConnection = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.end = ClientConnection(self.config)
-        self.named = self.config.send_client.in_header
-        self.use_level(self.config.upstream_tls)
+        config = self.config
+        self.end = ClientConnection(config)
+        self.level = config.upstream_tls
+        if config.send_client is not SendClient.NONE or self.level is not UpstreamTls.NONE:
+            self.named = config.send_client.in_header
+            self.settle()
 
     @property
     def detached(self) -> bool:

@@ -361,6 +361,7 @@ OTHERWISE = {
         "SetupFlow.tls_failed",
         "Proxy.server_connected",
         "Proxy.prefer",
+        "Upstream.use_level",
         *("ServerConnection._early_octets", "SetupFlow.not_reset", "SetupFlow.not_greeted"),
     ),
 }
