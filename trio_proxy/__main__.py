@@ -14,10 +14,12 @@ def main() -> None:
 
         output.take_over()
         from trio_proxy.commands.cli import main as run
+        from trio_proxy.commands.lazy_imports import delay_import
     except ModuleNotFoundError as error:
         if error.name not in ("attr", "click"):
             raise
         sys.exit("smtp-proxy: the program needs more than the library: pip install 'sansio-smtp[proxy]'")
+    delay_import("asyncio")  # structlog imports it, which takes 2.6 MB of 31
     try:
         run()
     finally:

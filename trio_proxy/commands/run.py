@@ -18,7 +18,6 @@ import trio
 from sansio_smtp import Networks
 from sansio_smtp.rules.lint.problems import RuleError
 from trio_proxy.driver.arrival import Arrivals
-from trio_proxy.driver.capture import CaptureSession
 from trio_proxy.driver.reactor import AVAILABLE, Reactor
 from trio_proxy.driver.resolver import resolve_in_own_threads
 from trio_proxy.driver.server import ListenError, Server, listening, raise_descriptor_limit, stop_on_signals
@@ -232,6 +231,8 @@ class _Routes:
 
 
 def _capture_server(directory: Path) -> Server:
+    from trio_proxy.driver.capture import CaptureSession  # 0.6 MB that few need
+
     try:
         maildir = Maildir(directory)
     except OSError as error:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import trio
 
 from sansio_smtp import ClientInfo, SendClient
+from trio_proxy.text.session_log import SessionLog
 
 from .outbox import Outbox
 from .settings import Settings
 from .streams import NOWHERE, Stream
 from .tls_stream import TlsStream
 
-if TYPE_CHECKING:  # cryptography takes a tenth of a second to import
-    from trio_proxy.text.session_log import SessionLog
-from trio_proxy.tls.upstream import Leg
+if TYPE_CHECKING:  # cryptography takes a tenth of a second to import, and 3 MB
+    from trio_proxy.tls.upstream import Leg
 
 __all__ = ["Servers"]
 

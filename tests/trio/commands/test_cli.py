@@ -76,6 +76,20 @@ def test_what_needs_no_network_imports_none(arguments: list[str]) -> None:
     assert result.returncode == 0, result.stderr
 
 
+def test_what_no_session_needs_is_not_loaded() -> None:
+    """The service with a server and no rules: it weighs 31 MB with these modules, 26 without."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        arguments = ["--listen", f"127.0.0.1:{taken.getsockname()[1]}", "--upstream", "127.0.0.1:25"]
+        code = (
+            f"import sys\nfrom trio_proxy.__main__ import main\nsys.argv[1:] = {arguments}\n"
+            "try:\n    main()\nexcept SystemExit as status: assert status.code == 69, status\n"
+            "unwanted = {'asyncio.base_events', 'cryptography', 'email', 'trio_proxy.driver.capture'}\n"
+            "sys.exit(sorted(unwanted & set(sys.modules)) or 0)\n"
+        )
+        result, _ = started([sys.executable, "-c", code])
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "found"),
     [

@@ -1,0 +1,34 @@
+"""Delays imports that a library makes and this program does not use, so that they take no memory."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from threading import Lock
+from types import ModuleType
+from typing import Any
+
+__all__ = ["delay_import"]
+
+
+def delay_import(name: str) -> None:
+    """From now on ``import name`` gives a module that is loaded when something of it is used. Does nothing if
+    it is loaded already."""
+    if name not in sys.modules:
+        sys.modules[name] = _Delayed(name)
+
+
+class _Delayed(ModuleType):
+    """Stands for a module that is not loaded yet. `importlib.util.LazyLoader` does not serve: in Python 3.11
+    it loads the module at the next ``import`` of it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.__lock = Lock()
+
+    def __getattr__(self, attribute: str) -> Any:
+        with self.__lock:
+            if sys.modules.get(self.__name__) is self:
+                del sys.modules[self.__name__]
+            module = import_module(self.__name__)
+        return getattr(module, attribute)
