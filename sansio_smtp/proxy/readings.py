@@ -53,7 +53,32 @@ class Readings:
     @property
     def may_read(self) -> frozenset[Side]:
         """The sides that may be read now. It may change with every input, so look before each read."""
-        return _MAY_READ[self._may_read_client(), self._may_read_server()]
+        return _MAY_READ[self.may_read_client(), self.may_read_server()]
+
+    def may_read_client(self) -> bool:
+        """Returns True if `may_read` has the client. A driver that has read one side asks for that alone."""
+        client = self._client
+        if (
+            self._downstream.gate is not GATE_OPEN
+            or client.eof
+            or self._client_lost
+            or client.phase is PHASE_TLS
+            or len(client.exchanges) >= self.config.max_pipelined
+        ):
+            return False
+        # Never less than the longest line and its CRLF: otherwise a line that is too long would not be
+        # noticed.
+        return client.buffered < max(self.config.read_ahead, self.config.max_line + 2)
+
+    def may_read_server(self) -> bool:
+        """Returns True if `may_read` has the server."""
+        leg = self._forwarding.leg
+        if leg.state is UPSTREAM_DETACHED or leg.state is UPSTREAM_CLOSED or leg.end.eof:
+            return False
+        if leg.end.phase is PHASE_TLS:
+            return False
+        paused = self._asks_replies and self._downstream.question is not None
+        return not paused or leg.end.buffered < self.config.read_ahead
 
     @property
     def waiting_for(self) -> WaitingFor:
@@ -162,27 +187,3 @@ class Readings:
         client, server = self._client, self._forwarding.leg.end
         owed = sum(len(exchange.command.raw) for exchange in client.exchanges)
         return client.buffered + server.buffered + owed + self._message.buffered
-
-    # Levels
-
-    def _client_paused(self) -> bool:
-        return (
-            self._downstream.gate is not GATE_OPEN or len(self._client.exchanges) >= self.config.max_pipelined
-        )
-
-    def _may_read_client(self) -> bool:
-        client = self._client
-        if client.eof or self._client_lost or client.phase is PHASE_TLS or self._client_paused():
-            return False
-        # Never less than the longest line and its CRLF: otherwise a line that is too long would not be
-        # noticed.
-        return client.buffered < max(self.config.read_ahead, self.config.max_line + 2)
-
-    def _may_read_server(self) -> bool:
-        leg = self._forwarding.leg
-        if leg.state is UPSTREAM_DETACHED or leg.state is UPSTREAM_CLOSED or leg.end.eof:
-            return False
-        if leg.end.phase is PHASE_TLS:
-            return False
-        paused = self._asks_replies and self._downstream.question is not None
-        return not paused or leg.end.buffered < self.config.read_ahead

@@ -21,14 +21,13 @@ class Outbox:
     stream: Stream
     broken: Exception | None = attrs.field(default=None, init=False)
     """Why nothing can be written any more; what is put in then is dropped."""
+    waiting: bool = attrs.field(default=False, init=False)
+    """True if something is still to be written. An attribute, since it is looked at after every input."""
     _parts: list[bytes] = attrs.field(factory=list[bytes], init=False)
     _rest: memoryview | None = attrs.field(default=None, init=False)
     _writing: bool = attrs.field(default=False, init=False)
     _lock: trio.Lock | None = attrs.field(default=None, init=False)
     """Made when it is first needed: half a KiB that most sessions never need."""
-
-    def __bool__(self) -> bool:
-        return bool(self._parts) or self._rest is not None
 
     @property
     def unwritten(self) -> bytes:
@@ -38,10 +37,12 @@ class Outbox:
     def put(self, data: bytes) -> None:
         if data and self.broken is None:
             self._parts.append(data)
+            self.waiting = True
 
     def drop(self) -> None:
         self._parts.clear()
         self._rest = None
+        self.waiting = False
 
     def secure(self, stream: Stream) -> None:
         """From now on all goes through this stream, over the same connection. Everything that was put in
@@ -64,13 +65,14 @@ class Outbox:
         if self._writing:
             return False
         try:
-            while self._parts or self._rest is not None:
+            while self.waiting:
                 data = self._next()
                 sent = self.stream.send_now(data)
                 if sent < len(data):  # the kernel takes no more
                     self._rest = memoryview(data)[sent:]
                     return False
                 self._rest = None
+                self.waiting = bool(self._parts)
         except (OSError, trio.ClosedResourceError) as error:
             self._break(error)
         return True
@@ -83,11 +85,12 @@ class Outbox:
         async with lock:
             self._writing = True
             try:
-                while self:
+                while self.waiting:
                     rest = self._rest = memoryview(self._next())
                     sent = await self.stream.send_some(rest)
                     if self._rest is rest:  # else it was dropped meanwhile
                         self._rest = rest[sent:] if sent < len(rest) else None
+                    self.waiting = self._rest is not None or bool(self._parts)
             except (OSError, trio.ClosedResourceError) as error:
                 self._break(error)
             finally:

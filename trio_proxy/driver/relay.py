@@ -101,6 +101,7 @@ class Relay:
         self._blocked: set[Side] = set()  # to be read on when what came of their input has been written
         self._handshakes: set[Side] = set()  # that are due or run
         self._failed = False
+        self._over = False  # the core has closed the dialogue
         self._sends_more = False
         self._jobs: list[tuple[Callable[..., Awaitable[object]], tuple[Any, ...]]] = []  # to be started
         self._running = 0  # jobs in the nursery
@@ -112,8 +113,11 @@ class Relay:
     async def run(self) -> None:
         """Returns when the core has closed the dialogue, or the deadline has passed."""
         with self._deadline.scope:
-            self._start(self._begin)
             self._read_on(CLIENT)
+            if self._jobs:  # which run beside it
+                self._start(self._begin)
+            else:
+                await self._begin()
             while self._jobs or not self._proxy.closed:
                 if self._jobs:
                     await self._work()
@@ -159,7 +163,9 @@ class Relay:
 
     def _apply_rare(self, event: Event) -> None:
         if isinstance(event, Close):
-            if event.side is SERVER:
+            if event.side is CLIENT:
+                self._over = True
+            else:
                 self._servers.end(abort=event.abort)
                 self._start_going_on()
         elif isinstance(event, Connect):
@@ -322,13 +328,20 @@ class Relay:
 
     def take(self, side: Side, data: bytes) -> bool:
         try:
+            proxy = self._proxy
             if data:
-                self.apply(self._proxy.receive_from(side, data))
+                self.apply(proxy.receive_from(side, data))
             else:
                 self._input(side, data)
-            if not self._written() and self._block(side):
+            client, server = self._client, self._servers.outbox
+            written = not server.waiting or server.flush_now()
+            if client.waiting and not client.flush_now():
+                written = False
+            if not written and self._block(side):
                 return False
-            if side in self._proxy.may_read:
+            if self._over or self._reports.unsaid:
+                self._settle()
+            if proxy.may_read_client() if side is CLIENT else proxy.may_read_server():
                 return True
             self._paused.add(side)
         except Exception as error:
@@ -360,11 +373,13 @@ class Relay:
         self._client.stream.interrupt()
         self._servers.outbox.stream.interrupt()
         self._start(_raise, error)
+        if self._nursery is None and self._sleeper is None:
+            self._deadline.end("internal error")  # it is getting its first server
 
     def _block(self, side: Side) -> bool:
         """What came of the input of this side cannot be written at once. Returns True if the side is not to
         be read before it has been: see `_flush`."""
-        waits = side is CLIENT or bool(self._client)
+        waits = side is CLIENT or self._client.waiting
         if waits:
             self._blocked.add(side)
         self._wait_for_room()
@@ -372,7 +387,7 @@ class Relay:
 
     def _wait_for_room(self) -> None:
         for outbox in (self._client, self._servers.outbox):
-            if outbox and not outbox.can_wait():
+            if outbox.waiting and not outbox.can_wait():
                 self._start(self._flush_and_go_on, outbox)
 
     async def _flush_and_go_on(self, outbox: Outbox) -> None:
@@ -387,7 +402,7 @@ class Relay:
     def _go_on(self) -> None:
         """Writes what can be written, and reads the sides on that were blocked by it."""
         written = self._written()
-        ready = self._blocked if written or not self._client else set[Side]()
+        ready = self._blocked if written or not self._client.waiting else set[Side]()
         if not written:
             ready = ready & {SERVER}
             self._wait_for_room()
@@ -513,7 +528,7 @@ class Relay:
 
     def _written(self) -> bool:
         """Writes what the kernel takes at once, nearly always all; returns True if nothing is left."""
-        if not self._proxy.closed and not (self._servers.outbox.flush_now() and self._client.flush_now()):
+        if not self._proxy.closed and not (self._servers.outbox.flush_now() & self._client.flush_now()):
             return False
         self._settle()
         return True
@@ -521,7 +536,7 @@ class Relay:
     def _settle(self) -> None:
         """What was decided has been written."""
         if self._proxy.closed:
-            if self._nursery is not None:
+            if self._sleeper is None:
                 self._deadline.end("the dialogue is over")
             self._wake()
             return

@@ -112,18 +112,18 @@ class Session:
             self._reports.note(f"closed after {trio.current_time() - started:.1f} s")
         except* Exception as errors:
             self._broke(errors)
-        with trio.move_on_after(_CLOSING_SECONDS):
-            await self._finish()
+        with trio.move_on_after(_CLOSING_SECONDS) as scope:
+            await self._finish(scope)
 
     def _time_out(self) -> None:
         waiting_for = self._proxy.waiting_for
-        stalled = waiting_for is WaitingFor.CONTENT and bool(self._servers.outbox)
+        stalled = waiting_for is WaitingFor.CONTENT and self._servers.outbox.waiting
         self._log.warning("timeout", waiting_for="server to read" if stalled else waiting_for.value)
         self._relay.apply(self._proxy.timed_out(stalled=stalled))
 
     # The end
 
-    async def _finish(self) -> None:
+    async def _finish(self, scope: trio.CancelScope) -> None:
         """The last octets leave, and the client gets the time to read them: a socket that is closed with
         octets unread resets the connection, and the reply that says why would be lost with it."""
         self._servers.close()  # which has nothing to do with how long the client takes
@@ -134,9 +134,10 @@ class Session:
             return
         self._reports.told()
         try:
-            with trio.move_on_after(_SILENCE_SECONDS) as silence:
-                while await client.stream.receive():
-                    silence.deadline = trio.current_time() + _SILENCE_SECONDS
+            last = scope.deadline
+            scope.deadline = min(last, trio.current_time() + _SILENCE_SECONDS)
+            while await client.stream.receive():
+                scope.deadline = min(last, trio.current_time() + _SILENCE_SECONDS)
         except OSError:
             pass  # the client is gone; nothing can be lost any more
 

@@ -6,6 +6,7 @@ shape below tries the system call first and waits only when the kernel says so.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import socket
@@ -245,13 +246,29 @@ async def _connect(family: int, where: object) -> socket.socket:
         try:
             sock.connect(where)  # type: ignore[arg-type]  # what getaddrinfo gives, connect takes
         except BlockingIOError:
-            await trio.lowlevel.wait_writable(sock)
-            if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                raise OSError(code, os.strerror(code)) from None
+            if not _is_connected(sock, where):
+                await trio.lowlevel.wait_writable(sock)
+                if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                    raise OSError(code, os.strerror(code)) from None
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def _is_connected(sock: socket.socket, where: object) -> bool:
+    """Returns True if the connection that was begun a moment ago is there, as on this machine it nearly
+    always is: asking costs 1 µs, waiting 25. Raises OSError if there will be none."""
+    try:
+        sock.connect(where)  # type: ignore[arg-type]  # asks Linux for what came of the first call
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno in (errno.EALREADY, errno.EINPROGRESS):
+            return False
+        if error.errno != errno.EISCONN:
+            raise
+    return True
 
 
 def set_no_delay(sock: socket.socket) -> None:

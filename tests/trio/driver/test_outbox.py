@@ -52,12 +52,12 @@ class Sink:
 async def test_what_is_put_between_two_flushes_is_one_write() -> None:
     sink = Sink()
     outbox = Outbox(sink)
-    assert not outbox
+    assert not outbox.waiting
     for part in (b"one", b"", b"two", b"three"):
         outbox.put(part)
-    assert outbox
+    assert outbox.waiting
     await outbox.flush()
-    assert not outbox
+    assert not outbox.waiting
     outbox.put(b"four")
     await outbox.flush()
     await outbox.flush()
@@ -86,12 +86,12 @@ async def test_a_cancelled_flush_loses_nothing(autojump_clock: MockClock) -> Non
             await outbox.flush()
         assert scope.cancelled_caught
         assert sink.writes == [b"ab"]
-        assert outbox
+        assert outbox.waiting
     outbox.put(b"gh")
     sink.may_write.set()
     await outbox.flush()
     assert b"".join(sink.writes) == b"abcdefgh"
-    assert not outbox
+    assert not outbox.waiting
 
 
 async def test_flushes_at_once_keep_the_order() -> None:
@@ -109,7 +109,7 @@ async def test_flushes_at_once_keep_the_order() -> None:
         for number in range(10):
             nursery.start_soon(writer, number)
     assert b"".join(sink.writes) == b"".join(put)
-    assert not outbox
+    assert not outbox.waiting
 
 
 async def test_a_flush_returns_when_what_was_there_has_left() -> None:
@@ -144,9 +144,9 @@ async def test_a_broken_stream_drops_what_is_put(error: Exception) -> None:
     sink.error = error
     await outbox.flush()
     assert outbox.broken is error
-    assert not outbox
+    assert not outbox.waiting
     outbox.put(b"c")
-    assert not outbox
+    assert not outbox.waiting
     assert outbox.flush_now()
     await outbox.flush()
     assert sink.writes == []
@@ -157,7 +157,7 @@ async def test_dropped_octets_never_leave() -> None:
     outbox = Outbox(sink)
     outbox.put(b"ab")
     outbox.drop()
-    assert not outbox
+    assert not outbox.waiting
     outbox.put(b"c")
     await outbox.flush()
     assert sink.writes == [b"c"]

@@ -137,7 +137,7 @@ async def test_a_reset_drops_what_is_unwritten() -> None:
     made.servers.outbox.put(b"text\r\n")
     made.servers.end(abort=True)
     assert made.ends == ["reset"]
-    assert not made.servers.outbox
+    assert not made.servers.outbox.waiting
 
 
 # Who the client is
