@@ -33,7 +33,9 @@ from sansio_smtp.testing.notation import escape, written
 from sansio_smtp.testing.verdicts import HOME
 from sansio_smtp.testing.written import Step, asks, shown
 
-__all__ = ["WritingProxy", "setting_lines", "verdict_lines"]
+from twins import Twins
+
+__all__ = ["WritingProxy", "WritingTwins", "setting_lines", "verdict_lines"]
 
 LETTERS: Final = {CLIENT: "C", SERVER: "S"}
 SHOWN: Final = ("answered", "client", "complete", "unusable", "violation")
@@ -56,8 +58,9 @@ class _Answered:
     verdict: Any
 
 
-class WritingProxy(Proxy):
-    """A proxy that remembers its inputs and its events, and writes a script of them when it is asked to."""
+class _Writing:
+    """Before the class of a proxy among the bases of a class: remembers the inputs and events of the proxy,
+    and writes a script of them when it is asked to."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -148,6 +151,14 @@ class WritingProxy(Proxy):
     def _follows(self, events: list[Event]) -> list[Event]:
         self._record.append(events)
         return events
+
+
+class WritingProxy(_Writing, Proxy):
+    """A proxy that writes its dialogue."""
+
+
+class WritingTwins(_Writing, Twins):
+    """Twins that write their dialogue."""
 
 
 def setting_lines(config: Config, ask: frozenset[str], client: ClientInfo | None = None) -> list[str]:

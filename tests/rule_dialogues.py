@@ -10,7 +10,7 @@ from types import coroutine
 from typing import Any, Final
 
 import attrs
-from dialogue_writer import WritingProxy
+from dialogue_writer import WritingTwins
 from pairs import FLAG
 
 from sansio_smtp import CLIENT, Close, Command, Config, Reply, SendToClient
@@ -122,7 +122,7 @@ class Ran:
 
     client: FakeClient
     host: Surroundings
-    proxy: WritingProxy
+    proxy: WritingTwins
     session: RuleSession
     servers: list[tuple[str, FakeServer]]
     """By name, in the order in which they were connected; the one of the start is ``home``."""
@@ -152,7 +152,7 @@ def run(
         rules = [*rules, Rule("message", write_header, "test.beside")]
     ruleset = RuleSet(rules)
     host = Surroundings(late)
-    proxy = WritingProxy(Config(reconnect=True), ruleset.ask)
+    proxy = WritingTwins(Config(reconnect=True), ruleset.ask)
     session = RuleSession(ruleset, proxy, Connection("192.0.2.1:49152"), host, on_error)
     client = FakeClient(
         (FIRST, SECOND), pipelined=way.client_pipelines, lines=[AUTH] if auth else [], hello="EHLO me.example"
@@ -182,7 +182,7 @@ def run(
         yield ran
 
 
-def refuse(proxy: WritingProxy, reply: Reply, client: FakeClient) -> None:
+def refuse(proxy: WritingTwins, reply: Reply, client: FakeClient) -> None:
     """The client is refused before there is a server."""
     for event in proxy.refuse(reply):
         assert not isinstance(event, SendToServer)

@@ -1,4 +1,5 @@
-"""Every script of tests/dialogues: whole and cut, its questions answered at once and late."""
+"""Every script of tests/dialogues: whole and cut, its questions answered at once and late; with the lane and
+without it."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from random import Random
 from typing import Final
 
 import pytest
-from dialogue_writer import WritingProxy
+from dialogue_writer import WritingTwins
 from pairs import DEEP, FLAG, cases
 
 from sansio_smtp import ClientInfo, Config
@@ -42,10 +43,10 @@ def test_dialogue(file: Path) -> None:
 
 
 def play_in(script: Script, cut: str, late: bool) -> None:
-    proxies: list[WritingProxy] = []
+    proxies: list[WritingTwins] = []
 
-    def proxy(config: Config, ask: Collection[str], **known: ClientInfo) -> WritingProxy:
-        proxies.append(WritingProxy(config, ask, **known))
+    def proxy(config: Config, ask: Collection[str], **known: ClientInfo) -> WritingTwins:
+        proxies.append(WritingTwins(config, ask, **known))
         return proxies[-1]
 
     try:

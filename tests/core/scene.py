@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise, product
 from typing import Any
 
+from twins import Twins
+
 from sansio_smtp import (
     CLIENT,
     SERVER,
@@ -21,7 +23,6 @@ from sansio_smtp import (
     Continue,
     Event,
     MessageAnswered,
-    Proxy,
     Received,
     SendToClient,
     SendToServer,
@@ -79,7 +80,7 @@ def lines(*text: str) -> bytes:
 
 
 class Scene:
-    """A proxy, spoken to in lines; every step gives the spelling of its events."""
+    """A proxy, with the lane and without it, spoken to in lines; every step gives the spelling of its events."""
 
     def __init__(
         self,
@@ -88,7 +89,7 @@ class Scene:
         make_spool: Callable[[], Spool] | None = None,
         client: ClientInfo | None = None,
     ) -> None:
-        self.proxy = Proxy(config, ask, make_spool, client)
+        self.proxy: Any = Twins(config, ask, make_spool, client)
         self.question: Any = None
         self.last: list[Event] = []
 

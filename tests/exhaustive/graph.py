@@ -20,9 +20,11 @@ from operator import attrgetter
 from typing import Any, Final
 
 from sansio_smtp import Command, Config, Reply
+from sansio_smtp.proxy.lane import Lane
+from sansio_smtp.proxy.shared import Shared
 from sansio_smtp.wire.inbox import Inbox
 
-__all__ = ["Uncopyable", "cloned", "fingerprint"]
+__all__ = ["Uncopyable", "cloned", "fingerprint", "fingerprints"]
 
 Token = Any
 _MISSING: Final = object()
@@ -59,11 +61,18 @@ def _slots(kind: type) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]
 
 def fingerprint(*roots: object) -> int:
     """A number that is the same for states that are the same. It holds within one process only."""
+    return fingerprints(*roots)[1]
+
+
+def fingerprints(root: object, *roots: object) -> tuple[int, int]:
+    """The fingerprint of the first alone, and that of all."""
     tokens: list[Token] = []
     seen: dict[int, int] = {}
-    for root in roots:
-        _walk(root, tokens, seen)
-    return hash(tuple(tokens))
+    _walk(root, tokens, seen)
+    alone = hash(tuple(tokens))
+    for further in roots:
+        _walk(further, tokens, seen)
+    return alone, hash(tuple(tokens))
 
 
 def _walk(value: Any, tokens: list[Token], seen: dict[int, int]) -> None:
@@ -140,6 +149,8 @@ _PLAIN: Final[dict[type, Callable[[Any], Token]]] = {
     range: repr,
     frozenset: lambda value: ("set", *sorted(map(str, value))),
     Config: lambda value: "config",
+    Shared: lambda value: "shared",
+    Lane: lambda value: None,  # it has no state: a proxy without one is in the same state
 }
 """Values that are what they say, wherever they stand."""
 
@@ -182,7 +193,7 @@ def cloned(root: Any, *shared: Any) -> Any:
 
 def _clone(value: Any, memo: dict[int, Any]) -> Any:
     kind = type(value)
-    if kind in _SHARED or issubclass(kind, Enum):
+    if kind in _SHARED:
         return value
     known = memo.get(id(value), _MISSING)
     if known is not _MISSING:
@@ -190,6 +201,8 @@ def _clone(value: Any, memo: dict[int, Any]) -> Any:
     special = _COPIES.get(kind)
     if special is not None:
         return special(value, memo)
+    if issubclass(kind, Enum):
+        return value
     if isinstance(value, BaseException):
         return value  # what was wrong is never changed afterwards
     if kind.__module__ == "builtins":
@@ -279,7 +292,7 @@ def _no_copy(value: object, _: dict[int, Any]) -> Any:
 _SHARED: Final = frozenset(
     (
         types.NoneType, bool, int, float, str, bytes, memoryview, type, types.BuiltinFunctionType,
-        types.ModuleType, range, frozenset, Config, Command, Reply,
+        types.ModuleType, range, frozenset, Config, Shared, Command, Reply,
     )
 )  # fmt: skip
 """What is never changed, so that two states may share it."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 
 import attrs
+from twins import Twins
 
 from sansio_smtp import Proxy
 from sansio_smtp.states import Snapshot
@@ -45,13 +46,14 @@ class Result:
     found: list[Found] = attrs.field(factory=list[Found])
 
 
+Make = Callable[..., Proxy | Twins]
 Node = tuple[int, Input]  # the number of the state before, and the input that leads here
 
 
 def explore(
     configuration: Configuration,
     *,
-    make: Callable[..., Proxy] = Proxy,
+    make: Make = Twins,
     depth: int | None = None,
     most: int | None = None,
     faults: int = 1,
@@ -66,9 +68,7 @@ def explore(
     return _Search(configuration, make, depth or sys.maxsize, most or sys.maxsize, faults).run()
 
 
-def replayed(
-    configuration: Configuration, path: Iterable[Input], make: Callable[..., Proxy] = Proxy
-) -> World:
+def replayed(configuration: Configuration, path: Iterable[Input], make: Make = Twins) -> World:
     """The state at the end of a dialogue. Raises `Broken`."""
     world = World.of(configuration, make)
     for text in path:
@@ -80,7 +80,7 @@ class _Search:
     def __init__(
         self,
         configuration: Configuration,
-        make: Callable[..., Proxy],
+        make: Make,
         depth: int,
         most: int,
         faults: int,
@@ -138,13 +138,13 @@ class _Search:
             self.result.transitions += 1
             try:
                 after.take(text)
+                self.result.joint.setdefault(after.proxy.snapshot(), set()).add(after.proxy.waiting_for.name)
+                if after.proxy.closed:
+                    continue
+                key = after.key(text)
             except Broken as broken:
                 self.broken(broken, (*path, text))
                 continue
-            self.result.joint.setdefault(after.proxy.snapshot(), set()).add(after.proxy.waiting_for.name)
-            if after.proxy.closed:
-                continue
-            key = after.key()
             if key not in self.seen:
                 self.seen.add(key)
                 self.nodes.append((number, text))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, cast
 
 import attrs
+from twins import Differs, Twins
 
 from sansio_smtp import (
     CLIENT,
@@ -35,7 +36,7 @@ from sansio_smtp.states import contradiction
 from sansio_smtp.testing.notation import octets
 from sansio_smtp.testing.verdicts import SaidVerdict, said, verdict_for
 
-from .graph import fingerprint
+from .graph import fingerprint, fingerprints
 from .message import MessageWatch
 from .observer import INJECTED, Observer
 from .peers import GREETING, Broken, Client, Server, replaced, require, verb_of
@@ -96,13 +97,13 @@ class World:
     """A state, and all that goes into its next."""
 
     configuration: Configuration
-    proxy: Proxy
+    proxy: Proxy | Twins
     observer: Observer
     readable: frozenset[Side] = frozenset()
     """The sides that might be read before the last input, if reads may be late."""
 
     @classmethod
-    def of(cls, configuration: Configuration, make: Callable[..., Proxy] = Proxy) -> World:
+    def of(cls, configuration: Configuration, make: Callable[..., Proxy | Twins] = Twins) -> World:
         make_spool = Spool if configuration.spool else None
         config = configuration.config
         proxy = make(config, configuration.ask, make_spool, CLIENT_INFO)
@@ -114,9 +115,17 @@ class World:
         demands = sends or config.upstream_tls.required
         return cls(configuration, proxy, Observer(server, watch, client, demands=demands))
 
-    def key(self) -> int:
-        """What tells this state from others."""
-        return fingerprint(self.proxy, self.observer, self.readable)
+    def key(self, last: Input = "C: ") -> int:
+        """What tells this state from others. Raises `Broken` if the ``last`` input has led to another state
+        with the lane than without it. Only octets go through the lane, and only one of the two has a
+        spool."""
+        proxy = self.proxy
+        if not isinstance(proxy, Twins):
+            return fingerprint(proxy, self.observer, self.readable)
+        quick, key = fingerprints(proxy.quick, self.observer, self.readable)
+        if last.startswith(("C: ", "S: ")) and not self.configuration.spool:
+            require(quick == fingerprint(proxy.plain), "lane", "it has led to another state")
+        return key
 
     def take(self, text: Input, events: list[Event] | None = None) -> list[Event]:
         """One input and all checks. Raises `Broken`. The events are added to a list, if one is given."""
@@ -124,6 +133,8 @@ class World:
             self.readable = self.proxy.may_read
         try:
             given = _read(text)(self)
+        except Differs as error:
+            raise Broken(f"lane: {error}") from None
         except Exception as error:
             raise Broken(f"P9: {type(error).__name__} {error} in {_place(error)}") from error
         if events is not None:
@@ -416,7 +427,7 @@ def _signal(text: str) -> Act:
     return act
 
 
-_SIGNALS: Final[dict[str, Callable[[Proxy], list[Event]]]] = {
+_SIGNALS: Final[dict[str, Callable[[Proxy | Twins], list[Event]]]] = {
     "<timeout>": lambda proxy: proxy.timed_out(),
     "<shutdown>": lambda proxy: proxy.shutdown(),
     "<shutdown now>": lambda proxy: proxy.shutdown(now=True),

@@ -1,4 +1,4 @@
-"""Drives a `Proxy` between two simulated peers, as a driver would: it respects `may_read`, delivers what
+"""Drives `Twins` between two simulated peers, as a driver would: it respects `may_read`, delivers what
 it is told to deliver, and chooses the cuts and whose turn it is."""
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 from core.spools import MemorySpool
 from hypothesis import strategies as st
+from twins import Twins
 
 from sansio_smtp import (
     CLIENT,
@@ -23,7 +24,6 @@ from sansio_smtp import (
     Continue,
     Event,
     MessageAnswered,
-    Proxy,
     Received,
     SendToClient,
     SendToServer,
@@ -71,7 +71,7 @@ class World:
     readable: bool = True
     """True if the spool is."""
 
-    proxy: Proxy = attrs.field(init=False)
+    proxy: Twins = attrs.field(init=False)
     client: SimClient = attrs.field(init=False)
     servers: list[SimServer] = attrs.field(init=False)
     """All that were ever connected; the last is the one that is, if any is."""
@@ -95,7 +95,7 @@ class World:
 
     def __attrs_post_init__(self) -> None:
         dialogue = self.dialogue
-        self.proxy = Proxy(dialogue.config, self.ask, self._make_spool if self.room is not None else None)
+        self.proxy = Twins(dialogue.config, self.ask, self._make_spool if self.room is not None else None)
         self.log = Log(self.ask, dialogue.config)
         self.client = SimClient(dialogue.units, dialogue.style)
         self.servers = [

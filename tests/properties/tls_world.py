@@ -1,4 +1,4 @@
-"""Dialogues with TLS operations: two simulated peers, and a driver that shakes hands for a `Proxy`.
+"""Dialogues with TLS operations: two simulated peers, and a driver that shakes hands for `Twins`.
 
 Each peer knows what it has said in plain text that it may not say: octets that are *injected* come in plain
 text after STARTTLS or after its 220, where an attacker can put them. Nothing of them may ever be acted on.
@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import attrs
 from hypothesis import strategies as st
+from twins import Twins
 
 from sansio_smtp import (
     CLIENT,
@@ -19,7 +20,6 @@ from sansio_smtp import (
     Config,
     Connect,
     Event,
-    Proxy,
     SendToClient,
     SendToServer,
     Side,
@@ -167,7 +167,7 @@ class TlsWorld:
     plan: Plan
     sizes: list[int] = attrs.field(factory=list[int])
     turns: list[int] = attrs.field(factory=list[int])
-    proxy: Proxy = attrs.field(init=False)
+    proxy: Twins = attrs.field(init=False)
     client: _Client = attrs.field(init=False)
     servers: list[_Server] = attrs.field(init=False)
     shaking: set[Side] = attrs.field(factory=set[Side], init=False)
@@ -178,7 +178,7 @@ class TlsWorld:
     steps: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.proxy = Proxy(self.plan.config)
+        self.proxy = Twins(self.plan.config)
         self.client = _Client(self.plan.acts)
         self.servers = [self._server(0)]
 

@@ -1,0 +1,296 @@
+"""`Twins`: two proxies that get the same inputs, one with the lane and one without it, and must not differ.
+
+`Config.lane` is about speed alone. So a test that makes `Twins` in place of a `Proxy` tests that as well: after
+each input, all that a driver can get to know of the two is compared. What it gets is what the one with the
+lane gives.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import Any, ClassVar, Final
+
+import attrs
+
+from sansio_smtp import Ask, ClientInfo, Command, Config, Event, Proxy, Reply, Side, TlsInfo
+from sansio_smtp.config import UpstreamTls
+from sansio_smtp.ends.transaction import Envelope
+from sansio_smtp.errors import LocalProtocolError
+from sansio_smtp.events import AwaitReply, SendToClient, SendToServer, Violation
+from sansio_smtp.proxy.message_store import Spool
+from sansio_smtp.questions import Question
+
+__all__ = ["Differs", "Twins"]
+
+
+class Differs(AssertionError):
+    """The proxy with the lane and the one without it do not do the same."""
+
+
+class Twins:
+    """To be used as a `Proxy`. What is read of it is read of the one with the lane."""
+
+    quick_class: ClassVar[Callable[..., Proxy]] = Proxy
+    """Makes the one with the lane. A test plants a fault here, to see that it is found."""
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        ask: Collection[str] = (),
+        make_spool: Callable[[], Spool] | None = None,
+        client: ClientInfo | None = None,
+    ) -> None:
+        config = config or Config()
+        self.spools = None if make_spool is None else _Spools(make_spool)
+        replay = None if self.spools is None else self.spools.replay
+        self.quick = type(self).quick_class(_with_lane(config, True), ask, self.spools, client)
+        self.plain = Proxy(_with_lane(config, False), ask, replay, client)
+        self.asked: tuple[Any, Any] = (None, None)
+        """The last question of each."""
+        self.ended = False
+        """True if levels do not count any more."""
+        self.progress = 0
+        self.changes = -1
+        self.envelopes = (self.quick.envelope, self.plain.envelope)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "quick":
+            raise AttributeError(name)  # it is being copied
+        return getattr(self.quick, name)
+
+    # Inputs
+
+    def receive_from(self, side: Side, data: bytes) -> list[Event]:
+        return self._both("receive_from", side, data)
+
+    def eof_from(self, side: Side) -> list[Event]:
+        return self._both("eof_from", side)
+
+    def client_lost(self) -> list[Event]:
+        return self._both("client_lost")
+
+    def prefer(self, upstream: str | None) -> None:
+        self._both("prefer", upstream)
+
+    def server_connected(self, tls: UpstreamTls) -> None:
+        self._both("server_connected", tls)
+
+    def tls_started(self, side: Side, info: TlsInfo) -> list[Event]:
+        return self._both("tls_started", side, info)
+
+    def tls_failed(self, side: Side, why: str) -> list[Event]:
+        return self._both("tls_failed", side, why)
+
+    def server_unreachable(self) -> list[Event]:
+        return self._both("server_unreachable")
+
+    def refuse(self, reply: Reply) -> list[Event]:
+        return self._both("refuse", reply)
+
+    def answer(self, question: Question[Any], verdict: Any) -> list[Event]:
+        return self._both("answer", question, verdict)
+
+    def more(self) -> list[Event]:
+        return self._both("more")
+
+    def timed_out(self, *, stalled: bool = False) -> list[Event]:
+        return self._both("timed_out", stalled=stalled)
+
+    def shutdown(self, *, now: bool = False) -> list[Event]:
+        return self._both("shutdown", now=now)
+
+    def broke(self) -> list[Event]:
+        return self._both("broke")
+
+    # Comparing
+
+    def _both(self, name: str, *arguments: Any, **named: Any) -> Any:
+        quick = _outcome(self.quick, name, arguments, named)
+        if name == "answer" and arguments[0] is self.asked[0]:
+            arguments = (self.asked[1], *arguments[1:])
+        plain = _outcome(self.plain, name, arguments, named)
+        try:
+            self._compare(quick, plain)
+        except Differs as difference:
+            what = f"{name}{(*arguments, *named.values())!r:.300}"
+            raise Differs(f"after {what}, with the lane and without it:\n{difference}") from None
+        given, error = quick
+        if error is not None:
+            raise error
+        return given
+
+    def _compare(self, quick: _Outcome, plain: _Outcome) -> None:
+        if self.spools is not None:
+            self.spools.check_done()
+        if quick[1] is not None or plain[1] is not None:
+            _demand("what is raised", _told_error(quick[1]), _told_error(plain[1]))
+        events = quick[0] or ()
+        if events or plain[0]:
+            _demand("events", [_told(event) for event in events], [_told(event) for event in plain[0] or ()])
+            for ours, theirs in zip(events, plain[0], strict=True):
+                if isinstance(ours, Ask):
+                    self.asked = ours.question, theirs.question
+        one, other = self.quick, self.plain
+        if quick[1] is not None and not isinstance(quick[1], LocalProtocolError):
+            self.ended = True  # a fault of the library; how far they had come until then may differ
+        if self.ended:
+            return
+        self.ended = one.closed
+        _demand("levels", _levels(one), _levels(other))
+        if not events and one.progress == self.progress:
+            return  # what follows moves with the dialogue only, and costs more
+        self.progress = one.progress
+        _demand("readings", _readings(one), _readings(other))
+        if one.client_changes != self.changes:
+            self.changes = one.client_changes
+            _demand("the client", _client(one), _client(other))
+        before, self.envelopes = self.envelopes, (one.envelope, other.envelope)
+        new = [envelope is not was for envelope, was in zip(self.envelopes, before, strict=True)]
+        _demand("a new envelope", *new)
+
+
+_Outcome = tuple[Any, Exception | None]
+
+
+def _outcome(proxy: Proxy, name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> _Outcome:
+    """What an input gives, and what it raises."""
+    try:
+        return getattr(proxy, name)(*arguments, **named), None
+    except Exception as error:
+        return None, error
+
+
+def _with_lane(config: Config, lane: bool) -> Config:
+    return config if config.lane is lane else attrs.evolve(config, lane=lane)
+
+
+def _demand(what: str, quick: Any, plain: Any) -> None:
+    if quick != plain:
+        raise Differs(f"{what}: {quick!r:.2000}\n{' ' * len(what)}  {plain!r:.2000}")
+
+
+# What can be known, in values that can be compared
+
+
+def _levels(proxy: Proxy) -> tuple[Any, ...]:
+    """What a driver looks at after each input."""
+    return (
+        proxy.may_read, proxy.waiting_for, proxy.has_more, proxy.closed, proxy.progress, proxy.buffered,
+        proxy.states,
+    )  # fmt: skip
+
+
+def _readings(proxy: Proxy) -> tuple[Any, ...]:
+    """What else is known of the dialogue. Of the recipients, how many and the last: events show all."""
+    envelope = proxy.envelope
+    recipients = envelope.recipients
+    return (
+        proxy.snapshot(), proxy.client_changes, _told(proxy.awaiting), _told(envelope.mail), len(recipients),
+        _told(recipients[-1]) if recipients else None,
+    )  # fmt: skip
+
+
+def _client(proxy: Proxy) -> tuple[Any, ...]:
+    """What moves with `client_changes`."""
+    return (
+        proxy.client_info, proxy.identity, proxy.forwarded, proxy.server_tls, proxy.login, proxy.accepted_login,
+        _told(proxy.hello),
+    )  # fmt: skip
+
+
+def _told(value: Any) -> Any:
+    """An event, or what stands in one, as a value that is equal if nothing in it differs, `shown` included.
+    The classes of this library compare less."""
+    tell = _TELL.get(type(value))
+    if tell is not None:
+        return tell(value)
+    if isinstance(value, Exception):
+        return _told_error(value)
+    if isinstance(value, Question) or (attrs.has(type(value)) and type(value).__module__.endswith(".events")):
+        fields = attrs.fields(type(value))
+        return type(value), *(_told(getattr(value, field.name)) for field in fields)
+    return value
+
+
+def _told_error(error: Exception | None) -> Any:
+    """Its class, its words, and what else it says."""
+    if error is None:
+        return None
+    return type(error), str(error), {name: _told(value) for name, value in vars(error).items()}
+
+
+def _told_command(command: Command) -> Any:
+    return Command, command.verb, command.raw, command.kind, command.secret
+
+
+_TELL: Final[dict[type, Callable[[Any], Any]]] = {
+    SendToClient: lambda event: (SendToClient, event.data, event.shown),
+    SendToServer: lambda event: (SendToServer, event.data, event.shown),
+    AwaitReply: lambda event: (AwaitReply, *_told_command(event.command)),
+    Violation: lambda event: (Violation, event.side, _told_error(event.error)),
+    Ask: lambda event: (Ask, _told(event.question)),
+    Command: _told_command,
+    Reply: lambda reply: (Reply, reply.code, reply.raw),
+    Envelope: lambda envelope: (Envelope, _told(envelope.mail), *map(_told, envelope.recipients)),
+    memoryview: bytes,
+}
+
+
+class _Spools:
+    """Makes the spools of the one with the lane, and remembers what was done with them by the last input. Of
+    the other, `replay` takes the place of the spools: it has to do the same, and gets the same."""
+
+    def __init__(self, make: Callable[[], Spool]) -> None:
+        self._make = make
+        self._done: deque[tuple[_Call, Any, OSError | None]] = deque()
+
+    def __call__(self) -> Spool:
+        return _Spool(partial(self._call, self._make()))
+
+    def _call(self, spool: Spool, name: str, *arguments: Any) -> Any:
+        result, error = None, None
+        try:
+            result = getattr(spool, name)(*arguments)
+        except OSError as raised:
+            error = raised
+        self._done.append(((name, *arguments), result, error))
+        if error is not None:
+            raise error
+        return result
+
+    def replay(self) -> Spool:
+        return _Spool(self._again)
+
+    def _again(self, *call: Any) -> Any:
+        was, result, error = self._done.popleft() if self._done else (None, None, None)
+        _demand("what is done with the spool", was, call)
+        if error is not None:
+            raise error
+        return result
+
+    def check_done(self) -> None:
+        _demand("what is done with the spool", list(self._done), [])
+
+
+_Call = tuple[Any, ...]
+
+
+class _Spool:
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+
+    def write(self, data: bytes) -> None:
+        self._call("write", bytes(data))
+
+    def read(self, start: int, count: int) -> bytes:
+        data: bytes = self._call("read", start, count)
+        return data
+
+    def view(self) -> memoryview:
+        view: memoryview = self._call("view")
+        return view
+
+    def close(self) -> None:
+        self._call("close")
