@@ -47,10 +47,10 @@ import attrs
 from sansio_smtp.config import BareNewline, Nul
 
 from .replies import Reply
-from .scan import is_canonical, scan
+from .scan import dotted_lines, is_canonical, scan
 from .violations import RemoteProtocolError
 
-__all__ = ["ContentReader", "ContentWriter", "Form", "canonical", "unstuff", "wire_prefix"]
+__all__ = ["ContentReader", "ContentWriter", "Form", "canonical", "decoded_size", "unstuff", "wire_prefix"]
 
 
 class Form(Enum):
@@ -298,6 +298,11 @@ def wire_prefix(wire: bytes, at_line_start: bool, count: int) -> bytes:
     a CRLF."""
     context = b"\r\n" if at_line_start else b""
     return wire[: _wire_index(context + wire, len(context), count) - len(context)]
+
+
+def decoded_size(wire: bytes, at_line_start: bool) -> int:
+    """Number of octets that `unstuff` would return."""
+    return len(wire) - dotted_lines(wire) - (at_line_start and wire.startswith(b"."))
 
 
 def unstuff(wire: bytes, at_line_start: bool) -> bytes:

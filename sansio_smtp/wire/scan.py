@@ -23,7 +23,7 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["BARE", "NUL", "SAMPLES", "accelerated", "is_canonical", "scan", "scan_in_python"]
+__all__ = ["BARE", "NUL", "SAMPLES", "accelerated", "dotted_lines", "is_canonical", "scan", "scan_in_python"]
 
 BARE: Final = 1
 """A CR without its LF, or an LF without its CR. A CR at the very end counts, and an LF at the beginning."""
@@ -63,6 +63,11 @@ def scan_in_python(octets: bytes) -> Found:
 def is_canonical(octets: bytes) -> bool:
     """True if there is no bare CR and no bare LF."""
     return octets.replace(b"\r", b"").replace(b"\n", b"\r\n") == octets
+
+
+def dotted_lines(octets: bytes) -> int:
+    """Number of lines that begin with a dot after CRLF, in octets without end-of-data."""
+    return _dots(octets)[1] if b"." in octets else 0
 
 
 def _dots(octets: bytes) -> tuple[int, int]:

@@ -45,9 +45,13 @@ def test_only_a_transfer_that_nobody_looks_at_is_plain() -> None:
 
 def test_behind_the_header_section_it_is_plain_again() -> None:
     run = Run(transfer(HEADERS), [b"A: b\r\n\r\nHel"])
-    assert (run.sent, run.transfer.plain) == (b"A: b\r\n\r\nHel", False)
-    run = Run(transfer(HEADERS), [b"A: b\r\n\r\nHel", b"lo\r\nyo"])
-    assert (run.sent, run.transfer.plain) == (b"A: b\r\n\r\nHello\r\nyo", True)
+    assert (run.sent, run.transfer.plain) == (b"A: b\r\n\r\nHel", True)
+    # These were decoded: the end of the line goes the way of its beginning.
+    dots = b"..: b\r\n" * 4
+    run = Run(transfer(HEADERS, max_header_section=26), [dots + b"\r\nHel"])
+    assert (run.sent, run.transfer.plain) == (dots + b"\r\nHel", False)
+    run = Run(transfer(HEADERS, max_header_section=26), [dots + b"\r\nHel", b"lo\r\nyo"])
+    assert (run.sent, run.transfer.plain) == (dots + b"\r\nHello\r\nyo", True)
     edited = Run(transfer(HEADERS, limit=100), [b"A: b\r\n\r\nHel"], lambda _: Replace(b"X: y\r\n"))
     assert not edited.transfer.plain  # what is added must be counted
 
@@ -117,6 +121,26 @@ def test_a_header_section_beyond_its_limit_is_refused(message: bytes) -> None:
 def test_the_longest_header_section() -> None:
     for pieces in few_cuts(b"A: 34567890\r\n\r\nbody\r\n" + END):
         assert Run(transfer(HEADERS, max_header_section=15), pieces).data == [b"A: 34567890\r\n\r\n"]
+
+
+def test_dots_that_were_stuffed_do_not_count_as_header_section() -> None:
+    section = b"..: 4567890\r\n..: 4567890\r\n\r\n"
+    for pieces in few_cuts(section + b"..\r\n" + END):
+        run = Run(transfer(HEADERS, max_header_section=26), pieces)
+        assert (run.data, run.sent) == ([decoded(section)], section + b"..\r\n")
+        assert Run(transfer(HEADERS, max_header_section=25), pieces).refusal is not None
+
+
+@pytest.mark.parametrize("limit", range(27, 36))
+def test_dots_that_were_stuffed_do_not_count_after_an_edit(limit: int) -> None:
+    body = b"..\r\n..x\r\ny\r\n"
+    edits = {b"A: b\r\n\r\n": b"A: b\r\nX: y890\r\n\r\n"}
+    sent = set()
+    for pieces in few_cuts(b"A: b\r\n\r\n" + body + END):
+        run = Run(transfer(HEADERS, limit=limit), pieces, replacing(edits))
+        assert (run.refusal is None) is (limit >= 17 + len(decoded(body)))
+        sent.add(run.sent)
+    assert len(sent) == 1
 
 
 def test_body_lines() -> None:

@@ -7,7 +7,7 @@ import pytest
 from core.readings import END, Read, normal, strict_end, wire_lines
 from core.scene import every_cut, few_cuts, strings
 from sansio_smtp.config import BareNewline, Nul
-from sansio_smtp.wire.content import ContentReader, canonical
+from sansio_smtp.wire.content import ContentReader, canonical, decoded_size, unstuff
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,12 @@ def test_what_is_held_back(segment: bytes, passed: bytes, held: int) -> None:
     assert reader.feed(segment) == passed
     assert reader.held == held
     assert not reader.finished
+
+
+@pytest.mark.parametrize("wire", [b"", b".", b"..a\r\n", b"a\r\n..", b"a.\r\n.b\r\n..\r\n", b"a\n.b"])
+@pytest.mark.parametrize("at_line_start", [False, True])
+def test_the_decoded_size(wire: bytes, at_line_start: bool) -> None:
+    assert decoded_size(wire, at_line_start) == len(unstuff(wire, at_line_start))
 
 
 def test_a_segment_that_passes_whole_is_not_copied() -> None:

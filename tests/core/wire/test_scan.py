@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from core.scene import strings
 from sansio_smtp.wire import scan as module
-from sansio_smtp.wire.scan import BARE, NUL, accelerated, scan, scan_in_python
+from sansio_smtp.wire.scan import BARE, NUL, accelerated, dotted_lines, scan, scan_in_python
 
 END = b"\r\n.\r\n"
 SCANS = [scan_in_python, *([scan] if accelerated else [])]
@@ -73,6 +73,12 @@ def test_every_dotted_line_is_counted() -> None:
     for count in (1, 127, 128, 129, 255, 256, 257, 10_000):
         for each in SCANS:
             assert each(b"\r\n.." * count) == (-1, count, 0)
+
+
+def test_dotted_lines() -> None:
+    for text in strings(b"\r\n.a", 5):
+        if END not in text:
+            assert dotted_lines(text) == text.count(b"\r\n.")
 
 
 class Library(ModuleType):
