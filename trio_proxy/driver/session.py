@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import Any, Final
 
 import trio
@@ -52,14 +52,15 @@ class Session:
         self._client = Outbox(client)
         self._reports = Reports(self._log, transcript, self._client, show_states=settings.show_states)
         self._servers = Servers(settings, self._log)
-        with ExitStack() as undo:
-            self._judging = Judging(settings, self._log)
-            undo.callback(self._judging.close)
+        self._judging = Judging(settings, self._log)
+        try:
             self._proxy = Proxy(settings.config, self._judging.ask, settings.make_spool, known)
             if may_be_check:
                 self._log.be_quiet_while(self._has_asked_for_nothing)
             self._judging.begin(self._proxy, number, transcript)
-            undo.pop_all()
+        except BaseException:
+            self._judging.close()
+            raise
         self._deadline = Deadline(self._proxy, settings)
         self._relay = Relay(
             self._proxy,
