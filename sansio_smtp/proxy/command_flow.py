@@ -62,6 +62,24 @@ __all__ = ["CommandFlow"]
 class CommandFlow:
     """Takes the client's commands one by one."""
 
+    __slots__ = (
+        "_asked",
+        "_asks_others",
+        "_config",
+        "_downstream",
+        "_errors",
+        "_forwarding",
+        "_in_turn",
+        "_login",
+        "_may_route",
+        "_message",
+        "_out",
+        "_places",
+        "_queued",
+        "asks_all",
+        "verbs",
+    )
+
     def __init__(
         self,
         config: Config,

@@ -67,6 +67,27 @@ class Downstream:
     """The leg to the client. ``out`` is the list of events that the proxy returns; ``client`` is what the
     driver knows of the client."""
 
+    __slots__ = (
+        "_case_sensitive_logins",
+        "_config",
+        "_credentials",
+        "_on_over",
+        "_on_room",
+        "_out",
+        "_resume",
+        "authenticated",
+        "changes",
+        "end",
+        "forwarded",
+        "gate",
+        "greeting",
+        "hello",
+        "identity",
+        "login",
+        "question",
+        "traces",
+    )
+
     def __init__(self, config: Config, out: list[Event], client: ClientInfo | None = None) -> None:
         self.end = ServerConnection(config)
         self.end.limit_message(config.max_message_size)

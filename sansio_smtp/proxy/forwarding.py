@@ -96,6 +96,20 @@ class Errand:
 class Forwarding:
     """The queue of errands, and the server that is connected."""
 
+    __slots__ = (
+        "_added",
+        "_config",
+        "_downstream",
+        "_home",
+        "_on_prepare",
+        "_out",
+        "_preferred",
+        "_queue",
+        "_wanted",
+        "leg",
+        "tls_changes",
+    )
+
     def __init__(self, config: Config, downstream: Downstream, out: list[Event]) -> None:
         self.leg = Upstream(config)
         self.tls_changes = 0

@@ -64,6 +64,21 @@ _PASSED: Final = frozenset((Kind.PLAIN, Kind.GROUP, Kind.DATA, Kind.END_OF_DATA)
 class Lane:
     """Takes the beginning of an input that is usual."""
 
+    __slots__ = (
+        "_asked",
+        "_client",
+        "_commands",
+        "_downstream",
+        "_forwarding",
+        "_max_line",
+        "_max_pipelined",
+        "_max_reply",
+        "_message",
+        "_takes_commands",
+        "_takes_replies",
+        "taken",
+    )
+
     def __init__(
         self,
         config: Config,

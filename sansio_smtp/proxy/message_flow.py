@@ -51,6 +51,22 @@ _NOWHERE: Final[frozenset[str]] = frozenset()
 class MessageFlow:
     """The message in flight. ``make_spool``: see `Proxy`."""
 
+    __slots__ = (
+        "_config",
+        "_downstream",
+        "_end",
+        "_forwarding",
+        "_make_spool",
+        "_out",
+        "_pieces",
+        "_pipeline",
+        "_places",
+        "_refusal",
+        "_swallowed",
+        "_untapped",
+        "state",
+    )
+
     def __init__(
         self,
         config: Config,

@@ -30,6 +30,8 @@ __all__ = ["OwnCommands"]
 class OwnCommands:
     """Takes these commands, and answers them."""
 
+    __slots__ = ("_asks_client", "_config", "_downstream", "_forwarding")
+
     def __init__(self, config: Config, asked: Shared, downstream: Downstream, forwarding: Forwarding) -> None:
         self._config = config
         self._asks_client = asked.client_changed

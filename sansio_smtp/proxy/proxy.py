@@ -89,6 +89,25 @@ class Proxy(Readings):
     a message is refused. ``client`` is what the driver knows of the client.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_asks_replies",
+        "_client",
+        "_client_lost",
+        "_commands",
+        "_downstream",
+        "_draining",
+        "_forwarding",
+        "_lane",
+        "_message",
+        "_out",
+        "_replies",
+        "_setup",
+        "ask",
+        "config",
+        "progress",
+    )
+
     def __init__(
         self,
         config: Config | None = None,

@@ -42,6 +42,8 @@ _MAY_READ: Final = {
 class Readings:
     """The part of `Proxy` that is read."""
 
+    __slots__ = ()
+
     config: Config
     _downstream: Downstream
     _forwarding: Forwarding

@@ -41,6 +41,8 @@ LOGGED_IN: Final = 235
 class ReplyFlow:
     """Takes the server's replies one by one."""
 
+    __slots__ = ("_asks_replies", "_commands", "_downstream", "_forwarding", "_message", "_offer", "_setup")
+
     def __init__(
         self,
         asked: Shared,

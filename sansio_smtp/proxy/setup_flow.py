@@ -35,6 +35,8 @@ _TLS_REFUSED: Final = Lack("it refused STARTTLS, which is required", own_replies
 class SetupFlow:
     """Sets up the server that is connected."""
 
+    __slots__ = ("_config", "_downstream", "_forwarding", "_out")
+
     def __init__(
         self, config: Config, downstream: Downstream, forwarding: Forwarding, out: list[Event]
     ) -> None:

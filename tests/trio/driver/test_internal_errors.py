@@ -515,7 +515,7 @@ async def test_a_reset_that_cannot_be_told_to_the_core(
         await run.hello()
         await run.client.send(b"NOOP")
         await run.server.expect(b"NOOP")
-        monkeypatch.setattr(run.session._proxy, "client_lost", fails)
+        monkeypatch.setattr(Proxy, "client_lost", fails)
         run.client.reset()
         assert await run.server.rest() == b""
         assert run.server.session.end == "reset"
