@@ -24,6 +24,8 @@ class Deadline:
     one is, and never early.
     """
 
+    __slots__ = ("_due", "_idle", "_progress", "_proxy", "_reactor", "_scope", "_seconds", "_started")
+
     def __init__(self, proxy: Proxy, settings: Settings) -> None:
         self._proxy = proxy
         self._idle = settings.timeouts.idle

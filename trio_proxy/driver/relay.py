@@ -74,6 +74,31 @@ __all__ = ["Relay"]
 class Relay:
     """Runs one dialogue, from the client's connection up to the core's last word."""
 
+    __slots__ = (
+        "_blocked",
+        "_client",
+        "_deadline",
+        "_failed",
+        "_handshakes",
+        "_jobs",
+        "_judging",
+        "_log",
+        "_nursery",
+        "_paused",
+        "_proxy",
+        "_pumps",
+        "_reports",
+        "_running",
+        "_sends_more",
+        "_servers",
+        "_settings",
+        "_shows_states",
+        "_sleeper",
+        "_transcribes",
+        "_watch",
+        "left",
+    )
+
     def __init__(
         self,
         proxy: Proxy,

@@ -28,6 +28,17 @@ __all__ = ["Reports", "joint_state"]
 class Reports:
     """The log and the transcript of one session."""
 
+    __slots__ = (
+        "_client",
+        "_levels",
+        "_log",
+        "_state",
+        "_transcript",
+        "shows_states",
+        "transcribes",
+        "unsaid",
+    )
+
     def __init__(
         self,
         log: SessionLog,
@@ -39,7 +50,7 @@ class Reports:
         self._log = log
         self._transcript = transcript
         self._client = client
-        self._tells = log.is_enabled_for(logging.INFO)
+        self._levels: tuple[bool, bool] | None = None  # not known before the first event
         self.unsaid: list[MessageAnswered] = []
         """Messages whose reply has not left yet: `told` is to be called when it has."""
         self._state: object = None
@@ -84,7 +95,7 @@ class Reports:
         """Logs what is worth a line of the log: messages, violations of the protocol, another client."""
         if isinstance(event, MessageAnswered):
             self.unsaid.append(event)
-            if self._tells:
+            if self._tells()[0]:
                 self._answered(event)
         elif isinstance(event, Violation):
             self._log.warning(
@@ -100,7 +111,10 @@ class Reports:
         elif isinstance(event, ServerUnusable):
             self._log.error("upstream server cannot be used", error=event.why)
         elif isinstance(event, BodyComplete):
-            self._log.debug("message received", size=event.size, edited=event.edited, broken=event.broken)
+            if self._tells()[1]:
+                self._log.debug("message received", size=event.size, edited=event.edited, broken=event.broken)
+            if not event.broken:
+                return
             if untrue := [name for name in event.broken if name != "SIZE"]:  # which servers take as a hint
                 self._log.warning("a rule's edit needs what MAIL does not declare", broken=untrue)
 
@@ -115,6 +129,13 @@ class Reports:
             # The only trace for those who find the message twice (RFC 1047).
             self._log.warning("message answered, client not told", reply=event.shown)
         self.unsaid.clear()
+
+    def _tells(self) -> tuple[bool, bool]:
+        """If lines of the levels INFO and DEBUG are logged."""
+        if self._levels is None:
+            enabled = self._log.is_enabled_for
+            self._levels = enabled(logging.INFO), enabled(logging.DEBUG)
+        return self._levels
 
     def _answered(self, event: MessageAnswered) -> None:
         mail, recipients = event.envelope.mail, event.envelope.recipients

@@ -27,6 +27,8 @@ class Servers:
     connection is left, and the next one takes its place.
     """
 
+    __slots__ = ("_aborts", "_log", "_settings", "leg", "outbox")
+
     def __init__(self, settings: Settings, log: SessionLog) -> None:
         self._settings = settings
         self._log = log

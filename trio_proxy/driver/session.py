@@ -32,6 +32,19 @@ _SILENCE_SECONDS: Final = 2.0
 class Session:
     """Runs one client's dialogue from connect to close."""
 
+    __slots__ = (
+        "_broken",
+        "_client",
+        "_deadline",
+        "_judging",
+        "_known",
+        "_log",
+        "_proxy",
+        "_relay",
+        "_reports",
+        "_servers",
+    )
+
     def __init__(
         self,
         client: Stream,

@@ -25,6 +25,8 @@ class Watch:
     `Stream.is_lost` tells a reset from an end.
     """
 
+    __slots__ = ("_client", "_is_paused", "_looks", "_lost", "_start", "_unread")
+
     def __init__(
         self,
         client: Outbox,
