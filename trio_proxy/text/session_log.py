@@ -24,8 +24,8 @@ class Log(Protocol):
 
 
 class SessionLog:
-    """Log lines of a session. What they say of the client is put together for the first of them: a session that
-    has none, as most, weighs 0.5 KB less and costs 2 µs less."""
+    """Log lines of a session. What they say of the client is put together for the first of them: a session
+    that has none, as most, weighs 0.5 KB less and costs 2 µs less."""
 
     __slots__ = ("_bound", "_client", "_connection", "_is_quiet")
 
