@@ -84,6 +84,7 @@ class Relay:
         "_judging",
         "_log",
         "_nursery",
+        "_over",
         "_paused",
         "_proxy",
         "_pumps",
