@@ -6,13 +6,13 @@ shape below tries the system call first and waits only when the kernel says so.
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 import socket
 import struct
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from typing import Final, Protocol
 
 import attrs
@@ -223,6 +223,8 @@ async def connect(
 async def _connected(address: Address) -> socket.socket:
     if address.path is not None:
         return await _connect(socket.AF_UNIX, address.path)
+    if address.host and (literal := _literal(address.host, address.port)):
+        return await _connect(*literal)
     error: OSError | None = None
     try:
         found = await trio.socket.getaddrinfo(
@@ -238,6 +240,20 @@ async def _connected(address: Address) -> socket.socket:
     raise error or OSError(f"{address.host} has no address")
 
 
+@lru_cache(maxsize=256)  # 9 µs a connection with getaddrinfo, 0.1 without
+def _literal(host: str, port: int) -> tuple[int, object] | None:
+    """The family and the place of an IP address; None for a name, and for an address with a zone."""
+    places: tuple[tuple[int, object], ...] = (
+        (socket.AF_INET, (host, port)),
+        (socket.AF_INET6, (host, port, 0, 0)),
+    )
+    for family, where in places:
+        with suppress(OSError, ValueError):
+            socket.inet_pton(family, host)
+            return family, where
+    return None
+
+
 async def _connect(family: int, where: object) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -246,32 +262,28 @@ async def _connect(family: int, where: object) -> socket.socket:
         try:
             sock.connect(where)  # type: ignore[arg-type]  # what getaddrinfo gives, connect takes
         except BlockingIOError:
-            if not _is_connected(sock, where):
+            if not _is_connected(sock):
                 await trio.lowlevel.wait_writable(sock)
-                if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                    raise OSError(code, os.strerror(code)) from None
+            if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                raise OSError(code, os.strerror(code)) from None
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-def _is_connected(sock: socket.socket, where: object) -> bool:
-    """Returns True if the connection that was begun a moment ago is there, as on this machine it nearly
-    always is: asking costs 1 µs, waiting 25. Raises OSError if there will be none."""
+def _is_connected(sock: socket.socket) -> bool:
+    """Returns True if there is nothing to wait for: a server on this machine has taken the connection by now,
+    though the kernel does not say so. A system call in the place of four, and of a turn of the task."""
     try:
-        sock.connect(where)  # type: ignore[arg-type]  # asks Linux for what came of the first call
-    except BlockingIOError:
+        sock.getpeername()
+    except OSError:
         return False
-    except OSError as error:
-        if error.errno in (errno.EALREADY, errno.EINPROGRESS):
-            return False
-        if error.errno != errno.EISCONN:
-            raise
     return True
 
 
 def set_no_delay(sock: socket.socket) -> None:
-    """Small writes leave at once: held back, each would wait for a delayed acknowledgement (44 ms)."""
+    """Small writes leave at once: held back, each would wait for a delayed acknowledgement (44 ms). What a
+    listener accepts has it from the listener."""
     if sock.family != socket.AF_UNIX:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -16,7 +16,6 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from trio_proxy.driver import server as server_module
 from trio_proxy.driver.server import Server, listening
 from trio_proxy.driver.streams import SocketStream, Stream, connect
 from trio_proxy.text.addresses import Address
@@ -189,18 +188,15 @@ async def test_a_session_that_raises_ends_nobody_else(logs: Logs) -> None:
     assert logs[0]["exc_info"]
 
 
-async def test_a_client_that_is_gone_before_its_session_begins(
-    monkeypatch: pytest.MonkeyPatch, logs: Logs
-) -> None:
-    def fails(_: socket.socket) -> None:
-        raise OSError(errno.EINVAL, "not connected any more")
-
+async def test_small_writes_are_not_held_back() -> None:
+    """Each accepted connection has it from its listener."""
     async with serving() as serve:
-        monkeypatch.setattr(server_module, "set_no_delay", fails)
         client = await serve.client()
         await says(client, b"", b"1")
+        accepted = serve.sessions[0].client
+        assert isinstance(accepted, SocketStream)
+        assert accepted.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         client.close()
-    assert logs == []
 
 
 class Listener:

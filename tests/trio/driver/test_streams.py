@@ -7,7 +7,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +198,47 @@ async def test_connect(host: str) -> None:
             assert stream.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             await send_all(stream, b"hi")
             assert peer.recv(10) == b"hi"
+        stream.close()
+
+
+@pytest.mark.parametrize(("host", "is_name"), [("127.0.0.1", False), ("::1", False), ("fe80::1%lo", True)])
+async def test_an_ip_address_is_not_looked_up(
+    host: str, is_name: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
+        raise OSError("looked up")
+
+    monkeypatch.setattr(trio.socket, "getaddrinfo", getaddrinfo)
+    with socket.socket() as sock:
+        monkeypatch.setattr(streams, "_connect", _returning(sock))
+        with pytest.raises(OSError, match="looked up") if is_name else nullcontext():
+            await connect(Address(host, 25))
+
+
+def _returning(value: object) -> Any:
+    async def function(*_: Any) -> object:
+        return value
+
+    return function
+
+
+async def test_a_server_that_has_taken_the_connection_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Socket(socket.socket):
+        def connect(self, where: Any) -> None:
+            self.setblocking(True)
+            super().connect(where)
+            self.setblocking(False)
+            raise BlockingIOError  # as the kernel says even if it is connected
+
+    async def waits(_: socket.socket) -> None:
+        raise AssertionError("it waits")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        monkeypatch.setattr(streams.socket, "socket", Socket)
+        monkeypatch.setattr(trio.lowlevel, "wait_writable", waits)
+        stream = await connect(Address("127.0.0.1", listener.getsockname()[1]))
         stream.close()
 
 
