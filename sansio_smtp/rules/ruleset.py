@@ -18,8 +18,10 @@ from sansio_smtp.questions import (
     MESSAGE,
     OTHER_VERBS,
     REPLY,
+    Inspect,
 )
 from sansio_smtp.verbs import VERBS
+from sansio_smtp.wire.commands import Command
 
 from .decorators import OnError
 from .patterns import patterns_of
@@ -120,17 +122,20 @@ class RuleSet:
     by_phase: dict[str, tuple[Rule, ...]] = attrs.field(init=False, repr=False)
     ask: frozenset[str] = attrs.field(init=False)
     """For ``Proxy(ask=...)``: the hook places and verbs about which some rule is to be asked."""
+    sees_transactions: bool = attrs.field(init=False, repr=False)
+    """True if some rule is given a mail transaction, so that each path has to be read."""
+    _inspection: Inspect | None = attrs.field(default=None, init=False, repr=False)
+    """The verdict on DATA, if it does not depend on the recipients; made once."""
 
     def __attrs_post_init__(self) -> None:
         by_phase = {name: tuple(rule for rule in self.rules if rule.phase == name) for name in PHASES}
         object.__setattr__(self, "by_phase", by_phase)
         places = _union(_PLACES[name] for name, rules in by_phase.items() if rules)
         object.__setattr__(self, "ask", places | {IN_TURN} if places - {CLIENT_CHANGED} else places)
-
-    @property
-    def sees_transactions(self) -> bool:
-        """True if some rule is given a mail transaction, so that each path has to be read."""
-        return self.ask >= _ENVELOPE
+        object.__setattr__(self, "sees_transactions", self.ask >= _ENVELOPE)
+        content = [rule for name in CONTENT_PHASES for rule in by_phase[name]]
+        if all(rule.match is None for rule in content):
+            object.__setattr__(self, "_inspection", Inspect(places & _CONTENT_PLACES))
 
     @property
     def phases(self) -> tuple[str, ...]:
@@ -147,6 +152,12 @@ class RuleSet:
             if any(meant(rule, recipients) for rule in self.by_phase[name])
         )
         return _union(wanted)
+
+    def inspection(self, addresses: Iterable[str], recipients: tuple[Command, ...] = ()) -> Inspect:
+        """The verdict on DATA: ask about a message to these addresses at these places."""
+        if self._inspection is not None and not recipients:
+            return self._inspection
+        return Inspect(self.content_places(addresses), recipients)
 
 
 def meant(rule: Rule, recipients: Iterable[str]) -> bool:

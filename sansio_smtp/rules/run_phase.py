@@ -18,10 +18,10 @@ the log.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Sequence
 from functools import partial
 from inspect import iscoroutine
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -29,12 +29,16 @@ from sansio_smtp.errors import LocalProtocolError
 
 from .decorators import OnError
 from .host import Host
+from .later import Later, Soon
 from .phases import PHASES
 from .ruleset import Rule
 from .verdicts import Accept, Defer, Redirect, Refusal, Reject, Verdict
 from .views import Editable, Transaction
 
-__all__ = ["Asker", "check_result", "run_at_once"]
+__all__ = ["Asked", "Asker", "check_result"]
+
+Asked: TypeAlias = Refusal | Redirect | None
+"""The result of asking the rules of a phase. None: they let it pass (so does `Accept`)."""
 
 
 @attrs.define(eq=False)
@@ -45,84 +49,136 @@ class Asker:
     host: Host
     on_error: OnError = "defer"
 
-    async def first_verdict(
+    def first_verdict(
         self,
-        rules: Iterable[Rule],
+        rules: Sequence[Rule],
         *arguments: Any,
         subject: Editable | None = None,
         fits: Callable[[Rule], bool] | None = None,
         fails_open: bool = False,
-    ) -> Refusal | Redirect | None:
+    ) -> Soon[Asked]:
         """The first verdict of a rule that refuses or redirects; None if there is none. `Accept` ends the
-        asking.
+        asking. If a rule has to be awaited, a coroutine that returns it; the rules before that one have been
+        called by then.
 
         ``subject`` is the last argument of each rule, if rules may edit it. If a rule fails and its policy
         lets things go on, its edits are taken back; ``fails_open`` is that policy for all rules. ``fits``
         tells if a rule with a pattern applies; it is asked when the rule's turn comes, since an earlier rule
         may have rewritten the address.
         """
-        tx = arguments[0] if arguments and isinstance(arguments[0], Transaction) else None
         if subject is not None:
             arguments = (*arguments, subject)
-        for rule in rules:
+        said = self._at_once(rules, 0, arguments, subject, fits, fails_open=fails_open)
+        if isinstance(said, int):
+            return Later(self._waiting(rules, said, arguments, subject, fits, fails_open=fails_open))
+        return said
+
+    def _at_once(
+        self,
+        rules: Sequence[Rule],
+        start: int,
+        arguments: tuple[Any, ...],
+        subject: Editable | None,
+        fits: Callable[[Rule], bool] | None,
+        *,
+        fails_open: bool,
+    ) -> Asked | int:
+        """Asks the rules from index ``start`` on. The index of the first one that has to be awaited, if there
+        was no verdict before it."""
+        host = self.host
+        tx = arguments[0] if arguments and isinstance(arguments[0], Transaction) else None
+        before, added = None, 0
+        changes: Sequence[str] = ()
+        for at in range(start, len(rules)):
+            rule = rules[at]
             if fits is not None and rule.match is not None and not fits(rule):
                 continue
-            verdict: Verdict | None
-            before = subject.snapshot() if subject is not None else None
-            count = len(tx.added) if tx is not None else 0
-            changes: list[str] = []
+            if rule.is_async or rule.threaded:
+                return at
+            if subject is not None:
+                before = subject.snapshot()
+            if tx is not None:
+                added = len(tx.added)
             try:
-                if subject is None:
-                    result = await self.call(rule, *arguments)
-                else:
-                    result, changes = await self._call_and_compare(rule, arguments, subject, before)
-                if result is not None and not isinstance(result, PHASES[rule.phase].verdicts):
-                    check_result(rule, result)
+                host.enter(rule)
+                try:
+                    result = rule.function(*arguments)
+                    if subject is not None:  # to find out what was changed may take long, as the rule's time
+                        changes = subject.changes_since(before)
+                finally:
+                    host.leave()
+                if result is None and not changes:
+                    continue
+                _check(rule, result)
             except BaseException as error:
-                verdict = self.failed(rule, error)
-                if fails_open:
-                    verdict = None
-                if verdict is None:
-                    if tx is not None:
-                        tx.forget_added(count)
-                    if subject is not None:
-                        subject.restore(before)
+                verdict = self._excused(rule, error, tx, added, subject, before, fails_open=fails_open)
             else:
-                for change in changes:
-                    self.host.edited(rule, change)
-                verdict = result
-                if verdict is not None:
-                    self.host.decided(rule, verdict)
-            if isinstance(verdict, Accept):
-                return None
+                verdict = self._noted(rule, result, changes)
             if verdict is not None:
-                return verdict
+                return None if isinstance(verdict, Accept) else verdict
         return None
 
-    async def _call_and_compare(
-        self, rule: Rule, arguments: tuple[Any, ...], subject: Editable, before: Any
-    ) -> tuple[Any, list[str]]:
-        """Calls the rule. Returns what it returns, and what it has changed: to find that out may take long
-        after many edits, so it counts as time of the rule."""
-        if rule.waits:
-            result = await self.host.call(rule, *arguments)
-            return result, self.host.changes(rule, partial(subject.changes_since, before))
-        self.host.enter(rule)
-        try:
-            result = rule.function(*arguments)
-            return result, subject.changes_since(before)
-        finally:
-            self.host.leave()
+    async def _waiting(
+        self,
+        rules: Sequence[Rule],
+        at: int,
+        arguments: tuple[Any, ...],
+        subject: Editable | None,
+        fits: Callable[[Rule], bool] | None,
+        *,
+        fails_open: bool,
+    ) -> Asked:
+        """As `_at_once`, from a rule on that has to be awaited."""
+        tx = arguments[0] if isinstance(arguments[0], Transaction) else None
+        while True:
+            rule = rules[at]
+            before = None if subject is None else subject.snapshot()
+            added = 0 if tx is None else len(tx.added)
+            changes: Sequence[str] = ()
+            try:
+                result = await self.host.call(rule, *arguments)
+                if subject is not None:
+                    changes = self.host.changes(rule, partial(subject.changes_since, before))
+                _check(rule, result)
+            except BaseException as error:
+                verdict = self._excused(rule, error, tx, added, subject, before, fails_open=fails_open)
+            else:
+                verdict = self._noted(rule, result, changes)
+            if verdict is not None:
+                return None if isinstance(verdict, Accept) else verdict
+            said = self._at_once(rules, at + 1, arguments, subject, fits, fails_open=fails_open)
+            if not isinstance(said, int):
+                return said
+            at = said
 
-    async def call(self, rule: Rule, *arguments: Any) -> Any:
-        """Calls the rule. Returns what it returns, raises what it raises."""
-        if rule.waits:
-            return await self.host.call(rule, *arguments)
-        self.host.enter(rule)
-        try:
-            return rule.function(*arguments)
-        finally:
-            self.host.leave()
+    def _noted(self, rule: Rule, verdict: Any, changes: Sequence[str]) -> Any:
+        """Tells the host what a rule has changed and said. Returns its verdict."""
+        for change in changes:
+            self.host.edited(rule, change)
+        if verdict is not None:
+            self.host.decided(rule, verdict)
+        return verdict
+
+    def _excused(
+        self,
+        rule: Rule,
+        error: BaseException,
+        tx: Transaction | None,
+        added: int,
+        subject: Editable | None,
+        before: Any,
+        *,
+        fails_open: bool,
+    ) -> Any:
+        """The verdict for a rule that failed. If things go on, its edits are taken back."""
+        verdict = self.failed(rule, error)
+        if verdict is not None and not fails_open:
+            return verdict
+        if tx is not None:
+            tx.forget_added(added)
+        if subject is not None:
+            subject.restore(before)
+        return None
 
     def failed(self, rule: Rule, error: BaseException) -> Verdict | None:
         """The verdict for a rule that failed, by its policy. Its text names the incident, not the error.
@@ -139,15 +195,10 @@ class Asker:
         return Defer(451, f"4.3.0 a rule of this proxy failed, try again later (incident {incident})")
 
 
-def run_at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Runs a coroutine in which nothing waits, and returns its result. Raises `LocalProtocolError` if it
-    waits."""
-    try:
-        coroutine.send(None)
-    except StopIteration as done:
-        return done.value
-    coroutine.close()
-    raise LocalProtocolError("a rule has to be awaited, but this driver does not wait: use RuleSession.judge")
+def _check(rule: Rule, result: object) -> None:
+    """As `check_result`, for a phase in which rules return no octets."""
+    if result is not None and not isinstance(result, PHASES[rule.phase].verdicts):
+        check_result(rule, result)
 
 
 def check_result(rule: Rule, result: object) -> None:

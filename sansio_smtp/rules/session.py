@@ -30,8 +30,8 @@ as the server may know a command that begins one. A rule never sees a credential
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar, Final, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Final
 
 from sansio_smtp import questions
 from sansio_smtp.config import Addresses
@@ -45,15 +45,11 @@ from sansio_smtp.questions import (
     ClientQuestion,
     CommandQuestion,
     Continue,
-    Disconnect,
     HeadersQuestion,
     Inspect,
     MessageQuestion,
     Replace,
-    ReplaceCommand,
-    ReplaceReply,
     ReplyQuestion,
-    Route,
     Swallow,
 )
 from sansio_smtp.verbs import VERBS
@@ -61,16 +57,18 @@ from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.sasl import identity
 
+from . import outcomes
 from .body import BodyStream
 from .connection import Connection
 from .decorators import OnError
 from .headers import Headers
 from .host import Host
-from .message import Message, header_section_end
+from .later import Later, Soon, at_once, awaited, then
+from .message import Message
 from .ruleset import Rule, RuleSet, meant
-from .run_phase import Asker, run_at_once
-from .transactions import Transactions
-from .verdicts import Accept, Close, Discard, Hold, Redirect, Refusal, Verdict
+from .run_phase import Asked, Asker
+from .transactions import RuleTransaction, Transactions
+from .verdicts import Discard, Hold, Redirect
 from .views import (
     AuthAttempt,
     ClientCommand,
@@ -83,10 +81,6 @@ from .views import (
 
 __all__ = ["RuleSession"]
 
-Asked: TypeAlias = Refusal | Redirect | None
-"""The result of asking the rules of a phase. None: they let it pass (so does `Accept`)."""
-
-_PASS: Final = Continue()
 _GREETING: Final = Command(b"", b"")
 
 
@@ -117,6 +111,14 @@ class RuleSession:
 
     # Which way to go
 
+    def start(self, question: AnyQuestion) -> Soon[AnyVerdict]:
+        """The verdict for `Proxy.answer`; or, if a rule or the host has to be awaited, what to await for
+        it. Rules that need not be awaited have been called by then. An exception in a rule does not
+        come out of it."""
+        if self._proxy.client_changes != self._changes:
+            self.learn()
+        return self._asks[type(question)](self, question)
+
     def waits_for(self, question: AnyQuestion) -> bool:
         """Returns True if `judge` may wait for a rule, so that `judge_now` cannot be used."""
         if isinstance(question, MessageQuestion) and self._host.waits:
@@ -126,23 +128,15 @@ class RuleSession:
     def judge_now(self, question: AnyQuestion) -> AnyVerdict:
         """The verdict for `Proxy.answer`, if no rule has to be awaited. Raises `LocalProtocolError` if one
         has."""
-        verdict: AnyVerdict = run_at_once(self.judge(question))
-        return verdict
+        said: Soon[AnyVerdict] = self.start(question)
+        return at_once(said)
 
     async def judge(self, question: AnyQuestion) -> AnyVerdict:
         """The verdict for `Proxy.answer`. An exception in a rule does not come out of it."""
-        self.learn()
-        if isinstance(question, CommandQuestion):
-            return await self._command(question)
-        if isinstance(question, ReplyQuestion):
-            return await self._reply(question)
-        if isinstance(question, HeadersQuestion):
-            return await self._headers(question)
-        if isinstance(question, BodyQuestion):
-            return await self._body_piece(question)
-        if isinstance(question, ClientQuestion):
-            return await self._client_changed()
-        return await self._message(question)
+        said = self.start(question)
+        if isinstance(said, Later):
+            return await said
+        return said
 
     # The connection
 
@@ -158,183 +152,189 @@ class RuleSession:
     async def connect(self) -> Reply | str | None:
         """Asks the rules about a client that has just connected, before there is a server. Returns the reply
         that refuses it (for `Proxy.refuse`), or the address of the server to use, or None."""
-        verdict = await self._ask("connect", self.conn)
+        verdict = await awaited(self._asker.first_verdict(self.rules.by_phase["connect"], self.conn))
         if isinstance(verdict, Redirect):
             return verdict.upstream
         return None if verdict is None else verdict.reply
 
-    async def _client_changed(self) -> AnyVerdict:
+    def _client_changed(self, question: ClientQuestion) -> Soon[AnyVerdict]:
         """Asks the same rules about the client that XCLIENT has named. A refusal ends the session, as for one
         that has just connected."""
-        verdict = await self._ask("connect", self.conn)
-        if isinstance(verdict, Redirect):
-            return Route(verdict.upstream)
-        return _PASS if verdict is None else Disconnect(verdict.reply)
+        return then(self._asker.first_verdict(self.rules.by_phase["connect"], self.conn), outcomes.of_client)
 
     async def disconnect(self) -> None:
         """Tells the rules that the connection is over."""
         self.learn()
-        await self._asker.first_verdict(self.rules.by_phase["disconnect"], self.conn, fails_open=True)
+        rules = self.rules.by_phase["disconnect"]
+        await awaited(self._asker.first_verdict(rules, self.conn, fails_open=True))
 
     # Commands
 
-    async def _command(self, question: CommandQuestion) -> AnyVerdict:
-        command = question.command
-        if self.rules.by_phase["command"]:
-            given = ClientCommand(command)
-            verdict = await self._ask("command", self.conn, subject=given)
-            if verdict is not None:
-                return _refusal(verdict)
-            command = given.replacement or command
+    def _command(self, question: CommandQuestion) -> Soon[AnyVerdict]:
+        rules = self.rules.by_phase["command"]
+        if not rules:
+            return self._of_verb(question, question.command)
+        given = ClientCommand(question.command)
+        said = self._asker.first_verdict(rules, self.conn, subject=given)
+        return then(said, self._commanded, question, given)
+
+    def _commanded(self, verdict: Asked, question: CommandQuestion, given: ClientCommand) -> Soon[AnyVerdict]:
+        if verdict is not None:
+            return outcomes.refusal(verdict)
+        return self._of_verb(question, given.replacement or question.command)
+
+    def _of_verb(self, question: CommandQuestion, command: Command) -> Soon[AnyVerdict]:
+        """Asks the rules of the phase that this command has. ``command`` is what rules of phase ``command``
+        have left."""
         phase = _PHASES.get(command.verb)
+        rules = self.rules
         if phase is None:
-            if command.verb not in VERBS and self.rules.sees_transactions and question.envelope.mail:
+            if command.verb not in VERBS and rules.sees_transactions and question.envelope.mail:
                 return Answer(own_replies.UNKNOWN_VERB)  # it could add a recipient that no rule sees
-            return self._passed(question, command)
-        if command is question.command and not self._sees(phase):
-            return _PASS
-        return await self._asks[phase](self, question, command)
+            return outcomes.of_command(None, question, command)
+        # Commands of the envelope concern each rule that sees a mail transaction, whatever its phase.
+        sees = rules.by_phase[phase] or (rules.sees_transactions and phase in _ENVELOPE)
+        if not sees and command is question.command:
+            return outcomes.PASS
+        return self._asks_of_phase[phase](self, question, command)
 
-    def _sees(self, phase: str) -> bool:
-        """Returns True if a command of this phase concerns some rule. Commands of the envelope concern each
-        rule that sees a mail transaction, whatever its phase."""
-        return bool(self.rules.by_phase[phase]) or (phase in _ENVELOPE and self.rules.sees_transactions)
-
-    async def _helo(self, question: CommandQuestion, command: Command) -> AnyVerdict:
+    def _helo(self, question: CommandQuestion, command: Command) -> Soon[AnyVerdict]:
         name = command.argument.decode("utf-8", "backslashreplace").strip()
-        return self._passed(question, command, await self._ask("helo", self.conn, name))
+        said = self._asker.first_verdict(self.rules.by_phase["helo"], self.conn, name)
+        return then(said, outcomes.of_command, question, command)
 
-    async def _auth(self, question: CommandQuestion, command: Command) -> AnyVerdict:
+    def _auth(self, question: CommandQuestion, command: Command) -> Soon[AnyVerdict]:
         mechanism = command.argument.split(b" ")[0].upper().decode("ascii", "backslashreplace")
         sensitive = self._proxy.config.case_sensitive_logins
         attempt = AuthAttempt(mechanism, identity([command], case_sensitive=sensitive))
-        return self._passed(question, command, await self._ask("auth", self.conn, attempt))
+        said = self._asker.first_verdict(self.rules.by_phase["auth"], self.conn, attempt)
+        return then(said, outcomes.of_command, question, command)
 
-    async def _mail(self, question: CommandQuestion, command: Command) -> AnyVerdict:
+    def _mail(self, question: CommandQuestion, command: Command) -> Soon[AnyVerdict]:
         sender = Sender(command)
         mail = self._transactions.begin(question.command, sender)
-        if self._is_refused(sender):
+        if sender.problem and self._is_refused(sender):
             return Answer(own_replies.bad_reverse_path(sender.problem))
         rules = self.rules.by_phase["mail"]
-        verdict = await self._asker.first_verdict(
+        if not rules:
+            return self._mail_judged(None, question, mail, sender)
+        said = self._asker.first_verdict(
             rules, mail.tx, subject=sender, fits=lambda rule: rule.fits(sender.address)
         )
-        sent = sender.finish()
-        mail.note(verdict)
-        mail.told(sent)
-        return self._passed(question, sent, verdict)
+        return then(said, self._mail_judged, question, mail, sender)
 
-    async def _rcpt(self, question: CommandQuestion, command: Command) -> AnyVerdict:
+    def _mail_judged(
+        self, verdict: Asked, question: CommandQuestion, mail: RuleTransaction, sender: Sender
+    ) -> AnyVerdict:
+        sent = sender.finish()
+        if verdict is not None:
+            mail.note(verdict)
+        mail.told(sent)
+        return outcomes.of_command(verdict, question, sent)
+
+    def _rcpt(self, question: CommandQuestion, command: Command) -> Soon[AnyVerdict]:
         mail = self._transactions.of(question.envelope)
         if mail is None:
             # If the server has begun a transaction, then by a command that no rule was asked about.
             return Answer(own_replies.NO_TRANSACTION)
         to = Recipient(command, utf8=mail.tx.utf8)
-        if self._is_refused(to):
+        if to.problem and self._is_refused(to):
             return Answer(own_replies.bad_forward_path(to.problem))
         if mail.count >= self._proxy.config.max_recipients:
             return Answer(own_replies.TOO_MANY_RECIPIENTS)
         rules = self.rules.by_phase["rcpt"]
-        verdict = await self._asker.first_verdict(
-            rules, mail.tx, subject=to, fits=lambda rule: rule.fits(to.address)
-        )
+        if not rules:
+            return self._rcpt_judged(None, question, mail, to)
+        said = self._asker.first_verdict(rules, mail.tx, subject=to, fits=lambda rule: rule.fits(to.address))
+        return then(said, self._rcpt_judged, question, mail, to)
+
+    def _rcpt_judged(
+        self, verdict: Asked, question: CommandQuestion, mail: RuleTransaction, to: Recipient
+    ) -> AnyVerdict:
         sent = to.finish()
-        if isinstance(verdict, Discard):
-            mail.dropped(question.command)
-            return Answer(verdict.reply)
-        if verdict is not None and not isinstance(verdict, Hold | Redirect):
-            return _refusal(verdict)
+        if verdict is not None:
+            if isinstance(verdict, Discard):
+                mail.dropped(question.command)
+                return Answer(verdict.reply)
+            if not isinstance(verdict, Hold | Redirect):
+                return outcomes.refusal(verdict)
+            mail.note(verdict)
         mail.named(question.command, to)
-        mail.note(verdict)
-        return self._passed(question, sent, verdict)
+        return outcomes.of_command(verdict, question, sent)
 
     def _is_refused(self, path: Sender | Recipient) -> bool:
-        """Returns True for a path in which servers may read another mailbox than the rules."""
-        strict = self._proxy.config.addresses is Addresses.STRICT
-        return bool(path.problem) and (strict or path.path is None)
+        """Returns True if no server may see a path that has a problem: servers may read another mailbox in it
+        than the rules."""
+        return self._proxy.config.addresses is Addresses.STRICT or path.path is None
 
-    def _passed(self, question: CommandQuestion, command: Command, verdict: Asked = None) -> AnyVerdict:
-        """The verdict for the core on a command, as the rules have left it."""
-        replaced = command is not question.command
-        if isinstance(verdict, Redirect):
-            return Route(verdict.upstream, command if replaced else None)
-        if verdict is not None and not isinstance(verdict, Hold | Discard):
-            return _refusal(verdict)
-        return ReplaceCommand(command) if replaced else _PASS
-
-    async def _data(self, question: CommandQuestion, command: Command) -> AnyVerdict:
+    def _data(self, question: CommandQuestion, command: Command) -> Soon[AnyVerdict]:
         self._body = None
         mail = self._transactions.of(question.envelope)
         if mail is None:
             return Answer(own_replies.NO_TRANSACTION)
-        if not question.envelope.recipients:
+        accepted = question.envelope.recipients
+        if not accepted:
             return Answer(own_replies.NO_RECIPIENT)
-        for_server = mail.settle(question.envelope.recipients)
+        for_server = mail.settle(accepted)
+        rules = self.rules.by_phase["data"]
+        if not rules:
+            return self._data_judged(None, mail, for_server)
+        mail.tx.allow_adding(True)
+        return then(self._ask_meant(rules, mail.tx), self._data_judged, mail, for_server)
+
+    def _data_judged(self, verdict: Asked, mail: RuleTransaction, for_server: bool) -> AnyVerdict:
         tx = mail.tx
-        tx.allow_adding(True)
-        verdict = await self._ask_meant("data", tx)
+        if verdict is not None:
+            mail.note(verdict)
         tx.allow_adding(False)
-        mail.note(verdict)
         if verdict is not None and not isinstance(verdict, Hold | Discard):
-            return _refusal(verdict)
+            return outcomes.refusal(verdict)
         if isinstance(mail.fate, Discard):
             return Swallow(mail.fate.reply)
         if isinstance(mail.fate, Hold):
             return Inspect(frozenset((questions.MESSAGE,)))
         if not for_server:
             return Swallow(Discard().reply)
-        places = self.rules.content_places(to.address for to in tx.rcpts)
-        return Inspect(places, mail.take_added())
-
-    _asks: ClassVar[dict[str, Callable[[RuleSession, CommandQuestion, Command], Awaitable[AnyVerdict]]]] = {
-        "helo": _helo,
-        "auth": _auth,
-        "mail": _mail,
-        "rcpt": _rcpt,
-        "data": _data,
-    }
-    """phase of a command → the method that asks its rules."""
+        return self.rules.inspection((to.address for to in tx.rcpts), mail.take_added())
 
     # Content
 
-    async def _headers(self, question: HeadersQuestion) -> AnyVerdict:
+    def _headers(self, question: HeadersQuestion) -> Soon[AnyVerdict]:
         tx = self._transactions.current(question.envelope)
         headers = Headers(question.data, utf8=tx.utf8)
-        verdict = await self._ask_meant("headers", tx, subject=headers)
-        if verdict is not None:
-            return _refusal(verdict)
-        return Replace(headers.raw) if headers.edited else _PASS
+        said = self._ask_meant(self.rules.by_phase["headers"], tx, subject=headers)
+        return then(said, outcomes.of_headers, headers)
 
-    async def _body_piece(self, question: BodyQuestion) -> AnyVerdict:
+    def _body_piece(self, question: BodyQuestion) -> Soon[AnyVerdict]:
         if self._body is None:
             tx = self._transactions.current(question.envelope)
             rules = [
                 rule for rule in self.rules.rules if rule.phase in ("body", "body_line") and _meant(rule, tx)
             ]
             self._body = BodyStream(self._asker, tx, rules, self._proxy.config.max_body_line)
-        left = await self._body.feed(question.data, last=question.last)
-        if isinstance(left, bytes):
-            return _PASS if left == question.data else Replace(left)
-        return _refusal(left)
+        return then(self._body.feed(question.data, last=question.last), outcomes.of_body, question)
 
-    async def _message(self, question: MessageQuestion) -> AnyVerdict:
+    def _message(self, question: MessageQuestion) -> Soon[AnyVerdict]:
         mail = self._transactions.of(question.envelope)
         tx = self._transactions.current(question.envelope)
         limit = self._proxy.config.max_header_section
-        if header_section_end(question.data) > limit:
-            return Answer(own_replies.header_section_too_large(limit))
         message = Message(question.data, utf8=tx.utf8)
-        hold = mail.fate if mail and isinstance(mail.fate, Hold) else None
-        if hold is None:
-            tx.allow_adding(True)
-            verdict = await self._ask_meant("message", tx, subject=message)
-            tx.allow_adding(False)
-            if isinstance(verdict, Hold):
-                hold = verdict
-            elif verdict is not None:
-                return _refusal(verdict)
-        if hold is not None:
-            return await self._keep(tx, message, hold)
+        if message.body_start > limit:
+            return Answer(own_replies.header_section_too_large(limit))
+        if mail is not None and isinstance(mail.fate, Hold):
+            return Later(self._keep(tx, message, mail.fate))
+        tx.allow_adding(True)
+        said = self._ask_meant(self.rules.by_phase["message"], tx, subject=message)
+        return then(said, self._message_judged, mail, tx, message)
+
+    def _message_judged(
+        self, verdict: Asked, mail: RuleTransaction | None, tx: Transaction, message: Message
+    ) -> Soon[AnyVerdict]:
+        tx.allow_adding(False)
+        if isinstance(verdict, Hold):
+            return Later(self._keep(tx, message, verdict))
+        if verdict is not None:
+            return outcomes.refusal(verdict)
         added = mail.take_added() if mail else ()
         if not message.edited:
             return Continue(added)
@@ -351,36 +351,41 @@ class RuleSession:
 
     # Replies
 
-    async def _reply(self, question: ReplyQuestion) -> AnyVerdict:
+    def _reply(self, question: ReplyQuestion) -> Soon[AnyVerdict]:
         answer = ServerReply(question.reply)
         tx = self._transactions.current(question.envelope, question.command)
         command = ClientCommand(question.command or _GREETING)
         # The reply says what the server has done. A rule that fails must not hide that.
-        verdict = await self._asker.first_verdict(
+        said = self._asker.first_verdict(
             self.rules.by_phase["reply"], tx, command, subject=answer, fails_open=True
         )
-        if isinstance(verdict, Close):
-            return Disconnect(verdict.reply)
-        return ReplaceReply(answer.replacement) if answer.replacement is not None else _PASS
+        return then(said, outcomes.of_reply, answer)
 
     # Asking
 
-    async def _ask(self, phase: str, *arguments: Any, subject: Editable | None = None) -> Asked:
-        return await self._asker.first_verdict(self.rules.by_phase[phase], *arguments, subject=subject)
-
-    async def _ask_meant(self, phase: str, tx: Transaction, subject: Editable | None = None) -> Asked:
+    def _ask_meant(
+        self, rules: Sequence[Rule], tx: Transaction, subject: Editable | None = None
+    ) -> Soon[Asked]:
         """Asks the rules of a phase that apply to a message to these recipients."""
-        rules = self.rules.by_phase[phase]
-        return await self._asker.first_verdict(rules, tx, subject=subject, fits=lambda rule: _meant(rule, tx))
+        return self._asker.first_verdict(rules, tx, subject=subject, fits=lambda rule: _meant(rule, tx))
+
+    _asks: ClassVar[dict[type, Callable[[RuleSession, Any], Soon[AnyVerdict]]]] = {
+        CommandQuestion: _command,
+        ReplyQuestion: _reply,
+        HeadersQuestion: _headers,
+        BodyQuestion: _body_piece,
+        MessageQuestion: _message,
+        ClientQuestion: _client_changed,
+    }
+    """Type of a question → the method that asks the rules about it."""
+    _asks_of_phase: ClassVar[
+        dict[str, Callable[[RuleSession, CommandQuestion, Command], Soon[AnyVerdict]]]
+    ] = {"helo": _helo, "auth": _auth, "mail": _mail, "rcpt": _rcpt, "data": _data}
+    """Phase of a command → the method that asks its rules."""
 
 
 def _meant(rule: Rule, tx: Transaction) -> bool:
     return meant(rule, [to.address for to in tx.rcpts])
-
-
-def _refusal(verdict: Verdict) -> AnyVerdict:
-    assert not isinstance(verdict, Accept | Redirect)  # no phase that comes here takes Redirect
-    return Disconnect(verdict.reply) if isinstance(verdict, Close) else Answer(verdict.reply)
 
 
 def _phases_of(question: AnyQuestion) -> tuple[str, ...]:

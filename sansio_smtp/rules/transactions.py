@@ -71,18 +71,21 @@ class RuleTransaction:
     def settle(self, accepted: list[Command]) -> bool:
         """At DATA: ``accepted`` are the RCPTs to which the client got 2xx. From now on rules see these
         recipients, without the discarded ones. Returns True if the server has at least one recipient."""
-        discarded = set(map(id, self.discarded))
-        self.tx.named(*(self._recipient(command) for command in accepted if id(command) not in discarded))
-        return bool(self.tx.rcpts)
+        if self.discarded:
+            discarded = set(map(id, self.discarded))
+            accepted = [command for command in accepted if id(command) not in discarded]
+        known = self._named
+        recipients = [
+            known[id(command)][1] if id(command) in known else self._unknown(command) for command in accepted
+        ]  # a command is kept in its value, so its id is not used again
+        self.tx.named(*recipients)
+        return bool(recipients)
 
     def take_added(self) -> tuple[Command, ...]:
         """Takes the recipients that rules have added since the last call."""
         return self.tx.forget_added()
 
-    def _recipient(self, command: Command) -> Recipient:
-        known = self._named.get(id(command))  # the command is kept in the value, so its id is not used again
-        if known:
-            return known[1]
+    def _unknown(self, command: Command) -> Recipient:
         return Recipient(command, utf8=self.tx.utf8, is_final=True)
 
 
@@ -104,10 +107,13 @@ class Transactions:
         command = envelope.mail
         if command is None:
             return None
-        for mail in (self._open, self._next):
-            if mail is not None and mail.command is command:
-                self._open = mail
-                return mail
+        mail = self._open
+        if mail is not None and mail.command is command:
+            return mail
+        mail = self._next
+        if mail is not None and mail.command is command:
+            self._open = mail
+            return mail
         self._open = RuleTransaction(command, Transaction(self.conn, Sender(command, is_final=True)))
         return self._open
 

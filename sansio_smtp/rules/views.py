@@ -49,7 +49,7 @@ def _as_list(recipients: Iterable[Recipient]) -> list[Recipient]:
     return list(recipients)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, on_setattr=attrs.setters.NO_OP)
 class Transaction:
     """One mail transaction: from MAIL to the reply to its message."""
 

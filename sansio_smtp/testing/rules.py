@@ -23,9 +23,9 @@ from sansio_smtp.config import Config
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.rules.decorators import OnError
 from sansio_smtp.rules.host import Host
+from sansio_smtp.rules.later import run_at_once
 from sansio_smtp.rules.loading import rules_of
 from sansio_smtp.rules.ruleset import RuleSet
-from sansio_smtp.rules.run_phase import run_at_once
 
 from .peers import FakeServer
 from .steps import Said, Step, Steps, client_at, willing_server

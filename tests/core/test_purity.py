@@ -38,6 +38,8 @@ MAY = {
     "rules/mime.py": {"email"},
     # One variable of the environment, which switches the function in C off.
     "wire/scan.py": {"os"},
+    # Lines are cut in memory, by the fastest there is in C.
+    "rules/body.py": {"io"},
 }
 """What a subpackage or a module may need besides."""
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from sansio_smtp.rules.body import BodyStream
 from sansio_smtp.rules.connection import Connection
 from sansio_smtp.rules.decorators import OnError
+from sansio_smtp.rules.later import at_once
 from sansio_smtp.rules.ruleset import Rule
-from sansio_smtp.rules.run_phase import Asker, run_at_once
+from sansio_smtp.rules.run_phase import Asker
 from sansio_smtp.rules.verdicts import Accept, Discard, Reject
 from sansio_smtp.rules.views import Transaction
 
@@ -34,7 +35,7 @@ class Run:
         self.left = b""
         self.verdict: Any = None
         for piece, last in [*((piece, False) for piece in pieces), (b"", True)]:
-            said = run_at_once(stream.feed(piece, last=last))
+            said = at_once(stream.feed(piece, last=last))
             if not isinstance(said, bytes):
                 self.verdict = said
                 break
@@ -80,7 +81,7 @@ def test_the_end_may_come_with_octets() -> None:
     for phase, wanted in (("body", [b"one", b""]), ("body_line", [b"one"])):
         heard = Heard()
         stream = BodyStream(Asker(Notes()), TX, [says(phase, heard)], 100)
-        assert run_at_once(stream.feed(b"one", last=True)) == b"one"
+        assert at_once(stream.feed(b"one", last=True)) == b"one"
         assert heard == wanted
 
 
@@ -247,3 +248,75 @@ def test_nothing_is_lost_and_nothing_made_up(
     assert run.left == whole
     for heard in hearers:
         assert b"".join(heard) == whole
+
+
+ANSWERS = st.sampled_from(
+    [None, None, None, b"", b"x\r\n", b"half", b"a\r\nb\r\n", NO, Accept(), ValueError()]
+)
+BODIES = st.lists(st.sampled_from([b"a\r\n", b"bb\r\n", b"\r\n", b"c\n", b"long line\r\n"]), max_size=8)
+
+
+@given(
+    BODIES,
+    st.lists(
+        st.tuples(st.booleans(), st.dictionaries(st.sampled_from(range(9)), ANSWERS)), min_size=1, max_size=3
+    ),
+    st.integers(2, 12),
+    st.sampled_from(["accept", "defer"]),
+)
+def test_many_lines_at_once_are_as_each_line_alone(
+    body: list[bytes], rules: list[tuple[bool, dict[int, Any]]], longest: int, on_error: OnError
+) -> None:
+    """The same octets, the same verdict, and the same calls of each rule up to the line that decides."""
+
+    def run(pieces: list[bytes]) -> tuple[Run, list[list[bytes]]]:
+        heard: list[list[bytes]] = []
+        made: list[Rule] = []
+        for waits, answers in rules:
+            mine: list[bytes] = []
+
+            def rule(tx: Transaction, line: bytes, mine: Any = mine, answers: Any = answers) -> Any:
+                mine.append(line)
+                answer = answers.get(len(mine))
+                if isinstance(answer, BaseException):
+                    raise answer
+                return answer
+
+            heard.append(mine)
+            made.append(says_later("body_line", rule) if waits else says("body_line", rule))
+        return Run(pieces, *made, on_error=on_error, longest=longest), heard
+
+    many, heard_many = run([b"".join(body)])
+    alone, heard_alone = run(body)
+    assert many.verdict == alone.verdict
+    if many.verdict is None:
+        assert (many.left, heard_many) == (alone.left, heard_alone)
+    for each_many, each_alone in zip(heard_many, heard_alone, strict=True):
+        assert each_many[: len(each_alone)] == each_alone
+    assert alone.left == many.left[: len(alone.left)] or many.verdict is not None
+
+
+def test_what_is_left_of_a_piece_that_no_rule_changes_is_the_piece() -> None:
+    stream = BodyStream(Asker(Notes()), TX, [lines(Heard())], 100)
+    assert at_once(stream.feed(BODY, last=False)) is BODY
+
+
+def test_a_rule_that_waits_among_others_that_are_done() -> None:
+    first, last = Heard({b"one\r\n": ValueError()}), Heard({b"two\r\n": b"2\r\n"})
+    rules = [
+        says_later("body_line", lambda tx, line: None),
+        lines(first, on_error="accept"),
+        says_later("body_line", first, on_error="accept"),
+        lines(last),
+    ]
+    assert Run([b"one\r\n", b"two\r\n"], *rules).left == b"one\r\n2\r\n"
+    assert first == [b"one\r\n"] * 2
+    assert last == [b"one\r\n", b"two\r\n"]
+
+
+def test_a_verdict_of_a_rule_that_waits() -> None:
+    heard = Heard({b"two\r\n": NO})
+    run = Run([BODY], says_later("body_line", heard))
+    assert (run.verdict, heard) == (NO, [b"one\r\n", b"two\r\n"])
+    assert run.host.notes == ["call rule", "call rule", "decided rule Reject"]
+    assert Run([BODY], says_later("body_line", Heard({b"two\r\n": 7}))).verdict.code == 451

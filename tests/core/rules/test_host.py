@@ -6,8 +6,8 @@ import pytest
 
 from sansio_smtp.rules.connection import Connection
 from sansio_smtp.rules.host import Host
+from sansio_smtp.rules.later import run_at_once
 from sansio_smtp.rules.ruleset import Rule
-from sansio_smtp.rules.run_phase import run_at_once
 from sansio_smtp.rules.verdicts import Accept, Hold
 from sansio_smtp.rules.views import Transaction
 

@@ -17,9 +17,11 @@ from sansio_smtp.questions import (
     MESSAGE,
     OTHER_VERBS,
     REPLY,
+    Inspect,
 )
 from sansio_smtp.rules.phases import CONTENT_PHASES, PHASES
 from sansio_smtp.rules.ruleset import Rule, RuleSet, meant
+from sansio_smtp.wire.commands import Command
 
 
 def rule(phase: str, **more: Any) -> Rule:
@@ -169,3 +171,15 @@ def test_case_does_not_matter_in_a_pattern() -> None:
 )
 def test_what_a_failure_means(guards: bool, of_rule: Any, setting: Any, policy: str) -> None:
     assert Rule("rcpt", print, "a.b", on_error=of_rule, guards=guards).policy(setting) == policy
+
+
+def test_the_verdict_on_data_is_made_once_if_it_depends_on_no_recipient() -> None:
+    plain = RuleSet([rule("headers"), rule("rcpt", match="*@mx")])
+    assert plain.inspection(["a@mx"]) == Inspect(frozenset({"HEADERS"}))
+    assert plain.inspection(["a@mx"]) is plain.inspection(["b@other"])
+    copy = Command.of("RCPT TO:<c@mx>")
+    assert plain.inspection(["a@mx"], (copy,)) == Inspect(frozenset({"HEADERS"}), (copy,))
+    some = RuleSet([rule("headers"), rule("message", match="*@mx")])
+    assert some.inspection(["a@mx"]) == Inspect(frozenset({"HEADERS", "MESSAGE"}))
+    assert some.inspection(["b@other"]) == Inspect(frozenset({"HEADERS"}))
+    assert RuleSet().inspection(["a@mx"]) == Inspect(frozenset())

@@ -9,9 +9,10 @@ import pytest
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.rules.connection import Connection
 from sansio_smtp.rules.decorators import OnError
+from sansio_smtp.rules.later import at_once
 from sansio_smtp.rules.phases import PHASES
 from sansio_smtp.rules.ruleset import Rule
-from sansio_smtp.rules.run_phase import Asker, check_result, run_at_once
+from sansio_smtp.rules.run_phase import Asker, check_result
 from sansio_smtp.rules.verdicts import Accept, Close, Defer, Discard, Hold, Redirect, Reject
 from sansio_smtp.rules.views import Recipient, Transaction
 
@@ -26,7 +27,7 @@ def ask(*rules: Rule, on_error: OnError = "defer", **options: Any) -> tuple[Any,
     host = Notes()
     tx = options.pop("tx", None) or Transaction(CONN)
     options.setdefault("subject", Recipient.of("b@mx"))
-    return run_at_once(Asker(host, on_error).first_verdict(rules, tx, **options)), host
+    return at_once(Asker(host, on_error).first_verdict(rules, tx, **options)), host
 
 
 def test_the_first_verdict_wins() -> None:
@@ -61,7 +62,7 @@ def test_rules_are_given_their_arguments() -> None:
     tx, to = Transaction(CONN), Recipient.of("b@mx")
     ask(rule, tx=tx, subject=to)
     assert given == [(tx, to)]
-    run_at_once(Asker(Notes()).first_verdict([says("disconnect", given.append)], CONN))
+    at_once(Asker(Notes()).first_verdict([says("disconnect", given.append)], CONN))
     assert given[-1] is CONN  # type: ignore[comparison-overlap]
 
 
@@ -182,7 +183,7 @@ def test_where_no_failure_may_stop_anything() -> None:
     answered: list[Connection] = []
     rules = [says("disconnect", ValueError(), on_error="reject"), says("disconnect", answered.append)]
     host = Notes()
-    said = run_at_once(Asker(host).first_verdict(rules, CONN, fails_open=True))
+    said = at_once(Asker(host).first_verdict(rules, CONN, fails_open=True))
     assert said is None
     assert answered == [CONN]
     assert host.errors == [ValueError]
@@ -266,13 +267,52 @@ def test_what_waits_cannot_be_had_at_once() -> None:
         ask(Rule("rcpt", waits, "rule", is_async=True))
 
 
-def test_what_does_not_wait_can() -> None:
-    async def quick() -> int:
-        return 7
+def test_rules_that_wait_and_rules_that_do_not_are_asked_in_turn() -> None:
+    """Each sees what those before it left, and the first verdict wins."""
+    to = Recipient.of("a@mx")
+    seen: list[str] = []
 
-    async def fails() -> None:
-        raise ZeroDivisionError
+    def hears(tx: Transaction, to: Recipient) -> None:
+        seen.append(to.address)
+        to.rewrite(f"{to.local}+@mx")
 
-    assert run_at_once(quick()) == 7
-    with pytest.raises(ZeroDivisionError):
-        run_at_once(fails())
+    rules = [
+        says("rcpt", hears, "a"),
+        says_later("rcpt", hears, "b"),
+        says("rcpt", NO, "c", match="*@other"),
+        says("rcpt", hears, "d"),
+        says("rcpt", hears, "e", threaded=True),
+        says_later("rcpt", lambda tx, to: Accept(), "f"),
+        says("rcpt", NO, "g"),
+    ]
+    verdict, host = ask(*rules, subject=to, fits=lambda rule: rule.fits(to.address))
+    assert verdict is None
+    assert seen == ["a@mx", "a+@mx", "a++@mx", "a+++@mx"]
+    assert [note for note in host.notes if not note.startswith(("leave", "edited", "changes"))] == [
+        "enter a", "call b", "enter d", "call e", "call f", "decided f Accept",
+    ]  # fmt: skip
+
+
+def test_all_rules_may_wait_and_let_it_pass() -> None:
+    assert ask(says_later("rcpt", lambda tx, to: None), says_later("rcpt", lambda tx, to: None))[0] is None
+    assert ask(says_later("rcpt", lambda tx, to: None), says("rcpt", None))[0] is None
+
+
+def test_a_failure_of_a_rule_that_waits_leaves_nothing_behind() -> None:
+    to, tx = Recipient.of("b@mx"), Transaction(CONN, may_add=True)
+
+    def bad(tx: Transaction, to: Recipient) -> None:
+        to.rewrite("d@mx")
+        tx.add_rcpt("y@mx")
+        raise ValueError
+
+    verdict, host = ask(says_later("rcpt", bad), says("rcpt", None), on_error="accept", subject=to, tx=tx)
+    assert (verdict, to.address, tx.added) == (None, "b@mx", [])
+    assert host.errors == [ValueError]
+
+
+def test_where_no_transaction_and_nothing_to_edit_is_there() -> None:
+    rule = says_later("disconnect", lambda conn: 7)
+    host = Notes()
+    assert at_once(Asker(host).first_verdict([rule], CONN, fails_open=True)) is None
+    assert host.errors == [LocalProtocolError]

@@ -21,8 +21,8 @@ from sansio_smtp.questions import (
 )
 from sansio_smtp.rules.connection import Connection
 from sansio_smtp.rules.host import Host
+from sansio_smtp.rules.later import run_at_once
 from sansio_smtp.rules.ruleset import RuleSet
-from sansio_smtp.rules.run_phase import run_at_once
 from sansio_smtp.rules.session import RuleSession
 from sansio_smtp.rules.verdicts import Accept, Close, Defer, Discard, Redirect, Reject
 from sansio_smtp.rules.views import AuthAttempt

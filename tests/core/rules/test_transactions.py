@@ -68,6 +68,17 @@ def test_recipients_are_settled_when_all_replies_are_known() -> None:
     assert addresses(mail) == ["new-one@mx"]
 
 
+def test_recipients_are_settled_if_none_was_dropped() -> None:
+    mail = begun()
+    one, two = rcpt("one@mx"), rcpt("two@mx")
+    to = Recipient(one)
+    mail.named(one, to)
+    assert mail.settle([one, two])
+    assert mail.tx.rcpts[0] is to
+    assert addresses(mail) == ["one@mx", "two@mx"]
+    assert mail.tx.rcpts[1].is_final
+
+
 def test_whether_any_recipient_goes_to_the_server() -> None:
     mail = begun()
     command = rcpt("b@mx")

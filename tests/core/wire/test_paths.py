@@ -16,6 +16,7 @@ from sansio_smtp.wire.paths import (
     parse_mailbox,
     quoted,
     read_path,
+    usual_mailbox,
 )
 
 
@@ -270,3 +271,76 @@ def test_a_guess_never_raises_and_is_right_about_what_is_clear(text: str) -> Non
     except MailboxError:
         return
     assert guess == mailbox
+
+
+# The usual path
+
+_WORDS = [
+    "a",
+    "Bob",
+    "a.b",
+    "a..b",
+    ".a",
+    "-",
+    "a-",
+    "x_y",
+    "9",
+    "b1",
+    "ex",
+    "xn--a",
+    "a" * 63,
+    "a" * 64,
+    "a" * 200,
+]
+_MARKS = ["@", "@", ".", "<", ">", " ", ":", '"', "\\", "(", "[", "%", "!", "\t", "é", "\0", "\n", ","]
+_TAILS = [
+    "",
+    " ",
+    " SIZE=7",
+    " SIZE=7 BODY=8BITMIME",
+    "  A",
+    " A\tB",
+    " A=",
+    " =B",
+    " A=\x7f",
+    " A=é",
+    " -A",
+    "x",
+]
+
+
+@given(st.data())
+def test_a_usual_path_is_read_as_every_path(data: st.DataObject) -> None:
+    """In one search; it says nothing of others."""
+    parts = data.draw(st.lists(st.sampled_from([*_WORDS, *_MARKS]), max_size=6))
+    usual = "@".join(
+        [".".join(data.draw(st.lists(st.sampled_from(_WORDS), min_size=1, max_size=3))) for _ in "ab"]
+    )
+    path = data.draw(st.sampled_from(["".join(parts), usual]))
+    forward = data.draw(st.booleans())
+    keyword = data.draw(st.sampled_from(["TO:", "to:", "FROM:", "TO: ", "TO:\t"]))
+    line = f"{'RCPT' if forward else 'MAIL'} {keyword}<{path}>{data.draw(st.sampled_from(_TAILS))}".encode()
+    found = usual_mailbox(line)
+    try:
+        read = read_path(line[5:], forward=forward, utf8=False)
+    except MailboxError:
+        assert found is None
+    else:
+        if found is not None:
+            assert Mailbox(found[1].decode(), found[2].decode().lower()) == read
+            assert not read.has_route
+
+
+def test_usual_paths() -> None:
+    for line in (b"RCPT TO:<bob@example.com>", b"mail from:<B.o-b@Mail.Example.COM> SIZE=7 BODY=8BITMIME"):
+        assert usual_mailbox(line) is not None
+    longest = b"RCPT TO:<" + b"a" * 244 + b"@mx.exampl>"
+    assert usual_mailbox(longest.replace(b"mx.", b"m.")) is not None
+    for line in (
+        b"MAIL FROM:<>",
+        b"RCPT TO:<postmaster>",
+        b"RCPT TO:bob@mx",
+        b"MAIL TO:<bob@mx>",
+        longest + b"e>",
+    ):
+        assert usual_mailbox(line) is None

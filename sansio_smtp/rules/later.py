@@ -1,0 +1,68 @@
+"""`Soon`: a value that is there at once, or has to be awaited: without a coroutine where no rule waits.
+
+Most rules do not wait. A function that may have to wait for one returns `Soon`; what comes after it is given
+to `then`, so that it is written once for both cases::
+
+    value ──────────> then(value, go_on) ──> go_on(value), now
+    Later(coroutine) ─> then(later, go_on) ──> Later, which awaits, then calls go_on
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Generic, TypeAlias, TypeVar, cast
+
+from sansio_smtp.errors import LocalProtocolError
+
+__all__ = ["Later", "Soon", "at_once", "awaited", "run_at_once", "then"]
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class Later(Generic[T]):
+    """A value that has to be awaited, once."""
+
+    __slots__ = ("coroutine",)
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        self.coroutine = coroutine
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self.coroutine.__await__()
+
+
+Soon: TypeAlias = T | Later[T]
+"""A value that is there at once, or has to be awaited."""
+
+
+def then(said: Soon[T], go_on: Callable[..., Soon[U]], *arguments: Any) -> Soon[U]:
+    """What ``go_on`` makes of ``said`` and the arguments: now if ``said`` is known now."""
+    if isinstance(said, Later):
+        return Later(_later(cast("Later[T]", said), go_on, arguments))
+    return go_on(said, *arguments)
+
+
+async def awaited(said: Soon[T]) -> T:
+    """The value, which is awaited if it has to be."""
+    return await cast("Later[T]", said) if isinstance(said, Later) else said
+
+
+def at_once(said: Soon[T]) -> T:
+    """The value. Raises `LocalProtocolError` if it cannot be had without waiting."""
+    return run_at_once(cast("Later[T]", said).coroutine) if isinstance(said, Later) else said
+
+
+def run_at_once(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine in which nothing waits, and returns its result. Raises `LocalProtocolError` if it
+    waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return cast("T", done.value)
+    coroutine.close()
+    raise LocalProtocolError("a rule has to be awaited, but this driver does not wait: use RuleSession.judge")
+
+
+async def _later(said: Later[T], go_on: Callable[..., Soon[U]], arguments: tuple[Any, ...]) -> U:
+    return await awaited(go_on(await said, *arguments))

@@ -1,0 +1,68 @@
+"""Verdicts for the core, made of the verdicts and edits of rules."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sansio_smtp.questions import (
+    Answer,
+    AnyVerdict,
+    BodyQuestion,
+    CommandQuestion,
+    Continue,
+    Disconnect,
+    Replace,
+    ReplaceCommand,
+    ReplaceReply,
+    Route,
+)
+from sansio_smtp.wire.commands import Command
+
+from .headers import Headers
+from .run_phase import Asked
+from .verdicts import Accept, Close, Discard, Hold, Redirect, Verdict
+from .views import ServerReply
+
+__all__ = ["PASS", "of_body", "of_client", "of_command", "of_headers", "of_reply", "refusal"]
+
+PASS: Final = Continue()
+
+
+def of_command(verdict: Asked, question: CommandQuestion, command: Command) -> AnyVerdict:
+    """The verdict for the core on a command, as the rules have left it."""
+    replaced = command is not question.command
+    if verdict is not None:
+        if isinstance(verdict, Redirect):
+            return Route(verdict.upstream, command if replaced else None)
+        if not isinstance(verdict, Hold | Discard):
+            return refusal(verdict)
+    return ReplaceCommand(command) if replaced else PASS
+
+
+def of_headers(verdict: Asked, headers: Headers) -> AnyVerdict:
+    if verdict is not None:
+        return refusal(verdict)
+    return Replace(headers.raw) if headers.edited else PASS
+
+
+def of_body(left: bytes | Verdict, question: BodyQuestion) -> AnyVerdict:
+    if isinstance(left, bytes):
+        return PASS if left == question.data else Replace(left)
+    return refusal(left)
+
+
+def of_reply(verdict: Asked, answer: ServerReply) -> AnyVerdict:
+    if isinstance(verdict, Close):
+        return Disconnect(verdict.reply)
+    return ReplaceReply(answer.replacement) if answer.replacement is not None else PASS
+
+
+def of_client(verdict: Asked) -> AnyVerdict:
+    if isinstance(verdict, Redirect):
+        return Route(verdict.upstream)
+    return PASS if verdict is None else Disconnect(verdict.reply)
+
+
+def refusal(verdict: Verdict) -> AnyVerdict:
+    assert not isinstance(verdict, Accept | Redirect)  # no phase that comes here takes Redirect
+    return Disconnect(verdict.reply) if isinstance(verdict, Close) else Answer(verdict.reply)
