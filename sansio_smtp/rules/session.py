@@ -63,7 +63,7 @@ from .connection import Connection
 from .decorators import OnError
 from .headers import Headers
 from .host import Host
-from .later import Later, Soon, at_once, awaited, then
+from .later import Later, Soon, awaited, run_at_once, then
 from .message import Message
 from .ruleset import Rule, RuleSet, meant
 from .run_phase import Asked, Asker
@@ -128,8 +128,8 @@ class RuleSession:
     def judge_now(self, question: AnyQuestion) -> AnyVerdict:
         """The verdict for `Proxy.answer`, if no rule has to be awaited. Raises `LocalProtocolError` if one
         has."""
-        said: Soon[AnyVerdict] = self.start(question)
-        return at_once(said)
+        said = self.start(question)
+        return run_at_once(said.coroutine) if isinstance(said, Later) else said
 
     async def judge(self, question: AnyQuestion) -> AnyVerdict:
         """The verdict for `Proxy.answer`. An exception in a rule does not come out of it."""
