@@ -125,7 +125,7 @@ class BodyStream:
             if stage.done:
                 continue
             if stage.rule.waits:
-                return Later(self._feed_waiting(flow, self._stages[at:]))
+                return Later(self._feed_waiting, flow, self._stages[at:])
             flow.take(stage, self._ask(stage, flow))
         return flow.left
 

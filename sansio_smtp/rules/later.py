@@ -4,12 +4,12 @@ Most rules do not wait. A function that may have to wait for one returns `Soon`;
 to `then`, so that it is written once for both cases::
 
     value ──────────> then(value, go_on) ──> go_on(value), now
-    Later(coroutine) ─> then(later, go_on) ──> Later, which awaits, then calls go_on
+    Later(function) ──> then(later, go_on) ──> Later, which awaits, and then calls go_on
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from sansio_smtp.errors import LocalProtocolError
@@ -21,15 +21,21 @@ U = TypeVar("U")
 
 
 class Later(Generic[T]):
-    """A value that has to be awaited, once."""
+    """A value that has to be awaited, once: what the function gives for the arguments. It is not called if
+    nobody awaits it."""
 
-    __slots__ = ("coroutine",)
+    __slots__ = ("_arguments", "_wait")
 
-    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
-        self.coroutine = coroutine
+    def __init__(self, wait: Callable[..., Awaitable[T]], *arguments: Any) -> None:
+        self._wait = wait
+        self._arguments = arguments
 
     def __await__(self) -> Generator[Any, Any, T]:
-        return self.coroutine.__await__()
+        return self._wait(*self._arguments).__await__()
+
+    def at_once(self) -> T:
+        """The value. Raises `LocalProtocolError` if it cannot be had without waiting."""
+        return run_at_once(_awaited(self))
 
 
 Soon: TypeAlias = T | Later[T]
@@ -39,7 +45,7 @@ Soon: TypeAlias = T | Later[T]
 def then(said: Soon[T], go_on: Callable[..., Soon[U]], *arguments: Any) -> Soon[U]:
     """What ``go_on`` makes of ``said`` and the arguments: now if ``said`` is known now."""
     if isinstance(said, Later):
-        return Later(_later(cast("Later[T]", said), go_on, arguments))
+        return Later(_later, said, go_on, arguments)
     return go_on(said, *arguments)
 
 
@@ -50,7 +56,7 @@ async def awaited(said: Soon[T]) -> T:
 
 def at_once(said: Soon[T]) -> T:
     """The value. Raises `LocalProtocolError` if it cannot be had without waiting."""
-    return run_at_once(cast("Later[T]", said).coroutine) if isinstance(said, Later) else said
+    return cast("Later[T]", said).at_once() if isinstance(said, Later) else said
 
 
 def run_at_once(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -66,3 +72,7 @@ def run_at_once(coroutine: Coroutine[Any, Any, T]) -> T:
 
 async def _later(said: Later[T], go_on: Callable[..., Soon[U]], arguments: tuple[Any, ...]) -> U:
     return await awaited(go_on(await said, *arguments))
+
+
+async def _awaited(said: Later[T]) -> T:
+    return await said

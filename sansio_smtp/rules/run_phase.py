@@ -70,7 +70,7 @@ class Asker:
             arguments = (*arguments, subject)
         said = self._at_once(rules, 0, arguments, subject, fits, fails_open=fails_open)
         if isinstance(said, int):
-            return Later(self._waiting(rules, said, arguments, subject, fits, fails_open=fails_open))
+            return Later(self._waiting, rules, said, arguments, subject, fits, fails_open)
         return said
 
     def _at_once(
@@ -125,7 +125,6 @@ class Asker:
         arguments: tuple[Any, ...],
         subject: Editable | None,
         fits: Callable[[Rule], bool] | None,
-        *,
         fails_open: bool,
     ) -> Asked:
         """As `_at_once`, from a rule on that has to be awaited."""

@@ -63,7 +63,7 @@ from .connection import Connection
 from .decorators import OnError
 from .headers import Headers
 from .host import Host
-from .later import Later, Soon, awaited, run_at_once, then
+from .later import Later, Soon, awaited, then
 from .message import Message
 from .ruleset import Rule, RuleSet, meant
 from .run_phase import Asked, Asker
@@ -129,7 +129,7 @@ class RuleSession:
         """The verdict for `Proxy.answer`, if no rule has to be awaited. Raises `LocalProtocolError` if one
         has."""
         said = self.start(question)
-        return run_at_once(said.coroutine) if isinstance(said, Later) else said
+        return said.at_once() if isinstance(said, Later) else said
 
     async def judge(self, question: AnyQuestion) -> AnyVerdict:
         """The verdict for `Proxy.answer`. An exception in a rule does not come out of it."""
@@ -322,7 +322,7 @@ class RuleSession:
         if message.body_start > limit:
             return Answer(own_replies.header_section_too_large(limit))
         if mail is not None and isinstance(mail.fate, Hold):
-            return Later(self._keep(tx, message, mail.fate))
+            return Later(self._keep, tx, message, mail.fate)
         tx.allow_adding(True)
         said = self._ask_meant(self.rules.by_phase["message"], tx, subject=message)
         return then(said, self._message_judged, mail, tx, message)
@@ -332,7 +332,7 @@ class RuleSession:
     ) -> Soon[AnyVerdict]:
         tx.allow_adding(False)
         if isinstance(verdict, Hold):
-            return Later(self._keep(tx, message, verdict))
+            return Later(self._keep, tx, message, verdict)
         if verdict is not None:
             return outcomes.refusal(verdict)
         added = mail.take_added() if mail else ()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import trio
 
-from sansio_smtp import Disconnect, Event, LocalProtocolError, Proxy, Question, Reply
+from sansio_smtp import Disconnect, Event, LocalProtocolError, Proxy, Reply
 from sansio_smtp.questions import AnyQuestion, AnyVerdict
 from sansio_smtp.rules import Connection, RuleSession, RuleSet
+from sansio_smtp.rules.later import Later
 from trio_proxy.rulebook.host import RuleHost
 from trio_proxy.text.session_log import SessionLog
 from trio_proxy.text.transcript import Transcript
@@ -69,30 +70,29 @@ class Judging:
         host = RuleHost(settings, self._log, transcript)
         connection = Connection.of(proxy.client_info, f"c{number}")
         self._rules = RuleSession(self._ruleset, proxy, connection, host, settings.on_error)
-        self._judge = cast("Judge", self._rules.judge)
 
     async def connect(self) -> Reply | str | None:
         """The reply with which to refuse the client, the server to use for it, or None."""
         return None if self._rules is None else await self._rules.connect()
 
-    def waits_for(self, question: AnyQuestion) -> bool:
-        """True if the verdict takes time, so that `judge` is needed; False if `judge_now` can be used."""
-        return self._rules is None or self._rules.waits_for(question)
-
-    def judge_now(self, proxy: Proxy, question: AnyQuestion) -> list[Event]:
-        """What comes of the verdict."""
-        assert self._rules is not None  # as `waits_for` has said
+    def start(self, proxy: Proxy, question: AnyQuestion) -> list[Event] | Later[list[Event]]:
+        """What comes of the verdict; or, if something has to be awaited for it, what to await. Rules that
+        need not be awaited have been called by then: in no task, and without a coroutine."""
         try:
-            verdict = self._rules.judge_now(question)
+            if self._rules is not None:
+                said = self._rules.start(question)
+            else:
+                assert self._judge is not None  # `ask` asks for nothing without one
+                said = Later(self._judge, question)
+            if isinstance(said, Later):
+                return Later(self._wait, proxy, question, said)
         except Exception as error:
-            verdict = self._failed(error)
-        return self._answer(proxy, question, verdict)
+            return self._answer(proxy, question, self._failed(error))
+        return self._answer(proxy, question, said)
 
-    async def judge(self, proxy: Proxy, question: AnyQuestion) -> list[Event]:
-        """What comes of the verdict, which may be given much later."""
-        assert self._judge is not None  # `ask` asks for nothing without one
+    async def _wait(self, proxy: Proxy, question: AnyQuestion, said: Later[AnyVerdict]) -> list[Event]:
         try:
-            verdict = await self._judge(cast("Question[Any]", question))
+            verdict = await said
         except Exception as error:
             verdict = self._failed(error)
         return self._answer(proxy, question, verdict)
@@ -122,7 +122,7 @@ class Judging:
             lease.__exit__(None, None, None)
 
     def _answer(self, proxy: Proxy, question: AnyQuestion, verdict: AnyVerdict) -> list[Event]:
-        asked = cast("Question[Any]", question)
+        asked: Any = question
         try:
             return proxy.answer(asked, verdict)
         except LocalProtocolError as error:

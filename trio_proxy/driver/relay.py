@@ -56,6 +56,7 @@ from sansio_smtp import (
     WaitingFor,
 )
 from sansio_smtp.questions import AnyQuestion
+from sansio_smtp.rules.later import Later
 from trio_proxy.text.session_log import SessionLog
 
 from .deadlines import Deadline
@@ -174,10 +175,11 @@ class Relay:
                 self._reports.transcribe(events)
             if question is None:
                 break
-            if self._judging.waits_for(question):
-                self._start(self._judge, question)
+            said = self._judging.start(self._proxy, question)
+            if isinstance(said, Later):
+                self._start(self._judge, said)
                 break
-            events = self._judging.judge_now(self._proxy, question)
+            events = said
         if self._shows_states:
             self._reports.state(self._proxy)
         if self._proxy.has_more and not self._sends_more:
@@ -518,8 +520,8 @@ class Relay:
     def _outbox(self, side: Side) -> Outbox:
         return self._client if side is CLIENT else self._servers.outbox
 
-    async def _judge(self, question: AnyQuestion) -> None:
-        self.apply(await self._judging.judge(self._proxy, question))
+    async def _judge(self, said: Later[list[Event]]) -> None:
+        self.apply(await said)
         await self._flush(CLIENT)
 
     async def _send_more(self) -> None:

@@ -24,7 +24,7 @@ def doubled(value: int, more: int = 0) -> Soon[int]:
 
 
 def doubled_later(value: int) -> Soon[int]:
-    return Later(later(2 * value))
+    return Later(later, 2 * value)
 
 
 def test_a_value_that_is_there() -> None:
@@ -35,20 +35,20 @@ def test_a_value_that_is_there() -> None:
 
 
 def test_a_value_that_is_awaited() -> None:
-    assert at_once(Later(later(7))) == 7
-    assert run_at_once(awaited(Later(later(7)))) == 7
+    assert at_once(Later(later, 7)) == 7
+    assert run_at_once(awaited(Later(later, 7))) == 7
     for go_on in (doubled, doubled_later):
         assert at_once(then(7, go_on)) == 14
-        said = then(Later(later(7)), go_on)
+        said = then(Later(later, 7), go_on)
         assert isinstance(said, Later)
         assert at_once(said) == 14
 
 
 def test_what_waits_cannot_be_had_at_once() -> None:
     for said in (
-        Later(never(7)),
-        then(Later(never(7)), doubled),
-        then(Later(later(7)), lambda v: Later(never(v))),
+        Later(never, 7),
+        then(Later(never, 7), doubled),
+        then(Later(later, 7), lambda v: Later(never, v)),
     ):
         with pytest.raises(LocalProtocolError, match=r"RuleSession\.judge"):
             at_once(said)
@@ -59,4 +59,4 @@ def test_an_exception_comes_out() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        at_once(Later(fails()))
+        at_once(Later(fails))

@@ -74,6 +74,7 @@ def test_a_client_that_is_named_is_asked_about_as_one_that_connects(verdict: Any
     made = session(says("connect", verdict))
     assert not made.waits_for(question)
     assert made.judge_now(question) == answer
+    assert run_at_once(made.judge(question)) == answer
 
 
 def test_without_rules() -> None:

@@ -14,9 +14,11 @@ from sansio_smtp.questions import (
     CommandQuestion,
     HeadersQuestion,
     MessageQuestion,
+    Replace,
     ReplyQuestion,
 )
 from sansio_smtp.rules.host import Host
+from sansio_smtp.rules.later import Later, run_at_once
 from sansio_smtp.rules.phases import PHASES
 from sansio_smtp.rules.ruleset import Rule, RuleSet
 from sansio_smtp.rules.session import RuleSession
@@ -74,3 +76,11 @@ def test_what_has_to_be_awaited_cannot_be_judged_now() -> None:
     made = session(says("mail", None, threaded=True), host=Slow())
     with pytest.raises(LocalProtocolError, match=r"RuleSession\.judge"):
         made.judge_now(QUESTIONS["mail"])
+
+
+def test_what_waits_is_there_later() -> None:
+    made = session(says_later("headers", lambda tx, headers: headers.add("A", "b")))
+    assert made.judge_now(QUESTIONS["headers"]) == Replace(b"A: b\r\n\r\n")
+    assert run_at_once(made.judge(QUESTIONS["headers"])) == Replace(b"A: b\r\n\r\n")
+    assert isinstance(made.start(QUESTIONS["headers"]), Later)
+    assert not isinstance(made.start(QUESTIONS["rcpt"]), Later)
