@@ -136,13 +136,19 @@ class CommandFlow:
             self.asks_all or command.verb in self.verbs or (self._asks_others and command.verb not in VERBS)
         ):
             # An AUTH line is no command, and it holds credentials: it is never asked about.
-            if self._in_turn and not client.is_due(exchange):
-                client.step(GateStep.QUEUE)
-                self._queued = exchange
-            else:
-                self._ask(exchange)
+            self.ask(exchange)
         else:
             self.forward(exchange, command)
+
+    def ask(self, exchange: Exchange) -> None:
+        """Asks about a command; if it is to be asked about in its turn, when the replies before it are
+        known."""
+        client = self._downstream
+        if self._in_turn and client.end.exchanges[0] is not exchange and not client.is_due(exchange):
+            client.step(GateStep.QUEUE)
+            self._queued = exchange
+        else:
+            self._ask(exchange)
 
     def usual(self, exchange: Exchange, command: Command) -> None:
         """A forwarded command that is not asked about, and neither AUTH nor a line of an AUTH exchange: what
@@ -185,11 +191,15 @@ class CommandFlow:
         return self.asks_all or verb in self.verbs or (self._asks_others and verb not in VERBS)
 
     def _ask(self, exchange: Exchange) -> None:
-        question = CommandQuestion(exchange.command, self._downstream.end.envelope)
-        self._downstream.ask(question, partial(self._judged, exchange))
+        downstream = self._downstream
+        question = CommandQuestion(exchange.command, downstream.end.transaction.envelope)
+        downstream.ask(question, partial(self._judged, exchange))
 
     def _judged(self, exchange: Exchange, verdict: AnyVerdict) -> None:
-        if isinstance(verdict, Answer):
+        kind = type(verdict)
+        if kind is Continue or kind is Inspect:
+            self._pass_on(exchange, verdict)
+        elif isinstance(verdict, Answer):
             self._answer(exchange, verdict.reply)
         elif isinstance(verdict, Disconnect):
             self._downstream.end_session(exchange, verdict.reply)
@@ -215,17 +225,19 @@ class CommandFlow:
     def _pass_on(self, exchange: Exchange, verdict: AnyVerdict) -> None:
         command: Command = exchange.command
         upstream: str | None = ANYWHERE
-        if isinstance(verdict, ReplaceCommand):
+        if isinstance(verdict, Inspect):
+            self._message.ask_at(verdict.places)
+        elif isinstance(verdict, ReplaceCommand):
             command = verdict.command
         elif isinstance(verdict, Route):
             command = verdict.command or command
             upstream = verdict.upstream
-        elif isinstance(verdict, Inspect):
-            self._message.ask_at(verdict.places)
-        if command.kind is KIND_AUTH:
+        kind = command.kind
+        if kind is KIND_DATA:
+            if isinstance(verdict, Continue | Inspect) and not self._forwarding.leg.detached:
+                self._forwarding.add_recipients(verdict.recipients)
+        elif kind is KIND_AUTH:
             self._login = (command,)
-        if isinstance(verdict, Continue | Inspect) and not self._forwarding.leg.detached:
-            self._forwarding.add_recipients(verdict.recipients)
         self.forward(exchange, command, upstream)
 
     def forward(self, exchange: Exchange, command: Command, upstream: str | None = ANYWHERE) -> None:

@@ -47,6 +47,7 @@ from sansio_smtp.members import (
     GATE_ASKED,
     GATE_OPEN,
     GATE_QUEUED,
+    GATE_SHUT,
     KIND_END_OF_DATA,
     MESSAGE_NONE,
     MESSAGE_STREAMING,
@@ -260,7 +261,7 @@ class Proxy(Readings):
         does not take. If the session has ended meanwhile, or the client was lost, the verdict is ignored.
         """
         downstream = self._downstream
-        if self.closed:
+        if downstream.gate is GATE_SHUT:
             return []
         if question is not downstream.question:
             if self._client_lost:
