@@ -1,184 +1,279 @@
-"""The proxies that are compared, and the processes they run in: started, watched and ended by their id."""
+"""The proxies that are compared, and how each is started in front of a server."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
 import os
-import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-SYSTEM_PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/local/sbin"  # not in every user's PATH
-EX_UNAVAILABLE = 69
+from .programs import CHECKOUT, HERE, Failed, free_port, require, running, which
 
-HAPROXY = """
+from interop_certificates import Certificates  # isort: skip  # found through .programs
+from interop_postfix import Postfix, prepare  # isort: skip
+
+__all__ = [
+    "HAPROXY",
+    "RELAY",
+    "RULES",
+    "Peer",
+    "Place",
+    "Running",
+    "haproxy_command",
+    "modes",
+    "others",
+    "ours",
+    "own_command",
+    "with_rule",
+]
+
+OPEN_FILES = 20_000
+
+_HAPROXY = """
 global
     nbthread 1
-    maxconn 4000
+    maxconn {connections}
 defaults
     mode tcp
     timeout connect 5s
-    timeout client 100s
-    timeout server 100s
-listen smtp
-    bind 127.0.0.1:{listen}
-    server sink 127.0.0.1:{upstream}
+    timeout client 300s
+    timeout server 300s
+"""
+NO_REUSE = "ssl verify none no-ssl-reuse"
+"""TLS to a server, for HAProxy. No TLS session is resumed: each connection has its whole handshake."""
+
+RULES = {
+    "rcpt": """
+from sansio_smtp.rules import Reject
+
+def rcpt(tx, to):
+    if to.domain == "nowhere.example":
+        return Reject(550, "5.1.2 no such domain")
+""",
+    "headers": """
+from sansio_smtp.rules import Reject
+
+def headers(tx, headers):
+    if headers.get("Subject", "").startswith("[spam]"):
+        return Reject(550, "5.7.1 no spam")
+""",
+    "body_line": """
+from sansio_smtp.rules import Reject
+
+def body_line(tx, line):
+    if line.startswith(b"EICAR"):
+        return Reject(550, "5.7.1 no virus")
+""",
+    "message": """
+from sansio_smtp.rules import Reject
+
+def message(tx, msg):
+    if b"lottery" in msg.body:
+        return Reject(550, "5.7.1 no lottery")
+""",
+}
+"""By the phase: a rule that looks and lets all pass."""
+
+_POSTFIX_MAIN = """
+smtpd_tls_security_level = none
+smtpd_relay_restrictions = permit_mynetworks, reject
+smtpd_recipient_restrictions = permit_mynetworks, reject
+default_transport = discard
+smtpd_reject_unlisted_recipient = no
+smtpd_recipient_limit = 100000
+smtpd_forbid_bare_newline = normalize
+message_size_limit = 0
+virtual_mailbox_limit = 0
+smtpd_authorized_xclient_hosts =
+max_use = 1000000
+max_idle = 1000s
+"""
+_POSTFIX_SERVICE = """
+127.0.0.1:{listen} inet n - n - 40 smtpd
+    -o smtpd_proxy_filter=127.0.0.1:{upstream}
+    -o smtpd_proxy_timeout=100s
 """
 
+_HARAKA = {
+    "smtp.ini": "listen=127.0.0.1:{listen}\nnodes=0\n",
+    "plugins": "all_recipients\nqueue/smtp_proxy\n",
+    "smtp_proxy.ini": "host=127.0.0.1\nport={upstream}\nmax_connections=100\n",
+    "log.ini": "[main]\nlevel=ERROR\n",
+    "me": "proxy.example\n",
+}
+_ALL_RECIPIENTS = "exports.register = function () {};\nexports.hook_rcpt = (next) => next(OK);\n"
 
-class Failed(Exception):
-    """The figures would be worthless: a message is missing, or a program ended."""
+
+@dataclass(frozen=True)
+class Place:
+    """Where a peer is started: in front of this port, with TLS on both legs if there are certificates."""
+
+    tmp: Path
+    upstream: int
+    tls: Certificates | None = None
+
+
+@dataclass(frozen=True)
+class Running:
+    pid: int
+    port: int
 
 
 @dataclass(frozen=True)
 class Peer:
     name: str
-    command: Callable[[int, int, Path], list[str]]  # (listen, upstream, temporary directory)
-    share: float = 1.0  # of each scenario's messages: a slow peer may not take all the time
+    start: Callable[[Peer, Place], AbstractContextManager[Running]]
+    share: float = 1.0
+    """Of the messages of each workload: a slow peer may not take all the time."""
+    idle: Sequence[int] = (1000, 5000)
+    """So many sessions are opened to see what one needs."""
+    options: tuple[str, ...] = ()
+    checkout: Path | None = None
+    """Of ours; None for the others."""
+    environment: tuple[tuple[str, str], ...] = ()
+    tls: bool = False
+    """It can be measured with TLS on both legs."""
+
+    def running(self, place: Place) -> AbstractContextManager[Running]:
+        return self.start(self, place)
 
 
-def ours(listen: int, upstream: int, _tmp: Path) -> list[str]:
-    addresses = ["--listen", f"127.0.0.1:{listen}", "--upstream", f"127.0.0.1:{upstream}"]
-    return [sys.executable, "-m", "trio_proxy", "-q", *addresses]
+def ours(name: str, *options: str, checkout: Path = CHECKOUT, **environment: str) -> Peer:
+    """The `smtp-proxy` of a checkout with these options."""
+    said = tuple(environment.items())
+    return Peer(name, _ours, options=options, checkout=checkout, environment=said, tls=True)
 
 
-def relay(listen: int, upstream: int, _tmp: Path) -> list[str]:
-    addresses = ["--listen", f"127.0.0.1:{listen}", "--upstream", f"127.0.0.1:{upstream}"]
-    return [sys.executable, str(HERE / "relay.py"), *addresses]
+def with_rule(peer: Peer, rule: str, tmp: Path) -> Peer:
+    """One of ours with one of the `RULES`."""
+    file = tmp / f"{rule}_rule.py"
+    file.write_text(RULES[rule])
+    return replace(peer, name=f"{peer.name}, {rule} rule", options=(*peer.options, "--rules", str(file)))
 
 
-def haproxy(listen: int, upstream: int, tmp: Path) -> list[str]:
-    config = tmp / "haproxy.cfg"
-    config.write_text(HAPROXY.format(listen=listen, upstream=upstream))
-    return [require("haproxy"), "-db", "-q", "-f", str(config)]
-
-
-def aiosmtpd(listen: int, upstream: int, _tmp: Path) -> list[str]:
-    return [sys.executable, str(HERE / "aiosmtpd_proxy.py"), str(listen), str(upstream)]
-
-
-PEERS = (
-    Peer("sansio-smtp", ours),
-    Peer("Trio byte relay", relay),
-    Peer("HAProxy", haproxy),
-    Peer("aiosmtpd", aiosmtpd, share=0.15),
-)
-REFERENCES = ("HAProxy", "Trio byte relay")  # the first that takes part is what the ratios are to
-
-
-def which(program: str) -> str | None:
-    return shutil.which(program, path=SYSTEM_PATH)
-
-
-def require(program: str) -> str:
-    if path := which(program):
-        return path
-    package = "postfix" if program.startswith("smtp-") else program
-    print(f"{program} is not installed: install Debian's {package}", file=sys.stderr)
-    raise SystemExit(EX_UNAVAILABLE)
-
-
-def installed(peer: Peer) -> bool:
-    if peer.command is haproxy:
-        return which("haproxy") is not None
-    return peer.command is not aiosmtpd or importlib.util.find_spec("aiosmtpd") is not None
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-        return port
-
-
-def process_tree(pid: int) -> list[int]:
-    tree = [pid]
-    for parent in tree:  # grows while it runs
-        for children in Path(f"/proc/{parent}/task").glob("*/children"):
-            tree += map(int, children.read_text().split())
-    return tree
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of the whole tree.  /proc/PID/stat counts in 10 ms, the process clock in ns."""
-    tree = process_tree(pid)
-    reaped = 0
-    for each in tree:
-        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
-        reaped += int(fields[13]) + int(fields[14])
-    return sum(time.clock_gettime((~each << 3) | 2) for each in tree) + reaped / os.sysconf("SC_CLK_TCK")
-
-
-def resident_kib(pid: int) -> float:
-    pages = sum(int(Path(f"/proc/{each}/statm").read_text().split()[1]) for each in process_tree(pid))
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1024
+def own_command(peer: Peer, *options: str) -> list[str]:
+    """What starts one of ours. `-P`: the directory in which we are is no place to import from."""
+    assert peer.checkout is not None
+    variables = [f"PYTHONPATH={peer.checkout}", *(f"{name}={value}" for name, value in peer.environment)]
+    return ["env", *variables, sys.executable, "-P", "-m", "trio_proxy", *peer.options, *options]
 
 
 @contextlib.contextmanager
-def running(command: list[str], port: int, log: Path) -> Iterator[int]:
-    """Start a server, wait for a greeting on its port, and end exactly this process afterwards."""
-    env = {**os.environ, "PYTHONPATH": f"{HERE.parent}:{os.environ.get('PYTHONPATH', '')}".rstrip(":")}
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(command, stdout=output, stderr=output, env=env) as process,
-    ):
+def _ours(peer: Peer, place: Place) -> Iterator[Running]:
+    port = free_port()
+    listen, upstream = f"127.0.0.1:{port}", f"127.0.0.1:{place.upstream}"
+    options = ["-q", "--max-connections", str(OPEN_FILES)]
+    if place.tls is not None:
+        listen, upstream = f"smtps://{listen}", f"smtps://{upstream}"
+        options += [*place.tls.options, "--upstream-tls", "encrypt"]
+    command = own_command(peer, *options, "--listen", listen, "--upstream", upstream)
+    with running(peer.name, command, port, place.tmp) as pid:
+        yield Running(pid, port)
+
+
+@contextlib.contextmanager
+def _relay(_peer: Peer, place: Place) -> Iterator[Running]:
+    port = free_port()
+    addresses = ["--listen", f"127.0.0.1:{port}", "--upstream", f"127.0.0.1:{place.upstream}"]
+    with running("relay", [sys.executable, str(HERE / "relay.py"), *addresses], port, place.tmp) as pid:
+        yield Running(pid, port)
+
+
+def haproxy_command(config: Path, *lines: str) -> list[str]:
+    config.write_text(_HAPROXY.format(connections=OPEN_FILES // 2 - 100) + "\n".join(lines) + "\n")
+    return [require("haproxy"), "-db", "-q", "-f", str(config)]
+
+
+@contextlib.contextmanager
+def _haproxy(_peer: Peer, place: Place) -> Iterator[Running]:
+    port = free_port()
+    tls, to_server = (f" ssl crt {place.tls.both}", NO_REUSE) if place.tls else ("", "")
+    lines = [
+        f"listen smtp\n    bind 127.0.0.1:{port}{tls}",
+        f"    server sink 127.0.0.1:{place.upstream} {to_server}",
+    ]
+    command = haproxy_command(place.tmp / f"haproxy-{port}.cfg", *lines)
+    with running("HAProxy", command, port, place.tmp) as pid:
+        yield Running(pid, port)
+
+
+@contextlib.contextmanager
+def _postfix(_peer: Peer, place: Place) -> Iterator[Running]:
+    """Its master is nobody's child; the processes that do the work are children of the master."""
+    port = free_port()
+    root = Path(tempfile.mkdtemp(prefix="benchmark-postfix-"))
+    root.chmod(0o755)
+    try:
+        services = _POSTFIX_SERVICE.format(listen=port, upstream=place.upstream)
+        server: Postfix = prepare(root, main=_POSTFIX_MAIN, services=services, port=port)
         try:
-            deadline = time.monotonic() + 15
-            while not greeted(port):
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise Failed(f"{' '.join(command)} did not start")
-                time.sleep(0.05)
-            yield process.pid
-            if process.poll() is not None:
-                raise Failed(f"{' '.join(command)} ended with {process.returncode}")
+            server.start()
+        except (AssertionError, RuntimeError, OSError) as error:
+            raise Failed(f"Postfix: {error}") from None
+        try:
+            yield Running(int((root / "queue" / "pid" / "master.pid").read_text()), port)
         finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            server.stop()
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
 
 
-def tail(log: Path) -> str:
-    return log.read_text(errors="replace")[-1500:]
+@contextlib.contextmanager
+def _aiosmtpd(_peer: Peer, place: Place) -> Iterator[Running]:
+    port = free_port()
+    command = [sys.executable, str(HERE / "aiosmtpd_proxy.py"), str(port), str(place.upstream)]
+    with running("aiosmtpd", command, port, place.tmp) as pid:
+        yield Running(pid, port)
 
 
-def greeted(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as sock:
-        greeting = sock.recv(500)
-        sock.sendall(b"QUIT\r\n")
-        while sock.recv(500):  # a full goodbye, else the peer may count a broken session
-            pass
-        return greeting.startswith(b"220")
-    return False
+def _haraka(modules: Path) -> Callable[[Peer, Place], AbstractContextManager[Running]]:
+    @contextlib.contextmanager
+    def start(_peer: Peer, place: Place) -> Iterator[Running]:
+        port = free_port()
+        root = place.tmp / f"haraka-{port}"
+        (root / "plugins").mkdir(parents=True)
+        shutil.copytree(modules / "Haraka" / "config", root / "config")  # no defaults without these files
+        (root / "plugins" / "all_recipients.js").write_text(_ALL_RECIPIENTS)
+        for name, text in _HARAKA.items():
+            (root / "config" / name).write_text(text.format(listen=port, upstream=place.upstream))
+        command = [require("node"), str(modules / "Haraka" / "bin" / "haraka"), "-c", str(root)]
+        with running("Haraka", command, port, place.tmp) as pid:
+            yield Running(pid, port)
+
+    return start
 
 
-class Sink:
-    """smtp-sink and its own count of messages: a peer that answers 250 has not yet delivered anything."""
+RELAY = Peer("Trio byte relay", _relay)
+HAPROXY = Peer("HAProxy", _haproxy, tls=True)
 
-    def __init__(self, tmp: Path) -> None:
-        self.port = free_port()
-        self.log = tmp / "smtp-sink"
-        user = ["-u", "nobody"] if os.geteuid() == 0 else []
-        self.command = [require("smtp-sink"), *user, "-c", "-m", "2000", f"127.0.0.1:{self.port}", "1024"]
 
-    @property
-    def messages(self) -> int:
-        with self.log.open("rb") as log:
-            log.seek(max(0, self.log.stat().st_size - 200))
-            counts = re.findall(rb"mesg=(\d+)", log.read())
-        return int(counts[-1]) if counts else 0
+def others(haraka: Path | None) -> Iterator[Peer]:
+    """Those that are installed. `haraka` is a node_modules with Haraka in it."""
+    yield RELAY
+    if which("haproxy"):
+        yield HAPROXY
+    if which("postfix") and os.geteuid() == 0 and importlib.util.find_spec("trustme"):
+        yield Peer("Postfix proxy filter", _postfix, share=0.4, idle=(20,))
+    if importlib.util.find_spec("aiosmtpd"):
+        yield Peer("aiosmtpd", _aiosmtpd, share=0.2)
+    if haraka is not None and which("node"):
+        if not (haraka / "Haraka" / "bin" / "haraka").exists():
+            raise Failed(f"there is no Haraka in {haraka}")
+        yield Peer("Haraka", _haraka(haraka), share=0.1, idle=(1000,))
 
-    def check(self, before: int, messages: int, what: str) -> None:
-        deadline = time.monotonic() + 3  # its count is written a moment after its reply
-        while (arrived := self.messages - before) != messages and time.monotonic() < deadline:
-            time.sleep(0.01)
-        if arrived != messages:
-            raise Failed(f"{what}: {messages} messages were sent, {arrived} arrived")
+
+def modes(checkout: Path, name: str) -> list[Peer]:
+    """One peer for each way in which a checkout can be run."""
+    peer = ours(name, checkout=checkout)
+    command = own_command(peer, "--help")
+    said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+    if "--io" not in said:
+        return [peer]
+    return [peer, ours(f"{name}, --io tasks", "--io", "tasks", checkout=checkout)]

@@ -13,12 +13,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import attrs
-import pytest
 
 
 def need(program: str, package: str) -> None:
     """A missing peer fails the test: a suite that skips in silence proves nothing."""
     if shutil.which(program) is None:
+        import pytest  # the benchmarks start servers too, without it
+
         pytest.fail(f"{program} is missing: install Debian's {package}", pytrace=False)
 
 
@@ -76,6 +77,11 @@ class Daemon:
                 socket.create_connection(self.address, 5).close()
             return True
         return False
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def lives(self) -> bool:

@@ -1,0 +1,1 @@
+"""What the proxy costs, beside what others cost: `python -m benchmarks`."""

@@ -1,0 +1,122 @@
+"""What is sent through each proxy, and the CPU time that it takes for it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+from .peers import Running
+from .programs import HERE, Failed, Sink, cpu_seconds, execute, require
+
+__all__ = ["WORKLOADS", "NotOffered", "Workload", "cpu_of", "cpu_of_sending"]
+
+MIB = 2**20
+NOT_OFFERED = 3  # the status of client.py
+
+
+class NotOffered(Exception):
+    """The peer does not offer PIPELINING."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    name: str
+    messages: int
+    sessions: int = 10
+    size: int = 4096
+    recipients: int = 1
+    keep_alive: bool = True
+    groups: bool = False
+    unit: tuple[str, float] = ("µs", 1e6)
+
+
+WORKLOADS = (
+    Workload("keep-alive", 3000),
+    Workload("small", 1200, keep_alive=False),
+    Workload("50 recipients", 250, recipients=50),
+    Workload("pipelined", 3000, groups=True),
+    Workload("10 MiB", 16, sessions=4, size=10 * MIB, unit=("ms", 1e3)),
+)
+SETTLED = 0.05
+"""Seconds for the last sessions to be closed."""
+
+
+def scaled(workload: Workload, share: float) -> int:
+    return max(workload.sessions, round(workload.messages * share))
+
+
+def cpu_of(workload: Workload, peer: Running, sink: Sink, share: float, what: str) -> float:
+    """CPU seconds for one message, connections included."""
+    messages = scaled(workload, share)
+    if workload.groups:
+        return cpu_of_sending(workload, peer, sink, messages, what)
+    options = {"-s": workload.sessions, "-m": messages, "-l": workload.size, "-r": workload.recipients}
+    words = [str(word) for pair in options.items() for word in pair]
+    keep = ["-d"] if workload.keep_alive else []
+    with sink.expecting(what) as sent:
+        before = cpu_seconds(peer.pid)
+        execute([require("smtp-source"), *words, *keep, f"127.0.0.1:{peer.port}"], what)
+        sent[0] = messages
+    time.sleep(SETTLED)
+    return (cpu_seconds(peer.pid) - before) / messages
+
+
+def cpu_of_sending(workload: Workload, peer: Running, sink: Sink, messages: int, what: str) -> float:
+    """CPU seconds for one message in sessions that are open before and stay open."""
+    command = [sys.executable, str(HERE / "client.py"), str(peer.port), "--steps", f"--messages={messages}"]
+    command += [f"--sessions={workload.sessions}", f"--size={workload.size}"]
+    command += [f"--recipients={workload.recipients}", *["--groups"] * workload.groups]
+    with sink.expecting(what) as sent, Sender(command, what) as sender:
+        sender.goes_on("open")
+        time.sleep(SETTLED)
+        before = cpu_seconds(peer.pid)
+        sender.goes_on("sent")
+        figure = (cpu_seconds(peer.pid) - before) / messages
+        sent[0] = sender.ends()
+    return figure
+
+
+class Sender:
+    """`client.py --steps`, step by step."""
+
+    def __init__(self, command: list[str], what: str) -> None:
+        self._what = what
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        self._begun = False
+
+    def __enter__(self) -> Sender:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.__exit__(None, None, None)
+
+    def goes_on(self, until: str) -> None:
+        """Until it says so."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        if self._begun:
+            self._process.stdin.write("\n")
+            self._process.stdin.flush()
+        self._begun = True
+        if self._process.stdout.readline() != f"{until}\n":
+            self._failed()
+
+    def ends(self) -> int:
+        """How many messages were taken."""
+        output, errors = self._process.communicate("\n", timeout=60)
+        if self._process.returncode:
+            raise Failed(f"{self._what}: {errors[-500:]}")
+        taken: int = json.loads(output)["messages"]
+        return taken
+
+    def _failed(self) -> None:
+        assert self._process.stderr is not None
+        status, errors = self._process.wait(10), self._process.stderr.read()
+        raise NotOffered(self._what) if status == NOT_OFFERED else Failed(f"{self._what}: {errors[-500:]}")
