@@ -138,8 +138,12 @@ class Peer:
     checkout: Path | None = None
     """Of ours; None for the others."""
     environment: tuple[tuple[str, str], ...] = ()
+    under: tuple[str, ...] = ()
+    """A command that ours run under."""
     tls: bool = False
     """It can be measured with TLS on both legs."""
+    streams: bool = False
+    """It passes a message on before it has all of it."""
 
     def running(self, place: Place) -> AbstractContextManager[Running]:
         return self.start(self, place)
@@ -148,7 +152,7 @@ class Peer:
 def ours(name: str, *options: str, checkout: Path = CHECKOUT, **environment: str) -> Peer:
     """The `smtp-proxy` of a checkout with these options."""
     said = tuple(environment.items())
-    return Peer(name, _ours, options=options, checkout=checkout, environment=said, tls=True)
+    return Peer(name, _ours, options=options, checkout=checkout, environment=said, tls=True, streams=True)
 
 
 def with_rule(peer: Peer, rule: str, tmp: Path) -> Peer:
@@ -162,7 +166,7 @@ def own_command(peer: Peer, *options: str) -> list[str]:
     """What starts one of ours. `-P`: the directory in which we are is no place to import from."""
     assert peer.checkout is not None
     variables = [f"PYTHONPATH={peer.checkout}", *(f"{name}={value}" for name, value in peer.environment)]
-    return ["env", *variables, sys.executable, "-P", "-m", "trio_proxy", *peer.options, *options]
+    return ["env", *variables, *peer.under, sys.executable, "-P", "-m", "trio_proxy", *peer.options, *options]
 
 
 @contextlib.contextmanager
@@ -250,8 +254,8 @@ def _haraka(modules: Path) -> Callable[[Peer, Place], AbstractContextManager[Run
     return start
 
 
-RELAY = Peer("Trio byte relay", _relay)
-HAPROXY = Peer("HAProxy", _haproxy, tls=True)
+RELAY = Peer("Trio byte relay", _relay, streams=True)
+HAPROXY = Peer("HAProxy", _haproxy, tls=True, streams=True)
 
 
 def others(haraka: Path | None) -> Iterator[Peer]:

@@ -14,7 +14,7 @@ from .peers import Peer, Place, Running
 from .programs import Failed, Sink
 from .workloads import NotOffered, Workload, cpu_of
 
-__all__ = ["Run", "compare"]
+__all__ = ["Run", "compare", "in_turn"]
 
 WARM_UP = 0.1
 

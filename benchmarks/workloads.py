@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from .peers import Running
 from .programs import HERE, Failed, Sink, cpu_seconds, execute, require
 
-__all__ = ["WORKLOADS", "NotOffered", "Workload", "cpu_of", "cpu_of_sending"]
+__all__ = ["MIB", "WORKLOADS", "NotOffered", "Workload", "cpu_of", "cpu_of_sending", "source"]
 
 MIB = 2**20
 NOT_OFFERED = 3  # the status of client.py
@@ -54,15 +54,19 @@ def cpu_of(workload: Workload, peer: Running, sink: Sink, share: float, what: st
     messages = scaled(workload, share)
     if workload.groups:
         return cpu_of_sending(workload, peer, sink, messages, what)
-    options = {"-s": workload.sessions, "-m": messages, "-l": workload.size, "-r": workload.recipients}
-    words = [str(word) for pair in options.items() for word in pair]
-    keep = ["-d"] if workload.keep_alive else []
     with sink.expecting(what) as sent:
         before = cpu_seconds(peer.pid)
-        execute([require("smtp-source"), *words, *keep, f"127.0.0.1:{peer.port}"], what)
+        execute(source(workload, peer.port, messages), what)
         sent[0] = messages
     time.sleep(SETTLED)
     return (cpu_seconds(peer.pid) - before) / messages
+
+
+def source(workload: Workload, port: int, messages: int) -> list[str]:
+    """The command line of smtp-source."""
+    options = {"-s": workload.sessions, "-m": messages, "-l": workload.size, "-r": workload.recipients}
+    words = [str(word) for pair in options.items() for word in pair]
+    return [require("smtp-source"), *words, *["-d"] * workload.keep_alive, f"127.0.0.1:{port}"]
 
 
 def cpu_of_sending(workload: Workload, peer: Running, sink: Sink, messages: int, what: str) -> float:

@@ -1,0 +1,153 @@
+"""Memory: of a program at rest, and of one session that is idle, in a message, or busy with a large message.
+
+PSS of the whole process tree, in fresh processes: one that has worked has free memory to hand out. What the
+kernel holds for the sockets is not in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+from .figures import Table
+from .peers import Peer, Place, Running
+from .programs import Failed, free_port, pss_kib
+from .running import Run
+
+__all__ = ["AT_REST", "BUSY", "IN_MESSAGE", "idle", "idle_of", "in_messages", "per_session"]
+
+AT_REST = "at rest, MiB"
+IN_MESSAGE, BUSY = "in a small message, KiB", "in a 10 MiB message that waits, KiB"
+FEW = 50
+"""Sessions that are opened first: the first of all cost what they share."""
+SESSIONS_IN_MESSAGES = 40
+SETTLED = 0.3
+LINE = b"The quick brown fox jumps over the lazy dog, and then it does so once again.\r\n"
+BLOCK = LINE * 800
+WAITS = 10 * 2**20 // len(BLOCK)
+
+
+def per_session(sessions: int) -> str:
+    return f"idle, {sessions:,} sessions, KiB"
+
+
+def idle(run: Run, table: Table, peer: Peer, counts: list[int]) -> None:
+    """At rest, and what one session more needs up to each count."""
+    place = Place(run.tmp, run.sink.port)
+    with peer.running(place) as running:
+        idle_of(table, peer.name, running, counts)
+
+
+def idle_of(table: Table, row: str, running: Running, counts: list[int]) -> None:
+    with contextlib.ExitStack() as stack:
+        time.sleep(SETTLED)
+        table.add(row, AT_REST, pss_kib(running.pid) / 1024)
+
+        def open_sessions(count: int) -> float:
+            for _ in range(count):
+                session = stack.enter_context(socket.create_connection(("127.0.0.1", running.port), 30))
+                if not session.recv(500).startswith(b"220"):
+                    raise Failed(f"{row}: no greeting for an idle session")
+            time.sleep(SETTLED)
+            return pss_kib(running.pid)
+
+        opened = min(FEW, counts[0] // 4)
+        before, first = open_sessions(opened), opened
+        for count in counts:
+            after = open_sessions(count - opened)
+            opened = count
+            table.add(row, per_session(count), (after - before) / (count - first))
+
+
+def in_messages(run: Run, table: Table, peer: Peer) -> None:
+    """In front of a server that takes envelopes and reads nothing of a message."""
+    with stalling_server() as port, peer.running(Place(run.tmp, port)) as running:
+        sessions: list[socket.socket] = []
+        try:
+            for _ in range(SESSIONS_IN_MESSAGES + 5):
+                if len(sessions) == 5:
+                    time.sleep(SETTLED)
+                    before = pss_kib(running.pid)
+                sessions.append(in_message(running.port))
+            time.sleep(SETTLED)
+            small = pss_kib(running.pid)
+            table.add(peer.name, IN_MESSAGE, (small - before) / SESSIONS_IN_MESSAGES)
+            fill(sessions)
+            time.sleep(SETTLED)
+            table.add(peer.name, BUSY, (pss_kib(running.pid) - before) / len(sessions))
+        except OSError as error:
+            raise Failed(f"{peer.name}, sessions in messages: {error}") from None
+        finally:
+            for session in sessions:
+                session.close()
+
+
+def in_message(port: int) -> socket.socket:
+    """A session after DATA and the first kibibyte."""
+    sock = socket.create_connection(("127.0.0.1", port), 30)
+    commands = (b"", b"EHLO client.example\r\n", b"MAIL FROM:<a@client.example>\r\n")
+    for command in (*commands, b"RCPT TO:<b@server.example>\r\n", b"DATA\r\n"):
+        sock.sendall(command)
+        if sock.recv(4096)[:1] not in (b"2", b"3"):
+            raise Failed("a session does not come as far as DATA")
+    sock.sendall(b"Subject: a measurement\r\n\r\n" + LINE * 12)
+    return sock
+
+
+def fill(sessions: list[socket.socket]) -> None:
+    """Send until nobody takes any more for a while."""
+    unsent = dict.fromkeys(sessions, BLOCK * WAITS)
+    for sock in sessions:
+        sock.setblocking(False)
+    quiet = time.monotonic() + SETTLED
+    while time.monotonic() < quiet:
+        for sock in [sock for sock, data in unsent.items() if data]:
+            with contextlib.suppress(BlockingIOError):
+                unsent[sock] = unsent[sock][sock.send(unsent[sock][: len(BLOCK)]) :]
+                quiet = time.monotonic() + SETTLED
+        time.sleep(0.001)
+
+
+@contextlib.contextmanager
+def stalling_server() -> Iterator[int]:
+    """A server that answers each line until DATA, and reads nothing more; its port."""
+    port = free_port()
+    stop = threading.Event()
+    with socket.create_server(("127.0.0.1", port), backlog=500) as listener:
+        thread = threading.Thread(target=_serve, args=(listener, stop), daemon=True)
+        thread.start()
+        try:
+            yield port
+        finally:
+            stop.set()
+            thread.join()
+
+
+def _serve(listener: socket.socket, stop: threading.Event) -> None:
+    with selectors.DefaultSelector() as selector, contextlib.ExitStack() as stack:
+        selector.register(listener, selectors.EVENT_READ)
+        while not stop.is_set():
+            for key, _ in selector.select(0.05):
+                sock = key.fileobj
+                assert isinstance(sock, socket.socket)
+                if sock is listener:
+                    client = stack.enter_context(listener.accept()[0])
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                    client.sendall(b"220 server.example\r\n")
+                    selector.register(client, selectors.EVENT_READ)
+                    continue
+                with contextlib.suppress(OSError):
+                    data = sock.recv(4096)
+                    if not data or data.upper().startswith(b"DATA"):
+                        selector.unregister(sock)  # nothing more is read
+                    sock.sendall(_reply(data))
+
+
+def _reply(data: bytes) -> bytes:
+    if data.upper().startswith(b"DATA"):
+        return b"354 go ahead\r\n"
+    return b"250 2.0.0 ok\r\n" * data.count(b"\n")
