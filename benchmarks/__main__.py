@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from types import FrameType
 
-from . import parts
+from . import machine, page, parts
 from .figures import Figures
 from .peers import Peer, modes, others
 from .programs import CHECKOUT, EX_UNAVAILABLE, Failed, Sink, require
@@ -75,6 +75,9 @@ def main(arguments: list[str] | None = None) -> int:
             sink = stack.enter_context(Sink(tmp).running())
             run = Run(tmp, sink, peers(options), options.rounds, options.quick, options.limit, figures)
             chosen = options.part if options.part is not None else [] if options.load else list(parts.PARTS)
+            if chosen:
+                said = sys.argv[1:] if arguments is None else arguments
+                figures.facts |= machine.facts(options.against, options.haraka, said)
             for name in chosen:
                 parts.PARTS[name](run)
                 if options.save:
@@ -88,7 +91,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     if sys.stderr.isatty():
         print(file=sys.stderr)
-    print(parts.text(figures))
+    print(page.as_text(figures))
+    if options.write:
+        print(f"\n{options.write}: {', '.join(page.write(figures, options.write))}", file=sys.stderr)
     return 0
 
 

@@ -1,8 +1,8 @@
 """The system calls of the executable for one message in a session that is kept open, by strace.
 
 `python -m benchmarks.counts`; `--check` fails if there are more than `LIMIT`. Not time, but nearly the same
-on every machine: ten sessions of smtp-source send a few messages and then many more, and the difference counts.
-Under strace a program is so slow that all ten have something to say whenever it looks.
+on every machine. Ten sessions of smtp-source send a few messages, in another run many; the difference counts.
+Under strace the program is so slow that all ten have something to say whenever it looks.
 """
 
 from __future__ import annotations

@@ -108,6 +108,11 @@ class Figures:
     def table(self, name: str) -> Table:
         return self.tables.setdefault(name, Table(name))
 
+    def fresh(self, name: str) -> Table:
+        """An empty table in place of what was measured before."""
+        self.tables.pop(name, None)
+        return self.table(name)
+
     def save(self, file: Path) -> None:
         tables = {
             name: [[row, column, *values] for (row, column), values in table.cells.items()]

@@ -24,6 +24,12 @@ class Step:
     said: str
     workload: Workload
 
+    @property
+    def large(self) -> bool:
+        """It takes too long to be only a warm-up."""
+        workload = self.workload
+        return max(workload.sessions, workload.recipients) > 1000 or workload.size > 10 * MIB
+
 
 @dataclass(frozen=True)
 class Range:
@@ -87,7 +93,6 @@ RANGES = (
         size_of_one=1e6,
     ),
 )
-FEWEST = {"1 GiB": 1}
 
 
 def measure(
@@ -96,7 +101,7 @@ def measure(
     """CPU seconds for one message, at each step."""
     for turn in run.turns():
         for step in range_.steps:
-            if (run.quick or turn == 0) and step.workload.size > 10 * MIB:
+            if (run.quick or turn == 0) and step.large:
                 continue
             run.progress(f"growth, round {turn} of {run.rounds}: {step.workload.name}")
             for peer in in_turn(peers, turn):
