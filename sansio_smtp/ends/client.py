@@ -91,15 +91,11 @@ class ClientConnection:
     # (command, handle), once for each reply that is owed
     _in_advance: bool = attrs.field(default=False, init=False)
     # True if octets of the server lay here unread when the oldest command was sent: they cannot answer it
-    _transaction: Transaction = attrs.field(factory=Transaction, init=False)
+    transaction: Transaction = attrs.field(factory=Transaction, init=False)
+    """The mail transaction as this server has accepted it."""
 
     def __attrs_post_init__(self) -> None:
         self._reader = ReplyReader(self.config.max_reply)
-
-    @property
-    def transaction(self) -> Transaction:
-        """The mail transaction as this server has accepted it."""
-        return self._transaction
 
     @property
     def buffered(self) -> int:
@@ -126,7 +122,7 @@ class ClientConnection:
     def next_reply_to(self) -> tuple[Command, Any] | None:
         """The oldest command that the server owes a reply to, and its handle, if the next octets to arrive
         begin that reply; None if it owes none, or if octets lie here unread."""
-        if not self._awaited or self.eof or self._in_advance or not self._reader.empty:
+        if not self._awaited or self.eof or not self._reader.empty:
             return None
         return self._awaited[0]
 
@@ -150,14 +146,25 @@ class ClientConnection:
         last = self._awaited[-1][0].kind
         return "PIPELINING" in self.keywords and (last is KIND_GROUP or last is KIND_END_OF_DATA)
 
-    def send_command(self, command: Command, handle: object = None) -> bytes:
-        """The octets of a command or AUTH line; ``handle`` comes back with its reply.
+    def send_command(self, command: Command, handle: object = None, replies: int = 1) -> bytes:
+        """The octets of a command or AUTH line; ``handle`` comes back with each of its ``replies``.
 
         Raises `LocalProtocolError` if the phase does not allow it or the line holds CR, LF or NUL.
         """
-        command.check()
-        self._line(command, handle)
-        return command.raw + b"\r\n"
+        raw = command.raw
+        if b"\r" in raw or b"\n" in raw or b"\0" in raw:
+            command.check()
+        phase = FRAMING[self.phase].get(LINE_STEPS[command.kind])
+        if phase is None:
+            raise LocalProtocolError(f"{command} cannot be sent in phase {self.phase.name}")
+        self.phase = phase
+        awaited = self._awaited
+        if not awaited and not self._reader.empty:
+            self._in_advance = True
+        awaited.append((command, handle))
+        if replies > 1:
+            awaited += [(command, handle)] * (replies - 1)
+        return raw + b"\r\n"
 
     def send_content(self, wire: bytes) -> bytes:
         """Checks that content may be sent now and returns it: wire form, from `ContentReader.feed` or
@@ -170,9 +177,9 @@ class ClientConnection:
         """The octets of end-of-data. The content sent before must end in CRLF, or be empty. ``handle`` comes
         back with each of the ``replies`` that the server owes: one, or one for each recipient (RFC 2033
         §4.2)."""
-        self._line(END_OF_DATA, handle, replies)
+        wire = self.send_command(END_OF_DATA, handle, replies)
         self.in_content = False
-        return b".\r\n"
+        return wire
 
     def tls_started(self) -> None:
         """The TLS handshake after STARTTLS is complete. What was known of the server came in plain text, and
@@ -216,28 +223,20 @@ class ClientConnection:
 
     def close(self) -> None:
         """The connection is closed: forgets all replies that are owed, and the transaction."""
-        if self.phase is not PHASE_CLOSED:
-            self._step(Step.CLOSE)
         self._awaited.clear()
         self._reader = ReplyReader(self.config.max_reply)
-        self._transaction = Transaction()
+        self.transaction = Transaction()
+        if self.phase is not PHASE_CLOSED:
+            self._step(Step.CLOSE)
 
     def _step(self, step: Step | None) -> bool:
-        """The one place where the phase changes. Returns False for a step that the table does not have."""
+        """Moves the phase by its table. Returns False for a step that the table does not have.
+        `send_command` and `take_reply` do the same, as they run for each input."""
         phase = FRAMING[self.phase].get(step) if step else None
         if phase is None:
             return False
         self.phase = phase
         return True
-
-    def _line(self, command: Command, handle: object, replies: int = 1) -> None:
-        if not self._step(LINE_STEPS[command.kind]):
-            raise LocalProtocolError(f"{command} cannot be sent in phase {self.phase.name}")
-        if not self._awaited and not self._reader.empty:
-            self._in_advance = True
-        self._awaited.append((command, handle))
-        if replies > 1:
-            self._awaited += [(command, handle)] * (replies - 1)
 
     def _greeted(self, reply: Reply) -> ServerEvent:
         code = reply.code
@@ -266,11 +265,14 @@ class ClientConnection:
         has read it itself: see `next_reply_to`. Returns False, and takes nothing, if it is no reply to this
         command."""
         code = reply.code
-        if not self._step(REPLY_STEPS.get((command.kind, code if code == 421 else code // 100))):
+        step = REPLY_STEPS.get((command.kind, code if code == 421 else code // 100))
+        phase = FRAMING[self.phase].get(step) if step else None
+        if phase is None:
             return False
-        self.in_content = self.phase is PHASE_CONTENT
+        self.phase = phase
+        self.in_content = phase is PHASE_CONTENT
         del self._awaited[0]
-        self._transaction.answered(command, reply)
+        self.transaction.answered(command, reply)
         return True
 
     def _hello_answered(self, command: Command, reply: Reply) -> None:
@@ -284,7 +286,7 @@ class ClientConnection:
     def _forget(self) -> None:
         self.hello = self.offered = None
         self.keywords = _NONE
-        self._transaction = Transaction()
+        self.transaction = Transaction()
 
     def _unsolicited(self, reply: Reply) -> ServerEvent:
         # 421 says that the server is leaving (RFC 5321 §3.8). A refusal in the middle of mail data answers

@@ -117,25 +117,21 @@ class ServerConnection:
     """Reads the message that the client is sending; None if it sends none."""
     _content_refused: bool = attrs.field(default=False, init=False)
     _chunk_left: int = attrs.field(default=0, init=False)
-    _transaction: Transaction = attrs.field(factory=Transaction, init=False)
+    transaction: Transaction = attrs.field(factory=Transaction, init=False)
+    """The mail transaction as the client was told it stands."""
     _doubt: _Doubt = attrs.field(default=_NO_DOUBT, init=False)
     _refused_login: bool = attrs.field(default=False, init=False)
     # True if the AUTH that is to be answered is refused here
 
     @property
-    def transaction(self) -> Transaction:
-        """The mail transaction as the client was told it stands."""
-        return self._transaction
-
-    @property
     def envelope(self) -> Envelope:
         """The accepted commands of the mail transaction, as the client was told it stands."""
-        return self._transaction.envelope
+        return self.transaction.envelope
 
     @property
     def in_transaction(self) -> bool:
         """True if MAIL was accepted and the transaction has not ended."""
-        return self._transaction.open
+        return self.transaction.open
 
     @property
     def buffered(self) -> int:
@@ -206,12 +202,15 @@ class ServerConnection:
 
     def take_line(self, command: Command) -> Exchange:
         """Takes a command line that the caller has read itself, while `reads_commands`. A reply is owed."""
-        return self._line(command)
+        self.phase = FRAMING[self.phase][LINE_STEPS[command.kind]]  # as `_line`, in two calls less
+        exchange = Exchange(command)
+        self.exchanges.append(exchange)
+        return exchange
 
     def take_end_of_data(self) -> Exchange:
         """Takes the end-of-data that `content` has found. A reply is owed."""
         self.content = None
-        return self._line(END_OF_DATA)
+        return self.take_line(END_OF_DATA)
 
     def receive_eof(self) -> None:
         """The client will send no more. `next_event` returns `END_OF_INPUT` after the last event."""
@@ -239,14 +238,23 @@ class ServerConnection:
         else:
             exchange = self.exchanges[0]
             command = exchange.command
-            self._step(Step.GOODBYE if last else REPLY_STEPS.get((command.kind, digit)), reply)
+            step = Step.GOODBYE if last else REPLY_STEPS.get((command.kind, digit))
+            after = FRAMING[self.phase].get(step) if step else None
+            if after is None:
+                raise _impossible(self.phase, reply)
+            self.phase = after
             if exchange.owes == 1:
                 del self.exchanges[0]
             else:
                 exchange.go_on()
-            self._transaction.answered(command, reply)
+            self.transaction.answered(command, reply)
             if command.kind is KIND_DATA:
-                self._data_answered()
+                if after is PHASE_CONTENT:
+                    config = self.config
+                    self._content_refused = False
+                    self.content = ContentReader(config.bare_newline, config.nul, self.max_message_size)
+                else:
+                    self._doubt = _Doubt.LATE_CONTENT if self._inbox.empty else _Doubt.CONTENT
             elif command.kind is KIND_AUTH or command.kind is KIND_AUTH_LINE:
                 refused = _Doubt.OUR_CREDENTIAL if self._refused_login else _Doubt.CREDENTIAL
                 self._doubt = _Doubt.NONE if reply.severity == 3 else refused
@@ -262,10 +270,11 @@ class ServerConnection:
         self.content = None
 
     def _step(self, step: Step | None, what: object) -> None:
-        """The one place where the phase changes."""
+        """Moves the phase by its table. `take_line` and `send_reply` do the same, as they run for each
+        input."""
         phase = FRAMING[self.phase].get(step) if step else None
         if phase is None:
-            raise LocalProtocolError(f"not possible in phase {self.phase.name}: {what}")
+            raise _impossible(self.phase, what)
         self.phase = phase
 
     def _line(self, command: Command) -> Exchange:
@@ -273,14 +282,6 @@ class ServerConnection:
         exchange = Exchange(command)
         self.exchanges.append(exchange)
         return exchange
-
-    def _data_answered(self) -> None:
-        if self.phase is PHASE_CONTENT:
-            config = self.config
-            self._content_refused = False
-            self.content = ContentReader(config.bare_newline, config.nul, self.max_message_size)
-        else:
-            self._doubt = _Doubt.LATE_CONTENT if self._inbox.empty else _Doubt.CONTENT
 
     # Readers
 
@@ -428,6 +429,10 @@ class ServerConnection:
         Phase.TLS: _early_octets,
     }
     """phase → the method that reads the next octets. In every other phase nothing is parsed."""
+
+
+def _impossible(phase: Phase, what: object) -> LocalProtocolError:
+    return LocalProtocolError(f"not possible in phase {phase.name}: {what}")
 
 
 def _not_here(command: Command) -> Reply:

@@ -150,11 +150,10 @@ class CommandFlow:
         else:
             self._ask(exchange)
 
-    def usual(self, exchange: Exchange, command: Command) -> None:
-        """A forwarded command that is not asked about, and neither AUTH nor a line of an AUTH exchange: what
-        `command` does with it, in fewer steps."""
-        if command.kind is KIND_DATA:
-            self._message.ask_at(self._places)
+    def data(self, exchange: Exchange, command: Command) -> None:
+        """DATA that is not asked about: what `command` does with it. For other forwarded verbs that are not
+        asked about, AUTH excepted, that is `forward`."""
+        self._message.ask_at(self._places)
         self.forward(exchange, command)
 
     def refused(self, event: Refused) -> None:
@@ -241,6 +240,7 @@ class CommandFlow:
         self.forward(exchange, command, upstream)
 
     def forward(self, exchange: Exchange, command: Command, upstream: str | None = ANYWHERE) -> None:
+        """Sends a command of the client to a server, unless it is one of ours or a limit is reached."""
         forwarding = self._forwarding
         if command.verb in self._downstream.end.access.own:
             OwnCommands(self._config, self._asked, self._downstream, forwarding).take(exchange, command)
@@ -248,20 +248,15 @@ class CommandFlow:
         if forwarding.leg.state is UPSTREAM_DETACHED and (reply := forwarding.reply_without_server(command)):
             self._downstream.fill(exchange, reply)
             return
-        if refusal := self._limit_reached(command):
-            self._downstream.fill(exchange, refusal)
+        effect, config = VERBS.get(command.verb, UNKNOWN).effect, self._config
+        if effect is EFFECT_ADD_RECIPIENT:
+            if len(self._downstream.end.transaction.envelope.recipients) >= config.max_recipients:
+                self._downstream.fill(exchange, own_replies.TOO_MANY_RECIPIENTS)
+                return
+        elif effect is EFFECT_BEGIN and (limit := config.max_message_size) and command.declared_size > limit:
+            self._downstream.fill(exchange, own_replies.too_big(limit))
             return
         if self._may_route:
             upstream = forwarding.target(command, upstream)
         hold = command.kind is KIND_DATA and self._message.holds
         forwarding.forward(command, exchange, upstream, hold=hold)
-
-    def _limit_reached(self, command: Command) -> Reply | None:
-        effect, config = VERBS.get(command.verb, UNKNOWN).effect, self._config
-        limit = config.max_message_size
-        if effect is EFFECT_BEGIN and limit is not None and command.declared_size > limit:
-            return own_replies.too_big(limit)
-        taken = self._downstream.end.envelope.recipients
-        if effect is EFFECT_ADD_RECIPIENT and len(taken) >= config.max_recipients:
-            return own_replies.TOO_MANY_RECIPIENTS
-        return None

@@ -212,10 +212,12 @@ class Downstream:
                 return
             self.step(GateStep.END)
         exchanges = self.end.exchanges
-        if exchanges and exchanges[0] is exchange:
-            self._deliver(exchange, reply)
-        else:
+        if not exchanges or exchanges[0] is not exchange:
             exchange.fill(reply)
+        elif self.forwarded is None and exchange.command.kind not in _WATCHED:
+            self.send_reply(reply, last=exchange.closes and exchange.owes == 1)  # as `_deliver`, usually
+        else:
+            self._deliver(exchange, reply)
         while exchanges and exchanges[0].replies and (known := exchanges[0].next_reply()):
             self._deliver(exchanges[0], known)
         self._on_room()
@@ -239,7 +241,9 @@ class Downstream:
     def send_reply(self, reply: Reply, *, last: bool = False) -> None:
         """Sends the reply to the oldest line. ``last``: the session ends with it, whatever code it has."""
         end = self.end
-        shown = self.masked(reply.raw)  # before the end counts the reply as sent: it may fail
+        raw = reply.raw
+        # Before the end counts the reply as sent: it may fail.
+        shown = raw if self._credentials is None else self.masked(raw)
         self._out.append(SendToClient(end.send_reply(reply, last=last), shown))
         if end.phase is PHASE_MUST_CLOSE:
             self._on_over()
@@ -293,8 +297,11 @@ class Downstream:
     # What is shown
 
     def _answered(self, reply: Reply) -> MessageAnswered:
+        envelope = self.end.transaction.envelope
+        if self._credentials is None:
+            return MessageAnswered(reply, envelope)
         masked = self.masked(reply.raw)
-        return MessageAnswered(reply, self.end.envelope, None if masked == reply.raw else masked)
+        return MessageAnswered(reply, envelope, None if masked == reply.raw else masked)
 
     def trace(self, side: Side, shown: bytes) -> None:
         """Adds a `Received` event, secrets masked."""
@@ -326,6 +333,8 @@ def nothing() -> None:
     """Stands for a function that is not set yet: see `Downstream.call`."""
 
 
+_WATCHED: Final = frozenset((Kind.END_OF_DATA, Kind.HELLO, Kind.STARTTLS))
+"""The kinds of lines whose replies change what is known, or are told."""
 _LOST_REPLIES: Final = {Kind.END_OF_DATA: own_replies.LOST_MESSAGE, Kind.QUIT: own_replies.BYE}
 """Kind of the oldest line → the reply if the server closed the connection without 421, where that reply is
 not 421."""

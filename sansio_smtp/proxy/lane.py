@@ -106,93 +106,118 @@ class Lane:
     def from_client(self, data: bytes) -> bytes | None:
         """Takes the usual beginning of what the client sent. Returns the rest, which is for the general path;
         None if nothing is left to be done."""
-        self.taken = 0
-        if self._client.phase is PHASE_CONTENT:
+        client = self._client
+        if client.phase is PHASE_CONTENT:
             return self._content(data)
-        return self._lines(data)
-
-    def _lines(self, data: bytes) -> bytes | None:
-        downstream, client = self._downstream, self._client
-        if not self._takes_commands or self._forwarding.leg.state is not UPSTREAM_READY:
-            return data
-        at, size = 0, len(data)
-        while at < size and downstream.gate is GATE_OPEN and client.reads_commands:
-            line = _LINE.match(data, at)
-            if line is None:
-                break
-            raw, verb = line.groups()
-            verb = verb.upper()
-            kind = _USUAL.get(verb)
-            if (
-                kind is None
-                or verb in self._asked
-                or len(raw) > self._max_line
-                or len(client.exchanges) >= self._max_pipelined
-            ):
-                break
-            at = line.end()
-            self.taken += 1
-            command = Command(verb, raw, kind)
-            self._commands.usual(client.take_line(command), command)
-        return None if at == size and self._plain() else data[at:]
+        downstream, forwarding, message = self._downstream, self._forwarding, self._message
+        taken, at, size = 0, 0, len(data)
+        if self._takes_commands and forwarding.leg.state is UPSTREAM_READY and message.state is MESSAGE_NONE:
+            while at < size and downstream.gate is GATE_OPEN and client.reads_commands:
+                line = _LINE.match(data, at)
+                if line is None:
+                    break
+                raw, verb = line.groups()
+                verb = verb.upper()
+                kind = _USUAL.get(verb)
+                if (
+                    kind is None
+                    or verb in self._asked
+                    or len(raw) > self._max_line
+                    or len(client.exchanges) >= self._max_pipelined
+                ):
+                    break
+                at = line.end()
+                taken += 1
+                command = Command(verb, raw, kind)
+                exchange = client.take_line(command)
+                if kind is KIND_DATA:
+                    self._commands.data(exchange, command)
+                else:
+                    self._commands.forward(exchange, command)
+        self.taken = taken
+        if (
+            at == size
+            and downstream.gate is GATE_OPEN
+            and forwarding.leg.state is UPSTREAM_READY
+            and message.state is MESSAGE_NONE
+        ):
+            return None
+        return data[at:]
 
     def _content(self, data: bytes) -> bytes | None:
-        client, message, downstream = self._client, self._message, self._downstream
+        client, downstream, forwarding, message = (
+            self._client,
+            self._downstream,
+            self._forwarding,
+            self._message,
+        )
         reader, gate = client.content, downstream.gate
+        self.taken = taken = 0
         if (
             reader is None
             or gate is not GATE_OPEN
-            or self._forwarding.leg.state is not UPSTREAM_READY
             or client.pending
             or len(client.exchanges) >= self._max_pipelined
         ):
             return data
         piece = reader.feed(data)
         if piece:
-            self.taken += 1
+            self.taken = taken = 1
             message.content(piece, reader.at_line_start)
-        if downstream.gate is not GATE_OPEN or reader.error is not None:
-            return reader.rest
-        if reader.finished:
-            self.taken += 1
-            client.take_end_of_data()
-            message.end_of_data(reader.size)
-        return self._lines(reader.rest)
+        if downstream.gate is GATE_OPEN and reader.error is None:
+            if reader.finished:
+                client.take_end_of_data()
+                message.end_of_data(reader.size)
+                if reader.rest:
+                    left = self.from_client(reader.rest)
+                    self.taken += taken + 1
+                    return left
+                self.taken = taken + 1
+            if forwarding.leg.state is UPSTREAM_READY and (
+                message.state is MESSAGE_NONE or message.state is MESSAGE_STREAMING
+            ):
+                return None
+        return reader.rest
 
     def from_server(self, data: bytes) -> bytes | None:
         """Takes the usual beginning of what the server sent. Returns the rest, which is for the general path;
         None if nothing is left to be done."""
+        downstream, forwarding, message = self._downstream, self._forwarding, self._message
+        gate, leg = downstream.gate, forwarding.leg
         self.taken = 0
-        if not self._takes_replies or not self._plain() or self._client.pending:
+        if (
+            not self._takes_replies
+            or leg.state is not UPSTREAM_READY
+            or self._client.pending
+            or not (
+                message.state is MESSAGE_NONE or (message.state is MESSAGE_STREAMING and gate is GATE_OPEN)
+            )
+            or not (gate is GATE_OPEN or gate is GATE_ASKED)
+        ):
             return data
-        at, size, end, downstream = 0, len(data), self._forwarding.leg.end, self._downstream
+        at, size, end = 0, len(data), leg.end
         while at < size and (owed := end.next_reply_to) is not None:
             command, handle = owed
-            if command.kind not in _PASSED or not isinstance(handle, Exchange):
+            kind = command.kind
+            if kind not in _PASSED or not isinstance(handle, Exchange):
                 break
             found = REPLY.match(data, at)
             if found is None:
                 break
-            code = int(found[1])
-            reply = Reply(code, found[0])
-            after = found.end()
+            code, after = int(found[1]), found.end()
             if (
-                code in (421, LOGGED_IN)
-                or (command.kind is KIND_DATA and code >= 400)
+                code == 421
+                or code == LOGGED_IN
+                or (kind is KIND_DATA and code >= 400)
                 or after - at > self._max_reply
-                or not end.take_reply(command, reply)
             ):
+                break
+            reply = Reply(code, found[0])
+            if not end.take_reply(command, reply):
                 break
             at = after
             self.taken += 1
             downstream.fill(handle, reply)
-        return None if at == size and self._plain() else data[at:]
-
-    def _plain(self) -> bool:
-        """Returns True if the joint state is one of plain relaying, which `Proxy` need not check."""
-        gate, message = self._downstream.gate, self._message.state
-        if gate is not GATE_OPEN and (gate is not GATE_ASKED or message is not MESSAGE_NONE):
-            return False
-        return self._forwarding.leg.state is UPSTREAM_READY and (
-            message is MESSAGE_NONE or message is MESSAGE_STREAMING
-        )
+        if at == size and downstream.gate is gate and leg.state is UPSTREAM_READY:
+            return None
+        return data[at:]

@@ -121,11 +121,14 @@ class MessageFlow:
     def content(self, data: bytes, at_line_start: bool, form: Form = FORM_DOTTED) -> None:
         """Takes a piece of content: see `ContentReceived`."""
         if self.state is MESSAGE_NONE:
-            self._begin()
+            if self._swallowed is None:
+                self._step(MessageStep.CONTENT)
+            else:
+                self._begin()
         if self.state is MESSAGE_DROPPING:
             return
         if self._untapped and not self._places and form is FORM_DOTTED:
-            self._send(data)
+            self._out.append(SendToServer(self._forwarding.leg.end.send_content(data)))  # as `_send`
             return
         pipeline = self._open_pipeline()
         if pipeline.plain and form is FORM_DOTTED:
@@ -136,7 +139,7 @@ class MessageFlow:
 
     def end_of_data(self, size: int) -> None:
         """Takes the client's end-of-data; ``size`` counts the decoded octets."""
-        self._end = self._downstream.end.newest
+        self._end = self._downstream.end.exchanges[-1]
         if self.state is MESSAGE_NONE:
             self._begin()
         if self._refusal is not None:
@@ -279,7 +282,8 @@ class MessageFlow:
             pipeline.close()
 
     def _forget(self) -> None:
-        self._drop_pipeline()
+        if self._pipeline is not None:
+            self._drop_pipeline()
         self._end = self._refusal = self._pieces = None
 
     # The server's side

@@ -156,7 +156,9 @@ class Proxy(Readings):
                 rest = lane.from_client(data)
                 self.progress += lane.taken
                 if rest is None:
-                    return self._events()
+                    events = self._out.copy()
+                    self._out.clear()
+                    return events
                 data = rest
             self._client.receive_data(data)
             return self._run()
@@ -167,7 +169,9 @@ class Proxy(Readings):
             rest = lane.from_server(data)
             self.progress += lane.taken
             if rest is None:
-                return self._events()
+                events = self._out.copy()
+                self._out.clear()
+                return events
             data = rest
         leg.end.receive_data(data)
         return self._run()
@@ -328,9 +332,6 @@ class Proxy(Readings):
             or (message is not MESSAGE_NONE and message is not MESSAGE_STREAMING)
         ):
             self._check_joint_state()
-        return self._events()
-
-    def _events(self) -> list[Event]:
         events = self._out.copy()
         self._out.clear()
         return events

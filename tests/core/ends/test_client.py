@@ -483,3 +483,27 @@ def test_what_comes_after_the_command_answers_it() -> None:
     for _ in range(2):
         end.send_command(Command.of("NOOP"))
         assert isinstance(given(end, b"250 ok\r\n")[0], ReplyReceived)
+
+
+# Replies that the caller reads itself
+
+
+def test_replies_may_be_read_elsewhere() -> None:
+    end, handle, command = greeted(), object(), Command.of("MAIL FROM:<a>")
+    assert end.next_reply_to is None, "none is owed"
+    end.send_command(command, handle)
+    assert end.next_reply_to == (command, handle)
+    assert not end.take_reply(command, Reply.of(354, "go")), "this is no reply to it"
+    assert end.next_reply_to == (command, handle)
+    assert end.take_reply(command, Reply.of(250, "ok"))
+    assert end.next_reply_to is None
+    assert end.transaction.envelope.mail is command
+
+
+def test_replies_may_not_be_read_elsewhere_after_octets_that_lie_here() -> None:
+    begun, ended = greeted(), greeted()
+    for end in (begun, ended):
+        end.send_command(Command.of("NOOP"))
+    given(begun, b"2")
+    ended.receive_eof()
+    assert (begun.next_reply_to, ended.next_reply_to) == (None, None)

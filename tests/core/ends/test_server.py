@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from core.scene import every_cut, few_cuts
 from core.server_ends import REJECT, answered, drain, given, greeted, in_auth, in_content, told
-from sansio_smtp.config import BareNewline, Config
+from sansio_smtp.client_info import ClientInfo
+from sansio_smtp.config import BareNewline, ClientTls, Config
+from sansio_smtp.ends.access import access_of
 from sansio_smtp.ends.received import (
     END_OF_INPUT,
     NEED_DATA,
@@ -19,7 +24,7 @@ from sansio_smtp.ends.server import ServerConnection
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.states import FRAMING, LINE_STEPS, REPLY_STEPS, Phase, Step
 from sansio_smtp.verbs import VERBS, Kind, Support
-from sansio_smtp.wire.commands import END_OF_DATA
+from sansio_smtp.wire.commands import END_OF_DATA, Command
 from sansio_smtp.wire.replies import Reply
 
 
@@ -333,3 +338,37 @@ def test_close_twice() -> None:
     end.close()
     end.close()
     assert end.phase is Phase.CLOSED
+
+
+# Lines that the caller reads itself
+
+
+def test_commands_may_be_read_elsewhere() -> None:
+    end = greeted()
+    assert end.reads_commands
+    exchange = end.take_line(Command.of("DATA"))
+    assert (end.exchanges, end.phase, end.reads_commands) == ([exchange], Phase.BLOCKED, False)
+    end.send_reply(Reply.of(354, "go"))
+    assert end.content is not None
+    assert end.content.feed(b"x\r\n.\r\n") == b"x\r\n"
+    message = end.take_end_of_data()
+    assert (end.exchanges, end.phase, end.content) == ([message], Phase.COMMAND, None)
+    assert message.command is END_OF_DATA
+    assert end.reads_commands
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda end: end.receive_data(b"NO"),
+        lambda end: end.receive_eof(),
+        lambda end: end.allow(access_of(Config(tls=ClientTls.ENCRYPT), ClientInfo())),
+        lambda end: (end.take_line(Command.of("DATA")), end.send_reply(Reply.of(503, "no"))),
+    ],
+)
+def test_commands_may_not_be_read_elsewhere_if_anything_is_in_doubt(
+    change: Callable[[ServerConnection], Any],
+) -> None:
+    end = greeted()
+    change(end)
+    assert (end.phase, end.reads_commands) == (Phase.COMMAND, False)

@@ -47,6 +47,7 @@ from sansio_smtp.proxy.command_flow import CommandFlow
 from sansio_smtp.proxy.content_pipeline import ContentPipeline
 from sansio_smtp.proxy.downstream import Downstream
 from sansio_smtp.proxy.forwarding import Forwarding
+from sansio_smtp.proxy.lane import Lane
 from sansio_smtp.proxy.message_flow import MessageFlow
 from sansio_smtp.proxy.message_store import MessageStore
 from sansio_smtp.proxy.own_commands import OwnCommands
@@ -108,6 +109,7 @@ PARTS = [
         ContentWriter,
         OwnCommands,
         SetupFlow,
+        Lane,
     ),
 ]
 

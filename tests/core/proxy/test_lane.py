@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.scene import lines
 from sansio_smtp.config import Config
-from sansio_smtp.events import CLIENT, SERVER, Ask, Close, Event, Side
+from sansio_smtp.events import CLIENT, SERVER, Ask, Close, Event, Side, WaitingFor
 from sansio_smtp.proxy.proxy import Proxy
-from sansio_smtp.questions import Answer, Continue
+from sansio_smtp.questions import Answer, Continue, Disconnect, Swallow
 from sansio_smtp.states import Phase
 from sansio_smtp.wire.inbox import Inbox
 from sansio_smtp.wire.replies import Reply
@@ -128,6 +129,205 @@ def test_command_groups() -> None:
     for before in ((), ("text", ".")):
         assert twins.took(CLIENT, *before, "MAIL FROM:<a@me>", "RCPT TO:<b@mx>", "DATA")[1] is ALL
         assert twins.took(SERVER, *(["250 ok"] if before else []), "250 ok", "250 ok", "354 go")[1] is ALL
+
+
+# What is not usual
+
+
+@pytest.mark.parametrize(
+    ("ask", "choices", "line", "taken"),
+    [
+        ("", {}, "AUTH PLAIN AGFubgBz", 0),
+        ("", {}, "XFOO", 0),
+        ("", {}, "STARTTLS", 0),
+        ("", {}, "BDAT 3", 0),
+        ("", {}, "GET / HTTP/1.1", 0),
+        ("", {}, "MAIL\0", 0),
+        ("", {}, "NOOP\rx", 0),
+        ("", {}, " NOOP", 0),
+        ("", {"max_line": 7}, "NOOP xyz", 0),
+        ("", {"max_line": 7}, "NOOP xy", 1),
+        ("", {"auth_without_tls": False}, "NOOP", 0),
+        ("RCPT", {}, "MAIL FROM:<a>", 1),
+        ("RCPT", {}, "RCPT TO:<b>", 0),
+        ("COMMAND", {}, "MAIL FROM:<a>", 0),
+        ("OTHER_VERBS", {}, "NOOP", 1),
+    ],
+)
+def test_lines(ask: str, choices: dict[str, Any], line: str, taken: int) -> None:
+    twins = Twins(*ask.split(), **choices).greeted()
+    assert twins.took(CLIENT, line) == (taken, bool(taken))
+
+
+def test_lines_after_which_all_else_is_left() -> None:
+    twins = Twins(max_pipelined=3).greeted()
+    assert twins.took(CLIENT, "RSET", "RSET\nRSET") == (1, not ALL)
+    assert twins.took(SERVER, "250 ok", "250 ok", "250 ok") == (3, ALL)
+    assert twins.took(CLIENT, "RSET", "RSET", "RSET", "RSET") == (3, not ALL)
+    assert twins.took(SERVER, "250 ok") == (0, not ALL), "the client has sent what is to be parsed now"
+    assert twins.took(SERVER, "250 ok", "250 ok", "250 ok") == (3, ALL)
+    assert twins.took(CLIENT, "DATA", "early") == (1, not ALL)
+
+
+def test_half_a_line() -> None:
+    twins = Twins().greeted()
+    twins.give(CLIENT, b"RSET\r")
+    twins.give(CLIENT, b"\nRSET\r\n")
+    twins.give(SERVER, b"250 ok\r\n25")
+    twins.give(SERVER, b"0 ok\r\n")
+    twins.give(CLIENT, b"")
+    twins.give(SERVER, b"")
+    assert twins.fast.waiting_for is WaitingFor.COMMAND
+
+
+def test_a_command_that_is_answered_here() -> None:
+    """Not only `Forwarding` acts on a command: a limit is reached, or the server lacks something."""
+    twins = Twins(max_recipients=1, max_message_size=9).greeted()
+    twins.client("MAIL FROM:<a@me> SIZE=10")
+    twins.client("MAIL FROM:<a@me> SIZE=9", "RCPT TO:<b@mx>")
+    twins.server("250 ok", "250 ok")
+    assert twins.took(CLIENT, "RCPT TO:<c@mx>") == (1, ALL)
+    assert twins.fast.awaiting is None
+    twins.client("RSET")
+    twins.server("250 ok")
+    assert twins.took(CLIENT, "MAIL FROM:<a@me> REQUIRETLS") == (1, ALL)
+
+
+def test_a_command_that_ends_the_plain_state() -> None:
+    """The server must be told who the client is, before each MAIL."""
+    twins = Twins(send_client="xforward").greeted("250-mx", "250 XFORWARD ADDR NAME")
+    assert twins.took(CLIENT, "MAIL FROM:<a@me>") == (1, not ALL)
+    assert twins.took(SERVER, "250 ok") == (0, not ALL)
+    assert twins.took(SERVER, "250 ok") == (1, ALL)
+
+
+@pytest.mark.parametrize(
+    ("line", "reply", "taken"),
+    [
+        ("NOOP", "250 ok", 1),
+        ("NOOP", "500-a|500 b", 1),
+        ("NOOP", "250-a|251 b", 0),
+        ("NOOP", "354 go", 0),
+        ("NOOP", "421 bye", 0),
+        ("NOOP", "235 in", 0),
+        ("NOOP", "250 " + "x" * 95, 0),
+        ("DATA", "554 no", 0),
+        ("EHLO me", "250 mx", 0),
+        ("QUIT", "221 bye", 0),
+    ],
+)
+def test_replies(line: str, reply: str, taken: int) -> None:
+    twins = Twins(max_reply=100).greeted()
+    twins.client(line)
+    assert twins.took(SERVER, *reply.split("|")) == (taken, bool(taken))
+
+
+def test_replies_that_are_not_owed_or_ours() -> None:
+    twins = Twins("MAIL").greeted()
+    twins.client("MAIL FROM:<a@me>", "NOOP")
+    twins.answer(lambda: Answer(Reply.of(250, "ok")))
+    twins.server("250 ok")
+    twins.client("MAIL FROM:<a@me>")
+    twins.answer(Continue)
+    twins.server("250 ok")
+    twins.client("MAIL FROM:<b@me>")
+    twins.answer(lambda: Answer(Reply.of(250, "ok")))
+    assert twins.took(SERVER, "250 ok", "421 bye") == (0, not ALL), "to RSET of the proxy"
+
+
+def test_replies_while_a_question_is_open() -> None:
+    twins = Twins("RCPT").greeted()
+    twins.client("MAIL FROM:<a@me>", "RCPT TO:<b@mx>")
+    assert twins.took(SERVER, "250 ok") == (1, ALL)
+    twins.answer(lambda: Answer(NO))
+    asking = Twins("REPLY").greeted()
+    asking.client("NOOP")
+    assert asking.took(SERVER, "250 ok") == (0, not ALL)
+
+
+def test_a_reply_that_ends_the_session() -> None:
+    """A command that waits for it is answered with 421 then."""
+    twins = Twins("RCPT").greeted()
+    twins.client("MAIL FROM:<a@me>", "RCPT TO:<b@mx>")
+    twins.answer(lambda: Disconnect(NO))
+    assert twins.took(SERVER, "250 ok") == (0, not ALL), "the gate is not open"
+    assert twins.fast.closed
+    assert twins.took(CLIENT, "NOOP") == (0, not ALL)
+
+
+def test_the_last_reply_before_one_that_ends_the_session() -> None:
+    twins = Twins("RCPT").greeted()
+    twins.client("NOOP", "RCPT TO:<b@mx>")
+    twins.answer(Continue)
+    twins.client("RCPT TO:<c@mx>")
+    assert twins.took(SERVER, "250 ok", "421 bye") == (1, not ALL)
+    assert twins.fast.closed
+
+
+# Content
+
+
+@pytest.mark.parametrize(
+    ("ask", "choices", "text", "taken", "all_of_it"),
+    [
+        ("", {}, "x", 1, ALL),
+        ("", {}, "..x|.", 2, ALL),
+        ("", {}, ".", 1, ALL),
+        ("", {}, "x|.|NOOP", 3, ALL),
+        ("", {}, "x|.|?", 2, not ALL),
+        ("", {"tap": "chunks"}, "x|.", 2, ALL),
+        ("", {"max_message_size": 4}, "xxx|.", 1, not ALL),
+        ("", {"bare_newline": "reject"}, "x\rx", 1, not ALL),
+        ("", {"max_pipelined": 1}, "x|.", 2, ALL),
+        ("HEADERS", {}, "x: y", 1, ALL),
+        ("HEADERS", {}, "x: y||z|.", 1, not ALL),
+        ("BODY_LINE", {}, "x", 1, not ALL),
+        ("MESSAGE", {}, "x", 1, ALL),
+        ("MESSAGE", {}, "x|.", 2, not ALL),
+    ],
+)
+def test_content(ask: str, choices: dict[str, Any], text: str, taken: int, all_of_it: bool) -> None:
+    twins = Twins(*ask.split(), **choices).greeted()
+    for line in ("MAIL FROM:<a@me>", "RCPT TO:<b@mx>", "DATA"):
+        twins.client(line)
+        if twins.fast.awaiting is not None:
+            twins.server("354 go" if line == "DATA" else "250 ok")
+    assert twins.took(CLIENT, *text.split("|")) == (taken, all_of_it)
+    while twins.questions:
+        twins.answer(Continue)
+    assert twins.took(CLIENT, "more") is not None
+
+
+def test_end_of_data_in_pieces() -> None:
+    twins = Twins().in_content()
+    for octet in b"x\r\n..\r\n.\r\nNOOP\r\n":
+        twins.give(CLIENT, bytes((octet,)))
+    twins.server("250 ok", "250 ok")
+
+
+def test_content_of_a_message_that_is_dropped() -> None:
+    twins = Twins(max_message_size=2).in_content()
+    assert twins.took(CLIENT, "xxx") == (1, not ALL)
+    assert twins.took(CLIENT, "yyy") == (0, not ALL)
+    assert twins.took(CLIENT, ".") == (0, not ALL)
+
+
+def test_a_message_that_is_swallowed() -> None:
+    twins = Twins("DATA").greeted()
+    twins.client("DATA")
+    twins.answer(lambda: Swallow(Reply.of(250, "taken")))
+    assert twins.took(CLIENT, "x") == (1, not ALL)
+    assert twins.took(CLIENT, ".") == (1, ALL)
+
+
+def test_what_is_never_in_the_lane() -> None:
+    assert Twins(trace=True).greeted().fast._lane is None
+    twins = Twins().greeted()
+    twins.client("MAIL FROM:<a@me>")
+    twins.both(lambda proxy: proxy.shutdown())
+    assert twins.fast._lane is None, "the reply to this may be the last"
+    twins.server("550 no")
+    assert twins.fast.closed
 
 
 # Drawn dialogues

@@ -183,3 +183,13 @@ def test_what_is_known_of_the_client() -> None:
     scene.client("EHLO \xff[x] ")
     scene.server("250 mx")
     assert scene.proxy.client_info.helo == "\\xff[x]"
+
+
+def test_without_the_lane_all_takes_the_general_path() -> None:
+    scene = Scene(config=Config(lane=False)).with_recipient()
+    assert scene.client("DATA") == ["S: DATA"]
+    assert scene.server("354 go") == ["C: 354 go"]
+    assert scene.client("text") == ["S: text"]
+    assert scene.client(".") == ["complete 6", "S: ."]
+    assert scene.server("250 ok") == ["answered 250", "C: 250 ok"]
+    assert scene.proxy.progress == 12

@@ -76,9 +76,10 @@ def test_only_the_reply_to_ehlo_is_offered(line: str, reply: str, shown: str) ->
     assert scene.server(reply) == [shown]
 
 
+@pytest.mark.parametrize("lane", [True, False])
 @pytest.mark.parametrize("reply", ["354 go", "451 later"])
-def test_the_reply_to_data(reply: str) -> None:
-    scene = Scene().with_recipient(*PIPELINING)
+def test_the_reply_to_data(reply: str, lane: bool) -> None:
+    scene = Scene(config=Config(lane=lane)).with_recipient(*PIPELINING)
     scene.client("DATA")
     assert scene.server(reply) == [f"C: {reply}"]
 
