@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any, Final
 
 import attrs
+from twins import Twins
 
 from sansio_smtp import CLIENT, SERVER, Close, Config, Proxy, Reply, SendToClient, SendToServer, Side
 from sansio_smtp.client_info import ClientInfo, TlsInfo
@@ -32,8 +33,6 @@ from sansio_smtp.testing.handshakes import written_handshake, written_tls
 from sansio_smtp.testing.notation import escape, written
 from sansio_smtp.testing.verdicts import HOME
 from sansio_smtp.testing.written import Step, asks, shown
-
-from twins import Twins
 
 __all__ = ["WritingProxy", "WritingTwins", "setting_lines", "verdict_lines"]
 

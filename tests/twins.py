@@ -1,8 +1,8 @@
 """`Twins`: two proxies that get the same inputs, one with the lane and one without it, and must not differ.
 
-`Config.lane` is about speed alone. So a test that makes `Twins` in place of a `Proxy` tests that as well: after
-each input, all that a driver can get to know of the two is compared. What it gets is what the one with the
-lane gives.
+`Config.lane` is about speed alone. So a test that makes `Twins` in place of a `Proxy` tests that as well:
+after each input, all that a driver can get to know of the two is compared. What it gets is what the one with
+the lane gives.
 """
 
 from __future__ import annotations
@@ -195,8 +195,8 @@ def _readings(proxy: Proxy) -> tuple[Any, ...]:
 def _client(proxy: Proxy) -> tuple[Any, ...]:
     """What moves with `client_changes`."""
     return (
-        proxy.client_info, proxy.identity, proxy.forwarded, proxy.server_tls, proxy.login, proxy.accepted_login,
-        _told(proxy.hello),
+        proxy.client_info, proxy.identity, proxy.forwarded, proxy.server_tls, proxy.login,
+        proxy.accepted_login, _told(proxy.hello),
     )  # fmt: skip
 
 

@@ -80,7 +80,8 @@ def lines(*text: str) -> bytes:
 
 
 class Scene:
-    """A proxy, with the lane and without it, spoken to in lines; every step gives the spelling of its events."""
+    """A proxy, with the lane and without it, spoken to in lines; every step gives the spelling of its
+    events."""
 
     def __init__(
         self,

@@ -70,6 +70,8 @@ class World:
     """Octets that fit into the spool of a message that is too large for memory; None: there is no spool."""
     readable: bool = True
     """True if the spool is."""
+    make: Callable[..., Twins] = Twins
+    """Makes the proxy."""
 
     proxy: Twins = attrs.field(init=False)
     client: SimClient = attrs.field(init=False)
@@ -95,7 +97,7 @@ class World:
 
     def __attrs_post_init__(self) -> None:
         dialogue = self.dialogue
-        self.proxy = Twins(dialogue.config, self.ask, self._make_spool if self.room is not None else None)
+        self.proxy = self.make(dialogue.config, self.ask, self._make_spool if self.room is not None else None)
         self.log = Log(self.ask, dialogue.config)
         self.client = SimClient(dialogue.units, dialogue.style)
         self.servers = [
