@@ -88,7 +88,9 @@ def test_every_step_is_taken_by_some_module(name: str) -> None:
 def test_a_state_is_assigned_in_one_place(name: str) -> None:
     """Where the table is looked at."""
     places = [
-        file for file, text in SOURCES.items() if re.search(rf"(following\(({name}), self|TABLE\[self)", text)
+        file
+        for file, text in SOURCES.items()
+        if re.search(rf"following\({name}, self|(TABLE|{name})\[self", text)
     ]
     module = {"UPSTREAM": "upstream.py", "GATE": "downstream.py", "MESSAGE": "message_flow.py"}[name]
     assert module in places
