@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from twins import Twins
 
-from sansio_smtp import CLIENT, SERVER, Config, Proxy
+from sansio_smtp import CLIENT, SERVER, Config
 from sansio_smtp.config import ClientTls, UpstreamTls
 
 from .tls_world import INJECTED, Act, Plan, TlsWorld, plans
@@ -58,8 +59,8 @@ def test_every_cut_of_an_injection_on_either_side() -> None:
         assert proxy.closed
 
 
-def greeted(config: Config) -> Proxy:
-    proxy = Proxy(config)
+def greeted(config: Config) -> Twins:
+    proxy = Twins(config)
     proxy.receive_from(SERVER, b"220 mx.example\r\n")
     return proxy
 
