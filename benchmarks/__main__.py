@@ -17,7 +17,7 @@ from types import FrameType
 
 from . import machine, page, parts
 from .figures import Figures
-from .peers import Peer, modes, others
+from .peers import BEFORE, MAIN, Peer, modes, others
 from .programs import CHECKOUT, EX_UNAVAILABLE, Failed, Sink, require
 from .running import Run
 
@@ -45,9 +45,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def peers(options: argparse.Namespace) -> list[Peer]:
-    found = modes(CHECKOUT, "sansio-smtp")
+    found = modes(CHECKOUT, MAIN)
     if options.against is not None:
-        found += modes(options.against.resolve(), "before")[:1]
+        found += modes(options.against.resolve(), BEFORE)[:1]
     found += others(options.haraka)
     wanted = options.peer or [""]
     return [peer for peer in found if peer.name.startswith(tuple(wanted))]
@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
             tmp.chmod(0o755)
             sink = stack.enter_context(Sink(tmp).running())
             run = Run(tmp, sink, peers(options), options.rounds, options.quick, options.limit, figures)
-            chosen = options.part if options.part is not None else [] if options.load else list(parts.PARTS)
+            chosen = options.part if options.part is not None else [] if options.load else parts.DEFAULT
             if chosen:
                 said = sys.argv[1:] if arguments is None else arguments
                 figures.facts |= machine.facts(options.against, options.haraka, said)

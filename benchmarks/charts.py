@@ -8,9 +8,9 @@ from html import escape
 
 __all__ = ["bars", "lines"]
 
-COLOURS = ("#1f6f8b", "#99a8b2", "#e07a5f", "#3d405b", "#81b29a", "#f2cc8f", "#6d597a", "#b56576")
+COLOURS = ("#1f6f8b", "#99a8b2", "#e07a5f", "#3d405b", "#81b29a", "#f2cc8f", "#6d597a", "#b56576", "#7f7f7f")
 WIDTH, HEIGHT = 820, 320
-LEFT, RIGHT, TOP, BOTTOM = 56, 12, 34, 62
+LEFT, RIGHT, TOP, BOTTOM = 56, 12, 34, 66
 STYLE = "text{font:12px sans-serif;fill:#333}.t{font-weight:bold}.a{stroke:#ccc}"
 
 
@@ -38,11 +38,14 @@ def _frame(title: str, legend: Sequence[str], top: float, labels: Sequence[float
         y = _y(value, top)
         found.append(f'<line class="a" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         found.append(_text(LEFT - 6, y + 4, f"{value:g}", "end"))
-    x = float(LEFT)
+    x, y = float(LEFT), HEIGHT - 34
     for number, name in enumerate(legend):
-        found.append(f'<rect x="{x:.0f}" y="{HEIGHT - 22}" width="10" height="10" fill="{_colour(number)}"/>')
-        found.append(_text(x + 14, HEIGHT - 13, name, "start"))
-        x += 26 + 6.4 * len(name)
+        room = 26 + 6.6 * len(name)
+        if x + room > WIDTH:
+            x, y = float(LEFT), y + 17
+        found.append(f'<rect x="{x:.0f}" y="{y}" width="10" height="10" fill="{_colour(number)}"/>')
+        found.append(_text(x + 14, y + 9, name, "start"))
+        x += room
     return found
 
 

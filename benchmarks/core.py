@@ -194,10 +194,10 @@ def seconds(runs: Sequence[Callable[[], None]], budget: float) -> list[float]:
 class Worker:
     """A process that measures cases in one checkout, a round whenever it is told to."""
 
-    def __init__(self, checkout: Path) -> None:
+    def __init__(self, checkout: Path, **environment: str) -> None:
         self._process = subprocess.Popen(
             [sys.executable, __file__, "--worker"],
-            env=os.environ | {"BENCHMARK_CHECKOUT": str(checkout)},
+            env=os.environ | environment | {"BENCHMARK_CHECKOUT": str(checkout)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

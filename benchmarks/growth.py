@@ -8,6 +8,7 @@ number of them, 100 one that grows with its square. `--many N` takes another num
 from __future__ import annotations
 
 import argparse
+import functools
 import gc
 import sys
 import time
@@ -126,10 +127,10 @@ def row(name: str, measure: Callable[[int], float]) -> None:
 def main() -> None:
     print(f"{'':<32}{f'of {FEW}':>15}{f'of {OPTIONS.many:,}':>15}{'ratio':>10}")
     for name, rules in RECIPIENTS.items():
-        row(f"recipient, {name}"[:32], lambda count, rules=rules: recipients(rules, count))
-    row("header field, a rule that rests", lambda count: header_fields(None, count))
+        row(f"recipient, {name}"[:32], functools.partial(recipients, rules))
+    row("header field, a rule that rests", functools.partial(header_fields, None))
     for name, edit in EDITS.items():
-        row(f"header field, {name}", lambda count, edit=edit: header_fields(edit, count))
+        row(f"header field, {name}", functools.partial(header_fields, edit))
 
 
 if __name__ == "__main__":

@@ -93,11 +93,11 @@ def latencies(table: Table, running: dict[str, Running], reference: str, sink: S
                     sent.append(len(found))
     except OSError as error:
         raise Failed(f"latency: {error}") from None
-    for name, found in bursts.items():
-        values = [value for burst in found for value in burst]
+    for name, own in bursts.items():
+        values = [value for burst in own for value in burst]
         table.add(name, P50, percentile(values, 0.5))
         table.add(name, P99, percentile(values, 0.99))
-        pairs = zip(found, bursts.get(reference, ()), strict=False)
+        pairs = zip(own, bursts.get(reference, ()), strict=False)
         ratios = [statistics.median(burst) / statistics.median(base) for burst, base in pairs]
         if ratios:
             table.add(name, PAIRED, statistics.median(ratios))

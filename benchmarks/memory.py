@@ -21,11 +21,12 @@ from .running import Run
 __all__ = ["AT_REST", "BUSY", "IN_MESSAGE", "idle", "idle_of", "in_messages", "per_session"]
 
 AT_REST = "at rest, MiB"
-IN_MESSAGE, BUSY = "in a small message, KiB", "in a 10 MiB message that waits, KiB"
+IN_MESSAGE, BUSY = "in a small message, KiB", "in a 10 MiB message, slow server, KiB"
 FEW = 50
 """Sessions that are opened first: the first of all cost what they share."""
-SESSIONS_IN_MESSAGES = 40
+SESSIONS_IN_MESSAGES = 20
 SETTLED = 0.3
+FILLING = 3.0
 LINE = b"The quick brown fox jumps over the lazy dog, and then it does so once again.\r\n"
 BLOCK = LINE * 800
 WAITS = 10 * 2**20 // len(BLOCK)
@@ -76,9 +77,7 @@ def in_messages(run: Run, table: Table, peer: Peer) -> None:
             time.sleep(SETTLED)
             small = pss_kib(running.pid)
             table.add(peer.name, IN_MESSAGE, (small - before) / SESSIONS_IN_MESSAGES)
-            fill(sessions)
-            time.sleep(SETTLED)
-            table.add(peer.name, BUSY, (pss_kib(running.pid) - before) / len(sessions))
+            table.add(peer.name, BUSY, (fill(sessions, running.pid) - before) / len(sessions))
         except OSError as error:
             raise Failed(f"{peer.name}, sessions in messages: {error}") from None
         finally:
@@ -98,18 +97,22 @@ def in_message(port: int) -> socket.socket:
     return sock
 
 
-def fill(sessions: list[socket.socket]) -> None:
-    """Send until nobody takes any more for a while."""
-    unsent = dict.fromkeys(sessions, BLOCK * WAITS)
+def fill(sessions: list[socket.socket], pid: int) -> float:
+    """Send all that is taken; the greatest PSS meanwhile. The kernel takes most of a message, and goes on to
+    take a little now and then, so it ends after a while."""
+    unsent = dict.fromkeys(sessions, memoryview(BLOCK * WAITS))
     for sock in sessions:
         sock.setblocking(False)
-    quiet = time.monotonic() + SETTLED
-    while time.monotonic() < quiet:
-        for sock in [sock for sock, data in unsent.items() if data]:
-            with contextlib.suppress(BlockingIOError):
-                unsent[sock] = unsent[sock][sock.send(unsent[sock][: len(BLOCK)]) :]
-                quiet = time.monotonic() + SETTLED
-        time.sleep(0.001)
+    end, greatest = time.monotonic() + FILLING, 0.0
+    while time.monotonic() < end:
+        look = time.monotonic() + FILLING / 20
+        while time.monotonic() < look:
+            for sock, data in unsent.items():
+                with contextlib.suppress(BlockingIOError):
+                    unsent[sock] = data[sock.send(data[: len(BLOCK)]) :]
+            time.sleep(0.001)
+        greatest = max(greatest, pss_kib(pid))
+    return greatest
 
 
 @contextlib.contextmanager

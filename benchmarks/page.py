@@ -23,10 +23,10 @@ def write(figures: Figures, page: Path) -> list[str]:
         said = section(figures)
         if not said:
             continue
-        region = _REGION.format(name=name, text=said)
-        text, count = re.subn(_FIND.format(name=name), lambda _, region=region: region, text, count=1)
-        if not count:
+        found = re.search(_FIND.format(name=name), text)
+        if found is None:
             raise ValueError(f"{page} has no region for {name!r}")
+        text = text[: found.start()] + _REGION.format(name=name, text=said) + text[found.end() :]
         renewed.append(name)
     page.write_text(text, encoding="utf-8")
     plots = page.with_suffix("")

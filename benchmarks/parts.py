@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from . import counts, latency, memory, ranges, where
-from .peers import HAPROXY, RULES, with_rule
-from .programs import which
+from . import calls, counts, latency, memory, ranges, where
+from .peers import BEFORE, HAPROXY, MAIN, RULES, Peer, with_rule
+from .programs import pss_kib, which
 from .running import Run, compare
 from .tls import TLS_WORKLOADS, between_tls
-from .workloads import WORKLOADS
+from .workloads import WORKLOADS, send
 
-__all__ = ["PARTS"]
+__all__ = ["DEFAULT", "PARTS"]
 
 IDLE_UNDER_TLS = [200]
+SOAK, SOAK_STEPS = 1_000_000, 10
+
+
+def pure(peers: Sequence[Peer]) -> list[Peer]:
+    """Without the one of ours that uses C: it differs only in large messages."""
+    return [peer for peer in peers if peer.checkout is None or peer.environment]
 
 
 def proxies(run: Run) -> None:
@@ -23,7 +29,7 @@ def proxies(run: Run) -> None:
 
 def rules(run: Run) -> None:
     """Ours, each with a rule that looks and lets all pass. Half the messages: there are many rows."""
-    for peer in run.ours[:1] if run.quick else run.ours:
+    for peer in run.ours[:1] if run.quick else pure(run.ours):
         peers = [peer, *(with_rule(peer, rule, run.tmp) for rule in RULES)]
         with run.all_running(peers) as running:
             compare(run, run.figures.fresh(f"rules of {peer.name}"), peers, running, WORKLOADS, 0.4)
@@ -42,7 +48,7 @@ def tls(run: Run) -> None:
 
 def one_session(run: Run) -> None:
     table = run.figures.fresh("latency")
-    with run.all_running(run.peers) as running:
+    with run.all_running(pure(run.peers)) as running:
         for turn in range(1, run.rounds + 1):
             run.progress(f"latency, round {turn} of {run.rounds}")
             turns = 2 if run.quick else latency.TURNS
@@ -51,7 +57,7 @@ def one_session(run: Run) -> None:
 
 def of_memory(run: Run) -> None:
     table = run.figures.fresh("memory")
-    for peer in run.peers:
+    for peer in pure(run.peers):
         run.progress(f"memory: {peer.name}")
         counts = [min(count, 100) if run.quick else count for count in peer.idle]
         memory.idle(run, table, peer, sorted(set(counts)))
@@ -68,11 +74,17 @@ def growth(run: Run) -> None:
 
 def remaining(run: Run) -> None:
     """Where the time goes; and system calls, where strace is installed."""
-    peers = run.ours
+    peers = pure(run.ours)
     with run.all_running(peers) as running:
         for peer in peers:
             table = run.figures.fresh(f"where: {peer.name}")
             where.where(run, table, peer, running[peer.name], run.sink)
+    calls_of = run.figures.fresh("Python calls")
+    for peer in peers:
+        if peer.name in (MAIN, BEFORE):  # the others have the same core
+            assert peer.checkout is not None
+            for name, count in calls.counted_in(peer.checkout).items():
+                calls_of.add(peer.name, name, count)
     if which("strace") is None:
         return
     table = run.figures.fresh("system calls")
@@ -80,6 +92,19 @@ def remaining(run: Run) -> None:
         run.progress(f"system calls: {peer.name}")
         for name, sessions in counts.NAMES.items():
             table.add(peer.name, name, counts.calls(peer, run.tmp, run.sink, sessions).total() / 1000)
+
+
+def soak(run: Run) -> None:
+    """A million messages through one process: its memory has to stay."""
+    peer, table = run.ours[0], run.figures.fresh("soak")
+    (workload,) = (each for each in WORKLOADS if each.name == "keep-alive")
+    with run.all_running([peer]) as running:
+        for number in range(SOAK_STEPS + 1):
+            messages = 10 if number == 0 else SOAK // (1000 if run.quick else 1) // SOAK_STEPS
+            run.progress(f"soak, {number} of {SOAK_STEPS}")
+            send(workload, running[peer.name], run.sink, messages, "soak")
+            said = f"{SOAK // SOAK_STEPS * number:,}"
+            table.add(said, "PSS after so many messages, MiB", pss_kib(running[peer.name].pid) / 1024)
 
 
 PARTS: dict[str, Callable[[Run], None]] = {
@@ -90,4 +115,7 @@ PARTS: dict[str, Callable[[Run], None]] = {
     "memory": of_memory,
     "growth": growth,
     "where": remaining,
+    "soak": soak,
 }
+DEFAULT = [name for name in PARTS if name != "soak"]
+"""All that fits into some minutes."""

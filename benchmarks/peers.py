@@ -20,7 +20,9 @@ from interop_certificates import Certificates  # isort: skip  # found through .p
 from interop_postfix import Postfix, prepare  # isort: skip
 
 __all__ = [
+    "BEFORE",
     "HAPROXY",
+    "MAIN",
     "RELAY",
     "RULES",
     "Peer",
@@ -34,7 +36,10 @@ __all__ = [
     "with_rule",
 ]
 
+MAIN, BEFORE = "sansio-smtp", "before"
 OPEN_FILES = 20_000
+PURE = {"SANSIO_SMTP_PURE": "1"}
+"""Switches off what is written in C."""
 
 _HAPROXY = """
 global
@@ -163,17 +168,22 @@ def with_rule(peer: Peer, rule: str, tmp: Path) -> Peer:
 
 
 def own_command(peer: Peer, *options: str) -> list[str]:
-    """What starts one of ours. `-P`: the directory in which we are is no place to import from."""
+    """What starts one of ours."""
+    return _python(peer, "-m", "trio_proxy", *peer.options, *options)
+
+
+def _python(peer: Peer, *arguments: str) -> list[str]:
+    """`-P`: the directory in which we are is no place to import from."""
     assert peer.checkout is not None
     variables = [f"PYTHONPATH={peer.checkout}", *(f"{name}={value}" for name, value in peer.environment)]
-    return ["env", *variables, *peer.under, sys.executable, "-P", "-m", "trio_proxy", *peer.options, *options]
+    return ["env", *variables, *peer.under, sys.executable, "-P", *arguments]
 
 
 @contextlib.contextmanager
 def _ours(peer: Peer, place: Place) -> Iterator[Running]:
     port = free_port()
     listen, upstream = f"127.0.0.1:{port}", f"127.0.0.1:{place.upstream}"
-    options = ["-q", "--max-connections", str(OPEN_FILES)]
+    options = ["-q", "--max-connections", str(OPEN_FILES), "--grace", "1"]
     if place.tls is not None:
         listen, upstream = f"smtps://{listen}", f"smtps://{upstream}"
         options += [*place.tls.options, "--upstream-tls", "encrypt"]
@@ -274,10 +284,19 @@ def others(haraka: Path | None) -> Iterator[Peer]:
 
 
 def modes(checkout: Path, name: str) -> list[Peer]:
-    """One peer for each way in which a checkout can be run."""
-    peer = ours(name, checkout=checkout)
-    command = own_command(peer, "--help")
-    said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
-    if "--io" not in said:
-        return [peer]
-    return [peer, ours(f"{name}, --io tasks", "--io", "tasks", checkout=checkout)]
+    """One peer for each way in which a checkout can be run: pure Python, with its library in C if that is
+    built, and with tasks."""
+    plain = ours(name, checkout=checkout)
+    found = [ours(name, checkout=checkout, **PURE)]
+    program = "from sansio_smtp.wire import scan; print(getattr(scan, 'accelerated', False))"
+    if _said(plain, "-c", program).strip() == "True":
+        found.append(ours(f"{name}, with C", checkout=checkout))
+    if "--io" in _said(plain, "-m", "trio_proxy", "--help"):
+        found.append(ours(f"{name}, --io tasks", "--io", "tasks", checkout=checkout, **PURE))
+    return found
+
+
+def _said(peer: Peer, *arguments: str) -> str:
+    command = _python(peer, *arguments)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    return done.stdout

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from . import core
+from .calls import CASES
 from .figures import Table
 from .peers import Peer, Running
 from .programs import Sink, process_tree
@@ -18,13 +19,6 @@ from .workloads import WORKLOADS, cpu_of
 __all__ = ["CORE", "DRIVER", "KERNEL", "where"]
 
 KERNEL, CORE, DRIVER = "kernel", "core", "driver, Trio, interpreter"
-CASES = {
-    "keep-alive": "4 KiB, one command at a time",
-    "50 recipients": "4 KiB, 50 recipients",
-    "pipelined": "4 KiB, command groups",
-    "10 MiB": "10 MiB, no dotted lines",
-}
-"""What the dialogue of a workload is called in `core.py`."""
 TICKS_ENOUGH = 4.0
 """So many times the messages: user and system time are told in ticks of 10 ms."""
 
@@ -47,7 +41,7 @@ def ticks(pid: int) -> tuple[int, int]:
 def where(run: Run, table: Table, peer: Peer, running: Running, sink: Sink) -> None:
     assert peer.checkout is not None
     names = [case.name for case in core.cases()]
-    worker = core.Worker(peer.checkout)
+    worker = core.Worker(peer.checkout, **dict(peer.environment))
     try:
         for workload in WORKLOADS:
             if workload.name not in CASES:

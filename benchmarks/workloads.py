@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from .peers import Running
 from .programs import HERE, Failed, Sink, cpu_seconds, execute, require
 
-__all__ = ["MIB", "WORKLOADS", "NotOffered", "Workload", "cpu_of", "cpu_of_sending", "source"]
+__all__ = ["MIB", "WORKLOADS", "NotOffered", "Workload", "cpu_of", "cpu_of_sending", "send", "source"]
 
 MIB = 2**20
 NOT_OFFERED = 3  # the status of client.py
@@ -54,12 +54,17 @@ def cpu_of(workload: Workload, peer: Running, sink: Sink, share: float, what: st
     messages = scaled(workload, share)
     if workload.groups:
         return cpu_of_sending(workload, peer, sink, messages, what)
-    with sink.expecting(what) as sent:
-        before = cpu_seconds(peer.pid)
-        execute(source(workload, peer.port, messages), what)
-        sent[0] = messages
+    before = cpu_seconds(peer.pid)
+    send(workload, peer, sink, messages, what)
     time.sleep(SETTLED)
     return (cpu_seconds(peer.pid) - before) / messages
+
+
+def send(workload: Workload, peer: Running, sink: Sink, messages: int, what: str) -> None:
+    """With smtp-source, connections included."""
+    with sink.expecting(what) as sent:
+        execute(source(workload, peer.port, messages), what, 600.0)
+        sent[0] = messages
 
 
 def source(workload: Workload, port: int, messages: int) -> list[str]:
