@@ -84,6 +84,7 @@ class Relay:
         "_jobs",
         "_judging",
         "_log",
+        "_may_have_more",
         "_nursery",
         "_over",
         "_paused",
@@ -129,6 +130,7 @@ class Relay:
         self._handshakes: set[Side] = set()  # that are due or run
         self._failed = False
         self._over = False  # the core has closed the dialogue
+        self._may_have_more = settings.make_spool is not None
         self._sends_more = False
         self._jobs: list[tuple[Callable[..., Awaitable[object]], tuple[Any, ...]]] = []  # to be started
         self._running = 0  # jobs in the nursery
@@ -182,7 +184,7 @@ class Relay:
             events = said
         if self._shows_states:
             self._reports.state(self._proxy)
-        if self._proxy.has_more and not self._sends_more:
+        if self._may_have_more and self._proxy.has_more and not self._sends_more:
             self._sends_more = True
             self._start(self._send_more)
         if self._paused:
@@ -190,7 +192,9 @@ class Relay:
                 self._start_pump(side)
 
     def _apply_rare(self, event: Event) -> None:
-        if isinstance(event, Close):
+        if isinstance(event, MessageAnswered | BodyComplete):  # of every message
+            self._reports.event(event)
+        elif isinstance(event, Close):
             if event.side is CLIENT:
                 self._over = True
             else:

@@ -6,8 +6,8 @@ import gc
 import os
 import socket
 import struct
-from collections.abc import Iterator
-from contextlib import nullcontext, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from trio_proxy.driver import streams
+from trio_proxy.driver.reactor import AVAILABLE, Reactor
 from trio_proxy.driver.streams import SEGMENT, SocketStream, connect
 from trio_proxy.text.addresses import Address
 
@@ -26,10 +27,10 @@ SECONDS = 5.0
 # Sockets
 
 
-@pytest.fixture(params=["unix", "tcp"])
-def pair(request: pytest.FixtureRequest) -> Iterator[tuple[SocketStream, socket.socket]]:
-    """A stream, and the socket at its other end."""
-    if request.param == "unix":
+@contextmanager
+def sockets(family: str) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Both ends of a connection, and the second is a test's."""
+    if family == "unix":
         ours, peer = socket.socketpair()
     else:
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -38,9 +39,28 @@ def pair(request: pytest.FixtureRequest) -> Iterator[tuple[SocketStream, socket.
     ours.setblocking(False)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
     peer.settimeout(SECONDS)
-    yield SocketStream(ours), peer
-    ours.close()
-    peer.close()
+    with ours, peer:
+        yield ours, peer
+
+
+@pytest.fixture(params=["unix", "tcp"])
+def plain(request: pytest.FixtureRequest) -> Iterator[Pair]:
+    """A stream, and the socket at its other end."""
+    with sockets(request.param) as (ours, peer):
+        yield SocketStream(ours), peer
+
+
+@pytest.fixture(params=["unix", "tcp", "unix-reactor", "tcp-reactor"][: 4 if AVAILABLE else 2])
+async def pair(request: pytest.FixtureRequest, nursery: trio.Nursery) -> AsyncIterator[Pair]:
+    """The same; or one of a reactor."""
+    family, _, in_reactor = request.param.partition("-")
+    with sockets(family) as (ours, peer):
+        if in_reactor:
+            reactor = Reactor()
+            await nursery.start(reactor.run)
+            yield reactor.stream(ours), peer
+        else:
+            yield SocketStream(ours), peer
 
 
 Pair = tuple[SocketStream, socket.socket]
@@ -318,8 +338,8 @@ async def test_cancelled_it_leaves_no_socket_open(monkeypatch: pytest.MonkeyPatc
 # Lost, or only ended
 
 
-def test_octets_and_an_end_are_no_loss(pair: Pair) -> None:
-    stream, peer = pair
+def test_octets_and_an_end_are_no_loss(plain: Pair) -> None:
+    stream, peer = plain
     assert not stream.is_lost()
     peer.sendall(b"hello")
     assert not stream.is_lost()
@@ -336,8 +356,8 @@ async def test_an_end_that_was_read_is_no_loss(pair: Pair) -> None:
 
 @pytest.mark.parametrize("ended", [False, True])
 @pytest.mark.parametrize("unread", [False, True])
-def test_a_reset_is_a_loss(pair: Pair, ended: bool, unread: bool) -> None:
-    stream, peer = pair
+def test_a_reset_is_a_loss(plain: Pair, ended: bool, unread: bool) -> None:
+    stream, peer = plain
     if unread:
         peer.sendall(b"hello")
     if ended:
@@ -347,8 +367,8 @@ def test_a_reset_is_a_loss(pair: Pair, ended: bool, unread: bool) -> None:
     assert stream.is_lost()
 
 
-def test_a_closed_stream_is_lost(pair: Pair) -> None:
-    stream, _ = pair
+def test_a_closed_stream_is_lost(plain: Pair) -> None:
+    stream, _ = plain
     stream.sock.close()
     assert stream.is_lost()
 

@@ -1,0 +1,236 @@
+"""The reactor: sockets that are read without a task, and time limits that are looked at."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable, MutableMapping
+from typing import Any
+
+import attrs
+import pytest
+import trio
+import trio.lowlevel
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from sansio_smtp import CLIENT, SERVER, Side
+from trio_proxy.driver import reactor as module
+from trio_proxy.driver.reactor import Reactor, WatchedStream
+from trio_proxy.driver.streams import SEGMENT
+
+SECONDS = 5.0
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    with trio.fail_after(SECONDS):
+        while not holds():  # noqa: ASYNC110 - the kernel says it to nobody else
+            await trio.sleep(0.001)
+
+
+@attrs.define(eq=False)
+class Reading:
+    """A session's reader, which takes as much as a test lets it."""
+
+    takes: Callable[[bytes], bool] = lambda _: True
+    came: list[object] = attrs.field(factory=list[object])
+
+    def take(self, side: Side, data: bytes) -> bool:
+        self.came.append(data)
+        return self.takes(data)
+
+    def lose(self, side: Side, error: OSError) -> None:
+        self.came.append(type(error))
+
+    def gone(self, side: Side) -> None:
+        self.came.append("gone")
+
+    def writable(self, side: Side) -> None:
+        self.came.append(side)
+
+
+@attrs.define(eq=False)
+class Scene:
+    reactor: Reactor
+    stream: WatchedStream
+    peer: socket.socket
+    reader: Reading = attrs.field(factory=Reading)
+
+    async def until(self, *came: object) -> None:
+        """This, and nothing else, has come."""
+        await eventually(lambda: len(self.reader.came) >= len(came))
+        await wait_all_tasks_blocked()
+        assert self.reader.came == [*came]
+        self.reader.came.clear()
+
+    def reset(self) -> None:
+        self.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.peer.close()
+
+
+@pytest.fixture
+async def scene(nursery: trio.Nursery) -> AsyncIterator[Scene]:
+    reactor = Reactor()
+    await nursery.start(reactor.run)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ours = socket.create_connection(listener.getsockname())
+        peer, _ = listener.accept()
+    with ours, peer:
+        ours.setblocking(False)
+        yield Scene(reactor, reactor.stream(ours), peer)
+
+
+# Reading
+
+
+async def test_what_comes_is_taken_without_a_task(scene: Scene) -> None:
+    assert scene.stream.hand_over(scene.reader, CLIENT)
+    for octets in (b"EHLO", b"MAIL"):
+        scene.peer.sendall(octets)
+        await scene.until(octets)
+    scene.peer.shutdown(socket.SHUT_WR)
+    await scene.until(b"")
+
+
+async def test_what_has_come_before_is_taken_at_once(scene: Scene) -> None:
+    scene.peer.sendall(b"EHLO")
+    await eventually(lambda: scene.stream._readable)
+    scene.stream.hand_over(scene.reader, CLIENT)
+    assert scene.reader.came == [b"EHLO"]
+
+
+async def test_what_is_not_taken_waits(scene: Scene) -> None:
+    scene.reader.takes = lambda _: False
+    scene.stream.hand_over(scene.reader, CLIENT)
+    scene.peer.sendall(b"EHLO")
+    await scene.until(b"EHLO")
+    scene.peer.sendall(b"MAIL")
+    await scene.until()
+    scene.stream.hand_over(scene.reader, CLIENT)
+    await scene.until(b"MAIL")
+
+
+async def test_an_end_after_octets_that_were_not_all_taken(scene: Scene) -> None:
+    scene.reader.takes = lambda _: False
+    scene.stream.hand_over(scene.reader, CLIENT)
+    scene.peer.sendall(b"QUIT")
+    scene.peer.shutdown(socket.SHUT_WR)
+    await scene.until(b"QUIT")
+    scene.stream.hand_over(scene.reader, CLIENT)
+    await scene.until(b"")
+
+
+async def test_a_flood_has_its_turn_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than one turn's reads: no event says that there is more."""
+    monkeypatch.setattr(module, "SEGMENT", 10)
+    octets = bytes(range(250)) * 4
+    scene.peer.sendall(octets)
+    scene.stream.hand_over(scene.reader, CLIENT)
+    pieces = [octets[i : i + 10] for i in range(0, len(octets), 10)]
+    await eventually(lambda: len(scene.reader.came) >= len(pieces))
+    assert scene.reader.came == pieces
+
+
+async def test_a_flood_that_a_task_begins_to_read_is_read_on(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SEGMENT", 10)
+    octets = bytes(range(200))
+    scene.peer.sendall(octets)
+    await eventually(lambda: scene.stream._readable)
+    scene.stream.hand_over(scene.reader, CLIENT)  # not in the reactor's turn
+    await eventually(lambda: len(scene.reader.came) >= 20)
+    assert b"".join(scene.reader.came) == octets  # type: ignore[arg-type]
+
+
+async def test_a_reset_while_it_is_read(scene: Scene) -> None:
+    scene.stream.hand_over(scene.reader, CLIENT)
+    scene.reset()
+    await scene.until(ConnectionResetError)
+    assert scene.stream.is_lost()
+
+
+async def test_a_reset_while_it_is_not_read(scene: Scene) -> None:
+    scene.reader.takes = lambda _: False
+    scene.stream.hand_over(scene.reader, CLIENT)
+    scene.peer.sendall(b"EHLO")
+    await scene.until(b"EHLO")
+    assert not scene.stream.is_lost()
+    scene.reset()
+    await scene.until("gone")
+
+
+async def test_an_end_and_a_reset_in_one_event(scene: Scene) -> None:
+    scene.stream.hand_over(scene.reader, CLIENT)
+    scene.peer.shutdown(socket.SHUT_WR)
+    scene.reset()
+    await eventually(lambda: len(scene.reader.came) >= 1)
+    assert scene.reader.came in ([b"", "gone"], [ConnectionResetError])
+
+
+async def test_nothing_is_given_after_an_interrupt(scene: Scene) -> None:
+    scene.stream.hand_over(scene.reader, CLIENT)
+    scene.stream.interrupt()
+    scene.peer.sendall(b"ClientHello")
+    await scene.until()
+    with trio.fail_after(SECONDS):
+        assert await scene.stream.receive() == b"ClientHello"
+
+
+async def test_a_reader_may_close_what_it_reads(scene: Scene) -> None:
+    def close(_: bytes) -> bool:
+        scene.stream.close()
+        return True
+
+    scene.reader.takes = close
+    scene.stream.hand_over(scene.reader, CLIENT)
+    scene.peer.sendall(b"QUIT")
+    await scene.until(b"QUIT")
+    assert scene.stream.sock.fileno() == -1
+
+
+# Writing
+
+
+async def test_room_to_write_is_told_once(scene: Scene) -> None:
+    assert not scene.stream.when_writable()  # nobody to tell
+    scene.stream.hand_over(scene.reader, SERVER)
+    while scene.stream.send_now(bytes(SEGMENT)):
+        pass
+    assert scene.stream.when_writable()
+    await scene.until()
+    with trio.fail_after(SECONDS):
+        while not scene.reader.came:
+            scene.peer.recv(SEGMENT)
+            await trio.lowlevel.checkpoint()
+    assert scene.reader.came == [SERVER]
+
+
+# Time limits
+
+
+class Limit:
+    def __init__(self) -> None:
+        self.looks: list[float] = []
+        self.fails = False
+
+    def look(self, now: float) -> None:
+        self.looks.append(now)
+        if self.fails:
+            raise ZeroDivisionError
+
+
+async def test_limits_are_looked_at_in_each_tick(
+    autojump_clock: MockClock, logs: list[MutableMapping[str, Any]], nursery: trio.Nursery
+) -> None:
+    reactor = Reactor.for_limits(shortest=16.0)
+    await nursery.start(reactor.run)
+    kept, fails, forgotten = Limit(), Limit(), Limit()
+    fails.fails = True
+    for limit in (kept, fails, forgotten):
+        reactor.sweep(limit)
+    reactor.forget(forgotten)
+    await trio.sleep(1.6)
+    assert kept.looks == pytest.approx([0.5, 1.0, 1.5])
+    assert len(fails.looks) == 1  # and the others are still looked at
+    assert forgotten.looks == []
+    assert ["internal error" in line["event"] for line in logs] == [True]
