@@ -147,6 +147,12 @@ class ServerConnection:
         return content is not None and (content.finished or content.error is not None)
 
     @property
+    def at_rest(self) -> bool:
+        """True if no octet waits to be parsed; at most three may be held back at the end of a piece of
+        content."""
+        return self._inbox.empty
+
+    @property
     def reads_commands(self) -> bool:
         """True if the next octet begins a command line, nothing has arrived before it, and each forwarded
         verb is taken as it is: nothing is in doubt, and this client may send all of them."""

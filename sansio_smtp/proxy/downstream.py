@@ -15,7 +15,7 @@ is, nothing that the client sent is parsed, so that no verdict depends on when i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 import attrs
@@ -76,6 +76,7 @@ class Downstream:
         "_on_room",
         "_out",
         "_resume",
+        "_waiting",
         "authenticated",
         "changes",
         "end",
@@ -119,11 +120,14 @@ class Downstream:
         self._credentials: Credentials | None = None  # most clients have none
         self._on_over: Callable[[], None] = nothing
         self._on_room: Callable[[], None] = nothing
+        self._waiting: Collection[object] = ()
 
-    def call(self, *, on_over: Callable[[], None], on_room: Callable[[], None]) -> None:
+    def call(
+        self, *, on_over: Callable[[], None], on_room: Callable[[], None], waiting: Collection[object]
+    ) -> None:
         """Sets what is called when the session is over (the last reply was sent), and when replies were sent,
-        so that commands which waited for that may go on."""
-        self._on_over, self._on_room = on_over, on_room
+        so that the commands which waited for that may go on: those that are in ``waiting`` then."""
+        self._on_over, self._on_room, self._waiting = on_over, on_room, waiting
 
     @property
     def client_info(self) -> ClientInfo:
@@ -220,7 +224,8 @@ class Downstream:
             self._deliver(exchange, reply)
         while exchanges and exchanges[0].replies and (known := exchanges[0].next_reply()):
             self._deliver(exchanges[0], known)
-        self._on_room()
+        if self._waiting:
+            self._on_room()
 
     def _deliver(self, exchange: Exchange, reply: Reply) -> None:
         kind = exchange.command.kind

@@ -104,10 +104,10 @@ class Forwarding:
         "_on_prepare",
         "_out",
         "_preferred",
-        "_queue",
         "_wanted",
         "leg",
         "tls_changes",
+        "waiting",
     )
 
     def __init__(self, config: Config, downstream: Downstream, out: list[Event]) -> None:
@@ -117,7 +117,8 @@ class Forwarding:
         self._config = config
         self._downstream = downstream
         self._out = out
-        self._queue: list[Errand] = []
+        self.waiting: list[Errand] = []
+        """The queue of errands, oldest first. Read only."""
         self._added: tuple[Command, ...] = ()  # recipients that the last verdict added
         self._on_prepare: Callable[[], None] = nothing
         self._preferred: str | None = None  # the server that a verdict on the connection said
@@ -161,7 +162,7 @@ class Forwarding:
         # The usual case: the same conditions as in `_may_go`, in fewer steps.
         if (
             not hold
-            and not self._queue
+            and not self.waiting
             and leg.state is UPSTREAM_READY
             and (upstream == ANYWHERE or upstream == leg.name)
             and end.hello is not None
@@ -169,16 +170,20 @@ class Forwarding:
             and leg.carried is None
             and end.may_send()
             and (command.kind is not KIND_DATA or not self._added or not end.unanswered)
-            and (command.verb == b"RCPT" or b"REQUIRETLS" not in command.raw.upper())
+            and (command.verb == b"RCPT" or command.raw.upper().find(b"REQUIRETLS") < 0)
         ):
-            self._send(command, exchange)
+            if command is not exchange.command or command.secret:
+                self._send(command, exchange)
+                return
+            data = end.send_command(command, exchange)
+            self._out += (SendToServer(data, data), AwaitReply(command))
             return
-        self._queue.append(Errand(command, exchange, upstream, hold))
+        self.waiting.append(Errand(command, exchange, upstream, hold))
         self.advance()
 
     def send_held_data(self) -> None:
         """Sends DATA for a message that was held."""
-        self._queue.append(Errand(_DATA, Own.HELD_DATA))
+        self.waiting.append(Errand(_DATA, Own.HELD_DATA))
         self.advance()
 
     def reset_server(self, *, first: bool = False) -> None:
@@ -186,19 +191,19 @@ class Forwarding:
         ``first`` puts it before commands that the client has sent meanwhile."""
         if self.leg.detached:
             return
-        self._queue.insert(0 if first else len(self._queue), Errand(_RSET, Own.RESET))
+        self.waiting.insert(0 if first else len(self.waiting), Errand(_RSET, Own.RESET))
         self.advance()
 
     def end_transaction(self) -> None:
         """A verdict has ended or replaced the client's transaction. The server is told RSET if it is in a
         transaction when it has answered all that it was sent before."""
-        self._queue.append(Errand(_RSET, Own.END_TRANSACTION))
+        self.waiting.append(Errand(_RSET, Own.END_TRANSACTION))
         self.advance()
 
     def add_recipients(self, commands: tuple[Command, ...]) -> None:
         """Queues RCPT commands that a verdict added. The DATA that they belong to is queued after them."""
         self._added = commands
-        self._queue += [Errand(command, Own.ADDED_RECIPIENT) for command in commands]
+        self.waiting += [Errand(command, Own.ADDED_RECIPIENT) for command in commands]
 
     def data_refused(self) -> None:
         """The server has refused DATA: recipients that were added for this message must get no other."""
@@ -209,17 +214,17 @@ class Forwarding:
     def take_back_data(self) -> Exchange | Own | None:
         """Removes a DATA that was not sent yet, and the added recipients. Returns the handle of the DATA;
         None if there is none in the queue."""
-        data = next((errand.handle for errand in self._queue if errand.command.kind is KIND_DATA), None)
-        self._queue[:] = [
+        data = next((errand.handle for errand in self.waiting if errand.command.kind is KIND_DATA), None)
+        self.waiting[:] = [
             errand
-            for errand in self._queue
+            for errand in self.waiting
             if errand.handle is not data and errand.handle is not Own.ADDED_RECIPIENT
         ]
         return data
 
     def advance(self) -> None:
         """Sends as many commands as the server can take now."""
-        queue = self._queue
+        queue = self.waiting
         while queue and self._may_go(queue[0]):
             errand = queue.pop(0)
             if errand.handle is not Own.END_TRANSACTION:
@@ -260,7 +265,7 @@ class Forwarding:
         if client.end.exchanges[0] is not handle:
             return False
         if client.end.envelope.recipients:
-            del self._queue[0]
+            del self.waiting[0]
             client.fill(handle, own_replies.GO_AHEAD)
             return False
         return True
@@ -304,7 +309,7 @@ class Forwarding:
         elif leg.has_recipients and errand.command.verb == b"RCPT":
             # A transaction goes to one server: the proxy has no queue in which a message could wait for a
             # second.
-            del self._queue[0]
+            del self.waiting[0]
             self._downstream.fill(exchange, own_replies.OTHER_ROUTE)
         else:
             self._leave_for(self._home if errand.upstream == ANYWHERE else errand.upstream)
@@ -324,7 +329,7 @@ class Forwarding:
     @property
     def oldest(self) -> Errand | None:
         """The errand that goes next, if there is one."""
-        return self._queue[0] if self._queue else None
+        return self.waiting[0] if self.waiting else None
 
     def send_setup(self, step: Command) -> None:
         """Sends a command of the setup, which is the server's next one."""
@@ -339,7 +344,7 @@ class Forwarding:
     def answer_oldest(self, reply: Reply) -> None:
         """Gives up the setup: the command that it was for gets this reply, and is not sent."""
         self.leg.set_up()
-        handle = self._queue.pop(0).handle
+        handle = self.waiting.pop(0).handle
         assert isinstance(handle, Exchange)  # a setup is for a command of the client
         self._downstream.fill(handle, reply)
 
@@ -386,15 +391,16 @@ class Forwarding:
         message (RFC 5321 §4.1.1.4). The client is still served."""
         self._out.append(Close(SERVER, abort=True))
         self.leg.reset()
-        waiting, self._queue = self._queue, []
+        waiting = self.waiting.copy()
+        self.waiting.clear()
         for errand in waiting:
             if not isinstance(errand.handle, Exchange):
-                if self._queue:
-                    self._queue.append(errand)  # it belongs to what came before it, and goes with that
+                if self.waiting:
+                    self.waiting.append(errand)  # it belongs to what came before it, and goes with that
             elif reply := self.reply_without_server(errand.command):
                 errand.handle.fill(reply)
             else:
-                self._queue.append(errand)
+                self.waiting.append(errand)
 
     def reply_without_server(self, command: Command) -> Reply | None:
         """The reply to a command that comes after the server was reset; None if a new connection is made for
@@ -406,7 +412,7 @@ class Forwarding:
 
     def drop_errands(self) -> None:
         """Removes all errands: the server is not sent what it has not seen yet."""
-        self._queue.clear()
+        self.waiting.clear()
 
     def close(self) -> None:
         """Closes the connection to the server: the session is over."""
@@ -414,5 +420,5 @@ class Forwarding:
         if not leg.detached:
             self._out.append(Close(SERVER, abort=leg.end.in_content))
         leg.close()
-        self._queue.clear()
+        self.waiting.clear()
         self._on_prepare = nothing

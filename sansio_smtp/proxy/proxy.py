@@ -125,7 +125,7 @@ class Proxy(Readings):
         self._out: list[Event] = []
         self._downstream = downstream = Downstream(config, self._out, client)
         self._forwarding = forwarding = Forwarding(config, downstream, self._out)
-        downstream.call(on_over=self._close, on_room=forwarding.advance)
+        downstream.call(on_over=self._close, on_room=forwarding.advance, waiting=forwarding.waiting)
         self._message = message = MessageFlow(config, downstream, forwarding, self._out, make_spool)
         self._commands = CommandFlow(config, asked, downstream, forwarding, message, self._out)
         self._setup = SetupFlow(config, downstream, forwarding, self._out)

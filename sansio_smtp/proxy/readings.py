@@ -16,6 +16,7 @@ from sansio_smtp.events import CLIENT, SERVER, Side, WaitingFor
 from sansio_smtp.members import (
     GATE_OPEN,
     GATE_SHUT,
+    MESSAGE_SENDING,
     PHASE_CONTENT,
     PHASE_GREETING,
     PHASE_TLS,
@@ -70,7 +71,7 @@ class Readings:
             return False
         # Never less than the longest line and its CRLF: otherwise a line that is too long would not be
         # noticed.
-        return client.buffered < max(self.config.read_ahead, self.config.max_line + 2)
+        return client.at_rest or client.buffered < max(self.config.read_ahead, self.config.max_line + 2)
 
     def may_read_server(self) -> bool:
         """Returns True if `may_read` has the server."""
@@ -85,20 +86,20 @@ class Readings:
     @property
     def waiting_for(self) -> WaitingFor:
         """What the session waits for: the driver's deadline depends on it."""
-        if self.closed:
+        if self._downstream.gate is GATE_SHUT:
             return WaitingFor.NOTHING
         if self._downstream.question is not None:
             return WaitingFor.VERDICT
-        server = self._forwarding.leg.end
-        if self._client.phase is PHASE_TLS or server.phase is PHASE_TLS:
+        client, server = self._client.phase, self._forwarding.leg.end
+        if client is PHASE_TLS or server.phase is PHASE_TLS:
             return WaitingFor.HANDSHAKE
-        if self._client.phase is PHASE_GREETING or server.phase is PHASE_GREETING:
+        if client is PHASE_GREETING or server.phase is PHASE_GREETING:
             return WaitingFor.GREETING
-        if self._message.has_more:
+        if self._message.state is MESSAGE_SENDING:
             return WaitingFor.CONTENT
         if (awaiting := server.awaiting) is not None:
             return WaitingFor.FINAL_REPLY if awaiting is END_OF_DATA else WaitingFor.REPLY
-        return WaitingFor.CONTENT if self._client.phase is PHASE_CONTENT else WaitingFor.COMMAND
+        return WaitingFor.CONTENT if client is PHASE_CONTENT else WaitingFor.COMMAND
 
     @property
     def states(self) -> tuple[Phase, Phase]:

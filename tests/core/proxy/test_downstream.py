@@ -179,7 +179,7 @@ class Leg:
         self.out: list[Event] = []
         self.over = self.room = 0
         self.leg = Downstream(Config(), self.out)
-        self.leg.call(on_over=self.close, on_room=self.make_room)
+        self.leg.call(on_over=self.close, on_room=self.make_room, waiting=[object()])
         self.leg.send_reply(Reply.of(220, "mx"))
         self.leg.end.receive_data(b"".join(line.encode() + b"\r\n" for line in lines))
         while not isinstance(self.leg.end.next_event(), Pause):

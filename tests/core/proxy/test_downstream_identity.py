@@ -21,7 +21,7 @@ class Leg:
         self.out: list[Event] = []
         self.over = 0
         self.leg = Downstream(Config(tls=ClientTls.MAY), self.out, PEER)
-        self.leg.call(on_over=self._over, on_room=lambda: None)
+        self.leg.call(on_over=self._over, on_room=lambda: None, waiting=())
         self.leg.greet(Reply.of(220, "mx"))
 
     def says(self, *text: str, reply: Reply = OK) -> list[Event]:

@@ -69,7 +69,7 @@ class Twins:
     def readings(self, proxy: Proxy) -> Iterator[Any]:
         yield from (proxy.snapshot(), proxy.progress, proxy.may_read, proxy.waiting_for, proxy.buffered)
         yield from (told(proxy.envelope), told(proxy.hello), proxy.has_more, proxy.closed, proxy.login)
-        yield told((proxy._client, proxy._forwarding.leg, proxy._forwarding._queue, proxy._commands._errors))
+        yield told((proxy._client, proxy._forwarding.leg, proxy._forwarding.waiting, proxy._commands._errors))
 
     def give(self, side: Side, data: bytes) -> list[Event]:
         return self.both(lambda proxy: proxy.receive_from(side, data))
