@@ -6,7 +6,7 @@ It takes the beginning of an input, as far as it is usual::
                  │        │        └─> the ends and the flows, as if this were an input by itself
                  └────────┴─> events
 
-    of the client    whole lines of forwarded commands that nobody asks about; mail data
+    of the client    whole lines of commands that a server may get; mail data
     of the server    whole replies to such commands and to messages, which only have to be passed on
 
 What must never happen is that a check is skipped, or that the two paths differ. So the lane only *reads* in
@@ -66,6 +66,7 @@ class Lane:
 
     __slots__ = (
         "_asked",
+        "_asks_all",
         "_client",
         "_commands",
         "_downstream",
@@ -74,7 +75,6 @@ class Lane:
         "_max_pipelined",
         "_max_reply",
         "_message",
-        "_takes_commands",
         "_takes_replies",
         "taken",
     )
@@ -100,7 +100,7 @@ class Lane:
         self._max_line = config.max_line
         self._max_pipelined = config.max_pipelined
         self._max_reply = config.max_reply
-        self._takes_commands = not commands.asks_all
+        self._asks_all = commands.asks_all
         self._takes_replies = not asks_replies
 
     def from_client(self, data: bytes) -> bytes | None:
@@ -111,7 +111,7 @@ class Lane:
             return self._content(data)
         downstream, forwarding, message = self._downstream, self._forwarding, self._message
         taken, at, size = 0, 0, len(data)
-        if self._takes_commands and forwarding.leg.state is UPSTREAM_READY and message.state is MESSAGE_NONE:
+        if forwarding.leg.state is UPSTREAM_READY and message.state is MESSAGE_NONE:
             while at < size and downstream.gate is GATE_OPEN and client.reads_commands:
                 line = _LINE.match(data, at)
                 if line is None:
@@ -119,25 +119,22 @@ class Lane:
                 raw, verb = line.groups()
                 verb = verb.upper()
                 kind = _USUAL.get(verb)
-                if (
-                    kind is None
-                    or verb in self._asked
-                    or len(raw) > self._max_line
-                    or len(client.exchanges) >= self._max_pipelined
-                ):
+                if kind is None or len(raw) > self._max_line or len(client.exchanges) >= self._max_pipelined:
                     break
                 at = line.end()
                 taken += 1
                 command = Command(verb, raw, kind)
                 exchange = client.take_line(command)
-                if kind is KIND_DATA:
+                if self._asks_all or verb in self._asked:
+                    self._commands.command(command)
+                elif kind is KIND_DATA:
                     self._commands.data(exchange, command)
                 else:
                     self._commands.forward(exchange, command)
         self.taken = taken
         if (
             at == size
-            and downstream.gate is GATE_OPEN
+            and (downstream.gate is GATE_OPEN or downstream.gate is GATE_ASKED)
             and forwarding.leg.state is UPSTREAM_READY
             and message.state is MESSAGE_NONE
         ):

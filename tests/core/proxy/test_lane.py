@@ -149,8 +149,8 @@ def test_command_groups() -> None:
         ("", {"max_line": 7}, "NOOP xy", 1),
         ("", {"auth_without_tls": False}, "NOOP", 0),
         ("RCPT", {}, "MAIL FROM:<a>", 1),
-        ("RCPT", {}, "RCPT TO:<b>", 0),
-        ("COMMAND", {}, "MAIL FROM:<a>", 0),
+        ("RCPT", {}, "RCPT TO:<b>", 1),
+        ("COMMAND", {}, "MAIL FROM:<a>", 1),
         ("OTHER_VERBS", {}, "NOOP", 1),
     ],
 )
