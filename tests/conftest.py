@@ -1,4 +1,4 @@
-"""Profiles, chosen with HYPOTHESIS_PROFILE, and how to run a case alone that has failed.
+"""Profiles, chosen with HYPOTHESIS_PROFILE; the option ``--io``; how to run a case alone that has failed.
 
 ``ci``, the default, is fast, and the same each time. ``deep`` draws many examples, other ones each time. Of a
 generated test it runs the full product of the parameters, where ``ci`` runs the cases that `pairs` chooses.
@@ -12,6 +12,7 @@ from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from io_modes import MODES, io_mode, say_io_mode
 from pairs import DEEP
 
 # Where Python is told to keep no compiled modules, each process that the tests start would compile all
@@ -33,12 +34,23 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--io", choices=MODES, default=MODES[0], help="how the drivers under test read sockets (%(default)s)"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    say_io_mode(config.getoption("--io"))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A case of a parametrized test that fails says how to run it alone."""
     report = yield
     if report.failed and hasattr(item, "callspec"):
         profile = "HYPOTHESIS_PROFILE=deep " if DEEP else ""
-        command = f"{profile}.venv/bin/python -m pytest -q {shlex.quote(item.nodeid)}"
+        mode = "" if io_mode() == MODES[0] else f"--io {io_mode()} "
+        command = f"{profile}.venv/bin/python -m pytest -q {mode}{shlex.quote(item.nodeid)}"
         report.sections.append(("To run this case alone", command))
     return report

@@ -16,6 +16,7 @@ from typing import IO, ClassVar
 
 import forking
 from drivers import DEADLINE, Peer, Script, Upstream
+from io_modes import VARIABLE
 
 __all__ = ["COMMAND", "Proxy", "connect", "deliver", "once", "proxy", "say_hello", "submit", "upstream"]
 
@@ -24,7 +25,9 @@ ENVELOPE = (b"MAIL FROM:<a@me.example>", b"RCPT TO:<b@mx.example>")
 
 
 def environment(**more: str) -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if "SMTP_PROXY" not in name} | more
+    """That of the tests without what is said in it to a proxy, but with the mode of the run."""
+    kept = {name: value for name, value in os.environ.items() if "SMTP_PROXY" not in name or name == VARIABLE}
+    return kept | more
 
 
 def once(

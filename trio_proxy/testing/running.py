@@ -10,6 +10,8 @@ a deadline. To test rules without a network, use `sansio_smtp.testing.session`.
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 import tempfile
 import threading
@@ -19,7 +21,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias, cast
 
 import attrs
 import structlog
@@ -31,6 +33,7 @@ from sansio_smtp.rules.lint.problems import Problem, RuleError
 from sansio_smtp.rules.loading import collect
 from sansio_smtp.rules.ruleset import Rule, RuleSet
 from trio_proxy.driver.capture import CaptureSession
+from trio_proxy.driver.reactor import AVAILABLE, Reactor
 from trio_proxy.driver.server import Server, listening
 from trio_proxy.driver.session import Session, Settings
 from trio_proxy.driver.streams import SocketStream, connect
@@ -57,6 +60,7 @@ _GRACE_SECONDS: Final = 1.0
 """For messages in flight when the test is over."""
 _END_SECONDS: Final = 30.0
 _HOST: Final = "127.0.0.1"
+_IO_VARIABLE: Final = "SMTP_PROXY_IO"
 
 
 class RunningProxy:
@@ -64,7 +68,8 @@ class RunningProxy:
 
     ``rules``: files, ``ready:NAME``, modules, functions, rule classes or instances, or a list of these.
     ``settings``: those of the rule classes in files, as in ``{"greylist": {"delay": 5}}``. ``directory``:
-    where messages are kept; None: in a temporary directory, which is removed by `stop`.
+    where messages are kept; None: in a temporary directory, which is removed by `stop`. ``io``: how sockets
+    are read, as the service's option says; None: as ``SMTP_PROXY_IO`` says, or the service's default.
 
     If a rule fails, `stop` raises its error, unless ``on_rule_error`` is given: then failures are expected. A
     rule may redirect to any server: all messages come to this one, see `Captured.upstream`. The server
@@ -85,6 +90,7 @@ class RunningProxy:
         config: Config | None = None,
         timeouts: Timeouts | None = None,
         directory: Path | None = None,
+        io: Literal["reactor", "tasks"] | None = None,
     ) -> None:
         """Raises `RuleError`."""
         self._book = RuleBook(partial(_load, rules, settings or {}))
@@ -94,6 +100,7 @@ class RunningProxy:
         self._on_rule_error: OnError = on_rule_error or DEFAULTS.on_rule_error
         self._failures_are_intended = on_rule_error is not None
         self._given_directory = directory
+        self._io = io or os.environ.get(_IO_VARIABLE) or ("reactor" if AVAILABLE else "tasks")
         self._stack = ExitStack()
         self._thread = threading.Thread(target=self._run, name="smtp-proxy", daemon=True)
         self._settled = threading.Event()
@@ -181,13 +188,18 @@ class RunningProxy:
                 session=lambda client, peer, _: CaptureSession(client, peer, self._maildir),
                 grace=_GRACE_SECONDS,
             )
-            settings = self._settings(Address(*server_sockets[0].getsockname()))
+            reactor = Reactor.for_limits(self._timeouts.shortest) if self._io == "reactor" else None
+            stream = SocketStream if reactor is None else reactor.stream
+            settings = self._settings(Address(*server_sockets[0].getsockname()), reactor, stream)
             server = Server(
                 session=lambda client, peer, number: Session(client, peer, number, settings),
+                stream=stream,
                 grace=_GRACE_SECONDS,
             )
             capture_stop = trio.Event()
             async with trio.open_nursery() as nursery:
+                if reactor is not None:
+                    await nursery.start(reactor.run)
                 try:
                     await nursery.start(self._book.serve)
                 except RuleError as error:
@@ -208,15 +220,18 @@ class RunningProxy:
         await self._stop.wait()
         scope.deadline = trio.current_time() + _GRACE_SECONDS  # clients that stay do not hold up the tests
 
-    def _settings(self, server: Address) -> Settings:
+    def _settings(
+        self, server: Address, reactor: Reactor | None, make_stream: Callable[[socket.socket], SocketStream]
+    ) -> Settings:
         async def connect_to(upstream: str) -> SocketStream:
-            stream = await connect(server)
+            stream = await connect(server, make_stream)
             self._upstreams[str(Address(*stream.sock.getsockname()))] = upstream
             return stream
 
         return Settings(
-            connect=partial(connect, server),
+            connect=partial(connect, server, make_stream),
             connect_to=connect_to,
+            reactor=reactor,
             config=self._config,
             timeouts=self._timeouts,
             rules=self._book.use,

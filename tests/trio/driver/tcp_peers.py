@@ -14,17 +14,16 @@ from typing import Any
 
 import attrs
 import trio
+from io_modes import io_mode
 from streams import Peer, Running, TrioStream
 from trio.testing import MockClock
 
-from trio_proxy.driver.reactor import AVAILABLE, Reactor
+from trio_proxy.driver.reactor import Reactor
 from trio_proxy.driver.session import Session, Settings
 from trio_proxy.driver.streams import SocketStream, Stream
 
 QUIET = 0.02
 """Seconds without any event after which the clock jumps: octets on loopback take less."""
-IO = "reactor" if AVAILABLE else "tasks"
-"""How sockets are read: see `Relay`."""
 TICK = 1.0
 """Between two looks of a reactor at the time limits: each jump of the clock goes so far."""
 MOMENT = 3.0
@@ -123,13 +122,14 @@ async def over_tcp(
     connect: Connect | None = None,
     connect_to: Connect | None = None,
     buffer: int | None = None,
-    io: str = IO,
+    io: str | None = None,
     **settings: Any,
 ) -> AsyncIterator[TcpRunning]:
-    """Runs a session. At the end of the block it must have ended, and no descriptor may be left."""
+    """Runs a session. At the end of the block it must have ended, and no descriptor may be left. ``io``: how
+    sockets are read, if it is not the mode of the run."""
     clock.autojump_threshold = QUIET
     with no_descriptor_is_left(), ExitStack() as opened:
-        reactor = Reactor(tick=TICK) if io == "reactor" else None
+        reactor = Reactor(tick=TICK) if (io or io_mode()) == "reactor" else None
         if reactor is not None:
             settings["reactor"] = reactor
         pairs: list[tuple[TcpPeer, SocketStream]] = []
