@@ -23,8 +23,9 @@ from trio_proxy.text.addresses import Address
 
 __all__ = ["NOWHERE", "SEGMENT", "Reader", "SocketStream", "Stream", "connect", "set_no_delay"]
 
-SEGMENT = 65_536
-"""Octets of one read. Smaller reads cost more calls, larger ones leave the processor's cache."""
+SEGMENT = 131_072
+"""Octets of one read. Smaller reads cost more calls, larger ones leave the processor's cache. 10 MiB cost 1.7
+times what they cost HAProxy, with reads of 64 KiB 2.0; short reads cost the same with both."""
 _EAGER_READS = 8
 
 

@@ -24,7 +24,7 @@ from sansio_smtp import (
     ReplyQuestion,
 )
 from trio_proxy.driver.session import Session, Settings
-from trio_proxy.driver.streams import SocketStream
+from trio_proxy.driver.streams import SEGMENT, SocketStream
 
 Logs = list[MutableMapping[str, Any]]
 
@@ -109,10 +109,10 @@ async def test_a_server_that_does_not_read_stops_the_client(autojump_clock: Mock
         await run.client.raw((b"y" * 998 + b"\r\n") * 10_000 + b".\r\n")
         await wait_all_tasks_blocked()
         # What it was writing, and nothing after it. At most one segment was read; none is held.
-        assert run.client.session.received - before <= 65_536
+        assert run.client.session.received - before <= SEGMENT
         while not run.server.buffer.endswith(b"\r\n.\r\n"):
             await run.server.more()
-            assert run.client.session.received - before <= len(run.server.buffer) + 2 * 65_536
+            assert run.client.session.received - before <= len(run.server.buffer) + 2 * SEGMENT
         assert len(run.server.buffer) == 10_001_003
         run.server.buffer.clear()
         await run.server.send(b"250 2.0.0 kept")
@@ -130,7 +130,7 @@ async def test_a_client_that_does_not_read_stops_the_server(autojump_clock: Mock
         for number in range(count):
             await run.server.send(*[line] * 10, b"250 %d" % number)
         await wait_all_tasks_blocked()
-        assert run.server.session.received - before <= 65_536
+        assert run.server.session.received - before <= SEGMENT
         for number in range(count):
             await run.client.expect(*[line] * 10, b"250 %d" % number)
         await say_quit(run)
