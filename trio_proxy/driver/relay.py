@@ -29,7 +29,7 @@ handshake's (`Stream.interrupt`).
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any, Final, TypeVar, cast
 
 import trio
 from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
@@ -70,6 +70,11 @@ from .tls_stream import TlsStream
 from .watch import Watch
 
 __all__ = ["Relay"]
+
+T = TypeVar("T")
+
+_NONE: Final = frozenset[Any]()
+"""Stands in all sessions for sides that are none: 0.2 KB for each set that need not be there."""
 
 
 class Relay:
@@ -123,11 +128,11 @@ class Relay:
         self._deadline = deadline
         self._settings = settings
         self._log = log
-        self._watch = Watch(client, self._client_lost, self._is_client_paused, self._start)
-        self._pumps: set[Outbox] = set()  # of the sides that have one
-        self._paused: set[Side] = set()  # to be read on when the core lets them be
-        self._blocked: set[Side] = set()  # to be read on when what came of their input has been written
-        self._handshakes: set[Side] = set()  # that are due or run
+        self._watch: Watch | None = None  # made when it is needed
+        self._pumps: frozenset[Outbox] = _NONE  # of the sides that have one
+        self._paused: frozenset[Side] = _NONE  # to be read on when the core lets them be
+        self._blocked: frozenset[Side] = _NONE  # to be read on when what came of their input has been written
+        self._handshakes: frozenset[Side] = _NONE  # that are due or run
         self._failed = False
         self._over = False  # the core has closed the dialogue
         self._may_have_more = settings.make_spool is not None
@@ -150,8 +155,9 @@ class Relay:
             while self._jobs or not self._proxy.closed:
                 if self._jobs:
                     await self._work()
-                else:
-                    await self._sleep()
+                else:  # sleep until there is a job, or the dialogue is over
+                    self._sleeper = current_task()
+                    await wait_task_rescheduled(self._leave_sleep)
 
     def apply(self, events: list[Event]) -> None:
         """Does what the core decided, in its order; nothing here waits. After an exception, `left` has
@@ -202,8 +208,8 @@ class Relay:
                 self._start_going_on()
         elif isinstance(event, Connect):
             self._servers.leave()
-            self._paused.discard(SERVER)
-            self._blocked.discard(SERVER)
+            self._paused = _without(self._paused, SERVER)
+            self._blocked = _without(self._blocked, SERVER)
             self._start_going_on()
             self._start(self._use_server, event.upstream)
         elif isinstance(event, StartTLS):
@@ -254,7 +260,7 @@ class Relay:
     def _start_tls(self, side: Side) -> None:
         """Has the pump of this side do a handshake."""
         self._outbox(side).stream.interrupt()  # now: after the next write the peer may begin
-        self._handshakes.add(side)
+        self._handshakes |= {side}
         self._start_pump(side)
 
     async def _secure(self, side: Side, outbox: Outbox) -> Stream:
@@ -268,7 +274,7 @@ class Relay:
             stream = self._settings.tls_with_client(outbox.stream)
             outbox.secure(stream)
         await self._shake_hands(side, stream)
-        self._handshakes.discard(side)
+        self._handshakes = _without(self._handshakes, side)
         await self._flush(side)
         return stream
 
@@ -304,9 +310,9 @@ class Relay:
 
     def _start_pump(self, side: Side) -> None:
         outbox = self._outbox(side)
-        self._paused.discard(side)
+        self._paused = _without(self._paused, side)
         if outbox not in self._pumps:
-            self._pumps.add(outbox)
+            self._pumps |= {outbox}
             self._start(self._pump, side, outbox)
 
     async def _pump(self, side: Side, outbox: Outbox) -> None:
@@ -322,13 +328,13 @@ class Relay:
                 elif self._hand_over(side, outbox) or not await self._read(side, outbox):
                     return
         finally:
-            self._pumps.discard(outbox)
+            self._pumps = _without(self._pumps, outbox)
 
     def _hand_over(self, side: Side, outbox: Outbox) -> bool:
-        self._pumps.discard(outbox)  # what is read at once may need another one
+        self._pumps = _without(self._pumps, outbox)  # what is read at once may need another one
         handed_over = outbox.stream.hand_over(self, side)
         if not handed_over:
-            self._pumps.add(outbox)
+            self._pumps |= {outbox}
         return handed_over
 
     async def _read(self, side: Side, outbox: Outbox) -> bool:
@@ -349,9 +355,14 @@ class Relay:
         return bool(data)
 
     def _pause(self, side: Side) -> None:
-        self._paused.add(side)
+        self._paused |= {side}
         if side is CLIENT and not self._proxy.closed:
-            self._watch.begin()
+            self._watched().begin()
+
+    def _watched(self) -> Watch:
+        if self._watch is None:
+            self._watch = Watch(self._client, self._client_lost, self._is_client_paused, self._start)
+        return self._watch
 
     def _is_client_paused(self) -> bool:
         return CLIENT in self._paused
@@ -375,7 +386,7 @@ class Relay:
                 self._settle()
             if proxy.may_read_client() if side is CLIENT else proxy.may_read_server():
                 return True
-            self._paused.add(side)
+            self._paused |= {side}
         except Exception as error:
             self._fail(error)
         return False
@@ -413,7 +424,7 @@ class Relay:
         be read before it has been: see `_flush`."""
         waits = side is CLIENT or self._client.waiting
         if waits:
-            self._blocked.add(side)
+            self._blocked |= {side}
         self._wait_for_room()
         return waits
 
@@ -434,11 +445,11 @@ class Relay:
     def _go_on(self) -> None:
         """Writes what can be written, and reads the sides on that were blocked by it."""
         written = self._written()
-        ready = self._blocked if written or not self._client.waiting else set[Side]()
+        ready = self._blocked if written or not self._client.waiting else _NONE
         if not written:
             ready = ready & {SERVER}
             self._wait_for_room()
-        self._blocked = self._blocked - ready
+        self._blocked = self._blocked - ready or _NONE
         for side in ready:
             self._read_on(side)
 
@@ -507,11 +518,6 @@ class Relay:
             if not self._running:
                 self._nursery = None  # it closes with its last task, and takes no other then
 
-    async def _sleep(self) -> None:
-        """Until there is a job, or the dialogue is over."""
-        self._sleeper = current_task()
-        await wait_task_rescheduled(self._leave_sleep)
-
     def _leave_sleep(self, _: object) -> Abort:
         self._sleeper = None
         return Abort.SUCCEEDED
@@ -547,7 +553,7 @@ class Relay:
             server, client = self._servers.outbox, self._client
             if not server.flush_now():
                 if side is CLIENT:
-                    with self._watch.unread():
+                    with self._watched().unread():
                         await server.flush()
                 else:
                     # What the server's replies released. Were its pump to wait here for a server that itself
@@ -580,6 +586,10 @@ class Relay:
 _RARE = frozenset(
     (Close, Connect, StartTLS, ClientChanged, ServerUnusable, MessageAnswered, Violation, BodyComplete)
 )
+
+
+def _without(found: frozenset[T], one: T) -> frozenset[T]:
+    return found - {one} or _NONE
 
 
 async def _raise(error: Exception) -> None:
