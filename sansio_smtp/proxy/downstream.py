@@ -109,7 +109,7 @@ class Downstream:
         self.changes = 0
         """Counts the changes of what is known of the client."""
         self.greeting: Reply | None = None
-        """The greeting that the client got."""
+        """The greeting that the client got; kept where XCLIENT may ask for it again."""
         self._config = config
         self.end.allow(access_of(config, self.identity))
         self._case_sensitive_logins = config.case_sensitive_logins
@@ -161,7 +161,8 @@ class Downstream:
 
     def greet(self, reply: Reply) -> None:
         """Sends the greeting."""
-        self.greeting = reply
+        if self._config.accept_xclient:
+            self.greeting = reply
         self.send_reply(reply)
 
     def _begin_anew(self, client: ClientInfo) -> None:

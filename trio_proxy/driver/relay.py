@@ -137,11 +137,11 @@ class Relay:
         self._over = False  # the core has closed the dialogue
         self._may_have_more = settings.make_spool is not None
         self._sends_more = False
-        self._jobs: list[tuple[Callable[..., Awaitable[object]], tuple[Any, ...]]] = []  # to be started
+        self._jobs: tuple[tuple[Callable[..., Awaitable[object]], tuple[Any, ...]], ...] = ()  # to be started
         self._running = 0  # jobs in the nursery
         self._nursery: trio.Nursery | None = None
         self._sleeper: Task | None = None
-        self.left: list[Event] = []
+        self.left: tuple[Event, ...] = ()
         """Replies that the core counts as told, and that an error in `apply` has kept from the client."""
 
     async def run(self) -> None:
@@ -177,7 +177,7 @@ class Relay:
                     elif kind in _RARE:
                         self._apply_rare(event)
             except Exception:
-                self.left += [event for event in todo if type(event) is SendToClient]
+                self.left += tuple(event for event in todo if type(event) is SendToClient)
                 raise
             if self._transcribes:
                 self._reports.transcribe(events)
@@ -500,13 +500,13 @@ class Relay:
             self._running += 1
             self._nursery.start_soon(self._run_job, job, arguments)
             return
-        self._jobs.append((job, arguments))
+        self._jobs += ((job, arguments),)
         self._wake()
 
     async def _work(self) -> None:
         """Runs the jobs, and those that they start, until none is left."""
         async with trio.open_nursery() as self._nursery:
-            jobs, self._jobs = self._jobs, []
+            jobs, self._jobs = self._jobs, ()
             for job, arguments in jobs:
                 self._start(job, *arguments)
 

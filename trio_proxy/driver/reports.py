@@ -51,7 +51,7 @@ class Reports:
         self._transcript = transcript
         self._client = client
         self._levels: tuple[bool, bool] | None = None  # not known before the first event
-        self.unsaid: list[MessageAnswered] = []
+        self.unsaid: tuple[MessageAnswered, ...] = ()
         """Messages whose reply has not left yet: `told` is to be called when it has."""
         self._state: object = None
         self.shows_states = show_states
@@ -94,7 +94,7 @@ class Reports:
     def event(self, event: Event) -> None:
         """Logs what is worth a line of the log: messages, violations of the protocol, another client."""
         if isinstance(event, MessageAnswered):
-            self.unsaid.append(event)
+            self.unsaid += (event,)
             if self._tells()[0]:
                 self._answered(event)
         elif isinstance(event, Violation):
@@ -121,14 +121,14 @@ class Reports:
     def told(self) -> None:
         """All that was for the client has been written."""
         if self._client.broken is None:
-            self.unsaid.clear()
+            self.unsaid = ()
 
     def untold(self) -> None:
         """The session is over: logs the messages whose reply has not reached the client."""
         for event in self.unsaid:
             # The only trace for those who find the message twice (RFC 1047).
             self._log.warning("message answered, client not told", reply=event.shown)
-        self.unsaid.clear()
+        self.unsaid = ()
 
     def _tells(self) -> tuple[bool, bool]:
         """If lines of the levels INFO and DEBUG are logged."""

@@ -89,8 +89,19 @@ class Session:
 
     async def run(self) -> None:
         """Returns when both connections are closed, whatever happened."""
+        started = trio.current_time()
         try:
-            await self._run()
+            try:
+                self._reports.connected(self._known)
+                if not self._broken:
+                    await self._relay.run()
+                if not self._broken and not self._proxy.closed:
+                    self._time_out()
+                self._reports.note(f"closed after {trio.current_time() - started:.1f} s")
+            except* Exception as errors:
+                self._broke(errors)
+            with trio.move_on_after(_CLOSING_SECONDS) as scope:
+                await self._finish(scope)
         finally:
             self._deadline.close()
             self._servers.close()
@@ -114,20 +125,6 @@ class Session:
             self._broke(error)
         if now:
             self._judging.hurry()
-
-    async def _run(self) -> None:
-        started = trio.current_time()
-        try:
-            self._reports.connected(self._known)
-            if not self._broken:
-                await self._relay.run()
-            if not self._broken and not self._proxy.closed:
-                self._time_out()
-            self._reports.note(f"closed after {trio.current_time() - started:.1f} s")
-        except* Exception as errors:
-            self._broke(errors)
-        with trio.move_on_after(_CLOSING_SECONDS) as scope:
-            await self._finish(scope)
 
     def _time_out(self) -> None:
         waiting_for = self._proxy.waiting_for

@@ -8,19 +8,21 @@ from core.scene import TLS, lines
 from sansio_smtp.client_info import ClientInfo, Forwarded
 from sansio_smtp.config import ClientTls, Config
 from sansio_smtp.events import CLIENT, ClientChanged, Event, SendToClient, StartTLS, Violation
+from sansio_smtp.networks import NO_NETWORKS, Networks
 from sansio_smtp.proxy.downstream import Downstream
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.sasl import Login
 
 PEER = ClientInfo(address="127.0.0.1:50000")
 OK = Reply.of(250, "ok")
+TRUSTED = Networks.parse(["127.0.0.0/8"])
 
 
 class Leg:
-    def __init__(self) -> None:
+    def __init__(self, accept_xclient: Networks = TRUSTED) -> None:
         self.out: list[Event] = []
         self.over = 0
-        self.leg = Downstream(Config(tls=ClientTls.MAY), self.out, PEER)
+        self.leg = Downstream(Config(tls=ClientTls.MAY, accept_xclient=accept_xclient), self.out, PEER)
         self.leg.call(on_over=self._over, on_room=lambda: None, waiting=())
         self.leg.greet(Reply.of(220, "mx"))
 
@@ -37,10 +39,11 @@ class Leg:
         self.over += 1
 
 
-def test_the_greeting_is_kept() -> None:
-    leg = Leg()
+@pytest.mark.parametrize(("networks", "kept"), [(TRUSTED, Reply.of(220, "mx")), (NO_NETWORKS, None)])
+def test_the_greeting_is_kept_where_xclient_may_ask_for_it(networks: Networks, kept: Reply | None) -> None:
+    leg = Leg(networks)
     assert leg.out == [SendToClient(b"220 mx\r\n")]
-    assert leg.leg.greeting == Reply.of(220, "mx")
+    assert leg.leg.greeting == kept
 
 
 def test_starttls_opens_the_handshake() -> None:
