@@ -136,14 +136,16 @@ class CommandFlow:
             self.asks_all or command.verb in self.verbs or (self._asks_others and command.verb not in VERBS)
         ):
             # An AUTH line is no command, and it holds credentials: it is never asked about.
-            self.ask(exchange)
+            self.ask(exchange, command)
         else:
             self.forward(exchange, command)
 
-    def ask(self, exchange: Exchange) -> None:
-        """Asks about a command; if it is to be asked about in its turn, when the replies before it are
-        known."""
+    def ask(self, exchange: Exchange, command: Command) -> None:
+        """A command that is asked about, now or in its turn. For a forwarded verb that is all that `command`
+        does with it, AUTH excepted."""
         client = self._downstream
+        if command.kind is KIND_DATA:
+            self._message.ask_at(self._places)
         if self._in_turn and client.end.exchanges[0] is not exchange and not client.is_due(exchange):
             client.step(GateStep.QUEUE)
             self._queued = exchange
@@ -195,8 +197,10 @@ class CommandFlow:
         downstream.ask(question, partial(self._judged, exchange))
 
     def _judged(self, exchange: Exchange, verdict: AnyVerdict) -> None:
-        kind = type(verdict)
-        if kind is Continue or kind is Inspect:
+        command = exchange.command
+        if type(verdict) is Continue and command.kind is not KIND_DATA:
+            self.forward(exchange, command)
+        elif type(verdict) is Inspect:
             self._pass_on(exchange, verdict)
         elif isinstance(verdict, Answer):
             self._answer(exchange, verdict.reply)
@@ -231,12 +235,10 @@ class CommandFlow:
         elif isinstance(verdict, Route):
             command = verdict.command or command
             upstream = verdict.upstream
-        kind = command.kind
-        if kind is KIND_DATA:
-            if isinstance(verdict, Continue | Inspect) and not self._forwarding.leg.detached:
-                self._forwarding.add_recipients(verdict.recipients)
-        elif kind is KIND_AUTH:
+        if command.kind is KIND_AUTH:
             self._login = (command,)
+        if isinstance(verdict, Continue | Inspect) and self._forwarding.leg.state is not UPSTREAM_DETACHED:
+            self._forwarding.add_recipients(verdict.recipients)
         self.forward(exchange, command, upstream)
 
     def forward(self, exchange: Exchange, command: Command, upstream: str | None = ANYWHERE) -> None:

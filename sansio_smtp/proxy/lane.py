@@ -6,7 +6,7 @@ It takes the beginning of an input, as far as it is usual::
                  │        │        └─> the ends and the flows, as if this were an input by itself
                  └────────┴─> events
 
-    of the client    whole lines of commands that a server may get; mail data
+    of the client    whole lines of forwarded commands, which may be asked about; mail data
     of the server    whole replies to such commands and to messages, which only have to be passed on
 
 What must never happen is that a check is skipped, or that the two paths differ. So the lane only *reads* in
@@ -126,15 +126,16 @@ class Lane:
                 command = Command(verb, raw, kind)
                 exchange = client.take_line(command)
                 if self._asks_all or verb in self._asked:
-                    self._commands.command(command)
+                    self._commands.ask(exchange, command)
                 elif kind is KIND_DATA:
                     self._commands.data(exchange, command)
                 else:
                     self._commands.forward(exchange, command)
         self.taken = taken
+        gate = downstream.gate
         if (
             at == size
-            and (downstream.gate is GATE_OPEN or downstream.gate is GATE_ASKED)
+            and (gate is GATE_OPEN or gate is GATE_ASKED)
             and forwarding.leg.state is UPSTREAM_READY
             and message.state is MESSAGE_NONE
         ):

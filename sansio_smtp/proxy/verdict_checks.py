@@ -27,8 +27,6 @@ __all__ = ["check"]
 
 def check(question: Any, verdict: object) -> None:
     """Raises `LocalProtocolError` if the verdict does not fit the question."""
-    if type(verdict) is Continue and not verdict.recipients:
-        return  # nearly always, and it fits every question
     if not isinstance(verdict, question.verdicts):
         names = ", ".join(kind.__name__ for kind in question.verdicts)
         raise LocalProtocolError(f"{type(verdict).__name__} does not answer this question; {names} do")

@@ -16,13 +16,13 @@ from sansio_smtp.errors import LocalProtocolError, MailboxError
 from sansio_smtp.wire.commands import Command, Parameter, Path
 from sansio_smtp.wire.paths import (
     NOBODY,
+    USUAL,
     Mailbox,
     guessed_mailbox,
     is_parameter,
     parse_mailbox,
     quoted,
     read_path,
-    usual_mailbox,
 )
 
 __all__ = ["Recipient", "Sender", "address_to_send"]
@@ -56,8 +56,8 @@ class _PathOf:
         self.is_final = is_final
         self._new = self._given = None
         self.problem = ""
-        self._usual = usual_mailbox(command.raw)
-        if self._usual is not None:  # read when a rule looks at it: two thirds of the time of a RCPT
+        self._usual = USUAL.fullmatch(command.raw)
+        if self._usual is not None:  # read when a rule looks at it
             return
         try:
             self._given = read_path(command.argument, forward=isinstance(self, Recipient), utf8=utf8)

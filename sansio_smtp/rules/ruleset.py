@@ -124,7 +124,7 @@ class RuleSet:
     """For ``Proxy(ask=...)``: the hook places and verbs about which some rule is to be asked."""
     sees_transactions: bool = attrs.field(init=False, repr=False)
     """True if some rule is given a mail transaction, so that each path has to be read."""
-    _inspection: Inspect | None = attrs.field(default=None, init=False, repr=False)
+    usual_inspection: Inspect | None = attrs.field(default=None, init=False, repr=False)
     """The verdict on DATA, if it does not depend on the recipients; made once."""
 
     def __attrs_post_init__(self) -> None:
@@ -135,7 +135,7 @@ class RuleSet:
         object.__setattr__(self, "sees_transactions", self.ask >= _ENVELOPE)
         content = [rule for name in CONTENT_PHASES for rule in by_phase[name]]
         if all(rule.match is None for rule in content):
-            object.__setattr__(self, "_inspection", Inspect(places & _CONTENT_PLACES))
+            object.__setattr__(self, "usual_inspection", Inspect(places & _CONTENT_PLACES))
 
     @property
     def phases(self) -> tuple[str, ...]:
@@ -155,8 +155,8 @@ class RuleSet:
 
     def inspection(self, addresses: Iterable[str], recipients: tuple[Command, ...] = ()) -> Inspect:
         """The verdict on DATA: ask about a message to these addresses at these places."""
-        if self._inspection is not None and not recipients:
-            return self._inspection
+        if self.usual_inspection is not None and not recipients:
+            return self.usual_inspection
         return Inspect(self.content_places(addresses), recipients)
 
 

@@ -107,6 +107,7 @@ class RuleSession:
         self._transactions = Transactions(self.conn)
         self._body: BodyStream | None = None
         self._changes = -1
+        self._sees_commands = bool(rules.by_phase["command"])
         self.conn.follow(proxy.identity)
 
     # Which way to go
@@ -117,6 +118,8 @@ class RuleSession:
         come out of it."""
         if self._proxy.client_changes != self._changes:
             self.learn()
+        if type(question) is CommandQuestion and not self._sees_commands:
+            return self._of_verb(question, question.command)
         return self._asks[type(question)](self, question)
 
     def waits_for(self, question: AnyQuestion) -> bool:
@@ -171,11 +174,8 @@ class RuleSession:
     # Commands
 
     def _command(self, question: CommandQuestion) -> Soon[AnyVerdict]:
-        rules = self.rules.by_phase["command"]
-        if not rules:
-            return self._of_verb(question, question.command)
         given = ClientCommand(question.command)
-        said = self._asker.first_verdict(rules, self.conn, subject=given)
+        said = self._asker.first_verdict(self.rules.by_phase["command"], self.conn, subject=given)
         return then(said, self._commanded, question, given)
 
     def _commanded(self, verdict: Asked, question: CommandQuestion, given: ClientCommand) -> Soon[AnyVerdict]:
@@ -217,7 +217,10 @@ class RuleSession:
             return Answer(own_replies.bad_reverse_path(sender.problem))
         rules = self.rules.by_phase["mail"]
         if not rules:
-            return self._mail_judged(None, question, mail, sender)
+            mail.told(sender.finish())
+            return (
+                outcomes.PASS if command is question.command else outcomes.of_command(None, question, command)
+            )
         said = self._asker.first_verdict(
             rules, mail.tx, subject=sender, fits=lambda rule: rule.fits(sender.address)
         )
@@ -246,6 +249,8 @@ class RuleSession:
         if not rules:
             return self._rcpt_judged(None, question, mail, to)
         said = self._asker.first_verdict(rules, mail.tx, subject=to, fits=lambda rule: rule.fits(to.address))
+        if said is None:
+            return self._rcpt_judged(None, question, mail, to)
         return then(said, self._rcpt_judged, question, mail, to)
 
     def _rcpt_judged(
@@ -278,6 +283,9 @@ class RuleSession:
         for_server = mail.settle(accepted)
         rules = self.rules.by_phase["data"]
         if not rules:
+            usual = self.rules.usual_inspection
+            if usual is not None and mail.fate is None and for_server and not mail.tx.added:
+                return usual
             return self._data_judged(None, mail, for_server)
         mail.tx.allow_adding(True)
         return then(self._ask_meant(rules, mail.tx), self._data_judged, mail, for_server)

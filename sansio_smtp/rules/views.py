@@ -45,10 +45,6 @@ class Editable(Protocol):
         ...
 
 
-def _as_list(recipients: Iterable[Recipient]) -> list[Recipient]:
-    return list(recipients)
-
-
 @attrs.define(eq=False, on_setattr=attrs.setters.NO_OP)
 class Transaction:
     """One mail transaction: from MAIL to the reply to its message."""
@@ -56,7 +52,7 @@ class Transaction:
     conn: Connection
     mail_from: Sender | None = None
     """None where there is none: before MAIL, or after it was refused."""
-    _named: list[Recipient] = attrs.field(factory=list[Recipient], converter=_as_list, alias="rcpts")
+    _named: list[Recipient] = attrs.field(factory=list[Recipient], converter=list[Recipient], alias="rcpts")
     data: Data = attrs.field(factory=Data)
     """What rules remember for as long as the transaction lasts."""
     may_add: bool = attrs.field(default=False, repr=False)

@@ -40,6 +40,7 @@ from .domains import normal_domain
 
 __all__ = [
     "NOBODY",
+    "USUAL",
     "Mailbox",
     "guessed_mailbox",
     "is_parameter",
@@ -47,7 +48,6 @@ __all__ = [
     "parse_mailbox",
     "quoted",
     "read_path",
-    "usual_mailbox",
 ]
 
 _KEYWORD: Final = {
@@ -71,14 +71,15 @@ _PARAMETER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*+(?:=[^\s\0-\x20\x7f-\x
 """A value may hold ``=``, which RFC 5321 forbids: ``XVERP=+=``, ``ORCPT=rfc822;bounce-bob=x@example.com``."""
 _PARAMETERS: Final = re.compile(rf"(?:[ \t]++{_PARAMETER.pattern})*+")
 _MAX_PATH: Final = 256
-# What almost all commands are: the same mailbox to `read_path`, in one search. The last label is no number.
 _ATOMS: Final = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++)*+"
 _LABEL: Final = rb"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-_USUAL: Final = re.compile(
-    rb"(?:RCPT TO|MAIL FROM):<(%b)@((?:%b\.)*+(?=[A-Za-z_])%b)>"
-    rb"(?: [A-Za-z0-9][A-Za-z0-9-]*+(?:=[!-~]++)?)*+" % (_ATOMS, _LABEL, _LABEL),
+USUAL: Final = re.compile(
+    rb"(?:RCPT TO|MAIL FROM):<(?=[^>]{3,%d}>)(%b)@((?:%b\.)*+(?=[A-Za-z_])%b)>"
+    rb"(?: [A-Za-z0-9][A-Za-z0-9-]*+(?:=[!-~]++)?)*+" % (_MAX_PATH - 2, _ATOMS, _LABEL, _LABEL),
     re.IGNORECASE,
 )
+"""The whole line of almost every MAIL and RCPT, the local-part and the domain its groups. `read_path` takes
+what it matches, and reads that mailbox: 0.7 µs in place of 4. Of other lines it says nothing."""
 
 _REASONS: Final = (
     (re.compile(r".*[\0-\x08\x0a-\x1f\x7f]", re.DOTALL), "the path holds a control character"),
@@ -159,13 +160,6 @@ def read_path(argument: bytes, *, forward: bool, utf8: bool) -> Mailbox:
     if (found[0] == "<>") is forward:
         raise MailboxError("the recipient is empty" if forward else "the mailbox has no domain")
     return _POSTMASTER if forward else NOBODY
-
-
-def usual_mailbox(line: bytes) -> re.Match[bytes] | None:
-    """A match, the local-part and the domain its groups, if a line with MAIL or RCPT is written as almost all
-    are: then `read_path` takes it. None says nothing."""
-    found = _USUAL.fullmatch(line)
-    return found if found is not None and found.end(2) - found.start(1) <= _MAX_PATH - 2 else None
 
 
 def parse_mailbox(text: str) -> Mailbox:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import trio
 
 from sansio_smtp import Disconnect, Event, LocalProtocolError, Proxy, Reply
-from sansio_smtp.questions import AnyQuestion, AnyVerdict
+from sansio_smtp.questions import AnyQuestion, AnyVerdict, Continue
 from sansio_smtp.rules import Connection, RuleSession, RuleSet
 from sansio_smtp.rules.later import Later
 from trio_proxy.rulebook.host import RuleHost
@@ -84,10 +84,12 @@ class Judging:
             else:
                 assert self._judge is not None  # `ask` asks for nothing without one
                 said = Later(self._judge, question)
-            if isinstance(said, Later):
-                return Later(self._wait, proxy, question, said)
         except Exception as error:
-            return self._answer(proxy, question, self._failed(error))
+            said = self._failed(error)
+        if isinstance(said, Continue) and not said.recipients:  # nearly always, and it fits every question
+            return proxy.answer(cast("Any", question), said)
+        if isinstance(said, Later):
+            return Later(self._wait, proxy, question, said)
         return self._answer(proxy, question, said)
 
     async def _wait(self, proxy: Proxy, question: AnyQuestion, said: Later[AnyVerdict]) -> list[Event]:

@@ -104,7 +104,8 @@ class RuleHost(Host):
         return self._settings.timeout if rule.timeout is None else rule.timeout
 
     def enter(self, rule: Rule) -> None:
-        self._settings.watchdog.start(self._seconds(rule))
+        seconds = rule.timeout
+        self._settings.watchdog.start(self._settings.timeout if seconds is None else seconds)
 
     def leave(self) -> None:
         self._settings.watchdog.stop()

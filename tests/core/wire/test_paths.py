@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sansio_smtp.errors import MailboxError
 from sansio_smtp.wire.paths import (
     NOBODY,
+    USUAL,
     Mailbox,
     guessed_mailbox,
     is_parameter,
@@ -16,7 +17,6 @@ from sansio_smtp.wire.paths import (
     parse_mailbox,
     quoted,
     read_path,
-    usual_mailbox,
 )
 
 
@@ -320,7 +320,7 @@ def test_a_usual_path_is_read_as_every_path(data: st.DataObject) -> None:
     forward = data.draw(st.booleans())
     keyword = data.draw(st.sampled_from(["TO:", "to:", "FROM:", "TO: ", "TO:\t"]))
     line = f"{'RCPT' if forward else 'MAIL'} {keyword}<{path}>{data.draw(st.sampled_from(_TAILS))}".encode()
-    found = usual_mailbox(line)
+    found = USUAL.fullmatch(line)
     try:
         read = read_path(line[5:], forward=forward, utf8=False)
     except MailboxError:
@@ -333,9 +333,9 @@ def test_a_usual_path_is_read_as_every_path(data: st.DataObject) -> None:
 
 def test_usual_paths() -> None:
     for line in (b"RCPT TO:<bob@example.com>", b"mail from:<B.o-b@Mail.Example.COM> SIZE=7 BODY=8BITMIME"):
-        assert usual_mailbox(line) is not None
+        assert USUAL.fullmatch(line) is not None
     longest = b"RCPT TO:<" + b"a" * 244 + b"@mx.exampl>"
-    assert usual_mailbox(longest.replace(b"mx.", b"m.")) is not None
+    assert USUAL.fullmatch(longest.replace(b"mx.", b"m.")) is not None
     for line in (
         b"MAIL FROM:<>",
         b"RCPT TO:<postmaster>",
@@ -343,4 +343,4 @@ def test_usual_paths() -> None:
         b"MAIL TO:<bob@mx>",
         longest + b"e>",
     ):
-        assert usual_mailbox(line) is None
+        assert USUAL.fullmatch(line) is None
