@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from enum import Enum
-from typing import Final
+from typing import Final, cast
 
 import attrs
 
@@ -57,6 +57,9 @@ _BODY_PLACES: Final = frozenset((BODY_CHUNK, BODY_LINE, BODY_LINES))
 ContentQuestion = HeadersQuestion | BodyQuestion | MessageQuestion
 Action = bytes | ContentQuestion | BodyChunk | Reply
 """Octets in wire form for the server; a question; a piece to show; or the reply that refuses the message."""
+
+
+_no_actions: Final = cast("type[list[Action]]", list)  # see `sansio_smtp.ends.transaction`
 
 
 class _Stage(Enum):
@@ -97,7 +100,7 @@ class ContentPipeline:
     """The header section that is asked about, if it is in wire form."""
     _store: MessageStore = attrs.field(init=False, repr=False)
     _tapped: bytearray = attrs.field(factory=bytearray, init=False, repr=False)
-    _ready: list[Action] = attrs.field(factory=list[Action], init=False, repr=False)
+    _ready: list[Action] = attrs.field(factory=_no_actions, init=False, repr=False)
     _asked: ContentQuestion | None = attrs.field(default=None, init=False)
     _writer: ContentWriter = attrs.field(factory=ContentWriter, init=False)
     _growth: int = attrs.field(default=0, init=False)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 import attrs
 
@@ -41,6 +41,9 @@ _MOST_CHANGES: Final = 100
 Snapshot: TypeAlias = tuple[bytes, tuple[Field, ...] | None, bytes, int, int]
 
 
+_no_changes: Final = cast("type[list[tuple[str, Field]]]", list)  # see `sansio_smtp.ends.transaction`
+
+
 @attrs.define(eq=False, repr=False)
 class Headers:
     """A header section, with or without the empty line that ends it. Case does not matter in names.
@@ -57,7 +60,7 @@ class Headers:
     """How often it has been edited."""
     _fields: FieldList | None = attrs.field(default=None, init=False)
     _end: bytes = attrs.field(default=b"", init=False)
-    _changes: list[tuple[str, Field]] = attrs.field(factory=list[tuple[str, Field]], init=False)
+    _changes: list[tuple[str, Field]] = attrs.field(factory=_no_changes, init=False)
 
     # To read.
 

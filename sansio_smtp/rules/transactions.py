@@ -18,6 +18,9 @@ takes effect in another.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final, cast
+
 import attrs
 
 from sansio_smtp.ends.transaction import Envelope
@@ -28,6 +31,10 @@ from .verdicts import Discard, Hold, Verdict
 from .views import Recipient, Sender, Transaction
 
 __all__ = ["RuleTransaction", "Transactions"]
+
+# To call `list[Command]`, which is as good for a type checker, takes 0.4 µs, ten times as long.
+_no_commands: Final = cast("type[list[Command]]", list)
+_none_named: Final = cast("Callable[[], dict[int, tuple[Command, Recipient]]]", dict)
 
 
 @attrs.define(eq=False)
@@ -41,9 +48,9 @@ class RuleTransaction:
     """MAIL as it is sent to the server, after rules; None before."""
     fate: Hold | Discard | None = None
     """What becomes of the message when it comes: the first such verdict of a rule. None: it goes on."""
-    discarded: list[Command] = attrs.field(factory=list[Command])
+    discarded: list[Command] = attrs.field(factory=_no_commands)
     """The client's RCPTs that were answered 250 and not sent to the server."""
-    _named: dict[int, tuple[Command, Recipient]] = attrs.field(factory=dict[int, tuple[Command, Recipient]])
+    _named: dict[int, tuple[Command, Recipient]] = attrs.field(factory=_none_named)
 
     @property
     def count(self) -> int:

@@ -7,7 +7,7 @@ and NUL (`LocalProtocolError`), so that nothing a rule supplies can become a sec
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol, cast
 
 import attrs
 
@@ -31,6 +31,11 @@ __all__ = [
 ]
 
 
+# To call `list[Command]`, which is as good for a type checker, takes 0.4 µs, ten times as long.
+_no_commands: Final = cast("type[list[Command]]", list)
+_no_recipients: Final = cast("type[list[Recipient]]", list)
+
+
 class Editable(Protocol):
     """What a rule may change in place."""
 
@@ -45,6 +50,10 @@ class Editable(Protocol):
         ...
 
 
+def _as_list(recipients: Iterable[Recipient]) -> list[Recipient]:
+    return list(recipients)
+
+
 @attrs.define(eq=False, on_setattr=attrs.setters.NO_OP)
 class Transaction:
     """One mail transaction: from MAIL to the reply to its message."""
@@ -52,12 +61,12 @@ class Transaction:
     conn: Connection
     mail_from: Sender | None = None
     """None where there is none: before MAIL, or after it was refused."""
-    _named: list[Recipient] = attrs.field(factory=list[Recipient], converter=list[Recipient], alias="rcpts")
+    _named: list[Recipient] = attrs.field(factory=_no_recipients, converter=_as_list, alias="rcpts")
     data: Data = attrs.field(factory=Data)
     """What rules remember for as long as the transaction lasts."""
     may_add: bool = attrs.field(default=False, repr=False)
     """True if `add_rcpt` is possible now: in ``data``, and in ``message``."""
-    added: list[Command] = attrs.field(factory=list[Command], repr=False)
+    added: list[Command] = attrs.field(factory=_no_commands, repr=False)
     """The RCPT commands that `add_rcpt` asked for."""
     _rcpts: tuple[Recipient, ...] | None = attrs.field(default=None, init=False, repr=False)
 
