@@ -89,7 +89,6 @@ class Relay:
         "_jobs",
         "_judging",
         "_log",
-        "_may_have_more",
         "_nursery",
         "_over",
         "_paused",
@@ -135,7 +134,6 @@ class Relay:
         self._handshakes: frozenset[Side] = _NONE  # that are due or run
         self._failed = False
         self._over = False  # the core has closed the dialogue
-        self._may_have_more = settings.make_spool is not None
         self._sends_more = False
         self._jobs: tuple[tuple[Callable[..., Awaitable[object]], tuple[Any, ...]], ...] = ()  # to be started
         self._running = 0  # jobs in the nursery
@@ -190,7 +188,7 @@ class Relay:
             events = said
         if self._shows_states:
             self._reports.state(self._proxy)
-        if self._may_have_more and self._proxy.has_more and not self._sends_more:
+        if self._proxy.has_more and not self._sends_more:
             self._sends_more = True
             self._start(self._send_more)
         if self._paused:
