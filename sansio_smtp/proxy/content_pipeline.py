@@ -422,6 +422,10 @@ class ContentPipeline:
         self._pending[:] = unstuff(bytes(self._pending), True)
 
     def _take(self, count: int) -> bytes:
+        if count == len(self._pending):
+            taken = bytes(self._pending)
+            self._pending.clear()
+            return taken
         taken = bytes(self._pending[:count])
         del self._pending[:count]
         return taken

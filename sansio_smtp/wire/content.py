@@ -78,6 +78,7 @@ _SUFFIXES: Final = (
     (b"\r", 1),
     (b"\n", 1),
 )
+_NOTHING: Final = (-1, 0, 0)  # what `scan` finds in octets that need no change to be sent
 _UNFINISHED: Final = b"\r\n."  # the last octets of these
 _UNSTUFFED: Final = re.compile(rb"\n\.(?!\.)")
 _STUFFED: Final = re.compile(rb"\r\n\.")
@@ -248,12 +249,15 @@ class ContentWriter:
             data, self._held = data[:-1], b"\r"
         if not data:
             return b""
-        data = canonical(data)
+        wire, nul = data, False
+        if scan(data) != _NOTHING:
+            data = canonical(data)
+            wire = data.replace(b"\r\n.", b"\r\n..")
+            nul = b"\0" in data
         self.size += len(data)
-        wire = data.replace(b"\r\n.", b"\r\n..")
         if self.at_line_start and wire.startswith(b"."):
             wire = b"." + wire
-        if b"\0" in wire or _is_open(self._nul_lines):
+        if nul or _is_open(self._nul_lines):
             wire = self._check_nul(wire)
         self.at_line_start = wire.endswith(b"\r\n")
         return wire
@@ -309,6 +313,8 @@ def unstuff(wire: bytes, at_line_start: bool) -> bytes:
     """Decodes a piece that `ContentReader.feed` returned: removes the stuffed dots."""
     if at_line_start and wire.startswith(b"."):
         wire = wire[1:]
+    if b"." not in wire or wire.rfind(b"\r\n.") < 0:  # cheaper than to replace nothing
+        return wire
     return wire.replace(b"\r\n.", b"\r\n")
 
 
