@@ -23,7 +23,7 @@ class Outbox:
     """Why nothing can be written any more; what is put in then is dropped."""
     waiting: bool = attrs.field(default=False, init=False)
     """True if something is still to be written. An attribute, since it is looked at after every input."""
-    _parts: list[bytes] = attrs.field(factory=list[bytes], init=False)
+    _parts: list[bytes] = attrs.field(factory=list, init=False)
     _rest: memoryview | None = attrs.field(default=None, init=False)
     _writing: bool = attrs.field(default=False, init=False)
     _lock: trio.Lock | None = attrs.field(default=None, init=False)
