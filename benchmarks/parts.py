@@ -14,7 +14,7 @@ from .workloads import WORKLOADS, send
 __all__ = ["DEFAULT", "PARTS"]
 
 IDLE_UNDER_TLS = [200]
-RULES_SHARE = 0.25
+RULES_SHARE = 0.2
 """Of the messages: there are many rows."""
 SOAK, SOAK_STEPS = 1_000_000, 10
 

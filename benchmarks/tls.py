@@ -21,7 +21,7 @@ __all__ = ["TLS_WORKLOADS", "between_tls"]
 
 TLS_WORKLOADS = tuple(
     replace(workload, messages=messages)
-    for name, messages in (("keep-alive", 1500), ("small", 300), ("10 MiB", 8))
+    for name, messages in (("keep-alive", 1000), ("small", 200), ("10 MiB", 6))
     for workload in WORKLOADS
     if workload.name == name
 )

@@ -35,11 +35,11 @@ class Workload:
 
 
 WORKLOADS = (
-    Workload("keep-alive", 3000),
-    Workload("small", 1200, keep_alive=False),
-    Workload("50 recipients", 250, recipients=50),
-    Workload("pipelined", 3000, groups=True),
-    Workload("10 MiB", 16, sessions=4, size=10 * MIB, unit=("ms", 1e3)),
+    Workload("keep-alive", 2000),
+    Workload("small", 800, keep_alive=False),
+    Workload("50 recipients", 160, recipients=50),
+    Workload("pipelined", 2000, groups=True),
+    Workload("10 MiB", 12, sessions=4, size=10 * MIB, unit=("ms", 1e3)),
 )
 SETTLED = 0.05
 """Seconds for the last sessions to be closed."""
