@@ -69,9 +69,15 @@ def facts(against: Path | None, haraka: Path | None, arguments: Sequence[str]) -
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items() if version),
         "sansio-smtp": commit(CHECKOUT),
         "before": commit(against) if against else "",
-        "command": " ".join(["python -m benchmarks", *arguments]),
+        "command": " ".join(["python -m benchmarks", *map(_without_path, arguments)]),
     }
     return {name: value for name, value in found.items() if value}
+
+
+def _without_path(word: str) -> str:
+    """Where things lie on this machine is nobody's business."""
+    name, equals, value = word.rpartition("=")
+    return f"{name}{equals}PATH" if value.startswith("/") else word
 
 
 def _openssl() -> str:

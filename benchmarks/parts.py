@@ -77,10 +77,10 @@ def growth(run: Run) -> None:
 def remaining(run: Run) -> None:
     """Where the time goes; and system calls, where strace is installed."""
     peers = pure(run.ours)
-    with run.all_running(peers) as running:
-        for peer in peers:
-            table = run.figures.fresh(f"where: {peer.name}")
-            where.where(run, table, peer, running[peer.name], run.sink)
+    observed = [*peers, *(peer for peer in run.peers if peer is HAPROXY)]
+    with run.all_running(observed) as running:
+        for peer in observed:
+            where.where(run, run.figures.fresh(f"where: {peer.name}"), peer, running[peer.name])
     calls_of = run.figures.fresh("Python calls")
     for peer in peers:
         if peer.name in (MAIN, BEFORE):  # the others have the same core

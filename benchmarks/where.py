@@ -12,13 +12,13 @@ from . import core
 from .calls import CASES
 from .figures import Table
 from .peers import Peer, Running
-from .programs import Sink, process_tree
+from .programs import process_tree
 from .running import Run
 from .workloads import WORKLOADS, cpu_of
 
-__all__ = ["CORE", "DRIVER", "KERNEL", "where"]
+__all__ = ["where"]
 
-KERNEL, CORE, DRIVER = "kernel", "core", "driver, Trio, interpreter"
+KERNEL, CORE, DRIVER, PROGRAM = "kernel", "core", "driver, Trio, interpreter", "program"
 TICKS_ENOUGH = 4.0
 """So many times the messages: user and system time are told in ticks of 10 ms."""
 
@@ -38,24 +38,30 @@ def ticks(pid: int) -> tuple[int, int]:
     return found[0], found[1]
 
 
-def where(run: Run, table: Table, peer: Peer, running: Running, sink: Sink) -> None:
-    assert peer.checkout is not None
-    names = [case.name for case in core.cases()]
-    worker = core.Worker(peer.checkout, **dict(peer.environment))
+def where(run: Run, table: Table, peer: Peer, running: Running) -> None:
+    """Of one of ours. Of another peer: the kernel and the rest."""
+    for workload in WORKLOADS:
+        if workload.name not in CASES:
+            continue
+        run.progress(f"where the time goes: {peer.name}, {workload.name}")
+        before = ticks(running.pid)
+        share = 0.1 if run.quick else TICKS_ENOUGH
+        total = cpu_of(workload, running, run.sink, share, f"where: {peer.name}, {workload.name}")
+        kernel = total * system_share(before, ticks(running.pid))
+        found = {KERNEL: kernel}
+        if peer.checkout is not None:
+            found[CORE] = alone(peer, peer.checkout, CASES[workload.name], 0.02 if run.quick else 0.3)
+        found[DRIVER if peer.checkout else PROGRAM] = total - sum(found.values())
+        for column, value in found.items():
+            table.add(f"{workload.name}, {workload.unit[0]}", column, value * workload.unit[1])
+
+
+def alone(peer: Peer, checkout: Path, case: str, budget: float) -> float:
+    """Seconds in the core for one message, without sockets."""
+    index = [each.name for each in core.cases()].index(case)
+    worker = core.Worker(checkout, **dict(peer.environment))
     try:
-        for workload in WORKLOADS:
-            if workload.name not in CASES:
-                continue
-            run.progress(f"where the time goes: {peer.name}, {workload.name}")
-            before = ticks(running.pid)
-            share = 0.1 if run.quick else TICKS_ENOUGH
-            total = cpu_of(workload, running, sink, share, f"where: {peer.name}, {workload.name}")
-            kernel = total * system_share(before, ticks(running.pid))
-            index = names.index(CASES[workload.name])
-            count = max(2, round((0.02 if run.quick else 0.3) / worker.seconds(index, 2) * 2))
-            alone = worker.seconds(index, count) / count
-            row = f"{workload.name}, {workload.unit[0]}"
-            for column, value in ((KERNEL, kernel), (CORE, alone), (DRIVER, total - kernel - alone)):
-                table.add(row, column, value * workload.unit[1])
+        count = max(2, round(budget / worker.seconds(index, 2) * 2))
+        return worker.seconds(index, count) / count
     finally:
         worker.stop()
