@@ -89,11 +89,14 @@ def remaining(run: Run) -> None:
                 calls_of.add(peer.name, name, count)
     if which("strace") is None:
         return
-    table = run.figures.fresh("system calls")
+    table, by_name = run.figures.fresh("system calls"), run.figures.fresh("system calls by name")
     for peer in peers:
         run.progress(f"system calls: {peer.name}")
         for name, sessions in counts.NAMES.items():
-            table.add(peer.name, name, counts.calls(peer, run.tmp, run.sink, sessions).total() / 1000)
+            found = counts.calls(peer, run.tmp, run.sink, sessions)
+            table.add(peer.name, name, found.total() / 1000)
+            for call, count in found.most_common(4) if name == "keep-alive" else ():
+                by_name.add(peer.name, call, count / 1000)
 
 
 def soak(run: Run) -> None:

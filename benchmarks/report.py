@@ -186,6 +186,8 @@ def where(figures: Figures) -> str:
         found += ["Python calls in the core for one message:", of_python.markdown("")]
     if calls := figures.tables.get("system calls"):
         found += ["System calls for one message, as strace counts them:", calls.markdown("")]
+    if by_name := figures.tables.get("system calls by name"):
+        found += ["Those of keep-alive that are most frequent:", by_name.markdown("")]
     return "\n\n".join(found)
 
 
