@@ -1,8 +1,9 @@
 """The system calls of the executable for one message in a session that is kept open, by strace.
 
 `python -m benchmarks.counts`; `--check` fails if there are more than `LIMIT`. Not time, but nearly the same
-on every machine. Ten sessions of smtp-source send a few messages, in another run many; the difference counts.
-Under strace the program is so slow that all ten have something to say whenever it looks.
+on every machine. smtp-source sends a few messages, in another run many; the difference counts. The more
+sessions there are, the more inputs one look finds, and the less the figure depends on how busy the machine is:
+on one machine 17.2 to 17.8 for ten sessions, 16.2 to 16.4 for forty.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from .workloads import WORKLOADS, Workload, source
 
 __all__ = ["LIMIT", "NAMES", "calls"]
 
-LIMIT = 18.0
-"""For one message: 16 are the recv and the send of each of 8 inputs."""
-FEW, MANY = 100, 600
-NAMES = {"keep-alive": 10, "one session": 1}
+LIMIT = 17.0
+"""For one message, of forty sessions: 16 are the recv and the send of each of 8 inputs."""
+FEW, MANY = 80, 680
+CHECKED = "40 sessions"
+NAMES = {"keep-alive": 10, CHECKED: 40, "one session": 1}
 """Kinds of runs, and their sessions."""
 _LINE = re.compile(r"^ *[\d.]+ +[\d.]+ +\d+ +(\d+) +(?:\d+ +)?(\w+)$", re.MULTILINE)
 
@@ -84,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 total = found.total() / 1000
                 shown = ", ".join(f"{call} {count / 1000:.2f}" for call, count in found.most_common(8))
                 print(f"{peer.name}, {name}: {total:.1f} system calls a message ({shown})")
-                too_many |= number == 0 and name == "keep-alive" and total > LIMIT
+                too_many |= number == 0 and name == CHECKED and total > LIMIT
     if options.check and too_many:
         print(f"at most {LIMIT:.0f} are allowed", file=sys.stderr)
         return 1
