@@ -198,7 +198,7 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=4096)
     parser.add_argument("--recipients", type=int, default=1)
     parser.add_argument("--groups", action="store_true", help="MAIL, RCPT and DATA in one segment")
-    parser.add_argument("--seconds", type=float, default=120.0, help="give up after this long")
+    parser.add_argument("--seconds", type=float, default=300.0, help="give up after this long")
     parser.add_argument("--steps", action="store_true", help="wait for a line when open, and when sent")
     options = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
