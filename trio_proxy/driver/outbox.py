@@ -66,7 +66,10 @@ class Outbox:
             return False
         try:
             while self.waiting:
-                data = self._next()
+                data: bytes | memoryview | None = self._rest
+                if data is None:
+                    parts, self._parts = self._parts, []  # as `_next`, for a call less
+                    data = parts[0] if len(parts) == 1 else b"".join(parts)
                 sent = self.stream.send_now(data)
                 if sent < len(data):  # the kernel takes no more
                     self._rest = memoryview(data)[sent:]
