@@ -10,11 +10,13 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import product
+from pathlib import Path
 from typing import Final
 
 import attrs
 import pytest
-from drivers import COMMANDS, Driver
+from drivers import DEADLINE, Driver, Peer, wait_until
+from io_modes import MODES
 from mode_dialogues import CLOSED, Act, Outcome, Server, Way, played
 
 HELLO: Final = b"EHLO me.example\r\n"
@@ -42,7 +44,7 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Process
             listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
             directory = tmp_path_factory.mktemp(mode)
             port = listener.getsockname()[1]
-            driver = Driver("trio", port, directory, COMMANDS, ["--io", mode, "--timeout", "4"])
+            driver = Driver("trio", port, directory, options=["--io", mode, "--timeout", "4"])
             stack.callback(driver.stop)
             started.append(Process(driver, listener))
         yield started
@@ -166,3 +168,40 @@ def test_early_data_and_violations(processes: list[Process], refused: bytes) -> 
     for said, before in product(EARLY, (0, 3, 4)):
         acts = [*in_turn(*LINES[:before]), Act(said + b"QUIT\r\n", end="fin", replies=before + 1)]
         same(processes, acts, Server(answers))
+
+
+# A stop
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_sockets_that_wait_for_anything_count_and_are_gone_after_a_stop(mode: str, tmp_path: Path) -> None:
+    """One is closed and lingers, two wait for a greeting, two for a connection to be made."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=1))  # has room for two
+        options = ["--io", mode, "--max-connections", "5", "--grace", "60"]
+        driver = Driver("trio", listener.getsockname()[1], tmp_path, options=options)
+        stack.callback(driver.stop)
+        before = driver.descriptors()
+        lingering = stack.enter_context(driver.client())
+        with Peer(listener.accept()[0]) as server:
+            server.send(b"220 mx.example")
+            lingering.expect(b"220 mx.example")
+            lingering.send(b"QUIT")
+            server.expect(b"QUIT")
+            server.send(b"221 bye")
+            lingering.expect(b"221 bye")
+            assert lingering.rest() == server.rest() == b""
+        clients = [stack.enter_context(driver.client()) for _ in range(4)]
+        wait_until(lambda: driver.descriptors() == before + 1 + 2 * len(clients), "not all are connecting")
+        lingering.send(b"NOOP")  # it may go on as long as it says something
+        with driver.client() as client:
+            assert client.rest().startswith(b"421 4.3.2 too many connections")
+        lingering.close()
+        wait_until(lambda: driver.descriptors() == before + 2 * len(clients), "a socket lingers for nobody")
+        clients.append(stack.enter_context(driver.client()))
+        wait_until(lambda: driver.descriptors() == before + 2 * len(clients), "it is not connecting")
+        driver.process.terminate()
+        assert driver.process.wait(DEADLINE) == 0
+        told = {client.rest() for client in clients}
+        assert told == {b"421 4.3.2 service is shutting down, try again later\r\n"}
+        assert "Traceback" not in driver.log.read_text()
