@@ -43,8 +43,15 @@ class Table:
 
     def ratios(self, row: str, reference: str, column: str) -> list[float]:
         """Round by round: a slow spell of the machine meets both."""
-        pairs = zip(self.cells.get((row, column), ()), self.cells.get((reference, column), ()), strict=False)
-        return [value / base for value, base in pairs if base]
+        return self._divided((row, column), (reference, column))
+
+    def ratios_between(self, row: str, column: str, reference: str) -> list[float]:
+        """The same for two columns of a row."""
+        return self._divided((row, column), (row, reference))
+
+    def _divided(self, cell: tuple[str, str], base: tuple[str, str]) -> list[float]:
+        pairs = zip(self.cells.get(cell, ()), self.cells.get(base, ()), strict=False)
+        return [value / its_base for value, its_base in pairs if its_base]
 
     def ratio(self, row: str, reference: str, column: str) -> float | None:
         ratios = self.ratios(row, reference, column)

@@ -171,6 +171,9 @@ def growth(figures: Figures) -> str:
             middle = costs[min(range_.middle, len(costs) - 1)]
             titles += [f"{peer}: {unit} for one {range_.per}", "÷ middle"]
             columns += [[short(cost * factor) for cost in costs], [f"{cost / middle:.2f}" for cost in costs]]
+        if MAIN in table.columns and BASE in table.columns:
+            titles.append(f"÷ {BASE}")
+            columns.append([spread(table.ratios_between(step.said, MAIN, BASE), 2) for step in range_.steps])
         body = [[step.said, *cells] for step, *cells in zip(range_.steps, *columns, strict=False)]
         found.append(grid(titles, body))
     return "\n\n".join(found)

@@ -19,7 +19,7 @@ from .workloads import WORKLOADS, cpu_of
 __all__ = ["where"]
 
 KERNEL, CORE, DRIVER, PROGRAM = "kernel", "core", "driver, Trio, interpreter", "program"
-TICKS_ENOUGH = 4.0
+TICKS_ENOUGH = 2.0
 """So many times the messages: user and system time are told in ticks of 10 ms."""
 
 
