@@ -2,8 +2,8 @@
 
 `python -m benchmarks.counts`; `--check` fails if there are more than `LIMIT`. Not time, but nearly the same
 on every machine. smtp-source sends a few messages, in another run many; the difference counts. The more
-sessions there are, the more inputs one look finds, and the less the figure depends on how busy the machine is:
-on one machine 17.2 to 17.8 for ten sessions, 16.2 to 16.4 for forty.
+sessions there are, the more inputs one look finds, and the less the figure depends on how busy the machine
+is: on one machine 17.2 to 17.8 for ten sessions, 16.2 to 16.4 for forty.
 """
 
 from __future__ import annotations

@@ -58,11 +58,10 @@ _LONGEST_TICK: Final = 1.0
 _TICKS: Final = 32
 """In the shortest of all time limits: a limit is at most so much of it late."""
 
-if AVAILABLE:
-    _ENDS: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
-    _LOST: Final = select.EPOLLHUP | select.EPOLLERR
-    _OUT: Final = select.EPOLLOUT
-    _WATCHED: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+_ENDS: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR if AVAILABLE else 0
+_LOST: Final = select.EPOLLHUP | select.EPOLLERR if AVAILABLE else 0
+_OUT: Final = select.EPOLLOUT if AVAILABLE else 0
+_WATCHED: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET if AVAILABLE else 0
 
 
 class Swept(Protocol):
