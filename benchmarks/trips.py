@@ -163,7 +163,7 @@ TRIPS: dict[str, tuple[Callable[[], Trace], tuple[int, int, int]]] = {
     "MAIL to the server": (lambda: relayed(MAIL), (9, 6, 6)),
     "reply to the client": (lambda: relayed(OK, MAIL), (11, 6, 8)),
     "a segment of content": (lambda: relayed(SEGMENT, *TO_CONTENT), (12, 7, 8)),
-    "RCPT refused by a rule": (refused, (62, 23, 48)),
+    "RCPT refused by a rule": (refused, (57, 23, 42)),
     "a message, reply by reply": (lambda: whole(*TO_CONTENT, CONTENT, OK), (122, 16, 98)),
     "a message, in a group": (lambda: whole(*GROUP, CONTENT, OK), (112, 16, 88)),
     "a message, before the reply": (lambda: whole(*WHOLE, before=GROUP), (108, 16, 84)),

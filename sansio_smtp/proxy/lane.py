@@ -6,18 +6,30 @@ It takes the beginning of an input, as far as it is usual::
                  │        │        └─> the ends and the flows, as if this were an input by itself
                  └────────┴─> events
 
-    of the client    whole lines of forwarded commands, which may be asked about; mail data
+    of the client    whole lines of known verbs that are forwarded, without bare CR, bare LF or NUL, and no
+                     AUTH; mail data
     of the server    whole replies to such commands and to messages, which only have to be passed on
 
-What must never happen is that a check is skipped, or that the two paths differ. So the lane only *reads* in
-another way: one match of a pattern in place of an inbox, one for a whole reply, no object for what was read.
-It decides nothing. What becomes of a command (its server, its limits, its turn) is said by `CommandFlow` and
-`Forwarding`, of content by `MessageFlow`, of a reply by `Downstream`, for both paths; and all states move by
-the tables of `sansio_smtp.states`, in the methods that the general path calls too. An input that was taken
-in part is no special case: the general path gives the same for any cuts (promise P1), and the rest is an
-input that was cut there.
+What must never happen is that a check is skipped, or that the two paths differ. The lane can be trusted since
+it only *reads* in another way: one match of a pattern in place of an inbox, one for a whole reply, and no
+object for what was read. It decides nothing. What becomes of a command (question, limits, server, turn) is
+said by `CommandFlow` and `Forwarding`, of content by `ContentReader` and `MessageFlow`, of a reply by
+`Downstream`, for both paths; and states move by the tables of `sansio_smtp.states`, in methods of the ends.
+An input that was taken in part is no special case: the general path gives the same however its input is cut
+(promise P1), and what is left is an input that was cut there. Where the joint state is not that of plain
+relaying, the general path comes last, and checks it.
 
-`Config.lane` switches it off, to compare: the events of each input must be the same.
+Python calls for a message of 4 KiB, and CPU time on one machine:
+
+======================================  =====  =====
+one command at a time                   calls     µs
+======================================  =====  =====
+before there was a lane                   254     97
+the general path (`Config.lane` False)    208     87
+with the lane                             119     56
+======================================  =====  =====
+
+Tests compare the two paths: the same events, states and levels after each input.
 """
 
 from __future__ import annotations
@@ -109,35 +121,36 @@ class Lane:
         client = self._client
         if client.phase is PHASE_CONTENT:
             return self._content(data)
-        downstream, forwarding, message = self._downstream, self._forwarding, self._message
-        taken, at, size = 0, 0, len(data)
-        if forwarding.leg.state is UPSTREAM_READY and message.state is MESSAGE_NONE:
-            while at < size and downstream.gate is GATE_OPEN and client.reads_commands:
-                line = _LINE.match(data, at)
-                if line is None:
-                    break
-                raw, verb = line.groups()
-                verb = verb.upper()
-                kind = _USUAL.get(verb)
-                if kind is None or len(raw) > self._max_line or len(client.exchanges) >= self._max_pipelined:
-                    break
-                at = line.end()
-                taken += 1
-                command = Command(verb, raw, kind)
-                exchange = client.take_line(command)
-                if self._asks_all or verb in self._asked:
-                    self._commands.ask(exchange, command)
-                elif kind is KIND_DATA:
-                    self._commands.data(exchange, command)
-                else:
-                    self._commands.forward(exchange, command)
+        downstream, commands, leg = self._downstream, self._commands, self._forwarding.leg
+        self.taken = taken = at = 0
+        if leg.state is not UPSTREAM_READY:
+            return data  # without a server, commands that are asked about may be answered here
+        size = len(data)
+        while at < size and downstream.gate is GATE_OPEN and client.reads_commands:
+            line = _LINE.match(data, at)
+            if line is None:
+                break
+            raw, verb = line.groups()
+            verb = verb.upper()
+            kind = _USUAL.get(verb)
+            if kind is None or len(raw) > self._max_line or len(client.exchanges) >= self._max_pipelined:
+                break
+            at = line.end()
+            taken += 1
+            command = Command(verb, raw, kind)
+            exchange = client.take_line(command)
+            if self._asks_all or verb in self._asked:
+                commands.ask(exchange, command)
+            elif kind is KIND_DATA:
+                commands.data(exchange, command)
+            else:
+                commands.forward(exchange, command)
         self.taken = taken
-        gate = downstream.gate
         if (
             at == size
-            and (gate is GATE_OPEN or gate is GATE_ASKED)
-            and forwarding.leg.state is UPSTREAM_READY
-            and message.state is MESSAGE_NONE
+            and (downstream.gate is GATE_OPEN or downstream.gate is GATE_ASKED)
+            and self._forwarding.leg.state is UPSTREAM_READY
+            and self._message.state is MESSAGE_NONE
         ):
             return None
         return data[at:]
@@ -151,12 +164,7 @@ class Lane:
         )
         reader, gate = client.content, downstream.gate
         self.taken = taken = 0
-        if (
-            reader is None
-            or gate is not GATE_OPEN
-            or client.pending
-            or len(client.exchanges) >= self._max_pipelined
-        ):
+        if reader is None or gate is not GATE_OPEN or client.pending:
             return data
         piece = reader.feed(data)
         if piece:
@@ -185,12 +193,9 @@ class Lane:
         self.taken = 0
         if (
             not self._takes_replies
-            or leg.state is not UPSTREAM_READY
             or self._client.pending
-            or not (
-                message.state is MESSAGE_NONE or (message.state is MESSAGE_STREAMING and gate is GATE_OPEN)
-            )
-            or not (gate is GATE_OPEN or gate is GATE_ASKED)
+            or (gate is not GATE_OPEN and gate is not GATE_ASKED)
+            or (message.state is not MESSAGE_NONE and message.state is not MESSAGE_STREAMING)
         ):
             return data
         at, size, end = 0, len(data), leg.end

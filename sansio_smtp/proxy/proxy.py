@@ -19,7 +19,8 @@ The parts of a proxy; each alone writes its own state::
                                         └─ ContentPipeline      questions and edits
                                              └─ MessageStore    a message that is kept whole
 
-An input runs through them in one pass: first what the server sent (`_run_server`), since a reply may let the
+What usually comes takes a shorter way through the same parts: the `Lane`, which is asked first. Everything
+else runs through them in one pass: first what the server sent (`_run_server`), since a reply may let the
 client go on; then a command that waited for replies (`CommandFlow.ask_in_turn`); then what the client sent
 (`_run_client`). Then the joint state is checked with `states.TOGETHER`, and the events are returned.
 """

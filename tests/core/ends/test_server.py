@@ -340,6 +340,14 @@ def test_close_twice() -> None:
     assert end.phase is Phase.CLOSED
 
 
+def test_what_is_held_back_does_not_wait_to_be_parsed() -> None:
+    end = in_content()
+    given(end, b"x\r\n.\r")
+    assert (end.at_rest, end.buffered) == (True, 2)
+    end.receive_data(b"\nNOOP")
+    assert (end.at_rest, end.buffered) == (False, 7)
+
+
 # Lines that the caller reads itself
 
 

@@ -14,8 +14,8 @@ from core.scene import lines
 from sansio_smtp.config import Config
 from sansio_smtp.events import CLIENT, SERVER, Ask, Close, Event, Side, WaitingFor
 from sansio_smtp.proxy.proxy import Proxy
-from sansio_smtp.questions import Answer, Continue, Disconnect, Swallow
-from sansio_smtp.states import Phase
+from sansio_smtp.questions import Answer, Continue, Disconnect, Route, Swallow
+from sansio_smtp.states import Message, Phase, UpstreamState
 from sansio_smtp.wire.inbox import Inbox
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.violations import RemoteProtocolError
@@ -40,13 +40,18 @@ def told(value: Any) -> Any:
 
 
 class Watched(Proxy):
-    """Counts how often the general path was taken."""
+    """Counts how often the general path was taken, and how often the joint state was checked."""
 
     runs = 0
+    checks = 0
 
     def _run(self) -> list[Event]:
         self.runs += 1
         return super()._run()
+
+    def _check_joint_state(self) -> None:
+        self.checks += 1
+        super()._check_joint_state()
 
 
 class Twins:
@@ -54,7 +59,7 @@ class Twins:
 
     def __init__(self, *ask: str, **choices: Any) -> None:
         self.fast = Watched(Config(**choices), ask)
-        self.slow = Proxy(Config(**choices, lane=False), ask)
+        self.slow = Watched(Config(**choices, lane=False), ask)
         self.questions: list[Any] = []
 
     def both(self, do: Callable[[Proxy], list[Event]]) -> list[Event]:
@@ -66,7 +71,8 @@ class Twins:
         self.questions += [(a.question, b.question) for a, b in asked if isinstance(b, Ask)]
         return fast
 
-    def readings(self, proxy: Proxy) -> Iterator[Any]:
+    def readings(self, proxy: Watched) -> Iterator[Any]:
+        yield proxy.checks
         yield from (proxy.snapshot(), proxy.progress, proxy.may_read, proxy.waiting_for, proxy.buffered)
         yield from (told(proxy.envelope), told(proxy.hello), proxy.has_more, proxy.closed, proxy.login)
         yield told((proxy._client, proxy._forwarding.leg, proxy._forwarding.waiting, proxy._commands._errors))
@@ -95,9 +101,10 @@ class Twins:
 
     def in_content(self) -> Twins:
         self.greeted()
-        self.client("MAIL FROM:<a@me>", "RCPT TO:<b@mx>", "DATA")
-        self.server("250 ok", "250 ok")
-        self.server("354 go")
+        for line, reply in (("MAIL FROM:<a@me>", "250 ok"), ("RCPT TO:<b@mx>", "250 ok"), ("DATA", "354 go")):
+            self.client(line)
+            if self.fast.awaiting is not None:
+                self.server(reply)
         return self
 
     def took(self, side: Side, *text: str) -> tuple[int, bool]:
@@ -264,6 +271,48 @@ def test_the_last_reply_before_one_that_ends_the_session() -> None:
     assert twins.fast.closed
 
 
+def test_a_reply_after_which_another_command_goes() -> None:
+    """It goes to another server, or cannot go at all."""
+    twins = Twins("MAIL").greeted()
+    twins.client("NOOP", "MAIL FROM:<a@me>")
+    twins.answer(lambda: Route("other"))
+    assert twins.took(SERVER, "250 ok") == (1, not ALL)
+    assert twins.fast.snapshot().upstream is UpstreamState.CONNECTING
+    twins = Twins(send_client="xforward").greeted()
+    twins.client("NOOP", "MAIL FROM:<a@me>")
+    assert twins.took(SERVER, "250 ok") == (1, not ALL)
+    assert twins.fast.closed
+
+
+def test_commands_while_the_message_before_them_is_kept() -> None:
+    twins = Twins("MESSAGE").in_content()
+    twins.client("x", ".")
+    twins.answer(Continue)
+    assert twins.fast.snapshot().message is Message.AWAITING_DATA
+    assert twins.took(CLIENT, "RSET") == (1, not ALL)
+    assert twins.took(SERVER, "354 go") == (0, not ALL)
+    assert twins.took(SERVER, "250 ok") == (1, ALL)
+
+
+def test_a_command_that_is_asked_about_in_its_turn() -> None:
+    twins = Twins("RCPT", "IN_TURN").greeted()
+    assert twins.took(CLIENT, "MAIL FROM:<a@me>", "RCPT TO:<b@mx>") == (2, not ALL)
+    assert twins.took(CLIENT, "RCPT TO:<c@mx>") == (0, not ALL)
+    assert twins.took(SERVER, "250 ok") == (0, not ALL)
+    twins.answer(Continue)
+    twins.answer(Continue)
+    assert twins.took(SERVER, "250 ok", "250 ok") == (2, ALL)
+
+
+def test_commands_without_a_server() -> None:
+    """They are answered before anything is asked."""
+    twins = Twins("RSET", max_message_size=4).in_content()
+    twins.client("xxxxxx", ".")
+    assert twins.fast.snapshot().upstream is UpstreamState.DETACHED
+    assert twins.took(CLIENT, "RSET", "NOOP") == (0, not ALL)
+    assert not twins.questions
+
+
 # Content
 
 
@@ -287,15 +336,21 @@ def test_the_last_reply_before_one_that_ends_the_session() -> None:
     ],
 )
 def test_content(ask: str, choices: dict[str, Any], text: str, taken: int, all_of_it: bool) -> None:
-    twins = Twins(*ask.split(), **choices).greeted()
-    for line in ("MAIL FROM:<a@me>", "RCPT TO:<b@mx>", "DATA"):
-        twins.client(line)
-        if twins.fast.awaiting is not None:
-            twins.server("354 go" if line == "DATA" else "250 ok")
+    twins = Twins(*ask.split(), **choices).in_content()
     assert twins.took(CLIENT, *text.split("|")) == (taken, all_of_it)
     while twins.questions:
         twins.answer(Continue)
     assert twins.took(CLIENT, "more") is not None
+
+
+def test_content_while_a_question_is_open() -> None:
+    twins = Twins("HEADERS").in_content()
+    assert twins.took(CLIENT, "x: y", "", "z") == (1, not ALL)
+    assert twins.took(CLIENT, "more", ".", "NOOP") == (0, not ALL)
+    twins.answer(Continue)
+    twins.server("250 ok")
+    twins.server("250 ok")
+    assert twins.fast.waiting_for is WaitingFor.COMMAND
 
 
 def test_end_of_data_in_pieces() -> None:
