@@ -166,7 +166,7 @@ class Lane:
         self.taken = taken = 0
         if reader is None or gate is not GATE_OPEN or client.pending:
             return data
-        piece = reader.feed(data)
+        piece = reader.feed(bytes(data))  # what is no bytes object may change later; of one, no copy is made
         if piece:
             self.taken = taken = 1
             message.content(piece, reader.at_line_start)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from core.scene import lines
 from sansio_smtp.config import Config
-from sansio_smtp.events import CLIENT, SERVER, Ask, Close, Event, Side, WaitingFor
+from sansio_smtp.events import CLIENT, SERVER, Ask, Close, Event, SendToServer, Side, WaitingFor
 from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.questions import Answer, Continue, Disconnect, Route, Swallow
 from sansio_smtp.states import Message, Phase, UpstreamState
@@ -358,6 +358,16 @@ def test_end_of_data_in_pieces() -> None:
     for octet in b"x\r\n..\r\n.\r\nNOOP\r\n":
         twins.give(CLIENT, bytes((octet,)))
     twins.server("250 ok", "250 ok")
+
+
+def test_octets_that_change_later() -> None:
+    """A driver may read into a buffer that it uses again."""
+    twins, buffer = Twins().in_content(), bytearray(b"x\r\n")
+    (sent,) = twins.give(CLIENT, buffer)
+    buffer[:] = b"y\r\n"
+    assert sent == SendToServer(b"x\r\n")
+    twins.give(CLIENT, bytearray(b".\r\nRSET\r\n"))
+    twins.give(SERVER, bytearray(b"250 ok\r\n250 ok\r\n"))
 
 
 def test_content_of_a_message_that_is_dropped() -> None:
