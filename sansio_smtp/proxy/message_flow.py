@@ -45,6 +45,9 @@ from .message_store import Spool
 
 __all__ = ["MessageFlow"]
 
+# As in `members`: the steps of usual messages, 0.3 µs less for each.
+_CONTENT, _ENDED = MessageStep.CONTENT, MessageStep.ENDED
+_ASK, _CONTINUE = MessageStep.ASK, MessageStep.CONTINUE
 _NOWHERE: Final[frozenset[str]] = frozenset()
 
 
@@ -122,7 +125,7 @@ class MessageFlow:
         """Takes a piece of content: see `ContentReceived`."""
         if self.state is MESSAGE_NONE:
             if self._swallowed is None:
-                self._step(MessageStep.CONTENT)
+                self._step(_CONTENT)
             else:
                 self._begin()
         if self.state is MESSAGE_DROPPING:
@@ -156,7 +159,7 @@ class MessageFlow:
     def _begin(self) -> None:
         """The first content of a message has come, or its end-of-data."""
         if self._swallowed is None:
-            self._step(MessageStep.CONTENT)
+            self._step(_CONTENT)
         else:
             self._refusal, self._swallowed = self._swallowed, None
             self._step(MessageStep.REFUSE)
@@ -240,7 +243,7 @@ class MessageFlow:
                 self.refuse(action)
                 return
             else:
-                self._step(MessageStep.ASK)
+                self._step(_ASK)
                 self._downstream.ask(action, self._judged)
                 return
         if pipeline.ended:
@@ -261,7 +264,7 @@ class MessageFlow:
                 self.refuse(own_replies.NO_COPY)  # the server takes no RCPT in mail data
                 return
             self._forwarding.add_recipients(verdict.recipients)
-            self._step(MessageStep.CONTINUE)
+            self._step(_CONTINUE)
             self._pipeline.resume(verdict)
             self._advance(self._pipeline)
 
@@ -308,7 +311,7 @@ class MessageFlow:
         self._out.append(SendToServer(self._forwarding.leg.end.send_end_of_data(end)))
         self._out.append(AwaitReply(END_OF_DATA))
         self._forget()
-        self._step(MessageStep.ENDED)
+        self._step(_ENDED)
 
     def _answer(self, reply: Reply) -> None:
         end = self._end

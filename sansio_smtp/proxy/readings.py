@@ -33,6 +33,8 @@ from .message_flow import MessageFlow
 
 __all__ = ["Readings"]
 
+_COMMAND, _CONTENT = WaitingFor.COMMAND, WaitingFor.CONTENT  # as in `members`
+_REPLY, _FINAL_REPLY = WaitingFor.REPLY, WaitingFor.FINAL_REPLY
 _MAY_READ: Final = {
     (client, server): frozenset(side for side, may in ((CLIENT, client), (SERVER, server)) if may)
     for client in (False, True)
@@ -96,10 +98,10 @@ class Readings:
         if client is PHASE_GREETING or server.phase is PHASE_GREETING:
             return WaitingFor.GREETING
         if self._message.state is MESSAGE_SENDING:
-            return WaitingFor.CONTENT
+            return _CONTENT
         if (awaiting := server.awaiting) is not None:
-            return WaitingFor.FINAL_REPLY if awaiting is END_OF_DATA else WaitingFor.REPLY
-        return WaitingFor.CONTENT if client is PHASE_CONTENT else WaitingFor.COMMAND
+            return _FINAL_REPLY if awaiting is END_OF_DATA else _REPLY
+        return _CONTENT if client is PHASE_CONTENT else _COMMAND
 
     @property
     def states(self) -> tuple[Phase, Phase]:
