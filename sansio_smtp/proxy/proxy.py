@@ -416,9 +416,8 @@ class Proxy(Readings):
     # Closing
 
     def _close(self) -> None:
-        """Closes both sides, now."""
-        if self.closed:
-            return
+        """Closes both sides, now. Happens once: a leg that is closed does not call it, and nothing is parsed
+        any more."""
         self._forwarding.close()
         self._out.append(Close(CLIENT))
         self._downstream.close()
