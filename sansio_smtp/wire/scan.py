@@ -3,15 +3,19 @@
 `scan` is what mail data costs per octet: everything else in the core is paid per segment. Usual segments have
 nothing that it looks for, so each step is first of all quick to prove that there is nothing. A search for
 *one* octet is by far the cheapest that Python can do (``memchr``); so what can be said by one octet is asked
-first, and *CRLF dot* is sought from the back, which is faster than from the front::
+first, and *CRLF dot* is sought from the back, which is faster than from the front. Large messages are mostly
+base64, whose lines are all of one length: two slices hold all their CRs and LFs, and what is left is searched
+for others::
 
     64 KiB, µs                              without dots    text with dots
     "." in segment                              0.9             0.3
     rfind(CRLF "."); find(CRLF ".")             22; 46          23; 50
-    two replace and a comparison                28              28             bare CR and LF
+    two replace and a comparison                29              29             bare CR and LF
+    two slices, if lines are of one length      9
     NUL in segment                              1.3             1.3
 
     scan_in_python                              29              51
+    if lines are of one length                  11              32
     in C                                        4.3             4.3
 
 A segment with dotted lines takes 91 µs (one line of twenty) to 210 (each line), and in C 5 to 8.
@@ -43,6 +47,8 @@ Scan = Callable[[bytes], Found]
 
 _END: Final = b"\r\n.\r\n"
 _DOTTED: Final = b"\r\n."
+_LARGE: Final = 16_384  # octets that are worth another try
+_SHORT: Final = 32  # a line: shorter ones are too many for a slice to be cheap
 
 SAMPLES: Final = (
     b"",
@@ -67,7 +73,26 @@ def scan_in_python(octets: bytes) -> Found:
 
 def is_canonical(octets: bytes) -> bool:
     """True if there is no bare CR and no bare LF."""
+    if len(octets) >= _LARGE and _is_even(octets):
+        return True
     return octets.replace(b"\r", b"").replace(b"\n", b"\r\n") == octets
+
+
+def _is_even(octets: bytes) -> bool:
+    """True if lines that end in CRLF are all of one length, as in base64, and there is no other CR or LF. The
+    first and the last may be shorter."""
+    first = octets.find(b"\n")
+    length = octets.find(b"\n", first + 1) - first
+    if first < 1 or length < _SHORT:
+        return False
+    ends = octets[first::length]
+    count = len(ends)
+    if ends != b"\n" * count or octets[first - 1 :: length] != b"\r" * count:
+        return False
+    others = bytearray()
+    others += octets
+    others[first::length] = others[first - 1 :: length] = b" " * count
+    return b"\r" not in others and b"\n" not in others
 
 
 def dotted_lines(octets: bytes) -> int:

@@ -69,6 +69,32 @@ def test_both_find_what_a_naive_reader_finds(octets: bytes, times: int) -> None:
         assert each(octets * times) == naive(octets * times)
 
 
+ODD = st.sampled_from([b"\r", b"\n", b"\r\n", b"\0", b".", b"\n\r", b"\r\n.", b"a"])
+
+
+@given(st.integers(30, 99), st.integers(0, 99), st.lists(st.tuples(ODD, st.integers(0, 20_000)), max_size=2))
+def test_lines_of_one_length(length: int, start: int, odd: list[tuple[bytes, int]]) -> None:
+    """As in base64. They get another look, which must see what is odd as well."""
+    octets = (b"a" * length + b"\r\n") * (20_000 // length)
+    octets = octets[min(start, length + 1) :]
+    for each in SCANS:
+        assert each(octets) == naive(octets)
+    for what, where in odd:
+        replaced = octets[:where] + what + octets[where + len(what) :]
+        inserted = octets[:where] + what + octets[where:]
+        for changed in (replaced, inserted, octets[:where], octets[where:]):
+            for each in SCANS:
+                assert each(changed) == naive(changed), (what, where)
+
+
+def test_every_octet_of_lines_of_one_length() -> None:
+    octets = (b"a" * 40 + b"\r\n") * 400
+    for where in (*range(90), *range(8_000, 8_090), *range(len(octets) - 90, len(octets))):
+        for what in (b"\r", b"\n", b"b"):
+            changed = octets[:where] + what + octets[where + 1 :]
+            assert scan_in_python(changed) == naive(changed), (what, where)
+
+
 def test_every_dotted_line_is_counted() -> None:
     for count in (1, 127, 128, 129, 255, 256, 257, 10_000):
         for each in SCANS:
