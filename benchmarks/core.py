@@ -32,7 +32,7 @@ from sansio_smtp import (
     Side,
 )
 
-SEGMENT = 65536  # what a driver reads at once
+SEGMENT = 131072  # what a driver reads at once
 LARGE = 10 * 2**20
 LINE = b"The quick brown fox jumps over the lazy dog, and then it does so once more\r\n"
 Step = tuple[Side, bytes]
@@ -69,6 +69,16 @@ def mail(size: int, dotted: int = 0) -> bytes:
     """Lines of 76; of each 100, `dotted` begin with a (stuffed) dot."""
     lines = (b".." + LINE[2:] if k * dotted % 100 < dotted else LINE for k in range(size // len(LINE)))
     return b"Subject: a measurement\r\n\r\n" + b"".join(lines)
+
+
+def text(size: int) -> bytes:
+    """Lines of different lengths, with dots and none at their beginnings."""
+    words = b"So it was. And then it was not, which somebody had to tell us, e.g. at noon. ".split() * 2
+    lines = (b" ".join(words[k % 5 : k % 5 + 12 + k % 7]) + b"\r\n" for k in range(size))
+    found = bytearray(b"Subject: a measurement\r\n\r\n")
+    while len(found) < size:
+        found += next(lines)
+    return bytes(found)
 
 
 def few_bare(content: bytes) -> bytes:
@@ -120,6 +130,7 @@ def cases() -> list[Case]:
             expect=lambda s, c: not s and c[:1] == b"5",
         ),
         unchanged("10 MiB, no dotted lines", transaction(plain), ms),
+        unchanged("10 MiB, text", transaction(text(LARGE)), ms),
         unchanged("10 MiB, 5 % dotted lines", transaction(dotted), ms),
         Case("10 MiB, 1 % bare LF", transaction(few_bare(plain)), restored, ms),
         Case("10 MiB, all bare LF", transaction(plain[:-2].replace(b"\r\n", b"\n") + b"\r\n"), restored, ms),
