@@ -1,8 +1,8 @@
 /* The function `scan` of scan.py, in one pass.
  *
  * Each octet is looked at with the four that follow it. There is no branch in the inner loop, so a compiler makes
- * vector instructions of it, and it takes as long for any octets: 4 to 8 microseconds per 64 KiB with SSE2, where
- * the searches of scan.py take 29 to 210. Blocks are short enough for a count of dotted lines in one octet, as such
+ * vector instructions of it, and it takes as long for any octets: 4 to 9 microseconds per 64 KiB with SSE2, where
+ * the searches of scan.py take 11 to 210. Blocks are short enough for a count of dotted lines in one octet, as such
  * a line takes three.
  *
  * Nothing outside the octets is read: what is left at the end is copied to a block with octets after it that

@@ -7,18 +7,17 @@ first, and *CRLF dot* is sought from the back, which is faster than from the fro
 base64, whose lines are all of one length: two slices hold all their CRs and LFs, and what is left is searched
 for others::
 
-    64 KiB, µs                              without dots    text with dots
+    64 KiB, µs                              base64          text
     "." in segment                              0.9             0.3
-    rfind(CRLF "."); find(CRLF ".")             22; 46          23; 50
-    two replace and a comparison                29              29             bare CR and LF
+    rfind(CRLF "."); find(CRLF ".")             22; 46          25; 52
+    two replace and a comparison                29              31             bare CR and LF
     two slices, if lines are of one length      9
     NUL in segment                              1.3             1.3
 
-    scan_in_python                              29              51
-    if lines are of one length                  11              32
+    scan_in_python                              11              60
     in C                                        4.3             4.3
 
-A segment with dotted lines takes 91 µs (one line of twenty) to 210 (each line), and in C 5 to 8.
+Text in which one line of twenty begins with a dot takes 109 µs, and 6.0 in C; if each does, 210 at most, and 9.
 
 `scan` is `scan_in_python`, or the same function in C (``_scan.c``), which does all in one pass. Nothing needs
 the C one: it is built where there is a compiler, and it is used if it agrees with the other one about
