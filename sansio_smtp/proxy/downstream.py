@@ -190,9 +190,10 @@ class Downstream:
 
     def take_resume(self) -> Resume:
         """Closes the open question, and returns the function that takes its verdict."""
-        assert self._resume is not None  # the question is open
-        self.step(_ANSWER)
-        resume, self._resume, self.question = self._resume, None, None
+        resume = self._resume
+        assert resume is not None  # the question is open, so the gate is ASKED
+        self.gate = GATE[self.gate][_ANSWER]
+        self._resume = self.question = None
         return resume
 
     def is_due(self, exchange: Exchange) -> bool:
