@@ -258,7 +258,7 @@ class CommandFlow:
         elif effect is EFFECT_BEGIN and (limit := config.max_message_size) and command.declared_size > limit:
             self._downstream.fill(exchange, own_replies.too_big(limit))
             return
-        if self._may_route:
+        if self._may_route and command.kind is not KIND_DATA:  # which goes where its MAIL went
             upstream = forwarding.target(command, upstream)
         hold = command.kind is KIND_DATA and self._message.holds
         forwarding.forward(command, exchange, upstream, hold=hold)

@@ -17,6 +17,7 @@ from sansio_smtp.wire.replies import Reply
 NO = Reply.of(550, "no")
 OK = Reply.of(250, "ok")
 COPY = Command.of("RCPT TO:<x@archive.example>")
+BOB = Command.of("AUTH PLAIN AGJvYgBwdw==")
 GO_AHEAD = "C: 354 end data with <CR><LF>.<CR><LF>"
 NO_COPY = "C: 451 4.3.0 a recipient that this proxy adds was refused"
 GROUP = ("MAIL FROM:<a>", "RCPT TO:<b>", "RCPT TO:<c>", "DATA")
@@ -147,3 +148,15 @@ def test_a_command_whose_turn_comes_when_the_server_was_left(reconnect: bool) ->
     assert shown[0] == (
         "connect home" if reconnect else "C: 421 4.3.2 upstream connection ended with the refused message"
     )
+
+
+@pytest.mark.parametrize(("verdict", "login"), [(Continue(), "ann"), (ReplaceCommand(BOB), "bob")])
+def test_the_login_is_that_of_the_command_that_is_sent(
+    verdict: Continue | ReplaceCommand, login: str
+) -> None:
+    scene = Scene("AUTH").greeted()
+    scene.client("AUTH PLAIN AGFubgBwdw==")
+    scene.answer(verdict)
+    scene.server("235 welcome")
+    assert scene.proxy.login is not None
+    assert scene.proxy.login == login

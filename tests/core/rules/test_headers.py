@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sansio_smtp.rules.headers import Field, Headers
 
@@ -111,3 +113,39 @@ def test_a_line_that_is_no_field_has_a_value_all_the_same() -> None:
 def test_no_name_makes_another_one_match() -> None:
     headers = Headers(b"Subject: x\r\n")
     assert [name in headers for name in ("Subject:", "Subj", "Subject ", ".*")] == [False] * 4
+
+
+# The first field of a name, of a section that was not taken apart
+
+_PARTS = [
+    b"A",
+    b"a",
+    b"AB",
+    b"B-",
+    b":",
+    b" :",
+    b"\t:",
+    b" ",
+    b"\t",
+    b"x",
+    b"\r\n",
+    b"\n",
+    b"\r\n ",
+    b"\n\t",
+    b"From ",
+    b"\xff",
+]
+
+
+@given(
+    st.lists(st.sampled_from(_PARTS), max_size=12),
+    st.sampled_from(["A", "a", "AB", "B-", "x", "From", "\u212a", "", "A:"]),
+)
+def test_a_field_is_found_without_taking_the_section_apart(parts: list[bytes], name: str) -> None:
+    section = b"".join(parts)
+    apart = Headers(section)
+    len(apart)
+    assert apart._fields is not None
+    whole = Headers(section)
+    assert whole.get(name) == apart.get(name)
+    assert (name in whole, whole.get_raw(name)) == (name in apart, apart.get_raw(name))
