@@ -272,7 +272,7 @@ class Proxy(Readings):
             if self._client_lost:
                 return []
             raise LocalProtocolError("this question is not open")
-        if not (isinstance(verdict, Continue) and not verdict.recipients):  # which fits every question
+        if not isinstance(verdict, Continue) or verdict.recipients:  # else it fits every question
             check(question, verdict)
         self.progress += 1
         downstream.take_resume()(verdict)

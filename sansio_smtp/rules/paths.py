@@ -88,6 +88,9 @@ class _PathOf:
     def address(self) -> str:
         """The normal form of the mailbox, in which two spellings of it are equal: ``"boss"@Example.COM`` is
         ``boss@example.com``. Empty for the null reverse-path."""
+        if self._new is None and self._usual is not None:  # it needs no quotes
+            local, domain = self._usual.groups()
+            return f"{local.decode()}@{domain.decode().lower()}"
         return self.mailbox.address
 
     @property
@@ -110,6 +113,8 @@ class _PathOf:
     @property
     def domain(self) -> str:
         """The domain of `address`: in lower case, a U-label as A-label; empty if there is none."""
+        if self._new is None and self._usual is not None:
+            return self._usual[2].decode().lower()
         return self.mailbox.domain
 
     @property

@@ -218,9 +218,7 @@ class RuleSession:
         rules = self.rules.by_phase["mail"]
         if not rules:
             mail.told(sender.finish())
-            return (
-                outcomes.PASS if command is question.command else outcomes.of_command(None, question, command)
-            )
+            return outcomes.of_command(None, question, command)
         said = self._asker.first_verdict(
             rules, mail.tx, subject=sender, fits=lambda rule: rule.fits(sender.address)
         )
@@ -257,13 +255,15 @@ class RuleSession:
         self, verdict: Asked, question: CommandQuestion, mail: RuleTransaction, to: Recipient
     ) -> AnyVerdict:
         sent = to.finish()
-        if verdict is not None:
-            if isinstance(verdict, Discard):
-                mail.dropped(question.command)
-                return Answer(verdict.reply)
-            if not isinstance(verdict, Hold | Redirect):
-                return outcomes.refusal(verdict)
-            mail.note(verdict)
+        if verdict is None and sent is question.command:
+            mail.named(sent, to)
+            return outcomes.PASS
+        if isinstance(verdict, Discard):
+            mail.dropped(question.command)
+            return Answer(verdict.reply)
+        if verdict is not None and not isinstance(verdict, Hold | Redirect):
+            return outcomes.refusal(verdict)
+        mail.note(verdict)
         mail.named(question.command, to)
         return outcomes.of_command(verdict, question, sent)
 
