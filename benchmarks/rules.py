@@ -144,8 +144,8 @@ async def _no_server() -> Any:
 
 MEGABYTES: Final = 10
 LIMITS: Final[dict[str, tuple[int, int]]] = {
-    "rcpt": (95, 20),
-    "headers": (175, 70),
+    "rcpt": (92, 20),
+    "headers": (172, 70),
     "body_line": (345, 14_200),
     "body": (295, 1_000),
     "message": (250, 150),
@@ -183,8 +183,8 @@ def calls(dialogue: Dialogue, steps: Sequence[Step]) -> int:
 
 
 def time_all(dialogues: dict[str, Dialogue], *, quick: bool) -> None:
-    """Prints the table of times: the least of all rounds, as other work on the machine only adds to it; and the
-    median of the ratios to no rule, round by round."""
+    """Prints the table of times: the least of all rounds, as other work on the machine only adds to it; and
+    the median of the ratios to no rule, round by round."""
     rounds, times = (3, 20) if quick else (40, 60)
     small = seconds(dialogues, "small", times, rounds)
     large = seconds(dialogues, "large", 1, 1 if quick else 15)

@@ -27,14 +27,16 @@ from .decorators import OnError
 from .patterns import patterns_of
 from .phases import CONTENT_PHASES, PHASES
 
-__all__ = ["Rule", "RuleSet"]
+__all__ = ["ENVELOPE_PHASES", "Rule", "RuleSet"]
 
 
 def _verbs(*phases: str) -> frozenset[str]:
     return frozenset(name.decode() for name, verb in VERBS.items() if verb.phase in phases)
 
 
-_ENVELOPE: Final = _verbs("mail", "rcpt", "data") | {OTHER_VERBS}
+ENVELOPE_PHASES: Final = ("mail", "rcpt", "data")
+"""The phases of the commands that concern each rule that sees a mail transaction."""
+_ENVELOPE: Final = _verbs(*ENVELOPE_PHASES) | {OTHER_VERBS}
 _PLACES: Final[dict[str, frozenset[str]]] = {
     "connect": frozenset((CLIENT_CHANGED,)),
     "helo": _verbs("helo"),
@@ -124,6 +126,8 @@ class RuleSet:
     """For ``Proxy(ask=...)``: the hook places and verbs about which some rule is to be asked."""
     sees_transactions: bool = attrs.field(init=False, repr=False)
     """True if some rule is given a mail transaction, so that each path has to be read."""
+    phase_of_verb: dict[bytes, str] = attrs.field(init=False, repr=False)
+    """verb → phase, of the commands that concern some rule, if there is no rule of phase ``command``."""
     usual_inspection: Inspect | None = attrs.field(default=None, init=False, repr=False)
     """The verdict on DATA, if it does not depend on the recipients; made once."""
 
@@ -132,7 +136,14 @@ class RuleSet:
         object.__setattr__(self, "by_phase", by_phase)
         places = _union(_PLACES[name] for name, rules in by_phase.items() if rules)
         object.__setattr__(self, "ask", places | {IN_TURN} if places - {CLIENT_CHANGED} else places)
-        object.__setattr__(self, "sees_transactions", self.ask >= _ENVELOPE)
+        sees = self.ask >= _ENVELOPE
+        object.__setattr__(self, "sees_transactions", sees)
+        concerned = {
+            name: verb.phase
+            for name, verb in VERBS.items()
+            if verb.phase is not None and (by_phase[verb.phase] or (sees and verb.phase in ENVELOPE_PHASES))
+        }
+        object.__setattr__(self, "phase_of_verb", {} if by_phase["command"] else concerned)
         content = [rule for name in CONTENT_PHASES for rule in by_phase[name]]
         if all(rule.match is None for rule in content):
             object.__setattr__(self, "usual_inspection", Inspect(places & _CONTENT_PLACES))

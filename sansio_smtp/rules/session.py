@@ -65,7 +65,7 @@ from .headers import Headers
 from .host import Host
 from .later import Later, Soon, awaited, then
 from .message import Message
-from .ruleset import Rule, RuleSet, meant
+from .ruleset import ENVELOPE_PHASES, Rule, RuleSet, meant
 from .run_phase import Asked, Asker
 from .transactions import RuleTransaction, Transactions
 from .verdicts import Discard, Hold, Redirect
@@ -107,7 +107,6 @@ class RuleSession:
         self._transactions = Transactions(self.conn)
         self._body: BodyStream | None = None
         self._changes = -1
-        self._sees_commands = bool(rules.by_phase["command"])
         self.conn.follow(proxy.identity)
 
     # Which way to go
@@ -118,8 +117,10 @@ class RuleSession:
         come out of it."""
         if self._proxy.client_changes != self._changes:
             self.learn()
-        if type(question) is CommandQuestion and not self._sees_commands:
-            return self._of_verb(question, question.command)
+        if type(question) is CommandQuestion:
+            phase = self.rules.phase_of_verb.get(question.command.verb)
+            if phase is not None:
+                return self._asks_of_phase[phase](self, question, question.command)
         return self._asks[type(question)](self, question)
 
     def waits_for(self, question: AnyQuestion) -> bool:
@@ -174,8 +175,11 @@ class RuleSession:
     # Commands
 
     def _command(self, question: CommandQuestion) -> Soon[AnyVerdict]:
+        rules = self.rules.by_phase["command"]
+        if not rules:
+            return self._of_verb(question, question.command)
         given = ClientCommand(question.command)
-        said = self._asker.first_verdict(self.rules.by_phase["command"], self.conn, subject=given)
+        said = self._asker.first_verdict(rules, self.conn, subject=given)
         return then(said, self._commanded, question, given)
 
     def _commanded(self, verdict: Asked, question: CommandQuestion, given: ClientCommand) -> Soon[AnyVerdict]:
@@ -193,7 +197,7 @@ class RuleSession:
                 return Answer(own_replies.UNKNOWN_VERB)  # it could add a recipient that no rule sees
             return outcomes.of_command(None, question, command)
         # Commands of the envelope concern each rule that sees a mail transaction, whatever its phase.
-        sees = rules.by_phase[phase] or (rules.sees_transactions and phase in _ENVELOPE)
+        sees = rules.by_phase[phase] or (rules.sees_transactions and phase in ENVELOPE_PHASES)
         if not sees and command is question.command:
             return outcomes.PASS
         return self._asks_of_phase[phase](self, question, command)
@@ -403,7 +407,6 @@ def _phases_of(question: AnyQuestion) -> tuple[str, ...]:
 
 
 _PHASES: Final = {name: verb.phase for name, verb in VERBS.items() if verb.phase is not None}
-_ENVELOPE: Final = ("mail", "rcpt", "data")
 _OTHER_PHASES: Final[dict[type, tuple[str, ...]]] = {
     HeadersQuestion: ("headers",),
     BodyQuestion: ("body_line", "body"),

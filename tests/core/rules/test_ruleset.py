@@ -183,3 +183,10 @@ def test_the_verdict_on_data_is_made_once_if_it_depends_on_no_recipient() -> Non
     assert some.inspection(["a@mx"]) == Inspect(frozenset({"HEADERS", "MESSAGE"}))
     assert some.inspection(["b@other"]) == Inspect(frozenset({"HEADERS"}))
     assert RuleSet().inspection(["a@mx"]) == Inspect(frozenset())
+
+
+def test_the_commands_that_concern_some_rule() -> None:
+    assert RuleSet().phase_of_verb == {}
+    assert RuleSet([rule("helo")]).phase_of_verb == {b"EHLO": "helo", b"HELO": "helo"}
+    assert set(RuleSet([rule("headers")]).phase_of_verb.values()) == {"mail", "rcpt", "data"}
+    assert RuleSet([rule("rcpt"), rule("command")]).phase_of_verb == {}, "which may replace the command"
