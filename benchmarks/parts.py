@@ -104,12 +104,13 @@ def soak(run: Run) -> None:
     peer, table = run.ours[0], run.figures.fresh("soak")
     (workload,) = (each for each in WORKLOADS if each.name == "keep-alive")
     with run.all_running([peer]) as running:
+        step = SOAK // (1000 if run.quick else 1) // SOAK_STEPS
         for number in range(SOAK_STEPS + 1):
-            messages = 10 if number == 0 else SOAK // (1000 if run.quick else 1) // SOAK_STEPS
             run.progress(f"soak, {number} of {SOAK_STEPS}")
-            send(workload, running[peer.name], run.sink, messages, "soak")
-            said = f"{SOAK // SOAK_STEPS * number:,}"
-            table.add(said, "PSS after so many messages, MiB", pss_kib(running[peer.name].pid) / 1024)
+            if number:
+                send(workload, running[peer.name], run.sink, step, "soak")
+            kept = pss_kib(running[peer.name].pid) / 1024
+            table.add(f"{number * step:,}", "PSS after so many messages, MiB", kept)
 
 
 PARTS: dict[str, Callable[[Run], None]] = {
