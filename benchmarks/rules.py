@@ -145,9 +145,9 @@ async def _no_server() -> Any:
 MEGABYTES: Final = 10
 LIMITS: Final[dict[str, tuple[int, int]]] = {
     "rcpt": (92, 20),
-    "headers": (172, 70),
-    "body_line": (345, 14_200),
-    "body": (295, 1_000),
+    "headers": (184, 70),
+    "body_line": (352, 14_200),
+    "body": (304, 1_000),
     "message": (250, 150),
 }
 """Phase of the rule → the most Python calls that it may add to a message of 4 KiB, and to a MB of content."""

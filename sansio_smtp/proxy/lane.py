@@ -43,7 +43,6 @@ from sansio_smtp.members import (
     GATE_ASKED,
     GATE_OPEN,
     KIND_DATA,
-    MESSAGE_JUDGING,
     MESSAGE_NONE,
     MESSAGE_STREAMING,
     PHASE_CONTENT,
@@ -184,13 +183,6 @@ class Lane:
                 message.state is MESSAGE_NONE or message.state is MESSAGE_STREAMING
             ):
                 return None
-        elif (
-            message.state is MESSAGE_JUDGING  # the gate is ASKED: what follows waits for the verdict
-            and reader.error is None
-            and not reader.rest
-            and forwarding.leg.state is UPSTREAM_READY
-        ):
-            return None
         return reader.rest
 
     def from_server(self, data: bytes) -> bytes | None:
