@@ -10,7 +10,7 @@ from core.scene import Scene
 from core.spools import MemorySpool
 from sansio_smtp.config import Config
 from sansio_smtp.events import CLIENT, SERVER, Event
-from sansio_smtp.questions import Continue, Disconnect, Inspect, ReplaceCommand, Swallow
+from sansio_smtp.questions import Continue, Disconnect, Inspect, ReplaceCommand, Route, Swallow
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
 
@@ -122,6 +122,12 @@ def test_data_replaced_is_data_still() -> None:
     scene = Scene("DATA").with_recipient()
     scene.client("DATA now")
     assert scene.answer(ReplaceCommand(Command.of("DATA"))) == ["S: DATA"]
+
+
+def test_a_command_goes_to_another_server() -> None:
+    scene = Scene("MAIL").greeted()
+    scene.client("MAIL FROM:<a>")
+    assert scene.answer(Route("other")) == ["S: QUIT", "close S", "connect other"]
 
 
 @pytest.mark.parametrize("verdict", [Continue((COPY,)), Inspect(frozenset(), (COPY,))])
