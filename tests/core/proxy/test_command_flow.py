@@ -124,6 +124,14 @@ def test_data_replaced_is_data_still() -> None:
     assert scene.answer(ReplaceCommand(Command.of("DATA"))) == ["S: DATA"]
 
 
+def test_a_login_that_was_asked_about() -> None:
+    scene = Scene("AUTH").greeted()
+    scene.client("AUTH PLAIN AGFubgBzZWNyZXQ=")
+    assert scene.answer(Continue()) == ["S: AUTH PLAIN AGFubgBzZWNyZXQ="]
+    scene.server("235 ok")
+    assert scene.proxy.login == "ann"
+
+
 def test_a_command_goes_to_another_server() -> None:
     scene = Scene("MAIL").greeted()
     scene.client("MAIL FROM:<a>")
