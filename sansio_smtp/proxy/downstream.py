@@ -191,8 +191,8 @@ class Downstream:
     def take_resume(self) -> Resume:
         """Closes the open question, and returns the function that takes its verdict."""
         resume = self._resume
-        assert resume is not None  # the question is open, so the gate is ASKED
-        self.gate = GATE[self.gate][_ANSWER]
+        assert resume is not None  # the question is open
+        self.step(_ANSWER)
         self._resume = self.question = None
         return resume
 

@@ -88,6 +88,7 @@ class Lane:
         "_max_reply",
         "_message",
         "_takes_replies",
+        "flows",
         "taken",
     )
 
@@ -103,6 +104,8 @@ class Lane:
     ) -> None:
         self.taken = 0
         """The number of commands, replies and pieces of content in what was taken of the last input."""
+        self.flows = False
+        """True if the client may be read on, after an input of it that was taken as a whole."""
         self._client = downstream.end
         self._downstream = downstream
         self._forwarding = forwarding
@@ -152,6 +155,7 @@ class Lane:
             and self._forwarding.leg.state is UPSTREAM_READY
             and self._message.state is MESSAGE_NONE
         ):
+            self.flows = downstream.gate is GATE_OPEN and len(client.exchanges) < self._max_pipelined
             return None
         return data[at:]
 
@@ -182,6 +186,7 @@ class Lane:
             if forwarding.leg.state is UPSTREAM_READY and (
                 message.state is MESSAGE_NONE or message.state is MESSAGE_STREAMING
             ):
+                self.flows = len(client.exchanges) < self._max_pipelined
                 return None
         return reader.rest
 

@@ -107,6 +107,7 @@ class Proxy(Readings):
         "_setup",
         "ask",
         "config",
+        "flows",
         "progress",
     )
 
@@ -123,6 +124,9 @@ class Proxy(Readings):
         self.progress = 0
         """Counts commands, replies and pieces of content. A driver moves its deadline when this moves, so
         that a peer that sends an octet now and then cannot hold the dialogue open."""
+        self.flows = False
+        """True if the last input of a side only had to be passed on: that side may be read on, and there is
+        no more to be sent. A driver need not look at other levels then."""
         self._out: list[Event] = []
         self._downstream = downstream = Downstream(config, self._out, client)
         self._forwarding = forwarding = Forwarding(config, downstream, self._out)
@@ -157,6 +161,7 @@ class Proxy(Readings):
                 rest = lane.from_client(data)
                 self.progress += lane.taken
                 if rest is None:
+                    self.flows = lane.flows
                     events = self._out.copy()
                     self._out.clear()
                     return events
@@ -170,6 +175,7 @@ class Proxy(Readings):
             rest = lane.from_server(data)
             self.progress += lane.taken
             if rest is None:
+                self.flows = True
                 events = self._out.copy()
                 self._out.clear()
                 return events
@@ -317,6 +323,7 @@ class Proxy(Readings):
     def _run(self) -> list[Event]:
         # A reply may let the client go on, but nothing that the client sends lets a reply be read: one pass
         # is enough.
+        self.flows = False
         downstream, forwarding = self._downstream, self._forwarding
         if forwarding.leg.end.pending:
             self._run_server()

@@ -41,7 +41,8 @@ def _names(kind: type) -> tuple[str, ...]:
     for base in kind.__mro__:
         slots = base.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
-            if name not in ("__dict__", "__weakref__"):
+            # `Proxy.flows` says if the last input took the lane, and nothing of what comes next.
+            if name not in ("__dict__", "__weakref__", "flows"):
                 mangled = name.startswith("__") and not name.endswith("__")
                 names.append(f"_{base.__name__.lstrip('_')}{name}" if mangled else name)
     return tuple(dict.fromkeys(names))

@@ -126,7 +126,7 @@ class Relay(Sides):
             events = said
         if self._shows_states:
             self._reports.state(self._proxy)
-        if self._proxy.has_more and not self._sends_more:
+        if not self._proxy.flows and self._proxy.has_more and not self._sends_more:
             self._sends_more = True
             self._start(self._send_more)
         if self._paused:

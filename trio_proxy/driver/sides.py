@@ -181,7 +181,7 @@ class Sides(Jobs):
                 return False
             if self._over or self._reports.unsaid:
                 self._settle()
-            if proxy.may_read_client() if side is CLIENT else proxy.may_read_server():
+            if proxy.flows or (proxy.may_read_client() if side is CLIENT else proxy.may_read_server()):
                 return True
             self._paused |= {side}
         except Exception as error:

@@ -341,6 +341,7 @@ OTHERWISE = {
     *("ClientConnection._broken", "ClientConnection._unsolicited", "ClientConnection.receive_eof"),
     *(
         "ContentPipeline._decode_pending",
+        "ContentPipeline._pass",
         "ContentPipeline._refuse",
         "ContentPipeline._refuse_edited",
         "ContentPipeline._refuse_with",

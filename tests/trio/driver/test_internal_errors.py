@@ -288,7 +288,7 @@ LEVELS = ["may_read", "waiting_for", "awaiting", "has_more", "closed", "envelope
 async def test_a_level_that_cannot_be_read(
     autojump_clock: MockClock, name: str, times: int, plant: Planter, logs: Logs
 ) -> None:
-    async with running() as run:
+    async with running(config=Config(lane=False)) as run:  # else `flows` stands for some levels
         await run.hello()
         plant.level(run, name, times=times)
         with suppress(EOFError, trio.BrokenResourceError), trio.move_on_after(1):
@@ -336,7 +336,7 @@ async def test_an_end_of_data_that_was_not_written_is_withheld(
 ) -> None:
     """The core has given it out, the driver fails before it is written: the client is told 451 and sends the
     message again, so the server must not take it."""
-    async with running() as run:
+    async with running(config=Config(lane=False)) as run:
         await run.hello()
         await run.content()
         await run.client.raw(TEXT)
