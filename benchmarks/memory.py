@@ -140,8 +140,9 @@ def _serve(listener: socket.socket, stop: threading.Event) -> None:
                 if sock is listener:
                     client = stack.enter_context(listener.accept()[0])
                     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-                    client.sendall(b"220 server.example\r\n")
-                    selector.register(client, selectors.EVENT_READ)
+                    with contextlib.suppress(OSError):  # the proxy has gone, as its client has
+                        client.sendall(b"220 server.example\r\n")
+                        selector.register(client, selectors.EVENT_READ)
                     continue
                 with contextlib.suppress(OSError):
                     data = sock.recv(4096)

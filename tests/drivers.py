@@ -191,6 +191,7 @@ class Upstream:
         """Plays the script to each client that connects; at the end it must have been played to its end."""
         # Accepted sockets inherit it: only so is the window as small from the start.
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self._drop_earlier()
         self._stopping.clear()
         self._failures, self._threads = [], []
         self._acceptor = threading.Thread(target=self._accept, args=[script])
@@ -211,6 +212,15 @@ class Upstream:
         if self._failures:
             raise self._failures[0]
         assert not stuck
+
+    def _drop_earlier(self) -> None:
+        """Connections that nobody has taken yet are those of an earlier test, whose clients have gone."""
+        timeout = self._listener.gettimeout()
+        self._listener.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._listener.accept()[0].close()
+        self._listener.settimeout(timeout)
 
     def _accept(self, script: Script) -> None:
         while not self._stopping.is_set():

@@ -25,7 +25,7 @@ def grows_less_than(process: Proxy, octets: int) -> Iterator[None]:
     done = threading.Event()
 
     def sample() -> None:
-        while not done.wait(0.02):
+        while not done.wait(0.005):
             samples.append(process.memory("VmRSS"))
 
     Path(f"/proc/{process.process.pid}/clear_refs").write_text("5")  # forgets the peak so far
@@ -38,7 +38,7 @@ def grows_less_than(process: Proxy, octets: int) -> Iterator[None]:
         done.set()
         sampler.join(DEADLINE)
     growth = max(*samples, process.memory("VmHWM")) - before
-    assert len(samples) > 2
+    assert samples
     assert growth < octets, f"{growth / MB:.1f} MB"
 
 
