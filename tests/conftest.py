@@ -44,6 +44,11 @@ def pytest_configure(config: pytest.Config) -> None:
     say_io_mode(config.getoption("--io"))
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more than there are cores: some tests wait for a second to pass, and leave theirs idle."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A case of a parametrized test that fails says how to run it alone."""

@@ -7,6 +7,7 @@ the lane gives.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Collection
 from functools import partial
@@ -22,7 +23,7 @@ from sansio_smtp.events import AwaitReply, SendToClient, SendToServer, Violation
 from sansio_smtp.proxy.message_store import Spool
 from sansio_smtp.questions import Question
 
-__all__ = ["Differs", "Twins"]
+__all__ = ["DRAWN", "Differs", "Twins"]
 
 
 class Differs(AssertionError):
@@ -294,3 +295,8 @@ class _Spool:
 
     def close(self) -> None:
         self._call("close")
+
+
+DRAWN: Final[Any] = Twins if os.environ.get("SMTP_PROXY_TWINS") else Proxy
+"""Makes the proxy of drawn dialogues. They take a sixth of the time of all tests with twins, so only CI plays
+them so, in a step of its own (`SMTP_PROXY_TWINS=1`)."""

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 from core.spools import MemorySpool
 from hypothesis import strategies as st
-from twins import Twins
+from twins import DRAWN, Twins
 
 from sansio_smtp import (
     CLIENT,
@@ -70,7 +70,7 @@ class World:
     """Octets that fit into the spool of a message that is too large for memory; None: there is no spool."""
     readable: bool = True
     """True if the spool is."""
-    make: Callable[..., Twins] = Twins
+    make: Callable[..., Twins] = DRAWN
     """Makes the proxy."""
 
     proxy: Twins = attrs.field(init=False)

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from twins import Twins
+from twins import DRAWN
 
 from sansio_smtp import CLIENT, SERVER, Close, Config, Connect, Disconnect, Event, Reply, WaitingFor
 from sansio_smtp.events import Ask
@@ -39,7 +39,7 @@ STEPS = st.one_of(
 @given(st.lists(STEPS, max_size=40), configs(), ASKS)
 def test_p9_totality(steps: list[tuple[str, Any]], config: Config, ask: frozenset[str]) -> None:
     """Even a driver that does not look at `may_read` gets no exception."""
-    proxy = Twins(config, ask)
+    proxy = DRAWN(config, ask)
     question = None
     seen: list[Event] = []
     for step, value in steps:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from twins import Twins
+from twins import DRAWN, Twins
 
 from sansio_smtp import CLIENT, SERVER, Config
 from sansio_smtp.config import ClientTls, UpstreamTls
@@ -60,7 +60,7 @@ def test_every_cut_of_an_injection_on_either_side() -> None:
 
 
 def greeted(config: Config) -> Twins:
-    proxy = Twins(config)
+    proxy = DRAWN(config)
     proxy.receive_from(SERVER, b"220 mx.example\r\n")
     return proxy
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from twins import Twins
+from twins import DRAWN
 
 from sansio_smtp import CLIENT, SERVER, Close, Config, Connect, Event
 from sansio_smtp.events import Ask
@@ -21,7 +21,7 @@ from .test_p09_totality import STEPS
 def test_p9_totality(steps: list[tuple[str, Any]], config: Config, seeded: Seeded) -> None:
     """Even a driver that does not look at `may_read` gets no exception."""
     rules = RuleSet([drawn.rule() for drawn in seeded.rules()])
-    proxy = Twins(config, rules.ask)
+    proxy = DRAWN(config, rules.ask)
     session = RuleSession(rules, proxy, Connection("192.0.2.1:4000", "c1"))
     judging: Any = None
     question: Any = None

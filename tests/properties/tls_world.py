@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import attrs
 from hypothesis import strategies as st
-from twins import Twins
+from twins import DRAWN, Twins
 
 from sansio_smtp import (
     CLIENT,
@@ -178,7 +178,7 @@ class TlsWorld:
     steps: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.proxy = Twins(self.plan.config)
+        self.proxy = DRAWN(self.plan.config)
         self.client = _Client(self.plan.acts)
         self.servers = [self._server(0)]
 
