@@ -100,15 +100,21 @@ class Trace:
 
 def after(*steps: Step) -> Proxy:
     proxy = Proxy()
-    for side, data in (*GREETING, *steps):
-        proxy.receive_from(side, data)
+    for step in (*GREETING, *steps):
+        take(proxy, step)
     return proxy
+
+
+def take(proxy: Proxy, step: Step) -> None:
+    """As the driver gives an input to the core."""
+    if proxy.pass_on(*step) is None:
+        proxy.receive_from(*step)
 
 
 def relayed(step: Step, *before: Step) -> Trace:
     """What one input costs where nobody asks about it."""
     proxy = after(*before)
-    return Trace("sansio_smtp").run(lambda: proxy.receive_from(*step))
+    return Trace("sansio_smtp").run(lambda: take(proxy, step))
 
 
 def whole(*steps: Step, before: tuple[Step, ...] = ()) -> Trace:
@@ -116,7 +122,7 @@ def whole(*steps: Step, before: tuple[Step, ...] = ()) -> Trace:
     proxy = after(*before, *steps * 2)
     trace = Trace("sansio_smtp", generated=True)
     for step in steps:
-        trace.run(partial(proxy.receive_from, *step))
+        trace.run(partial(take, proxy, step))
     return trace
 
 
@@ -160,14 +166,14 @@ def h11_piece(*, of_body: bool) -> Trace:
 
 
 TRIPS: dict[str, tuple[Callable[[], Trace], tuple[int, int, int]]] = {
-    "MAIL to the server": (lambda: relayed(MAIL), (9, 6, 6)),
-    "reply to the client": (lambda: relayed(OK, MAIL), (11, 6, 8)),
-    "a segment of content": (lambda: relayed(SEGMENT, *TO_CONTENT), (12, 7, 8)),
+    "MAIL to the server": (lambda: relayed(MAIL), (10, 7, 8)),
+    "reply to the client": (lambda: relayed(OK, MAIL), (6, 5, 5)),
+    "a segment of content": (lambda: relayed(SEGMENT, *TO_CONTENT), (6, 4, 3)),
     "RCPT refused by a rule": (refused, (57, 23, 42)),
-    "a message, reply by reply": (lambda: whole(*TO_CONTENT, CONTENT, OK), (122, 16, 98)),
-    "a message, in a group": (lambda: whole(*GROUP, CONTENT, OK), (112, 16, 88)),
+    "a message, reply by reply": (lambda: whole(*TO_CONTENT, CONTENT, OK), (66, 16, 56)),
+    "a message, in a group": (lambda: whole(*GROUP, CONTENT, OK), (117, 16, 94)),
     "a message, before the reply": (lambda: whole(*WHOLE, before=GROUP), (108, 16, 84)),
-    "50 recipients": (lambda: whole(*TO_FIFTY, CONTENT, OK), (1310, 16, 1140)),
+    "50 recipients": (lambda: whole(*TO_FIFTY, CONTENT, OK), (710, 16, 700)),
 }
 """name → how to make the trip, and the calls, modules and changes that it may have at most: what it had when
 the limit was set, and a few more."""

@@ -17,7 +17,18 @@ from properties.harness import World
 from properties.seeded import Seeded
 from twins import Differs, Twins
 
-from sansio_smtp import CLIENT, SERVER, AwaitReply, Config, Event, Proxy, SendToClient, SendToServer, Side
+from sansio_smtp import (
+    CLIENT,
+    SERVER,
+    AwaitReply,
+    Config,
+    Event,
+    MessageAnswered,
+    Proxy,
+    SendToClient,
+    SendToServer,
+    Side,
+)
 from sansio_smtp.errors import InternalError, LocalProtocolError
 from sansio_smtp.testing import Script, parse, play
 
@@ -127,6 +138,34 @@ class Breaks(Spoilt):
         return events
 
 
+class PassesNul(Proxy):
+    def pass_on(self, side: Side, data: bytes) -> bytes | None:
+        return super().pass_on(side, data.replace(b"\0", b" "))
+
+
+class PassesOnThatTheServerLeaves(Proxy):
+    def pass_on(self, side: Side, data: bytes) -> bytes | None:
+        return super().pass_on(side, data.replace(b"421 ", b"451 "))
+
+
+class PassesOtherOctets(Proxy):
+    def pass_on(self, side: Side, data: bytes) -> bytes | None:
+        octets = super().pass_on(side, data)
+        return None if octets is None else octets.replace(b"RCPT", b"rcpt")
+
+
+class TellsNobodyOfMessages(Proxy):
+    def take_answered(self) -> MessageAnswered | None:
+        return None
+
+
+class PassesOnToNowhere(Proxy):
+    """What comes after it must have moved the state as well."""
+
+    def pass_on(self, side: Side, data: bytes) -> bytes | None:
+        return data if data.startswith(b"RSET\r\n") else super().pass_on(side, data)
+
+
 def without_limit(name: str) -> Callable[..., Proxy]:
     """A lane that does not look at one limit."""
 
@@ -155,6 +194,11 @@ FAULTS: Final[dict[Callable[..., Proxy], str]] = {
     CountsNoProgress: "w01_*",
     ReadsOn: "w1[45]_*",
     Breaks: "w18_*",
+    PassesNul: "w*_nul_*",
+    PassesOnThatTheServerLeaves: "w09_421_*",
+    PassesOtherOctets: "w01_*",
+    TellsNobodyOfMessages: "w01_*",
+    PassesOnToNowhere: "w18_*",
     without_questions: "w15_*",
     without_limit("max_recipients"): "w14_*",
     without_limit("max_line"): "w14_*",

@@ -1,8 +1,11 @@
-"""`Twins`: two proxies that get the same inputs, one with the lane and one without it, and must not differ.
+"""`Twins`: proxies that get the same inputs, with the lane and without it, and must not differ.
 
 `Config.lane` is about speed alone. So a test that makes `Twins` in place of a `Proxy` tests that as well:
 after each input, all that a driver can get to know of the two is compared. What it gets is what the one with
 the lane gives.
+
+A third one is driven by `Proxy.pass_on` where that takes an input. It gives octets and `MessageAnswered`, and
+no other event; everything else has to be the same.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from sansio_smtp import Ask, ClientInfo, Command, Config, Event, Proxy, Reply, S
 from sansio_smtp.config import UpstreamTls
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.errors import LocalProtocolError
-from sansio_smtp.events import AwaitReply, SendToClient, SendToServer, Violation
+from sansio_smtp.events import CLIENT, AwaitReply, BodyComplete, SendToClient, SendToServer, Violation
 from sansio_smtp.proxy.message_store import Spool
 from sansio_smtp.questions import Question
 
@@ -48,6 +51,10 @@ class Twins:
         replay = None if self.spools is None else self.spools.replay
         self.quick = type(self).quick_class(_with_lane(config, True), ask, self.spools, client)
         self.plain = Proxy(_with_lane(config, False), ask, replay, client)
+        self.passing = (
+            None if ask or make_spool else _Passing(type(self).quick_class(config, ask, None, client))
+        )
+        """Driven by `Proxy.pass_on`; None where that takes nothing."""
         self.asked: tuple[Any, Any] = (None, None)
         """The last question of each."""
         self.ended = False
@@ -60,6 +67,12 @@ class Twins:
         if name.startswith("__") or name == "quick":
             raise AttributeError(name)  # it is being copied
         return getattr(self.quick, name)
+
+    @property
+    def is_calm(self) -> bool:
+        """True if `pass_on` has seen that the state is one of plain relaying."""
+        passing = None if self.passing is None else self.passing.proxy._passing
+        return passing is not None and passing.calm
 
     # Inputs
 
@@ -112,11 +125,15 @@ class Twins:
         if name == "answer" and arguments[0] is self.asked[0]:
             arguments = (self.asked[1], *arguments[1:])
         plain = _outcome(self.plain, name, arguments, named)
+        path, ended = "with the lane and without it", self.ended
         try:
             self._compare(quick, plain)
+            if self.passing is not None and not ended and (not self.ended or self.quick.closed):
+                path = "with `pass_on` and without the lane"
+                self._compare_passing(_outcome(self.passing, name, arguments, named), plain)
         except Differs as difference:
             what = f"{name}{(*arguments, *named.values())!r:.300}"
-            raise Differs(f"after {what}, with the lane and without it:\n{difference}") from None
+            raise Differs(f"after {what}, {path}:\n{difference}") from None
         given, error = quick
         if error is not None:
             raise error
@@ -150,6 +167,57 @@ class Twins:
         before, self.envelopes = self.envelopes, (one.envelope, other.envelope)
         new = [envelope is not was for envelope, was in zip(self.envelopes, before, strict=True)]
         _demand("a new envelope", *new)
+
+    def _compare_passing(self, passing: _Outcome, plain: _Outcome) -> None:
+        assert self.passing is not None  # the caller has seen it
+        _demand("what is raised", _told_error(passing[1]), _told_error(plain[1]))
+        events = plain[0] or ()
+        if self.passing.passed:
+            events = [event for event in events if not isinstance(event, AwaitReply | BodyComplete)]
+            events = _joined(events)
+        _demand("events", [_told(event) for event in passing[0] or ()], [_told(event) for event in events])
+        one, other = self.passing.proxy, self.plain
+        _demand("levels", _levels(one), _levels(other))
+        if self.passing.passed:
+            _demand("it may be read on", self.passing.passed <= one.may_read, True)
+        _demand("readings", _readings(one), _readings(other))
+
+
+class _Passing:
+    """A proxy that is driven by `pass_on`."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self.proxy = proxy
+        self.passed: frozenset[Side] = frozenset()
+        """The side of the last input, if `pass_on` has taken it."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "proxy":
+            raise AttributeError(name)  # it is being copied
+        self.passed = frozenset()
+        return getattr(self.proxy, name)
+
+    def receive_from(self, side: Side, data: bytes) -> list[Event]:
+        octets = self.proxy.pass_on(side, data)
+        if octets is None:
+            self.passed = frozenset()
+            return self.proxy.receive_from(side, data)
+        self.passed = frozenset((side,))
+        answered = self.proxy.take_answered()
+        sent: Event = SendToServer(octets, None) if side is CLIENT else SendToClient(octets, None)
+        return [sent] if answered is None else [answered, sent]
+
+
+def _joined(events: list[Event]) -> list[Event]:
+    """What is sent to one side without other events between, as one, and nothing of how it is shown."""
+    joined: list[Event] = []
+    for event in events:
+        if isinstance(event, SendToClient | SendToServer):
+            before = joined.pop().data if joined and type(joined[-1]) is type(event) else b""
+            joined.append(type(event)(before + event.data, None))
+        else:
+            joined.append(event)
+    return joined
 
 
 _Outcome = tuple[Any, Exception | None]

@@ -128,6 +128,11 @@ class ClientConnection:
             return None
         return self._awaited[0]
 
+    @property
+    def is_quiet(self) -> bool:
+        """True if the server owes nothing, and nothing of it lies here unread."""
+        return self.phase is PHASE_COMMAND and not self._awaited and self._reader.empty and not self.eof
+
     def awaits(self, handle: object) -> bool:
         """Returns True if the server owes a reply to a command that was sent with this handle."""
         return any(sent_with is handle for _, sent_with in self._awaited)

@@ -40,6 +40,7 @@ from sansio_smtp.events import (
 )
 from sansio_smtp.members import (
     EFFECT_END,
+    GATE_OPEN,
     GATE_SHUT,
     KIND_END_OF_DATA,
     KIND_HELLO,
@@ -128,6 +129,16 @@ class Downstream:
         """Sets what is called when the session is over (the last reply was sent), and when replies were sent,
         so that the commands which waited for that may go on: those that are in ``waiting`` then."""
         self._on_over, self._on_room, self._waiting = on_over, on_room, waiting
+
+    @property
+    def relays(self) -> bool:
+        """True if the client is parsed, and a reply of the server passes as it is."""
+        return (
+            self.gate is GATE_OPEN
+            and self.forwarded is None
+            and self._credentials is None
+            and not self.traces
+        )
 
     @property
     def client_info(self) -> ClientInfo:

@@ -181,6 +181,18 @@ class Forwarding:
         self.waiting.append(Errand(command, exchange, upstream, hold))
         self.advance()
 
+    @property
+    def relays(self) -> bool:
+        """True if the server owes nothing, and each usual command would be sent at once."""
+        leg = self.leg
+        return (
+            leg.state is UPSTREAM_READY
+            and not self.waiting
+            and not self._added
+            and not leg.may_lack
+            and (leg.carried is None and leg.end.hello is not None and leg.end.is_quiet)
+        )
+
     def send_held_data(self) -> None:
         """Sends DATA for a message that was held."""
         self.waiting.append(Errand(_DATA, Own.HELD_DATA))

@@ -107,6 +107,22 @@ class MessageFlow:
         """True if the next message is kept whole before the server is sent DATA."""
         return MESSAGE in self._places
 
+    @property
+    def relays(self) -> bool:
+        """True if no message is in flight, and the next one passes as it is."""
+        return self.state is MESSAGE_NONE and self._untapped and not self._places and self._swallowed is None
+
+    def passed(self) -> None:
+        """A piece of content has passed as it is, while `relays`."""
+        if self.state is MESSAGE_NONE:
+            self._step(_CONTENT)
+
+    def passed_end(self) -> None:
+        """The last piece of content and end-of-data have passed as they are, while `relays`."""
+        if self.state is MESSAGE_NONE:
+            self._step(_CONTENT)
+        self._step(_ENDED)
+
     def ask_at(self, places: frozenset[str]) -> None:
         """The next message is asked about at these hook places."""
         self._places = places

@@ -73,6 +73,7 @@ from .forwarding import Forwarding
 from .lane import Lane
 from .message_flow import MessageFlow
 from .message_store import Spool
+from .passing import Passing
 from .readings import Readings
 from .reply_flow import ReplyFlow
 from .setup_flow import SetupFlow
@@ -103,6 +104,7 @@ class Proxy(Readings):
         "_lane",
         "_message",
         "_out",
+        "_passing",
         "_replies",
         "_setup",
         "ask",
@@ -149,13 +151,18 @@ class Proxy(Readings):
                 self._commands,
                 asks_replies=self._asks_replies,
             )
+        self._passing: Passing | None = None
+        if self._lane is not None and not self.ask and config.max_pipelined > 1:
+            self._passing = Passing(config, downstream, forwarding, message)
 
     # Inputs
 
     def receive_from(self, side: Side, data: bytes) -> list[Event]:
         """Takes octets that a side sent, cut anywhere. Empty input does nothing; for end of input see
         `eof_from`."""
-        lane = self._lane
+        lane, passing = self._lane, self._passing
+        if passing is not None and passing.calm:
+            passing.stop()
         if side is CLIENT:
             if lane is not None:
                 rest = lane.from_client(data)
@@ -182,6 +189,24 @@ class Proxy(Readings):
             data = rest
         leg.end.receive_data(data)
         return self._run()
+
+    def pass_on(self, side: Side, data: bytes) -> bytes | None:
+        """For a driver that needs no `AwaitReply` and no `BodyComplete`. Takes an input that only has to be
+        passed on, and returns the octets for the other side; this side may be read on. Returns None, and has
+        done nothing, if it is another one: give it to `receive_from`. If the octets are a reply to a message,
+        `take_answered` has the event."""
+        passing = self._passing
+        if passing is None:
+            return None
+        octets = passing.from_client(data) if side is CLIENT else passing.from_server(data)
+        if octets is not None:
+            self.progress += passing.taken
+        return octets
+
+    def take_answered(self) -> MessageAnswered | None:
+        """The message that the last input has answered, if `pass_on` has taken it; None if it has answered
+        none, or this was called before."""
+        return None if self._passing is None else self._passing.take_answered()
 
     def eof_from(self, side: Side) -> list[Event]:
         """A side will send no more: it closed or half-closed its connection, or the server was lost. For a
@@ -306,7 +331,7 @@ class Proxy(Readings):
         ``now``."""
         if now:
             return self._fail(own_replies.SHUTDOWN)
-        self._draining, self._lane = True, None  # from now on each input may be the last
+        self._draining, self._lane, self._passing = True, None, None  # from now on each input may be the last
         return self._run()
 
     def broke(self) -> list[Event]:
@@ -316,6 +341,7 @@ class Proxy(Readings):
         both sides are closed. Nothing more goes to the server; its connection is reset if a message may be
         incomplete. Never raises.
         """
+        self._passing = None
         return end_after_fault(self._downstream, self._forwarding, self._message, self._out)
 
     # The engine: both ends are drained until neither has anything to give
@@ -324,6 +350,8 @@ class Proxy(Readings):
         # A reply may let the client go on, but nothing that the client sends lets a reply be read: one pass
         # is enough.
         self.flows = False
+        if self._passing is not None:
+            self._passing.stop()
         downstream, forwarding = self._downstream, self._forwarding
         if forwarding.leg.end.pending:
             self._run_server()

@@ -176,6 +176,32 @@ class ContentReader:
         self.size = size
         return piece[passed:] if passed else piece
 
+    def take_whole(self, data: bytes) -> bool:
+        """Takes a segment of which every octet passes as it came, with end-of-data at its end or without.
+        Returns False, and takes nothing, if it is another one: give it to `feed`."""
+        if self._context and (self._passed != 2 or data[:1] in b"."):
+            return False
+        end, dotted, suspect = scan(data)
+        size = self.size + len(data) - dotted
+        if suspect or self.error is not None or self._nul_lines is not None:
+            return False
+        if end >= 0:
+            if end + 5 != len(data):
+                return False
+            size -= 3
+            at_line_end = False
+        else:
+            at_line_end = data[-2:] == _CRLF
+            if not at_line_end and data[-1:] in _UNFINISHED:
+                return False
+        if self.max_size is not None and size > self.max_size:
+            return False
+        self.at_line_start = self._passed == 2
+        self.finished = end >= 0
+        self.size = size
+        self._context, self._passed = (_CRLF, 2) if at_line_end else (b"", 0)
+        return True
+
     def _hold_back(self, octets: bytes) -> bytes:
         for suffix, held in _SUFFIXES:
             if octets.endswith(suffix):

@@ -125,7 +125,10 @@ class World:
         quick, key = fingerprints(proxy.quick, self.observer, self.readable)
         if last.startswith(("C: ", "S: ")) and not self.configuration.spool:
             require(quick == fingerprint(proxy.plain), "lane", "it has led to another state")
-        return key
+            if proxy.passing is not None:
+                passing = fingerprint(proxy.passing.proxy)
+                require(quick == passing, "pass_on", "it has led to another state")
+        return hash((key, proxy.is_calm))
 
     def take(self, text: Input, events: list[Event] | None = None) -> list[Event]:
         """One input and all checks. Raises `Broken`. The events are added to a list, if one is given."""

@@ -44,6 +44,21 @@ class Outbox:
             self._parts.append(data)
             self.waiting = True
 
+    def send(self, data: bytes) -> bool:
+        """`put` and `flush_now`, where usually nothing waits."""
+        if self.waiting or self._writing or self.broken is not None:
+            self.put(data)
+            return self.flush_now()
+        try:
+            sent = self.stream.send_now(data)
+        except (OSError, trio.ClosedResourceError) as error:
+            self._break(error)
+            return True
+        if sent == len(data):
+            return True
+        self._rest, self.waiting = memoryview(data)[sent:], True
+        return False
+
     def drop(self) -> None:
         self._parts.clear()
         self._rest = None

@@ -34,6 +34,7 @@ class Reports:
         "_log",
         "_state",
         "_transcript",
+        "reads_all",
         "shows_states",
         "transcribes",
         "unsaid",
@@ -58,6 +59,8 @@ class Reports:
         """True if `state` is to be called after each input."""
         self.transcribes = transcript is not None
         """True if `transcribe` is to be called with all events."""
+        self.reads_all = self.transcribes or show_states
+        """True if more events are looked at than `Proxy.pass_on` gives: for a transcript, or at ``-vv``."""
 
     def connected(self, client: ClientInfo) -> None:
         """Begins the transcript."""

@@ -45,6 +45,7 @@ class Sides(Jobs):
         "_failed",
         "_handshakes",
         "_over",
+        "_passes",
         "_paused",
         "_proxy",
         "_pumps",
@@ -61,6 +62,7 @@ class Sides(Jobs):
         self._client = client
         self._servers = servers
         self._reports = reports
+        self._passes = not reports.reads_all
         self._deadline = deadline
         self._watch: Watch | None = None  # made when it is needed
         self._pumps: frozenset[Outbox] = _NONE  # of the sides that have one
@@ -168,12 +170,27 @@ class Sides(Jobs):
 
     def take(self, side: Side, data: bytes) -> bool:
         try:
-            proxy = self._proxy
+            proxy, client, server = self._proxy, self._client, self._servers.outbox
+            if (
+                self._passes
+                and not client.waiting
+                and not server.waiting
+                and data
+                and (octets := proxy.pass_on(side, data)) is not None
+            ):
+                if side is SERVER and (answered := proxy.take_answered()) is not None:
+                    self._reports.event(answered)
+                if not (server if side is CLIENT else client).send(octets):
+                    self._block(side)
+                    return False
+                if self._reports.unsaid:
+                    self._settle()
+                return True
             if data:
                 self.apply(proxy.receive_from(side, data))
             else:
                 self._input(side, data)
-            client, server = self._client, self._servers.outbox
+            server = self._servers.outbox
             written = not server.waiting or server.flush_now()
             if client.waiting and not client.flush_now():
                 written = False

@@ -500,6 +500,21 @@ def test_replies_may_be_read_elsewhere() -> None:
     assert end.transaction.envelope.mail is command
 
 
+def test_a_server_that_owes_nothing_is_quiet() -> None:
+    end = greeted()
+    assert end.is_quiet
+    end.send_command(Command.of("NOOP"))
+    assert not end.is_quiet
+    given(end, b"250 ok\r\n")
+    assert end.is_quiet
+    end.receive_data(b"2")
+    assert not end.is_quiet
+    ended = greeted()
+    ended.receive_eof()
+    assert not ended.is_quiet
+    assert not ClientConnection().is_quiet, "it has not greeted"
+
+
 def test_replies_may_not_be_read_elsewhere_after_octets_that_lie_here() -> None:
     begun, ended = greeted(), greeted()
     for end in (begun, ended):

@@ -51,6 +51,7 @@ from sansio_smtp.proxy.lane import Lane
 from sansio_smtp.proxy.message_flow import MessageFlow
 from sansio_smtp.proxy.message_store import MessageStore
 from sansio_smtp.proxy.own_commands import OwnCommands
+from sansio_smtp.proxy.passing import Passing
 from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.proxy.readings import Readings
 from sansio_smtp.proxy.setup_flow import SetupFlow
@@ -110,6 +111,7 @@ PARTS = [
         OwnCommands,
         SetupFlow,
         Lane,
+        Passing,
     ),
 ]
 
@@ -136,7 +138,16 @@ class Guarded(Proxy):
         return events
 
     def receive_from(self, side: Side, data: bytes) -> list[Event]:
-        return self.guarded(lambda: Proxy.receive_from(self, side, data))
+        return self.guarded(lambda: self.passed(side, data) or Proxy.receive_from(self, side, data))
+
+    def passed(self, side: Side, data: bytes) -> list[Event]:
+        """What comes of an input that is only passed on; nothing if it is another one."""
+        octets = Proxy.pass_on(self, side, data)
+        if octets is None:
+            return []
+        answered = Proxy.take_answered(self)
+        sent = SendToServer(octets) if side is CLIENT else SendToClient(octets)
+        return [sent] if answered is None else [answered, sent]
 
     def tls_started(self, side: Side, info: TlsInfo) -> list[Event]:
         return self.guarded(lambda: Proxy.tls_started(self, side, info))
@@ -154,6 +165,7 @@ class Talk:
     config: Config = attrs.field(factory=Config)
     messages: int = 2
     lines: tuple[str, ...] = ()
+    pipelines: bool = True
     refuses: tuple[bytes, ...] = ()
     offers: Access = ANYBODY
     offers_under_tls: Access = ANYBODY
@@ -161,7 +173,9 @@ class Talk:
 
     def play(self) -> tuple[Guarded, list[Event]]:
         proxy = Guarded(self.config, self.ask, self.make_spool, LOCAL)
-        client = FakeClient([Message("a@x", ("b@x", "c@x"), LETTER)] * self.messages, True, lines=self.lines)
+        client = FakeClient(
+            [Message("a@x", ("b@x", "c@x"), LETTER)] * self.messages, self.pipelines, lines=self.lines
+        )
         return proxy, converse(
             client, self.server(), proxy, judge=self.judge, connect=lambda _: self.server(), prompt=True
         )
@@ -201,6 +215,7 @@ def places(*names: str) -> frozenset[str]:
 
 TALKS: dict[str, Callable[[], Talk]] = {
     "relayed": lambda: Talk(lines=("AUTH PLAIN AGFubgBz", "STARTTLS", "VRFY x"), config=Config(trace=True)),
+    "passed on": lambda: Talk(lines=("NOOP",), pipelines=False),
     "edited": lambda: Talk(
         places("HEADERS", "BODY_LINES", "REPLY", "IN_TURN", "COMMAND"),
         asked(
@@ -354,6 +369,7 @@ OTHERWISE = {
         "Forwarding.drop_errands",
     ),
     *(
+        "MessageFlow.passed",
         "MessageStore.replace",
         "Proxy._client_ended",
         "Proxy._fail",

@@ -323,6 +323,19 @@ def test_what_state_a_message_is_in() -> None:
     ]
 
 
+def test_a_message_that_passes_as_it_is() -> None:
+    """`Scene` gives each input to `pass_on` as well, where that takes it."""
+    scene = Scene().greeted(*PLAIN)
+    for texts in (("x", "."),), (("x",), ("y",), ("z", ".")):
+        for line, reply in (("MAIL FROM:<a@me>", "250 ok"), ("RCPT TO:<b@mx>", "250 ok"), ("DATA", "354 go")):
+            scene.client(line)
+            scene.server(reply)
+        for text in texts:
+            scene.client(*text)
+            assert scene.proxy.passing.passed
+        assert scene.server("250 taken") == ["answered 250", "C: 250 taken"]
+
+
 def test_a_step_that_the_table_does_not_have_is_a_fault_of_the_library() -> None:
     scene = Scene().in_content()
     scene.client("x")

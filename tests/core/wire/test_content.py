@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import re
 
+import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.readings import END, Read, normal, strict_end, wire_lines
 from core.scene import every_cut, few_cuts, strings
@@ -300,3 +303,66 @@ def test_the_first_of_two_errors_is_told() -> None:
         for pieces in few_cuts(stream + b"c"):
             read = Read(ContentReader(BareNewline.REJECT, Nul.REFUSE, 3), pieces)
             assert words in read.error, pieces
+
+
+@pytest.mark.parametrize(
+    ("segments", "taken"),
+    [
+        ([b"x\r\n", b"y\r\n.\r\n"], [True, True]),
+        ([b"x", b".\r\n"], [True, True]),
+        ([b"..x"], [False]),
+        ([b"x.", b"x"], [False, True]),
+        ([b"x\r", b"\nx"], [False, False]),
+        ([b"x\r\n.\r\nRSET\r\n"], [False]),
+        ([b"x\nx"], [False]),
+        ([b"x\r\n..\r\n", b"123456"], [True, False]),
+        ([b"\0", b"x"], [False, False]),
+    ],
+)
+def test_segments_that_are_taken_whole(segments: list[bytes], taken: list[bool]) -> None:
+    reader = ContentReader(max_size=9)
+    for segment, whole in zip(segments, taken, strict=True):
+        assert reader.take_whole(segment) is whole
+        if not whole:
+            reader.feed(segment)
+
+
+PARTS = (
+    b"x",
+    b"x\r\n",
+    b".",
+    b"\r",
+    b"\n",
+    b"\r\n",
+    b".\r\n",
+    b"\0",
+    b"\r\n..x",
+    b"\r\n.\r\n",
+    b"x\r\n.\r\n",
+)
+
+
+@given(
+    st.sampled_from([(BareNewline.NORMALIZE, None), (BareNewline.REJECT, None), (BareNewline.NORMALIZE, 9)]),
+    st.lists(st.lists(st.sampled_from(PARTS), min_size=1, max_size=4).map(b"".join), max_size=5),
+)
+def test_a_segment_that_is_taken_whole_is_one_that_passes_as_it_came(
+    limits: tuple[BareNewline, int | None], segments: list[bytes]
+) -> None:
+    one, other = (ContentReader(limits[0], max_size=limits[1]) for _ in range(2))
+    for segment in segments:
+        before = attrs.asdict(one)
+        if one.take_whole(segment):
+            passed = segment.removesuffix(b".\r\n") if one.finished else segment
+            assert other.feed(segment) == passed
+        else:
+            assert attrs.asdict(one) == before
+            assert one.feed(segment) == other.feed(segment)
+        assert told(one) == told(other)
+        if one.finished:
+            return
+
+
+def told(reader: ContentReader) -> dict[str, object]:
+    """All that it knows; of an error its words, and without a context of which nothing is held back."""
+    return attrs.asdict(reader) | {"error": str(reader.error)}

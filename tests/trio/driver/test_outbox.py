@@ -66,6 +66,22 @@ async def test_what_is_put_between_two_flushes_is_one_write() -> None:
     assert sink.writes == [b"onetwothree", b"four"]
 
 
+async def test_what_is_sent_at_once() -> None:
+    sink = Sink(now=5)
+    outbox = Outbox(sink)
+    assert outbox.send(b"one")
+    assert not outbox.send(b"two")
+    assert not outbox.send(b"three")
+    assert sink.writes == [b"one", b"tw"]
+    await outbox.flush()
+    assert b"".join(sink.writes) == b"onetwothree"
+    sink.error = OSError("gone")
+    assert outbox.send(b"four"), "nothing is left to be written"
+    assert outbox.broken is sink.error
+    assert outbox.send(b"five")
+    assert not outbox.waiting
+
+
 async def test_the_rest_of_a_partial_write_comes_next() -> None:
     sink = Sink(2, 1, 3)
     outbox = Outbox(sink)

@@ -1,0 +1,217 @@
+"""Passing: what it takes, what it leaves, and that the state is then that of the general path (`Twins`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twins import Twins
+
+from core.scene import lines
+from sansio_smtp.config import Config
+from sansio_smtp.events import CLIENT, SERVER, MessageAnswered, Side
+from sansio_smtp.proxy.proxy import Proxy
+
+EHLO = ("250-mx", "250 PIPELINING")
+TO_CONTENT = (
+    (CLIENT, "MAIL FROM:<a@me>"),
+    (SERVER, "250 ok"),
+    (CLIENT, "RCPT TO:<b@mx>"),
+    (SERVER, "250 ok"),
+    (CLIENT, "DATA"),
+    (SERVER, "354 go"),
+)
+
+
+def session(**choices: Any) -> Twins:
+    """A client that has said EHLO."""
+    twins = Twins(Config(**choices))
+    for side, text in ((SERVER, ("220 mx",)), (CLIENT, ("EHLO me",)), (SERVER, EHLO)):
+        assert not takes(twins, side, lines(*text))
+    return twins
+
+
+def takes(twins: Twins, side: Side, data: bytes) -> bool:
+    """Returns True if this input is passed on. The twins compare what comes of it."""
+    twins.receive_from(side, data)
+    assert twins.passing is not None
+    return bool(twins.passing.passed)
+
+
+def says(twins: Twins, side: Side, *text: str) -> bool:
+    return takes(twins, side, lines(*text))
+
+
+def in_content(**choices: Any) -> Twins:
+    twins = session(**choices)
+    for side, line in TO_CONTENT:
+        assert says(twins, side, line)
+    return twins
+
+
+def test_two_messages() -> None:
+    twins = in_content()
+    for ends in ((b"x", b"x\r\n..y\r\n", b"z\r\n.\r\n"), (b"x\r\n.\r\n",)):
+        assert all(takes(twins, CLIENT, data) for data in ends)
+        assert says(twins, SERVER, "250 taken")
+        assert all(says(twins, side, line) for side, line in TO_CONTENT)
+
+
+def test_a_message_that_is_answered_is_told_once() -> None:
+    proxy = Proxy()
+    for side, data in ((SERVER, b"220 mx\r\n"), (CLIENT, b"EHLO me\r\n"), (SERVER, b"250 mx\r\n")):
+        proxy.receive_from(side, data)
+    for side, line in (*TO_CONTENT, (CLIENT, "x\r\n."), (SERVER, "451 later")):
+        assert proxy.take_answered() is None
+        assert proxy.pass_on(side, lines(line)) == lines(line)
+    answered = proxy.take_answered()
+    assert isinstance(answered, MessageAnswered)
+    assert answered.reply.code == 451
+    assert [command.raw for command in answered.envelope.recipients] == [b"RCPT TO:<b@mx>"]
+    assert proxy.take_answered() is None
+    assert Proxy(ask=("RCPT",)).take_answered() is None
+
+
+@pytest.mark.parametrize(
+    ("choices", "line", "taken"),
+    [
+        ({}, "RSET", True),
+        ({}, "NOOP", True),
+        ({}, "NOOP x", False),
+        ({}, "rset", False),
+        ({}, "EHLO me", False),
+        ({}, "QUIT", False),
+        ({}, "AUTH PLAIN AGFubgBz", False),
+        ({}, "MAIL FROM:<a> REQUIRETLS", False),
+        ({}, "MAIL FROM:<a> SIZE=9", True),
+        ({"max_message_size": 8}, "MAIL FROM:<a> SIZE=9", False),
+        ({"max_message_size": 9}, "MAIL FROM:<a> SIZE=9", True),
+        ({"max_line": 12}, "MAIL FROM:<a>", False),
+        ({"max_line": 13}, "MAIL FROM:<a>", True),
+        ({}, "MAIL FROM:<\0>", False),
+        ({}, "MAIL FROM:<\r>", False),
+        ({}, "MAIL FROM:<\n>", False),
+        ({}, "RSET\r\nRSET", False),
+        ({"auth_without_tls": False}, "RSET", False),
+        ({"max_pipelined": 1}, "RSET", False),
+        ({"trace": True}, "RSET", False),
+        ({"lane": False}, "RSET", False),
+        ({"tap": "chunks"}, "RSET", False),
+        ({"send_client": "xforward"}, "RSET", False),
+    ],
+)
+def test_lines(choices: dict[str, Any], line: str, taken: bool) -> None:
+    assert says(session(**choices), CLIENT, line) is taken
+
+
+@pytest.mark.parametrize("data", [b"", b"\r", b"\r\n", b"RSET", b"RSET\r", b"RSET\n", b"RSET\r\nR", b"MAIL "])
+def test_half_lines(data: bytes) -> None:
+    assert not takes(session(), CLIENT, data)
+
+
+def test_too_many_recipients() -> None:
+    twins = session(max_recipients=1)
+    for side, line in TO_CONTENT[:4]:
+        assert says(twins, side, line)
+    assert not says(twins, CLIENT, "RCPT TO:<c@mx>")
+
+
+@pytest.mark.parametrize(
+    ("line", "reply", "taken"),
+    [
+        ("RSET", "250 ok", True),
+        ("RSET", "550 no", True),
+        ("RSET", "250-a\r\n250 b", False),
+        ("RSET", "250", False),
+        ("RSET", "250 \0", False),
+        ("RSET", "250 \r", False),
+        ("RSET", "250 \n", False),
+        ("RSET", "250 a\r\n250 b", False),
+        ("RSET", "199 a", False),
+        ("RSET", "600 a", False),
+        ("RSET", "354 go", False),
+        ("RSET", "421 bye", False),
+        ("RSET", "235 in", False),
+        ("RSET", "250 " + "x" * 94, True),
+        ("RSET", "250 " + "x" * 95, False),
+        ("DATA", "554 no", False),
+        ("DATA", "250 what", False),
+    ],
+)
+def test_replies(line: str, reply: str, taken: bool) -> None:
+    twins = session(max_reply=100)
+    assert says(twins, CLIENT, line)
+    assert says(twins, SERVER, reply) is taken
+
+
+def test_a_reply_that_nothing_asked_for() -> None:
+    twins = session()
+    assert says(twins, CLIENT, "RSET")
+    assert says(twins, SERVER, "250 ok")
+    assert not says(twins, SERVER, "250 ok")
+
+
+def test_a_client_that_does_not_wait() -> None:
+    """Its replies are not passed on either, and it may be at rest again."""
+    twins = session()
+    assert says(twins, CLIENT, "MAIL FROM:<a@me>")
+    assert not says(twins, CLIENT, "RCPT TO:<b@mx>")
+    assert not says(twins, SERVER, "250 ok")
+    assert not says(twins, CLIENT, "RCPT TO:<c@mx>")
+    assert not says(twins, SERVER, "250 ok", "250 ok")
+    assert says(twins, CLIENT, "DATA")
+
+
+@pytest.mark.parametrize(
+    ("choices", "data"),
+    [
+        ({}, b".\r\n"),
+        ({}, b".x\r\n"),
+        ({}, b"x\r"),
+        ({}, b"x\rx\r\n"),
+        ({}, b"x\nx\r\n"),
+        ({}, b"x\0x\r\n"),
+        ({}, b"x\r\n.\r\nRSET\r\n"),
+        ({}, b"x\r\n."),
+        ({"max_message_size": 2}, b"x\r\n"),
+        ({"bare_newline": "reject"}, b"x\rx\r\n"),
+    ],
+)
+def test_content(choices: dict[str, Any], data: bytes) -> None:
+    twins = in_content(**choices)
+    assert not takes(twins, CLIENT, data)
+    assert not takes(twins, CLIENT, b"x"), "the state is looked at between messages alone"
+
+
+def test_every_other_input_ends_it() -> None:
+    twins = session()
+    assert says(twins, CLIENT, "RSET")
+    twins.shutdown()
+    assert not says(twins, SERVER, "250 ok")
+    twins = session()
+    assert says(twins, CLIENT, "RSET")
+    twins.client_lost()
+    assert not says(twins, CLIENT, "RSET")
+    twins = session()
+    assert says(twins, CLIENT, "RSET")
+    twins.broke()
+    assert not says(twins, SERVER, "250 ok")
+
+
+PIECES = (
+    *("MAIL FROM:<a@me>\r\n", "RCPT TO:<b@mx>\r\n", "DATA\r\n", "RSET\r\n", "NOOP\r\n", "QUIT\r\n"),
+    *("x\r\n", "x\r\n.\r\n", ".\r\n", "x", "\r\n", "\r", ".", "EHLO me\r\n", "VRFY x\r\n", "rset\r\n"),
+)
+REPLIES = ("250 ok\r\n", "354 go\r\n", "550 no\r\n", "250-a\r\n250 b\r\n", "250", " ok\r\n", "421 bye\r\n")
+INPUTS = st.one_of(
+    st.tuples(st.just(CLIENT), st.sampled_from(PIECES)), st.tuples(st.just(SERVER), st.sampled_from(REPLIES))
+)
+
+
+@given(st.lists(INPUTS, max_size=12))
+def test_whatever_comes(inputs: list[tuple[Side, str]]) -> None:
+    twins = session()
+    for side, data in inputs:
+        takes(twins, side, data.encode())
