@@ -152,8 +152,8 @@ def verify(case: Case) -> None:
 
 
 def dialogue(case: Case) -> Callable[[], None]:
-    """The measured thing: the steps again and again in one session, as the driver gives them to the core, each
-    send taken out of its event."""
+    """The measured thing: the steps again and again in one session, given to the core as the driver does it,
+    each send taken out of its event."""
     proxy = Proxy(Config(max_errors=10**9))
     for side, data in GREETING:
         proxy.receive_from(side, data)
