@@ -1,0 +1,203 @@
+"""Gets access tokens over HTTP from the token endpoint of a provider (RFC 6749).
+
+Two grants are enough for mail: a *refresh token* (§6), which somebody got by giving consent in a browser, one
+for each account; and *client credentials* (§4.4), with which an application logs in for all accounts that the
+provider lets it use.
+
+The answer is not trusted to be what it should: a captive portal answers HTML, a gateway 502, an overloaded
+server nothing at all. Whatever comes is a `Token`, or a `TokenError` whose text holds no secret. A
+redirection is not followed: the secrets would go to where nobody has said.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import ssl
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+import attrs
+import httpx2
+import trio
+
+from trio_proxy.text.addresses import Address
+from trio_proxy.text.masking import masked, plain
+
+from .secret_files import RefreshTokens, SecretError
+from .tokens import Token, TokenError
+
+__all__ = ["OAuth2", "checked_url"]
+
+_LARGEST: Final = 65_536
+"""Octets of an answer."""
+_HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
+_LONGEST_TEXT: Final = 200
+_LONGEST_LIFE: Final = 10 * 365 * 86_400.0
+_LONGEST_PAUSE: Final = 300.0
+
+_MEANINGS: Final[Mapping[str, str]] = {
+    "invalid_grant": "the refresh token has expired or was revoked: give consent again, and replace it",
+    "interaction_required": "the provider wants to see somebody: give consent again, and replace the token",
+    "consent_required": "the application has no consent for this scope: give consent again",
+    "invalid_client": "the client id or the client secret is wrong",
+    "unauthorized_client": "the provider does not let this client use this grant",
+    "unsupported_grant_type": "the provider does not know this grant",
+    "invalid_scope": "the scope is wrong",
+    "invalid_request": "the provider misses something in the request",
+}
+"""Error of RFC 6749 §5.2, and of providers → what it means here. It stays so until somebody acts."""
+
+
+def checked_url(text: str) -> str:
+    """A URL for secrets: with TLS, or on this machine. Raises ValueError."""
+    try:
+        parts = urlsplit(text)
+        where = Address(parts.hostname or "", parts.port or 0)
+    except ValueError:
+        raise ValueError(f"expected {_A_URL}") from None
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and where.is_local)
+    if not (where.host and is_safe):
+        raise ValueError(f"expected {_A_URL}")
+    if parts.username is not None or parts.fragment:
+        raise ValueError("a token endpoint has no user and no fragment in its URL")
+    return text
+
+
+_A_URL: Final = 'a URL with TLS such as "https://login.example.net/oauth2/token"'
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class OAuth2:
+    """The token endpoint of one provider; a `TokenSource`."""
+
+    url: str
+    client_id: str
+    client_secret: str | None = attrs.field(default=None, repr=False)
+    """None: the application is a public one, which has no secret."""
+    scope: str = ""
+    refresh_tokens: RefreshTokens | None = None
+    """None: the grant is that of client credentials."""
+    timeout: float = 10.0
+    """Seconds for one request."""
+    context: ssl.SSLContext | None = attrs.field(default=None, repr=False)
+    """For TLS with the endpoint; None: the authorities that the system trusts."""
+
+    @property
+    def is_shared(self) -> bool:
+        """True if one token is for all accounts."""
+        return self.refresh_tokens is None
+
+    async def fetch(self, account: str) -> Token:
+        """A new token for the account. Raises `TokenError`."""
+        refresh_token = self._refresh_token(account)
+        secrets = [secret for secret in (refresh_token, self.client_secret) if secret]
+        asked_at = trio.current_time()
+        try:
+            with trio.fail_after(self.timeout):
+                answer = await self._ask(self._form(refresh_token))
+        except trio.TooSlowError:
+            raise TokenError(f"{self.url} does not answer within {self.timeout:g} s") from None
+        except (httpx2.HTTPError, OSError) as error:
+            why = masked(plain(str(error)), secrets) or type(error).__name__
+            raise TokenError(f"{self.url} cannot be asked: {why}") from None
+        said = answer.table
+        value = said.get("access_token")
+        if answer.status != 200 or not isinstance(value, str) or not value:
+            raise _refusal(self.url, answer, secrets)
+        if not (value.isascii() and value.isprintable() and " " not in value):
+            raise TokenError(f"{self.url} gives an access token that no server can be told")
+        kind = said.get("token_type", "Bearer")
+        if not isinstance(kind, str) or kind.lower() != "bearer":
+            raise TokenError(f"{self.url} gives a token that is no bearer token", permanent=True)
+        new = said.get("refresh_token")
+        if self.refresh_tokens is not None and isinstance(new, str) and new and new != refresh_token:
+            self.refresh_tokens.replace(account, new)
+        return Token(value, asked_at + _life(said.get("expires_in")))
+
+    def _refresh_token(self, account: str) -> str | None:
+        if self.refresh_tokens is None:
+            return None
+        try:
+            return self.refresh_tokens.of(account)
+        except SecretError as error:
+            raise TokenError(str(error), permanent=True) from error
+
+    def _form(self, refresh_token: str | None) -> dict[str, str]:
+        form = {"grant_type": "client_credentials", "client_id": self.client_id}
+        if refresh_token is not None:
+            form |= {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        if self.client_secret:
+            form["client_secret"] = self.client_secret
+        if self.scope:
+            form["scope"] = self.scope
+        return form
+
+    async def _ask(self, form: Mapping[str, str]) -> _Answer:
+        verify = True if self.context is None else self.context
+        async with (
+            httpx2.AsyncClient(timeout=None, trust_env=False, verify=verify) as client,
+            client.stream("POST", self.url, data=form, headers=_HEADERS) as response,
+        ):
+            content = b""
+            async for piece in response.aiter_raw():  # to its end: the library does not like to be left early
+                content = (content + piece)[:_LARGEST]
+            return _Answer(response.status_code, response.headers, content)
+
+
+@attrs.frozen(eq=False)
+class _Answer:
+    status: int
+    headers: Mapping[str, str]
+    content: bytes = attrs.field(repr=False)
+
+    @property
+    def table(self) -> Mapping[str, Any]:
+        """The object of JSON; empty if it is none."""
+        try:
+            said: object = json.loads(self.content)
+        except (ValueError, RecursionError):
+            return {}
+        return cast("dict[str, Any]", said) if isinstance(said, dict) else {}
+
+
+def _life(value: object) -> float:
+    """Seconds that a token lasts. Some providers write the number as a text, some leave it out."""
+    try:
+        seconds = float(cast("Any", value))
+    except (TypeError, ValueError, OverflowError):
+        return math.inf
+    return min(seconds, _LONGEST_LIFE) if seconds > 0 else math.inf
+
+
+def _refusal(url: str, answer: _Answer, secrets: Sequence[str]) -> TokenError:
+    said = answer.table
+    error = said.get("error")
+    if isinstance(error, str) and error:
+        detail = f"{error}: {said.get('error_description') or ''}".removesuffix(": ")
+        shown = _cut(masked(plain(" ".join(detail.split())), secrets))
+        permanent = error in _MEANINGS and answer.status < 500
+        meaning = _MEANINGS[error] if permanent else "it cannot give a token now"
+        return TokenError(
+            f"{url} gives no token: {meaning} ({shown})", permanent=permanent, retry_after=_pause(answer)
+        )
+    kind = _cut(plain(answer.headers.get("content-type", "something without a type").partition(";")[0]))
+    if 300 <= answer.status < 400:
+        where = urlsplit(answer.headers.get("location", "")).hostname or "nowhere"
+        return TokenError(f"{url} redirects to {plain(where)}, which is not followed; is it the right URL?")
+    hint = "" if answer.status >= 500 else "; is it the URL of a token endpoint, and nothing in between?"
+    return TokenError(
+        f"{url} answers with status {answer.status} and {kind}, which is no token{hint}",
+        retry_after=_pause(answer),
+    )
+
+
+def _pause(answer: _Answer) -> float:
+    seconds = answer.headers.get("retry-after", "")
+    return min(float(seconds), _LONGEST_PAUSE) if re.fullmatch("[0-9]{1,9}", seconds) else 0.0
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "..."
