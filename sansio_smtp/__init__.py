@@ -17,7 +17,7 @@ from sansio_smtp.wire.reply_reader import ReplyReader
 from sansio_smtp.wire.violations import RemoteProtocolError
 
 from .client_info import ClientInfo, Forwarded, TlsInfo
-from .config import Addresses, BareNewline, ClientTls, Config, Nul, SendClient, Tap, UpstreamTls
+from .config import Addresses, BareNewline, ClientTls, Config, LoginMode, Nul, SendClient, Tap, UpstreamTls
 from .errors import InternalError, LocalProtocolError, MailboxError, ProtocolError
 from .events import (
     CLIENT,
@@ -49,10 +49,12 @@ from .questions import (
     COMMAND,
     HEADERS,
     IN_TURN,
+    LOGIN,
     MESSAGE,
     OTHER_VERBS,
     REPLY,
     Answer,
+    AttemptQuestion,
     BodyQuestion,
     ClientQuestion,
     CommandQuestion,
@@ -60,6 +62,8 @@ from .questions import (
     Disconnect,
     HeadersQuestion,
     Inspect,
+    LogIn,
+    LoginQuestion,
     MessageQuestion,
     Question,
     Replace,
@@ -69,6 +73,7 @@ from .questions import (
     Route,
     Swallow,
 )
+from .sasl_client import LoginAttempt, SaslClient
 from .states import Gate, Message, Phase, Snapshot, TransactionState, UpstreamState
 from .verbs import Kind
 
@@ -84,6 +89,7 @@ __all__ = [
     "END_OF_DATA",
     "HEADERS",
     "IN_TURN",
+    "LOGIN",
     "MESSAGE",
     "OTHER_VERBS",
     "REPLY",
@@ -91,6 +97,7 @@ __all__ = [
     "Addresses",
     "Answer",
     "Ask",
+    "AttemptQuestion",
     "AwaitReply",
     "BareNewline",
     "BodyChunk",
@@ -122,6 +129,10 @@ __all__ = [
     "InternalError",
     "Kind",
     "LocalProtocolError",
+    "LogIn",
+    "LoginAttempt",
+    "LoginMode",
+    "LoginQuestion",
     "MailboxError",
     "Message",
     "MessageAnswered",
@@ -146,6 +157,7 @@ __all__ = [
     "ReplyReader",
     "ReplyReceived",
     "Route",
+    "SaslClient",
     "SendClient",
     "SendToClient",
     "SendToServer",

@@ -12,7 +12,17 @@ import attrs
 from .names import did_you_mean
 from .networks import NO_NETWORKS, Networks
 
-__all__ = ["Addresses", "BareNewline", "ClientTls", "Config", "Nul", "SendClient", "Tap", "UpstreamTls"]
+__all__ = [
+    "Addresses",
+    "BareNewline",
+    "ClientTls",
+    "Config",
+    "LoginMode",
+    "Nul",
+    "SendClient",
+    "Tap",
+    "UpstreamTls",
+]
 
 
 class _Choice(Enum):
@@ -91,6 +101,19 @@ class UpstreamTls(_Choice):
         return self is UpstreamTls.ENCRYPT or self is UpstreamTls.VERIFY
 
 
+class LoginMode(_Choice):
+    """Who logs in to a server (RFC 4954)."""
+
+    RELAY = "relay"
+    """The client, whose AUTH exchange is relayed."""
+    INJECT = "inject"
+    """The proxy, with what the verdict on a `LoginQuestion` says. The client needs no login; if LOGIN is
+    asked about, it must log in to the proxy before it sends mail."""
+    TRANSLATE = "translate"
+    """The proxy, when the client has logged in to the proxy with PLAIN or LOGIN. The client's login is
+    accepted if the server accepts that of the proxy."""
+
+
 class SendClient(_Choice):
     """How a server is told who the client is."""
 
@@ -141,6 +164,8 @@ class Config:
     auth_without_tls: bool = True
     """False: AUTH is offered to a client in plain text only if it is on this machine (`ClientInfo.is_local`).
     Where `tls` is ENCRYPT, it is offered under TLS only."""
+    login_mode: LoginMode = attrs.field(default=LoginMode.RELAY, converter=LoginMode)
+    """Who logs in to a server. If it is the proxy, the driver has to answer each `LoginQuestion`."""
     upstream_tls: UpstreamTls = attrs.field(default=UpstreamTls.NONE, converter=UpstreamTls)
     """What TLS is to a server for which the driver says nothing else (`Proxy.server_connected`)."""
     accept_xclient: Networks = NO_NETWORKS

@@ -16,10 +16,12 @@ from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.verbs import VERBS
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.sasl import Login
 
-from .client_info import ClientInfo
+from .client_info import ClientInfo, TlsInfo
 from .errors import LocalProtocolError
 from .names import checked_names
+from .sasl_client import LoginAttempt, SaslClient
 
 __all__ = [
     "BODY_CHUNK",
@@ -30,6 +32,7 @@ __all__ = [
     "CONTENT_PLACES",
     "HEADERS",
     "IN_TURN",
+    "LOGIN",
     "MESSAGE",
     "OTHER_VERBS",
     "PLACES",
@@ -37,6 +40,7 @@ __all__ = [
     "Answer",
     "AnyQuestion",
     "AnyVerdict",
+    "AttemptQuestion",
     "BodyQuestion",
     "ClientQuestion",
     "CommandQuestion",
@@ -44,6 +48,8 @@ __all__ = [
     "Disconnect",
     "HeadersQuestion",
     "Inspect",
+    "LogIn",
+    "LoginQuestion",
     "MessageQuestion",
     "Question",
     "Replace",
@@ -66,6 +72,8 @@ OTHER_VERBS: Final = "OTHER_VERBS"
 """The place of commands whose verb is not in the table `sansio_smtp.verbs.VERBS`."""
 CLIENT_CHANGED: Final = "CLIENT_CHANGED"
 """The place at which XCLIENT has said who the client is, before it is greeted anew."""
+LOGIN: Final = "LOGIN"
+"""The place at which a client has said its name and password to the proxy: see `Config.login_mode`."""
 IN_TURN: Final = "IN_TURN"
 """No hook place, but a way to ask: a command is asked about when the replies to all commands before it are
 known (a RCPT does not wait for other RCPTs). So the envelope of a question does not depend on when replies
@@ -81,6 +89,7 @@ PLACES: Final = frozenset(
         MESSAGE,
         OTHER_VERBS,
         CLIENT_CHANGED,
+        LOGIN,
         IN_TURN,
     )
 )
@@ -207,6 +216,13 @@ class Route:
     command: Command | None = None
 
 
+@attrs.frozen
+class LogIn:
+    """Log in to the server with this. It is used once: a further attempt needs another object."""
+
+    client: SaslClient = attrs.field(repr=lambda client: client.name)
+
+
 V = TypeVar("V")
 
 
@@ -221,6 +237,8 @@ CommandVerdict: TypeAlias = Continue | ReplaceCommand | Answer | Disconnect | In
 ClientVerdict: TypeAlias = Continue | Disconnect | Route
 ReplyVerdict: TypeAlias = Continue | ReplaceReply | Disconnect
 ContentVerdict: TypeAlias = Continue | Replace | Answer | Disconnect
+AttemptVerdict: TypeAlias = Continue | Answer | Disconnect
+LoginVerdict: TypeAlias = LogIn | Answer | Disconnect
 
 
 @attrs.define(eq=False)
@@ -287,9 +305,62 @@ class MessageQuestion(Question[ContentVerdict]):
     envelope: Envelope
 
 
+@attrs.define(eq=False)
+class AttemptQuestion(Question[AttemptVerdict]):
+    """A client wants to log in to the proxy. `Continue` accepts it, or in TRANSLATE lets the server decide;
+    the reply of an `Answer` refuses it."""
+
+    verdicts: ClassVar = (Continue, Answer, Disconnect)
+    attempt: LoginAttempt
+    envelope: Envelope
+
+
+@attrs.define(eq=False)
+class LoginQuestion(Question[LoginVerdict]):
+    """The proxy has to log in to a server: with which mechanism and which secrets?
+
+    Always asked where `Config.login_mode` is not RELAY. With `Answer` the client gets this reply to its AUTH
+    (TRANSLATE) or to its MAIL, and the server is not logged in to. After a refusal it is asked again,
+    ``refused`` is the server's reply then; for example, an access token may have to be renewed.
+    """
+
+    verdicts: ClassVar = (LogIn, Answer, Disconnect)
+    mechanisms: tuple[str, ...]
+    """The mechanisms that the server offers, upper-case; empty if it does not offer AUTH."""
+    upstream: str | None
+    """Name of the server, as in `Route`; None is the server that the driver connected first."""
+    tls: TlsInfo | None
+    """The TLS of the connection to the server."""
+    login: Login | None
+    """As whom the client has logged in to the proxy; None if it has not."""
+    attempt: LoginAttempt | None
+    """What the client has said to log in; None in INJECT."""
+    refused: Reply | None
+    """The server's reply to the attempt before this one; None if this is the first."""
+    refusal: Reply
+    """The reply that suits the client if no attempt is to be made, for `Answer`."""
+    envelope: Envelope
+
+
 AnyQuestion: TypeAlias = (
-    CommandQuestion | ClientQuestion | ReplyQuestion | HeadersQuestion | BodyQuestion | MessageQuestion
+    CommandQuestion
+    | ClientQuestion
+    | ReplyQuestion
+    | HeadersQuestion
+    | BodyQuestion
+    | MessageQuestion
+    | AttemptQuestion
+    | LoginQuestion
 )
 AnyVerdict: TypeAlias = (
-    Continue | ReplaceCommand | ReplaceReply | Replace | Answer | Disconnect | Inspect | Swallow | Route
+    Continue
+    | ReplaceCommand
+    | ReplaceReply
+    | Replace
+    | Answer
+    | Disconnect
+    | Inspect
+    | Swallow
+    | Route
+    | LogIn
 )

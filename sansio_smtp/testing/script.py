@@ -37,6 +37,13 @@ Indented is what the proxy must do about it, and the verdicts that its questions
                                   end of a body. A place alone takes any question of that place.
 ``? CLIENT_CHANGED 192.0.2.7:51000``
                                   with the address of the client that XCLIENT has named
+``? LOGIN PLAIN ann``              with the mechanism and name with which a client logs in to the proxy
+``? SERVER_LOGIN PLAIN LOGIN, for ann, after 535``
+                                  how to log in to a server: with the mechanisms that it offers, the name
+                                  that the client has said, and the refusal of the attempt before
+``! login PLAIN | \0ann\0secret``, ``! login LOGIN | - | ann | secret``
+                                  with this mechanism, initial response (``-``: none, ``empty``: no octet)
+                                  and responses
 ``! continue``, ``! answer 550 5.7.1 no``, ``! disconnect 421 4.7.0 go away``, ``! replace text``
 ``! route other``, ``! route home RCPT TO:<c@mx.example>``
                                   to that server, as it is or as another command

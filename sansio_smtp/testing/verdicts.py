@@ -16,6 +16,7 @@ from sansio_smtp.questions import (
     Continue,
     Disconnect,
     Inspect,
+    LogIn,
     Replace,
     ReplaceCommand,
     ReplaceReply,
@@ -28,10 +29,13 @@ from sansio_smtp.wire.replies import Reply
 
 from .notation import did_you_mean, octets
 
-__all__ = ["HOME", "Replacement", "SaidVerdict", "said", "verdict_for"]
+__all__ = ["HOME", "SERVER_LOGIN", "Replacement", "SaidVerdict", "said", "verdict_for"]
 
 HOME: Final = "home"
 """The name in scripts of the server that was connected first."""
+
+SERVER_LOGIN: Final = "SERVER_LOGIN"
+"""The place in scripts of a `LoginQuestion`."""
 
 _REPLY: Final = re.compile(r"([2-5][0-9][0-9])(?: (.*))?", re.DOTALL)
 
@@ -44,7 +48,36 @@ class Replacement:
     recipients: tuple[Command, ...] = ()
 
 
-SaidVerdict: TypeAlias = Continue | Answer | Disconnect | Inspect | Swallow | Route | Replacement
+@attrs.frozen
+class SaidLogin:
+    """``! login``: the mechanism, the initial response if there is one, and the responses."""
+
+    name: str
+    initial: bytes | None
+    responses: tuple[bytes, ...]
+
+
+SaidVerdict: TypeAlias = Continue | Answer | Disconnect | Inspect | Swallow | Route | Replacement | SaidLogin
+
+
+class ScriptedSasl:
+    """A `SaslClient` that says what a script says. It is complete when it has said all of that."""
+
+    def __init__(self, login: SaidLogin) -> None:
+        self.name, self.initial = login.name, login.initial
+        self._left = list(login.responses)
+
+    @property
+    def complete(self) -> bool:
+        return not self._left
+
+    def respond(self, challenge: bytes) -> bytes:
+        if not self._left:
+            raise ValueError(f"the script has no response to {challenge!r}")
+        return self._left.pop(0)
+
+    def forget(self) -> None:
+        self.initial = None
 
 
 def said(text: str, recipients: tuple[Command, ...] = ()) -> SaidVerdict:
@@ -66,6 +99,8 @@ def said(text: str, recipients: tuple[Command, ...] = ()) -> SaidVerdict:
 
 def verdict_for(question: AnyQuestion, verdict: SaidVerdict) -> Any:
     """The verdict as `Proxy.answer` takes it. Raises `LocalProtocolError`."""
+    if isinstance(verdict, SaidLogin):
+        return LogIn(ScriptedSasl(verdict))
     if not isinstance(verdict, Replacement):
         return verdict
     data = verdict.data
@@ -97,6 +132,19 @@ def _route(rest: str) -> Route:
     return Route(None if upstream == HOME else upstream, Command.of(line) if line else None)
 
 
+def _login(rest: str) -> SaidLogin:
+    name, *words = rest.split(" | ") if rest else [""]
+    if not name:
+        raise ValueError("'! login' needs a mechanism, such as PLAIN")
+    initial, *responses = words or ["-"]
+    said = tuple(_secret(word) for word in responses)
+    return SaidLogin(name, None if initial == "-" else _secret(initial), said)
+
+
+def _secret(word: str) -> bytes:
+    return b"" if word == "empty" else octets(word).removesuffix(b"\r\n")
+
+
 def _reply(text: str) -> Reply:
     match = _REPLY.fullmatch(text)
     if match is None:
@@ -112,4 +160,5 @@ _READERS: Final[dict[str, Callable[[str], SaidVerdict]]] = {
     "inspect": _inspect,
     "swallow": lambda rest: Swallow(_reply(rest)),
     "route": _route,
+    "login": _login,
 }

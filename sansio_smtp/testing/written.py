@@ -24,19 +24,22 @@ from sansio_smtp.questions import (
     BODY_LINES,
     CLIENT_CHANGED,
     HEADERS,
+    LOGIN,
     MESSAGE,
     REPLY,
     AnyQuestion,
+    AttemptQuestion,
     BodyQuestion,
     ClientQuestion,
     CommandQuestion,
     HeadersQuestion,
+    LoginQuestion,
     ReplyQuestion,
 )
 
 from .notation import escape, octets, written
 from .script import Asked, Closed, Connected, Item, Sent, Shown, TlsDue
-from .verdicts import HOME
+from .verdicts import HOME, SERVER_LOGIN
 
 __all__ = ["Step", "asks", "lines_of", "matches", "shown", "wanted"]
 
@@ -123,6 +126,10 @@ def _place(question: AnyQuestion, ask: frozenset[str]) -> str:
         return REPLY
     if isinstance(question, ClientQuestion):
         return CLIENT_CHANGED
+    if isinstance(question, AttemptQuestion):
+        return LOGIN
+    if isinstance(question, LoginQuestion):
+        return SERVER_LOGIN
     return HEADERS if isinstance(question, HeadersQuestion) else MESSAGE
 
 
@@ -152,10 +159,24 @@ def _detail(question: AnyQuestion) -> str:
         return escape(question.reply.raw[:-2])
     if isinstance(question, ClientQuestion):
         return question.client.address
+    if isinstance(question, AttemptQuestion):
+        return f"{question.attempt.mechanism} {escape(question.attempt.name.encode())}"
+    if isinstance(question, LoginQuestion):
+        return _login_detail(question)
     text = _joined(bytes(question.data))
     if isinstance(question, BodyQuestion) and question.last:
         return f"<last> {text}" if question.data else "<last>"
     return text
+
+
+def _login_detail(question: LoginQuestion) -> str:
+    """For whom, with what, and after which refusal."""
+    words = [" ".join(question.mechanisms)]
+    if question.attempt is not None:
+        words.append(f"for {escape(question.attempt.name.encode())}")
+    if question.refused is not None:
+        words.append(f"after {question.refused.code}")
+    return ", ".join(word for word in words if word)
 
 
 def _joined(data: bytes) -> str:
