@@ -52,6 +52,14 @@ all = 60
 reply = "2m"
 final_reply = 900
 
+[oauth]
+url = "https://login.example.net/token"
+client_id = "app"
+client_secret_file = "secret"
+refresh_token_file = "/etc/tokens"
+scope = "mail.send offline_access"
+timeout = "5s"
+
 [rules]
 files = ["rules.py", "/etc/more.py", "ready:footer"]
 timeout = "5s"
@@ -84,6 +92,12 @@ OPTIONS = Options(
     upstream_tls_name="mx.example.net",
     upstream_cert=Path("conf/us.pem"),
     upstream_key=Path("conf/us.key"),
+    oauth_url="https://login.example.net/token",
+    oauth_client_id="app",
+    oauth_client_secret_file=Path("conf/secret"),
+    oauth_refresh_token_file=Path("/etc/tokens"),
+    oauth_scope="mail.send offline_access",
+    oauth_timeout=5.0,
     accept_proxy=("192.0.2.0/24",),
     accept_xclient=("2001:db8::/32", "unix"),
     send_client="proxy2",
@@ -102,7 +116,7 @@ OPTIONS = Options(
     rule_settings={
         "greylist": RuleTable(
             {"delay": "5m", "limits": {"per_minute": 3}},
-            {"": 46, "delay": 47, "limits.per_minute": 48},
+            {"": 54, "delay": 55, "limits.per_minute": 56},
             "conf/proxy.toml",
         )
     },

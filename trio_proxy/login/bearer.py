@@ -83,8 +83,11 @@ class _Bearer:
 class XOAuth2(_Bearer):
     """XOAUTH2, the mechanism of Google and Microsoft that came before the RFC."""
 
-    name: ClassVar[str] = "XOAUTH2"
     farewell: ClassVar[bytes] = b""
+
+    @property
+    def name(self) -> str:
+        return "XOAUTH2"
 
     @property
     def initial(self) -> bytes:
@@ -95,11 +98,14 @@ class XOAuth2(_Bearer):
 class OAuthBearer(_Bearer):
     """OAUTHBEARER (RFC 7628 §3.1)."""
 
-    name: ClassVar[str] = "OAUTHBEARER"
     farewell: ClassVar[bytes] = b"\1"
     host: str = ""
     """The server that the token is shown to; empty: it is not said."""
     port: int = 0
+
+    @property
+    def name(self) -> str:
+        return "OAUTHBEARER"
 
     @property
     def initial(self) -> bytes:

@@ -23,13 +23,12 @@ import attrs
 import httpx2
 import trio
 
-from trio_proxy.text.addresses import Address
 from trio_proxy.text.masking import masked, plain
 
 from .secret_files import RefreshTokens, SecretError
 from .tokens import Token, TokenError
 
-__all__ = ["OAuth2", "checked_url"]
+__all__ = ["OAuth2"]
 
 _LARGEST: Final = 65_536
 """Octets of an answer."""
@@ -49,24 +48,6 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "invalid_request": "the provider misses something in the request",
 }
 """Error of RFC 6749 §5.2, and of providers → what it means here. It stays so until somebody acts."""
-
-
-def checked_url(text: str) -> str:
-    """A URL for secrets: with TLS, or on this machine. Raises ValueError."""
-    try:
-        parts = urlsplit(text)
-        where = Address(parts.hostname or "", parts.port or 0)
-    except ValueError:
-        raise ValueError(f"expected {_A_URL}") from None
-    is_safe = parts.scheme == "https" or (parts.scheme == "http" and where.is_local)
-    if not (where.host and is_safe):
-        raise ValueError(f"expected {_A_URL}")
-    if parts.username is not None or parts.fragment:
-        raise ValueError("a token endpoint has no user and no fragment in its URL")
-    return text
-
-
-_A_URL: Final = 'a URL with TLS such as "https://login.example.net/oauth2/token"'
 
 
 @attrs.frozen(eq=False, kw_only=True)

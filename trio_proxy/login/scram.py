@@ -8,7 +8,7 @@ meanwhile.
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import attrs
 
@@ -23,7 +23,6 @@ _ITERATIONS: Final = re.compile(rb"(?:\A|,)i=([0-9]+)(?:,|\Z)")
 class ScramSha256:
     """One exchange. Raises ValueError for a name or a password that SASLprep (RFC 4013) forbids."""
 
-    name: ClassVar[str] = "SCRAM-SHA-256"
     account: str
     _password: str = attrs.field(repr=False)
     _scram: Any = attrs.field(init=False, repr=False)
@@ -40,6 +39,10 @@ class ScramSha256:
             raise ValueError(f"a name or password that SCRAM cannot carry: {error}") from None
         finally:
             self._password = ""
+
+    @property
+    def name(self) -> str:
+        return "SCRAM-SHA-256"
 
     @property
     def complete(self) -> bool:

@@ -21,9 +21,12 @@ from collections import OrderedDict
 from typing import Final, Protocol
 
 import attrs
+import structlog
 import trio
 
 __all__ = ["Token", "TokenCache", "TokenError", "TokenSource"]
+
+log = structlog.stdlib.get_logger("smtp_proxy")
 
 _EARLY_SECONDS: Final = 300.0
 _EARLY_SHARE: Final = 0.2
@@ -137,10 +140,16 @@ class TokenCache:
             known.forget(refused)
             if (error := known.past_failure) is None:
                 try:
-                    return known.keep(await self.source.fetch(account))
+                    token = await self.source.fetch(account)
                 except TokenError as raised:
                     error = raised
+                    if known.failure is None:
+                        log.error("no access token can be had", account=account, error=str(error))
                     known.failed(error)
+                else:
+                    if known.failure is not None:
+                        log.warning("access tokens can be had again", account=account)
+                    return known.keep(token)
             # The old token is as good as it was.
             if known.token is not None and trio.current_time() < known.token.expires:
                 return known.token

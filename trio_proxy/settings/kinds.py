@@ -14,6 +14,7 @@ import attrs
 
 from trio_proxy.text.addresses import Address
 from trio_proxy.text.units import A_DURATION, A_SIZE, Reads, parse_duration, size_text
+from trio_proxy.text.urls import A_SECRET_URL
 
 __all__ = [
     "COUNT",
@@ -27,10 +28,12 @@ __all__ = [
     "LISTENERS",
     "NETWORKS",
     "RULE_FILES",
+    "SECRET_URL",
     "SIZE",
     "SOME_SECONDS",
     "SOME_TIME",
     "SWITCH",
+    "TEXT",
     "UPSTREAM",
     "Kind",
     "number_of",
@@ -192,6 +195,13 @@ def _rule_files(value: str | list[str], folder: Path) -> tuple[str, ...]:
     return tuple(spec if spec.startswith("ready:") else str(folder / spec) for spec in specs)
 
 
+def _text(value: Any) -> str:
+    if not (isinstance(value, str) and value.strip() and value.isprintable()):
+        raise ValueError(f"expected {_A_TEXT}")
+    return value
+
+
+_A_TEXT: Final = "a text in quotes, of one line and not empty"
 _A_HOST_NAME: Final = 'a host name such as "mx.example.net"'
 _A_NETWORK: Final = 'a network such as "192.0.2.0/24", an address, or "unix"'
 SOME_SECONDS: Final = Reads('a number of seconds above 0 or a time such as "30s"', _some_seconds)
@@ -245,6 +255,8 @@ UPSTREAM: Final[Kind[Address]] = Kind(
 HOST_NAME: Final[Kind[str]] = Kind(
     toml=Annotated[str, Reads(_A_HOST_NAME, _host_name)], read=_host_name, metavar="NAME"
 )
+TEXT: Final[Kind[str]] = Kind(toml=Annotated[str, Reads(_A_TEXT, _text)], read=_text, metavar="TEXT")
+SECRET_URL: Final[Kind[str]] = Kind(toml=Annotated[str, A_SECRET_URL], read=A_SECRET_URL.parse, metavar="URL")
 _NETWORK: Final[Any] = Annotated[str, Reads(_A_NETWORK, _network)]
 NETWORKS: Final[Kind[tuple[str, ...]]] = Kind(
     toml=_NETWORK | list[_NETWORK],

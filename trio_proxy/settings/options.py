@@ -30,9 +30,11 @@ from .kinds import (
     LISTENERS,
     NETWORKS,
     RULE_FILES,
+    SECRET_URL,
     SIZE,
     SOME_TIME,
     SWITCH,
+    TEXT,
     UPSTREAM,
     Kind,
     number_of,
@@ -48,7 +50,8 @@ __all__ = ["CONFLICTS", "DEFAULTS", "RULES", "SETTINGS", "TABLES", "Conflict", "
 
 SERVER: Final = "server"
 RULES: Final = "rules"
-TABLES: Final = (SERVER, RULES)
+OAUTH: Final = "oauth"
+TABLES: Final = (SERVER, OAUTH, RULES)
 """The tables of the settings file, in the order of the documentation."""
 
 _ON_ERROR: Final[Kind[OnError]] = one_of("defer", "reject", "accept")
@@ -145,6 +148,31 @@ class Options:
     )
     upstream_key: Path | None = setting(
         SERVER, FILE, None, help="The private key of that certificate."
+    )
+    oauth_url: str | None = setting(
+        OAUTH, SECRET_URL, None, key="url",
+        help="The token endpoint (RFC 6749) of the provider whose access tokens the proxy logs in with.",
+    )
+    oauth_client_id: str | None = setting(
+        OAUTH, TEXT, None, key="client_id",
+        help="What the provider calls this application.",
+    )
+    oauth_client_secret_file: Path | None = setting(
+        OAUTH, FILE, None, key="client_secret_file", unset="SMTP_PROXY_OAUTH_CLIENT_SECRET, else none",
+        help="A file with the secret of this application, if it has one.",
+    )
+    oauth_refresh_token_file: Path | None = setting(
+        OAUTH, FILE, None, key="refresh_token_file",
+        unset="SMTP_PROXY_OAUTH_REFRESH_TOKEN, else the client secret alone is used",
+        help="A file with a refresh token, or a directory with a file for each account, named after it. A "
+        "new one that the provider gives is written there.",
+    )
+    oauth_scope: str | None = setting(
+        OAUTH, TEXT, None, key="scope",
+        help="What the token is for, as the provider calls it.",
+    )
+    oauth_timeout: float = setting(
+        OAUTH, SOME_TIME, 10.0, key="timeout", help="For the provider to give a token."
     )
     accept_proxy: tuple[str, ...] = setting(
         SERVER, NETWORKS, (),

@@ -10,9 +10,12 @@ import pytest
 import trio
 from token_endpoint import TokenEndpoint, answer, refusal, token, token_endpoint
 
-from trio_proxy.login.oauth2 import OAuth2, checked_url
+from trio_proxy.commands.findings import Findings
+from trio_proxy.commands.oauth import check_tokens
+from trio_proxy.login.oauth2 import OAuth2
 from trio_proxy.login.secret_files import RefreshTokens
 from trio_proxy.login.tokens import Token, TokenCache, TokenError
+from trio_proxy.settings.options import Options
 
 SECRETS = ("r3fresh-secret", "cl1ent-secret")
 
@@ -189,28 +192,41 @@ async def test_two_sessions_of_one_account_refresh_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["https://login.example/token", "https://h:8443/", "http://127.0.0.1:8080/t", "http://localhost/t"]
-)
-def test_urls(url: str) -> None:
-    assert checked_url(url) == url
-
-
-@pytest.mark.parametrize(
-    "url",
+    ("octets", "status", "text"),
     [
-        "http://login.example/token",
-        "login.example/token",
-        "ftp://x/",
-        "https://",
-        "https:///x",
-        "",
-        "https://u:p@h/",
-        "https://h/#x",
-        "http://127.0.0.1.evil.example/",
-        "https://h:99999/",
-        "https://[::1/",
+        (token(), (False, False), "token of ann lasts 3600 s"),
+        (token(expires_in=None), (False, False), "token of ann does not say how long it lasts"),
+        (refusal("invalid_grant"), (False, True), "token of ann: {} gives no token: the refresh token has"),
     ],
 )
-def test_urls_that_would_lose_secrets(url: str) -> None:
-    with pytest.raises(ValueError, match=r"expected a URL with TLS|has no user"):
-        checked_url(url)
+async def test_check_says_how_it_went(
+    octets: bytes, status: tuple[bool, bool], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = Findings(config_is_wrong=False)
+    async with token_endpoint(octets) as endpoint:
+        await check_tokens(refresh(endpoint), "ann", Options(), found)
+    said = capsys.readouterr()
+    assert text.format(endpoint.url) in said.out + said.err
+    assert (found.wrong, found.unavailable) == status
+
+
+async def test_check_tries_each_account_that_has_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(12):
+        (tmp_path / f"user{number:02}").write_text("r1")
+    found = Findings(config_is_wrong=False)
+    async with token_endpoint(token()) as endpoint:
+        provider = refresh(endpoint, refresh_tokens=RefreshTokens(tmp_path))
+        await check_tokens(provider, None, Options(oauth_refresh_token_file=tmp_path), found)
+    said = capsys.readouterr()
+    assert len(endpoint.forms) == 10
+    assert "token of user09 lasts" in said.out
+    assert "tokens of 2 more accounts were not tried" in said.err
+
+
+async def test_check_without_an_account(capsys: pytest.CaptureFixture[str]) -> None:
+    async with token_endpoint(token()) as endpoint:
+        provider = refresh(endpoint, refresh_tokens=None)
+        await check_tokens(provider, None, Options(), Findings(config_is_wrong=False))
+    assert ": token lasts 3600 s" in capsys.readouterr().out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import attrs
@@ -101,11 +101,14 @@ async def test_the_old_token_is_used_while_none_can_be_had(autojump_clock: trio.
     assert await cache.token("ann") is not first
 
 
-async def test_a_failure_is_remembered_for_a_while(autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_failure_is_remembered_for_a_while(
+    autojump_clock: trio.testing.MockClock, logs: list[MutableMapping[str, Any]]
+) -> None:
     source = Source(error=TokenError("revoked", permanent=True))
     cache = TokenCache(source)
     errors = await all_of(*[lambda: cache.token("ann")] * 20)
     assert {str(error) for error in errors} == {"revoked"}
+    assert [line["event"] for line in logs] == ["no access token can be had"]
     assert source.fetched == ["ann"]
     source.error = None
     await trio.sleep(14)
@@ -113,6 +116,8 @@ async def test_a_failure_is_remembered_for_a_while(autojump_clock: trio.testing.
         await cache.token("ann")
     await trio.sleep(1)
     assert (await cache.token("ann")).value == "ann-2"
+    assert logs[-1]["event"] == "access tokens can be had again"
+    assert len(logs) == 2
 
 
 async def test_a_source_is_left_alone_as_long_as_it_wants(autojump_clock: trio.testing.MockClock) -> None:
