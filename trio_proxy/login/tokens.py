@@ -73,11 +73,12 @@ class TokenSource(Protocol):
 class _Account:
     lock: trio.Lock = attrs.field(factory=trio.Lock)
     token: Token | None = None
-    fetched: float = -math.inf
     fresh_until: float = -math.inf
     """From then on a new token is fetched."""
     failure: TokenError | None = None
     failed_until: float = -math.inf
+    replaced: float = -math.inf
+    """When a token was forgotten since the server had refused it."""
 
     def good(self, refused: Token | None) -> Token | None:
         """The token, unless it has been refused, or it is time for a new one."""
@@ -85,15 +86,16 @@ class _Account:
         return None if is_old or self.token is refused else self.token
 
     def forget(self, refused: Token | None) -> None:
-        """A token that the server has refused is not given to others. If it is new, another one would be
-        refused too: that counts as a failure."""
+        """A token that the server has refused is not given to others. If the one before it was refused too, a
+        moment ago, the next one would be: that counts as a failure."""
         if refused is not None and self.token is refused:
             self.token = None
             self.fresh_until = -math.inf
-            if trio.current_time() < self.fetched + _FAILURE_SECONDS:
-                self.failed(
-                    TokenError("the server refuses a token that has just been issued", permanent=True)
-                )
+            now = trio.current_time()
+            if now < self.replaced + _FAILURE_SECONDS:
+                self.failed(TokenError("the server refuses one new token after the other", permanent=True))
+            else:
+                self.replaced = now
 
     @property
     def past_failure(self) -> TokenError | None:
@@ -108,7 +110,7 @@ class _Account:
     def keep(self, token: Token) -> Token:
         """A new token."""
         now = trio.current_time()
-        self.token, self.failure, self.fetched = token, None, now
+        self.token, self.failure = token, None
         self.failed_until = -math.inf
         left = token.expires - now
         self.fresh_until = (
