@@ -248,7 +248,7 @@ class UpstreamState(Enum):
     """The server is connected and has not completed its greeting."""
     SETUP = "setup"
     """The server is sent what must come before the client's next command, and nothing else: STARTTLS, who the
-    client is, and EHLO and MAIL that the client has had answered already."""
+    client is, a login of the proxy, and EHLO and MAIL that the client has had answered already."""
     READY = "ready"
     """The server is sent the client's commands as they come."""
     DETACHED = "detached"
@@ -325,7 +325,7 @@ class GateStep(Enum):
     QUEUE = "a command is to be asked about, or taken, when the replies before it are known"
     TAKE = "a command that has waited is taken"
     ASK = "a question about what the client sent is opened"
-    ASK_REPLY = "a question about a reply of the server is opened"
+    ASK_REPLY = "a question about a reply of the server, or about the login to it, is opened"
     ANSWER = "the question is answered"
     END = "the session is to end with a reply"
     CLOSE = "close"
@@ -343,7 +343,7 @@ GATE: Final[dict[Gate, dict[GateStep, Gate]]] = {
     Gate.QUEUED: {
         GateStep.ASK: Gate.ASKED,
         GateStep.TAKE: Gate.OPEN,
-        # A question about a reply: one of those that the queued command waits for.
+        # A question about a reply, or a login: that of a command before, for which the queued one waits.
         GateStep.ASK_REPLY: Gate.QUEUED,
         GateStep.ANSWER: Gate.QUEUED,
         **_GATE_ENDS,
@@ -487,7 +487,7 @@ TOGETHER: Final[dict[Enum, dict[str, frozenset[Any]]]] = {
         "message": frozenset((Message.NONE,)),
     },
     UpstreamState.SETUP: {
-        "server": frozenset((Phase.COMMAND, Phase.BLOCKED, Phase.TLS)),
+        "server": frozenset((Phase.COMMAND, Phase.BLOCKED, Phase.AUTH_LINE, Phase.TLS)),
         "message": frozenset((Message.NONE,)),
     },
     UpstreamState.READY: {

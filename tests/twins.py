@@ -12,13 +12,26 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from copy import deepcopy
 from functools import partial
 from typing import Any, ClassVar, Final
 
 import attrs
 
-from sansio_smtp import Ask, ClientInfo, Command, Config, Event, Proxy, Reply, Side, TlsInfo
+from sansio_smtp import (
+    Ask,
+    ClientInfo,
+    Command,
+    Config,
+    Event,
+    LogIn,
+    LoginAttempt,
+    Proxy,
+    Reply,
+    Side,
+    TlsInfo,
+)
 from sansio_smtp.config import UpstreamTls
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.errors import LocalProtocolError
@@ -55,7 +68,7 @@ class Twins:
             None if ask or make_spool else _Passing(type(self).quick_class(config, ask, None, client))
         )
         """Driven by `Proxy.pass_on`; None where that takes nothing."""
-        self.asked: tuple[Any, Any] = (None, None)
+        self.asked: list[Any] = [None, None, None]
         """The last question of each."""
         self.ended = False
         """True if levels do not count any more."""
@@ -121,16 +134,15 @@ class Twins:
     # Comparing
 
     def _both(self, name: str, *arguments: Any, **named: Any) -> Any:
+        plainly, passing = (self._for_another(number, name, arguments) for number in (1, 2))
         quick = _outcome(self.quick, name, arguments, named)
-        if name == "answer" and arguments[0] is self.asked[0]:
-            arguments = (self.asked[1], *arguments[1:])
-        plain = _outcome(self.plain, name, arguments, named)
+        plain = _outcome(self.plain, name, plainly, named)
         path, ended = "with the lane and without it", self.ended
         try:
             self._compare(quick, plain)
             if self.passing is not None and not ended and (not self.ended or self.quick.closed):
                 path = "with `pass_on` and without the lane"
-                self._compare_passing(_outcome(self.passing, name, arguments, named), plain)
+                self._compare_passing(_outcome(self.passing, name, passing, named), plain)
         except Differs as difference:
             what = f"{name}{(*arguments, *named.values())!r:.300}"
             raise Differs(f"after {what}, {path}:\n{difference}") from None
@@ -138,6 +150,13 @@ class Twins:
         if error is not None:
             raise error
         return given
+
+    def _for_another(self, number: int, name: str, arguments: tuple[Any, ...]) -> list[Any]:
+        """The arguments for another proxy than the quick one: its own question, and what can be used once."""
+        other = [deepcopy(each) if isinstance(each, LogIn) else each for each in arguments]
+        if name == "answer" and arguments[0] is self.asked[0]:
+            other[0] = self.asked[number]
+        return other
 
     def _compare(self, quick: _Outcome, plain: _Outcome) -> None:
         if self.spools is not None:
@@ -149,7 +168,7 @@ class Twins:
             _demand("events", [_told(event) for event in events], [_told(event) for event in plain[0] or ()])
             for ours, theirs in zip(events, plain[0], strict=True):
                 if isinstance(ours, Ask):
-                    self.asked = ours.question, theirs.question
+                    self.asked[:2] = ours.question, theirs.question
         one, other = self.quick, self.plain
         if quick[1] is not None and not isinstance(quick[1], LocalProtocolError):
             self.ended = True  # a fault of the library; how far they had come until then may differ
@@ -176,6 +195,9 @@ class Twins:
             events = [event for event in events if not isinstance(event, AwaitReply | BodyComplete)]
             events = _joined(events)
         _demand("events", [_told(event) for event in passing[0] or ()], [_told(event) for event in events])
+        self.asked[2:] = [
+            event.question for event in passing[0] or () if isinstance(event, Ask)
+        ] or self.asked[2:]
         one, other = self.passing.proxy, self.plain
         _demand("levels", _levels(one), _levels(other))
         if self.passing.passed:
@@ -223,7 +245,7 @@ def _joined(events: list[Event]) -> list[Event]:
 _Outcome = tuple[Any, Exception | None]
 
 
-def _outcome(proxy: Proxy, name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> _Outcome:
+def _outcome(proxy: Proxy, name: str, arguments: Iterable[Any], named: dict[str, Any]) -> _Outcome:
     """What an input gives, and what it raises."""
     try:
         return getattr(proxy, name)(*arguments, **named), None
@@ -303,6 +325,7 @@ _TELL: Final[dict[type, Callable[[Any], Any]]] = {
     Command: _told_command,
     Reply: lambda reply: (Reply, reply.code, reply.raw),
     Envelope: lambda envelope: (Envelope, _told(envelope.mail), *map(_told, envelope.recipients)),
+    LoginAttempt: lambda attempt: (LoginAttempt, attempt.mechanism, attempt.name, attempt.password()),
     memoryview: bytes,
 }
 

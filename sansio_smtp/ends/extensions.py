@@ -95,7 +95,7 @@ def _offered(
                 kept.append(line)
             continue
         if keyword == "AUTH":
-            if access.no_login is None:
+            if access.no_login is None and b"AUTH" not in access.own:
                 kept += _login_line(line, ends_tls=ends_tls)
             continue
         if keyword == "SIZE" and limit is not None:
@@ -105,7 +105,7 @@ def _offered(
             limit = None
         kept.append(line)
     kept += [keyword.encode() for keyword in OURS]
-    kept += access.own.values()
+    kept += filter(None, access.own.values())
     if limit is not None:
         kept.append(b"SIZE %d" % limit)
     return Reply.of(code, *kept).raw

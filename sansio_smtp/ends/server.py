@@ -262,7 +262,8 @@ class ServerConnection:
                 else:
                     self._doubt = _Doubt.LATE_CONTENT if self._inbox.empty else _Doubt.CONTENT
             elif command.kind is KIND_AUTH or command.kind is KIND_AUTH_LINE:
-                refused = _Doubt.OUR_CREDENTIAL if self._refused_login else _Doubt.CREDENTIAL
+                is_ours = self._refused_login or b"AUTH" in self.access.own
+                refused = _Doubt.OUR_CREDENTIAL if is_ours else _Doubt.CREDENTIAL
                 self._doubt = _Doubt.NONE if reply.severity == 3 else refused
                 self._refused_login = False
         return reply.raw

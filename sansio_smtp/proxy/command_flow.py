@@ -7,6 +7,7 @@ The first of these that applies::
              │    └─ verdict ─┬─ answered here; or the session ends; or (DATA) the message is swallowed
              │                └─ passed on: as it is, replaced, or to another server
              ├─ STARTTLS, XCLIENT, XFORWARD  answered here (`OwnCommands`)
+             ├─ AUTH                       answered here where the proxy logs in by itself (`ClientLogin`)
              ├─ a limit of ours            452, 552
              └─ else                       to the server (`Forwarding`)
 
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from sansio_smtp.config import Config
+from sansio_smtp.config import Config, LoginMode
 from sansio_smtp.ends.exchanges import Exchange
 from sansio_smtp.ends.received import Refused
 from sansio_smtp.events import CLIENT, Event, Violation
@@ -50,6 +51,7 @@ from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.sasl import LONGEST_EXCHANGE
 
 from . import own_replies
+from .client_login import ClientLogin
 from .downstream import Downstream
 from .forwarding import ANYWHERE, Forwarding
 from .message_flow import MessageFlow
@@ -71,6 +73,7 @@ class CommandFlow:
         "_forwarding",
         "_in_turn",
         "_login",
+        "_logins",
         "_may_route",
         "_message",
         "_out",
@@ -106,6 +109,9 @@ class CommandFlow:
         self._queued: Exchange | None = None
         self._login: tuple[Command, ...] = ()
         self._errors = 0
+        self._logins: ClientLogin | None = None
+        if config.login_mode is not LoginMode.RELAY:
+            self._logins = ClientLogin(config, asked, downstream, forwarding)
 
     @property
     def login(self) -> tuple[Command, ...]:
@@ -129,7 +135,9 @@ class CommandFlow:
             reply := self._forwarding.reply_without_server(command)
         ):
             client.fill(exchange, reply)
-        elif kind is KIND_IDENTITY and not client.is_due(exchange):
+        elif (
+            kind is KIND_IDENTITY or (kind is KIND_AUTH and self._logins is not None)
+        ) and not client.is_due(exchange):
             client.step(GateStep.QUEUE)
             self._queued = exchange
         elif kind is not KIND_AUTH_LINE and (
@@ -244,6 +252,11 @@ class CommandFlow:
     def forward(self, exchange: Exchange, command: Command, upstream: str | None = ANYWHERE) -> None:
         """Sends a command of the client to a server, unless it is one of ours or a limit is reached."""
         forwarding = self._forwarding
+        kind = command.kind
+        if self._logins is not None and (kind is KIND_AUTH or kind is KIND_AUTH_LINE):
+            lines, self._login = self._login, ()  # they are not kept longer than they are needed
+            self._logins.take(exchange, command, lines, upstream)
+            return
         if command.verb in self._downstream.end.access.own:
             OwnCommands(self._config, self._asked, self._downstream, forwarding).take(exchange, command)
             return
@@ -257,6 +270,9 @@ class CommandFlow:
                 return
         elif effect is EFFECT_BEGIN and (limit := config.max_message_size) and command.declared_size > limit:
             self._downstream.fill(exchange, own_replies.too_big(limit))
+            return
+        elif effect is EFFECT_BEGIN and self._logins is not None and self._logins.due:
+            self._downstream.fill(exchange, own_replies.LOG_IN_FIRST)
             return
         if self._may_route and command.kind is not KIND_DATA:  # which goes where its MAIL went
             upstream = forwarding.target(command, upstream)

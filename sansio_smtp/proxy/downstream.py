@@ -48,7 +48,8 @@ from sansio_smtp.members import (
     PHASE_MUST_CLOSE,
     PHASE_TLS,
 )
-from sansio_smtp.questions import AnyQuestion, ReplyQuestion
+from sansio_smtp.questions import AnyQuestion, LoginQuestion, ReplyQuestion
+from sansio_smtp.sasl_client import LoginAttempt
 from sansio_smtp.states import GATE, Gate, GateStep, unforeseen
 from sansio_smtp.verbs import UNKNOWN, VERBS, Kind
 from sansio_smtp.wire.commands import Command
@@ -67,10 +68,12 @@ Resume = Callable[[Any], None]
 
 class Downstream:
     """The leg to the client. ``out`` is the list of events that the proxy returns; ``client`` is what the
-    driver knows of the client."""
+    driver knows of the client; ``checks_logins`` is True if the driver is asked about its login."""
 
     __slots__ = (
+        "_attempted",
         "_case_sensitive_logins",
+        "_checks_logins",
         "_config",
         "_credentials",
         "_on_over",
@@ -78,6 +81,7 @@ class Downstream:
         "_out",
         "_resume",
         "_waiting",
+        "attempt",
         "authenticated",
         "changes",
         "end",
@@ -91,7 +95,14 @@ class Downstream:
         "traces",
     )
 
-    def __init__(self, config: Config, out: list[Event], client: ClientInfo | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        out: list[Event],
+        client: ClientInfo | None = None,
+        *,
+        checks_logins: bool = False,
+    ) -> None:
         self.end = ServerConnection(config)
         self.end.limit_message(config.max_message_size)
         self.gate = Gate.OPEN
@@ -111,8 +122,12 @@ class Downstream:
         """Counts the changes of what is known of the client."""
         self.greeting: Reply | None = None
         """The greeting that the client got; kept where XCLIENT may ask for it again."""
+        self.attempt: LoginAttempt | None = None
+        """What the client has said to log in, while a server may have to be told it. None in INJECT."""
+        self._attempted: Login | None = None  # who that is
         self._config = config
-        self.end.allow(access_of(config, self.identity))
+        self._checks_logins = checks_logins
+        self.end.allow(access_of(config, self.identity, checks_logins=checks_logins))
         self._case_sensitive_logins = config.case_sensitive_logins
         self._resume: Resume | None = None
         self._out = out
@@ -181,7 +196,8 @@ class Downstream:
         self.hello = self.login = self.forwarded = None
         self.authenticated = False
         self.changes += 1
-        self.end.allow(access_of(self._config, client))
+        self.drop_attempt()
+        self.end.allow(access_of(self._config, client, checks_logins=self._checks_logins))
 
     # The gate
 
@@ -195,7 +211,7 @@ class Downstream:
 
     def ask(self, question: AnyQuestion, resume: Resume) -> None:
         """Opens a question; ``resume`` takes its verdict."""
-        self.step(_ASK_REPLY if type(question) is ReplyQuestion else _ASK)
+        self.step(_ASK_REPLY if type(question) in _OF_SERVERS else _ASK)
         self.question, self._resume = question, resume
         self._out.append(Ask(question))
 
@@ -303,14 +319,39 @@ class Downstream:
         self.step(GateStep.CLOSE)
         self.end.close()
         self.question = self._resume = None
+        self.drop_attempt()
         self._on_over = self._on_room = nothing  # no circle of references is left: memory is free at once
 
     def log_in(self, exchange: Sequence[Command], *, by_server: bool = True) -> None:
         """The client's credentials were accepted in this AUTH exchange, by a server or by a verdict."""
+        self.take_login(self.read_login(exchange), by_server=by_server)
+
+    def read_login(self, exchange: Sequence[Command]) -> Login:
+        """Who logs in with this AUTH exchange."""
+        return read_login(exchange, case_sensitive=self._case_sensitive_logins)
+
+    def take_login(self, login: Login, *, by_server: bool) -> None:
+        """The client has logged in; a server knows it if ``by_server`` is true."""
         self.authenticated = self.authenticated or by_server
-        self.login = read_login(exchange, case_sensitive=self._case_sensitive_logins)
+        self.login = login
         self.changes += 1
-        self._remembered().accepted(self.login.given)
+        self._remembered().accepted(login.given)
+
+    def keep_attempt(self, attempt: LoginAttempt, login: Login) -> None:
+        """The client has said this to log in, and a server is to decide. After `accept_attempt` it is kept:
+        another server may have to be told it too."""
+        self.attempt, self._attempted = attempt, login
+
+    def accept_attempt(self) -> None:
+        """A server has accepted what the client has said to log in."""
+        assert self._attempted is not None  # see `keep_attempt`
+        self.take_login(self._attempted, by_server=True)
+
+    def drop_attempt(self) -> None:
+        """Wipes what the client has said to log in."""
+        if self.attempt is not None:
+            self.attempt.wipe()
+            self.attempt = self._attempted = None
 
     # What is shown
 
@@ -351,6 +392,8 @@ def nothing() -> None:
     """Stands for a function that is not set yet: see `Downstream.call`."""
 
 
+_OF_SERVERS: Final = (ReplyQuestion, LoginQuestion)
+"""The questions that are not about what the client has sent last."""
 _WATCHED: Final = frozenset((Kind.END_OF_DATA, Kind.HELLO, Kind.STARTTLS))
 """The kinds of lines whose replies change what is known, or are told."""
 _LOST_REPLIES: Final = {Kind.END_OF_DATA: own_replies.LOST_MESSAGE, Kind.QUIT: own_replies.BYE}

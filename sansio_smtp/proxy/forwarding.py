@@ -27,7 +27,7 @@ from typing import Final
 import attrs
 
 from sansio_smtp.client_info import TlsInfo
-from sansio_smtp.config import Config
+from sansio_smtp.config import Config, LoginMode
 from sansio_smtp.ends.exchanges import Exchange
 from sansio_smtp.events import (
     SERVER,
@@ -78,6 +78,7 @@ class Own(Enum):
     END_TRANSACTION = "RSET, if the server is in a transaction by then"
     HELD_DATA = "DATA for a message that was held"
     ADDED_RECIPIENT = "RCPT for a recipient that a verdict added"
+    LOGIN = "AUTH, with which the proxy logs in by itself"
     SETUP = "what the server must be sent before the client's next command"
 
 
@@ -347,6 +348,10 @@ class Forwarding:
         """Sends a command of the setup, which is the server's next one."""
         self._send(step, Own.SETUP)
 
+    def send_login(self, line: Command) -> None:
+        """Sends AUTH, or a line of the exchange that it begins."""
+        self._send(line, Own.LOGIN)
+
     def set_up(self) -> None:
         """The server lacks nothing any more: the oldest errand may go."""
         self.leg.set_up()
@@ -367,12 +372,13 @@ class Forwarding:
 
     def client_restarted(self, *, known: bool) -> None:
         """The session of the client begins anew, after STARTTLS or XCLIENT. ``known``: the server knows who
-        the client was, for as long as the connection lasts: RSET does not undo a login (RFC 4954 §4)."""
+        the client was, for as long as the connection lasts: RSET does not undo a login (RFC 4954 §4). The
+        login of the proxy may have been one for this client."""
         leg = self.leg
         self._home, self._wanted = self._preferred, ANYWHERE
         if leg.state is UPSTREAM_DETACHED:
             return
-        if known or leg.name != self._home:
+        if known or leg.logged_in or leg.name != self._home:
             leg.go_stale()
             return
         if leg.in_transaction:
@@ -416,10 +422,12 @@ class Forwarding:
 
     def reply_without_server(self, command: Command) -> Reply | None:
         """The reply to a command that comes after the server was reset; None if a new connection is made for
-        it. None is made after a login, as the client's credentials are not kept."""
+        it. None is made after a login of the client at the server, whose credentials are not kept."""
         if command.kind is KIND_QUIT:
             return own_replies.BYE
-        may_reconnect = self._config.reconnect and not self._downstream.authenticated
+        config = self._config
+        may_log_in = config.login_mode is not LoginMode.RELAY or not self._downstream.authenticated
+        may_reconnect = config.reconnect and may_log_in
         return None if may_reconnect else own_replies.DETACHED
 
     def drop_errands(self) -> None:

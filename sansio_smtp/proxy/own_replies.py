@@ -29,6 +29,29 @@ START_TLS: Final = Reply.of(220, "begin TLS now", enhanced="2.0.0")
 NO_ARGUMENT: Final = Reply.of(501, "STARTTLS takes no argument", enhanced="5.5.4")
 IN_TRANSACTION: Final = Reply.of(503, "a mail transaction is open", enhanced="5.5.1")
 FORWARDED: Final = Reply.of(250, "ok", enhanced="2.0.0")
+LOG_IN_FIRST: Final = Reply.of(530, "log in first", enhanced="5.7.0")
+LOGGED_IN: Final = Reply.of(235, "logged in", enhanced="2.7.0")
+LOGGED_IN_ALREADY: Final = Reply.of(503, "you have logged in already", enhanced="5.5.1")
+NO_AUTH_HERE: Final = Reply.of(502, "AUTH is not supported here", enhanced="5.5.1")
+ASK_NAME: Final = Reply(334, b"334 VXNlcm5hbWU6\r\n")
+ASK_PASSWORD: Final = Reply(334, b"334 UGFzc3dvcmQ6\r\n")
+ASK_MESSAGE: Final = Reply(334, b"334 \r\n")  # with the blank, without which some clients see no challenge
+LOGIN_CANCELLED: Final = Reply.of(501, "login cancelled", enhanced="5.7.0")
+BAD_AUTH: Final = Reply.of(501, "AUTH needs a mechanism, and takes one initial response", enhanced="5.5.4")
+NO_SUCH_MECHANISM: Final = Reply.of(
+    504, "this mechanism is not supported here, use PLAIN or LOGIN", enhanced="5.5.4"
+)
+NO_BASE64: Final = Reply.of(501, "this is no base64", enhanced="5.5.2")
+NO_PLAIN_MESSAGE: Final = Reply.of(501, "this is no message of PLAIN", enhanced="5.5.2")
+BAD_CREDENTIALS: Final = Reply.of(535, "this name or password cannot be used here", enhanced="5.7.8")
+WRONG_LOGIN: Final = Reply.of(535, "upstream server did not accept the login", enhanced="5.7.8")
+NO_LOGIN_NOW: Final = Reply.of(454, "login is not possible now, try again later", enhanced="4.7.0")
+NOT_LOGGED_IN: Final = Reply.of(
+    451, "login of this proxy at the upstream server has failed, try again later", enhanced="4.7.0"
+)
+LOGIN_NOT_TRUSTED: Final = Reply.of(
+    421, "login at the upstream server cannot be trusted, try again later", enhanced="4.7.0"
+)
 TLS_FAILED: Final = Reply.of(
     421, "upstream server cannot be used with TLS, try again later", enhanced="4.7.5"
 )

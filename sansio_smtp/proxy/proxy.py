@@ -102,6 +102,7 @@ class Proxy(Readings):
         "_draining",
         "_forwarding",
         "_lane",
+        "_login",
         "_message",
         "_out",
         "_passing",
@@ -130,12 +131,13 @@ class Proxy(Readings):
         """True if the last input of a side only had to be passed on: that side may be read on, and there is
         no more to be sent. A driver need not look at other levels then."""
         self._out: list[Event] = []
-        self._downstream = downstream = Downstream(config, self._out, client)
+        self._downstream = downstream = Downstream(config, self._out, client, checks_logins=asked.logins)
         self._forwarding = forwarding = Forwarding(config, downstream, self._out)
         downstream.call(on_over=self._close, on_room=forwarding.advance, waiting=forwarding.waiting)
         self._message = message = MessageFlow(config, downstream, forwarding, self._out, make_spool)
         self._commands = CommandFlow(config, asked, downstream, forwarding, message, self._out)
         self._setup = SetupFlow(config, downstream, forwarding, self._out)
+        self._login = self._setup.login
         self._replies = ReplyFlow(asked, downstream, forwarding, message, self._commands, self._setup)
         self._client = downstream.end
         self._asks_replies = asked.replies
@@ -355,6 +357,8 @@ class Proxy(Readings):
         downstream, forwarding = self._downstream, self._forwarding
         if forwarding.leg.end.pending:
             self._run_server()
+        if self._login is not None and self._login.waits and downstream.question is None:
+            self._login.go_on()
         if downstream.gate is GATE_QUEUED:
             self._commands.ask_in_turn()
         if self._client.pending:
@@ -458,6 +462,8 @@ class Proxy(Readings):
         self._downstream.close()
         self._message.close()
         self._commands.close()
+        if self._login is not None:
+            self._login.close()
 
     def _idle(self) -> bool:
         client, leg = self._client, self._forwarding.leg

@@ -91,6 +91,9 @@ class ReplyFlow:
         if handle is Own.SETUP:
             assert event.command is not None  # a step of the setup
             self._setup.answered(event.command, reply)
+        elif handle is Own.LOGIN:
+            assert self._setup.login is not None  # it has sent what is answered
+            self._setup.login.answered(reply)
         elif reply.code == 421:
             self._downstream.fail(reply)
         elif handle is Own.HELD_DATA:

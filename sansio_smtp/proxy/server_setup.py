@@ -7,6 +7,7 @@ it is asked again. So each step may depend on the reply to the one before. The f
     STARTTLS     where the level asks for it, and the server offers it
     XCLIENT      who the client is, for the whole connection; after it, as after TLS, EHLO is due again
     EHLO, HELO   as the client has had it answered; or our own, if the client has said none
+    AUTH         where the proxy logs in by itself: before each transaction, or when the client logs in
     XFORWARD     who the client is, before each MAIL
     MAIL         of a transaction that began on another connection
 
@@ -21,8 +22,8 @@ from typing import Final
 
 import attrs
 
-from sansio_smtp.config import Config, SendClient, UpstreamTls
-from sansio_smtp.members import EFFECT_BEGIN, KIND_HELLO, KIND_QUIT
+from sansio_smtp.config import Config, LoginMode, SendClient, UpstreamTls
+from sansio_smtp.members import EFFECT_BEGIN, KIND_AUTH, KIND_HELLO, KIND_QUIT
 from sansio_smtp.verbs import UNKNOWN, VERBS
 from sansio_smtp.wire.client_attributes import offered_attributes, write_attributes
 from sansio_smtp.wire.commands import Command
@@ -33,8 +34,10 @@ from .client_identity import xclient_values, xforward_values
 from .downstream import Downstream
 from .upstream import Upstream
 
-__all__ = ["Lack", "begins_transaction", "next_step", "requires_tls"]
+__all__ = ["LOG_IN", "Lack", "begins_transaction", "next_step", "requires_tls"]
 
+LOG_IN: Final = Command.of("AUTH")
+"""Stands for the login of the proxy, whose lines `LoginFlow` makes; it is not sent."""
 _STARTTLS: Final = Command.of("STARTTLS")
 _XCLIENT: Final = frozenset((SendClient.XCLIENT, SendClient.AUTO))
 _XFORWARD: Final = frozenset((SendClient.XFORWARD, SendClient.AUTO))
@@ -62,6 +65,7 @@ def next_step(config: Config, leg: Upstream, client: Downstream, command: Comman
     end, offered = leg.end, leg.end.offered
     wants_tls = leg.level is not UpstreamTls.NONE and leg.tls is None and not leg.tls_refused
     wants_name = config.send_client in _XCLIENT and not leg.named
+    wants_login = _wants_login(config, leg, client, command)
     if offered is None and (wants_tls or wants_name or _is_helo_to_name(config, leg, command)):
         return _ehlo(config, client, command)
     if offered is not None and wants_tls:
@@ -77,6 +81,10 @@ def next_step(config: Config, leg: Upstream, client: Downstream, command: Comman
             return _NO_XCLIENT
     if kind is KIND_HELLO:
         return None
+    if wants_login:
+        # AUTH belongs to EHLO: it is not known what a server offers to a client that says HELO.
+        is_extended = end.hello is not None and end.hello.verb == b"EHLO"
+        return LOG_IN if is_extended else _ehlo(config, client, command)
     if end.hello is None and (client.hello is not None or leg.introduced):
         return client.hello or _ehlo(config, client, command)
     carried = _carried(leg, client, command)
@@ -85,6 +93,17 @@ def next_step(config: Config, leg: Upstream, client: Downstream, command: Comman
         if step is not None:
             return step
     return carried
+
+
+def _wants_login(config: Config, leg: Upstream, client: Downstream, command: Command) -> bool:
+    """Returns True if the proxy has to log in before this command. In TRANSLATE a client that has not logged
+    in may say MAIL: the server decides."""
+    if leg.logged_in or config.login_mode is LoginMode.RELAY:
+        return False
+    if command.kind is KIND_AUTH:
+        return True
+    may = config.login_mode is LoginMode.INJECT or client.attempt is not None
+    return may and (begins_transaction(command) or _carried(leg, client, command) is not None)
 
 
 def _is_helo_to_name(config: Config, leg: Upstream, command: Command) -> bool:

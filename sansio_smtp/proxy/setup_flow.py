@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Final
 
 from sansio_smtp.client_info import TlsInfo
-from sansio_smtp.config import Config, UpstreamTls
+from sansio_smtp.config import Config, LoginMode, UpstreamTls
 from sansio_smtp.events import SERVER, Event, ServerUnusable, StartTLS
 from sansio_smtp.members import KIND_HELLO, KIND_STARTTLS, UPSTREAM_CONNECTING
 from sansio_smtp.wire.commands import Command
@@ -25,7 +25,8 @@ from sansio_smtp.wire.replies import Reply
 from . import own_replies
 from .downstream import Downstream
 from .forwarding import Forwarding
-from .server_setup import Lack, begins_transaction, next_step, requires_tls
+from .login_flow import LoginFlow
+from .server_setup import LOG_IN, Lack, begins_transaction, next_step, requires_tls
 
 __all__ = ["SetupFlow"]
 
@@ -35,7 +36,7 @@ _TLS_REFUSED: Final = Lack("it refused STARTTLS, which is required", own_replies
 class SetupFlow:
     """Sets up the server that is connected."""
 
-    __slots__ = ("_config", "_downstream", "_forwarding", "_out")
+    __slots__ = ("_config", "_downstream", "_forwarding", "_out", "login")
 
     def __init__(
         self, config: Config, downstream: Downstream, forwarding: Forwarding, out: list[Event]
@@ -44,6 +45,11 @@ class SetupFlow:
         self._downstream = downstream
         self._forwarding = forwarding
         self._out = out
+        self.login: LoginFlow | None = None
+        """The login of the proxy; None if it logs in nowhere by itself."""
+        if config.login_mode is not LoginMode.RELAY:
+            self.login = LoginFlow(config, downstream, forwarding, out)
+            self.login.call(on_login=self.go_on, on_unusable=self._cannot_use)
         forwarding.call(on_prepare=self.go_on)
 
     def not_greeted(self, reply: Reply) -> None:
@@ -69,6 +75,9 @@ class SetupFlow:
             self._cannot_use(step)
         elif step is None:
             forwarding.set_up()
+        elif step is LOG_IN:
+            assert self.login is not None  # else no step is one
+            self.login.begin()
         elif requires_tls(step) and not leg.may_require_tls:
             forwarding.answer_oldest(own_replies.TLS_REQUIRED)
         else:

@@ -14,6 +14,7 @@ from sansio_smtp.questions import (
     COMMAND,
     CONTENT_PLACES,
     IN_TURN,
+    LOGIN,
     OTHER_VERBS,
     PLACES,
     REPLY,
@@ -45,6 +46,8 @@ class Shared:
     """True if replies are asked about."""
     client_changed: bool
     """True if a client that XCLIENT has named is asked about."""
+    logins: bool
+    """True if the login of a client to the proxy is asked about."""
     may_route: bool
     """True if a verdict may say another server for a command."""
     offer: Offer
@@ -66,6 +69,7 @@ def shared(config: Config, ask: frozenset[str]) -> Shared:
         in_turn=IN_TURN in ask,
         replies=REPLY in ask,
         client_changed=CLIENT_CHANGED in ask,
+        logins=LOGIN in ask,
         may_route=bool(verbs) or COMMAND in ask,
         offer=Offer(config.relay_keywords, config.max_message_size),
     )

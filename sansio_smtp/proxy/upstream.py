@@ -17,7 +17,7 @@ from __future__ import annotations
 import attrs
 
 from sansio_smtp.client_info import TlsInfo
-from sansio_smtp.config import Config, SendClient, UpstreamTls
+from sansio_smtp.config import Config, LoginMode, SendClient, UpstreamTls
 from sansio_smtp.ends.client import ClientConnection
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.errors import LocalProtocolError
@@ -54,6 +54,8 @@ class Upstream:
     """True if the server has refused STARTTLS: it is used in plain text, where that is allowed."""
     named: bool = attrs.field(default=False, init=False)
     """True if the server has been told who the client is, for the whole connection."""
+    logged_in: bool = attrs.field(default=False, init=False)
+    """True if the proxy has logged in to the server by itself."""
     forwarded_for: Command | None = attrs.field(default=None, init=False)
     """The client's command before which the server was told last, with XFORWARD, whose the mail transaction
     is. It counts for that command only: another MAIL may be another client's."""
@@ -71,7 +73,11 @@ class Upstream:
         config = self.config
         self.end = ClientConnection(config)
         self.level = config.upstream_tls
-        if config.send_client is not SendClient.NONE or self.level is not UpstreamTls.NONE:
+        if (
+            config.send_client is not SendClient.NONE
+            or self.level is not UpstreamTls.NONE
+            or config.login_mode is not LoginMode.RELAY
+        ):
             self.named = config.send_client.in_header
             self.settle()
 
@@ -168,6 +174,10 @@ class Upstream:
         """The server knows who the client is, for the whole connection; it must hear EHLO anew."""
         self.named = self.introduced = True
 
+    def log_in(self) -> None:
+        """The server has accepted a login of the proxy."""
+        self.logged_in = True
+
     def take_forwarded(self, command: Command) -> None:
         """The server knows whose the mail transaction is that this command begins or goes on with."""
         self.forwarded_for = command
@@ -193,4 +203,5 @@ class Upstream:
         forwards = send is SendClient.XFORWARD or (
             send is SendClient.AUTO and bool(self.config.accept_xforward)
         )
-        self.may_lack = wants_tls or wants_name or forwards or self.stale
+        wants_login = self.config.login_mode is not LoginMode.RELAY and not self.logged_in
+        self.may_lack = wants_tls or wants_name or wants_login or forwards or self.stale

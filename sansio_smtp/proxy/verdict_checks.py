@@ -7,9 +7,11 @@ from typing import Any
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.questions import (
     Answer,
+    AttemptQuestion,
     CommandQuestion,
     Continue,
     Inspect,
+    LoginQuestion,
     MessageQuestion,
     Replace,
     ReplaceCommand,
@@ -34,6 +36,12 @@ def check(question: Any, verdict: object) -> None:
         _check_reply(question.reply, verdict.reply)
     elif isinstance(question, CommandQuestion):
         _check_command(question.command, verdict)
+    elif (
+        isinstance(question, AttemptQuestion | LoginQuestion)
+        and isinstance(verdict, Answer)
+        and verdict.reply.severity == 2
+    ):
+        raise LocalProtocolError(f"{verdict.reply} would say that there is a login, and there is none")
     if isinstance(verdict, Continue | Inspect | Replace) and verdict.recipients:
         _check_recipients(question, verdict.recipients)
 

@@ -19,7 +19,7 @@ import pytest
 from core.scene import PLAIN, Scene
 from core.spools import MemorySpool
 from sansio_smtp.client_info import ClientInfo, TlsInfo
-from sansio_smtp.config import ClientTls, Config, SendClient, Tap, UpstreamTls
+from sansio_smtp.config import ClientTls, Config, LoginMode, SendClient, Tap, UpstreamTls
 from sansio_smtp.ends.access import ANYBODY, Access, access_of
 from sansio_smtp.ends.client import ClientConnection
 from sansio_smtp.ends.exchanges import Exchange
@@ -43,11 +43,13 @@ from sansio_smtp.events import (
 )
 from sansio_smtp.networks import Networks
 from sansio_smtp.proxy import own_replies
+from sansio_smtp.proxy.client_login import ClientLogin
 from sansio_smtp.proxy.command_flow import CommandFlow
 from sansio_smtp.proxy.content_pipeline import ContentPipeline
 from sansio_smtp.proxy.downstream import Downstream
 from sansio_smtp.proxy.forwarding import Forwarding
 from sansio_smtp.proxy.lane import Lane
+from sansio_smtp.proxy.login_flow import LoginFlow
 from sansio_smtp.proxy.message_flow import MessageFlow
 from sansio_smtp.proxy.message_store import MessageStore
 from sansio_smtp.proxy.own_commands import OwnCommands
@@ -64,6 +66,7 @@ from sansio_smtp.questions import (
     Continue,
     Disconnect,
     HeadersQuestion,
+    LoginQuestion,
     Replace,
     ReplaceCommand,
     ReplaceReply,
@@ -73,6 +76,8 @@ from sansio_smtp.questions import (
 )
 from sansio_smtp.testing.conversation import converse
 from sansio_smtp.testing.peers import FakeClient, FakeServer, Message
+from sansio_smtp.testing.verdicts import said, verdict_for
+from sansio_smtp.verbs import Kind
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.content import ContentWriter
 from sansio_smtp.wire.replies import Reply
@@ -110,6 +115,8 @@ PARTS = [
         ContentWriter,
         OwnCommands,
         SetupFlow,
+        LoginFlow,
+        ClientLogin,
         Lane,
         Passing,
     ),
@@ -167,6 +174,8 @@ class Talk:
     lines: tuple[str, ...] = ()
     pipelines: bool = True
     refuses: tuple[bytes, ...] = ()
+    challenges: bool = False
+    """True: the server takes a login in two steps, and refuses the first one."""
     offers: Access = ANYBODY
     offers_under_tls: Access = ANYBODY
     spools: list[MemorySpool] = attrs.field(factory=list[MemorySpool], init=False)
@@ -182,6 +191,18 @@ class Talk:
 
     def server(self) -> FakeServer:
         replies = {b"AUTH": Reply.of(235, "ok"), **dict.fromkeys(self.refuses, NO)}
+        if self.challenges:
+            outcomes = iter((NO, Reply.of(235, "ok"), Reply.of(235, "ok")))
+            return FakeServer(
+                ("AUTH LOGIN",),
+                judge=lambda command: (
+                    Reply.of(334, "TmFtZTo=")
+                    if command.verb == b"AUTH"
+                    else next(outcomes)
+                    if command.kind is Kind.AUTH_LINE
+                    else None
+                ),
+            )
         return FakeServer(
             judge=lambda command: replies.get(command.verb),
             access=self.offers,
@@ -203,6 +224,11 @@ def asked(*table: tuple[type, bytes | None, Any]) -> Callable[[Any], Any]:
         return Continue()
 
     return judge
+
+
+def log_in(question: Any) -> Any:
+    is_login = isinstance(question, LoginQuestion)
+    return verdict_for(question, said("login LOGIN | - | ann")) if is_login else Continue()
 
 
 def verb_of(question: Any) -> bytes | None:
@@ -288,6 +314,19 @@ TALKS: dict[str, Callable[[], Talk]] = {
     ),
     "not forwarded": lambda: Talk(
         config=Config(send_client=SendClient.XFORWARD), refuses=(b"XFORWARD",), offers=SERVER_OFFERS
+    ),
+    "the proxy logs in": lambda: Talk(
+        places("NOOP", "LOGIN"),
+        log_in,
+        Config(login_mode=LoginMode.INJECT),
+        lines=("AUTH PLAIN AGFubgBz", "NOOP"),
+        challenges=True,
+    ),
+    "the proxy logs in for the client": lambda: Talk(
+        judge=log_in,
+        config=Config(login_mode=LoginMode.TRANSLATE, tls=ClientTls.MAY),
+        lines=("AUTH PLAIN AGFubgBz", "STARTTLS"),
+        challenges=True,
     ),
     "reply disconnects": lambda: Talk(places("REPLY"), asked((ReplyQuestion, b"MAIL", Disconnect(BYE)))),
 }
@@ -377,6 +416,8 @@ OTHERWISE = {
         "Proxy._message_at_server",
     ),
     *("Proxy.client_lost", "Proxy.eof_from", "Proxy.refuse", "Proxy.server_unreachable", "Proxy.shutdown"),
+    *("ClientLogin._go_on", "ClientLogin._refuse", "LoginFlow._give_up", "LoginFlow._give_up_server"),
+    *("LoginFlow._masked", "LoginFlow._shown", "LoginFlow.go_on", "Downstream.drop_attempt"),
     *("Proxy.timed_out", "ServerConnection._auth_line", "ServerConnection._drop_chunk"),
     *("ServerConnection._violation", "ServerConnection.receive_eof", "ContentPipeline._relay"),
     *("ServerConnection._next_line", "ServerConnection._refused"),

@@ -27,7 +27,7 @@ def test_a_reply_that_no_client_can_choke_on(name: str) -> None:
     assert len(reply.raw) <= 512
     assert reply.raw.isascii()
     assert len(reply.lines) == 1
-    assert len(reply.lines[0]) > 3
+    assert len(reply.lines[0]) > 3 or reply is own_replies.ASK_MESSAGE  # a challenge of no octets
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -60,6 +60,8 @@ def test_trouble_with_the_server_is_transient() -> None:
         "IN_TRANSACTION",
         "TLS_REQUIRED",
         "attribute",
+        *("LOG_IN_FIRST", "LOGGED_IN_ALREADY", "NO_AUTH_HERE", "LOGIN_CANCELLED", "BAD_AUTH"),
+        *("NO_SUCH_MECHANISM", "NO_BASE64", "NO_PLAIN_MESSAGE", "BAD_CREDENTIALS", "WRONG_LOGIN"),
     }  # which are no trouble with the server
 
 
