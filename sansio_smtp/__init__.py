@@ -17,7 +17,18 @@ from sansio_smtp.wire.reply_reader import ReplyReader
 from sansio_smtp.wire.violations import RemoteProtocolError
 
 from .client_info import ClientInfo, Forwarded, TlsInfo
-from .config import Addresses, BareNewline, ClientTls, Config, LoginMode, Nul, SendClient, Tap, UpstreamTls
+from .config import (
+    Addresses,
+    BareNewline,
+    ClientTls,
+    Config,
+    Dialect,
+    LoginMode,
+    Nul,
+    SendClient,
+    Tap,
+    UpstreamTls,
+)
 from .errors import InternalError, LocalProtocolError, MailboxError, ProtocolError
 from .events import (
     CLIENT,
@@ -118,6 +129,7 @@ __all__ = [
     "ContentRefused",
     "ContentWriter",
     "Continue",
+    "Dialect",
     "Disconnect",
     "EndOfData",
     "Envelope",

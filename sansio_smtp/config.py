@@ -17,6 +17,7 @@ __all__ = [
     "BareNewline",
     "ClientTls",
     "Config",
+    "Dialect",
     "LoginMode",
     "Nul",
     "SendClient",
@@ -69,6 +70,14 @@ class Tap(_Choice):
     OFF = "off"
     CHUNKS = "chunks"
     LINES = "lines"
+
+
+class Dialect(_Choice):
+    """The protocol that a peer speaks."""
+
+    SMTP = "smtp"
+    LMTP = "lmtp"
+    """LHLO in place of EHLO, and after end-of-data one reply for each accepted recipient (RFC 2033 §4)."""
 
 
 class ClientTls(_Choice):
@@ -158,6 +167,11 @@ class Config:
     case_sensitive_logins: bool = False
     """True: login names that differ in case are different names. By default they are one, as for most
     servers."""
+
+    client_dialect: Dialect = attrs.field(default=Dialect.SMTP, converter=Dialect)
+    """What clients speak."""
+    upstream_dialect: Dialect = attrs.field(default=Dialect.SMTP, converter=Dialect)
+    """What a server speaks for which the driver says nothing else (`Proxy.server_connected`)."""
 
     tls: ClientTls = attrs.field(default=ClientTls.NONE, converter=ClientTls)
     """What STARTTLS is to the client; the driver has to handle `StartTLS` then."""

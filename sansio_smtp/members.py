@@ -11,10 +11,12 @@ from typing import Final
 
 from sansio_smtp.wire.content import Form
 
+from .config import Dialect
 from .states import Gate, Message, Phase, UpstreamState
 from .verbs import Effect, Kind, Support
 
 __all__ = [
+    "DIALECT_LMTP",
     "EFFECT_ADD_RECIPIENT",
     "EFFECT_BEGIN",
     "EFFECT_END",
@@ -49,6 +51,8 @@ __all__ = [
     "UPSTREAM_DETACHED",
     "UPSTREAM_READY",
 ]
+
+DIALECT_LMTP: Final = Dialect.LMTP
 
 PHASE_AUTH_LINE: Final = Phase.AUTH_LINE
 PHASE_CLOSED: Final = Phase.CLOSED

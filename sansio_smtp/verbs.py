@@ -85,6 +85,7 @@ _FOREIGN: Final = Verb(support=Support.FOREIGN)
 VERBS: Final[dict[bytes, Verb]] = {
     b"EHLO": Verb(Kind.HELLO, Effect.END, routed=True, phase="helo", before_tls=True),
     b"HELO": Verb(Kind.HELLO, Effect.END, routed=True, phase="helo", before_tls=True),
+    b"LHLO": Verb(Kind.HELLO, Effect.END, routed=True, phase="helo", before_tls=True),
     b"AUTH": Verb(Kind.AUTH, routed=True, phase="auth"),
     b"MAIL": Verb(Kind.GROUP, Effect.BEGIN, routed=True, phase="mail"),
     b"RCPT": Verb(Kind.GROUP, Effect.ADD_RECIPIENT, routed=True, phase="rcpt"),
@@ -103,7 +104,6 @@ VERBS: Final[dict[bytes, Verb]] = {
     **dict.fromkeys(b"BDAT TURN ATRN ETRN XEXCH50 X-EXPS X-LINK2STATE".split(), _REFUSED),
     b"PROXY": _REFUSED,  # a header that comes before the dialogue, from a balancer that may send it
     b"BURL": _REFUSED,  # it completes a message without DATA (RFC 4468 §3)
-    b"LHLO": _REFUSED,  # it changes the number of replies (RFC 2033 §4.2)
     **dict.fromkeys(b"GET POST PUT HEAD DELETE OPTIONS CONNECT TRACE PATCH PRI".split(), _FOREIGN),
 }
 """verb, upper-case → what it means."""

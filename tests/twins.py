@@ -24,6 +24,7 @@ from sansio_smtp import (
     ClientInfo,
     Command,
     Config,
+    Dialect,
     Event,
     LogIn,
     LoginAttempt,
@@ -101,8 +102,8 @@ class Twins:
     def prefer(self, upstream: str | None) -> None:
         self._both("prefer", upstream)
 
-    def server_connected(self, tls: UpstreamTls) -> None:
-        self._both("server_connected", tls)
+    def server_connected(self, tls: UpstreamTls, dialect: Dialect | None = None) -> None:
+        self._both("server_connected", tls, dialect)
 
     def tls_started(self, side: Side, info: TlsInfo) -> list[Event]:
         return self._both("tls_started", side, info)
@@ -327,6 +328,7 @@ _TELL: Final[dict[type, Callable[[Any], Any]]] = {
     Envelope: lambda envelope: (Envelope, _told(envelope.mail), *map(_told, envelope.recipients)),
     LoginAttempt: lambda attempt: (LoginAttempt, attempt.mechanism, attempt.name, attempt.password()),
     memoryview: bytes,
+    tuple: lambda values: tuple(map(_told, values)),
 }
 
 

@@ -23,9 +23,10 @@ from typing import Any, Final
 
 import attrs
 
-from sansio_smtp.config import Config
+from sansio_smtp.config import Config, Dialect
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.members import (
+    DIALECT_LMTP,
     KIND_END_OF_DATA,
     KIND_GROUP,
     KIND_HELLO,
@@ -85,6 +86,8 @@ class ClientConnection:
     offered: Mapping[str, str] | None = attrs.field(default=None, init=False)
     """As `keywords`; kept after HELO, empty after an EHLO that was refused, None if no EHLO was answered
     since the connection, TLS or XCLIENT began."""
+    dialect: Dialect = attrs.field(init=False)
+    """What the server speaks."""
     in_content: bool = attrs.field(default=False, init=False)
     """True from the server's 354 until end-of-data is sent, also if the dialogue must be closed meanwhile:
     the server reads all octets as mail data."""
@@ -98,6 +101,7 @@ class ClientConnection:
 
     def __attrs_post_init__(self) -> None:
         self._reader = ReplyReader(self.config.max_reply)
+        self.dialect = self.config.upstream_dialect
 
     @property
     def buffered(self) -> int:
@@ -180,13 +184,19 @@ class ClientConnection:
             raise LocalProtocolError(f"no content can be sent in phase {self.phase.name}")
         return wire
 
-    def send_end_of_data(self, handle: object = None, *, replies: int = 1) -> bytes:
+    def send_end_of_data(self, handle: object = None) -> bytes:
         """The octets of end-of-data. The content sent before must end in CRLF, or be empty. ``handle`` comes
-        back with each of the ``replies`` that the server owes: one, or one for each recipient (RFC 2033
-        §4.2)."""
+        back with each reply that the server owes: one, or from an LMTP server one for each recipient that it
+        has accepted (RFC 2033 §4.2)."""
+        by_recipient = self.dialect is DIALECT_LMTP
+        replies = len(self.transaction.envelope.recipients) if by_recipient else 1
         wire = self.send_command(END_OF_DATA, handle, replies)
         self.in_content = False
         return wire
+
+    def speak(self, dialect: Dialect) -> None:
+        """Says what the server speaks, before its greeting."""
+        self.dialect = dialect
 
     def tls_started(self) -> None:
         """The TLS handshake after STARTTLS is complete. What was known of the server came in plain text, and
@@ -276,14 +286,19 @@ class ClientConnection:
         phase = FRAMING[self.phase].get(step) if step else None
         if phase is None:
             return False
+        if phase is PHASE_CONTENT:
+            if self.dialect is DIALECT_LMTP and not self.transaction.envelope.recipients:
+                return False  # for no recipient there would be no reply to the message (RFC 2033 §4.2)
+            self.in_content = True
+        else:
+            self.in_content = False
         self.phase = phase
-        self.in_content = phase is PHASE_CONTENT
         del self._awaited[0]
         self.transaction.answered(command, reply)
         return True
 
     def _hello_answered(self, command: Command, reply: Reply) -> None:
-        accepted, is_ehlo = reply.code < 300, command.verb == b"EHLO"
+        accepted, is_ehlo = reply.code < 300, command.verb != b"HELO"
         if accepted:
             self.hello = command
             self.keywords = keywords(reply) if is_ehlo else _NONE

@@ -13,6 +13,8 @@ import attrs
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
 
+from .fan_out import FanOut
+
 __all__ = ["Exchange"]
 
 
@@ -27,8 +29,18 @@ class Exchange:
     """The replies that are known and wait until all replies before them have been sent."""
     closes: bool = False
     """True if the session ends with the reply, whatever code it has."""
+    fan_out: FanOut | None = None
+    """For end-of-data, if a peer counts replies by recipients: says which reply goes to whom."""
     replacement: Command | None = None
     """The command that a server was sent instead, if a verdict replaced it."""
+
+    def owe(self, recipients: int) -> None:
+        """The client is owed a reply to its message for each of so many recipients; for none, one."""
+        self.owes = max(1, recipients)
+
+    def share(self, fan_out: FanOut) -> None:
+        """The replies to this message are counted by recipients."""
+        self.fan_out = fan_out
 
     def fill(self, reply: Reply) -> None:
         """Adds a reply that is known."""

@@ -37,9 +37,11 @@ import attrs
 from sansio_smtp.config import BareNewline, Config
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.members import (
+    DIALECT_LMTP,
     KIND_AUTH,
     KIND_AUTH_LINE,
     KIND_DATA,
+    KIND_HELLO,
     PHASE_AUTH_LINE,
     PHASE_CLOSED,
     PHASE_COMMAND,
@@ -216,7 +218,10 @@ class ServerConnection:
     def take_end_of_data(self) -> Exchange:
         """Takes the end-of-data that `content` has found. A reply is owed."""
         self.content = None
-        return self.take_line(END_OF_DATA)
+        exchange = self.take_line(END_OF_DATA)
+        if self.config.client_dialect is DIALECT_LMTP:
+            exchange.owe(len(self.transaction.envelope.recipients))
+        return exchange
 
     def receive_eof(self) -> None:
         """The client will send no more. `next_event` returns `END_OF_INPUT` after the last event."""
@@ -254,6 +259,8 @@ class ServerConnection:
             else:
                 exchange.go_on()
             self.transaction.answered(command, reply)
+            if exchange.replacement is not None and command.verb == b"RCPT":
+                self.transaction.envelope.went_as(command, exchange.replacement)
             if command.kind is KIND_DATA:
                 if after is PHASE_CONTENT:
                     config = self.config
@@ -331,7 +338,7 @@ class ServerConnection:
         if not command.verb:
             return self._refused(command, "not a command", 500, "5.5.2")
         verb = verb or UNKNOWN
-        if verb.support is not SUPPORT_FORWARDED or self.access.restricts:
+        if verb.support is not SUPPORT_FORWARDED or self.access.restricts or verb.kind is KIND_HELLO:
             refused = self._not_allowed(command, verb)
             if refused is not None:
                 return refused
@@ -341,6 +348,10 @@ class ServerConnection:
     def _not_allowed(self, command: Command, verb: Verb) -> Refused | None:
         """The refusal of a command that is not known here, or that this client may not send now; or None."""
         access, support = self.access, verb.support
+        if verb.kind is KIND_HELLO:
+            says_lhlo = command.verb == b"LHLO"
+            if says_lhlo is not (self.config.client_dialect is DIALECT_LMTP):
+                return self._refused_with(command, _not_here(command) if says_lhlo else _SAY_LHLO)
         if support is Support.FOREIGN:
             return self._violation("this is an SMTP server, not HTTP", 500, "5.5.1", command.shown)
         if access.tls_first is not None and not verb.before_tls:
@@ -440,6 +451,9 @@ class ServerConnection:
 
 def _impossible(phase: Phase, what: object) -> LocalProtocolError:
     return LocalProtocolError(f"not possible in phase {phase.name}: {what}")
+
+
+_SAY_LHLO: Final = Reply.of(500, "this is LMTP, say LHLO", enhanced="5.5.1")  # RFC 2033 §4.1
 
 
 def _not_here(command: Command) -> Reply:

@@ -33,6 +33,7 @@ class Envelope:
 
     mail: Command | None = None
     recipients: list[Command] = attrs.field(factory=_COMMANDS)
+    _replaced: dict[Command, Command] | None = attrs.field(default=None, init=False, repr=False)
 
     @property
     def reverse_path(self) -> Path | None:
@@ -43,6 +44,16 @@ class Envelope:
     def forward_paths(self) -> list[Path]:
         """The paths of the accepted recipients, without those that cannot be read."""
         return [path for command in self.recipients if (path := command.path)]
+
+    def sent_for(self, recipient: Command) -> Command:
+        """The RCPT that a server was sent for this one: the same object, unless a verdict has replaced it."""
+        return recipient if self._replaced is None else self._replaced.get(recipient, recipient)
+
+    def went_as(self, recipient: Command, sent: Command) -> None:
+        """A server was sent another RCPT for this one."""
+        if self._replaced is None:
+            self._replaced = {}
+        self._replaced[recipient] = sent
 
     def declared(self, keyword: str) -> str | None:
         """The value of a MAIL parameter, ``""`` if it has none, None if it was not given."""

@@ -24,6 +24,7 @@ from sansio_smtp.client_info import ClientInfo, Forwarded, TlsInfo
 from sansio_smtp.config import Config
 from sansio_smtp.ends.access import access_of
 from sansio_smtp.ends.exchanges import Exchange
+from sansio_smtp.ends.fan_out import FanOut
 from sansio_smtp.ends.server import ServerConnection
 from sansio_smtp.events import (
     CLIENT,
@@ -256,10 +257,25 @@ class Downstream:
         if self._waiting:
             self._on_room()
 
+    def fill_all(self, exchange: Exchange, reply: Reply) -> None:
+        """The same reply to a line as often as it is owed one."""
+        for _ in range(exchange.owes - len(exchange.replies or ())):
+            self.fill(exchange, reply)
+
+    def share(self, exchange: Exchange, reply: Reply) -> None:
+        """The server has given one of its replies to a message whose replies are counted by recipients."""
+        assert exchange.fan_out is not None
+        if reply.code == 421:
+            self.fill(exchange, reply)  # the last reply of all
+            return
+        for each in exchange.fan_out.take(reply):
+            self.fill(exchange, each)
+
     def _deliver(self, exchange: Exchange, reply: Reply) -> None:
         kind = exchange.command.kind
         if kind is KIND_END_OF_DATA:
-            self._out.append(self._answered(reply))
+            if exchange.owes == 1 or reply.code == 421:
+                self._out.append(self._answered(reply, exchange.fan_out))
         elif kind is KIND_HELLO and reply.code < 300:
             self.hello = exchange.replacement or exchange.command
             self.changes += 1
@@ -290,7 +306,8 @@ class Downstream:
         if exchange is None:
             self.fail(reply)
         else:
-            self.fill(exchange, reply, closes=True)
+            exchange.end_with()
+            self.fill_all(exchange, reply)
 
     def end_with(self, exchange: Exchange) -> None:
         """The session ends with the reply to this line, which is not known yet. Nothing more is parsed."""
@@ -306,11 +323,14 @@ class Downstream:
             return
         exchanges = self.end.exchanges
         if exchanges:
-            kind = exchanges[0].command.kind
+            oldest = exchanges[0]
+            kind = oldest.command.kind
             if reply is own_replies.LOST:
                 reply = _LOST_REPLIES.get(kind, reply)
             if kind is KIND_END_OF_DATA:
-                self._out.append(self._answered(reply))
+                self._out.append(self._answered(reply, oldest.fan_out))
+                for _ in range(0 if reply.code == 421 else oldest.owes - 1):
+                    self.send_reply(reply)
         self.send_reply(reply)
         self._on_over()
 
@@ -355,12 +375,17 @@ class Downstream:
 
     # What is shown
 
-    def _answered(self, reply: Reply) -> MessageAnswered:
+    def _answered(self, reply: Reply, fan_out: FanOut | None) -> MessageAnswered:
         envelope = self.end.transaction.envelope
+        results: tuple[tuple[Command, Reply], ...] = ()
+        if fan_out is not None:
+            envelope, results = fan_out.envelope, fan_out.results
+            if fan_out.by_recipient and fan_out.complete:
+                reply = fan_out.summary
         if self._credentials is None:
-            return MessageAnswered(reply, envelope)
+            return MessageAnswered(reply, envelope, results=results)
         masked = self.masked(reply.raw)
-        return MessageAnswered(reply, envelope, None if masked == reply.raw else masked)
+        return MessageAnswered(reply, envelope, None if masked == reply.raw else masked, results)
 
     def trace(self, side: Side, shown: bytes) -> None:
         """Adds a `Received` event, secrets masked."""

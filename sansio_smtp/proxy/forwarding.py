@@ -173,7 +173,7 @@ class Forwarding:
             and (command.kind is not KIND_DATA or not self._added or not end.unanswered)
             and (command.verb == b"RCPT" or command.raw.upper().find(b"REQUIRETLS") < 0)
         ):
-            if command is not exchange.command or command.secret:
+            if command is not exchange.command or command.secret or command.kind is KIND_HELLO:
                 self._send(command, exchange)
                 return
             data = end.send_command(command, exchange)
@@ -190,6 +190,7 @@ class Forwarding:
             leg.state is UPSTREAM_READY
             and not self.waiting
             and not self._added
+            and not leg.speaks_lmtp
             and not leg.may_lack
             and (leg.carried is None and leg.end.hello is not None and leg.end.is_quiet)
         )
@@ -284,6 +285,8 @@ class Forwarding:
         return True
 
     def _send(self, command: Command, handle: Exchange | Own) -> None:
+        if command.kind is KIND_HELLO:
+            command = self.leg.spoken(command)
         if isinstance(handle, Exchange) and command is not handle.command:
             handle.went_as(command)
         data = shown = self.leg.end.send_command(command, handle)

@@ -37,7 +37,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from sansio_smtp.config import Config
+from sansio_smtp.config import Config, Dialect
 from sansio_smtp.ends.exchanges import Exchange
 from sansio_smtp.members import (
     GATE_ASKED,
@@ -66,9 +66,9 @@ _LINE: Final = re.compile(rb"(([A-Za-z]+)(?:[ \t][^\r\n\0]*)?)\r\n")
 _USUAL: Final = {
     name: verb.kind
     for name, verb in VERBS.items()
-    if verb.support is Support.FORWARDED and verb.kind is not Kind.AUTH
+    if verb.support is Support.FORWARDED and verb.kind is not Kind.AUTH and name != b"LHLO"
 }
-"""verb → kind, of the commands that the lane takes. None of them holds a credential."""
+"""verb → kind, of the commands that the lane takes. None of them holds a credential, or is of LMTP alone."""
 _PASSED: Final = frozenset((Kind.PLAIN, Kind.GROUP, Kind.DATA, Kind.END_OF_DATA))
 """The kinds of commands from whose replies nothing is learnt, but from a DATA that is refused."""
 
@@ -79,6 +79,7 @@ class Lane:
     __slots__ = (
         "_asked",
         "_asks_all",
+        "_by_recipient",
         "_client",
         "_commands",
         "_downstream",
@@ -115,6 +116,7 @@ class Lane:
         self._max_line = config.max_line
         self._max_pipelined = config.max_pipelined
         self._max_reply = config.max_reply
+        self._by_recipient = config.client_dialect is Dialect.LMTP
         self._asks_all = commands.asks_all
         self._takes_replies = not asks_replies
 
@@ -126,7 +128,7 @@ class Lane:
             return self._content(data)
         downstream, commands, leg = self._downstream, self._commands, self._forwarding.leg
         self.taken = taken = at = 0
-        if leg.state is not UPSTREAM_READY:
+        if leg.state is not UPSTREAM_READY or self._by_recipient:
             return data  # without a server, commands that are asked about may be answered here
         size = len(data)
         while at < size and downstream.gate is GATE_OPEN and client.reads_commands:
@@ -198,6 +200,8 @@ class Lane:
         self.taken = 0
         if (
             not self._takes_replies
+            or self._by_recipient
+            or leg.speaks_lmtp
             or self._client.pending
             or (gate is not GATE_OPEN and gate is not GATE_ASKED)
             or (message.state is not MESSAGE_NONE and message.state is not MESSAGE_STREAMING)

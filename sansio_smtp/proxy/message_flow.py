@@ -26,8 +26,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from sansio_smtp.config import Config, Tap
+from sansio_smtp.config import Config, Dialect, Tap
 from sansio_smtp.ends.exchanges import Exchange
+from sansio_smtp.ends.fan_out import FanOut
 from sansio_smtp.events import AwaitReply, BodyChunk, BodyComplete, Event, SendToServer
 from sansio_smtp.members import FORM_DOTTED, MESSAGE_DROPPING, MESSAGE_NONE, MESSAGE_SENDING, PHASE_CONTENT
 from sansio_smtp.questions import MESSAGE, Answer, AnyVerdict, Continue, Disconnect, Replace
@@ -42,6 +43,7 @@ from .content_pipeline import ContentPipeline
 from .downstream import Downstream
 from .forwarding import Forwarding
 from .message_store import Spool
+from .upstream import Upstream
 
 __all__ = ["MessageFlow"]
 
@@ -55,6 +57,7 @@ class MessageFlow:
     """The message in flight. ``make_spool``: see `Proxy`."""
 
     __slots__ = (
+        "_by_recipient",
         "_config",
         "_downstream",
         "_end",
@@ -85,6 +88,7 @@ class MessageFlow:
         self._out = out
         self._make_spool = make_spool
         self._untapped = config.tap is Tap.OFF
+        self._by_recipient = config.client_dialect is Dialect.LMTP
         self._places = _NOWHERE
         self._pipeline: ContentPipeline | None = None
         self._end: Exchange | None = None  # of end-of-data; None before the client has sent it
@@ -324,14 +328,23 @@ class MessageFlow:
         assert end is not None  # the client has sent end-of-data
         if wire:
             self._send(wire)
-        self._out.append(SendToServer(self._forwarding.leg.end.send_end_of_data(end)))
+        leg = self._forwarding.leg
+        if self._by_recipient or leg.speaks_lmtp:
+            self._share_out(end, leg)
+        self._out.append(SendToServer(leg.end.send_end_of_data(end)))
         self._out.append(AwaitReply(END_OF_DATA))
         self._forget()
         self._step(_ENDED)
+
+    def _share_out(self, end: Exchange, leg: Upstream) -> None:
+        """The replies to this message are counted by recipients, on one side or on both."""
+        fan_out = FanOut(self._downstream.end.envelope, self._by_recipient)
+        fan_out.sent_to(leg.end.transaction.envelope.recipients, by_recipient=leg.speaks_lmtp)
+        end.share(fan_out)
 
     def _answer(self, reply: Reply) -> None:
         end = self._end
         assert end is not None  # the client has sent end-of-data
         self._forget()
         self._step(MessageStep.ANSWERED)
-        self._downstream.fill(end, reply)
+        self._downstream.fill_all(end, reply)

@@ -30,7 +30,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from sansio_smtp.client_info import ClientInfo, TlsInfo
-from sansio_smtp.config import Config, UpstreamTls
+from sansio_smtp.config import Config, Dialect, UpstreamTls
 from sansio_smtp.ends.client import ReplyReceived
 from sansio_smtp.ends.exchanges import Exchange
 from sansio_smtp.ends.received import END_OF_INPUT, ContentReceived, ContentRefused, EndOfData, Pause
@@ -154,7 +154,12 @@ class Proxy(Readings):
                 asks_replies=self._asks_replies,
             )
         self._passing: Passing | None = None
-        if self._lane is not None and not self.ask and config.max_pipelined > 1:
+        if (
+            self._lane is not None
+            and not self.ask
+            and config.max_pipelined > 1
+            and config.client_dialect is Dialect.SMTP
+        ):
             self._passing = Passing(config, downstream, forwarding, message)
 
     # Inputs
@@ -250,10 +255,11 @@ class Proxy(Readings):
             raise LocalProtocolError("the first server is said before it is connected")
         self._forwarding.prefer(upstream)
 
-    def server_connected(self, tls: UpstreamTls) -> None:
-        """The server that was asked for is connected, and ``tls`` is what TLS is on this connection, if that
-        is not `Config.upstream_tls`. Raises `LocalProtocolError` after the server's first octets."""
-        self._forwarding.leg.use_level(tls)
+    def server_connected(self, tls: UpstreamTls, dialect: Dialect | None = None) -> None:
+        """The server that was asked for is connected. ``tls`` is what TLS is on this connection, if that is
+        not `Config.upstream_tls`; ``dialect`` is what it speaks, if that is not `Config.upstream_dialect`.
+        Raises `LocalProtocolError` after the server's first octets."""
+        self._forwarding.leg.use_level(tls, dialect)
 
     def tls_started(self, side: Side, info: TlsInfo) -> list[Event]:
         """The TLS handshake with this side is complete: after `StartTLS`, or with a server before its first

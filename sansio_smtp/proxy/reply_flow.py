@@ -20,7 +20,7 @@ from typing import Final
 from sansio_smtp.ends.client import ReplyReceived
 from sansio_smtp.ends.exchanges import Exchange
 from sansio_smtp.events import SERVER
-from sansio_smtp.members import KIND_AUTH, KIND_AUTH_LINE, KIND_DATA, KIND_HELLO, PHASE_GREETING
+from sansio_smtp.members import DIALECT_LMTP, KIND_AUTH, KIND_AUTH_LINE, KIND_DATA, KIND_HELLO, PHASE_GREETING
 from sansio_smtp.questions import AnyVerdict, Disconnect, ReplaceReply, ReplyQuestion
 from sansio_smtp.wire.replies import Reply
 
@@ -132,17 +132,30 @@ class ReplyFlow:
         if kind is KIND_HELLO:
             if reply.code < 300:
                 self._forwarding.hello_answered()
-                if command.verb == b"EHLO":
+                if command.verb != b"HELO":
                     reply = self._offered(reply)
+                    if exchange.command.verb == b"HELO":  # an LMTP server was told LHLO
+                        reply = Reply.of(reply.code, reply.lines[0])
         elif kind is KIND_DATA:
             if reply.code >= 400:
                 self._forwarding.data_refused()
+            elif self._counts_recipients and not self._downstream.end.envelope.recipients:
+                # There would be no reply to the message (RFC 2033 §4.2).
+                self._forwarding.detach()
+                reply = own_replies.NO_RECIPIENT
         elif (kind is KIND_AUTH or kind is KIND_AUTH_LINE) and reply.severity == 2:
             self._downstream.log_in(self._commands.login)
         elif reply.code == LOGGED_IN:
             # The server has read as AUTH what is none here. Nobody knows who has logged in.
             self._downstream.log_in(())
-        self._downstream.fill(exchange, reply)
+        if exchange.fan_out is None:
+            self._downstream.fill(exchange, reply)
+        else:
+            self._downstream.share(exchange, reply)
+
+    @property
+    def _counts_recipients(self) -> bool:
+        return self._downstream.end.config.client_dialect is DIALECT_LMTP
 
     def _offered(self, reply: Reply) -> Reply:
         """The EHLO reply for the client."""

@@ -17,10 +17,11 @@ from __future__ import annotations
 import attrs
 
 from sansio_smtp.client_info import TlsInfo
-from sansio_smtp.config import Config, LoginMode, SendClient, UpstreamTls
+from sansio_smtp.config import Config, Dialect, LoginMode, SendClient, UpstreamTls
 from sansio_smtp.ends.client import ClientConnection
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.errors import LocalProtocolError
+from sansio_smtp.members import DIALECT_LMTP, KIND_HELLO
 from sansio_smtp.states import UPSTREAM, UpstreamState, UpstreamStep, following
 from sansio_smtp.wire.commands import Command
 
@@ -87,6 +88,11 @@ class Upstream:
         return self.state is UpstreamState.DETACHED
 
     @property
+    def speaks_lmtp(self) -> bool:
+        """True if this server gives one reply to a message for each recipient (RFC 2033)."""
+        return self.end.dialect is DIALECT_LMTP
+
+    @property
     def in_transaction(self) -> bool:
         """True if this server has accepted MAIL, and the transaction has not ended."""
         return self.end.transaction.open
@@ -149,12 +155,21 @@ class Upstream:
 
     # What the server has been told
 
-    def use_level(self, level: UpstreamTls) -> None:
-        """Sets what TLS is on this connection, before the server's first octets."""
+    def use_level(self, level: UpstreamTls, dialect: Dialect | None = None) -> None:
+        """Sets what TLS is on this connection, and what the server speaks, before its first octets."""
         if self.state is not UpstreamState.CONNECTING:
             raise LocalProtocolError("the level of TLS is said before the server's first octets")
         self.level = level
+        if dialect is not None:
+            self.end.speak(dialect)
         self.settle()
+
+    def spoken(self, hello: Command) -> Command:
+        """EHLO, HELO or LHLO as this server has to hear it: the same object if it is that already."""
+        if self.speaks_lmtp is (hello.verb == b"LHLO"):
+            return hello
+        verb = b"LHLO" if self.speaks_lmtp else b"EHLO"
+        return Command(verb, verb + hello.raw[len(hello.verb) :], KIND_HELLO)
 
     def tls_started(self, info: TlsInfo) -> None:
         """TLS has begun: after STARTTLS, or before the server's first octets (RFC 8314 §3.3)."""

@@ -12,6 +12,7 @@ from typing import Final, NoReturn, Protocol, TypeAlias
 
 import attrs
 
+from sansio_smtp.config import Config, Dialect
 from sansio_smtp.ends.access import ANYBODY, Access
 from sansio_smtp.ends.client import ClientConnection, ReplyReceived
 from sansio_smtp.ends.received import ContentReceived, ContentRefused, Pause, Refused
@@ -77,6 +78,8 @@ class FakeServer:
     judge_message: Callable[[Accepted], Reply] = lambda _: _OK
     early: Callable[[int], Reply | None] = lambda _: None
     """Called with the octets received so far, in the middle of mail data; its reply ends the dialogue."""
+    dialect: Dialect = Dialect.SMTP
+    """LMTP: ``judge_message`` is called for each recipient by itself, as if the message were for that one."""
     access: Access = ANYBODY
     """What it offers besides ``keywords``, such as STARTTLS, XCLIENT and XFORWARD: see `access_of`."""
     access_under_tls: Access = ANYBODY
@@ -87,7 +90,7 @@ class FakeServer:
     """The lines of the client, without CRLF."""
     aborted: bool = attrs.field(default=False, init=False)
     """True if the client went away in the middle of mail data."""
-    _end: ServerConnection = attrs.field(factory=ServerConnection, init=False)
+    _end: ServerConnection = attrs.field(init=False)
     _outbox: bytearray = attrs.field(factory=bytearray, init=False)
     _pending: deque[Command] = attrs.field(factory=deque[Command], init=False)
     _content: bytearray = attrs.field(factory=bytearray, init=False)
@@ -95,6 +98,7 @@ class FakeServer:
     _received: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._end = ServerConnection(Config(client_dialect=self.dialect))
         self._end.allow(self.access)
         self._send(self.greeting)
 
@@ -144,13 +148,13 @@ class FakeServer:
         self._pending.append(command)
         self.commands.append(command.raw)
         reply = self.judge(command) or self._reply(command)
-        if command.verb in (b"EHLO", b"HELO") and reply.severity == 2:
-            self._offered = command.verb == b"EHLO" and "PIPELINING" in self.keywords
+        if command.kind is Kind.HELLO and reply.severity == 2:
+            self._offered = command.verb != b"HELO" and "PIPELINING" in self.keywords
         self._send(reply)
 
     def _reply(self, command: Command) -> Reply:
         envelope = self._end.envelope
-        if command.verb == b"EHLO":
+        if command.verb in (b"EHLO", b"LHLO"):
             return Reply.of(250, "mx.example", *self.keywords, *self._end.access.own.values())
         if command.kind is Kind.STARTTLS:
             return _BEGIN_TLS
@@ -167,18 +171,17 @@ class FakeServer:
     def _message(self) -> None:
         envelope = self._end.envelope
         sender = envelope.reverse_path
-        message = Accepted(
-            sender.address if sender else "",
-            tuple(path.address for path in envelope.forward_paths),
-            bytes(self._content),
-        )
+        recipients = tuple(path.address for path in envelope.forward_paths)
+        by_recipient = self.dialect is Dialect.LMTP
+        self._pending.append(END_OF_DATA)
+        for group in ((one,) for one in recipients) if by_recipient else (recipients,):
+            message = Accepted(sender.address if sender else "", group, bytes(self._content))
+            reply = self.judge_message(message)
+            if reply.severity == 2:
+                self.accepted.append(message)
+            self._send(reply)
         self._content.clear()
         self._received = 0
-        reply = self.judge_message(message)
-        if reply.severity == 2:
-            self.accepted.append(message)
-        self._pending.append(END_OF_DATA)
-        self._send(reply)
 
 
 @attrs.frozen
@@ -198,7 +201,9 @@ class Outcome:
     recipients: list[Reply] = attrs.field(factory=list[Reply])
     data: Reply | None = None
     final: Reply | None = None
-    """The reply to end-of-data."""
+    """The reply to end-of-data; to a client of LMTP the last one."""
+    finals: list[Reply] = attrs.field(factory=list[Reply])
+    """All replies to end-of-data."""
 
     def answered(self, command: Command, reply: Reply) -> None:
         """Notes the reply, if the command is one of the message."""
@@ -210,6 +215,7 @@ class Outcome:
             self.data = reply
         elif command.kind is Kind.END_OF_DATA:
             self.final = reply
+            self.finals.append(reply)
 
 
 @attrs.define(eq=False)
@@ -219,6 +225,7 @@ class FakeClient:
     messages: Iterable[Message]
     pipelined: bool = False
     hello: str = "EHLO me.example"
+    """If it begins with LHLO, the client speaks LMTP."""
     lines: Iterable[str] = ()
     """Commands that it sends after EHLO or HELO, such as AUTH with its response. After STARTTLS and XCLIENT
     it says EHLO again before the next."""
@@ -230,7 +237,7 @@ class FakeClient:
     finished: bool = attrs.field(default=False, init=False)
     """True if the server has answered QUIT."""
     gone: bool = attrs.field(default=False, init=False)
-    _end: ClientConnection = attrs.field(factory=ClientConnection, init=False)
+    _end: ClientConnection = attrs.field(init=False)
     _left: deque[Message] = attrs.field(init=False)
     _unsent: deque[Command] = attrs.field(factory=deque[Command], init=False)
     _current: Message | None = attrs.field(default=None, init=False)
@@ -239,6 +246,8 @@ class FakeClient:
     _outbox: bytearray = attrs.field(factory=bytearray, init=False)
 
     def __attrs_post_init__(self) -> None:
+        dialect = Dialect.LMTP if self.hello.startswith("LHLO") else Dialect.SMTP
+        self._end = ClientConnection(Config(upstream_dialect=dialect))
         self._left = deque(self.messages)
         self._lines = deque(self.lines)
 

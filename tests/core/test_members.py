@@ -7,11 +7,13 @@ from enum import Enum
 import pytest
 
 from sansio_smtp import members
+from sansio_smtp.config import Dialect
 from sansio_smtp.states import Gate, Message, Phase, UpstreamState
 from sansio_smtp.verbs import Effect, Kind, Support
 from sansio_smtp.wire.content import Form
 
 ENUMS: dict[str, type[Enum]] = {
+    "DIALECT": Dialect,
     "EFFECT": Effect,
     "FORM": Form,
     "GATE": Gate,

@@ -23,7 +23,7 @@ from sansio_smtp.verbs import VERBS, Effect, Kind
 
 BLOCKING = (Kind.HELLO, Kind.DATA, Kind.AUTH, Kind.QUIT, Kind.STARTTLS, Kind.IDENTITY)
 
-ENDING = (b"RSET", b"EHLO", b"HELO", b"STARTTLS", b"XCLIENT")
+ENDING = (b"RSET", b"EHLO", b"HELO", b"LHLO", b"STARTTLS", b"XCLIENT")
 
 
 def reply_step(kind: Kind | None, code: int) -> Step | None:

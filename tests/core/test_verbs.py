@@ -24,7 +24,7 @@ def verbs(**wanted: object) -> set[str]:
 def test_framing() -> None:
     """RFC 5321 §4.1.1, RFC 4954 §4."""
     found = {kind: verbs(kind=kind, support=Support.FORWARDED) for kind in Kind}
-    assert found[Kind.HELLO] == {"EHLO", "HELO"}
+    assert found[Kind.HELLO] == {"EHLO", "HELO", "LHLO"}
     assert found[Kind.DATA] == {"DATA"}
     assert found[Kind.AUTH] == {"AUTH"}
     assert found[Kind.QUIT] == {"QUIT"}
@@ -39,12 +39,12 @@ def test_effects() -> None:
     assert found == {
         Effect.BEGIN: {"MAIL", "SEND", "SOML", "SAML"},
         Effect.ADD_RECIPIENT: {"RCPT"},
-        Effect.END: {"RSET", "EHLO", "HELO", "STARTTLS", "XCLIENT"},
+        Effect.END: {"RSET", "EHLO", "HELO", "LHLO", "STARTTLS", "XCLIENT"},
     }
 
 
 def test_what_may_go_to_another_server() -> None:
-    assert verbs(routed=True) == {"EHLO", "HELO", "AUTH", "MAIL", "SEND", "SOML", "SAML", "RCPT"}
+    assert verbs(routed=True) == {"EHLO", "HELO", "LHLO", "AUTH", "MAIL", "SEND", "SOML", "SAML", "RCPT"}
 
 
 def test_what_is_not_carried_has_no_other_meaning() -> None:
@@ -55,9 +55,9 @@ def test_what_is_not_carried_has_no_other_meaning() -> None:
 
 
 def test_what_changes_framing_or_roles_is_refused() -> None:
-    """RFC 3030, 4468, 2645, 1985, 2033; the header of a balancer; private verbs of Exchange."""
+    """RFC 3030, 4468, 2645, 1985; the header of a balancer; private verbs of Exchange."""
     refused = verbs(support=Support.REFUSED)
-    assert {"BDAT", "BURL", "ATRN", "ETRN", "TURN", "LHLO", "PROXY"} <= refused
+    assert {"BDAT", "BURL", "ATRN", "ETRN", "TURN", "PROXY"} <= refused
     assert refused & {"NOOP", "X-ANY"} == set()
 
 
@@ -74,7 +74,7 @@ def test_what_the_proxy_answers_itself() -> None:
 
 def test_what_may_come_before_tls() -> None:
     """RFC 3207 §4, and HELO: its reply does no harm."""
-    assert verbs(before_tls=True) == {"EHLO", "HELO", "NOOP", "STARTTLS", "QUIT"}
+    assert verbs(before_tls=True) == {"EHLO", "HELO", "LHLO", "NOOP", "STARTTLS", "QUIT"}
 
 
 def test_http_is_foreign() -> None:

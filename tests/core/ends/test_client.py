@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from core.scene import few_cuts
-from sansio_smtp.config import Config
+from sansio_smtp.config import Config, Dialect
 from sansio_smtp.ends.client import ClientConnection, ReplyReceived
 from sansio_smtp.ends.received import END_OF_INPUT, NEED_DATA, PAUSED, EndOfData, Pause
 from sansio_smtp.ends.server import ServerConnection
@@ -360,17 +360,28 @@ def test_what_comes_unasked_has_no_handle() -> None:
 def test_one_reply_for_each_recipient() -> None:
     """RFC 2033 §4.2: each comes with the handle of the message, and no other is taken for one of them."""
     end = greeted(b"250-mx", b"250 PIPELINING")
+    end.speak(Dialect.LMTP)
     for line, code in (("MAIL FROM:<a>", 250), ("RCPT TO:<b>", 250), ("RCPT TO:<c>", 250), ("DATA", 354)):
         end.send_command(Command.of(line))
         given(end, b"%d ok\r\n" % code)
     message, noop = object(), object()
-    assert end.send_end_of_data(message, replies=2) == b".\r\n"
+    assert end.send_end_of_data(message) == b".\r\n"
     end.send_command(Command.of("NOOP"), noop)
     one, _ = given(end, b"250 b\r\n")
     assert (one.command, one.handle, end.awaits(message), end.unanswered) == (END_OF_DATA, message, True, 2)
     two, three, _ = given(end, b"452 c\r\n250 fine\r\n")
     assert (two.command, two.handle, end.awaits(message)) == (END_OF_DATA, message, False)
     assert (three.handle, end.unanswered) == (noop, 0)
+
+
+def test_a_message_for_nobody_would_have_no_reply() -> None:
+    """RFC 2033 §4.2: an LMTP server must refuse DATA then."""
+    end = ClientConnection(Config(upstream_dialect=Dialect.LMTP))
+    given(end, b"220 mx\r\n")
+    end.send_command(Command.of("DATA"))
+    violation, _ = given(end, b"354 go\r\n")
+    assert isinstance(violation, RemoteProtocolError)
+    assert "354 in reply to DATA" in str(violation)
 
 
 def test_the_mail_transaction_is_what_this_server_has_accepted() -> None:

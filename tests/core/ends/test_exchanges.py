@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from sansio_smtp.ends.exchanges import Exchange
+from sansio_smtp.ends.fan_out import FanOut
+from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.wire.commands import END_OF_DATA, Command
 from sansio_smtp.wire.replies import Reply
 
@@ -48,3 +50,18 @@ def test_what_a_server_was_sent_is_remembered() -> None:
 def test_two_exchanges_are_never_the_same() -> None:
     command = Command.of("NOOP")
     assert Exchange(command) != Exchange(command)
+
+
+def test_a_message_is_owed_one_reply_at_least() -> None:
+    """If no recipient was accepted, a server has said 354 all the same."""
+    exchange = Exchange(END_OF_DATA)
+    exchange.owe(3)
+    assert exchange.owes == 3
+    exchange.owe(0)
+    assert exchange.owes == 1
+
+
+def test_what_shares_the_replies_out_is_kept() -> None:
+    exchange = Exchange(END_OF_DATA)
+    exchange.share(fan_out := FanOut(Envelope(), by_recipient=True))
+    assert exchange.fan_out is fan_out

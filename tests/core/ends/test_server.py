@@ -10,7 +10,7 @@ import pytest
 from core.scene import every_cut, few_cuts
 from core.server_ends import REJECT, answered, drain, given, greeted, in_auth, in_content, told
 from sansio_smtp.client_info import ClientInfo
-from sansio_smtp.config import BareNewline, ClientTls, Config
+from sansio_smtp.config import BareNewline, ClientTls, Config, Dialect
 from sansio_smtp.ends.access import access_of
 from sansio_smtp.ends.received import (
     END_OF_INPUT,
@@ -380,3 +380,33 @@ def test_commands_may_not_be_read_elsewhere_if_anything_is_in_doubt(
     end = greeted()
     change(end)
     assert (end.phase, end.reads_commands) == (Phase.COMMAND, False)
+
+
+def test_the_greeting_command_of_lmtp() -> None:
+    """RFC 2033 §4.1."""
+    end = greeted(Config(client_dialect=Dialect.LMTP))
+    for line in (b"EHLO me\r\n", b"HELO me\r\n"):
+        refused, _ = given(end, line)
+        code, text = told(refused)
+        assert (code, text.startswith("this is LMTP, say LHLO")) == (500, True)
+        end.send_reply(refused.error.reply_hint)
+    lhlo, pause = given(end, b"LHLO me\r\n")
+    assert (lhlo.raw, pause) == (b"LHLO me", PAUSED)
+    refused, pause = given(greeted(), b"LHLO me\r\n")
+    code, text = told(refused)
+    assert (code, text.startswith("LHLO is not supported here")) == (502, True)
+
+
+def test_a_message_over_lmtp_is_owed_a_reply_for_each_recipient() -> None:
+    """RFC 2033 §4.2. A verdict may have replaced what a server was sent."""
+    end = greeted(Config(client_dialect=Dialect.LMTP))
+    given(end, b"MAIL FROM:<a>\r\nRCPT TO:<b>\r\nRCPT TO:<c>\r\nDATA\r\n")
+    end.exchanges[1].went_as(other := Command.of("RCPT TO:<z>"))
+    for code in (250, 250, 250, 354):
+        end.send_reply(Reply.of(code))
+    given(end, b".\r\n")
+    envelope = end.envelope
+    assert [envelope.sent_for(command) for command in envelope.recipients] == [other, envelope.recipients[1]]
+    for unanswered in (1, 0):
+        end.send_reply(Reply.of(250))
+        assert end.unanswered == unanswered

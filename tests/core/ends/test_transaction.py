@@ -147,3 +147,11 @@ def test_recipients_without_mail_are_forgotten_too() -> None:
     assert transaction.envelope.recipients == [ONE]
     transaction.answered(Command.of("RSET"), OK)
     assert transaction.envelope.recipients == []
+
+
+def test_what_a_server_was_sent_for_a_recipient() -> None:
+    envelope = opened().envelope
+    assert envelope.sent_for(ONE) is ONE
+    envelope.went_as(ONE, other := Command.of("RCPT TO:<z@mx>"))
+    envelope.went_as(TWO, ONE)
+    assert (envelope.sent_for(ONE), envelope.sent_for(TWO)) == (other, ONE)

@@ -19,7 +19,7 @@ import pytest
 from core.scene import PLAIN, Scene
 from core.spools import MemorySpool
 from sansio_smtp.client_info import ClientInfo, TlsInfo
-from sansio_smtp.config import ClientTls, Config, LoginMode, SendClient, Tap, UpstreamTls
+from sansio_smtp.config import ClientTls, Config, Dialect, LoginMode, SendClient, Tap, UpstreamTls
 from sansio_smtp.ends.access import ANYBODY, Access, access_of
 from sansio_smtp.ends.client import ClientConnection
 from sansio_smtp.ends.exchanges import Exchange
@@ -173,6 +173,9 @@ class Talk:
     messages: int = 2
     lines: tuple[str, ...] = ()
     pipelines: bool = True
+    hello: str = "EHLO me"
+    dialect: Dialect = Dialect.SMTP
+    """What the server speaks."""
     refuses: tuple[bytes, ...] = ()
     challenges: bool = False
     """True: the server takes a login in two steps, and refuses the first one."""
@@ -182,8 +185,9 @@ class Talk:
 
     def play(self) -> tuple[Guarded, list[Event]]:
         proxy = Guarded(self.config, self.ask, self.make_spool, LOCAL)
+        proxy.server_connected(self.config.upstream_tls, self.dialect)
         client = FakeClient(
-            [Message("a@x", ("b@x", "c@x"), LETTER)] * self.messages, self.pipelines, lines=self.lines
+            [Message("a@x", ("b@x", "c@x"), LETTER)] * self.messages, self.pipelines, self.hello, self.lines
         )
         return proxy, converse(
             client, self.server(), proxy, judge=self.judge, connect=lambda _: self.server(), prompt=True
@@ -205,6 +209,7 @@ class Talk:
             )
         return FakeServer(
             judge=lambda command: replies.get(command.verb),
+            dialect=self.dialect,
             access=self.offers,
             access_under_tls=self.offers_under_tls,
         )
@@ -327,6 +332,9 @@ TALKS: dict[str, Callable[[], Talk]] = {
         config=Config(login_mode=LoginMode.TRANSLATE, tls=ClientTls.MAY),
         lines=("AUTH PLAIN AGFubgBz", "STARTTLS"),
         challenges=True,
+    ),
+    "a reply for each recipient": lambda: Talk(
+        config=Config(client_dialect=Dialect.LMTP), hello="LHLO me", dialect=Dialect.LMTP
     ),
     "reply disconnects": lambda: Talk(places("REPLY"), asked((ReplyQuestion, b"MAIL", Disconnect(BYE)))),
 }

@@ -7,9 +7,11 @@ import pytest
 from core.scene import Scene, spell
 from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import Config
+from sansio_smtp.ends.fan_out import FanOut
 from sansio_smtp.ends.received import Pause
 from sansio_smtp.errors import InternalError
 from sansio_smtp.events import CLIENT, SERVER, Event, MessageAnswered, SendToClient, SendToServer
+from sansio_smtp.proxy import own_replies
 from sansio_smtp.proxy.downstream import Downstream
 from sansio_smtp.questions import Answer, CommandQuestion, Continue, Disconnect
 from sansio_smtp.states import Gate, Phase
@@ -224,11 +226,11 @@ def test_any_reply_may_be_known_first_and_the_oldest_leaves() -> None:
 
 
 def test_one_reply_for_each_recipient() -> None:
-    """Each is accounted for, and what came after the message waits for all of them."""
+    """The message is accounted for once, and what came after it waits for all of them."""
     leg = Leg(*LMTP)
     leg.message(owes=2)
     assert leg.fill(1, OK) == []
-    assert leg.fill(0, OK) == ["answered 250", "C: 250 ok"]
+    assert leg.fill(0, OK) == ["C: 250 ok"]
     assert leg.fill(0, NO) == ["answered 550", "C: 550 no", "C: 250 ok"]
 
 
@@ -238,7 +240,7 @@ def test_both_replies_for_the_recipients_are_known_before_their_turn() -> None:
     first, second = leg.leg.end.exchanges
     second.owes = 1
     leg.leg.fill(second, OK)
-    assert leg.fill(0, NO, OK) == ["answered 550", "C: 550 no", "answered 250", "C: 250 ok", "C: 250 ok"]
+    assert leg.fill(0, NO, OK) == ["C: 550 no", "answered 250", "C: 250 ok", "C: 250 ok"]
     assert first.owes == 1
 
 
@@ -247,7 +249,7 @@ def test_a_session_that_is_to_end_ends_after_the_last_of_them() -> None:
     leg = Leg(*LMTP)
     leg.message(owes=2)
     leg.leg.end_with(leg.leg.end.exchanges[0])
-    assert leg.fill(0, OK) == ["answered 250", "C: 250 ok"]
+    assert leg.fill(0, OK) == ["C: 250 ok"]
     assert leg.over == 0
     assert leg.fill(0, NO) == ["answered 550", "C: 550 no"]
     assert leg.over == 1
@@ -349,3 +351,41 @@ def test_a_password_is_shown_in_no_later_reply_either() -> None:
     scene.client("hi", ".")
     scene.server("250-kept for hunt", "250 er2")
     assert scene.event(MessageAnswered).shown == "250-kept for ********"
+
+
+def test_the_replies_of_a_server_are_shared_out() -> None:
+    """The account of the message has them all, and says what is true of all."""
+    leg = Leg(*LMTP)
+    leg.message(owes=2)
+    end = leg.leg.end
+    exchange = end.exchanges[0]
+    exchange.share(fan_out := FanOut(end.envelope, by_recipient=True))
+    fan_out.sent_to(end.envelope.recipients, by_recipient=True)
+    leg.leg.share(exchange, OK)
+    leg.leg.share(exchange, NO)
+    assert spell(leg.out) == ["C: 250 ok", "answered 550", "C: 550 no"]
+    (answered,) = (event for event in leg.out if isinstance(event, MessageAnswered))
+    assert [reply for _, reply in answered.results] == [OK, NO]
+
+
+def test_421_is_the_last_of_them() -> None:
+    leg = Leg(*LMTP)
+    leg.message(owes=2)
+    exchange = leg.leg.end.exchanges[0]
+    exchange.share(FanOut(leg.leg.end.envelope, by_recipient=True))
+    leg.leg.share(exchange, Reply.of(421, "bye"))
+    assert (spell(leg.out), leg.over) == (["answered 421", "C: 421 bye"], 1)
+
+
+def test_a_server_that_is_lost_leaves_no_recipient_without_a_reply() -> None:
+    leg = Leg(*LMTP)
+    leg.message(owes=2)
+    leg.leg.fail(own_replies.LOST)
+    assert [text[:6] for text in spell(leg.out)] == ["answer", "C: 451", "C: 451"]
+
+
+def test_the_same_reply_as_often_as_it_is_owed() -> None:
+    leg = Leg(*LMTP)
+    leg.message(owes=2)
+    leg.leg.fill_all(leg.leg.end.exchanges[0], NO)
+    assert spell(leg.out) == ["C: 550 no", "answered 550", "C: 550 no"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.scene import PLAIN, Scene, lines
-from sansio_smtp.config import BareNewline, Config, Tap
+from sansio_smtp.config import BareNewline, Config, Dialect, Tap
 from sansio_smtp.errors import InternalError
 from sansio_smtp.events import AwaitReply, BodyComplete, MessageAnswered, SendToServer
 from sansio_smtp.questions import Answer, Continue, Disconnect, Replace
@@ -345,3 +345,39 @@ def test_a_step_that_the_table_does_not_have_is_a_fault_of_the_library() -> None
         patch.setitem(MESSAGE, Message.STREAMING, left)
         with pytest.raises(InternalError, match="STREAMING: not foreseen: end-of-data goes to the server"):
             scene.client(".")
+
+
+def lmtp(client: Dialect, server: Dialect, *ask: str) -> Scene:
+    """After 354 to a message for two."""
+    hello = "LHLO" if client is Dialect.LMTP else "EHLO"
+    scene = Scene(*ask, config=Config(client_dialect=client, upstream_dialect=server))
+    scene.server("220 mx")
+    scene.client(f"{hello} me")
+    scene.server("250-mx", "250 PIPELINING")
+    scene.client("MAIL FROM:<a>", "RCPT TO:<b>", "RCPT TO:<c>", "DATA")
+    scene.server("250 a", "250 b", "250 c", *([] if ask else ["354 go"]))
+    return scene
+
+
+def test_an_lmtp_server_owes_a_reply_for_each_recipient() -> None:
+    scene = lmtp(Dialect.SMTP, Dialect.LMTP)
+    assert scene.client("Hi", ".") == ["S: Hi", "complete 4", "S: ."]
+    assert scene.server("250 b") == []
+    assert scene.server("250 c") == ["answered 250", "C: 250 b"]
+    assert [reply.code for _, reply in scene.event(MessageAnswered).results] == [250, 250]
+
+
+def test_a_client_of_lmtp_gets_a_reply_for_each_recipient() -> None:
+    scene = lmtp(Dialect.LMTP, Dialect.SMTP)
+    scene.client("Hi", ".")
+    assert scene.server("550 no") == ["C: 550 no", "answered 550", "C: 550 no"]
+
+
+def test_a_refusal_is_for_each_recipient() -> None:
+    scene = lmtp(Dialect.LMTP, Dialect.LMTP, "MESSAGE")
+    scene.client("Hi", ".")
+    assert scene.answer(Answer(NO)) == ["S: RSET", "C: 550 no", "answered 550", "C: 550 no"]
+    scene = lmtp(Dialect.LMTP, Dialect.LMTP, "MESSAGE")
+    scene.client("Hi", ".")
+    shown = scene.answer(Disconnect(NO))
+    assert shown == ["C: 550 no", "answered 550", "C: 550 no", "close S", "close C"]

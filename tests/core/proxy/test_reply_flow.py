@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.scene import PLAIN, Scene
+from sansio_smtp.config import Config, Dialect
 from sansio_smtp.questions import Answer, Continue
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
@@ -86,3 +87,40 @@ def test_an_added_recipient_of_a_held_message_that_is_refused() -> None:
     assert [text for text in shown if text.startswith("S:")] == ["S: RSET", "S: MAIL FROM:<c>"]
     assert shown[-1] == NO_COPY
     assert scene.server("250 reset", "250 c") == ["C: 250 c"]
+
+
+def test_the_keywords_of_an_lmtp_server_are_not_for_helo() -> None:
+    scene = Scene(config=Config(upstream_dialect=Dialect.LMTP))
+    scene.server("220 mx")
+    assert scene.client("HELO me") == ["S: LHLO me"]
+    assert scene.server("250-mx", "250 SIZE 9") == ["C: 250 mx"]
+    assert scene.client("LHLO me")[1:] == ["C: 502 5.5.1 LHLO is not supported here"]
+
+
+def test_354_for_nobody_is_no_354_for_a_client_of_lmtp() -> None:
+    scene = Scene(config=Config(client_dialect=Dialect.LMTP))
+    scene.server("220 mx")
+    scene.client("LHLO me")
+    scene.server("250 mx")
+    scene.client("MAIL FROM:<a>")
+    scene.server("250 ok")
+    scene.client("DATA")
+    assert scene.server("354 go") == ["abort S", "C: 554 5.5.1 no valid recipients"]
+
+
+def test_each_recipient_has_its_reply() -> None:
+    scene = by_recipient()
+    assert scene.server("250 b") == ["C: 250 b"]
+    assert scene.server("452 c") == ["answered 452", "C: 452 c"]
+
+
+def by_recipient() -> Scene:
+    """After end-of-data of a message for two, LMTP on both sides."""
+    scene = Scene(config=Config(client_dialect=Dialect.LMTP, upstream_dialect=Dialect.LMTP))
+    scene.server("220 mx")
+    scene.client("LHLO me")
+    scene.server("250-mx", "250 PIPELINING")
+    scene.client("MAIL FROM:<a>", "RCPT TO:<b>", "RCPT TO:<c>", "DATA")
+    scene.server("250 a", "250 b", "250 c", "354 go")
+    scene.client("Hi", ".")
+    return scene

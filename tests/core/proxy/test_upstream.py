@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sansio_smtp.client_info import TlsInfo
-from sansio_smtp.config import Config, SendClient, UpstreamTls
+from sansio_smtp.config import Config, Dialect, SendClient, UpstreamTls
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.errors import InternalError, LocalProtocolError
 from sansio_smtp.networks import Networks
@@ -251,3 +251,21 @@ def test_our_own_ehlo() -> None:
     assert not leg.introduced
     leg.introduce()
     assert leg.introduced
+
+
+def test_what_it_speaks() -> None:
+    """RFC 2033 §4.1. HELO to an SMTP server stays HELO."""
+    leg = Upstream(Config())
+    hello = {verb: Command.of(f"{verb} me.example") for verb in ("EHLO", "HELO", "LHLO")}
+    assert not leg.speaks_lmtp
+    assert [leg.spoken(command).raw for command in hello.values()] == [
+        b"EHLO me.example",
+        b"HELO me.example",
+        b"EHLO me.example",
+    ]
+    assert leg.spoken(hello["HELO"]) is hello["HELO"]
+    leg.use_level(UpstreamTls.NONE, Dialect.LMTP)
+    assert leg.speaks_lmtp
+    assert {leg.spoken(command).raw for command in hello.values()} == {b"LHLO me.example"}
+    leg.use_level(UpstreamTls.MAY)
+    assert leg.speaks_lmtp, "nothing was said of it"

@@ -84,7 +84,7 @@ def test_a_rule_about_content_is_meant_for_any_of_the_recipients() -> None:
 ENVELOPE = {"MAIL", "SEND", "SOML", "SAML", "RCPT", "DATA", OTHER_VERBS}
 PLACES: dict[str, set[str]] = {
     "connect": {CLIENT_CHANGED},
-    "helo": {"EHLO", "HELO"},
+    "helo": {"EHLO", "HELO", "LHLO"},
     "auth": {"AUTH"},
     "mail": ENVELOPE,
     "rcpt": ENVELOPE,
@@ -187,6 +187,6 @@ def test_the_verdict_on_data_is_made_once_if_it_depends_on_no_recipient() -> Non
 
 def test_the_commands_that_concern_some_rule() -> None:
     assert RuleSet().phase_of_verb == {}
-    assert RuleSet([rule("helo")]).phase_of_verb == {b"EHLO": "helo", b"HELO": "helo"}
+    assert RuleSet([rule("helo")]).phase_of_verb == dict.fromkeys((b"EHLO", b"HELO", b"LHLO"), "helo")
     assert set(RuleSet([rule("headers")]).phase_of_verb.values()) == {"mail", "rcpt", "data"}
     assert RuleSet([rule("rcpt"), rule("command")]).phase_of_verb == {}, "which may replace the command"

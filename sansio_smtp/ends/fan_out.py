@@ -1,0 +1,146 @@
+"""`FanOut`: how the replies to one message are shared out, where a peer counts them by recipients.
+
+An SMTP server gives one reply to a message, an LMTP server one for each recipient that it has accepted (RFC
+2033 §4.2). A client is owed the same, by what it has been told. The four pairs::
+
+    server   client   the client gets
+    ──────   ──────   ─────────────────────────────────────────────────────────────────────────────────
+    SMTP     SMTP     the server's reply; needs no `FanOut`
+    SMTP     LMTP     the server's reply, once for each recipient
+    LMTP     LMTP     for each recipient the reply to that recipient, as soon as those before it are known
+    LMTP     SMTP     one reply for all, when all are known: `summary`
+
+The summary must not claim more than is true. So 2xx says that every recipient has the message::
+
+    replies              summary
+    ──────────────────   ────────────────────────────────────────────────────────────────────────────────
+    all are 2xx          the first of them
+    one is 4xx           4xx: the client tries again. Who has the message gets it again then: twice is
+                         better than never.
+    else one is 5xx      5xx: the sender is told. Who has the message keeps it.
+
+A recipient that only a verdict has accepted was never known to the server: it gets 2xx, as the verdict meant.
+A recipient that a verdict has added counts for nobody: its reply is in `results` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import attrs
+
+from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.replies import Reply
+
+from .transaction import Envelope
+
+__all__ = ["FanOut"]
+
+_TAKEN: Final = Reply.of(250, "taken, by a rule", enhanced="2.1.5")
+_MOST_NAMED: Final = 20
+"""Refused recipients that a summary names, one in a line."""
+_LONGEST_LINE: Final = 480
+"""Octets of the text of a line: a whole line has at most 512 (RFC 5321 §4.5.3.1.5)."""
+
+
+@attrs.define(eq=False)
+class FanOut:
+    """The replies to one message. ``envelope`` is the client's; ``by_recipient``: the client is owed a reply
+    for each recipient in it, else one."""
+
+    envelope: Envelope
+    by_recipient: bool
+    _server: tuple[Command, ...] = attrs.field(default=(), init=False)
+    _server_replies: list[Reply] = attrs.field(factory=list[Reply], init=False)
+    _server_by_recipient: bool = attrs.field(default=False, init=False)
+    _given: int = attrs.field(default=0, init=False)
+    # replies that were given to the client
+
+    def sent_to(self, recipients: Sequence[Command], *, by_recipient: bool) -> None:
+        """The message goes to a server that has accepted these RCPT commands, and owes a reply for each of
+        them, or one."""
+        self._server, self._server_by_recipient = tuple(recipients), by_recipient
+
+    def take(self, reply: Reply) -> list[Reply]:
+        """Takes the next reply of the server. Returns those that the client is to get now."""
+        self._server_replies.append(reply)
+        known = self._known()
+        if not self.by_recipient:
+            return [self.summary] if self.complete else []
+        now = known[self._given :]
+        self._given += len(now)
+        return now
+
+    @property
+    def results(self) -> tuple[tuple[Command, Reply], ...]:
+        """Each recipient whose fate is known, with its reply: those of the client, then those that a verdict
+        has added."""
+        if not self._server_replies:
+            return ()
+        recipients = self.envelope.recipients
+        sent = {self.envelope.sent_for(recipient) for recipient in recipients}
+        added = [
+            (recipient, self._reply_to(number))
+            for number, recipient in enumerate(self._server)
+            if recipient not in sent
+        ]
+        found = [*zip(recipients, self._known(), strict=False), *added]
+        return tuple((recipient, reply) for recipient, reply in found if reply is not None)
+
+    @property
+    def summary(self) -> Reply:
+        """One reply for all recipients of the client whose fate is known: see the module."""
+        known = self._known()
+        severity = max((reply.severity for reply in known), key=_WEIGHT.index, default=2)
+        if severity == 2:
+            return next((reply for reply in known if reply is not _TAKEN), _TAKEN)
+        told = zip(self.envelope.recipients, known, strict=False)
+        refused = [(to, reply) for to, reply in told if reply.severity != 2]
+        worst = next(reply for reply in known if reply.severity == severity)
+        if len(known) == 1:
+            return worst
+        return _told(worst, refused, len(known))
+
+    @property
+    def complete(self) -> bool:
+        """True if the server has given all its replies."""
+        owed = len(self._server) if self._server_by_recipient else 1
+        return len(self._server_replies) >= owed
+
+    def _reply_to(self, number: int) -> Reply | None:
+        """The server's reply for its recipient of this number; None if there is none yet."""
+        at = number if self._server_by_recipient else 0
+        return self._server_replies[at] if at < len(self._server_replies) else None
+
+    def _known(self) -> list[Reply]:
+        """The replies for the client's recipients, in their order, up to the first that is not known."""
+        numbers = {recipient: number for number, recipient in enumerate(self._server)}
+        known: list[Reply] = []
+        for recipient in self.envelope.recipients:
+            number = numbers.get(self.envelope.sent_for(recipient))
+            reply = _TAKEN if number is None else self._reply_to(number)
+            if reply is None:
+                break
+            known.append(reply)
+        return known
+
+
+_WEIGHT: Final = (2, 5, 4)
+"""The severities, by which a summary must be of: the later one wins."""
+
+
+def _told(worst: Reply, refused: Sequence[tuple[Command, Reply]], recipients: int) -> Reply:
+    """A reply as the worst one, that says who was refused, with what reply."""
+    lines = [_line(to, reply) for to, reply in refused[:_MOST_NAMED]]
+    if len(refused) > _MOST_NAMED:
+        lines.append(b"and %d more" % (len(refused) - _MOST_NAMED))
+    if len(refused) < recipients:
+        lines.append(b"refused for %d of %d recipients, the others have it" % (len(refused), recipients))
+    return Reply.of(worst.code, *lines, enhanced=worst.enhanced or "")
+
+
+def _line(to: Command, reply: Reply) -> bytes:
+    path = to.path
+    line = f"<{path.address if path else '?'}>: {reply}".encode("utf-8", "backslashreplace")
+    return line[:_LONGEST_LINE]
