@@ -26,6 +26,7 @@ ASKED = {
     "connect": "a client has connected; there is no server yet",
     "helo": "EHLO or HELO",
     "auth": "AUTH; the password is not shown",
+    "login": "the client logs in to the proxy itself, with `--login inject` or `translate`",
     "mail": "MAIL",
     "rcpt": "each RCPT",
     "data": "DATA, if there is a recipient",

@@ -336,7 +336,7 @@ class LoginQuestion(Question[LoginVerdict]):
     attempt: LoginAttempt | None
     """What the client has said to log in; None in INJECT."""
     refused: Reply | None
-    """The server's reply to the attempt before this one; None if this is the first."""
+    """The server's reply to the attempt before this one, secrets masked; None if this is the first."""
     refusal: Reply
     """The reply that suits the client if no attempt is to be made, for `Answer`."""
     envelope: Envelope

@@ -23,6 +23,7 @@ from sansio_smtp.questions import (
     Continue,
     Disconnect,
     Inspect,
+    LogIn,
     Replace,
     ReplaceCommand,
     ReplaceReply,
@@ -31,7 +32,7 @@ from sansio_smtp.questions import (
 )
 from sansio_smtp.testing.handshakes import written_handshake, written_tls
 from sansio_smtp.testing.notation import escape, written
-from sansio_smtp.testing.verdicts import HOME
+from sansio_smtp.testing.verdicts import HOME, ScriptedSasl
 from sansio_smtp.testing.written import Step, asks, shown
 
 __all__ = ["WritingProxy", "WritingTwins", "setting_lines", "verdict_lines"]
@@ -229,11 +230,18 @@ def _verdict(question: Any, verdict: Any) -> str:
             return f"replace {escape(command.raw)}"
         case ReplaceReply(reply):
             return f"replace {escape(reply.raw[:-2])}"
+        case LogIn(ScriptedSasl(login=login)):
+            first = "-" if login.initial is None else _secret(login.initial)
+            return " | ".join(("login " + login.name, first, *map(_secret, login.responses)))
         case Replace(data, rest=rest):
             kept = b"" if rest is None else bytes(question.data[rest:])
             return f"replace {_content(data + kept)}"
         case _:
             return f"(no verdict) {verdict!r}"
+
+
+def _secret(octets: bytes) -> str:
+    return escape(octets) or "empty"
 
 
 def _reply(reply: Reply) -> str:

@@ -13,11 +13,12 @@ import attrs
 from dialogue_writer import WritingTwins
 from pairs import FLAG
 
-from sansio_smtp import CLIENT, Close, Command, Config, Reply, SendToClient
+from sansio_smtp import CLIENT, Close, Command, Config, LoginMode, LoginQuestion, Reply, SendToClient
 from sansio_smtp.events import SendToServer
 from sansio_smtp.rules import Connection, Held, Host, Rule, RuleSession, RuleSet
 from sansio_smtp.rules.decorators import OnError
 from sansio_smtp.testing import FakeClient, FakeServer, Message, bytewise, converse, whole
+from sansio_smtp.testing.verdicts import said, verdict_for
 
 AUTH = "AUTH PLAIN AGFubgBzZWNyZXQ="
 FIRST = Message(
@@ -32,6 +33,7 @@ ADDED = b"X-Whole: yes\r\n"
 WORDS: Final = {
     "EHLO me.example": "EHLO",
     AUTH: "AUTH",
+    "AUTH EXTERNAL =": "AUTH",
     "MAIL FROM:<one@me.example>": "MAIL<one>",
     "MAIL FROM:<two@me.example>": "MAIL<two>",
     "RCPT TO:<bob@mx.example>": "RCPT<bob>",
@@ -152,7 +154,9 @@ def run(
         rules = [*rules, Rule("message", write_header, "test.beside")]
     ruleset = RuleSet(rules)
     host = Surroundings(late)
-    proxy = WritingTwins(Config(reconnect=True), ruleset.ask)
+    # A rule about the login to the proxy is asked where the proxy logs in by itself.
+    mode = LoginMode.TRANSLATE if ruleset.by_phase["login"] else LoginMode.RELAY
+    proxy = WritingTwins(Config(reconnect=True, login_mode=mode), ruleset.ask)
     session = RuleSession(ruleset, proxy, Connection("192.0.2.1:49152"), host, on_error)
     client = FakeClient(
         (FIRST, SECOND), pipelined=way.client_pipelines, lines=[AUTH] if auth else [], hello="EHLO me.example"
@@ -166,6 +170,8 @@ def run(
         return server
 
     def judge(question: Any) -> Any:
+        if isinstance(question, LoginQuestion):
+            return verdict_for(question, said("login EXTERNAL | empty"))
         if kind == "sync":
             assert not session.waits_for(question)
         return finish(session.judge(question)) if session.waits_for(question) else session.judge_now(question)

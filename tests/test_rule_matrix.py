@@ -55,7 +55,7 @@ class Case:
     @property
     def auth(self) -> bool:
         """True if the client logs in."""
-        return self.phase == "auth" or self.at == "AUTH"
+        return self.phase in ("auth", "login") or self.at == "AUTH"
 
 
 def each_verdict() -> Iterator[Case]:
@@ -194,7 +194,7 @@ QUIT: Final = {
     "Close": ends(f"220 250 {BOTH_TAKEN}", f"EHLO {BOTH_MESSAGES}"),
 }
 COMMANDS: Final = {"EHLO": HELO, "AUTH": LOGIN, "MAIL": MAIL, "RCPT": RCPT["bob"], "DATA": DATA, "QUIT": QUIT}
-TABLES: Final = {"connect": CONNECT, "helo": HELO, "auth": LOGIN, "mail": MAIL, "data": DATA}
+TABLES: Final = {"connect": CONNECT, "helo": HELO, "auth": LOGIN, "login": LOGIN, "mail": MAIL, "data": DATA}
 
 
 def expected(case: Case, way: Way) -> Expected:
@@ -245,7 +245,7 @@ class Speaker:
 
     def is_meant(self, *arguments: Any) -> bool:
         phase, at = self.case.phase, self.case.at
-        if phase in ("connect", "helo", "auth", "disconnect"):
+        if phase in ("connect", "helo", "auth", "login", "disconnect"):
             return True
         if phase in ("reply", "command"):
             return self.times == 0 and bool(arguments[1].verb == at)

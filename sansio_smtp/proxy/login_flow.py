@@ -1,6 +1,6 @@
 """Logs the proxy in to a server (RFC 4954), as a step of the server's setup.
 
-The driver is asked for the mechanism and the secrets (`LoginQuestion`). Here is the AUTH exchange::
+The driver is asked for the mechanism and the secrets (`LoginQuestion`); `SaslExchange` makes the lines::
 
     begin ──> LoginQuestion ─┬─ LogIn ──> AUTH … ──┬─ 334  the next response, or "*"
                 ^            │                     ├─ 2xx  the setup goes on, or the client's AUTH is answered
@@ -17,19 +17,16 @@ what the server says of the proxy's own secrets is told to the client.
 
 from __future__ import annotations
 
-from binascii import b2a_base64
 from collections.abc import Callable
 from typing import Final
 
-from sansio_smtp.config import Config, LoginMode
 from sansio_smtp.ends.exchanges import Exchange
+from sansio_smtp.ends.sasl_exchange import SaslExchange
 from sansio_smtp.events import Event, ServerUnusable
 from sansio_smtp.members import KIND_AUTH
 from sansio_smtp.questions import AnyVerdict, Disconnect, LogIn, LoginQuestion
 from sansio_smtp.sasl_client import SaslClient
-from sansio_smtp.wire.commands import Command, auth_line
 from sansio_smtp.wire.replies import Reply
-from sansio_smtp.wire.sasl import LONGEST_EXCHANGE, decoded
 
 from . import own_replies
 from .downstream import Downstream, nothing
@@ -40,9 +37,6 @@ __all__ = ["LoginFlow"]
 
 _MOST_ATTEMPTS: Final = 3
 """The first is usual; the second has a fresh token; more are a fault of the driver."""
-_LONGEST_COMMAND: Final = 510
-"""Octets of a command line without its CRLF (RFC 5321 §4.5.3.1.4). Lines of an exchange may be longer."""
-_CANCEL: Final = b"*"
 _TO_AUTH: Final = (432, 454, 534, 535)
 """The refusals of AUTH that tell the client what it can do (RFC 4954 §6)."""
 
@@ -52,37 +46,27 @@ class LoginFlow:
 
     __slots__ = (
         "_attempts",
-        "_cancelled",
-        "_client",
         "_downstream",
+        "_exchange",
         "_forwarding",
         "_on_login",
         "_on_unusable",
         "_out",
         "_refused",
-        "_sent",
-        "_translates",
-        "_unsent",
         "waits",
     )
 
-    def __init__(
-        self, config: Config, downstream: Downstream, forwarding: Forwarding, out: list[Event]
-    ) -> None:
+    def __init__(self, downstream: Downstream, forwarding: Forwarding, out: list[Event]) -> None:
         self.waits = False
         """True if the login is due and waits until the open question is answered."""
-        self._translates = config.login_mode is LoginMode.TRANSLATE
         self._downstream = downstream
         self._forwarding = forwarding
         self._out = out
         self._on_login: Callable[[], None] = nothing
         self._on_unusable: Callable[[Lack], None] = lambda _: None
-        self._client: SaslClient | None = None
+        self._exchange: SaslExchange | None = None
         self._attempts = 0
         self._refused: Reply | None = None
-        self._unsent: bytes | None = None  # an initial response that was too long for the command line
-        self._sent = 0  # lines of this exchange
-        self._cancelled = False
 
     def call(self, *, on_login: Callable[[], None], on_unusable: Callable[[Lack], None]) -> None:
         """Sets what is called when the server is logged in to, and the client waits with another command than
@@ -101,7 +85,7 @@ class LoginFlow:
     def answered(self, reply: Reply) -> None:
         """Takes the server's reply to a line of the exchange."""
         if reply.code == 421:
-            self._give_up_server(f"it said {self._shown(reply)} to AUTH", own_replies.UNREACHABLE)
+            self._give_up_server(f"it said {self._masked(reply)} to AUTH", own_replies.UNREACHABLE)
         elif reply.severity == 3:
             self._respond(reply)
         elif reply.severity == 2:
@@ -153,49 +137,26 @@ class LoginFlow:
     # The exchange
 
     def _start(self, client: SaslClient) -> None:
-        self._client, self._cancelled, self._sent, self._unsent = client, False, 0, None
-        line, initial = b"AUTH " + client.name.encode(), client.initial
-        if initial is not None:
-            whole = b"%s %s" % (line, _base64(initial) or b"=")
-            if len(whole) <= _LONGEST_COMMAND:
-                line = whole
-            else:
-                self._unsent = initial
-        self._send(Command.of(line))
+        self._exchange = exchange = SaslExchange(client)
+        self._forwarding.send_login(exchange.begin())
 
     def _respond(self, reply: Reply) -> None:
-        if self._sent == LONGEST_EXCHANGE:
+        assert self._exchange is not None  # the server was sent AUTH
+        line = self._exchange.answer(reply)
+        if line is None:
             self._give_up_server("its login has too many steps", own_replies.LOGIN_NOT_TRUSTED)
-            return
-        response = None if self._cancelled else self._response(reply)
-        self._cancelled = response is None
-        self._send(auth_line(_CANCEL if response is None else _base64(response)))
-
-    def _response(self, reply: Reply) -> bytes | None:
-        """What answers a challenge; None to cancel the exchange (RFC 4954 §4)."""
-        unsent, self._unsent = self._unsent, None
-        if unsent is not None:
-            return unsent
-        assert self._client is not None  # the server was sent AUTH
-        challenge = decoded(reply.lines[0])
-        try:
-            return None if challenge is None else self._client.respond(challenge)
-        except ValueError:
-            return None
-
-    def _send(self, line: Command) -> None:
-        self._sent += 1
-        self._forwarding.send_login(line)
+        else:
+            self._forwarding.send_login(line)
 
     # The outcome
 
     def _accepted(self, reply: Reply) -> None:
-        client, self._client = self._client, None
-        assert client is not None  # the server was sent AUTH
-        name, trusted = client.name, client.complete and not self._cancelled
-        client.forget()
+        exchange = self._exchange
+        assert exchange is not None  # the server was sent AUTH
+        trusted = exchange.trusted
+        self._forget()
         if not trusted:
-            why = f"it accepted the login before {name} was complete"
+            why = f"it accepted the login before {exchange.client.name} was complete"
             self._give_up_server(why, own_replies.LOGIN_NOT_TRUSTED)
             return
         self._forwarding.leg.log_in()
@@ -208,7 +169,7 @@ class LoginFlow:
     def _was_refused(self, reply: Reply) -> None:
         self._forget()
         self._attempts += 1
-        self._refused = reply
+        self._refused = self._masked(reply)
         if self._attempts < _MOST_ATTEMPTS:
             self._ask()
         else:
@@ -219,7 +180,7 @@ class LoginFlow:
         if self._is_clients():
             self._downstream.drop_attempt()
         elif self._refused is not None:
-            self._out.append(ServerUnusable(f"it refused the login: {self._shown(self._refused)}"))
+            self._out.append(ServerUnusable(f"it refused the login: {self._refused}"))
         self._forwarding.answer_oldest(reply)
 
     def _give_up_server(self, why: str, reply: Reply) -> None:
@@ -239,21 +200,14 @@ class LoginFlow:
         if refused is None:
             return own_replies.NO_LOGIN_NOW
         if refused.code in _TO_AUTH:
-            return self._masked(refused)
+            return refused
         return own_replies.WRONG_LOGIN if refused.severity == 5 else own_replies.NO_LOGIN_NOW
 
     def _masked(self, reply: Reply) -> Reply:
         """The reply without the credentials that were sent to the server: they may not be the client's."""
         return Reply(reply.code, self._downstream.masked(reply.raw))
 
-    def _shown(self, reply: Reply) -> str:
-        return str(self._masked(reply))
-
     def _forget(self) -> None:
-        client, self._client, self._unsent = self._client, None, None
-        if client is not None:
-            client.forget()
-
-
-def _base64(octets: bytes) -> bytes:
-    return b2a_base64(octets, newline=False)
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.forget()

@@ -48,7 +48,7 @@ class SetupFlow:
         self.login: LoginFlow | None = None
         """The login of the proxy; None if it logs in nowhere by itself."""
         if config.login_mode is not LoginMode.RELAY:
-            self.login = LoginFlow(config, downstream, forwarding, out)
+            self.login = LoginFlow(downstream, forwarding, out)
             self.login.call(on_login=self.go_on, on_unusable=self._cannot_use)
         forwarding.call(on_prepare=self.go_on)
 

@@ -18,6 +18,7 @@ from .verdicts import (
     DisconnectResult,
     HeadersResult,
     HeloResult,
+    LoginResult,
     MailResult,
     MessageResult,
     RcptResult,
@@ -36,6 +37,7 @@ _THREADED: Final = "__smtp_threaded__"
 Connect = TypeVar("Connect", bound=Callable[..., ConnectResult])
 Helo = TypeVar("Helo", bound=Callable[..., HeloResult])
 Auth = TypeVar("Auth", bound=Callable[..., AuthResult])
+Login = TypeVar("Login", bound=Callable[..., LoginResult])
 Mail = TypeVar("Mail", bound=Callable[..., MailResult])
 Rcpt = TypeVar("Rcpt", bound=Callable[..., RcptResult])
 Data = TypeVar("Data", bound=Callable[..., DataResult])
@@ -79,6 +81,8 @@ def on(phase: Literal["connect"], **options: Unpack[Options]) -> Callable[[Conne
 def on(phase: Literal["helo"], **options: Unpack[Options]) -> Callable[[Helo], Helo]: ...
 @overload
 def on(phase: Literal["auth"], **options: Unpack[Options]) -> Callable[[Auth], Auth]: ...
+@overload
+def on(phase: Literal["login"], **options: Unpack[Options]) -> Callable[[Login], Login]: ...
 @overload
 def on(phase: Literal["mail"], **options: Unpack[Options]) -> Callable[[Mail], Mail]: ...
 @overload

@@ -17,15 +17,18 @@ from sansio_smtp.questions import (
     Route,
 )
 from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.replies import Reply
 
 from .headers import Headers
 from .run_phase import Asked
-from .verdicts import Accept, Close, Discard, Hold, Redirect, Verdict
+from .verdicts import Accept, Close, Defer, Discard, Hold, Redirect, Reject, Verdict
 from .views import ServerReply
 
-__all__ = ["PASS", "of_body", "of_client", "of_command", "of_headers", "of_reply", "refusal"]
+__all__ = ["PASS", "of_attempt", "of_body", "of_client", "of_command", "of_headers", "of_reply", "refusal"]
 
 PASS: Final = Continue()
+_WRONG_LOGIN: Final = Reply.of(535, "wrong name or password", enhanced="5.7.8")
+_NO_LOGIN_NOW: Final = Reply.of(454, "login is not possible now, try again later", enhanced="4.7.0")
 
 
 def of_command(verdict: Asked, question: CommandQuestion, command: Command) -> AnyVerdict:
@@ -61,6 +64,18 @@ def of_client(verdict: Asked) -> AnyVerdict:
     if isinstance(verdict, Redirect):
         return Route(verdict.upstream)
     return PASS if verdict is None else Disconnect(verdict.reply)
+
+
+def of_attempt(verdict: Asked | Accept, server_decides: bool) -> AnyVerdict:
+    """The verdict for the core on a login of the client. If no rule has accepted it, nobody has, unless the
+    server decides. What rules say without a text of their own becomes the replies of RFC 4954 §6."""
+    if verdict is None:
+        return PASS if server_decides else Answer(_WRONG_LOGIN)
+    if isinstance(verdict, Accept):
+        return PASS
+    if verdict == Reject():
+        return Answer(_WRONG_LOGIN)
+    return Answer(_NO_LOGIN_NOW) if verdict == Defer() else refusal(verdict)
 
 
 def refusal(verdict: Verdict) -> AnyVerdict:

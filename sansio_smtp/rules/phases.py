@@ -36,6 +36,7 @@ PHASES: Final[dict[str, PhaseInfo]] = {
         PhaseInfo("connect", ("conn",), _SESSION),
         PhaseInfo("helo", ("conn", "name"), _SESSION),
         PhaseInfo("auth", ("conn", "attempt"), _SESSION),
+        PhaseInfo("login", ("conn", "attempt"), (Accept, Reject, Defer, Close)),
         PhaseInfo("mail", ("tx", "sender"), (*_CONTENT, Hold, Redirect)),
         PhaseInfo("rcpt", ("tx", "to"), (*_CONTENT, Hold, Redirect)),
         PhaseInfo("data", ("tx",), (*_CONTENT, Hold)),

@@ -56,6 +56,7 @@ class Asker:
         subject: Editable | None = None,
         fits: Callable[[Rule], bool] | None = None,
         fails_open: bool = False,
+        keeps_accept: bool = False,
     ) -> Soon[Asked]:
         """The first verdict of a rule that refuses or redirects; None if there is none. `Accept` ends the
         asking. If a rule has to be awaited, a coroutine that returns it; the rules before that one have been
@@ -64,13 +65,13 @@ class Asker:
         ``subject`` is the last argument of each rule, if rules may edit it. If a rule fails and its policy
         lets things go on, its edits are taken back; ``fails_open`` is that policy for all rules. ``fits``
         tells if a rule with a pattern applies; it is asked when the rule's turn comes, since an earlier rule
-        may have rewritten the address.
+        may have rewritten the address. With ``keeps_accept`` an `Accept` is the result, in place of None.
         """
         if subject is not None:
             arguments = (*arguments, subject)
-        said = self._at_once(rules, 0, arguments, subject, fits, fails_open=fails_open)
+        said = self._at_once(rules, 0, arguments, subject, fits, keeps_accept, fails_open=fails_open)
         if isinstance(said, int):
-            return Later(self._waiting, rules, said, arguments, subject, fits, fails_open)
+            return Later(self._waiting, rules, said, arguments, subject, fits, keeps_accept, fails_open)
         return said
 
     def _at_once(
@@ -80,6 +81,7 @@ class Asker:
         arguments: tuple[Any, ...],
         subject: Editable | None,
         fits: Callable[[Rule], bool] | None,
+        keeps_accept: bool,
         *,
         fails_open: bool,
     ) -> Asked | int:
@@ -115,7 +117,7 @@ class Asker:
             else:
                 verdict = self._noted(rule, result, changes)
             if verdict is not None:
-                return None if isinstance(verdict, Accept) else verdict
+                return None if isinstance(verdict, Accept) and not keeps_accept else verdict
         return None
 
     async def _waiting(
@@ -125,6 +127,7 @@ class Asker:
         arguments: tuple[Any, ...],
         subject: Editable | None,
         fits: Callable[[Rule], bool] | None,
+        keeps_accept: bool,
         fails_open: bool,
     ) -> Asked:
         """As `_at_once`, from a rule on that has to be awaited."""
@@ -144,8 +147,8 @@ class Asker:
             else:
                 verdict = self._noted(rule, result, changes)
             if verdict is not None:
-                return None if isinstance(verdict, Accept) else verdict
-            said = self._at_once(rules, at + 1, arguments, subject, fits, fails_open=fails_open)
+                return None if isinstance(verdict, Accept) and not keeps_accept else verdict
+            said = self._at_once(rules, at + 1, arguments, subject, fits, keeps_accept, fails_open=fails_open)
             if not isinstance(said, int):
                 return said
             at = said

@@ -20,12 +20,14 @@ rules of several phases, and a verdict of a rule may take effect at a later ques
     BodyQuestion       body_line, body                   the same for the body: see the module `body`
     MessageQuestion    message                           the same; Hold: into the quarantine
     ClientQuestion     connect, again                    the end of the session, or another server
+    AttemptQuestion    login                             the reply to the client's login
     ReplyQuestion      reply                             the end of the session, or another reply
 
 What must never happen is that a message goes on which a rule wanted to refuse: so a rule that fails counts as
 a refusal unless its ``on_error`` says otherwise; a path that servers may read in different ways is refused,
 since rules cannot say whom it names; and so is RCPT or DATA without a transaction that rules have seen begin,
-as the server may know a command that begins one. A rule never sees a credential.
+as the server may know a command that begins one. A rule sees no credential, except for a password in the
+phase ``login`` that it asks for.
 """
 
 from __future__ import annotations
@@ -34,19 +36,21 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
 from sansio_smtp import questions
-from sansio_smtp.config import Addresses
+from sansio_smtp.config import Addresses, LoginMode
 from sansio_smtp.proxy import own_replies
 from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.questions import (
     Answer,
     AnyQuestion,
     AnyVerdict,
+    AttemptQuestion,
     BodyQuestion,
     ClientQuestion,
     CommandQuestion,
     Continue,
     HeadersQuestion,
     Inspect,
+    LoginQuestion,
     MessageQuestion,
     Replace,
     ReplyQuestion,
@@ -213,6 +217,16 @@ class RuleSession:
         attempt = AuthAttempt(mechanism, identity([command], case_sensitive=sensitive))
         said = self._asker.first_verdict(self.rules.by_phase["auth"], self.conn, attempt)
         return then(said, outcomes.of_command, question, command)
+
+    def _login(self, question: AttemptQuestion) -> Soon[AnyVerdict]:
+        rules = self.rules.by_phase["login"]
+        said = self._asker.first_verdict(rules, self.conn, question.attempt, keeps_accept=True)
+        decides = self._proxy.config.login_mode is LoginMode.TRANSLATE
+        return then(said, outcomes.of_attempt, decides)
+
+    def _server_login(self, question: LoginQuestion) -> Soon[AnyVerdict]:
+        """Rules have nothing to log in with."""
+        return Answer(question.refusal)
 
     def _mail(self, question: CommandQuestion, command: Command) -> Soon[AnyVerdict]:
         sender = Sender(command)
@@ -388,6 +402,8 @@ class RuleSession:
         BodyQuestion: _body_piece,
         MessageQuestion: _message,
         ClientQuestion: _client_changed,
+        AttemptQuestion: _login,
+        LoginQuestion: _server_login,
     }
     """Type of a question → the method that asks the rules about it."""
     _asks_of_phase: ClassVar[
@@ -413,4 +429,6 @@ _OTHER_PHASES: Final[dict[type, tuple[str, ...]]] = {
     MessageQuestion: ("message",),
     ReplyQuestion: ("reply",),
     ClientQuestion: ("connect",),
+    AttemptQuestion: ("login",),
+    LoginQuestion: (),
 }

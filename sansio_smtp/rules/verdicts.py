@@ -28,6 +28,7 @@ __all__ = [
     "HeadersVerdict",
     "HeloVerdict",
     "Hold",
+    "LoginVerdict",
     "MailVerdict",
     "MessageVerdict",
     "RcptVerdict",
@@ -167,6 +168,7 @@ Verdict: TypeAlias = Accept | Reject | Defer | Discard | Hold | Close | Redirect
 ConnectVerdict: TypeAlias = Accept | Reject | Defer | Close | Redirect | None
 HeloVerdict: TypeAlias = Accept | Reject | Defer | Close | Redirect | None
 AuthVerdict: TypeAlias = Accept | Reject | Defer | Close | Redirect | None
+LoginVerdict: TypeAlias = Accept | Reject | Defer | Close | None
 MailVerdict: TypeAlias = Accept | Reject | Defer | Discard | Hold | Close | Redirect | None
 RcptVerdict: TypeAlias = Accept | Reject | Defer | Discard | Hold | Close | Redirect | None
 DataVerdict: TypeAlias = Accept | Reject | Defer | Discard | Hold | Close | None
@@ -180,6 +182,7 @@ CommandVerdict: TypeAlias = Accept | Reject | Defer | Close | None
 ConnectResult: TypeAlias = ConnectVerdict | Awaitable[ConnectVerdict]
 HeloResult: TypeAlias = HeloVerdict | Awaitable[HeloVerdict]
 AuthResult: TypeAlias = AuthVerdict | Awaitable[AuthVerdict]
+LoginResult: TypeAlias = LoginVerdict | Awaitable[LoginVerdict]
 MailResult: TypeAlias = MailVerdict | Awaitable[MailVerdict]
 RcptResult: TypeAlias = RcptVerdict | Awaitable[RcptVerdict]
 DataResult: TypeAlias = DataVerdict | Awaitable[DataVerdict]

@@ -26,6 +26,7 @@ from sansio_smtp.events import (
     SendToServer,
 )
 from sansio_smtp.proxy.proxy import Proxy
+from sansio_smtp.questions import AnyVerdict, LogIn, LoginQuestion
 from sansio_smtp.rules.connection import Connection
 from sansio_smtp.rules.decorators import OnError
 from sansio_smtp.rules.host import Failure, Held, Host
@@ -57,6 +58,20 @@ def willing_server() -> FakeServer:
         return Reply.of(235, "authenticated", enhanced="2.7.0") if command.verb == b"AUTH" else None
 
     return FakeServer(keywords=_KEYWORDS, judge=judge)
+
+
+class _External:
+    """The login of the proxy at a server that accepts every login."""
+
+    name = "EXTERNAL"
+    initial: bytes | None = b""
+    complete = True
+
+    def respond(self, challenge: bytes) -> bytes:
+        raise ValueError("there is nothing more to say")
+
+    def forget(self) -> None:
+        """There is no secret."""
 
 
 class _Host(Host):
@@ -300,7 +315,11 @@ class Steps(Generic[R]):
                     self._took(event)
             if question is None:
                 return
-            events = self._proxy.answer(question, await self._session.judge(question))
+            if isinstance(question, LoginQuestion):
+                verdict: AnyVerdict = LogIn(_External())
+            else:
+                verdict = await self._session.judge(question)
+            events = self._proxy.answer(question, verdict)
 
     def _took(self, event: Event) -> None:
         if isinstance(event, SendToClient):

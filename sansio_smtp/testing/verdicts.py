@@ -29,7 +29,7 @@ from sansio_smtp.wire.replies import Reply
 
 from .notation import did_you_mean, octets
 
-__all__ = ["HOME", "SERVER_LOGIN", "Replacement", "SaidVerdict", "said", "verdict_for"]
+__all__ = ["HOME", "SERVER_LOGIN", "Replacement", "SaidVerdict", "ScriptedSasl", "said", "verdict_for"]
 
 HOME: Final = "home"
 """The name in scripts of the server that was connected first."""
@@ -64,6 +64,7 @@ class ScriptedSasl:
     """A `SaslClient` that says what a script says. It is complete when it has said all of that."""
 
     def __init__(self, login: SaidLogin) -> None:
+        self.login = login
         self.name, self.initial = login.name, login.initial
         self._left = list(login.responses)
 

@@ -31,6 +31,7 @@ from sansio_smtp.rules.views import (
     ServerReply,
     Transaction,
 )
+from sansio_smtp.sasl_client import LoginAttempt
 
 from .source import Definition, Source
 from .verdict_types import annotation_of
@@ -55,8 +56,10 @@ PARAMETERS: Final[dict[str, Kind]] = {
     "answer": ServerReply,
 }
 """The class of each parameter of a phase, by the name that `PhaseInfo` gives it."""
+_OTHERWISE: Final[dict[tuple[str, str], Kind]] = {("login", "attempt"): LoginAttempt}
+"""Phase and parameter → its class, where that is another one."""
 _NAMES: Final = {**vars(message), **vars(headers), **vars(connection), **vars(views)}
-_KNOWN: Final = frozenset((*PARAMETERS.values(), Field, TlsInfo))
+_KNOWN: Final = frozenset((*PARAMETERS.values(), *_OTHERWISE.values(), Field, TlsInfo))
 
 
 def unknown_attributes(
@@ -67,7 +70,7 @@ def unknown_attributes(
         return
     names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)][takes_self:]
     kinds = {
-        name: PARAMETERS[parameter]
+        name: _OTHERWISE.get((phase.name, parameter), PARAMETERS[parameter])
         for name, parameter in zip(names, phase.parameters, strict=False)
         if name not in _assigned(function)
     }

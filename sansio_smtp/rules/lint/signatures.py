@@ -25,7 +25,7 @@ from .verdict_types import annotation_of, is_awaitable, wrong_annotation, wrong_
 
 __all__ = ["Found", "fits", "phase_meant", "rules_and_problems", "underlying"]
 
-_WITHOUT_ADDRESS: Final = ("connect", "helo", "auth", "reply", "disconnect", "command")
+_WITHOUT_ADDRESS: Final = ("connect", "helo", "auth", "login", "reply", "disconnect", "command")
 _ON_ERROR: Final[tuple[str, ...]] = typing.get_args(OnError)
 _POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 

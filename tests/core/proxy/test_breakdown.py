@@ -425,7 +425,7 @@ OTHERWISE = {
     ),
     *("Proxy.client_lost", "Proxy.eof_from", "Proxy.refuse", "Proxy.server_unreachable", "Proxy.shutdown"),
     *("ClientLogin._go_on", "ClientLogin._refuse", "LoginFlow._give_up", "LoginFlow._give_up_server"),
-    *("LoginFlow._masked", "LoginFlow._shown", "LoginFlow.go_on", "Downstream.drop_attempt"),
+    *("LoginFlow._masked", "LoginFlow.go_on", "Downstream.drop_attempt"),
     *("Proxy.timed_out", "ServerConnection._auth_line", "ServerConnection._drop_chunk"),
     *("ServerConnection._violation", "ServerConnection.receive_eof", "ContentPipeline._relay"),
     *("ServerConnection._next_line", "ServerConnection._refused"),

@@ -12,7 +12,8 @@ from sansio_smtp.rules.verdicts import Accept, Close, Defer, Discard, Hold, Redi
 
 def test_the_phases_in_the_order_of_a_dialogue() -> None:
     assert [phase.signature for phase in PHASES.values()] == [
-        *("connect(conn)", "helo(conn, name)", "auth(conn, attempt)", "mail(tx, sender)", "rcpt(tx, to)"),
+        *("connect(conn)", "helo(conn, name)", "auth(conn, attempt)", "login(conn, attempt)"),
+        *("mail(tx, sender)", "rcpt(tx, to)"),
         *("data(tx)", "headers(tx, headers)", "body_line(tx, line)", "body(tx, chunk)", "message(tx, msg)"),
         *("reply(tx, command, answer)", "disconnect(conn)", "command(conn, cmd)"),
     ]
@@ -23,6 +24,7 @@ LEGAL = {
     "connect": {Accept, Reject, Defer, Close, Redirect},
     "helo": {Accept, Reject, Defer, Close, Redirect},
     "auth": {Accept, Reject, Defer, Close, Redirect},
+    "login": {Accept, Reject, Defer, Close},
     "mail": {Accept, Reject, Defer, Close, Redirect, Discard, Hold},
     "rcpt": {Accept, Reject, Defer, Close, Redirect, Discard, Hold},
     "data": {Accept, Reject, Defer, Close, Discard, Hold},

@@ -10,6 +10,7 @@ from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.questions import (
+    AttemptQuestion,
     BodyQuestion,
     CommandQuestion,
     HeadersQuestion,
@@ -22,6 +23,7 @@ from sansio_smtp.rules.later import Later, run_at_once
 from sansio_smtp.rules.phases import PHASES
 from sansio_smtp.rules.ruleset import Rule, RuleSet
 from sansio_smtp.rules.session import RuleSession
+from sansio_smtp.sasl_client import LoginAttempt
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
 
@@ -36,6 +38,7 @@ SUBJECT = Command.of("NOOP")
 QUESTIONS: dict[str, Any] = {
     "helo": CommandQuestion(Command.of("EHLO me"), Envelope()),
     "auth": CommandQuestion(Command.of("AUTH PLAIN x"), Envelope()),
+    "login": AttemptQuestion(LoginAttempt("PLAIN", "ann", b"secret"), Envelope()),
     "mail": CommandQuestion(Command.of("MAIL FROM:<a@me>"), Envelope()),
     "rcpt": CommandQuestion(Command.of("RCPT TO:<a@mx>"), Envelope()),
     "data": CommandQuestion(Command.of("DATA"), Envelope()),

@@ -296,7 +296,7 @@ def test_wrong_marks(options: Any, text: str) -> None:
 @pytest.mark.parametrize("phase", PHASES)
 def test_match_is_for_phases_with_addresses(phase: str) -> None:
     text = f'@on("{phase}", match=...): this phase has no address that could match'
-    without = ("connect", "helo", "auth", "reply", "disconnect", "command")
+    without = ("connect", "helo", "auth", "login", "reply", "disconnect", "command")
     assert wrong(anything, Mark(phase=phase, match="*")) == ([text] if phase in without else [])
 
 
