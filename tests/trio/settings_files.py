@@ -52,6 +52,11 @@ all = 60
 reply = "2m"
 final_reply = 900
 
+[login]
+mode = "inject"
+user = "scanner"
+password_file = "password"
+
 [oauth]
 url = "https://login.example.net/token"
 client_id = "app"
@@ -92,6 +97,9 @@ OPTIONS = Options(
     upstream_tls_name="mx.example.net",
     upstream_cert=Path("conf/us.pem"),
     upstream_key=Path("conf/us.key"),
+    login_mode="inject",
+    upstream_user="scanner",
+    upstream_password_file=Path("conf/password"),
     oauth_url="https://login.example.net/token",
     oauth_client_id="app",
     oauth_client_secret_file=Path("conf/secret"),
@@ -116,7 +124,7 @@ OPTIONS = Options(
     rule_settings={
         "greylist": RuleTable(
             {"delay": "5m", "limits": {"per_minute": 3}},
-            {"": 54, "delay": 55, "limits.per_minute": 56},
+            {"": 59, "delay": 60, "limits.per_minute": 61},
             "conf/proxy.toml",
         )
     },

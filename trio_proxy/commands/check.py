@@ -20,6 +20,7 @@ from .cautions import cautions, hidden_auth
 from .check_certificates import check_certificates
 from .check_upstream import check_upstream
 from .findings import Findings
+from .logins import logins_or_problems
 from .oauth import check_tokens, provider_or_problems
 from .open_relay import open_relay_warning
 from .rule_problems import load_or_problems
@@ -55,12 +56,13 @@ def _check_all(options: Options, found: Findings, stack: ExitStack) -> None:
             found.good("AUTH", why)
         for text in cautions(options):
             found.warn(text)
-    provider, mistakes = provider_or_problems(options, config_is_wrong=found.config_is_wrong)
+    provider, _ = provider_or_problems(options, config_is_wrong=found.config_is_wrong)
+    logins, mistakes = logins_or_problems(options, config_is_wrong=found.config_is_wrong)
     found.problems(mistakes)
     if provider is not None:
-        trio.run(check_tokens, provider, None, options, found)
+        trio.run(check_tokens, provider, options.upstream_user, options, found)
     if security.can_connect:
-        trio.run(check_upstream, options, security, found)
+        trio.run(check_upstream, options, security, logins, found)
 
 
 def _check_rules(options: Options, found: Findings) -> None:

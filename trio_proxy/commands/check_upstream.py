@@ -26,10 +26,12 @@ from trio_proxy.text.addresses import Address
 from trio_proxy.text.masking import plain
 
 from .check_certificates import say_certificate
+from .check_login import TriedLogin, try_login
 from .findings import Findings
 from .security import Security
 
 if TYPE_CHECKING:
+    from trio_proxy.login.logins import Logins
     from trio_proxy.tls.upstream import Leg
 
 __all__ = ["check_upstream"]
@@ -49,8 +51,10 @@ _NOT_OFFERED: Final = {
 """Value of ``--send-client`` → the keywords of which the server must offer one."""
 
 
-async def check_upstream(options: Options, security: Security, found: Findings) -> None:
-    """Says what the server says of itself, or why it cannot be used."""
+async def check_upstream(
+    options: Options, security: Security, logins: Logins | None, found: Findings
+) -> None:
+    """Says what the server says of itself, if it accepts the login of the proxy, or why it cannot be used."""
     address = options.upstream
     if address is None:
         if not found.config_is_wrong:
@@ -60,7 +64,7 @@ async def check_upstream(options: Options, security: Security, found: Findings) 
     leg = security.leg(None)
     try:
         with trio.fail_after(_SECONDS):
-            said = await _introduction(address, leg, _PROXY_VERSIONS.get(options.send_client))
+            said = await _introduction(address, leg, _PROXY_VERSIONS.get(options.send_client), logins)
     except trio.TooSlowError:
         found.unreached(f"{where}: no answer within {_SECONDS:g} s; {_what_it_may_be(address)}")
     except RemoteProtocolError as error:
@@ -76,6 +80,8 @@ async def check_upstream(options: Options, security: Security, found: Findings) 
         found.good("upstream", f"{address}: {said.text}")
         _say_tls(address, leg, said, found)
         _say_identity(options, address, said, found)
+        if said.login is not None:
+            said.login.say(f"upstream {address}", found)
 
 
 def _what_it_may_be(address: Address) -> str:
@@ -105,6 +111,8 @@ class _Said:
     tls: _Tls | None
     refusal: Reply | None
     """Its reply to STARTTLS, if it offers that and refuses it."""
+    login: TriedLogin | None = None
+    """What has become of the login of the proxy; None if none was tried."""
 
     @property
     def text(self) -> str:
@@ -112,9 +120,11 @@ class _Said:
         return f"{_first_line(self.greeting)}; {offers or 'no extensions'}"
 
 
-async def _introduction(address: Address, leg: Leg | None, proxy: Literal[1, 2] | None = None) -> _Said:
-    """The greeting and the keywords of the server. ``proxy``: the version of the PROXY header that it
-    expects. Raises OSError, `RemoteProtocolError`, `_Refused`."""
+async def _introduction(
+    address: Address, leg: Leg | None, proxy: Literal[1, 2] | None = None, logins: Logins | None = None
+) -> _Said:
+    """The greeting and the keywords of the server, and the outcome of a login. ``proxy``: the version of the
+    PROXY header that it expects. Raises OSError, `RemoteProtocolError`, `_Refused`."""
     socket_stream = await connect(address)
     name = _our_name(socket_stream.sock)
     stream: Stream = socket_stream
@@ -138,10 +148,18 @@ async def _introduction(address: Address, leg: Leg | None, proxy: Literal[1, 2] 
                 await _hello(stream, connection, name)
                 refusal = None
         keywords = connection.keywords
+        login: TriedLogin | None = None
+        if logins is not None and logins.account is not None:
+
+            async def ask(line: Command) -> Reply:
+                await _send(stream, connection.send_command(line))
+                return await _reply(stream, connection)
+
+            login = await try_login(logins, connection.keywords, None if tls is None else tls.info, ask)
         await _say_goodbye(stream, connection)
     finally:
         stream.close()
-    return _Said(greeting=greeting, keywords=keywords, tls=tls, refusal=refusal)
+    return _Said(greeting=greeting, keywords=keywords, tls=tls, refusal=refusal, login=login)
 
 
 async def _hello(stream: Stream, connection: ClientConnection, name: str) -> None:

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 import click
@@ -42,8 +43,12 @@ from trio_proxy.text.unraisable import unraisable_in_log
 from . import exit_status
 from .banner import banner
 from .cautions import cautions
+from .logins import logins_or_problems
 from .open_relay import open_relay_warning, route_warning
 from .security import Security, security_or_problems, server_named, validity_problems
+
+if TYPE_CHECKING:
+    from trio_proxy.login.logins import Logins
 
 __all__ = ["ListenError", "Options", "run"]
 
@@ -68,7 +73,7 @@ async def _main(options: Options) -> int:
     cannot_start: RuleError | None = None
     with ExitStack() as stack:
         stack.enter_context(unraisable_in_log())
-        security, book = _load_all(options, stack)
+        security, book, logins = _load_all(options, stack)
         listeners = {
             sock: bound_address(sock, tls=address.tls)
             for address in options.listen
@@ -89,7 +94,7 @@ async def _main(options: Options) -> int:
             rule_tasks(stack, lambda: exit_status.INTERRUPTED if quit_now else 0) as rules,
         ):
             reactor = _reactor(options)
-            settings = _settings(options, upstream, security, book, rules, reactor)
+            settings = _settings(options, upstream, security, book, logins, rules, reactor)
             stack.enter_context(settings.rule_settings.watchdog.installed())
             async with trio.open_nursery() as nursery:
                 if reactor is not None:
@@ -143,9 +148,12 @@ async def _watched(security: Security, nursery: trio.Nursery) -> list[Reloadable
     return [certificates]
 
 
-def _load_all(options: Options, stack: ExitStack) -> tuple[Security, RuleBook]:
-    """Reads the files of TLS and the rules. Raises `RuleError` with all that is wrong with any of them."""
+def _load_all(options: Options, stack: ExitStack) -> tuple[Security, RuleBook, Logins | None]:
+    """Reads the files of TLS and of logins, and the rules. Raises `RuleError` with all that is wrong with any
+    of them."""
     security, problems = security_or_problems(options, stack)
+    logins, mistakes = logins_or_problems(options)
+    problems += mistakes
     book: RuleBook | None = None
     try:
         book = RuleBook(partial(_load, options))
@@ -157,7 +165,7 @@ def _load_all(options: Options, stack: ExitStack) -> tuple[Security, RuleBook]:
         log.warning(f"{text}. It is used all the same; peers that check it will refuse it")
     for text in cautions(options):
         log.warning(text)
-    return security, book
+    return security, book, logins
 
 
 def _load(options: Options) -> LoadedRules:
@@ -183,6 +191,7 @@ def _settings(
     upstream: Address,
     security: Security,
     book: RuleBook,
+    logins: Logins | None,
     rules: RuleTasks,
     reactor: Reactor | None,
 ) -> Settings:
@@ -204,6 +213,7 @@ def _settings(
             threads=rules.threads,
             tasks=rules,
         ),
+        logins=logins,
         make_spool=partial(FileSpool, options.spool) if options.spool is not None else None,
         write_transcript=write_line if options.transcript else None,
         show_states=options.verbosity >= 2,

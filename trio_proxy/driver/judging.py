@@ -7,8 +7,8 @@ from typing import Any, Final, cast
 
 import trio
 
-from sansio_smtp import Disconnect, Event, LocalProtocolError, Proxy, Reply
-from sansio_smtp.questions import AnyQuestion, AnyVerdict, Continue
+from sansio_smtp import Answer, Disconnect, Event, LocalProtocolError, Proxy, Reply
+from sansio_smtp.questions import AnyQuestion, AnyVerdict, Continue, LoginQuestion
 from sansio_smtp.rules import Connection, RuleSession, RuleSet
 from sansio_smtp.rules.later import Later
 from trio_proxy.rulebook.host import RuleHost
@@ -37,6 +37,7 @@ class Judging:
         "_last_scope",
         "_lease",
         "_log",
+        "_login",
         "_rules",
         "_ruleset",
         "_settings",
@@ -46,6 +47,7 @@ class Judging:
         self._settings = settings
         self._log = log
         self._judge: Judge | None = settings.judge
+        self._login = None if settings.logins is None else settings.logins.of_session(log)
         self._rules: RuleSession | None = None
         self._last_scope: trio.CancelScope | None = None
         self._hurries = False
@@ -79,7 +81,10 @@ class Judging:
         """What comes of the verdict; or, if something has to be awaited for it, what to await. Rules that
         need not be awaited have been called by then: in no task, and without a coroutine."""
         try:
-            if self._rules is not None:
+            said: AnyVerdict | Later[AnyVerdict]
+            if isinstance(question, LoginQuestion):  # what servers are told is no matter of rules
+                said = Later(self._log_in, question)
+            elif self._rules is not None:
                 said = self._rules.start(question)
             else:
                 assert self._judge is not None  # `ask` asks for nothing without one
@@ -98,6 +103,15 @@ class Judging:
         except Exception as error:
             verdict = self._failed(error)
         return self._answer(proxy, question, verdict)
+
+    async def _log_in(self, question: LoginQuestion) -> AnyVerdict:
+        try:
+            if self._login is not None:
+                return await self._login.answer(question)
+            self._log.error("there is nothing to log in with")
+        except Exception as error:
+            self._log.error("login failed", exc_info=error)
+        return Answer(question.refusal)
 
     async def disconnect(self) -> None:
         """Tells the rules that the client is gone, whatever has ended the session, within ten seconds."""

@@ -19,6 +19,7 @@ from .streams import Stream
 from .tls_stream import TlsStream
 
 if TYPE_CHECKING:  # cryptography takes a tenth of a second to import
+    from trio_proxy.login.logins import Logins
     from trio_proxy.tls.server_side import ServerTls
     from trio_proxy.tls.upstream import Leg
 
@@ -58,6 +59,8 @@ class Settings:
     rules: Callable[[], AbstractContextManager[RuleSet]] | None = None
     """Gives the rules of a new session, for as long as it lasts; in place of ``ask`` and ``judge``."""
     rule_settings: RuleSettings = attrs.field(factory=RuleSettings)
+    logins: Logins | None = None
+    """How servers are logged in to; needed where `Config.login_mode` is not RELAY."""
     make_spool: Callable[[], Spool] | None = None
     """Makes room on disk for a message that is too large to be held in memory."""
     write_transcript: Callable[[str], None] | None = None

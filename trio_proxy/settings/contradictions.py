@@ -1,4 +1,4 @@
-"""Finds settings of TLS, and of who the client is, that lack another one or contradict another one.
+"""Finds settings of TLS, of logins, and of who the client is, that lack or contradict another one.
 
 No file is read here. Where a value comes from, the command line, a variable or the settings file, does not
 matter: each is named as its option.
@@ -109,10 +109,37 @@ def _client_for_nobody(options: Options) -> Iterator[str]:
         )
 
 
+def _logins(options: Options) -> Iterator[str]:
+    mode, upstream = options.login_mode, options.upstream
+    given = {
+        "--upstream-user": options.upstream_user,
+        "--upstream-password-file": options.upstream_password_file,
+    }
+    if mode != "inject":
+        who = "the client says who it is" if mode == "translate" else "the client logs in itself"
+        for option, value in given.items():
+            if value is not None:
+                yield f"{option} {value} is for --login inject; at --login {mode} {who}"
+    elif options.upstream_user is None:
+        yield "--login inject logs in to the server: give --upstream-user NAME"
+    if mode == "relay":
+        return
+    if upstream is None:
+        yield f"--login {mode} logs in to a server, and the built-in server takes no login: give --upstream"
+    elif options.upstream_tls == "may" or (
+        options.upstream_tls is None and not upstream.tls and not upstream.is_local
+    ):
+        yield (
+            f"--login {mode} sends a secret to {upstream}, at --upstream-tls may maybe in plain text: "
+            "say --upstream-tls verify, or encrypt; or none, if that is meant"
+        )
+
+
 _FINDERS: Final[tuple[Callable[[Options], Iterable[str]], ...]] = (
     _pairs,
     _no_certificate,
     _upstream_pair,
     _upstream_without_tls,
     _client_for_nobody,
+    _logins,
 )

@@ -51,11 +51,13 @@ __all__ = ["CONFLICTS", "DEFAULTS", "RULES", "SETTINGS", "TABLES", "Conflict", "
 SERVER: Final = "server"
 RULES: Final = "rules"
 OAUTH: Final = "oauth"
-TABLES: Final = (SERVER, OAUTH, RULES)
+LOGIN: Final = "login"
+TABLES: Final = (SERVER, LOGIN, OAUTH, RULES)
 """The tables of the settings file, in the order of the documentation."""
 
 _ON_ERROR: Final[Kind[OnError]] = one_of("defer", "reject", "accept")
 _CLIENT_TLS: Final[Kind[Literal["none", "may", "encrypt"]]] = one_of("none", "may", "encrypt")
+_LOGIN: Final[Kind[Literal["relay", "inject", "translate"]]] = one_of("relay", "inject", "translate")
 _IO: Final[Kind[Literal["reactor", "tasks"]]] = one_of("reactor", "tasks")
 _UPSTREAM_TLS: Final[Kind[Literal["none", "may", "encrypt", "verify"]]] = one_of(
     "none", "may", "encrypt", "verify"
@@ -148,6 +150,18 @@ class Options:
     )
     upstream_key: Path | None = setting(
         SERVER, FILE, None, help="The private key of that certificate."
+    )
+    login_mode: Literal["relay", "inject", "translate"] = setting(
+        LOGIN, _LOGIN, "relay", key="mode", option="--login", in_core=True,
+        help="Who logs in to the server: the client; the proxy, with --upstream-user, whoever the client is; "
+        "the proxy, when the client has logged in to it with PLAIN or LOGIN, and as that client.",
+    )
+    upstream_user: str | None = setting(
+        LOGIN, TEXT, None, key="user", help="As whom the proxy logs in, with --login inject."
+    )
+    upstream_password_file: Path | None = setting(
+        LOGIN, FILE, None, key="password_file", unset="SMTP_PROXY_UPSTREAM_PASSWORD, or a token",
+        help="A file with the password of that user. It is read at each login.",
     )
     oauth_url: str | None = setting(
         OAUTH, SECRET_URL, None, key="url",

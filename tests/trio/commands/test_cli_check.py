@@ -94,7 +94,7 @@ def test_problems_everywhere(tmp_path: Path) -> None:
         (["-r", "ready:nothing"], 78, "ready:nothing: "),
         (["-c", "nowhere.toml"], 78, "nowhere.toml: cannot be read: No such file or directory"),
         (["-c", "."], 78, ".: cannot be read: Is a directory"),
-        (["--listn", "x"], 2, "Did you mean '--listen'?"),
+        (["--quarantin", "x"], 2, "Did you mean '--quarantine'?"),
         (["--timeout", "idel=3"], 2, "did you mean idle=3?"),
         (["--capture", "x", "-u", "h"], 2, "--capture is for the built-in server"),
         (["good.py"], 2, "unexpected extra argument (good.py)"),

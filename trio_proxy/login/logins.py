@@ -1,0 +1,140 @@
+"""Answers how the proxy logs in to a server: as whom, with which mechanism, and with which secret.
+
+==============  ==========================================  ==================================
+mode            as whom                                     with
+==============  ==========================================  ==================================
+``inject``      the account of the settings                 its password, or an access token
+``translate``   the name that the client has said           the client's password, or an access
+                                                            token for that name
+==============  ==========================================  ==================================
+
+What must never happen: a secret goes in plain text over a network, unless the settings say so; a password
+that was refused is tried again and again, until the provider locks the account; or a secret is logged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+import trio
+
+from sansio_smtp import Answer, LogIn, LoginMode, LoginQuestion, SaslClient
+
+from .plain import Login, Plain
+from .secret_files import SecretError
+
+if TYPE_CHECKING:
+    from trio_proxy.text.session_log import Log
+
+    from .token_login import TokenLogin
+    from .tokens import TokenCache
+
+__all__ = ["PASSWORD_MECHANISMS", "Logins", "SessionLogin", "password_client"]
+
+_NOT_KNOWN: Final = 504
+"""RFC 4954 §4: the server does not know the mechanism that it has offered."""
+PASSWORD_MECHANISMS: Final = ("SCRAM-SHA-256", "PLAIN", "LOGIN")
+"""Those with which a password can be used, the preferred one first."""
+
+
+def password_client(name: str, account: str, password: str) -> SaslClient:
+    """One exchange with a mechanism of `PASSWORD_MECHANISMS`. Raises ValueError for a name or a password that
+    it cannot carry, and where its library is not installed."""
+    if name == "PLAIN":
+        return Plain(account, password)
+    if name == "LOGIN":
+        return Login(account, password)
+    if find_spec("scramp") is None:
+        raise ValueError('SCRAM-SHA-256 needs a library: pip install "sansio-smtp[login]"')
+    from .scram import ScramSha256
+
+    return ScramSha256(account, password)
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Logins:
+    """How all sessions of a service log in to servers."""
+
+    mode: LoginMode
+    account: str | None = None
+    """For ``inject``: as whom."""
+    read_password: Callable[[], str] | None = attrs.field(default=None, repr=False)
+    """Gives the password of ``account``; raises `SecretError`. It may read a file, so it blocks."""
+    tokens: TokenCache | None = None
+    """The access tokens; None: passwords are used."""
+    may_be_plain: Callable[[str | None], bool] = lambda _: False
+    """Returns True if a secret may go to the server of this name without TLS."""
+
+    def of_session(self, log: Log) -> SessionLogin:
+        """What answers the questions of one session."""
+        tokens: TokenLogin | None = None
+        if self.tokens is not None:
+            from .token_login import TokenLogin
+
+            tokens = TokenLogin(self.tokens, self.mode, log)
+        return SessionLogin(self, log, tokens)
+
+
+@attrs.define(eq=False)
+class SessionLogin:
+    """The logins of one session."""
+
+    _logins: Logins
+    _log: Log
+    _tokens: TokenLogin | None = None
+    _left: tuple[str, ...] = attrs.field(default=(), init=False)
+    """The mechanisms that have not been tried at this server."""
+
+    async def answer(self, question: LoginQuestion) -> LogIn | Answer:
+        """The verdict on a question. Raises nothing but a cancellation."""
+        logins, attempt = self._logins, question.attempt
+        account = logins.account if attempt is None else attempt.name
+        if question.tls is None and not logins.may_be_plain(question.upstream):
+            self._log.error("no login without TLS: the server does not offer it", **_named(question))
+            return Answer(question.refusal)
+        if account is None:
+            self._log.error("there is no account to log in with", **_named(question))
+            return Answer(question.refusal)
+        if self._tokens is not None:
+            return await self._tokens.answer(question, account)
+        return await self._with_password(question, account)
+
+    async def _with_password(self, question: LoginQuestion, account: str) -> LogIn | Answer:
+        refused = question.refused
+        if refused is None:
+            self._left = tuple(name for name in PASSWORD_MECHANISMS if name in question.mechanisms)
+        else:
+            tell = self._log.warning if question.attempt is None else self._log.info
+            tell("the server refuses the login", account=account, reply=str(refused), **_named(question))
+            if refused.code != _NOT_KNOWN:
+                return Answer(question.refusal)
+        why = "the server offers no mechanism for a password"
+        try:
+            password = await self._password(question)
+            while self._left:
+                name, self._left = self._left[0], self._left[1:]
+                try:
+                    return LogIn(password_client(name, account, password))
+                except ValueError as error:
+                    why = str(error)
+        except SecretError as error:
+            why = str(error)
+        offers = ", ".join(question.mechanisms) or "no AUTH"
+        self._log.error("no login is possible", error=why, offers=offers, **_named(question))
+        return Answer(question.refusal)
+
+    async def _password(self, question: LoginQuestion) -> str:
+        """Read for each login, so that a new one counts at once, and none is kept."""
+        if question.attempt is not None:
+            return question.attempt.password()
+        if self._logins.read_password is None:
+            raise SecretError("there is no password")
+        return await trio.to_thread.run_sync(self._logins.read_password)
+
+
+def _named(question: LoginQuestion) -> dict[str, Any]:
+    """How a log line names the server, if it is not the usual one."""
+    return {} if question.upstream is None else {"upstream": question.upstream}
