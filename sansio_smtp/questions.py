@@ -238,7 +238,7 @@ ClientVerdict: TypeAlias = Continue | Disconnect | Route
 ReplyVerdict: TypeAlias = Continue | ReplaceReply | Disconnect
 ContentVerdict: TypeAlias = Continue | Replace | Answer | Disconnect
 AttemptVerdict: TypeAlias = Continue | Answer | Disconnect
-LoginVerdict: TypeAlias = LogIn | Answer | Disconnect
+LoginVerdict: TypeAlias = Continue | LogIn | Answer | Disconnect
 
 
 @attrs.define(eq=False)
@@ -320,11 +320,12 @@ class LoginQuestion(Question[LoginVerdict]):
     """The proxy has to log in to a server: with which mechanism and which secrets?
 
     Always asked where `Config.login_mode` is not RELAY. With `Answer` the client gets this reply to its AUTH
-    (TRANSLATE) or to its MAIL, and the server is not logged in to. After a refusal it is asked again,
-    ``refused`` is the server's reply then; for example, an access token may have to be renewed.
+    (TRANSLATE) or to its MAIL, and the server is not logged in to; with `Continue` it gets ``refusal``. After
+    a refusal it is asked again, and ``refused`` is the server's reply then; for example, an access token may
+    have to be renewed.
     """
 
-    verdicts: ClassVar = (LogIn, Answer, Disconnect)
+    verdicts: ClassVar = (Continue, LogIn, Answer, Disconnect)
     mechanisms: tuple[str, ...]
     """The mechanisms that the server offers, upper-case; empty if it does not offer AUTH."""
     upstream: str | None
@@ -338,7 +339,7 @@ class LoginQuestion(Question[LoginVerdict]):
     refused: Reply | None
     """The server's reply to the attempt before this one, secrets masked; None if this is the first."""
     refusal: Reply
-    """The reply that suits the client if no attempt is to be made, for `Answer`."""
+    """The reply that suits the client if no attempt is to be made."""
     envelope: Envelope
 
 

@@ -24,7 +24,7 @@ from sansio_smtp.ends.exchanges import Exchange
 from sansio_smtp.ends.sasl_exchange import SaslExchange
 from sansio_smtp.events import Event, ServerUnusable
 from sansio_smtp.members import KIND_AUTH
-from sansio_smtp.questions import AnyVerdict, Disconnect, LogIn, LoginQuestion
+from sansio_smtp.questions import Answer, AnyVerdict, Disconnect, LogIn, LoginQuestion
 from sansio_smtp.sasl_client import SaslClient
 from sansio_smtp.wire.replies import Reply
 
@@ -124,7 +124,7 @@ class LoginFlow:
         elif isinstance(verdict, Disconnect):
             self._downstream.end_session(self._command, verdict.reply)
         else:
-            self._give_up(verdict.reply)  # type: ignore[union-attr]
+            self._give_up(verdict.reply if isinstance(verdict, Answer) else self._refusal())
 
     @property
     def _command(self) -> Exchange:

@@ -1,4 +1,4 @@
-"""The proxy logs in to Postfix, whose logins Dovecot checks: for nobody in particular, and for its clients."""
+"""The proxy logs in to Postfix, whose logins Dovecot checks."""
 
 from __future__ import annotations
 
@@ -55,7 +55,13 @@ def behind(peers: Peers, tmp_path: Path) -> Behind:
 def swaks(proxy: Proxy, to: str, *options: str) -> str:
     need("swaks", "swaks")
     command = ["swaks", "--server", proxy.host, "--port", str(proxy.port), "--from", SENDER, "--to", to]
-    return subprocess.run([*command, *options], check=False, capture_output=True, text=True, timeout=60).stdout
+    return run(*command, *options)
+
+
+def run(*command: str) -> str:
+    """What it prints."""
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    return done.stdout + done.stderr
 
 
 def logins(log: str) -> list[tuple[str, str]]:
