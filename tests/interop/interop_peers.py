@@ -19,7 +19,13 @@ __all__ = ["PASSWORD", "SERVER_NAME", "Peers", "running_peers"]
 PASSWORD = "correct-horse/battery+staple"
 SERVER_NAME = "mx.interop.test"
 
+_LOGGED_IN = {"smtpd_recipient_restrictions": "permit_sasl_authenticated,reject"}
 SERVICES = {
+    # They take mail of clients that have logged in; all mechanisms, or one.
+    "login": _LOGGED_IN,
+    "login, PLAIN": {**_LOGGED_IN, "smtpd_sasl_mechanism_filter": "plain"},
+    "login, LOGIN": {**_LOGGED_IN, "smtpd_sasl_mechanism_filter": "login"},
+    "login, TLS": {**_LOGGED_IN, "smtpd_tls_security_level": "encrypt", "smtpd_tls_auth_only": "yes"},
     "plain": {},
     "starttls": {"smtpd_tls_security_level": "may"},
     "implicit": {"smtpd_tls_security_level": "encrypt", "smtpd_tls_wrappermode": "yes"},
