@@ -36,11 +36,30 @@ def open_relay_warning(options: Options, rules: LoadedRules | None) -> str:
     """What is to be said before the service starts; empty if it cannot be an open relay in this way, or if
     somebody has said that it is none. ``rules`` are None if they could not be loaded. Looks up the names of
     hosts, so it blocks."""
-    exposed = _listeners_in_doubt(options)
-    if not exposed or options.upstream is None or (rules is not None and rules.limit_recipients):
+    if options.upstream is None or (rules is not None and rules.limit_recipients):
         return ""
-    where = is_trusting(options.upstream)
+    if text := _login_for_all(options, rules):
+        return text
+    exposed = _listeners_in_doubt(options)
+    where = is_trusting(options.upstream) if exposed else ""
     return _warning(exposed, f"the upstream server {options.upstream}", where) if where else ""
+
+
+def _login_for_all(options: Options, rules: LoadedRules | None) -> str:
+    """What is to be said if the proxy logs in for strangers; empty if it does not, or if a rule checks who
+    they are. What the server is told of the client changes nothing."""
+    checked = rules is None or rules.ruleset.by_phase["login"]
+    if options.login_mode != "inject" or checked or not options.open_relay_warning:
+        return ""
+    listeners = ", ".join(map(str, exposed_listeners(options)))
+    if not listeners:
+        return ""
+    return (
+        f"this may be an open relay: {listeners} can be reached from elsewhere, and the proxy logs in to "
+        f"{options.upstream} as {options.upstream_user} for all who come. Let them log in, with a rule "
+        "login, or limit recipients with ready:allow_list, or listen on 127.0.0.1. If only the right ones "
+        "can come, say open_relay_warning = false in [server]"
+    )
 
 
 def route_warning(options: Options, upstream: Address) -> str:

@@ -136,3 +136,29 @@ def test_no_sample_is_one() -> None:
         for line in page.read_text("utf-8").replace("\\\n", " ").splitlines():
             if "smtp-proxy" in line and "--listen 0.0.0.0" in line and "--upstream " in line:
                 assert re.search(r"--send-client (xclient|proxy2?)\b", line), (page, line)
+
+
+CHECKED = "from sansio_smtp.rules import Accept\ndef login(conn, attempt):\n    return Accept()\n"
+
+
+@pytest.mark.parametrize(
+    ("listen", "rules", "more", "warned"),
+    [
+        ("0.0.0.0:25", "", {}, True),
+        ("0.0.0.0:25", "", {"send_client": "xclient"}, True),
+        ("0.0.0.0:25", CHECKED, {}, False),
+        ("127.0.0.1:25", "", {}, False),
+        ("0.0.0.0:25", "", {"open_relay_warning": False}, False),
+        ("0.0.0.0:25", "", {"login_mode": "translate"}, False),
+    ],
+)
+def test_a_login_for_all_who_come(
+    listen: str, rules: str, more: dict[str, Any], warned: bool, tmp_path: Path
+) -> None:
+    file = tmp_path / "checks.py"
+    file.write_text(rules or "def rcpt(tx, to):\n    return None\n")
+    given = {"login_mode": "inject", "upstream_user": "scanner"} | more
+    warning = open_relay_warning(options(listen, "outside.example:25", **given), load([str(file)]))
+    assert warning.startswith("this may be an open relay: 0.0.0.0:25 can be") == warned
+    assert ("logs in to outside.example:25 as scanner for all who come" in warning) == warned
+    assert bool(warning) == warned

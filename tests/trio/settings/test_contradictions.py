@@ -7,6 +7,7 @@ from settings_files import options
 
 from trio_proxy.settings.contradictions import contradictions
 
+NO_USER = "--login inject logs in to the server: give --upstream-user NAME"
 PAIR = ("--tls-cert", "a.pem", "--tls-key", "a.key")
 GET_ONE = "give --tls-cert FILE and --tls-key FILE, or --self-signed for development"
 TOGETHER = (
@@ -33,6 +34,28 @@ TOGETHER = (
         (
             [*PAIR, "--self-signed"],
             "--self-signed makes a certificate, and --tls-cert gives one: leave out one of them",
+        ),
+        (
+            ["-u", "127.0.0.1:25", "--login", "inject"],
+            "--login inject logs in to the server: give --upstream-user NAME",
+        ),
+        (
+            ["--login", "translate"],
+            "--login translate logs in to a server, and the built-in server takes no login: give --upstream",
+        ),
+        (
+            ["-u", "h", "--login", "translate"],
+            "--login translate sends a secret to h:25, at --upstream-tls may maybe in plain text: say "
+            "--upstream-tls verify, or encrypt; or none, if that is meant",
+        ),
+        (
+            ["-u", "h", "--upstream-user", "scanner"],
+            "--upstream-user scanner is for --login inject; at --login relay the client logs in itself",
+        ),
+        (
+            ["-u", "smtps://h", "--login", "translate", "--upstream-password-file", "x"],
+            "--upstream-password-file x is for --login inject; at --login translate the client says who it "
+            "is",
         ),
         (["--tls", "encrypt"], f"--tls encrypt needs a certificate: {GET_ONE}"),
         (["--tls", "may"], f"--tls may needs a certificate: {GET_ONE}"),
