@@ -20,6 +20,7 @@ from sansio_smtp.rules.ruleset import Rule, RuleSet
 from trio_proxy.settings.tables import RuleTable, structure
 
 from .modules import RuleModules
+from .token_rule import TokenRule, token_rules
 
 __all__ = ["LoadedRules", "Part", "load"]
 
@@ -57,6 +58,8 @@ class LoadedRules:
     """The files that were executed. If one of them changes, the rules may change."""
     objects: tuple[Any, ...] = ()
     """The rule objects with ``running()``, which must be entered before their rules are asked."""
+    token_rules: tuple[TokenRule, ...] = ()
+    """What gives access tokens, in the order in which it is asked."""
     modules: object = attrs.field(default=None, repr=False)
     """Keeps the modules of the rules in ``sys.modules`` as long as it lives."""
 
@@ -101,6 +104,7 @@ class _Loader:
         """True if every file could be executed, so that the names of all rule classes are known."""
         self._parts: list[Part] = []
         self._objects: list[Any] = []
+        self._token_rules: list[TokenRule] = []
         self._problems: list[Problem] = []
 
     def add(self, spec: str) -> None:
@@ -119,8 +123,10 @@ class _Loader:
         found = collect(namespace, file=spec, source=source, make=self._make)
         self._parts.append(Part(spec, found.rules))
         self._objects += [each for each in found.objects if _attribute(each, "running")]
-        self._problems += found.problems
-        if not found.rules and not found.problems and (name := _own_function(namespace)):
+        tokens, mistakes = token_rules(namespace, found.objects, spec)
+        self._token_rules += tokens
+        self._problems += (*found.problems, *mistakes)
+        if not (found.rules or found.problems or tokens or mistakes) and (name := _own_function(namespace)):
             text = f'no rule in it; {name}() is no phase: mark it, as in @on("rcpt"), or name it after one'
             self._problems.append(Problem(spec, 0, text))
 
@@ -134,6 +140,7 @@ class _Loader:
             parts=tuple(self._parts),
             files=self._modules.files,
             objects=tuple(self._objects),
+            token_rules=tuple(self._token_rules),
             modules=self._modules.kept(),
         )
 

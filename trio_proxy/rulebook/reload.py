@@ -34,6 +34,7 @@ from sansio_smtp.rules.ruleset import RuleSet
 from trio_proxy.storage.stamps import Stamps, stamps_of
 
 from .load import LoadedRules
+from .token_rule import TokenRule
 
 __all__ = ["Reloadable", "RuleBook", "reload_on_hangup"]
 
@@ -94,6 +95,11 @@ class RuleBook:
     def current(self) -> RuleSet:
         """The rules of a connection that begins now."""
         return self._current.loaded.ruleset
+
+    @property
+    def token_rules(self) -> tuple[TokenRule, ...]:
+        """What gives access tokens now."""
+        return self._current.loaded.token_rules
 
     @property
     def summary(self) -> str:

@@ -1,0 +1,52 @@
+"""Gets access tokens from rules, and from the provider of the settings for accounts that no rule knows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import attrs
+import trio
+
+from .tokens import Token, TokenError, TokenSource
+
+__all__ = ["RuleTokens", "TokenRule"]
+
+
+class TokenRule(Protocol):
+    """A rule that gives tokens."""
+
+    async def ask(self, account: str, seconds: float) -> tuple[str, float | None] | None:
+        """A token and the seconds that it lasts, or None for another rule to be asked. Raises an exception
+        whose text holds no secret."""
+        ...
+
+
+@attrs.frozen(eq=False)
+class RuleTokens:
+    """A `TokenSource` that asks rules first."""
+
+    rules: Callable[[], Sequence[TokenRule]]
+    """Gives those that are in force."""
+    provider: TokenSource | None
+    seconds: float
+    """For each rule."""
+
+    @property
+    def is_shared(self) -> bool:
+        return not self.rules() and self.provider is not None and self.provider.is_shared
+
+    async def fetch(self, account: str) -> Token:
+        """A new token for the account. Raises `TokenError`."""
+        for rule in self.rules():
+            try:
+                given = await rule.ask(account, self.seconds)
+            except Exception as error:
+                raise TokenError(str(error)) from None
+            if given is not None:
+                value, seconds = given
+                return Token(value, trio.current_time() + (math.inf if seconds is None else seconds))
+        if self.provider is None:
+            raise TokenError("no rule has a token for this account", permanent=True)
+        return await self.provider.fetch(account)
