@@ -15,15 +15,16 @@ import json
 import math
 import re
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, quote_plus, urlsplit
 
 import attrs
 import httpx2
 import trio
 
 from trio_proxy.text.masking import masked, plain
+from trio_proxy.tls.reasons import reason
 
 from .secret_files import RefreshTokens, SecretError
 from .tokens import Token, TokenError
@@ -74,7 +75,7 @@ class OAuth2:
     async def fetch(self, account: str) -> Token:
         """A new token for the account. Raises `TokenError`."""
         refresh_token = self._refresh_token(account)
-        secrets = [secret for secret in (refresh_token, self.client_secret) if secret]
+        secrets = _ways((refresh_token, self.client_secret))
         asked_at = trio.current_time()
         try:
             with trio.fail_after(self.timeout):
@@ -82,12 +83,13 @@ class OAuth2:
         except trio.TooSlowError:
             raise TokenError(f"{self.url} does not answer within {self.timeout:g} s") from None
         except (httpx2.HTTPError, OSError) as error:
-            why = masked(plain(str(error)), secrets) or type(error).__name__
-            raise TokenError(f"{self.url} cannot be asked: {why}") from None
+            why = plain(_why(error, urlsplit(self.url).hostname))
+            raise TokenError(masked(f"{self.url} cannot be asked: {why}", secrets)) from None
         said = answer.table
         value = said.get("access_token")
         if answer.status != 200 or not isinstance(value, str) or not value:
-            raise _refusal(self.url, answer, secrets)
+            text, permanent = _refusal(answer, secrets)
+            raise TokenError(f"{self.url} {text}", permanent=permanent, retry_after=_pause(answer))
         if not (value.isascii() and value.isprintable() and " " not in value):
             raise TokenError(f"{self.url} gives an access token that no server can be told")
         kind = said.get("token_type", "Bearer")
@@ -117,9 +119,9 @@ class OAuth2:
         return form
 
     async def _ask(self, form: Mapping[str, str]) -> _Answer:
-        verify = True if self.context is None else self.context
+        context = self.context or ssl.create_default_context()
         async with (
-            httpx2.AsyncClient(timeout=None, trust_env=False, verify=verify) as client,
+            httpx2.AsyncClient(timeout=None, trust_env=False, verify=context) as client,
             client.stream("POST", self.url, data=form, headers=_HEADERS) as response,
         ):
             content = b""
@@ -153,32 +155,45 @@ def _life(value: object) -> float:
     return min(seconds, _LONGEST_LIFE) if seconds > 0 else math.inf
 
 
-def _refusal(url: str, answer: _Answer, secrets: Sequence[str]) -> TokenError:
+def _why(error: BaseException, host: str | None) -> str:
+    """What the library's error comes from. It says nothing of TLS itself."""
+    text = str(error)
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return reason(cause, host)
+        text = text or str(cause)
+        cause = cause.__cause__ or cause.__context__
+    return text or type(error).__name__
+
+
+def _ways(secrets: Iterable[str | None]) -> list[str]:
+    """The secrets, and how they are written in a form."""
+    return [way for secret in secrets if secret for way in (secret, quote(secret, ""), quote_plus(secret))]
+
+
+def _refusal(answer: _Answer, secrets: Sequence[str]) -> tuple[str, bool]:
+    """What is wrong with an answer, and if it will be so until somebody acts."""
+
+    def shown(text: str) -> str:
+        text = masked(plain(" ".join(text.split())), secrets)
+        return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "..."
+
     said = answer.table
     error = said.get("error")
     if isinstance(error, str) and error:
-        detail = f"{error}: {said.get('error_description') or ''}".removesuffix(": ")
-        shown = _cut(masked(plain(" ".join(detail.split())), secrets))
         permanent = error in _MEANINGS and answer.status < 500
         meaning = _MEANINGS[error] if permanent else "it cannot give a token now"
-        return TokenError(
-            f"{url} gives no token: {meaning} ({shown})", permanent=permanent, retry_after=_pause(answer)
-        )
-    kind = _cut(plain(answer.headers.get("content-type", "something without a type").partition(";")[0]))
+        detail = shown(f"{error}: {said.get('error_description') or ''}".removesuffix(": "))
+        return f"gives no token: {meaning} ({detail})", permanent
     if 300 <= answer.status < 400:
-        where = urlsplit(answer.headers.get("location", "")).hostname or "nowhere"
-        return TokenError(f"{url} redirects to {plain(where)}, which is not followed; is it the right URL?")
+        where = shown(urlsplit(answer.headers.get("location", "")).hostname or "nowhere")
+        return f"redirects to {where}, which is not followed; is it the right URL?", False
+    kind = shown(answer.headers.get("content-type", "something without a type").partition(";")[0])
     hint = "" if answer.status >= 500 else "; is it the URL of a token endpoint, and nothing in between?"
-    return TokenError(
-        f"{url} answers with status {answer.status} and {kind}, which is no token{hint}",
-        retry_after=_pause(answer),
-    )
+    return f"answers with status {answer.status} and {kind}, which is no token{hint}", False
 
 
 def _pause(answer: _Answer) -> float:
     seconds = answer.headers.get("retry-after", "")
     return min(float(seconds), _LONGEST_PAUSE) if re.fullmatch("[0-9]{1,9}", seconds) else 0.0
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "..."

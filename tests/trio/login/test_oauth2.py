@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
+import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+import trio.testing
+import trustme
 from token_endpoint import TokenEndpoint, answer, refusal, token, token_endpoint
 
 from trio_proxy.commands.findings import Findings
@@ -153,14 +157,34 @@ async def test_one_that_never_answers() -> None:
 
 async def test_no_error_shows_a_secret() -> None:
     """Some endpoints say back what they were asked."""
-    echo = refusal("invalid_grant", f"{SECRETS[0]} of {SECRETS[1]}\x1b[2J is bad")
-    async with token_endpoint(echo) as endpoint:
-        source = refresh(endpoint)
-        with pytest.raises(TokenError) as caught:
-            await source.fetch("ann")
-    for text in (str(caught.value), repr(caught.value), repr(source)):
-        assert not any(secret in text for secret in SECRETS)
-        assert "\x1b" not in text
+    odd = "s3c/ret +1"
+    echoes = [
+        refusal("invalid_grant", f"{SECRETS[0]} of {odd}\x1b[2J is bad"),
+        refusal(SECRETS[0], "client_secret=s3c%2Fret%20%2B1&again=s3c%2Fret+%2B1"),
+        answer("", "400 Bad Request", kind=SECRETS[0]),
+        answer("", "302 Found", f"Location: https://{SECRETS[0]}/{SECRETS[0]}"),
+    ]
+    async with token_endpoint(*echoes) as endpoint:
+        source = refresh(endpoint, client_secret=odd)
+        for _ in echoes:
+            with pytest.raises(TokenError) as caught:
+                await source.fetch("ann")
+            for text in (str(caught.value), repr(caught.value), repr(source)):
+                assert SECRETS[0] not in text
+                assert not re.search(r"s3c\W|\x1b", text)
+
+
+async def test_the_certificate_of_the_endpoint_is_checked() -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    server, client = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
+    certificate.configure_cert(server)
+    authority.configure_trust(client)
+    async with token_endpoint(token("abc"), tls=server) as endpoint:
+        assert (await refresh(endpoint, context=client).fetch("ann")).value == "abc"
+        with pytest.raises(TokenError, match="the CA that has signed the certificate is not known here"):
+            await refresh(endpoint).fetch("ann")
+    assert len(endpoint.forms) == 1
 
 
 async def test_a_file_that_is_missing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -41,6 +42,10 @@ class TokenEndpoint:
     url: str = ""
 
     async def serve(self, stream: trio.abc.Stream) -> None:
+        with suppress(trio.BrokenResourceError):  # a handshake may fail
+            await self._serve(stream)
+
+    async def _serve(self, stream: trio.abc.Stream) -> None:
         async with stream:
             data = b""
             while b"\r\n\r\n" not in data:
@@ -62,11 +67,19 @@ class TokenEndpoint:
 
 
 @asynccontextmanager
-async def token_endpoint(*answers: bytes | None) -> AsyncGenerator[TokenEndpoint]:
+async def token_endpoint(
+    *answers: bytes | None, tls: ssl.SSLContext | None = None
+) -> AsyncGenerator[TokenEndpoint]:
     endpoint = TokenEndpoint(list(answers))
     async with trio.open_nursery() as nursery:
-        serve = partial(trio.serve_tcp, endpoint.serve, 0, host="127.0.0.1")
-        listeners: list[trio.SocketListener] = await nursery.start(serve)
-        endpoint.url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}/token"
+        if tls is None:
+            serve = partial(trio.serve_tcp, endpoint.serve, 0, host="127.0.0.1")
+            listeners: list[Any] = await nursery.start(serve)
+            port = listeners[0].socket.getsockname()[1]
+        else:
+            serve = partial(trio.serve_ssl_over_tcp, endpoint.serve, 0, tls, host="127.0.0.1")
+            listeners = await nursery.start(serve)
+            port = listeners[0].transport_listener.socket.getsockname()[1]
+        endpoint.url = f"{'http' if tls is None else 'https'}://localhost:{port}/token"
         yield endpoint
         nursery.cancel_scope.cancel()
