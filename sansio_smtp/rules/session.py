@@ -92,7 +92,9 @@ class RuleSession:
     """The rules of one connection.
 
     ``proxy`` asks the questions; it is made with ``ask=rules.ask``. ``on_error`` applies to rules that do not
-    have their own. Make a new session for each connection. Nothing here waits, except for a rule or a `Host`.
+    have their own. ``server_checks_logins`` is false if a server that the proxy logs in to never sees what
+    the client has said: then a rule has to accept the client. Make a new session for each connection. Nothing
+    here waits, except for a rule or a `Host`.
     """
 
     def __init__(
@@ -102,11 +104,14 @@ class RuleSession:
         conn: Connection | None = None,
         host: Host | None = None,
         on_error: OnError = "defer",
+        *,
+        server_checks_logins: bool = True,
     ) -> None:
         self.rules = rules
         self.conn = conn or Connection.of(proxy.client_info)
         self._proxy = proxy
         self._host = host or Host()
+        self._server_decides = server_checks_logins and proxy.config.login_mode is LoginMode.TRANSLATE
         self._asker = Asker(self._host, on_error)
         self._transactions = Transactions(self.conn)
         self._body: BodyStream | None = None
@@ -221,8 +226,7 @@ class RuleSession:
     def _login(self, question: AttemptQuestion) -> Soon[AnyVerdict]:
         rules = self.rules.by_phase["login"]
         said = self._asker.first_verdict(rules, self.conn, question.attempt, keeps_accept=True)
-        decides = self._proxy.config.login_mode is LoginMode.TRANSLATE
-        return then(said, outcomes.of_attempt, decides)
+        return then(said, outcomes.of_attempt, self._server_decides)
 
     def _server_login(self, question: LoginQuestion) -> Soon[AnyVerdict]:
         """Rules have nothing to log in with."""

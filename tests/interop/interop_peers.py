@@ -63,7 +63,7 @@ mynetworks =
 notify_classes =
 """
 
-_DOVECOT = """
+DOVECOT = """
 base_dir = {root}/run
 state_dir = {root}/state
 log_path = {root}/log
@@ -119,7 +119,7 @@ def running_dovecot() -> Iterator[Path]:
     need("dovecot", "dovecot-core")
     with open_directory("sasl") as root:
         config = root / "dovecot.conf"
-        config.write_text(_DOVECOT.format(root=root, password=PASSWORD))
+        config.write_text(DOVECOT.format(root=root, password=PASSWORD))
         daemon = Daemon(["dovecot", "-F", "-c", str(config)], root / "output", root / "auth")
         daemon.start()
         try:

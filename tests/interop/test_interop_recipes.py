@@ -12,6 +12,7 @@ import pytest
 from interop_certificates import Certificates
 from interop_daemon import need, open_directory
 from interop_haproxy import running_haproxy
+from interop_oauth import running_oauth_peers
 from interop_peers import PASSWORD, Peers, running_dovecot
 from interop_postfix import Postfix, free_port, prepare
 from interop_proxy import Proxy
@@ -187,6 +188,31 @@ def test_in_front_of_a_smarthost(tmp_path: Path, peers: Peers) -> None:
         kitchen.is_found(kitchen.check(), postfix)
     message = mailbox.message()
     assert b"TLSv1.3" in message.trace
+
+
+def test_old_devices_and_oauth(tmp_path: Path) -> None:
+    places, _ = addresses("10.0.0.11:25")
+    with running_oauth_peers() as peers:
+        mailbox = peers.new_mailbox()
+        substitutions = {
+            **places,
+            "192.0.2.7": CLIENT,
+            "smtp.office365.com:587": f"127.0.0.1:{peers.ports['xoauth2, TLS']}",
+            "https://login.microsoftonline.com/TENANT/oauth2/v2.0": peers.provider.url,
+            "scanner@example.com": peers.provider.account,
+            "bob@example.net": mailbox.address,
+            "--rules /etc/smtp-proxy": f"--rules {tmp_path}",
+            "/var/lib/smtp-proxy": str(tmp_path),
+        }
+        with cooking("Old devices and OAuth", tmp_path, substitutions) as kitchen:
+            (tmp_path / "devices.py").write_text(kitchen.recipe.files["smtp-proxy/devices.py"])
+            (tmp_path / "refresh-token").write_text("refresh-token\n")
+            kitchen.proxy("--upstream-ca", str(peers.ca))
+            kitchen.is_found(kitchen.check("--local-interface", CLIENT), peers.postfix)
+            assert "554 5.7.1 this is for our devices only" in kitchen.check()
+        message = mailbox.message()
+        assert b"TLSv1.3" in message.trace
+        peers.postfix.log_until(f"sasl_method=XOAUTH2, sasl_username={peers.provider.account}", 0)
 
 
 def test_every_recipe_is_tested() -> None:

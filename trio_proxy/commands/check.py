@@ -13,6 +13,7 @@ import trio
 
 from sansio_smtp.rules.lint.problems import Problem
 from trio_proxy.driver.server import ListenError, listening
+from trio_proxy.rulebook.load import LoadedRules
 from trio_proxy.settings.options import Options
 
 from . import exit_status
@@ -20,7 +21,7 @@ from .cautions import cautions, hidden_auth
 from .check_certificates import check_certificates
 from .check_upstream import check_upstream
 from .findings import Findings
-from .logins import logins_or_problems
+from .logins import LoginRules, logins_or_problems
 from .oauth import check_tokens, provider_or_problems
 from .open_relay import open_relay_warning
 from .rule_problems import load_or_problems
@@ -47,7 +48,7 @@ def run_check(options: Options, problems: Iterable[Problem]) -> int:
 def _check_all(options: Options, found: Findings, stack: ExitStack) -> None:
     security, mistakes = security_or_problems(options, stack, config_is_wrong=found.config_is_wrong)
     found.problems(mistakes)
-    _check_rules(options, found)
+    loaded = _check_rules(options, found)
     _check_listeners(options, found)
     _check_directories(options, found)
     check_certificates(security, found)
@@ -57,7 +58,8 @@ def _check_all(options: Options, found: Findings, stack: ExitStack) -> None:
         for text in cautions(options):
             found.warn(text)
     provider, _ = provider_or_problems(options, config_is_wrong=found.config_is_wrong)
-    logins, mistakes = logins_or_problems(options, config_is_wrong=found.config_is_wrong)
+    rules = None if loaded is None else LoginRules.of(loaded)
+    logins, mistakes = logins_or_problems(options, rules, config_is_wrong=found.config_is_wrong)
     found.problems(mistakes)
     if provider is not None:
         trio.run(check_tokens, provider, options.upstream_user, options, found)
@@ -65,18 +67,19 @@ def _check_all(options: Options, found: Findings, stack: ExitStack) -> None:
         trio.run(check_upstream, options, security, logins, found)
 
 
-def _check_rules(options: Options, found: Findings) -> None:
+def _check_rules(options: Options, found: Findings) -> LoadedRules | None:
     loaded, problems = load_or_problems(options, config_is_wrong=found.config_is_wrong)
     found.problems(problems)
     if warning := open_relay_warning(options, loaded):
         found.warn(warning)
     if loaded is None:
-        return
+        return None
     for part in loaded.parts:
         found.good("rules", f"{part.spec}: {', '.join(part.phases) or 'none'}")
     if options.on_rule_error == "accept" and loaded.guards:
         guards = ", ".join(loaded.guards)
         found.good("on_error", f'"accept", but "defer" for what guards: {guards}')
+    return loaded
 
 
 def _check_listeners(options: Options, found: Findings) -> None:

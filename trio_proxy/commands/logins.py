@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+import attrs
+
 from sansio_smtp import LoginMode
 from sansio_smtp.rules.lint.problems import Problem
+from trio_proxy.rulebook.load import LoadedRules
+from trio_proxy.rulebook.token_rule import TokenRule
 from trio_proxy.settings.options import Options
 
 from .oauth import provider_or_problems
@@ -16,28 +20,53 @@ from .security import server_named
 
 if TYPE_CHECKING:
     from trio_proxy.login.logins import Logins
+    from trio_proxy.login.oauth2 import OAuth2
+    from trio_proxy.login.tokens import TokenCache
 
-__all__ = ["PASSWORD", "logins_or_problems"]
+__all__ = ["PASSWORD", "LoginRules", "logins_or_problems"]
 
 PASSWORD: Final = "SMTP_PROXY_UPSTREAM_PASSWORD"
 """Environment variable with the password, in place of a file."""
+_UNCHECKED: Final = (
+    "--login translate with access tokens: the server never sees the passwords of clients, and there is no "
+    "rule login(conn, attempt) that checks them; write one that says Accept()"
+)
+
+
+@attrs.frozen
+class LoginRules:
+    """What rules have to do with logins."""
+
+    token_rules: Callable[[], Sequence[TokenRule]]
+    """Gives those that are in force."""
+    check_clients: bool
+    """True if there is a rule of phase ``login``."""
+
+    @classmethod
+    def of(cls, loaded: LoadedRules) -> LoginRules:
+        """The same for rules that stay as they are."""
+        return cls(lambda: loaded.token_rules, bool(loaded.ruleset.by_phase["login"]))
 
 
 def logins_or_problems(
-    options: Options, *, config_is_wrong: bool = False
+    options: Options, rules: LoginRules | None, *, config_is_wrong: bool = False
 ) -> tuple[Logins | None, list[Problem]]:
     """The logins; None if the proxy logs in nowhere, or cannot; and all that is wrong with their settings and
-    files. ``config_is_wrong``: the settings file has mistakes, so what seems to lack may stand in it. Reads
-    files, so it blocks."""
+    files. ``rules`` are None if they could not be loaded. ``config_is_wrong``: the settings file has
+    mistakes, so what seems to lack may stand in it. Reads files, so it blocks."""
     provider, problems = provider_or_problems(options, config_is_wrong=config_is_wrong)
     mode = LoginMode(options.login_mode)
     if mode is LoginMode.RELAY:
         return None, problems
     from trio_proxy.login.logins import Logins
-    from trio_proxy.login.tokens import TokenCache
 
     read_password: Callable[[], str] | None = None
-    if mode is LoginMode.INJECT and provider is None:
+    tokens: TokenCache | None = None
+    if provider is not None or (rules is not None and rules.token_rules()):
+        tokens = _tokens(options, provider, rules)
+        if mode is LoginMode.TRANSLATE and rules is not None and not rules.check_clients:
+            problems = [*problems, Problem("", 0, _UNCHECKED)]
+    elif mode is LoginMode.INJECT and rules is not None:
         read_password, mistakes = _password(options, config_is_wrong=config_is_wrong or bool(problems))
         problems = problems + mistakes
     if problems:
@@ -46,10 +75,19 @@ def logins_or_problems(
         mode=mode,
         account=options.upstream_user,
         read_password=read_password,
-        tokens=None if provider is None else TokenCache(provider),
+        tokens=tokens,
         may_be_plain=partial(_may_be_plain, options),
     )
     return logins, []
+
+
+def _tokens(options: Options, provider: OAuth2 | None, rules: LoginRules | None) -> TokenCache:
+    from trio_proxy.login.rule_tokens import RuleTokens
+    from trio_proxy.login.tokens import TokenCache
+
+    if rules is None:
+        return TokenCache(RuleTokens(tuple, provider, options.rule_timeout))
+    return TokenCache(RuleTokens(rules.token_rules, provider, options.rule_timeout))
 
 
 def _password(options: Options, *, config_is_wrong: bool) -> tuple[Callable[[], str] | None, list[Problem]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -28,6 +28,7 @@ from trio_proxy.rulebook.host import RuleSettings
 from trio_proxy.rulebook.load import LoadedRules, load
 from trio_proxy.rulebook.reload import Reloadable, RuleBook, reload_on_hangup
 from trio_proxy.rulebook.tasks import RuleTasks, rule_tasks
+from trio_proxy.rulebook.token_rule import TokenRule
 from trio_proxy.settings.choose import reread
 from trio_proxy.settings.core_config import core_config
 from trio_proxy.settings.options import Options
@@ -43,7 +44,7 @@ from trio_proxy.text.unraisable import unraisable_in_log
 from . import exit_status
 from .banner import banner
 from .cautions import cautions
-from .logins import logins_or_problems
+from .logins import LoginRules, logins_or_problems
 from .open_relay import open_relay_warning, route_warning
 from .security import Security, security_or_problems, server_named, validity_problems
 
@@ -152,13 +153,15 @@ def _load_all(options: Options, stack: ExitStack) -> tuple[Security, RuleBook, L
     """Reads the files of TLS and of logins, and the rules. Raises `RuleError` with all that is wrong with any
     of them."""
     security, problems = security_or_problems(options, stack)
-    logins, mistakes = logins_or_problems(options)
-    problems += mistakes
     book: RuleBook | None = None
+    rules: LoginRules | None = None
     try:
         book = RuleBook(partial(_load, options))
+        rules = LoginRules(partial(_token_rules, book), bool(book.current.by_phase["login"]))
     except RuleError as error:
         problems += error.problems
+    logins, mistakes = logins_or_problems(options, rules)
+    problems += mistakes
     if problems or book is None:
         raise RuleError(problems)
     for text in validity_problems(security, datetime.now(UTC)):
@@ -166,6 +169,10 @@ def _load_all(options: Options, stack: ExitStack) -> tuple[Security, RuleBook, L
     for text in cautions(options):
         log.warning(text)
     return security, book, logins
+
+
+def _token_rules(book: RuleBook) -> Sequence[TokenRule]:
+    return book.token_rules
 
 
 def _load(options: Options) -> LoadedRules:

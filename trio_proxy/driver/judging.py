@@ -64,6 +64,10 @@ class Judging:
         """Where questions are wanted."""
         return self._settings.ask if self._ruleset is None else self._ruleset.ask
 
+    @property
+    def _has_login_rule(self) -> bool:
+        return self._ruleset is not None and bool(self._ruleset.by_phase["login"])
+
     def begin(self, proxy: Proxy, number: int, transcript: Transcript | None) -> None:
         """The rules are for this dialogue from now on."""
         if self._ruleset is None or not self._ruleset.rules:
@@ -71,7 +75,14 @@ class Judging:
         settings = self._settings.rule_settings
         host = RuleHost(settings, self._log, transcript)
         connection = Connection.of(proxy.client_info, f"c{number}")
-        self._rules = RuleSession(self._ruleset, proxy, connection, host, settings.on_error)
+        self._rules = RuleSession(
+            self._ruleset,
+            proxy,
+            connection,
+            host,
+            settings.on_error,
+            server_checks_logins=self._login is None or not self._login.shows_tokens,
+        )
 
     async def connect(self) -> Reply | str | None:
         """The reply with which to refuse the client, the server to use for it, or None."""
@@ -106,9 +117,14 @@ class Judging:
 
     async def _log_in(self, question: LoginQuestion) -> AnyVerdict:
         try:
-            if self._login is not None:
+            if self._login is None:
+                self._log.error("there is nothing to log in with")
+            elif question.attempt is not None and self._login.shows_tokens and not self._has_login_rule:
+                self._log.error(
+                    "no login: no rule checks the passwords of clients, and the server does not see them"
+                )
+            else:
                 return await self._login.answer(question)
-            self._log.error("there is nothing to log in with")
         except Exception as error:
             self._log.error("login failed", exc_info=error)
         return Answer(question.refusal)

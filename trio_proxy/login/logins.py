@@ -88,6 +88,11 @@ class SessionLogin:
     _left: tuple[str, ...] = attrs.field(default=(), init=False)
     """The mechanisms that have not been tried at this server."""
 
+    @property
+    def shows_tokens(self) -> bool:
+        """True if the server is shown access tokens, and never what the client has said."""
+        return self._tokens is not None
+
     async def answer(self, question: LoginQuestion) -> LogIn | Answer:
         """The verdict on a question. Raises nothing but a cancellation."""
         logins, attempt = self._logins, question.attempt

@@ -54,6 +54,14 @@ def test_a_login_that_no_rule_has_accepted() -> None:
     assert asked(silent, says("login", Accept()), says("login", Reject())) == Continue()
 
 
+def test_a_server_that_does_not_see_the_login_decides_nothing() -> None:
+    proxy = Proxy(Config(login_mode=LoginMode.TRANSLATE))
+    question = AttemptQuestion(LoginAttempt("PLAIN", "ann", b"secret"), Envelope())
+    for said, verdict in ((None, WRONG), (Accept(), Continue())):
+        session = RuleSession(RuleSet([says("login", said)]), proxy, server_checks_logins=False)
+        assert session.judge_now(question) == verdict
+
+
 def test_a_rule_that_fails_has_not_accepted() -> None:
     def fails(*_: object) -> None:
         raise RuntimeError("down")
