@@ -6,6 +6,7 @@ A secret is never a value of an option, which every user of a machine can see, n
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -104,10 +105,15 @@ def _names(directory: Path) -> list[str]:
 
 
 def _write(file: Path, text: str) -> None:
-    """Replaces a file as a whole: a crash leaves the old or the new one. Raises OSError."""
-    number, name = tempfile.mkstemp(dir=file.parent, prefix=".")  # for its owner only
+    """Replaces a file as a whole: a crash leaves the old or the new one, with the same owner and mode. Raises
+    OSError."""
+    before = file.stat()
+    number, name = tempfile.mkstemp(dir=file.parent, prefix=".")
     try:
         with os.fdopen(number, "w", encoding="utf-8") as opened:
+            os.fchmod(number, stat.S_IMODE(before.st_mode))
+            with suppress(PermissionError):  # only root may give files away: it may do so for the service
+                os.fchown(number, before.st_uid, before.st_gid)
             opened.write(text + "\n")
             opened.flush()
             os.fsync(opened.fileno())

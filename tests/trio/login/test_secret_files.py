@@ -86,8 +86,25 @@ def test_a_new_one_is_written(tmp_path: Path) -> None:
     assert tokens.of("ann") == "r2"
     assert file.read_text() == "r2\n"
     assert link.is_symlink()
-    assert file.stat().st_mode & 0o777 == 0o600
     assert sorted(os.listdir(tmp_path)) == ["link", "token"]
+
+
+def test_a_file_keeps_its_owner_and_its_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that ``check``, started by root, does not take it away from the service."""
+    file = tmp_path / "token"
+    file.write_text("r1\n")
+    file.chmod(0o640)
+    owners: list[tuple[int, int]] = []
+
+    def note(number: int, user: int, group: int) -> None:
+        owners.append((user, group))
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(secret_files.os, "fchown", note)
+    RefreshTokens(file).replace("ann", "r2")
+    assert file.read_text() == "r2\n"
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert owners == [(file.stat().st_uid, file.stat().st_gid)]
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
