@@ -33,6 +33,8 @@ class Provider:
         self.answers: list[bytes] = []
         """What the client said in answer to a challenge."""
         self.messages: list[bytes] = []
+        self.asks_again = False
+        """True: the server asks for the token again and again."""
         self.gate = threading.Event()
         """The endpoint waits for it."""
         self.gate.set()
@@ -153,6 +155,10 @@ def office_365(provider: Provider) -> Script:
         if not initial:
             peer.send(b"334 ")
             initial = [peer.line()]
+        while provider.asks_again and initial[0] != b"*":
+            peer.send(b"334 ")
+            provider.answers.append(peer.line())
+            initial = provider.answers[-1:]
         if initial[0] == b"*" or not provider.takes(b64decode(initial[0])):
             peer.send(b"535 5.7.3 Authentication unsuccessful [AM0PR01CA0001.eurprd01.prod.outlook.com]")
             return False
@@ -188,6 +194,10 @@ def gmail(provider: Provider) -> Script:
         if not initial:
             peer.send(b"334 ")
             initial = [peer.line()]
+        while provider.asks_again and initial[0] != b"*":
+            peer.send(b"334 ")
+            provider.answers.append(peer.line())
+            initial = provider.answers[-1:]
         if initial[0] == b"*":
             peer.send(b"501 5.5.2 Cannot Decode response 4711 - gsmtp")
             return False

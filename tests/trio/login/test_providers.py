@@ -115,6 +115,18 @@ def test_no_token_means_later_and_the_session_goes_on(one_provider: Provider, tm
     assert len(one_provider.requests) == 1
 
 
+def test_a_server_that_asks_again_and_again(provider: Provider, tmp_path: Path) -> None:
+    """It is told ``*``, which one of them answers 501, as it should, and one 535."""
+    provider.asks_again = True
+    with logs_in(provider, tmp_path) as running, client(running) as device:
+        device.send(b"MAIL FROM:<a@me.example>")
+        device.expect(b"451 4.7.0 ...")
+        provider.asks_again = False
+        assert submit(device, TEXT)[:4] == b"250 "
+    assert provider.answers[-1] == b"*"
+    assert provider.messages == [TEXT]
+
+
 def login(peer: Peer, name: bytes, password: bytes) -> bytes:
     peer.send(b"AUTH PLAIN " + b64encode(b"\0" + name + b"\0" + password))
     return peer.line()
