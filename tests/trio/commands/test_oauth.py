@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from trio_proxy.commands.logins import LoginRules, logins_or_problems
 from trio_proxy.commands.oauth import CLIENT_SECRET, REFRESH_TOKEN, provider_or_problems
 from trio_proxy.login.oauth2 import OAuth2
+from trio_proxy.rulebook.load import load
 from trio_proxy.settings.options import Options
+from trio_proxy.text.addresses import Address
 
 URL = "https://login.example.net/token"
 APP = {"oauth_url": URL, "oauth_client_id": "app"}
@@ -90,3 +93,55 @@ def test_secrets_come_from_files_or_from_the_environment(monkeypatch: pytest.Mon
     assert tokens.of("ann") == "r2"
     assert made(oauth_client_secret_file=Path("secret")).client_secret == "s1"
     assert not made(oauth_refresh_token_file=Path("many"), oauth_scope="x", oauth_timeout=3.0).is_shared
+
+
+TOKENS = "def access_token(account):\n    return None\n"
+CHECKS = "def login(conn, attempt):\n    return None\n"
+
+
+def rules(text: str) -> LoginRules:
+    Path("rules.py").write_text(text + "def rcpt(tx, to):\n    return None\n")
+    return LoginRules.of(load(["rules.py"]))
+
+
+def log_in(mode: str, **given: Any) -> Options:
+    user = {"upstream_user": "ann"} if mode == "inject" else {}
+    return options(login_mode=mode, upstream=Address("127.0.0.1", 25), **user, **given)
+
+
+PROVIDER = APP | {"oauth_refresh_token_file": Path("refresh")}
+
+
+@pytest.mark.parametrize(
+    ("mode", "given", "text", "has_tokens"),
+    [
+        ("inject", PROVIDER, "", True),
+        ("inject", {}, TOKENS, True),
+        ("translate", PROVIDER, CHECKS, True),
+        ("translate", {}, TOKENS + CHECKS, True),
+        ("translate", {}, CHECKS, False),
+        ("translate", {}, "", False),
+    ],
+)
+def test_what_is_shown_to_servers(mode: str, given: dict[str, Any], text: str, has_tokens: bool) -> None:
+    logins, problems = logins_or_problems(log_in(mode, **given), rules(text))
+    assert problems == []
+    assert logins is not None
+    assert (logins.tokens is not None) == has_tokens
+
+
+@pytest.mark.parametrize(("given", "text"), [(PROVIDER, ""), ({}, TOKENS)])
+def test_somebody_has_to_check_the_passwords_of_clients(given: dict[str, Any], text: str) -> None:
+    logins, problems = logins_or_problems(log_in("translate", **given), rules(text))
+    assert logins is None
+    assert ["there is no rule login(conn, attempt)" in problem.text for problem in problems] == [True]
+
+
+def test_rules_that_could_not_be_loaded_are_not_missed() -> None:
+    for mode in ("inject", "translate"):
+        assert logins_or_problems(log_in(mode, **PROVIDER), None)[1] == []
+    assert logins_or_problems(log_in("inject"), None)[1] == []
+
+
+def test_without_login_nothing_is_needed() -> None:
+    assert logins_or_problems(options(), rules(TOKENS)) == (None, [])

@@ -26,6 +26,7 @@ class Provider:
     def __init__(self) -> None:
         self.plan: list[str] = []
         """What the endpoint says next: ``slow``, ``html``, ``revoked``, ``busy``."""
+        self.issued = 0
         self.valid: set[str] = set()
         self.requests: list[dict[str, str]] = []
         self.shown: list[tuple[str, str]] = []
@@ -44,7 +45,8 @@ class Provider:
         self.port = 0
 
     def issue(self) -> str:
-        token = f"tok3n-secret-{len(self.requests)}{self.rest}"
+        self.issued += 1
+        token = f"tok3n-secret-{self.issued}{self.rest}"
         self.valid = {token}
         return token
 

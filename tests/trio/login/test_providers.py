@@ -127,6 +127,30 @@ def test_a_server_that_asks_again_and_again(provider: Provider, tmp_path: Path) 
     assert provider.messages == [TEXT]
 
 
+VAULT = """
+from pathlib import Path
+
+def access_token(account):
+    return Path(__file__).with_name(account).read_text()
+"""
+
+
+def test_a_rule_gives_the_tokens(one_provider: Provider, tmp_path: Path) -> None:
+    (tmp_path / "vault.py").write_text(VAULT)
+    (tmp_path / "scanner").write_text(one_provider.issue())
+    options = ["--listen", "127.0.0.1:0", "--upstream", f"127.0.0.1:{one_provider.port}", "--login", "inject"]
+    options += ["--upstream-user", "scanner", "--rules", str(tmp_path / "vault.py")]
+    with proxy(tmp_path, *options) as running:
+        with client(running) as device:
+            assert submit(device, TEXT)[:4] == b"250 "
+        one_provider.valid.clear()
+        (tmp_path / "scanner").write_text(one_provider.issue())  # the rule has another one by now
+        with client(running) as device:
+            assert submit(device, TEXT)[:4] == b"250 "
+    assert one_provider.requests == []
+    assert len(one_provider.shown) == 3
+
+
 def login(peer: Peer, name: bytes, password: bytes) -> bytes:
     peer.send(b"AUTH PLAIN " + b64encode(b"\0" + name + b"\0" + password))
     return peer.line()
