@@ -13,6 +13,7 @@ from sansio_smtp import (
     ClientConnection,
     ClientInfo,
     Command,
+    Dialect,
     Pause,
     RemoteProtocolError,
     Reply,
@@ -49,6 +50,12 @@ _NOT_OFFERED: Final = {
     "auto": ("XCLIENT", "XFORWARD"),
 }
 """Value of ``--send-client`` → the keywords of which the server must offer one."""
+_NOT_KNOWN: Final = (500, 502)
+"""Replies to a command that a server does not know (RFC 5321 §4.2.2)."""
+_OTHER_DIALECT: Final = {
+    "EHLO": "does it speak LMTP? Then write lmtp:// before its address",
+    "LHLO": "does it speak SMTP? Then write its address without lmtp",
+}
 
 
 async def check_upstream(
@@ -136,6 +143,8 @@ async def _introduction(
         if leg is not None and leg.implicit:
             stream, tls = await _handshake(stream, leg)
         connection = ClientConnection()
+        if address.lmtp:
+            connection.speak(Dialect.LMTP)
         greeting = await _reply(stream, connection)
         if greeting.severity != 2:
             raise _Refused(f"greets with {_first_line(greeting)}; it would refuse the clients too")
@@ -163,9 +172,11 @@ async def _introduction(
 
 
 async def _hello(stream: Stream, connection: ClientConnection, name: str) -> None:
-    reply = await _ask(stream, connection, f"EHLO {name}")
+    verb = "LHLO" if connection.dialect is Dialect.LMTP else "EHLO"
+    reply = await _ask(stream, connection, f"{verb} {name}")
     if reply.severity != 2:
-        raise _Refused(f"answers EHLO with {_first_line(reply)}; it would refuse the clients too")
+        hint = _OTHER_DIALECT[verb] if reply.code in _NOT_KNOWN else "it would refuse the clients too"
+        raise _Refused(f"answers {verb} with {_first_line(reply)}; {hint}")
 
 
 async def _starttls(stream: Stream, connection: ClientConnection, leg: Leg) -> Reply | None:

@@ -16,7 +16,7 @@ import click
 import structlog
 import trio
 
-from sansio_smtp import Networks
+from sansio_smtp import Dialect, Networks
 from sansio_smtp.rules.lint.problems import RuleError
 from trio_proxy.driver.arrival import Arrivals
 from trio_proxy.driver.reactor import AVAILABLE, Reactor
@@ -57,6 +57,7 @@ log = structlog.stdlib.get_logger("smtp_proxy")
 _MOST_ROUTES = 1_000
 _DOMAIN = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 """RFC 5321 §4.1.2."""
+_PLAIN = Address()
 
 
 def run(options: Options) -> int:
@@ -76,7 +77,7 @@ async def _main(options: Options) -> int:
         stack.enter_context(unraisable_in_log())
         security, book, logins = _load_all(options, stack)
         listeners = {
-            sock: bound_address(sock, tls=address.tls)
+            sock: bound_address(sock, address)
             for address in options.listen
             for sock in stack.enter_context(listening(address))
         }
@@ -130,7 +131,13 @@ async def _main(options: Options) -> int:
                     for line in banner(options, listeners.values(), security, book.summary):
                         write_line(line)
                 tls = [sock for sock, address in listeners.items() if address.tls]
-                await server.serve(sockets, stop, tls=tls)
+                lmtp = Arrivals(settings.for_clients(Dialect.LMTP))
+                makers = {
+                    sock: lmtp.tls_session if address.tls else lmtp.session
+                    for sock, address in listeners.items()
+                    if address.lmtp
+                }
+                await server.serve(sockets, stop, tls=tls, makers=makers)
                 capture_stop.set()
                 nursery.cancel_scope.cancel(reason="stopped")
     if cannot_start is not None:  # raised here because the nursery would raise a group
@@ -203,9 +210,11 @@ def _settings(
     reactor: Reactor | None,
 ) -> Settings:
     stream = SocketStream if reactor is None else reactor.stream
+    routes = _Routes(options, stream)
     return Settings(
         connect=partial(connect, upstream, stream),
-        connect_to=_Routes(options, stream).connect_to,
+        connect_to=routes.connect_to,
+        upstream_dialect=routes.dialect,
         reactor=reactor,
         tls=security.clients,
         upstream_tls=security.leg,
@@ -246,6 +255,12 @@ class _Routes:
                 log.warning(warning)
         return await connect(address, self.stream)
 
+    def dialect(self, upstream: str | None) -> Dialect:
+        """What is spoken to the server of ``--upstream``, or to one that a rule names. Raises OSError if the
+        name cannot be read."""
+        address = self.options.upstream if upstream is None else server_named(upstream)
+        return Dialect.LMTP if address is not None and address.lmtp else Dialect.SMTP
+
 
 def _capture_server(directory: Path) -> Server:
     from trio_proxy.driver.capture import CaptureSession  # 0.6 MB that few need
@@ -265,10 +280,12 @@ def _tell_left_over(options: Options) -> None:
             log.warning(text, directory=str(path / "tmp"), files=files)
 
 
-def bound_address(sock: socket.socket, *, tls: bool = False) -> Address:
-    """Where a socket listens; ``tls``: TLS from the first octet is spoken there."""
+def bound_address(sock: socket.socket, meant: Address = _PLAIN) -> Address:
+    """Where a socket listens; ``meant`` is what it was to listen on, of which the port may have been 0."""
     name = sock.getsockname()
-    return Address(path=name, tls=tls) if isinstance(name, str) else Address(name[0], name[1], tls=tls)
+    if isinstance(name, str):
+        return attrs.evolve(meant, host="", port=0, path=name)
+    return attrs.evolve(meant, host=name[0], port=name[1], path=None)
 
 
 def _our_name() -> str:

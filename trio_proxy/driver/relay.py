@@ -179,7 +179,8 @@ class Relay(Sides):
         cannot be used."""
         leg = self._servers.leg
         if self._settings.upstream_tls is not None:
-            self._proxy.server_connected(UpstreamTls.NONE if leg is None else leg.level)
+            level = UpstreamTls.NONE if leg is None else leg.level
+            self._proxy.server_connected(level, self._servers.dialect)
         if leg is not None and leg.implicit:
             seconds = self._settings.timeouts.handshake
             with trio.move_on_after(seconds) as scope:

@@ -9,8 +9,9 @@ import signal
 import socket
 import stat
 import sys
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager, suppress
+from types import MappingProxyType
 from typing import Protocol
 
 import attrs
@@ -79,14 +80,19 @@ class Server:
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
         *,
         tls: Collection[socket.socket] = (),
+        makers: Mapping[socket.socket, Make] = MappingProxyType({}),
     ) -> None:
         """Serves until ``stop`` is set, then drains: nothing new is accepted, idle clients get 421, a mail
         transaction in flight may finish within the grace period. ``tls`` are those of the sockets that speak
-        TLS from the first octet."""
+        TLS from the first octet; ``makers`` make the sessions of listeners that are for other clients than
+        the usual ones."""
         async with trio.open_nursery() as sessions:
             async with trio.open_nursery() as listeners:
                 for sock in sockets:
-                    listeners.start_soon(self._accept, sock, sessions, sock in tls)
+                    make = makers.get(sock) or (self.tls_session if sock in tls else self.session)
+                    if make is None:
+                        raise ValueError("a listener speaks TLS, and nothing makes sessions for it")
+                    listeners.start_soon(self._accept, sock, sessions, make, sock in tls)
                 task_status.started()
                 await stop.wait()
                 listeners.cancel_scope.cancel(reason="the service is shutting down")
@@ -103,7 +109,7 @@ class Server:
                 log.warning("grace period is over, closing in mid-transaction")
                 session.shutdown(now=True)
 
-    async def _accept(self, listener: socket.socket, nursery: trio.Nursery, tls: bool) -> None:
+    async def _accept(self, listener: socket.socket, nursery: trio.Nursery, make: Make, tls: bool) -> None:
         unix = listener.family == socket.AF_UNIX
         while True:
             await trio.lowlevel.wait_readable(listener)
@@ -117,9 +123,10 @@ class Server:
                         self._complain("cannot accept a connection", error=os.strerror(error.errno))
                         await trio.sleep(0.1)
                     break  # else: the client is gone before it was accepted
-                self._start(sock, "unix" if unix else address_text(address[0], address[1]), nursery, tls)
+                peer = "unix" if unix else address_text(address[0], address[1])
+                self._start(sock, peer, nursery, make, tls)
 
-    def _start(self, sock: socket.socket, peer: str, nursery: trio.Nursery, tls: bool) -> None:
+    def _start(self, sock: socket.socket, peer: str, nursery: trio.Nursery, make: Make, tls: bool) -> None:
         sock.setblocking(False)
         if len(self._sessions) >= self.max_connections:
             self._complain("too many connections", limit=self.max_connections)
@@ -130,9 +137,6 @@ class Server:
                 set_no_delay(sock)
         self._accepted += 1
         try:
-            make = self.tls_session if tls else self.session
-            if make is None:
-                raise ValueError("a listener speaks TLS, and nothing makes sessions for it")
             session = make(self.stream(sock), peer, self._accepted)
         except Exception:
             log.exception("internal error, connection closed", peer=peer)

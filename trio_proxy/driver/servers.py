@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from sansio_smtp import ClientInfo, SendClient
+from sansio_smtp import ClientInfo, Dialect, SendClient
 from trio_proxy.text.session_log import SessionLog
 
 from .outbox import Outbox
@@ -27,7 +27,7 @@ class Servers:
     connection is left, and the next one takes its place.
     """
 
-    __slots__ = ("_aborts", "_log", "_settings", "leg", "outbox")
+    __slots__ = ("_aborts", "_log", "_settings", "dialect", "leg", "outbox")
 
     def __init__(self, settings: Settings, log: SessionLog) -> None:
         self._settings = settings
@@ -36,6 +36,8 @@ class Servers:
         """What is still to be written to the server; what is put in while there is none is dropped."""
         self.leg: Leg | None = None
         """What TLS is to the server that was connected last; None: it is not used."""
+        self.dialect: Dialect | None = None
+        """What the server speaks that was connected last; None: what `Config.upstream_dialect` says."""
         self._aborts = True
 
     async def connect(self, upstream: str | None, client: ClientInfo) -> bool:
@@ -48,6 +50,8 @@ class Servers:
             try:
                 if self._settings.upstream_tls is not None:
                     self.leg = self._settings.upstream_tls(upstream)
+                if self._settings.upstream_dialect is not None:
+                    self.dialect = self._settings.upstream_dialect(upstream)
                 stream = await self._introduced(await self._open(upstream), client)
             except OSError as error:
                 why = str(error)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import trio
 
-from sansio_smtp import Config, Networks, Question, Spool, WaitingFor
+from sansio_smtp import Config, Dialect, Networks, Question, Spool, WaitingFor
 from sansio_smtp.networks import NO_NETWORKS
 from sansio_smtp.rules import RuleSet
 from trio_proxy.rulebook.host import RuleSettings
@@ -46,6 +46,9 @@ class Settings:
     upstream_tls: Callable[[str | None], Leg | None] | None = None
     """What TLS is to the usual server, or to one that a rule names; it returns None for plain text, and
     raises OSError if the name cannot be read. None: `Config.upstream_tls` has to be NONE too."""
+    upstream_dialect: Callable[[str | None], Dialect] | None = None
+    """What the usual server speaks, or one that a rule names; it raises OSError if the name cannot be read.
+    None: all speak what `Config.upstream_dialect` says."""
     accept_proxy: Networks = NO_NETWORKS
     """Clients that must say in a PROXY header who the client is."""
     config: Config = attrs.field(factory=Config)
@@ -75,6 +78,10 @@ class Settings:
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "seconds", self.timeouts.table)  # frozen for everybody else
+
+    def for_clients(self, dialect: Dialect) -> Settings:
+        """The same settings for clients that speak this dialect."""
+        return attrs.evolve(self, config=attrs.evolve(self.config, client_dialect=dialect))
 
     def tls_with_client(self, raw: Stream) -> TlsStream:
         """A stream for TLS with a client, whose handshake comes next."""

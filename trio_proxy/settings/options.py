@@ -85,13 +85,14 @@ class Options:
     listen: tuple[Address, ...] = setting(
         SERVER, LISTENERS, (Address("127.0.0.1", 2525),), short="-l",
         help="Where clients connect: HOST:PORT, [IPV6]:PORT or unix:PATH; smtps://HOST:PORT or "
-        "smtps+unix:PATH for TLS from the first octet, as on port 465. Repeatable. Port 0 takes a free port "
-        "and prints it.",
+        "smtps+unix:PATH for TLS from the first octet, as on port 465; lmtp://HOST:PORT or lmtp+unix:PATH "
+        "for LMTP. Repeatable. Port 0 takes a free port and prints it.",
     )
     upstream: Address | None = setting(
         SERVER, UPSTREAM, None, short="-u", unset="a built-in server that keeps the messages",
         help="The server that clients are connected to: HOST (port 25), HOST:PORT or unix:PATH; smtps://HOST "
-        "(port 465), smtps://HOST:PORT or smtps+unix:PATH for TLS from the first octet.",
+        "(port 465), smtps://HOST:PORT or smtps+unix:PATH for TLS from the first octet; lmtp://HOST (port "
+        "24), lmtp://HOST:PORT or lmtp+unix:PATH for LMTP.",
     )
     open_relay_warning: bool = setting(
         SERVER, SWITCH, True, unset="true",

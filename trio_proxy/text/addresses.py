@@ -1,4 +1,4 @@
-"""Reads addresses as people type them: ``mail.example.net:25``, ``smtps://[::1]``, ``unix:/run/x``."""
+"""Reads addresses as people type them: ``mail.example.net:25``, ``smtps://[::1]``, ``lmtp+unix:/run/x``."""
 
 from __future__ import annotations
 
@@ -12,20 +12,36 @@ import attrs
 __all__ = ["Address", "AddressError"]
 
 _PLAIN: Final = "smtp"
-_SCHEMES: Final = {_PLAIN: False, "smtps": True}
-"""Scheme → True if TLS begins with the first octet."""
-_UNIX: Final = {"unix": False} | {f"{scheme}+unix": tls for scheme, tls in _SCHEMES.items()}
-"""The same for what stands before the path of a unix socket."""
+
+
+@attrs.frozen
+class _Scheme:
+    tls: bool = False
+    lmtp: bool = False
+    port: int | None = None
+    """The port that is meant if none is written; None: that depends on what the address is for."""
+
+
+_SMTPS_PORT: Final = 465
+"""The port of SMTP over TLS from the first octet (RFC 8314 §3.3)."""
+_LMTP_PORT: Final = 24
+"""Where LMTP servers listen by custom; it has no port of its own."""
+_SMTP_PORT: Final = 25
+_SCHEMES: Final = {
+    _PLAIN: _Scheme(),
+    "smtps": _Scheme(tls=True, port=_SMTPS_PORT),
+    "lmtp": _Scheme(lmtp=True, port=_LMTP_PORT),
+    "lmtps": _Scheme(tls=True, lmtp=True),
+}
+_UNIX: Final = {"unix": _Scheme()} | {f"{name}+unix": scheme for name, scheme in _SCHEMES.items()}
+"""What stands before the path of a unix socket."""
 _OTHER_SCHEMES: Final = {
-    "lmtp": "LMTP is not built yet",
     "tls": "the scheme for TLS from the first octet is smtps",
     "ssl": "the scheme for TLS from the first octet is smtps",
     "starttls": "STARTTLS belongs to smtp://; an option says if it is used",
     "submission": "write smtp://HOST:587",
     "submissions": "write smtps://HOST",
 }
-_SMTPS_PORT: Final = 465
-"""The port of SMTP over TLS from the first octet (RFC 8314 §3.3)."""
 
 
 class AddressError(ValueError):
@@ -42,31 +58,39 @@ class Address:
     tls: bool = False
     """True if TLS begins with the first octet (RFC 8314 §3): ``smtps://``, and port 465 if no scheme is
     written."""
+    lmtp: bool = False
+    """True if LMTP is spoken there (RFC 2033): ``lmtp://``."""
 
     @classmethod
     def parse(cls, text: str, *, default_port: int | None = None) -> Address:
         """Reads an address. Raises `AddressError`. Without ``default_port`` a port must be given, unless the
-        scheme has one of its own: 465 for ``smtps://``."""
+        scheme has one of its own: 465 for ``smtps://``, 24 for ``lmtp://``."""
         kind, colon, path = text.partition(":")
         if colon and kind.lower() in _UNIX:
             if not path:
                 raise AddressError(f"{text!r} names no path; write {kind.lower()}:/run/smtp-proxy.sock")
-            return cls(path=path, tls=_UNIX[kind.lower()])
-        scheme, separator, rest = text.partition("://")
+            return cls(path=path, tls=_UNIX[kind.lower()].tls, lmtp=_UNIX[kind.lower()].lmtp)
+        named, separator, rest = text.partition("://")
+        scheme: _Scheme | None = None
         if not separator:
-            scheme, rest = "", text
-        elif scheme.lower() in _SCHEMES:
-            scheme, rest = scheme.lower(), rest.removesuffix("/")
+            rest = text
+        elif named.lower() in _SCHEMES:
+            scheme, rest = _SCHEMES[named.lower()], rest.removesuffix("/")
         else:
-            why = _OTHER_SCHEMES.get(scheme.lower(), f"unknown scheme {scheme!r}")
+            why = _OTHER_SCHEMES.get(named.lower(), f"unknown scheme {named!r}")
             raise AddressError(
-                f"{text!r}: {why}; use smtp://HOST:PORT, smtps://HOST:PORT, HOST:PORT or unix:PATH"
+                f"{text!r}: {why}; use smtp://HOST:PORT, smtps://HOST:PORT, lmtp://HOST:PORT, HOST:PORT or "
+                "unix:PATH"
             )
         host, written = _split(rest, text)
         port = _port(written, text) if written is not None else _default(scheme, default_port)
         if port is None:
             raise AddressError(f"{text!r} has no port; write HOST:PORT, such as {rest or '127.0.0.1'}:2525")
-        return cls(host, port, tls=_SCHEMES[scheme] if scheme else port == _SMTPS_PORT)
+        if scheme is None:
+            return cls(host, port, tls=port == _SMTPS_PORT)
+        if scheme.lmtp and port == _SMTP_PORT:
+            raise AddressError(f"{text!r}: port 25 is never for LMTP (RFC 2033, 5); use another, such as 24")
+        return cls(host, port, tls=scheme.tls, lmtp=scheme.lmtp)
 
     @property
     def is_local(self) -> bool:
@@ -80,7 +104,7 @@ class Address:
     @property
     def endpoint(self) -> Address:
         """Where it is, whatever is spoken there: two addresses with the same one cannot both be used."""
-        return attrs.evolve(self, tls=False)
+        return attrs.evolve(self, tls=False, lmtp=False)
 
     @property
     def where(self) -> str:
@@ -96,9 +120,10 @@ class Address:
 
     def __str__(self) -> str:
         """The address as `parse` reads it."""
-        if self.tls:
-            return f"smtps+{self.where}" if self.path is not None else f"smtps://{self.where}"
-        return f"{_PLAIN}://{self.where}" if self.path is None and self.port == _SMTPS_PORT else self.where
+        scheme = ("lmtp" if self.lmtp else _PLAIN) + ("s" if self.tls else "")
+        if scheme == _PLAIN and (self.path is not None or self.port != _SMTPS_PORT):
+            return self.where
+        return f"{scheme}+{self.where}" if self.path is not None else f"{scheme}://{self.where}"
 
 
 @lru_cache(maxsize=256)  # 6 µs for each session without it
@@ -109,8 +134,8 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _default(scheme: str, default_port: int | None) -> int | None:
-    return _SMTPS_PORT if _SCHEMES.get(scheme) else default_port
+def _default(scheme: _Scheme | None, default_port: int | None) -> int | None:
+    return default_port if scheme is None or scheme == _SCHEMES[_PLAIN] else scheme.port
 
 
 def _port(written: str, text: str) -> int:

@@ -33,6 +33,12 @@ def secure(host: str = "", port: int = 0, path: str | None = None) -> Address:
         ("smtp+unix:/run/x", Address(path="/run/x"), "unix:/run/x"),
         ("smtps+unix:/run/x", secure(path="/run/x"), "smtps+unix:/run/x"),
         ("SMTPS+UNIX:run/x:465", secure(path="run/x:465"), "smtps+unix:run/x:465"),
+        ("lmtp://mx.example:24", Address("mx.example", 24, lmtp=True), "lmtp://mx.example:24"),
+        ("LMTP://[::1]/", Address("::1", 24, lmtp=True), "lmtp://[::1]:24"),
+        ("lmtp://mx.example:465", Address("mx.example", 465, lmtp=True), "lmtp://mx.example:465"),
+        ("lmtps://h:2424", Address("h", 2424, tls=True, lmtp=True), "lmtps://h:2424"),
+        ("lmtp+unix:/run/x", Address(path="/run/x", lmtp=True), "lmtp+unix:/run/x"),
+        ("lmtps+unix:x", Address(path="x", tls=True, lmtp=True), "lmtps+unix:x"),
         ("unix:smtps://x", Address(path="smtps://x"), "unix:smtps://x"),
     ],
 )
@@ -48,6 +54,7 @@ def test_what_it_means_and_how_it_is_shown(text: str, address: Address, shown: s
         ("mx.example", Address("mx.example", 25)),
         ("smtp://mx.example", Address("mx.example", 25)),
         ("smtps://mx.example", secure("mx.example", 465)),
+        ("lmtp://mx.example", Address("mx.example", 24, lmtp=True)),
     ],
 )
 def test_a_server_needs_no_port(text: str, address: Address) -> None:
@@ -65,7 +72,12 @@ def test_the_port_of_a_default_means_no_tls() -> None:
         ("smtp://mx.example", "has no port; write HOST:PORT, such as mx.example:2525"),
         ("smtps://mx.example:x", "'x' is no port number (0 to 65535)"),
         ("smtps+unix:", "names no path; write smtps+unix:/run/smtp-proxy.sock"),
-        ("lmtp://mx.example", "LMTP is not built yet; use smtp://HOST:PORT, smtps://HOST:PORT, HOST:PORT or"),
+        ("lmtps://mx.example", "has no port; write HOST:PORT, such as mx.example:2525"),
+        ("lmtp://mx.example:25", "port 25 is never for LMTP (RFC 2033, 5); use another, such as 24"),
+        (
+            "lmpt://mx.example",
+            "unknown scheme 'lmpt'; use smtp://HOST:PORT, smtps://HOST:PORT, lmtp://HOST:PORT",
+        ),
         ("tls://mx.example", "the scheme for TLS from the first octet is smtps; use smtp://HOST:PORT, smtps"),
         ("submissions://mx.example", "write smtps://HOST; use"),
         ("http://mx.example", "unknown scheme 'http'; use smtp://HOST:PORT, smtps://HOST:PORT"),
@@ -87,6 +99,7 @@ def test_a_relative_socket_belongs_to_a_folder(text: str) -> None:
 
 def test_one_place_is_one_whatever_is_spoken_there() -> None:
     assert Address.parse("h:465").endpoint == Address.parse("smtp://h:465").endpoint
+    assert Address.parse("lmtp://h:26").endpoint == Address.parse("h:26").endpoint
     assert Address.parse("h:465").endpoint != Address.parse("h:25").endpoint
 
 
