@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-LISTENING = re.compile(r"listening\s+(?:smtps?://)?([\d.]+):(\d+)")
+LISTENING = re.compile(r"listening\s+(?:(?:smtp|lmtp)s?://)?([\d.]+):(\d+)")
 ANY_PORT = ("127.0.0.1:0",)
 
 

@@ -33,6 +33,7 @@ class Reports:
         "_levels",
         "_log",
         "_state",
+        "_tells_each",
         "_transcript",
         "reads_all",
         "shows_states",
@@ -47,8 +48,11 @@ class Reports:
         client: Outbox,
         *,
         show_states: bool = False,
+        tells_each: bool = False,
     ) -> None:
+        """``tells_each``: the client gets a reply to a message for each recipient (RFC 2033)."""
         self._log = log
+        self._tells_each = tells_each
         self._transcript = transcript
         self._client = client
         self._levels: tuple[bool, bool] | None = None  # not known before the first event
@@ -100,6 +104,8 @@ class Reports:
             self.unsaid += (event,)
             if self._tells()[0]:
                 self._answered(event)
+            if event.results and not self._tells_each:
+                self._partly_refused(event)
         elif isinstance(event, Violation):
             self._log.warning(
                 "protocol violation",
@@ -120,6 +126,13 @@ class Reports:
                 return
             if untrue := [name for name in event.broken if name != "SIZE"]:  # which servers take as a hint
                 self._log.warning("a rule's edit needs what MAIL does not declare", broken=untrue)
+
+    def _partly_refused(self, event: MessageAnswered) -> None:
+        """Some recipients have the message, the others do not, and the client gets one reply for all: what it
+        does then is right for some of them only."""
+        refused = [f"{recipient} -> {reply}" for recipient, reply in event.results if reply.severity != 2]
+        if 0 < len(refused) < len(event.results):
+            self._log.warning("message refused for some recipients", reply=event.shown, refused=refused)
 
     def told(self) -> None:
         """All that was for the client has been written."""
@@ -144,6 +157,8 @@ class Reports:
         mail, recipients = event.envelope.mail, event.envelope.recipients
         reply = event.shown
         self._log.info("message answered", reply=reply, mail=str(mail or ""), recipients=len(recipients))
+        for recipient, answer in event.results:
+            self._log.info("recipient answered", rcpt=str(recipient), reply=str(answer))
 
 
 def joint_state(proxy: Proxy) -> object:

@@ -90,8 +90,6 @@ class Server:
             async with trio.open_nursery() as listeners:
                 for sock in sockets:
                     make = makers.get(sock) or (self.tls_session if sock in tls else self.session)
-                    if make is None:
-                        raise ValueError("a listener speaks TLS, and nothing makes sessions for it")
                     listeners.start_soon(self._accept, sock, sessions, make, sock in tls)
                 task_status.started()
                 await stop.wait()
@@ -109,7 +107,9 @@ class Server:
                 log.warning("grace period is over, closing in mid-transaction")
                 session.shutdown(now=True)
 
-    async def _accept(self, listener: socket.socket, nursery: trio.Nursery, make: Make, tls: bool) -> None:
+    async def _accept(
+        self, listener: socket.socket, nursery: trio.Nursery, make: Make | None, tls: bool
+    ) -> None:
         unix = listener.family == socket.AF_UNIX
         while True:
             await trio.lowlevel.wait_readable(listener)
@@ -126,7 +126,9 @@ class Server:
                 peer = "unix" if unix else address_text(address[0], address[1])
                 self._start(sock, peer, nursery, make, tls)
 
-    def _start(self, sock: socket.socket, peer: str, nursery: trio.Nursery, make: Make, tls: bool) -> None:
+    def _start(
+        self, sock: socket.socket, peer: str, nursery: trio.Nursery, make: Make | None, tls: bool
+    ) -> None:
         sock.setblocking(False)
         if len(self._sessions) >= self.max_connections:
             self._complain("too many connections", limit=self.max_connections)
@@ -137,6 +139,8 @@ class Server:
                 set_no_delay(sock)
         self._accepted += 1
         try:
+            if make is None:
+                raise ValueError("a listener speaks TLS, and nothing makes sessions for it")
             session = make(self.stream(sock), peer, self._accepted)
         except Exception:
             log.exception("internal error, connection closed", peer=peer)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import trio
 
-from sansio_smtp import ClientInfo, Event, MessageAnswered, Proxy, SendToClient, WaitingFor
+from sansio_smtp import ClientInfo, Dialect, Event, MessageAnswered, Proxy, SendToClient, WaitingFor
 from trio_proxy.text.session_log import SessionLog
 from trio_proxy.text.transcript import Transcript
 
@@ -63,7 +63,13 @@ class Session:
         write = settings.write_transcript
         transcript = Transcript(number, write) if write else None
         self._client = Outbox(client)
-        self._reports = Reports(self._log, transcript, self._client, show_states=settings.show_states)
+        self._reports = Reports(
+            self._log,
+            transcript,
+            self._client,
+            show_states=settings.show_states,
+            tells_each=settings.config.client_dialect is Dialect.LMTP,
+        )
         self._servers = Servers(settings, self._log)
         self._judging = Judging(settings, self._log)
         try:

@@ -53,6 +53,28 @@ def test_what_the_server_says_of_itself(capsys: Capture) -> None:
     assert said == Said(0, [expected], [])
 
 
+def test_a_server_that_speaks_the_other_protocol(capsys: Capture) -> None:
+    spoken: list[bytes] = []
+
+    def lmtp_only(peer: Peer) -> None:
+        peer.send(b"220 mx.example LMTP")
+        with suppress(EOFError, ConnectionError):
+            while True:
+                spoken.append(peer.line())
+                peer.send(b"250 mx.example" if spoken[-1][:4] == b"LHLO" else b"500 5.5.1 what?")
+
+    with upstream(lmtp_only) as server:
+        port = server.port
+        good = checked(capsys, upstream=Address("127.0.0.1", port, lmtp=True))
+    assert good == Said(0, [f"  upstream    lmtp://127.0.0.1:{port}: 220 mx.example LMTP; no extensions"], [])
+    assert spoken == [b"LHLO [127.0.0.1]", b"QUIT"]
+    with upstream(lmtp_only) as server:
+        said = checked(capsys, upstream=Address("127.0.0.1", server.port))
+    assert said.err[0].endswith(
+        "answers EHLO with 500 5.5.1 what?; does it speak LMTP? Then write lmtp:// before its address"
+    )
+
+
 def test_a_server_of_few_words(capsys: Capture) -> None:
     said = reached(capsys, answer(b"220-one", b"220 two"))
     assert said == Said(0, ["  upstream    HOST: 220-one; no extensions"], [])

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from commands import COMMAND, Proxy, connect, deliver, environment, once, proxy, say_hello, submit, upstream
+from drivers import Peer
 
 from sansio_smtp import __version__
 from trio_proxy.commands.cli import cli
@@ -249,6 +250,43 @@ def test_every_kind_of_listener(tmp_path: Path) -> None:
         process.signal(signal.SIGTERM)
         assert process.ends(3) == 0
     assert not Path(path).exists()
+
+
+def test_both_protocols_on_both_sides(tmp_path: Path) -> None:
+    """An SMTP client and an LMTP client in front of an LMTP server."""
+
+    def server(peer: Peer) -> None:
+        peer.send(b"220 mx.example")
+        peer.expect(b"LHLO me.example")
+        peer.send(b"250 mx.example")
+        for reply in (b"250 ok", b"250 ok", b"250 ok", b"354 go"):
+            peer.line()
+            peer.send(reply)
+        peer.message()
+        peer.send(b"250 2.0.0 b has it", b"552 5.2.2 c is full")
+        peer.expect(b"QUIT")
+        peer.send(b"221 bye")
+
+    with upstream(server) as real:
+        listen = ("-l", "127.0.0.1:0", "-l", "lmtp+unix:in.sock")
+        with proxy(tmp_path, *listen, "-u", f"lmtp://127.0.0.1:{real.port}") as running:
+            assert running.addresses[1] == "lmtp+unix:in.sock"
+            for hello, address in ((b"EHLO", ("127.0.0.1", running.port)), (b"LHLO", "in.sock")):
+                with connect(address if isinstance(address, tuple) else str(tmp_path / address)) as client:
+                    client.expect(b"220 ...")
+                    client.send(hello + b" me.example")
+                    assert client.reply()[-1][:4] == b"250 "
+                    client.send(b"MAIL FROM:<a@me.example>", b"RCPT TO:<b@mx.example>")
+                    client.send(b"RCPT TO:<c@mx.example>", b"DATA")
+                    client.expect(b"250 ...", b"250 ...", b"250 ...", b"354 ...")
+                    client.raw(b"hi\r\n.\r\n")
+                    replies = [client.reply()] if hello == b"EHLO" else [client.reply(), client.reply()]
+                    client.send(b"QUIT")
+                    client.expect(b"221 ...")
+                if hello == b"EHLO":
+                    assert [line[:9] for line in replies[0]] == [b"552-5.2.2", b"552 5.2.2"]
+                else:
+                    assert replies == [[b"250 2.0.0 b has it"], [b"552 5.2.2 c is full"]]
 
 
 def test_the_upstream_server_from_the_environment(tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ from collections.abc import MutableMapping
 from itertools import pairwise
 from typing import Any
 
+import attrs
 import structlog
 from streams import running
 from trio.testing import MockClock
 
-from sansio_smtp import SERVER, Proxy
+from sansio_smtp import SERVER, Command, Envelope, MessageAnswered, Proxy, Reply
 from trio_proxy.driver.outbox import Outbox
 from trio_proxy.driver.reports import Reports, joint_state
 from trio_proxy.driver.streams import NOWHERE
@@ -57,3 +58,33 @@ def test_nothing_is_looked_at_without_the_option() -> None:
 def test_a_state_that_cannot_be_told_is_said_to_be_unknown() -> None:
     broken: Any = None
     assert str(joint_state(broken)).startswith("unknown: AttributeError")
+
+
+def partly_refused() -> MessageAnswered:
+    recipients = [Command.of("RCPT TO:<b@mx.example>"), Command.of("RCPT TO:<c@mx.example>")]
+    full = Reply.of(552, "full", enhanced="5.2.2")
+    results = ((recipients[0], Reply.of(250, "ok")), (recipients[1], full))
+    envelope = Envelope(Command.of("MAIL FROM:<a@me.example>"), recipients)
+    return MessageAnswered(full, envelope, results=results)
+
+
+def test_the_log_says_what_became_of_each_recipient(logs: Logs) -> None:
+    reports = Reports(structlog.stdlib.get_logger(), None, Outbox(NOWHERE), tells_each=True)
+    reports.event(partly_refused())
+    assert [(entry["log_level"], entry["event"], entry.get("rcpt"), entry["reply"]) for entry in logs] == [
+        ("info", "message answered", None, "552 5.2.2 full"),
+        ("info", "recipient answered", "RCPT TO:<b@mx.example>", "250 ok"),
+        ("info", "recipient answered", "RCPT TO:<c@mx.example>", "552 5.2.2 full"),
+    ]
+
+
+def test_a_client_that_gets_one_reply_for_some_that_were_refused_is_a_warning(logs: Logs) -> None:
+    reports = Reports(structlog.stdlib.get_logger(), None, Outbox(NOWHERE))
+    event = partly_refused()
+    reports.event(event)
+    warnings = [entry for entry in logs if entry["log_level"] == "warning"]
+    assert [entry["refused"] for entry in warnings] == [["RCPT TO:<c@mx.example> -> 552 5.2.2 full"]]
+    all_refused = attrs.evolve(event, results=event.results[1:])
+    logs.clear()
+    reports.event(all_refused)
+    assert [entry["event"] for entry in logs] == ["message answered", "recipient answered"]

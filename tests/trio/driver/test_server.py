@@ -173,6 +173,21 @@ async def test_a_listener_for_tls_needs_somebody_who_speaks_it(logs: Logs) -> No
     assert [entry["event"] for entry in logs] == ["internal error, connection closed"]
 
 
+async def test_a_listener_may_be_for_other_clients() -> None:
+    with ExitStack() as stack, trio.fail_after(SECONDS):
+        sockets = [sock for _ in range(2) for sock in stack.enter_context(listening(ANY))]
+        usual, other = Serving(sockets), Serving(sockets)
+        server = Server(session=usual.make)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(partial(server.serve, sockets, usual.stop, makers={sockets[1]: other.make}))
+            for which in (0, 1):
+                client = await usual.client(which)
+                await says(client, b"", b"%d" % (which + 1))
+                client.close()
+            usual.stop.set()
+    assert (len(usual.sessions), len(other.sessions)) == (1, 1)
+
+
 async def test_a_session_that_raises_ends_nobody_else(logs: Logs) -> None:
     async with serving() as serve:
         first, second = await serve.client(), await serve.client()
