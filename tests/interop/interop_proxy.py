@@ -21,11 +21,17 @@ class Proxy:
     stderr: Path
     host: str = ""
     ports: tuple[int, ...] = ()
-    """Of the listeners, in their order."""
+    """Of the listeners on TCP, in their order."""
 
     @property
     def port(self) -> int:
         return self.ports[0]
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens, in the order of the options."""
+        said = self.stdout.read_text("utf-8", "replace")
+        return re.findall(r"^  listening   (.+)$", said, re.MULTILINE)
 
     @classmethod
     def start(
@@ -54,11 +60,12 @@ class Proxy:
 
     def _wait_until_listening(self, count: int, seconds: float) -> None:
         deadline = time.monotonic() + seconds
-        while len(found := LISTENING.findall(self.stdout.read_text("utf-8", "replace"))) < count:
+        while len(self.addresses) < count:
             assert self.process.poll() is None, f"the proxy ended at start-up:\n{self.log()}"
             assert time.monotonic() < deadline, f"the proxy never said where it listens:\n{self.log()}"
             time.sleep(0.02)
-        self.host = found[0][0]
+        found = LISTENING.findall(self.stdout.read_text("utf-8", "replace"))
+        self.host = found[0][0] if found else ""
         self.ports = tuple(int(port) for _, port in found)
 
     def log(self) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import smtplib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from interop_daemon import open_directory
 from interop_lmtp import FULL, Dovecot, LmtpClient, running_dovecot_lmtp
+from interop_postfix import Postfix, free_port, prepare
 from interop_proxy import running
 
 pytestmark = pytest.mark.interop
@@ -66,3 +70,78 @@ def test_an_smtp_client_gets_one_honest_reply(dovecot: Dovecot, tmp_path: Path) 
         texts = b"".join(dovecot.messages(name))
         assert b"all of them" in texts
         assert b"one is full" in texts
+
+
+def sent_by(postfix: Postfix, port: int, subject: bytes, *to: str) -> dict[str, str]:
+    """Postfix is given a message. What its log says of each recipient."""
+    with smtplib.SMTP("127.0.0.1", port, "client.test", timeout=30) as client:
+        assert client.sendmail("sender@elsewhere.test", to, CONTENT % subject) == {}
+    log = ""
+    deadline = time.monotonic() + 30
+    while len(found := dict(_SENT.findall(log := postfix.log()))) < len(to):
+        assert time.monotonic() < deadline, log
+        time.sleep(0.05)
+    return found
+
+
+_SENT = re.compile(r"postfix/lmtp\[.*? to=<(.*?)>, .* (status=.*)$", re.MULTILINE)
+_MAIN = """
+virtual_mailbox_domains = lmtp.test
+virtual_mailbox_maps = static:all
+virtual_transport = lmtp:{where}
+lmtp_tls_security_level = none
+"""
+_SERVICES = """
+127.0.0.1:{port} inet n - n - 30 smtpd
+lmtp unix - - n - 10 lmtp
+"""
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_postfix_delivers_through_us(dovecot: Dovecot, kind: str) -> None:
+    with open_directory("postfix-lmtp") as root:
+        (root / "postfix").mkdir()
+        port, own = free_port(), root / "proxy.sock"
+        listen = (f"lmtp+unix:{own}", "lmtp://127.0.0.1:0")[:: 1 if kind == "unix" else -1]
+        upstream = f"lmtp+unix:{dovecot.socket}" if kind == "unix" else f"lmtp://127.0.0.1:{dovecot.port}"
+        with running(upstream, root / "proxy", "-v", listen=listen) as proxy:
+            own.chmod(0o666)  # Postfix delivers as a user of its own
+            tcp = next(each for each in proxy.addresses if each.startswith("lmtp://"))
+            where = f"unix:{own}" if kind == "unix" else f"inet:{tcp.removeprefix('lmtp://')}"
+            postfix = prepare(
+                root / "postfix",
+                main=_MAIN.format(where=where),
+                services=_SERVICES.format(port=port),
+                port=port,
+            )
+            postfix.start()
+            try:
+                subject = f"postfix {kind}".encode()
+                found = sent_by(postfix, port, subject, "ann@lmtp.test", FULL, "bob@lmtp.test")
+            finally:
+                postfix.stop()
+            log = proxy.log()
+    assert found["ann@lmtp.test"].startswith("status=sent (250 2.0.0"), found
+    assert found["bob@lmtp.test"].startswith("status=sent (250 2.0.0"), found
+    assert found[FULL].startswith("status=bounced"), found
+    assert "552 5.2.2" in found[FULL]
+    told = [line for line in log.splitlines() if "recipient answered" in line]
+    assert len(told) == 3, log
+    got = [name for name in ("ann", "full", "bob") for text in dovecot.messages(name) if subject in text]
+    assert got == ["ann", "bob"]
+
+
+def test_an_lmtp_client_before_an_smtp_server(postfix: Postfix, tmp_path: Path) -> None:
+    boxes = [postfix.new_mailbox(), postfix.new_mailbox()]
+    with (
+        running(postfix.port, tmp_path, listen=("lmtp://127.0.0.1:0",)) as proxy,
+        LmtpClient((proxy.host, proxy.port)) as client,
+    ):
+        envelope(client, *(box.address for box in boxes))
+        client.send(CONTENT % b"to SMTP" + b".\r\n")
+        replies = client.replies(2)
+        assert client.say("QUIT").startswith("221")
+    assert replies[0] == replies[1]
+    assert replies[0].startswith("250 2.0.0")
+    for box in boxes:
+        assert b"to SMTP" in box.message().content
