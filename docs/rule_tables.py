@@ -35,6 +35,7 @@ ASKED = {
     "body": 'each piece of the body as it comes, and `b""` at its end',
     "message": "the message is complete; the server has seen none of it",
     "reply": "each reply of the server, before the client gets it",
+    "delivered": "the client gets the reply to a message",
     "disconnect": "the connection is over",
     "command": "each command, before the rules of its own phase",
 }

@@ -37,7 +37,7 @@ from .verdicts import (
     ReplyVerdict,
     Verdict,
 )
-from .views import AuthAttempt, ClientCommand, ServerReply, Transaction
+from .views import AuthAttempt, ClientCommand, Delivery, ServerReply, Transaction
 
 __all__ = [
     "Accept",
@@ -52,6 +52,7 @@ __all__ = [
     "Data",
     "DataVerdict",
     "Defer",
+    "Delivery",
     "Discard",
     "Failure",
     "Field",

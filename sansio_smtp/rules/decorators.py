@@ -15,6 +15,7 @@ from .verdicts import (
     CommandResult,
     ConnectResult,
     DataResult,
+    DeliveredResult,
     DisconnectResult,
     HeadersResult,
     HeloResult,
@@ -45,6 +46,7 @@ Headers = TypeVar("Headers", bound=Callable[..., HeadersResult])
 Body = TypeVar("Body", bound=Callable[..., BodyResult])
 Message = TypeVar("Message", bound=Callable[..., MessageResult])
 Reply = TypeVar("Reply", bound=Callable[..., ReplyResult])
+Delivered = TypeVar("Delivered", bound=Callable[..., DeliveredResult])
 Disconnect = TypeVar("Disconnect", bound=Callable[..., DisconnectResult])
 Command = TypeVar("Command", bound=Callable[..., CommandResult])
 F = TypeVar("F", bound=Callable[..., object])
@@ -97,6 +99,8 @@ def on(phase: Literal["body", "body_line"], **options: Unpack[Options]) -> Calla
 def on(phase: Literal["message"], **options: Unpack[Options]) -> Callable[[Message], Message]: ...
 @overload
 def on(phase: Literal["reply"], **options: Unpack[Options]) -> Callable[[Reply], Reply]: ...
+@overload
+def on(phase: Literal["delivered"], **options: Unpack[Options]) -> Callable[[Delivered], Delivered]: ...
 @overload
 def on(phase: Literal["disconnect"], **options: Unpack[Options]) -> Callable[[Disconnect], Disconnect]: ...
 @overload

@@ -45,6 +45,7 @@ PHASES: Final[dict[str, PhaseInfo]] = {
         PhaseInfo("body", ("tx", "chunk"), _CONTENT, octets=True),
         PhaseInfo("message", ("tx", "msg"), (*_CONTENT, Hold)),
         PhaseInfo("reply", ("tx", "command", "answer"), (Accept, Close)),
+        PhaseInfo("delivered", ("tx", "results"), ()),
         PhaseInfo("disconnect", ("conn",), ()),
         PhaseInfo("command", ("conn", "cmd"), (Accept, Reject, Defer, Close)),
     )

@@ -52,6 +52,7 @@ _PLACES: Final[dict[str, frozenset[str]]] = {
     "body": _ENVELOPE | {HEADERS, BODY_LINES},
     "message": _ENVELOPE | {MESSAGE},
     "reply": _ENVELOPE | {REPLY},
+    "delivered": _ENVELOPE,
     "disconnect": frozenset(),
     "command": frozenset((COMMAND,)),
 }

@@ -37,6 +37,7 @@ from typing import Any, ClassVar, Final
 
 from sansio_smtp import questions
 from sansio_smtp.config import Addresses, LoginMode
+from sansio_smtp.events import MessageAnswered
 from sansio_smtp.proxy import own_replies
 from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.questions import (
@@ -390,6 +391,19 @@ class RuleSession:
             self.rules.by_phase["reply"], tx, command, subject=answer, fails_open=True
         )
         return then(said, outcomes.of_reply, answer)
+
+    def delivered(self, answered: MessageAnswered) -> Later[Asked] | None:
+        """Tells the rules what became of a message: to be called for each such event, in its turn. Returns
+        what is still to be awaited, if something is, at any time."""
+        rules = self.rules.by_phase["delivered"]
+        mail = self._transactions.of(answered.envelope) if rules else None
+        if mail is None:
+            return None
+        tx, results = mail.tx, mail.results(answered)
+        said = self._asker.first_verdict(
+            rules, tx, results, fits=lambda rule: _meant(rule, tx), fails_open=True
+        )
+        return said if isinstance(said, Later) else None
 
     # Asking
 

@@ -24,11 +24,12 @@ from typing import Final, cast
 import attrs
 
 from sansio_smtp.ends.transaction import Envelope
+from sansio_smtp.events import MessageAnswered
 from sansio_smtp.wire.commands import Command
 
 from .connection import Connection
 from .verdicts import Discard, Hold, Verdict
-from .views import Recipient, Sender, Transaction
+from .views import Delivery, Recipient, Sender, Transaction
 
 __all__ = ["RuleTransaction", "Transactions"]
 
@@ -81,16 +82,29 @@ class RuleTransaction:
         if self.discarded:
             discarded = set(map(id, self.discarded))
             accepted = [command for command in accepted if id(command) not in discarded]
-        known = self._named
-        recipients = [
-            known[id(command)][1] if id(command) in known else self._unknown(command) for command in accepted
-        ]  # a command is kept in its value, so its id is not used again
+        # A command is kept in its value, so its id is not used again.
+        recipients = [self._recipient(command) for command in accepted]
         self.tx.named(*recipients)
         return bool(recipients)
+
+    def results(self, answered: MessageAnswered) -> tuple[Delivery, ...]:
+        """What became of the message, for each recipient that rules know of, and for those that they have
+        added if the server has told that."""
+        found = answered.results or [(to, answered.reply) for to in answered.envelope.recipients]
+        discarded = set(map(id, self.discarded))
+        return tuple(
+            Delivery(self._recipient(command), reply)
+            for command, reply in found
+            if id(command) not in discarded
+        )
 
     def take_added(self) -> tuple[Command, ...]:
         """Takes the recipients that rules have added since the last call."""
         return self.tx.forget_added()
+
+    def _recipient(self, command: Command) -> Recipient:
+        named = self._named.get(id(command))
+        return self._unknown(command) if named is None else named[1]
 
     def _unknown(self, command: Command) -> Recipient:
         return Recipient(command, utf8=self.tx.utf8, is_final=True)

@@ -191,4 +191,5 @@ BodyResult: TypeAlias = BodyVerdict | Awaitable[BodyVerdict]
 MessageResult: TypeAlias = MessageVerdict | Awaitable[MessageVerdict]
 ReplyResult: TypeAlias = ReplyVerdict | Awaitable[ReplyVerdict]
 CommandResult: TypeAlias = CommandVerdict | Awaitable[CommandVerdict]
+DeliveredResult: TypeAlias = Awaitable[None] | None
 DisconnectResult: TypeAlias = Awaitable[None] | None

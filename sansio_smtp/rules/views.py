@@ -23,6 +23,7 @@ from .paths import Recipient, Sender, address_to_send
 __all__ = [
     "AuthAttempt",
     "ClientCommand",
+    "Delivery",
     "Editable",
     "Recipient",
     "Sender",
@@ -121,6 +122,20 @@ class Transaction:
     def size(self) -> int:
         """What the client declared (RFC 1870), 0 if nothing."""
         return self.mail_from.command.declared_size if self.mail_from else 0
+
+
+@attrs.frozen
+class Delivery:
+    """What became of a message for one recipient."""
+
+    to: Recipient
+    reply: Reply
+    """The server's. If the message did not go to it, the reply that a rule or the proxy has given."""
+
+    @property
+    def ok(self) -> bool:
+        """True if the message was taken for this recipient."""
+        return self.reply.severity == 2
 
 
 @attrs.define(eq=False)

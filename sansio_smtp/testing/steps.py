@@ -22,6 +22,7 @@ from sansio_smtp.events import (
     Close,
     Connect,
     Event,
+    MessageAnswered,
     SendToClient,
     SendToServer,
 )
@@ -311,6 +312,8 @@ class Steps(Generic[R]):
             for event in events:
                 if isinstance(event, Ask):
                     question = event.question
+                elif isinstance(event, MessageAnswered):
+                    await self._answered(event)
                 else:
                     self._took(event)
             if question is None:
@@ -320,6 +323,11 @@ class Steps(Generic[R]):
             else:
                 verdict = await self._session.judge(question)
             events = self._proxy.answer(question, verdict)
+
+    async def _answered(self, event: MessageAnswered) -> None:
+        rest = self._session.delivered(event)
+        if rest is not None:
+            await rest
 
     def _took(self, event: Event) -> None:
         if isinstance(event, SendToClient):

@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 
 import trio
 
-from sansio_smtp import Answer, Disconnect, Event, LocalProtocolError, Proxy, Reply
+from sansio_smtp import Answer, Disconnect, Event, LocalProtocolError, MessageAnswered, Proxy, Reply
 from sansio_smtp.questions import AnyQuestion, AnyVerdict, Continue, LoginQuestion
 from sansio_smtp.rules import Connection, RuleSession, RuleSet
 from sansio_smtp.rules.later import Later
@@ -128,6 +128,10 @@ class Judging:
         except Exception as error:
             self._log.error("login failed", exc_info=error)
         return Answer(question.refusal)
+
+    def delivered(self, event: MessageAnswered) -> Later[Any] | None:
+        """Tells the rules what became of a message. Returns what is to be awaited, if something is."""
+        return None if self._rules is None else self._rules.delivered(event)
 
     async def disconnect(self) -> None:
         """Tells the rules that the client is gone, whatever has ended the session, within ten seconds."""

@@ -44,7 +44,7 @@ from sansio_smtp import (
     WaitingFor,
 )
 from sansio_smtp.questions import AnyQuestion
-from sansio_smtp.rules.later import Later
+from sansio_smtp.rules.later import Later, awaited
 from trio_proxy.text.session_log import SessionLog
 
 from .deadlines import Deadline
@@ -136,6 +136,8 @@ class Relay(Sides):
     def _apply_rare(self, event: Event) -> None:
         if isinstance(event, MessageAnswered | BodyComplete):  # of every message
             self._reports.event(event)
+            if isinstance(event, MessageAnswered) and (rest := self._judging.delivered(event)) is not None:
+                self._start(awaited, rest)
         elif isinstance(event, Close):
             if event.side is CLIENT:
                 self._over = True

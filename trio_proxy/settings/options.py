@@ -80,7 +80,8 @@ class Options:
     rules: tuple[str, ...] = setting(
         RULES, RULE_FILES, (), key="files", short="-r",
         help="Rules: functions named after phases (connect, helo, auth, mail, rcpt, data, headers, "
-        "body_line, body, message, reply, disconnect), or ready:NAME. Repeatable, asked in this order.",
+        "body_line, body, message, reply, delivered, disconnect), or ready:NAME. Repeatable, asked in this "
+        "order.",
     )
     listen: tuple[Address, ...] = setting(
         SERVER, LISTENERS, (Address("127.0.0.1", 2525),), short="-l",

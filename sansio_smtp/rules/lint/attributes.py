@@ -54,6 +54,7 @@ PARAMETERS: Final[dict[str, Kind]] = {
     "command": ClientCommand,
     "cmd": ClientCommand,
     "answer": ServerReply,
+    "results": tuple,
 }
 """The class of each parameter of a phase, by the name that `PhaseInfo` gives it."""
 _OTHERWISE: Final[dict[tuple[str, str], Kind]] = {("login", "attempt"): LoginAttempt}

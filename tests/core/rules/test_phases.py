@@ -15,7 +15,7 @@ def test_the_phases_in_the_order_of_a_dialogue() -> None:
         *("connect(conn)", "helo(conn, name)", "auth(conn, attempt)", "login(conn, attempt)"),
         *("mail(tx, sender)", "rcpt(tx, to)"),
         *("data(tx)", "headers(tx, headers)", "body_line(tx, line)", "body(tx, chunk)", "message(tx, msg)"),
-        *("reply(tx, command, answer)", "disconnect(conn)", "command(conn, cmd)"),
+        *("reply(tx, command, answer)", "delivered(tx, results)", "disconnect(conn)", "command(conn, cmd)"),
     ]
     assert all(name == phase.name for name, phase in PHASES.items())
 
@@ -33,6 +33,7 @@ LEGAL = {
     "body": {Accept, Reject, Defer, Close, Discard},
     "message": {Accept, Reject, Defer, Close, Discard, Hold},
     "reply": {Accept, Close},
+    "delivered": set[type]([]),
     "disconnect": set[type]([]),
     "command": {Accept, Reject, Defer, Close},
 }

@@ -96,6 +96,7 @@ PLACES: dict[str, set[str]] = {
     "body": ENVELOPE | {HEADERS, BODY_LINES},
     "message": ENVELOPE | {MESSAGE},
     "reply": ENVELOPE | {REPLY},
+    "delivered": ENVELOPE,
     "disconnect": set(),
     "command": {COMMAND},
 }

@@ -201,7 +201,7 @@ def test_each_verdict_annotated_in_each_phase() -> None:
 
 
 def check_annotation_in_phase(phase: Any, verdict: Any) -> None:
-    alias = {"body_line": "Body", "disconnect": ""}.get(phase.name, phase.name.title())
+    alias = {"body_line": "Body", "disconnect": "", "delivered": ""}.get(phase.name, phase.name.title())
     write = f"{alias}Verdict" if alias else "None"
     wrong = f'is annotated to return {verdict.__name__}, no verdict of phase "{phase.name}"; write -> {write}'
     expected = "" if verdict in phase.verdicts else wrong
