@@ -195,6 +195,10 @@ class Config:
     """True: the driver handles `Connect`. Then a session whose server connection was reset with a refused
     message goes on over a new connection, unless the client had authenticated."""
 
+    keep: bool = False
+    """True: the driver handles `Release`. When the client quits, the server's connection is given back for
+    another client, if that one cannot notice."""
+
     max_message_size: int | None = attrs.field(default=None, validator=_positive)
     """Largest message, decoded; None: only the limit that the server announces (RFC 1870)."""
     max_line: int = attrs.field(default=12_288, validator=_positive)

@@ -28,6 +28,7 @@ __all__ = [
     "Event",
     "MessageAnswered",
     "Received",
+    "Release",
     "SendToClient",
     "SendToServer",
     "ServerUnusable",
@@ -172,6 +173,17 @@ class Close:
 
 
 @attrs.define
+class Release:
+    """The session does without this side from now on, in place of `Close`: its connection is clean, and may
+    serve another client. Give the next session the greeting, as if it had just come: see
+    `Proxy.server_connected`. Nothing may be outstanding on the connection; close it when something comes."""
+
+    side: Side
+    greeting: Reply = attrs.field(eq=False)
+    """The server's greeting, as it came."""
+
+
+@attrs.define
 class Connect:
     """Connect to this server in place of the one that was closed; None is the server that the driver
     connected first. Give what it sends to `Proxy.receive_from`; if it cannot be connected, call
@@ -218,6 +230,7 @@ Event = (
     | Received
     | Violation
     | Close
+    | Release
     | Connect
     | StartTLS
     | ClientChanged

@@ -13,7 +13,7 @@ from typing import Any, Final
 import attrs
 from twins import Twins
 
-from sansio_smtp import CLIENT, SERVER, Close, Config, Proxy, Reply, SendToClient, SendToServer, Side
+from sansio_smtp import CLIENT, SERVER, Close, Config, Proxy, Release, Reply, SendToClient, SendToServer, Side
 from sansio_smtp.client_info import ClientInfo, TlsInfo
 from sansio_smtp.config import UpstreamTls
 from sansio_smtp.events import Ask, Connect, Event, StartTLS
@@ -33,7 +33,7 @@ from sansio_smtp.questions import (
 from sansio_smtp.testing.handshakes import written_handshake, written_tls
 from sansio_smtp.testing.notation import escape, written
 from sansio_smtp.testing.verdicts import HOME, ScriptedSasl
-from sansio_smtp.testing.written import Step, asks, shown
+from sansio_smtp.testing.written import Step, asks, ending, shown
 
 __all__ = ["WritingProxy", "WritingTwins", "setting_lines", "verdict_lines"]
 
@@ -113,9 +113,9 @@ class _Writing:
         self._record.append("<client lost>")
         return self._follows(super().client_lost())
 
-    def server_connected(self, tls: UpstreamTls) -> None:
-        self._record.append(f"<connected {tls.value}>")
-        super().server_connected(tls)
+    def server_connected(self, tls: UpstreamTls, *, kept: bool = False) -> None:
+        self._record.append(f"<connected {tls.value}{' kept' if kept else ''}>")
+        super().server_connected(tls, kept=kept)
 
     def tls_started(self, side: Side, info: TlsInfo) -> list[Event]:
         self._record.append(f"{LETTERS[side]}: {written_handshake(info)}")
@@ -193,8 +193,8 @@ def event_lines(events: list[Event], ask: frozenset[str]) -> list[str]:
             step.sent[CLIENT] += event.data
         elif isinstance(event, SendToServer):
             step.sent[SERVER] += event.data
-        elif isinstance(event, Close):
-            step.closed.append((event.side, event.abort))
+        elif isinstance(event, Close | Release):
+            step.closed.append((event.side, ending(event)))
         elif isinstance(event, StartTLS):
             step.tls_due.append(event.side)
         elif isinstance(event, Connect):

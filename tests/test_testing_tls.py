@@ -66,7 +66,7 @@ def test_what_is_no_end_of_a_handshake(text: str) -> None:
 def test_statements() -> None:
     script = parse("<connected verify>\nS: <tls verified>\n    -> tls C\nC: <tls failed: x>\n")
     assert script.items == (
-        Level(1, UpstreamTls.VERIFY),
+        Level(1, UpstreamTls.VERIFY, kept=False),
         Handshake(2, SERVER, TlsInfo(version="TLSv1.3", verified=True)),
         TlsDue(3, CLIENT),
         Handshake(4, CLIENT, "x"),

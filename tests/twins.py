@@ -102,8 +102,10 @@ class Twins:
     def prefer(self, upstream: str | None) -> None:
         self._both("prefer", upstream)
 
-    def server_connected(self, tls: UpstreamTls, dialect: Dialect | None = None) -> None:
-        self._both("server_connected", tls, dialect)
+    def server_connected(
+        self, tls: UpstreamTls, dialect: Dialect | None = None, *, kept: bool = False
+    ) -> None:
+        self._both("server_connected", tls, dialect, kept=kept)
 
     def tls_started(self, side: Side, info: TlsInfo) -> list[Event]:
         return self._both("tls_started", side, info)

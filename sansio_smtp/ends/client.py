@@ -91,6 +91,8 @@ class ClientConnection:
     in_content: bool = attrs.field(default=False, init=False)
     """True from the server's 354 until end-of-data is sent, also if the dialogue must be closed meanwhile:
     the server reads all octets as mail data."""
+    refusals: int = attrs.field(default=0, init=False)
+    """Number of replies 4xx and 5xx of this server."""
     _reader: ReplyReader = attrs.field(init=False)
     _awaited: list[tuple[Command, Any]] = attrs.field(factory=list[tuple[Command, Any]], init=False)
     # (command, handle), once for each reply that is owed
@@ -123,6 +125,11 @@ class ClientConnection:
         """The oldest command that the server owes a reply to; `END_OF_DATA` for a message; None if it owes
         none."""
         return self._awaited[0][0] if self._awaited else None
+
+    @property
+    def owed(self) -> tuple[tuple[Command, Any], ...]:
+        """The commands that the server owes replies to, with their handles, oldest first."""
+        return tuple(self._awaited)
 
     @property
     def next_reply_to(self) -> tuple[Command, Any] | None:
@@ -293,6 +300,8 @@ class ClientConnection:
         else:
             self.in_content = False
         self.phase = phase
+        if code >= 400:
+            self.refusals += 1
         del self._awaited[0]
         self.transaction.answered(command, reply)
         return True

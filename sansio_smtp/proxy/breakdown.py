@@ -19,6 +19,7 @@ from sansio_smtp.events import (
     Connect,
     Event,
     MessageAnswered,
+    Release,
     SendToClient,
     SendToServer,
     StartTLS,
@@ -43,7 +44,7 @@ def end_after_fault(
 ) -> list[Event]:
     """Closes all parts and returns the last events of the session. ``out`` holds the events of the step that
     failed. Raises nothing."""
-    events: list[Event] = [event for event in out if not isinstance(event, _NOT_ANY_MORE)]
+    events = [_kept_by_nobody(event) for event in out if not isinstance(event, _NOT_ANY_MORE)]
     unsent = len(events) < len(out)
     if events and isinstance(events[-1], MessageAnswered):
         del events[-1]  # the reply that it is the account of was not made
@@ -62,6 +63,11 @@ def end_after_fault(
             close()
     out.clear()
     return events
+
+
+def _kept_by_nobody(event: Event) -> Event:
+    """A connection whose session has failed is not used again."""
+    return Close(event.side, abort=True) if isinstance(event, Release) else event
 
 
 def _farewell(downstream: Downstream) -> list[Event]:

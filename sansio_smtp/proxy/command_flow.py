@@ -9,6 +9,7 @@ The first of these that applies::
              ├─ STARTTLS, XCLIENT, XFORWARD  answered here (`OwnCommands`)
              ├─ AUTH                       answered here where the proxy logs in by itself (`ClientLogin`)
              ├─ a limit of ours            452, 552
+             ├─ QUIT, and the connection to the server is to be kept: RSET (`Keeping`)
              └─ else                       to the server (`Forwarding`)
 
 What must never happen is that the server keeps a mail transaction that has ended for the client. So if a
@@ -31,6 +32,7 @@ from sansio_smtp.members import (
     KIND_AUTH_LINE,
     KIND_DATA,
     KIND_IDENTITY,
+    KIND_QUIT,
     UPSTREAM_DETACHED,
 )
 from sansio_smtp.questions import (
@@ -54,6 +56,7 @@ from . import own_replies
 from .client_login import ClientLogin
 from .downstream import Downstream
 from .forwarding import ANYWHERE, Forwarding
+from .keeping import Keeping
 from .message_flow import MessageFlow
 from .own_commands import OwnCommands
 from .shared import Shared
@@ -72,6 +75,7 @@ class CommandFlow:
         "_errors",
         "_forwarding",
         "_in_turn",
+        "_keeping",
         "_login",
         "_logins",
         "_may_route",
@@ -91,8 +95,10 @@ class CommandFlow:
         forwarding: Forwarding,
         message: MessageFlow,
         out: list[Event],
+        keeping: Keeping | None = None,
     ) -> None:
         self._config = config
+        self._keeping = keeping
         self._downstream = downstream
         self._forwarding = forwarding
         self._message = message
@@ -263,6 +269,10 @@ class CommandFlow:
         if forwarding.leg.state is UPSTREAM_DETACHED and (reply := forwarding.reply_without_server(command)):
             self._downstream.fill(exchange, reply)
             return
+        if self._keeping is not None:
+            if kind is KIND_QUIT and self._keeping.quit(exchange):
+                return
+            self._keeping.sees(command)
         effect, config = VERBS.get(command.verb, UNKNOWN).effect, self._config
         if effect is EFFECT_ADD_RECIPIENT:
             if len(self._downstream.end.transaction.envelope.recipients) >= config.max_recipients:

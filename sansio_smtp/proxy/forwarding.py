@@ -20,9 +20,9 @@ The replies to the proxy's own commands are not sent to the client.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -35,6 +35,7 @@ from sansio_smtp.events import (
     Close,
     Connect,
     Event,
+    Release,
     SendToServer,
 )
 from sansio_smtp.members import (
@@ -79,6 +80,7 @@ class Own(Enum):
     HELD_DATA = "DATA for a message that was held"
     ADDED_RECIPIENT = "RCPT for a recipient that a verdict added"
     LOGIN = "AUTH, with which the proxy logs in by itself"
+    RELEASE = "RSET in place of the client's QUIT: the connection is to serve another client"
     SETUP = "what the server must be sent before the client's next command"
 
 
@@ -206,6 +208,11 @@ class Forwarding:
         if self.leg.detached:
             return
         self.waiting.insert(0 if first else len(self.waiting), Errand(_RSET, Own.RESET))
+        self.advance()
+
+    def reset_to_release(self) -> None:
+        """Queues the RSET after which the connection may serve another client."""
+        self.waiting.append(Errand(_RSET, Own.RELEASE))
         self.advance()
 
     def end_transaction(self) -> None:
@@ -342,6 +349,18 @@ class Forwarding:
         self.tls_changes += 1
         self._out.append(Connect(upstream, self._downstream.client_info))
 
+    def replace(self, owed: Iterable[tuple[Command, Any]]) -> None:
+        """The connection is gone, and the server has answered nothing on it to this client. A new one takes
+        its place; the client's commands in ``owed`` are said again there."""
+        self.waiting[:0] = [
+            Errand(command, handle) for command, handle in owed if isinstance(handle, Exchange)
+        ]
+        self._out.append(Close(SERVER))
+        self.leg.close()
+        self.leg = Upstream(self._config, self.leg.name)
+        self.tls_changes += 1
+        self._out.append(Connect(self.leg.name, self._downstream.client_info))
+
     @property
     def oldest(self) -> Errand | None:
         """The errand that goes next, if there is one."""
@@ -440,7 +459,9 @@ class Forwarding:
     def close(self) -> None:
         """Closes the connection to the server: the session is over."""
         leg = self.leg
-        if not leg.detached:
+        if leg.released and leg.greeting is not None and leg.end.is_quiet:
+            self._out.append(Release(SERVER, leg.greeting))
+        elif not leg.detached:
             self._out.append(Close(SERVER, abort=leg.end.in_content))
         leg.close()
         self.waiting.clear()

@@ -70,6 +70,7 @@ from .breakdown import end_after_fault
 from .command_flow import CommandFlow
 from .downstream import Downstream
 from .forwarding import Forwarding
+from .keeping import Keeping
 from .lane import Lane
 from .message_flow import MessageFlow
 from .message_store import Spool
@@ -101,6 +102,7 @@ class Proxy(Readings):
         "_downstream",
         "_draining",
         "_forwarding",
+        "_keeping",
         "_lane",
         "_login",
         "_message",
@@ -135,10 +137,13 @@ class Proxy(Readings):
         self._forwarding = forwarding = Forwarding(config, downstream, self._out)
         downstream.call(on_over=self._close, on_room=forwarding.advance, waiting=forwarding.waiting)
         self._message = message = MessageFlow(config, downstream, forwarding, self._out, make_spool)
-        self._commands = CommandFlow(config, asked, downstream, forwarding, message, self._out)
+        self._keeping = keeping = Keeping(downstream, forwarding) if config.keep else None
+        self._commands = CommandFlow(config, asked, downstream, forwarding, message, self._out, keeping)
         self._setup = SetupFlow(config, downstream, forwarding, self._out)
         self._login = self._setup.login
-        self._replies = ReplyFlow(asked, downstream, forwarding, message, self._commands, self._setup)
+        self._replies = ReplyFlow(
+            asked, downstream, forwarding, message, self._commands, self._setup, keeping
+        )
         self._client = downstream.end
         self._asks_replies = asked.replies
         self._draining = False
@@ -236,6 +241,8 @@ class Proxy(Readings):
         if self.closed or self._client_lost:
             return []
         self._client_lost = True
+        if self._keeping is not None and self._keeping.waits:
+            return self._run()  # it had quit
         question = self._downstream.question
         message = self._message_at_server()
         if message is not None:
@@ -255,11 +262,18 @@ class Proxy(Readings):
             raise LocalProtocolError("the first server is said before it is connected")
         self._forwarding.prefer(upstream)
 
-    def server_connected(self, tls: UpstreamTls, dialect: Dialect | None = None) -> None:
+    def server_connected(
+        self, tls: UpstreamTls, dialect: Dialect | None = None, *, kept: bool = False
+    ) -> None:
         """The server that was asked for is connected. ``tls`` is what TLS is on this connection, if that is
         not `Config.upstream_tls`; ``dialect`` is what it speaks, if that is not `Config.upstream_dialect`.
-        Raises `LocalProtocolError` after the server's first octets."""
+        Raises `LocalProtocolError` after the server's first octets.
+
+        ``kept``: the connection is one that another session has given back (`Release`), and `Config.keep` is
+        set. If TLS is spoken on it, call `tls_started` next. Then give its greeting to `receive_from`."""
         self._forwarding.leg.use_level(tls, dialect)
+        if kept:
+            self._forwarding.leg.take_over()
 
     def tls_started(self, side: Side, info: TlsInfo) -> list[Event]:
         """The TLS handshake with this side is complete: after `StartTLS`, or with a server before its first
@@ -400,7 +414,8 @@ class Proxy(Readings):
         while downstream.question is None or not self._asks_replies:
             event = end.next_event()
             if event is END_OF_INPUT:
-                downstream.fail(own_replies.LOST)
+                if self._keeping is None or not self._keeping.lost():
+                    downstream.fail(own_replies.LOST)
                 return
             if isinstance(event, Pause):
                 return
@@ -447,6 +462,8 @@ class Proxy(Readings):
     def _client_ended(self) -> None:
         """The client's input has ended. Replies that are owed may still be delivered; a message that did not
         end there must not end at the server."""
+        if self._keeping is not None and self._keeping.waits:
+            return  # it had quit
         if self._client.phase is not PHASE_COMMAND or not self._client.exchanges:
             self._close()
 

@@ -28,6 +28,7 @@ from . import own_replies
 from .command_flow import CommandFlow
 from .downstream import Downstream
 from .forwarding import Forwarding, Own
+from .keeping import Keeping
 from .message_flow import MessageFlow
 from .setup_flow import SetupFlow
 from .shared import Shared
@@ -41,7 +42,16 @@ LOGGED_IN: Final = 235
 class ReplyFlow:
     """Takes the server's replies one by one."""
 
-    __slots__ = ("_asks_replies", "_commands", "_downstream", "_forwarding", "_message", "_offer", "_setup")
+    __slots__ = (
+        "_asks_replies",
+        "_commands",
+        "_downstream",
+        "_forwarding",
+        "_keeping",
+        "_message",
+        "_offer",
+        "_setup",
+    )
 
     def __init__(
         self,
@@ -51,7 +61,9 @@ class ReplyFlow:
         message: MessageFlow,
         commands: CommandFlow,
         setup: SetupFlow,
+        keeping: Keeping | None = None,
     ) -> None:
+        self._keeping = keeping
         self._downstream = downstream
         self._forwarding = forwarding
         self._message = message
@@ -65,6 +77,8 @@ class ReplyFlow:
         reply, handle, downstream = event.reply, event.handle, self._downstream
         if downstream.traces:
             downstream.trace(SERVER, reply.raw[:-2])
+        if self._keeping is not None and self._forwarding.leg.kept and self._keeping.takes_place(event):
+            return
         if event.unsolicited:
             downstream.fail(reply)
         elif isinstance(handle, Own):
@@ -80,6 +94,8 @@ class ReplyFlow:
     def _greeted(self, reply: Reply) -> bool:
         """A server has greeted. Returns True if the greeting goes to the client, which has had none yet."""
         first = self._downstream.end.phase is PHASE_GREETING
+        if self._keeping is not None:
+            self._forwarding.leg.keep_greeting(reply)
         if reply.severity == 2:
             self._setup.greeted()
         elif not first:
@@ -94,6 +110,9 @@ class ReplyFlow:
         elif handle is Own.LOGIN:
             assert self._setup.login is not None  # it has sent what is answered
             self._setup.login.answered(reply)
+        elif handle is Own.RELEASE:
+            assert self._keeping is not None  # it has sent what is answered
+            self._keeping.reset_answered(reply)
         elif reply.code == 421:
             self._downstream.fail(reply)
         elif handle is Own.HELD_DATA:

@@ -24,6 +24,7 @@ from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.members import DIALECT_LMTP, KIND_HELLO
 from sansio_smtp.states import UPSTREAM, UpstreamState, UpstreamStep, following
 from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.replies import Reply
 
 __all__ = ["Carried", "Upstream"]
 
@@ -65,6 +66,14 @@ class Upstream:
     stale: bool = attrs.field(default=False, init=False)
     """True if the server knows of a client that is no longer there, and cannot be made to forget it: the next
     command needs a new connection."""
+    kept: bool = attrs.field(default=False, init=False)
+    """True if another client has used this connection, and the server has not answered anything since."""
+    greeting: Reply | None = attrs.field(default=None, init=False)
+    """The server's greeting, where connections are kept."""
+    spent: bool = attrs.field(default=False, init=False)
+    """True if the connection must not serve another client."""
+    released: bool = attrs.field(default=False, init=False)
+    """True if the connection may serve another client when this session is over."""
     may_lack: bool = attrs.field(default=False, init=False)
     """True if the setup has to be looked at before each command."""
     state: UpstreamState = attrs.field(default=UpstreamState.CONNECTING, init=False)
@@ -152,6 +161,30 @@ class Upstream:
         """The connection is closed: the server is left for another, or the session is over."""
         self.step(UpstreamStep.CLOSE)
         self.end.close()
+
+    # A connection that is kept for the next client, or was
+
+    def take_over(self) -> None:
+        """Another client has used this connection, before the server's first octets in this session."""
+        if self.state is not UpstreamState.CONNECTING:
+            raise LocalProtocolError("that a connection was kept is said before the server's first octets")
+        self.kept = self.introduced = True
+
+    def prove(self) -> None:
+        """The server has answered: the connection is used, whoever had it before."""
+        self.kept = False
+
+    def keep_greeting(self, reply: Reply) -> None:
+        """The server has greeted with this."""
+        self.greeting = reply
+
+    def spend(self) -> None:
+        """The connection may depend on this client from now on."""
+        self.spent = True
+
+    def release(self) -> None:
+        """The server has been reset, and the session needs it no more."""
+        self.released = True
 
     # What the server has been told
 

@@ -16,6 +16,7 @@ from sansio_smtp.events import (
     Close,
     Connect,
     Event,
+    Release,
     SendToClient,
     SendToServer,
     Side,
@@ -103,7 +104,7 @@ class _Wire:
                 self.client.receive(event.data)
             elif isinstance(event, SendToServer):
                 self.server.receive(event.data)
-            elif isinstance(event, Close):
+            elif isinstance(event, Close | Release):
                 self.open.discard(event.side)
                 self.waiting[event.side].clear()
                 (self.client if event.side is CLIENT else self.server).closed_by_peer()

@@ -24,6 +24,7 @@ from sansio_smtp.events import (
     Close,
     Connect,
     Event,
+    Release,
     SendToClient,
     SendToServer,
     Side,
@@ -47,7 +48,7 @@ from .script import (
     parse,
 )
 from .verdicts import verdict_for
-from .written import Step, asks, lines_of, matches, shown, wanted
+from .written import Step, asks, ending, lines_of, matches, shown, wanted
 
 __all__ = ["Played", "play"]
 
@@ -142,7 +143,7 @@ class _Player:
         elif isinstance(item, Handshake):
             self._handshake(item)
         elif isinstance(item, Level):
-            self._as_caller(partial(self.proxy.server_connected, item.level))
+            self._as_caller(partial(self.proxy.server_connected, item.level, kept=item.kept))
         elif isinstance(item, Signal):
             self._signal(item.name)
         elif isinstance(item, Verdict):
@@ -243,12 +244,12 @@ class _Player:
         elif isinstance(event, SendToServer):
             self._sent(SERVER, event.data)
             self.played.to_server += event.data
-        elif isinstance(event, Close):
+        elif isinstance(event, Close | Release):
             if event.side in self.gone:
                 self._fail(f"the {event.side.value} is closed twice")
             self.gone.add(event.side)
             self.shaking.discard(event.side)
-            self.actual.add_closed(event.side, abort=event.abort)
+            self.actual.add_closed(event.side, ending(event))
             if self.gone == {CLIENT, SERVER}:
                 self.question = None
         elif isinstance(event, StartTLS):

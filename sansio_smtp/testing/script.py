@@ -21,12 +21,14 @@ Flush-left is what happens to the proxy. Consecutive lines of one side are one s
                            ``S: <tls TLSv1.2 verified subject=CN=mx.example>``
 ``S: <tls failed: why>``   it has failed
 ``<connected verify>``     a server is connected, for which this is the level of TLS
+``<connected none kept>``  the same over a connection that another session has given back
 ``<timeout>``, ``<shutdown>``, ``<shutdown now>``, ``<unreachable>``, ``<client lost>``
 
 Indented is what the proxy must do about it, and the verdicts that its questions get.
 
 ``-> C: text``, ``-> S: text``   octets leave
 ``-> close S, C``, ``-> abort S`` sides are closed
+``-> release S``                 the connection to the server is given back
 ``-> tls C``, ``-> tls S``       the TLS handshake with the side begins
 ``-> connect other``             another server is asked for; ``home`` is the one of the start. What ``S:``
                                   says from then on is said by that one, its greeting first.
@@ -107,10 +109,10 @@ SIGNALS: Final = ("timeout", "shutdown", "shutdown now", "unreachable", "client 
 
 _INPUT: Final = re.compile(r"([CS]):(?: (.*))?", re.DOTALL)
 _OUTPUT: Final = re.compile(r"-> ([CS]):(?: (.*))?", re.DOTALL)
-_CLOSE: Final = re.compile(r"-> (close|abort) ([CS](?:, ?[CS])*)")
+_CLOSE: Final = re.compile(r"-> (close|abort|release) ([CS](?:, ?[CS])*)")
 _TLS: Final = re.compile(r"<tls(?: (.+))?>")
 _TLS_DUE: Final = re.compile(r"-> tls ([CS])")
-_CONNECTED: Final = re.compile(r"<connected ([^ ]+)>")
+_CONNECTED: Final = re.compile(r"<connected ([^ ]+)( kept)?>")
 _CONNECT: Final = re.compile(r"-> connect ([^ ]+)")
 _SHOWN: Final = re.compile(
     r"-> (complete [0-9]+.*|answered [0-9]+|violation [CS]|received [CS]: .*|chunk: .*|chunk:"
@@ -161,6 +163,7 @@ class Level(Item):
     """A server is connected, and this is what TLS is on its connection."""
 
     level: UpstreamTls
+    kept: bool
 
 
 @attrs.frozen
@@ -190,7 +193,8 @@ class Closed(Item):
     """A side must be closed."""
 
     side: Side
-    abort: bool
+    how: str
+    """``close``, ``abort`` if its connection is reset, ``release`` if it is given back."""
 
 
 @attrs.frozen
@@ -289,7 +293,7 @@ class _Parser:
 
     def _happens(self, line: str) -> None:
         if match := _CONNECTED.fullmatch(line):
-            self.items.append(Level(self.line, UpstreamTls(match[1])))
+            self.items.append(Level(self.line, UpstreamTls(match[1]), match[2] is not None))
             return
         if line[0] == "<" and line[-1] == ">":
             name = line[1:-1]
@@ -321,7 +325,7 @@ class _Parser:
             self.items.append(Sent(self.line, SIDES[match[1]], octets(match[2] or "")))
         elif match := _CLOSE.fullmatch(line):
             for side in match[2].replace(",", " ").split():
-                self.items.append(Closed(self.line, SIDES[side], match[1] == "abort"))
+                self.items.append(Closed(self.line, SIDES[side], match[1]))
         elif match := _TLS_DUE.fullmatch(line):
             self.items.append(TlsDue(self.line, SIDES[match[1]]))
         elif match := _CONNECT.fullmatch(line):

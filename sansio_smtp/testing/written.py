@@ -11,9 +11,11 @@ from sansio_smtp.events import (
     SERVER,
     BodyComplete,
     ClientChanged,
+    Close,
     Event,
     MessageAnswered,
     Received,
+    Release,
     ServerUnusable,
     Side,
     Violation,
@@ -41,7 +43,7 @@ from .notation import escape, octets, written
 from .script import Asked, Closed, Connected, Item, Sent, Shown, TlsDue
 from .verdicts import HOME, SERVER_LOGIN
 
-__all__ = ["Step", "asks", "lines_of", "matches", "shown", "wanted"]
+__all__ = ["Step", "asks", "ending", "lines_of", "matches", "shown", "wanted"]
 
 _LETTER: Final = {CLIENT: "C", SERVER: "S"}
 _BODY_PLACES: Final = (BODY_CHUNK, BODY_LINE)
@@ -52,8 +54,8 @@ class Step:
     """What the proxy did, or what a script says that it does, since the last comparison."""
 
     sent: dict[Side, bytearray] = attrs.field(factory=lambda: {CLIENT: bytearray(), SERVER: bytearray()})
-    closed: list[tuple[Side, bool]] = attrs.field(factory=list[tuple[Side, bool]])
-    """Each side that was closed; True if its connection was reset."""
+    closed: list[tuple[Side, str]] = attrs.field(factory=list[tuple[Side, str]])
+    """Each side that was closed, and how: see `ending`."""
     tls_due: list[Side] = attrs.field(factory=list[Side])
     """Each side with which a TLS handshake begins."""
     connected: list[str | None] = attrs.field(factory=list[str | None])
@@ -64,8 +66,8 @@ class Step:
     def add_sent(self, side: Side, data: bytes) -> None:
         self.sent[side] += data
 
-    def add_closed(self, side: Side, *, abort: bool) -> None:
-        self.closed.append((side, abort))
+    def add_closed(self, side: Side, how: str) -> None:
+        self.closed.append((side, how))
 
     def add_tls_due(self, side: Side) -> None:
         self.tls_due.append(side)
@@ -87,7 +89,7 @@ class Step:
         if isinstance(item, Sent):
             self.add_sent(item.side, item.data)
         elif isinstance(item, Closed):
-            self.add_closed(item.side, abort=item.abort)
+            self.add_closed(item.side, item.how)
         elif isinstance(item, TlsDue):
             self.add_tls_due(item.side)
         elif isinstance(item, Connected):
@@ -108,12 +110,20 @@ class Step:
         lines += self.asked + self.shown
         lines += [f"-> tls {_LETTER[side]}" for side in self.tls_due]
         closed = sorted(self.closed, key=lambda item: item[0].value, reverse=True)
-        lines += [f"-> {'abort' if abort else 'close'} {_LETTER[side]}" for side, abort in closed]
+        lines += [f"-> {how} {_LETTER[side]}" for side, how in closed]
         return lines + [f"-> connect {upstream or HOME}" for upstream in self.connected]
 
     def seen_by(self, side: Side) -> tuple[bytearray, int]:
         """What the peer on this side can notice: the octets, and how often it was closed."""
         return self.sent[side], sum(closed is side for closed, _ in self.closed)
+
+
+def ending(event: Close | Release) -> str:
+    """How a side is closed: ``close``, ``abort`` if its connection is reset, ``release`` if it is given
+    back."""
+    if isinstance(event, Release):
+        return "release"
+    return "abort" if event.abort else "close"
 
 
 def _place(question: AnyQuestion, ask: frozenset[str]) -> str:
@@ -218,7 +228,7 @@ def lines_of(item: Item) -> list[str]:
     if isinstance(item, Sent):
         return [f"-> {_LETTER[item.side]}: {text}".rstrip() for text in written(item.data)]
     if isinstance(item, Closed):
-        return [f"-> {'abort' if item.abort else 'close'} {_LETTER[item.side]}"]
+        return [f"-> {item.how} {_LETTER[item.side]}"]
     if isinstance(item, TlsDue):
         return [f"-> tls {_LETTER[item.side]}"]
     if isinstance(item, Connected):

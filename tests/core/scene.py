@@ -24,6 +24,7 @@ from sansio_smtp import (
     Event,
     MessageAnswered,
     Received,
+    Release,
     SendToClient,
     SendToServer,
     ServerUnusable,
@@ -64,6 +65,8 @@ def _spell(event: Event) -> str:
             return f"violation {event.side!r}"
         case Close():
             return f"{'abort' if event.abort else 'close'} {event.side.name[0]}"
+        case Release():
+            return f"release {event.side.name[0]}"
         case Connect():
             return f"connect {event.upstream or 'home'}"
         case StartTLS():

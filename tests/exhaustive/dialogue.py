@@ -16,12 +16,13 @@ from sansio_smtp import (
     Connect,
     Event,
     Proxy,
+    Release,
     SendToClient,
     SendToServer,
     StartTLS,
 )
 from sansio_smtp.testing.notation import octets, written
-from sansio_smtp.testing.written import Step, asks
+from sansio_smtp.testing.written import Step, asks, ending
 
 from .peers import Broken
 from .world import Configuration, Input, World, statements
@@ -80,8 +81,8 @@ def _follows(events: list[Event], ask: frozenset[str]) -> list[str]:
             step.sent[CLIENT] += event.data
         elif isinstance(event, SendToServer):
             step.sent[SERVER] += event.data
-        elif isinstance(event, Close):
-            step.closed.append((event.side, event.abort))
+        elif isinstance(event, Close | Release):
+            step.closed.append((event.side, ending(event)))
         elif isinstance(event, StartTLS):
             step.tls_due.append(event.side)
         elif isinstance(event, Connect):

@@ -26,6 +26,7 @@ from sansio_smtp import (
     Disconnect,
     Event,
     Inspect,
+    Release,
     Replace,
     ReplaceCommand,
     ReplaceReply,
@@ -37,7 +38,7 @@ from sansio_smtp import (
 )
 from sansio_smtp.testing.notation import escape, written
 from sansio_smtp.testing.verdicts import HOME
-from sansio_smtp.testing.written import Step, asks
+from sansio_smtp.testing.written import Step, asks, ending
 
 __all__ = ["Log", "said", "telling", "tells_dialogue"]
 
@@ -161,8 +162,8 @@ def _indented(kind: str, what: Any, ask: frozenset[str]) -> Iterator[str]:
                 yield from step.notation()
                 step = Step()
             step.sent[SERVER] += event.data
-        elif isinstance(event, Close):
-            step.closed.append((event.side, event.abort))
+        elif isinstance(event, Close | Release):
+            step.closed.append((event.side, ending(event)))
         elif isinstance(event, Connect):
             step.connected.append(event.upstream)
         elif isinstance(event, Ask):

@@ -334,6 +334,18 @@ def check_replies(phase: Phase, kind: Kind) -> None:
             assert end.phase is to
 
 
+def test_what_is_owed_and_what_was_refused() -> None:
+    end = greeted(b"PIPELINING")
+    mail, rcpt = Command.of("MAIL FROM:<a>"), Command.of("RCPT TO:<b>")
+    end.send_command(mail, 1)
+    end.send_command(rcpt, 2)
+    assert end.owed == ((mail, 1), (rcpt, 2))
+    given(end, b"250 ok\r\n")
+    assert (end.owed, end.refusals) == (((rcpt, 2),), 0)
+    given(end, b"450 no\r\n")
+    assert (end.owed, end.refusals) == ((), 1)
+
+
 def test_a_handle_comes_back_with_the_reply() -> None:
     """The caller need not count what is unanswered."""
     end = greeted(b"250-mx", b"250 PIPELINING")

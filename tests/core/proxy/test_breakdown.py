@@ -36,6 +36,7 @@ from sansio_smtp.events import (
     Connect,
     Event,
     MessageAnswered,
+    Release,
     SendToClient,
     SendToServer,
     Side,
@@ -48,6 +49,7 @@ from sansio_smtp.proxy.command_flow import CommandFlow
 from sansio_smtp.proxy.content_pipeline import ContentPipeline
 from sansio_smtp.proxy.downstream import Downstream
 from sansio_smtp.proxy.forwarding import Forwarding
+from sansio_smtp.proxy.keeping import Keeping
 from sansio_smtp.proxy.lane import Lane
 from sansio_smtp.proxy.login_flow import LoginFlow
 from sansio_smtp.proxy.message_flow import MessageFlow
@@ -119,6 +121,7 @@ PARTS = [
         ClientLogin,
         Lane,
         Passing,
+        Keeping,
     ),
 ]
 
@@ -336,6 +339,8 @@ TALKS: dict[str, Callable[[], Talk]] = {
     "a reply for each recipient": lambda: Talk(
         config=Config(client_dialect=Dialect.LMTP), hello="LHLO me", dialect=Dialect.LMTP
     ),
+    "the server is kept": lambda: Talk(config=Config(keep=True)),
+    "the server is not kept": lambda: Talk(config=Config(keep=True), lines=("XTEMPERATURE 21",)),
     "reply disconnects": lambda: Talk(places("REPLY"), asked((ReplyQuestion, b"MAIL", Disconnect(BYE)))),
 }
 
@@ -435,6 +440,8 @@ OTHERWISE = {
         "Proxy.server_connected",
         "Proxy.prefer",
         "Upstream.use_level",
+        *("Upstream.take_over", "Upstream.prove", "Forwarding.replace"),
+        *("Keeping.lost", "Keeping.takes_place", "Keeping._replace"),
         *("ServerConnection._early_octets", "SetupFlow.not_reset", "SetupFlow.not_greeted"),
     ),
 }
@@ -499,7 +506,7 @@ def check_server(events: list[Event]) -> None:
         if isinstance(event, Connect):
             assert not connected
             connected = True
-        elif isinstance(event, Close) and event.side is SERVER:
+        elif isinstance(event, Close | Release) and event.side is SERVER:
             assert connected
             connected = False
     assert not connected

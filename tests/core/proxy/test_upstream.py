@@ -12,6 +12,7 @@ from sansio_smtp.networks import Networks
 from sansio_smtp.proxy.upstream import Carried, Upstream
 from sansio_smtp.states import Phase, UpstreamState, UpstreamStep
 from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.replies import Reply
 
 MAIL = Command.of("MAIL FROM:<a>")
 
@@ -55,6 +56,26 @@ def test_its_life() -> None:
     assert leg.state is UpstreamState.READY
     leg.close()
     assert (leg.state, leg.end.phase) == (UpstreamState.CLOSED, Phase.CLOSED)
+
+
+def test_a_connection_of_another_client() -> None:
+    leg = Upstream(Config())
+    leg.take_over()
+    assert (leg.kept, leg.introduced) == (True, True)
+    leg.prove()
+    assert (leg.kept, leg.introduced) == (False, True)
+    leg.connected()
+    with pytest.raises(LocalProtocolError, match="before the server's first octets"):
+        leg.take_over()
+
+
+def test_a_connection_for_another_client() -> None:
+    leg = ready()
+    assert (leg.greeting, leg.spent, leg.released) == (None, False, False)
+    leg.keep_greeting(Reply.of(220, "mx"))
+    leg.spend()
+    leg.release()
+    assert (str(leg.greeting), leg.spent, leg.released) == ("220 mx", True, True)
 
 
 def test_it_may_have_to_hear_more() -> None:
