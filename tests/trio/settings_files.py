@@ -43,6 +43,9 @@ open_relay_warning = false
 nul = "refuse"
 max_message_size = "25M"
 max_connections = 50
+upstream_keep = 4
+upstream_keep_time = "1m"
+upstream_keep_uses = 20
 io = "tasks"
 grace = "1m"
 verbose = 2
@@ -116,6 +119,9 @@ OPTIONS = Options(
     nul="refuse",
     max_message_size=25_000_000,
     max_connections=50,
+    upstream_keep=4,
+    upstream_keep_time=60,
+    upstream_keep_uses=20,
     io="tasks",
     grace=60.0,
     verbose=2,
@@ -124,7 +130,7 @@ OPTIONS = Options(
     rule_settings={
         "greylist": RuleTable(
             {"delay": "5m", "limits": {"per_minute": 3}},
-            {"": 59, "delay": 60, "limits.per_minute": 61},
+            {"": 62, "delay": 63, "limits.per_minute": 64},
             "conf/proxy.toml",
         )
     },

@@ -19,6 +19,7 @@ import trio
 from sansio_smtp import Dialect, Networks
 from sansio_smtp.rules.lint.problems import RuleError
 from trio_proxy.driver.arrival import Arrivals
+from trio_proxy.driver.pool import Pool
 from trio_proxy.driver.reactor import AVAILABLE, Reactor
 from trio_proxy.driver.resolver import resolve_in_own_threads
 from trio_proxy.driver.server import ListenError, Server, listening, raise_descriptor_limit, stop_on_signals
@@ -101,6 +102,8 @@ async def _main(options: Options) -> int:
             async with trio.open_nursery() as nursery:
                 if reactor is not None:
                     await nursery.start(reactor.run)
+                if settings.pool is not None:
+                    await nursery.start(settings.pool.serve)
 
                 def at_once() -> None:
                     nonlocal quit_now
@@ -219,7 +222,14 @@ def _settings(
         tls=security.clients,
         upstream_tls=security.leg,
         accept_proxy=Networks.parse(options.accept_proxy),
-        config=core_config(options, trace=options.transcript, reconnect=True, ehlo_name=_our_name()),
+        config=core_config(
+            options,
+            trace=options.transcript,
+            reconnect=True,
+            keep=options.upstream_keep > 0,
+            ehlo_name=_our_name(),
+        ),
+        pool=_pool(options),
         timeouts=options.timeouts,
         rules=book.use,
         rule_settings=RuleSettings(
@@ -234,6 +244,13 @@ def _settings(
         write_transcript=write_line if options.transcript else None,
         show_states=options.verbosity >= 2,
     )
+
+
+def _pool(options: Options) -> Pool | None:
+    """What keeps connections to servers; None if none is kept."""
+    if not options.upstream_keep:
+        return None
+    return Pool(options.upstream_keep, options.upstream_keep_time, options.upstream_keep_uses)
 
 
 @attrs.define

@@ -33,6 +33,7 @@ from sansio_smtp import (
     Event,
     MessageAnswered,
     Proxy,
+    Release,
     Reply,
     SendToClient,
     SendToServer,
@@ -50,6 +51,7 @@ from trio_proxy.text.session_log import SessionLog
 from .deadlines import Deadline
 from .judging import Judging
 from .outbox import Outbox
+from .pool import Kept
 from .reports import Reports
 from .servers import Servers
 from .settings import Settings
@@ -144,6 +146,9 @@ class Relay(Sides):
             else:
                 self._servers.end(abort=event.abort)
                 self._start_going_on()
+        elif isinstance(event, Release):
+            self._servers.release(event.greeting, self._proxy.server_tls)
+            self._start_going_on()
         elif isinstance(event, Connect):
             self._servers.leave()
             self._left(SERVER)
@@ -170,11 +175,27 @@ class Relay(Sides):
         await self._flush(CLIENT)
         if not await self._servers.connect(upstream, self._proxy.identity):
             self.apply(self._proxy.server_unreachable())
+        elif self._servers.kept is not None:
+            await self._use_kept(self._servers.kept)
         elif not self._proxy.closed and await self._greet_in_tls():
             self._deadline.start()
             await self._flush(CLIENT)
             self._read_on(SERVER)
         self._settle()
+
+    async def _use_kept(self, kept: Kept) -> None:
+        """Begins with a connection that another session has left: its greeting came to that one."""
+        if self._proxy.closed:
+            return
+        leg = self._servers.leg
+        self._reports.note(f"a kept connection to the server, used for the {kept.uses}. time")
+        self._proxy.server_connected(UpstreamTls.NONE if leg is None else leg.level, kept=True)
+        if kept.tls is not None:
+            self.apply(self._proxy.tls_started(SERVER, kept.tls))
+        self.apply(self._proxy.receive_from(SERVER, kept.greeting))
+        self._deadline.start()
+        await self._flush(CLIENT)
+        self._read_on(SERVER)
 
     async def _greet_in_tls(self) -> bool:
         """Does what comes before the first octet of a new server, if it is TLS. Returns False if the server
@@ -268,5 +289,8 @@ class Relay(Sides):
 
 
 _RARE = frozenset(
-    (Close, Connect, StartTLS, ClientChanged, ServerUnusable, MessageAnswered, Violation, BodyComplete)
+    (
+        *(Close, Connect, Release, StartTLS),
+        *(ClientChanged, ServerUnusable, MessageAnswered, Violation, BodyComplete),
+    )
 )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 import trio
 
-from sansio_smtp import ClientInfo, Dialect, SendClient
+from sansio_smtp import ClientInfo, Dialect, Reply, SendClient, TlsInfo
 from trio_proxy.text.session_log import SessionLog
 
 from .outbox import Outbox
+from .pool import Kept
 from .settings import Settings
 from .streams import NOWHERE, Stream
 from .tls_stream import TlsStream
@@ -27,7 +29,7 @@ class Servers:
     connection is left, and the next one takes its place.
     """
 
-    __slots__ = ("_aborts", "_log", "_settings", "dialect", "leg", "outbox")
+    __slots__ = ("_aborts", "_key", "_log", "_released", "_settings", "dialect", "kept", "leg", "outbox")
 
     def __init__(self, settings: Settings, log: SessionLog) -> None:
         self._settings = settings
@@ -38,6 +40,10 @@ class Servers:
         """What TLS is to the server that was connected last; None: it is not used."""
         self.dialect: Dialect | None = None
         """What the server speaks that was connected last; None: what `Config.upstream_dialect` says."""
+        self.kept: Kept | None = None
+        """The connection, if another session has used it before."""
+        self._key: Hashable = None  # of the connection, for the pool
+        self._released: Kept | None = None
         self._aborts = True
 
     async def connect(self, upstream: str | None, client: ClientInfo) -> bool:
@@ -52,6 +58,8 @@ class Servers:
                     self.leg = self._settings.upstream_tls(upstream)
                 if self._settings.upstream_dialect is not None:
                     self.dialect = self._settings.upstream_dialect(upstream)
+                if self._take_kept(upstream):
+                    return True
                 stream = await self._introduced(await self._open(upstream), client)
             except OSError as error:
                 why = str(error)
@@ -60,6 +68,25 @@ class Servers:
             return False
         self.outbox, self._aborts = Outbox(stream), True
         return True
+
+    def _take_kept(self, upstream: str | None) -> bool:
+        """Takes an idle connection to this server. Returns False if there is none, and if the last one came
+        to nothing: others may be gone too."""
+        pool, leg, last = self._settings.pool, self.leg, self._key
+        self._key = (upstream, leg and (leg.level, leg.server_name, leg.context))
+        was_kept, self.kept = self.kept is not None, None
+        if pool is not None and not (was_kept and self._key == last):
+            self.kept = pool.take(self._key)
+        if self.kept is None:
+            return False
+        self.outbox, self._aborts = Outbox(self.kept.stream), True
+        return True
+
+    def release(self, greeting: Reply, tls: TlsInfo | None) -> None:
+        """The core has given the connection back: `close` puts it into the pool."""
+        uses = 1 if self.kept is None else self.kept.uses
+        self._released = Kept(self.outbox.stream, greeting.raw, tls, uses)
+        self._aborts = False
 
     def secured(self) -> TlsStream:
         """From now on the connection is used through this stream, whose handshake comes next."""
@@ -80,14 +107,21 @@ class Servers:
     def end(self, *, abort: bool) -> None:
         """The core has ended the dialogue with the server. ``abort`` resets the connection at once; else it
         is closed by `leave` or `close`, after what was sent has been written."""
-        self._aborts = abort
+        self._aborts, self._released = abort, None
         if abort:
             self.outbox.drop()
             self.outbox.stream.abort()
 
     def close(self) -> None:
-        """Closes the connection. Resets it if the core did not say that it may simply end, or if end-of-data
-        was not written: the server must not take what it has for the whole message."""
+        """Closes the connection, or keeps it for another session if the core has given it back. Resets it if
+        the core did not say that it may simply end, or if end-of-data was not written: the server must not
+        take what it has for the whole message."""
+        released, pool = self._released, self._settings.pool
+        self._released = None
+        if released is not None and pool is not None and not self.outbox.waiting:
+            self.outbox = Outbox(NOWHERE)
+            pool.put(self._key, released)
+            return
         if self._aborts or _holds_end_of_data(self.outbox.unwritten):
             self.outbox.stream.abort()
         else:

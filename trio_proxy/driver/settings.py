@@ -15,6 +15,7 @@ from sansio_smtp.rules import RuleSet
 from trio_proxy.rulebook.host import RuleSettings
 from trio_proxy.settings.timeouts import Timeouts
 
+from .pool import Pool
 from .streams import Stream
 from .tls_stream import TlsStream
 
@@ -41,6 +42,8 @@ class Settings:
     """Gives a connection to the upstream server; raises OSError."""
     connect_to: Callable[[str], Awaitable[Stream]] | None = None
     """The same for a server that a rule names."""
+    pool: Pool | None = None
+    """Idle connections to servers, for sessions with `Config.keep`."""
     tls: ServerTls | None = None
     """The certificates for clients; None: no client can speak TLS."""
     upstream_tls: Callable[[str | None], Leg | None] | None = None

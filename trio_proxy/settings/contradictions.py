@@ -1,4 +1,4 @@
-"""Finds settings of TLS, of logins, and of who the client is, that lack or contradict another one.
+"""Finds settings of servers, TLS, logins, and who the client is, that lack or contradict another one.
 
 No file is read here. Where a value comes from, the command line, a variable or the settings file, does not
 matter: each is named as its option.
@@ -135,6 +135,19 @@ def _logins(options: Options) -> Iterator[str]:
         )
 
 
+def _kept_for_nobody(options: Options) -> Iterator[str]:
+    if not options.upstream_keep:
+        for name in ("upstream_keep_time", "upstream_keep_uses"):
+            if name in options.named:
+                option = f"--{name.replace('_', '-')}"
+                yield f"{option} is for connections that are kept: give --upstream-keep N, or leave it out"
+    elif options.send_client not in ("none", "auto"):
+        yield (
+            f"--send-client {options.send_client} tells a server on each connection who the client is, so "
+            "none can be kept for another: leave out --upstream-keep or --send-client"
+        )
+
+
 _FINDERS: Final[tuple[Callable[[Options], Iterable[str]], ...]] = (
     _pairs,
     _no_certificate,
@@ -142,4 +155,5 @@ _FINDERS: Final[tuple[Callable[[Options], Iterable[str]], ...]] = (
     _upstream_without_tls,
     _client_for_nobody,
     _logins,
+    _kept_for_nobody,
 )

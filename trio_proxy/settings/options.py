@@ -153,6 +153,17 @@ class Options:
     upstream_key: Path | None = setting(
         SERVER, FILE, None, help="The private key of that certificate."
     )
+    upstream_keep: int = setting(
+        SERVER, number_of("connections", smallest=0), 0, unset="none",
+        help="Keep up to so many idle connections to each server, for the next clients. A connection whose "
+        "next user could notice the one before, such as one with a login, is not kept.",
+    )
+    upstream_keep_time: float = setting(
+        SERVER, SOME_TIME, 30.0, help="For a kept connection to be idle; servers close theirs after a while."
+    )
+    upstream_keep_uses: int = setting(
+        SERVER, number_of("clients"), 100, help="For one connection that is kept."
+    )
     login_mode: Literal["relay", "inject", "translate"] = setting(
         LOGIN, _LOGIN, "relay", key="mode", option="--login", in_core=True,
         help="Who logs in to the server: the client; the proxy, with --upstream-user, whoever the client is; "

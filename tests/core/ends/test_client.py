@@ -335,7 +335,7 @@ def check_replies(phase: Phase, kind: Kind) -> None:
 
 
 def test_what_is_owed_and_what_was_refused() -> None:
-    end = greeted(b"PIPELINING")
+    end = greeted(b"250-mx", b"250 PIPELINING")
     mail, rcpt = Command.of("MAIL FROM:<a>"), Command.of("RCPT TO:<b>")
     end.send_command(mail, 1)
     end.send_command(rcpt, 2)

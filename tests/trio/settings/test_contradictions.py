@@ -104,6 +104,19 @@ TOGETHER = (
             "machine; say --upstream-tls verify, or leave it out",
         ),
         (
+            ["-u", "h", "--upstream-keep-time", "9"],
+            "--upstream-keep-time is for connections that are kept: give --upstream-keep N, or leave it out",
+        ),
+        (
+            ["-u", "h", "--upstream-keep-uses", "9"],
+            "--upstream-keep-uses is for connections that are kept: give --upstream-keep N, or leave it out",
+        ),
+        (
+            ["-u", "h", "--upstream-keep", "9", "--send-client", "proxy"],
+            "--send-client proxy tells a server on each connection who the client is, so none can be kept "
+            "for another: leave out --upstream-keep or --send-client",
+        ),
+        (
             ["--send-client", "xclient"],
             "--send-client xclient tells a server who the client is, and the built-in server does "
             "not listen to it: "

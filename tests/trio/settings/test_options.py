@@ -48,10 +48,10 @@ def test_defaults_shown_in_the_help_are_those_of_the_options() -> None:
     assert {*unset} == {
         "upstream", "open_relay_warning", "max_message_size", "timeouts", "spool", "tls", "upstream_tls",
         "upstream_ca", "upstream_tls_name", "io", "oauth_client_secret_file", "oauth_refresh_token_file",
-        "upstream_password_file",
+        "upstream_password_file", "upstream_keep",
     }  # fmt: skip
     assert {name: shown.pop(name) for name in unset} == unset
-    assert len(shown) == 14
+    assert len(shown) == 16
     defaults = options()
     for name, text in shown.items():
         setting = SETTINGS[name]
@@ -105,6 +105,9 @@ def test_a_certificate_offers_tls(arguments: list[str], level: ClientTls) -> Non
 
 VOICES = [
     ("max_connections", "max_connections = 5", "7", ["--max-connections", "9"], 1000),
+    ("upstream_keep", "upstream_keep = 5", "7", ["--upstream-keep", "9"], 0),
+    ("upstream_keep_time", "upstream_keep_time = 5", "7", ["--upstream-keep-time", "9"], 30.0),
+    ("upstream_keep_uses", "upstream_keep_uses = 5", "7", ["--upstream-keep-uses", "9"], 100),
     ("upstream", 'upstream = "file"', "environment", ["-u", "flag"], None),
     ("listen", 'listen = "file:1"', "environment:1 environment:2", ["-l", "f:1", "--listen", "f:2"], ...),
     ("grace", 'grace = "5s"', "7s", ["--grace", "9"], 30.0),
