@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from . import calls, counts, latency, memory, ranges, where
-from .peers import BEFORE, HAPROXY, MAIN, RULES, Peer, with_rule
+from .peers import BEFORE, HAPROXY, MAIN, RULES, Peer, with_options, with_rule
 from .programs import pss_kib, which
 from .running import Run, compare
 from .tls import TLS_WORKLOADS, between_tls
@@ -16,6 +16,7 @@ __all__ = ["DEFAULT", "PARTS"]
 IDLE_UNDER_TLS = [200]
 RULES_SHARE = 0.2
 """Of the messages: there are many rows."""
+KEEP_WORKLOADS = [workload for workload in WORKLOADS if workload.name == "small"]
 SOAK, SOAK_STEPS = 1_000_000, 10
 
 
@@ -46,6 +47,14 @@ def tls(run: Run) -> None:
         run.progress(f"TLS: idle sessions of {peer.name}")
         with between_tls(run, [peer]) as running:
             memory.idle_of(table, peer.name, running[peer.name], IDLE_UNDER_TLS)
+
+
+def keep(run: Run) -> None:
+    """One-message clients: each with a connection to the server of its own, or with one that is kept."""
+    for peer in run.ours[:1] if run.quick else pure(run.ours):
+        peers = [peer, with_options(peer, "kept connections", "--upstream-keep", "20")]
+        with run.all_running(peers) as running:
+            compare(run, run.figures.fresh(f"keep: {peer.name}"), peers, running, KEEP_WORKLOADS)
 
 
 def one_session(run: Run) -> None:
@@ -117,6 +126,7 @@ PARTS: dict[str, Callable[[Run], None]] = {
     "proxies": proxies,
     "rules": rules,
     "tls": tls,
+    "keep": keep,
     "latency": one_session,
     "memory": of_memory,
     "growth": growth,

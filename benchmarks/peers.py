@@ -167,6 +167,11 @@ def with_rule(peer: Peer, rule: str, tmp: Path) -> Peer:
     return replace(peer, name=f"{peer.name}, {rule} rule", options=(*peer.options, "--rules", str(file)))
 
 
+def with_options(peer: Peer, what: str, *options: str) -> Peer:
+    """One of ours with more options."""
+    return replace(peer, name=f"{peer.name}, {what}", options=(*peer.options, *options))
+
+
 def own_command(peer: Peer, *options: str) -> list[str]:
     """What starts one of ours."""
     return _python(peer, "-m", "trio_proxy", *peer.options, *options)
