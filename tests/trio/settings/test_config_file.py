@@ -231,7 +231,7 @@ a = 1
         ('[server]\nlisten = "h"',
          "2: [server] listen = \"h\": 'h' has no port; write HOST:PORT, such as h:2525"),
         ('[server]\nupstream = "http://h"', "2: [server] upstream = \"http://h\": 'http://h': unknown scheme "
-         "'http'; use smtp://HOST:PORT, smtps://HOST:PORT, HOST:PORT or unix:PATH"),
+         "'http'; use smtp://HOST:PORT, smtps://HOST:PORT, lmtp://HOST:PORT, HOST:PORT or unix:PATH"),
         ("[server]\nmax_connections = 1.5",
          "2: [server] max_connections = 1.5: expected a whole number of clients, 1 or more"),
         ("[server]\nmax_connections = 0x" + "f" * 9000, "2: [server] max_connections = a very large number: "
