@@ -162,7 +162,8 @@ def dialogue(case: Case) -> Callable[[], None]:
         pass_on, receive = proxy.pass_on, proxy.receive_from
         for side, data in case.steps:
             if pass_on(side, data) is not None:
-                proxy.take_answered()
+                if proxy.answers:
+                    proxy.forget_answered()
                 continue
             for event in receive(side, data):
                 if isinstance(event, SendToServer | SendToClient):

@@ -73,6 +73,11 @@ class Transaction:
         return self.envelope.mail is not None
 
     @property
+    def is_new(self) -> bool:
+        """True if no command of a transaction has been accepted since the last one ended."""
+        return self.envelope.mail is None and not self.envelope.recipients
+
+    @property
     def state(self) -> TransactionState:
         return TransactionState.NONE if self.envelope.mail is None else TransactionState.OPEN
 

@@ -32,6 +32,7 @@ from . import own_replies
 from .downstream import Downstream
 from .forwarding import Forwarding
 from .message_flow import MessageFlow
+from .passing import Passing
 
 __all__ = ["end_after_fault"]
 
@@ -40,10 +41,15 @@ _NO_SERVER: Final = (UpstreamState.DETACHED, UpstreamState.CLOSED)
 
 
 def end_after_fault(
-    downstream: Downstream, forwarding: Forwarding, message: MessageFlow, out: list[Event]
+    downstream: Downstream,
+    forwarding: Forwarding,
+    message: MessageFlow,
+    passing: Passing | None,
+    out: list[Event],
 ) -> list[Event]:
     """Closes all parts and returns the last events of the session. ``out`` holds the events of the step that
     failed. Raises nothing."""
+    untold = passing is not None and not _told_all(passing)
     events = [_kept_by_nobody(event) for event in out if not isinstance(event, _NOT_ANY_MORE)]
     unsent = len(events) < len(out)
     if events and isinstance(events[-1], MessageAnswered):
@@ -51,11 +57,11 @@ def end_after_fault(
     was_to_connect = any(isinstance(event, Connect) for event in out)
     out.clear()
     if downstream.gate is not Gate.SHUT:
-        events += _farewell(downstream)
+        events += _farewell(downstream, passing if untold else None)
         closing = {event.side for event in events if isinstance(event, Close)}
         leg = forwarding.leg
         if SERVER not in closing and leg.state not in _NO_SERVER and not was_to_connect:
-            events.append(Close(SERVER, abort=unsent or leg.end.phase is not Phase.COMMAND))
+            events.append(Close(SERVER, abort=unsent or untold or leg.end.phase is not Phase.COMMAND))
         if CLIENT not in closing:
             events.append(Close(CLIENT))
     for close in (message.close, forwarding.close, downstream.close):
@@ -70,15 +76,24 @@ def _kept_by_nobody(event: Event) -> Event:
     return Close(event.side, abort=True) if isinstance(event, Release) else event
 
 
-def _farewell(downstream: Downstream) -> list[Event]:
-    """The last reply to the client: 451 to the command that it waits for; 421 if it waits for none."""
+def _told_all(passing: Passing) -> bool:
+    """Tells the ends of what was passed on. Returns False if it is there that the fault is."""
+    if not passing.failed:
+        with suppress(Exception):
+            passing.stop()
+    return not passing.failed
+
+
+def _farewell(downstream: Downstream, passing: Passing | None) -> list[Event]:
+    """The last reply to the client: 451 to the command that it waits for; 421 if it waits for none. If
+    ``passing`` is given, it knows that, and the end does not."""
     if downstream.end.phase in (Phase.MUST_CLOSE, Phase.CLOSED, Phase.TLS):
         return []  # it has had its last reply, or none can be sent within a handshake
     exchanges = downstream.end.exchanges
-    if not exchanges:
+    if not (exchanges if passing is None else passing.owes):
         return [_told(own_replies.LEAVING)]
     events: list[Event] = []
-    if exchanges[0].command.kind is Kind.END_OF_DATA:
+    if exchanges[0].command.kind is Kind.END_OF_DATA if passing is None else passing.owes_message:
         events.append(MessageAnswered(own_replies.FAULT, downstream.end.envelope))
     return [*events, _told(own_replies.FAULT)]
 

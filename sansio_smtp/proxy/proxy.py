@@ -110,6 +110,7 @@ class Proxy(Readings):
         "_passing",
         "_replies",
         "_setup",
+        "answers",
         "ask",
         "config",
         "flows",
@@ -132,6 +133,8 @@ class Proxy(Readings):
         self.flows = False
         """True if the last input of a side only had to be passed on: that side may be read on, and there is
         no more to be sent. A driver need not look at other levels then."""
+        self.answers = False
+        """True if the last input was a reply to a message, which `pass_on` has taken."""
         self._out: list[Event] = []
         self._downstream = downstream = Downstream(config, self._out, client, checks_logins=asked.logins)
         self._forwarding = forwarding = Forwarding(config, downstream, self._out)
@@ -173,7 +176,7 @@ class Proxy(Readings):
         """Takes octets that a side sent, cut anywhere. Empty input does nothing; for end of input see
         `eof_from`."""
         lane, passing = self._lane, self._passing
-        if passing is not None and passing.calm:
+        if passing is not None and passing.mode:
             passing.stop()
         if side is CLIENT:
             if lane is not None:
@@ -205,24 +208,38 @@ class Proxy(Readings):
     def pass_on(self, side: Side, data: bytes) -> bytes | None:
         """For a driver that needs no `AwaitReply` and no `BodyComplete`. Takes an input that only has to be
         passed on, and returns the octets for the other side; this side may be read on. Returns None, and has
-        done nothing, if it is another one: give it to `receive_from`. If the octets are a reply to a message,
-        `take_answered` has the event."""
+        done nothing, if it is another one: give it to `receive_from`. If ``answers`` is True then, the octets
+        are the reply to a message: `take_answered` has the event."""
         passing = self._passing
         if passing is None:
             return None
-        octets = passing.from_client(data) if side is CLIENT else passing.from_server(data)
+        if side is CLIENT:
+            octets = passing.from_client(data)
+        else:
+            octets = passing.from_server(data)
+            self.answers = passing.answers
         if octets is not None:
             self.progress += passing.taken
         return octets
 
-    def take_answered(self) -> MessageAnswered | None:
-        """The message that the last input has answered, if `pass_on` has taken it; None if it has answered
-        none, or this was called before."""
-        return None if self._passing is None else self._passing.take_answered()
+    def take_answered(self) -> MessageAnswered:
+        """The message that the last input has answered. May be called once, while ``answers`` is True."""
+        self.answers = False
+        answered = None if self._passing is None else self._passing.take_answered()
+        if answered is None:
+            raise LocalProtocolError("the last input has answered no message")
+        return answered
+
+    def forget_answered(self) -> None:
+        """In place of `take_answered`, for those who do not want to know."""
+        self.answers = False
+        if self._passing is not None:
+            self._passing.forget_answered()
 
     def eof_from(self, side: Side) -> list[Event]:
         """A side will send no more: it closed or half-closed its connection, or the server was lost. For a
         client that was reset see `client_lost`."""
+        self._stop_passing()
         leg = self._forwarding.leg
         if side is SERVER:
             if leg.state is UPSTREAM_CONNECTING:
@@ -240,6 +257,7 @@ class Proxy(Readings):
         1047)."""
         if self.closed or self._client_lost:
             return []
+        self._stop_passing()
         self._client_lost = True
         if self._keeping is not None and self._keeping.waits:
             return self._run()  # it had quit
@@ -280,6 +298,7 @@ class Proxy(Readings):
         octets. Raises `LocalProtocolError` if none was due."""
         if self.closed:
             return []
+        self._stop_passing()
         self.progress += 1
         if side is SERVER:
             self._setup.tls_started(info)
@@ -297,6 +316,7 @@ class Proxy(Readings):
         gets 421 if it is the server's, and nothing if it is its own, as it expects TLS."""
         if self.closed:
             return []
+        self._stop_passing()
         if side is SERVER:
             self._setup.tls_failed(why)
         else:
@@ -353,6 +373,7 @@ class Proxy(Readings):
         ``now``."""
         if now:
             return self._fail(own_replies.SHUTDOWN)
+        self._stop_passing()
         self._draining, self._lane, self._passing = True, None, None  # from now on each input may be the last
         return self._run()
 
@@ -363,8 +384,8 @@ class Proxy(Readings):
         both sides are closed. Nothing more goes to the server; its connection is reset if a message may be
         incomplete. Never raises.
         """
-        self._passing = None
-        return end_after_fault(self._downstream, self._forwarding, self._message, self._out)
+        passing, self._passing = self._passing, None
+        return end_after_fault(self._downstream, self._forwarding, self._message, passing, self._out)
 
     # The engine: both ends are drained until neither has anything to give
 
@@ -372,8 +393,6 @@ class Proxy(Readings):
         # A reply may let the client go on, but nothing that the client sends lets a reply be read: one pass
         # is enough.
         self.flows = False
-        if self._passing is not None:
-            self._passing.stop()
         downstream, forwarding = self._downstream, self._forwarding
         if forwarding.leg.end.pending:
             self._run_server()
@@ -405,8 +424,15 @@ class Proxy(Readings):
 
     def _fail(self, reply: Reply) -> list[Event]:
         if not self.closed:
+            self._stop_passing()
             self._downstream.fail(reply)
         return self._run()
+
+    def _stop_passing(self) -> None:
+        """Comes before each input that `pass_on` has not taken. None is passed on while a question is open,
+        or a message is sent in pieces."""
+        if self._passing is not None:
+            self._passing.stop()
 
     def _run_server(self) -> None:
         """Handles the replies that the server sent."""

@@ -30,6 +30,7 @@ from sansio_smtp.wire.sasl import Login
 from .downstream import Downstream
 from .forwarding import Forwarding
 from .message_flow import MessageFlow
+from .passing import Passing
 
 __all__ = ["Readings"]
 
@@ -54,6 +55,13 @@ class Readings:
     _client: ServerConnection
     _asks_replies: bool
     _client_lost: bool
+    _passing: Passing | None
+
+    def _catch_up(self) -> None:
+        """The ends are about to be read: see `Passing`. Whatever passes leaves both sides to be read, so
+        `may_read` need not ask for it."""
+        if self._passing is not None:
+            self._passing.catch_up()
 
     @property
     def may_read(self) -> frozenset[Side]:
@@ -88,6 +96,7 @@ class Readings:
     @property
     def waiting_for(self) -> WaitingFor:
         """What the session waits for: the driver's deadline depends on it."""
+        self._catch_up()
         if self._downstream.gate is GATE_SHUT:
             return WaitingFor.NOTHING
         if self._downstream.question is not None:
@@ -106,10 +115,12 @@ class Readings:
     @property
     def states(self) -> tuple[Phase, Phase]:
         """The framing phases of the end that faces the client and of the one that faces the server."""
+        self._catch_up()
         return self._client.phase, self._forwarding.leg.end.phase
 
     def snapshot(self) -> Snapshot:
         """The joint state as one value, for tests, logs and transcripts."""
+        self._catch_up()
         client, leg = self._client, self._forwarding.leg
         return Snapshot(
             client.phase,
@@ -124,6 +135,7 @@ class Readings:
     @property
     def envelope(self) -> Envelope:
         """The mail transaction as the client was told it stands."""
+        self._catch_up()
         return self._client.envelope
 
     @property
@@ -174,6 +186,7 @@ class Readings:
     def awaiting(self) -> Command | None:
         """The oldest command that the server owes a reply to; `END_OF_DATA` for a message; None if it owes
         none."""
+        self._catch_up()
         return self._forwarding.leg.end.awaiting
 
     @property
@@ -189,6 +202,7 @@ class Readings:
     @property
     def buffered(self) -> int:
         """Number of octets that are kept in memory."""
+        self._catch_up()
         client, server = self._client, self._forwarding.leg.end
         owed = sum(len(exchange.command.raw) for exchange in client.exchanges)
         return client.buffered + server.buffered + owed + self._message.buffered

@@ -101,11 +101,7 @@ class Reports:
     def event(self, event: Event) -> None:
         """Logs what is worth a line of the log: messages, violations of the protocol, another client."""
         if isinstance(event, MessageAnswered):
-            self.unsaid += (event,)
-            if self._tells()[0]:
-                self._answered(event)
-            if event.results and not self._tells_each:
-                self._partly_refused(event)
+            self.answered(event)
         elif isinstance(event, Violation):
             self._log.warning(
                 "protocol violation",
@@ -133,6 +129,19 @@ class Reports:
         refused = [f"{recipient} -> {reply}" for recipient, reply in event.results if reply.severity != 2]
         if 0 < len(refused) < len(event.results):
             self._log.warning("message refused for some recipients", reply=event.shown, refused=refused)
+
+    def answered(self, event: MessageAnswered) -> None:
+        """A message is answered: logs it at the level INFO."""
+        self.unsaid += (event,)
+        if self.tells_messages:
+            self._answered(event)
+        if event.results and not self._tells_each:
+            self._partly_refused(event)
+
+    @property
+    def tells_messages(self) -> bool:
+        """True if each message is logged."""
+        return self._tells()[0]
 
     def told(self) -> None:
         """All that was for the client has been written."""

@@ -178,14 +178,13 @@ class Sides(Jobs):
                 and data
                 and (octets := proxy.pass_on(side, data)) is not None
             ):
-                if side is SERVER and (answered := proxy.take_answered()) is not None:
-                    self._reports.event(answered)
-                if not (server if side is CLIENT else client).send(octets):
+                if side is CLIENT:
+                    written = server.send(octets)
+                else:
+                    written = self._answer(octets) if proxy.answers else client.send(octets)
+                if not written:
                     self._block(side)
-                    return False
-                if self._reports.unsaid:
-                    self._settle()
-                return True
+                return written
             if data:
                 self.apply(proxy.receive_from(side, data))
             else:
@@ -204,6 +203,20 @@ class Sides(Jobs):
         except Exception as error:
             self._fail(error)
         return False
+
+    def _answer(self, octets: bytes) -> bool:
+        """Writes the reply to a message that was passed on. Returns True if nothing of it is left."""
+        client, proxy, reports = self._client, self._proxy, self._reports
+        tells = reports.tells_messages
+        if tells:
+            reports.answered(proxy.take_answered())
+        written = client.send(octets)
+        if written and client.broken is None:
+            proxy.forget_answered()
+            self._settle()
+        elif not tells:
+            reports.answered(proxy.take_answered())  # it may have to be told that it did not leave
+        return written
 
     def lose(self, side: Side, error: OSError) -> None:
         try:

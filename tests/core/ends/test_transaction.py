@@ -32,6 +32,17 @@ def test_envelope_in_order() -> None:
     assert envelope.forward_paths == [Path("b@mx"), Path("c@mx")]
 
 
+def test_what_is_new() -> None:
+    """A server may accept RCPT alone."""
+    assert Transaction().is_new
+    assert not opened().is_new
+    transaction = Transaction()
+    transaction.answered(ONE, OK)
+    assert not transaction.is_new
+    transaction.answered(END_OF_DATA, OK)
+    assert transaction.is_new
+
+
 def test_empty_envelope() -> None:
     transaction = Transaction()
     assert not transaction.open

@@ -11,7 +11,9 @@ from twins import Twins
 
 from core.scene import lines
 from sansio_smtp.config import Config
-from sansio_smtp.events import CLIENT, SERVER, MessageAnswered, Side
+from sansio_smtp.ends.server import ServerConnection
+from sansio_smtp.errors import LocalProtocolError
+from sansio_smtp.events import CLIENT, SERVER, Close, MessageAnswered, SendToClient, Side
 from sansio_smtp.proxy.proxy import Proxy
 
 EHLO = ("250-mx", "250 PIPELINING")
@@ -59,19 +61,77 @@ def test_two_messages() -> None:
         assert all(says(twins, side, line) for side, line in TO_CONTENT)
 
 
-def test_a_message_that_is_answered_is_told_once() -> None:
+def passed(*inputs: tuple[Side, str], looks: bool = False) -> Proxy:
+    """A proxy that has passed on these inputs after EHLO. ``looks``: something is read of it in between."""
     proxy = Proxy()
     for side, data in ((SERVER, b"220 mx\r\n"), (CLIENT, b"EHLO me\r\n"), (SERVER, b"250 mx\r\n")):
         proxy.receive_from(side, data)
-    for side, line in (*TO_CONTENT, (CLIENT, "x\r\n."), (SERVER, "451 later")):
-        assert proxy.take_answered() is None
+    for side, line in inputs:
+        assert not proxy.answers
         assert proxy.pass_on(side, lines(line)) == lines(line)
+        assert not looks or proxy.envelope is not None
+    return proxy
+
+
+@pytest.mark.parametrize("looks", [False, True])
+def test_a_message_that_is_answered_is_told_once(looks: bool) -> None:
+    refused = ((CLIENT, "RCPT TO:<c@mx>"), (SERVER, "550 no"))
+    message = (*TO_CONTENT[:4], *refused, *TO_CONTENT[4:], (CLIENT, "x\r\n."), (SERVER, "451 later"))
+    proxy = passed(*message, looks=looks)
+    assert proxy.answers
     answered = proxy.take_answered()
-    assert isinstance(answered, MessageAnswered)
     assert answered.reply.code == 451
+    assert answered.envelope.mail is not None
+    assert answered.envelope.mail.raw == b"MAIL FROM:<a@me>"
     assert [command.raw for command in answered.envelope.recipients] == [b"RCPT TO:<b@mx>"]
-    assert proxy.take_answered() is None
-    assert Proxy(ask=("RCPT",)).take_answered() is None
+    assert not proxy.answers
+    assert proxy.envelope.mail is None
+    with pytest.raises(LocalProtocolError, match="answered no message"):
+        proxy.take_answered()
+
+
+def test_a_message_of_which_nobody_wants_to_know() -> None:
+    proxy = passed(*TO_CONTENT, (CLIENT, "x\r\n."), (SERVER, "451 later"))
+    proxy.forget_answered()
+    assert not proxy.answers
+    with pytest.raises(LocalProtocolError, match="answered no message"):
+        proxy.take_answered()
+
+
+class FaultError(Exception):
+    """What no code of the library raises."""
+
+
+def test_a_fault_in_what_the_ends_are_told_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end that faces the client does not know then what the client waits for."""
+
+    def fault(*_: object) -> None:
+        raise FaultError
+
+    for inputs, farewell in (
+        (TO_CONTENT[:2], [b"421"]),
+        (TO_CONTENT[:3], [b"451"]),
+        ((*TO_CONTENT, (CLIENT, "x\r\n.")), [None, b"451"]),
+    ):
+        proxy = passed(*inputs)
+        with monkeypatch.context() as patch:
+            patch.setattr(ServerConnection, "take_line", fault)
+            with pytest.raises(FaultError):
+                proxy.eof_from(SERVER)
+            events = proxy.broke()
+        told = [event for event in events if isinstance(event, SendToClient | MessageAnswered)]
+        assert [event.data[:3] if isinstance(event, SendToClient) else None for event in told] == farewell
+        assert Close(SERVER, abort=True) in events
+        assert proxy.closed
+
+
+def test_many_inputs_before_anything_is_read() -> None:
+    """Few of them are kept."""
+    proxy = passed(*TO_CONTENT[:2], *TO_CONTENT[2:4] * 300)
+    assert proxy._passing is not None
+    assert len(proxy._passing._passed) < 256
+    assert len(proxy.envelope.recipients) == 300
+    assert proxy.awaiting is None
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from core.scene import Scene, spell
+from core.scene import Scene, lines, spell
 from sansio_smtp.client_info import ClientInfo, TlsInfo
 from sansio_smtp.config import Config
 from sansio_smtp.errors import InternalError, LocalProtocolError
 from sansio_smtp.events import (
+    CLIENT,
     SERVER,
     AwaitReply,
     SendToServer,
@@ -193,3 +194,30 @@ def test_without_the_lane_all_takes_the_general_path() -> None:
     assert scene.client(".") == ["complete 6", "S: ."]
     assert scene.server("250 ok") == ["answered 250", "C: 250 ok"]
     assert scene.proxy.progress == 12
+
+
+def test_what_was_passed_on_may_be_a_message() -> None:
+    """Its event is taken or forgotten."""
+    for forget in (False, True):
+        proxy = Proxy()
+        proxy.receive_from(SERVER, lines("220 mx"))
+        proxy.receive_from(CLIENT, lines("EHLO me"))
+        proxy.receive_from(SERVER, lines("250 mx"))
+        for side, text in ((CLIENT, "DATA"), (SERVER, "354 go"), (CLIENT, "x\r\n."), (SERVER, "250 taken")):
+            assert proxy.pass_on(side, lines(text)) == lines(text)
+        assert proxy.answers
+        if forget:
+            proxy.forget_answered()
+        else:
+            assert proxy.take_answered().reply.code == 250
+        assert not proxy.answers
+        with pytest.raises(LocalProtocolError, match="answered no message"):
+            proxy.take_answered()
+
+
+def test_where_nothing_is_ever_passed_on() -> None:
+    proxy = Proxy(ask=("RCPT",))
+    assert proxy.pass_on(SERVER, lines("220 mx")) is None
+    proxy.forget_answered()
+    with pytest.raises(LocalProtocolError, match="answered no message"):
+        proxy.take_answered()
