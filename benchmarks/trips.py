@@ -166,7 +166,7 @@ def h11_piece(*, of_body: bool) -> Trace:
 
 
 TRIPS: dict[str, tuple[Callable[[], Trace], tuple[int, int, int]]] = {
-    "MAIL to the server": (lambda: relayed(MAIL), (12, 8, 8)),
+    "MAIL to the server": (lambda: relayed(MAIL), (12, 9, 9)),
     "reply to the client": (lambda: relayed(OK, MAIL), (2, 2, 1)),
     "a segment of content": (lambda: relayed(SEGMENT, *TO_CONTENT), (38, 7, 27)),
     "RCPT refused by a rule": (refused, (57, 23, 42)),

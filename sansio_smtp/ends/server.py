@@ -157,13 +157,13 @@ class ServerConnection:
     @property
     def reads_commands(self) -> bool:
         """True if the next octet begins a command line, nothing has arrived before it, and each forwarded
-        verb is taken as it is: nothing is in doubt, and this client may send all of them."""
+        verb but AUTH is taken as it is: nothing is in doubt, and this client may send all of them."""
         return (
             self.phase is PHASE_COMMAND
             and self._doubt is _NO_DOUBT
             and self._inbox.empty
             and not self.eof
-            and not self.access.restricts
+            and self.access.tls_first is None
         )
 
     @property

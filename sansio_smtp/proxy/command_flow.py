@@ -125,6 +125,11 @@ class CommandFlow:
         it, as far as a name is read of them."""
         return self._login
 
+    @property
+    def relays(self) -> bool:
+        """True if usual commands that are not asked about are for the server, as far as limits let them."""
+        return self._logins is None or not self._logins.due
+
     def command(self, command: Command) -> None:
         """A command, or a line of an AUTH exchange."""
         client, kind = self._downstream, command.kind

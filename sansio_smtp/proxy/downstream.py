@@ -26,6 +26,7 @@ from sansio_smtp.ends.access import access_of
 from sansio_smtp.ends.exchanges import Exchange
 from sansio_smtp.ends.fan_out import FanOut
 from sansio_smtp.ends.server import ServerConnection
+from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.events import (
     CLIENT,
     SERVER,
@@ -149,12 +150,7 @@ class Downstream:
     @property
     def relays(self) -> bool:
         """True if the client is parsed, and a reply of the server passes as it is."""
-        return (
-            self.gate is GATE_OPEN
-            and self.forwarded is None
-            and self._credentials is None
-            and not self.traces
-        )
+        return self.gate is GATE_OPEN and self.forwarded is None and not self.traces
 
     @property
     def client_info(self) -> ClientInfo:
@@ -275,7 +271,7 @@ class Downstream:
         kind = exchange.command.kind
         if kind is KIND_END_OF_DATA:
             if exchange.owes == 1 or reply.code == 421:
-                self._out.append(self._answered(reply, exchange.fan_out))
+                self._out.append(self.answered(reply, fan_out=exchange.fan_out))
         elif kind is KIND_HELLO and reply.code < 300:
             self.hello = exchange.replacement or exchange.command
             self.changes += 1
@@ -328,7 +324,7 @@ class Downstream:
             if reply is own_replies.LOST:
                 reply = _LOST_REPLIES.get(kind, reply)
             if kind is KIND_END_OF_DATA:
-                self._out.append(self._answered(reply, oldest.fan_out))
+                self._out.append(self.answered(reply, fan_out=oldest.fan_out))
                 for _ in range(0 if reply.code == 421 else oldest.owes - 1):
                     self.send_reply(reply)
         self.send_reply(reply)
@@ -375,8 +371,13 @@ class Downstream:
 
     # What is shown
 
-    def _answered(self, reply: Reply, fan_out: FanOut | None) -> MessageAnswered:
-        envelope = self.end.transaction.envelope
+    def answered(
+        self, reply: Reply, envelope: Envelope | None = None, fan_out: FanOut | None = None
+    ) -> MessageAnswered:
+        """What is told of a message to which the client is being sent this reply. ``envelope``: None is that
+        of the transaction which is open. ``fan_out``: what shared the replies out, if they are counted by
+        recipients."""
+        envelope = envelope or self.end.transaction.envelope
         results: tuple[tuple[Command, Reply], ...] = ()
         if fan_out is not None:
             envelope, results = fan_out.envelope, fan_out.results

@@ -41,6 +41,7 @@ from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.scan import scan
 
+from .command_flow import CommandFlow
 from .downstream import Downstream
 from .forwarding import Forwarding
 from .message_flow import MessageFlow
@@ -106,6 +107,7 @@ class Passing:
     __slots__ = (
         "_answered",
         "_client",
+        "_commands",
         "_downstream",
         "_forwarding",
         "_from_rest",
@@ -126,7 +128,12 @@ class Passing:
     )
 
     def __init__(
-        self, config: Config, downstream: Downstream, forwarding: Forwarding, message: MessageFlow
+        self,
+        config: Config,
+        downstream: Downstream,
+        forwarding: Forwarding,
+        message: MessageFlow,
+        commands: CommandFlow,
     ) -> None:
         self.mode = _UNKNOWN
         """What comes next. 0 if the state is not one of plain relaying, or has not been looked at."""
@@ -143,6 +150,7 @@ class Passing:
         self._downstream = downstream
         self._forwarding = forwarding
         self._message = message
+        self._commands = commands
         self._client = downstream.end
         self._server = forwarding.leg.end
         self._max_size = self._size_limit  # of the next message
@@ -205,6 +213,7 @@ class Passing:
             and client.reads_commands
             and forwarding.relays
             and self._message.relays
+            and self._commands.relays
         ):
             return False
         self.mode = _REST
@@ -306,7 +315,7 @@ class Passing:
             self._passed = []
         else:
             self.catch_up()
-            self._answered = MessageAnswered(_reply(data), self._client.envelope)
+            self._answered = self._downstream.answered(_reply(data))
             self._take_reply(data)
             self._from_rest = self._is_outside
         self.answers, self._room = True, self._max_recipients
@@ -323,7 +332,7 @@ class Passing:
         transaction = Transaction()
         for line, reply in zip(answered[:-2:2], answered[1:-2:2], strict=True):
             transaction.answered(_LINES[line[:5]].command(line), _reply(reply))
-        return MessageAnswered(_reply(answered[-1]), transaction.envelope)
+        return self._downstream.answered(_reply(answered[-1]), transaction.envelope)
 
 
 def _reply(octets: bytes) -> Reply:

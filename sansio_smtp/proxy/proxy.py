@@ -168,7 +168,7 @@ class Proxy(Readings):
             and config.max_pipelined > 1
             and config.client_dialect is Dialect.SMTP
         ):
-            self._passing = Passing(config, downstream, forwarding, message)
+            self._passing = Passing(config, downstream, forwarding, message, self._commands)
 
     # Inputs
 

@@ -90,6 +90,23 @@ def test_a_message_that_is_answered_is_told_once(looks: bool) -> None:
         proxy.take_answered()
 
 
+@pytest.mark.parametrize("pieces", [("x", "."), ("x",), ()])
+def test_a_reply_that_repeats_a_credential(pieces: tuple[str, ...]) -> None:
+    """It is told with secrets masked, as the twins compare."""
+    twins = session()
+    twins.receive_from(CLIENT, b"AUTH PLAIN AGFubgBzZWNyZXQ=\r\n")
+    twins.receive_from(SERVER, b"235 in\r\n")
+    assert not says(twins, CLIENT, "NOOP"), "it may be a credential that comes too late"
+    assert not says(twins, SERVER, "250 ok")
+    for side, line in TO_CONTENT:
+        assert says(twins, side, line)
+    if pieces:
+        assert says(twins, CLIENT, *pieces)
+    if "." not in pieces:
+        twins.receive_from(CLIENT, b".\r\n")
+    twins.receive_from(SERVER, b"250 taken of AGFubgBzZWNyZXQ=\r\n")
+
+
 def test_a_message_of_which_nobody_wants_to_know() -> None:
     proxy = passed(*TO_CONTENT, (CLIENT, "x\r\n."), (SERVER, "451 later"))
     proxy.forget_answered()
@@ -154,7 +171,9 @@ def test_many_inputs_before_anything_is_read() -> None:
         ({}, "MAIL FROM:<\r>", False),
         ({}, "MAIL FROM:<\n>", False),
         ({}, "RSET\r\nRSET", False),
-        ({"auth_without_tls": False}, "RSET", False),
+        ({"auth_without_tls": False}, "RSET", True),
+        ({"auth_without_tls": False}, "AUTH PLAIN AGFubgBz", False),
+        ({"tls": "encrypt"}, "RSET", False),
         ({"max_pipelined": 1}, "RSET", False),
         ({"trace": True}, "RSET", False),
         ({"lane": False}, "RSET", False),
