@@ -13,10 +13,21 @@ import attrs
 from dialogue_writer import WritingTwins
 from pairs import FLAG
 
-from sansio_smtp import CLIENT, Close, Command, Config, LoginMode, LoginQuestion, Reply, SendToClient
+from sansio_smtp import (
+    CLIENT,
+    Close,
+    Command,
+    Config,
+    LoginMode,
+    LoginQuestion,
+    MessageAnswered,
+    Reply,
+    SendToClient,
+)
 from sansio_smtp.events import SendToServer
 from sansio_smtp.rules import Connection, Held, Host, Rule, RuleSession, RuleSet
 from sansio_smtp.rules.decorators import OnError
+from sansio_smtp.rules.later import awaited
 from sansio_smtp.testing import FakeClient, FakeServer, Message, bytewise, converse, whole
 from sansio_smtp.testing.verdicts import said, verdict_for
 
@@ -176,6 +187,11 @@ def run(
             assert not session.waits_for(question)
         return finish(session.judge(question)) if session.waits_for(question) else session.judge_now(question)
 
+    def answered(event: MessageAnswered) -> None:
+        rest = session.delivered(event)
+        if rest is not None:
+            finish(awaited(rest))
+
     with proxy.printed_on_failure():
         refused = finish(session.connect())
         if isinstance(refused, Reply):
@@ -183,7 +199,16 @@ def run(
         else:
             cut = bytewise if way.octets else whole
             server = connect(refused)
-            converse(client, server, proxy, cut=cut, judge=judge, connect=connect, late=kind != "sync")
+            converse(
+                client,
+                server,
+                proxy,
+                cut=cut,
+                judge=judge,
+                connect=connect,
+                late=kind != "sync",
+                answered=answered,
+            )
         finish(session.disconnect())
         yield ran
 

@@ -188,7 +188,7 @@ def failed(
 def stands_for(phase: str, policy: OnError) -> Defer | Reject | None:
     """The verdict that a failure is, of a rule that may give one: a reply is what has happened, and who has
     disconnected is gone."""
-    if policy == "accept" or phase in ("reply", "disconnect"):
+    if policy == "accept" or phase in ("reply", "delivered", "disconnect"):
         return None
     if policy == "reject":
         return Reject(550, "5.3.0 a rule of this proxy failed (incident 1)")

@@ -16,6 +16,7 @@ from sansio_smtp.events import (
     Close,
     Connect,
     Event,
+    MessageAnswered,
     Release,
     SendToClient,
     SendToServer,
@@ -43,16 +44,18 @@ def converse(
     connect: Callable[[str | None], Peer | None] | None = None,
     prompt: bool = False,
     late: bool = False,
+    answered: Callable[[MessageAnswered], None] = lambda _: None,
 ) -> list[Event]:
     """Lets client and server talk through a proxy until no side has anything to send; returns all events.
 
     The proxy handles everything that the peers have sent before a peer answers, so that a peer notices octets
     that come too early. With ``prompt`` the peers answer after every piece, as on a network without delay.
     ``connect`` makes the server that `Connect` asks for, or returns None if it cannot be reached. With
-    ``late``, questions are answered only when both peers have nothing more to send. Raises `AssertionError`
+    ``late``, questions are answered only when both peers have nothing more to send. ``answered``
+    is called when a message is answered. Raises `AssertionError`
     if a side has something to send and the proxy never reads it.
     """
-    return _Wire(client, server, proxy, cut, judge, connect, prompt, late).run()
+    return _Wire(client, server, proxy, cut, judge, connect, prompt, late, answered).run()
 
 
 @attrs.define(eq=False)
@@ -65,6 +68,7 @@ class _Wire:
     connect: Callable[[str | None], Peer | None] | None
     prompt: bool
     late: bool
+    answered: Callable[[MessageAnswered], None]
     question: Question[Any] | None = None
     events: list[Event] = attrs.field(factory=list[Event])
     waiting: dict[Side, deque[bytes]] = attrs.field(factory=lambda: {SERVER: deque(), CLIENT: deque()})
@@ -110,6 +114,8 @@ class _Wire:
                 (self.client if event.side is CLIENT else self.server).closed_by_peer()
             elif isinstance(event, Connect):
                 self._connect(event)
+            elif isinstance(event, MessageAnswered):
+                self.answered(event)
             elif isinstance(event, StartTLS):
                 self.handshakes.append(event.side)
             elif isinstance(event, Ask):

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from sansio_smtp import Connect, Event, Reply
+from sansio_smtp import Connect, Event, MessageAnswered, Reply
 from sansio_smtp.rules import Connection, Hold, Host, Rule, RuleSession, RuleSet, Transaction
 from sansio_smtp.rules.decorators import OnError
 
@@ -84,6 +84,9 @@ class RulesWorld(World):
 
     def take(self, events: list[Event]) -> None:
         super().take(events)
+        for event in events:
+            if isinstance(event, MessageAnswered):
+                self.session.delivered(event)
         while self.question is not None and not self.session.waits_for(self.question):
             question, self.question = self.question, None
             verdict = self.session.judge_now(question)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 
 from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import Addresses, Config
 from sansio_smtp.ends.transaction import Envelope
+from sansio_smtp.events import MessageAnswered
 from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.questions import (
     Answer,
@@ -26,6 +28,7 @@ from sansio_smtp.rules.ruleset import RuleSet
 from sansio_smtp.rules.session import RuleSession
 from sansio_smtp.rules.verdicts import Accept, Close, Defer, Discard, Redirect, Reject
 from sansio_smtp.rules.views import AuthAttempt
+from sansio_smtp.wire.replies import Reply
 
 from .asked import Notes, says
 from .talks import Talk
@@ -106,6 +109,30 @@ def test_all_rules_hear_that_the_connection_is_over() -> None:
     run_at_once(talk.session.disconnect())
     assert heard == ["me"]
     assert len(talk.host.failures) == 2
+
+
+def test_rules_learn_what_became_of_a_message() -> None:
+    seen: list[Any] = []
+    rules = [
+        says("delivered", ValueError()),
+        says("delivered", lambda tx, results: seen.append(results[0].to), match="*@elsewhere"),
+        says("delivered", lambda tx, results: seen.append((tx.mail_from.address, [*map(told, results)]))),
+    ]
+    talk = Talk(*rules).with_recipient()
+    answered = MessageAnswered(Reply.of(452, "full"), talk.scene.proxy.envelope)
+    talk.said(("DATA", "354 go"))
+    assert talk.session.delivered(answered) is None
+    assert seen == [("a@me", ["b@mx 452 full"])]
+    assert [type(failure.error) for failure in talk.host.failures] == [ValueError]
+    assert talk.session.delivered(MessageAnswered(Reply.of(250, "ok"), Envelope())) is None
+    assert session().delivered(answered) is None
+    slow = Talk(attrs.evolve(says("delivered", None), is_async=True)).with_recipient()
+    answered = MessageAnswered(Reply.of(250, "ok"), slow.scene.proxy.envelope)
+    assert slow.session.delivered(answered) is not None
+
+
+def told(result: Any) -> str:
+    return f"{result.to.address} {result.reply}"
 
 
 def test_what_rules_see_of_the_connection() -> None:

@@ -51,7 +51,9 @@ QUESTIONS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("phase", [phase for phase in PHASES if phase not in ("connect", "disconnect")])
+@pytest.mark.parametrize(
+    "phase", [phase for phase in PHASES if phase not in ("connect", "delivered", "disconnect")]
+)
 def test_what_may_wait(phase: str) -> None:
     waiting = session(says_later(phase, lambda *arguments: None))
     threaded = session(says(phase, None, threaded=True))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from sansio_smtp.ends.transaction import Envelope
+from sansio_smtp.events import MessageAnswered
 from sansio_smtp.rules.connection import Connection
 from sansio_smtp.rules.transactions import RuleTransaction, Transactions
 from sansio_smtp.rules.verdicts import Accept, Discard, Hold, Redirect
 from sansio_smtp.rules.views import Recipient, Sender
 from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.replies import Reply
 
 MAIL = Command.of("MAIL FROM:<a@me>")
 
@@ -51,6 +53,28 @@ def test_recipients_are_those_that_were_named() -> None:
     to.rewrite("c@mx")
     mail.named(command, to)
     assert mail.tx.rcpts == (to,)
+
+
+def test_what_became_of_a_message_for_each_recipient() -> None:
+    """One reply is for all. A recipient that rules have dropped is none; one that they have added is known to
+    the server alone."""
+    mail = begun()
+    one, two, dropped, added = (rcpt(f"{name}@mx") for name in ("one", "two", "dropped", "added"))
+    named = Recipient(one)
+    mail.named(one, named)
+    mail.dropped(dropped)
+    ok, full = Reply.of(250, "ok"), Reply.of(552, "full")
+    envelope = Envelope(MAIL, [one, dropped, two])
+    found = mail.results(MessageAnswered(full, envelope))
+    assert [(each.to.address, each.reply, each.ok) for each in found] == [
+        ("one@mx", full, False), ("two@mx", full, False),
+    ]  # fmt: skip
+    assert found[0].to is named
+    told = ((one, ok), (dropped, ok), (two, full), (added, ok))
+    found = mail.results(MessageAnswered(full, envelope, results=told))
+    assert [(each.to.address, each.ok) for each in found] == [
+        ("one@mx", True), ("two@mx", False), ("added@mx", True),
+    ]  # fmt: skip
 
 
 def test_recipients_are_settled_when_all_replies_are_known() -> None:

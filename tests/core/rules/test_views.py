@@ -9,6 +9,7 @@ from sansio_smtp.rules.connection import Connection
 from sansio_smtp.rules.views import (
     AuthAttempt,
     ClientCommand,
+    Delivery,
     Recipient,
     Sender,
     ServerReply,
@@ -186,3 +187,8 @@ def test_recipients_are_named_one_by_one_or_all_together() -> None:
     assert tx.rcpts is tx.rcpts
     tx.rcpts = [second]
     assert tx.rcpts == (second,)
+
+
+def test_a_recipient_has_the_message_or_not() -> None:
+    to = Recipient.of("b@mx.example")
+    assert [Delivery(to, Reply.of(code, "text")).ok for code in (250, 451, 552)] == [True, False, False]
