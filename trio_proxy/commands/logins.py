@@ -48,8 +48,11 @@ class LoginRules:
         return cls(lambda: loaded.token_rules, bool(loaded.ruleset.by_phase["login"]))
 
 
+_NO_RULES: Final = LoginRules(tuple, False)
+
+
 def logins_or_problems(
-    options: Options, rules: LoginRules | None, *, config_is_wrong: bool = False
+    options: Options, rules: LoginRules | None = _NO_RULES, *, config_is_wrong: bool = False
 ) -> tuple[Logins | None, list[Problem]]:
     """The logins; None if the proxy logs in nowhere, or cannot; and all that is wrong with their settings and
     files. ``rules`` are None if they could not be loaded. ``config_is_wrong``: the settings file has

@@ -126,7 +126,7 @@ async def check_tokens(provider: OAuth2, account: str | None, options: Options, 
             found.unreached(f"{whose}: {error}")
         else:
             left = token.expires - trio.current_time()
-            lasts = f"lasts {left:.0f} s" if left < float("inf") else "does not say how long it lasts"
+            lasts = f"lasts {left / 60:.0f} min" if left < float("inf") else "does not say how long it lasts"
             found.good("token", f"{provider.url}: {whose} {lasts}")
     if len(accounts) > _MOST_CHECKED:
         found.warn(f"tokens of {len(accounts) - _MOST_CHECKED} more accounts were not tried")

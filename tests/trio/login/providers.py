@@ -39,6 +39,8 @@ class Provider:
         self.gate = threading.Event()
         """The endpoint waits for it."""
         self.gate.set()
+        self.over = threading.Event()
+        """Set when the test is over."""
         self.rest = ""
         """The end of each token."""
         self.url = ""
@@ -56,7 +58,7 @@ class Provider:
         word = self.plan.pop(0) if self.plan else "token"
         assert self.gate.wait(DEADLINE)
         if word == "slow":
-            threading.Event().wait(1)
+            self.over.wait(DEADLINE)
         if word == "html":
             return 200, "text/html", "<html>Welcome to the hotel</html>"
         if word == "busy":
@@ -103,6 +105,7 @@ def running_provider(dialect: str) -> Iterator[Provider]:
         with upstream.plays(DIALECTS[dialect](provider)):
             yield provider
     finally:
+        provider.over.set()
         server.shutdown()
         server.server_close()
         thread.join(DEADLINE)

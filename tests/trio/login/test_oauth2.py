@@ -218,7 +218,7 @@ async def test_two_sessions_of_one_account_refresh_once() -> None:
 @pytest.mark.parametrize(
     ("octets", "status", "text"),
     [
-        (token(), (False, False), "token of ann lasts 3600 s"),
+        (token(), (False, False), "token of ann lasts 60 min"),
         (token(expires_in=None), (False, False), "token of ann does not say how long it lasts"),
         (refusal("invalid_grant"), (False, True), "token of ann: {} gives no token: the refresh token has"),
     ],
@@ -253,4 +253,4 @@ async def test_check_without_an_account(capsys: pytest.CaptureFixture[str]) -> N
     async with token_endpoint(token()) as endpoint:
         provider = refresh(endpoint, refresh_tokens=None)
         await check_tokens(provider, None, Options(), Findings(config_is_wrong=False))
-    assert ": token lasts 3600 s" in capsys.readouterr().out
+    assert ": token lasts 60 min" in capsys.readouterr().out

@@ -15,7 +15,7 @@ from providers import DIALECTS, Provider, running_provider
 
 SECRETS = ("r3fresh-secret", "cl1ent-secret", "tok3n-secret")
 PLANS = {
-    "slow": (b"454 ", "does not answer within 0.3 s"),
+    "slow": (b"454 ", "does not answer within 1.5 s"),
     "html": (b"454 ", "text/html, which is no token"),
     "busy": (b"454 ", "status 503"),
     "revoked": (b"535 ", "expired or was revoked"),
@@ -171,7 +171,7 @@ def test_clients_log_in_with_their_own_passwords(one_provider: Provider, tmp_pat
 
 
 def test_what_may_go_wrong_with_the_token_of_a_login(one_provider: Provider, tmp_path: Path) -> None:
-    with logs_in(one_provider, tmp_path, "--oauth-timeout", "0.3", mode="translate") as running:
+    with logs_in(one_provider, tmp_path, "--oauth-timeout", "1.5", mode="translate") as running:
         for word, (code, why) in PLANS.items():
             one_provider.plan = [word]
             with client(running) as device:
