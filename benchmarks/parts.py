@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from . import calls, counts, latency, memory, ranges, where
-from .peers import BEFORE, HAPROXY, MAIN, RULES, Peer, with_options, with_rule
+from .peers import BEFORE, HAPROXY, KEPT, MAIN, RULES, Peer, with_options, with_rule
 from .programs import pss_kib, which
 from .running import Run, compare
 from .tls import TLS_WORKLOADS, between_tls
@@ -17,6 +17,7 @@ IDLE_UNDER_TLS = [200]
 RULES_SHARE = 0.2
 """Of the messages: there are many rows."""
 KEEP_WORKLOADS = [workload for workload in WORKLOADS if workload.name == "small"]
+KEEP_TLS_WORKLOADS = [workload for workload in TLS_WORKLOADS if workload.name == "small"]
 SOAK, SOAK_STEPS = 1_000_000, 10
 
 
@@ -51,10 +52,12 @@ def tls(run: Run) -> None:
 
 def keep(run: Run) -> None:
     """One-message clients: each with a connection to the server of its own, or with one that is kept."""
-    for peer in run.ours[:1] if run.quick else pure(run.ours):
-        peers = [peer, with_options(peer, "kept connections", "--upstream-keep", "20")]
-        with run.all_running(peers) as running:
-            compare(run, run.figures.fresh(f"keep: {peer.name}"), peers, running, KEEP_WORKLOADS)
+    peer = run.ours[0]
+    peers = [peer, with_options(peer, KEPT, "--upstream-keep", "20")]
+    with run.all_running(peers) as running:
+        compare(run, run.figures.fresh("keep: in plain text"), peers, running, KEEP_WORKLOADS)
+    with between_tls(run, peers) as running:
+        compare(run, run.figures.fresh("keep: TLS on both legs"), peers, running, KEEP_TLS_WORKLOADS)
 
 
 def one_session(run: Run) -> None:

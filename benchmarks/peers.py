@@ -167,6 +167,10 @@ def with_rule(peer: Peer, rule: str, tmp: Path) -> Peer:
     return replace(peer, name=f"{peer.name}, {rule} rule", options=(*peer.options, "--rules", str(file)))
 
 
+KEPT = "kept connections"
+"""What one of ours is called that keeps its connections to the server."""
+
+
 def with_options(peer: Peer, what: str, *options: str) -> Peer:
     """One of ours with more options."""
     return replace(peer, name=f"{peer.name}, {what}", options=(*peer.options, *options))

@@ -132,6 +132,19 @@ def tls(figures: Figures) -> str:
     return "\n\n".join([found, "Memory:", kept.markdown("")]) if found and kept else found
 
 
+def keep(figures: Figures) -> str:
+    found = []
+    for name, table in figures.tables.items():
+        if not name.startswith("keep: "):
+            continue
+        title = name.removeprefix("keep: ")
+        rows = [row for row in table.rows if row != MAIN]
+        found += [f"{title[0].upper() + title[1:]}, ratios to one connection for each client:"]
+        found += [table.ratios_markdown("÷ without", MAIN, rows)]
+        found += ["CPU time for one message:", table.markdown("", UNITS)]
+    return "\n\n".join(found)
+
+
 def one_session(figures: Figures) -> str:
     table = figures.tables.get("latency")
     if table is None:
@@ -200,6 +213,7 @@ SECTIONS: dict[str, Callable[[Figures], str]] = {
     "proxies": compared("proxies"),
     "rules": rules,
     "tls": tls,
+    "keep": keep,
     "latency": one_session,
     "memory": of_memory,
     "growth": growth,
