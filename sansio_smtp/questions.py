@@ -268,6 +268,8 @@ class ReplyQuestion(Question[ReplyVerdict]):
     reply: Reply
     command: Command | None
     envelope: Envelope
+    recipient: Command | None = None
+    """The RCPT of the recipient for whom an LMTP server answers a message; None: the reply is for all."""
 
 
 @attrs.define(eq=False)

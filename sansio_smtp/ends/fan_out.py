@@ -73,6 +73,17 @@ class FanOut:
         return now
 
     @property
+    def next_recipient(self) -> Command | None:
+        """The RCPT of the recipient for whom the server's next reply is: the client's, or one that a verdict
+        has added; None if the reply is for all."""
+        number = len(self._server_replies)
+        if not self._server_by_recipient or number >= len(self._server):
+            return None
+        sent = self._server[number]
+        of_client = (each for each in self.envelope.recipients if self.envelope.sent_for(each) is sent)
+        return next(of_client, sent)
+
+    @property
     def results(self) -> tuple[tuple[Command, Reply], ...]:
         """Each recipient whose fate is known, with its reply: those of the client, then those that a verdict
         has added."""

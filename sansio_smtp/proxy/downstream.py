@@ -386,6 +386,7 @@ class Downstream:
         if self._credentials is None:
             return MessageAnswered(reply, envelope, results=results)
         masked = self.masked(reply.raw)
+        results = tuple((to, Reply(each.code, self.masked(each.raw))) for to, each in results)
         return MessageAnswered(reply, envelope, None if masked == reply.raw else masked, results)
 
     def trace(self, side: Side, shown: bytes) -> None:

@@ -86,7 +86,9 @@ class ReplyFlow:
         elif handle is None and not self._greeted(reply):
             return
         elif self._asks_replies:
-            question = ReplyQuestion(reply, event.command, downstream.end.envelope)
+            fan_out = None if handle is None else handle.fan_out
+            recipient = None if fan_out is None else fan_out.next_recipient
+            question = ReplyQuestion(reply, event.command, downstream.end.envelope, recipient)
             downstream.ask(question, partial(self._reply_judged, event))
         else:
             self._reply(event, reply)

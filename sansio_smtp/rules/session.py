@@ -383,7 +383,9 @@ class RuleSession:
     # Replies
 
     def _reply(self, question: ReplyQuestion) -> Soon[AnyVerdict]:
-        answer = ServerReply(question.reply)
+        to = question.recipient
+        mail = None if to is None else self._transactions.of(question.envelope)
+        answer = ServerReply(question.reply, None if mail is None or to is None else mail.recipient(to))
         tx = self._transactions.current(question.envelope, question.command)
         command = ClientCommand(question.command or _GREETING)
         # The reply says what the server has done. A rule that fails must not hide that.

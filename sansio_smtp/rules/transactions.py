@@ -83,9 +83,14 @@ class RuleTransaction:
             discarded = set(map(id, self.discarded))
             accepted = [command for command in accepted if id(command) not in discarded]
         # A command is kept in its value, so its id is not used again.
-        recipients = [self._recipient(command) for command in accepted]
+        recipients = [self.recipient(command) for command in accepted]
         self.tx.named(*recipients)
         return bool(recipients)
+
+    def recipient(self, command: Command) -> Recipient:
+        """What rules see of this RCPT."""
+        named = self._named.get(id(command))
+        return self._unknown(command) if named is None else named[1]
 
     def results(self, answered: MessageAnswered) -> tuple[Delivery, ...]:
         """What became of the message, for each recipient that rules know of, and for those that they have
@@ -93,7 +98,7 @@ class RuleTransaction:
         found = answered.results or [(to, answered.reply) for to in answered.envelope.recipients]
         discarded = set(map(id, self.discarded))
         return tuple(
-            Delivery(self._recipient(command), reply)
+            Delivery(self.recipient(command), reply)
             for command, reply in found
             if id(command) not in discarded
         )
@@ -101,10 +106,6 @@ class RuleTransaction:
     def take_added(self) -> tuple[Command, ...]:
         """Takes the recipients that rules have added since the last call."""
         return self.tx.forget_added()
-
-    def _recipient(self, command: Command) -> Recipient:
-        named = self._named.get(id(command))
-        return self._unknown(command) if named is None else named[1]
 
     def _unknown(self, command: Command) -> Recipient:
         return Recipient(command, utf8=self.tx.utf8, is_final=True)

@@ -205,6 +205,8 @@ class ServerReply(_Replaceable):
 
     reply: Reply
     """As the server sent it."""
+    to: Recipient | None = None
+    """The recipient for whom an LMTP server answers a message; None: the reply is for all."""
 
     @property
     def replacement(self) -> Reply | None:

@@ -71,6 +71,20 @@ def test_a_recipient_that_was_added_counts_for_nobody() -> None:
     assert out.results == ((B, OK), (D, NEVER))
 
 
+def test_whose_reply_is_next() -> None:
+    out = fan_out(B, C, by_recipient=False)
+    out.envelope.went_as(C, added := Command.parse(b"RCPT TO:<e@mx.example>"))
+    assert out.next_recipient is None
+    out.sent_to((added, D), by_recipient=True)
+    assert out.next_recipient is C
+    out.take(OK)
+    assert out.next_recipient is D
+    out.take(OK)
+    assert out.next_recipient is None
+    out.sent_to((B, C), by_recipient=False)
+    assert out.next_recipient is None
+
+
 def test_nobody_that_the_server_knows() -> None:
     out = fan_out(B, by_recipient=False)
     out.sent_to((D,), by_recipient=True)

@@ -6,7 +6,7 @@ import pytest
 
 from core.scene import Scene, spell
 from sansio_smtp.client_info import ClientInfo
-from sansio_smtp.config import Config
+from sansio_smtp.config import Config, Dialect
 from sansio_smtp.ends.fan_out import FanOut
 from sansio_smtp.ends.received import Pause
 from sansio_smtp.errors import InternalError
@@ -366,6 +366,23 @@ def test_the_replies_of_a_server_are_shared_out() -> None:
     assert spell(leg.out) == ["C: 250 ok", "answered 550", "C: 550 no"]
     (answered,) = (event for event in leg.out if isinstance(event, MessageAnswered))
     assert [reply for _, reply in answered.results] == [OK, NO]
+
+
+def test_results_hold_no_secret() -> None:
+    scene = Scene(config=Config(upstream_dialect=Dialect.LMTP)).greeted()
+    scene.client("AUTH PLAIN AGFubgBodW50ZXIy")
+    scene.server("235 welcome")
+    for line in ("MAIL FROM:<a>", "RCPT TO:<b>", "RCPT TO:<c>"):
+        scene.client(line)
+        scene.server("250 ok")
+    scene.client("DATA")
+    scene.server("354 go")
+    scene.client("hi", ".")
+    scene.server("250 kept", "552 full, hunter2")
+    assert [str(reply) for _, reply in scene.event(MessageAnswered).results] == [
+        "250 kept",
+        "552 full, ********",
+    ]
 
 
 def test_421_is_the_last_of_them() -> None:

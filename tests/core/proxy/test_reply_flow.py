@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.scene import PLAIN, Scene
 from sansio_smtp.config import Config, Dialect
-from sansio_smtp.questions import Answer, Continue
+from sansio_smtp.questions import Answer, Continue, ReplyQuestion
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
 
@@ -41,6 +41,32 @@ def test_the_reply_to_the_data_of_a_held_message_is_not_the_clients() -> None:
     assert scene.answer(Continue()) == ["complete 4", "S: DATA"]
     assert scene.server("354 go") == ["S: Hi", "S: ."]
     assert scene.server("250 taken") == ["? ReplyQuestion"]
+
+
+def test_a_question_about_a_reply_says_whose_it_is() -> None:
+    scene = Scene("REPLY", config=Config(upstream_dialect=Dialect.LMTP))
+    scene.server("220 mx")
+    scene.answer(Continue())
+    for line, *replies in (
+        ("LHLO me", "250 mx"),
+        ("MAIL FROM:<a>", "250 ok"),
+        ("RCPT TO:<b@mx>", "250 ok"),
+        ("RCPT TO:<c@mx>", "250 ok"),
+        ("DATA", "354 go"),
+    ):
+        scene.client(line.replace("LHLO", "EHLO"))
+        scene.server(*replies)
+        scene.answer(Continue())
+    scene.client("hi", ".")
+    to = []
+    for reply in ("250 ok", "552 full"):
+        scene.server(reply)
+        question = scene.question
+        assert isinstance(question, ReplyQuestion)
+        assert question.recipient is not None
+        to.append(str(question.recipient))
+        scene.answer(Continue())
+    assert to == ["RCPT TO:<b@mx>", "RCPT TO:<c@mx>"]
 
 
 def test_an_added_recipient_that_is_refused() -> None:

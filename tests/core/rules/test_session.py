@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from sansio_smtp.client_info import ClientInfo
-from sansio_smtp.config import Addresses, Config
+from sansio_smtp.config import Addresses, Config, Dialect
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.events import MessageAnswered
 from sansio_smtp.proxy.proxy import Proxy
@@ -129,6 +129,16 @@ def test_rules_learn_what_became_of_a_message() -> None:
     slow = Talk(attrs.evolve(says("delivered", None), is_async=True)).with_recipient()
     answered = MessageAnswered(Reply.of(250, "ok"), slow.scene.proxy.envelope)
     assert slow.session.delivered(answered) is not None
+
+
+def test_a_rule_learns_whose_reply_it_sees() -> None:
+    seen: list[Any] = []
+    rule = says("reply", lambda tx, command, answer: seen.append(answer.to and answer.to.address))
+    talk = Talk(rule, config=Config(upstream_dialect=Dialect.LMTP)).with_recipient()
+    talk.said(("DATA", "354 go"))
+    talk.client("hi", ".")
+    talk.server("552 full")
+    assert seen[-2:] == [None, "b@mx"]
 
 
 def told(result: Any) -> str:
