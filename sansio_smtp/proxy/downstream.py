@@ -232,11 +232,8 @@ class Downstream:
 
     # Replies
 
-    def fill(self, exchange: Exchange, reply: Reply, *, closes: bool = False) -> None:
-        """The reply to a line is known. It is sent when every reply before it has been sent. ``closes``: the
-        session ends with it."""
-        if closes:
-            exchange.end_with()
+    def fill(self, exchange: Exchange, reply: Reply) -> None:
+        """The reply to a line is known. It is sent when every reply before it has been sent."""
         if reply.code == 421 or exchange.closes:
             if self.gate is GATE_SHUT:
                 return
