@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from inspect import iscoroutine
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import attrs
 
@@ -117,7 +117,7 @@ class Asker:
             else:
                 verdict = self._noted(rule, result, changes)
             if verdict is not None:
-                return None if isinstance(verdict, Accept) and not keeps_accept else verdict
+                return None if isinstance(verdict, Accept) and not keeps_accept else cast("Asked", verdict)
         return None
 
     async def _waiting(
@@ -147,7 +147,7 @@ class Asker:
             else:
                 verdict = self._noted(rule, result, changes)
             if verdict is not None:
-                return None if isinstance(verdict, Accept) and not keeps_accept else verdict
+                return None if isinstance(verdict, Accept) and not keeps_accept else cast("Asked", verdict)
             said = self._at_once(rules, at + 1, arguments, subject, fits, keeps_accept, fails_open=fails_open)
             if not isinstance(said, int):
                 return said

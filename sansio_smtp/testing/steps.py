@@ -27,7 +27,7 @@ from sansio_smtp.events import (
     SendToServer,
 )
 from sansio_smtp.proxy.proxy import Proxy
-from sansio_smtp.questions import AnyVerdict, LogIn, LoginQuestion
+from sansio_smtp.questions import LogIn, LoginQuestion
 from sansio_smtp.rules.connection import Connection
 from sansio_smtp.rules.decorators import OnError
 from sansio_smtp.rules.host import Failure, Held, Host
@@ -318,10 +318,8 @@ class Steps(Generic[R]):
                     self._took(event)
             if question is None:
                 return
-            if isinstance(question, LoginQuestion):
-                verdict: AnyVerdict = LogIn(_External())
-            else:
-                verdict = await self._session.judge(question)
+            is_login = isinstance(question, LoginQuestion)
+            verdict: Any = LogIn(_External()) if is_login else await self._session.judge(question)
             events = self._proxy.answer(question, verdict)
 
     async def _answered(self, event: MessageAnswered) -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 __all__ = ["Login", "Plain"]
 
 
 class Plain:
     """One exchange of PLAIN: name and password in one message."""
 
-    name: ClassVar[str] = "PLAIN"
-    complete: ClassVar[bool] = True
-
     def __init__(self, account: str, password: str) -> None:
+        self.name, self.complete = "PLAIN", True
         self._message = bytearray(b"\0%s\0%s" % (_octets(account), _octets(password)))
         self._asked = False
 
@@ -36,10 +32,9 @@ class Login:
     """One exchange of LOGIN: the server asks for the name, then for the password. What it asks in is not
     looked at: servers write it in several ways."""
 
-    name: ClassVar[str] = "LOGIN"
-    initial: ClassVar[bytes | None] = None
-
     def __init__(self, account: str, password: str) -> None:
+        self.name = "LOGIN"
+        self.initial: bytes | None = None
         self._answers = [bytearray(_octets(password)), bytearray(_octets(account))]
 
     @property
