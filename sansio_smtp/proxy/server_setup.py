@@ -82,9 +82,9 @@ def next_step(config: Config, leg: Upstream, client: Downstream, command: Comman
     if kind is KIND_HELLO:
         return None
     if wants_login:
-        # AUTH belongs to EHLO: it is not known what a server offers to a client that says HELO.
-        is_extended = end.hello is not None and end.hello.verb == b"EHLO"
-        return LOG_IN if is_extended else _ehlo(config, client, command)
+        # AUTH belongs to EHLO and LHLO: it is not known what a server offers to a client that says HELO.
+        is_basic = end.hello is None or end.hello.verb == b"HELO"
+        return _ehlo(config, client, command) if is_basic else LOG_IN
     if end.hello is None and (client.hello is not None or leg.introduced):
         return client.hello or _ehlo(config, client, command)
     carried = _carried(leg, client, command)
