@@ -95,6 +95,7 @@ class LoginFlow:
 
     def close(self) -> None:
         """The session is over: forgets the secrets."""
+        self.waits = False
         self._forget()
         self._on_login, self._on_unusable = nothing, lambda _: None
 

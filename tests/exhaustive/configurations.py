@@ -11,7 +11,7 @@ from typing import Any, Final
 import attrs
 
 from sansio_smtp import BODY_LINE, COMMAND, HEADERS, IN_TURN, MESSAGE, REPLY, Config
-from sansio_smtp.config import ClientTls, SendClient, UpstreamTls
+from sansio_smtp.config import ClientTls, LoginMode, SendClient, UpstreamTls
 from sansio_smtp.networks import Networks
 
 from .peers import STRANGER
@@ -261,6 +261,27 @@ CONFIGURATIONS: Final = {
             routes=("b",),
             verdicts=_SOME,
             in_flight=3,
+        ),
+        # The proxy logs in by itself.
+        _configuration(
+            "login-inject",
+            config=Config(login_mode=LoginMode.INJECT),
+            lines=("EHLO c", "HELO c", "MAIL FROM:<m>", "NOOP", "RSET", "QUIT"),
+            servers=("AUTH PLAIN",),
+            in_flight=2,
+            signals=True,
+        ),
+        _configuration(
+            "login-inject-routes",
+            "RCPT",
+            "NOOP",
+            config=Config(login_mode=LoginMode.INJECT, reconnect=True),
+            start=_GREETED,
+            lines=("EHLO c", "MAIL FROM:<m>", "RCPT TO:<r>", "NOOP"),
+            servers=("AUTH PLAIN;PIPELINING",),
+            routes=("b",),
+            verdicts=("continue", "route", "login"),
+            in_flight=2,
         ),
         # Replies.
         _configuration("replies", REPLY, lines=_HELLO_MAIL, in_flight=2, signals=True),

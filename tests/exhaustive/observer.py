@@ -177,7 +177,7 @@ class Observer:
             require(not lost, "envelope", f"a server is left that has accepted {left.recipients}")
         self.connecting = True
         self.shaking.discard(SERVER)
-        self.server = Server(left.honest, level=left.level, send=left.send)
+        self.server = Server(left.honest, level=left.level, send=left.send, demands_login=left.demands_login)
 
     def _to_client(self, data: bytes) -> None:
         for code, text in _replies(data):

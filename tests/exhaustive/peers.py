@@ -260,6 +260,10 @@ class Server:
     """True if it has accepted XCLIENT."""
     knows_login: bool = False
     """True if it has accepted XCLIENT with the name of a login."""
+    demands_login: bool = False
+    """True if the proxy is to log in before MAIL."""
+    logged_in: bool = False
+    """True if it has accepted AUTH of the proxy, in an exchange that was not cancelled."""
     forwarded: bool = False
     """True if it has accepted XFORWARD, and heard no MAIL since then, nor has the client begun anew."""
     again: bool = False
@@ -320,7 +324,11 @@ class Server:
         if verb == "STARTTLS":
             wanted = self.level is not UpstreamTls.NONE and not self.encrypted
             require(wanted, "TLS", "STARTTLS that nobody wants")
+        elif verb == "AUTH" and self.demands_login:
+            require(self.greeted, "login", "AUTH to a server that has accepted no EHLO")
+            require(not self.logged_in, "login", "AUTH to a server that has accepted one")
         elif verb == "MAIL":
+            require(self.logged_in or not self.demands_login, "login", "MAIL before the proxy has logged in")
             named = self.named or self.send not in (SendClient.XCLIENT, SendClient.XFORWARD)
             require(named or self.forwarded, "identity", "MAIL to a server that does not know the client")
             self.forwarded = False
@@ -359,6 +367,8 @@ class Server:
             self._begins_anew()
         elif verb == "XFORWARD" and accepted:
             self.forwarded = True
+        elif accepted and (verb == "AUTH" or line == AUTH_LINE):
+            self.logged_in = True
         elif verb == "MAIL":
             self.nested = self.mail is not None
             if accepted:

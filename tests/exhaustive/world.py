@@ -30,8 +30,8 @@ from sansio_smtp import (
     Side,
     TlsInfo,
 )
-from sansio_smtp.config import ClientTls, SendClient
-from sansio_smtp.questions import AnyQuestion, AnyVerdict, ClientQuestion, Question
+from sansio_smtp.config import ClientTls, LoginMode, SendClient
+from sansio_smtp.questions import AnyQuestion, AnyVerdict, ClientQuestion, LoginQuestion, Question
 from sansio_smtp.states import contradiction
 from sansio_smtp.testing.notation import octets
 from sansio_smtp.testing.verdicts import SaidVerdict, said, verdict_for
@@ -109,10 +109,16 @@ class World:
         proxy = make(config, configuration.ask, make_spool, CLIENT_INFO)
         offered = (config.tls is not ClientTls.NONE, config.accept_xclient, config.accept_xforward)
         client = Client(own=frozenset(verb for verb, may in zip(_OWN, offered, strict=True) if may))
-        server = Server(configuration.honest, level=config.upstream_tls, send=config.send_client)
+        logs_in = config.login_mode is LoginMode.INJECT
+        server = Server(
+            configuration.honest,
+            level=config.upstream_tls,
+            send=config.send_client,
+            demands_login=logs_in,
+        )
         sends = config.send_client in (SendClient.XCLIENT, SendClient.XFORWARD)
         watch = MessageWatch(configuration.ask)
-        demands = sends or config.upstream_tls.required
+        demands = sends or config.upstream_tls.required or logs_in
         return cls(configuration, proxy, Observer(server, watch, client, demands=demands))
 
     def key(self, last: Input = "C: ") -> int:
@@ -272,6 +278,10 @@ class World:
             yield from self._command_verdicts(question.command)
         elif isinstance(question, ClientQuestion):
             yield from self._client_verdicts()
+        elif isinstance(question, LoginQuestion):
+            yield "! login PLAIN | x"
+            yield "! login LOGIN | - | x"
+            yield "! disconnect 550 v any"
         else:
             yield "! answer 250 v ."
             yield "! answer 550 v ."
