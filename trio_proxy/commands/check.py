@@ -61,8 +61,8 @@ def _check_all(options: Options, found: Findings, stack: ExitStack) -> None:
     rules = None if loaded is None else LoginRules.of(loaded)
     logins, mistakes = logins_or_problems(options, rules, config_is_wrong=found.config_is_wrong)
     found.problems(mistakes)
-    if provider is not None:
-        trio.run(check_tokens, provider, options.upstream_user, options, found)
+    if provider is not None and not trio.run(check_tokens, provider, options.upstream_user, options, found):
+        logins = None  # without a token none is possible
     if security.can_connect:
         trio.run(check_upstream, options, security, logins, found)
 

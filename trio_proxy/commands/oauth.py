@@ -109,20 +109,22 @@ def accounts_of(directory: Path) -> list[str]:
         return []
 
 
-async def check_tokens(provider: OAuth2, account: str | None, options: Options, found: Findings) -> None:
+async def check_tokens(provider: OAuth2, account: str | None, options: Options, found: Findings) -> bool:
     """Gets a token, for the ``account`` that is logged in, else for those that have a file, and says how it
-    went."""
+    went. Returns True if there was one for each."""
     from trio_proxy.login.tokens import TokenError
 
     path = options.oauth_refresh_token_file
     accounts = [account] if account is not None else []
     if not accounts and path is not None and path.is_dir():
         accounts = accounts_of(path)
+    all_good = True
     for name in accounts[:_MOST_CHECKED] or [""]:
         whose = f"token of {name}" if name else "token"
         try:
             token = await provider.fetch(name)
         except TokenError as error:
+            all_good = False
             found.unreached(f"{whose}: {error}")
         else:
             left = token.expires - trio.current_time()
@@ -130,3 +132,4 @@ async def check_tokens(provider: OAuth2, account: str | None, options: Options, 
             found.good("token", f"{provider.url}: {whose} {lasts}")
     if len(accounts) > _MOST_CHECKED:
         found.warn(f"tokens of {len(accounts) - _MOST_CHECKED} more accounts were not tried")
+    return all_good

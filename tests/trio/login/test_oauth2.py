@@ -228,7 +228,8 @@ async def test_check_says_how_it_went(
 ) -> None:
     found = Findings(config_is_wrong=False)
     async with token_endpoint(octets) as endpoint:
-        await check_tokens(refresh(endpoint), "ann", Options(), found)
+        all_good = await check_tokens(refresh(endpoint), "ann", Options(), found)
+    assert all_good is not found.unavailable
     said = capsys.readouterr()
     assert text.format(endpoint.url) in said.out + said.err
     assert (found.wrong, found.unavailable) == status
