@@ -6,7 +6,18 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["limits"]
+import attrs
+
+from sansio_smtp.members import EFFECT_ADD_RECIPIENT, EFFECT_BEGIN
+from sansio_smtp.verbs import UNKNOWN, VERBS
+from sansio_smtp.wire.commands import Command
+
+__all__ = ["MAILMAX", "RCPTMAX", "Limits", "limits"]
+
+MAILMAX: Final = "MAILMAX"
+"""The name of the limit of MAIL commands on a connection, accepted or not."""
+RCPTMAX: Final = "RCPTMAX"
+"""The name of the limit of RCPT commands in a transaction."""
 
 _LIMIT: Final = re.compile(r"([A-Z0-9][A-Z0-9-]*)=([1-9][0-9]{0,5})")
 """RFC 9422 §3, §4: a name, and a number of at most six digits that is not 0."""
@@ -20,3 +31,34 @@ def limits(keywords: Mapping[str, str]) -> Mapping[str, int]:
         if limit := _LIMIT.fullmatch(word):
             found.setdefault(limit[1], int(limit[2]))
     return found
+
+
+@attrs.define
+class Limits:
+    """Counts what a server is sent, from the EHLO on in which it announces limits."""
+
+    announced: Mapping[str, int] = attrs.field(factory=dict[str, int])
+    _mails: int = attrs.field(default=0, init=False)
+    _recipients: int = attrs.field(default=0, init=False)
+
+    def learn(self, keywords: Mapping[str, str]) -> None:
+        """The server has answered EHLO or HELO."""
+        self.announced = limits(keywords) if "LIMITS" in keywords else {}
+
+    def sent(self, command: Command) -> None:
+        """The server is sent this command."""
+        effect = VERBS.get(command.verb, UNKNOWN).effect
+        if effect is EFFECT_BEGIN:
+            self._mails += 1
+            self._recipients = 0
+        elif effect is EFFECT_ADD_RECIPIENT:
+            self._recipients += 1
+
+    def exceeded_by(self, command: Command) -> str | None:
+        """The limit that would be exceeded if the server were sent this command; None if none would be."""
+        effect = VERBS.get(command.verb, UNKNOWN).effect
+        if effect is EFFECT_BEGIN:
+            return MAILMAX if self._mails >= self.announced.get(MAILMAX, self._mails + 1) else None
+        if effect is EFFECT_ADD_RECIPIENT:
+            return RCPTMAX if self._recipients >= self.announced.get(RCPTMAX, self._recipients + 1) else None
+        return None

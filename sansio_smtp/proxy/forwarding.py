@@ -29,6 +29,7 @@ import attrs
 from sansio_smtp.client_info import TlsInfo
 from sansio_smtp.config import Config, LoginMode
 from sansio_smtp.ends.exchanges import Exchange
+from sansio_smtp.ends.limits import MAILMAX
 from sansio_smtp.events import (
     SERVER,
     AwaitReply,
@@ -171,6 +172,7 @@ class Forwarding:
             and end.hello is not None
             and not leg.may_lack
             and leg.carried is None
+            and not leg.limits.announced
             and end.may_send()
             and (command.kind is not KIND_DATA or not self._added or not end.unanswered)
             and (command.verb == b"RCPT" or command.raw.upper().find(b"REQUIRETLS") < 0)
@@ -194,6 +196,7 @@ class Forwarding:
             and not self._added
             and not leg.speaks_lmtp
             and not leg.may_lack
+            and not leg.limits.announced
             and (leg.carried is None and leg.end.hello is not None and leg.end.is_quiet)
         )
 
@@ -252,6 +255,11 @@ class Forwarding:
                 if requires_tls(errand.command) and not self.leg.may_require_tls:
                     self._refuse_plain(errand)
                     return  # what came after it was looked at meanwhile
+                if (limit := self.leg.limits.exceeded_by(errand.command)) and isinstance(
+                    errand.handle, Exchange
+                ):
+                    self._refuse_beyond(limit, errand.handle)
+                    return
                 self._send(errand.command, errand.handle)
             elif self.leg.in_transaction:
                 self._send(_RSET, Own.RESET)
@@ -296,6 +304,8 @@ class Forwarding:
             command = self.leg.spoken(command)
         if isinstance(handle, Exchange) and command is not handle.command:
             handle.went_as(command)
+        if self.leg.limits.announced:
+            self.leg.limits.sent(command)
         data = shown = self.leg.end.send_command(command, handle)
         if command.secret:
             shown = command.shown + b"\r\n"
@@ -322,6 +332,15 @@ class Forwarding:
         """This MAIL says that the message is to travel under verified TLS only, which is not possible."""
         assert isinstance(errand.handle, Exchange)  # MAIL is the client's
         self._downstream.fill(errand.handle, own_replies.TLS_REQUIRED)
+
+    def _refuse_beyond(self, limit: str, exchange: Exchange) -> None:
+        """The server has said that it does not take this command. It would take no further message, so the
+        session ends then."""
+        if limit == MAILMAX:
+            self.waiting.clear()
+            self._downstream.fill(exchange, own_replies.TOO_MANY_MESSAGES)
+        else:
+            self._downstream.fill(exchange, own_replies.TOO_MANY_RECIPIENTS)
 
     def _prepare(self, errand: Errand, exchange: Exchange) -> None:
         """Connects the errand's server, or starts its setup."""
@@ -416,6 +435,7 @@ class Forwarding:
 
     def learn_limits(self) -> None:
         """Applies the limits that the server announced in its EHLO reply."""
+        self.leg.limits.learn(self.leg.end.keywords)
         limits = (self._config.max_message_size, self.leg.end.max_message_size)
         self._downstream.end.limit_message(min((limit for limit in limits if limit), default=None))
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from sansio_smtp.ends.client import ReplyReceived
 from sansio_smtp.ends.exchanges import Exchange
-from sansio_smtp.ends.limits import limits
+from sansio_smtp.ends.limits import MAILMAX
 from sansio_smtp.members import UPSTREAM_READY
 from sansio_smtp.verbs import VERBS
 from sansio_smtp.wire.commands import Command
@@ -94,7 +94,7 @@ class Keeping:
             or leg.forwarded_for is not None
             or leg.greeting is None
             or leg.end.refusals
-            or "MAILMAX" in limits(leg.end.keywords)
+            or MAILMAX in leg.limits.announced
         )
 
     # Taking

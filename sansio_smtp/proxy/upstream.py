@@ -19,6 +19,7 @@ import attrs
 from sansio_smtp.client_info import TlsInfo
 from sansio_smtp.config import Config, Dialect, LoginMode, SendClient, UpstreamTls
 from sansio_smtp.ends.client import ClientConnection
+from sansio_smtp.ends.limits import Limits
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.members import DIALECT_LMTP, KIND_HELLO
@@ -74,6 +75,8 @@ class Upstream:
     """True if the connection must not serve another client."""
     released: bool = attrs.field(default=False, init=False)
     """True if the connection may serve another client when this session is over."""
+    limits: Limits = attrs.field(factory=Limits, init=False)
+    """What the server takes on this connection, and what it was sent."""
     may_lack: bool = attrs.field(default=False, init=False)
     """True if the setup has to be looked at before each command."""
     state: UpstreamState = attrs.field(default=UpstreamState.CONNECTING, init=False)

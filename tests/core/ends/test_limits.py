@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sansio_smtp.ends.limits import limits
+from sansio_smtp.ends.limits import MAILMAX, RCPTMAX, Limits, limits
+from sansio_smtp.wire.commands import Command
 
 
 @pytest.mark.parametrize(
@@ -24,3 +25,22 @@ def test_limits(said: str, found: dict[str, int]) -> None:
 
 def test_a_server_that_does_not_say_them() -> None:
     assert limits({"SIZE": "MAILMAX=1"}) == {}
+
+
+MAIL, RCPT, NOOP = Command.of("MAIL FROM:<a>"), Command.of("RCPT TO:<b>"), Command.of("NOOP")
+
+
+def test_commands_are_counted_accepted_or_not() -> None:
+    counted = Limits()
+    counted.learn({"LIMITS": "MAILMAX=2 RCPTMAX=1"})
+    for _ in range(2):
+        assert counted.exceeded_by(MAIL) is None
+        counted.sent(MAIL)
+        assert counted.exceeded_by(RCPT) is None
+        counted.sent(RCPT)
+        counted.sent(NOOP)
+        assert counted.exceeded_by(RCPT) == RCPTMAX
+    assert counted.exceeded_by(MAIL) == MAILMAX
+    assert counted.exceeded_by(NOOP) is None
+    counted.learn({})
+    assert (counted.exceeded_by(MAIL), counted.exceeded_by(RCPT)) == (None, None)
