@@ -22,7 +22,7 @@ from rule_tables import attribute_docs, table
 from setting_tables import REGIONS as SETTING_REGIONS
 
 from sansio_smtp import Config, Reply, WaitingFor, config
-from sansio_smtp.ends import extensions
+from sansio_smtp.ends.keyword_table import KEYWORDS, Handling
 from sansio_smtp.proxy import own_replies
 from sansio_smtp.states import (
     FRAMING,
@@ -116,11 +116,21 @@ def replies_of_our_own() -> str:
 
 def keywords_table() -> str:
     rows = [
-        ("relayed as the server says them", _sorted_code(extensions.RELAYED)),
-        ("offered always", _sorted_code(extensions.OURS)),
-        ("hidden", "every other"),
+        (
+            f"`{name}`",
+            row.rfc,
+            row.handling.value,
+            row.why,
+            f"[{row.script}](../tests/dialogues/{row.script}.txt)",
+        )
+        for name, row in KEYWORDS.items()
     ]
-    return table(("EHLO keywords", ""), rows)
+    rows.append(("every other", "", Handling.HIDDEN.value, "it may change how octets are cut", ""))
+    return table(("keyword", "defined in", "what is done", "why", "shown by"), rows)
+
+
+def _script(name: str) -> str:
+    return f"[{name}](../tests/dialogues/{name}.txt)"
 
 
 def refused_verbs() -> str:

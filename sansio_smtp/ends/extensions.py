@@ -17,12 +17,11 @@ from sansio_smtp.wire.commands import octet_count
 from sansio_smtp.wire.replies import Reply
 
 from .access import ANYBODY, Access
+from .keyword_table import Handling, named
 
 __all__ = ["OURS", "RELAYED", "Offer", "keywords"]
 
-RELAYED: Final[frozenset[str]] = frozenset(
-    ("SIZE", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES", "LIMITS", "HELP", "AUTH")
-)
+RELAYED: Final[frozenset[str]] = named(Handling.RELAYED)
 """Keywords that are relayed, with the server's arguments. The client sees no other keyword of the server."""
 
 OURS: Final = ("PIPELINING",)
@@ -94,6 +93,8 @@ def _offered(
             if keyword == "REQUIRETLS" and requires_tls:
                 kept.append(line)
             continue
+        if keyword == "SMTPUTF8" and not any(_split(other)[0] == "8BITMIME" for other in _texts(lines)):
+            continue  # RFC 6531 §3.1: it needs that
         if keyword == "AUTH":
             if access.no_login is None and b"AUTH" not in access.own:
                 kept += _login_line(line, ends_tls=ends_tls)

@@ -60,7 +60,14 @@ def test_what_is_not_framed_is_not_offered(hidden: str) -> None:
     assert reply == Reply.of(250, "mx", "DSN", "PIPELINING")
 
 
-@pytest.mark.parametrize("keyword", sorted(RELAYED))
+def test_smtputf8_needs_8bitmime() -> None:
+    """RFC 6531 §3.1."""
+    assert offer(Reply.of(250, "mx", "SMTPUTF8")) == Reply.of(250, "mx", "PIPELINING")
+    both = Reply.of(250, "mx", "SMTPUTF8", "8bitmime")
+    assert offer(both) == Reply.of(250, "mx", "SMTPUTF8", "8bitmime", "PIPELINING")
+
+
+@pytest.mark.parametrize("keyword", sorted(RELAYED - {"SMTPUTF8"}))
 def test_what_is_relayed_keeps_its_octets(keyword: str) -> None:
     line = f"{keyword.lower()}  Some Thing "
     assert offer(Reply.of(250, "mx", line)) == Reply.of(250, "mx", line, "PIPELINING")
