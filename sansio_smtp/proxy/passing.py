@@ -56,6 +56,7 @@ _AFTER: Final = {Phase.COMMAND: _REST, Phase.CONTENT: _CONTENT}
 
 _CR, _LF = b"\r\n"
 _DOT: Final = ord(".")
+_FOUR: Final = ord("4")
 _MOST: Final = 256
 """Inputs of which the ends have not been told: so that a session without messages keeps few."""
 
@@ -107,6 +108,7 @@ class Passing:
     __slots__ = (
         "_answered",
         "_client",
+        "_counts_refusals",
         "_commands",
         "_downstream",
         "_forwarding",
@@ -147,6 +149,7 @@ class Passing:
         self._max_reply = config.max_reply
         self._max_recipients = config.max_recipients
         self._size_limit = config.max_message_size
+        self._counts_refusals = config.keep  # a message that is forgotten would take them with it
         self._downstream = downstream
         self._forwarding = forwarding
         self._message = message
@@ -293,6 +296,7 @@ class Passing:
         after, size = self._owed.get(data[:4]), len(data) - 2
         if (
             after is None
+            or (self._counts_refusals and data[0] >= _FOUR)
             or data.find(_CR) != size
             or data.find(_LF) - size != 1
             or size + 2 > self._max_reply

@@ -44,6 +44,10 @@ class Kept:
     uses: int = 1
     """Number of clients that it has served."""
 
+    def use(self) -> None:
+        """One more client gets it."""
+        self.uses += 1
+
 
 @attrs.define(eq=False)
 class Pool:
@@ -91,9 +95,8 @@ class Pool:
         idle = others[-1]
         self._remove(idle)
         idle.leave()
-        kept = idle.kept
-        kept.uses += 1
-        return kept
+        idle.kept.use()
+        return idle.kept
 
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keeps connections until it is cancelled. Then it closes them."""

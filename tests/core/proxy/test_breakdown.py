@@ -427,6 +427,7 @@ OTHERWISE = {
         "ContentWriter.count",
         "Downstream.end_with",
         "Exchange.go_on",
+        "Forwarding._refuse_beyond",
         "Forwarding.drop_errands",
     ),
     *(

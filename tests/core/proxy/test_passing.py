@@ -13,7 +13,7 @@ from core.scene import lines
 from sansio_smtp.config import Config
 from sansio_smtp.ends.server import ServerConnection
 from sansio_smtp.errors import LocalProtocolError
-from sansio_smtp.events import CLIENT, SERVER, Close, MessageAnswered, SendToClient, Side
+from sansio_smtp.events import CLIENT, SERVER, Close, MessageAnswered, SendToClient, SendToServer, Side
 from sansio_smtp.proxy.proxy import Proxy
 
 EHLO = ("250-mx", "250 PIPELINING")
@@ -294,3 +294,22 @@ def test_whatever_comes(inputs: list[tuple[Side, str]]) -> None:
     twins = session()
     for side, data in inputs:
         takes(twins, side, data.encode())
+
+
+def test_a_refusal_is_not_forgotten_with_its_message_if_refusals_count() -> None:
+    """A server that has refused something is not given to the next client: it is sent QUIT, not RSET."""
+    proxy = Proxy(Config(keep=True))
+    for side, data in (
+        (SERVER, b"220 mx\r\n"),
+        (CLIENT, b"EHLO me\r\n"),
+        (SERVER, b"250-mx\r\n250 PIPELINING\r\n"),
+        *((CLIENT, b"MAIL FROM:<a>\r\n"), (SERVER, b"250 ok\r\n")),
+        *((CLIENT, b"RCPT TO:<b>\r\n"), (SERVER, b"250 ok\r\n")),
+        *((CLIENT, b"RCPT TO:<x>\r\n"), (SERVER, b"550 no\r\n")),
+        *((CLIENT, b"DATA\r\n"), (SERVER, b"354 go\r\n")),
+        *((CLIENT, b"hi\r\n.\r\n"), (SERVER, b"250 ok\r\n")),
+    ):
+        if proxy.pass_on(side, data) is None:
+            proxy.receive_from(side, data)
+    events = proxy.receive_from(CLIENT, b"QUIT\r\n")
+    assert [event.data for event in events if isinstance(event, SendToServer)] == [b"QUIT\r\n"]

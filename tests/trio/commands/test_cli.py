@@ -31,6 +31,7 @@ OPTIONS = [
     "--upstream-key", "--accept-proxy", "--accept-xclient", "--accept-xforward", "--send-client",
     "--oauth-url", "--oauth-client-id", "--oauth-client-secret-file", "--oauth-refresh-token-file",
     "--oauth-scope", "--oauth-timeout", "--login", "--upstream-user", "--upstream-password-file",
+    "--upstream-keep", "--upstream-keep-time", "--upstream-keep-uses",
 ]  # fmt: skip
 TEXT = b"Subject: hi\r\n\r\n..one\r\n"
 STOPPED = b"421 4.3.2 service is shutting down, try again later\r\n"
@@ -128,7 +129,6 @@ def test_version() -> None:
         (["--listen", "h:65536"], "'h:65536': '65536' is no port number (0 to 65535)"),
         (["--listen", "h:x"], "'h:x': 'x' is no port number (0 to 65535)"),
         (["--listen", "unix:"], "'unix:' names no path; write unix:/run/smtp-proxy.sock"),
-        (["--upstream", "lmtp://h"], "'lmtp://h': LMTP is not built yet; use smtp://HOST:PORT, smtps://"),
         (["--accept-proxy", "here"], "'here' is no network; write 192.0.2.0/24, 2001:db8::/32, an address"),
         (["--accept-xclient", "10.0.0.1/8"], "'10.0.0.1/8' has bits set after its prefix; write 10.0.0.0/8"),
         (["--accept-xforward", "10.0.0.0/33"], "'10.0.0.0/33' is no network; write 192.0.2.0/24, 2001:db8"),
