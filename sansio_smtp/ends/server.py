@@ -256,9 +256,9 @@ class ServerConnection:
             self.phase = after
             if exchange.owes == 1:
                 del self.exchanges[0]
+                self.transaction.answered(command, reply)
             else:
                 exchange.go_on()
-            self.transaction.answered(command, reply)
             if exchange.replacement is not None and command.verb == b"RCPT":
                 self.transaction.envelope.went_as(command, exchange.replacement)
             if command.kind is KIND_DATA:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import attrs
 
 from sansio_smtp import BODY_LINE, COMMAND, HEADERS, IN_TURN, MESSAGE, REPLY, Config
-from sansio_smtp.config import ClientTls, LoginMode, SendClient, UpstreamTls
+from sansio_smtp.config import ClientTls, Dialect, LoginMode, SendClient, UpstreamTls
 from sansio_smtp.networks import Networks
 
 from .peers import STRANGER
@@ -26,9 +26,17 @@ _RECONNECT: Final = Config(reconnect=True)
 _GREETED: Final = ("S: 220 s greeting",)
 _HELLO: Final = (*_GREETED, "C: EHLO c", "S: 250 s EHLO c")
 _PIPELINING: Final = (*_GREETED, "C: EHLO c", r"S: 250-s EHLO c\r\n250 PIPELINING")
+_LMTP: Final = Config(client_dialect=Dialect.LMTP, upstream_dialect=Dialect.LMTP)
 _HOME_B: Final = ("home", "b")
 _TRUSTED: Final = Networks.parse(["192.0.2.0/24"])
 _SOME: Final = ("continue", "answer", "route")
+
+
+def _two(hello: str, heard: str, *more: str) -> tuple[str, ...]:
+    """A transaction with two recipients. ``heard`` is what the server hears of ``hello``."""
+    said = ("MAIL FROM:<m>", "RCPT TO:<r1>", "RCPT TO:<r2>")
+    transaction = [text for line in said for text in (f"C: {line}", f"S: 250 s {line}")]
+    return (*_GREETED, f"C: {hello} c", rf"S: 250-s {heard} c\r\n250 PIPELINING", *transaction, *more)
 
 
 def _configuration(name: str, *places: str, **values: Any) -> Configuration:
@@ -282,6 +290,47 @@ CONFIGURATIONS: Final = {
             routes=("b",),
             verdicts=("continue", "route", "login"),
             in_flight=2,
+        ),
+        # A reply to a message for each recipient.
+        _configuration("lmtp-lines", config=_LMTP, lines=("LHLO c", "EHLO c", *_MAIL[:3]), signals=True),
+        _configuration("lmtp", config=_LMTP, start=_two("LHLO", "LHLO"), lines=_MAIL_QUIT, signals=True),
+        _configuration(
+            "lmtp-pipelined",
+            config=_LMTP,
+            start=_two("LHLO", "LHLO", "C: DATA", "S: 354 s DATA", "C: a: b"),
+            lines=_MAIL,
+            in_flight=4,
+            recipients=2,
+        ),
+        _configuration(
+            "lmtp-asked",
+            "RCPT",
+            "DATA",
+            MESSAGE,
+            config=_LMTP,
+            start=(
+                *(*_two("LHLO", "LHLO")[:5], "C: RCPT TO:<r1>", "! answer 250 v RCPT TO:<r1>"),
+                *("C: RCPT TO:<r2>", "! continue", "S: 250 s RCPT TO:<r2>"),
+            ),
+            lines=_MAIL[:3],
+            verdicts=("continue", "answer", "swallow", "add"),
+            recipients=2,
+        ),
+        _configuration(
+            "lmtp-client",
+            "DATA",
+            config=Config(client_dialect=Dialect.LMTP),
+            start=_two("LHLO", "EHLO"),
+            lines=_MAIL[:3],
+            signals=True,
+        ),
+        _configuration(
+            "lmtp-server",
+            "DATA",
+            config=Config(upstream_dialect=Dialect.LMTP),
+            start=_two("EHLO", "LHLO"),
+            lines=_MAIL[:3],
+            signals=True,
         ),
         # Replies.
         _configuration("replies", REPLY, lines=_HELLO_MAIL, in_flight=2, signals=True),

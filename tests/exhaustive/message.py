@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import attrs
@@ -27,7 +28,7 @@ from sansio_smtp.questions import AnyQuestion, AnyVerdict
 
 from .peers import require
 
-__all__ = ["MessageWatch"]
+__all__ = ["MessageWatch", "worst"]
 
 _BODY: Final = frozenset((BODY_CHUNK, BODY_LINE, BODY_LINES))
 _CONTENT: Final = _BODY | {HEADERS, MESSAGE}
@@ -46,6 +47,8 @@ class MessageWatch:
     edited: bool = attrs.field(default=False, init=False)
     account: int | None = attrs.field(default=None, init=False)
     """The code that `MessageAnswered` has given, until the client is told."""
+    codes: list[int] = attrs.field(factory=list[int])
+    """The replies to this message that the client was told."""
 
     def __attrs_post_init__(self) -> None:
         self.places = self.ask & _CONTENT
@@ -76,12 +79,23 @@ class MessageWatch:
         require(self.account is None, "P8", "two accounts of one message")
         self.account = code
 
-    def answered(self, code: int, text: str) -> None:
-        """The client is told how it is answered."""
-        require(self.account == code, "P8", f"{code} to a message; the account of it says {self.account}")
+    def answered(self, code: int, text: str, *, last: bool = True) -> None:
+        """The client is told how it is answered. ``last``: it gets no more replies to it."""
         require(self.judged or text[:3] != "v .", "P8", f"{code} {text}, but no verdict has said so")
+        self.codes.append(code)
+        if not last:
+            return
+        account = self.account
+        fits = account == code if len(self.codes) == 1 else account and account // 100 == worst(self.codes)
+        require(fits, "P8", f"{self.codes} to a message; the account of it says {account}")
+        self.codes = []
         self.asked = self.judged = self.edited = False
         self.account = None
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The first digit of the one reply that says the truth of all."""
+    return max((code // 100 for code in codes), key=(2, 5, 4).index, default=2)
 
 
 def _is_data(command: Command) -> bool:

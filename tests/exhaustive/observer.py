@@ -35,14 +35,14 @@ from sansio_smtp import (
 )
 from sansio_smtp.questions import AnyQuestion, AnyVerdict, Continue, Disconnect, Inspect, Question, Replace
 
-from .message import MessageWatch
-from .peers import AUTH_LINE, DOT, GREETING, NUL, UNREADABLE, Client, Server, require, verb_of
+from .message import MessageWatch, worst
+from .peers import AUTH_LINE, DOT, GREETING, HELLO, NUL, UNREADABLE, Client, Server, require, verb_of
 
 __all__ = ["INJECTED", "Observer"]
 
 INJECTED: Final = "injected"
 """In a reply that comes in the same packet as another."""
-_NEEDED: Final = ("RSET", "EHLO", "HELO", "STARTTLS", "XCLIENT")
+_NEEDED: Final = ("RSET", *HELLO, "STARTTLS", "XCLIENT")
 """Commands of the proxy without which a session cannot go on."""
 
 
@@ -177,7 +177,9 @@ class Observer:
             require(not lost, "envelope", f"a server is left that has accepted {left.recipients}")
         self.connecting = True
         self.shaking.discard(SERVER)
-        self.server = Server(left.honest, level=left.level, send=left.send, demands_login=left.demands_login)
+        self.server = Server(
+            left.honest, level=left.level, send=left.send, demands_login=left.demands_login, lmtp=left.lmtp
+        )
 
     def _to_client(self, data: bytes) -> None:
         for code, text in _replies(data):
@@ -185,17 +187,39 @@ class Observer:
                 self._check_cause(code, text)
             had_mail = self.client.mail is not None
             known = self.client.authenticated or self.server.named
+            named = [*self.client.recipients]
             answered = self.client.receives(code, text)
             if answered is not None and verb_of(answered) == "XCLIENT" and code < 300:
                 self.server.client_begins_anew(known=known)
             elif answered is not None and verb_of(answered) == "XFORWARD" and code < 300:
                 self.server.forwarded = False  # of another client
             if answered == DOT:
-                self.message.answered(code, text)
+                self._check_results(code, text, named)
+                last = DOT not in self.client.owed or code == 421
+                self.message.answered(code, text, last=last)
+                if last:
+                    self.server.took, self.server.codes = [], []
             elif answered is not None and verb_of(answered) == "MAIL" and text.startswith("s "):
                 nested, self.server.nested = self.server.nested, False
                 fair = had_mail or not nested or not self.server.honest
                 require(fair, "order", "the server hears MAIL in a transaction of before")
+
+    def _check_results(self, code: int, text: str, named: list[tuple[str, str]]) -> None:
+        """What the server has said is what the client is told, where replies to a message are counted by
+        recipients: ``named`` are those of the client."""
+        server, client = self.server, self.client
+        if self.message.judged or not (server.lmtp or client.lmtp):
+            return
+        is_lost = self.may_end or server.mode == "over" or SERVER in self.closed | self.eof
+        if code >= 400 and (is_lost or not server.codes):
+            return  # the proxy's own
+        at = len(self.message.codes)
+        whose = [line for line, by in (named[at : at + 1] if client.lmtp else named) if by == "s"]
+        codes = server.codes if server.lmtp else server.codes[:1] * len(server.took)
+        given = dict(zip(server.took, codes, strict=False))
+        known = [given[line] for line in whose if line in given]
+        require(len(known) == len(whose), "P8", f"{code} {text} for {whose}; the server has said {given}")
+        require(code // 100 == worst(known), "P8", f"{code} {text} for {whose}; the server has said {given}")
 
     def _check_cause(self, code: int, text: str) -> None:
         """A reply that the proxy gives by itself has a reason."""

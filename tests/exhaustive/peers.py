@@ -16,6 +16,7 @@ __all__ = [
     "AUTH_LINE",
     "DOT",
     "GREETING",
+    "HELLO",
     "NUL",
     "STRANGER",
     "UNREADABLE",
@@ -35,14 +36,17 @@ NO_COMMAND: Final = "no command"
 NUL: Final = "\\0"
 """A line that holds NUL, as it stands in a script."""
 
-_BLOCKING: Final = ("EHLO", "HELO", "DATA", "AUTH", "QUIT")
+HELLO: Final = ("EHLO", "HELO", "LHLO")
+_BLOCKING: Final = (*HELLO, "DATA", "AUTH", "QUIT")
 _GROUP: Final = ("MAIL", "RCPT", "RSET", "EXPN", "SEND")
 _REFUSED: Final = ("STARTTLS", "BDAT")
 _OWN_REPLIES: Final = ((354, "DATA"), (221, "QUIT"), (220, "STARTTLS"), (250, "XFORWARD"))
 _REFUSED_FOR: Final = (("MAIL", "RCPT"), ("MAIL", "MAIL"), ("MAIL", "AUTH"), ("DATA", DOT))
 _FORBIDDEN: Final = ("GET",)
 _KNOWN: Final = (*_BLOCKING, *_GROUP, *_REFUSED, "NOOP", "VRFY", "XCLIENT", "XFORWARD")
-_BEFORE_TLS: Final = ("EHLO", "STARTTLS", "QUIT")
+_BEFORE_TLS: Final = ("EHLO", "LHLO", "STARTTLS", "QUIT")
+TAKEN: Final = "2.1.5 taken, by a rule"
+"""The reply to a message for a recipient that only a verdict has accepted."""
 STRANGER: Final = "198.51.100.1"
 """The address of a client that may not say who the client is."""
 
@@ -59,6 +63,12 @@ def verb_of(line: str) -> str:
 def replaced(line: str) -> str:
     """The line that a verdict puts in the place of MAIL, RCPT or EHLO."""
     return f"{line[:-1]}x{line[-1]}"
+
+
+def _same_hello(one: str, other: str) -> bool:
+    """Returns True if they differ in what a server of the other protocol hears in place of EHLO or HELO."""
+    verbs = {verb_of(one), verb_of(other)}
+    return one[4:] == other[4:] and "LHLO" in verbs and verbs < set(HELLO)
 
 
 def require(condition: object, promise: str, what: str) -> None:
@@ -96,6 +106,8 @@ class Client:
     """True if a message has ended that no server has seen the end of and that is not answered."""
     told: bool = False
     """True if the last reply says that the dialogue is over."""
+    lmtp: bool = False
+    """True if it is to get a reply to a message for each recipient."""
 
     def sends(self, line: str) -> None:
         self.queue.append(line)
@@ -109,7 +121,7 @@ class Client:
             elif self.mode == "content":
                 if line == DOT:
                     self.mode, self.ended = "command", True
-                    self.owed.append(DOT)
+                    self.owed += [DOT] * (max(1, len(self.recipients)) if self.lmtp else 1)
                 else:
                     self.content.append(line)
             elif self.mode == "auth":
@@ -182,7 +194,7 @@ class Client:
         said, _, of = text.partition(" ")
         if said == "s":
             # "any" was said unasked, while a question about the reply before was open.
-            right = of in (line, replaced(line), "any") or code == 421
+            right = of in (line, replaced(line), "any") or code == 421 or _same_hello(of, line)
             right = right or (verb == "XCLIENT" and (code, of) == (220, GREETING))
             if code >= 400:  # a command that the proxy has sent for this line, or the end of the message
                 right = right or (verb_of(of), verb) in _REFUSED_FOR
@@ -191,16 +203,19 @@ class Client:
             require(of in (line, "any"), "P3", f"the verdict on {of} answers {line}")
         else:
             none = code >= 400 or (code, verb) in _OWN_REPLIES
+            if line == DOT and any(by == "v" for _, by in self.recipients):
+                none = none or text == TAKEN
             require(none, "P8", f"{code} {text} to {line}, which neither the server nor a verdict has said")
 
     def _effect(self, line: str, verb: str, code: int, text: str) -> None:
         accepted = code < 300
         by, _, of = text.partition(" ")
         if line == DOT:
-            self._no_transaction()
-            self.ended = False
-            self.content = []
-        elif accepted and verb in ("EHLO", "HELO"):
+            if DOT not in self.owed or code == 421:
+                self._no_transaction()
+                self.ended = False
+                self.content = []
+        elif accepted and verb in HELLO:
             self.greeted = True
             self._no_transaction()
         elif accepted and verb == "STARTTLS":
@@ -279,6 +294,12 @@ class Server:
     """True if its connection was reset."""
     in_message: bool = False
     """True if it has got octets of a message that has not ended."""
+    lmtp: bool = False
+    """True if it gives a reply to a message for each recipient."""
+    took: list[str] = attrs.field(factory=list[str])
+    """The recipients of the message that it was sent last."""
+    codes: list[int] = attrs.field(factory=list[int])
+    """The replies that it has given to that message."""
 
     def receives(self, data: str) -> list[str]:
         """Octets of the proxy. Returns the lines that they are."""
@@ -293,7 +314,8 @@ class Server:
                     self.content.append(line)
                     continue
                 self.mode, self.in_message = "command", False
-                self.owes.append(DOT)
+                self.owes += [DOT] * (len(self.recipients) if self.lmtp else 1)
+                self.took, self.codes = [*self.recipients], []
             elif self.mode == "auth":
                 self.mode = "command"
                 self.owes.append(AUTH_LINE)
@@ -354,10 +376,10 @@ class Server:
         line = self.owes.pop(0)
         verb = verb_of(line)
         accepted = code < 300
-        if accepted and verb in ("EHLO", "HELO"):
+        if accepted and verb in HELLO:
             self.greeted, self.forwarded = True, False
             self.pipelining = "PIPELINING" in keywords
-            if verb == "EHLO":
+            if verb != "HELO":
                 self.offers = keywords
             self._no_transaction()
         elif verb == "STARTTLS" and accepted:
@@ -380,7 +402,9 @@ class Server:
             self._no_transaction()
             self.reset, self.forwarded = True, False
         elif line == DOT:
-            self._no_transaction()
+            self.codes.append(code)
+            if DOT not in self.owes:
+                self._no_transaction()
         elif code // 100 == 3 and verb == "DATA":
             self.mode = "content"
         elif code // 100 == 3 and (verb == "AUTH" or line == AUTH_LINE):

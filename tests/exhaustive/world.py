@@ -30,7 +30,7 @@ from sansio_smtp import (
     Side,
     TlsInfo,
 )
-from sansio_smtp.config import ClientTls, LoginMode, SendClient
+from sansio_smtp.config import ClientTls, Dialect, LoginMode, SendClient
 from sansio_smtp.questions import AnyQuestion, AnyVerdict, ClientQuestion, LoginQuestion, Question
 from sansio_smtp.states import contradiction
 from sansio_smtp.testing.notation import octets
@@ -108,13 +108,17 @@ class World:
         config = configuration.config
         proxy = make(config, configuration.ask, make_spool, CLIENT_INFO)
         offered = (config.tls is not ClientTls.NONE, config.accept_xclient, config.accept_xforward)
-        client = Client(own=frozenset(verb for verb, may in zip(_OWN, offered, strict=True) if may))
+        client = Client(
+            own=frozenset(verb for verb, may in zip(_OWN, offered, strict=True) if may),
+            lmtp=config.client_dialect is Dialect.LMTP,
+        )
         logs_in = config.login_mode is LoginMode.INJECT
         server = Server(
             configuration.honest,
             level=config.upstream_tls,
             send=config.send_client,
             demands_login=logs_in,
+            lmtp=config.upstream_dialect is Dialect.LMTP,
         )
         sends = config.send_client in (SendClient.XCLIENT, SendClient.XFORWARD)
         watch = MessageWatch(configuration.ask)
@@ -232,7 +236,7 @@ class World:
         line = server.owes[0]
         verb = verb_of(line)
         for code in self._codes(verb, line):
-            if code == 250 and verb == "EHLO":
+            if code == 250 and verb in ("EHLO", "LHLO"):
                 for offered in self.configuration.servers:
                     *more, last = ["s " + line, *filter(None, offered.split(";"))]
                     yield "S: " + "".join(rf"250-{text}\r\n" for text in more) + f"250 {last}"

@@ -305,13 +305,14 @@ def test_the_exchanges_are_the_lines_that_are_owed_a_reply() -> None:
 
 
 def test_a_message_that_is_owed_several_replies() -> None:
-    """RFC 2033 §4.2: what came after it waits for all of them; the transaction has ended with the first."""
+    """RFC 2033 §4.2: what came after it waits for all of them; the transaction ends with the last."""
     end = in_content()
     given(end, b"a\r\n.\r\nNOOP\r\n")
     end.exchanges[0].owes = 2
     end.send_reply(Reply.of(250))
-    assert (end.unanswered, end.in_transaction) == (2, False)
+    assert (end.unanswered, end.in_transaction) == (2, True)
     end.send_reply(Reply.of(452))
+    assert not end.in_transaction
     assert [exchange.command.raw for exchange in end.exchanges] == [b"NOOP"]
 
 

@@ -195,10 +195,10 @@ class Leg:
     def make_room(self) -> None:
         self.room += 1
 
-    def fill(self, index: int, *replies: Reply, closes: bool = False) -> list[str]:
+    def fill(self, index: int, *replies: Reply) -> list[str]:
         exchange = self.leg.end.exchanges[index]
         for reply in replies:
-            self.leg.fill(exchange, reply, closes=closes)
+            self.leg.fill(exchange, reply)
         shown = spell(self.out)
         self.out.clear()
         return shown

@@ -134,11 +134,15 @@ def test_rules_learn_what_became_of_a_message() -> None:
 def test_a_rule_learns_whose_reply_it_sees() -> None:
     seen: list[Any] = []
     rule = says("reply", lambda tx, command, answer: seen.append(answer.to and answer.to.address))
-    talk = Talk(rule, config=Config(upstream_dialect=Dialect.LMTP)).with_recipient()
+    both = Config(client_dialect=Dialect.LMTP, upstream_dialect=Dialect.LMTP)
+    talk = Talk(rule, config=both).said(("LHLO me", "220 mx"))
+    talk.server("250 mx")
+    talk.said(("MAIL FROM:<a@me>", "250 ok"), ("RCPT TO:<b@mx>", "250 ok"), ("RCPT TO:<c@mx>", "250 ok"))
     talk.said(("DATA", "354 go"))
     talk.client("hi", ".")
-    talk.server("552 full")
-    assert seen[-2:] == [None, "b@mx"]
+    assert talk.server("552 full") == ["C: 552 full"]
+    assert talk.server("250 ok") == ["answered 552", "C: 250 ok"]
+    assert seen[-3:] == [None, "b@mx", "c@mx"]
 
 
 def told(result: Any) -> str:
