@@ -16,6 +16,10 @@ from interop_proxy import running
 
 pytestmark = pytest.mark.interop
 
+RULE = """
+def delivered(tx, results):
+    print("told:", *[f"{each.to.address} {each.reply.code}" for each in results], flush=True)
+"""
 CONTENT = b"Subject: %b\r\n\r\nOne line.\r\n"
 
 
@@ -56,7 +60,9 @@ def test_three_recipients_of_which_one_is_full_get_three_replies(
 
 
 def test_an_smtp_client_gets_one_honest_reply(dovecot: Dovecot, tmp_path: Path) -> None:
-    with running(f"lmtp://127.0.0.1:{dovecot.port}", tmp_path) as proxy:
+    (tmp_path / "told.py").write_text(RULE)
+    options = ("--rules", str(tmp_path / "told.py"))
+    with running(f"lmtp://127.0.0.1:{dovecot.port}", tmp_path, *options) as proxy:
         with smtplib.SMTP(proxy.host, proxy.port, "client.test", timeout=30) as client:
             to = ["ann@lmtp.test", "bob@lmtp.test"]
             assert client.sendmail("sender@lmtp.test", to, CONTENT % b"all of them") == {}
@@ -65,7 +71,8 @@ def test_an_smtp_client_gets_one_honest_reply(dovecot: Dovecot, tmp_path: Path) 
         log = proxy.log()
     assert refused.value.smtp_code == 552, refused.value
     assert FULL.encode() in bytes(refused.value.smtp_error)
-    assert FULL in log, log
+    assert f"told: ann@lmtp.test 250 bob@lmtp.test 250 {FULL} 552" in log, log
+    assert "message refused for some recipients" in log, log
     for name in ("ann", "bob"):
         texts = b"".join(dovecot.messages(name))
         assert b"all of them" in texts
