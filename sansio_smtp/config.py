@@ -201,6 +201,9 @@ class Config:
 
     max_message_size: int | None = attrs.field(default=None, validator=_positive)
     """Largest message, decoded; None: only the limit that the server announces (RFC 1870)."""
+    headroom: int = attrs.field(default=0, validator=attrs.validators.ge(0))
+    """Octets that rules may add to a message. The client is offered so much less than the server takes, and
+    the server is told so much more in MAIL than the client has declared (RFC 1870)."""
     max_line: int = attrs.field(default=12_288, validator=_positive)
     """Longest command or AUTH line without its CRLF (RFC 4954 §4 asks for 12,288)."""
     max_reply: int = attrs.field(default=65_536, validator=_positive)

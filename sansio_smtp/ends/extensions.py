@@ -47,11 +47,12 @@ class Offer:
     what is configured.
 
     ``relay`` are keywords to relay besides `RELAYED`. ``max_size`` lowers the announced SIZE (RFC 1870), or
-    announces it where the server does not.
+    announces it where the server does not. ``headroom`` lowers either.
     """
 
     relay: frozenset[str] = frozenset()
     max_size: int | None = None
+    headroom: int = 0
 
     def reply(
         self, given: Reply, access: Access = ANYBODY, *, ends_tls: bool = False, requires_tls: bool = False
@@ -99,16 +100,19 @@ def _offered(
             if access.no_login is None and b"AUTH" not in access.own:
                 kept += _login_line(line, ends_tls=ends_tls)
             continue
-        if keyword == "SIZE" and limit is not None:
+        if keyword == "SIZE" and (limit is not None or offer.headroom):
             announced = octet_count(argument)
-            if announced == 0 or announced > limit:
+            if announced and offer.headroom:
+                limit = announced if limit is None else min(limit, announced)
+                continue
+            if limit is not None and (announced == 0 or announced > limit):
                 continue
             limit = None
         kept.append(line)
     kept += [keyword.encode() for keyword in OURS]
     kept += filter(None, access.own.values())
     if limit is not None:
-        kept.append(b"SIZE %d" % limit)
+        kept.append(b"SIZE %d" % max(limit - offer.headroom, 1))  # 0 would be no limit
     return Reply.of(code, *kept).raw
 
 

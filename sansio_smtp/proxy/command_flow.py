@@ -56,6 +56,7 @@ from . import own_replies
 from .client_login import ClientLogin
 from .downstream import Downstream
 from .forwarding import ANYWHERE, Forwarding
+from .headroom import with_headroom
 from .keeping import Keeping
 from .message_flow import MessageFlow
 from .own_commands import OwnCommands
@@ -283,13 +284,21 @@ class CommandFlow:
             if len(self._downstream.end.transaction.envelope.recipients) >= config.max_recipients:
                 self._downstream.fill(exchange, own_replies.TOO_MANY_RECIPIENTS)
                 return
-        elif effect is EFFECT_BEGIN and (limit := config.max_message_size) and command.declared_size > limit:
+        elif effect is EFFECT_BEGIN and (limit := self._largest()) and command.declared_size > limit:
             self._downstream.fill(exchange, own_replies.too_big(limit))
             return
         elif effect is EFFECT_BEGIN and self._logins is not None and self._logins.due:
             self._downstream.fill(exchange, own_replies.LOG_IN_FIRST)
             return
+        if effect is EFFECT_BEGIN and config.headroom:
+            command = with_headroom(command, config.headroom)
         if self._may_route and command.kind is not KIND_DATA:  # which goes where its MAIL went
             upstream = forwarding.target(command, upstream)
         hold = command.kind is KIND_DATA and self._message.holds
         forwarding.forward(command, exchange, upstream, hold=hold)
+
+    def _largest(self) -> int | None:
+        """The largest size that MAIL may declare, where that is not left to the server."""
+        if self._config.headroom:
+            return self._downstream.end.max_message_size
+        return self._config.max_message_size

@@ -211,7 +211,7 @@ class ContentPipeline:
         broken: list[str] = []
         if self.edited:
             mail = self.envelope.mail
-            if mail is not None and 0 < mail.declared_size < self.size:
+            if mail is not None and 0 < mail.declared_size < self.size - self.config.headroom:
                 broken.append("SIZE")
             if (
                 self._eight_bit

@@ -78,6 +78,7 @@ class Downstream:
         "_checks_logins",
         "_config",
         "_credentials",
+        "_headroom",
         "_on_over",
         "_on_room",
         "_out",
@@ -92,6 +93,7 @@ class Downstream:
         "greeting",
         "hello",
         "identity",
+        "largest",
         "login",
         "question",
         "traces",
@@ -106,7 +108,10 @@ class Downstream:
         checks_logins: bool = False,
     ) -> None:
         self.end = ServerConnection(config)
-        self.end.limit_message(config.max_message_size)
+        self._headroom = config.headroom
+        self.largest: int | None = None
+        """The largest message that may go to the server, after all edits; None: there is no limit."""
+        self.limit_message(config.max_message_size)
         self.gate = Gate.OPEN
         self.question: AnyQuestion | None = None
         self.hello: Command | None = None
@@ -151,6 +156,11 @@ class Downstream:
     def relays(self) -> bool:
         """True if the client is parsed, and a reply of the server passes as it is."""
         return self.gate is GATE_OPEN and self.forwarded is None and not self.traces
+
+    def limit_message(self, largest: int | None) -> None:
+        """No message larger than this may go to the server. The client is taken less, by the headroom."""
+        self.largest = largest
+        self.end.limit_message(largest if largest is None else max(largest - self._headroom, 1))
 
     @property
     def client_info(self) -> ClientInfo:

@@ -437,7 +437,7 @@ class Forwarding:
         """Applies the limits that the server announced in its EHLO reply."""
         self.leg.limits.learn(self.leg.end.keywords)
         limits = (self._config.max_message_size, self.leg.end.max_message_size)
-        self._downstream.end.limit_message(min((limit for limit in limits if limit), default=None))
+        self._downstream.limit_message(min((limit for limit in limits if limit), default=None))
 
     def hello_answered(self) -> None:
         """The server has accepted EHLO or HELO of the client."""

@@ -248,7 +248,7 @@ class MessageFlow:
         if self._pipeline is None:
             client = self._downstream.end
             self._pipeline = ContentPipeline(
-                self._config, self._places, client.envelope, client.max_message_size, self._make_spool
+                self._config, self._places, client.envelope, self._downstream.largest, self._make_spool
             )
         return self._pipeline
 

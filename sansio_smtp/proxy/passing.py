@@ -108,11 +108,12 @@ class Passing:
     __slots__ = (
         "_answered",
         "_client",
-        "_counts_refusals",
         "_commands",
+        "_counts_refusals",
         "_downstream",
         "_forwarding",
         "_from_rest",
+        "_headroom",
         "_max_line",
         "_max_recipients",
         "_max_reply",
@@ -150,6 +151,7 @@ class Passing:
         self._max_recipients = config.max_recipients
         self._size_limit = config.max_message_size
         self._counts_refusals = config.keep  # a message that is forgotten would take them with it
+        self._headroom = config.headroom
         self._downstream = downstream
         self._forwarding = forwarding
         self._message = message
@@ -252,6 +254,7 @@ class Passing:
             self._room -= 1
         elif line is _MAIL and (
             b"REQUIRETLS" in data.upper()
+            or (self._headroom and b"SIZE" in data.upper())
             or ((limit := self._size_limit) and line.command(data).declared_size > limit)
         ):
             return None

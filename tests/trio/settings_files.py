@@ -43,6 +43,7 @@ open_relay_warning = false
 nul = "refuse"
 max_message_size = "25M"
 max_connections = 50
+headroom = "4K"
 upstream_keep = 4
 upstream_keep_time = "1m"
 upstream_keep_uses = 20
@@ -119,6 +120,7 @@ OPTIONS = Options(
     nul="refuse",
     max_message_size=25_000_000,
     max_connections=50,
+    headroom=4000,
     upstream_keep=4,
     upstream_keep_time=60,
     upstream_keep_uses=20,
@@ -130,7 +132,7 @@ OPTIONS = Options(
     rule_settings={
         "greylist": RuleTable(
             {"delay": "5m", "limits": {"per_minute": 3}},
-            {"": 62, "delay": 63, "limits.per_minute": 64},
+            {"": 63, "delay": 64, "limits.per_minute": 65},
             "conf/proxy.toml",
         )
     },

@@ -33,7 +33,7 @@ _MOST_SERVERS: Final = 100
 _QUIT: Final = b"QUIT\r\n"
 
 
-@attrs.define(eq=False)
+@attrs.frozen(eq=False)
 class Kept:
     """A connection to a server that has answered all that it was sent, the last time RSET."""
 
@@ -43,10 +43,6 @@ class Kept:
     tls: TlsInfo | None = None
     uses: int = 1
     """Number of clients that it has served."""
-
-    def use(self) -> None:
-        """One more client gets it."""
-        self.uses += 1
 
 
 @attrs.define(eq=False)
@@ -95,8 +91,7 @@ class Pool:
         idle = others[-1]
         self._remove(idle)
         idle.leave()
-        idle.kept.use()
-        return idle.kept
+        return attrs.evolve(idle.kept, uses=idle.kept.uses + 1)
 
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keeps connections until it is cancelled. Then it closes them."""

@@ -234,6 +234,11 @@ class Options:
         SERVER, SIZE, None, in_core=True, unset="what the upstream server announces",
         help="Refuse larger messages (such as 25M).",
     )
+    headroom: int = setting(
+        SERVER, SIZE, 0, in_core=True, unset="none",
+        help="Room for what rules add to a message: clients are offered so much less than the server takes, "
+        "and the server is told so much more than they declare.",
+    )
     max_connections: int = setting(
         SERVER, number_of("clients"), 1000, help="Clients at the same time; more get 421."
     )

@@ -187,3 +187,17 @@ def test_requiretls() -> None:
     assert offered("REQUIRETLS", requires_tls=True) == [b"REQUIRETLS", b"PIPELINING"]
     assert offered("REQUIRETLS") == [b"PIPELINING"]
     assert offered("DSN", requires_tls=True) == [b"DSN", b"PIPELINING"]
+
+
+@pytest.mark.parametrize(
+    ("line", "limit", "announced"),
+    [
+        ("SIZE 99", None, "SIZE 89"),
+        ("SIZE 99", 50, "SIZE 40"),
+        ("SIZE 0", None, "SIZE 0"),
+        ("DSN", 5, "SIZE 1"),
+    ],
+)
+def test_the_size_leaves_room(line: str, limit: int | None, announced: str) -> None:
+    reply = Offer(max_size=limit, headroom=10).reply(Reply.of(250, "mx", line))
+    assert [text for text in reply.lines if text.startswith(b"SIZE")] == [announced.encode()]

@@ -210,3 +210,9 @@ def test_data_answered_421_ends_both_sides_and_needs_no_reset() -> None:
     scene = Scene("DATA").with_recipient()
     scene.client("DATA")
     assert scene.answer(Answer(Reply.of(421, "bye"))) == ["C: 421 bye", "close S", "close C"]
+
+
+def test_a_size_leaves_room_for_edits() -> None:
+    scene = Scene(config=Config(headroom=10)).greeted("250-mx", "250 SIZE 100")
+    assert scene.client("MAIL FROM:<a> SIZE=91") == ["C: 552 5.3.4 message is larger than 90 octets"]
+    assert scene.client("MAIL FROM:<a> SIZE=90") == ["S: MAIL FROM:<a> SIZE=100"]

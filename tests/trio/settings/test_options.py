@@ -48,7 +48,7 @@ def test_defaults_shown_in_the_help_are_those_of_the_options() -> None:
     assert {*unset} == {
         "upstream", "open_relay_warning", "max_message_size", "timeouts", "spool", "tls", "upstream_tls",
         "upstream_ca", "upstream_tls_name", "io", "oauth_client_secret_file", "oauth_refresh_token_file",
-        "upstream_password_file", "upstream_keep",
+        "upstream_password_file", "upstream_keep", "headroom",
     }  # fmt: skip
     assert {name: shown.pop(name) for name in unset} == unset
     assert len(shown) == 16
@@ -105,6 +105,7 @@ def test_a_certificate_offers_tls(arguments: list[str], level: ClientTls) -> Non
 
 VOICES = [
     ("max_connections", "max_connections = 5", "7", ["--max-connections", "9"], 1000),
+    ("headroom", 'headroom = "5K"', "7", ["--headroom", "9"], 0),
     ("upstream_keep", "upstream_keep = 5", "7", ["--upstream-keep", "9"], 0),
     ("upstream_keep_time", "upstream_keep_time = 5", "7", ["--upstream-keep-time", "9"], 30.0),
     ("upstream_keep_uses", "upstream_keep_uses = 5", "7", ["--upstream-keep-uses", "9"], 100),
