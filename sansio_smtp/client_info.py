@@ -75,6 +75,8 @@ class ClientInfo:
     """The IP address to which it has connected; empty if it is not known."""
     local_port: int | None = None
     """The port to which it has connected."""
+    listener: str = ""
+    """Which of several listeners took its connection, as the driver names them; empty if it does not."""
     proxy_ip: str = ""
     """The address of the peer, if that is a proxy which has said who the client is; else empty."""
     proxy_tlvs: tuple[tuple[int, bytes], ...] = ()

@@ -147,6 +147,11 @@ def _positive(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         raise ValueError(f"{attribute.name} must be positive, not {value}")
 
 
+def _not_negative(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value < 0:
+        raise ValueError(f"{attribute.name} must be 0 or more, not {value}")
+
+
 def _keywords(names: Iterable[str]) -> frozenset[str]:
     if isinstance(names, str):
         raise ValueError(f'relay_keywords is a set of names, such as {{"{names.upper()}"}}')  # noqa: TRY004 - as all of Config
@@ -198,6 +203,10 @@ class Config:
     keep: bool = False
     """True: the driver handles `Release`. When the client quits, the server's connection is given back for
     another client, if that one cannot notice."""
+    failover: int = attrs.field(default=0, validator=_not_negative)
+    """How many other servers one command of the client may be sent to, if servers fail before the client was
+    promised anything; 0: the session ends with its server. It needs `reconnect`. The driver gets `Connect`
+    for the same name again, and connects another server, or calls `Proxy.server_unreachable`."""
 
     max_message_size: int | None = attrs.field(default=None, validator=_positive)
     """Largest message, decoded; None: only the limit that the server announces (RFC 1870)."""

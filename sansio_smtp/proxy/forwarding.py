@@ -30,6 +30,7 @@ from sansio_smtp.client_info import TlsInfo
 from sansio_smtp.config import Config, LoginMode
 from sansio_smtp.ends.exchanges import Exchange
 from sansio_smtp.ends.limits import MAILMAX
+from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.events import (
     SERVER,
     AwaitReply,
@@ -57,7 +58,7 @@ from sansio_smtp.wire.replies import Reply
 from . import own_replies
 from .downstream import Downstream, nothing
 from .server_setup import next_step, requires_tls
-from .upstream import Upstream
+from .upstream import Carried, Upstream
 
 __all__ = ["ANYWHERE", "Errand", "Forwarding", "Own"]
 
@@ -358,12 +359,17 @@ class Forwarding:
 
     def _leave_for(self, upstream: str | None) -> None:
         """Leaves the server for another, or for a new connection to the same one."""
-        leg = self.leg
-        carried = leg.transaction_for(self._downstream.end.envelope)
-        if not leg.detached:
-            self._out.append(SendToServer(leg.end.send_command(_QUIT), _QUIT.raw + b"\r\n"))
+        carried = self.leg.transaction_for(self._downstream.end.envelope)
+        if not self.leg.detached:
+            self._say_quit()
             self._out.append(Close(SERVER))
-        leg.close()
+        self._connect(upstream, carried)
+
+    def _say_quit(self) -> None:
+        self._out.append(SendToServer(self.leg.end.send_command(_QUIT), _QUIT.raw + b"\r\n"))
+
+    def _connect(self, upstream: str | None, carried: Carried | None) -> None:
+        self.leg.close()
         self.leg = Upstream(self._config, upstream, carried=carried)
         self.tls_changes += 1
         self._out.append(Connect(upstream, self._downstream.client_info))
@@ -446,6 +452,24 @@ class Forwarding:
 
     # Without a server
 
+    def leave_failed(self, again: list[Errand], envelope: Envelope) -> None:
+        """The server has failed: asks for another one of the same name. ``again`` are commands that it has
+        not answered; they are sent to the other, before those that wait. That knows of no transaction, so
+        commands of ours are not needed."""
+        leg = self.leg
+        carried = leg.transaction_for(envelope)
+        if leg.end.may_send() and not leg.end.eof:
+            self._say_quit()
+        self._out.append(Close(SERVER))
+        self.waiting[:] = again + [each for each in self.waiting if isinstance(each.handle, Exchange)]
+        self._connect(leg.name, carried)
+
+    def lose(self, envelope: Envelope) -> None:
+        """The server has ended the connection while it owed nothing. Another is made for the next command of
+        the client."""
+        self._out.append(Close(SERVER))
+        self.leg.lose(envelope)
+
     def detach(self) -> None:
         """Resets the connection to the server in the middle of mail data, the only way that does not end the
         message (RFC 5321 §4.1.1.4). The client is still served."""
@@ -467,10 +491,14 @@ class Forwarding:
         it. None is made after a login of the client at the server, whose credentials are not kept."""
         if command.kind is KIND_QUIT:
             return own_replies.BYE
+        return None if self.may_reconnect else own_replies.DETACHED
+
+    @property
+    def may_reconnect(self) -> bool:
+        """True if a new connection can be made for this client."""
         config = self._config
         may_log_in = config.login_mode is not LoginMode.RELAY or not self._downstream.authenticated
-        may_reconnect = config.reconnect and may_log_in
-        return None if may_reconnect else own_replies.DETACHED
+        return config.reconnect and may_log_in
 
     def drop_errands(self) -> None:
         """Removes all errands: the server is not sent what it has not seen yet."""

@@ -69,6 +69,7 @@ from . import own_replies
 from .breakdown import end_after_fault
 from .command_flow import CommandFlow
 from .downstream import Downstream
+from .failover import Failover
 from .forwarding import Forwarding
 from .keeping import Keeping
 from .lane import Lane
@@ -101,6 +102,7 @@ class Proxy(Readings):
         "_commands",
         "_downstream",
         "_draining",
+        "_failover",
         "_forwarding",
         "_keeping",
         "_lane",
@@ -142,10 +144,13 @@ class Proxy(Readings):
         self._message = message = MessageFlow(config, downstream, forwarding, self._out, make_spool)
         self._keeping = keeping = Keeping(downstream, forwarding) if config.keep else None
         self._commands = CommandFlow(config, asked, downstream, forwarding, message, self._out, keeping)
-        self._setup = SetupFlow(config, downstream, forwarding, self._out)
+        self._failover: Failover | None = None
+        if config.failover:
+            self._failover = Failover(config, downstream, forwarding, message, self._out)
+        self._setup = SetupFlow(config, downstream, forwarding, self._out, self._failover)
         self._login = self._setup.login
         self._replies = ReplyFlow(
-            asked, downstream, forwarding, message, self._commands, self._setup, keeping
+            asked, downstream, forwarding, message, self._commands, self._setup, keeping, self._failover
         )
         self._client = downstream.end
         self._asks_replies = asked.replies
@@ -324,8 +329,10 @@ class Proxy(Readings):
         return self._run()
 
     def server_unreachable(self) -> list[Event]:
-        """The server cannot be connected: the client gets 421, as its greeting if it has had none yet."""
-        return self._fail(own_replies.UNREACHABLE)
+        """The server cannot be connected: the client gets 421, as its greeting if it has had none yet; or
+        what the last server has said that was left for another (`Config.failover`)."""
+        failover = self._failover
+        return self._fail(own_replies.UNREACHABLE if failover is None else failover.unreachable)
 
     def refuse(self, reply: Reply) -> list[Event]:
         """Sends the client this 4xx or 5xx, as its greeting if it has had none yet, and closes both sides.
@@ -441,7 +448,7 @@ class Proxy(Readings):
             event = end.next_event()
             if event is END_OF_INPUT:
                 if self._keeping is None or not self._keeping.lost():
-                    downstream.fail(own_replies.LOST)
+                    self._server_failed("it closed the connection", own_replies.LOST)
                 return
             if isinstance(event, Pause):
                 return
@@ -451,9 +458,14 @@ class Proxy(Readings):
             else:
                 event.show(downstream.masked(event.evidence))
                 self._out.append(Violation(SERVER, event))
-                downstream.fail(event.reply_hint)
-            if not end.pending:
+                self._server_failed(f"it broke the protocol: {event.args[0]}", event.reply_hint)
+            if not end.pending or end is not self._forwarding.leg.end:
                 return
+
+    def _server_failed(self, why: str, reply: Reply) -> None:
+        """The server is left for another, or the session ends with this reply."""
+        if self._failover is None or not self._failover.takes(why, reply):
+            self._downstream.fail(reply)
 
     def _run_client(self) -> None:
         """Handles what the client sent."""

@@ -27,6 +27,7 @@ from sansio_smtp.wire.replies import Reply
 from . import own_replies
 from .command_flow import CommandFlow
 from .downstream import Downstream
+from .failover import Failover
 from .forwarding import Forwarding, Own
 from .keeping import Keeping
 from .message_flow import MessageFlow
@@ -46,6 +47,7 @@ class ReplyFlow:
         "_asks_replies",
         "_commands",
         "_downstream",
+        "_failover",
         "_forwarding",
         "_keeping",
         "_message",
@@ -62,8 +64,10 @@ class ReplyFlow:
         commands: CommandFlow,
         setup: SetupFlow,
         keeping: Keeping | None = None,
+        failover: Failover | None = None,
     ) -> None:
         self._keeping = keeping
+        self._failover = failover
         self._downstream = downstream
         self._forwarding = forwarding
         self._message = message
@@ -79,6 +83,8 @@ class ReplyFlow:
             downstream.trace(SERVER, reply.raw[:-2])
         if self._keeping is not None and self._forwarding.leg.kept and self._keeping.takes_place(event):
             return
+        if self._failover is not None and self._left(self._failover, event):
+            return
         if event.unsolicited:
             downstream.fail(reply)
         elif isinstance(handle, Own):
@@ -92,6 +98,20 @@ class ReplyFlow:
             downstream.ask(question, partial(self._reply_judged, event))
         else:
             self._reply(event, reply)
+
+    def _left(self, failover: Failover, event: ReplyReceived) -> bool:
+        """Returns True if this reply says that the server cannot be used now, and it was left for another."""
+        reply, command = event.reply, event.command
+        if event.handle is Own.SETUP or event.handle is Own.LOGIN:
+            return False  # its own flow knows what to do
+        if command is None and not event.unsolicited:
+            if reply.severity == 2 or self._downstream.end.phase is not PHASE_GREETING:
+                return False
+            return failover.takes(f"its greeting was {reply}", reply)
+        if reply.code == 421 or (reply.severity == 4 and command is not None and command.kind is KIND_HELLO):
+            to = "" if command is None else f" to {command}"
+            return failover.takes(f"it said {reply}{to}", own_replies.UNREACHABLE, event)
+        return False
 
     def _greeted(self, reply: Reply) -> bool:
         """A server has greeted. Returns True if the greeting goes to the client, which has had none yet."""

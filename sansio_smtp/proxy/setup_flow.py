@@ -24,6 +24,7 @@ from sansio_smtp.wire.replies import Reply
 
 from . import own_replies
 from .downstream import Downstream
+from .failover import Failover
 from .forwarding import Forwarding
 from .login_flow import LoginFlow
 from .server_setup import LOG_IN, Lack, begins_transaction, next_step, requires_tls
@@ -36,11 +37,17 @@ _TLS_REFUSED: Final = Lack("it refused STARTTLS, which is required", own_replies
 class SetupFlow:
     """Sets up the server that is connected."""
 
-    __slots__ = ("_config", "_downstream", "_forwarding", "_out", "login")
+    __slots__ = ("_config", "_downstream", "_failover", "_forwarding", "_out", "login")
 
     def __init__(
-        self, config: Config, downstream: Downstream, forwarding: Forwarding, out: list[Event]
+        self,
+        config: Config,
+        downstream: Downstream,
+        forwarding: Forwarding,
+        out: list[Event],
+        failover: Failover | None = None,
     ) -> None:
+        self._failover = failover
         self._config = config
         self._downstream = downstream
         self._forwarding = forwarding
@@ -148,5 +155,7 @@ class SetupFlow:
             forwarding.answer_oldest(reply)
 
     def _cannot_use(self, lack: Lack) -> None:
+        if self._failover is not None and self._failover.takes(lack.why, lack.reply):
+            return
         self._out.append(ServerUnusable(lack.why))
         self._downstream.fail(lack.reply)

@@ -156,9 +156,15 @@ class Upstream:
         self.settle()
 
     def reset(self) -> None:
-        """The connection is reset in the middle of mail data."""
+        """The connection is over, and the client is still served."""
         self.step(UpstreamStep.RESET)
         self.end.close()
+
+    def lose(self, envelope: Envelope) -> None:
+        """The server has ended the connection, while it owed no reply. The client is still served; its
+        transaction with this envelope may go on elsewhere."""
+        self.carried = self.transaction_for(envelope)
+        self.reset()
 
     def close(self) -> None:
         """The connection is closed: the server is left for another, or the session is over."""

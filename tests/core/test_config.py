@@ -95,3 +95,9 @@ def test_choices_of_tls_and_identity_may_be_words() -> None:
         UpstreamTls.VERIFY,
         SendClient.AUTO,
     )
+
+
+def test_a_number_of_servers_is_not_negative() -> None:
+    assert Config(failover=0).failover == 0
+    with pytest.raises(ValueError, match="failover must be 0 or more, not -1"):
+        Config(failover=-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,6 +12,8 @@ import pytest
 from sansio_smtp.rules.lint.problems import Problem
 from trio_proxy.commands import check
 from trio_proxy.settings.options import Options
+from trio_proxy.text.addresses import Address
+from trio_proxy.text.destinations import Destination
 
 __all__ = ["Capture", "Said", "checked", "write_rules"]
 
@@ -58,7 +61,10 @@ class Said:
     err: list[str]
 
 
-def checked(capsys: Capture, *problems: Problem, **options: Any) -> Said:
-    status = check.run_check(Options(**{"listen": (), "upstream": None} | options), problems)
+def checked(
+    capsys: Capture, *problems: Problem, upstream: Address | Sequence[Destination] = (), **options: Any
+) -> Said:
+    servers = (Destination(upstream),) if isinstance(upstream, Address) else tuple(upstream)
+    status = check.run_check(Options(**{"listen": (), "upstream": servers} | options), problems)
     captured = capsys.readouterr()
     return Said(status, captured.out.splitlines(), captured.err.splitlines())

@@ -14,6 +14,7 @@ from trio_proxy.settings.options import Options
 from trio_proxy.settings.tables import RuleTable
 from trio_proxy.settings.timeouts import PHASES, Timeouts
 from trio_proxy.text.addresses import Address
+from trio_proxy.text.destinations import Destination
 
 __all__ = ["FULL", "OPTIONS", "options", "written"]
 
@@ -90,7 +91,7 @@ OPTIONS = Options(
         Address(path="/run/in.sock"),
         Address(path="conf/tls.sock", tls=True),
     ),
-    upstream=Address("mail.example.net", 465, tls=True),
+    upstream=(Destination(Address("mail.example.net", 465, tls=True)),),
     tls_cert=(Path("conf/one.pem"), Path("/etc/two.pem")),
     tls_key=(Path("conf/one.key"), Path("/etc/two.key")),
     tls="encrypt",

@@ -35,16 +35,19 @@ def banner(options: Options, listeners: Iterable[Address], security: Security, r
             plain = Address(address.host, address.port)
             yield f"              TLS from the first octet, as port 465 says; {plain} would be plain text"
     yield from _tls(options, security)
-    if options.upstream is None:
+    if not options.upstream:
         yield f"  upstream    none: messages are kept in {options.capture} (Maildir)"
     else:
-        yield f"  upstream    {options.upstream}"
-        leg = security.leg(None)
-        if leg is not None:
-            begins = "from the first octet" if leg.implicit else _BEGINS[leg.level]
-            yield f"  TLS to it   {begins}; {_CHECKS[leg.level is UpstreamTls.VERIFY]}"
+        for server in options.upstream:
+            yield f"  upstream    {server}"
+            leg = security.leg_to(server.address)
+            if leg is not None:
+                begins = "from the first octet" if leg.implicit else _BEGINS[leg.level]
+                yield f"  TLS to it   {begins}; {_CHECKS[leg.level is UpstreamTls.VERIFY]}"
         if options.send_client != "none":
             yield f"  client      the server is told who it is: {options.send_client}"
+    for route in options.routes:
+        yield f"  route       {route.name}: {', '.join(map(str, route.upstream))}"
     if rules:
         watched = "; watching for changes" if options.reload else ""
         yield f"  rules       {rules}{watched}"

@@ -33,23 +33,23 @@ def hidden_auth(options: Options) -> str:
 
 
 def _mistaken_client(options: Options) -> Iterator[str]:
-    upstream = options.upstream
-    if upstream is None or options.send_client != "none" or "send_client" in options.named:
+    if options.send_client != "none" or "send_client" in options.named:
         return
-    if not is_on_this_machine(upstream):
+    elsewhere = [str(each.address) for each in options.upstream if not is_on_this_machine(each.address)]
+    if elsewhere:
         yield (
-            f"the server {upstream} is not on this machine, and takes this proxy for the client of all "
-            f"mail, in "
+            f"the server {' or '.join(elsewhere)} is not on this machine, and takes this proxy for the "
+            "client of all mail, in "
             "its log, its limits and its checks; tell it who the client is with --send-client, or say "
             "--send-client none if that is meant"
         )
 
 
 def _unchecked_certificate(options: Options) -> Iterator[str]:
-    upstream, level = options.upstream, options.upstream_tls
+    addresses, level = [each.address for each in options.upstream], options.upstream_tls
     if options.upstream_ca is None or level in ("none", "verify"):
         return
-    if level is None and (upstream is None or upstream.tls or upstream.is_local):
+    if level is None and all(address.tls or address.is_local for address in addresses):
         return
     yield (
         f"--upstream-ca {options.upstream_ca} is not used: at --upstream-tls {level or 'may'} the "

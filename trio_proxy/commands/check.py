@@ -15,6 +15,7 @@ from sansio_smtp.rules.lint.problems import Problem
 from trio_proxy.driver.server import ListenError, listening
 from trio_proxy.rulebook.load import LoadedRules
 from trio_proxy.settings.options import Options
+from trio_proxy.settings.route_tables import route_problems
 
 from . import exit_status
 from .cautions import cautions, hidden_auth
@@ -48,6 +49,7 @@ def run_check(options: Options, problems: Iterable[Problem]) -> int:
 def _check_all(options: Options, found: Findings, stack: ExitStack) -> None:
     security, mistakes = security_or_problems(options, stack, config_is_wrong=found.config_is_wrong)
     found.problems(mistakes)
+    found.problems(list(route_problems(options.routes, options.listen)))
     loaded = _check_rules(options, found)
     _check_listeners(options, found)
     _check_directories(options, found)
@@ -99,7 +101,7 @@ def _check_listeners(options: Options, found: Findings) -> None:
                 found.problems([Problem("", 0, str(error))])
         else:
             found.good("listen", f"{address} is free")
-        if options.upstream is not None and address.endpoint == options.upstream.endpoint:
+        if any(address.endpoint == each.address.endpoint for each in options.upstream):
             found.problems(
                 [
                     Problem(
@@ -116,7 +118,7 @@ def _check_listeners(options: Options, found: Findings) -> None:
 
 def _check_directories(options: Options, found: Findings) -> None:
     directories = {
-        "capture": options.capture if options.upstream is None else None,
+        "capture": None if options.upstream else options.capture,
         "quarantine": options.quarantine if options.rules else None,
         "spool": options.spool if options.rules else None,
     }

@@ -61,14 +61,21 @@ _OTHER_DIALECT: Final = {
 async def check_upstream(
     options: Options, security: Security, logins: Logins | None, found: Findings
 ) -> None:
-    """Says what the server says of itself, if it accepts the login of the proxy, or why it cannot be used."""
-    address = options.upstream
-    if address is None:
-        if not found.config_is_wrong:
-            found.good("upstream", f"none: messages are kept in {options.capture}")
-        return
+    """Says what each server says of itself, if it accepts the login of the proxy, or why it cannot be
+    used."""
+    if not options.upstream and not found.config_is_wrong:
+        found.good("upstream", f"none: messages are kept in {options.capture}")
+    addresses = [each.address for each in options.upstream]
+    addresses += [each.address for route in options.routes for each in route.upstream]
+    for address in dict.fromkeys(addresses):
+        await _check_server(options, address, security, logins, found)
+
+
+async def _check_server(
+    options: Options, address: Address, security: Security, logins: Logins | None, found: Findings
+) -> None:
     where = f"upstream {address}"
-    leg = security.leg(None)
+    leg = security.leg(str(address))
     try:
         with trio.fail_after(_SECONDS):
             said = await _introduction(address, leg, _PROXY_VERSIONS.get(options.send_client), logins)

@@ -119,5 +119,6 @@ def _may_be_plain(options: Options, upstream: str | None) -> bool:
     machine."""
     if options.upstream_tls == "none":
         return True
-    address = options.upstream if upstream is None else server_named(upstream)
-    return address is not None and address.is_local
+    if upstream is None:
+        return bool(options.upstream) and all(each.address.is_local for each in options.upstream)
+    return server_named(upstream).is_local

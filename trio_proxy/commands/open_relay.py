@@ -36,13 +36,15 @@ def open_relay_warning(options: Options, rules: LoadedRules | None) -> str:
     """What is to be said before the service starts; empty if it cannot be an open relay in this way, or if
     somebody has said that it is none. ``rules`` are None if they could not be loaded. Looks up the names of
     hosts, so it blocks."""
-    if options.upstream is None or (rules is not None and rules.limit_recipients):
+    if rules is not None and rules.limit_recipients:
         return ""
     if text := _login_for_all(options, rules):
         return text
     exposed = _listeners_in_doubt(options)
-    where = is_trusting(options.upstream) if exposed else ""
-    return _warning(exposed, f"the upstream server {options.upstream}", where) if where else ""
+    for server in options.upstream if exposed else ():
+        if where := is_trusting(server.address):
+            return _warning(exposed, f"the upstream server {server.address}", where)
+    return ""
 
 
 def _login_for_all(options: Options, rules: LoadedRules | None) -> str:
@@ -54,9 +56,10 @@ def _login_for_all(options: Options, rules: LoadedRules | None) -> str:
     listeners = ", ".join(map(str, exposed_listeners(options)))
     if not listeners:
         return ""
+    servers = " or ".join(str(each.address) for each in options.upstream)
     return (
         f"this may be an open relay: {listeners} can be reached from elsewhere, and the proxy logs in to "
-        f"{options.upstream} as {options.upstream_user} for all who come. Let them log in, with a rule "
+        f"{servers} as {options.upstream_user} for all who come. Let them log in, with a rule "
         "login, or limit recipients with ready:allow_list, or listen on 127.0.0.1. If only the right ones "
         "can come, say open_relay_warning = false in [server]"
     )

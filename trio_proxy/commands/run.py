@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -25,6 +25,9 @@ from trio_proxy.driver.resolver import resolve_in_own_threads
 from trio_proxy.driver.server import ListenError, Server, listening, raise_descriptor_limit, stop_on_signals
 from trio_proxy.driver.settings import Settings
 from trio_proxy.driver.streams import SocketStream, Stream, connect
+from trio_proxy.routes.fleet import Fleet
+from trio_proxy.routes.listeners import Listeners
+from trio_proxy.routes.routing import with_routes
 from trio_proxy.rulebook.host import RuleSettings
 from trio_proxy.rulebook.load import LoadedRules, load
 from trio_proxy.rulebook.reload import Reloadable, RuleBook, reload_on_hangup
@@ -33,11 +36,13 @@ from trio_proxy.rulebook.token_rule import TokenRule
 from trio_proxy.settings.choose import reread
 from trio_proxy.settings.core_config import core_config
 from trio_proxy.settings.options import Options
+from trio_proxy.settings.route_tables import route_problems
 from trio_proxy.storage.maildir import Maildir, left_over
 from trio_proxy.storage.quarantine import Quarantine
 from trio_proxy.storage.spool import FileSpool
 from trio_proxy.text import logs
 from trio_proxy.text.addresses import Address
+from trio_proxy.text.destinations import Destination
 from trio_proxy.text.output import hurry, write_line
 from trio_proxy.text.serving import serving
 from trio_proxy.text.unraisable import unraisable_in_log
@@ -77,27 +82,27 @@ async def _main(options: Options) -> int:
     with ExitStack() as stack:
         stack.enter_context(unraisable_in_log())
         security, book, logins = _load_all(options, stack)
-        listeners = {
-            sock: bound_address(sock, address)
-            for address in options.listen
-            for sock in stack.enter_context(listening(address))
+        asked = {
+            sock: address for address in options.listen for sock in stack.enter_context(listening(address))
         }
+        listeners = {sock: bound_address(sock, address) for sock, address in asked.items()}
         sockets = list(listeners)
         upstream = options.upstream
         capture: Server | None = None
         capture_sockets: list[socket.socket] = []
-        if upstream is None:
+        if not upstream:
             capture = _capture_server(options.capture)
             capture_sockets = stack.enter_context(listening(Address("127.0.0.1", 0)))
-            upstream = bound_address(capture_sockets[0])
-        _refuse_loop(upstream, sockets)
+            upstream = (Destination(bound_address(capture_sockets[0])),)
+        for destination in (*upstream, *(each for route in options.routes for each in route.upstream)):
+            _refuse_loop(destination.address, sockets)
         resolve_in_own_threads()
         async with (
             serving(),
             rule_tasks(stack, lambda: exit_status.INTERRUPTED if quit_now else 0) as rules,
         ):
             reactor = _reactor(options)
-            settings = _settings(options, upstream, security, book, logins, rules, reactor)
+            settings = _settings(options, upstream, asked, security, book, logins, rules, reactor)
             stack.enter_context(settings.rule_settings.watchdog.installed())
             async with trio.open_nursery() as nursery:
                 if reactor is not None:
@@ -163,6 +168,7 @@ def _load_all(options: Options, stack: ExitStack) -> tuple[Security, RuleBook, L
     """Reads the files of TLS and of logins, and the rules. Raises `RuleError` with all that is wrong with any
     of them."""
     security, problems = security_or_problems(options, stack)
+    problems += route_problems(options.routes, options.listen)
     book: RuleBook | None = None
     rules: LoginRules | None = None
     try:
@@ -189,6 +195,8 @@ def _load(options: Options) -> LoadedRules:
     """The rules, with the settings that are in the settings file now."""
     now = reread(options)
     loaded = load(now.rules, now.rule_settings)
+    if options.routes:
+        loaded = with_routes(loaded, options.routes)
     if warning := open_relay_warning(options, loaded):
         log.warning(warning)
     return attrs.evolve(loaded, files=(*loaded.files, now.config)) if now.config is not None else loaded
@@ -205,7 +213,8 @@ def _reactor(options: Options) -> Reactor | None:
 
 def _settings(
     options: Options,
-    upstream: Address,
+    upstream: Sequence[Destination],
+    listeners: Mapping[socket.socket, Address],
     security: Security,
     book: RuleBook,
     logins: Logins | None,
@@ -213,11 +222,14 @@ def _settings(
     reactor: Reactor | None,
 ) -> Settings:
     stream = SocketStream if reactor is None else reactor.stream
+    fleet = Fleet.of({None: upstream, **{route.name: route.upstream for route in options.routes}})
     routes = _Routes(options, stream)
     return Settings(
-        connect=partial(connect, upstream, stream),
+        connect=partial(connect, upstream[0].address, stream),
         connect_to=routes.connect_to,
         upstream_dialect=routes.dialect,
+        groups=fleet.group if fleet.groups else None,
+        listener_of=Listeners(listeners).name_of if any(route.listen for route in options.routes) else None,
         reactor=reactor,
         tls=security.clients,
         upstream_tls=security.leg,
@@ -227,6 +239,7 @@ def _settings(
             trace=options.transcript,
             reconnect=True,
             keep=options.upstream_keep > 0,
+            failover=fleet.largest - 1,
             ehlo_name=_our_name(),
         ),
         pool=_pool(options),
@@ -255,7 +268,7 @@ def _pool(options: Options) -> Pool | None:
 
 @attrs.define
 class _Routes:
-    """Connects to servers that rules name."""
+    """Connects to servers by their addresses: those of lists, and those that rules name."""
 
     options: Options
     stream: Callable[[socket.socket], SocketStream]
@@ -264,9 +277,10 @@ class _Routes:
     """Servers of which has been said, if it is so, that they may make this an open relay."""
 
     async def connect_to(self, upstream: str) -> Stream:
-        """A connection to a server that a rule names. Raises OSError."""
+        """A connection to this server. Raises OSError."""
         address = server_named(upstream)
-        if upstream not in self._seen and len(self._seen) < _MOST_ROUTES:
+        is_usual = any(address == each.address for each in self.options.upstream)
+        if not is_usual and upstream not in self._seen and len(self._seen) < _MOST_ROUTES:
             self._seen.add(upstream)
             if warning := await trio.to_thread.run_sync(route_warning, self.options, address):
                 log.warning(warning)
@@ -275,8 +289,12 @@ class _Routes:
     def dialect(self, upstream: str | None) -> Dialect:
         """What is spoken to the server of ``--upstream``, or to one that a rule names. Raises OSError if the
         name cannot be read."""
-        address = self.options.upstream if upstream is None else server_named(upstream)
-        return Dialect.LMTP if address is not None and address.lmtp else Dialect.SMTP
+        usual = self.options.upstream
+        if upstream is not None:
+            speaks_lmtp = server_named(upstream).lmtp
+        else:
+            speaks_lmtp = bool(usual) and usual[0].address.lmtp
+        return Dialect.LMTP if speaks_lmtp else Dialect.SMTP
 
 
 def _capture_server(directory: Path) -> Server:

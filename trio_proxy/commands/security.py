@@ -50,15 +50,16 @@ class Security:
         return [each for each in found if each is not None and each.files]
 
     def leg(self, upstream: str | None) -> Leg | None:
-        """What TLS is to the server of ``--upstream``, or to one that a rule names; None: plain text. Raises
-        OSError if the name cannot be read."""
-        address = self.options.upstream if upstream is None else server_named(upstream)
-        if address is None:  # the built-in server
-            return None
-        return self.leg_to(address, usual=upstream is None)
+        """What TLS is to the first server of ``--upstream``, or to one that is named; None: plain text.
+        Raises OSError if the name cannot be read."""
+        usual = [each.address for each in self.options.upstream]
+        if upstream is None:
+            return self.leg_to(usual[0]) if usual else None  # None: the built-in server
+        address = server_named(upstream)
+        return self.leg_to(address, usual=address in usual)
 
     def leg_to(self, address: Address, *, usual: bool = True) -> Leg | None:
-        """The same for an address. ``usual``: it is that of ``--upstream``."""
+        """The same for an address. ``usual``: it is one of ``--upstream``."""
         if _is_plain(self.options, address):
             return None
         if self._servers is None:
@@ -88,8 +89,7 @@ def security_or_problems(
     # Which key would belong to which certificate is not known if their numbers differ.
     if options.self_signed or (options.tls_cert and len(options.tls_cert) == len(options.tls_key)):
         clients = _loaded(lambda: _clients(options, stack), problems)
-    usual = options.upstream
-    is_needed = usual is not None and not _is_plain(options, usual)
+    is_needed = not all(_is_plain(options, each.address) for each in options.upstream)
     if is_needed or options.upstream_ca is not None or _upstream_pair(options) is not None:
         servers = _loaded(lambda: _servers(options), problems)
         can_connect = servers is not None

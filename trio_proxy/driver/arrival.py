@@ -62,6 +62,8 @@ class Arrivals:
     def _known(self, client: SocketStream, peer: str) -> ClientInfo:
         """The peer, with the address to which it has connected if a server is told that."""
         known = ClientInfo(address=peer)
+        if self.settings.listener_of is not None:
+            known = attrs.evolve(known, listener=self.settings.listener_of(client))
         if self.settings.config.send_client is SendClient.NONE or known.unix:
             return known
         ip, port, *_ = client.sock.getsockname()

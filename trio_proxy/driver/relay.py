@@ -32,6 +32,7 @@ from sansio_smtp import (
     Connect,
     Event,
     MessageAnswered,
+    Phase,
     Proxy,
     Release,
     Reply,
@@ -156,6 +157,8 @@ class Relay(Sides):
         elif isinstance(event, StartTLS):
             self._shake_hands_with(event.side)
         else:
+            if isinstance(event, ServerUnusable):
+                self._servers.failed(event.why)
             self._reports.event(event)
 
     # Servers
@@ -180,7 +183,8 @@ class Relay(Sides):
         elif not self._proxy.closed and await self._greet_in_tls():
             self._deadline.start()
             await self._flush(CLIENT)
-            self._read_on(SERVER)
+            if not self._servers.has_others or await self._greeted():
+                self._read_on(SERVER)
         self._settle()
 
     async def _use_kept(self, kept: Kept) -> None:
@@ -197,10 +201,26 @@ class Relay(Sides):
         await self._flush(CLIENT)
         self._read_on(SERVER)
 
+    async def _greeted(self) -> bool:
+        """Reads the greeting of a server of a list, by which it is known if it can be used. Returns False if
+        it is not to be read on."""
+        proxy, outbox = self._proxy, self._servers.outbox
+        with trio.move_on_after(self._settings.timeouts.greeting) as scope:
+            while proxy.states[1] is Phase.GREETING and outbox is self._servers.outbox:
+                if not await self._read(SERVER, outbox):
+                    break
+        if scope.cancelled_caught:
+            self._end_of(SERVER, TimeoutError("no greeting in time"))
+        if proxy.closed or outbox is not self._servers.outbox:
+            return False
+        if proxy.states[1] is Phase.COMMAND:
+            self._servers.worked()
+        return True
+
     async def _greet_in_tls(self) -> bool:
         """Does what comes before the first octet of a new server, if it is TLS. Returns False if the server
         cannot be used."""
-        leg = self._servers.leg
+        leg, outbox = self._servers.leg, self._servers.outbox
         if self._settings.upstream_tls is not None:
             level = UpstreamTls.NONE if leg is None else leg.level
             self._proxy.server_connected(level, self._servers.dialect)
@@ -211,7 +231,7 @@ class Relay(Sides):
             if scope.cancelled_caught:
                 self._tls_failed(SERVER, f"the handshake has taken more than {seconds:g} s")
             await self._flush(SERVER)
-        return not self._proxy.closed
+        return not self._proxy.closed and outbox is self._servers.outbox
 
     # TLS
 

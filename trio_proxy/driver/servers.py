@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from sansio_smtp import ClientInfo, Dialect, Reply, SendClient, TlsInfo
+from trio_proxy.routes.group import Server, Visit
 from trio_proxy.text.session_log import SessionLog
 
 from .outbox import Outbox
@@ -29,7 +30,19 @@ class Servers:
     connection is left, and the next one takes its place.
     """
 
-    __slots__ = ("_aborts", "_key", "_log", "_released", "_settings", "dialect", "kept", "leg", "outbox")
+    __slots__ = (
+        "_aborts",
+        "_key",
+        "_log",
+        "_released",
+        "_settings",
+        "_visit",
+        "_visited",
+        "dialect",
+        "kept",
+        "leg",
+        "outbox",
+    )
 
     def __init__(self, settings: Settings, log: SessionLog) -> None:
         self._settings = settings
@@ -45,13 +58,61 @@ class Servers:
         self._key: Hashable = None  # of the connection, for the pool
         self._released: Kept | None = None
         self._aborts = True
+        self._visit: Visit | None = None  # at the list of servers that `_visited` names
+        self._visited: str | None = None
 
     async def connect(self, upstream: str | None, client: ClientInfo) -> bool:
-        """Makes a connection to the server, for this client. Returns False, and has logged why, if that is
-        not possible."""
-        stream: Stream | None = None
+        """Makes a connection to the server, for this client; of a list of servers, to the first that can be
+        connected. Returns False, and has logged why, if that is not possible."""
+        groups = self._settings.groups
+        group = None if groups is None else groups(upstream)
+        if group is None:
+            self._visit = None
+            why = await self._connect(upstream, client)
+            if why:
+                self._log.error("upstream server cannot be reached", error=why, **self._named(upstream))
+            return not why
+        if self._visit is None or self._visited != upstream:
+            self._visit, self._visited = group.visit(), upstream
+        return await self._connect_any(self._visit, client)
+
+    @property
+    def has_others(self) -> bool:
+        """True if the server is one of a list: it is said if it could be used, with `worked` and `failed`."""
+        return self._visit is not None
+
+    def worked(self) -> None:
+        """The server of a list has greeted."""
+        if self._visit is not None:
+            self._visit.worked()
+
+    def failed(self, why: str) -> None:
+        """The server cannot be used. If it is one of a list, others leave it out for a while."""
+        if self._visit is not None:
+            self._visit.failed(why)
+
+    async def _connect_any(self, visit: Visit, client: ClientInfo) -> bool:
+        while (server := await self._next_of(visit)) is not None:
+            why = await self._connect(server.name, client)
+            if not why:
+                if self.kept is not None:
+                    visit.use_kept()
+                return True
+            self._log.info("upstream server cannot be reached", error=why, upstream=server.name)
+            visit.failed(why)
+        self._log.error("no upstream server can be reached")
+        return False
+
+    async def _next_of(self, visit: Visit) -> Server | None:
+        """The next server of the list. Where others try the last ones that are left, their results are waited
+        for, as long as a connection may take."""
+        with trio.move_on_after(self._settings.timeouts.connect):
+            return await visit.next()
+        return None
+
+    async def _connect(self, upstream: str | None, client: ClientInfo) -> str:
+        """Makes a connection to one server. Returns why that is not possible; empty if it is."""
         self.leg = None
-        why = "timeout"
         with trio.move_on_after(self._settings.timeouts.connect):
             try:
                 if self._settings.upstream_tls is not None:
@@ -59,15 +120,13 @@ class Servers:
                 if self._settings.upstream_dialect is not None:
                     self.dialect = self._settings.upstream_dialect(upstream)
                 if self._take_kept(upstream):
-                    return True
+                    return ""
                 stream = await self._introduced(await self._open(upstream), client)
             except OSError as error:
-                why = str(error)
-        if stream is None:
-            self._log.error("upstream server cannot be reached", error=why, **self._named(upstream))
-            return False
-        self.outbox, self._aborts = Outbox(stream), True
-        return True
+                return str(error) or type(error).__name__
+            self.outbox, self._aborts = Outbox(stream), True
+            return ""
+        return "timeout"
 
     def _take_kept(self, upstream: str | None) -> bool:
         """Takes an idle connection to this server. Returns False if there is none, and if the last one came
@@ -113,9 +172,11 @@ class Servers:
             self.outbox.stream.abort()
 
     def close(self) -> None:
-        """Closes the connection, or keeps it for another session if the core has given it back. Resets it if
-        the core did not say that it may simply end, or if end-of-data was not written: the server must not
-        take what it has for the whole message."""
+        """Closes the connection, or keeps it for another session if the core has given it back; the session
+        is over. Resets it if the core did not say that it may simply end, or if end-of-data was not written:
+        the server must not take what it has for the whole message."""
+        if self._visit is not None:
+            self._visit.gave_up()
         released, pool = self._released, self._settings.pool
         self._released = None
         if released is not None and pool is not None and not self.outbox.waiting:

@@ -12,11 +12,12 @@ import trio
 from sansio_smtp import Config, Dialect, Networks, Question, Spool, WaitingFor
 from sansio_smtp.networks import NO_NETWORKS
 from sansio_smtp.rules import RuleSet
+from trio_proxy.routes.group import Group
 from trio_proxy.rulebook.host import RuleSettings
 from trio_proxy.settings.timeouts import Timeouts
 
 from .pool import Pool
-from .streams import Stream
+from .streams import SocketStream, Stream
 from .tls_stream import TlsStream
 
 if TYPE_CHECKING:  # cryptography takes a tenth of a second to import
@@ -44,6 +45,9 @@ class Settings:
     """The same for a server that a rule names."""
     pool: Pool | None = None
     """Idle connections to servers, for sessions with `Config.keep`."""
+    groups: Callable[[str | None], Group | None] | None = None
+    """Gives the list of servers that stands for the usual one (None), or for one that a rule names; None if
+    that is one server alone."""
     tls: ServerTls | None = None
     """The certificates for clients; None: no client can speak TLS."""
     upstream_tls: Callable[[str | None], Leg | None] | None = None
@@ -52,6 +56,8 @@ class Settings:
     upstream_dialect: Callable[[str | None], Dialect] | None = None
     """What the usual server speaks, or one that a rule names; it raises OSError if the name cannot be read.
     None: all speak what `Config.upstream_dialect` says."""
+    listener_of: Callable[[SocketStream], str] | None = None
+    """Names the listener that took a connection. None: nobody needs to know."""
     accept_proxy: Networks = NO_NETWORKS
     """Clients that must say in a PROXY header who the client is."""
     config: Config = attrs.field(factory=Config)

@@ -33,6 +33,7 @@ def choose(given: Mapping[str, Any], config: ConfigFile | None) -> Options:
     return Options(
         **values,
         rule_settings=config.rule_settings if config else {},
+        routes=config.routes if config else (),
         given=given,
         named=frozenset((*file, *given)),
     )

@@ -18,6 +18,7 @@ from trio_proxy.text.masking import MASK, is_secret, is_table, shown
 
 from .file_schema import KNOWN_TABLES, SCHEMAS, SETTINGS_BY_KEY, place_for
 from .options import CONFLICTS, RULES, SETTINGS
+from .route_tables import ROUTE, RouteTable, read_routes
 from .rule_table import RuleTable
 from .tables import fill
 from .toml_lines import lines_of
@@ -38,6 +39,8 @@ class ConfigFile:
     stand in the file."""
     rule_settings: dict[str, RuleTable]
     """The ``[rules.NAME]`` tables, unread."""
+    routes: tuple[RouteTable, ...] = ()
+    """The ``[[route]]`` tables."""
 
 
 def load_config(path: Path) -> ConfigFile:
@@ -59,6 +62,9 @@ def read_config(path: Path) -> tuple[ConfigFile | None, list[Problem]]:
     problems: list[Problem] = []
     values: dict[str, Any] = {}
     rule_settings: dict[str, RuleTable] = {}
+    routes: tuple[RouteTable, ...] = ()
+    if ROUTE in tables:
+        routes, problems = read_routes(tables.pop(ROUTE), lines_of(text, numbered=True), file)
     for name, table in tables.items():
         here = _below(lines, name)
         line = min(here.values(), default=0)
@@ -81,7 +87,7 @@ def read_config(path: Path) -> tuple[ConfigFile | None, list[Problem]]:
             problems += mistakes
     problems += _conflicts(values, lines, file)
     problems.sort(key=lambda problem: problem.line)
-    return ConfigFile(path, values, rule_settings), problems
+    return ConfigFile(path, values, rule_settings, routes), problems
 
 
 # What is no TOML

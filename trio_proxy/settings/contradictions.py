@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from trio_proxy.text.addresses import Address
+from trio_proxy.text.destinations import distinct
 
 from .options import Options
 
@@ -77,19 +78,37 @@ def _upstream_pair(options: Options) -> Iterator[str]:
         yield f"--upstream-key {key} has no certificate: give --upstream-cert FILE; it may be the same file"
 
 
+def _twice(options: Options) -> Iterator[str]:
+    if options.upstream:
+        try:
+            distinct(options.upstream)
+        except ValueError as error:
+            yield f"--upstream {error}"
+
+
 def _upstream_without_tls(options: Options) -> Iterator[str]:
-    address, level = options.upstream, options.upstream_tls
-    if address is not None and address.tls and level == "none":
-        yield (
-            f"--upstream {address} begins with TLS, and --upstream-tls none forbids it: choose another "
-            "level, or write smtp:// for plain text"
-        )
-    elif level == "none" or (level is None and address is not None and address.is_local and not address.tls):
+    addresses, level = [each.address for each in options.upstream], options.upstream_tls
+    encrypted = [address for address in addresses if address.tls]
+    if encrypted and level == "none":
+        for address in encrypted:
+            yield (
+                f"--upstream {address} begins with TLS, and --upstream-tls none forbids it: choose another "
+                "level, or write smtp:// for plain text"
+            )
+    elif level == "none" or (
+        level is None and addresses and all(each.is_local and not each.tls for each in addresses)
+    ):
+        where = " and ".join(map(str, addresses))
         why = (
-            "--upstream-tls is none" if level else f"{address} is on this machine; say --upstream-tls verify"
+            "--upstream-tls is none"
+            if level
+            else f"{where} {_ARE[len(addresses) > 1]} on this machine; say --upstream-tls verify"
         )
         for option, value in _of_upstream_tls(options):
             yield f"{option} {value} is for TLS to the server, and there is none: {why}, or leave it out"
+
+
+_ARE: Final = {False: "is", True: "are"}
 
 
 def _of_upstream_tls(options: Options) -> Iterator[tuple[str, object]]:
@@ -102,7 +121,7 @@ def _of_upstream_tls(options: Options) -> Iterator[tuple[str, object]]:
 
 
 def _client_for_nobody(options: Options) -> Iterator[str]:
-    if options.upstream is None and options.send_client not in ("none", "auto"):
+    if not options.upstream and options.send_client not in ("none", "auto"):
         yield (
             f"--send-client {options.send_client} tells a server who the client is, and the built-in server "
             "does not listen to it: give --upstream, or leave it out"
@@ -110,7 +129,7 @@ def _client_for_nobody(options: Options) -> Iterator[str]:
 
 
 def _logins(options: Options) -> Iterator[str]:
-    mode, upstream = options.login_mode, options.upstream
+    mode, servers = options.login_mode, [each.address for each in options.upstream]
     given = {
         "--upstream-user": options.upstream_user,
         "--upstream-password-file": options.upstream_password_file,
@@ -124,14 +143,19 @@ def _logins(options: Options) -> Iterator[str]:
         yield "--login inject logs in to the server: give --upstream-user NAME"
     if mode == "relay":
         return
-    if upstream is None:
+    if not servers:
         yield f"--login {mode} logs in to a server, and the built-in server takes no login: give --upstream"
-    elif options.upstream_tls == "may" or (
-        options.upstream_tls is None and not upstream.tls and not upstream.is_local
-    ):
+        return
+    level = options.upstream_tls
+    plain = [
+        str(each)
+        for each in servers
+        if level == "may" or (level is None and not each.tls and not each.is_local)
+    ]
+    if plain:
         yield (
-            f"--login {mode} sends a secret to {upstream}, at --upstream-tls may maybe in plain text: "
-            "say --upstream-tls verify, or encrypt; or none, if that is meant"
+            f"--login {mode} sends a secret to {' and '.join(plain)}, at --upstream-tls may maybe in plain "
+            "text: say --upstream-tls verify, or encrypt; or none, if that is meant"
         )
 
 
@@ -151,6 +175,7 @@ def _kept_for_nobody(options: Options) -> Iterator[str]:
 _FINDERS: Final[tuple[Callable[[Options], Iterable[str]], ...]] = (
     _pairs,
     _no_certificate,
+    _twice,
     _upstream_pair,
     _upstream_without_tls,
     _client_for_nobody,

@@ -41,6 +41,7 @@ KNOWN_TABLES: Final = (
         for name in (table, *(each for each, (setting, _) in _SUBTABLES.items() if setting.table == table))
     ),
     f"{RULES}.NAME",
+    "[route]",
 )
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 import attrs
 
 from trio_proxy.text.addresses import Address
+from trio_proxy.text.destinations import Destination, distinct
 from trio_proxy.text.units import A_DURATION, A_SIZE, Reads, parse_duration, size_text
 from trio_proxy.text.urls import A_SECRET_URL
 
@@ -34,7 +35,7 @@ __all__ = [
     "SOME_TIME",
     "SWITCH",
     "TEXT",
-    "UPSTREAM",
+    "UPSTREAMS",
     "Kind",
     "number_of",
     "one_of",
@@ -139,11 +140,11 @@ def _seconds_text(seconds: float) -> str:
     return f"{seconds:g}s"
 
 
-def _address(expected: str, default_port: int | None = None) -> Reads:
+def _address(expected: str) -> Reads:
     def parse(value: Any) -> Address:
         if not isinstance(value, str):
             raise ValueError(f"expected {expected}")  # noqa: TRY004 - Reads asks for it
-        return Address.parse(value, default_port=default_port)
+        return Address.parse(value)
 
     return Reads(expected, parse)
 
@@ -164,6 +165,16 @@ def _listeners(value: Address | list[Address], folder: Path) -> tuple[Address, .
         raise ValueError("expected an address")
     addresses = value if isinstance(value, list) else [value]
     return tuple(address.below(folder) for address in addresses)
+
+
+def _destination(value: Any) -> Destination:
+    if not isinstance(value, str):
+        raise ValueError(f"expected {_A_DESTINATION}")  # noqa: TRY004 - Reads asks for it
+    return Destination.parse(value)
+
+
+def _destinations(value: Destination | list[Destination], folder: Path) -> tuple[Destination, ...]:
+    return distinct(each.below(folder) for each in (value if isinstance(value, list) else [value]))
 
 
 def _files(value: Path | list[Path], folder: Path) -> tuple[Path, ...]:
@@ -206,7 +217,8 @@ _A_HOST_NAME: Final = 'a host name such as "mx.example.net"'
 _A_NETWORK: Final = 'a network such as "192.0.2.0/24", an address, or "unix"'
 SOME_SECONDS: Final = Reads('a number of seconds above 0 or a time such as "30s"', _some_seconds)
 _LISTENER: Final = _address('an address such as "127.0.0.1:2525"')
-_SERVER: Final = _address('an address such as "mail.example.net:25"', 25)
+_A_DESTINATION: Final = 'an address such as "mail.example.net:25"'
+_SERVER: Final[Any] = Annotated[Destination, Reads(_A_DESTINATION, _destination)]
 
 FLAG: Final[Kind[bool]] = Kind(toml=bool, shape="flag")
 SWITCH: Final[Kind[bool]] = Kind(toml=bool, shape="switch")
@@ -246,10 +258,12 @@ LISTENERS: Final[Kind[tuple[Address, ...]]] = Kind(
     show=_items,
     metavar="ADDRESS",
 )
-UPSTREAM: Final[Kind[Address]] = Kind(
-    toml=Annotated[Address, _SERVER],
-    read=_SERVER.parse,
-    from_toml=lambda address, folder: address.below(folder),
+UPSTREAMS: Final[Kind[tuple[Destination, ...]]] = Kind(
+    toml=_SERVER | list[_SERVER],
+    shape="list",
+    read=lambda text: (Destination.parse(text),),
+    from_toml=_destinations,
+    show=_items,
     metavar="ADDRESS",
 )
 HOST_NAME: Final[Kind[str]] = Kind(

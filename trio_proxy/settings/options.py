@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import attrs
 
 from trio_proxy.text.addresses import Address
+from trio_proxy.text.destinations import Destination
 
 from .declaring import Setting, setting, settings_of
 from .kinds import (
@@ -35,7 +36,7 @@ from .kinds import (
     SOME_TIME,
     SWITCH,
     TEXT,
-    UPSTREAM,
+    UPSTREAMS,
     Kind,
     number_of,
     one_of,
@@ -45,6 +46,8 @@ from .timeouts import OPTION_PHASES, TIMEOUTS, Timeouts
 
 if TYPE_CHECKING:
     from sansio_smtp.rules.decorators import OnError
+
+    from .route_tables import RouteTable
 
 __all__ = ["CONFLICTS", "DEFAULTS", "RULES", "SETTINGS", "TABLES", "Conflict", "Options"]
 
@@ -89,11 +92,12 @@ class Options:
         "smtps+unix:PATH for TLS from the first octet, as on port 465; lmtp://HOST:PORT or lmtp+unix:PATH "
         "for LMTP. Repeatable. Port 0 takes a free port and prints it.",
     )
-    upstream: Address | None = setting(
-        SERVER, UPSTREAM, None, short="-u", unset="a built-in server that keeps the messages",
+    upstream: tuple[Destination, ...] = setting(
+        SERVER, UPSTREAMS, (), short="-u", unset="a built-in server that keeps the messages",
         help="The server that clients are connected to: HOST (port 25), HOST:PORT or unix:PATH; smtps://HOST "
         "(port 465), smtps://HOST:PORT or smtps+unix:PATH for TLS from the first octet; lmtp://HOST (port "
-        "24), lmtp://HOST:PORT or lmtp+unix:PATH for LMTP.",
+        "24), lmtp://HOST:PORT or lmtp+unix:PATH for LMTP. Repeatable: the next one is used while those "
+        "before it cannot be; or, with ,weight=N after each, shares of clients.",
     )
     open_relay_warning: bool = setting(
         SERVER, SWITCH, True, unset="true",
@@ -292,6 +296,8 @@ class Options:
     # What follows is no setting.
     rule_settings: Mapping[str, RuleTable] = attrs.field(factory=dict[str, RuleTable])
     """The ``[rules.NAME]`` tables of the settings file, not yet read."""
+    routes: tuple[RouteTable, ...] = ()
+    """The ``[[route]]`` tables of the settings file."""
     given: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False, eq=False)
     """What the command line and the environment say, by the name of the setting."""
     named: frozenset[str] = attrs.field(default=frozenset(), repr=False, eq=False)

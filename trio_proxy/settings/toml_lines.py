@@ -20,27 +20,37 @@ _VALUE: Final = re.compile(
 )
 
 
-def lines_of(text: str) -> dict[tuple[str, ...], int]:
+def lines_of(text: str, *, numbered: bool = False) -> dict[tuple[str, ...], int]:
     """The path of each table and key → its line, counted from 1. ``text`` is one that tomllib accepts.
 
     A key in an inline table has no line of its own; of what is written several times, the last counts.
+    With ``numbered``, what stands in the second ``[[x]]`` has a path that begins with ``("x", "1")``, too.
     """
-    return {path: text.count("\n", 0, position) + 1 for path, position in _keys(text)}
+    keys = _keys(text, numbered=numbered)
+    return {path: text.count("\n", 0, position) + 1 for path, position in keys}
 
 
-def _keys(text: str) -> Iterator[tuple[tuple[str, ...], int]]:
+def _keys(text: str, *, numbered: bool) -> Iterator[tuple[tuple[str, ...], int]]:
     table: tuple[str, ...] = ()
+    item: tuple[str, ...] | None = None  # a table that may come again, with its number
+    counts: dict[tuple[str, ...], int] = {}
     position = _skip(_BLANK, text, 0)
     while position < len(text):
         start = position
         brackets = 2 if text.startswith("[[", start) else int(text[start] == "[")
         path, position = _path(text, start + brackets)
         if brackets:
-            table = path
+            table, item = path, None
             yield table, start
+            if numbered and brackets == 2:
+                count = counts.get(path, 0)
+                counts[path], item = count + 1, (*path, str(count))
+                yield item, start
             position += brackets
         else:
             yield (*table, *path), start
+            if item is not None:
+                yield (*item, *path), start
             position = _end_of_value(text, position + 1)
         position = _skip(_BLANK, text, position)
 

@@ -545,3 +545,14 @@ def test_replies_may_not_be_read_elsewhere_after_octets_that_lie_here() -> None:
     given(begun, b"2")
     ended.receive_eof()
     assert (begun.next_reply_to, ended.next_reply_to) == (None, None)
+
+
+def test_what_the_server_owes_replies_to() -> None:
+    end = ClientConnection()
+    given(end, b"220 mx\r\n")
+    assert end.owed == ()
+    command = Command.of("RSET")
+    end.send_command(command, "handle")
+    assert end.owed == ((command, "handle"),)
+    given(end, b"250 ok\r\n")
+    assert end.owed == ()

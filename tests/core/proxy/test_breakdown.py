@@ -414,6 +414,7 @@ def test_the_dialogues_reach_every_function() -> None:
 
 
 OTHERWISE = {
+    *("Forwarding.leave_failed", "Forwarding.lose", "Proxy._server_failed", "Upstream.lose"),
     *("ClientConnection._broken", "ClientConnection._unsolicited", "ClientConnection.receive_eof"),
     *(
         "ContentPipeline._decode_pending",

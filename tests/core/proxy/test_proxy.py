@@ -221,3 +221,9 @@ def test_where_nothing_is_ever_passed_on() -> None:
     proxy.forget_answered()
     with pytest.raises(LocalProtocolError, match="answered no message"):
         proxy.take_answered()
+
+
+def test_a_server_that_breaks_the_protocol_may_be_left_for_another() -> None:
+    made = Scene(config=Config(reconnect=True, failover=1))
+    assert made.server("hello")[-2:] == ["close S", "connect home"]
+    assert made.server("220 two") == ["C: 220 two"]

@@ -258,3 +258,10 @@ def test_why_a_server_could_not_be_used_is_always_said() -> None:
     made.client("STARTTLS")
     assert made.encrypted(CLIENT) == ["S: RSET"]
     assert made.server("500 what")[0] == "unusable: it refused RSET: 500 what"
+
+
+def test_a_server_without_tls_may_be_left_for_another() -> None:
+    made = scene(level="encrypt", failover=1)
+    made.server("220 mx")
+    made.client("EHLO me")
+    assert made.server("250 mx")[1:] == ["S: QUIT", "close S", "connect home"]

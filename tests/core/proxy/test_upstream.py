@@ -290,3 +290,14 @@ def test_what_it_speaks() -> None:
     assert {leg.spoken(command).raw for command in hello.values()} == {b"LHLO me.example"}
     leg.use_level(UpstreamTls.MAY)
     assert leg.speaks_lmtp, "nothing was said of it"
+
+
+def test_a_transaction_without_recipients_outlives_a_lost_connection() -> None:
+    leg = ready()
+    takes(leg, "MAIL FROM:<a>")
+    envelope = leg.end.transaction.envelope
+    leg.lose(envelope)
+    assert leg.state is UpstreamState.DETACHED
+    assert leg.carried is not None
+    assert leg.carried.mail.raw == b"MAIL FROM:<a>"
+    assert leg.transaction_for(envelope) is leg.carried

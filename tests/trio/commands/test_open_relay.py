@@ -18,6 +18,7 @@ from trio_proxy.rulebook.load import load
 from trio_proxy.settings.options import Options
 from trio_proxy.settings.tables import RuleTable
 from trio_proxy.text.addresses import Address
+from trio_proxy.text.destinations import Destination
 
 ROOT = Path(__file__).resolve().parents[3]
 HOSTS = {"inside.example": "10.1.2.3", "outside.example": "93.184.216.34", "here.example": "127.0.1.1"}
@@ -35,7 +36,9 @@ def _names(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def options(listen: str, upstream: str | None, **more: Any) -> Options:
     server = Address.parse(upstream, default_port=25) if upstream else None
-    return Options(listen=(Address.parse(listen),), upstream=server, **more)
+    return Options(
+        listen=(Address.parse(listen),), upstream=() if server is None else (Destination(server),), **more
+    )
 
 
 @pytest.mark.parametrize(
@@ -120,7 +123,10 @@ def test_rules_that_limit_recipients(toml: str, warned: bool) -> None:
 
 def test_check_and_the_start_warn(capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    given: dict[str, Any] = {"listen": (Address("0.0.0.0", 0),), "upstream": Address("127.0.0.1", 1)}
+    given: dict[str, Any] = {
+        "listen": (Address("0.0.0.0", 0),),
+        "upstream": (Destination(Address("127.0.0.1", 1)),),
+    }
     said = checked(capsys, **given)
     assert said.err[0].startswith("warning: this may be an open relay: 0.0.0.0:0 can be reached")
     assert checked(capsys, open_relay_warning=False, **given).err[0].startswith("upstream")

@@ -19,6 +19,7 @@ from trio_proxy.settings.options import SETTINGS, TABLES, Options
 from trio_proxy.settings.tables import RuleTable
 from trio_proxy.settings.timeouts import PHASES, Timeouts
 from trio_proxy.text.addresses import Address
+from trio_proxy.text.destinations import Destination
 
 A_TIME = 'a number of seconds or a time such as "30s" or "5m"'
 SOME_SECONDS = 'a number of seconds above 0 or a time such as "30s"'
@@ -92,7 +93,7 @@ def test_every_key_is_read() -> None:
         ("# nothing\n\n", {}),
         ("[server]\n[rules]\n", {}),
         ('[server]\nlisten = "127.0.0.1:25"', {"listen": (Address("127.0.0.1", 25),)}),
-        ('[server]\nupstream = "unix:/run/x"', {"upstream": Address(path="/run/x")}),
+        ('[server]\nupstream = "unix:/run/x"', {"upstream": (Destination(Address(path="/run/x")),)}),
         ('[server]\ncapture = "mail"', {"capture": Path("mail")}),
         ('[server]\ncapture = "/mail"', {"capture": Path("/mail")}),
         ("[server]\nquiet = true", {"quiet": True}),
@@ -141,7 +142,7 @@ def test_every_path_is_relative_to_the_file(tmp_path: Path) -> None:
         "unix:/run/x.sock",
         "127.0.0.1:0",
     ]
-    assert str(found.upstream) == f"unix:{folder}/up.sock"
+    assert [str(server) for server in found.upstream] == [f"unix:{folder}/up.sock"]
     assert found.spool == folder / "spool"
     one = written('[server]\nlisten = "unix:in.sock"\ncapture = "mail"', str(folder / "one.toml"))
     assert [str(each) for each in options("-c", str(one)).listen] == [f"unix:{folder}/in.sock"]
@@ -189,7 +190,7 @@ a = 1
         'proxy.toml:3: [server] unknown key "listn"; did you mean "listen"?',
         "proxy.toml:4: [server] listen[1] = \"2525\": '2525' has no host; write 127.0.0.1:2525",
         'proxy.toml:4: [server] listen[2] = 5: expected an address such as "127.0.0.1:2525"',
-        'proxy.toml:5: [server] upstream = 25: expected an address such as "mail.example.net:25"',
+        'proxy.toml:5: [server] upstream = 25: expected an address such as "mail.example.net:25" or a list',
         'proxy.toml:6: [server] max_message_size = "ten": expected a number of bytes or a size such as "25M"',
         "proxy.toml:7: [server] max_connections = 0: expected a whole number of clients, 1 or more",
         "proxy.toml:8: [server] verbose = true: expected a whole number of v's as in -vv, 0 or more",
@@ -210,7 +211,7 @@ a = 1
         'proxy.toml:24: [rules] spool = 1: expected "" or a path in quotes',
         'proxy.toml:27: unknown table [server2]; did you mean "server"?',
         "proxy.toml:29: unknown table [greylist]; "
-        "known: [server], [server.timeouts], [login], [oauth], [rules], [rules.NAME]",
+        "known: [server], [server.timeouts], [login], [oauth], [rules], [rules.NAME], [[route]]",
     ]
 
 

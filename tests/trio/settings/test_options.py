@@ -23,6 +23,7 @@ from trio_proxy.settings.options import SETTINGS, Options
 from trio_proxy.settings.tables import RuleTable
 from trio_proxy.settings.timeouts import PHASES, Timeouts
 from trio_proxy.text.addresses import Address
+from trio_proxy.text.destinations import Destination
 
 CHOICES: dict[str, type[Enum]] = {
     "bare_newline": BareNewline, "nul": Nul, "addresses": Addresses, "tls": ClientTls,
@@ -109,7 +110,7 @@ VOICES = [
     ("upstream_keep", "upstream_keep = 5", "7", ["--upstream-keep", "9"], 0),
     ("upstream_keep_time", "upstream_keep_time = 5", "7", ["--upstream-keep-time", "9"], 30.0),
     ("upstream_keep_uses", "upstream_keep_uses = 5", "7", ["--upstream-keep-uses", "9"], 100),
-    ("upstream", 'upstream = "file"', "environment", ["-u", "flag"], None),
+    ("upstream", 'upstream = "file"', "environment", ["-u", "flag"], ()),
     ("listen", 'listen = "file:1"', "environment:1 environment:2", ["-l", "f:1", "--listen", "f:2"], ...),
     ("grace", 'grace = "5s"', "7s", ["--grace", "9"], 30.0),
     ("tls_cert", 'tls_cert = "a"', "b c", ["--tls-cert", "d", "--tls-cert", "e"], ()),
@@ -179,7 +180,7 @@ def test_how_much_is_logged(line: str, arguments: list[str], verbosity: int) -> 
 
 def test_an_upstream_server_takes_the_place_of_a_capture_in_the_file() -> None:
     found = options("-c", str(written('[server]\ncapture = "mail"')), "-u", "h")
-    assert (found.upstream, found.capture) == (Address("h", 25), Path("mail"))
+    assert (found.upstream, found.capture) == ((Destination(Address("h", 25)),), Path("mail"))
 
 
 def test_what_was_given_is_known() -> None:

@@ -1,0 +1,177 @@
+"""Reads the ``[[route]]`` tables of a settings file: which servers a client, a login or an address gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from sansio_smtp.errors import MailboxError
+from sansio_smtp.rules.lint.problems import Problem, did_you_mean
+from sansio_smtp.rules.patterns import patterns_of
+from sansio_smtp.wire.login_names import prepared
+from trio_proxy.text.addresses import Address
+from trio_proxy.text.destinations import Destination
+from trio_proxy.text.masking import is_list, is_table
+
+from .kinds import LISTENERS, NETWORKS, UPSTREAMS
+from .tables import structure
+
+__all__ = ["ROUTE", "RouteTable", "read_routes", "route_problems"]
+
+ROUTE: Final = "route"
+"""The name of the tables."""
+
+
+def _texts(value: str | Sequence[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _not_empty(_: object, attribute: attrs.Attribute[Any], value: Sequence[Any]) -> None:
+    if not value:
+        raise ValueError(f"an empty list fits nobody; leave {attribute.name} out, or name one")
+
+
+def _are_patterns(_: object, attribute: attrs.Attribute[Any], value: Sequence[str]) -> None:
+    _not_empty(_, attribute, value)
+    try:
+        patterns_of(tuple(value))
+    except MailboxError as error:
+        raise ValueError(str(error)) from None
+
+
+def _are_logins(_: object, attribute: attrs.Attribute[Any], value: Sequence[str]) -> None:
+    _not_empty(_, attribute, value)
+    for name in value:
+        if prepared(name) is None:
+            raise ValueError(f"no client can log in as {name!r}")
+
+
+def _is_name(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
+    if not value.isprintable() or not value or set(value) & set(" :/@[],"):
+        raise ValueError('a name is one word, such as "lists"')
+
+
+_NETWORKS: Final[Any] = NETWORKS.toml
+_TEXTS: Final[Any] = str | list[str]
+
+
+def _condition(kind: Any, check: Callable[[Any, attrs.Attribute[Any], Any], None]) -> Any:
+    optional = attrs.converters.optional(_texts)
+    return attrs.field(
+        type=kind, default=None, converter=optional, validator=attrs.validators.optional(check)
+    )
+
+
+_TABLE: Final[type[Any]] = attrs.make_class(
+    "_TABLE",
+    {
+        "upstream": attrs.field(type=UPSTREAMS.toml),
+        "name": attrs.field(type=str, default=None, validator=attrs.validators.optional(_is_name)),
+        "listen": attrs.field(type=LISTENERS.toml, default=None),
+        "client": _condition(_NETWORKS, _not_empty),
+        "login": _condition(_TEXTS, _are_logins),
+        "sender": _condition(_TEXTS, _are_patterns),
+        "recipient": _condition(_TEXTS, _are_patterns),
+    },
+    frozen=True,
+)
+"""A table, as it stands in the file."""
+
+
+@attrs.frozen(kw_only=True)
+class RouteTable:
+    """One route. All its conditions must hold; of each, one of the values. An empty one is none."""
+
+    name: str
+    """As rules name it in `Redirect`; ``"route-2"`` for the second table, if it says none."""
+    upstream: tuple[Destination, ...]
+    listen: tuple[Address, ...] = ()
+    client: tuple[str, ...] = ()
+    """Networks."""
+    login: tuple[str, ...] = ()
+    sender: tuple[str, ...] = ()
+    """Patterns, as of ``@on``."""
+    recipient: tuple[str, ...] = ()
+    file: str = attrs.field(default="", eq=False)
+    line: int = attrs.field(default=0, eq=False)
+
+    @property
+    def is_open(self) -> bool:
+        """True if it fits every client and message: no route after it is ever used."""
+        return not (self.listen or self.client or self.login or self.sender or self.recipient)
+
+    def problem(self, text: str) -> Problem:
+        """A mistake in this table."""
+        return Problem(self.file, self.line, f"[[{ROUTE}]] {text}")
+
+
+def read_routes(
+    tables: object, lines: Mapping[tuple[str, ...], int], file: str
+) -> tuple[tuple[RouteTable, ...], list[Problem]]:
+    """The routes that could be read, and all mistakes. ``lines``: see `lines_of`."""
+    first = lines.get((ROUTE,), 0)
+    if not is_list(tables) or not all(map(is_table, tables)):
+        return (), [Problem(file, first, f"routes are tables; write [[{ROUTE}]], with two brackets")]
+    routes: list[RouteTable] = []
+    problems: list[Problem] = []
+    for number, table in enumerate(tables, 1):
+        prefix = (ROUTE, str(number - 1))
+        here = {".".join(path[2:]): line for path, line in lines.items() if path[:2] == prefix}
+        made, mistakes = structure(_TABLE, table, file=file, table_name=f"[{ROUTE}]", lines=here)
+        problems += mistakes
+        if made is None:
+            continue
+        try:
+            routes.append(_route(made, number, file, here.get("", 0)))
+        except ValueError as error:
+            problems.append(Problem(file, here.get("", 0), f"[[{ROUTE}]] {error}"))
+    return tuple(routes), [*problems, *_useless(routes)]
+
+
+def _route(made: Any, number: int, file: str, line: int) -> RouteTable:
+    folder = Path(file).parent
+    try:
+        upstream = UPSTREAMS.from_toml(made.upstream, folder)
+    except ValueError as error:
+        raise ValueError(f"upstream: {error}") from None
+    return RouteTable(
+        name=made.name or f"{ROUTE}-{number}",
+        upstream=upstream,
+        listen=LISTENERS.from_toml(made.listen, folder) if made.listen is not None else (),
+        **{key: getattr(made, key) or () for key in ("client", "login", "sender", "recipient")},
+        file=file,
+        line=line,
+    )
+
+
+def _useless(routes: Sequence[RouteTable]) -> Iterator[Problem]:
+    """Names that stand for two routes, and routes that are never used."""
+    named: dict[str, RouteTable] = {}
+    for route in routes:
+        if route.name in named:
+            yield route.problem(f'name = "{route.name}": the route in line {named[route.name].line} has it')
+        named.setdefault(route.name, route)
+    for index, route in enumerate(routes[:-1]):
+        if route.is_open:
+            after = routes[index + 1]
+            yield after.problem(
+                f"is never used: the route in line {route.line} before it fits everything. Give that a "
+                "condition, or let it stand last; where nothing fits, [server] upstream is used"
+            )
+
+
+def route_problems(routes: Iterable[RouteTable], listeners: Sequence[Address]) -> Iterator[Problem]:
+    """Routes that name a listener that there is none, or that lead to one of ours."""
+    known = {each.endpoint for each in listeners}
+    texts = [str(each) for each in listeners]
+    for route in routes:
+        for address in route.listen:
+            if address.endpoint not in known:
+                hint = did_you_mean(str(address), texts) or f"; there are: {', '.join(texts)}"
+                yield route.problem(f'listen = "{address}": nothing listens there{hint}')
+        for destination in route.upstream:
+            if destination.address.endpoint in known:
+                yield route.problem(f'upstream = "{destination}": that is where this proxy listens itself')
