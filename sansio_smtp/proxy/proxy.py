@@ -500,8 +500,6 @@ class Proxy(Readings):
     def _client_ended(self) -> None:
         """The client's input has ended. Replies that are owed may still be delivered; a message that did not
         end there must not end at the server."""
-        if self._keeping is not None and self._keeping.waits:
-            return  # it had quit
         if self._client.phase is not PHASE_COMMAND or not self._client.exchanges:
             self._close()
 

@@ -136,6 +136,7 @@ class World:
         if last.startswith(("C: ", "S: ")) and not self.configuration.spool:
             require(quick == fingerprint(proxy.plain), "lane", "it has led to another state")
             if proxy.passing is not None:
+                proxy.passing.proxy.snapshot()  # its ends are told of what was passed on
                 passing = fingerprint(proxy.passing.proxy)
                 require(quick == passing, "pass_on", "it has led to another state")
         return hash((key, proxy.is_calm))

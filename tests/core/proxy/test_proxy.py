@@ -227,3 +227,11 @@ def test_a_server_that_breaks_the_protocol_may_be_left_for_another() -> None:
     made = Scene(config=Config(reconnect=True, failover=1))
     assert made.server("hello")[-2:] == ["close S", "connect home"]
     assert made.server("220 two") == ["C: 220 two"]
+
+
+def test_a_client_that_has_quit_need_not_wait() -> None:
+    """Its end of input changes nothing: the server is being reset for the next client."""
+    made = Scene(config=Config(keep=True), client=ClientInfo(address="192.0.2.1:51000")).greeted()
+    assert made.client("QUIT") == ["S: RSET"]
+    assert made.took(made.proxy.eof_from(CLIENT)) == []
+    assert made.server("250 ok") == ["C: 221 2.0.0 bye", "release S", "close C"]

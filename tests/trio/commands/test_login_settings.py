@@ -14,8 +14,9 @@ from sansio_smtp import LoginMode
 from trio_proxy.commands.logins import PASSWORD, logins_or_problems
 from trio_proxy.settings.options import Options
 from trio_proxy.text.addresses import Address
+from trio_proxy.text.destinations import Destination
 
-NEAR, FAR = Address("127.0.0.1", 25), Address("mail.example.net", 25)
+NEAR, FAR = ((Destination(Address(host, 25)),) for host in ("127.0.0.1", "mail.example.net"))
 INJECT: dict[str, Any] = {"login_mode": "inject", "upstream_user": "scanner", "upstream": NEAR}
 
 

@@ -13,7 +13,7 @@ from weighing import KINDS
 
 LIMITS = {
     "idle": 66,
-    "idle, after a message": 66,
+    "idle, after a message": 67,
     "in a message": 68,
     "idle, with a rule": 74,
     "in a message, with a rule": 92,
