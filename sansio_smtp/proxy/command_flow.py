@@ -284,7 +284,12 @@ class CommandFlow:
             if len(self._downstream.end.transaction.envelope.recipients) >= config.max_recipients:
                 self._downstream.fill(exchange, own_replies.TOO_MANY_RECIPIENTS)
                 return
-        elif effect is EFFECT_BEGIN and (limit := self._largest()) and command.declared_size > limit:
+        elif (
+            effect is EFFECT_BEGIN
+            and (config.max_message_size or config.headroom)
+            and (limit := self._largest())
+            and command.declared_size > limit
+        ):
             self._downstream.fill(exchange, own_replies.too_big(limit))
             return
         elif effect is EFFECT_BEGIN and self._logins is not None and self._logins.due:
