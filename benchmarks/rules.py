@@ -144,9 +144,9 @@ async def _no_server() -> Any:
 
 MEGABYTES: Final = 10
 LIMITS: Final[dict[str, tuple[int, int]]] = {
-    "rcpt": (92, 20),
-    "headers": (184, 70),
-    "body_line": (352, 14_200),
+    "rcpt": (93, 20),
+    "headers": (185, 70),
+    "body_line": (353, 14_200),
     "body": (304, 1_000),
     "message": (250, 150),
 }
