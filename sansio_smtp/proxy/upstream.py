@@ -180,7 +180,7 @@ class Upstream:
         self.kept = self.introduced = True
 
     def prove(self) -> None:
-        """The server has answered: the connection is used, whoever had it before."""
+        """The server has answered: the connection is one of this client now."""
         self.kept = False
 
     def keep_greeting(self, reply: Reply) -> None:

@@ -193,7 +193,8 @@ class Relay(Sides):
             return
         leg = self._servers.leg
         self._reports.note(f"a kept connection to the server, used for the {kept.uses}. time")
-        self._proxy.server_connected(UpstreamTls.NONE if leg is None else leg.level, kept=True)
+        level = UpstreamTls.NONE if leg is None else leg.level
+        self._proxy.server_connected(level, self._servers.dialect, kept=True)
         if kept.tls is not None:
             self.apply(self._proxy.tls_started(SERVER, kept.tls))
         self.apply(self._proxy.receive_from(SERVER, kept.greeting))

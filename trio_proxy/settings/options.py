@@ -170,7 +170,7 @@ class Options:
     )
     login_mode: Literal["relay", "inject", "translate"] = setting(
         LOGIN, _LOGIN, "relay", key="mode", option="--login", in_core=True,
-        help="Who logs in to the server: the client; the proxy, with --upstream-user, whoever the client is; "
+        help="Who logs in to the server: the client; the proxy, as --upstream-user for all clients; "
         "the proxy, when the client has logged in to it with PLAIN or LOGIN, and as that client.",
     )
     upstream_user: str | None = setting(

@@ -258,6 +258,7 @@ def places(*names: str) -> frozenset[str]:
 TALKS: dict[str, Callable[[], Talk]] = {
     "relayed": lambda: Talk(lines=("AUTH PLAIN AGFubgBz", "STARTTLS", "VRFY x"), config=Config(trace=True)),
     "passed on": lambda: Talk(lines=("NOOP",), pipelines=False),
+    "limited": lambda: Talk(config=Config(max_message_size=100_000)),
     "passed on, and looked at": lambda: Talk(pipelines=False, looks_after=(7, 11, 14, 16)),
     "edited": lambda: Talk(
         places("HEADERS", "BODY_LINES", "REPLY", "IN_TURN", "COMMAND"),

@@ -14,7 +14,7 @@ from io_modes import MODES
 from tcp_peers import QUIET, TICK, TcpPeer, no_descriptor_is_left, tcp
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from sansio_smtp import Config
+from sansio_smtp import Config, Dialect
 from trio_proxy.driver.pool import Kept, Pool
 from trio_proxy.driver.reactor import Reactor
 from trio_proxy.driver.session import Session, Settings
@@ -61,7 +61,9 @@ class Service:
 
 
 @asynccontextmanager
-async def service(clock: MockClock, io: str, *, most: int = 2, uses: int = 100) -> AsyncIterator[Service]:
+async def service(
+    clock: MockClock, io: str, *, most: int = 2, uses: int = 100, dialect: Dialect = Dialect.SMTP
+) -> AsyncIterator[Service]:
     clock.autojump_threshold = QUIET
     with no_descriptor_is_left(), ExitStack() as opened:
         reactor = Reactor(tick=TICK) if io == "reactor" else None
@@ -73,7 +75,14 @@ async def service(clock: MockClock, io: str, *, most: int = 2, uses: int = 100) 
             servers.append(peer)
             return stream
 
-        settings = Settings(connect=connect, reactor=reactor, pool=pool, config=Config(keep=True))
+        settings = Settings(
+            connect=connect,
+            reactor=reactor,
+            pool=pool,
+            config=Config(keep=True),
+            upstream_dialect=lambda _: dialect,
+            upstream_tls=lambda _: None,
+        )
         async with trio.open_nursery() as nursery:
             made = Service(settings, pool, reactor, nursery, opened, servers)
             if reactor is not None:
@@ -108,6 +117,23 @@ async def test_the_next_client_gets_it(autojump_clock: MockClock, io: str) -> No
             await introduced(client, made.servers[0], b"client-%d" % number)
             await quits(client, made.servers[0])
             assert len(made.pool) == 1
+        assert len(made.servers) == 1
+
+
+@both_modes
+async def test_a_server_that_speaks_lmtp_does_so_to_the_next_client(
+    autojump_clock: MockClock, io: str
+) -> None:
+    async with service(autojump_clock, io, dialect=Dialect.LMTP) as made:
+        for number in range(2):
+            client = await (made.client() if number else made.greeted())
+            if number:
+                await client.expect(b"220 mx number 0")
+            await client.send(b"EHLO me")
+            await made.servers[0].expect(b"LHLO me")
+            await made.servers[0].send(b"250 mx")
+            await client.expect(b"250-mx", b"250 PIPELINING")
+            await quits(client, made.servers[0])
         assert len(made.servers) == 1
 
 
