@@ -144,6 +144,11 @@ class ClientConnection:
         """True if the server owes nothing, and nothing of it lies here unread."""
         return self.phase is PHASE_COMMAND and not self._awaited and self._reader.empty and not self.eof
 
+    @property
+    def takes_groups(self) -> bool:
+        """True if several commands may be sent at once (RFC 2920 §3)."""
+        return "PIPELINING" in self.keywords
+
     def awaits(self, handle: object) -> bool:
         """Returns True if the server owes a reply to a command that was sent with this handle."""
         return any(sent_with is handle for _, sent_with in self._awaited)

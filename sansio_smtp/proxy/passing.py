@@ -3,7 +3,7 @@
 A session that is relayed says a line, gets the reply, says the next line. While nothing is asked and nothing
 has gone wrong, all that comes of such an input are the same octets for the other side::
 
-    REST ── a whole line ──> OWED ── its whole reply ──> REST
+    REST ── a whole line ──> OWED ── its whole reply ──> REST      or a group of lines, and their replies
                                   └─ 354 ──> CONTENT ── the whole message ──> OWED ── the reply ──> REST
                                                └─ a segment of it ──> STREAM ── the last one ──> OWED
 
@@ -54,11 +54,14 @@ _UNKNOWN: Final = 0
 _REST, _OWED, _CONTENT, _STREAM = 1, 2, 3, 4
 _AFTER: Final = {Phase.COMMAND: _REST, Phase.CONTENT: _CONTENT}
 
-_CR, _LF = b"\r\n"
+_CRLF: Final = b"\r\n"
+_CR, _LF = _CRLF
 _DOT: Final = ord(".")
 _FOUR: Final = ord("4")
-_MOST: Final = 256
-"""Inputs of which the ends have not been told: so that a session without messages keeps few."""
+_MOST: Final = 128
+"""Lines and replies of which the ends have not been told: so that a session without messages keeps few."""
+_LONGEST: Final = 512
+"""Octets of a usual line or reply (RFC 5321 §4.5.3.1.4): so that those which are kept are short."""
 
 
 def _replies(kind: Kind) -> Mapping[bytes, int]:
@@ -115,10 +118,12 @@ class Passing:
         "_from_rest",
         "_headroom",
         "_max_line",
+        "_max_pipelined",
         "_max_recipients",
         "_max_reply",
         "_max_size",
         "_message",
+        "_more",
         "_owed",
         "_passed",
         "_room",
@@ -146,8 +151,9 @@ class Passing:
         """True if the last reply that was taken is to a message, until `take_answered`."""
         self.failed = False
         """True after a fault in `catch_up`: the ends know less than what has happened."""
-        self._max_line = config.max_line
-        self._max_reply = config.max_reply
+        self._max_line = min(config.max_line, _LONGEST - 2)
+        self._max_pipelined = config.max_pipelined
+        self._max_reply = min(config.max_reply, _LONGEST)
         self._max_recipients = config.max_recipients
         self._size_limit = config.max_message_size
         self._counts_refusals = config.keep  # a message that is forgotten would take them with it
@@ -160,6 +166,7 @@ class Passing:
         self._server = forwarding.leg.end
         self._max_size = self._size_limit  # of the next message
         self._owed: Mapping[bytes, int] = _TO_MESSAGE  # replies to what is owed one
+        self._more: list[Mapping[bytes, int]] = []  # those to the lines of a group after that
         self._room = 0  # of recipients
         self._passed: list[bytes] = []  # that the ends have not been told of
         self._from_rest = False  # True if these begin at rest, outside a mail transaction
@@ -240,13 +247,9 @@ class Passing:
             return None
         lines = data.splitlines()  # at CR and LF
         size = len(lines[0])
-        if (
-            len(lines) != 1
-            or len(data) - size != 2
-            or size > self._max_line
-            or 0 in data
-            or (not mode and not self._look())
-        ):
+        if len(lines) > 1:
+            return self._group(data, lines)
+        if len(data) - size != 2 or size > self._max_line or 0 in data or (not mode and not self._look()):
             return None
         if line is _RCPT:
             if self._room <= 0:  # it may be one too many
@@ -260,6 +263,30 @@ class Passing:
             return None
         self._passed.append(data)
         self.mode, self._owed, self.taken = _OWED, line.replies, 1
+        return data
+
+    def _group(self, data: bytes, lines: list[bytes]) -> bytes | None:
+        """Takes a command group (RFC 2920 §3.1): more lines may follow all but the last."""
+        found = [_LINES.get(line[:5] if len(line) > 4 else line + b"\r") for line in lines]
+        recipients = found.count(_RCPT)
+        if (
+            len(lines) >= self._max_pipelined
+            or data != _CRLF.join((*lines, b""))
+            or 0 in data
+            or None in found
+            or any(line.kind is not Kind.GROUP for line in found[:-1] if line is not None)
+            or max(map(len, lines)) > self._max_line
+            or b"REQUIRETLS" in data.upper()
+            or (self._size_limit and _MAIL in found)
+            or (not self.mode and not self._look())
+            or not self._server.takes_groups
+            or recipients > self._room
+        ):
+            return None
+        self._passed += data.splitlines(keepends=True)
+        self._owed, *self._more = (line.replies for line in found if line is not None)
+        self._room -= recipients
+        self.mode, self.taken = _OWED, len(lines)
         return data
 
     def _content(self, data: bytes) -> bytes | None:
@@ -296,6 +323,8 @@ class Passing:
         """Takes one reply. Returns what goes to the client; None if it is not taken."""
         if self.mode != _OWED:
             return None
+        if self._more:
+            return self._replies(data)
         after, size = self._owed.get(data[:4]), len(data) - 2
         if (
             after is None
@@ -313,6 +342,30 @@ class Passing:
                 self.catch_up()
             self._passed.append(data)
         self.mode, self.taken = after, 1
+        return data
+
+    def _replies(self, data: bytes) -> bytes | None:
+        """Takes replies to the lines of a group, as many as have come."""
+        lines, owed = data.splitlines(), (self._owed, *self._more)
+        if (
+            len(lines) > len(owed)
+            or data != _CRLF.join((*lines, b""))
+            or 0 in data
+            or max(map(len, lines)) + 2 > self._max_reply
+            or (self._counts_refusals and any(line[0] >= _FOUR for line in lines if line))
+        ):
+            return None
+        after = [replies.get(line[:4]) for line, replies in zip(lines, owed, strict=False)]
+        if None in after:
+            return None
+        if len(self._passed) > _MOST:
+            self.catch_up()
+        self._passed += data.splitlines(keepends=True)
+        left, self.taken = owed[len(lines) :], len(lines)
+        if left:
+            self._owed, *self._more = left
+        else:
+            self._owed, self._more, self.mode = owed[-1], [], after[-1] or _UNKNOWN
         return data
 
     def _answer(self, data: bytes) -> None:
@@ -337,7 +390,9 @@ class Passing:
         if not isinstance(answered, list):
             return answered
         transaction = Transaction()
-        for line, reply in zip(answered[:-2:2], answered[1:-2:2], strict=True):
+        lines = [octets for octets in answered[:-2] if octets[:5] in _LINES]
+        replies = [octets for octets in answered[:-2] if octets[:5] not in _LINES]
+        for line, reply in zip(lines, replies, strict=True):
             transaction.answered(_LINES[line[:5]].command(line), _reply(reply))
         return self._downstream.answered(_reply(answered[-1]), transaction.envelope)
 

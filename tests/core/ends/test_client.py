@@ -556,3 +556,8 @@ def test_what_the_server_owes_replies_to() -> None:
     assert end.owed == ((command, "handle"),)
     given(end, b"250 ok\r\n")
     assert end.owed == ()
+
+
+def test_commands_may_be_sent_in_groups_if_the_server_offers_it() -> None:
+    assert greeted(b"250-mx", b"250 PIPELINING").takes_groups
+    assert not greeted(b"250 mx").takes_groups

@@ -170,7 +170,6 @@ def test_many_inputs_before_anything_is_read() -> None:
         ({}, "MAIL FROM:<\0>", False),
         ({}, "MAIL FROM:<\r>", False),
         ({}, "MAIL FROM:<\n>", False),
-        ({}, "RSET\r\nRSET", False),
         ({"auth_without_tls": False}, "RSET", True),
         ({"auth_without_tls": False}, "AUTH PLAIN AGFubgBz", False),
         ({"tls": "encrypt"}, "RSET", False),
@@ -313,3 +312,93 @@ def test_a_refusal_is_not_forgotten_with_its_message_if_refusals_count() -> None
             proxy.receive_from(side, data)
     events = proxy.receive_from(CLIENT, b"QUIT\r\n")
     assert [event.data for event in events if isinstance(event, SendToServer)] == [b"QUIT\r\n"]
+
+
+GROUP = ("MAIL FROM:<a@me>", "RCPT TO:<b@mx>", "RCPT TO:<c@mx>", "DATA")
+
+
+@pytest.mark.parametrize("cut", range(1, 4))
+def test_a_group_and_its_replies(cut: int) -> None:
+    """RFC 2920. The replies may come in parts; each part is of whole replies."""
+    replies = ("250 a", "550 b", "250 c", "354 go")
+    twins = session()
+    for _ in range(2):
+        assert says(twins, CLIENT, *GROUP)
+        assert says(twins, SERVER, *replies[:cut])
+        assert says(twins, SERVER, *replies[cut:])
+        assert takes(twins, CLIENT, b"x\r\n.\r\n")
+        assert says(twins, SERVER, "250 taken")
+    assert not twins.envelope.recipients
+
+
+def test_a_group_without_data() -> None:
+    twins = session()
+    assert says(twins, CLIENT, *GROUP[:-1])
+    assert says(twins, SERVER, "250 a", "250 b", "250 c")
+    assert says(twins, CLIENT, "RSET", "NOOP")
+    assert not says(twins, CLIENT, "RSET"), "replies are owed"
+
+
+def test_groups_without_a_message_are_not_kept_for_ever() -> None:
+    """What the ends are told of is not kept any more; a transaction that goes on has all its recipients."""
+    proxy = Proxy()
+    for side, text in ((SERVER, ("220 mx",)), (CLIENT, ("EHLO me",)), (SERVER, EHLO)):
+        proxy.receive_from(side, lines(*text))
+    assert proxy.pass_on(CLIENT, lines(*GROUP[:-1]))
+    assert proxy.pass_on(SERVER, lines("250 a", "250 b", "250 c"))
+    for _ in range(100):
+        assert proxy.pass_on(CLIENT, lines(*GROUP[1:-1]))
+        assert proxy.pass_on(SERVER, lines("250 b", "250 c"))
+        assert proxy._passing is not None
+        assert len(proxy._passing._passed) < 140
+    assert len(proxy.envelope.recipients) == 202
+
+
+@pytest.mark.parametrize(
+    ("data", "choices"),
+    [
+        (b"NOOP\r\nRSET\r\n", {}),
+        (b"DATA\r\nRSET\r\n", {}),
+        (b"RSET\r\nVRFY x\r\n", {}),
+        (b"RSET\r\nRSET", {}),
+        (b"RSET\r\nRSET\n", {}),
+        (b"RSET\nRSET\r\n", {}),
+        (b"RSET\r\n\r\n", {}),
+        (b"RSET\r\nMAIL FROM:<\0>\r\n", {}),
+        (b"RSET\r\nMAIL FROM:<a> RequireTLS\r\n", {}),
+        (b"RSET\r\nMAIL FROM:<%s>\r\n" % (b"a" * 500), {}),
+        (b"RSET\r\n" * 3, {"max_pipelined": 3}),
+        (b"RCPT TO:<b>\r\n" * 3, {"max_recipients": 2}),
+        (b"RSET\r\nMAIL FROM:<a> SIZE=9\r\n", {"max_message_size": 8}),
+    ],
+)
+def test_what_is_no_usual_group(data: bytes, choices: dict[str, Any]) -> None:
+    assert not takes(session(**choices), CLIENT, data)
+
+
+def test_a_server_that_takes_no_groups() -> None:
+    twins = Twins(Config())
+    for side, text in ((SERVER, "220 mx"), (CLIENT, "EHLO me"), (SERVER, "250 mx")):
+        twins.receive_from(side, lines(text))
+    assert not says(twins, CLIENT, *GROUP)
+
+
+@pytest.mark.parametrize(
+    ("data", "choices"),
+    [
+        (b"250 a\r\n250 b\r\n250 c\r\n550 no\r\n", {}),
+        (b"250 a\r\n354 b\r\n", {}),
+        (b"250 a\r\n421 b\r\n", {}),
+        (b"250-a\r\n250 b\r\n", {}),
+        (b"250 a\r\n250 b", {}),
+        (b"250 a\n250 b\r\n", {}),
+        (b"250 a\r\n250 \0\r\n", {}),
+        (b"250 a\r\n\r\n", {}),
+        (b"250 a\r\n" * 3 + b"354 go\r\n250 e\r\n", {}),
+        (b"250 a\r\n250 %s\r\n" % (b"b" * 600), {}),
+    ],
+)
+def test_what_are_no_usual_replies_to_a_group(data: bytes, choices: dict[str, Any]) -> None:
+    twins = session(**choices)
+    assert says(twins, CLIENT, *GROUP)
+    assert not takes(twins, SERVER, data)
