@@ -41,7 +41,7 @@ from .message_flow import MessageFlow
 __all__ = ["Failover"]
 
 _AGAIN: Final = frozenset(
-    (b"EHLO", b"HELO", b"MAIL", b"RCPT", b"DATA", b"RSET", b"NOOP", b"VRFY", b"EXPN", b"HELP")
+    (b"EHLO", b"HELO", b"LHLO", b"MAIL", b"RCPT", b"DATA", b"RSET", b"NOOP", b"VRFY", b"EXPN", b"HELP")
 )
 """Commands that may be sent to another server. DATA is one: without 354 a server has no message."""
 _FORGOTTEN: Final = frozenset((Own.SETUP, Own.RESET, Own.END_TRANSACTION))
