@@ -166,7 +166,7 @@ class Passing:
         self._server = forwarding.leg.end
         self._max_size = self._size_limit  # of the next message
         self._owed: Mapping[bytes, int] = _TO_MESSAGE  # replies to what is owed one
-        self._more: list[Mapping[bytes, int]] = []  # those to the lines of a group after that
+        self._more: tuple[Mapping[bytes, int], ...] = ()  # those to the lines of a group after that
         self._room = 0  # of recipients
         self._passed: list[bytes] = []  # that the ends have not been told of
         self._from_rest = False  # True if these begin at rest, outside a mail transaction
@@ -284,7 +284,8 @@ class Passing:
         ):
             return None
         self._passed += data.splitlines(keepends=True)
-        self._owed, *self._more = (line.replies for line in found if line is not None)
+        self._owed, *more = (line.replies for line in found if line is not None)
+        self._more = tuple(more)
         self._room -= recipients
         self.mode, self.taken = _OWED, len(lines)
         return data
@@ -363,9 +364,9 @@ class Passing:
         self._passed += data.splitlines(keepends=True)
         left, self.taken = owed[len(lines) :], len(lines)
         if left:
-            self._owed, *self._more = left
+            self._owed, self._more = left[0], left[1:]
         else:
-            self._owed, self._more, self.mode = owed[-1], [], after[-1] or _UNKNOWN
+            self._owed, self._more, self.mode = owed[-1], (), after[-1] or _UNKNOWN
         return data
 
     def _answer(self, data: bytes) -> None:
