@@ -5,7 +5,7 @@ ends, and can be used alone. docs/embedding.md tells how to drive them.
 """
 
 from sansio_smtp.ends.client import ClientConnection, ReplyReceived
-from sansio_smtp.ends.received import ContentReceived, ContentRefused, EndOfData, Pause, Refused
+from sansio_smtp.ends.received import ChunkEnded, ContentReceived, ContentRefused, EndOfData, Pause, Refused
 from sansio_smtp.ends.server import ServerConnection
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.proxy.message_store import Spool
@@ -20,6 +20,7 @@ from .client_info import ClientInfo, Forwarded, TlsInfo
 from .config import (
     Addresses,
     BareNewline,
+    Chunking,
     ClientTls,
     Config,
     Dialect,
@@ -115,6 +116,8 @@ __all__ = [
     "BodyChunk",
     "BodyComplete",
     "BodyQuestion",
+    "ChunkEnded",
+    "Chunking",
     "ClientChanged",
     "ClientConnection",
     "ClientInfo",

@@ -15,6 +15,7 @@ from .networks import NO_NETWORKS, Networks
 __all__ = [
     "Addresses",
     "BareNewline",
+    "Chunking",
     "ClientTls",
     "Config",
     "Dialect",
@@ -78,6 +79,17 @@ class Dialect(_Choice):
     SMTP = "smtp"
     LMTP = "lmtp"
     """LHLO in place of EHLO, and after end-of-data one reply for each accepted recipient (RFC 2033 §4)."""
+
+
+class Chunking(_Choice):
+    """Offers a client CHUNKING and BINARYMIME (RFC 3030), or hides them."""
+
+    SERVER = "server"
+    """CHUNKING is offered if the server offers it, and BINARYMIME if the server offers both."""
+    ALWAYS = "always"
+    """CHUNKING is offered always; a message for a server that lacks it is kept whole, and sent after DATA."""
+    NEVER = "never"
+    """Both are hidden, and BDAT is refused."""
 
 
 class ClientTls(_Choice):
@@ -177,6 +189,8 @@ class Config:
     """What clients speak."""
     upstream_dialect: Dialect = attrs.field(default=Dialect.SMTP, converter=Dialect)
     """What a server speaks for which the driver says nothing else (`Proxy.server_connected`)."""
+    chunking: Chunking = attrs.field(default=Chunking.SERVER, converter=Chunking)
+    """What is offered to a client that wants to send its message in chunks (BDAT)."""
 
     tls: ClientTls = attrs.field(default=ClientTls.NONE, converter=ClientTls)
     """What STARTTLS is to the client; the driver has to handle `StartTLS` then."""
@@ -229,6 +243,8 @@ class Config:
     """Longest content line that is kept for a BODY_LINE question or a line tap."""
     max_held: int = attrs.field(default=33_554_432, validator=_positive)
     """Largest message that is kept whole for a MESSAGE question; a larger one is refused with 552."""
+    max_chunk: int = attrs.field(default=65_536, validator=_positive)
+    """Largest chunk that a server is sent; the octets of a larger one of the client leave in several."""
     read_ahead: int = attrs.field(default=65_536, validator=_positive)
     """Number of unparsed octets of one side at which that side is not read any more."""
     lane: bool = True

@@ -21,17 +21,22 @@ __all__ = [
     "EFFECT_BEGIN",
     "EFFECT_END",
     "FORM_DOTTED",
+    "FORM_PLAIN",
     "GATE_ASKED",
+    "GATE_ENDING",
     "GATE_OPEN",
     "GATE_QUEUED",
     "GATE_SHUT",
     "KIND_AUTH",
     "KIND_AUTH_LINE",
+    "KIND_CHUNK",
     "KIND_DATA",
+    "KIND_DROPPED_CHUNK",
     "KIND_END_OF_DATA",
     "KIND_GROUP",
     "KIND_HELLO",
     "KIND_IDENTITY",
+    "KIND_LAST_CHUNK",
     "KIND_QUIT",
     "KIND_STARTTLS",
     "MESSAGE_DROPPING",
@@ -39,6 +44,7 @@ __all__ = [
     "MESSAGE_SENDING",
     "MESSAGE_STREAMING",
     "PHASE_AUTH_LINE",
+    "PHASE_CHUNK",
     "PHASE_CLOSED",
     "PHASE_COMMAND",
     "PHASE_CONTENT",
@@ -55,6 +61,7 @@ __all__ = [
 DIALECT_LMTP: Final = Dialect.LMTP
 
 PHASE_AUTH_LINE: Final = Phase.AUTH_LINE
+PHASE_CHUNK: Final = Phase.CHUNK
 PHASE_CLOSED: Final = Phase.CLOSED
 PHASE_COMMAND: Final = Phase.COMMAND
 PHASE_CONTENT: Final = Phase.CONTENT
@@ -64,6 +71,9 @@ PHASE_TLS: Final = Phase.TLS
 
 KIND_AUTH: Final = Kind.AUTH
 KIND_AUTH_LINE: Final = Kind.AUTH_LINE
+KIND_CHUNK: Final = Kind.CHUNK
+KIND_DROPPED_CHUNK: Final = Kind.DROPPED_CHUNK
+KIND_LAST_CHUNK: Final = Kind.LAST_CHUNK
 KIND_DATA: Final = Kind.DATA
 KIND_END_OF_DATA: Final = Kind.END_OF_DATA
 KIND_GROUP: Final = Kind.GROUP
@@ -77,6 +87,7 @@ EFFECT_BEGIN: Final = Effect.BEGIN
 EFFECT_END: Final = Effect.END
 
 GATE_ASKED: Final = Gate.ASKED
+GATE_ENDING: Final = Gate.ENDING
 GATE_OPEN: Final = Gate.OPEN
 GATE_QUEUED: Final = Gate.QUEUED
 GATE_SHUT: Final = Gate.SHUT
@@ -94,3 +105,4 @@ UPSTREAM_READY: Final = UpstreamState.READY
 SUPPORT_FORWARDED: Final = Support.FORWARDED
 
 FORM_DOTTED: Final = Form.DOTTED
+FORM_PLAIN: Final = Form.PLAIN

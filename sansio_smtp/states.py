@@ -83,7 +83,8 @@ class Phase(Enum):
     AUTH_LINE = "auth line"
     """The next line is an opaque line of an AUTH exchange (RFC 4954 §4); after it, BLOCKED again."""
     CHUNK = "chunk"
-    """The next octets are those that a refused BDAT counted (RFC 3030 §2). They are dropped, never parsed."""
+    """The next octets are those that BDAT has counted (RFC 3030 §2). They are never parsed, also if BDAT is
+    refused: then they are dropped."""
     TLS = "tls"
     """220 to STARTTLS has passed. Nothing is parsed, and nothing is sent, before the TLS handshake (RFC 3207
     §4)."""
@@ -175,6 +176,9 @@ LINE_STEPS: Final[dict[Kind, Step]] = {
     Kind.QUIT: Step.BLOCKING_LINE,
     Kind.STARTTLS: Step.BLOCKING_LINE,
     Kind.IDENTITY: Step.BLOCKING_LINE,
+    Kind.CHUNK: Step.CHUNK,
+    Kind.LAST_CHUNK: Step.CHUNK,
+    Kind.DROPPED_CHUNK: Step.CHUNK,
     Kind.AUTH_LINE: Step.AUTH_LINE,
     Kind.END_OF_DATA: Step.END_OF_DATA,
     Kind.VIOLATION: Step.VIOLATION,
@@ -186,7 +190,11 @@ REPLY_STEPS: Final[dict[tuple[Kind | None, int], Step]] = {
     (None, 4): Step.GREETING_REFUSED,
     (None, 5): Step.GREETING_REFUSED,
     **{(kind, severity): Step.REPLY for kind in (Kind.PLAIN, Kind.GROUP) for severity in (2, 4, 5)},
-    **{(Kind.END_OF_DATA, severity): Step.REPLY for severity in (2, 4, 5)},
+    **{
+        (kind, severity): Step.REPLY
+        for kind in (Kind.END_OF_DATA, Kind.CHUNK, Kind.LAST_CHUNK, Kind.DROPPED_CHUNK)
+        for severity in (2, 4, 5)
+    },
     **{
         (kind, severity): Step.RELEASE
         for kind in (Kind.HELLO, Kind.DATA, Kind.AUTH, Kind.AUTH_LINE, Kind.IDENTITY)
@@ -229,9 +237,11 @@ class TransactionState(Enum):
 TRANSACTION: Final[dict[tuple[bytes, int], Effect]] = {
     **{(name, 2): verb.effect for name, verb in VERBS.items() if verb.effect is not None},
     **{(b".", severity): Effect.END for severity in (2, 4, 5)},
+    **{(b"BDAT n", severity): Effect.END for severity in (4, 5)},
 }
-"""(verb, first digit of its reply) → effect on the transaction. "." stands for end-of-data, which ends the
-transaction whether the message is accepted or not. A pair that is not here has no effect."""
+"""(verb, first digit of its reply) → effect on the transaction. "." stands for end-of-data and for the last
+chunk, which end the transaction whether the message is accepted or not; "BDAT n" for a chunk of a message
+that has more. A pair that is not here has no effect."""
 
 
 # The connection to one server
@@ -397,6 +407,7 @@ class MessageStep(Enum):
     GO_AHEAD = "354 to DATA, for a message in a spool"
     ENDED = "end-of-data goes to the server"
     ANSWERED = "the proxy answers the message itself"
+    ABANDONED = "the client gives up a message of which it has sent chunks"
     CLOSE = "close"
 
 
@@ -413,6 +424,7 @@ MESSAGE: Final[dict[Message, dict[MessageStep, Message]]] = {
         MessageStep.REFUSE: Message.DROPPING,
         MessageStep.KEPT: Message.AWAITING_DATA,
         MessageStep.ENDED: Message.NONE,
+        MessageStep.ABANDONED: Message.NONE,
         **_MESSAGE_ENDS,
     },
     Message.JUDGING: {
@@ -422,6 +434,7 @@ MESSAGE: Final[dict[Message, dict[MessageStep, Message]]] = {
     },
     Message.DROPPING: {
         MessageStep.REFUSE: Message.DROPPING,
+        MessageStep.ABANDONED: Message.NONE,
         **_MESSAGE_ENDS,
     },
     Message.AWAITING_DATA: {
@@ -501,12 +514,13 @@ TOGETHER: Final[dict[Enum, dict[str, frozenset[Any]]]] = {
         "message": frozenset((Message.NONE, Message.DROPPING)),
     },
     UpstreamState.CLOSED: {"gate": frozenset((Gate.SHUT,))},
-    Message.STREAMING: {"client": frozenset((Phase.CONTENT,)), "gate": frozenset((Gate.OPEN, Gate.ASKED))},
+    # Between two chunks of a message the client may send some commands.
+    Message.STREAMING: {"client": _AFTER_DATA | {Phase.CONTENT}},
     Message.JUDGING: {
-        "client": frozenset((Phase.CONTENT, Phase.COMMAND)),
+        "client": frozenset((Phase.CONTENT, Phase.CHUNK, Phase.COMMAND)),
         "gate": frozenset((Gate.ASKED,)),
     },
-    Message.DROPPING: {"client": frozenset((Phase.CONTENT,))},
+    Message.DROPPING: {"client": _AFTER_DATA | {Phase.CONTENT}},
     # What the client sends after end-of-data is parsed, and waits until the message has been sent.
     Message.AWAITING_DATA: {"client": _AFTER_DATA, "upstream": frozenset((UpstreamState.READY,))},
     Message.SENDING: {

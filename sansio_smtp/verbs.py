@@ -30,6 +30,13 @@ class Kind(Enum):
     AUTH = "auth"
     AUTH_LINE = "auth line"
     END_OF_DATA = "end of data"
+    """Of mail data, or of the last chunk when all its octets have come."""
+    CHUNK = "chunk"
+    """BDAT: the octets after it are counted (RFC 3030 §2). More chunks follow."""
+    LAST_CHUNK = "last chunk"
+    """BDAT with LAST, before all its octets have come."""
+    DROPPED_CHUNK = "dropped chunk"
+    """BDAT that is refused and belongs to no message: its octets are counted, and dropped."""
     QUIT = "quit"
     STARTTLS = "starttls"
     """If it is accepted, the octets after it are a TLS handshake (RFC 3207)."""
@@ -90,6 +97,7 @@ VERBS: Final[dict[bytes, Verb]] = {
     b"MAIL": Verb(Kind.GROUP, Effect.BEGIN, routed=True, phase="mail"),
     b"RCPT": Verb(Kind.GROUP, Effect.ADD_RECIPIENT, routed=True, phase="rcpt"),
     b"DATA": Verb(Kind.DATA, phase="data"),
+    b"BDAT": Verb(Kind.CHUNK, phase="data"),
     b"RSET": Verb(Kind.GROUP, Effect.END),
     b"QUIT": Verb(Kind.QUIT, before_tls=True),
     b"NOOP": Verb(before_tls=True),
@@ -101,7 +109,7 @@ VERBS: Final[dict[bytes, Verb]] = {
     b"STARTTLS": Verb(Kind.STARTTLS, Effect.END, support=Support.OWN, before_tls=True),
     b"XCLIENT": Verb(Kind.IDENTITY, Effect.END, support=Support.OWN),
     b"XFORWARD": Verb(Kind.IDENTITY, support=Support.OWN),
-    **dict.fromkeys(b"BDAT TURN ATRN ETRN XEXCH50 X-EXPS X-LINK2STATE".split(), _REFUSED),
+    **dict.fromkeys(b"TURN ATRN ETRN XEXCH50 X-EXPS X-LINK2STATE".split(), _REFUSED),
     b"PROXY": _REFUSED,  # a header that comes before the dialogue, from a balancer that may send it
     b"BURL": _REFUSED,  # it completes a message without DATA (RFC 4468 §3)
     **dict.fromkeys(b"GET POST PUT HEAD DELETE OPTIONS CONNECT TRACE PATCH PRI".split(), _FOREIGN),

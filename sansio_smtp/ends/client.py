@@ -27,6 +27,7 @@ from sansio_smtp.config import Config, Dialect
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.members import (
     DIALECT_LMTP,
+    KIND_CHUNK,
     KIND_END_OF_DATA,
     KIND_GROUP,
     KIND_HELLO,
@@ -39,7 +40,7 @@ from sansio_smtp.members import (
     PHASE_TLS,
 )
 from sansio_smtp.states import FRAMING, LINE_STEPS, REPLY_STEPS, Phase, Step
-from sansio_smtp.wire.commands import END_OF_DATA, Command, octet_count
+from sansio_smtp.wire.commands import END_OF_DATA, Command, chunk_command, octet_count
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.reply_reader import ReplyReader
 from sansio_smtp.wire.violations import RemoteProtocolError, server_violation
@@ -167,7 +168,9 @@ class ClientConnection:
         if not self._awaited:
             return True
         last = self._awaited[-1][0].kind
-        return "PIPELINING" in self.keywords and (last is KIND_GROUP or last is KIND_END_OF_DATA)
+        if last is not KIND_GROUP and last is not KIND_END_OF_DATA and last is not KIND_CHUNK:
+            return False
+        return "PIPELINING" in self.keywords
 
     def send_command(self, command: Command, handle: object = None, replies: int = 1) -> bytes:
         """The octets of a command or AUTH line; ``handle`` comes back with each of its ``replies``.
@@ -209,6 +212,31 @@ class ClientConnection:
     def speak(self, dialect: Dialect) -> None:
         """Says what the server speaks, before its greeting."""
         self.dialect = dialect
+
+    @property
+    def takes_chunks(self) -> bool:
+        """True if the server has offered CHUNKING in reply to the last EHLO. No other may be sent BDAT: it
+        would read the octets as commands."""
+        return "CHUNKING" in self.keywords
+
+    def send_chunk(
+        self, octets: bytes, handle: object = None, *, last: bool = False
+    ) -> tuple[bytes, Command]:
+        """The BDAT line for a chunk of these octets, and the command that its reply will be said to answer:
+        `END_OF_DATA` for the last chunk, which has as many replies as after `send_end_of_data`. Send the
+        line, then the octets. Raises `LocalProtocolError` if the server takes no chunks, or none now."""
+        if not self.takes_chunks:
+            raise LocalProtocolError("the server has not offered CHUNKING")
+        command = chunk_command(len(octets), last=last)
+        wire = self.send_command(command, handle)
+        self._step(Step.CHUNK_END)
+        awaited = self._awaited
+        if last:
+            command = END_OF_DATA
+            by_recipient = self.dialect is DIALECT_LMTP
+            replies = len(self.transaction.envelope.recipients) if by_recipient else 1
+            awaited[-1:] = [(command, handle)] * replies
+        return wire, command
 
     def tls_started(self) -> None:
         """The TLS handshake after STARTTLS is complete. What was known of the server came in plain text, and
@@ -277,7 +305,8 @@ class ClientConnection:
         code = reply.code
         if self._in_advance:
             self._in_advance = False
-            refuses_message = command.kind is KIND_END_OF_DATA and code >= 400
+            kind = command.kind
+            refuses_message = (kind is KIND_END_OF_DATA or kind is KIND_CHUNK) and code >= 400
             if code != 421 and not refuses_message:  # which may come unasked
                 return self._broken(server_violation(f"a reply before {command} was sent", reply.raw))
         if not self.take_reply(command, reply):

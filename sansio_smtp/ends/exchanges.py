@@ -57,6 +57,11 @@ class Exchange:
         """A server was sent this command instead."""
         self.replacement = command
 
+    def becomes(self, command: Command) -> None:
+        """What is to be answered is this now: end-of-data in place of the last chunk, when its octets have
+        come."""
+        self.command = command
+
     def end_with(self) -> None:
         """The session is to end with the reply, which may not be known yet."""
         self.closes = True

@@ -13,6 +13,7 @@ from typing import Final
 
 import attrs
 
+from sansio_smtp.config import Chunking
 from sansio_smtp.wire.commands import octet_count
 from sansio_smtp.wire.replies import Reply
 
@@ -21,6 +22,7 @@ from .keyword_table import Handling, named
 
 __all__ = ["OURS", "RELAYED", "Offer", "keywords"]
 
+_CHUNKS: Final = named(Handling.CHUNKS)
 RELAYED: Final[frozenset[str]] = named(Handling.RELAYED)
 """Keywords that are relayed, with the server's arguments. The client sees no other keyword of the server."""
 
@@ -37,7 +39,11 @@ replies of up to 64 servers that are not longer than this."""
 def keywords(reply: Reply) -> Mapping[str, str]:
     """The keywords of an EHLO reply, upper-case, with their arguments. Read only: others may have the same
     object."""
-    lines = _lines_after_first(reply)
+    return keywords_in(_lines_after_first(reply))
+
+
+def keywords_in(lines: bytes) -> Mapping[str, str]:
+    """The same of the lines after the first one."""
     return _keywords_kept(lines) if len(lines) <= _LONGEST_KEPT else _keywords(lines)
 
 
@@ -47,12 +53,13 @@ class Offer:
     what is configured.
 
     ``relay`` are keywords to relay besides `RELAYED`. ``max_size`` lowers the announced SIZE (RFC 1870), or
-    announces it where the server does not. ``headroom`` lowers either.
+    announces it where the server does not. ``headroom`` lowers either. ``chunking``: see `Config.chunking`.
     """
 
     relay: frozenset[str] = frozenset()
     max_size: int | None = None
     headroom: int = 0
+    chunking: Chunking = Chunking.SERVER
 
     def reply(
         self, given: Reply, access: Access = ANYBODY, *, ends_tls: bool = False, requires_tls: bool = False
@@ -88,13 +95,19 @@ def _offered(
     """The lines that the client gets after the first one."""
     kept: list[bytes] = []
     limit = offer.max_size
+    in_chunks = offer.chunking is not Chunking.NEVER
+    given = keywords_in(lines)
     for line in _texts(lines):
         keyword, argument = _split(line)
+        if keyword in _CHUNKS:  # RFC 3030 §3: BINARYMIME is of no use without CHUNKING
+            if in_chunks and (keyword == "CHUNKING" or "CHUNKING" in given):
+                kept.append(line)
+            continue
         if keyword in OURS or not (keyword in RELAYED or keyword in offer.relay):
             if keyword == "REQUIRETLS" and requires_tls:
                 kept.append(line)
             continue
-        if keyword == "SMTPUTF8" and not any(_split(other)[0] == "8BITMIME" for other in _texts(lines)):
+        if keyword == "SMTPUTF8" and "8BITMIME" not in given:
             continue  # RFC 6531 §3.1: it needs that
         if keyword == "AUTH":
             if access.no_login is None and b"AUTH" not in access.own:
@@ -110,6 +123,8 @@ def _offered(
             limit = None
         kept.append(line)
     kept += [keyword.encode() for keyword in OURS]
+    if offer.chunking is Chunking.ALWAYS and "CHUNKING" not in given:
+        kept.append(b"CHUNKING")
     kept += filter(None, access.own.values())
     if limit is not None:
         kept.append(b"SIZE %d" % max(limit - offer.headroom, 1))  # 0 would be no limit

@@ -24,6 +24,7 @@ class Handling(Enum):
     ALWAYS = "offered always"
     OWN = "the proxy offers its own, if it is configured"
     VERIFIED = "relayed to a client under TLS, if the server's certificate was verified"
+    CHUNKS = "as the server says it, if `Config.chunking` lets it"
     HIDDEN = "hidden"
 
 
@@ -113,8 +114,15 @@ KEYWORDS: Final[Mapping[str, Keyword]] = {
     ),
     "XCLIENT": Keyword(Handling.OWN, "Postfix", "to clients that may say who the client is", "xclient"),
     "XFORWARD": Keyword(Handling.OWN, "Postfix", "to clients that may say who the client is", "xforward"),
-    "CHUNKING": Keyword(_HIDDEN, "RFC 3030", "BDAT changes how octets are cut", "w20_keywords"),
-    "BINARYMIME": Keyword(_HIDDEN, "RFC 3030", "it needs BDAT", "w20_keywords"),
+    "CHUNKING": Keyword(
+        Handling.CHUNKS,
+        "RFC 3030",
+        "octets are counted, never parsed; a server without it gets DATA",
+        "w06_bdat_converted",
+    ),
+    "BINARYMIME": Keyword(
+        Handling.CHUNKS, "RFC 3030", "only with CHUNKING: as DATA it could be cut in two", "w06_bdat_binary"
+    ),
     "BURL": Keyword(_HIDDEN, "RFC 4468", "it completes a message without its octets", "w20_keywords"),
     "CHECKPOINT": Keyword(_HIDDEN, "RFC 1845", "a message would begin in its middle", "keywords_hidden"),
     "ETRN": Keyword(_HIDDEN, "RFC 1985", "the server would connect to somebody else", "w20_keywords"),

@@ -11,10 +11,13 @@ from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.content import Form
 from sansio_smtp.wire.violations import RemoteProtocolError
 
+from .exchanges import Exchange
+
 __all__ = [
     "END_OF_INPUT",
     "NEED_DATA",
     "PAUSED",
+    "ChunkEnded",
     "ClientEvent",
     "ContentReceived",
     "ContentRefused",
@@ -70,11 +73,29 @@ class ContentRefused:
 
 
 @attrs.define(eq=False)
+class ChunkEnded:
+    """The last octet of a chunk has come, and more chunks follow; or of a chunk that was dropped. The reply
+    to its BDAT, ``exchange``, may be sent from now on."""
+
+    exchange: Exchange
+
+
+@attrs.define(eq=False)
 class EndOfData:
-    """The client has sent end-of-data; ``size`` counts the decoded octets. A reply is owed."""
+    """The client has sent end-of-data, or all octets of the last chunk; ``size`` counts the decoded octets. A
+    reply is owed."""
 
     size: int
 
 
-ClientEvent = Command | Refused | ContentReceived | ContentRefused | EndOfData | RemoteProtocolError | Pause
+ClientEvent = (
+    Command
+    | Refused
+    | ContentReceived
+    | ContentRefused
+    | ChunkEnded
+    | EndOfData
+    | RemoteProtocolError
+    | Pause
+)
 """A `RemoteProtocolError` by itself is a violation to which no reply can be sent."""

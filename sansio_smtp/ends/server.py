@@ -14,7 +14,7 @@ the client is read::
                       │ │  │ └── DATA, AUTH, EHLO, HELO, QUIT ───┘ │ │ │
                BDAT n │ │  │                                       │ │ │
                       v │  └── end-of-data ── CONTENT <─ 354 DATA ─┘ │ │
-                   CHUNK  n octets                                   │ │
+                   CHUNK  n octets, whatever the reply               │ │
                       TLS <── 2xx to STARTTLS ── BLOCKED     AUTH_LINE <─ 3xx ───┘ │
                        └─ handshake ─> COMMAND                  └──── a line ─────┘
 
@@ -23,7 +23,9 @@ the client is read::
 What must never happen is that mail data is read as commands, or commands as mail data. So a line whose reply
 decides what the next octets are blocks the reader until that reply has been *sent*: content begins when 354
 has been sent, not when DATA has been read. Octets that the client sent too early, for which both readings are
-possible, end the session.
+possible, end the session. And the octets that BDAT counts are never read as commands, whether it is accepted,
+refused or was never offered: the chunks of a message are read one after the other by one `ChunkReader`, and
+`drop_chunk` says that they belong to no message. The reply to BDAT may be sent when all its octets have come.
 """
 
 from __future__ import annotations
@@ -40,9 +42,12 @@ from sansio_smtp.members import (
     DIALECT_LMTP,
     KIND_AUTH,
     KIND_AUTH_LINE,
+    KIND_CHUNK,
     KIND_DATA,
     KIND_HELLO,
+    KIND_LAST_CHUNK,
     PHASE_AUTH_LINE,
+    PHASE_CHUNK,
     PHASE_CLOSED,
     PHASE_COMMAND,
     PHASE_CONTENT,
@@ -51,8 +56,9 @@ from sansio_smtp.members import (
 )
 from sansio_smtp.states import FRAMING, LINE_STEPS, REPLY_STEPS, Phase, Step
 from sansio_smtp.verbs import UNKNOWN, VERBS, Kind, Support, Verb
+from sansio_smtp.wire.chunk_reader import ChunkReader
 from sansio_smtp.wire.commands import END_OF_DATA, Command, auth_line, chunk_size
-from sansio_smtp.wire.content import ContentReader
+from sansio_smtp.wire.content import ContentReader, Form
 from sansio_smtp.wire.inbox import Inbox
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.violations import RemoteProtocolError
@@ -63,6 +69,7 @@ from .received import (
     END_OF_INPUT,
     NEED_DATA,
     PAUSED,
+    ChunkEnded,
     ClientEvent,
     ContentReceived,
     ContentRefused,
@@ -76,6 +83,7 @@ __all__ = ["ServerConnection"]
 
 _HANDSHAKE: Final = b"\x16"
 """The type of a TLS handshake record (RFC 8446 §5.1); no command begins with it."""
+_PLAIN: Final = Form.PLAIN
 _TLS: Final = "TLS on a plain-text port"
 _EARLY: Final = "mail data sent without waiting for 354"
 _INJECTED: Final = "octets after STARTTLS, before the TLS handshake"
@@ -118,6 +126,11 @@ class ServerConnection:
     content: ContentReader | None = attrs.field(default=None, init=False)
     """Reads the message that the client is sending; None if it sends none."""
     _content_refused: bool = attrs.field(default=False, init=False)
+    in_chunks: bool = attrs.field(default=False, init=False)
+    """True from the first BDAT of a message to the end of its last chunk, or until `drop_chunk`."""
+    arriving: Exchange | None = attrs.field(default=None, init=False)
+    """The BDAT whose octets have not all come; None if there is none."""
+    _chunks: ChunkReader | None = attrs.field(default=None, init=False)  # made for a message's first octets
     _chunk_left: int = attrs.field(default=0, init=False)
     transaction: Transaction = attrs.field(factory=Transaction, init=False)
     """The mail transaction as the client was told it stands."""
@@ -138,7 +151,8 @@ class ServerConnection:
     @property
     def buffered(self) -> int:
         """Number of octets that are kept: not parsed yet, or held back at the end of a piece of content."""
-        return len(self._inbox) + (self.content.held if self.content else 0)
+        reader = self.content or self._chunks
+        return len(self._inbox) + (reader.held if reader else 0)
 
     @property
     def pending(self) -> bool:
@@ -146,7 +160,9 @@ class ServerConnection:
         if self.eof or not self._inbox.empty:
             return True
         content = self.content
-        return content is not None and (content.finished or content.error is not None)
+        if content is not None:
+            return content.finished or content.error is not None
+        return self.phase is PHASE_CHUNK and (self._chunk_left == 0 or self._chunk_refused)
 
     @property
     def at_rest(self) -> bool:
@@ -160,6 +176,7 @@ class ServerConnection:
         verb but AUTH is taken as it is: nothing is in doubt, and this client may send all of them."""
         return (
             self.phase is PHASE_COMMAND
+            and not self.in_chunks
             and self._doubt is _NO_DOUBT
             and self._inbox.empty
             and not self.eof
@@ -223,6 +240,16 @@ class ServerConnection:
             exchange.owe(len(self.transaction.envelope.recipients))
         return exchange
 
+    def drop_chunk(self, *, stray: bool = False) -> None:
+        """The message whose chunks are arriving is over: octets that are still to come are dropped. The next
+        BDAT begins another message. ``stray``: the BDAT that came last belongs to no message, so that its
+        refusal does not end the transaction."""
+        if stray:
+            exchange = self.exchanges[-1]
+            exchange.becomes(exchange.command.as_dropped())
+        self.in_chunks = False
+        self._chunks = None
+
     def receive_eof(self) -> None:
         """The client will send no more. `next_event` returns `END_OF_INPUT` after the last event."""
         self.eof = True
@@ -281,7 +308,8 @@ class ServerConnection:
             self._step(Step.CLOSE, "close")
         self.exchanges.clear()
         self._inbox = Inbox()
-        self.content = None
+        self.content = self._chunks = self.arriving = None
+        self.in_chunks = False
 
     def _step(self, step: Step | None, what: object) -> None:
         """Moves the phase by its table. `take_line` and `send_reply` do the same, as they run for each
@@ -325,6 +353,8 @@ class ServerConnection:
         if self._doubt is not _Doubt.NONE:
             doubt, self._doubt = self._doubt, _Doubt.NONE
             known = verb is not None and verb.support is not Support.FOREIGN
+            if command.verb == b"BDAT" and chunk_size(command) is None:
+                verb = None  # it may be a word of a credential
             if doubt is _Doubt.LATE_CONTENT and not known:
                 return self._violation(_EARLY, 503, "5.5.1", raw)
             if doubt in _CREDENTIALS and (verb is None or verb.support not in _TAKEN):
@@ -333,6 +363,9 @@ class ServerConnection:
                 self._doubt = doubt
                 if doubt is _Doubt.OUR_CREDENTIAL:
                     return self._refused(command.as_plain(), "not a command", 500, "5.5.2")
+        if command.verb == b"BDAT" and chunk_size(command) is None:
+            # It is not known how many octets follow: nothing after this line can be parsed safely.
+            return self._violation("BDAT without a valid octet count", 501, "5.5.4", command.shown)
         if b"\0" in raw or b"\r" in raw:
             return self._refused(command.as_plain(), "command holds NUL or a bare CR", 500, "5.5.2")
         if not command.verb:
@@ -342,8 +375,15 @@ class ServerConnection:
             refused = self._not_allowed(command, verb)
             if refused is not None:
                 return refused
-        self._line(command)
+        exchange = self._line(command)
+        if verb.kind is KIND_CHUNK:
+            self._begin_chunk(exchange)
+            self.in_chunks = True
         return command
+
+    def _begin_chunk(self, exchange: Exchange) -> None:
+        self.arriving = exchange
+        self._chunk_left = chunk_size(exchange.command) or 0
 
     def _not_allowed(self, command: Command, verb: Verb) -> Refused | None:
         """The refusal of a command that is not known here, or that this client may not send now; or None."""
@@ -379,20 +419,16 @@ class ServerConnection:
 
     def _refused_with(self, command: Command, reply: Reply, *, expected: bool = False) -> Refused:
         """Refuses a command, and drops the octets that BDAT counts (RFC 3030 §2)."""
-        size: int | None = 0
-        if command.verb == b"BDAT":
-            size = chunk_size(command)
-            if size is None:
-                # It is not known how many octets follow: nothing after this line can be parsed safely.
-                return self._violation("BDAT without a valid octet count", 501, "5.5.4", command.shown)
+        if is_chunk := command.verb == b"BDAT":
+            command = command.as_dropped()
         why = reply.lines[0].decode("ascii", "backslashreplace").partition(" ")[2]  # after the enhanced code
         error = RemoteProtocolError(why, reply, command.shown)
         error.found_in(self.phase)
-        self._line(command)
+        exchange = self._line(command)
         self._refused_login = command.kind is KIND_AUTH
-        if size:
-            self._step(Step.CHUNK, command)
-            self._chunk_left = size
+        if is_chunk:
+            self._begin_chunk(exchange)
+            self.drop_chunk()
         return Refused(command, error, expected)
 
     def _refused(self, command: Command, why: str, code: int, enhanced: str) -> Refused:
@@ -432,18 +468,54 @@ class ServerConnection:
         self.take_end_of_data()
         return EndOfData(reader.size)
 
-    def _drop_chunk(self) -> ClientEvent:
-        self._chunk_left -= len(self._inbox.take(self._chunk_left))
+    @property
+    def _chunk_refused(self) -> bool:
+        return self._chunks is not None and self._chunks.error is not None
+
+    def _next_chunk(self) -> ClientEvent:
+        """The next octets of a chunk."""
+        if self.in_chunks and self._chunks is None:
+            binary = (self.envelope.declared("BODY") or "").upper() == "BINARYMIME"
+            config = self.config
+            self._chunks = ChunkReader(config.bare_newline, config.nul, self.max_message_size, binary)
+        reader = self._chunks
+        if reader is not None and reader.error is not None:
+            return self._refuse_chunks(reader.error)
         if self._chunk_left:
-            return END_OF_INPUT if self.eof else NEED_DATA
+            if self._inbox.empty:
+                return END_OF_INPUT if self.eof else NEED_DATA
+            octets = self._inbox.take(self._chunk_left)
+            self._chunk_left -= len(octets)
+            piece = reader.feed(octets) if reader is not None else b""
+            return self._passed(reader, piece) if piece else self._next_chunk()
+        exchange = self.arriving
+        assert exchange is not None  # set when the phase became CHUNK
+        if reader is not None and exchange.command.kind is KIND_LAST_CHUNK:
+            if tail := reader.finish():
+                return self._passed(reader, tail)
+            if reader.error is not None:
+                return self._refuse_chunks(reader.error)
         self._step(Step.CHUNK_END, "the last octet of a chunk")
-        return self._next_line()
+        self.arriving = None
+        if reader is None or exchange.command.kind is not KIND_LAST_CHUNK:
+            return ChunkEnded(exchange)
+        exchange.becomes(END_OF_DATA)
+        self.drop_chunk()
+        return EndOfData(reader.size)
+
+    def _passed(self, reader: ChunkReader | None, piece: bytes) -> ContentReceived:
+        return ContentReceived(piece, reader is None or reader.at_line_start, _PLAIN)
+
+    def _refuse_chunks(self, error: RemoteProtocolError) -> ContentRefused:
+        error.found_in(self.phase)
+        self.drop_chunk()
+        return ContentRefused(error)
 
     READERS: ClassVar[dict[Phase, Callable[[ServerConnection], ClientEvent]]] = {
         Phase.COMMAND: _next_line,
         Phase.AUTH_LINE: _next_line,
         Phase.CONTENT: _next_content,
-        Phase.CHUNK: _drop_chunk,
+        Phase.CHUNK: _next_chunk,
         Phase.TLS: _early_octets,
     }
     """phase → the method that reads the next octets. In every other phase nothing is parsed."""

@@ -5,7 +5,8 @@ keeps what that server has accepted. The two differ if a verdict has answered in
 
     NONE ──2xx to MAIL──> OPEN ──2xx to RCPT──> OPEN, one recipient more
       ^                    │
-      └────────────────────┘  2xx to RSET, EHLO, HELO; any final reply to end-of-data
+      └────────────────────┘  2xx to RSET, EHLO, HELO; any final reply to end-of-data or to the last chunk;
+                              4xx or 5xx to any chunk
 
 A transaction follows the replies. It never refuses a command: what is out of sequence, the server refuses.
 """
@@ -16,13 +17,16 @@ from typing import Final
 
 import attrs
 
-from sansio_smtp.members import EFFECT_ADD_RECIPIENT, EFFECT_BEGIN, KIND_END_OF_DATA
+from sansio_smtp.members import EFFECT_ADD_RECIPIENT, EFFECT_BEGIN
 from sansio_smtp.states import TRANSACTION, TransactionState
+from sansio_smtp.verbs import Kind
 from sansio_smtp.wire.commands import Command, Path
 from sansio_smtp.wire.replies import Reply
 
 __all__ = ["Envelope", "Transaction"]
 
+_STANDS_FOR: Final = {Kind.END_OF_DATA: b".", Kind.LAST_CHUNK: b".", Kind.CHUNK: b"BDAT n"}
+"""kind → what stands for it in `TRANSACTION`; for every other kind that is the verb."""
 _COMMANDS: Final[type[list[Command]]] = list
 """Makes a list in a third of the time that ``list[Command]`` takes."""
 
@@ -83,7 +87,7 @@ class Transaction:
 
     def answered(self, command: Command, reply: Reply) -> None:
         """Applies the reply to a command or, for `END_OF_DATA`, to a message."""
-        verb = b"." if command.kind is KIND_END_OF_DATA else command.verb
+        verb = _STANDS_FOR.get(command.kind) or command.verb
         effect = TRANSACTION.get((verb, reply.code // 100))
         if effect is None:
             return

@@ -30,8 +30,10 @@ from sansio_smtp.members import (
     EFFECT_END,
     KIND_AUTH,
     KIND_AUTH_LINE,
+    KIND_CHUNK,
     KIND_DATA,
     KIND_IDENTITY,
+    KIND_LAST_CHUNK,
     KIND_QUIT,
     UPSTREAM_DETACHED,
 )
@@ -51,8 +53,10 @@ from sansio_smtp.verbs import UNKNOWN, VERBS
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.sasl import LONGEST_EXCHANGE
+from sansio_smtp.wire.violations import RemoteProtocolError
 
 from . import own_replies
+from .chunks import ABORTING, ALLOWED
 from .client_login import ClientLogin
 from .downstream import Downstream
 from .forwarding import ANYWHERE, Forwarding
@@ -139,10 +143,15 @@ class CommandFlow:
         exchange = client.end.exchanges[-1]
         if kind is KIND_DATA:
             self._message.ask_at(self._places)
+        elif kind is KIND_CHUNK or kind is KIND_LAST_CHUNK:
+            self._chunk(exchange, command)
+            return
         elif kind is KIND_AUTH:
             self._login = (command,)
         elif kind is KIND_AUTH_LINE and len(self._login) <= LONGEST_EXCHANGE:
             self._login += (command,)
+        if self._message.in_chunks and not self._goes_with_chunks(exchange, command):
+            return
         if self._forwarding.leg.state is UPSTREAM_DETACHED and (
             reply := self._forwarding.reply_without_server(command)
         ):
@@ -159,6 +168,48 @@ class CommandFlow:
             self.ask(exchange, command)
         else:
             self.forward(exchange, command)
+
+    def _goes_with_chunks(self, exchange: Exchange, command: Command) -> bool:
+        """A command between two chunks of a message. Returns False if it is refused."""
+        if command.verb in ABORTING:
+            self._message.abandon()
+        elif command.verb not in ALLOWED:
+            self._downstream.fill(exchange, own_replies.IN_MESSAGE)
+            return False
+        return True
+
+    def _chunk(self, exchange: Exchange, command: Command) -> None:
+        """BDAT. The first one of a message is asked about as DATA is, and is taken when the replies before it
+        are known: until then it is not known if there is a recipient, nor if the message is binary."""
+        client, forwarding = self._downstream, self._forwarding
+        if self._message.in_chunks:
+            self._message.next_chunk(exchange)
+        elif not client.chunking:
+            client.end.drop_chunk(stray=True)
+            self._refuse_here(exchange, own_replies.NO_CHUNKS)
+        elif forwarding.leg.state is UPSTREAM_DETACHED and (
+            reply := forwarding.reply_without_server(command)
+        ):
+            client.fill(exchange, reply)
+        elif not client.is_due(exchange):
+            client.step(GateStep.QUEUE)
+            self._queued = exchange
+        else:
+            self._take_chunk(exchange)
+
+    def _take_chunk(self, exchange: Exchange) -> None:
+        self._message.ask_at(self._places)
+        if self._wants_question(exchange.command) and self._downstream.end.in_transaction:
+            self._ask(exchange)
+        else:
+            self._message.begin_chunks(exchange)
+
+    def _refuse_here(self, exchange: Exchange, reply: Reply) -> None:
+        """Refuses a command that must not be sent to this proxy; that counts as a mistake of the client."""
+        why = reply.lines[0].decode().partition(" ")[2]
+        error = RemoteProtocolError(why, reply, exchange.command.shown)
+        error.found_in(self._downstream.end.phase)
+        self._note_refused(exchange, error)
 
     def ask(self, exchange: Exchange, command: Command) -> None:
         """A command that is asked about, now or in its turn. For a forwarded verb that is all that `command`
@@ -183,11 +234,16 @@ class CommandFlow:
         client = self._downstream
         if client.traces:
             client.trace(CLIENT, event.command.shown)
-        if not event.expected:
-            self._out.append(Violation(CLIENT, event.error))
+        self._note_refused(client.end.newest, event.error, expected=event.expected)
+
+    def _note_refused(
+        self, exchange: Exchange, error: RemoteProtocolError, *, expected: bool = False
+    ) -> None:
+        if not expected:
+            self._out.append(Violation(CLIENT, error))
         self._errors += 1
         too_many = self._errors > self._config.max_errors
-        client.fill(client.end.newest, own_replies.TOO_MANY_ERRORS if too_many else event.error.reply_hint)
+        self._downstream.fill(exchange, own_replies.TOO_MANY_ERRORS if too_many else error.reply_hint)
 
     def ask_in_turn(self) -> bool:
         """Asks about the command that waits in state QUEUED, or takes it, if the replies before it are known
@@ -196,7 +252,14 @@ class CommandFlow:
         if exchange is None or self._downstream.question is not None or not self._downstream.is_due(exchange):
             return False
         self._queued = None
-        if self._wants_question(exchange.command):
+        if exchange.command.verb == b"BDAT":
+            self._message.ask_at(self._places)
+            if self._downstream.end.in_transaction and self._wants_question(exchange.command):
+                self._ask(exchange)
+            else:
+                self._downstream.step(GateStep.TAKE)
+                self._message.begin_chunks(exchange)
+        elif self._wants_question(exchange.command):
             self._ask(exchange)
         else:
             self._downstream.step(GateStep.TAKE)
@@ -218,7 +281,7 @@ class CommandFlow:
 
     def _judged(self, exchange: Exchange, verdict: AnyVerdict) -> None:
         command = exchange.command
-        if type(verdict) is Continue and command.kind is not KIND_DATA:
+        if type(verdict) is Continue and not verdict.recipients and command.kind is not KIND_DATA:
             self.forward(exchange, command)
         elif type(verdict) is Inspect:
             self._pass_on(exchange, verdict)
@@ -228,6 +291,9 @@ class CommandFlow:
             self._downstream.end_session(exchange, verdict.reply)
         elif isinstance(verdict, Swallow):
             self._message.swallow(verdict.reply)
+            if command.kind is not KIND_DATA:
+                self._message.begin_chunks(exchange)
+                return
             self._downstream.fill(exchange, own_replies.GO_AHEAD)
         else:
             self._pass_on(exchange, verdict)
@@ -236,7 +302,9 @@ class CommandFlow:
         """A verdict answers in place of the server. If the client's transaction begins or ends with that, the
         server is sent RSET, so that it does not keep the old one."""
         verb = VERBS.get(exchange.command.verb, UNKNOWN)
-        if verb.kind is KIND_DATA:
+        if verb.kind is KIND_CHUNK:
+            self._downstream.end.drop_chunk()
+        if verb.kind is KIND_DATA or verb.kind is KIND_CHUNK:
             if reply.code != 421:
                 self._forwarding.reset_server()
         elif reply.severity == 2 and verb.effect in (EFFECT_BEGIN, EFFECT_END):
@@ -268,6 +336,9 @@ class CommandFlow:
         if self._logins is not None and (kind is KIND_AUTH or kind is KIND_AUTH_LINE):
             lines, self._login = self._login, ()  # they are not kept longer than they are needed
             self._logins.take(exchange, command, lines, upstream)
+            return
+        if command.verb == b"BDAT":
+            self._message.begin_chunks(exchange)
             return
         if command.verb in self._downstream.end.access.own:
             OwnCommands(self._config, self._asked, self._downstream, forwarding).take(exchange, command)

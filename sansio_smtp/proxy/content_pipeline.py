@@ -44,6 +44,7 @@ from sansio_smtp.questions import (
     MessageQuestion,
     Replace,
 )
+from sansio_smtp.wire.chunk_reader import ChunkWriter
 from sansio_smtp.wire.content import ContentWriter, Form, canonical, decoded_size, unstuff, wire_prefix
 from sansio_smtp.wire.replies import Reply
 
@@ -56,9 +57,12 @@ _BODY_PLACES: Final = frozenset((BODY_CHUNK, BODY_LINE, BODY_LINES))
 _WIRED: Final = (frozenset((HEADERS,)), frozenset((BODY_LINES,)), frozenset((HEADERS, BODY_LINES)))
 """The hook places, together with no others, at which whole lines are asked about."""
 
+_EIGHT_BIT: Final = frozenset(("8BITMIME", "BINARYMIME"))
+
 ContentQuestion = HeadersQuestion | BodyQuestion | MessageQuestion
 Action = bytes | ContentQuestion | BodyChunk | Reply
-"""Octets in wire form for the server; a question; a piece to show; or the reply that refuses the message."""
+"""Octets for the server, in the pipeline's form; a question; a piece to show; or the reply that refuses the
+message."""
 
 
 _no_actions: Final = cast("type[list[Action]]", list)  # see `sansio_smtp.ends.transaction`
@@ -83,10 +87,16 @@ class ContentPipeline:
     make_spool: Callable[[], Spool] | None = None
     """Makes room for a message that is larger than `Config.max_held`; without it such a message is
     refused."""
+    form: Form = Form.DOTTED
+    """How content leaves for the server."""
+    binary: bool = False
+    """True if the message is declared BINARYMIME: then no line end in it is put right."""
+    keep: bool = False
+    """True if the message is kept whole, although MESSAGE is not asked about."""
 
     held: bool = attrs.field(init=False)
-    """True if the message is kept whole until its verdict (MESSAGE), so that the server sees none of it
-    before."""
+    """True if the message is kept whole, until its verdict (MESSAGE) if it is asked about, so that the server
+    sees none of it before."""
     edited: bool = attrs.field(default=False, init=False)
     """True if a verdict has replaced content."""
     _stage: _Stage = attrs.field(init=False)
@@ -104,18 +114,20 @@ class ContentPipeline:
     _tapped: bytearray = attrs.field(factory=bytearray, init=False, repr=False)
     _ready: list[Action] = attrs.field(factory=_no_actions, init=False, repr=False)
     _asked: ContentQuestion | None = attrs.field(default=None, init=False)
-    _writer: ContentWriter = attrs.field(factory=ContentWriter, init=False)
+    _writer: ContentWriter | ChunkWriter = attrs.field(init=False)
     _growth: int = attrs.field(default=0, init=False)
     _eight_bit: bool = attrs.field(default=False, init=False)
     _came_eight_bit: bool = attrs.field(default=False, init=False)
     _eight_bit_headers: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.held = MESSAGE in self.ask
+        self.held = self.keep or MESSAGE in self.ask
+        dotted = self.form is Form.DOTTED
+        self._writer = ContentWriter() if dotted else ChunkWriter(self.binary)
         if self.held:
             self._store = MessageStore(self.config.max_held, self.make_spool)
         self._stage = _Stage.HEADERS if HEADERS in self.ask else self._body_stage()
-        self._wired = self.config.tap is Tap.OFF and not self.held and self.ask in _WIRED
+        self._wired = dotted and self.config.tap is Tap.OFF and not self.held and self.ask in _WIRED
 
     @property
     def plain(self) -> bool:
@@ -189,10 +201,11 @@ class ContentPipeline:
         data = question.data
         self._came_eight_bit |= not data.isascii()
         if isinstance(verdict, Replace):
-            data = canonical(verdict.data)
-            if isinstance(question, HeadersQuestion):
+            in_head = isinstance(question, HeadersQuestion)
+            data = verdict.data if self.binary and not in_head else canonical(verdict.data)
+            if in_head:
                 data = _close_header_section(data, question.data)
-            self._note_edit(data, head=isinstance(question, HeadersQuestion))
+            self._note_edit(data, head=in_head)
             self._growth += len(data) - len(question.data)
         wire, self._asked_wire = self._asked_wire, b""
         if not wire or isinstance(verdict, Replace) or not self._writer.at_line_start:
@@ -216,7 +229,7 @@ class ContentPipeline:
             if (
                 self._eight_bit
                 and not self._came_eight_bit
-                and (self.envelope.declared("BODY") or "").upper() != "8BITMIME"
+                and (self.envelope.declared("BODY") or "").upper() not in _EIGHT_BIT
             ):
                 broken.append("8BITMIME")
             if self._eight_bit_headers and self.envelope.declared("SMTPUTF8") is None:
@@ -300,7 +313,7 @@ class ContentPipeline:
         room = self._room()
         if room is None or size <= room:
             self._ready.append(wire)
-            self._writer.count(size)
+            self._count(size)
         else:
             self._relay(wire, True)
 
@@ -340,9 +353,14 @@ class ContentPipeline:
         self._stage = _Stage.ENDED
         if self.held:
             try:
-                self._ready.append(MessageQuestion(self._store.finish(), self.envelope))
+                whole = self._store.finish()
             except OSError:
                 self._refuse_with(own_replies.NOT_KEPT)
+                return
+            if MESSAGE in self.ask:
+                self._ready.append(MessageQuestion(whole, self.envelope))
+            else:
+                self._finish_held()
             return
         room = self._room()
         tail = self._writer.finish()
@@ -387,6 +405,10 @@ class ContentPipeline:
             self._refuse_edited()
             return
         self._ready.append(wire)
+        self._count(size)
+
+    def _count(self, size: int) -> None:
+        assert isinstance(self._writer, ContentWriter)  # what came after BDAT is written by its own writer
         self._writer.count(size)
 
     def _put(self, decoded: bytes) -> None:

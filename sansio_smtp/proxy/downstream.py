@@ -24,6 +24,7 @@ from sansio_smtp.client_info import ClientInfo, Forwarded, TlsInfo
 from sansio_smtp.config import Config
 from sansio_smtp.ends.access import access_of
 from sansio_smtp.ends.exchanges import Exchange
+from sansio_smtp.ends.extensions import keywords
 from sansio_smtp.ends.fan_out import FanOut
 from sansio_smtp.ends.server import ServerConnection
 from sansio_smtp.ends.transaction import Envelope
@@ -42,10 +43,13 @@ from sansio_smtp.events import (
 )
 from sansio_smtp.members import (
     EFFECT_END,
+    GATE_ENDING,
     GATE_OPEN,
     GATE_SHUT,
+    KIND_CHUNK,
     KIND_END_OF_DATA,
     KIND_HELLO,
+    KIND_LAST_CHUNK,
     KIND_STARTTLS,
     PHASE_MUST_CLOSE,
     PHASE_TLS,
@@ -87,6 +91,7 @@ class Downstream:
         "attempt",
         "authenticated",
         "changes",
+        "chunking",
         "end",
         "forwarded",
         "gate",
@@ -121,6 +126,8 @@ class Downstream:
         self.login: Login | None = None
         """The login that was accepted last, or that XCLIENT has said; None if none was. STARTTLS and XCLIENT
         make it None again."""
+        self.chunking = False
+        """True if CHUNKING was offered to the client in the last EHLO reply."""
         self.identity = client or ClientInfo()
         """The client, without what it has said in this session."""
         self.forwarded: Forwarded | None = None
@@ -201,7 +208,7 @@ class Downstream:
     def _begin_anew(self, client: ClientInfo) -> None:
         self.identity = client
         self.hello = self.login = self.forwarded = None
-        self.authenticated = False
+        self.authenticated = self.chunking = False
         self.changes += 1
         self.drop_attempt()
         self.end.allow(access_of(self._config, client, checks_logins=self._checks_logins))
@@ -248,14 +255,32 @@ class Downstream:
             if self.gate is GATE_SHUT:
                 return
             self.step(GateStep.END)
-        exchanges = self.end.exchanges
-        if not exchanges or exchanges[0] is not exchange:
+        exchanges, arriving = self.end.exchanges, self.end.arriving
+        if arriving is not None and self.gate is GATE_ENDING:
+            arriving = None  # its octets are not awaited any more
+        if not exchanges or exchanges[0] is not exchange or exchange is arriving:
             exchange.fill(reply)
         elif self.forwarded is None and exchange.command.kind not in _WATCHED:
             self.send_reply(reply, last=exchange.closes and exchange.owes == 1)  # as `_deliver`, usually
         else:
             self._deliver(exchange, reply)
-        while exchanges and exchanges[0].replies and (known := exchanges[0].next_reply()):
+        while exchanges and exchanges[0] is not arriving and (known := exchanges[0].next_reply()):
+            self._deliver(exchanges[0], known)
+        if self._waiting:
+            self._on_room()
+
+    def _answers_message(self, kind: Kind, reply: Reply) -> bool:
+        """Returns True for a reply that says what becomes of a message: to its end, or to the first chunk of
+        it that is refused."""
+        if kind is KIND_END_OF_DATA:
+            return True
+        is_chunk = kind is KIND_LAST_CHUNK or kind is KIND_CHUNK
+        return is_chunk and reply.code >= 400 and self.end.in_transaction
+
+    def chunk_ended(self) -> None:
+        """All octets of a chunk have come: its reply may be sent, if it is known."""
+        exchanges = self.end.exchanges
+        while exchanges and (known := exchanges[0].next_reply()):
             self._deliver(exchanges[0], known)
         if self._waiting:
             self._on_room()
@@ -276,11 +301,12 @@ class Downstream:
 
     def _deliver(self, exchange: Exchange, reply: Reply) -> None:
         kind = exchange.command.kind
-        if kind is KIND_END_OF_DATA:
+        if self._answers_message(kind, reply):
             if exchange.owes == 1 or reply.code == 421:
                 self._out.append(self.answered(reply, fan_out=exchange.fan_out))
         elif kind is KIND_HELLO and reply.code < 300:
             self.hello = exchange.replacement or exchange.command
+            self.chunking = self.hello.verb == b"EHLO" and "CHUNKING" in keywords(reply)
             self.changes += 1
         elif kind is KIND_STARTTLS and reply.code < 300 and (error := self.end.injected()) is not None:
             self._out.append(Violation(CLIENT, error))
@@ -334,6 +360,8 @@ class Downstream:
                 self._out.append(self.answered(reply, fan_out=oldest.fan_out))
                 for _ in range(0 if reply.code == 421 else oldest.owes - 1):
                     self.send_reply(reply)
+            elif self._answers_message(kind, reply):
+                self._out.append(self.answered(reply))
         self.send_reply(reply)
         self._on_over()
 
@@ -417,7 +445,7 @@ class Downstream:
 
 def _ends_transaction(command: Command, reply: Reply) -> bool:
     """Returns True if a mail transaction, or the time before it, is over with this reply."""
-    if command.kind is KIND_END_OF_DATA:
+    if command.kind is KIND_END_OF_DATA or (command.kind in _CHUNKS and reply.code >= 400):
         return True
     return reply.code < 300 and VERBS.get(command.verb, UNKNOWN).effect is EFFECT_END
 
@@ -428,8 +456,9 @@ def nothing() -> None:
 
 _OF_SERVERS: Final = (ReplyQuestion, LoginQuestion)
 """The questions that are not about what the client has sent last."""
-_WATCHED: Final = frozenset((Kind.END_OF_DATA, Kind.HELLO, Kind.STARTTLS))
+_WATCHED: Final = frozenset((Kind.END_OF_DATA, Kind.CHUNK, Kind.LAST_CHUNK, Kind.HELLO, Kind.STARTTLS))
 """The kinds of lines whose replies change what is known, or are told."""
+_CHUNKS: Final = frozenset((Kind.CHUNK, Kind.LAST_CHUNK))
 _LOST_REPLIES: Final = {Kind.END_OF_DATA: own_replies.LOST_MESSAGE, Kind.QUIT: own_replies.BYE}
 """Kind of the oldest line → the reply if the server closed the connection without 421, where that reply is
 not 421."""

@@ -46,13 +46,14 @@ from sansio_smtp.members import (
     KIND_AUTH_LINE,
     KIND_DATA,
     KIND_HELLO,
+    KIND_LAST_CHUNK,
     KIND_QUIT,
     UPSTREAM_CONNECTING,
     UPSTREAM_DETACHED,
     UPSTREAM_READY,
 )
 from sansio_smtp.verbs import VERBS
-from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.commands import Command, chunk_command
 from sansio_smtp.wire.replies import Reply
 
 from . import own_replies
@@ -60,7 +61,7 @@ from .downstream import Downstream, nothing
 from .server_setup import next_step, requires_tls
 from .upstream import Carried, Upstream
 
-__all__ = ["ANYWHERE", "Errand", "Forwarding", "Own"]
+__all__ = ["ANYWHERE", "Errand", "Forwarding", "Own", "Part"]
 
 ANYWHERE: Final = ""
 """Stands for the server that is connected, whichever it is."""
@@ -86,16 +87,25 @@ class Own(Enum):
     SETUP = "what the server must be sent before the client's next command"
 
 
+@attrs.frozen(eq=False)
+class Part:
+    """The handle of a chunk to the server after which there is more of the client's ``chunk``."""
+
+    chunk: Exchange
+
+
 @attrs.define(eq=False)
 class Errand:
     """A command that the server has not been sent yet."""
 
     command: Command
-    handle: Exchange | Own
+    handle: Exchange | Own | Part
     upstream: str | None = ANYWHERE
     """Name of the server that it is for; None is the one that the driver connected first."""
     hold: bool = False
     """True for DATA that the proxy answers itself: the server is sent DATA when the message is complete."""
+    octets: bytes | None = None
+    """The octets of a chunk, for BDAT; None for another command."""
 
 
 class Forwarding:
@@ -110,6 +120,7 @@ class Forwarding:
         "_out",
         "_preferred",
         "_wanted",
+        "chunks_waiting",
         "leg",
         "tls_changes",
         "waiting",
@@ -124,6 +135,8 @@ class Forwarding:
         self._out = out
         self.waiting: list[Errand] = []
         """The queue of errands, oldest first. Read only."""
+        self.chunks_waiting = 0
+        """Number of chunks in the queue. While there is one, the client is not parsed."""
         self._added: tuple[Command, ...] = ()  # recipients that the last verdict added
         self._on_prepare: Callable[[], None] = nothing
         self._preferred: str | None = None  # the server that a verdict on the connection said
@@ -206,6 +219,29 @@ class Forwarding:
         self.waiting.append(Errand(_DATA, Own.HELD_DATA))
         self.advance()
 
+    def send_chunk(self, octets: bytes, handle: Exchange | Part, *, last: bool = False) -> None:
+        """Sends a chunk of a message, now or when the server can take it."""
+        self.waiting.append(Errand(chunk_command(len(octets), last=last), handle, octets=octets))
+        self.chunks_waiting += 1
+        self.advance()
+
+    def drop_chunks(self) -> list[Exchange]:
+        """Removes the chunks that were not sent yet, and recipients that were added for their message.
+        Returns the client's chunks that get no reply of the server now."""
+        dropped = [errand for errand in self.waiting if errand.octets is not None]
+        self.chunks_waiting = 0
+        self.waiting[:] = [
+            errand
+            for errand in self.waiting
+            if errand.octets is None and errand.handle is not Own.ADDED_RECIPIENT
+        ]
+        return [errand.handle for errand in dropped if isinstance(errand.handle, Exchange)]
+
+    @property
+    def held_octets(self) -> int:
+        """Number of octets of chunks in the queue."""
+        return sum(len(errand.octets or b"") for errand in self.waiting) if self.chunks_waiting else 0
+
     def reset_server(self, *, first: bool = False) -> None:
         """Queues an RSET: the server has accepted a MAIL whose transaction has ended for the client.
         ``first`` puts it before commands that the client has sent meanwhile."""
@@ -236,7 +272,7 @@ class Forwarding:
         if any(command in taken for command in self._added):
             self.reset_server(first=True)
 
-    def take_back_data(self) -> Exchange | Own | None:
+    def take_back_data(self) -> Exchange | Own | Part | None:
         """Removes a DATA that was not sent yet, and the added recipients. Returns the handle of the DATA;
         None if there is none in the queue."""
         data = next((errand.handle for errand in self.waiting if errand.command.kind is KIND_DATA), None)
@@ -261,7 +297,10 @@ class Forwarding:
                 ):
                     self._refuse_beyond(limit, errand.handle)
                     return
-                self._send(errand.command, errand.handle)
+                if errand.octets is None:
+                    self._send(errand.command, errand.handle)
+                else:
+                    self._send_chunk(errand, errand.octets)
             elif self.leg.in_transaction:
                 self._send(_RSET, Own.RESET)
 
@@ -269,6 +308,8 @@ class Forwarding:
         leg, handle, kind = self.leg, errand.handle, errand.command.kind
         if leg.state is not UPSTREAM_READY and leg.state is not UPSTREAM_DETACHED:
             return False
+        if errand.octets is not None:
+            return leg.end.may_send() and not leg.end.awaits(Own.ADDED_RECIPIENT)
         if isinstance(handle, Exchange) and (self._is_elsewhere(errand) or self._lacks(errand)):
             # Only when every reply before this one is known: the server that is connected is left, or is
             # sent a setup, and until then it is not known what it has accepted.
@@ -300,7 +341,16 @@ class Forwarding:
             return False
         return True
 
-    def _send(self, command: Command, handle: Exchange | Own) -> None:
+    def _send_chunk(self, errand: Errand, octets: bytes) -> None:
+        self.chunks_waiting -= 1
+        last = errand.command.kind is KIND_LAST_CHUNK
+        line, awaited = self.leg.end.send_chunk(octets, errand.handle, last=last)
+        self._out.append(SendToServer(line, line))
+        if octets:
+            self._out.append(SendToServer(octets))
+        self._out.append(AwaitReply(awaited))
+
+    def _send(self, command: Command, handle: Exchange | Own | Part) -> None:
         if command.kind is KIND_HELLO:
             command = self.leg.spoken(command)
         if isinstance(handle, Exchange) and command is not handle.command:
@@ -503,6 +553,7 @@ class Forwarding:
     def drop_errands(self) -> None:
         """Removes all errands: the server is not sent what it has not seen yet."""
         self.waiting.clear()
+        self.chunks_waiting = 0
 
     def close(self) -> None:
         """Closes the connection to the server: the session is over."""
@@ -512,5 +563,5 @@ class Forwarding:
         elif not leg.detached:
             self._out.append(Close(SERVER, abort=leg.end.in_content))
         leg.close()
-        self.waiting.clear()
+        self.drop_errands()
         self._on_prepare = nothing

@@ -66,9 +66,10 @@ _LINE: Final = re.compile(rb"(([A-Za-z]+)(?:[ \t][^\r\n\0]*)?)\r\n")
 _USUAL: Final = {
     name: verb.kind
     for name, verb in VERBS.items()
-    if verb.support is Support.FORWARDED and verb.kind is not Kind.AUTH and name != b"LHLO"
+    if verb.support is Support.FORWARDED and verb.kind not in (Kind.AUTH, Kind.CHUNK) and name != b"LHLO"
 }
-"""verb → kind, of the commands that the lane takes. None of them holds a credential, or is of LMTP alone."""
+"""verb → kind, of the commands that the lane takes. None of them holds a credential, counts octets, or is of
+LMTP alone."""
 _PASSED: Final = frozenset((Kind.PLAIN, Kind.GROUP, Kind.DATA, Kind.END_OF_DATA))
 """The kinds of commands from whose replies nothing is learnt, but from a DATA that is refused."""
 
@@ -128,7 +129,7 @@ class Lane:
             return self._content(data)
         downstream, commands, leg = self._downstream, self._commands, self._forwarding.leg
         self.taken = taken = at = 0
-        if leg.state is not UPSTREAM_READY or self._by_recipient:
+        if leg.state is not UPSTREAM_READY or self._by_recipient or self._forwarding.chunks_waiting:
             return data  # without a server, commands that are asked about may be answered here
         size = len(data)
         while at < size and downstream.gate is GATE_OPEN and client.reads_commands:

@@ -29,6 +29,7 @@ from typing import Final
 from sansio_smtp.config import Config, Dialect, Tap
 from sansio_smtp.ends.exchanges import Exchange
 from sansio_smtp.ends.fan_out import FanOut
+from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.events import AwaitReply, BodyChunk, BodyComplete, Event, SendToServer
 from sansio_smtp.members import FORM_DOTTED, MESSAGE_DROPPING, MESSAGE_NONE, MESSAGE_SENDING, PHASE_CONTENT
 from sansio_smtp.questions import MESSAGE, Answer, AnyVerdict, Continue, Disconnect, Replace
@@ -39,6 +40,7 @@ from sansio_smtp.wire.content import Form
 from sansio_smtp.wire.replies import Reply
 
 from . import own_replies
+from .chunks import Chunks, taken
 from .content_pipeline import ContentPipeline
 from .downstream import Downstream
 from .forwarding import Forwarding
@@ -53,11 +55,17 @@ _ASK, _CONTINUE = MessageStep.ASK, MessageStep.CONTINUE
 _NOWHERE: Final[frozenset[str]] = frozenset()
 
 
+def _is_binary(envelope: Envelope) -> bool:
+    """Returns True if the message is declared as octets that need have no lines (RFC 3030 §3)."""
+    return (envelope.declared("BODY") or "").upper() == "BINARYMIME"
+
+
 class MessageFlow:
     """The message in flight. ``make_spool``: see `Proxy`."""
 
     __slots__ = (
         "_by_recipient",
+        "_chunks",
         "_config",
         "_downstream",
         "_end",
@@ -91,6 +99,7 @@ class MessageFlow:
         self._by_recipient = config.client_dialect is Dialect.LMTP
         self._places = _NOWHERE
         self._pipeline: ContentPipeline | None = None
+        self._chunks: Chunks | None = None  # of a message that comes with BDAT, until its end has left
         self._end: Exchange | None = None  # of end-of-data; None before the client has sent it
         self._refusal: Reply | None = None  # the reply to the message, while the rest of it is dropped
         self._swallowed: Reply | None = None  # the same for the next message, before its first content
@@ -99,12 +108,19 @@ class MessageFlow:
     @property
     def buffered(self) -> int:
         """Number of octets of content that are kept in memory."""
-        return self._pipeline.buffered if self._pipeline else 0
+        kept = self._pipeline.buffered if self._pipeline else 0
+        chunks = self._chunks.buffered if self._chunks else 0
+        return kept + chunks + self._forwarding.held_octets
 
     @property
     def has_more(self) -> bool:
         """True if `more` is to be called when what was sent to the server has been written."""
         return self.state is MESSAGE_SENDING
+
+    @property
+    def in_chunks(self) -> bool:
+        """True if the client has begun a message with BDAT whose last chunk has not ended."""
+        return self._chunks is not None and self._end is None
 
     @property
     def holds(self) -> bool:
@@ -150,6 +166,14 @@ class MessageFlow:
                 self._begin()
         if self.state is MESSAGE_DROPPING:
             return
+        if self._chunks is not None:
+            if self._untapped and not self._places and self._chunks.native:
+                self._chunks.add(data)
+            else:
+                pipeline = self._open_pipeline()
+                pipeline.receive(data, at_line_start, form)
+                self._advance(pipeline)
+            return
         if self._untapped and not self._places and form is FORM_DOTTED:
             self._out.append(SendToServer(self._forwarding.leg.end.send_content(data)))  # as `_send`
             return
@@ -168,13 +192,133 @@ class MessageFlow:
         if self._refusal is not None:
             self._answer(self._refusal)
             return
-        if self._untapped and not self._places and self._pipeline is None:
+        untouched = self._untapped and not self._places and self._pipeline is None
+        if untouched and (self._chunks is None or self._chunks.native):
             self._out.append(BodyComplete(size, received=size))
             self._end_at_server(b"")
             return
         pipeline = self._open_pipeline()
         pipeline.receive_end(size)
         self._advance(pipeline)
+
+    # Chunks
+
+    def begin_chunks(self, exchange: Exchange) -> None:
+        """Takes the first BDAT of a message, when the replies to all commands before it are known."""
+        client, end = self._downstream.end, self._forwarding.leg.end
+        binary = _is_binary(client.envelope)
+        native = self._forwarding.leg.may_take_chunks and (not binary or _is_binary(end.transaction.envelope))
+        if not client.in_transaction:
+            self._refuse_stray(exchange, own_replies.NO_TRANSACTION)
+        elif not client.envelope.recipients:
+            self._refuse_stray(exchange, own_replies.NO_RECIPIENT)
+        elif binary and self._swallowed is None and (not native or self.holds):
+            self._chunks = Chunks(self._forwarding, 1, native=False)
+            self._step(_CONTENT)
+            self._chunks.next_chunk(exchange)
+            self.refuse(own_replies.NOT_BINARY)
+        else:
+            native = native and not self.holds
+            self._chunks = Chunks(self._forwarding, self._config.max_chunk, native, binary)
+            self._chunks.next_chunk(exchange)
+            self._begin()
+
+    def next_chunk(self, exchange: Exchange) -> None:
+        """Takes a BDAT of the message that is `in_chunks`."""
+        assert self._chunks is not None  # it is in chunks
+        self._chunks.next_chunk(exchange)
+
+    def chunk_ended(self, exchange: Exchange) -> None:
+        """All octets of this chunk have come; more chunks follow, unless it was refused."""
+        chunks = self._chunks
+        if chunks is not None and exchange is chunks.chunk and not chunks.end_chunk():
+            self._downstream.fill(exchange, taken(exchange))
+
+    def abandon(self) -> None:
+        """The client gives up the message that is `in_chunks`."""
+        self._downstream.end.drop_chunk()
+        if self._refusal is None:
+            self._forwarding.reset_server()
+        self._forget()
+        self._step(MessageStep.ABANDONED)
+
+    def chunk_answered(self, exchange: Exchange, reply: Reply) -> None:
+        """The server has replied to all that was left of this chunk of the client, or has refused a part of
+        it. After a refusal the message is over."""
+        chunks, fill = self._chunks, self._downstream.fill
+        if reply.code < 300:
+            if chunks is not None:
+                chunks.answered(exchange)
+            fill(exchange, reply)
+        elif self.state is MESSAGE_DROPPING:
+            pass  # a verdict has accepted the message, so that all its chunks have been answered
+        elif chunks is None or not chunks.owns(exchange):
+            self._drop_unsent((exchange, reply))  # if its last chunk has not left yet
+        elif exchange is chunks.chunk and self._end is None:
+            self._refuse_chunks(chunks, reply)
+        else:
+            self._refuse_chunks(chunks, own_replies.MESSAGE_OVER, (exchange, reply))
+
+    def addition_refused(self) -> None:
+        """The server has refused a recipient that a verdict added to this message."""
+        if self._chunks is not None:
+            self.refuse(own_replies.NO_COPY)
+        else:
+            self._drop_unsent(None, own_replies.NO_COPY)
+
+    def _drop_unsent(
+        self, cause: tuple[Exchange, Reply] | None, reply: Reply = own_replies.MESSAGE_OVER
+    ) -> None:
+        """The last chunk of a message may wait to be sent: the server must not get it. ``cause`` is the chunk
+        that was refused, with its reply."""
+        left_out = self._forwarding.drop_chunks()
+        if left_out:
+            self._forwarding.reset_server()
+        if cause is not None:
+            self._downstream.fill(*cause)
+        for chunk in left_out:
+            self._downstream.fill(chunk, reply)
+
+    def _refuse_stray(self, exchange: Exchange, reply: Reply) -> None:
+        self._downstream.end.drop_chunk(stray=True)
+        self._swallowed = None
+        self._downstream.fill(exchange, reply)
+
+    def _accept_chunks(self, chunks: Chunks, reply: Reply) -> None:
+        """A verdict has accepted the message in place of the server: the rest of it is dropped, and its last
+        chunk gets this reply."""
+        chunks.drop()
+        self._drop_pipeline()
+        self._forwarding.drop_chunks()
+        if self._refusal is None:
+            self._forwarding.reset_server()
+        self._refusal = reply
+        self._step(MessageStep.REFUSE)
+        for chunk in chunks.take_awaited():
+            self._downstream.fill(chunk, taken(chunk))
+
+    def _refuse_chunks(
+        self, chunks: Chunks, reply: Reply, cause: tuple[Exchange, Reply] | None = None
+    ) -> None:
+        """The message in chunks is refused with this reply to the chunk that arrives. ``cause``: see
+        `_drop_unsent`. Nothing is answered before it is certain that nothing more leaves: a reply may let the
+        queue go on."""
+        client, forwarding = self._downstream, self._forwarding
+        client.end.drop_chunk()
+        left_out = forwarding.drop_chunks()
+        if self._refusal is None and reply.code != 421:
+            forwarding.reset_server()
+        exchange = self._end or chunks.chunk
+        assert exchange is not None  # a message begins with one
+        self._forget()
+        self._step(MessageStep.ANSWERED)
+        if cause is not None:
+            client.fill(*cause)
+        accepted = reply.code < 300  # by a verdict, at its end
+        for chunk in chunks.take_awaited() if accepted else left_out:
+            if chunk is not exchange:
+                client.fill(chunk, taken(chunk) if accepted else own_replies.MESSAGE_OVER)
+        client.fill(exchange, reply)
 
     def _begin(self) -> None:
         """The first content of a message has come, or its end-of-data."""
@@ -197,6 +341,12 @@ class MessageFlow:
         it. ``first``: see `Forwarding.reset_server`."""
         if self.state is MESSAGE_NONE:
             self._begin()
+        if self._chunks is not None:
+            if reply.code < 300 and self._end is None:
+                self._accept_chunks(self._chunks, reply)
+            else:
+                self._refuse_chunks(self._chunks, reply)
+            return
         self._drop_pipeline()
         earlier = self._refusal
         if earlier is None or earlier.severity == 2:  # swallowed with 2xx; but now its content is refused
@@ -246,9 +396,16 @@ class MessageFlow:
 
     def _open_pipeline(self) -> ContentPipeline:
         if self._pipeline is None:
-            client = self._downstream.end
+            client, chunks = self._downstream.end, self._chunks
             self._pipeline = ContentPipeline(
-                self._config, self._places, client.envelope, self._downstream.largest, self._make_spool
+                self._config,
+                self._places,
+                client.envelope,
+                self._downstream.largest,
+                form=Form.PLAIN if chunks is not None and chunks.native else Form.DOTTED,
+                binary=chunks is not None and chunks.binary,
+                keep=chunks is not None and not chunks.native,
+                make_spool=self._make_spool,
             )
         return self._pipeline
 
@@ -270,10 +427,14 @@ class MessageFlow:
             self._finish(pipeline)
 
     def _judged(self, verdict: AnyVerdict) -> None:
+        if self.state is not Message.JUDGING:
+            return  # the server has refused a chunk of the message meanwhile
         if isinstance(verdict, Answer):
             self.refuse(verdict.reply)
         elif isinstance(verdict, Disconnect):
             end = self._end
+            if end is None and self._chunks is not None:
+                end = self._chunks.chunk
             self._forget()
             self._step(MessageStep.ANSWERED)
             self._downstream.end_session(end, verdict.reply)
@@ -293,6 +454,10 @@ class MessageFlow:
         if not pipeline.held:
             self._end_at_server(b"")
             return
+        if self._chunks is not None and not self._forwarding.leg.has_recipients:
+            self.refuse(own_replies.NOBODY_THERE)  # all were accepted by verdicts alone
+            return
+        self._chunks = None  # from now on it is a message that is held
         self._step(MessageStep.KEPT)
         if self._forwarding.leg.end.phase is PHASE_CONTENT:
             self._send_held(pipeline)
@@ -307,11 +472,14 @@ class MessageFlow:
     def _forget(self) -> None:
         if self._pipeline is not None:
             self._drop_pipeline()
-        self._end = self._refusal = self._pieces = None
+        self._end = self._refusal = self._pieces = self._chunks = None
 
     # The server's side
 
     def _send(self, wire: bytes) -> None:
+        if self._chunks is not None:
+            self._chunks.add(wire)
+            return
         self._out.append(SendToServer(self._forwarding.leg.end.send_content(wire)))
 
     def _send_held(self, pipeline: ContentPipeline) -> None:
@@ -331,8 +499,11 @@ class MessageFlow:
         leg = self._forwarding.leg
         if self._by_recipient or leg.speaks_lmtp:
             self._share_out(end, leg)
-        self._out.append(SendToServer(leg.end.send_end_of_data(end)))
-        self._out.append(AwaitReply(END_OF_DATA))
+        if self._chunks is not None:
+            self._chunks.end(end)
+        else:
+            self._out.append(SendToServer(leg.end.send_end_of_data(end)))
+            self._out.append(AwaitReply(END_OF_DATA))
         self._forget()
         self._step(_ENDED)
 

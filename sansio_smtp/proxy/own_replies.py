@@ -21,7 +21,12 @@ UNREACHABLE: Final = Reply.of(421, "upstream server cannot be reached, try again
 NOT_TAKEN: Final = Reply.of(451, "upstream server did not take the message", enhanced="4.3.0")
 NO_TRANSACTION: Final = Reply.of(503, "there is no mail transaction, send MAIL first", enhanced="5.5.1")
 NO_RECIPIENT: Final = Reply.of(554, "no valid recipients", enhanced="5.5.1")
+NOBODY_THERE: Final = Reply.of(554, "the server has accepted no recipient of this message", enhanced="5.5.1")
 UNKNOWN_VERB: Final = Reply.of(502, "this command is not known here, in a mail transaction", enhanced="5.5.1")
+IN_MESSAGE: Final = Reply.of(503, "a message is being sent in chunks: BDAT or RSET", enhanced="5.5.1")
+NO_CHUNKS: Final = Reply.of(502, "BDAT is not supported here, use DATA", enhanced="5.5.1")
+MESSAGE_OVER: Final = Reply.of(503, "the message of this chunk was refused", enhanced="5.5.1")
+NOT_BINARY: Final = Reply.of(554, "a binary message cannot be sent to the server from here", enhanced="5.6.1")
 NOT_KEPT: Final = Reply.of(451, "the message cannot be kept here, try again later", enhanced="4.3.0")
 FAULT: Final = Reply.of(451, "internal error, try again later", enhanced="4.3.0")
 LEAVING: Final = Reply.of(421, "internal error, try again later", enhanced="4.3.0")
@@ -89,6 +94,10 @@ TIMEOUTS: Final = {
 
 def header_section_too_large(limit: int) -> Reply:
     return Reply.of(552, f"header section is larger than {limit} octets", enhanced="5.3.4")
+
+
+def chunk_taken(size: int) -> Reply:
+    return Reply.of(250, f"{size} octets received", enhanced="2.0.0")
 
 
 def too_big(limit: int) -> Reply:

@@ -28,12 +28,20 @@ client go on; then a command that waited for replies (`CommandFlow.ask_in_turn`)
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from typing import Final
 
 from sansio_smtp.client_info import ClientInfo, TlsInfo
 from sansio_smtp.config import Config, Dialect, UpstreamTls
 from sansio_smtp.ends.client import ReplyReceived
 from sansio_smtp.ends.exchanges import Exchange
-from sansio_smtp.ends.received import END_OF_INPUT, ContentReceived, ContentRefused, EndOfData, Pause
+from sansio_smtp.ends.received import (
+    END_OF_INPUT,
+    ChunkEnded,
+    ContentReceived,
+    ContentRefused,
+    EndOfData,
+    Pause,
+)
 from sansio_smtp.errors import InternalError, LocalProtocolError
 from sansio_smtp.events import (
     CLIENT,
@@ -53,14 +61,12 @@ from sansio_smtp.members import (
     MESSAGE_NONE,
     MESSAGE_STREAMING,
     PHASE_COMMAND,
-    PHASE_CONTENT,
     PHASE_GREETING,
-    PHASE_TLS,
     UPSTREAM_CONNECTING,
     UPSTREAM_READY,
 )
 from sansio_smtp.questions import Continue, Question, ReplyQuestion, V, asked_places
-from sansio_smtp.states import contradiction
+from sansio_smtp.states import Phase, contradiction
 from sansio_smtp.wire.commands import END_OF_DATA, Command
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.violations import RemoteProtocolError
@@ -83,6 +89,10 @@ from .shared import shared
 from .verdict_checks import check
 
 __all__ = ["Proxy"]
+
+
+_BUSY: Final = frozenset((Phase.CONTENT, Phase.CHUNK, Phase.TLS))
+"""The phases in which a client without an answer to wait for is in the middle of something."""
 
 
 class Proxy(Readings):
@@ -471,7 +481,8 @@ class Proxy(Readings):
         """Handles what the client sent."""
         client, message, downstream = self._client, self._message, self._downstream
         most = self.config.max_pipelined
-        while downstream.gate is GATE_OPEN and len(client.exchanges) < most:
+        forwarding = self._forwarding
+        while downstream.gate is GATE_OPEN and len(client.exchanges) < most and not forwarding.chunks_waiting:
             event = client.next_event()
             if event is END_OF_INPUT:
                 self._client_ended()
@@ -483,6 +494,9 @@ class Proxy(Readings):
                 self._commands.command(event)
             elif isinstance(event, ContentReceived):
                 message.content(event.data, event.at_line_start, event.form)
+            elif isinstance(event, ChunkEnded):
+                message.chunk_ended(event.exchange)
+                downstream.chunk_ended()
             elif isinstance(event, EndOfData):
                 message.end_of_data(event.size)
             elif isinstance(event, ContentRefused):
@@ -528,6 +542,6 @@ class Proxy(Readings):
         client, leg = self._client, self._forwarding.leg
         if self.closed or self._downstream.question or client.exchanges:
             return False
-        if client.phase is PHASE_CONTENT or client.phase is PHASE_TLS:
+        if client.phase in _BUSY:
             return False
         return leg.detached or not client.in_transaction

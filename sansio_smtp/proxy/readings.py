@@ -17,6 +17,7 @@ from sansio_smtp.members import (
     GATE_OPEN,
     GATE_SHUT,
     MESSAGE_SENDING,
+    PHASE_CHUNK,
     PHASE_CONTENT,
     PHASE_GREETING,
     PHASE_TLS,
@@ -76,6 +77,7 @@ class Readings:
             or client.eof
             or self._client_lost
             or client.phase is PHASE_TLS
+            or self._forwarding.chunks_waiting
             or len(client.exchanges) >= self.config.max_pipelined
         ):
             return False
@@ -110,7 +112,7 @@ class Readings:
             return _CONTENT
         if (awaiting := server.awaiting) is not None:
             return _FINAL_REPLY if awaiting is END_OF_DATA else _REPLY
-        return _CONTENT if client is PHASE_CONTENT else _COMMAND
+        return _CONTENT if client is PHASE_CONTENT or client is PHASE_CHUNK else _COMMAND
 
     @property
     def states(self) -> tuple[Phase, Phase]:

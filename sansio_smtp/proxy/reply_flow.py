@@ -20,7 +20,15 @@ from typing import Final
 from sansio_smtp.ends.client import ReplyReceived
 from sansio_smtp.ends.exchanges import Exchange
 from sansio_smtp.events import SERVER
-from sansio_smtp.members import DIALECT_LMTP, KIND_AUTH, KIND_AUTH_LINE, KIND_DATA, KIND_HELLO, PHASE_GREETING
+from sansio_smtp.members import (
+    DIALECT_LMTP,
+    KIND_AUTH,
+    KIND_AUTH_LINE,
+    KIND_CHUNK,
+    KIND_DATA,
+    KIND_HELLO,
+    PHASE_GREETING,
+)
 from sansio_smtp.questions import AnyVerdict, Disconnect, ReplaceReply, ReplyQuestion
 from sansio_smtp.wire.replies import Reply
 
@@ -28,7 +36,7 @@ from . import own_replies
 from .command_flow import CommandFlow
 from .downstream import Downstream
 from .failover import Failover
-from .forwarding import Forwarding, Own
+from .forwarding import Forwarding, Own, Part
 from .keeping import Keeping
 from .message_flow import MessageFlow
 from .setup_flow import SetupFlow
@@ -87,6 +95,8 @@ class ReplyFlow:
             return
         if event.unsolicited:
             downstream.fail(reply)
+        elif isinstance(handle, Part):
+            self._part_answered(handle, reply)
         elif isinstance(handle, Own):
             self._own_answered(handle, event)
         elif handle is None and not self._greeted(reply):
@@ -112,6 +122,15 @@ class ReplyFlow:
             to = "" if command is None else f" to {command}"
             return failover.takes(f"it said {reply}{to}", own_replies.UNREACHABLE, event)
         return False
+
+    def _part_answered(self, part: Part, reply: Reply) -> None:
+        """The reply to a chunk after which there is more of the client's chunk."""
+        if reply.code == 421:
+            self._downstream.fail(reply)
+            return
+        if reply.code >= 400:
+            self._message.chunk_answered(part.chunk, reply)
+        self._forwarding.advance()
 
     def _greeted(self, reply: Reply) -> bool:
         """A server has greeted. Returns True if the greeting goes to the client, which has had none yet."""
@@ -156,6 +175,8 @@ class ReplyFlow:
         elif isinstance(data, Exchange):
             self._forwarding.reset_server()
             self._downstream.fill(data, own_replies.NO_COPY)
+        else:
+            self._message.addition_refused()
 
     def _reply_judged(self, event: ReplyReceived, verdict: AnyVerdict) -> None:
         if isinstance(verdict, Disconnect):
@@ -177,6 +198,15 @@ class ReplyFlow:
                     reply = self._offered(reply)
                     if exchange.command.verb == b"HELO":  # an LMTP server was told LHLO
                         reply = Reply.of(reply.code, reply.lines[0])
+        elif kind is KIND_CHUNK:
+            if reply.code == 421 and exchange not in self._downstream.end.exchanges:
+                self._downstream.fail(reply)  # what is to be answered was refused before
+            elif reply.code == 421:
+                self._downstream.fill(exchange, reply)
+            else:
+                self._message.chunk_answered(exchange, reply)
+                self._forwarding.advance()
+            return
         elif kind is KIND_DATA:
             if reply.code >= 400:
                 self._forwarding.data_refused()

@@ -7,7 +7,7 @@ from typing import Final
 
 import attrs
 
-from sansio_smtp.config import Config
+from sansio_smtp.config import Chunking, Config, Dialect
 from sansio_smtp.ends.extensions import Offer
 from sansio_smtp.questions import (
     CLIENT_CHANGED,
@@ -59,7 +59,11 @@ def shared(config: Config, ask: frozenset[str]) -> Shared:
     """What sessions with this configuration share. Raises `LocalProtocolError` if a name in ``ask`` is
     wrong."""
     ask = asked_places(ask)
+    # An LMTP client would be owed a reply for each recipient to a last chunk that is refused half-way.
+    chunking = Chunking.NEVER if config.client_dialect is Dialect.LMTP else config.chunking
     verbs = frozenset(name.encode() for name in ask - PLACES)
+    if b"DATA" in verbs:
+        verbs |= {b"BDAT"}
     return Shared(
         ask=ask,
         content=ask & CONTENT_PLACES,
@@ -71,5 +75,5 @@ def shared(config: Config, ask: frozenset[str]) -> Shared:
         client_changed=CLIENT_CHANGED in ask,
         logins=LOGIN in ask,
         may_route=bool(verbs) or COMMAND in ask,
-        offer=Offer(config.relay_keywords, config.max_message_size, config.headroom),
+        offer=Offer(config.relay_keywords, config.max_message_size, config.headroom, chunking),
     )

@@ -115,6 +115,12 @@ class Upstream:
         return bool(self.end.transaction.envelope.recipients)
 
     @property
+    def may_take_chunks(self) -> bool:
+        """True if a message of the open transaction may be sent in chunks."""
+        ready = self.state is UpstreamState.READY and self.carried is None
+        return ready and self.end.takes_chunks and self.in_transaction and self.has_recipients
+
+    @property
     def may_require_tls(self) -> bool:
         """True if a message may be sent that is to travel under verified TLS only (RFC 8689 §4.2.1)."""
         offered = self.end.keywords

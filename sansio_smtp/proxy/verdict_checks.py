@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.questions import (
@@ -25,6 +25,10 @@ from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
 
 __all__ = ["check"]
+
+_BEGIN_MESSAGE: Final = frozenset((Kind.DATA, Kind.CHUNK, Kind.LAST_CHUNK))
+"""The kinds of commands that begin a message."""
+_CHUNKS: Final = frozenset((Kind.CHUNK, Kind.LAST_CHUNK))
 
 
 def check(question: Any, verdict: object) -> None:
@@ -55,6 +59,8 @@ def _check_reply(given: Reply, put_in: Reply) -> None:
 
 
 def _check_command(command: Command, verdict: object) -> None:
+    if isinstance(verdict, ReplaceCommand) and command.kind in _CHUNKS:
+        raise LocalProtocolError(f"{command} cannot be replaced: it counts octets")
     put_in = verdict.command if isinstance(verdict, ReplaceCommand | Route) else None
     if put_in is not None:
         put_in.check()
@@ -62,15 +68,15 @@ def _check_command(command: Command, verdict: object) -> None:
             raise LocalProtocolError(f"{command} cannot become {put_in}: another verb")
     if isinstance(verdict, Route) and not VERBS.get(command.verb, UNKNOWN).routed:
         raise LocalProtocolError(f"{command} takes no Route; EHLO, HELO, AUTH, MAIL and RCPT do")
-    if command.kind is Kind.DATA:
+    if command.kind in _BEGIN_MESSAGE:
         if isinstance(verdict, Answer) and verdict.reply.severity == 2:
-            raise LocalProtocolError("2xx to DATA would leave the client no way to go on")
+            raise LocalProtocolError(f"2xx to {command.verb.decode()} would leave the client no way to go on")
     elif isinstance(verdict, Inspect | Swallow):
-        raise LocalProtocolError(f"{type(verdict).__name__} is for DATA, not for {command}")
+        raise LocalProtocolError(f"{type(verdict).__name__} is for DATA and BDAT, not for {command}")
 
 
 def _check_recipients(question: object, commands: tuple[Command, ...]) -> None:
-    for_data = isinstance(question, CommandQuestion) and question.command.kind is Kind.DATA
+    for_data = isinstance(question, CommandQuestion) and question.command.kind in _BEGIN_MESSAGE
     if not for_data and not isinstance(question, MessageQuestion):
         raise LocalProtocolError("recipients can be added at DATA or to a whole message only")
     for command in commands:

@@ -32,7 +32,10 @@ __all__ = ["ENVELOPE_PHASES", "Rule", "RuleSet"]
 
 
 def _verbs(*phases: str) -> frozenset[str]:
-    return frozenset(name.decode() for name, verb in VERBS.items() if verb.phase in phases)
+    """Without BDAT, which is asked about where DATA is."""
+    return frozenset(
+        name.decode() for name, verb in VERBS.items() if verb.phase in phases and name != b"BDAT"
+    )
 
 
 ENVELOPE_PHASES: Final = ("mail", "rcpt", "data")

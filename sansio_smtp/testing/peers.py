@@ -15,12 +15,12 @@ import attrs
 from sansio_smtp.config import Config, Dialect
 from sansio_smtp.ends.access import ANYBODY, Access
 from sansio_smtp.ends.client import ClientConnection, ReplyReceived
-from sansio_smtp.ends.received import ContentReceived, ContentRefused, Pause, Refused
+from sansio_smtp.ends.received import ChunkEnded, ContentReceived, ContentRefused, Pause, Refused
 from sansio_smtp.ends.server import ServerConnection
 from sansio_smtp.states import Phase
 from sansio_smtp.verbs import Kind
 from sansio_smtp.wire.commands import END_OF_DATA, Command
-from sansio_smtp.wire.content import ContentWriter, unstuff
+from sansio_smtp.wire.content import ContentWriter, Form, unstuff
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.violations import RemoteProtocolError
 
@@ -34,6 +34,9 @@ _NO_MAIL: Final = Reply.of(503, "MAIL first", enhanced="5.5.1")
 _NO_RECIPIENT: Final = Reply.of(554, "no valid recipients", enhanced="5.5.1")
 _BEGIN_TLS: Final = Reply.of(220, "begin TLS", enhanced="2.0.0")
 
+_CHUNKS: Final = (Kind.CHUNK, Kind.LAST_CHUNK)
+_GROUPED: Final = (Kind.GROUP, Kind.END_OF_DATA, Kind.DROPPED_CHUNK, *_CHUNKS)
+"""The kinds after which a client that pipelines may send the next line without waiting."""
 _BEGIN_ANEW: Final = (b"STARTTLS", b"XCLIENT")
 
 Judge: TypeAlias = Callable[[Command], Reply | None]
@@ -94,6 +97,7 @@ class FakeServer:
     _outbox: bytearray = attrs.field(factory=bytearray, init=False)
     _pending: deque[Command] = attrs.field(factory=deque[Command], init=False)
     _content: bytearray = attrs.field(factory=bytearray, init=False)
+    _refusal: Reply | None = attrs.field(default=None, init=False)  # of the chunk that arrives
     _offered: bool = attrs.field(default=False, init=False)
     _received: int = attrs.field(default=0, init=False)
 
@@ -113,10 +117,13 @@ class FakeServer:
             if isinstance(event, Command):
                 self._command(event)
             elif isinstance(event, ContentReceived):
-                self._content += unstuff(event.data, event.at_line_start)
+                plain = event.form is Form.PLAIN
+                self._content += event.data if plain else unstuff(event.data, event.at_line_start)
                 self._received += len(event.data)
                 if reply := self.early(self._received):
                     self._send(reply)
+            elif isinstance(event, ChunkEnded):
+                self._chunk_ended(event.exchange.command)
             else:
                 self._message()
             self._complain_of_haste()
@@ -141,15 +148,32 @@ class FakeServer:
     def _complain_of_haste(self) -> None:
         if self._pending and self._end.buffered:
             last = self._pending[-1]
-            if not self._offered or last.kind not in (Kind.GROUP, Kind.END_OF_DATA):
+            if not self._offered or last.kind not in _GROUPED:
                 _complain(f"octets come before the reply to {last}")
 
     def _command(self, command: Command) -> None:
-        self._pending.append(command)
         self.commands.append(command.raw)
+        if command.kind in _CHUNKS:
+            self._chunk(command)
+            return
+        self._pending.append(command)
         reply = self.judge(command) or self._reply(command)
         if command.kind is Kind.HELLO and reply.severity == 2:
             self._offered = command.verb != b"HELO" and "PIPELINING" in self.keywords
+        self._send(reply)
+
+    def _chunk(self, command: Command) -> None:
+        """BDAT is answered when its octets have come (RFC 3030 §2)."""
+        recipients = self._end.envelope.recipients
+        self._refusal = self.judge(command) or (None if recipients else _NO_RECIPIENT)
+        if self._refusal is not None:
+            self._end.drop_chunk(stray=not recipients)
+
+    def _chunk_ended(self, command: Command) -> None:
+        self._pending.append(command)
+        reply, self._refusal = self._refusal or _OK, None
+        if reply.code >= 400:
+            self._content.clear()
         self._send(reply)
 
     def _reply(self, command: Command) -> Reply:
@@ -193,9 +217,16 @@ class Message:
     content: bytes
 
 
+@attrs.frozen
+class _Chunk:
+    octets: bytes
+    last: bool
+
+
 @attrs.define
 class Outcome:
-    """The replies to the commands of one message."""
+    """The replies to the commands of one message. ``data`` is the reply to DATA, or that to a chunk that was
+    refused."""
 
     mail: Reply | None = None
     recipients: list[Reply] = attrs.field(factory=list[Reply])
@@ -211,7 +242,7 @@ class Outcome:
             self.mail = reply
         elif command.verb == b"RCPT":
             self.recipients.append(reply)
-        elif command.verb == b"DATA":
+        elif command.verb == b"DATA" or (command.kind is Kind.CHUNK and reply.code >= 400):
             self.data = reply
         elif command.kind is Kind.END_OF_DATA:
             self.final = reply
@@ -230,6 +261,9 @@ class FakeClient:
     """Commands that it sends after EHLO or HELO, such as AUTH with its response. After STARTTLS and XCLIENT
     it says EHLO again before the next."""
 
+    chunk_size: int | None = None
+    """Number of octets in each chunk, if the server offers CHUNKING; None: the messages go after DATA."""
+
     outcomes: list[Outcome] = attrs.field(factory=list[Outcome], init=False)
     """One for each message that was begun."""
     replies: list[Reply] = attrs.field(factory=list[Reply], init=False)
@@ -239,7 +273,7 @@ class FakeClient:
     gone: bool = attrs.field(default=False, init=False)
     _end: ClientConnection = attrs.field(init=False)
     _left: deque[Message] = attrs.field(init=False)
-    _unsent: deque[Command] = attrs.field(factory=deque[Command], init=False)
+    _unsent: deque[Command | _Chunk] = attrs.field(factory=deque["Command | _Chunk"], init=False)
     _current: Message | None = attrs.field(default=None, init=False)
     _lines: deque[str] = attrs.field(init=False)
     _greeted: bool = attrs.field(default=False, init=False)
@@ -283,6 +317,8 @@ class FakeClient:
             self.outcomes[-1].answered(command, reply)
         if command.verb == b"DATA" and reply.severity == 3:
             self._send_content()
+        elif command.kind is Kind.CHUNK and reply.code >= 400:
+            self._give_up()
         elif command.kind is Kind.HELLO:
             self._greeted = True
             self._say_lines()
@@ -312,7 +348,12 @@ class FakeClient:
         if end.phase is Phase.COMMAND and self._greeted and not self._unsent and not end.unanswered:
             self._begin()
         while self._unsent and (end.may_send() if self.pipelined else self._lock_step()):
-            self._outbox += end.send_command(self._unsent.popleft())
+            unsent = self._unsent.popleft()
+            if isinstance(unsent, Command):
+                self._outbox += end.send_command(unsent)
+            else:
+                line, _ = end.send_chunk(unsent.octets, last=unsent.last)
+                self._outbox += line + unsent.octets
 
     def _lock_step(self) -> bool:
         return self._end.phase is Phase.COMMAND and not self._end.unanswered
@@ -326,12 +367,26 @@ class FakeClient:
             self._queue(f"MAIL FROM:<{message.sender}>")
             for recipient in message.recipients:
                 self._queue(f"RCPT TO:<{recipient}>")
-            self._queue("DATA")
+            if self.chunk_size is not None and self._end.takes_chunks:
+                self._queue_chunks(message.content, self.chunk_size)
+            else:
+                self._queue("DATA")
         else:
             self._queue("QUIT")
 
     def _queue(self, line: str) -> None:
         self._unsent.append(Command.of(line))
+
+    def _queue_chunks(self, content: bytes, size: int) -> None:
+        for at in range(0, max(1, len(content)), size):
+            self._unsent.append(_Chunk(content[at : at + size], at + size >= len(content)))
+
+    def _give_up(self) -> None:
+        """A chunk was refused: the message is over (RFC 3030 §2)."""
+        unsent = [each for each in self._unsent if not isinstance(each, _Chunk)]
+        if len(unsent) < len(self._unsent):
+            self._unsent = deque(unsent)
+            self._queue("RSET")
 
     def _send_content(self) -> None:
         assert self._current is not None

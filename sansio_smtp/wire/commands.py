@@ -10,11 +10,20 @@ import attrs
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.verbs import UNKNOWN, VERBS, Kind
 
-__all__ = ["END_OF_DATA", "Command", "Parameter", "Path", "auth_line", "chunk_size", "octet_count"]
+__all__ = [
+    "END_OF_DATA",
+    "Command",
+    "Parameter",
+    "Path",
+    "auth_line",
+    "chunk_command",
+    "chunk_size",
+    "octet_count",
+]
 
 # A verb ends at SP, TAB or the end of the line. So "Subject: x" has no verb.
 _VERB: Final = re.compile(rb"([A-Za-z][A-Za-z0-9-]*)(?=[ \t]|\Z)")
-_BDAT: Final = re.compile(rb"BDAT[ ]+([0-9]{1,19})(?:[ ]+LAST)?[ \t]*", re.IGNORECASE)
+_BDAT: Final = re.compile(rb"BDAT[ ]+([0-9]{1,19})([ ]+LAST)?[ \t]*", re.IGNORECASE)
 # Between the brackets a quoted string may hold any of them (RFC 5321 §4.1.2).
 _PATH: Final = re.compile(
     rb'(?:FROM|TO):[ \t]*(<(?:"(?:[^"\\\0]|\\[^\0])*"|[^">\0])*>|[^<> \t][^ \t]*)(?:[ \t]+(.*))?',
@@ -23,6 +32,7 @@ _PATH: Final = re.compile(
 _NOT_READ: Final = object()
 
 _MAX_CHUNK: Final = 2**63 - 1
+_CHUNK: Final = Kind.CHUNK
 
 
 @attrs.frozen
@@ -75,7 +85,10 @@ class Command:
         if match is None:
             return cls(b"", raw, secret=b"AUTH" in raw.upper())
         verb = match[1].upper()
-        return cls(verb, raw, VERBS.get(verb, UNKNOWN).kind, b"AUTH" in verb and len(raw.split()) > 2)
+        kind = VERBS.get(verb, UNKNOWN).kind
+        if kind is _CHUNK and (last := _BDAT.fullmatch(raw)) is not None and last[2]:
+            kind = Kind.LAST_CHUNK
+        return cls(verb, raw, kind, b"AUTH" in verb and len(raw.split()) > 2)
 
     @classmethod
     def of(cls, line: str | bytes) -> Command:
@@ -89,6 +102,10 @@ class Command:
     def as_secret(self) -> Command:
         """The same line, treated as a credential."""
         return Command(self.verb, self.raw, self.kind, secret=True)
+
+    def as_dropped(self) -> Command:
+        """The same BDAT, of no message."""
+        return Command(self.verb, self.raw, Kind.DROPPED_CHUNK)
 
     def as_plain(self) -> Command:
         """The same line, treated as one that does not change the framing."""
@@ -162,6 +179,12 @@ def auth_line(raw: bytes) -> Command:
     """A line that the client sends in an AUTH exchange (RFC 4954 §4). It is opaque and secret, and no
     command."""
     return Command(b"", raw, Kind.AUTH_LINE, secret=True)
+
+
+def chunk_command(size: int, *, last: bool) -> Command:
+    """The BDAT for a chunk of this many octets."""
+    raw = b"BDAT %d LAST" % size if last else b"BDAT %d" % size
+    return Command(b"BDAT", raw, Kind.LAST_CHUNK if last else Kind.CHUNK)
 
 
 def octet_count(text: str) -> int:

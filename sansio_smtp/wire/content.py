@@ -46,7 +46,15 @@ import attrs
 
 from sansio_smtp.config import BareNewline, Nul
 
-from .replies import Reply
+from .content_checks import (
+    BARE,
+    NulLines,
+    bare_newline_error,
+    is_open,
+    nul_error,
+    position,
+    too_big_error,
+)
 from .scan import dotted_lines, is_canonical, scan
 from .violations import RemoteProtocolError
 
@@ -82,31 +90,6 @@ _NOTHING: Final = (-1, 0, 0)  # what `scan` finds in octets that need no change 
 _UNFINISHED: Final = b"\r\n."  # the last octets of these
 _UNSTUFFED: Final = re.compile(rb"\n\.(?!\.)")
 _STUFFED: Final = re.compile(rb"\r\n\.")
-_BARE: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
-# A line of one dot and some NULs. Receivers that drop NUL read it as end-of-data.
-_NUL_END: Final = re.compile(rb"\r\n(?:\0+\.\0*|\.\0+)\r\n")
-_NUL_LINE: Final = re.compile(rb"\r\n(\0*\.?\0*)\Z")
-
-
-@attrs.define
-class _NulLines:
-    """Finds lines of one dot and some NULs, such as ``NUL . NUL``: a receiver that drops NUL reads such a
-    line as end-of-data."""
-
-    unfinished: bytes | None = attrs.field(default=None, init=False)
-    """The line in which the last piece ended, with the CRLF before it, if it may become such a line. A row of
-    NULs is kept as one, so that it stays short. None if the line cannot become one."""
-
-    def find_end(self, octets: bytes, at_line_start: bool) -> int:
-        """Index of the CRLF that ends such a line, and must not be passed on; -1 if there is none. If
-        ``at_line_start``, the octets begin with the CRLF of the line before."""
-        before = b"" if at_line_start or self.unfinished is None else self.unfinished
-        octets = before + octets
-        if line := _NUL_END.search(octets):
-            return line.end() - 2 - len(before)
-        rest = _NUL_LINE.search(octets)
-        self.unfinished = b"\r\n" + re.sub(rb"\0+", b"\0", rest[1]) if rest else None
-        return -1
 
 
 @attrs.define
@@ -135,7 +118,7 @@ class ContentReader:
 
     _context: bytes = attrs.field(default=_CRLF, init=False)
     _passed: int = attrs.field(default=2, init=False)  # octets of the context that were passed already
-    _nul_lines: _NulLines | None = attrs.field(default=None, init=False)  # made when the first NUL comes
+    _nul_lines: NulLines | None = attrs.field(default=None, init=False)  # made when the first NUL comes
 
     @property
     def held(self) -> int:
@@ -218,7 +201,7 @@ class ContentReader:
             piece = _normalize(piece)
             size = self.size + len(piece) - passed - piece.count(b"\r\n.")
             clean = True
-        nul = b"\0" in piece or _is_open(self._nul_lines)
+        nul = b"\0" in piece or is_open(self._nul_lines)
         if nul or not clean or (self.max_size is not None and size > self.max_size):
             return self._check(piece, passed, size)
         return piece, size
@@ -228,16 +211,16 @@ class ContentReader:
         it. Sets `error` to what is wrong with that octet. The result does not depend on where the segments
         were cut."""
         found: list[tuple[int, RemoteProtocolError]] = []
-        if self.bare_newline is BareNewline.REJECT and (bare := _BARE.search(piece)):
-            found.append((bare.start(), _bare_newline_error(piece, bare.start())))
+        if self.bare_newline is BareNewline.REJECT and (bare := BARE.search(piece)):
+            found.append((bare.start(), bare_newline_error(piece, bare.start())))
         if (at := self._forbidden_nul(piece, passed)) >= 0:
-            found.append((max(at, passed), _nul_error(piece, at)))
+            found.append((max(at, passed), nul_error(piece, at)))
         if self.max_size is not None and size > self.max_size:
             at = _wire_index(piece, passed, self.max_size - self.size)
-            found.append((at, _too_big_error(self.max_size)))
+            found.append((at, too_big_error(self.max_size)))
         if not found:
             return piece, size
-        at, self.error = min(found, key=_position)
+        at, self.error = min(found, key=position)
         piece = piece[:at]
         return piece, self.size + len(piece) - passed - piece.count(b"\r\n.")
 
@@ -245,7 +228,7 @@ class ContentReader:
         if self.nul is Nul.REFUSE:
             return piece.find(b"\0")
         if self._nul_lines is None:
-            self._nul_lines = _NulLines()
+            self._nul_lines = NulLines()
         return self._nul_lines.find_end(piece, passed == 2)
 
 
@@ -265,7 +248,7 @@ class ContentWriter:
     at_line_start: bool = attrs.field(default=True, init=False)
     """True if the next octet begins a line."""
     _held: bytes = attrs.field(default=b"", init=False)
-    _nul_lines: _NulLines | None = attrs.field(default=None, init=False)  # made when the first NUL comes
+    _nul_lines: NulLines | None = attrs.field(default=None, init=False)  # made when the first NUL comes
 
     def feed(self, decoded: bytes) -> bytes:
         """Takes a piece of the message, returns what is to be sent of it, in wire form."""
@@ -283,7 +266,7 @@ class ContentWriter:
         self.size += len(data)
         if self.at_line_start and wire.startswith(b"."):
             wire = b"." + wire
-        if nul or _is_open(self._nul_lines):
+        if nul or is_open(self._nul_lines):
             wire = self._check_nul(wire)
         self.at_line_start = wire.endswith(b"\r\n")
         return wire
@@ -294,12 +277,12 @@ class ContentWriter:
 
     def _check_nul(self, wire: bytes) -> bytes:
         if self._nul_lines is None:
-            self._nul_lines = _NulLines()
+            self._nul_lines = NulLines()
         context = _CRLF if self.at_line_start else b""
         at = self._nul_lines.find_end(context + wire, self.at_line_start)
         if at < 0:
             return wire
-        self.error = _nul_error(wire, at - len(context))
+        self.error = nul_error(wire, at - len(context))
         return wire[: at - len(context)]
 
     def finish(self) -> bytes:
@@ -309,7 +292,7 @@ class ContentWriter:
         self._held = b""
         if tail or not self.at_line_start:
             tail += b"\r\n"
-        if _is_open(self._nul_lines):
+        if is_open(self._nul_lines):
             tail = self._check_nul(tail)
         self.size += len(tail)
         self.at_line_start = True
@@ -359,15 +342,6 @@ def _normalize(piece: bytes) -> bytes:
     return b"\r\n".join(lines)
 
 
-def _is_open(lines: _NulLines | None) -> bool:
-    """True if the last piece ended in a line that may become one of a dot and NULs."""
-    return lines is not None and lines.unfinished is not None
-
-
-def _position(found: tuple[int, RemoteProtocolError]) -> int:
-    return found[0]
-
-
 def _wire_index(piece: bytes, start: int, count: int) -> int:
     """Index in wire form at which ``count`` decoded octets, counted from ``start``, end; never within a
     CRLF."""
@@ -379,21 +353,3 @@ def _wire_index(piece: bytes, start: int, count: int) -> int:
         start = dot + 1
     end = start + count
     return end - 1 if piece[end - 1 : end + 1] == b"\r\n" else end
-
-
-def _bare_newline_error(piece: bytes, at: int) -> RemoteProtocolError:
-    name = "LF" if piece[at : at + 1] == b"\n" else "CR"
-    hint = Reply.of(
-        550, f"message holds a bare {name}; lines must end in CRLF (RFC 5321 section 2.3.8)", enhanced="5.5.2"
-    )
-    return RemoteProtocolError(f"bare {name} in mail data", hint, piece[max(0, at - 16) : at + 16])
-
-
-def _nul_error(piece: bytes, at: int) -> RemoteProtocolError:
-    hint = Reply.of(550, "message holds a NUL octet, which is not accepted", enhanced="5.6.0")
-    return RemoteProtocolError("NUL in mail data", hint, piece[max(0, at - 16) : at + 16])
-
-
-def _too_big_error(limit: int) -> RemoteProtocolError:
-    hint = Reply.of(552, f"message is larger than {limit} octets", enhanced="5.3.4")
-    return RemoteProtocolError(f"message larger than {limit} octets", hint)

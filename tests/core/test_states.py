@@ -135,7 +135,8 @@ def test_lines_that_block_and_lines_that_do_not() -> None:
     """RFC 2920 §3.1: what may end a command group blocks it here."""
     for verb in VERBS.values():
         phase = FRAMING[Phase.COMMAND][LINE_STEPS[verb.kind]]
-        assert phase is (Phase.BLOCKED if verb.kind in BLOCKING else Phase.COMMAND)
+        after = Phase.CHUNK if verb.kind is Kind.CHUNK else Phase.COMMAND
+        assert phase is (Phase.BLOCKED if verb.kind in BLOCKING else after)
 
 
 def test_replies_to_earlier_lines_change_nothing() -> None:
@@ -144,12 +145,14 @@ def test_replies_to_earlier_lines_change_nothing() -> None:
 
 
 def test_the_mail_transaction() -> None:
-    """RFC 5321 §3.3, §4.1.1.5: a refused command leaves it as it was; end-of-data ends it in any case."""
+    """RFC 5321 §3.3, §4.1.1.5: a refused command leaves it as it was; end-of-data ends it in any case.
+    RFC 3030 §2: so does a chunk that is refused."""
     begin = {key for key, effect in TRANSACTION.items() if effect is Effect.BEGIN}
     add = {key for key, effect in TRANSACTION.items() if effect is Effect.ADD_RECIPIENT}
     end = {key for key, effect in TRANSACTION.items() if effect is Effect.END}
     assert (begin, add) == ({(verb, 2) for verb in (b"MAIL", b"SEND", b"SOML", b"SAML")}, {(b"RCPT", 2)})
-    assert end == {(b".", 2), (b".", 4), (b".", 5), *((verb, 2) for verb in ENDING)}
+    refused = {(b"BDAT n", 4), (b"BDAT n", 5)}
+    assert end == {(b".", 2), (b".", 4), (b".", 5), *refused, *((verb, 2) for verb in ENDING)}
 
 
 def test_members_are_keys_by_identity() -> None:

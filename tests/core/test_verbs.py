@@ -8,7 +8,7 @@ from sansio_smtp.rules.phases import PHASES
 from sansio_smtp.states import LINE_STEPS
 from sansio_smtp.verbs import UNKNOWN, VERBS, Effect, Kind, Support, Verb
 
-NO_VERB = {Kind.AUTH_LINE, Kind.END_OF_DATA, Kind.VIOLATION}
+NO_VERB = {Kind.AUTH_LINE, Kind.END_OF_DATA, Kind.VIOLATION, Kind.LAST_CHUNK, Kind.DROPPED_CHUNK}
 """Kinds of what is no command line, or none that can be read."""
 
 
@@ -26,6 +26,7 @@ def test_framing() -> None:
     found = {kind: verbs(kind=kind, support=Support.FORWARDED) for kind in Kind}
     assert found[Kind.HELLO] == {"EHLO", "HELO", "LHLO"}
     assert found[Kind.DATA] == {"DATA"}
+    assert found[Kind.CHUNK] == {"BDAT"}
     assert found[Kind.AUTH] == {"AUTH"}
     assert found[Kind.QUIT] == {"QUIT"}
     assert found[Kind.GROUP] == {"MAIL", "RCPT", "RSET", "SEND", "SOML", "SAML"}
@@ -55,9 +56,9 @@ def test_what_is_not_carried_has_no_other_meaning() -> None:
 
 
 def test_what_changes_framing_or_roles_is_refused() -> None:
-    """RFC 3030, 4468, 2645, 1985; the header of a balancer; private verbs of Exchange."""
+    """RFC 4468, 2645, 1985; the header of a balancer; private verbs of Exchange."""
     refused = verbs(support=Support.REFUSED)
-    assert {"BDAT", "BURL", "ATRN", "ETRN", "TURN", "PROXY"} <= refused
+    assert {"BURL", "ATRN", "ETRN", "TURN", "PROXY"} <= refused
     assert refused & {"NOOP", "X-ANY"} == set()
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import attrs
 
 from sansio_smtp import BODY_LINE, COMMAND, HEADERS, IN_TURN, MESSAGE, REPLY, Config
-from sansio_smtp.config import ClientTls, Dialect, LoginMode, SendClient, UpstreamTls
+from sansio_smtp.config import Chunking, ClientTls, Dialect, LoginMode, SendClient, UpstreamTls
 from sansio_smtp.networks import Networks
 
 from .peers import STRANGER
@@ -27,6 +27,10 @@ _GREETED: Final = ("S: 220 s greeting",)
 _HELLO: Final = (*_GREETED, "C: EHLO c", "S: 250 s EHLO c")
 _PIPELINING: Final = (*_GREETED, "C: EHLO c", r"S: 250-s EHLO c\r\n250 PIPELINING")
 _LMTP: Final = Config(client_dialect=Dialect.LMTP, upstream_dialect=Dialect.LMTP)
+_CHUNKING: Final = (*_GREETED, "C: EHLO c", r"S: 250-s EHLO c\r\n250 CHUNKING")
+_CHUNKING_GROUPS: Final = (*_GREETED, "C: EHLO c", r"S: 250-s EHLO c\r\n250-CHUNKING\r\n250 PIPELINING")
+_CHUNKS: Final = ("MAIL FROM:<m>", "RCPT TO:<r>", "BDAT 6", "BDAT 6 LAST", "RSET")
+_AMONG_CHUNKS: Final = ("EHLO c", "NOOP", "DATA", "QUIT")
 _HOME_B: Final = ("home", "b")
 _TRUSTED: Final = Networks.parse(["192.0.2.0/24"])
 _SOME: Final = ("continue", "answer", "route")
@@ -380,5 +384,38 @@ CONFIGURATIONS: Final = {
             in_flight=2,
             signals=True,
         ),
+        # Chunks.
+        _configuration("chunks", start=_CHUNKING, lines=_CHUNKS, servers=("CHUNKING",), signals=True),
+        _configuration(
+            "chunks-lock-step", start=_CHUNKING, lines=_CHUNKS, servers=("CHUNKING",), in_flight=3
+        ),
+        _configuration("chunks-pipelined", start=_CHUNKING_GROUPS, lines=_CHUNKS, in_flight=3),
+        _configuration(
+            "chunks-commands", start=_CHUNKING_GROUPS, lines=(*_CHUNKS, *_AMONG_CHUNKS), in_flight=2
+        ),
+        _configuration("chunks-asked", "DATA", start=_CHUNKING_GROUPS, lines=_CHUNKS, in_flight=2),
+        _configuration("chunks-headers", HEADERS, start=_CHUNKING_GROUPS, lines=_CHUNKS, in_flight=2),
+        _configuration("chunks-body", BODY_LINE, start=_CHUNKING_GROUPS, lines=_CHUNKS, in_flight=2),
+        _configuration("chunks-kept", MESSAGE, start=_CHUNKING_GROUPS, lines=_CHUNKS, in_flight=2),
+        _configuration(
+            "chunks-converted",
+            config=Config(chunking=Chunking.ALWAYS),
+            start=_PIPELINING,
+            lines=_CHUNKS,
+            in_flight=3,
+            signals=True,
+        ),
+        _configuration(
+            "chunks-routes",
+            "RCPT",
+            "MAIL",
+            start=_CHUNKING_GROUPS,
+            lines=_CHUNKS,
+            routes=("b",),
+            verdicts=_SOME,
+            servers=("", "CHUNKING"),
+            in_flight=2,
+        ),
+        _configuration("chunks-lenient", start=_CHUNKING, lines=_CHUNKS, honest=False, in_flight=2),
     )
 }

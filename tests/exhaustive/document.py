@@ -53,7 +53,7 @@ _CLIENT: Final = {
     Phase.BLOCKED: "the reply to the client's last line decides how its next octets are read",
     Phase.CONTENT: "the client sends mail data",
     Phase.AUTH_LINE: "the client is to send a line of its AUTH exchange",
-    Phase.CHUNK: "octets of a refused BDAT are dropped",
+    Phase.CHUNK: "the client sends the octets that BDAT has counted",
     Phase.TLS: "the TLS handshake with the client goes on",
     Phase.MUST_CLOSE: "the client has had its last reply",
     Phase.CLOSED: "the dialogue is over",

@@ -36,7 +36,19 @@ from sansio_smtp import (
 from sansio_smtp.questions import AnyQuestion, AnyVerdict, Continue, Disconnect, Inspect, Question, Replace
 
 from .message import MessageWatch, worst
-from .peers import AUTH_LINE, DOT, GREETING, HELLO, NUL, UNREADABLE, Client, Server, require, verb_of
+from .peers import (
+    AUTH_LINE,
+    DOT,
+    GREETING,
+    HELLO,
+    NUL,
+    STRAY,
+    UNREADABLE,
+    Client,
+    Server,
+    require,
+    verb_of,
+)
 
 __all__ = ["INJECTED", "Observer"]
 
@@ -193,7 +205,9 @@ class Observer:
                 self.server.client_begins_anew(known=known)
             elif answered is not None and verb_of(answered) == "XFORWARD" and code < 300:
                 self.server.forwarded = False  # of another client
-            if answered == DOT:
+            # A message in chunks may have been answered already, with the refusal of an earlier chunk.
+            of_message = answered == DOT and not text.startswith(STRAY) and (code < 300 or had_mail)
+            if of_message or (answered is not None and self.message.account is not None):
                 self._check_results(code, text, named)
                 last = DOT not in self.client.owed or code == 421
                 self.message.answered(code, text, last=last)
@@ -336,7 +350,8 @@ class Observer:
             return WaitingFor.CONTENT
         if owes:
             return WaitingFor.FINAL_REPLY if owes[0] == DOT else WaitingFor.REPLY
-        return WaitingFor.CONTENT if self.client.mode == "content" else WaitingFor.COMMAND
+        in_message = self.client.mode in ("content", "chunk")
+        return WaitingFor.CONTENT if in_message else WaitingFor.COMMAND
 
     def _check_awaiting(self, proxy: Proxy) -> None:
         owes = [] if SERVER in self.closed else self.server.owes
@@ -379,7 +394,8 @@ class Observer:
             return
         require(readable or self.connecting, "P11", "stalled")
         server_speaks = bool(self.server.owes) and (SERVER in readable or self.connecting)
-        if client.mode == "greeting" or client.owed:
+        arrives = client.mode == "chunk" and len(client.owed) == 1
+        if client.mode == "greeting" or (client.owed and not arrives):
             what = client.owed[0] if client.owed else "the connection"
             require(server_speaks, "P2", f"the reply to {what} never comes")
         elif CLIENT not in self.eof and not server_speaks:

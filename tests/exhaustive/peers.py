@@ -19,6 +19,7 @@ __all__ = [
     "HELLO",
     "NUL",
     "STRANGER",
+    "STRAY",
     "UNREADABLE",
     "Broken",
     "Client",
@@ -38,13 +39,19 @@ NUL: Final = "\\0"
 
 HELLO: Final = ("EHLO", "HELO", "LHLO")
 _BLOCKING: Final = (*HELLO, "DATA", "AUTH", "QUIT")
-_GROUP: Final = ("MAIL", "RCPT", "RSET", "EXPN", "SEND")
-_REFUSED: Final = ("STARTTLS", "BDAT")
-_OWN_REPLIES: Final = ((354, "DATA"), (221, "QUIT"), (220, "STARTTLS"), (250, "XFORWARD"))
-_REFUSED_FOR: Final = (("MAIL", "RCPT"), ("MAIL", "MAIL"), ("MAIL", "AUTH"), ("DATA", DOT))
+_GROUP: Final = ("MAIL", "RCPT", "RSET", "EXPN", "SEND", "BDAT")
+_REFUSED: Final = ("STARTTLS",)
+_ABORTING: Final = ("RSET", *HELLO, "QUIT")
+_OWN_REPLIES: Final = ((354, "DATA"), (221, "QUIT"), (220, "STARTTLS"), (250, "XFORWARD"), (250, "BDAT"))
+_REFUSED_FOR: Final = (("MAIL", "RCPT"), ("MAIL", "MAIL"), ("MAIL", "AUTH"), ("DATA", DOT), ("BDAT", DOT))
 _FORBIDDEN: Final = ("GET",)
 _KNOWN: Final = (*_BLOCKING, *_GROUP, *_REFUSED, "NOOP", "VRFY", "XCLIENT", "XFORWARD")
 _BEFORE_TLS: Final = ("EHLO", "LHLO", "STARTTLS", "QUIT")
+STRAY: Final = (
+    *("5.5.1 BDAT is not", "5.5.1 there is no mail", "5.5.1 no valid recip"),
+    "5.5.1 the message of this chunk",
+)
+"""How the replies of the proxy to a BDAT of no message begin."""
 TAKEN: Final = "2.1.5 taken, by a rule"
 """The reply to a message for a recipient that only a verdict has accepted."""
 STRANGER: Final = "198.51.100.1"
@@ -118,6 +125,10 @@ class Client:
             line = self.queue.pop(0)
             if self.mode == "chunk":
                 self.mode = "command"
+                self.content.append(line)
+                if self.owed and self.owed[-1].endswith(" LAST"):
+                    self.owed[-1] = DOT
+                    self.ended = True
             elif self.mode == "content":
                 if line == DOT:
                     self.mode, self.ended = "command", True
@@ -138,6 +149,8 @@ class Client:
             self.owed.append(UNREADABLE)
             return
         self.owed.append(line if verb in _KNOWN else NO_COMMAND)
+        if verb in _ABORTING and not self.ended:
+            self.content = []
         if verb == "BDAT":
             self.mode = "chunk"
         elif verb in _BLOCKING or verb in self.own:
@@ -161,6 +174,10 @@ class Client:
         line = self.owed.pop(0)
         verb = verb_of(line)
         self._check_place(code, text, line)
+        arrives = self.mode == "chunk" and not self.owed and verb == "BDAT"
+        require(
+            not arrives or code >= 400, "RFC 3030", f"{code} {text} to {line}, whose octets have not come"
+        )
         if code == 421 or line == UNREADABLE or (verb == "QUIT" and code < 300):
             self.mode, self.told = "over", True
             self._effect(line, verb, code, text)
@@ -195,12 +212,14 @@ class Client:
         if said == "s":
             # "any" was said unasked, while a question about the reply before was open.
             right = of in (line, replaced(line), "any") or code == 421 or _same_hello(of, line)
+            right = right or verb == verb_of(of) == "BDAT"
             right = right or (verb == "XCLIENT" and (code, of) == (220, GREETING))
             if code >= 400:  # a command that the proxy has sent for this line, or the end of the message
                 right = right or (verb_of(of), verb) in _REFUSED_FOR
             require(right, "P3", f"the server's reply to {of} answers {line}")
         elif said == "v":
-            require(of in (line, "any"), "P3", f"the verdict on {of} answers {line}")
+            right = of in (line, "any") or {verb, verb_of(of)} == {"BDAT", DOT}
+            require(right, "P3", f"the verdict on {of} answers {line}")
         else:
             none = code >= 400 or (code, verb) in _OWN_REPLIES
             if line == DOT and any(by == "v" for _, by in self.recipients):
@@ -210,11 +229,17 @@ class Client:
     def _effect(self, line: str, verb: str, code: int, text: str) -> None:
         accepted = code < 300
         by, _, of = text.partition(" ")
-        if line == DOT:
+        stray = text.startswith(STRAY)
+        if line == DOT and not stray:
             if DOT not in self.owed or code == 421:
                 self._no_transaction()
                 self.ended = False
                 self.content = []
+        elif verb == "BDAT" or line == DOT:
+            if not accepted:
+                self.content, self.ended = [], False
+                if not stray:
+                    self._no_transaction()
         elif accepted and verb in HELLO:
             self.greeted = True
             self._no_transaction()
@@ -265,7 +290,7 @@ class Server:
     """True if it has heard MAIL while a transaction was open."""
     recipients: list[str] = attrs.field(factory=list[str])
     mode: str = "command"
-    """How the next octets are read: command, content, auth, tls, over."""
+    """How the next octets are read: command, content, chunk, auth, tls, over."""
     level: UpstreamTls = UpstreamTls.NONE
     send: SendClient = SendClient.NONE
     encrypted: bool = False
@@ -286,6 +311,10 @@ class Server:
     stale: bool = False
     """True if it knows of a client that is no longer there, and cannot be made to forget it."""
     partial: str = ""
+    left: int = 0
+    """Octets of a chunk that have not come."""
+    bdat: str = ""
+    partial_chunk: str = ""
     content: list[str] = attrs.field(factory=list[str])
     """The lines of the message so far."""
     reset: bool = False
@@ -306,8 +335,25 @@ class Server:
         require(GREETING not in self.owes, "order", f"{data!r} before the server has greeted")
         lines: list[str] = []
         text = self.partial + data
-        *whole, self.partial = text.split("\r\n")
-        for line in whole:
+        self.partial = ""
+        while True:
+            if self.mode == "chunk":
+                octets, text = text[: self.left], text[self.left :]
+                self.left -= len(octets)
+                self.partial_chunk += octets
+                if self.left:
+                    return lines
+                self._chunk_ended()
+                lines.append(self.owes[-1])
+                continue
+            line, crlf, after = text.partition("\r\n")
+            if not crlf:
+                self.partial = text
+                break
+            text = after
+            if self.mode == "command" and verb_of(line) == "BDAT":
+                self._chunk(line)
+                continue
             if self.mode == "content":
                 self.in_message = True
                 if line != DOT:
@@ -325,11 +371,26 @@ class Server:
         require(not self.partial or self.mode == "content", "P5", f"half a command: {self.partial!r}")
         return lines
 
-    def _command(self, line: str) -> None:
+    def _chunk(self, line: str) -> None:
+        require(
+            "CHUNKING" in self.offers or not self.honest, "P5", f"{line} to a server that takes no chunks"
+        )
+        self._check_order(line)
+        self.mode, self.left, self.bdat = "chunk", int(line.split(" ")[1]), line
+
+    def _chunk_ended(self) -> None:
+        self.content += self.partial_chunk.split("\r\n")[:-1]
+        self.partial_chunk, self.mode = "", "command"
+        self.owes.append(DOT if self.bdat.endswith(" LAST") else self.bdat)
+
+    def _check_order(self, line: str) -> None:
         if self.owes and line != "QUIT" and self.mode != "over":
             last = self.owes[-1]
             may = self.pipelining and (last == DOT or verb_of(last) in _GROUP)
             require(may, "order", f"{line} before the reply to {last} (RFC 2920 §3.1)")
+
+    def _command(self, line: str) -> None:
+        self._check_order(line)
         self._check_setup(verb_of(line))
         self.owes.append(line)
 
@@ -400,11 +461,16 @@ class Server:
             self.recipients.append(line)
         elif accepted and verb == "RSET":
             self._no_transaction()
+            self.content = []
             self.reset, self.forwarded = True, False
         elif line == DOT:
             self.codes.append(code)
             if DOT not in self.owes:
                 self._no_transaction()
+                self.content = []
+        elif verb == "BDAT" and not accepted:
+            self._no_transaction()
+            self.content = []
         elif code // 100 == 3 and verb == "DATA":
             self.mode = "content"
         elif code // 100 == 3 and (verb == "AUTH" or line == AUTH_LINE):

@@ -120,7 +120,7 @@ def test_a_wrong_transition_is_found(
         (GATE, Gate.ASKED, GateStep.ANSWER, Gate.ENDING),
         (GATE, Gate.OPEN, GateStep.ASK, Gate.OPEN),
         (MESSAGES, Message.JUDGING, MessageStep.CONTINUE, Message.JUDGING),
-        (MESSAGES, Message.AWAITING_DATA, MessageStep.ENDED, Message.DROPPING),
+        (MESSAGES, Message.AWAITING_DATA, MessageStep.ENDED, Message.JUDGING),
         (UPSTREAM, UpstreamState.SETUP, UpstreamStep.SET_UP, UpstreamState.SETUP),
     ],
 )

@@ -307,7 +307,7 @@ class World:
         yield f"! answer 550 v {line}"
         yield f"! answer 421 v {line}"
         yield f"! disconnect 550 v {line}"
-        if command.kind is not Kind.DATA:
+        if command.kind not in (Kind.DATA, Kind.CHUNK, Kind.LAST_CHUNK):
             yield f"! answer 250 v {line}"
         else:
             yield "! swallow 250 v ."

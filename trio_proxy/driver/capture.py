@@ -14,6 +14,7 @@ import structlog
 import trio
 
 from sansio_smtp import (
+    ChunkEnded,
     Command,
     Config,
     ContentReceived,
@@ -114,8 +115,10 @@ class CaptureSession:
             if self._connection.phase.name == "MUST_CLOSE":
                 return
 
-    def _handle(self, event: Command | Refused | ContentReceived | ContentRefused) -> None:
-        if isinstance(event, Command):
+    def _handle(self, event: Command | Refused | ContentReceived | ContentRefused | ChunkEnded) -> None:
+        if isinstance(event, ChunkEnded):
+            self._reply(_UNKNOWN)
+        elif isinstance(event, Command):
             self._command(event)
         elif isinstance(event, Refused):
             self._reply(event.error.reply_hint)
@@ -129,6 +132,9 @@ class CaptureSession:
 
     def _command(self, command: Command) -> None:
         verb, envelope = command.verb, self._connection.envelope
+        if verb == b"BDAT":  # which is not offered; it is answered when its octets have come
+            self._connection.drop_chunk(stray=True)
+            return
         if verb in (b"EHLO", b"HELO"):
             self._helo = command.argument.decode("utf-8", "replace")
         if verb == b"MAIL":

@@ -230,6 +230,11 @@ class Options:
     nul: str = setting(
         SERVER, one_of("pass", "refuse"), "pass", in_core=True, help="NUL octets in messages."
     )
+    chunking: str = setting(
+        SERVER, one_of("server", "always", "never"), "server", in_core=True,
+        help="CHUNKING and BINARYMIME (BDAT): offer them to a client if the server offers them, offer "
+        "CHUNKING always, or offer neither.",
+    )
     case_sensitive_logins: bool = setting(
         SERVER, FLAG, False, in_core=True,
         help="For rules, logins that differ in case are different ones; by default they are one.",

@@ -30,6 +30,9 @@ LINES = {
     Kind.STARTTLS: Command.of("STARTTLS"),
     Kind.IDENTITY: Command.of("XCLIENT ADDR=192.0.2.1"),
     Kind.VIOLATION: Command(b"", b"", Kind.VIOLATION),
+    Kind.CHUNK: Command.of("BDAT 5"),
+    Kind.LAST_CHUNK: Command.of("BDAT 5 LAST"),
+    Kind.DROPPED_CHUNK: Command.of("BDAT 5").as_dropped(),
 }
 
 

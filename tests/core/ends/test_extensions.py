@@ -37,7 +37,6 @@ def test_a_keyword_is_more_than_its_prefix() -> None:
     "hidden",
     [
         "STARTTLS",
-        "CHUNKING",
         "BINARYMIME",
         "BURL imap",
         "XCLIENT NAME ADDR",

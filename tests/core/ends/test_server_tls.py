@@ -11,7 +11,7 @@ from core.server_ends import drain, given, greeted, told
 from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import ClientTls, Config
 from sansio_smtp.ends.access import access_of
-from sansio_smtp.ends.received import END_OF_INPUT, NEED_DATA, PAUSED, Refused
+from sansio_smtp.ends.received import END_OF_INPUT, NEED_DATA, PAUSED, ChunkEnded, Refused
 from sansio_smtp.ends.server import ServerConnection
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.states import Phase
@@ -120,8 +120,9 @@ def test_at_encrypt_some_commands_may_come_before(line: bytes) -> None:
 def test_at_encrypt_the_octets_of_bdat_are_dropped() -> None:
     """RFC 3030 §2."""
     end = offering(ClientTls.ENCRYPT)
-    first, _ = given(end, b"BDAT 6 LAST\r\nMAIL\r\n")
+    first, ended, _ = given(end, b"BDAT 6 LAST\r\nMAIL\r\n")
     assert told(first)[0] == 530
+    assert isinstance(ended, ChunkEnded)
     end.send_reply(first.error.reply_hint)
     second, _ = given(end, b"BDAT x\r\n")
     assert told(second)[0] == 501

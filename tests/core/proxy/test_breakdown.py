@@ -19,7 +19,7 @@ import pytest
 from core.scene import PLAIN, Scene
 from core.spools import MemorySpool
 from sansio_smtp.client_info import ClientInfo, TlsInfo
-from sansio_smtp.config import ClientTls, Config, Dialect, LoginMode, SendClient, Tap, UpstreamTls
+from sansio_smtp.config import Chunking, ClientTls, Config, Dialect, LoginMode, SendClient, Tap, UpstreamTls
 from sansio_smtp.ends.access import ANYBODY, Access, access_of
 from sansio_smtp.ends.client import ClientConnection
 from sansio_smtp.ends.exchanges import Exchange
@@ -191,6 +191,8 @@ class Talk:
     """True: the server takes a login in two steps, and refuses the first one."""
     offers: Access = ANYBODY
     offers_under_tls: Access = ANYBODY
+    keywords: tuple[str, ...] = ("PIPELINING", "8BITMIME")
+    chunk_size: int | None = None
     spools: list[MemorySpool] = attrs.field(factory=list[MemorySpool], init=False)
 
     def play(self) -> tuple[Guarded, list[Event]]:
@@ -198,7 +200,11 @@ class Talk:
         proxy.server_connected(self.config.upstream_tls, self.dialect)
         proxy.looks_after = self.looks_after
         client = FakeClient(
-            [Message("a@x", ("b@x", "c@x"), LETTER)] * self.messages, self.pipelines, self.hello, self.lines
+            [Message("a@x", ("b@x", "c@x"), LETTER)] * self.messages,
+            self.pipelines,
+            self.hello,
+            self.lines,
+            chunk_size=self.chunk_size,
         )
         return proxy, converse(
             client, self.server(), proxy, judge=self.judge, connect=lambda _: self.server(), prompt=True
@@ -219,6 +225,7 @@ class Talk:
                 ),
             )
         return FakeServer(
+            self.keywords,
             judge=lambda command: replies.get(command.verb),
             dialect=self.dialect,
             access=self.offers,
@@ -254,6 +261,8 @@ def verb_of(question: Any) -> bytes | None:
 def places(*names: str) -> frozenset[str]:
     return frozenset(names)
 
+
+CHUNKING = ("PIPELINING", "CHUNKING")
 
 TALKS: dict[str, Callable[[], Talk]] = {
     "relayed": lambda: Talk(lines=("AUTH PLAIN AGFubgBz", "STARTTLS", "VRFY x"), config=Config(trace=True)),
@@ -351,6 +360,20 @@ TALKS: dict[str, Callable[[], Talk]] = {
     ),
     "the server is kept": lambda: Talk(config=Config(keep=True)),
     "the server is not kept": lambda: Talk(config=Config(keep=True), lines=("XTEMPERATURE 21",)),
+    "in chunks": lambda: Talk(
+        places("HEADERS"), config=Config(max_chunk=20), keywords=CHUNKING, chunk_size=30, lines=("BDAT 0",)
+    ),
+    "in chunks, refused by the server": lambda: Talk(
+        config=Config(max_chunk=20), keywords=CHUNKING, chunk_size=30, refuses=(b"BDAT",)
+    ),
+    "in chunks, refused by a rule": lambda: Talk(
+        places("HEADERS"), lambda _: Answer(NO), keywords=CHUNKING, chunk_size=30
+    ),
+    "in chunks, accepted by a rule": lambda: Talk(
+        places("HEADERS"), lambda _: Answer(OK), keywords=CHUNKING, chunk_size=30
+    ),
+    "in chunks, converted": lambda: Talk(config=Config(chunking=Chunking.ALWAYS), chunk_size=30),
+    "chunks that were not offered": lambda: Talk(lines=("BDAT 0",)),
     "reply disconnects": lambda: Talk(places("REPLY"), asked((ReplyQuestion, b"MAIL", Disconnect(BYE)))),
 }
 
@@ -445,9 +468,10 @@ OTHERWISE = {
     *("Proxy.client_lost", "Proxy.eof_from", "Proxy.refuse", "Proxy.server_unreachable", "Proxy.shutdown"),
     *("ClientLogin._go_on", "ClientLogin._refuse", "LoginFlow._give_up", "LoginFlow._give_up_server"),
     *("LoginFlow._masked", "LoginFlow.go_on", "Downstream.drop_attempt"),
-    *("Proxy.timed_out", "ServerConnection._auth_line", "ServerConnection._drop_chunk"),
+    *("Proxy.timed_out", "ServerConnection._auth_line"),
     *("ServerConnection._violation", "ServerConnection.receive_eof", "ContentPipeline._relay"),
-    *("ServerConnection._next_line", "ServerConnection._refused"),
+    *("ServerConnection._next_line", "ServerConnection._refused", "ServerConnection._refuse_chunks"),
+    *("MessageFlow.abandon", "CommandFlow._goes_with_chunks", "ContentPipeline._count"),
     *(
         "Proxy.tls_failed",
         "SetupFlow.tls_failed",

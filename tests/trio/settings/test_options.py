@@ -13,7 +13,17 @@ import click
 import pytest
 from settings_files import FULL, OPTIONS, options, written
 
-from sansio_smtp import Addresses, BareNewline, ClientTls, Config, Networks, Nul, SendClient, UpstreamTls
+from sansio_smtp import (
+    Addresses,
+    BareNewline,
+    Chunking,
+    ClientTls,
+    Config,
+    Networks,
+    Nul,
+    SendClient,
+    UpstreamTls,
+)
 from sansio_smtp.rules.decorators import OnError
 from sansio_smtp.rules.lint.problems import RuleError
 from trio_proxy.commands.cli import cli
@@ -27,7 +37,7 @@ from trio_proxy.text.destinations import Destination
 
 CHOICES: dict[str, type[Enum]] = {
     "bare_newline": BareNewline, "nul": Nul, "addresses": Addresses, "tls": ClientTls,
-    "upstream_tls": UpstreamTls, "send_client": SendClient,
+    "upstream_tls": UpstreamTls, "send_client": SendClient, "chunking": Chunking,
 }  # fmt: skip
 
 
