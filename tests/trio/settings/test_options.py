@@ -62,7 +62,7 @@ def test_defaults_shown_in_the_help_are_those_of_the_options() -> None:
         "upstream_password_file", "upstream_keep", "headroom",
     }  # fmt: skip
     assert {name: shown.pop(name) for name in unset} == unset
-    assert len(shown) == 16
+    assert len(shown) == 17
     defaults = options()
     for name, text in shown.items():
         setting = SETTINGS[name]
