@@ -22,7 +22,8 @@ from sansio_smtp import __version__
 from trio_proxy.commands.cli import cli
 
 OPTIONS = [
-    "--listen", "--upstream", "--capture", "--transcript", "--bare-newline", "--chunking", "--nul", "--max-message-size",
+    "--listen", "--upstream", "--capture", "--transcript", "--bare-newline", "--nul", "--chunking",
+    "--max-message-size",
     "--max-connections", "--timeout", "--io", "--grace", "--verbose", "--quiet", "--version", "--help",
     "--config", "--rules", "--rule-timeout", "--on-rule-error", "--addresses", "--quarantine", "--max-held",
     "--spool", "--reload", "--no-reload", "--open-relay-warning", "--no-open-relay-warning",
