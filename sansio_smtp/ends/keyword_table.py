@@ -118,7 +118,7 @@ KEYWORDS: Final[Mapping[str, Keyword]] = {
         Handling.CHUNKS,
         "RFC 3030",
         "octets are counted, never parsed; a server without it gets DATA",
-        "w06_bdat_converted",
+        "w06_bdat_lock_step",
     ),
     "BINARYMIME": Keyword(
         Handling.CHUNKS, "RFC 3030", "only with CHUNKING: as DATA it could be cut in two", "w06_bdat_binary"
