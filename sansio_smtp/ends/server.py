@@ -57,7 +57,7 @@ from sansio_smtp.members import (
 from sansio_smtp.states import FRAMING, LINE_STEPS, REPLY_STEPS, Phase, Step
 from sansio_smtp.verbs import UNKNOWN, VERBS, Kind, Support, Verb
 from sansio_smtp.wire.chunk_reader import ChunkReader
-from sansio_smtp.wire.commands import END_OF_DATA, Command, auth_line, chunk_size
+from sansio_smtp.wire.commands import END_OF_CHUNKS, END_OF_DATA, Command, auth_line, chunk_size
 from sansio_smtp.wire.content import ContentReader, Form
 from sansio_smtp.wire.inbox import Inbox
 from sansio_smtp.wire.replies import Reply
@@ -499,7 +499,7 @@ class ServerConnection:
         self.arriving = None
         if reader is None or exchange.command.kind is not KIND_LAST_CHUNK:
             return ChunkEnded(exchange)
-        exchange.becomes(END_OF_DATA)
+        exchange.becomes(END_OF_CHUNKS)
         self.drop_chunk()
         return EndOfData(reader.size)
 

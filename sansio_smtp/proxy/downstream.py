@@ -58,7 +58,7 @@ from sansio_smtp.questions import AnyQuestion, LoginQuestion, ReplyQuestion
 from sansio_smtp.sasl_client import LoginAttempt
 from sansio_smtp.states import GATE, Gate, GateStep, unforeseen
 from sansio_smtp.verbs import UNKNOWN, VERBS, Kind
-from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.commands import END_OF_CHUNKS, Command
 from sansio_smtp.wire.credentials import Credentials
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.sasl import Login, read_login
@@ -269,11 +269,12 @@ class Downstream:
         if self._waiting:
             self._on_room()
 
-    def _answers_message(self, kind: Kind, reply: Reply) -> bool:
+    def _answers_message(self, command: Command, reply: Reply) -> bool:
         """Returns True for a reply that says what becomes of a message: to its end, or to the first chunk of
-        it that is refused."""
+        it that is refused. With that the transaction is over."""
+        kind = command.kind
         if kind is KIND_END_OF_DATA:
-            return True
+            return command is not END_OF_CHUNKS or self.end.in_transaction
         is_chunk = kind is KIND_LAST_CHUNK or kind is KIND_CHUNK
         return is_chunk and reply.code >= 400 and self.end.in_transaction
 
@@ -300,8 +301,9 @@ class Downstream:
             self.fill(exchange, each)
 
     def _deliver(self, exchange: Exchange, reply: Reply) -> None:
-        kind = exchange.command.kind
-        if self._answers_message(kind, reply):
+        command = exchange.command
+        kind = command.kind
+        if self._answers_message(command, reply):
             if exchange.owes == 1 or reply.code == 421:
                 self._out.append(self.answered(reply, fan_out=exchange.fan_out))
         elif kind is KIND_HELLO and reply.code < 300:
@@ -356,12 +358,11 @@ class Downstream:
             kind = oldest.command.kind
             if reply is own_replies.LOST:
                 reply = _LOST_REPLIES.get(kind, reply)
-            if kind is KIND_END_OF_DATA:
+            if self._answers_message(oldest.command, reply):
                 self._out.append(self.answered(reply, fan_out=oldest.fan_out))
+            if kind is KIND_END_OF_DATA:
                 for _ in range(0 if reply.code == 421 else oldest.owes - 1):
                     self.send_reply(reply)
-            elif self._answers_message(kind, reply):
-                self._out.append(self.answered(reply))
         self.send_reply(reply)
         self._on_over()
 

@@ -11,6 +11,7 @@ from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.verbs import UNKNOWN, VERBS, Kind
 
 __all__ = [
+    "END_OF_CHUNKS",
     "END_OF_DATA",
     "Command",
     "Parameter",
@@ -173,6 +174,9 @@ class Command:
 
 END_OF_DATA: Final = Command(b"", b".", Kind.END_OF_DATA)
 """Stands for end-of-data wherever a reply is matched to the command that it answers."""
+END_OF_CHUNKS: Final = attrs.evolve(END_OF_DATA)
+"""The same for a client's last chunk. It is another object, since a message in chunks may have been answered
+before, with the refusal of an earlier chunk."""
 
 
 def auth_line(raw: bytes) -> Command:

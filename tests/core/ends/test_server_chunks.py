@@ -20,7 +20,7 @@ from sansio_smtp.ends.received import (
 from sansio_smtp.ends.server import ServerConnection
 from sansio_smtp.states import Phase
 from sansio_smtp.verbs import Kind
-from sansio_smtp.wire.commands import END_OF_DATA, Command
+from sansio_smtp.wire.commands import END_OF_CHUNKS, Command
 from sansio_smtp.wire.content import Form
 from sansio_smtp.wire.replies import Reply
 
@@ -58,7 +58,7 @@ def test_a_message_in_chunks_in_any_cut() -> None:
         assert chunk.exchange.command is first
         assert isinstance(message, EndOfData)
         assert (message.size, end.unanswered, end.in_chunks, end.buffered) == (11, 3, False, 0)
-        assert end.exchanges[1].command is END_OF_DATA
+        assert end.exchanges[1].command is END_OF_CHUNKS
         for _ in range(2):
             assert end.in_transaction
             end.send_reply(OK)
