@@ -209,7 +209,7 @@ class Observer:
             of_message = answered == DOT and not text.startswith(STRAY) and (code < 300 or had_mail)
             if of_message or (answered is not None and self.message.account is not None):
                 self._check_results(code, text, named)
-                last = DOT not in self.client.owed or code == 421
+                last = answered != DOT or DOT not in self.client.owed or code == 421
                 self.message.answered(code, text, last=last)
                 if last:
                     self.server.took, self.server.codes = [], []
