@@ -271,10 +271,11 @@ class Downstream:
 
     def _answers_message(self, command: Command, reply: Reply) -> bool:
         """Returns True for a reply that says what becomes of a message: to its end, or to the first chunk of
-        it that is refused. With that the transaction is over."""
+        it that is refused, with which the transaction is over. A server that takes the end nevertheless has
+        taken a message, and that is told too."""
         kind = command.kind
         if kind is KIND_END_OF_DATA:
-            return command is not END_OF_CHUNKS or self.end.in_transaction
+            return command is not END_OF_CHUNKS or self.end.in_transaction or reply.code < 300
         is_chunk = kind is KIND_LAST_CHUNK or kind is KIND_CHUNK
         return is_chunk and reply.code >= 400 and self.end.in_transaction
 

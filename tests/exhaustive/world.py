@@ -39,7 +39,7 @@ from sansio_smtp.testing.verdicts import SaidVerdict, said, verdict_for
 from .graph import fingerprint, fingerprints
 from .message import MessageWatch
 from .observer import INJECTED, Observer
-from .peers import GREETING, Broken, Client, Server, replaced, require, verb_of
+from .peers import DOT, GREETING, Broken, Client, Server, replaced, require, verb_of
 
 __all__ = ["LINES", "Configuration", "Input", "World", "statements"]
 
@@ -257,7 +257,10 @@ class World:
         if verb in ("STARTTLS", "XCLIENT"):
             yield from (220, 354, 421, 450, 550)
             return
-        honest = {"MAIL": server.mail is None, "RCPT": server.mail is not None and len(server.recipients) < 3}
+        has_mail = server.mail is not None
+        honest = {"MAIL": not has_mail, "RCPT": has_mail and len(server.recipients) < 3, "BDAT": has_mail}
+        if line == DOT:  # the chunk before the last one may have been refused, which ends the transaction
+            honest[verb] = has_mail
         if not server.honest or honest.get(verb, True):
             yield 250
         if verb != "DATA" or server.recipients or not server.honest:
