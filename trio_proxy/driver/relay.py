@@ -214,7 +214,7 @@ class Relay(Sides):
             self._end_of(SERVER, TimeoutError("no greeting in time"))
         if proxy.closed or outbox is not self._servers.outbox:
             return False
-        if proxy.states[1] is Phase.COMMAND:
+        if proxy.states[1] in _GREETED:
             self._servers.worked()
         return True
 
@@ -309,6 +309,8 @@ class Relay(Sides):
         await self._flush(CLIENT)
 
 
+_GREETED = (Phase.COMMAND, Phase.BLOCKED)
+"""Phases of a server after its greeting; BLOCKED if EHLO was sent at once, as to one that takes over."""
 _RARE = frozenset(
     (
         *(Close, Connect, Release, StartTLS),

@@ -157,6 +157,28 @@ async def test_a_server_that_goes_between_messages(autojump_clock: MockClock, lo
     assert [line["event"] for line in logs if line["log_level"] == "error"] == []
 
 
+async def test_servers_that_go_in_turn(autojump_clock: MockClock, logs: Logs) -> None:
+    """A server that has taken over can be used: if it fails too, the one before it may be up again."""
+    world = World()
+    async with world.client() as client:
+        server = await world.server("a")
+        await greet(client, server)
+        await _message(client, server)
+        for name, number in (("b", 1), ("a", 2), ("b", 2)):
+            server.close()
+            world.down = {"a:25", "b:25"} - {f"{name}:25"}
+            await client.send(b"MAIL FROM:<a@me.example>")
+            server = await world.server(name, number)
+            await server.send(GREETING)
+            await server.expect(b"EHLO me.example")
+            await server.send(b"250 mx.example")
+            await _message(client, server, begun=True)
+        await say_quit(client, server)
+    assert [line["event"] for line in logs if "used again" in line["event"]] == [
+        "upstream server can be used again"
+    ] * 2
+
+
 async def _message(client: Peer, server: Peer, *, begun: bool = False) -> None:
     if not begun:
         await client.send(b"MAIL FROM:<a@me.example>")
