@@ -131,9 +131,9 @@ class MessageAnswered:
     masked: bytes | None = attrs.field(default=None, repr=False)
     """The octets of the reply with secrets masked; None if there are none in it."""
     results: tuple[tuple[Command, Reply], ...] = attrs.field(default=(), eq=False, repr=False)
-    """Each recipient with the server's reply to it, secrets masked, if a peer counts the replies by
-    recipients (RFC 2033); else empty: the reply is for all. ``reply`` is then the one that says most truly
-    what became of all."""
+    """Each recipient with the reply for it, secrets masked, if a peer counts the replies by recipients (RFC
+    2033): the server's, or what the client is told as the server has not answered for it. ``reply`` is then
+    the one that says most truly what became of all. Empty: ``reply`` is for all."""
 
     @property
     def shown(self) -> str:

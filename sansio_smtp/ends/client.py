@@ -28,6 +28,7 @@ from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.members import (
     DIALECT_LMTP,
     KIND_CHUNK,
+    KIND_DATA,
     KIND_END_OF_DATA,
     KIND_GROUP,
     KIND_HELLO,
@@ -310,7 +311,7 @@ class ClientConnection:
             if code != 421 and not refuses_message:  # which may come unasked
                 return self._broken(server_violation(f"a reply before {command} was sent", reply.raw))
         if not self.take_reply(command, reply):
-            return self._broken(server_violation(f"{reply.code} in reply to {command}", reply.raw))
+            return self._broken(server_violation(_objection(command, code), reply.raw))
         kind = command.kind
         if kind is KIND_HELLO:
             self._hello_answered(command, reply)
@@ -365,3 +366,9 @@ class ClientConnection:
         error.found_in(self.phase)
         self._step(Step.GOODBYE)
         return error
+
+
+def _objection(command: Command, code: int) -> str:
+    """What is wrong with a reply that `take_reply` has not taken."""
+    for_nobody = " without a recipient" if command.kind is KIND_DATA and code // 100 == 3 else ""
+    return f"{code} in reply to {command}{for_nobody}"

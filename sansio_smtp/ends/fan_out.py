@@ -83,10 +83,10 @@ class FanOut:
         of_client = (each for each in self.envelope.recipients if self.envelope.sent_for(each) is sent)
         return next(of_client, sent)
 
-    @property
-    def results(self) -> tuple[tuple[Command, Reply], ...]:
-        """Each recipient whose fate is known, with its reply: those of the client, then those that a verdict
-        has added."""
+    def results(self, last: Reply) -> tuple[tuple[Command, Reply], ...]:
+        """Each recipient with its reply: those of the client, then those that a verdict has added. ``last``
+        is what the client is told for all of its recipients without a reply, as the server gives no more.
+        Empty if the server has given none."""
         if not self._server_replies:
             return ()
         recipients = self.envelope.recipients
@@ -96,7 +96,9 @@ class FanOut:
             for number, recipient in enumerate(self._server)
             if recipient not in sent
         ]
-        found = [*zip(recipients, self._known(), strict=False), *added]
+        known = self._known()
+        known += [last] * (len(recipients) - len(known))
+        found = [*zip(recipients, known, strict=True), *added]
         return tuple((recipient, reply) for recipient, reply in found if reply is not None)
 
     @property

@@ -417,7 +417,7 @@ class Downstream:
         envelope = envelope or self.end.transaction.envelope
         results: tuple[tuple[Command, Reply], ...] = ()
         if fan_out is not None:
-            envelope, results = fan_out.envelope, fan_out.results
+            envelope, results = fan_out.envelope, fan_out.results(reply)
             if fan_out.by_recipient and fan_out.complete:
                 reply = fan_out.summary
         if self._credentials is None:

@@ -22,6 +22,7 @@ NOT_TAKEN: Final = Reply.of(451, "upstream server did not take the message", enh
 NO_TRANSACTION: Final = Reply.of(503, "there is no mail transaction, send MAIL first", enhanced="5.5.1")
 NO_RECIPIENT: Final = Reply.of(554, "no valid recipients", enhanced="5.5.1")
 NOBODY_THERE: Final = Reply.of(554, "the server has accepted no recipient of this message", enhanced="5.5.1")
+NO_RECIPIENT_LMTP: Final = Reply.of(503, "no valid recipients", enhanced="5.5.1")  # RFC 2033 §4.2
 UNKNOWN_VERB: Final = Reply.of(502, "this command is not known here, in a mail transaction", enhanced="5.5.1")
 IN_MESSAGE: Final = Reply.of(503, "a message is being sent in chunks: BDAT or RSET", enhanced="5.5.1")
 NO_CHUNKS: Final = Reply.of(502, "BDAT is not supported here, use DATA", enhanced="5.5.1")

@@ -213,7 +213,7 @@ class ReplyFlow:
             elif self._counts_recipients and not self._downstream.end.envelope.recipients:
                 # There would be no reply to the message (RFC 2033 §4.2).
                 self._forwarding.detach()
-                reply = own_replies.NO_RECIPIENT
+                reply = own_replies.NO_RECIPIENT_LMTP
         elif (kind is KIND_AUTH or kind is KIND_AUTH_LINE) and reply.severity == 2:
             self._downstream.log_in(self._commands.login)
         elif reply.code == LOGGED_IN:

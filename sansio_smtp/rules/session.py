@@ -36,7 +36,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
 from sansio_smtp import questions
-from sansio_smtp.config import Addresses, LoginMode
+from sansio_smtp.config import Addresses, Dialect, LoginMode
 from sansio_smtp.events import MessageAnswered
 from sansio_smtp.proxy import own_replies
 from sansio_smtp.proxy.proxy import Proxy
@@ -302,7 +302,8 @@ class RuleSession:
             return Answer(own_replies.NO_TRANSACTION)
         accepted = question.envelope.recipients
         if not accepted:
-            return Answer(own_replies.NO_RECIPIENT)
+            is_lmtp = self._proxy.config.client_dialect is Dialect.LMTP
+            return Answer(own_replies.NO_RECIPIENT_LMTP if is_lmtp else own_replies.NO_RECIPIENT)
         for_server = mail.settle(accepted)
         rules = self.rules.by_phase["data"]
         if not rules:

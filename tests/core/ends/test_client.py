@@ -396,7 +396,7 @@ def test_a_message_for_nobody_would_have_no_reply() -> None:
     end.send_command(Command.of("DATA"))
     violation, _ = given(end, b"354 go\r\n")
     assert isinstance(violation, RemoteProtocolError)
-    assert "354 in reply to DATA" in str(violation)
+    assert "354 in reply to DATA without a recipient" in str(violation)
 
 
 def test_the_mail_transaction_is_what_this_server_has_accepted() -> None:

@@ -55,6 +55,7 @@ def test_trouble_with_the_server_is_transient() -> None:
         "forward-path",
         "NO_TRANSACTION",
         "NO_RECIPIENT",
+        "NO_RECIPIENT_LMTP",
         "UNKNOWN_VERB",
         "NO_ARGUMENT",
         "IN_TRANSACTION",

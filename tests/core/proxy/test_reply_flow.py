@@ -131,7 +131,7 @@ def test_354_for_nobody_is_no_354_for_a_client_of_lmtp() -> None:
     scene.client("MAIL FROM:<a>")
     scene.server("250 ok")
     scene.client("DATA")
-    assert scene.server("354 go") == ["abort S", "C: 554 5.5.1 no valid recipients"]
+    assert scene.server("354 go") == ["abort S", "C: 503 5.5.1 no valid recipients"]
 
 
 def test_each_recipient_has_its_reply() -> None:

@@ -368,6 +368,10 @@ def test_a_message_without_a_recipient_that_rules_have_seen() -> None:
     talk = Talk(says("message", NO)).greeted().said(("MAIL FROM:<a@me>", "250 ok"))
     talk.said(("RCPT TO:<b@mx>", "550 no"))
     assert talk.client("DATA") == ["S: RSET", "C: 554 5.5.1 no valid recipients"]
+    talk = Talk(says("message", NO), config=Config(client_dialect=Dialect.LMTP))
+    talk.server("220 mx")
+    talk.said(("LHLO me", "250 mx"), ("MAIL FROM:<a@me>", "250 ok"), ("RCPT TO:<b@mx>", "550 no"))
+    assert talk.client("DATA") == ["S: RSET", "C: 503 5.5.1 no valid recipients"], "RFC 2033 §4.2"
 
 
 # Recipients
