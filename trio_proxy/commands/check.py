@@ -23,6 +23,7 @@ from .check_certificates import check_certificates
 from .check_upstream import check_upstream
 from .findings import Findings
 from .logins import LoginRules, logins_or_problems
+from .loops import leads_to, route_loops
 from .oauth import check_tokens, provider_or_problems
 from .open_relay import open_relay_warning
 from .rule_problems import load_or_problems
@@ -50,6 +51,7 @@ def _check_all(options: Options, found: Findings, stack: ExitStack) -> None:
     security, mistakes = security_or_problems(options, stack, config_is_wrong=found.config_is_wrong)
     found.problems(mistakes)
     found.problems(list(route_problems(options.routes, options.listen)))
+    found.problems(list(route_loops(options.routes, options.listen)))
     loaded = _check_rules(options, found)
     _check_listeners(options, found)
     _check_directories(options, found)
@@ -101,7 +103,7 @@ def _check_listeners(options: Options, found: Findings) -> None:
                 found.problems([Problem("", 0, str(error))])
         else:
             found.good("listen", f"{address} is free")
-        if any(address.endpoint == each.address.endpoint for each in options.upstream):
+        if any(leads_to(each.address, address) for each in options.upstream):
             found.problems(
                 [
                     Problem(

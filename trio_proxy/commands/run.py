@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -51,6 +51,7 @@ from . import exit_status
 from .banner import banner
 from .cautions import cautions
 from .logins import LoginRules, logins_or_problems
+from .loops import is_own, leads_to, route_loops
 from .open_relay import open_relay_warning, route_warning
 from .security import Security, security_or_problems, server_named, validity_problems
 
@@ -94,8 +95,8 @@ async def _main(options: Options) -> int:
             capture = _capture_server(options.capture)
             capture_sockets = stack.enter_context(listening(Address("127.0.0.1", 0)))
             upstream = (Destination(bound_address(capture_sockets[0])),)
-        for destination in (*upstream, *(each for route in options.routes for each in route.upstream)):
-            _refuse_loop(destination.address, sockets)
+        for destination in upstream:
+            _refuse_loop(destination.address, listeners.values())
         resolve_in_own_threads()
         async with (
             serving(),
@@ -169,6 +170,7 @@ def _load_all(options: Options, stack: ExitStack) -> tuple[Security, RuleBook, L
     of them."""
     security, problems = security_or_problems(options, stack)
     problems += route_problems(options.routes, options.listen)
+    problems += route_loops(options.routes, options.listen)
     book: RuleBook | None = None
     rules: LoginRules | None = None
     try:
@@ -223,7 +225,8 @@ def _settings(
 ) -> Settings:
     stream = SocketStream if reactor is None else reactor.stream
     fleet = Fleet.of({None: upstream, **{route.name: route.upstream for route in options.routes}})
-    routes = _Routes(options, stream)
+    here = [bound_address(sock) for sock in listeners]
+    routes = _Routes(options, stream, here)
     return Settings(
         connect=partial(connect, upstream[0].address, stream),
         connect_to=routes.connect_to,
@@ -273,18 +276,25 @@ class _Routes:
     options: Options
     stream: Callable[[socket.socket], SocketStream]
     """Makes the stream of a connection."""
+    listeners: Sequence[Address]
+    """Where clients connect."""
     _seen: set[str] = attrs.field(factory=set[str], init=False)
     """Servers of which has been said, if it is so, that they may make this an open relay."""
 
     async def connect_to(self, upstream: str) -> Stream:
-        """A connection to this server. Raises OSError."""
+        """A connection to this server. Raises OSError, also if it is this proxy itself: each connection would
+        make the next one, until there are no more."""
         address = server_named(upstream)
         is_usual = any(address == each.address for each in self.options.upstream)
         if not is_usual and upstream not in self._seen and len(self._seen) < _MOST_ROUTES:
             self._seen.add(upstream)
             if warning := await trio.to_thread.run_sync(route_warning, self.options, address):
                 log.warning(warning)
-        return await connect(address, self.stream)
+        made = await connect(address, self.stream)
+        if is_own(made.sock, self.listeners):
+            made.abort()
+            raise OSError("that is where this proxy listens itself")
+        return made
 
     def dialect(self, upstream: str | None) -> Dialect:
         """What is spoken to the server of ``--upstream``, or to one that a rule names. Raises OSError if the
@@ -329,32 +339,6 @@ def _our_name() -> str:
     return name if _DOMAIN.fullmatch(name) else "localhost"
 
 
-def _refuse_loop(upstream: Address, sockets: list[socket.socket]) -> None:
-    for sock in sockets:
-        listens = bound_address(sock)
-        if listens == upstream.endpoint or (listens.port == upstream.port and _leads_back(upstream, sock)):
-            raise click.BadParameter(
-                f"{upstream} is where this proxy listens itself", param_hint="'--upstream'"
-            )
-
-
-def _leads_back(upstream: Address, sock: socket.socket) -> bool:
-    """Returns True if the host of the upstream server, whose port is the listener's, is its host too."""
-    if upstream.path is not None or sock.family == socket.AF_UNIX:
-        return False
-    listens = sock.getsockname()[0]
-    try:
-        found = socket.getaddrinfo(upstream.host or "localhost", 0, sock.family, socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return False  # the name may be known when it is needed
-    hosts = {str(where[0]) for *_, where in found}
-    return listens in hosts or (listens in ("0.0.0.0", "::") and any(map(_is_ours, hosts)))
-
-
-def _is_ours(host: str) -> bool:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        try:
-            probe.bind((host, 0))
-        except OSError:
-            return False
-        return True
+def _refuse_loop(upstream: Address, listeners: Iterable[Address]) -> None:
+    if any(leads_to(upstream, each) for each in listeners):
+        raise click.BadParameter(f"{upstream} is where this proxy listens itself", param_hint="'--upstream'")

@@ -164,7 +164,7 @@ def _useless(routes: Sequence[RouteTable]) -> Iterator[Problem]:
 
 
 def route_problems(routes: Iterable[RouteTable], listeners: Sequence[Address]) -> Iterator[Problem]:
-    """Routes that name a listener that there is none, or that lead to one of ours."""
+    """Routes for clients of a listener that there is none."""
     known = {each.endpoint for each in listeners}
     texts = [str(each) for each in listeners]
     for route in routes:
@@ -172,6 +172,3 @@ def route_problems(routes: Iterable[RouteTable], listeners: Sequence[Address]) -
             if address.endpoint not in known:
                 hint = did_you_mean(str(address), texts) or f"; there are: {', '.join(texts)}"
                 yield route.problem(f'listen = "{address}": nothing listens there{hint}')
-        for destination in route.upstream:
-            if destination.address.endpoint in known:
-                yield route.problem(f'upstream = "{destination}": that is where this proxy listens itself')

@@ -99,15 +99,11 @@ def test_a_route_is_written_in_two_brackets(text: str, tmp_path: Path) -> None:
     assert problems == ["1: routes are tables; write [[route]], with two brackets"]
 
 
-def test_listeners_that_there_are_and_loops(tmp_path: Path) -> None:
-    routes, _ = read(
-        '[[route]]\nlisten = "127.0.0.1:2526"\nupstream = "a"\n[[route]]\nupstream = ["a", "127.0.0.1:2525"]',
-        tmp_path,
-    )
+def test_listeners_that_there_are(tmp_path: Path) -> None:
+    routes, _ = read('[[route]]\nlisten = "127.0.0.1:2526"\nupstream = "a"', tmp_path)
     found = [problem.text for problem in route_problems(routes, [Address("127.0.0.1", 2525)])]
     assert found == [
         '[[route]] listen = "127.0.0.1:2526": nothing listens there; did you mean "127.0.0.1:2525"?',
-        '[[route]] upstream = "127.0.0.1:2525": that is where this proxy listens itself',
     ]
     others = [Address(path="/run/x")]
     assert "nothing listens there; there are: unix:/run/x" in next(iter(route_problems(routes, others))).text
