@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
@@ -156,12 +157,17 @@ def _life(value: object) -> float:
 
 
 def _why(error: BaseException, host: str | None) -> str:
-    """What the library's error comes from. It says nothing of TLS itself."""
+    """What the library's error comes from. It says nothing of TLS itself, and of a connection only that it
+    failed."""
     text = str(error)
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError):
             return reason(cause, host)
+        if isinstance(cause, BaseExceptionGroup):  # of one attempt for each address
+            cause = cast("BaseExceptionGroup[BaseException]", cause).exceptions[-1]
+        if isinstance(cause, OSError) and cause.errno is not None:
+            return os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)  # of a name: below 0
         text = text or str(cause)
         cause = cause.__cause__ or cause.__context__
     return text or type(error).__name__

@@ -144,7 +144,7 @@ async def test_what_is_no_token(octets: bytes, why: str, permanent: bool) -> Non
 async def test_nobody_there() -> None:
     async with token_endpoint(token()) as endpoint:
         source = refresh(endpoint)
-    with pytest.raises(TokenError, match="cannot be asked"):
+    with pytest.raises(TokenError, match="cannot be asked: Connection refused"):
         await source.fetch("ann")
 
 
