@@ -17,7 +17,7 @@ import structlog
 import trio
 
 from sansio_smtp import Dialect, Networks
-from sansio_smtp.rules.lint.problems import RuleError
+from sansio_smtp.rules.lint.problems import RuleError, did_you_mean
 from trio_proxy.driver.arrival import Arrivals
 from trio_proxy.driver.pool import Pool
 from trio_proxy.driver.reactor import AVAILABLE, Reactor
@@ -290,7 +290,13 @@ class _Routes:
             self._seen.add(upstream)
             if warning := await trio.to_thread.run_sync(route_warning, self.options, address):
                 log.warning(warning)
-        made = await connect(address, self.stream)
+        try:
+            made = await connect(address, self.stream)
+        except OSError as error:
+            hint = did_you_mean(upstream, [route.name for route in self.options.routes])
+            if not hint:
+                raise
+            raise OSError(f"{error.strerror or error}{hint}") from error
         if is_own(made.sock, self.listeners):
             made.abort()
             raise OSError("that is where this proxy listens itself")

@@ -59,6 +59,19 @@ async def test_a_rule_cannot_redirect_to_this_proxy(host: str) -> None:
             stream.close()
 
 
+async def test_a_rule_that_has_the_name_of_a_route_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(trio.socket, "getaddrinfo", nobody)
+    table = RouteTable(name="lists", upstream=(Destination(Address.parse("192.0.2.1:25")),))
+    routes = _Routes(Options(routes=(table,)), SocketStream, [])
+    with pytest.raises(OSError, match=r'^Name or service not known; did you mean "lists"\?$'):
+        await routes.connect_to("lsits")
+    with pytest.raises(OSError, match=r"not known$"):
+        await routes.connect_to("mail.example.net")
+
+
 def test_a_unix_socket_of_ours(tmp_path: Path) -> None:
     path = str(tmp_path / "s")
     with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
