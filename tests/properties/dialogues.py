@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 from hypothesis import strategies as st
 
-from sansio_smtp import BareNewline, Config, Nul
+from sansio_smtp import BareNewline, Chunking, Config, Nul
 
 from .peers import Style, Unit
 
@@ -35,6 +35,14 @@ class Dialogue:
     later: list[Later] = attrs.field(factory=list[Later])
     """The servers after the first, in the order in which they are connected; those that follow say yes to
     everything."""
+    chunking: bool = False
+    """True if the servers offer CHUNKING and BINARYMIME."""
+
+    @property
+    def in_chunks(self) -> bool:
+        """True if the client is offered CHUNKING."""
+        chunking = self.config.chunking
+        return chunking is Chunking.ALWAYS or (self.chunking and chunking is Chunking.SERVER)
 
 
 _CHOICES = [*(0,) * 12, 1, 2, 3, 4, 5, 6, 7, 8]

@@ -101,7 +101,12 @@ class World:
         self.log = Log(self.ask, dialogue.config)
         self.client = SimClient(dialogue.units, dialogue.style)
         self.servers = [
-            SimServer(dialogue.choices, pipelining=dialogue.pipelining, greeting=dialogue.greeting)
+            SimServer(
+                dialogue.choices,
+                pipelining=dialogue.pipelining,
+                greeting=dialogue.greeting,
+                chunking=dialogue.chunking,
+            )
         ]
 
     def _make_spool(self) -> MemorySpool:
@@ -271,6 +276,7 @@ class World:
                 pipelining=self.dialogue.pipelining,
                 greeting=what.greeting,
                 first=number * REPLIES_OF_ONE,
+                chunking=self.dialogue.chunking,
             )
         )
         if what.reachable:

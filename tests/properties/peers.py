@@ -10,7 +10,7 @@ from typing import Final
 
 import attrs
 
-from .receivers import Item, StrictReceiver, replies_in
+from .receivers import Bdat, Item, StrictReceiver, replies_in
 
 REPLIES_OF_ONE: Final = 1000
 """How many numbers a server has for its replies: those of the next one begin after them."""
@@ -124,12 +124,20 @@ class SimServer:
     """
 
     def __init__(
-        self, choices: list[int], *, pipelining: bool = True, greeting: bytes | None = b"", first: int = 0
+        self,
+        choices: list[int],
+        *,
+        pipelining: bool = True,
+        greeting: bytes | None = b"",
+        first: int = 0,
+        chunking: bool = False,
     ) -> None:
         self.first = first
         self.received = bytearray()
         self.pending = bytearray(b"" if greeting is None else greeting or b"220 mx.example ESMTP\r\n")
-        self.receiver = StrictReceiver(self._reply)
+        self.bdat = Bdat.CHUNK if chunking else Bdat.LINE
+        """What BDAT is to it. It offers CHUNKING and BINARYMIME if it counts the octets."""
+        self.receiver = StrictReceiver(self._reply, self.bdat)
         self.codes: list[int] = []
         self.replies: list[bytes] = []
         self.misplaced: list[int] = []
@@ -154,7 +162,7 @@ class SimServer:
         last = self.receiver.items[-1] if self.receiver.items else None
         if last is None or not self._pipelining:
             return False
-        return last.kind == "message" or last.data[:4].upper() in (b"MAIL", b"RCPT", b"RSET")
+        return last.kind in ("message", "chunk") or last.data[:4].upper() in (b"MAIL", b"RCPT", b"RSET")
 
     @property
     def owes(self) -> bool:
@@ -173,7 +181,8 @@ class SimServer:
         self._follow(item, code)
         tag = b"srv%d" % (self.first + number)
         if item.kind == "command" and item.data[:4].upper() == b"EHLO" and code == 250:
-            offered = [b"SIZE", b"8BITMIME", b"CHUNKING", b"STARTTLS", b"AUTH PLAIN LOGIN"]
+            offered = [b"SIZE", b"8BITMIME", b"STARTTLS", b"AUTH PLAIN LOGIN"]
+            offered += [b"CHUNKING", b"BINARYMIME"] if self.bdat is Bdat.CHUNK else []
             lines = [tag, *offered, *([b"PIPELINING"] if self._pipelining else [])]
         else:
             lines = [tag, b"more"] if choice == 4 else [tag]
@@ -189,7 +198,8 @@ class SimServer:
 
     def _follow(self, item: Item, code: int) -> None:
         verb = _verb(item)
-        if item.kind == "message" or (verb in (b"RSET", b"EHLO", b"HELO") and code < 300):
+        refused_chunk = item.kind == "chunk" and code >= 400
+        if item.kind == "message" or refused_chunk or (verb in (b"RSET", b"EHLO", b"HELO") and code < 300):
             self._envelope = 0
             self._greeted |= verb != b"RSET" and item.kind == "command"
         elif verb in (b"MAIL", b"RCPT") and code < 300:
@@ -202,6 +212,8 @@ class SimServer:
             return self._greeted and not self._envelope
         if verb == b"RCPT":
             return bool(self._envelope)
+        if item.in_chunks:
+            return self._envelope > 1
         return verb != b"DATA" or self._envelope > 1 or choice == 2
 
     def _code(self, item: Item, choice: int) -> int:

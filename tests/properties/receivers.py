@@ -5,6 +5,7 @@ from RFC 5321. Nothing of `sansio_smtp` may be imported here: a mistake must not
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from enum import Enum
 from typing import NamedTuple
 
 CR, LF, DOT, NUL = 13, 10, 46, 0
@@ -13,38 +14,105 @@ CR, LF, DOT, NUL = 13, 10, 46, 0
 class Item(NamedTuple):
     """What a receiver found: a command, a line of an AUTH exchange, or a decoded message."""
 
-    kind: str  # "command", "auth line", "message"
+    kind: (
+        str  # "command", "auth line", "message", or "chunk" for BDAT after which more of the message follows
+    )
     data: bytes
     end: int  # octets that had been read when it was complete
+    in_chunks: bool = False
 
 
 Replier = Callable[[Item], int]
 """Gives the code of the reply to an item: 354 opens mail data, 334 an AUTH line, 0 ends the reading."""
 
 
+class Bdat(Enum):
+    """What BDAT is to a receiver (RFC 3030 §2)."""
+
+    LINE = "a line without octets after it"
+    SKIPPED = "a line with octets after it, which belong to no message"
+    CHUNK = "its octets are a chunk, and the reply follows them"
+
+
 class Receiver:
     """What both receivers do with lines and messages once they have found them."""
 
-    def __init__(self, replier: Replier) -> None:
+    def __init__(self, replier: Replier, bdat: Bdat = Bdat.LINE) -> None:
         self.items: list[Item] = []
+        self.binary = False
+        """True if the message is declared BINARYMIME."""
+        self._bdat = bdat
+        self._left = 0  # octets of a chunk that have not come
+        self._last = False  # it is the last one
+        self._chunk = bytearray()
+        self._chunks = bytearray()  # those that were taken
         self.mode = "command"  # or "auth line", "content", "chunk", "stopped"
+        self.refused = False
+        """True if the last reply was 4xx or 5xx."""
         self._replier = replier
         self._read = 0
 
     def feed(self, data: bytes) -> None:
         for octet in data:
             self._read += 1
-            if self.mode != "stopped":
+            if self.mode == "chunk":
+                if self._ends_line(octet):
+                    continue
+                self._chunk.append(octet)
+                self._left -= 1
+                if not self._left:
+                    self._end_chunk()
+            elif self.mode != "stopped":
                 self._octet(octet)
 
     def _octet(self, octet: int) -> None:
         raise NotImplementedError
 
-    def _found(self, kind: str, data: bytes) -> None:
-        item = Item(kind, data, self._read)
+    def _decoded(self, message: bytes) -> bytes:
+        """A message that has come in chunks, as it must arrive."""
+        return message
+
+    def _ends_line(self, octet: int) -> bool:
+        """Returns True if the octet belongs to the end of the BDAT line."""
+        return False
+
+    def _line_found(self, kind: str, line: bytes) -> None:
+        """A whole line outside mail data."""
+        words = line.split()
+        counts = self._bdat is not Bdat.LINE and kind == "command" and b"\r" not in line and b"\0" not in line
+        counts = counts and len(words) > 1 and words[0].upper() == b"BDAT" and words[1].isdigit()
+        if not counts or self._bdat is Bdat.SKIPPED:
+            self._found(kind, line)
+        if counts:
+            self._left, self._last = int(words[1]), words[2:] != []
+            self.mode = "chunk"
+            if not self._left:
+                self._end_chunk()
+
+    def _end_chunk(self) -> None:
+        self.mode = "command"
+        if self._bdat is Bdat.SKIPPED:
+            self._chunk.clear()
+            return
+        self._chunks += self._chunk
+        data = bytes(self._chunks if self._last else self._chunk)
+        if self._last:
+            data = self._decoded(data)
+        self._chunk.clear()
+        self._found("message" if self._last else "chunk", data, in_chunks=True)
+        if self._last or self.refused:
+            self._chunks.clear()
+
+    def _found(self, kind: str, data: bytes, *, in_chunks: bool = False) -> None:
+        item = Item(kind, data, self._read, in_chunks)
         self.items.append(item)
         code = self._replier(item)
         verb = data[:4].upper() if kind == "command" else b""
+        self.refused = code >= 400
+        if verb == b"MAIL" and code < 300:
+            self.binary = b"BODY=BINARYMIME" in data.upper()
+        elif verb in (b"RSET", b"EHLO", b"HELO"):
+            self._chunks.clear()
         if verb == b"DATA" and 300 <= code <= 399:
             self.mode = "content"
         elif (verb == b"AUTH" or kind == "auth line") and 300 <= code <= 399:
@@ -58,30 +126,27 @@ class Receiver:
 class StrictReceiver(Receiver):
     """CRLF ends a line and CRLF "." CRLF a message; nothing else does.
 
-    ``as_proxy`` reads what a *client* sent in the way a tolerant relay may: LF alone ends a command,
-    and the octets that BDAT announces are skipped.
+    ``as_proxy`` reads what a *client* sent in the way a tolerant relay may: LF alone ends a command.
     """
 
-    def __init__(self, replier: Replier, *, as_proxy: bool = False) -> None:
-        super().__init__(replier)
+    def __init__(self, replier: Replier, bdat: Bdat = Bdat.LINE, *, as_proxy: bool = False) -> None:
+        super().__init__(replier, bdat)
         self._as_proxy = as_proxy
         self._line = bytearray()
         self._message = bytearray()
         self._state = "start"  # of a line of mail data; or "text", "cr", "dot", "dot cr"
-        self._skip = 0
 
     @property
     def in_message(self) -> bool:
         """True if a message has begun that has not ended."""
         return self.mode == "content" and (self._state != "start" or len(self._message) > 0)
 
+    def _decoded(self, message: bytes) -> bytes:
+        return canonical_chunks(message) if self._as_proxy and not self.binary else message
+
     def _octet(self, octet: int) -> None:
         if self.mode == "content":
             self._content(octet)
-        elif self.mode == "chunk":
-            self._skip -= 1
-            if not self._skip:
-                self.mode = "command"
         else:
             self._line.append(octet)
             if self._line.endswith(b"\r\n"):
@@ -92,12 +157,7 @@ class StrictReceiver(Receiver):
     def _end_line(self, ending: int) -> None:
         line = bytes(self._line[:-ending])
         self._line.clear()
-        self._found("auth line" if self.mode == "auth line" else "command", line)
-        words = line.split()
-        counts = self._as_proxy and b"\r" not in line and b"\0" not in line  # such a line is no command
-        if counts and len(words) > 1 and words[0].upper() == b"BDAT" and words[1].isdigit():
-            self._skip = int(words[1])
-            self.mode = "chunk" if self._skip else self.mode
+        self._line_found("auth line" if self.mode == "auth line" else "command", line)
 
     def _content(self, octet: int) -> None:
         state, self._state = self._state, "text"
@@ -127,11 +187,15 @@ class LenientReceiver(Receiver):
     """Reads every false end of line that some server takes: LF, CR, CRLF in any mixture end a line of
     any kind, NUL does not exist, and a line of one dot ends a message."""
 
-    def __init__(self, replier: Replier) -> None:
-        super().__init__(replier)
+    def __init__(self, replier: Replier, bdat: Bdat = Bdat.LINE) -> None:
+        super().__init__(replier, bdat)
         self._line = bytearray()
         self._message = bytearray()
         self._after_cr = False
+
+    def _ends_line(self, octet: int) -> bool:
+        after_cr, self._after_cr = self._after_cr, False
+        return after_cr and octet == LF
 
     def _octet(self, octet: int) -> None:
         if octet == NUL:
@@ -146,7 +210,7 @@ class LenientReceiver(Receiver):
         line = bytes(self._line)
         self._line.clear()
         if self.mode != "content":
-            self._found(self.mode, line)
+            self._line_found(self.mode, line)
         elif line == b".":
             message = bytes(self._message)
             self._message.clear()
@@ -173,6 +237,21 @@ def canonical(decoded: bytes) -> bytes:
         else:
             out.append(octet)
     return bytes(out)
+
+
+def fits(arrived: Item, said: Item) -> bool:
+    """Returns True if a message is the one that a client has said. What came in chunks and left after DATA
+    ends in a line end."""
+    if not said.in_chunks:
+        return arrived.data == canonical(said.data)
+    ended = said.data if said.data[-2:] in (b"", b"\r\n") else said.data + b"\r\n"
+    return arrived.data == (said.data if arrived.in_chunks else ended)
+
+
+def canonical_chunks(octets: bytes) -> bytes:
+    """The same as `canonical` for a message in chunks, where no dot is stuffed."""
+    octets = octets.replace(b"\r\n", b"\n").replace(b"\r", b" ")
+    return octets.replace(b"\n", b"\r\n")
 
 
 def codes_in_turn(codes: Iterable[int]) -> Replier:

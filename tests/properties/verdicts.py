@@ -82,15 +82,15 @@ def legal_verdicts(question: AnyQuestion, ask: frozenset[str]) -> list[AnyVerdic
 def _command_verdicts(question: CommandQuestion, ask: frozenset[str]) -> list[AnyVerdict]:
     command = question.command
     verdicts: list[AnyVerdict] = []
-    if command.kind is Kind.DATA:
+    if command.kind in _BEGIN_MESSAGE:
         verdicts += _data_verdicts(ADDED if IN_TURN in ask else ())
     if command.verb in _ROUTED:
         verdicts += [Route(None), Route("b"), Route("c")]
         if command.kind is not Kind.AUTH:
             verdicts.append(Route("b", Command.of(command.verb + b" replaced")))
-    if command.verb and command.kind is not Kind.AUTH:
+    if command.verb and command.kind not in (Kind.AUTH, Kind.CHUNK, Kind.LAST_CHUNK):
         verdicts.append(ReplaceCommand(Command.of(command.verb + b" replaced")))
-    if command.kind is not Kind.DATA:
+    if command.kind not in _BEGIN_MESSAGE:
         verdicts += [Answer(Reply.of(235 if command.kind is Kind.AUTH else 250, "rule says yes"))] * 2
     verdicts.append(Answer(Reply.of(421, "rule says bye")))
     return verdicts
@@ -135,6 +135,7 @@ class DrawnJudge:
         return Replace(question.data.replace(b"x", b".\n")) if self.salt % 2 else Continue()
 
 
+_BEGIN_MESSAGE: Final = frozenset({Kind.DATA, Kind.CHUNK, Kind.LAST_CHUNK})
 _CUT_ANYWHERE: Final = frozenset({BODY_CHUNK, BODY_LINES, COMMAND, "DATA"})
 """What makes, or may make by `Inspect`, body questions out of whatever has arrived."""
 
