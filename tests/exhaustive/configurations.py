@@ -23,6 +23,7 @@ _MAIL: Final = ("MAIL FROM:<m>", "RCPT TO:<r>", "DATA", "RSET")
 _HELLO_MAIL: Final = ("EHLO c", *_MAIL)
 _MAIL_QUIT: Final = (*_MAIL, "QUIT")
 _RECONNECT: Final = Config(reconnect=True)
+_FAILOVER: Final = Config(reconnect=True, failover=1)
 _GREETED: Final = ("S: 220 s greeting",)
 _HELLO: Final = (*_GREETED, "C: EHLO c", "S: 250 s EHLO c")
 _PIPELINING: Final = (*_GREETED, "C: EHLO c", r"S: 250-s EHLO c\r\n250 PIPELINING")
@@ -141,6 +142,32 @@ CONFIGURATIONS: Final = {
             lines=_HELLO_MAIL,
             routes=("b",),
             in_flight=2,
+        ),
+        # Servers that fail while others take over, and connections that are kept.
+        _configuration(
+            "failover",
+            config=_FAILOVER,
+            lines=("EHLO c", "AUTH PLAIN AGA", *_MAIL[:3]),
+            in_flight=2,
+            most=4_000,
+        ),
+        _configuration(
+            "failover-message", config=_FAILOVER, start=_PIPELINING, lines=_MAIL[:3], in_flight=3, most=4_000
+        ),
+        _configuration(
+            "failover-in-turn",
+            "RCPT",
+            IN_TURN,
+            config=_FAILOVER,
+            start=_PIPELINING,
+            lines=_MAIL[:3],
+            verdicts=_SOME,
+            routes=("b",),
+            in_flight=2,
+            most=4_000,
+        ),
+        _configuration(
+            "keep", config=Config(keep=True), start=_HELLO, lines=_MAIL_QUIT, in_flight=2, most=4_000
         ),
         # Peers that do not behave, and reads that come late.
         _configuration(

@@ -26,6 +26,7 @@ from sansio_smtp import (
     Event,
     MessageAnswered,
     Proxy,
+    Release,
     Reply,
     SendToClient,
     SendToServer,
@@ -76,6 +77,10 @@ class Observer:
     eof: set[Side] = attrs.field(factory=set[Side])
     lost: bool = False
     """True if the client's connection was reset."""
+    fails_over: bool = False
+    """True if a server that fails is left for another one (`Config.failover`)."""
+    login_sent: bool = False
+    """True if a server was sent AUTH that the client has no reply to."""
     draining: bool = False
     may_end: bool = False
     """True if the input at hand is a reason to end the dialogue."""
@@ -159,6 +164,8 @@ class Observer:
                 self._start_tls(event.side)
             elif isinstance(event, Close):
                 self._close(event, said)
+            elif isinstance(event, Release):
+                self._release(event.side)
             elif isinstance(event, Connect):
                 require(SERVER in self.closed, "P12", "another server while one is connected")
                 require(CLIENT not in self.closed, "P12", "another server after the client is closed")
@@ -182,6 +189,9 @@ class Observer:
     def _connects(self) -> None:
         """Another server, or a new connection, takes the place of the one that was closed."""
         client, left = self.client, self.server
+        if self.fails_over:
+            told = [line for line, by in client.recipients if by == "s"]
+            require(not (told and left.recipients), "envelope", f"a server is left that has accepted {told}")
         if left.aborted:
             require(not client.authenticated, "login", "a new connection, without the login of the client")
         elif client.owed and verb_of(client.owed[0]) == "RCPT" and left.honest:
@@ -201,6 +211,8 @@ class Observer:
             known = self.client.authenticated or self.server.named
             named = [*self.client.recipients]
             answered = self.client.receives(code, text)
+            if answered is not None and verb_of(answered) == "AUTH":
+                self.login_sent = False
             if answered is not None and verb_of(answered) == "XCLIENT" and code < 300:
                 self.server.client_begins_anew(known=known)
             elif answered is not None and verb_of(answered) == "XFORWARD" and code < 300:
@@ -249,6 +261,9 @@ class Observer:
         server, client = self.server, self.client
         for line in server.receives(data):
             verb = verb_of(line)
+            if verb == "AUTH" and not server.demands_login:
+                require(not self.login_sent, "login", f"{line} is sent to a second server")
+                self.login_sent = True
             by_client = any(verb_of(owed) == verb for owed in client.owed)
             if verb == "MAIL":
                 self._check_mail(line, by_client)
@@ -303,6 +318,15 @@ class Observer:
         self.server.aborted = event.abort
         if self.server.in_message or self.server.mode == "content":
             require(event.abort, "P7", "closed in mail data without a reset")
+
+    def _release(self, side: Side) -> None:
+        """The connection to the server may serve another client."""
+        server = self.server
+        require(side not in self.closed, "P12", f"the {side.value} is given back after its end")
+        require(not server.owes, "keep", f"given back, but the replies to {server.owes} are to come")
+        clean = server.mail is None and not server.in_message and not self.client.authenticated
+        require(clean and server.mode == "command", "keep", "given back, but the server knows of a client")
+        self.closed.add(side)
 
     # What must hold between inputs
 

@@ -436,7 +436,7 @@ class Server:
         """It answers the oldest line. Returns that line."""
         line = self.owes.pop(0)
         verb = verb_of(line)
-        accepted = code < 300
+        accepted = 0 < code < 300
         if accepted and verb in HELLO:
             self.greeted, self.forwarded = True, False
             self.pipelining = "PIPELINING" in keywords

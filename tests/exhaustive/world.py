@@ -123,7 +123,11 @@ class World:
         sends = config.send_client in (SendClient.XCLIENT, SendClient.XFORWARD)
         watch = MessageWatch(configuration.ask)
         demands = sends or config.upstream_tls.required or logs_in
-        return cls(configuration, proxy, Observer(server, watch, client, demands=demands))
+        return cls(
+            configuration,
+            proxy,
+            Observer(server, watch, client, demands=demands, fails_over=config.failover > 0),
+        )
 
     def key(self, last: Input = "C: ") -> int:
         """What tells this state from others. Raises `Broken` if the ``last`` input has led to another state
