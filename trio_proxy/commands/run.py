@@ -24,7 +24,7 @@ from trio_proxy.driver.reactor import AVAILABLE, Reactor
 from trio_proxy.driver.resolver import resolve_in_own_threads
 from trio_proxy.driver.server import ListenError, Server, listening, raise_descriptor_limit, stop_on_signals
 from trio_proxy.driver.settings import Settings
-from trio_proxy.driver.streams import SocketStream, Stream, connect
+from trio_proxy.driver.streams import SocketStream, Stream, connect, connect_now
 from trio_proxy.routes.fleet import Fleet
 from trio_proxy.routes.listeners import Listeners
 from trio_proxy.routes.routing import with_routes
@@ -229,6 +229,7 @@ def _settings(
     routes = _Routes(options, stream, here)
     return Settings(
         connect=partial(connect, upstream[0].address, stream),
+        connect_now=partial(connect_now, upstream[0].address, stream),
         connect_to=routes.connect_to,
         upstream_dialect=routes.dialect,
         groups=fleet.group if fleet.groups else None,

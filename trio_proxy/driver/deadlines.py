@@ -8,6 +8,7 @@ import trio
 
 from sansio_smtp import Proxy, WaitingFor
 
+from .jobs import Host
 from .settings import Settings
 
 __all__ = ["Deadline"]
@@ -24,22 +25,48 @@ class Deadline:
     one is, and never early.
     """
 
-    __slots__ = ("_due", "_idle", "_progress", "_proxy", "_reactor", "_scope", "_seconds", "_started")
+    __slots__ = (
+        "_due",
+        "_host",
+        "_idle",
+        "_progress",
+        "_proxy",
+        "_reactor",
+        "_scope",
+        "_seconds",
+        "_started",
+        "is_over",
+    )
 
     def __init__(self, proxy: Proxy, settings: Settings) -> None:
         self._proxy = proxy
         self._idle = settings.timeouts.idle
         self._seconds = settings.seconds
         self._reactor = settings.reactor
-        self._scope = trio.CancelScope()
+        self._scope: trio.CancelScope | None = None  # made when it is needed: 6 µs with entering and leaving
+        self._host: Host | None = None
         self._progress = _NEVER
         self._due = 0.0
         self._started = False
+        self.is_over = False
+        """True after `end`."""
 
     @property
     def scope(self) -> trio.CancelScope:
         """Everything that must end with the dialogue runs in it."""
+        if self._scope is None:
+            self._scope = trio.CancelScope()
+            if self.is_over:
+                self._scope.cancel(reason="the dialogue is over")
         return self._scope
+
+    def serve(self, host: Host) -> None:
+        """The session has a task only while something waits."""
+        self._host = host
+
+    def renew(self) -> None:
+        """The task of the session has left the scope; its next task gets another one."""
+        self._scope = None
 
     def start(self) -> None:
         """A server has just been connected: the time to wait for its greeting begins.
@@ -60,7 +87,7 @@ class Deadline:
         due = trio.current_time() + seconds
         # Moving a deadline costs more than looking at it. It may be a little late, never early.
         if not due <= self._due <= due + seconds / 32:
-            self._due = self._scope.deadline = due + seconds / 64
+            self._due = self.scope.deadline = due + seconds / 64
 
     def look(self, now: float) -> None:
         """The same for a reactor, from time to time: ends the session if its time is over."""
@@ -74,7 +101,11 @@ class Deadline:
 
     def end(self, reason: str) -> None:
         """The dialogue is over: nothing of it is waited for any more."""
-        self._scope.cancel(reason=reason)
+        self.is_over = True
+        if self._scope is not None:
+            self._scope.cancel(reason=reason)
+        if self._host is not None:
+            self._host.end_soon()
 
     def close(self) -> None:
         """The session has ended."""

@@ -65,6 +65,11 @@ class Judging:
         return self._settings.ask if self._ruleset is None else self._ruleset.ask
 
     @property
+    def has_rules(self) -> bool:
+        """True after `begin` if there are rules, which may have to be awaited at both ends of it."""
+        return self._rules is not None
+
+    @property
     def _has_login_rule(self) -> bool:
         return self._ruleset is not None and bool(self._ruleset.by_phase["login"])
 

@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import select
 import socket
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import attrs
@@ -78,6 +79,7 @@ class Reactor:
         self._set = select.epoll()
         self._streams: dict[int, WatchedStream] = {}
         self._again: list[WatchedStream] = []
+        self._calls: list[Callable[[], None]] = []
         self._in_turn = False
         self._nursery: trio.Nursery | None = None
         self._swept: set[Swept] = set()
@@ -111,7 +113,13 @@ class Reactor:
         """This stream is still readable, and no event will say so: it has its turn after the others."""
         self._again.append(stream)
         if not self._in_turn and len(self._again) == 1 and self._nursery is not None:
-            self._nursery.start_soon(self._read_again)
+            self._nursery.start_soon(self._do_what_is_left)
+
+    def later(self, call: Callable[[], None]) -> None:
+        """Calls this when what is done now is done. It raises nothing."""
+        self._calls.append(call)
+        if not self._in_turn and len(self._calls) == 1 and self._nursery is not None:
+            self._nursery.start_soon(self._do_what_is_left)
 
     def sweep(self, limit: Swept) -> None:
         """Looks at this time limit from now on."""
@@ -136,13 +144,26 @@ class Reactor:
                         stream.ready(mask)
                 if not events:
                     break
-            await self._read_again()
+                if self._calls:
+                    self._make_calls()
+            self._read_again()
             self._in_turn = False
 
-    async def _read_again(self) -> None:
+    def _read_again(self) -> None:
         again, self._again = self._again, []
         for stream in again:
             stream.read()
+        if self._calls:
+            self._make_calls()
+
+    def _make_calls(self) -> None:
+        while self._calls:
+            calls, self._calls = self._calls, []
+            for call in calls:
+                call()
+
+    async def _do_what_is_left(self) -> None:
+        self._read_again()
 
     async def _sweep(self) -> None:
         while True:

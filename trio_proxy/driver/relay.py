@@ -50,6 +50,7 @@ from sansio_smtp.rules.later import Later, awaited
 from trio_proxy.text.session_log import SessionLog
 
 from .deadlines import Deadline
+from .jobs import Host
 from .judging import Judging
 from .outbox import Outbox
 from .pool import Kept
@@ -97,6 +98,14 @@ class Relay(Sides):
             else:
                 await self._begin()
             await self._work_until_over()
+
+    def begin(self, host: Host) -> None:
+        """As `run`, without a task for as long as nothing waits. The host runs `work` in one then."""
+        self._host = host
+        self._deadline.serve(host)
+        self._read_on(CLIENT)
+        if self._jobs or self._client.waiting or not self._use_server_now():
+            self._start(self._begin)
 
     def apply(self, events: list[Event]) -> None:
         """Does what the core decided, in its order; nothing here waits. After an exception, `left` has
@@ -186,6 +195,23 @@ class Relay(Sides):
             if not self._servers.has_others or await self._greeted():
                 self._read_on(SERVER)
         self._settle()
+
+    def _use_server_now(self) -> bool:
+        """Connects to the usual server as `_use_server` does. Returns False if something has to wait for it;
+        nothing is lost by then."""
+        if not self._proxy.closed:
+            connected = self._servers.connect_now()
+            if connected is None:
+                return False
+            if not connected:
+                self.apply(self._proxy.server_unreachable())
+            else:
+                if self._settings.upstream_tls is not None:
+                    self._proxy.server_connected(UpstreamTls.NONE, self._servers.dialect)
+                self._deadline.start()
+                self._read_on(SERVER)
+        self._settle()
+        return True
 
     async def _use_kept(self, kept: Kept) -> None:
         """Begins with a connection that another session has left: its greeting came to that one."""

@@ -24,6 +24,7 @@ from trio_proxy.settings.options import DEFAULTS
 from trio_proxy.text.addresses import Address
 
 from .own_replies import BUSY, INTERNAL_ERROR
+from .session import Session
 from .streams import SocketStream, set_no_delay
 
 __all__ = ["ListenError", "Server", "listening", "raise_descriptor_limit", "stop_on_signals"]
@@ -86,6 +87,21 @@ class Server:
         transaction in flight may finish within the grace period. ``tls`` are those of the sockets that speak
         TLS from the first octet; ``makers`` make the sessions of listeners that are for other clients than
         the usual ones."""
+        try:
+            await self._serve(sockets, stop, task_status, tls, makers)
+        finally:
+            for session in tuple(self._sessions):  # which have no task
+                if isinstance(session, Session):
+                    session.drop()
+
+    async def _serve(
+        self,
+        sockets: list[socket.socket],
+        stop: trio.Event,
+        task_status: trio.TaskStatus[None],
+        tls: Collection[socket.socket],
+        makers: Mapping[socket.socket, Make],
+    ) -> None:
         async with trio.open_nursery() as sessions:
             async with trio.open_nursery() as listeners:
                 for sock in sockets:
@@ -106,6 +122,8 @@ class Server:
             for session in tuple(self._sessions):
                 log.warning("grace period is over, closing in mid-transaction")
                 session.shutdown(now=True)
+            if self._sessions:
+                await self._all_ended.wait()
 
     async def _accept(
         self, listener: socket.socket, nursery: trio.Nursery, make: Make | None, tls: bool
@@ -147,7 +165,8 @@ class Server:
             _refuse(sock, INTERNAL_ERROR, tls)
             return
         self._sessions.add(session)  # now: it counts, and may be shut down, before it has had its first turn
-        nursery.start_soon(self._run, session)
+        if not (isinstance(session, Session) and session.begin(nursery, self._ended)):
+            nursery.start_soon(self._run, session)
 
     async def _run(self, session: Runnable) -> None:
         """No failure of one session, ours included, may end another."""
@@ -156,9 +175,12 @@ class Server:
         except Exception:
             log.exception("internal error, connection closed")
         finally:
-            self._sessions.discard(session)
-            if not self._sessions and self._stopping:
-                self._all_ended.set()
+            self._ended(session)
+
+    def _ended(self, session: Runnable) -> None:
+        self._sessions.discard(session)
+        if not self._sessions and self._stopping:
+            self._all_ended.set()
 
     def _complain(self, what: str, **details: object) -> None:
         now = trio.current_time()

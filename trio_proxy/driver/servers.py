@@ -14,7 +14,7 @@ from trio_proxy.text.session_log import SessionLog
 from .outbox import Outbox
 from .pool import Kept
 from .settings import Settings
-from .streams import NOWHERE, Stream
+from .streams import NOWHERE, Connecting, Stream
 from .tls_stream import TlsStream
 
 if TYPE_CHECKING:  # cryptography takes a tenth of a second to import, and 3 MB
@@ -32,6 +32,7 @@ class Servers:
 
     __slots__ = (
         "_aborts",
+        "_connecting",
         "_key",
         "_log",
         "_released",
@@ -57,6 +58,7 @@ class Servers:
         """The connection, if another session has used it before."""
         self._key: Hashable = None  # of the connection, for the pool
         self._released: Kept | None = None
+        self._connecting: Connecting | None = None  # to the usual server, by `connect_now`
         self._aborts = True
         self._visit: Visit | None = None  # at the list of servers that `_visited` names
         self._visited: str | None = None
@@ -70,11 +72,39 @@ class Servers:
             self._visit = None
             why = await self._connect(upstream, client)
             if why:
-                self._log.error("upstream server cannot be reached", error=why, **self._named(upstream))
+                self._cannot_be_reached(why, upstream)
             return not why
         if self._visit is None or self._visited != upstream:
             self._visit, self._visited = group.visit(), upstream
         return await self._connect_any(self._visit, client)
+
+    def connect_now(self) -> bool | None:
+        """Makes a connection to the usual server. Returns False, and has logged why, if that is not possible.
+        Returns None if it has to wait, for this or for another thing: then await `connect`, which goes on
+        with what has been begun."""
+        settings = self._settings
+        begin = settings.connect_now
+        if (
+            begin is None
+            or settings.groups is not None
+            or settings.pool is not None
+            or settings.config.send_client.in_header
+        ):
+            return None
+        try:
+            if settings.upstream_tls is not None and settings.upstream_tls(None) is not None:
+                return None
+            if settings.upstream_dialect is not None:
+                self.dialect = settings.upstream_dialect(None)
+            made = begin()
+        except OSError as error:
+            self._cannot_be_reached(str(error) or type(error).__name__, None)
+            return False
+        if isinstance(made, Connecting) or made is None:
+            self._connecting = made
+            return None
+        self.outbox, self._aborts = Outbox(made), True
+        return True
 
     @property
     def has_others(self) -> bool:
@@ -177,6 +207,9 @@ class Servers:
         the server must not take what it has for the whole message."""
         if self._visit is not None:
             self._visit.gave_up()
+        if self._connecting is not None:
+            self._connecting.close()
+            self._connecting = None
         released, pool = self._released, self._settings.pool
         self._released = None
         if released is not None and pool is not None and not self.outbox.waiting:
@@ -189,7 +222,12 @@ class Servers:
             self.outbox.stream.close()
 
     async def _open(self, upstream: str | None) -> Stream:
-        settings = self._settings
+        settings, begun = self._settings, self._connecting
+        self._connecting = None
+        if begun is not None and upstream is None:
+            return await begun.connected()
+        if begun is not None:
+            begun.close()
         if upstream is None:
             return await settings.connect()
         if settings.connect_to is None:
@@ -212,6 +250,9 @@ class Servers:
             stream.abort()  # half a header may be there
             raise
         return stream
+
+    def _cannot_be_reached(self, why: str, upstream: str | None) -> None:
+        self._log.error("upstream server cannot be reached", error=why, **self._named(upstream))
 
     def _named(self, upstream: str | None) -> dict[str, str]:
         """How a log line names the server, if it is not the usual one."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from functools import partial
+from typing import Any
 
 import trio
 
-from sansio_smtp import ClientInfo, Dialect, Event, MessageAnswered, Proxy, SendToClient, WaitingFor
+from sansio_smtp import CLIENT, ClientInfo, Dialect, Event, MessageAnswered, Proxy, SendToClient, WaitingFor
 from trio_proxy.text.session_log import SessionLog
 from trio_proxy.text.transcript import Transcript
 
+from .alone import CLOSING_SECONDS, SILENCE_SECONDS, Alone
 from .deadlines import Deadline
+from .jobs import Host
 from .judging import Judging
 from .outbox import Outbox
 from .own_replies import INTERNAL_ERROR
@@ -19,20 +23,16 @@ from .relay import Relay
 from .reports import Reports, joint_state
 from .servers import Servers
 from .settings import Judge, Settings
-from .streams import Stream
+from .streams import Reader, Stream
 
 __all__ = ["Judge", "Session", "Settings"]
-
-_CLOSING_SECONDS: Final = 10.0
-"""For the last reply to leave and the client to take it, all together."""
-_SILENCE_SECONDS: Final = 2.0
-"""A client that was told to go and sends nothing for so long has nothing more in flight."""
 
 
 class Session:
     """Runs one client's dialogue from connect to close."""
 
     __slots__ = (
+        "_alone",
         "_broken",
         "_client",
         "_deadline",
@@ -40,9 +40,11 @@ class Session:
         "_known",
         "_log",
         "_proxy",
+        "_reactor",
         "_relay",
         "_reports",
         "_servers",
+        "_started",
     )
 
     def __init__(
@@ -91,32 +93,109 @@ class Session:
             settings,
             self._log,
         )
+        self._reactor = settings.reactor
+        self._alone: Alone | None = None
+        self._started = 0.0
         self._broken = False
 
     async def run(self) -> None:
-        """Returns when both connections are closed, whatever happened."""
-        started = trio.current_time()
+        """Runs it in one task from beginning to end. Returns when both connections are closed, whatever
+        happened."""
+        self._begins()
         try:
             try:
                 self._reports.connected(self._known)
                 if not self._broken:
                     await self._relay.run()
-                if not self._broken and not self._proxy.closed:
-                    self._time_out()
-                self._reports.note(f"closed after {trio.current_time() - started:.1f} s")
+                self._dialogue_ends()
             except* Exception as errors:
                 self._broke(errors)
-            with trio.move_on_after(_CLOSING_SECONDS) as scope:
-                await self._finish(scope)
+            await self.finish()
         finally:
-            self._deadline.close()
-            self._servers.close()
-            self._client.stream.close()
+            self._close_connections()
             try:
                 self._reports.untold()
                 await self._disconnect()
             finally:
                 self._judging.close()
+
+    def begin(self, nursery: trio.Nursery, ended: Callable[[Session], None]) -> bool:
+        """Runs it with tasks of this nursery only while something waits, and calls ``ended`` when both
+        connections are closed. Returns False if it has to be run with `run`."""
+        if self._reactor is None or self._judging.has_rules:
+            return False
+        self._alone = Alone(self, self._reactor, nursery, partial(ended, self))
+        self._alone.begin()
+        return True
+
+    def drop(self) -> None:
+        """Closes both connections of a session that has begun with `begin`, if they are not closed yet."""
+        if self._alone is not None:
+            self._alone.close()
+
+    # Its steps: see `Guest`
+
+    def open(self, host: Host) -> None:
+        self._begins()
+        try:
+            self._reports.connected(self._known)
+            if not self._broken:
+                self._relay.begin(host)
+        except Exception as error:
+            self._broke(error)
+            host.end_soon()  # it may have failed before there was a relay to say so
+
+    async def work(self) -> bool:
+        try:
+            with self._deadline.scope:
+                await self._relay.work()
+            self._deadline.renew()
+            return self._deadline.is_over or self._proxy.closed or self._broken
+        except* Exception as errors:
+            self._broke(errors)
+        return True
+
+    def finish_now(self, reader: Reader) -> bool | None:
+        try:
+            self._dialogue_ends()
+        except Exception as error:
+            self._broke(error)
+        self._servers.close()
+        client = self._client
+        if not client.flush_now():
+            return False
+        client.stream.finish_sending()
+        if client.broken is not None:
+            return None
+        self._reports.told()
+        return client.stream.hand_over(reader, CLIENT)
+
+    async def finish(self) -> None:
+        with trio.move_on_after(CLOSING_SECONDS) as scope:
+            await self._finish(scope)
+
+    def close(self) -> None:
+        self._close_connections()
+        try:
+            self._reports.untold()
+        finally:
+            self._judging.close()
+
+    def _begins(self) -> None:
+        if self._reports.transcribes:
+            self._started = trio.current_time()
+
+    def _dialogue_ends(self) -> None:
+        """The core has closed the dialogue, or its time is over."""
+        if not self._broken and not self._proxy.closed:
+            self._time_out()
+        if self._reports.transcribes:
+            self._reports.note(f"closed after {trio.current_time() - self._started:.1f} s")
+
+    def _close_connections(self) -> None:
+        self._deadline.close()
+        self._servers.close()
+        self._client.stream.close()
 
     def _has_asked_for_nothing(self) -> bool:
         return self._proxy.hello is None and self._proxy.envelope.mail is None
@@ -152,9 +231,9 @@ class Session:
         self._reports.told()
         try:
             last = scope.deadline
-            scope.deadline = min(last, trio.current_time() + _SILENCE_SECONDS)
+            scope.deadline = min(last, trio.current_time() + SILENCE_SECONDS)
             while await client.stream.receive():
-                scope.deadline = min(last, trio.current_time() + _SILENCE_SECONDS)
+                scope.deadline = min(last, trio.current_time() + SILENCE_SECONDS)
         except OSError:
             pass  # the client is gone; nothing can be lost any more
 

@@ -17,7 +17,7 @@ from trio_proxy.rulebook.host import RuleSettings
 from trio_proxy.settings.timeouts import Timeouts
 
 from .pool import Pool
-from .streams import SocketStream, Stream
+from .streams import Connecting, SocketStream, Stream
 from .tls_stream import TlsStream
 
 if TYPE_CHECKING:  # cryptography takes a tenth of a second to import
@@ -41,6 +41,9 @@ class Settings:
 
     connect: Callable[[], Awaitable[Stream]]
     """Gives a connection to the upstream server; raises OSError."""
+    connect_now: Callable[[], Stream | Connecting | None] | None = None
+    """The same without waiting: it gives a connection, or what is to be awaited for it; or None if not even
+    that is possible without waiting. None: always use ``connect``."""
     connect_to: Callable[[str], Awaitable[Stream]] | None = None
     """The same for a server that a rule names."""
     pool: Pool | None = None

@@ -193,9 +193,12 @@ class Sides(Jobs):
             written = not server.waiting or server.flush_now()
             if client.waiting and not client.flush_now():
                 written = False
+            if self._over:  # what is left is written within a time limit: see `Session.finish`
+                self._settle()
+                return False
             if not written and self._block(side):
                 return False
-            if self._over or self._reports.unsaid:
+            if self._reports.unsaid:
                 self._settle()
             if proxy.flows or (proxy.may_read_client() if side is CLIENT else proxy.may_read_server()):
                 return True
@@ -243,7 +246,7 @@ class Sides(Jobs):
         self._client.stream.interrupt()
         self._servers.outbox.stream.interrupt()
         self._start(_raise, error)
-        if self._nursery is None and self._sleeper is None:
+        if self._nursery is None and self._sleeper is None and self._host is None:
             self._deadline.end("internal error")  # it is getting its first server
 
     def _block(self, side: Side) -> bool:

@@ -21,12 +21,24 @@ import trio
 from sansio_smtp import Side
 from trio_proxy.text.addresses import Address
 
-__all__ = ["NOWHERE", "SEGMENT", "Reader", "SocketStream", "Stream", "connect", "set_no_delay"]
+__all__ = [
+    "NOWHERE",
+    "SEGMENT",
+    "Connecting",
+    "Reader",
+    "SocketStream",
+    "Stream",
+    "connect",
+    "connect_now",
+    "set_no_delay",
+]
 
 SEGMENT = 131_072
 """Octets of one read. Smaller reads cost more calls, larger ones leave the processor's cache. 10 MiB cost 1.7
 times what they cost HAProxy, with reads of 64 KiB 2.0; short reads cost the same with both."""
 _EAGER_READS = 8
+_NON_BLOCKING: Final = getattr(socket, "SOCK_NONBLOCK", 0)
+"""A socket is made non-blocking where the system can do that: a system call less. 0 elsewhere."""
 
 
 class Reader(Protocol):
@@ -221,6 +233,36 @@ async def connect(
     return stream(await _connected(address))
 
 
+def connect_now(
+    address: Address, stream: Callable[[socket.socket], SocketStream] = SocketStream
+) -> SocketStream | Connecting | None:
+    """The same without waiting: a connection, or one that is being made. None for a name, which takes time to
+    resolve. Raises OSError."""
+    if address.path is not None:
+        place: tuple[int, object] | None = socket.AF_UNIX, address.path
+    else:
+        place = _literal(address.host, address.port) if address.host else None
+    if place is None:
+        return None
+    sock, connected = _begin_to_connect(*place)
+    return stream(sock) if connected else Connecting(sock, stream)
+
+
+@attrs.frozen(eq=False)
+class Connecting:
+    """A connection that is being made. Await `connected` or call `close`."""
+
+    _sock: socket.socket
+    _stream: Callable[[socket.socket], SocketStream]
+
+    async def connected(self) -> SocketStream:
+        """Raises OSError if the connection cannot be made."""
+        return self._stream(await _until_connected(self._sock))
+
+    def close(self) -> None:
+        self._sock.close()
+
+
 async def _connected(address: Address) -> socket.socket:
     if address.path is not None:
         return await _connect(socket.AF_UNIX, address.path)
@@ -256,21 +298,42 @@ def _literal(host: str, port: int) -> tuple[int, object] | None:
 
 
 async def _connect(family: int, where: object) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock, connected = _begin_to_connect(family, where)
+    return sock if connected else await _until_connected(sock)
+
+
+def _begin_to_connect(family: int, where: object) -> tuple[socket.socket, bool]:
+    """A socket, and True if it is connected; else that has to be waited for. Raises OSError."""
+    sock = socket.socket(family, socket.SOCK_STREAM | _NON_BLOCKING)
     try:
-        sock.setblocking(False)
+        if not _NON_BLOCKING:
+            sock.setblocking(False)
         set_no_delay(sock)
         try:
             sock.connect(where)  # type: ignore[arg-type]  # what getaddrinfo gives, connect takes
         except BlockingIOError:
             if not _is_connected(sock):
-                await trio.lowlevel.wait_writable(sock)
-            if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                raise OSError(code, os.strerror(code)) from None
+                return sock, False
+            _check_connected(sock)
+    except BaseException:
+        sock.close()
+        raise
+    return sock, True
+
+
+async def _until_connected(sock: socket.socket) -> socket.socket:
+    try:
+        await trio.lowlevel.wait_writable(sock)
+        _check_connected(sock)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def _check_connected(sock: socket.socket) -> None:
+    if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        raise OSError(code, os.strerror(code))
 
 
 def _is_connected(sock: socket.socket) -> bool:

@@ -145,12 +145,15 @@ async def over_tcp(
         async def connects() -> Stream:
             return await connect(to_server) if connect else to_server
 
+        def connects_now() -> Stream | None:
+            return None if connect else to_server
+
         async def connects_to(_: str) -> Stream:
             peer, stream = pair()
             running.servers.append(peer)
             return await connect_to(stream) if connect_to else stream
 
-        shared = Settings(connect=connects, connect_to=connects_to, **settings)
+        shared = Settings(connect=connects, connect_now=connects_now, connect_to=connects_to, **settings)
         running = TcpRunning(Session(to_client, "peer", 1, shared), client, server)
 
         async def run() -> None:
@@ -160,7 +163,8 @@ async def over_tcp(
         async with trio.open_nursery() as nursery:
             if reactor is not None:
                 await nursery.start(reactor.run)
-            nursery.start_soon(run)
+            if not running.session.begin(nursery, lambda _: running.ended.set()):
+                nursery.start_soon(run)
             yield running
             await running.until_ended()
             nursery.cancel_scope.cancel()

@@ -12,9 +12,9 @@ import pytest
 from weighing import KINDS
 
 LIMITS = {
-    "idle": 66,
-    "idle, after a message": 67,
-    "in a message": 68,
+    "idle": 57,
+    "idle, after a message": 54,
+    "in a message": 57,
     "idle, with a rule": 74,
     "in a message, with a rule": 92,
     "idle, `--io tasks`": 135,

@@ -131,11 +131,17 @@ async def _sessions(reactor: bool, rules: bool) -> AsyncIterator[Callable[[], Pe
     made = [(Peers(client, server), to) for client, server, to in (_pairs() for _ in range(FIRST + MORE))]
     left = iter(made)
     to_servers: list[int] = []
+    sessions: list[Session] = []
 
     async def connect() -> Stream:
         return stream(_socket(to_servers.pop()))
 
-    settings = Settings(connect=connect, reactor=ours, rules=partial(nullcontext[RuleSet], ruleset))
+    def connect_now() -> Stream:
+        return stream(_socket(to_servers.pop()))
+
+    settings = Settings(
+        connect=connect, connect_now=connect_now, reactor=ours, rules=partial(nullcontext[RuleSet], ruleset)
+    )
 
     async with trio.open_nursery() as nursery:
 
@@ -143,7 +149,9 @@ async def _sessions(reactor: bool, rules: bool) -> AsyncIterator[Callable[[], Pe
             peers, (to_client, to_server) = next(left)
             to_servers.append(to_server)
             session = Session(stream(_socket(to_client)), "192.0.2.1:50000", 1, settings)
-            nursery.start_soon(session.run)
+            sessions.append(session)
+            if not session.begin(nursery, _ended):
+                nursery.start_soon(session.run)
             return peers
 
         if ours is not None:
@@ -153,7 +161,12 @@ async def _sessions(reactor: bool, rules: bool) -> AsyncIterator[Callable[[], Pe
         finally:
             for peers, _ in made:
                 peers.close()
+            for session in sessions:
+                session.drop()
             nursery.cancel_scope.cancel()
+
+
+def _ended(_: Session) -> None: ...
 
 
 def _pairs() -> tuple[socket.socket, socket.socket, tuple[int, int]]:
