@@ -165,7 +165,13 @@ def _kept_for_nobody(options: Options) -> Iterator[str]:
             if name in options.named:
                 option = f"--{name.replace('_', '-')}"
                 yield f"{option} is for connections that are kept: give --upstream-keep N, or leave it out"
-    elif options.send_client not in ("none", "auto"):
+        return
+    if options.login_mode != "relay":
+        yield (
+            f"--login {options.login_mode} logs in on each connection to the server, and --upstream-keep "
+            "keeps none that is logged in: leave out --upstream-keep"
+        )
+    if options.send_client not in ("none", "auto"):
         yield (
             f"--send-client {options.send_client} tells a server on each connection who the client is, so "
             "none can be kept for another: leave out --upstream-keep or --send-client"

@@ -112,6 +112,16 @@ TOGETHER = (
             "--upstream-keep-uses is for connections that are kept: give --upstream-keep N, or leave it out",
         ),
         (
+            ["-u", "127.0.0.1", "--upstream-keep", "9", "--login", "inject", "--upstream-user", "ann"],
+            "--login inject logs in on each connection to the server, and --upstream-keep keeps none that is "
+            "logged in: leave out --upstream-keep",
+        ),
+        (
+            ["-u", "127.0.0.1", "--upstream-keep", "9", "--login", "translate"],
+            "--login translate logs in on each connection to the server, and --upstream-keep keeps none that "
+            "is logged in: leave out --upstream-keep",
+        ),
+        (
             ["-u", "h", "--upstream-keep", "9", "--send-client", "proxy"],
             "--send-client proxy tells a server on each connection who the client is, so none can be kept "
             "for another: leave out --upstream-keep or --send-client",
