@@ -19,6 +19,7 @@ from sansio_smtp.wire.replies import Reply
 
 from .access import ANYBODY, Access
 from .keyword_table import Handling, named
+from .limits import with_recipients
 
 __all__ = ["OURS", "RELAYED", "Offer", "keywords"]
 
@@ -54,12 +55,14 @@ class Offer:
 
     ``relay`` are keywords to relay besides `RELAYED`. ``max_size`` lowers the announced SIZE (RFC 1870), or
     announces it where the server does not. ``headroom`` lowers either. ``chunking``: see `Config.chunking`.
+    ``max_recipients`` lowers the RCPTMAX of a server that announces limits (RFC 9422).
     """
 
     relay: frozenset[str] = frozenset()
     max_size: int | None = None
     headroom: int = 0
     chunking: Chunking = Chunking.SERVER
+    max_recipients: int | None = None
 
     def reply(
         self, given: Reply, access: Access = ANYBODY, *, ends_tls: bool = False, requires_tls: bool = False
@@ -85,7 +88,10 @@ def _keywords(lines: bytes) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for line in _texts(lines):
         keyword, argument = _split(line)
-        found.setdefault(keyword, argument)
+        if keyword == "AUTH" and keyword in found:  # in its old form too, maybe with other mechanisms
+            found[keyword] = " ".join(dict.fromkeys(f"{found[keyword]} {argument}".split()))
+        else:
+            found.setdefault(keyword, argument)
     return found
 
 
@@ -121,7 +127,8 @@ def _offered(
             if limit is not None and (announced == 0 or announced > limit):
                 continue
             limit = None
-        kept.append(line)
+        most = offer.max_recipients if keyword == "LIMITS" else None
+        kept.append(line if most is None else with_recipients(line, most))
     kept += [keyword.encode() for keyword in OURS]
     if offer.chunking is Chunking.ALWAYS and "CHUNKING" not in given:
         kept.append(b"CHUNKING")
@@ -141,10 +148,11 @@ def _texts(lines: bytes) -> list[bytes]:
 
 
 def _split(line: bytes) -> tuple[str, str]:
-    """Keyword and argument; "AUTH=LOGIN", which some old servers send, counts as AUTH."""
+    """Keyword and argument; "AUTH=LOGIN", which some old servers send, is "AUTH LOGIN"."""
     text = line.decode("ascii", "replace")
     keyword, _, argument = text.partition(" ")
-    return keyword.partition("=")[0].upper(), argument.strip()
+    keyword, _, first = keyword.partition("=")
+    return keyword.upper(), f"{first} {argument}".strip()
 
 
 def _login_line(line: bytes, *, ends_tls: bool) -> list[bytes]:

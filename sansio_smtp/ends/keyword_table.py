@@ -67,7 +67,8 @@ KEYWORDS: Final[Mapping[str, Keyword]] = {
     "LIMITS": Keyword(
         _RELAYED,
         "RFC 9422",
-        "RCPTMAX and MAILMAX are enforced: the server is not sent more than it has announced",
+        "RCPTMAX and MAILMAX are enforced: the server is not sent more than it has announced. RCPTMAX is "
+        "lowered to the proxy's own limit",
         "limits_rcptmax",
     ),
     "DELIVERBY": Keyword(

@@ -12,7 +12,7 @@ from sansio_smtp.members import EFFECT_ADD_RECIPIENT, EFFECT_BEGIN
 from sansio_smtp.verbs import UNKNOWN, VERBS
 from sansio_smtp.wire.commands import Command
 
-__all__ = ["MAILMAX", "RCPTMAX", "Limits", "limits"]
+__all__ = ["MAILMAX", "RCPTMAX", "Limits", "limits", "with_recipients"]
 
 MAILMAX: Final = "MAILMAX"
 """The name of the limit of MAIL commands on a connection, accepted or not."""
@@ -31,6 +31,18 @@ def limits(keywords: Mapping[str, str]) -> Mapping[str, int]:
         if limit := _LIMIT.fullmatch(word):
             found.setdefault(limit[1], int(limit[2]))
     return found
+
+
+def with_recipients(line: bytes, most: int) -> bytes:
+    """The line that announces limits, with ``most`` as RCPTMAX unless the server has announced fewer. A
+    number that the RFC does not allow leaves the line as it is."""
+    text = line.decode("ascii", "replace")
+    told = limits({"LIMITS": text}).get(RCPTMAX)
+    ours = f"{RCPTMAX}={most}"
+    if (told is not None and told <= most) or not _LIMIT.fullmatch(ours):
+        return line
+    words = [ours if word.upper().startswith(f"{RCPTMAX}=") else word for word in text.split()]
+    return " ".join(dict.fromkeys((*words, ours))).encode("ascii", "replace")
 
 
 @attrs.define

@@ -75,5 +75,7 @@ def shared(config: Config, ask: frozenset[str]) -> Shared:
         client_changed=CLIENT_CHANGED in ask,
         logins=LOGIN in ask,
         may_route=bool(verbs) or COMMAND in ask,
-        offer=Offer(config.relay_keywords, config.max_message_size, config.headroom, chunking),
+        offer=Offer(
+            config.relay_keywords, config.max_message_size, config.headroom, chunking, config.max_recipients
+        ),
     )

@@ -77,6 +77,28 @@ def test_old_auth_line_is_relayed() -> None:
     assert reply == Reply.of(250, "mx", "AUTH LOGIN", "AUTH=LOGIN", "PIPELINING")
 
 
+@pytest.mark.parametrize(
+    ("lines", "mechanisms"),
+    [
+        (["AUTH=LOGIN PLAIN"], "LOGIN PLAIN"),
+        (["AUTH= LOGIN PLAIN"], "LOGIN PLAIN"),
+        (["auth=login"], "login"),
+        (["AUTH PLAIN LOGIN", "AUTH=LOGIN PLAIN"], "PLAIN LOGIN"),
+        (["AUTH=LOGIN", "AUTH CRAM-MD5 LOGIN", "AUTH"], "LOGIN CRAM-MD5"),
+        (["AUTH=", "AUTH  PLAIN "], "PLAIN"),
+    ],
+)
+def test_the_mechanisms_of_all_auth_lines_are_known(lines: list[str], mechanisms: str) -> None:
+    assert keywords(Reply.of(250, "mx", *lines))["AUTH"] == mechanisms
+
+
+def test_limits_have_the_smaller_number_of_recipients() -> None:
+    given = Reply.of(250, "mx", "LIMITS RCPTMAX=100")
+    assert Offer(max_recipients=20).reply(given).lines[1] == b"LIMITS RCPTMAX=20"
+    assert Offer(max_recipients=200).reply(given).lines[1] == b"LIMITS RCPTMAX=100"
+    assert Offer().reply(given).lines[1] == b"LIMITS RCPTMAX=100"
+
+
 def test_pipelining_is_ours_and_offered_once() -> None:
     assert offer(Reply.of(250, "mx", "PIPELINING", "pipelining")) == Reply.of(250, "mx", "PIPELINING")
     assert offer(Reply.of(250, "mx")) == Reply.of(250, "mx", "PIPELINING")

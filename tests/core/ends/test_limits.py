@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sansio_smtp.ends.limits import MAILMAX, RCPTMAX, Limits, limits
+from sansio_smtp.ends.limits import MAILMAX, RCPTMAX, Limits, limits, with_recipients
 from sansio_smtp.wire.commands import Command
 
 
@@ -44,3 +44,26 @@ def test_commands_are_counted_accepted_or_not() -> None:
     assert counted.exceeded_by(NOOP) is None
     counted.learn({})
     assert (counted.exceeded_by(MAIL), counted.exceeded_by(RCPT)) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("LIMITS MAILMAX=3 RCPTMAX=100 A=1", "LIMITS MAILMAX=3 RCPTMAX=20 A=1"),
+        ("limits  rcptmax=21", "limits RCPTMAX=20"),
+        ("LIMITS RCPTMAX=20", "LIMITS RCPTMAX=20"),
+        ("limits  rcptmax=5", "limits  rcptmax=5"),
+        ("LIMITS MAILMAX=3", "LIMITS MAILMAX=3 RCPTMAX=20"),
+        ("LIMITS", "LIMITS RCPTMAX=20"),
+        ("LIMITS RCPTMAX=0", "LIMITS RCPTMAX=20"),
+        ("LIMITS RCPTMAX=30 RCPTMAX=5", "LIMITS RCPTMAX=20"),
+    ],
+)
+def test_the_smaller_number_of_recipients_is_announced(line: str, told: str) -> None:
+    assert with_recipients(line.encode(), 20) == told.encode()
+
+
+def test_a_number_with_too_many_digits_is_not_announced() -> None:
+    """RFC 9422 §3: six at most."""
+    assert with_recipients(b"LIMITS RCPTMAX=100", 10) == b"LIMITS RCPTMAX=10"
+    assert with_recipients(b"LIMITS MAILMAX=1", 1_000_000) == b"LIMITS MAILMAX=1"
