@@ -119,5 +119,5 @@ def assert_replies(world: World) -> None:
             assert fits(arrived, item)
         elif item.in_chunks:
             assert arrived.in_chunks or arrived.kind == "message" or arrived.data == b"DATA"
-        elif item.kind != "message":
+        elif item.kind != "message" and not reply.startswith(b"421"):  # which may answer an RSET of the proxy
             assert (arrived.kind, arrived.data) == (item.kind, canonical(item.data))

@@ -135,7 +135,7 @@ OPTIONS = Options(
     rule_settings={
         "greylist": RuleTable(
             {"delay": "5m", "limits": {"per_minute": 3}},
-            {"": 63, "delay": 64, "limits.per_minute": 65},
+            {"": 64, "delay": 65, "limits.per_minute": 66},
             "conf/proxy.toml",
         )
     },
