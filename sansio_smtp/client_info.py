@@ -23,6 +23,9 @@ class TlsInfo:
     subject: str | None = None
     """The subject of the peer's certificate as RFC 4514 writes it, such as ``"CN=mx.example.net"``; None if
     it has shown none."""
+    server_name: str = ""
+    """The name of this server that a client has asked for (SNI, RFC 6066 §3), in lower case; empty if it has
+    asked for none, and for a server's TLS."""
 
 
 @attrs.frozen(kw_only=True)

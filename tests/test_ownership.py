@@ -31,9 +31,10 @@ MUTATORS = {
 
 BY_DESIGN = {
     r"(.*scope|silence)\.(deadline|shield)": "a cancel scope of Trio is moved by assignment",
-    r"(.*context)\.(options|minimum_version|verify_mode|check_hostname|sni_callback)|tls\.context": (
+    r"(.*context)\.(options|minimum_version|verify_mode|check_hostname)|tls\.context": (
         "the contexts of ssl are configured by assignment, and a connection gets another one so"
     ),
+    r"context\.(sni_callback|sslobject_class)|self\.context\.sni_callback": "and so is who hears of names",
     r"sys\.std(out|err)": "the executable has its own, which never fail and never wait",
     r"sys\.unraisablehook": "Python asks there what to do with an error that cannot be raised",
     r"sys\.(modules.*|path\.append|dont_write_bytecode)": "Python keeps its modules there",

@@ -17,7 +17,13 @@ from sansio_smtp.testing.handshakes import read_handshake, written_handshake
 from sansio_smtp.testing.notation import escape, octets
 from sansio_smtp.testing.script import Handshake, Level, TlsDue
 
-FULL = TlsInfo(version="TLSv1.2", cipher="AES256-SHA", verified=True, subject="CN=mx.example, O=Some One")
+FULL = TlsInfo(
+    version="TLSv1.2",
+    cipher="AES256-SHA",
+    server_name="mx.example",
+    verified=True,
+    subject="CN=mx.example, O=Some One",
+)
 
 STARTTLS = """
 # config: tls=may
@@ -43,7 +49,7 @@ def failure(text: str, proxy: Any = Proxy) -> str:
         ("TLSv1.2", TlsInfo(version="TLSv1.2")),
         ("verified", TlsInfo(version="TLSv1.3", verified=True)),
         ("cipher=X subject=CN=a b", TlsInfo(version="TLSv1.3", cipher="X", subject="CN=a b")),
-        (f"TLSv1.2 cipher=AES256-SHA verified subject={FULL.subject}", FULL),
+        (f"TLSv1.2 cipher=AES256-SHA sni=mx.example verified subject={FULL.subject}", FULL),
         ("failed", "the handshake failed"),
         ("failed: no shared cipher", "no shared cipher"),
     ],
@@ -58,7 +64,7 @@ def test_how_a_handshake_ends(text: str, end: TlsInfo | str) -> None:
 )
 def test_what_is_no_end_of_a_handshake(text: str) -> None:
     with pytest.raises(
-        ScriptError, match=r"x\.txt:1: not a handshake: .* write VERSION cipher=NAME verified"
+        ScriptError, match=r"x\.txt:1: not a handshake: .* write VERSION cipher=NAME sni=NAME verified"
     ):
         parse(f"C: <tls {text}>", "x.txt")
 

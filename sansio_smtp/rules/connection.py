@@ -38,7 +38,8 @@ class Connection:
     hyphen, is ``"scanner"``. None before the server's 235, and if it is unknown: see `login_unknown`. Compare
     with `is_login`, or with a name in lower case."""
     tls: TlsInfo | None = None
-    """The TLS of the connection: ``version``, ``cipher``, ``verified``, ``subject``; None in plain text."""
+    """The TLS of the connection: ``version``, ``cipher``, ``verified``, ``subject``, ``server_name``; None in
+    plain text."""
     data: Data = attrs.field(factory=Data)
     """What rules remember for as long as the connection lasts."""
     login_given: str | None = None

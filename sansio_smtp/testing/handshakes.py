@@ -11,8 +11,8 @@ __all__ = ["read_handshake", "tls_info", "written_handshake", "written_tls"]
 
 _FAILED: Final = re.compile(r"failed(?:: (.+))?")
 _INFO: Final = re.compile(
-    r"(?:(?P<version>[A-Z][A-Za-z0-9.]*) ?)?(?:cipher=(?P<cipher>[^ ]+) ?)?(?:(?P<verified>verified) ?)?"
-    r"(?:subject=(?P<subject>.+))?"
+    r"(?:(?P<version>[A-Z][A-Za-z0-9.]*) ?)?(?:cipher=(?P<cipher>[^ ]+) ?)?(?:sni=(?P<sni>[^ ]+) ?)?"
+    r"(?:(?P<verified>verified) ?)?(?:subject=(?P<subject>.+))?"
 )
 _VERSION: Final = "TLSv1.3"
 _WHY: Final = "the handshake failed"
@@ -26,18 +26,20 @@ def read_handshake(text: str) -> TlsInfo | str:
 
 
 def tls_info(text: str) -> TlsInfo:
-    """``VERSION cipher=NAME verified subject=NAME``: each may be left out, and the subject is all the rest.
+    """``VERSION cipher=NAME sni=NAME verified subject=NAME``: each may be left out, the subject is the rest.
 
     Raises ValueError.
     """
     found = _INFO.fullmatch(text)
     if found is None:
         raise ValueError(
-            f"not a handshake: {text!r}; write VERSION cipher=NAME verified subject=NAME, or failed: WHY"
+            f"not a handshake: {text!r}; write VERSION cipher=NAME sni=NAME verified subject=NAME, or "
+            "failed: WHY"
         )
     return TlsInfo(
         version=found["version"] or _VERSION,
         cipher=found["cipher"] or "",
+        server_name=found["sni"] or "",
         verified=found["verified"] is not None,
         subject=found["subject"],
     )
@@ -53,6 +55,8 @@ def written_tls(info: TlsInfo) -> str:
     words = [info.version]
     if info.cipher:
         words.append(f"cipher={info.cipher}")
+    if info.server_name:
+        words.append(f"sni={info.server_name}")
     if info.verified:
         words.append("verified")
     if info.subject is not None:

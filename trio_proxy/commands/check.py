@@ -50,7 +50,9 @@ def run_check(options: Options, problems: Iterable[Problem]) -> int:
 def _check_all(options: Options, found: Findings, stack: ExitStack) -> None:
     security, mistakes = security_or_problems(options, stack, config_is_wrong=found.config_is_wrong)
     found.problems(mistakes)
-    found.problems(list(route_problems(options.routes, options.listen)))
+    found.problems(
+        list(route_problems(options.routes, options.listen, has_certificate=options.has_certificate))
+    )
     found.problems(list(route_loops(options.routes, options.listen)))
     loaded = _check_rules(options, found)
     _check_listeners(options, found)

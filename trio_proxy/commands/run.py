@@ -169,7 +169,7 @@ def _load_all(options: Options, stack: ExitStack) -> tuple[Security, RuleBook, L
     """Reads the files of TLS and of logins, and the rules. Raises `RuleError` with all that is wrong with any
     of them."""
     security, problems = security_or_problems(options, stack)
-    problems += route_problems(options.routes, options.listen)
+    problems += route_problems(options.routes, options.listen, has_certificate=options.has_certificate)
     problems += route_loops(options.routes, options.listen)
     book: RuleBook | None = None
     rules: LoginRules | None = None

@@ -3,6 +3,7 @@
 A route is looked at when all is known that its conditions ask for, and again at each later point::
 
     listen, client          when the client connects, and when XCLIENT has said who it is
+    tls_name                the same if TLS begins with the first octet; at MAIL if it begins with STARTTLS
     login, sender           at MAIL
     recipient               at RCPT
 
@@ -47,6 +48,7 @@ class _Route:
     verdict: Redirect
     listen: frozenset[str]
     client: Networks | None
+    tls_name: frozenset[str]
     login: tuple[str, ...]
     sender: AddressPatterns | None
     recipient: AddressPatterns | None
@@ -57,6 +59,7 @@ class _Route:
             Redirect(table.name),
             frozenset(str(address) for address in table.listen),
             Networks.parse(table.client) if table.client else None,
+            frozenset(name.lower() for name in table.tls_name),
             table.login,
             patterns_of(table.sender) if table.sender else None,
             patterns_of(table.recipient) if table.recipient else None,
@@ -72,10 +75,16 @@ class _Route:
         return (
             (not self.listen or conn.client.listener in self.listen)
             and (self.client is None or conn.client in self.client)
+            and (not self.tls_name or (conn.tls is not None and self._is_asked(conn.tls.server_name)))
             and (not self.login or any(map(conn.is_login, self.login)))
             and (self.sender is None or (sender is not None and self.sender.fits(sender)))
             and (self.recipient is None or (recipient is not None and self.recipient.fits(recipient)))
         )
+
+    def _is_asked(self, name: str) -> bool:
+        """Returns True if the client asks for one of the names; ``*`` stands for the first label."""
+        _, _, parent = name.partition(".")
+        return bool(name) and not self.tls_name.isdisjoint((name, f"*.{parent}"))
 
 
 class Routing:
@@ -89,7 +98,7 @@ class Routing:
         """The rules of the phases in which a route may come to fit."""
         routes = self._routes
         phases: list[object] = [self.connect] if any(not route.is_late for route in routes) else []
-        if any(route.login or route.sender for route in routes):
+        if any(route.tls_name or route.login or route.sender for route in routes):
             phases.append(self.mail)
         if any(route.recipient for route in routes):
             phases.append(self.rcpt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -49,11 +50,23 @@ def _are_logins(_: object, attribute: attrs.Attribute[Any], value: Sequence[str]
             raise ValueError(f"no client can log in as {name!r}")
 
 
+def _are_hosts(_: object, attribute: attrs.Attribute[Any], value: Sequence[str]) -> None:
+    _not_empty(_, attribute, value)
+    for name in value:
+        if not _HOST.fullmatch(name) or name.rpartition(".")[2].isdigit():
+            raise ValueError(
+                f"{name!r} is no name that a client asks for; write one such as mail.example.com, or "
+                "*.example.com for all names with one label more"
+            )
+
+
 def _is_name(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
     if not value.isprintable() or not value or set(value) & set(" :/@[],"):
         raise ValueError('a name is one word, such as "lists"')
 
 
+_LABEL: Final = "[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
+_HOST: Final = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*")
 _NETWORKS: Final[Any] = NETWORKS.toml
 _TEXTS: Final[Any] = str | list[str]
 
@@ -72,6 +85,7 @@ _TABLE: Final[type[Any]] = attrs.make_class(
         "name": attrs.field(type=str, default=None, validator=attrs.validators.optional(_is_name)),
         "listen": attrs.field(type=LISTENERS.toml, default=None),
         "client": _condition(_NETWORKS, _not_empty),
+        "tls_name": _condition(_TEXTS, _are_hosts),
         "login": _condition(_TEXTS, _are_logins),
         "sender": _condition(_TEXTS, _are_patterns),
         "recipient": _condition(_TEXTS, _are_patterns),
@@ -91,6 +105,8 @@ class RouteTable:
     listen: tuple[Address, ...] = ()
     client: tuple[str, ...] = ()
     """Networks."""
+    tls_name: tuple[str, ...] = ()
+    """Names that a client asks for in its TLS handshake (SNI), or ``*`` in place of the first label."""
     login: tuple[str, ...] = ()
     sender: tuple[str, ...] = ()
     """Patterns, as of ``@on``."""
@@ -101,7 +117,8 @@ class RouteTable:
     @property
     def is_open(self) -> bool:
         """True if it fits every client and message: no route after it is ever used."""
-        return not (self.listen or self.client or self.login or self.sender or self.recipient)
+        conditions = (self.listen, self.client, self.tls_name, self.login, self.sender, self.recipient)
+        return not any(conditions)
 
     def problem(self, text: str) -> Problem:
         """A mistake in this table."""
@@ -141,7 +158,7 @@ def _route(made: Any, number: int, file: str, line: int) -> RouteTable:
         name=made.name or f"{ROUTE}-{number}",
         upstream=upstream,
         listen=LISTENERS.from_toml(made.listen, folder) if made.listen is not None else (),
-        **{key: getattr(made, key) or () for key in ("client", "login", "sender", "recipient")},
+        **{key: getattr(made, key) or () for key in ("client", "tls_name", "login", "sender", "recipient")},
         file=file,
         line=line,
     )
@@ -163,8 +180,10 @@ def _useless(routes: Sequence[RouteTable]) -> Iterator[Problem]:
             )
 
 
-def route_problems(routes: Iterable[RouteTable], listeners: Sequence[Address]) -> Iterator[Problem]:
-    """Routes for clients of a listener that there is none."""
+def route_problems(
+    routes: Iterable[RouteTable], listeners: Sequence[Address], *, has_certificate: bool = True
+) -> Iterator[Problem]:
+    """Routes for clients of a listener that there is none, and for names in TLS that no client can begin."""
     known = {each.endpoint for each in listeners}
     texts = [str(each) for each in listeners]
     for route in routes:
@@ -172,3 +191,5 @@ def route_problems(routes: Iterable[RouteTable], listeners: Sequence[Address]) -
             if address.endpoint not in known:
                 hint = did_you_mean(str(address), texts) or f"; there are: {', '.join(texts)}"
                 yield route.problem(f'listen = "{address}": nothing listens there{hint}')
+        if route.tls_name and not has_certificate:
+            yield route.problem("tls_name: no client can begin TLS here; name a certificate with tls_cert")

@@ -49,6 +49,7 @@ class Transcript:
         """TLS has begun with this side."""
         self._encrypted.add(side)
         words = [f"{side.value}: {info.version}", info.cipher]
+        words += [f"for {info.server_name}"] if info.server_name else []
         words += ["certificate verified"] * info.verified + ([info.subject] if info.subject else [])
         self.note(", ".join(word for word in words if word))
 

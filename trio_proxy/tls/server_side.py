@@ -23,6 +23,7 @@ from .certificates import (
     load_pair,
     wildcard_for,
 )
+from .named import NamedTls
 
 __all__ = ["ServerTls"]
 
@@ -100,11 +101,15 @@ class ServerTls:
         self._by_name = {
             name: loaded.context for loaded in reversed(self._loaded) for name in loaded.certificate.names
         }  # reversed: of two pairs for one name the first wins
-        if len(self._loaded) > 1:
-            self.context.sni_callback = self._choose
+        self.context.sni_callback = self._choose
 
     def _choose(self, tls: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
-        if name is not None and (found := self._found(name.lower().rstrip("."))):
+        if name is None:
+            return
+        name = name.lower().rstrip(".")
+        if isinstance(tls, NamedTls):
+            tls.ask_for(name)
+        if len(self._loaded) > 1 and (found := self._found(name)):
             tls.context = found
 
     def _found(self, name: str) -> ssl.SSLContext | None:
@@ -120,6 +125,7 @@ def _load(pair: KeyPair, client_ca: Path | None) -> _Loaded:
 def _context(pair: KeyPair, client_ca: Path | None) -> ssl.SSLContext:
     """Raises `CertificateError`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sslobject_class = NamedTls
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
     load_into(context, pair)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sansio_smtp.client_info import ClientInfo
+from sansio_smtp.client_info import ClientInfo, TlsInfo
 from sansio_smtp.rules import Redirect
 from sansio_smtp.rules.loading import rules_of
 from sansio_smtp.rules.ruleset import RuleSet
@@ -28,7 +28,11 @@ def route(name: str, **conditions: Any) -> RouteTable:
     return RouteTable(name=name, upstream=THERE, **conditions)
 
 
-CLIENT = ClientInfo(address="192.0.2.1:51000", listener="127.0.0.1:25")
+CLIENT = ClientInfo(
+    address="192.0.2.1:51000",
+    listener="127.0.0.1:25",
+    tls=TlsInfo(version="TLSv1.3", server_name="mx.shop.example"),
+)
 
 
 def servers(*routes: RouteTable, login: str | None = None, recipient: str = "bob@b.example") -> list[str]:
@@ -49,6 +53,10 @@ def servers(*routes: RouteTable, login: str | None = None, recipient: str = "bob
         ({"client": ("198.51.100.0/24",)}, ["usual"]),
         ({"listen": (Address("127.0.0.1", 25),)}, ["there"]),
         ({"listen": (Address("127.0.0.1", 26),)}, ["usual"]),
+        ({"tls_name": ("other.example", "MX.shop.example")}, ["there"]),
+        ({"tls_name": ("*.shop.example",)}, ["there"]),
+        ({"tls_name": ("*.example",)}, ["usual"]),
+        ({"tls_name": ("shop.example",)}, ["usual"]),
         ({"sender": ("*@A.example",)}, ["usual", "there"]),
         ({"sender": ("<>",)}, ["usual"]),
         ({"recipient": ("bob@b.example",)}, ["usual", "there"]),
@@ -77,6 +85,7 @@ def test_rules_are_asked_only_where_a_route_may_come_to_fit() -> None:
         "sender": (route("a", sender=("*@a.example",)), ["mail"]),
         "recipient": (route("a", recipient=("*@a.example",)), ["rcpt"]),
         "login": (route("a", login=("x",)), ["mail"]),
+        "tls_name": (route("a", tls_name=("x",)), ["connect", "mail"]),
     }
     for table, expected in phases.values():
         assert [rule.phase for rule in Routing([table]).rules] == expected

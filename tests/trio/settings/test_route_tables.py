@@ -27,6 +27,7 @@ def test_all_that_a_route_may_say(tmp_path: Path) -> None:
 name = "lists"
 listen = "unix:in.sock"
 client = ["192.0.2.0/24", "unix"]
+tls_name = ["MX.example", "*.shop.example"]
 login = "ann@example.com"
 sender = ["*@example.com", "<>"]
 recipient = "*@lists.example"
@@ -44,13 +45,14 @@ upstream = "mx3.example:26"
             upstream=(Destination.parse("mx1.example"), Destination(Address(path=f"{tmp_path}/out.sock"), 2)),
             listen=(Address(path=f"{tmp_path}/in.sock"),),
             client=("192.0.2.0/24", "unix"),
+            tls_name=("MX.example", "*.shop.example"),
             login=("ann@example.com",),
             sender=("*@example.com", "<>"),
             recipient=("*@lists.example",),
         ),
         RouteTable(name="route-2", upstream=(Destination.parse("mx3.example:26"),)),
     )
-    assert [(route.line, route.is_open) for route in routes] == [(2, False), (11, True)]
+    assert [(route.line, route.is_open) for route in routes] == [(2, False), (12, True)]
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,12 @@ upstream = "mx3.example:26"
         ('upstream = "a"\nrecipient = "example.com"', "3: [[route]] recipient"),
         ('upstream = "a"\nsender = "@"', "3: [[route]] sender"),
         ('upstream = "a"\nclient = "192.0.2.0/99"', "3: [[route]] client"),
+        ('upstream = "a"\ntlsname = "b"', 'unknown key "tlsname"; did you mean "tls_name"?'),
+        ('upstream = "a"\ntls_name = "*"', "3: [[route]] tls_name"),
+        ('upstream = "a"\ntls_name = "a.*.example"', "3: [[route]] tls_name"),
+        ('upstream = "a"\ntls_name = "192.0.2.1"', "3: [[route]] tls_name"),
+        ('upstream = "a"\ntls_name = "käse.example"', "3: [[route]] tls_name"),
+        ('upstream = "a"\ntls_name = []', "3: [[route]] tls_name"),
         ('upstream = "a"\nlogin = ""', "3: [[route]] login"),
         ('upstream = "a"\nname = "two words"', "3: [[route]] name"),
         ('upstream = "a"\nlisten = "x"', "3: [[route]] listen"),
@@ -105,5 +113,18 @@ def test_listeners_that_there_are(tmp_path: Path) -> None:
     assert found == [
         '[[route]] listen = "127.0.0.1:2526": nothing listens there; did you mean "127.0.0.1:2525"?',
     ]
+
+
+def test_names_in_tls_need_a_certificate(tmp_path: Path) -> None:
+    routes, _ = read('[[route]]\ntls_name = "mx.example"\nupstream = "a"', tmp_path)
+    assert not list(route_problems(routes, []))
+    (problem,) = route_problems(routes, [], has_certificate=False)
+    assert (
+        problem.text == "[[route]] tls_name: no client can begin TLS here; name a certificate with tls_cert"
+    )
+
+
+def test_listeners_that_there_are_not_nearly(tmp_path: Path) -> None:
+    routes, _ = read('[[route]]\nlisten = "127.0.0.1:2526"\nupstream = "a"', tmp_path)
     others = [Address(path="/run/x")]
     assert "nothing listens there; there are: unix:/run/x" in next(iter(route_problems(routes, others))).text

@@ -49,6 +49,18 @@ def test_sni_with_three_names(tmp_path: Path) -> None:
     assert client.version() == "TLSv1.3", "of two certificates for one name the first is shown"
 
 
+@pytest.mark.parametrize("names", [["mx.example"], ["mx.example", "other.example"]])
+def test_the_name_that_was_asked_for(tmp_path: Path, names: list[str]) -> None:
+    """Whether there is a certificate for it or not, and if there is only one."""
+    tls = ServerTls.load([pair_for(tmp_path, name) for name in names])
+    for name in ("mx.example", "other.example", "MX.third.example", None):
+        context = client_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        _, server = shake_hands(context, tls.context, name)
+        assert info_of(server).server_name == (name or "").lower()
+
+
 def test_tls_1_2_is_the_oldest_and_nobody_renegotiates(tmp_path: Path) -> None:
     context = ServerTls.load([pair_for(tmp_path, "mx.example")]).context
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
@@ -70,6 +82,7 @@ def test_a_ticket_makes_the_next_handshake_short(tmp_path: Path, version: ssl.TL
     assert client.session.has_ticket
     client, server = shake_hands(context, tls.context, "other.example", client.session)
     assert client.session_reused
+    assert info_of(server).server_name == "other.example"
     assert info_of(server).verified, "what the certificate of the client has shown is remembered"
     tls.reload()
     client, server = shake_hands(context, tls.context, "other.example", client.session)

@@ -1,0 +1,21 @@
+"""The server's end of a TLS connection that remembers the name that the client has asked for (SNI).
+
+OpenSSL tells it to `ssl.SSLContext.sni_callback`, and to nobody afterwards.
+"""
+
+from __future__ import annotations
+
+import ssl
+
+__all__ = ["NamedTls"]
+
+
+class NamedTls(ssl.SSLObject):
+    """What a context makes if this is its ``sslobject_class``."""
+
+    name = ""
+    """The name, in lower case and without a dot at its end; empty if the client has asked for none."""
+
+    def ask_for(self, name: str) -> None:
+        """The client asks for this name."""
+        self.name = name
