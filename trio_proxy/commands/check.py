@@ -64,7 +64,7 @@ def _check_all(options: Options, found: Findings, stack: ExitStack) -> None:
         for text in cautions(options):
             found.warn(text)
     provider, _ = provider_or_problems(options, config_is_wrong=found.config_is_wrong)
-    rules = None if loaded is None else LoginRules.of(loaded)
+    rules = None if loaded is None else LoginRules.of(loaded, options.rule_timeout)
     logins, mistakes = logins_or_problems(options, rules, config_is_wrong=found.config_is_wrong)
     found.problems(mistakes)
     if provider is not None and not trio.run(check_tokens, provider, options.upstream_user, options, found):

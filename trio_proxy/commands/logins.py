@@ -8,9 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import attrs
+import structlog
 
 from sansio_smtp import LoginMode
+from sansio_smtp.rules import Host
 from sansio_smtp.rules.lint.problems import Problem
+from trio_proxy.rulebook.host import RuleHost, RuleSettings
 from trio_proxy.rulebook.load import LoadedRules
 from trio_proxy.rulebook.token_rule import TokenRule
 from trio_proxy.settings.options import Options
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from trio_proxy.login.tokens import TokenCache
 
 __all__ = ["PASSWORD", "LoginRules", "logins_or_problems"]
+
+log = structlog.stdlib.get_logger("smtp_proxy")
 
 PASSWORD: Final = "SMTP_PROXY_UPSTREAM_PASSWORD"
 """Environment variable with the password, in place of a file."""
@@ -41,14 +46,18 @@ class LoginRules:
     """Gives those that are in force."""
     check_clients: bool
     """True if there is a rule of phase ``login``."""
+    host: Callable[[], Host]
+    """Gives what calls the token rules."""
 
     @classmethod
-    def of(cls, loaded: LoadedRules) -> LoginRules:
-        """The same for rules that stay as they are."""
-        return cls(lambda: loaded.token_rules, bool(loaded.ruleset.by_phase["login"]))
+    def of(cls, loaded: LoadedRules, seconds: float) -> LoginRules:
+        """The same for rules that stay as they are, and that are called outside of a service, each for at
+        most so many seconds."""
+        host = RuleHost(RuleSettings(timeout=seconds), log, None)
+        return cls(lambda: loaded.token_rules, bool(loaded.ruleset.by_phase["login"]), lambda: host)
 
 
-_NO_RULES: Final = LoginRules(tuple, False)
+_NO_RULES: Final = LoginRules(tuple, False, Host)
 
 
 def logins_or_problems(
@@ -66,7 +75,7 @@ def logins_or_problems(
     read_password: Callable[[], str] | None = None
     tokens: TokenCache | None = None
     if provider is not None or (rules is not None and rules.token_rules()):
-        tokens = _tokens(options, provider, rules)
+        tokens = _tokens(provider, rules)
         if mode is LoginMode.TRANSLATE and rules is not None and not rules.check_clients:
             problems = [*problems, Problem("", 0, _UNCHECKED)]
     elif mode is LoginMode.INJECT and rules is not None:
@@ -84,13 +93,13 @@ def logins_or_problems(
     return logins, []
 
 
-def _tokens(options: Options, provider: OAuth2 | None, rules: LoginRules | None) -> TokenCache:
+def _tokens(provider: OAuth2 | None, rules: LoginRules | None) -> TokenCache:
     from trio_proxy.login.rule_tokens import RuleTokens
     from trio_proxy.login.tokens import TokenCache
 
     if rules is None:
-        return TokenCache(RuleTokens(tuple, provider, options.rule_timeout))
-    return TokenCache(RuleTokens(rules.token_rules, provider, options.rule_timeout))
+        rules = _NO_RULES
+    return TokenCache(RuleTokens(rules.token_rules, provider, rules.host))
 
 
 def _password(options: Options, *, config_is_wrong: bool) -> tuple[Callable[[], str] | None, list[Problem]]:

@@ -17,6 +17,7 @@ import structlog
 import trio
 
 from sansio_smtp import Dialect, Networks
+from sansio_smtp.rules import Host
 from sansio_smtp.rules.lint.problems import RuleError, did_you_mean
 from trio_proxy.driver.arrival import Arrivals
 from trio_proxy.driver.pool import Pool
@@ -28,7 +29,7 @@ from trio_proxy.driver.streams import SocketStream, Stream, connect, connect_now
 from trio_proxy.routes.fleet import Fleet
 from trio_proxy.routes.listeners import Listeners
 from trio_proxy.routes.routing import with_routes
-from trio_proxy.rulebook.host import RuleSettings
+from trio_proxy.rulebook.host import RuleHost, RuleSettings
 from trio_proxy.rulebook.load import LoadedRules, load
 from trio_proxy.rulebook.reload import Reloadable, RuleBook, reload_on_hangup
 from trio_proxy.rulebook.tasks import RuleTasks, rule_tasks
@@ -82,7 +83,8 @@ async def _main(options: Options) -> int:
     cannot_start: RuleError | None = None
     with ExitStack() as stack:
         stack.enter_context(unraisable_in_log())
-        security, book, logins = _load_all(options, stack)
+        token_host = _TokenHost()
+        security, book, logins = _load_all(options, stack, token_host)
         asked = {
             sock: address for address in options.listen for sock in stack.enter_context(listening(address))
         }
@@ -105,6 +107,7 @@ async def _main(options: Options) -> int:
             reactor = _reactor(options)
             settings = _settings(options, upstream, asked, security, book, logins, rules, reactor)
             stack.enter_context(settings.rule_settings.watchdog.installed())
+            token_host.serve(settings.rule_settings)
             async with trio.open_nursery() as nursery:
                 if reactor is not None:
                     await nursery.start(reactor.run)
@@ -165,7 +168,23 @@ async def _watched(security: Security, nursery: trio.Nursery) -> list[Reloadable
     return [certificates]
 
 
-def _load_all(options: Options, stack: ExitStack) -> tuple[Security, RuleBook, Logins | None]:
+@attrs.define
+class _TokenHost:
+    """Calls the rules that give tokens. They are loaded before there is anything that could call them."""
+
+    _host: Host = attrs.field(factory=Host, init=False)
+
+    def serve(self, settings: RuleSettings) -> None:
+        """From now on they are called as other rules."""
+        self._host = RuleHost(settings, log, None)
+
+    def current(self) -> Host:
+        return self._host
+
+
+def _load_all(
+    options: Options, stack: ExitStack, token_host: _TokenHost
+) -> tuple[Security, RuleBook, Logins | None]:
     """Reads the files of TLS and of logins, and the rules. Raises `RuleError` with all that is wrong with any
     of them."""
     security, problems = security_or_problems(options, stack)
@@ -175,7 +194,8 @@ def _load_all(options: Options, stack: ExitStack) -> tuple[Security, RuleBook, L
     rules: LoginRules | None = None
     try:
         book = RuleBook(partial(_load, options))
-        rules = LoginRules(partial(_token_rules, book), bool(book.current.by_phase["login"]))
+        checks = bool(book.current.by_phase["login"])
+        rules = LoginRules(partial(_token_rules, book), checks, token_host.current)
     except RuleError as error:
         problems += error.problems
     logins, mistakes = logins_or_problems(options, rules)

@@ -9,6 +9,8 @@ from typing import Protocol
 import attrs
 import trio
 
+from sansio_smtp.rules import Host
+
 from .tokens import Token, TokenError, TokenSource
 
 __all__ = ["RuleTokens", "TokenRule"]
@@ -17,9 +19,9 @@ __all__ = ["RuleTokens", "TokenRule"]
 class TokenRule(Protocol):
     """A rule that gives tokens."""
 
-    async def ask(self, account: str, seconds: float) -> tuple[str, float | None] | None:
-        """A token and the seconds that it lasts, or None for another rule to be asked. Raises an exception
-        whose text holds no secret."""
+    async def ask(self, account: str, host: Host) -> tuple[str, float | None] | None:
+        """A token and the seconds that it lasts, or None for another rule to be asked. ``host`` calls the
+        function of the rule. Raises an exception whose text holds no secret."""
         ...
 
 
@@ -30,8 +32,8 @@ class RuleTokens:
     rules: Callable[[], Sequence[TokenRule]]
     """Gives those that are in force."""
     provider: TokenSource | None
-    seconds: float
-    """For each rule."""
+    host: Callable[[], Host]
+    """Gives what calls them, with a time limit."""
 
     @property
     def is_shared(self) -> bool:
@@ -41,7 +43,7 @@ class RuleTokens:
         """A new token for the account. Raises `TokenError`."""
         for rule in self.rules():
             try:
-                given = await rule.ask(account, self.seconds)
+                given = await rule.ask(account, self.host())
             except Exception as error:
                 raise TokenError(str(error)) from None
             if given is not None:

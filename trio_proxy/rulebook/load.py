@@ -20,7 +20,7 @@ from sansio_smtp.rules.ruleset import Rule, RuleSet
 from trio_proxy.settings.tables import RuleTable, structure
 
 from .modules import RuleModules
-from .token_rule import TokenRule, token_rules
+from .token_rule import NAME, TokenRule, token_rules
 
 __all__ = ["LoadedRules", "Part", "load"]
 
@@ -36,11 +36,13 @@ class Part:
     spec: str
     """The name of the file, as the user wrote it."""
     rules: tuple[Rule, ...]
+    gives_tokens: bool = False
+    """True if it has a function ``access_token``."""
 
     @property
     def phases(self) -> tuple[str, ...]:
-        """In the order of a dialogue."""
-        return RuleSet(self.rules).phases
+        """In the order of a dialogue; ``access_token`` last."""
+        return (*RuleSet(self.rules).phases, *[NAME] * self.gives_tokens)
 
     def __str__(self) -> str:
         """As in ``my_rules.py (rcpt, message)``."""
@@ -121,9 +123,9 @@ class _Loader:
             self._all_seen = False
             return
         found = collect(namespace, file=spec, source=source, make=self._make)
-        self._parts.append(Part(spec, found.rules))
-        self._objects += [each for each in found.objects if _attribute(each, "running")]
         tokens, mistakes = token_rules(namespace, found.objects, spec)
+        self._parts.append(Part(spec, found.rules, bool(tokens)))
+        self._objects += [each for each in found.objects if _attribute(each, "running")]
         self._token_rules += tokens
         self._problems += (*found.problems, *mistakes)
         if not (found.rules or found.problems or tokens or mistakes) and (name := _own_function(namespace)):

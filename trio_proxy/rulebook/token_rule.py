@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import inspect
 import re
-import secrets
 from collections.abc import Callable, Iterable, Mapping
 from inspect import getattr_static
 from types import ModuleType
 from typing import Any, Final
 
 import attrs
-import structlog
-import trio
 
+from sansio_smtp.rules import Host, Rule
 from sansio_smtp.rules.lint.problems import Problem
 
 __all__ = ["NAME", "TokenRule", "TokenRuleError", "token_rules"]
-
-log = structlog.stdlib.get_logger("smtp_proxy")
 
 NAME: Final = "access_token"
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
@@ -37,33 +33,42 @@ class TokenRuleError(Exception):
 class TokenRule:
     """One such function."""
 
-    function: Callable[[str], Any]
-    """A method is bound."""
-    where: str
-    """File and line, as in ``my_rules.py:7``."""
+    rule: Rule
+    """What a host calls in the way of other rules: with the same deadline and watchdog, and in a thread if it
+    is not async. In the log it is one of phase ``login``."""
 
-    async def ask(self, account: str, seconds: float) -> tuple[str, float | None] | None:
+    @classmethod
+    def of(cls, function: Callable[[str], Any], file: str, line: int) -> TokenRule:
+        """A method is bound."""
+        is_async = inspect.iscoroutinefunction(function)
+        name = getattr(function, "__qualname__", NAME)
+        return cls(Rule("login", function, name, file, line, is_async=is_async, threaded=not is_async))
+
+    @property
+    def where(self) -> str:
+        """File and line, as in ``my_rules.py:7``."""
+        return self.rule.where
+
+    async def ask(self, account: str, host: Host) -> tuple[str, float | None] | None:
         """The token and the seconds that it lasts, which may be unknown; None if the rule has none for this
-        account. A function that is not async is called in a thread. Raises `TokenRuleError`."""
+        account. Raises `TokenRuleError`, after the host has logged why."""
+        rule = self.rule
         try:
-            with trio.fail_after(seconds):
-                return _checked(await self._call(account))
-        except trio.TooSlowError:
-            raise self._failed(f"no token within {seconds:g} s", None) from None
-        except TokenRuleError as error:
-            raise self._failed(str(error), None) from None
-        except Exception as error:  # the rule's own
-            raise self._failed(type(error).__name__, error) from None
+            return _checked(await host.call(rule, account))
+        except BaseException as error:
+            if host.passes_on(rule, error):
+                raise
+            incident = host.failed(rule, error)
+            raise TokenRuleError(
+                f"{self.where} {NAME}() failed: {_why(error)} (incident {incident})"
+            ) from None
 
-    async def _call(self, account: str) -> Any:
-        if inspect.iscoroutinefunction(self.function):
-            return await self.function(account)
-        return await trio.to_thread.run_sync(self.function, account, abandon_on_cancel=True)
 
-    def _failed(self, why: str, error: Exception | None) -> TokenRuleError:
-        incident = secrets.token_hex(4)
-        log.error("rule failed", where=self.where, phase=NAME, incident=incident, error=why, exc_info=error)
-        return TokenRuleError(f"{self.where} {NAME}() failed: {why} (incident {incident})")
+def _why(error: BaseException) -> str:
+    """What the rule's own errors say is for the log alone."""
+    if isinstance(error, TimeoutError):
+        return "it took too long"
+    return str(error) if isinstance(error, TokenRuleError) else type(error).__name__
 
 
 def _checked(result: Any) -> tuple[str, float | None] | None:
@@ -95,7 +100,7 @@ def token_rules(
     for function in found:
         line = _line_of(function)
         if _fits(function):
-            rules.append(TokenRule(function, f"{spec}:{line}"))
+            rules.append(TokenRule.of(function, spec, line))
         else:
             text = f"{NAME}() gives a token for the account that it is called with: {_WRITE}"
             problems.append(Problem(spec, line, text))

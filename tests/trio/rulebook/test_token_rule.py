@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+import time
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 import trio
 import trio.testing
 
 from sansio_smtp.rules import RuleError
+from trio_proxy.rulebook.host import RuleHost, RuleSettings
 from trio_proxy.rulebook.load import load
 from trio_proxy.rulebook.reload import RuleBook
+from trio_proxy.rulebook.tasks import RuleTasks
 from trio_proxy.rulebook.token_rule import TokenRule, TokenRuleError
+from trio_proxy.rulebook.watchdog import Watchdog
 
 FUNCTION = "async def access_token(account):\n    return account + '-token', 60\n"
 PLAIN = "def access_token(account):\n    return account + '-plain'\n"
@@ -37,14 +42,27 @@ def found(tmp_path: Path, text: str) -> tuple[TokenRule, ...]:
     return load([str(tmp_path / "tokens.py")]).token_rules
 
 
+def of(function: Callable[[str], Any]) -> TokenRule:
+    return TokenRule.of(function, "x.py", 1)
+
+
+def host(**settings: Any) -> RuleHost:
+    return RuleHost(RuleSettings(timeout=5, **settings), structlog.stdlib.get_logger("smtp_proxy"), None)
+
+
 @pytest.mark.parametrize(
     ("text", "given"),
     [(FUNCTION, ("ann-token", 60.0)), (PLAIN, ("ann-plain", None)), (METHOD, ("ann-vault", None))],
 )
 async def test_where_it_may_stand(text: str, given: Any, tmp_path: Path) -> None:
     (rule,) = found(tmp_path, text)
-    assert await rule.ask("ann", 5) == given
+    assert await rule.ask("ann", host()) == given
     assert rule.where.startswith(f"{tmp_path}/tokens.py:")
+
+
+def test_it_is_named_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "tokens.py").write_text(METHOD)
+    assert str(load([str(tmp_path / "tokens.py")]).parts[0]).endswith("tokens.py (rcpt, access_token)")
 
 
 def test_a_file_without_any(tmp_path: Path) -> None:
@@ -87,7 +105,7 @@ async def test_what_it_may_not_return(result: Any, logs: list[MutableMapping[str
         return result
 
     with pytest.raises(TokenRuleError) as caught:
-        await TokenRule(access_token, "x.py:1").ask("ann", 5)
+        await of(access_token).ask("ann", host())
     assert "S3cret" not in str(caught.value)
     assert "S3cret" not in str(logs)
     assert logs[0]["event"] == "rule failed"
@@ -98,7 +116,7 @@ async def test_it_raises(logs: list[MutableMapping[str, Any]]) -> None:
         raise KeyError(account)
 
     with pytest.raises(TokenRuleError, match=r"x\.py:1 access_token\(\) failed: KeyError \(incident"):
-        await TokenRule(access_token, "x.py:1").ask("ann", 5)
+        await of(access_token).ask("ann", host())
     assert isinstance(logs[0]["exc_info"], KeyError)
 
 
@@ -107,12 +125,54 @@ async def test_it_takes_too_long(autojump_clock: trio.testing.MockClock) -> None
         await trio.sleep_forever()
         raise AssertionError
 
-    with pytest.raises(TokenRuleError, match="no token within 5 s"):
-        await TokenRule(access_token, "x.py:1").ask("ann", 5)
+    with pytest.raises(TokenRuleError, match="it took too long"):
+        await of(access_token).ask("ann", host())
+
+
+async def test_it_blocks(logs: list[MutableMapping[str, Any]]) -> None:
+    """All sessions would stand still meanwhile."""
+
+    async def access_token(account: str) -> str:
+        time.sleep(60)  # noqa: ASYNC251 - the mistake that is meant
+        raise AssertionError
+
+    watchdog = Watchdog(0.05)
+    with watchdog.installed(), pytest.raises(TokenRuleError, match="Blocked"):
+        await of(access_token).ask("ann", host(watchdog=watchdog))
+    assert logs[0]["hint"].startswith("await what takes time")
+
+
+async def test_it_cannot_be_cancelled(autojump_clock: trio.testing.MockClock) -> None:
+    """It is not waited for any longer than another rule."""
+    ended = trio.Event()
+
+    async def access_token(account: str) -> str:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(60)
+        ended.set()
+        return "late"
+
+    async with trio.open_nursery() as nursery:
+        start = trio.current_time()
+        with pytest.raises(TokenRuleError, match="it took too long"):
+            await of(access_token).ask("ann", host(tasks=RuleTasks(nursery)))
+        assert trio.current_time() - start == 5
+    assert ended.is_set()
+
+
+async def test_a_session_that_ends_is_no_failure(logs: list[MutableMapping[str, Any]]) -> None:
+    async def access_token(account: str) -> str:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    with trio.move_on_after(0) as scope:
+        await of(access_token).ask("ann", host())
+    assert scope.cancelled_caught
+    assert not logs
 
 
 async def test_it_may_have_none() -> None:
-    assert await TokenRule(lambda account: None, "x.py:1").ask("ann", 5) is None
+    assert await of(lambda account: None).ask("ann", host()) is None
 
 
 def test_those_of_the_rules_that_are_in_force(tmp_path: Path) -> None:
