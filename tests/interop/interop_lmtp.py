@@ -81,7 +81,8 @@ class Dovecot:
 
 
 @contextmanager
-def running_dovecot_lmtp() -> Iterator[Dovecot]:
+def running_dovecot_lmtp(more: str = "") -> Iterator[Dovecot]:
+    """``more``: further lines of its configuration."""
     need("dovecot", "dovecot-core")
     lmtp = Path("/usr/lib/dovecot/lmtp")
     assert lmtp.exists(), f"{lmtp} is missing: install Debian's dovecot-lmtpd"
@@ -89,7 +90,7 @@ def running_dovecot_lmtp() -> Iterator[Dovecot]:
         server = Dovecot(root, free_port())
         (root / "mail").mkdir()
         shutil.chown(root / "mail", 65534, 65534)
-        (root / "dovecot.conf").write_text(_CONF.format(root=root, port=server.port))
+        (root / "dovecot.conf").write_text(_CONF.format(root=root, port=server.port) + more)
         users = [f"{name}@lmtp.test::65534:65534::{root}::" for name in ("ann", "bob", "carol")]
         users.append(f"{FULL}::65534:65534::{root}::userdb_quota_rule=*:bytes=10")
         (root / "users").write_text("".join(f"{line}\n" for line in users))

@@ -12,6 +12,7 @@ import pytest
 from interop_certificates import Certificates
 from interop_daemon import need, open_directory
 from interop_haproxy import running_haproxy
+from interop_lmtp import running_dovecot_lmtp
 from interop_oauth import running_oauth_peers
 from interop_peers import PASSWORD, Peers, running_dovecot
 from interop_postfix import Postfix, free_port, prepare
@@ -213,6 +214,35 @@ def test_old_devices_and_oauth(tmp_path: Path) -> None:
         message = mailbox.message()
         assert b"TLSv1.3" in message.trace
         peers.postfix.log_until(f"sasl_method=XOAUTH2, sasl_username={peers.provider.account}", 0)
+
+
+WHO = """
+def mail(tx, sender):
+    print("client", tx.conn.ip, flush=True)
+"""
+
+
+def test_in_front_of_dovecot(tmp_path: Path) -> None:
+    title = "In front of Dovecot"
+    places, (proxy_port, front) = addresses("127.0.0.1:10024", "mail.example.com:25")
+    more = recipe(title, places).files["dovecot/local.conf"]
+    with running_dovecot_lmtp(more) as dovecot:
+        substitutions = {
+            **places,
+            "]:10024": f"]:{proxy_port}",
+            "/run/dovecot": str(dovecot.root / "run"),
+            "ann@example.com": "ann@lmtp.test",
+        }
+        # What a Postfix has that delivers to Dovecot.
+        main = "virtual_mailbox_domains = lmtp.test\nvirtual_mailbox_maps = static:all\n"
+        services = f"127.0.0.1:{front} inet n - n - - smtpd\nlmtp unix - - n - - lmtp\n"
+        with cooking(title, tmp_path, substitutions) as kitchen:
+            (tmp_path / "who.py").write_text(WHO)
+            proxy = kitchen.proxy("--rules", str(tmp_path / "who.py"))
+            postfix = kitchen.postfix(front, main=main, services=services)
+            kitchen.is_found(kitchen.check("--local-interface", CLIENT), postfix)
+            assert f"client {CLIENT}" in proxy.log()
+        assert len(dovecot.messages("ann")) == 1
 
 
 def test_every_recipe_is_tested() -> None:
