@@ -141,17 +141,17 @@ class CommandFlow:
         if client.traces:
             client.trace(CLIENT, command.shown)
         exchange = client.end.exchanges[-1]
-        if kind is KIND_DATA:
-            self._message.ask_at(self._places)
-        elif kind is KIND_CHUNK or kind is KIND_LAST_CHUNK:
+        if kind is KIND_CHUNK or kind is KIND_LAST_CHUNK:
             self._chunk(exchange, command)
             return
+        if self._message.in_chunks and not self._goes_with_chunks(exchange, command):
+            return
+        if kind is KIND_DATA:
+            self._message.ask_at(self._places)
         elif kind is KIND_AUTH:
             self._login = (command,)
         elif kind is KIND_AUTH_LINE and len(self._login) <= LONGEST_EXCHANGE:
             self._login += (command,)
-        if self._message.in_chunks and not self._goes_with_chunks(exchange, command):
-            return
         if self._forwarding.leg.state is UPSTREAM_DETACHED and (
             reply := self._forwarding.reply_without_server(command)
         ):
