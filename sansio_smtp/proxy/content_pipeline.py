@@ -328,6 +328,8 @@ class ContentPipeline:
             else:
                 self._put(self._take(len(self._pending)))
                 return True
+            if not end and self._input_ended:
+                end = min(len(self._pending), self.config.max_body_line)  # in chunks it may end within a line
             if end:
                 return self._ask_body(end if BODY_LINES in self.ask else min(end, self.config.max_body_line))
             self._searched = len(self._pending)
