@@ -309,7 +309,7 @@ class Downstream:
                 self._out.append(self.answered(reply, fan_out=exchange.fan_out))
         elif kind is KIND_HELLO and reply.code < 300:
             self.hello = exchange.replacement or exchange.command
-            self.chunking = self.hello.verb == b"EHLO" and "CHUNKING" in keywords(reply)
+            self.chunking = command.verb == b"EHLO" and "CHUNKING" in keywords(reply)
             self.changes += 1
         elif kind is KIND_STARTTLS and reply.code < 300 and (error := self.end.injected()) is not None:
             self._out.append(Violation(CLIENT, error))
