@@ -290,8 +290,7 @@ class MessageFlow:
         chunks.drop()
         self._drop_pipeline()
         self._forwarding.drop_chunks()
-        if self._refusal is None:
-            self._forwarding.reset_server()
+        self._forwarding.reset_server()
         self._refusal = reply
         self._step(MessageStep.REFUSE)
         for chunk in chunks.take_awaited():

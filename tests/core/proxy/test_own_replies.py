@@ -77,6 +77,10 @@ def test_end_of_data_is_answered_451_not_421() -> None:
     assert own_replies.TIMEOUTS[WaitingFor.FINAL_REPLY].code == 451
 
 
+def test_a_chunk_that_is_taken() -> None:
+    assert own_replies.chunk_taken(86).raw == b"250 2.0.0 86 octets received\r\n"
+
+
 def test_too_big() -> None:
     assert own_replies.too_big(1234).raw == b"552 5.3.4 message is larger than 1234 octets\r\n"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sansio_smtp.config import Config
+from sansio_smtp.config import Chunking, Config, Dialect
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.proxy.shared import Shared, shared
 from sansio_smtp.questions import CLIENT_CHANGED, COMMAND, HEADERS, IN_TURN, OTHER_VERBS, REPLY
@@ -33,6 +33,19 @@ def test_what_is_asked() -> None:
     assert shared(Config(), frozenset({OTHER_VERBS})).other_verbs
     assert shared(Config(), frozenset({REPLY})).replies
     assert shared(Config(), frozenset({CLIENT_CHANGED})).client_changed
+
+
+def test_data_is_asked_about_in_whichever_way_the_message_comes() -> None:
+    assert shared(Config(), frozenset({"DATA"})).verbs == {b"DATA", b"BDAT"}
+    assert shared(Config(), frozenset({"BDAT"})).verbs == {b"BDAT"}
+
+
+@pytest.mark.parametrize("chunking", Chunking)
+def test_an_lmtp_client_is_offered_no_chunks(chunking: Chunking) -> None:
+    """It would be owed a reply for each recipient to a last chunk that is refused half-way."""
+    for dialect, offered in ((Dialect.SMTP, chunking), (Dialect.LMTP, Chunking.NEVER)):
+        config = Config(chunking=chunking, client_dialect=dialect)
+        assert shared(config, frozenset()).offer.chunking is offered
 
 
 def test_what_is_offered() -> None:

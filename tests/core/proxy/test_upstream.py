@@ -111,6 +111,27 @@ def test_its_transaction_is_what_it_has_accepted() -> None:
     assert (leg.in_transaction, leg.has_recipients) == (False, False)
 
 
+def in_transaction(*hello: str) -> Upstream:
+    leg = ready()
+    leg.end.send_command(Command.of("EHLO me"))
+    hears(leg, "\r\n".join(hello))
+    takes(leg, "MAIL FROM:<a>", "RCPT TO:<b>")
+    return leg
+
+
+def test_it_takes_chunks_if_it_has_offered_them_and_knows_a_recipient() -> None:
+    leg = in_transaction("250-mx", "250 CHUNKING")
+    assert leg.may_take_chunks
+    takes(leg, "RSET")
+    assert not leg.may_take_chunks
+    takes(leg, "MAIL FROM:<a>")
+    assert not leg.may_take_chunks
+    takes(leg, "RCPT TO:<b>")
+    leg.prepare()  # it is being told something
+    assert not leg.may_take_chunks
+    assert not in_transaction("250 mx").may_take_chunks
+
+
 # What another connection must be told of the client's open transaction
 
 

@@ -32,6 +32,7 @@ from sansio_smtp.wire.replies import Reply
 
 NO = Reply.of(550, "no")
 RCPT = Command.of("RCPT TO:<x@archive.example>")
+CHUNK = "BDAT 5 LAST"
 LINES = ["EHLO me", "HELO me", "AUTH PLAIN x", "MAIL FROM:<a>", "RCPT TO:<b>", "DATA", "RSET", "NOOP", "QUIT"]
 
 
@@ -40,7 +41,7 @@ def command(line: str) -> CommandQuestion:
 
 
 QUESTIONS = {
-    **{line.split()[0]: command(line) for line in LINES},
+    **{line.split()[0]: command(line) for line in (*LINES, CHUNK)},
     "REPLY": ReplyQuestion(Reply.of(250, "ok"), Command.of("NOOP"), Envelope()),
     "HEADERS": HeadersQuestion(b"A: b\r\n\r\n", Envelope()),
     "BODY": BodyQuestion(b"hello\r\n", Envelope()),
@@ -49,21 +50,23 @@ QUESTIONS = {
 COMMANDS = {line.split()[0] for line in LINES}
 CONTENT = {"HEADERS", "BODY", "MESSAGE"}
 EVERYWHERE = set(QUESTIONS)
+MESSAGE_COMES = {"DATA", "BDAT"}
 
 TAKEN: dict[str, tuple[Any, set[str]]] = {
     "continue": (Continue(), EVERYWHERE),
-    "continue adding": (Continue((RCPT,)), {"DATA", "MESSAGE"}),
+    "continue adding": (Continue((RCPT,)), {*MESSAGE_COMES, "MESSAGE"}),
     "disconnect": (Disconnect(NO), EVERYWHERE),
     "answer": (Answer(NO), EVERYWHERE - {"REPLY"}),
-    "answer 2xx": (Answer(Reply.of(250, "ok")), EVERYWHERE - {"REPLY", "DATA"}),
+    "answer 2xx": (Answer(Reply.of(250, "ok")), EVERYWHERE - {"REPLY", *MESSAGE_COMES}),
     "replace": (Replace(b"x"), CONTENT),
     "replace adding": (Replace(b"x", (RCPT,)), {"MESSAGE"}),
     "replace reply": (ReplaceReply(Reply.of(251, "fine")), {"REPLY"}),
     "replace command": (ReplaceCommand(RCPT), {"RCPT"}),
-    "inspect": (Inspect(frozenset((MESSAGE,))), {"DATA"}),
-    "inspect adding": (Inspect(frozenset(), (RCPT,)), {"DATA"}),
-    "swallow": (Swallow(Reply.of(250, "ok")), {"DATA"}),
-    "swallow and refuse": (Swallow(NO), {"DATA"}),
+    "replace chunk": (ReplaceCommand(Command.of(CHUNK)), set()),  # it counts the octets after it
+    "inspect": (Inspect(frozenset((MESSAGE,))), MESSAGE_COMES),
+    "inspect adding": (Inspect(frozenset(), (RCPT,)), MESSAGE_COMES),
+    "swallow": (Swallow(Reply.of(250, "ok")), MESSAGE_COMES),
+    "swallow and refuse": (Swallow(NO), MESSAGE_COMES),
     "route": (Route("other"), {"EHLO", "HELO", "AUTH", "MAIL", "RCPT"}),
     "route home": (Route(None), {"EHLO", "HELO", "AUTH", "MAIL", "RCPT"}),
     "route another": (Route("other", RCPT), {"RCPT"}),

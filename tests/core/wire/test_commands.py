@@ -4,7 +4,15 @@ import pytest
 
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.verbs import VERBS, Kind
-from sansio_smtp.wire.commands import END_OF_DATA, Command, Parameter, Path, auth_line, chunk_size
+from sansio_smtp.wire.commands import (
+    END_OF_DATA,
+    Command,
+    Parameter,
+    Path,
+    auth_line,
+    chunk_command,
+    chunk_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -245,6 +253,9 @@ def test_declared_size_not_given() -> None:
         (b"BDAT 5.0", None),
         (b"BDAT 5 6", None),
         (b"BDAT 5 LASTX", None),
+        (b"BDAT 5 LAST LAST", None),
+        (b"BDAT 5 LAST\r", None),
+        (b"BDAT 00000000000000000005", None),
         (b"BDAT 5LAST", None),
         (b"BDAT 5\n", None),
         (b"BDAT 5\0", None),
@@ -254,6 +265,20 @@ def test_declared_size_not_given() -> None:
 def test_chunk_size(raw: bytes, size: int | None) -> None:
     """RFC 3030 §2. A count that two receivers could read differently is no count."""
     assert chunk_size(Command.parse(raw)) == size
+
+
+@pytest.mark.parametrize(("last", "kind"), [(False, Kind.CHUNK), (True, Kind.LAST_CHUNK)])
+@pytest.mark.parametrize("size", [0, 86, 2**63 - 1])
+def test_a_chunk_of_our_own_is_read_as_it_was_meant(size: int, last: bool, kind: Kind) -> None:
+    command = chunk_command(size, last=last)
+    read = Command.parse(command.raw)
+    assert (read.verb, read.kind, chunk_size(read)) == (command.verb, kind, size)
+    assert command.kind is kind
+
+
+def test_a_chunk_of_no_message_keeps_its_count() -> None:
+    dropped = Command.parse(b"BDAT 86 LAST").as_dropped()
+    assert (dropped.kind, dropped.shown, chunk_size(dropped)) == (Kind.DROPPED_CHUNK, b"BDAT 86 LAST", 86)
 
 
 def test_the_same_line_taken_for_something_else() -> None:
