@@ -29,7 +29,7 @@ ASKED = {
     "login": "the client logs in to the proxy itself, with `--login inject` or `translate`",
     "mail": "MAIL",
     "rcpt": "each RCPT",
-    "data": "DATA, if there is a recipient",
+    "data": "DATA or the first BDAT, if there is a recipient",
     "headers": "the header section is complete",
     "body_line": "each line of the body, with its line end",
     "body": 'each piece of the body as it comes, and `b""` at its end',
