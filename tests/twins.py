@@ -36,7 +36,16 @@ from sansio_smtp import (
 from sansio_smtp.config import UpstreamTls
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.errors import LocalProtocolError
-from sansio_smtp.events import CLIENT, AwaitReply, BodyComplete, SendToClient, SendToServer, Violation
+from sansio_smtp.events import (
+    CLIENT,
+    SERVER,
+    AwaitReply,
+    BodyComplete,
+    Close,
+    SendToClient,
+    SendToServer,
+    Violation,
+)
 from sansio_smtp.proxy.message_store import Spool
 from sansio_smtp.questions import Question
 
@@ -206,7 +215,7 @@ class Twins:
         ] or self.asked[2:]
         one, other = self.passing.proxy, self.plain
         if self.passing.passed:
-            _demand("it may be read on", self.passing.passed <= one.may_read, True)
+            _demand("it may be read on", self.passing.passed <= one.may_read, not one.closed)
             if self.unread:
                 self.unread -= 1
                 return  # what it is asked makes it catch up
@@ -237,7 +246,8 @@ class _Passing:
         self.passed = frozenset((side,))
         answered = self.proxy.take_answered() if self.proxy.answers else None
         sent: Event = SendToServer(octets, None) if side is CLIENT else SendToClient(octets, None)
-        return [sent] if answered is None else [answered, sent]
+        ends: list[Event] = [Close(SERVER), Close(CLIENT)] if self.proxy.closed else []
+        return [sent, *ends] if answered is None else [answered, sent]
 
 
 def _joined(events: list[Event]) -> list[Event]:

@@ -56,7 +56,7 @@ def end_after_fault(
         del events[-1]  # the reply that it is the account of was not made
     was_to_connect = any(isinstance(event, Connect) for event in out)
     out.clear()
-    if downstream.gate is not Gate.SHUT:
+    if downstream.gate is not Gate.SHUT and not (passing is not None and passing.ended):
         events += _farewell(downstream, passing if untold else None)
         closing = {event.side for event in events if isinstance(event, Close)}
         leg = forwarding.leg

@@ -46,9 +46,12 @@ from sansio_smtp.errors import InternalError, LocalProtocolError
 from sansio_smtp.events import (
     CLIENT,
     SERVER,
+    AwaitReply,
     Close,
     Event,
     MessageAnswered,
+    SendToClient,
+    SendToServer,
     Side,
     Violation,
 )
@@ -81,6 +84,7 @@ from .keeping import Keeping
 from .lane import Lane
 from .message_flow import MessageFlow
 from .message_store import Spool
+from .openings import Input, Opened
 from .passing import Passing
 from .readings import Readings
 from .reply_flow import ReplyFlow
@@ -183,7 +187,9 @@ class Proxy(Readings):
             and config.max_pipelined > 1
             and config.client_dialect is Dialect.SMTP
         ):
-            self._passing = Passing(config, downstream, forwarding, message, self._commands)
+            self._passing = Passing(
+                config, downstream, forwarding, message, self._commands, asked.openings, self
+            )
 
     # Inputs
 
@@ -224,7 +230,8 @@ class Proxy(Readings):
         """For a driver that needs no `AwaitReply` and no `BodyComplete`. Takes an input that only has to be
         passed on, and returns the octets for the other side; this side may be read on. Returns None, and has
         done nothing, if it is another one: give it to `receive_from`. If ``answers`` is True then, the octets
-        are the reply to a message: `take_answered` has the event."""
+        are the reply to a message: `take_answered` has the event. If `closed` is True then, they are the
+        reply to QUIT, and both sides are to be closed, as after `Close`."""
         passing = self._passing
         if passing is None:
             return None
@@ -236,6 +243,33 @@ class Proxy(Readings):
         if octets is not None:
             self.progress += passing.taken
         return octets
+
+    def replay(self, inputs: tuple[Input, ...]) -> None:
+        """For `Passing`: takes inputs whose octets have been passed on."""
+        passing, progress = self._passing, self.progress
+        self._passing = None
+        try:
+            for side, data in inputs:
+                Proxy.receive_from(self, side, data)
+        finally:
+            self._passing, self.progress = passing, progress
+
+    def rehearse(self, inputs: tuple[Input, ...]) -> Opened | None:
+        """For `Passing`: what comes of the inputs with which such a session begins. See `Openings`."""
+        leg, passed = self._forwarding.leg, b""
+        other = Proxy(self.config, self.ask, None, self._downstream.identity)
+        other.server_connected(leg.level, leg.end.dialect)
+        for side, data in inputs:
+            events = other.receive_from(side, data)
+            sent = [event for event in events if not isinstance(event, AwaitReply)]
+            event = sent[0] if len(sent) == 1 else None
+            if not isinstance(event, SendToServer if side is CLIENT else SendToClient):
+                return None
+            passed = event.data
+            if passed != data and data is not inputs[-1][1]:
+                return None
+        assert other._passing is not None  # as in this one
+        return other._passing.opened(passed)
 
     def take_answered(self) -> MessageAnswered:
         """The message that the last input has answered. May be called once, while ``answers`` is True."""
@@ -291,6 +325,7 @@ class Proxy(Readings):
     def prefer(self, upstream: str | None) -> None:
         """A rule has said the server of this client, before the first server is connected: connect this one.
         `Connect` names it from then on. Raises `LocalProtocolError` after the server's first octets."""
+        self._catch_up()
         if self._forwarding.leg.state is not UPSTREAM_CONNECTING:
             raise LocalProtocolError("the first server is said before it is connected")
         self._forwarding.prefer(upstream)
@@ -304,6 +339,7 @@ class Proxy(Readings):
 
         ``kept``: the connection is one that another session has given back (`Release`), and `Config.keep` is
         set. If TLS is spoken on it, call `tls_started` next. Then give its greeting to `receive_from`."""
+        self._catch_up()
         self._forwarding.leg.use_level(tls, dialect)
         if kept:
             self._forwarding.leg.take_over()
@@ -440,8 +476,8 @@ class Proxy(Readings):
             raise InternalError(wrong)
 
     def _fail(self, reply: Reply) -> list[Event]:
+        self._stop_passing()
         if not self.closed:
-            self._stop_passing()
             self._downstream.fail(reply)
         return self._run()
 

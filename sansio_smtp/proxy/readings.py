@@ -71,6 +71,8 @@ class Readings:
 
     def may_read_client(self) -> bool:
         """Returns True if `may_read` has the client. A driver that has read one side asks for that alone."""
+        if self._passing is not None and (may := self._passing.may_read) is not None:
+            return may
         client = self._client
         if (
             self._downstream.gate is not GATE_OPEN
@@ -87,6 +89,8 @@ class Readings:
 
     def may_read_server(self) -> bool:
         """Returns True if `may_read` has the server."""
+        if self._passing is not None and (may := self._passing.may_read) is not None:
+            return may
         leg = self._forwarding.leg
         if leg.state is UPSTREAM_DETACHED or leg.state is UPSTREAM_CLOSED or leg.end.eof:
             return False
@@ -143,6 +147,7 @@ class Readings:
     @property
     def hello(self) -> Command | None:
         """The last EHLO or HELO to which the client got 2xx, as it was sent to the server."""
+        self._catch_up()
         return self._downstream.hello
 
     @property
@@ -160,6 +165,7 @@ class Readings:
     @property
     def client_info(self) -> ClientInfo:
         """What is known of the client by now."""
+        self._catch_up()
         return self._downstream.client_info
 
     @property
@@ -182,6 +188,7 @@ class Readings:
     def client_changes(self) -> int:
         """Counts the changes of what is known of the client, and of `server_tls`. While it stays the same,
         `hello`, the login, `identity`, `forwarded` and `server_tls` do."""
+        self._catch_up()
         return self._downstream.changes + self._forwarding.tls_changes
 
     @property
@@ -199,6 +206,8 @@ class Readings:
     @property
     def closed(self) -> bool:
         """True if both sides are closed. Every further input is ignored."""
+        if self._passing is not None and self._passing.ended:
+            return True
         return self._downstream.gate is GATE_SHUT
 
     @property

@@ -7,7 +7,7 @@ from typing import Final
 
 import attrs
 
-from sansio_smtp.config import Chunking, Config, Dialect
+from sansio_smtp.config import Chunking, Config, Dialect, LoginMode, SendClient
 from sansio_smtp.ends.extensions import Offer
 from sansio_smtp.questions import (
     CLIENT_CHANGED,
@@ -20,6 +20,8 @@ from sansio_smtp.questions import (
     REPLY,
     asked_places,
 )
+
+from .openings import Openings
 
 __all__ = ["Shared", "shared"]
 
@@ -52,6 +54,8 @@ class Shared:
     """True if a verdict may say another server for a command."""
     offer: Offer
     """Makes the EHLO reply for a client."""
+    openings: Openings | None
+    """How sessions begin; None if that depends on more than the configuration and what was said."""
 
 
 @lru_cache(maxsize=_KEPT)  # 5 µs for each session without it
@@ -78,4 +82,14 @@ def shared(config: Config, ask: frozenset[str]) -> Shared:
         offer=Offer(
             config.relay_keywords, config.max_message_size, config.headroom, chunking, config.max_recipients
         ),
+        openings=Openings() if _begins_alike(config) else None,
+    )
+
+
+def _begins_alike(config: Config) -> bool:
+    """Returns True if servers are told nothing of a client, and greetings and EHLO replies are not kept."""
+    return (
+        config.send_client is SendClient.NONE
+        and config.login_mode is LoginMode.RELAY
+        and not (config.keep or config.failover or config.accept_xclient or config.accept_xforward)
     )

@@ -31,6 +31,8 @@ __all__ = ["Sides"]
 
 T = TypeVar("T")
 
+_BYE: Final = b"221 "
+
 _NONE: Final = frozenset[Any]()
 """Stands in all sessions for sides that are none: 0.2 KB for each set that need not be there."""
 
@@ -180,8 +182,13 @@ class Sides(Jobs):
             ):
                 if side is CLIENT:
                     written = server.send(octets)
+                elif proxy.answers:
+                    written = self._answer(octets)
                 else:
-                    written = self._answer(octets) if proxy.answers else client.send(octets)
+                    written = client.send(octets)
+                    if octets[:4] == _BYE and proxy.closed:
+                        self._closed()
+                        return False
                 if not written:
                     self._block(side)
                 return written
@@ -206,6 +213,13 @@ class Sides(Jobs):
         except Exception as error:
             self._fail(error)
         return False
+
+    def _closed(self) -> None:
+        """The reply to QUIT was passed on: both sides are to be closed."""
+        self._over = True
+        self._servers.end(abort=False)
+        self._start_going_on()
+        self._settle()
 
     def _answer(self, octets: bytes) -> bool:
         """Writes the reply to a message that was passed on. Returns True if nothing of it is left."""

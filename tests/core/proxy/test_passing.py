@@ -15,6 +15,7 @@ from sansio_smtp.ends.server import ServerConnection
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.events import CLIENT, SERVER, Close, MessageAnswered, SendToClient, SendToServer, Side
 from sansio_smtp.proxy.proxy import Proxy
+from sansio_smtp.states import Gate, Phase
 
 EHLO = ("250-mx", "250 PIPELINING")
 TO_CONTENT = (
@@ -31,7 +32,7 @@ def session(**choices: Any) -> Twins:
     """A client that has said EHLO."""
     twins = Twins(Config(**choices))
     for side, text in ((SERVER, ("220 mx",)), (CLIENT, ("EHLO me",)), (SERVER, EHLO)):
-        assert not takes(twins, side, lines(*text))
+        twins.receive_from(side, lines(*text))
     return twins
 
 
@@ -159,7 +160,7 @@ def test_many_inputs_before_anything_is_read() -> None:
         ({}, "NOOP x", False),
         ({}, "rset", False),
         ({}, "EHLO me", False),
-        ({}, "QUIT", False),
+        ({}, "QUIT", True),
         ({}, "AUTH PLAIN AGFubgBz", False),
         ({}, "MAIL FROM:<a> REQUIRETLS", False),
         ({}, "MAIL FROM:<a> SIZE=9", True),
@@ -402,3 +403,72 @@ def test_what_are_no_usual_replies_to_a_group(data: bytes, choices: dict[str, An
     twins = session(**choices)
     assert says(twins, CLIENT, *GROUP)
     assert not takes(twins, SERVER, data)
+
+
+# The beginning and the end: more in test_openings.py
+
+OPENING = ((SERVER, ("220 mx",)), (CLIENT, ("EHLO me",)), (SERVER, ("250-mx", "250 SIZE 77")))
+
+
+@pytest.mark.parametrize("looks", [False, True])
+def test_a_whole_session(looks: bool) -> None:
+    config = Config(max_message_size=54_321 + looks)
+    for number in range(3):
+        twins = Twins(config)
+        twins.pauses = (0,) if looks else (99,)
+        assert [says(twins, side, *text) for side, text in OPENING] == [True, True, number > 0]
+        for _ in range(2):
+            assert all(says(twins, side, line) for side, line in TO_CONTENT)
+            assert takes(twins, CLIENT, b"x\r\n.\r\n")
+            assert says(twins, SERVER, "250 taken")
+        assert says(twins, CLIENT, "QUIT")
+        assert says(twins, SERVER, "221 bye")
+        assert twins.closed
+
+
+def test_what_is_no_usual_beginning_or_end() -> None:
+    config = Config(max_message_size=54_323)
+    for side, text in ((SERVER, "250 mx"), (CLIENT, "EHLO me")):
+        assert not says(Twins(config), side, text)
+    for side, text in (
+        (SERVER, "220 again"),
+        (SERVER, "221 bye"),
+        (CLIENT, "MAIL FROM:<a>"),
+        (CLIENT, "EHLO m=e"),
+    ):
+        twins = Twins(config)
+        assert says(twins, SERVER, "220 mx")
+        assert not says(twins, side, text)
+    for side, text in ((SERVER, "421 bye"), (CLIENT, "NOOP")):
+        twins = session()
+        assert says(twins, CLIENT, "QUIT")
+        assert not says(twins, side, text)
+    assert not says(session(keep=True, ehlo_name="me.example"), CLIENT, "QUIT")
+    twins = session()
+    assert says(twins, CLIENT, "NOOP")
+    assert not says(twins, CLIENT, "QUIT"), "it waits for its turn"
+    assert not says(Twins(Config(upstream_tls="encrypt")), SERVER, "220 mx")  # type: ignore[arg-type]
+
+
+def test_who_may_be_read_needs_no_looking_at_the_ends() -> None:
+    proxy = Proxy()
+    assert proxy.pass_on(SERVER, b"220 mx\r\n")
+    assert proxy.may_read == {CLIENT, SERVER}
+    assert proxy._downstream.end.phase is Phase.GREETING
+    assert proxy.pass_on(CLIENT, b"EHLO me\r\n")
+    proxy.receive_from(SERVER, b"250-mx\r\n")
+    assert proxy.receive_from(SERVER, b"250 X-ONCE\r\n")
+    assert proxy.pass_on(CLIENT, b"QUIT\r\n")
+    assert proxy.pass_on(SERVER, b"221 mx\r\n")
+    assert proxy.may_read == set()
+    assert proxy.closed
+    assert proxy._downstream.gate is Gate.OPEN
+    assert proxy.states == (Phase.CLOSED, Phase.CLOSED)
+
+
+def test_a_fault_while_the_client_waits_for_the_reply_to_ehlo(monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = Proxy()
+    assert proxy.pass_on(SERVER, b"220 mx\r\n")
+    assert proxy.pass_on(CLIENT, b"EHLO me\r\n")
+    monkeypatch.setattr(ServerConnection, "send_reply", None)
+    assert [type(event) for event in proxy.broke()] == [SendToClient, Close, Close]

@@ -6,7 +6,7 @@ import pytest
 
 from core.scene import Scene, lines, spell
 from sansio_smtp.client_info import ClientInfo, TlsInfo
-from sansio_smtp.config import Config
+from sansio_smtp.config import Config, Dialect
 from sansio_smtp.errors import InternalError, LocalProtocolError
 from sansio_smtp.events import (
     CLIENT,
@@ -18,7 +18,7 @@ from sansio_smtp.events import (
 from sansio_smtp.proxy.message_flow import MessageFlow
 from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.questions import Continue, Disconnect, Replace, ReplyQuestion
-from sansio_smtp.states import Message
+from sansio_smtp.states import Message, Phase
 from sansio_smtp.wire.replies import Reply
 
 NO = Reply.of(550, "no")
@@ -235,3 +235,24 @@ def test_a_client_that_has_quit_need_not_wait() -> None:
     assert made.client("QUIT") == ["S: RSET"]
     assert made.took(made.proxy.eof_from(CLIENT)) == []
     assert made.server("250 ok") == ["C: 221 2.0.0 bye", "release S", "close C"]
+
+
+def test_a_rehearsal() -> None:
+    hello = ((SERVER, b"220 mx\r\n"), (CLIENT, b"EHLO me\r\n"))
+    proxy = Proxy()
+    opened = proxy.rehearse((*hello, (SERVER, b"250-mx\r\n250 SIZE 9\r\n")))
+    assert opened is not None
+    assert opened.reply == b"250-mx\r\n250-SIZE 9\r\n250 PIPELINING\r\n"
+    assert (opened.max_size, opened.takes_groups) == (9, False)
+    assert proxy.states[0] is Phase.GREETING, "it is another session that has begun"
+    for inputs in (
+        (*hello, (SERVER, b"250-mx\r\n")),
+        (*hello, (SERVER, b"250 mx\r\n250 mx\r\n")),
+        (*hello, (SERVER, b"500 no\r\n")),
+        hello,
+        hello[:1],
+    ):
+        assert proxy.rehearse(inputs) is None
+    lhlo = ((SERVER, b"220 mx\r\n"), (CLIENT, b"HELO me\r\n"), (SERVER, b"250 mx\r\n"))
+    assert proxy.rehearse(lhlo) is not None
+    assert Proxy(Config(upstream_dialect=Dialect.LMTP)).rehearse(lhlo) is None

@@ -190,3 +190,13 @@ def test_what_is_known() -> None:
     assert proxy.client_info == ClientInfo(helo="me", login="ann", login_given="ann")
     assert proxy.client_changes > before
     assert (proxy.envelope.mail, proxy.has_more, proxy.closed) == (None, False, False)
+
+
+def test_closed_after_a_reply_to_quit_that_was_passed_on() -> None:
+    proxy = Scene().greeted().proxy
+    assert proxy.pass_on(CLIENT, b"QUIT\r\n")
+    assert not proxy.closed
+    assert proxy.pass_on(SERVER, b"221 bye\r\n")
+    assert proxy.closed
+    assert proxy.may_read == set()
+    assert proxy.waiting_for is WaitingFor.NOTHING

@@ -16,9 +16,12 @@ def test_it_is_made_once() -> None:
     assert shared(Config(), frozenset()) is not shared(Config(max_message_size=5), frozenset())
 
 
+OTHERS = ("offer", "openings", "__weakref__")
+
+
 def test_nothing_is_asked() -> None:
     nothing = shared(Config(), frozenset())
-    yes = {name: getattr(nothing, name) for name in Shared.__slots__ if name not in ("offer", "__weakref__")}
+    yes = {name: getattr(nothing, name) for name in Shared.__slots__ if name not in OTHERS}
     assert not any(yes.values()), yes
 
 
