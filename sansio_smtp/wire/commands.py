@@ -30,6 +30,8 @@ _PATH: Final = re.compile(
     rb'(?:FROM|TO):[ \t]*(<(?:"(?:[^"\\\0]|\\[^\0])*"|[^">\0])*>|[^<> \t][^ \t]*)(?:[ \t]+(.*))?',
     re.I | re.DOTALL,
 )
+# RFC 4422 §3.1. In mixed case it may be base64, of a client that has forgotten the mechanism.
+_MECHANISM: Final = re.compile(rb"[A-Z0-9_-]{1,20}|[a-z0-9_-]{1,20}")
 _NOT_READ: Final = object()
 
 _MAX_CHUNK: Final = 2**63 - 1
@@ -63,6 +65,14 @@ class Path:
         return None
 
 
+def _public(kind: Kind, words: list[bytes]) -> int:
+    """How many words at the begin of a line about logins can be no secret. A line that is no AUTH, and was
+    meant to be one, may have a secret in its first word."""
+    if kind is not Kind.AUTH:
+        return 0
+    return 2 if len(words) > 1 and _MECHANISM.fullmatch(words[1]) else 1
+
+
 @attrs.define(eq=False, slots=True, repr=False)
 class Command:
     """One line of the client. ``raw`` is the line without its CRLF, exactly as it came.
@@ -89,7 +99,8 @@ class Command:
         kind = VERBS.get(verb, UNKNOWN).kind
         if kind is _CHUNK and (last := _BDAT.fullmatch(raw)) is not None and last[2]:
             kind = Kind.LAST_CHUNK
-        return cls(verb, raw, kind, b"AUTH" in verb and len(raw.split()) > 2)
+        is_secret = b"AUTH" in verb and len(words := raw.split()) > max(_public(kind, words), 1)
+        return cls(verb, raw, kind, is_secret)
 
     @classmethod
     def of(cls, line: str | bytes) -> Command:
@@ -128,15 +139,14 @@ class Command:
         """The line as a log or a transcript may show it, secrets masked."""
         if not self.secret:
             return self.raw
-        if self.kind is Kind.AUTH:
-            return b" ".join(self.raw.split()[:2]) + b" ********"
-        return b"********"
+        words = self.raw.split()
+        return b" ".join((*words[: _public(self.kind, words)], b"********"))
 
     @property
     def secrets(self) -> list[bytes]:
         """The credentials in the line, as they were sent. Words of less than four octets are left out."""
         words = self.raw.split() if self.secret else []
-        return [word for word in (words[2:] if self.kind is Kind.AUTH else words) if len(word) >= 4]
+        return [word for word in words[_public(self.kind, words) :] if len(word) >= 4]
 
     @property
     def path(self) -> Path | None:
