@@ -56,6 +56,8 @@ class Chunks:
     """The client's chunk that arrives, or the last one that has."""
     awaited: list[Exchange] = attrs.field(factory=list[Exchange], init=False)
     """The client's chunks that have left whole, and await the server's reply."""
+    parts: int = attrs.field(default=0, init=False)
+    """Number of parts of the client's chunks that the server has not answered."""
     _waiting: bytearray = attrs.field(factory=bytearray, init=False, repr=False)
 
     @property
@@ -75,7 +77,12 @@ class Chunks:
         while len(waiting) > limit:
             piece = bytes(waiting[:limit])
             del waiting[:limit]
+            self.parts += 1
             self.forwarding.send_chunk(piece, Part(chunk))
+
+    def part_taken(self) -> None:
+        """The server has taken a part."""
+        self.parts -= 1
 
     def end_chunk(self) -> bool:
         """The client's chunk has ended: what is left of it leaves, and the reply to that will be the reply to

@@ -125,7 +125,7 @@ class ContentPipeline:
         dotted = self.form is Form.DOTTED
         self._writer = ContentWriter() if dotted else ChunkWriter(self.binary)
         if self.held:
-            self._store = MessageStore(self.config.max_held, self.make_spool)
+            self._store = MessageStore(self.config.max_held, self.make_spool, self.binary)
         self._stage = _Stage.HEADERS if HEADERS in self.ask else self._body_stage()
         self._wired = dotted and self.config.tap is Tap.OFF and not self.held and self.ask in _WIRED
 
@@ -247,7 +247,8 @@ class ContentPipeline:
         return self._store.spooled
 
     def held_wire(self) -> Iterator[bytes]:
-        """The held message in wire form, in pieces, without end-of-data. Can be used once."""
+        """The held message in the form in which it leaves, in pieces, without end-of-data. Can be used
+        once."""
         return self._store.wire()
 
     def close(self) -> None:

@@ -225,6 +225,14 @@ class Forwarding:
         self.chunks_waiting += 1
         self.advance()
 
+    def expect_chunk(self) -> None:
+        """A chunk of a message will come before the client's next command: it counts as one that waits."""
+        self.chunks_waiting += 1
+
+    def expected_chunk_came(self) -> None:
+        """The chunk comes now."""
+        self.chunks_waiting -= 1
+
     def drop_chunks(self) -> list[Exchange]:
         """Removes the chunks that were not sent yet, and recipients that were added for their message.
         Returns the client's chunks that get no reply of the server now."""

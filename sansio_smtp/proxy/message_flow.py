@@ -212,7 +212,7 @@ class MessageFlow:
             self._refuse_stray(exchange, own_replies.NO_TRANSACTION)
         elif not client.envelope.recipients:
             self._refuse_stray(exchange, own_replies.NO_RECIPIENT)
-        elif binary and self._swallowed is None and (not native or self.holds):
+        elif binary and self._swallowed is None and not native:
             self._chunks = Chunks(self._forwarding, 1, native=False)
             self._step(_CONTENT)
             self._chunks.next_chunk(exchange)
@@ -254,7 +254,7 @@ class MessageFlow:
             pass  # a verdict has accepted the message, so that all its chunks have been answered
         elif chunks is None or not chunks.owns(exchange):
             self._drop_unsent((exchange, reply))  # if its last chunk has not left yet
-        elif exchange is chunks.chunk and self._end is None:
+        elif exchange is chunks.chunk and (self._end is None or self._end is exchange):
             self._refuse_chunks(chunks, reply)
         else:
             self._refuse_chunks(chunks, own_replies.MESSAGE_OVER, (exchange, reply))
@@ -277,7 +277,8 @@ class MessageFlow:
         if cause is not None:
             self._downstream.fill(*cause)
         for chunk in left_out:
-            self._downstream.fill(chunk, reply)
+            if cause is None or chunk is not cause[0]:
+                self._downstream.fill(chunk, reply)
 
     def _refuse_stray(self, exchange: Exchange, reply: Reply) -> None:
         self._downstream.end.drop_chunk(stray=True)
@@ -456,6 +457,9 @@ class MessageFlow:
         if self._chunks is not None and not self._forwarding.leg.has_recipients:
             self.refuse(own_replies.NOBODY_THERE)  # all were accepted by verdicts alone
             return
+        if self._chunks is not None and self._chunks.binary:
+            self._send_binary(pipeline, self._chunks)
+            return
         self._chunks = None  # from now on it is a message that is held
         self._step(MessageStep.KEPT)
         if self._forwarding.leg.end.phase is PHASE_CONTENT:
@@ -488,6 +492,35 @@ class MessageFlow:
             self.more()
         else:
             self._end_at_server(b"".join(pipeline.held_wire()))
+
+    def _send_binary(self, pipeline: ContentPipeline, chunks: Chunks) -> None:
+        """A binary message that was held leaves in chunks, all of which are the client's last one now."""
+        assert self._end is not None  # it is held until then
+        chunks.next_chunk(self._end)
+        self._pieces = pipeline.held_wire()
+        self._forwarding.expect_chunk()  # the client's next command comes after the last one
+        self._send_pieces(chunks, self._pieces)
+
+    def part_taken(self, chunk: Exchange) -> None:
+        """The server has taken a chunk after which there is more of this chunk of the client."""
+        chunks = self._chunks
+        if chunks is not None and chunks.owns(chunk):
+            chunks.part_taken()
+            if self._pieces is not None:
+                self._send_pieces(chunks, self._pieces)
+
+    def _send_pieces(self, chunks: Chunks, pieces: Iterator[bytes]) -> None:
+        """Sends the next part of a binary message that was held, or the last one. Each waits for the reply to
+        the part before it, so that one piece of a message in a spool is in memory."""
+        try:
+            while not chunks.parts and (piece := next(pieces, None)) is not None:
+                chunks.add(piece)
+        except OSError:
+            self.refuse(own_replies.NOT_KEPT)
+            return
+        if not chunks.parts:
+            self._forwarding.expected_chunk_came()
+            self._end_at_server(b"")
 
     def _end_at_server(self, wire: bytes) -> None:
         """The one place where a message ends at the server (promise P7). ``wire`` is its last content."""

@@ -54,6 +54,8 @@ class MessageStore:
 
     limit: int
     make_spool: Callable[[], Spool] | None = None
+    binary: bool = False
+    """True for a message that has no lines: it is kept as it is, to leave in chunks."""
     size: int = attrs.field(default=0, init=False)
     """Number of octets of the message as it will leave, after an edit."""
     _head: bytes | bytearray = attrs.field(factory=bytearray, init=False, repr=False)
@@ -82,21 +84,22 @@ class MessageStore:
         return True
 
     def finish(self) -> bytes | memoryview:
-        """The whole message, for its question. Adds a CRLF if it does not end in one and is not empty. A
-        memoryview if it is in a spool. Raises OSError."""
-        if self._spool is None and self._head and not self._head.endswith(b"\r\n"):
+        """The whole message, for its question. Adds a CRLF if it does not end in one and is not empty, unless
+        it is binary. A memoryview if it is in a spool. Raises OSError."""
+        ends = self.binary or not self._head or self._head.endswith(b"\r\n")
+        if self._spool is None and not ends:
             self.add(b"\r\n")  # which may be what makes it too large
         if self._spool is None:
             self._head = bytes(self._head)
             return self._head
-        if self._spool.read(self._spooled - 2, 2) != b"\r\n":
+        if not self.binary and self._spool.read(self._spooled - 2, 2) != b"\r\n":
             self.add(b"\r\n")
         return self._spool.view()
 
     def replace(self, data: bytes, rest: int | None) -> None:
         """Replaces the octets before the offset ``rest``; all octets if it is None."""
-        head = canonical(data)
-        if head and not head.endswith(b"\r\n"):
+        head = data if self.binary else canonical(data)
+        if head and not self.binary and not head.endswith(b"\r\n"):
             head += b"\r\n"
         if rest is None or rest >= self.size:
             self.close()
@@ -124,7 +127,7 @@ class MessageStore:
     def unsendable(self) -> RemoteProtocolError | None:
         """The reason why the message must not be sent, None if it may be: it holds a line of NULs and one
         dot, which dot-stuffing does not make safe. Raises OSError."""
-        if not any(b"\0" in piece for piece in self.pieces()):
+        if self.binary or not any(b"\0" in piece for piece in self.pieces()):
             return None
         writer = ContentWriter()
         for piece in self.pieces():
@@ -134,11 +137,14 @@ class MessageStore:
         return None
 
     def wire(self) -> Iterator[bytes]:
-        """The octets in wire form, without end-of-data, in pieces. Can be used once: then the store is empty.
-        Raises OSError."""
+        """The octets as they leave, without end-of-data, in pieces: in wire form, or as they are if the
+        message is binary. Can be used once: then the store is empty. Raises OSError."""
         writer = ContentWriter()
         for piece in self.pieces():
-            yield writer.feed(piece)
+            if self.binary:
+                yield from (piece[at : at + _PIECE] for at in range(0, len(piece), _PIECE))
+            else:
+                yield writer.feed(piece)
         self.close()
 
     def close(self) -> None:

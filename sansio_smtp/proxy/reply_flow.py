@@ -130,6 +130,8 @@ class ReplyFlow:
             return
         if reply.code >= 400:
             self._message.chunk_answered(part.chunk, reply)
+        else:
+            self._message.part_taken(part.chunk)
         self._forwarding.advance()
 
     def _greeted(self, reply: Reply) -> bool:

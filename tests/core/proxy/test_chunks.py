@@ -72,6 +72,15 @@ def test_the_reply_to_the_last_part_is_that_to_the_chunk_of_the_client() -> None
     assert not last
 
 
+def test_parts_are_counted_until_they_are_answered() -> None:
+    chunks, _ = begun()
+    chunks.add(b"abcdefghi")
+    assert chunks.parts == 2
+    chunks.part_taken()
+    chunks.end_chunk()
+    assert chunks.parts == 1
+
+
 def test_the_end_of_a_message_is_said_once_also_without_octets() -> None:
     chunks, sent = begun()
     message = Exchange(END_OF_CHUNKS)

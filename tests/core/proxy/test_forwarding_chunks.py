@@ -12,6 +12,7 @@ from sansio_smtp.wire.commands import END_OF_DATA, Command
 
 CHUNKING = ("250-mx", "250-PIPELINING", "250 CHUNKING")
 LOCK_STEP = ("250-mx", "250 CHUNKING")
+BINARY = ("250-mx", "250-PIPELINING", "250-BINARYMIME", "250 CHUNKING")
 COPY = Command.of("RCPT TO:<x@archive.example>")
 
 
@@ -36,6 +37,15 @@ def test_one_chunk_at_a_time_where_the_server_takes_no_groups() -> None:
     assert scene.server("250 part") == ["S: BDAT 3", "S: def"]
     assert scene.server("250 part") == ["S: BDAT 2", "S: gh"]
     assert scene.server("250 whole") == ["C: 250 whole", "S: NOOP"]
+
+
+def test_a_chunk_that_is_expected_comes_before_the_next_command() -> None:
+    """Those of a message that is held leave one by one."""
+    config = Config(max_chunk=3)
+    scene = Scene("MESSAGE", config=config).with_recipient(*BINARY, mail="MAIL FROM:<a> BODY=BINARYMIME")
+    scene.client("BDAT 8 LAST", "abcdef", "NOOP")
+    assert scene.answer(Continue())[-2:] == ["S: BDAT 3", "S: def"]
+    assert scene.server("250 part", "250 part") == ["S: BDAT 2 LAST", "S: ", "S: NOOP"]
 
 
 def test_chunks_wait_for_a_recipient_that_a_rule_adds() -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from core.scene import PIPELINING, Scene
+from core.spools import MemorySpool
 from sansio_smtp.config import BareNewline, Chunking, Config, Dialect, Tap
 from sansio_smtp.events import CLIENT, MessageAnswered
-from sansio_smtp.questions import Answer, Continue, Disconnect, Inspect, Replace, Swallow
+from sansio_smtp.questions import Answer, Continue, Disconnect, Inspect, Replace, ReplaceCommand, Swallow
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
 
@@ -60,6 +61,10 @@ def test_a_chunk_that_is_too_large_leaves_in_several() -> None:
     sent = ["S: BDAT 3", "S: Hel", "S: BDAT 2", "S: lo", "S: NOOP"]
     assert scene.took(scene.proxy.receive_from(CLIENT, b"BDAT 5\r\nHelloNOOP\r\n")) == sent
     assert scene.server("250 part", "250 whole", "250 noop") == ["C: 250 whole", "C: 250 noop"]
+    assert scene.client("BDAT 3 LAST", "!") == ["complete 8", "S: BDAT 3 LAST", "S: !"]
+    scene = with_recipient(max_chunk=2)
+    scene.client("BDAT 3 LAST", "!")
+    assert scene.server("250 part", "250 taken") == ["answered 250", "C: 250 taken"]
 
 
 def test_content_is_shown() -> None:
@@ -118,6 +123,116 @@ def test_a_binary_message_passes_as_it_is() -> None:
     scene = with_recipient("BODY_CHUNK", ehlo=BINARY, mail=BINARY_MAIL, bare_newline=BareNewline.REJECT)
     assert scene.took(scene.proxy.receive_from(CLIENT, b"BDAT 4\r\n\r\0\n\r")) == ["? BodyQuestion"]
     assert scene.answer(Replace(b"\n\r\0")) == ["S: BDAT 3", "S: \n\r\0"]
+
+
+# A binary message that is held
+
+OCTETS = b"\r\0\n.\0\r\n.\n\r"
+
+
+def held(ask: str = "MESSAGE", spool: MemorySpool | None = None, **settings: Any) -> Scene:
+    """A question is open about it."""
+    config = Config(**settings, **({"max_held": 4} if spool is not None else {}))
+    make_spool = (lambda: spool) if spool is not None else None
+    scene = Scene(ask, config=config, make_spool=make_spool).with_recipient(*BINARY, mail=BINARY_MAIL)
+    assert scene.took(scene.proxy.receive_from(CLIENT, b"BDAT 4\r\n" + OCTETS[:4])) == [took(4)]
+    last = b"BDAT 6 LAST\r\n" + OCTETS[4:] + b"NOOP\r\n"
+    assert scene.took(scene.proxy.receive_from(CLIENT, last)) == ["? MessageQuestion"]
+    assert bytes(scene.question.data) == OCTETS
+    return scene
+
+
+def sent(octets: bytes) -> str:
+    return "S: " + octets.decode("latin-1").removesuffix("\r\n").replace("\r\n", "|")
+
+
+@pytest.mark.parametrize("spooled", [False, True])
+def test_it_leaves_in_chunks_when_its_verdict_is_known(spooled: bool) -> None:
+    spool = MemorySpool() if spooled else None
+    scene = held(spool=spool)
+    last = ["complete 10", "S: BDAT 10 LAST", sent(OCTETS), "S: NOOP"]
+    assert scene.answer(Continue()) == last
+    assert scene.server("250 taken", "250 noop") == ["answered 250", "C: 250 taken", "C: 250 noop"]
+    assert spool is None or spool.closed
+
+
+@pytest.mark.parametrize("spooled", [False, True])
+def test_a_large_one_leaves_part_by_part(spooled: bool) -> None:
+    """Each waits for the reply to the one before; the client's next command comes after the last one."""
+    scene = held(spool=MemorySpool() if spooled else None, max_chunk=4)
+    assert scene.answer(Continue()) == [
+        "complete 10",
+        "S: BDAT 4",
+        sent(OCTETS[:4]),
+        "S: BDAT 4",
+        sent(OCTETS[4:8]),
+    ]
+    assert scene.server("250 part") == []
+    assert scene.server("250 part") == ["S: BDAT 2 LAST", sent(OCTETS[8:]), "S: NOOP"]
+    assert scene.server("250 taken") == ["answered 250", "C: 250 taken"]
+
+
+@pytest.mark.parametrize("accepted", [0, 1])
+def test_a_part_of_it_that_is_refused(accepted: int) -> None:
+    """Nothing more leaves, the server is reset, and the client gets one reply to the message."""
+    scene = held(max_chunk=4)
+    scene.answer(Continue())
+    scene.server(*["250 part"] * accepted)
+    refused = scene.server("452 full")
+    assert refused[:3] == ["S: RSET", "answered 452", "C: 452 full"]
+    scene.server(*["503 none"] * (1 - accepted), "250 reset", "250 noop")
+    goes_on_binary(scene)
+
+
+def goes_on_binary(scene: Scene) -> None:
+    for line in ("MAIL FROM:<c>", "RCPT TO:<d>"):
+        assert scene.client(line) == [f"S: {line}"]
+        assert scene.server("250 next") == ["C: 250 next"]
+
+
+def test_a_rule_refuses_it() -> None:
+    assert held().answer(Answer(NO)) == ["S: RSET", "answered 550", "C: 550 no", "S: NOOP"]
+
+
+@pytest.mark.parametrize(("rest", "left"), [(None, b"\n\r"), (2, b"\n\r" + OCTETS[2:])])
+def test_what_a_rule_puts_in_its_place_is_not_put_right(rest: int | None, left: bytes) -> None:
+    """A binary message has no lines."""
+    scene = held()
+    assert scene.answer(Replace(b"\n\r", rest=rest))[1:3] == [f"S: BDAT {len(left)} LAST", sent(left)]
+
+
+def test_a_spool_that_cannot_be_read() -> None:
+    spool = MemorySpool()
+    scene = held(spool=spool)
+    spool.readable = False
+    assert scene.answer(Continue()) == [
+        "complete 10",
+        "S: RSET",
+        "answered 451",
+        "C: 451 4.3.0 the message cannot be kept here, try again later",
+        "S: NOOP",
+    ]
+
+
+@pytest.mark.parametrize("code", [250, 550])
+def test_a_recipient_for_it(code: int) -> None:
+    scene = held()
+    assert scene.answer(Continue((COPY,))) == ["complete 10", "S: RCPT TO:<x@archive.example>"]
+    if code == 250:
+        assert scene.server("250 copy") == ["S: BDAT 10 LAST", sent(OCTETS), "S: NOOP"]
+    else:
+        assert scene.server("550 no copy")[:3] == ["S: RSET", "answered 451", NO_COPY]
+
+
+def test_a_server_that_was_told_of_no_binary_message() -> None:
+    """A rule has taken the declaration out of MAIL."""
+    scene = Scene("MAIL", "MESSAGE").greeted(*BINARY)
+    scene.client(BINARY_MAIL)
+    scene.answer(ReplaceCommand(Command.of("MAIL FROM:<a@me>")))
+    scene.server("250 ok")
+    scene.client("RCPT TO:<b>")
+    scene.server("250 ok")
+    assert scene.client("BDAT 3 LAST", "x")[-1].startswith("C: 554 5.6.1")
 
 
 # Refused
@@ -221,6 +336,15 @@ def test_the_server_refuses_a_chunk_when_the_last_waits_to_be_sent() -> None:
     assert scene.client("BDAT 0 LAST") == ["complete 3"]
     assert scene.server("452 full") == ["S: RSET", "answered 452", "C: 452 full", OVER]
     assert scene.event(MessageAnswered).reply.code == 452
+    scene.server("250 reset")
+    assert scene.client("NOOP") == ["S: NOOP"]
+
+
+def test_the_server_refuses_a_part_of_the_last_chunk() -> None:
+    """It gets one reply."""
+    scene = with_recipient(ehlo=("250-mx", "250 CHUNKING"), max_chunk=2)
+    assert scene.client("BDAT 3 LAST", "x") == ["S: BDAT 2", "S: x\r", "complete 3"]
+    assert scene.server("452 full") == ["S: RSET", "answered 452", "C: 452 full"]
     scene.server("250 reset")
     assert scene.client("NOOP") == ["S: NOOP"]
 

@@ -125,3 +125,30 @@ def test_closed() -> None:
     message.close()
     assert spool.closed
     assert wire(message) == b""
+
+
+@pytest.mark.parametrize("limit", [100, 3])
+def test_a_binary_message_is_kept_as_it_is(limit: int) -> None:
+    """It leaves in chunks, which need no line ends; nothing in it ends a message."""
+    spool = MemorySpool()
+    kept = MessageStore(limit, lambda: spool, binary=True)
+    octets = b"\0.\0\r\n\n\r"
+    assert kept.add(octets)
+    assert bytes(kept.finish()) == octets
+    assert kept.unsendable() is None
+    assert (kept.size, b"".join(kept.wire())) == (len(octets), octets)
+
+
+def test_an_edit_of_a_binary_message_is_not_put_right() -> None:
+    kept = MessageStore(100, binary=True)
+    kept.add(b"ab\n")
+    kept.replace(b"\n\r", 1)
+    assert b"".join(kept.wire()) == b"\n\rb\n"
+    kept.replace(b"\r", None)
+    assert b"".join(kept.wire()) == b"\r"
+
+
+def test_a_large_binary_message_leaves_memory_in_pieces() -> None:
+    kept = MessageStore(1 << 20, binary=True)
+    kept.add(b"x" * 150_000)
+    assert [len(piece) for piece in kept.wire()] == [65_536, 65_536, 18_928]
