@@ -210,11 +210,12 @@ class FakeServer:
 
 @attrs.frozen
 class Message:
-    """A message for the fake client to send; ``content`` is decoded."""
+    """A message for the fake client to send; ``content`` is decoded. ``parameters`` are those of MAIL."""
 
     sender: str
     recipients: tuple[str, ...]
     content: bytes
+    parameters: str = ""
 
 
 @attrs.frozen
@@ -364,7 +365,7 @@ class FakeClient:
         if self._left:
             self._current = message = self._left.popleft()
             self.outcomes.append(Outcome())
-            self._queue(f"MAIL FROM:<{message.sender}>")
+            self._queue(f"MAIL FROM:<{message.sender}> {message.parameters}".rstrip())
             for recipient in message.recipients:
                 self._queue(f"RCPT TO:<{recipient}>")
             if self.chunk_size is not None and self._end.takes_chunks:

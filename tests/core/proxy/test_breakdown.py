@@ -193,6 +193,8 @@ class Talk:
     offers_under_tls: Access = ANYBODY
     keywords: tuple[str, ...] = ("PIPELINING", "8BITMIME")
     chunk_size: int | None = None
+    parameters: str = ""
+    """Those of MAIL."""
     spools: list[MemorySpool] = attrs.field(factory=list[MemorySpool], init=False)
 
     def play(self) -> tuple[Guarded, list[Event]]:
@@ -200,7 +202,7 @@ class Talk:
         proxy.server_connected(self.config.upstream_tls, self.dialect)
         proxy.looks_after = self.looks_after
         client = FakeClient(
-            [Message("a@x", ("b@x", "c@x"), LETTER)] * self.messages,
+            [Message("a@x", ("b@x", "c@x"), LETTER, self.parameters)] * self.messages,
             self.pipelines,
             self.hello,
             self.lines,
@@ -362,6 +364,13 @@ TALKS: dict[str, Callable[[], Talk]] = {
     "the server is not kept": lambda: Talk(config=Config(keep=True), lines=("XTEMPERATURE 21",)),
     "in chunks": lambda: Talk(
         places("HEADERS"), config=Config(max_chunk=20), keywords=CHUNKING, chunk_size=30, lines=("BDAT 0",)
+    ),
+    "in chunks, binary and held": lambda: Talk(
+        places("MESSAGE"),
+        config=Config(max_chunk=20),
+        keywords=(*CHUNKING, "BINARYMIME"),
+        chunk_size=30,
+        parameters="BODY=BINARYMIME",
     ),
     "in chunks, refused by the server": lambda: Talk(
         config=Config(max_chunk=20), keywords=CHUNKING, chunk_size=30, refuses=(b"BDAT",)
