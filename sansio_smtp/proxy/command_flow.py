@@ -28,6 +28,7 @@ from sansio_smtp.members import (
     EFFECT_ADD_RECIPIENT,
     EFFECT_BEGIN,
     EFFECT_END,
+    GATE_QUEUED,
     KIND_AUTH,
     KIND_AUTH_LINE,
     KIND_CHUNK,
@@ -198,11 +199,15 @@ class CommandFlow:
             self._take_chunk(exchange)
 
     def _take_chunk(self, exchange: Exchange) -> None:
+        """The first BDAT of a message is due. Nobody is asked about a chunk of no message."""
+        client = self._downstream
         self._message.ask_at(self._places)
-        if self._wants_question(exchange.command) and self._downstream.end.in_transaction:
+        if self._wants_question(exchange.command) and client.end.in_transaction:
             self._ask(exchange)
-        else:
-            self._message.begin_chunks(exchange)
+            return
+        if client.gate is GATE_QUEUED:
+            client.step(GateStep.TAKE)
+        self._message.begin_chunks(exchange)
 
     def _refuse_here(self, exchange: Exchange, reply: Reply) -> None:
         """Refuses a command that must not be sent to this proxy; that counts as a mistake of the client."""
@@ -253,12 +258,7 @@ class CommandFlow:
             return False
         self._queued = None
         if exchange.command.verb == b"BDAT":
-            self._message.ask_at(self._places)
-            if self._downstream.end.in_transaction and self._wants_question(exchange.command):
-                self._ask(exchange)
-            else:
-                self._downstream.step(GateStep.TAKE)
-                self._message.begin_chunks(exchange)
+            self._take_chunk(exchange)
         elif self._wants_question(exchange.command):
             self._ask(exchange)
         else:
