@@ -23,6 +23,7 @@ from setting_tables import REGIONS as SETTING_REGIONS
 
 from sansio_smtp import Config, Reply, WaitingFor, config
 from sansio_smtp.ends.keyword_table import KEYWORDS, Handling
+from sansio_smtp.joint_states import TOGETHER
 from sansio_smtp.proxy import own_replies
 from sansio_smtp.states import (
     FRAMING,
@@ -30,7 +31,6 @@ from sansio_smtp.states import (
     LINE_STEPS,
     MESSAGE,
     REPLY_STEPS,
-    TOGETHER,
     TRANSACTION,
     UPSTREAM,
     Phase,

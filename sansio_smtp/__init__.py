@@ -53,6 +53,7 @@ from .events import (
     Violation,
     WaitingFor,
 )
+from .joint_states import Snapshot
 from .networks import Networks
 from .questions import (
     BODY_CHUNK,
@@ -87,7 +88,7 @@ from .questions import (
     Swallow,
 )
 from .sasl_client import LoginAttempt, SaslClient
-from .states import Gate, Message, Phase, Snapshot, TransactionState, UpstreamState
+from .states import Gate, Message, Phase, TransactionState, UpstreamState
 from .verbs import Kind
 
 __version__ = "0.1.0"

@@ -23,18 +23,14 @@ in the table changes nothing: a command out of sequence is for the server to ref
 may be parsed. `Message` (`MESSAGE`) says where the message in flight is. A step that is not in these three
 tables is a fault of this library (`InternalError`).
 
-Each state by itself is legal if its table led to it; some combinations are not. `TOGETHER` says which states
-may occur at the same time. The exhaustive check visits every joint state that bounded dialogues reach and
-compares each with `TOGETHER`; docs/states.md lists them.
+Which states may occur at the same time is in `sansio_smtp.joint_states`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, Final, TypeVar
-
-import attrs
+from typing import Final, TypeVar
 
 from .errors import InternalError
 from .verbs import VERBS, Effect, Kind
@@ -45,7 +41,6 @@ __all__ = [
     "LINE_STEPS",
     "MESSAGE",
     "REPLY_STEPS",
-    "TOGETHER",
     "TRANSACTION",
     "UPSTREAM",
     "Gate",
@@ -53,12 +48,10 @@ __all__ = [
     "Message",
     "MessageStep",
     "Phase",
-    "Snapshot",
     "Step",
     "TransactionState",
     "UpstreamState",
     "UpstreamStep",
-    "contradiction",
     "following",
     "unforeseen",
 ]
@@ -451,97 +444,6 @@ MESSAGE: Final[dict[Message, dict[MessageStep, Message]]] = {
 
 
 # The joint state
-
-
-@attrs.frozen
-class Snapshot:
-    """The joint state of a proxy as one value, made by `Proxy.snapshot`. Two snapshots are equal if all seven
-    states are; a snapshot is hashable. ``str(snapshot)`` is one line for a log."""
-
-    client: Phase
-    """The phase of the end that faces the client."""
-    client_transaction: TransactionState
-    """The mail transaction as the client was told it stands."""
-    gate: Gate
-    message: Message
-    upstream: UpstreamState
-    server: Phase
-    """The phase of the end that faces the server."""
-    server_transaction: TransactionState
-    """The mail transaction as the server has accepted it."""
-
-    def __str__(self) -> str:
-        return (
-            f"client {self.client.name} {_mail(self.client_transaction)}, gate {self.gate.name}, "
-            f"message {self.message.name}, upstream {self.upstream.name}, "
-            f"server {self.server.name} {_mail(self.server_transaction)}"
-        )
-
-
-def _mail(state: TransactionState) -> str:
-    return "in a transaction" if state is TransactionState.OPEN else "in none"
-
-
-_OPEN_PHASES: Final = frozenset(Phase) - {Phase.MUST_CLOSE, Phase.CLOSED}
-_AFTER_DATA: Final = frozenset((Phase.COMMAND, Phase.BLOCKED, Phase.CHUNK))
-
-TOGETHER: Final[dict[Enum, dict[str, frozenset[Any]]]] = {
-    Gate.SHUT: {
-        "client": frozenset((Phase.CLOSED,)),
-        "server": frozenset((Phase.CLOSED,)),
-        "message": frozenset((Message.NONE,)),
-        "upstream": frozenset((UpstreamState.CLOSED,)),
-    },
-    **{gate: {"client": _OPEN_PHASES} for gate in Gate if gate is not Gate.SHUT},
-    UpstreamState.CONNECTING: {"server": frozenset((Phase.GREETING,)), "message": frozenset((Message.NONE,))},
-    UpstreamState.GREETING: {
-        # MUST_CLOSE: the server refused with its greeting, and a question about that reply is open.
-        "server": frozenset((Phase.GREETING, Phase.MUST_CLOSE)),
-        "message": frozenset((Message.NONE,)),
-    },
-    UpstreamState.SETUP: {
-        "server": frozenset((Phase.COMMAND, Phase.BLOCKED, Phase.AUTH_LINE, Phase.TLS)),
-        "message": frozenset((Message.NONE,)),
-    },
-    UpstreamState.READY: {
-        # MUST_CLOSE: the server said 421, and a question about that reply is open.
-        "server": frozenset((Phase.COMMAND, Phase.BLOCKED, Phase.CONTENT, Phase.AUTH_LINE, Phase.MUST_CLOSE)),
-    },
-    UpstreamState.DETACHED: {
-        "client": _OPEN_PHASES - {Phase.GREETING},
-        "server": frozenset((Phase.CLOSED,)),
-        "server_transaction": frozenset((TransactionState.NONE,)),
-        "message": frozenset((Message.NONE, Message.DROPPING)),
-    },
-    UpstreamState.CLOSED: {"gate": frozenset((Gate.SHUT,))},
-    # Between two chunks of a message the client may send some commands.
-    Message.STREAMING: {"client": _AFTER_DATA | {Phase.CONTENT}},
-    Message.JUDGING: {
-        "client": frozenset((Phase.CONTENT, Phase.CHUNK, Phase.COMMAND)),
-        "gate": frozenset((Gate.ASKED,)),
-    },
-    Message.DROPPING: {"client": _AFTER_DATA | {Phase.CONTENT}},
-    # What the client sends after end-of-data is parsed, and waits until the message has been sent.
-    Message.AWAITING_DATA: {"client": _AFTER_DATA, "upstream": frozenset((UpstreamState.READY,))},
-    Message.SENDING: {
-        "client": _AFTER_DATA,
-        "server": frozenset((Phase.CONTENT,)),
-        "upstream": frozenset((UpstreamState.READY,)),
-    },
-}
-"""A state → the values that other fields of `Snapshot` may have at the same time. A field that is not named
-may have any value."""
-
-
-def contradiction(snapshot: Snapshot) -> str | None:
-    """Says which rule of `TOGETHER` a joint state breaks. Returns None if it breaks none."""
-    for name in ("gate", "upstream", "message"):
-        state = getattr(snapshot, name)
-        for other, allowed in TOGETHER.get(state, {}).items():
-            found = getattr(snapshot, other)
-            if found not in allowed:
-                return f"{name} {state.name} does not go with {other} {found.name}"
-    return None
 
 
 _State = TypeVar("_State", bound=Enum)

@@ -55,6 +55,7 @@ from sansio_smtp.events import (
     Side,
     Violation,
 )
+from sansio_smtp.joint_states import contradiction
 from sansio_smtp.members import (
     GATE_ASKED,
     GATE_OPEN,
@@ -69,7 +70,7 @@ from sansio_smtp.members import (
     UPSTREAM_READY,
 )
 from sansio_smtp.questions import Continue, Question, ReplyQuestion, V, asked_places
-from sansio_smtp.states import Phase, contradiction
+from sansio_smtp.states import Phase
 from sansio_smtp.wire.commands import END_OF_DATA, Command
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.violations import RemoteProtocolError

@@ -13,6 +13,7 @@ from sansio_smtp.config import Config
 from sansio_smtp.ends.server import ServerConnection
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.events import CLIENT, SERVER, Side, WaitingFor
+from sansio_smtp.joint_states import Snapshot
 from sansio_smtp.members import (
     GATE_OPEN,
     GATE_SHUT,
@@ -24,7 +25,7 @@ from sansio_smtp.members import (
     UPSTREAM_CLOSED,
     UPSTREAM_DETACHED,
 )
-from sansio_smtp.states import Phase, Snapshot
+from sansio_smtp.states import Phase
 from sansio_smtp.wire.commands import END_OF_DATA, Command
 from sansio_smtp.wire.sasl import Login
 

@@ -11,7 +11,8 @@ from typing import Final
 import attrs
 
 from sansio_smtp import Phase
-from sansio_smtp.states import TOGETHER, Gate, Message, Snapshot, UpstreamState
+from sansio_smtp.joint_states import TOGETHER, Snapshot
+from sansio_smtp.states import Gate, Message, UpstreamState
 
 __all__ = ["FIELDS", "listed", "names", "render", "rules"]
 
@@ -34,8 +35,8 @@ a joint state is reached that is not on this page.
 _RULES: Final = """\
 ## What goes together
 
-`states.contradiction` returns the rule that a joint state breaks. A broken rule is an internal error: the
-client is told 451, and both sides are closed.
+`joint_states.contradiction` returns the rule that a joint state breaks. A broken rule is an internal error:
+the client is told 451, and both sides are closed.
 
 """
 

@@ -29,7 +29,7 @@ from exhaustive.configurations import CONFIGURATIONS
 from exhaustive.dialogue import command, script
 from exhaustive.document import render
 from exhaustive.search import Found, Result, explore
-from sansio_smtp.states import Snapshot
+from sansio_smtp.joint_states import Snapshot
 
 __all__ = ["PAGE", "main", "report", "together", "total"]
 

@@ -11,7 +11,7 @@ import attrs
 from twins import Twins
 
 from sansio_smtp import Proxy
-from sansio_smtp.states import Snapshot
+from sansio_smtp.joint_states import Snapshot
 
 from .graph import Uncopyable, cloned
 from .peers import Broken

@@ -31,8 +31,8 @@ from sansio_smtp import (
     TlsInfo,
 )
 from sansio_smtp.config import ClientTls, Dialect, LoginMode, SendClient
+from sansio_smtp.joint_states import contradiction
 from sansio_smtp.questions import AnyQuestion, AnyVerdict, ClientQuestion, LoginQuestion, Question
-from sansio_smtp.states import contradiction
 from sansio_smtp.testing.notation import octets
 from sansio_smtp.testing.verdicts import SaidVerdict, said, verdict_for
 

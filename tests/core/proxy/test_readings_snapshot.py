@@ -10,9 +10,10 @@ from core.scene import Scene
 from core.spools import MemorySpool
 from sansio_smtp.config import Config
 from sansio_smtp.events import CLIENT, SERVER
+from sansio_smtp.joint_states import contradiction
 from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.questions import Answer, Continue, Disconnect, Route, Swallow
-from sansio_smtp.states import Gate, Message, Phase, TransactionState, UpstreamState, contradiction
+from sansio_smtp.states import Gate, Message, Phase, TransactionState, UpstreamState
 from sansio_smtp.wire.replies import Reply
 
 NO = Reply.of(550, "no")

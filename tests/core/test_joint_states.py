@@ -11,17 +11,9 @@ import attrs
 import pytest
 
 from core.scene import Scene
+from sansio_smtp.joint_states import TOGETHER, Snapshot, contradiction
 from sansio_smtp.proxy.proxy import Proxy
-from sansio_smtp.states import (
-    TOGETHER,
-    Gate,
-    Message,
-    Phase,
-    Snapshot,
-    TransactionState,
-    UpstreamState,
-    contradiction,
-)
+from sansio_smtp.states import Gate, Message, Phase, TransactionState, UpstreamState
 
 FIELDS: dict[str, type[Enum]] = {
     "client": Phase,
