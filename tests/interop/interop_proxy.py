@@ -68,6 +68,13 @@ class Proxy:
         self.host = found[0][0] if found else ""
         self.ports = tuple(int(port) for _, port in found)
 
+    def wait_for(self, said: str, seconds: float = 30) -> None:
+        """Until its output holds this text."""
+        deadline = time.monotonic() + seconds
+        while said not in self.log():
+            assert time.monotonic() < deadline, f"{said!r} was never said:\n{self.log()}"
+            time.sleep(0.02)
+
     def log(self) -> str:
         return "\n".join(path.read_text("utf-8", "replace") for path in (self.stdout, self.stderr))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -128,6 +129,48 @@ def test_servers_that_are_restarted_again_and_again(
     assert breaker.restarts > 2
     assert a.count
     assert b.count
+
+
+def test_servers_are_reread_for_new_sessions(a: Keeper, b: Keeper, tmp_path: Path) -> None:
+    """All of them or none; a session goes on with the servers with which it began."""
+    for keeper in (a, b):
+        keeper.daemon.start()
+    file = tmp_path / "proxy.toml"
+
+    def write(upstream: str, more: str = "") -> None:
+        file.write_text(f'[server]\nupstream = "{upstream}"\n{more}')
+
+    def reread(upstream: str, said: str, more: str = "") -> None:
+        write(upstream, more)
+        proxy.process.send_signal(signal.SIGHUP)
+        proxy.wait_for(said)
+
+    route = f'[[route]]\nname = "lists"\nsender = "*@client.test"\nupstream = "{a.address}"\n'
+    write(a.address)
+    proxy = Proxy.run(tmp_path, "--listen", "127.0.0.1:0", "--config", str(file))
+    old = Client(proxy.port)
+    old.send(0)
+    reread(b.address, "upstream servers reloaded")
+    old.send(1)
+    new = Client(proxy.port)
+    new.send(2)
+    reread(
+        a.address,
+        'proxy.toml:3: [server] unknown key "upstraem"; did you mean "upstream"?',
+        'upstraem = "x"\n',
+    )
+    reread(a.address, "[[route]] listen", f'{route}listen = "127.0.0.1:1"\n')
+    third = Client(proxy.port)
+    third.send(3)  # neither the rest of a wrong file
+    reread(b.address, "routes=lists", route)
+    fourth = Client(proxy.port)
+    fourth.send(4)
+    for client in (old, new, third, fourth):
+        client.quit()
+        assert client.seen == {}
+    proxy.stop()
+    assert set(attempts_in(a.contents())) == {(0, 0), (1, 0), (4, 0)}
+    assert set(attempts_in(b.contents())) == {(2, 0), (3, 0)}
 
 
 def test_all_servers_down(a: Keeper, b: Keeper, proxy: Proxy) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from trio_proxy.login.oauth2 import OAuth2
     from trio_proxy.login.tokens import TokenCache
 
-__all__ = ["PASSWORD", "LoginRules", "logins_or_problems"]
+__all__ = ["PASSWORD", "LoginRules", "logins_or_problems", "may_be_plain"]
 
 log = structlog.stdlib.get_logger("smtp_proxy")
 
@@ -88,7 +88,7 @@ def logins_or_problems(
         account=options.upstream_user,
         read_password=read_password,
         tokens=tokens,
-        may_be_plain=partial(_may_be_plain, options),
+        may_be_plain=partial(may_be_plain, options),
     )
     return logins, []
 
@@ -123,11 +123,12 @@ def _password(options: Options, *, config_is_wrong: bool) -> tuple[Callable[[], 
     return None, [Problem("", 0, text)]
 
 
-def _may_be_plain(options: Options, upstream: str | None) -> bool:
-    """Returns True if a secret may go to this server without TLS: the settings say so, or it is on this
-    machine."""
+def may_be_plain(options: Options, upstream: str | None) -> bool:
+    """Returns True if a secret may go without TLS to the usual server, or to one that is named: the settings
+    say so, or it is on this machine, and so are all servers of a list."""
     if options.upstream_tls == "none":
         return True
-    if upstream is None:
-        return bool(options.upstream) and all(each.address.is_local for each in options.upstream)
-    return server_named(upstream).is_local
+    servers = options.upstream if upstream is None else options.servers_of(upstream)
+    if servers is None:
+        return server_named(upstream or "").is_local
+    return bool(servers) and all(each.address.is_local for each in servers)

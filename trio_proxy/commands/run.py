@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -18,16 +18,14 @@ import trio
 
 from sansio_smtp import Dialect, Networks
 from sansio_smtp.rules import Host
-from sansio_smtp.rules.lint.problems import RuleError, did_you_mean
+from sansio_smtp.rules.lint.problems import RuleError
 from trio_proxy.driver.arrival import Arrivals
 from trio_proxy.driver.pool import Pool
 from trio_proxy.driver.reactor import AVAILABLE, Reactor
 from trio_proxy.driver.resolver import resolve_in_own_threads
 from trio_proxy.driver.server import ListenError, Server, listening, raise_descriptor_limit, stop_on_signals
 from trio_proxy.driver.settings import Settings
-from trio_proxy.driver.streams import SocketStream, Stream, connect, connect_now
-from trio_proxy.routes.fleet import Fleet
-from trio_proxy.routes.listeners import Listeners
+from trio_proxy.driver.streams import SocketStream, Stream
 from trio_proxy.routes.routing import with_routes
 from trio_proxy.rulebook.host import RuleHost, RuleSettings
 from trio_proxy.rulebook.load import LoadedRules, load
@@ -52,9 +50,10 @@ from . import exit_status
 from .banner import banner
 from .cautions import cautions
 from .logins import LoginRules, logins_or_problems
-from .loops import is_own, leads_to, route_loops
-from .open_relay import open_relay_warning, route_warning
-from .security import Security, security_or_problems, server_named, validity_problems
+from .loops import leads_to, route_loops
+from .open_relay import open_relay_warning
+from .security import Security, security_or_problems, validity_problems
+from .upstreams import Upstreams, servers_now
 
 if TYPE_CHECKING:
     from trio_proxy.login.logins import Logins
@@ -90,14 +89,14 @@ async def _main(options: Options) -> int:
         }
         listeners = {sock: bound_address(sock, address) for sock, address in asked.items()}
         sockets = list(listeners)
-        upstream = options.upstream
+        built_in: Destination | None = None
         capture: Server | None = None
         capture_sockets: list[socket.socket] = []
-        if not upstream:
+        if not options.upstream:
             capture = _capture_server(options.capture)
             capture_sockets = stack.enter_context(listening(Address("127.0.0.1", 0)))
-            upstream = (Destination(bound_address(capture_sockets[0])),)
-        for destination in upstream:
+            built_in = Destination(bound_address(capture_sockets[0]))
+        for destination in options.upstream:
             _refuse_loop(destination.address, listeners.values())
         resolve_in_own_threads()
         async with (
@@ -105,7 +104,20 @@ async def _main(options: Options) -> int:
             rule_tasks(stack, lambda: exit_status.INTERRUPTED if quit_now else 0) as rules,
         ):
             reactor = _reactor(options)
-            settings = _settings(options, upstream, asked, security, book, logins, rules, reactor)
+            stream = SocketStream if reactor is None else reactor.stream
+            here = [*listeners.values()]
+            upstreams = Upstreams(stream, asked, here, security, logins, built_in)
+            settings = _settings(options, upstreams, book, rules, reactor)
+            arrivals, lmtp = Arrivals(settings), Arrivals(settings.for_clients(Dialect.LMTP))
+
+            def replace(loaded: LoadedRules) -> None:
+                nonlocal settings
+                assert isinstance(loaded.origin, Options)
+                settings = upstreams.used_by(settings, loaded.origin)
+                arrivals.use(settings)
+                lmtp.use(settings.for_clients(Dialect.LMTP))
+
+            book.tell(replace)
             stack.enter_context(settings.rule_settings.watchdog.installed())
             token_host.serve(settings.rule_settings)
             async with trio.open_nursery() as nursery:
@@ -130,11 +142,10 @@ async def _main(options: Options) -> int:
                 capture_stop = trio.Event()
                 if capture is not None:
                     await nursery.start(capture.serve, capture_sockets, capture_stop)
-                arrivals = Arrivals(settings)
                 server = Server(
                     session=arrivals.session,
                     tls_session=arrivals.tls_session,
-                    stream=SocketStream if reactor is None else reactor.stream,
+                    stream=stream,
                     max_connections=options.max_connections,
                     grace=options.grace,
                 )
@@ -143,7 +154,6 @@ async def _main(options: Options) -> int:
                     for line in banner(options, listeners.values(), security, book.summary):
                         write_line(line)
                 tls = [sock for sock, address in listeners.items() if address.tls]
-                lmtp = Arrivals(settings.for_clients(Dialect.LMTP))
                 makers = {
                     sock: lmtp.tls_session if address.tls else lmtp.session
                     for sock, address in listeners.items()
@@ -214,9 +224,17 @@ def _token_rules(book: RuleBook) -> Sequence[TokenRule]:
 
 
 def _load(options: Options) -> LoadedRules:
-    """The rules, with the settings that are in the settings file now."""
+    """The rules, with the settings that are in the settings file now. Raises `RuleError` with all that is
+    wrong with them, or with the servers that stand there now."""
     now = reread(options)
-    loaded = load(now.rules, now.rule_settings)
+    if (now.upstream, now.routes) == (options.upstream, options.routes):
+        return _with_servers(options, now)
+    return _with_servers(servers_now(options, now), now)
+
+
+def _with_servers(options: Options, now: Options) -> LoadedRules:
+    """The rules of ``now``, and the routes of ``options``."""
+    loaded = attrs.evolve(load(now.rules, now.rule_settings), origin=options)
     if options.routes:
         loaded = with_routes(loaded, options.routes)
     if warning := open_relay_warning(options, loaded):
@@ -235,35 +253,21 @@ def _reactor(options: Options) -> Reactor | None:
 
 def _settings(
     options: Options,
-    upstream: Sequence[Destination],
-    listeners: Mapping[socket.socket, Address],
-    security: Security,
+    upstreams: Upstreams,
     book: RuleBook,
-    logins: Logins | None,
     rules: RuleTasks,
     reactor: Reactor | None,
 ) -> Settings:
-    stream = SocketStream if reactor is None else reactor.stream
-    fleet = Fleet.of({None: upstream, **{route.name: route.upstream for route in options.routes}})
-    here = [bound_address(sock) for sock in listeners]
-    routes = _Routes(options, stream, here)
-    return Settings(
-        connect=partial(connect, upstream[0].address, stream),
-        connect_now=partial(connect_now, upstream[0].address, stream),
-        connect_to=routes.connect_to,
-        upstream_dialect=routes.dialect,
-        groups=fleet.group if fleet.groups else None,
-        listener_of=Listeners(listeners).name_of if any(route.listen for route in options.routes) else None,
+    settings = Settings(
+        connect=_nowhere,
         reactor=reactor,
-        tls=security.clients,
-        upstream_tls=security.leg,
+        tls=upstreams.security.clients,
         accept_proxy=Networks.parse(options.accept_proxy),
         config=core_config(
             options,
             trace=options.transcript,
             reconnect=True,
             keep=options.upstream_keep > 0,
-            failover=fleet.largest - 1,
             ehlo_name=_our_name(),
         ),
         pool=_pool(options),
@@ -276,11 +280,15 @@ def _settings(
             threads=rules.threads,
             tasks=rules,
         ),
-        logins=logins,
         make_spool=partial(FileSpool, options.spool) if options.spool is not None else None,
         write_transcript=write_line if options.transcript else None,
         show_states=options.verbosity >= 2,
     )
+    return upstreams.used_by(settings, options)
+
+
+async def _nowhere() -> Stream:
+    raise OSError("no server is known yet")
 
 
 def _pool(options: Options) -> Pool | None:
@@ -288,50 +296,6 @@ def _pool(options: Options) -> Pool | None:
     if not options.upstream_keep:
         return None
     return Pool(options.upstream_keep, options.upstream_keep_time, options.upstream_keep_uses)
-
-
-@attrs.define
-class _Routes:
-    """Connects to servers by their addresses: those of lists, and those that rules name."""
-
-    options: Options
-    stream: Callable[[socket.socket], SocketStream]
-    """Makes the stream of a connection."""
-    listeners: Sequence[Address]
-    """Where clients connect."""
-    _seen: set[str] = attrs.field(factory=set[str], init=False)
-    """Servers of which has been said, if it is so, that they may make this an open relay."""
-
-    async def connect_to(self, upstream: str) -> Stream:
-        """A connection to this server. Raises OSError, also if it is this proxy itself: each connection would
-        make the next one, until there are no more."""
-        address = server_named(upstream)
-        is_usual = any(address == each.address for each in self.options.upstream)
-        if not is_usual and upstream not in self._seen and len(self._seen) < _MOST_ROUTES:
-            self._seen.add(upstream)
-            if warning := await trio.to_thread.run_sync(route_warning, self.options, address):
-                log.warning(warning)
-        try:
-            made = await connect(address, self.stream)
-        except OSError as error:
-            hint = did_you_mean(upstream, [route.name for route in self.options.routes])
-            if not hint:
-                raise
-            raise OSError(f"{error.strerror or error}{hint}") from error
-        if is_own(made.sock, self.listeners):
-            made.abort()
-            raise OSError("that is where this proxy listens itself")
-        return made
-
-    def dialect(self, upstream: str | None) -> Dialect:
-        """What is spoken to the server of ``--upstream``, or to one that a rule names. Raises OSError if the
-        name cannot be read."""
-        usual = self.options.upstream
-        if upstream is not None:
-            speaks_lmtp = server_named(upstream).lmtp
-        else:
-            speaks_lmtp = bool(usual) and usual[0].address.lmtp
-        return Dialect.LMTP if speaks_lmtp else Dialect.SMTP
 
 
 def _capture_server(directory: Path) -> Server:

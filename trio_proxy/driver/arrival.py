@@ -39,17 +39,22 @@ _SHOWN = 60
 """Octets of what is no PROXY header in a log line."""
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Arrivals:
     """Makes what `Server` runs for each connection."""
 
     settings: Settings
+    """Those of sessions that begin now."""
+
+    def use(self, settings: Settings) -> None:
+        """From now on sessions begin with these."""
+        self.settings = settings
 
     def session(self, client: SocketStream, peer: str, number: int) -> Session | Arrival:
         """For a connection to a listener that speaks plain text at first."""
         known, settings = self._known(client, peer), self.settings
         if settings.accept_proxy and known in settings.accept_proxy:
-            return Arrival(client, known, number, settings, header=True)
+            return Arrival(client, known, number, self, header=True)
         return Session(client, peer, number, settings, known)
 
     def tls_session(self, client: SocketStream, peer: str, number: int) -> Arrival:
@@ -57,7 +62,7 @@ class Arrivals:
         is one."""
         known, settings = self._known(client, peer), self.settings
         header = known in settings.accept_proxy
-        return Arrival(client, known, number, settings, header=header, tls=True)
+        return Arrival(client, known, number, self, header=header, tls=True)
 
     def _known(self, client: SocketStream, peer: str) -> ClientInfo:
         """The peer, with the address to which it has connected if a server is told that."""
@@ -78,7 +83,7 @@ class Arrival:
         client: SocketStream,
         peer: ClientInfo,
         number: int,
-        settings: Settings,
+        arrivals: Arrivals,
         *,
         header: bool = False,
         tls: bool = False,
@@ -87,7 +92,8 @@ class Arrival:
         self._stream: Stream = client
         self._peer = peer
         self._number = number
-        self._settings = settings
+        self._arrivals = arrivals
+        self._settings = arrivals.settings
         self._header = header
         self._tls = tls
         self._may_be_check = False
@@ -103,7 +109,7 @@ class Arrival:
             with self._scope:
                 client = await self._arrive()
             if client is not None and not self._scope.cancel_called:
-                stream, settings = self._stream, self._settings
+                stream, settings = self._stream, self._arrivals.settings  # which may be newer than ours
                 session = Session(
                     stream, client.address, self._number, settings, client, may_be_check=self._may_be_check
                 )

@@ -161,8 +161,13 @@ class Servers:
     def _take_kept(self, upstream: str | None) -> bool:
         """Takes an idle connection to this server. Returns False if there is none, and if the last one came
         to nothing: others may be gone too."""
-        pool, leg, last = self._settings.pool, self.leg, self._key
-        self._key = (upstream, leg and (leg.level, leg.server_name, leg.context))
+        settings, leg, last = self._settings, self.leg, self._key
+        pool = settings.pool
+        # Other settings have another usual server.
+        self._key = (
+            settings.connect if upstream is None else upstream,
+            leg and (leg.level, leg.server_name, leg.context),
+        )
         was_kept, self.kept = self.kept is not None, None
         if pool is not None and not (was_kept and self._key == last):
             self.kept = pool.take(self._key)

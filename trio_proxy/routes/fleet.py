@@ -1,4 +1,4 @@
-"""All servers of the service that stand in lists, and their groups: made once, at the start."""
+"""All servers of the service that stand in lists, and their groups: made for each version of the settings."""
 
 from __future__ import annotations
 
@@ -21,16 +21,19 @@ class Fleet:
 
     groups: Mapping[str | None, Group]
     """Name of a route → its servers; None is the usual list, if that has more than one server."""
+    healths: Mapping[Address, Health] = attrs.field(factory=dict[Address, Health], repr=False)
 
     @classmethod
-    def of(cls, lists: Mapping[str | None, Sequence[Destination]]) -> Fleet:
-        """A server that stands in several lists has one health."""
+    def of(cls, lists: Mapping[str | None, Sequence[Destination]], before: Fleet | None = None) -> Fleet:
+        """A server that stands in several lists has one health. ``before``: the servers of before, of which
+        those that stay keep theirs."""
+        known: Mapping[Address, Health] = {} if before is None else before.healths
         healths: dict[Address, Health] = {}
         groups: dict[str | None, Group] = {}
         for name, destinations in lists.items():
             if name is not None or len(destinations) > 1:
-                groups[name] = Group([_server(each, healths) for each in destinations])
-        return cls(groups)
+                groups[name] = Group([_server(each, healths, known) for each in destinations])
+        return cls(groups, healths)
 
     def group(self, name: str | None) -> Group | None:
         """The list of this name; None if there is none."""
@@ -42,7 +45,9 @@ class Fleet:
         return max((len(group.servers) for group in self.groups.values()), default=1)
 
 
-def _server(destination: Destination, healths: dict[Address, Health]) -> Server:
+def _server(
+    destination: Destination, healths: dict[Address, Health], known: Mapping[Address, Health]
+) -> Server:
     address = destination.address
-    health = healths.setdefault(address, Health(str(address)))
+    health = healths.setdefault(address, known.get(address) or Health(str(address)))
     return Server(str(address), health, destination.weight)

@@ -62,6 +62,8 @@ class LoadedRules:
     """The rule objects with ``running()``, which must be entered before their rules are asked."""
     token_rules: tuple[TokenRule, ...] = ()
     """What gives access tokens, in the order in which it is asked."""
+    origin: object = None
+    """What their caller made them of."""
     modules: object = attrs.field(default=None, repr=False)
     """Keeps the modules of the rules in ``sys.modules`` as long as it lives."""
 

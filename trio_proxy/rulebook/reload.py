@@ -88,6 +88,7 @@ class RuleBook:
         self._load = load
         self._wanted = trio.Event()
         self._stamps: Stamps = {}
+        self._tell: Callable[[LoadedRules], None] = lambda _: None
         self._current = self._generation()
         self._living = WeakSet((self._current,))
 
@@ -109,6 +110,11 @@ class RuleBook:
     def use(self) -> AbstractContextManager[RuleSet]:
         """Gives the rules for a connection. They may be asked as long as this context lasts."""
         return self._current
+
+    def tell(self, replaces: Callable[[LoadedRules], None]) -> None:
+        """``replaces`` is called with other rules in the step in which they become those of new connections.
+        If it raises, the present ones stay."""
+        self._tell = replaces
 
     def reload(self) -> None:
         """Asks `serve` to load the rules again. If that fails, it is logged, and the present rules stay."""
@@ -154,12 +160,13 @@ class RuleBook:
             generation = self._generation()
             self._living.add(generation)
             await self._enter(generation, contexts)
+            self._tell(generation.loaded)
         except RuleError as error:
             for problem in error.problems:
                 log.error(str(problem))
-            log.error(f"keeping the rules loaded at {self._current.at}")
+            log.error(f"keeping the rules and servers loaded at {self._current.at}")
         except Exception:
-            log.exception(f"internal error, keeping the rules loaded at {self._current.at}")
+            log.exception(f"internal error, keeping the rules and servers loaded at {self._current.at}")
         else:
             old, self._current = self._current, generation
             old.replaced()

@@ -308,6 +308,10 @@ class Options:
     named: frozenset[str] = attrs.field(default=frozenset(), repr=False, eq=False)
     """The settings that are given, there or in the settings file."""
 
+    def servers_of(self, name: str) -> tuple[Destination, ...] | None:
+        """The servers of the route of this name; None if there is no such route."""
+        return next((route.upstream for route in self.routes if route.name == name), None)
+
     @property
     def has_certificate(self) -> bool:
         """True if TLS with clients is possible."""

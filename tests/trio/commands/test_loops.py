@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from trio_proxy.commands.loops import is_own, leads_to, route_loops
-from trio_proxy.commands.run import _Routes  # pyright: ignore[reportPrivateUsage]
+from trio_proxy.commands.upstreams import NamedServers
 from trio_proxy.driver.streams import SocketStream
 from trio_proxy.settings.options import Options
 from trio_proxy.settings.route_tables import RouteTable
@@ -51,7 +51,7 @@ def test_a_route_that_loops() -> None:
 async def test_a_rule_cannot_redirect_to_this_proxy(host: str) -> None:
     with socket.create_server((host, 0)) as listener, socket.create_server(("127.0.0.1", 0)) as other:
         port = listener.getsockname()[1]
-        routes = _Routes(Options(), SocketStream, [Address(host, port)])
+        routes = NamedServers(Options(), SocketStream, [Address(host, port)])
         with trio.fail_after(5):
             with pytest.raises(OSError, match="that is where this proxy listens itself"):
                 await routes.connect_to(f"localhost:{port}")
@@ -65,7 +65,7 @@ async def test_a_rule_that_has_the_name_of_a_route_wrong(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(trio.socket, "getaddrinfo", nobody)
     table = RouteTable(name="lists", upstream=(Destination(Address.parse("192.0.2.1:25")),))
-    routes = _Routes(Options(routes=(table,)), SocketStream, [])
+    routes = NamedServers(Options(routes=(table,)), SocketStream, [])
     with pytest.raises(OSError, match=r'^Name or service not known; did you mean "lists"\?$'):
         await routes.connect_to("lsits")
     with pytest.raises(OSError, match=r"not known$"):

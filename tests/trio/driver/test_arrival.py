@@ -43,6 +43,7 @@ class Arriving:
     runs: Session | Arrival
     client: TcpPeer
     server: TcpPeer
+    arrivals: Arrivals
     connected: bool = False
     seen: list[tuple[str, ...]] = attrs.field(factory=list[tuple[str, ...]])
     """What rules saw when the client connected: its address, that of its proxy, and the version of TLS."""
@@ -82,8 +83,9 @@ async def arriving(
             rules=lambda: nullcontext(rules),
             **{"accept_proxy": Networks.parse(["10.0.0.0/8"]), **given},
         )
-        make = Arrivals(settings).session if tls is None else Arrivals(settings).tls_session
-        run = Arriving(make(to_client, peer, 7), client, server)
+        arrivals = Arrivals(settings)
+        make = arrivals.session if tls is None else arrivals.tls_session
+        run = Arriving(make(to_client, peer, 7), client, server, arrivals)
         async with trio.open_nursery() as nursery:
             ended = trio.Event()
 
@@ -119,6 +121,24 @@ async def test_the_client_of_the_header_is_the_client(mock_clock: MockClock, log
     (violation,) = [entry for entry in logs if entry["event"] == "protocol violation"]
     assert (violation["peer"], violation["proxy"], violation["conn"]) == ("192.0.2.7:51000", "10.0.0.1", "c7")
     assert "192.0.2.7:51000 connected, through 10.0.0.1" in lines[0]
+
+
+async def test_a_session_begins_with_the_settings_of_then(mock_clock: MockClock) -> None:
+    """They were replaced while the header was awaited."""
+    async with arriving(mock_clock) as run:
+        await run.client.raw(HEADER[:20])
+        before = run.arrivals.settings
+        made: list[str] = []
+
+        async def connect() -> Stream:
+            made.append("another")
+            return await before.connect()
+
+        run.arrivals.use(attrs.evolve(before, connect=connect))
+        await run.client.raw(HEADER[20:])
+        await run.greeted()
+        run.client.close()
+    assert made == ["another"]
 
 
 async def test_what_comes_with_the_header_is_not_lost(mock_clock: MockClock) -> None:

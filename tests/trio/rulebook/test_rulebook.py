@@ -24,7 +24,7 @@ from trio_proxy.rulebook.load import LoadedRules, load
 from trio_proxy.rulebook.reload import RuleBook, reload_on_hangup
 
 Logs = list[MutableMapping[str, Any]]
-KEEPING = re.compile(r"keeping the rules loaded at \d\d:\d\d:\d\d")
+KEEPING = re.compile(r"keeping the rules and servers loaded at \d\d:\d\d:\d\d")
 SECONDS = 5.0
 
 
@@ -112,6 +112,27 @@ async def test_connections_keep_the_rules_that_they_began_with(folder: Folder, l
     assert logs == [{"log_level": "warning", "event": "rules reloaded", "rules": "my_rules.py (rcpt)"}]
 
 
+async def test_who_is_told_sees_the_rules_of_before(folder: Folder, logs: Logs) -> None:
+    """What is told is part of the step: if it fails, the rules of before stay."""
+    folder.write("first")
+    book = RuleBook(folder.load)
+    told: list[list[str]] = []
+
+    def replaces(loaded: LoadedRules) -> None:
+        told.append([*answer(book.current), *answer(loaded.ruleset)])
+        if len(told) > 1:
+            raise ValueError("too many")
+
+    book.tell(replaces)
+    async with serving(book):
+        for name in ("second", "third"):
+            folder.write(name)
+            await reloaded(book)
+        assert answer(book.current) == ["second"]
+    assert told == [["first", "second"], ["second", "third"]]
+    assert [line["event"].partition(",")[0] for line in logs] == ["rules reloaded", "internal error"]
+
+
 async def test_a_broken_file_leaves_the_old_rules_and_says_why(folder: Folder, logs: Logs) -> None:
     folder.write("first")
     book = RuleBook(folder.load)
@@ -144,7 +165,7 @@ async def test_a_mistake_of_ours_leaves_the_old_rules_too(logs: Logs) -> None:
         results.append(LoadedRules(RuleSet()))
         await reloaded(book)
         assert book.current is not first.ruleset
-    assert logs[0]["event"].startswith("internal error, keeping the rules loaded at ")
+    assert logs[0]["event"].startswith("internal error, keeping the rules and servers loaded at ")
     assert logs[0]["exc_info"]
     assert len(logs) == 2
 

@@ -1,0 +1,174 @@
+"""The servers of the settings, for new sessions: made at the start, and anew when the settings are reread.
+
+::
+
+    settings file ── reread ──> servers_now ─┬─> checked: rules and servers of new sessions, in one step
+                                             └─> wrong: both stay as they were, and the log says why
+
+Of what is reread, ``upstream`` and the routes take effect. A session keeps the servers with which it began. A
+server that stays keeps its health, and connections that are kept for it stay.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import structlog
+import trio
+
+from sansio_smtp import Dialect
+from sansio_smtp.rules.lint.problems import Problem, RuleError, did_you_mean
+from trio_proxy.driver.settings import Settings
+from trio_proxy.driver.streams import SocketStream, Stream, connect, connect_now
+from trio_proxy.routes.fleet import Fleet
+from trio_proxy.routes.listeners import Listeners
+from trio_proxy.settings.contradictions import contradictions
+from trio_proxy.settings.options import Options
+from trio_proxy.settings.route_tables import route_problems
+from trio_proxy.text.addresses import Address
+from trio_proxy.text.destinations import Destination
+
+from .logins import may_be_plain
+from .loops import is_own, leads_to, route_loops
+from .open_relay import route_warning
+from .security import Security, server_named
+
+if TYPE_CHECKING:
+    from trio_proxy.login.logins import Logins
+
+__all__ = ["NamedServers", "Upstreams", "servers_now"]
+
+log = structlog.stdlib.get_logger("smtp_proxy")
+_MOST_ROUTES: Final = 1_000
+
+
+def servers_now(options: Options, now: Options) -> Options:
+    """The options of the start with the servers of ``now``, which were reread. Raises `RuleError` with all
+    that is wrong with these servers. Looks names up, so it blocks."""
+    if options.upstream and not now.upstream:
+        text = "upstream is gone; start the service anew if messages are to be kept here"
+        raise RuleError([Problem(str(options.config), 0, text)])
+    options = attrs.evolve(options, upstream=now.upstream, routes=now.routes)
+    texts = list(contradictions(options))
+    texts += (
+        f"--upstream {each.address}: that is where this proxy listens itself"
+        for each in options.upstream
+        if any(leads_to(each.address, listener) for listener in options.listen)
+    )
+    problems = [Problem("", 0, text) for text in texts]
+    problems += route_problems(options.routes, options.listen, has_certificate=options.has_certificate)
+    problems += route_loops(options.routes, options.listen)
+    if problems:
+        raise RuleError(problems)
+    return options
+
+
+@attrs.define(eq=False)
+class Upstreams:
+    """Gives the settings of sessions their servers."""
+
+    stream: Callable[[socket.socket], SocketStream]
+    """Makes the stream of a connection."""
+    listeners: Mapping[socket.socket, Address]
+    """Where clients connect, as the settings name it."""
+    here: Sequence[Address]
+    """The same, as the sockets name it."""
+    security: Security
+    logins: Logins | None = None
+    built_in: Destination | None = None
+    """The server of this process, which is used if there is no other."""
+    _fleet: Fleet = attrs.field(factory=lambda: Fleet({}), init=False)
+    _usual: Address | None = attrs.field(default=None, init=False)
+    _options: Options | None = attrs.field(default=None, init=False)
+
+    def used_by(self, settings: Settings, options: Options) -> Settings:
+        """The same settings, with the servers of these options."""
+        upstream: Sequence[Destination] = options.upstream
+        if not upstream:
+            assert self.built_in is not None
+            upstream = (self.built_in,)
+        lists: dict[str | None, Sequence[Destination]] = {None: upstream}
+        lists |= {route.name: route.upstream for route in options.routes}
+        fleet = Fleet.of(lists, self._fleet)
+        security = attrs.evolve(self.security, options=options)
+        named = NamedServers(options, self.stream, self.here)
+        logins = self.logins
+        if logins is not None:
+            logins = attrs.evolve(logins, may_be_plain=partial(may_be_plain, options))
+        usual = upstream[0].address
+        if usual != self._usual:  # else it is the same function, by which the pool knows the server
+            settings = attrs.evolve(
+                settings,
+                connect=partial(connect, usual, self.stream),
+                connect_now=partial(connect_now, usual, self.stream),
+            )
+        by_listener = any(route.listen for route in options.routes)
+        made = attrs.evolve(
+            settings,
+            connect_to=named.connect_to,
+            upstream_dialect=named.dialect,
+            upstream_tls=security.leg,
+            groups=fleet.group if fleet.groups else None,
+            listener_of=Listeners(self.listeners).name_of if by_listener else None,
+            config=attrs.evolve(settings.config, failover=fleet.largest - 1),
+            logins=logins,
+        )
+        self._fleet, self._usual = fleet, usual
+        self._say_if_changed(options)
+        return made
+
+    def _say_if_changed(self, options: Options) -> None:
+        before, self._options = self._options, options
+        if before is None or (before.upstream, before.routes) == (options.upstream, options.routes):
+            return
+        servers = ", ".join(map(str, options.upstream)) or "none"
+        routes = ", ".join(route.name for route in options.routes) or "none"
+        log.warning("upstream servers reloaded", upstream=servers, routes=routes)
+
+
+@attrs.define
+class NamedServers:
+    """Connects to servers by their addresses: those of lists, and those that rules name."""
+
+    options: Options
+    stream: Callable[[socket.socket], SocketStream]
+    """Makes the stream of a connection."""
+    listeners: Sequence[Address]
+    """Where clients connect."""
+    _seen: set[str] = attrs.field(factory=set[str], init=False)
+    """Servers of which has been said, if it is so, that they may make this an open relay."""
+
+    async def connect_to(self, upstream: str) -> Stream:
+        """A connection to this server. Raises OSError, also if it is this proxy itself: each connection would
+        make the next one, until there are no more."""
+        address = server_named(upstream)
+        is_usual = any(address == each.address for each in self.options.upstream)
+        if not is_usual and upstream not in self._seen and len(self._seen) < _MOST_ROUTES:
+            self._seen.add(upstream)
+            if warning := await trio.to_thread.run_sync(route_warning, self.options, address):
+                log.warning(warning)
+        try:
+            made = await connect(address, self.stream)
+        except OSError as error:
+            hint = did_you_mean(upstream, [route.name for route in self.options.routes])
+            if not hint:
+                raise
+            raise OSError(f"{error.strerror or error}{hint}") from error
+        if is_own(made.sock, self.listeners):
+            made.abort()
+            raise OSError("that is where this proxy listens itself")
+        return made
+
+    def dialect(self, upstream: str | None) -> Dialect:
+        """What is spoken to the server of ``--upstream``, or to one that a rule names. Raises OSError if the
+        name cannot be read."""
+        usual = self.options.upstream
+        if upstream is not None:
+            speaks_lmtp = server_named(upstream).lmtp
+        else:
+            speaks_lmtp = bool(usual) and usual[0].address.lmtp
+        return Dialect.LMTP if speaks_lmtp else Dialect.SMTP
