@@ -74,12 +74,14 @@ class OAuth2:
         return self.refresh_tokens is None
 
     async def fetch(self, account: str) -> Token:
-        """A new token for the account. Raises `TokenError`."""
+        """A new token for the account. Raises `TokenError`. Cannot be cancelled while the provider is asked,
+        which is for ``timeout`` at most."""
         refresh_token = self._refresh_token(account)
         secrets = _ways((refresh_token, self.client_secret))
         asked_at = trio.current_time()
         try:
-            with trio.fail_after(self.timeout):
+            # The session may end meanwhile, and the answer hold a new refresh token, which must not be lost.
+            with trio.fail_after(self.timeout, shield=True):
                 answer = await self._ask(self._form(refresh_token))
         except trio.TooSlowError:
             raise TokenError(f"{self.url} does not answer within {self.timeout:g} s") from None

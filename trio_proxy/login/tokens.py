@@ -7,7 +7,7 @@
                                     └─ one at a time for each account ──▶ TokenSource.fetch(account)
 
 Sessions of one account that need a token at the same time wait for one fetch. A session may be cancelled at
-any time, also the one that fetches: the next in line does it then.
+any time, also the one that fetches: if the source gives up then, the next in line does it.
 
 What must never happen: that a token is fetched twice where once is enough, that one account waits for
 another, that a source that fails is asked once for each client that comes, and that a token can be seen
