@@ -58,7 +58,7 @@ from sansio_smtp.questions import AnyQuestion, LoginQuestion, ReplyQuestion
 from sansio_smtp.sasl_client import LoginAttempt
 from sansio_smtp.states import GATE, Gate, GateStep, unforeseen
 from sansio_smtp.verbs import UNKNOWN, VERBS, Kind
-from sansio_smtp.wire.commands import END_OF_CHUNKS, Command
+from sansio_smtp.wire.commands import END_OF_CHUNKS, END_OF_DATA, Command
 from sansio_smtp.wire.credentials import Credentials
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.sasl import Login, read_login
@@ -264,7 +264,12 @@ class Downstream:
             self.send_reply(reply, last=exchange.closes and exchange.owes == 1)  # as `_deliver`, usually
         else:
             self._deliver(exchange, reply)
-        while exchanges and exchanges[0] is not arriving and (known := exchanges[0].next_reply()):
+        while (
+            exchanges
+            and exchanges[0].replies  # usually none, which needs no call
+            and exchanges[0] is not arriving
+            and (known := exchanges[0].next_reply())
+        ):
             self._deliver(exchanges[0], known)
         if self._waiting:
             self._on_room()
@@ -304,7 +309,7 @@ class Downstream:
     def _deliver(self, exchange: Exchange, reply: Reply) -> None:
         command = exchange.command
         kind = command.kind
-        if self._answers_message(command, reply):
+        if command is END_OF_DATA or self._answers_message(command, reply):
             if exchange.owes == 1 or reply.code == 421:
                 self._out.append(self.answered(reply, fan_out=exchange.fan_out))
         elif kind is KIND_HELLO and reply.code < 300:

@@ -40,6 +40,7 @@ from typing import Final
 from sansio_smtp.config import Config, Dialect
 from sansio_smtp.ends.exchanges import Exchange
 from sansio_smtp.members import (
+    DIALECT_LMTP,
     GATE_ASKED,
     GATE_OPEN,
     KIND_DATA,
@@ -202,7 +203,7 @@ class Lane:
         if (
             not self._takes_replies
             or self._by_recipient
-            or leg.speaks_lmtp
+            or leg.end.dialect is DIALECT_LMTP
             or self._client.pending
             or (gate is not GATE_OPEN and gate is not GATE_ASKED)
             or (message.state is not MESSAGE_NONE and message.state is not MESSAGE_STREAMING)

@@ -31,7 +31,14 @@ from sansio_smtp.ends.exchanges import Exchange
 from sansio_smtp.ends.fan_out import FanOut
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.events import AwaitReply, BodyChunk, BodyComplete, Event, SendToServer
-from sansio_smtp.members import FORM_DOTTED, MESSAGE_DROPPING, MESSAGE_NONE, MESSAGE_SENDING, PHASE_CONTENT
+from sansio_smtp.members import (
+    DIALECT_LMTP,
+    FORM_DOTTED,
+    MESSAGE_DROPPING,
+    MESSAGE_NONE,
+    MESSAGE_SENDING,
+    PHASE_CONTENT,
+)
 from sansio_smtp.questions import MESSAGE, Answer, AnyVerdict, Continue, Disconnect, Replace
 from sansio_smtp.states import MESSAGE as TABLE
 from sansio_smtp.states import Message, MessageStep, unforeseen
@@ -529,7 +536,7 @@ class MessageFlow:
         if wire:
             self._send(wire)
         leg = self._forwarding.leg
-        if self._by_recipient or leg.speaks_lmtp:
+        if self._by_recipient or leg.end.dialect is DIALECT_LMTP:
             self._share_out(end, leg)
         if self._chunks is not None:
             self._chunks.end(end)
