@@ -46,9 +46,9 @@ def test_in_wire_form_and_decoded(
         pipeline = transfer(
             *(["HEADERS"] if headers else []), "BODY_LINES", limit=limit, max_body_line=longest
         )
-        assert pipeline._wired
+        assert pipeline._pending.wired
         if not wired:
-            pipeline._decode_pending()
+            pipeline._pending.decode()
         return Run(pipeline, pieces, judge)
 
     one, other = run(wired=True), run(wired=False)
