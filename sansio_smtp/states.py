@@ -255,7 +255,8 @@ class UpstreamState(Enum):
     READY = "ready"
     """The server is sent the client's commands as they come."""
     DETACHED = "detached"
-    """The connection was reset in the middle of mail data. The client is still served."""
+    """The connection was reset, in the middle of mail data or since the server has failed. The client is
+    still served."""
     CLOSED = "closed"
     """The connection was left for another server, or the session is over."""
 
@@ -269,7 +270,7 @@ class UpstreamStep(Enum):
     GREETED = "2xx greeting"
     PREPARE = "the server lacks something for the next command"
     SET_UP = "the setup is complete"
-    RESET = "the connection was reset in the middle of mail data"
+    RESET = "the connection was reset: in the middle of mail data, or since the server has failed"
     CLOSE = "close"
 
 

@@ -90,7 +90,7 @@ _UPSTREAM: Final = {
     UpstreamState.GREETING: "The server is connected and has not greeted.",
     UpstreamState.SETUP: "The server is told what the client has said already. Nothing else is sent to it.",
     UpstreamState.READY: "The server hears the commands of the client as they come.",
-    UpstreamState.DETACHED: "The server was reset in the middle of mail data. The client is still served.",
+    UpstreamState.DETACHED: "The server was reset in mid-message, or has failed. The client is still served.",
     UpstreamState.CLOSED: "Both sides are closed.",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Literal
@@ -61,14 +62,23 @@ _OTHER_DIALECT: Final = {
 async def check_upstream(
     options: Options, security: Security, logins: Logins | None, found: Findings
 ) -> None:
-    """Says what each server says of itself, if it accepts the login of the proxy, or why it cannot be
-    used."""
+    """Says what each server says of itself, if it accepts the login of the proxy, or why it cannot be used. A
+    server that cannot is a warning where another one of each of its lists takes its place."""
     if not options.upstream and not found.config_is_wrong:
         found.good("upstream", f"none: messages are kept in {options.capture}")
-    addresses = [each.address for each in options.upstream]
-    addresses += [each.address for route in options.routes for each in route.upstream]
-    for address in dict.fromkeys(addresses):
-        await _check_server(options, address, security, logins, found)
+    servers = (options.upstream, *(route.upstream for route in options.routes))
+    lists = [[each.address for each in those] for those in servers]
+    failures: dict[Address, list[str]] = {}
+    for address in dict.fromkeys(itertools.chain(*lists)):
+        with found.holding() as failures[address]:
+            await _check_server(options, address, security, logins, found)
+    for address, failed in failures.items():
+        is_needed = any(address in those and all(map(failures.get, those)) for those in lists)
+        for text in failed:
+            if is_needed:
+                found.unreached(text)
+            else:
+                found.warn(f"others of its list are used: {text}")
 
 
 async def _check_server(

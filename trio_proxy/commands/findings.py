@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 
 import attrs
 import click
@@ -22,6 +23,7 @@ class Findings:
     """True if the settings file has mistakes. An option that seems not to be given may stand in it."""
     wrong: bool = attrs.field(default=False, init=False)
     unavailable: bool = attrs.field(default=False, init=False)
+    _held: list[str] | None = attrs.field(default=None, init=False)
 
     def good(self, what: str, text: str) -> None:
         write_line(f"  {what:<11} {plain(text)}")
@@ -37,8 +39,21 @@ class Findings:
 
     def unreached(self, text: str) -> None:
         """The upstream server cannot be used."""
+        if self._held is not None:
+            self._held.append(text)
+            return
         self.unavailable = True
         _say(text)
+
+    @contextmanager
+    def holding(self) -> Generator[list[str]]:
+        """Gives a list to which `unreached` adds, as long as it is not known if it matters."""
+        held: list[str] = []
+        self._held = held
+        try:
+            yield held
+        finally:
+            self._held = None
 
 
 def _say(line: str) -> None:

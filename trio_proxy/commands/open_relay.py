@@ -19,6 +19,7 @@ from typing import Final
 
 from trio_proxy.rulebook.load import LoadedRules
 from trio_proxy.settings.options import Options
+from trio_proxy.settings.route_tables import RouteTable
 from trio_proxy.text.addresses import Address
 
 __all__ = ["exposed_listeners", "is_on_this_machine", "is_trusting", "open_relay_warning", "route_warning"]
@@ -44,7 +45,21 @@ def open_relay_warning(options: Options, rules: LoadedRules | None) -> str:
     for server in options.upstream if exposed else ():
         if where := is_trusting(server.address):
             return _warning(exposed, f"the upstream server {server.address}", where)
+    for route in options.routes if exposed else ():
+        reached = _listeners_of(route, exposed)
+        for server in route.upstream if reached else ():
+            if where := is_trusting(server.address):
+                return _warning(reached, f"the server {server.address} of the route {route.name}", where)
     return ""
+
+
+def _listeners_of(route: RouteTable, exposed: list[Address]) -> list[Address]:
+    """Those of these listeners of which any client may come to the servers of this route, with mail to
+    anybody."""
+    if route.client or route.login or route.recipient:
+        return []
+    named = [each.endpoint for each in route.listen]
+    return [each for each in exposed if not named or each.endpoint in named]
 
 
 def _login_for_all(options: Options, rules: LoadedRules | None) -> str:

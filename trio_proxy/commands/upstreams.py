@@ -139,15 +139,21 @@ class NamedServers:
     """Makes the stream of a connection."""
     listeners: Sequence[Address]
     """Where clients connect."""
+    _known: frozenset[Address] = attrs.field(init=False)
+    """Servers of the settings: of these it was said when they were read."""
     _seen: set[str] = attrs.field(factory=set[str], init=False)
     """Servers of which has been said, if it is so, that they may make this an open relay."""
+
+    def __attrs_post_init__(self) -> None:
+        options = self.options
+        lists = (options.upstream, *(route.upstream for route in options.routes))
+        self._known = frozenset(each.address for those in lists for each in those)
 
     async def connect_to(self, upstream: str) -> Stream:
         """A connection to this server. Raises OSError, also if it is this proxy itself: each connection would
         make the next one, until there are no more."""
         address = server_named(upstream)
-        is_usual = any(address == each.address for each in self.options.upstream)
-        if not is_usual and upstream not in self._seen and len(self._seen) < _MOST_ROUTES:
+        if address not in self._known and upstream not in self._seen and len(self._seen) < _MOST_ROUTES:
             self._seen.add(upstream)
             if warning := await trio.to_thread.run_sync(route_warning, self.options, address):
                 log.warning(warning)

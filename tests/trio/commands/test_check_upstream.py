@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import socket
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from commands import upstream
 from drivers import Peer, Script
 
 from trio_proxy.commands import check_upstream
+from trio_proxy.settings.route_tables import RouteTable
 from trio_proxy.text.addresses import Address
+from trio_proxy.text.destinations import Destination
 
 HAS_IPV6 = socket.has_dualstack_ipv6()
 
@@ -224,3 +227,30 @@ def test_without_a_server_messages_are_kept(capsys: Capture) -> None:
         0, ["  upstream    none: messages are kept in mail"], []
     )
     assert not Path("mail").exists()
+
+
+def test_a_server_of_a_list_that_is_down_is_a_warning(capsys: Capture) -> None:
+    """As long as each list that has it has another one that can be used."""
+    with upstream(answer(b"220 mx.example")) as server, closed_port() as down, closed_port() as other:
+        up, off, away = (Destination(Address("127.0.0.1", port)) for port in (server.port, down, other))
+        said = checked(capsys, upstream=(off, up))
+        why = f"upstream {off}: cannot be reached: Connection refused; is it running, and the address right?"
+        assert said.status == 0
+        assert said.err == [f"warning: others of its list are used: {why}"]
+        assert len(said.out) == 1
+
+        routes = (RouteTable(name="a", upstream=(off, away)), RouteTable(name="b", upstream=(up, away)))
+        said = checked(capsys, upstream=(up,), routes=routes)
+        assert said.status == 69
+        assert said.err == [why, why.replace(str(off), str(away))]
+
+        said = checked(capsys, upstream=(off, up), routes=(RouteTable(name="a", upstream=(off,)),))
+        assert (said.status, said.err) == (69, [why])
+
+
+@contextmanager
+def closed_port() -> Iterator[int]:
+    """A port at which nothing listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield sock.getsockname()[1]

@@ -16,6 +16,7 @@ from trio_proxy.commands.open_relay import open_relay_warning, route_warning
 from trio_proxy.commands.run import _load  # pyright: ignore[reportPrivateUsage]
 from trio_proxy.rulebook.load import load
 from trio_proxy.settings.options import Options
+from trio_proxy.settings.route_tables import RouteTable
 from trio_proxy.settings.tables import RuleTable
 from trio_proxy.text.addresses import Address
 from trio_proxy.text.destinations import Destination
@@ -39,6 +40,30 @@ def options(listen: str, upstream: str | None, **more: Any) -> Options:
     return Options(
         listen=(Address.parse(listen),), upstream=() if server is None else (Destination(server),), **more
     )
+
+
+@pytest.mark.parametrize(
+    ("conditions", "warns"),
+    [
+        ({}, True),
+        ({"sender": ("*@a.example",)}, True),
+        ({"tls_name": ("mx.example",)}, True),
+        ({"listen": (Address("0.0.0.0", 25),)}, True),
+        ({"listen": (Address("127.0.0.1", 26),)}, False),
+        ({"client": ("192.0.2.0/24",)}, False),
+        ({"login": ("ann",)}, False),
+        ({"recipient": ("*@a.example",)}, False),
+    ],
+)
+def test_servers_of_routes(conditions: dict[str, Any], warns: bool) -> None:
+    servers = (Destination.parse("outside.example"), Destination.parse("inside.example"))
+    route = RouteTable(name="lists", upstream=servers, **conditions)
+    text = open_relay_warning(options("0.0.0.0:25", "outside.example", routes=(route,)), None)
+    said = (
+        "0.0.0.0:25 can be reached from elsewhere, and the server inside.example:25 of the route lists is in"
+    )
+    assert (said in text) is warns
+    assert bool(text) is warns
 
 
 @pytest.mark.parametrize(
