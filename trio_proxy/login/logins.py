@@ -14,7 +14,9 @@ that was refused is tried again and again, until the provider locks the account;
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
+from hashlib import blake2b
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,6 +38,8 @@ __all__ = ["PASSWORD_MECHANISMS", "Logins", "SessionLogin", "password_client"]
 
 _NOT_KNOWN: Final = 504
 """RFC 4954 §4: the server does not know the mechanism that it has offered."""
+_REFUSAL_SECONDS: Final = 60.0
+"""For which the refusal of a password is remembered."""
 PASSWORD_MECHANISMS: Final = ("SCRAM-SHA-256", "PLAIN", "LOGIN")
 """Those with which a password can be used, the preferred one first."""
 
@@ -54,6 +58,29 @@ def password_client(name: str, account: str, password: str) -> SaslClient:
     return ScramSha256(account, password)
 
 
+@attrs.define(eq=False)
+class _Refusals:
+    """Passwords of the account for all clients that servers have refused a moment ago. Each client that comes
+    would have the password said again, and many providers lock an account after ten times."""
+
+    _key: bytes = attrs.field(factory=lambda: secrets.token_bytes(16), repr=False)
+    _until: dict[tuple[str | None, bytes], float] = attrs.field(factory=dict[tuple[str | None, bytes], float])
+
+    def mark(self, password: str) -> bytes:
+        """What stands for the password, which is not kept."""
+        return blake2b(password.encode("utf-8", "surrogateescape"), key=self._key).digest()
+
+    def add(self, server: str | None, mark: bytes) -> None:
+        """This server has refused the password."""
+        now = trio.current_time()
+        self._until = {each: until for each, until in self._until.items() if until > now}
+        self._until[server, mark] = now + _REFUSAL_SECONDS
+
+    def has(self, server: str | None, mark: bytes) -> bool:
+        """Returns True if the server has refused it less than `_REFUSAL_SECONDS` ago."""
+        return trio.current_time() < self._until.get((server, mark), 0.0)
+
+
 @attrs.frozen(kw_only=True, eq=False)
 class Logins:
     """How all sessions of a service log in to servers."""
@@ -67,6 +94,7 @@ class Logins:
     """The access tokens; None: passwords are used."""
     may_be_plain: Callable[[str | None], bool] = lambda _: False
     """Returns True if a secret may go to the server of this name without TLS."""
+    refusals: _Refusals = attrs.field(factory=_Refusals, init=False, repr=False)
 
     def of_session(self, log: Log) -> SessionLogin:
         """What answers the questions of one session."""
@@ -87,6 +115,8 @@ class SessionLogin:
     _tokens: TokenLogin | None = None
     _left: tuple[str, ...] = attrs.field(default=(), init=False)
     """The mechanisms that have not been tried at this server."""
+    _said: bytes = attrs.field(default=b"", init=False, repr=False)
+    """Stands for the password that the server was told: see `_Refusals.mark`."""
 
     @property
     def shows_tokens(self) -> bool:
@@ -108,17 +138,24 @@ class SessionLogin:
         return await self._with_password(question, account)
 
     async def _with_password(self, question: LoginQuestion, account: str) -> LogIn | Answer:
-        refused = question.refused
+        refused, refusals = question.refused, self._logins.refusals
         if refused is None:
             self._left = tuple(name for name in PASSWORD_MECHANISMS if name in question.mechanisms)
         else:
             tell = self._log.warning if question.attempt is None else self._log.info
             tell("the server refuses the login", account=account, reply=str(refused), **_named(question))
             if refused.code != _NOT_KNOWN:
+                if refused.severity == 5 and question.attempt is None:
+                    refusals.add(question.upstream, self._said)
                 return Answer(question.refusal)
         why = "the server offers no mechanism for a password"
         try:
             password = await self._password(question)
+            if question.attempt is None:
+                self._said = refusals.mark(password)
+                if refusals.has(question.upstream, self._said):
+                    self._log.info("no login: the server has refused this password", account=account)
+                    return Answer(question.refusal)
             while self._left:
                 name, self._left = self._left[0], self._left[1:]
                 try:

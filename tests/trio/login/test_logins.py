@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import structlog
 import trio
+import trio.testing
 
 from sansio_smtp import Answer, Envelope, LogIn, LoginAttempt, LoginMode, LoginQuestion, Reply, TlsInfo
 from trio_proxy.login import logins as module
@@ -71,6 +72,33 @@ async def test_a_refused_password_is_not_said_again(logs: Logs) -> None:
         "scanner",
         "535 5.7.8 no",
     )
+
+
+async def test_clients_that_come_do_not_have_a_refused_password_said_again(
+    logs: Logs, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Or the provider locks the account. A new password counts at once, and other servers are asked."""
+    passwords = ["wrong"]
+    logins = Logins(mode=LoginMode.INJECT, account="scanner", read_password=lambda: passwords[-1])
+
+    async def comes(refused: Reply | None = None, **more: Any) -> Any:
+        one = logins.of_session(structlog.stdlib.get_logger("smtp_proxy"))
+        said = await one.answer(question("PLAIN", **more))
+        return said if refused is None else await one.answer(question("PLAIN", refused=refused, **more))
+
+    for reply in (Reply.of(454, "later"), Reply.of(535, "no")):
+        assert isinstance(await comes(), LogIn)
+        assert await comes(reply) == Answer(REFUSAL)
+    assert await comes() == Answer(REFUSAL)
+    assert logs[-1]["event"] == "no login: the server has refused this password"
+    assert isinstance(await comes(upstream="other"), LogIn)
+    attempt = LoginAttempt("PLAIN", "ann", b"wrong")
+    assert isinstance(await comes(attempt=attempt), LogIn), "a client's own password is the client's matter"
+    passwords.append("right")
+    assert isinstance(await comes(), LogIn)
+    passwords.pop()
+    await trio.sleep(60)
+    assert isinstance(await comes(), LogIn)
 
 
 async def test_a_mechanism_that_the_server_does_not_know_after_all(logs: Logs) -> None:
