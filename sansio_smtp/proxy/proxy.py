@@ -519,7 +519,12 @@ class Proxy(Readings):
         client, message, downstream = self._client, self._message, self._downstream
         most = self.config.max_pipelined
         forwarding = self._forwarding
-        while downstream.gate is GATE_OPEN and len(client.exchanges) < most and not forwarding.chunks_waiting:
+        while (
+            downstream.gate is GATE_OPEN
+            # The octets of a chunk are read in any case: they are owed no further reply.
+            and (len(client.exchanges) < most or client.arriving is not None)
+            and not forwarding.chunks_waiting
+        ):
             event = client.next_event()
             if event is END_OF_INPUT:
                 self._client_ended()

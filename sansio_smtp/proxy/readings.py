@@ -81,7 +81,7 @@ class Readings:
             or self._client_lost
             or client.phase is PHASE_TLS
             or self._forwarding.chunks_waiting
-            or len(client.exchanges) >= self.config.max_pipelined
+            or (len(client.exchanges) >= self.config.max_pipelined and client.arriving is None)
         ):
             return False
         # Never less than the longest line and its CRLF: otherwise a line that is too long would not be

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from core.scene import Scene, every_cut
 from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import ClientTls, Config, UpstreamTls
@@ -70,6 +72,18 @@ def test_the_client_is_not_read_while_a_question_is_open() -> None:
     assert scene.proxy.may_read == {SERVER}
     scene.answer(Continue())
     assert scene.proxy.may_read == BOTH
+
+
+@pytest.mark.parametrize("last", ["", " LAST"])
+def test_the_octets_of_a_chunk_are_read_whatever_waits_for_replies(last: str) -> None:
+    """Else nobody would go on: its reply comes when all of them have come."""
+    scene = Scene(config=Config(max_pipelined=1)).with_recipient("250-mx", "250 CHUNKING")
+    assert scene.client(f"BDAT 6{last}") == []
+    assert CLIENT in scene.proxy.may_read
+    assert scene.client("RSET")[-1] == "S: RSET"
+    assert CLIENT not in scene.proxy.may_read
+    scene.server("250 ok")
+    assert CLIENT in scene.proxy.may_read
 
 
 def test_the_client_is_not_read_at_the_cap_of_the_queue() -> None:
