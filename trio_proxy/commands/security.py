@@ -52,9 +52,10 @@ class Security:
     def leg(self, upstream: str | None) -> Leg | None:
         """What TLS is to the first server of ``--upstream``, or to one that is named; None: plain text.
         Raises OSError if the name cannot be read."""
-        usual = [each.address for each in self.options.upstream]
         if upstream is None:
-            return self.leg_to(usual[0]) if usual else None  # None: the built-in server
+            servers = self.options.upstream
+            return self.leg_to(servers[0].address) if servers else None  # None: the built-in server
+        usual = [each.address for each in self.options.upstream]
         address = server_named(upstream)
         return self.leg_to(address, usual=address in usual)
 

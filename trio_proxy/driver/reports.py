@@ -30,10 +30,11 @@ class Reports:
 
     __slots__ = (
         "_client",
-        "_levels",
         "_log",
         "_state",
+        "_tells_debug",
         "_tells_each",
+        "_tells_info",
         "_transcript",
         "reads_all",
         "shows_states",
@@ -55,7 +56,8 @@ class Reports:
         self._tells_each = tells_each
         self._transcript = transcript
         self._client = client
-        self._levels: tuple[bool, bool] | None = None  # not known before the first event
+        self._tells_info: bool | None = None  # not known before the first message
+        self._tells_debug: bool | None = None
         self.unsaid: tuple[MessageAnswered, ...] = ()
         """Messages whose reply has not left yet: `told` is to be called when it has."""
         self._state: object = None
@@ -68,6 +70,8 @@ class Reports:
 
     def connected(self, client: ClientInfo) -> None:
         """Begins the transcript."""
+        if self._transcript is None and client.tls is None:
+            return
         through = f", through {client.proxy_ip}" if client.proxy_ip else ""
         self.note(f"{client.address} connected{through}")
         if client.tls is not None:
@@ -116,7 +120,9 @@ class Reports:
         elif isinstance(event, ServerUnusable):
             self._log.error("upstream server cannot be used", error=event.why)
         elif isinstance(event, BodyComplete):
-            if self._tells()[1]:
+            if self._tells_debug is None:
+                self._tells_debug = self._log.is_enabled_for(logging.DEBUG)
+            if self._tells_debug:
                 self._log.debug("message received", size=event.size, edited=event.edited, broken=event.broken)
             if not event.broken:
                 return
@@ -141,7 +147,9 @@ class Reports:
     @property
     def tells_messages(self) -> bool:
         """True if each message is logged."""
-        return self._tells()[0]
+        if self._tells_info is None:
+            self._tells_info = self._log.is_enabled_for(logging.INFO)
+        return self._tells_info
 
     def told(self) -> None:
         """All that was for the client has been written."""
@@ -154,13 +162,6 @@ class Reports:
             # The only trace for those who find the message twice (RFC 1047).
             self._log.warning("message answered, client not told", reply=event.shown)
         self.unsaid = ()
-
-    def _tells(self) -> tuple[bool, bool]:
-        """If lines of the levels INFO and DEBUG are logged."""
-        if self._levels is None:
-            enabled = self._log.is_enabled_for
-            self._levels = enabled(logging.INFO), enabled(logging.DEBUG)
-        return self._levels
 
     def _answered(self, event: MessageAnswered) -> None:
         mail, recipients = event.envelope.mail, event.envelope.recipients

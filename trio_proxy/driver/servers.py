@@ -33,6 +33,7 @@ class Servers:
     __slots__ = (
         "_aborts",
         "_connecting",
+        "_is_closed",
         "_key",
         "_log",
         "_released",
@@ -58,6 +59,7 @@ class Servers:
         """The connection, if another session has used it before."""
         self._key: Hashable = None  # of the connection, for the pool
         self._released: Kept | None = None
+        self._is_closed = False
         self._connecting: Connecting | None = None  # to the usual server, by `connect_now`
         self._aborts = True
         self._visit: Visit | None = None  # at the list of servers that `_visited` names
@@ -103,7 +105,7 @@ class Servers:
         if isinstance(made, Connecting) or made is None:
             self._connecting = made
             return None
-        self.outbox, self._aborts = Outbox(made), True
+        self._use(made)
         return True
 
     @property
@@ -154,7 +156,7 @@ class Servers:
                 stream = await self._introduced(await self._open(upstream), client)
             except OSError as error:
                 return str(error) or type(error).__name__
-            self.outbox, self._aborts = Outbox(stream), True
+            self._use(stream)
             return ""
         return "timeout"
 
@@ -173,8 +175,11 @@ class Servers:
             self.kept = pool.take(self._key)
         if self.kept is None:
             return False
-        self.outbox, self._aborts = Outbox(self.kept.stream), True
+        self._use(self.kept.stream)
         return True
+
+    def _use(self, stream: Stream) -> None:
+        self.outbox, self._aborts, self._is_closed = Outbox(stream), True, False
 
     def release(self, greeting: Reply, tls: TlsInfo | None) -> None:
         """The core has given the connection back: `close` puts it into the pool."""
@@ -210,6 +215,9 @@ class Servers:
         """Closes the connection, or keeps it for another session if the core has given it back; the session
         is over. Resets it if the core did not say that it may simply end, or if end-of-data was not written:
         the server must not take what it has for the whole message."""
+        if self._is_closed:
+            return  # as after each session, whose end closes it first
+        self._is_closed = True
         if self._visit is not None:
             self._visit.gave_up()
         if self._connecting is not None:

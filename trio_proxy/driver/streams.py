@@ -308,7 +308,8 @@ def _begin_to_connect(family: int, where: object) -> tuple[socket.socket, bool]:
     try:
         if not _NON_BLOCKING:
             sock.setblocking(False)
-        set_no_delay(sock)
+        if family != socket.AF_UNIX:  # `set_no_delay` asks the socket, which makes an `Enum` of it
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             sock.connect(where)  # type: ignore[arg-type]  # what getaddrinfo gives, connect takes
         except BlockingIOError:

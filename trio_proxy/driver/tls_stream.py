@@ -166,6 +166,14 @@ class TlsStream:
         tls = self._tls
         if tls is None:
             return len(data)
+        if self._records is None and 0 < len(data) <= SEGMENT:  # nearly always; as below, in fewer steps
+            tls.write(data)
+            octets = self._outgoing.read()
+            gone = self._raw.send_now(octets)
+            if gone == len(octets):
+                return len(data)
+            self._held, self._records = len(data), memoryview(octets)[gone:]
+            return 0
         sent = 0
         while True:
             if self._records is not None:
