@@ -144,10 +144,10 @@ async def _no_server() -> Any:
 
 MEGABYTES: Final = 10
 LIMITS: Final[dict[str, tuple[int, int]]] = {
-    "rcpt": (93, 20),
-    "headers": (185, 70),
-    "body_line": (353, 14_200),
-    "body": (304, 1_000),
+    "rcpt": (96, 20),
+    "headers": (192, 70),
+    "body_line": (364, 14_200),
+    "body": (315, 1_000),
     "message": (250, 150),
 }
 """Phase of the rule → the most Python calls that it may add to a message of 4 KiB, and to a MB of content."""

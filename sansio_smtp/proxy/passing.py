@@ -40,7 +40,7 @@ from typing import Final, Protocol
 import attrs
 
 from sansio_smtp.config import Config
-from sansio_smtp.ends.transaction import Transaction
+from sansio_smtp.ends.transaction import Envelope, Transaction
 from sansio_smtp.events import CLIENT, SERVER, MessageAnswered
 from sansio_smtp.states import FRAMING, LINE_STEPS, REPLY_STEPS, Phase
 from sansio_smtp.verbs import VERBS, Kind
@@ -127,6 +127,15 @@ class Stage(Protocol):
         """See `openings.Rehearse`."""
         ...
 
+    @property
+    def place(self) -> Hashable:
+        """See `Openings`."""
+        ...
+
+    def answered(self, reply: Reply, envelope: Envelope) -> MessageAnswered:
+        """See `Downstream.answered`."""
+        ...
+
 
 class Passing:
     """Takes a usual input as a whole, and gives the octets for the other side."""
@@ -153,6 +162,7 @@ class Passing:
         "_openings",
         "_owed",
         "_passed",
+        "_place",
         "_room",
         "_server",
         "_size_limit",
@@ -167,14 +177,11 @@ class Passing:
     def __init__(
         self,
         config: Config,
-        downstream: Downstream,
-        forwarding: Forwarding,
-        message: MessageFlow,
-        commands: CommandFlow,
         openings: Openings | None,
         stage: Stage,
     ) -> None:
-        """``openings``: how sessions begin; None if that depends on more than they know."""
+        """``openings``: how sessions begin; None if that depends on more than they know. Until `use` is
+        called, only what passes from the beginning on is taken."""
         self.mode = _UNKNOWN if openings is None else _BEGIN
         """What comes next. 0 if the state is not one of plain relaying, or has not been looked at."""
         self.taken = 1
@@ -190,14 +197,9 @@ class Passing:
         self._size_limit = config.max_message_size
         self._counts_refusals = config.keep  # a message that is forgotten would take them with it
         self._headroom = config.headroom
-        self._downstream = downstream
-        self._forwarding = forwarding
-        self._message = message
-        self._commands = commands
         self._openings = openings
         self._stage = stage
-        self._client = downstream.end
-        self._server = forwarding.leg.end
+        self._place: Hashable = None
         self._takes_groups = False  # of the server
         self._max_size = self._size_limit  # of the next message
         self._owed: Mapping[bytes, int] = _TO_MESSAGE  # replies to what is owed one
@@ -210,6 +212,17 @@ class Passing:
         self._opening: tuple[Input, ...] = ()  # all up to the reply to EHLO, before that
         self._from_rest = False  # True if these begin at rest, outside a mail transaction
         self._answered: MessageAnswered | list[bytes] | None = None
+
+    def use(
+        self, downstream: Downstream, forwarding: Forwarding, message: MessageFlow, commands: CommandFlow
+    ) -> None:
+        """These are the parts of the session. They are made when they are to be told of something."""
+        self._downstream = downstream
+        self._forwarding = forwarding
+        self._message = message
+        self._commands = commands
+        self._client = downstream.end
+        self._server = forwarding.leg.end
 
     def stop(self) -> None:
         """An input is about to be taken elsewhere."""
@@ -224,6 +237,7 @@ class Passing:
         passed, self._passed, self.failed = self._passed, [], True
         if begun:
             self._stage.replay(begun)
+            self._server = self._forwarding.leg.end
         client, server = self._client, self._server
         for octets in passed:
             if octets == _WHOLE:
@@ -255,7 +269,12 @@ class Passing:
         """True or False if both sides may be read, or none, and the ends do not know of that; else None."""
         if self.mode == _ENDED:
             return False
-        return True if self._begun else None
+        return True if self._begun or self.mode == _BEGIN else None
+
+    @property
+    def begins(self) -> bool:
+        """True if it waits for the server's greeting, and nothing has come."""
+        return self.mode == _BEGIN
 
     @property
     def ended(self) -> bool:
@@ -444,11 +463,6 @@ class Passing:
         """What a session needs to know that begins as this one has begun; None if it is not at rest."""
         return Opened(reply, self._max_size, self._takes_groups) if self._look() else None
 
-    @property
-    def _place(self) -> Hashable:
-        leg = self._forwarding.leg
-        return self._client.access, leg.level, leg.end.dialect
-
     def _hello(self, data: bytes) -> bytes | None:
         if self.mode != _GREETED or _HELLO_LINE.fullmatch(data) is None or len(data) - 2 > self._max_line:
             return None
@@ -483,6 +497,7 @@ class Passing:
         if mode != _BEGIN:
             return None
         assert self._openings is not None  # that is what `_BEGIN` says
+        self._place = self._stage.place
         if not self._openings.begins(self._place, self._stage.rehearse):
             return None
         self._begun = self._opening = ((SERVER, data),)
@@ -496,7 +511,6 @@ class Passing:
         if opened is None:
             return None
         self._begun += (said[-1],)
-        self._server = self._forwarding.leg.end
         self._room, self._from_rest = self._max_recipients, True
         self._max_size, self._takes_groups = opened.max_size, opened.takes_groups
         self.mode, self.taken = _REST, 1
@@ -516,7 +530,7 @@ class Passing:
         replies = [octets for octets in answered[:-2] if octets[:5] not in _LINES]
         for line, reply in zip(lines, replies, strict=True):
             transaction.answered(_LINES[line[:5]].command(line), _reply(reply))
-        return self._downstream.answered(_reply(answered[-1]), transaction.envelope)
+        return self._stage.answered(_reply(answered[-1]), transaction.envelope)
 
 
 def _reply(octets: bytes) -> Reply:

@@ -27,11 +27,12 @@ client go on; then a command that waited for replies (`CommandFlow.ask_in_turn`)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import Final
+from collections.abc import Callable, Collection, Hashable
+from typing import Any, Final
 
 from sansio_smtp.client_info import ClientInfo, TlsInfo
 from sansio_smtp.config import Config, Dialect, UpstreamTls
+from sansio_smtp.ends.access import access_of
 from sansio_smtp.ends.client import ReplyReceived
 from sansio_smtp.ends.exchanges import Exchange
 from sansio_smtp.ends.received import (
@@ -42,6 +43,7 @@ from sansio_smtp.ends.received import (
     EndOfData,
     Pause,
 )
+from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.errors import InternalError, LocalProtocolError
 from sansio_smtp.events import (
     CLIENT,
@@ -96,6 +98,12 @@ from .verdict_checks import check
 __all__ = ["Proxy"]
 
 
+_PARTS: Final = frozenset(
+    (
+        *("_client", "_commands", "_downstream", "_failover", "_forwarding", "_keeping", "_lane", "_login"),
+        *("_message", "_replies", "_setup"),
+    )
+)
 _BUSY: Final = frozenset((Phase.CONTENT, Phase.CHUNK, Phase.TLS))
 """The phases in which a client without an answer to wait for is in the middle of something."""
 
@@ -111,17 +119,21 @@ class Proxy(Readings):
 
     __slots__ = (
         "__weakref__",
-        "_asks_replies",
+        "_asked",
         "_client",
         "_client_lost",
         "_commands",
+        "_connection",
         "_downstream",
         "_draining",
         "_failover",
         "_forwarding",
+        "_given",
+        "_has_parts",
         "_keeping",
         "_lane",
         "_login",
+        "_make_spool",
         "_message",
         "_out",
         "_passing",
@@ -153,10 +165,33 @@ class Proxy(Readings):
         self.answers = False
         """True if the last input was a reply to a message, which `pass_on` has taken."""
         self._out: list[Event] = []
-        self._downstream = downstream = Downstream(config, self._out, client, checks_logins=asked.logins)
+        self._asked = asked
+        self._make_spool = make_spool
+        self._given = client or ClientInfo()
+        self._connection: tuple[UpstreamTls, Dialect | None] = config.upstream_tls, None
+        self._draining = False
+        self._client_lost = False
+        self._has_parts = False
+        self._passing: Passing | None = None
+        usual = config.lane and not config.trace and config.client_dialect is Dialect.SMTP
+        if usual and not self.ask and config.max_pipelined > 1:
+            self._passing = Passing(config, asked.openings, self)
+        if self._passing is None or asked.openings is None:
+            self._make_parts()
+
+    def __getattr__(self, name: str) -> Any:
+        """Makes the parts when one of them is first asked for: the shortest sessions are passed on from
+        beginning to end, and need none (a tenth of their CPU time)."""
+        if name in _PARTS:
+            self._make_parts()
+        return object.__getattribute__(self, name)  # raises the error that led here, if it is another name
+
+    def _make_parts(self) -> None:
+        config, asked = self.config, self._asked
+        self._downstream = downstream = Downstream(config, self._out, self._given, checks_logins=asked.logins)
         self._forwarding = forwarding = Forwarding(config, downstream, self._out)
         downstream.call(on_over=self._close, on_room=forwarding.advance, waiting=forwarding.waiting)
-        self._message = message = MessageFlow(config, downstream, forwarding, self._out, make_spool)
+        self._message = message = MessageFlow(config, downstream, forwarding, self._out, self._make_spool)
         self._keeping = keeping = Keeping(downstream, forwarding) if config.keep else None
         self._commands = CommandFlow(config, asked, downstream, forwarding, message, self._out, keeping)
         self._failover: Failover | None = None
@@ -168,29 +203,17 @@ class Proxy(Readings):
             asked, downstream, forwarding, message, self._commands, self._setup, keeping, self._failover
         )
         self._client = downstream.end
-        self._asks_replies = asked.replies
-        self._draining = False
-        self._client_lost = False
         self._lane: Lane | None = None
-        if self.config.lane and not self.config.trace:
+        if config.lane and not config.trace:
             self._lane = Lane(
-                self.config,
-                self._downstream,
-                self._forwarding,
-                self._message,
-                self._commands,
-                asks_replies=self._asks_replies,
+                config, downstream, forwarding, message, self._commands, asks_replies=asked.replies
             )
-        self._passing: Passing | None = None
-        if (
-            self._lane is not None
-            and not self.ask
-            and config.max_pipelined > 1
-            and config.client_dialect is Dialect.SMTP
-        ):
-            self._passing = Passing(
-                config, downstream, forwarding, message, self._commands, asked.openings, self
-            )
+        level, dialect = self._connection
+        if level is not config.upstream_tls or dialect is not None:
+            forwarding.leg.use_level(level, dialect)
+        if self._passing is not None:
+            self._passing.use(downstream, forwarding, message, self._commands)
+        self._has_parts = True
 
     # Inputs
 
@@ -247,6 +270,8 @@ class Proxy(Readings):
 
     def replay(self, inputs: tuple[Input, ...]) -> None:
         """For `Passing`: takes inputs whose octets have been passed on."""
+        if not self._has_parts:
+            self._make_parts()
         passing, progress = self._passing, self.progress
         self._passing = None
         try:
@@ -257,9 +282,9 @@ class Proxy(Readings):
 
     def rehearse(self, inputs: tuple[Input, ...]) -> Opened | None:
         """For `Passing`: what comes of the inputs with which such a session begins. See `Openings`."""
-        leg, passed = self._forwarding.leg, b""
-        other = Proxy(self.config, self.ask, None, self._downstream.identity)
-        other.server_connected(leg.level, leg.end.dialect)
+        passed = b""
+        other = Proxy(self.config, self.ask, None, self._given)
+        other.server_connected(*self._connection)
         for side, data in inputs:
             events = other.receive_from(side, data)
             sent = [event for event in events if not isinstance(event, AwaitReply)]
@@ -271,6 +296,18 @@ class Proxy(Readings):
                 return None
         assert other._passing is not None  # as in this one
         return other._passing.opened(passed)
+
+    @property
+    def place(self) -> Hashable:
+        """For `Passing`: what else matters of a beginning. See `Openings`."""
+        checks = self._asked.logins
+        return access_of(self.config, self._given, checks_logins=checks), *self._connection
+
+    def answered(self, reply: Reply, envelope: Envelope) -> MessageAnswered:
+        """For `Passing`: see `Downstream.answered`."""
+        if self._has_parts:
+            return self._downstream.answered(reply, envelope)
+        return MessageAnswered(reply, envelope)
 
     def take_answered(self) -> MessageAnswered:
         """The message that the last input has answered. May be called once, while ``answers`` is True."""
@@ -340,8 +377,10 @@ class Proxy(Readings):
 
         ``kept``: the connection is one that another session has given back (`Release`), and `Config.keep` is
         set. If TLS is spoken on it, call `tls_started` next. Then give its greeting to `receive_from`."""
-        self._catch_up()
-        self._forwarding.leg.use_level(tls, dialect)
+        if self._has_parts or kept or not self._begins:
+            self._catch_up()
+            self._forwarding.leg.use_level(tls, dialect)
+        self._connection = tls, dialect or self._connection[1]
         if kept:
             self._forwarding.leg.take_over()
 
@@ -438,6 +477,8 @@ class Proxy(Readings):
         both sides are closed. Nothing more goes to the server; its connection is reset if a message may be
         incomplete. Never raises.
         """
+        if not self._has_parts:  # it may be there that the fault was
+            self._make_parts()
         passing, self._passing = self._passing, None
         return end_after_fault(self._downstream, self._forwarding, self._message, passing, self._out)
 
@@ -491,7 +532,7 @@ class Proxy(Readings):
     def _run_server(self) -> None:
         """Handles the replies that the server sent."""
         downstream, end = self._downstream, self._forwarding.leg.end
-        while downstream.question is None or not self._asks_replies:
+        while downstream.question is None or not self._asked.replies:
             event = end.next_event()
             if event is END_OF_INPUT:
                 if self._keeping is None or not self._keeping.lost():

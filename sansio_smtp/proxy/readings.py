@@ -33,6 +33,7 @@ from .downstream import Downstream
 from .forwarding import Forwarding
 from .message_flow import MessageFlow
 from .passing import Passing
+from .shared import Shared
 
 __all__ = ["Readings"]
 
@@ -55,9 +56,16 @@ class Readings:
     _forwarding: Forwarding
     _message: MessageFlow
     _client: ServerConnection
-    _asks_replies: bool
+    _asked: Shared
+    _given: ClientInfo
+    _has_parts: bool
     _client_lost: bool
     _passing: Passing | None
+
+    @property
+    def _begins(self) -> bool:
+        """True if neither side has sent anything, and `Passing` waits for the greeting."""
+        return self._passing is not None and self._passing.begins
 
     def _catch_up(self) -> None:
         """The ends are about to be read: see `Passing`. Whatever passes leaves both sides to be read, so
@@ -97,12 +105,14 @@ class Readings:
             return False
         if leg.end.phase is PHASE_TLS:
             return False
-        paused = self._asks_replies and self._downstream.question is not None
+        paused = self._asked.replies and self._downstream.question is not None
         return not paused or leg.end.buffered < self.config.read_ahead
 
     @property
     def waiting_for(self) -> WaitingFor:
         """What the session waits for: the driver's deadline depends on it."""
+        if self._begins:
+            return WaitingFor.GREETING
         self._catch_up()
         if self._downstream.gate is GATE_SHUT:
             return WaitingFor.NOTHING
@@ -173,7 +183,7 @@ class Readings:
     def identity(self) -> ClientInfo:
         """The client, without what it has said in this session. It is another object after STARTTLS and
         XCLIENT."""
-        return self._downstream.identity
+        return self._downstream.identity if self._has_parts else self._given
 
     @property
     def forwarded(self) -> Forwarded | None:
@@ -209,7 +219,7 @@ class Readings:
         """True if both sides are closed. Every further input is ignored."""
         if self._passing is not None and self._passing.ended:
             return True
-        return self._downstream.gate is GATE_SHUT
+        return self._has_parts and self._downstream.gate is GATE_SHUT
 
     @property
     def buffered(self) -> int:

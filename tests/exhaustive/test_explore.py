@@ -23,10 +23,10 @@ from sansio_smtp import (
     SendToServer,
     Side,
 )
+from sansio_smtp.joint_states import TOGETHER
 from sansio_smtp.states import (
     FRAMING,
     GATE,
-    TOGETHER,
     UPSTREAM,
     Gate,
     GateStep,

@@ -6,7 +6,7 @@ import pytest
 
 from core.scene import Scene, lines, spell
 from sansio_smtp.client_info import ClientInfo, TlsInfo
-from sansio_smtp.config import Config, Dialect
+from sansio_smtp.config import Config, Dialect, UpstreamTls
 from sansio_smtp.errors import InternalError, LocalProtocolError
 from sansio_smtp.events import (
     CLIENT,
@@ -14,6 +14,7 @@ from sansio_smtp.events import (
     AwaitReply,
     SendToServer,
     Violation,
+    WaitingFor,
 )
 from sansio_smtp.proxy.message_flow import MessageFlow
 from sansio_smtp.proxy.proxy import Proxy
@@ -256,3 +257,50 @@ def test_a_rehearsal() -> None:
     lhlo = ((SERVER, b"220 mx\r\n"), (CLIENT, b"HELO me\r\n"), (SERVER, b"250 mx\r\n"))
     assert proxy.rehearse(lhlo) is not None
     assert Proxy(Config(upstream_dialect=Dialect.LMTP)).rehearse(lhlo) is None
+
+
+SESSION = (
+    *((SERVER, b"220 mx\r\n"), (CLIENT, b"EHLO me\r\n"), (SERVER, b"250 mx\r\n")),
+    *((CLIENT, b"MAIL FROM:<a@me>\r\n"), (SERVER, b"250 ok\r\n")),
+    *((CLIENT, b"RCPT TO:<b@mx>\r\n"), (SERVER, b"250 ok\r\n")),
+    *((CLIENT, b"DATA\r\n"), (SERVER, b"354 go\r\n"), (CLIENT, b"x\r\n.\r\n"), (SERVER, b"250 kept\r\n")),
+    *((CLIENT, b"QUIT\r\n"), (SERVER, b"221 bye\r\n")),
+)
+
+
+def passed(config: Config, *, looks: bool = False) -> Proxy:
+    """The third session of this kind: what comes of its beginning is known. ``looks``: the ends are asked."""
+    for _ in range(3):
+        proxy = Proxy(config)
+        proxy.server_connected(UpstreamTls.NONE)
+        assert proxy.waiting_for is WaitingFor.GREETING
+        for side, data in SESSION:
+            assert side in proxy.may_read
+            if proxy.pass_on(side, data) is None:
+                proxy.receive_from(side, data)
+            elif proxy.answers:
+                assert proxy.take_answered().envelope.recipients[0].raw == b"RCPT TO:<b@mx>"
+            if looks:
+                assert proxy.states
+    return proxy
+
+
+def test_a_session_that_passes_from_beginning_to_end_needs_no_parts() -> None:
+    """They are made when one of them is asked for, and know all that has passed by then."""
+    config = Config(max_message_size=777_001)
+    proxy = passed(config)
+    assert proxy.closed
+    assert not proxy._has_parts
+    assert proxy.identity is proxy.identity
+    assert proxy.states == (Phase.CLOSED, Phase.CLOSED)
+    assert proxy._has_parts
+    assert passed(config, looks=True)._has_parts
+
+
+def test_a_name_that_is_none() -> None:
+    with pytest.raises(AttributeError, match="colour"):
+        Proxy().colour  # noqa: B018
+
+
+def test_a_fault_before_the_parts_are_made() -> None:
+    assert spell(Proxy().broke()) == ["C: 421 4.3.0 internal error, try again later", "abort S", "close C"]

@@ -12,6 +12,7 @@ from sansio_smtp.events import (
     SERVER,
     WaitingFor,
 )
+from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.questions import Answer, Continue
 from sansio_smtp.states import Phase
 from sansio_smtp.wire.commands import END_OF_DATA
@@ -53,6 +54,15 @@ def test_waiting_for() -> None:
         "final-reply",
         "nothing",
     ]
+
+
+def test_waiting_for_the_greeting_without_parts() -> None:
+    """Nothing has to be made to know that."""
+    proxy = Proxy()
+    assert proxy.waiting_for is WaitingFor.GREETING
+    assert not proxy._has_parts
+    proxy.receive_from(SERVER, b"220 mx\r\n")
+    assert proxy.waiting_for is WaitingFor.COMMAND
 
 
 def test_states() -> None:

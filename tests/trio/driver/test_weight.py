@@ -12,9 +12,9 @@ import pytest
 from weighing import KINDS
 
 LIMITS = {
-    "idle": 60,
-    "idle, after a message": 54,
-    "in a message": 57,
+    "idle": 38,
+    "idle, after a message": 55,
+    "in a message": 58,
     "idle, with a rule": 74,
     "in a message, with a rule": 92,
     "idle, `--io tasks`": 135,
