@@ -12,7 +12,11 @@ from settings_files import options
 
 from trio_proxy.commands import open_relay
 from trio_proxy.commands.cautions import cautions, hidden_auth
-from trio_proxy.commands.run import _load_all, _our_name  # pyright: ignore[reportPrivateUsage]
+from trio_proxy.commands.run import (  # pyright: ignore[reportPrivateUsage]
+    _load_all,
+    _our_name,
+    _TokenHost,
+)
 from trio_proxy.text.addresses import Address
 
 HOSTS = {"outside.example": "93.184.216.34", "here.example": "127.0.1.1", "mx.example": "192.0.2.9"}
@@ -119,7 +123,7 @@ def test_the_start_says_them(monkeypatch: pytest.MonkeyPatch) -> None:
     warnings: list[str] = []
     monkeypatch.setattr("trio_proxy.commands.run.log.warning", warnings.append)
     with ExitStack() as stack:
-        _load_all(options("-u", "outside.example", "--upstream-tls", "none"), stack)
+        _load_all(options("-u", "outside.example", "--upstream-tls", "none"), stack, _TokenHost())
     assert [text.partition(",")[0] for text in warnings] == [
         "the server outside.example:25 is not on this machine"
     ]
