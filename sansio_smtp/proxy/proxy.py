@@ -181,7 +181,7 @@ class Proxy(Readings):
 
     def __getattr__(self, name: str) -> Any:
         """Makes the parts when one of them is first asked for: the shortest sessions are passed on from
-        beginning to end, and need none (a tenth of their CPU time)."""
+        beginning to end, and need none (a sixth of their instructions)."""
         if name in _PARTS:
             self._make_parts()
         return object.__getattribute__(self, name)  # raises the error that led here, if it is another name
@@ -467,6 +467,8 @@ class Proxy(Readings):
         if now:
             return self._fail(own_replies.SHUTDOWN)
         self._stop_passing()
+        if not self._has_parts:
+            self._make_parts()
         self._draining, self._lane, self._passing = True, None, None  # from now on each input may be the last
         return self._run()
 
