@@ -262,10 +262,10 @@ def test_a_rule_that_is_too_late() -> None:
 
 
 def test_an_internal_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def begin(*_: object) -> None:
+    def connected(*_: object) -> None:
         raise KeyError("a bug")
 
-    monkeypatch.setattr("trio_proxy.driver.relay.Relay.begin", begin)
+    monkeypatch.setattr("trio_proxy.driver.reports.Reports.connected", connected)
     proxy = RunningProxy().start()
     with pytest.raises(smtplib.SMTPConnectError, match="internal error"):
         send(proxy)
