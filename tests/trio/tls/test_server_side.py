@@ -51,7 +51,7 @@ def test_sni_with_three_names(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("names", [["mx.example"], ["mx.example", "other.example"]])
 def test_the_name_that_was_asked_for(tmp_path: Path, names: list[str]) -> None:
-    """Whether there is a certificate for it or not, and if there is only one."""
+    """With a certificate for it, without one, and with only one certificate."""
     tls = ServerTls.load([pair_for(tmp_path, name) for name in names])
     for name in ("mx.example", "other.example", "MX.third.example", None):
         context = client_context()

@@ -1,0 +1,341 @@
+"""`Engine`: the parts of a proxy, and the pass that runs them after each input.
+
+The parts; each alone writes its own state::
+
+    client <──> Downstream            ── CommandFlow ──>        Forwarding ── Upstream <──> server
+                exchanges, gate,      a command: question,      the queue     one object for
+                the open question     reply or forward          of commands   each connection
+
+                                      <── ReplyFlow ──
+                                      a reply: to the client, or to a command of ours
+                                        └─ SetupFlow          what a server must have before it is used
+
+                                      ── MessageFlow ──>
+                                      the message in flight
+                                        └─ ContentPipeline      questions and edits
+                                             └─ MessageStore    a message that is kept whole
+
+They run in one pass: first what the server sent (`_run_server`), since a reply may let the client go on;
+then a command that waited for replies (`CommandFlow.ask_in_turn`); then what the client sent (`_run_client`).
+Then the joint state is checked with `joint_states.TOGETHER`, and the events are returned.
+
+The parts are made when one of them is first asked for: a session that is passed on from the greeting to the
+reply to QUIT (`Passing`) needs none of them, which saves a sixth of its instructions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable
+from typing import Any, Final
+
+from sansio_smtp.client_info import ClientInfo
+from sansio_smtp.config import Config, Dialect, UpstreamTls
+from sansio_smtp.ends.access import access_of
+from sansio_smtp.ends.client import ReplyReceived
+from sansio_smtp.ends.received import (
+    END_OF_INPUT,
+    ChunkEnded,
+    ContentReceived,
+    ContentRefused,
+    EndOfData,
+    Pause,
+)
+from sansio_smtp.ends.transaction import Envelope
+from sansio_smtp.errors import InternalError
+from sansio_smtp.events import (
+    CLIENT,
+    SERVER,
+    Close,
+    Event,
+    MessageAnswered,
+    Violation,
+)
+from sansio_smtp.joint_states import contradiction
+from sansio_smtp.members import (
+    GATE_ASKED,
+    GATE_OPEN,
+    GATE_QUEUED,
+    MESSAGE_NONE,
+    MESSAGE_STREAMING,
+    PHASE_COMMAND,
+    UPSTREAM_READY,
+)
+from sansio_smtp.questions import asked_places
+from sansio_smtp.states import Phase
+from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.violations import RemoteProtocolError
+
+from . import own_replies
+from .command_flow import CommandFlow
+from .downstream import Downstream
+from .failover import Failover
+from .forwarding import Forwarding
+from .keeping import Keeping
+from .lane import Lane
+from .message_flow import MessageFlow
+from .message_store import Spool
+from .passing import Passing
+from .readings import Readings
+from .reply_flow import ReplyFlow
+from .setup_flow import SetupFlow
+from .shared import shared
+
+__all__ = ["Engine"]
+
+
+_PARTS: Final = frozenset(
+    (
+        *("_client", "_commands", "_downstream", "_failover", "_forwarding", "_keeping", "_lane", "_login"),
+        *("_message", "_replies", "_setup"),
+    )
+)
+_BUSY: Final = frozenset((Phase.CONTENT, Phase.CHUNK, Phase.TLS))
+"""The phases in which a client without an answer to wait for is in the middle of something."""
+
+
+class Engine(Readings):
+    """The part of `Proxy` that no driver calls."""
+
+    __slots__ = (
+        "__weakref__",
+        "_asked",
+        "_client",
+        "_client_lost",
+        "_commands",
+        "_connection",
+        "_downstream",
+        "_draining",
+        "_failover",
+        "_forwarding",
+        "_given",
+        "_has_parts",
+        "_keeping",
+        "_lane",
+        "_login",
+        "_make_spool",
+        "_message",
+        "_out",
+        "_passing",
+        "_replies",
+        "_setup",
+        "answers",
+        "ask",
+        "config",
+        "flows",
+        "progress",
+    )
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        ask: Collection[str] = (),
+        make_spool: Callable[[], Spool] | None = None,
+        client: ClientInfo | None = None,
+    ) -> None:
+        self.config = config = config or Config()
+        asked = shared(config, ask if isinstance(ask, frozenset) else asked_places(ask))
+        self.ask = asked.ask
+        self.progress = 0
+        """Counts commands, replies and pieces of content. A driver moves its deadline when this moves, so
+        that a peer that sends an octet now and then cannot hold the dialogue open."""
+        self.flows = False
+        """True if the last input of a side only had to be passed on: that side may be read on, and there is
+        no more to be sent. A driver need not look at other levels then."""
+        self.answers = False
+        """True if the last input was a reply to a message, which `pass_on` has taken."""
+        self._out: list[Event] = []
+        self._asked = asked
+        self._make_spool = make_spool
+        self._given = client or ClientInfo()
+        self._connection: tuple[UpstreamTls, Dialect | None] = config.upstream_tls, None
+        self._draining = False
+        self._client_lost = False
+        self._has_parts = False
+        self._passing: Passing | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        """Makes the parts, if one of them is asked for."""
+        if name in _PARTS:
+            self._make_parts()
+        return object.__getattribute__(self, name)  # raises the error that led here, if it is another name
+
+    def _make_parts(self) -> None:
+        config, asked = self.config, self._asked
+        self._downstream = downstream = Downstream(config, self._out, self._given, checks_logins=asked.logins)
+        self._forwarding = forwarding = Forwarding(config, downstream, self._out)
+        downstream.call(on_over=self._close, on_room=forwarding.advance, waiting=forwarding.waiting)
+        self._message = message = MessageFlow(config, downstream, forwarding, self._out, self._make_spool)
+        self._keeping = keeping = Keeping(downstream, forwarding) if config.keep else None
+        self._commands = CommandFlow(config, asked, downstream, forwarding, message, self._out, keeping)
+        self._failover: Failover | None = None
+        if config.failover:
+            self._failover = Failover(config, downstream, forwarding, message, self._out)
+        self._setup = SetupFlow(config, downstream, forwarding, self._out, self._failover)
+        self._login = self._setup.login
+        self._replies = ReplyFlow(
+            asked, downstream, forwarding, message, self._commands, self._setup, keeping, self._failover
+        )
+        self._client = downstream.end
+        self._lane: Lane | None = None
+        if config.lane and not config.trace:
+            self._lane = Lane(
+                config, downstream, forwarding, message, self._commands, asks_replies=asked.replies
+            )
+        level, dialect = self._connection
+        if level is not config.upstream_tls or dialect is not None:
+            forwarding.leg.use_level(level, dialect)
+        if self._passing is not None:
+            self._passing.use(downstream, forwarding, message, self._commands)
+        self._has_parts = True
+
+    # The engine: both ends are drained until neither has anything to give
+
+    def _run(self) -> list[Event]:
+        # A reply may let the client go on, but nothing that the client sends lets a reply be read: one pass
+        # is enough.
+        self.flows = False
+        downstream, forwarding = self._downstream, self._forwarding
+        if forwarding.leg.end.pending:
+            self._run_server()
+        if self._login is not None and self._login.waits and downstream.question is None:
+            self._login.go_on()
+        if downstream.gate is GATE_QUEUED:
+            self._commands.ask_in_turn()
+        if self._client.pending:
+            self._run_client()
+        if self._draining and self._idle():
+            downstream.fail(own_replies.SHUTDOWN)
+        gate, message = downstream.gate, self._message.state
+        plain = gate is GATE_OPEN or (gate is GATE_ASKED and message is MESSAGE_NONE)
+        if (
+            not plain
+            or forwarding.leg.state is not UPSTREAM_READY
+            or (message is not MESSAGE_NONE and message is not MESSAGE_STREAMING)
+        ):
+            self._check_joint_state()
+        events = self._out.copy()
+        self._out.clear()
+        return events
+
+    def _check_joint_state(self) -> None:
+        """Raises `InternalError` if the joint state breaks a rule of `joint_states.TOGETHER`. Not called for
+        the states of plain relaying, which break none."""
+        if wrong := contradiction(self.snapshot()):
+            raise InternalError(wrong)
+
+    def _fail(self, reply: Reply) -> list[Event]:
+        self._stop_passing()
+        if not self.closed:
+            self._downstream.fail(reply)
+        return self._run()
+
+    def _stop_passing(self) -> None:
+        """Comes before each input that `pass_on` has not taken. None is passed on while a question is open,
+        or a message is sent in pieces."""
+        if self._passing is not None:
+            self._passing.stop()
+
+    def _run_server(self) -> None:
+        """Handles the replies that the server sent."""
+        downstream, end = self._downstream, self._forwarding.leg.end
+        while downstream.question is None or not self._asked.replies:
+            event = end.next_event()
+            if event is END_OF_INPUT:
+                if self._keeping is None or not self._keeping.lost():
+                    self._server_failed("it closed the connection", own_replies.LOST)
+                return
+            if isinstance(event, Pause):
+                return
+            self.progress += 1
+            if isinstance(event, ReplyReceived):
+                self._replies.replied(event)
+            else:
+                event.show(downstream.masked(event.evidence))
+                self._out.append(Violation(SERVER, event))
+                self._server_failed(f"it broke the protocol: {event.args[0]}", event.reply_hint)
+            if not end.pending or end is not self._forwarding.leg.end:
+                return
+
+    def _server_failed(self, why: str, reply: Reply) -> None:
+        """The server is left for another, or the session ends with this reply."""
+        if self._failover is None or not self._failover.takes(why, reply):
+            self._downstream.fail(reply)
+
+    def _run_client(self) -> None:
+        """Handles what the client sent."""
+        client, message, downstream = self._client, self._message, self._downstream
+        most = self.config.max_pipelined
+        forwarding = self._forwarding
+        while (
+            downstream.gate is GATE_OPEN
+            # The octets of a chunk are read in any case: they are owed no further reply.
+            and (len(client.exchanges) < most or client.arriving is not None)
+            and not forwarding.chunks_waiting
+        ):
+            event = client.next_event()
+            if event is END_OF_INPUT:
+                self._client_ended()
+                return
+            if isinstance(event, Pause):
+                return
+            self.progress += 1
+            if isinstance(event, Command):
+                self._commands.command(event)
+            elif isinstance(event, ContentReceived):
+                message.content(event.data, event.at_line_start, event.form)
+            elif isinstance(event, ChunkEnded):
+                message.chunk_ended(event.exchange)
+                downstream.chunk_ended()
+            elif isinstance(event, EndOfData):
+                message.end_of_data(event.size)
+            elif isinstance(event, ContentRefused):
+                self._out.append(Violation(CLIENT, event.error))
+                message.refuse(event.error.reply_hint)
+            elif isinstance(event, RemoteProtocolError):
+                self._out.append(Violation(CLIENT, event))
+                self._close()
+                return
+            else:
+                self._commands.refused(event)
+            if not client.pending:
+                return
+
+    def _client_ended(self) -> None:
+        """The client's input has ended. Replies that are owed may still be delivered; a message that did not
+        end there must not end at the server."""
+        if self._client.phase is not PHASE_COMMAND or not self._client.exchanges:
+            self._close()
+
+    # Closing
+
+    def _close(self) -> None:
+        """Closes both sides, now. Happens once: a leg that is closed does not call it, and nothing is parsed
+        any more."""
+        self._forwarding.close()
+        self._out.append(Close(CLIENT))
+        self._downstream.close()
+        self._message.close()
+        self._commands.close()
+        if self._login is not None:
+            self._login.close()
+
+    def _idle(self) -> bool:
+        client, leg = self._client, self._forwarding.leg
+        if self.closed or self._downstream.question or client.exchanges:
+            return False
+        if client.phase in _BUSY:
+            return False
+        return leg.detached or not client.in_transaction
+
+    @property
+    def place(self) -> Hashable:
+        """For `Passing`: what else matters of a beginning. See `Openings`."""
+        checks = self._asked.logins
+        return access_of(self.config, self._given, checks_logins=checks), *self._connection
+
+    def answered(self, reply: Reply, envelope: Envelope) -> MessageAnswered:
+        """For `Passing`: see `Downstream.answered`."""
+        if self._has_parts:
+            return self._downstream.answered(reply, envelope)
+        return MessageAnswered(reply, envelope)
