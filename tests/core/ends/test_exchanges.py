@@ -5,7 +5,7 @@ from __future__ import annotations
 from sansio_smtp.ends.exchanges import Exchange
 from sansio_smtp.ends.fan_out import FanOut
 from sansio_smtp.ends.transaction import Envelope
-from sansio_smtp.wire.commands import END_OF_DATA, Command
+from sansio_smtp.wire.commands import END_OF_CHUNKS, END_OF_DATA, Command
 from sansio_smtp.wire.replies import Reply
 
 OK = Reply.of(250, "ok")
@@ -65,3 +65,10 @@ def test_what_shares_the_replies_out_is_kept() -> None:
     exchange = Exchange(END_OF_DATA)
     exchange.share(fan_out := FanOut(Envelope(), by_recipient=True))
     assert exchange.fan_out is fan_out
+
+
+def test_a_last_chunk_becomes_end_of_data() -> None:
+    exchange = Exchange(Command.of("BDAT 3 LAST"))
+    exchange.becomes(END_OF_CHUNKS)
+    assert exchange.command is END_OF_CHUNKS
+    assert exchange.owes == 1
