@@ -101,11 +101,15 @@ class Dialogue:
         self.play(GREETING)
 
     def play(self, steps: Sequence[Step]) -> list[Event]:
-        """What `Relay.apply` does, each send taken out of its event. Returns the events of the last input."""
-        receive = self._proxy.receive_from
-        judging = self._judging
+        """What `Sides.take` and `Relay.apply` do, each send taken out of its event. Returns the events of the
+        last input."""
+        proxy = self._proxy
+        receive, judging = proxy.receive_from, self._judging
         events: list[Event] = []
         for side, data in steps:
+            if proxy.pass_on(side, data) is not None:
+                events = [proxy.take_answered()] if proxy.answers and side is SERVER else []
+                continue
             events = receive(side, data)
             while events:
                 question: Any = None
@@ -144,11 +148,11 @@ async def _no_server() -> Any:
 
 MEGABYTES: Final = 10
 LIMITS: Final[dict[str, tuple[int, int]]] = {
-    "rcpt": (96, 20),
-    "headers": (192, 70),
-    "body_line": (364, 14_200),
-    "body": (315, 1_000),
-    "message": (250, 150),
+    "rcpt": (47, 20),
+    "headers": (78, 90),
+    "body_line": (450, 14_200),
+    "body": (400, 1_000),
+    "message": (335, 150),
 }
 """Phase of the rule → the most Python calls that it may add to a message of 4 KiB, and to a MB of content."""
 

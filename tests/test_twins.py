@@ -29,7 +29,10 @@ from sansio_smtp import (
     SendToServer,
     Side,
 )
+from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.errors import InternalError, LocalProtocolError
+from sansio_smtp.proxy.passing_asked import Ahead
+from sansio_smtp.questions import Answer, AnyQuestion, AnyVerdict, Continue
 from sansio_smtp.testing import Script, parse, play
 
 DIALOGUES: Final = Path(__file__).parent / "dialogues"
@@ -166,6 +169,24 @@ class PassesOnToNowhere(Proxy):
         return data if data.startswith(b"RSET\r\n") else super().pass_on(side, data)
 
 
+class PassesWhatIsRefused(Proxy):
+    """What was asked ahead passes whatever the verdict is."""
+
+    def ask_ahead(self, ahead: Ahead) -> None:
+        def deaf(question: AnyQuestion) -> AnyVerdict:
+            verdict = ahead(question)
+            return Continue() if isinstance(verdict, Answer) else verdict or Continue()
+
+        super().ask_ahead(deaf)
+
+
+class AsksAboutOthers(Proxy):
+    """The envelope of what is asked ahead is always empty."""
+
+    def ask_ahead(self, ahead: Ahead) -> None:
+        super().ask_ahead(lambda question: ahead(attrs.evolve(question, envelope=Envelope())))
+
+
 def without_limit(name: str) -> Callable[..., Proxy]:
     """A lane that does not look at one limit."""
 
@@ -199,6 +220,8 @@ FAULTS: Final[dict[Callable[..., Proxy], str]] = {
     PassesOtherOctets: "w01_*",
     TellsNobodyOfMessages: "w01_*",
     PassesOnToNowhere: "w18_*",
+    PassesWhatIsRefused: "w15_*",
+    AsksAboutOthers: "inspect_*",
     without_questions: "w15_*",
     without_limit("max_recipients"): "w14_*",
     without_limit("max_line"): "w14_*",

@@ -5,7 +5,8 @@ after each input, all that a driver can get to know of the two is compared. What
 the lane gives.
 
 A third one is driven by `Proxy.pass_on` where that takes an input. It gives octets and `MessageAnswered`, and
-no other event; everything else has to be the same.
+no other event; everything else has to be the same. Where questions are asked, it gets an input of the client
+when the verdict on what comes of it is known, if that is the next thing to happen: for `Proxy.ask_ahead`.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ from sansio_smtp.events import (
     Violation,
 )
 from sansio_smtp.proxy.message_store import Spool
-from sansio_smtp.questions import Question
+from sansio_smtp.questions import CommandQuestion, HeadersQuestion, Question
 
 __all__ = ["DRAWN", "Differs", "Twins"]
 
@@ -75,7 +76,9 @@ class Twins:
         self.quick = type(self).quick_class(_with_lane(config, True), ask, self.spools, client)
         self.plain = Proxy(_with_lane(config, False), ask, replay, client)
         self.passing = (
-            None if ask or make_spool else _Passing(type(self).quick_class(config, ask, None, client))
+            None
+            if make_spool
+            else _Passing(type(self).quick_class(config, ask, None, client), asks=bool(ask))
         )
         """Driven by `Proxy.pass_on`; None where that takes nothing."""
         self.pauses: tuple[int, ...] = (0, 0, 1, 0, 3, 0, 0, 12, 30)
@@ -150,6 +153,7 @@ class Twins:
 
     def _both(self, name: str, *arguments: Any, **named: Any) -> Any:
         plainly, passing = (self._for_another(number, name, arguments) for number in (1, 2))
+        answers = name == "answer" and arguments[0] is self.asked[0]
         quick = _outcome(self.quick, name, arguments, named)
         plain = _outcome(self.plain, name, plainly, named)
         path, ended = "with the lane and without it", self.ended
@@ -157,7 +161,7 @@ class Twins:
             self._compare(quick, plain)
             if self.passing is not None and not ended and (not self.ended or self.quick.closed):
                 path = "with `pass_on` and without the lane"
-                self._compare_passing(_outcome(self.passing, name, passing, named), plain)
+                self._pass(self.passing, (name, passing, named), plain, answers=answers)
         except Differs as difference:
             what = f"{name}{(*arguments, *named.values())!r:.300}"
             raise Differs(f"after {what}, {path}:\n{difference}") from None
@@ -202,7 +206,30 @@ class Twins:
         new = [envelope is not was for envelope, was in zip(self.envelopes, before, strict=True)]
         _demand("a new envelope", *new)
 
-    def _compare_passing(self, passing: _Outcome, plain: _Outcome) -> None:
+    def _pass(self, passing: _Passing, call: _Call, plain: _Outcome, *, answers: bool) -> None:
+        """Gives the call to the third one, or keeps it until the verdict is known. ``answers``: it says
+        that."""
+        (name, arguments, named), late = call, passing.late
+        passing.late = None
+        if late is not None:
+            was, events, told = late
+            passing.verdict = arguments[1] if answers and plain[1] is None else None
+            outcome = _outcome(passing, *was)
+            passing.verdict = None
+            if passing.passed:
+                _demand("what was asked ahead", passing.asked, told[-1][1])
+                self.asked[2] = passing.question
+                self._compare_passing(outcome, ([*events[:-1], *plain[0]], None))
+                return
+            self._compare_passing(outcome, (told, None), levels=False)
+            if answers:
+                arguments = [self.asked[2], *arguments[1:]]
+        elif passing.asks and name == "receive_from" and _asks_of_client(plain):
+            passing.late = call, plain[0], [_told(event) for event in plain[0]]  # as long as it is so
+            return
+        self._compare_passing(_outcome(passing, name, arguments, named), plain)
+
+    def _compare_passing(self, passing: _Outcome, plain: _Outcome, *, levels: bool = True) -> None:
         assert self.passing is not None  # the caller has seen it
         _demand("what is raised", _told_error(passing[1]), _told_error(plain[1]))
         events = plain[0] or ()
@@ -214,6 +241,8 @@ class Twins:
             event.question for event in passing[0] or () if isinstance(event, Ask)
         ] or self.asked[2:]
         one, other = self.passing.proxy, self.plain
+        if not levels:
+            return
         if self.passing.passed:
             _demand("it may be read on", self.passing.passed <= one.may_read, not one.closed)
             if self.unread:
@@ -227,10 +256,25 @@ class Twins:
 class _Passing:
     """A proxy that is driven by `pass_on`."""
 
-    def __init__(self, proxy: Proxy) -> None:
+    def __init__(self, proxy: Proxy, *, asks: bool) -> None:
         self.proxy = proxy
         self.passed: frozenset[Side] = frozenset()
         """The side of the last input, if `pass_on` has taken it."""
+        self.asks = asks
+        self.late: tuple[_Call, list[Any], list[Any]] | None = None
+        """An input that it has not got yet, and the events of it, a question in the end, also as `_told`."""
+        self.verdict: Any = None
+        """The verdict on the next question, if it is known."""
+        self.question: Any = None
+        """The last question that was asked ahead."""
+        self.asked: Any = None
+        """The same, as it was then."""
+        if asks:
+            proxy.ask_ahead(self._ahead)
+
+    def _ahead(self, question: Any) -> Any:
+        self.question, self.asked = question, _told(question)
+        return self.verdict
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "proxy":
@@ -262,7 +306,18 @@ def _joined(events: list[Event]) -> list[Event]:
     return joined
 
 
+def _asks_of_client(outcome: _Outcome) -> bool:
+    """Returns True if what came of an input ends with a question of which `Proxy.ask_ahead` is for some."""
+    events = outcome[0] or ()
+    return (
+        bool(events)
+        and isinstance(events[-1], Ask)
+        and isinstance(events[-1].question, CommandQuestion | HeadersQuestion)
+    )
+
+
 _Outcome = tuple[Any, Exception | None]
+_Call = tuple[str, Any, dict[str, Any]]
 
 
 def _outcome(proxy: Proxy, name: str, arguments: Iterable[Any], named: dict[str, Any]) -> _Outcome:
@@ -357,7 +412,7 @@ class _Spools:
 
     def __init__(self, make: Callable[[], Spool]) -> None:
         self._make = make
-        self._done: deque[tuple[_Call, Any, OSError | None]] = deque()
+        self._done: deque[tuple[tuple[Any, ...], Any, OSError | None]] = deque()
 
     def __call__(self) -> Spool:
         return _Spool(partial(self._call, self._make()))
@@ -385,9 +440,6 @@ class _Spools:
 
     def check_done(self) -> None:
         _demand("what is done with the spool", list(self._done), [])
-
-
-_Call = tuple[Any, ...]
 
 
 class _Spool:

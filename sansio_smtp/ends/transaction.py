@@ -59,6 +59,13 @@ class Envelope:
             self._replaced = {}
         self._replaced[recipient] = sent
 
+    def copy(self) -> Envelope:
+        """Another one with the same commands."""
+        other = Envelope(self.mail, self.recipients.copy())
+        for recipient, sent in (self._replaced or {}).items():
+            other.went_as(recipient, sent)
+        return other
+
     def declared(self, keyword: str) -> str | None:
         """The value of a MAIL parameter, ``""`` if it has none, None if it was not given."""
         path = self.reverse_path
@@ -87,8 +94,12 @@ class Transaction:
 
     def answered(self, command: Command, reply: Reply) -> None:
         """Applies the reply to a command or, for `END_OF_DATA`, to a message."""
+        self.moved(command, reply.code // 100)
+
+    def moved(self, command: Command, severity: int) -> None:
+        """Applies a reply whose code begins with this digit."""
         verb = _STANDS_FOR.get(command.kind) or command.verb
-        effect = TRANSACTION.get((verb, reply.code // 100))
+        effect = TRANSACTION.get((verb, severity))
         if effect is None:
             return
         if effect is EFFECT_ADD_RECIPIENT:

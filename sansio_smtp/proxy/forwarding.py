@@ -149,6 +149,12 @@ class Forwarding:
 
     # Which server
 
+    @property
+    def at_home(self) -> bool:
+        """True if the server of the next MAIL, where no verdict says another, is the one that is connected,
+        and so is that of the next RCPT."""
+        return self._home == self.leg.name and self._wanted in (ANYWHERE, self.leg.name)
+
     def target(self, command: Command, said: str | None) -> str | None:
         """Name of the server that a command is for. ``said`` is the server in its verdict, or `ANYWHERE`.
 

@@ -136,8 +136,8 @@ class MessageFlow:
 
     @property
     def relays(self) -> bool:
-        """True if no message is in flight, and the next one passes as it is."""
-        return self.state is MESSAGE_NONE and self._untapped and not self._places and self._swallowed is None
+        """True if no message is in flight, and the next one passes as it is, where it is not asked about."""
+        return self.state is MESSAGE_NONE and self._untapped and self._swallowed is None
 
     def passed(self) -> None:
         """A piece of content has passed as it is, while `relays`."""

@@ -55,14 +55,26 @@ from .message_flow import MessageFlow
 from .openings import Input, Opened, Openings
 from .reply_flow import LOGGED_IN
 
-__all__ = ["Passing"]
+__all__ = [
+    "CONTENT",
+    "LINES",
+    "OWED",
+    "REST",
+    "TO_MESSAGE",
+    "UNKNOWN",
+    "WHOLE",
+    "Line",
+    "Passing",
+    "Stage",
+    "reply_of",
+]
 
-_UNKNOWN: Final = 0
+UNKNOWN: Final = 0
 """The state has to be looked at first."""
-_REST, _OWED, _CONTENT, _STREAM = 1, 2, 3, 4
+REST, OWED, CONTENT, _STREAM = 1, 2, 3, 4
 _BEGIN, _GREETED, _HELLO, _QUIT, _ENDED = 5, 6, 7, 8, 9
 """"Waiting for the greeting, for EHLO or HELO, for its reply; for the reply to QUIT; and after that."""
-_AFTER: Final = {Phase.COMMAND: _REST, Phase.CONTENT: _CONTENT}
+_AFTER: Final = {Phase.COMMAND: REST, Phase.CONTENT: CONTENT}
 
 _CRLF: Final = b"\r\n"
 _CR, _LF = _CRLF
@@ -93,7 +105,7 @@ def _replies(kind: Kind) -> Mapping[bytes, int]:
 
 
 @attrs.frozen(eq=False)
-class _Line:
+class Line:
     """What a usual line is."""
 
     verb: bytes
@@ -104,16 +116,16 @@ class _Line:
         return Command(self.verb, line[:-2], self.kind)
 
 
-_LINES: Final = {
-    line[:5]: _Line(verb := line[:4], kind := VERBS[verb].kind, _replies(kind))
+LINES: Final = {
+    line[:5]: Line(verb := line[:4], kind := VERBS[verb].kind, _replies(kind))
     for line in (b"MAIL ", b"RCPT ", b"DATA\r\n", b"RSET\r\n", b"NOOP\r\n")
 }
 """First five octets of a usual line → what it is. Lower-case verbs are not usual."""
-_MAIL, _RCPT = _LINES[b"MAIL "], _LINES[b"RCPT "]
-_TO_MESSAGE: Final = _replies(Kind.END_OF_DATA)
+_MAIL, _RCPT = LINES[b"MAIL "], LINES[b"RCPT "]
+TO_MESSAGE: Final = _replies(Kind.END_OF_DATA)
 _QUIT_LINE: Final = b"QUIT\r\n"
 _HELLO_LINE: Final = re.compile(rb"(EHLO|HELO) [A-Za-z0-9.:\[\]-]{1,255}\r\n")
-_WHOLE: Final = b""
+WHOLE: Final = b""
 """Stands for a whole message in what was passed."""
 
 
@@ -142,7 +154,6 @@ class Passing:
 
     __slots__ = (
         "_answered",
-        "_begun",
         "_client",
         "_commands",
         "_counts_refusals",
@@ -169,6 +180,7 @@ class Passing:
         "_stage",
         "_takes_groups",
         "answers",
+        "begun",
         "failed",
         "mode",
         "taken",
@@ -182,7 +194,7 @@ class Passing:
     ) -> None:
         """``openings``: how sessions begin; None if that depends on more than they know. Until `use` is
         called, only what passes from the beginning on is taken."""
-        self.mode = _UNKNOWN if openings is None else _BEGIN
+        self.mode = UNKNOWN if openings is None else _BEGIN
         """What comes next. 0 if the state is not one of plain relaying, or has not been looked at."""
         self.taken = 1
         """The number of commands, replies and pieces of content in the last input that was taken."""
@@ -202,11 +214,12 @@ class Passing:
         self._place: Hashable = None
         self._takes_groups = False  # of the server
         self._max_size = self._size_limit  # of the next message
-        self._owed: Mapping[bytes, int] = _TO_MESSAGE  # replies to what is owed one
+        self._owed: Mapping[bytes, int] = TO_MESSAGE  # replies to what is owed one
         self._more: tuple[Mapping[bytes, int], ...] = ()  # those to the lines of a group after that
         self._room = 0  # of recipients
         # What the ends have not been told of: all up to the reply to EHLO, what came then, QUIT and 221.
-        self._begun: tuple[Input, ...] = ()
+        self.begun: tuple[Input, ...] = ()
+        """Read only."""
         self._passed: list[bytes] = []
         self._ending: tuple[Input, ...] = ()
         self._opening: tuple[Input, ...] = ()  # all up to the reply to EHLO, before that
@@ -227,34 +240,43 @@ class Passing:
     def stop(self) -> None:
         """An input is about to be taken elsewhere."""
         self.catch_up()
-        self.mode = _UNKNOWN
+        self.mode = UNKNOWN
+
+    def take_unpassed(self, line: bytes) -> Command | None:
+        """The command of a line that was asked about and not passed on: it is for the general path. None
+        here, where nothing is asked about."""
+        return None
 
     def catch_up(self) -> None:
         """The ends are about to be read, or to be given another input: they are told of what was passed."""
-        if not (self._passed or self._begun or self._ending):
+        if not (self._passed or self.begun or self._ending):
             return
-        begun, self._begun, ending, self._ending = self._begun, (), self._ending, ()
+        begun, self.begun, ending, self._ending = self.begun, (), self._ending, ()
         passed, self._passed, self.failed = self._passed, [], True
         if begun:
             self._stage.replay(begun)
             self._server = self._forwarding.leg.end
         client, server = self._client, self._server
         for octets in passed:
-            if octets == _WHOLE:
+            if octets == WHOLE:
                 self._message.passed_end()
                 server.send_end_of_data(client.take_end_of_data())
-            elif (line := _LINES.get(octets[:5])) is not None:
-                command = line.command(octets)
+            elif (line := LINES.get(octets[:5])) is not None:
+                command = self._told(line, octets)
                 server.send_command(command, client.take_line(command))
             else:
                 self._take_reply(octets)
         if ending:
             self._stage.replay(ending)
         self.failed = False
-        self._from_rest = self.mode == _REST and self._is_outside
+        self._from_rest = self.mode == REST and self._is_outside
+
+    def _told(self, line: Line, octets: bytes) -> Command:
+        """The command of a line of which the ends are told now."""
+        return line.command(octets)
 
     def _take_reply(self, octets: bytes) -> None:
-        reply, command = _reply(octets), self._server.awaiting
+        reply, command = reply_of(octets), self._server.awaiting
         assert command is not None  # the line was passed before
         self._server.take_reply(command, reply)
         self._client.send_reply(reply)
@@ -262,14 +284,14 @@ class Passing:
     @property
     def owes(self) -> bool:
         """True if the client waits for a reply to something that was passed on."""
-        return self.mode in (_OWED, _HELLO, _QUIT)
+        return self.mode in (OWED, _HELLO, _QUIT)
 
     @property
     def may_read(self) -> bool | None:
         """True or False if both sides may be read, or none, and the ends do not know of that; else None."""
         if self.mode == _ENDED:
             return False
-        return True if self._begun or self.mode == _BEGIN else None
+        return True if self.begun or self.mode == _BEGIN else None
 
     @property
     def begins(self) -> bool:
@@ -284,7 +306,7 @@ class Passing:
     @property
     def owes_message(self) -> bool:
         """True if that is a message."""
-        return self.mode == _OWED and self._owed is _TO_MESSAGE
+        return self.mode == OWED and self._owed is TO_MESSAGE
 
     @property
     def _is_outside(self) -> bool:
@@ -303,7 +325,7 @@ class Passing:
             and self._commands.relays
         ):
             return False
-        self.mode = _REST
+        self.mode = REST
         self._server = forwarding.leg.end
         self._takes_groups = self._server.takes_groups
         self._max_size = client.max_message_size
@@ -316,10 +338,10 @@ class Passing:
     def from_client(self, data: bytes) -> bytes | None:
         """Takes one line, or a segment of mail data. Returns what goes to the server; None if it is not
         taken."""
-        mode, line = self.mode, _LINES.get(data[:5])
-        if mode >= _CONTENT:
+        mode, line = self.mode, LINES.get(data[:5])
+        if mode >= CONTENT:
             return self._content(data) if mode <= _STREAM else self._hello(data)
-        if line is None or mode == _OWED:
+        if line is None or mode == OWED:
             return self._quit(data) if line is None and data == _QUIT_LINE else None
         lines = data.splitlines()  # at CR and LF
         size = len(lines[0])
@@ -338,12 +360,12 @@ class Passing:
         ):
             return None
         self._passed.append(data)
-        self.mode, self._owed, self.taken = _OWED, line.replies, 1
+        self.mode, self._owed, self.taken = OWED, line.replies, 1
         return data
 
     def _group(self, data: bytes, lines: list[bytes]) -> bytes | None:
         """Takes a command group (RFC 2920 §3.1): more lines may follow all but the last."""
-        found = [_LINES.get(line[:5] if len(line) > 4 else line + b"\r") for line in lines]
+        found = [LINES.get(line[:5] if len(line) > 4 else line + b"\r") for line in lines]
         recipients = found.count(_RCPT)
         if (
             len(lines) >= self._max_pipelined
@@ -363,22 +385,14 @@ class Passing:
         self._owed, *more = (line.replies for line in found if line is not None)
         self._more = tuple(more)
         self._room -= recipients
-        self.mode, self.taken = _OWED, len(lines)
+        self.mode, self.taken = OWED, len(lines)
         return data
 
     def _content(self, data: bytes) -> bytes | None:
-        if self.mode == _CONTENT:
-            end, dotted, suspect = scan(data)
-            size = len(data) - dotted - 3
-            if (
-                end >= 0
-                and not suspect
-                and end + 5 == len(data)
-                and data[0] != _DOT
-                and (self._max_size is None or size <= self._max_size)
-            ):
-                self._passed.append(_WHOLE)
-                self.mode, self._owed, self.taken = _OWED, _TO_MESSAGE, 2
+        if self.mode == CONTENT:
+            if self._is_whole(data):
+                self._passed.append(WHOLE)
+                self.mode, self._owed, self.taken = OWED, TO_MESSAGE, 2
                 return data
             self.catch_up()
             self.mode = _STREAM
@@ -391,14 +405,25 @@ class Passing:
             return data
         self._message.passed_end()
         self._server.send_end_of_data(self._client.take_end_of_data())
-        self.mode, self._owed, self.taken = _OWED, _TO_MESSAGE, 2
+        self.mode, self._owed, self.taken = OWED, TO_MESSAGE, 2
         return data
+
+    def _is_whole(self, data: bytes) -> bool:
+        """Returns True if this is all of a message, with its end-of-data and nothing after it."""
+        end, dotted, suspect = scan(data)
+        return (
+            end >= 0
+            and not suspect
+            and end + 5 == len(data)
+            and data[0] != _DOT
+            and (self._max_size is None or len(data) - dotted - 3 <= self._max_size)
+        )
 
     # The server
 
     def from_server(self, data: bytes) -> bytes | None:
         """Takes one reply. Returns what goes to the client; None if it is not taken."""
-        if self.mode != _OWED:
+        if self.mode != OWED:
             return None if self.mode <= _STREAM else self._greeting_or_last(data)
         if self._more:
             return self._replies(data)
@@ -412,7 +437,7 @@ class Passing:
             or 0 in data
         ):
             return None
-        if self._owed is _TO_MESSAGE:
+        if self._owed is TO_MESSAGE:
             self._answer(data)
         else:
             if len(self._passed) > _MOST:
@@ -442,7 +467,7 @@ class Passing:
         if left:
             self._owed, self._more = left[0], left[1:]
         else:
-            self._owed, self._more, self.mode = owed[-1], (), after[-1] or _UNKNOWN
+            self._owed, self._more, self.mode = owed[-1], (), after[-1] or UNKNOWN
         return data
 
     def _answer(self, data: bytes) -> None:
@@ -452,7 +477,7 @@ class Passing:
             self._passed = []
         else:
             self.catch_up()
-            self._answered = self._downstream.answered(_reply(data))
+            self._answered = self._downstream.answered(reply_of(data))
             self._take_reply(data)
             self._from_rest = self._is_outside
         self.answers, self._room = True, self._max_recipients
@@ -467,12 +492,12 @@ class Passing:
         if self.mode != _GREETED or _HELLO_LINE.fullmatch(data) is None or len(data) - 2 > self._max_line:
             return None
         said = (CLIENT, data)
-        self._begun, self._opening = (*self._begun, said), (*self._opening, said)
+        self.begun, self._opening = (*self.begun, said), (*self._opening, said)
         self.mode, self.taken = _HELLO, 1
         return data
 
     def _quit(self, data: bytes) -> bytes | None:
-        if self.mode == _OWED or self._counts_refusals or (not self.mode and not self._look()):
+        if self.mode == OWED or self._counts_refusals or (not self.mode and not self._look()):
             return None
         self._ending = ((CLIENT, data),)
         self.mode, self.taken = _QUIT, 1
@@ -500,7 +525,7 @@ class Passing:
         self._place = self._stage.place
         if not self._openings.begins(self._place, self._stage.rehearse):
             return None
-        self._begun = self._opening = ((SERVER, data),)
+        self.begun = self._opening = ((SERVER, data),)
         self.mode, self.taken = _GREETED, 1
         return data
 
@@ -510,10 +535,10 @@ class Passing:
         opened = self._openings.opened(self._place, said, self._stage.rehearse)
         if opened is None:
             return None
-        self._begun += (said[-1],)
+        self.begun += (said[-1],)
         self._room, self._from_rest = self._max_recipients, True
         self._max_size, self._takes_groups = opened.max_size, opened.takes_groups
-        self.mode, self.taken = _REST, 1
+        self.mode, self.taken = REST, 1
         return opened.reply
 
     def forget_answered(self) -> None:
@@ -526,12 +551,12 @@ class Passing:
         if not isinstance(answered, list):
             return answered
         transaction = Transaction()
-        lines = [octets for octets in answered[:-2] if octets[:5] in _LINES]
-        replies = [octets for octets in answered[:-2] if octets[:5] not in _LINES]
+        lines = [octets for octets in answered[:-2] if octets[:5] in LINES]
+        replies = [octets for octets in answered[:-2] if octets[:5] not in LINES]
         for line, reply in zip(lines, replies, strict=True):
-            transaction.answered(_LINES[line[:5]].command(line), _reply(reply))
-        return self._stage.answered(_reply(answered[-1]), transaction.envelope)
+            transaction.answered(LINES[line[:5]].command(line), reply_of(reply))
+        return self._stage.answered(reply_of(answered[-1]), transaction.envelope)
 
 
-def _reply(octets: bytes) -> Reply:
+def reply_of(octets: bytes) -> Reply:
     return Reply(int(octets[:3]), octets)

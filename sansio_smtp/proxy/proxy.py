@@ -42,6 +42,7 @@ from .engine import Engine
 from .message_store import Spool
 from .openings import Input, Opened
 from .passing import Passing
+from .passing_asked import Ahead, AskedPassing, may_ask_ahead
 from .verdict_checks import check
 
 __all__ = ["Proxy"]
@@ -66,12 +67,27 @@ class Proxy(Engine):
         client: ClientInfo | None = None,
     ) -> None:
         super().__init__(config, ask, make_spool, client)
-        config, openings = self.config, self._asked.openings
-        usual = config.lane and not config.trace and config.client_dialect is Dialect.SMTP
-        if usual and not self.ask and config.max_pipelined > 1:
-            self._passing = Passing(config, openings, self)
+        openings = self._asked.openings
+        if self._may_pass and not self.ask:
+            self._passing = Passing(self.config, openings, self)
         if self._passing is None or openings is None:
             self._make_parts()
+
+    @property
+    def _may_pass(self) -> bool:
+        """True if `pass_on` may take anything, as far as the configuration goes."""
+        config = self.config
+        usual = config.lane and not config.trace and config.client_dialect is Dialect.SMTP
+        return usual and config.max_pipelined > 1
+
+    def ask_ahead(self, ahead: Ahead) -> None:
+        """Before the first input, for a driver that calls `pass_on` and has most verdicts at once: ``ahead``
+        is called with a question about a usual command or header section. What comes of `Continue`, or at
+        DATA of `Inspect`, is passed on then. After any other verdict, and after None, the same question comes
+        as an `Ask` event of the `receive_from` that follows."""
+        if self._may_pass and may_ask_ahead(self._asked):
+            self._passing = AskedPassing(self.config, self, self._asked, ahead)
+            self._passing.use(self._downstream, self._forwarding, self._message, self._commands)
 
     # Inputs
 
@@ -81,6 +97,11 @@ class Proxy(Engine):
         lane, passing = self._lane, self._passing
         if passing is not None and passing.mode:
             passing.stop()
+            if (command := passing.take_unpassed(data)) is not None:
+                self._client.take_line(command)
+                self._commands.command(command)
+                self.progress += 1
+                return self._run()
         if side is CLIENT:
             if lane is not None:
                 rest = lane.from_client(data)

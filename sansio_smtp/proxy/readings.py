@@ -199,7 +199,8 @@ class Readings:
     def client_changes(self) -> int:
         """Counts the changes of what is known of the client, and of `server_tls`. While it stays the same,
         `hello`, the login, `identity`, `forwarded` and `server_tls` do."""
-        self._catch_up()
+        if self._passing is not None and self._passing.begun:  # nothing else that passes is such a change
+            self._passing.catch_up()
         return self._downstream.changes + self._forwarding.tls_changes
 
     @property

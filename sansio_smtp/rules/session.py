@@ -117,14 +117,30 @@ class RuleSession:
         self._transactions = Transactions(self.conn)
         self._body: BodyStream | None = None
         self._changes = -1
+        self._known: tuple[AnyQuestion, Soon[AnyVerdict]] | None = None
         self.conn.follow(proxy.identity)
 
     # Which way to go
+
+    def ahead(self, question: AnyQuestion) -> AnyVerdict | None:
+        """For `Proxy.ask_ahead`: as `start`, before the question is asked. None if something has to be
+        awaited, or has failed. If it is asked then, `start` has the same verdict."""
+        self._known = None
+        try:
+            said = self.start(question)
+        except Exception:
+            return None  # the question comes again, and the error with it
+        self._known = question, said
+        return None if isinstance(said, Later) else said
 
     def start(self, question: AnyQuestion) -> Soon[AnyVerdict]:
         """The verdict for `Proxy.answer`; or, if a rule or the host has to be awaited, what to await for
         it. Rules that need not be awaited have been called by then. An exception in a rule does not
         come out of it."""
+        if self._known is not None:
+            (before, said), self._known = self._known, None
+            if _is_same(before, question):
+                return said
         if self._proxy.client_changes != self._changes:
             self.learn()
         if type(question) is CommandQuestion:
@@ -435,6 +451,17 @@ class RuleSession:
 
 def _meant(rule: Rule, tx: Transaction) -> bool:
     return meant(rule, [to.address for to in tx.rcpts])
+
+
+def _is_same(before: AnyQuestion, question: AnyQuestion) -> bool:
+    """Returns True if the core asks now what was asked ahead."""
+    if isinstance(question, CommandQuestion):
+        return isinstance(before, CommandQuestion) and before.command is question.command
+    return (
+        isinstance(question, HeadersQuestion)
+        and isinstance(before, HeadersQuestion)
+        and before.data == question.data
+    )
 
 
 def _phases_of(question: AnyQuestion) -> tuple[str, ...]:

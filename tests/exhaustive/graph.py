@@ -22,6 +22,7 @@ from typing import Any, Final
 from sansio_smtp import Command, Config, Reply
 from sansio_smtp.proxy.lane import Lane
 from sansio_smtp.proxy.passing import Passing
+from sansio_smtp.proxy.passing_asked import AskedPassing
 from sansio_smtp.proxy.shared import Shared
 from sansio_smtp.wire.inbox import Inbox
 
@@ -152,7 +153,9 @@ _PLAIN: Final[dict[type, Callable[[Any], Token]]] = {
     frozenset: lambda value: ("set", *sorted(map(str, value))),
     Config: lambda value: "config",
     Shared: lambda value: "shared",
-    Passing: lambda value: None,  # what it knows of the state is looked at in `World.key`
+    # What these know of the state is looked at in `World.key`.
+    Passing: lambda value: None,
+    AskedPassing: lambda value: None,
     Lane: lambda value: None,  # it has no state: a proxy without one is in the same state
 }
 """Values that are what they say, wherever they stand."""

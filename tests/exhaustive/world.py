@@ -139,7 +139,7 @@ class World:
         quick, key = fingerprints(proxy.quick, self.observer, self.readable)
         if last.startswith(("C: ", "S: ")) and not self.configuration.spool:
             require(quick == fingerprint(proxy.plain), "lane", "it has led to another state")
-            if proxy.passing is not None:
+            if proxy.passing is not None and proxy.passing.late is None:
                 proxy.passing.proxy.snapshot()  # its ends are told of what was passed on
                 passing = fingerprint(proxy.passing.proxy)
                 require(quick == passing, "pass_on", "it has led to another state")

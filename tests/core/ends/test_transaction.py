@@ -166,3 +166,15 @@ def test_what_a_server_was_sent_for_a_recipient() -> None:
     envelope.went_as(ONE, other := Command.of("RCPT TO:<z@mx>"))
     envelope.went_as(TWO, ONE)
     assert (envelope.sent_for(ONE), envelope.sent_for(TWO)) == (other, ONE)
+
+
+def test_a_copy_of_an_envelope() -> None:
+    """It changes alone."""
+    envelope = opened().envelope
+    envelope.went_as(ONE, TWO)
+    other = envelope.copy()
+    assert (other.mail, other.recipients, other.sent_for(ONE)) == (envelope.mail, [ONE, TWO], TWO)
+    other.recipients.pop()
+    other.went_as(TWO, ONE)
+    assert envelope.recipients == [ONE, TWO]
+    assert envelope.sent_for(TWO) is TWO

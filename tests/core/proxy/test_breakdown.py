@@ -56,6 +56,7 @@ from sansio_smtp.proxy.message_flow import MessageFlow
 from sansio_smtp.proxy.message_store import MessageStore
 from sansio_smtp.proxy.own_commands import OwnCommands
 from sansio_smtp.proxy.passing import Passing
+from sansio_smtp.proxy.passing_asked import AskedPassing
 from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.proxy.readings import Readings
 from sansio_smtp.proxy.setup_flow import SetupFlow
@@ -68,6 +69,7 @@ from sansio_smtp.questions import (
     Continue,
     Disconnect,
     HeadersQuestion,
+    Inspect,
     LoginQuestion,
     Replace,
     ReplaceCommand,
@@ -121,6 +123,7 @@ PARTS = [
         ClientLogin,
         Lane,
         Passing,
+        AskedPassing,
         Keeping,
     ),
 ]
@@ -186,6 +189,8 @@ class Talk:
     """What the server speaks."""
     looks_after: tuple[int, ...] = ()
     """So many inputs have been passed on when levels are read."""
+    ahead: bool = False
+    """True: verdicts are given ahead."""
     refuses: tuple[bytes, ...] = ()
     challenges: bool = False
     """True: the server takes a login in two steps, and refuses the first one."""
@@ -199,6 +204,8 @@ class Talk:
 
     def play(self) -> tuple[Guarded, list[Event]]:
         proxy = Guarded(self.config, self.ask, self.make_spool, LOCAL)
+        if self.ahead:
+            proxy.ask_ahead(self.judge)
         proxy.server_connected(self.config.upstream_tls, self.dialect)
         proxy.looks_after = self.looks_after
         client = FakeClient(
@@ -271,6 +278,16 @@ TALKS: dict[str, Callable[[], Talk]] = {
     "passed on": lambda: Talk(lines=("NOOP",), pipelines=False),
     "limited": lambda: Talk(config=Config(max_message_size=100_000)),
     "passed on, and looked at": lambda: Talk(pipelines=False, looks_after=(7, 11, 14, 16)),
+    "passed on after questions": lambda: Talk(
+        places("MAIL", "RCPT", "DATA", "HEADERS", "IN_TURN"),
+        asked((CommandQuestion, b"DATA", Inspect(places("HEADERS")))),
+        pipelines=False,
+        looks_after=(3, 7),
+        ahead=True,
+    ),
+    "not passed on after questions": lambda: Talk(
+        places("MAIL"), asked((CommandQuestion, b"MAIL", Answer(NO))), pipelines=False, ahead=True
+    ),
     "edited": lambda: Talk(
         places("HEADERS", "BODY_LINES", "REPLY", "IN_TURN", "COMMAND"),
         asked(
@@ -466,6 +483,7 @@ OTHERWISE = {
     ),
     *(
         "MessageFlow.passed",
+        "AskedPassing._group",
         "Passing.forget_answered",
         "Proxy.forget_answered",
         "MessageStore.replace",

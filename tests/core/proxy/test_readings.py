@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.scene import Scene, every_cut
+from core.scene import Scene, every_cut, lines
 from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import ClientTls, Config, UpstreamTls
 from sansio_smtp.events import (
@@ -224,3 +224,14 @@ def test_closed_after_a_reply_to_quit_that_was_passed_on() -> None:
     assert proxy.closed
     assert proxy.may_read == set()
     assert proxy.waiting_for is WaitingFor.NOTHING
+
+
+def test_a_beginning_that_was_passed_on_changes_what_is_known() -> None:
+    for _ in range(2):  # the second one begins as the first
+        proxy = Proxy(Config(max_message_size=76_543))
+        before = Proxy(Config(max_message_size=76_543)).client_changes
+        for side, text in ((SERVER, "220 mx"), (CLIENT, "EHLO me"), (SERVER, "250 mx")):
+            if proxy.pass_on(side, lines(text)) is None:
+                proxy.receive_from(side, lines(text))
+        assert proxy.client_changes > before
+        assert proxy.hello is not None

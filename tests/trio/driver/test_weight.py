@@ -15,8 +15,8 @@ LIMITS = {
     "idle": 38,
     "idle, after a message": 55,
     "in a message": 58,
-    "idle, with a rule": 74,
-    "in a message, with a rule": 92,
+    "idle, with a rule": 81,
+    "in a message, with a rule": 99,
     "idle, `--io tasks`": 135,
 }
 

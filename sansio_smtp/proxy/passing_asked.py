@@ -1,0 +1,192 @@
+"""Passing with rules: usual inputs that are asked about first, and passed on if the verdict lets them.
+
+`Passing` takes an input only while nothing is asked. Most rules look at an envelope or a header section and
+let it pass. With `Proxy.ask_ahead` a driver gives a function that has the verdict at once; then the question
+needs no event, and what passes takes the same short way as in a session without rules::
+
+    a line of the client ── usual, at rest? ──no───────────────────────────> `Proxy.receive_from`
+                               │ yes                                                  ^
+                        is this verb asked about? ──no──> passed on                   │
+                               │ yes                                                  │
+                        ask ahead ── Continue; for DATA: Inspect nothing,             │
+                               │     or the header section ──> passed on              │
+                               └──── anything else, or no verdict yet ── the command ─┘
+
+    a whole message, its header section asked about ── the same; else `Proxy.receive_from`
+
+What must never happen is that a question is asked twice, or that the rules and the ends speak of different
+commands. A command that does not pass goes to the general path as the object that was asked about: the
+question about it comes as an event then, and its verdict is the one that is known already (`RuleSession`).
+The ends are told of the same objects later (`catch_up`), so that an `Envelope` names the commands that rules
+have seen. Until then `AskedPassing` follows the mail transaction itself.
+
+One message of 4 KiB in a session that is kept open takes 202,000 instructions of the process without a rule.
+With one rule in phase ``rcpt`` it took 681,000 and takes 345,000 so, in phase ``headers`` 882,000 and 369,000.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from sansio_smtp.config import Config
+from sansio_smtp.ends.transaction import Envelope, Transaction
+from sansio_smtp.events import MessageAnswered
+from sansio_smtp.questions import (
+    HEADERS,
+    AnyQuestion,
+    AnyVerdict,
+    CommandQuestion,
+    Continue,
+    HeadersQuestion,
+    Inspect,
+)
+from sansio_smtp.verbs import Kind
+from sansio_smtp.wire.commands import Command
+
+from .forwarding import ANYWHERE
+from .passing import CONTENT, LINES, OWED, REST, TO_MESSAGE, UNKNOWN, WHOLE, Line, Passing, Stage, reply_of
+from .shared import Shared
+
+__all__ = ["Ahead", "AskedPassing", "may_ask_ahead"]
+
+Ahead: TypeAlias = Callable[[AnyQuestion], AnyVerdict | None]
+"""Gives the verdict on a question before it is asked; None if it is not known at once."""
+
+_ASKED: Final = frozenset((b"MAIL", b"RCPT", b"DATA", b"BDAT"))
+_NOWHERE: Final = frozenset[str]()
+_IN_HEADERS: Final = frozenset((HEADERS,))
+_ZERO: Final = ord("0")
+_EMPTY_LINE: Final = b"\r\n\r\n"
+
+
+def may_ask_ahead(asked: Shared) -> bool:
+    """Returns True if no other commands are asked about than here, and DATA is asked about where content is:
+    its verdict says if the message passes."""
+    elsewhere = asked.verbs & {b"RSET", b"NOOP", b"QUIT"}
+    return (
+        not (asked.all_commands or asked.replies or elsewhere)
+        and bool(asked.verbs & _ASKED)
+        and (not asked.content or b"DATA" in asked.verbs)
+    )
+
+
+class AskedPassing(Passing):
+    """`Passing` in a session in which MAIL, RCPT or DATA are asked about. ``ahead`` gives the verdicts."""
+
+    __slots__ = (
+        "_ahead",
+        "_asked",
+        "_envelope",
+        "_last",
+        "_max_section",
+        "_places",
+        "_said",
+        "_transaction",
+        "_unpassed",
+    )
+
+    def __init__(self, config: Config, stage: Stage, asked: Shared, ahead: Ahead) -> None:
+        super().__init__(config, None, stage)
+        self._ahead = ahead
+        self._asked = asked.verbs
+        self._max_section = config.max_header_section
+        self._places = _NOWHERE  # of the next message
+        # The commands of which the ends have not been told, and where the message after each is asked about.
+        self._said: list[tuple[Command, frozenset[str]]] = []
+        self._last: Command | None = None  # whose reply the transaction follows
+        self._transaction = Transaction()
+        self._envelope: Envelope | None = None  # of the message that was answered
+        self._unpassed: Command | None = None
+
+    def take_unpassed(self, line: bytes) -> Command | None:
+        command, self._unpassed = self._unpassed, None
+        return command if command is not None and line[:-2] == command.raw else None
+
+    def _look(self) -> bool:
+        if not super()._look():
+            return False
+        if not self._forwarding.at_home:
+            self.mode = UNKNOWN
+            return False
+        self._transaction = Transaction(self._client.transaction.envelope.copy())
+        return True
+
+    def _told(self, line: Line, octets: bytes) -> Command:
+        command, places = self._said.pop(0)
+        if command.kind is Kind.DATA:
+            self._message.ask_at(places)
+        return command
+
+    # The client
+
+    def from_client(self, data: bytes) -> bytes | None:
+        line = None if self.mode >= CONTENT else LINES.get(data[:5])
+        octets = super().from_client(data)
+        if octets is None or line is None:
+            return octets
+        command = line.command(data)
+        if line.verb in self._asked:
+            self._passed.pop()  # it is as if the line had not been taken, until there is a verdict
+            self.mode = REST
+            verdict = self._ahead(CommandQuestion(command, self._transaction.envelope))
+            passes = False
+            if line.kind is not Kind.DATA:
+                passes = isinstance(verdict, Continue) and not verdict.recipients
+            elif isinstance(verdict, Inspect):
+                passes = not verdict.recipients and verdict.places <= _IN_HEADERS
+                self._places = verdict.places
+            if not passes:
+                self._unpassed = command
+                return None
+            self._passed.append(data)
+            self.mode, self.taken = OWED, 2  # the verdict counts too
+        if line.verb == b"MAIL":
+            self._forwarding.target(command, ANYWHERE)
+        self._said.append((command, self._places))
+        self._last = command if line.kind is Kind.GROUP else None
+        return octets
+
+    def _group(self, data: bytes, lines: list[bytes]) -> bytes | None:
+        return None  # each line is asked about when the replies before it are known
+
+    def _content(self, data: bytes) -> bytes | None:
+        if not self._places or self.mode != CONTENT:
+            return super()._content(data)
+        end = data.find(_EMPTY_LINE) + len(_EMPTY_LINE)
+        if (
+            not len(_EMPTY_LINE) <= end <= self._max_section
+            or data.startswith(b"\r\n")
+            or data.find(b"\r\n.", 0, end) >= 0
+            or not self._is_whole(data)
+        ):
+            return None
+        verdict = self._ahead(HeadersQuestion(data[:end], self._transaction.envelope))
+        if not isinstance(verdict, Continue) or verdict.recipients:
+            return None
+        self._passed.append(WHOLE)
+        self.mode, self._owed, self.taken = OWED, TO_MESSAGE, 3
+        return data
+
+    # The server
+
+    def from_server(self, data: bytes) -> bytes | None:
+        octets = super().from_server(data)
+        if octets is not None and (command := self._last) is not None:
+            self._last = None
+            self._transaction.moved(command, data[0] - _ZERO)
+        return octets
+
+    def _answer(self, data: bytes) -> None:
+        self._envelope, self._transaction = self._transaction.envelope, Transaction()
+        if self._from_rest:  # nobody is told of it
+            self._said.clear()
+            self._message.ask_at(self._places)
+        super()._answer(data)
+
+    def take_answered(self) -> MessageAnswered | None:
+        answered = self._answered
+        if not isinstance(answered, list) or self._envelope is None:
+            return super().take_answered()
+        self._answered, self.answers = None, False
+        return self._stage.answered(reply_of(answered[-1]), self._envelope)
