@@ -6,6 +6,7 @@ generated test it runs the full product of the parameters, where ``ci`` runs the
 
 from __future__ import annotations
 
+import gc
 import os
 import shlex
 from collections.abc import Generator
@@ -47,6 +48,19 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One more than there are cores: some tests wait for a second to pass, and leave theirs idle."""
     return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Thousands of tests are objects that stay: the garbage collector would look at all of them again and
+    again, while they are made and in each test."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -90,6 +90,7 @@ def check(module: str, scratch: Path) -> str:
         return f"{module}: no test module"
     write_settings(module, scratch)
     pytest = ("pytest", "-q", "-c", os.devnull, f"--rootdir={ROOT}", "--noconftest", "-W", "error")
+    pytest += ("-o", "markers=slow")  # slow tests are run too
     tested = run(
         "coverage",
         "run",

@@ -7,11 +7,13 @@ values together, so the default is pairs, which are few; the profile ``deep`` ru
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import product
 from typing import Any, Final, TypeAlias
 
-__all__ = ["DEEP", "FLAG", "cases", "pairwise"]
+import pytest
+
+__all__ = ["DEEP", "FLAG", "cases", "pairwise", "slow_where"]
 
 DEEP: Final = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 FLAG: Final = (False, True)
@@ -23,6 +25,11 @@ Row: TypeAlias = list[int | None]
 def cases(*parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
     """The cases of a test with these parameters: `pairwise`, or all of them in the profile ``deep``."""
     return list(product(*parameters)) if DEEP else pairwise(*parameters)
+
+
+def slow_where(is_slow: Callable[..., bool], chosen: Iterable[tuple[Any, ...]]) -> list[Any]:
+    """The same cases, those marked as slow for which `is_slow` returns True."""
+    return [pytest.param(*case, marks=pytest.mark.slow) if is_slow(*case) else case for case in chosen]
 
 
 def pairwise(*parameters: Sequence[Any]) -> list[tuple[Any, ...]]:

@@ -21,6 +21,8 @@ FILES = sorted(DIALOGUES.glob("*.txt"))
 CUTS: Final = ["whole", "bytewise", *(f"drawn{seed}" for seed in range(6 if DEEP else 1))]
 WAYS: Final[dict[Path, list[tuple[str, bool]]]] = {file: [] for file in FILES}
 """The ways in which each is played."""
+GROUPS: Final = sorted({file.stem.partition("_")[0] for file in FILES})
+"""What the names of files begin with."""
 for _file, _cut, _late in cases(FILES, CUTS, FLAG):
     WAYS[_file].append((_cut, _late))
 NUMBERS = [1, 2, 3, 4, 7, 8, 9, 10, 11, 12, 13, 15, 16, 18, 19, 20]
@@ -39,7 +41,19 @@ def test_dialogue(file: Path) -> None:
     """One test for each file: a case of each costs pytest more than it costs to play it."""
     script = parse(file.read_text(encoding="utf-8"), f"tests/dialogues/{file.name}")
     for cut, late in WAYS[file]:
-        play_in(script, cut, late)
+        if cut != "bytewise":
+            play_in(script, cut, late)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", GROUPS)
+def test_dialogues_octet_by_octet(group: str) -> None:
+    for file in FILES:
+        if file.stem.partition("_")[0] == group:
+            script = parse(file.read_text(encoding="utf-8"), f"tests/dialogues/{file.name}")
+            for cut, late in WAYS[file]:
+                if cut == "bytewise":
+                    play_in(script, cut, late)
 
 
 def play_in(script: Script, cut: str, late: bool) -> None:

@@ -173,6 +173,7 @@ def test_early_data_and_violations(processes: list[Process], refused: bytes) -> 
 # A stop
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_sockets_that_wait_for_anything_count_and_are_gone_after_a_stop(mode: str, tmp_path: Path) -> None:
     """One is closed and lingers, two wait for a greeting, two for a connection to be made."""

@@ -23,6 +23,7 @@ from driver_dialogues import (
     take_quit,
 )
 from drivers import (
+    COMMANDS,
     CRAMPED,
     DEADLINE,
     Driver,
@@ -36,6 +37,14 @@ from drivers import (
 )
 
 __all__ = ["driver", "impatient", "process", "upstream"]  # fixtures
+
+# They wait: of the examples only CI has the patience.
+pytestmark = pytest.mark.parametrize(
+    "process",
+    [pytest.param(kind, marks=[] if kind == "trio" else pytest.mark.slow) for kind in COMMANDS],
+    indirect=True,
+    scope="module",
+)
 
 
 # Slow peers

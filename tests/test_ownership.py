@@ -192,6 +192,7 @@ def test_no_module_changes_the_objects_of_another(folder: str) -> None:
     assert [each for each in found if not any(re.fullmatch(known, each[1]) for known in BY_DESIGN)] == []
 
 
+@pytest.mark.slow
 def test_every_exception_is_needed() -> None:
     found = {what for folder in FOLDERS for _, what in findings_in(folder)}
     assert [known for known in BY_DESIGN if not any(re.fullmatch(known, what) for what in found)] == []
@@ -294,6 +295,7 @@ def test_the_dynamic_look(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not found, "undone"
 
 
+@pytest.mark.slow
 def test_nobody_sets_attributes_of_others_in_any_dialogue(monkeypatch: pytest.MonkeyPatch) -> None:
     scripts = sorted((ROOT / "tests" / "dialogues").glob("*.txt"))
     found: set[str] = set()

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import attrs
 import pytest
-from pairs import FLAG, cases
+from pairs import FLAG, cases, slow_where
 from rule_dialogues import ADDED, FIRST, KINDS, SECOND, Expected, Ran, Way, rule, run
 
 from sansio_smtp import CLIENT, Reply
@@ -285,12 +285,16 @@ def check(case: Case, way: Way, ran: Ran, said: Reply | None) -> None:
     wanted.check(ran, said, content(FIRST, case, way), content(SECOND, case, way))
 
 
+def comes_in_octets(case: Case, kind: str, way: Way) -> bool:
+    return way.octets
+
+
 CHOSEN: Final = [
     (case, kind, Way(*flags)) for case, kind, *flags in cases(CASES, KINDS, FLAG, FLAG, FLAG, FLAG)
 ]
 
 
-@pytest.mark.parametrize(("case", "kind", "way"), CHOSEN, ids=str)
+@pytest.mark.parametrize(("case", "kind", "way"), slow_where(comes_in_octets, CHOSEN), ids=str)
 def test_verdict(case: Case, kind: str, way: Way) -> None:
     """A rule of the phase says the verdict; the next rule hears of it only if this one lets things go on."""
     speaker = Speaker(case, saying(case))

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import attrs
 import pytest
-from pairs import cases
+from pairs import cases, slow_where
 from rule_dialogues import KINDS, WAYS, Way, rule, run
 from test_rule_matrix import OCTETS, VERDICTS, Case, Speaker, check
 
@@ -122,7 +122,13 @@ def wrong_values() -> Iterator[Wrong]:
 WRONG: Final = list(wrong_values())
 
 
-@pytest.mark.parametrize(("wrong", "kind", "way"), cases(WRONG, KINDS, SOME_WAYS), ids=str)
+def comes_in_octets(wrong: Wrong, kind: str, way: Way) -> bool:
+    return way.octets
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind", "way"), slow_where(comes_in_octets, cases(WRONG, KINDS, SOME_WAYS)), ids=str
+)
 def test_when_it_is_computed(wrong: Wrong, kind: str, way: Way) -> None:
     """What no source shows is a failure, as if the rule had raised."""
     phase, value = wrong.phase, wrong.value

@@ -96,6 +96,7 @@ class _Search:
 
     def run(self) -> Result:
         result, started = self.result, time.monotonic()
+        was_frozen = gc.get_freeze_count()
         gc.freeze()
         thresholds = gc.get_threshold()
         gc.set_threshold(20_000, 20, 100)
@@ -115,7 +116,8 @@ class _Search:
         result.states = len(self.seen)
         result.seconds = time.monotonic() - started
         gc.set_threshold(*thresholds)
-        gc.unfreeze()
+        if not was_frozen:
+            gc.unfreeze()
         return result
 
     def enough(self) -> bool:

@@ -88,7 +88,13 @@ def test_p5_no_smuggling_cut(length: int, bare_newline: BareNewline) -> None:
 
 
 @pytest.mark.parametrize("place", [None, "HEADERS", "BODY_CHUNK", "BODY_LINE", "MESSAGE"])
-@pytest.mark.parametrize("schedule", [Schedule(), CONTENT_IN_OCTETS], ids=["whole", "octets"])
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        pytest.param(Schedule(), id="whole"),
+        pytest.param(CONTENT_IN_OCTETS, id="octets", marks=pytest.mark.slow),
+    ],
+)
 def test_p5_no_smuggling_nul(place: str | None, schedule: Schedule) -> None:
     """Every line of NULs and dots: stuffed, decoded and stuffed again it is no end for who drops NUL."""
     ask = frozenset({place} if place else ())

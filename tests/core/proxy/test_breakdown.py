@@ -527,7 +527,13 @@ CLOSING = {
 or cannot be read; but the driver has its events."""
 
 
-@pytest.mark.parametrize(("part", "name"), PLACES)
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [
+        pytest.param(part, name, marks=[pytest.mark.slow] if number % 5 else [])
+        for number, (part, name) in enumerate(PLACES)
+    ],
+)
 def test_a_fault_anywhere(part: type, name: str) -> None:
     for talk, proxy, events in faults((part, name)):
         last = proxy.broken[0]

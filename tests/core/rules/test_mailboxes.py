@@ -213,6 +213,7 @@ def test_any_text_is_read(pieces: list[str]) -> None:
         assert all(each.address.count("@") == 1 for each in found.found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece", ['"', '\\"', "(", "((", "<", "<a@b", "a@b ", ",", ":", ";", "=?", "a@b <", '"a', "\\"]
 )

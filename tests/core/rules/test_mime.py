@@ -237,6 +237,7 @@ def test_a_lone_surrogate_is_no_text() -> None:
         encode("Subject", "a\ud800")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece", ["ü(", "ü<", 'ü"', 'ü "', "ü.", "ü:", '"\\', "(", "\\(", "ü,", "ü ", "(\\)", "=?", "=?a?q?x?= "]
 )

@@ -132,6 +132,7 @@ def test_octets_outside_of_words() -> None:
     assert plain(b"\xfc" * 4) == Piece("ü" * 4, b"\xfc" * 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", [b"=?x?q?=FC?= ", b"=?utf-8?q?=FC?= a ", b"\xfc\xfc\xfc\xfc =?utf-8?q?a?= "])
 def test_time_grows_with_length_only(word: bytes) -> None:
     def cost(count: int) -> float:

@@ -248,7 +248,7 @@ async def test_a_client_that_resets_is_not_kept(
     assert "timeout" not in [entry["event"] for entry in logs]
 
 
-@pytest.mark.parametrize("seconds", [0, LONG])
+@pytest.mark.parametrize("seconds", [0, pytest.param(LONG, marks=pytest.mark.slow)])
 @stages(FINAL)
 async def test_a_client_that_ends_and_resets_later(
     mock_clock: MockClock, stage: Stage, seconds: float

@@ -97,6 +97,8 @@ async def weighed(
     """What each of some sessions weighs after this talk."""
     async with _sessions(reactor, rules) as start:
         gc.disable()
+        was_frozen = gc.get_freeze_count()
+        gc.freeze()  # what is there already is not looked at
         try:
             for _ in range(FIRST):
                 await talk(start())
@@ -112,6 +114,8 @@ async def weighed(
             snapshot = tracemalloc.take_snapshot()
         finally:
             tracemalloc.stop()
+            if not was_frozen:
+                gc.unfreeze()
             gc.enable()
     objects = {name: count // MORE for name, count in (after - before).items() if count >= MORE}
     octets: Counter[str] = Counter()

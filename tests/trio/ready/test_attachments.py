@@ -202,6 +202,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize("broken", [True, False])
 def test_time_grows_with_length_only(line: bytes, broken: bool) -> None:

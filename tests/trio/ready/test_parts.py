@@ -83,6 +83,7 @@ def test_the_number_of_parts_is_bounded() -> None:
     assert len(list(root.walk())) <= _parts.MOST + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "value",
     [
