@@ -4,10 +4,13 @@ It listens on the loopback interface only, resolves nothing, relays nowhere and 
 message into a Maildir, so that a test can read back exactly what Postfix made of what it was sent.
 """
 
+import itertools
+import os
 import shutil
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -211,12 +214,23 @@ class Postfix:
         assert status == 0, f"postfix stop: {status}"
 
 
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_FIRST_PORT = 10_000 + 5_000 * (_WORKER % 4)
+_PORTS = itertools.cycle(range(_FIRST_PORT, _FIRST_PORT + 5_000))
+for _ in range(7 * os.getpid() % 5_000):  # another run at the same time begins elsewhere
+    next(_PORTS)
+
+
 def free_port() -> int:
-    """A port free at this moment; for servers that cannot be given port 0."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port free at this moment; for servers that cannot be given port 0.
+
+    The kernel gives out none of these, and each worker has its own: until the server takes it, nobody does.
+    """
+    for port in _PORTS:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("the ports have no end")
 
 
 def prepare(root: Path, *, main: str = "", services: str = "", port: int = 0) -> Postfix:

@@ -17,7 +17,7 @@ from sansio_smtp.rules.charset_labels import STANDARD, encoding_of
 from sansio_smtp.rules.headers import Headers
 from trio_proxy.ready.footer import Footer
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.any_io]
 
 T = TypeVar("T")
 MANY = 20 if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else 1

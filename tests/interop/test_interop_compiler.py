@@ -21,7 +21,7 @@ import pytest
 
 from sansio_smtp.wire.scan import SAMPLES, Scan, scan_in_python
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.any_io]
 
 ROOT = Path(__file__).resolve().parents[2]
 ASK = "from sansio_smtp.wire.scan import accelerated; print(accelerated)"

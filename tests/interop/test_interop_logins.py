@@ -14,7 +14,7 @@ from neighbours.logins import Exchange, exchanges
 from sansio_smtp.wire.login_names import prepared
 from sansio_smtp.wire.sasl import identity
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.any_io]
 
 PLAIN_ONES = ("PLAIN", "LOGIN")
 DOVECOT_COUNT = 150

@@ -18,7 +18,7 @@ from neighbours.mailboxes import OWN, values
 from sansio_smtp.rules import Connection, Headers, Transaction
 from trio_proxy.ready.match_login import MatchLogin
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.any_io]
 
 COUNT = 20_000 if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else 2_000
 

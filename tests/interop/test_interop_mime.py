@@ -26,7 +26,7 @@ from sansio_smtp.wire.content import canonical
 from trio_proxy.ready.attachments import Attachments
 from trio_proxy.ready.secret_scan import SecretScan
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.any_io, pytest.mark.alone]
 
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 COUNT = 10_000 if DEEP else 1_200

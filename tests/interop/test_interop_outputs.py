@@ -17,7 +17,7 @@ from commands import COMMAND, Proxy, connect, say_hello, submit
 from drivers import DEADLINE, Peer
 from watched import PLACES, Place, count
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.alone]
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)

@@ -9,7 +9,7 @@ import pytest
 from interop_proxy import Proxy
 from interop_wire import deadline
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.alone]
 
 SESSIONS = 10_000
 SPARE = 200

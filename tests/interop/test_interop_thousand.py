@@ -9,7 +9,7 @@ from interop_postfix import SENDER, Mailbox, Postfix
 from interop_proxy import Proxy, StartProxy
 from interop_wire import as_kept, deadline
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.alone]
 
 
 def test_into_postfix(proxy: Proxy, mailbox: Mailbox) -> None:

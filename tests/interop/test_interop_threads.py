@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "trio"))
 from commands import Proxy, connect, deliver, say_hello, upstream
 from drivers import DEADLINE, Peer
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.alone]
 
 RULES = """
 import threading, time
