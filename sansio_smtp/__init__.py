@@ -12,7 +12,7 @@ from sansio_smtp.proxy.message_store import Spool
 from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.wire.commands import END_OF_DATA, Command, Parameter, Path
 from sansio_smtp.wire.content import ContentReader, ContentWriter, unstuff
-from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.replies import Origin, Reply
 from sansio_smtp.wire.reply_reader import ReplyReader
 from sansio_smtp.wire.violations import RemoteProtocolError
 
@@ -156,6 +156,7 @@ __all__ = [
     "MessageQuestion",
     "Networks",
     "Nul",
+    "Origin",
     "Parameter",
     "Path",
     "Pause",

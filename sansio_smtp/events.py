@@ -10,7 +10,7 @@ import attrs
 from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.wire.commands import Command
-from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.replies import Origin, Reply
 from sansio_smtp.wire.violations import RemoteProtocolError
 
 from .questions import AnyQuestion
@@ -72,10 +72,12 @@ SERVER: Final = Side.SERVER
 
 @attrs.define(repr=False)
 class SendToClient:
-    """Write ``data`` to the client. ``shown`` is the same for a log, secrets masked; None for mail data."""
+    """Write ``data``, a reply, to the client. ``shown`` is the same for a log, secrets masked."""
 
     data: bytes
     shown: bytes | None = attrs.field(default=None, eq=False)
+    origin: Origin = attrs.field(default=Origin.PROXY, eq=False)
+    """Who has decided the reply."""
 
     def __repr__(self) -> str:
         return _repr_send(self)

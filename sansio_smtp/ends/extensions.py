@@ -76,7 +76,7 @@ class Offer:
         offered = _offered_kept if len(lines) <= _LONGEST_KEPT else _offered
         first = given.raw[4 : given.raw.index(b"\r")]
         rest = offered(self, given.code, lines, access, ends_tls, requires_tls)
-        return Reply(given.code, b"%d-%s\r\n%s" % (given.code, first, rest))
+        return Reply(given.code, b"%d-%s\r\n%s" % (given.code, first, rest), given.origin)
 
 
 def _lines_after_first(reply: Reply) -> bytes:

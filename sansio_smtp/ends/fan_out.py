@@ -31,13 +31,13 @@ from typing import Final
 import attrs
 
 from sansio_smtp.wire.commands import Command
-from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.replies import Origin, Reply
 
 from .transaction import Envelope
 
 __all__ = ["FanOut"]
 
-_TAKEN: Final = Reply.of(250, "taken, by a rule", enhanced="2.1.5")
+_TAKEN: Final = Reply.of(250, "taken, by a rule", enhanced="2.1.5", origin=Origin.RULE)
 _MOST_NAMED: Final = 20
 """Refused recipients that a summary names, one in a line."""
 _LONGEST_LINE: Final = 480
@@ -150,7 +150,7 @@ def _told(worst: Reply, refused: Sequence[tuple[Command, Reply]], recipients: in
         lines.append(b"and %d more" % (len(refused) - _MOST_NAMED))
     if len(refused) < recipients:
         lines.append(b"refused for %d of %d recipients, the others have it" % (len(refused), recipients))
-    return Reply.of(worst.code, *lines, enhanced=worst.enhanced or "")
+    return Reply.of(worst.code, *lines, enhanced=worst.enhanced or "", origin=worst.origin)
 
 
 def _line(to: Command, reply: Reply) -> bytes:

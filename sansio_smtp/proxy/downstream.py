@@ -331,7 +331,7 @@ class Downstream:
         raw = reply.raw
         # Before the end counts the reply as sent: it may fail.
         shown = raw if self._credentials is None else self.masked(raw)
-        self._out.append(SendToClient(end.send_reply(reply, last=last), shown))
+        self._out.append(SendToClient(end.send_reply(reply, last=last), shown, reply.origin))
         if end.phase is PHASE_MUST_CLOSE:
             self._on_over()
         elif end.phase is PHASE_TLS:
@@ -428,7 +428,7 @@ class Downstream:
         if self._credentials is None:
             return MessageAnswered(reply, envelope, results=results)
         masked = self.masked(reply.raw)
-        results = tuple((to, Reply(each.code, self.masked(each.raw))) for to, each in results)
+        results = tuple((to, Reply(each.code, self.masked(each.raw), each.origin)) for to, each in results)
         return MessageAnswered(reply, envelope, None if masked == reply.raw else masked, results)
 
     def trace(self, side: Side, shown: bytes) -> None:

@@ -206,7 +206,7 @@ class LoginFlow:
 
     def _masked(self, reply: Reply) -> Reply:
         """The reply without the credentials that were sent to the server: they may not be the client's."""
-        return Reply(reply.code, self._downstream.masked(reply.raw))
+        return Reply(reply.code, self._downstream.masked(reply.raw), reply.origin)
 
     def _forget(self) -> None:
         exchange, self._exchange = self._exchange, None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from sansio_smtp.events import WaitingFor
-from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.replies import Origin, Reply
 
 GO_AHEAD: Final = Reply.of(354, "end data with <CR><LF>.<CR><LF>")
 BYE: Final = Reply.of(221, "bye", enhanced="2.0.0")
@@ -39,9 +39,11 @@ LOG_IN_FIRST: Final = Reply.of(530, "log in first", enhanced="5.7.0")
 LOGGED_IN: Final = Reply.of(235, "logged in", enhanced="2.7.0")
 LOGGED_IN_ALREADY: Final = Reply.of(503, "you have logged in already", enhanced="5.5.1")
 NO_AUTH_HERE: Final = Reply.of(502, "AUTH is not supported here", enhanced="5.5.1")
-ASK_NAME: Final = Reply(334, b"334 VXNlcm5hbWU6\r\n")
-ASK_PASSWORD: Final = Reply(334, b"334 UGFzc3dvcmQ6\r\n")
-ASK_MESSAGE: Final = Reply(334, b"334 \r\n")  # with the blank, without which some clients see no challenge
+ASK_NAME: Final = Reply(334, b"334 VXNlcm5hbWU6\r\n", Origin.PROXY)
+ASK_PASSWORD: Final = Reply(334, b"334 UGFzc3dvcmQ6\r\n", Origin.PROXY)
+ASK_MESSAGE: Final = Reply(
+    334, b"334 \r\n", Origin.PROXY
+)  # with the blank, without which some clients see no challenge
 LOGIN_CANCELLED: Final = Reply.of(501, "login cancelled", enhanced="5.7.0")
 BAD_AUTH: Final = Reply.of(501, "AUTH needs a mechanism, and takes one initial response", enhanced="5.5.4")
 NO_SUCH_MECHANISM: Final = Reply.of(

@@ -17,7 +17,7 @@ from sansio_smtp.questions import (
     Route,
 )
 from sansio_smtp.wire.commands import Command
-from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.replies import Origin, Reply
 
 from .headers import Headers
 from .run_phase import Asked
@@ -27,8 +27,10 @@ from .views import ServerReply
 __all__ = ["PASS", "of_attempt", "of_body", "of_client", "of_command", "of_headers", "of_reply", "refusal"]
 
 PASS: Final = Continue()
-_WRONG_LOGIN: Final = Reply.of(535, "wrong name or password", enhanced="5.7.8")
-_NO_LOGIN_NOW: Final = Reply.of(454, "login is not possible now, try again later", enhanced="4.7.0")
+_WRONG_LOGIN: Final = Reply.of(535, "wrong name or password", enhanced="5.7.8", origin=Origin.RULE)
+_NO_LOGIN_NOW: Final = Reply.of(
+    454, "login is not possible now, try again later", enhanced="4.7.0", origin=Origin.RULE
+)
 
 
 def of_command(verdict: Asked, question: CommandQuestion, command: Command) -> AnyVerdict:

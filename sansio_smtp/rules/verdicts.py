@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from sansio_smtp.errors import LocalProtocolError
-from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.replies import Origin, Reply
 
 __all__ = [
     "Accept",
@@ -59,7 +59,7 @@ class Reject:
 
     @property
     def reply(self) -> Reply:
-        return Reply.of(self.code, self.text)
+        return Reply.of(self.code, self.text, origin=Origin.RULE)
 
 
 @attrs.frozen
@@ -74,7 +74,7 @@ class Defer:
 
     @property
     def reply(self) -> Reply:
-        return Reply.of(self.code, self.text)
+        return Reply.of(self.code, self.text, origin=Origin.RULE)
 
 
 @attrs.frozen
@@ -92,7 +92,7 @@ class Discard:
 
     @property
     def reply(self) -> Reply:
-        return Reply.of(250, self.text)
+        return Reply.of(250, self.text, origin=Origin.RULE)
 
 
 @attrs.frozen
@@ -111,7 +111,7 @@ class Hold:
 
     @property
     def reply(self) -> Reply:
-        return Reply.of(self.code, self.text)
+        return Reply.of(self.code, self.text, origin=Origin.RULE)
 
 
 @attrs.frozen
@@ -126,7 +126,7 @@ class Close:
 
     @property
     def reply(self) -> Reply:
-        return Reply.of(self.code, self.text)
+        return Reply.of(self.code, self.text, origin=Origin.RULE)
 
 
 @attrs.frozen

@@ -14,7 +14,7 @@ import attrs
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.verbs import Kind
 from sansio_smtp.wire.commands import Command
-from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.replies import Origin, Reply
 
 from .connection import Connection
 from .data import Data
@@ -240,7 +240,7 @@ class ServerReply(_Replaceable):
 
     def replace(self, code: int, *lines: str | bytes) -> None:
         """Sends this reply in place of the server's. The first digit stays: what follows depends on it."""
-        reply = Reply.of(code, *lines)
+        reply = Reply.of(code, *lines, origin=Origin.RULE)
         if reply.severity != self.reply.severity or (self.reply.code == 421) != (code == 421):
             raise LocalProtocolError(f"{self.reply.code} cannot become {code}: another first digit, or 421")
         self._replacement = reply

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import re
+from enum import Enum
 from typing import Final
 
 import attrs
 
 from sansio_smtp.errors import LocalProtocolError
 
-__all__ = ["Reply"]
+__all__ = ["Origin", "Reply"]
 
 _ENHANCED: Final = re.compile(rb"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?=[ \r])")
 _FORBIDDEN: Final = re.compile(rb"[\r\n\0]")
+
+
+class Origin(Enum):
+    """Who has decided what a reply says."""
+
+    __hash__ = object.__hash__  # as in states: members are singletons
+
+    SERVER = "server"
+    """The server, or the proxy in its name: it may have left out what the client cannot use."""
+    PROXY = "proxy"
+    RULE = "rule"
+    """A rule, or the proxy as a rule has failed."""
 
 
 @attrs.define(eq=False, slots=True)
@@ -24,9 +37,11 @@ class Reply:
 
     code: int
     raw: bytes
+    origin: Origin = attrs.field(default=Origin.SERVER, repr=False)
+    """Who has decided it; no part of what it is, so equal replies may have different origins."""
 
     @classmethod
-    def of(cls, code: int, *lines: str | bytes, enhanced: str = "") -> Reply:
+    def of(cls, code: int, *lines: str | bytes, enhanced: str = "", origin: Origin = Origin.PROXY) -> Reply:
         """A reply of our own: ``Reply.of(550, "not here", enhanced="5.7.1")``.
 
         Each line is one line of text without its CRLF; ``enhanced`` (RFC 2034) is put before each.
@@ -43,7 +58,7 @@ class Reply:
                 raise LocalProtocolError(f"a reply line must not hold CR, LF or NUL: {line!r}")
             raw.append(b"%d-%s\r\n" % (code, line))
         raw[-1] = b"%d %s\r\n" % (code, line) if line else b"%d\r\n" % code
-        return cls(code, b"".join(raw))
+        return cls(code, b"".join(raw), origin)
 
     @property
     def severity(self) -> int:

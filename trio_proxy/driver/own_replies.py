@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from sansio_smtp import Reply
+from sansio_smtp import Origin, Reply
 
 __all__ = ["BUSY", "INTERNAL_ERROR", "RULE_FAILED"]
 
 BUSY: Final = Reply.of(421, "too many connections, try again later", enhanced="4.3.2")
-RULE_FAILED: Final = Reply.of(451, "a rule of this proxy failed, try again later", enhanced="4.3.0")
+RULE_FAILED: Final = Reply.of(
+    451, "a rule of this proxy failed, try again later", enhanced="4.3.0", origin=Origin.RULE
+)
 INTERNAL_ERROR: Final = Reply.of(421, "internal error, try again later", enhanced="4.3.0")
 """Where the core cannot say what is owed to the client: 421 is never wrong (RFC 5321 §3.8)."""

@@ -16,7 +16,7 @@ from sansio_smtp.proxy.downstream import Downstream
 from sansio_smtp.questions import Answer, CommandQuestion, Continue, Disconnect
 from sansio_smtp.states import Gate, Phase
 from sansio_smtp.wire.commands import Command
-from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.replies import Origin, Reply
 from sansio_smtp.wire.sasl import UNKNOWN_LOGIN, Login
 
 NO = Reply.of(550, "no")
@@ -28,6 +28,19 @@ def test_replies_leave_in_the_order_of_the_commands() -> None:
     assert scene.client("MAIL FROM:<a>", "RCPT TO:<b>") == ["S: MAIL FROM:<a>", "? CommandQuestion"]
     assert scene.answer(Answer(NO)) == []
     assert scene.server("250 ok") == ["C: 250 ok", "C: 550 no"]
+
+
+def test_a_reply_says_who_has_decided_it() -> None:
+    """The EHLO reply is the server's, whatever is left out of it."""
+    scene = Scene("RCPT").greeted()
+    assert scene.event(SendToClient).origin is Origin.SERVER
+    scene.client("MAIL FROM:<a>", "RCPT TO:<b>")
+    scene.answer(Answer(Reply.of(550, "no", origin=Origin.RULE)))
+    scene.server("250 ok")
+    sent = [event.origin for event in scene.last if isinstance(event, SendToClient)]
+    assert sent == [Origin.SERVER, Origin.RULE]
+    scene.took(scene.proxy.timed_out())
+    assert scene.event(SendToClient).origin is Origin.PROXY
 
 
 def test_credentials_are_shown_nowhere_not_even_when_they_are_said_back() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sansio_smtp.errors import LocalProtocolError
-from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.replies import Origin, Reply
 
 
 @pytest.mark.parametrize(
@@ -78,3 +78,12 @@ def test_equality_is_that_of_octets() -> None:
 
 def test_str() -> None:
     assert str(Reply.of(250, "a", b"\xff")) == "250-a / 250 \\xff"
+
+
+def test_who_has_decided_a_reply_is_no_part_of_it() -> None:
+    """`Reply.of` makes replies of our own; what is read is the server's."""
+    read, own = Reply(250, b"250 ok\r\n"), Reply.of(250, "ok")
+    ruled = Reply.of(250, "ok", origin=Origin.RULE)
+    assert [each.origin for each in (read, own, ruled)] == [Origin.SERVER, Origin.PROXY, Origin.RULE]
+    assert read == own == ruled
+    assert "origin" not in repr(ruled)
