@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from metric_tables import REGIONS as METRIC_REGIONS
 from rule_tables import REGIONS as RULE_REGIONS
 from rule_tables import attribute_docs, table
 from setting_tables import REGIONS as SETTING_REGIONS
@@ -269,6 +270,7 @@ REGIONS: dict[str, Callable[[], str]] = {
     "refused-verbs": refused_verbs,
     "config": config_table,
     "waiting-for": waiting_for_table,
+    **METRIC_REGIONS,
     **RULE_REGIONS,
     **SETTING_REGIONS,
 }

@@ -50,6 +50,7 @@ upstream_keep = 4
 upstream_keep_time = "1m"
 upstream_keep_uses = 20
 io = "tasks"
+admin = "127.0.0.1:9025"
 grace = "1m"
 verbose = 2
 
@@ -128,6 +129,7 @@ OPTIONS = Options(
     upstream_keep_time=60,
     upstream_keep_uses=20,
     io="tasks",
+    admin=Address("127.0.0.1", 9025),
     grace=60.0,
     verbose=2,
     timeouts=Timeouts(**dict.fromkeys(PHASES, 60.0) | {"reply": 120, "final_reply": 900}),
@@ -135,7 +137,7 @@ OPTIONS = Options(
     rule_settings={
         "greylist": RuleTable(
             {"delay": "5m", "limits": {"per_minute": 3}},
-            {"": 64, "delay": 65, "limits.per_minute": 66},
+            {"": 65, "delay": 66, "limits.per_minute": 67},
             "conf/proxy.toml",
         )
     },

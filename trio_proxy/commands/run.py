@@ -16,7 +16,7 @@ import click
 import structlog
 import trio
 
-from sansio_smtp import Dialect, Networks
+from sansio_smtp import CLIENT, SERVER, Dialect, Networks
 from sansio_smtp.rules import Host
 from sansio_smtp.rules.lint.problems import RuleError
 from trio_proxy.driver.arrival import Arrivals
@@ -47,6 +47,7 @@ from trio_proxy.text.serving import serving
 from trio_proxy.text.unraisable import unraisable_in_log
 
 from . import exit_status
+from .admin import NoAdmin, admin_of, admin_problems
 from .banner import banner
 from .cautions import cautions
 from .logins import LoginRules, logins_or_problems
@@ -56,6 +57,7 @@ from .security import Security, security_or_problems, validity_problems
 from .upstreams import Upstreams, servers_now
 
 if TYPE_CHECKING:
+    from trio_proxy.admin.service import Admin
     from trio_proxy.login.logins import Logins
 
 __all__ = ["ListenError", "Options", "run"]
@@ -106,8 +108,10 @@ async def _main(options: Options) -> int:
             reactor = _reactor(options)
             stream = SocketStream if reactor is None else reactor.stream
             here = [*listeners.values()]
-            upstreams = Upstreams(stream, asked, here, security, logins, built_in)
-            settings = _settings(options, upstreams, book, rules, reactor)
+            admin = admin_of(options)
+            to_servers = admin.counted(SERVER, stream)
+            upstreams = Upstreams(to_servers, asked, here, security, logins, built_in)
+            settings = _settings(options, upstreams, book, rules, reactor, admin)
             arrivals, lmtp = Arrivals(settings), Arrivals(settings.for_clients(Dialect.LMTP))
 
             def replace(loaded: LoadedRules) -> None:
@@ -132,6 +136,7 @@ async def _main(options: Options) -> int:
                     nursery.cancel_scope.cancel(reason="a second signal")
 
                 await nursery.start(stop_on_signals, stop, at_once)
+                nursery.start_soon(admin.serve)
                 await nursery.start(reload_on_hangup, book, *await _watched(security, nursery))
                 try:
                     await nursery.start(partial(book.serve, watch=options.reload))
@@ -145,7 +150,7 @@ async def _main(options: Options) -> int:
                 server = Server(
                     session=arrivals.session,
                     tls_session=arrivals.tls_session,
-                    stream=stream,
+                    stream=admin.counted(CLIENT, stream),
                     max_connections=options.max_connections,
                     grace=options.grace,
                 )
@@ -159,6 +164,7 @@ async def _main(options: Options) -> int:
                     for sock, address in listeners.items()
                     if address.lmtp
                 }
+                admin.ready_until(stop)
                 await server.serve(sockets, stop, tls=tls, makers=makers)
                 capture_stop.set()
                 nursery.cancel_scope.cancel(reason="stopped")
@@ -200,6 +206,7 @@ def _load_all(
     security, problems = security_or_problems(options, stack)
     problems += route_problems(options.routes, options.listen, has_certificate=options.has_certificate)
     problems += route_loops(options.routes, options.listen)
+    problems += admin_problems(options)
     book: RuleBook | None = None
     rules: LoginRules | None = None
     try:
@@ -257,8 +264,10 @@ def _settings(
     book: RuleBook,
     rules: RuleTasks,
     reactor: Reactor | None,
+    admin: Admin | NoAdmin,
 ) -> Settings:
     settings = Settings(
+        meter=admin.meter,
         connect=_nowhere,
         reactor=reactor,
         tls=upstreams.security.clients,
@@ -276,6 +285,7 @@ def _settings(
         rule_settings=RuleSettings(
             timeout=options.rule_timeout,
             on_error=options.on_rule_error,
+            meter=admin.meter,
             quarantine=Quarantine(options.quarantine),
             threads=rules.threads,
             tasks=rules,

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
-from sansio_smtp import ClientInfo, SendClient, TlsInfo
+from sansio_smtp import CLIENT, ClientInfo, SendClient, TlsInfo
 from trio_proxy.text.session_log import SessionLog
 from trio_proxy.text.transcript import printable
 
@@ -175,6 +175,7 @@ class Arrival:
                 return await stream.handshake()
             except HandshakeError as error:
                 why = str(error)
+        self._settings.meter.not_secured(CLIENT)
         self._log.name(client)
         self._log.warning("TLS handshake failed", side="client", error=why)
         return None

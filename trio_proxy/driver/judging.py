@@ -11,7 +11,7 @@ from sansio_smtp import Answer, Disconnect, Event, LocalProtocolError, MessageAn
 from sansio_smtp.questions import AnyQuestion, AnyVerdict, Continue, LoginQuestion
 from sansio_smtp.rules import Connection, RuleSession, RuleSet
 from sansio_smtp.rules.later import Later
-from trio_proxy.rulebook.host import RuleHost
+from trio_proxy.rulebook.metered_host import make_host
 from trio_proxy.text.session_log import SessionLog
 from trio_proxy.text.transcript import Transcript
 
@@ -78,7 +78,7 @@ class Judging:
         if self._ruleset is None or not self._ruleset.rules:
             return
         settings = self._settings.rule_settings
-        host = RuleHost(settings, self._log, transcript)
+        host = make_host(settings, self._log, transcript)
         connection = Connection.of(proxy.client_info, f"c{number}")
         self._rules = RuleSession(
             self._ruleset,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import attrs
@@ -9,7 +10,7 @@ import trio
 
 from .streams import Stream
 
-__all__ = ["Outbox"]
+__all__ = ["MeteredOutbox", "Outbox"]
 
 _PARTS: Final[type[list[bytes]]] = list
 """Makes a list in a third of the time that ``list[bytes]`` takes."""
@@ -129,3 +130,15 @@ class Outbox:
     def _break(self, error: Exception) -> None:
         self.broken = error
         self.drop()
+
+
+@attrs.define(eq=False)
+class MeteredOutbox(Outbox):
+    """The outbox of a client whose replies are counted. Those that the core decides are told elsewhere."""
+
+    _passed: Callable[[bytes], None]
+    """Is given the replies that are passed on as they are."""
+
+    def send(self, data: bytes) -> bool:
+        self._passed(data)
+        return super().send(data)

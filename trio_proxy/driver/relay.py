@@ -288,6 +288,7 @@ class Relay(Sides):
             self.apply(events)
 
     def _tls_failed(self, side: Side, why: str) -> None:
+        self._settings.meter.not_secured(side)
         self._reports.note(f"TLS handshake with the {side.value} failed: {why}")
         self._log.warning("TLS handshake failed", side=side.value, error=why)
         self.apply(self._proxy.tls_failed(side, why))

@@ -17,6 +17,7 @@ from sansio_smtp import (
     TlsInfo,
     Violation,
 )
+from trio_proxy.metrics.meter import NO_METER, Meter, SessionMeter
 from trio_proxy.text.session_log import SessionLog
 from trio_proxy.text.transcript import Transcript, printable
 
@@ -31,6 +32,8 @@ class Reports:
     __slots__ = (
         "_client",
         "_log",
+        "_meter",
+        "_session",
         "_state",
         "_tells_debug",
         "_tells_each",
@@ -50,10 +53,15 @@ class Reports:
         *,
         show_states: bool = False,
         tells_each: bool = False,
+        meter: Meter = NO_METER,
+        session: SessionMeter | None = None,
     ) -> None:
-        """``tells_each``: the client gets a reply to a message for each recipient (RFC 2033)."""
+        """``tells_each``: the client gets a reply to a message for each recipient (RFC 2033). ``session``: is
+        told of replies; None: nobody counts them."""
         self._log = log
         self._tells_each = tells_each
+        self._meter = meter
+        self._session = session
         self._transcript = transcript
         self._client = client
         self._tells_info: bool | None = None  # not known before the first message
@@ -63,9 +71,9 @@ class Reports:
         self._state: object = None
         self.shows_states = show_states
         """True if `state` is to be called after each input."""
-        self.transcribes = transcript is not None
+        self.transcribes = transcript is not None or session is not None
         """True if `transcribe` is to be called with all events."""
-        self.reads_all = self.transcribes or show_states
+        self.reads_all = transcript is not None or show_states
         """True if more events are looked at than `Proxy.pass_on` gives: for a transcript, or at ``-vv``."""
 
     def connected(self, client: ClientInfo) -> None:
@@ -79,6 +87,7 @@ class Reports:
 
     def secured(self, side: Side, info: TlsInfo, client: ClientInfo) -> None:
         """TLS has begun with this side."""
+        self._meter.secured(side, info.version)
         if side is CLIENT:
             self._log.name(client)
         if self._transcript is not None:
@@ -90,7 +99,9 @@ class Reports:
             self._transcript.note(text)
 
     def transcribe(self, events: list[Event]) -> None:
-        """What the events are in the transcript."""
+        """What the events are in the transcript, and the replies among them for those who count."""
+        if self._session is not None:
+            self._session.replies(events)
         if self._transcript is not None:
             self._transcript.events(events)
 

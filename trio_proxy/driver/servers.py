@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import trio
@@ -36,6 +37,7 @@ class Servers:
         "_is_closed",
         "_key",
         "_log",
+        "_name",
         "_released",
         "_settings",
         "_visit",
@@ -57,6 +59,7 @@ class Servers:
         """What the server speaks that was connected last; None: what `Config.upstream_dialect` says."""
         self.kept: Kept | None = None
         """The connection, if another session has used it before."""
+        self._name: str | None = None  # of the server that was tried last
         self._key: Hashable = None  # of the connection, for the pool
         self._released: Kept | None = None
         self._is_closed = False
@@ -85,7 +88,7 @@ class Servers:
         Returns None if it has to wait, for this or for another thing: then await `connect`, which goes on
         with what has been begun."""
         settings = self._settings
-        begin = settings.connect_now
+        began, begin = perf_counter(), settings.connect_now
         if (
             begin is None
             or settings.groups is not None
@@ -100,12 +103,14 @@ class Servers:
                 self.dialect = settings.upstream_dialect(None)
             made = begin()
         except OSError as error:
+            settings.meter.not_connected(None)
             self._cannot_be_reached(str(error) or type(error).__name__, None)
             return False
         if isinstance(made, Connecting) or made is None:
             self._connecting = made
             return None
         self._use(made)
+        settings.meter.connected(None, perf_counter() - began)
         return True
 
     @property
@@ -120,6 +125,7 @@ class Servers:
 
     def failed(self, why: str) -> None:
         """The server cannot be used. If it is one of a list, others leave it out for a while."""
+        self._settings.meter.not_connected(self._name)
         if self._visit is not None:
             self._visit.failed(why)
 
@@ -144,6 +150,15 @@ class Servers:
 
     async def _connect(self, upstream: str | None, client: ClientInfo) -> str:
         """Makes a connection to one server. Returns why that is not possible; empty if it is."""
+        began, meter, self._name = perf_counter(), self._settings.meter, upstream
+        why = await self._try(upstream, client)
+        if why:
+            meter.not_connected(upstream)
+        else:
+            meter.connected(upstream, perf_counter() - began, kept=self.kept is not None)
+        return why
+
+    async def _try(self, upstream: str | None, client: ClientInfo) -> str:
         self.leg = None
         with trio.move_on_after(self._settings.timeouts.connect):
             try:

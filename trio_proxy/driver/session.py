@@ -10,6 +10,7 @@ from typing import Any
 import trio
 
 from sansio_smtp import CLIENT, ClientInfo, Dialect, Event, MessageAnswered, Proxy, SendToClient, WaitingFor
+from trio_proxy.metrics.meter import Ending
 from trio_proxy.text.session_log import SessionLog
 from trio_proxy.text.transcript import Transcript
 
@@ -17,7 +18,7 @@ from .alone import CLOSING_SECONDS, SILENCE_SECONDS, Alone
 from .deadlines import Deadline
 from .jobs import Host
 from .judging import Judging
-from .outbox import Outbox
+from .outbox import MeteredOutbox, Outbox
 from .own_replies import INTERNAL_ERROR
 from .relay import Relay
 from .reports import Reports, joint_state
@@ -39,6 +40,7 @@ class Session:
         "_judging",
         "_known",
         "_log",
+        "_meter",
         "_proxy",
         "_reactor",
         "_relay",
@@ -64,13 +66,16 @@ class Session:
         self._log = SessionLog(f"c{number}", known)
         write = settings.write_transcript
         transcript = Transcript(number, write) if write else None
-        self._client = Outbox(client)
+        counts, self._meter = settings.meter.counts, settings.meter.session()
+        self._client = MeteredOutbox(client, self._meter.passed) if counts else Outbox(client)
         self._reports = Reports(
             self._log,
             transcript,
             self._client,
             show_states=settings.show_states,
             tells_each=settings.config.client_dialect is Dialect.LMTP,
+            meter=settings.meter,
+            session=self._meter if counts else None,
         )
         self._servers = Servers(settings, self._log)
         self._judging = Judging(settings, self._log)
@@ -182,6 +187,7 @@ class Session:
             self._judging.close()
 
     def _begins(self) -> None:
+        self._meter.begins()
         if self._reports.transcribes:
             self._started = trio.current_time()
 
@@ -193,6 +199,7 @@ class Session:
             self._reports.note(f"closed after {trio.current_time() - self._started:.1f} s")
 
     def _close_connections(self) -> None:
+        self._meter.ended()
         self._deadline.close()
         self._servers.close()
         self._client.stream.close()
@@ -202,6 +209,7 @@ class Session:
 
     def shutdown(self, *, now: bool = False) -> None:
         """The service stops: see `Proxy.shutdown`. Raises nothing."""
+        self._meter.ends_by(Ending.SHUTDOWN)
         try:
             self._relay.apply(self._proxy.shutdown(now=now))
             if self._proxy.closed:
@@ -212,6 +220,7 @@ class Session:
             self._judging.hurry()
 
     def _time_out(self) -> None:
+        self._meter.ends_by(Ending.TIMEOUT)
         waiting_for = self._proxy.waiting_for
         stalled = waiting_for is WaitingFor.CONTENT and self._servers.outbox.waiting
         self._log.warning("timeout", waiting_for="server to read" if stalled else waiting_for.value)
@@ -241,6 +250,7 @@ class Session:
         """An internal error, of the core or of this driver: one log line, one reply to the client, and both
         sides are closed. From here on the core is not asked any more."""
         self._broken = True
+        self._meter.ends_by(Ending.ERROR)
         self._log.error("internal error, closing", exc_info=_only(error), state=str(joint_state(self._proxy)))
         events = self._last_words()
         self._servers.end(abort=True)  # what it was sent may be half of something

@@ -12,6 +12,7 @@ import trio
 from sansio_smtp import Config, Dialect, Networks, Question, Spool, WaitingFor
 from sansio_smtp.networks import NO_NETWORKS
 from sansio_smtp.rules import RuleSet
+from trio_proxy.metrics.meter import NO_METER, Meter
 from trio_proxy.routes.group import Group
 from trio_proxy.rulebook.host import RuleSettings
 from trio_proxy.settings.timeouts import Timeouts
@@ -76,6 +77,8 @@ class Settings:
     rule_settings: RuleSettings = attrs.field(factory=RuleSettings)
     logins: Logins | None = None
     """How servers are logged in to; needed where `Config.login_mode` is not RELAY."""
+    meter: Meter = NO_METER
+    """Is told what happens, to count it."""
     make_spool: Callable[[], Spool] | None = None
     """Makes room on disk for a message that is too large to be held in memory."""
     write_transcript: Callable[[str], None] | None = None

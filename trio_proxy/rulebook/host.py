@@ -13,6 +13,7 @@ import trio
 from sansio_smtp.rules import Accept, Hold, Host, Redirect, Rule, Transaction
 from sansio_smtp.rules.decorators import OnError
 from sansio_smtp.rules.verdicts import Verdict
+from trio_proxy.metrics.meter import NO_METER, Meter
 from trio_proxy.settings.options import DEFAULTS
 from trio_proxy.storage.quarantine import Quarantine
 from trio_proxy.storage.writers import write_in_thread
@@ -41,6 +42,8 @@ class RuleSettings:
     """Interrupts rules that block the event loop."""
     threads: RuleThreads = attrs.field(factory=RuleThreads)
     """Runs `threaded` rules, each in threads of its own."""
+    meter: Meter = NO_METER
+    """Is told what rules do: see `MeteredHost`."""
     tasks: RuleTasks | None = None
     """Runs the rules that are awaited, so that no session waits for a rule that cannot be cancelled. None:
     each session runs its rules itself, and waits for them."""

@@ -18,6 +18,7 @@ from trio_proxy.text.units import A_DURATION, A_SIZE, Reads, parse_duration, siz
 from trio_proxy.text.urls import A_SECRET_URL
 
 __all__ = [
+    "ADMIN",
     "COUNT",
     "DIRECTORY",
     "DIRECTORY_OR_NONE",
@@ -149,6 +150,17 @@ def _address(expected: str) -> Reads:
     return Reads(expected, parse)
 
 
+def _admin(value: Any) -> Address:
+    """People paste the URL of a page."""
+    text = value.removeprefix("http://").removesuffix("/") if isinstance(value, str) else value
+    address: Address = _A_PAGE_ADDRESS.parse(text)
+    if address.tls or address.lmtp:
+        raise ValueError(
+            f"{value!r}: the pages are served as plain HTTP; expected {_A_PAGE_ADDRESS.expected}"
+        )
+    return address
+
+
 def _directory(text: str) -> Path:
     path = Path(text)
     if path.is_file():
@@ -220,6 +232,13 @@ _LISTENER: Final = _address('an address such as "127.0.0.1:2525"')
 _A_DESTINATION: Final = 'an address such as "mail.example.net:25"'
 _SERVER: Final[Any] = Annotated[Destination, Reads(_A_DESTINATION, _destination)]
 
+_A_PAGE_ADDRESS: Final = _address('an address such as "127.0.0.1:9025"')
+ADMIN: Final[Kind[Address]] = Kind(
+    toml=Annotated[Address, Reads(_A_PAGE_ADDRESS.expected, _admin)],
+    read=_admin,
+    from_toml=lambda value, folder: value.below(folder),
+    metavar="ADDRESS",
+)
 FLAG: Final[Kind[bool]] = Kind(toml=bool, shape="flag")
 SWITCH: Final[Kind[bool]] = Kind(toml=bool, shape="switch")
 COUNT: Final[Kind[int]] = Kind(toml=Annotated[int, _whole_number(0, "v's as in -vv")], shape="count")

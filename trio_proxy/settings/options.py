@@ -20,6 +20,7 @@ from trio_proxy.text.destinations import Destination
 
 from .declaring import Setting, setting, settings_of
 from .kinds import (
+    ADMIN,
     COUNT,
     DIRECTORY,
     DIRECTORY_OR_NONE,
@@ -289,6 +290,11 @@ class Options:
     spool: Path | None = setting(
         RULES, DIRECTORY_OR_NONE, None, unset="larger messages are refused",
         help="Messages larger than --max-held go through a file in this directory.",
+    )
+    admin: Address | None = setting(
+        SERVER, ADMIN, None,
+        help="Serve /healthz, /readyz and /metrics (Prometheus) there, over HTTP: HOST:PORT, usually "
+        "127.0.0.1:9025, or unix:PATH.",
     )
     verbose: int = setting(
         SERVER, COUNT, 0, short="-v", help="Log what became of each message; twice: everything."

@@ -99,6 +99,8 @@ def test_every_key_is_read() -> None:
         ("[server]\nquiet = true", {"quiet": True}),
         ("[server]\nverbose = 1\nquiet = true", {"verbose": 1, "quiet": True}),
         ("[server]\ngrace = 0", {"grace": 0.0}),
+        ('[server]\nadmin = "http://127.0.0.1:9025/"', {"admin": Address("127.0.0.1", 9025)}),
+        ('[server]\nadmin = "unix:/run/x"', {"admin": Address(path="/run/x")}),
         ("[server.timeouts]\nidle = 1.5", {"timeouts": Timeouts(idle=1.5)}),
         ("server.timeouts.idle = 5", {"timeouts": Timeouts(idle=5)}),
         ('[rules]\nfiles = "rules.py"', {"rules": ("rules.py",)}),

@@ -1,0 +1,175 @@
+"""What is counted is shown under the names that are declared, and nothing else is."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+from prometheus_client.registry import Collector
+
+from sansio_smtp import CLIENT, SERVER, Close, Origin, SendToClient
+from trio_proxy.driver.streams import SocketStream
+from trio_proxy.metrics.joining import Joined, Published, snapshot
+from trio_proxy.metrics.meter import NO_METER, Ending
+from trio_proxy.metrics.registry import Metrics
+from trio_proxy.metrics.table import METRICS, sample_names
+
+
+def values(registry: Collector, name: str) -> dict[str, float]:
+    """The values of the labels, with blanks between them → the value."""
+    return {
+        " ".join(sample.labels.values()): sample.value
+        for family in Published(registry).collect()
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+def busy() -> Metrics:
+    """Each metric has a value."""
+    metrics = Metrics("mx.example:25")
+    session = metrics.session()
+    session.begins()
+    session.passed(b"220 mx\r\n")
+    session.ended()
+    metrics.secured(CLIENT, "TLSv1.3")
+    metrics.not_secured(SERVER)
+    metrics.connected(None, 0.002)
+    metrics.connected("other.example:25", 0.0, kept=True)
+    metrics.not_connected("other.example:25")
+    metrics.rule_called("greylist", "rcpt", 0.3)
+    metrics.rule_decided("greylist", "rcpt", "defer")
+    metrics.limit_hit("connections")
+    return metrics
+
+
+def test_each_declared_metric_is_shown() -> None:
+    shown = {s.name for family in Published(busy().registry).collect() for s in family.samples}
+    own = {name for name in shown if name.startswith("smtp_proxy_")}
+    assert own == sample_names()
+    assert "process_resident_memory_bytes" in shown
+
+
+def test_labels_are_the_declared_ones() -> None:
+    for family in busy().registry.collect():
+        for sample in family.samples:
+            if (metric := METRICS.get(sample.name)) is not None:
+                assert tuple(sample.labels) == metric.labels
+                assert family.documentation == metric.about
+
+
+def test_replies_by_code_and_origin() -> None:
+    metrics = Metrics()
+    session = metrics.session()
+    session.passed(b"250 ok\r\n")
+    session.passed(b"250 ok\r\n550-no\r\n550 never\r\n354 go\r\n")
+    no, ruled = b"550-no\r\n550 never\r\n", Origin.RULE
+    session.replies([SendToClient(no, no, ruled), Close(CLIENT), SendToClient(no, no, ruled)])
+    assert values(metrics.registry, "smtp_proxy_replies_total") == {
+        "2xx 250 server": 2,
+        "5xx 550 server": 1,
+        "3xx 354 server": 1,
+        "5xx 550 rule": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("last", "said", "how"),
+    [
+        (SendToClient(b"221 bye\r\n"), [], "quit"),
+        (SendToClient(b"421 no\r\n", None, Origin.RULE), [], "rule"),
+        (SendToClient(b"421 no\r\n", None, Origin.PROXY), [], "proxy"),
+        (SendToClient(b"421 no\r\n", None, Origin.SERVER), [], "server"),
+        (SendToClient(b"250 ok\r\n"), [], "client"),
+        (SendToClient(b"421 no\r\n"), [Ending.TIMEOUT, Ending.ERROR], "timeout"),
+        (SendToClient(b"421 no\r\n"), [Ending.SHUTDOWN], "shutdown"),
+    ],
+)
+def test_how_a_session_has_ended(last: SendToClient, said: list[Ending], how: str) -> None:
+    metrics = Metrics()
+    session = metrics.session()
+    session.begins()
+    session.replies([last])
+    assert values(metrics.registry, "smtp_proxy_sessions_open") == {"": 1}
+    for ending in said:
+        session.ends_by(ending)
+    session.ended()
+    session.ended()
+    assert values(metrics.registry, "smtp_proxy_sessions_ended_total") == {how: 1}
+    assert values(metrics.registry, "smtp_proxy_sessions_open") == {"": 0}
+
+
+def test_a_session_that_has_not_begun_does_not_end() -> None:
+    metrics = Metrics()
+    metrics.session().ended()
+    assert values(metrics.registry, "smtp_proxy_sessions_ended_total") == {}
+
+
+def test_names_of_servers_are_bounded() -> None:
+    """Rules may name any number of servers."""
+    metrics = Metrics("usual")
+    metrics.connected(None, 0.1)
+    for number in range(300):
+        metrics.not_connected(f"host{number}.example:25")
+    metrics.not_connected(None)
+    up = values(metrics.registry, "smtp_proxy_upstream_up")
+    assert len(up) == 101
+    assert up["usual"] == up["other"] == 0
+    failed = values(metrics.registry, "smtp_proxy_upstream_connects_total")
+    assert failed["other failed"] == 201
+
+
+def test_octets_of_a_socket() -> None:
+    metrics = Metrics()
+    one, other = socket.socketpair()
+    with other:
+        stream = metrics.octets[CLIENT].counted(SocketStream)(one)
+        with pytest.raises(BlockingIOError):
+            stream.sock.recv(100)
+        other.sendall(b"EHLO x\r\n")
+        assert stream.sock.recv(100, socket.MSG_PEEK) == b"EHLO x\r\n"
+        assert stream.sock.recv(100) == b"EHLO x\r\n"
+        assert stream.send_now(b"250 ok, go on\r\n") == 15
+        assert one.fileno() < 0
+        stream.sock.close()
+    assert values(metrics.registry, "smtp_proxy_network_bytes_total") == {
+        "client received": 8,
+        "client sent": 15,
+        "server received": 0,
+        "server sent": 0,
+    }
+
+
+def test_workers_are_joined() -> None:
+    """Counters are added, also those of a worker that has left; gauges as their declarations say."""
+    joined, first, second = Joined(), busy(), busy()
+    second.limit_hit("connections")
+    second.connected("other.example:25", 0.1)
+    second.session().begins()
+    joined.take(1, snapshot(first.registry))
+    joined.take(2, snapshot(first.registry))
+    joined.take(2, snapshot(second.registry))
+
+    def now(name: str) -> Any:
+        return values(joined, name)
+
+    assert now("smtp_proxy_limit_hits_total") == {"connections": 3}
+    assert now("smtp_proxy_rule_seconds_count") == {"greylist rcpt": 2}
+    assert now("smtp_proxy_sessions_open") == {"": 1}
+    assert now("smtp_proxy_upstream_up") == {"mx.example:25": 1, "other.example:25": 0}
+    joined.left(2)
+    assert now("smtp_proxy_limit_hits_total") == {"connections": 3}
+    assert now("smtp_proxy_sessions_open") == {"": 0}
+    joined.left(1)
+    assert now("smtp_proxy_limit_hits_total") == {"connections": 3}
+    assert now("smtp_proxy_upstream_up") == {}
+
+
+def test_nothing_is_counted_by_default() -> None:
+    session = NO_METER.session()
+    session.begins()
+    session.passed(b"220 mx\r\n")
+    session.ended()
+    assert not NO_METER.counts
+    assert NO_METER.session() is session

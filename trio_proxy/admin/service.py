@@ -1,0 +1,83 @@
+"""`Admin`: the admin pages of a service, from ``--admin`` on, and what is counted for them.
+
+Mail is more important than pages. So an address that is in use is said once in the log, and is tried again
+from time to time, while the service goes on.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+import trio
+from prometheus_client.registry import Collector
+
+from sansio_smtp import Side
+from trio_proxy.driver.server import ListenError, listening
+from trio_proxy.driver.streams import SocketStream
+from trio_proxy.metrics.meter import Meter
+from trio_proxy.metrics.registry import Metrics
+from trio_proxy.text.addresses import Address
+
+from .http import serve
+from .pages import Pages
+
+__all__ = ["Admin", "serve_pages"]
+
+log = structlog.stdlib.get_logger("smtp_proxy")
+
+_PAUSE: Final = 5.0
+"""Seconds until an address that is in use is tried again."""
+
+
+class Admin:
+    """What is counted in this process, and its pages at this address."""
+
+    def __init__(self, address: Address, usual_upstream: str) -> None:
+        self.metrics = Metrics(usual_upstream, lambda: self.is_ready)
+        self._address = address
+        self._stop: trio.Event | None = None
+
+    @property
+    def meter(self) -> Meter:
+        """Is to be told what happens."""
+        return self.metrics
+
+    @property
+    def is_ready(self) -> bool:
+        """True while new clients are accepted."""
+        return self._stop is not None and not self._stop.is_set()
+
+    def counted(
+        self, side: Side, stream: Callable[[socket.socket], SocketStream]
+    ) -> Callable[[socket.socket], SocketStream]:
+        """Makes streams as ``stream`` does, whose octets are counted as those of this side."""
+        return self.metrics.octets[side].counted(stream)
+
+    def ready_until(self, stop: trio.Event) -> None:
+        """New clients are accepted from now on, until this is set."""
+        self._stop = stop
+
+    async def serve(self) -> None:
+        """Serves the pages until it is cancelled."""
+        await serve_pages(self._address, self.metrics.registry, lambda: self.is_ready)
+
+
+async def serve_pages(address: Address, registry: Collector, is_ready: Callable[[], bool]) -> None:
+    """Serves the pages at this address until it is cancelled: see `Pages`."""
+    pages = Pages(registry, is_ready)
+    has_failed = False
+    while True:
+        try:
+            with listening(address) as sockets:
+                if has_failed:
+                    log.warning("admin pages are served now", address=str(address))
+                await serve(sockets, pages.answer)
+        except ListenError as error:
+            if not has_failed:
+                text = "no admin pages; this is tried again until it works"
+                log.error(text, error=str(error))
+            has_failed = True
+        await trio.sleep(_PAUSE)

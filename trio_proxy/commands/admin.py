@@ -1,0 +1,59 @@
+"""Makes what ``--admin`` asks for. Its libraries are imported only then."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from sansio_smtp import Side
+from sansio_smtp.rules.lint.problems import Problem
+from trio_proxy.driver.streams import SocketStream
+from trio_proxy.metrics.meter import NO_METER, Meter
+from trio_proxy.settings.options import Options
+
+if TYPE_CHECKING:
+    from trio_proxy.admin.service import Admin
+
+__all__ = ["NoAdmin", "admin_of", "admin_problems"]
+
+_LIBRARIES: Final = {"prometheus_client": "prometheus-client", "h11": "h11"}
+"""Module → distribution."""
+
+
+def admin_problems(options: Options) -> list[Problem]:
+    """What keeps the admin pages from being served, whatever happens."""
+    if options.admin is None:
+        return []
+    missing = [name for module, name in _LIBRARIES.items() if find_spec(module) is None]
+    if not missing:
+        return []
+    text = f"--admin {options.admin} needs {' and '.join(missing)}: pip install 'sansio-smtp[metrics]'"
+    return [Problem("", 0, text)]
+
+
+def admin_of(options: Options) -> Admin | NoAdmin:
+    """What counts, and the pages that show it. Without ``--admin`` it does nothing."""
+    if options.admin is None:
+        return NoAdmin()
+    from trio_proxy.admin.service import Admin
+
+    return Admin(options.admin, str(options.upstream[0].address) if options.upstream else "built-in")
+
+
+class NoAdmin:
+    """Stands where nothing is counted, and no pages are served. See `Admin`."""
+
+    meter: Meter = NO_METER
+
+    def counted(
+        self, side: Side, stream: Callable[[socket.socket], SocketStream]
+    ) -> Callable[[socket.socket], SocketStream]:
+        return stream
+
+    def ready_until(self, stop: trio.Event) -> None: ...
+
+    async def serve(self) -> None: ...

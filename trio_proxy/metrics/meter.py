@@ -1,0 +1,116 @@
+"""`Meter`: what the driver tells of what happens, so that it can be counted. `NO_METER` counts nothing.
+
+The driver knows no library of metrics, and no name of one: it calls these methods. With `NO_METER`, which is
+the default, a session makes a few calls that do nothing at its beginning and at its end, and none for a
+message. Nothing here waits or raises.
+
+Two things are told elsewhere, since they happen too often: octets, which `MeteredSocket` counts, and the
+replies of a server that are passed on (`SessionMeter.passed`), of which `MeteredOutbox` tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Final, Protocol
+
+from sansio_smtp import Event, Side
+
+__all__ = ["NO_METER", "Ending", "Meter", "SessionMeter"]
+
+
+class Ending(Enum):
+    """What has ended a session, where its last reply does not say it."""
+
+    TIMEOUT = "timeout"
+    SHUTDOWN = "shutdown"
+    ERROR = "error"
+
+
+class SessionMeter(Protocol):
+    """Counts for one session."""
+
+    def begins(self) -> None:
+        """The client is connected, and has said who it is if it must."""
+
+    def replies(self, events: Sequence[Event]) -> None:
+        """What the core decided; the replies to the client are among it."""
+
+    def passed(self, octets: bytes) -> None:
+        """Whole replies of the server, that were passed on without events."""
+
+    def ends_by(self, ending: Ending) -> None:
+        """The session is about to end, by this. The first that is said counts."""
+
+    def ended(self) -> None:
+        """Both connections are closed. Only the first call counts."""
+
+
+class Meter(Protocol):
+    """Counts for the whole service."""
+
+    @property
+    def counts(self) -> bool:
+        """False if nothing is counted: then what happens often need not be told."""
+        ...
+
+    def session(self) -> SessionMeter:
+        """For a new session."""
+        ...
+
+    def secured(self, side: Side, version: str) -> None:
+        """TLS of this version has begun with this side."""
+
+    def not_secured(self, side: Side) -> None:
+        """A TLS handshake with this side has failed."""
+
+    def connected(self, upstream: str | None, seconds: float, *, kept: bool = False) -> None:
+        """A server was connected, in so many seconds. None is the usual one. ``kept``: the connection was
+        there already."""
+
+    def not_connected(self, upstream: str | None) -> None:
+        """A server cannot be connected, or cannot be used."""
+
+    def rule_called(self, rule: str, phase: str, seconds: float) -> None:
+        """A rule has run for so long."""
+
+    def rule_decided(self, rule: str, phase: str, verdict: str) -> None:
+        """A rule has given a verdict, or has ``failed``."""
+
+
+class _NoSession:
+    def begins(self) -> None: ...
+
+    def replies(self, events: Sequence[Event]) -> None: ...
+
+    def passed(self, octets: bytes) -> None: ...
+
+    def ends_by(self, ending: Ending) -> None: ...
+
+    def ended(self) -> None: ...
+
+
+_NO_SESSION: Final[SessionMeter] = _NoSession()
+
+
+class _NoMeter:
+    counts = False
+
+    def session(self) -> SessionMeter:
+        return _NO_SESSION
+
+    def secured(self, side: Side, version: str) -> None: ...
+
+    def not_secured(self, side: Side) -> None: ...
+
+    def connected(self, upstream: str | None, seconds: float, *, kept: bool = False) -> None: ...
+
+    def not_connected(self, upstream: str | None) -> None: ...
+
+    def rule_called(self, rule: str, phase: str, seconds: float) -> None: ...
+
+    def rule_decided(self, rule: str, phase: str, verdict: str) -> None: ...
+
+
+NO_METER: Final[Meter] = _NoMeter()
+"""Counts nothing."""

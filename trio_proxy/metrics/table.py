@@ -1,0 +1,128 @@
+"""Every metric, declared once: its name, labels and meaning, and how those of several workers are joined.
+
+The registry, the table of the documentation and the check of the dashboard and the alerts follow from
+`METRICS`. This module needs no library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final, Literal
+
+import attrs
+
+__all__ = ["METRICS", "Metric", "sample_names"]
+
+Kind = Literal["counter", "gauge", "histogram"]
+
+_FAST: Final = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0)
+"""Seconds of what usually takes less than a millisecond, as most rules and connections on a network do."""
+
+
+@attrs.frozen
+class Metric:
+    """One metric."""
+
+    name: str
+    """As Prometheus shows it; that of a counter ends in ``_total``."""
+    kind: Kind
+    about: str
+    """What it means, for ``HELP`` and for the documentation."""
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+    join: Callable[[Iterable[float]], float] = sum
+    """Makes one value of those of several workers."""
+
+    @property
+    def family(self) -> str:
+        """The name without ``_total``, by which the library knows a counter."""
+        return self.name.removesuffix("_total")
+
+
+def _metrics(*metrics: Metric) -> dict[str, Metric]:
+    return {metric.name: metric for metric in metrics}
+
+
+METRICS: Final = _metrics(
+    Metric("smtp_proxy_info", "gauge", "1; the label has the version.", ("version",), join=max),
+    Metric("smtp_proxy_ready", "gauge", "1 while new clients are accepted, 0 from shutdown on.", join=min),
+    Metric("smtp_proxy_sessions_open", "gauge", "Sessions that are open."),
+    Metric("smtp_proxy_sessions_total", "counter", "Sessions that have begun."),
+    Metric(
+        "smtp_proxy_sessions_ended_total",
+        "counter",
+        "Sessions that have ended, by how: quit (the client has said QUIT); client (it has gone without); "
+        "timeout; shutdown (the service stops); server, proxy or rule (421, by whom it was decided); error "
+        "(an internal error).",
+        ("how",),
+    ),
+    Metric(
+        "smtp_proxy_replies_total",
+        "counter",
+        "Replies to clients, by their code, by its first digit (2xx), and by who has decided the reply: "
+        "server, proxy or rule.",
+        ("class", "code", "origin"),
+    ),
+    Metric(
+        "smtp_proxy_network_bytes_total",
+        "counter",
+        "Octets on the wire, TLS included: from and to clients (side client), from and to servers (side "
+        "server).",
+        ("side", "direction"),
+    ),
+    Metric(
+        "smtp_proxy_tls_handshakes_total",
+        "counter",
+        "Complete TLS handshakes, by side and version.",
+        ("side", "version"),
+    ),
+    Metric("smtp_proxy_tls_failures_total", "counter", "TLS handshakes that have failed.", ("side",)),
+    Metric(
+        "smtp_proxy_upstream_connects_total",
+        "counter",
+        "Connections to servers, by result: connected; kept (one that was there already); failed (no "
+        "connection, or a server that cannot be used).",
+        ("upstream", "result"),
+    ),
+    Metric(
+        "smtp_proxy_upstream_connect_seconds",
+        "histogram",
+        "Time until a server was connected, name resolution included.",
+        ("upstream",),
+        _FAST,
+    ),
+    Metric(
+        "smtp_proxy_upstream_up",
+        "gauge",
+        "1 if the last connection to this server has worked, 0 if it has not.",
+        ("upstream",),
+        join=min,
+    ),
+    Metric(
+        "smtp_proxy_rule_seconds",
+        "histogram",
+        "Time of each call of a rule, waiting included.",
+        ("rule", "phase"),
+        _FAST,
+    ),
+    Metric(
+        "smtp_proxy_rule_verdicts_total",
+        "counter",
+        "Verdicts of rules: accept, reject, defer, discard, hold, close, redirect, or failed. A rule that "
+        "lets things go on gives none.",
+        ("rule", "phase", "verdict"),
+    ),
+    Metric(
+        "smtp_proxy_limit_hits_total",
+        "counter",
+        "Clients that were refused or slowed down by a limit.",
+        ("limit",),
+    ),
+)
+"""Name → metric."""
+
+
+def sample_names() -> frozenset[str]:
+    """Every name that a query can use."""
+    suffixes = {"counter": ("",), "gauge": ("",), "histogram": ("_bucket", "_count", "_sum")}
+    return frozenset(metric.name + suffix for metric in METRICS.values() for suffix in suffixes[metric.kind])
