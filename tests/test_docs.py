@@ -45,10 +45,11 @@ from sansio_smtp.testing import session as rules_session
 from sansio_smtp.verbs import VERBS, Support
 from trio_proxy.commands.cli import cli
 from trio_proxy.driver import own_replies, server
+from trio_proxy.limits.table import CONNECTIONS
 from trio_proxy.settings.timeouts import Timeouts
 
 LINK = re.compile(r"(?<!!)\[[^]]*\]\(([^)\s]+)\)")
-OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 NOT_OURS = re.compile(r"^(?:curl|swaks) (?:.*\\\n)*.*", re.MULTILINE)
 
 
@@ -284,7 +285,7 @@ def test_replies_to_what_is_not_passed_on() -> None:
     given |= {
         str(reply)
         for reply in (
-            own_replies.BUSY,
+            CONNECTIONS.reply,
             own_replies.RULE_FAILED,
             own_replies.INTERNAL_ERROR,
             FAULT,

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from trio_proxy.commands.cli import cli
 from trio_proxy.commands.read_options import read_options
+from trio_proxy.limits.rates import Rate
 from trio_proxy.settings.options import Options
 from trio_proxy.settings.tables import RuleTable
 from trio_proxy.settings.timeouts import PHASES, Timeouts
@@ -85,6 +86,15 @@ spool = "/var/spool/proxy"
 [rules.greylist]
 delay = "5m"
 limits.per_minute = 3
+
+[limits]
+max_network_connections = 7
+connection_rate = "10/1m"
+message_rate = "none"
+command_rate = "1k/1s"
+network_prefix_v4 = 24
+network_prefix_v6 = 48
+exempt_networks = ["10.0.0.0/8", "unix"]
 """
 
 OPTIONS = Options(
@@ -124,6 +134,13 @@ OPTIONS = Options(
     nul="refuse",
     max_message_size=25_000_000,
     max_connections=50,
+    max_network_connections=7,
+    connection_rate=Rate(10, 60),
+    message_rate=None,
+    command_rate=Rate(1000, 1),
+    network_prefix_v4=24,
+    network_prefix_v6=48,
+    exempt_networks=("10.0.0.0/8", "unix"),
     headroom=4000,
     upstream_keep=4,
     upstream_keep_time=60,

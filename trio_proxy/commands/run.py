@@ -26,6 +26,8 @@ from trio_proxy.driver.resolver import resolve_in_own_threads
 from trio_proxy.driver.server import ListenError, Server, listening, raise_descriptor_limit, stop_on_signals
 from trio_proxy.driver.settings import Settings
 from trio_proxy.driver.streams import SocketStream, Stream
+from trio_proxy.limits.hits import Hits
+from trio_proxy.limits.of_service import guard_of
 from trio_proxy.routes.routing import with_routes
 from trio_proxy.rulebook.host import RuleHost, RuleSettings
 from trio_proxy.rulebook.load import LoadedRules, load
@@ -153,6 +155,8 @@ async def _main(options: Options) -> int:
                     stream=admin.counted(CLIENT, stream),
                     max_connections=options.max_connections,
                     grace=options.grace,
+                    guard=settings.guard,
+                    hits=settings.hits,
                 )
                 _tell_left_over(options)
                 if options.verbosity >= 0:
@@ -266,10 +270,13 @@ def _settings(
     reactor: Reactor | None,
     admin: Admin | NoAdmin,
 ) -> Settings:
+    hits = Hits(trio.current_time)
     settings = Settings(
         meter=admin.meter,
         connect=_nowhere,
         reactor=reactor,
+        guard=guard_of(options, hits, trio.current_time),
+        hits=hits,
         tls=upstreams.security.clients,
         accept_proxy=Networks.parse(options.accept_proxy),
         config=core_config(

@@ -22,6 +22,7 @@ import attrs
 import trio
 
 from sansio_smtp import CLIENT, ClientInfo, SendClient, TlsInfo
+from trio_proxy.limits.guard import Network
 from trio_proxy.text.session_log import SessionLog
 from trio_proxy.text.transcript import printable
 
@@ -97,12 +98,21 @@ class Arrival:
         self._header = header
         self._tls = tls
         self._may_be_check = False
+        self._guard = self._settings.guard
+        self._network: Network | None = None  # of a client that a PROXY header has named
         self._scope = trio.CancelScope()
         self._session: Session | None = None
         self._log = SessionLog(f"c{number}", peer)
 
     async def run(self) -> None:
         """Returns when the connection is closed."""
+        try:
+            await self._run()
+        finally:
+            if self._guard is not None and self._network is not None:
+                self._guard.leave(self._network)
+
+    async def _run(self) -> None:
         client: ClientInfo | None = None
         session: Session | None = None
         try:
@@ -140,6 +150,8 @@ class Arrival:
                 client = header.of(client)
                 # Some balancers say of their checks that they are their own clients.
                 self._may_be_check = client.ip == self._peer.ip
+                if not self._may_enter(client):
+                    return None
             if self._tls:
                 info = await self._shake_hands(client)
                 return None if info is None else attrs.evolve(client, tls=info)
@@ -147,6 +159,19 @@ class Arrival:
             self._log.debug("connection lost before its session", error=str(error))
             return None
         return client
+
+    def _may_enter(self, client: ClientInfo) -> bool:
+        """Counts a client that a PROXY header has named. Returns False if there are too many of its
+        network: it has been told so."""
+        network = None if self._guard is None else self._guard.network_of(client.ip)
+        if self._guard is None or network is None:
+            return True
+        limit = self._guard.enter(network)
+        if limit is None:
+            self._network = network
+        elif not self._tls:  # a client that speaks TLS would take it for a broken handshake
+            self._socket.send_now(limit.reply.raw)
+        return limit is None
 
     async def _read_header(self) -> Header | None:
         from .proxy_header import HeaderError, read_header  # not everybody needs the library

@@ -6,9 +6,8 @@ from typing import Final
 
 from sansio_smtp import Origin, Reply
 
-__all__ = ["BUSY", "INTERNAL_ERROR", "RULE_FAILED"]
+__all__ = ["INTERNAL_ERROR", "RULE_FAILED"]
 
-BUSY: Final = Reply.of(421, "too many connections, try again later", enhanced="4.3.2")
 RULE_FAILED: Final = Reply.of(
     451, "a rule of this proxy failed, try again later", enhanced="4.3.0", origin=Origin.RULE
 )

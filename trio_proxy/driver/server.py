@@ -20,10 +20,13 @@ import trio
 
 from sansio_smtp import Reply
 from sansio_smtp.client_info import address_text
+from trio_proxy.limits.guard import Guard, Network
+from trio_proxy.limits.hits import Hits
+from trio_proxy.limits.table import CONNECTIONS
 from trio_proxy.settings.options import DEFAULTS
 from trio_proxy.text.addresses import Address
 
-from .own_replies import BUSY, INTERNAL_ERROR
+from .own_replies import INTERNAL_ERROR
 from .session import Session
 from .streams import SocketStream, set_no_delay
 
@@ -68,7 +71,13 @@ class Server:
     max_connections: int = DEFAULTS.max_connections
     grace: float = DEFAULTS.grace
     """Seconds that a message in flight may take to finish when the service stops."""
+    guard: Guard | None = None
+    """Counts the connections of each network of clients. None: there are no such limits."""
+    hits: Hits = attrs.field(factory=lambda: Hits(trio.current_time))
+    """Counts how often a limit was hit."""
     _sessions: set[Runnable] = attrs.field(factory=set[Runnable], init=False)
+    _networks: dict[Runnable, Network] = attrs.field(factory=dict[Runnable, Network], init=False)
+    """Those of sessions that the guard counts."""
     _stopping: bool = attrs.field(default=False, init=False)
     _all_ended: trio.Event = attrs.field(factory=trio.Event, init=False)
     _accepted: int = attrs.field(default=0, init=False)
@@ -141,17 +150,32 @@ class Server:
                         self._complain("cannot accept a connection", error=os.strerror(error.errno))
                         await trio.sleep(0.1)
                     break  # else: the client is gone before it was accepted
-                peer = "unix" if unix else address_text(address[0], address[1])
-                self._start(sock, peer, nursery, make, tls)
+                if unix:
+                    peer, network = "unix", None
+                else:
+                    peer = address_text(address[0], address[1])
+                    network = None if self.guard is None else self.guard.network_of(address[0])
+                self._start(sock, peer, network, nursery, make, tls)
 
     def _start(
-        self, sock: socket.socket, peer: str, nursery: trio.Nursery, make: Make | None, tls: bool
+        self,
+        sock: socket.socket,
+        peer: str,
+        network: Network | None,
+        nursery: trio.Nursery,
+        make: Make | None,
+        tls: bool,
     ) -> None:
         sock.setblocking(False)
         if len(self._sessions) >= self.max_connections:
-            self._complain("too many connections", limit=self.max_connections)
-            _refuse(sock, BUSY, tls)
+            self.hits.hit(CONNECTIONS, most=self.max_connections)
+            _refuse(sock, CONNECTIONS.reply, tls)
             return
+        if self.guard is not None and network is not None:
+            limit = self.guard.enter(network)
+            if limit is not None:
+                _refuse(sock, limit.reply, tls)
+                return
         if not _INHERITS:
             with suppress(OSError):  # the client is gone already, as its session will find out
                 set_no_delay(sock)
@@ -162,8 +186,12 @@ class Server:
             session = make(self.stream(sock), peer, self._accepted)
         except Exception:
             log.exception("internal error, connection closed", peer=peer)
+            if self.guard is not None and network is not None:
+                self.guard.leave(network)
             _refuse(sock, INTERNAL_ERROR, tls)
             return
+        if network is not None:
+            self._networks[session] = network
         self._sessions.add(session)  # now: it counts, and may be shut down, before it has had its first turn
         if not (isinstance(session, Session) and session.begin(nursery, self._ended)):
             nursery.start_soon(self._run, session)
@@ -179,6 +207,8 @@ class Server:
 
     def _ended(self, session: Runnable) -> None:
         self._sessions.discard(session)
+        if self.guard is not None and (network := self._networks.pop(session, None)) is not None:
+            self.guard.leave(network)
         if not self._sessions and self._stopping:
             self._all_ended.set()
 

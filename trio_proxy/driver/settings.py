@@ -12,6 +12,8 @@ import trio
 from sansio_smtp import Config, Dialect, Networks, Question, Spool, WaitingFor
 from sansio_smtp.networks import NO_NETWORKS
 from sansio_smtp.rules import RuleSet
+from trio_proxy.limits.guard import Guard
+from trio_proxy.limits.hits import Hits
 from trio_proxy.metrics.meter import NO_METER, Meter
 from trio_proxy.routes.group import Group
 from trio_proxy.rulebook.host import RuleSettings
@@ -62,6 +64,10 @@ class Settings:
     None: all speak what `Config.upstream_dialect` says."""
     listener_of: Callable[[SocketStream], str] | None = None
     """Names the listener that took a connection. None: nobody needs to know."""
+    guard: Guard | None = None
+    """Counts what each network of clients does. None: there are no such limits."""
+    hits: Hits = attrs.field(factory=lambda: Hits(trio.current_time))
+    """Counts how often a limit was hit."""
     accept_proxy: Networks = NO_NETWORKS
     """Clients that must say in a PROXY header who the client is."""
     config: Config = attrs.field(factory=Config)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 import attrs
 
+from trio_proxy.limits.rates import A_RATE, NO_RATE, Rate
 from trio_proxy.text.addresses import Address
 from trio_proxy.text.destinations import Destination, distinct
 from trio_proxy.text.units import A_DURATION, A_SIZE, Reads, parse_duration, size_text
@@ -29,6 +30,7 @@ __all__ = [
     "HOST_NAME",
     "LISTENERS",
     "NETWORKS",
+    "RATE",
     "RULE_FILES",
     "SECRET_URL",
     "SIZE",
@@ -105,20 +107,21 @@ def one_of(*choices: T) -> Kind[T]:
     )
 
 
-def _whole_number(smallest: int, what: str) -> Reads:
-    expected = f"a whole number of {what}, {smallest} or more"
+def _whole_number(smallest: int, what: str, largest: int = 2**31 - 1) -> Reads:
+    most = "or more" if largest == 2**31 - 1 else f"to {largest}"
+    expected = f"a whole number of {what}, {smallest} {most}"
 
     def parse(value: Any) -> int:
-        if type(value) is not int or not smallest <= value < 2**31:
+        if type(value) is not int or not smallest <= value <= largest:
             raise ValueError(f"expected {expected}")
         return value
 
     return Reads(expected, parse)
 
 
-def number_of(what: str, *, smallest: int = 1) -> Kind[int]:
+def number_of(what: str, *, smallest: int = 1, largest: int = 2**31 - 1) -> Kind[int]:
     """A whole number of something; ``what`` is a plural."""
-    reads = _whole_number(smallest, what)
+    reads = _whole_number(smallest, what, largest)
 
     def read(text: str) -> int:
         is_number = text.isascii() and text.isdecimal() and len(text) <= 10
@@ -250,6 +253,12 @@ SOME_TIME: Final[Kind[float]] = Kind(
     toml=Annotated[float, SOME_SECONDS], read=SOME_SECONDS.parse, show=_seconds_text, metavar="SECONDS"
 )
 """A duration that is not 0."""
+RATE: Final[Kind[Rate | None]] = Kind(
+    toml=Annotated[Any, A_RATE],
+    read=A_RATE.parse,
+    show=lambda rate: NO_RATE if rate is None else str(rate),
+    metavar="N/SECONDS",
+)
 FILE: Final[Kind[Path]] = Kind(toml=Path, read=Path, metavar="FILE", completes="file")
 FILES: Final[Kind[tuple[Path, ...]]] = Kind(
     toml=Path | list[Path],

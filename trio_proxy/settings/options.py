@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 
+from trio_proxy.limits.rates import Rate
 from trio_proxy.text.addresses import Address
 from trio_proxy.text.destinations import Destination
 
@@ -31,6 +32,7 @@ from .kinds import (
     HOST_NAME,
     LISTENERS,
     NETWORKS,
+    RATE,
     RULE_FILES,
     SECRET_URL,
     SIZE,
@@ -56,7 +58,8 @@ SERVER: Final = "server"
 RULES: Final = "rules"
 OAUTH: Final = "oauth"
 LOGIN: Final = "login"
-TABLES: Final = (SERVER, LOGIN, OAUTH, RULES)
+LIMITS: Final = "limits"
+TABLES: Final = (SERVER, LIMITS, LOGIN, OAUTH, RULES)
 """The tables of the settings file, in the order of the documentation."""
 
 _ON_ERROR: Final[Kind[OnError]] = one_of("defer", "reject", "accept")
@@ -251,6 +254,33 @@ class Options:
     )
     max_connections: int = setting(
         SERVER, number_of("clients"), 1000, help="Clients at the same time; more get 421."
+    )
+    max_network_connections: int = setting(
+        LIMITS, number_of("clients", smallest=0), 100,
+        help="Clients of one network at the same time; more get 421. 0: no limit.",
+    )
+    connection_rate: Rate | None = setting(
+        LIMITS, RATE, Rate(3_000, 60),
+        help='New connections of one network in so many seconds; more get 421. "none": no limit.',
+    )
+    message_rate: Rate | None = setting(
+        LIMITS, RATE, Rate(6_000, 60),
+        help='Messages of one network in so many seconds; after that its sessions get 421. "none": no limit.',
+    )
+    command_rate: Rate | None = setting(
+        LIMITS, RATE, Rate(60_000, 60),
+        help='Commands of one network in so many seconds; after that its sessions get 421. "none": no limit.',
+    )
+    network_prefix_v4: int = setting(
+        LIMITS, number_of("bits", largest=32), 32, help="Of an IPv4 address, to say its network."
+    )
+    network_prefix_v6: int = setting(
+        LIMITS, number_of("bits", largest=128), 64, help="The same for IPv6."
+    )
+    exempt_networks: tuple[str, ...] = setting(
+        LIMITS, NETWORKS, ("127.0.0.0/8", "::1"), unset="127.0.0.0/8 and ::1",
+        help="Clients from here have none of the limits of networks; those that may say who the client is "
+        "(PROXY header, XCLIENT, XFORWARD) have none either. Repeatable.",
     )
     timeouts: Timeouts = setting(
         SERVER, TIMEOUTS, Timeouts(), option="--timeout", unset="those of RFC 5321, 4.5.3.2",

@@ -16,6 +16,7 @@ from tcp_peers import QUIET, TcpPeer, no_descriptor_is_left, tcp
 from trio.testing import MockClock
 
 from sansio_smtp import ClientInfo, Config, Networks
+from sansio_smtp.networks import NO_NETWORKS
 from sansio_smtp.rules import Connection
 from sansio_smtp.rules.loading import rules_of
 from trio_proxy.driver import arrival
@@ -24,6 +25,8 @@ from trio_proxy.driver.server import Server, listening
 from trio_proxy.driver.session import Session
 from trio_proxy.driver.settings import Settings
 from trio_proxy.driver.streams import Stream
+from trio_proxy.limits.guard import Guard
+from trio_proxy.limits.hits import Hits
 from trio_proxy.settings.timeouts import Timeouts
 from trio_proxy.text.addresses import Address
 from trio_proxy.tls.server_side import ServerTls
@@ -121,6 +124,24 @@ async def test_the_client_of_the_header_is_the_client(mock_clock: MockClock, log
     (violation,) = [entry for entry in logs if entry["event"] == "protocol violation"]
     assert (violation["peer"], violation["proxy"], violation["conn"]) == ("192.0.2.7:51000", "10.0.0.1", "c7")
     assert "192.0.2.7:51000 connected, through 10.0.0.1" in lines[0]
+
+
+async def test_the_client_of_the_header_is_counted_in_its_network(mock_clock: MockClock) -> None:
+    """The balancer is not."""
+    guard = Guard(Hits(trio.current_time), trio.current_time, connections=1, rates={}, exempt=NO_NETWORKS)
+    network = guard.network_of("192.0.2.7")
+    assert network is not None
+    async with arriving(mock_clock, guard=guard) as run:
+        await run.client.raw(HEADER)
+        await run.greeted()
+        assert dict(guard.open) == {network: 1}
+        async with arriving(mock_clock, guard=guard) as another:
+            await another.client.raw(HEADER)
+            await another.client.expect(b"421 4.7.0 too many connections from your network...")
+            another.client.close()
+        assert dict(guard.open) == {network: 1}
+        run.client.close()
+    assert not guard.open
 
 
 async def test_a_session_begins_with_the_settings_of_then(mock_clock: MockClock) -> None:

@@ -213,7 +213,7 @@ a = 1
         'proxy.toml:24: [rules] spool = 1: expected "" or a path in quotes',
         'proxy.toml:27: unknown table [server2]; did you mean "server"?',
         "proxy.toml:29: unknown table [greylist]; "
-        "known: [server], [server.timeouts], [login], [oauth], [rules], [rules.NAME], [[route]]",
+        "known: [server], [server.timeouts], [limits], [login], [oauth], [rules], [rules.NAME], [[route]]",
     ]
 
 
@@ -225,7 +225,9 @@ a = 1
         ("[[rules]]", "1: [rules] is a table: its keys stand on the lines below it"),
         ("\nsevrer.nul = 'pass'", '2: unknown table [sevrer]; did you mean "server"?'),
         ("[timeouts]\nidle = 5", '1: unknown table [timeouts]; write "timeouts" below [server]'),
-        ("x = 1", '1: unknown key "x"; keys stand below a table: [server] or [login] or [oauth] or [rules]'),
+        ("x = 1",
+         '1: unknown key "x"; keys stand below a table: '
+         "[server] or [limits] or [login] or [oauth] or [rules]"),
         ('reload = true', '1: unknown key "reload"; write "reload" below [rules]'),
         ("[server]\ntimeouts = 5", "2: [server] timeouts = 5: expected a table"),
         ("[server]\nlisten = []", "2: [server] listen = []: expected an address"),

@@ -1,0 +1,129 @@
+"""`Guard`: counts the connections, messages and commands of each network of clients.
+
+A network is an address with the bits after a prefix cut off: who has one address of a /64 has all of them.
+Networks that are trusted are not counted. The guard is asked once when a connection comes, and told when it
+goes; a session tells it of its messages and commands::
+
+    accept ──> enter ──> session ── charge(messages), charge(commands) ──> leave
+                 └─ a `Limit`: the connection is refused
+
+A network that has used up a rate is refused at its next connection, too: else it would only connect again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Final
+
+import attrs
+
+from sansio_smtp import ClientInfo, Networks
+
+from .hits import Hits
+from .rates import Buckets, Rate
+from .table import COMMAND_RATE, CONNECTION_RATE, MESSAGE_RATE, NETWORK_CONNECTIONS, Limit
+
+__all__ = ["Guard", "Network", "Prefixes"]
+
+Network = bytes
+"""The first octets of an address, the rest 0: of IPv4 four, of IPv6 sixteen."""
+_KNOWN: Final = 4_096
+"""Addresses whose network is remembered: 5 µs for each connection without."""
+
+
+@attrs.frozen
+class Prefixes:
+    """How many bits of an address say its network."""
+
+    v4: int = 32
+    v6: int = 64
+
+
+class Guard:
+    """Counts for each network."""
+
+    def __init__(
+        self,
+        hits: Hits,
+        clock: Callable[[], float],
+        *,
+        connections: int = 0,
+        rates: Mapping[Limit, Rate | None],
+        exempt: Networks,
+        prefixes: Prefixes = Prefixes(),
+    ) -> None:
+        """``connections``: at the same time; 0 is no limit. ``rates``: those of CONNECTION_RATE,
+        MESSAGE_RATE and COMMAND_RATE that there are."""
+        self.hits = hits
+        self._clock = clock
+        self._connections = connections
+        self._exempt = exempt
+        self._prefixes = prefixes
+        self._buckets = {limit: Buckets(rate) for limit, rate in rates.items() if rate is not None}
+        self._open: dict[Network, int] = {}
+        self.network_of = lru_cache(_KNOWN)(self._network_of)
+        """Takes an IP address. Returns its network; None if it is not counted, or is none."""
+
+    @property
+    def open(self) -> Mapping[Network, int]:
+        """Network → its connections. It is never larger than the number of connections."""
+        return self._open
+
+    def enter(self, network: Network) -> Limit | None:
+        """A connection has come. Returns the limit by which it is refused; None if it is counted from now
+        on, until `leave`."""
+        limit = self._refused_by(network)
+        if limit is None:
+            self._open[network] = self._open.get(network, 0) + 1
+        else:
+            self.hits.hit(limit, network=self.text(network))
+        return limit
+
+    def leave(self, network: Network) -> None:
+        """A connection that was counted is closed."""
+        left = self._open[network] - 1
+        if left:
+            self._open[network] = left
+        else:
+            del self._open[network]
+
+    def charge(self, limit: Limit, network: Network, count: int = 1) -> bool:
+        """Messages or commands have come. Returns False if these are too many."""
+        buckets = self._buckets.get(limit)
+        if buckets is None or buckets.take(network, self._clock(), count):
+            return True
+        self.hits.hit(limit, network=self.text(network))
+        return False
+
+    def text(self, network: Network) -> str:
+        """For people: ``192.0.2.1``, ``2001:db8::/64``."""
+        prefix = self._prefixes.v4 if len(network) == 4 else self._prefixes.v6
+        address = str(ip_address(network))
+        return address if prefix == len(network) * 8 else f"{address}/{prefix}"
+
+    def _refused_by(self, network: Network) -> Limit | None:
+        now = self._clock()
+        if self._connections and self._open.get(network, 0) >= self._connections:
+            return NETWORK_CONNECTIONS
+        for limit in (MESSAGE_RATE, COMMAND_RATE):
+            buckets = self._buckets.get(limit)
+            if buckets is not None and not buckets.has_any(network, now):
+                return limit
+        connections = self._buckets.get(CONNECTION_RATE)
+        if connections is not None and not connections.take(network, now):
+            return CONNECTION_RATE
+        return None
+
+    def _network_of(self, ip: str) -> Network | None:
+        try:
+            address = ip_address(ip.partition("%")[0])
+        except ValueError:  # a unix socket, or a client that nobody knows
+            return None
+        address = getattr(address, "ipv4_mapped", None) or address
+        if ClientInfo(ip=str(address)) in self._exempt:
+            return None
+        octets, bits = address.packed, address.max_prefixlen
+        prefix = self._prefixes.v4 if bits == 32 else self._prefixes.v6
+        return (int.from_bytes(octets) >> (bits - prefix) << (bits - prefix)).to_bytes(len(octets))

@@ -1,0 +1,53 @@
+"""`Hits`: counts how often each limit was hit, and logs it, without filling the log.
+
+There is one line in ten seconds for each limit. It says how many hits came since the line before it, for
+which there was none: an attack must not fill the disk.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from .table import Limit
+
+__all__ = ["Count", "Hits"]
+
+log = structlog.stdlib.get_logger("smtp_proxy")
+
+_SECONDS: Final = 10.0
+
+Count = Callable[[str], None]
+"""Takes the label of a limit that was hit."""
+
+
+class Hits:
+    """The limits that were hit, of one service."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """``clock`` gives seconds that never go back."""
+        self.counts: Counter[str] = Counter()
+        """Label of a limit → how often it was hit."""
+        self._clock = clock
+        self._count: Count | None = None
+        self._said: dict[str, tuple[float, int]] = {}  # label → when it was logged, and which hit that was
+
+    def tell(self, count: Count) -> None:
+        """Each hit is told to this too, from now on."""
+        self._count = count
+
+    def hit(self, limit: Limit, **details: object) -> None:
+        """A limit was hit. ``details`` say by whom."""
+        label = limit.label
+        self.counts[label] += 1
+        if self._count is not None:
+            self._count(label)
+        now, hits = self._clock(), self.counts[label]
+        when, which = self._said.get(label, (-_SECONDS, 0))
+        if not which or now - when >= _SECONDS:
+            self._said[label] = now, hits
+            more = {"more": hits - which - 1} if hits - which > 1 else {}
+            log.warning(limit.log, limit=label, **details, **more)

@@ -1,0 +1,32 @@
+"""Makes the limits of a service from its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sansio_smtp import Networks
+from trio_proxy.settings.options import Options
+
+from .guard import Guard, Prefixes
+from .hits import Hits
+from .table import COMMAND_RATE, CONNECTION_RATE, MESSAGE_RATE
+
+__all__ = ["guard_of"]
+
+
+def guard_of(options: Options, hits: Hits, clock: Callable[[], float]) -> Guard:
+    """What counts the clients of each network. Those that may say who the client is speak for many clients,
+    so they are not counted; the clients that a PROXY header names are."""
+    trusted = (options.exempt_networks, options.accept_proxy, options.accept_xclient, options.accept_xforward)
+    return Guard(
+        hits,
+        clock,
+        connections=options.max_network_connections,
+        rates={
+            CONNECTION_RATE: options.connection_rate,
+            MESSAGE_RATE: options.message_rate,
+            COMMAND_RATE: options.command_rate,
+        },
+        exempt=Networks.parse([network for networks in trusted for network in networks]),
+        prefixes=Prefixes(options.network_prefix_v4, options.network_prefix_v6),
+    )

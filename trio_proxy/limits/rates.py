@@ -1,0 +1,99 @@
+"""`Rate` and `Buckets`: how often something may happen, counted for each of many keys in bounded memory.
+
+A rate of N in P seconds is a token bucket: it holds N tokens, gets one more each P/N seconds, and each use
+takes one. So N uses may come at once, and after that one in P/N seconds. One number is enough for a bucket:
+the time at which it is full again (the generic cell rate algorithm)::
+
+    now        full again                            now + P
+     |-------------|------------------------------------|
+       tokens that     tokens that may be taken now
+       were taken
+
+A bucket that is full again is the same as one that was never used, so it is forgotten. Where there are more
+keys than may be kept, the bucket that was used longest ago goes first: this errs in favour of the client.
+
+``--help`` imports this module, so it needs nothing but the standard library and attrs.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Any, Final
+
+import attrs
+
+from trio_proxy.text.units import Reads, parse_duration, parse_size
+
+__all__ = ["A_RATE", "NO_RATE", "Buckets", "Rate"]
+
+NO_RATE: Final = "none"
+_MOST_KEYS: Final = 20_000
+"""Of one table: 5 MB."""
+
+
+@attrs.frozen
+class Rate:
+    """So many in so many seconds."""
+
+    count: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.count}/{self.seconds:g}s"
+
+
+def _parse(value: Any) -> Rate | None:
+    if value == NO_RATE:
+        return None
+    try:
+        count, _, seconds = value.partition("/") if isinstance(value, str) else ("", "", "")
+        rate = Rate(parse_size(count), parse_duration(seconds or "0"))
+    except ValueError:
+        rate = Rate(0, 0)
+    if not (rate.count < 2**53 and 0 < rate.seconds < 10**9):
+        raise ValueError(f"expected {A_RATE.expected}")
+    return rate
+
+
+A_RATE: Final = Reads('a number in a time such as "600/60s", or "none"', _parse)
+
+
+class Buckets:
+    """A bucket for each key. The times that it is given never go back."""
+
+    __slots__ = ("_full_at", "_most", "_seconds", "_token")
+
+    def __init__(self, rate: Rate, most: int = _MOST_KEYS) -> None:
+        """``most``: the largest number of keys that are kept."""
+        self._seconds = rate.seconds
+        self._token = rate.seconds / rate.count  # the time in which a bucket gets a token
+        self._most = most
+        self._full_at: OrderedDict[Hashable, float] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._full_at)
+
+    def take(self, key: Hashable, now: float, count: int = 1) -> bool:
+        """Takes tokens. Returns False, and takes none, if there are not so many."""
+        full_at = max(self._full_at.get(key, now), now) + count * self._token
+        if full_at - now > self._seconds * _ALMOST:
+            return False
+        self._full_at[key] = full_at
+        self._full_at.move_to_end(key)
+        self._forget_one(now)
+        return True
+
+    def has_any(self, key: Hashable, now: float) -> bool:
+        """Returns True if a token can be taken."""
+        return self._full_at.get(key, now) + self._token - now <= self._seconds * _ALMOST
+
+    def _forget_one(self, now: float) -> None:
+        """One call can add one key, so this keeps the table small."""
+        oldest = next(iter(self._full_at))
+        if self._full_at[oldest] <= now or len(self._full_at) > self._most:
+            del self._full_at[oldest]
+
+
+_ALMOST: Final = 1 + 1e-9
+"""So that sums of fractions of a second do not take away the last token."""
