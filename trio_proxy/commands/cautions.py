@@ -74,8 +74,18 @@ def _trusts_all(options: Options) -> Iterator[str]:
                 )
 
 
+def _exposed_pages(options: Options) -> Iterator[str]:
+    address = options.admin
+    if address is not None and address.path is None and not (address.host and address.is_local):
+        yield (
+            f"--admin {address}: the pages have no password, and can be read from other machines; let only "
+            "the monitoring reach that port"
+        )
+
+
 _FINDERS: Final[tuple[Callable[[Options], Iterable[str]], ...]] = (
     _mistaken_client,
     _unchecked_certificate,
     _trusts_all,
+    _exposed_pages,
 )

@@ -16,8 +16,10 @@ from trio_proxy.driver.server import ListenError, listening
 from trio_proxy.rulebook.load import LoadedRules
 from trio_proxy.settings.options import Options
 from trio_proxy.settings.route_tables import route_problems
+from trio_proxy.text.addresses import Address
 
 from . import exit_status
+from .admin import admin_problems
 from .cautions import cautions, hidden_auth
 from .check_certificates import check_certificates
 from .check_upstream import check_upstream
@@ -56,6 +58,9 @@ def _check_all(options: Options, found: Findings, stack: ExitStack) -> None:
     found.problems(list(route_loops(options.routes, options.listen)))
     loaded = _check_rules(options, found)
     _check_listeners(options, found)
+    found.problems(admin_problems(options))
+    if options.admin is not None:
+        _check_listener("admin", options.admin, found)
     _check_directories(options, found)
     check_certificates(security, found)
     if not found.config_is_wrong:  # what would prevent it may stand there
@@ -92,19 +97,7 @@ def _check_listeners(options: Options, found: Findings) -> None:
     if found.config_is_wrong and "listen" not in options.named:
         return
     for address in options.listen:
-        try:
-            with listening(address):
-                pass
-        except ListenError as error:
-            cause = error.__cause__
-            if isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE:
-                found.warn(f"{address} is in use, maybe by this service; two cannot listen there")
-            elif isinstance(cause, PermissionError):
-                found.warn(str(error))
-            else:
-                found.problems([Problem("", 0, str(error))])
-        else:
-            found.good("listen", f"{address} is free")
+        _check_listener("listen", address, found)
         if any(leads_to(each.address, address) for each in options.upstream):
             found.problems(
                 [
@@ -115,6 +108,22 @@ def _check_listeners(options: Options, found: Findings) -> None:
                     )
                 ]
             )
+
+
+def _check_listener(name: str, address: Address, found: Findings) -> None:
+    try:
+        with listening(address):
+            pass
+    except ListenError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE:
+            found.warn(f"{address} is in use, maybe by this service; two cannot listen there")
+        elif isinstance(cause, PermissionError):
+            found.warn(str(error))
+        else:
+            found.problems([Problem("", 0, str(error))])
+    else:
+        found.good(name, f"{address} is free")
 
 
 # Directories

@@ -143,3 +143,12 @@ def test_the_start_says_them(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_the_service_calls_itself(monkeypatch: pytest.MonkeyPatch, name: str, said: str) -> None:
     monkeypatch.setattr("trio_proxy.commands.run.socket.gethostname", lambda: name)
     assert _our_name() == said
+
+
+@pytest.mark.parametrize(
+    ("address", "warned"),
+    [("127.0.0.1:9025", False), ("unix:/run/x", False), ("0.0.0.0:9025", True), (":9025", True)],
+)
+def test_pages_that_can_be_read_from_elsewhere(address: str, warned: bool) -> None:
+    said = [text for text in cautions(options("--admin", address)) if "--admin" in text]
+    assert bool(said) is warned

@@ -33,6 +33,7 @@ OPTIONS = [
     "--oauth-url", "--oauth-client-id", "--oauth-client-secret-file", "--oauth-refresh-token-file",
     "--oauth-scope", "--oauth-timeout", "--login", "--upstream-user", "--upstream-password-file",
     "--upstream-keep", "--upstream-keep-time", "--upstream-keep-uses", "--headroom",
+    "--admin",
 ]  # fmt: skip
 TEXT = b"Subject: hi\r\n\r\n..one\r\n"
 STOPPED = b"421 4.3.2 service is shutting down, try again later\r\n"
