@@ -18,7 +18,7 @@ from sansio_smtp import Side
 from trio_proxy.driver.server import ListenError, listening
 from trio_proxy.driver.streams import SocketStream
 from trio_proxy.metrics.meter import Meter
-from trio_proxy.metrics.registry import Metrics
+from trio_proxy.metrics.registry import Metrics, Readings
 from trio_proxy.text.addresses import Address
 
 from .http import serve
@@ -55,6 +55,10 @@ class Admin:
     ) -> Callable[[socket.socket], SocketStream]:
         """Makes streams as ``stream`` does, whose octets are counted as those of this side."""
         return self.metrics.octets[side].counted(stream)
+
+    def watch(self, name: str, readings: Readings) -> None:
+        """See `Metrics.watch`."""
+        self.metrics.watch(name, readings)
 
     def ready_until(self, stop: trio.Event) -> None:
         """New clients are accepted from now on, until this is set."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
@@ -17,8 +17,11 @@ from trio_proxy.settings.options import Options
 
 if TYPE_CHECKING:
     from trio_proxy.admin.service import Admin
+    from trio_proxy.metrics.registry import Readings
 
-__all__ = ["NoAdmin", "admin_of", "admin_problems"]
+    from .security import Security
+
+__all__ = ["NoAdmin", "admin_of", "admin_problems", "certificate_expiry"]
 
 _LIBRARIES: Final = {"prometheus_client": "prometheus-client", "h11": "h11"}
 """Module → distribution."""
@@ -44,6 +47,13 @@ def admin_of(options: Options) -> Admin | NoAdmin:
     return Admin(options.admin, str(options.upstream[0].address) if options.upstream else "built-in")
 
 
+def certificate_expiry(security: Security) -> Iterator[tuple[tuple[str, ...], float]]:
+    """Until when the certificates for clients are valid, those of now, by their names."""
+    if security.clients is not None:
+        for certificate in security.clients.certificates:
+            yield (" ".join(certificate.names) or certificate.subject,), certificate.not_after.timestamp()
+
+
 class NoAdmin:
     """Stands where nothing is counted, and no pages are served. See `Admin`."""
 
@@ -53,6 +63,8 @@ class NoAdmin:
         self, side: Side, stream: Callable[[socket.socket], SocketStream]
     ) -> Callable[[socket.socket], SocketStream]:
         return stream
+
+    def watch(self, name: str, readings: Readings) -> None: ...
 
     def ready_until(self, stop: trio.Event) -> None: ...
 

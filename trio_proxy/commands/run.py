@@ -49,7 +49,7 @@ from trio_proxy.text.serving import serving
 from trio_proxy.text.unraisable import unraisable_in_log
 
 from . import exit_status
-from .admin import NoAdmin, admin_of, admin_problems
+from .admin import NoAdmin, admin_of, admin_problems, certificate_expiry
 from .banner import banner
 from .cautions import cautions
 from .logins import LoginRules, logins_or_problems
@@ -111,6 +111,7 @@ async def _main(options: Options) -> int:
             stream = SocketStream if reactor is None else reactor.stream
             here = [*listeners.values()]
             admin = admin_of(options)
+            admin.watch("smtp_proxy_certificate_expires_seconds", partial(certificate_expiry, security))
             to_servers = admin.counted(SERVER, stream)
             upstreams = Upstreams(to_servers, asked, here, security, logins, built_in)
             settings = _settings(options, upstreams, book, rules, reactor, admin)

@@ -21,7 +21,7 @@ from .meter import Ending
 from .sockets import Octets
 from .table import METRICS, Metric
 
-__all__ = ["Metrics"]
+__all__ = ["Metrics", "Readings"]
 
 T = TypeVar("T", Counter, Gauge, Histogram)
 Readings = Callable[[], Iterable[tuple[tuple[str, ...], float]]]
@@ -60,10 +60,9 @@ class Metrics:
         for name, readings in self._read(is_ready).items():
             self.registry.register(_Read(METRICS[name], readings))
 
-    def watch(self, name: str, read: Callable[[], float]) -> None:
-        """The metric of this name, a gauge without labels, is read with this function whenever somebody
-        asks."""
-        self.registry.register(_Read(METRICS[name], lambda: [((), read())]))
+    def watch(self, name: str, readings: Readings) -> None:
+        """The metric of this name, a counter or a gauge, is read so whenever somebody asks."""
+        self.registry.register(_Read(METRICS[name], readings))
 
     def name_usual(self, upstream: str) -> None:
         """From now on the usual server is this one."""

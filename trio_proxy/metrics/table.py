@@ -78,6 +78,13 @@ METRICS: Final = _metrics(
     ),
     Metric("smtp_proxy_tls_failures_total", "counter", "TLS handshakes that have failed.", ("side",)),
     Metric(
+        "smtp_proxy_certificate_expires_seconds",
+        "gauge",
+        "Until when a certificate for clients is valid, in seconds since 1970, by the names in it.",
+        ("names",),
+        join=min,
+    ),
+    Metric(
         "smtp_proxy_upstream_connects_total",
         "counter",
         "Connections to servers, by result: connected; kept (one that was there already); failed (no "

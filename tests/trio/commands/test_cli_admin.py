@@ -40,7 +40,7 @@ def test_a_message_is_counted(mode: str, rules: bool, tmp_path: Path) -> None:
     (tmp_path / "rules.py").write_text(RULES)
     pages = tmp_path / "admin.sock"
     arguments = ["--listen", "127.0.0.1:0", "--io", mode, "--admin", f"unix:{pages}"]
-    arguments += ["--rules", "rules.py"] if rules else []
+    arguments += ["--rules", "rules.py", "--self-signed"] if rules else []
     with upstream() as server, proxy(tmp_path, *arguments, "-u", f"127.0.0.1:{server.port}") as running:
         assert get(pages, "/healthz") == (200, "ok\n")
         assert get(pages, "/readyz") == (200, "ready\n")
@@ -65,5 +65,6 @@ def test_a_message_is_counted(mode: str, rules: bool, tmp_path: Path) -> None:
         assert min(octets) >= 100
         calls = [value for name, value in found.items() if name.startswith("smtp_proxy_rule_seconds_count")]
         assert calls == [1] * rules
+        assert len([name for name in found if "_certificate_expires_" in name]) == int(rules)
         running.signal(signal.SIGTERM)
         assert running.ends(4 * DEADLINE) == 0

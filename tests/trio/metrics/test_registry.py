@@ -41,6 +41,7 @@ def busy() -> Metrics:
     metrics.rule_called("greylist", "rcpt", 0.3)
     metrics.rule_decided("greylist", "rcpt", "defer")
     metrics.limit_hit("connections")
+    metrics.watch("smtp_proxy_certificate_expires_seconds", lambda: [(("mx.example",), 1.9e9)])
     return metrics
 
 
