@@ -24,6 +24,8 @@ from sansio_smtp.rules.lint.problems import did_you_mean
 from trio_proxy.text.masking import is_list, is_table
 from trio_proxy.text.units import Reads
 
+from .credentials import file_named
+
 __all__ = ["NO_VALUE", "Mistake", "Wrong", "apply", "describe", "make_converter", "reason"]
 
 NO_VALUE: Final = object()
@@ -188,7 +190,10 @@ def make_converter(structure_class: Callable[[Converter, Any, Kind], Any], folde
         return structure_class(converter, value, kind)
 
     def path(value: Any, kind: Kind) -> Path:
-        return folder / Path(_plain(value, kind))
+        try:
+            return folder / file_named(str(_plain(value, kind)))
+        except ValueError as error:
+            raise Wrong.value(value, str(error), quotes=True) from None
 
     converter = Converter(forbid_extra_keys=True)
     for kind in _PLAIN:
