@@ -38,6 +38,7 @@ BY_DESIGN = {
     r"sys\.std(out|err)": "the executable has its own, which never fail and never wait",
     r"sys\.unraisablehook": "Python asks there what to do with an error that cannot be raised",
     r"sys\.(modules.*|path\.append|dont_write_bytecode)": "Python keeps its modules there",
+    r"os\.environ\.pop": "children of a process inherit its variables, and one is for this process alone",
     r"module\.__file__": "a module that is made by hand gets its file by assignment",
     r"msg\.body": "rules replace the body of a message by assignment",
     r"msg\.headers\.remove|fields\.add": "methods of the header section, not of a list or set",

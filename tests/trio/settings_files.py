@@ -53,6 +53,9 @@ upstream_keep_uses = 20
 io = "tasks"
 admin = "127.0.0.1:9025"
 grace = "1m"
+workers = 3
+control = "/run/control"
+user = "mail:mail"
 verbose = 2
 
 [server.timeouts]
@@ -148,13 +151,16 @@ OPTIONS = Options(
     io="tasks",
     admin=Address("127.0.0.1", 9025),
     grace=60.0,
+    workers=3,
+    control=Path("/run/control"),
+    user="mail:mail",
     verbose=2,
     timeouts=Timeouts(**dict.fromkeys(PHASES, 60.0) | {"reply": 120, "final_reply": 900}),
     rules=("conf/rules.py", "/etc/more.py", "ready:footer"),
     rule_settings={
         "greylist": RuleTable(
             {"delay": "5m", "limits": {"per_minute": 3}},
-            {"": 65, "delay": 66, "limits.per_minute": 67},
+            {"": 68, "delay": 69, "limits.per_minute": 70},
             "conf/proxy.toml",
         )
     },

@@ -15,7 +15,7 @@ import trio
 from prometheus_client.registry import Collector
 
 from sansio_smtp import Side
-from trio_proxy.driver.server import ListenError, listening
+from trio_proxy.driver.listening import ListenError, listening
 from trio_proxy.driver.streams import SocketStream
 from trio_proxy.metrics.meter import Meter
 from trio_proxy.metrics.registry import Metrics, Readings

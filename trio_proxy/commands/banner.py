@@ -51,6 +51,8 @@ def banner(options: Options, listeners: Iterable[Address], security: Security, r
     if rules:
         watched = "; watching for changes" if options.reload else ""
         yield f"  rules       {rules}{watched}"
+    if options.workers is not None:
+        yield f"  workers     {options.workers}"
     yield "Ctrl-C drains; twice quits now."
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import trio
 
 from sansio_smtp.rules.lint.problems import Problem
-from trio_proxy.driver.server import ListenError, listening
+from trio_proxy.driver.listening import ListenError, listening
 from trio_proxy.rulebook.load import LoadedRules
 from trio_proxy.settings.options import Options
 from trio_proxy.settings.route_tables import route_problems

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,28 @@ def check(ctx: click.Context, /, **_: Any) -> None:
 
 
 @cli.command(context_settings=_CONTEXT)
+@with_settings("config", "control")
+@click.option("--only", is_flag=True, help="Restart no worker: read settings, rules and certificates anew.")
+@click.option("--status", is_flag=True, help="Ask for no change: say what the workers do.")
+@click.pass_context
+def reload(ctx: click.Context, /, *, only: bool, status: bool, **_: Any) -> None:
+    """Replace the workers of a running service by new ones, which run the program and the settings of now.
+
+    No client is refused, and no message is lost. The service is found by --control, or by the settings file
+    that says it. Exit status: 0 new workers serve, 1 they do not and those of before go on, 69 there is no
+    such service.
+    """
+    from .reload import run_reload
+
+    options, problems = read_options(ctx)
+    if problems:
+        sys.exit(_complain(problems))
+    if options.control is None:
+        raise click.UsageError("Missing option '--control' (or control in the settings file).", ctx)
+    sys.exit(run_reload(options.control, "status" if status else "reload" if only else "restart"))
+
+
+@cli.command(context_settings=_CONTEXT)
 @click.argument(
     "messages",
     metavar="MSG.eml...",
@@ -129,11 +152,20 @@ def _run(ctx: click.Context) -> int:
 
         return _complain([*problems, *other_problems(options), *_rule_problems(options)])
     from sansio_smtp.rules.lint.problems import RuleError
+    from trio_proxy.process.user import UserError
+    from trio_proxy.workers.seat import VARIABLE
 
     from .run import ListenError, run
 
     try:
+        if options.workers is not None and VARIABLE not in os.environ:
+            from .supervise import supervise
+
+            return supervise(options)
         return run(options)
+    except UserError as error:
+        click.echo(f"smtp-proxy: --user {options.user}: {error}", err=True)
+        return exit_status.NO_PERMISSION
     except RuleError as error:
         return _complain(error.problems)
     except ListenError as error:

@@ -22,7 +22,8 @@ from sansio_smtp import (
     ReplyReceived,
 )
 from trio_proxy.driver.capture import CaptureSession
-from trio_proxy.driver.server import Server, listening
+from trio_proxy.driver.listening import listening
+from trio_proxy.driver.server import Server
 from trio_proxy.driver.session import Session, Settings
 from trio_proxy.driver.streams import SocketStream, connect
 from trio_proxy.storage.maildir import Maildir

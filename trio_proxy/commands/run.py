@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -20,21 +20,23 @@ from sansio_smtp import CLIENT, SERVER, Dialect, Networks
 from sansio_smtp.rules import Host
 from sansio_smtp.rules.lint.problems import RuleError
 from trio_proxy.driver.arrival import Arrivals
+from trio_proxy.driver.listening import Given, ListenError, listening
 from trio_proxy.driver.pool import Pool
 from trio_proxy.driver.reactor import AVAILABLE, Reactor
 from trio_proxy.driver.resolver import resolve_in_own_threads
-from trio_proxy.driver.server import ListenError, Server, listening, raise_descriptor_limit, stop_on_signals
+from trio_proxy.driver.server import Server, stop_on_signals
 from trio_proxy.driver.settings import Settings
 from trio_proxy.driver.streams import SocketStream, Stream
 from trio_proxy.limits.hits import Hits
 from trio_proxy.limits.of_service import guard_of
-from trio_proxy.routes.routing import with_routes
+from trio_proxy.process.limits import raise_descriptor_limit
+from trio_proxy.process.manager import Manager
+from trio_proxy.process.user import User
 from trio_proxy.rulebook.host import RuleHost, RuleSettings
-from trio_proxy.rulebook.load import LoadedRules, load
-from trio_proxy.rulebook.reload import Reloadable, RuleBook, reload_on_hangup
+from trio_proxy.rulebook.load import LoadedRules
+from trio_proxy.rulebook.reload import RuleBook
 from trio_proxy.rulebook.tasks import RuleTasks, rule_tasks
 from trio_proxy.rulebook.token_rule import TokenRule
-from trio_proxy.settings.choose import reread
 from trio_proxy.settings.core_config import core_config
 from trio_proxy.settings.options import Options
 from trio_proxy.settings.route_tables import route_problems
@@ -47,6 +49,7 @@ from trio_proxy.text.destinations import Destination
 from trio_proxy.text.output import hurry, write_line
 from trio_proxy.text.serving import serving
 from trio_proxy.text.unraisable import unraisable_in_log
+from trio_proxy.workers.seat import Seat
 
 from . import exit_status
 from .admin import NoAdmin, admin_of, admin_problems, certificate_expiry
@@ -54,9 +57,9 @@ from .banner import banner
 from .cautions import cautions
 from .logins import LoginRules, logins_or_problems
 from .loops import leads_to, route_loops
-from .open_relay import open_relay_warning
+from .reloading import Loading
 from .security import Security, security_or_problems, validity_problems
-from .upstreams import Upstreams, servers_now
+from .upstreams import Upstreams
 
 if TYPE_CHECKING:
     from trio_proxy.admin.service import Admin
@@ -69,6 +72,8 @@ _MOST_ROUTES = 1_000
 _DOMAIN = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 """RFC 5321 §4.1.2."""
 _PLAIN = Address()
+_PATIENCE = 10.0
+"""For clients of a worker that others have replaced: most are served by then, and none is sent away."""
 
 
 def run(options: Options) -> int:
@@ -86,11 +91,17 @@ async def _main(options: Options) -> int:
     cannot_start: RuleError | None = None
     with ExitStack() as stack:
         stack.enter_context(unraisable_in_log())
+        overseer = Seat.of_environment() or Manager()
+        asked: dict[socket.socket, Address] | None = None
+        if options.user is not None:
+            asked = _bound(options, overseer.given, stack)
+            User.named(options.user).become()
         token_host = _TokenHost()
-        security, book, logins = _load_all(options, stack, token_host)
-        asked = {
-            sock: address for address in options.listen for sock in stack.enter_context(listening(address))
-        }
+        loading = Loading(options, overseer.is_first)
+        security, book, logins = _load_all(options, loading, stack, token_host)
+        if asked is None:
+            asked = _bound(options, overseer.given, stack)
+        overseer.check()
         listeners = {sock: bound_address(sock, address) for sock, address in asked.items()}
         sockets = list(listeners)
         built_in: Destination | None = None
@@ -123,6 +134,7 @@ async def _main(options: Options) -> int:
                 settings = upstreams.used_by(settings, loaded.origin)
                 arrivals.use(settings)
                 lmtp.use(settings.for_clients(Dialect.LMTP))
+                loading.done()
 
             book.tell(replace)
             stack.enter_context(settings.rule_settings.watchdog.installed())
@@ -140,7 +152,7 @@ async def _main(options: Options) -> int:
 
                 await nursery.start(stop_on_signals, stop, at_once)
                 nursery.start_soon(admin.serve)
-                await nursery.start(reload_on_hangup, book, *await _watched(security, nursery))
+                await _watch_certificates(security, loading, nursery)
                 try:
                     await nursery.start(partial(book.serve, watch=options.reload))
                 except RuleError as error:
@@ -159,8 +171,17 @@ async def _main(options: Options) -> int:
                     guard=settings.guard,
                     hits=settings.hits,
                 )
-                _tell_left_over(options)
-                if options.verbosity >= 0:
+
+                def stop_for_parent(hurry: bool) -> None:
+                    if hurry:
+                        server.hurry()
+                    elif not stop.is_set():
+                        server.be_patient(_PATIENCE)
+                    stop.set()
+
+                if overseer.is_first:
+                    _tell_left_over(options)
+                if options.verbosity >= 0 and overseer.number <= 1:
                     for line in banner(options, listeners.values(), security, book.summary):
                         write_line(line)
                 tls = [sock for sock, address in listeners.items() if address.tls]
@@ -170,6 +191,9 @@ async def _main(options: Options) -> int:
                     if address.lmtp
                 }
                 admin.ready_until(stop)
+                nursery.start_soon(overseer.serve, stop_for_parent, partial(loading.reload, book))
+                nursery.start_soon(_tell_stop, stop, overseer.stopping)
+                overseer.ready(lambda: server.clients)
                 await server.serve(sockets, stop, tls=tls, makers=makers)
                 capture_stop.set()
                 nursery.cancel_scope.cancel(reason="stopped")
@@ -178,15 +202,27 @@ async def _main(options: Options) -> int:
     return exit_status.INTERRUPTED if quit_now else 0
 
 
-async def _watched(security: Security, nursery: trio.Nursery) -> list[Reloadable]:
-    """The certificates, which are read again from now on when their files change; none without TLS."""
+def _bound(options: Options, given: Given, stack: ExitStack) -> dict[socket.socket, Address]:
+    """The sockets that clients connect to, with the addresses of the settings. Raises `ListenError`."""
+    return {
+        sock: address for address in options.listen for sock in stack.enter_context(listening(address, given))
+    }
+
+
+async def _tell_stop(stop: trio.Event, tell: Callable[[], None]) -> None:
+    await stop.wait()
+    tell()
+
+
+async def _watch_certificates(security: Security, loading: Loading, nursery: trio.Nursery) -> None:
+    """The certificates are read again from now on, when their files change and with the rules."""
     if not security.reloadable:
-        return []
+        return
     from trio_proxy.tls.reload import Certificates
 
     certificates = Certificates(security.reloadable)
     await nursery.start(certificates.serve)
-    return [certificates]
+    loading.read_too(certificates)
 
 
 @attrs.define
@@ -204,7 +240,7 @@ class _TokenHost:
 
 
 def _load_all(
-    options: Options, stack: ExitStack, token_host: _TokenHost
+    options: Options, loading: Loading, stack: ExitStack, token_host: _TokenHost
 ) -> tuple[Security, RuleBook, Logins | None]:
     """Reads the files of TLS and of logins, and the rules. Raises `RuleError` with all that is wrong with any
     of them."""
@@ -215,7 +251,7 @@ def _load_all(
     book: RuleBook | None = None
     rules: LoginRules | None = None
     try:
-        book = RuleBook(partial(_load, options))
+        book = RuleBook(loading.load)
         checks = bool(book.current.by_phase["login"])
         rules = LoginRules(partial(_token_rules, book), checks, token_host.current)
     except RuleError as error:
@@ -224,6 +260,8 @@ def _load_all(
     problems += mistakes
     if problems or book is None:
         raise RuleError(problems)
+    if not loading.says:
+        return security, book, logins
     for text in validity_problems(security, datetime.now(UTC)):
         log.warning(f"{text}. It is used all the same; peers that check it will refuse it")
     for text in cautions(options):
@@ -233,25 +271,6 @@ def _load_all(
 
 def _token_rules(book: RuleBook) -> Sequence[TokenRule]:
     return book.token_rules
-
-
-def _load(options: Options) -> LoadedRules:
-    """The rules, with the settings that are in the settings file now. Raises `RuleError` with all that is
-    wrong with them, or with the servers that stand there now."""
-    now = reread(options)
-    if (now.upstream, now.routes) == (options.upstream, options.routes):
-        return _with_servers(options, now)
-    return _with_servers(servers_now(options, now), now)
-
-
-def _with_servers(options: Options, now: Options) -> LoadedRules:
-    """The rules of ``now``, and the routes of ``options``."""
-    loaded = attrs.evolve(load(now.rules, now.rule_settings), origin=options)
-    if options.routes:
-        loaded = with_routes(loaded, options.routes)
-    if warning := open_relay_warning(options, loaded):
-        log.warning(warning)
-    return attrs.evolve(loaded, files=(*loaded.files, now.config)) if now.config is not None else loaded
 
 
 def _reactor(options: Options) -> Reactor | None:

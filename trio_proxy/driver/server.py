@@ -1,16 +1,14 @@
-"""Listeners, the connections they accept, and how the service stops."""
+"""Accepts the connections of listeners, runs a session for each, and stops the service."""
 
 from __future__ import annotations
 
 import errno
 import os
-import resource
 import signal
 import socket
-import stat
 import sys
-from collections.abc import Callable, Collection, Generator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Protocol
 
@@ -24,13 +22,12 @@ from trio_proxy.limits.guard import Guard, Network
 from trio_proxy.limits.hits import Hits
 from trio_proxy.limits.table import CONNECTIONS
 from trio_proxy.settings.options import DEFAULTS
-from trio_proxy.text.addresses import Address
 
 from .own_replies import INTERNAL_ERROR
 from .session import Session
 from .streams import SocketStream, set_no_delay
 
-__all__ = ["ListenError", "Server", "listening", "raise_descriptor_limit", "stop_on_signals"]
+__all__ = ["Server", "stop_on_signals"]
 
 log = structlog.stdlib.get_logger("smtp_proxy")
 
@@ -39,10 +36,6 @@ _OUT_OF_RESOURCES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.
 _LOG_INTERVAL = 10.0
 _INHERITS = sys.platform == "linux"
 """True if an accepted socket has the options of its listener, so that none need be set: 2 µs."""
-
-
-class ListenError(Exception):
-    """An address that cannot be listened on; the text says why and what to do."""
 
 
 class Runnable(Protocol):
@@ -80,6 +73,8 @@ class Server:
     """Those of sessions that the guard counts."""
     _stopping: bool = attrs.field(default=False, init=False)
     _all_ended: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _patience: float = attrs.field(default=0, init=False)
+    _hurries: trio.Event = attrs.field(factory=trio.Event, init=False)
     _accepted: int = attrs.field(default=0, init=False)
     _last_complaint: float = attrs.field(default=float("-inf"), init=False)
 
@@ -103,6 +98,21 @@ class Server:
                 if isinstance(session, Session):
                     session.drop()
 
+    @property
+    def clients(self) -> int:
+        """How many there are now."""
+        return len(self._sessions)
+
+    def be_patient(self, seconds: float) -> None:
+        """After ``stop`` is set, clients are served for so long as if nothing had happened. Only then those
+        without a mail transaction get 421."""
+        self._patience = seconds
+
+    def hurry(self) -> None:
+        """Ends that patience."""
+        self._patience = 0
+        self._hurries.set()
+
     async def _serve(
         self,
         sockets: list[socket.socket],
@@ -122,10 +132,14 @@ class Server:
             for sock in sockets:
                 sock.close()
             self._stopping = True
-            for session in tuple(self._sessions):
-                session.shutdown()
             if not self._sessions:
                 self._all_ended.set()
+                self._hurries.set()
+            if self._patience:
+                with trio.move_on_after(self._patience):
+                    await self._hurries.wait()
+            for session in tuple(self._sessions):
+                session.shutdown()
             with trio.move_on_after(self.grace):
                 await self._all_ended.wait()
             for session in tuple(self._sessions):
@@ -211,35 +225,13 @@ class Server:
             self.guard.leave(network)
         if not self._sessions and self._stopping:
             self._all_ended.set()
+            self._hurries.set()
 
     def _complain(self, what: str, **details: object) -> None:
         now = trio.current_time()
         if now - self._last_complaint >= _LOG_INTERVAL:
             self._last_complaint = now
             log.warning(what, **details)
-
-
-@contextmanager
-def listening(address: Address) -> Generator[list[socket.socket]]:
-    """Bound, listening, non-blocking sockets for an address; a unix socket's file goes with them.
-
-    Raises `ListenError`.
-    """
-    sockets: list[socket.socket] = []
-    try:
-        try:
-            if address.path is not None:
-                sockets.append(_listen_unix(address.path))
-            else:
-                _listen_tcp(address, sockets)
-        except (OSError, UnicodeError) as error:
-            raise ListenError(_explain(address, error)) from error
-        yield sockets
-    finally:
-        for sock in sockets:
-            sock.close()
-        if address.path is not None and sockets:
-            _unlink(address.path)
 
 
 async def stop_on_signals(
@@ -255,96 +247,6 @@ async def stop_on_signals(
                 quit_now()
             log.warning("stopping; a second signal quits at once", signal=signal.Signals(number).name)
             stop.set()
-
-
-def raise_descriptor_limit() -> None:
-    """As many file descriptors as the system allows: each session needs two."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def _listen_tcp(address: Address, sockets: list[socket.socket]) -> None:
-    port = address.port
-    found = socket.getaddrinfo(address.host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    missing: OSError | None = None
-    for family, _, _, _, where in dict.fromkeys(found):
-        try:
-            sock = _listener(family, (where[0], port, *where[2:]))
-        except OSError as error:
-            if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
-                raise
-            missing = error  # names such as localhost have IPv6 addresses where the machine has none
-        else:
-            sockets.append(sock)
-            port = sock.getsockname()[1]  # port 0: the other families take the same one
-    if missing is not None and not sockets:
-        raise missing
-
-
-def _listener(family: int, where: tuple[object, ...]) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        set_no_delay(sock)
-        sock.bind(where)
-        sock.listen(1024)
-        sock.setblocking(False)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _listen_unix(path: str) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        try:
-            sock.bind(path)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or not _is_stale(path):
-                raise
-            _unlink(path)
-            sock.bind(path)
-        sock.listen(1024)
-        sock.setblocking(False)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _is_stale(path: str) -> bool:
-    """Returns True if a socket file is left over: nobody listens on it."""
-    if not stat.S_ISSOCK(os.stat(path).st_mode):
-        return False
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            return True
-        return False
-
-
-def _unlink(path: str) -> None:
-    with suppress(FileNotFoundError):  # somebody tidied up
-        os.unlink(path)
-
-
-def _explain(address: Address, error: OSError | UnicodeError) -> str:
-    what = f"cannot listen on {address}: "
-    if isinstance(error, socket.gaierror | UnicodeError):
-        return what + f"{address.host!r} cannot be resolved; use an address of this machine"
-    if error.errno == errno.EADDRINUSE:
-        return what + "it is in use; stop what listens there, or choose another port (0 takes a free one)"
-    if error.errno in (errno.EACCES, errno.EPERM):
-        if address.path is not None:
-            return what + "permission denied; choose a directory that you may write"
-        return what + "permission denied; use a port above 1023, or grant CAP_NET_BIND_SERVICE"
-    if error.errno == errno.EADDRNOTAVAIL:
-        return what + "this machine has no such address; use 127.0.0.1, [::1] or one of its own"
-    return what + (error.strerror or str(error))
 
 
 def _refuse(sock: socket.socket, reply: Reply, tls: bool) -> None:

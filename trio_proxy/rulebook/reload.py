@@ -17,12 +17,11 @@ Files are compared twice a second (`trio_proxy.storage.stamps`).
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from weakref import WeakSet
 
 import attrs
@@ -36,7 +35,7 @@ from trio_proxy.storage.stamps import Stamps, stamps_of
 from .load import LoadedRules
 from .token_rule import TokenRule
 
-__all__ = ["Reloadable", "RuleBook", "reload_on_hangup"]
+__all__ = ["RuleBook"]
 
 log = structlog.stdlib.get_logger("smtp_proxy")
 
@@ -80,6 +79,18 @@ class _Generation:
             self.unused.set()
 
 
+@attrs.define(eq=False)
+class _Asked:
+    """Somebody who waits for a reload."""
+
+    answered: trio.Event = attrs.field(factory=trio.Event)
+    why_not: str = ""
+
+    def answer(self, why_not: str) -> None:
+        self.why_not = why_not
+        self.answered.set()
+
+
 class RuleBook:
     """Holds the rules that are in force, and replaces them on demand."""
 
@@ -87,6 +98,7 @@ class RuleBook:
         """Calls ``load``, here and for each reload. Raises the `RuleError` that it raises here."""
         self._load = load
         self._wanted = trio.Event()
+        self._asked: list[_Asked] = []
         self._stamps: Stamps = {}
         self._tell: Callable[[LoadedRules], None] = lambda _: None
         self._current = self._generation()
@@ -119,6 +131,15 @@ class RuleBook:
     def reload(self) -> None:
         """Asks `serve` to load the rules again. If that fails, it is logged, and the present rules stay."""
         self._wanted.set()
+
+    async def reloaded(self) -> str:
+        """Asks for it, and waits until it is done. Returns why the present rules stay; empty if they do
+        not."""
+        asked = _Asked()
+        self._asked.append(asked)
+        self.reload()
+        await asked.answered.wait()
+        return asked.why_not
 
     async def serve(
         self, *, watch: bool = False, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -153,9 +174,13 @@ class RuleBook:
         while True:
             await self._wanted.wait()
             self._wanted = trio.Event()
-            await self._replace(contexts)
+            asked, self._asked = self._asked, []
+            why_not = await self._replace(contexts)
+            for each in asked:
+                each.answer(why_not)
 
-    async def _replace(self, contexts: trio.Nursery) -> None:
+    async def _replace(self, contexts: trio.Nursery) -> str:
+        """Returns why the present rules stay; empty if they do not."""
         try:
             generation = self._generation()
             self._living.add(generation)
@@ -165,12 +190,14 @@ class RuleBook:
             for problem in error.problems:
                 log.error(str(problem))
             log.error(f"keeping the rules and servers loaded at {self._current.at}")
+            return str(error.problems[0])
         except Exception:
             log.exception(f"internal error, keeping the rules and servers loaded at {self._current.at}")
-        else:
-            old, self._current = self._current, generation
-            old.replaced()
-            log.warning("rules reloaded", rules=generation.loaded.summary)
+            return "internal error, see the log"
+        old, self._current = self._current, generation
+        old.replaced()
+        log.warning("rules reloaded", rules=generation.loaded.summary)
+        return ""
 
     def _generation(self) -> _Generation:
         # Taken before the files are read, so that a change during the reading is noticed later.
@@ -206,25 +233,6 @@ class RuleBook:
             if now == before != self._stamps:  # the same twice: the writing has ended
                 self.reload()
             before = now
-
-
-class Reloadable(Protocol):
-    """What can be read again while the service runs."""
-
-    def reload(self) -> None:
-        """Asks for it. Raises nothing."""
-
-
-async def reload_on_hangup(
-    *things: Reloadable, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-) -> None:
-    """Asks all of these to read their files anew at each SIGHUP. There is one receiver for all: a second one
-    would take the place of the first."""
-    with trio.open_signal_receiver(signal.SIGHUP) as signals:
-        task_status.started()
-        async for _ in signals:
-            for thing in things:
-                thing.reload()
 
 
 async def _keep_contexts(task_status: trio.TaskStatus[tuple[trio.Nursery, trio.Event]]) -> None:

@@ -18,6 +18,8 @@ from trio_proxy.text.destinations import Destination, distinct
 from trio_proxy.text.units import A_DURATION, A_SIZE, Reads, parse_duration, size_text
 from trio_proxy.text.urls import A_SECRET_URL
 
+from .credentials import file_named
+
 __all__ = [
     "ADMIN",
     "COUNT",
@@ -39,6 +41,7 @@ __all__ = [
     "SWITCH",
     "TEXT",
     "UPSTREAMS",
+    "WORKERS",
     "Kind",
     "number_of",
     "one_of",
@@ -128,6 +131,17 @@ def number_of(what: str, *, smallest: int = 1, largest: int = 2**31 - 1) -> Kind
         return int(reads.parse(int(text) if is_number else None))
 
     return Kind(toml=Annotated[int, reads], read=read, metavar="N")
+
+
+def _workers(value: Any) -> int | str:
+    if value == "auto" or (type(value) is int and 1 <= value <= _MOST_WORKERS):
+        return value  # type: ignore[no-any-return]  # as the line above says
+    raise ValueError(f"expected {_SOME_WORKERS}")
+
+
+def _read_workers(text: str) -> int | str:
+    is_number = text.isascii() and text.isdecimal() and len(text) <= 10
+    return _workers(int(text) if is_number else text)
 
 
 def _some_seconds(value: Any) -> float:
@@ -227,6 +241,8 @@ def _text(value: Any) -> str:
     return value
 
 
+_MOST_WORKERS: Final = 1_000
+_SOME_WORKERS: Final = f'a whole number of processes, 1 to {_MOST_WORKERS}, or "auto"'
 _A_TEXT: Final = "a text in quotes, of one line and not empty"
 _A_HOST_NAME: Final = 'a host name such as "mx.example.net"'
 _A_NETWORK: Final = 'a network such as "192.0.2.0/24", an address, or "unix"'
@@ -246,6 +262,9 @@ FLAG: Final[Kind[bool]] = Kind(toml=bool, shape="flag")
 SWITCH: Final[Kind[bool]] = Kind(toml=bool, shape="switch")
 COUNT: Final[Kind[int]] = Kind(toml=Annotated[int, _whole_number(0, "v's as in -vv")], shape="count")
 SIZE: Final[Kind[int]] = Kind(toml=Annotated[int, A_SIZE], read=A_SIZE.parse, show=size_text, metavar="SIZE")
+WORKERS: Final[Kind[Any]] = Kind(
+    toml=Annotated[int | str, Reads(_SOME_WORKERS, _workers)], read=_read_workers, metavar="N|auto"
+)
 DURATION: Final[Kind[float]] = Kind(
     toml=Annotated[float, A_DURATION], read=A_DURATION.parse, show=_seconds_text, metavar="SECONDS"
 )
@@ -259,11 +278,11 @@ RATE: Final[Kind[Rate | None]] = Kind(
     show=lambda rate: NO_RATE if rate is None else str(rate),
     metavar="N/SECONDS",
 )
-FILE: Final[Kind[Path]] = Kind(toml=Path, read=Path, metavar="FILE", completes="file")
+FILE: Final[Kind[Path]] = Kind(toml=Path, read=file_named, metavar="FILE", completes="file")
 FILES: Final[Kind[tuple[Path, ...]]] = Kind(
     toml=Path | list[Path],
     shape="list",
-    read=lambda text: (Path(text),),
+    read=lambda text: (file_named(text),),
     from_toml=_files,
     show=_items,
     metavar="FILE",

@@ -40,6 +40,7 @@ from .kinds import (
     SWITCH,
     TEXT,
     UPSTREAMS,
+    WORKERS,
     Kind,
     number_of,
     one_of,
@@ -293,6 +294,18 @@ class Options:
     )
     grace: float = setting(
         SERVER, DURATION, 30.0, help="For messages in flight to finish when the service stops."
+    )
+    workers: int | Literal["auto"] | None = setting(
+        SERVER, WORKERS, None, unset="one process, without a parent",
+        help="Serve clients in so many processes, or in one for each processor, under a parent that starts "
+        "and replaces them.",
+    )
+    control: Path | None = setting(
+        SERVER, FILE, None, help="With --workers: a unix socket on which smtp-proxy reload asks the parent."
+    )
+    user: str | None = setting(
+        SERVER, TEXT, None, unset="that of the start",
+        help="NAME or NAME:GROUP. Started as root, be this user as soon as it listens.",
     )
     rule_timeout: float = setting(
         RULES, SOME_TIME, 30.0, key="timeout", help="For one call of a rule."

@@ -33,8 +33,9 @@ from sansio_smtp.rules.lint.problems import Problem, RuleError
 from sansio_smtp.rules.loading import collect
 from sansio_smtp.rules.ruleset import Rule, RuleSet
 from trio_proxy.driver.capture import CaptureSession
+from trio_proxy.driver.listening import listening
 from trio_proxy.driver.reactor import AVAILABLE, Reactor
-from trio_proxy.driver.server import Server, listening
+from trio_proxy.driver.server import Server
 from trio_proxy.driver.session import Session, Settings
 from trio_proxy.driver.streams import SocketStream, connect
 from trio_proxy.rulebook.host import RuleSettings

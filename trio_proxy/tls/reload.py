@@ -6,7 +6,7 @@ stays: a certificate is renewed by writing two files, and between the two they d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -15,7 +15,7 @@ import trio
 
 from trio_proxy.storage.stamps import Stamps, stamps_of
 
-from .certificates import Problem
+from .certificates import CertificateError, Problem
 
 __all__ = ["Certificates", "Renewable"]
 
@@ -36,6 +36,11 @@ class Renewable(Protocol):
         """Reads the files again; returns why any of them cannot be used."""
         ...
 
+    def prepare(self) -> Callable[[], None]:
+        """Reads the files again, and returns what puts them in force. Raises `CertificateError` with all that
+        is wrong with any of them."""
+        ...
+
 
 class Certificates:
     """The certificates of a service, for as long as it runs."""
@@ -48,6 +53,25 @@ class Certificates:
     def reload(self) -> None:
         """Asks `serve` to read the files again."""
         self._wanted.set()
+
+    async def prepare(self) -> tuple[list[Problem], Callable[[], None]]:
+        """Reads the files again, and returns what is wrong with any of them, and what puts all in force."""
+        stamps = stamps_of(self._files)
+        problems: list[Problem] = []
+        uses: list[Callable[[], None]] = []
+        for thing in self._things:
+            try:
+                uses.append(await trio.to_thread.run_sync(thing.prepare))
+            except CertificateError as error:
+                problems += error.problems
+
+        def use() -> None:
+            self._stamps = stamps
+            for each in uses:
+                each()
+            log.warning("certificates reloaded", files=[str(file) for file in self._files])
+
+        return problems, use
 
     async def serve(
         self, *, watch: bool = True, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED

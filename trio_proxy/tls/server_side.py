@@ -8,7 +8,7 @@ is in use: a pair is replaced as a whole or not at all, and connections that beg
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import attrs
@@ -51,16 +51,7 @@ class ServerTls:
         certificate. Raises `CertificateError` with all that is wrong with any of them."""
         if not pairs:
             raise ValueError("at least one pair is needed")
-        loaded: list[_Loaded] = []
-        problems: list[Problem] = []
-        for pair in pairs:
-            try:
-                loaded.append(_load(pair, client_ca))
-            except CertificateError as error:
-                problems += error.problems
-        if problems:
-            raise CertificateError(dict.fromkeys(problems))  # that of the CAs is one
-        made = cls(tuple(pairs), client_ca, loaded)
+        made = cls(tuple(pairs), client_ca, _load_all(pairs, client_ca))
         made._use_names()
         return made
 
@@ -97,6 +88,17 @@ class ServerTls:
         self._use_names()
         return list(dict.fromkeys(problems))
 
+    def prepare(self) -> Callable[[], None]:
+        """Reads the files again, and returns what puts all of them in force, for handshakes that begin after
+        it. Raises `CertificateError` with all that is wrong with any of them."""
+        loaded = _load_all(self.pairs, self.client_ca)
+
+        def use() -> None:
+            self._loaded = loaded
+            self._use_names()
+
+        return use
+
     def _use_names(self) -> None:
         self._by_name = {
             name: loaded.context for loaded in reversed(self._loaded) for name in loaded.certificate.names
@@ -115,6 +117,20 @@ class ServerTls:
     def _found(self, name: str) -> ssl.SSLContext | None:
         by_name = self._by_name
         return by_name.get(name) or by_name.get(wildcard_for(name) or "")
+
+
+def _load_all(pairs: Sequence[KeyPair], client_ca: Path | None) -> list[_Loaded]:
+    """Raises `CertificateError` with all that is wrong with any of them."""
+    loaded: list[_Loaded] = []
+    problems: list[Problem] = []
+    for pair in pairs:
+        try:
+            loaded.append(_load(pair, client_ca))
+        except CertificateError as error:
+            problems += error.problems
+    if problems:
+        raise CertificateError(dict.fromkeys(problems))  # that of the CAs is one
+    return loaded
 
 
 def _load(pair: KeyPair, client_ca: Path | None) -> _Loaded:

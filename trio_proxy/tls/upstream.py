@@ -7,6 +7,7 @@ can show one of his own. Only VERIFY protects against that.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
@@ -81,10 +82,20 @@ class UpstreamSecurity:
         """Reads the files again, for handshakes that begin from now on. If one cannot be used, all stays what
         it was; returns why."""
         try:
-            self._contexts = self._read(set(self._contexts))
+            self.prepare()()
         except CertificateError as error:
             return list(error.problems)
         return []
+
+    def prepare(self) -> Callable[[], None]:
+        """Reads the files again, and returns what puts them in force, for handshakes that begin after it.
+        Raises `CertificateError` with all that is wrong with any of them."""
+        contexts = self._read(set(self._contexts))
+
+        def use() -> None:
+            self._contexts = contexts
+
+        return use
 
     def level_of(self, address: Address) -> UpstreamTls:
         """VERIFY for TLS from the first octet, NONE to this machine, and MAY to others, unless one level was

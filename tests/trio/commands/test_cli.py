@@ -34,6 +34,7 @@ OPTIONS = [
     "--oauth-scope", "--oauth-timeout", "--login", "--upstream-user", "--upstream-password-file",
     "--upstream-keep", "--upstream-keep-time", "--upstream-keep-uses", "--headroom",
     "--admin",
+    "--workers", "--control", "--user",
 ]  # fmt: skip
 TEXT = b"Subject: hi\r\n\r\n..one\r\n"
 STOPPED = b"421 4.3.2 service is shutting down, try again later\r\n"
@@ -124,7 +125,7 @@ def test_version() -> None:
         (["--upstraem", "x"], "No such option '--upstraem'. (Did you mean one of: '--upstream', '--up"),
         (["dmeo"], "No such command 'dmeo'. Did you mean 'demo'?"),
         (["chekc"], "No such command 'chekc'. Did you mean 'check'?"),
-        (["xyzzy"], "No such command 'xyzzy'. Commands: check, demo, test."),
+        (["xyzzy"], "No such command 'xyzzy'. Commands: check, demo, reload, test."),
         (["--listen", "2525"], "'2525' has no host; write 127.0.0.1:2525"),
         (["--listen", "127.0.0.1"], "'127.0.0.1' has no port; write HOST:PORT, such as 127.0.0.1:2525"),
         (["--listen", "::1:25"], "'::1:25' cannot be read; an IPv6 address needs brackets: [::1:25]:2525"),

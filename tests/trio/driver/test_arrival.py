@@ -21,7 +21,8 @@ from sansio_smtp.rules import Connection
 from sansio_smtp.rules.loading import rules_of
 from trio_proxy.driver import arrival
 from trio_proxy.driver.arrival import Arrival, Arrivals
-from trio_proxy.driver.server import Server, listening
+from trio_proxy.driver.listening import listening
+from trio_proxy.driver.server import Server
 from trio_proxy.driver.session import Session
 from trio_proxy.driver.settings import Settings
 from trio_proxy.driver.streams import Stream

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from trio_proxy.driver.server import ListenError, listening
+from trio_proxy.driver.listening import ListenError, listening
 from trio_proxy.text.addresses import Address
 
 HAS_IPV6 = socket.has_dualstack_ipv6()

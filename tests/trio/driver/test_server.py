@@ -16,7 +16,8 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from trio_proxy.driver.server import Server, listening
+from trio_proxy.driver.listening import listening
+from trio_proxy.driver.server import Server
 from trio_proxy.driver.streams import SocketStream, Stream, connect
 from trio_proxy.text.addresses import Address
 

@@ -10,7 +10,8 @@ from typing import Any
 import trio
 
 from sansio_smtp import Networks
-from trio_proxy.driver.server import Server, listening
+from trio_proxy.driver.listening import listening
+from trio_proxy.driver.server import Server
 from trio_proxy.driver.streams import SocketStream, Stream, connect
 from trio_proxy.limits.guard import Guard
 from trio_proxy.limits.hits import Hits

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import re
-import signal
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
 from contextlib import asynccontextmanager, contextmanager
@@ -21,7 +20,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from sansio_smtp.rules.lint.problems import Problem, RuleError
 from sansio_smtp.rules.ruleset import Rule, RuleSet
 from trio_proxy.rulebook.load import LoadedRules, load
-from trio_proxy.rulebook.reload import RuleBook, reload_on_hangup
+from trio_proxy.rulebook.reload import RuleBook
 
 Logs = list[MutableMapping[str, Any]]
 KEEPING = re.compile(r"keeping the rules and servers loaded at \d\d:\d\d:\d\d")
@@ -189,45 +188,16 @@ async def test_a_wish_from_before_it_serves_is_heard(folder: Folder) -> None:
     assert folder.loads == 2
 
 
-async def test_hangup(folder: Folder) -> None:
+async def test_who_asks_for_a_reload_is_told_how_it_ends(folder: Folder) -> None:
     folder.write("first")
-    loading = trio.Event()
-
-    def load() -> LoadedRules:
-        loading.set()
-        return folder.load()
-
-    book = RuleBook(load)
-    async with serving(book) as nursery:
-        await nursery.start(reload_on_hangup, book)
-        for text in ("second", "third"):
-            folder.write(text)
-            loading = trio.Event()
-            os.kill(os.getpid(), signal.SIGHUP)
-            with trio.fail_after(SECONDS):
-                await loading.wait()
-            await wait_all_tasks_blocked()
-            assert answer(book.current) == [text]
-
-
-async def test_everything_hears_the_hangup() -> None:
-    """The rules and the certificates: a receiver for each would leave all but the last without it."""
-
-    @attrs.define
-    class Thing:
-        asked: trio.Event
-
-        def reload(self) -> None:
-            self.asked.set()
-
-    things = [Thing(trio.Event()), Thing(trio.Event())]
-    async with trio.open_nursery() as nursery:
-        await nursery.start(reload_on_hangup, *things)
-        os.kill(os.getpid(), signal.SIGHUP)
-        with trio.fail_after(SECONDS):
-            for thing in things:
-                await thing.asked.wait()
-        nursery.cancel_scope.cancel()
+    book = RuleBook(folder.load)
+    async with serving(book):
+        folder.write("second")
+        assert await book.reloaded() == ""
+        assert answer(book.current) == ["second"]
+        folder.write_text("def rcpt(")
+        assert "was never closed" in await book.reloaded()
+        assert answer(book.current) == ["second"]
 
 
 async def test_rules_that_nobody_uses_are_forgotten(folder: Folder) -> None:

@@ -59,7 +59,7 @@ def test_defaults_shown_in_the_help_are_those_of_the_options() -> None:
     assert {*unset} == {
         "upstream", "open_relay_warning", "max_message_size", "timeouts", "spool", "tls", "upstream_tls",
         "upstream_ca", "upstream_tls_name", "io", "oauth_client_secret_file", "oauth_refresh_token_file",
-        "upstream_password_file", "upstream_keep", "headroom", "exempt_networks",
+        "upstream_password_file", "upstream_keep", "headroom", "exempt_networks", "workers", "user",
     }  # fmt: skip
     assert {name: shown.pop(name) for name in unset} == unset
     assert len(shown) == 23

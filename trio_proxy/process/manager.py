@@ -1,0 +1,73 @@
+"""What a process has around it that is no worker: the service manager, if there is one, and signals."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+
+import attrs
+import structlog
+import trio
+
+from trio_proxy.text.addresses import Address
+
+from .activation import Activated, activated
+from .notify import Notifier
+
+__all__ = ["Manager", "Reload"]
+
+log = structlog.stdlib.get_logger("smtp_proxy")
+
+Reload = Callable[[], Awaitable[str]]
+"""Reads settings, rules and certificates anew, and returns why that was not possible; empty if it was."""
+
+
+@attrs.define(eq=False)
+class Manager:
+    """The service manager of a single process."""
+
+    notifier: Notifier = attrs.field(factory=Notifier.of_environment)
+    number: int = attrs.field(default=0, init=False)
+    """That of the worker; 0: it is the only process."""
+    is_first: bool = attrs.field(default=True, init=False)
+    """True if this process speaks for all: of settings that are no good idea, and of where it listens."""
+    _activated: Activated = attrs.field(factory=activated, init=False)
+
+    def given(self, address: Address) -> list[socket.socket]:
+        """The sockets for this address that the manager has made. Raises `ListenError`."""
+        return self._activated.take(address)
+
+    def check(self) -> None:
+        """All addresses have got their sockets. Raises `ListenError` if one of the manager is left over."""
+        self._activated.check()
+
+    def ready(self, clients: Callable[[], int]) -> None:
+        """Clients are accepted from now on; ``clients`` tells how many there are."""
+        self.notifier.ready("accepting clients")
+
+    def stopping(self) -> None:
+        """No more clients are accepted."""
+        self.notifier.stopping("waiting for messages in flight")
+
+    async def serve(
+        self,
+        stop: Callable[[bool], None],
+        reload: Reload,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Does what the manager and its signals ask for, until it is cancelled. ``stop`` is for workers."""
+        numbers = [signal.SIGHUP, signal.SIGUSR2]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.notifier.beat)
+            with trio.open_signal_receiver(*numbers) as signals:
+                task_status.started()
+                async for number in signals:
+                    if number == signal.SIGUSR2:
+                        log.warning("SIGUSR2 restarts workers, and there are none; see --workers")
+                        continue
+                    self.notifier.reloading()
+                    why = await reload()
+                    self.notifier.ready(
+                        f"accepting clients; the last reload failed: {why}" if why else "accepting clients"
+                    )

@@ -1,0 +1,62 @@
+"""Gives up the rights of root: the service binds its ports, then it is another user for good."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+
+import attrs
+
+__all__ = ["User", "UserError"]
+
+
+class UserError(Exception):
+    """A user that this process cannot become; the text says why."""
+
+
+@attrs.frozen
+class User:
+    """A user, and the groups of that user."""
+
+    name: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+
+    @classmethod
+    def named(cls, text: str) -> User:
+        """Reads ``NAME`` or ``NAME:GROUP``. Raises `UserError`."""
+        name, colon, group = text.partition(":")
+        try:
+            found = pwd.getpwnam(name)
+        except KeyError:
+            raise UserError(f"there is no user {name!r}") from None
+        gid = found.pw_gid
+        if colon:
+            try:
+                gid = grp.getgrnam(group).gr_gid
+            except KeyError:
+                raise UserError(f"there is no group {group!r}") from None
+        return cls(name, found.pw_uid, gid, tuple(os.getgrouplist(name, gid)))
+
+    def become(self) -> None:
+        """From now on this process has the rights of this user, and cannot go back. Does nothing if it has
+        them already. Raises `UserError`."""
+        if os.geteuid() == self.uid:
+            return
+        if os.geteuid() != 0:
+            raise UserError(f"only root can become {self.name}; this is user {os.geteuid()}")
+        os.setgroups(self.groups)
+        os.setgid(self.gid)
+        os.setuid(self.uid)
+        if self.uid and _can_go_back():
+            raise UserError(f"the rights of root could not be given up for {self.name}")
+
+
+def _can_go_back() -> bool:
+    try:
+        os.setuid(0)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,337 @@
+"""The parent of the workers: it owns the listening sockets, and starts, drains and replaces workers.
+
+What is to be done decides the `Supervisor`; this module has the processes, the signals and the clock. The
+parent serves no client and loads no rules: what can break is in the workers.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final, Protocol
+
+import attrs
+import structlog
+import trio
+
+from trio_proxy.process.notify import Notifier
+from trio_proxy.text.addresses import Address
+
+from .channel import Channel
+from .processes import start_process
+from .supervisor import Action, Drain, Finish, Kill, Restarted, Say, Start, Supervisor
+
+__all__ = ["Parent", "Plan", "Planner"]
+
+log = structlog.stdlib.get_logger("smtp_proxy")
+
+_RELOAD_SECONDS: Final = 120.0
+_STATUS_SECONDS: Final = 5.0
+_INTERRUPTED: Final = 130
+
+Listener = Callable[[int, Mapping[str, Any]], None]
+
+
+@attrs.frozen
+class Plan:
+    """What the settings ask of the parent now."""
+
+    count: int
+    """How many workers accept clients."""
+    sockets: Sequence[tuple[Address, socket.socket]]
+    """Where they listen."""
+
+
+class Planner(Protocol):
+    """Reads what the settings ask of the parent."""
+
+    def plan(self) -> Plan:
+        """As the settings are now; binds what is new. Raises ValueError with the text that people are to read
+        if they cannot be used."""
+        ...
+
+    def settle(self, plan: Plan) -> None:
+        """This one holds from now on: sockets of others are closed."""
+
+
+@attrs.define(eq=False)
+class _Child:
+    """A worker, as the parent sees it."""
+
+    number: int
+    process: trio.Process | None = None
+    channel: Channel | None = None
+    is_unwanted: bool = False
+    """True if it was killed before it was started."""
+    clients: int = 0
+
+    def beats(self, clients: int) -> None:
+        self.clients = clients
+
+
+class Parent:
+    """The parent of the workers. Make it, then await `run`."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        planner: Planner,
+        *,
+        grace: float,
+        notifier: Notifier | None = None,
+    ) -> None:
+        """``plan`` is for the start; the planner is asked before each restart."""
+        self._plan = plan
+        self._planner = planner
+        self._notifier = notifier or Notifier()
+        self._supervisor = Supervisor(plan.count, grace, self._notifier.watchdog)
+        self._children: dict[int, _Child] = {}
+        self._handlers: dict[str, Listener] = {"beat": self._beat, "ready": self._ready}
+        self._outcome: _Outcome | None = None
+        self._restarting = trio.Lock()
+        self._changed = trio.Event()
+        self._status: int | None = None
+        self._was_serving = False
+        self._nursery: trio.Nursery | None = None
+        self._reloading = trio.Lock()
+
+    # For others
+
+    def on(self, topic: str, handler: Listener) -> None:
+        """``handler`` is called with the number of a worker and what it tells of this topic."""
+        self._handlers[topic] = handler
+
+    async def ask_all(self, topic: str, *, seconds: float, **values: Any) -> dict[int, Mapping[str, Any]]:
+        """The answers of all workers that serve clients, those that drain included, by their numbers. Those
+        that do not answer in time are left out."""
+        answers: dict[int, Mapping[str, Any]] = {}
+
+        async def ask(child: _Child, channel: Channel) -> None:
+            answer = await channel.ask(topic, seconds=seconds, **values)
+            if answer is not None:
+                answers[child.number] = answer
+
+        async with trio.open_nursery() as nursery:
+            for child in self._children.values():
+                if child.channel is not None:
+                    nursery.start_soon(ask, child, child.channel)
+        return answers
+
+    def tell_all(self, topic: str, **values: Any) -> None:
+        """Tells all workers something."""
+        for child in self._children.values():
+            if child.channel is not None:
+                child.channel.tell(topic, **values)
+
+    @property
+    def is_serving(self) -> bool:
+        """True if at least one worker accepts clients and the service is not about to end."""
+        return self._supervisor.is_serving
+
+    # What the service is asked for
+
+    async def restart(self) -> str:
+        """Replaces all workers by new ones. Returns why that was not possible; empty if it was."""
+        async with self._restarting:
+            before = self._plan
+            try:
+                self._plan = self._planner.plan()
+            except ValueError as error:
+                log.error("the workers are not restarted", problem=str(error))
+                return str(error)
+            outcome = self._outcome = _Outcome()
+            self._do(self._supervisor.restart(trio.current_time(), self._plan.count))
+            await outcome.came.wait()
+            if outcome.why_not:
+                self._plan = before
+            self._planner.settle(self._plan)
+            return outcome.why_not
+
+    async def reload(self) -> str:
+        """Lets each worker read its settings, rules and certificates anew, one after the other, until one
+        cannot. Returns why; empty if all have."""
+        async with self._reloading:
+            self._notifier.reloading()
+            why = await self._reload()
+            self._notifier.ready(self.status + (f"; the last reload failed: {why}" if why else ""))
+        return why
+
+    async def _reload(self) -> str:
+        done = 0
+        for number in self._supervisor.ready_workers:
+            child = self._children[number]
+            answer = None
+            if child.channel is not None:
+                answer = await child.channel.ask("reload", seconds=_RELOAD_SECONDS)
+            if answer is None:
+                continue  # it has ended; the one in its place has read everything anew
+            if why := str(answer.get("why_not", "")):
+                if done:
+                    log.error("some workers have reloaded and some not: restart them", reloaded=done)
+                return why
+            done += 1
+        return ""
+
+    def stop(self) -> None:
+        """Ends the service when its clients are served."""
+        self._notifier.stopping("waiting for messages in flight")
+        self._do(self._supervisor.stop(trio.current_time()))
+
+    def quit(self) -> None:
+        """Ends the service at once."""
+        self._do(self._supervisor.quit(trio.current_time(), _INTERRUPTED))
+
+    async def run(self) -> int:
+        """Starts the workers, and returns the exit status of the service when the last one has ended."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            await nursery.start(self._signals)
+            nursery.start_soon(self._look)
+            nursery.start_soon(self._notifier.beat)
+            nursery.start_soon(self._tell_status)
+            self._do(self._supervisor.start(trio.current_time()))
+        assert self._status is not None
+        return self._status
+
+    # Actions
+
+    def _do(self, actions: Iterable[Action]) -> None:
+        assert self._nursery is not None
+        for action in actions:
+            match action:
+                case Start(number, is_first):
+                    child = self._children[number] = _Child(number)
+                    self._nursery.start_soon(self._attend, child, is_first)
+                case Drain(number, hurry):
+                    self._drain(self._children[number], hurry)
+                case Kill(number):
+                    self._kill(self._children[number])
+                case Say(text, level, values):
+                    getattr(log, level)(text, **values)
+                case Restarted(why_not):
+                    self._restarted(why_not)
+                case Finish(status):
+                    self._status = status
+                    self._nursery.cancel_scope.cancel(reason="all workers have ended")
+        self._tell_readiness()
+        self._changed.set()
+
+    async def _attend(self, child: _Child, is_first: bool) -> None:
+        """A worker, from its start to its end."""
+        try:
+            started = await start_process(child.number, self._plan.sockets, is_first=is_first)
+        except OSError as error:
+            log.error("a worker cannot be started", error=error.strerror or str(error))
+            self._ended(child, 1)
+            return
+        child.process, child.channel = started
+        if child.is_unwanted:
+            child.process.kill()
+        for topic in self._handlers:
+            child.channel.on(topic, self._handler(child, topic))
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(child.channel.serve)
+                status = await child.process.wait()
+                nursery.cancel_scope.cancel(reason="the worker has ended")
+        finally:
+            child.channel.close()
+        self._ended(child, status)
+
+    def _handler(self, child: _Child, topic: str) -> Callable[[Mapping[str, Any]], None]:
+        def handle(values: Mapping[str, Any]) -> None:
+            self._handlers[topic](child.number, values)
+
+        return handle
+
+    def _ended(self, child: _Child, status: int) -> None:
+        del self._children[child.number]
+        self._do(self._supervisor.ended(child.number, status, trio.current_time()))
+
+    def _drain(self, child: _Child, hurry: bool) -> None:
+        if child.channel is None:
+            self._kill(child)  # it has not been started, so it has no client
+        else:
+            child.channel.tell("stop", hurry=hurry)
+
+    def _kill(self, child: _Child) -> None:
+        child.is_unwanted = True
+        if child.process is not None:
+            with suppress(ProcessLookupError):
+                child.process.kill()
+
+    def _restarted(self, why_not: str) -> None:
+        outcome, self._outcome = self._outcome, None
+        if outcome is not None:
+            outcome.come(why_not)
+
+    # What workers tell
+
+    def _ready(self, number: int, values: Mapping[str, Any]) -> None:
+        self._do(self._supervisor.ready(number, trio.current_time()))
+
+    def _beat(self, number: int, values: Mapping[str, Any]) -> None:
+        self._supervisor.heard(number, trio.current_time())
+        self._children[number].beats(int(values.get("clients", 0)))
+
+    # Time and signals
+
+    async def _look(self) -> None:
+        while True:
+            self._changed = trio.Event()
+            with trio.move_on_at(self._supervisor.next_look):
+                await self._changed.wait()
+                continue
+            self._do(self._supervisor.look(trio.current_time()))
+
+    async def _signals(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
+        async with trio.open_nursery() as nursery:
+            with trio.open_signal_receiver(*numbers) as signals:
+                task_status.started()
+                async for number in signals:
+                    if number == signal.SIGHUP:
+                        nursery.start_soon(self.reload)
+                    elif number == signal.SIGUSR2:
+                        nursery.start_soon(self.restart)
+                    elif self._supervisor.is_stopping:
+                        self.quit()
+                    else:
+                        name = signal.Signals(number).name
+                        log.warning("stopping; a second signal quits at once", signal=name)
+                        self.stop()
+
+    # The service manager
+
+    def _tell_readiness(self) -> None:
+        if self._supervisor.is_serving and not self._was_serving:
+            self._was_serving = True
+            self._notifier.ready(self.status)
+
+    async def _tell_status(self) -> None:
+        said = ""
+        while True:
+            await trio.sleep(_STATUS_SECONDS)
+            if (text := self.status) != said and not self._supervisor.is_stopping:
+                self._notifier.status(text)
+                said = text
+
+    @property
+    def status(self) -> str:
+        """A line for people."""
+        clients = sum(child.clients for child in self._children.values())
+        serving = len(self._supervisor.ready_workers)
+        more = "; restarting them" if self._supervisor.is_restarting else ""
+        return f"{serving} of {self._supervisor.count} workers accept clients; {clients} clients{more}"
+
+
+@attrs.define(eq=False)
+class _Outcome:
+    came: trio.Event = attrs.field(factory=trio.Event, init=False)
+    why_not: str = attrs.field(default="", init=False)
+
+    def come(self, why_not: str) -> None:
+        self.why_not = why_not
+        self.came.set()

@@ -1,0 +1,53 @@
+"""Starts a worker: the program that runs now, as a new process, with the sockets that it is to serve."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import trio
+
+from trio_proxy.text.addresses import Address
+
+from .channel import Channel
+from .seat import VARIABLE
+
+__all__ = ["start_process"]
+
+_OF_THE_PARENT: Final = frozenset(
+    ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+)
+"""Variables for the process that the service manager has started, and for no other."""
+
+
+async def start_process(
+    number: int, sockets: Sequence[tuple[Address, socket.socket]], *, is_first: bool
+) -> tuple[trio.Process, Channel]:
+    """A new worker, and the channel to it. Raises OSError."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        seat = {
+            "number": number,
+            "first": is_first,
+            "channel": theirs.fileno(),
+            "sockets": [[str(address), sock.fileno()] for address, sock in sockets],
+        }
+        variables = {name: value for name, value in os.environ.items() if name not in _OF_THE_PARENT}
+        try:
+            process = await trio.lowlevel.open_process(
+                [sys.executable, *sys.orig_argv[1:]],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno(), *(sock.fileno() for _, sock in sockets)],
+                env={**variables, VARIABLE: json.dumps(seat)},
+                # A Ctrl-C is for the parent, which tells its workers.
+                process_group=0,
+            )
+        except BaseException:
+            ours.close()
+            raise
+    return process, Channel(ours)

@@ -1,0 +1,121 @@
+"""What a worker has from its parent: listening sockets, a number, and the channel between the two.
+
+The parent starts a worker as a new process with the same command line. The variable `VARIABLE` says that it
+is a worker, and which descriptors it has inherited::
+
+    {"number": 3, "first": false, "channel": 7, "sockets": [["127.0.0.1:2525", 5], ["unix:/run/in.sock", 6]]}
+
+Over the channel the worker says ``ready``, and every second ``beat`` with the number of its clients. The
+parent says ``stop``, and asks ``reload``. If the channel ends the parent has died: the worker drains and
+ends, so that a new service can take its addresses.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import attrs
+import structlog
+import trio
+
+from trio_proxy.driver.listening import ListenError
+from trio_proxy.process.manager import Reload
+from trio_proxy.text.addresses import Address
+
+from .channel import Channel
+
+__all__ = ["BEAT_SECONDS", "VARIABLE", "Seat"]
+
+log = structlog.stdlib.get_logger("smtp_proxy")
+
+VARIABLE: Final = "SMTP_PROXY_WORKER"
+BEAT_SECONDS: Final = 1.0
+
+
+@attrs.define(eq=False)
+class Seat:
+    """The place of a worker among others."""
+
+    number: int
+    is_first: bool
+    """True if this process speaks for all: of settings that are no good idea, and of where it listens."""
+    channel: Channel
+    _sockets: dict[str, list[socket.socket]]
+    """An address as the settings write it → its sockets."""
+    _clients: Callable[[], int] = attrs.field(default=lambda: 0, init=False)
+
+    @classmethod
+    def of_environment(cls) -> Seat | None:
+        """The seat that this process was given, which none of its children inherits; None if it has none."""
+        said = os.environ.pop(VARIABLE, None)
+        if said is None:
+            return None
+        values: dict[str, Any] = json.loads(said)
+        sockets: dict[str, list[socket.socket]] = {}
+        for address, descriptor in values["sockets"]:
+            sockets.setdefault(address, []).append(_inherited(descriptor))
+        channel = Channel(_inherited(values["channel"]))
+        return cls(values["number"], values["first"], channel, sockets)
+
+    def given(self, address: Address) -> list[socket.socket]:
+        """The sockets for this address. Raises `ListenError` if the parent does not have it."""
+        found = self._sockets.pop(str(address), [])
+        if not found:
+            raise ListenError(f"cannot listen on {address}: the parent of this worker does not listen there")
+        return found
+
+    def check(self) -> None:
+        """The sockets that no address needs are closed."""
+        for sockets in self._sockets.values():
+            for sock in sockets:
+                sock.close()
+        self._sockets.clear()
+
+    def ready(self, clients: Callable[[], int]) -> None:
+        """Clients are accepted from now on; ``clients`` tells how many there are."""
+        self._clients = clients
+        self.channel.tell("ready")
+
+    def stopping(self) -> None:
+        """No more clients are accepted."""
+        self.channel.tell("stopping")
+
+    async def serve(
+        self,
+        stop: Callable[[bool], None],
+        reload: Reload,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Does what the parent asks for, until it is cancelled. ``stop`` is called with True if clients are
+        not to be waited for that have no mail transaction."""
+
+        async def reloaded(_: Mapping[str, Any]) -> Mapping[str, Any]:
+            return {"why_not": await reload()}
+
+        self.channel.on("stop", lambda values: stop(bool(values.get("hurry"))))
+        self.channel.on("reload", reloaded)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._beat)
+            task_status.started()
+            # Whoever signals all processes of the service means the parent, which tells its workers.
+            with trio.open_signal_receiver(signal.SIGHUP, signal.SIGUSR2):
+                await self.channel.serve()
+            log.error("the parent of this worker is gone: it drains and ends", worker=self.number)
+            stop(True)
+
+    async def _beat(self) -> None:
+        while True:
+            self.channel.tell("beat", clients=self._clients())
+            await trio.sleep(BEAT_SECONDS)
+
+
+def _inherited(descriptor: int) -> socket.socket:
+    os.set_inheritable(descriptor, False)
+    sock = socket.socket(fileno=descriptor)
+    sock.setblocking(False)
+    return sock
