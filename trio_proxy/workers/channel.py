@@ -99,6 +99,11 @@ class Channel:
                 question.came.set()
             nursery.cancel_scope.cancel(reason="the other end of the channel is gone")
 
+    @property
+    def waiting(self) -> int:
+        """Octets that the other end has not taken yet."""
+        return len(self._outbox)
+
     def close(self) -> None:
         """The other end notices it."""
         self._is_over = True

@@ -1,0 +1,37 @@
+"""Users that the service may become."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+
+import pytest
+
+from trio_proxy.process.user import User, UserError
+
+SELF = pwd.getpwuid(os.geteuid())
+
+
+def test_who_is_meant() -> None:
+    user = User.named(SELF.pw_name)
+    assert (user.uid, user.gid) == (SELF.pw_uid, SELF.pw_gid)
+    group = grp.getgrgid(SELF.pw_gid).gr_name
+    assert User.named(f"{SELF.pw_name}:{group}") == user
+    user.become()  # which it is
+    assert os.geteuid() == SELF.pw_uid
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("no-such-user", "no user 'no-such-user'"), (f"{SELF.pw_name}:no-such", "no group 'no-such'")],
+)
+def test_who_does_not_exist(text: str, why: str) -> None:
+    with pytest.raises(UserError, match=why):
+        User.named(text)
+
+
+def test_only_root_becomes_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    with pytest.raises(UserError, match="only root can become"):
+        User("other", 4712, 4712, ()).become()
