@@ -28,11 +28,16 @@ class Account:
     """Connections that were refused."""
     deferred: Counter[str] = attrs.field(factory=Counter[str])
     """Replies that were no success, in place of one."""
-    cut: set[int] = attrs.field(factory=set[int])
+    cut: set[int | None] = attrs.field(factory=set[int | None])
     """Their clients saw an end or a reset in place of a reply."""
     arrived: Counter[int] = attrs.field(factory=Counter[int])
     """At the server, which said 250."""
     sent: int = 0
+
+    def next(self) -> int:
+        """The number of another message."""
+        self.sent += 1
+        return self.sent
 
     @property
     def lost(self) -> set[int]:
@@ -116,27 +121,28 @@ async def upstream(account: Account) -> AsyncIterator[int]:
         nursery.cancel_scope.cancel()
 
 
-async def send(account: Account, port: int, pause: float = 0) -> None:
-    """One message; ``pause`` comes between its commands."""
-    number = account.sent
-    account.sent += 1
+async def send(account: Account, port: int, pause: float = 0, messages: int = 1) -> None:
+    """Messages on one connection; ``pause`` comes between their commands."""
     with trio.fail_after(SECONDS):
         try:
             stream = await trio.open_tcp_stream("127.0.0.1", port)
         except OSError:
             account.not_connected += 1
             return
+        number = None
         try:
             lines = _Lines(stream)
             await lines.say(b"", b"220")
             await lines.say(b"EHLO me.example\r\n", b"250")
-            await trio.sleep(pause)
-            await lines.say(b"MAIL FROM:<a@example.com>\r\n", b"250")
-            await lines.say(b"RCPT TO:<b@example.com>\r\n", b"250")
-            await lines.say(b"DATA\r\n", b"354")
-            await trio.sleep(pause)
-            await lines.say(b"X-Number: %d\r\n\r\nhello\r\n.\r\n" % number, b"250")
-            account.taken.add(number)
+            for _ in range(messages):
+                number = account.next()
+                await trio.sleep(pause)
+                await lines.say(b"MAIL FROM:<a@example.com>\r\n", b"250")
+                await lines.say(b"RCPT TO:<b@example.com>\r\n", b"250")
+                await lines.say(b"DATA\r\n", b"354")
+                await trio.sleep(pause)
+                await lines.say(b"X-Number: %d\r\n\r\nhello\r\n.\r\n" % number, b"250")
+                account.taken.add(number)
             await lines.say(b"QUIT\r\n", b"221")
         except _Refused as refusal:
             account.deferred[str(refusal)[:7]] += 1
@@ -148,19 +154,22 @@ async def send(account: Account, port: int, pause: float = 0) -> None:
 
 
 @asynccontextmanager
-async def load(account: Account, port: int, clients: int = 8) -> AsyncIterator[None]:
-    """So many clients send one message after the other, as long as this lasts; the last ones are finished."""
+async def load(
+    account: Account, port: int, clients: int = 8, pause: float = 0.02, messages: int = 1
+) -> AsyncIterator[None]:
+    """So many clients make one connection after the other, for so many messages each, as long as this lasts;
+    the last ones are finished."""
     goes_on = True
 
     async def client(pause: float) -> None:
         while goes_on:
             before = account.not_connected
-            await send(account, port, pause)
+            await send(account, port, pause, messages)
             if account.not_connected > before:
                 await trio.sleep(0.05)
 
     async with trio.open_nursery() as nursery:
         for number in range(clients):
-            nursery.start_soon(client, 0.02 * (1 + number % 3))
+            nursery.start_soon(client, pause * (1 + number % 3))
         yield
         goes_on = False

@@ -170,6 +170,7 @@ async def _main(options: Options) -> int:
                     grace=options.grace,
                     guard=settings.guard,
                     hits=settings.hits,
+                    numbers=overseer.numbers,
                 )
 
                 def stop_for_parent(hurry: bool) -> None:

@@ -7,8 +7,9 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
+from itertools import count
 from types import MappingProxyType
 from typing import Protocol
 
@@ -62,6 +63,8 @@ class Server:
     stream: Callable[[socket.socket], SocketStream] = SocketStream
     """Makes the stream of a connection."""
     max_connections: int = DEFAULTS.max_connections
+    numbers: Iterator[int] = attrs.field(factory=lambda: count(1))
+    """Of the connections, in their order."""
     grace: float = DEFAULTS.grace
     """Seconds that a message in flight may take to finish when the service stops."""
     guard: Guard | None = None
@@ -75,7 +78,6 @@ class Server:
     _all_ended: trio.Event = attrs.field(factory=trio.Event, init=False)
     _patience: float = attrs.field(default=0, init=False)
     _hurries: trio.Event = attrs.field(factory=trio.Event, init=False)
-    _accepted: int = attrs.field(default=0, init=False)
     _last_complaint: float = attrs.field(default=float("-inf"), init=False)
 
     async def serve(
@@ -193,11 +195,10 @@ class Server:
         if not _INHERITS:
             with suppress(OSError):  # the client is gone already, as its session will find out
                 set_no_delay(sock)
-        self._accepted += 1
         try:
             if make is None:
                 raise ValueError("a listener speaks TLS, and nothing makes sessions for it")
-            session = make(self.stream(sock), peer, self._accepted)
+            session = make(self.stream(sock), peer, next(self.numbers))
         except Exception:
             log.exception("internal error, connection closed", peer=peer)
             if self.guard is not None and network is not None:

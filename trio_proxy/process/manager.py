@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import count
 
 import attrs
 import structlog
@@ -32,6 +33,8 @@ class Manager:
     """That of the worker; 0: it is the only process."""
     is_first: bool = attrs.field(default=True, init=False)
     """True if this process speaks for all: of settings that are no good idea, and of where it listens."""
+    numbers: Iterator[int] = attrs.field(factory=lambda: count(1), init=False)
+    """Of the connections."""
     _activated: Activated = attrs.field(factory=activated, init=False)
 
     def given(self, address: Address) -> list[socket.socket]:

@@ -66,6 +66,11 @@ class _Child:
     is_unwanted: bool = False
     """True if it was killed before it was started."""
     clients: int = 0
+    version: str = ""
+    """Of the program that it runs."""
+
+    def runs(self, version: str) -> None:
+        self.version = version
 
     def beats(self, clients: int) -> None:
         self.clients = clients
@@ -270,6 +275,7 @@ class Parent:
     # What workers tell
 
     def _ready(self, number: int, values: Mapping[str, Any]) -> None:
+        self._children[number].runs(str(values.get("version", "")))
         self._do(self._supervisor.ready(number, trio.current_time()))
 
     def _beat(self, number: int, values: Mapping[str, Any]) -> None:
@@ -323,8 +329,12 @@ class Parent:
         """A line for people."""
         clients = sum(child.clients for child in self._children.values())
         serving = len(self._supervisor.ready_workers)
+        versions = sorted({child.version for child in self._children.values() if child.version})
         more = "; restarting them" if self._supervisor.is_restarting else ""
-        return f"{serving} of {self._supervisor.count} workers accept clients; {clients} clients{more}"
+        return (
+            f"{serving} of {self._supervisor.count} workers accept clients; {clients} clients; "
+            f"version {', '.join(versions) or 'unknown'}{more}"
+        )
 
 
 @attrs.define(eq=False)

@@ -16,13 +16,15 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from typing import Any, Final
 
 import attrs
 import structlog
 import trio
 
+from sansio_smtp import __version__
 from trio_proxy.driver.listening import ListenError
 from trio_proxy.process.manager import Reload
 from trio_proxy.text.addresses import Address
@@ -35,6 +37,7 @@ log = structlog.stdlib.get_logger("smtp_proxy")
 
 VARIABLE: Final = "SMTP_PROXY_WORKER"
 BEAT_SECONDS: Final = 1.0
+_STEP: Final = 1_000
 
 
 @attrs.define(eq=False)
@@ -62,6 +65,12 @@ class Seat:
         channel = Channel(_inherited(values["channel"]))
         return cls(values["number"], values["first"], channel, sockets)
 
+    @property
+    def numbers(self) -> Iterator[int]:
+        """Of the connections: they differ from those of other workers. The last three digits are the number
+        of the worker, as in c1003, c2003."""
+        return count(_STEP + self.number % _STEP, _STEP)
+
     def given(self, address: Address) -> list[socket.socket]:
         """The sockets for this address. Raises `ListenError` if the parent does not have it."""
         found = self._sockets.pop(str(address), [])
@@ -79,7 +88,7 @@ class Seat:
     def ready(self, clients: Callable[[], int]) -> None:
         """Clients are accepted from now on; ``clients`` tells how many there are."""
         self._clients = clients
-        self.channel.tell("ready")
+        self.channel.tell("ready", version=__version__)
 
     def stopping(self) -> None:
         """No more clients are accepted."""
