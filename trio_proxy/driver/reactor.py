@@ -99,10 +99,14 @@ class Reactor:
                 await self._serve()
 
     def stream(self, sock: socket.socket) -> WatchedStream:
-        """A stream over this connected non-blocking socket, which belongs to it from now on."""
-        stream = WatchedStream(sock, self)
-        self._streams[sock.fileno()] = stream
-        self._set.register(sock, _WATCHED)
+        """A stream over this connected non-blocking socket, which belongs to it from now on. If that is not
+        possible, or the reactor has ended, closes the socket and raises OSError."""
+        try:
+            self._set.register(sock, _WATCHED)
+        except (OSError, ValueError) as error:  # ValueError: the set is closed
+            sock.close()
+            raise OSError(f"the connection cannot be watched: {error}") from error
+        stream = self._streams[sock.fileno()] = WatchedStream(sock, self)
         return stream
 
     def leave(self, sock: socket.socket) -> None:

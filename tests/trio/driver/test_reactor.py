@@ -234,3 +234,20 @@ async def test_limits_are_looked_at_in_each_tick(
     assert len(fails.looks) == 1  # and the others are still looked at
     assert forgotten.looks == []
     assert ["internal error" in line["event"] for line in logs] == [True]
+
+
+# The end
+
+
+async def test_a_reactor_that_has_ended_takes_no_socket(nursery: trio.Nursery) -> None:
+    """A session may just have connected its server when the service ends at once: that is no error of ours,
+    and no descriptor is left."""
+    reactor = Reactor()
+    async with trio.open_nursery() as own:
+        await own.start(reactor.run)
+        own.cancel_scope.cancel()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ours = socket.create_connection(listener.getsockname())
+    with pytest.raises(OSError, match="cannot be watched"):
+        reactor.stream(ours)
+    assert ours.fileno() == -1
