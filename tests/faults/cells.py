@@ -1,0 +1,125 @@
+"""The matrix: every fault of every party in every phase, in every world in which it can happen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from typing import Final
+
+import attrs
+
+from .machine import MACHINE_WAYS
+from .rules import RULE_PHASES
+from .scanners import SCANNER_WAYS
+from .ways import CLIENT_WAYS, EARLY, IMPOSSIBLE, SERVER_WAYS
+from .worlds import WORLDS, World
+
+__all__ = ["SAMPLE", "Cell", "cells"]
+
+SAMPLE: Final = (
+    "memory/server/reset/dot",
+    "memory/server/cut/dot",
+    "memory/client/half-close/content",
+    "held-memory/rule/raise/message",
+)
+"""Cells that stand for all where there is little time; see also `cells`."""
+_SERVICE_WAYS: Final = ("stop", "crash")
+_NOT_FOR_MACHINE: Final = ("connect",)
+"""The client's own socket would be the one that cannot be had."""
+
+
+@attrs.frozen
+class Cell:
+    world: World
+    party: str
+    fault: str
+    phase: str
+
+    def __str__(self) -> str:
+        return f"{self.world.name}/{self.party}/{self.fault}/{self.phase}"
+
+    @property
+    def is_exclusive(self) -> bool:
+        """True if it changes something that others need: nothing may run beside it."""
+        return self.party == "machine"
+
+
+def cells(*patterns: str) -> list[Cell]:
+    """The cells whose names fit one of the patterns; all of them without any."""
+    found = [cell for world in WORLDS.values() for cell in _of(world)]
+    return [cell for cell in found if not patterns or any(fnmatch(str(cell), each) for each in patterns)]
+
+
+def _of(world: World) -> Iterator[Cell]:
+    for party in world.parties:
+        for fault, phase in _PARTIES[party](world):
+            yield Cell(world, party, fault, phase)
+
+
+def _server(world: World) -> Iterator[tuple[str, str]]:
+    impossible = IMPOSSIBLE["server"]
+    for phase in world.phases:
+        if world.kept and phase == "quit":
+            continue  # it is not told
+        for way in SERVER_WAYS:
+            if way in impossible.get(phase, ()) or (way == "alert" and not world.tls):
+                continue
+            if way == "refuse" and phase == "connect" and world.io == "memory":
+                continue
+            if way == "early" and (world.pipelined or world.chunks) and phase in ("dot", "data"):
+                continue
+            yield way, phase
+
+
+def _client(world: World) -> Iterator[tuple[str, str]]:
+    impossible = IMPOSSIBLE["client"]
+    for phase in world.phases:
+        for way in CLIENT_WAYS:
+            if way in impossible.get(phase, ()) or (way == "alert" and not world.tls):
+                continue
+            if way == "early" and (
+                phase not in EARLY or world.pipelined or (world.chunks and phase == "rcpt")
+            ):
+                continue
+            yield way, phase
+
+
+def _can_be_early(world: World, phase: str) -> bool:
+    """Returns True if a client can send what comes after this without waiting for the reply."""
+    return phase in EARLY and not world.pipelined and not (world.chunks and phase == "rcpt")
+
+
+def _rule(world: World) -> Iterator[tuple[str, str]]:
+    for phase, ways in RULE_PHASES.items():
+        for way in ways:
+            yield way, phase
+
+
+def _scanner(world: World) -> Iterator[tuple[str, str]]:
+    for phase, ways in SCANNER_WAYS.items():
+        for way in ways:
+            yield way, phase
+
+
+def _service(world: World) -> Iterator[tuple[str, str]]:
+    for phase in world.phases:
+        if phase not in ("content", "handshake", "after", "idle"):
+            for way in _SERVICE_WAYS:
+                yield way, phase
+
+
+def _machine(world: World) -> Iterator[tuple[str, str]]:
+    for phase in world.phases:
+        if phase not in (*_NOT_FOR_MACHINE, "content", "handshake", "after", "idle"):
+            for way in MACHINE_WAYS:
+                yield way, phase
+
+
+_PARTIES: Final = {
+    "server": _server,
+    "client": _client,
+    "rule": _rule,
+    "scanner": _scanner,
+    "service": _service,
+    "machine": _machine,
+}

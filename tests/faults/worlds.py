@@ -1,0 +1,74 @@
+"""The proxies that are tried, in one table: how they read, what they speak, which rules they have."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import attrs
+
+from .dialogue import PHASES
+
+__all__ = ["WORLDS", "World"]
+
+Rules = Literal["", "edited", "held", "spooled", "quarantine", "rspamd", "clamd", "redis"]
+_TLS: Final = ("starttls", "handshake", "auth")
+_CHUNKED: Final = ("bdat", "last")
+_DATA: Final = ("data", "content", "dot")
+
+
+@attrs.frozen(kw_only=True)
+class World:
+    """One way to run the proxy, and what its peers speak."""
+
+    name: str
+    io: Literal["reactor", "tasks", "memory"]
+    """How sockets are read; or streams in memory in place of sockets, with tasks."""
+    tls: bool = False
+    """STARTTLS and AUTH on both legs."""
+    lmtp: Literal["", "server", "both"] = ""
+    chunks: bool = False
+    """The client sends BDAT."""
+    pipelined: bool = False
+    """The client sends MAIL to DATA in one group."""
+    servers: int = 1
+    """More than one: a list, the first of which fails."""
+    kept: bool = False
+    """Connections to the server are kept for the next client."""
+    rules: Rules = ""
+    parties: tuple[str, ...] = ("server", "client")
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """Those that come to pass."""
+        left_out = (*(() if self.tls else _TLS), *(_DATA if self.chunks else _CHUNKED))
+        return tuple(phase for phase in PHASES if phase not in left_out)
+
+
+WORLDS: Final = {
+    world.name: world
+    for world in (
+        World(name="reactor", io="reactor", parties=("server", "client", "machine", "service")),
+        World(name="tasks", io="tasks", parties=("server", "client", "machine", "service")),
+        World(name="memory", io="memory"),
+        World(name="pipelined", io="reactor", pipelined=True),
+        World(name="chunks", io="reactor", chunks=True),
+        World(name="chunks-tasks", io="tasks", chunks=True),
+        World(name="tls", io="reactor", tls=True, parties=("server", "client", "service")),
+        World(name="tls-tasks", io="tasks", tls=True),
+        World(name="lmtp", io="reactor", lmtp="server"),
+        World(name="lmtp-both", io="tasks", lmtp="both"),
+        World(name="list", io="reactor", servers=2, parties=("server", "client", "machine", "service")),
+        World(name="list-tasks", io="tasks", servers=2),
+        World(name="kept", io="reactor", kept=True, parties=("server", "client", "machine", "service")),
+        World(name="kept-tasks", io="tasks", kept=True),
+        World(name="edited", io="reactor", rules="edited", parties=("server", "client", "rule", "service")),
+        World(name="held", io="reactor", rules="held", parties=("server", "client", "rule", "service")),
+        World(name="held-memory", io="memory", rules="held", parties=("server", "client", "rule")),
+        World(name="held-chunks", io="reactor", chunks=True, rules="held"),
+        World(name="spooled", io="reactor", rules="spooled", parties=("server", "client", "machine")),
+        World(name="quarantine", io="tasks", rules="quarantine", parties=("client", "machine", "service")),
+        World(name="rspamd", io="reactor", rules="rspamd", parties=("scanner",)),
+        World(name="clamd", io="tasks", rules="clamd", parties=("scanner",)),
+        World(name="redis", io="reactor", rules="redis", parties=("scanner",)),
+    )
+}
