@@ -74,6 +74,8 @@ class SharedRateLimit:
     """After which Redis counts as down."""
     on_down: OnDown = "accept"
     _script: Callable[..., Awaitable[object]] | None = attrs.field(default=None, init=False, repr=False)
+    _stuck: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False)
+    """Set when the client has waited for too long: nothing may ever come on its connection again."""
     _outage: Outage = attrs.field(factory=lambda: Outage("redis"), init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -119,6 +121,8 @@ class SharedRateLimit:
             with trio.fail_after(self.timeout):
                 wait = await self._ask([key.encode("utf-8", "surrogateescape") for key in keys], numbers)
         except Exception as error:  # the client raises many kinds, also in groups
+            if isinstance(error, trio.TooSlowError):
+                self._stuck.set()
             return self._outage.began(error, self.on_down)
         self._outage.ended()
         return Defer(450, f"{self.text}, try again in {wait} s") if wait else None
@@ -132,15 +136,16 @@ class SharedRateLimit:
         return answer
 
     async def _keep_client(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """Makes a client, which connects by itself and again after an error. If it fails, makes a new one."""
+        """Makes a client, which connects by itself and again after an error. If it fails, or waits for too
+        long, makes a new one: it would use a connection on which nothing comes any more again and again."""
         ready: Callable[[], None] = task_status.started
         while True:
             try:
                 async with coredis.Redis.from_url(self.url, connect_timeout=self.timeout) as client:
-                    self._script = client.register_script(_COUNT)
+                    self._script, self._stuck = client.register_script(_COUNT), trio.Event()
                     ready()
                     ready = _nothing
-                    await trio.sleep_forever()
+                    await self._stuck.wait()
             except Exception as error:
                 self._outage.began(error, self.on_down)
             finally:

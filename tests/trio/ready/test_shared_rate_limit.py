@@ -61,6 +61,23 @@ class FakeRedis:
         return b"+OK\r\n"
 
 
+class Unclosed(trio.abc.Stream):
+    """Stays open when what serves it ends."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+
+    async def receive_some(self, most: int | None = None) -> bytes:
+        return bytes(await self._stream.receive_some(most))
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
 def _command(data: bytes) -> tuple[list[bytes], bytes] | None:
     """The words of a command, and what follows it; None if it is not all there."""
     head, found, rest = data.partition(b"\r\n")
@@ -211,6 +228,34 @@ async def test_a_redis_that_hangs(logs: list[MutableMapping[str, Any]]) -> None:
             with trio.fail_after(5):
                 assert await asked(rule, transaction()) is None
     assert len(logs) == 1
+
+
+@leaking
+async def test_a_connection_on_which_nothing_comes_any_more_is_left(
+    monkeypatch: pytest.MonkeyPatch, logs: list[MutableMapping[str, Any]]
+) -> None:
+    """As after a firewall has forgotten it: no reset comes, and all that is sent is lost."""
+    monkeypatch.setattr(shared_rate_limit, "_RETRY_SECONDS", 0)
+    fake = FakeRedis(b":5\r\n")
+    alive: list[trio.CancelScope] = []
+
+    async def serve(stream: trio.abc.Stream) -> None:
+        with trio.CancelScope() as scope:
+            alive.append(scope)
+            await fake.serve(Unclosed(stream))
+        await trio.sleep_forever()
+
+    async with on_loopback(serve) as port:
+        rule = limited(port, timeout=0.2)
+        async with rule.running():
+            assert await asked(rule, transaction()) is not None
+            for scope in alive:
+                scope.cancel()
+            assert await asked(rule, transaction()) is None
+            with trio.fail_after(5):
+                while await asked(rule, transaction()) is None:
+                    await trio.lowlevel.checkpoint()
+    assert [line["log_level"] for line in logs] == ["error", "warning"]
 
 
 @pytest.mark.parametrize("answer", [b"+OK\r\n", b"-ERR no\r\n", b"-OOM no memory\r\n", b"_\r\n"])
