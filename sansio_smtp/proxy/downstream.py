@@ -54,7 +54,7 @@ from sansio_smtp.members import (
     PHASE_MUST_CLOSE,
     PHASE_TLS,
 )
-from sansio_smtp.questions import AnyQuestion, LoginQuestion, ReplyQuestion
+from sansio_smtp.questions import AnyQuestion, Continue, LoginQuestion, ReplyQuestion
 from sansio_smtp.sasl_client import LoginAttempt
 from sansio_smtp.states import GATE, Gate, GateStep, unforeseen
 from sansio_smtp.verbs import UNKNOWN, VERBS, Kind
@@ -354,10 +354,19 @@ class Downstream:
 
     def fail(self, reply: Reply) -> None:
         """The session cannot go on: sends this reply now, in answer to the oldest line, and closes both
-        sides. Within a TLS handshake no reply can be sent."""
+        sides. Within a TLS handshake no reply can be sent.
+
+        If a verdict on the server's reply to a message is awaited, that reply is passed on first: what the
+        server has said is true, and a client that does not hear it sends the message again."""
         if self.end.phase is PHASE_TLS:
             self._on_over()
             return
+        question = self.question
+        command = question.command if isinstance(question, ReplyQuestion) else None
+        if command is not None and command.kind is KIND_END_OF_DATA:
+            self.take_resume()(Continue())
+            if self.gate is GATE_SHUT:  # that reply was the last
+                return
         exchanges = self.end.exchanges
         if exchanges:
             oldest = exchanges[0]

@@ -419,3 +419,40 @@ def test_the_same_reply_as_often_as_it_is_owed() -> None:
     leg.message(owes=2)
     leg.leg.fill_all(leg.leg.end.exchanges[0], NO)
     assert spell(leg.out) == ["C: 550 no", "answered 550", "C: 550 no"]
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("250 kept", ["answered 250", "C: 250 kept", "C: 421 4.3.0 no decision in time, try again later"]),
+        ("421 going down", ["answered 421", "C: 421 going down"]),
+    ],
+)
+def test_what_the_server_has_said_of_a_message_is_told_before_all_ends(said: str, told: list[str]) -> None:
+    """A rule thinks about that reply for too long; without it the client would send the message again."""
+    scene = Scene("REPLY")
+    for client, server in (
+        ((), "220 mx"),
+        (("HELO me",), "250 mx"),
+        (("MAIL FROM:<a>",), "250 a"),
+        (("RCPT TO:<b>",), "250 b"),
+        (("DATA",), "354 go"),
+    ):
+        scene.client(*client)
+        scene.server(server)
+        scene.answer(Continue())
+    scene.client("x", ".")
+    assert scene.server(said) == ["? ReplyQuestion"]
+    assert scene.took(scene.proxy.timed_out()) == [*told, "close S", "close C"]
+
+
+def test_the_reply_to_a_command_is_of_no_use_when_all_ends() -> None:
+    for client, server in (((), "220 mx"), (("HELO me",), "250 mx")):
+        scene = Scene("REPLY")
+        if client:
+            scene.server("220 mx")
+            scene.answer(Continue())
+            scene.client(*client)
+        assert scene.server(server) == ["? ReplyQuestion"]
+        told = scene.took(scene.proxy.timed_out())
+        assert told == ["C: 421 4.3.0 no decision in time, try again later", "close S", "close C"]
