@@ -120,6 +120,10 @@ class Judging:
             verdict = await said
         except Exception as error:
             verdict = self._failed(error)
+        if not isinstance(verdict, Answer):
+            # A session whose time is over passes nothing on: the server would take a message of which the
+            # client is told that it did not. What was done elsewhere, such as holding it, is still said.
+            await trio.lowlevel.checkpoint_if_cancelled()
         return self._answer(proxy, question, verdict)
 
     async def _log_in(self, question: LoginQuestion) -> AnyVerdict:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import pytest
 import trio
+from io_modes import MODES
+from tcp_peers import over_tcp
 from trio.testing import MockClock
 
-from sansio_smtp import CLIENT, SERVER, Proxy
+from sansio_smtp import CLIENT, SERVER, Answer, Continue, Proxy, Reply
+from sansio_smtp.questions import AnyQuestion, AnyVerdict
 from trio_proxy.driver.deadlines import Deadline
 from trio_proxy.driver.settings import Settings
 from trio_proxy.settings.timeouts import Timeouts
@@ -60,3 +64,35 @@ async def test_it_ends(mock_clock: MockClock) -> None:
         deadline.end("it is over")
         await trio.sleep_forever()
     assert deadline.scope.cancelled_caught
+
+
+LATE = Reply.of(250, "kept elsewhere", enhanced="2.0.0")
+
+
+@pytest.mark.parametrize("io", MODES)
+@pytest.mark.parametrize(
+    ("verdict", "told"),
+    [(Continue(), b"421 4.3.0 no decision in time"), (Answer(LATE), LATE.raw.rstrip())],
+    ids=["passed on", "answered"],
+)
+async def test_a_verdict_after_its_time(
+    mock_clock: MockClock, io: str, verdict: AnyVerdict, told: bytes
+) -> None:
+    """A message is not sent to the server when the client is about to be told that it was not; but what
+    became of a message in another place is said."""
+
+    async def judge(question: AnyQuestion) -> AnyVerdict:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(200)
+        return verdict
+
+    timeouts = Timeouts(verdict=100)
+    async with over_tcp(mock_clock, io=io, ask=frozenset({"MESSAGE"}), judge=judge, timeouts=timeouts) as run:
+        await run.hello()
+        await run.envelope()
+        await run.client.send(b"DATA")
+        await run.client.expect(b"354 ...")
+        await run.client.raw(b"Subject: hi\r\n\r\n.\r\n")
+        await run.client.expect(told + b"...")
+        run.client.close()
+        assert b"DATA" not in await run.server.rest()
