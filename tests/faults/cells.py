@@ -58,7 +58,7 @@ def _of(world: World) -> Iterator[Cell]:
 
 def _server(world: World) -> Iterator[tuple[str, str]]:
     impossible = IMPOSSIBLE["server"]
-    for phase in world.phases:
+    for phase in world.server_phases:
         if world.kept and phase == "quit":
             continue  # it is not told
         for way in SERVER_WAYS:

@@ -174,10 +174,12 @@ async def _entered(loaded: LoadedRules) -> AsyncGenerator[None]:
 
 
 async def _accept(sock: socket.socket, scanner: Scanner) -> None:
-    listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+    listener = trio.socket.from_stdlib_socket(sock)
     async with trio.open_nursery() as nursery:
         while True:
             try:
-                nursery.start_soon(scanner.serve, over_tcp(await listener.accept()))
+                connection, _ = await listener.accept()
             except OSError:  # it does not listen yet
                 await trio.sleep(1)
+            else:
+                nursery.start_soon(scanner.serve, over_tcp(trio.SocketStream(connection)))

@@ -40,7 +40,15 @@ class World:
     @property
     def phases(self) -> tuple[str, ...]:
         """Those that come to pass."""
-        left_out = (*(() if self.tls else _TLS), *(_DATA if self.chunks else _CHUNKED))
+        return self._phases(self.chunks)
+
+    @property
+    def server_phases(self) -> tuple[str, ...]:
+        """The same at the server: a message that is held goes on after DATA."""
+        return self._phases(self.chunks and not self.rules)
+
+    def _phases(self, chunks: bool) -> tuple[str, ...]:
+        left_out = (*(() if self.tls else _TLS), *(_DATA if chunks else _CHUNKED))
         return tuple(phase for phase in PHASES if phase not in left_out)
 
 
