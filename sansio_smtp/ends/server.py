@@ -263,8 +263,9 @@ class ServerConnection:
         """The octets of the reply to the oldest line that has none yet. The first reply is the greeting.
 
         421 may be sent at any time and ends the dialogue. So does 4xx or 5xx in the middle of mail data, and
-        any reply with ``last``. Raises `LocalProtocolError` for a reply that no line asked for, and for one
-        that would leave it unknown what the next octets are, such as 3xx to MAIL.
+        any reply with ``last``. Raises `LocalProtocolError` for a reply that no line asked for, for one to a
+        BDAT whose octets have not all come, and for one that would leave it unknown what the next octets are,
+        such as 3xx to MAIL.
         """
         digit = 421 if reply.code == 421 else reply.code // 100
         if self.phase is PHASE_GREETING:
@@ -280,6 +281,8 @@ class ServerConnection:
             after = FRAMING[self.phase].get(step) if step else None
             if after is None:
                 raise _impossible(self.phase, reply)
+            if exchange is self.arriving and step is not Step.GOODBYE:
+                raise LocalProtocolError(f"the octets of this BDAT have not all come: {reply}")
             self.phase = after
             if exchange.owes == 1:
                 del self.exchanges[0]

@@ -18,6 +18,7 @@ from sansio_smtp.ends.received import (
     EndOfData,
 )
 from sansio_smtp.ends.server import ServerConnection
+from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.states import Phase
 from sansio_smtp.verbs import Kind
 from sansio_smtp.wire.commands import END_OF_CHUNKS, Command
@@ -131,6 +132,19 @@ def test_replies_to_earlier_lines_while_a_chunk_arrives() -> None:
     assert end.phase is Phase.CHUNK
     end.close()
     assert (end.arriving, end.in_chunks, end.buffered) == (None, False, 0)
+
+
+def test_a_bdat_is_not_answered_before_its_octets() -> None:
+    """Only what ends the dialogue may be said: else the message would end without a reply that is owed."""
+    for line in (b"BDAT 5\r\nab", b"BDAT 5 LAST\r\nab"):
+        end = in_transaction()
+        given(end, line)
+        for reply in (OK, NO):
+            with pytest.raises(LocalProtocolError, match="octets of this BDAT have not all come"):
+                end.send_reply(reply)
+        assert (end.unanswered, end.phase) == (1, Phase.CHUNK)
+        end.send_reply(Reply.of(421, "bye"))
+        assert end.phase is Phase.MUST_CLOSE
 
 
 @pytest.mark.parametrize(
