@@ -1,0 +1,181 @@
+"""What must hold of a whole dialogue, read by receivers that share nothing with the library.
+
+Each check says which promise of docs/design.md it is for. All of them take what was really sent and received;
+none asks the proxy.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from properties.harness import merged, without_lost_content
+from properties.receivers import Bdat, Item, LenientReceiver, Replier, StrictReceiver, canonical, fits
+
+from sansio_smtp import CLIENT, SERVER, Close, Config, Violation
+from sansio_smtp.config import Chunking, ClientTls, Dialect, LoginMode, SendClient, UpstreamTls
+from sansio_smtp.networks import NO_NETWORKS
+
+from .world import World
+
+__all__ = ["check", "check_same", "replies_of"]
+
+_LINE: Final = re.compile(rb"[2-5][0-9][0-9](?:[ -][^\r\n\0]*)?\r\n")
+_CUT_ANYWHERE: Final = frozenset({"BODY_CHUNK", "BODY_LINES", "COMMAND", "DATA", "BDAT"})
+"""Hook places at which a question may be about whatever has arrived, so that cuts matter."""
+
+
+def check(world: World) -> None:
+    """All that holds of one dialogue."""
+    _check_replies(bytes(world.to_client))
+    if not _is_simple(world):
+        return
+    said = _said(world)
+    arrived = [item for number in range(len(world.to_servers)) for item in _arrived(world, number)]
+    if not world.tape.settings.ask:
+        _check_messages(world, said, arrived)
+
+
+def check_same(one: World, other: World) -> None:
+    """P1: the same tape with other cuts. What is thrown away with a reset connection may differ in length."""
+    settings = one.tape.settings
+    if settings.whole_only or settings.ask & _CUT_ANYWHERE or one.disturbed or other.disturbed:
+        return
+    for world in (one, other):
+        if any(isinstance(event, Violation) and event.side is SERVER for event in world.events):
+            return  # such as a reply in advance, which is one only if it comes before the command is sent
+    assert one.to_client == other.to_client, "the cuts change what the client is sent"
+    for side in (CLIENT, SERVER):
+        ours, theirs = (without_lost_content(merged(world.events, side)) for world in (one, other))
+        assert ours == theirs, f"the cuts change events of the {side.value}"
+
+
+def replies_of(octets: bytes) -> Iterator[tuple[int, bytes]]:
+    """The whole replies in octets that are well-formed: code and octets."""
+    current = b""
+    for line in octets.split(b"\r\n")[:-1]:
+        current += line + b"\r\n"
+        if line[3:4] != b"-":
+            yield int(line[:3]), current
+            current = b""
+
+
+def _check_replies(octets: bytes) -> None:
+    """Every octet that a client gets belongs to a well-formed reply, all lines of which have one code."""
+    at, code = 0, b""
+    while at < len(octets):
+        line = _LINE.match(octets, at)
+        assert line, f"the client is sent what is no reply: {octets[at : at + 80]!r}"
+        assert code in (b"", line[0][:3]), "a reply with two codes"
+        code = line[0][:3] if line[0][3:4] == b"-" else b""
+        at = line.end()
+    assert not code, "a reply without its last line"
+
+
+def _is_simple(world: World) -> bool:
+    """True if receivers can tell from the octets alone what they mean: no TLS, no identities, no LMTP, no
+    login of the proxy's own."""
+    config = world.config
+    return (
+        config.client_dialect is config.upstream_dialect is Dialect.SMTP
+        and config.tls is ClientTls.NONE
+        and config.upstream_tls is UpstreamTls.NONE
+        and config.accept_xclient is config.accept_xforward is NO_NETWORKS
+        and config.send_client is SendClient.NONE
+        and config.login_mode is LoginMode.RELAY
+        and not config.keep
+        and not world.shaking
+        and all(record.letter not in "rbk" for record in world.tape.records)
+    )
+
+
+def _offers_chunks(config: Config, to_client: bytes) -> bool:
+    offered = re.search(rb"^250[ -]CHUNKING\r$", to_client, re.MULTILINE | re.IGNORECASE)
+    return config.chunking is not Chunking.NEVER and offered is not None
+
+
+def _said(world: World) -> list[tuple[Item, int]]:
+    """What the client has said, each with the code of its reply; P2: there is no reply without a cause."""
+    codes = [code for code, _ in replies_of(bytes(world.to_client))][1:]
+    given: list[int] = []
+
+    def replier(_: Item) -> int:
+        code = codes[len(given)] if len(given) < len(codes) else 0
+        given.append(code)
+        return code
+
+    chunks = _offers_chunks(world.config, bytes(world.to_client))
+    reader = StrictReceiver(replier, Bdat.CHUNK if chunks else Bdat.SKIPPED, as_proxy=True)
+    reader.feed(bytes(world.from_client))
+    items = reader.items
+    early = len(codes) - len(items)
+    assert early <= 1, f"{len(codes)} replies to {len(items)} commands and messages"
+    if early == 1:
+        assert codes[-1] >= 400, "a reply that nothing has caused"
+        assert CLIENT in world.gone, "a reply out of turn, and the dialogue goes on"
+    return list(zip(items, given, strict=True))
+
+
+def _arrived(world: World, number: int) -> list[tuple[Item, int]]:
+    """What a server has got, each with the code of its reply.
+
+    P5: who reads strictly and who reads leniently find the same, and it is what the proxy has announced.
+    """
+    octets = bytes(world.to_servers[number])
+    codes = [code for code, _ in replies_of(_whole_replies(bytes(world.from_servers[number])))]
+    strict = StrictReceiver(_in_turn(codes[1:]), Bdat.CHUNK)
+    lenient = LenientReceiver(_in_turn(codes[1:]), Bdat.CHUNK)
+    strict.feed(octets)
+    lenient.feed(octets)
+    nul = any(b"\0" in item.data for item in strict.items)
+    ours, theirs = (
+        [(item.kind, item.data) for item in receiver.items if not nul or item.kind != "message"]
+        for receiver in (strict, lenient)
+    )
+    assert ours == theirs, f"servers may read what is sent in two ways: {ours} {theirs}"
+    if strict.in_message and SERVER in world.gone and number == len(world.to_servers) - 1:
+        closes = [event for event in world.events if isinstance(event, Close) and event.side is SERVER]
+        assert closes[-1].abort, "P7: a message without an end, and the connection is closed in order"
+    return list(zip(strict.items, [*codes[1:], *(0,) * len(strict.items)], strict=False))
+
+
+def _in_turn(codes: list[int]) -> Replier:
+    left = iter(codes)
+    return lambda _: next(left, 0)
+
+
+def _whole_replies(octets: bytes) -> bytes:
+    """What a server has said, up to what is no reply."""
+    at, last, code = 0, 0, b""
+    while line := re.compile(rb"[2-5][0-9][0-9](?:[ -][^\n]*)?\n").match(octets, at):
+        if code not in (b"", line[0][:3]):
+            break
+        at = line.end()
+        code = line[0][:3] if line[0][3:4] == b"-" else b""
+        if not code:
+            last = at
+    return octets[:last].replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+
+def _check_messages(world: World, said: list[tuple[Item, int]], arrived: list[tuple[Item, int]]) -> None:
+    """P4, P7, P8, where no rule looks: each message at the server is one that the client has ended, as it was
+    sent and in order; and 2xx to a message is the server's."""
+    ours = [item for item, _ in said if item.kind == "message"]
+    left = iter(ours)
+    theirs = [item for item, _ in arrived if item.kind == "message" and not item.in_chunks]
+    for item in theirs:
+        assert any(fits(item, one) for one in left), f"no message of the client: {item.data[:200]!r}"
+    assert sum(item.kind == "message" for item, _ in arrived) <= len(ours), (
+        "P7: more messages than were ended"
+    )
+    accepted = sum(item.kind == "message" and 200 <= code <= 299 for item, code in said)
+    taken = sum(item.kind == "message" and 200 <= code <= 299 for item, code in arrived)
+    assert accepted <= taken, f"P8: {accepted} messages were accepted, {taken} by a server"
+    commands = [canonical(item.data) for item, _ in said if item.kind != "message"]
+    own = [b"QUIT", b"RSET", b"EHLO", b"HELO", b"NOOP", b"MAIL", b"BDAT"]
+    if world.config.chunking is Chunking.ALWAYS:
+        own.append(b"DATA")  # for what came in chunks
+    for item, _ in arrived:
+        if item.kind == "command" and item.data[:4].upper() not in own:
+            assert item.data in commands, f"P4: a command that nobody has said: {item.data!r}"

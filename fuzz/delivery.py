@@ -1,0 +1,290 @@
+"""Target: what leaves the proxy, read by other servers than ours.
+
+A client says anything; the upstream server is aiosmtpd, in this process, without a socket. What it was sent
+is read again by models of Postfix. All have to find the same commands and the same messages, and each message
+that the client was told is accepted is there once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from functools import cache
+from random import Random
+from typing import Any, Final
+
+import attrs
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from properties.receivers import Bdat, Item, Receiver, Replier, StrictReceiver
+
+from sansio_smtp import CLIENT, SERVER, Proxy
+from sansio_smtp.config import Dialect, LoginMode, UpstreamTls
+from sansio_smtp.events import Connect, Event, SendToServer
+from sansio_smtp.testing import Chunker, bytewise, drawn, whole
+
+from .checks import check, replies_of
+from .tape import MARK, Tape, scripts, tape_of
+from .target import Target
+from .world import World
+
+__all__ = ["DELIVERY", "PostfixReceiver", "deliver"]
+
+_LINE_LIMIT: Final = 2_048
+logging.getLogger("mail").setLevel(logging.CRITICAL)  # aiosmtpd says much of what clients do wrong
+
+
+class PostfixReceiver(Receiver):
+    """Reads as Postfix does: a line ends at LF, and at 2048 octets a record ends that is no whole line.
+
+    Up to 3.8, and still where a client is trusted, every CR before that LF is dropped, so that many lines are
+    a single dot (``strict`` is False). Since 3.9 only a dot between two CRLFs ends a message, and a dot by
+    itself on a line that is ended otherwise is dropped (``smtpd_forbid_bare_newline = normalize``).
+    """
+
+    def __init__(self, replier: Replier, bdat: Bdat = Bdat.CHUNK, *, strict: bool) -> None:
+        super().__init__(replier, bdat)
+        self._strict = strict
+        self._line = bytearray()
+        self._message = bytearray()
+        self._goes_on = False  # the record before this one did not end its line
+        self._after_crlf = True
+
+    def _octet(self, octet: int) -> None:
+        self._line.append(octet)
+        if octet == 10:
+            line = bytes(self._line[:-1])
+            self._line.clear()
+            self._record(line, whole=True)
+        elif len(self._line) >= _LINE_LIMIT and self.mode == "content":
+            line = bytes(self._line)
+            self._line.clear()
+            self._record(line, whole=False)
+
+    def _record(self, line: bytes, *, whole: bool) -> None:
+        by_crlf = line.endswith(b"\r")
+        if whole:
+            line = (line[:-1] if by_crlf else line) if self._strict else line.rstrip(b"\r")
+        if self.mode != "content":
+            self._after_crlf = True
+            self._line_found("auth line" if self.mode == "auth line" else "command", line)
+            return
+        goes_on, self._goes_on = self._goes_on, not whole
+        after_crlf, self._after_crlf = self._after_crlf, by_crlf
+        if not goes_on and line.startswith(b"."):
+            if line == b"." and whole:
+                if self._strict and not (by_crlf and after_crlf):
+                    return
+                message = bytes(self._message)
+                self._message.clear()
+                self._found("message", message)
+                return
+            line = line[1:]
+        self._message += line + (b"\r\n" if whole else b"")
+
+
+# aiosmtpd without a socket
+
+
+@attrs.define(eq=False)
+class _Handler:
+    messages: list[tuple[str, list[str], bytes]] = attrs.field(factory=list[tuple[str, list[str], bytes]])
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        content = envelope.original_content
+        assert content is not None
+        self.messages.append((str(envelope.mail_from), list(envelope.rcpt_tos), content))
+        return "250 2.0.0 kept"
+
+
+class _Wire(asyncio.Transport):
+    def __init__(self) -> None:
+        super().__init__()
+        self.out = bytearray()
+        self.over = False
+
+    def write(self, data: Any) -> None:
+        self.out += data
+
+    def close(self) -> None:
+        self.over = True
+
+    def is_closing(self) -> bool:
+        return self.over
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return ("192.0.2.1", 25) if name == "peername" else default
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+class _LongLines(SMTP):
+    line_length_limit = 1_000_000
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    return asyncio.new_event_loop()
+
+
+class _Aiosmtpd:
+    """A server of its own for one connection."""
+
+    def __init__(self) -> None:
+        self.handler, self.wire = _Handler(), _Wire()
+        loop = _loop()
+        asyncio.set_event_loop(loop)
+        self._smtp = _LongLines(self.handler, enable_SMTPUTF8=True, hostname="mx.example", loop=loop)
+        self._smtp.connection_made(self.wire)
+        self._run()
+
+    def receive(self, data: bytes) -> None:
+        if not self.wire.over:
+            self._smtp.data_received(data)
+            self._run()
+
+    def take(self) -> bytes:
+        out = bytes(self.wire.out)
+        self.wire.out.clear()
+        return out
+
+    def leave(self) -> None:
+        self._smtp.connection_lost(None)
+        self._run()
+
+    def _run(self) -> None:
+        for _ in range(6):  # it waits for nothing but octets
+            _loop().call_soon(_loop().stop)
+            _loop().run_forever()
+
+
+@attrs.define(eq=False)
+class _Delivery(World):
+    """A world in which the servers answer for themselves."""
+
+    servers: list[_Aiosmtpd] = attrs.field(factory=list[_Aiosmtpd], init=False)
+
+    def begin(self) -> None:
+        self.servers.append(_Aiosmtpd())
+        self._listen()
+
+    def _listen(self) -> None:
+        server = self.servers[-1]
+        if said := server.take():
+            self.waiting[SERVER].extend(self.cut(said))
+        if server.wire.over:
+            self.waiting[SERVER].append(None)
+
+    def _took(self, event: Event) -> None:
+        super()._took(event)
+        if isinstance(event, SendToServer):
+            self.servers[-1].receive(event.data)
+            self._listen()
+        elif isinstance(event, Connect):
+            self.begin()
+
+
+def deliver(tape: Tape, cut: Chunker, make: Callable[..., Any] = Proxy) -> _Delivery:
+    """Plays what the client says on a tape, against aiosmtpd."""
+    world = _Delivery(tape, cut, make)
+    world.begin()
+    world._pump()
+    try:
+        world.play()
+        if CLIENT not in world.gone and not world.proxy.closed:
+            world.disturbed = True
+            world.finish()
+    finally:
+        for server in world.servers:
+            server.leave()
+    return world
+
+
+def _try(data: bytes) -> bool:
+    tape = Tape.read(data)
+    settings = tape.settings
+    config = settings.config
+    simple = config.client_dialect is Dialect.SMTP and config.upstream_tls is UpstreamTls.NONE
+    simple &= config.login_mode is LoginMode.RELAY and not settings.ask and not settings.whole_only
+    if not simple or any(record.letter != "c" for record in tape.records):
+        return False
+    tape = attrs.evolve(tape, settings=attrs.evolve(settings, client=None))
+    one = deliver(tape, whole)
+    other = deliver(tape, drawn(Random(tape.cuts)) if tape.cuts else bytewise)
+    for world in (one, other):
+        check(world)
+        _check_servers(world)
+    assert [s.handler.messages for s in one.servers] == [s.handler.messages for s in other.servers], (
+        "P1: the cuts change what arrives"
+    )
+    return True
+
+
+def _check_servers(world: _Delivery) -> None:
+    accepted = 0
+    for number, server in enumerate(world.servers):
+        codes = [code for code, _ in replies_of(bytes(world.from_servers[number]))][1:]
+        found = {kind: _read(make, bytes(world.to_servers[number]), codes) for kind, make in _MODELS.items()}
+        for kind, items in found.items():
+            assert items == found["strict"], f"{kind} reads {items}, and it is {found['strict']}"
+        messages = [item.data for item in found["strict"] if item.kind == "message"]
+        kept = [content for _, _, content in server.handler.messages]
+        taken = [data for data in messages if data in kept]
+        assert kept == taken, f"aiosmtpd keeps {kept}, and was sent {messages}"
+        accepted += len(kept)
+    told = _told_accepted(world)
+    assert told <= accepted, f"P8: the client was told that {told} are accepted, and {accepted} are"
+
+
+def _told_accepted(world: _Delivery) -> int:
+    return sum(b"250 2.0.0 kept" in reply for _, reply in replies_of(bytes(world.to_client)))
+
+
+def _read(make: Callable[[Replier], Receiver], octets: bytes, codes: list[int]) -> list[Item]:
+    left = iter(codes)
+    reader = make(lambda _: next(left, 0))
+    reader.feed(octets)
+    return reader.items
+
+
+_MODELS: Final[dict[str, Callable[[Replier], Receiver]]] = {
+    "strict": lambda replier: StrictReceiver(replier, Bdat.CHUNK),
+    "Postfix 3.7": lambda replier: PostfixReceiver(replier, strict=False),
+    "Postfix 3.9": lambda replier: PostfixReceiver(replier, strict=True),
+}
+
+
+_ENDS: Final = (
+    b"\n.\n", b"\n.\r", b"\r.\n", b"\r.\r", b"\n.\r\n", b"\r.\r\n", b"\r\n.\n", b"\r\n.\r",
+    b"\r\n.\r\r\n", b"\r\r\n.\r\r\n", b"\r\n\0.\r\n", b"\r\n.\0\r\n", b"\r\n.\r\n",
+)  # fmt: skip
+"""What some server has taken for end-of-data."""
+
+
+def _seeds() -> Iterator[bytes]:
+    """What the clients of the dialogue scripts say, in the settings of their script."""
+    for script, text in scripts():
+        tape = tape_of(script, text)
+        said = [record.text for record in Tape.read(tape).records if record.letter == "c"]
+        if said and not script.ask:
+            yield tape[:3] + b"".join(MARK + b"c" + each for each in said)
+    hello = b"\0\0\1" + MARK + b"cEHLO x\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@x>\r\nDATA\r\n" + MARK + b"c"
+    evil = b"MAIL FROM:<evil@x>\r\nRCPT TO:<v@x>\r\nDATA\r\nbad\r\n.\r\nQUIT\r\n"
+    for end in _ENDS:
+        yield hello + b"A: b\r\n\r\nx" + end + evil + b".\r\n" + MARK + b"cQUIT\r\n"
+
+
+DELIVERY: Final = Target(
+    "delivery",
+    "what leaves the proxy, read by aiosmtpd and as Postfix reads it: the same messages, each once",
+    _try,
+    _seeds,
+    words=(
+        b"EHLO x\r\n", b"MAIL FROM:<a@x>\r\n", b"RCPT TO:<b@x>\r\n", b"DATA\r\n", b"RSET\r\n", b"QUIT\r\n",
+        b"BDAT 3\r\nabc", b"BDAT 0 LAST\r\n", b"\r\r\n", MARK + b"c", *_ENDS,
+    ),
+)  # fmt: skip

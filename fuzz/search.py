@@ -1,0 +1,56 @@
+"""One search: a target under atheris, in a process of its own, since libFuzzer ends the process that it is
+in.
+
+``python -m fuzz.search TARGET FINDINGS [libFuzzer's options] [directories with inputs]``. Without a search,
+for a finding that is to be looked at: ``python -m fuzz.search TARGET --try FILE``.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import atheris
+
+_WATCHED = ["sansio_smtp", "trio_proxy"]
+_NOT_WATCHED = ["sansio_smtp.testing", "sansio_smtp.rules.lint"]
+
+with atheris.instrument_imports(include=_WATCHED, exclude=_NOT_WATCHED):
+    from .targets import target
+
+from .findings import Findings, told  # noqa: E402
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str]) -> int:
+    name, where, *options = arguments
+    with atheris.instrument_imports(include=_WATCHED, exclude=_NOT_WATCHED):
+        chosen = target(name)
+    if where == "--try":
+        data = Path(options[0]).read_bytes()
+        try:
+            chosen.try_octets(data)
+        except Exception as error:
+            print(told(error, data, chosen))
+            return 1
+        print("nothing is wrong with it")
+        return 0
+    findings = Findings(Path(where), chosen)
+
+    def try_octets(data: bytes) -> int:
+        try:
+            return -1 if chosen.try_octets(data) is False else 0  # -1: not worth keeping
+        except Exception as error:  # the search goes on: the next one may be worse
+            findings.add(error, data)
+            if findings.enough:
+                raise
+            return -1
+
+    atheris.Setup([name, *options], try_octets)
+    atheris.Fuzz()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
