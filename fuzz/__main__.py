@@ -97,7 +97,7 @@ def search(chosen: Target, seconds: float, directory: Path) -> Searched:
         words.write_text("".join(f'"{_escaped(word)}"\n' for word in chosen.words))
         options = [
             f"-max_total_time={max(1, round(seconds))}", f"-max_len={chosen.longest}", "-print_final_stats=1",
-            "-timeout=30", "-rss_limit_mb=2048", f"-artifact_prefix={temporary}/",
+            "-timeout=60", "-report_slow_units=1000", "-rss_limit_mb=2048", f"-artifact_prefix={temporary}/",
         ]  # fmt: skip
         if chosen.words:
             options.append(f"-dict={words}")

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Iterator
 from functools import cache
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import attrs
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -28,7 +28,16 @@ from .tape import MARK, Tape, scripts, tape_of
 from .target import Target
 from .world import World
 
-__all__ = ["DELIVERY", "PostfixReceiver", "deliver"]
+__all__ = [
+    "DELIVERY",
+    "Aiosmtpd",
+    "Delivery",
+    "PostfixReceiver",
+    "Server",
+    "deliver",
+    "is_simple",
+    "messages_in",
+]
 
 _LINE_LIMIT: Final = 2_048
 logging.getLogger("mail").setLevel(logging.CRITICAL)  # aiosmtpd says much of what clients do wrong
@@ -131,7 +140,7 @@ def _loop() -> asyncio.AbstractEventLoop:
     return asyncio.new_event_loop()
 
 
-class _Aiosmtpd:
+class Aiosmtpd:
     """A server of its own for one connection."""
 
     def __init__(self) -> None:
@@ -142,12 +151,20 @@ class _Aiosmtpd:
         self._smtp.connection_made(self.wire)
         self._run()
 
+    @property
+    def over(self) -> bool:
+        return self.wire.over
+
+    @property
+    def kept(self) -> list[bytes]:
+        return [content for _, _, content in self.handler.messages]
+
     def receive(self, data: bytes) -> None:
         if not self.wire.over:
             self._smtp.data_received(data)
             self._run()
 
-    def take(self) -> bytes:
+    def take(self, *, owed: bool) -> bytes:
         out = bytes(self.wire.out)
         self.wire.out.clear()
         return out
@@ -162,35 +179,63 @@ class _Aiosmtpd:
             _loop().run_forever()
 
 
+class Server(Protocol):
+    """A server with one connection."""
+
+    over: bool
+    """True if it has closed the connection."""
+
+    def receive(self, data: bytes) -> None: ...
+
+    def take(self, *, owed: bool) -> bytes:
+        """What it has said; ``owed``: it has to say something, so that it may be waited for."""
+        ...
+
+    def leave(self) -> None:
+        """The connection is closed."""
+
+
 @attrs.define(eq=False)
-class _Delivery(World):
+class Delivery(World):
     """A world in which the servers answer for themselves."""
 
-    servers: list[_Aiosmtpd] = attrs.field(factory=list[_Aiosmtpd], init=False)
+    connect: Callable[[], Server]
+    servers: list[Server] = attrs.field(factory=list[Server], init=False)
 
     def begin(self) -> None:
-        self.servers.append(_Aiosmtpd())
-        self._listen()
+        self.servers.append(self.connect())
+        self._listen(owed=True)
 
-    def _listen(self) -> None:
+    def _listen(self, *, owed: bool) -> bool:
         server = self.servers[-1]
-        if said := server.take():
+        said = server.take(owed=owed)
+        if said:
             self.waiting[SERVER].extend(self.cut(said))
-        if server.wire.over:
+        if server.over and SERVER not in self.ended:
             self.waiting[SERVER].append(None)
+            said = said or b"<eof>"
+        return bool(said)
+
+    def _pump(self) -> None:
+        super()._pump()
+        while SERVER not in self.gone | self.ended and self.proxy.awaiting is not None:
+            if not self._listen(owed=True):
+                break
+            super()._pump()
 
     def _took(self, event: Event) -> None:
         super()._took(event)
         if isinstance(event, SendToServer):
             self.servers[-1].receive(event.data)
-            self._listen()
         elif isinstance(event, Connect):
             self.begin()
 
 
-def deliver(tape: Tape, cut: Chunker, make: Callable[..., Any] = Proxy) -> _Delivery:
-    """Plays what the client says on a tape, against aiosmtpd."""
-    world = _Delivery(tape, cut, make)
+def deliver(
+    tape: Tape, cut: Chunker, make: Callable[..., Any] = Proxy, connect: Callable[[], Server] = Aiosmtpd
+) -> Delivery:
+    """Plays what the client says on a tape, against a server."""
+    world = Delivery(tape, cut, make, connect)
     world.begin()
     world._pump()
     try:
@@ -204,35 +249,37 @@ def deliver(tape: Tape, cut: Chunker, make: Callable[..., Any] = Proxy) -> _Deli
     return world
 
 
-def _try(data: bytes) -> bool:
-    tape = Tape.read(data)
+def is_simple(tape: Tape) -> bool:
+    """True if a client alone says something on it, in settings in which receivers know what it means."""
     settings = tape.settings
     config = settings.config
     simple = config.client_dialect is Dialect.SMTP and config.upstream_tls is UpstreamTls.NONE
     simple &= config.login_mode is LoginMode.RELAY and not settings.ask and not settings.whole_only
-    if not simple or any(record.letter != "c" for record in tape.records):
+    return simple and all(record.letter == "c" for record in tape.records)
+
+
+def _try(data: bytes) -> bool:
+    tape = Tape.read(data)
+    if not is_simple(tape):
         return False
-    tape = attrs.evolve(tape, settings=attrs.evolve(settings, client=None))
+    tape = attrs.evolve(tape, settings=attrs.evolve(tape.settings, client=None))
     one = deliver(tape, whole)
     other = deliver(tape, drawn(Random(tape.cuts)) if tape.cuts else bytewise)
     for world in (one, other):
         check(world)
         _check_servers(world)
-    assert [s.handler.messages for s in one.servers] == [s.handler.messages for s in other.servers], (
+    assert list(map(_kept, one.servers)) == list(map(_kept, other.servers)), (
         "P1: the cuts change what arrives"
     )
     return True
 
 
-def _check_servers(world: _Delivery) -> None:
+def _check_servers(world: Delivery) -> None:
     accepted = 0
     for number, server in enumerate(world.servers):
         codes = [code for code, _ in replies_of(bytes(world.from_servers[number]))][1:]
-        found = {kind: _read(make, bytes(world.to_servers[number]), codes) for kind, make in _MODELS.items()}
-        for kind, items in found.items():
-            assert items == found["strict"], f"{kind} reads {items}, and it is {found['strict']}"
-        messages = [item.data for item in found["strict"] if item.kind == "message"]
-        kept = [content for _, _, content in server.handler.messages]
+        messages = messages_in(bytes(world.to_servers[number]), codes)
+        kept = _kept(server)
         taken = [data for data in messages if data in kept]
         assert kept == taken, f"aiosmtpd keeps {kept}, and was sent {messages}"
         accepted += len(kept)
@@ -240,7 +287,20 @@ def _check_servers(world: _Delivery) -> None:
     assert told <= accepted, f"P8: the client was told that {told} are accepted, and {accepted} are"
 
 
-def _told_accepted(world: _Delivery) -> int:
+def messages_in(octets: bytes, codes: list[int]) -> list[bytes]:
+    """The messages in what a server was sent, which all models have to find."""
+    found = {kind: _read(make, octets, codes) for kind, make in _MODELS.items()}
+    for kind, items in found.items():
+        assert items == found["strict"], f"{kind} reads {items}, and it is {found['strict']}"
+    return [item.data for item in found["strict"] if item.kind == "message"]
+
+
+def _kept(server: Server) -> list[bytes]:
+    assert isinstance(server, Aiosmtpd)
+    return server.kept
+
+
+def _told_accepted(world: Delivery) -> int:
     return sum(b"250 2.0.0 kept" in reply for _, reply in replies_of(bytes(world.to_client)))
 
 
