@@ -16,12 +16,13 @@ from trio_proxy.metrics.meter import NO_METER, Meter
 from trio_proxy.settings.options import Options
 
 if TYPE_CHECKING:
+    from trio_proxy.admin.of_workers import AdminOfParent, Tell
     from trio_proxy.admin.service import Admin
     from trio_proxy.metrics.registry import Readings
 
     from .security import Security
 
-__all__ = ["NoAdmin", "admin_of", "admin_problems", "certificate_expiry"]
+__all__ = ["NoAdmin", "admin_of", "admin_of_parent", "admin_problems", "certificate_expiry"]
 
 _LIBRARIES: Final = {"prometheus_client": "prometheus-client", "h11": "h11"}
 """Module → distribution."""
@@ -38,13 +39,29 @@ def admin_problems(options: Options) -> list[Problem]:
     return [Problem("", 0, text)]
 
 
-def admin_of(options: Options) -> Admin | NoAdmin:
-    """What counts, and the pages that show it. Without ``--admin`` it does nothing."""
+def admin_of(options: Options, tell: Tell | None = None) -> Admin | NoAdmin:
+    """What counts, and the pages that show it. A worker has no pages: ``tell`` is how it tells its parent.
+    Without ``--admin`` it does nothing."""
     if options.admin is None:
         return NoAdmin()
+    usual = str(options.upstream[0].address) if options.upstream else "built-in"
+    if tell is not None:
+        from trio_proxy.admin.of_workers import AdminOfWorker
+
+        return AdminOfWorker(options.admin, usual, tell)
     from trio_proxy.admin.service import Admin
 
-    return Admin(options.admin, str(options.upstream[0].address) if options.upstream else "built-in")
+    return Admin(options.admin, usual)
+
+
+def admin_of_parent(options: Options) -> AdminOfParent | None:
+    """The pages that show what workers count; None without ``--admin``, or without their libraries, as the
+    first worker says."""
+    if options.admin is None or admin_problems(options):
+        return None
+    from trio_proxy.admin.of_workers import AdminOfParent
+
+    return AdminOfParent(options.admin)
 
 
 def certificate_expiry(security: Security) -> Iterator[tuple[tuple[str, ...], float]]:

@@ -13,6 +13,7 @@ import trio
 
 from sansio_smtp.rules.lint.problems import Problem
 from trio_proxy.driver.listening import ListenError, listening
+from trio_proxy.process.user import User, UserError
 from trio_proxy.rulebook.load import LoadedRules
 from trio_proxy.settings.options import Options
 from trio_proxy.settings.route_tables import route_problems
@@ -62,6 +63,11 @@ def _check_all(options: Options, found: Findings, stack: ExitStack) -> None:
     if options.admin is not None:
         _check_listener("admin", options.admin, found)
     _check_directories(options, found)
+    if options.user is not None:
+        try:
+            User.named(options.user)
+        except UserError as error:
+            found.problems([Problem("", 0, f"--user {options.user}: {error}")])
     check_certificates(security, found)
     if not found.config_is_wrong:  # what would prevent it may stand there
         if why := hidden_auth(options):

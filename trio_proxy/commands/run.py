@@ -121,7 +121,7 @@ async def _main(options: Options) -> int:
             reactor = _reactor(options)
             stream = SocketStream if reactor is None else reactor.stream
             here = [*listeners.values()]
-            admin = admin_of(options)
+            admin = admin_of(options, overseer.tell)
             admin.watch("smtp_proxy_certificate_expires_seconds", partial(certificate_expiry, security))
             to_servers = admin.counted(SERVER, stream)
             upstreams = Upstreams(to_servers, asked, here, security, logins, built_in)

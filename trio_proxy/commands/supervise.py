@@ -26,6 +26,8 @@ from trio_proxy.text.unraisable import unraisable_in_log
 from trio_proxy.workers.control import open_control, serve_control
 from trio_proxy.workers.parent import Parent, Plan
 
+from .admin import admin_of_parent
+
 __all__ = ["supervise"]
 
 
@@ -53,6 +55,10 @@ async def _main(options: Options) -> int:
             parent = Parent(plan, planner, grace=options.grace, notifier=manager.notifier)
             if control is not None:
                 nursery.start_soon(serve_control, control, parent)
+            if (admin := admin_of_parent(options)) is not None:
+                parent.on("metrics", admin.told)
+                parent.when_gone(admin.gone)
+                nursery.start_soon(admin.serve, lambda: parent.is_serving)
             status = await parent.run()
             nursery.cancel_scope.cancel(reason="all workers have ended")
     return status

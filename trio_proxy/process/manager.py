@@ -33,9 +33,11 @@ class Manager:
     """That of the worker; 0: it is the only process."""
     is_first: bool = attrs.field(default=True, init=False)
     """True if this process speaks for all: of settings that are no good idea, and of where it listens."""
+    tell: None = attrs.field(default=None, init=False)
+    """There is no parent to be told anything."""
     numbers: Iterator[int] = attrs.field(factory=lambda: count(1), init=False)
     """Of the connections."""
-    _activated: Activated = attrs.field(factory=activated, init=False)
+    _activated: Activated = attrs.field(factory=activated)
 
     def given(self, address: Address) -> list[socket.socket]:
         """The sockets for this address that the manager has made. Raises `ListenError`."""

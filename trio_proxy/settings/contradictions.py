@@ -178,6 +178,17 @@ def _kept_for_nobody(options: Options) -> Iterator[str]:
         )
 
 
+def _workers(options: Options) -> Iterator[str]:
+    if options.workers is None:
+        if options.control is not None:
+            yield f"--control {options.control} is for workers: give --workers N, or leave it out"
+    elif options.self_signed:
+        yield (
+            "--self-signed makes another certificate in each of the --workers: give --tls-cert FILE and "
+            "--tls-key FILE"
+        )
+
+
 _FINDERS: Final[tuple[Callable[[Options], Iterable[str]], ...]] = (
     _pairs,
     _no_certificate,
@@ -187,4 +198,5 @@ _FINDERS: Final[tuple[Callable[[Options], Iterable[str]], ...]] = (
     _client_for_nobody,
     _logins,
     _kept_for_nobody,
+    _workers,
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
@@ -29,8 +29,10 @@ log = structlog.stdlib.get_logger("smtp_proxy")
 
 _RELOAD_SECONDS: Final = 120.0
 _STATUS_SECONDS: Final = 5.0
+_LAST_WORDS_SECONDS: Final = 1.0
 _INTERRUPTED: Final = 130
 
+StartProcess = Callable[..., Awaitable[tuple[trio.Process, Channel]]]
 Listener = Callable[[int, Mapping[str, Any]], None]
 
 
@@ -86,8 +88,10 @@ class Parent:
         *,
         grace: float,
         notifier: Notifier | None = None,
+        start: StartProcess = start_process,
     ) -> None:
-        """``plan`` is for the start; the planner is asked before each restart."""
+        """``plan`` is for the start; the planner is asked before each restart. ``start`` starts a worker."""
+        self._start_process = start
         self._plan = plan
         self._planner = planner
         self._notifier = notifier or Notifier()
@@ -96,6 +100,7 @@ class Parent:
         self._handlers: dict[str, Listener] = {"beat": self._beat, "ready": self._ready}
         self._outcome: _Outcome | None = None
         self._restarting = trio.Lock()
+        self._when_gone: list[Callable[[int], None]] = []
         self._changed = trio.Event()
         self._status: int | None = None
         self._was_serving = False
@@ -107,6 +112,10 @@ class Parent:
     def on(self, topic: str, handler: Listener) -> None:
         """``handler`` is called with the number of a worker and what it tells of this topic."""
         self._handlers[topic] = handler
+
+    def when_gone(self, handler: Callable[[int], None]) -> None:
+        """``handler`` is called with the number of each worker that has ended."""
+        self._when_gone.append(handler)
 
     async def ask_all(self, topic: str, *, seconds: float, **values: Any) -> dict[int, Mapping[str, Any]]:
         """The answers of all workers that serve clients, those that drain included, by their numbers. Those
@@ -226,7 +235,7 @@ class Parent:
     async def _attend(self, child: _Child, is_first: bool) -> None:
         """A worker, from its start to its end."""
         try:
-            started = await start_process(child.number, self._plan.sockets, is_first=is_first)
+            started = await self._start_process(child.number, self._plan.sockets, is_first=is_first)
         except OSError as error:
             log.error("a worker cannot be started", error=error.strerror or str(error))
             self._ended(child, 1)
@@ -240,7 +249,8 @@ class Parent:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(child.channel.serve)
                 status = await child.process.wait()
-                nursery.cancel_scope.cancel(reason="the worker has ended")
+                # What it has said last is read, to the end of the channel.
+                nursery.cancel_scope.deadline = trio.current_time() + _LAST_WORDS_SECONDS
         finally:
             child.channel.close()
         self._ended(child, status)
@@ -253,6 +263,8 @@ class Parent:
 
     def _ended(self, child: _Child, status: int) -> None:
         del self._children[child.number]
+        for handler in self._when_gone:
+            handler(child.number)
         self._do(self._supervisor.ended(child.number, status, trio.current_time()))
 
     def _drain(self, child: _Child, hurry: bool) -> None:

@@ -66,6 +66,11 @@ class Seat:
         return cls(values["number"], values["first"], channel, sockets)
 
     @property
+    def tell(self) -> Callable[..., None]:
+        """Sends the parent a notice: a topic, and values."""
+        return self.channel.tell
+
+    @property
     def numbers(self) -> Iterator[int]:
         """Of the connections: they differ from those of other workers. The last three digits are the number
         of the worker, as in c1003, c2003."""

@@ -57,6 +57,15 @@ TOGETHER = (
             "--upstream-password-file x is for --login inject; at --login translate the client says who it "
             "is",
         ),
+        (
+            ["--control", "here"],
+            "--control here is for workers: give --workers N, or leave it out",
+        ),
+        (
+            ["--self-signed", "--workers", "2"],
+            "--self-signed makes another certificate in each of the --workers: give --tls-cert FILE and "
+            "--tls-key FILE",
+        ),
         (["--tls", "encrypt"], f"--tls encrypt needs a certificate: {GET_ONE}"),
         (["--tls", "may"], f"--tls may needs a certificate: {GET_ONE}"),
         (

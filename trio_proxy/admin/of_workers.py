@@ -1,0 +1,70 @@
+"""The admin pages of a service with workers: each tells the parent its counts, which shows their sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+import structlog
+import trio
+
+from trio_proxy.metrics.joining import Joined, snapshot
+from trio_proxy.text.addresses import Address
+
+from .service import Admin, serve_pages
+
+__all__ = ["AdminOfParent", "AdminOfWorker", "Tell"]
+
+log = structlog.stdlib.get_logger("smtp_proxy")
+
+_SECONDS: Final = 2.0
+"""Between two times that a worker tells what it has counted."""
+
+
+class Tell(Protocol):
+    """Sends a notice to the parent."""
+
+    def __call__(self, topic: str, /, **values: Any) -> None: ...
+
+
+class AdminOfWorker(Admin):
+    """Counts in a worker, and tells the parent."""
+
+    def __init__(self, address: Address, usual_upstream: str, tell: Tell) -> None:
+        super().__init__(address, usual_upstream)
+        self._tell = tell
+
+    async def serve(self) -> None:
+        """Tells the parent again and again, until it is cancelled, and then for the last time."""
+        try:
+            while True:
+                self._tell_all()
+                await trio.sleep(_SECONDS)
+        finally:
+            self._tell_all()
+
+    def _tell_all(self) -> None:
+        self._tell("metrics", families=snapshot(self.metrics.registry).decode())
+
+
+class AdminOfParent:
+    """Joins what the workers tell, and shows it."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self.joined = Joined()
+
+    def told(self, worker: int, values: Mapping[str, Any]) -> None:
+        """A worker has said what it has counted."""
+        try:
+            self.joined.take(worker, str(values.get("families", "")).encode())
+        except ValueError:
+            log.error("internal error, what a worker has counted cannot be read", worker=worker)
+
+    def gone(self, worker: int) -> None:
+        """A worker has ended. What it has counted stays."""
+        self.joined.left(worker)
+
+    async def serve(self, is_ready: Callable[[], bool]) -> None:
+        """Serves the pages until it is cancelled."""
+        await serve_pages(self._address, self.joined, is_ready)
