@@ -103,6 +103,7 @@ async def test_rolling_restarts_and_reloads_lose_nothing_and_refuse_nobody(tmp_p
     assert len(account.taken) == account.sent > 100
 
 
+@pytest.mark.any_io  # how sockets are read makes no difference to the parent
 async def test_a_killed_worker_is_replaced_and_its_fellow_goes_on(tmp_path: Path) -> None:
     account = Account()
     async with upstream(account) as server:
@@ -123,6 +124,7 @@ async def test_a_killed_worker_is_replaced_and_its_fellow_goes_on(tmp_path: Path
     assert len(account.cut) <= 2 * 8  # what the two had at that moment
 
 
+@pytest.mark.any_io  # how sockets are read makes no difference to the parent
 async def test_workers_end_with_a_killed_parent_and_a_new_start_binds(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
