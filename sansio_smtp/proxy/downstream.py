@@ -21,7 +21,7 @@ from typing import Any, Final
 import attrs
 
 from sansio_smtp.client_info import ClientInfo, Forwarded, TlsInfo
-from sansio_smtp.config import Config
+from sansio_smtp.config import Config, LoginMode
 from sansio_smtp.ends.access import access_of
 from sansio_smtp.ends.exchanges import Exchange
 from sansio_smtp.ends.extensions import keywords
@@ -83,6 +83,7 @@ class Downstream:
         "_config",
         "_credentials",
         "_headroom",
+        "_hides_secrets",
         "_on_over",
         "_on_room",
         "_out",
@@ -148,6 +149,8 @@ class Downstream:
         self.traces = config.trace
         """True if `Received` events are wanted."""
         self._credentials: Credentials | None = None  # most clients have none
+        self._hides_secrets = config.login_mode is not LoginMode.RELAY
+        # True if what a server repeats of a secret is masked for the client too: it may not be the client's
         self._on_over: Callable[[], None] = nothing
         self._on_room: Callable[[], None] = nothing
         self._waiting: Collection[object] = ()
@@ -331,11 +334,19 @@ class Downstream:
         raw = reply.raw
         # Before the end counts the reply as sent: it may fail.
         shown = raw if self._credentials is None else self.masked(raw)
+        if shown is not raw and self._hides_secrets and not self._answers_hello:
+            reply = Reply(reply.code, shown, reply.origin)
         self._out.append(SendToClient(end.send_reply(reply, last=last), shown, reply.origin))
         if end.phase is PHASE_MUST_CLOSE:
             self._on_over()
         elif end.phase is PHASE_TLS:
             self._out.append(StartTLS(CLIENT))
+
+    @property
+    def _answers_hello(self) -> bool:
+        """True if the next reply answers EHLO or HELO: what a client reads in it is no text."""
+        exchanges = self.end.exchanges
+        return bool(exchanges) and exchanges[0].command.kind is KIND_HELLO
 
     def end_session(self, exchange: Exchange | None, reply: Reply) -> None:
         """Ends the session with this reply to this line, after the replies before it. If ``exchange`` is

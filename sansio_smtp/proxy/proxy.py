@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from sansio_smtp.client_info import ClientInfo, TlsInfo
-from sansio_smtp.config import Config, Dialect, UpstreamTls
+from sansio_smtp.config import Config, Dialect, LoginMode, UpstreamTls
 from sansio_smtp.ends.exchanges import Exchange
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.events import (
@@ -78,7 +78,8 @@ class Proxy(Engine):
         """True if `pass_on` may take anything, as far as the configuration goes."""
         config = self.config
         usual = config.lane and not config.trace and config.client_dialect is Dialect.SMTP
-        return usual and config.max_pipelined > 1
+        # Where the proxy logs in by itself, what a server repeats of a secret is masked in its replies.
+        return usual and config.max_pipelined > 1 and config.login_mode is LoginMode.RELAY
 
     def ask_ahead(self, ahead: Ahead) -> None:
         """Before the first input, for a driver that calls `pass_on` and has most verdicts at once: ``ahead``
