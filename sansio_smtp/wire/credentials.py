@@ -22,6 +22,8 @@ __all__ = ["MASK", "Credentials"]
 MASK: Final = b"********"
 
 _SHORTEST: Final = 4
+_SHORTEST_WITHIN: Final = 6
+"""Of a piece that is looked for in the base64 of longer texts: there less of it is left."""
 _LINES_KEPT: Final = 8
 _PIECES_KEPT: Final = 8
 """Of one line."""
@@ -95,6 +97,8 @@ def _pieces(words: Iterable[bytes]) -> Iterator[bytes]:
 def _forms(piece: bytes) -> Iterator[bytes]:
     """The ways in which a server may write a text."""
     yield from (*_in_base64(piece), piece, piece.rstrip(b"="))
+    if len(piece) >= _SHORTEST_WITHIN:
+        yield from (_within_base64(piece, before) for before in range(3))
     if len(piece) > _LONGEST_ESCAPED:
         return
     yield from (_escaped(piece, _RESERVED, form) for form in (b"%%%02X", b"%%%02x"))
@@ -106,6 +110,13 @@ def _forms(piece: bytes) -> Iterator[bytes]:
 def _in_base64(piece: bytes) -> tuple[bytes, bytes]:
     base64 = b2a_base64(piece, newline=False)
     return base64, base64.rstrip(b"=")
+
+
+def _within_base64(piece: bytes, before: int) -> bytes:
+    """What the base64 of every longer text holds in which so many octets stand before the piece, or three
+    more, and so on."""
+    base64 = b2a_base64(bytes(before) + piece, newline=False)
+    return base64[-(-before * 8 // 6) : (before + len(piece)) * 8 // 6]
 
 
 def _escaped(piece: bytes, odd: re.Pattern[bytes], form: bytes) -> bytes:

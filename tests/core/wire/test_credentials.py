@@ -66,6 +66,14 @@ def test_tokens() -> None:
     assert credentials.masked(b"535 ya29.x user=ann ann\r\n") == b"535 ******** ******** ann\r\n"
 
 
+@pytest.mark.parametrize("before", [b"", b"x", b"xy", b"xyz"])
+def test_what_is_in_the_base64_of_a_longer_text(before: bytes) -> None:
+    """As in a challenge of a server that puts together what it has heard."""
+    shown = plain().masked(b"334 " + base64(before + PASSWORD + b" is wrong") + b"\r\n")
+    assert b"********" in shown
+    assert all(part not in shown for part in (b"bnQgZX", b"dW50IG", b"W50IGV"))
+
+
 def test_short_texts_destroy_nothing() -> None:
     credentials = Credentials()
     credentials.keep(auth_line(base64(b"pw1")))
