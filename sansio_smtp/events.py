@@ -128,7 +128,7 @@ class BodyComplete:
 class MessageAnswered:
     """The client is being sent this reply to its message: it says who is responsible for the message now."""
 
-    reply: Reply
+    reply: Reply = attrs.field(repr=lambda reply: reply.brief)
     envelope: Envelope = attrs.field(eq=False)
     masked: bytes | None = attrs.field(default=None, repr=False)
     """The octets of the reply with secrets masked; None if there are none in it."""

@@ -265,7 +265,7 @@ class ReplyQuestion(Question[ReplyVerdict]):
     """A reply of the server, before the client sees it; ``command`` is None for the greeting."""
 
     verdicts: ClassVar = (Continue, ReplaceReply, Disconnect)
-    reply: Reply
+    reply: Reply = attrs.field(repr=lambda reply: reply.brief)
     command: Command | None
     envelope: Envelope
     recipient: Command | None = None

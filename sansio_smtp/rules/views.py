@@ -203,8 +203,8 @@ class ClientCommand(_Replaceable):
 class ServerReply(_Replaceable):
     """A reply of the server that the client has not seen yet."""
 
-    reply: Reply
-    """As the server sent it."""
+    reply: Reply = attrs.field(repr=lambda reply: reply.brief)
+    """As the server sent it. Some servers repeat a secret in it, so its text is not in the repr."""
     to: Recipient | None = None
     """The recipient for whom an LMTP server answers a message; None: the reply is for all."""
 

@@ -76,6 +76,13 @@ class Reply:
         found = _ENHANCED.match(self.raw, 4)
         return found[1].decode() if found else None
 
+    @property
+    def brief(self) -> str:
+        """The code and the enhanced status code, for the repr of what holds a server's reply: some servers
+        repeat a secret in the text."""
+        enhanced = self.enhanced
+        return f"<{self.code}>" if enhanced is None else f"<{self.code} {enhanced}>"
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Reply) and other.raw == self.raw
 

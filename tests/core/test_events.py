@@ -94,6 +94,7 @@ def test_what_is_waited_for_has_a_name_for_settings() -> None:
 def test_the_reply_to_a_message_is_shown_without_secrets() -> None:
     envelope = Envelope()
     assert MessageAnswered(Reply.of(250, "hunter2"), envelope).shown == "250 hunter2"
+    assert "hunter2" not in repr(MessageAnswered(Reply.of(250, "hunter2"), envelope))
     answered = MessageAnswered(Reply.of(250, "hunter2"), envelope, b"250-x\r\n250 ********\r\n")
     assert answered.shown == "250-x / 250 ********"
     assert "hunter2" not in answered.shown

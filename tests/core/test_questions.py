@@ -120,7 +120,7 @@ def test_repr_does_not_show_content(shown: object) -> None:
     "shown",
     [
         CommandQuestion(SECRET, Envelope()),
-        ReplyQuestion(Reply.of(235, "ok"), SECRET, Envelope()),
+        ReplyQuestion(Reply.of(235, "welcome, AGEAYg=="), SECRET, Envelope()),
         ReplaceCommand(SECRET),
         Route("other", SECRET),
     ],

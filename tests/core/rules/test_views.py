@@ -90,6 +90,7 @@ def test_a_reply() -> None:
     assert (answer.code, answer.severity, answer.enhanced) == (250, 2, "2.1.5")
     assert answer.lines == [b"2.1.5 fine", b"really"]
     assert answer.text == "2.1.5 fine\nreally"
+    assert "fine" not in repr(answer), "it may hold what the client has said to log in"
     before = answer.snapshot()
     answer.replace(251, "2.1.0 elsewhere", b"\xff")
     assert (answer.code, answer.severity, answer.enhanced) == (251, 2, "2.1.0")

@@ -69,6 +69,11 @@ def test_enhanced(text: str, enhanced: str | None) -> None:
     assert Reply.of(550, text).enhanced == enhanced
 
 
+def test_brief_has_no_text() -> None:
+    assert Reply.of(550, "5.7.1 hunter2").brief == "<550 5.7.1>"
+    assert Reply.of(550, "hunter2").brief == "<550>"
+
+
 def test_equality_is_that_of_octets() -> None:
     assert Reply.of(250, "a") == Reply(250, b"250 a\r\n")
     assert hash(Reply.of(250, "a")) == hash(Reply(250, b"250 a\r\n"))
