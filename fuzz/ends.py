@@ -113,9 +113,11 @@ class _Caller:
         return self.end.unanswered + self.answered == self.lines
 
     def _give_hints(self) -> None:
-        while self.end.exchanges and self.answered in self.hints and not self._arrives():
+        over = self.end.phase in (Phase.MUST_CLOSE, Phase.CLOSED)  # the caller has said 421
+        while not over and self.end.exchanges and self.answered in self.hints and not self._arrives():
             hint = self.hints[self.answered]
             self._reply(hint, last=self.broken and self.end.unanswered == 1)
+            over = self.end.phase is Phase.MUST_CLOSE
 
     def _arrives(self) -> bool:
         return self.end.exchanges[0] is self.end.arriving

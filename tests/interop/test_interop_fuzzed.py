@@ -28,7 +28,7 @@ from sansio_smtp.testing import whole  # noqa: E402
 
 pytestmark = pytest.mark.interop
 
-MOST = int(os.environ.get("FUZZ_MOST", "120"))
+MOST = int(os.environ.get("FUZZ_MOST", "60"))
 
 
 class Connection:
@@ -97,8 +97,8 @@ def test_postfix_delivers_what_was_said(postfix: Postfix, mailbox: Mailbox) -> N
         told += sum(b"queued as" in reply for _, reply in replies_of(bytes(world.to_client)))
     delivered = mailbox.messages()
     print(f"{played} dialogues, {len(taken)} messages taken, {told} told, {len(delivered)} delivered")
-    assert played > 30
-    assert told == len(taken) == len(delivered) > 20
+    assert played > 20
+    assert told == len(taken) == len(delivered) > 10
     # Postfix adds an empty line before a text without header fields, and breaks long lines.
     assert sorted(map(without_blanks, taken)) == sorted(without_blanks(each.content) for each in delivered)
 
