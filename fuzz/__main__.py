@@ -26,7 +26,7 @@ from .targets import NAMES, target
 __all__ = ["main"]
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
-_SEEDS_IN_A_SECOND: Final = 12
+_SEEDS_IN_A_SECOND: Final = 6
 """How many seeds fit into a second of search: each of them is tried first."""
 _STATUS: Final = re.compile(r"^#[0-9]+\s.*? cov: ([0-9]+) ft: ([0-9]+) corp: ([0-9]+)", re.MULTILINE)
 _EXECUTED: Final = re.compile(r"^stat::number_of_executed_units: ([0-9]+)", re.MULTILINE)

@@ -1,14 +1,15 @@
 """Marked secrets in all that a proxy is given: nothing that it writes or that others see of it holds one.
 
-Logs at ``-vv``, transcripts, reprs in rules, quarantined and captured mail, every file that it has made, its
-arguments (``ps``) and its environment, and what the client is told. The server is a bad one: it says back
-what it hears, in several writings.
+Logs at ``-vv``, with the states of the core; transcripts, metrics, reprs in rules, quarantined mail, every file
+that it has made, its arguments (``ps``) and its environment, and what the client is told. The server is a bad
+one: it says back what it hears, in several writings.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import socket
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
@@ -143,15 +144,36 @@ def proxy_with_secrets(
 ) -> Iterator[Proxy]:
     (directory / "watch.py").write_text(rules)
     common = ["--transcript", "-vv", "--rules", str(directory / "watch.py"), *certificates.options]
-    common += ["--tls", "may", "--quarantine", str(directory / "made" / "quarantine")]
+    common += [
+        "--admin",
+        f"unix:{directory / 'admin'}",
+        "--tls",
+        "may",
+        "--quarantine",
+        str(directory / "made" / "quarantine"),
+    ]
     with running(server.port, directory / "made", *common, *options, rules_fail=True) as proxy:
         yield proxy
+
+
+def page_of(admin: Path, page: str) -> bytes:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(20)
+        connection.connect(str(admin))
+        connection.sendall(b"GET %b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % page.encode())
+        told = b""
+        while said := connection.recv(1 << 16):
+            told += said
+    return told
 
 
 def seen_of(proxy: Proxy, directory: Path) -> dict[str, bytes]:
     """All that a user of the machine, or somebody with the files, can see."""
     process = Path("/proc", str(proxy.process.pid))
     seen = {name: (process / name).read_bytes() for name in ("cmdline", "environ", "comm", "status")}
+    for page in ("/metrics", "/readyz", "/healthz", "/nothing"):
+        seen[page] = page_of(directory / "admin", page)
+    assert b"smtp_proxy" in seen["/metrics"]
     for task in (process / "task").iterdir():
         seen[f"task {task.name}"] = (task / "comm").read_bytes()
     for file in (directory / "made").rglob("*"):
