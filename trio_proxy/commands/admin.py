@@ -68,7 +68,7 @@ def certificate_expiry(security: Security) -> Iterator[tuple[tuple[str, ...], fl
     """Until when the certificates for clients are valid, those of now, by their names."""
     if security.clients is not None:
         for certificate in security.clients.certificates:
-            yield (" ".join(certificate.names) or certificate.subject,), certificate.not_after.timestamp()
+            yield (",".join(certificate.names) or certificate.subject,), certificate.not_after.timestamp()
 
 
 class NoAdmin:

@@ -126,6 +126,7 @@ async def _main(options: Options) -> int:
             to_servers = admin.counted(SERVER, stream)
             upstreams = Upstreams(to_servers, asked, here, security, logins, built_in)
             settings = _settings(options, upstreams, book, rules, reactor, admin)
+            admin.watch("smtp_proxy_limit_hits_total", settings.hits.readings)
             arrivals, lmtp = Arrivals(settings), Arrivals(settings.for_clients(Dialect.LMTP))
 
             def replace(loaded: LoadedRules) -> None:

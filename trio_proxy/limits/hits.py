@@ -7,12 +7,12 @@ which there was none: an attack must not fill the disk.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import structlog
 
-from .table import Limit
+from .table import LIMITS, Limit
 
 __all__ = ["Count", "Hits"]
 
@@ -38,6 +38,11 @@ class Hits:
     def tell(self, count: Count) -> None:
         """Each hit is told to this too, from now on."""
         self._count = count
+
+    def readings(self) -> Iterator[tuple[tuple[str, ...], float]]:
+        """Each limit with the number of hits, for a metric."""
+        for limit in LIMITS:
+            yield (limit.label,), self.counts[limit.label]
 
     def hit(self, limit: Limit, **details: object) -> None:
         """A limit was hit. ``details`` say by whom."""

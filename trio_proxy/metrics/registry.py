@@ -55,7 +55,6 @@ class Metrics:
         self._up = self._children("smtp_proxy_upstream_up", Gauge)
         self._rule_seconds = self._children("smtp_proxy_rule_seconds", Histogram)
         self._verdicts = self._children("smtp_proxy_rule_verdicts_total", Counter)
-        self._limits = self._children("smtp_proxy_limit_hits_total", Counter)
         ProcessCollector(registry=self.registry)
         for name, readings in self._read(is_ready).items():
             self.registry.register(_Read(METRICS[name], readings))
@@ -97,11 +96,7 @@ class Metrics:
     def rule_decided(self, rule: str, phase: str, verdict: str) -> None:
         self._verdicts.of(rule, phase, verdict).inc()
 
-    # What others tell
-
-    def limit_hit(self, limit: str) -> None:
-        """A client was refused or slowed down by the limit of this name."""
-        self._limits.of(limit).inc()
+    # What sessions tell
 
     def session_begins(self) -> None:
         self.begun += 1

@@ -10,10 +10,14 @@ from prometheus_client.registry import Collector
 
 from sansio_smtp import CLIENT, SERVER, Close, Origin, SendToClient
 from trio_proxy.driver.streams import SocketStream
+from trio_proxy.limits.hits import Hits
+from trio_proxy.limits.table import CONNECTIONS, LIMITS
 from trio_proxy.metrics.joining import Joined, Published, snapshot
 from trio_proxy.metrics.meter import NO_METER, Ending
 from trio_proxy.metrics.registry import Metrics
 from trio_proxy.metrics.table import METRICS, sample_names
+
+LABELS = [limit.label for limit in LIMITS]
 
 
 def values(registry: Collector, name: str) -> dict[str, float]:
@@ -40,7 +44,9 @@ def busy() -> Metrics:
     metrics.not_connected("other.example:25")
     metrics.rule_called("greylist", "rcpt", 0.3)
     metrics.rule_decided("greylist", "rcpt", "defer")
-    metrics.limit_hit("connections")
+    hits = Hits(lambda: 0.0)
+    hits.hit(CONNECTIONS)
+    metrics.watch("smtp_proxy_limit_hits_total", hits.readings)
     metrics.watch("smtp_proxy_certificate_expires_seconds", lambda: [(("mx.example",), 1.9e9)])
     return metrics
 
@@ -145,7 +151,6 @@ def test_octets_of_a_socket() -> None:
 def test_workers_are_joined() -> None:
     """Counters are added, also those of a worker that has left; gauges as their declarations say."""
     joined, first, second = Joined(), busy(), busy()
-    second.limit_hit("connections")
     second.connected("other.example:25", 0.1)
     second.session().begins()
     joined.take(1, snapshot(first.registry))
@@ -155,15 +160,15 @@ def test_workers_are_joined() -> None:
     def now(name: str) -> Any:
         return values(joined, name)
 
-    assert now("smtp_proxy_limit_hits_total") == {"connections": 3}
+    assert now("smtp_proxy_limit_hits_total") == dict.fromkeys(LABELS, 0) | {"connections": 2}
     assert now("smtp_proxy_rule_seconds_count") == {"greylist rcpt": 2}
     assert now("smtp_proxy_sessions_open") == {"": 1}
     assert now("smtp_proxy_upstream_up") == {"mx.example:25": 1, "other.example:25": 0}
     joined.left(2)
-    assert now("smtp_proxy_limit_hits_total") == {"connections": 3}
+    assert now("smtp_proxy_limit_hits_total") == dict.fromkeys(LABELS, 0) | {"connections": 2}
     assert now("smtp_proxy_sessions_open") == {"": 0}
     joined.left(1)
-    assert now("smtp_proxy_limit_hits_total") == {"connections": 3}
+    assert now("smtp_proxy_limit_hits_total") == dict.fromkeys(LABELS, 0) | {"connections": 2}
     assert now("smtp_proxy_upstream_up") == {}
 
 
