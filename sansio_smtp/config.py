@@ -180,6 +180,9 @@ class Config:
     tap: Tap = attrs.field(default=Tap.OFF, converter=Tap)
     trace: bool = False
     """True: `Received` events show what arrived, secrets masked, for transcripts."""
+    account: bool = False
+    """True: `CommandRefused` events, and the content of `MessageAnswered`, for a log that says what became of
+    each message."""
 
     case_sensitive_logins: bool = False
     """True: login names that differ in case are different names. By default they are one, as for most

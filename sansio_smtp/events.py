@@ -8,6 +8,7 @@ from typing import Final
 import attrs
 
 from sansio_smtp.client_info import ClientInfo
+from sansio_smtp.ends.exchanges import Content
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Origin, Reply
@@ -24,6 +25,7 @@ __all__ = [
     "BodyComplete",
     "ClientChanged",
     "Close",
+    "CommandRefused",
     "Connect",
     "Event",
     "MessageAnswered",
@@ -136,6 +138,25 @@ class MessageAnswered:
     """Each recipient with the reply for it, secrets masked, if a peer counts the replies by recipients (RFC
     2033): the server's, or what the client is told as the server has not answered for it. ``reply`` is then
     the one that says most truly what became of all. Empty: ``reply`` is for all."""
+    content: Content | None = attrs.field(default=None, repr=False)
+    """What is known of the message, if `Config.account` is set and all of it has come."""
+
+    @property
+    def shown(self) -> str:
+        """The reply for a log, in one line, secrets masked."""
+        return str(self.reply if self.masked is None else Reply(self.reply.code, self.masked))
+
+
+@attrs.define
+class CommandRefused:
+    """The client is being sent this 4xx or 5xx to MAIL, RCPT or DATA; only if `Config.account` is set."""
+
+    command: Command
+    reply: Reply
+    envelope: Envelope = attrs.field(eq=False, repr=False)
+    """The mail transaction as it stands without this command."""
+    masked: bytes | None = attrs.field(default=None, repr=False)
+    """See `MessageAnswered.masked`."""
 
     @property
     def shown(self) -> str:
@@ -229,6 +250,7 @@ Event = (
     | BodyChunk
     | BodyComplete
     | MessageAnswered
+    | CommandRefused
     | Ask
     | Received
     | Violation

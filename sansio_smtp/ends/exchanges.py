@@ -15,7 +15,24 @@ from sansio_smtp.wire.replies import Reply
 
 from .fan_out import FanOut
 
-__all__ = ["Exchange"]
+__all__ = ["Content", "Exchange"]
+
+
+@attrs.define
+class Content:
+    """What a log says of the content of a message."""
+
+    received: int
+    """The decoded octets that came from the client, before any edit."""
+    size: int
+    """The decoded octets of the message that went to the server; 0 if it did not."""
+    message_id: bytes = b""
+    """The field Message-ID (RFC 5322 §3.6.4) as the client has sent it, without its name; empty if none was
+    found."""
+
+    def leaves(self, size: int) -> None:
+        """The message goes to the server, with so many octets."""
+        self.size = size
 
 
 @attrs.define(eq=False)
@@ -33,6 +50,8 @@ class Exchange:
     """For end-of-data, if a peer counts replies by recipients: says which reply goes to whom."""
     replacement: Command | None = None
     """The command that a server was sent instead, if a verdict replaced it."""
+    content: Content | None = None
+    """For end-of-data, what is known of the message, if that is wanted (`Config.account`)."""
 
     def owe(self, recipients: int) -> None:
         """The client is owed a reply to its message for each of so many recipients; for none, one."""
@@ -61,6 +80,10 @@ class Exchange:
         """What is to be answered is this now: end-of-data in place of the last chunk, when its octets have
         come."""
         self.command = command
+
+    def came_with(self, content: Content) -> None:
+        """The content of the message has come."""
+        self.content = content
 
     def end_with(self) -> None:
         """The session is to end with the reply, which may not be known yet."""

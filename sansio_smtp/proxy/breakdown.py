@@ -16,6 +16,7 @@ from sansio_smtp.events import (
     Ask,
     AwaitReply,
     Close,
+    CommandRefused,
     Connect,
     Event,
     MessageAnswered,
@@ -52,7 +53,7 @@ def end_after_fault(
     untold = passing is not None and not _told_all(passing)
     events = [_kept_by_nobody(event) for event in out if not isinstance(event, _NOT_ANY_MORE)]
     unsent = len(events) < len(out)
-    if events and isinstance(events[-1], MessageAnswered):
+    if events and isinstance(events[-1], MessageAnswered | CommandRefused):
         del events[-1]  # the reply that it is the account of was not made
     was_to_connect = any(isinstance(event, Connect) for event in out)
     out.clear()

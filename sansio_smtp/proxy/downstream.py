@@ -23,7 +23,7 @@ import attrs
 from sansio_smtp.client_info import ClientInfo, Forwarded, TlsInfo
 from sansio_smtp.config import Config, LoginMode
 from sansio_smtp.ends.access import access_of
-from sansio_smtp.ends.exchanges import Exchange
+from sansio_smtp.ends.exchanges import Content, Exchange
 from sansio_smtp.ends.extensions import keywords
 from sansio_smtp.ends.fan_out import FanOut
 from sansio_smtp.ends.server import ServerConnection
@@ -33,6 +33,7 @@ from sansio_smtp.events import (
     SERVER,
     Ask,
     ClientChanged,
+    CommandRefused,
     Event,
     MessageAnswered,
     Received,
@@ -77,6 +78,7 @@ class Downstream:
     driver knows of the client; ``checks_logins`` is True if the driver is asked about its login."""
 
     __slots__ = (
+        "_accounts",
         "_attempted",
         "_case_sensitive_logins",
         "_checks_logins",
@@ -115,6 +117,7 @@ class Downstream:
     ) -> None:
         self.end = ServerConnection(config)
         self._headroom = config.headroom
+        self._accounts = config.account
         self.largest: int | None = None
         """The largest message that may go to the server, after all edits; None: there is no limit."""
         self.limit_message(config.max_message_size)
@@ -263,7 +266,11 @@ class Downstream:
             arriving = None  # its octets are not awaited any more
         if not exchanges or exchanges[0] is not exchange or exchange is arriving:
             exchange.fill(reply)
-        elif self.forwarded is None and exchange.command.kind not in _WATCHED:
+        elif (
+            self.forwarded is None
+            and exchange.command.kind not in _WATCHED
+            and not (self._accounts and reply.code >= 400)
+        ):
             self.send_reply(reply, last=exchange.closes and exchange.owes == 1)  # as `_deliver`, usually
         else:
             self._deliver(exchange, reply)
@@ -314,7 +321,9 @@ class Downstream:
         kind = command.kind
         if command is END_OF_DATA or self._answers_message(command, reply):
             if exchange.owes == 1 or reply.code == 421:
-                self._out.append(self.answered(reply, fan_out=exchange.fan_out))
+                self._out.append(self.answered(reply, exchange=exchange))
+        elif self._accounts and reply.code >= 400 and command.verb in _ENVELOPE:
+            self._out.append(self._refused(command, reply))
         elif kind is KIND_HELLO and reply.code < 300:
             self.hello = exchange.replacement or exchange.command
             self.chunking = command.verb == b"EHLO" and "CHUNKING" in keywords(reply)
@@ -385,7 +394,9 @@ class Downstream:
             if reply is own_replies.LOST:
                 reply = _LOST_REPLIES.get(kind, reply)
             if self._answers_message(oldest.command, reply):
-                self._out.append(self.answered(reply, fan_out=oldest.fan_out))
+                self._out.append(self.answered(reply, exchange=oldest))
+            elif self._accounts and oldest.command.verb in _ENVELOPE:
+                self._out.append(self._refused(oldest.command, reply))
             if kind is KIND_END_OF_DATA:
                 for _ in range(0 if reply.code == 421 else oldest.owes - 1):
                     self.send_reply(reply)
@@ -434,22 +445,34 @@ class Downstream:
     # What is shown
 
     def answered(
-        self, reply: Reply, envelope: Envelope | None = None, fan_out: FanOut | None = None
+        self,
+        reply: Reply,
+        envelope: Envelope | None = None,
+        content: Content | None = None,
+        *,
+        exchange: Exchange | None = None,
     ) -> MessageAnswered:
         """What is told of a message to which the client is being sent this reply. ``envelope``: None is that
-        of the transaction which is open. ``fan_out``: what shared the replies out, if they are counted by
-        recipients."""
+        of the transaction which is open. ``exchange``: that of the message, if it has one."""
         envelope = envelope or self.end.transaction.envelope
+        fan_out: FanOut | None = None
+        if exchange is not None:
+            fan_out, content = exchange.fan_out, exchange.content
         results: tuple[tuple[Command, Reply], ...] = ()
         if fan_out is not None:
             envelope, results = fan_out.envelope, fan_out.results(reply)
             if fan_out.by_recipient and fan_out.complete:
                 reply = fan_out.summary
         if self._credentials is None:
-            return MessageAnswered(reply, envelope, results=results)
+            return MessageAnswered(reply, envelope, None, results, content)
         masked = self.masked(reply.raw)
         results = tuple((to, Reply(each.code, self.masked(each.raw), each.origin)) for to, each in results)
-        return MessageAnswered(reply, envelope, None if masked == reply.raw else masked, results)
+        return MessageAnswered(reply, envelope, None if masked == reply.raw else masked, results, content)
+
+    def _refused(self, command: Command, reply: Reply) -> CommandRefused:
+        masked = self.masked(reply.raw)
+        shown = None if masked == reply.raw else masked
+        return CommandRefused(command, reply, self.end.transaction.envelope, shown)
 
     def trace(self, side: Side, shown: bytes) -> None:
         """Adds a `Received` event, secrets masked."""
@@ -486,6 +509,8 @@ _OF_SERVERS: Final = (ReplyQuestion, LoginQuestion)
 _WATCHED: Final = frozenset((Kind.END_OF_DATA, Kind.CHUNK, Kind.LAST_CHUNK, Kind.HELLO, Kind.STARTTLS))
 """The kinds of lines whose replies change what is known, or are told."""
 _CHUNKS: Final = frozenset((Kind.CHUNK, Kind.LAST_CHUNK))
+_ENVELOPE: Final = frozenset((b"MAIL", b"RCPT", b"DATA"))
+"""The commands whose refusal is told (`CommandRefused`)."""
 _LOST_REPLIES: Final = {Kind.END_OF_DATA: own_replies.LOST_MESSAGE, Kind.QUIT: own_replies.BYE}
 """Kind of the oldest line → the reply if the server closed the connection without 421, where that reply is
 not 421."""

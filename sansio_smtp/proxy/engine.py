@@ -32,6 +32,7 @@ from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import Config, Dialect, UpstreamTls
 from sansio_smtp.ends.access import access_of
 from sansio_smtp.ends.client import ReplyReceived
+from sansio_smtp.ends.exchanges import Content
 from sansio_smtp.ends.received import (
     END_OF_INPUT,
     ChunkEnded,
@@ -334,8 +335,8 @@ class Engine(Readings):
         checks = self._asked.logins
         return access_of(self.config, self._given, checks_logins=checks), *self._connection
 
-    def answered(self, reply: Reply, envelope: Envelope) -> MessageAnswered:
+    def answered(self, reply: Reply, envelope: Envelope, content: Content | None) -> MessageAnswered:
         """For `Passing`: see `Downstream.answered`."""
         if self._has_parts:
-            return self._downstream.answered(reply, envelope)
-        return MessageAnswered(reply, envelope)
+            return self._downstream.answered(reply, envelope, content)
+        return MessageAnswered(reply, envelope, content=content)

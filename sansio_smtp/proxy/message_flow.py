@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from sansio_smtp.config import Config, Dialect, Tap
-from sansio_smtp.ends.exchanges import Exchange
+from sansio_smtp.ends.exchanges import Content, Exchange
 from sansio_smtp.ends.fan_out import FanOut
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.events import AwaitReply, BodyChunk, BodyComplete, Event, SendToServer
@@ -44,6 +44,7 @@ from sansio_smtp.states import MESSAGE as TABLE
 from sansio_smtp.states import Message, MessageStep, unforeseen
 from sansio_smtp.wire.commands import END_OF_DATA
 from sansio_smtp.wire.content import Form
+from sansio_smtp.wire.message_id import MessageIdReader
 from sansio_smtp.wire.replies import Reply
 
 from . import own_replies
@@ -71,12 +72,14 @@ class MessageFlow:
     """The message in flight. ``make_spool``: see `Proxy`."""
 
     __slots__ = (
+        "_accounts",
         "_by_recipient",
         "_chunks",
         "_config",
         "_downstream",
         "_end",
         "_forwarding",
+        "_id",
         "_make_spool",
         "_out",
         "_pieces",
@@ -103,6 +106,7 @@ class MessageFlow:
         self._out = out
         self._make_spool = make_spool
         self._untapped = config.tap is Tap.OFF
+        self._accounts = config.account
         self._by_recipient = config.client_dialect is Dialect.LMTP
         self._places = _NOWHERE
         self._pipeline: ContentPipeline | None = None
@@ -111,6 +115,7 @@ class MessageFlow:
         self._refusal: Reply | None = None  # the reply to the message, while the rest of it is dropped
         self._swallowed: Reply | None = None  # the same for the next message, before its first content
         self._pieces: Iterator[bytes] | None = None  # the rest of a message in a spool, in SENDING
+        self._id: MessageIdReader | None = None  # of the message whose content is coming
 
     @property
     def buffered(self) -> int:
@@ -139,8 +144,10 @@ class MessageFlow:
         """True if no message is in flight, and the next one passes as it is, where it is not asked about."""
         return self.state is MESSAGE_NONE and self._untapped and self._swallowed is None
 
-    def passed(self) -> None:
+    def passed(self, data: bytes) -> None:
         """A piece of content has passed as it is, while `relays`."""
+        if self._accounts:
+            self._look_for_id(data)
         if self.state is MESSAGE_NONE:
             self._step(_CONTENT)
 
@@ -149,6 +156,16 @@ class MessageFlow:
         if self.state is MESSAGE_NONE:
             self._step(_CONTENT)
         self._step(_ENDED)
+
+    def account_of(self, received: int, size: int = 0) -> Content:
+        """What is known of the message whose content has come. ``size`` and ``received``: see `Content`."""
+        found, self._id = self._id, None
+        return Content(received, size, b"" if found is None else found.value)
+
+    def _look_for_id(self, data: bytes) -> None:
+        if self._id is None:
+            self._id = MessageIdReader()
+        self._id.feed(data)
 
     def ask_at(self, places: frozenset[str]) -> None:
         """The next message is asked about at these hook places."""
@@ -166,6 +183,8 @@ class MessageFlow:
 
     def content(self, data: bytes, at_line_start: bool, form: Form = FORM_DOTTED) -> None:
         """Takes a piece of content: see `ContentReceived`."""
+        if self._accounts:
+            self._look_for_id(data)
         if self.state is MESSAGE_NONE:
             if self._swallowed is None:
                 self._step(_CONTENT)
@@ -196,12 +215,16 @@ class MessageFlow:
         self._end = self._downstream.end.exchanges[-1]
         if self.state is MESSAGE_NONE:
             self._begin()
+        if self._accounts:
+            self._end.came_with(self.account_of(size))
         if self._refusal is not None:
             self._answer(self._refusal)
             return
         untouched = self._untapped and not self._places and self._pipeline is None
         if untouched and (self._chunks is None or self._chunks.native):
             self._out.append(BodyComplete(size, received=size))
+            if self._end.content is not None:
+                self._end.content.leaves(size)
             self._end_at_server(b"")
             return
         pipeline = self._open_pipeline()
@@ -457,7 +480,10 @@ class MessageFlow:
             self._advance(self._pipeline)
 
     def _finish(self, pipeline: ContentPipeline) -> None:
-        self._out.append(pipeline.completed())
+        completed = pipeline.completed()
+        self._out.append(completed)
+        if self._end is not None and self._end.content is not None:
+            self._end.content.leaves(completed.size)
         if not pipeline.held:
             self._end_at_server(b"")
             return
@@ -482,7 +508,7 @@ class MessageFlow:
     def _forget(self) -> None:
         if self._pipeline is not None:
             self._drop_pipeline()
-        self._end = self._refusal = self._pieces = self._chunks = None
+        self._end = self._refusal = self._pieces = self._chunks = self._id = None
 
     # The server's side
 

@@ -40,11 +40,13 @@ from typing import Final, Protocol
 import attrs
 
 from sansio_smtp.config import Config
+from sansio_smtp.ends.exchanges import Content
 from sansio_smtp.ends.transaction import Envelope, Transaction
 from sansio_smtp.events import CLIENT, SERVER, MessageAnswered
 from sansio_smtp.states import FRAMING, LINE_STEPS, REPLY_STEPS, Phase
 from sansio_smtp.verbs import VERBS, Kind
 from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.message_id import MessageIdReader
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.scan import scan
 
@@ -144,7 +146,7 @@ class Stage(Protocol):
         """See `Openings`."""
         ...
 
-    def answered(self, reply: Reply, envelope: Envelope) -> MessageAnswered:
+    def answered(self, reply: Reply, envelope: Envelope, content: Content | None) -> MessageAnswered:
         """See `Downstream.answered`."""
         ...
 
@@ -153,15 +155,17 @@ class Passing:
     """Takes a usual input as a whole, and gives the octets for the other side."""
 
     __slots__ = (
+        "_accounts",
         "_answered",
         "_client",
         "_commands",
-        "_counts_refusals",
+        "_content_known",
         "_downstream",
         "_ending",
         "_forwarding",
         "_from_rest",
         "_headroom",
+        "_keeps",
         "_max_line",
         "_max_pipelined",
         "_max_recipients",
@@ -179,6 +183,7 @@ class Passing:
         "_size_limit",
         "_stage",
         "_takes_groups",
+        "_tells_refusals",
         "answers",
         "begun",
         "failed",
@@ -207,7 +212,10 @@ class Passing:
         self._max_reply = min(config.max_reply, _LONGEST)
         self._max_recipients = config.max_recipients
         self._size_limit = config.max_message_size
-        self._counts_refusals = config.keep  # a message that is forgotten would take them with it
+        self._keeps = config.keep
+        self._accounts = config.account
+        # A message that is forgotten would take refusals with it: who counts or tells them is told of each.
+        self._tells_refusals = config.keep or config.account
         self._headroom = config.headroom
         self._openings = openings
         self._stage = stage
@@ -225,6 +233,7 @@ class Passing:
         self._opening: tuple[Input, ...] = ()  # all up to the reply to EHLO, before that
         self._from_rest = False  # True if these begin at rest, outside a mail transaction
         self._answered: MessageAnswered | list[bytes] | None = None
+        self._content_known: Content | None = None  # of the whole message that has passed last
 
     def use(
         self, downstream: Downstream, forwarding: Forwarding, message: MessageFlow, commands: CommandFlow
@@ -260,7 +269,10 @@ class Passing:
         for octets in passed:
             if octets == WHOLE:
                 self._message.passed_end()
-                server.send_end_of_data(client.take_end_of_data())
+                exchange = client.take_end_of_data()
+                if self._content_known is not None:
+                    exchange.came_with(self._content_known)
+                server.send_end_of_data(exchange)
             elif (line := LINES.get(octets[:5])) is not None:
                 command = self._told(line, octets)
                 server.send_command(command, client.take_line(command))
@@ -392,6 +404,8 @@ class Passing:
         if self.mode == CONTENT:
             if self._is_whole(data):
                 self._passed.append(WHOLE)
+                if self._accounts:
+                    self.has_come(data)
                 self.mode, self._owed, self.taken = OWED, TO_MESSAGE, 2
                 return data
             self.catch_up()
@@ -400,13 +414,24 @@ class Passing:
         if reader is None or not reader.take_whole(data):
             return None
         if not reader.finished:
-            self._message.passed()
+            self._message.passed(data)
             self.taken = 1
             return data
-        self._message.passed_end()
-        self._server.send_end_of_data(self._client.take_end_of_data())
+        message, exchange = self._message, self._client.take_end_of_data()
+        if self._accounts:
+            message.passed(data)
+            exchange.came_with(message.account_of(reader.size, reader.size))
+        message.passed_end()
+        self._server.send_end_of_data(exchange)
         self.mode, self._owed, self.taken = OWED, TO_MESSAGE, 2
         return data
+
+    def has_come(self, data: bytes) -> None:
+        """Keeps what is known of a message that has come as a whole."""
+        reader = MessageIdReader()
+        reader.feed(data)
+        size = len(data) - 3 - scan(data)[1]
+        self._content_known = Content(size, size, reader.value)
 
     def _is_whole(self, data: bytes) -> bool:
         """Returns True if this is all of a message, with its end-of-data and nothing after it."""
@@ -430,7 +455,7 @@ class Passing:
         after, size = self._owed.get(data[:4]), len(data) - 2
         if (
             after is None
-            or (self._counts_refusals and data[0] >= _FOUR)
+            or (self._tells_refusals and data[0] >= _FOUR)
             or data.find(_CR) != size
             or data.find(_LF) - size != 1
             or size + 2 > self._max_reply
@@ -454,7 +479,7 @@ class Passing:
             or data != _CRLF.join((*lines, b""))
             or 0 in data
             or max(map(len, lines)) + 2 > self._max_reply
-            or (self._counts_refusals and any(line[0] >= _FOUR for line in lines if line))
+            or (self._tells_refusals and any(line[0] >= _FOUR for line in lines if line))
         ):
             return None
         after = [replies.get(line[:4]) for line, replies in zip(lines, owed, strict=False)]
@@ -477,7 +502,8 @@ class Passing:
             self._passed = []
         else:
             self.catch_up()
-            self._answered = self._downstream.answered(reply_of(data))
+            exchange = self._client.exchanges[0]
+            self._answered = self._downstream.answered(reply_of(data), exchange=exchange)
             self._take_reply(data)
             self._from_rest = self._is_outside
         self.answers, self._room = True, self._max_recipients
@@ -497,7 +523,7 @@ class Passing:
         return data
 
     def _quit(self, data: bytes) -> bytes | None:
-        if self.mode == OWED or self._counts_refusals or (not self.mode and not self._look()):
+        if self.mode == OWED or self._keeps or (not self.mode and not self._look()):
             return None
         self._ending = ((CLIENT, data),)
         self.mode, self.taken = _QUIT, 1
@@ -555,7 +581,7 @@ class Passing:
         replies = [octets for octets in answered[:-2] if octets[:5] not in LINES]
         for line, reply in zip(lines, replies, strict=True):
             transaction.answered(LINES[line[:5]].command(line), reply_of(reply))
-        return self._stage.answered(reply_of(answered[-1]), transaction.envelope)
+        return self._stage.answered(reply_of(answered[-1]), transaction.envelope, self._content_known)
 
 
 def reply_of(octets: bytes) -> Reply:

@@ -166,6 +166,8 @@ class AskedPassing(Passing):
         if not isinstance(verdict, Continue) or verdict.recipients:
             return None
         self._passed.append(WHOLE)
+        if self._accounts:
+            self.has_come(data)
         self.mode, self._owed, self.taken = OWED, TO_MESSAGE, 3
         return data
 
@@ -190,4 +192,4 @@ class AskedPassing(Passing):
         if not isinstance(answered, list) or self._envelope is None:
             return super().take_answered()
         self._answered, self.answers = None, False
-        return self._stage.answered(reply_of(answered[-1]), self._envelope)
+        return self._stage.answered(reply_of(answered[-1]), self._envelope, self._content_known)

@@ -18,6 +18,7 @@ from sansio_smtp import (
     ClientChanged,
     ClientInfo,
     Close,
+    CommandRefused,
     Config,
     Connect,
     Continue,
@@ -57,6 +58,8 @@ def _spell(event: Event) -> str:
             return f"chunk {event.data!r}"
         case MessageAnswered():
             return f"answered {event.reply.code}"
+        case CommandRefused():
+            return f"refused {event.command.verb.decode()} {event.reply.code}"
         case Ask():
             return f"? {type(event.question).__name__}"
         case Received():

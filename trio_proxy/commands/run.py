@@ -304,6 +304,7 @@ def _settings(
         config=core_config(
             options,
             trace=options.transcript,
+            account=options.verbosity >= 0,
             reconnect=True,
             keep=options.upstream_keep > 0,
             ehlo_name=_our_name(),

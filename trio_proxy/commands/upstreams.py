@@ -109,6 +109,7 @@ class Upstreams:
         by_listener = any(route.listen for route in options.routes)
         made = attrs.evolve(
             settings,
+            upstream_name=str(usual),
             connect_to=named.connect_to,
             upstream_dialect=named.dialect,
             upstream_tls=security.leg,

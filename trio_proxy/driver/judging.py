@@ -8,9 +8,10 @@ from typing import Any, Final, cast
 import trio
 
 from sansio_smtp import Answer, Disconnect, Event, LocalProtocolError, MessageAnswered, Proxy, Reply
-from sansio_smtp.questions import AnyQuestion, AnyVerdict, Continue, LoginQuestion
+from sansio_smtp.questions import AnyQuestion, AnyVerdict, CommandQuestion, Continue, LoginQuestion
 from sansio_smtp.rules import Connection, RuleSession, RuleSet
 from sansio_smtp.rules.later import Later
+from trio_proxy.account.account import Account
 from trio_proxy.rulebook.metered_host import make_host
 from trio_proxy.text.session_log import SessionLog
 from trio_proxy.text.transcript import Transcript
@@ -32,6 +33,7 @@ class Judging:
     """
 
     __slots__ = (
+        "_account",
         "_hurries",
         "_judge",
         "_last_scope",
@@ -43,9 +45,10 @@ class Judging:
         "_settings",
     )
 
-    def __init__(self, settings: Settings, log: SessionLog) -> None:
+    def __init__(self, settings: Settings, log: SessionLog, account: Account) -> None:
         self._settings = settings
         self._log = log
+        self._account = account
         self._judge: Judge | None = settings.judge
         self._login = None if settings.logins is None else settings.logins.of_session(log)
         self._rules: RuleSession | None = None
@@ -78,7 +81,7 @@ class Judging:
         if self._ruleset is None or not self._ruleset.rules:
             return
         settings = self._settings.rule_settings
-        host = make_host(settings, self._log, transcript)
+        host = make_host(settings, self._log, transcript, self._account)
         connection = Connection.of(proxy.client_info, f"c{number}")
         self._rules = RuleSession(
             self._ruleset,
@@ -170,6 +173,8 @@ class Judging:
 
     def _answer(self, proxy: Proxy, question: AnyQuestion, verdict: AnyVerdict) -> list[Event]:
         asked: Any = question
+        if isinstance(verdict, Answer) and isinstance(question, CommandQuestion):
+            self._account.ruled(question.command, question.envelope, verdict.reply)
         try:
             return proxy.answer(asked, verdict)
         except LocalProtocolError as error:

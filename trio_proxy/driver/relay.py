@@ -29,6 +29,7 @@ from sansio_smtp import (
     BodyComplete,
     ClientChanged,
     Close,
+    CommandRefused,
     Connect,
     Event,
     MessageAnswered,
@@ -222,6 +223,7 @@ class Relay(Sides):
         level = UpstreamTls.NONE if leg is None else leg.level
         self._proxy.server_connected(level, self._servers.dialect, kept=True)
         if kept.tls is not None:
+            self._servers.speaks(kept.tls)
             self.apply(self._proxy.tls_started(SERVER, kept.tls))
         self.apply(self._proxy.receive_from(SERVER, kept.greeting))
         self._deadline.start()
@@ -284,6 +286,8 @@ class Relay(Sides):
             self._tls_failed(side, str(error))
         else:
             events = self._proxy.tls_started(side, info)
+            if side is SERVER:
+                self._servers.speaks(info)
             self._reports.secured(side, info, self._proxy.identity)
             self.apply(events)
 
@@ -341,6 +345,6 @@ _GREETED = (Phase.COMMAND, Phase.BLOCKED)
 _RARE = frozenset(
     (
         *(Close, Connect, Release, StartTLS),
-        *(ClientChanged, ServerUnusable, MessageAnswered, Violation, BodyComplete),
+        *(ClientChanged, ServerUnusable, MessageAnswered, CommandRefused, Violation, BodyComplete),
     )
 )

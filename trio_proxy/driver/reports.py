@@ -9,6 +9,7 @@ from sansio_smtp import (
     BodyComplete,
     ClientChanged,
     ClientInfo,
+    CommandRefused,
     Event,
     MessageAnswered,
     Proxy,
@@ -17,6 +18,7 @@ from sansio_smtp import (
     TlsInfo,
     Violation,
 )
+from trio_proxy.account.account import Account
 from trio_proxy.metrics.meter import NO_METER, Meter, SessionMeter
 from trio_proxy.text.session_log import SessionLog
 from trio_proxy.text.transcript import Transcript, printable
@@ -30,6 +32,7 @@ class Reports:
     """The log and the transcript of one session."""
 
     __slots__ = (
+        "_account",
         "_client",
         "_log",
         "_meter",
@@ -37,7 +40,7 @@ class Reports:
         "_state",
         "_tells_debug",
         "_tells_each",
-        "_tells_info",
+        "_tells_mail",
         "_transcript",
         "reads_all",
         "shows_states",
@@ -48,6 +51,7 @@ class Reports:
     def __init__(
         self,
         log: SessionLog,
+        account: Account,
         transcript: Transcript | None,
         client: Outbox,
         *,
@@ -59,12 +63,13 @@ class Reports:
         """``tells_each``: the client gets a reply to a message for each recipient (RFC 2033). ``session``: is
         told of replies; None: nobody counts them."""
         self._log = log
+        self._account = account
         self._tells_each = tells_each
         self._meter = meter
         self._session = session
         self._transcript = transcript
         self._client = client
-        self._tells_info: bool | None = None  # not known before the first message
+        self._tells_mail: bool | None = None  # not known before the first message
         self._tells_debug: bool | None = None
         self.unsaid: tuple[MessageAnswered, ...] = ()
         """Messages whose reply has not left yet: `told` is to be called when it has."""
@@ -117,6 +122,8 @@ class Reports:
         """Logs what is worth a line of the log: messages, violations of the protocol, another client."""
         if isinstance(event, MessageAnswered):
             self.answered(event)
+        elif isinstance(event, CommandRefused):
+            self._account.refused(event)
         elif isinstance(event, Violation):
             self._log.warning(
                 "protocol violation",
@@ -148,19 +155,19 @@ class Reports:
             self._log.warning("message refused for some recipients", reply=event.shown, refused=refused)
 
     def answered(self, event: MessageAnswered) -> None:
-        """A message is answered: logs it at the level INFO."""
+        """A message is answered."""
         self.unsaid += (event,)
         if self.tells_messages:
-            self._answered(event)
+            self._account.answered(event)
         if event.results and not self._tells_each:
             self._partly_refused(event)
 
     @property
     def tells_messages(self) -> bool:
         """True if each message is logged."""
-        if self._tells_info is None:
-            self._tells_info = self._log.is_enabled_for(logging.INFO)
-        return self._tells_info
+        if self._tells_mail is None:
+            self._tells_mail = self._account.is_wanted
+        return self._tells_mail
 
     def told(self) -> None:
         """All that was for the client has been written."""
@@ -173,13 +180,6 @@ class Reports:
             # The only trace for those who find the message twice (RFC 1047).
             self._log.warning("message answered, client not told", reply=event.shown)
         self.unsaid = ()
-
-    def _answered(self, event: MessageAnswered) -> None:
-        mail, recipients = event.envelope.mail, event.envelope.recipients
-        reply = event.shown
-        self._log.info("message answered", reply=reply, mail=str(mail or ""), recipients=len(recipients))
-        for recipient, answer in event.results:
-            self._log.info("recipient answered", rcpt=str(recipient), reply=str(answer))
 
 
 def joint_state(proxy: Proxy) -> object:

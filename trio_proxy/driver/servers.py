@@ -42,10 +42,12 @@ class Servers:
         "_settings",
         "_visit",
         "_visited",
+        "address",
         "dialect",
         "kept",
         "leg",
         "outbox",
+        "tls_version",
     )
 
     def __init__(self, settings: Settings, log: SessionLog) -> None:
@@ -59,6 +61,10 @@ class Servers:
         """What the server speaks that was connected last; None: what `Config.upstream_dialect` says."""
         self.kept: Kept | None = None
         """The connection, if another session has used it before."""
+        self.address = ""
+        """The address of the server that was connected last, or was to be; empty if none was."""
+        self.tls_version = ""
+        """The version of TLS to it; empty in plain text."""
         self._name: str | None = None  # of the server that was tried last
         self._key: Hashable = None  # of the connection, for the pool
         self._released: Kept | None = None
@@ -101,6 +107,7 @@ class Servers:
                 return None
             if settings.upstream_dialect is not None:
                 self.dialect = settings.upstream_dialect(None)
+            self.address = settings.upstream_name
             made = begin()
         except OSError as error:
             settings.meter.not_connected(None)
@@ -160,6 +167,7 @@ class Servers:
 
     async def _try(self, upstream: str | None, client: ClientInfo) -> str:
         self.leg = None
+        self.address = self._settings.upstream_name if upstream is None else upstream
         with trio.move_on_after(self._settings.timeouts.connect):
             try:
                 if self._settings.upstream_tls is not None:
@@ -195,12 +203,17 @@ class Servers:
 
     def _use(self, stream: Stream) -> None:
         self.outbox, self._aborts, self._is_closed = Outbox(stream), True, False
+        self.tls_version = ""
 
     def release(self, greeting: Reply, tls: TlsInfo | None) -> None:
         """The core has given the connection back: `close` puts it into the pool."""
         uses = 1 if self.kept is None else self.kept.uses
         self._released = Kept(self.outbox.stream, greeting.raw, tls, uses)
         self._aborts = False
+
+    def speaks(self, tls: TlsInfo) -> None:
+        """TLS has begun."""
+        self.tls_version = tls.version
 
     def secured(self) -> TlsStream:
         """From now on the connection is used through this stream, whose handshake comes next."""
@@ -283,8 +296,9 @@ class Servers:
         self._log.error("upstream server cannot be reached", error=why, **self._named(upstream))
 
     def _named(self, upstream: str | None) -> dict[str, str]:
-        """How a log line names the server, if it is not the usual one."""
-        return {} if upstream is None else {"upstream": upstream}
+        """How a log line names the server."""
+        name = self._settings.upstream_name if upstream is None else upstream
+        return {"upstream": name} if name else {}
 
 
 def _holds_end_of_data(octets: bytes) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import trio
 
 from sansio_smtp import CLIENT, ClientInfo, Dialect, Event, MessageAnswered, Proxy, SendToClient, WaitingFor
+from trio_proxy.account.account import Account
 from trio_proxy.metrics.meter import Ending
 from trio_proxy.text.session_log import SessionLog
 from trio_proxy.text.transcript import Transcript
@@ -33,6 +34,7 @@ class Session:
     """Runs one client's dialogue from connect to close."""
 
     __slots__ = (
+        "_account",
         "_alone",
         "_broken",
         "_client",
@@ -68,8 +70,11 @@ class Session:
         transcript = Transcript(number, write) if write else None
         counts, self._meter = settings.meter.counts, settings.meter.session()
         self._client = MeteredOutbox(client, self._meter.passed) if counts else Outbox(client)
+        self._servers = Servers(settings, self._log)
+        self._account = Account(self._log, self._servers, settings.tell)
         self._reports = Reports(
             self._log,
+            self._account,
             transcript,
             self._client,
             show_states=settings.show_states,
@@ -77,8 +82,7 @@ class Session:
             meter=settings.meter,
             session=self._meter if counts else None,
         )
-        self._servers = Servers(settings, self._log)
-        self._judging = Judging(settings, self._log)
+        self._judging = Judging(settings, self._log, self._account)
         try:
             self._proxy = Proxy(settings.config, self._judging.ask, settings.make_spool, known)
             if may_be_check:

@@ -12,6 +12,7 @@ import trio
 from sansio_smtp import Config, Dialect, Networks, Question, Spool, WaitingFor
 from sansio_smtp.networks import NO_NETWORKS
 from sansio_smtp.rules import RuleSet
+from trio_proxy.account.account import Tell
 from trio_proxy.limits.guard import Guard
 from trio_proxy.limits.hits import Hits
 from trio_proxy.metrics.meter import NO_METER, Meter
@@ -87,6 +88,10 @@ class Settings:
     """Is told what happens, to count it."""
     make_spool: Callable[[], Spool] | None = None
     """Makes room on disk for a message that is too large to be held in memory."""
+    tell: Tell | None = None
+    """Gets each record of the account, besides the log."""
+    upstream_name: str = ""
+    """The address of the usual server, for the log."""
     write_transcript: Callable[[str], None] | None = None
     show_states: bool = False
     """True if changes of the joint state go to the log and the transcript (``-vv``)."""

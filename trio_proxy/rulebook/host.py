@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import attrs
 import trio
@@ -24,7 +24,7 @@ from .tasks import Call, RuleTasks
 from .threads import RuleDown, RuleThreads
 from .watchdog import Blocked, Watchdog
 
-__all__ = ["RuleHost", "RuleSettings"]
+__all__ = ["RuleAccount", "RuleHost", "RuleSettings"]
 
 _BLOCKING_SECONDS = 2.0
 
@@ -49,16 +49,32 @@ class RuleSettings:
     each session runs its rules itself, and waits for them."""
 
 
+class RuleAccount(Protocol):
+    """What a `RuleHost` tells an account: see `trio_proxy.account.account.Account`."""
+
+    def decided(self, rule: str, verdict: Verdict) -> None: ...
+    def failed(self, rule: str, incident: str) -> None: ...
+    def held(self, name: str, reason: str) -> None: ...
+
+
 class RuleHost(Host):
     """The `Host` of the rules of one connection."""
 
     waits = True
 
-    def __init__(self, settings: RuleSettings, log: Log, transcript: Transcript | None) -> None:
+    def __init__(
+        self,
+        settings: RuleSettings,
+        log: Log,
+        transcript: Transcript | None,
+        account: RuleAccount | None = None,
+    ) -> None:
+        """``account`` is told what rules say of mail."""
         super().__init__()
         self._settings = settings
         self._log = log
         self._transcript = transcript
+        self._account = account
 
     async def call(self, rule: Rule, *arguments: object) -> object:
         """Runs the rule in a task of its own: a cancel scope or task that a rule leaves open does not disturb
@@ -127,9 +143,13 @@ class RuleHost(Host):
 
     def failed(self, rule: Rule, error: BaseException) -> str:
         if isinstance(error, RuleDown):  # which was logged when it began
+            if self._account is not None:
+                self._account.failed(rule.name, error.incident)
             self._note(f"{rule.where} {rule.phase} is down (incident {error.incident})", "***")
             return error.incident
         incident = secrets.token_hex(4)
+        if self._account is not None:
+            self._account.failed(rule.name, incident)
         details: dict[str, Any] = {}
         if isinstance(error, Blocked) and error.computes:
             details["hint"] = "it computes for too long; a regular expression that runs away, or a loop?"
@@ -152,6 +172,8 @@ class RuleHost(Host):
         return incident
 
     def decided(self, rule: Rule, verdict: Verdict) -> None:
+        if self._account is not None:
+            self._account.decided(rule.name, verdict)
         name = type(verdict).__name__.lower()
         if isinstance(verdict, Redirect):
             said = verdict.upstream
@@ -171,7 +193,9 @@ class RuleHost(Host):
         except OSError as error:
             self._log.error("message cannot be held", error=str(error))
             raise
-        self._log.warning("message held", name=name, reason=verdict.reason, size=len(message))
+        if self._account is not None:
+            self._account.held(str(self._settings.quarantine.path / "new" / name), verdict.reason)
+        self._log.info("message written to the quarantine", name=name, size=len(message))
 
     def _note(self, text: str, mark: str) -> None:
         if self._transcript is not None:

@@ -9,21 +9,29 @@ from sansio_smtp.rules.verdicts import Verdict
 from trio_proxy.text.session_log import Log
 from trio_proxy.text.transcript import Transcript
 
-from .host import RuleHost, RuleSettings
+from .host import RuleAccount, RuleHost, RuleSettings
 
 __all__ = ["MeteredHost", "make_host"]
 
 
-def make_host(settings: RuleSettings, log: Log, transcript: Transcript | None) -> RuleHost:
+def make_host(
+    settings: RuleSettings, log: Log, transcript: Transcript | None, account: RuleAccount | None = None
+) -> RuleHost:
     """The host of the rules of one connection."""
-    return (MeteredHost if settings.meter.counts else RuleHost)(settings, log, transcript)
+    return (MeteredHost if settings.meter.counts else RuleHost)(settings, log, transcript, account)
 
 
 class MeteredHost(RuleHost):
     """The `Host` of the rules of one connection, for a `Meter`."""
 
-    def __init__(self, settings: RuleSettings, log: Log, transcript: Transcript | None) -> None:
-        super().__init__(settings, log, transcript)
+    def __init__(
+        self,
+        settings: RuleSettings,
+        log: Log,
+        transcript: Transcript | None,
+        account: RuleAccount | None = None,
+    ) -> None:
+        super().__init__(settings, log, transcript, account)
         self._meter = settings.meter
         self._entered: Rule | None = None
         self._began = 0.0

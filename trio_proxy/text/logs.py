@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
+from collections.abc import MutableMapping
+from typing import Any, Final
 
 import structlog
 
@@ -12,6 +13,8 @@ from .escaping import escape_values
 from .output import write_error_line
 
 __all__ = ["configure"]
+
+_ORDERED: Final = "_ordered"
 
 
 def configure(verbosity: int) -> None:
@@ -24,18 +27,32 @@ def configure(verbosity: int) -> None:
             structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False),
             structlog.processors.format_exc_info,
             escape_values,
-            structlog.dev.ConsoleRenderer(colors=_is_terminal(), pad_event_to=0),
+            _in_order,
+            structlog.dev.ConsoleRenderer(colors=_is_terminal(), pad_event_to=0, sort_keys=False),
         ],
-        wrapper_class=type("Logger", (_Guarded, filtering), {}),
+        wrapper_class=type("Logger", (_Guarded, filtering), {"tells": verbosity >= 0}),
         logger_factory=_Lines,
         cache_logger_on_first_use=True,
     )
+
+
+def _in_order(logger: object, method: str, values: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Sorts the values of a line by their names, unless they are in the order in which they are to stand."""
+    if values.pop(_ORDERED, False):
+        return values
+    return dict(sorted(values.items()))
 
 
 class _Guarded:
     """Writes a line even if a value in it cannot be shown: its ``__repr__`` or ``__str__`` raises."""
 
     _context: dict[str, Any]
+    tells: bool
+
+    def tell(self, event: str, **values: Any) -> None:
+        """A line at the level INFO that is written unless only errors are."""
+        if self.tells:
+            self._proxy_to_logger("info", event, **{_ORDERED: True}, **values)
 
     def _proxy_to_logger(self, method_name: str, event: Any = None, **values: Any) -> None:
         log = super()._proxy_to_logger  # type: ignore[misc]  # of the class that stands after this one

@@ -55,6 +55,16 @@ class SessionLog:
         return bool((self._bound or log).is_enabled_for(level))
 
     @property
+    def tells(self) -> bool:
+        """True if `tell` writes lines."""
+        return bool(getattr(self._log, "tells", True))
+
+    def tell(self, event: str, **values: Any) -> None:
+        """A line that is written at each verbosity but ``-q``: what became of mail."""
+        bound = self._log
+        getattr(bound, "tell", bound.info)(event, **values)  # other programs configure structlog as they like
+
+    @property
     def _log(self) -> Any:
         if self._bound is None:
             client = self._client

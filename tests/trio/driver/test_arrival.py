@@ -220,7 +220,7 @@ async def test_a_message_is_told_of_any_sender_of_the_header(
             await run.server.send(reply)
             await run.client.expect(reply)
         run.client.close()
-    assert [entry["reply"] for entry in logs if entry["event"] == "message answered"] == ["250 kept"]
+    assert [entry["reply"] for entry in logs if entry["event"] == "message relayed"] == ["250 kept"]
 
 
 async def _hello(run: Arriving) -> None:

@@ -12,7 +12,9 @@ from sansio_smtp import Answer, ClientInfo, Envelope, LogIn, LoginAttempt, Login
 from sansio_smtp.rules import Accept, RuleSet
 from sansio_smtp.rules.later import Later
 from sansio_smtp.rules.loading import rules_of
+from trio_proxy.account.account import Account
 from trio_proxy.driver.judging import Judging
+from trio_proxy.driver.servers import Servers
 from trio_proxy.driver.settings import Settings
 from trio_proxy.driver.streams import Stream
 from trio_proxy.login.logins import Logins
@@ -47,9 +49,11 @@ async def verdict(rules: RuleSet | None, attempt: LoginAttempt | None) -> Any:
     mode = LoginMode.INJECT if attempt is None else LoginMode.TRANSLATE
     logins = Logins(mode=mode, account="ann", tokens=TokenCache(Source()), may_be_plain=lambda _: True)
     given = None if rules is None else lambda: nullcontext(rules)
-    judging = Judging(
-        Settings(connect=nowhere, logins=logins, rules=given), SessionLog("c1", ClientInfo(address="x"))
+    log, settings = (
+        SessionLog("c1", ClientInfo(address="x")),
+        Settings(connect=nowhere, logins=logins, rules=given),
     )
+    judging = Judging(settings, log, Account(log, Servers(settings, log)))
     question = LoginQuestion(("XOAUTH2",), None, None, None, attempt, None, REFUSAL, Envelope())
     asked: Any = Asked()
     said = judging.start(asked, question)

@@ -7,15 +7,17 @@ from itertools import pairwise
 from typing import Any
 
 import attrs
-import structlog
 from streams import running
 from trio.testing import MockClock
 
-from sansio_smtp import SERVER, Command, Envelope, MessageAnswered, Proxy, Reply
+from sansio_smtp import SERVER, ClientInfo, Command, Envelope, MessageAnswered, Proxy, Reply
+from trio_proxy.account.account import Account
 from trio_proxy.driver.outbox import Outbox
 from trio_proxy.driver.reports import Reports, joint_state
-from trio_proxy.driver.streams import NOWHERE
-from trio_proxy.text.transcript import Transcript
+from trio_proxy.driver.servers import Servers
+from trio_proxy.driver.settings import Settings
+from trio_proxy.driver.streams import NOWHERE, Stream
+from trio_proxy.text.session_log import SessionLog
 
 Logs = list[MutableMapping[str, Any]]
 
@@ -36,23 +38,32 @@ async def test_changes_of_state_are_logged_and_noted(autojump_clock: MockClock, 
     assert [line.split(" === state ")[1] for line in lines if " === state " in line] == seen
 
 
+def reports(**choices: Any) -> Reports:
+    log = SessionLog("c1", ClientInfo(address="192.0.2.1"))
+    account = Account(log, Servers(Settings(connect=nowhere), log))
+    return Reports(log, account, None, Outbox(NOWHERE), **choices)
+
+
+async def nowhere() -> Stream:
+    raise OSError
+
+
 def test_a_state_that_stays_is_logged_once(logs: Logs) -> None:
     proxy = Proxy()
-    reports = Reports(structlog.stdlib.get_logger(), None, Outbox(NOWHERE), show_states=True)
-    assert reports.shows_states
+    told = reports(show_states=True)
+    assert told.shows_states
     proxy.receive_from(SERVER, b"220 mx.")
-    reports.state(proxy)
+    told.state(proxy)
     proxy.receive_from(SERVER, b"example")
-    reports.state(proxy)
+    told.state(proxy)
     assert states(logs) == [str(joint_state(proxy))]
     proxy.receive_from(SERVER, b"\r\n")
-    reports.state(proxy)
+    told.state(proxy)
     assert len(states(logs)) == 2
 
 
 def test_nothing_is_looked_at_without_the_option() -> None:
-    transcript = Transcript(1, lambda line: None)
-    assert not Reports(structlog.stdlib.get_logger(), transcript, Outbox(NOWHERE)).shows_states
+    assert not reports().shows_states
 
 
 def test_a_state_that_cannot_be_told_is_said_to_be_unknown() -> None:
@@ -62,29 +73,28 @@ def test_a_state_that_cannot_be_told_is_said_to_be_unknown() -> None:
 
 def partly_refused() -> MessageAnswered:
     recipients = [Command.of("RCPT TO:<b@mx.example>"), Command.of("RCPT TO:<c@mx.example>")]
-    full = Reply.of(552, "full", enhanced="5.2.2")
-    results = ((recipients[0], Reply.of(250, "ok")), (recipients[1], full))
+    full = Reply(552, b"552 5.2.2 full\r\n")
+    results = ((recipients[0], Reply(250, b"250 ok\r\n")), (recipients[1], full))
     envelope = Envelope(Command.of("MAIL FROM:<a@me.example>"), recipients)
     return MessageAnswered(full, envelope, results=results)
 
 
 def test_the_log_says_what_became_of_each_recipient(logs: Logs) -> None:
-    reports = Reports(structlog.stdlib.get_logger(), None, Outbox(NOWHERE), tells_each=True)
-    reports.event(partly_refused())
-    assert [(entry["log_level"], entry["event"], entry.get("rcpt"), entry["reply"]) for entry in logs] == [
-        ("info", "message answered", None, "552 5.2.2 full"),
-        ("info", "recipient answered", "RCPT TO:<b@mx.example>", "250 ok"),
-        ("info", "recipient answered", "RCPT TO:<c@mx.example>", "552 5.2.2 full"),
+    reports(tells_each=True).event(partly_refused())
+    (line,) = logs
+    assert (line["log_level"], line["event"]) == ("info", "message split")
+    assert line["to"] == [
+        {"address": "b@mx.example", "fate": "relayed", "reply": "250 ok"},
+        {"address": "c@mx.example", "fate": "refused"},
     ]
 
 
 def test_a_client_that_gets_one_reply_for_some_that_were_refused_is_a_warning(logs: Logs) -> None:
-    reports = Reports(structlog.stdlib.get_logger(), None, Outbox(NOWHERE))
     event = partly_refused()
-    reports.event(event)
+    reports().event(event)
     warnings = [entry for entry in logs if entry["log_level"] == "warning"]
     assert [entry["refused"] for entry in warnings] == [["RCPT TO:<c@mx.example> -> 552 5.2.2 full"]]
     all_refused = attrs.evolve(event, results=event.results[1:])
     logs.clear()
-    reports.event(all_refused)
-    assert [entry["event"] for entry in logs] == ["message answered", "recipient answered"]
+    reports().event(all_refused)
+    assert [entry["event"] for entry in logs] == ["message refused"]

@@ -71,9 +71,9 @@ async def test_a_whole_dialogue(
             await run.server.send(b"250 2.0.0 kept")
         await say_quit(run)
     assert run.server.session.end == "closed"
-    (answered,) = entries(logs, "message answered")
-    assert answered["reply"].startswith("250 2.0.0 kept")
-    assert answered["recipients"] == 1
+    (relayed,) = entries(logs, "message relayed")
+    assert relayed["reply"].startswith("250 2.0.0 kept")
+    assert (relayed["from"], relayed["to"]) == ("a@me.example", [{"address": "b@mx.example"}])
     assert not entries(logs, "message answered, client not told")
 
 
@@ -277,7 +277,7 @@ async def test_a_message_whose_rule_fails_is_never_delivered(
         run.client.close()
         assert await run.server.rest() == b""
     assert asked == [MessageQuestion]
-    assert entries(logs, "message answered")
+    assert entries(logs, "message refused")
 
 
 async def test_an_answer_that_comes_when_all_is_over_changes_nothing(

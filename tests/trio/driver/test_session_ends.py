@@ -200,7 +200,7 @@ async def test_a_server_that_is_lost(
         await ends(run, LOST_MESSAGE if stage == "final_reply" else LOST)
         assert trio.current_time() == before
         assert run.server.session.end == ("reset" if stage == "content" else "closed")
-    answered = [entry["reply"] for entry in logs if entry["event"] == "message answered"]
+    answered = [entry["reply"] for entry in logs if entry["event"] == "message refused"]
     assert [reply[:3] for reply in answered] == (["451"] if stage == "final_reply" else [])
 
 
@@ -256,7 +256,7 @@ async def test_a_client_that_is_lost_behind_its_dot(
         await run.server.send(b"250 2.0.0 kept as 4711")
         assert await run.server.rest() == b""
         assert run.server.session.end == "closed"
-    (answered,) = [entry for entry in logs if entry["event"] == "message answered"]
+    (answered,) = [entry for entry in logs if entry["event"] == "message relayed"]
     (untold,) = [entry for entry in logs if entry["event"] == "message answered, client not told"]
     assert "kept as 4711" in answered["reply"]
     assert "kept as 4711" in untold["reply"]

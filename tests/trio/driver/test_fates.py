@@ -1,0 +1,279 @@
+"""Where is my mail? The lines of the log for each fate of a message, over sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from tcp_peers import TcpRunning, over_tcp
+from trio.testing import MockClock
+
+from sansio_smtp import Config, Dialect
+from sansio_smtp.rules import Discard, Hold, Recipient, Reject, Transaction
+from sansio_smtp.rules.loading import rules_of
+from trio_proxy.account.records import MessageRecord, Record, RefusalRecord
+from trio_proxy.rulebook.host import RuleSettings
+from trio_proxy.storage.quarantine import Quarantine
+
+Logs = list[MutableMapping[str, Any]]
+
+ACCOUNT = Config(account=True)
+TEXT = b"Message-ID: <1@me.example>\r\nSubject: hi\r\n\r\n..one\r\n"
+SIZE = len(TEXT) - 1
+KEPT = b"250 2.0.0 Ok: queued as 4F1B2"
+UPSTREAM = "mx.example:25"
+LINE: dict[str, Any] = {
+    "conn": "c1",
+    "peer": "peer",
+    "from": "a@me.example",
+    "to": [{"address": "b@mx.example"}],
+    "by": "server",
+    "upstream": UPSTREAM,
+    "message_id": "<1@me.example>",
+    "size": SIZE,
+    "log_level": "info",
+}
+
+
+def rcpt(tx: Transaction, to: Recipient) -> Any:
+    local = to.address.partition("@")[0]
+    if local == "new":
+        to.rewrite("old@mx.example")
+    return {"drop": Discard(), "no": Reject(550, "5.1.1 not here"), "odd": Hold("odd")}.get(local)
+
+
+def data(tx: Transaction) -> Any:
+    return {"mad@me.example": Reject(), "dull@me.example": Discard("2.0.0 yes")}.get(tx.mail_from.address)
+
+
+async def said(run: TcpRunning, line: bytes, reply: bytes, *, here: bool = False) -> None:
+    """A command of the client, and its reply: of the server, unless it is answered here."""
+    await run.client.send(line)
+    if not here:
+        await run.server.expect(line)
+        await run.server.send(reply)
+    await run.client.expect(reply)
+
+
+async def opened(run: TcpRunning, *to: bytes, sender: bytes = b"a") -> None:
+    await run.hello()
+    await said(run, b"MAIL FROM:<%s@me.example>" % sender, b"250 ok")
+    for name in to or (b"b",):
+        await said(run, b"RCPT TO:<%s@mx.example>" % name, b"250 ok")
+
+
+async def sent(run: TcpRunning, *replies: bytes) -> None:
+    await said(run, b"DATA", b"354 go")
+    await run.client.raw(TEXT + b".\r\n")
+    await run.server.expect(*TEXT.splitlines(), b".")
+    await run.server.send(*replies)
+    await run.client.expect(*replies)
+
+
+async def over(run: TcpRunning) -> None:
+    run.client.close()
+    await run.server.rest()
+
+
+def messages(logs: Logs) -> Logs:
+    return [entry for entry in logs if entry["event"].startswith("message ") and "to" in entry]
+
+
+@pytest.mark.parametrize(
+    ("reply", "line"),
+    [
+        (KEPT, {"event": "message relayed", "queue_id": "4F1B2"}),
+        (b"552 5.2.2 full", {"event": "message refused"}),
+    ],
+)
+async def test_what_the_server_says(
+    mock_clock: MockClock, logs: Logs, reply: bytes, line: dict[str, Any]
+) -> None:
+    """Of two messages, of which the second one begins in another state."""
+    records: list[Record] = []
+    async with over_tcp(mock_clock, config=ACCOUNT, upstream_name=UPSTREAM, tell=records.append) as run:
+        await opened(run)
+        await sent(run, reply)
+        for command in (b"MAIL FROM:<a@me.example>", b"RCPT TO:<b@mx.example>"):
+            await said(run, command, b"250 ok")
+        await sent(run, reply)
+        await over(run)
+    assert messages(logs) == [LINE | {"reply": reply.decode()} | line] * 2
+    assert [type(record) for record in records] == [MessageRecord] * 2
+
+
+async def test_each_recipient_of_an_lmtp_server(mock_clock: MockClock, logs: Logs) -> None:
+    config = attrs.evolve(ACCOUNT, client_dialect=Dialect.LMTP, upstream_dialect=Dialect.LMTP)
+    async with over_tcp(mock_clock, config=config) as run:
+        await run.server.send(b"220 mx")
+        await run.client.expect(b"220 mx")
+        await run.client.send(b"LHLO me.example")
+        await run.server.expect(b"LHLO me.example")
+        await run.server.send(b"250 mx")
+        while (await run.client.line())[3:4] == b"-":
+            pass
+        await said(run, b"MAIL FROM:<>", b"250 ok")
+        for name in (b"b", b"c"):
+            await said(run, b"RCPT TO:<%s>" % name, b"250 ok")
+        await sent(run, KEPT, b"552 5.2.2 full")
+        await over(run)
+    (line,) = messages(logs)
+    assert (line["event"], line["from"]) == ("message split", "<>")
+    assert repr(line["to"]) == f"[b relayed ({KEPT.decode()}), c refused (552 5.2.2 full)]"
+
+
+async def test_refused_commands(mock_clock: MockClock, logs: Logs) -> None:
+    records: list[Record] = []
+    rules = rules_of(rcpt)
+    async with over_tcp(
+        mock_clock, config=ACCOUNT, rules=lambda: nullcontext(rules), tell=records.append
+    ) as run:
+        await run.hello()
+        await said(run, b"MAIL FROM:<x@me.example>", b"550 5.7.1 not you")
+        await said(run, b"MAIL FROM:<a@me.example>", b"250 ok")
+        await said(run, b"RCPT TO:<c@mx.example>", b"451 later")
+        await said(run, b"RCPT TO:<no@mx.example>", b"550 5.1.1 not here", here=True)
+        await said(run, b"RCPT TO:<a@b@mx.example>", b"501 5.1.3 ...", here=True)
+        await said(run, b"RCPT TO:<b@mx.example>", b"250 ok")
+        await said(run, b"DATA", b"451 4.3.0 no room")
+        await over(run)
+    lines = [entry for entry in logs if "refused" in entry["event"]]
+    assert [(line["event"], line["from"], line["by"], line["reply"]) for line in lines] == [
+        ("MAIL refused", "x@me.example", "server", "550 5.7.1 not you"),
+        ("RCPT refused", "a@me.example", "server", "451 later"),
+        ("RCPT refused", "a@me.example", "rule:test_fates.rcpt", "550 5.1.1 not here"),
+        ("RCPT refused", "a@me.example", "proxy", lines[3]["reply"]),
+        ("message refused", "a@me.example", "server", "451 4.3.0 no room"),
+    ]
+    assert [line.get("to") for line in lines[:3]] == [None, "c@mx.example", "no@mx.example"]
+    assert (lines[4]["command"], lines[4]["to"]) == ("DATA", [{"address": "b@mx.example"}])
+    assert [type(record) for record in records] == [RefusalRecord] * 4 + [MessageRecord]
+
+
+async def discarded_for_one(run: TcpRunning) -> None:
+    await opened(run)
+    await said(run, b"RCPT TO:<drop@mx.example>", b"250 2.0.0 ok", here=True)
+    await sent(run, KEPT)
+
+
+async def discarded_for_all(run: TcpRunning) -> None:
+    await run.hello()
+    await said(run, b"MAIL FROM:<a@me.example>", b"250 ok")
+    await said(run, b"RCPT TO:<drop@mx.example>", b"250 2.0.0 ok", here=True)
+    await swallowed(run, b"250 2.0.0 ok")
+
+
+async def swallowed(run: TcpRunning, reply: bytes) -> None:
+    await run.client.send(b"DATA")
+    await run.client.expect(b"354 end data with <CR><LF>.<CR><LF>")
+    await run.client.raw(TEXT + b".\r\n")
+    await run.client.expect(reply)
+
+
+async def discarded_at_data(run: TcpRunning) -> None:
+    await opened(run, sender=b"dull")
+    await swallowed(run, b"250 2.0.0 yes")
+
+
+async def refused_at_data(run: TcpRunning) -> None:
+    await opened(run, sender=b"mad")
+    await said(run, b"DATA", b"550 5.7.1 refused by policy", here=True)
+
+
+async def held(run: TcpRunning) -> None:
+    await opened(run, b"odd")
+    await swallowed(run, b"250 2.0.0 ok")
+
+
+async def rewritten(run: TcpRunning) -> None:
+    await run.hello()
+    await said(run, b"MAIL FROM:<a@me.example>", b"250 ok")
+    await run.client.send(b"RCPT TO:<new@mx.example>")
+    await run.server.expect(b"RCPT TO:<old@mx.example>")
+    await run.server.send(b"250 ok")
+    await run.client.expect(b"250 ok")
+    await sent(run, KEPT)
+
+
+DROP = {"address": "drop@mx.example"}
+BY_RCPT = {"by": "rule:test_fates.rcpt", "reply": "250 2.0.0 ok"}
+RELAYED = {"event": "message relayed", "reply": KEPT.decode(), "queue_id": "4F1B2"}
+
+
+@pytest.mark.parametrize(
+    ("talk", "line"),
+    [
+        (
+            discarded_for_one,
+            RELAYED
+            | {
+                "event": "message split",
+                "to": [
+                    {"address": "b@mx.example", "fate": "relayed"},
+                    DROP | {"fate": "discarded", "by": "rule:test_fates.rcpt"},
+                ],
+            },
+        ),
+        (discarded_for_all, {"event": "message discarded", "to": [DROP], **BY_RCPT}),
+        (
+            discarded_at_data,
+            {
+                "event": "message discarded",
+                "from": "dull@me.example",
+                "by": "rule:test_fates.data",
+                "reply": "250 2.0.0 yes",
+            },
+        ),
+        (
+            refused_at_data,
+            {
+                "event": "message refused",
+                "from": "mad@me.example",
+                "by": "rule:test_fates.data",
+                "reply": "550 5.7.1 refused by policy",
+                "command": "DATA",
+                "message_id": None,
+                "size": None,
+            },
+        ),
+        (
+            held,
+            {
+                "event": "message held",
+                "to": [{"address": "odd@mx.example"}],
+                "reason": "odd",
+                "held_as": "FILE",
+                **BY_RCPT,
+            },
+        ),
+        (rewritten, RELAYED | {"to": [{"address": "new@mx.example", "sent_as": "old@mx.example"}]}),
+    ],
+)
+async def test_what_rules_say(
+    mock_clock: MockClock,
+    logs: Logs,
+    tmp_path: Path,
+    talk: Callable[[TcpRunning], Any],
+    line: dict[str, Any],
+) -> None:
+    rules = rules_of(rcpt, data)
+    settings = RuleSettings(quarantine=Quarantine(tmp_path))
+    async with over_tcp(
+        mock_clock,
+        config=ACCOUNT,
+        upstream_name=UPSTREAM,
+        rules=lambda: nullcontext(rules),
+        rule_settings=settings,
+    ) as run:
+        await talk(run)
+        await over(run)
+    (came,) = messages(logs)[-1:]
+    if "held_as" in came:
+        (kept,) = (tmp_path / "new").iterdir()
+        assert came["held_as"] == str(kept)
+        came["held_as"] = "FILE"
+    assert came == {name: value for name, value in (LINE | line).items() if value is not None}

@@ -1,0 +1,200 @@
+"""`Account`: fills the records of one session, from the core's events and from what its rules have said.
+
+The core says which reply the client is given, to what, and for whom. Who has decided that is known here::
+
+    reply ─┬─ as it came from the server          "server"
+           ├─ that of the verdict of a rule       "rule:NAME"
+           └─ else                                "proxy"
+
+A rule speaks before its verdict takes effect, so what rules say in a mail transaction is remembered until it
+ends, and is found again by the reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from sansio_smtp import Command, CommandRefused, Envelope, MessageAnswered, Origin, Reply
+from sansio_smtp.rules.verdicts import Accept, Redirect, Verdict
+from trio_proxy.text.session_log import SessionLog
+
+from .lines import write_line
+from .queue_ids import queue_id
+from .records import PROXY, SERVER, Fate, MessageRecord, Recipient, Record, RefusalRecord
+
+__all__ = ["Account", "Tell", "UpstreamServer"]
+
+Tell = Callable[[Record], None]
+
+_MOST_SAID: Final = 1_000
+"""Verdicts that are remembered in one mail transaction: so that a client cannot make us remember more."""
+
+
+class UpstreamServer(Protocol):
+    """The server of the session, as `Account` needs it."""
+
+    @property
+    def address(self) -> str:
+        """The address of the server that was connected last; empty if none was."""
+        ...
+
+    @property
+    def tls_version(self) -> str:
+        """The version of TLS to it; empty in plain text."""
+        ...
+
+
+class Account:
+    """The account of one session."""
+
+    __slots__ = ("_discarded", "_held", "_log", "_mail", "_others", "_said", "_server")
+
+    def __init__(self, log: SessionLog, server: UpstreamServer, others: Tell | None = None) -> None:
+        """Each record is written to the log, and given to ``others``, as soon as it is complete."""
+        self._log = log
+        self._server = server
+        self._others = others
+        self._said: list[tuple[str, Verdict | str]] | None = None
+        self._discarded: dict[Command, str] | None = None  # RCPT → who has discarded it
+        self._mail: Command | None = None  # of the transaction to which these belong
+        self._held: tuple[str, str] | None = None
+
+    # What rules say
+
+    def decided(self, rule: str, verdict: Verdict) -> None:
+        """A rule has given a verdict, which may take effect later."""
+        if not isinstance(verdict, Accept | Redirect):
+            self._remember(rule, verdict)
+
+    def failed(self, rule: str, incident: str) -> None:
+        """A rule has failed. The reply names the incident, if it is a refusal."""
+        self._remember(rule, incident)
+
+    def held(self, name: str, reason: str) -> None:
+        """The message that is being asked about is in the quarantine, under this name."""
+        self._held = name, reason
+
+    def ruled(self, command: Command, envelope: Envelope, reply: Reply) -> None:
+        """A verdict has answered this command, in place of the server."""
+        if command.verb != b"RCPT" or reply.code >= 400:
+            return  # of these the core tells
+        if self._discarded is None or self._mail is not envelope.mail:
+            self._discarded, self._mail = {}, envelope.mail
+        self._discarded[command] = self._origin(reply)
+
+    def _remember(self, rule: str, said: Verdict | str) -> None:
+        if self._said is None:
+            self._said = []
+        elif len(self._said) >= _MOST_SAID:
+            del self._said[0]
+        self._said.append((f"rule:{rule}", said))
+
+    def _origin(self, reply: Reply) -> str:
+        if reply.origin is Origin.SERVER:
+            return SERVER
+        for rule, said in reversed(self._said or ()):
+            if said.encode() in reply.raw if isinstance(said, str) else _reply_of(said) == reply:
+                return rule
+        return PROXY if reply.origin is Origin.PROXY else "rule"
+
+    # What the core says
+
+    def answered(self, event: MessageAnswered) -> None:
+        """A message is answered."""
+        reply, content, envelope, server = event.reply, event.content, event.envelope, self._server
+        by, shown = self._origin(reply), event.shown
+        (held_as, reason), self._held = self._held or ("", ""), None
+        if event.results:
+            recipients = tuple([self._of_result(envelope, *result) for result in event.results])
+            if len(said_by := {each.by for each in recipients}) == 1:  # the reply sums theirs up
+                by = said_by.pop()
+        else:
+            fate = _fate(by, reply, is_held=bool(held_as))
+            recipients = self._each(envelope, fate, by, shown)
+        self._said = self._discarded = self._mail = None
+        self._tell(
+            MessageRecord(
+                _address(envelope.mail),
+                recipients,
+                by,
+                shown,
+                reply.code,
+                "",
+                "" if content is None else content.message_id.decode("utf-8", "backslashreplace"),
+                None if content is None else content.received,
+                None if content is None else content.size,
+                server.address,
+                server.tls_version,
+                queue_id(reply.raw) if by == SERVER and reply.code < 300 else "",
+                held_as,
+                reason,
+            )
+        )
+
+    def refused(self, event: CommandRefused) -> None:
+        """MAIL, RCPT or DATA is refused."""
+        command, reply, envelope, server = event.command, event.reply, event.envelope, self._server
+        by, shown, upstream = self._origin(reply), event.shown, server.address
+        verb = command.verb.decode()
+        if verb == "DATA":
+            sender, recipients = _address(envelope.mail), self._each(envelope, Fate.REFUSED, by, shown)
+            record = MessageRecord(sender, recipients, by, shown, reply.code, verb, upstream=upstream)
+            self._tell(record)
+            return
+        is_mail = verb == "MAIL"
+        mail = command if is_mail else envelope.mail
+        sender_or_none = None if mail is None else _address(mail)
+        recipient = None if is_mail else _address(command)
+        self._tell(RefusalRecord(verb, sender_or_none, recipient, by, shown, reply.code, upstream))
+
+    @property
+    def is_wanted(self) -> bool:
+        """True if somebody gets the records."""
+        return self._others is not None or self._log.tells
+
+    def _tell(self, record: Record) -> None:
+        write_line(self._log, record)
+        if self._others is not None:
+            self._others(record)
+
+    def _of_result(self, envelope: Envelope, to: Command, reply: Reply) -> Recipient:
+        by = self._origin(reply)
+        fate = _fate(by, reply, is_held=False)  # what is held never comes to a server
+        return self._recipient(envelope, to, fate, by, str(reply), added=to not in envelope.recipients)
+
+    def _each(self, envelope: Envelope, fate: Fate, by: str, reply: str) -> tuple[Recipient, ...]:
+        return tuple([self._recipient(envelope, to, fate, by, reply) for to in envelope.recipients])
+
+    def _recipient(
+        self, envelope: Envelope, to: Command, fate: Fate, by: str, reply: str, *, added: bool = False
+    ) -> Recipient:
+        if self._discarded is not None and self._mail is envelope.mail and to in self._discarded:
+            return Recipient(_address(to), Fate.DISCARDED, self._discarded[to], "")
+        sent = envelope.sent_for(to)
+        return Recipient(_address(to), fate, by, reply, "" if sent is to else _address(sent), added)
+
+
+def _fate(by: str, reply: Reply, *, is_held: bool) -> Fate:
+    if is_held:
+        return Fate.HELD
+    if reply.code >= 400:
+        return Fate.REFUSED
+    return Fate.RELAYED if by == SERVER else Fate.DISCARDED
+
+
+def _address(command: Command | None) -> str:
+    """The address of MAIL or RCPT, or what stands in its place if no path can be read."""
+    if command is None:
+        return ""
+    path = command.path
+    if path is None:
+        return command.argument.decode("utf-8", "backslashreplace")
+    address = path.address
+    if address.isascii():
+        return address
+    return address.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _reply_of(verdict: Verdict) -> Reply | None:
+    return None if isinstance(verdict, Accept | Redirect) else verdict.reply

@@ -1,0 +1,98 @@
+"""The lines of the log that the records of an account make: one for each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trio_proxy.text.session_log import SessionLog
+
+from .records import Fate, MessageRecord, Recipient, Record, RefusalRecord, Seconds
+
+__all__ = ["Recipients", "write_line"]
+
+
+def write_line(log: SessionLog, record: Record) -> None:
+    """Writes the line of a record."""
+    if isinstance(record, MessageRecord):
+        log.tell(f"message {record.fate.value}", **_of_message(record))
+    else:
+        log.tell(f"{record.verb} refused", **_of_refusal(record))
+
+
+class Recipients(list[dict[str, Any]]):
+    """The recipients of a line: as data for JSON, as words for people."""
+
+    def __repr__(self) -> str:
+        return f"[{', '.join(map(_words, self))}]"
+
+
+def _words(values: dict[str, Any]) -> str:
+    words: str = values["address"] or "<>"
+    if "sent_as" in values:
+        words += f" as {values['sent_as']}"
+    if "fate" not in values:
+        return words
+    words += f" {values['fate']}"
+    if "by" in values:
+        words += f" by {values['by']}"
+    return f"{words} ({values['reply']})" if values.get("reply") else words
+
+
+def _of_message(record: MessageRecord) -> dict[str, Any]:
+    is_split = record.fate is Fate.SPLIT
+    values: dict[str, Any] = {
+        "from": record.sender or "<>",
+        "to": Recipients([_of_recipient(each, record, is_split=is_split) for each in record.recipients]),
+        "by": record.by,
+        "reply": record.reply,
+        "command": record.command,
+        "queue_id": record.queue_id,
+        "held_as": record.held_as,
+        "reason": record.reason,
+        "upstream": record.upstream,
+        "upstream_tls": record.upstream_tls,
+        "message_id": record.message_id,
+        "size": record.received,
+    }
+    if record.size and record.size != record.received:
+        values["sent_size"] = record.size
+    if record.seconds is not None:
+        values["seconds"] = _of_seconds(record.seconds)
+    return _known(values)
+
+
+def _of_recipient(recipient: Recipient, record: MessageRecord, *, is_split: bool) -> dict[str, Any]:
+    values: dict[str, Any] = {"address": recipient.address}
+    if recipient.sent_as:
+        values["sent_as"] = recipient.sent_as
+    if recipient.added:
+        values["added"] = True
+    if is_split:
+        values["fate"] = recipient.fate.value
+        if recipient.by != record.by:
+            values["by"] = recipient.by
+        if recipient.reply and recipient.reply != record.reply:
+            values["reply"] = recipient.reply
+    return values
+
+
+def _of_seconds(seconds: Seconds) -> dict[str, float]:
+    found = {"client": seconds.client, "rules": seconds.rules, "server": seconds.server}
+    return {name: round(value, 3) for name, value in found.items()}
+
+
+def _of_refusal(record: RefusalRecord) -> dict[str, Any]:
+    sender = record.sender
+    return _known(
+        {
+            "from": "<>" if sender == "" else sender,
+            "to": record.recipient,
+            "by": record.by,
+            "reply": record.reply,
+            "upstream": record.upstream,
+        }
+    )
+
+
+def _known(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None and value != ""}
