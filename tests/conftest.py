@@ -20,6 +20,9 @@ from pairs import DEEP
 # sources anew. In a directory of its own (PYTHONPYCACHEPREFIX) all that is installed would be compiled again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# Tests read the lines of logs as people do, also those of the programs that they start.
+os.environ.setdefault("SMTP_PROXY_LOG_FORMAT", "text")
+
 # Their assertions are written out when they fail, as those in the modules of tests are.
 pytest.register_assert_rewrite("driver_dialogues", "drivers", "rule_dialogues", "properties")
 

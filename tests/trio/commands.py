@@ -27,7 +27,7 @@ ENVELOPE = (b"MAIL FROM:<a@me.example>", b"RCPT TO:<b@mx.example>")
 def environment(**more: str) -> dict[str, str]:
     """That of the tests without what is said in it to a proxy, but with the mode of the run."""
     kept = {name: value for name, value in os.environ.items() if "SMTP_PROXY" not in name or name == VARIABLE}
-    return kept | more
+    return {"SMTP_PROXY_LOG_FORMAT": "text"} | kept | more
 
 
 def once(

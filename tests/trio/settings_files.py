@@ -56,6 +56,9 @@ grace = "1m"
 workers = 3
 control = "/run/control"
 user = "mail:mail"
+log_format = "json"
+log_addresses = "hashed"
+log_key_file = "log.key"
 verbose = 2
 
 [server.timeouts]
@@ -154,13 +157,16 @@ OPTIONS = Options(
     workers=3,
     control=Path("/run/control"),
     user="mail:mail",
+    log_format="json",
+    log_addresses="hashed",
+    log_key_file=Path("conf/log.key"),
     verbose=2,
     timeouts=Timeouts(**dict.fromkeys(PHASES, 60.0) | {"reply": 120, "final_reply": 900}),
     rules=("conf/rules.py", "/etc/more.py", "ready:footer"),
     rule_settings={
         "greylist": RuleTable(
             {"delay": "5m", "limits": {"per_minute": 3}},
-            {"": 68, "delay": 69, "limits.per_minute": 70},
+            {"": 71, "delay": 72, "limits.per_minute": 73},
             "conf/proxy.toml",
         )
     },

@@ -43,7 +43,6 @@ from trio_proxy.settings.route_tables import route_problems
 from trio_proxy.storage.maildir import Maildir, left_over
 from trio_proxy.storage.quarantine import Quarantine
 from trio_proxy.storage.spool import FileSpool
-from trio_proxy.text import logs
 from trio_proxy.text.addresses import Address
 from trio_proxy.text.destinations import Destination
 from trio_proxy.text.output import hurry, write_line
@@ -55,6 +54,7 @@ from . import exit_status
 from .admin import NoAdmin, admin_of, admin_problems, certificate_expiry
 from .banner import banner
 from .cautions import cautions
+from .log import configure_log
 from .logins import LoginRules, logins_or_problems
 from .loops import leads_to, route_loops
 from .reloading import Loading
@@ -80,7 +80,7 @@ def run(options: Options) -> int:
     """Runs the service until it is stopped, and returns the exit status. Raises `ListenError`, `RuleError`,
     and KeyboardInterrupt before it listens."""
     hurry()
-    logs.configure(options.verbosity)
+    configure_log(options)
     raise_descriptor_limit()
     return trio.run(_main, options)
 
@@ -115,7 +115,7 @@ async def _main(options: Options) -> int:
             _refuse_loop(destination.address, listeners.values())
         resolve_in_own_threads()
         async with (
-            serving(),
+            serving(gathers=True),
             rule_tasks(stack, lambda: exit_status.INTERRUPTED if quit_now else 0) as rules,
         ):
             reactor = _reactor(options)

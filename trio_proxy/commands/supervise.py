@@ -18,7 +18,6 @@ from trio_proxy.process.manager import Manager
 from trio_proxy.process.user import User
 from trio_proxy.settings.choose import reread
 from trio_proxy.settings.options import Options
-from trio_proxy.text import logs
 from trio_proxy.text.addresses import Address
 from trio_proxy.text.output import hurry
 from trio_proxy.text.serving import serving
@@ -27,6 +26,7 @@ from trio_proxy.workers.control import open_control, serve_control
 from trio_proxy.workers.parent import Parent, Plan
 
 from .admin import admin_of_parent
+from .log import configure_log
 
 __all__ = ["supervise"]
 
@@ -35,7 +35,7 @@ def supervise(options: Options) -> int:
     """Runs the service until it is stopped, and returns the exit status. Raises `ListenError` and `UserError`
     before it listens."""
     hurry()
-    logs.configure(options.verbosity)
+    configure_log(options)
     raise_descriptor_limit()
     return trio.run(_main, options)
 

@@ -86,7 +86,8 @@ class Reports:
         if self._transcript is None and client.tls is None:
             return
         through = f", through {client.proxy_ip}" if client.proxy_ip else ""
-        self.note(f"{client.address} connected{through}")
+        if self._transcript is not None:
+            self._transcript.connected(f"{client.address} connected{through}")
         if client.tls is not None:
             self.secured(CLIENT, client.tls, client)
 

@@ -70,6 +70,14 @@ def _means_tls(address: Address) -> bool:
     return address.path is None and address.port == 465
 
 
+def _log_key(options: Options) -> Iterator[str]:
+    if options.log_key_file is not None and options.log_addresses != "hashed":
+        yield (
+            f"--log-key-file {options.log_key_file} is the key of hashes, and there are none: add "
+            "--log-addresses hashed, or leave it out"
+        )
+
+
 def _upstream_pair(options: Options) -> Iterator[str]:
     certificate, key = options.upstream_cert, options.upstream_key
     if certificate is not None and key is None:
@@ -199,4 +207,5 @@ _FINDERS: Final[tuple[Callable[[Options], Iterable[str]], ...]] = (
     _logins,
     _kept_for_nobody,
     _workers,
+    _log_key,
 )

@@ -66,6 +66,8 @@ TABLES: Final = (SERVER, LIMITS, LOGIN, OAUTH, RULES)
 _ON_ERROR: Final[Kind[OnError]] = one_of("defer", "reject", "accept")
 _CLIENT_TLS: Final[Kind[Literal["none", "may", "encrypt"]]] = one_of("none", "may", "encrypt")
 _LOGIN: Final[Kind[Literal["relay", "inject", "translate"]]] = one_of("relay", "inject", "translate")
+_LOG_FORMAT: Final[Kind[Literal["text", "json", "auto"]]] = one_of("text", "json", "auto")
+_LOG_ADDRESSES: Final[Kind[Literal["full", "hashed", "none"]]] = one_of("full", "hashed", "none")
 _IO: Final[Kind[Literal["reactor", "tasks"]]] = one_of("reactor", "tasks")
 _UPSTREAM_TLS: Final[Kind[Literal["none", "may", "encrypt", "verify"]]] = one_of(
     "none", "may", "encrypt", "verify"
@@ -339,8 +341,21 @@ class Options:
         help="Serve /healthz, /readyz and /metrics (Prometheus) there, over HTTP: HOST:PORT, usually "
         "127.0.0.1:9025, or unix:PATH.",
     )
+    log_format: Literal["text", "json", "auto"] = setting(
+        SERVER, _LOG_FORMAT, "auto", unset="text on a terminal, else json",
+        help="How log lines are written: for people, or as JSON, one object in a line.",
+    )
+    log_addresses: Literal["full", "hashed", "none"] = setting(
+        SERVER, _LOG_ADDRESSES, "full",
+        help="Mail addresses in log lines: as they are; in their place a hash, by which a message is found "
+        "with the address and the key; or left out.",
+    )
+    log_key_file: Path | None = setting(
+        SERVER, FILE, None, unset="a key of this process, which nobody knows",
+        help="A file with the key of these hashes.",
+    )
     verbose: int = setting(
-        SERVER, COUNT, 0, short="-v", help="Log what became of each message; twice: everything."
+        SERVER, COUNT, 0, short="-v", help="Log more than what became of mail; twice: everything."
     )
     quiet: bool = setting(
         SERVER, FLAG, False, short="-q", help="Log errors only, and do not say what was started."

@@ -1,34 +1,45 @@
-"""Configures the log: lines for people on standard error, one for each event. A line never ends a session."""
+"""Configures the log: lines on standard error, one for each event, for people or as JSON.
+
+A line never ends a session. The time of a line has its zone.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
-from collections.abc import MutableMapping
-from typing import Any, Final
+import time
+from collections.abc import Callable, MutableMapping
+from typing import Any, Final, Literal
 
 import structlog
 
 from .escaping import escape_values
+from .hiding import Hide, hidden
 from .output import write_error_line
 
 __all__ = ["configure"]
 
 _ORDERED: Final = "_ordered"
+_Values = MutableMapping[str, Any]
+_Processor = Callable[[Any, str, _Values], Any]
 
 
-def configure(verbosity: int) -> None:
-    """``verbosity``: -1 logs errors, 0 warnings too, 1 the outcome of each message, 2 everything."""
+def configure(
+    verbosity: int, *, form: Literal["text", "json", "auto"] = "text", hide: Hide | None = None
+) -> None:
+    """``verbosity``: -1 logs errors, 0 warnings and what became of mail, 1 more of it, 2 everything.
+    ``form``: auto is text on a terminal, else JSON. ``hide``: what stands in the place of an address."""
     levels = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}
     filtering = structlog.make_filtering_bound_logger(levels.get(verbosity, logging.DEBUG))
+    is_terminal = _is_terminal()
+    as_text = form == "text" or (form == "auto" and is_terminal)
+    hiding: list[_Processor] = [] if hide is None else [hidden(hide)]
     structlog.configure(
         processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False),
             structlog.processors.format_exc_info,
-            escape_values,
-            _in_order,
-            structlog.dev.ConsoleRenderer(colors=_is_terminal(), pad_event_to=0, sort_keys=False),
+            *hiding,
+            *(_text(colors=is_terminal) if as_text else [_Json()]),
         ],
         wrapper_class=type("Logger", (_Guarded, filtering), {"tells": verbosity >= 0}),
         logger_factory=_Lines,
@@ -36,11 +47,70 @@ def configure(verbosity: int) -> None:
     )
 
 
-def _in_order(logger: object, method: str, values: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _text(*, colors: bool) -> list[_Processor]:
+    return [
+        structlog.processors.add_log_level,
+        _Stamper(),
+        escape_values,
+        _in_order,
+        structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, sort_keys=False),
+    ]
+
+
+def _in_order(logger: object, method: str, values: _Values) -> _Values:
     """Sorts the values of a line by their names, unless they are in the order in which they are to stand."""
     if values.pop(_ORDERED, False):
         return values
     return dict(sorted(values.items()))
+
+
+class _Clock:
+    """The local time with its zone, as in RFC 3339. A second is put into words once."""
+
+    def __init__(self, separator: str) -> None:
+        self._format = f"%Y-%m-%d{separator}%H:%M:%S"
+        self._second = -1
+        self._words = ("", "")
+
+    def parts(self, now: float) -> tuple[str, str]:
+        """Date and time up to the second, and the zone."""
+        second = int(now)
+        if second != self._second:
+            local = time.localtime(second)
+            zone = time.strftime("%z", local)
+            self._second, self._words = second, (time.strftime(self._format, local), f"{zone[:3]}:{zone[3:]}")
+        return self._words
+
+
+class _Stamper:
+    """Puts the time into a line of text."""
+
+    def __init__(self) -> None:
+        self._clock = _Clock(" ")
+
+    def __call__(self, logger: object, method: str, values: _Values) -> _Values:
+        values["timestamp"] = "".join(self._clock.parts(time.time()))
+        return values
+
+
+class _Json:
+    """Makes a line of JSON. Everything but ASCII is escaped, so no control character is in it."""
+
+    def __init__(self) -> None:
+        self._clock = _Clock("T")
+        self._encode = json.JSONEncoder(default=repr, skipkeys=True).encode
+
+    def __call__(self, logger: object, method: str, values: _Values) -> str:
+        now = time.time()
+        words, zone = self._clock.parts(now)
+        values.pop(_ORDERED, None)
+        line = {
+            "time": f"{words}.{int(now * 1000) % 1000:03}{zone}",
+            "level": "error" if method == "exception" else method,
+            "event": values.pop("event", None),
+            **values,
+        }
+        return self._encode(line)
 
 
 class _Guarded:

@@ -1,6 +1,7 @@
 """Takes what people watch and writes it in order, without waiting for the reader while mail is served.
 
-A line is written at once if the kernel takes it, which is nearly always. If not, it waits in a queue::
+A line is written at once if the kernel takes it, which is nearly always. If not, it waits in a queue. While
+mail is served, lines that come fast, one after the other, are gathered in it for a moment::
 
                          ┌────────── the kernel takes it ──────────▶ written
     write ── the queue ──┤
@@ -37,8 +38,10 @@ from .descriptors import Descriptor
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-__all__ = ["MOST_QUEUED", "Sink"]
+__all__ = ["MOMENT", "MOST_QUEUED", "Sink"]
 
+MOMENT: Final = 0.02
+"""Seconds for which lines are gathered."""
 MOST_QUEUED: Final = 1_048_576
 """Octets that wait for a slow reader. What comes then is lost."""
 _NAMES: Final = {1: "<stdout>", 2: "<stderr>"}
@@ -71,6 +74,9 @@ class Sink(io.BufferedIOBase):
         self._lock = threading.RLock()
         self._wake: Callable[[], None] | None = None
         self._patience = inf
+        self._gathers = False
+        self._gathered_until = -inf
+        self._is_due = False
 
     # A binary file
 
@@ -80,6 +86,8 @@ class Sink(io.BufferedIOBase):
         with self._lock:
             if data:
                 self._take(data)
+                if self._gathers and not self._is_blocked and self._is_gathered():
+                    return len(data)
                 self._push()
             if self._is_blocked:
                 if self._wake is not None:
@@ -89,10 +97,16 @@ class Sink(io.BufferedIOBase):
         return len(data)
 
     def flush(self) -> None:
-        """Writes what can be written without waiting."""
-        if self._queue and not self.closed:
+        """Writes what can be written without waiting, unless it is gathered."""
+        if self._queue and not self.closed and not self._is_due:
             with self._lock:
                 self._push()
+
+    def write_gathered(self) -> None:
+        """The moment is over in which lines were gathered (`served`)."""
+        with self._lock:
+            self._is_due = False
+            self._push()
 
     def writable(self) -> bool:
         return True
@@ -113,20 +127,35 @@ class Sink(io.BufferedIOBase):
         self._lock = threading.RLock()  # a thread that does not exist here may have held it
         self._queue.clear()
         self._size = 0
-        self._is_blocked = False
+        self._is_blocked = self._is_due = self._gathers = False
         self._wake = None
 
     # While mail is served
 
     @contextmanager
-    def served(self, wake: Callable[[], None]) -> Generator[None]:
+    def served(self, wake: Callable[[], None], *, gathers: bool = False) -> Generator[None]:
         """In this context `write` does not wait. Where it would have to, it calls ``wake``, in any thread;
-        then `flush` is to be called each time that `place` is writable, as long as `is_blocked`."""
-        self._wake = wake
+        then `flush` is to be called each time that `place` is writable, as long as `is_blocked`.
+
+        ``gathers``: a line that comes less than `MOMENT` after another one was written waits for those that
+        follow, so that a busy service needs one system call for many lines. Then ``wake`` is called too, and
+        `write_gathered` is to be called a moment later."""
+        self._wake, self._gathers = wake, gathers
         try:
             yield
         finally:
-            self._wake = None
+            self._wake, self._gathers, self._is_due = None, False, False
+
+    def _is_gathered(self) -> bool:
+        """Returns True if what was taken is to be written with what follows."""
+        now = time.monotonic()
+        if now >= self._gathered_until and not self._is_due:
+            self._gathered_until = now + MOMENT
+            return False
+        if not self._is_due and self._wake is not None:
+            self._is_due = True
+            self._wake()
+        return self._is_due
 
     @property
     def is_blocked(self) -> bool:

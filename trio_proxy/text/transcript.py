@@ -44,6 +44,13 @@ class Transcript:
     _told: bool = attrs.field(default=False, init=False)
     _size: int = attrs.field(default=0, init=False)  # of the message that is on its way
     _encrypted: set[Side] = attrs.field(factory=set[Side], init=False)
+    _day: str = attrs.field(default="", init=False)
+
+    def connected(self, text: str) -> None:
+        """The first line, which has the date and the zone of the times: a later line says if the date has
+        changed."""
+        self._day = _day(time.localtime())
+        self.note(f"{text}, {self._day}")
 
     def secured(self, side: Side, info: TlsInfo) -> None:
         """TLS has begun with this side."""
@@ -55,7 +62,11 @@ class Transcript:
 
     def note(self, text: str, mark: str = "===") -> None:
         now = time.time()
-        stamp = time.strftime("%H:%M:%S", time.localtime(now)) + f".{int(now * 1000) % 1000:03}"
+        local = time.localtime(now)
+        stamp = time.strftime("%H:%M:%S", local) + f".{int(now * 1000) % 1000:03}"
+        if self._day and (day := _day(local)) != self._day:
+            self._day = day
+            self.write(f"{stamp} c{self.number} === {day}")
         self.write(f"{stamp} c{self.number} {mark} {text if text.isprintable() else plain(text)}")
 
     def events(self, events: Iterable[Event]) -> None:
@@ -95,6 +106,11 @@ class Transcript:
     def _lines(self, mark: str, shown: bytes) -> None:
         for line in shown.split(b"\r\n"):
             self.note(f" {printable(line)}", mark)
+
+
+def _day(local: time.struct_time) -> str:
+    zone = time.strftime("%z", local)
+    return time.strftime("%Y-%m-%d ", local) + f"{zone[:3]}:{zone[3:]}"
 
 
 def printable(octets: bytes) -> str:

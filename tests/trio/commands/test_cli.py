@@ -24,7 +24,8 @@ from trio_proxy.commands.cli import cli
 OPTIONS = [
     "--listen", "--upstream", "--capture", "--transcript", "--bare-newline", "--nul", "--chunking",
     "--max-message-size",
-    "--max-connections", "--timeout", "--io", "--grace", "--verbose", "--quiet", "--version", "--help",
+    "--max-connections", "--timeout", "--io", "--grace", "--log-format", "--log-addresses",
+    "--log-key-file", "--verbose", "--quiet", "--version", "--help",
     "--config", "--rules", "--rule-timeout", "--on-rule-error", "--addresses", "--quarantine", "--max-held",
     "--spool", "--reload", "--no-reload", "--open-relay-warning", "--no-open-relay-warning",
     "--case-sensitive-logins", "--tls-cert", "--tls-key", "--self-signed", "--tls", "--tls-client-ca",

@@ -27,7 +27,7 @@ DAY = timedelta(days=1)
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("trio_proxy.text.logs.configure", lambda verbosity: None)  # for all later tests
+    monkeypatch.setattr("trio_proxy.text.logs.configure", lambda *_, **__: None)  # for all later tests
 
 
 @pytest.fixture

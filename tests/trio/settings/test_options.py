@@ -60,9 +60,10 @@ def test_defaults_shown_in_the_help_are_those_of_the_options() -> None:
         "upstream", "open_relay_warning", "max_message_size", "timeouts", "spool", "tls", "upstream_tls",
         "upstream_ca", "upstream_tls_name", "io", "oauth_client_secret_file", "oauth_refresh_token_file",
         "upstream_password_file", "upstream_keep", "headroom", "exempt_networks", "workers", "user",
+        "log_format", "log_key_file",
     }  # fmt: skip
     assert {name: shown.pop(name) for name in unset} == unset
-    assert len(shown) == 23
+    assert len(shown) == 24
     defaults = options()
     for name, text in shown.items():
         setting = SETTINGS[name]

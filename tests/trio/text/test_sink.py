@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import attrs
 import pytest
@@ -19,7 +20,7 @@ import trio
 
 from trio_proxy.text import serving
 from trio_proxy.text.descriptors import open_descriptor
-from trio_proxy.text.sink import MOST_QUEUED, Sink
+from trio_proxy.text.sink import MOMENT, MOST_QUEUED, Sink
 
 DISK_FULL = OSError(errno.ENOSPC, "full")
 BROKEN = OSError(errno.EPIPE, "gone")
@@ -309,19 +310,50 @@ def test_the_device_that_is_full_says_so() -> None:
         os.close(number)
 
 
+# Lines that are gathered
+
+
+def test_lines_that_come_fast_are_written_together(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, woken = 100.0, []
+    monkeypatch.setattr("trio_proxy.text.sink.time", SimpleNamespace(monotonic=lambda: now))
+    sink = Sink(fake, 2, "log")
+    with sink.served(lambda: woken.append(now), gathers=True):
+        sink.write(b"1\n")
+        assert (bytes(fake.taken), woken) == (b"1\n", [])
+        now += MOMENT / 2
+        for line in (b"2\n", b"3\n"):
+            sink.write(line)
+            sink.flush()  # as a text file on top of it does
+        assert (bytes(fake.taken), woken) == (b"1\n", [now])
+        now += MOMENT
+        sink.write(b"4\n")
+        assert fake.taken == b"1\n"
+        sink.write_gathered()
+        assert fake.taken == b"1\n2\n3\n4\n"
+        now += MOMENT
+        sink.write(b"5\n")
+        assert fake.taken == b"1\n2\n3\n4\n5\n"
+        sink.write(b"6\n")
+    sink.finish()
+    assert fake.taken == b"1\n2\n3\n4\n5\n6\n"
+
+
 # The task
 
 
-async def test_a_task_writes_when_there_is_room(pipe: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("gathers", [False, True])
+async def test_a_task_writes_when_there_is_room(
+    pipe: Pair, monkeypatch: pytest.MonkeyPatch, gathers: bool
+) -> None:
     read_end, write_end = pipe
     sink = Sink(open_descriptor(write_end), write_end, "log")
     monkeypatch.setattr(serving, "sinks", lambda: [sink])
     text = b"".join(b"line %d\n" % number for number in range(30_000))
     read = b""
-    async with serving.serving():
+    async with serving.serving(gathers=gathers):
         for line in text.splitlines(keepends=True):
             sink.write(line)
-        assert sink.is_blocked
+        assert sink.is_blocked or gathers
         await trio.to_thread.run_sync(sink.write, b"of a thread\n")
         with trio.fail_after(10):
             while len(read) < len(text) + 12:
