@@ -223,6 +223,11 @@ class Readings:
         return self._has_parts and self._downstream.gate is GATE_SHUT
 
     @property
+    def passed_quit(self) -> bool:
+        """True if the reply to QUIT was passed on: to read what the session was costs more than it did."""
+        return self._passing is not None and self._passing.ended
+
+    @property
     def buffered(self) -> int:
         """Number of octets that are kept in memory."""
         self._catch_up()

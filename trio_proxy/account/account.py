@@ -12,16 +12,30 @@ ends, and is found again by the reply.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Final, Protocol
 
-from sansio_smtp import Command, CommandRefused, Envelope, MessageAnswered, Origin, Reply
+from sansio_smtp import (
+    CLIENT,
+    SERVER,
+    Command,
+    CommandRefused,
+    Envelope,
+    Event,
+    MessageAnswered,
+    Origin,
+    Reply,
+    SendToClient,
+    Side,
+)
 from sansio_smtp.rules.verdicts import Accept, Redirect, Verdict
 from trio_proxy.text.session_log import SessionLog
 
 from .lines import write_line
 from .queue_ids import queue_id
-from .records import PROXY, SERVER, Fate, MessageRecord, Recipient, Record, RefusalRecord
+from .records import PROXY, Fate, MessageRecord, Recipient, Record, RefusalRecord, Seconds, SessionRecord
+from .records import SERVER as _SERVER
 
 __all__ = ["Account", "Tell", "UpstreamServer"]
 
@@ -48,7 +62,24 @@ class UpstreamServer(Protocol):
 class Account:
     """The account of one session."""
 
-    __slots__ = ("_discarded", "_held", "_log", "_mail", "_others", "_said", "_server")
+    __slots__ = (
+        "_began",
+        "_client_seconds",
+        "_discarded",
+        "_has_ended",
+        "_heard",
+        "_held",
+        "_last_said",
+        "_log",
+        "_mail",
+        "_others",
+        "_refused",
+        "_rule_seconds",
+        "_said",
+        "_server",
+        "_server_seconds",
+        "has_told",
+    )
 
     def __init__(self, log: SessionLog, server: UpstreamServer, others: Tell | None = None) -> None:
         """Each record is written to the log, and given to ``others``, as soon as it is complete."""
@@ -59,6 +90,63 @@ class Account:
         self._discarded: dict[Command, str] | None = None  # RCPT → who has discarded it
         self._mail: Command | None = None  # of the transaction to which these belong
         self._held: tuple[str, str] | None = None
+        self._refused: Command | None = None  # MAIL of the message that was refused at DATA
+        self._last_said: SendToClient | None = None
+        self._began = self._heard = 0.0  # no time yet
+        self._client_seconds = self._rule_seconds = self._server_seconds = 0.0
+        self.has_told = False
+        """True if there was a record."""
+        self._has_ended = False
+
+    # What the driver says
+
+    def begins(self) -> None:
+        """The client is connected."""
+        self._began = monotonic()
+
+    def heard(self, side: Side | None) -> None:
+        """A side has said something, or the rules have (None): the time since somebody has said something
+        last was theirs. Before the client's first word for a message, no time counts."""
+        now, last = monotonic(), self._heard
+        if last:
+            if side is CLIENT:
+                self._client_seconds += now - last
+            elif side is SERVER:
+                self._server_seconds += now - last
+            else:
+                self._rule_seconds += now - last
+        elif side is not CLIENT:
+            return
+        self._heard = now
+
+    def said_last(self, events: Sequence[Event]) -> None:
+        """These are the last events of the session."""
+        for event in events:
+            if isinstance(event, SendToClient):
+                self._last_said = event
+
+    def ended(self, envelope: Envelope, hello: Command | None) -> SessionRecord | None:
+        """The session has ended, in this mail transaction. Returns the record of that, if there is one."""
+        mail = envelope.mail
+        is_open = mail is not None and bool(envelope.recipients) and mail is not self._refused
+        if self._has_ended or (self.has_told and not is_open):
+            return None
+        self._has_ended = True
+        by, reply, last = "", "", self._last_said
+        if last is not None and last.data[:1] in b"45":
+            by = last.origin.value
+            reply = str(Reply(int(last.data[:3]), last.shown or b"\r\n"))
+        record = SessionRecord(
+            "" if hello is None else hello.argument.decode("utf-8", "backslashreplace").strip(),
+            monotonic() - self._began,
+            self._server.address,
+            by,
+            reply,
+            _address(envelope.mail) if is_open else None,
+            tuple([_address(to) for to in envelope.recipients]) if is_open else (),
+        )
+        self._tell(record)
+        return record
 
     # What rules say
 
@@ -92,7 +180,7 @@ class Account:
 
     def _origin(self, reply: Reply) -> str:
         if reply.origin is Origin.SERVER:
-            return SERVER
+            return _SERVER
         for rule, said in reversed(self._said or ()):
             if said.encode() in reply.raw if isinstance(said, str) else _reply_of(said) == reply:
                 return rule
@@ -126,9 +214,10 @@ class Account:
                 None if content is None else content.size,
                 server.address,
                 server.tls_version,
-                queue_id(reply.raw) if by == SERVER and reply.code < 300 else "",
+                queue_id(reply.raw) if by == _SERVER and reply.code < 300 else "",
                 held_as,
                 reason,
+                self._taken(),
             )
         )
 
@@ -138,6 +227,7 @@ class Account:
         by, shown, upstream = self._origin(reply), event.shown, server.address
         verb = command.verb.decode()
         if verb == "DATA":
+            self._refused = envelope.mail
             sender, recipients = _address(envelope.mail), self._each(envelope, Fate.REFUSED, by, shown)
             record = MessageRecord(sender, recipients, by, shown, reply.code, verb, upstream=upstream)
             self._tell(record)
@@ -149,11 +239,25 @@ class Account:
         self._tell(RefusalRecord(verb, sender_or_none, recipient, by, shown, reply.code, upstream))
 
     @property
+    def upstream(self) -> str:
+        """The address of the server that was connected last."""
+        return self._server.address
+
+    @property
     def is_wanted(self) -> bool:
         """True if somebody gets the records."""
         return self._others is not None or self._log.tells
 
+    def _taken(self) -> Seconds | None:
+        """The time of the message that is answered now."""
+        if not self._heard:
+            return None
+        taken = Seconds(self._client_seconds, self._rule_seconds, self._server_seconds)
+        self._heard = self._client_seconds = self._rule_seconds = self._server_seconds = 0.0
+        return taken
+
     def _tell(self, record: Record) -> None:
+        self.has_told = True
         write_line(self._log, record)
         if self._others is not None:
             self._others(record)
@@ -180,7 +284,7 @@ def _fate(by: str, reply: Reply, *, is_held: bool) -> Fate:
         return Fate.HELD
     if reply.code >= 400:
         return Fate.REFUSED
-    return Fate.RELAYED if by == SERVER else Fate.DISCARDED
+    return Fate.RELAYED if by == _SERVER else Fate.DISCARDED
 
 
 def _address(command: Command | None) -> str:

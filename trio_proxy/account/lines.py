@@ -6,7 +6,7 @@ from typing import Any
 
 from trio_proxy.text.session_log import SessionLog
 
-from .records import Fate, MessageRecord, Recipient, Record, RefusalRecord, Seconds
+from .records import Fate, MessageRecord, Recipient, Record, RefusalRecord, Seconds, SessionRecord
 
 __all__ = ["Recipients", "write_line"]
 
@@ -15,8 +15,11 @@ def write_line(log: SessionLog, record: Record) -> None:
     """Writes the line of a record."""
     if isinstance(record, MessageRecord):
         log.tell(f"message {record.fate.value}", **_of_message(record))
-    else:
+    elif isinstance(record, RefusalRecord):
         log.tell(f"{record.verb} refused", **_of_refusal(record))
+    else:
+        what = "session without mail" if record.sender is None else "message not completed"
+        log.tell(what, **_of_session(record))
 
 
 class Recipients(list[dict[str, Any]]):
@@ -57,7 +60,7 @@ def _of_message(record: MessageRecord) -> dict[str, Any]:
     if record.size and record.size != record.received:
         values["sent_size"] = record.size
     if record.seconds is not None:
-        values["seconds"] = _of_seconds(record.seconds)
+        values |= _of_seconds(record.seconds)
     return _known(values)
 
 
@@ -77,8 +80,13 @@ def _of_recipient(recipient: Recipient, record: MessageRecord, *, is_split: bool
 
 
 def _of_seconds(seconds: Seconds) -> dict[str, float]:
-    found = {"client": seconds.client, "rules": seconds.rules, "server": seconds.server}
-    return {name: round(value, 3) for name, value in found.items()}
+    found = {
+        "seconds": seconds.total,
+        "client_seconds": seconds.client,
+        "rule_seconds": seconds.rules,
+        "server_seconds": seconds.server,
+    }
+    return {name: round(value, 3) for name, value in found.items() if value}
 
 
 def _of_refusal(record: RefusalRecord) -> dict[str, Any]:
@@ -90,6 +98,23 @@ def _of_refusal(record: RefusalRecord) -> dict[str, Any]:
             "by": record.by,
             "reply": record.reply,
             "upstream": record.upstream,
+        }
+    )
+
+
+def _of_session(record: SessionRecord) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    if record.sender is not None:
+        values["from"] = record.sender or "<>"
+        values["to"] = Recipients([{"address": to} for to in record.recipients])
+    return _known(
+        {
+            **values,
+            "helo": record.helo,
+            "by": record.by,
+            "reply": record.reply,
+            "upstream": record.upstream,
+            "seconds": round(record.seconds, 3),
         }
     )
 

@@ -10,7 +10,17 @@ from enum import Enum
 
 import attrs
 
-__all__ = ["PROXY", "SERVER", "Fate", "MessageRecord", "Recipient", "Record", "RefusalRecord", "Seconds"]
+__all__ = [
+    "PROXY",
+    "SERVER",
+    "Fate",
+    "MessageRecord",
+    "Recipient",
+    "Record",
+    "RefusalRecord",
+    "Seconds",
+    "SessionRecord",
+]
 
 SERVER = "server"
 """By whom something was said: the upstream server. Else it is `PROXY`, or ``rule:NAME``."""
@@ -52,7 +62,8 @@ class Recipient:
 
 @attrs.define
 class Seconds:
-    """How long a message has taken, and whom it has waited for."""
+    """For whom a message has waited, and how long: from the client's first command after the message before
+    it, to the reply."""
 
     client: float = 0.0
     rules: float = 0.0
@@ -129,4 +140,24 @@ class RefusalRecord:
     upstream: str = ""
 
 
-Record = MessageRecord | RefusalRecord
+@attrs.define(eq=False)
+class SessionRecord:
+    """A session in which no message was answered and nothing refused; or that has ended in a mail
+    transaction."""
+
+    helo: str
+    """What the client called itself; empty if it has said nothing."""
+    seconds: float
+    """How long it was connected."""
+    upstream: str = ""
+    by: str = ""
+    """Who has said the last reply, if that was 4xx or 5xx: see `Recipient.by`."""
+    reply: str = ""
+    """That reply in one line, secrets masked."""
+    sender: str | None = None
+    """The address of the reverse-path of the mail transaction; None if none was open."""
+    recipients: tuple[str, ...] = ()
+    """Its recipients, as far as they were accepted."""
+
+
+Record = MessageRecord | RefusalRecord | SessionRecord

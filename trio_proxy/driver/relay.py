@@ -133,10 +133,14 @@ class Relay(Sides):
             if question is None:
                 break
             said = self._judging.start(self._proxy, question)
+            if self._times is not None:
+                self._times.heard(None)
             if isinstance(said, Later):
                 self._start(self._judge, said)
                 break
             events = said
+        if self._over and self._times is not None:
+            self._times.said_last(events)
         if self._shows_states:
             self._reports.state(self._proxy)
         if not self._proxy.flows and self._proxy.has_more and not self._sends_more:
@@ -325,7 +329,10 @@ class Relay(Sides):
         self._settle()
 
     async def _judge(self, said: Later[list[Event]]) -> None:
-        self.apply(await said)
+        events = await said
+        if self._times is not None:
+            self._times.heard(None)
+        self.apply(events)
         await self._flush(CLIENT)
 
     async def _send_more(self) -> None:

@@ -99,10 +99,15 @@ class Reports:
         if self._transcript is not None:
             self._transcript.secured(side, info)
 
-    def note(self, text: str) -> None:
+    def note(self, text: str, mark: str = "===") -> None:
         """One line of the transcript."""
         if self._transcript is not None:
-            self._transcript.note(text)
+            self._transcript.note(text, mark)
+
+    @property
+    def account(self) -> Account:
+        """The account of the session."""
+        return self._account
 
     def transcribe(self, events: list[Event]) -> None:
         """What the events are in the transcript, and the replies among them for those who count."""
@@ -137,7 +142,9 @@ class Reports:
             self._log.name(event.client)
             self._log.info("client named by XCLIENT", name=event.client.name, helo=event.client.helo)
         elif isinstance(event, ServerUnusable):
-            self._log.error("upstream server cannot be used", error=event.why)
+            self._log.error(
+                "upstream server cannot be used", error=event.why, upstream=self._account.upstream
+            )
         elif isinstance(event, BodyComplete):
             if self._tells_debug is None:
                 self._tells_debug = self._log.is_enabled_for(logging.DEBUG)

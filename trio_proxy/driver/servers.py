@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,7 @@ class Servers:
         "_key",
         "_log",
         "_name",
+        "_note",
         "_released",
         "_settings",
         "_visit",
@@ -66,6 +67,7 @@ class Servers:
         self.tls_version = ""
         """The version of TLS to it; empty in plain text."""
         self._name: str | None = None  # of the server that was tried last
+        self._note: Callable[..., None] | None = None
         self._key: Hashable = None  # of the connection, for the pool
         self._released: Kept | None = None
         self._is_closed = False
@@ -73,6 +75,10 @@ class Servers:
         self._aborts = True
         self._visit: Visit | None = None  # at the list of servers that `_visited` names
         self._visited: str | None = None
+
+    def note_with(self, note: Callable[..., None]) -> None:
+        """There is a transcript, of which this writes a line: it is told which servers cannot be reached."""
+        self._note = note
 
     async def connect(self, upstream: str | None, client: ClientInfo) -> bool:
         """Makes a connection to the server, for this client; of a list of servers, to the first that can be
@@ -144,6 +150,7 @@ class Servers:
                     visit.use_kept()
                 return True
             self._log.info("upstream server cannot be reached", error=why, upstream=server.name)
+            self._write_down(why, server.name)
             visit.failed(why)
         self._log.error("no upstream server can be reached")
         return False
@@ -294,6 +301,12 @@ class Servers:
 
     def _cannot_be_reached(self, why: str, upstream: str | None) -> None:
         self._log.error("upstream server cannot be reached", error=why, **self._named(upstream))
+
+        self._write_down(why, self._settings.upstream_name if upstream is None else upstream)
+
+    def _write_down(self, why: str, name: str) -> None:
+        if self._note is not None:
+            self._note(f"upstream server {name} cannot be reached: {why}", "***")
 
     def _named(self, upstream: str | None) -> dict[str, str]:
         """How a log line names the server."""

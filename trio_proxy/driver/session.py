@@ -9,7 +9,17 @@ from typing import Any
 
 import trio
 
-from sansio_smtp import CLIENT, ClientInfo, Dialect, Event, MessageAnswered, Proxy, SendToClient, WaitingFor
+from sansio_smtp import (
+    CLIENT,
+    ClientInfo,
+    Dialect,
+    Event,
+    MessageAnswered,
+    Origin,
+    Proxy,
+    SendToClient,
+    WaitingFor,
+)
 from trio_proxy.account.account import Account
 from trio_proxy.metrics.meter import Ending
 from trio_proxy.text.session_log import SessionLog
@@ -35,6 +45,7 @@ class Session:
 
     __slots__ = (
         "_account",
+        "_accounts",
         "_alone",
         "_broken",
         "_client",
@@ -83,6 +94,8 @@ class Session:
             session=self._meter if counts else None,
         )
         self._judging = Judging(settings, self._log, self._account)
+        if transcript is not None:
+            self._servers.note_with(self._reports.note)
         try:
             self._proxy = Proxy(settings.config, self._judging.ask, settings.make_spool, known)
             if may_be_check:
@@ -102,6 +115,7 @@ class Session:
             settings,
             self._log,
         )
+        self._accounts = settings.config.account and self._account.is_wanted
         self._reactor = settings.reactor
         self._alone: Alone | None = None
         self._started = 0.0
@@ -192,6 +206,8 @@ class Session:
 
     def _begins(self) -> None:
         self._meter.begins()
+        if self._accounts:
+            self._account.begins()
         if self._reports.transcribes:
             self._started = trio.current_time()
 
@@ -204,9 +220,21 @@ class Session:
 
     def _close_connections(self) -> None:
         self._meter.ended()
+        if self._accounts:
+            with suppress(Exception):  # it may be the core that has failed
+                self._tell_of_it()
         self._deadline.close()
         self._servers.close()
         self._client.stream.close()
+
+    def _tell_of_it(self) -> None:
+        """Has the log tell of a session without mail, or with a message that did not come to its end."""
+        account, proxy = self._account, self._proxy
+        if account.has_told and proxy.passed_quit:
+            return
+        record = account.ended(proxy.envelope, proxy.hello)
+        if record is not None and record.by == Origin.SERVER.value:
+            self._reports.note(f"upstream server {record.upstream} has said: {record.reply}", "***")
 
     def _has_asked_for_nothing(self) -> bool:
         return self._proxy.hello is None and self._proxy.envelope.mail is None

@@ -53,6 +53,7 @@ class Sides(Jobs):
         "_pumps",
         "_reports",
         "_servers",
+        "_times",
         "_watch",
     )
 
@@ -65,6 +66,7 @@ class Sides(Jobs):
         self._servers = servers
         self._reports = reports
         self._passes = not reports.reads_all
+        self._times = reports.account if proxy.config.account and reports.account.is_wanted else None
         self._deadline = deadline
         self._watch: Watch | None = None  # made when it is needed
         self._pumps: frozenset[Outbox] = _NONE  # of the sides that have one
@@ -148,6 +150,8 @@ class Sides(Jobs):
             return side in self._handshakes
         except OSError as error:
             lost, data = error, b""
+        if self._times is not None:
+            self._times.heard(side)
         self._input(side, data, lost)
         if not self._written():
             await self._flush(side)
@@ -172,6 +176,8 @@ class Sides(Jobs):
 
     def take(self, side: Side, data: bytes) -> bool:
         try:
+            if self._times is not None:
+                self._times.heard(side)
             proxy, client, server = self._proxy, self._client, self._servers.outbox
             if (
                 self._passes

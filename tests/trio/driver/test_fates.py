@@ -83,6 +83,13 @@ def messages(logs: Logs) -> Logs:
     return [entry for entry in logs if entry["event"].startswith("message ") and "to" in entry]
 
 
+def untimed(line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Without the times, whose sum is the whole."""
+    parts = [line.pop(f"{who}_seconds", 0) for who in ("client", "rule", "server")]
+    assert line.pop("seconds", 0) == pytest.approx(sum(parts), abs=0.002)
+    return line
+
+
 @pytest.mark.parametrize(
     ("reply", "line"),
     [
@@ -102,7 +109,7 @@ async def test_what_the_server_says(
             await said(run, command, b"250 ok")
         await sent(run, reply)
         await over(run)
-    assert messages(logs) == [LINE | {"reply": reply.decode()} | line] * 2
+    assert [untimed(line) for line in messages(logs)] == [LINE | {"reply": reply.decode()} | line] * 2
     assert [type(record) for record in records] == [MessageRecord] * 2
 
 
@@ -276,4 +283,79 @@ async def test_what_rules_say(
         (kept,) = (tmp_path / "new").iterdir()
         assert came["held_as"] == str(kept)
         came["held_as"] = "FILE"
-    assert came == {name: value for name, value in (LINE | line).items() if value is not None}
+    assert untimed(came) == {name: value for name, value in (LINE | line).items() if value is not None}
+
+
+# Sessions
+
+
+def sessions(logs: Logs) -> Logs:
+    return [entry for entry in logs if entry["event"] in ("session without mail", "message not completed")]
+
+
+async def test_a_session_without_mail(mock_clock: MockClock, logs: Logs) -> None:
+    async with over_tcp(mock_clock, config=ACCOUNT, upstream_name=UPSTREAM) as run:
+        await run.hello()
+        await said(run, b"QUIT", b"221 bye")
+        await over(run)
+    (line,) = sessions(logs)
+    assert (line["helo"], line["upstream"], "reply" in line) == ("me.example", UPSTREAM, False)
+
+
+async def test_a_server_that_refuses_the_session(mock_clock: MockClock, logs: Logs) -> None:
+    """It is named with its reply, in the log and in the transcript."""
+    lines: list[str] = []
+    config = attrs.evolve(ACCOUNT, trace=True)
+    async with over_tcp(
+        mock_clock, config=config, upstream_name=UPSTREAM, write_transcript=lines.append
+    ) as run:
+        await run.server.send(b"554 5.3.2 not now")
+        await run.client.expect(b"554 5.3.2 not now")
+        await over(run)
+    (line,) = sessions(logs)
+    assert (line["by"], line["reply"], line["upstream"]) == ("server", "554 5.3.2 not now", UPSTREAM)
+    assert [each for each in lines if f" *** upstream server {UPSTREAM} has said: 554 5.3.2 not now" in each]
+
+
+async def test_a_server_that_cannot_be_reached(mock_clock: MockClock, logs: Logs) -> None:
+    lines: list[str] = []
+
+    async def refused(_: object) -> Any:
+        raise OSError("Connection refused")
+
+    async with over_tcp(
+        mock_clock,
+        connect=refused,
+        config=ACCOUNT,
+        upstream_name=UPSTREAM,
+        write_transcript=lines.append,
+    ) as run:
+        await run.client.expect(b"421 4.4.1 ...")
+        run.client.close()
+    (line,) = [entry for entry in logs if entry["event"] == "upstream server cannot be reached"]
+    assert (line["upstream"], line["error"]) == (UPSTREAM, "Connection refused")
+    assert any(
+        f"*** upstream server {UPSTREAM} cannot be reached: Connection refused" in each for each in lines
+    )
+    (line,) = sessions(logs)
+    assert (line["by"], line["reply"][:9]) == ("proxy", "421 4.4.1")
+
+
+async def test_a_message_that_does_not_end(mock_clock: MockClock, logs: Logs) -> None:
+    async with over_tcp(mock_clock, config=ACCOUNT) as run:
+        await opened(run, b"b", b"c")
+        await said(run, b"DATA", b"354 go")
+        await run.client.raw(b"half of")
+        await over(run)
+    (line,) = sessions(logs)
+    assert (line["event"], line["from"]) == ("message not completed", "a@me.example")
+    assert [to["address"] for to in line["to"]] == ["b@mx.example", "c@mx.example"]
+
+
+async def test_sessions_with_mail_have_no_line_of_their_own(mock_clock: MockClock, logs: Logs) -> None:
+    async with over_tcp(mock_clock, config=ACCOUNT) as run:
+        await opened(run)
+        await sent(run, KEPT)
+        await said(run, b"QUIT", b"221 bye")
+        await over(run)
+    assert sessions(logs) == []
