@@ -6,7 +6,7 @@ from typing import Any
 
 from trio_proxy.text.session_log import SessionLog
 
-from .records import Fate, MessageRecord, Recipient, Record, RefusalRecord, Seconds, SessionRecord
+from .records import MessageRecord, Recipient, Record, RefusalRecord, Seconds, SessionRecord
 
 __all__ = ["Recipients", "write_line"]
 
@@ -26,14 +26,15 @@ class Recipients(list[dict[str, Any]]):
     """The recipients of a line: as data for JSON, as words for people."""
 
     def __repr__(self) -> str:
-        return f"[{', '.join(map(_words, self))}]"
+        is_split = len({each.get("fate") for each in self}) > 1
+        return f"[{', '.join([_words(each, is_split=is_split) for each in self])}]"
 
 
-def _words(values: dict[str, Any]) -> str:
+def _words(values: dict[str, Any], *, is_split: bool) -> str:
     words: str = values["address"] or "<>"
     if "sent_as" in values:
         words += f" as {values['sent_as']}"
-    if "fate" not in values:
+    if not is_split:
         return words
     words += f" {values['fate']}"
     if "by" in values:
@@ -42,10 +43,9 @@ def _words(values: dict[str, Any]) -> str:
 
 
 def _of_message(record: MessageRecord) -> dict[str, Any]:
-    is_split = record.fate is Fate.SPLIT
     values: dict[str, Any] = {
         "from": record.sender or "<>",
-        "to": Recipients([_of_recipient(each, record, is_split=is_split) for each in record.recipients]),
+        "to": Recipients([_of_recipient(each, record) for each in record.recipients]),
         "by": record.by,
         "reply": record.reply,
         "command": record.command,
@@ -64,18 +64,16 @@ def _of_message(record: MessageRecord) -> dict[str, Any]:
     return _known(values)
 
 
-def _of_recipient(recipient: Recipient, record: MessageRecord, *, is_split: bool) -> dict[str, Any]:
-    values: dict[str, Any] = {"address": recipient.address}
+def _of_recipient(recipient: Recipient, record: MessageRecord) -> dict[str, Any]:
+    values: dict[str, Any] = {"address": recipient.address, "fate": recipient.fate.value}
     if recipient.sent_as:
         values["sent_as"] = recipient.sent_as
     if recipient.added:
         values["added"] = True
-    if is_split:
-        values["fate"] = recipient.fate.value
-        if recipient.by != record.by:
-            values["by"] = recipient.by
-        if recipient.reply and recipient.reply != record.reply:
-            values["reply"] = recipient.reply
+    if recipient.by != record.by:
+        values["by"] = recipient.by
+    if recipient.reply and recipient.reply != record.reply:
+        values["reply"] = recipient.reply
     return values
 
 

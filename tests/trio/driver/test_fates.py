@@ -30,7 +30,7 @@ LINE: dict[str, Any] = {
     "conn": "c1",
     "peer": "peer",
     "from": "a@me.example",
-    "to": [{"address": "b@mx.example"}],
+    "to": [{"address": "b@mx.example", "fate": "relayed"}],
     "by": "server",
     "upstream": UPSTREAM,
     "message_id": "<1@me.example>",
@@ -94,7 +94,10 @@ def untimed(line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     ("reply", "line"),
     [
         (KEPT, {"event": "message relayed", "queue_id": "4F1B2"}),
-        (b"552 5.2.2 full", {"event": "message refused"}),
+        (
+            b"552 5.2.2 full",
+            {"event": "message refused", "to": [{"address": "b@mx.example", "fate": "refused"}]},
+        ),
     ],
 )
 async def test_what_the_server_says(
@@ -157,7 +160,7 @@ async def test_refused_commands(mock_clock: MockClock, logs: Logs) -> None:
         ("message refused", "a@me.example", "server", "451 4.3.0 no room"),
     ]
     assert [line.get("to") for line in lines[:3]] == [None, "c@mx.example", "no@mx.example"]
-    assert (lines[4]["command"], lines[4]["to"]) == ("DATA", [{"address": "b@mx.example"}])
+    assert (lines[4]["command"], lines[4]["to"]) == ("DATA", [{"address": "b@mx.example", "fate": "refused"}])
     assert [type(record) for record in records] == [RefusalRecord] * 4 + [MessageRecord]
 
 
@@ -225,11 +228,12 @@ RELAYED = {"event": "message relayed", "reply": KEPT.decode(), "queue_id": "4F1B
                 ],
             },
         ),
-        (discarded_for_all, {"event": "message discarded", "to": [DROP], **BY_RCPT}),
+        (discarded_for_all, {"event": "message discarded", "to": [DROP | {"fate": "discarded"}], **BY_RCPT}),
         (
             discarded_at_data,
             {
                 "event": "message discarded",
+                "to": [{"address": "b@mx.example", "fate": "discarded"}],
                 "from": "dull@me.example",
                 "by": "rule:test_fates.data",
                 "reply": "250 2.0.0 yes",
@@ -239,6 +243,7 @@ RELAYED = {"event": "message relayed", "reply": KEPT.decode(), "queue_id": "4F1B
             refused_at_data,
             {
                 "event": "message refused",
+                "to": [{"address": "b@mx.example", "fate": "refused"}],
                 "from": "mad@me.example",
                 "by": "rule:test_fates.data",
                 "reply": "550 5.7.1 refused by policy",
@@ -251,13 +256,16 @@ RELAYED = {"event": "message relayed", "reply": KEPT.decode(), "queue_id": "4F1B
             held,
             {
                 "event": "message held",
-                "to": [{"address": "odd@mx.example"}],
+                "to": [{"address": "odd@mx.example", "fate": "held"}],
                 "reason": "odd",
                 "held_as": "FILE",
                 **BY_RCPT,
             },
         ),
-        (rewritten, RELAYED | {"to": [{"address": "new@mx.example", "sent_as": "old@mx.example"}]}),
+        (
+            rewritten,
+            RELAYED | {"to": [{"address": "new@mx.example", "fate": "relayed", "sent_as": "old@mx.example"}]},
+        ),
     ],
 )
 async def test_what_rules_say(

@@ -73,7 +73,10 @@ async def test_a_whole_dialogue(
     assert run.server.session.end == "closed"
     (relayed,) = entries(logs, "message relayed")
     assert relayed["reply"].startswith("250 2.0.0 kept")
-    assert (relayed["from"], relayed["to"]) == ("a@me.example", [{"address": "b@mx.example"}])
+    assert (relayed["from"], relayed["to"]) == (
+        "a@me.example",
+        [{"address": "b@mx.example", "fate": "relayed"}],
+    )
     assert not entries(logs, "message answered, client not told")
 
 
