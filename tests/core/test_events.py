@@ -13,6 +13,7 @@ from sansio_smtp.events import (
     BodyChunk,
     BodyComplete,
     Close,
+    CommandRefused,
     Event,
     MessageAnswered,
     SendToClient,
@@ -98,3 +99,9 @@ def test_the_reply_to_a_message_is_shown_without_secrets() -> None:
     answered = MessageAnswered(Reply.of(250, "hunter2"), envelope, b"250-x\r\n250 ********\r\n")
     assert answered.shown == "250-x / 250 ********"
     assert "hunter2" not in answered.shown
+
+
+def test_a_refusal_is_shown_without_secrets() -> None:
+    command, reply = Command.of("MAIL FROM:<a>"), Reply.of(550, "secret no")
+    assert CommandRefused(command, reply, Envelope()).shown == "550 secret no"
+    assert CommandRefused(command, reply, Envelope(), b"550 ******** no\r\n").shown == "550 ******** no"

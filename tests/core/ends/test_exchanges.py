@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sansio_smtp.ends.exchanges import Exchange
+from sansio_smtp.ends.exchanges import Content, Exchange
 from sansio_smtp.ends.fan_out import FanOut
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.wire.commands import END_OF_CHUNKS, END_OF_DATA, Command
@@ -72,3 +72,11 @@ def test_a_last_chunk_becomes_end_of_data() -> None:
     exchange.becomes(END_OF_CHUNKS)
     assert exchange.command is END_OF_CHUNKS
     assert exchange.owes == 1
+
+
+def test_what_is_known_of_the_content() -> None:
+    exchange = Exchange(END_OF_DATA)
+    assert exchange.content is None
+    exchange.came_with(content := Content(10, 0, b"<1@me>"))
+    content.leaves(12)
+    assert exchange.content == Content(10, 12, b"<1@me>")

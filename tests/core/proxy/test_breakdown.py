@@ -466,6 +466,7 @@ def test_the_dialogues_reach_every_function() -> None:
 OTHERWISE = {
     # With `Config.account` alone.
     *("Downstream._refused", "Exchange.came_with", "MessageFlow._look_for_id", "MessageFlow.account_of"),
+    "Passing.has_come",
     *("Forwarding.leave_failed", "Forwarding.lose", "Proxy._server_failed", "Upstream.lose"),
     *("ClientConnection._broken", "ClientConnection._unsolicited", "ClientConnection.receive_eof"),
     *(

@@ -13,11 +13,13 @@ from twins import Twins
 
 from core.scene import lines
 from sansio_smtp.config import Config
+from sansio_smtp.ends.exchanges import Content
 from sansio_smtp.events import CLIENT, SERVER, Ask, SendToServer, Side
 from sansio_smtp.proxy.passing_asked import AskedPassing, may_ask_ahead
 from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.proxy.shared import shared
 from sansio_smtp.questions import (
+    HEADERS,
     Answer,
     CommandQuestion,
     Continue,
@@ -347,3 +349,13 @@ def test_what_is_sent_when_the_verdict_comes_late() -> None:
     assert not session.passes(CLIENT, MAIL[0])
     events = session.proxy.answer(session.question, Continue())
     assert [event.data for event in events if isinstance(event, SendToServer)] == [lines(MAIL[0])]
+
+
+def test_what_is_known_of_a_message_that_was_asked_about() -> None:
+    """See `Config.account`."""
+    session = Session(*(Continue(), Continue(), Inspect(frozenset((HEADERS,))), Continue()), account=True)
+    session.says(MAIL, RCPT, DATA)
+    assert session.passes(CLIENT, b"Message-ID: <1@me>\r\n" + LETTER)
+    assert session.passes(SERVER, "250 taken")
+    content = session.proxy.take_answered().content
+    assert content == Content(len(LETTER) + 17, len(LETTER) + 17, b"<1@me>")

@@ -220,8 +220,10 @@ def test_closed_after_a_reply_to_quit_that_was_passed_on() -> None:
     proxy = Scene().greeted().proxy
     assert proxy.pass_on(CLIENT, b"QUIT\r\n")
     assert not proxy.closed
+    assert not proxy.passed_quit
     assert proxy.pass_on(SERVER, b"221 bye\r\n")
     assert proxy.closed
+    assert proxy.passed_quit
     assert proxy.may_read == set()
     assert proxy.waiting_for is WaitingFor.NOTHING
 

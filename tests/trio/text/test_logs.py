@@ -79,6 +79,18 @@ def test_quiet(capsys: Said) -> None:
     assert written(capsys, "text", verbosity=-1) == ""
 
 
+@pytest.mark.parametrize(
+    "value", [True, False, None, 0, -1, 10**30, 1.5, 1e300, "", NASTY, [1, ["x"]], {"a": {"b": None}}, []]
+)
+def test_values_are_json(capsys: Said, value: object) -> None:
+    assert of_json(capsys, value=value)["value"] == value
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), b"x", {1}, ValueError("x")])
+def test_what_is_no_json_is_a_text(capsys: Said, value: object) -> None:
+    assert of_json(capsys, value=value)["value"] == repr(value)
+
+
 def test_an_exception_is_one_line_of_json(capsys: Said) -> None:
     logs.configure(0, form="json")
     try:
