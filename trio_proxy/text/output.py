@@ -40,7 +40,11 @@ def write(text: str) -> None:
 
 def write_error_line(line: str) -> None:
     """Writes one line, or several in one text, to standard error. Raises nothing."""
-    _write(sys.stderr, line + "\n")
+    file = sys.stderr
+    if line.isascii() and isinstance(sink := getattr(file, "buffer", None), Sink):
+        sink.write(line.encode() + b"\n")  # the text file on top of it, which is flushed always, costs 4 µs
+    else:
+        _write(file, line + "\n")
 
 
 def take_over() -> None:
