@@ -111,7 +111,12 @@ class _Json:
         level = "error" if method == "exception" else method
         event = _encoded(values.pop("event", None))
         time_and_level = f'"time": "{words}.{int(now * 1000) % 1000:03}{zone}", "level": "{level}"'
-        rest = "".join([f", {_quoted(key)}: {_encoded(value)}" for key, value in values.items()])
+        rest = "".join(
+            [
+                f", {_quoted(key)}: {_quoted(value) if type(value) is str else _encoded(value)}"
+                for key, value in values.items()
+            ]
+        )
         return f'{{{time_and_level}, "event": {event}{rest}}}'
 
 
