@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from limit_tables import REGIONS as LIMIT_REGIONS
 from metric_tables import REGIONS as METRIC_REGIONS
 from rule_tables import REGIONS as RULE_REGIONS
 from rule_tables import attribute_docs, table
@@ -273,6 +274,7 @@ REGIONS: dict[str, Callable[[], str]] = {
     **METRIC_REGIONS,
     **RULE_REGIONS,
     **SETTING_REGIONS,
+    **LIMIT_REGIONS,
 }
 
 

@@ -27,7 +27,7 @@ def settings_table() -> str:
             f"`{setting.option}`",
             f"`{setting.variable}`",
             _value(setting),
-            _default(setting),
+            default_of(setting),
         )
         for name in TABLES
         for setting in SETTINGS.values()
@@ -56,7 +56,7 @@ def _options(setting: Setting) -> str:
 
 
 def _about(setting: Setting) -> str:
-    default = f" Default: {_default(setting)}." if setting.default_text else ""
+    default = f" Default: {default_of(setting)}." if setting.default_text else ""
     return setting.help + default
 
 
@@ -67,7 +67,8 @@ def _value(setting: Setting) -> str:
     return describe(kind)
 
 
-def _default(setting: Setting) -> str:
+def default_of(setting: Setting) -> str:
+    """The default of a setting, for people."""
     if setting.unset:
         return setting.unset
     if isinstance(setting.default, bool):

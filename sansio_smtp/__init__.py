@@ -8,7 +8,7 @@ from sansio_smtp.ends.client import ClientConnection, ReplyReceived
 from sansio_smtp.ends.received import ChunkEnded, ContentReceived, ContentRefused, EndOfData, Pause, Refused
 from sansio_smtp.ends.server import ServerConnection
 from sansio_smtp.ends.transaction import Envelope
-from sansio_smtp.proxy.message_store import Spool
+from sansio_smtp.proxy.message_store import Room, Spool
 from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.wire.commands import END_OF_DATA, Command, Parameter, Path
 from sansio_smtp.wire.content import ContentReader, ContentWriter, unstuff
@@ -24,6 +24,7 @@ from .config import (
     ClientTls,
     Config,
     Dialect,
+    EarlyTalkers,
     LoginMode,
     Nul,
     SendClient,
@@ -138,6 +139,7 @@ __all__ = [
     "Continue",
     "Dialect",
     "Disconnect",
+    "EarlyTalkers",
     "EndOfData",
     "Envelope",
     "Event",
@@ -177,6 +179,7 @@ __all__ = [
     "ReplyQuestion",
     "ReplyReader",
     "ReplyReceived",
+    "Room",
     "Route",
     "SaslClient",
     "SendClient",

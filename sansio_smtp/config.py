@@ -19,6 +19,7 @@ __all__ = [
     "ClientTls",
     "Config",
     "Dialect",
+    "EarlyTalkers",
     "LoginMode",
     "Nul",
     "SendClient",
@@ -71,6 +72,16 @@ class Tap(_Choice):
     OFF = "off"
     CHUNKS = "chunks"
     LINES = "lines"
+
+
+class EarlyTalkers(_Choice):
+    """What becomes of a client that sends something before its greeting, as no right client does (RFC 5321
+    §3.1). In either case nothing of it reaches a server before the greeting."""
+
+    SERVE = "serve"
+    """It is served as others are."""
+    REFUSE = "refuse"
+    """Its greeting is 554, and the session ends."""
 
 
 class Dialect(_Choice):
@@ -240,6 +251,16 @@ class Config:
     """Largest number of accepted recipients in one mail transaction; one more gets 452 4.5.3."""
     max_errors: int = attrs.field(default=20, validator=_positive)
     """Largest number of lines that the proxy itself refuses; after one more the session ends with 421."""
+    max_refusals: int = attrs.field(default=100, validator=_positive)
+    """Largest number of replies 4xx and 5xx, of the server or of the proxy, since the last message that was
+    accepted; after one more the next command gets 421 and the session ends."""
+    soft_errors: int = attrs.field(default=10, validator=_positive)
+    """The number of them from which on `Tally.slow` tells the driver to read the client slower."""
+    max_junk: int = attrs.field(default=100, validator=_positive)
+    """Largest number of commands that lead to no mail (NOOP, RSET, VRFY, EXPN, HELP, unknown ones), since the
+    last message that was accepted; one more gets 421 and the session ends."""
+    early_talkers: EarlyTalkers = attrs.field(default=EarlyTalkers.SERVE, converter=EarlyTalkers)
+    """What becomes of a client that sends something before its greeting."""
     max_header_section: int = attrs.field(default=262_144, validator=_positive)
     """Longest header section that is kept for a HEADERS question."""
     max_body_line: int = attrs.field(default=1_048_576, validator=_positive)

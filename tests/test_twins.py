@@ -148,7 +148,7 @@ class PassesNul(Proxy):
 
 class PassesOnThatTheServerLeaves(Proxy):
     def pass_on(self, side: Side, data: bytes) -> bytes | None:
-        return super().pass_on(side, data.replace(b"421 ", b"451 "))
+        return super().pass_on(side, data.replace(b"421 ", b"251 "))
 
 
 class PassesOtherOctets(Proxy):

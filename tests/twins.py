@@ -47,7 +47,7 @@ from sansio_smtp.events import (
     SendToServer,
     Violation,
 )
-from sansio_smtp.proxy.message_store import Spool
+from sansio_smtp.proxy.message_store import Room, Spool
 from sansio_smtp.questions import CommandQuestion, HeadersQuestion, Question
 
 __all__ = ["DRAWN", "Differs", "Twins"]
@@ -69,12 +69,15 @@ class Twins:
         ask: Collection[str] = (),
         make_spool: Callable[[], Spool] | None = None,
         client: ClientInfo | None = None,
+        room: Room | None = None,
     ) -> None:
         config = config or Config()
         self.spools = None if make_spool is None else _Spools(make_spool)
         replay = None if self.spools is None else self.spools.replay
-        self.quick = type(self).quick_class(_with_lane(config, True), ask, self.spools, client)
-        self.plain = Proxy(_with_lane(config, False), ask, replay, client)
+        shared = None if room is None else _Shared(room)
+        answers = None if shared is None else shared.replay()
+        self.quick = type(self).quick_class(_with_lane(config, True), ask, self.spools, client, shared)
+        self.plain = Proxy(_with_lane(config, False), ask, replay, client, answers)
         self.passing = (
             None
             if make_spool
@@ -142,6 +145,9 @@ class Twins:
 
     def timed_out(self, *, stalled: bool = False) -> list[Event]:
         return self._both("timed_out", stalled=stalled)
+
+    def drain(self, reply: Reply) -> list[Event]:
+        return self._both("drain", reply)
 
     def shutdown(self, *, now: bool = False) -> list[Event]:
         return self._both("shutdown", now=now)
@@ -404,6 +410,34 @@ _TELL: Final[dict[type, Callable[[Any], Any]]] = {
     memoryview: bytes,
     tuple: lambda values: tuple(map(_told, values)),
 }
+
+
+class _Shared:
+    """The room of the one with the lane, whose answers are those of the room of the other."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._answers: deque[bool] = deque()
+        self.give = room.give
+
+    def take(self, octets: int) -> bool:
+        self._answers.append(self._room.take(octets))
+        return self._answers[-1]
+
+    def replay(self) -> Room:
+        return _Answers(self._answers)
+
+
+class _Answers:
+    """A room that answers as another has answered."""
+
+    def __init__(self, answers: deque[bool]) -> None:
+        self._answers = answers
+
+    def take(self, octets: int) -> bool:
+        return self._answers.popleft()
+
+    def give(self, octets: int) -> None: ...
 
 
 class _Spools:

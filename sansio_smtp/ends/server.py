@@ -155,6 +155,14 @@ class ServerConnection:
         return len(self._inbox) + (reader.held if reader else 0)
 
     @property
+    def received(self) -> int | None:
+        """Decoded octets of the message that is being sent; None if it is refused here."""
+        reader = self.content or self._chunks
+        if reader is None:
+            return 0
+        return None if reader.error is not None else reader.size
+
+    @property
     def pending(self) -> bool:
         """True if `next_event` may return an event before more octets arrive."""
         if self.eof or not self._inbox.empty:
@@ -343,7 +351,7 @@ class ServerConnection:
         if raw[:1] == _HANDSHAKE and self.phase is PHASE_COMMAND:
             return self._violation(_TLS, 500, "5.5.1")
         if len(raw) > self.config.max_line:
-            return self._violation("line too long", 500, "5.5.6", raw)
+            return self._violation("line too long", 500, "5.5.6", raw, "max_line")
         if bare and self.config.bare_newline is BareNewline.REJECT:
             return self._violation("line ended by a bare LF, not CRLF", 500, "5.5.2", raw)
         if self.phase is PHASE_AUTH_LINE:
@@ -410,7 +418,7 @@ class ServerConnection:
         if self.phase is PHASE_COMMAND and self._inbox.head()[:1] == _HANDSHAKE:
             return self._violation(_TLS, 500, "5.5.1")
         if len(self._inbox) > self.config.max_line + 1:
-            return self._violation("line too long", 500, "5.5.6", self._inbox.head())
+            return self._violation("line too long", 500, "5.5.6", self._inbox.head(), "max_line")
         return END_OF_INPUT if self.eof else NEED_DATA
 
     def _auth_line(self, raw: bytes) -> ClientEvent:
@@ -443,11 +451,13 @@ class ServerConnection:
     def _early_octets(self) -> ClientEvent:
         return self.injected() or (END_OF_INPUT if self.eof else PAUSED)
 
-    def _violation(self, why: str, code: int, enhanced: str, evidence: bytes = b"") -> Refused:
+    def _violation(
+        self, why: str, code: int, enhanced: str, evidence: bytes = b"", limit: str = ""
+    ) -> Refused:
         secret = self.phase is PHASE_AUTH_LINE or self._doubt in _CREDENTIALS
         shown = b"" if secret else Command.parse(evidence[:64]).shown
         command = Command(b"", b"", Kind.VIOLATION)
-        error = RemoteProtocolError(why, Reply.of(code, f"{why}; closing", enhanced=enhanced), shown)
+        error = RemoteProtocolError(why, Reply.of(code, f"{why}; closing", enhanced=enhanced), shown, limit)
         error.found_in(self.phase)
         self._line(command)
         return Refused(command, error)

@@ -142,8 +142,13 @@ class CommandFlow:
         if client.traces:
             client.trace(CLIENT, command.shown)
         exchange = client.end.exchanges[-1]
+        if kind is not KIND_AUTH_LINE:
+            client.tally.command(command.verb)
         if kind is KIND_CHUNK or kind is KIND_LAST_CHUNK:
             self._chunk(exchange, command)
+            return
+        if client.tally.over is not None and kind is not KIND_AUTH_LINE and kind is not KIND_QUIT:
+            client.fill(exchange, client.tally.over)
             return
         if self._message.in_chunks and not self._goes_with_chunks(exchange, command):
             return
@@ -237,6 +242,7 @@ class CommandFlow:
     def refused(self, event: Refused) -> None:
         """A line that must not be forwarded. It is answered here; after too many of them the session ends."""
         client = self._downstream
+        client.tally.line()
         if client.traces:
             client.trace(CLIENT, event.command.shown)
         self._note_refused(client.end.newest, event.error, expected=event.expected)
@@ -247,8 +253,15 @@ class CommandFlow:
         if not expected:
             self._out.append(Violation(CLIENT, error))
         self._errors += 1
-        too_many = self._errors > self._config.max_errors
-        self._downstream.fill(exchange, own_replies.TOO_MANY_ERRORS if too_many else error.reply_hint)
+        tally, reply = self._downstream.tally, error.reply_hint
+        if self._errors > self._config.max_errors:
+            tally.hit("max_errors")
+            reply = own_replies.TOO_MANY_ERRORS
+        elif tally.over is not None:
+            reply = tally.over
+        else:
+            tally.hit(error.limit)
+        self._downstream.fill(exchange, reply)
 
     def ask_in_turn(self) -> bool:
         """Asks about the command that waits in state QUEUED, or takes it, if the replies before it are known
@@ -353,6 +366,7 @@ class CommandFlow:
         effect, config = VERBS.get(command.verb, UNKNOWN).effect, self._config
         if effect is EFFECT_ADD_RECIPIENT:
             if len(self._downstream.end.transaction.envelope.recipients) >= config.max_recipients:
+                self._downstream.tally.hit("max_recipients")
                 self._downstream.fill(exchange, own_replies.TOO_MANY_RECIPIENTS)
                 return
         elif (
@@ -361,6 +375,7 @@ class CommandFlow:
             and (limit := self._largest())
             and command.declared_size > limit
         ):
+            self._downstream.tally.hit("max_message_size")
             self._downstream.fill(exchange, own_replies.too_big(limit))
             return
         elif effect is EFFECT_BEGIN and self._logins is not None and self._logins.due:

@@ -50,7 +50,7 @@ from sansio_smtp.wire.replies import Reply
 
 from . import own_replies
 from .content_cuts import Pending, close_header_section, fitting, take_lines
-from .message_store import MessageStore, Spool
+from .message_store import MessageStore, Room, Spool
 
 __all__ = ["ContentPipeline"]
 
@@ -94,10 +94,14 @@ class ContentPipeline:
     """True if the message is declared BINARYMIME: then no line end in it is put right."""
     keep: bool = False
     """True if the message is kept whole, although MESSAGE is not asked about."""
+    room: Room | None = None
+    """The memory that all messages have together which are kept whole."""
 
     held: bool = attrs.field(init=False)
     """True if the message is kept whole, until its verdict (MESSAGE) if it is asked about, so that the server
     sees none of it before."""
+    limit_hit: str = attrs.field(default="", init=False)
+    """The limit by which the message is refused: a field of `Config`, or ``"max_held_total"``."""
     edited: bool = attrs.field(default=False, init=False)
     """True if a verdict has replaced content."""
     _stage: _Stage = attrs.field(init=False)
@@ -119,7 +123,7 @@ class ContentPipeline:
         dotted = self.form is Form.DOTTED
         self._writer = ContentWriter() if dotted else ChunkWriter(self.binary)
         if self.held:
-            self._store = MessageStore(self.config.max_held, self.make_spool, self.binary)
+            self._store = MessageStore(self.config.max_held, self.make_spool, self.binary, self.room)
         self._stage = _Stage.HEADERS if HEADERS in self.ask else self._body_stage()
         wired = dotted and self.config.tap is Tap.OFF and not self.held and self.ask in _WIRED
         self._pending = Pending(wired)
@@ -288,6 +292,7 @@ class ContentPipeline:
             if pending.wired:
                 pending.decode()  # dots that were stuffed do not count
                 return True
+            self.limit_hit = "max_header_section"
             return self._refuse_with(own_replies.header_section_too_large(limit))
         if end < 0:
             return False
@@ -414,7 +419,11 @@ class ContentPipeline:
         except OSError:
             self._refuse_with(own_replies.NOT_KEPT)
             return
-        if not kept:
+        if not kept and self._store.crowded:
+            self.limit_hit = "max_held_total"
+            self._refuse_with(own_replies.NO_ROOM)
+        elif not kept:
+            self.limit_hit = "max_held"
             self._refuse(f"message is larger than {self.config.max_held} octets, which is all that is held")
 
     def _room(self) -> int | None:

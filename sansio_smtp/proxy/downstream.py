@@ -65,6 +65,7 @@ from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.sasl import Login, read_login
 
 from . import own_replies
+from .tally import Tally
 
 __all__ = ["Downstream", "nothing"]
 
@@ -75,7 +76,8 @@ Resume = Callable[[Any], None]
 
 class Downstream:
     """The leg to the client. ``out`` is the list of events that the proxy returns; ``client`` is what the
-    driver knows of the client; ``checks_logins`` is True if the driver is asked about its login."""
+    driver knows of the client; ``checks_logins`` is True if the driver is asked about its login; ``tally``
+    counts what the client does."""
 
     __slots__ = (
         "_accounts",
@@ -104,6 +106,7 @@ class Downstream:
         "largest",
         "login",
         "question",
+        "tally",
         "traces",
     )
 
@@ -114,8 +117,11 @@ class Downstream:
         client: ClientInfo | None = None,
         *,
         checks_logins: bool = False,
+        tally: Tally | None = None,
     ) -> None:
         self.end = ServerConnection(config)
+        self.tally = tally or Tally(config)
+        """What the client has done, in numbers."""
         self._headroom = config.headroom
         self._accounts = config.account
         self.largest: int | None = None
@@ -321,6 +327,7 @@ class Downstream:
         kind = command.kind
         if command is END_OF_DATA or self._answers_message(command, reply):
             if exchange.owes == 1 or reply.code == 421:
+                self.tally.answered(accepted=reply.code < 300)
                 self._out.append(self.answered(reply, exchange=exchange))
         elif self._accounts and reply.code >= 400 and command.verb in _ENVELOPE:
             self._out.append(self._refused(command, reply))
@@ -341,6 +348,8 @@ class Downstream:
         """Sends the reply to the oldest line. ``last``: the session ends with it, whatever code it has."""
         end = self.end
         raw = reply.raw
+        if reply.code >= 400:
+            self.tally.refused()
         # Before the end counts the reply as sent: it may fail.
         shown = raw if self._credentials is None else self.masked(raw)
         if shown is not raw and self._hides_secrets and not self._answers_hello:

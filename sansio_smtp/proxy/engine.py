@@ -75,12 +75,13 @@ from .forwarding import Forwarding
 from .keeping import Keeping
 from .lane import Lane
 from .message_flow import MessageFlow
-from .message_store import Spool
+from .message_store import Room, Spool
 from .passing import Passing
 from .readings import Readings
 from .reply_flow import ReplyFlow
 from .setup_flow import SetupFlow
 from .shared import shared
+from .tally import Tally
 
 __all__ = ["Engine"]
 
@@ -119,12 +120,14 @@ class Engine(Readings):
         "_out",
         "_passing",
         "_replies",
+        "_room",
         "_setup",
         "answers",
         "ask",
         "config",
         "flows",
         "progress",
+        "tally",
     )
 
     def __init__(
@@ -133,6 +136,7 @@ class Engine(Readings):
         ask: Collection[str] = (),
         make_spool: Callable[[], Spool] | None = None,
         client: ClientInfo | None = None,
+        room: Room | None = None,
     ) -> None:
         self.config = config = config or Config()
         asked = shared(config, ask if isinstance(ask, frozenset) else asked_places(ask))
@@ -143,14 +147,17 @@ class Engine(Readings):
         self.flows = False
         """True if the last input of a side only had to be passed on: that side may be read on, and there is
         no more to be sent. A driver need not look at other levels then."""
+        self.tally = Tally(config)
+        """What the client has done in this session, in numbers, and the limits that it has hit."""
         self.answers = False
         """True if the last input was a reply to a message, which `pass_on` has taken."""
         self._out: list[Event] = []
         self._asked = asked
         self._make_spool = make_spool
+        self._room = room
         self._given = client or ClientInfo()
         self._connection: tuple[UpstreamTls, Dialect | None] = config.upstream_tls, None
-        self._draining = False
+        self._draining: Reply | None = None
         self._client_lost = False
         self._has_parts = False
         self._passing: Passing | None = None
@@ -163,10 +170,14 @@ class Engine(Readings):
 
     def _make_parts(self) -> None:
         config, asked = self.config, self._asked
-        self._downstream = downstream = Downstream(config, self._out, self._given, checks_logins=asked.logins)
+        self._downstream = downstream = Downstream(
+            config, self._out, self._given, checks_logins=asked.logins, tally=self.tally
+        )
         self._forwarding = forwarding = Forwarding(config, downstream, self._out)
         downstream.call(on_over=self._close, on_room=forwarding.advance, waiting=forwarding.waiting)
-        self._message = message = MessageFlow(config, downstream, forwarding, self._out, self._make_spool)
+        self._message = message = MessageFlow(
+            config, downstream, forwarding, self._out, self._make_spool, self._room
+        )
         self._keeping = keeping = Keeping(downstream, forwarding) if config.keep else None
         self._commands = CommandFlow(config, asked, downstream, forwarding, message, self._out, keeping)
         self._failover: Failover | None = None
@@ -205,8 +216,8 @@ class Engine(Readings):
             self._commands.ask_in_turn()
         if self._client.pending:
             self._run_client()
-        if self._draining and self._idle():
-            downstream.fail(own_replies.SHUTDOWN)
+        if self._draining is not None and self._idle():
+            downstream.fail(self._draining)
         gate, message = downstream.gate, self._message.state
         plain = gate is GATE_OPEN or (gate is GATE_ASKED and message is MESSAGE_NONE)
         if (
@@ -252,6 +263,7 @@ class Engine(Readings):
             if isinstance(event, ReplyReceived):
                 self._replies.replied(event)
             else:
+                self.tally.hit(event.limit)
                 event.show(downstream.masked(event.evidence))
                 self._out.append(Violation(SERVER, event))
                 self._server_failed(f"it broke the protocol: {event.args[0]}", event.reply_hint)
@@ -292,6 +304,7 @@ class Engine(Readings):
                 message.end_of_data(event.size)
             elif isinstance(event, ContentRefused):
                 self._out.append(Violation(CLIENT, event.error))
+                self.tally.hit(event.error.limit)
                 message.refuse(event.error.reply_hint)
             elif isinstance(event, RemoteProtocolError):
                 self._out.append(Violation(CLIENT, event))

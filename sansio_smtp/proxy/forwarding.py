@@ -405,6 +405,7 @@ class Forwarding:
             self.waiting.clear()
             self._downstream.fill(exchange, own_replies.TOO_MANY_MESSAGES)
         else:
+            self._downstream.tally.hit("max_recipients")
             self._downstream.fill(exchange, own_replies.TOO_MANY_RECIPIENTS)
 
     def _prepare(self, errand: Errand, exchange: Exchange) -> None:

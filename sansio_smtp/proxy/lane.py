@@ -59,6 +59,7 @@ from .downstream import Downstream
 from .forwarding import Forwarding
 from .message_flow import MessageFlow
 from .reply_flow import LOGGED_IN
+from .tally import JUNK
 
 __all__ = ["Lane"]
 
@@ -91,6 +92,7 @@ class Lane:
         "_max_reply",
         "_message",
         "_takes_replies",
+        "_tally",
         "flows",
         "taken",
     )
@@ -121,6 +123,7 @@ class Lane:
         self._by_recipient = config.client_dialect is Dialect.LMTP
         self._asks_all = commands.asks_all
         self._takes_replies = not asks_replies
+        self._tally = downstream.tally
 
     def from_client(self, data: bytes) -> bytes | None:
         """Takes the usual beginning of what the client sent. Returns the rest, which is for the general path;
@@ -132,8 +135,8 @@ class Lane:
         self.taken = taken = at = 0
         if leg.state is not UPSTREAM_READY or self._by_recipient or self._forwarding.chunks_waiting:
             return data  # without a server, commands that are asked about may be answered here
-        size = len(data)
-        while at < size and downstream.gate is GATE_OPEN and client.reads_commands:
+        size, tally, junk = len(data), self._tally, 0
+        while at < size and downstream.gate is GATE_OPEN and client.reads_commands and tally.over is None:
             line = _LINE.match(data, at)
             if line is None:
                 break
@@ -142,6 +145,10 @@ class Lane:
             kind = _USUAL.get(verb)
             if kind is None or len(raw) > self._max_line or len(client.exchanges) >= self._max_pipelined:
                 break
+            if verb in JUNK:
+                if tally.room_for_junk <= junk:
+                    break
+                junk += 1
             at = line.end()
             taken += 1
             command = Command(verb, raw, kind)
@@ -153,6 +160,8 @@ class Lane:
             else:
                 commands.forward(exchange, command)
         self.taken = taken
+        if taken:
+            tally.passed(taken, junk)
         if (
             at == size
             and (downstream.gate is GATE_OPEN or downstream.gate is GATE_ASKED)

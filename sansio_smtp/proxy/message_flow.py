@@ -52,7 +52,7 @@ from .chunks import Chunks, taken
 from .content_pipeline import ContentPipeline
 from .downstream import Downstream
 from .forwarding import Forwarding
-from .message_store import Spool
+from .message_store import Room, Spool
 from .upstream import Upstream
 
 __all__ = ["MessageFlow"]
@@ -69,7 +69,7 @@ def _is_binary(envelope: Envelope) -> bool:
 
 
 class MessageFlow:
-    """The message in flight. ``make_spool``: see `Proxy`."""
+    """The message in flight. ``make_spool`` and ``room``: see `Proxy`."""
 
     __slots__ = (
         "_accounts",
@@ -86,6 +86,7 @@ class MessageFlow:
         "_pipeline",
         "_places",
         "_refusal",
+        "_room",
         "_swallowed",
         "_untapped",
         "state",
@@ -98,6 +99,7 @@ class MessageFlow:
         forwarding: Forwarding,
         out: list[Event],
         make_spool: Callable[[], Spool] | None,
+        room: Room | None = None,
     ) -> None:
         self.state = Message.NONE
         self._config = config
@@ -105,6 +107,7 @@ class MessageFlow:
         self._forwarding = forwarding
         self._out = out
         self._make_spool = make_spool
+        self._room = room
         self._untapped = config.tap is Tap.OFF
         self._accounts = config.account
         self._by_recipient = config.client_dialect is Dialect.LMTP
@@ -436,6 +439,7 @@ class MessageFlow:
                 binary=chunks is not None and chunks.binary,
                 keep=chunks is not None and not chunks.native,
                 make_spool=self._make_spool,
+                room=self._room,
             )
         return self._pipeline
 
@@ -447,6 +451,7 @@ class MessageFlow:
             elif isinstance(action, BodyChunk):
                 self._out.append(action)
             elif isinstance(action, Reply):
+                self._downstream.tally.hit(pipeline.limit_hit)
                 self.refuse(action)
                 return
             else:

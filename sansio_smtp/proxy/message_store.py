@@ -24,7 +24,7 @@ import attrs
 from sansio_smtp.wire.content import ContentWriter, canonical
 from sansio_smtp.wire.violations import RemoteProtocolError
 
-__all__ = ["MessageStore", "Spool"]
+__all__ = ["MessageStore", "Room", "Spool"]
 
 _PIECE: Final = 65_536
 """Octets that are read from a spool at once."""
@@ -48,17 +48,33 @@ class Spool(Protocol):
         """Releases the octets: nothing reads them any more. Raises nothing."""
 
 
+class Room(Protocol):
+    """The memory that all sessions have together for messages that are kept."""
+
+    def take(self, octets: int) -> bool:
+        """Takes so many. Returns False, and takes none, if there are not so many."""
+        ...
+
+    def give(self, octets: int) -> None:
+        """Gives back so many that were taken."""
+
+
 @attrs.define(eq=False)
 class MessageStore:
-    """One message in decoded form. At most ``limit`` octets are kept in memory; more need ``make_spool``."""
+    """One message in decoded form. At most ``limit`` octets are kept in memory, and no more than there is
+    ``room`` for; more need ``make_spool``."""
 
     limit: int
     make_spool: Callable[[], Spool] | None = None
     binary: bool = False
     """True for a message that has no lines: it is kept as it is, to leave in chunks."""
+    room: Room | None = None
+    crowded: bool = attrs.field(default=False, init=False)
+    """True if it is not kept because there was no room for it, whatever its size."""
     size: int = attrs.field(default=0, init=False)
     """Number of octets of the message as it will leave, after an edit."""
     _head: bytes | bytearray = attrs.field(factory=bytearray, init=False, repr=False)
+    _taken: int = attrs.field(default=0, init=False)  # octets of the room
     _spool: Spool | None = attrs.field(default=None, init=False)
     _spooled: int = attrs.field(default=0, init=False)  # number of octets in the spool
     _start: int = attrs.field(default=0, init=False)  # offset in the spool at which the unedited rest begins
@@ -72,13 +88,16 @@ class MessageStore:
         """Adds octets. Returns False if the message is larger than may be kept. Raises OSError."""
         self.size += len(data)
         if self._spool is None:
-            self._head += data
-            if len(self._head) <= self.limit:
+            fits = len(self._head) + len(data) <= self.limit
+            if fits and self._take(len(data)):
+                self._head += data
                 return True
             if self.make_spool is None:
+                self.crowded = fits
                 return False
             self._spool = self.make_spool()
-            data, self._head = bytes(self._head), b""
+            data, self._head = bytes(self._head) + data, b""
+            self._give_back()
         self._spool.write(data)
         self._spooled += len(data)
         return True
@@ -108,6 +127,8 @@ class MessageStore:
             self._head = head + self._head[rest:]
         else:
             self._head, self._start = head, rest
+        self._give_back()
+        self._take(len(self._head))  # a message that is kept is not lost because there is no room for an edit
         self.size = len(self._head) + self._spooled - self._start
 
     @property
@@ -149,8 +170,25 @@ class MessageStore:
 
     def close(self) -> None:
         """Releases the message."""
+        self._give_back()
         self._head = b""
         self._spooled = self._start = 0
         if self._spool is not None:
             self._spool.close()
             self._spool = None
+
+    def __del__(self) -> None:
+        """Whatever has become of the session, the room is given back."""
+        self._give_back()
+
+    def _take(self, octets: int) -> bool:
+        if self.room is not None:
+            if not self.room.take(octets):
+                return False
+            self._taken += octets
+        return True
+
+    def _give_back(self) -> None:
+        taken, self._taken = self._taken, 0
+        if taken and self.room is not None:
+            self.room.give(taken)

@@ -77,6 +77,9 @@ OTHER_ROUTE: Final = Reply.of(452, "send this recipient in a transaction of its 
 SHUTDOWN: Final = Reply.of(421, "service is shutting down, try again later", enhanced="4.3.2")
 STALLED: Final = Reply.of(421, "upstream server does not take the message", enhanced="4.4.2")
 TOO_MANY_ERRORS: Final = Reply.of(421, "too many errors, closing", enhanced="4.7.0")
+TOO_MUCH_JUNK: Final = Reply.of(421, "too many commands without a message, closing", enhanced="4.7.0")
+EARLY: Final = Reply.of(554, "you spoke before the greeting", enhanced="5.5.1")
+NO_ROOM: Final = Reply.of(452, "no memory for this message now, try again later", enhanced="4.3.1")
 TOO_MANY_MESSAGES: Final = Reply.of(
     421, "upstream server takes no more messages in this session", enhanced="4.3.2"
 )

@@ -56,6 +56,7 @@ from .forwarding import Forwarding
 from .message_flow import MessageFlow
 from .openings import Input, Opened, Openings
 from .reply_flow import LOGGED_IN
+from .tally import Tally
 
 __all__ = [
     "CONTENT",
@@ -81,7 +82,6 @@ _AFTER: Final = {Phase.COMMAND: REST, Phase.CONTENT: CONTENT}
 _CRLF: Final = b"\r\n"
 _CR, _LF = _CRLF
 _DOT: Final = ord(".")
-_FOUR: Final = ord("4")
 _MOST: Final = 128
 """Lines and replies of which the ends have not been told: so that a session without messages keeps few."""
 _LONGEST: Final = 512
@@ -89,19 +89,15 @@ _LONGEST: Final = 512
 
 
 def _replies(kind: Kind) -> Mapping[bytes, int]:
-    """First four octets of a usual reply of one line → what comes next. Those that end the session or log in
-    are left out, and those to DATA that are not 354."""
+    """First four octets of a usual reply of one line → what comes next. Those that refuse are left out, since
+    they are counted (`Tally`), those that log in, and those to DATA that are not 354."""
     before = Phase.CONTENT if kind is Kind.END_OF_DATA else Phase.COMMAND
     owed = FRAMING[FRAMING[before][LINE_STEPS[kind]]]
     found: dict[bytes, int] = {}
-    for code in range(200, 600):
+    for code in range(200, 400):
         step = REPLY_STEPS.get((kind, code // 100))
         after = owed.get(step) if step is not None else None
-        if (
-            after is not None
-            and code not in (421, LOGGED_IN)
-            and (kind is Kind.DATA) is (after is Phase.CONTENT)
-        ):
+        if after is not None and code != LOGGED_IN and (kind is Kind.DATA) is (after is Phase.CONTENT):
             found[b"%d " % code] = _AFTER[after]
     return found
 
@@ -123,7 +119,8 @@ LINES: Final = {
     for line in (b"MAIL ", b"RCPT ", b"DATA\r\n", b"RSET\r\n", b"NOOP\r\n")
 }
 """First five octets of a usual line → what it is. Lower-case verbs are not usual."""
-_MAIL, _RCPT = LINES[b"MAIL "], LINES[b"RCPT "]
+_MAIL, _RCPT, _DATA = LINES[b"MAIL "], LINES[b"RCPT "], LINES[b"DATA\r"]
+_RSET, _NOOP = LINES[b"RSET\r"], LINES[b"NOOP\r"]
 TO_MESSAGE: Final = _replies(Kind.END_OF_DATA)
 _QUIT_LINE: Final = b"QUIT\r\n"
 _HELLO_LINE: Final = re.compile(rb"(EHLO|HELO) [A-Za-z0-9.:\[\]-]{1,255}\r\n")
@@ -165,13 +162,17 @@ class Passing:
         "_forwarding",
         "_from_rest",
         "_headroom",
+        "_junk",
         "_keeps",
+        "_lines",
+        "_max_junk",
         "_max_line",
         "_max_pipelined",
         "_max_recipients",
         "_max_reply",
         "_max_size",
         "_message",
+        "_messages",
         "_more",
         "_opening",
         "_openings",
@@ -179,11 +180,12 @@ class Passing:
         "_passed",
         "_place",
         "_room",
+        "_room_for_junk",
         "_server",
         "_size_limit",
         "_stage",
         "_takes_groups",
-        "_tells_refusals",
+        "_tally",
         "answers",
         "begun",
         "failed",
@@ -196,6 +198,7 @@ class Passing:
         config: Config,
         openings: Openings | None,
         stage: Stage,
+        tally: Tally,
     ) -> None:
         """``openings``: how sessions begin; None if that depends on more than they know. Until `use` is
         called, only what passes from the beginning on is taken."""
@@ -214,17 +217,20 @@ class Passing:
         self._size_limit = config.max_message_size
         self._keeps = config.keep
         self._accounts = config.account
-        # A message that is forgotten would take refusals with it: who counts or tells them is told of each.
-        self._tells_refusals = config.keep or config.account
         self._headroom = config.headroom
         self._openings = openings
         self._stage = stage
+        self._tally = tally
         self._place: Hashable = None
         self._takes_groups = False  # of the server
         self._max_size = self._size_limit  # of the next message
         self._owed: Mapping[bytes, int] = TO_MESSAGE  # replies to what is owed one
         self._more: tuple[Mapping[bytes, int], ...] = ()  # those to the lines of a group after that
         self._room = 0  # of recipients
+        self._max_junk = config.max_junk
+        self._room_for_junk = 0
+        # What the tally has not been told of; the junk since the last message.
+        self._lines = self._junk = self._messages = 0
         # What the ends have not been told of: all up to the reply to EHLO, what came then, QUIT and 221.
         self.begun: tuple[Input, ...] = ()
         """Read only."""
@@ -249,12 +255,19 @@ class Passing:
     def stop(self) -> None:
         """An input is about to be taken elsewhere."""
         self.catch_up()
+        self.count()
         self.mode = UNKNOWN
 
     def take_unpassed(self, line: bytes) -> Command | None:
         """The command of a line that was asked about and not passed on: it is for the general path. None
         here, where nothing is asked about."""
         return None
+
+    def count(self) -> None:
+        """The tally is about to be read, or to count another input."""
+        if self._lines or self._messages:
+            self._tally.passed(self._lines, self._junk, self._messages)
+            self._lines = self._junk = self._messages = 0
 
     def catch_up(self) -> None:
         """The ends are about to be read, or to be given another input: they are told of what was passed."""
@@ -335,6 +348,8 @@ class Passing:
             and forwarding.relays
             and self._message.relays
             and self._commands.relays
+            and not self._tally.slow  # then the driver wants to see each input
+            and self._tally.over is None
         ):
             return False
         self.mode = REST
@@ -342,6 +357,7 @@ class Passing:
         self._takes_groups = self._server.takes_groups
         self._max_size = client.max_message_size
         self._room = self._max_recipients - len(client.transaction.envelope.recipients)
+        self._room_for_junk = self._tally.room_for_junk
         self._from_rest = self._is_outside
         return True
 
@@ -365,12 +381,19 @@ class Passing:
             if self._room <= 0:  # it may be one too many
                 return None
             self._room -= 1
-        elif line is _MAIL and (
-            b"REQUIRETLS" in data.upper()
-            or (self._headroom and b"SIZE" in data.upper())
-            or ((limit := self._size_limit) and line.command(data).declared_size > limit)
-        ):
-            return None
+        elif line is _MAIL:
+            if (
+                b"REQUIRETLS" in data.upper()
+                or (self._headroom and b"SIZE" in data.upper())
+                or ((limit := self._size_limit) and line.command(data).declared_size > limit)
+            ):
+                return None
+        elif line is not _DATA:
+            if self._room_for_junk <= 0:  # it may be one too many
+                return None
+            self._room_for_junk -= 1
+            self._junk += 1
+        self._lines += 1
         self._passed.append(data)
         self.mode, self._owed, self.taken = OWED, line.replies, 1
         return data
@@ -378,7 +401,7 @@ class Passing:
     def _group(self, data: bytes, lines: list[bytes]) -> bytes | None:
         """Takes a command group (RFC 2920 §3.1): more lines may follow all but the last."""
         found = [LINES.get(line[:5] if len(line) > 4 else line + b"\r") for line in lines]
-        recipients = found.count(_RCPT)
+        recipients, junk = found.count(_RCPT), found.count(_RSET) + found.count(_NOOP)
         if (
             len(lines) >= self._max_pipelined
             or data != _CRLF.join((*lines, b""))
@@ -391,8 +414,12 @@ class Passing:
             or (not self.mode and not self._look())
             or not self._takes_groups
             or recipients > self._room
+            or junk > self._room_for_junk
         ):
             return None
+        self._lines += len(lines)
+        self._junk += junk
+        self._room_for_junk -= junk
         self._passed += data.splitlines(keepends=True)
         self._owed, *more = (line.replies for line in found if line is not None)
         self._more = tuple(more)
@@ -455,7 +482,6 @@ class Passing:
         after, size = self._owed.get(data[:4]), len(data) - 2
         if (
             after is None
-            or (self._tells_refusals and data[0] >= _FOUR)
             or data.find(_CR) != size
             or data.find(_LF) - size != 1
             or size + 2 > self._max_reply
@@ -479,7 +505,6 @@ class Passing:
             or data != _CRLF.join((*lines, b""))
             or 0 in data
             or max(map(len, lines)) + 2 > self._max_reply
-            or (self._tells_refusals and any(line[0] >= _FOUR for line in lines if line))
         ):
             return None
         after = [replies.get(line[:4]) for line, replies in zip(lines, owed, strict=False)]
@@ -507,6 +532,8 @@ class Passing:
             self._take_reply(data)
             self._from_rest = self._is_outside
         self.answers, self._room = True, self._max_recipients
+        self._messages += 1
+        self._junk, self._room_for_junk = 0, self._max_junk
 
     # The beginning and the end of a session
 
@@ -518,6 +545,7 @@ class Passing:
         if self.mode != _GREETED or _HELLO_LINE.fullmatch(data) is None or len(data) - 2 > self._max_line:
             return None
         said = (CLIENT, data)
+        self._lines += 1
         self.begun, self._opening = (*self.begun, said), (*self._opening, said)
         self.mode, self.taken = _HELLO, 1
         return data
@@ -526,6 +554,7 @@ class Passing:
         if self.mode == OWED or self._keeps or (not self.mode and not self._look()):
             return None
         self._ending = ((CLIENT, data),)
+        self._lines += 1
         self.mode, self.taken = _QUIT, 1
         return data
 
@@ -562,7 +591,7 @@ class Passing:
         if opened is None:
             return None
         self.begun += (said[-1],)
-        self._room, self._from_rest = self._max_recipients, True
+        self._room, self._room_for_junk, self._from_rest = self._max_recipients, self._max_junk, True
         self._max_size, self._takes_groups = opened.max_size, opened.takes_groups
         self.mode, self.taken = REST, 1
         return opened.reply

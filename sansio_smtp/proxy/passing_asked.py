@@ -48,6 +48,7 @@ from sansio_smtp.wire.commands import Command
 from .forwarding import ANYWHERE
 from .passing import CONTENT, LINES, OWED, REST, TO_MESSAGE, UNKNOWN, WHOLE, Line, Passing, Stage, reply_of
 from .shared import Shared
+from .tally import Tally
 
 __all__ = ["Ahead", "AskedPassing", "may_ask_ahead"]
 
@@ -87,8 +88,8 @@ class AskedPassing(Passing):
         "_unpassed",
     )
 
-    def __init__(self, config: Config, stage: Stage, asked: Shared, ahead: Ahead) -> None:
-        super().__init__(config, None, stage)
+    def __init__(self, config: Config, stage: Stage, asked: Shared, ahead: Ahead, tally: Tally) -> None:
+        super().__init__(config, None, stage, tally)
         self._ahead = ahead
         self._asked = asked.verbs
         self._max_section = config.max_header_section
@@ -128,6 +129,7 @@ class AskedPassing(Passing):
             return octets
         command = line.command(data)
         if line.verb in self._asked:
+            self._lines -= 1
             self._passed.pop()  # it is as if the line had not been taken, until there is a verdict
             self.mode = REST
             verdict = self._ahead(CommandQuestion(command, self._transaction.envelope))
@@ -140,6 +142,7 @@ class AskedPassing(Passing):
             if not passes:
                 self._unpassed = command
                 return None
+            self._lines += 1
             self._passed.append(data)
             self.mode, self.taken = OWED, 2  # the verdict counts too
         if line.verb == b"MAIL":

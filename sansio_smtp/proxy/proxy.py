@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from sansio_smtp.client_info import ClientInfo, TlsInfo
-from sansio_smtp.config import Config, Dialect, LoginMode, UpstreamTls
+from sansio_smtp.config import Config, Dialect, EarlyTalkers, LoginMode, UpstreamTls
 from sansio_smtp.ends.exchanges import Exchange
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.events import (
@@ -39,7 +39,7 @@ from sansio_smtp.wire.replies import Reply
 from . import own_replies
 from .breakdown import end_after_fault
 from .engine import Engine
-from .message_store import Spool
+from .message_store import Room, Spool
 from .openings import Input, Opened
 from .passing import Passing
 from .passing_asked import Ahead, AskedPassing, may_ask_ahead
@@ -54,7 +54,8 @@ class Proxy(Engine):
     ``ask`` names the hook places at which a question is wanted: the constants of `sansio_smtp.questions`, or
     a verb such as ``"RCPT"`` for that command alone. Other names raise `LocalProtocolError`. ``make_spool``
     makes room for a message that is asked about whole and is larger than `Config.max_held`; without it, such
-    a message is refused. ``client`` is what the driver knows of the client.
+    a message is refused. ``client`` is what the driver knows of the client. ``room`` is the memory that all
+    sessions have together for messages that are kept whole; without it there is no limit of all of them.
     """
 
     __slots__ = ()
@@ -65,11 +66,12 @@ class Proxy(Engine):
         ask: Collection[str] = (),
         make_spool: Callable[[], Spool] | None = None,
         client: ClientInfo | None = None,
+        room: Room | None = None,
     ) -> None:
-        super().__init__(config, ask, make_spool, client)
+        super().__init__(config, ask, make_spool, client, room)
         openings = self._asked.openings
         if self._may_pass and not self.ask:
-            self._passing = Passing(self.config, openings, self)
+            self._passing = Passing(self.config, openings, self, self.tally)
         if self._passing is None or openings is None:
             self._make_parts()
 
@@ -87,7 +89,7 @@ class Proxy(Engine):
         DATA of `Inspect`, is passed on then. After any other verdict, and after None, the same question comes
         as an `Ask` event of the `receive_from` that follows."""
         if self._may_pass and may_ask_ahead(self._asked):
-            self._passing = AskedPassing(self.config, self, self._asked, ahead)
+            self._passing = AskedPassing(self.config, self, self._asked, ahead, self.tally)
             self._passing.use(self._downstream, self._forwarding, self._message, self._commands)
 
     # Inputs
@@ -113,6 +115,8 @@ class Proxy(Engine):
                     self._out.clear()
                     return events
                 data = rest
+            if self._client.phase is PHASE_GREETING:
+                return self._early(data)
             self._client.receive_data(data)
             return self._run()
         leg = self._forwarding.leg
@@ -152,13 +156,15 @@ class Proxy(Engine):
         """For `Passing`: takes inputs whose octets have been passed on."""
         if not self._has_parts:
             self._make_parts()
-        passing, progress = self._passing, self.progress
+        passing, progress, tally = self._passing, self.progress, self.tally
+        commands = tally.commands
         self._passing = None
         try:
             for side, data in inputs:
                 Proxy.receive_from(self, side, data)
         finally:
             self._passing, self.progress = passing, progress
+            tally.count_no_further_than(commands)
 
     def rehearse(self, inputs: tuple[Input, ...]) -> Opened | None:
         """For `Passing`: what comes of the inputs with which such a session begins. See `Openings`."""
@@ -332,12 +338,16 @@ class Proxy(Engine):
     def shutdown(self, *, now: bool = False) -> list[Event]:
         """The service stops. A client outside a mail transaction gets 421; a transaction may finish, unless
         ``now``."""
-        if now:
-            return self._fail(own_replies.SHUTDOWN)
+        return self._fail(own_replies.SHUTDOWN) if now else self.drain(own_replies.SHUTDOWN)
+
+    def drain(self, reply: Reply) -> list[Event]:
+        """The session is to end with this 421: now, if the client is outside a mail transaction; else after
+        the transaction. The first reply that was said counts."""
         self._stop_passing()
         if not self._has_parts:
             self._make_parts()
-        self._draining, self._lane, self._passing = True, None, None  # from now on each input may be the last
+        self._lane = self._passing = None  # from now on each input may be the last
+        self._draining = self._draining or reply
         return self._run()
 
     def broke(self) -> list[Event]:
@@ -351,6 +361,15 @@ class Proxy(Engine):
             self._make_parts()
         passing, self._passing = self._passing, None
         return end_after_fault(self._downstream, self._forwarding, self._message, passing, self._out)
+
+    def _early(self, data: bytes) -> list[Event]:
+        """The client has sent something before its greeting."""
+        if data and not self.tally.early and not self.closed:
+            self.tally.spoke_early()
+            if self.config.early_talkers is EarlyTalkers.REFUSE:
+                return self._fail(own_replies.EARLY)
+        self._client.receive_data(data)
+        return self._run()
 
     def _message_at_server(self) -> Exchange | None:
         """The exchange of the message that the server has all of and owes the reply to; None if there is

@@ -34,6 +34,7 @@ from .forwarding import Forwarding
 from .message_flow import MessageFlow
 from .passing import Passing
 from .shared import Shared
+from .tally import Tally
 
 __all__ = ["Readings"]
 
@@ -61,6 +62,7 @@ class Readings:
     _has_parts: bool
     _client_lost: bool
     _passing: Passing | None
+    tally: Tally
 
     @property
     def _begins(self) -> bool:
@@ -128,6 +130,21 @@ class Readings:
         if (awaiting := server.awaiting) is not None:
             return _FINAL_REPLY if awaiting is END_OF_DATA else _REPLY
         return _CONTENT if client is PHASE_CONTENT or client is PHASE_CHUNK else _COMMAND
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many command lines and how many messages the client has sent; see `Tally`."""
+        if self._passing is not None:
+            self._passing.count()
+        return self.tally.commands, self.tally.messages
+
+    @property
+    def receiving(self) -> int | None:
+        """Octets that have come of the message that the client is sending now; None if the session does not
+        wait for it, or drops what comes."""
+        if self.waiting_for is not _CONTENT or self._message.state is MESSAGE_SENDING:
+            return None
+        return self._client.received
 
     @property
     def states(self) -> tuple[Phase, Phase]:

@@ -63,4 +63,4 @@ def nul_error(piece: bytes, at: int) -> RemoteProtocolError:
 
 def too_big_error(limit: int) -> RemoteProtocolError:
     hint = Reply.of(552, f"message is larger than {limit} octets", enhanced="5.3.4")
-    return RemoteProtocolError(f"message larger than {limit} octets", hint)
+    return RemoteProtocolError(f"message larger than {limit} octets", hint, limit="max_message_size")

@@ -120,7 +120,8 @@ class ReplyReader:
         octet."""
         buffer, place = self._buffer, at - self._line
         if at >= self.max_size:
-            return server_violation(f"reply longer than {self.max_size} octets", bytes(buffer[:64]))
+            why = f"reply longer than {self.max_size} octets"
+            return server_violation(why, bytes(buffer[:64]), "max_reply")
         if buffer[at] == _LF:
             what = "reply line ended by a bare LF, not CRLF"
         elif buffer[at] == _NUL:

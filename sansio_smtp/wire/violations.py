@@ -19,13 +19,15 @@ class RemoteProtocolError(ProtocolError):
 
     ``reply_hint`` is the complete reply for the client, ready to be sent. ``evidence`` holds at most 64 of
     the offending octets for a log, secrets masked. ``phase`` is the framing phase in which it happened; None
-    if the reader that found it knows no phase.
+    if the reader that found it knows no phase. ``limit`` is the field of `Config` whose limit was hit; empty
+    if it is something else.
     """
 
     phase: Phase | None = None
 
-    def __init__(self, message: str, reply_hint: Reply, evidence: bytes = b"") -> None:
+    def __init__(self, message: str, reply_hint: Reply, evidence: bytes = b"", limit: str = "") -> None:
         super().__init__(message)
+        self.limit = limit
         self.reply_hint = reply_hint
         self.evidence = evidence[:64]
 
@@ -42,8 +44,8 @@ class RemoteProtocolError(ProtocolError):
         return f"{text}: {self.evidence!r}" if self.evidence else text
 
 
-def server_violation(what: str, evidence: bytes) -> RemoteProtocolError:
+def server_violation(what: str, evidence: bytes, limit: str = "") -> RemoteProtocolError:
     """The error for a violation by the server: 421 to the client, as the server can no longer be
     understood."""
     hint = Reply.of(421, "upstream server broke the protocol, closing", enhanced="4.3.0")
-    return RemoteProtocolError(what, hint, evidence)
+    return RemoteProtocolError(what, hint, evidence, limit)

@@ -34,7 +34,7 @@ from sansio_smtp import (
     TlsInfo,
     Violation,
 )
-from sansio_smtp.proxy.message_store import Spool
+from sansio_smtp.proxy.message_store import Room, Spool
 
 PIPELINING = ("250-mx", "250 PIPELINING")
 PLAIN = ("250 mx",)
@@ -95,8 +95,9 @@ class Scene:
         config: Config | None = None,
         make_spool: Callable[[], Spool] | None = None,
         client: ClientInfo | None = None,
+        room: Room | None = None,
     ) -> None:
-        self.proxy: Any = Twins(config, ask, make_spool, client)
+        self.proxy: Any = Twins(config, ask, make_spool, client, room)
         self.question: Any = None
         self.last: list[Event] = []
 

@@ -27,3 +27,20 @@ class MemorySpool:
 
     def close(self) -> None:
         self.closed = True
+
+
+class MemoryRoom:
+    """A `Room` of so many octets."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.taken = 0
+
+    def take(self, octets: int) -> bool:
+        if self.taken + octets > self.most:
+            return False
+        self.taken += octets
+        return True
+
+    def give(self, octets: int) -> None:
+        self.taken -= octets

@@ -24,6 +24,7 @@ from sansio_smtp.proxy.lane import Lane
 from sansio_smtp.proxy.passing import Passing
 from sansio_smtp.proxy.passing_asked import AskedPassing
 from sansio_smtp.proxy.shared import Shared
+from sansio_smtp.proxy.tally import Tally
 from sansio_smtp.wire.inbox import Inbox
 
 __all__ = ["Uncopyable", "cloned", "fingerprint", "fingerprints"]
@@ -156,6 +157,7 @@ _PLAIN: Final[dict[type, Callable[[Any], Token]]] = {
     # What these know of the state is looked at in `World.key`.
     Passing: lambda value: None,
     AskedPassing: lambda value: None,
+    Tally: lambda value: value.over is not None,  # not the counts, which would make states without end
     Lane: lambda value: None,  # it has no state: a proxy without one is in the same state
 }
 """Values that are what they say, wherever they stand."""

@@ -1,8 +1,8 @@
 """Marked secrets in all that a proxy is given: nothing that it writes or that others see of it holds one.
 
-Logs at ``-vv``, with the states of the core; transcripts, metrics, reprs in rules, quarantined mail, every file
-that it has made, its arguments (``ps``) and its environment, and what the client is told. The server is a bad
-one: it says back what it hears, in several writings.
+Logs at ``-vv``, with the states of the core; transcripts, metrics, reprs in rules, quarantined mail, every
+file that it has made, its arguments (``ps``) and its environment, and what the client is told. The server is
+a bad one: it says back what it hears, in several writings.
 """
 
 from __future__ import annotations

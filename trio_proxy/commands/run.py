@@ -27,6 +27,8 @@ from trio_proxy.driver.resolver import resolve_in_own_threads
 from trio_proxy.driver.server import Server, stop_on_signals
 from trio_proxy.driver.settings import Settings
 from trio_proxy.driver.streams import SocketStream, Stream
+from trio_proxy.driver.sweep import Sweep
+from trio_proxy.limits.held import HeldTotal
 from trio_proxy.limits.hits import Hits
 from trio_proxy.limits.of_service import guard_of
 from trio_proxy.process.limits import raise_descriptor_limit
@@ -145,6 +147,8 @@ async def _main(options: Options) -> int:
                     await nursery.start(reactor.run)
                 if settings.pool is not None:
                     await nursery.start(settings.pool.serve)
+                if settings.sweep is not None:
+                    await nursery.start(settings.sweep.run)
 
                 def at_once() -> None:
                     nonlocal quit_now
@@ -298,6 +302,9 @@ def _settings(
         connect=_nowhere,
         reactor=reactor,
         guard=guard_of(options, hits, trio.current_time),
+        sweep=Sweep(),
+        held_total=HeldTotal(options.max_held_total, hits),
+        error_delay=options.error_delay,
         hits=hits,
         tls=upstreams.security.clients,
         accept_proxy=Networks.parse(options.accept_proxy),

@@ -22,7 +22,7 @@ one set, no task for what is usual    250 µs
 What is edge-triggered must be remembered: a stream is readable from the event on until a read has found
 nothing, or less than it asked for; but after the peer's end it stays readable, since no other event comes.
 
-Deadlines are looked at by a second task, for all sessions at the same time (`Swept`).
+Deadlines are looked at by a second task, for all sessions at the same time (`Sweep`).
 """
 
 from __future__ import annotations
@@ -30,23 +30,21 @@ from __future__ import annotations
 import select
 import socket
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 import attrs
-import structlog
 import trio
 from trio.lowlevel import Abort, Task, checkpoint, current_task, reschedule, wait_task_rescheduled
 
 from sansio_smtp import Side
 
 from .streams import SEGMENT, Reader, SocketStream
+from .sweep import TICK, Sweep, Swept
 
-__all__ = ["AVAILABLE", "Reactor", "Swept", "WatchedStream"]
+__all__ = ["AVAILABLE", "Reactor", "WatchedStream"]
 
 AVAILABLE: Final = hasattr(select, "epoll")
 """True if this system has epoll."""
-
-log = structlog.stdlib.get_logger("smtp_proxy")
 
 _POLLS: Final = 4
 """How often the set is looked at before the task waits for it again. Ready sockets come in bursts: a look
@@ -55,7 +53,6 @@ _MOST_EVENTS: Final = 64
 """Of one look, so that other tasks get their turn."""
 _READS_A_TURN: Final = 8
 """Of one stream, before other streams get their turn."""
-_LONGEST_TICK: Final = 1.0
 _TICKS: Final = 32
 """In the shortest of all time limits: a limit is at most so much of it late."""
 
@@ -65,36 +62,28 @@ _OUT: Final = select.EPOLLOUT if AVAILABLE else 0
 _WATCHED: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET if AVAILABLE else 0
 
 
-class Swept(Protocol):
-    """A time limit that is looked at from time to time."""
-
-    def look(self, now: float) -> None:
-        """Ends what has taken too long."""
-
-
 class Reactor:
     """The epoll set, and all time limits that are looked at, once in each ``tick`` (seconds)."""
 
-    def __init__(self, tick: float = _LONGEST_TICK) -> None:
+    def __init__(self, tick: float = TICK) -> None:
         self._set = select.epoll()
         self._streams: dict[int, WatchedStream] = {}
         self._again: list[WatchedStream] = []
         self._calls: list[Callable[[], None]] = []
         self._in_turn = False
         self._nursery: trio.Nursery | None = None
-        self._swept: set[Swept] = set()
-        self._tick = tick
+        self._sweep = Sweep(tick)
 
     @classmethod
     def for_limits(cls, shortest: float) -> Reactor:
         """A reactor for time limits of which this is the shortest, in seconds."""
-        return cls(min(_LONGEST_TICK, shortest / _TICKS))
+        return cls(min(TICK, shortest / _TICKS))
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serves the streams and time limits until it is cancelled."""
         with self._set:
             async with trio.open_nursery() as self._nursery:
-                self._nursery.start_soon(self._sweep)
+                self._nursery.start_soon(self._sweep.run)
                 task_status.started()
                 await self._serve()
 
@@ -127,11 +116,11 @@ class Reactor:
 
     def sweep(self, limit: Swept) -> None:
         """Looks at this time limit from now on."""
-        self._swept.add(limit)
+        self._sweep.add(limit)
 
     def forget(self, limit: Swept) -> None:
         """Looks at this time limit no more."""
-        self._swept.discard(limit)
+        self._sweep.discard(limit)
 
     async def _serve(self) -> None:
         poll, streams = self._set.poll, self._streams
@@ -168,17 +157,6 @@ class Reactor:
 
     async def _do_what_is_left(self) -> None:
         self._read_again()
-
-    async def _sweep(self) -> None:
-        while True:
-            await trio.sleep(self._tick)
-            now = trio.current_time()
-            for limit in tuple(self._swept):
-                try:
-                    limit.look(now)
-                except Exception:  # no failure of one session may end another
-                    log.exception("internal error, a time limit is not looked at any more")
-                    self._swept.discard(limit)
 
 
 @attrs.define(eq=False)

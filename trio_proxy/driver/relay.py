@@ -48,6 +48,7 @@ from sansio_smtp import (
 )
 from sansio_smtp.questions import AnyQuestion
 from sansio_smtp.rules.later import Later, awaited
+from trio_proxy.limits.table import LIMIT_OF
 from trio_proxy.text.session_log import SessionLog
 
 from .deadlines import Deadline
@@ -143,6 +144,8 @@ class Relay(Sides):
             self._times.said_last(events)
         if self._shows_states:
             self._reports.state(self._proxy)
+        if self._proxy.tally.hits:
+            self._tell_hits()
         if not self._proxy.flows and self._proxy.has_more and not self._sends_more:
             self._sends_more = True
             self._start(self._send_more)
@@ -327,6 +330,14 @@ class Relay(Sides):
         self.apply(proxy.client_lost())
         self._start_going_on()
         self._settle()
+
+    def _tell_hits(self) -> None:
+        """Limits of the dialogue were hit."""
+        for name in self._proxy.tally.take_hits():
+            self._settings.hits.hit(LIMIT_OF[name], peer=self._proxy.identity.address)
+
+    async def _read_slowly(self) -> None:
+        await trio.sleep(self._settings.error_delay)
 
     async def _judge(self, said: Later[list[Event]]) -> None:
         events = await said

@@ -21,11 +21,13 @@ from sansio_smtp import (
     WaitingFor,
 )
 from trio_proxy.account.account import Account
+from trio_proxy.limits.table import Limit
 from trio_proxy.metrics.meter import Ending
 from trio_proxy.text.session_log import SessionLog
 from trio_proxy.text.transcript import Transcript
 
 from .alone import CLOSING_SECONDS, SILENCE_SECONDS, Alone
+from .conduct import Conduct
 from .deadlines import Deadline
 from .jobs import Host
 from .judging import Judging
@@ -49,6 +51,7 @@ class Session:
         "_alone",
         "_broken",
         "_client",
+        "_conduct",
         "_deadline",
         "_judging",
         "_known",
@@ -60,6 +63,7 @@ class Session:
         "_reports",
         "_servers",
         "_started",
+        "_sweep",
     )
 
     def __init__(
@@ -97,7 +101,9 @@ class Session:
         if transcript is not None:
             self._servers.note_with(self._reports.note)
         try:
-            self._proxy = Proxy(settings.config, self._judging.ask, settings.make_spool, known)
+            self._proxy = Proxy(
+                settings.config, self._judging.ask, settings.make_spool, known, settings.held_total
+            )
             if may_be_check:
                 self._log.be_quiet_while(self._has_asked_for_nothing)
             self._judging.begin(self._proxy, number, transcript)
@@ -116,6 +122,10 @@ class Session:
             self._log,
         )
         self._accounts = settings.config.account and self._account.is_wanted
+        self._conduct: Conduct | None = None
+        guard, self._sweep = settings.guard, settings.sweep
+        if guard is not None and (network := guard.network_of(known.ip)) is not None:
+            self._conduct = Conduct(self, self._proxy, guard, network)
         self._reactor = settings.reactor
         self._alone: Alone | None = None
         self._started = 0.0
@@ -210,6 +220,8 @@ class Session:
             self._account.begins()
         if self._reports.transcribes:
             self._started = trio.current_time()
+        if self._conduct is not None and self._sweep is not None:
+            self._sweep.add(self._conduct)
 
     def _dialogue_ends(self) -> None:
         """The core has closed the dialogue, or its time is over."""
@@ -224,6 +236,10 @@ class Session:
             with suppress(Exception):  # it may be the core that has failed
                 self._tell_of_it()
         self._deadline.close()
+        if self._conduct is not None:
+            if self._sweep is not None:
+                self._sweep.discard(self._conduct)
+            self._conduct.charge()
         self._servers.close()
         self._client.stream.close()
 
@@ -250,6 +266,20 @@ class Session:
             self._broke(error)
         if now:
             self._judging.hurry()
+
+    # Limits: see `Conducted`
+
+    @property
+    def is_stalled(self) -> bool:
+        return bool(self._servers.outbox.waiting)
+
+    def over(self, limit: Limit, *, now: bool) -> None:
+        try:
+            self._relay.apply(self._proxy.refuse(limit.reply) if now else self._proxy.drain(limit.reply))
+            if self._proxy.closed:
+                self._deadline.end(limit.log)
+        except Exception as error:
+            self._broke(error)
 
     def _time_out(self) -> None:
         self._meter.ends_by(Ending.TIMEOUT)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import trio
 
-from sansio_smtp import Config, Dialect, Networks, Question, Spool, WaitingFor
+from sansio_smtp import Config, Dialect, Networks, Question, Room, Spool, WaitingFor
 from sansio_smtp.networks import NO_NETWORKS
 from sansio_smtp.rules import RuleSet
 from trio_proxy.account.account import Tell
@@ -18,6 +18,7 @@ from trio_proxy.limits.hits import Hits
 from trio_proxy.metrics.meter import NO_METER, Meter
 from trio_proxy.routes.group import Group
 from trio_proxy.rulebook.host import RuleSettings
+from trio_proxy.settings.options import DEFAULTS
 from trio_proxy.settings.timeouts import Timeouts
 
 from .pool import Pool
@@ -30,6 +31,7 @@ if TYPE_CHECKING:  # cryptography takes a tenth of a second to import
     from trio_proxy.tls.upstream import Leg
 
     from .reactor import Reactor
+    from .sweep import Sweep
 
 __all__ = ["Judge", "Settings"]
 
@@ -67,6 +69,12 @@ class Settings:
     """Names the listener that took a connection. None: nobody needs to know."""
     guard: Guard | None = None
     """Counts what each network of clients does. None: there are no such limits."""
+    sweep: Sweep | None = None
+    """Looks at what the guard counts, from time to time. None: nothing but connections is counted."""
+    held_total: Room | None = None
+    """The memory of all messages that are kept whole."""
+    error_delay: float = DEFAULTS.error_delay
+    """Seconds that a client waits after each of its inputs, when it has had `Config.soft_errors` refusals."""
     hits: Hits = attrs.field(factory=lambda: Hits(trio.current_time))
     """Counts how often a limit was hit."""
     accept_proxy: Networks = NO_NETWORKS

@@ -95,6 +95,10 @@ class Sides(Jobs):
         """The input of a side has ended. ``lost``: why the connection is lost, if it is."""
 
     @abstractmethod
+    async def _read_slowly(self) -> None:
+        """Waits before the client is read on, which has had too many refusals."""
+
+    @abstractmethod
     def _client_lost(self, error: OSError) -> None:
         """Nothing can be told to the client any more."""
 
@@ -157,6 +161,8 @@ class Sides(Jobs):
             await self._flush(side)
         if not data and side is CLIENT:
             self._pause(side)  # for ever; but it may be lost
+        elif side is CLIENT and self._proxy.tally.slow:
+            await self._read_slowly()
         return bool(data)
 
     def _pause(self, side: Side) -> None:
@@ -213,12 +219,20 @@ class Sides(Jobs):
                 return False
             if self._reports.unsaid:
                 self._settle()
+            if side is CLIENT and proxy.tally.slow:
+                self._start(self._read_client_later)
+                return False
             if proxy.flows or (proxy.may_read_client() if side is CLIENT else proxy.may_read_server()):
                 return True
             self._paused |= {side}
         except Exception as error:
             self._fail(error)
         return False
+
+    async def _read_client_later(self) -> None:
+        await self._read_slowly()
+        if not self._proxy.closed:
+            self._read_on(CLIENT)
 
     def _closed(self) -> None:
         """The reply to QUIT was passed on: both sides are to be closed."""

@@ -53,10 +53,13 @@ class Guard:
         rates: Mapping[Limit, Rate | None],
         exempt: Networks,
         prefixes: Prefixes = Prefixes(),
+        least_pace: Rate | None = None,
     ) -> None:
         """``connections``: at the same time; 0 is no limit. ``rates``: those of CONNECTION_RATE,
-        MESSAGE_RATE and COMMAND_RATE that there are."""
+        MESSAGE_RATE and COMMAND_RATE that there are. ``least_pace``: so many octets of a message have to
+        come in so many seconds; see `Pace`."""
         self.hits = hits
+        self.least_pace = least_pace
         self._clock = clock
         self._connections = connections
         self._exempt = exempt
@@ -78,7 +81,7 @@ class Guard:
         if limit is None:
             self._open[network] = self._open.get(network, 0) + 1
         else:
-            self.hits.hit(limit, network=self.text(network))
+            self.hit(limit, network)
         return limit
 
     def leave(self, network: Network) -> None:
@@ -94,8 +97,12 @@ class Guard:
         buckets = self._buckets.get(limit)
         if buckets is None or buckets.take(network, self._clock(), count):
             return True
-        self.hits.hit(limit, network=self.text(network))
+        self.hit(limit, network)
         return False
+
+    def hit(self, limit: Limit, network: Network) -> None:
+        """A client of this network has hit a limit."""
+        self.hits.hit(limit, network=self.text(network))
 
     def text(self, network: Network) -> str:
         """For people: ``192.0.2.1``, ``2001:db8::/64``."""

@@ -14,14 +14,11 @@ import structlog
 
 from .table import LIMITS, Limit
 
-__all__ = ["Count", "Hits"]
+__all__ = ["Hits"]
 
 log = structlog.stdlib.get_logger("smtp_proxy")
 
 _SECONDS: Final = 10.0
-
-Count = Callable[[str], None]
-"""Takes the label of a limit that was hit."""
 
 
 class Hits:
@@ -32,12 +29,7 @@ class Hits:
         self.counts: Counter[str] = Counter()
         """Label of a limit → how often it was hit."""
         self._clock = clock
-        self._count: Count | None = None
         self._said: dict[str, tuple[float, int]] = {}  # label → when it was logged, and which hit that was
-
-    def tell(self, count: Count) -> None:
-        """Each hit is told to this too, from now on."""
-        self._count = count
 
     def readings(self) -> Iterator[tuple[tuple[str, ...], float]]:
         """Each limit with the number of hits, for a metric."""
@@ -48,8 +40,6 @@ class Hits:
         """A limit was hit. ``details`` say by whom."""
         label = limit.label
         self.counts[label] += 1
-        if self._count is not None:
-            self._count(label)
         now, hits = self._clock(), self.counts[label]
         when, which = self._said.get(label, (-_SECONDS, 0))
         if not which or now - when >= _SECONDS:

@@ -28,5 +28,6 @@ def guard_of(options: Options, hits: Hits, clock: Callable[[], float]) -> Guard:
             COMMAND_RATE: options.command_rate,
         },
         exempt=Networks.parse([network for networks in trusted for network in networks]),
+        least_pace=options.min_rate,
         prefixes=Prefixes(options.network_prefix_v4, options.network_prefix_v6),
     )

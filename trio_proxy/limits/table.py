@@ -11,14 +11,19 @@ from typing import Final
 import attrs
 
 from sansio_smtp import Reply
+from sansio_smtp.proxy import own_replies
+from sansio_smtp.wire.violations import server_violation
 
 __all__ = [
     "COMMAND_RATE",
     "CONNECTIONS",
     "CONNECTION_RATE",
+    "HELD_TOTAL",
     "LIMITS",
+    "LIMIT_OF",
     "MESSAGE_RATE",
     "NETWORK_CONNECTIONS",
+    "SLOW_CONTENT",
     "Limit",
 ]
 
@@ -37,8 +42,14 @@ class Limit:
     """The text of the log line."""
     test: str
     """A test, or a script of a dialogue, that hits it: its path below ``tests``."""
-    reply: Reply
-    """What the peer hears."""
+    hears: Reply | None
+    """What the client hears, a number written N; None if it hears nothing."""
+
+    @property
+    def reply(self) -> Reply:
+        """What the client hears, of a limit that ends its session or refuses it."""
+        assert self.hears is not None  # else the driver has nothing to say
+        return self.hears
 
 
 CONNECTIONS: Final = Limit(
@@ -70,7 +81,7 @@ MESSAGE_RATE: Final = Limit(
     "messages of one network, answered in whatever way",
     "message_rate",
     "too many messages of one network",
-    "trio/limits/test_limits_hit.py",
+    "trio/driver/test_conduct.py",
     Reply.of(421, "too many messages from your network, try again later", enhanced="4.7.0"),
 )
 COMMAND_RATE: Final = Limit(
@@ -78,9 +89,123 @@ COMMAND_RATE: Final = Limit(
     "commands of one network",
     "command_rate",
     "too many commands of one network",
-    "trio/limits/test_limits_hit.py",
+    "trio/driver/test_conduct.py",
     Reply.of(421, "too many commands from your network, try again later", enhanced="4.7.0"),
 )
 
-LIMITS: Final = (CONNECTIONS, NETWORK_CONNECTIONS, CONNECTION_RATE, MESSAGE_RATE, COMMAND_RATE)
+SLOW_CONTENT: Final = Limit(
+    "slow-content",
+    "a message that comes slower than that",
+    "min_rate",
+    "a client sends its message too slowly, closing",
+    "trio/driver/test_conduct.py",
+    Reply.of(421, "your message comes too slowly, closing", enhanced="4.4.2"),
+)
+HELD_TOTAL: Final = Limit(
+    "held-total",
+    "memory of all messages together that are kept whole",
+    "max_held_total",
+    "no memory for another message that is kept whole",
+    "core/proxy/test_message_flow_kept.py",
+    own_replies.NO_ROOM,
+)
+
+_OF_DIALOGUES: Final = (
+    Limit(
+        "errors",
+        "lines that the proxy itself refuses",
+        "max_errors",
+        "too many errors of a client, closing",
+        "dialogues/w14_too_many_errors.txt",
+        own_replies.TOO_MANY_ERRORS,
+    ),
+    Limit(
+        "soft-errors",
+        "replies 4xx and 5xx since the last message that was accepted",
+        "soft_errors",
+        "many errors of a client, which is read slower from now on",
+        "trio/driver/test_conduct.py",
+        None,
+    ),
+    Limit(
+        "refusals",
+        "replies 4xx and 5xx since then",
+        "max_refusals",
+        "too many refusals for a client, closing",
+        "dialogues/limit_refusals.txt",
+        own_replies.TOO_MANY_ERRORS,
+    ),
+    Limit(
+        "junk",
+        "commands without a message: NOOP, RSET, VRFY, EXPN, HELP, unknown ones",
+        "max_junk",
+        "too many commands without a message, closing",
+        "dialogues/limit_junk.txt",
+        own_replies.TOO_MUCH_JUNK,
+    ),
+    Limit(
+        "early-talkers",
+        "clients that speak before the greeting",
+        "early_talkers",
+        "a client spoke before the greeting",
+        "dialogues/limit_early_talker.txt",
+        own_replies.EARLY,
+    ),
+    Limit(
+        "recipients",
+        "accepted recipients of a message",
+        "max_recipients",
+        "too many recipients",
+        "dialogues/limits_rcptmax_of_the_proxy.txt",
+        own_replies.TOO_MANY_RECIPIENTS,
+    ),
+    Limit(
+        "message-size",
+        "a message, decoded",
+        "max_message_size",
+        "message too large",
+        "core/proxy/test_command_flow_limits.py",
+        Reply.of(552, "message is larger than N octets", enhanced="5.3.4"),
+    ),
+    Limit(
+        "line",
+        "a command or AUTH line",
+        "max_line",
+        "line too long, closing",
+        "core/proxy/test_command_flow_limits.py",
+        Reply.of(500, "line too long; closing", enhanced="5.5.6"),
+    ),
+    Limit(
+        "header-section",
+        "a header section that rules see",
+        "max_header_section",
+        "header section too large",
+        "core/proxy/test_message_flow_kept.py",
+        Reply.of(552, "header section is larger than N octets", enhanced="5.3.4"),
+    ),
+    Limit(
+        "held",
+        "a message that is kept whole in memory, where there is no spool",
+        "max_held",
+        "message too large to be kept whole",
+        "core/proxy/test_message_flow_kept.py",
+        Reply.of(552, "message is larger than N octets, which is all that is held", enhanced="5.3.4"),
+    ),
+    Limit(
+        "reply",
+        "a reply of the server, all its lines together",
+        "max_reply",
+        "reply of the server too long, closing",
+        "dialogues/w09_endless_reply.txt",
+        server_violation("", b"").reply_hint,
+    ),
+)
+"""Of one session. The core counts them."""
+
+LIMITS: Final = (
+    *(CONNECTIONS, NETWORK_CONNECTIONS, CONNECTION_RATE, MESSAGE_RATE, COMMAND_RATE),
+    *(SLOW_CONTENT, HELD_TOTAL, *_OF_DIALOGUES),
+)
 """In the order of the documentation."""
+LIMIT_OF: Final = {limit.setting: limit for limit in LIMITS}
+"""Name of the setting, or of the field of `Config` → its limit."""

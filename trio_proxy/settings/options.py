@@ -274,6 +274,40 @@ class Options:
         LIMITS, RATE, Rate(60_000, 60),
         help='Commands of one network in so many seconds; after that its sessions get 421. "none": no limit.',
     )
+    min_rate: Rate | None = setting(
+        LIMITS, RATE, Rate(6_000, 60),
+        help="Octets of a message in so many seconds; a client that sends it slower gets 421. "
+        '"none": no limit.',
+    )
+    max_errors: int = setting(
+        LIMITS, number_of("lines"), 20, in_core=True,
+        help="Lines of a client that the proxy itself refuses; one more gets 421.",
+    )
+    soft_errors: int = setting(
+        LIMITS, number_of("replies"), 10, in_core=True,
+        help="Replies 4xx and 5xx since the last message that was accepted; a client that has had so many is "
+        "read slower, by --error-delay.",
+    )
+    error_delay: float = setting(
+        LIMITS, SOME_TIME, 1.0, help="After each input of such a client."
+    )
+    max_refusals: int = setting(
+        LIMITS, number_of("replies"), 100, in_core=True,
+        help="Replies 4xx and 5xx since then; after one more the next command gets 421.",
+    )
+    max_junk: int = setting(
+        LIMITS, number_of("commands"), 100, in_core=True,
+        help="Commands that lead to no mail (NOOP, RSET, VRFY, EXPN, HELP, unknown ones) since then; one "
+        "more gets 421.",
+    )
+    early_talkers: str = setting(
+        LIMITS, one_of("serve", "refuse"), "serve", in_core=True,
+        help="Clients that speak before the greeting.",
+    )
+    max_held_total: int = setting(
+        LIMITS, SIZE, 256 * 2**20,
+        help="Memory of all messages together that are kept whole; beyond it they go to --spool, or get 452.",
+    )
     network_prefix_v4: int = setting(
         LIMITS, number_of("bits", largest=32), 32, help="Of an IPv4 address, to say its network."
     )

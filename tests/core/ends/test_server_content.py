@@ -197,3 +197,13 @@ def test_bdat_without_a_count_ends_the_session(argument: bytes) -> None:
 def test_evidence_holds_no_credential(line: bytes) -> None:
     refused = given(greeted(Config(max_line=11, bare_newline=BareNewline.REJECT)), line)[0]
     assert told(refused)[1].endswith("b'AUTH PLAIN ********'")
+
+
+def test_how_much_has_come() -> None:
+    end = in_content(limit=10)
+    assert end.received == 0
+    given(end, b"..x\r\n")
+    assert end.received == 4
+    given(end, b"y" * 20)
+    assert end.received is None
+    assert greeted().received == 0

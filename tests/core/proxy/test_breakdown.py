@@ -468,6 +468,7 @@ OTHERWISE = {
     *("Downstream._refused", "Exchange.came_with", "MessageFlow._look_for_id", "MessageFlow.account_of"),
     "Passing.has_come",
     *("Forwarding.leave_failed", "Forwarding.lose", "Proxy._server_failed", "Upstream.lose"),
+    *("Proxy._early", "Proxy.drain"),
     *("ClientConnection._broken", "ClientConnection._unsolicited", "ClientConnection.receive_eof"),
     *(
         "ContentPipeline._decode_pending",

@@ -216,3 +216,45 @@ def test_a_size_leaves_room_for_edits() -> None:
     scene = Scene(config=Config(headroom=10)).greeted("250-mx", "250 SIZE 100")
     assert scene.client("MAIL FROM:<a> SIZE=91") == ["C: 552 5.3.4 message is larger than 90 octets"]
     assert scene.client("MAIL FROM:<a> SIZE=90") == ["S: MAIL FROM:<a> SIZE=100"]
+
+
+def test_what_may_come_when_a_limit_is_reached() -> None:
+    """QUIT, and the lines of an AUTH exchange, which are no commands."""
+    scene = Scene(config=Config(max_refusals=1, soft_errors=5)).greeted()
+    scene.client("AUTH LOGIN")
+    scene.server("334 VXNlcm5hbWU6")
+    for _ in range(2):
+        scene.proxy.tally.refused()
+    assert scene.client("YQ==") == ["S: YQ=="]
+    assert scene.server("334 UGFzc3dvcmQ6") == ["C: 334 UGFzc3dvcmQ6"]
+    scene.client("Yg==")
+    scene.server("235 2.7.0 ok")
+    assert scene.client("QUIT") == ["S: QUIT"]
+
+
+def test_a_command_that_is_one_too_many() -> None:
+    over = ["C: 421 4.7.0 too many errors, closing", "close S", "close C"]
+    for line, shown in (("MAIL FROM:<a>", []), ("STARTTLS", ["violation CLIENT"])):
+        scene = Scene(config=Config(max_refusals=1)).greeted()
+        for _ in range(2):
+            scene.client("RCPT TO:<a>")
+            scene.server("503 5.5.1 no")
+        assert scene.client(line) == shown + over
+        assert scene.proxy.tally.take_hits() == ("max_refusals",)
+
+
+def test_limits_that_are_hit_are_told() -> None:
+    config = Config(max_message_size=100, max_recipients=1, max_errors=1, max_line=100)
+    scene = Scene(config=config).greeted()
+    scene.client("MAIL FROM:<a> SIZE=101")
+    scene.client("MAIL FROM:<a>")
+    scene.server("250 ok")
+    scene.client("RCPT TO:<b>")
+    scene.server("250 ok")
+    scene.client("RCPT TO:<c>")
+    scene.client("STARTTLS")
+    assert scene.client("STARTTLS")[-3:] == ["C: 421 4.7.0 too many errors, closing", "close S", "close C"]
+    assert scene.proxy.tally.take_hits() == ("max_message_size", "max_recipients", "max_errors")
+    scene = Scene(config=config).greeted()
+    assert "C: 500 5.5.6 line too long; closing" in scene.client("NOOP " + "x" * 100)
+    assert scene.proxy.tally.take_hits() == ("max_line",)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from core.scene import few_cuts
-from core.spools import MemorySpool
+from core.spools import MemoryRoom, MemorySpool
 from core.transfers import END, LETTER, Run, decoded, replacing, transfer
+from sansio_smtp.config import Config
+from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.events import BodyComplete
+from sansio_smtp.proxy.content_pipeline import ContentPipeline
 from sansio_smtp.questions import (
     BODY_CHUNK,
     BODY_LINE,
@@ -18,6 +21,7 @@ from sansio_smtp.questions import (
     HeadersQuestion,
     Replace,
 )
+from sansio_smtp.wire.commands import Command
 
 # Lines in groups
 
@@ -160,3 +164,12 @@ def test_a_line_that_cannot_be_sent_safely() -> None:
     )
     assert run.refusal is not None
     assert run.refusal.severity == 5
+
+
+def test_a_message_for_which_there_is_no_room() -> None:
+    made = ContentPipeline(
+        Config(), frozenset({MESSAGE}), Envelope(Command.of("MAIL FROM:<a>")), room=MemoryRoom(10)
+    )
+    run = Run(made, [b"x" * 20, b"\r\n", END])
+    assert str(run.refusal) == "452 4.3.1 no memory for this message now, try again later"
+    assert made.limit_hit == "max_held_total"

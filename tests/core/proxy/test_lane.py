@@ -472,3 +472,15 @@ def test_drawn_dialogues(ask: str, choices: dict[str, Any], drawn: list[tuple[st
                 due += lines(*(ANSWERS[choice % len(ANSWERS)] if odd else text).split("|"))
             data, due = due[:count], due[count:]
             twins.give(SERVER, data)
+
+
+def test_junk_is_counted_in_the_lane() -> None:
+    proxies = [Proxy(Config(lane=lane, max_junk=2)) for lane in (True, False)]
+    for proxy in proxies:
+        for side, text in ((SERVER, ("220 mx",)), (CLIENT, ("EHLO me",)), (SERVER, EHLO)):
+            proxy.receive_from(side, lines(*text))
+        events = proxy.receive_from(CLIENT, lines("NOOP", "vrfy x", "MAIL FROM:<a>", "RSET"))
+        assert proxy.tally.junk == 3
+        assert proxy.tally.commands == 5
+        assert [type(event) for event in events].count(SendToServer) >= 1
+        assert proxy.tally.take_hits() == ("max_junk",)

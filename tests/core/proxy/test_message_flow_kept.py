@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from core.scene import Scene, lines
-from core.spools import MemorySpool
+from core.spools import MemoryRoom, MemorySpool
 from sansio_smtp.config import BareNewline, Config, Tap
 from sansio_smtp.events import AwaitReply, MessageAnswered, WaitingFor
 from sansio_smtp.questions import Answer, Continue, Disconnect, Inspect, Replace, Swallow
@@ -236,3 +236,26 @@ def test_an_edited_section_in_front_of_a_spooled_message_that_is_stuffed() -> No
         octets += b"".join(getattr(event, "data", b"") for event in scene.last)
     assert shown
     assert octets == lines("N: o", *text[1:], ".")
+
+
+NO_ROOM = "452 4.3.1 no memory for this message now, try again later"
+TOO_LARGE = "552 5.3.4 message is larger than 10 octets, which is all that is held"
+LONG_HEADERS = "552 5.3.4 header section is larger than 10 octets"
+
+
+@pytest.mark.parametrize(
+    ("ask", "config", "room", "limit", "reply"),
+    [
+        ("MESSAGE", Config(), 10, "max_held_total", NO_ROOM),
+        ("MESSAGE", Config(max_held=10), 99, "max_held", TOO_LARGE),
+        ("HEADERS", Config(max_header_section=10), 99, "max_header_section", LONG_HEADERS),
+    ],
+)
+def test_limits_of_what_is_kept(ask: str, config: Config, room: int, limit: str, reply: str) -> None:
+    """All of the message is read before it is answered, and its memory is given back."""
+    memory = MemoryRoom(room)
+    scene = Scene(ask, config=config, room=memory).in_content()
+    scene.client("Subject: long enough")
+    assert memory.taken == 0
+    assert scene.client(".")[-1] == f"C: {reply}"
+    assert scene.proxy.tally.take_hits() == (limit,)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from core.spools import MemorySpool
+from core.spools import MemoryRoom, MemorySpool
 from sansio_smtp.proxy.message_store import MessageStore
 
 LETTER = b"A: b\r\n\r\n.dot\r\n" + b"x" * 70_000 + b"\r\nend\r\n"
@@ -152,3 +152,44 @@ def test_a_large_binary_message_leaves_memory_in_pieces() -> None:
     kept = MessageStore(1 << 20, binary=True)
     kept.add(b"x" * 150_000)
     assert [len(piece) for piece in kept.wire()] == [65_536, 65_536, 18_928]
+
+
+def test_the_memory_of_all_messages_is_shared() -> None:
+    room = MemoryRoom(100)
+    one, other = MessageStore(80, room=room), MessageStore(80, room=room)
+    assert one.add(b"x" * 60)
+    assert not other.add(b"x" * 60)
+    assert other.crowded
+    assert not one.add(b"x" * 60)
+    assert not one.crowded, "it is too large by itself"
+    one.close()
+    one.close()
+    assert room.taken == 0
+
+
+def test_a_message_goes_to_the_spool_where_there_is_no_room() -> None:
+    room, spool = MemoryRoom(50), MemorySpool()
+    message = MessageStore(1000, lambda: spool, room=room)
+    for _ in range(3):
+        assert message.add(b"x" * 40)
+    assert (message.spooled, room.taken, spool.octets) == (True, 0, b"x" * 120)
+
+
+def test_an_edit_takes_what_room_there_is() -> None:
+    room = MemoryRoom(50)
+    message = MessageStore(1000, room=room)
+    assert message.add(b"A: b\r\n\r\ntext\r\n")
+    message.finish()
+    message.replace(b"A: longer\r\n\r\n", 8)
+    assert room.taken == message.size == 19
+    message.replace(b"x" * 100, None)
+    assert room.taken == 0
+    assert wire(message) == b"x" * 100 + b"\r\n"
+
+
+def test_room_is_given_back_whatever_happens() -> None:
+    room = MemoryRoom(50)
+    message = MessageStore(1000, room=room)
+    assert message.add(b"text")
+    del message
+    assert room.taken == 0

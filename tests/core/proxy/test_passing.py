@@ -76,12 +76,11 @@ def passed(*inputs: tuple[Side, str], looks: bool = False) -> Proxy:
 
 @pytest.mark.parametrize("looks", [False, True])
 def test_a_message_that_is_answered_is_told_once(looks: bool) -> None:
-    refused = ((CLIENT, "RCPT TO:<c@mx>"), (SERVER, "550 no"))
-    message = (*TO_CONTENT[:4], *refused, *TO_CONTENT[4:], (CLIENT, "x\r\n."), (SERVER, "451 later"))
+    message = (*TO_CONTENT, (CLIENT, "x\r\n."), (SERVER, "250 kept"))
     proxy = passed(*message, looks=looks)
     assert proxy.answers
     answered = proxy.take_answered()
-    assert answered.reply.code == 451
+    assert answered.reply.code == 250
     assert answered.envelope.mail is not None
     assert answered.envelope.mail.raw == b"MAIL FROM:<a@me>"
     assert [command.raw for command in answered.envelope.recipients] == [b"RCPT TO:<b@mx>"]
@@ -109,7 +108,7 @@ def test_a_reply_that_repeats_a_credential(pieces: tuple[str, ...]) -> None:
 
 
 def test_a_message_of_which_nobody_wants_to_know() -> None:
-    proxy = passed(*TO_CONTENT, (CLIENT, "x\r\n."), (SERVER, "451 later"))
+    proxy = passed(*TO_CONTENT, (CLIENT, "x\r\n."), (SERVER, "250 kept"))
     proxy.forget_answered()
     assert not proxy.answers
     with pytest.raises(LocalProtocolError, match="answered no message"):
@@ -201,7 +200,7 @@ def test_too_many_recipients() -> None:
     ("line", "reply", "taken"),
     [
         ("RSET", "250 ok", True),
-        ("RSET", "550 no", True),
+        ("RSET", "550 no", False),
         ("RSET", "250-a\r\n250 b", False),
         ("RSET", "250", False),
         ("RSET", "250 \0", False),
@@ -223,6 +222,43 @@ def test_replies(line: str, reply: str, taken: bool) -> None:
     twins = session(max_reply=100)
     assert says(twins, CLIENT, line)
     assert says(twins, SERVER, reply) is taken
+
+
+@pytest.mark.parametrize("refused", ["550 no", "450 no"])
+def test_refusals_are_counted_elsewhere(refused: str) -> None:
+    """After one, what comes is passed on again; a client that has had too many of them is not."""
+    twins = session(soft_errors=3, max_refusals=9)
+    for count in range(1, 5):
+        assert says(twins, CLIENT, "RCPT TO:<x>") is (count < 4)
+        assert not says(twins, SERVER, refused)
+        assert twins.quick.tally.refusals == twins.plain.tally.refusals == count
+    twins = session(max_refusals=1)
+    for _ in range(2):
+        assert says(twins, CLIENT, "RCPT TO:<x>")
+        assert not says(twins, SERVER, refused)
+    assert not says(twins, CLIENT, "RCPT TO:<x>")
+
+
+def test_junk_is_counted() -> None:
+    twins = session(max_junk=4)
+    assert says(twins, CLIENT, "NOOP")
+    assert says(twins, SERVER, "250 ok")
+    assert says(twins, CLIENT, "RSET", "RSET")
+    assert says(twins, SERVER, "250 ok", "250 ok")
+    assert not says(twins, CLIENT, "RSET", "NOOP"), "it may be one too many"
+    proxy = passed()
+    for side, text in (*TO_CONTENT[:4], (CLIENT, "RSET"), (SERVER, "250 ok"), (CLIENT, "NOOP")):
+        assert proxy.pass_on(side, lines(text))
+    assert (proxy.counts, proxy.tally.junk) == ((5, 0), 2)
+    assert proxy.pass_on(SERVER, b"250 ok\r\n")
+    for side, text in (*TO_CONTENT, (CLIENT, "x\r\n."), (SERVER, "250 kept")):
+        assert proxy.pass_on(side, lines(text))
+    assert (proxy.counts, proxy.tally.junk) == ((8, 1), 0)
+    assert session(max_junk=1).plain.tally.room_for_junk == 1
+    alone = session(max_junk=1)
+    assert says(alone, CLIENT, "NOOP")
+    assert says(alone, SERVER, "250 ok")
+    assert not says(alone, CLIENT, "NOOP")
 
 
 def test_a_reply_that_nothing_asked_for() -> None:
@@ -321,7 +357,7 @@ GROUP = ("MAIL FROM:<a@me>", "RCPT TO:<b@mx>", "RCPT TO:<c@mx>", "DATA")
 @pytest.mark.parametrize("cut", range(1, 4))
 def test_a_group_and_its_replies(cut: int) -> None:
     """RFC 2920. The replies may come in parts; each part is of whole replies."""
-    replies = ("250 a", "550 b", "250 c", "354 go")
+    replies = ("250 a", "251 b", "250 c", "354 go")
     twins = session()
     for _ in range(2):
         assert says(twins, CLIENT, *GROUP)

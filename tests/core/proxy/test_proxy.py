@@ -6,7 +6,7 @@ import pytest
 
 from core.scene import Scene, lines, spell
 from sansio_smtp.client_info import ClientInfo, TlsInfo
-from sansio_smtp.config import Config, Dialect
+from sansio_smtp.config import Config, Dialect, EarlyTalkers
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.events import (
     CLIENT,
@@ -195,3 +195,30 @@ def test_a_rehearsal() -> None:
 
 def test_a_fault_before_the_parts_are_made() -> None:
     assert spell(Proxy().broke()) == ["C: 421 4.3.0 internal error, try again later", "abort S", "close C"]
+
+
+def test_who_speaks_before_the_greeting_is_refused_or_counted() -> None:
+    """RFC 5321 §3.1: a client waits for the greeting."""
+    scene = Scene(config=Config(early_talkers=EarlyTalkers.REFUSE))
+    refused = ["C: 554 5.5.1 you spoke before the greeting", "close S", "close C"]
+    assert scene.client("EHLO me") == refused
+    assert scene.client("EHLO me") == []
+    assert scene.proxy.tally.take_hits() == ("early_talkers",)
+    scene = Scene()
+    assert scene.client("EHLO me") == []
+    assert scene.client("NOOP") == []
+    assert scene.server("220 mx") == ["C: 220 mx", "S: EHLO me"]
+    assert scene.proxy.tally.take_hits() == ("early_talkers",)
+
+
+def test_a_session_that_is_to_end_ends_after_its_transaction() -> None:
+    reply = Reply.of(421, "enough", enhanced="4.7.0")
+    scene = Scene().greeted()
+    assert scene.took(scene.proxy.drain(reply)) == ["C: 421 4.7.0 enough", "close S", "close C"]
+    scene = Scene().with_recipient()
+    assert scene.proxy.drain(reply) == []
+    assert scene.proxy.shutdown() == []
+    scene.client("DATA")
+    scene.server("354 go")
+    scene.client("x", ".")
+    assert scene.server("250 kept")[-3:] == ["C: 421 4.7.0 enough", "close S", "close C"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.scene import Scene, every_cut, lines
+from core.spools import MemorySpool
 from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import ClientTls, Config, UpstreamTls
 from sansio_smtp.events import (
@@ -237,3 +238,45 @@ def test_a_beginning_that_was_passed_on_changes_what_is_known() -> None:
                 proxy.receive_from(side, lines(text))
         assert proxy.client_changes > before
         assert proxy.hello is not None
+
+
+def test_how_much_of_a_message_has_come() -> None:
+    """A message that is not awaited from the client, or is refused, has no such number."""
+    scene = Scene(config=Config(max_message_size=30)).with_recipient()
+    assert scene.proxy.receiving is None
+    scene.client("DATA")
+    assert scene.proxy.receiving is None
+    scene.server("354 go")
+    assert scene.proxy.receiving == 0
+    scene.client("..x")
+    assert scene.proxy.receiving == 4
+    scene.client("y" * 40)
+    assert scene.proxy.receiving is None
+    scene = Scene("MESSAGE").in_content()
+    scene.client("x", ".")
+    assert scene.proxy.receiving is None
+
+
+def test_what_a_server_is_sent_is_not_the_clients() -> None:
+    spool = MemorySpool()
+    scene = Scene("MESSAGE", config=Config(max_held=10), make_spool=lambda: spool).in_content()
+    scene.client("x" * 200_000, ".")
+    scene.answer(Continue())
+    scene.server("354 go")
+    assert scene.proxy.waiting_for is WaitingFor.CONTENT
+    assert scene.proxy.receiving is None
+
+
+def test_how_many_commands_and_messages_there_were() -> None:
+    proxy = Proxy()
+    for side, text in ((SERVER, "220 mx"), (CLIENT, "EHLO me"), (SERVER, "250 mx")):
+        proxy.receive_from(side, lines(text))
+    passed = (
+        *((CLIENT, "MAIL FROM:<a>"), (SERVER, "250 a"), (CLIENT, "RCPT TO:<b>"), (SERVER, "250 b")),
+        *((CLIENT, "DATA"), (SERVER, "354 go"), (CLIENT, "x\r\n."), (SERVER, "250 kept"), (CLIENT, "NOOP")),
+    )
+    for side, text in passed:
+        assert proxy.pass_on(side, lines(text)) is not None
+    assert proxy.counts == (5, 1)
+    scene = Scene(config=Config(trace=True)).greeted()
+    assert scene.proxy.counts == (1, 0)

@@ -123,10 +123,11 @@ async def over_tcp(
     connect_to: Connect | None = None,
     buffer: int | None = None,
     io: str | None = None,
+    peer: str = "peer",
     **settings: Any,
 ) -> AsyncIterator[TcpRunning]:
     """Runs a session. At the end of the block it must have ended, and no descriptor may be left. ``io``: how
-    sockets are read, if it is not the mode of the run."""
+    sockets are read, if it is not the mode of the run. ``peer``: the address of the client."""
     clock.autojump_threshold = QUIET
     with no_descriptor_is_left(), ExitStack() as opened:
         reactor = Reactor(tick=TICK) if (io or io_mode()) == "reactor" else None
@@ -154,7 +155,7 @@ async def over_tcp(
             return await connect_to(stream) if connect_to else stream
 
         shared = Settings(connect=connects, connect_now=connects_now, connect_to=connects_to, **settings)
-        running = TcpRunning(Session(to_client, "peer", 1, shared), client, server)
+        running = TcpRunning(Session(to_client, peer, 1, shared), client, server)
 
         async def run() -> None:
             await running.session.run()
@@ -163,6 +164,8 @@ async def over_tcp(
         async with trio.open_nursery() as nursery:
             if reactor is not None:
                 await nursery.start(reactor.run)
+            if shared.sweep is not None:
+                await nursery.start(shared.sweep.run)
             if not running.session.begin(nursery, lambda _: running.ended.set()):
                 nursery.start_soon(run)
             yield running

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_proxy.limits.rates import A_RATE, Buckets, Rate
@@ -53,6 +53,7 @@ def test_what_is_refused_costs_nothing() -> None:
     assert buckets.take("a", 5.0)
 
 
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(0, 300), st.floats(0, 5)), max_size=400))
 def test_the_table_stays_small_and_no_rate_is_passed(uses: list[tuple[int, float]]) -> None:
     """In any window of its time, a key that is not forgotten gets at most twice its number."""

@@ -19,6 +19,7 @@ from sansio_smtp import (
     Chunking,
     ClientTls,
     Config,
+    EarlyTalkers,
     Networks,
     Nul,
     SendClient,
@@ -38,6 +39,7 @@ from trio_proxy.text.destinations import Destination
 CHOICES: dict[str, type[Enum]] = {
     "bare_newline": BareNewline, "nul": Nul, "addresses": Addresses, "tls": ClientTls,
     "upstream_tls": UpstreamTls, "send_client": SendClient, "chunking": Chunking,
+    "early_talkers": EarlyTalkers,
 }  # fmt: skip
 
 
@@ -63,7 +65,7 @@ def test_defaults_shown_in_the_help_are_those_of_the_options() -> None:
         "log_format", "log_key_file",
     }  # fmt: skip
     assert {name: shown.pop(name) for name in unset} == unset
-    assert len(shown) == 24
+    assert len(shown) == 31
     defaults = options()
     for name, text in shown.items():
         setting = SETTINGS[name]

@@ -1,0 +1,131 @@
+"""`Tally`: what a client has done in its session, in numbers, and the limits that it has reached.
+
+A session that sends mail is let be: the numbers of refusals and of junk begin anew with each message that is
+accepted. One that only tries, knocks and asks is slowed down by the driver, then ended::
+
+    refusals   0 ───────── soft_errors ───────────────── max_refusals ── the next command
+                           the driver reads it slower                    gets 421
+    junk       0 ─────────────────────────────────────── max_junk ────── one more gets 421
+
+Refusals are the replies 4xx and 5xx, whoever gives them. Junk are commands that lead to no mail: NOOP, RSET,
+VRFY, EXPN, HELP and those that are not known here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sansio_smtp.config import Config
+from sansio_smtp.verbs import VERBS
+from sansio_smtp.wire.replies import Reply
+
+from . import own_replies
+
+__all__ = ["JUNK", "Tally"]
+
+JUNK: Final = frozenset(b"NOOP RSET VRFY EXPN HELP".split())
+"""Verbs that are known here, and that lead to no mail."""
+_MOST_HITS: Final = 100
+"""That are kept for a driver which may never ask for them."""
+
+
+class Tally:
+    """The numbers of one session. All are cheap: most sessions are only counted."""
+
+    __slots__ = (
+        "_max_junk",
+        "_max_refusals",
+        "_soft_errors",
+        "commands",
+        "early",
+        "hits",
+        "junk",
+        "messages",
+        "over",
+        "refusals",
+        "slow",
+    )
+
+    def __init__(self, config: Config) -> None:
+        self._max_junk = config.max_junk
+        self._max_refusals = config.max_refusals
+        self._soft_errors = config.soft_errors
+        self.commands = 0
+        """Command lines of the client."""
+        self.messages = 0
+        """Messages that were answered, whatever the reply."""
+        self.refusals = 0
+        """Replies 4xx and 5xx since the last message that was accepted."""
+        self.junk = 0
+        """Commands that lead to no mail, since then."""
+        self.early = False
+        """True if the client has sent something before its greeting."""
+        self.slow = False
+        """True if the client is to be read slower: it has had `Config.soft_errors` refusals."""
+        self.over: Reply | None = None
+        """The reply to the next command, if a limit is reached: the session ends with it."""
+        self.hits: tuple[str, ...] = ()
+        """The limits that were hit, by the names of their fields in `Config`; see `take_hits`."""
+
+    def line(self) -> None:
+        """The client has sent a line that is refused as it is."""
+        self.commands += 1
+
+    def passed(self, commands: int, junk: int, messages: int = 0) -> None:
+        """So many have been passed on; ``junk`` are those of the commands that came after the last of the
+        messages, all of which were accepted, and lead to no mail."""
+        if messages:
+            self.answered(accepted=True)
+        self.messages += messages - 1 if messages else 0
+        self.commands += commands
+        self.junk += junk
+
+    def count_no_further_than(self, commands: int) -> None:
+        """The last commands had been counted before."""
+        self.commands = commands
+
+    def spoke_early(self) -> None:
+        """The client has sent something before its greeting."""
+        self.early = True
+        self.hit("early_talkers")
+
+    def command(self, verb: bytes) -> None:
+        """The client has sent a command."""
+        self.commands += 1
+        if verb in JUNK or verb not in VERBS:
+            self.junk += 1
+            if self.junk > self._max_junk and self.over is None:
+                self.over = own_replies.TOO_MUCH_JUNK
+                self.hit("max_junk")
+
+    @property
+    def room_for_junk(self) -> int:
+        """So many commands that lead to no mail may still come."""
+        return self._max_junk - self.junk
+
+    def refused(self) -> None:
+        """The client was sent a reply 4xx or 5xx."""
+        self.refusals += 1
+        if self.refusals == self._soft_errors:
+            self.slow = True
+            self.hit("soft_errors")
+        if self.refusals > self._max_refusals and self.over is None:
+            self.over = own_replies.TOO_MANY_ERRORS
+            self.hit("max_refusals")
+
+    def answered(self, *, accepted: bool) -> None:
+        """A message was answered."""
+        self.messages += 1
+        if accepted:
+            self.refusals = self.junk = 0
+            self.slow, self.over = False, None
+
+    def hit(self, name: str) -> None:
+        """A limit was hit: that of the field of `Config` with this name, or ``"max_held_total"``."""
+        if name and len(self.hits) < _MOST_HITS:
+            self.hits += (name,)
+
+    def take_hits(self) -> tuple[str, ...]:
+        """The limits that were hit since the last call."""
+        hits, self.hits = self.hits, ()
+        return hits

@@ -1,0 +1,66 @@
+"""`Conduct`: tells the guard what a session does, and ends one whose client sends too slowly.
+
+It reads what the core counts anyway, once in each tick of a `Sweep`: what a session passes on costs nothing
+more. So a limit of commands or messages is noticed up to a tick late. The session of a network that is over a
+rate gets 421 after its mail transaction, if it is in one.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from sansio_smtp import Proxy
+from trio_proxy.limits.guard import Guard, Network
+from trio_proxy.limits.pace import Pace
+from trio_proxy.limits.table import COMMAND_RATE, MESSAGE_RATE, SLOW_CONTENT, Limit
+
+__all__ = ["Conduct", "Conducted"]
+
+
+class Conducted(Protocol):
+    """A session, as `Conduct` sees it."""
+
+    @property
+    def is_stalled(self) -> bool:
+        """True if the server does not take what the client sends."""
+        ...
+
+    def over(self, limit: Limit, *, now: bool) -> None:
+        """A limit is reached: the session is to end, ``now`` or after its mail transaction. Raises
+        nothing."""
+
+
+class Conduct:
+    """Of one session."""
+
+    __slots__ = ("_counts", "_guard", "_network", "_pace", "_proxy", "_session")
+
+    def __init__(self, session: Conducted, proxy: Proxy, guard: Guard, network: Network) -> None:
+        self._session = session
+        self._proxy = proxy
+        self._guard = guard
+        self._network = network
+        self._pace = None if guard.least_pace is None else Pace(guard.least_pace)
+        self._counts = 0, 0
+
+    def look(self, now: float) -> None:
+        """Looks at what has been done since the last time: see `Swept`."""
+        if self._proxy.closed:
+            return
+        if (limit := self.charge()) is not None:
+            self._session.over(limit, now=False)
+        elif self._pace is not None:
+            octets = None if self._session.is_stalled else self._proxy.receiving
+            if self._pace.is_too_slow(now, octets):
+                self._guard.hit(SLOW_CONTENT, self._network)
+                self._session.over(SLOW_CONTENT, now=True)
+
+    def charge(self) -> Limit | None:
+        """Tells the guard what was done since the last time. Returns the limit that is reached, if one is."""
+        before, over = self._counts, None
+        self._counts = now = self._proxy.counts
+        for limit, last, first in zip((COMMAND_RATE, MESSAGE_RATE), now, before, strict=True):
+            count = last - first
+            if count and not self._guard.charge(limit, self._network, count):
+                over = limit
+        return over
