@@ -38,6 +38,7 @@ PAGES: Final = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "CHANGELOG.md",
+    ROOT / "SECURITY.md",
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 DESIGN, SUPPORTED = ROOT / "docs" / "design.md", ROOT / "docs" / "supported-smtp.md"
