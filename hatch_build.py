@@ -52,7 +52,8 @@ def build(root: Path, scratch: Path) -> Path:
     from setuptools import Distribution, Extension
     from setuptools.command.build_ext import build_ext
 
-    options = [] if os.name == "nt" else ["-O3"]
+    # Without what debuggers want: it names the directory, and two builds would differ.
+    options = [] if os.name == "nt" else ["-O3", "-g0"]
     extension = Extension(
         "_scan", [str(root / SOURCE)], py_limited_api=bool(STABLE), extra_compile_args=options
     )
