@@ -28,7 +28,7 @@ _COLUMNS = (
     *("cells", "messages", "accepted", "in doubt"),
     *("lost", "doubled", "half", "refused", "stalls", "other"),
 )
-_PART = 800
+_PART = 400
 """Cells that one process runs together."""
 
 
@@ -51,6 +51,7 @@ def main() -> int:
     with multiprocessing.get_context("fork").Pool(options.jobs, maxtasksperchild=1) as pool:
         for share in pool.imap_unordered(partial(_run, options.seed), _shares(chosen, options.jobs)):
             results += share
+            print(f"{len(results)} of {len(chosen)} cells", file=sys.stderr, flush=True)
             for result in share:
                 if options.explain or not result.is_right:
                     print(result, flush=True)
