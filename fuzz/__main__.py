@@ -29,6 +29,7 @@ _ROOT: Final = Path(__file__).resolve().parents[1]
 _SEEDS_IN_A_SECOND: Final = 6
 """How many seeds fit into a second of search: each of them is tried first."""
 _STATUS: Final = re.compile(r"^#[0-9]+\s.*? cov: ([0-9]+) ft: ([0-9]+) corp: ([0-9]+)", re.MULTILINE)
+_TRIED: Final = re.compile(r"^tried: ([0-9]+)", re.MULTILINE)
 _EXECUTED: Final = re.compile(r"^stat::number_of_executed_units: ([0-9]+)", re.MULTILINE)
 
 
@@ -101,7 +102,8 @@ def search(chosen: Target, seconds: float, directory: Path) -> Searched:
         ]  # fmt: skip
         if chosen.words:
             options.append(f"-dict={words}")
-        command = [sys.executable, "-m", "fuzz.search", chosen.name, str(findings), *options]
+        search = [sys.executable, "-m", "fuzz.search", chosen.name, str(findings)]
+        command = [*search, str(max(2.0, seconds) * 1.5), *options]
         # The scan of mail data in Python, so that the search sees where it goes; the target "content"
         # compares it with the one in C.
         done = subprocess.run(
@@ -113,7 +115,7 @@ def search(chosen: Target, seconds: float, directory: Path) -> Searched:
             text=True,
             errors="replace",
             check=False,
-            timeout=seconds * 2 + 300,
+            timeout=seconds * 2 + 900,
         )
         for artifact in Path(temporary).glob(
             "*-*"
@@ -121,7 +123,7 @@ def search(chosen: Target, seconds: float, directory: Path) -> Searched:
             findings.mkdir(parents=True, exist_ok=True)
             (findings / f"{artifact.name[:40]}.octets").write_bytes(artifact.read_bytes())
             (findings / f"{artifact.name[:40]}.txt").write_text(done.stdout[-4_000:])
-    executed = _EXECUTED.findall(done.stdout)
+    executed = _TRIED.findall(done.stdout) or _EXECUTED.findall(done.stdout)
     status = _STATUS.findall(done.stdout) or [(0, 0, 0)]
     return Searched(
         chosen.name,

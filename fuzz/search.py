@@ -1,13 +1,13 @@
-"""One search: a target under atheris, in a process of its own, since libFuzzer ends the process that it is
-in.
+"""One search: a target under atheris, in a process of its own, since libFuzzer ends the one it is in.
 
-``python -m fuzz.search TARGET FINDINGS [libFuzzer's options] [directories with inputs]``. Without a search,
-for a finding that is to be looked at: ``python -m fuzz.search TARGET --try FILE``.
+``python -m fuzz.search TARGET FINDINGS SECONDS [libFuzzer's options] [directories with inputs]``. Without a
+search, for a finding that is to be looked at: ``python -m fuzz.search TARGET --try FILE``.
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import atheris
@@ -37,8 +37,19 @@ def main(arguments: list[str]) -> int:
         print("nothing is wrong with it")
         return 0
     findings = Findings(Path(where), chosen)
+    seconds, *options = options
+    end = time.monotonic() + float(seconds)
+    tried = 0
 
     def try_octets(data: bytes) -> int:
+        nonlocal tried
+        if time.monotonic() > end:
+            # libFuzzer looks at the time only when all inputs that it was given have been tried once.
+            if tried:
+                print(f"tried: {tried}", flush=True)
+                tried = 0
+            return -1
+        tried += 1
         try:
             return -1 if chosen.try_octets(data) is False else 0  # -1: not worth keeping
         except Exception as error:  # the search goes on: the next one may be worse
