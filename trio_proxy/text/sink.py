@@ -106,6 +106,12 @@ class Sink(io.BufferedIOBase):
         """The moment is over in which lines were gathered (`served`)."""
         with self._lock:
             self._is_due = False
+            lines: list[bytes] = []
+            while self._queue and isinstance(line := self._queue[0], bytes):
+                lines.append(line)
+                self._queue.popleft()
+            if lines:
+                self._queue.appendleft(b"".join(lines))
             self._push()
 
     def writable(self) -> bool:

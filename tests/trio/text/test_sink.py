@@ -35,10 +35,12 @@ class Fake:
     number: int = 999_999
     taken: bytearray = attrs.field(factory=bytearray)
     is_closed: bool = False
+    writes: int = 0
 
     def write(self, data: bytes) -> int:
         if self.error is not None:
             raise self.error
+        self.writes += 1
         count = int(min(self.room, len(data)))
         if not count:
             raise BlockingIOError
@@ -329,7 +331,7 @@ def test_lines_that_come_fast_are_written_together(fake: Fake, monkeypatch: pyte
         sink.write(b"4\n")
         assert fake.taken == b"1\n"
         sink.write_gathered()
-        assert fake.taken == b"1\n2\n3\n4\n"
+        assert (bytes(fake.taken), fake.writes) == (b"1\n2\n3\n4\n", 2)
         now += MOMENT
         sink.write(b"5\n")
         assert fake.taken == b"1\n2\n3\n4\n5\n"
