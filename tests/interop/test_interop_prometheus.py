@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "trio"))
 from commands import connect, proxy, say_hello, submit, upstream
 from drivers import DEADLINE
+from interop_proxy import running as workers
 from io_modes import io_mode
 
 pytestmark = pytest.mark.interop
@@ -56,6 +59,29 @@ def test_the_page(tmp_path: Path) -> None:
         client.close()
         page = _metrics(pages)
     assert b"smtp_proxy_replies_total{" in page
+    assert promtool("check", "metrics", standard_input=page) == ""
+
+
+@pytest.mark.any_io
+def test_one_view_of_workers_that_are_replaced(tmp_path: Path) -> None:
+    pages = tmp_path / "admin.sock"
+    options = ["--workers", "2", "--admin", f"unix:{pages}"]
+    with upstream() as server, workers(server.port, tmp_path, *options) as running:
+        for number in range(8):
+            client = connect(("127.0.0.1", running.port))
+            say_hello(client)
+            assert submit(client, b"Subject: x\r\n\r\nhi\r\n")[:4] == b"250 "
+            client.send(b"QUIT")
+            client.expect(b"221 ...")
+            client.close()
+            if number == 3:
+                running.process.send_signal(signal.SIGUSR2)
+                running.wait_for("all workers are new", 12 * DEADLINE)
+        until = time.monotonic() + 2 * DEADLINE
+        while b"\nsmtp_proxy_sessions_total 8.0\n" not in (page := _metrics(pages)):
+            assert time.monotonic() < until, page
+            time.sleep(0.1)
+    assert b"\nsmtp_proxy_ready 1.0\n" in page
     assert promtool("check", "metrics", standard_input=page) == ""
 
 

@@ -15,6 +15,7 @@ import trio
 from prometheus_client.registry import Collector
 
 from sansio_smtp import Side
+from trio_proxy.account.account import Tell
 from trio_proxy.driver.listening import ListenError, listening
 from trio_proxy.driver.streams import SocketStream
 from trio_proxy.metrics.meter import Meter
@@ -55,6 +56,11 @@ class Admin:
     ) -> Callable[[socket.socket], SocketStream]:
         """Makes streams as ``stream`` does, whose octets are counted as those of this side."""
         return self.metrics.octets[side].counted(stream)
+
+    @property
+    def tell(self) -> Tell:
+        """Is to get the records of what became of mail."""
+        return self.metrics.tell
 
     def watch(self, name: str, readings: Readings) -> None:
         """See `Metrics.watch`."""

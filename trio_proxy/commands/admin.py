@@ -11,6 +11,7 @@ import trio
 
 from sansio_smtp import Side
 from sansio_smtp.rules.lint.problems import Problem
+from trio_proxy.account.records import Record
 from trio_proxy.driver.streams import SocketStream
 from trio_proxy.metrics.meter import NO_METER, Meter
 from trio_proxy.settings.options import Options
@@ -75,6 +76,7 @@ class NoAdmin:
     """Stands where nothing is counted, and no pages are served. See `Admin`."""
 
     meter: Meter = NO_METER
+    tell: Callable[[Record], None] | None = None
 
     def counted(
         self, side: Side, stream: Callable[[socket.socket], SocketStream]

@@ -299,6 +299,7 @@ def _settings(
     hits = Hits(trio.current_time)
     settings = Settings(
         meter=admin.meter,
+        tell=admin.tell,
         connect=_nowhere,
         reactor=reactor,
         guard=guard_of(options, hits, trio.current_time),
@@ -311,7 +312,7 @@ def _settings(
         config=core_config(
             options,
             trace=options.transcript,
-            account=options.verbosity >= 0,
+            account=options.verbosity >= 0 or admin.tell is not None,
             reconnect=True,
             keep=options.upstream_keep > 0,
             ehlo_name=_our_name(),

@@ -16,6 +16,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from sansio_smtp import CLIENT, SERVER, Event, Origin, SendToClient, Side, __version__
+from trio_proxy.account.records import MessageRecord, Record, RefusalRecord
 
 from .meter import Ending
 from .sockets import Octets
@@ -48,6 +49,10 @@ class Metrics:
         self.ended: Counts[str] = Counts()
         self.replied: Counts[tuple[bytes, Origin]] = Counts()
         self._usual = usual_upstream
+        self._messages: Counts[tuple[str, str]] = Counts()
+        self._sizes = self._children("smtp_proxy_message_bytes", Histogram)
+        self._waits = self._children("smtp_proxy_message_seconds", Histogram)
+        self._refusals = self._children("smtp_proxy_refusals_total", Counter)
         self._tls = self._children("smtp_proxy_tls_handshakes_total", Counter)
         self._tls_failures = self._children("smtp_proxy_tls_failures_total", Counter)
         self._connects = self._children("smtp_proxy_upstream_connects_total", Counter)
@@ -96,6 +101,21 @@ class Metrics:
     def rule_decided(self, rule: str, phase: str, verdict: str) -> None:
         self._verdicts.of(rule, phase, verdict).inc()
 
+    # What became of mail
+
+    def tell(self, record: Record) -> None:
+        """Counts a record of the account of a session."""
+        if isinstance(record, MessageRecord):
+            self._messages[record.fate.value, record.by.partition(":")[0]] += 1
+            if record.received is not None:
+                self._sizes.of().observe(record.received)
+            if (taken := record.seconds) is not None:
+                self._waits.of("client").observe(taken.client)
+                self._waits.of("server").observe(taken.server)
+                self._waits.of("rules").observe(taken.rules)
+        elif isinstance(record, RefusalRecord):
+            self._refusals.of(record.verb, record.by.partition(":")[0]).inc()
+
     # What sessions tell
 
     def session_begins(self) -> None:
@@ -123,6 +143,7 @@ class Metrics:
             "smtp_proxy_sessions_open": lambda: [((), self.begun - self.ended.total())],
             "smtp_proxy_sessions_total": lambda: [((), self.begun)],
             "smtp_proxy_sessions_ended_total": lambda: [((how,), n) for how, n in self.ended.items()],
+            "smtp_proxy_messages_total": self._messages.items,
             "smtp_proxy_replies_total": self._replies,
             "smtp_proxy_network_bytes_total": self._network,
         }
@@ -201,7 +222,7 @@ class _Children(Generic[T]):
         """The one with these values of the labels."""
         child = self._known.get(values)
         if child is None:
-            child = self._known[values] = self._parent.labels(*values)
+            child = self._known[values] = self._parent.labels(*values) if values else self._parent
         return child
 
 

@@ -45,7 +45,7 @@ def _metrics(*metrics: Metric) -> dict[str, Metric]:
 
 METRICS: Final = _metrics(
     Metric("smtp_proxy_info", "gauge", "1; the label has the version.", ("version",), join=max),
-    Metric("smtp_proxy_ready", "gauge", "1 while new clients are accepted, 0 from shutdown on.", join=min),
+    Metric("smtp_proxy_ready", "gauge", "1 while new clients are accepted, 0 from shutdown on.", join=max),
     Metric("smtp_proxy_sessions_open", "gauge", "Sessions that are open."),
     Metric("smtp_proxy_sessions_total", "counter", "Sessions that have begun."),
     Metric(
@@ -55,6 +55,33 @@ METRICS: Final = _metrics(
         "timeout; shutdown (the service stops); server, proxy or rule (421, by whom it was decided); error "
         "(an internal error).",
         ("how",),
+    ),
+    Metric(
+        "smtp_proxy_messages_total",
+        "counter",
+        "Messages that were answered, by what became of them and by who has said so (server, proxy or rule): "
+        "relayed; refused; discarded; held; split (not the same for all recipients).",
+        ("fate", "by"),
+    ),
+    Metric(
+        "smtp_proxy_message_bytes",
+        "histogram",
+        "Size of the messages of clients, as they came.",
+        buckets=(1e3, 1e4, 1e5, 1e6, 1e7, 1e8),
+    ),
+    Metric(
+        "smtp_proxy_message_seconds",
+        "histogram",
+        "Time of a message, from its first command to the reply, that was spent waiting for the client, for "
+        "the server, and for rules.",
+        ("waiting_for",),
+        (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0),
+    ),
+    Metric(
+        "smtp_proxy_refusals_total",
+        "counter",
+        "MAIL and RCPT commands that were answered 4xx or 5xx, by who has said so.",
+        ("command", "by"),
     ),
     Metric(
         "smtp_proxy_replies_total",

@@ -9,6 +9,14 @@ import pytest
 from prometheus_client.registry import Collector
 
 from sansio_smtp import CLIENT, SERVER, Close, Origin, SendToClient
+from trio_proxy.account.records import (
+    Fate,
+    MessageRecord,
+    Recipient,
+    RefusalRecord,
+    Seconds,
+    SessionRecord,
+)
 from trio_proxy.driver.streams import SocketStream
 from trio_proxy.limits.hits import Hits
 from trio_proxy.limits.table import CONNECTIONS, LIMITS
@@ -37,6 +45,11 @@ def busy() -> Metrics:
     session.begins()
     session.passed(b"220 mx\r\n")
     session.ended()
+    to = Recipient("b@mx.example", Fate.RELAYED, "server", "250 ok")
+    taken = Seconds(0.2, 0.0, 1.5)
+    metrics.tell(MessageRecord("", (to,), "server", "250 ok", 250, received=2_000, seconds=taken))
+    metrics.tell(RefusalRecord("RCPT", "", "c@mx.example", "rule:greylist", "451 later", 451))
+    metrics.tell(SessionRecord("me.example", 2.0))
     metrics.secured(CLIENT, "TLSv1.3")
     metrics.not_secured(SERVER)
     metrics.connected(None, 0.002)
@@ -125,6 +138,18 @@ def test_names_of_servers_are_bounded() -> None:
     assert up["usual"] == up["other"] == 0
     failed = values(metrics.registry, "smtp_proxy_upstream_connects_total")
     assert failed["other failed"] == 201
+
+
+def test_what_became_of_messages() -> None:
+    metrics = busy()
+    shown = metrics.registry
+    held = Recipient("b@mx.example", Fate.HELD, "rule:keep", "250 ok")
+    for _ in range(2):  # refused at DATA: nothing is known of its size or its time
+        metrics.tell(MessageRecord("", (held,), "rule:keep", "250 ok", 250))
+    assert values(shown, "smtp_proxy_messages_total") == {"relayed server": 1, "held rule": 2}
+    assert values(shown, "smtp_proxy_refusals_total") == {"RCPT rule": 1}
+    assert values(shown, "smtp_proxy_message_bytes_sum") == {"": 2_000}
+    assert values(shown, "smtp_proxy_message_seconds_sum") == {"client": 0.2, "server": 1.5, "rules": 0.0}
 
 
 def test_octets_of_a_socket() -> None:
