@@ -297,6 +297,8 @@ def _settings(
     admin: Admin | NoAdmin,
 ) -> Settings:
     hits = Hits(trio.current_time)
+    held = HeldTotal(options.max_held_total, hits)
+    admin.watch("smtp_proxy_held_bytes", lambda: [((), held.octets)])
     settings = Settings(
         meter=admin.meter,
         tell=admin.tell,
@@ -304,7 +306,7 @@ def _settings(
         reactor=reactor,
         guard=guard_of(options, hits, trio.current_time),
         sweep=Sweep(),
-        held_total=HeldTotal(options.max_held_total, hits),
+        held_total=held,
         error_delay=options.error_delay,
         hits=hits,
         tls=upstreams.security.clients,

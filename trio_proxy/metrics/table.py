@@ -146,6 +146,7 @@ METRICS: Final = _metrics(
         "lets things go on gives none.",
         ("rule", "phase", "verdict"),
     ),
+    Metric("smtp_proxy_held_bytes", "gauge", "Memory of all messages that are held for rules."),
     Metric(
         "smtp_proxy_limit_hits_total",
         "counter",

@@ -59,6 +59,7 @@ def test_a_message_is_counted(mode: str, rules: bool, tmp_path: Path) -> None:
             name = f'smtp_proxy_replies_total{{class="{code[0]}xx",code="{code}",origin="server"}}'
             assert found[name] == number, name
         assert found['smtp_proxy_messages_total{by="server",fate="relayed"}'] == 1
+        assert found["smtp_proxy_held_bytes"] == 0
         where = f'upstream="127.0.0.1:{server.port}"'
         assert found[f"smtp_proxy_upstream_up{{{where}}}"] == 1
         octets = [value for name, value in found.items() if name.startswith("smtp_proxy_network_bytes")]
