@@ -10,7 +10,7 @@ from interop_postfix import SENDER, Mailbox, free_port
 from interop_proxy import Proxy
 from interop_wire import as_kept, message
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.alone]
 
 CONFIGURATION = """
 global
