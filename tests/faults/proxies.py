@@ -17,10 +17,10 @@ import trio
 
 from sansio_smtp import Config, Dialect
 from sansio_smtp.rules import RuleSet
+from trio_proxy.driver.listening import listening
 from trio_proxy.driver.pool import Pool
 from trio_proxy.driver.reactor import Reactor
 from trio_proxy.driver.server import Server as Listener
-from trio_proxy.driver.server import listening
 from trio_proxy.driver.session import Session, Settings
 from trio_proxy.driver.streams import SocketStream, Stream, connect, connect_now
 from trio_proxy.routes.fleet import Fleet
