@@ -59,6 +59,7 @@ class _Caller:
     answered: int = 0
     codes: list[int] = attrs.field(factory=list[int])
     content: bytearray = attrs.field(factory=bytearray)
+    form: Form = Form.DOTTED
     refused: RemoteProtocolError | None = None
     broken: bool = False
 
@@ -85,6 +86,9 @@ class _Caller:
         elif isinstance(event, ContentReceived):
             assert event.data, "an empty piece of content"
             dotted = event.form is Form.DOTTED
+            if event.form is not self.form:  # DATA after chunks of which none was the last
+                self.form = event.form
+                self.content.clear()
             self.content += unstuff(event.data, event.at_line_start) if dotted else event.data
         elif isinstance(event, ContentRefused):
             self.refused = event.error
@@ -142,7 +146,8 @@ class _Caller:
             return
         self.codes.append(reply.code)
         self.answered += owed - self.end.unanswered
-        if chunk and reply.code >= 400 and self.end.in_chunks:
+        over = (chunk and reply.code >= 400) or self.end.phase is Phase.CONTENT
+        if over and self.end.in_chunks:
             self.end.drop_chunk()  # the message is over; a caller has to say so
             self.content.clear()
 
