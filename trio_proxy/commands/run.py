@@ -297,7 +297,7 @@ def _settings(
     admin: Admin | NoAdmin,
 ) -> Settings:
     hits = Hits(trio.current_time)
-    held = HeldTotal(options.max_held_total, hits)
+    held = HeldTotal(options.max_held_total)
     admin.watch("smtp_proxy_held_bytes", lambda: [((), held.octets)])
     settings = Settings(
         meter=admin.meter,

@@ -12,7 +12,7 @@ import trio
 from tcp_peers import TcpRunning, over_tcp
 from trio.testing import MockClock
 
-from sansio_smtp import CLIENT, SERVER, Config, EarlyTalkers, Networks, Proxy
+from sansio_smtp import CLIENT, SERVER, Config, Continue, EarlyTalkers, Networks, Proxy, Question
 from trio_proxy.driver.conduct import Conduct
 from trio_proxy.driver.sweep import Sweep
 from trio_proxy.limits.guard import Guard
@@ -181,11 +181,23 @@ async def test_an_early_talker_is_counted(mock_clock: MockClock) -> None:
     assert hits.counts == {"early-talkers": 1}
 
 
-def test_the_memory_of_all_held_messages() -> None:
-    hits = Hits(lambda: 0.0)
-    held = HeldTotal(100, hits)
-    assert [held.take(60), held.take(60), held.take(40), held.take(1)] == [True, False, True, False]
-    held.give(60)
-    assert held.octets == 40
+async def test_the_memory_of_all_held_messages(mock_clock: MockClock) -> None:
+    hits, held = Hits(trio.current_time), HeldTotal(100)
     assert held.take(60)
-    assert hits.counts == {"held-total": 2}
+
+    async def judge(_: Question[Any]) -> Continue:
+        raise AssertionError("the message is not kept")
+
+    ask = frozenset({"MESSAGE"})
+    async with over_tcp(mock_clock, ask=ask, judge=judge, hits=hits, held_total=held) as run:
+        await hello(run)
+        await say(run, *TO_DATA[:2])
+        await run.client.send(b"DATA")
+        await run.client.expect(b"354 ...")
+        await run.client.send(b"x" * 80, b".")
+        await run.client.expect(b"452 4.3.1 no memory for this message now, try again later")
+        run.client.close()
+    assert hits.counts == {"held-total": 1}
+    assert held.octets == 60
+    held.give(60)
+    assert held.take(100)
