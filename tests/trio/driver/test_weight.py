@@ -13,10 +13,10 @@ from weighing import KINDS
 
 LIMITS = {
     "idle": 38,
-    "idle, after a message": 57,
+    "idle, after a message": 58,
     "in a message": 58,
-    "idle, with a rule": 82,
-    "in a message, with a rule": 100,
+    "idle, with a rule": 83,
+    "in a message, with a rule": 101,
     "idle, `--io tasks`": 135,
 }
 
