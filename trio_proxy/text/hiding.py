@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, MutableMapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 __all__ = ["hashing", "hidden", "leaving_out"]
 
@@ -55,9 +55,9 @@ def hidden(hide: Hide) -> Callable[[object, str, MutableMapping[str, Any]], Muta
                 return hide(value) if value else value
             return _ADDRESS.sub(lambda found: hide(found[0]), value) if "@" in value else value
         if isinstance(value, dict):
-            return {name: of(name, each) for name, each in value.items()}
+            return {name: of(name, each) for name, each in cast("dict[str, Any]", value).items()}
         if isinstance(value, list):
-            return type(value)([of("", each) for each in value])
+            return [of("", each) for each in cast("list[Any]", value)]
         if isinstance(value, bool | int | float | None):
             return value
         return of("", repr(value))

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, MutableMapping
 from json.encoder import encode_basestring_ascii as _quoted
 from math import isfinite
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import structlog
 
@@ -130,11 +130,10 @@ def _encoded(value: Any) -> str:
     if isinstance(value, int | float):
         return repr(value) if isfinite(value) else _quoted(repr(value))
     if isinstance(value, dict):
-        return (
-            "{" + ", ".join([f"{_quoted(str(key))}: {_encoded(each)}" for key, each in value.items()]) + "}"
-        )
+        pairs = cast("dict[Any, Any]", value).items()
+        return "{" + ", ".join([f"{_quoted(str(key))}: {_encoded(each)}" for key, each in pairs]) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join([_encoded(each) for each in value]) + "]"
+        return "[" + ", ".join([_encoded(each) for each in cast("list[Any]", value)]) + "]"
     return _quoted(value if isinstance(value, str) else repr(value))
 
 

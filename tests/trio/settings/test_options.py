@@ -65,7 +65,7 @@ def test_defaults_shown_in_the_help_are_those_of_the_options() -> None:
         "log_format", "log_key_file",
     }  # fmt: skip
     assert {name: shown.pop(name) for name in unset} == unset
-    assert len(shown) == 31
+    assert len(shown) == 32
     defaults = options()
     for name, text in shown.items():
         setting = SETTINGS[name]
