@@ -71,7 +71,8 @@ def commands(body: str) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if "```toml" in text(page)], ids=name)
-def test_settings_files_load(page: Path, folder: Path) -> None:
+def test_settings_files_load(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))  # as systemd does
     for language, body in files_of(page, folder):
         if language == "toml":
             file = folder / "proxy.toml"

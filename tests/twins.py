@@ -80,7 +80,7 @@ class Twins:
         self.plain = Proxy(_with_lane(config, False), ask, replay, client, answers)
         self.passing = (
             None
-            if make_spool
+            if make_spool or room
             else _Passing(type(self).quick_class(config, ask, None, client), asks=bool(ask))
         )
         """Driven by `Proxy.pass_on`; None where that takes nothing."""

@@ -66,13 +66,15 @@ class RulesFlood(Flood):
 
 
 def flood_of(rules: RuleSet) -> RulesFlood:
+    """A client that is never sent away, however often it is refused."""
+    config = attrs.evolve(SMALL, max_refusals=1 << 60, max_junk=1 << 60)
     stages = sum(len(rules.by_phase[phase]) for phase in ("body", "body_line"))
     copies = 3 * SMALL.max_held if rules.by_phase["message"] else 0
     # As many recipients as may be accepted are remembered, and their commands parsed.
     recipients = 2 * SMALL.max_recipients * SMALL.max_line
     limit = reachable_bound(SMALL) + 3 * SMALL.max_header_section + copies + stages * _KEPT_BY_A_STAGE
     limit += recipients
-    return RulesFlood(Proxy(SMALL, rules.ask), limit, rules=rules)
+    return RulesFlood(Proxy(config, rules.ask), limit, rules=rules)
 
 
 @FEW

@@ -57,7 +57,8 @@ def hidden(hide: Hide) -> Callable[[object, str, MutableMapping[str, Any]], Muta
         if isinstance(value, dict):
             return {name: of(name, each) for name, each in cast("dict[str, Any]", value).items()}
         if isinstance(value, list):
-            return [of("", each) for each in cast("list[Any]", value)]
+            found = cast("Any", value)
+            return type(found)([of("", each) for each in found])  # whose text may be its own
         if isinstance(value, bool | int | float | None):
             return value
         return of("", repr(value))

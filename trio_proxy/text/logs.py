@@ -130,8 +130,10 @@ def _encoded(value: Any) -> str:
     if isinstance(value, int | float):
         return repr(value) if isfinite(value) else _quoted(repr(value))
     if isinstance(value, dict):
-        pairs = cast("dict[Any, Any]", value).items()
-        return "{" + ", ".join([f"{_quoted(str(key))}: {_encoded(each)}" for key, each in pairs]) + "}"
+        found = cast("dict[str, Any]", value)
+        return (
+            "{" + ", ".join([f"{_quoted(str(key))}: {_encoded(each)}" for key, each in found.items()]) + "}"
+        )
     if isinstance(value, list | tuple):
         return "[" + ", ".join([_encoded(each) for each in cast("list[Any]", value)]) + "]"
     return _quoted(value if isinstance(value, str) else repr(value))

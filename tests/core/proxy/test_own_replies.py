@@ -65,6 +65,7 @@ def test_trouble_with_the_server_is_transient() -> None:
         "MESSAGE_OVER",
         "NOT_BINARY",
         "TLS_REQUIRED",
+        "EARLY",
         "attribute",
         *("LOG_IN_FIRST", "LOGGED_IN_ALREADY", "NO_AUTH_HERE", "LOGIN_CANCELLED", "BAD_AUTH"),
         *("NO_SUCH_MECHANISM", "NO_BASE64", "NO_PLAIN_MESSAGE", "BAD_CREDENTIALS", "WRONG_LOGIN"),

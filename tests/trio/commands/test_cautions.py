@@ -12,6 +12,7 @@ from settings_files import options
 
 from trio_proxy.commands import open_relay
 from trio_proxy.commands.cautions import cautions, hidden_auth
+from trio_proxy.commands.reloading import Loading
 from trio_proxy.commands.run import (  # pyright: ignore[reportPrivateUsage]
     _load_all,
     _our_name,
@@ -123,7 +124,8 @@ def test_the_start_says_them(monkeypatch: pytest.MonkeyPatch) -> None:
     warnings: list[str] = []
     monkeypatch.setattr("trio_proxy.commands.run.log.warning", warnings.append)
     with ExitStack() as stack:
-        _load_all(options("-u", "outside.example", "--upstream-tls", "none"), stack, _TokenHost())
+        given = options("-u", "outside.example", "--upstream-tls", "none")
+        _load_all(given, Loading(given), stack, _TokenHost())
     assert [text.partition(",")[0] for text in warnings] == [
         "the server outside.example:25 is not on this machine"
     ]

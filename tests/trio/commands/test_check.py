@@ -13,7 +13,7 @@ from checks import Capture, Said, checked, write_rules
 
 from sansio_smtp.rules.lint.problems import Problem
 from trio_proxy.commands import check
-from trio_proxy.driver import server
+from trio_proxy.driver import listening
 from trio_proxy.settings.options import Options
 from trio_proxy.settings.tables import RuleTable
 from trio_proxy.text.addresses import Address
@@ -114,7 +114,7 @@ def test_a_missing_permission_is_not_said_to_be_wrong(
     def refuse(*_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(server, "_listener", refuse)
+    monkeypatch.setattr(listening, "_listener", refuse)
     said = checked(capsys, listen=(Address("127.0.0.1", 25),))
     assert said == Said(0, [NONE], [
         "warning: cannot listen on 127.0.0.1:25: permission denied; use a port above 1023, or grant "

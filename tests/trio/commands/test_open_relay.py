@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import tomllib
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from checks import Capture, checked
 
 from trio_proxy.commands import open_relay
 from trio_proxy.commands.open_relay import open_relay_warning, route_warning
-from trio_proxy.commands.run import _load  # pyright: ignore[reportPrivateUsage]
+from trio_proxy.commands.reloading import Loading
+from trio_proxy.commands.run import _load_all, _TokenHost  # pyright: ignore[reportPrivateUsage]
 from trio_proxy.rulebook.load import load
 from trio_proxy.settings.options import Options
 from trio_proxy.settings.route_tables import RouteTable
@@ -156,8 +158,9 @@ def test_check_and_the_start_warn(capsys: Capture, tmp_path: Path, monkeypatch: 
     assert said.err[0].startswith("warning: this may be an open relay: 0.0.0.0:0 can be reached")
     assert checked(capsys, open_relay_warning=False, **given).err[0].startswith("upstream")
     warnings: list[str] = []
-    monkeypatch.setattr("trio_proxy.commands.run.log.warning", warnings.append)
-    _load(Options(**given))
+    monkeypatch.setattr("trio_proxy.commands.reloading.log.warning", warnings.append)
+    with ExitStack() as stack:
+        _load_all(found := Options(**given), Loading(found), stack, _TokenHost())
     assert warnings[0].startswith("this may be an open relay")
 
 
