@@ -33,7 +33,9 @@ from sansio_smtp import (
     SendToServer,
 )
 from sansio_smtp.rules import Rule, RuleSet
+from trio_proxy.account.account import Account
 from trio_proxy.driver.judging import Judging
+from trio_proxy.driver.servers import Servers
 from trio_proxy.driver.settings import Settings
 from trio_proxy.rulebook.host import RuleSettings
 from trio_proxy.rulebook.watchdog import Watchdog
@@ -93,7 +95,8 @@ class Dialogue:
             rules=lambda: nullcontext(ruleset),
             rule_settings=RuleSettings(watchdog=watchdog),
         )
-        self._judging = Judging(settings, SessionLog("c1", ClientInfo()))
+        log = SessionLog("c1", ClientInfo())
+        self._judging = Judging(settings, log, Account(log, Servers(settings, log)))
         self._proxy = Proxy(Config(), self._judging.ask)
         self._judging.begin(self._proxy, 1, None)
         whole = kind == "message"
@@ -149,10 +152,10 @@ async def _no_server() -> Any:
 MEGABYTES: Final = 10
 LIMITS: Final[dict[str, tuple[int, int]]] = {
     "rcpt": (47, 20),
-    "headers": (78, 90),
-    "body_line": (450, 14_200),
-    "body": (400, 1_000),
-    "message": (335, 150),
+    "headers": (80, 90),
+    "body_line": (455, 14_200),
+    "body": (405, 1_000),
+    "message": (345, 150),
 }
 """Phase of the rule → the most Python calls that it may add to a message of 4 KiB, and to a MB of content."""
 

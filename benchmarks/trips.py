@@ -183,11 +183,11 @@ def h11_piece(*, of_body: bool) -> Trace:
 TRIPS: dict[str, tuple[Callable[[], Trace], tuple[int, int, int]]] = {
     "MAIL to the server": (lambda: relayed(MAIL), (2, 2, 1)),
     "reply to the client": (lambda: relayed(OK, MAIL), (2, 2, 1)),
-    "a segment of content": (lambda: relayed(SEGMENT, *TO_CONTENT), (38, 7, 27)),
+    "a segment of content": (lambda: relayed(SEGMENT, *TO_CONTENT), (47, 7, 27)),
     "RCPT refused by a rule": (refused, (57, 23, 42)),
     "a message, reply by reply": (lambda: whole(*TO_CONTENT, CONTENT, OK), (19, 2, 16)),
     "a message, in a group": (lambda: whole(*GROUP, CONTENT, OK), (22, 2, 8)),
-    "a message, before the reply": (lambda: whole(*WHOLE, before=GROUP), (108, 16, 86)),
+    "a message, before the reply": (lambda: whole(*WHOLE, before=GROUP), (116, 16, 87)),
     "a session, one message": (session, (48, 6, 32)),
     "50 recipients": (lambda: whole(*TO_FIFTY, CONTENT, OK), (220, 2, 215)),
 }
