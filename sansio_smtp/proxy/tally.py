@@ -7,7 +7,7 @@ accepted. One that only tries, knocks and asks is slowed down by the driver, the
                            the driver reads it slower                    gets 421
     junk       0 ─────────────────────────────────────── max_junk ────── one more gets 421
 
-Refusals are the replies 4xx and 5xx, whoever gives them. Junk are commands that lead to no mail: NOOP, RSET,
+Refusals are the replies 4xx and 5xx, of the server, of a rule or of the proxy. Junk are commands that lead to no mail: NOOP, RSET,
 VRFY, EXPN, HELP and those that are not known here.
 """
 
