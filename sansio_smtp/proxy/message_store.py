@@ -170,16 +170,17 @@ class MessageStore:
 
     def close(self) -> None:
         """Releases the message."""
-        self._give_back()
         self._head = b""
         self._spooled = self._start = 0
         if self._spool is not None:
             self._spool.close()
             self._spool = None
+        self._give_back()
 
     def __del__(self) -> None:
         """Whatever has become of the session, the room is given back."""
-        self._give_back()
+        if self._taken and self.room is not None:
+            self.room.give(self._taken)
 
     def _take(self, octets: int) -> bool:
         if self.room is not None:

@@ -523,7 +523,8 @@ CLOSING = {
         (Upstream, "step"),
         (Upstream, "close"),
     ),
-    *((MessageFlow, "_forget"), (MessageFlow, "_drop_pipeline"), (MessageStore, "close")),
+    *((MessageFlow, "_forget"), (MessageFlow, "_drop_pipeline")),
+    *((MessageStore, "close"), (MessageStore, "_give_back")),
     *((ServerConnection, "close"), (ClientConnection, "close")),
     (Readings, "_catch_up"),
 }

@@ -225,3 +225,13 @@ def _joined(left: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
         ),
         *((end, b"") for end in ends),
     ]
+
+
+def test_a_question_that_breaks_the_session_of_the_rules() -> None:
+    """It is asked again, so that the error comes where it is looked for."""
+    ruleset = RuleSet((says("mail", None),))
+    session = RuleSession(ruleset, Proxy(ask=ruleset.ask))
+    unknown: Any = object()
+    assert session.ahead(unknown) is None
+    with pytest.raises(KeyError):
+        session.start(unknown)
