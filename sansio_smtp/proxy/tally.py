@@ -7,8 +7,8 @@ accepted. One that only tries, knocks and asks is slowed down by the driver, the
                            the driver reads it slower                    gets 421
     junk       0 ─────────────────────────────────────── max_junk ────── one more gets 421
 
-Refusals are the replies 4xx and 5xx, of the server, of a rule or of the proxy. Junk are commands that lead to no mail: NOOP, RSET,
-VRFY, EXPN, HELP and those that are not known here.
+Refusals are the replies 4xx and 5xx, of the server, of a rule or of the proxy. Junk are commands that lead to
+no mail: NOOP, RSET, VRFY, EXPN, HELP and those that are not known here.
 """
 
 from __future__ import annotations
