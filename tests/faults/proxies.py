@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager, nullcontext
@@ -51,6 +52,7 @@ _SECONDS: Final = 60.0
 _TICK: Final = 10.0
 """Each jump of the clock goes so far, with a reactor."""
 _HELD: Final = 16_384
+_NUMBERS: Final = itertools.count()
 """Octets of a message in memory, where larger ones go to a spool."""
 
 
@@ -232,12 +234,13 @@ async def _on_sockets(
     *,
     refuses_first: bool,
 ) -> None:
+    host = _own_address()
     addresses: list[Address] = []
     late: list[socket.socket] = []
     for place, server in enumerate(servers):
         sock = stack.enter_context(socket.socket())
         sock.setblocking(False)
-        sock.bind(("127.0.0.1", 0))
+        sock.bind((host, 0))
         addresses.append(Address(*sock.getsockname()))
         if refuses_first and not place:
             late.append(sock)
@@ -253,7 +256,7 @@ async def _on_sockets(
         connect_to=lambda name: connect(Address.parse(name), stream),
         groups=fleet.group if fleet.groups else None,
     )
-    front = stack.enter_context(listening(Address("127.0.0.1", 0)))
+    front = stack.enter_context(listening(Address(host, 0)))
     listener = Listener(
         session=lambda client, peer, number: Session(client, peer, number, settings),
         stream=stream,
@@ -294,6 +297,13 @@ async def _to(place: tuple[str, int]) -> trio.SocketStream:
         sock.close()
         raise
     return trio.SocketStream(sock)
+
+
+def _own_address() -> str:
+    """An address of the loopback that no other cell has: a client that comes back after a crash must not find
+    the proxy of another cell, which has been given the same port."""
+    number = next(_NUMBERS)
+    return f"127.{1 + os.getpid() % 250}.{number >> 8 & 255}.{number & 255 or 1}"
 
 
 async def _serve(sock: socket.socket, server: Server) -> None:

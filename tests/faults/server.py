@@ -186,8 +186,12 @@ class _Session:
         fault = self.server.fault
         fails = self._due(phase)
         takes, sure = TAKES[fault.name] if fails and fault is not None else (True, True)
-        if fault is not None and fault.attempt == attempt and fault.phase in (*_AFTER, "content", "data"):
-            sure = False  # its reply may be lost, or stand among others
+        if (
+            fault is not None
+            and fault.attempt == attempt
+            and (fault.phase in (*_AFTER, "content", "data") or fault.name == "early")
+        ):
+            sure = False  # its reply may be lost, or stand among others, or have come before the message
         sure = sure and self.server.is_sure
         groups = [[each] for each in recipients] if self.server.lmtp else [recipients]
         for place, group in enumerate(groups):
