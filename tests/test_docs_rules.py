@@ -55,6 +55,7 @@ def folder(tmp_path: Path) -> Path:
 # Files and commands
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if "```console" in text(page)], ids=name)
 def test_commands_print_what_the_page_says(page: Path, folder: Path) -> None:
     for language, body in files_of(page, folder):

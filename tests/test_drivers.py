@@ -221,6 +221,7 @@ def test_a_message_that_was_cut_never_ends_at_the_server(
     assert was_reset == [True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("last", [b"NOOP", b"QUIT", b"."])
 def test_a_reply_that_is_made_after_the_client_has_sent_its_end(
     driver: Driver, upstream: Upstream, last: bytes

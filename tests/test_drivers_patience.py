@@ -50,6 +50,7 @@ pytestmark = pytest.mark.parametrize(
 # Slow peers
 
 
+@pytest.mark.slow
 def test_a_server_that_reads_slowly_blocks_the_client(driver: Driver, upstream: Upstream) -> None:
     message = lines(30 * MB)
     reads_on = threading.Event()
@@ -190,6 +191,7 @@ def test_fifty_clients_at_once(driver: Driver, upstream: Upstream) -> None:
     assert sorted(messages) == sorted(wires)
 
 
+@pytest.mark.slow
 def test_more_clients_than_descriptors(driver: Driver, upstream: Upstream) -> None:
     """Whom it cannot serve it may keep waiting or send away; but it lives, does not spin, and recovers."""
 
@@ -217,6 +219,7 @@ def test_more_clients_than_descriptors(driver: Driver, upstream: Upstream) -> No
 # Silent peers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["greeting", "command", "reply", "body", "end of data"])
 def test_silence_ends_the_dialogue(impatient: Driver, upstream: Upstream, when: str) -> None:
     def script(peer: Peer) -> None:
@@ -242,6 +245,7 @@ def test_silence_ends_the_dialogue(impatient: Driver, upstream: Upstream, when: 
     impatient.check()
 
 
+@pytest.mark.slow
 def test_a_client_that_stays_when_it_was_told_to_go(impatient: Driver, upstream: Upstream) -> None:
     descriptors = impatient.descriptors()
 

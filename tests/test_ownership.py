@@ -187,6 +187,7 @@ def findings_in(folder: str) -> list[tuple[str, str]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_no_module_changes_the_objects_of_another(folder: str) -> None:
     found = findings_in(folder)

@@ -53,19 +53,25 @@ _SHALLOW = 2
 _RENEW: Final = "run python tests/exhaustive/explore.py --write"
 
 
+_NAMES: Final = [
+    pytest.param(name, marks=[pytest.mark.slow] if number % 4 else [])
+    for number, name in enumerate(CONFIGURATIONS)
+]
+
+
 @functools.cache
 def shallow(name: str) -> Result:
     return explore(CONFIGURATIONS[name], depth=_SHALLOW)
 
 
-@pytest.mark.parametrize("name", CONFIGURATIONS)
+@pytest.mark.parametrize("name", _NAMES)
 def test_no_promise_is_broken_in_short_dialogues(name: str) -> None:
     result = shallow(name)
     assert result.transitions
     assert not result.found, "\n\n".join(map(program.report, result.found))
 
 
-@pytest.mark.parametrize("name", CONFIGURATIONS)
+@pytest.mark.parametrize("name", _NAMES)
 def test_joint_states_are_on_the_page(name: str) -> None:
     documented = listed(program.PAGE.read_text(encoding="utf-8"))
     reached = {names(snapshot) for snapshot in shallow(name).joint}

@@ -291,6 +291,7 @@ def test_a_long_structured_field_reads_as_empty() -> None:
     assert message["x-long"] == many
 
 
+@pytest.mark.slow
 def test_parts_in_parts_in_parts_do_not_raise() -> None:
     nested = [b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (i, i) for i in range(1_200)]
     data = b"Subject: x\r\n" + b"".join(nested)

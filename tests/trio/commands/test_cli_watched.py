@@ -21,6 +21,7 @@ def headers(tx, headers):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "place", [place for place in PLACES if place.name in FEW], ids=lambda place: place.name
 )
@@ -56,12 +57,14 @@ def test_a_trial_in_a_latin_1_locale(tmp_path: Path) -> None:
     assert b"5 \\u20ac" in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("redirect", ["> /dev/full 2>&1", ">&- 2>&-"])
 def test_exit_status_and_silence_where_nothing_can_be_written(redirect: str, tmp_path: Path) -> None:
     assert _run(tmp_path, redirect, *TRIAL).returncode == 0
     assert _run(tmp_path, redirect, "--no-such-option").returncode == 2
 
 
+@pytest.mark.slow
 def test_a_report_is_whole_however_slow_its_reader(tmp_path: Path) -> None:
     (tmp_path / "rule.py").write_text(RULE)
     (tmp_path / "in.eml").write_text(MESSAGE)

@@ -69,6 +69,7 @@ async def test_it_ends(mock_clock: MockClock) -> None:
 LATE = Reply.of(250, "kept elsewhere", enhanced="2.0.0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("io", MODES)
 @pytest.mark.parametrize(
     ("verdict", "told"),

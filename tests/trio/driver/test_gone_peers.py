@@ -263,6 +263,7 @@ async def test_a_client_that_ends_and_resets_later(
         await run.until_closed()
 
 
+@pytest.mark.slow
 @stages()
 async def test_a_client_that_ends_is_still_told_what_it_is_owed(mock_clock: MockClock, stage: Stage) -> None:
     async with over_tcp(mock_clock, **stage.settings) as run:

@@ -43,6 +43,7 @@ def process(server: Server, tmp_path: Path) -> Iterator[Proxy]:
         yield process
 
 
+@pytest.mark.slow
 def test_a_large_message_to_a_slow_server(process: Proxy, server: Server) -> None:
     piece = b"The quick brown fox jumps over the lazy dog, and the dog does not mind at all.\r\n" * 12_500
     count = 100 * MB // len(piece)
@@ -65,6 +66,7 @@ def test_a_large_message_to_a_slow_server(process: Proxy, server: Server) -> Non
     assert server.size > 99 * MB
 
 
+@pytest.mark.slow
 def test_long_replies_to_a_slow_client(process: Proxy, server: Server) -> None:
     count = 600
     with grows_less_than(process, 2 * MB), connect(("127.0.0.1", process.port)) as client:

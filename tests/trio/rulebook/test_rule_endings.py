@@ -129,6 +129,7 @@ def assert_ends(process: Proxy, within: float) -> None:
     assert time.monotonic() - started < within
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WAITS)
 def test_the_service_ends_while_a_rule_waits(tmp_path: Path, name: str) -> None:
     """The client is told, and the process ends soon after the grace period, whatever the rule does."""
@@ -143,6 +144,7 @@ def test_the_service_ends_while_a_rule_waits(tmp_path: Path, name: str) -> None:
         assert "Traceback" not in process.said()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WAITS)
 def test_a_second_signal_ends_the_service_while_a_rule_waits(tmp_path: Path, name: str) -> None:
     with service(tmp_path, RULES) as process, begin(process, name) as client:
@@ -205,6 +207,7 @@ def test_disconnect_fails(tmp_path: Path) -> None:
         assert_ends(process, DEADLINE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("late", [LATE, LATE_IN_A_THREAD], ids=["task", "thread"])
 @pytest.mark.parametrize("quits", [True, False])
 def test_disconnect_is_late(tmp_path: Path, late: str, quits: bool) -> None:

@@ -238,6 +238,7 @@ def assert_not_slowed(other: Peer, client: Peer) -> None:
     assert not select.select([client.sock], [], [], 0)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LATE)
 def test_a_rule_is_late(service: Service, name: str) -> None:
     with service.client() as client, service.client() as other:
@@ -248,6 +249,7 @@ def test_a_rule_is_late(service: Service, name: str) -> None:
         assert_goes_on(service, client)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WAITS)
 def test_a_rule_waits_where_it_blocks(service: Service, name: str) -> None:
     """Others stand still once, for a limited time; then the rule is called where it blocks nobody."""
@@ -264,6 +266,7 @@ def test_a_rule_waits_where_it_blocks(service: Service, name: str) -> None:
         assert_goes_on(service, client)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMPUTES)
 def test_a_rule_does_not_end(service: Service, name: str) -> None:
     """Others stand still for a limited time, each time: in a thread it could not be interrupted, and some of

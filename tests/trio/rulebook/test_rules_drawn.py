@@ -113,6 +113,7 @@ async def played(dialogue: Dialogue, rules: tuple[Drawn, ...]) -> AsyncIterator[
     yield peers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(COUNT))
 async def test_the_driver_says_what_the_core_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int

@@ -89,6 +89,7 @@ def begin(client: Peer) -> None:
     client.raw(b"Subject: large\r\n\r\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rules",
     [LINES, EDITED_LINES, AWAITED_PIECES, THREADED_PIECES],
