@@ -352,7 +352,7 @@ class Passing:
             and self._tally.over is None
         ):
             return False
-        self.mode = REST
+        self.mode, self._more = REST, ()  # a group before may have had its last replies elsewhere
         self._server = forwarding.leg.end
         self._takes_groups = self._server.takes_groups
         self._max_size = client.max_message_size

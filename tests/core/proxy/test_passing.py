@@ -318,8 +318,20 @@ def test_every_other_input_ends_it() -> None:
 PIECES = (
     *("MAIL FROM:<a@me>\r\n", "RCPT TO:<b@mx>\r\n", "DATA\r\n", "RSET\r\n", "NOOP\r\n", "QUIT\r\n"),
     *("x\r\n", "x\r\n.\r\n", ".\r\n", "x", "\r\n", "\r", ".", "EHLO me\r\n", "VRFY x\r\n", "rset\r\n"),
+    *("RSET\r\nRSET\r\n", "MAIL FROM:<a@me>\r\nRCPT TO:<b@mx>\r\n", "RCPT TO:<b@mx>\r\nDATA\r\n"),
 )
-REPLIES = ("250 ok\r\n", "354 go\r\n", "550 no\r\n", "250-a\r\n250 b\r\n", "250", " ok\r\n", "421 bye\r\n")
+REPLIES = (
+    "550 no\r\n250 ok\r\n",
+    "250 ok\r\n354 go\r\n",
+    "354 go\r\n250 ok\r\n",
+    "250 ok\r\n",
+    "354 go\r\n",
+    "550 no\r\n",
+    "250-a\r\n250 b\r\n",
+    "250",
+    " ok\r\n",
+    "421 bye\r\n",
+)
 INPUTS = st.one_of(
     st.tuples(st.just(CLIENT), st.sampled_from(PIECES)), st.tuples(st.just(SERVER), st.sampled_from(REPLIES))
 )
@@ -366,6 +378,16 @@ def test_a_group_and_its_replies(cut: int) -> None:
         assert takes(twins, CLIENT, b"x\r\n.\r\n")
         assert says(twins, SERVER, "250 taken")
     assert not twins.envelope.recipients
+
+
+def test_a_group_that_ends_elsewhere() -> None:
+    """After a refusal, replies are not passed on; then a line alone is owed one reply, not those of the group
+    as well."""
+    twins = session()
+    assert says(twins, CLIENT, "RSET", "RSET")
+    assert not says(twins, SERVER, "550 no", "250 ok")
+    assert says(twins, CLIENT, "DATA")
+    assert not says(twins, SERVER, "354 go", "250 ok")
 
 
 def test_a_group_without_data() -> None:
