@@ -76,6 +76,7 @@ class Proxy:
             time.sleep(0.02)
 
     def log(self) -> str:
+        time.sleep(0.05)  # lines that come fast are written together, after 20 ms
         return "\n".join(path.read_text("utf-8", "replace") for path in (self.stdout, self.stderr))
 
     def stop(self, *, rules_fail: bool = False) -> None:

@@ -246,7 +246,9 @@ class Session:
     def _tell_of_it(self) -> None:
         """Has the log tell of a session without mail, or with a message that did not come to its end."""
         account, proxy = self._account, self._proxy
-        if account.has_told and proxy.passed_quit:
+        if (account.has_told and proxy.passed_quit) or (
+            self._log.may_be_check and proxy.envelope.mail is None  # they come every few seconds
+        ):
             return
         record = account.ended(proxy.envelope, proxy.hello)
         if record is not None and record.by == Origin.SERVER.value:

@@ -181,7 +181,11 @@ class _Lines:
     def msg(self, line: str) -> None:
         write_error_line(line)
 
-    debug = info = warning = error = critical = exception = msg
+    def urgent(self, line: str) -> None:
+        write_error_line(line, urgent=True)
+
+    debug = info = msg
+    warning = error = critical = exception = urgent
 
 
 def _shown(value: object) -> object:

@@ -38,13 +38,17 @@ def write(text: str) -> None:
     _write(sys.stdout, text)
 
 
-def write_error_line(line: str) -> None:
-    """Writes one line, or several in one text, to standard error. Raises nothing."""
+def write_error_line(line: str, *, urgent: bool = False) -> None:
+    """Writes one line, or several in one text, to standard error. ``urgent``: it is not gathered with those
+    that may follow. Raises nothing."""
     file = sys.stderr
-    if line.isascii() and isinstance(sink := getattr(file, "buffer", None), Sink):
+    sink = getattr(file, "buffer", None)
+    if line.isascii() and isinstance(sink, Sink):
         sink.write(line.encode() + b"\n")  # the text file on top of it, which is flushed always, costs 4 µs
     else:
         _write(file, line + "\n")
+    if urgent and isinstance(sink, Sink):
+        sink.write_gathered()
 
 
 def take_over() -> None:
