@@ -116,7 +116,7 @@ class Seat:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._beat)
             task_status.started()
-            # Whoever signals all processes of the service means the parent, which tells its workers.
+            # A signal to all processes of the service is meant for the parent, which tells its workers.
             with trio.open_signal_receiver(signal.SIGHUP, signal.SIGUSR2):
                 await self.channel.serve()
             log.error("the parent of this worker is gone: it drains and ends", worker=self.number)
