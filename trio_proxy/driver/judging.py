@@ -68,9 +68,10 @@ class Judging:
         return self._settings.ask if self._ruleset is None else self._ruleset.ask
 
     @property
-    def has_rules(self) -> bool:
-        """True after `begin` if there are rules, which may have to be awaited at both ends of it."""
-        return self._rules is not None
+    def is_told_of_ends(self) -> bool:
+        """True if there are rules for the beginning or the end of a session, which may have to be awaited."""
+        ruleset = self._ruleset
+        return ruleset is not None and bool(ruleset.by_phase["connect"] or ruleset.by_phase["disconnect"])
 
     @property
     def _has_login_rule(self) -> bool:

@@ -81,7 +81,7 @@ class Relay(Sides):
         settings: Settings,
         log: SessionLog,
     ) -> None:
-        super().__init__(proxy, client, servers, reports, deadline)
+        super().__init__(proxy, client, servers, reports, deadline, settings.reactor)
         self._judging = judging
         self._transcribes = reports.transcribes
         self._shows_states = reports.shows_states
@@ -151,7 +151,7 @@ class Relay(Sides):
             self._start(self._send_more)
         if self._paused:
             for side in self._proxy.may_read & self._paused:
-                self._start_pump(side)
+                self._resume(side)
 
     def _apply_rare(self, event: Event) -> None:
         if isinstance(event, MessageAnswered | BodyComplete):  # of every message

@@ -155,7 +155,7 @@ class Session:
     def begin(self, nursery: trio.Nursery, ended: Callable[[Session], None]) -> bool:
         """Runs it with tasks of this nursery only while something waits, and calls ``ended`` when both
         connections are closed. Returns False if it has to be run with `run`."""
-        if self._reactor is None or self._judging.has_rules:
+        if self._reactor is None or self._judging.is_told_of_ends:
             return False
         self._alone = Alone(self, self._reactor, nursery, partial(ended, self))
         self._alone.begin()

@@ -14,6 +14,7 @@ that is the back-pressure.
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import trio
@@ -23,6 +24,7 @@ from sansio_smtp import CLIENT, SERVER, Event, Proxy, Side
 from .deadlines import Deadline
 from .jobs import Jobs
 from .outbox import Outbox
+from .reactor import Reactor
 from .reports import Reports
 from .servers import Servers
 from .watch import Watch
@@ -51,6 +53,7 @@ class Sides(Jobs):
         "_paused",
         "_proxy",
         "_pumps",
+        "_reactor",
         "_reports",
         "_servers",
         "_times",
@@ -58,9 +61,17 @@ class Sides(Jobs):
     )
 
     def __init__(
-        self, proxy: Proxy, client: Outbox, servers: Servers, reports: Reports, deadline: Deadline
+        self,
+        proxy: Proxy,
+        client: Outbox,
+        servers: Servers,
+        reports: Reports,
+        deadline: Deadline,
+        reactor: Reactor | None,
     ) -> None:
+        """``reactor``: None if each side is read by a task."""
         super().__init__()
+        self._reactor = reactor
         self._proxy = proxy
         self._client = client
         self._servers = servers
@@ -169,6 +180,26 @@ class Sides(Jobs):
         self._paused |= {side}
         if side is CLIENT and not self._proxy.closed:
             self._watched().begin()
+
+    def _resume(self, side: Side) -> None:
+        """The core lets a side be read that is paused. It is read when what is done now is done: the octets
+        that come of this have to be written first."""
+        if self._reactor is None:
+            self._start_pump(side)
+        else:
+            self._paused = _without(self._paused, side)
+            self._reactor.later(partial(self._read_resumed, side, self._outbox(side)))
+
+    def _read_resumed(self, side: Side, outbox: Outbox) -> None:
+        if self._failed or self._proxy.closed or outbox is not self._outbox(side):
+            return
+        try:
+            if side in self._proxy.may_read:
+                self._read_on(side)
+            else:
+                self._paused |= {side}
+        except Exception as error:
+            self._fail(error)
 
     def _watched(self) -> Watch:
         if self._watch is None:
