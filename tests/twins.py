@@ -239,10 +239,10 @@ class Twins:
         assert self.passing is not None  # the caller has seen it
         _demand("what is raised", _told_error(passing[1]), _told_error(plain[1]))
         events = plain[0] or ()
-        if self.passing.passed:
-            events = [event for event in events if not isinstance(event, AwaitReply | BodyComplete)]
-            events = _joined(events)
-        _demand("events", [_told(event) for event in passing[0] or ()], [_told(event) for event in events])
+        given = passing[0] or ()
+        if self.passing.passed or self.passing.mixed:
+            given, events = _passed_on(given), _passed_on(events)
+        _demand("events", [_told(event) for event in given], [_told(event) for event in events])
         self.asked[2:] = [
             event.question for event in passing[0] or () if isinstance(event, Ask)
         ] or self.asked[2:]
@@ -250,7 +250,8 @@ class Twins:
         if not levels:
             return
         if self.passing.passed:
-            _demand("it may be read on", self.passing.passed <= one.may_read, not one.closed)
+            rest = one.has_rest  # then it may be read once more
+            _demand("it may be read on", rest or self.passing.passed <= one.may_read, not one.closed)
             if self.unread:
                 self.unread -= 1
                 return  # what it is asked makes it catch up
@@ -266,6 +267,8 @@ class _Passing:
         self.proxy = proxy
         self.passed: frozenset[Side] = frozenset()
         """The side of the last input, if `pass_on` has taken it."""
+        self.mixed = False
+        """True if the last reply was passed on, and the line that waited for it was not."""
         self.asks = asks
         self.late: tuple[_Call, list[Any], list[Any]] | None = None
         """An input that it has not got yet, and the events of it, a question in the end, also as `_told`."""
@@ -289,6 +292,7 @@ class _Passing:
         return getattr(self.proxy, name)
 
     def receive_from(self, side: Side, data: bytes) -> list[Event]:
+        self.mixed = False
         octets = self.proxy.pass_on(side, data)
         if octets is None:
             self.passed = frozenset()
@@ -296,14 +300,22 @@ class _Passing:
         self.passed = frozenset((side,))
         answered = self.proxy.take_answered() if self.proxy.answers else None
         sent: Event = SendToServer(octets, None) if side is CLIENT else SendToClient(octets, None)
+        if side is SERVER and self.proxy.has_rest:
+            if (line := self.proxy.pass_rest()) is not None:
+                return [sent, SendToServer(line, None)]
+            self.passed, self.mixed = frozenset(), True
+            return [sent, *self.proxy.receive_from(CLIENT, b"")]
         ends: list[Event] = [Close(SERVER), Close(CLIENT)] if self.proxy.closed else []
         return [sent, *ends] if answered is None else [answered, sent]
 
 
-def _joined(events: list[Event]) -> list[Event]:
-    """What is sent to one side without other events between, as one, and nothing of how it is shown."""
+def _passed_on(events: Iterable[Event]) -> list[Event]:
+    """What is sent to one side without other events between, as one, and nothing of how it is shown; without
+    the events that `pass_on` does not give."""
     joined: list[Event] = []
     for event in events:
+        if isinstance(event, AwaitReply | BodyComplete):
+            continue
         if isinstance(event, SendToClient | SendToServer):
             before = joined.pop().data if joined and type(joined[-1]) is type(event) else b""
             joined.append(type(event)(before + event.data, None))

@@ -147,6 +147,10 @@ class Stage(Protocol):
         """See `Downstream.answered`."""
         ...
 
+    def take_up(self, lines: bytes) -> None:
+        """Gives these lines of the client to the general path. Nothing comes of them yet, since the server
+        owes a reply to the line before them."""
+
 
 class Passing:
     """Takes a usual input as a whole, and gives the octets for the other side."""
@@ -190,6 +194,7 @@ class Passing:
         "begun",
         "failed",
         "mode",
+        "rest",
         "taken",
     )
 
@@ -210,6 +215,9 @@ class Passing:
         """True if the last reply that was taken is to a message, until `take_answered`."""
         self.failed = False
         """True after a fault in `catch_up`: the ends know less than what has happened."""
+        self.rest = b""
+        """Lines of a command group that have not been passed on: see `AskedPassing`. Empty here, where a
+        group is passed on as a whole."""
         self._max_line = min(config.max_line, _LONGEST - 2)
         self._max_pipelined = config.max_pipelined
         self._max_reply = min(config.max_reply, _LONGEST)
@@ -254,9 +262,13 @@ class Passing:
 
     def stop(self) -> None:
         """An input is about to be taken elsewhere."""
-        self.catch_up()
+        self.settle()
         self.count()
         self.mode = UNKNOWN
+
+    def settle(self) -> None:
+        """The state is about to be read, or to be moved elsewhere."""
+        self.catch_up()
 
     def take_unpassed(self, line: bytes) -> Command | None:
         """The command of a line that was asked about and not passed on: it is for the general path. None
@@ -372,10 +384,16 @@ class Passing:
         if line is None or mode == OWED:
             return self._quit(data) if line is None and data == _QUIT_LINE else None
         lines = data.splitlines()  # at CR and LF
-        size = len(lines[0])
-        if len(lines) > 1:
-            return self._group(data, lines)
-        if len(data) - size != 2 or size > self._max_line or 0 in data or (not mode and not self._look()):
+        return self._line(line, data, len(lines[0])) if len(lines) == 1 else self._group(data, lines)
+
+    def _line(self, line: Line, data: bytes, size: int) -> bytes | None:
+        """Takes one line. ``size``: up to its first CR or LF."""
+        if (
+            len(data) - size != 2
+            or size > self._max_line
+            or 0 in data
+            or (not self.mode and not self._look())
+        ):
             return None
         if line is _RCPT:
             if self._room <= 0:  # it may be one too many

@@ -14,6 +14,11 @@ needs no event, and what passes takes the same short way as in a session without
 
     a whole message, its header section asked about ── the same; else `Proxy.receive_from`
 
+Of a command group each line is asked about when the replies before it are known. So only its first line is
+passed on, and the others wait here (`rest`): after each reply the next one has its turn (`Proxy.pass_rest`).
+The server is given one line at a time, as on the general path. Groups with several recipients are for that
+path: a RCPT does not wait for the replies to others.
+
 What must never happen is that a question is asked twice, or that the rules and the ends speak of different
 commands. A command that does not pass goes to the general path as the object that was asked about: the
 question about it comes as an event then, and its verdict is the one that is known already (`RuleSession`).
@@ -59,7 +64,8 @@ _ASKED: Final = frozenset((b"MAIL", b"RCPT", b"DATA", b"BDAT"))
 _NOWHERE: Final = frozenset[str]()
 _IN_HEADERS: Final = frozenset((HEADERS,))
 _ZERO: Final = ord("0")
-_EMPTY_LINE: Final = b"\r\n\r\n"
+_CRLF: Final = b"\r\n"
+_EMPTY_LINE: Final = _CRLF + _CRLF
 
 
 def may_ask_ahead(asked: Shared) -> bool:
@@ -80,6 +86,7 @@ class AskedPassing(Passing):
         "_ahead",
         "_asked",
         "_envelope",
+        "_in_turn",
         "_last",
         "_max_section",
         "_places",
@@ -92,6 +99,7 @@ class AskedPassing(Passing):
         super().__init__(config, None, stage, tally)
         self._ahead = ahead
         self._asked = asked.verbs
+        self._in_turn = asked.in_turn
         self._max_section = config.max_header_section
         self._places = _NOWHERE  # of the next message
         # The commands of which the ends have not been told, and where the message after each is asked about.
@@ -103,7 +111,14 @@ class AskedPassing(Passing):
 
     def take_unpassed(self, line: bytes) -> Command | None:
         command, self._unpassed = self._unpassed, None
-        return command if command is not None and line[:-2] == command.raw else None
+        return command if command is not None and line.startswith(command.raw + b"\r\n") else None
+
+    def settle(self) -> None:
+        self.catch_up()
+        if self.rest and self.mode == OWED:
+            self.count()
+            rest, self.rest, self.mode = self.rest, b"", UNKNOWN
+            self._stage.take_up(rest)
 
     def _look(self) -> bool:
         if not super()._look():
@@ -122,11 +137,10 @@ class AskedPassing(Passing):
 
     # The client
 
-    def from_client(self, data: bytes) -> bytes | None:
-        line = None if self.mode >= CONTENT else LINES.get(data[:5])
-        octets = super().from_client(data)
-        if octets is None or line is None:
-            return octets
+    def _line(self, line: Line, data: bytes, size: int) -> bytes | None:
+        octets = super()._line(line, data, size)
+        if octets is None:
+            return None
         command = line.command(data)
         if line.verb in self._asked:
             self._lines -= 1
@@ -152,7 +166,33 @@ class AskedPassing(Passing):
         return octets
 
     def _group(self, data: bytes, lines: list[bytes]) -> bytes | None:
-        return None  # each line is asked about when the replies before it are known
+        """Takes the first line. Each of the others is asked about when the reply before it is known."""
+        found = [LINES.get(line[:5] if len(line) > 4 else line + b"\r") for line in lines]
+        if (
+            not self._in_turn
+            or len(lines) >= self._max_pipelined
+            or data != _CRLF.join((*lines, b""))
+            or any(line is None or line.verb not in self._asked for line in found)
+            or any(line.kind is not Kind.GROUP for line in found[:-1] if line is not None)
+            or found.count(LINES[b"RCPT "]) > 1  # of which none waits for another
+        ):
+            return None
+        line, first, size = found[0], data[: len(lines[0]) + 2], len(lines[0])
+        assert line is not None  # none of them is
+        octets = self._line(line, first, size)
+        if octets is not None:
+            self.rest = data[size + 2 :]
+        return octets
+
+    def pass_rest(self) -> bytes | None:
+        """See `Proxy.pass_rest`."""
+        if self.mode != REST or not self.rest:
+            return None
+        rest, self.rest = self.rest, b""  # what is asked may read levels
+        size = rest.index(_CRLF)
+        octets = self._line(LINES[rest[:5]], rest[: size + 2], size)
+        self.rest = rest if octets is None else rest[size + 2 :]
+        return octets
 
     def _content(self, data: bytes) -> bytes | None:
         if not self._places or self.mode != CONTENT:

@@ -98,11 +98,15 @@ class Proxy(Engine):
         """Takes octets that a side sent, cut anywhere. Empty input does nothing; for end of input see
         `eof_from`."""
         lane, passing = self._lane, self._passing
-        if passing is not None and passing.mode:
+        if passing is not None and (passing.mode or passing.rest):
             passing.stop()
+            if passing.rest:
+                data = self._with_rest(passing, side, data)
             if (command := passing.take_unpassed(data)) is not None:
                 self._client.take_line(command)
                 self._commands.command(command)
+                if len(data) > (end := len(command.raw) + 2):
+                    self._client.receive_data(data[end:])
                 self.progress += 1
                 return self._run()
         if side is CLIENT:
@@ -139,7 +143,8 @@ class Proxy(Engine):
         passed on, and returns the octets for the other side; this side may be read on. Returns None, and has
         done nothing, if it is another one: give it to `receive_from`. If ``answers`` is True then, the octets
         are the reply to a message: `take_answered` has the event. If `closed` is True then, they are the
-        reply to QUIT, and both sides are to be closed, as after `Close`."""
+        reply to QUIT, and both sides are to be closed, as after `Close`. If `has_rest` is True after an input
+        of the server, call `pass_rest` next."""
         passing = self._passing
         if passing is None:
             return None
@@ -151,6 +156,37 @@ class Proxy(Engine):
         if octets is not None:
             self.progress += passing.taken
         return octets
+
+    @property
+    def has_rest(self) -> bool:
+        """True if lines of the client wait for the reply before them. Only after `ask_ahead`."""
+        return self._passing is not None and bool(self._passing.rest)
+
+    def pass_rest(self) -> bytes | None:
+        """After the reply before them was passed on: takes the next of the lines that wait, and returns the
+        octets for the server. Returns None if it is not only to be passed on: call `receive_from` with the
+        client and no octets next."""
+        passing = self._passing
+        if not isinstance(passing, AskedPassing) or (octets := passing.pass_rest()) is None:
+            return None
+        self.progress += passing.taken
+        return octets
+
+    def take_up(self, lines: bytes) -> None:
+        """For `Passing`: lines of a group are for the general path, where they wait too."""
+        passing, self._passing = self._passing, None
+        try:
+            Proxy.receive_from(self, CLIENT, lines)
+        finally:
+            self._passing = passing
+
+    def _with_rest(self, passing: Passing, side: Side, data: bytes) -> bytes:
+        """Gives the lines that wait to the general path. Returns what is still to be taken of this side."""
+        rest, passing.rest = passing.rest, b""
+        if side is CLIENT:
+            return rest + data
+        self._client.receive_data(rest)
+        return data
 
     def replay(self, inputs: tuple[Input, ...]) -> None:
         """For `Passing`: takes inputs whose octets have been passed on."""

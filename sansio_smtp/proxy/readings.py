@@ -73,7 +73,7 @@ class Readings:
         """The ends are about to be read: see `Passing`. Whatever passes leaves both sides to be read, so
         `may_read` need not ask for it."""
         if self._passing is not None:
-            self._passing.catch_up()
+            self._passing.settle()
 
     @property
     def may_read(self) -> frozenset[Side]:
@@ -82,8 +82,11 @@ class Readings:
 
     def may_read_client(self) -> bool:
         """Returns True if `may_read` has the client. A driver that has read one side asks for that alone."""
-        if self._passing is not None and (may := self._passing.may_read) is not None:
-            return may
+        if self._passing is not None:
+            if (may := self._passing.may_read) is not None:
+                return may
+            if self._passing.rest:
+                self._passing.settle()  # no more is read while lines wait
         client = self._client
         if (
             self._downstream.gate is not GATE_OPEN

@@ -3,9 +3,10 @@
     python tests/interop/crowd.py --sessions 10000 --rate 1000 --seconds 60
 
 Prints who was served and who was refused, and the memory and descriptors of all processes of the service
-before, at the peak and after. Exits with 1 if a client saw neither a greeting nor a refusal, if an idle session
-was lost, or if descriptors are left open. The server is a process of its own, on a unix socket, so that the
-ports of this machine are enough. Each of the three needs as many descriptors as there are sessions: `ulimit -n`.
+before, at the peak and after. Exits with 1 if a client saw neither a greeting nor a refusal, if an idle
+session was lost, or if descriptors are left open. The server is a process of its own, on a unix socket, so
+that the ports of this machine are enough. Each of the three needs as many descriptors as there are sessions
+(`ulimit -n`).
 """
 
 from __future__ import annotations

@@ -13,8 +13,9 @@ the driver does for a connection. One message of 4 KiB in a connection of its ow
 instructions of the process with a task for each session, 1.11 million so. A session at rest weighs 8.1 KB
 with a task, 6.5 so.
 
-What has to be awaited at the beginning or the end of a session, as rules of phase ``connect`` or ``disconnect``
-may have to be, has a task for all of it (`Session.run`), and so has each session with ``--io tasks``.
+What has to be awaited at the beginning or the end of a session, as rules of phase ``connect`` or
+``disconnect`` may have to be, has a task for all of it (`Session.run`), and so has each session with
+``--io tasks``.
 """
 
 from __future__ import annotations

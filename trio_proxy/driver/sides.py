@@ -232,6 +232,11 @@ class Sides(Jobs):
                     if octets[:4] == _BYE and proxy.closed:
                         self._closed()
                         return False
+                    if proxy.has_rest:  # the next line of the client has its turn
+                        if (octets := proxy.pass_rest()) is None:
+                            self.apply(proxy.receive_from(CLIENT, b""))
+                            return self._write(side)
+                        written = server.send(octets) and written
                 if not written:
                     self._block(side)
                 return written
@@ -239,25 +244,30 @@ class Sides(Jobs):
                 self.apply(proxy.receive_from(side, data))
             else:
                 self._input(side, data)
-            server = self._servers.outbox
-            written = not server.waiting or server.flush_now()
-            if client.waiting and not client.flush_now():
-                written = False
-            if self._over:  # what is left is written within a time limit: see `Session.finish`
-                self._settle()
-                return False
-            if not written and self._block(side):
-                return False
-            if self._reports.unsaid:
-                self._settle()
-            if side is CLIENT and proxy.tally.slow:
-                self._start(self._read_client_later)
-                return False
-            if proxy.flows or (proxy.may_read_client() if side is CLIENT else proxy.may_read_server()):
-                return True
-            self._paused |= {side}
+            return self._write(side)
         except Exception as error:
             self._fail(error)
+        return False
+
+    def _write(self, side: Side) -> bool:
+        """Writes what came of an input of this side. Returns True if it may be read on."""
+        proxy, client, server = self._proxy, self._client, self._servers.outbox
+        written = not server.waiting or server.flush_now()
+        if client.waiting and not client.flush_now():
+            written = False
+        if self._over:  # what is left is written within a time limit: see `Session.finish`
+            self._settle()
+            return False
+        if not written and self._block(side):
+            return False
+        if self._reports.unsaid:
+            self._settle()
+        if side is CLIENT and proxy.tally.slow:
+            self._start(self._read_client_later)
+            return False
+        if proxy.flows or (proxy.may_read_client() if side is CLIENT else proxy.may_read_server()):
+            return True
+        self._paused |= {side}
         return False
 
     async def _read_client_later(self) -> None:

@@ -14,7 +14,7 @@ from twins import Twins
 from core.scene import lines
 from sansio_smtp.config import Config
 from sansio_smtp.ends.exchanges import Content
-from sansio_smtp.events import CLIENT, SERVER, Ask, SendToServer, Side
+from sansio_smtp.events import CLIENT, SERVER, Ask, SendToClient, SendToServer, Side
 from sansio_smtp.proxy.passing_asked import AskedPassing, may_ask_ahead
 from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.proxy.shared import shared
@@ -222,11 +222,136 @@ def test_a_message_in_pieces() -> None:
     assert isinstance(session.question, HeadersQuestion)
 
 
-def test_groups_are_asked_about_one_by_one() -> None:
-    session = Session(ask=ENVELOPE)
-    assert not session.passes(CLIENT, lines(MAIL[0], RCPT[0]))
-    assert isinstance(session.question, CommandQuestion)
+GROUP = lines(MAIL[0], RCPT[0], DATA[0])
+
+
+def group(*verdicts: Any, **choices: Any) -> Session:
+    """A session whose client has sent a whole group, of which MAIL has been passed on."""
+    session = Session(Continue(), *verdicts, **choices)
+    assert session.proxy.pass_on(CLIENT, GROUP) == lines(MAIL[0])
+    assert session.proxy.has_rest
+    return session
+
+
+def test_each_line_of_a_group_waits_for_the_reply_before_it() -> None:
+    session = group(Continue(), Inspect(frozenset()))
+    for reply, line in (("250 ok", RCPT[0]), ("250 ok", DATA[0])):
+        assert session.passes(SERVER, reply)
+        assert session.proxy.pass_rest() == lines(line)
+    assert not session.proxy.has_rest
+    assert session.passes(SERVER, "354 go")
+    assert session.passes(CLIENT, LETTER)
+    assert session.passes(SERVER, "250 taken")
+    answered = session.proxy.take_answered()
+    assert [command.raw for command in answered.envelope.recipients] == [b"RCPT TO:<b@mx>"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        lines(MAIL[0], RCPT[0], RCPT[0]),  # none of them waits for the other
+        lines(MAIL[0], "NOOP"),  # nobody asks about it
+        lines(DATA[0], MAIL[0]),  # DATA ends a group
+        lines(MAIL[0], "rcpt to:<b@mx>"),
+        lines(MAIL[0])[:-1] + lines(RCPT[0]),
+        lines(MAIL[0]) + b"RCPT TO:<b@mx>",
+        lines(*[MAIL[0]] * 100),
+    ],
+)
+def test_groups_for_the_general_path(data: bytes) -> None:
+    session = Session()
+    assert not session.passes(CLIENT, data)
     assert not session.asked
+
+
+def test_a_group_that_is_not_asked_about_in_turn() -> None:
+    session = Session(ask=ENVELOPE - {"IN_TURN"})
+    assert not session.passes(CLIENT, GROUP)
+    assert not session.asked
+
+
+def test_a_group_whose_first_line_does_not_pass() -> None:
+    """The others follow it, and it is asked about with the command that is known."""
+    session = Session(Answer(NO))
+    assert not session.passes(CLIENT, GROUP)
+    assert session.question.command is session.asked[0].command
+    events = session.proxy.answer(session.question, Answer(NO))
+    assert isinstance(events[0], SendToClient)
+    assert isinstance(events[-1], Ask)
+    assert events[-1].question.command.raw == RCPT[0].encode()
+
+
+def test_a_line_of_the_rest_that_does_not_pass() -> None:
+    session = group(Answer(NO))
+    assert session.passes(SERVER, "250 ok")
+    assert session.proxy.pass_rest() is None
+    session.events = session.proxy.receive_from(CLIENT, b"")
+    assert session.question.command is session.asked[1].command
+    events = session.proxy.answer(session.question, Answer(NO))
+    assert events[-1].question.command.raw == DATA[0].encode()
+    assert not session.proxy.has_rest
+
+
+def test_a_rest_that_cannot_pass_now() -> None:
+    """The session has taken the general path by then."""
+    session = group()
+    assert session.proxy.pass_rest() is None  # before the reply
+    assert session.proxy.has_rest
+    session.events = session.proxy.receive_from(SERVER, lines("250 ok"))
+    assert session.events[-1].question.command.raw == RCPT[0].encode()
+
+
+def test_a_refused_line_before_the_rest() -> None:
+    session = group()
+    assert not session.passes(SERVER, "550 no")
+    assert isinstance(session.events[0], SendToClient)
+    assert session.events[-1].question.command.raw == RCPT[0].encode()
+
+
+def test_more_of_the_client_than_the_rest() -> None:
+    session = group()
+    assert not session.passes(CLIENT, "RSET")
+    assert session.events == []
+    assert session.proxy.may_read == {SERVER}
+    session.events = session.proxy.receive_from(SERVER, lines("250 ok"))
+    assert session.events[-1].question.command.raw == RCPT[0].encode()
+
+
+def test_a_client_is_not_read_while_lines_wait() -> None:
+    session = group()
+    assert session.proxy.may_read == {SERVER}
+    assert not session.proxy.has_rest  # the general path has it now
+    assert session.proxy.buffered
+
+
+def test_a_server_that_says_two_replies_while_lines_wait() -> None:
+    session = group()
+    assert not session.passes(SERVER, lines("250 ok", "250 ok"))
+    assert session.proxy.closed
+
+
+def test_input_of_the_server_when_a_line_has_its_turn() -> None:
+    """A driver that does not call `pass_rest` loses nothing."""
+    session = group()
+    assert session.passes(SERVER, "250 ok")
+    events = session.proxy.receive_from(SERVER, b"")
+    assert isinstance(events[-1], Ask)
+    assert events[-1].question.command.raw == RCPT[0].encode()
+
+
+def test_a_shutdown_while_lines_wait() -> None:
+    session = group()
+    assert session.proxy.shutdown() == []  # in a mail transaction, as soon as MAIL is accepted
+    session.events = session.proxy.receive_from(SERVER, lines("250 ok"))
+    assert session.events[-1].question.command.raw == RCPT[0].encode()
+
+
+def test_there_is_no_rest_without_a_group() -> None:
+    session = Session()
+    assert not session.proxy.has_rest
+    assert session.proxy.pass_rest() is None
+    assert not Proxy(ask=["REPLY"]).has_rest
+    assert Proxy(ask=["REPLY"]).pass_rest() is None
 
 
 def test_another_line_than_the_one_that_was_asked_about() -> None:

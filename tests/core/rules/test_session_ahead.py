@@ -53,7 +53,13 @@ class Driven:
             self.left.append(("server" if side is CLIENT else "client", octets))
             if self.proxy.answers:
                 self.session.delivered(self.proxy.take_answered())
-            return
+            if side is CLIENT or not self.proxy.has_rest:
+                return
+            if (line := self.proxy.pass_rest()) is not None:
+                self.passed += 1
+                self.left.append(("server", line))
+                return
+            side, data = CLIENT, b""
         events = self.proxy.receive_from(side, data)
         while events:
             question: Any = None
@@ -86,6 +92,43 @@ def test_rules_that_let_all_pass() -> None:
     assert driven.passed == 8
     assert called == ["mail a@me", "rcpt b@mx"]
     assert [octets for _, octets in driven.left[-2:]] == [LETTER, b"250 taken\r\n"]
+
+
+def test_a_group_that_passes_line_by_line() -> None:
+    called: list[str] = []
+    driven = Driven(says("rcpt", lambda _tx, to: called.append(to.address)))
+    driven.said((CLIENT, GROUPS[0]))
+    assert driven.left[-1] == ("server", b"MAIL FROM:<a@me>\r\n")
+    driven.said((SERVER, "250 ok"), (SERVER, "250 ok"), (SERVER, "354 go"))
+    driven.takes(CLIENT, LETTER)
+    driven.takes(SERVER, lines("250 taken"))
+    assert called == ["b@mx"]
+    assert driven.passed == 8
+    assert [octets for side, octets in driven.left if side == "server"][1:] == [
+        b"MAIL FROM:<a@me>\r\n", b"RCPT TO:<b@mx>\r\n", b"DATA\r\n", LETTER,
+    ]  # fmt: skip
+
+
+def test_a_group_of_which_a_line_does_not_pass() -> None:
+    """The lines after it take the same way, and no rule is called twice."""
+    called: list[str] = []
+
+    def refuses(_tx: Any, to: Any) -> Any:
+        called.append(to.address)
+        return NO
+
+    driven = Driven(says("rcpt", refuses)).said((CLIENT, GROUPS[0]), (SERVER, "250 ok"))
+    assert called == ["b@mx"]
+    assert [octets for side, octets in driven.left if side == "client"][-2:] == [
+        b"550 5.7.1 no\r\n", b"554 5.5.1 no valid recipients\r\n",
+    ]  # fmt: skip
+
+
+def test_recipients_of_a_group_do_not_wait_for_each_other() -> None:
+    called: list[str] = []
+    driven = Driven(says("rcpt", lambda _tx, to: called.append(to.address)))
+    driven.said((CLIENT, GROUPS[1]), (SERVER, "250 ok"))
+    assert called == ["b@mx", "c@mx"]
 
 
 def test_a_header_section_that_is_edited() -> None:
@@ -178,6 +221,14 @@ class Told:
         return VERDICTS[LEGAL[phase][turns[0] % len(LEGAL[phase])]]
 
 
+GROUPS = (
+    "MAIL FROM:<a@me>\r\nRCPT TO:<b@mx>\r\nDATA",
+    "MAIL FROM:<a@me>\r\nRCPT TO:<b@mx>\r\nRCPT TO:<c@mx>",
+    "RCPT TO:<b@mx>\r\nRCPT TO:<b%c@mx>\r\nDATA",
+    "RCPT TO:<b@mx>\r\nRSET\r\nDATA",
+    "MAIL FROM:<a@me>\r\nRCPT TO:<b@mx>\r\nDATA\r\nA: b\r\n\r\nx\r\n.",
+)
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(
@@ -186,6 +237,7 @@ STEPS = st.lists(
                 (
                     *("MAIL FROM:<a@me>", "RCPT TO:<b@mx>", "RCPT TO:<c@mx>", "RCPT TO:<b%c@mx>", "DATA"),
                     *("RSET", "A: b\r\n\r\nx\r\n.", ".", "EHLO me", "DATA", "RCPT TO:<b@mx>", "QUIT"),
+                    *GROUPS,
                 )
             ),
         ),
