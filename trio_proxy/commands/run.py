@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ from trio_proxy.driver.sweep import Sweep
 from trio_proxy.limits.held import HeldTotal
 from trio_proxy.limits.hits import Hits
 from trio_proxy.limits.of_service import guard_of
+from trio_proxy.limits.shared import SharedCounts
 from trio_proxy.process.limits import raise_descriptor_limit
 from trio_proxy.process.manager import Manager
 from trio_proxy.process.user import User
@@ -127,7 +129,7 @@ async def _main(options: Options) -> int:
             admin.watch("smtp_proxy_certificate_expires_seconds", partial(certificate_expiry, security))
             to_servers = admin.counted(SERVER, stream)
             upstreams = Upstreams(to_servers, asked, here, security, logins, built_in)
-            settings = _settings(options, upstreams, book, rules, reactor, admin)
+            settings = _settings(options, upstreams, book, rules, reactor, admin, overseer.shared)
             admin.watch("smtp_proxy_limit_hits_total", settings.hits.readings)
             arrivals, lmtp = Arrivals(settings), Arrivals(settings.for_clients(Dialect.LMTP))
 
@@ -172,6 +174,7 @@ async def _main(options: Options) -> int:
                     tls_session=arrivals.tls_session,
                     stream=admin.counted(CLIENT, stream),
                     max_connections=options.max_connections,
+                    total=None if overseer.shared is None else overseer.shared.clients,
                     grace=options.grace,
                     guard=settings.guard,
                     hits=settings.hits,
@@ -295,16 +298,17 @@ def _settings(
     rules: RuleTasks,
     reactor: Reactor | None,
     admin: Admin | NoAdmin,
+    shared: SharedCounts | None,
 ) -> Settings:
     hits = Hits(trio.current_time)
-    held = HeldTotal(options.max_held_total)
+    held = HeldTotal(options.max_held_total, None if shared is None else shared.held)
     admin.watch("smtp_proxy_held_bytes", lambda: [((), held.octets)])
     settings = Settings(
         meter=admin.meter,
         tell=admin.tell,
         connect=_nowhere,
         reactor=reactor,
-        guard=guard_of(options, hits, trio.current_time),
+        guard=guard_of(options, hits, time.monotonic, shared),  # Trio's clock is another in each process
         sweep=Sweep(),
         held_total=held,
         error_delay=options.error_delay,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -24,6 +25,8 @@ from trio_proxy.text.serving import serving
 from trio_proxy.text.unraisable import unraisable_in_log
 from trio_proxy.workers.control import open_control, serve_control
 from trio_proxy.workers.parent import Parent, Plan
+from trio_proxy.workers.processes import start_process
+from trio_proxy.workers.rows import Rows
 
 from .admin import admin_of_parent
 from .log import configure_log
@@ -52,7 +55,10 @@ async def _main(options: Options) -> int:
         if options.user is not None:
             User.named(options.user).become()
         async with serving(), trio.open_nursery() as nursery:
-            parent = Parent(plan, planner, grace=options.grace, notifier=manager.notifier)
+            rows = Rows(plan.count)
+            start = partial(start_process, rows=rows)
+            parent = Parent(plan, planner, grace=options.grace, start=start, notifier=manager.notifier)
+            parent.when_gone(rows.gone)
             if control is not None:
                 nursery.start_soon(serve_control, control, parent)
             if (admin := admin_of_parent(options)) is not None:

@@ -21,6 +21,7 @@ from sansio_smtp import Reply
 from sansio_smtp.client_info import address_text
 from trio_proxy.limits.guard import Guard, Network
 from trio_proxy.limits.hits import Hits
+from trio_proxy.limits.shared import Total
 from trio_proxy.limits.table import CONNECTIONS
 from trio_proxy.settings.options import DEFAULTS
 
@@ -63,6 +64,8 @@ class Server:
     stream: Callable[[socket.socket], SocketStream] = SocketStream
     """Makes the stream of a connection."""
     max_connections: int = DEFAULTS.max_connections
+    total: Total | None = None
+    """With the clients of other workers, which count for ``max_connections`` too."""
     numbers: Iterator[int] = attrs.field(factory=lambda: count(1))
     """Of the connections, in their order."""
     grace: float = DEFAULTS.grace
@@ -183,7 +186,8 @@ class Server:
         tls: bool,
     ) -> None:
         sock.setblocking(False)
-        if len(self._sessions) >= self.max_connections:
+        elsewhere = 0 if self.total is None else self.total.elsewhere
+        if len(self._sessions) + elsewhere >= self.max_connections:
             self.hits.hit(CONNECTIONS, most=self.max_connections)
             _refuse(sock, CONNECTIONS.reply, tls)
             return
@@ -208,6 +212,7 @@ class Server:
         if network is not None:
             self._networks[session] = network
         self._sessions.add(session)  # now: it counts, and may be shut down, before it has had its first turn
+        self._tell_total()
         if not (isinstance(session, Session) and session.begin(nursery, self._ended)):
             nursery.start_soon(self._run, session)
 
@@ -222,11 +227,16 @@ class Server:
 
     def _ended(self, session: Runnable) -> None:
         self._sessions.discard(session)
+        self._tell_total()
         if self.guard is not None and (network := self._networks.pop(session, None)) is not None:
             self.guard.leave(network)
         if not self._sessions and self._stopping:
             self._all_ended.set()
             self._hurries.set()
+
+    def _tell_total(self) -> None:
+        if self.total is not None:
+            self.total.tell(len(self._sessions))
 
     def _complain(self, what: str, **details: object) -> None:
         now = trio.current_time()

@@ -8,6 +8,7 @@ goes; a session tells it of its messages and commands::
                  └─ a `Limit`: the connection is refused
 
 A network that has used up a rate is refused at its next connection, too: else it would only connect again.
+Among workers, what the others have counted counts too: see `trio_proxy.limits.shared`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from sansio_smtp import ClientInfo, Networks
 
 from .hits import Hits
 from .rates import Buckets, Rate
+from .shared import Entry, SharedBuckets, SharedCounts
 from .table import COMMAND_RATE, CONNECTION_RATE, MESSAGE_RATE, NETWORK_CONNECTIONS, Limit
 
 __all__ = ["Guard", "Network", "Prefixes"]
@@ -31,6 +33,8 @@ Network = bytes
 """The first octets of an address, the rest 0: of IPv4 four, of IPv6 sixteen."""
 _KNOWN: Final = 4_096
 """Addresses whose network is remembered: 5 µs for each connection without."""
+_RATES: Final = (CONNECTION_RATE, MESSAGE_RATE, COMMAND_RATE)
+"""In the order of their buckets in `SharedCounts`."""
 
 
 @attrs.frozen
@@ -54,32 +58,40 @@ class Guard:
         exempt: Networks,
         prefixes: Prefixes = Prefixes(),
         least_pace: Rate | None = None,
+        shared: SharedCounts | None = None,
     ) -> None:
         """``connections``: at the same time; 0 is no limit. ``rates``: those of CONNECTION_RATE,
         MESSAGE_RATE and COMMAND_RATE that there are. ``least_pace``: so many octets of a message have to
-        come in so many seconds; see `Pace`."""
+        come in so many seconds; see `Pace`. ``shared``: what other workers count; the clock has to be the
+        same for all then."""
         self.hits = hits
         self.least_pace = least_pace
         self._clock = clock
         self._connections = connections
         self._exempt = exempt
         self._prefixes = prefixes
-        self._buckets = {limit: Buckets(rate) for limit, rate in rates.items() if rate is not None}
+        self._shared = shared
+        self._buckets = {
+            limit: self._buckets_of(limit, rate) for limit, rate in rates.items() if rate is not None
+        }
         self._open: dict[Network, int] = {}
         self.network_of = lru_cache(_KNOWN)(self._network_of)
         """Takes an IP address. Returns its network; None if it is not counted, or is none."""
 
     @property
     def open(self) -> Mapping[Network, int]:
-        """Network → its connections. It is never larger than the number of connections."""
+        """Network → its connections here. It is never larger than the number of connections."""
         return self._open
 
     def enter(self, network: Network) -> Limit | None:
         """A connection has come. Returns the limit by which it is refused; None if it is counted from now
         on, until `leave`."""
-        limit = self._refused_by(network)
+        key = network if self._shared is None else self._shared.entry_of(network)
+        limit = self._refused_by(network, key)
         if limit is None:
-            self._open[network] = self._open.get(network, 0) + 1
+            self._open[network] = here = self._open.get(network, 0) + 1
+            if self._shared is not None:
+                self._shared.tell_open(network, key, here)
         else:
             self.hit(limit, network)
         return limit
@@ -91,11 +103,16 @@ class Guard:
             self._open[network] = left
         else:
             del self._open[network]
+        if self._shared is not None:
+            self._shared.tell_open(network, self._shared.entry_of(network), left)
 
     def charge(self, limit: Limit, network: Network, count: int = 1) -> bool:
         """Messages or commands have come. Returns False if these are too many."""
         buckets = self._buckets.get(limit)
-        if buckets is None or buckets.take(network, self._clock(), count):
+        if buckets is None:
+            return True
+        key = network if self._shared is None else self._shared.entry_of(network)
+        if buckets.take(key, self._clock(), count):
             return True
         self.hit(limit, network)
         return False
@@ -110,18 +127,23 @@ class Guard:
         address = str(ip_address(network))
         return address if prefix == len(network) * 8 else f"{address}/{prefix}"
 
-    def _refused_by(self, network: Network) -> Limit | None:
+    def _refused_by(self, network: Network, key: Entry) -> Limit | None:
         now = self._clock()
-        if self._connections and self._open.get(network, 0) >= self._connections:
-            return NETWORK_CONNECTIONS
+        if self._connections:
+            elsewhere = 0 if self._shared is None else self._shared.open_elsewhere(key)
+            if self._open.get(network, 0) + elsewhere >= self._connections:
+                return NETWORK_CONNECTIONS
         for limit in (MESSAGE_RATE, COMMAND_RATE):
             buckets = self._buckets.get(limit)
-            if buckets is not None and not buckets.has_any(network, now):
+            if buckets is not None and not buckets.has_any(key, now):
                 return limit
         connections = self._buckets.get(CONNECTION_RATE)
-        if connections is not None and not connections.take(network, now):
+        if connections is not None and not connections.take(key, now):
             return CONNECTION_RATE
         return None
+
+    def _buckets_of(self, limit: Limit, rate: Rate) -> Buckets | SharedBuckets:
+        return Buckets(rate) if self._shared is None else self._shared.buckets(_RATES.index(limit), rate)
 
     def _network_of(self, ip: str) -> Network | None:
         try:

@@ -9,14 +9,18 @@ from trio_proxy.settings.options import Options
 
 from .guard import Guard, Prefixes
 from .hits import Hits
+from .shared import SharedCounts
 from .table import COMMAND_RATE, CONNECTION_RATE, MESSAGE_RATE
 
 __all__ = ["guard_of"]
 
 
-def guard_of(options: Options, hits: Hits, clock: Callable[[], float]) -> Guard:
-    """What counts the clients of each network. Those that may say who the client is speak for many clients,
-    so they are not counted; the clients that a PROXY header names are."""
+def guard_of(
+    options: Options, hits: Hits, clock: Callable[[], float], shared: SharedCounts | None = None
+) -> Guard:
+    """What counts the clients of each network; ``shared``: together with other workers. Those that may say
+    who the client is speak for many clients, so they are not counted; the clients that a PROXY header names
+    are."""
     trusted = (options.exempt_networks, options.accept_proxy, options.accept_xclient, options.accept_xforward)
     return Guard(
         hits,
@@ -30,4 +34,5 @@ def guard_of(options: Options, hits: Hits, clock: Callable[[], float]) -> Guard:
         exempt=Networks.parse([network for networks in trusted for network in networks]),
         least_pace=options.min_rate,
         prefixes=Prefixes(options.network_prefix_v4, options.network_prefix_v6),
+        shared=shared,
     )

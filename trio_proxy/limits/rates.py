@@ -42,6 +42,12 @@ class Rate:
     def __str__(self) -> str:
         return f"{self.count}/{self.seconds:g}s"
 
+    def take(self, full_at: float, now: float, count: int = 1) -> float | None:
+        """Takes tokens of a bucket that is full again at ``full_at``. Returns when it is full again after
+        that; None if there are not so many."""
+        full_at = max(full_at, now) + count * self.seconds / self.count
+        return None if full_at - now > self.seconds * _ALMOST else full_at
+
 
 def _parse(value: Any) -> Rate | None:
     if value == NO_RATE:
@@ -62,12 +68,11 @@ A_RATE: Final = Reads('a number in a time such as "600/60s", or "none"', _parse)
 class Buckets:
     """A bucket for each key. The times that it is given never go back."""
 
-    __slots__ = ("_full_at", "_most", "_seconds", "_token")
+    __slots__ = ("_full_at", "_most", "_rate")
 
     def __init__(self, rate: Rate, most: int = _MOST_KEYS) -> None:
         """``most``: the largest number of keys that are kept."""
-        self._seconds = rate.seconds
-        self._token = rate.seconds / rate.count  # the time in which a bucket gets a token
+        self._rate = rate
         self._most = most
         self._full_at: OrderedDict[Hashable, float] = OrderedDict()
 
@@ -76,8 +81,8 @@ class Buckets:
 
     def take(self, key: Hashable, now: float, count: int = 1) -> bool:
         """Takes tokens. Returns False, and takes none, if there are not so many."""
-        full_at = max(self._full_at.get(key, now), now) + count * self._token
-        if full_at - now > self._seconds * _ALMOST:
+        full_at = self._rate.take(self._full_at.get(key, now), now, count)
+        if full_at is None:
             return False
         self._full_at[key] = full_at
         self._full_at.move_to_end(key)
@@ -86,7 +91,7 @@ class Buckets:
 
     def has_any(self, key: Hashable, now: float) -> bool:
         """Returns True if a token can be taken."""
-        return self._full_at.get(key, now) + self._token - now <= self._seconds * _ALMOST
+        return self._rate.take(self._full_at.get(key, now), now) is not None
 
     def _forget_one(self, now: float) -> None:
         """One call can add one key, so this keeps the table small."""

@@ -35,6 +35,8 @@ class Manager:
     """True if this process speaks for all: of settings that are no good idea, and of where it listens."""
     tell: None = attrs.field(default=None, init=False)
     """There is no parent to be told anything."""
+    shared: None = attrs.field(default=None, init=False)
+    """There are no other workers."""
     numbers: Iterator[int] = attrs.field(factory=lambda: count(1), init=False)
     """Of the connections."""
     _activated: Activated = attrs.field(factory=activated)

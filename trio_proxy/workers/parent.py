@@ -20,7 +20,6 @@ from trio_proxy.process.notify import Notifier
 from trio_proxy.text.addresses import Address
 
 from .channel import Channel
-from .processes import start_process
 from .supervisor import Action, Drain, Finish, Kill, Restarted, Say, Start, Supervisor
 
 __all__ = ["Parent", "Plan", "Planner"]
@@ -87,8 +86,8 @@ class Parent:
         planner: Planner,
         *,
         grace: float,
+        start: StartProcess,
         notifier: Notifier | None = None,
-        start: StartProcess = start_process,
     ) -> None:
         """``plan`` is for the start; the planner is asked before each restart. ``start`` starts a worker."""
         self._start_process = start

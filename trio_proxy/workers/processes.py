@@ -15,6 +15,7 @@ import trio
 from trio_proxy.text.addresses import Address
 
 from .channel import Channel
+from .rows import Rows
 from .seat import VARIABLE
 
 __all__ = ["start_process"]
@@ -26,23 +27,28 @@ _OF_THE_PARENT: Final = frozenset(
 
 
 async def start_process(
-    number: int, sockets: Sequence[tuple[Address, socket.socket]], *, is_first: bool
+    number: int, sockets: Sequence[tuple[Address, socket.socket]], *, is_first: bool, rows: Rows
 ) -> tuple[trio.Process, Channel]:
     """A new worker, and the channel to it. Raises OSError."""
     ours, theirs = socket.socketpair()
     with theirs:
+        limits = rows.give(number)
         seat = {
             "number": number,
             "first": is_first,
             "channel": theirs.fileno(),
             "sockets": [[str(address), sock.fileno()] for address, sock in sockets],
+            "limits": limits,
         }
+        inherited = [theirs.fileno(), *(sock.fileno() for _, sock in sockets)]
+        if limits:
+            inherited.append(limits["descriptor"])
         variables = {name: value for name, value in os.environ.items() if name not in _OF_THE_PARENT}
         try:
             process = await trio.lowlevel.open_process(
                 [sys.executable, *sys.orig_argv[1:]],
                 stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno(), *(sock.fileno() for _, sock in sockets)],
+                pass_fds=inherited,
                 env={**variables, VARIABLE: json.dumps(seat)},
                 # A Ctrl-C is for the parent, which tells its workers.
                 process_group=0,

@@ -1,9 +1,11 @@
-"""What a worker has from its parent: listening sockets, a number, and the channel between the two.
+"""What a worker has from its parent: listening sockets, a number, the channel between the two, and a row in
+the memory that all workers share.
 
 The parent starts a worker as a new process with the same command line. The variable `VARIABLE` says that it
 is a worker, and which descriptors it has inherited::
 
-    {"number": 3, "first": false, "channel": 7, "sockets": [["127.0.0.1:2525", 5], ["unix:/run/in.sock", 6]]}
+    {"number": 3, "first": false, "channel": 7, "sockets": [["127.0.0.1:2525", 5], ["unix:/run/in.sock", 6]],
+     "limits": {"descriptor": 8, "row": 0}}
 
 Over the channel the worker says ``ready``, and every second ``beat`` with the number of its clients. The
 parent says ``stop``, and asks ``reload``. If the channel ends the parent has died: the worker drains and
@@ -26,6 +28,7 @@ import trio
 
 from sansio_smtp import __version__
 from trio_proxy.driver.listening import ListenError
+from trio_proxy.limits.shared import SharedCounts, UnknownLayout
 from trio_proxy.process.manager import Reload
 from trio_proxy.text.addresses import Address
 
@@ -48,6 +51,8 @@ class Seat:
     is_first: bool
     """True if this process speaks for all: of settings that are no good idea, and of where it listens."""
     channel: Channel
+    shared: SharedCounts | None
+    """What the workers count together; None if this one counts alone."""
     _sockets: dict[str, list[socket.socket]]
     """An address as the settings write it → its sockets."""
     _clients: Callable[[], int] = attrs.field(default=lambda: 0, init=False)
@@ -63,7 +68,8 @@ class Seat:
         for address, descriptor in values["sockets"]:
             sockets.setdefault(address, []).append(_inherited(descriptor))
         channel = Channel(_inherited(values["channel"]))
-        return cls(values["number"], values["first"], channel, sockets)
+        shared = _shared(**values.get("limits", {}))
+        return cls(values["number"], values["first"], channel, shared, sockets)
 
     @property
     def tell(self) -> Callable[..., None]:
@@ -133,3 +139,18 @@ def _inherited(descriptor: int) -> socket.socket:
     sock = socket.socket(fileno=descriptor)
     sock.setblocking(False)
     return sock
+
+
+def _shared(descriptor: int = -1, row: int = -1, **_: Any) -> SharedCounts | None:
+    """The memory is not there where the parent has none, or is of an older version; and it may be of a newer
+    one."""
+    try:
+        shared = None if descriptor < 0 else SharedCounts.mapped(descriptor, row)
+    except (UnknownLayout, OSError):
+        shared = None
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)  # the mapping stays
+    if shared is None:
+        log.warning("limits hold for this worker alone; to end that, start the service anew")
+    return shared

@@ -1,0 +1,283 @@
+"""`SharedCounts`: what all workers count together, in memory that the parent makes and all have mapped.
+
+A limit holds for the service, whichever of its workers a client comes to. Messages between them would be too
+late, or cost each client a round trip. So each worker writes what it counts where all can read it, and adds
+up what the others have written: some 5 µs for a connection, nothing for a command or a message. No lock is
+taken, so a worker that hangs holds up nobody::
+
+              totals                           networks: sets of 8 entries
+              clients  held                    key        full again at (for each of three rates)
+    row 0        12    65536            0     9f3a...     5021.5   5020.1   4999.0
+    row 1         7        0            1     (free)
+    ...                                 ...
+                                               open: connections, for each row and each entry
+                                        row 0      0   12    3    0 ...
+                                        row 1      1    4    0    0 ...
+
+*Rows* have one writer each: the worker to which the parent has given the row. A sum over rows is as exact as
+the rows are. The parent clears the row of a worker that has ended, however it has ended. While workers are
+replaced, old and new ones have rows of their own, and all of them count.
+
+*Buckets* have many writers. A bucket is one number, the time at which it is full again (`Rate`), which a
+worker reads, moves, and writes as one aligned word. If two do that within the same microsecond one of the two
+uses is not counted: a rate may be passed by a hair, and nobody is refused for it. The time is that of the
+system's monotonic clock, which is the same for all processes.
+
+*Entries* are found by a keyed hash of 128 bits of the network, so two networks never share one, and the
+memory holds no address. The hash says the set; in it the entry is looked for, or one is taken that no worker
+has connections of: of these, the one whose buckets have been full for the longest time. If there is none the
+network is counted by each worker alone, which errs in favour of the client. Two workers that take the same
+entry at the same time for two networks notice it when their network is looked for the next time, and take
+another one; until then a count may be off by one.
+
+A check and the count that follows it are two steps, so workers that accept at the same moment may pass a
+limit of connections or of memory by one use each.
+
+The memory begins with a mark of its layout. A worker of another version that does not know the layout counts
+alone, as does one for which there is no row; the log says so.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import tempfile
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Final, TypeAlias
+
+from .rates import Buckets, Rate
+
+__all__ = ["BUCKETS", "Entry", "SharedBuckets", "SharedCounts", "SharedMemory", "Total", "UnknownLayout"]
+
+LAYOUT: Final = b"smtp-proxy limits 1\n".ljust(32)
+"""To be changed with everything that follows."""
+_ROWS: Final = struct.Struct("=Q")
+_SECRET: Final = 16
+_HEAD: Final = 64
+"""The layout, the number of rows, the secret of the hash; octets."""
+BUCKETS: Final = 3
+"""For each network."""
+_TOTALS: Final = 2
+"""Numbers in a row of totals: clients, octets held."""
+_WAYS: Final = 8
+"""Entries of a set."""
+_ENTRIES: Final = _WAYS * 8_192
+_KEY: Final = 16
+_FREE: Final = bytes(_KEY)
+"""The key of an entry that no network ever had; no hash is 0."""
+_KNOWN: Final = 4_096
+"""Networks whose hash is remembered."""
+
+
+Entry: TypeAlias = int | bytes
+"""The number of an entry; the network itself where there is no place for it, which is counted alone then."""
+
+
+class UnknownLayout(Exception):
+    """The memory was made by a version of the program that this one does not understand."""
+
+
+class SharedMemory:
+    """The memory itself. Its pages take up room only when they are used."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Maps the memory behind this descriptor, which stays the caller's. Raises `UnknownLayout` if it is
+        none of ours, and OSError."""
+        size = os.fstat(descriptor).st_size
+        if size < _HEAD:
+            raise UnknownLayout
+        self._map = mmap.mmap(descriptor, size)
+        self.rows = self._head(self._map, size)
+        at = _HEAD + 8
+        view = memoryview(self._map)
+        self.secret = bytes(view[_HEAD - _SECRET : _HEAD])
+        self.used = view[_HEAD:at].cast("Q")
+        """One number: rows from this one on were never given away."""
+        at, self.totals = at + self.rows * _TOTALS * 8, view[at : at + self.rows * _TOTALS * 8].cast("Q")
+        at, self.full_at = at + _ENTRIES * BUCKETS * 8, view[at : at + _ENTRIES * BUCKETS * 8].cast("d")
+        self.keys_at = at
+        at += _ENTRIES * _KEY
+        self.open = view[at : at + self.rows * _ENTRIES * 4].cast("I")
+
+    @classmethod
+    def create(cls, rows: int) -> tuple[int, SharedMemory]:
+        """New memory for so many workers, and the descriptor by which they map it. Raises OSError."""
+        descriptor = _anonymous()
+        try:
+            os.ftruncate(descriptor, _size(rows))
+            os.pwrite(descriptor, LAYOUT + _ROWS.pack(rows), 0)
+            os.pwrite(descriptor, os.urandom(_SECRET), _HEAD - _SECRET)
+            return descriptor, cls(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+    @staticmethod
+    def _head(octets: mmap.mmap, size: int) -> int:
+        """The number of rows."""
+        (rows,) = _ROWS.unpack_from(octets, len(LAYOUT))
+        if octets[: len(LAYOUT)] != LAYOUT or size != _size(rows):
+            raise UnknownLayout
+        return int(rows)
+
+    def find(self, key: bytes, first: int) -> int | None:
+        """The entry with this key, in the set that begins with the entry ``first``."""
+        start = self.keys_at + first * _KEY
+        at = self._map.find(key, start, start + _WAYS * _KEY)
+        # Rounded up: the zeros of a free entry may begin with those at the end of the key before it.
+        return None if at < 0 else -((self.keys_at - at) // _KEY)
+
+    def assign(self, entry: int, key: bytes) -> None:
+        """From now on this entry is that of this key; its buckets are full."""
+        for bucket in range(entry * BUCKETS, (entry + 1) * BUCKETS):
+            self.full_at[bucket] = 0.0
+        at = self.keys_at + entry * _KEY
+        self._map[at : at + _KEY] = key
+
+    def connections(self, entry: int) -> int:
+        """Those of all workers together."""
+        return sum(self.open[entry : self.used[0] * _ENTRIES : _ENTRIES])
+
+    def clear(self, row: int) -> None:
+        """Forgets what the worker of this row has counted."""
+        for number in range(_TOTALS):
+            self.totals[number * self.rows + row] = 0
+        nothing = memoryview(bytes(_ENTRIES * 4)).cast("I")
+        self.open[row * _ENTRIES : (row + 1) * _ENTRIES] = nothing
+
+
+class Total:
+    """A number that each worker has, and that all of them together limit."""
+
+    __slots__ = ("_at", "_end", "_numbers", "_start", "_used")
+
+    def __init__(self, memory: SharedMemory, number: int, row: int) -> None:
+        self._numbers = memory.totals
+        self._start = number * memory.rows
+        self._at = self._start + row
+        self._used = memory.used
+
+    def tell(self, own: int) -> None:
+        """That of this worker is ``own`` now."""
+        self._numbers[self._at] = own
+
+    @property
+    def elsewhere(self) -> int:
+        """Those of the other workers together."""
+        numbers = self._numbers
+        return sum(numbers[self._start : self._start + self._used[0]]) - numbers[self._at]
+
+
+class SharedCounts:
+    """The counts of all workers, as the one that has this row sees them."""
+
+    def __init__(self, memory: SharedMemory, row: int) -> None:
+        self._memory = memory
+        self._own = row * _ENTRIES
+        self._at: dict[bytes, int] = {}  # network → the entry that has its connections here, if there are any
+        self.clients = Total(memory, 0, row)
+        self.held = Total(memory, 1, row)
+        """Octets of messages that are kept whole."""
+        self._place = lru_cache(_KNOWN)(self._place_of)
+
+    @classmethod
+    def mapped(cls, descriptor: int, row: int) -> SharedCounts:
+        """Those in the memory of this descriptor. Raises as `SharedMemory` does."""
+        return cls(SharedMemory(descriptor), row)
+
+    def entry_of(self, network: bytes) -> Entry:
+        """The entry of this network, which may be a new one. It holds until other tasks have their turn."""
+        memory, (key, first) = self._memory, self._place(network)
+        entry = memory.find(key, first)
+        if entry is None:
+            entry = memory.find(_FREE, first)
+            if entry is None:
+                entry = self._idle(first)
+            if entry is None:
+                return network
+            memory.assign(entry, key)
+        return entry
+
+    def open_elsewhere(self, entry: Entry) -> int:
+        """Connections of this network that other workers have."""
+        if isinstance(entry, bytes):
+            return 0
+        return self._memory.connections(entry) - self._memory.open[self._own + entry]
+
+    def tell_open(self, network: bytes, entry: Entry, own: int) -> None:
+        """This worker has so many connections of this network now."""
+        before, numbers = self._at.pop(network, None), self._memory.open
+        if before is not None and before != entry:  # another worker has taken it for another network
+            numbers[self._own + before] = 0
+        if not isinstance(entry, bytes):
+            numbers[self._own + entry] = own
+            if own:
+                self._at[network] = entry
+
+    def buckets(self, number: int, rate: Rate) -> SharedBuckets:
+        """The buckets of one of the `BUCKETS` rates."""
+        return SharedBuckets(self._memory, number, rate)
+
+    def _idle(self, first: int) -> int | None:
+        """The entry of this set that is missed least; None if all have connections."""
+        memory, full_at = self._memory, self._memory.full_at
+        idle = [entry for entry in range(first, first + _WAYS) if not memory.connections(entry)]
+        return min(
+            idle, key=lambda entry: max(full_at[entry * BUCKETS : (entry + 1) * BUCKETS]), default=None
+        )
+
+    def _place_of(self, network: bytes) -> tuple[bytes, int]:
+        """The key of a network, and the first entry of its set."""
+        key = blake2b(network, digest_size=_KEY, key=self._memory.secret).digest()
+        return key, int.from_bytes(key[:4]) % (_ENTRIES // _WAYS) * _WAYS
+
+
+class SharedBuckets:
+    """A bucket for each entry, for one rate: as `Buckets`, for all workers."""
+
+    __slots__ = ("_alone", "_full_at", "_number", "_rate")
+
+    def __init__(self, memory: SharedMemory, number: int, rate: Rate) -> None:
+        self._full_at = memory.full_at
+        self._number = number
+        self._rate = rate
+        self._alone = Buckets(rate)  # of networks for which there is no place
+
+    def take(self, entry: Entry, now: float, count: int = 1) -> bool:
+        """Takes tokens. Returns False, and takes none, if there are not so many."""
+        if isinstance(entry, bytes):
+            return self._alone.take(entry, now, count)
+        full_at = self._rate.take(self._full(entry, now), now, count)
+        if full_at is None:
+            return False
+        self._full_at[entry * BUCKETS + self._number] = full_at
+        return True
+
+    def has_any(self, entry: Entry, now: float) -> bool:
+        """Returns True if a token can be taken."""
+        if isinstance(entry, bytes):
+            return self._alone.has_any(entry, now)
+        return self._rate.take(self._full(entry, now), now) is not None
+
+    def _full(self, entry: int, now: float) -> float:
+        """When this bucket is full again. It lacks no more than all of its tokens, whatever a worker with
+        other settings has left."""
+        at = entry * BUCKETS + self._number
+        full_at, latest = self._full_at[at], now + self._rate.seconds
+        if full_at > latest:
+            self._full_at[at] = full_at = latest
+        return full_at
+
+
+def _size(rows: int) -> int:
+    return _HEAD + 8 + rows * _TOTALS * 8 + _ENTRIES * (BUCKETS * 8 + _KEY) + rows * _ENTRIES * 4
+
+
+def _anonymous() -> int:
+    """The descriptor of a file without a name: in memory, where the system has that."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("smtp-proxy-limits")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
