@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import attrs
 from rule_tables import table
 from setting_tables import default_of
 
-from sansio_smtp import Config
-from trio_proxy.limits.table import LIMITS, Limit
+from trio_proxy.limits.table import LIMITS
 from trio_proxy.settings.options import SETTINGS
 
 
@@ -18,8 +16,8 @@ def limits_table() -> str:
     rows = [
         (
             limit.about,
-            _setting(limit),
-            _default(limit),
+            f"`{SETTINGS[limit.setting].option}`",
+            default_of(SETTINGS[limit.setting]),
             f"`{limit.hears}`" if limit.hears else "nothing",
             f"`{limit.label}`",
             limit.log,
@@ -28,18 +26,6 @@ def limits_table() -> str:
         for limit in LIMITS
     ]
     return table(("limit", "setting", "default", "the client hears", "label", "log line", "test"), rows)
-
-
-def _setting(limit: Limit) -> str:
-    setting = SETTINGS.get(limit.setting)
-    return f"`Config.{limit.setting}`" if setting is None else f"`{setting.option}`"
-
-
-def _default(limit: Limit) -> str:
-    setting = SETTINGS.get(limit.setting)
-    if setting is not None:
-        return default_of(setting)
-    return f"{attrs.fields_dict(Config)[limit.setting].default:,}"
 
 
 REGIONS: dict[str, Callable[[], str]] = {"limits": limits_table}

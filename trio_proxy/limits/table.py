@@ -37,7 +37,7 @@ class Limit:
     about: str
     """What is limited, for the documentation."""
     setting: str
-    """The name of the setting, or of the field of `sansio_smtp.Config` where there is no setting."""
+    """The name of the setting, and of the field of `sansio_smtp.Config` if the core counts."""
     log: str
     """The text of the log line."""
     test: str
@@ -208,4 +208,4 @@ LIMITS: Final = (
 )
 """In the order of the documentation."""
 LIMIT_OF: Final = {limit.setting: limit for limit in LIMITS}
-"""Name of the setting, or of the field of `Config` → its limit."""
+"""Name of the setting → its limit."""

@@ -133,6 +133,19 @@ def number_of(what: str, *, smallest: int = 1, largest: int = 2**31 - 1) -> Kind
     return Kind(toml=Annotated[int, reads], read=read, metavar="N")
 
 
+def size_from(smallest: int) -> Kind[int]:
+    """A number of octets, so many or more."""
+
+    def parse(value: Any) -> int:
+        size: int = A_SIZE.parse(value)
+        if size < smallest:
+            raise ValueError(f"expected {smallest} bytes or more")
+        return size
+
+    reads = Reads(A_SIZE.expected, parse)
+    return Kind(toml=Annotated[int, reads], read=parse, show=size_text, metavar="SIZE")
+
+
 def _workers(value: Any) -> int | str:
     if value == "auto" or (type(value) is int and 1 <= value <= _MOST_WORKERS):
         return value  # type: ignore[no-any-return]  # as the line above says

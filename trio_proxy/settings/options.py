@@ -44,6 +44,7 @@ from .kinds import (
     Kind,
     number_of,
     one_of,
+    size_from,
 )
 from .rule_table import RuleTable
 from .timeouts import OPTION_PHASES, TIMEOUTS, Timeouts
@@ -63,6 +64,8 @@ LIMITS: Final = "limits"
 TABLES: Final = (SERVER, LIMITS, LOGIN, OAUTH, RULES)
 """The tables of the settings file, in the order of the documentation."""
 
+_LEAST_LINE: Final = 512
+"""RFC 5321 §4.5.3.1: no command line, and no line of a reply, may be refused that is shorter."""
 _ON_ERROR: Final[Kind[OnError]] = one_of("defer", "reject", "accept")
 _CLIENT_TLS: Final[Kind[Literal["none", "may", "encrypt"]]] = one_of("none", "may", "encrypt")
 _LOGIN: Final[Kind[Literal["relay", "inject", "translate"]]] = one_of("relay", "inject", "translate")
@@ -303,6 +306,22 @@ class Options:
     early_talkers: str = setting(
         LIMITS, one_of("serve", "refuse"), "serve", in_core=True,
         help="Clients that speak before the greeting.",
+    )
+    max_recipients: int = setting(
+        LIMITS, number_of("recipients"), 10_000, in_core=True,
+        help="Accepted recipients of one message; one more gets 452.",
+    )
+    max_line: int = setting(
+        LIMITS, size_from(_LEAST_LINE), 12_288, in_core=True,
+        help="A command of a client, or a line of its login; a longer one gets 500 and ends the session.",
+    )
+    max_header_section: int = setting(
+        LIMITS, SIZE, 262_144, in_core=True,
+        help="The header section of a message whose header fields rules see; beyond it 552.",
+    )
+    max_reply: int = setting(
+        LIMITS, size_from(_LEAST_LINE), 65_536, in_core=True,
+        help="A reply of the server, all its lines together; a longer one ends the session with 421.",
     )
     max_held_total: int = setting(
         LIMITS, SIZE, 256 * 2**20,

@@ -38,6 +38,7 @@ OPTIONS = [
     "--workers", "--control", "--user",
     "--max-network-connections", "--connection-rate", "--message-rate", "--command-rate", "--min-rate",
     "--max-errors", "--soft-errors", "--error-delay", "--max-refusals", "--max-junk", "--early-talkers",
+    "--max-recipients", "--max-line", "--max-header-section", "--max-reply",
     "--max-held-total", "--network-prefix-v4", "--network-prefix-v6", "--exempt-networks",
 ]  # fmt: skip
 TEXT = b"Subject: hi\r\n\r\n..one\r\n"

@@ -18,9 +18,8 @@ def test_each_limit_has_a_setting_a_label_and_a_test() -> None:
     fields = attrs.fields_dict(Config)
     assert len({limit.label for limit in LIMITS}) == len(LIMITS) == len(LIMIT_OF)
     for limit in LIMITS:
-        setting = SETTINGS.get(limit.setting)
-        assert setting is not None or limit.setting in fields, limit
-        if limit.setting in fields and setting is not None:
+        setting = SETTINGS[limit.setting]
+        if limit.setting in fields:
             assert setting.in_core, limit
         test = TESTS / limit.test
         assert test.is_file(), limit

@@ -248,6 +248,9 @@ a = 1
          "3: [server] capture is for the built-in server; with an upstream server there is none"),
         ("[rules]\nmax_held = 0",
          '2: [rules] max_held = 0: expected a number of bytes or a size such as "25M"'),
+        ('[limits]\nmax_line = "511"', '2: [limits] max_line = "511": expected 512 bytes or more'),
+        ("[limits]\nmax_reply = 0",
+         '2: [limits] max_reply = 0: expected a number of bytes or a size such as "25M"'),
         ("[rules]\nreload = 1", "2: [rules] reload = 1: expected true or false"),
         ("[rules.files]\nx = 1", "1: [rules] files = {...}: expected a text in quotes or a list of texts in "
          "quotes"),

@@ -20,16 +20,16 @@ from trio_proxy.settings.options import CONFLICTS, SETTINGS, TABLES
 
 ROOT = Path(__file__).parents[3]
 DECLARATION = """\
-    max_recipients: int = setting(
-        SERVER, number_of("recipients"), 10_000, in_core=True, help="Recipients of one transaction."
+    max_pipelined: int = setting(
+        SERVER, number_of("commands"), 100, in_core=True, help="Commands without a reply."
     )
 """
 WRONG = """\
 [server]
-max_recipiens = 5
-max_recipients = "x"
+max_pipelind = 5
+max_pipelined = "x"
 [rules]
-max_recipients = 5
+max_pipelined = 5
 """
 LOOK = (
     f"WRONG = {WRONG!r}\n"
@@ -47,7 +47,7 @@ from trio_proxy.settings.core_config import core_config
 def limit(*arguments, **variables):
     @click.pass_context
     def look(ctx, /, **_):
-        click.echo(core_config(read_options(ctx)[0]).max_recipients)
+        click.echo(core_config(read_options(ctx)[0]).max_pipelined)
     command = click.Command("it", callback=look, params=cli.params)
     result = CliRunner().invoke(command, arguments, env=variables)
     return result.output.splitlines()[-1]
@@ -56,14 +56,14 @@ def mistakes(text):
     Path("wrong.toml").write_text(text)
     return [str(problem) for problem in read_config(Path("wrong.toml"))[1]]
 
-Path("right.toml").write_text("[server]\\nmax_recipients = 5\\n")
+Path("right.toml").write_text("[server]\\nmax_pipelined = 5\\n")
 json.dump({
     "help": CliRunner().invoke(cli, ["--help"], terminal_width=200).output,
     "default": limit(),
     "file": limit("--config", "right.toml"),
-    "variable": limit("--config", "right.toml", SMTP_PROXY_MAX_RECIPIENTS="6"),
-    "option": limit("--config", "right.toml", "--max-recipients", "7", SMTP_PROXY_MAX_RECIPIENTS="6"),
-    "wrong option": limit("--max-recipients", "0"),
+    "variable": limit("--config", "right.toml", SMTP_PROXY_MAX_PIPELINED="6"),
+    "option": limit("--config", "right.toml", "--max-pipelined", "7", SMTP_PROXY_MAX_PIPELINED="6"),
+    "wrong option": limit("--max-pipelined", "0"),
     "mistakes": mistakes(WRONG),
     "settings": setting_tables.settings_table(),
     "options": setting_tables.options_table(),
@@ -94,38 +94,38 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_it_is_not_there_without_its_declaration() -> None:
-    assert "max_recipients" not in SETTINGS
+    assert "max_pipelined" not in SETTINGS
 
 
 def test_it_is_in_the_help(found: dict[str, Any]) -> None:
-    (line,) = (line for line in found["help"].splitlines() if "--max-recipients" in line)
+    (line,) = (line for line in found["help"].splitlines() if "--max-pipelined" in line)
     assert line.split(maxsplit=2) == [
-        "--max-recipients", "N", "Recipients of one transaction.  [default: 10000]"
+        "--max-pipelined", "N", "Commands without a reply.  [default: 100]"
     ]  # fmt: skip
 
 
 def test_every_place_gives_it_to_the_core(found: dict[str, Any]) -> None:
     """The key of the file, the variable, the option: each wins over those before."""
-    assert [found[place] for place in ("default", "file", "variable", "option")] == ["10000", "5", "6", "7"]
-    assert Config().max_recipients == 10_000
+    assert [found[place] for place in ("default", "file", "variable", "option")] == ["100", "5", "6", "7"]
+    assert Config().max_pipelined == 100
 
 
 def test_it_is_checked_in_every_place_with_one_text(found: dict[str, Any]) -> None:
-    expected = "expected a whole number of recipients, 1 or more"
-    assert found["wrong option"] == f"Error: Invalid value for '--max-recipients': '0': {expected}"
+    expected = "expected a whole number of commands, 1 or more"
+    assert found["wrong option"] == f"Error: Invalid value for '--max-pipelined': '0': {expected}"
     assert found["mistakes"] == [
-        'wrong.toml:2: [server] unknown key "max_recipiens"; did you mean "max_recipients"?',
-        f'wrong.toml:3: [server] max_recipients = "x": {expected}',
-        'wrong.toml:5: [rules] unknown key "max_recipients"; write "max_recipients" below [server]',
+        'wrong.toml:2: [server] unknown key "max_pipelind"; did you mean "max_pipelined"?',
+        f'wrong.toml:3: [server] max_pipelined = "x": {expected}',
+        'wrong.toml:5: [rules] unknown key "max_pipelined"; write "max_pipelined" below [server]',
     ]
 
 
 def test_it_is_in_the_documentation(found: dict[str, Any]) -> None:
     assert (
-        "| `[server]` `max_recipients` | `--max-recipients` | `SMTP_PROXY_MAX_RECIPIENTS` "
-        "| a whole number of recipients, 1 or more | `10000` |"
+        "| `[server]` `max_pipelined` | `--max-pipelined` | `SMTP_PROXY_MAX_PIPELINED` "
+        "| a whole number of commands, 1 or more | `100` |"
     ) in found["settings"].splitlines()
-    assert ("| `--max-recipients N` | Recipients of one transaction. Default: `10000`. |") in found[
+    assert ("| `--max-pipelined N` | Commands without a reply. Default: `100`. |") in found[
         "options"
     ].splitlines()
 

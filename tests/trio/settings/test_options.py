@@ -65,7 +65,7 @@ def test_defaults_shown_in_the_help_are_those_of_the_options() -> None:
         "log_format", "log_key_file",
     }  # fmt: skip
     assert {name: shown.pop(name) for name in unset} == unset
-    assert len(shown) == 32
+    assert len(shown) == 36
     defaults = options()
     for name, text in shown.items():
         setting = SETTINGS[name]
@@ -85,7 +85,8 @@ def test_settings_of_the_core_reach_it() -> None:
     found = options(
         "--bare-newline", "reject", "--max-message-size", "25M", "--addresses", "lenient",
         "--accept-xclient", "192.0.2.1", "--accept-xclient", "unix", "--accept-xforward", "2001:db8::/32",
-        "--send-client", "auto", "--auth-without-tls", MAX_HELD="1MiB",
+        "--send-client", "auto", "--auth-without-tls", "--max-recipients", "50", "--max-line", "2K",
+        "--max-reply", "4K", "--max-header-section", "8K", MAX_HELD="1MiB",
     )  # fmt: skip
     assert core_config(found, reconnect=True) == Config(
         bare_newline=BareNewline.REJECT,
@@ -96,6 +97,10 @@ def test_settings_of_the_core_reach_it() -> None:
         send_client=SendClient.AUTO,
         auth_without_tls=True,
         max_held=2**20,
+        max_recipients=50,
+        max_line=2000,
+        max_reply=4000,
+        max_header_section=8000,
         reconnect=True,
     )
 
