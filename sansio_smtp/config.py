@@ -253,12 +253,14 @@ class Config:
     """Largest number of lines that the proxy itself refuses; after one more the session ends with 421."""
     max_refusals: int = attrs.field(default=100, validator=_positive)
     """Largest number of replies 4xx and 5xx, of the server or of the proxy, since the last message that was
-    accepted; after one more the next command gets 421 and the session ends."""
+    accepted; after one more the next command gets 421 and the session ends.
+    The client of a lenient `Proxy.tally` is let be."""
     soft_errors: int = attrs.field(default=10, validator=_positive)
     """The number of them from which on `Tally.slow` tells the driver to read the client slower."""
     max_junk: int = attrs.field(default=100, validator=_positive)
     """Largest number of commands that lead to no mail (NOOP, RSET, VRFY, EXPN, HELP, unknown ones), since the
-    last message that was accepted; one more gets 421 and the session ends."""
+    last message that was accepted; one more gets 421 and the session ends.
+    The client of a lenient `Proxy.tally` is let be."""
     early_talkers: EarlyTalkers = attrs.field(default=EarlyTalkers.SERVE, converter=EarlyTalkers)
     """What becomes of a client that sends something before its greeting."""
     max_header_section: int = attrs.field(default=262_144, validator=_positive)

@@ -7,6 +7,9 @@ accepted. One that only tries, knocks and asks is slowed down by the driver, the
                            the driver reads it slower                    gets 421
     junk       0 ─────────────────────────────────────── max_junk ────── one more gets 421
 
+A client that the driver trusts (`Tally.lenient`) may do both without end: a list server on the same machine
+names many recipients that are no more, and would be cut off at each attempt.
+
 Refusals are the replies 4xx and 5xx, of the server, of a rule or of the proxy. Junk are commands that lead to
 no mail: NOOP, RSET, VRFY, EXPN, HELP and those that are not known here.
 """
@@ -25,6 +28,7 @@ __all__ = ["JUNK", "Tally"]
 
 JUNK: Final = frozenset(b"NOOP RSET VRFY EXPN HELP".split())
 """Verbs that are known here, and that lead to no mail."""
+_ENDLESS: Final = 2**62
 _MOST_HITS: Final = 100
 """That are kept for a driver which may never ask for them."""
 
@@ -40,6 +44,7 @@ class Tally:
         "early",
         "hits",
         "junk",
+        "lenient",
         "messages",
         "over",
         "refusals",
@@ -60,6 +65,8 @@ class Tally:
         """Commands that lead to no mail, since then."""
         self.early = False
         """True if the client has sent something before its greeting."""
+        self.lenient = False
+        """True: the driver trusts the client. No number of refusals or junk slows it down or ends it."""
         self.slow = False
         """True if the client is to be read slower: it has had `Config.soft_errors` refusals."""
         self.over: Reply | None = None
@@ -94,18 +101,20 @@ class Tally:
         self.commands += 1
         if verb in JUNK or verb not in VERBS:
             self.junk += 1
-            if self.junk > self._max_junk and self.over is None:
+            if self.junk > self._max_junk and self.over is None and not self.lenient:
                 self.over = own_replies.TOO_MUCH_JUNK
                 self.hit("max_junk")
 
     @property
     def room_for_junk(self) -> int:
         """So many commands that lead to no mail may still come."""
-        return self._max_junk - self.junk
+        return _ENDLESS if self.lenient else self._max_junk - self.junk
 
     def refused(self) -> None:
         """The client was sent a reply 4xx or 5xx."""
         self.refusals += 1
+        if self.lenient:
+            return
         if self.refusals == self._soft_errors:
             self.slow = True
             self.hit("soft_errors")

@@ -337,9 +337,7 @@ class Relay(Sides):
             self._settings.hits.hit(LIMIT_OF[name], peer=self._proxy.identity.address)
 
     async def _read_slowly(self) -> None:
-        guard = self._settings.guard
-        is_exempt = guard is not None and guard.network_of(self._proxy.identity.ip) is None
-        await trio.sleep(0 if is_exempt else self._settings.error_delay)
+        await trio.sleep(self._settings.error_delay)
 
     async def _judge(self, said: Later[list[Event]]) -> None:
         events = await said

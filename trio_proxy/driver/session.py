@@ -124,8 +124,11 @@ class Session:
         self._accounts = settings.config.account and self._account.is_wanted
         self._conduct: Conduct | None = None
         guard, self._sweep = settings.guard, settings.sweep
-        if guard is not None and (network := guard.network_of(known.ip)) is not None:
-            self._conduct = Conduct(self, self._proxy, guard, network)
+        if guard is not None:
+            network = guard.network_of(known.ip)
+            self._proxy.tally.lenient = network is None
+            if network is not None:
+                self._conduct = Conduct(self, self._proxy, guard, network)
         self._reactor = settings.reactor
         self._alone: Alone | None = None
         self._started = 0.0

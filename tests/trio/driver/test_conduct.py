@@ -30,7 +30,7 @@ MODES = pytest.mark.parametrize("io", ["reactor", "tasks"])
 def guarded(rates: dict[Limit, Rate | None], **more: Any) -> dict[str, Any]:
     """Settings of a session."""
     hits = Hits(trio.current_time)
-    guard = Guard(hits, trio.current_time, rates=rates, exempt=Networks(), **more)
+    guard = Guard(hits, trio.current_time, rates=rates, **{"exempt": Networks(), **more})
     return {"guard": guard, "hits": hits, "sweep": Sweep(), "peer": PEER}
 
 
@@ -169,6 +169,22 @@ async def test_a_client_with_many_refusals_is_read_slower(mock_clock: MockClock,
     assert hits.counts == {"soft-errors": 1, "refusals": 1}
     assert [entry["limit"] for entry in logs] == ["soft-errors", "refusals"]
     assert all(entry["peer"] == "peer" for entry in logs)
+
+
+@MODES
+async def test_a_trusted_client_may_be_refused_without_end(mock_clock: MockClock, io: str) -> None:
+    """As a list server on this machine, of whose recipients many are no more."""
+    config = Config(soft_errors=2, max_refusals=3, max_junk=3)
+    settings = guarded({}, exempt=Networks.parse(["192.0.2.0/24"]))
+    async with over_tcp(mock_clock, io=io, config=config, error_delay=500, **settings) as run:
+        await hello(run)
+        await say(run, TO_DATA[0])
+        before = trio.current_time()
+        await say(run, *[(b"RCPT TO:<x@d.example>", b"550 no")] * 6, *[(b"NOOP", b"250 ok")] * 6)
+        await say(run, *MESSAGE[1:], *[(b"NOOP", b"250 ok")] * 6, (b"QUIT", b"221 bye"))
+        assert trio.current_time() - before < 100
+        run.client.close()
+    assert settings["hits"].counts == {}
 
 
 async def test_an_early_talker_is_counted(mock_clock: MockClock) -> None:
