@@ -1,4 +1,4 @@
-"""`Conduct`: tells the guard what a session does, and ends one whose client sends too slowly.
+"""`Conduct`: tells the guard what a client does, and ends the session of one that sends too slowly.
 
 It reads what the core counts anyway, once in each tick of a `Sweep`: what a session passes on costs nothing
 more. So a limit of commands or messages is noticed up to a tick late. The session of a network that is over a
@@ -31,17 +31,17 @@ class Conducted(Protocol):
 
 
 class Conduct:
-    """Of one session."""
+    """Of one session, from its begin or from the moment at which its client is named."""
 
-    __slots__ = ("_counts", "_guard", "_network", "_pace", "_proxy", "_session")
+    __slots__ = ("_counts", "_network", "_pace", "_proxy", "_session", "guard")
 
     def __init__(self, session: Conducted, proxy: Proxy, guard: Guard, network: Network) -> None:
         self._session = session
         self._proxy = proxy
-        self._guard = guard
+        self.guard = guard
         self._network = network
         self._pace = None if guard.least_pace is None else Pace(guard.least_pace)
-        self._counts = 0, 0
+        self._counts = proxy.counts
 
     def look(self, now: float) -> None:
         """Looks at what has been done since the last time: see `Swept`."""
@@ -52,7 +52,7 @@ class Conduct:
         elif self._pace is not None:
             octets = None if self._session.is_stalled else self._proxy.receiving
             if self._pace.is_too_slow(now, octets):
-                self._guard.hit(SLOW_CONTENT, self._network)
+                self.guard.hit(SLOW_CONTENT, self._network)
                 self._session.over(SLOW_CONTENT, now=True)
 
     def charge(self) -> Limit | None:
@@ -61,6 +61,6 @@ class Conduct:
         self._counts = now = self._proxy.counts
         for limit, last, first in zip((COMMAND_RATE, MESSAGE_RATE), now, before, strict=True):
             count = last - first
-            if count and not self._guard.charge(limit, self._network, count):
+            if count and not self.guard.charge(limit, self._network, count):
                 over = limit
         return over

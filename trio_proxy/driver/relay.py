@@ -18,6 +18,7 @@ handshake's (`Stream.interrupt`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import trio
@@ -28,6 +29,7 @@ from sansio_smtp import (
     Ask,
     BodyComplete,
     ClientChanged,
+    ClientInfo,
     Close,
     CommandRefused,
     Connect,
@@ -48,7 +50,7 @@ from sansio_smtp import (
 )
 from sansio_smtp.questions import AnyQuestion
 from sansio_smtp.rules.later import Later, awaited
-from trio_proxy.limits.table import LIMIT_OF
+from trio_proxy.limits.table import LIMIT_OF, Limit
 from trio_proxy.text.session_log import SessionLog
 
 from .deadlines import Deadline
@@ -68,7 +70,16 @@ __all__ = ["Relay"]
 class Relay(Sides):
     """Runs one dialogue, from the client's connection up to the core's last word."""
 
-    __slots__ = ("_judging", "_log", "_sends_more", "_settings", "_shows_states", "_transcribes", "left")
+    __slots__ = (
+        "_judging",
+        "_log",
+        "_sends_more",
+        "_settings",
+        "_shows_states",
+        "_transcribes",
+        "left",
+        "named",
+    )
 
     def __init__(
         self,
@@ -88,6 +99,8 @@ class Relay(Sides):
         self._settings = settings
         self._log = log
         self._sends_more = False
+        self.named: Callable[[ClientInfo], Limit | None] | None = None
+        """Is called when XCLIENT has named a client. Returns the limit that its network has reached."""
         self.left: tuple[Event, ...] = ()
         """Replies that the core counts as told, and that an error in `apply` has kept from the client."""
 
@@ -171,6 +184,10 @@ class Relay(Sides):
             self._servers.leave()
             self._left(SERVER)
             self._start(self._use_server, event.upstream)
+        elif isinstance(event, ClientChanged):
+            self._reports.event(event)
+            if self.named is not None and (limit := self.named(event.client)) is not None:
+                self._start(self._refuse_named, limit)
         elif isinstance(event, StartTLS):
             self._shake_hands_with(event.side)
         else:
@@ -338,6 +355,11 @@ class Relay(Sides):
 
     async def _read_slowly(self) -> None:
         await trio.sleep(self._settings.error_delay)
+
+    async def _refuse_named(self, limit: Limit) -> None:
+        """The client that XCLIENT has named gets 421. Its greeting may have left already."""
+        self.apply(self._proxy.drain(limit.reply))
+        await self._flush(CLIENT)
 
     async def _judge(self, said: Later[list[Event]]) -> None:
         events = await said

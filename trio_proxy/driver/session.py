@@ -21,6 +21,7 @@ from sansio_smtp import (
     WaitingFor,
 )
 from trio_proxy.account.account import Account
+from trio_proxy.limits.guard import Guard, Network
 from trio_proxy.limits.table import Limit
 from trio_proxy.metrics.meter import Ending
 from trio_proxy.text.session_log import SessionLog
@@ -53,6 +54,7 @@ class Session:
         "_client",
         "_conduct",
         "_deadline",
+        "_entered",
         "_judging",
         "_known",
         "_log",
@@ -123,12 +125,15 @@ class Session:
         )
         self._accounts = settings.config.account and self._account.is_wanted
         self._conduct: Conduct | None = None
+        self._entered: Network | None = None  # of a client that XCLIENT has named
         guard, self._sweep = settings.guard, settings.sweep
         if guard is not None:
             network = guard.network_of(known.ip)
             self._proxy.tally.lenient = network is None
             if network is not None:
                 self._conduct = Conduct(self, self._proxy, guard, network)
+            if settings.config.accept_xclient:
+                self._relay.named = partial(self._named, guard)
         self._reactor = settings.reactor
         self._alone: Alone | None = None
         self._started = 0.0
@@ -239,10 +244,7 @@ class Session:
             with suppress(Exception):  # it may be the core that has failed
                 self._tell_of_it()
         self._deadline.close()
-        if self._conduct is not None:
-            if self._sweep is not None:
-                self._sweep.discard(self._conduct)
-            self._conduct.charge()
+        self._uncount()
         self._servers.close()
         self._client.stream.close()
 
@@ -277,6 +279,34 @@ class Session:
     @property
     def is_stalled(self) -> bool:
         return bool(self._servers.outbox.waiting)
+
+    def _named(self, guard: Guard, client: ClientInfo) -> Limit | None:
+        """XCLIENT has said who the client is, which is counted in its own network from now on. Returns the
+        limit that this has reached."""
+        self._uncount()
+        network = guard.network_of(client.ip)
+        self._proxy.tally.lenient = network is None
+        if network is None:
+            return None
+        limit = guard.enter(network)
+        if limit is None:
+            self._entered = network
+            self._conduct = Conduct(self, self._proxy, guard, network)
+            if self._sweep is not None:
+                self._sweep.add(self._conduct)
+        return limit
+
+    def _uncount(self) -> None:
+        """What the client has done is counted; what it does from now on is not."""
+        conduct, self._conduct = self._conduct, None
+        if conduct is None:
+            return
+        if self._sweep is not None:
+            self._sweep.discard(conduct)
+        conduct.charge()
+        if self._entered is not None:
+            conduct.guard.leave(self._entered)
+            self._entered = None
 
     def over(self, limit: Limit, *, now: bool) -> None:
         try:

@@ -2,7 +2,8 @@
 
 A network is an address with the bits after a prefix cut off: who has one address of a /64 has all of them.
 Networks that are trusted are not counted. The guard is asked once when a connection comes, and told when it
-goes; a session tells it of its messages and commands::
+goes; a session tells it of its messages and commands. A client that a PROXY header or XCLIENT names comes at
+that moment::
 
     accept ──> enter ──> session ── charge(messages), charge(commands) ──> leave
                  └─ a `Limit`: the connection is refused

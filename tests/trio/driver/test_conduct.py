@@ -19,7 +19,7 @@ from trio_proxy.limits.guard import Guard
 from trio_proxy.limits.held import HeldTotal
 from trio_proxy.limits.hits import Hits
 from trio_proxy.limits.rates import Rate
-from trio_proxy.limits.table import COMMAND_RATE, MESSAGE_RATE, SLOW_CONTENT, Limit
+from trio_proxy.limits.table import COMMAND_RATE, MESSAGE_RATE, NETWORK_CONNECTIONS, SLOW_CONTENT, Limit
 
 Logs = list[MutableMapping[str, Any]]
 FAST = b"x" * 40
@@ -185,6 +185,68 @@ async def test_a_trusted_client_may_be_refused_without_end(mock_clock: MockClock
         assert trio.current_time() - before < 100
         run.client.close()
     assert settings["hits"].counts == {}
+
+
+def named(**more: Any) -> dict[str, Any]:
+    """Settings of a session whose client may say who the client is."""
+    trusted = Networks.parse(["192.0.2.0/24"])
+    config = Config(accept_xclient=trusted, max_junk=2)
+    return {"config": config, **guarded(more.pop("rates", {}), exempt=trusted, **more)}
+
+
+NAMED = b"\xc6\x33\x64\x07"
+
+
+@MODES
+async def test_a_client_that_xclient_has_named_is_counted_in_its_own_network(
+    mock_clock: MockClock, io: str
+) -> None:
+    settings = named(rates={MESSAGE_RATE: Rate(1, 600)}, connections=1)
+    guard = settings["guard"]
+    async with over_tcp(mock_clock, io=io, **settings) as run:
+        await hello(run)
+        await say(run, *[(b"NOOP", b"250 ok")] * 4)
+        assert not guard.open
+        await run.client.send(b"XCLIENT ADDR=198.51.100.7 PORT=4242")
+        await run.client.expect(b"220 mx")
+        assert dict(guard.open) == {NAMED: 1}
+        assert guard.enter(NAMED) is NETWORK_CONNECTIONS
+        await say(run, (b"HELO c", b"250 mx"), *MESSAGE, *[(b"NOOP", b"250 ok")] * 2)
+        await run.client.send(b"NOOP")
+        await run.client.expect(b"421 4.7.0 too many commands without a message, closing")
+        run.client.close()
+    assert not guard.open
+    assert guard.enter(NAMED) is MESSAGE_RATE
+
+
+@MODES
+async def test_a_named_client_of_a_network_with_too_many_is_refused(mock_clock: MockClock, io: str) -> None:
+    settings = named(connections=1)
+    guard = settings["guard"]
+    assert guard.enter(NAMED) is None
+    async with over_tcp(mock_clock, io=io, **settings) as run:
+        await hello(run)
+        await run.client.send(b"XCLIENT ADDR=198.51.100.7 PORT=4242")
+        await run.client.expect(
+            b"220 mx", b"421 4.7.0 too many connections from your network, try again later"
+        )
+        run.client.close()
+    assert dict(guard.open) == {NAMED: 1}
+    assert settings["hits"].counts == {"network-connections": 1}
+
+
+async def test_a_named_client_may_be_another_trusted_one_and_name_the_next(mock_clock: MockClock) -> None:
+    settings = named(connections=1)
+    guard = settings["guard"]
+    async with over_tcp(mock_clock, **settings) as run:
+        await hello(run)
+        for address in (b"192.0.2.9", b"198.51.100.7"):
+            assert not guard.open
+            await run.client.send(b"XCLIENT ADDR=" + address)
+            await run.client.expect(b"220 mx")
+        assert dict(guard.open) == {NAMED: 1}
+        run.client.close()
+    assert not guard.open
 
 
 async def test_an_early_talker_is_counted(mock_clock: MockClock) -> None:
