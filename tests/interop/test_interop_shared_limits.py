@@ -86,6 +86,10 @@ async def test_connections_are_those_of_all_workers_and_go_with_a_killed_one(tmp
         await until(lambda: "a worker has crashed" in proxy.log())
         await until_all_serve(file)
         assert clients.come(2, 2, 2, 2) == [SERVED, SERVED, SERVED, MANY_IN_ALL]
+        config(tmp_path, "max_network_connections = 5\n", "max_connections = 20\n")
+        assert (await reload(file, "--only")).returncode == 0
+        assert proxy.log().count("limits reloaded") == 2
+        assert clients.come(2, 2) == [SERVED, MANY]
         stack.close()
 
 

@@ -1,9 +1,9 @@
-"""What is read anew while the service runs: rules, servers, certificates, and how much is logged.
+"""What is read anew while the service runs: rules, servers, limits and certificates.
 
 ::
 
-    SIGHUP, or the parent of a worker ─> certificates are read ─> the settings file, the rules, the servers
-                                                  │                                    │
+    SIGHUP, or the parent of a worker ─> certificates are read ─> settings file, rules, servers, limits
+                                                  │                             │
                             all is right: all of it is for new connections, in one step
                             anything is wrong: everything stays, and the log says what is wrong
 
@@ -26,6 +26,7 @@ from trio_proxy.rulebook.reload import RuleBook
 from trio_proxy.settings.choose import reread
 from trio_proxy.settings.options import SETTINGS, Options
 
+from .limits import LIMIT_SETTINGS
 from .open_relay import open_relay_warning
 from .upstreams import servers_now
 
@@ -36,7 +37,7 @@ __all__ = ["RELOADED", "Loading", "needing_restart"]
 
 log = structlog.stdlib.get_logger("smtp_proxy")
 
-RELOADED: Final = frozenset(("rules", "upstream"))
+RELOADED: Final = frozenset(("rules", "upstream")) | LIMIT_SETTINGS
 """The settings that take effect at a reload, besides ``[rules.NAME]`` and ``[[route]]``."""
 
 
@@ -87,10 +88,10 @@ class Loading:
         problems = list(self._problems)
         try:
             now = reread(start)
-            if (now.upstream, now.routes) == (start.upstream, start.routes):
-                loaded = self._with_servers(start, now)
-            else:
-                loaded = self._with_servers(servers_now(start, now), now)
+            used = attrs.evolve(start, **{name: getattr(now, name) for name in LIMIT_SETTINGS})
+            if (now.upstream, now.routes) != (start.upstream, start.routes):
+                used = servers_now(used, now)
+            loaded = self._with_servers(used, now)
         except RuleError as error:
             raise RuleError([*problems, *error.problems]) from error
         if problems:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -29,10 +28,6 @@ from trio_proxy.driver.server import Server, stop_on_signals
 from trio_proxy.driver.settings import Settings
 from trio_proxy.driver.streams import SocketStream, Stream
 from trio_proxy.driver.sweep import Sweep
-from trio_proxy.limits.held import HeldTotal
-from trio_proxy.limits.hits import Hits
-from trio_proxy.limits.of_service import guard_of
-from trio_proxy.limits.shared import SharedCounts
 from trio_proxy.process.limits import raise_descriptor_limit
 from trio_proxy.process.manager import Manager
 from trio_proxy.process.user import User
@@ -58,6 +53,7 @@ from . import exit_status
 from .admin import NoAdmin, admin_of, admin_problems, certificate_expiry
 from .banner import banner
 from .cautions import cautions
+from .limits import Limits
 from .log import configure_log
 from .logins import LoginRules, logins_or_problems
 from .loops import leads_to, route_loops
@@ -129,14 +125,28 @@ async def _main(options: Options) -> int:
             admin.watch("smtp_proxy_certificate_expires_seconds", partial(certificate_expiry, security))
             to_servers = admin.counted(SERVER, stream)
             upstreams = Upstreams(to_servers, asked, here, security, logins, built_in)
-            settings = _settings(options, upstreams, book, rules, reactor, admin, overseer.shared)
-            admin.watch("smtp_proxy_limit_hits_total", settings.hits.readings)
+            limits = Limits(options, overseer.shared)
+            settings = _settings(options, upstreams, book, rules, reactor, admin, limits)
+            admin.watch("smtp_proxy_limit_hits_total", limits.hits.readings)
+            admin.watch("smtp_proxy_held_bytes", lambda: [((), limits.held.octets)])
             arrivals, lmtp = Arrivals(settings), Arrivals(settings.for_clients(Dialect.LMTP))
+            server = Server(
+                session=arrivals.session,
+                tls_session=arrivals.tls_session,
+                stream=admin.counted(CLIENT, stream),
+                max_connections=options.max_connections,
+                total=None if overseer.shared is None else overseer.shared.clients,
+                grace=options.grace,
+                guard=limits.guard,
+                hits=limits.hits,
+                numbers=overseer.numbers,
+            )
 
             def replace(loaded: LoadedRules) -> None:
                 nonlocal settings
                 assert isinstance(loaded.origin, Options)
                 settings = upstreams.used_by(settings, loaded.origin)
+                settings = limits.change(loaded.origin, settings, server)
                 arrivals.use(settings)
                 lmtp.use(settings.for_clients(Dialect.LMTP))
                 loading.done()
@@ -169,17 +179,6 @@ async def _main(options: Options) -> int:
                 capture_stop = trio.Event()
                 if capture is not None:
                     await nursery.start(capture.serve, capture_sockets, capture_stop)
-                server = Server(
-                    session=arrivals.session,
-                    tls_session=arrivals.tls_session,
-                    stream=admin.counted(CLIENT, stream),
-                    max_connections=options.max_connections,
-                    total=None if overseer.shared is None else overseer.shared.clients,
-                    grace=options.grace,
-                    guard=settings.guard,
-                    hits=settings.hits,
-                    numbers=overseer.numbers,
-                )
 
                 def stop_for_parent(hurry: bool) -> None:
                     if hurry:
@@ -298,21 +297,18 @@ def _settings(
     rules: RuleTasks,
     reactor: Reactor | None,
     admin: Admin | NoAdmin,
-    shared: SharedCounts | None,
+    limits: Limits,
 ) -> Settings:
-    hits = Hits(trio.current_time)
-    held = HeldTotal(options.max_held_total, None if shared is None else shared.held)
-    admin.watch("smtp_proxy_held_bytes", lambda: [((), held.octets)])
     settings = Settings(
         meter=admin.meter,
         tell=admin.tell,
         connect=_nowhere,
         reactor=reactor,
-        guard=guard_of(options, hits, time.monotonic, shared),  # Trio's clock is another in each process
+        guard=limits.guard,
         sweep=Sweep(),
-        held_total=held,
+        held_total=limits.held,
         error_delay=options.error_delay,
-        hits=hits,
+        hits=limits.hits,
         tls=upstreams.security.clients,
         accept_proxy=Networks.parse(options.accept_proxy),
         config=core_config(

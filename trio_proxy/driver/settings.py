@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -116,6 +116,10 @@ class Settings:
     def for_clients(self, dialect: Dialect) -> Settings:
         """The same settings for clients that speak this dialect."""
         return attrs.evolve(self, config=attrs.evolve(self.config, client_dialect=dialect))
+
+    def with_limits(self, error_delay: float, limits: Mapping[str, Any]) -> Settings:
+        """The same settings with these limits; ``limits`` are fields of `Config`."""
+        return attrs.evolve(self, error_delay=error_delay, config=attrs.evolve(self.config, **limits))
 
     def tls_with_client(self, raw: Stream) -> TlsStream:
         """A stream for TLS with a client, whose handshake comes next."""

@@ -71,13 +71,25 @@ class Guard:
         self._connections = connections
         self._exempt = exempt
         self._prefixes = prefixes
-        self._shared = shared
+        self.shared = shared
         self._buckets = {
             limit: self._buckets_of(limit, rate) for limit, rate in rates.items() if rate is not None
         }
         self._open: dict[Network, int] = {}
         self.network_of = lru_cache(_KNOWN)(self._network_of)
         """Takes an IP address. Returns its network; None if it is not counted, or is none."""
+
+    def use(self, other: Guard) -> None:
+        """The limits are those of the other one from now on. What was counted stays, but for rates that have
+        changed."""
+        self.least_pace = other.least_pace
+        self._connections, self._exempt, self._prefixes = other._connections, other._exempt, other._prefixes
+        buckets = dict(other._buckets)
+        for limit, before in self._buckets.items():
+            if limit in buckets and buckets[limit].rate == before.rate:
+                buckets[limit] = before
+        self._buckets = buckets
+        self.network_of.cache_clear()
 
     @property
     def open(self) -> Mapping[Network, int]:
@@ -87,12 +99,12 @@ class Guard:
     def enter(self, network: Network) -> Limit | None:
         """A connection has come. Returns the limit by which it is refused; None if it is counted from now
         on, until `leave`."""
-        key = network if self._shared is None else self._shared.entry_of(network)
+        key = network if self.shared is None else self.shared.entry_of(network)
         limit = self._refused_by(network, key)
         if limit is None:
             self._open[network] = here = self._open.get(network, 0) + 1
-            if self._shared is not None:
-                self._shared.tell_open(network, key, here)
+            if self.shared is not None:
+                self.shared.tell_open(network, key, here)
         else:
             self.hit(limit, network)
         return limit
@@ -104,15 +116,15 @@ class Guard:
             self._open[network] = left
         else:
             del self._open[network]
-        if self._shared is not None:
-            self._shared.tell_open(network, self._shared.entry_of(network), left)
+        if self.shared is not None:
+            self.shared.tell_open(network, self.shared.entry_of(network), left)
 
     def charge(self, limit: Limit, network: Network, count: int = 1) -> bool:
         """Messages or commands have come. Returns False if these are too many."""
         buckets = self._buckets.get(limit)
         if buckets is None:
             return True
-        key = network if self._shared is None else self._shared.entry_of(network)
+        key = network if self.shared is None else self.shared.entry_of(network)
         if buckets.take(key, self._clock(), count):
             return True
         self.hit(limit, network)
@@ -131,7 +143,7 @@ class Guard:
     def _refused_by(self, network: Network, key: Entry) -> Limit | None:
         now = self._clock()
         if self._connections:
-            elsewhere = 0 if self._shared is None else self._shared.open_elsewhere(key)
+            elsewhere = 0 if self.shared is None else self.shared.open_elsewhere(key)
             if self._open.get(network, 0) + elsewhere >= self._connections:
                 return NETWORK_CONNECTIONS
         for limit in (MESSAGE_RATE, COMMAND_RATE):
@@ -144,7 +156,7 @@ class Guard:
         return None
 
     def _buckets_of(self, limit: Limit, rate: Rate) -> Buckets | SharedBuckets:
-        return Buckets(rate) if self._shared is None else self._shared.buckets(_RATES.index(limit), rate)
+        return Buckets(rate) if self.shared is None else self.shared.buckets(_RATES.index(limit), rate)
 
     def _network_of(self, ip: str) -> Network | None:
         try:

@@ -14,12 +14,12 @@ class HeldTotal:
         """``most``: octets. ``total``: with those of other workers."""
         self.octets = 0
         """That are taken now, by this process."""
-        self._most = most
+        self.most = most
         self._total = total
 
     def take(self, octets: int) -> bool:
         elsewhere = 0 if self._total is None else self._total.elsewhere
-        if self.octets + octets + elsewhere > self._most:
+        if self.octets + octets + elsewhere > self.most:
             return False
         self._count(octets)
         return True

@@ -68,11 +68,11 @@ A_RATE: Final = Reads('a number in a time such as "600/60s", or "none"', _parse)
 class Buckets:
     """A bucket for each key. The times that it is given never go back."""
 
-    __slots__ = ("_full_at", "_most", "_rate")
+    __slots__ = ("_full_at", "_most", "rate")
 
     def __init__(self, rate: Rate, most: int = _MOST_KEYS) -> None:
         """``most``: the largest number of keys that are kept."""
-        self._rate = rate
+        self.rate = rate
         self._most = most
         self._full_at: OrderedDict[Hashable, float] = OrderedDict()
 
@@ -81,7 +81,7 @@ class Buckets:
 
     def take(self, key: Hashable, now: float, count: int = 1) -> bool:
         """Takes tokens. Returns False, and takes none, if there are not so many."""
-        full_at = self._rate.take(self._full_at.get(key, now), now, count)
+        full_at = self.rate.take(self._full_at.get(key, now), now, count)
         if full_at is None:
             return False
         self._full_at[key] = full_at
@@ -91,7 +91,7 @@ class Buckets:
 
     def has_any(self, key: Hashable, now: float) -> bool:
         """Returns True if a token can be taken."""
-        return self._rate.take(self._full_at.get(key, now), now) is not None
+        return self.rate.take(self._full_at.get(key, now), now) is not None
 
     def _forget_one(self, now: float) -> None:
         """One call can add one key, so this keeps the table small."""

@@ -237,19 +237,19 @@ class SharedCounts:
 class SharedBuckets:
     """A bucket for each entry, for one rate: as `Buckets`, for all workers."""
 
-    __slots__ = ("_alone", "_full_at", "_number", "_rate")
+    __slots__ = ("_alone", "_full_at", "_number", "rate")
 
     def __init__(self, memory: SharedMemory, number: int, rate: Rate) -> None:
         self._full_at = memory.full_at
         self._number = number
-        self._rate = rate
+        self.rate = rate
         self._alone = Buckets(rate)  # of networks for which there is no place
 
     def take(self, entry: Entry, now: float, count: int = 1) -> bool:
         """Takes tokens. Returns False, and takes none, if there are not so many."""
         if isinstance(entry, bytes):
             return self._alone.take(entry, now, count)
-        full_at = self._rate.take(self._full(entry, now), now, count)
+        full_at = self.rate.take(self._full(entry, now), now, count)
         if full_at is None:
             return False
         self._full_at[entry * BUCKETS + self._number] = full_at
@@ -259,13 +259,13 @@ class SharedBuckets:
         """Returns True if a token can be taken."""
         if isinstance(entry, bytes):
             return self._alone.has_any(entry, now)
-        return self._rate.take(self._full(entry, now), now) is not None
+        return self.rate.take(self._full(entry, now), now) is not None
 
     def _full(self, entry: int, now: float) -> float:
         """When this bucket is full again. It lacks no more than all of its tokens, whatever a worker with
         other settings has left."""
         at = entry * BUCKETS + self._number
-        full_at, latest = self._full_at[at], now + self._rate.seconds
+        full_at, latest = self._full_at[at], now + self.rate.seconds
         if full_at > latest:
             self._full_at[at] = full_at = latest
         return full_at

@@ -77,13 +77,27 @@ async def test_rules_and_certificates_change_together_or_not_at_all(file: Path, 
         assert await loading.reload(book) == "cert.pem: cannot be read"
         assert (book.summary, files.used) == (before, 0)
         files.problems = []
-        change(file, "[rules]", "max_conections = 5\n[rules]")
-        assert 'unknown key "max_conections"' in await loading.reload(book)
+        change(file, "[rules]", "grac = 5\n[rules]")
+        assert 'unknown key "grac"' in await loading.reload(book)
         assert (book.summary, files.used) == (before, 0)
-        change(file, "max_conections", "max_connections")
+        change(file, "grac", "grace")
         assert await loading.reload(book) == ""
         assert (book.summary.count("two.py"), files.used) == (1, 1)
-    assert logs[-2]["settings"] == "[server] max_connections"
+    assert logs[-2]["settings"] == "[server] grace"
+
+
+async def test_limits_are_those_of_now(file: Path) -> None:
+    seen: list[Any] = []
+    loading = Loading(options("-c", str(file), "--max-junk", "7"))
+    book = RuleBook(loading.load)
+    book.tell(lambda loaded: seen.append(loaded.origin))
+    async with serving(book):
+        change(
+            file, "[rules]", "max_connections = 5\ngrace = 1\n[limits]\nmax_junk = 9\nmax_line = 600\n[rules]"
+        )
+        assert await loading.reload(book) == ""
+    expected = attrs.evolve(loading.options, max_connections=5, max_line=600)
+    assert seen == [expected]
 
 
 def test_each_setting_is_reloaded_or_named() -> None:

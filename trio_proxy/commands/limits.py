@@ -1,0 +1,61 @@
+"""The limits of the settings: made at the start, and changed when the settings are reread.
+
+What counts is the same for the whole life of the service, so nothing that was counted is forgotten. Limits of
+networks and of all clients together change at once; those of one session are in its settings, so they change
+for sessions that begin after it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import structlog
+import trio
+
+from trio_proxy.driver.server import Server
+from trio_proxy.driver.settings import Settings
+from trio_proxy.limits.held import HeldTotal
+from trio_proxy.limits.hits import Hits
+from trio_proxy.limits.of_service import guard_of
+from trio_proxy.limits.shared import SharedCounts
+from trio_proxy.limits.table import LIMIT_OF
+from trio_proxy.settings.options import LIMITS, SETTINGS, Options
+
+__all__ = ["LIMIT_SETTINGS", "Limits"]
+
+log = structlog.stdlib.get_logger("smtp_proxy")
+
+LIMIT_SETTINGS: Final = frozenset(
+    (*LIMIT_OF, *(name for name, setting in SETTINGS.items() if setting.table == LIMITS))
+)
+"""The settings that say limits, or what else belongs to them."""
+_IN_CORE: Final = tuple(name for name in LIMIT_SETTINGS if SETTINGS[name].in_core)
+
+
+class Limits:
+    """What counts, for one service."""
+
+    def __init__(self, options: Options, shared: SharedCounts | None) -> None:
+        """``shared``: with other workers."""
+        self.hits = Hits(trio.current_time)
+        # Trio's clock is another one in each process.
+        self.guard = guard_of(options, self.hits, time.monotonic, shared)
+        self.held = HeldTotal(options.max_held_total, None if shared is None else shared.held)
+        self._options = options
+
+    def change(self, options: Options, settings: Settings, server: Server) -> Settings:
+        """These options hold from now on. Returns the settings of new sessions."""
+        before, self._options = self._options, options
+        changed = [
+            setting
+            for name, setting in SETTINGS.items()
+            if name in LIMIT_SETTINGS and getattr(before, name) != getattr(options, name)
+        ]
+        if not changed:
+            return settings
+        self.guard.use(guard_of(options, self.hits, time.monotonic, self.guard.shared))
+        self.held.most = options.max_held_total
+        server.max_connections = options.max_connections
+        log.warning("limits reloaded", settings=", ".join(f"[{each.table}] {each.key}" for each in changed))
+        return settings.with_limits(options.error_delay, {name: getattr(options, name) for name in _IN_CORE})
