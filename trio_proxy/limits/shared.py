@@ -2,7 +2,7 @@
 
 A limit holds for the service, whichever of its workers a client comes to. Messages between them would be too
 late, or cost each client a round trip. So each worker writes what it counts where all can read it, and adds
-up what the others have written: some 5 µs for a connection, nothing for a command or a message. No lock is
+up what the others have written: 5 to 10 µs for a connection, nothing for a command or a message. No lock is
 taken, so a worker that hangs holds up nobody::
 
               totals                           networks: sets of 8 entries
@@ -19,9 +19,9 @@ the rows are. The parent clears the row of a worker that has ended, however it h
 replaced, old and new ones have rows of their own, and all of them count.
 
 *Buckets* have many writers. A bucket is one number, the time at which it is full again (`Rate`), which a
-worker reads, moves, and writes as one aligned word. If two do that within the same microsecond one of the two
-uses is not counted: a rate may be passed by a hair, and nobody is refused for it. The time is that of the
-system's monotonic clock, which is the same for all processes.
+worker reads, moves, and writes as one aligned word. What another worker takes between the two is not counted:
+a rate may be passed by a hair, and nobody is refused for it. The time is that of the system's monotonic
+clock, which is the same for all processes.
 
 *Entries* are found by a keyed hash of 128 bits of the network, so two networks never share one, and the
 memory holds no address. The hash says the set; in it the entry is looked for, or one is taken that no worker
