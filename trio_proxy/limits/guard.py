@@ -120,12 +120,12 @@ class Guard:
             self.shared.tell_open(network, self.shared.entry_of(network), left)
 
     def charge(self, limit: Limit, network: Network, count: int = 1) -> bool:
-        """Messages or commands have come. Returns False if these are too many."""
+        """Messages or commands have come, and count. Returns False if these are too many."""
         buckets = self._buckets.get(limit)
         if buckets is None:
             return True
         key = network if self.shared is None else self.shared.entry_of(network)
-        if buckets.take(key, self._clock(), count):
+        if buckets.spend(key, self._clock(), count):
             return True
         self.hit(limit, network)
         return False

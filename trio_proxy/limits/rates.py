@@ -82,19 +82,25 @@ class Buckets:
     def take(self, key: Hashable, now: float, count: int = 1) -> bool:
         """Takes tokens. Returns False, and takes none, if there are not so many."""
         full_at = self.rate.take(self._full_at.get(key, now), now, count)
-        if full_at is None:
-            return False
-        self._full_at[key] = full_at
-        self._full_at.move_to_end(key)
-        self._forget_one(now)
-        return True
+        if full_at is not None:
+            self._put(key, full_at, now)
+        return full_at is not None
+
+    def spend(self, key: Hashable, now: float, count: int) -> bool:
+        """Takes tokens for what has been done already. Returns False, and takes all, if there are not so
+        many."""
+        full_at = self.rate.take(self._full_at.get(key, now), now, count)
+        self._put(key, now + self.rate.seconds if full_at is None else full_at, now)
+        return full_at is not None
 
     def has_any(self, key: Hashable, now: float) -> bool:
         """Returns True if a token can be taken."""
         return self.rate.take(self._full_at.get(key, now), now) is not None
 
-    def _forget_one(self, now: float) -> None:
-        """One call can add one key, so this keeps the table small."""
+    def _put(self, key: Hashable, full_at: float, now: float) -> None:
+        """One call can add one key, and forgets one, so the table stays small."""
+        self._full_at[key] = full_at
+        self._full_at.move_to_end(key)
         oldest = next(iter(self._full_at))
         if self._full_at[oldest] <= now or len(self._full_at) > self._most:
             del self._full_at[oldest]

@@ -250,10 +250,19 @@ class SharedBuckets:
         if isinstance(entry, bytes):
             return self._alone.take(entry, now, count)
         full_at = self.rate.take(self._full(entry, now), now, count)
-        if full_at is None:
-            return False
-        self._full_at[entry * BUCKETS + self._number] = full_at
-        return True
+        if full_at is not None:
+            self._full_at[entry * BUCKETS + self._number] = full_at
+        return full_at is not None
+
+    def spend(self, entry: Entry, now: float, count: int) -> bool:
+        """Takes tokens for what has been done already. Returns False, and takes all, if there are not so
+        many."""
+        if isinstance(entry, bytes):
+            return self._alone.spend(entry, now, count)
+        full_at = self.rate.take(self._full(entry, now), now, count)
+        at = entry * BUCKETS + self._number
+        self._full_at[at] = now + self.rate.seconds if full_at is None else full_at
+        return full_at is not None
 
     def has_any(self, entry: Entry, now: float) -> bool:
         """Returns True if a token can be taken."""

@@ -110,6 +110,18 @@ def test_a_rate_that_is_used_up_refuses_connections(limit: Limit) -> None:
     assert made.hits.counts == {limit.label: 2}
 
 
+@pytest.mark.parametrize("limit", [MESSAGE_RATE, COMMAND_RATE])
+def test_what_was_done_counts_though_it_is_too_much(limit: Limit) -> None:
+    """Else a client could do it again with each new connection."""
+    clock = Clock()
+    made = guard(clock, {limit: Rate(10, 60)})
+    one = network(made, "192.0.2.1")
+    assert [made.charge(limit, one, 6) for _ in range(2)] == [True, False]
+    assert made.enter(one) is limit
+    clock.now += 6
+    assert made.enter(one) is None
+
+
 def test_without_limits_nothing_is_refused() -> None:
     made = guard(Clock())
     one = network(made, "192.0.2.1")

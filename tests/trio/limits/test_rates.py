@@ -53,6 +53,13 @@ def test_what_is_refused_costs_nothing() -> None:
     assert buckets.take("a", 5.0)
 
 
+def test_what_was_done_takes_what_is_left() -> None:
+    buckets = Buckets(Rate(5, 10))
+    assert [buckets.spend("a", 0.0, 3), buckets.spend("a", 0.0, 3)] == [True, False]
+    assert not buckets.has_any("a", 1.9)
+    assert buckets.has_any("a", 2.0)
+
+
 @settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(0, 300), st.floats(0, 5)), max_size=400))
 def test_the_table_stays_small_and_no_rate_is_passed(uses: list[tuple[int, float]]) -> None:

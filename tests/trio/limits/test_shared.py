@@ -114,6 +114,12 @@ def test_a_rate_that_is_used_up_in_one_worker_is_used_up_in_all(world: World, li
     assert not one.charge(limit, ONE)
 
 
+def test_what_was_done_counts_in_all_workers_though_it_is_too_much(world: World) -> None:
+    one, other = (world.guard(row, {MESSAGE_RATE: Rate(10, 60)}) for row in range(2))
+    assert [one.charge(MESSAGE_RATE, ONE, 6), other.charge(MESSAGE_RATE, ONE, 6)] == [True, False]
+    assert one.enter(ONE) is MESSAGE_RATE
+
+
 def test_new_connections_over_all_workers(world: World) -> None:
     guards = [world.guard(row, {CONNECTION_RATE: Rate(4, 60)}) for row in (0, 1, 0, 1, 1)]
     assert [guard.enter(ONE) for guard in guards] == [None] * 4 + [CONNECTION_RATE]
