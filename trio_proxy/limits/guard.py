@@ -80,8 +80,8 @@ class Guard:
         """Takes an IP address. Returns its network; None if it is not counted, or is none."""
 
     def use(self, other: Guard) -> None:
-        """The limits are those of the other one from now on. What was counted stays, but for rates that have
-        changed."""
+        """The limits are those of the other one from now on. What was counted stays, except for rates
+        that have changed."""
         self.least_pace = other.least_pace
         self._connections, self._exempt, self._prefixes = other._connections, other._exempt, other._prefixes
         buckets = dict(other._buckets)

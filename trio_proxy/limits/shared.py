@@ -83,7 +83,7 @@ class SharedMemory:
     """The memory itself. Its pages take up room only when they are used."""
 
     def __init__(self, descriptor: int) -> None:
-        """Maps the memory behind this descriptor, which stays the caller's. Raises `UnknownLayout` if it is
+        """Maps the memory of this descriptor, which stays the caller's. Raises `UnknownLayout` if it is
         none of ours, and OSError."""
         size = os.fstat(descriptor).st_size
         if size < _HEAD:
