@@ -250,6 +250,16 @@ def run(options: argparse.Namespace, directory: Path) -> list[str]:
         lost = sum(client.say(b"NOOP")[:3] != b"250" for client in sessions)
         if lost:
             wrong.append(f"{lost} idle sessions were lost")
+        more = [Client.of(service.port) for _ in range(2 * ROOM)]
+        heard = Counter(client.reply()[:3].decode() for client in more)
+        print(
+            f"{len(more)} more, with room for {ROOM}: {heard['220']} served, {heard['421']} refused",
+            flush=True,
+        )
+        if heard != {"220": ROOM, "421": ROOM}:
+            wrong.append(f"the limit of connections: {dict(heard)}")
+        for client in more:
+            client.sock.close()
         stack.close()
         closed = until(lambda: service.descriptors() <= at_first)
         print(f"after: {service.pss():.1f} MiB, {service.descriptors()} descriptors")
