@@ -1,0 +1,57 @@
+"""The settings file of ``deploy/etc``: it can be read as it is, and with all lines that are off taken in."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from trio_proxy.rulebook.load import load
+from trio_proxy.settings.config_file import ConfigFile, load_config
+from trio_proxy.settings.options import DEFAULTS, SETTINGS
+from trio_proxy.settings.timeouts import PHASES
+
+FILE = Path(__file__).parents[3] / "deploy" / "etc" / "proxy.toml"
+LEFT_OUT = {"capture", "transcript", "self_signed", "user"}
+"""The file says so at its end."""
+
+
+@pytest.fixture
+def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))  # as systemd does
+    return FILE.read_text()
+
+
+def read(text: str) -> ConfigFile:
+    file = Path("proxy.toml")
+    file.write_text(text)
+    return load_config(file)
+
+
+def taken_in(text: str) -> str:
+    return re.sub(r"^#(?=[\[a-z])", "", text, flags=re.MULTILINE)
+
+
+def test_it_can_be_read(text: str) -> None:
+    values = read(text).values
+    assert [str(server) for server in values["upstream"]] == ["127.0.0.1:10025"]
+    assert values["send_client"] == "xclient", "with none it would be an open relay"
+
+
+def test_each_setting_is_there_and_one_that_is_off_has_its_default(text: str) -> None:
+    plain, config = read(text).values, read(taken_in(text)).values
+    wanted = {name for name, setting in SETTINGS.items() if setting.table}
+    assert {*config} == wanted - LEFT_OUT
+    assert all(name in text.splitlines()[-1] for name in LEFT_OUT)
+    assert config.pop("timeouts") == tuple((phase, getattr(DEFAULTS.timeouts, phase)) for phase in PHASES)
+    for name in {*config} - {*plain}:
+        default = SETTINGS[name].default  # if there is none, the value is an example
+        assert config[name] == default or not default, name
+
+
+def test_settings_of_ready_rules(text: str) -> None:
+    tables = read(taken_in(text)).rule_settings
+    assert [*tables] == ["allow_list", "shared_rate_limit"]
+    assert load([f"ready:{name}" for name in tables], tables).ruleset.rules
