@@ -38,7 +38,8 @@ def recipe(title: str, substitutions: dict[str, str]) -> Recipe:
     fences = [body for _, body in FENCED.findall(section)]
     for old in substitutions:
         assert any(old in body for body in fences), f"{old!r} does not stand in {title!r}"
-    pattern = re.compile("|".join(re.escape(old) for old in sorted(substitutions, key=len, reverse=True)))
+    olds = "|".join(re.escape(old) for old in sorted(substitutions, key=len, reverse=True))
+    pattern = re.compile(olds or "(?!)")
     found = Recipe({}, [], [], [])
     for fence in fences:
         body = pattern.sub(lambda match: substitutions[match[0]], fence)

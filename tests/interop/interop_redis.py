@@ -13,9 +13,7 @@ from interop_postfix import free_port
 
 CONF = """
 bind 127.0.0.1
-port {port}
 daemonize no
-dir {directory}
 save ""
 appendonly no
 """
@@ -46,11 +44,12 @@ class Redis:
 
 
 @contextmanager
-def running_redis(directory: Path) -> Iterator[Redis]:
+def running_redis(directory: Path, configuration: str = CONF) -> Iterator[Redis]:
+    """The port and the directory are added to the configuration."""
     need("redis-server", "redis-server")
     port = free_port()
     config = directory / "redis.conf"
-    config.write_text(CONF.format(port=port, directory=directory))
+    config.write_text(f"{configuration}\nport {port}\ndir {directory}\n")
     daemon = Daemon(["redis-server", str(config)], directory / "redis.log", ("127.0.0.1", port))
     redis = Redis(port, daemon)
     redis.start()

@@ -18,6 +18,8 @@ from interop_peers import PASSWORD, Peers, running_dovecot
 from interop_postfix import Postfix, free_port, prepare
 from interop_proxy import Proxy
 from interop_recipes import Recipe, recipe, titles
+from interop_redis import running_redis
+from pages import ROOT
 
 pytestmark = pytest.mark.interop
 
@@ -53,6 +55,7 @@ class Kitchen:
     def proxy(self, *options: str) -> Proxy:
         proxy = Proxy.run(self.directory, *self.recipe.program, *options)
         self.stack.callback(proxy.stop)
+        proxy.wait_for("Ctrl-C drains")
         assert proxy.stderr.read_text() == "", "a recipe is to start without a warning"
         return proxy
 
@@ -144,6 +147,49 @@ def test_after_haproxy(tmp_path: Path) -> None:
         configuration = kitchen.recipe.files["haproxy/haproxy.cfg"]
         kitchen.stack.enter_context(running_haproxy(tmp_path, configuration, front))
         kitchen.is_found(kitchen.check("--local-interface", CLIENT), postfix)
+
+
+def test_two_machines(tmp_path: Path) -> None:
+    title = "Two machines"
+    places, (front, _) = addresses("10.0.0.1:25", "127.0.0.1:10025")
+    machines = {f"10.0.0.1{number}:25 port 9025": (free_port(), free_port()) for number in (1, 2)}
+    servers = {shown: f"127.0.0.1:{port} port {pages}" for shown, (port, pages) in machines.items()}
+    configuration = recipe(title, {"bind 10.0.0.5": "bind 127.0.0.1"}).files["redis/redis.conf"]
+    with running_redis(tmp_path, configuration) as redis, ExitStack() as stack:
+        substitutions = {
+            **places,
+            **servers,
+            "10.0.0.1": "127.0.0.1",
+            "10.0.0.5:6379": f"127.0.0.1:{redis.port}",
+            "ann@example.com": MAILBOX,
+            "192.0.2.7": CLIENT,
+        }
+        proxies: list[Proxy] = []
+        for port, pages in machines.values():
+            folder = tmp_path / str(port)
+            folder.mkdir()
+            own = {
+                "0.0.0.0:25": f"127.0.0.1:{port}",
+                "0.0.0.0:9025": f"127.0.0.1:{pages}",
+                "--config /etc/smtp-proxy": f"--config {folder}",
+            }
+            kitchen = stack.enter_context(cooking(title, folder, substitutions | own))
+            (folder / "proxy.toml").write_text(kitchen.recipe.files["smtp-proxy/proxy.toml"])
+            proxies.append(kitchen.proxy())
+        postfix = kitchen.postfix(0)
+        configuration = kitchen.recipe.files["haproxy/haproxy.cfg"]
+        stack.enter_context(running_haproxy(tmp_path, configuration, front))
+        for _ in range(3):
+            kitchen.is_found(kitchen.check("--local-interface", CLIENT), postfix)
+        assert all("message relayed" in proxy.log() for proxy in proxies)
+        assert redis.command("DBSIZE") == b":1\r\n", "both count the client in one place"
+
+
+@pytest.mark.any_io
+def test_files_of_deploy_are_those_of_the_recipe() -> None:
+    files = recipe("Two machines", {}).files
+    for name in ("haproxy/haproxy.cfg", "postfix/master.cf"):
+        assert (ROOT / "deploy" / name).read_text() == f"# /etc/{name}\n{files[name]}"
 
 
 def test_submission(tmp_path: Path, certificates: Certificates) -> None:
