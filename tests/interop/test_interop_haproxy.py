@@ -1,14 +1,17 @@
 """HAProxy in front of the proxy, as in front of any TCP service: no PROXY protocol, plain bytes."""
 
 import smtplib
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
+from interop_daemon import need
 from interop_haproxy import running_haproxy
 from interop_postfix import SENDER, Mailbox, free_port
 from interop_proxy import Proxy
 from interop_wire import as_kept, message
+from pages import ROOT
 
 pytestmark = [pytest.mark.interop, pytest.mark.alone]
 
@@ -47,3 +50,16 @@ def test_messages_pass(proxy: Proxy, mailbox: Mailbox, tmp_path: Path, option: s
                 client.sendmail(SENDER, mailbox.address, content)
     arrived = sorted(delivered.content for delivered in mailbox.messages())
     assert arrived == sorted(as_kept(content) for content in contents)
+
+
+@pytest.mark.any_io
+@pytest.mark.parametrize("folder", ["haproxy", "compose"])
+def test_files_of_deploy(folder: str) -> None:
+    """HAProxy takes them. Its only warning is about names that only a composition has."""
+    need("haproxy", "haproxy")
+    command = ["haproxy", "-c", "-V", "-f", str(ROOT / "deploy" / folder / "haproxy.cfg")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    warnings = [line for line in done.stderr.splitlines() if line.startswith(("[WARNING]", "[ALERT]"))]
+    assert all("could not resolve address 'proxy" in line for line in warnings), done.stderr
+    assert len(warnings) == (2 if folder == "compose" else 0), done.stderr

@@ -12,7 +12,8 @@ from trio_proxy.settings.config_file import ConfigFile, load_config
 from trio_proxy.settings.options import DEFAULTS, SETTINGS
 from trio_proxy.settings.timeouts import PHASES
 
-FILE = Path(__file__).parents[3] / "deploy" / "etc" / "proxy.toml"
+DEPLOY = Path(__file__).parents[3] / "deploy"
+FILE = DEPLOY / "etc" / "proxy.toml"
 LEFT_OUT = {"capture", "transcript", "self_signed", "user"}
 """The file says so at its end."""
 
@@ -55,3 +56,20 @@ def test_settings_of_ready_rules(text: str) -> None:
     tables = read(taken_in(text)).rule_settings
     assert [*tables] == ["allow_list", "shared_rate_limit"]
     assert load([f"ready:{name}" for name in tables], tables).ruleset.rules
+
+
+def test_the_settings_of_the_composition(text: str) -> None:
+    """They name what is in its other files."""
+    composition, haproxy, settings = (
+        (DEPLOY / "compose" / name).read_text() for name in ("compose.yaml", "haproxy.cfg", "proxy.toml")
+    )
+    config = read(settings)
+    assert load(config.values["rules"], config.rule_settings).ruleset.rules
+    assert f"- subnet: {config.values['accept_proxy'][0]}\n" in composition
+    listed = composition.partition("\nservices:")[2].partition("\nnetworks:")[0]
+    services = {*re.findall(r"^  (\w+):$", listed, re.MULTILINE)}
+    redis = config.rule_settings["shared_rate_limit"].table["url"]
+    assert redis == "redis://valkey:6379/0"
+    assert services == {*re.findall(r"^    server (\w+) ", haproxy, re.MULTILINE), "haproxy", "valkey"}
+    for host, _ in re.findall(r"- \./([\w.]+):(/\S+):ro", composition):
+        assert (DEPLOY / "compose" / host).exists()
