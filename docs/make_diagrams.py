@@ -21,6 +21,7 @@ from limit_tables import REGIONS as LIMIT_REGIONS
 from metric_tables import REGIONS as METRIC_REGIONS
 from rule_tables import REGIONS as RULE_REGIONS
 from rule_tables import attribute_docs, table
+from scaling_tables import REGIONS as SCALING_REGIONS
 from setting_tables import REGIONS as SETTING_REGIONS
 
 from sansio_smtp import Config, Reply, WaitingFor, config
@@ -41,7 +42,7 @@ from sansio_smtp.states import (
 from sansio_smtp.verbs import VERBS, Effect, Kind, Support
 
 DOCS = Path(__file__).parent
-NAMES = ("design", "supported-smtp", "embedding", "rules", "ready-rules", "operating")
+NAMES = ("design", "supported-smtp", "embedding", "rules", "ready-rules", "operating", "scaling")
 FILES = (DOCS.parent / "README.md", *(DOCS / f"{name}.md" for name in NAMES))
 
 _REGION = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
@@ -275,6 +276,7 @@ REGIONS: dict[str, Callable[[], str]] = {
     **RULE_REGIONS,
     **SETTING_REGIONS,
     **LIMIT_REGIONS,
+    **SCALING_REGIONS,
 }
 
 

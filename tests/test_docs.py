@@ -104,6 +104,15 @@ def test_a_stale_region_is_found(make_diagrams: ModuleType, tmp_path: Path) -> N
     assert make_diagrams.stale([page]) == []
 
 
+def test_scaling_begins_with_figures_that_were_measured(make_diagrams: ModuleType) -> None:
+    figure = importlib.import_module("scaling_tables").Figure
+    measured = text(ROOT / "docs" / "performance.md").partition("CPU time for one message:")[2]
+    row = next(line for line in measured.splitlines() if line.startswith("| HAProxy "))
+    assert row.split(" | ")[2].startswith(f"{figure('proxies', 'HAProxy', 'small, µs').value:,g} (")
+    with pytest.raises(KeyError, match="nobody"):
+        _ = figure("proxies", "nobody", "small, µs").value
+
+
 def test_every_promise_is_documented_and_tested() -> None:
     tested = {
         int(number)
