@@ -87,6 +87,7 @@ def under_systemd(directory: Path, files: Mapping[str, str], probe: str) -> dict
         **{f"etc/{path}": text for path, text in files.items()},
         "etc/systemd/system/probe.service": PROBE.format(name=name),
         "etc/systemd/system/smtp-proxy.service.d/places.conf": PLACES,
+        "etc/systemd/system/smtp-proxy@.service.d/places.conf": PLACES,
         "smtp-proxy": PROGRAM.format(name=name),
         "probe.py": probe,
     }.items():

@@ -168,10 +168,21 @@ said["kept"] = len(glob.glob("/var/lib/smtp-proxy/captured-mail/new/*"))
 said["process"] = [line for line in run("curl", "-s", "http://127.0.0.1:9025/metrics").splitlines()
                    if line.startswith("process_")]
 said["stop"] = run("systemctl", "stop", "smtp-proxy.service")
+said["template"] = run("systemctl", "start", "smtp-proxy@2525.socket")
+with smtplib.SMTP("127.0.0.1", 2525, timeout=30) as client:
+    client.sendmail("ann@example.com", ["bob@example.net"], b"Subject: x\\r\\n\\r\\nhello\\r\\n")
+said["kept by 2525"] = len(glob.glob("/var/lib/smtp-proxy-2525/captured-mail/new/*"))
 said["result"], said["ended"] = shown("Result"), shown("ExecMainStatus")
 said["log"] = run("journalctl", "--no-pager", "-u", "smtp-proxy.service", "-o", "cat")
 said["accepted"] = accepted
 print(json.dumps(said))
+"""
+
+
+INSTANCE = """
+[server]
+listen = ["0.0.0.0:2525", "[::]:2525"]
+capture = "/var/lib/smtp-proxy-2525/captured-mail"
 """
 
 
@@ -193,6 +204,7 @@ def test_the_service_under_systemd(tmp_path: Path, certificates: Certificates) -
         tmp_path,
         {
             "smtp-proxy/proxy.toml": settings,
+            "smtp-proxy/2525.toml": INSTANCE,
             "smtp-proxy/tls-cert.pem": certificates.certificate.read_text(),
             "smtp-proxy/tls-key.pem": certificates.key.read_text(),
             "ca.pem": certificates.ca.read_text(),
@@ -206,11 +218,12 @@ def test_the_service_under_systemd(tmp_path: Path, certificates: Certificates) -
     assert said["uid"] >= 61184, "systemd.exec(5): a dynamic user"
     assert said["seccomp"] == "2"
     assert int(said["capabilities"], 16) == 1 << 10  # CAP_NET_BIND_SERVICE
-    commands = ("socket", "reload", "restart", "without a socket", "start", "stop")
+    commands = ("socket", "reload", "restart", "without a socket", "start", "stop", "template")
     assert [said[command] for command in commands] == [""] * len(commands), log
     assert {*said["told"]} <= {"taken", "later"}, "no connection was refused"
     assert said["restarts"] == "1"
     assert said["kept"] == len(said["accepted"]) > 2
+    assert said["kept by 2525"] == 1
     assert any(line.startswith("process_open_fds") for line in said["process"])
     assert (said["result"], said["ended"]) == ("success", "0"), log
     assert "Traceback" not in log
