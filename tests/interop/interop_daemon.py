@@ -34,6 +34,12 @@ def open_directory(name: str) -> Iterator[Path]:
         shutil.rmtree(root, ignore_errors=True)
 
 
+def children_of(pid: int) -> list[int]:
+    """The processes that this one has started, by any of its threads, and that live."""
+    files = Path(f"/proc/{pid}/task").glob("*/children")
+    return sorted(int(child) for file in files for child in file.read_text().split())
+
+
 @attrs.define
 class Daemon:
     command: list[str]

@@ -96,7 +96,14 @@ class Client:
     fates: dict[Attempt, Fate] = attrs.field(factory=dict)
     seen: Counter[str] = attrs.field(factory=Counter)
     """What it was told: where, and the reply or that the connection was lost."""
+    trouble: str = ""
+    """The same of the last attempt; empty if there was none."""
     _connection: RawClient | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """True if the next attempt goes over the connection of the last one."""
+        return self._connection is not None
 
     def send(self, number: int, tried: int = 0) -> None:
         while self.attempt(number, tried) is not Fate.ACCEPTED:
@@ -104,16 +111,17 @@ class Client:
             assert tried < MOST_ATTEMPTS, f"message {number} is refused again and again: {self.seen}"
 
     def attempt(self, number: int, tried: int = 0) -> Fate:
-        fate, where = Fate.REFUSED, "lost before the dot"
+        fate, where, self.trouble = Fate.REFUSED, "not connected", ""
         try:
             client = self._connected()
+            where = "lost before the dot"
             if client is not None and self._envelope(client):
                 client.send(dot_stuffed(tagged(number, tried)))
                 fate, where = Fate.IN_DOUBT, "lost after the dot"
                 client.send(b".\r\n")
                 fate = FATES.get(self._code(client, "dot", 250), fate)
         except (EOFError, OSError):
-            self.seen[where] += 1
+            self._note(where)
         if fate is not Fate.ACCEPTED:
             self._leave()
         self.fates[number, tried] = fate
@@ -125,7 +133,7 @@ class Client:
                 self._connection.send(b"QUIT\r\n")
                 self._takes(self._connection, "QUIT", 221)
             except (EOFError, OSError):
-                self.seen["lost at QUIT"] += 1
+                self._note("lost at QUIT")
             self._leave()
 
     def _connected(self) -> RawClient | None:
@@ -160,8 +168,12 @@ class Client:
     def _code(self, client: RawClient, what: str, wanted: int) -> int:
         code = client.reply().code
         if code != wanted:
-            self.seen[f"{what} {code}"] += 1
+            self._note(f"{what} {code}")
         return code
+
+    def _note(self, trouble: str) -> None:
+        self.seen[trouble] += 1
+        self.trouble = trouble
 
     def _leave(self) -> None:
         connection, self._connection = self._connection, None

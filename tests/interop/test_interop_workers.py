@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import trio
 from interop_account import Account, load, send, upstream
+from interop_daemon import children_of
 from interop_proxy import Proxy
 
 from trio_proxy.workers.asking import ask
@@ -50,14 +51,6 @@ async def reload(file: Path, *options: str) -> subprocess.CompletedProcess[bytes
         return await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
 
 
-def workers_of(proxy: Proxy) -> list[int]:
-    """A thread may have started them."""
-    children = [
-        file.read_text().split() for file in Path(f"/proc/{proxy.process.pid}/task").glob("*/children")
-    ]
-    return sorted(int(child) for those in children for child in those)
-
-
 async def until(happens: Callable[[], bool]) -> None:
     with trio.fail_after(SECONDS):
         while not happens():  # noqa: ASYNC110 - another process does it
@@ -79,7 +72,7 @@ async def test_rolling_restarts_and_reloads_lose_nothing_and_refuse_nobody(tmp_p
         file = config(tmp_path, server, 0)
         with started(file) as proxy:
             await until_all_serve(file)
-            before = set(workers_of(proxy))
+            before = set(children_of(proxy.process.pid))
             async with load(account, proxy.port):
                 assert (await reload(file)).returncode == 0
                 text = file.read_text()
@@ -95,8 +88,8 @@ async def test_rolling_restarts_and_reloads_lose_nothing_and_refuse_nobody(tmp_p
                 await until(
                     lambda: proxy.log().count("only a restart can use settings='[server] grace'") == 2
                 )
-                await until(lambda: len(workers_of(proxy)) == 2)
-                assert not before & set(workers_of(proxy))
+                await until(lambda: len(children_of(proxy.process.pid)) == 2)
+                assert not before & set(children_of(proxy.process.pid))
             print(account)
     assert (account.lost, account.doubled, account.cut) == (set(), set(), set())
     assert (account.not_connected, account.deferred) == (0, {})
@@ -113,7 +106,7 @@ async def test_a_killed_worker_is_replaced_and_its_fellow_goes_on(tmp_path: Path
             async with load(account, proxy.port):
                 for _ in range(2):
                     sent = account.sent
-                    os.kill(workers_of(proxy)[0], signal.SIGKILL)
+                    os.kill(children_of(proxy.process.pid)[0], signal.SIGKILL)
                     await trio.sleep(0.1)
                     await until_all_serve(file)
                     assert account.sent > sent
@@ -133,7 +126,7 @@ async def test_workers_end_with_a_killed_parent_and_a_new_start_binds(tmp_path: 
         file = config(tmp_path, server, port)
         first = Proxy.run(tmp_path, "--config", str(file))
         await until_all_serve(file)
-        workers = workers_of(first)
+        workers = children_of(first.process.pid)
         async with load(account, port):
             await trio.sleep(0.5)
             first.process.kill()
