@@ -8,6 +8,7 @@ from typing import Final
 
 import attrs
 
+from .dialogue import PHASES
 from .machine import MACHINE_WAYS
 from .rules import RULE_PHASES
 from .scanners import SCANNER_WAYS
@@ -24,6 +25,13 @@ SAMPLE: Final = (
 )
 """Cells that stand for all where there is little time; see also `cells`."""
 _SERVICE_WAYS: Final = ("stop", "crash")
+_SAMPLED: Final = {"server": SERVER_WAYS, "client": CLIENT_WAYS}
+_EVERY: Final = 4
+_PLACES: Final = {
+    (kind, name): place
+    for kind, names in {**_SAMPLED, "world": WORLDS, "phase": PHASES}.items()
+    for place, name in enumerate(names)
+}
 _NOT_FOR_MACHINE: Final = ("connect",)
 """The client's own socket would be the one that cannot be had."""
 
@@ -53,7 +61,16 @@ def cells(*patterns: str) -> list[Cell]:
 def _of(world: World) -> Iterator[Cell]:
     for party in world.parties:
         for fault, phase in _PARTIES[party](world):
-            yield Cell(world, party, fault, phase)
+            if _is_chosen(world, party, fault, phase):
+                yield Cell(world, party, fault, phase)
+
+
+def _is_chosen(world: World, party: str, fault: str, phase: str) -> bool:
+    """Returns True for all but those of which a sample is tried: see `World.focus`."""
+    if not world.focus or phase in world.focus or party not in _SAMPLED:
+        return True
+    places = _PLACES["world", world.name], _PLACES[party, fault], _PLACES["phase", phase]
+    return sum(places) % _EVERY == 0
 
 
 def _server(world: World) -> Iterator[tuple[str, str]]:

@@ -145,8 +145,8 @@ def _settings(
         reconnect=True,
         keep=world.kept,
         failover=world.servers - 1,
-        client_dialect=Dialect.LMTP if world.lmtp == "both" else Dialect.SMTP,
-        upstream_dialect=Dialect.LMTP if world.lmtp else Dialect.SMTP,
+        client_dialect=Dialect.LMTP if world.lmtp_client else Dialect.SMTP,
+        upstream_dialect=Dialect.LMTP if world.lmtp_server else Dialect.SMTP,
         upstream_tls="encrypt" if world.tls else "none",
         max_held=_HELD if spools else 1 << 20,
     )

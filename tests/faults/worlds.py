@@ -25,7 +25,8 @@ class World:
     """How sockets are read; or streams in memory in place of sockets, with tasks."""
     tls: bool = False
     """STARTTLS and AUTH on both legs."""
-    lmtp: Literal["", "server", "both"] = ""
+    lmtp: Literal["", "client", "server", "both"] = ""
+    """Who speaks LMTP."""
     chunks: bool = False
     """The client sends BDAT."""
     pipelined: bool = False
@@ -36,6 +37,17 @@ class World:
     """Connections to the server are kept for the next client."""
     rules: Rules = ""
     parties: tuple[str, ...] = ("server", "client")
+    focus: tuple[str, ...] = ()
+    """If there are any, the phases for which this world is made. Of the faults of server and client in all
+    others every fourth is tried: each way to fail in a quarter of the phases, other ones in each world."""
+
+    @property
+    def lmtp_client(self) -> bool:
+        return self.lmtp in ("client", "both")
+
+    @property
+    def lmtp_server(self) -> bool:
+        return self.lmtp in ("server", "both")
 
     @property
     def phases(self) -> tuple[str, ...]:
@@ -65,6 +77,7 @@ WORLDS: Final = {
         World(name="tls-tasks", io="tasks", tls=True),
         World(name="lmtp", io="reactor", lmtp="server"),
         World(name="lmtp-both", io="tasks", lmtp="both"),
+        World(name="lmtp-client", io="reactor", lmtp="client", focus=("rcpt", "data", "content", "dot")),
         World(name="list", io="reactor", servers=2, parties=("server", "client", "machine", "service")),
         World(name="list-tasks", io="tasks", servers=2),
         World(name="kept", io="reactor", kept=True, parties=("server", "client", "machine", "service")),
@@ -73,6 +86,21 @@ WORLDS: Final = {
         World(name="held", io="reactor", rules="held", parties=("server", "client", "rule", "service")),
         World(name="held-memory", io="memory", rules="held", parties=("server", "client", "rule")),
         World(name="held-chunks", io="reactor", chunks=True, rules="held"),
+        World(
+            name="edited-tasks",
+            io="tasks",
+            rules="edited",
+            parties=("server", "client", "rule", "service"),
+            focus=("content", "dot"),
+        ),
+        World(
+            name="held-tasks",
+            io="tasks",
+            rules="held",
+            parties=("server", "client", "rule", "service"),
+            focus=("content", "dot"),
+        ),
+        World(name="spooled-tasks", io="tasks", rules="spooled", focus=("content", "dot")),
         World(name="spooled", io="reactor", rules="spooled", parties=("server", "client", "machine")),
         World(name="quarantine", io="tasks", rules="quarantine", parties=("client", "machine", "service")),
         World(name="rspamd", io="reactor", rules="rspamd", parties=("scanner",)),
