@@ -49,6 +49,7 @@ class Client:
     """Called before each step, with its phase and the attempt: for what happens to the machine then."""
     lmtp: bool = False
     tls: ssl.SSLContext | None = None
+    logs_in: bool = False
     chunks: bool = False
     pipelined: bool = False
     nonsense: list[bytes] = attrs.field(factory=list[bytes], init=False)
@@ -125,6 +126,7 @@ class Client:
         if self.tls is not None:
             await self._encrypt(self.tls)
             await self._must(await self._step("ehlo again", _HELLO[self.lmtp], None), 250)
+        if self.logs_in:
             await self._must(await self._step("auth", _AUTH, None), 235)
 
     async def _encrypt(self, context: ssl.SSLContext) -> None:

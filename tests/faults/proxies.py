@@ -16,7 +16,7 @@ import attrs
 import structlog
 import trio
 
-from sansio_smtp import Config, Dialect
+from sansio_smtp import Config, Dialect, LoginMode
 from sansio_smtp.rules import RuleSet
 from trio_proxy.driver.listening import listening
 from trio_proxy.driver.pool import Pool
@@ -24,6 +24,7 @@ from trio_proxy.driver.reactor import Reactor
 from trio_proxy.driver.server import Server as Listener
 from trio_proxy.driver.session import Session, Settings
 from trio_proxy.driver.streams import SocketStream, Stream, connect, connect_now
+from trio_proxy.login.logins import Logins
 from trio_proxy.routes.fleet import Fleet
 from trio_proxy.rulebook.host import RuleSettings
 from trio_proxy.settings.timeouts import Timeouts
@@ -148,6 +149,7 @@ def _settings(
         client_dialect=Dialect.LMTP if world.lmtp_client else Dialect.SMTP,
         upstream_dialect=Dialect.LMTP if world.lmtp_server else Dialect.SMTP,
         upstream_tls="encrypt" if world.tls else "none",
+        login_mode=world.login,
         max_held=_HELD if spools else 1 << 20,
     )
 
@@ -168,6 +170,7 @@ def _settings(
             **{field.name: _SECONDS for field in attrs.fields(Timeouts) if field.name != "final_reply"},
             final_reply=2 * _SECONDS,
         ),
+        logins=_logins(LoginMode(world.login)),
         pool=Pool(4, 300.0, 100) if world.kept else None,
         rules=use if rules.rules else None,
         rule_settings=RuleSettings(
@@ -175,6 +178,12 @@ def _settings(
         ),
         make_spool=partial(FileSpool, directory / "spool") if spools else None,
     )
+
+
+def _logins(mode: LoginMode) -> Logins | None:
+    if mode is LoginMode.RELAY:
+        return None
+    return Logins(mode=mode, account="ann", read_password=lambda: "secret")
 
 
 def _in_memory(

@@ -261,6 +261,7 @@ class _Case:
             at_phase,
             lmtp=world.lmtp_client,
             tls=self.certificates.client if world.tls else None,
+            logs_in=world.tls and world.login != "inject",
             chunks=world.chunks,
             pipelined=world.pipelined,
         )

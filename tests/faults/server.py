@@ -83,6 +83,7 @@ class _Session:
         self.recipients: list[str] = []
         self.chunks = b""
         self.encrypted = False
+        self.logged_in = False
         self.promised: str | None = None
         """The phase whose reply was sent already."""
 
@@ -124,10 +125,13 @@ class _Session:
         self.encrypted = True
 
     async def _auth(self, command: bytes) -> None:
-        await self._reply("auth")
+        self.logged_in = await self._reply("auth")
 
     async def _mail(self, command: bytes) -> None:
         self._forget()
+        if self.server.tls is not None and not self.logged_in:
+            await self.line.send(b"530 5.7.0 log in first\r\n")
+            return
         self.attempt = attempt_in(command)
         if not await self._reply("mail"):
             self.attempt = None

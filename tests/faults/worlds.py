@@ -25,6 +25,8 @@ class World:
     """How sockets are read; or streams in memory in place of sockets, with tasks."""
     tls: bool = False
     """STARTTLS and AUTH on both legs."""
+    login: Literal["relay", "inject", "translate"] = "relay"
+    """Who logs in to the server. With ``inject`` the client does not."""
     lmtp: Literal["", "client", "server", "both"] = ""
     """Who speaks LMTP."""
     chunks: bool = False
@@ -52,7 +54,8 @@ class World:
     @property
     def phases(self) -> tuple[str, ...]:
         """Those that come to pass."""
-        return self._phases(self.chunks)
+        phases = self._phases(self.chunks)
+        return tuple(phase for phase in phases if phase != "auth" or self.login != "inject")
 
     @property
     def server_phases(self) -> tuple[str, ...]:
@@ -75,6 +78,24 @@ WORLDS: Final = {
         World(name="chunks-tasks", io="tasks", chunks=True),
         World(name="tls", io="reactor", tls=True, parties=("server", "client", "service")),
         World(name="tls-tasks", io="tasks", tls=True),
+        World(
+            name="inject",
+            io="reactor",
+            tls=True,
+            login="inject",
+            parties=("server", "client", "service"),
+            focus=("ehlo", "auth", "mail"),
+        ),
+        World(name="inject-tasks", io="tasks", tls=True, login="inject", focus=("auth", "mail")),
+        World(
+            name="translate",
+            io="reactor",
+            tls=True,
+            login="translate",
+            parties=("server", "client", "service"),
+            focus=("ehlo", "auth"),
+        ),
+        World(name="translate-tasks", io="tasks", tls=True, login="translate", focus=("auth",)),
         World(name="lmtp", io="reactor", lmtp="server"),
         World(name="lmtp-both", io="tasks", lmtp="both"),
         World(name="lmtp-client", io="reactor", lmtp="client", focus=("rcpt", "data", "content", "dot")),
