@@ -92,7 +92,7 @@ def _client(world: World) -> Iterator[tuple[str, str]]:
     impossible = IMPOSSIBLE["client"]
     for phase in world.phases:
         for way in CLIENT_WAYS:
-            if way in impossible.get(phase, ()) or (way == "alert" and not world.tls):
+            if way in impossible.get(phase, ()) or (way == "alert" and not world.encrypts):
                 continue
             if way == "early" and (
                 phase not in EARLY or world.pipelined or (world.chunks and phase == "rcpt")

@@ -22,6 +22,7 @@ PATIENCE: Final = 1_000.0
 _PAUSE: Final = 10.0
 """Seconds between two messages, if something is to happen then."""
 _HELLO: Final = {False: b"EHLO me.example\r\n", True: b"LHLO me.example\r\n"}
+_HEADER: Final = b"PROXY TCP4 192.0.2.9 192.0.2.1 4711 465\r\n"
 _AUTH: Final = b"AUTH PLAIN AGFubgBzZWNyZXQ=\r\n"
 
 
@@ -49,6 +50,8 @@ class Client:
     """Called before each step, with its phase and the attempt: for what happens to the machine then."""
     lmtp: bool = False
     tls: ssl.SSLContext | None = None
+    smtps: bool = False
+    """TLS is spoken from the first octet, after a PROXY header."""
     logs_in: bool = False
     chunks: bool = False
     pipelined: bool = False
@@ -114,23 +117,27 @@ class Client:
         """Raises `_Over` if the proxy does not serve."""
         if self._line is not None:
             return
-        if self.at_phase is not None:
-            await self.at_phase("connect", None)
+        await self._at("connect")
         self._line = await self.dial()
         await self._fails("connect", None, b"")
-        if self.at_phase is not None:
-            await self.at_phase("greeting", None)
+        if self.smtps and self.tls is not None:
+            await self._at("header")
+            if not await self._fails("header", None, _HEADER):
+                await self._put(_HEADER)
+            await self._at("handshake")
+            await self._shake_hands(self.tls)
+        await self._at("greeting")
         await self._fails("greeting", None, b"")
         await self._must(await self._reply(), 220)
         await self._must(await self._step("ehlo", _HELLO[self.lmtp], None), 250)
-        if self.tls is not None:
-            await self._encrypt(self.tls)
+        if self.tls is not None and not self.smtps:
+            await self._must(await self._step("starttls", b"STARTTLS\r\n", None), 220)
+            await self._shake_hands(self.tls)
             await self._must(await self._step("ehlo again", _HELLO[self.lmtp], None), 250)
         if self.logs_in:
             await self._must(await self._step("auth", _AUTH, None), 235)
 
-    async def _encrypt(self, context: ssl.SSLContext) -> None:
-        await self._must(await self._step("starttls", b"STARTTLS\r\n", None), 220)
+    async def _shake_hands(self, context: ssl.SSLContext) -> None:
         assert self._line is not None
         await self._fails("handshake", None, b"")
         with trio.move_on_after(PATIENCE) as scope:
@@ -244,11 +251,14 @@ class Client:
         return await self._reply()
 
     async def _send(self, phase: str, octets: bytes, attempt: int | None) -> None:
-        if self.at_phase is not None:
-            await self.at_phase(phase, attempt)
+        await self._at(phase, attempt)
         self._owed.append(True)
         if not await self._fails(phase, attempt, octets):
             await self._put(octets)
+
+    async def _at(self, phase: str, attempt: int | None = None) -> None:
+        if self.at_phase is not None:
+            await self.at_phase(phase, attempt)
 
     def _is_early(self, phase: str, attempt: int | None) -> bool:
         """Returns True if the next step does not wait for the reply to this one."""

@@ -7,7 +7,6 @@ from functools import cache
 from typing import Final
 
 __all__ = [
-    "BEGINNING",
     "NEXT",
     "PHASES",
     "REPLIES",
@@ -23,14 +22,13 @@ __all__ = [
 
 A: Final = "a@mx.example"
 B: Final = "b@mx.example"
-BEGINNING: Final = ("connect", "greeting", "ehlo", "starttls", "handshake", "auth")
-"""Phases that a connection has once, before its first message."""
 PHASES: Final = {
     "connect": "a connection",
+    "header": "the PROXY header",
     "greeting": "the greeting",
     "ehlo": "EHLO, or LHLO",
     "starttls": "STARTTLS",
-    "handshake": "the TLS handshake",
+    "handshake": "the TLS handshake, before the greeting for SMTPS",
     "auth": "AUTH",
     "mail": "MAIL",
     "rcpt": "RCPT, the first",

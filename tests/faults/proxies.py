@@ -16,8 +16,10 @@ import attrs
 import structlog
 import trio
 
-from sansio_smtp import Config, Dialect, LoginMode
+from sansio_smtp import Config, Dialect, LoginMode, Networks
+from sansio_smtp.networks import NO_NETWORKS
 from sansio_smtp.rules import RuleSet
+from trio_proxy.driver.arrival import Arrivals
 from trio_proxy.driver.listening import listening
 from trio_proxy.driver.pool import Pool
 from trio_proxy.driver.reactor import Reactor
@@ -122,7 +124,15 @@ async def proxy(
                 _in_memory(made, servers, settings, nursery, own)
             else:
                 await _on_sockets(
-                    made, servers, settings, nursery, own, stack, stream, refuses_first=refuses_first
+                    made,
+                    servers,
+                    settings,
+                    nursery,
+                    own,
+                    stack,
+                    stream,
+                    refuses_first=refuses_first,
+                    smtps=world.smtps,
                 )
             yield made
             made.stop.set()
@@ -163,7 +173,8 @@ def _settings(
         connect=nowhere,
         reactor=reactor,
         config=config,
-        tls=certificates.for_clients if world.tls else None,
+        tls=certificates.for_clients if world.encrypts else None,
+        accept_proxy=Networks.parse(["127.0.0.0/8"]) if world.smtps else NO_NETWORKS,
         upstream_tls=certificates.leg if world.tls else None,
         upstream_dialect=None,
         timeouts=Timeouts(
@@ -242,6 +253,7 @@ async def _on_sockets(
     stream: Callable[[socket.socket], SocketStream],
     *,
     refuses_first: bool,
+    smtps: bool,
 ) -> None:
     host = _own_address()
     addresses: list[Address] = []
@@ -266,10 +278,9 @@ async def _on_sockets(
         groups=fleet.group if fleet.groups else None,
     )
     front = stack.enter_context(listening(Address(host, 0)))
+    arrivals = Arrivals(settings)
     listener = Listener(
-        session=lambda client, peer, number: Session(client, peer, number, settings),
-        stream=stream,
-        grace=GRACE,
+        session=arrivals.session, tls_session=arrivals.tls_session, stream=stream, grace=GRACE
     )
     where = front[0].getsockname()
     is_first = True
@@ -277,7 +288,7 @@ async def _on_sockets(
     async def serve(task_status: trio.TaskStatus[None]) -> None:
         with made.ending():
             try:
-                await listener.serve(front, made.stop, task_status)
+                await listener.serve(front, made.stop, task_status, tls=front if smtps else ())
             finally:
                 for sock in front:
                     sock.close()

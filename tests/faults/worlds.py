@@ -12,8 +12,11 @@ __all__ = ["WORLDS", "World"]
 
 Rules = Literal["", "edited", "held", "spooled", "quarantine", "rspamd", "clamd", "redis"]
 _TLS: Final = ("starttls", "handshake", "auth")
+_SMTPS: Final = ("header", "handshake")
 _CHUNKED: Final = ("bdat", "last")
 _DATA: Final = ("data", "content", "dot")
+_SOMETIMES: Final = {*_TLS, *_SMTPS, *_CHUNKED, *_DATA}
+"""Phases that not all worlds have."""
 
 
 @attrs.frozen(kw_only=True)
@@ -25,6 +28,9 @@ class World:
     """How sockets are read; or streams in memory in place of sockets, with tasks."""
     tls: bool = False
     """STARTTLS and AUTH on both legs."""
+    smtps: bool = False
+    """The client speaks TLS from the first octet, after a PROXY header. It does not log in, and the server
+    speaks plain text."""
     login: Literal["relay", "inject", "translate"] = "relay"
     """Who logs in to the server. With ``inject`` the client does not."""
     lmtp: Literal["", "client", "server", "both"] = ""
@@ -54,17 +60,22 @@ class World:
     @property
     def phases(self) -> tuple[str, ...]:
         """Those that come to pass."""
-        phases = self._phases(self.chunks)
+        phases = self._phases(self.chunks, smtps=self.smtps)
         return tuple(phase for phase in phases if phase != "auth" or self.login != "inject")
+
+    @property
+    def encrypts(self) -> bool:
+        """True if the client speaks TLS at some time."""
+        return self.tls or self.smtps
 
     @property
     def server_phases(self) -> tuple[str, ...]:
         """The same at the server: a message that is held goes on after DATA."""
         return self._phases(self.chunks and not self.rules)
 
-    def _phases(self, chunks: bool) -> tuple[str, ...]:
-        left_out = (*(() if self.tls else _TLS), *(_DATA if chunks else _CHUNKED))
-        return tuple(phase for phase in PHASES if phase not in left_out)
+    def _phases(self, chunks: bool, *, smtps: bool = False) -> tuple[str, ...]:
+        has = {*(_TLS if self.tls else ()), *(_SMTPS if smtps else ()), *(_CHUNKED if chunks else _DATA)}
+        return tuple(phase for phase in PHASES if phase in has or phase not in _SOMETIMES)
 
 
 WORLDS: Final = {
@@ -78,6 +89,20 @@ WORLDS: Final = {
         World(name="chunks-tasks", io="tasks", chunks=True),
         World(name="tls", io="reactor", tls=True, parties=("server", "client", "service")),
         World(name="tls-tasks", io="tasks", tls=True),
+        World(
+            name="smtps",
+            io="reactor",
+            smtps=True,
+            parties=("server", "client", "service"),
+            focus=("connect", "header", "handshake", "greeting"),
+        ),
+        World(
+            name="smtps-tasks",
+            io="tasks",
+            smtps=True,
+            parties=("server", "client", "service"),
+            focus=("header", "handshake"),
+        ),
         World(
             name="inject",
             io="reactor",
