@@ -38,6 +38,7 @@ from trio_proxy.text.destinations import Destination
 from .account import Account, Taken
 from .certificates import Certificates
 from .dialogue import attempt_in
+from .limits import limited
 from .lines import Gone, Line, in_memory, over_tcp
 from .rules import RULE_TIMEOUT
 from .server import Server
@@ -117,6 +118,10 @@ async def proxy(
                 await own.start(reactor.run)
             stream = SocketStream if reactor is None else reactor.stream
             settings = _settings(world, rules, directory, certificates, reactor)
+            if world.limits:
+                settings = limited(settings, world.limits, _TICK)
+            if settings.sweep is not None:
+                await own.start(settings.sweep.run)
             if settings.pool is not None:
                 await own.start(settings.pool.serve)
             made = Proxy(own.cancel_scope.cancel, directory)
@@ -280,7 +285,12 @@ async def _on_sockets(
     front = stack.enter_context(listening(Address(host, 0)))
     arrivals = Arrivals(settings)
     listener = Listener(
-        session=arrivals.session, tls_session=arrivals.tls_session, stream=stream, grace=GRACE
+        session=arrivals.session,
+        tls_session=arrivals.tls_session,
+        stream=stream,
+        grace=GRACE,
+        guard=settings.guard,
+        hits=settings.hits,
     )
     where = front[0].getsockname()
     is_first = True

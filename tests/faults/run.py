@@ -46,7 +46,8 @@ _LONGEST: Final = 50_000.0
 """Seconds for one cell, of which none passes."""
 _FAULTY: Final = 2
 """The attempt that meets the fault, unless that is at the beginning of a connection."""
-_RETRIES: Final = 6
+_RETRIES: Final = 7
+"""One each minute: longer than anything hangs (`LATE`)."""
 _LARGE_IN: Final = ("content", "dot", "bdat", "last")
 _ENDS: Final = ("stop", "crash")
 _logged: ContextVar[list[MutableMapping[str, Any]]] = ContextVar("log of the cell")

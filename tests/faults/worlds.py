@@ -43,6 +43,8 @@ class World:
     """More than one: a list, the first of which fails."""
     kept: bool = False
     """Connections to the server are kept for the next client."""
+    limits: Literal["", "messages", "connections"] = ""
+    """What may come at a low rate only; all other limits of the service are tight then too (`limits`)."""
     rules: Rules = ""
     parties: tuple[str, ...] = ("server", "client")
     focus: tuple[str, ...] = ()
@@ -147,6 +149,20 @@ WORLDS: Final = {
             focus=("content", "dot"),
         ),
         World(name="spooled-tasks", io="tasks", rules="spooled", focus=("content", "dot")),
+        World(
+            name="limits",
+            io="reactor",
+            limits="messages",
+            focus=("greeting", "mail", "content", "dot"),
+        ),
+        World(
+            name="limits-tasks",
+            io="tasks",
+            limits="connections",
+            rules="held",
+            parties=("client", "rule"),
+            focus=("greeting", "content", "dot"),
+        ),
         World(name="spooled", io="reactor", rules="spooled", parties=("server", "client", "machine")),
         World(name="quarantine", io="tasks", rules="quarantine", parties=("client", "machine", "service")),
         World(name="rspamd", io="reactor", rules="rspamd", parties=("scanner",)),
