@@ -25,6 +25,9 @@ SAMPLE: Final = (
 )
 """Cells that stand for all where there is little time; see also `cells`."""
 _SERVICE_WAYS: Final = ("stop", "crash")
+_RELOADS: Final = ("right", "broken")
+_BETWEEN: Final = ("content", "handshake", "after", "idle")
+"""Phases in which nothing happens to the service or the machine: their neighbours are the same to them."""
 _SAMPLED: Final = {"server": SERVER_WAYS, "client": CLIENT_WAYS}
 _EVERY: Final = 4
 _PLACES: Final = {
@@ -120,14 +123,20 @@ def _scanner(world: World) -> Iterator[tuple[str, str]]:
 
 def _service(world: World) -> Iterator[tuple[str, str]]:
     for phase in world.phases:
-        if phase not in ("content", "handshake", "after", "idle"):
+        if phase not in _BETWEEN:
             for way in _SERVICE_WAYS:
                 yield way, phase
 
 
+def _reload(world: World) -> Iterator[tuple[str, str]]:
+    for phase in world.phases:
+        for way in _RELOADS:
+            yield way, phase
+
+
 def _machine(world: World) -> Iterator[tuple[str, str]]:
     for phase in world.phases:
-        if phase not in (*_NOT_FOR_MACHINE, "content", "handshake", "after", "idle"):
+        if phase not in (*_NOT_FOR_MACHINE, *_BETWEEN):
             for way in MACHINE_WAYS:
                 yield way, phase
 
@@ -138,5 +147,6 @@ _PARTIES: Final = {
     "rule": _rule,
     "scanner": _scanner,
     "service": _service,
+    "reload": _reload,
     "machine": _machine,
 }

@@ -87,6 +87,7 @@ class Client:
         if self._line is None:
             return
         try:
+            await self._at("idle", attempt)  # the server may fail before it takes RSET
             if await self._step("rset", b"RSET\r\n", attempt) != 250:
                 await self.leave()
                 return
@@ -124,7 +125,6 @@ class Client:
             await self._at("header")
             if not await self._fails("header", None, _HEADER):
                 await self._put(_HEADER)
-            await self._at("handshake")
             await self._shake_hands(self.tls)
         await self._at("greeting")
         await self._fails("greeting", None, b"")
@@ -139,6 +139,7 @@ class Client:
 
     async def _shake_hands(self, context: ssl.SSLContext) -> None:
         assert self._line is not None
+        await self._at("handshake")
         await self._fails("handshake", None, b"")
         with trio.move_on_after(PATIENCE) as scope:
             await self._line.encrypt(context, server_side=False)
@@ -186,6 +187,7 @@ class Client:
         if any(code == 421 for code in finals):
             await self.leave()
             return False
+        await self._at("after", attempt)
         await self._fails("after", attempt, b"")
         return len(takers) == 2 and all(code == 250 for code in finals)
 
@@ -222,6 +224,7 @@ class Client:
         data = stuffed(content)
         half = len(data) // 2
         await self._put(data[:half])
+        await self._at("content", attempt)
         if not await self._fails("content", attempt, data[half:]):
             await self._put(data[half:])
         return [await self._step("dot", b".\r\n", attempt)]

@@ -40,6 +40,7 @@ from .certificates import Certificates
 from .dialogue import attempt_in
 from .limits import limited
 from .lines import Gone, Line, in_memory, over_tcp
+from .reloads import Reloads
 from .rules import RULE_TIMEOUT
 from .server import Server
 from .worlds import World
@@ -70,6 +71,8 @@ class Proxy:
     stop: trio.Event = attrs.field(factory=trio.Event)
     """Ends it as a signal does: what is in flight may finish."""
     ended: trio.Event = attrs.field(factory=trio.Event)
+    reloads: Reloads | None = None
+    """None: nothing is ever replaced."""
     _dial: Dial | None = attrs.field(default=None, init=False)
 
     def serves(self, dial: Dial) -> None:
@@ -125,6 +128,10 @@ async def proxy(
             if settings.pool is not None:
                 await own.start(settings.pool.serve)
             made = Proxy(own.cancel_scope.cancel, directory)
+            if world.reloads:
+                made.reloads = Reloads(rules, certificates.for_clients)
+                await own.start(made.reloads.book.serve)
+                settings = attrs.evolve(settings, rules=made.reloads.book.use)
             if world.io == "memory":
                 _in_memory(made, servers, settings, nursery, own)
             else:
@@ -160,7 +167,7 @@ def _settings(
         tls="may" if world.tls else "none",
         reconnect=True,
         keep=world.kept,
-        failover=world.servers - 1,
+        failover=0 if world.reloads else world.servers - 1,
         client_dialect=Dialect.LMTP if world.lmtp_client else Dialect.SMTP,
         upstream_dialect=Dialect.LMTP if world.lmtp_server else Dialect.SMTP,
         upstream_tls="encrypt" if world.tls else "none",
@@ -273,17 +280,12 @@ async def _on_sockets(
         else:
             sock.listen(128)
             nursery.start_soon(_serve, sock, server)
-    usual = addresses[0]
-    fleet = Fleet.of({None: [Destination(each) for each in addresses]})
-    settings = attrs.evolve(
-        settings,
-        connect=partial(connect, usual, stream),
-        connect_now=partial(connect_now, usual, stream),
-        connect_to=lambda name: connect(Address.parse(name), stream),
-        groups=fleet.group if fleet.groups else None,
-    )
+    reloads = made.reloads
+    usual, later = (addresses[:1], addresses[1:]) if reloads is not None else (addresses, [])
     front = stack.enter_context(listening(Address(host, 0)))
-    arrivals = Arrivals(settings)
+    arrivals = Arrivals(_with_servers(settings, usual, stream))
+    if reloads is not None:
+        reloads.tell(lambda: arrivals.use(_with_servers(settings, later, stream)))
     listener = Listener(
         session=arrivals.session,
         tls_session=arrivals.tls_session,
@@ -317,6 +319,20 @@ async def _on_sockets(
 
     made.serves(dial)
     await own.start(serve)
+
+
+def _with_servers(
+    settings: Settings, addresses: Sequence[Address], stream: Callable[[socket.socket], SocketStream]
+) -> Settings:
+    """Those for sessions that have one of these servers, the first if possible."""
+    fleet = Fleet.of({None: [Destination(each) for each in addresses]})
+    return attrs.evolve(
+        settings,
+        connect=partial(connect, addresses[0], stream),
+        connect_now=partial(connect_now, addresses[0], stream),
+        connect_to=lambda name: connect(Address.parse(name), stream),
+        groups=fleet.group if fleet.groups else None,
+    )
 
 
 async def _to(place: tuple[str, int]) -> trio.SocketStream:

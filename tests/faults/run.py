@@ -26,6 +26,7 @@ from .client import Client
 from .dialogue import content_of
 from .machine import MACHINE_WAYS, for_a_while
 from .proxies import Proxy, proxy
+from .reloads import Reloads
 from .rules import RuleFault, edit, rules_of
 from .scanners import Scanner, scanning
 from .server import Fault, Server
@@ -46,6 +47,8 @@ _LONGEST: Final = 50_000.0
 """Seconds for one cell, of which none passes."""
 _FAULTY: Final = 2
 """The attempt that meets the fault, unless that is at the beginning of a connection."""
+_LAST: Final = 99
+"""The attempt after a reload."""
 _RETRIES: Final = 7
 """One each minute: longer than anything hangs (`LATE`)."""
 _LARGE_IN: Final = ("content", "dot", "bdat", "last")
@@ -207,6 +210,8 @@ class _Case:
             )
             self.nursery = await stack.enter_async_context(trio.open_nursery())
             await self._talk(made)
+            if made.reloads is not None:
+                await self._use_what_is_in_force(made, made.reloads)
         if self.cell.fault not in _ENDS:
             self._check_reached()
         # What a rule holds before the content came, no other rule sees any more.
@@ -234,6 +239,20 @@ class _Case:
             await trio.sleep(60)
         self.wrong.append("it has not recovered")
 
+    async def _use_what_is_in_force(self, made: Proxy, reloads: Reloads) -> None:
+        """After a reload: sends a message over a new connection."""
+        if not self.is_over:
+            self.wrong.append("there was no reload")
+            return
+        await reloads.done.wait()
+        client = self._client(made)
+        await client.send(_LAST)
+        await client.quit()
+        where = {taken.where for taken in self.account.taken if taken.entry[0] == _LAST}
+        if where != {self.servers[self.cell.fault != "broken"].name}:
+            self.wrong.append(f"the last message is at {where}")
+        self.wrong += reloads.wrong
+
     def _client(self, made: Proxy) -> Client:
         world = self.cell.world
 
@@ -245,7 +264,9 @@ class _Case:
                     self.scanner.open()
             if self.is_over or phase != self.cell.phase or attempt not in (None, _FAULTY):
                 return
-            if self.cell.party == "machine":
+            if made.reloads is not None:
+                self.nursery.start_soon(made.reloads.reload, self.cell.fault == "broken")
+            elif self.cell.party == "machine":
                 self.nursery.start_soon(for_a_while, MACHINE_WAYS[self.cell.fault], self.clock)
                 await trio.lowlevel.checkpoint()
             elif self.cell.fault == "stop":

@@ -45,6 +45,8 @@ class World:
     """Connections to the server are kept for the next client."""
     limits: Literal["", "messages", "connections"] = ""
     """What may come at a low rate only; all other limits of the service are tight then too (`limits`)."""
+    reloads: bool = False
+    """Rules, certificates and server are replaced (`reloads`) at the moment of the fault."""
     rules: Rules = ""
     parties: tuple[str, ...] = ("server", "client")
     focus: tuple[str, ...] = ()
@@ -149,6 +151,25 @@ WORLDS: Final = {
             focus=("content", "dot"),
         ),
         World(name="spooled-tasks", io="tasks", rules="spooled", focus=("content", "dot")),
+        World(
+            name="reloads",
+            io="reactor",
+            tls=True,
+            reloads=True,
+            servers=2,
+            parties=("server", "client", "reload"),
+            focus=("greeting", "rcpt", "content", "dot"),
+        ),
+        World(
+            name="reloads-tasks",
+            io="tasks",
+            tls=True,
+            reloads=True,
+            servers=2,
+            rules="edited",
+            parties=("server", "client", "reload"),
+            focus=("dot",),
+        ),
         World(
             name="limits",
             io="reactor",
