@@ -12,6 +12,7 @@ from .dialogue import PHASES
 from .machine import MACHINE_WAYS
 from .rules import RULE_PHASES
 from .scanners import SCANNER_WAYS
+from .tokens import TOKEN_WAYS
 from .ways import CLIENT_WAYS, EARLY, IMPOSSIBLE, SERVER_WAYS
 from .worlds import WORLDS, World
 
@@ -121,6 +122,11 @@ def _scanner(world: World) -> Iterator[tuple[str, str]]:
             yield way, phase
 
 
+def _tokens(world: World) -> Iterator[tuple[str, str]]:
+    for way in TOKEN_WAYS:
+        yield way, "auth"
+
+
 def _service(world: World) -> Iterator[tuple[str, str]]:
     for phase in world.phases:
         if phase not in _BETWEEN:
@@ -146,6 +152,7 @@ _PARTIES: Final = {
     "client": _client,
     "rule": _rule,
     "scanner": _scanner,
+    "tokens": _tokens,
     "service": _service,
     "reload": _reload,
     "machine": _machine,

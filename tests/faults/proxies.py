@@ -27,6 +27,7 @@ from trio_proxy.driver.server import Server as Listener
 from trio_proxy.driver.session import Session, Settings
 from trio_proxy.driver.streams import SocketStream, Stream, connect, connect_now
 from trio_proxy.login.logins import Logins
+from trio_proxy.login.tokens import TokenCache
 from trio_proxy.routes.fleet import Fleet
 from trio_proxy.rulebook.host import RuleSettings
 from trio_proxy.settings.timeouts import Timeouts
@@ -43,6 +44,7 @@ from .lines import Gone, Line, in_memory, over_tcp
 from .reloads import Reloads
 from .rules import RULE_TIMEOUT
 from .server import Server
+from .tokens import Tokens
 from .worlds import World
 
 __all__ = ["GRACE", "Proxy", "proxy"]
@@ -108,6 +110,7 @@ async def proxy(
     rules: RuleSet,
     directory: Path,
     certificates: Certificates,
+    tokens: Tokens | None,
     *,
     refuses_first: bool = False,
 ) -> AsyncGenerator[Proxy]:
@@ -120,7 +123,7 @@ async def proxy(
             if reactor is not None:
                 await own.start(reactor.run)
             stream = SocketStream if reactor is None else reactor.stream
-            settings = _settings(world, rules, directory, certificates, reactor)
+            settings = _settings(world, rules, directory, certificates, tokens, reactor)
             if world.limits:
                 settings = limited(settings, world.limits, _TICK)
             if settings.sweep is not None:
@@ -160,7 +163,12 @@ async def _life(task_status: trio.TaskStatus[trio.Nursery]) -> None:
 
 
 def _settings(
-    world: World, rules: RuleSet, directory: Path, certificates: Certificates, reactor: Reactor | None
+    world: World,
+    rules: RuleSet,
+    directory: Path,
+    certificates: Certificates,
+    tokens: Tokens | None,
+    reactor: Reactor | None,
 ) -> Settings:
     spools = world.rules in ("spooled", "quarantine")
     config = Config(
@@ -193,7 +201,7 @@ def _settings(
             **{field.name: _SECONDS for field in attrs.fields(Timeouts) if field.name != "final_reply"},
             final_reply=2 * _SECONDS,
         ),
-        logins=_logins(LoginMode(world.login)),
+        logins=_logins(LoginMode(world.login), tokens),
         pool=Pool(4, 300.0, 100) if world.kept else None,
         rules=use if rules.rules else None,
         rule_settings=RuleSettings(
@@ -203,10 +211,11 @@ def _settings(
     )
 
 
-def _logins(mode: LoginMode) -> Logins | None:
+def _logins(mode: LoginMode, tokens: Tokens | None) -> Logins | None:
     if mode is LoginMode.RELAY:
         return None
-    return Logins(mode=mode, account="ann", read_password=lambda: "secret")
+    cache = None if tokens is None else TokenCache(tokens)
+    return Logins(mode=mode, account="ann", read_password=lambda: "secret", tokens=cache)
 
 
 def _in_memory(

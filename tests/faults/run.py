@@ -30,6 +30,7 @@ from .reloads import Reloads
 from .rules import RuleFault, edit, rules_of
 from .scanners import Scanner, scanning
 from .server import Fault, Server
+from .tokens import Tokens
 from .ways import CLIENT_WAYS, SERVER_WAYS
 
 __all__ = ["QUIET", "Result", "run", "run_defect"]
@@ -186,6 +187,9 @@ class _Case:
         self.fault: Fault | None = None
         self.rule: RuleFault | None = None
         self.scanner: Scanner | None = None
+        self.tokens: Tokens | None = None
+        if cell.world.tokens:
+            self.tokens = Tokens(cell.fault if cell.party == "tokens" else None)
         self.is_over = False
         """True if what happens to the machine or the service has happened."""
         if cell.party == "rule":
@@ -206,7 +210,15 @@ class _Case:
             if refuses and self.fault is not None:
                 self.fault.is_over = True
             made = await stack.enter_async_context(
-                proxy(world, self.servers, rules, self.directory, self.certificates, refuses_first=refuses)
+                proxy(
+                    world,
+                    self.servers,
+                    rules,
+                    self.directory,
+                    self.certificates,
+                    self.tokens,
+                    refuses_first=refuses,
+                )
             )
             self.nursery = await stack.enter_async_context(trio.open_nursery())
             await self._talk(made)
@@ -298,6 +310,7 @@ class _Case:
             self.fault if self.cell.party == "server" and not place else None,
             lmtp=world.lmtp_server,
             tls=self.certificates.server if world.tls else None,
+            mechanism=b"XOAUTH2" if world.tokens else b"PLAIN",
             chunking=world.chunks,
             is_sure=self.cell.fault != "clock",
         )
@@ -311,7 +324,8 @@ class _Case:
         return edit(content) if self.cell.world.rules == "edited" else content
 
     def _check_reached(self) -> None:
-        happened = [each.is_over for each in (self.fault, self.rule) if each is not None] or [self.is_over]
+        parts = (self.fault, self.rule, self.tokens)
+        happened = [each.is_over for each in parts if each is not None] or [self.is_over]
         if not all(happened):
             self.wrong.append("the fault has not happened")
 

@@ -57,6 +57,8 @@ class Server:
     fault: Fault | None = None
     lmtp: bool = False
     tls: ssl.SSLContext | None = None
+    mechanism: bytes = b"PLAIN"
+    """Of AUTH; it is offered under TLS."""
     chunking: bool = False
     is_sure: bool = True
     """False: its replies may come too late for the proxy, whatever it does."""
@@ -109,7 +111,7 @@ class _Session:
         words = [b"mx.example", b"8BITMIME", b"SIZE 10000000", b"ENHANCEDSTATUSCODES"]
         words += [b"PIPELINING"] + [b"CHUNKING"] * self.server.chunking
         if self.server.tls is not None:
-            words.append(b"AUTH PLAIN" if self.encrypted else b"STARTTLS")
+            words.append(b"AUTH " + self.server.mechanism if self.encrypted else b"STARTTLS")
         lines = [b"250-%b\r\n" % word for word in words[:-1]] + [b"250 %b\r\n" % words[-1]]
         await self._reply("ehlo", b"".join(lines))
 

@@ -10,7 +10,7 @@ from .dialogue import PHASES
 
 __all__ = ["WORLDS", "World"]
 
-Rules = Literal["", "edited", "held", "spooled", "quarantine", "rspamd", "clamd", "redis"]
+Rules = Literal["", "login", "edited", "held", "spooled", "quarantine", "rspamd", "clamd", "redis"]
 _TLS: Final = ("starttls", "handshake", "auth")
 _SMTPS: Final = ("header", "handshake")
 _CHUNKED: Final = ("bdat", "last")
@@ -33,6 +33,8 @@ class World:
     speaks plain text."""
     login: Literal["relay", "inject", "translate"] = "relay"
     """Who logs in to the server. With ``inject`` the client does not."""
+    tokens: bool = False
+    """The proxy shows the server access tokens in place of passwords."""
     lmtp: Literal["", "client", "server", "both"] = ""
     """Who speaks LMTP."""
     chunks: bool = False
@@ -125,6 +127,25 @@ WORLDS: Final = {
             focus=("ehlo", "auth"),
         ),
         World(name="translate-tasks", io="tasks", tls=True, login="translate", focus=("auth",)),
+        World(
+            name="inject-tokens",
+            io="tasks",
+            tls=True,
+            login="inject",
+            tokens=True,
+            parties=("tokens", "server"),
+            focus=("auth",),
+        ),
+        World(
+            name="translate-tokens",
+            io="reactor",
+            tls=True,
+            login="translate",
+            tokens=True,
+            rules="login",
+            parties=("tokens", "server", "client"),
+            focus=("auth",),
+        ),
         World(name="lmtp", io="reactor", lmtp="server"),
         World(name="lmtp-both", io="tasks", lmtp="both"),
         World(name="lmtp-client", io="reactor", lmtp="client", focus=("rcpt", "data", "content", "dot")),
