@@ -93,6 +93,8 @@ class Client:
 
     port: int
     is_pipelining: bool = False
+    patience: float = 20.0
+    """Seconds for one reply."""
     fates: dict[Attempt, Fate] = attrs.field(factory=dict)
     seen: Counter[str] = attrs.field(factory=Counter)
     """What it was told: where, and the reply or that the connection was lost."""
@@ -139,7 +141,7 @@ class Client:
     def _connected(self) -> RawClient | None:
         """None if it is refused."""
         if self._connection is None:
-            self._connection = RawClient(self.port, greeted=True, greet=False)
+            self._connection = RawClient(self.port, self.patience, greeted=True, greet=False)
             for verb, line in (("greeting", b""), ("EHLO", b"EHLO client.test\r\n")):
                 self._connection.send(line)
                 if not self._takes(self._connection, verb, 220 if verb == "greeting" else 250):

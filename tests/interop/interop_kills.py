@@ -136,8 +136,7 @@ def kill_in_turn(service: Service, ledger: Ledger, *, clients: int, messages: in
     kills = [*KILLS] * rounds
     with load(service.port, ledger, clients):
         for place, what in enumerate(kills, 1):
-            enough = messages * place // (len(kills) + 1)
-            ledger.wait_until(lambda enough=enough: ledger.accepted >= enough, f"{enough} messages")
+            ledger.wait_for(messages * place // (len(kills) + 1))
             kill, dead = KILLS[what]
             period = ledger.begin(what, is_sure=what != "upstream")
             kill(service)
@@ -147,7 +146,7 @@ def kill_in_turn(service: Service, ledger: Ledger, *, clients: int, messages: in
                 dead(service).start()
             ledger.wait_until(lambda period=period: period.back is not None, f"a message after {what}")
             service.wait_until_whole()
-        ledger.wait_until(lambda: ledger.accepted >= messages, f"{messages} messages")
+        ledger.wait_for(messages)
 
 
 @contextmanager

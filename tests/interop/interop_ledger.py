@@ -90,6 +90,11 @@ class Ledger:
             self._failure = self._failure or failure
             self._changed.notify_all()
 
+    def wait_for(self, count: int) -> None:
+        """Until so many messages are accepted."""
+        while (before := self.accepted) < count:
+            self.wait_until(lambda before=before: self.accepted > before, f"message {before + 1}")
+
     def wait_until(self, happens: Callable[[], bool], what: str) -> None:
         """Until clients were told so much that this is true."""
         with self._changed:
@@ -123,7 +128,10 @@ def load(port: int, ledger: Ledger, clients: int) -> Iterator[None]:
     numbers = _Numbers()
     over = threading.Event()
     with ThreadPoolExecutor(clients) as threads:
-        sending = [threads.submit(_send, Client(port), numbers, ledger, over) for _ in range(clients)]
+        sending = [
+            threads.submit(_send, Client(port, patience=SECONDS), numbers, ledger, over)
+            for _ in range(clients)
+        ]
         try:
             yield
         finally:
