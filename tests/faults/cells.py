@@ -1,4 +1,7 @@
-"""The matrix: every fault of every party in every phase, in every world in which it can happen."""
+"""The matrix: every fault of every party in every phase, in every world in which it can happen.
+
+Of a world that differs from others in a few phases only, these are run, and a sample of the rest: see
+`World.focus`."""
 
 from __future__ import annotations
 

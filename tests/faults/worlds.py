@@ -64,15 +64,15 @@ class World:
         return self.lmtp in ("server", "both")
 
     @property
+    def encrypts(self) -> bool:
+        """True if the client speaks TLS at some time."""
+        return self.tls or self.smtps
+
+    @property
     def phases(self) -> tuple[str, ...]:
         """Those that come to pass."""
         phases = self._phases(self.chunks, smtps=self.smtps)
         return tuple(phase for phase in phases if phase != "auth" or self.login != "inject")
-
-    @property
-    def encrypts(self) -> bool:
-        """True if the client speaks TLS at some time."""
-        return self.tls or self.smtps
 
     @property
     def server_phases(self) -> tuple[str, ...]:
