@@ -13,12 +13,11 @@ from sansio_smtp import CLIENT, SERVER, Event, Side
 class Session(Plumbing):
     """A task for each side, `pump`, reads it, feeds the core, and sends what comes of it to either side."""
 
-    locks: dict[Side, asyncio.Lock]
-
     def __init__(self, client: socket.socket, server: socket.socket, settings: Settings) -> None:
         super().__init__(client, server, settings)
         self.loop = asyncio.get_running_loop()
         self.locks = {CLIENT: asyncio.Lock(), SERVER: asyncio.Lock()}
+        self.sends: dict[Side, asyncio.Timeout] = {}  # the last send to each side
         self.changed = asyncio.Event()
         self.timer: asyncio.TimerHandle | None = None
         for sock in self.sockets.values():
@@ -75,8 +74,14 @@ class Session(Plumbing):
             self.outboxes[side].clear()
             # A lost peer is left to its pump, which first reads what that peer has said.
             with contextlib.suppress(OSError):
-                await self.loop.sock_sendall(self.sockets[side], data)
+                async with asyncio.timeout(None) as self.sends[side]:
+                    await self.loop.sock_sendall(self.sockets[side], data)
                 self.finish(side)
+
+    def reset(self, side: Side) -> None:
+        super().reset(side)
+        if self.locks[side].locked() and not self.sends[side].expired():
+            self.sends[side].reschedule(self.loop.time())  # ends a send that is stuck
 
     def apply(self, events: list[Event]) -> None:
         super().apply(events)

@@ -9,7 +9,7 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Protocol
 
 from starttls import Tls
@@ -58,14 +58,8 @@ class Settings:
     to_server: ssl.SSLContext
 
 
-class Lock(Protocol):
-    def locked(self) -> bool: ...
-
-
 class Plumbing:
     """One client, its server, and the core between them."""
-
-    locks: Mapping[Side, "Lock"]  # held by the task or thread that sends to that side
 
     def __init__(self, client: socket.socket, server: socket.socket, settings: Settings) -> None:
         self.settings = settings
@@ -146,12 +140,12 @@ class Plumbing:
         return shakes or side in self.proxy.may_read or side in self.closing
 
     def reset(self, side: Side) -> None:
-        """From now on closing this socket sends RST. Ends a read that waits there, and a send that is stuck.
-        Sending is shut down, which asks for FIN, only if a send is stuck: then RST comes before that FIN."""
+        """From now on closing this socket sends RST. Ends a read that waits there. Sending is not shut down:
+        that would send FIN, and a peer that reads fast would take it for the end before RST comes."""
         self.outboxes[side].clear()
         with contextlib.suppress(OSError):
             self.sockets[side].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.sockets[side].shutdown(socket.SHUT_RDWR if self.is_sending(side) else socket.SHUT_RD)
+            self.sockets[side].shutdown(socket.SHUT_RD)
 
     def finish(self, side: Side) -> None:
         """Call it when an outbox has been sent: if those were the last octets, the peer is told so by FIN."""
@@ -162,9 +156,6 @@ class Plumbing:
 
     def set_deadline(self, seconds: float) -> None:
         raise NotImplementedError
-
-    def is_sending(self, side: Side) -> bool:
-        return self.locks[side].locked()
 
 
 def has_input(sock: socket.socket) -> bool:

@@ -14,8 +14,6 @@ from sansio_smtp import CLIENT, SERVER, Event, Side
 class Session(Plumbing):
     """A thread for each side, `pump`, reads it, feeds the core, and sends what comes of it to either side."""
 
-    locks: dict[Side, threading.Lock]
-
     def __init__(self, client: socket.socket, server: socket.socket, settings: Settings) -> None:
         super().__init__(client, server, settings)
         self.core = threading.Condition()  # guards the core and the outboxes
