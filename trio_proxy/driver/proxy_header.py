@@ -3,7 +3,7 @@ written to a server's.
 
 The library `proxyprotocol` knows the format. Here is what it leaves to its caller: how long a header may be,
 that no octet after it is read, that what a peer says wrongly is one kind of error, and what of it makes a
-`ClientInfo`::
+`ClientInfo`. Checksums are not looked at::
 
     client ──> balancer ── PROXY TCP4 192.0.2.1 10.0.0.5 51000 25 ──> here ── PROXY … ──> server
                                       │         └ local_ip: to which it has connected
@@ -19,7 +19,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, Literal, Protocol
 
 import attrs
-from proxyprotocol import ProxyProtocolIncompleteError
+from proxyprotocol import ProxyProtocolIncompleteError, ProxyProtocolWantRead
 from proxyprotocol.detect import ProxyProtocolDetect
 from proxyprotocol.result import (
     ProxyResult,
@@ -47,17 +47,19 @@ _SHORTEST: Final = 8
 _CHECKSUM: Final = 0x03
 _FIXED: Final = 16
 """Octets of version 2 before the addresses."""
-_PROXY: Final = 0x1
-"""The command of version 2 that is not LOCAL."""
+_ADDRESSES: Final = {0x0: 0, 0x1: 12, 0x2: 36, 0x3: 216}
+"""Address family of version 2 → octets of its addresses."""
 _UNIX: Final = 0x3
-"""The last address family of version 2; of what a client on a unix socket is, nothing is known here."""
-_ADDRESSES: Final = {0x1: 12, 0x2: 36}
-"""Address family → octets of its addresses."""
+"""The family whose addresses are paths, of any octets. They say nothing of a client that is of use here."""
+_DATAGRAM: Final = 0x2
+"""The last transport protocol of version 2."""
 _V1_UNKNOWN: Final = b"PROXY UNKNOWN\r\n"
 _FORMATS: Final = ProxyProtocolDetect()
+_V1: Final = ProxyProtocolV1()
+_V2: Final = ProxyProtocolV2()
 
 # Python reads 2_5 as a number, and fe80::1%1 as an address.
-_V1: Final = re.compile(rb"PROXY TCP[46](?: [0-9A-Fa-f.:]+){2}(?: [0-9]{1,5}){2}\r\n")
+_V1_LINE: Final = re.compile(rb"PROXY TCP[46](?: [0-9A-Fa-f.:]+){2}(?: [0-9]{1,5}){2}\r\n")
 
 End = tuple[IPv4Address | IPv6Address, int]
 Tlvs = tuple[tuple[int, bytes], ...]
@@ -135,7 +137,7 @@ def header_for(client: ClientInfo, version: Literal[1, 2]) -> bytes:
     Addresses of two families become IPv6, IPv4-mapped."""
     source = _end(client.ip, client.port)
     if source is None:
-        return _V1_UNKNOWN if version == 1 else ProxyProtocolV2().pack(ProxyResultLocal())
+        return _V1_UNKNOWN if version == 1 else _V2.pack(ProxyResultLocal())
     destination = _end(client.local_ip, client.local_port) or (type(source[0])(0), 0)
     tlv = ProxyProtocolTLV(init={kind: value for kind, value in client.proxy_tlvs if kind != _CHECKSUM})
     result: ProxyResult
@@ -145,23 +147,44 @@ def header_for(client: ClientInfo, version: Literal[1, 2]) -> bytes:
         )
     else:
         result = ProxyResultIPv6(_mapped(source), _mapped(destination), protocol=socket.SOCK_STREAM, tlv=tlv)
-    return ProxyProtocolV1().pack(result) if version == 1 else ProxyProtocolV2().pack(result)
+    return _V1.pack(result) if version == 1 else _V2.pack(result)
 
 
 def _header(octets: bytes) -> Header:
     """Raises ValueError, struct.error, and `ProxyProtocolIncompleteError`."""
-    result = _FORMATS.unpack(octets)
-    if octets[:1] != b"P" and octets[12] & 0xF == _PROXY and octets[13] >> 4 > _UNIX:
-        raise ValueError("its address family is not assigned")
+    if isinstance(_FORMATS.choose_version(octets[:_SHORTEST]), ProxyProtocolV1):
+        return _of_version_1(octets)
+    if (missing := _FIXED - len(octets)) > 0:
+        raise ProxyProtocolIncompleteError(ProxyProtocolWantRead(missing))
+    fixed, rest = octets[:_FIXED], octets[_FIXED:]
+    head = _V2.unpack_header(fixed)
+    if (missing := head.data_len - len(rest)) > 0:
+        raise ProxyProtocolIncompleteError(ProxyProtocolWantRead(missing))
+    if head.command == "local":
+        return Header()  # what else it says is to be ignored
+    family, protocol = divmod(fixed[13], 16)
+    size = _ADDRESSES.get(family, _LONGEST)
+    if len(rest) < size or protocol > _DATAGRAM:
+        raise ValueError("it is not assigned, or shorter than its addresses")
+    if family == _UNIX:
+        return Header()
+    # Without the TLVs: the library puts them in another order before it computes their checksum.
+    result = _V2.unpack_data(head, fixed, rest[:size])
     if not is_ipv4(result) and not is_ipv6(result):
         return Header()
-    if octets[:1] == b"P":
-        if not _V1.fullmatch(octets):
-            raise ValueError("a number or an address is spelled as only Python reads it")
-        return Header(result.source, result.dest)
     if result.protocol is not socket.SOCK_STREAM:
         raise ValueError("it is not of a TCP connection")
-    return Header(result.source, result.dest, _tlvs(octets[_FIXED + _ADDRESSES[octets[13] >> 4] :]))
+    return Header(result.source, result.dest, _tlvs(rest[size:]))
+
+
+def _of_version_1(octets: bytes) -> Header:
+    """Raises ValueError and `ProxyProtocolIncompleteError`."""
+    result = _V1.unpack(octets)
+    if not is_ipv4(result) and not is_ipv6(result):
+        return Header()
+    if not _V1_LINE.fullmatch(octets):
+        raise ValueError("a number or an address is spelled as only Python reads it")
+    return Header(result.source, result.dest)
 
 
 def _tlvs(octets: bytes) -> Tlvs:

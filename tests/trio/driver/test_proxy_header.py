@@ -59,6 +59,8 @@ class Octets:
         (b"PROXY TCP6 ::ffff:192.0.2.1 ::ffff:10.0.0.5 1 2\r\n", "192.0.2.1:1", ("10.0.0.5", 2)),
         (v2(1, 0x11, FOUR), "192.0.2.1:51000", ("10.0.0.5", 25)),
         (v2(1, 0x21, SIX), "[2001:db8::1]:51000", ("2001:db8::5", 25)),
+        (v2(1, 0x11, FOUR + b"\x03\0\x04\1\2\3\4"), "192.0.2.1:51000", ("10.0.0.5", 25)),
+        (v2(1, 0x11, FOUR + b"\x03\0\x01\1"), "192.0.2.1:51000", ("10.0.0.5", 25)),
     ],
 )
 @pytest.mark.parametrize("at_most", [1, 7, 1 << 20])
@@ -80,9 +82,13 @@ async def test_who_the_client_is(octets: bytes, address: str, local: tuple[str, 
         v2(0, 0x00, b""),
         v2(0, 0x11, FOUR),
         v2(0, 0x11, b"anything"),
+        v2(0, 0x11, b"\x03\0\x01\1"),  # it is not looked at: else it would be a checksum of one octet
         v2(1, 0x00, b""),
         v2(0, 0x91, b""),
         v2(1, 0x31, b"/run/a".ljust(108, b"\0") + b"/run/b".ljust(108, b"\0")),
+        v2(1, 0x31, b"/run/\xc3\xa9".ljust(108, b"\0") + b"\xff" * 108),
+        v2(1, 0x32, bytes(216)),
+        v2(1, 0x02, b""),
     ],
 )
 async def test_a_proxy_that_speaks_for_itself_is_the_client(octets: bytes) -> None:
@@ -139,6 +145,10 @@ async def test_what_else_a_header_says_is_kept_and_sent_on() -> None:
         (v2(1, 0x10, FOUR), "it is no PROXY header"),
         (v2(2, 0x11, FOUR), "it is no PROXY header"),
         (v2(1, 0x91, FOUR), "it is no PROXY header"),
+        (v2(1, 0x13, FOUR), "it is no PROXY header"),
+        (v2(1, 0x03, b""), "it is no PROXY header"),
+        (v2(1, 0x33, bytes(216)), "it is no PROXY header"),
+        (v2(1, 0x31, bytes(215)), "it is no PROXY header"),
         (SIGNATURE + b"\x11\x11\0\x0c" + FOUR, "it is no PROXY header"),
         (b"\r\n\r\n\0\r\nQUIT\r" + b"\x21\x11\0\x0c" + FOUR, "it is no PROXY header"),
     ],
