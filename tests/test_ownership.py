@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from each import each
 
 import sansio_smtp
 from sansio_smtp.testing import parse, play
@@ -203,7 +204,7 @@ def test_every_exception_is_needed() -> None:
 OWN = "class Own:\n    other: Own\n    far: Far\n"
 
 
-@pytest.mark.parametrize(
+@each(
     ("source", "is_found"),
     [
         ("def f(x):\n    x.y = 1", True),

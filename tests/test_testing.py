@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from each import each
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,7 +59,7 @@ def failure(text: str, *, late: bool = False, make: Any = Proxy) -> str:
 # Notation
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "data"),
     [
         ("NOOP", b"NOOP\r\n"),
@@ -106,8 +107,8 @@ def test_long_runs_are_folded() -> None:
 CHUNKERS: list[Chunker] = [whole, bytewise, fixed(3), drawn(Random(1)), at(lambda n: [-1, 2, 2, n, 99])]
 
 
-@pytest.mark.parametrize("chunker", CHUNKERS)
-@pytest.mark.parametrize("data", [b"", b"a", b"0123456789"])
+@each("chunker", CHUNKERS)
+@each("data", [b"", b"a", b"0123456789"])
 def test_chunkers(chunker: Chunker, data: bytes) -> None:
     pieces = list(chunker(data))
     assert b"".join(pieces) == data
@@ -126,7 +127,7 @@ def test_chunk_size_must_be_positive() -> None:
 # Parsing
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "line", "what"),
     [
         ("", 1, "nothing happens"),

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 import pytest
+from each import each
 
 from sansio_smtp import (
     SERVER,
@@ -57,7 +58,7 @@ def failure(text: str, *, late: bool = False, make: Any = Proxy) -> str:
 # Notation
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "verdict"),
     [
         ("route other", Route("other")),
@@ -93,7 +94,7 @@ def test_recipients_that_a_verdict_adds(word: str) -> None:
     assert second == Continue()
 
 
-@pytest.mark.parametrize(
+@each(
     ("line", "what"),
     [
         ("! rout other", "did you mean 'route'"),

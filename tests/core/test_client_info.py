@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from each import each
 
 from core.scene import Scene
 from sansio_smtp.client_info import ClientInfo, Forwarded, TlsInfo, address_text
@@ -62,7 +63,7 @@ def test_an_address_says_ip_and_port(address: str, ip: str, port: int | None, un
     assert (client.ip, client.port, client.unix) == (ip, port, unix)
 
 
-@pytest.mark.parametrize(
+@each(
     ("client", "local"),
     [
         (ClientInfo(address="127.0.0.1:51000"), True),

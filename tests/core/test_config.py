@@ -4,6 +4,7 @@ from typing import Any
 
 import attrs
 import pytest
+from each import each
 
 from sansio_smtp.config import BareNewline, ClientTls, Config, Nul, SendClient, Tap, UpstreamTls
 
@@ -24,7 +25,7 @@ def test_an_auth_line_fits() -> None:
     assert Config().max_line >= 12_288 - 2
 
 
-@pytest.mark.parametrize("name", SIZES)
+@each("name", SIZES)
 def test_sizes_are_positive(name: str) -> None:
     values: list[int] = [0, -1]
     for value in values:

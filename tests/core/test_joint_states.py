@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 import pytest
+from each import each
 
 from core.scene import Scene
 from sansio_smtp.joint_states import TOGETHER, Snapshot, contradiction
@@ -52,7 +53,7 @@ def test_the_fields_of_a_snapshot() -> None:
     assert [field.name for field in attrs.fields(Snapshot)] == list(FIELDS)
 
 
-@pytest.mark.parametrize(("state", "field", "allowed"), RULES)
+@each(("state", "field", "allowed"), RULES)
 def test_a_rule_names_a_field_and_states_that_it_can_hold(
     state: Enum, field: str, allowed: frozenset[Any]
 ) -> None:

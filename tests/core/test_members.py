@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-import pytest
+from each import each
 
 from sansio_smtp import members
 from sansio_smtp.config import Dialect
@@ -25,7 +25,7 @@ ENUMS: dict[str, type[Enum]] = {
 }
 
 
-@pytest.mark.parametrize("name", members.__all__)
+@each("name", members.__all__)
 def test_a_name_says_which_member_it_is(name: str) -> None:
     enum, _, member = name.partition("_")
     assert getattr(members, name) is ENUMS[enum][member]

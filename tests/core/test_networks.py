@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from each import each
 
 from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.networks import NO_NETWORKS, Networks
@@ -41,7 +42,7 @@ def test_parse_what_is_no_network(text: str, why: str) -> None:
     assert str(problem.value).startswith(why)
 
 
-@pytest.mark.parametrize(
+@each(
     ("networks", "address", "inside"),
     [
         (["192.0.2.0/24"], "192.0.2.1:51000", True),

@@ -9,7 +9,7 @@ import re
 import typing
 from pathlib import Path
 
-import pytest
+from each import each
 
 import sansio_smtp
 
@@ -75,7 +75,7 @@ def test_all_is_all_that_is_imported() -> None:
     assert imported == set(sansio_smtp.__all__)
 
 
-@pytest.mark.parametrize("name", MODULES)
+@each("name", MODULES)
 def test_every_module_says_what_it_is_and_what_is_public(name: str) -> None:
     module = importlib.import_module(f"sansio_smtp.{name}")
     assert module.__doc__

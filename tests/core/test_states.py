@@ -3,6 +3,7 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
+from each import each
 
 from sansio_smtp.states import (
     FRAMING,
@@ -76,7 +77,7 @@ def test_an_auth_line_opens_with_334_and_with_nothing_else() -> None:
     assert found == {(Kind.AUTH, 3), (Kind.AUTH_LINE, 3)}
 
 
-@pytest.mark.parametrize("kind", [None, *Kind])
+@each("kind", [None, *Kind])
 def test_3xx_continues_data_and_auth_only(kind: Kind | None) -> None:
     may = kind in (Kind.DATA, Kind.AUTH, Kind.AUTH_LINE)
     assert (reply_step(kind, 354) is not None) is may

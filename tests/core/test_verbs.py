@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from each import each
 
 from sansio_smtp.rules.phases import PHASES
 from sansio_smtp.states import LINE_STEPS
@@ -97,7 +97,7 @@ def test_every_kind_has_a_step() -> None:
     assert {verb.kind for verb in VERBS.values()} | NO_VERB == set(Kind) == set(LINE_STEPS)
 
 
-@pytest.mark.parametrize("name", VERBS)
+@each("name", VERBS)
 def test_names_are_upper_case_words(name: bytes) -> None:
     assert name == name.upper()
     assert name.split() == [name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from each import each
 
 from core.scene import few_cuts
 from sansio_smtp.config import Config, Dialect
@@ -109,7 +110,7 @@ def test_keywords_are_those_of_the_last_hello() -> None:
     assert end.keywords == {}
 
 
-@pytest.mark.parametrize(
+@each(
     ("size", "limit"),
     [
         (b"SIZE 10", 10),
@@ -291,7 +292,7 @@ def test_close_forgets_all() -> None:
         end.send_command(Command.of("QUIT"))
 
 
-@pytest.mark.parametrize("phase", Phase)
+@each("phase", Phase)
 def test_closed_world_of_lines(phase: Phase) -> None:
     """A line whose step is not in the table for this phase cannot be sent."""
     for kind in Kind:

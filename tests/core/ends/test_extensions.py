@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from each import each
 
 from sansio_smtp.ends.access import ANYBODY, Access
 from sansio_smtp.ends.extensions import OURS, RELAYED, Offer, keywords
@@ -33,7 +34,7 @@ def test_a_keyword_is_more_than_its_prefix() -> None:
     assert keywords(Reply.of(250, "mx", "SIZES 10", "XPIPELINING")) == {"SIZES": "10", "XPIPELINING": ""}
 
 
-@pytest.mark.parametrize(
+@each(
     "hidden",
     [
         "STARTTLS",
@@ -66,7 +67,7 @@ def test_smtputf8_needs_8bitmime() -> None:
     assert offer(both) == Reply.of(250, "mx", "SMTPUTF8", "8bitmime", "PIPELINING")
 
 
-@pytest.mark.parametrize("keyword", sorted(RELAYED - {"SMTPUTF8"}))
+@each("keyword", sorted(RELAYED - {"SMTPUTF8"}))
 def test_what_is_relayed_keeps_its_octets(keyword: str) -> None:
     line = f"{keyword.lower()}  Some Thing "
     assert offer(Reply.of(250, "mx", line)) == Reply.of(250, "mx", line, "PIPELINING")
@@ -114,7 +115,7 @@ def test_code_and_greeting_line_are_the_servers() -> None:
     assert offer(Reply.of(251, b"mx \xff greets")).raw == b"251-mx \xff greets\r\n251 PIPELINING\r\n"
 
 
-@pytest.mark.parametrize(
+@each(
     ("line", "announced"),
     [
         ("SIZE 99", "SIZE 99"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from each import each
 
 from sansio_smtp.config import Chunking
 from sansio_smtp.ends.extensions import Offer
@@ -11,7 +11,7 @@ from sansio_smtp.wire.replies import Reply
 BOTH = ("CHUNKING", "BINARYMIME")
 
 
-@pytest.mark.parametrize(
+@each(
     ("chunking", "given", "offered"),
     [
         (Chunking.SERVER, (), ()),

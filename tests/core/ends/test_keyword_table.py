@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
+from each import each
 
 from sansio_smtp.ends.extensions import OURS, RELAYED
 from sansio_smtp.ends.keyword_table import KEYWORDS, Handling, named
@@ -18,7 +18,7 @@ OFFERED = re.compile(r"S: 250[- ]([^ ]+)")
 TOLD = re.compile(r" +-> C: 250[- ]([^ ]+)")
 
 
-@pytest.mark.parametrize("keyword", KEYWORDS)
+@each("keyword", KEYWORDS)
 def test_its_script_shows_it(keyword: str) -> None:
     row = KEYWORDS[keyword]
     lines = (DIALOGUES / f"{row.script}.txt").read_text(encoding="utf-8").splitlines()

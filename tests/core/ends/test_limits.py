@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from each import each
 
 from sansio_smtp.ends.limits import MAILMAX, RCPTMAX, Limits, limits, with_recipients
 from sansio_smtp.wire.commands import Command
@@ -46,7 +47,7 @@ def test_commands_are_counted_accepted_or_not() -> None:
     assert (counted.exceeded_by(MAIL), counted.exceeded_by(RCPT)) == (None, None)
 
 
-@pytest.mark.parametrize(
+@each(
     ("line", "told"),
     [
         ("LIMITS MAILMAX=3 RCPTMAX=100 A=1", "LIMITS MAILMAX=3 RCPTMAX=20 A=1"),

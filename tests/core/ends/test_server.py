@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from each import each
 
 from core.scene import every_cut, few_cuts
 from core.server_ends import REJECT, answered, drain, given, greeted, in_auth, in_content, told
@@ -79,7 +80,7 @@ def supported(support: Support) -> list[bytes]:
     return [name for name, verb in VERBS.items() if verb.support is support]
 
 
-@pytest.mark.parametrize("verb", [verb for verb in supported(Support.REFUSED) if verb != b"BDAT"])
+@each("verb", [verb for verb in supported(Support.REFUSED) if verb != b"BDAT"])
 def test_verbs_that_change_framing_are_refused(verb: bytes) -> None:
     end = greeted()
     refused, command, pause = given(end, verb.lower() + b" x\r\nNOOP\r\n")
@@ -89,7 +90,7 @@ def test_verbs_that_change_framing_are_refused(verb: bytes) -> None:
     assert refused.error.phase is Phase.COMMAND
 
 
-@pytest.mark.parametrize("verb", supported(Support.FOREIGN))
+@each("verb", supported(Support.FOREIGN))
 def test_http_ends_the_session(verb: bytes) -> None:
     """A forged request of a browser; the header fields after it might be commands."""
     end = greeted()
@@ -103,9 +104,7 @@ def test_a_tls_handshake_ends_the_session() -> None:
         assert ("TLS" in told(refused)[1], refused.command.kind, pause) == (True, Kind.VIOLATION, PAUSED)
 
 
-@pytest.mark.parametrize(
-    "line", [b"", b" ", b"!", b"Subject: x", b"NOOP a\0b", b"QUIT a\rb", b"DATA \0", b"AUTH\0"]
-)
+@each("line", [b"", b" ", b"!", b"Subject: x", b"NOOP a\0b", b"QUIT a\rb", b"DATA \0", b"AUTH\0"])
 def test_a_line_that_is_no_command_is_refused_and_the_session_goes_on(line: bytes) -> None:
     end = greeted()
     refused, command, _ = given(end, line + b"\r\nNOOP\r\n")
@@ -276,7 +275,7 @@ def check_replies(phase: Phase, kind: Kind) -> None:
             assert end.phase is to
 
 
-@pytest.mark.parametrize("kind", LINES)
+@each("kind", LINES)
 def test_every_line_takes_its_step(kind: Kind) -> None:
     before = {Kind.AUTH_LINE: Phase.AUTH_LINE, Kind.END_OF_DATA: Phase.CONTENT}.get(kind, Phase.COMMAND)
     assert owing(kind).phase is FRAMING[before][LINE_STEPS[kind]]
@@ -288,7 +287,7 @@ def test_end_of_data_is_one_command() -> None:
     assert FRAMING[Phase.CONTENT][Step.END_OF_DATA] is Phase.COMMAND
 
 
-@pytest.mark.parametrize("phase", Phase)
+@each("phase", Phase)
 def test_what_is_read_in_each_phase(phase: Phase) -> None:
     """Where no reader is, nothing is parsed."""
     blind = {Phase.GREETING, Phase.BLOCKED, Phase.MUST_CLOSE, Phase.CLOSED}

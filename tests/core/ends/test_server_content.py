@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from each import each
 
 from core.scene import few_cuts
 from core.server_ends import REJECT, answered, drain, given, greeted, in_auth, in_content, told
@@ -152,7 +153,7 @@ def test_content_behind_a_refused_data_is_never_read_as_commands(code: int) -> N
     assert end.phase is Phase.MUST_CLOSE
 
 
-@pytest.mark.parametrize(
+@each(
     ("line", "code"),
     [
         (b"From: a", 503),
@@ -181,7 +182,7 @@ def test_only_the_first_line_behind_a_refused_data_is_suspect() -> None:
     assert given(end, b"X-ODD\r\n")[0].raw == b"X-ODD"
 
 
-@pytest.mark.parametrize(
+@each(
     "argument",
     [b"", b" LAST", b" +5", b" 5_0", b" 99999999999999999999", b" x", b" 5\r", b" 9999999999999999999 LAST"],
 )

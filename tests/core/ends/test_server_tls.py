@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from each import each
 
 from core.scene import few_cuts
 from core.server_ends import drain, given, greeted, told
@@ -99,7 +100,7 @@ def test_a_refused_credential_of_before_tls_is_forgotten() -> None:
 # Commands that may not come now
 
 
-@pytest.mark.parametrize(
+@each(
     "line",
     [b"MAIL FROM:<a>", b"RSET", b"HELP", b"VRFY a", b"X-ANY", b"ETRN x", b"AUTH PLAIN AGEAYg==", b"DATA"],
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from each import each
 
 from sansio_smtp.ends.transaction import Transaction
 from sansio_smtp.states import TransactionState
@@ -69,8 +70,8 @@ def test_declared(keyword: str, value: str | None) -> None:
     assert opened().envelope.declared(keyword) == value
 
 
-@pytest.mark.parametrize("code", [354, 421, 450, 550])
-@pytest.mark.parametrize("line", ["MAIL FROM:<x>", "RCPT TO:<x>", "RSET", "EHLO x", "HELO x", "DATA", "NOOP"])
+@each("code", [354, 421, 450, 550])
+@each("line", ["MAIL FROM:<x>", "RCPT TO:<x>", "RSET", "EHLO x", "HELO x", "DATA", "NOOP"])
 def test_what_is_not_accepted_changes_nothing(line: str, code: int) -> None:
     transaction = opened()
     before = transaction.envelope

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from each import each
 
 from core.login_talk import OFFER, PLAIN, log_in, scene
 from sansio_smtp import Answer, Continue, Disconnect, Reply, Route
@@ -37,7 +38,7 @@ def test_ways_to_say_it(lines: list[str]) -> None:
     assert attempt.password() == ""
 
 
-@pytest.mark.parametrize(
+@each(
     ("lines", "reply"),
     [
         (["AUTH"], "501 5.5.4"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from each import each
 
 from core.scene import Scene
 from core.spools import MemorySpool
@@ -53,8 +54,8 @@ def test_without_it_they_are_asked_about_as_they_come() -> None:
     assert scene.question.envelope.mail is None
 
 
-@pytest.mark.parametrize("verb", ["RCPT", "DATA"])
-@pytest.mark.parametrize("end", ["eof", "421", "timeout", "now", "refuse"])
+@each("verb", ["RCPT", "DATA"])
+@each("end", ["eof", "421", "timeout", "now", "refuse"])
 def test_when_the_dialogue_ends_meanwhile_nobody_is_asked(verb: str, end: str) -> None:
     scene = Scene(verb, "IN_TURN").greeted()
     scene.client(*GROUP)

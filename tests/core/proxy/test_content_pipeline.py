@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from each import each
 
 from core.scene import few_cuts
 from core.transfers import END, LETTER, MODES, Run, decoded, replacing, transfer
@@ -21,9 +22,9 @@ from sansio_smtp.questions import (
 from sansio_smtp.wire.content import Form
 
 
-@pytest.mark.parametrize("tap", Tap)
-@pytest.mark.parametrize("ask", [*MODES, (HEADERS, BODY_CHUNK, MESSAGE)])
-@pytest.mark.parametrize("message", [LETTER, b"", b"\r\n", b"A: b\r\n", b"\r\n\r\nx\r\n", b"..\r\n..\r\n"])
+@each("tap", Tap)
+@each("ask", [*MODES, (HEADERS, BODY_CHUNK, MESSAGE)])
+@each("message", [LETTER, b"", b"\r\n", b"A: b\r\n", b"\r\n\r\nx\r\n", b"..\r\n..\r\n"])
 def test_every_mode_is_transparent(ask: tuple[str, ...], tap: Tap, message: bytes) -> None:
     """A message that is looked at and not changed is unchanged on the other side, wherever it was cut."""
     for pieces in few_cuts(message + END):
@@ -63,7 +64,7 @@ def test_nothing_is_kept_without_need() -> None:
     assert Run(transfer(MESSAGE), [*many, END]).most == 10_200
 
 
-@pytest.mark.parametrize(
+@each(
     ("message", "section"),
     [
         (LETTER, b"A: b\r\nC: d\r\n\r\n"),
@@ -83,7 +84,7 @@ def test_the_header_section_is_asked_once(message: bytes, section: bytes) -> Non
         assert [(type(question), question.data) for question in run.asked] == [(HeadersQuestion, section)]
 
 
-@pytest.mark.parametrize(
+@each(
     ("edit", "sent"),
     [
         (b"X: y\r\n\r\n", b"X: y\r\n\r\n"),
@@ -131,7 +132,7 @@ def test_dots_that_were_stuffed_do_not_count_as_header_section() -> None:
         assert Run(transfer(HEADERS, max_header_section=25), pieces).refusal is not None
 
 
-@pytest.mark.parametrize("limit", range(27, 36))
+@each("limit", range(27, 36))
 def test_dots_that_were_stuffed_do_not_count_after_an_edit(limit: int) -> None:
     body = b"..\r\n..x\r\ny\r\n"
     edits = {b"A: b\r\n\r\n": b"A: b\r\nX: y890\r\n\r\n"}
@@ -274,8 +275,8 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize(("mail", "edit", "broken"), BROKEN)
-@pytest.mark.parametrize("place", [HEADERS, MESSAGE])
+@each(("mail", "edit", "broken"), BROKEN)
+@each("place", [HEADERS, MESSAGE])
 def test_what_was_declared_and_is_true_no_more(
     place: str, mail: str, edit: bytes, broken: tuple[str, ...]
 ) -> None:
@@ -336,7 +337,7 @@ def test_tapped_chunks_hold_what_was_decoded() -> None:
 # Content that is not dotted, as after BDAT (RFC 3030 §2)
 
 
-@pytest.mark.parametrize("ask", MODES)
+@each("ask", MODES)
 def test_plain_content_leaves_dotted(ask: tuple[str, ...]) -> None:
     """Whatever is asked, it is one message: what a receiver decodes is what came."""
     message = b"A: b\r\n\r\n.dot\r\n..\r\n.\r\nend\r\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from each import each
 
 from core.scene import few_cuts
 from core.spools import MemorySpool
@@ -34,8 +35,8 @@ def sent(made: ContentPipeline, *pieces: bytes, judge: Judge = accept) -> Run:
     return run
 
 
-@pytest.mark.parametrize("ask", [each for each in MODES if MESSAGE not in each])
-@pytest.mark.parametrize(("octets", "binary"), [(MESSAGE_OCTETS, False), (BINARY, True)])
+@each("ask", [each for each in MODES if MESSAGE not in each])
+@each(("octets", "binary"), [(MESSAGE_OCTETS, False), (BINARY, True)])
 def test_content_leaves_as_it_came(ask: tuple[str, ...], octets: bytes, binary: bool) -> None:
     """No dot is doubled, and no line end is added."""
     for pieces in few_cuts(octets):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from each import each
 
 from core.scene import few_cuts, strings
 from core.transfers import END, MODES, Run, decoded, transfer
@@ -56,8 +57,8 @@ def test_no_cut_makes_an_end_for_who_drops_nul(ask: tuple[str, ...]) -> None:
                 assert decoded(sent) == decoded(message)
 
 
-@pytest.mark.parametrize("ask", ["BODY_CHUNK", "BODY_LINE", "BODY_LINES"])
-@pytest.mark.parametrize("tail", [b"\0.", b"\0\0.", b"\0.\0"])
+@each("ask", ["BODY_CHUNK", "BODY_LINE", "BODY_LINES"])
+@each("tail", [b"\0.", b"\0\0.", b"\0.\0"])
 def test_the_line_end_that_is_added_makes_no_such_line(ask: str, tail: bytes) -> None:
     """A rule leaves the last line without its end, and the proxy adds it."""
     run = Run(transfer(ask), [b"x\r\n" + END], lambda asked: Replace(tail) if asked.data else Continue())

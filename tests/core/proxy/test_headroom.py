@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from each import each
 
 from core.scene import Scene
 from sansio_smtp.config import Config
@@ -29,7 +30,7 @@ def test_without_a_size_it_is_the_same_command(said: str) -> None:
     assert with_headroom(command, 10) is command
 
 
-@pytest.mark.parametrize(
+@each(
     ("ehlo", "limit", "offered"),
     [
         ("250 SIZE 100", None, "SIZE 90"),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
-import pytest
+from each import each
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -141,7 +141,7 @@ def test_command_groups() -> None:
 # What is not usual
 
 
-@pytest.mark.parametrize(
+@each(
     ("ask", "choices", "line", "taken"),
     [
         ("", {}, "AUTH PLAIN AGFubgBz", 0),
@@ -210,7 +210,7 @@ def test_a_command_that_ends_the_plain_state() -> None:
     assert twins.took(SERVER, "250 ok") == (1, ALL)
 
 
-@pytest.mark.parametrize(
+@each(
     ("line", "reply", "taken"),
     [
         ("NOOP", "250 ok", 1),
@@ -318,7 +318,7 @@ def test_commands_without_a_server() -> None:
 # Content
 
 
-@pytest.mark.parametrize(
+@each(
     ("ask", "choices", "text", "taken", "all_of_it"),
     [
         ("", {}, "x", 1, ALL),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from each import each
 
 from core.spools import MemoryRoom, MemorySpool
 from sansio_smtp.proxy.message_store import MessageStore
@@ -79,8 +80,8 @@ def test_only_what_is_in_memory_counts_as_buffered() -> None:
     assert (message.buffered, message.size, message.spooled) == (100, 100, False)
 
 
-@pytest.mark.parametrize("make", KINDS)
-@pytest.mark.parametrize(
+@each("make", KINDS)
+@each(
     ("data", "rest", "left"),
     [
         (b"N: o\n", None, b"N: o\r\n"),

@@ -6,6 +6,7 @@ from itertools import count
 from typing import Any
 
 import pytest
+from each import each
 from twins import Twins
 
 from sansio_smtp.client_info import ClientInfo
@@ -125,7 +126,7 @@ def test_a_client_that_speaks_first() -> None:
     assert begun(3, GREETING, GREETING)[0] == [True, False]
 
 
-@pytest.mark.parametrize(
+@each(
     ("passes", "choices"),
     [
         (True, {"tls": ClientTls.MAY}),

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import pytest
+from each import each
 
 from sansio_smtp.events import WaitingFor
 from sansio_smtp.proxy import own_replies
@@ -20,7 +20,7 @@ ALL = (
 )
 
 
-@pytest.mark.parametrize("name", ALL)
+@each("name", ALL)
 def test_a_reply_that_no_client_can_choke_on(name: str) -> None:
     """RFC 5321 §4.5.3.1.5 (512 octets) and §4.2 (ASCII text)."""
     reply = ALL[name]
@@ -30,7 +30,7 @@ def test_a_reply_that_no_client_can_choke_on(name: str) -> None:
     assert len(reply.lines[0]) > 3 or reply is own_replies.ASK_MESSAGE  # a challenge of no octets
 
 
-@pytest.mark.parametrize("name", ALL)
+@each("name", ALL)
 def test_enhanced_code_has_the_class_of_the_code(name: str) -> None:
     """RFC 2034 §4: the class is the first digit of the reply code; 3xx has none."""
     reply = ALL[name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from each import each
 from hypothesis import given
 from hypothesis import strategies as st
 from twins import Twins
@@ -151,7 +152,7 @@ def test_many_inputs_before_anything_is_read() -> None:
     assert proxy.awaiting is None
 
 
-@pytest.mark.parametrize(
+@each(
     ("choices", "line", "taken"),
     [
         ({}, "RSET", True),
@@ -184,7 +185,7 @@ def test_lines(choices: dict[str, Any], line: str, taken: bool) -> None:
     assert says(session(**choices), CLIENT, line) is taken
 
 
-@pytest.mark.parametrize("data", [b"", b"\r", b"\r\n", b"RSET", b"RSET\r", b"RSET\n", b"RSET\r\nR", b"MAIL "])
+@each("data", [b"", b"\r", b"\r\n", b"RSET", b"RSET\r", b"RSET\n", b"RSET\r\nR", b"MAIL "])
 def test_half_lines(data: bytes) -> None:
     assert not takes(session(), CLIENT, data)
 
@@ -196,7 +197,7 @@ def test_too_many_recipients() -> None:
     assert not says(twins, CLIENT, "RCPT TO:<c@mx>")
 
 
-@pytest.mark.parametrize(
+@each(
     ("line", "reply", "taken"),
     [
         ("RSET", "250 ok", True),
@@ -279,7 +280,7 @@ def test_a_client_that_does_not_wait() -> None:
     assert says(twins, CLIENT, "DATA")
 
 
-@pytest.mark.parametrize(
+@each(
     ("choices", "data"),
     [
         ({}, b".\r\n"),
@@ -413,7 +414,7 @@ def test_groups_without_a_message_are_not_kept_for_ever() -> None:
     assert len(proxy.envelope.recipients) == 202
 
 
-@pytest.mark.parametrize(
+@each(
     ("data", "choices"),
     [
         (b"NOOP\r\nRSET\r\n", {}),
@@ -442,7 +443,7 @@ def test_a_server_that_takes_no_groups() -> None:
     assert not says(twins, CLIENT, *GROUP)
 
 
-@pytest.mark.parametrize(
+@each(
     ("data", "choices"),
     [
         (b"250 a\r\n250 b\r\n250 c\r\n550 no\r\n", {}),

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from each import each
 from hypothesis import given
 from hypothesis import strategies as st
 from twins import Twins
@@ -408,7 +409,7 @@ def test_what_is_asked_while_levels_are_read() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@each(
     ("ask", "may"),
     [
         *(({"MAIL"}, True), ({"MAIL", "IN_TURN", "OTHER_VERBS"}, True), (ENVELOPE | {"MESSAGE"}, True)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from each import each
 
 from core.scene import Scene
 from sansio_smtp.ends.transaction import Envelope
@@ -61,8 +62,8 @@ def rejects(scene: Scene, verdict: Any, match: str | None = None) -> None:
     assert scene.answer(Continue())
 
 
-@pytest.mark.parametrize("verdict", EVERY, ids=lambda verdict: type(verdict).__name__)
-@pytest.mark.parametrize("place", ["RCPT", "REPLY", "HEADERS", "BODY_CHUNK", "BODY_LINE", "MESSAGE"])
+@each("verdict", EVERY)
+@each("place", ["RCPT", "REPLY", "HEADERS", "BODY_CHUNK", "BODY_LINE", "MESSAGE"])
 def test_each_question_takes_its_own_verdicts(place: str, verdict: Any) -> None:
     scene = asked(place)
     if isinstance(verdict, scene.question.verdicts):
@@ -111,7 +112,7 @@ def test_a_command_is_replaced_by_one_of_the_same_verb() -> None:
     assert scene.server("250 ok") == ["C: 250 ok"]
 
 
-@pytest.mark.parametrize(
+@each(
     "command",
     [
         Command.of("MAIL FROM:<c>"),

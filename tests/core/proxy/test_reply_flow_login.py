@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from each import each
 
 from core.scene import Scene
 from sansio_smtp.config import Config
@@ -18,7 +19,7 @@ COPY = Command.of("RCPT TO:<x@archive.example>")
 NO_COPY = "C: 451 4.3.0 a recipient that this proxy adds was refused"
 
 
-@pytest.mark.parametrize(
+@each(
     ("lines", "login"),
     [
         ((("AUTH PLAIN AGFubgBz", "235 ok"),), "ann"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from each import each
 
 from sansio_smtp.client_info import ClientInfo, Forwarded, TlsInfo
 from sansio_smtp.config import Config, SendClient, UpstreamTls
@@ -74,8 +75,8 @@ def test_by_default_it_lacks_nothing(command: Command) -> None:
     assert Server().step(command) is None
 
 
-@pytest.mark.parametrize("level", UpstreamTls)
-@pytest.mark.parametrize("send", SendClient)
+@each("level", UpstreamTls)
+@each("send", SendClient)
 def test_for_quit_it_never_lacks_anything(level: UpstreamTls, send: SendClient) -> None:
     assert Server(upstream_tls=level, send_client=send).step(QUIT) is None
 
@@ -83,8 +84,8 @@ def test_for_quit_it_never_lacks_anything(level: UpstreamTls, send: SendClient) 
 # TLS
 
 
-@pytest.mark.parametrize("level", [UpstreamTls.MAY, UpstreamTls.ENCRYPT, UpstreamTls.VERIFY])
-@pytest.mark.parametrize(
+@each("level", [UpstreamTls.MAY, UpstreamTls.ENCRYPT, UpstreamTls.VERIFY])
+@each(
     ("command", "name"),
     [(EHLO, "me"), (HELO, "me"), (MAIL, "localhost"), (NOOP, "localhost"), (Command.of("HELO"), "localhost")],
 )

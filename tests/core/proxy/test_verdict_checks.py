@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from each import each
 
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.errors import LocalProtocolError
@@ -73,7 +74,7 @@ TAKEN: dict[str, tuple[Any, set[str]]] = {
 }
 
 
-@pytest.mark.parametrize("name", TAKEN)
+@each("name", TAKEN)
 def test_each_question_takes_what_makes_sense_there(name: str) -> None:
     verdict, where = TAKEN[name]
     for asked, question in QUESTIONS.items():
@@ -101,8 +102,8 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("wrong", WRONG)
-@pytest.mark.parametrize(
+@each("wrong", WRONG)
+@each(
     ("asked", "make"),
     [
         ("RCPT", ReplaceCommand),

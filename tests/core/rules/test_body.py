@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from each import each
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -139,8 +140,8 @@ def test_a_verdict_ends_it() -> None:
     assert run.host.notes == ["enter rule", "decided rule Reject", "leave"]
 
 
-@pytest.mark.parametrize("pieces", [[BODY], [b"one\r\n", b"two\r\n", b"three\r\n"]])
-@pytest.mark.parametrize(
+@each("pieces", [[BODY], [b"one\r\n", b"two\r\n", b"three\r\n"]])
+@each(
     ("first", "second", "wins"),
     [
         ({b"three\r\n": Discard()}, {b"one\r\n": NO}, NO),
@@ -169,9 +170,9 @@ def test_accept_ends_the_asking() -> None:
     assert run.left == BODY + b"four\r\n"
 
 
-@pytest.mark.parametrize("pieces", [[BODY, b"four\r\n"], [b"one\r\n", b"two\r\n", b"three\r\n", b"four\r\n"]])
-@pytest.mark.parametrize("first", [b"one\r\n", b"two\r\n", b"three\r\n"])
-@pytest.mark.parametrize("second", [b"one\r\n", b"two\r\n", b"three\r\n"])
+@each("pieces", [[BODY, b"four\r\n"], [b"one\r\n", b"two\r\n", b"three\r\n", b"four\r\n"]])
+@each("first", [b"one\r\n", b"two\r\n", b"three\r\n"])
+@each("second", [b"one\r\n", b"two\r\n", b"three\r\n"])
 def test_two_rules_accept(first: bytes, second: bytes, pieces: list[bytes]) -> None:
     """Nothing is lost, nor said twice."""
     behind = Heard()

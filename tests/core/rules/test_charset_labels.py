@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 
-import pytest
+from each import each
 from webencodings.labels import LABELS
 
 from sansio_smtp.rules import charsets
@@ -24,7 +24,7 @@ def test_no_label_of_mail_changes_one_of_the_standard() -> None:
     assert {label: encoding_of(label) for label in known} == known
 
 
-@pytest.mark.parametrize(
+@each(
     ("label", "encoding"),
     [
         ("UTF-8", "utf-8"),

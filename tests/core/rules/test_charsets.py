@@ -7,6 +7,7 @@ from __future__ import annotations
 import codecs
 
 import pytest
+from each import each
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from webencodings import lookup
@@ -27,7 +28,7 @@ LABELS = [
 ]
 
 
-@pytest.mark.parametrize(
+@each(
     ("octets", "label", "text"),
     [
         (b"\x93hi\x94 \x80", "iso-8859-1", "“hi” €"),
@@ -75,7 +76,7 @@ def test_octets_are_read(octets: bytes, label: str, text: str) -> None:
     assert decode(octets, label) == text
 
 
-@pytest.mark.parametrize(
+@each(
     ("octets", "label", "text"),
     [
         (b"\x93", "iso-8859-1", "“"),
@@ -98,7 +99,7 @@ def test_or_not(octets: bytes, label: str, text: str | None) -> None:
     assert decode_strictly(octets, label) == text
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "label", "octets"),
     [
         ("ü", "iso-8859-1", b"\xfc"),
@@ -129,7 +130,7 @@ def test_or_in_html() -> None:
     assert encode("5 €", "iso-8859-1", "xmlcharrefreplace") == b"5 &#8364;"
 
 
-@pytest.mark.parametrize("label", [label for label in LABELS if charsets.is_transparent(label)])
+@each("label", [label for label in LABELS if charsets.is_transparent(label)])
 def test_tags_are_found_in_most(label: str) -> None:
     for octet in b"<>=\"'/!-?&;":
         for other in range(0x80, 0x100):
@@ -146,7 +147,7 @@ def test_no_charset_no_octets() -> None:
         encode("a", "x-unknown")
 
 
-@pytest.mark.parametrize("label", sorted(set(charset_labels.STANDARD) - {"koi8-u", "big5", "gbk", "gb18030"}))
+@each("label", sorted(set(charset_labels.STANDARD) - {"koi8-u", "big5", "gbk", "gb18030"}))
 def test_what_python_reads_is_read_the_same(label: str) -> None:
     """Single octets, against the codecs of `webencodings`, where those have something."""
     found = lookup(label)
@@ -187,7 +188,7 @@ def test_a_codec_is_known_for_each_label() -> None:
     assert codecs.lookup(charsets.codec("logical")).name == "iso8859-8"
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "charset"),
     [
         *(

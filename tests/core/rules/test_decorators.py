@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
+from each import each
 
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.rules.decorators import Mark, Options, is_threaded, marks_of, on, threaded
@@ -35,7 +36,7 @@ def test_marks_add_up_from_below() -> None:
     )
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@each("phase", PHASES)
 def test_each_phase_can_be_marked(phase: Any) -> None:
     def rule(*arguments: Any) -> None: ...
 

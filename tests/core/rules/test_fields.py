@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-import pytest
+from each import each
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -75,10 +75,10 @@ def test_edits_are_those_of_a_list(lines: list[bytes], whole: bool, edits: list[
                 plain.fields[places[-1]] = new
         assert list(made) == plain.fields
         assert len(made) == len(plain.fields)
-        for each in ("A", "b", "x", ""):
-            expected = [plain.fields[i] for i in plain.places(each)]
-            assert [made[place] for place in made.places(each)] == expected
-            assert made.first(each) == (expected[0] if expected else None)
+        for one in ("A", "b", "x", ""):
+            expected = [plain.fields[i] for i in plain.places(one)]
+            assert [made[place] for place in made.places(one)] == expected
+            assert made.first(one) == (expected[0] if expected else None)
 
 
 def test_a_line_that_has_become_the_first_stays_in_front() -> None:
@@ -111,8 +111,8 @@ def steps(run: Callable[[], Any]) -> int:
     return count
 
 
-@pytest.mark.parametrize("first", [b"A: 1\r\n", b"From x\r\n", b"no field\r\n"])
-@pytest.mark.parametrize(
+@each("first", [b"A: 1\r\n", b"From x\r\n", b"no field\r\n"])
+@each(
     "edit",
     [
         lambda fields: fields.add(NEW),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from each import each
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,7 +71,7 @@ def test_a_field() -> None:
     assert subject == Field("Subject", b"Subject:=?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n")
 
 
-@pytest.mark.parametrize(
+@each(
     ("section", "names", "end"),
     [
         (b"", [], b""),

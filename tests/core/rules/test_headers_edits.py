@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from each import each
 
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.rules.headers import Headers
@@ -21,7 +22,7 @@ def after(edit: Edit, section: bytes = SECTION) -> bytes:
     return headers.raw
 
 
-@pytest.mark.parametrize(
+@each(
     ("edit", "section"),
     [
         (lambda h: h.add("X", "y"), b"A: 1\r\nB:  two\r\n\tfolded\r\na: 3\r\nX: y\r\n\r\n"),
@@ -98,7 +99,7 @@ def test_nothing_is_replaced_if_the_function_fails_at_one() -> None:
     assert not headers.edited
 
 
-@pytest.mark.parametrize(
+@each(
     ("section", "added", "prepended"),
     [
         (b"", b"X: y\r\n\r\n", b"X: y\r\n\r\n"),
@@ -130,7 +131,7 @@ def test_a_new_field_is_where_every_parser_sees_it(section: bytes, added: bytes,
     assert after(lambda h: h.prepend_raw(b"X: y"), section) == prepended
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "written"),
     [
         ("Grüße", b"X: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n"),
@@ -177,8 +178,8 @@ def test_no_written_line_is_blank_or_too_long() -> None:
 ANY: Any = None
 
 
-@pytest.mark.parametrize("method", ["add", "prepend", "set", "replace"])
-@pytest.mark.parametrize(
+@each("method", ["add", "prepend", "set", "replace"])
+@each(
     ("name", "value", "why"),
     [
         ("A", "x\r\nBcc: y", r"\('A'\): CR, LF and NUL cannot be in a value: 'x\\r\\nBcc: y'"),
@@ -235,8 +236,8 @@ def test_remove_needs_a_name(name: Any) -> None:
     assert not headers.edited
 
 
-@pytest.mark.parametrize("method", ["add_raw", "prepend_raw"])
-@pytest.mark.parametrize(
+@each("method", ["add_raw", "prepend_raw"])
+@each(
     "field",
     [
         b"",

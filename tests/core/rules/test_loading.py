@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from each import each
 
 from sansio_smtp.rules import Reject, on
 from sansio_smtp.rules.decorators import Mark
@@ -236,7 +237,7 @@ rules = [Rule]
 # Mistakes in a file
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "found"),
     [
         (
@@ -331,7 +332,7 @@ rules = [Rule]
     assert names(text) == ["mail Rule.mail"]
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "forgotten"),
     [
         ("class Rule:\n    def rcpt(self, tx, to): ...", True),
@@ -462,7 +463,7 @@ def test_all_that_is_wrong_with_anything() -> None:
     ]
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@each("phase", PHASES)
 def test_each_phase_by_name_and_by_mark(phase: str) -> None:
     parameters = ", ".join(PHASES[phase].parameters)
     text = f"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from each import each
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -17,7 +18,7 @@ def read(*values: str) -> MailboxList:
     return read_mailboxes(value.encode("utf-8", "surrogateescape") for value in values)
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "name"),
     [
         (" ann@example.com", ""),
@@ -83,7 +84,7 @@ def test_several_fields() -> None:
     assert read() == MailboxList((), True)
 
 
-@pytest.mark.parametrize(
+@each(
     "value",
     [
         "bob@x.example <ann@example.com>",
@@ -145,7 +146,7 @@ def test_what_is_not_clear(value: str) -> None:
     assert not read(value).clear
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "name", "address"),
     [
         ('"Ann <bob@x.example>', "Ann", BOB),

@@ -8,6 +8,7 @@ from email.message import EmailMessage
 from typing import Any
 
 import pytest
+from each import each
 
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.rules.message import Message
@@ -15,7 +16,7 @@ from sansio_smtp.rules.message import Message
 DATA = b"Subject: x\r\nTo: a@x\r\n\r\nbody\r\n\r\nmore\r\n"
 
 
-@pytest.mark.parametrize(
+@each(
     ("data", "section", "body"),
     [
         (DATA, b"Subject: x\r\nTo: a@x\r\n\r\n", b"body\r\n\r\nmore\r\n"),
@@ -31,7 +32,7 @@ DATA = b"Subject: x\r\nTo: a@x\r\n\r\nbody\r\n\r\nmore\r\n"
         (b"A: 1\r\n \r\nB: 2\r\n\r\nbody", b"A: 1\r\n \r\nB: 2\r\n\r\n", b"body"),
     ],
 )
-@pytest.mark.parametrize("of", [bytes, memoryview])
+@each("of", [bytes, memoryview])
 def test_the_first_empty_line_ends_the_header_section(
     data: bytes, section: bytes, body: bytes, of: Callable[[bytes], bytes]
 ) -> None:
@@ -245,7 +246,7 @@ def set_body(message: Message) -> bytes:
     return message.body
 
 
-@pytest.mark.parametrize(
+@each(
     ("edit", "breaks"),
     [
         (lambda m: m.headers.add("X", "y"), False),
@@ -292,8 +293,8 @@ def test_a_signature_without_a_list_of_fields_covers_the_body_only() -> None:
     assert message.breaks_signatures
 
 
-@pytest.mark.parametrize("of", [bytes, memoryview])
-@pytest.mark.parametrize(
+@each("of", [bytes, memoryview])
+@each(
     ("data", "breaks"),
     [
         (b"ARC-Message-Signature: i=1; h=from; bh=x\r\n\r\nbody", True),

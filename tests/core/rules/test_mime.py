@@ -8,6 +8,7 @@ from email.message import EmailMessage, Message
 from typing import Any
 
 import pytest
+from each import each
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ from sansio_smtp.rules import mime
 from sansio_smtp.rules.mime import decode, encode
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "text"),
     [
         (b"", ""),
@@ -61,7 +62,7 @@ def test_values_are_read(value: bytes, text: str) -> None:
     assert decode(value) == text
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "text"),
     [
         (b"=?utf-8?q?M=C3=BCller?= <j@x>", "Müller <j@x>"),
@@ -92,7 +93,7 @@ def test_nor_a_parameter(value: bytes, text: str) -> None:
     assert decode(value, "Content-Type") == text
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "old", "text", "value"),
     [
         ("Subject", b"=?x-old?q?=FC?=", "[ext] ü", b"[ext] =?x-old?q?=FC?="),
@@ -148,7 +149,7 @@ def test_so_it_does_among_utf_8(name: str, old: bytes, text: str, value: bytes) 
     assert encode(name, text, old, utf8=True) == value
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "text", "value"),
     [
         ("Subject", "Grüße", b"=?utf-8?q?Gr=C3=BC=C3=9Fe?="),
@@ -212,7 +213,7 @@ def test_the_standard_library_reads_the_same() -> None:
     assert str(make("Subject", encode("Subject", "Grüße an alle").decode())) == "Grüße an alle"
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "text"),
     [
         ("From", "jü@x.example"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from each import each
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +14,7 @@ from sansio_smtp.rules.paths import Recipient, Sender, address_to_send
 from sansio_smtp.wire.commands import Command
 
 
-@pytest.mark.parametrize(
+@each(
     ("line", "address", "local", "domain", "original"),
     [
         ("RCPT TO:<Bob@MX.Example>", "Bob@mx.example", "Bob", "mx.example", "Bob@MX.Example"),
@@ -35,7 +36,7 @@ def test_what_a_path_says(line: str, address: str, local: str, domain: str, orig
     assert (path.problem, path.is_clear, path.rewritten) == ("", True, None)
 
 
-@pytest.mark.parametrize(
+@each(
     ("line", "guess", "problem"),
     [
         ("RCPT TO:<>", "", "the recipient is empty"),
@@ -80,7 +81,7 @@ def test_parameters() -> None:
     assert (unread.parameters, unread.parameter("SIZE"), unread.path) == ((), None, None)
 
 
-@pytest.mark.parametrize(
+@each(
     ("line", "new", "sent"),
     [
         ("RCPT TO:<b@mx>", "c@mx", "RCPT TO:<c@mx>"),
@@ -120,7 +121,7 @@ def test_a_sender_rewritten() -> None:
     assert unread.rewritten.raw == b"MAIL FROM:<a@me>"
 
 
-@pytest.mark.parametrize(
+@each(
     "address",
     [
         "a@mx\r\nDATA",
@@ -137,7 +138,7 @@ def test_a_sender_rewritten() -> None:
         5,
     ],
 )
-@pytest.mark.parametrize("kind", [Sender, Recipient])
+@each("kind", [Sender, Recipient])
 def test_what_cannot_stand_between_angle_brackets(kind: Any, address: Any) -> None:
     path = kind.of("b@mx")
     with pytest.raises(LocalProtocolError, match="not an address"):

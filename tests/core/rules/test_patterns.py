@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from each import each
 
 from sansio_smtp.errors import MailboxError
 from sansio_smtp.rules.patterns import patterns_of
 
 
-@pytest.mark.parametrize(
+@each(
     ("pattern", "address", "fits"),
     [
         ("*", "bob@example.com", True),
@@ -65,7 +66,7 @@ def test_classes_of_characters(pattern: str, address: str, fits: bool) -> None:
     assert patterns_of((pattern,), classes=True).fits(address) == fits
 
 
-@pytest.mark.parametrize(
+@each(
     ("pattern", "why"),
     [
         ("example.com", r"\*@example.com"),

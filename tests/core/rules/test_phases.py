@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-import pytest
+from each import each
 
 from sansio_smtp.rules.phases import CONTENT_PHASES, PHASES
 from sansio_smtp.rules.verdicts import Accept, Close, Defer, Discard, Hold, Redirect, Reject, Verdict
@@ -39,7 +39,7 @@ LEGAL = {
 }
 
 
-@pytest.mark.parametrize("name", PHASES)
+@each("name", PHASES)
 def test_what_makes_sense_in_a_phase(name: str) -> None:
     phase = PHASES[name]
     assert set(phase.verdicts) == LEGAL[name]

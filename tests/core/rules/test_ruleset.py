@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from each import each
 
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.proxy.proxy import Proxy
@@ -50,7 +51,7 @@ def test_where_it_is_written() -> None:
     assert rule("rcpt").where == "rules.rcpt"
 
 
-@pytest.mark.parametrize(
+@each(
     ("match", "address", "fits"),
     [
         (None, "bob@example.com", True),
@@ -103,7 +104,7 @@ PLACES: dict[str, set[str]] = {
 """phase → where the core has to ask"""
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@each("phase", PHASES)
 def test_the_core_is_to_ask_what_the_rules_need_and_no_more(phase: str) -> None:
     rules = RuleSet([rule(phase)])
     expected = {*PLACES[phase], *[IN_TURN] * bool(PLACES[phase] - {CLIENT_CHANGED})}
@@ -129,7 +130,7 @@ def test_rules_keep_their_order() -> None:
     assert RuleSet().phases == ()
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@each("phase", PHASES)
 def test_what_of_a_message_is_looked_at(phase: str) -> None:
     everywhere = RuleSet([rule(phase)])
     content = PLACES[phase] & {HEADERS, BODY_LINES, MESSAGE} if phase in CONTENT_PHASES else set[str]()

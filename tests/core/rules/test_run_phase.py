@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from each import each
 
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.rules.connection import Connection
@@ -104,10 +105,8 @@ def test_what_a_phase_does_not_take_is_a_failure() -> None:
     assert isinstance(verdict, Defer)
 
 
-@pytest.mark.parametrize(
-    "error", [ValueError("secret"), SystemExit(3), StopIteration(), LocalProtocolError("x")]
-)
-@pytest.mark.parametrize(
+@each("error", [ValueError("secret"), SystemExit(3), StopIteration(), LocalProtocolError("x")])
+@each(
     ("policy", "verdict"),
     [
         ("defer", Defer(451, "4.3.0 a rule of this proxy failed, try again later (incident 1)")),
@@ -115,7 +114,7 @@ def test_what_a_phase_does_not_take_is_a_failure() -> None:
         ("accept", None),
     ],
 )
-@pytest.mark.parametrize("of_rule", [False, True])
+@each("of_rule", [False, True])
 def test_a_failure_is_a_verdict_by_policy(
     policy: OnError, verdict: Any, error: BaseException, of_rule: bool
 ) -> None:
@@ -211,7 +210,7 @@ def test_a_subject_that_is_broken_is_a_failure() -> None:
 # What may be returned
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@each("phase", PHASES)
 def test_each_phase_takes_its_verdicts(phase: str) -> None:
     rule = says(phase, None)
     everything = (Accept(), NO, Defer(), Discard(), Hold(), Close(), Redirect("other"))

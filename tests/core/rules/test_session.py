@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 import pytest
+from each import each
 
 from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import Addresses, Config, Dialect
@@ -289,10 +290,8 @@ def test_rules_are_asked_about_addresses_that_they_are_meant_for() -> None:
     assert talk.client("RCPT TO:<b@old.example>") == [TOLD]
 
 
-@pytest.mark.parametrize(
-    "phase", ["mail", "rcpt", "data", "headers", "body", "body_line", "message", "reply"]
-)
-@pytest.mark.parametrize(
+@each("phase", ["mail", "rcpt", "data", "headers", "body", "body_line", "message", "reply"])
+@each(
     ("line", "code"),
     [
         ("MAIL FROM:<a", "501 5.1.7"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
+from each import each
 
 from sansio_smtp.config import Config, LoginMode
 from sansio_smtp.ends.transaction import Envelope
@@ -30,7 +30,7 @@ def asked(*rules: Rule, mode: str = "inject", on_error: OnError = "defer") -> An
     return session.judge_now(AttemptQuestion(LoginAttempt("PLAIN", "ann", b"secret"), Envelope()))
 
 
-@pytest.mark.parametrize(
+@each(
     ("said", "verdict"),
     [
         (Accept(), Continue()),
@@ -41,7 +41,7 @@ def asked(*rules: Rule, mode: str = "inject", on_error: OnError = "defer") -> An
         (Close(421, "4.7.0 bye"), Disconnect(Reply.of(421, "4.7.0 bye"))),
     ],
 )
-@pytest.mark.parametrize("mode", ["inject", "translate"])
+@each("mode", ["inject", "translate"])
 def test_the_reply_to_the_login(said: object, verdict: object, mode: str) -> None:
     assert asked(says("login", said), mode=mode) == verdict
 

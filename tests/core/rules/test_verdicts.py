@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import attrs
 import pytest
+from each import each
 
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.rules import verdicts
@@ -30,10 +31,8 @@ def test_each_has_a_reply_of_its_own(verdict: Any) -> None:
     assert verdict.reply.code == verdict.code
 
 
-@pytest.mark.parametrize("verdict", WITH_REPLY)
-@pytest.mark.parametrize(
-    "code", [200, 250, 299, 300, 354, 399, 400, 421, 499, 500, 554, 599, 600, 99, 0, -450]
-)
+@each("verdict", WITH_REPLY)
+@each("code", [200, 250, 299, 300, 354, 399, 400, 421, 499, 500, 554, 599, 600, 99, 0, -450])
 def test_the_code_fits_the_verdict(verdict: Any, code: int) -> None:
     if 200 <= code < 600 and str(code)[0] in WITH_REPLY[verdict]:
         assert verdict(code=code, text="2.0.0 x").reply.raw == b"%d 2.0.0 x\r\n" % code
@@ -44,22 +43,22 @@ def test_the_code_fits_the_verdict(verdict: Any, code: int) -> None:
             verdict(code=code, text="x")
 
 
-@pytest.mark.parametrize("verdict", WITH_REPLY)
-@pytest.mark.parametrize("code", ["550", 550.0, None, True, "no"])
+@each("verdict", WITH_REPLY)
+@each("code", ["550", 550.0, None, True, "no"])
 def test_the_code_is_a_number(verdict: Any, code: Any) -> None:
     with pytest.raises(LocalProtocolError, match=f"{verdict.__name__}: the reply code is an int"):
         verdict(code=code)
 
 
-@pytest.mark.parametrize("verdict", [*WITH_REPLY, Discard])
-@pytest.mark.parametrize("text", [b"no", None, 5])
+@each("verdict", [*WITH_REPLY, Discard])
+@each("text", [b"no", None, 5])
 def test_the_text_is_a_text(verdict: Any, text: Any) -> None:
     with pytest.raises(LocalProtocolError, match=f"{verdict.__name__}: the text is a str"):
         verdict(text=text)
 
 
-@pytest.mark.parametrize("verdict", [*WITH_REPLY, Discard])
-@pytest.mark.parametrize("text", ["a\r\n250 ok", "a\nb", "a\rb", "a\0b"])
+@each("verdict", [*WITH_REPLY, Discard])
+@each("text", ["a\r\n250 ok", "a\nb", "a\rb", "a\0b"])
 def test_the_text_is_one_line(verdict: Any, text: str) -> None:
     """Where the verdict is made: the traceback leads there."""
     with pytest.raises(LocalProtocolError, match="CR, LF or NUL"):
@@ -100,7 +99,7 @@ def test_verdicts_are_values(verdict: Any) -> None:
         verdict.code = 250
 
 
-@pytest.mark.parametrize("phase", PHASES.values(), ids=lambda phase: phase.name)
+@each("phase", PHASES.values())
 def test_a_type_checker_is_told_the_same_as_the_loader(phase: Any) -> None:
     name = phase.name.partition("_")[0].title()
     result = getattr(verdicts, f"{name}Result")

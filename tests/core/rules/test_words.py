@@ -6,6 +6,7 @@ import re
 import time
 
 import pytest
+from each import each
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ NOT_ASCII = re.compile(r"[^\0-\x7f]|=\?")
 NOTHING = re.compile(r"(?!)")
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "read"),
     [
         (b"", []),
@@ -49,7 +50,7 @@ OLD = Piece("ü", b"=?x-old?q?=FC?=", is_word=True)
 RAW = Piece(" ïðèâ ", b" \xef\xf0\xe8\xe2 ")
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "old", "result", "sources"),
     [
         ("ü", [OLD], MARK, [OLD.source]),
@@ -82,7 +83,7 @@ def test_few_pieces_are_searched_for() -> None:
     assert marked("aüb", [Piece("y"), *lost, OLD, Piece("z")]) == ("aüb", [])
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "kept", "needs", "written"),
     [
         ("plain", [], NOT_ASCII, "plain"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from each import each
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +20,7 @@ def read(reader: ChunkReader | ChunkWriter, *pieces: bytes) -> bytes:
     return b"".join([reader.feed(piece) for piece in pieces]) + reader.finish()
 
 
-@pytest.mark.parametrize(
+@each(
     ("came", "passed"),
     [
         (b"", b""),
@@ -40,7 +40,7 @@ def test_line_ends_are_put_right(came: bytes, passed: bytes) -> None:
         assert (reader.size, reader.error, reader.held) == (len(passed), None, 0)
 
 
-@pytest.mark.parametrize(
+@each(
     ("reader", "came", "passed", "code"),
     [
         (lambda: ChunkReader(BareNewline.REJECT), b"a\r\nb\nc\r\n", b"a\r\nb", 550),

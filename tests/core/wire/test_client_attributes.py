@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from each import each
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -24,7 +25,7 @@ def test_offered_attributes() -> None:
     assert offered_attributes("") == frozenset()
 
 
-@pytest.mark.parametrize(
+@each(
     ("argument", "values"),
     [
         (b"NAME=mx.example.net", {"NAME": "mx.example.net"}),
@@ -62,7 +63,7 @@ def test_reading_xforward(argument: bytes, values: dict[str, str]) -> None:
     assert read_attributes(argument, XFORWARD) == values
 
 
-@pytest.mark.parametrize(
+@each(
     ("argument", "why"),
     [
         (b"", "No attribute; write NAME=value"),
@@ -125,7 +126,7 @@ def test_wrong_attributes_of_xforward(argument: bytes, why: str) -> None:
     assert str(problem.value) == why
 
 
-@pytest.mark.parametrize(
+@each(
     ("values", "argument"),
     [
         ({"HELO": "me", "NAME": "mx", "ADDR": "192.0.2.1"}, b"NAME=mx ADDR=192.0.2.1 HELO=me"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from each import each
 
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.verbs import VERBS, Kind
@@ -15,7 +16,7 @@ from sansio_smtp.wire.commands import (
 )
 
 
-@pytest.mark.parametrize(
+@each(
     ("raw", "verb", "kind"),
     [
         (b"MAIL FROM:<a@b>", b"MAIL", Kind.GROUP),
@@ -56,14 +57,14 @@ def test_parse(raw: bytes, verb: bytes, kind: Kind) -> None:
     assert command.raw is raw
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@each("verb", VERBS)
 def test_every_verb_of_the_table_in_any_case(verb: bytes) -> None:
     for raw in (verb, verb.lower(), verb.title() + b" x"):
         command = Command.parse(raw)
         assert (command.verb, command.kind) == (verb, VERBS[verb].kind)
 
 
-@pytest.mark.parametrize(
+@each(
     ("raw", "shown"),
     [
         (b"AUTH PLAIN AGEAYg==", b"AUTH PLAIN ********"),
@@ -95,7 +96,7 @@ def test_a_credential_is_shown_nowhere(raw: bytes, shown: bytes) -> None:
     assert str(command) == shown.decode()
 
 
-@pytest.mark.parametrize(
+@each(
     ("command", "secrets"),
     [
         (Command.parse(b"AUTH PLAIN AGEAYg== more"), [b"AGEAYg==", b"more"]),
@@ -138,9 +139,7 @@ def test_of_takes_text_and_octets(line: str | bytes) -> None:
     assert Command.of(line).raw == "RCPT TO:<bücher@x>".encode()
 
 
-@pytest.mark.parametrize(
-    "line", ["NOOP\r\nDATA", "NOOP\n", "NOOP x\r", b"NOOP \0", "", "  ", ".", "554 no", b"\x16\x03"]
-)
+@each("line", ["NOOP\r\nDATA", "NOOP\n", "NOOP x\r", b"NOOP \0", "", "  ", ".", "554 no", b"\x16\x03"])
 def test_of_refuses_what_is_not_one_command_line(line: str | bytes) -> None:
     with pytest.raises(LocalProtocolError):
         Command.of(line)
@@ -160,7 +159,7 @@ def test_argument(raw: bytes, argument: bytes) -> None:
     assert Command.parse(raw).argument == argument
 
 
-@pytest.mark.parametrize(
+@each(
     ("raw", "address", "parameters"),
     [
         (b"MAIL FROM:<a@b>", "a@b", ()),
@@ -182,7 +181,7 @@ def test_path(raw: bytes, address: str, parameters: tuple[tuple[str, str | None]
     assert Command.parse(raw).path == Path(address, tuple(Parameter(*pair) for pair in parameters))
 
 
-@pytest.mark.parametrize(
+@each(
     "raw",
     [
         b"MAIL",
@@ -209,7 +208,7 @@ def test_parameter_of_a_path() -> None:
     assert path.parameter("BODY") is None
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "size"),
     [
         ("0", 0),
@@ -238,7 +237,7 @@ def test_declared_size_not_given() -> None:
     assert Command.parse(b"MAIL FROM:<a@b> SIZE").declared_size == 0
 
 
-@pytest.mark.parametrize(
+@each(
     ("raw", "size"),
     [
         (b"BDAT 0", 0),

@@ -4,6 +4,7 @@ import re
 
 import attrs
 import pytest
+from each import each
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,7 +40,7 @@ def test_end_and_transparency(stream: bytes, decoded: bytes, rest: bytes) -> Non
         assert read.wire + b".\r\n" + read.rest == stream
 
 
-@pytest.mark.parametrize(
+@each(
     "near_miss",
     [
         b"\n.\n",
@@ -71,7 +72,7 @@ def test_near_misses_do_not_end_here_nor_behind_us(near_miss: bytes) -> None:
         assert strict_end(read.wire) == -1
 
 
-@pytest.mark.parametrize(
+@each(
     ("segment", "passed", "held"),
     [
         (b"a", b"a", 0),
@@ -102,8 +103,8 @@ def test_what_is_held_back(segment: bytes, passed: bytes, held: int) -> None:
     assert not reader.finished
 
 
-@pytest.mark.parametrize("wire", [b"", b".", b"..a\r\n", b"a\r\n..", b"a.\r\n.b\r\n..\r\n", b"a\n.b"])
-@pytest.mark.parametrize("at_line_start", [False, True])
+@each("wire", [b"", b".", b"..a\r\n", b"a\r\n..", b"a.\r\n.b\r\n..\r\n", b"a\n.b"])
+@each("at_line_start", [False, True])
 def test_the_decoded_size(wire: bytes, at_line_start: bool) -> None:
     assert decoded_size(wire, at_line_start) == len(unstuff(wire, at_line_start))
 
@@ -205,8 +206,8 @@ def test_evidence_is_cut_out_around_the_offence() -> None:
     assert reader.error.evidence == b"x" * 16 + b"\0" + b"y" * 15
 
 
-@pytest.mark.parametrize("line", [b".\0", b"\0.", b"\0.\0", b"\0\0.\0\0", b".\0\0\0"])
-@pytest.mark.parametrize("before", [b"", b"a\r\n", b"\0\r\n", b"a\0\r\n"])
+@each("line", [b".\0", b"\0.", b"\0.\0", b"\0\0.\0\0", b".\0\0\0"])
+@each("before", [b"", b"a\r\n", b"\0\r\n", b"a\0\r\n"])
 def test_a_line_of_one_dot_and_nuls_is_refused(before: bytes, line: bytes) -> None:
     """A receiver that drops NUL reads it as the end of mail data."""
     for pieces in few_cuts(before + line + b"\r\nMAIL FROM:<x>\r\n.\r\n"):
@@ -217,7 +218,7 @@ def test_a_line_of_one_dot_and_nuls_is_refused(before: bytes, line: bytes) -> No
         assert b"\r\n.\r\n" not in b"\r\n" + read.wire.replace(b"\0", b"")
 
 
-@pytest.mark.parametrize("line", [b"\0", b"a.\0", b".a\0", b"\0..", b"..\0", b". \0", b"\0\0", b"\0.a"])
+@each("line", [b"\0", b"a.\0", b".a\0", b"\0..", b"..\0", b". \0", b"\0\0", b"\0.a"])
 def test_other_lines_with_nul_pass(line: bytes) -> None:
     stream = line + b"\r\n" + line + b"\r\n"
     for pieces in few_cuts(stream + b".\r\n"):
@@ -225,7 +226,7 @@ def test_other_lines_with_nul_pass(line: bytes) -> None:
         assert (read.wire, read.error) == (stream, "")
 
 
-@pytest.mark.parametrize(
+@each(
     ("stream", "wire"),
     [
         (b"a\nb", b"a\r\nb"),
@@ -274,10 +275,8 @@ def test_a_line_of_many_nuls_is_not_kept() -> None:
     assert reader.error is not None
 
 
-@pytest.mark.parametrize("limit", range(1, 14))
-@pytest.mark.parametrize(
-    "stream", [b"ab\r\n..c\r\nd\r\n", b"..\r\n..\r\n..\r\n", b"a\nb\n.c\r\n", b"\r\n\r\n\r\n"]
-)
+@each("limit", range(1, 14))
+@each("stream", [b"ab\r\n..c\r\nd\r\n", b"..\r\n..\r\n..\r\n", b"a\nb\n.c\r\n", b"\r\n\r\n\r\n"])
 def test_max_size_counts_decoded_octets(stream: bytes, limit: int) -> None:
     """RFC 1870 §5. A stuffed dot does not count, CRLF counts two and is never torn; all that fits
     passes, wherever it was cut."""
@@ -305,7 +304,7 @@ def test_the_first_of_two_errors_is_told() -> None:
             assert words in read.error, pieces
 
 
-@pytest.mark.parametrize(
+@each(
     ("segments", "taken"),
     [
         ([b"x\r\n", b"y\r\n.\r\n"], [True, True]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from each import each
 
 from core.scene import every_cut, strings
 from sansio_smtp.wire.content_checks import (
@@ -46,7 +47,7 @@ def end_of(*pieces: bytes) -> int | None:
     return None
 
 
-@pytest.mark.parametrize(
+@each(
     ("wire", "at"),
     [
         (b"\0.\r\n", 2),

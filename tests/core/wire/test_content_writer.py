@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from each import each
 
 from core.readings import Read, wire_lines
 from core.scene import every_cut, strings
@@ -67,7 +68,7 @@ def test_unstuff(wire: bytes, at_line_start: bool, decoded: bytes) -> None:
     assert unstuff(wire, at_line_start) == decoded
 
 
-@pytest.mark.parametrize(
+@each(
     ("wire", "at_line_start", "count", "prefix"),
     [
         (b"abc", True, 2, b"ab"),

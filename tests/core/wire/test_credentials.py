@@ -7,6 +7,7 @@ from binascii import b2a_base64
 from urllib.parse import quote
 
 import pytest
+from each import each
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,7 +27,7 @@ def plain() -> Credentials:
     return credentials
 
 
-@pytest.mark.parametrize(
+@each(
     ("reply", "shown"),
     [
         (b'535 hunt er2/%" is wrong\r\n', b"535 ******** is wrong\r\n"),

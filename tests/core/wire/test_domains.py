@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from each import each
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +13,7 @@ from sansio_smtp.errors import MailboxError
 from sansio_smtp.wire.domains import normal_domain, normal_label
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "normal"),
     [
         ("example.com", "example.com"),
@@ -40,7 +41,7 @@ def test_normal_form(text: str, normal: str) -> None:
     assert normal_domain(normal) == normal
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "why"),
     [
         ("", "empty label"),

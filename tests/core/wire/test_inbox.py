@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from random import Random
 
-import pytest
+from each import each
 
 from core.scene import every_cut
 from sansio_smtp.wire.inbox import Inbox
@@ -79,7 +79,7 @@ def test_octets_of_the_caller_are_not_changed() -> None:
     assert first == b"abc"
 
 
-@pytest.mark.parametrize("seed", range(20))
+@each("seed", range(20))
 def test_against_a_model(seed: int) -> None:
     """Any order of calls gives what the simplest queue of octets gives."""
     random = Random(seed)

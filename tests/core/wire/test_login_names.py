@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from each import each
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +13,7 @@ WIDE = {number: number + 0xFEE0 for number in range(0x21, 0x7F)}
 """ASCII → full width."""
 
 
-@pytest.mark.parametrize(
+@each(
     "name",
     [
         "scanner",
@@ -31,7 +32,7 @@ def test_spellings_of_one_name(name: str) -> None:
     assert prepared(name) == "scanner"
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "as_prepared"),
     [
         ("Jürgen", "jürgen"),
@@ -53,7 +54,7 @@ def test_case_may_matter() -> None:
     assert prepared("SCAN".translate(WIDE), case_sensitive=True) == "SCAN"
 
 
-@pytest.mark.parametrize(
+@each(
     "name",
     [
         "",

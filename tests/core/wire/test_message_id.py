@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from each import each
 
 from sansio_smtp.wire.message_id import LONGEST, MOST, MessageIdReader
 
@@ -17,7 +17,7 @@ def found(*segments: bytes) -> bytes:
     return reader.value
 
 
-@pytest.mark.parametrize(
+@each(
     ("message", "value"),
     [
         (HEADER + b"Message-ID: <a@x>\r\nSubject: hi\r\n" + BODY, b"<a@x>"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from each import each
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,7 +25,7 @@ def to(argument: str, *, utf8: bool = False) -> Mailbox:
     return read_path(argument.encode("utf-8", "surrogateescape"), forward=True, utf8=utf8)
 
 
-@pytest.mark.parametrize(
+@each(
     ("argument", "address"),
     [
         ("TO:<bob@example.com>", "bob@example.com"),
@@ -54,7 +55,7 @@ def test_what_is_taken(argument: str, address: str) -> None:
     assert parse_mailbox(mailbox.address) == mailbox
 
 
-@pytest.mark.parametrize(
+@each(
     ("argument", "why"),
     [
         ("", "write RCPT TO:"),
@@ -135,7 +136,7 @@ def test_beyond_ascii(argument: str, address: str) -> None:
     assert to(f"TO:<{address}>", utf8=True).address == address
 
 
-@pytest.mark.parametrize(
+@each(
     ("argument", "why"),
     [
         ("TO:<ju\u0308rgen@example.com>", "different ways"),
@@ -164,7 +165,7 @@ def test_a_reverse_path() -> None:
             read_path(argument.encode(), forward=False, utf8=False)
 
 
-@pytest.mark.parametrize(
+@each(
     ("argument", "routes"),
     [
         ("TO:<bob@x>", False),
@@ -188,7 +189,7 @@ def test_a_source_route_is_no_part_of_the_mailbox() -> None:
     assert to("TO:<@a:bob@x>") == to("TO:<bob@x>")
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "why"),
     [
         ("", "no domain"),
@@ -221,13 +222,13 @@ def test_a_local_part(text: str, local: str) -> None:
     assert local_of(quoted(local)) == local
 
 
-@pytest.mark.parametrize("text", ["", ".b", "b.", '"b', '"b"b"', "b b", '""', "b@b"])
+@each("text", ["", ".b", "b.", '"b', '"b"b"', "b b", '""', "b@b"])
 def test_no_local_part(text: str) -> None:
     with pytest.raises(MailboxError):
         local_of(text)
 
 
-@pytest.mark.parametrize(
+@each(
     ("word", "right"),
     [
         *(("SIZE=1", True), ("BODY", True), ("XVERP=+=", True), ("ORCPT=rfc822;a=b@c", True)),
@@ -238,7 +239,7 @@ def test_parameters(word: str, right: bool) -> None:
     assert is_parameter(word) == right
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "address", "routes"),
     [
         ("bob@evil.example(@example.com", "bob@evil.example", False),

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from each import each
 
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.wire.replies import Origin, Reply
 
 
-@pytest.mark.parametrize(
+@each(
     ("reply", "raw"),
     [
         (Reply.of(250), b"250\r\n"),
@@ -50,7 +51,7 @@ def test_lines() -> None:
     assert Reply.of(250, "a", "b").lines == [b"a", b"b"]
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "enhanced"),
     [
         ("5.7.1 no", "5.7.1"),

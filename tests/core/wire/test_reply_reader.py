@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 
 import pytest
+from each import each
 
 from core.scene import every_cut, few_cuts, strings
 from sansio_smtp.wire.replies import Reply
@@ -105,14 +106,14 @@ WRONG_AFTER_A_LINE = [
 """The same for a line of a reply that has begun with 250."""
 
 
-@pytest.mark.parametrize(("wrong", "what"), WRONG_LINES)
+@each(("wrong", "what"), WRONG_LINES)
 def test_the_first_wrong_octet_is_seen_at_once(wrong: bytes, what: str) -> None:
     """No reply can begin like this. What follows, if anything does, changes nothing."""
     for after in (b"", b"\n", b"\r\n", b"250 ok\r\n", b"\0" * 100):
         check_violation(b"", wrong, what, after)
 
 
-@pytest.mark.parametrize(("wrong", "what"), WRONG_LINES + WRONG_AFTER_A_LINE)
+@each(("wrong", "what"), WRONG_LINES + WRONG_AFTER_A_LINE)
 def test_the_first_wrong_octet_of_a_later_line(wrong: bytes, what: str) -> None:
     for after in (b"", b"\r\n"):
         check_violation(b"250-first\r\n", wrong, what, after)
@@ -155,9 +156,7 @@ def test_it_stays_wrong() -> None:
             reader.next_reply()
 
 
-@pytest.mark.parametrize(
-    "unfinished", [b"2", b"25", b"250", b"250\r", b"250 ", b"250-", b"250 a\r", b"250-a\r\n"]
-)
+@each("unfinished", [b"2", b"25", b"250", b"250\r", b"250 ", b"250-", b"250 a\r", b"250-a\r\n"])
 def test_an_unfinished_line_is_only_unfinished(unfinished: bytes) -> None:
     for pieces in few_cuts(unfinished):
         reader = ReplyReader(1000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from binascii import b2a_base64
 
-import pytest
+from each import each
 from hypothesis import given
 from hypothesis import strategies as st
 from neighbours.logins import Exchange, exchanges
@@ -29,8 +29,8 @@ def said(mechanism: str, *answers: bytes, initial: bool = False) -> str | None:
     return identity([Command.parse(b"AUTH " + b" ".join(words)), *lines])
 
 
-@pytest.mark.parametrize("initial", [False, True])
-@pytest.mark.parametrize(
+@each("initial", [False, True])
+@each(
     ("mechanism", "answers", "who"),
     [
         ("PLAIN", (b"\0ann\0secret",), "ann"),
@@ -84,7 +84,7 @@ def test_identity(mechanism: str, answers: tuple[bytes, ...], who: str | None, i
     assert said(mechanism, *answers, initial=initial) == who
 
 
-@pytest.mark.parametrize(
+@each(
     ("lines", "who"),
     [
         ((b"AUTH LOGIN =", b"U2Nhbm5lcg==", b"cHc="), "scanner"),

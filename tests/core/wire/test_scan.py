@@ -5,6 +5,7 @@ import sys
 from types import ModuleType
 
 import pytest
+from each import each
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +24,7 @@ def naive(octets: bytes) -> tuple[int, int, int]:
     return end, len(re.findall(rb"\r\n\.", piece)), bare | (NUL if 0 in piece else 0)
 
 
-@pytest.mark.parametrize(
+@each(
     ("octets", "found"),
     [
         (b"", (-1, 0, 0)),
@@ -46,15 +47,15 @@ def naive(octets: bytes) -> tuple[int, int, int]:
 )
 def test_what_is_found(octets: bytes, found: tuple[int, int, int]) -> None:
     assert naive(octets) == found
-    for each in SCANS:
-        assert each(octets) == found
+    for one in SCANS:
+        assert one(octets) == found
 
 
 def test_every_short_string_wherever_a_block_begins() -> None:
     """The function in C reads blocks of 512 octets."""
     for text in strings(b"\r\n.\0a", 5):
         for octets in (text, b"a" * 510 + text):
-            assert all(each(octets) == naive(octets) for each in SCANS), octets
+            assert all(one(octets) == naive(octets) for one in SCANS), octets
 
 
 LINES = st.sampled_from([b"\r\n", b"\r\n.", b"\r\n..", END, b"\r", b"\n", b"\n.", b"\0", b"."])
@@ -64,9 +65,9 @@ SEGMENTS = st.lists(LINES | st.sampled_from([b"\r\n", b"\r\n.."]) | TEXT, max_si
 
 @given(SEGMENTS, st.sampled_from([1, 9, 200]))
 def test_both_find_what_a_naive_reader_finds(octets: bytes, times: int) -> None:
-    for each in SCANS:
-        assert each(octets) == naive(octets)
-        assert each(octets * times) == naive(octets * times)
+    for one in SCANS:
+        assert one(octets) == naive(octets)
+        assert one(octets * times) == naive(octets * times)
 
 
 ODD = st.sampled_from([b"\r", b"\n", b"\r\n", b"\0", b".", b"\n\r", b"\r\n.", b"a"])
@@ -77,14 +78,14 @@ def test_lines_of_one_length(length: int, start: int, odd: list[tuple[bytes, int
     """As in base64. They get another look, which must see what is odd as well."""
     octets = (b"a" * length + b"\r\n") * (20_000 // length)
     octets = octets[min(start, length + 1) :]
-    for each in SCANS:
-        assert each(octets) == naive(octets)
+    for one in SCANS:
+        assert one(octets) == naive(octets)
     for what, where in odd:
         replaced = octets[:where] + what + octets[where + len(what) :]
         inserted = octets[:where] + what + octets[where:]
         for changed in (replaced, inserted, octets[:where], octets[where:]):
-            for each in SCANS:
-                assert each(changed) == naive(changed), (what, where)
+            for one in SCANS:
+                assert one(changed) == naive(changed), (what, where)
 
 
 def test_every_octet_of_lines_of_one_length() -> None:
@@ -97,8 +98,8 @@ def test_every_octet_of_lines_of_one_length() -> None:
 
 def test_every_dotted_line_is_counted() -> None:
     for count in (1, 127, 128, 129, 255, 256, 257, 10_000):
-        for each in SCANS:
-            assert each(b"\r\n.." * count) == (-1, count, 0)
+        for one in SCANS:
+            assert one(b"\r\n.." * count) == (-1, count, 0)
 
 
 def test_dotted_lines() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from each import each
 
 from trio_proxy.account.queue_ids import queue_id
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "found"),
     [
         ("2.0.0 Ok: queued as 4dJ1Pq2XkYz9", "4dJ1Pq2XkYz9"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from each import each
 
 from trio_proxy.commands.loops import is_own, leads_to, route_loops
 from trio_proxy.commands.upstreams import NamedServers
@@ -17,7 +18,7 @@ from trio_proxy.text.addresses import Address
 from trio_proxy.text.destinations import Destination
 
 
-@pytest.mark.parametrize(
+@each(
     ("upstream", "listener", "leads"),
     [
         ("127.0.0.1:2525", "127.0.0.1:2525", True),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from each import each
 
 from trio_proxy.login.bearer import OAuthBearer, XOAuth2
 
@@ -33,15 +34,15 @@ def test_a_name_with_characters_of_the_grammar() -> None:
     assert OAuthBearer("a=b,c", "t").initial.startswith(b"n,a=a=3Db=2Cc,\1")
 
 
-@pytest.mark.parametrize("kind", [XOAuth2, OAuthBearer])
-@pytest.mark.parametrize("account", ["", "a\1auth=Bearer evil", "a\nb", "a\0b", "a\x7f"])
+@each("kind", [XOAuth2, OAuthBearer])
+@each("account", ["", "a\1auth=Bearer evil", "a\nb", "a\0b", "a\x7f"])
 def test_a_name_cannot_add_to_the_message(kind: type, account: str) -> None:
     with pytest.raises(ValueError, match="account name"):
         kind(account, "token")
 
 
-@pytest.mark.parametrize("kind", [XOAuth2, OAuthBearer])
-@pytest.mark.parametrize("token", ["", "a b", "a\1\1", "a\r\nRSET", "tök"])
+@each("kind", [XOAuth2, OAuthBearer])
+@each("token", ["", "a b", "a\1\1", "a\r\nRSET", "tök"])
 def test_nor_can_a_token(kind: type, token: str) -> None:
     with pytest.raises(ValueError, match="visible ASCII") as caught:
         kind("ann", token)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from each import each
 from harness import configured, mistakes
 
 from sansio_smtp import Addresses, Config
@@ -80,7 +81,7 @@ def test_a_reply_that_cannot_be_said_is_found_at_once() -> None:
     assert 'missing key "recipients"' in mistakes("[rules.allow_list]\n")
 
 
-@pytest.mark.parametrize(
+@each(
     "path",
     [
         "bob@evil.example(@example.com",
@@ -92,7 +93,7 @@ def test_a_reply_that_cannot_be_said_is_found_at_once() -> None:
         "bob@example.com.",
     ],
 )
-@pytest.mark.parametrize("addresses", Addresses)
+@each("addresses", Addresses)
 def test_what_can_be_read_in_two_ways_is_on_no_list(path: str, addresses: Addresses) -> None:
     s = session(AllowList(("*",)), config=Config(addresses=addresses))
     s.mail("ann@example.com")

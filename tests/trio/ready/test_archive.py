@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from each import each
 from harness import MESSAGE, configured, mistakes, sent
 
 from sansio_smtp.errors import LocalProtocolError
@@ -14,7 +15,7 @@ from trio_proxy.ready.archive import Archive
 ARCHIVE = "archive@example.com"
 
 
-@pytest.mark.parametrize(
+@each(
     ("rule", "sender", "recipients", "archived"),
     [
         (Archive(ARCHIVE), "a@b.example", ["c@d.example"], True),

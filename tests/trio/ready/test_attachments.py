@@ -7,6 +7,7 @@ from time import perf_counter, process_time
 from typing import Any
 
 import pytest
+from each import each
 from harness import MESSAGE, MIXED, PIECES, configured, mistakes, nested, sent
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +28,7 @@ def attached(fields: str | bytes, body: bytes = b"x") -> bytes:
     return MIXED + b"\r\n--a\r\n\r\nhello\r\n--a\r\n" + octets + b"\r\n\r\n" + body + b"\r\n--a--\r\n"
 
 
-@pytest.mark.parametrize(
+@each(
     "fields",
     [
         "Content-Disposition: attachment; filename=evil.exe",
@@ -114,7 +115,7 @@ def test_types_are_refused(fields: str, refused: bool) -> None:
     assert (verdict is not None) == refused
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "body", "size"),
     [
         ("Content-Type: a/b", b"x" * 100, 100),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from each import each
 from harness import PIECES, SHIPPED, configured, mistakes, sent
 from hypothesis import given
 from hypothesis import strategies as st
@@ -145,7 +146,7 @@ def test_where_there_is_no_room_the_part_becomes_utf_8(
     assert footed(once, UMLAUT) == once
 
 
-@pytest.mark.parametrize(
+@each(
     ("body", "kind", "encoding"),
     [
         (b"\xff\xfe\x81\r\n", "text/plain; charset=us-ascii", "8bit"),
@@ -199,7 +200,7 @@ def test_html_gets_it_before_its_end(body: bytes, expected: bytes) -> None:
     assert footed(raw, times=2) == footed(raw)
 
 
-@pytest.mark.parametrize(
+@each(
     ("page", "closing"),
     [
         ("<p>Hello <!-- </body> --> world</p>", ""),
@@ -427,7 +428,7 @@ def test_one_form_may_become_utf_8_while_others_stay() -> None:
     assert footed(once, UMLAUT) == once
 
 
-@pytest.mark.parametrize(
+@each(
     "raw",
     [
         multi("signed", PLAIN, part("Content-Type: application/pgp-signature", b"x")),
@@ -473,7 +474,7 @@ def test_what_is_broken_in_an_attached_message_is_its_own_affair() -> None:
     assert footed(raw) == multi("mixed", PLAIN_FOOTED, broken)
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+@each("path", SHIPPED)
 def test_real_messages_keep_all_else(path: Path) -> None:
     raw = canonical(path.read_bytes())
     for rule in (ASCII, UMLAUT):

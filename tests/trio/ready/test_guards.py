@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from each import each
 from harness import loaded
 
 from sansio_smtp.rules import RcptVerdict, Recipient, Transaction
@@ -34,7 +35,7 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("name", GUARDS)
+@each("name", GUARDS)
 def test_rules_that_guard(name: str) -> None:
     rules = loaded(f"[rules.{name}]\n{GUARDS[name]}").ruleset.rules
     assert rules

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Literal
 
 import pytest
+from each import each
 from harness import configured, mistakes, sent
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +35,7 @@ def refused(section: bytes, rule: MatchLogin | None = None) -> bool:
     return verdict is not None
 
 
-@pytest.mark.parametrize(
+@each(
     ("field", "expected"),
     [
         (b"From: ann@example.com\r\n", b"From: ann@example.com\r\n"),
@@ -211,7 +212,7 @@ def test_or_it_is_refused() -> None:
     assert sent(s, b"From: Ann <Ann@example.com>\r\n\r\nhi\r\n", sender="ANN@example.com") is not None
 
 
-@pytest.mark.parametrize(
+@each(
     ("field", "wrong"),
     [
         (b"From: ann@example.com\r\n", False),
@@ -247,7 +248,7 @@ def _addresses(section: bytes, name: str) -> list[tuple[str, str]]:
     return [(a.display_name, a.addr_spec) for field in message.get_all(name, []) for a in field.addresses]
 
 
-@pytest.mark.parametrize(
+@each(
     ("sender", "kept"),
     [
         ("ann@example.com", True),

@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from each import each
 from harness import SHIPPED
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,8 +73,8 @@ def test_many_of_the_drawn_are_seen(kind: str) -> None:
     assert sum(python_sees_it(kind, DRAWN[kind](Random(seed))) for seed in range(100)) > 10
 
 
-@pytest.mark.parametrize("kind", DRAWN)
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@each("kind", DRAWN)
+@each("path", FILES)
 def test_mail_as_programs_write_it_passes(path: Path, kind: str) -> None:
     assert refusal(kind, canonical(path.read_bytes())) is None
 

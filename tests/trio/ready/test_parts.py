@@ -8,6 +8,7 @@ from pathlib import Path
 from time import perf_counter
 
 import pytest
+from each import each
 from harness import MIXED, PIECES, SHIPPED, nested
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,7 +36,7 @@ def test_the_shipped_messages_are_there() -> None:
     assert len(SHIPPED) >= 45
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+@each("path", SHIPPED)
 def test_real_messages_have_the_parts_that_the_standard_library_sees(path: Path) -> None:
     raw = canonical(path.read_bytes())
     root = read(raw)
@@ -110,7 +111,7 @@ def test_time_grows_with_length_only(value: str) -> None:
     assert perf_counter() - begin < 5  # 200 kB take some 0.1 s; if it were their square, minutes
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "expected"),
     [
         ("text/plain", []),
@@ -134,7 +135,7 @@ def test_parameters_in_any_spelling(value: str, expected: list[tuple[str, str]])
     assert parameters(value) == expected
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "names"),
     [
         (b"Content-Disposition: attachment; filename=a.exe", ("a.exe",)),
@@ -159,7 +160,7 @@ NO_END = "a multipart that does not begin or end"
 TWO_WAYS = "header fields that can be read in two ways"
 
 
-@pytest.mark.parametrize(
+@each(
     ("raw", "flaw"),
     [
         (MIXED + b"\r\n--a\r\n\r\nx\r\n--a--\r\n", ""),
@@ -214,7 +215,7 @@ def test_the_parts_of_a_digest_are_messages() -> None:
     assert message.parts[0].content == b"body"
 
 
-@pytest.mark.parametrize(
+@each(
     ("encoding", "body", "content"),
     [
         (b"base64", b"YWJj\r\nZGVm\r\n", b"abcdef"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from each import each
 from harness import MESSAGE, configured, loaded, mistakes, sent
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,7 +98,7 @@ def test_never_more_than_the_bucket_and_what_flowed_in(limit: int, steps: list[f
             assert number <= limit + (end - begin) * limit / 60 + 1e-3
 
 
-@pytest.mark.parametrize(
+@each(
     ("per", "first", "second", "together"),
     [
         ("ip", {"ip": "192.0.2.1"}, {"ip": "192.0.2.2"}, False),

@@ -8,7 +8,7 @@ from textwrap import dedent
 from typing import Any
 
 import attrs
-import pytest
+from each import each
 from harness import loaded
 
 NAMES = [
@@ -28,7 +28,7 @@ def example(name: str) -> str:
     return dedent(text.partition("\n\n")[0])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each("name", NAMES)
 def test_the_documented_settings_can_be_loaded(name: str) -> None:
     toml = example(name)
     table = tomllib.loads(toml)["rules"][name]
@@ -41,7 +41,7 @@ def test_the_documented_settings_can_be_loaded(name: str) -> None:
         assert getattr(made, key) != defaults[key].default or key in ("mode", "field")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each("name", NAMES)
 def test_all_settings_are_documented(name: str) -> None:
     settings = {field.name for field in attrs.fields(rule_class(name)) if field.init}
     documented = set(tomllib.loads(example(name))["rules"][name])

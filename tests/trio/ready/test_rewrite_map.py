@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from each import each
 from harness import configured, mistakes, sent
 
 from sansio_smtp.rules import Connection, Recipient, Transaction
@@ -23,7 +24,7 @@ MAP = {
 }
 
 
-@pytest.mark.parametrize(
+@each(
     ("address", "rewritten"),
     [
         ("ann@old.example", "ann.smith@new.example"),

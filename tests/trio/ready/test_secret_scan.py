@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 import pytest
+from each import each
 from harness import MESSAGE, MIXED, PIECES, configured, mistakes, nested, sent
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,9 +61,7 @@ def test_a_password_is_looked_for_on_demand_only() -> None:
     assert {name for name in SECRETS if streamed(SecretScan(), SECRETS[name]) is None} == {"password"}
 
 
-@pytest.mark.parametrize(
-    "at", [*range(65_536 - 40, 65_536 + 20), *range(2 * 65_536 - 1_100, 2 * 65_536 - 1_000, 7)]
-)
+@each("at", [*range(65_536 - 40, 65_536 + 20), *range(2 * 65_536 - 1_100, 2 * 65_536 - 1_000, 7)])
 def test_a_secret_is_found_wherever_windows_meet(at: int) -> None:
     body = b"x " * (at // 2) + b"x" * (at % 2) + b" " + KEY + b" " + b"y" * 70_000
     assert streamed(SecretScan(), body) == FOUND

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from each import each
 from harness import loaded, mistakes
 
 REFUSED = {
@@ -120,13 +120,11 @@ FINE = {
 }
 
 
-@pytest.mark.parametrize(
-    ("name", "toml", "text"), [(name, *case) for name, cases in REFUSED.items() for case in cases]
-)
+@each(("name", "toml", "text"), [(name, *case) for name, cases in REFUSED.items() for case in cases])
 def test_what_can_match_nothing_is_refused(name: str, toml: str, text: str) -> None:
     assert text in mistakes(f"[rules.{name}]\n{toml}")
 
 
-@pytest.mark.parametrize(("name", "toml"), [(name, toml) for name, cases in FINE.items() for toml in cases])
+@each(("name", "toml"), [(name, toml) for name, cases in FINE.items() for toml in cases])
 def test_what_can_match_is_taken(name: str, toml: str) -> None:
     assert loaded(f"[rules.{name}]\n{toml}").ruleset.rules

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-import pytest
+from each import each
 
 from sansio_smtp.client_info import ClientInfo, TlsInfo
 from sansio_smtp.rules import Redirect
@@ -45,7 +45,7 @@ def servers(*routes: RouteTable, login: str | None = None, recipient: str = "bob
     return [name or "usual" for name, _ in asked.servers]
 
 
-@pytest.mark.parametrize(
+@each(
     ("conditions", "connected"),
     [
         ({}, ["there"]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from each import each
 from settings_files import options
 
 from trio_proxy.settings.contradictions import contradictions
@@ -15,7 +15,7 @@ TOGETHER = (
 )
 
 
-@pytest.mark.parametrize(
+@each(
     ("arguments", "complaint"),
     [
         (
@@ -147,7 +147,7 @@ def test_what_lacks_or_contradicts_another_setting(arguments: list[str], complai
     assert contradictions(options(*arguments)) == [complaint]
 
 
-@pytest.mark.parametrize(
+@each(
     "arguments",
     [
         [],

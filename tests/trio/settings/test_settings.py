@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 import pytest
+from each import each
 from hypothesis import given
 from hypothesis import strategies as st
 from tables import Limits, made, said
@@ -316,7 +317,7 @@ class Vault:
             raise ValueError(f"{self.password!r} is no password, and {self.api_token} no token")
 
 
-@pytest.mark.parametrize(
+@each(
     ("table", "problem"),
     [
         ("password = 12345", 'password = "********": expected a text in quotes'),

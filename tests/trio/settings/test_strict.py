@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NewType, Optional
 
 import pytest
+from each import each
 from hypothesis import given
 from hypothesis import strategies as st
 from tables import Limits, made
@@ -57,7 +58,7 @@ Even = Annotated[int, Reads("an even number", even)]
 # What fits
 
 
-@pytest.mark.parametrize(
+@each(
     ("kind", "value", "expected"),
     [
         (str, "x", "x"), (str, "", ""), (bytes, "é", "é".encode()), (bool, True, True), (int, -5, -5),
@@ -102,7 +103,7 @@ def test_regular_expressions() -> None:
 # What does not
 
 
-@pytest.mark.parametrize(
+@each(
     ("kind", "value", "problem"),
     [
         (str, 5, "it = 5: expected a text in quotes"),

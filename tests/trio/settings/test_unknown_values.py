@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
+from each import each
 
 from trio_proxy.settings.tables import structure
 
@@ -65,7 +66,7 @@ def test_what_an_instance_says_counts() -> None:
     assert said(Range, {"low": 40, "known": 5}, base=Range(high=30))[1:] == ["low is above high"]
 
 
-@pytest.mark.parametrize(
+@each(
     "use",
     [
         bool,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from each import each
 
 from trio_proxy.text.addresses import Address, AddressError
 
@@ -13,7 +14,7 @@ def secure(host: str = "", port: int = 0, path: str | None = None) -> Address:
     return Address(host, port, path, tls=True)
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "address", "shown"),
     [
         ("mx.example:25", Address("mx.example", 25), "mx.example:25"),
@@ -65,7 +66,7 @@ def test_the_port_of_a_default_means_no_tls() -> None:
     assert Address.parse("smtp://mx.example", default_port=465) == Address("mx.example", 465)
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "complaint"),
     [
         ("mx.example", "has no port; write HOST:PORT, such as mx.example:2525"),
@@ -103,7 +104,7 @@ def test_one_place_is_one_whatever_is_spoken_there() -> None:
     assert Address.parse("h:465").endpoint != Address.parse("h:25").endpoint
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "is_local"),
     [
         ("unix:x", True), ("smtps+unix:x", True),

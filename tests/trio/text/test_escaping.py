@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-import pytest
+from each import each
 
 from trio_proxy.text.escaping import escape_values
 from trio_proxy.text.transcript import Transcript
@@ -25,8 +25,8 @@ ODD = [
 ]
 
 
-@pytest.mark.parametrize("text", ODD)
-@pytest.mark.parametrize("key", ["event", "reason", "reply", "exception"])
+@each("text", ODD)
+@each("key", ["event", "reason", "reply", "exception"])
 def test_no_value_has_a_character_that_is_not_printed(key: str, text: str) -> None:
     values = escape_values(None, "info", {key: f"held {text} by a rule"})
     shown = values[key].replace("\n", "") if key == "exception" else values[key]
@@ -34,7 +34,7 @@ def test_no_value_has_a_character_that_is_not_printed(key: str, text: str) -> No
     assert shown.startswith("held ")
 
 
-@pytest.mark.parametrize("text", ODD)
+@each("text", ODD)
 def test_a_transcript_has_none_either(text: str) -> None:
     out = io.StringIO()
     Transcript(7, out.write).note(f"Hold {text}")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from each import each
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_proxy.text.units import parse_duration, parse_size, size_text
 
 
-@pytest.mark.parametrize(
+@each(
     ("written", "octets"),
     [
         (1, 1), (25_000_000, 25_000_000), ("7", 7), ("25M", 25_000_000), ("25m", 25_000_000),
@@ -36,7 +37,7 @@ def test_a_size_for_people_is_read_as_the_same(octets: int) -> None:
     assert parse_size(size_text(octets)) == octets
 
 
-@pytest.mark.parametrize(
+@each(
     "written",
     ["", "ten", "-1", "0", 0, -1, "1.5M", "M", "5iB", "5T", "9" * 5000, 2**63, "99999999999G", 2.0, True,
      None, [], "\u0665M", "5M\n5"],
@@ -46,7 +47,7 @@ def test_what_is_no_size(written: Any) -> None:
         parse_size(written)
 
 
-@pytest.mark.parametrize(
+@each(
     ("written", "seconds"),
     [
         (0, 0), (30, 30), (0.5, 0.5), ("30", 30), ("30s", 30), ("30 s", 30), ("5m", 300), ("2h", 7200),
@@ -58,7 +59,7 @@ def test_durations(written: Any, seconds: float) -> None:
     assert isinstance(parse_duration(written), float)
 
 
-@pytest.mark.parametrize(
+@each(
     "written",
     ["", "soon", "-1", -1, -0.5, "inf", "nan", float("inf"), float("nan"), "5 weeks", "1e3", "9" * 5000,
      10**400, True, None, "5m30s", "\u0665s"],

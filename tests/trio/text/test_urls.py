@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from each import each
 
 from trio_proxy.text.urls import secret_url
 
@@ -14,7 +15,7 @@ def test_urls(url: str) -> None:
     assert secret_url(url) == url
 
 
-@pytest.mark.parametrize(
+@each(
     "url",
     [
         "http://login.example/token",

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from each import each
 
 from trio_proxy.tls.certificates import (
     Certificate,
@@ -57,7 +58,7 @@ def test_certificate_and_key_may_be_one_file(tmp_path: Path) -> None:
     assert load_pair(KeyPair(both, both)).names == ("mx.example",)
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "is_covered"),
     [
         ("mx.example", True),

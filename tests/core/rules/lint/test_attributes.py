@@ -6,6 +6,7 @@ from textwrap import dedent, indent
 from typing import Any
 
 import pytest
+from each import each
 
 from sansio_smtp.rules.lint.attributes import PARAMETERS, unknown_attributes
 from sansio_smtp.rules.lint.source import Source
@@ -29,7 +30,7 @@ def test_every_parameter_of_a_phase_has_a_class() -> None:
     assert {name for phase in PHASES.values() for name in phase.parameters} == set(PARAMETERS)
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "said"),
     [
         ("tx.mailfrom", 'tx.mailfrom: a Transaction has no mailfrom; did you mean "mail_from"?'),
@@ -49,7 +50,7 @@ def test_attributes_that_do_not_exist(text: str, said: str) -> None:
     assert found(body(text)) == [said]
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "tx.mail_from.address, tx.conn.ip, tx.data, to.rewrite('a@b'), to.domain.lower(), tx.rcpts[0].qqqq",

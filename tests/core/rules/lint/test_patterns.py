@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from each import each
 
 from sansio_smtp.rules.lint.patterns import wrong_address_pattern
 
 
-@pytest.mark.parametrize(
+@each(
     "pattern",
     [
         "*@example.com",
@@ -30,7 +30,7 @@ def test_patterns_that_an_address_may_fit(pattern: str) -> None:
     assert wrong_address_pattern(pattern) == ""
 
 
-@pytest.mark.parametrize(
+@each(
     ("pattern", "text"),
     [
         ("", "empty"),

@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 import pytest
+from each import each
 
 from sansio_smtp.rules import Discard, Reject
 from sansio_smtp.rules.decorators import Mark
@@ -143,7 +144,7 @@ def test_what_generates_is_no_rule() -> None:
         assert wrong(function) == ["rcpt() yields; a rule returns its verdict, once"]
 
 
-@pytest.mark.parametrize(
+@each(
     ("function", "written"),
     [
         (anything, anything),
@@ -165,7 +166,7 @@ def test_the_function_that_was_written(function: Any, written: Any) -> None:
 # Parameters
 
 
-@pytest.mark.parametrize("phase", PHASES.values(), ids=lambda phase: phase.name)
+@each("phase", PHASES.values())
 def test_a_rule_takes_what_its_phase_gives(phase: Any) -> None:
     names = [f"any{number}" for number in range(len(phase.parameters))]
     right = [
@@ -257,7 +258,7 @@ def test_its_statements_are_looked_at_for_each_phase() -> None:
 # Marks
 
 
-@pytest.mark.parametrize(
+@each(
     ("options", "text"),
     [
         ({"phase": "recpt"}, '@on("recpt"): no such phase; did you mean "rcpt"?'),
@@ -293,7 +294,7 @@ def test_wrong_marks(options: Any, text: str) -> None:
     assert wrong(anything, Mark(**{"phase": "rcpt", **options})) == [text]
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@each("phase", PHASES)
 def test_match_is_for_phases_with_addresses(phase: str) -> None:
     text = f'@on("{phase}", match=...): this phase has no address that could match'
     without = ("connect", "helo", "auth", "login", "reply", "disconnect", "command")
@@ -369,7 +370,7 @@ MEANT = {
 }
 
 
-@pytest.mark.parametrize("name", MEANT)
+@each("name", MEANT)
 def test_names_that_are_almost_phases(name: str) -> None:
     phase = MEANT[name]
     function = eval(f"lambda {', '.join(PHASES[phase].parameters)}: None")
@@ -377,9 +378,7 @@ def test_names_that_are_almost_phases(name: str) -> None:
     assert phase_meant(f"_{name}", function) == ""
 
 
-@pytest.mark.parametrize(
-    "name", ["main", "date", "help", "fail", "lookup", "check_sender", "is_local", "domain_of"]
-)
+@each("name", ["main", "date", "help", "fail", "lookup", "check_sender", "is_local", "domain_of"])
 def test_names_that_are_other_words(name: str) -> None:
     assert phase_meant(name, lambda: None) == ""
 

@@ -6,6 +6,7 @@ import ast
 from typing import Any
 
 import pytest
+from each import each
 
 from core.rules.written import executed
 from sansio_smtp import rules as api
@@ -68,12 +69,12 @@ def wrong(text: str) -> list[str]:
     return [f"{line}: {text}" for line, text in wrong_definitions(Source(text, namespace), namespace)]
 
 
-@pytest.mark.parametrize("name", LINES)
+@each("name", LINES)
 def test_where_a_name_gets_its_meaning(name: str) -> None:
     assert Source(TEXT, {}).line_of(name) == LINES[name]
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "lines"),
     [
         (TEXT, [32, 33]),
@@ -114,7 +115,7 @@ def test_functions_are_found_as_python_numbers_them() -> None:
         assert Source(TEXT, namespace).definition(code.co_name, code.co_firstlineno) is not None
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "meaning"),
     [
         ("Reject", api.Reject),
@@ -148,7 +149,7 @@ def test_a_file_that_is_none() -> None:
 TWICE = "is defined twice; the one in line {} would never be asked. Give each its own name, and write"
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "found"),
     [
         (
@@ -194,7 +195,7 @@ def shows(function): return functools.wraps(function)(lambda *arguments: None)
 HIDDEN = "the decorator above @on hides it; write @on above the other"
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "found"),
     [
         ("@hides\n@on('rcpt')\ndef check(tx, to): ...", [f"7: check(): {HIDDEN}"]),

@@ -6,7 +6,7 @@ from textwrap import dedent
 from types import CodeType
 from typing import Any
 
-import pytest
+from each import each
 
 from sansio_smtp.rules.lint import undefined
 from sansio_smtp.rules.lint.undefined import undefined_names
@@ -21,7 +21,7 @@ def found(source: str, **more: Any) -> list[tuple[int, str]]:
     return sorted(undefined_names(text, namespace | more, KNOWN))
 
 
-@pytest.mark.parametrize(
+@each(
     ("source", "expected"),
     [
         ("def f():\n    return Rejekt()", [(2, 'Rejekt is not defined; did you mean "Reject"?')]),
@@ -53,7 +53,7 @@ def test_names_that_nothing_defines(source: str, expected: list[tuple[int, str]]
     assert found(source) == expected
 
 
-@pytest.mark.parametrize(
+@each(
     "source",
     [
         "def f():\n    return len([x for x in range(3)]), __name__, __file__",

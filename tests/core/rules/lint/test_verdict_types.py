@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Optional, Union, get_args
 
 import pytest
+from each import each
 
 from sansio_smtp import rules as api
 from sansio_smtp.rules.lint.source import Source, is_definition
@@ -59,7 +60,7 @@ def check_verdict_in_phase(phase: Any, verdict: Any) -> None:
     assert returns(phase.name, f"return {verdict.__name__}") == (wrong or [class_itself])
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "what"),
     [
         *(("True", "True"), ("False", "False"), ("...", "Ellipsis"), ("0", "0"), ("1.5", "1.5")),
@@ -77,7 +78,7 @@ def test_what_can_be_no_verdict(value: str, what: str) -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@each(
     "body",
     [
         "return",
@@ -150,7 +151,7 @@ def test_every_statement_is_seen_with_its_line() -> None:
 # Verdicts that cannot be made
 
 
-@pytest.mark.parametrize(
+@each(
     ("call", "text"),
     [
         ("Reject(450, 'x')", "Reject: the reply code is an int, 5xx, not 450"),
@@ -173,7 +174,7 @@ def test_a_verdict_that_cannot_be_made(call: str, text: str) -> None:
     assert calls(f"def helper(x):\n    verdict = [{call}]") == [f"2: {text}"]
 
 
-@pytest.mark.parametrize(
+@each(
     "call",
     [
         *(
@@ -225,9 +226,7 @@ def test_all_that_is_wrong_in_an_annotation_is_named_once() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "annotation", [bool, str, int, float, bytes, list[str], dict[str, int], tuple[int, str]]
-)
+@each("annotation", [bool, str, int, float, bytes, list[str], dict[str, int], tuple[int, str]])
 def test_what_is_annotated_can_be_no_verdict(annotation: Any) -> None:
     assert wrong_annotation(annotation, PHASES["rcpt"])
     assert bool(wrong_annotation(annotation, PHASES["body"])) == (annotation is not bytes)
