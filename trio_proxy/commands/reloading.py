@@ -37,8 +37,10 @@ __all__ = ["RELOADED", "Loading", "needing_restart"]
 
 log = structlog.stdlib.get_logger("smtp_proxy")
 
-RELOADED: Final = frozenset(("rules", "upstream")) | LIMIT_SETTINGS
+RELOADED: Final = frozenset(("rules", "upstream", "verbose", "quiet")) | LIMIT_SETTINGS
 """The settings that take effect at a reload, besides ``[rules.NAME]`` and ``[[route]]``."""
+_COPIED: Final = RELOADED - {"rules", "upstream"}
+"""Those of them that are used as they stand in the file."""
 
 
 def needing_restart(start: Options, now: Options) -> list[str]:
@@ -88,7 +90,7 @@ class Loading:
         problems = list(self._problems)
         try:
             now = reread(start)
-            used = attrs.evolve(start, **{name: getattr(now, name) for name in LIMIT_SETTINGS})
+            used = attrs.evolve(start, **{name: getattr(now, name) for name in _COPIED})
             if (now.upstream, now.routes) != (start.upstream, start.routes):
                 used = servers_now(used, now)
             loaded = self._with_servers(used, now)

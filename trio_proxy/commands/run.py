@@ -54,7 +54,7 @@ from .admin import NoAdmin, admin_of, admin_problems, certificate_expiry
 from .banner import banner
 from .cautions import cautions
 from .limits import Limits
-from .log import configure_log
+from .log import ServiceLog
 from .logins import LoginRules, logins_or_problems
 from .loops import leads_to, route_loops
 from .reloading import Loading
@@ -80,12 +80,12 @@ def run(options: Options) -> int:
     """Runs the service until it is stopped, and returns the exit status. Raises `ListenError`, `RuleError`,
     and KeyboardInterrupt before it listens."""
     hurry()
-    configure_log(options)
+    service_log = ServiceLog.configured(options)
     raise_descriptor_limit()
-    return trio.run(_main, options)
+    return trio.run(_main, options, service_log)
 
 
-async def _main(options: Options) -> int:
+async def _main(options: Options, service_log: ServiceLog) -> int:
     stop = trio.Event()
     quit_now = False
     cannot_start: RuleError | None = None
@@ -145,8 +145,9 @@ async def _main(options: Options) -> int:
             def replace(loaded: LoadedRules) -> None:
                 nonlocal settings
                 assert isinstance(loaded.origin, Options)
-                settings = upstreams.used_by(settings, loaded.origin)
+                settings = _as_verbose_as(loaded.origin, upstreams.used_by(settings, loaded.origin))
                 settings = limits.change(loaded.origin, settings, server)
+                service_log.be_as_verbose_as(loaded.origin)
                 arrivals.use(settings)
                 lmtp.use(settings.for_clients(Dialect.LMTP))
                 loading.done()
@@ -314,7 +315,6 @@ def _settings(
         config=core_config(
             options,
             trace=options.transcript,
-            account=options.verbosity >= 0 or admin.tell is not None,
             reconnect=True,
             keep=options.upstream_keep > 0,
             ehlo_name=_our_name(),
@@ -332,9 +332,18 @@ def _settings(
         ),
         make_spool=partial(FileSpool, options.spool) if options.spool is not None else None,
         write_transcript=write_line if options.transcript else None,
+    )
+    return _as_verbose_as(options, upstreams.used_by(settings, options))
+
+
+def _as_verbose_as(options: Options, settings: Settings) -> Settings:
+    """The same settings, with what sessions do for the log."""
+    accounts = options.verbosity >= 0 or settings.tell is not None
+    return attrs.evolve(
+        settings,
+        config=attrs.evolve(settings.config, account=accounts),
         show_states=options.verbosity >= 2,
     )
-    return upstreams.used_by(settings, options)
 
 
 async def _nowhere() -> Stream:

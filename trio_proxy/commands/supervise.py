@@ -29,7 +29,7 @@ from trio_proxy.workers.processes import start_process
 from trio_proxy.workers.rows import Rows
 
 from .admin import admin_of_parent
-from .log import configure_log
+from .log import ServiceLog
 
 __all__ = ["supervise"]
 
@@ -38,12 +38,12 @@ def supervise(options: Options) -> int:
     """Runs the service until it is stopped, and returns the exit status. Raises `ListenError` and `UserError`
     before it listens."""
     hurry()
-    configure_log(options)
+    service_log = ServiceLog.configured(options)
     raise_descriptor_limit()
-    return trio.run(_main, options)
+    return trio.run(_main, options, service_log)
 
 
-async def _main(options: Options) -> int:
+async def _main(options: Options, service_log: ServiceLog) -> int:
     manager = Manager()
     with ExitStack() as stack:
         stack.enter_context(unraisable_in_log())
@@ -59,6 +59,7 @@ async def _main(options: Options) -> int:
             start = partial(start_process, rows=rows)
             parent = Parent(plan, planner, grace=options.grace, start=start, notifier=manager.notifier)
             parent.when_gone(rows.gone)
+            parent.when_reloaded(partial(_be_as_verbose_as_workers, service_log, options))
             if control is not None:
                 nursery.start_soon(serve_control, control, parent)
             if (admin := admin_of_parent(options)) is not None:
@@ -68,6 +69,11 @@ async def _main(options: Options) -> int:
             status = await parent.run()
             nursery.cancel_scope.cancel(reason="all workers have ended")
     return status
+
+
+def _be_as_verbose_as_workers(service_log: ServiceLog, options: Options) -> None:
+    with suppress(RuleError):  # the settings file has changed again: the next reload says what is wrong
+        service_log.be_as_verbose_as(reread(options))
 
 
 @attrs.define(eq=False)

@@ -30,7 +30,9 @@ def configure(
     verbosity: int, *, form: Literal["text", "json", "auto"] = "text", hide: Hide | None = None
 ) -> None:
     """``verbosity``: -1 logs errors, 0 warnings and what became of mail, 1 more of it, 2 everything.
-    ``form``: auto is text on a terminal, else JSON. ``hide``: what stands in the place of an address."""
+    ``form``: auto is text on a terminal, else JSON. ``hide``: what stands in the place of an address.
+
+    May be called again: loggers that are bound already, as those of sessions, stay as they are."""
     levels = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}
     filtering = structlog.make_filtering_bound_logger(levels.get(verbosity, logging.DEBUG))
     is_terminal = _is_terminal()
@@ -48,7 +50,7 @@ def configure(
             {"tells": verbosity >= 0, "json": None if as_text or hiding else _Json()},
         ),
         logger_factory=_Lines,
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,  # or nothing that has logged once would notice a second call
     )
 
 

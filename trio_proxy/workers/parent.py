@@ -100,6 +100,7 @@ class Parent:
         self._outcome: _Outcome | None = None
         self._restarting = trio.Lock()
         self._when_gone: list[Callable[[int], None]] = []
+        self._when_reloaded: list[Callable[[], None]] = []
         self._changed = trio.Event()
         self._status: int | None = None
         self._was_serving = False
@@ -115,6 +116,11 @@ class Parent:
     def when_gone(self, handler: Callable[[int], None]) -> None:
         """``handler`` is called with the number of each worker that has ended."""
         self._when_gone.append(handler)
+
+    def when_reloaded(self, handler: Callable[[], None]) -> None:
+        """``handler`` is called when all workers use other settings than before: after a reload, and after a
+        restart of them."""
+        self._when_reloaded.append(handler)
 
     async def ask_all(self, topic: str, *, seconds: float, **values: Any) -> dict[int, Mapping[str, Any]]:
         """The answers of all workers that serve clients, those that drain included, by their numbers. Those
@@ -160,6 +166,8 @@ class Parent:
             if outcome.why_not:
                 self._plan = before
             self._planner.settle(self._plan)
+            if not outcome.why_not:
+                self._have_reloaded()
             return outcome.why_not
 
     async def reload(self) -> str:
@@ -185,7 +193,12 @@ class Parent:
                     log.error("some workers have reloaded and some not: restart them", reloaded=done)
                 return why
             done += 1
+        self._have_reloaded()
         return ""
+
+    def _have_reloaded(self) -> None:
+        for handler in self._when_reloaded:
+            handler()
 
     def stop(self) -> None:
         """Ends the service when its clients are served."""

@@ -19,8 +19,9 @@ from trio_proxy.commands.reloading import RELOADED, Loading, needing_restart
 from trio_proxy.process.activation import Activated
 from trio_proxy.process.manager import Manager
 from trio_proxy.process.notify import Notifier
+from trio_proxy.rulebook.load import LoadedRules
 from trio_proxy.rulebook.reload import RuleBook
-from trio_proxy.settings.options import SETTINGS
+from trio_proxy.settings.options import SETTINGS, Options
 from trio_proxy.tls.certificates import Problem, ProblemKind
 from trio_proxy.tls.reload import Certificates
 
@@ -108,6 +109,30 @@ def test_each_setting_is_reloaded_or_named() -> None:
     assert needing_restart(start, start) == []
     assert needing_restart(start, now) == ["[server] listen", "[server] grace"]
     assert {*SETTINGS} > RELOADED
+
+
+async def test_the_log_level_is_reloaded_with_the_rest(file: Path, logs: Logs) -> None:
+    change(file, "[rules]", "verbose = 0\n[rules]")
+    loading = Loading(options("-c", str(file)))
+    book = RuleBook(loading.load)
+    seen: list[int] = []
+
+    def replace(loaded: LoadedRules) -> None:
+        seen.append(cast("Options", loaded.origin).verbosity)
+        loading.done()
+
+    book.tell(replace)
+    async with serving(book):
+        change(file, "verbose = 0", "verbose = 2")
+        change(file, "one.py", "gone.py")
+        assert await loading.reload(book) != ""
+        assert seen == []
+        change(file, "gone.py", "two.py")
+        assert await loading.reload(book) == ""
+        change(file, "verbose = 2", "quiet = true")
+        assert await loading.reload(book) == ""
+    assert seen == [2, -1]
+    assert not any("restart" in line["event"] for line in logs)
 
 
 async def test_signals_of_a_process_without_workers(logs: Logs, nursery: trio.Nursery) -> None:

@@ -124,14 +124,19 @@ async def test_a_crashed_worker_is_replaced(autojump_clock: MockClock, logs: Log
 
 async def test_a_reload_ends_with_the_first_that_cannot(autojump_clock: MockClock) -> None:
     async with running(3) as (parent, world):
+        used: list[bool] = []
+        parent.when_reloaded(lambda: used.append(True))
         assert await parent.reload() == ""
         world.workers[1].why_not = "a mistake"
         assert await parent.reload() == "a mistake"
+        assert used == [True]
         assert [worker.reloads for worker in world.workers.values()] == [2, 1, 1]
 
 
 async def test_restarts(autojump_clock: MockClock, logs: Logs) -> None:
     async with running(2) as (parent, world):
+        used: list[bool] = []
+        parent.when_reloaded(lambda: used.append(True))
         world.plans = ["the settings are wrong", Plan(3, ()), Plan(5, ())]
         assert await parent.restart() == "the settings are wrong"
         assert await parent.restart() == ""
@@ -140,6 +145,7 @@ async def test_restarts(autojump_clock: MockClock, logs: Logs) -> None:
         world.fails = True
         assert await parent.restart() == "the first new worker has not become ready (exit status 78)"
         assert world.settled == [3, 3]
+        assert used == [True]
         world.fails = False
     assert logs[-1]["log_level"] == "error"
 

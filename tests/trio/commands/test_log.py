@@ -1,0 +1,102 @@
+"""The log of the service: how much it says, while it runs, and what it needs for that."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+import structlog
+from commands import connect, proxy, say_hello
+
+from trio_proxy.commands.log import ServiceLog
+from trio_proxy.settings.options import Options
+
+Said = pytest.CaptureFixture[str]
+log = structlog.stdlib.get_logger("smtp_proxy")
+
+
+@pytest.fixture(autouse=True)
+def configured_anew() -> Iterator[None]:
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
+def events(said: Said) -> list[str]:
+    return [json.loads(line)["event"] for line in said.readouterr().err.splitlines()]
+
+
+def talk() -> None:
+    """One line at each level, of a logger that has logged before."""
+    log.debug("debug")
+    log.info("info")
+    log.warning("warning")
+    log.error("error")
+
+
+def test_levels_change_while_it_runs(capsys: Said) -> None:
+    options = Options(log_format="json")
+    service_log = ServiceLog.configured(options)
+    talk()
+    assert events(capsys) == ["warning", "error"]
+    service_log.be_as_verbose_as(attrs.evolve(options, verbose=1))
+    talk()
+    assert events(capsys) == ["log level reloaded", "info", "warning", "error"]
+    service_log.be_as_verbose_as(attrs.evolve(options, verbose=1))
+    assert events(capsys) == []
+    service_log.be_as_verbose_as(attrs.evolve(options, quiet=True))
+    talk()
+    assert events(capsys) == ["log level reloaded", "error"]
+    service_log.be_as_verbose_as(attrs.evolve(options, verbose=2))
+    talk()
+    assert events(capsys) == ["log level reloaded", "debug", "info", "warning", "error"]
+
+
+def test_hashes_stay_the_same_when_the_level_changes(capsys: Said) -> None:
+    options = Options(log_format="json", log_addresses="hashed")
+    service_log = ServiceLog.configured(options)
+    log.error("before", **{"from": "ann@me.example"})
+    service_log.be_as_verbose_as(attrs.evolve(options, verbose=1))
+    log.error("after", **{"from": "ann@me.example"})
+    before, _, after = map(json.loads, capsys.readouterr().err.splitlines())
+    assert before["from"] == after["from"] != "ann@me.example"
+
+
+RULE = """
+from sansio_smtp.rules import Reject
+
+
+def rcpt(tx, to):
+    return Reject(550, "5.1.1 no")
+"""
+
+
+def test_sighup_reloads_the_level(tmp_path: Path) -> None:
+    (tmp_path / "rules.py").write_text(RULE)
+    file = tmp_path / "proxy.toml"
+    text = '[server]\nlisten = "127.0.0.1:0"\n[rules]\nfiles = "rules.py"\n'
+    file.write_text(text)
+    with proxy(tmp_path, "-c", "proxy.toml") as running:
+
+        def refused() -> None:
+            client = connect(("127.0.0.1", running.port))
+            say_hello(client)
+            client.send(b"MAIL FROM:<a@me.example>", b"RCPT TO:<b@mx.example>")
+            client.expect(b"250 ...", b"550 ...")
+            client.close()
+
+        refused()
+        running.wait_for("RCPT refused")
+        assert "rule decided" not in running.said()
+        file.write_text(text.replace("[rules]", "verbose = 1\ngrace = 7\n[rules]"))
+        running.signal(signal.SIGHUP)
+        running.wait_for("rules reloaded")
+        said = running.said()
+        assert "verbosity=--verbose" in said
+        assert "settings='[server] grace'" in said
+        refused()
+        running.wait_for("rule decided")
