@@ -25,6 +25,7 @@ from .cautions import cautions, hidden_auth
 from .check_certificates import check_certificates
 from .check_upstream import check_upstream
 from .findings import Findings
+from .log import log_problems
 from .logins import LoginRules, logins_or_problems
 from .loops import leads_to, route_loops
 from .oauth import check_tokens, provider_or_problems
@@ -60,6 +61,7 @@ def _check_all(options: Options, found: Findings, stack: ExitStack) -> None:
     loaded = _check_rules(options, found)
     _check_listeners(options, found)
     found.problems(admin_problems(options))
+    found.problems(log_problems(options))
     if options.admin is not None:
         _check_listener("admin", options.admin, found)
     _check_directories(options, found)

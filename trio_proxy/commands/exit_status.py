@@ -12,6 +12,6 @@ UNAVAILABLE: Final = 69
 """The address cannot be listened on; ``check``: the upstream server cannot be used."""
 NO_PERMISSION: Final = 77
 CONFIG: Final = 78
-"""Settings, rules or files of certificates are wrong."""
+"""Settings, rules, files of certificates or the key of the log are wrong."""
 INTERRUPTED: Final = 130
 """A second signal."""

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import secrets
-from typing import Literal
+from typing import Final, Literal
 
 import attrs
-import click
 import structlog
 
+from sansio_smtp.rules.lint.problems import Problem
 from trio_proxy.login.secret_files import SecretError, read_secret
 from trio_proxy.settings.options import Options
 from trio_proxy.text import logs
 from trio_proxy.text.hiding import Hide, hashing, leaving_out
 
-__all__ = ["ServiceLog"]
+__all__ = ["ServiceLog", "log_problems"]
 
 log = structlog.stdlib.get_logger("smtp_proxy")
 
@@ -26,12 +26,14 @@ class ServiceLog:
     _form: Literal["text", "json", "auto"]
     _hide: Hide | None
     _verbosity: int
+    problems: list[Problem]
+    """What keeps the service from being started: until then addresses are left out."""
 
     @classmethod
     def configured(cls, options: Options) -> ServiceLog:
-        """The log is as these options say from now on. Raises `click.BadParameter` if the key of hashes
-        cannot be read."""
-        made = cls(options.log_format, _hide(options), options.verbosity)
+        """The log is as these options say from now on."""
+        hide, problems = _hide(options)
+        made = cls(options.log_format, hide, options.verbosity, problems)
         made._configure()
         return made
 
@@ -54,18 +56,29 @@ class ServiceLog:
         logs.configure(self._verbosity, form=self._form, hide=self._hide)
 
 
-_NAMES = {-1: "--quiet", 0: "default", 1: "--verbose"}
+_NAMES: Final = {-1: "--quiet", 0: "default", 1: "--verbose"}
+_REMEDY: Final = (
+    "it has to hold a key in one line, such as openssl rand -hex 32 makes, and this user has to be able to "
+    "read it"
+)
 
 
-def _hide(options: Options) -> Hide | None:
-    """What stands in the place of addresses in log lines; None if that is the addresses."""
+def log_problems(options: Options) -> list[Problem]:
+    """What keeps the log from being written as these options say. Reads a file, so it blocks."""
+    return _hide(options)[1]
+
+
+def _hide(options: Options) -> tuple[Hide | None, list[Problem]]:
+    """What stands in the place of addresses in log lines, or None if that is the addresses; and what is wrong
+    with it."""
     if options.log_addresses == "full":
-        return None
+        return None, []
     if options.log_addresses == "none":
-        return leaving_out
+        return leaving_out, []
     if options.log_key_file is None:
-        return hashing(secrets.token_bytes(32))
+        return hashing(secrets.token_bytes(32)), []
     try:
-        return hashing(read_secret(options.log_key_file).encode())
+        return hashing(read_secret(options.log_key_file).encode()), []
     except SecretError as error:
-        raise click.BadParameter(str(error), param_hint="'--log-key-file'") from None
+        text = f"--log-key-file: {error}; {_REMEDY}"
+        return leaving_out, [Problem("", 0, text)]

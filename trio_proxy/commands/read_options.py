@@ -53,10 +53,12 @@ def _together(
 
 
 def _with_files(options: Options, problems: list[Problem]) -> list[Problem]:
+    from .log import log_problems
     from .rule_problems import load_or_problems
     from .security import other_problems
 
-    return [*other_problems(options), *load_or_problems(options, config_is_wrong=bool(problems))[1]]
+    rule_problems = load_or_problems(options, config_is_wrong=bool(problems))[1]
+    return [*other_problems(options), *log_problems(options), *rule_problems]
 
 
 def _given(ctx: click.Context) -> dict[str, Any]:

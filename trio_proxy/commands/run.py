@@ -18,7 +18,7 @@ import trio
 
 from sansio_smtp import CLIENT, SERVER, Dialect, Networks
 from sansio_smtp.rules import Host
-from sansio_smtp.rules.lint.problems import RuleError
+from sansio_smtp.rules.lint.problems import Problem, RuleError
 from trio_proxy.driver.arrival import Arrivals
 from trio_proxy.driver.listening import Given, ListenError, listening
 from trio_proxy.driver.pool import Pool
@@ -98,7 +98,7 @@ async def _main(options: Options, service_log: ServiceLog) -> int:
             User.named(options.user).become()
         token_host = _TokenHost()
         loading = Loading(options, overseer.is_first)
-        security, book, logins = _load_all(options, loading, stack, token_host)
+        security, book, logins = _load_all(options, loading, stack, token_host, service_log.problems)
         if asked is None:
             asked = _bound(options, overseer.given, stack)
         overseer.check()
@@ -249,14 +249,19 @@ class _TokenHost:
 
 
 def _load_all(
-    options: Options, loading: Loading, stack: ExitStack, token_host: _TokenHost
+    options: Options,
+    loading: Loading,
+    stack: ExitStack,
+    token_host: _TokenHost,
+    more_problems: Sequence[Problem] = (),
 ) -> tuple[Security, RuleBook, Logins | None]:
     """Reads the files of TLS and of logins, and the rules. Raises `RuleError` with all that is wrong with any
-    of them."""
+    of them, and ``more_problems``."""
     security, problems = security_or_problems(options, stack)
     problems += route_problems(options.routes, options.listen, has_certificate=options.has_certificate)
     problems += route_loops(options.routes, options.listen)
     problems += admin_problems(options)
+    problems += more_problems
     book: RuleBook | None = None
     rules: LoginRules | None = None
     try:

@@ -10,9 +10,9 @@ from pathlib import Path
 import attrs
 import pytest
 import structlog
-from commands import connect, proxy, say_hello
+from commands import connect, once, proxy, say_hello
 
-from trio_proxy.commands.log import ServiceLog
+from trio_proxy.commands.log import ServiceLog, log_problems
 from trio_proxy.settings.options import Options
 
 Said = pytest.CaptureFixture[str]
@@ -64,6 +64,44 @@ def test_hashes_stay_the_same_when_the_level_changes(capsys: Said) -> None:
     log.error("after", **{"from": "ann@me.example"})
     before, _, after = map(json.loads, capsys.readouterr().err.splitlines())
     assert before["from"] == after["from"] != "ann@me.example"
+
+
+NO_KEYS = {
+    "gone": (None, "cannot be read: No such file or directory"),
+    "empty": (b"\n", "is empty"),
+    "octets": (b"\xff\x00", "is not UTF-8"),
+    "two": (b"one\ntwo\n", "has more than one line"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_KEYS)
+def test_a_key_that_cannot_be_used(kind: str, tmp_path: Path, capsys: Said) -> None:
+    """It is said when the rest is, and no address is logged before that."""
+    content, why = NO_KEYS[kind]
+    file = tmp_path / "log.key"
+    if content is not None:
+        file.write_bytes(content)
+    options = Options(log_format="json", log_addresses="hashed", log_key_file=file)
+    service_log = ServiceLog.configured(options)
+    (problem,) = service_log.problems
+    assert [str(each) for each in log_problems(options)] == [str(problem)]
+    assert str(problem).startswith(f"--log-key-file: {file} {why}")
+    assert "openssl rand -hex 32" in str(problem)
+    log.error("early", **{"from": "ann@me.example"})
+    assert "ann@" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [("check",), (), ("--workers", "x")])
+def test_without_its_key_nothing_is_started(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    """All that is wrong is said at once."""
+    result = once(
+        *arguments, "-l", "127.0.0.1:0", "--log-addresses", "hashed", "--log-key-file", "k", "-r", "gone.py",
+        directory=tmp_path,
+    )  # fmt: skip
+    lines = [line for line in result.stderr.splitlines() if ": k " in line or "gone.py" in line]
+    assert result.returncode == (2 if "x" in arguments else 78)
+    assert len(lines) == 2
+    assert len(result.stderr.splitlines()) == 2 or "x" in arguments
 
 
 RULE = """
