@@ -14,7 +14,7 @@ from trio_proxy.settings.options import Options
 from trio_proxy.text import logs
 from trio_proxy.text.hiding import Hide, hashing, leaving_out
 
-__all__ = ["ServiceLog", "log_problems"]
+__all__ = ["ServiceLog", "log_problems", "make_key"]
 
 log = structlog.stdlib.get_logger("smtp_proxy")
 
@@ -30,9 +30,10 @@ class ServiceLog:
     """What keeps the service from being started: until then addresses are left out."""
 
     @classmethod
-    def configured(cls, options: Options) -> ServiceLog:
-        """The log is as these options say from now on."""
-        hide, problems = _hide(options)
+    def configured(cls, options: Options, key: bytes | None = None) -> ServiceLog:
+        """The log is as these options say from now on. ``key`` is that of hashes, if no file has it; None:
+        one is made."""
+        hide, problems = _hide(options, key)
         made = cls(options.log_format, hide, options.verbosity, problems)
         made._configure()
         return made
@@ -63,12 +64,17 @@ _REMEDY: Final = (
 )
 
 
+def make_key() -> bytes:
+    """A key of hashes, which nobody knows."""
+    return secrets.token_bytes(32)
+
+
 def log_problems(options: Options) -> list[Problem]:
     """What keeps the log from being written as these options say. Reads a file, so it blocks."""
     return _hide(options)[1]
 
 
-def _hide(options: Options) -> tuple[Hide | None, list[Problem]]:
+def _hide(options: Options, key: bytes | None = None) -> tuple[Hide | None, list[Problem]]:
     """What stands in the place of addresses in log lines, or None if that is the addresses; and what is wrong
     with it."""
     if options.log_addresses == "full":
@@ -76,7 +82,7 @@ def _hide(options: Options) -> tuple[Hide | None, list[Problem]]:
     if options.log_addresses == "none":
         return leaving_out, []
     if options.log_key_file is None:
-        return hashing(secrets.token_bytes(32)), []
+        return hashing(key or make_key()), []
     try:
         return hashing(read_secret(options.log_key_file).encode()), []
     except SecretError as error:

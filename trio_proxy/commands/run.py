@@ -80,18 +80,18 @@ def run(options: Options) -> int:
     """Runs the service until it is stopped, and returns the exit status. Raises `ListenError`, `RuleError`,
     and KeyboardInterrupt before it listens."""
     hurry()
-    service_log = ServiceLog.configured(options)
+    seat = Seat.of_environment()
+    service_log = ServiceLog.configured(options, None if seat is None else seat.log_key)
     raise_descriptor_limit()
-    return trio.run(_main, options, service_log)
+    return trio.run(_main, options, seat or Manager(), service_log)
 
 
-async def _main(options: Options, service_log: ServiceLog) -> int:
+async def _main(options: Options, overseer: Seat | Manager, service_log: ServiceLog) -> int:
     stop = trio.Event()
     quit_now = False
     cannot_start: RuleError | None = None
     with ExitStack() as stack:
         stack.enter_context(unraisable_in_log())
-        overseer = Seat.of_environment() or Manager()
         asked: dict[socket.socket, Address] | None = None
         if options.user is not None:
             asked = _bound(options, overseer.given, stack)

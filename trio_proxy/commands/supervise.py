@@ -29,7 +29,7 @@ from trio_proxy.workers.processes import start_process
 from trio_proxy.workers.rows import Rows
 
 from .admin import admin_of_parent
-from .log import ServiceLog
+from .log import ServiceLog, make_key
 
 __all__ = ["supervise"]
 
@@ -38,12 +38,13 @@ def supervise(options: Options) -> int:
     """Runs the service until it is stopped, and returns the exit status. Raises `ListenError` and `UserError`
     before it listens."""
     hurry()
-    service_log = ServiceLog.configured(options)
+    key = make_key()
+    service_log = ServiceLog.configured(options, key)
     raise_descriptor_limit()
-    return trio.run(_main, options, service_log)
+    return trio.run(_main, options, service_log, key)
 
 
-async def _main(options: Options, service_log: ServiceLog) -> int:
+async def _main(options: Options, service_log: ServiceLog, log_key: bytes) -> int:
     manager = Manager()
     with ExitStack() as stack:
         stack.enter_context(unraisable_in_log())
@@ -56,7 +57,7 @@ async def _main(options: Options, service_log: ServiceLog) -> int:
             User.named(options.user).become()
         async with serving(), trio.open_nursery() as nursery:
             rows = Rows(plan.count)
-            start = partial(start_process, rows=rows)
+            start = partial(start_process, rows=rows, log_key=log_key)
             parent = Parent(plan, planner, grace=options.grace, start=start, notifier=manager.notifier)
             parent.when_gone(rows.gone)
             parent.when_reloaded(partial(_be_as_verbose_as_workers, service_log, options))

@@ -404,7 +404,7 @@ class Options:
         "with the address and the key; or left out.",
     )
     log_key_file: Path | None = setting(
-        SERVER, FILE, None, unset="a key of this process, which nobody knows",
+        SERVER, FILE, None, unset="a key of this run of the service, which nobody knows",
         help="A file with the key of these hashes.",
     )
     verbose: int = setting(

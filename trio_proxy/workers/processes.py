@@ -7,7 +7,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import trio
@@ -27,20 +28,27 @@ _OF_THE_PARENT: Final = frozenset(
 
 
 async def start_process(
-    number: int, sockets: Sequence[tuple[Address, socket.socket]], *, is_first: bool, rows: Rows
+    number: int,
+    sockets: Sequence[tuple[Address, socket.socket]],
+    *,
+    is_first: bool,
+    rows: Rows,
+    log_key: bytes,
 ) -> tuple[trio.Process, Channel]:
-    """A new worker, and the channel to it. Raises OSError."""
+    """A new worker, and the channel to it. It counts for limits in a row of ``rows``, and hashes addresses in
+    the log with ``log_key``, if no file has a key. Raises OSError."""
     ours, theirs = socket.socketpair()
-    with theirs:
+    with theirs, _holding(log_key) as key:
         limits = rows.give(number)
         seat = {
             "number": number,
             "first": is_first,
             "channel": theirs.fileno(),
+            "log_key": key,
             "sockets": [[str(address), sock.fileno()] for address, sock in sockets],
             "limits": limits,
         }
-        inherited = [theirs.fileno(), *(sock.fileno() for _, sock in sockets)]
+        inherited = [theirs.fileno(), key, *(sock.fileno() for _, sock in sockets)]
         if limits:
             inherited.append(limits["descriptor"])
         variables = {name: value for name, value in os.environ.items() if name not in _OF_THE_PARENT}
@@ -57,3 +65,15 @@ async def start_process(
             ours.close()
             raise
     return process, Channel(ours)
+
+
+@contextmanager
+def _holding(secret: bytes) -> Iterator[int]:
+    """A pipe that holds a secret: arguments and environment of a process can be read by others."""
+    reader, writer = os.pipe()
+    try:
+        with open(writer, "wb") as opened:
+            opened.write(secret)
+        yield reader
+    finally:
+        os.close(reader)

@@ -4,8 +4,10 @@ the memory that all workers share.
 The parent starts a worker as a new process with the same command line. The variable `VARIABLE` says that it
 is a worker, and which descriptors it has inherited::
 
-    {"number": 3, "first": false, "channel": 7, "sockets": [["127.0.0.1:2525", 5], ["unix:/run/in.sock", 6]],
-     "limits": {"descriptor": 8, "row": 0}}
+    {"number": 3, "first": false, "channel": 7, "log_key": 8,
+     "sockets": [["127.0.0.1:2525", 5], ["unix:/run/in.sock", 6]], "limits": {"descriptor": 9, "row": 0}}
+
+``log_key`` is a pipe that holds the key with which all workers hash addresses in the log.
 
 Over the channel the worker says ``ready``, and every second ``beat`` with the number of its clients. The
 parent says ``stop``, and asks ``reload``. If the channel ends the parent has died: the worker drains and
@@ -53,6 +55,8 @@ class Seat:
     channel: Channel
     shared: SharedCounts | None
     """What the workers count together; None if this one counts alone."""
+    log_key: bytes | None = attrs.field(repr=False)
+    """The key of hashes in the log that all workers share; None: the parent is of an older version."""
     _sockets: dict[str, list[socket.socket]]
     """An address as the settings write it → its sockets."""
     _clients: Callable[[], int] = attrs.field(default=lambda: 0, init=False)
@@ -69,7 +73,8 @@ class Seat:
             sockets.setdefault(address, []).append(_inherited(descriptor))
         channel = Channel(_inherited(values["channel"]))
         shared = _shared(**values.get("limits", {}))
-        return cls(values["number"], values["first"], channel, shared, sockets)
+        key = _held(values["log_key"]) if "log_key" in values else None
+        return cls(values["number"], values["first"], channel, shared, key, sockets)
 
     @property
     def tell(self) -> Callable[..., None]:
@@ -132,6 +137,12 @@ class Seat:
         while True:
             self.channel.tell("beat", clients=self._clients())
             await trio.sleep(BEAT_SECONDS)
+
+
+def _held(descriptor: int) -> bytes:
+    """What a pipe holds that nobody writes to any more."""
+    with open(descriptor, "rb") as pipe:
+        return pipe.read()
 
 
 def _inherited(descriptor: int) -> socket.socket:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import attrs
 import pytest
 import structlog
-from commands import connect, once, proxy, say_hello
+from commands import COMMAND, Proxy, connect, once, proxy, say_hello, submit
+from drivers import DEADLINE
 
 from trio_proxy.commands.log import ServiceLog, log_problems
 from trio_proxy.settings.options import Options
@@ -138,3 +141,30 @@ def test_sighup_reloads_the_level(tmp_path: Path) -> None:
         assert "settings='[server] grace'" in said
         refused()
         running.wait_for("rule decided")
+
+
+class Alone(Proxy):
+    """Started as people do: a process that was forked cannot start workers."""
+
+    command: ClassVar = ["sh", "-c", 'exec "$@"', "sh", *COMMAND]
+
+
+@pytest.mark.slow
+def test_all_workers_hash_an_address_alike(tmp_path: Path) -> None:
+    running = Alone(tmp_path, "-l", "127.0.0.1:0", "--workers", "2", "--log-addresses", "hashed")
+    try:
+        for _ in range(500):
+            client = connect(("127.0.0.1", running.port))
+            say_hello(client)
+            assert submit(client, b"Subject: x\r\n\r\nhi\r\n")[:4] == b"250 "
+            client.close()
+            lines = re.findall(r"message relayed conn=c\d+(\d{3}) .* from=(\S+)", running.said())
+            if len({number for number, _ in lines}) == 2:
+                break
+        assert {number for number, _ in lines} == {"001", "002"}
+        assert len({hashed for _, hashed in lines}) == 1
+        assert "a@me.example" not in running.said()
+        running.signal(signal.SIGTERM)
+        assert running.ends(4 * DEADLINE) == 0
+    finally:
+        running.kill()

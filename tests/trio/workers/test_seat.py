@@ -1,18 +1,32 @@
-"""What a worker makes of what its parent says."""
+"""What a worker is given by its parent, and what it makes of that."""
 
 from __future__ import annotations
 
 import json
 import os
 import socket
+import sys
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
+from trio_proxy.workers.processes import start_process
 from trio_proxy.workers.rows import Rows
 from trio_proxy.workers.seat import VARIABLE, Seat
+
+KEY = b"a key that only workers know ..."
+SAYS_ALL = """
+import json, os, socket
+seat = json.loads(os.environ["SMTP_PROXY_WORKER"])
+said = {"topic": "said", "key": os.read(seat["log_key"], 99).hex()}
+said["others"] = [number for number in map(int, os.listdir("/proc/self/fd")) if number > 2]
+channel = socket.socket(fileno=seat["channel"])
+channel.sendall(json.dumps(said).encode() + b"\\n")
+channel.recv(1)
+"""
 
 Logs = list[MutableMapping[str, Any]]
 
@@ -53,3 +67,59 @@ def test_a_worker_whose_parent_is_of_another_version_counts_alone(
     assert [entry["event"] for entry in logs] == [alone] * 3
     with pytest.raises(OSError, match="descriptor"):
         os.fstat(memory)
+
+
+async def test_the_key_of_hashes_stands_in_no_place_that_others_can_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-I", "-S", "-c", SAYS_ALL])
+    process, channel = await start_process(7, [], is_first=False, rows=Rows(1), log_key=KEY)
+    said = trio.Event()
+    seen: list[object] = []
+
+    def note(values: object) -> None:
+        seen.append(values)
+        said.set()
+
+    channel.on("said", note)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(channel.serve)
+        with trio.fail_after(10):
+            await said.wait()
+        of_process = Path(f"/proc/{process.pid}")
+        shown = (of_process / "environ").read_bytes() + (of_process / "cmdline").read_bytes()
+        nursery.cancel_scope.cancel()
+    channel.close()
+    with trio.fail_after(10):
+        assert await process.wait() == 0
+    (values,) = seen
+    assert isinstance(values, dict)
+    assert bytes.fromhex(values["key"]) == KEY
+    assert VARIABLE.encode() in shown
+    assert KEY not in shown
+    assert KEY.hex().encode() not in shown
+    # The channel, the key, the memory for limits, and the directory of its descriptors.
+    assert len(values["others"]) == 4
+
+
+@pytest.mark.parametrize("key", [KEY, None])
+def test_a_worker_takes_the_key(key: bytes | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parent of an older version has none."""
+    ours, theirs = socket.socketpair()
+    seat: dict[str, Any] = {"number": 2, "first": False, "channel": theirs.detach(), "sockets": []}
+    reader = -1
+    if key is not None:
+        reader, writer = os.pipe()
+        os.write(writer, key)
+        os.close(writer)
+        seat["log_key"] = reader
+    monkeypatch.setenv(VARIABLE, json.dumps(seat))
+    found = Seat.of_environment()
+    assert found is not None
+    assert found.log_key == key
+    assert str(KEY) not in repr(found)
+    assert VARIABLE not in os.environ
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(reader)
+    found.channel.close()
+    ours.close()
