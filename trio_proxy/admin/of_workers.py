@@ -30,8 +30,8 @@ class Tell(Protocol):
 class AdminOfWorker(Admin):
     """Counts in a worker, and tells the parent."""
 
-    def __init__(self, address: Address, usual_upstream: str, tell: Tell) -> None:
-        super().__init__(address, usual_upstream)
+    def __init__(self, address: Address, tell: Tell) -> None:
+        super().__init__(address)
         self._tell = tell
 
     async def serve(self) -> None:

@@ -36,8 +36,8 @@ _PAUSE: Final = 5.0
 class Admin:
     """What is counted in this process, and its pages at this address."""
 
-    def __init__(self, address: Address, usual_upstream: str) -> None:
-        self.metrics = Metrics(usual_upstream, lambda: self.is_ready)
+    def __init__(self, address: Address) -> None:
+        self.metrics = Metrics(lambda: self.is_ready)
         self._address = address
         self._stop: trio.Event | None = None
 

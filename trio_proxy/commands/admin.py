@@ -45,14 +45,13 @@ def admin_of(options: Options, tell: Tell | None = None) -> Admin | NoAdmin:
     Without ``--admin`` it does nothing."""
     if options.admin is None:
         return NoAdmin()
-    usual = str(options.upstream[0].address) if options.upstream else "built-in"
     if tell is not None:
         from trio_proxy.admin.of_workers import AdminOfWorker
 
-        return AdminOfWorker(options.admin, usual, tell)
+        return AdminOfWorker(options.admin, tell)
     from trio_proxy.admin.service import Admin
 
-    return Admin(options.admin, usual)
+    return Admin(options.admin)
 
 
 def admin_of_parent(options: Options) -> AdminOfParent | None:

@@ -44,6 +44,8 @@ __all__ = ["NamedServers", "Upstreams", "servers_now"]
 
 log = structlog.stdlib.get_logger("smtp_proxy")
 _MOST_ROUTES: Final = 1_000
+_BUILT_IN: Final = "built-in"
+"""What metrics call the server of this process, whose port is another one after each start."""
 
 
 def servers_now(options: Options, now: Options) -> Options:
@@ -110,6 +112,7 @@ class Upstreams:
         made = attrs.evolve(
             settings,
             upstream_name=str(usual),
+            upstream_label=str(usual) if options.upstream else _BUILT_IN,
             connect_to=named.connect_to,
             upstream_dialect=named.dialect,
             upstream_tls=security.leg,

@@ -116,14 +116,14 @@ class Servers:
             self.address = settings.upstream_name
             made = begin()
         except OSError as error:
-            settings.meter.not_connected(None)
+            settings.meter.not_connected(settings.upstream_label)
             self._cannot_be_reached(str(error) or type(error).__name__, None)
             return False
         if isinstance(made, Connecting) or made is None:
             self._connecting = made
             return None
         self._use(made)
-        settings.meter.connected(None, perf_counter() - began)
+        settings.meter.connected(settings.upstream_label, perf_counter() - began)
         return True
 
     @property
@@ -138,7 +138,7 @@ class Servers:
 
     def failed(self, why: str) -> None:
         """The server cannot be used. If it is one of a list, others leave it out for a while."""
-        self._settings.meter.not_connected(self._name)
+        self._settings.meter.not_connected(self._label(self._name))
         if self._visit is not None:
             self._visit.failed(why)
 
@@ -167,9 +167,9 @@ class Servers:
         began, meter, self._name = perf_counter(), self._settings.meter, upstream
         why = await self._try(upstream, client)
         if why:
-            meter.not_connected(upstream)
+            meter.not_connected(self._label(upstream))
         else:
-            meter.connected(upstream, perf_counter() - began, kept=self.kept is not None)
+            meter.connected(self._label(upstream), perf_counter() - began, kept=self.kept is not None)
         return why
 
     async def _try(self, upstream: str | None, client: ClientInfo) -> str:
@@ -307,6 +307,9 @@ class Servers:
     def _write_down(self, why: str, name: str) -> None:
         if self._note is not None:
             self._note(f"upstream server {name} cannot be reached: {why}", "***")
+
+    def _label(self, upstream: str | None) -> str:
+        return self._settings.upstream_label if upstream is None else upstream
 
     def _named(self, upstream: str | None) -> dict[str, str]:
         """How a log line names the server."""

@@ -100,6 +100,8 @@ class Settings:
     """Gets each record of the account, besides the log."""
     upstream_name: str = ""
     """The address of the usual server, for the log."""
+    upstream_label: str = ""
+    """What metrics call it."""
     write_transcript: Callable[[str], None] | None = None
     show_states: bool = False
     """True if changes of the joint state go to the log and the transcript (``-vv``)."""

@@ -64,11 +64,10 @@ class Meter(Protocol):
     def not_secured(self, side: Side) -> None:
         """A TLS handshake with this side has failed."""
 
-    def connected(self, upstream: str | None, seconds: float, *, kept: bool = False) -> None:
-        """A server was connected, in so many seconds. None is the usual one. ``kept``: the connection was
-        there already."""
+    def connected(self, upstream: str, seconds: float, *, kept: bool = False) -> None:
+        """A server was connected, in so many seconds. ``kept``: the connection was there already."""
 
-    def not_connected(self, upstream: str | None) -> None:
+    def not_connected(self, upstream: str) -> None:
         """A server cannot be connected, or cannot be used."""
 
     def rule_called(self, rule: str, phase: str, seconds: float) -> None:
@@ -103,9 +102,9 @@ class _NoMeter:
 
     def not_secured(self, side: Side) -> None: ...
 
-    def connected(self, upstream: str | None, seconds: float, *, kept: bool = False) -> None: ...
+    def connected(self, upstream: str, seconds: float, *, kept: bool = False) -> None: ...
 
-    def not_connected(self, upstream: str | None) -> None: ...
+    def not_connected(self, upstream: str) -> None: ...
 
     def rule_called(self, rule: str, phase: str, seconds: float) -> None: ...
 

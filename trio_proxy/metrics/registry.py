@@ -36,19 +36,17 @@ _QUIT: Final = b"221"
 
 
 class Metrics:
-    """Counts for the whole service. ``usual_upstream`` is the name of the server that sessions know as None;
-    ``is_ready`` tells if new clients are accepted."""
+    """Counts for the whole service. ``is_ready`` tells if new clients are accepted."""
 
     counts = True
 
-    def __init__(self, usual_upstream: str = "", is_ready: Callable[[], bool] = lambda: True) -> None:
+    def __init__(self, is_ready: Callable[[], bool] = lambda: True) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
         self.octets = {CLIENT: Octets(), SERVER: Octets()}
         """What has gone through the sockets of each side."""
         self.begun = 0
         self.ended: Counts[str] = Counts()
         self.replied: Counts[tuple[bytes, Origin]] = Counts()
-        self._usual = usual_upstream
         self._messages: Counts[tuple[str, str]] = Counts()
         self._sizes = self._children("smtp_proxy_message_bytes", Histogram)
         self._waits = self._children("smtp_proxy_message_seconds", Histogram)
@@ -68,10 +66,6 @@ class Metrics:
         """The metric of this name, a counter or a gauge, is read so whenever somebody asks."""
         self.registry.register(_Read(METRICS[name], readings))
 
-    def name_usual(self, upstream: str) -> None:
-        """From now on the usual server is this one."""
-        self._usual = upstream
-
     # What the driver tells: see `Meter`
 
     def session(self) -> _Session:
@@ -83,14 +77,14 @@ class Metrics:
     def not_secured(self, side: Side) -> None:
         self._tls_failures.of(side.value).inc()
 
-    def connected(self, upstream: str | None, seconds: float, *, kept: bool = False) -> None:
+    def connected(self, upstream: str, seconds: float, *, kept: bool = False) -> None:
         name = self._named(upstream)
         self._connects.of(name, "kept" if kept else "connected").inc()
         if not kept:
             self._connect_seconds.of(name).observe(seconds)
             self._up.of(name).set(1)
 
-    def not_connected(self, upstream: str | None) -> None:
+    def not_connected(self, upstream: str) -> None:
         name = self._named(upstream)
         self._connects.of(name, "failed").inc()
         self._up.of(name).set(0)
@@ -127,9 +121,8 @@ class Metrics:
     def replied_with(self, code: bytes, origin: Origin) -> None:
         self.replied[code, origin] += 1
 
-    def _named(self, upstream: str | None) -> str:
-        name = self._usual if upstream is None else upstream
-        return name if self._up.has(name) or len(self._up) < _MOST_UPSTREAMS else _OTHER
+    def _named(self, upstream: str) -> str:
+        return upstream if self._up.has(upstream) or len(self._up) < _MOST_UPSTREAMS else _OTHER
 
     def _children(self, name: str, made: type[T]) -> _Children[T]:
         metric = METRICS[name]

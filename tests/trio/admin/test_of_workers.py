@@ -29,7 +29,7 @@ async def test_a_worker_tells_its_parent_and_for_the_last_time_at_its_end(autoju
         times.append(trio.current_time() - began)
         parent.told(1, values)
 
-    admin = AdminOfWorker(HERE, "mx.example:25", tell)
+    admin = AdminOfWorker(HERE, tell)
     admin.ready_until(trio.Event())
     began = trio.current_time()
     with trio.move_on_after(5):

@@ -43,7 +43,7 @@ def test_metrics_in_the_format_that_is_asked_for(accept: str) -> None:
 
 
 def test_it_is_ready_from_the_first_client_on_until_it_stops() -> None:
-    admin, stop = Admin(Address("127.0.0.1", 0), ""), trio.Event()
+    admin, stop = Admin(Address("127.0.0.1", 0)), trio.Event()
     assert not admin.is_ready
     admin.ready_until(stop)
     assert admin.is_ready

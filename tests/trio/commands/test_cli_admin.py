@@ -70,3 +70,30 @@ def test_a_message_is_counted(mode: str, rules: bool, tmp_path: Path) -> None:
         assert len([name for name in found if "_certificate_expires_" in name]) == int(rules)
         running.signal(signal.SIGTERM)
         assert running.ends(4 * DEADLINE) == 0
+
+
+def test_a_server_that_a_reload_has_added_is_named_by_its_address(tmp_path: Path) -> None:
+    pages, file = tmp_path / "admin.sock", tmp_path / "proxy.toml"
+
+    def served_by(port: int) -> None:
+        where = f'listen = "127.0.0.1:0"\nupstream = "127.0.0.1:{port}"\nadmin = "unix:{pages}"\n'
+        file.write_text(f"[server]\n{where}")
+
+    with upstream() as one, upstream() as two:
+        served_by(one.port)
+        with proxy(tmp_path, "-c", "proxy.toml") as running:
+            for server in (one, two, two):
+                client = connect(("127.0.0.1", running.port))
+                say_hello(client)
+                client.close()
+                if server is one:
+                    served_by(two.port)
+                    running.signal(signal.SIGHUP)
+                    running.wait_for("upstream servers reloaded")
+                    running.wait_for("rules reloaded")
+            found = counted(get(pages, "/metrics")[1])
+        for server, number in ((one, 1), (two, 2)):
+            where = f'upstream="127.0.0.1:{server.port}"'
+            assert found[f"smtp_proxy_upstream_up{{{where}}}"] == 1
+            labels = f'result="connected",upstream="127.0.0.1:{server.port}"'
+            assert found[f"smtp_proxy_upstream_connects_total{{{labels}}}"] == number

@@ -102,6 +102,18 @@ def test_connections_that_are_kept_are_those_of_the_usual_server() -> None:
     assert made.used_by(after, options("192.0.2.2:25", "192.0.2.3:25")).connect is after.connect
 
 
+def test_what_metrics_call_the_usual_server() -> None:
+    """A session that has begun before a reload says what its server was then."""
+    first = options("192.0.2.1:25")
+    made = upstreams(first)
+    before = made.used_by(SETTINGS, first)
+    after = made.used_by(before, options("smtps://192.0.2.2", "192.0.2.3:25"))
+    assert (before.upstream_label, after.upstream_label) == ("192.0.2.1:25", "smtps://192.0.2.2:465")
+    nobody = Options()
+    kept_here = Upstreams(SocketStream, {}, (), Security(nobody), built_in=servers("127.0.0.1:40123")[0])
+    assert kept_here.used_by(SETTINGS, nobody).upstream_label == "built-in"
+
+
 def test_dialect_and_tls_are_those_of_the_new_server() -> None:
     first = options("192.0.2.1:25", upstream_tls="none")
     made = upstreams(first)

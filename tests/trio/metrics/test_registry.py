@@ -40,7 +40,7 @@ def values(registry: Collector, name: str) -> dict[str, float]:
 
 def busy() -> Metrics:
     """Each metric has a value."""
-    metrics = Metrics("mx.example:25")
+    metrics = Metrics()
     session = metrics.session()
     session.begins()
     session.passed(b"220 mx\r\n")
@@ -52,7 +52,7 @@ def busy() -> Metrics:
     metrics.tell(SessionRecord("me.example", 2.0))
     metrics.secured(CLIENT, "TLSv1.3")
     metrics.not_secured(SERVER)
-    metrics.connected(None, 0.002)
+    metrics.connected("mx.example:25", 0.002)
     metrics.connected("other.example:25", 0.0, kept=True)
     metrics.not_connected("other.example:25")
     metrics.rule_called("greylist", "rcpt", 0.3)
@@ -129,11 +129,11 @@ def test_a_session_that_has_not_begun_does_not_end() -> None:
 
 def test_names_of_servers_are_bounded() -> None:
     """Rules may name any number of servers."""
-    metrics = Metrics("usual")
-    metrics.connected(None, 0.1)
+    metrics = Metrics()
+    metrics.connected("usual", 0.1)
     for number in range(300):
         metrics.not_connected(f"host{number}.example:25")
-    metrics.not_connected(None)
+    metrics.not_connected("usual")
     up = values(metrics.registry, "smtp_proxy_upstream_up")
     assert len(up) == 101
     assert up["usual"] == up["other"] == 0
