@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 import structlog
 import trio
 
+from trio_proxy.driver.listening import Given, nothing_given
 from trio_proxy.metrics.joining import Joined, snapshot
 from trio_proxy.text.addresses import Address
 
@@ -50,8 +51,10 @@ class AdminOfWorker(Admin):
 class AdminOfParent:
     """Joins what the workers tell, and shows it."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, given: Given = nothing_given) -> None:
+        """See `Admin`."""
         self._address = address
+        self._given = given
         self.joined = Joined()
 
     def told(self, worker: int, values: Mapping[str, Any]) -> None:
@@ -67,4 +70,4 @@ class AdminOfParent:
 
     async def serve(self, is_ready: Callable[[], bool]) -> None:
         """Serves the pages until it is cancelled."""
-        await serve_pages(self._address, self.joined, is_ready)
+        await serve_pages(self._address, self.joined, is_ready, self._given)

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from sansio_smtp import Side
 from trio_proxy.account.account import Tell
-from trio_proxy.driver.listening import ListenError, listening
+from trio_proxy.driver.listening import Given, ListenError, listening, nothing_given
 from trio_proxy.driver.streams import SocketStream
 from trio_proxy.metrics.meter import Meter
 from trio_proxy.metrics.registry import Metrics, Readings
@@ -36,9 +36,11 @@ _PAUSE: Final = 5.0
 class Admin:
     """What is counted in this process, and its pages at this address."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, given: Given = nothing_given) -> None:
+        """``given`` has the sockets for this address, if they are bound already."""
         self.metrics = Metrics(lambda: self.is_ready)
         self._address = address
+        self._given = given
         self._stop: trio.Event | None = None
 
     @property
@@ -72,16 +74,19 @@ class Admin:
 
     async def serve(self) -> None:
         """Serves the pages until it is cancelled."""
-        await serve_pages(self._address, self.metrics.registry, lambda: self.is_ready)
+        await serve_pages(self._address, self.metrics.registry, lambda: self.is_ready, self._given)
 
 
-async def serve_pages(address: Address, registry: Collector, is_ready: Callable[[], bool]) -> None:
-    """Serves the pages at this address until it is cancelled: see `Pages`."""
+async def serve_pages(
+    address: Address, registry: Collector, is_ready: Callable[[], bool], given: Given = nothing_given
+) -> None:
+    """Serves the pages at this address until it is cancelled: see `Pages`. ``given`` has its sockets, if they
+    are bound already."""
     pages = Pages(registry, is_ready)
     has_failed = False
     while True:
         try:
-            with listening(address) as sockets:
+            with listening(address, given) as sockets:
                 if has_failed:
                     log.warning("admin pages are served now", address=str(address))
                 await serve(sockets, pages.answer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
@@ -12,9 +13,11 @@ import trio
 from sansio_smtp import Side
 from sansio_smtp.rules.lint.problems import Problem
 from trio_proxy.account.records import Record
+from trio_proxy.driver.listening import Given, ListenError, listening, nothing_given
 from trio_proxy.driver.streams import SocketStream
 from trio_proxy.metrics.meter import NO_METER, Meter
 from trio_proxy.settings.options import Options
+from trio_proxy.text.addresses import Address
 
 if TYPE_CHECKING:
     from trio_proxy.admin.of_workers import AdminOfParent, Tell
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
     from .security import Security
 
-__all__ = ["NoAdmin", "admin_of", "admin_of_parent", "admin_problems", "certificate_expiry"]
+__all__ = ["NoAdmin", "admin_of", "admin_of_parent", "admin_problems", "certificate_expiry", "open_admin"]
 
 _LIBRARIES: Final = {"prometheus_client": "prometheus-client", "h11": "h11"}
 """Module → distribution."""
@@ -40,9 +43,30 @@ def admin_problems(options: Options) -> list[Problem]:
     return [Problem("", 0, text)]
 
 
-def admin_of(options: Options, tell: Tell | None = None) -> Admin | NoAdmin:
-    """What counts, and the pages that show it. A worker has no pages: ``tell`` is how it tells its parent.
-    Without ``--admin`` it does nothing."""
+def open_admin(options: Options, stack: ExitStack) -> Given:
+    """Binds the address of the pages, which may need rights that are given up later, and gives its sockets
+    once. Raises `ListenError`.
+
+    If the address is in use, nothing is given: mail does not wait for pages, and these try it again."""
+    if options.admin is None:
+        return nothing_given
+    try:
+        sockets = [*stack.enter_context(listening(options.admin))]
+    except ListenError as error:
+        if error.is_in_use:
+            return nothing_given
+        raise ListenError(f"--admin: {error}") from error.__cause__
+
+    def give(_: Address) -> list[socket.socket]:
+        given, sockets[:] = sockets.copy(), ()
+        return given
+
+    return give
+
+
+def admin_of(options: Options, given: Given = nothing_given, tell: Tell | None = None) -> Admin | NoAdmin:
+    """What counts, and the pages that show it, at the sockets that are ``given``. A worker has no pages:
+    ``tell`` is how it tells its parent. Without ``--admin`` it does nothing."""
     if options.admin is None:
         return NoAdmin()
     if tell is not None:
@@ -51,17 +75,17 @@ def admin_of(options: Options, tell: Tell | None = None) -> Admin | NoAdmin:
         return AdminOfWorker(options.admin, tell)
     from trio_proxy.admin.service import Admin
 
-    return Admin(options.admin)
+    return Admin(options.admin, given)
 
 
-def admin_of_parent(options: Options) -> AdminOfParent | None:
-    """The pages that show what workers count; None without ``--admin``, or without their libraries, as the
-    first worker says."""
+def admin_of_parent(options: Options, given: Given) -> AdminOfParent | None:
+    """The pages that show what workers count, at the sockets that are ``given``; None without ``--admin``, or
+    without their libraries, as the first worker says."""
     if options.admin is None or admin_problems(options):
         return None
     from trio_proxy.admin.of_workers import AdminOfParent
 
-    return AdminOfParent(options.admin)
+    return AdminOfParent(options.admin, given)
 
 
 def certificate_expiry(security: Security) -> Iterator[tuple[tuple[str, ...], float]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Iterable
@@ -123,10 +122,9 @@ def _check_listener(name: str, address: Address, found: Findings) -> None:
         with listening(address):
             pass
     except ListenError as error:
-        cause = error.__cause__
-        if isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE:
+        if error.is_in_use:
             found.warn(f"{address} is in use, maybe by this service; two cannot listen there")
-        elif isinstance(cause, PermissionError):
+        elif isinstance(error.__cause__, PermissionError):
             found.warn(str(error))
         else:
             found.problems([Problem("", 0, str(error))])

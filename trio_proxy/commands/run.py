@@ -20,7 +20,7 @@ from sansio_smtp import CLIENT, SERVER, Dialect, Networks
 from sansio_smtp.rules import Host
 from sansio_smtp.rules.lint.problems import Problem, RuleError
 from trio_proxy.driver.arrival import Arrivals
-from trio_proxy.driver.listening import Given, ListenError, listening
+from trio_proxy.driver.listening import Given, ListenError, listening, nothing_given
 from trio_proxy.driver.pool import Pool
 from trio_proxy.driver.reactor import AVAILABLE, Reactor
 from trio_proxy.driver.resolver import resolve_in_own_threads
@@ -50,7 +50,7 @@ from trio_proxy.text.unraisable import unraisable_in_log
 from trio_proxy.workers.seat import Seat
 
 from . import exit_status
-from .admin import NoAdmin, admin_of, admin_problems, certificate_expiry
+from .admin import NoAdmin, admin_of, admin_problems, certificate_expiry, open_admin
 from .banner import banner
 from .cautions import cautions
 from .limits import Limits
@@ -92,15 +92,14 @@ async def _main(options: Options, overseer: Seat | Manager, service_log: Service
     cannot_start: RuleError | None = None
     with ExitStack() as stack:
         stack.enter_context(unraisable_in_log())
-        asked: dict[socket.socket, Address] | None = None
+        bound: tuple[dict[socket.socket, Address], Given] | None = None
         if options.user is not None:
-            asked = _bound(options, overseer.given, stack)
+            bound = _bound(options, overseer, stack)
             User.named(options.user).become()
         token_host = _TokenHost()
         loading = Loading(options, overseer.is_first)
         security, book, logins = _load_all(options, loading, stack, token_host, service_log.problems)
-        if asked is None:
-            asked = _bound(options, overseer.given, stack)
+        asked, pages = bound or _bound(options, overseer, stack)
         overseer.check()
         listeners = {sock: bound_address(sock, address) for sock, address in asked.items()}
         sockets = list(listeners)
@@ -121,7 +120,7 @@ async def _main(options: Options, overseer: Seat | Manager, service_log: Service
             reactor = _reactor(options)
             stream = SocketStream if reactor is None else reactor.stream
             here = [*listeners.values()]
-            admin = admin_of(options, overseer.tell)
+            admin = admin_of(options, pages, overseer.tell)
             admin.watch("smtp_proxy_certificate_expires_seconds", partial(certificate_expiry, security))
             to_servers = admin.counted(SERVER, stream)
             upstreams = Upstreams(to_servers, asked, here, security, logins, built_in)
@@ -211,11 +210,17 @@ async def _main(options: Options, overseer: Seat | Manager, service_log: Service
     return exit_status.INTERRUPTED if quit_now else 0
 
 
-def _bound(options: Options, given: Given, stack: ExitStack) -> dict[socket.socket, Address]:
-    """The sockets that clients connect to, with the addresses of the settings. Raises `ListenError`."""
-    return {
-        sock: address for address in options.listen for sock in stack.enter_context(listening(address, given))
+def _bound(
+    options: Options, overseer: Seat | Manager, stack: ExitStack
+) -> tuple[dict[socket.socket, Address], Given]:
+    """The sockets that clients connect to, with the addresses of the settings; and what gives those of the
+    admin pages. Raises `ListenError`."""
+    found = {
+        sock: address
+        for address in options.listen
+        for sock in stack.enter_context(listening(address, overseer.given))
     }
+    return found, nothing_given if overseer.tell is not None else open_admin(options, stack)
 
 
 async def _tell_stop(stop: trio.Event, tell: Callable[[], None]) -> None:

@@ -28,7 +28,7 @@ from trio_proxy.workers.parent import Parent, Plan
 from trio_proxy.workers.processes import start_process
 from trio_proxy.workers.rows import Rows
 
-from .admin import admin_of_parent
+from .admin import admin_of_parent, open_admin
 from .log import ServiceLog, make_key
 
 __all__ = ["supervise"]
@@ -52,6 +52,7 @@ async def _main(options: Options, service_log: ServiceLog, log_key: bytes) -> in
         stack.callback(planner.close)
         plan = planner.plan()
         manager.check()
+        pages = open_admin(options, stack)
         control = None if options.control is None else _control(options.control, stack)
         if options.user is not None:
             User.named(options.user).become()
@@ -63,7 +64,7 @@ async def _main(options: Options, service_log: ServiceLog, log_key: bytes) -> in
             parent.when_reloaded(partial(_be_as_verbose_as_workers, service_log, options))
             if control is not None:
                 nursery.start_soon(serve_control, control, parent)
-            if (admin := admin_of_parent(options)) is not None:
+            if (admin := admin_of_parent(options, pages)) is not None:
                 parent.on("metrics", admin.told)
                 parent.when_gone(admin.gone)
                 nursery.start_soon(admin.serve, lambda: parent.is_serving)

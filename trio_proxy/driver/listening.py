@@ -14,7 +14,7 @@ from trio_proxy.text.addresses import Address
 
 from .streams import set_no_delay
 
-__all__ = ["Given", "ListenError", "listening"]
+__all__ = ["Given", "ListenError", "listening", "nothing_given"]
 
 Given: TypeAlias = Callable[[Address], list[socket.socket]]
 """Gives the sockets for an address that another process has bound; none if there are none. Raises
@@ -24,13 +24,19 @@ Given: TypeAlias = Callable[[Address], list[socket.socket]]
 class ListenError(Exception):
     """An address that cannot be listened on; the text says why and what to do."""
 
+    @property
+    def is_in_use(self) -> bool:
+        """True if somebody else listens there, who may end."""
+        return isinstance(self.__cause__, OSError) and self.__cause__.errno == errno.EADDRINUSE
 
-def _nothing(_: Address) -> list[socket.socket]:
+
+def nothing_given(_: Address) -> list[socket.socket]:
+    """A `Given` that has nothing."""
     return []
 
 
 @contextmanager
-def listening(address: Address, given: Given = _nothing) -> Generator[list[socket.socket]]:
+def listening(address: Address, given: Given = nothing_given) -> Generator[list[socket.socket]]:
     """Bound, listening, non-blocking sockets for an address: those that this process was given, else new
     ones. The file of a new unix socket is removed at the end.
 
@@ -56,7 +62,8 @@ def listening(address: Address, given: Given = _nothing) -> Generator[list[socke
         for sock in sockets:
             sock.close()
         if address.path is not None and sockets:
-            _unlink(address.path)
+            with suppress(PermissionError):  # the rights of root were given up: the next start replaces it
+                _unlink(address.path)
 
 
 def _listen_tcp(address: Address, sockets: list[socket.socket]) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 import trio
 import trio.testing
 
@@ -14,9 +17,13 @@ from trio_proxy.admin.http import Request
 from trio_proxy.admin.pages import Pages
 from trio_proxy.admin.service import Admin, serve_pages
 from trio_proxy.commands import admin as command
-from trio_proxy.commands.admin import admin_of, admin_problems
+from trio_proxy.commands.admin import admin_of, admin_problems, open_admin
+from trio_proxy.commands.run import run
+from trio_proxy.commands.supervise import supervise
+from trio_proxy.driver.listening import ListenError
 from trio_proxy.metrics.meter import NO_METER
 from trio_proxy.metrics.registry import Metrics
+from trio_proxy.process.user import User, UserError
 from trio_proxy.settings.kinds import ADMIN
 from trio_proxy.settings.options import Options
 from trio_proxy.text.addresses import Address
@@ -66,6 +73,58 @@ async def test_an_address_that_is_in_use(
             await trio.sleep(60)
             assert [line["event"] for line in logs[1:]] == ["admin pages are served now"]
             nursery.cancel_scope.cancel()
+
+
+async def test_an_address_that_was_bound_before(tmp_path: Path) -> None:
+    path = tmp_path / "admin"
+    address = Address(path=str(path))
+    with ExitStack() as stack:
+        given = open_admin(Options(admin=address), stack)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve_pages, address, Metrics().registry, lambda: True, given)
+            stream = await trio.open_unix_socket(path)
+            await stream.send_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+            with trio.fail_after(5):
+                said = b"".join([data async for data in stream])
+            assert said.endswith(b"\r\n\r\nready\n")
+            await stream.aclose()
+            assert given(address) == []
+            nursery.cancel_scope.cancel()
+    assert not path.exists()
+
+
+def test_what_waiting_does_not_help_is_no_start() -> None:
+    with ExitStack() as stack:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = Address(*taken.getsockname())
+            assert open_admin(Options(admin=address), stack)(address) == []
+        with pytest.raises(
+            ListenError, match=r"^--admin: cannot listen on 192\.0\.2\.1:91: this machine has no"
+        ):
+            open_admin(Options(admin=Address("192.0.2.1", 91)), stack)
+
+
+@pytest.mark.parametrize("start", [run, supervise])
+def test_it_is_bound_before_rights_are_given_up(
+    start: Callable[[Options], int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    admin = Address(path=str(tmp_path / "admin"))
+    options = Options(listen=(Address("127.0.0.1", 0),), admin=admin, user="mail")
+
+    class Rights:
+        @staticmethod
+        def become() -> None:
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(admin.path))
+            raise UserError("given up")
+
+    monkeypatch.setattr(User, "named", lambda _: Rights)
+    before = structlog.get_config()
+    try:
+        with pytest.raises(UserError, match="given up"):
+            start(options)
+    finally:
+        structlog.configure(**before)
 
 
 def test_a_library_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

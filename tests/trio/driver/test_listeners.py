@@ -112,3 +112,15 @@ def test_a_port_that_is_in_use_is_named() -> None:
         f"cannot listen on 127.0.0.1:{port}: it is in use; stop what listens there, "
         "or choose another port (0 takes a free one)"
     )
+
+
+def test_a_unix_socket_that_may_not_be_removed_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was bound by root, whose rights were given up."""
+
+    def refuses(path: str) -> None:
+        raise PermissionError(errno.EACCES, "no", path)
+
+    with listening(Address(path=str(tmp_path / "s.sock"))):
+        monkeypatch.setattr(os, "unlink", refuses)
