@@ -49,6 +49,8 @@ class Place:
 
 
 LATIN = {"PYTHONIOENCODING": "latin-1"}
+JSON = {"SMTP_PROXY_LOG_FORMAT": "json"}
+WORKERS = (*EVERYTHING, "--workers", "2")
 PLAIN_C = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 PLACES = [
     Place("file", redirect="> out 2> err"),
@@ -61,6 +63,12 @@ PLACES = [
     Place("terminal that nobody reads", pipe="terminal"),
     Place("socket that nobody reads", pipe="socket"),
     Place("slow reader", pipe="slow"),
+    Place("JSON on /dev/full", (), redirect="> out 2> /dev/full", variables=JSON),
+    Place("JSON in a closed pipe", (), pipe="closed", variables=JSON),
+    Place("JSON in a pipe that nobody reads", (), pipe="unread", variables=JSON),
+    Place("workers on /dev/full", WORKERS, redirect="> /dev/full 2>&1"),
+    Place("workers on a closed pipe", WORKERS, pipe="closed"),
+    Place("workers on a pipe that nobody reads", WORKERS, pipe="unread"),
     Place("Latin-1", redirect="> out 2> err", variables=LATIN),
     Place("ASCII", redirect="> out 2> err", variables={"PYTHONIOENCODING": "ascii"}),
     Place("LC_ALL=C", redirect="> out 2> err", variables=PLAIN_C),

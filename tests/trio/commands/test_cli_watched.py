@@ -12,7 +12,14 @@ from commands import COMMAND, environment
 from drivers import DEADLINE
 from watched import PLACES, Place, count
 
-FEW = {"all on /dev/full", "pipe that nobody reads", "ASCII"}  # the others: tests/interop
+FEW = {  # the others: tests/interop
+    "all on /dev/full",
+    "closed pipe",
+    "pipe that nobody reads",
+    "workers on a closed pipe",
+    "workers on a pipe that nobody reads",
+    "ASCII",
+}
 MESSAGE = "From: ann@example.com\nTo: bob@example.com\nSubject: =?utf-8?q?5_=E2=82=AC?=\n\nhi\n"
 RULE = """
 def headers(tx, headers):
