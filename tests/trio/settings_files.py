@@ -52,6 +52,7 @@ upstream_keep_time = "1m"
 upstream_keep_uses = 20
 io = "tasks"
 admin = "127.0.0.1:9025"
+otel = true
 grace = "1m"
 workers = 3
 control = "/run/control"
@@ -177,6 +178,7 @@ OPTIONS = Options(
     upstream_keep_uses=20,
     io="tasks",
     admin=Address("127.0.0.1", 9025),
+    otel=True,
     grace=60.0,
     workers=3,
     control=Path("/run/control"),
@@ -190,7 +192,7 @@ OPTIONS = Options(
     rule_settings={
         "greylist": RuleTable(
             {"delay": "5m", "limits": {"per_minute": 3}},
-            {"": 71, "delay": 72, "limits.per_minute": 73},
+            {"": 72, "delay": 73, "limits.per_minute": 74},
             "conf/proxy.toml",
         )
     },

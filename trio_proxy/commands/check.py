@@ -31,6 +31,7 @@ from .oauth import check_tokens, provider_or_problems
 from .open_relay import open_relay_warning
 from .rule_problems import load_or_problems
 from .security import security_or_problems
+from .tracing import tracing_problems
 
 __all__ = ["run_check"]
 
@@ -61,6 +62,7 @@ def _check_all(options: Options, found: Findings, stack: ExitStack) -> None:
     _check_listeners(options, found)
     found.problems(admin_problems(options))
     found.problems(log_problems(options))
+    found.problems(tracing_problems(options))
     if options.admin is not None:
         _check_listener("admin", options.admin, found)
     _check_directories(options, found)

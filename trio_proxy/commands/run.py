@@ -59,6 +59,7 @@ from .logins import LoginRules, logins_or_problems
 from .loops import leads_to, route_loops
 from .reloading import Loading
 from .security import Security, security_or_problems, validity_problems
+from .tracing import tracing_of, tracing_problems
 from .upstreams import Upstreams
 
 if TYPE_CHECKING:
@@ -265,7 +266,7 @@ def _load_all(
     security, problems = security_or_problems(options, stack)
     problems += route_problems(options.routes, options.listen, has_certificate=options.has_certificate)
     problems += route_loops(options.routes, options.listen)
-    problems += admin_problems(options)
+    problems += admin_problems(options) + tracing_problems(options)
     problems += more_problems
     book: RuleBook | None = None
     rules: LoginRules | None = None
@@ -313,6 +314,7 @@ def _settings(
     settings = Settings(
         meter=admin.meter,
         tell=admin.tell,
+        tracing=tracing_of(options),
         connect=_nowhere,
         reactor=reactor,
         guard=limits.guard,
@@ -348,7 +350,7 @@ def _settings(
 
 def _as_verbose_as(options: Options, settings: Settings) -> Settings:
     """The same settings, with what sessions do for the log."""
-    accounts = options.verbosity >= 0 or settings.tell is not None
+    accounts = options.verbosity >= 0 or settings.tell is not None or settings.tracing is not None
     return attrs.evolve(
         settings,
         config=attrs.evolve(settings.config, account=accounts),

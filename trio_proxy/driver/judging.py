@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import trio
 
@@ -18,6 +18,9 @@ from trio_proxy.text.transcript import Transcript
 
 from .own_replies import RULE_FAILED
 from .settings import Judge, Settings
+
+if TYPE_CHECKING:  # its library is an extra
+    from trio_proxy.tracing.sessions import SessionTrace
 
 __all__ = ["Judging"]
 
@@ -43,12 +46,16 @@ class Judging:
         "_rules",
         "_ruleset",
         "_settings",
+        "_trace",
     )
 
-    def __init__(self, settings: Settings, log: SessionLog, account: Account) -> None:
+    def __init__(
+        self, settings: Settings, log: SessionLog, account: Account, trace: SessionTrace | None = None
+    ) -> None:
         self._settings = settings
         self._log = log
         self._account = account
+        self._trace = trace
         self._judge: Judge | None = settings.judge
         self._login = None if settings.logins is None else settings.logins.of_session(log)
         self._rules: RuleSession | None = None
@@ -82,7 +89,8 @@ class Judging:
         if self._ruleset is None or not self._ruleset.rules:
             return
         settings = self._settings.rule_settings
-        host = make_host(settings, self._log, transcript, self._account)
+        make = make_host if self._trace is None else self._trace.host
+        host = make(settings, self._log, transcript, self._account)
         connection = Connection.of(proxy.client_info, f"c{number}")
         self._rules = RuleSession(
             self._ruleset,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -40,6 +40,9 @@ from .servers import Servers
 from .settings import Judge, Settings
 from .streams import Reader, Stream
 
+if TYPE_CHECKING:  # its library is an extra
+    from trio_proxy.tracing.sessions import SessionTrace
+
 __all__ = ["Judge", "Session", "Settings"]
 
 
@@ -66,6 +69,7 @@ class Session:
         "_servers",
         "_started",
         "_sweep",
+        "_trace",
     )
 
     def __init__(
@@ -88,7 +92,13 @@ class Session:
         counts, self._meter = settings.meter.counts, settings.meter.session()
         self._client = MeteredOutbox(client, self._meter.passed) if counts else Outbox(client)
         self._servers = Servers(settings, self._log)
-        self._account = Account(self._log, self._servers, settings.tell)
+        self._trace: SessionTrace | None = None
+        if settings.tracing is not None:
+            self._trace = settings.tracing.session(number, known, settings.config.client_dialect)
+        if self._trace is None:
+            self._account = Account(self._log, self._servers, settings.tell)
+        else:
+            self._account = self._trace.account(self._log, self._servers, settings.tell)
         self._reports = Reports(
             self._log,
             self._account,
@@ -99,7 +109,7 @@ class Session:
             meter=settings.meter,
             session=self._meter if counts else None,
         )
-        self._judging = Judging(settings, self._log, self._account)
+        self._judging = Judging(settings, self._log, self._account, self._trace)
         if transcript is not None:
             self._servers.note_with(self._reports.note)
         try:
@@ -158,7 +168,7 @@ class Session:
                 self._reports.untold()
                 await self._disconnect()
             finally:
-                self._judging.close()
+                self._ended()
 
     def begin(self, nursery: trio.Nursery, ended: Callable[[Session], None]) -> bool:
         """Runs it with tasks of this nursery only while something waits, and calls ``ended`` when both
@@ -220,7 +230,12 @@ class Session:
         try:
             self._reports.untold()
         finally:
-            self._judging.close()
+            self._ended()
+
+    def _ended(self) -> None:
+        self._judging.close()
+        if self._trace is not None:
+            self._trace.end()
 
     def _begins(self) -> None:
         self._meter.begins()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # cryptography takes a tenth of a second to import
     from trio_proxy.login.logins import Logins
     from trio_proxy.tls.server_side import ServerTls
     from trio_proxy.tls.upstream import Leg
+    from trio_proxy.tracing.sessions import Tracing
 
     from .reactor import Reactor
     from .sweep import Sweep
@@ -98,6 +99,8 @@ class Settings:
     """Makes room on disk for a message that is too large to be held in memory."""
     tell: Tell | None = None
     """Gets each record of the account, besides the log."""
+    tracing: Tracing | None = None
+    """Makes spans. None: there are none, and nothing knows of them."""
     upstream_name: str = ""
     """The address of the usual server, for the log."""
     upstream_label: str = ""

@@ -394,6 +394,11 @@ class Options:
         help="Serve /healthz, /readyz and /metrics (Prometheus) there, over HTTP: HOST:PORT, usually "
         "127.0.0.1:9025, or unix:PATH.",
     )
+    otel: bool = setting(
+        SERVER, FLAG, False,
+        help="Make spans of OpenTelemetry of sessions, messages and rules, for the tracer provider that the "
+        "environment or a file of rules has set.",
+    )
     log_format: Literal["text", "json", "auto"] = setting(
         SERVER, _LOG_FORMAT, "auto", unset="text on a terminal, else json",
         help="How log lines are written: for people, or as JSON, one object in a line.",

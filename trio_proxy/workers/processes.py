@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -68,7 +68,7 @@ async def start_process(
 
 
 @contextmanager
-def _holding(secret: bytes) -> Iterator[int]:
+def _holding(secret: bytes) -> Generator[int]:
     """A pipe that holds a secret: arguments and environment of a process can be read by others."""
     reader, writer = os.pipe()
     try:

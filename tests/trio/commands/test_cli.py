@@ -34,7 +34,7 @@ OPTIONS = [
     "--oauth-url", "--oauth-client-id", "--oauth-client-secret-file", "--oauth-refresh-token-file",
     "--oauth-scope", "--oauth-timeout", "--login", "--upstream-user", "--upstream-password-file",
     "--upstream-keep", "--upstream-keep-time", "--upstream-keep-uses", "--headroom",
-    "--admin",
+    "--admin", "--otel",
     "--workers", "--control", "--user",
     "--max-network-connections", "--connection-rate", "--message-rate", "--command-rate", "--min-rate",
     "--max-errors", "--soft-errors", "--error-delay", "--max-refusals", "--max-junk", "--early-talkers",
@@ -96,7 +96,7 @@ def test_what_no_session_needs_is_not_loaded() -> None:
             f"import sys\nfrom trio_proxy.__main__ import main\nsys.argv[1:] = {arguments}\n"
             "try:\n    main()\nexcept SystemExit as status: assert status.code == 69, status\n"
             "unwanted = {'asyncio.base_events', 'cryptography', 'email', 'trio_proxy.driver.capture'}\n"
-            "unwanted |= {'prometheus_client', 'h11'}\n"
+            "unwanted |= {'prometheus_client', 'h11', 'opentelemetry'}\n"
             "sys.exit(sorted(unwanted & set(sys.modules)) or 0)\n"
         )
         result, _ = started([sys.executable, "-c", code])
