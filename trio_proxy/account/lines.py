@@ -14,12 +14,12 @@ __all__ = ["Recipients", "write_line"]
 def write_line(log: SessionLog, record: Record) -> None:
     """Writes the line of a record."""
     if isinstance(record, MessageRecord):
-        log.tell(f"message {record.fate.value}", **_of_message(record))
+        log.tell(f"message {record.fate.value}", _of_message(record))
     elif isinstance(record, RefusalRecord):
-        log.tell(f"{record.verb} refused", **_of_refusal(record))
+        log.tell(f"{record.verb} refused", _of_refusal(record))
     else:
         what = "session without mail" if record.sender is None else "message not completed"
-        log.tell(what, **_of_session(record))
+        log.tell(what, _of_session(record))
 
 
 class Recipients(list[dict[str, Any]]):
@@ -43,25 +43,35 @@ def _words(values: dict[str, Any], *, is_split: bool) -> str:
 
 
 def _of_message(record: MessageRecord) -> dict[str, Any]:
+    """There is one for each message, so what is not known is left out as the line is made: `_known` looks at
+    all of it once more."""
     values: dict[str, Any] = {
         "from": record.sender or "<>",
         "to": Recipients([_of_recipient(each, record) for each in record.recipients]),
         "by": record.by,
         "reply": record.reply,
-        "command": record.command,
-        "queue_id": record.queue_id,
-        "held_as": record.held_as,
-        "reason": record.reason,
-        "upstream": record.upstream,
-        "upstream_tls": record.upstream_tls,
-        "message_id": record.message_id,
-        "size": record.received,
     }
+    if record.command:
+        values["command"] = record.command
+    if record.queue_id:
+        values["queue_id"] = record.queue_id
+    if record.held_as:
+        values["held_as"] = record.held_as
+    if record.reason:
+        values["reason"] = record.reason
+    if record.upstream:
+        values["upstream"] = record.upstream
+    if record.upstream_tls:
+        values["upstream_tls"] = record.upstream_tls
+    if record.message_id:
+        values["message_id"] = record.message_id
+    if record.received is not None:
+        values["size"] = record.received
     if record.size and record.size != record.received:
         values["sent_size"] = record.size
     if record.seconds is not None:
-        values |= _of_seconds(record.seconds)
-    return _known(values)
+        _add_seconds(values, record.seconds)
+    return values
 
 
 def _of_recipient(recipient: Recipient, record: MessageRecord) -> dict[str, Any]:
@@ -77,14 +87,15 @@ def _of_recipient(recipient: Recipient, record: MessageRecord) -> dict[str, Any]
     return values
 
 
-def _of_seconds(seconds: Seconds) -> dict[str, float]:
-    found = {
-        "seconds": seconds.total,
-        "client_seconds": seconds.client,
-        "rule_seconds": seconds.rules,
-        "server_seconds": seconds.server,
-    }
-    return {name: round(value, 3) for name, value in found.items() if value}
+def _add_seconds(values: dict[str, Any], seconds: Seconds) -> None:
+    if total := seconds.total:
+        values["seconds"] = round(total, 3)
+    if seconds.client:
+        values["client_seconds"] = round(seconds.client, 3)
+    if seconds.rules:
+        values["rule_seconds"] = round(seconds.rules, 3)
+    if seconds.server:
+        values["server_seconds"] = round(seconds.server, 3)
 
 
 def _of_refusal(record: RefusalRecord) -> dict[str, Any]:

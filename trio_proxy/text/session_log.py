@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import structlog
 
 from sansio_smtp import ClientInfo
+
+from .logs import JsonLines
+from .output import write_error_line
 
 __all__ = ["Log", "SessionLog"]
 
@@ -27,13 +30,15 @@ class SessionLog:
     """Log lines of a session. What they say of the client is put together for the first of them: a session
     that has none, as most, weighs 0.5 KB less and costs 2 µs less."""
 
-    __slots__ = ("_bound", "_client", "_connection", "_is_quiet")
+    __slots__ = ("_bound", "_client", "_connection", "_is_quiet", "_json", "_named")
 
     def __init__(self, connection: str, client: ClientInfo) -> None:
         self._connection = connection
         self._client = client
         self._is_quiet: Callable[[], bool] | None = None
         self._bound: Any = None
+        self._json: JsonLines | None = None  # if lines about mail are made by it
+        self._named: str | None = None  # what they say of the client; not known before the first
 
     def be_quiet_while(self, condition: Callable[[], bool]) -> None:
         """It may be a health check, which comes every few seconds: as long as this is true, nothing less than
@@ -48,31 +53,47 @@ class SessionLog:
     def name(self, client: ClientInfo) -> None:
         """From now on lines name this client: its address, and the proxy and the TLS between it and us, if
         there are."""
-        self._client, self._bound = client, None
+        self._client, self._bound, self._named = client, None, None
 
     def is_enabled_for(self, level: int) -> bool:
         """Returns True if lines of this level, as in `logging`, are logged."""
-        return bool((self._bound or log).is_enabled_for(level))
+        lowest = getattr(_logger_class(), "lowest", None)
+        return bool(log.is_enabled_for(level) if lowest is None else level >= lowest)
 
     @property
     def tells(self) -> bool:
         """True if `tell` writes lines."""
-        return bool(getattr(self._log, "tells", True))
+        return bool(getattr(_logger_class(), "tells", True))
 
-    def tell(self, event: str, **values: Any) -> None:
+    def tell(self, event: str, values: Mapping[str, Any]) -> None:
         """A line that is written at each verbosity but ``-q``: what became of mail."""
+        named = self._named
+        if named is None:
+            self._json = getattr(_logger_class(), "json", None)
+            named = self._named = "" if self._json is None else self._json.named(self._names)
+        if self._json is not None:
+            try:
+                line = self._json.line(event, named, values)
+            except Exception:
+                pass  # a value cannot be shown: a logger knows what to do
+            else:
+                write_error_line(line)
+                return
         bound = self._log
         getattr(bound, "tell", bound.info)(event, **values)  # other programs configure structlog as they like
 
     @property
     def _log(self) -> Any:
         if self._bound is None:
-            client = self._client
-            tls = None if client.tls is None else client.tls.version
-            values = {"peer": client.address, "proxy": client.proxy_ip, "tls": tls}
-            named = {key: value for key, value in values.items() if value}
-            self._bound = log.bind(conn=self._connection, **named)
+            self._bound = log.bind(**self._names)
         return self._bound
+
+    @property
+    def _names(self) -> dict[str, str]:
+        client = self._client
+        tls = "" if client.tls is None else client.tls.version
+        values = {"conn": self._connection, "peer": client.address, "proxy": client.proxy_ip, "tls": tls}
+        return {key: value for key, value in values.items() if value}
 
     def debug(self, event: str, **values: Any) -> None:
         if self._is_quiet is None or not self._is_quiet():
@@ -87,3 +108,8 @@ class SessionLog:
 
     def error(self, event: str, **values: Any) -> None:
         self._log.error(event, **values)
+
+
+def _logger_class() -> Any:
+    """What loggers are made of now: a class of module `logs`, if that has configured the log."""
+    return structlog.get_config()["wrapper_class"]

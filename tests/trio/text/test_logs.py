@@ -7,6 +7,7 @@ import hmac
 import json
 import re
 from collections.abc import Iterator
+from enum import IntEnum
 from typing import Any
 
 import pytest
@@ -84,6 +85,25 @@ def test_quiet(capsys: Said) -> None:
 )
 def test_values_are_json(capsys: Said, value: object) -> None:
     assert of_json(capsys, value=value)["value"] == value
+
+
+class Odd(IntEnum):
+    ONE = 1
+
+
+def test_a_number_of_a_class_of_its_own(capsys: Said) -> None:
+    assert of_json(capsys, value=Odd.ONE, values=[Odd.ONE, True])["value"] == 1
+
+
+def test_there_is_an_end_to_the_keys_that_are_remembered(capsys: Said) -> None:
+    logs.configure(0, form="json")
+    lines = logs.JsonLines()
+    named = lines.named({"conn": "c1"})
+    for number in range(3_000):
+        line = lines.line("x", named, {f"key {number}": number})
+    assert json.loads(line)["key 2999"] == 2_999
+    assert json.loads(line)["conn"] == "c1"
+    assert len(lines._keys) == 1_000
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), b"x", {1}, ValueError("x")])
