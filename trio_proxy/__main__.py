@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 __all__ = ["main"]
@@ -20,6 +21,8 @@ def main() -> None:
             raise
         sys.exit("smtp-proxy: the program needs more than the library: pip install 'sansio-smtp[proxy]'")
     delay_import("asyncio")  # structlog imports it, which takes 2.6 MB of 31
+    if sys.version_info >= (3, 12):
+        logging.logAsyncioTasks = False  # or each record would load asyncio, to ask for the name of its task
     try:
         run()
     finally:

@@ -47,7 +47,6 @@ class RuleModules:
         self._others = frozenset(sys.modules)
         # No compiled copies: one would be used in place of a file that is changed within the same second.
         self._wrote_copies, sys.dont_write_bytecode = not sys.dont_write_bytecode, True
-        importlib.invalidate_caches()  # there may be new files
         return self
 
     def __exit__(
@@ -84,6 +83,7 @@ class RuleModules:
         sys.modules[module.__name__] = module
         self._names.append(module.__name__)
         self._let_import_from(path.parent)
+        importlib.invalidate_caches()  # there may be new files beside it
         try:
             exec(code, module.__dict__)
         except (Exception, SystemExit) as error:

@@ -122,7 +122,8 @@ def test_what_the_proxy_said_and_logged() -> None:
     with RunningProxy(rcpt) as proxy, pytest.raises(smtplib.SMTPRecipientsRefused):
         send(proxy, "bob@old.example")
     text = "\n".join(proxy.transcript)
-    assert re.search(r"C <-  rcpt TO:<bob@old\.example>", text)
+    # The letters that smtplib sends depend on the version of Python.
+    assert re.search(r"C <-  rcpt (?i:to):<bob@old\.example>", text)
     assert re.search(r"C ->  550 5\.1\.1 That domain has moved", text)
     assert re.search(r"\*\*\* .*test_pytest_plugin\.py:\d+ rcpt -> reject 550", text)
     [decided] = [entry for entry in proxy.log if entry["event"] == "rule decided"]
