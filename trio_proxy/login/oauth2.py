@@ -122,9 +122,11 @@ class OAuth2:
         return form
 
     async def _ask(self, form: Mapping[str, str]) -> _Answer:
-        context = self.context or ssl.create_default_context()
+        # The authorities of the system are not read where there is no TLS: that takes tens of milliseconds.
+        has_tls = urlsplit(self.url).scheme == "https"
+        verify = has_tls and (self.context or ssl.create_default_context())
         async with (
-            httpx2.AsyncClient(timeout=None, trust_env=False, verify=context) as client,
+            httpx2.AsyncClient(timeout=None, trust_env=False, verify=verify) as client,
             client.stream("POST", self.url, data=form, headers=_HEADERS) as response,
         ):
             content = b""

@@ -187,6 +187,12 @@ async def test_the_certificate_of_the_endpoint_is_checked() -> None:
     assert len(endpoint.forms) == 1
 
 
+async def test_where_there_is_no_tls_no_authorities_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssl, "create_default_context", None)
+    async with token_endpoint(token("abc")) as endpoint:
+        assert (await refresh(endpoint).fetch("ann")).value == "abc"
+
+
 async def test_a_file_that_is_missing(tmp_path: Path) -> None:
     async with token_endpoint(token()) as endpoint:
         source = refresh(endpoint, refresh_tokens=RefreshTokens(tmp_path / "none"))
