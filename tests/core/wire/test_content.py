@@ -145,9 +145,15 @@ READERS = [
     lambda: ContentReader(nul=Nul.REFUSE),
     lambda: ContentReader(BareNewline.REJECT, Nul.REFUSE, 4),
 ]
+SOME_READERS = [
+    0,
+    *(pytest.param(number, marks=pytest.mark.slow) for number in range(1, len(READERS) - 1)),
+    len(READERS) - 1,
+]
+"""Of each value of a setting there is a reader among those that are not slow."""
 
 
-@pytest.mark.parametrize("number", range(len(READERS)))
+@pytest.mark.parametrize("number", SOME_READERS)
 def test_every_cut_of_short_streams_gives_the_same(number: int) -> None:
     for stream in strings(b".\0\r\n", 5 if number in (0, len(READERS) - 1) else 4):
         whole = Read(READERS[number](), [stream])
@@ -156,7 +162,7 @@ def test_every_cut_of_short_streams_gives_the_same(number: int) -> None:
             assert read.view() == whole.view(), pieces
 
 
-@pytest.mark.parametrize("number", range(len(READERS)))
+@pytest.mark.parametrize("number", SOME_READERS)
 def test_every_cut_behind_a_line_gives_the_same(number: int) -> None:
     for tail in strings(b".\0\r\na", 4):
         stream = b"\r\n" + tail + END
