@@ -1,7 +1,8 @@
 """Profiles, chosen with HYPOTHESIS_PROFILE; the option ``--io``; how to run a case alone that has failed.
 
-``ci``, the default, is fast, and the same each time. ``deep`` draws many examples, other ones each time. Of a
-generated test it runs the full product of the parameters, where ``ci`` runs the cases that `pairs` chooses.
+``quick``, the default, draws few examples, the same each time; ``ci``, which .ci/run sets, draws twice as
+many. ``deep`` draws many, other ones each time. Of a generated test it runs the full product of the
+parameters, where the others run the cases that `pairs` chooses.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from collections.abc import Generator
 import pytest
 from hypothesis import HealthCheck, settings
 from io_modes import MODES, io_mode, say_io_mode
-from pairs import DEEP
 
 # Where Python is told to keep no compiled modules, each process that the tests start would compile all
 # sources anew. In a directory of its own (PYTHONPYCACHEPREFIX) all that is installed would be compiled again.
@@ -29,13 +29,20 @@ pytest.register_assert_rewrite("driver_dialogues", "drivers", "rule_dialogues", 
 # Drawing a whole dialogue is slow on a busy machine; that says nothing about the code under test.
 _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
 
-settings.register_profile(
-    "ci", max_examples=32, deadline=None, derandomize=True, print_blob=True, suppress_health_check=_SLOW
-)
+for _name, _examples in (("quick", 16), ("ci", 32)):
+    settings.register_profile(
+        _name,
+        max_examples=_examples,
+        deadline=None,
+        derandomize=True,
+        print_blob=True,
+        suppress_health_check=_SLOW,
+    )
 settings.register_profile(
     "deep", max_examples=1_500, deadline=None, derandomize=False, print_blob=True, suppress_health_check=_SLOW
 )
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+_PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "quick")
+settings.load_profile(_PROFILE)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -71,7 +78,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """A case of a parametrized test that fails says how to run it alone."""
     report = yield
     if report.failed and hasattr(item, "callspec"):
-        profile = "HYPOTHESIS_PROFILE=deep " if DEEP else ""
+        profile = "" if _PROFILE == "quick" else f"HYPOTHESIS_PROFILE={_PROFILE} "
         mode = "" if io_mode() == MODES[0] else f"--io {io_mode()} "
         command = f"{profile}.venv/bin/python -m pytest -q {mode}{shlex.quote(item.nodeid)}"
         report.sections.append(("To run this case alone", command))
