@@ -55,7 +55,10 @@ async def _main(options: Options, service_log: ServiceLog, log_key: bytes) -> in
         pages = open_admin(options, stack)
         control = None if options.control is None else _control(options.control, stack)
         if options.user is not None:
-            User.named(options.user).become()
+            user = User.named(options.user)
+            if options.control is not None:
+                user.own(options.control)
+            user.become()
         async with serving(), trio.open_nursery() as nursery:
             rows = Rows(plan.count)
             start = partial(start_process, rows=rows, log_key=log_key)

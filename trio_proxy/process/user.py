@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+from pathlib import Path
 
 import attrs
 
@@ -52,6 +53,11 @@ class User:
         os.setuid(self.uid)
         if self.uid and _can_go_back():
             raise UserError(f"the rights of root could not be given up for {self.name}")
+
+    def own(self, path: Path) -> None:
+        """This user is the owner of a file that root has made. Does nothing if root is not who runs this."""
+        if os.geteuid() == 0:
+            os.chown(path, self.uid, self.gid)
 
 
 def _can_go_back() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+from pathlib import Path
 
 import pytest
 
@@ -35,3 +36,14 @@ def test_only_root_becomes_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
     with pytest.raises(UserError, match="only root can become"):
         User("other", 4712, 4712, ()).become()
+
+
+@pytest.mark.parametrize(("runs", "owns"), [(0, [("/run/control", 4712, 4713)]), (4711, [])])
+def test_what_root_has_made_belongs_to_the_user(
+    runs: int, owns: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[object] = []
+    monkeypatch.setattr(os, "geteuid", lambda: runs)
+    monkeypatch.setattr(os, "chown", lambda path, uid, gid: given.append((str(path), uid, gid)))
+    User("other", 4712, 4713, ()).own(Path("/run/control"))
+    assert given == owns
