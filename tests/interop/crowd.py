@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import attrs
+from interop_daemon import children_of
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
@@ -108,9 +109,7 @@ class Service:
 
     @property
     def pids(self) -> list[int]:
-        pid = self.process.pid
-        children = " ".join(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children"))
-        return [pid, *map(int, children.split())]
+        return [self.process.pid, *children_of(self.process.pid)]
 
     def pss(self) -> float:
         """MiB of all processes."""
@@ -250,16 +249,16 @@ def run(options: argparse.Namespace, directory: Path) -> list[str]:
         lost = sum(client.say(b"NOOP")[:3] != b"250" for client in sessions)
         if lost:
             wrong.append(f"{lost} idle sessions were lost")
-        more = [Client.of(service.port) for _ in range(2 * ROOM)]
-        heard = Counter(client.reply()[:3].decode() for client in more)
-        print(
-            f"{len(more)} more, with room for {ROOM}: {heard['220']} served, {heard['421']} refused",
-            flush=True,
-        )
+        heard: Counter[str] = Counter()
+        for _ in range(
+            2 * ROOM
+        ):  # one after the other, as two workers may both take the last one
+            client = Client.of(service.port)
+            stack.enter_context(client.sock)
+            heard[client.reply()[:3].decode()] += 1
+        print(f"{2 * ROOM} more, with room for {ROOM}: {heard['220']} served, {heard['421']} refused")
         if heard != {"220": ROOM, "421": ROOM}:
             wrong.append(f"the limit of connections: {dict(heard)}")
-        for client in more:
-            client.sock.close()
         stack.close()
         closed = until(lambda: service.descriptors() <= at_first)
         print(f"after: {service.pss():.1f} MiB, {service.descriptors()} descriptors")

@@ -11,8 +11,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from interop_daemon import children_of
 from interop_proxy import Proxy
-from test_interop_workers import reload, started, until, until_all_serve, workers_of
+from test_interop_workers import reload, started, until, until_all_serve
 
 from trio_proxy.workers.asking import ask
 
@@ -60,7 +61,7 @@ def status(file: Path) -> str:
 @contextmanager
 def only(proxy: Proxy, serves: int) -> Iterator[None]:
     """Of the workers this one alone accepts clients."""
-    others = [worker for worker in workers_of(proxy) if worker != serves]
+    others = [worker for worker in children_of(proxy.process.pid) if worker != serves]
     for worker in others:
         os.kill(worker, signal.SIGSTOP)
         while Path(f"/proc/{worker}/stat").read_text().rpartition(") ")[2][0] != "T":
@@ -76,7 +77,7 @@ async def test_connections_are_those_of_all_workers_and_go_with_a_killed_one(tmp
     file = config(tmp_path, "max_network_connections = 4\n", "max_connections = 6\n")
     with ExitStack() as stack, started(file) as proxy:
         await until_all_serve(file)
-        clients, (one, other) = Clients(proxy.port, stack), workers_of(proxy)
+        clients, (one, other) = Clients(proxy.port, stack), children_of(proxy.process.pid)
         with only(proxy, one):
             assert clients.come(2, 2, 2) == [SERVED] * 3
         with only(proxy, other):
@@ -97,7 +98,7 @@ async def test_rates_are_those_of_all_workers_and_of_those_before_them(tmp_path:
     file = config(tmp_path, 'connection_rate = "3/1h"\nmessage_rate = "2/1h"\nmax_network_connections = 3\n')
     with ExitStack() as stack, started(file) as proxy:
         await until_all_serve(file)
-        clients, (one, other) = Clients(proxy.port, stack), workers_of(proxy)
+        clients, (one, other) = Clients(proxy.port, stack), children_of(proxy.process.pid)
         with only(proxy, one):
             assert clients.come(2, 2) == [SERVED] * 2
             with smtplib.SMTP("127.0.0.1", proxy.port, "x", SECONDS, ("127.0.0.3", 0)) as client:
@@ -111,10 +112,10 @@ async def test_rates_are_those_of_all_workers_and_of_those_before_them(tmp_path:
         assert (await reload(file)).returncode == 0
         assert clients.come(2) == [MANY]  # the workers that take no more clients still have theirs
         stack.close()
-        await until(lambda: len(workers_of(proxy)) == 2)
-        assert not {one, other} & set(workers_of(proxy))
+        await until(lambda: len(children_of(proxy.process.pid)) == 2)
+        assert not {one, other} & set(children_of(proxy.process.pid))
         assert clients.come(2, 3) == [MANY_NEW, MANY_MESSAGES]
-        os.kill(workers_of(proxy)[0], signal.SIGKILL)
+        os.kill(children_of(proxy.process.pid)[0], signal.SIGKILL)
         await until(lambda: "a worker has crashed" in proxy.log())
         assert clients.come(2, 3, 4) == [MANY_NEW, MANY_MESSAGES, SERVED]
         stack.close()
