@@ -145,6 +145,13 @@ def keep(figures: Figures) -> str:
     return "\n\n".join(found)
 
 
+def workers(figures: Figures) -> str:
+    table = figures.tables.get("workers")
+    if table is None:
+        return ""
+    return "\n\n".join([table.markdown(""), "As ratios:", table.ratios_markdown("÷ one process", MAIN)])
+
+
 def one_session(figures: Figures) -> str:
     table = figures.tables.get("latency")
     if table is None:
@@ -214,6 +221,7 @@ SECTIONS: dict[str, Callable[[Figures], str]] = {
     "rules": rules,
     "tls": tls,
     "keep": keep,
+    "workers": workers,
     "latency": one_session,
     "memory": of_memory,
     "growth": growth,
