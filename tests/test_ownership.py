@@ -37,6 +37,7 @@ BY_DESIGN = {
     ),
     r"context\.(sni_callback|sslobject_class)|self\.context\.sni_callback": "and so is who hears of names",
     r"sys\.std(out|err)": "the executable has its own, which never fail and never wait",
+    r"logging\.logAsyncioTasks": "the standard library is told by assignment what no record needs",
     r"sys\.unraisablehook": "Python asks there what to do with an error that cannot be raised",
     r"sys\.(modules.*|path\.append|dont_write_bytecode)": "Python keeps its modules there",
     r"os\.environ\.pop": "children of a process inherit its variables, and one is for this process alone",

@@ -266,6 +266,11 @@ class Passing:
         self.count()
         self.mode = UNKNOWN
 
+    def take_rest(self) -> bytes:
+        """The general path takes ``rest``."""
+        rest, self.rest = self.rest, b""
+        return rest
+
     def settle(self) -> None:
         """The state is about to be read, or to be moved elsewhere."""
         self.catch_up()

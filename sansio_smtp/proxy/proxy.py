@@ -182,7 +182,7 @@ class Proxy(Engine):
 
     def _with_rest(self, passing: Passing, side: Side, data: bytes) -> bytes:
         """Gives the lines that wait to the general path. Returns what is still to be taken of this side."""
-        rest, passing.rest = passing.rest, b""
+        rest = passing.take_rest()
         if side is CLIENT:
             return rest + data
         self._client.receive_data(rest)

@@ -66,13 +66,17 @@ class Tally:
         self.early = False
         """True if the client has sent something before its greeting."""
         self.lenient = False
-        """True: the driver trusts the client. No number of refusals or junk slows it down or ends it."""
+        """True: no number of refusals or junk slows the client down or ends it. Read only: see `trust`."""
         self.slow = False
         """True if the client is to be read slower: it has had `Config.soft_errors` refusals."""
         self.over: Reply | None = None
         """The reply to the next command, if a limit is reached: the session ends with it."""
         self.hits: tuple[str, ...] = ()
         """The limits that were hit, by the names of their fields in `Config`; see `take_hits`."""
+
+    def trust(self, trusted: bool) -> None:
+        """The driver trusts the client, or does not."""
+        self.lenient = trusted
 
     def line(self) -> None:
         """The client has sent a line that is refused as it is."""

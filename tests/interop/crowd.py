@@ -250,9 +250,7 @@ def run(options: argparse.Namespace, directory: Path) -> list[str]:
         if lost:
             wrong.append(f"{lost} idle sessions were lost")
         heard: Counter[str] = Counter()
-        for _ in range(
-            2 * ROOM
-        ):  # one after the other, as two workers may both take the last one
+        for _ in range(2 * ROOM):  # one after the other, as two workers may both take the last one
             client = Client.of(service.port)
             stack.enter_context(client.sock)
             heard[client.reply()[:3].decode()] += 1

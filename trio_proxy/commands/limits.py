@@ -55,7 +55,7 @@ class Limits:
         if not changed:
             return settings
         self.guard.use(guard_of(options, self.hits, time.monotonic, self.guard.shared))
-        self.held.most = options.max_held_total
-        server.max_connections = options.max_connections
+        self.held.limit(options.max_held_total)
+        server.limit(options.max_connections)
         log.warning("limits reloaded", settings=", ".join(f"[{each.table}] {each.key}" for each in changed))
         return settings.with_limits(options.error_delay, {name: getattr(options, name) for name in _IN_CORE})

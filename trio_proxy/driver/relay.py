@@ -73,12 +73,12 @@ class Relay(Sides):
     __slots__ = (
         "_judging",
         "_log",
+        "_named",
         "_sends_more",
         "_settings",
         "_shows_states",
         "_transcribes",
         "left",
-        "named",
     )
 
     def __init__(
@@ -99,10 +99,14 @@ class Relay(Sides):
         self._settings = settings
         self._log = log
         self._sends_more = False
-        self.named: Callable[[ClientInfo], Limit | None] | None = None
-        """Is called when XCLIENT has named a client. Returns the limit that its network has reached."""
+        self._named: Callable[[ClientInfo], Limit | None] | None = None
         self.left: tuple[Event, ...] = ()
         """Replies that the core counts as told, and that an error in `apply` has kept from the client."""
+
+    def tell_of_names(self, named: Callable[[ClientInfo], Limit | None]) -> None:
+        """``named`` is called when XCLIENT has named a client. It returns the limit that its network has
+        reached."""
+        self._named = named
 
     async def run(self) -> None:
         """Returns when the core has closed the dialogue, or the deadline has passed."""
@@ -186,7 +190,7 @@ class Relay(Sides):
             self._start(self._use_server, event.upstream)
         elif isinstance(event, ClientChanged):
             self._reports.event(event)
-            if self.named is not None and (limit := self.named(event.client)) is not None:
+            if self._named is not None and (limit := self._named(event.client)) is not None:
                 self._start(self._refuse_named, limit)
         elif isinstance(event, StartTLS):
             self._shake_hands_with(event.side)

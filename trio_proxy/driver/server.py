@@ -108,6 +108,10 @@ class Server:
         """How many there are now."""
         return len(self._sessions)
 
+    def limit(self, connections: int) -> None:
+        """So many clients are served at the same time from now on."""
+        self.max_connections = connections
+
     def be_patient(self, seconds: float) -> None:
         """After ``stop`` is set, clients are served for so long as if nothing had happened. Only then those
         without a mail transaction get 421."""

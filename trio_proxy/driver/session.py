@@ -139,11 +139,11 @@ class Session:
         guard, self._sweep = settings.guard, settings.sweep
         if guard is not None:
             network = guard.network_of(known.ip)
-            self._proxy.tally.lenient = network is None
+            self._proxy.tally.trust(network is None)
             if network is not None:
                 self._conduct = Conduct(self, self._proxy, guard, network)
             if settings.config.accept_xclient:
-                self._relay.named = partial(self._named, guard)
+                self._relay.tell_of_names(partial(self._named, guard))
         self._reactor = settings.reactor
         self._alone: Alone | None = None
         self._started = 0.0
@@ -300,7 +300,7 @@ class Session:
         limit that this has reached."""
         self._uncount()
         network = guard.network_of(client.ip)
-        self._proxy.tally.lenient = network is None
+        self._proxy.tally.trust(network is None)
         if network is None:
             return None
         limit = guard.enter(network)

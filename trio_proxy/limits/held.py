@@ -17,6 +17,10 @@ class HeldTotal:
         self.most = most
         self._total = total
 
+    def limit(self, most: int) -> None:
+        """So many octets are permitted from now on."""
+        self.most = most
+
     def take(self, octets: int) -> bool:
         elsewhere = 0 if self._total is None else self._total.elsewhere
         if self.octets + octets + elsewhere > self.most:

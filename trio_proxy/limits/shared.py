@@ -140,6 +140,14 @@ class SharedMemory:
         """Those of all workers together."""
         return sum(self.open[entry : self.used[0] * _ENTRIES : _ENTRIES])
 
+    def tell(self, number: int, connections: int) -> None:
+        """One number of ``open``."""
+        self.open[number] = connections
+
+    def use(self, row: int) -> None:
+        """This row is given away."""
+        self.used[0] = max(self.used[0], row + 1)
+
     def clear(self, row: int) -> None:
         """Forgets what the worker of this row has counted."""
         for number in range(_TOTALS):
@@ -208,11 +216,11 @@ class SharedCounts:
 
     def tell_open(self, network: bytes, entry: Entry, own: int) -> None:
         """This worker has so many connections of this network now."""
-        before, numbers = self._at.pop(network, None), self._memory.open
+        before, memory = self._at.pop(network, None), self._memory
         if before is not None and before != entry:  # another worker has taken it for another network
-            numbers[self._own + before] = 0
+            memory.tell(self._own + before, 0)
         if not isinstance(entry, bytes):
-            numbers[self._own + entry] = own
+            memory.tell(self._own + entry, own)
             if own:
                 self._at[network] = entry
 

@@ -47,7 +47,7 @@ class Rows:
             log.error("limits hold for this worker alone: there are too many", worker=number)
             return {}
         self._row_of[number] = row
-        memory.used[0] = max(memory.used[0], row + 1)
+        memory.use(row)
         return {"descriptor": self._descriptor, "row": row}
 
     def gone(self, number: int) -> None:

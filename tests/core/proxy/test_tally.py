@@ -35,13 +35,13 @@ def test_refusals_slow_the_client_and_then_end_its_session() -> None:
 
 def test_a_trusted_client_is_counted_and_let_be() -> None:
     tally = Tally(Config(max_refusals=1, soft_errors=1, max_junk=1))
-    tally.lenient = True
+    tally.trust(True)
     for _ in range(5):
         tally.command(b"NOOP")
         tally.refused()
     assert (tally.refusals, tally.junk, tally.slow, tally.over, tally.take_hits()) == (5, 5, False, None, ())
     assert tally.room_for_junk > 10**9
-    tally.lenient = False  # it has named another client
+    tally.trust(False)  # it has named another client
     tally.command(b"NOOP")
     assert tally.over is own_replies.TOO_MUCH_JUNK
 
