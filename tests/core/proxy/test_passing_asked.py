@@ -347,14 +347,6 @@ def test_a_shutdown_while_lines_wait() -> None:
     assert session.events[-1].question.command.raw == RCPT[0].encode()
 
 
-def test_there_is_no_rest_without_a_group() -> None:
-    session = Session()
-    assert not session.proxy.has_rest
-    assert session.proxy.pass_rest() is None
-    assert not Proxy(ask=["REPLY"]).has_rest
-    assert Proxy(ask=["REPLY"]).pass_rest() is None
-
-
 def test_another_line_than_the_one_that_was_asked_about() -> None:
     """A driver that breaks its word is asked anew."""
     session = Session(None)

@@ -280,3 +280,12 @@ def test_how_many_commands_and_messages_there_were() -> None:
     assert proxy.counts == (5, 1)
     scene = Scene(config=Config(trace=True)).greeted()
     assert scene.proxy.counts == (1, 0)
+
+
+def test_no_more_is_read_while_lines_of_a_group_wait() -> None:
+    proxy = Proxy(Config(), ["MAIL", "RCPT", "DATA", "IN_TURN"])
+    proxy.ask_ahead(lambda _: Continue())
+    for side, text in ((SERVER, "220 mx"), (CLIENT, "EHLO me"), (SERVER, "250 mx")):
+        proxy.receive_from(side, lines(text))
+    assert proxy.pass_on(CLIENT, lines("MAIL FROM:<a>", "RCPT TO:<b>"))
+    assert proxy.may_read == {SERVER}
