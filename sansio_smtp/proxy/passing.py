@@ -262,7 +262,10 @@ class Passing:
 
     def stop(self) -> None:
         """An input is about to be taken elsewhere."""
-        self.settle()
+        if self.rest:
+            self.settle()
+        else:
+            self.catch_up()  # a call less
         self.count()
         self.mode = UNKNOWN
 
@@ -270,10 +273,6 @@ class Passing:
         """The general path takes ``rest``."""
         rest, self.rest = self.rest, b""
         return rest
-
-    def settle(self) -> None:
-        """The state is about to be read, or to be moved elsewhere."""
-        self.catch_up()
 
     def take_unpassed(self, line: bytes) -> Command | None:
         """The command of a line that was asked about and not passed on: it is for the general path. None
@@ -312,6 +311,9 @@ class Passing:
             self._stage.replay(ending)
         self.failed = False
         self._from_rest = self.mode == REST and self._is_outside
+
+    settle = catch_up
+    """The same, while there is a ``rest``: it is for the general path then."""
 
     def _told(self, line: Line, octets: bytes) -> Command:
         """The command of a line of which the ends are told now."""
@@ -389,16 +391,10 @@ class Passing:
         if line is None or mode == OWED:
             return self._quit(data) if line is None and data == _QUIT_LINE else None
         lines = data.splitlines()  # at CR and LF
-        return self._line(line, data, len(lines[0])) if len(lines) == 1 else self._group(data, lines)
-
-    def _line(self, line: Line, data: bytes, size: int) -> bytes | None:
-        """Takes one line. ``size``: up to its first CR or LF."""
-        if (
-            len(data) - size != 2
-            or size > self._max_line
-            or 0 in data
-            or (not self.mode and not self._look())
-        ):
+        size = len(lines[0])
+        if len(lines) > 1:
+            return self._group(data, lines)
+        if len(data) - size != 2 or size > self._max_line or 0 in data or (not mode and not self._look()):
             return None
         if line is _RCPT:
             if self._room <= 0:  # it may be one too many

@@ -137,10 +137,15 @@ class AskedPassing(Passing):
 
     # The client
 
-    def _line(self, line: Line, data: bytes, size: int) -> bytes | None:
-        octets = super()._line(line, data, size)
-        if octets is None:
+    def from_client(self, data: bytes) -> bytes | None:
+        if self.rest != b"":
             return None
+        line = None if self.mode >= CONTENT else LINES.get(data[:5])
+        octets = super().from_client(data)
+        if octets is None:
+            return self._first_of(data) if self.rest else None
+        if line is None:
+            return octets
         command = line.command(data)
         if line.verb in self._asked:
             self._lines -= 1
@@ -165,33 +170,36 @@ class AskedPassing(Passing):
         self._last = command if line.kind is Kind.GROUP else None
         return octets
 
-    def _group(self, data: bytes, lines: list[bytes]) -> bytes | None:
-        """Takes the first line. Each of the others is asked about when the reply before it is known."""
+    def _group(self, data: bytes, lines: list[bytes]) -> None:
+        """Finds out if the first line may be passed on, and keeps the others: each is asked about when the
+        reply before it is known."""
         found = [LINES.get(line[:5] if len(line) > 4 else line + b"\r") for line in lines]
         if (
-            not self._in_turn
-            or len(lines) >= self._max_pipelined
-            or data != _CRLF.join((*lines, b""))
-            or any(line is None or line.verb not in self._asked for line in found)
-            or any(line.kind is not Kind.GROUP for line in found[:-1] if line is not None)
-            or found.count(LINES[b"RCPT "]) > 1  # of which none waits for another
+            self._in_turn
+            and len(lines) < self._max_pipelined
+            and data == _CRLF.join((*lines, b""))
+            and all(line is not None and line.verb in self._asked for line in found)
+            and all(line.kind is Kind.GROUP for line in found[:-1] if line is not None)
+            and found.count(LINES[b"RCPT "]) <= 1  # of several none waits for another
         ):
-            return None
-        line, first, size = found[0], data[: len(lines[0]) + 2], len(lines[0])
-        assert line is not None  # none of them is
-        octets = self._line(line, first, size)
+            self.rest = data[len(lines[0]) + 2 :]
+
+    def _first_of(self, data: bytes) -> bytes | None:
+        """Takes the first line of a group, of which ``rest`` has the others."""
+        rest = self.take_rest()  # what is asked may read levels
+        octets = self.from_client(data[: len(data) - len(rest)])
         if octets is not None:
-            self.rest = data[size + 2 :]
+            self.rest = rest
         return octets
 
     def pass_rest(self) -> bytes | None:
         """See `Proxy.pass_rest`."""
         if self.mode != REST or not self.rest:
             return None
-        rest, self.rest = self.rest, b""  # what is asked may read levels
-        size = rest.index(_CRLF)
-        octets = self._line(LINES[rest[:5]], rest[: size + 2], size)
-        self.rest = rest if octets is None else rest[size + 2 :]
+        rest = self.take_rest()
+        line = rest[: rest.index(_CRLF) + 2]
+        octets = self.from_client(line)
+        self.rest = rest if octets is None else rest[len(line) :]
         return octets
 
     def _content(self, data: bytes) -> bytes | None:

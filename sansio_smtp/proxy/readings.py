@@ -72,8 +72,9 @@ class Readings:
     def _catch_up(self) -> None:
         """The ends are about to be read: see `Passing`. Whatever passes leaves both sides to be read, so
         `may_read` need not ask for it."""
-        if self._passing is not None:
-            self._passing.settle()
+        passing = self._passing
+        if passing is not None:
+            passing.settle() if passing.rest else passing.catch_up()
 
     @property
     def may_read(self) -> frozenset[Side]:
