@@ -51,6 +51,8 @@ _ADDRESSES: Final = {0x0: 0, 0x1: 12, 0x2: 36, 0x3: 216}
 """Address family of version 2 → octets of its addresses."""
 _UNIX: Final = 0x3
 """The family whose addresses are paths, of any octets. They say nothing of a client that is of use here."""
+_PROXY: Final = 0x1
+"""The last command of version 2."""
 _DATAGRAM: Final = 0x2
 """The last transport protocol of version 2."""
 _V1_UNKNOWN: Final = b"PROXY UNKNOWN\r\n"
@@ -158,6 +160,8 @@ def _header(octets: bytes) -> Header:
         raise ProxyProtocolIncompleteError(ProxyProtocolWantRead(missing))
     fixed, rest = octets[:_FIXED], octets[_FIXED:]
     head = _V2.unpack_header(fixed)
+    if fixed[12] & 0xF > _PROXY:
+        raise ValueError("its command is not assigned")
     if (missing := head.data_len - len(rest)) > 0:
         raise ProxyProtocolIncompleteError(ProxyProtocolWantRead(missing))
     if head.command == "local":

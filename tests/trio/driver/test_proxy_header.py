@@ -144,6 +144,8 @@ async def test_what_else_a_header_says_is_kept_and_sent_on() -> None:
         (v2(1, 0x12, FOUR), "it is no PROXY header"),
         (v2(1, 0x10, FOUR), "it is no PROXY header"),
         (v2(2, 0x11, FOUR), "it is no PROXY header"),
+        (v2(8, 0x11, FOUR), "it is no PROXY header"),
+        (v2(9, 0x31, bytes(216)), "it is no PROXY header"),
         (v2(1, 0x91, FOUR), "it is no PROXY header"),
         (v2(1, 0x13, FOUR), "it is no PROXY header"),
         (v2(1, 0x03, b""), "it is no PROXY header"),
