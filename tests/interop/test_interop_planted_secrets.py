@@ -1,8 +1,8 @@
 """Marked secrets in all that a proxy is given: nothing that it writes or that others see of it holds one.
 
-Logs at ``-vv``, with the states of the core; transcripts, metrics, reprs in rules, quarantined mail, every
-file that it has made, its arguments (``ps``) and its environment, and what the client is told. The server is
-a bad one: it says back what it hears, in several writings.
+Logs at ``-vv``, with the states of the core; transcripts, metrics, spans, reprs in rules, quarantined mail,
+every file that it has made, its arguments (``ps``) and its environment, and what the client is told. The
+server is a bad one: it says back what it hears, in several writings.
 """
 
 from __future__ import annotations
@@ -61,6 +61,20 @@ def mail(tx, sender):
     if tx.conn.helo and tx.conn.helo.startswith("hold"):
         return Hold(f"{tx!r} {tx.conn!r}")
 """
+SPANS = """
+import atexit
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+
+out = open({path!r}, "w", buffering=1)
+atexit.register(out.close)
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(out=out)))
+trace.set_tracer_provider(provider)
+"""
+"""Rules that are none: all spans are written to a file."""
 CHECKS = """
 
 def login(conn, attempt):
@@ -143,7 +157,9 @@ def proxy_with_secrets(
     server: EchoServer, directory: Path, certificates: Certificates, *options: str, rules: str = RULES
 ) -> Iterator[Proxy]:
     (directory / "watch.py").write_text(rules)
-    common = ["--transcript", "-vv", "--rules", str(directory / "watch.py"), *certificates.options]
+    (directory / "traces.py").write_text(SPANS.format(path=str(directory / "made" / "spans")))
+    common = ["--transcript", "-vv", "--otel", *certificates.options]
+    common += ["--rules", str(directory / "traces.py"), "--rules", str(directory / "watch.py")]
     common += [
         "--admin",
         f"unix:{directory / 'admin'}",
@@ -152,6 +168,7 @@ def proxy_with_secrets(
         "--quarantine",
         str(directory / "made" / "quarantine"),
     ]
+    (directory / "made").mkdir()
     with running(server.port, directory / "made", *common, *options, rules_fail=True) as proxy:
         yield proxy
 
@@ -190,6 +207,7 @@ def checked(seen: dict[str, bytes], certificates: Certificates, *known: str) -> 
     assert len(secrets) > len(SECRETS)
     found = Seen({name: octets for name, octets in seen.items() if name not in known}).holding(secrets)
     assert found == []
+    assert b'"name": "SMTP session"' in seen["made/spans"]
 
 
 @pytest.fixture
