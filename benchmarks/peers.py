@@ -201,12 +201,15 @@ def _ours(peer: Peer, place: Place) -> Iterator[Running]:
         yield Running(pid, port)
 
 
-@contextlib.contextmanager
-def _relay(_peer: Peer, place: Place) -> Iterator[Running]:
-    port = free_port()
-    addresses = ["--listen", f"127.0.0.1:{port}", "--upstream", f"127.0.0.1:{place.upstream}"]
-    with running("relay", [sys.executable, str(HERE / "relay.py"), *addresses], port, place.tmp) as pid:
-        yield Running(pid, port)
+def _relay(program: str) -> Callable[[Peer, Place], AbstractContextManager[Running]]:
+    @contextlib.contextmanager
+    def start(_peer: Peer, place: Place) -> Iterator[Running]:
+        port = free_port()
+        addresses = ["--listen", f"127.0.0.1:{port}", "--upstream", f"127.0.0.1:{place.upstream}"]
+        with running("relay", [sys.executable, str(HERE / program), *addresses], port, place.tmp) as pid:
+            yield Running(pid, port)
+
+    return start
 
 
 def haproxy_command(config: Path, *lines: str) -> list[str]:
@@ -273,12 +276,14 @@ def _haraka(modules: Path) -> Callable[[Peer, Place], AbstractContextManager[Run
     return start
 
 
-RELAY = Peer("Trio byte relay", _relay, streams=True)
+LOOP = Peer("Python byte relay", _relay("epoll_relay.py"), streams=True)
+RELAY = Peer("Trio byte relay", _relay("relay.py"), streams=True)
 HAPROXY = Peer("HAProxy", _haproxy, tls=True, streams=True)
 
 
 def others(haraka: Path | None) -> Iterator[Peer]:
     """Those that are installed. `haraka` is a node_modules with Haraka in it."""
+    yield LOOP
     yield RELAY
     if which("haproxy"):
         yield HAPROXY
