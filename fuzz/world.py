@@ -1,7 +1,8 @@
 """Plays a tape against a proxy, as a driver would, and checks what can be checked after each input.
 
 Octets of a side wait until the proxy may read it. So everything that may be read has been read before the
-next record happens, however the octets are cut.
+next record happens, however the octets are cut. What the client has sent is read before the server's next
+segment: a reply may let it go on.
 """
 
 from __future__ import annotations
@@ -131,25 +132,33 @@ class World:
 
     def _pump(self) -> None:
         """Gives the proxy all that it may read, the client first."""
-        proxy, moved = self.proxy, True
-        while moved:
-            moved = False
-            for side in (CLIENT, SERVER):
-                queue = self.waiting[side]
-                while queue and self._may_take(side, queue[0]):
-                    moved = True
-                    data = queue.popleft()
-                    if data is None:
-                        self.ended.add(side)
-                        self._take(proxy.eof_from(side))
-                    elif side not in self.ended:
-                        self.segment = max(self.segment, len(data))
-                        (self.from_client if side is CLIENT else self.from_servers[-1]).extend(data)
-                        self._heard(side)
-                        self._take(proxy.receive_from(side, data))
-            while proxy.has_more and SERVER not in self.gone:
-                moved = True
-                self._take(proxy.more())
+        while self._give(CLIENT) or self._send_more() or self._give(SERVER):
+            pass
+
+    def _send_more(self) -> bool:
+        """Lets the proxy send the next piece of a message, if it has one. Returns False if it has none."""
+        proxy = self.proxy
+        if not proxy.has_more or SERVER in self.gone:
+            return False
+        self._take(proxy.more())
+        return True
+
+    def _give(self, side: Side) -> bool:
+        """Gives the proxy the next segment of a side. Returns False if there is none, or it may not be read
+        now."""
+        queue = self.waiting[side]
+        if not queue or not self._may_take(side, queue[0]):
+            return False
+        data = queue.popleft()
+        if data is None:
+            self.ended.add(side)
+            self._take(self.proxy.eof_from(side))
+        elif side not in self.ended:
+            self.segment = max(self.segment, len(data))
+            (self.from_client if side is CLIENT else self.from_servers[-1]).extend(data)
+            self._heard(side)
+            self._take(self.proxy.receive_from(side, data))
+        return True
 
     def _may_take(self, side: Side, data: bytes | None) -> bool:
         if side in self.gone:

@@ -15,9 +15,10 @@ The parts; each alone writes its own state::
                                         └─ ContentPipeline      questions and edits
                                              └─ MessageStore    a message that is kept whole
 
-They run in one pass: first what the server sent (`_run_server`), since a reply may let the client go on;
-then a command that waited for replies (`CommandFlow.ask_in_turn`); then what the client sent (`_run_client`).
-Then the joint state is checked with `joint_states.TOGETHER`, and the events are returned.
+They run in passes, one for each reply of the server: first the reply (`_run_server`), since it may let the
+client go on; then a command that waited for it (`CommandFlow.ask_in_turn`); then what the client sent
+(`_run_client`). So it makes no difference if two replies come in one segment or in two (promise P1). Then the
+joint state is checked with `joint_states.TOGETHER`, and the events are returned.
 
 The parts are made when one of them is first asked for: a session that is passed on from the greeting to the
 reply to QUIT (`Passing`) needs none of them, which saves a sixth of its instructions.
@@ -204,18 +205,22 @@ class Engine(Readings):
     # The engine: both ends are drained until neither has anything to give
 
     def _run(self) -> list[Event]:
-        # A reply may let the client go on, but nothing that the client sends lets a reply be read: one pass
-        # is enough.
         self.flows = False
         downstream, forwarding = self._downstream, self._forwarding
-        if forwarding.leg.end.pending:
-            self._run_server()
-        if self._login is not None and self._login.waits and downstream.question is None:
-            self._login.go_on()
-        if downstream.gate is GATE_QUEUED:
-            self._commands.ask_in_turn()
-        if self._client.pending:
-            self._run_client()
+        more = forwarding.leg.end.pending
+        while True:
+            # What a reply lets the client do is done before the next reply is read, as if that came later.
+            # Nothing that the client sends lets a reply be read: after the last one, one pass is enough.
+            if more:
+                more = self._run_server()
+            if self._login is not None and self._login.waits and downstream.question is None:
+                self._login.go_on()
+            if downstream.gate is GATE_QUEUED:
+                self._commands.ask_in_turn()
+            if self._client.pending:
+                self._run_client()
+            if not more:
+                break
         if self._draining is not None and self._idle():
             downstream.fail(self._draining)
         gate, message = downstream.gate, self._message.state
@@ -248,27 +253,27 @@ class Engine(Readings):
         if self._passing is not None:
             self._passing.stop()
 
-    def _run_server(self) -> None:
-        """Handles the replies that the server sent."""
-        downstream, end = self._downstream, self._forwarding.leg.end
-        while downstream.question is None or not self._asked.replies:
-            event = end.next_event()
-            if event is END_OF_INPUT:
-                if self._keeping is None or not self._keeping.lost():
-                    self._server_failed("it closed the connection", own_replies.LOST)
-                return
-            if isinstance(event, Pause):
-                return
-            self.progress += 1
-            if isinstance(event, ReplyReceived):
-                self._replies.replied(event)
-            else:
-                self.tally.hit(event.limit)
-                event.show(downstream.masked(event.evidence))
-                self._out.append(Violation(SERVER, event))
-                self._server_failed(f"it broke the protocol: {event.args[0]}", event.reply_hint)
-            if not end.pending or end is not self._forwarding.leg.end:
-                return
+    def _run_server(self) -> bool:
+        """Handles the next reply of the server. Returns True if another one may have come with it."""
+        if self._downstream.question is not None and self._asked.replies:
+            return False
+        end = self._forwarding.leg.end
+        event = end.next_event()
+        if event is END_OF_INPUT:
+            if self._keeping is None or not self._keeping.lost():
+                self._server_failed("it closed the connection", own_replies.LOST)
+            return False
+        if isinstance(event, Pause):
+            return False
+        self.progress += 1
+        if isinstance(event, ReplyReceived):
+            self._replies.replied(event)
+        else:
+            self.tally.hit(event.limit)
+            event.show(self._downstream.masked(event.evidence))
+            self._out.append(Violation(SERVER, event))
+            self._server_failed(f"it broke the protocol: {event.args[0]}", event.reply_hint)
+        return end.pending and end is self._forwarding.leg.end
 
     def _server_failed(self, why: str, reply: Reply) -> None:
         """The server is left for another, or the session ends with this reply."""

@@ -5,7 +5,7 @@ list, followed by what has to be sent and closed. A mistake of the caller raises
 of this library raises `InternalError` or another exception; then `Proxy.broke` ends the session.
 
 What usually comes takes a shorter way: `Passing` and the `Lane`, which are asked first. Everything else runs
-through the parts of the `Engine`, in one pass.
+through the parts of the `Engine`.
 """
 
 from __future__ import annotations

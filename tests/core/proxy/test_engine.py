@@ -45,6 +45,16 @@ def test_the_servers_violation_ends_the_dialogue() -> None:
     assert scene.event(Violation).error.evidence == b"535 ********\n"
 
 
+def test_what_a_reply_lets_the_client_say_is_said_before_the_next_reply_is_read() -> None:
+    """As if the two replies had come in two segments."""
+    for segments in ([("250 mx", "421 bye")], [("250 mx",), ("421 bye",)]):
+        scene = Scene()
+        scene.server("220 mx")
+        assert scene.client("HELO me", "NOOP") == ["S: HELO me"]
+        out = [line for segment in segments for line in scene.server(*segment)]
+        assert out == ["C: 250 mx", "S: NOOP", "C: 421 bye", "close S", "close C"]
+
+
 def test_an_early_refusal_of_a_message_is_passed_on() -> None:
     assert Scene().in_content().server("552 too big") == ["C: 552 too big", "abort S", "close C"]
 
