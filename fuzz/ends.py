@@ -23,6 +23,7 @@ from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.states import Phase
 from sansio_smtp.testing import Chunker, bytewise, drawn, whole
 from sansio_smtp.verbs import Kind
+from sansio_smtp.wire.commands import auth_line
 from sansio_smtp.wire.content import Form, unstuff
 from sansio_smtp.wire.violations import RemoteProtocolError
 
@@ -229,6 +230,8 @@ class _Asking:
     number: int = 0
 
     def take(self) -> None:
+        """Takes the replies that have come. What each lets the caller send is sent before the next one is
+        taken, so that it makes no difference if they came in one segment."""
         while not isinstance(event := self.end.next_event(), Pause):
             if isinstance(event, ReplyReceived):
                 answered = None if event.command is None else event.command.raw
@@ -236,7 +239,7 @@ class _Asking:
                 self.seen.append((event.reply.raw, answered, event.unsolicited))
             else:
                 self.seen.append(("broken", event.reply_hint.raw))
-        self.send()
+            self.send()
 
     @property
     def broken(self) -> bool:
@@ -253,14 +256,17 @@ class _Asking:
     def send(self) -> None:
         end = self.end
         while self.left:
-            try:
-                if end.phase is Phase.CONTENT:
-                    self.sent += end.send_end_of_data(self.number)
-                elif end.may_send() or end.phase is Phase.AUTH_LINE:
-                    self.sent += end.send_command(self.left.popleft(), self.number)
-                else:
-                    return
-            except LocalProtocolError:
+            if end.phase is Phase.CONTENT:
+                self.sent += end.send_end_of_data(self.number)
+            elif end.may_send() or end.phase is Phase.AUTH_LINE:
+                command = self.left.popleft()
+                if end.phase is Phase.AUTH_LINE:
+                    command = auth_line(command.raw)
+                try:
+                    self.sent += end.send_command(command, self.number)
+                except LocalProtocolError:
+                    continue  # a line that must not be sent
+            else:
                 return
             self.number += 1
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from sansio_smtp import CLIENT, Close, Event, Proxy, SendToClient, SendToServer, Side
+from sansio_smtp import CLIENT, SERVER, Close, Config, Event, Proxy, Release, SendToClient, SendToServer, Side
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from fuzz import delivery, proxies, tape
+from fuzz import delivery, ends, proxies, tape
 from fuzz.findings import Findings
 from fuzz.target import Target
 from fuzz.targets import NAMES, target
@@ -49,6 +49,13 @@ class SpeaksAfterClose(Spoilt):
     def gives(self, event: Event) -> list[Event]:
         is_end = isinstance(event, Close) and event.side is CLIENT
         return [event, SendToClient(b"221 bye\r\n", None)] if is_end else [event]
+
+
+class GivesBackByChance(Spoilt):
+    def receive_from(self, side: Side, data: bytes) -> list[Event]:
+        events = super().receive_from(side, data)
+        is_whole = len(data) > 2
+        return [Close(SERVER) if isinstance(event, Release) and is_whole else event for event in events]
 
 
 class LooksAtTheCuts(Spoilt):
@@ -94,6 +101,57 @@ def test_what_is_planted_is_found(make: type[Proxy], monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(proxies, "Proxy", make)
     with pytest.raises(AssertionError):
         proxies.OCTETS.try_octets(MESSAGE)
+
+
+def settings_of(config: Config) -> bytes:
+    """The first octets of a tape with these settings."""
+    (number,) = (
+        number
+        for number, known in enumerate(tape.settings())
+        if (known.config, known.ask, known.client, known.whole_only) == (config, frozenset(), None, False)
+    )
+    return number.to_bytes(2, "big")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        (b"cNOOP\r\n", b"s220 x\r\n421 x\r\n"),
+        (b"cEHLO x\r\nMAIL FROM:<a@x>\r\n", b"s220 x\r\n250 x\r\n421 x\r\n"),
+        (b"cHELO x\r\nDATA\r\nx\r\n.\r\n", b"s220 x\r\n", b"s250 x\r\n", b"s354 x\r\n421 x\r\n"),
+        (b"c\0\nNOOP\r\n", b"s220 x\r\n421 x\r\n"),  # a line that cannot be sent
+        (b"cEHLO x\r\nAUTH LOGIN\r\nx\r\n", b"s220 x\r\n", b"s250 x\r\n", b"s334 x\r\n421 x\r\n"),
+    ],
+)
+def test_a_421_may_come_with_the_reply_before_it(said: tuple[bytes, ...]) -> None:
+    for cuts in range(4):
+        octets = b"\0\0" + bytes((cuts,)) + b"".join(tape.MARK + each for each in said)
+        assert proxies.OCTETS.try_octets(octets)
+        assert ends.CLIENT_END.try_octets(octets)
+
+
+KEPT = (b"s220 x\r\n", b"cEHLO x\r\n", b"s250 x\r\n", b"cQUIT\r\n", b"s250 x\r\n")
+
+
+@pytest.mark.parametrize("more", [b"", b"250 x\r\n", b"2"])
+def test_a_server_may_say_more_before_its_connection_is_given_back(more: bytes) -> None:
+    said = b"".join(tape.MARK + each for each in KEPT)
+    assert proxies.OCTETS.try_octets(settings_of(Config(keep=True)) + b"\0" + said + more)
+
+
+def test_a_connection_that_is_given_back_by_chance_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    octets = settings_of(Config(keep=True)) + b"\0" + b"".join(tape.MARK + each for each in KEPT)
+    assert proxies.OCTETS.try_octets(octets)
+    monkeypatch.setattr(proxies, "Proxy", GivesBackByChance)
+    with pytest.raises(AssertionError, match="given back"):
+        proxies.OCTETS.try_octets(octets)
+
+
+def test_a_line_with_a_blank_before_bdat_is_no_chunk() -> None:
+    """The proxy refuses it, and reads on after it."""
+    for line in (b" BDAT 3\r\n", b"\tbdat 3 LAST\r\n"):
+        said = b"cMAIL FROM:<a@x>\r\nRCPT TO:<b@x>\r\n" + line + b"NOOP\r\nQUIT\r\n"
+        assert delivery.DELIVERY.try_octets(dialogue(b"cEHLO x\r\n", said))
 
 
 def test_what_two_servers_read_differently_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

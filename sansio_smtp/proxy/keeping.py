@@ -9,10 +9,12 @@ to another session::
                                                                  gone, before any reply ──> Connect
 
 What must never happen is that one client notices another, or speaks for it. So a connection is kept only if
-no reply on it can depend on who has used it (`_is_clean`). Each client, or this proxy for a client that says
-neither EHLO nor HELO, is introduced to the server anew. A kept connection may be gone: servers close idle
-ones. As long as it has answered nothing, another one takes its place, and the client does not notice. After
-its first reply it is like any other connection: no command is said again, and no message (RFC 1047).
+no reply on it can depend on who has used it (`_is_clean`), and if nothing of the server lies here unread
+after the reply to RSET: what comes later is found by the driver, which has the connection then. Each client,
+or this proxy for a client that says neither EHLO nor HELO, is introduced to the server anew. A kept
+connection may be gone: servers close idle ones. As long as it has answered nothing, another one takes its
+place, and the client does not notice. After its first reply it is like any other connection: no command is
+said again, and no message (RFC 1047).
 """
 
 from __future__ import annotations

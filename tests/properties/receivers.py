@@ -79,8 +79,7 @@ class Receiver:
     def _line_found(self, kind: str, line: bytes) -> None:
         """A whole line outside mail data."""
         words = line.split()
-        counts = self._bdat is not Bdat.LINE and kind == "command" and b"\r" not in line and b"\0" not in line
-        counts = counts and len(words) > 1 and words[0].upper() == b"BDAT" and words[1].isdigit()
+        counts = self._bdat is not Bdat.LINE and kind == "command" and self._is_bdat(line, words)
         if not counts or self._bdat is Bdat.SKIPPED:
             self._found(kind, line)
         if counts:
@@ -88,6 +87,12 @@ class Receiver:
             self.mode = "chunk"
             if not self._left:
                 self._end_chunk()
+
+    def _is_bdat(self, line: bytes, words: list[bytes]) -> bool:
+        """Returns True if the line is a BDAT with its count. Blanks before the verb are passed over, as by
+        servers."""
+        plain = b"\r" not in line and b"\0" not in line
+        return plain and len(words) > 1 and words[0].upper() == b"BDAT" and words[1].isdigit()
 
     def _end_chunk(self) -> None:
         self.mode = "command"
@@ -126,7 +131,8 @@ class Receiver:
 class StrictReceiver(Receiver):
     """CRLF ends a line and CRLF "." CRLF a message; nothing else does.
 
-    ``as_proxy`` reads what a *client* sent in the way a tolerant relay may: LF alone ends a command.
+    ``as_proxy`` reads what a *client* sent in the way a tolerant relay may: LF alone ends a command. A line
+    with a blank before its verb is refused, so that it is no BDAT there.
     """
 
     def __init__(self, replier: Replier, bdat: Bdat = Bdat.LINE, *, as_proxy: bool = False) -> None:
@@ -140,6 +146,10 @@ class StrictReceiver(Receiver):
     def in_message(self) -> bool:
         """True if a message has begun that has not ended."""
         return self.mode == "content" and (self._state != "start" or len(self._message) > 0)
+
+    def _is_bdat(self, line: bytes, words: list[bytes]) -> bool:
+        refused = self._as_proxy and line[:1].isspace()
+        return not refused and super()._is_bdat(line, words)
 
     def _decoded(self, message: bytes) -> bytes:
         return canonical_chunks(message) if self._as_proxy and not self.binary else message
