@@ -52,6 +52,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
     add = parser.add_argument
     add("--seconds", type=float, default=60.0, metavar="N", help="for all targets together (60)")
+    add(
+        "--seed",
+        type=int,
+        metavar="N",
+        help="the same search each time, as far as the time lets (another one)",
+    )
     add("--target", action="append", choices=NAMES, help="only this; may be repeated")
     add("--dir", type=Path, default=_ROOT / ".fuzz", help="where inputs and findings are kept (.fuzz)")
     add("--list", action="store_true", help="say what the targets are, and search nothing")
@@ -68,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"{'target':18} {'executions':>10} {'edges':>6} {'kept':>6} {'CPU s':>6} {'findings':>8}")
     results = []
     for name in names:
-        results.append(search(target(name), options.seconds / len(names), options.dir))
+        results.append(search(target(name), options.seconds / len(names), options.dir, options.seed))
         print(row(results[-1]), flush=True)
     executions, seconds = sum(one.executions for one in results), sum(one.seconds for one in results)
     found = [path for one in results for path in one.findings]
@@ -86,8 +92,9 @@ def row(one: Searched) -> str:
     return f"{one.name:18} {counts} {one.seconds:6.0f} {len(one.findings):8}"
 
 
-def search(chosen: Target, seconds: float, directory: Path) -> Searched:
-    """Runs one search in a process of its own, and reads what libFuzzer says."""
+def search(chosen: Target, seconds: float, directory: Path, seed: int | None = None) -> Searched:
+    """Runs one search in a process of its own, and reads what libFuzzer says. Two searches with the same
+    ``seed`` differ only by the inputs that were kept before, and by how far they get in the time."""
     corpus, findings = directory / "corpus" / chosen.name, directory / "findings" / chosen.name
     corpus.mkdir(parents=True, exist_ok=True)
     before = _used()
@@ -102,6 +109,8 @@ def search(chosen: Target, seconds: float, directory: Path) -> Searched:
         ]  # fmt: skip
         if chosen.words:
             options.append(f"-dict={words}")
+        if seed is not None:
+            options.append(f"-seed={seed}")
         search = [sys.executable, "-m", "fuzz.search", chosen.name, str(findings)]
         command = [*search, str(max(2.0, seconds) * 1.5), *options]
         # The scan of mail data in Python, so that the search sees where it goes; the target "content"
@@ -109,7 +118,7 @@ def search(chosen: Target, seconds: float, directory: Path) -> Searched:
         done = subprocess.run(
             [*command, str(corpus), str(seeds)],
             cwd=_ROOT,
-            env={**os.environ, "SANSIO_SMTP_PURE": "1"},
+            env={**os.environ, "SANSIO_SMTP_PURE": "1", **({} if seed is None else {"PYTHONHASHSEED": "0"})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
