@@ -87,14 +87,26 @@ from .tally import Tally
 __all__ = ["Engine"]
 
 
-_PARTS: Final = frozenset(
-    (
-        *("_client", "_commands", "_downstream", "_failover", "_forwarding", "_keeping", "_lane", "_login"),
-        *("_message", "_replies", "_setup"),
-    )
-)
 _BUSY: Final = frozenset((Phase.CONTENT, Phase.CHUNK, Phase.TLS))
 """The phases in which a client without an answer to wait for is in the middle of something."""
+
+
+class _Part:
+    """A slot for one of the parts. All of them are made when the first one is asked for. A ``__getattr__``
+    could do that too, but then Python would look up each attribute of a `Proxy` in a slower way."""
+
+    def __init__(self, slot: Any) -> None:
+        self._slot = slot
+
+    def __get__(self, engine: Engine, _: type) -> Any:
+        try:
+            return self._slot.__get__(engine)
+        except AttributeError:
+            engine._make_parts()
+            return self._slot.__get__(engine)
+
+    def __set__(self, engine: Engine, part: object) -> None:
+        self._slot.__set__(engine, part)
 
 
 class Engine(Readings):
@@ -162,12 +174,6 @@ class Engine(Readings):
         self._client_lost = False
         self._has_parts = False
         self._passing: Passing | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        """Makes the parts, if one of them is asked for."""
-        if name in _PARTS:
-            self._make_parts()
-        return object.__getattribute__(self, name)  # raises the error that led here, if it is another name
 
     def _make_parts(self) -> None:
         config, asked = self.config, self._asked
@@ -358,3 +364,10 @@ class Engine(Readings):
         if self._has_parts:
             return self._downstream.answered(reply, envelope, content)
         return MessageAnswered(reply, envelope, content=content)
+
+
+for _name in (
+    *("_client", "_commands", "_downstream", "_failover", "_forwarding", "_keeping", "_lane", "_login"),
+    *("_message", "_replies", "_setup"),
+):
+    setattr(Engine, _name, _Part(vars(Engine)[_name]))
