@@ -498,12 +498,12 @@ class Passing:
             return None if self.mode <= _STREAM else self._greeting_or_last(data)
         if self._more:
             return self._replies(data)
-        after, size = self._owed.get(data[:4]), len(data) - 2
+        after, size, lines = self._owed.get(data[:4]), len(data), data.splitlines()  # at CR and LF
         if (
             after is None
-            or data.find(_CR) != size
-            or data.find(_LF) - size != 1
-            or size + 2 > self._max_reply
+            or len(lines) != 1
+            or size - len(lines[0]) != 2
+            or size > self._max_reply
             or 0 in data
         ):
             return None

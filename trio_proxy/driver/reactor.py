@@ -218,7 +218,6 @@ class WatchedStream(SocketStream):
 
     def ready(self, mask: int) -> None:
         """The socket has become readable or writable, or was lost."""
-        reader = self._reader
         if mask != _OUT:
             self._readable = True
             if mask & _ENDS:
@@ -228,21 +227,22 @@ class WatchedStream(SocketStream):
                 self.read()
             elif self._receiver is not None:
                 self._wake_receiver()
-            elif self._lost and reader is not None:
-                reader.gone(self._side)
-        if mask & _OUT:
-            if self._sender is not None:
-                self._wake_sender()
-            if self._awaits_room and reader is not None:
-                self._awaits_room = False
-                reader.writable(self._side)
+            elif self._lost and self._reader is not None:
+                self._reader.gone(self._side)
+        if mask & _OUT and (self._awaits_room or self._sender is not None):
+            self._has_room()
+
+    def _has_room(self) -> None:
+        if self._sender is not None:
+            self._wake_sender()
+        if self._awaits_room and self._reader is not None:
+            self._awaits_room = False
+            self._reader.writable(self._side)
 
     def read(self) -> None:
         """Gives what there is to read to the reader, as long as it takes more."""
-        reader, side = self._reader, self._side
-        for _ in range(_READS_A_TURN):
-            if not self._reads or reader is None:
-                return
+        reader, side, reads = self._reader, self._side, 0
+        while reader is not None and self._reads:
             try:
                 data = self.sock.recv(SEGMENT)
             except BlockingIOError:
@@ -261,7 +261,10 @@ class WatchedStream(SocketStream):
                 return
             if not self._readable:
                 return
-        self._reactor.again(self)
+            reads += 1
+            if reads == _READS_A_TURN:
+                self._reactor.again(self)
+                return
 
     # By the session
 
