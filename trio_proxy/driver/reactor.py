@@ -40,7 +40,7 @@ from trio.lowlevel import Abort, Task, checkpoint, current_task, reschedule, wai
 
 from sansio_smtp import Side
 
-from .streams import SEGMENT, Reader, SocketStream
+from .streams import SEGMENT, USUAL, Reader, SocketStream
 from .sweep import TICK, Sweep, Swept
 
 __all__ = ["AVAILABLE", "Reactor", "WatchedStream"]
@@ -243,8 +243,9 @@ class WatchedStream(SocketStream):
         """Gives what there is to read to the reader, as long as it takes more."""
         reader, side, reads = self._reader, self._side, 0
         while reader is not None and self._reads:
+            most = self._most
             try:
-                data = self.sock.recv(SEGMENT)
+                data = self.sock.recv(most)
             except BlockingIOError:
                 self._readable = False
                 return
@@ -252,8 +253,10 @@ class WatchedStream(SocketStream):
                 self._reads = False
                 reader.lose(side, error)
                 return
-            if len(data) < SEGMENT and not self._ended:
-                self._readable = False
+            if len(data) < most:
+                self._most, self._readable = USUAL, self._ended
+            else:
+                self._most = SEGMENT
             if not reader.take(side, data) or not data:
                 self._reads = False
                 if self._lost and not data:  # an end, and a reset after it, in one event
@@ -285,13 +288,16 @@ class WatchedStream(SocketStream):
             await self._until_readable()
             if interrupts != self._interrupts:
                 raise trio.ClosedResourceError("another task reads this connection now")
+            most = self._most
             try:
-                data = self.sock.recv(SEGMENT)
+                data = self.sock.recv(most)
             except BlockingIOError:
                 self._readable = False
                 continue
-            if len(data) < SEGMENT and not self._ended:
-                self._readable = False
+            if len(data) < most:
+                self._most, self._readable = USUAL, self._ended
+            else:
+                self._most = SEGMENT
             return data
 
     async def receive_some(self, most: int, end: bytes = b"") -> bytes:

@@ -122,6 +122,7 @@ async def test_an_end_after_octets_that_were_not_all_taken(scene: Scene) -> None
 async def test_a_flood_has_its_turn_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """More than one turn's reads: no event says that there is more."""
     monkeypatch.setattr(module, "SEGMENT", 10)
+    scene.stream._most = 10
     octets = bytes(range(250)) * 4
     scene.peer.sendall(octets)
     scene.stream.hand_over(scene.reader, CLIENT)
@@ -134,6 +135,7 @@ async def test_a_flood_that_a_task_begins_to_read_is_read_on(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SEGMENT", 10)
+    scene.stream._most = 10
     octets = bytes(range(200))
     scene.peer.sendall(octets)
     await eventually(lambda: scene.stream._readable)

@@ -15,9 +15,9 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from trio_proxy.driver import streams
+from trio_proxy.driver import reactor, streams
 from trio_proxy.driver.reactor import AVAILABLE, Reactor
-from trio_proxy.driver.streams import SEGMENT, SocketStream, connect
+from trio_proxy.driver.streams import SEGMENT, USUAL, SocketStream, connect
 from trio_proxy.text.addresses import Address
 
 SECONDS = 5.0
@@ -105,6 +105,20 @@ async def test_octets_go_both_ways(pair: Pair) -> None:
         assert await stream.receive() == b""
         await send_all(stream, b"still")
         assert peer.recv(100) == b"still"
+
+
+async def test_only_after_a_full_read_more_is_asked_for(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each short read would leave a large hole in the memory."""
+    stream, peer = pair
+    assert stream._most == USUAL
+    for module in (reactor, streams):
+        monkeypatch.setattr(module, "USUAL", 10)
+        monkeypatch.setattr(module, "SEGMENT", 20)
+    stream._most = 10
+    for octets, reads in ((37, [10, 20, 7]), (12, [10, 2])):
+        peer.sendall(bytes(octets))
+        with trio.fail_after(SECONDS):
+            assert [len(await stream.receive()) for _ in reads] == reads
 
 
 async def test_more_than_the_kernel_takes(pair: Pair) -> None:
