@@ -20,7 +20,8 @@ def main() -> None:
         if error.name not in ("attr", "click"):
             raise
         sys.exit("smtp-proxy: the program needs more than the library: pip install 'sansio-smtp[proxy]'")
-    delay_import("asyncio")  # structlog imports it, which takes 2.6 MB of 31
+    delay_import("asyncio")  # structlog imports it, which takes 2.6 MB
+    delay_import("ssl", "hmac")  # Trio imports them, and they OpenSSL: 5 MB, which TLS alone needs
     if sys.version_info >= (3, 12):
         logging.logAsyncioTasks = False  # or each record would load asyncio, to ask for the name of its task
     try:

@@ -11,11 +11,12 @@ from typing import Any
 __all__ = ["delay_import"]
 
 
-def delay_import(name: str) -> None:
-    """From now on ``import name`` gives a module that is loaded when something of it is used. Does nothing if
-    it is loaded already."""
-    if name not in sys.modules:
-        sys.modules[name] = _Delayed(name)
+def delay_import(*names: str) -> None:
+    """From now on ``import name`` gives a module that is loaded when something of it is used. Does nothing
+    for a module that is loaded already."""
+    for name in names:
+        if name not in sys.modules:
+            sys.modules[name] = _Delayed(name)
 
 
 class _Delayed(ModuleType):
@@ -31,4 +32,6 @@ class _Delayed(ModuleType):
             if sys.modules.get(self.__name__) is self:
                 del sys.modules[self.__name__]
             module = import_module(self.__name__)
-        return getattr(module, attribute)
+        value = getattr(module, attribute)
+        setattr(self, attribute, value)  # some modules never see another than this one, and ask it often
+        return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from typing import Final, Literal
 
 import attrs
@@ -66,7 +66,7 @@ _REMEDY: Final = (
 
 def make_key() -> bytes:
     """A key of hashes, which nobody knows."""
-    return secrets.token_bytes(32)
+    return os.urandom(32)
 
 
 def log_problems(options: Options) -> list[Problem]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,7 @@ from .setting_options import Mistaken
 
 if TYPE_CHECKING:
     from sansio_smtp.rules.lint.problems import Problem
+    from trio_proxy.settings.config_file import ConfigFile
 
 __all__ = ["read_options"]
 
@@ -25,12 +27,11 @@ def read_options(ctx: click.Context) -> tuple[Options, list[Problem]]:
     """
     # Only now: --help has no use for them, and they take long to import.
     from trio_proxy.settings.choose import choose
-    from trio_proxy.settings.config_file import read_config
 
     given = _given(ctx)
     mistaken = [name for name, value in given.items() if isinstance(value, Mistaken)]
     wrong = [given.pop(name).error(ctx) for name in mistaken]
-    config, problems = read_config(given["config"]) if "config" in given else (None, [])
+    config, problems = _config(given["config"]) if "config" in given else (None, [])
     try:
         options = choose(given, config)
     except ValueError as error:
@@ -38,6 +39,12 @@ def read_options(ctx: click.Context) -> tuple[Options, list[Problem]]:
     if wrong:
         raise _together(ctx, wrong, [*problems, *_with_files(options, problems)])
     return options, problems
+
+
+def _config(path: Path) -> tuple[ConfigFile | None, list[Problem]]:
+    from trio_proxy.settings.config_file import read_config  # not everybody has a file, and cattrs takes 1 MB
+
+    return read_config(path)
 
 
 def _together(

@@ -51,6 +51,10 @@ class HandshakeError(OSError):
         return self.why
 
 
+def _memory() -> ssl.MemoryBIO:
+    return ssl.MemoryBIO()  # asked for only now: without TLS the module is not loaded
+
+
 @attrs.define(eq=False)
 class TlsStream:
     """A `Stream` of what is inside TLS, over a `Stream` of its records. Call `handshake` first.
@@ -71,8 +75,8 @@ class TlsStream:
     """If given, the handshake is computed in threads, of which this is the limit."""
     _tls: ssl.SSLObject | None = attrs.field(default=None, init=False)
     """None as long as there is no TLS."""
-    _incoming: ssl.MemoryBIO = attrs.field(factory=ssl.MemoryBIO, init=False)
-    _outgoing: ssl.MemoryBIO = attrs.field(factory=ssl.MemoryBIO, init=False)
+    _incoming: ssl.MemoryBIO = attrs.field(factory=_memory, init=False)
+    _outgoing: ssl.MemoryBIO = attrs.field(factory=_memory, init=False)
     _records: memoryview | None = attrs.field(default=None, init=False)
     """What is encrypted and still to be sent."""
     _held: int = attrs.field(default=0, init=False)

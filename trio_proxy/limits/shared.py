@@ -43,8 +43,7 @@ import mmap
 import os
 import struct
 import tempfile
-from functools import lru_cache
-from hashlib import blake2b
+from functools import lru_cache, partial
 from typing import Final, TypeAlias
 
 from .rates import Buckets, Rate
@@ -85,6 +84,8 @@ class SharedMemory:
     def __init__(self, descriptor: int) -> None:
         """Maps the memory of this descriptor, which stays the caller's. Raises `UnknownLayout` if it is
         none of ours, and OSError."""
+        from hashlib import blake2b  # only now: it loads OpenSSL, and a process alone hashes nothing
+
         size = os.fstat(descriptor).st_size
         if size < _HEAD:
             raise UnknownLayout
@@ -92,7 +93,7 @@ class SharedMemory:
         self.rows = self._head(self._map, size)
         at = _HEAD + 8
         view = memoryview(self._map)
-        self.secret = bytes(view[_HEAD - _SECRET : _HEAD])
+        self.hash = partial(blake2b, digest_size=_KEY, key=bytes(view[_HEAD - _SECRET : _HEAD]))
         self.used = view[_HEAD:at].cast("Q")
         """One number: rows from this one on were never given away."""
         at, self.totals = at + self.rows * _TOTALS * 8, view[at : at + self.rows * _TOTALS * 8].cast("Q")
@@ -238,7 +239,7 @@ class SharedCounts:
 
     def _place_of(self, network: bytes) -> tuple[bytes, int]:
         """The key of a network, and the first entry of its set."""
-        key = blake2b(network, digest_size=_KEY, key=self._memory.secret).digest()
+        key = self._memory.hash(network).digest()
         return key, int.from_bytes(key[:4]) % (_ENTRIES // _WAYS) * _WAYS
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol, cast
@@ -147,7 +147,7 @@ class RuleHost(Host):
                 self._account.failed(rule.name, error.incident)
             self._note(f"{rule.where} {rule.phase} is down (incident {error.incident})", "***")
             return error.incident
-        incident = secrets.token_hex(4)
+        incident = os.urandom(4).hex()
         if self._account is not None:
             self._account.failed(rule.name, incident)
         details: dict[str, Any] = {}

@@ -17,7 +17,7 @@ import attrs
 from sansio_smtp.rules.lint.problems import Problem, RuleError, did_you_mean
 from sansio_smtp.rules.loading import collect, plainly_made
 from sansio_smtp.rules.ruleset import Rule, RuleSet
-from trio_proxy.settings.tables import RuleTable, structure
+from trio_proxy.settings.rule_table import RuleTable
 
 from .modules import RuleModules
 from .token_rule import NAME, TokenRule, token_rules
@@ -158,6 +158,8 @@ class _Loader:
             return None, [Problem(table.file, table.lines.get("", 0), text)]
         if not attrs.has(cls) or (table is None and entry is not cls):
             return plainly_made(entry, file, line)
+        from trio_proxy.settings.tables import structure  # most rules are functions, and cattrs takes 1 MB
+
         given = table or RuleTable({}, {"": line}, file)
         return structure(
             cls,

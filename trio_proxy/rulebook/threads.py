@@ -15,7 +15,7 @@ wait for threads of this rule.
 
 from __future__ import annotations
 
-import secrets
+import os
 from typing import Final, cast
 from weakref import WeakKeyDictionary
 
@@ -114,7 +114,7 @@ class _Places:
 
     def _down(self) -> RuleDown:
         if not self.incident:
-            self.incident = secrets.token_hex(4)
+            self.incident = os.urandom(4).hex()
             log.error(
                 "rule is down: all its threads hang; its calls fail until one returns",
                 rule=self.name,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sansio_smtp.rules.lint.problems import Problem, RuleError
 
-from .config_file import ConfigFile, load_config
 from .options import CONFLICTS, SETTINGS, Options
+
+if TYPE_CHECKING:
+    from .config_file import ConfigFile
 
 __all__ = ["choose", "reread"]
 
@@ -46,6 +48,8 @@ def reread(options: Options) -> Options:
     """
     if options.config is None:
         return options
+    from .config_file import load_config  # not everybody has a file, and cattrs takes 1 MB
+
     try:
         return choose(options.given, load_config(options.config))
     except ValueError as error:

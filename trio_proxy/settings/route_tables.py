@@ -18,7 +18,6 @@ from trio_proxy.text.destinations import Destination
 from trio_proxy.text.masking import is_list, is_table
 
 from .kinds import LISTENERS, NETWORKS, UPSTREAMS
-from .tables import structure
 
 __all__ = ["ROUTE", "RouteTable", "read_routes", "route_problems"]
 
@@ -132,6 +131,8 @@ def read_routes(
     first = lines.get((ROUTE,), 0)
     if not is_list(tables) or not all(map(is_table, tables)):
         return (), [Problem(file, first, f"routes are tables; write [[{ROUTE}]], with two brackets")]
+    from .tables import structure  # only now: cattrs takes 1 MB, and most services have no routes
+
     routes: list[RouteTable] = []
     problems: list[Problem] = []
     for number, table in enumerate(tables, 1):

@@ -6,8 +6,6 @@ key. In reply texts and messages of errors, what looks like an address counts as
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 from collections.abc import Callable, MutableMapping
 from typing import Any, Final, cast
@@ -32,6 +30,8 @@ Hide = Callable[[str], str]
 def hashing(key: bytes) -> Hide:
     """Replaces an address by the beginning of its HMAC-SHA-256 (RFC 2104), in lower case: no two spellings of
     it differ."""
+    import hashlib  # only now: both load OpenSSL, and few services hash addresses
+    import hmac
 
     def replaced(address: str) -> str:
         octets = address.lower().encode("utf-8", "surrogateescape")

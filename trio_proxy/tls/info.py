@@ -6,8 +6,6 @@ import ssl
 
 from sansio_smtp import TlsInfo
 
-from .named import NamedTls
-
 __all__ = ["info_of"]
 
 
@@ -22,7 +20,7 @@ def info_of(tls: ssl.SSLObject) -> TlsInfo:
 
         subject = subject_of(shown)
     return TlsInfo(
-        server_name=tls.name if isinstance(tls, NamedTls) else "",
+        server_name=getattr(tls, "name", ""),  # of a `NamedTls`
         version=tls.version() or "",
         cipher=cipher[0] if cipher else "",
         # A certificate that was asked for and is wrong has failed the handshake.

@@ -42,6 +42,19 @@ def test_it_is_loaded_when_it_is_used() -> None:
     assert imported().value is early.value is value  # type: ignore[attr-defined]
 
 
+def test_what_was_used_once_is_kept() -> None:
+    """Who has imported it early has the stand-in for ever: each use of it would be slow."""
+    delay_import(NAME)
+    early = imported()
+    value = early.value  # type: ignore[attr-defined]
+    assert vars(early)["value"] is value
+
+
+def test_several_modules() -> None:
+    delay_import(NAME, f"{NAME}.inner")
+    assert sys.modules[f"{NAME}.inner"].value is imported().value  # type: ignore[attr-defined]
+
+
 def test_a_module_inside_it() -> None:
     delay_import(NAME)
     inner = __import__(f"{NAME}.inner", fromlist=["value"])
