@@ -418,7 +418,11 @@ class Downstream:
         self.end.close()
         self.question = self._resume = None
         self.drop_attempt()
-        self._on_over = self._on_room = nothing  # no circle of references is left: memory is free at once
+        self.let_go()
+
+    def let_go(self) -> None:
+        """No circle of references is left: memory is free at once."""
+        self._on_over = self._on_room = nothing
 
     def log_in(self, exchange: Sequence[Command], *, by_server: bool = True) -> None:
         """The client's credentials were accepted in this AUTH exchange, by a server or by a verdict."""

@@ -345,6 +345,16 @@ class Engine(Readings):
         if self._login is not None:
             self._login.close()
 
+    def let_go(self) -> None:
+        """For a driver that gives no more input. The parts hold one another in circles until the session is
+        closed, and one whose reply to QUIT was passed on is not closed before somebody reads it: only the
+        garbage collector would free it. From now on its memory is free as soon as nobody holds it."""
+        if self._passing is not None:
+            self._passing.let_go()
+        if self._has_parts:
+            self._downstream.let_go()
+            self._forwarding.let_go()
+
     def _idle(self) -> bool:
         client, leg = self._client, self._forwarding.leg
         if self.closed or self._downstream.question or client.exchanges:

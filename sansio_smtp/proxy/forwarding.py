@@ -579,4 +579,8 @@ class Forwarding:
             self._out.append(Close(SERVER, abort=leg.end.in_content))
         leg.close()
         self.drop_errands()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """As `Downstream.let_go`."""
         self._on_prepare = nothing

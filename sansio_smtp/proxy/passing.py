@@ -34,6 +34,7 @@ general path; 60 so.
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import Hashable, Mapping
 from typing import Final, Protocol
 
@@ -259,6 +260,10 @@ class Passing:
         self._commands = commands
         self._client = downstream.end
         self._server = forwarding.leg.end
+
+    def let_go(self) -> None:
+        """As `Downstream.let_go`. What has passed can still be read as long as somebody holds the proxy."""
+        self._stage = weakref.proxy(self._stage)
 
     def stop(self) -> None:
         """An input is about to be taken elsewhere."""

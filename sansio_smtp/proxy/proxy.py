@@ -204,8 +204,14 @@ class Proxy(Engine):
 
     def rehearse(self, inputs: tuple[Input, ...]) -> Opened | None:
         """For `Passing`: what comes of the inputs with which such a session begins. See `Openings`."""
-        passed = b""
         other = Proxy(self.config, self.ask, None, self._given)
+        try:
+            return self._rehearsed(other, inputs)
+        finally:
+            other.let_go()
+
+    def _rehearsed(self, other: Proxy, inputs: tuple[Input, ...]) -> Opened | None:
+        passed = b""
         other.server_connected(*self._connection)
         for side, data in inputs:
             events = other.receive_from(side, data)

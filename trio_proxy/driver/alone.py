@@ -64,6 +64,9 @@ class Guest(Protocol):
         """Closes all that is open."""
 
 
+def _nothing() -> None: ...
+
+
 class Alone:
     """Runs one session. Nothing that it is called with raises."""
 
@@ -96,7 +99,8 @@ class Alone:
         except Exception:
             log.exception("internal error, connection closed")
         finally:
-            self._ended()
+            ended, self._ended = self._ended, _nothing  # no circle of references is left, so memory is free
+            ended()
 
     # As the host of the session: see `Host`
 

@@ -233,6 +233,7 @@ class Session:
             self._ended()
 
     def _ended(self) -> None:
+        self._proxy.let_go()
         self._judging.close()
         if self._trace is not None:
             self._trace.end()

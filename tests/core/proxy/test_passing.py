@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -106,6 +108,21 @@ def test_a_reply_that_repeats_a_credential(pieces: tuple[str, ...]) -> None:
     if "." not in pieces:
         twins.receive_from(CLIENT, b".\r\n")
     twins.receive_from(SERVER, b"250 taken of AGFubgBzZWNyZXQ=\r\n")
+
+
+@pytest.mark.parametrize("looks", [False, True])
+def test_a_session_whose_driver_lets_go_leaves_no_garbage(looks: bool) -> None:
+    """It is not closed before somebody reads it, and what was passed can still be read."""
+    proxy = passed((CLIENT, "MAIL FROM:<a@me>"), (SERVER, "250 ok"), looks=looks)
+    proxy.let_go()
+    assert proxy.envelope.mail is not None
+    gone = weakref.ref(proxy)
+    gc.disable()
+    try:
+        del proxy
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_a_message_of_which_nobody_wants_to_know() -> None:

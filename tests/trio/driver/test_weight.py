@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+import gc
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import pytest
-from weighing import KINDS
+from weighing import KINDS, Peers, running
 
 LIMITS = {
     "idle": 38,
@@ -25,3 +26,28 @@ LIMITS = {
 async def test_how_many_objects_a_session_has(kind: str, logs: list[MutableMapping[str, Any]]) -> None:
     objects = (await KINDS[kind]()).objects
     assert objects.total() <= LIMITS[kind], objects
+
+
+@pytest.mark.parametrize("talk", [Peers.greet, Peers.begin_message, Peers.pass_message, Peers.quit])
+async def test_a_session_that_has_ended_leaves_no_garbage(
+    talk: Callable[[Peers], Awaitable[None]], logs: list[MutableMapping[str, Any]]
+) -> None:
+    """Its memory is free at once: the collector looks at what has lived for some time only now and then."""
+
+    async def dialogue() -> None:
+        async with running(reactor=True, rules=False) as start:
+            await talk(start())
+
+    await dialogue()  # the first of all makes what all share
+    gc.collect()
+    gc.disable()
+    try:
+        await dialogue()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        left = {type(each).__name__ for each in gc.garbage}
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert not left & {"Session", "Relay", "Outbox", "Proxy", "Downstream", "WatchedStream"}

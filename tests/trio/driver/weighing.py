@@ -28,7 +28,7 @@ from trio_proxy.driver.session import Session, Settings
 from trio_proxy.driver.streams import SocketStream, Stream
 from trio_proxy.text.logs import configure
 
-__all__ = ["KINDS", "Weight", "weighed"]
+__all__ = ["KINDS", "Peers", "Weight", "running", "weighed"]
 
 EHLO = b"250-mx.example\r\n250-PIPELINING\r\n250-SIZE 10240000\r\n250-8BITMIME\r\n250 DSN\r\n"
 CONTENT = b"Subject: a message\r\n\r\n" + b"a line of it\r\n" * 20
@@ -78,6 +78,11 @@ class Peers:
         await self.say(self.client, b".\r\n")
         await self.say(self.server, b"250 2.0.0 kept\r\n")
 
+    async def quit(self) -> None:
+        await self.pass_message()
+        await self.say(self.client, b"QUIT\r\n")
+        await self.say(self.server, b"221 2.0.0 bye\r\n")
+
     def take_all(self) -> None:
         """Takes what was sent to the client and to the server."""
         for sock in (self.client, self.server):
@@ -95,7 +100,7 @@ async def weighed(
     talk: Callable[[Peers], Awaitable[None]], *, reactor: bool = True, rules: bool = False
 ) -> Weight:
     """What each of some sessions weighs after this talk."""
-    async with _sessions(reactor, rules) as start:
+    async with running(reactor, rules) as start:
         gc.disable()
         was_frozen = gc.get_freeze_count()
         gc.freeze()  # what is there already is not looked at
@@ -126,7 +131,7 @@ async def weighed(
 
 
 @asynccontextmanager
-async def _sessions(reactor: bool, rules: bool) -> AsyncIterator[Callable[[], Peers]]:
+async def running(reactor: bool, rules: bool) -> AsyncIterator[Callable[[], Peers]]:
     """A function that starts a session and gives its peers."""
     ours = Reactor() if reactor else None
     ruleset = RuleSet([Rule("rcpt", rcpt, "rcpt")] if rules else [])
