@@ -68,6 +68,10 @@ _CRLF: Final = b"\r\n"
 _EMPTY_LINE: Final = _CRLF + _CRLF
 
 
+def _unknown(_: AnyQuestion) -> AnyVerdict | None:
+    return None
+
+
 def may_ask_ahead(asked: Shared) -> bool:
     """Returns True if no other commands are asked about than here, and DATA is asked about where content is:
     its verdict says if the message passes."""
@@ -108,6 +112,10 @@ class AskedPassing(Passing):
         self._transaction = Transaction()
         self._envelope: Envelope | None = None  # of the message that was answered
         self._unpassed: Command | None = None
+
+    def let_go(self) -> None:
+        super().let_go()
+        self._ahead = _unknown
 
     def take_unpassed(self, line: bytes) -> Command | None:
         command, self._unpassed = self._unpassed, None

@@ -28,14 +28,15 @@ async def test_how_many_objects_a_session_has(kind: str, logs: list[MutableMappi
     assert objects.total() <= LIMITS[kind], objects
 
 
+@pytest.mark.parametrize("rules", [False, True], ids=["no rules", "a rule"])
 @pytest.mark.parametrize("talk", [Peers.greet, Peers.begin_message, Peers.pass_message, Peers.quit])
 async def test_a_session_that_has_ended_leaves_no_garbage(
-    talk: Callable[[Peers], Awaitable[None]], logs: list[MutableMapping[str, Any]]
+    talk: Callable[[Peers], Awaitable[None]], rules: bool, logs: list[MutableMapping[str, Any]]
 ) -> None:
     """Its memory is free at once: the collector looks at what has lived for some time only now and then."""
 
     async def dialogue() -> None:
-        async with running(reactor=True, rules=False) as start:
+        async with running(reactor=True, rules=rules) as start:
             await talk(start())
 
     await dialogue()  # the first of all makes what all share
