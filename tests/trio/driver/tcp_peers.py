@@ -30,11 +30,6 @@ MOMENT = 3.0
 """Seconds within which a connection that nobody needs must be closed."""
 
 
-def descriptors() -> int:
-    """How many files and sockets this process has open."""
-    return len(os.listdir("/proc/self/fd"))
-
-
 def opened_files() -> dict[str, str]:
     """What each descriptor of this process stands for: a path, or a kind and a number of its own."""
     found: dict[str, str] = {}
@@ -113,6 +108,8 @@ def tcp(
 class TcpRunning(Running):
     """A session and its peers; `servers` are those of later connections."""
 
+    of_client: SocketStream = attrs.field(kw_only=True)
+    """The session's end of the client's connection."""
     servers: list[TcpPeer] = attrs.field(factory=list[TcpPeer])
 
     async def until_closed(self, *, within: float = MOMENT) -> None:
@@ -165,7 +162,7 @@ async def over_tcp(
             return await connect_to(stream) if connect_to else stream
 
         shared = Settings(connect=connects, connect_now=connects_now, connect_to=connects_to, **settings)
-        running = TcpRunning(Session(to_client, peer, 1, shared), client, server)
+        running = TcpRunning(Session(to_client, peer, 1, shared), client, server, of_client=to_client)
 
         async def run() -> None:
             await running.session.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 from collections.abc import Callable, Iterator
@@ -69,6 +70,13 @@ def made(rows: int = ROWS) -> Iterator[World]:
         yield World(descriptor, memory)
     finally:
         os.close(descriptor)
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_mapped() -> Iterator[None]:
+    """Guards refer to themselves: without the collector, what they have mapped would stay open."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+import gc
+import os
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any, NoReturn
 
 import pytest
@@ -13,12 +15,27 @@ from trio_proxy.workers.rows import Rows
 Logs = list[MutableMapping[str, Any]]
 
 
+@pytest.fixture
+def rows_for() -> Iterator[Callable[[int], Rows]]:
+    """Makes rows, whose memory is closed at the end; a process keeps it as long as it lives."""
+    made: list[Rows] = []
+
+    def make(workers: int) -> Rows:
+        made.append(Rows(workers))
+        return made[-1]
+
+    yield make
+    for rows in made:
+        os.close(rows._descriptor)
+    gc.collect()  # counts refer to themselves
+
+
 def counts(given: dict[str, Any]) -> SharedCounts:
     return SharedCounts.mapped(given["descriptor"], given["row"])
 
 
-def test_a_row_is_cleared_before_the_next_worker_gets_it() -> None:
-    rows = Rows(2)
+def test_a_row_is_cleared_before_the_next_worker_gets_it(rows_for: Callable[[int], Rows]) -> None:
+    rows = rows_for(2)
     given = [dict(rows.give(number)) for number in (1, 2, 3)]
     assert [each["row"] for each in given] == [0, 1, 2]
     first, second = counts(given[0]), counts(given[1])
@@ -33,8 +50,8 @@ def test_a_row_is_cleared_before_the_next_worker_gets_it() -> None:
     assert counts(again).clients.elsewhere == 1
 
 
-def test_workers_for_which_there_is_no_row(logs: Logs) -> None:
-    rows = Rows(1)
+def test_workers_for_which_there_is_no_row(rows_for: Callable[[int], Rows], logs: Logs) -> None:
+    rows = rows_for(1)
     given = [rows.give(number) for number in range(1, 67)]
     assert [bool(each) for each in given] == [True] * 64 + [False] * 2
     assert [entry["worker"] for entry in logs] == [65, 66]

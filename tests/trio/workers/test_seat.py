@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import socket
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,17 @@ channel.recv(1)
 Logs = list[MutableMapping[str, Any]]
 
 
+@contextmanager
+def rows_for(workers: int) -> Iterator[Rows]:
+    """Their memory is closed at the end; a process keeps it as long as it lives."""
+    rows = Rows(workers)
+    try:
+        yield rows
+    finally:
+        os.close(rows._descriptor)
+        gc.collect()  # counts refer to themselves
+
+
 def seat(monkeypatch: pytest.MonkeyPatch, **more: Any) -> Seat:
     ours, theirs = socket.socketpair()
     ours.close()
@@ -43,15 +56,16 @@ def seat(monkeypatch: pytest.MonkeyPatch, **more: Any) -> Seat:
 
 
 def test_a_worker_counts_with_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = Rows(2)
-    given = [dict(rows.give(number)) for number in (1, 2)]
-    for each in given:
-        each["descriptor"] = os.dup(each["descriptor"])
-    one, other = (seat(monkeypatch, limits=each) for each in given)
-    assert one.shared is not None
-    assert other.shared is not None
-    one.shared.clients.tell(3)
-    assert other.shared.clients.elsewhere == 3
+    with rows_for(2) as rows:
+        given = [dict(rows.give(number)) for number in (1, 2)]
+        for each in given:
+            each["descriptor"] = os.dup(each["descriptor"])
+        one, other = (seat(monkeypatch, limits=each) for each in given)
+        assert one.shared is not None
+        assert other.shared is not None
+        one.shared.clients.tell(3)
+        assert other.shared.clients.elsewhere == 3
+        del one, other
 
 
 def test_a_worker_whose_parent_is_of_another_version_counts_alone(
@@ -73,7 +87,8 @@ async def test_the_key_of_hashes_stands_in_no_place_that_others_can_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "orig_argv", ["python", "-I", "-S", "-c", SAYS_ALL])
-    process, channel = await start_process(7, [], is_first=False, rows=Rows(1), log_key=KEY)
+    with rows_for(1) as rows:
+        process, channel = await start_process(7, [], is_first=False, rows=rows, log_key=KEY)
     said = trio.Event()
     seen: list[object] = []
 
