@@ -342,6 +342,16 @@ def wait_until(condition: Callable[[], bool], otherwise: str, seconds: float = D
         time.sleep(0.05)
 
 
+@contextlib.contextmanager
+def closed_port(host: str = "127.0.0.1") -> Iterator[int]:
+    """A port at which nothing listens. Nobody else is given it meanwhile, but a program may listen there."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the program has it
+        sock.bind((host, 0))
+        port: int = sock.getsockname()[1]
+        yield port
+
+
 # Fixtures, to be imported by name
 
 

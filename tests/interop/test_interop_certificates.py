@@ -18,6 +18,7 @@ import attrs
 import pytest
 import trustme
 from interop_daemon import Daemon, need
+from interop_postfix import free_port
 from interop_proxy import Proxy, running
 
 pytestmark = pytest.mark.interop
@@ -25,12 +26,6 @@ pytestmark = pytest.mark.interop
 NAME = "mail.example.com"
 CONNECTIONS = 2_000
 LISTENERS = ("127.0.0.1:0", "smtps://127.0.0.1:0")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")

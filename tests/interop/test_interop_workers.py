@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import pytest
 import trio
 from interop_account import Account, load, send, upstream
 from interop_daemon import children_of
+from interop_postfix import free_port
 from interop_proxy import Proxy
 
 from trio_proxy.workers.asking import ask
@@ -119,8 +119,7 @@ async def test_a_killed_worker_is_replaced_and_its_fellow_goes_on(tmp_path: Path
 
 @pytest.mark.any_io  # how sockets are read makes no difference to the parent
 async def test_workers_end_with_a_killed_parent_and_a_new_start_binds(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     account = Account()
     async with upstream(account) as server:
         file = config(tmp_path, server, port)

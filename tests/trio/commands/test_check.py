@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from checks import Capture, Said, checked, write_rules
+from drivers import closed_port
 
 from sansio_smtp.rules.lint.problems import Problem
 from trio_proxy.commands import check
@@ -123,10 +124,9 @@ def test_a_missing_permission_is_not_said_to_be_wrong(
 
 
 def test_a_proxy_in_front_of_itself(capsys: Capture) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    here = Address("127.0.0.1", port)
-    said = checked(capsys, listen=(here,), upstream=here)
+    with closed_port() as port:
+        here = Address("127.0.0.1", port)
+        said = checked(capsys, listen=(here,), upstream=here)
     assert said.status == 78
     assert f"{here} is where this proxy listens itself: it cannot be its upstream server" in said.err
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import trio
 from checks import Capture, Said, checked
 from commands import upstream
-from drivers import Peer, Script
+from drivers import Peer, Script, closed_port
 
 from trio_proxy.commands import check_upstream
 from trio_proxy.settings.route_tables import RouteTable
@@ -160,9 +159,8 @@ def test_servers_that_cannot_be_used(capsys: Capture, script: Script, complaint:
 
 
 def test_no_server(capsys: Capture) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    said = checked(capsys, upstream=Address("127.0.0.1", port))
+    with closed_port() as port:
+        said = checked(capsys, upstream=Address("127.0.0.1", port))
     why = "Connection refused; is it running, and the address right?"
     assert said == Said(69, [], [f"upstream 127.0.0.1:{port}: cannot be reached: {why}"])
     assert checked(capsys, upstream=Address("a..b", 25), named={"send_client"}).err == [
@@ -246,11 +244,3 @@ def test_a_server_of_a_list_that_is_down_is_a_warning(capsys: Capture) -> None:
 
         said = checked(capsys, upstream=(off, up), routes=(RouteTable(name="a", upstream=(off,)),))
         assert (said.status, said.err) == (69, [why])
-
-
-@contextmanager
-def closed_port() -> Iterator[int]:
-    """A port at which nothing listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        yield sock.getsockname()[1]

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from commands import COMMAND, Proxy, connect, deliver, environment, once, proxy, say_hello, submit, upstream
-from drivers import Peer
+from drivers import Peer, closed_port
 
 from sansio_smtp import __version__
 from trio_proxy.commands.cli import cli
@@ -217,9 +217,8 @@ def test_all_wrong_addresses_are_told_at_once() -> None:
     + ([("[::]", "[::1]")] if HAS_IPV6 else []),
 )
 def test_it_does_not_connect_to_itself(listen: str, to: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    result = once("--listen", f"{listen}:{port}", "--upstream", f"{to}:{port}")
+    with closed_port(listen.strip("[]")) as port:
+        result = once("--listen", f"{listen}:{port}", "--upstream", f"{to}:{port}")
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1].endswith(f"{to}:{port} is where this proxy listens itself")
     assert "Traceback" not in result.stderr

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import pytest
 import trio
+from drivers import closed_port
 from tcp_peers import QUIET, TcpPeer, no_descriptor_is_left, tcp
 from trio.testing import MockClock
 
@@ -191,12 +192,10 @@ async def test_a_fault_at_the_end_of_a_session_is_logged(
 
 
 async def test_sockets_of_a_server_that_refuses(mock_clock: MockClock, logs: Logs) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        place = listener.getsockname()
     sock = socket.socket()
     sock.setblocking(False)
-    with pytest.raises(BlockingIOError):
-        sock.connect(place)
+    with closed_port() as port, pytest.raises(BlockingIOError):
+        sock.connect(("127.0.0.1", port))
     with pytest.raises(ConnectionRefusedError):
         await Connecting(sock, SocketStream).connected()
     assert sock.fileno() == -1

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import trio
+from drivers import closed_port
 from trio.testing import wait_all_tasks_blocked
 
 from trio_proxy.driver import reactor, streams
@@ -277,9 +278,8 @@ async def test_a_server_that_has_taken_the_connection_is_not_waited_for(
 
 
 async def test_each_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_server(("127.0.0.1", 0)) as other:
-        nobody, somebody = other.getsockname(), listener.getsockname()
-        other.close()
+    with socket.create_server(("127.0.0.1", 0)) as listener, closed_port() as closed:
+        nobody, somebody = ("127.0.0.1", closed), listener.getsockname()
         found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", where) for where in (nobody, somebody)]
 
         async def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
@@ -313,11 +313,10 @@ async def test_connect_to_a_unix_socket(tmp_path: Path) -> None:
 
 
 async def test_nobody_listens() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    for host in ("127.0.0.1", "localhost"):
-        with trio.fail_after(SECONDS), pytest.raises(ConnectionRefusedError):
-            await connect(Address(host, port))
+    with closed_port() as port:
+        for host in ("127.0.0.1", "localhost"):
+            with trio.fail_after(SECONDS), pytest.raises(ConnectionRefusedError):
+                await connect(Address(host, port))
     gc.collect()
 
 
