@@ -18,7 +18,7 @@ import attrs
 
 __all__ = ["CLOSED", "Act", "Outcome", "Server", "Way", "played"]
 
-SECONDS: Final = 5.0
+SECONDS: Final = 30.0
 """For one dialogue, after which it fails."""
 _GREETING: Final = b"220 mx.example ESMTP\r\n"
 

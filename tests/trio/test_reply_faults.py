@@ -19,7 +19,7 @@ from trio_proxy.text.addresses import Address
 
 Logs = list[MutableMapping[str, Any]]
 
-SECONDS = 10.0
+SECONDS = 30.0
 """Far below the 300 seconds in which a server must greet, or reply."""
 BROKEN = b"421 4.3.0 upstream server broke the protocol, closing\r\n"
 LF = "reply line ended by a bare LF, not CRLF"

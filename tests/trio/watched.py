@@ -19,8 +19,10 @@ import attrs
 from commands import COMMAND, connect, environment, submit
 from drivers import DEADLINE, Peer
 
-__all__ = ["PLACES", "Counts", "Place", "count"]
+__all__ = ["PLACES", "SOON", "Counts", "Place", "count"]
 
+SOON = 20.0
+"""Seconds within which the service ends: less than the grace period, and far more than it needs."""
 RULES = """
 import warnings
 

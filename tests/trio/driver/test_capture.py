@@ -21,7 +21,7 @@ from trio_proxy.driver.capture import CaptureSession
 from trio_proxy.storage.maildir import Maildir
 
 Logs = list[MutableMapping[str, Any]]
-SECONDS = 5.0
+SECONDS = 30.0
 KEPT = b"250 2.0.0 kept as ..."
 
 

@@ -18,7 +18,7 @@ from trio_proxy.driver import reactor as module
 from trio_proxy.driver.reactor import Reactor, WatchedStream
 from trio_proxy.driver.streams import SEGMENT
 
-SECONDS = 5.0
+SECONDS = 30.0
 
 
 async def eventually(holds: Callable[[], bool]) -> None:

@@ -22,7 +22,7 @@ from trio_proxy.driver.streams import SocketStream, Stream, connect
 from trio_proxy.text.addresses import Address
 
 Logs = list[MutableMapping[str, Any]]
-SECONDS = 5.0
+SECONDS = 30.0
 ANY = Address("127.0.0.1", 0)
 HAS_IPV6 = socket.has_dualstack_ipv6()
 

@@ -21,7 +21,7 @@ from trio_proxy.driver.reactor import AVAILABLE, Reactor
 from trio_proxy.driver.streams import SEGMENT, USUAL, SocketStream, connect
 from trio_proxy.text.addresses import Address
 
-SECONDS = 5.0
+SECONDS = 30.0
 """Deadline of every wait."""
 
 

@@ -20,7 +20,7 @@ from trio_proxy.limits.table import CONNECTION_RATE, Limit
 from trio_proxy.text.addresses import Address
 
 Logs = list[MutableMapping[str, Any]]
-SECONDS = 5.0
+SECONDS = 30.0
 
 
 class Waits:

@@ -26,7 +26,7 @@ from trio_proxy.rulebook.host import RuleSettings
 
 _INCIDENT = re.compile(rb"incident [0-9a-f]+")
 COUNT = 150
-SECONDS = 10.0
+SECONDS = 30.0
 """On a real clock: messages are held by a thread."""
 
 
