@@ -5,6 +5,7 @@ Counted are the lines of Python that are executed, which do not depend on the ma
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -33,12 +34,15 @@ def steps(run: Callable[[], Any]) -> int:
         count += 1
         return trace
 
+    gc.collect()
+    gc.disable()  # what the collector calls when it comes, such as the ends of generators, are lines too
     before = sys.gettrace()
     sys.settrace(trace)
     try:
         run()
     finally:
         sys.settrace(before)
+        gc.enable()
     return count
 
 
