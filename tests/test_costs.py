@@ -1,17 +1,15 @@
 """What a message costs grows with its recipients and header fields, and not with their square.
 
-Counted are the lines of Python that are executed, which do not depend on the machine.
+Counted are the lines of Python that are executed (`steps`).
 """
 
 from __future__ import annotations
 
-import gc
-import sys
 from collections.abc import Callable
-from types import FrameType
 from typing import Any
 
 import pytest
+from steps import steps
 
 from sansio_smtp.rules import Discard, Headers, Recipient, Transaction, on
 from sansio_smtp.testing import session
@@ -24,26 +22,6 @@ from trio_proxy.ready.staging import Staging
 FEW, MANY = 20, 160
 MOST = 1.2
 """How much more one of many may cost than one of a few."""
-
-
-def steps(run: Callable[[], Any]) -> int:
-    count = 0
-
-    def trace(frame: FrameType, event: str, argument: Any) -> Any:
-        nonlocal count
-        count += 1
-        return trace
-
-    gc.collect()
-    gc.disable()  # what the collector calls when it comes, such as the ends of generators, are lines too
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        run()
-    finally:
-        sys.settrace(before)
-        gc.enable()
-    return count
 
 
 def assert_linear(message: Callable[[int], Any]) -> None:

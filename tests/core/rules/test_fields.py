@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from types import FrameType
 from typing import Any
 
 from each import each
 from hypothesis import example, given
 from hypothesis import strategies as st
+from steps import steps
 
 from sansio_smtp.rules.fields import Field, FieldList, is_plain
 
@@ -92,23 +91,6 @@ def test_a_field_shows_its_value() -> None:
     assert str(field(b"A: =?utf-8?q?=C3=BC?=\r\n")) == "A: ü"
     assert str(field(b"no field\r\n")) == "no field"
     assert (field(b"A: b\r\n c\r\n").octets, field(b"A: b\n").octets) == (b" b\r\n c", b" b")
-
-
-def steps(run: Callable[[], Any]) -> int:
-    """Counts the lines of Python that are executed: a cost that does not depend on the machine."""
-    count = 0
-
-    def trace(frame: FrameType, event: str, argument: Any) -> Any:
-        nonlocal count
-        count += 1
-        return trace
-
-    sys.settrace(trace)
-    try:
-        run()
-    finally:
-        sys.settrace(None)
-    return count
 
 
 @each("first", [b"A: 1\r\n", b"From x\r\n", b"no field\r\n"])
