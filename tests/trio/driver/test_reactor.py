@@ -72,9 +72,12 @@ async def scene(nursery: trio.Nursery) -> AsyncIterator[Scene]:
     reactor = Reactor()
     await nursery.start(reactor.run)
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        # The peer keeps so little that there is no room to write when that, some time later, is acknowledged.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         ours = socket.create_connection(listener.getsockname())
         peer, _ = listener.accept()
     with ours, peer:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
         ours.setblocking(False)
         yield Scene(reactor, reactor.stream(ours), peer)
 
