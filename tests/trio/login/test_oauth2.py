@@ -202,27 +202,38 @@ async def test_a_file_that_is_missing(tmp_path: Path) -> None:
     assert endpoint.forms == []
 
 
+class Gate:
+    """Where the endpoint waits before it answers."""
+
+    def __init__(self) -> None:
+        self.reached, self.opened = trio.Event(), trio.Event()
+
+    async def wait(self) -> None:
+        self.reached.set()
+        await self.opened.wait()
+
+
 async def test_a_session_that_ends_meanwhile_loses_no_refresh_token(tmp_path: Path) -> None:
     """The provider may accept the old one no more. And clients that leave do not make it asked again."""
     file = tmp_path / "token"
     file.write_text("r1\n")
-    gate = trio.Event()
     async with token_endpoint(token("abc", refresh_token="r2")) as endpoint:
+        gate = Gate()
         endpoint.before = gate.wait
         cache = TokenCache(refresh(endpoint, refresh_tokens=RefreshTokens(file)))
         async with trio.open_nursery() as session:
             session.start_soon(cache.token, "ann")
-            await trio.testing.wait_all_tasks_blocked(0.05)
+            await gate.reached.wait()
             session.cancel_scope.cancel()
-            gate.set()
+            gate.opened.set()
         assert file.read_text() == "r2\n"
         assert (await cache.token("ann")).value == "abc"
     assert len(endpoint.forms) == 1
 
 
 async def test_two_sessions_of_one_account_refresh_once() -> None:
-    gate = trio.Event()
     async with token_endpoint(token("abc"), token("def")) as endpoint:
+        gate = Gate()
         endpoint.before = gate.wait
         cache = TokenCache(refresh(endpoint))
         got: list[Token] = []
@@ -233,8 +244,9 @@ async def test_two_sessions_of_one_account_refresh_once() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(client)
             nursery.start_soon(client)
-            await trio.testing.wait_all_tasks_blocked(0.05)
-            gate.set()
+            await gate.reached.wait()
+            await trio.testing.wait_all_tasks_blocked()
+            gate.opened.set()
     assert got[0] is got[1]
     assert len(endpoint.forms) == 1
 

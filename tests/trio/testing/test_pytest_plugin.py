@@ -137,12 +137,14 @@ def test_recipients_that_the_server_refuses() -> None:
 
 def test_settings() -> None:
     config = Config(max_message_size=10)
-    with RunningProxy(config=config, timeouts=Timeouts(idle=0.1)) as proxy:
-        with pytest.raises(smtplib.SMTPSenderRefused, match="larger than 10"):
-            send(proxy)
-        with client(proxy) as smtp:
-            assert smtp.getreply()[0] == 421  # for it says nothing
-            smtp.close()
+    with (
+        RunningProxy(config=config) as proxy,
+        pytest.raises(smtplib.SMTPSenderRefused, match="larger than 10"),
+    ):
+        send(proxy)
+    with RunningProxy(timeouts=Timeouts(idle=0.1)) as proxy, client(proxy) as smtp:
+        assert smtp.getreply()[0] == 421  # for it says nothing
+        smtp.close()
 
 
 # What rules may be
