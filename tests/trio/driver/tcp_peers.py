@@ -10,7 +10,9 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from math import inf
 from typing import Any
+from unittest.mock import patch
 
 import attrs
 import trio
@@ -45,6 +47,27 @@ def no_descriptor_is_left() -> Iterator[None]:
     before = opened_files()
     yield
     assert opened_files().items() - before.items() == set()
+
+
+@contextmanager
+def jumps_when_quiet(clock: MockClock) -> Iterator[None]:
+    """The clock jumps when nothing happens, except while a thread works: a disk may take any time."""
+    working, run_sync = 0, trio.to_thread.run_sync
+
+    async def run_and_stand_still(*arguments: Any, **options: Any) -> Any:
+        nonlocal working
+        working += 1
+        clock.autojump_threshold = inf
+        try:
+            return await run_sync(*arguments, **options)
+        finally:
+            working -= 1
+            if not working:
+                clock.autojump_threshold = QUIET
+
+    clock.autojump_threshold = QUIET
+    with patch.object(trio.to_thread, "run_sync", run_and_stand_still):
+        yield
 
 
 class TcpPeer(Peer):
@@ -135,8 +158,7 @@ async def over_tcp(
 ) -> AsyncIterator[TcpRunning]:
     """Runs a session. At the end of the block it must have ended, and no descriptor may be left. ``io``: how
     sockets are read, if it is not the mode of the run. ``peer``: the address of the client."""
-    clock.autojump_threshold = QUIET
-    with no_descriptor_is_left(), ExitStack() as opened:
+    with jumps_when_quiet(clock), no_descriptor_is_left(), ExitStack() as opened:
         reactor = Reactor(tick=TICK) if (io or io_mode()) == "reactor" else None
         if reactor is not None:
             settings["reactor"] = reactor
