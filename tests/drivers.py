@@ -35,13 +35,14 @@ import runpy, sys
 sys.path.insert(0, "examples")
 import common
 common.SECONDS.update(dict.fromkeys(common.SECONDS, 0.5))
+common.TICK = 0.1
 runpy.run_path("examples/{kind}_proxy.py", run_name="__main__")
 """
 IMPATIENT = {
     kind: [*command, "--timeout", "0.5"] if kind == "trio" else ["-c", _IMPATIENT.format(kind=kind)]
     for kind, command in COMMANDS.items()
 }
-"""The same, with half a second for everything."""
+"""The same, with half a second for everything; a thread looks at the deadline several times until then."""
 _CRAMPED = """
 import runpy, socket, sys
 connect = socket.socket.connect
