@@ -255,14 +255,15 @@ def hammer(descriptor: int, row: int, turns: int) -> tuple[int, int]:
 @pytest.mark.slow
 def test_processes_that_count_at_the_same_time() -> None:
     """A use that is lost is one that is let pass; counted apart there would be three times as many. The most
-    are lost where the processor is taken from a process between its reading and its writing."""
+    are lost where the processor is taken from a process between its reading and its writing: all of them if
+    it gets none until the others have used up the rate. That may happen once, hardly twice."""
     with made() as world:
         world.memory.used[0] = ROWS
         with ProcessPoolExecutor(ROWS, get_context("fork")) as processes:
             done = [processes.submit(hammer, world.descriptor, row, 10_000) for row in range(ROWS)]
             results = [each.result(120) for each in done]
         assert 10 <= max(most for most, _ in results) < 10 + ROWS
-        assert MANY.count <= sum(passed for _, passed in results) < MANY.count * 2
+        assert MANY.count <= sum(passed for _, passed in results) < MANY.count * 2.5
         assert not any(world.memory.open)
 
 
