@@ -9,7 +9,9 @@
 A session whose peers are quiet, or say what can be passed on at once, needs no task of its own: its sockets
 are in one epoll set, and the task that waits for that set gives what has come to the session's `Reader`. Only
 if something has to wait does the session run tasks (`Relay`). The set is edge-triggered, and a socket is put
-into it once. Trio's own waiting arms a socket anew each time, with one system call, and wakes a task.
+into it once. Trio's own waiting arms a socket anew each time, with one system call, and wakes a task. So the
+answer to what was just sent is waited for in the set itself, for a moment (`_MOMENT`): a session that is
+alone costs 3.7 waits of Trio for each message else, and 0.57 so.
 
 CPU time of one message on a connection that is kept open, 4 KiB, measured on one machine:
 
