@@ -1,9 +1,9 @@
 /* The function `scan` of scan.py, in one pass.
  *
  * Each octet is looked at with the four that follow it. There is no branch in the inner loop, so a compiler makes
- * vector instructions of it, and it takes as long for any octets: 4 to 9 microseconds per 64 KiB with SSE2, where
- * the searches of scan.py take 11 to 210. Blocks are short enough for a count of dotted lines in one octet, as such
- * a line takes three.
+ * vector instructions of it, and it takes as long for any octets: 5 to 11 microseconds per 64 KiB with SSE2, 4 to 9
+ * with AVX2, where the searches of scan.py take 11 to 210. Blocks are short enough for a count of dotted lines in
+ * one octet, as such a line takes three.
  *
  * Nothing outside the octets is read: what is left at the end is copied to a block with octets after it that
  * mean nothing.
@@ -17,6 +17,14 @@
 #include <Python.h>
 #include <string.h>
 
+/* The loop that all octets go through is compiled twice, and the dynamic linker of glibc chooses: with AVX2, 64 KiB
+ * of base64 take 3.7 microseconds and not 5.3. Elsewhere there is only the loop for all processors. */
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+#define FOR_EACH_PROCESSOR __attribute__((target_clones("avx2", "default")))
+#else
+#define FOR_EACH_PROCESSOR
+#endif
+
 enum { BLOCK = 512, AHEAD = 4, BARE = 1, NUL = 2 };
 
 typedef struct {
@@ -25,7 +33,7 @@ typedef struct {
 
 /* Both of these read block[0] to block[BLOCK + AHEAD - 1], and nothing else. */
 
-static Seen
+FOR_EACH_PROCESSOR static Seen
 look(const unsigned char *block)
 {
     unsigned char bare = 0, least = 255, dotted = 0;

@@ -18,6 +18,7 @@ for others::
     in C                                        4.3             4.3
 
 Text in which one line of twenty begins with a dot takes 109 µs, 6.0 in C; short lines with dots 210, and 8.
+With AVX2 the function in C takes 0.7 to 0.8 of that.
 
 `scan` is `scan_in_python`, or the same function in C (``_scan.c``), which does all in one pass. Nothing needs
 the C one: it is built where there is a compiler, and it is used if it agrees with the other one about
