@@ -160,7 +160,10 @@ class TlsStream:
                     self._answer()
                     raise ConnectionError(reason(error)) from error
                 else:
-                    return self._and_the_rest(tls, data) if incoming.pending else data
+                    if incoming.pending:
+                        data = self._and_the_rest(tls, data)
+                        self._answer()
+                    return data
             octets = await self._raw.receive()
             if not octets:
                 return b""
@@ -226,14 +229,15 @@ class TlsStream:
 
     def _pass_on(self, side: Side) -> bool:
         """Gives the reader what is in the records that have come."""
-        tls, reader, incoming = self._tls, self._reader, self._incoming
+        tls, reader, octets = self._tls, self._reader, b""
         if tls is None or reader is None:
             return True  # it is dropped
-        parts: list[bytes] = []
         try:
-            while incoming.pending and not self._ended:
-                parts.append(tls.read(_RECORD))
-                self._ended = not parts[-1]
+            octets = tls.read(_RECORD)
+            if not octets:
+                self._ended = True
+            elif self._incoming.pending:  # seldom: a list for all records costs 0.2 µs of 1.7
+                octets = self._and_the_rest(tls, octets)
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLZeroReturnError:
@@ -245,7 +249,6 @@ class TlsStream:
             if self._outgoing.pending > _MOST_ANSWERS:
                 reader.lose(side, ConnectionError("the peer does not read what it has asked for"))
                 return False
-        octets = parts[0] if len(parts) == 1 else b"".join(parts)
         if octets and not reader.take(side, octets):
             return False
         return self._end_of(side) if self._ended or self._failure is not None else True
@@ -298,13 +301,13 @@ class TlsStream:
         try:
             while self._incoming.pending and parts[-1]:  # the end reads as nothing, whatever follows it
                 parts.append(tls.read(_RECORD))
+            self._ended = not parts[-1]
         except ssl.SSLWantReadError:
             pass  # half a record
         except ssl.SSLZeroReturnError:
             self._ended = True
         except ssl.SSLError as error:
             self._failure = error
-        self._answer()
         return b"".join(parts)
 
     async def _send_records(self) -> None:
