@@ -19,6 +19,7 @@ import trio
 from sansio_smtp import CLIENT, SERVER, Dialect, Networks
 from sansio_smtp.rules import Host
 from sansio_smtp.rules.lint.problems import Problem, RuleError
+from trio_proxy.driver.accepting import accept_by_task
 from trio_proxy.driver.arrival import Arrivals
 from trio_proxy.driver.listening import Given, ListenError, listening, nothing_given
 from trio_proxy.driver.pool import Pool
@@ -134,6 +135,7 @@ async def _main(options: Options, overseer: Seat | Manager, service_log: Service
                 session=arrivals.session,
                 tls_session=arrivals.tls_session,
                 stream=admin.counted(CLIENT, stream),
+                accept=accept_by_task if reactor is None else reactor.accept,
                 max_connections=options.max_connections,
                 total=None if overseer.shared is None else overseer.shared.clients,
                 grace=options.grace,

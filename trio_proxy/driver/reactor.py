@@ -24,6 +24,11 @@ one set, no task for what is usual    250 µs
 What is edge-triggered must be remembered: a stream is readable from the event on until a read has found
 nothing, or less than it asked for; but after the peer's end it stays readable, since no other event comes.
 
+Listening sockets are in the set too. All workers wait for the same ones, and a new client wakes each worker
+that sleeps. EPOLLEXCLUSIVE would not change that: the kernel heeds it only where a process waits for the set
+itself, and Trio waits for this one by another. But a worker that is late finds no event, so it does not try
+in vain.
+
 Deadlines are looked at by a second task, for all sessions at the same time (`Sweep`).
 """
 
@@ -32,9 +37,10 @@ from __future__ import annotations
 import select
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from time import monotonic
-from typing import Final
+from typing import Final, Protocol
 
 import attrs
 import trio
@@ -42,6 +48,7 @@ from trio.lowlevel import Abort, Task, checkpoint, current_task, reschedule, wai
 
 from sansio_smtp import Side
 
+from .accepting import Take
 from .streams import SEGMENT, USUAL, Reader, SocketStream
 from .sweep import TICK, Sweep, Swept
 
@@ -60,6 +67,8 @@ _TURNS_WITHOUT: Final = 8
 """After a moment in which nothing came: so many turns end without it."""
 _MOST_EVENTS: Final = 64
 """Of one look, so that other tasks get their turn."""
+_CLIENTS_A_LOOK: Final = 4
+"""Of one listener. One at a time would hold up new clients where sessions have much to do."""
 _READS_A_TURN: Final = 8
 """Of one stream, before other streams get their turn."""
 _TICKS: Final = 32
@@ -76,7 +85,7 @@ class Reactor:
 
     def __init__(self, tick: float = TICK) -> None:
         self._set = select.epoll()
-        self._streams: dict[int, WatchedStream] = {}
+        self._watched: dict[int, _Watched] = {}
         self._again: list[WatchedStream] = []
         self._calls: list[Callable[[], None]] = []
         self._in_turn = False
@@ -105,12 +114,30 @@ class Reactor:
         except (OSError, ValueError) as error:  # ValueError: the set is closed
             sock.close()
             raise OSError(f"the connection cannot be watched: {error}") from error
-        stream = self._streams[sock.fileno()] = WatchedStream(sock, self)
+        stream = self._watched[sock.fileno()] = WatchedStream(sock, self)
         return stream
 
     def leave(self, sock: socket.socket) -> None:
         """This socket is about to be closed, which takes it out of the set."""
-        self._streams.pop(sock.fileno(), None)
+        self._watched.pop(sock.fileno(), None)
+
+    async def accept(self, listener: socket.socket, take: Take) -> None:
+        """Takes each client of this listener until it is cancelled. Raises what ``take`` raises."""
+        door = _Door(take, partial(self._shut, listener.fileno()))
+        self._set.register(listener, select.EPOLLIN)
+        self._watched[listener.fileno()] = door
+        try:
+            await door.shut.wait()
+        finally:
+            door.close()
+        assert door.why is not None
+        raise door.why
+
+    def _shut(self, listener: int) -> None:
+        """An open file that other processes have too stays in the set when it is closed here."""
+        del self._watched[listener]
+        with suppress(OSError, ValueError):  # the listener, or the set, is closed
+            self._set.unregister(listener)
 
     def again(self, stream: WatchedStream) -> None:
         """This stream is still readable, and no event will say so: it has its turn after the others."""
@@ -133,7 +160,7 @@ class Reactor:
         self._sweep.discard(limit)
 
     async def _serve(self) -> None:
-        poll, streams, tasks = self._set.poll, self._streams, self._tasks
+        poll, watched, tasks = self._set.poll, self._watched, self._tasks
         turns_without = 0
         while True:
             if self._again:
@@ -145,8 +172,8 @@ class Reactor:
             end = monotonic() + _TURN
             while events := poll(moment, _MOST_EVENTS):
                 for descriptor, mask in events:
-                    if stream := streams.get(descriptor):  # else it was closed in this turn
-                        stream.ready(mask)
+                    if one := watched.get(descriptor):  # else it was closed in this turn
+                        one.ready(mask)
                 if self._calls:
                     self._make_calls()
                 if monotonic() > end:
@@ -195,6 +222,39 @@ class _Tasks(trio.abc.Instrument):
     def before_task_step(self, task: Task) -> None:
         if self.runnable:
             self.runnable -= 1
+
+
+class _Watched(Protocol):
+    """A socket in the set."""
+
+    def ready(self, mask: int) -> None:
+        """An event has come for it."""
+
+
+@attrs.define(eq=False)
+class _Door:
+    """A listener in the set."""
+
+    _take: Take
+    _leave: Callable[[], None]
+    shut: trio.Event = attrs.field(factory=trio.Event, init=False)
+    why: Exception | None = attrs.field(default=None, init=False)
+    """What ``take`` has raised."""
+
+    def ready(self, mask: int) -> None:
+        try:
+            for _ in range(_CLIENTS_A_LOOK):
+                if not self._take():
+                    return
+        except Exception as error:
+            self.why = error
+            self.close()
+
+    def close(self) -> None:
+        """No client is taken from now on."""
+        if not self.shut.is_set():
+            self.shut.set()
+            self._leave()
 
 
 @attrs.define(eq=False)

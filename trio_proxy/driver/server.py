@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from types import MappingProxyType
 from typing import Protocol
@@ -25,6 +26,7 @@ from trio_proxy.limits.shared import Total
 from trio_proxy.limits.table import CONNECTIONS
 from trio_proxy.settings.options import DEFAULTS
 
+from .accepting import Accept, accept_by_task
 from .own_replies import INTERNAL_ERROR
 from .session import Session
 from .streams import SocketStream, set_no_delay
@@ -33,7 +35,6 @@ __all__ = ["Server", "stop_on_signals"]
 
 log = structlog.stdlib.get_logger("smtp_proxy")
 
-_ACCEPTS_A_TURN = 32
 _OUT_OF_RESOURCES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _LOG_INTERVAL = 10.0
 _INHERITS = sys.platform == "linux"
@@ -63,6 +64,8 @@ class Server:
     """The same for listeners that speak TLS from the first octet."""
     stream: Callable[[socket.socket], SocketStream] = SocketStream
     """Makes the stream of a connection."""
+    accept: Accept = accept_by_task
+    """Waits for the clients of a listener."""
     max_connections: int = DEFAULTS.max_connections
     total: Total | None = None
     """With the clients of other workers, which count for ``max_connections`` too."""
@@ -160,25 +163,31 @@ class Server:
     async def _accept(
         self, listener: socket.socket, nursery: trio.Nursery, make: Make | None, tls: bool
     ) -> None:
-        unix = listener.family == socket.AF_UNIX
         while True:
-            await trio.lowlevel.wait_readable(listener)
-            for _ in range(_ACCEPTS_A_TURN):
-                try:
-                    sock, address = listener.accept()
-                except BlockingIOError:
-                    break
-                except OSError as error:
-                    if error.errno in _OUT_OF_RESOURCES:
-                        self._complain("cannot accept a connection", error=os.strerror(error.errno))
-                        await trio.sleep(0.1)
-                    break  # else: the client is gone before it was accepted
-                if unix:
-                    peer, network = "unix", None
-                else:
-                    peer = address_text(address[0], address[1])
-                    network = None if self.guard is None else self.guard.network_of(address[0])
-                self._start(sock, peer, network, nursery, make, tls)
+            try:
+                await self.accept(listener, partial(self._take, listener, nursery, make, tls))
+            except OSError as error:
+                if error.errno not in _OUT_OF_RESOURCES:
+                    raise
+                self._complain("cannot accept a connection", error=os.strerror(error.errno))
+                await trio.sleep(0.1)
+
+    def _take(self, listener: socket.socket, nursery: trio.Nursery, make: Make | None, tls: bool) -> bool:
+        """Begins the session of a client, if one waits. Returns False if none does. Raises OSError if there
+        are no resources for another one."""
+        try:
+            sock, address = listener.accept()
+        except OSError as error:
+            if error.errno in _OUT_OF_RESOURCES:
+                raise
+            return False  # none waits, or the client is gone before it was accepted
+        if listener.family == socket.AF_UNIX:
+            peer, network = "unix", None
+        else:
+            peer = address_text(address[0], address[1])
+            network = None if self.guard is None else self.guard.network_of(address[0])
+        self._start(sock, peer, network, nursery, make, tls)
+        return True
 
     def _start(
         self,

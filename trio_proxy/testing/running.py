@@ -32,6 +32,7 @@ from sansio_smtp.rules.decorators import OnError
 from sansio_smtp.rules.lint.problems import Problem, RuleError
 from sansio_smtp.rules.loading import collect
 from sansio_smtp.rules.ruleset import Rule, RuleSet
+from trio_proxy.driver.accepting import accept_by_task
 from trio_proxy.driver.capture import CaptureSession
 from trio_proxy.driver.listening import listening
 from trio_proxy.driver.reactor import AVAILABLE, Reactor
@@ -195,6 +196,7 @@ class RunningProxy:
             server = Server(
                 session=lambda client, peer, number: Session(client, peer, number, settings),
                 stream=stream,
+                accept=accept_by_task if reactor is None else reactor.accept,
                 grace=_GRACE_SECONDS,
             )
             capture_stop = trio.Event()

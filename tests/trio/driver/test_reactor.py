@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, MutableMapping
+from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
+from contextlib import ExitStack
 from typing import Any
 
 import attrs
@@ -256,3 +258,84 @@ async def test_a_reactor_that_has_ended_takes_no_socket(nursery: trio.Nursery) -
     with pytest.raises(OSError, match="cannot be watched"):
         reactor.stream(ours)
     assert ours.fileno() == -1
+
+
+# Listeners
+
+
+@attrs.define(eq=False)
+class Door:
+    """A listener in a reactor, and the clients that were taken."""
+
+    listener: socket.socket
+    taken: list[socket.socket] = attrs.field(factory=list[socket.socket])
+    raises: Exception | None = None
+    calls: int = 0
+
+    def take(self) -> bool:
+        self.calls += 1
+        if self.raises is not None:
+            raise self.raises
+        try:
+            self.taken.append(self.listener.accept()[0])
+        except BlockingIOError:
+            return False
+        return True
+
+    def client(self) -> socket.socket:
+        return socket.create_connection(self.listener.getsockname())
+
+
+@pytest.fixture
+def door() -> Iterator[Door]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        door = Door(listener)
+        yield door
+        for sock in door.taken:
+            sock.close()
+
+
+async def test_clients_are_taken_without_a_task(scene: Scene, door: Door, nursery: trio.Nursery) -> None:
+    nursery.start_soon(scene.reactor.accept, door.listener, door.take)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(door.client()) for _ in range(10)]  # more than one look takes
+        await eventually(lambda: len(door.taken) == len(clients))
+
+
+async def test_what_ends_the_taking_is_raised_at_once(scene: Scene, door: Door) -> None:
+    door.raises = OSError(errno.EMFILE, "too many")
+    with door.client(), trio.fail_after(SECONDS):
+        with pytest.raises(OSError, match="too many"):
+            await scene.reactor.accept(door.listener, door.take)
+        assert door.calls == 1
+        door.raises = None
+        async with trio.open_nursery() as again:  # after a pause: the client still waits
+            again.start_soon(scene.reactor.accept, door.listener, door.take)
+            await eventually(lambda: len(door.taken) == 1)
+            again.cancel_scope.cancel()
+
+
+async def test_a_listener_that_others_have_too_leaves_the_set(scene: Scene, door: Door) -> None:
+    with door.listener.dup() as of_another_process:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(scene.reactor.accept, door.listener, door.take)
+            await wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        door.listener.close()
+        with socket.create_connection(of_another_process.getsockname()), trio.fail_after(SECONDS):
+            scene.peer.sendall(b"x")
+            scene.stream.hand_over(scene.reader, CLIENT)
+            await scene.until(b"x")  # and the reactor waits again
+        assert not door.calls
+
+
+async def test_a_listener_of_a_reactor_that_has_ended(door: Door) -> None:
+    reactor = Reactor()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(reactor.run)
+        nursery.start_soon(reactor.accept, door.listener, door.take)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    with pytest.raises(ValueError, match="closed"), trio.fail_after(SECONDS):
+        await reactor.accept(door.listener, door.take)

@@ -16,7 +16,9 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from trio_proxy.driver.accepting import Accept, accept_by_task
 from trio_proxy.driver.listening import listening
+from trio_proxy.driver.reactor import Reactor
 from trio_proxy.driver.server import Server
 from trio_proxy.driver.streams import SocketStream, Stream, connect
 from trio_proxy.text.addresses import Address
@@ -231,13 +233,21 @@ class Listener:
         return getattr(self.sock, name)
 
 
+@pytest.mark.parametrize("by_reactor", [False, True], ids=["task", "reactor"])
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
-async def test_out_of_descriptors_it_waits_and_says_so_once(number: int, logs: Logs) -> None:
+async def test_out_of_descriptors_it_waits_and_says_so_once(
+    number: int, by_reactor: bool, logs: Logs, nursery: trio.Nursery
+) -> None:
+    accept: Accept = accept_by_task
+    if by_reactor:
+        reactor = Reactor()
+        await nursery.start(reactor.run)
+        accept = reactor.accept
     with listening(ANY) as (sock,):
         listener = Listener(sock, number, times=3)
         serve = Serving([sock])
         async with trio.open_nursery() as nursery:
-            server = Server(session=serve.make)
+            server = Server(session=serve.make, accept=accept)
             nursery.start_soon(server.serve, [listener], serve.stop)
             with trio.fail_after(SECONDS):
                 started = trio.current_time()
