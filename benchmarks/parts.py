@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
-from . import calls, counts, latency, memory, ranges, where
+from . import calls, counts, latency, memory, ranges, where, workers
 from .peers import BEFORE, HAPROXY, KEPT, MAIN, RULES, Peer, with_options, with_rule
 from .programs import pss_kib, which
-from .running import Run, compare, in_turn
+from .running import Run, compare
 from .tls import TLS_WORKLOADS, between_tls
-from .workloads import WORKLOADS, cpu_of, scaled, send
+from .workloads import WORKLOADS, send
 
 __all__ = ["DEFAULT", "PARTS"]
 
 IDLE_UNDER_TLS = [200]
 RULES_SHARE = 0.2
 """Of the messages: there are many rows."""
-KEEP_ALIVE_AND_SMALL = [workload for workload in WORKLOADS if workload.name in ("keep-alive", "small")]
 KEEP_WORKLOADS = [workload for workload in WORKLOADS if workload.name == "small"]
 KEEP_TLS_WORKLOADS = [workload for workload in TLS_WORKLOADS if workload.name == "small"]
 SOAK, SOAK_STEPS = 1_000_000, 10
-WORKERS = (1, 2)
-WORKERS_SHARE = 5.0
-"""Of the messages: two processes take turns, so a short measurement says little."""
 
 
 def pure(peers: Sequence[Peer]) -> list[Peer]:
@@ -63,28 +58,6 @@ def keep(run: Run) -> None:
         compare(run, run.figures.fresh("keep: in plain text"), peers, running, KEEP_WORKLOADS)
     with between_tls(run, peers) as running:
         compare(run, run.figures.fresh("keep: TLS on both legs"), peers, running, KEEP_TLS_WORKLOADS)
-
-
-def workers(run: Run) -> None:
-    """One process, and workers under a parent: CPU time, messages a second, and memory of all processes."""
-    one, table = run.ours[0], run.figures.fresh("workers")
-    peers = [one, *(with_options(one, f"--workers {count}", "--workers", str(count)) for count in WORKERS)]
-    with run.all_running(peers) as running:
-        for turn in run.turns():
-            for workload in KEEP_ALIVE_AND_SMALL:
-                run.progress(f"workers, round {turn} of {run.rounds}: {workload.name}")
-                for peer in in_turn(peers, turn):
-                    share = 0.05 if run.quick else WORKERS_SHARE if turn else 0.5
-                    began = time.monotonic()
-                    cpu = cpu_of(
-                        workload, running[peer.name], run.sink, share, f"{peer.name}, {workload.name}"
-                    )
-                    rate = scaled(workload, share) / (time.monotonic() - began)
-                    if turn:
-                        table.add(peer.name, f"{workload.name}, µs", cpu * 1e6)
-                        table.add(peer.name, f"{workload.name}, messages a second", rate)
-        for peer in peers:
-            table.add(peer.name, "memory, MiB", pss_kib(running[peer.name].pid) / 1024)
 
 
 def one_session(run: Run) -> None:
@@ -157,7 +130,7 @@ PARTS: dict[str, Callable[[Run], None]] = {
     "rules": rules,
     "tls": tls,
     "keep": keep,
-    "workers": workers,
+    "workers": workers.measure,
     "latency": one_session,
     "memory": of_memory,
     "growth": growth,

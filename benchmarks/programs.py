@@ -111,6 +111,8 @@ class Sink:
 
     def __init__(self, tmp: Path) -> None:
         self.port = free_port()
+        self.pid = 0
+        """While it runs."""
         self._tmp = tmp
         self._log = tmp / f"smtp-sink-{self.port}.log"
 
@@ -119,7 +121,7 @@ class Sink:
         user = ["-u", "nobody"] if os.geteuid() == 0 else []
         address = f"127.0.0.1:{self.port}"
         command = [require("smtp-sink"), *user, "-c", "-m", "15000", address, "4096"]
-        with running("smtp-sink", command, self.port, self._tmp):
+        with running("smtp-sink", command, self.port, self._tmp) as self.pid:
             yield self
 
     @property

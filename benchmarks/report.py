@@ -7,6 +7,7 @@ from collections.abc import Callable
 from . import charts, latency, memory, ranges
 from .figures import Figures, Table, grid, short, spread
 from .peers import BEFORE, HAPROXY, MAIN, RULES
+from .workers import MEMORY, ON_ALL, ON_ONE
 from .workloads import WORKLOADS
 
 __all__ = ["PLOTS", "SECTIONS"]
@@ -146,10 +147,18 @@ def keep(figures: Figures) -> str:
 
 
 def workers(figures: Figures) -> str:
-    table = figures.tables.get("workers")
-    if table is None:
-        return ""
-    return "\n\n".join([table.markdown(""), "As ratios:", table.ratios_markdown("÷ one process", MAIN)])
+    found: list[str] = []
+    for name, title in (
+        (ON_ONE, "CPU time for one message, all processes of the proxy on one core:"),
+        (ON_ALL, "Wherever the system runs them:"),
+        (MEMORY, "Memory, of all processes:"),
+    ):
+        table = figures.tables.get(name)
+        if table is not None and table.rows:
+            found += [title, table.markdown("")]
+            if name != MEMORY:
+                found.append(table.ratios_markdown("÷ one process", MAIN))
+    return "\n\n".join(found)
 
 
 def one_session(figures: Figures) -> str:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from .figures import Figures, Table
 from .peers import Peer, Place, Running
@@ -15,6 +16,8 @@ from .programs import Failed, Sink
 from .workloads import NotOffered, Workload, cpu_of
 
 __all__ = ["Run", "compare", "in_turn"]
+
+One = TypeVar("One")
 
 WARM_UP = 0.1
 
@@ -64,7 +67,7 @@ class Run:
             yield number
 
 
-def in_turn(peers: Sequence[Peer], turn: int) -> list[Peer]:
+def in_turn(peers: Sequence[One], turn: int) -> list[One]:
     """Another is the first in each round."""
     first = turn % len(peers)
     return [*peers[first:], *peers[:first]]

@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from .peers import Running
 from .programs import HERE, Failed, Sink, cpu_seconds, execute, require
 
-__all__ = ["MIB", "WORKLOADS", "NotOffered", "Workload", "cpu_of", "cpu_of_sending", "send", "source"]
+__all__ = [
+    "MIB",
+    "SETTLED",
+    "WORKLOADS",
+    "NotOffered",
+    "Workload",
+    "cpu_of",
+    "cpu_of_sending",
+    "send",
+    "source",
+]
 
 MIB = 2**20
 NOT_OFFERED = 3  # the status of client.py

@@ -1,0 +1,148 @@
+"""One process, two beside each other without a parent, and workers under a parent, each at the same load.
+
+Each process that serves clients has `CONNECTIONS` of them, from a sender of its own. All processes of a peer
+count, so the parent too. CPU time is measured in two ways:
+
+- *On one core*: all processes of the peer share a core, and the senders and the server have another. What
+  a message costs is the work that is done for it.
+- *On all cores*: nothing is said of where they run. If there are more processes than cores, each is woken
+  for fewer inputs at a time, by processes on other cores. Two processes without a parent show what that is.
+
+Peers are measured in short bursts, one after the other, so that a slow spell of the machine meets all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from .figures import Table
+from .peers import Peer, Place, Running, with_options
+from .programs import Failed, cpu_seconds, process_tree, pss_kib
+from .running import Run, in_turn
+from .workloads import SETTLED, WORKLOADS, Workload, source
+
+__all__ = ["CONNECTIONS", "MEMORY", "ON_ALL", "ON_ONE", "measure"]
+
+ON_ONE, ON_ALL, MEMORY = "workers on one core", "workers on all cores", "memory of workers"
+CONNECTIONS = 10
+BURSTS = 7
+"""Of each peer in a round."""
+SECONDS = 120.0
+MEASURED = tuple(
+    replace(each, sessions=CONNECTIONS) for each in WORKLOADS if each.name in ("keep-alive", "small")
+)
+
+
+@dataclass(frozen=True)
+class Crew:
+    """What serves together. A sender for each of ``doors``: workers have the same port."""
+
+    name: str
+    doors: Sequence[Running]
+
+    @property
+    def pids(self) -> set[int]:
+        return {door.pid for door in self.doors}
+
+    @property
+    def cpu(self) -> float:
+        return sum(map(cpu_seconds, self.pids))
+
+
+def measure(run: Run) -> None:
+    """Fills the three tables."""
+    on_one, on_all, memory = (run.figures.fresh(name) for name in (ON_ONE, ON_ALL, MEMORY))
+    cores = sorted(os.sched_getaffinity(0))
+    with _crews(run) as crews:
+        for turn in run.turns():
+            _round(run, on_all, crews, turn)
+            for crew in crews if turn else ():
+                memory.add(crew.name, "memory, MiB", sum(map(pss_kib, crew.pids)) / 1024)
+        if len(cores) < 2:
+            return
+        with _apart(run, crews, cores):
+            for turn in run.turns():
+                _round(run, on_one, crews, turn)
+
+
+def _round(run: Run, table: Table, crews: Sequence[Crew], turn: int) -> None:
+    """Round 0 only warms up."""
+    run.progress(f"{table.name}, round {turn} of {run.rounds}")
+    for crew in crews:  # the order of the rows
+        table.add(crew.name, f"{MEASURED[0].name}, µs")
+    for burst in range(1 if run.quick or not turn else BURSTS):
+        for workload in MEASURED:
+            share = 0.05 if run.quick else 0.5
+            for crew in in_turn(crews, turn + burst):
+                cpu, rate = _burst(run, crew, workload, round(workload.messages * share))
+                if not turn:
+                    continue
+                table.add(crew.name, f"{workload.name}, µs", cpu * 1e6)
+                if table.name == ON_ALL:
+                    table.add(crew.name, f"{workload.name}, messages a second", rate)
+
+
+def _burst(run: Run, crew: Crew, workload: Workload, messages: int) -> tuple[float, float]:
+    """CPU seconds for one message, connections included, and messages a second. Each sender sends so many."""
+    what = f"{crew.name}, {workload.name}"
+    total = messages * len(crew.doors)
+    with run.sink.expecting(what) as sent:
+        before, began = crew.cpu, time.monotonic()
+        with contextlib.ExitStack() as stack:
+            senders = [
+                stack.enter_context(subprocess.Popen(source(workload, door.port, messages)))
+                for door in crew.doors
+            ]
+            try:
+                statuses = [sender.wait(SECONDS) for sender in senders]
+            except subprocess.TimeoutExpired:
+                raise Failed(f"{what}: not finished after {SECONDS:.0f} s") from None
+            finally:
+                for sender in senders:
+                    sender.kill()
+        seconds = time.monotonic() - began
+        if any(statuses):
+            raise Failed(f"{what}: smtp-source ended with {statuses}")
+        time.sleep(SETTLED)
+        cpu = crew.cpu - before
+        sent[0] = total
+    return cpu / total, total / seconds
+
+
+@contextlib.contextmanager
+def _crews(run: Run) -> Iterator[list[Crew]]:
+    one, place = run.ours[0], Place(run.tmp, run.sink.port)
+    with contextlib.ExitStack() as stack:
+
+        def start(peer: Peer) -> Running:
+            return stack.enter_context(peer.running(place))
+
+        alone = start(one)
+        yield [
+            Crew(one.name, [alone]),
+            Crew(f"{one.name}, two processes", [alone, start(one)]),
+            Crew(f"{one.name}, --workers 1", [start(with_options(one, "worker", "--workers", "1"))]),
+            Crew(f"{one.name}, --workers 2", [start(with_options(one, "workers", "--workers", "2"))] * 2),
+        ]
+
+
+@contextlib.contextmanager
+def _apart(run: Run, crews: Sequence[Crew], cores: Sequence[int]) -> Iterator[None]:
+    """All that is measured on the first core, and what sends and takes on the others."""
+    for crew in crews:
+        for pid in crew.pids:
+            for each in process_tree(pid):
+                os.sched_setaffinity(each, cores[:1])
+    others = (0, run.sink.pid)  # 0: this process, which starts the senders
+    try:
+        for pid in others:
+            os.sched_setaffinity(pid, cores[1:])
+        yield
+    finally:
+        for pid in others:
+            os.sched_setaffinity(pid, cores)
