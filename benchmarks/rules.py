@@ -151,8 +151,8 @@ async def _no_server() -> Any:
 
 MEGABYTES: Final = 10
 LIMITS: Final[dict[str, tuple[int, int]]] = {
-    "rcpt": (47, 20),
-    "headers": (80, 90),
+    "rcpt": (15, 20),
+    "headers": (40, 90),
     "body_line": (455, 14_200),
     "body": (405, 1_000),
     "message": (345, 150),

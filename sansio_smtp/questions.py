@@ -7,7 +7,8 @@ verdicts that fit it, for a type checker and at run time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from typing import ClassVar, Final, Generic, TypeAlias, TypeVar
 
 import attrs
@@ -58,6 +59,7 @@ __all__ = [
     "ReplyQuestion",
     "Route",
     "Swallow",
+    "Unasked",
     "asked_places",
 ]
 
@@ -239,6 +241,18 @@ ReplyVerdict: TypeAlias = Continue | ReplaceReply | Disconnect
 ContentVerdict: TypeAlias = Continue | Replace | Answer | Disconnect
 AttemptVerdict: TypeAlias = Continue | Answer | Disconnect
 LoginVerdict: TypeAlias = Continue | LogIn | Answer | Disconnect
+
+
+@attrs.frozen(eq=False)
+class Unasked:
+    """What need not be asked about, for `Proxy.ask_ahead`: who would be asked lets it pass, and need not know
+    of it before another question."""
+
+    lines: Mapping[bytes, re.Pattern[bytes]] = attrs.field(factory=dict[bytes, re.Pattern[bytes]])
+    """MAIL or RCPT → the lines, without CRLF, of which the verdict is `Continue`; of a RCPT in a mail
+    transaction."""
+    inspect: Inspect | None = None
+    """The verdict on each DATA in a mail transaction with recipients."""
 
 
 @attrs.define(eq=False)

@@ -36,7 +36,7 @@ from __future__ import annotations
 import re
 import weakref
 from collections.abc import Hashable, Mapping
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 
@@ -159,6 +159,7 @@ class Passing:
     __slots__ = (
         "_accounts",
         "_answered",
+        "_asks",
         "_client",
         "_commands",
         "_content_known",
@@ -228,6 +229,7 @@ class Passing:
         self._accounts = config.account
         self._headroom = config.headroom
         self._openings = openings
+        self._asks = False  # about lines: see `AskedPassing`
         self._stage = stage
         self._tally = tally
         self._place: Hashable = None
@@ -417,10 +419,20 @@ class Passing:
                 return None
             self._room_for_junk -= 1
             self._junk += 1
+        taken = 1
+        if self._asks and not (taken := self._judge(line, data)):
+            return None
         self._lines += 1
         self._passed.append(data)
-        self.mode, self._owed, self.taken = OWED, line.replies, 1
+        self.mode, self._owed, self.taken = OWED, line.replies, taken
         return data
+
+    if TYPE_CHECKING:  # of `AskedPassing`: nothing is asked about here
+
+        def _judge(self, line: Line, data: bytes) -> int:
+            """Asks about a usual line before it is passed on. Returns the number of inputs that it counts as;
+            0 if it is not passed on."""
+            ...
 
     def _group(self, data: bytes, lines: list[bytes]) -> bytes | None:
         """Takes a command group (RFC 2920 §3.1): more lines may follow all but the last."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection
 from sansio_smtp.client_info import ClientInfo, TlsInfo
 from sansio_smtp.config import Config, Dialect, EarlyTalkers, LoginMode, UpstreamTls
 from sansio_smtp.ends.exchanges import Exchange
+from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.events import (
     CLIENT,
@@ -32,7 +33,7 @@ from sansio_smtp.members import (
     PHASE_GREETING,
     UPSTREAM_CONNECTING,
 )
-from sansio_smtp.questions import Continue, Question, ReplyQuestion, V
+from sansio_smtp.questions import Continue, Inspect, Question, ReplyQuestion, Unasked, V
 from sansio_smtp.wire.commands import END_OF_DATA
 from sansio_smtp.wire.replies import Reply
 
@@ -83,13 +84,22 @@ class Proxy(Engine):
         # Where the proxy logs in by itself, what a server repeats of a secret is masked in its replies.
         return usual and config.max_pipelined > 1 and config.login_mode is LoginMode.RELAY
 
-    def ask_ahead(self, ahead: Ahead) -> None:
+    def ask_ahead(
+        self,
+        ahead: Ahead,
+        of_content: Callable[[Envelope], Inspect | None] | None = None,
+        unasked: Unasked | None = None,
+    ) -> None:
         """Before the first input, for a driver that calls `pass_on` and has most verdicts at once: ``ahead``
         is called with a question about a usual command or header section. What comes of `Continue`, or at
         DATA of `Inspect`, is passed on then. After any other verdict, and after None, the same question comes
-        as an `Ask` event of the `receive_from` that follows."""
+        as an `Ask` event of the `receive_from` that follows. Of what is ``unasked`` the verdict is known, and
+        ``ahead`` is not called; nor is it for a DATA of which ``of_content`` gives the verdict, for an
+        envelope with recipients."""
         if self._may_pass and may_ask_ahead(self._asked):
-            self._passing = AskedPassing(self.config, self, self._asked, ahead, self.tally)
+            self._passing = AskedPassing(
+                self.config, self, self._asked, ahead, of_content, unasked or Unasked(), self.tally
+            )
             self._passing.use(self._downstream, self._forwarding, self._message, self._commands)
 
     # Inputs

@@ -153,6 +153,10 @@ class Message:
 
     # See `views.Editable`.
 
+    @property
+    def revision(self) -> tuple[int, int, int]:
+        return id(self.headers), self.headers.revision, self._revision
+
     def snapshot(self) -> MessageSnapshot:
         return self.headers, self.headers.snapshot(), self._body, self._revision
 

@@ -42,6 +42,8 @@ class _PathOf:
     """True if the command has been sent to the server, so that `rewrite` comes too late."""
     problem: str
     """Why servers may read another mailbox in the client's path, or none; empty if they all read the same."""
+    revision: int
+    """How often it has been rewritten."""
     _new: tuple[str, Mailbox] | None
     """What a rule has put in place of the client's path."""
     _given: Mailbox | None
@@ -55,6 +57,7 @@ class _PathOf:
         self.utf8 = utf8
         self.is_final = is_final
         self._new = self._given = None
+        self.revision = 0
         self.problem = ""
         self._usual = USUAL.fullmatch(command.raw)
         if self._usual is not None:  # read when a rule looks at it
@@ -152,6 +155,7 @@ class _PathOf:
         if self.is_final:
             raise LocalProtocolError(f"rewrite: the server has been told {self.address!r} already")
         self._new = _checked(address, empty=isinstance(self, Sender), utf8=self.utf8)
+        self.revision += 1
 
     def finish(self) -> Command:
         """Returns the command to be sent. `rewrite` is not possible any more."""

@@ -20,9 +20,11 @@ from sansio_smtp.questions import (
     OTHER_VERBS,
     REPLY,
     Inspect,
+    Unasked,
 )
 from sansio_smtp.verbs import VERBS
 from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.paths import USUAL
 
 from .decorators import OnError
 from .patterns import patterns_of
@@ -136,6 +138,10 @@ class RuleSet:
     """verb → phase, of the commands that concern some rule, if there is no rule of phase ``command``."""
     usual_inspection: Inspect | None = attrs.field(default=None, init=False, repr=False)
     """The verdict on DATA, if it does not depend on the recipients; made once."""
+    unasked: Unasked = attrs.field(init=False, repr=False)
+    """For `Proxy.ask_ahead`. Where no rule is asked about a MAIL or RCPT, a usual path is let pass, and the
+    transaction can be made of the envelope later. What becomes of DATA is known if no rule can have said
+    anything before."""
 
     def __attrs_post_init__(self) -> None:
         by_phase = {name: tuple(rule for rule in self.rules if rule.phase == name) for name in PHASES}
@@ -153,6 +159,10 @@ class RuleSet:
         content = [rule for name in CONTENT_PHASES for rule in by_phase[name]]
         if all(rule.match is None for rule in content):
             object.__setattr__(self, "usual_inspection", Inspect(places & _CONTENT_PLACES))
+        free = [name for name in ENVELOPE_PHASES if sees and not (by_phase[name] or by_phase["command"])]
+        lines = {name: USUAL for name in (b"MAIL", b"RCPT") if VERBS[name].phase in free}
+        inspect = self.usual_inspection if len(free) == len(ENVELOPE_PHASES) else None
+        object.__setattr__(self, "unasked", Unasked(lines, inspect))
 
     @property
     def phases(self) -> tuple[str, ...]:

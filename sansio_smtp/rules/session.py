@@ -37,6 +37,7 @@ from typing import Any, ClassVar, Final
 
 from sansio_smtp import questions
 from sansio_smtp.config import Addresses, Dialect, LoginMode
+from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.events import MessageAnswered
 from sansio_smtp.proxy import own_replies
 from sansio_smtp.proxy.proxy import Proxy
@@ -111,11 +112,14 @@ class RuleSession:
         self.rules = rules
         self.conn = conn or Connection.of(proxy.client_info)
         self._proxy = proxy
+        self._max_recipients = proxy.config.max_recipients
         self._host = host or Host()
         self._server_decides = server_checks_logins and proxy.config.login_mode is LoginMode.TRANSLATE
         self._asker = Asker(self._host, on_error)
         self._transactions = Transactions(self.conn)
         self._body: BodyStream | None = None
+        asked = rules.by_phase["data"] or rules.by_phase["command"]
+        self._inspection = None if asked else rules.usual_inspection
         self._changes = -1
         self._known: tuple[AnyQuestion, Soon[AnyVerdict]] | None = None
         self.conn.follow(proxy.identity)
@@ -127,11 +131,24 @@ class RuleSession:
         awaited, or has failed. If it is asked then, `start` has the same verdict."""
         self._known = None
         try:
-            said = self.start(question)
+            said = self._ask(question)
         except Exception:
             return None  # the question comes again, and the error with it
         self._known = question, said
         return None if isinstance(said, Later) else said
+
+    def ahead_of_content(self, envelope: Envelope) -> Inspect | None:
+        """For `Proxy.ask_ahead`: the verdict on a DATA for this envelope, which has recipients, if it is the
+        usual one; None if it has to be asked for."""
+        usual = self._inspection
+        if usual is None:
+            return None
+        self._known = None
+        mail = self._transactions.of(envelope)
+        if mail is None or mail.fate is not None or mail.tx.added or not mail.settle(envelope.recipients):
+            return None
+        self._body = None
+        return usual
 
     def start(self, question: AnyQuestion) -> Soon[AnyVerdict]:
         """The verdict for `Proxy.answer`; or, if a rule or the host has to be awaited, what to await for
@@ -141,6 +158,9 @@ class RuleSession:
             (before, said), self._known = self._known, None
             if _is_same(before, question):
                 return said
+        return self._ask(question)
+
+    def _ask(self, question: AnyQuestion) -> Soon[AnyVerdict]:
         if self._proxy.client_changes != self._changes:
             self.learn()
         if type(question) is CommandQuestion:
@@ -277,26 +297,26 @@ class RuleSession:
         if mail is None:
             # If the server has begun a transaction, then by a command that no rule was asked about.
             return Answer(own_replies.NO_TRANSACTION)
-        to = Recipient(command, utf8=mail.tx.utf8)
+        tx = mail.tx
+        to = Recipient(command, utf8=mail.utf8)
         if to.problem and self._is_refused(to):
             return Answer(own_replies.bad_forward_path(to.problem))
-        if mail.count >= self._proxy.config.max_recipients:
+        most = self._max_recipients  # those of an envelope may not all have been asked about
+        if mail.count >= most or len(question.envelope.recipients) >= most:
             return Answer(own_replies.TOO_MANY_RECIPIENTS)
         rules = self.rules.by_phase["rcpt"]
         if not rules:
             return self._rcpt_judged(None, question, mail, to)
-        said = self._asker.first_verdict(rules, mail.tx, subject=to, fits=lambda rule: rule.fits(to.address))
-        if said is None:
-            return self._rcpt_judged(None, question, mail, to)
+        said = self._asker.first_verdict(rules, tx, subject=to, fits=lambda rule: rule.fits(to.address))
+        if said is None and to.finish() is question.command:  # nearly always
+            mail.named(command, to)
+            return outcomes.PASS
         return then(said, self._rcpt_judged, question, mail, to)
 
     def _rcpt_judged(
         self, verdict: Asked, question: CommandQuestion, mail: RuleTransaction, to: Recipient
     ) -> AnyVerdict:
         sent = to.finish()
-        if verdict is None and sent is question.command:
-            mail.named(sent, to)
-            return outcomes.PASS
         if isinstance(verdict, Discard):
             mail.dropped(question.command)
             return Answer(verdict.reply)
@@ -348,9 +368,14 @@ class RuleSession:
     # Content
 
     def _headers(self, question: HeadersQuestion) -> Soon[AnyVerdict]:
-        tx = self._transactions.current(question.envelope)
+        mail = self._transactions.of(question.envelope)
+        tx = Transaction(self.conn) if mail is None else mail.tx
         headers = Headers(question.data, utf8=tx.utf8)
-        said = self._ask_meant(self.rules.by_phase["headers"], tx, subject=headers)
+        said = self._asker.first_verdict(
+            self.rules.by_phase["headers"], tx, subject=headers, fits=lambda rule: _meant(rule, tx)
+        )
+        if said is None and not headers.revision:  # nearly always
+            return outcomes.PASS
         return then(said, outcomes.of_headers, headers)
 
     def _body_piece(self, question: BodyQuestion) -> Soon[AnyVerdict]:

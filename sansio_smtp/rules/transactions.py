@@ -18,8 +18,8 @@ takes effect in another.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, cast
+from functools import partial
+from typing import TypeAlias
 
 import attrs
 
@@ -33,30 +33,49 @@ from .views import Delivery, Recipient, Sender, Transaction
 
 __all__ = ["RuleTransaction", "Transactions"]
 
-# To call `list[Command]`, which is as good for a type checker, takes 0.4 µs, ten times as long.
-_no_commands: Final = cast("type[list[Command]]", list)
-_none_named: Final = cast("Callable[[], dict[int, tuple[Command, Recipient]]]", dict)
+_Named: TypeAlias = dict[int, tuple[Command, Recipient]]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, init=False)
 class RuleTransaction:
-    """One mail transaction, with the verdicts of rules that take effect at DATA or later. ``command`` is the
-    client's MAIL; ``tx`` is what rules see."""
+    """One mail transaction, with the verdicts of rules that take effect at DATA or later."""
 
     command: Command
+    """The client's MAIL."""
     tx: Transaction
-    sent: Command | None = None
+    """What rules see."""
+    utf8: bool
+    """True if MAIL has declared SMTPUTF8."""
+    sent: Command | None
     """MAIL as it is sent to the server, after rules; None before."""
-    fate: Hold | Discard | None = None
+    fate: Hold | Discard | None
     """What becomes of the message when it comes: the first such verdict of a rule. None: it goes on."""
-    discarded: list[Command] = attrs.field(factory=_no_commands)
+    discarded: list[Command]
     """The client's RCPTs that were answered 250 and not sent to the server."""
-    _named: dict[int, tuple[Command, Recipient]] = attrs.field(factory=_none_named)
+    count: int
+    """Number of the RCPTs that are remembered, accepted by the server or not."""
+    _named: _Named
+    _shown: list[Command]
+    """The RCPTs whose recipients rules see."""
 
-    @property
-    def count(self) -> int:
-        """Number of the RCPTs that are remembered, accepted by the server or not."""
-        return len(self._named) + len(self.discarded)
+    def __init__(self, conn: Connection, command: Command, sender: Sender | None = None) -> None:
+        """``sender``: None if no rule is asked about MAIL. It is made when a rule looks at it."""
+        named: _Named = {}
+        shown: list[Command] = []
+        if sender is not None:
+            utf8 = sender.utf8
+        else:  # seldom there, so the path is not read to look for it
+            utf8 = b"SMTPUTF8" in command.raw.upper() and Sender(command).utf8
+        self.command = command
+        self.utf8 = utf8
+        self.sent = self.fate = None
+        self.discarded = []
+        self.count = 0
+        self._named = named
+        self._shown = shown
+        # The function does not refer to this object, which would be a cycle.
+        find = partial(_recipients, named, utf8)
+        self.tx = Transaction(conn, sender, mail=command, commands=shown, find=find)
 
     def note(self, verdict: Verdict | None) -> None:
         """Keeps a verdict that takes effect when the message comes; others are ignored."""
@@ -66,11 +85,13 @@ class RuleTransaction:
     def named(self, command: Command, to: Recipient) -> None:
         """This RCPT goes to the server."""
         self._named[id(command)] = (command, to)
-        self.tx.name_one_more(to)
+        self._shown.append(command)
+        self.count += 1
 
     def dropped(self, command: Command) -> None:
         """This RCPT is answered 250 and not sent to the server."""
         self.discarded.append(command)
+        self.count += 1
 
     def told(self, sent: Command) -> None:
         """The server is sent this MAIL."""
@@ -82,15 +103,14 @@ class RuleTransaction:
         if self.discarded:
             discarded = set(map(id, self.discarded))
             accepted = [command for command in accepted if id(command) not in discarded]
-        # A command is kept in its value, so its id is not used again.
-        recipients = [self.recipient(command) for command in accepted]
-        self.tx.named(*recipients)
-        return bool(recipients)
+        if accepted != self._shown:
+            self._shown = accepted.copy()
+            self.tx.named_by(partial(_recipients, self._named, self.utf8), self._shown)
+        return bool(accepted)
 
     def recipient(self, command: Command) -> Recipient:
         """What rules see of this RCPT."""
-        named = self._named.get(id(command))
-        return self._unknown(command) if named is None else named[1]
+        return _recipient(self._named, self.utf8, command)
 
     def results(self, answered: MessageAnswered) -> tuple[Delivery, ...]:
         """What became of the message, for each recipient that rules know of, and for those that they have
@@ -107,8 +127,17 @@ class RuleTransaction:
         """Takes the recipients that rules have added since the last call."""
         return self.tx.forget_added()
 
-    def _unknown(self, command: Command) -> Recipient:
-        return Recipient(command, utf8=self.tx.utf8, is_final=True)
+
+def _recipient(named: _Named, utf8: bool, command: Command) -> Recipient:
+    """What rules see of this RCPT. A command is kept in its value, so its id is not used again."""
+    found = named.get(id(command))
+    if found is not None:
+        return found[1]
+    return Recipient(command, utf8=utf8, is_final=True)
+
+
+def _recipients(named: _Named, utf8: bool, commands: list[Command]) -> list[Recipient]:
+    return [_recipient(named, utf8, command) for command in commands]
 
 
 @attrs.define(eq=False)
@@ -121,7 +150,7 @@ class Transactions:
 
     def begin(self, command: Command, sender: Sender) -> RuleTransaction:
         """Rules are about to be asked about this MAIL: makes the next transaction."""
-        self._next = RuleTransaction(command, Transaction(self.conn, sender))
+        self._next = RuleTransaction(self.conn, command, sender)
         return self._next
 
     def of(self, envelope: Envelope) -> RuleTransaction | None:
@@ -136,8 +165,10 @@ class Transactions:
         if mail is not None and mail.command is command:
             self._open = mail
             return mail
-        self._open = RuleTransaction(command, Transaction(self.conn, Sender(command, is_final=True)))
-        return self._open
+        mail = self._open = RuleTransaction(self.conn, command)
+        if envelope.recipients:
+            mail.settle(envelope.recipients)
+        return mail
 
     def current(self, envelope: Envelope, command: Command | None = None) -> Transaction:
         """The transaction that rules are shown. ``command`` is the command that is being answered, in phase

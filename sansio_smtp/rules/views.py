@@ -6,7 +6,7 @@ and NUL (`LocalProtocolError`), so that nothing a rule supplies can become a sec
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol, cast
 
 import attrs
@@ -40,6 +40,11 @@ _no_recipients: Final = cast("type[list[Recipient]]", list)
 class Editable(Protocol):
     """What a rule may change in place."""
 
+    @property
+    def revision(self) -> Any:
+        """Another value after each change."""
+        ...
+
     def snapshot(self) -> Any:
         """The present state, cheap to take."""
 
@@ -51,32 +56,49 @@ class Editable(Protocol):
         ...
 
 
-def _as_list(recipients: Iterable[Recipient]) -> list[Recipient]:
-    return list(recipients)
-
-
 @attrs.define(eq=False, on_setattr=attrs.setters.NO_OP)
 class Transaction:
     """One mail transaction: from MAIL to the reply to its message."""
 
     conn: Connection
-    mail_from: Sender | None = None
-    """None where there is none: before MAIL, or after it was refused."""
-    _named: list[Recipient] = attrs.field(factory=_no_recipients, converter=_as_list, alias="rcpts")
-    data: Data = attrs.field(factory=Data)
-    """What rules remember for as long as the transaction lasts."""
+    _mail_from: Sender | None = None
+    _rcpts: tuple[Recipient, ...] = attrs.field(default=(), converter=tuple)
+    _data: Data | None = attrs.field(default=None, repr=False)
     may_add: bool = attrs.field(default=False, repr=False)
     """True if `add_rcpt` is possible now: in ``data``, and in ``message``."""
     added: list[Command] = attrs.field(factory=_no_commands, repr=False)
     """The RCPT commands that `add_rcpt` asked for."""
-    _rcpts: tuple[Recipient, ...] | None = attrs.field(default=None, init=False, repr=False)
+    _mail: Command | None = attrs.field(default=None, repr=False, alias="mail")
+    _commands: list[Command] = attrs.field(factory=_no_commands, repr=False, alias="commands")
+    _find: Callable[[list[Command]], Iterable[Recipient]] | None = attrs.field(
+        default=None, repr=False, alias="find"
+    )
+    """If it is given, ``rcpts`` is what it makes of ``_commands``, whenever their number has changed."""
+
+    @property
+    def mail_from(self) -> Sender | None:
+        """None where there is none: before MAIL, or after it was refused."""
+        if self._mail_from is None and self._mail is not None:  # made when it is asked for
+            self._mail_from = Sender(self._mail, is_final=True)
+        return self._mail_from
+
+    @mail_from.setter
+    def mail_from(self, sender: Sender | None) -> None:
+        self._mail_from, self._mail = sender, None
+
+    @property
+    def data(self) -> Data:
+        """What rules remember for as long as the transaction lasts."""
+        if self._data is None:
+            self._data = Data()
+        return self._data
 
     @property
     def rcpts(self) -> tuple[Recipient, ...]:
         """From ``data`` on, the recipients that the server has accepted; in ``rcpt``, those named before,
         answered or not. Without those that rules refused or discarded."""
-        if self._rcpts is None:  # made when it is asked for: a copy at each RCPT would cost more at each
-            self._rcpts = tuple(self._named)
+        if self._find is not None and len(self._rcpts) != len(self._commands):
+            self._rcpts = tuple(self._find(self._commands))
         return self._rcpts
 
     @rcpts.setter
@@ -106,12 +128,12 @@ class Transaction:
 
     def named(self, *recipients: Recipient) -> None:
         """These are the recipients of the transaction now."""
-        self._named, self._rcpts = list(recipients), None
+        self._rcpts, self._find = recipients, None
 
-    def name_one_more(self, recipient: Recipient) -> None:
-        """The client has named this recipient too."""
-        self._named.append(recipient)
-        self._rcpts = None
+    def named_by(self, find: Callable[[list[Command]], Iterable[Recipient]], commands: list[Command]) -> None:
+        """The recipients are what ``find`` makes of these RCPT commands, now and when they have become more
+        or less: made when a rule asks for them, as a copy at each RCPT would cost more at each."""
+        self._find, self._commands, self._rcpts = find, commands, ()
 
     @property
     def utf8(self) -> bool:
@@ -152,6 +174,7 @@ class AuthAttempt:
 @attrs.define(eq=False)
 class _Replaceable:
     _replacement: Any = attrs.field(default=None, init=False)
+    revision: int = attrs.field(default=0, init=False, repr=False)
 
     def snapshot(self) -> Any:
         return self._replacement
@@ -194,6 +217,7 @@ class ClientCommand(_Replaceable):
         if command.verb != self.command.verb:
             raise LocalProtocolError(f"{self.verb} cannot become {command}: another verb")
         self._replacement = command
+        self.revision += 1
 
     def __str__(self) -> str:
         return self.verb
@@ -244,3 +268,4 @@ class ServerReply(_Replaceable):
         if reply.severity != self.reply.severity or (self.reply.code == 421) != (code == 421):
             raise LocalProtocolError(f"{self.reply.code} cannot become {code}: another first digit, or 421")
         self._replacement = reply
+        self.revision += 1

@@ -101,7 +101,8 @@ class Judging:
             server_checks_logins=self._login is None or not self._login.shows_tokens,
         )
         if not self._ruleset.by_phase["delivered"]:  # they are told of events
-            proxy.ask_ahead(self._rules.ahead)
+            rules = self._rules
+            proxy.ask_ahead(rules.ahead, rules.ahead_of_content, self._ruleset.unasked)
 
     async def connect(self) -> Reply | str | None:
         """The reply with which to refuse the client, the server to use for it, or None."""

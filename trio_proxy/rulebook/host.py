@@ -72,6 +72,7 @@ class RuleHost(Host):
         """``account`` is told what rules say of mail."""
         super().__init__()
         self._settings = settings
+        self._watchdog = settings.watchdog
         self._log = log
         self._transcript = transcript
         self._account = account
@@ -124,10 +125,10 @@ class RuleHost(Host):
 
     def enter(self, rule: Rule) -> None:
         seconds = rule.timeout
-        self._settings.watchdog.start(self._settings.timeout if seconds is None else seconds)
+        self._watchdog.start(self._settings.timeout if seconds is None else seconds)
 
     def leave(self) -> None:
-        self._settings.watchdog.stop()
+        self._watchdog.stop()
 
     def changes(self, rule: Rule, find: Callable[[], list[str]]) -> list[str]:
         self._settings.watchdog.start(self._seconds(rule))

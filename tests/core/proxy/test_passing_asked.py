@@ -21,6 +21,7 @@ from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.proxy.shared import shared
 from sansio_smtp.questions import (
     HEADERS,
+    MESSAGE,
     Answer,
     CommandQuestion,
     Continue,
@@ -30,8 +31,10 @@ from sansio_smtp.questions import (
     ReplaceCommand,
     Route,
     Swallow,
+    Unasked,
 )
 from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.paths import USUAL
 from sansio_smtp.wire.replies import Reply
 
 ENVELOPE = frozenset(("MAIL", "RCPT", "DATA", "IN_TURN"))
@@ -46,11 +49,18 @@ LETTER = b"Subject: hi\r\n\r\ntext\r\n.\r\n"
 class Session:
     """A proxy that is driven by `pass_on` after EHLO, with a verdict for each question in its turn."""
 
-    def __init__(self, *verdicts: Any, ask: Iterable[str] = ENVELOPE, **choices: Any) -> None:
+    def __init__(
+        self,
+        *verdicts: Any,
+        ask: Iterable[str] = ENVELOPE,
+        of_content: Any = None,
+        unasked: Unasked | None = None,
+        **choices: Any,
+    ) -> None:
         self.verdicts = list(verdicts)
         self.asked: list[Any] = []
         self.proxy = Proxy(Config(**choices), ask)
-        self.proxy.ask_ahead(self.ahead)
+        self.proxy.ask_ahead(self.ahead, of_content, unasked)
         for side, text in ((SERVER, "220 mx"), (CLIENT, "EHLO me"), (SERVER, "250 mx")):
             assert not self.passes(side, text)
 
@@ -103,6 +113,86 @@ def test_a_message_that_the_rules_let_pass(looks: bool) -> None:
         assert answered.envelope.recipients == [rcpt.command]
         assert session.proxy.envelope.mail is None
     assert not session.verdicts
+
+
+IN_HEADERS, IN_MESSAGE = Inspect(frozenset((HEADERS,))), Inspect(frozenset((MESSAGE,)))
+LINES = {b"MAIL": USUAL, b"RCPT": USUAL}
+
+
+def test_what_need_not_be_asked_about() -> None:
+    session = Session(Continue(), unasked=Unasked(LINES, IN_HEADERS))
+    progress = session.proxy.progress
+    session.says(MAIL, RCPT, DATA)
+    assert session.proxy.progress == progress + 9  # each verdict counts
+    assert not session.asked
+    assert session.passes(CLIENT, LETTER)
+    (question,) = session.asked
+    assert question.envelope.mail.raw == MAIL[0].encode()
+    assert [each.raw for each in question.envelope.recipients] == [RCPT[0].encode()]
+    assert session.proxy.envelope.recipients == question.envelope.recipients
+    assert session.proxy.envelope.recipients[0] is question.envelope.recipients[0]
+    assert session.passes(SERVER, "250 taken")
+    assert session.proxy.take_answered().envelope.recipients == question.envelope.recipients
+
+
+def test_what_has_to_be_asked_about_all_the_same() -> None:
+    """A path that is not usual, RCPT and DATA without a transaction, DATA without recipients."""
+    unasked = Unasked(LINES, IN_HEADERS)
+    for line in ("MAIL FROM:<>", RCPT[0], DATA[0]):
+        session = Session(Continue() if line != DATA[0] else IN_HEADERS, unasked=unasked)
+        assert session.passes(CLIENT, line)
+        assert [question.command.raw for question in session.asked] == [line.encode()]
+    session = Session(IN_HEADERS, unasked=unasked)
+    session.says(MAIL)
+    assert session.passes(CLIENT, DATA[0])
+    assert len(session.asked) == 1
+
+
+@pytest.mark.parametrize("known", [None, IN_MESSAGE, IN_HEADERS])
+def test_the_verdict_on_data_may_be_known(known: Inspect | None) -> None:
+    """If it is not, or the message has to be asked about whole, DATA is asked about."""
+    envelopes: list[Any] = []
+
+    def of_content(envelope: Any) -> Inspect | None:
+        envelopes.append(envelope)
+        return known
+
+    session = Session(IN_HEADERS, of_content=of_content, unasked=Unasked(LINES))
+    session.says(MAIL, RCPT)
+    assert session.passes(CLIENT, DATA[0])
+    assert [each.raw for each in envelopes[0].recipients] == [RCPT[0].encode()]
+    assert len(session.asked) == (known != IN_HEADERS)
+
+
+def test_messages_without_a_question_about_a_line() -> None:
+    session = Session(Continue(), Continue(), unasked=Unasked(LINES, IN_HEADERS))
+    for _ in range(2):
+        session.says(MAIL, RCPT, DATA)
+        assert session.passes(CLIENT, LETTER)
+        assert session.passes(SERVER, "250 taken")
+        assert len(session.proxy.take_answered().envelope.recipients) == 1
+
+
+def test_data_that_nobody_asks_about() -> None:
+    session = Session(Continue(), Continue(), ask=("MAIL", "RCPT"))
+    session.says(MAIL, RCPT, DATA)
+    assert session.passes(CLIENT, LETTER)
+    assert session.passes(SERVER, "250 taken")
+    assert [each.raw for each in session.proxy.take_answered().envelope.recipients] == [RCPT[0].encode()]
+
+
+def test_a_line_in_place_of_one_that_has_its_turn() -> None:
+    session = Session(Continue())
+    assert session.proxy.pass_on(CLIENT, lines(MAIL[0], RCPT[0])) == lines(MAIL[0])
+    assert session.passes(SERVER, "250 ok")
+    assert not session.passes(CLIENT, "NOOP")
+    assert session.question.command.raw == RCPT[0].encode()
+
+
+def test_a_message_that_has_to_be_asked_about_whole() -> None:
+    session = Session(Inspect(frozenset()), unasked=Unasked(LINES, IN_MESSAGE))
+    session.says(MAIL, RCPT, DATA)
+    assert len(session.asked) == 1
 
 
 def test_a_message_of_which_nobody_wants_to_know() -> None:

@@ -11,6 +11,7 @@ import pytest
 from each import each
 
 from sansio_smtp.errors import LocalProtocolError
+from sansio_smtp.rules.headers import Headers
 from sansio_smtp.rules.message import Message
 
 DATA = b"Subject: x\r\nTo: a@x\r\n\r\nbody\r\n\r\nmore\r\n"
@@ -316,3 +317,16 @@ def test_a_new_body_breaks_signatures_over_it(
     assert not message.breaks_signatures
     set_body(message)
     assert message.breaks_signatures is breaks
+
+
+def test_each_change_gives_another_revision() -> None:
+    message = Message(b"Subject: hi\r\n\r\ntext\r\n")
+    seen = [message.revision]
+    message.headers.add("X-One", "1")
+    seen.append(message.revision)
+    message.body = b"other\r\n"
+    seen.append(message.revision)
+    message.headers = Headers(message.headers.raw)
+    seen.append(message.revision)
+    assert len(set(seen)) == 4
+    assert message.revision == seen[-1]

@@ -189,6 +189,27 @@ def test_the_verdict_on_data_is_made_once_if_it_depends_on_no_recipient() -> Non
     assert RuleSet().inspection(["a@mx"]) == Inspect(frozenset())
 
 
+def test_what_need_not_be_asked_about() -> None:
+    """Where no rule is asked about a MAIL or RCPT, usual paths pass; and DATA, if none can have said what
+    becomes of it."""
+    known = Inspect(frozenset((HEADERS,)))
+    for phases, verbs, inspect in (
+        (("headers",), {b"MAIL", b"RCPT"}, known),
+        (("headers", "rcpt"), {b"MAIL"}, None),
+        (("headers", "mail"), {b"RCPT"}, None),
+        (("headers", "data"), {b"MAIL", b"RCPT"}, None),
+        (("headers", "command"), set(), None),
+        (("helo",), set(), None),
+    ):
+        unasked = RuleSet(map(rule, phases)).unasked
+        assert unasked.lines.keys() == verbs, phases
+        assert unasked.inspect == inspect, phases
+        for pattern in unasked.lines.values():
+            assert pattern.fullmatch(b"RCPT TO:<b@mx>")
+            assert not pattern.fullmatch(b"RCPT TO:<b c@mx>")
+    assert RuleSet([rule("headers", match="@mx")]).unasked.inspect is None
+
+
 def test_the_commands_that_concern_some_rule() -> None:
     assert RuleSet().phase_of_verb == {}
     assert RuleSet([rule("helo")]).phase_of_verb == dict.fromkeys((b"EHLO", b"HELO", b"LHLO"), "helo")

@@ -191,6 +191,10 @@ def test_where_no_failure_may_stop_anything() -> None:
 class Broken:
     """A subject that a rule has broken."""
 
+    @property
+    def revision(self) -> object:
+        return object()
+
     def snapshot(self) -> Any:
         return None
 
@@ -199,6 +203,15 @@ class Broken:
 
     def changes_since(self, snapshot: Any) -> list[str]:
         raise AttributeError("what was here?")
+
+
+def test_each_rule_is_told_of_with_its_own_changes() -> None:
+    def rewrites(_tx: Any, to: Recipient) -> None:
+        to.rewrite("new@mx")
+
+    rules = [Rule("rcpt", rewrites, "first"), says("rcpt", None, "second")]
+    _, host = ask(*rules)
+    assert [note for note in host.notes if note.startswith("edited")] == ["edited first <b@mx> -> <new@mx>"]
 
 
 def test_a_subject_that_is_broken_is_a_failure() -> None:

@@ -17,7 +17,7 @@ from sansio_smtp.questions import Answer, CommandQuestion, Continue, HeadersQues
 from sansio_smtp.rules.ruleset import Rule, RuleSet
 from sansio_smtp.rules.session import RuleSession
 from sansio_smtp.rules.verdicts import Close as CloseVerdict
-from sansio_smtp.rules.verdicts import Discard, Redirect, Reject
+from sansio_smtp.rules.verdicts import Discard, Hold, Redirect, Reject
 from sansio_smtp.wire.commands import Command
 
 from .asked import says, says_later
@@ -34,14 +34,14 @@ TO_CONTENT = (
 class Driven:
     """A session with these rules after EHLO, driven by `pass_on` with `ask_ahead`, or by events alone."""
 
-    def __init__(self, *rules: Rule, ahead: bool = True) -> None:
+    def __init__(self, *rules: Rule, ahead: bool = True, **choices: Any) -> None:
         ruleset = RuleSet(rules)
-        self.proxy = Proxy(Config(reconnect=True), ruleset.ask)
+        self.proxy = Proxy(Config(reconnect=True, **choices), ruleset.ask)
         self.session = RuleSession(ruleset, self.proxy)
         self.passed = 0
         self.left: list[tuple[str, bytes]] = []
         if ahead:
-            self.proxy.ask_ahead(self.session.ahead)
+            self.proxy.ask_ahead(self.session.ahead, self.session.ahead_of_content, ruleset.unasked)
         for side, text in ((SERVER, "220 mx"), (CLIENT, "EHLO me"), (SERVER, "250 mx")):
             self.takes(side, lines(text))
         self.passed = 0
@@ -92,6 +92,61 @@ def test_rules_that_let_all_pass() -> None:
     assert driven.passed == 8
     assert called == ["mail a@me", "rcpt b@mx"]
     assert [octets for _, octets in driven.left[-2:]] == [LETTER, b"250 taken\r\n"]
+
+
+@pytest.mark.parametrize("declared", [False, True])
+def test_what_a_rule_sees_of_lines_that_it_was_not_asked_about(declared: bool) -> None:
+    seen: list[Any] = []
+
+    def look(tx: Any, headers: Any) -> None:
+        seen.append((tx.mail_from.address, [to.address for to in tx.rcpts], tx.utf8, headers.get("Subject")))
+        seen.append(all(to.is_final for to in tx.rcpts))
+
+    mail = "MAIL FROM:<a@me>" + " SMTPUTF8" * declared
+    driven = Driven(Rule("headers", look, "look"))
+    for _ in range(2):
+        driven.said((CLIENT, mail), (SERVER, "250 ok"), (CLIENT, "RCPT TO:<b@mx>"), (SERVER, "250 ok"))
+        driven.said((CLIENT, "RCPT TO:<c@mx>"), (SERVER, "550 no"), (CLIENT, "DATA"), (SERVER, "354 go"))
+        driven.takes(CLIENT, LETTER)
+        driven.takes(SERVER, lines("250 taken"))
+    assert seen == [("a@me", ["b@mx"], declared, "hi"), True] * 2
+
+
+def test_lines_that_no_rule_is_asked_about_and_that_do_not_pass() -> None:
+    """No transaction, no recipients, a path that servers may read in two ways."""
+    driven = Driven(says("headers", None)).said((CLIENT, "RCPT TO:<b@mx>"))
+    assert driven.left[-1][1].startswith(b"503 5.5.1 there is no mail transaction"), driven.left
+    driven.said((CLIENT, "MAIL FROM:<a@me>"), (SERVER, "250 ok"), (CLIENT, "DATA"))
+    assert driven.left[-1] == ("client", b"554 5.5.1 no valid recipients\r\n")
+    driven.said((CLIENT, "RCPT TO:<a b@mx>"))
+    assert driven.left[-1][1].startswith(b"501 5.1.3 "), driven.left
+
+
+def test_recipients_are_limited_wherever_they_have_passed() -> None:
+    driven = Driven(says("headers", None), max_recipients=3).said(
+        (CLIENT, "MAIL FROM:<a@me>"), (SERVER, "250 ok")
+    )
+    for line in ("RCPT TO:<b@mx>", "RCPT TO:<c@mx>", 'RCPT TO:<"d"@mx>'):
+        driven.said((CLIENT, line), (SERVER, "250 ok"))
+    driven.said((CLIENT, 'RCPT TO:<"e"@mx>'))
+    assert driven.left[-1] == ("client", b"452 4.5.3 too many recipients\r\n")
+
+
+@pytest.mark.parametrize(("verdict", "passes"), [(None, True), (Hold("why"), False)])
+def test_a_rule_has_said_what_becomes_of_the_message(verdict: Any, passes: bool) -> None:
+    driven = Driven(says("rcpt", verdict))
+    driven.said(*TO_CONTENT[:4])
+    before = driven.passed
+    driven.said(TO_CONTENT[4])
+    assert (driven.passed == before + 1) is passes
+
+
+def test_the_recipients_that_were_accepted_are_known_after_data() -> None:
+    kept: list[Any] = []
+    driven = Driven(Rule("rcpt", lambda tx, to: kept.append(tx), "keeps"))
+    driven.said(*TO_CONTENT[:2], (CLIENT, "RCPT TO:<b@mx>"), (SERVER, "450 later"))
+    driven.said((CLIENT, "RCPT TO:<c@mx>"), (SERVER, "250 ok"), *TO_CONTENT[4:])
+    assert [to.address for to in kept[0].rcpts] == ["c@mx"]
 
 
 def test_a_group_that_passes_line_by_line() -> None:

@@ -161,6 +161,15 @@ def test_a_transaction_that_no_rule_was_asked_about() -> None:
     assert every.of(Envelope(again)) is not mail, "of the same sender, but another"
 
 
+def test_recipients_that_no_rule_was_asked_about() -> None:
+    one, two = rcpt("one@mx"), rcpt("two@mx")
+    mail = mails().of(Envelope(MAIL, [one]))
+    assert mail is not None
+    assert addresses(mail) == ["one@mx"]
+    mail.named(two, Recipient(two))
+    assert addresses(mail) == ["one@mx", "two@mx"]
+
+
 def test_the_transaction_that_rules_are_shown() -> None:
     every = mails()
     assert every.current(Envelope()).mail_from is None

@@ -183,11 +183,27 @@ def test_recipients_are_named_one_by_one_or_all_together() -> None:
     first, second = Recipient.of("a@mx.example"), Recipient.of("b@mx.example")
     tx = Transaction(Connection(), rcpts=[first])
     assert tx.rcpts == (first,)
-    tx.name_one_more(second)
+    commands = [first.command]
+    tx.named_by(lambda now: [{first.command: first, second.command: second}[each] for each in now], commands)
+    assert tx.rcpts == (first,)
+    commands.append(second.command)
     assert tx.rcpts == (first, second)
     assert tx.rcpts is tx.rcpts
     tx.rcpts = [second]
     assert tx.rcpts == (second,)
+
+
+def test_what_a_transaction_makes_when_a_rule_looks_at_it() -> None:
+    mail = Command.of("MAIL FROM:<Ann@ME.example>")
+    tx = Transaction(Connection(), mail=mail)
+    assert tx.mail_from is not None
+    assert tx.mail_from.address == "Ann@me.example"
+    assert tx.mail_from.is_final
+    assert tx.mail_from is tx.mail_from
+    tx.mail_from = None
+    assert tx.mail_from is None
+    tx.data["seen"] = 1
+    assert tx.data["seen"] == 1
 
 
 def test_a_recipient_has_the_message_or_not() -> None:
