@@ -105,7 +105,7 @@ def _dots(octets: bytes) -> tuple[int, int]:
     last = octets.rfind(_DOTTED)
     if last < 0:
         return -1, 0
-    if octets.rfind(_DOTTED, 0, last) < 0:
+    if octets.find(b".") == last + 2 or octets.rfind(_DOTTED, 0, last) < 0:
         return (last, 0) if octets.startswith(_END, last) else (-1, 1)
     # The search from the back is twice as fast where there is no end.
     if octets.rfind(_END) < 0:
