@@ -142,7 +142,7 @@ class AskedPassing(Passing):
 
     def let_go(self) -> None:
         super().let_go()
-        self._ahead = _unknown
+        self._ahead, self._of_content = _unknown, None
 
     def take_unpassed(self, line: bytes) -> Command | None:
         command, self._unpassed = self._unpassed, None
