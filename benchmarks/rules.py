@@ -153,8 +153,8 @@ MEGABYTES: Final = 10
 LIMITS: Final[dict[str, tuple[int, int]]] = {
     "rcpt": (15, 20),
     "headers": (40, 90),
-    "body_line": (455, 14_200),
-    "body": (405, 1_000),
+    "body_line": (475, 14_200),
+    "body": (425, 1_000),
     "message": (345, 150),
 }
 """Phase of the rule → the most Python calls that it may add to a message of 4 KiB, and to a MB of content."""

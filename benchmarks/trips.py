@@ -187,7 +187,7 @@ TRIPS: dict[str, tuple[Callable[[], Trace], tuple[int, int, int]]] = {
     "RCPT refused by a rule": (refused, (57, 23, 42)),
     "a message, reply by reply": (lambda: whole(*TO_CONTENT, CONTENT, OK), (19, 2, 16)),
     "a message, in a group": (lambda: whole(*GROUP, CONTENT, OK), (22, 2, 8)),
-    "a message, before the reply": (lambda: whole(*WHOLE, before=GROUP), (116, 16, 87)),
+    "a message, before the reply": (lambda: whole(*WHOLE, before=GROUP), (118, 17, 89)),
     "a session, one message": (session, (48, 6, 32)),
     "50 recipients": (lambda: whole(*TO_FIFTY, CONTENT, OK), (220, 2, 215)),
 }

@@ -126,8 +126,8 @@ class Engine(Readings):
         "_given",
         "_has_parts",
         "_keeping",
-        "_lane",
         "_login",
+        "_main",
         "_make_spool",
         "_message",
         "_out",
@@ -196,11 +196,10 @@ class Engine(Readings):
             asked, downstream, forwarding, message, self._commands, self._setup, keeping, self._failover
         )
         self._client = downstream.end
-        self._lane: Lane | None = None
+        lane: Lane | None = None
         if config.lane and not config.trace:
-            self._lane = Lane(
-                config, downstream, forwarding, message, self._commands, asks_replies=asked.replies
-            )
+            lane = Lane(config, downstream, forwarding, message, self._commands, asks_replies=asked.replies)
+        self._main = downstream, forwarding, downstream.end, message, self._setup.login, lane
         level, dialect = self._connection
         if level is not config.upstream_tls or dialect is not None:
             forwarding.leg.use_level(level, dialect)
@@ -212,29 +211,29 @@ class Engine(Readings):
 
     def _run(self) -> list[Event]:
         self.flows = False
-        downstream, forwarding = self._downstream, self._forwarding
+        downstream, forwarding, client, message, login, _ = self._main
         more = forwarding.leg.end.pending
         while True:
             # What a reply lets the client do is done before the next reply is read, as if that came later.
             # Nothing that the client sends lets a reply be read: after the last one, one pass is enough.
             if more:
                 more = self._run_server()
-            if self._login is not None and self._login.waits and downstream.question is None:
-                self._login.go_on()
+            if login is not None and login.waits and downstream.question is None:
+                login.go_on()
             if downstream.gate is GATE_QUEUED:
                 self._commands.ask_in_turn()
-            if self._client.pending:
+            if client.pending:
                 self._run_client()
             if not more:
                 break
         if self._draining is not None and self._idle():
             downstream.fail(self._draining)
-        gate, message = downstream.gate, self._message.state
-        plain = gate is GATE_OPEN or (gate is GATE_ASKED and message is MESSAGE_NONE)
+        gate, state = downstream.gate, message.state
+        plain = gate is GATE_OPEN or (gate is GATE_ASKED and state is MESSAGE_NONE)
         if (
             not plain
             or forwarding.leg.state is not UPSTREAM_READY
-            or (message is not MESSAGE_NONE and message is not MESSAGE_STREAMING)
+            or (state is not MESSAGE_NONE and state is not MESSAGE_STREAMING)
         ):
             self._check_joint_state()
         events = self._out.copy()
@@ -377,7 +376,7 @@ class Engine(Readings):
 
 
 for _name in (
-    *("_client", "_commands", "_downstream", "_failover", "_forwarding", "_keeping", "_lane", "_login"),
-    *("_message", "_replies", "_setup"),
+    *("_client", "_commands", "_downstream", "_failover", "_forwarding", "_keeping", "_login"),
+    *("_main", "_message", "_replies", "_setup"),
 ):
     setattr(Engine, _name, _Part(vars(Engine)[_name]))

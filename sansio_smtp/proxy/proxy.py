@@ -107,16 +107,17 @@ class Proxy(Engine):
     def receive_from(self, side: Side, data: bytes) -> list[Event]:
         """Takes octets that a side sent, cut anywhere. Empty input does nothing; for end of input see
         `eof_from`."""
-        lane, passing = self._lane, self._passing
+        _, forwarding, client, _, _, lane = self._main
+        passing = self._passing
         if passing is not None and (passing.mode or passing.rest):
             passing.stop()
             if passing.rest:
                 data = self._with_rest(passing, side, data)
             if (command := passing.take_unpassed(data)) is not None:
-                self._client.take_line(command)
+                client.take_line(command)
                 self._commands.command(command)
                 if len(data) > (end := len(command.raw) + 2):
-                    self._client.receive_data(data[end:])
+                    client.receive_data(data[end:])
                 self.progress += 1
                 return self._run()
         if side is CLIENT:
@@ -129,11 +130,11 @@ class Proxy(Engine):
                     self._out.clear()
                     return events
                 data = rest
-            if self._client.phase is PHASE_GREETING:
+            if client.phase is PHASE_GREETING:
                 return self._early(data)
-            self._client.receive_data(data)
+            client.receive_data(data)
             return self._run()
-        leg = self._forwarding.leg
+        leg = forwarding.leg
         if leg.state is UPSTREAM_CONNECTING:
             leg.connected()
         elif lane is not None:
@@ -398,7 +399,9 @@ class Proxy(Engine):
         self._stop_passing()
         if not self._has_parts:
             self._make_parts()
-        self._lane = self._passing = None  # from now on each input may be the last
+        downstream, forwarding, client, message, login, _ = self._main
+        self._main = downstream, forwarding, client, message, login, None  # each input may be the last now
+        self._passing = None
         self._draining = self._draining or reply
         return self._run()
 

@@ -31,6 +31,8 @@ from sansio_smtp.wire.sasl import Login
 
 from .downstream import Downstream
 from .forwarding import Forwarding
+from .lane import Lane
+from .login_flow import LoginFlow
 from .message_flow import MessageFlow
 from .passing import Passing
 from .shared import Shared
@@ -57,6 +59,8 @@ class Readings:
     _forwarding: Forwarding
     _message: MessageFlow
     _client: ServerConnection
+    _main: tuple[Downstream, Forwarding, ServerConnection, MessageFlow, LoginFlow | None, Lane | None]
+    """The parts that each input needs, got at once."""
     _asked: Shared
     _given: ClientInfo
     _has_parts: bool
@@ -159,12 +163,13 @@ class Readings:
     def snapshot(self) -> Snapshot:
         """The joint state as one value, for tests, logs and transcripts."""
         self._catch_up()
-        client, leg = self._client, self._forwarding.leg
+        downstream, forwarding, client, message, *_ = self._main
+        leg = forwarding.leg
         return Snapshot(
             client.phase,
             client.transaction.state,
-            self._downstream.gate,
-            self._message.state,
+            downstream.gate,
+            message.state,
             leg.state,
             leg.end.phase,
             leg.end.transaction.state,
@@ -222,7 +227,8 @@ class Readings:
         `hello`, the login, `identity`, `forwarded` and `server_tls` do."""
         if self._passing is not None and self._passing.begun:  # nothing else that passes is such a change
             self._passing.catch_up()
-        return self._downstream.changes + self._forwarding.tls_changes
+        downstream, forwarding, *_ = self._main
+        return downstream.changes + forwarding.tls_changes
 
     @property
     def awaiting(self) -> Command | None:

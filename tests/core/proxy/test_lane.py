@@ -111,8 +111,9 @@ class Twins:
         """The number of things in the input that the lane took; and True if that was all."""
         before = self.fast.runs
         self.give(side, lines(*text))
-        assert self.fast._lane is not None
-        return self.fast._lane.taken, self.fast.runs == before
+        lane = self.fast._main[-1]
+        assert lane is not None
+        return lane.taken, self.fast.runs == before
 
 
 ALL = True
@@ -390,11 +391,11 @@ def test_a_message_that_is_swallowed() -> None:
 
 
 def test_what_is_never_in_the_lane() -> None:
-    assert Twins(trace=True).greeted().fast._lane is None
+    assert Twins(trace=True).greeted().fast._main[-1] is None
     twins = Twins().greeted()
     twins.client("MAIL FROM:<a@me>")
     twins.both(lambda proxy: proxy.shutdown())
-    assert twins.fast._lane is None, "the reply to this may be the last"
+    assert twins.fast._main[-1] is None, "the reply to this may be the last"
     twins.server("550 no")
     assert twins.fast.closed
 
