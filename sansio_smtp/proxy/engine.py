@@ -102,7 +102,7 @@ class _Part:
         try:
             return self._slot.__get__(engine)
         except AttributeError:
-            engine._make_parts()
+            engine.make_parts()
             return self._slot.__get__(engine)
 
     def __set__(self, engine: Engine, part: object) -> None:
@@ -175,7 +175,7 @@ class Engine(Readings):
         self._has_parts = False
         self._passing: Passing | None = None
 
-    def _make_parts(self) -> None:
+    def make_parts(self) -> None:
         config, asked = self.config, self._asked
         self._downstream = downstream = Downstream(
             config, self._out, self._given, checks_logins=asked.logins, tally=self.tally

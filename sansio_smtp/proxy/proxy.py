@@ -74,7 +74,7 @@ class Proxy(Engine):
         if self._may_pass and not self.ask:
             self._passing = Passing(self.config, openings, self, self.tally)
         if self._passing is None or openings is None:
-            self._make_parts()
+            self.make_parts()
 
     @property
     def _may_pass(self) -> bool:
@@ -202,7 +202,7 @@ class Proxy(Engine):
     def replay(self, inputs: tuple[Input, ...]) -> None:
         """For `Passing`: takes inputs whose octets have been passed on."""
         if not self._has_parts:
-            self._make_parts()
+            self.make_parts()
         passing, progress, tally = self._passing, self.progress, self.tally
         commands = tally.commands
         self._passing = None
@@ -398,7 +398,7 @@ class Proxy(Engine):
         the transaction. The first reply that was said counts."""
         self._stop_passing()
         if not self._has_parts:
-            self._make_parts()
+            self.make_parts()
         downstream, forwarding, client, message, login, _ = self._main
         self._main = downstream, forwarding, client, message, login, None  # each input may be the last now
         self._passing = None
@@ -413,7 +413,7 @@ class Proxy(Engine):
         incomplete. Never raises.
         """
         if not self._has_parts:  # it may be there that the fault was
-            self._make_parts()
+            self.make_parts()
         passing, self._passing = self._passing, None
         return end_after_fault(self._downstream, self._forwarding, self._message, passing, self._out)
 

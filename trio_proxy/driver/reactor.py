@@ -36,7 +36,7 @@ from __future__ import annotations
 
 import select
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from functools import partial
 from time import monotonic
@@ -209,7 +209,7 @@ class _Tasks(trio.abc.Instrument):
     runnable: int = 0
 
     @contextmanager
-    def counted(self) -> Iterator[None]:
+    def counted(self) -> Generator[None]:
         trio.lowlevel.add_instrument(self)
         try:
             yield
