@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 
 from core.scene import Scene
@@ -120,6 +125,31 @@ def passed(config: Config, *, looks: bool = False) -> Proxy:
             if looks:
                 assert proxy.states
     return proxy
+
+
+def draining() -> Proxy:
+    """Nothing passes in it."""
+    proxy = passed(Config(), looks=True)
+    proxy.drain(Reply.of(421, "bye"))
+    assert proxy._passing is None
+    return proxy
+
+
+@pytest.mark.parametrize(
+    "made",
+    [Proxy, draining, partial(passed, Config()), partial(passed, Config(), looks=True)],
+    ids=["new", "draining", "without parts", "with parts"],
+)
+def test_what_was_let_go_is_free_at_once(made: Callable[[], Proxy]) -> None:
+    proxy = made()
+    proxy.let_go()
+    found = weakref.ref(proxy)
+    gc.disable()
+    try:
+        del proxy
+        assert found() is None
+    finally:
+        gc.enable()
 
 
 def test_a_session_that_passes_from_beginning_to_end_needs_no_parts() -> None:

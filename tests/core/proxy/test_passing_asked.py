@@ -225,6 +225,14 @@ def test_another_verdict_on_a_command(verdict: Any) -> None:
     assert len(session.asked) == 1
 
 
+def test_nobody_is_asked_after_it_was_let_go() -> None:
+    session = Session(Continue())
+    session.says(MAIL)
+    session.proxy.let_go()
+    assert session.proxy.pass_on(CLIENT, lines(RCPT[0])) is None
+    assert len(session.asked) == 1
+
+
 @pytest.mark.parametrize(
     "verdict",
     [
