@@ -253,7 +253,8 @@ def is_simple(tape: Tape) -> bool:
     """True if a client alone says something on it, in settings in which receivers know what it means."""
     settings = tape.settings
     config = settings.config
-    simple = config.client_dialect is Dialect.SMTP and config.upstream_tls is UpstreamTls.NONE
+    simple = config.client_dialect is Dialect.SMTP and config.upstream_dialect is Dialect.SMTP
+    simple &= config.upstream_tls is UpstreamTls.NONE
     simple &= config.login_mode is LoginMode.RELAY and not settings.ask and not settings.whole_only
     return simple and all(record.letter == "c" for record in tape.records)
 
