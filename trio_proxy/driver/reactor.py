@@ -204,7 +204,7 @@ class Reactor:
 
 
 class _Tasks(trio.abc.Instrument):
-    """Counts the tasks that could run now, but for those that could when it began."""
+    """Counts the tasks that could run now. Those that could run before it began are not counted."""
 
     runnable: int = 0
 
