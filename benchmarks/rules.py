@@ -151,7 +151,7 @@ async def _no_server() -> Any:
 
 MEGABYTES: Final = 10
 LIMITS: Final[dict[str, tuple[int, int]]] = {
-    "rcpt": (15, 20),
+    "rcpt": (16, 20),
     "headers": (40, 90),
     "body_line": (475, 14_200),
     "body": (425, 1_000),

@@ -29,7 +29,7 @@ from sansio_smtp.errors import LocalProtocolError
 
 from .decorators import OnError
 from .host import Host
-from .later import Later, Soon, awaited
+from .later import Later, Soon
 from .phases import PHASES
 from .ruleset import Rule
 from .verdicts import Accept, Defer, Redirect, Refusal, Reject, Verdict
@@ -57,7 +57,6 @@ class Asker:
         fits: Callable[[Rule], bool] | None = None,
         fails_open: bool = False,
         keeps_accept: bool = False,
-        start: int = 0,
     ) -> Soon[Asked]:
         """The first verdict of a rule that refuses or redirects; None if there is none. `Accept` ends the
         asking. If a rule has to be awaited, a coroutine that returns it; the rules before that one have been
@@ -67,12 +66,28 @@ class Asker:
         lets things go on, its edits are taken back; ``fails_open`` is that policy for all rules. ``fits``
         tells if a rule with a pattern applies; it is asked when the rule's turn comes, since an earlier rule
         may have rewritten the address. With ``keeps_accept`` an `Accept` is the result, in place of None.
-        The rules from index ``start`` on are asked.
         """
-        host = self.host
-        tx = arguments[0] if arguments and isinstance(arguments[0], Transaction) else None
         if subject is not None:
             arguments = (*arguments, subject)
+        said = self._at_once(rules, 0, arguments, subject, fits, keeps_accept, fails_open)
+        if isinstance(said, int):
+            return Later(self._waiting, rules, said, arguments, subject, fits, keeps_accept, fails_open)
+        return said
+
+    def _at_once(
+        self,
+        rules: Sequence[Rule],
+        start: int,
+        arguments: tuple[Any, ...],
+        subject: Editable | None,
+        fits: Callable[[Rule], bool] | None,
+        keeps_accept: bool,
+        fails_open: bool,
+    ) -> Asked | int:
+        """Asks the rules from index ``start`` on. The index of the first one that has to be awaited, if there
+        was no verdict before it."""
+        host = self.host
+        tx = arguments[0] if arguments and isinstance(arguments[0], Transaction) else None
         before: Any = None
         revision: Any = None
         added = 0
@@ -82,7 +97,7 @@ class Asker:
             if fits is not None and rule.match is not None and not fits(rule):
                 continue
             if rule.is_async or rule.threaded:
-                return Later(self._waiting, rules, at, arguments, subject, fits, keeps_accept, fails_open)
+                return at
             if subject is not None:
                 before, revision = subject.snapshot(), subject.revision
             if tx is not None:
@@ -119,33 +134,28 @@ class Asker:
         keeps_accept: bool,
         fails_open: bool,
     ) -> Asked:
-        """As `first_verdict`, from a rule on that has to be awaited."""
+        """As `_at_once`, from a rule on that has to be awaited. In a loop, so that any number may follow."""
         tx = arguments[0] if isinstance(arguments[0], Transaction) else None
-        rule = rules[at]
-        before = None if subject is None else subject.snapshot()
-        added = 0 if tx is None else len(tx.added)
-        changes: Sequence[str] = ()
-        try:
-            result = await self.host.call(rule, *arguments)
-            if subject is not None:
-                changes = self.host.changes(rule, partial(subject.changes_since, before))
-            _check(rule, result)
-        except BaseException as error:
-            verdict = self._excused(rule, error, tx, added, subject, before, fails_open=fails_open)
-        else:
-            verdict = self._noted(rule, result, changes)
-        if verdict is not None:
-            return None if isinstance(verdict, Accept) and not keeps_accept else cast("Asked", verdict)
-        said = self.first_verdict(
-            rules,
-            *(arguments if subject is None else arguments[:-1]),
-            subject=subject,
-            fits=fits,
-            fails_open=fails_open,
-            keeps_accept=keeps_accept,
-            start=at + 1,
-        )
-        return await awaited(said)
+        while True:
+            rule = rules[at]
+            before = None if subject is None else subject.snapshot()
+            added = 0 if tx is None else len(tx.added)
+            changes: Sequence[str] = ()
+            try:
+                result = await self.host.call(rule, *arguments)
+                if subject is not None:
+                    changes = self.host.changes(rule, partial(subject.changes_since, before))
+                _check(rule, result)
+            except BaseException as error:
+                verdict = self._excused(rule, error, tx, added, subject, before, fails_open=fails_open)
+            else:
+                verdict = self._noted(rule, result, changes)
+            if verdict is not None:
+                return None if isinstance(verdict, Accept) and not keeps_accept else cast("Asked", verdict)
+            said = self._at_once(rules, at + 1, arguments, subject, fits, keeps_accept, fails_open)
+            if not isinstance(said, int):
+                return said
+            at = said
 
     def _noted(self, rule: Rule, verdict: Any, changes: Sequence[str]) -> Any:
         """Tells the host what a rule has changed and said. Returns its verdict."""

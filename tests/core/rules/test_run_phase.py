@@ -37,6 +37,15 @@ def test_the_first_verdict_wins() -> None:
     assert host.notes == ["enter a", "leave", "enter b", "leave", "decided b Reject"]
 
 
+def test_any_number_of_rules_may_be_awaited_one_after_the_other() -> None:
+    """More than Python nests calls."""
+    waits = says_later("rcpt", lambda tx, to: None)
+    asked = Asker(Notes()).first_verdict(
+        [waits] * 2000 + [says("rcpt", NO)], Transaction(CONN), subject=Recipient.of("b@mx")
+    )
+    assert at_once(asked) == NO
+
+
 def test_all_may_let_it_pass() -> None:
     assert ask()[0] is None
     assert ask(says("rcpt", None), says("rcpt", None))[0] is None
