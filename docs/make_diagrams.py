@@ -42,8 +42,7 @@ from sansio_smtp.states import (
 from sansio_smtp.verbs import VERBS, Effect, Kind, Support
 
 DOCS = Path(__file__).parent
-NAMES = ("design", "supported-smtp", "embedding", "rules", "ready-rules", "operating", "scaling")
-FILES = (DOCS.parent / "README.md", *(DOCS / f"{name}.md" for name in NAMES))
+FILES = (DOCS.parent / "README.md", *sorted(DOCS.glob("*/*.md")))
 
 _REGION = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
 _ENDS = (Phase.MUST_CLOSE, Phase.CLOSED)
@@ -124,7 +123,7 @@ def keywords_table() -> str:
             row.rfc,
             row.handling.value,
             row.why,
-            f"[{row.script}](../tests/dialogues/{row.script}.txt)",
+            f"[{row.script}](../../tests/dialogues/{row.script}.txt)",
         )
         for name, row in KEYWORDS.items()
     ]
@@ -133,7 +132,7 @@ def keywords_table() -> str:
 
 
 def _script(name: str) -> str:
-    return f"[{name}](../tests/dialogues/{name}.txt)"
+    return f"[{name}](../../tests/dialogues/{name}.txt)"
 
 
 def refused_verbs() -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import attrs
 from rule_tables import table
 
-PAGE = Path(__file__).parent / "performance.md"
+PAGE = Path(__file__).parent / "explanation" / "performance.md"
 
 # What is assumed. Change these for another load, and run make_diagrams.py.
 MESSAGES = 100_000_000

@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing, with the promises of docs/design.md as oracles: see README.md.
+"""Coverage-guided fuzzing, with the promises of docs/explanation/design.md as oracles: see README.md.
 
 The targets share the simulated peers, receivers and twins with the tests, so the directory of the tests is
 put on the path here.

@@ -1,7 +1,7 @@
 """What must hold of a whole dialogue, read by receivers that share nothing with the library.
 
-Each check says which promise of docs/design.md it is for. All of them take what was really sent and received;
-none asks the proxy.
+Each check says which promise of docs/explanation/design.md it is for. All of them take what was really sent
+and received; none asks the proxy.
 """
 
 from __future__ import annotations

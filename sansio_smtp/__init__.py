@@ -1,7 +1,7 @@
 """sansio-smtp: an SMTP proxy as a library. Octets in, events out; no socket, no clock, no framework.
 
 `Proxy` is one session between a client and a server. `ServerConnection` and `ClientConnection` are its two
-ends, and can be used alone. docs/embedding.md tells how to drive them.
+ends, and can be used alone. docs/how-to/embedding.md tells how to drive them.
 """
 
 from sansio_smtp.ends.client import ClientConnection, ReplyReceived

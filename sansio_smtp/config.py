@@ -278,4 +278,4 @@ class Config:
     comparisons."""
     relay_keywords: frozenset[str] = attrs.field(default=frozenset(), converter=_keywords)
     """EHLO keywords that are relayed besides those known to be safe. A keyword that changes the framing
-    breaks the dialogue: see docs/supported-smtp.md."""
+    breaks the dialogue: see docs/reference/supported-smtp.md."""

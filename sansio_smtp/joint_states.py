@@ -2,7 +2,7 @@
 
 Each state by itself is legal if its table in `sansio_smtp.states` led to it; some combinations are not.
 `TOGETHER` says which states go together. The exhaustive check visits every joint state that bounded dialogues
-reach and compares each with `TOGETHER`; docs/states.md lists them.
+reach and compares each with `TOGETHER`; docs/reference/states.md lists them.
 """
 
 from __future__ import annotations

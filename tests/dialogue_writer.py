@@ -1,6 +1,7 @@
 """Writes the dialogue of a test as a script, which a generated test prints when it fails.
 
-The notation is that of docs/testing.md: the dialogue can be read, and a file of tests/dialogues made of it.
+The notation is that of docs/how-to/testing.md: the dialogue can be read, and a file of tests/dialogues made
+of it.
 """
 
 from __future__ import annotations

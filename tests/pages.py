@@ -39,9 +39,12 @@ PAGES: Final = [
     ROOT / "CONTRIBUTING.md",
     ROOT / "CHANGELOG.md",
     ROOT / "SECURITY.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
-DESIGN, SUPPORTED = ROOT / "docs" / "design.md", ROOT / "docs" / "supported-smtp.md"
+DESIGN, SUPPORTED = (
+    ROOT / "docs" / "explanation" / "design.md",
+    ROOT / "docs" / "reference" / "supported-smtp.md",
+)
 _MANUAL_NAMES: Final = (
     "README",
     "operating",

@@ -106,7 +106,9 @@ def test_a_stale_region_is_found(make_diagrams: ModuleType, tmp_path: Path) -> N
 
 def test_scaling_begins_with_figures_that_were_measured(make_diagrams: ModuleType) -> None:
     figure = importlib.import_module("scaling_tables").Figure
-    measured = text(ROOT / "docs" / "performance.md").partition("CPU time for one message:")[2]
+    measured = text(ROOT / "docs" / "explanation" / "performance.md").partition("CPU time for one message:")[
+        2
+    ]
     row = next(line for line in measured.splitlines() if line.startswith("| HAProxy "))
     assert row.split(" | ")[2].startswith(f"{figure('proxies', 'HAProxy', 'small, µs').value:,g} (")
     with pytest.raises(KeyError, match="nobody"):
@@ -150,13 +152,15 @@ def test_limits_are_those_of_the_core() -> None:
 
 
 def test_timeouts_are_the_drivers() -> None:
-    rows = table(ROOT / "docs" / "operating.md", "## Timeouts")
+    rows = table(ROOT / "docs" / "reference" / "operating.md", "## Timeouts")
     documented = {row[0].strip("`").replace("-", "_"): float(row[1]) for row in rows}
     assert documented == {field.name: field.default for field in attrs.fields(Timeouts)}
 
 
 def test_exit_statuses_are_those_of_the_help() -> None:
-    documented = {row[0].strip("`") for row in table(ROOT / "docs" / "operating.md", "## Exit status")}
+    documented = {
+        row[0].strip("`") for row in table(ROOT / "docs" / "reference" / "operating.md", "## Exit status")
+    }
     (epilog,) = re.findall(r"Exit status: (.*?)\.", " ".join(help_text().split()))
     assert documented == {*re.findall(r"\b\d+\b", epilog), "1"}  # of the demo, and of the trial of rules
 

@@ -19,7 +19,8 @@ from trio_proxy.rulebook.load import load
 from trio_proxy.settings.config_file import load_config
 from trio_proxy.testing.running import RunningProxy
 
-README, RULES, READY = ROOT / "README.md", ROOT / "docs" / "rules.md", ROOT / "docs" / "ready-rules.md"
+README = ROOT / "README.md"
+RULES, READY = (ROOT / "docs" / "reference" / f"{name}.md" for name in ("rules", "ready-rules"))
 READY_NAMES = sorted(
     file.stem for file in (ROOT / "trio_proxy" / "ready").glob("*.py") if not file.stem.startswith("_")
 )

@@ -25,7 +25,7 @@ FORBIDDEN = {
     *("selectors", "signal", "smtplib", "socket", "socketserver", "ssl", "subprocess"),
     *("sys", "tempfile", "threading", "time", "trio", "urllib"),
 }
-"""What would be I/O, a clock, a thread, or chance. docs/design.md says why none of it is here."""
+"""What would be I/O, a clock, a thread, or chance. docs/explanation/design.md says why none of it is here."""
 
 NOT_LOADED = ["_socket", "_ssl", "asyncio", "email", "http", "logging", "select", "selectors", "smtplib"]
 NOT_LOADED += ["socket", "ssl", "subprocess", "trio", "trio_proxy"]

@@ -1,4 +1,5 @@
-"""Writes docs/states.md: the joint states that were reached, what they mean, and the rules that they keep."""
+"""Writes docs/reference/states.md: the joint states that were reached, what they mean, and which rules they
+keep."""
 
 from __future__ import annotations
 
@@ -23,8 +24,8 @@ _INTRODUCTION: Final = """\
 
 A `Proxy` is in one joint state: the framing phase and the mail transaction of each end, the gate, the
 message in flight, and the connection to the server. `Proxy.snapshot()` returns it as one value. The tables
-of each part are in [`sansio_smtp/states.py`](../sansio_smtp/states.py); [design](design.md#framing)
-explains them.
+of each part are in [`sansio_smtp/states.py`](../../sansio_smtp/states.py);
+[design](../explanation/design.md#framing) explains them.
 
 `python tests/exhaustive/explore.py --write` writes this page. It visits every state that bounded dialogues
 lead to: in each state it tries each kind of line, reply, verdict, end of input and signal that a driver may

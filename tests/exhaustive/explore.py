@@ -5,7 +5,7 @@
     python tests/exhaustive/explore.py --depth 12   dialogues of so many inputs
     python tests/exhaustive/explore.py --only routes
     python tests/exhaustive/explore.py --play routes 'S: 220 s greeting' 'C: MAIL FROM:<m>' '! continue'
-    python tests/exhaustive/explore.py --write      and renews docs/states.md
+    python tests/exhaustive/explore.py --write      and renews docs/reference/states.md
 
 The search is breadth-first, so a dialogue that it finds is the shortest. States that differ in nothing that
 counts are one (`graph`). What may come next, and which configurations there are, is in `world` and
@@ -33,7 +33,7 @@ from sansio_smtp.joint_states import Snapshot
 
 __all__ = ["PAGE", "main", "report", "together", "total"]
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "states.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "states.md"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -121,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         "--faults", type=int, default=1, help="sorts of faults after which a configuration stops"
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
-    parser.add_argument("--write", action="store_true", help="renew docs/states.md")
+    parser.add_argument("--write", action="store_true", help="renew docs/reference/states.md")
     parser.add_argument("--play", nargs="+", metavar=("NAME", "INPUT"), help="play one dialogue")
     return parser
 

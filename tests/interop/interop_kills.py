@@ -174,7 +174,7 @@ def running_service(directory: Path) -> Iterator[Service]:
         )
         command = [sys.executable, "-m", "trio_proxy", "--config", str(file)]
         parent = Daemon(command, directory / "proxy.log", ("127.0.0.1", back))
-        # HAProxy as docs/recipes.md has it.
+        # HAProxy as docs/how-to/recipes.md has it.
         addresses = {
             "10.0.0.1:25": f"127.0.0.1:{front}",
             "10.0.0.11:25": f"127.0.0.1:{back}",

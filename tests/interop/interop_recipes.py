@@ -1,4 +1,4 @@
-"""The recipes of docs/recipes.md, cut into what a reader types."""
+"""The recipes of docs/how-to/recipes.md, cut into what a reader types."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pages import FENCED, ROOT, text
 
 __all__ = ["Recipe", "recipe", "titles"]
 
-PAGE = ROOT / "docs" / "recipes.md"
+PAGE = ROOT / "docs" / "how-to" / "recipes.md"
 _FILE = re.compile(r"# (/etc/\S+)\n")
 _SECTION = re.compile(r"^## (.*)\n", re.MULTILINE)
 

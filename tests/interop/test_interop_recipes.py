@@ -1,4 +1,4 @@
-"""Each recipe of docs/recipes.md works as it stands there; only addresses, names and paths are others."""
+"""Each recipe of docs/how-to/recipes.md works as it stands; only addresses, names and paths are others."""
 
 from __future__ import annotations
 

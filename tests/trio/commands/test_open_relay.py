@@ -166,7 +166,7 @@ def test_check_and_the_start_warn(capsys: Capture, tmp_path: Path, monkeypatch: 
 
 def test_no_sample_is_one() -> None:
     """Each command of the documentation."""
-    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
         for line in page.read_text("utf-8").replace("\\\n", " ").splitlines():
             if "smtp-proxy" in line and "--listen 0.0.0.0" in line and "--upstream " in line:
                 assert re.search(r"--send-client (xclient|proxy2?)\b", line), (page, line)

@@ -1,7 +1,7 @@
 """What a session weighs, in objects and octets, and who holds it.
 
 The sessions have real sockets, in this process. What the kernel holds for a socket, and what OpenSSL does, is
-not seen. As a program, it prints the table of docs/performance.md.
+not seen. As a program, it prints the table of docs/explanation/performance.md.
 """
 
 from __future__ import annotations
