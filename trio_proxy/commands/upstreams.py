@@ -86,6 +86,8 @@ class Upstreams:
     _fleet: Fleet = attrs.field(factory=lambda: Fleet({}), init=False)
     _usual: Address | None = attrs.field(default=None, init=False)
     _options: Options | None = attrs.field(default=None, init=False)
+    _labels: frozenset[str] = attrs.field(default=frozenset(), init=False)
+    """What metrics call the servers of the settings."""
 
     def used_by(self, settings: Settings, options: Options) -> Settings:
         """The same settings, with the servers of these options."""
@@ -122,6 +124,10 @@ class Upstreams:
             logins=logins,
         )
         self._fleet, self._usual = fleet, usual
+        labels = frozenset(str(each.address) for servers in lists.values() for each in servers)
+        for label in self._labels - labels:
+            settings.meter.left_out(label)
+        self._labels = labels
         self._say_if_changed(options)
         return made
 

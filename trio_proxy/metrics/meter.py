@@ -70,6 +70,9 @@ class Meter(Protocol):
     def not_connected(self, upstream: str) -> None:
         """A server cannot be connected, or cannot be used."""
 
+    def left_out(self, upstream: str) -> None:
+        """The settings do not name this server any more."""
+
     def rule_called(self, rule: str, phase: str, seconds: float) -> None:
         """A rule has run for so long."""
 
@@ -105,6 +108,8 @@ class _NoMeter:
     def connected(self, upstream: str, seconds: float, *, kept: bool = False) -> None: ...
 
     def not_connected(self, upstream: str) -> None: ...
+
+    def left_out(self, upstream: str) -> None: ...
 
     def rule_called(self, rule: str, phase: str, seconds: float) -> None: ...
 

@@ -89,6 +89,9 @@ class Metrics:
         self._connects.of(name, "failed").inc()
         self._up.of(name).set(0)
 
+    def left_out(self, upstream: str) -> None:
+        self._up.forget(upstream)
+
     def rule_called(self, rule: str, phase: str, seconds: float) -> None:
         self._rule_seconds.of(rule, phase).observe(seconds)
 
@@ -217,6 +220,11 @@ class _Children(Generic[T]):
         if child is None:
             child = self._known[values] = self._parent.labels(*values) if values else self._parent
         return child
+
+    def forget(self, *values: str) -> None:
+        """There is no such one any more. The next that is asked for begins anew."""
+        if self._known.pop(values, None) is not None:
+            self._parent.remove(*values)
 
 
 class _Read(Collector):

@@ -128,7 +128,8 @@ METRICS: Final = _metrics(
     Metric(
         "smtp_proxy_upstream_up",
         "gauge",
-        "1 if the last connection to this server has worked, 0 if it has not.",
+        "1 if the last connection to this server has worked, 0 if it has not. Servers that the settings do "
+        "not name any more are left out.",
         ("upstream",),
         join=min,
     ),

@@ -16,6 +16,7 @@ from trio_proxy.commands.security import Security
 from trio_proxy.commands.upstreams import Upstreams, servers_now
 from trio_proxy.driver.settings import Settings
 from trio_proxy.driver.streams import SocketStream, Stream
+from trio_proxy.metrics.registry import Metrics
 from trio_proxy.settings.options import Options
 from trio_proxy.settings.route_tables import RouteTable
 from trio_proxy.text.addresses import Address
@@ -112,6 +113,19 @@ def test_what_metrics_call_the_usual_server() -> None:
     nobody = Options()
     kept_here = Upstreams(SocketStream, {}, (), Security(nobody), built_in=servers("127.0.0.1:40123")[0])
     assert kept_here.used_by(SETTINGS, nobody).upstream_label == "built-in"
+
+
+def test_metrics_forget_servers_that_the_settings_do_not_name_any_more() -> None:
+    first = options("192.0.2.1:25", "192.0.2.2:25", routes=(route("x", "192.0.2.3:25"),))
+    metrics = Metrics()
+    made = upstreams(first)
+    before = made.used_by(attrs.evolve(SETTINGS, meter=metrics), first)
+    for number in (1, 2, 3, 4):  # a rule has named the last one
+        metrics.not_connected(f"192.0.2.{number}:25")
+    made.used_by(before, options("192.0.2.2:25"))
+    samples = [sample for family in metrics.registry.collect() for sample in family.samples]
+    up = {sample.labels["upstream"] for sample in samples if sample.name == "smtp_proxy_upstream_up"}
+    assert up == {"192.0.2.2:25", "192.0.2.4:25"}
 
 
 def test_dialect_and_tls_are_those_of_the_new_server() -> None:

@@ -141,6 +141,19 @@ def test_names_of_servers_are_bounded() -> None:
     assert failed["other failed"] == 201
 
 
+def test_a_server_that_is_left_out_is_neither_up_nor_down() -> None:
+    """An alert on a server that is not used would never end. What was counted stays."""
+    metrics = Metrics()
+    metrics.not_connected("a.example:25")
+    metrics.connected("b.example:25", 0.1)
+    metrics.left_out("a.example:25")
+    metrics.left_out("never.example:25")
+    assert values(metrics.registry, "smtp_proxy_upstream_up") == {"b.example:25": 1}
+    assert values(metrics.registry, "smtp_proxy_upstream_connects_total")["a.example:25 failed"] == 1
+    metrics.connected("a.example:25", 0.1)
+    assert values(metrics.registry, "smtp_proxy_upstream_up")["a.example:25"] == 1
+
+
 def test_what_became_of_messages() -> None:
     metrics = busy()
     shown = metrics.registry
