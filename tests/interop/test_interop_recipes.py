@@ -55,7 +55,7 @@ class Kitchen:
     def proxy(self, *options: str) -> Proxy:
         proxy = Proxy.run(self.directory, *self.recipe.program, *options)
         self.stack.callback(proxy.stop)
-        proxy.wait_for("Ctrl-C drains")
+        proxy.wait_for("Press Ctrl-C")
         assert proxy.stderr.read_text() == "", "a recipe is to start without a warning"
         return proxy
 

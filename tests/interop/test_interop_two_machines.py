@@ -44,7 +44,7 @@ class Machines:
         (self.folder / f"{number}.toml").write_text(self.recipes[number].files["smtp-proxy/proxy.toml"])
         proxy = Proxy.run(folder, *self.recipes[number].program)
         self.stack.callback(proxy.process.kill)
-        proxy.wait_for("Ctrl-C drains")
+        proxy.wait_for("Press Ctrl-C")
         return proxy
 
     def send_counted(self, times: int) -> int:

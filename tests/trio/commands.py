@@ -47,7 +47,7 @@ class Proxy:
         self.out, self.err = directory / "stdout", directory / "stderr"
         with self.out.open("wb") as stdout, self.err.open("wb") as stderr:
             self.process = self._started([*self.command, *arguments], directory, variables, stdout, stderr)
-        self.wait_for(r"Ctrl-C drains", 4 * DEADLINE)  # imports are slow on a busy machine
+        self.wait_for(r"Press Ctrl-C", 4 * DEADLINE)  # imports are slow on a busy machine
         self.addresses = re.findall(r"^  listening   (.+)$", self.said(), re.M)
         self.port = next((int(a.rpartition(":")[2]) for a in self.addresses if a[0].isdigit()), 0)
 

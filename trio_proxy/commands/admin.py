@@ -33,7 +33,7 @@ _LIBRARIES: Final = {"prometheus_client": "prometheus-client", "h11": "h11"}
 
 
 def admin_problems(options: Options) -> list[Problem]:
-    """What keeps the admin pages from being served, whatever happens."""
+    """The reasons why the admin pages can never be served."""
     if options.admin is None:
         return []
     missing = [name for module, name in _LIBRARIES.items() if find_spec(module) is None]
@@ -44,10 +44,11 @@ def admin_problems(options: Options) -> list[Problem]:
 
 
 def open_admin(options: Options, stack: ExitStack) -> Given:
-    """Binds the address of the pages, which may need rights that are given up later, and gives its sockets
-    once. Raises `ListenError`.
+    """Binds the address of the pages, which may need rights that the service gives up later. The function
+    that it returns gives these sockets once. Raises `ListenError`.
 
-    If the address is in use, nothing is given: mail does not wait for pages, and these try it again."""
+    If the address is in use, no sockets are given: mail does not wait for the pages, which try again
+    later."""
     if options.admin is None:
         return nothing_given
     try:
@@ -65,8 +66,8 @@ def open_admin(options: Options, stack: ExitStack) -> Given:
 
 
 def admin_of(options: Options, given: Given = nothing_given, tell: Tell | None = None) -> Admin | NoAdmin:
-    """What counts, and the pages that show it, at the sockets that are ``given``. A worker has no pages:
-    ``tell`` is how it tells its parent. Without ``--admin`` it does nothing."""
+    """The counters, and the pages that show them on the ``given`` sockets. A worker has no pages: it reports
+    to its parent with ``tell``. Without ``--admin`` nothing is counted or served."""
     if options.admin is None:
         return NoAdmin()
     if tell is not None:
@@ -79,8 +80,8 @@ def admin_of(options: Options, given: Given = nothing_given, tell: Tell | None =
 
 
 def admin_of_parent(options: Options, given: Given) -> AdminOfParent | None:
-    """The pages that show what workers count, at the sockets that are ``given``; None without ``--admin``, or
-    without their libraries, as the first worker says."""
+    """The pages that show what workers count, on the ``given`` sockets. None without ``--admin``, or if a
+    library is missing: the first worker reports that."""
     if options.admin is None or admin_problems(options):
         return None
     from trio_proxy.admin.of_workers import AdminOfParent
@@ -89,14 +90,14 @@ def admin_of_parent(options: Options, given: Given) -> AdminOfParent | None:
 
 
 def certificate_expiry(security: Security) -> Iterator[tuple[tuple[str, ...], float]]:
-    """Until when the certificates for clients are valid, those of now, by their names."""
+    """The names of each certificate for clients that is now in use, and the time at which it expires."""
     if security.clients is not None:
         for certificate in security.clients.certificates:
             yield (",".join(certificate.names) or certificate.subject,), certificate.not_after.timestamp()
 
 
 class NoAdmin:
-    """Stands where nothing is counted, and no pages are served. See `Admin`."""
+    """Used in place of `Admin` when nothing is counted and no pages are served."""
 
     meter: Meter = NO_METER
     tell: Callable[[Record], None] | None = None

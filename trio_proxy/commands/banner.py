@@ -1,4 +1,4 @@
-"""What the service says of itself when it starts."""
+"""The lines that the service prints when it starts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["banner", "certificate_text", "starttls_text"]
 _STARTTLS: Final = {
     ClientTls.NONE: "is not offered",
     ClientTls.MAY: "is offered",
-    ClientTls.ENCRYPT: "is demanded: 530 to commands in plain text",
+    ClientTls.ENCRYPT: "is required: commands in plain text get 530",
 }
 
 
@@ -53,13 +53,13 @@ def banner(options: Options, listeners: Iterable[Address], security: Security, r
         yield f"  rules       {rules}{watched}"
     if options.workers is not None:
         yield f"  workers     {options.workers}"
-    yield "Ctrl-C drains; twice quits now."
+    yield "Press Ctrl-C to stop after the messages in flight, twice to stop at once."
 
 
 _BEGINS: Final = {
     UpstreamTls.MAY: "if it offers STARTTLS",
-    UpstreamTls.ENCRYPT: "with STARTTLS, or 421 to clients",
-    UpstreamTls.VERIFY: "with STARTTLS, or 421 to clients",
+    UpstreamTls.ENCRYPT: "with STARTTLS; if it offers none, clients get 421",
+    UpstreamTls.VERIFY: "with STARTTLS; if it offers none, clients get 421",
 }
 _CHECKS: Final = {True: "its certificate must be right", False: "its certificate is not checked"}
 

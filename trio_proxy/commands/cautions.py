@@ -1,4 +1,4 @@
-"""What is to be said before the service starts: it can start, but it may not be what is meant."""
+"""Warnings before the service starts: the settings can be used, but may not be what was meant."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ __all__ = ["cautions", "hidden_auth"]
 
 
 def cautions(options: Options) -> list[str]:
-    """One text each. Looks up the names of hosts, so it blocks."""
+    """One text for each warning. Looks up the names of hosts, so it blocks."""
     return [text for find in _FINDERS for text in find(options)]
 
 
 def hidden_auth(options: Options) -> str:
-    """Why clients cannot log in, if some cannot; else empty. Looks up the names of hosts, so it blocks."""
+    """Returns the reason why some clients cannot log in; empty if all can. Looks up the names of hosts, so it
+    blocks."""
     if options.auth_without_tls or client_tls(options) is not ClientTls.NONE:
         return ""
     if all(address.tls for address in exposed_listeners(options)):
         return ""
     return (
-        "hidden from clients in plain text that are not on this machine; a certificate (--tls-cert, "
-        "--tls-key) "
-        "offers it under TLS, --auth-without-tls always"
+        "hidden from clients on other machines that do not use TLS; give a certificate (--tls-cert, "
+        "--tls-key) to offer it with TLS, or --auth-without-tls to offer it always"
     )
 
 
@@ -38,10 +38,9 @@ def _mistaken_client(options: Options) -> Iterator[str]:
     elsewhere = [str(each.address) for each in options.upstream if not is_on_this_machine(each.address)]
     if elsewhere:
         yield (
-            f"the server {' or '.join(elsewhere)} is not on this machine, and takes this proxy for the "
-            "client of all mail, in "
-            "its log, its limits and its checks; tell it who the client is with --send-client, or say "
-            "--send-client none if that is meant"
+            f"the server {' or '.join(elsewhere)} is not on this machine, and sees this proxy as the "
+            "client of all mail, in its log, its limits and its checks; tell it who the client is with "
+            "--send-client, or say --send-client none if that is meant"
         )
 
 
@@ -52,9 +51,8 @@ def _unchecked_certificate(options: Options) -> Iterator[str]:
     if level is None and all(address.tls or address.is_local for address in addresses):
         return
     yield (
-        f"--upstream-ca {options.upstream_ca} is not used: at --upstream-tls {level or 'may'} the "
-        f"certificate of "
-        "the server is not checked; say --upstream-tls verify"
+        f"--upstream-ca {options.upstream_ca} is not used: with --upstream-tls {level or 'may'} the "
+        "certificate of the server is not checked; say --upstream-tls verify"
     )
 
 
@@ -68,9 +66,8 @@ def _trusts_all(options: Options) -> Iterator[str]:
         for network in Networks.parse(texts).networks:
             if network.prefixlen == 0:
                 yield (
-                    f"{option} {network}: every client may say that it is somebody else, and so pass all "
-                    f"checks "
-                    "of addresses; name the proxies that stand before this one"
+                    f"{option} {network}: any client can claim another address, and so pass all checks of "
+                    "addresses; name only the proxies in front of this one"
                 )
 
 

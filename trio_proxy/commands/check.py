@@ -1,4 +1,4 @@
-"""``smtp-proxy check``: says everything that would go wrong, before the service is started."""
+"""``smtp-proxy check``: reports everything that would go wrong, before the service starts."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ __all__ = ["run_check"]
 
 
 def run_check(options: Options, problems: Iterable[Problem]) -> int:
-    """Says what is right and what is wrong. Returns 78 if options or rules are wrong, else 69 if the upstream
-    server cannot be used, else 0. ``problems`` are those of the settings file."""
+    """Reports what is right and what is wrong. Returns 78 if options or rules are wrong, else 69 if the
+    upstream server cannot be used, else 0. ``problems`` were found in the settings file."""
     problems = tuple(problems)
     found = Findings(config_is_wrong=bool(problems))
     found.problems(problems)
@@ -72,7 +72,7 @@ def _check_all(options: Options, found: Findings, stack: ExitStack) -> None:
         except UserError as error:
             found.problems([Problem("", 0, f"--user {options.user}: {error}")])
     check_certificates(security, found)
-    if not found.config_is_wrong:  # what would prevent it may stand there
+    if not found.config_is_wrong:  # a setting that prevents this may be in a part that could not be read
         if why := hidden_auth(options):
             found.good("AUTH", why)
         for text in cautions(options):
@@ -82,7 +82,7 @@ def _check_all(options: Options, found: Findings, stack: ExitStack) -> None:
     logins, mistakes = logins_or_problems(options, rules, config_is_wrong=found.config_is_wrong)
     found.problems(mistakes)
     if provider is not None and not trio.run(check_tokens, provider, options.upstream_user, options, found):
-        logins = None  # without a token none is possible
+        logins = None  # without a token no login is possible
     if security.can_connect:
         trio.run(check_upstream, options, security, logins, found)
 
@@ -98,7 +98,7 @@ def _check_rules(options: Options, found: Findings) -> LoadedRules | None:
         found.good("rules", f"{part.spec}: {', '.join(part.phases) or 'none'}")
     if options.on_rule_error == "accept" and loaded.guards:
         guards = ", ".join(loaded.guards)
-        found.good("on_error", f'"accept", but "defer" for what guards: {guards}')
+        found.good("on_error", f'"accept", but "defer" for rules that guard: {guards}')
     return loaded
 
 

@@ -1,4 +1,4 @@
-"""Says what certificates say: whose they are, until when they are valid, and who has signed them."""
+"""Reports on certificates: for which names they are, until when they are valid, and who signed them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 __all__ = ["check_certificates", "say_certificate"]
 
 _DAYS: Final = 14
-"""For which a certificate should still be valid: time enough to renew it."""
+"""A certificate that expires within this time gets a warning, early enough to renew it."""
 
 
 def check_certificates(security: Security, found: Findings) -> None:
-    """Says what a client would see of the certificates of this service. One that has expired is wrong here,
-    although the service would start with it."""
+    """Reports what a client would see of the certificates of this service. An expired certificate is an error
+    here, although the service would start with it."""
     stale = validity_problems(security, datetime.now(UTC))
     found.problems(Problem("", 0, text) for text in stale)
     clients = security.clients
@@ -52,10 +52,9 @@ def say_certificate(
     note: str = "",
     stale_is_wrong: bool = False,
 ) -> None:
-    """Says what the first certificate of a chain in DER says, and the names of the others.
-
-    ``what`` names it. ``name``: it should be for that name. ``stale_is_wrong``: what is wrong with the time
-    at which it is valid has been said.
+    """Reports on the first certificate of a chain in DER, and names the others. ``what`` is how the report
+    calls it. ``name``: the name that it should be for. ``stale_is_wrong``: the report has already said if it
+    has expired or is not valid yet.
     """
     from trio_proxy.tls.certificates import Certificate
 
@@ -77,8 +76,8 @@ def say_certificate(
 
 
 def _refusal(server: ssl.SSLContext, name: str) -> str:
-    """Why a client that trusts what this system trusts would not go on with the service under this name;
-    empty if it would. A handshake in memory tells."""
+    """Returns the reason why a client that trusts the authorities of this system would refuse this
+    certificate under this name; empty if it accepts it. Tries a handshake in memory."""
     from trio_proxy.tls.reasons import reason
 
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()

@@ -27,14 +27,14 @@ _MOST_ATTEMPTS: Final = 3
 
 @attrs.frozen
 class TriedLogin:
-    """What has become of it: why it has failed, or None; and with which mechanism."""
+    """The result: why the login failed, or None; and the mechanism that was used."""
 
     account: str
     mechanism: str
     why: str | None = None
 
     def say(self, where: str, found: Findings) -> None:
-        """Says it."""
+        """Reports the result."""
         if self.why is None:
             found.good("login", f"{where} accepts {plain(self.account)}, with {self.mechanism}")
         else:
@@ -43,12 +43,12 @@ class TriedLogin:
 
 @attrs.define
 class _Notes:
-    """A log that keeps what it is told: the reasons for which no login is possible."""
+    """A log that keeps its events in memory: they say why no login is possible."""
 
     last: str = ""
 
     def debug(self, event: str, **values: Any) -> None:
-        """Nothing that a login needs is so unimportant."""
+        """Ignores the event: no reason for a failed login is logged at this level."""
 
     def info(self, event: str, **values: Any) -> None:
         details = "; ".join(str(values[name]) for name in ("error", "reply", "said") if name in values)
@@ -58,7 +58,7 @@ class _Notes:
 
 
 async def try_login(logins: Logins, keywords: Mapping[str, str], tls: TlsInfo | None, ask: Ask) -> TriedLogin:
-    """Logs in with what a session would be told. Raises what ``ask`` raises."""
+    """Logs in with the credentials that a session would use. Raises what ``ask`` raises."""
     account, notes = logins.account or "", _Notes()
     session = logins.of_session(notes)
     refused: Reply | None = None
@@ -93,7 +93,8 @@ async def try_login(logins: Logins, keywords: Mapping[str, str], tls: TlsInfo | 
 
 
 async def _exchange(exchange: SaslExchange, ask: Ask, said: Credentials) -> Reply:
-    """The reply that ends the exchange. ``said`` remembers the secrets, which the server may repeat."""
+    """The reply that ends the exchange. ``said`` remembers the secrets, because the server may repeat
+    them."""
     line: Command | None = exchange.begin()
     while line is not None:
         said.keep(line)

@@ -1,4 +1,5 @@
-"""Talks to the upstream server as a session would begin: the connection, TLS, and what the server offers."""
+"""Talks to the upstream server as a session does at its start: connection, TLS, and the extensions on
+offer."""
 
 from __future__ import annotations
 
@@ -50,7 +51,7 @@ _NOT_OFFERED: Final = {
     "xforward": ("XFORWARD",),
     "auto": ("XCLIENT", "XFORWARD"),
 }
-"""Value of ``--send-client`` → the keywords of which the server must offer one."""
+"""Value of ``--send-client`` → keywords; the server must offer one of them."""
 _NOT_KNOWN: Final = (500, 502)
 """Replies to a command that a server does not know (RFC 5321 §4.2.2)."""
 _OTHER_DIALECT: Final = {
@@ -62,8 +63,8 @@ _OTHER_DIALECT: Final = {
 async def check_upstream(
     options: Options, security: Security, logins: Logins | None, found: Findings
 ) -> None:
-    """Says what each server says of itself, if it accepts the login of the proxy, or why it cannot be used. A
-    server that cannot is a warning where another one of each of its lists takes its place."""
+    """Reports what each server offers and if it accepts the login of the proxy, or why it cannot be used.
+    That is only a warning if each list that names the server has another one that can be used."""
     if not options.upstream and not found.config_is_wrong:
         found.good("upstream", f"none: messages are kept in {options.capture}")
     servers = (options.upstream, *(route.upstream for route in options.routes))
@@ -128,7 +129,7 @@ class _Tls:
 
 @attrs.frozen(kw_only=True)
 class _Said:
-    """What a server has said of itself."""
+    """What a server has told about itself."""
 
     greeting: Reply
     keywords: Mapping[str, str]
@@ -136,7 +137,7 @@ class _Said:
     refusal: Reply | None
     """Its reply to STARTTLS, if it offers that and refuses it."""
     login: TriedLogin | None = None
-    """What has become of the login of the proxy; None if none was tried."""
+    """The result of the login of the proxy; None if no login was tried."""
 
     @property
     def text(self) -> str:
@@ -197,8 +198,8 @@ async def _hello(stream: Stream, connection: ClientConnection, name: str) -> Non
 
 
 async def _starttls(stream: Stream, connection: ClientConnection, leg: Leg) -> Reply | None:
-    """The server's reply to STARTTLS; None if it does not offer that. Raises `_Refused` if nothing may go in
-    plain text."""
+    """The server's reply to STARTTLS; None if it does not offer STARTTLS. Raises `_Refused` if TLS is
+    required."""
     if "STARTTLS" not in connection.keywords:
         if leg.level.required:
             raise _Refused(
@@ -225,7 +226,7 @@ async def _handshake(raw: Stream, leg: Leg) -> tuple[Stream, _Tls]:
 
 
 async def _say_goodbye(stream: Stream, connection: ClientConnection) -> None:
-    """Sends QUIT. Errors are ignored: everything that matters is known already."""
+    """Sends QUIT. Errors are ignored: the result is already known."""
     with trio.move_on_after(_GOODBYE_SECONDS):
         try:
             await _ask(stream, connection, "QUIT")
@@ -260,7 +261,7 @@ async def _reply(stream: Stream, connection: ClientConnection) -> Reply:
 
 
 def _header(sock: socket.socket, version: Literal[1, 2]) -> bytes:
-    """A PROXY header that says the truth: the client is this program."""
+    """A PROXY header that names this program as the client."""
     from trio_proxy.driver.proxy_header import header_for
 
     if sock.family == socket.AF_UNIX:
@@ -270,7 +271,8 @@ def _header(sock: socket.socket, version: Literal[1, 2]) -> bytes:
 
 
 def _our_name(sock: socket.socket) -> str:
-    """An address literal (RFC 5321 §4.1.3): to look up a name may take longer than all the rest."""
+    """An address literal (RFC 5321 §4.1.3), because looking up a name may take longer than the whole
+    check."""
     if sock.family == socket.AF_UNIX:
         return "localhost"
     host = str(sock.getsockname()[0])
@@ -281,7 +283,7 @@ def _first_line(reply: Reply) -> str:
     return reply.raw.split(b"\r\n", 1)[0].decode("utf-8", "backslashreplace")
 
 
-# What follows from it
+# The report
 
 
 def _say_tls(address: Address, leg: Leg | None, said: _Said, found: Findings) -> None:

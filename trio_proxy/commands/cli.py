@@ -1,4 +1,5 @@
-"""The command line. Trio and all that needs it are imported when they are used: ``--help`` is fast."""
+"""The command line. Trio, and every module that imports it, is imported only when it is used: so ``--help``
+is fast."""
 
 from __future__ import annotations
 
@@ -41,13 +42,13 @@ _CONTEXT = {
 @click.version_option(None, "-V", "--version", package_name="sansio-smtp", prog_name="smtp-proxy")
 @click.pass_context
 def cli(ctx: click.Context, /, **_: Any) -> None:
-    """An SMTP proxy that never stalls, never lies and cannot be used to smuggle.
+    """An SMTP proxy between mail clients and a mail server. It checks and changes mail by your rules.
 
     \b
     smtp-proxy --listen 127.0.0.1:2525 --upstream mail.example.net:25
     smtp-proxy --listen smtps://127.0.0.1:2465 --self-signed  TLS, with a certificate for development
     smtp-proxy --rules my_rules.py --transcript  keep messages in ./captured-mail, show the dialogues
-    smtp-proxy check --config proxy.toml         is it right? Does the server answer?
+    smtp-proxy check --config proxy.toml         are the settings right? Does the server answer?
     smtp-proxy demo                              start both ends, send samples, check every byte
     """
     if ctx.invoked_subcommand is None:
@@ -66,9 +67,9 @@ def demo() -> None:
 @with_settings()
 @click.pass_context
 def check(ctx: click.Context, /, **_: Any) -> None:
-    """Say all that is wrong with settings, rules and certificates, and what the upstream server answers.
+    """Report what is wrong with settings, rules and certificates, and what the upstream server answers.
 
-    Takes the options that the service would be started with, before or after the word. Nothing is started.
+    Give it the same options as the service, before or after the word check. It does not start the service.
     """
     from .check import run_check
 
@@ -79,14 +80,14 @@ def check(ctx: click.Context, /, **_: Any) -> None:
 @cli.command(context_settings=_CONTEXT)
 @with_settings("config", "control")
 @click.option("--only", is_flag=True, help="Restart no worker: read settings, rules and certificates anew.")
-@click.option("--status", is_flag=True, help="Ask for no change: say what the workers do.")
+@click.option("--status", is_flag=True, help="Change nothing: say what the workers do.")
 @click.pass_context
 def reload(ctx: click.Context, /, *, only: bool, status: bool, **_: Any) -> None:
-    """Replace the workers of a running service by new ones, which run the program and the settings of now.
+    """Replace the workers of a running service with new ones, which run the current program and settings.
 
-    No client is refused, and no message is lost. The service is found by --control, or by the settings file
-    that says it. Exit status: 0 new workers serve, 1 they do not and those of before go on, 69 there is no
-    such service.
+    No client is refused, and no message is lost. The socket of the service is given with --control, or in the
+    settings file. Exit status: 0 the new workers run, 1 they do not and the old ones continue, 69 no such
+    service is running.
     """
     from .reload import run_reload
 
@@ -110,7 +111,7 @@ def reload(ctx: click.Context, /, *, only: bool, status: bool, **_: Any) -> None
 @with_settings("rules", "config", "rule_timeout", "on_rule_error", "max_message_size", "max_held")
 @click.pass_context
 def test(ctx: click.Context, /, messages: tuple[str, ...], how: str | None, **said: Any) -> None:
-    """Say what the rules would do with a message. Nothing is connected, nothing is sent.
+    """Say what the rules would do with a message. It connects to no server and sends nothing.
 
     \b
     smtp-proxy test --rules my_rules.py mail.eml --from ann@me.example --to bob@old.example

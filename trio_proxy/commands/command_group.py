@@ -10,7 +10,7 @@ __all__ = ["SuggestingGroup"]
 
 
 class SuggestingGroup(click.Group):
-    """A group of commands; the error for an unknown one names the command that comes near, or all."""
+    """A group of commands; the error for an unknown one suggests the most similar command, or lists all."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -1,4 +1,4 @@
-"""What ``smtp-proxy check`` has found, said as it is found."""
+"""Prints what ``smtp-proxy check`` finds, as soon as it is found."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ __all__ = ["Findings"]
 
 @attrs.define
 class Findings:
-    """Says what is right on standard output, and what is not on standard error."""
+    """Prints what is right on standard output, and what is wrong on standard error."""
 
     config_is_wrong: bool
-    """True if the settings file has mistakes. An option that seems not to be given may stand in it."""
+    """True if the settings file has mistakes. An option that seems to be missing may be in the part that
+    could not be read."""
     wrong: bool = attrs.field(default=False, init=False)
     unavailable: bool = attrs.field(default=False, init=False)
     _held: list[str] | None = attrs.field(default=None, init=False)
@@ -47,7 +48,8 @@ class Findings:
 
     @contextmanager
     def holding(self) -> Generator[list[str]]:
-        """Gives a list to which `unreached` adds, as long as it is not known if it matters."""
+        """Within this context `unreached` adds to the list given: the caller decides later if these are
+        errors."""
         held: list[str] = []
         self._held = held
         try:

@@ -12,16 +12,16 @@ __all__ = ["delay_import"]
 
 
 def delay_import(*names: str) -> None:
-    """From now on ``import name`` gives a module that is loaded when something of it is used. Does nothing
-    for a module that is loaded already."""
+    """From now on ``import name`` gives a module that is loaded at the first access to one of its attributes.
+    Does nothing for a module that is loaded already."""
     for name in names:
         if name not in sys.modules:
             sys.modules[name] = _Delayed(name)
 
 
 class _Delayed(ModuleType):
-    """Stands for a module that is not loaded yet. `importlib.util.LazyLoader` does not serve: in Python 3.11
-    it loads the module at the next ``import`` of it."""
+    """A placeholder for a module that is not loaded yet. `importlib.util.LazyLoader` cannot be used: in
+    Python 3.11 it loads the module at the next ``import`` of it."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -33,5 +33,5 @@ class _Delayed(ModuleType):
                 del sys.modules[self.__name__]
             module = import_module(self.__name__)
         value = getattr(module, attribute)
-        setattr(self, attribute, value)  # some modules never see another than this one, and ask it often
+        setattr(self, attribute, value)  # some modules keep a reference to this object, and use it often
         return value

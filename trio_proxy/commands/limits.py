@@ -1,8 +1,7 @@
 """The limits of the settings: made at the start, and changed when the settings are reread.
 
-What counts is the same for the whole life of the service, so nothing that was counted is forgotten. Limits of
-networks and of all clients together change at once; those of one session are in its settings, so they change
-for sessions that begin after it.
+The counters live as long as the service, so a change of limits forgets no count. Limits per network and for
+all clients together change at once; limits of a single session change only for sessions that begin later.
 """
 
 from __future__ import annotations
@@ -29,23 +28,23 @@ log = structlog.stdlib.get_logger("smtp_proxy")
 LIMIT_SETTINGS: Final = frozenset(
     (*LIMIT_OF, *(name for name, setting in SETTINGS.items() if setting.table == LIMITS))
 )
-"""The settings that say limits, or what else belongs to them."""
+"""The settings that belong to limits."""
 _IN_CORE: Final = tuple(name for name in LIMIT_SETTINGS if SETTINGS[name].in_core)
 
 
 class Limits:
-    """What counts, for one service."""
+    """The counters and limits of one service."""
 
     def __init__(self, options: Options, shared: SharedCounts | None) -> None:
-        """``shared``: with other workers."""
+        """``shared``: counts that all workers share."""
         self.hits = Hits(trio.current_time)
-        # Trio's clock is another one in each process.
+        # Not Trio's clock: it differs between processes.
         self.guard = guard_of(options, self.hits, time.monotonic, shared)
         self.held = HeldTotal(options.max_held_total, None if shared is None else shared.held)
         self._options = options
 
     def change(self, options: Options, settings: Settings, server: Server) -> Settings:
-        """These options hold from now on. Returns the settings of new sessions."""
+        """Applies these options from now on. Returns the settings of new sessions."""
         before, self._options = self._options, options
         changed = [
             setting

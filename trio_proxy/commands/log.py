@@ -27,24 +27,23 @@ class ServiceLog:
     _hide: Hide | None
     _verbosity: int
     problems: list[Problem]
-    """What keeps the service from being started: until then addresses are left out."""
+    """The reasons why the service cannot start. Until it starts, log lines leave addresses out."""
 
     @classmethod
     def configured(cls, options: Options, key: bytes | None = None) -> ServiceLog:
-        """The log is as these options say from now on. ``key`` is that of hashes, if no file has it; None:
-        one is made."""
+        """Configures the log by these options. ``key`` is the key of hashes, used if no file is named; None:
+        a key is made."""
         hide, problems = _hide(options, key)
         made = cls(options.log_format, hide, options.verbosity, problems)
         made._configure()
         return made
 
     def be_as_verbose_as(self, options: Options) -> None:
-        """From now on as much is logged as these options say; the rest of them does not count. Sessions that
-        have logged something already stay as they are."""
+        """Changes only how much is logged. Sessions that have already logged something do not change."""
         before, self._verbosity = self._verbosity, options.verbosity
         if before == self._verbosity:
             return
-        if before > self._verbosity:  # else the line might be one of those that are not logged any more
+        if before > self._verbosity:  # otherwise this line itself might not be logged any more
             self._say()
         self._configure()
         if before < self._verbosity:
@@ -65,18 +64,18 @@ _REMEDY: Final = (
 
 
 def make_key() -> bytes:
-    """A key of hashes, which nobody knows."""
+    """A random key of hashes."""
     return os.urandom(32)
 
 
 def log_problems(options: Options) -> list[Problem]:
-    """What keeps the log from being written as these options say. Reads a file, so it blocks."""
+    """The reasons why the log cannot be written as these options say. Reads a file, so it blocks."""
     return _hide(options)[1]
 
 
 def _hide(options: Options, key: bytes | None = None) -> tuple[Hide | None, list[Problem]]:
-    """What stands in the place of addresses in log lines, or None if that is the addresses; and what is wrong
-    with it."""
+    """Returns what replaces addresses in log lines, or None if they are logged as they are; and the problems
+    found."""
     if options.log_addresses == "full":
         return None, []
     if options.log_addresses == "none":

@@ -1,4 +1,4 @@
-"""How the proxy logs in to servers, as the settings say it, and what is wrong with them."""
+"""How the proxy logs in to servers by the settings, and the mistakes in these settings."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ _UNCHECKED: Final = (
 
 @attrs.frozen
 class LoginRules:
-    """What rules have to do with logins."""
+    """The rules that take part in logins."""
 
     token_rules: Callable[[], Sequence[TokenRule]]
-    """Gives those that are in force."""
+    """Gives the rules that are in use."""
     check_clients: bool
     """True if there is a rule of phase ``login``."""
     host: Callable[[], Host]
@@ -51,8 +51,8 @@ class LoginRules:
 
     @classmethod
     def of(cls, loaded: LoadedRules, seconds: float) -> LoginRules:
-        """The same for rules that stay as they are, and that are called outside of a service, each for at
-        most so many seconds."""
+        """The same for rules that are not reloaded and are called outside a service, each for at most
+        ``seconds``."""
         host = RuleHost(RuleSettings(timeout=seconds), log, None)
         return cls(lambda: loaded.token_rules, bool(loaded.ruleset.by_phase["login"]), lambda: host)
 
@@ -63,9 +63,9 @@ _NO_RULES: Final = LoginRules(tuple, False, Host)
 def logins_or_problems(
     options: Options, rules: LoginRules | None = _NO_RULES, *, config_is_wrong: bool = False
 ) -> tuple[Logins | None, list[Problem]]:
-    """The logins; None if the proxy logs in nowhere, or cannot; and all that is wrong with their settings and
-    files. ``rules`` are None if they could not be loaded. ``config_is_wrong``: the settings file has
-    mistakes, so what seems to lack may stand in it. Reads files, so it blocks."""
+    """The logins; None if the proxy logs in nowhere, or cannot; and all mistakes in their settings and files.
+    ``rules`` are None if they could not be loaded. ``config_is_wrong``: the settings file has mistakes, so a
+    setting that seems to be missing may be in it. Reads files, so it blocks."""
     provider, problems = provider_or_problems(options, config_is_wrong=config_is_wrong)
     mode = LoginMode(options.login_mode)
     if mode is LoginMode.RELAY:

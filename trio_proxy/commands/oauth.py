@@ -1,4 +1,4 @@
-"""The provider of access tokens as the settings name it, and what ``smtp-proxy check`` says of it."""
+"""The provider of access tokens that the settings name, and how ``smtp-proxy check`` tries it."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _NAMES: Final = [setting.name for setting in SETTINGS.values() if setting.table 
 def provider_or_problems(
     options: Options, *, config_is_wrong: bool = False
 ) -> tuple[OAuth2 | None, list[Problem]]:
-    """The provider, None if there is none, and all that is wrong with its settings and files.
-    ``config_is_wrong``: the settings file has mistakes, so what seems to lack may stand in it. Reads files,
-    so it blocks."""
+    """The provider, None if there is none, and all mistakes in its settings and files. ``config_is_wrong``:
+    the settings file has mistakes, so a setting that seems to be missing may be in it. Reads files, so it
+    blocks."""
     if options.oauth_url is None or options.oauth_client_id is None:
         return None, [] if config_is_wrong else [Problem("", 0, text) for text in _lacking(options)]
     from trio_proxy.login.oauth2 import OAuth2
@@ -110,8 +110,8 @@ def accounts_of(directory: Path) -> list[str]:
 
 
 async def check_tokens(provider: OAuth2, account: str | None, options: Options, found: Findings) -> bool:
-    """Gets a token, for the ``account`` that is logged in, else for those that have a file, and says how it
-    went. Returns True if there was one for each."""
+    """Gets a token for the ``account`` that the proxy logs in with, else for each account that has a file,
+    and reports the result. Returns True if every account got a token."""
     from trio_proxy.login.tokens import TokenError
 
     path = options.oauth_refresh_token_file

@@ -1,4 +1,4 @@
-"""Finds out if the service may be an open relay: strangers can reach it, and the server trusts its address.
+"""Detects a possible open relay: strangers can reach this service, and the server trusts its address.
 
 To the upstream server every client comes from the address of the proxy. Most servers send mail of clients on
 their own machine or network to anywhere (Postfix's ``mynetworks``), so all who reach the proxy may relay::
@@ -6,9 +6,9 @@ their own machine or network to anywhere (Postfix's ``mynetworks``), so all who 
     a listener that is not loopback  ──▶  proxy  ──▶  an upstream server on this machine or in a private
                                                       network, which takes the proxy for a trusted client
 
-Rules that let mail through for some recipients only prevent that, wherever the server would send it. So does
-a server that is told who the client is, in a PROXY header or with XCLIENT, and judges that one. XFORWARD is
-only for its log, and ``auto`` does not promise XCLIENT.
+Rules that allow only certain recipients prevent that. A server that is told who the client is, in a PROXY
+header or with XCLIENT, prevents it too: it judges that client. XFORWARD is only for the server's log, and
+``auto`` does not guarantee XCLIENT.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _REMEDY: Final = (
     "ready:allow_list, or listen on 127.0.0.1. If that is done, say open_relay_warning = false in [server]"
 )
 _SAYS_WHO: Final = ("proxy", "proxy2", "xclient")
-"""Values of ``--send-client`` with which the server judges the client by its own address, or gets no mail."""
+"""With these values of ``--send-client`` the server judges the client's own address, or gets no mail."""
 
 
 def open_relay_warning(options: Options, rules: LoadedRules | None) -> str:
-    """What is to be said before the service starts; empty if it cannot be an open relay in this way, or if
-    somebody has said that it is none. ``rules`` are None if they could not be loaded. Looks up the names of
-    hosts, so it blocks."""
+    """Returns the warning to print before the service starts; empty if it cannot be an open relay in this
+    way, or if the warning is turned off. ``rules`` are None if they could not be loaded. Looks up the names
+    of hosts, so it blocks."""
     if rules is not None and rules.limit_recipients:
         return ""
     if text := _login_for_all(options, rules):
@@ -54,8 +54,7 @@ def open_relay_warning(options: Options, rules: LoadedRules | None) -> str:
 
 
 def _listeners_of(route: RouteTable, exposed: list[Address]) -> list[Address]:
-    """Those of these listeners of which any client may come to the servers of this route, with mail to
-    anybody."""
+    """The listeners from which any client can reach the servers of this route, with mail to anybody."""
     if route.client or route.login or route.recipient:
         return []
     named = [each.endpoint for each in route.listen]
@@ -63,8 +62,8 @@ def _listeners_of(route: RouteTable, exposed: list[Address]) -> list[Address]:
 
 
 def _login_for_all(options: Options, rules: LoadedRules | None) -> str:
-    """What is to be said if the proxy logs in for strangers; empty if it does not, or if a rule checks who
-    they are. What the server is told of the client changes nothing."""
+    """Returns the warning if the proxy logs in for strangers; empty if it does not, or if a rule checks who
+    they are. It makes no difference here what the server is told about the client."""
     checked = rules is None or rules.ruleset.by_phase["login"]
     if options.login_mode != "inject" or checked or not options.open_relay_warning:
         return ""
@@ -96,7 +95,7 @@ def _warning(exposed: list[Address], server: str, where: str) -> str:
 
 
 def _listeners_in_doubt(options: Options) -> list[Address]:
-    """The listeners whose clients a server may trust wrongly; empty if nobody wants to be warned of them."""
+    """The listeners whose clients a server may trust wrongly; empty if the warning is turned off."""
     silent = not options.open_relay_warning or options.send_client in _SAYS_WHO
     return [] if silent else exposed_listeners(options)
 
@@ -116,12 +115,14 @@ def _is_exposed(address: Address) -> bool:
 
 
 def is_on_this_machine(server: Address) -> bool:
-    """Returns True if a server is known to be here; False if it is elsewhere, or not known."""
+    """Returns True if a server is known to run on this machine; False if it does not, or if that is not
+    known."""
     return server.is_local or any(map(_is_here, _resolved(server.host)))
 
 
 def is_trusting(server: Address) -> str:
-    """Where a server is that may trust the proxy's address; empty if it is elsewhere, or not known."""
+    """Says where a server is that may trust the proxy's address; empty if it is elsewhere, or if that is not
+    known."""
     if server.is_local:
         return "on this machine"
     found = _resolved(server.host)
@@ -144,7 +145,7 @@ def _resolved(host: str) -> list[IP]:
 
 
 def _plain(ip: IP) -> IP:
-    """The IPv4 address in an IPv6 address that stands for one."""
+    """The IPv4 address in an IPv4-mapped IPv6 address; other addresses unchanged."""
     mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
     return ip if mapped is None else mapped
 

@@ -21,11 +21,11 @@ __all__ = ["read_options"]
 
 
 def read_options(ctx: click.Context) -> tuple[Options, list[Problem]]:
-    """The options that a command was given, and what is wrong in the settings file.
+    """The options of a command, and the mistakes in the settings file.
 
-    Of a file with mistakes the part that could be read is used. Raises `click.UsageError`.
+    If the file has mistakes, the part that could be read is used. Raises `click.UsageError`.
     """
-    # Only now: --help has no use for them, and they take long to import.
+    # Imported here because --help does not need them, and they take long to import.
     from trio_proxy.settings.choose import choose
 
     given = _given(ctx)
@@ -42,7 +42,7 @@ def read_options(ctx: click.Context) -> tuple[Options, list[Problem]]:
 
 
 def _config(path: Path) -> tuple[ConfigFile | None, list[Problem]]:
-    from trio_proxy.settings.config_file import read_config  # not everybody has a file, and cattrs takes 1 MB
+    from trio_proxy.settings.config_file import read_config  # needed only with a file; cattrs takes 1 MB
 
     return read_config(path)
 
@@ -50,7 +50,7 @@ def _config(path: Path) -> tuple[ConfigFile | None, list[Problem]]:
 def _together(
     ctx: click.Context, wrong: list[click.UsageError], problems: Iterable[Problem]
 ) -> click.UsageError:
-    """One error that says all that is wrong with the options, and then with the files."""
+    """One error with all mistakes in the options, and then in the files."""
     if len(wrong) == 1 and not problems:
         return wrong[0]
     from trio_proxy.text.masking import plain
@@ -69,9 +69,9 @@ def _with_files(options: Options, problems: list[Problem]) -> list[Problem]:
 
 
 def _given(ctx: click.Context) -> dict[str, Any]:
-    """Name of the setting → value, for what stands on the command line or in the environment.
+    """Name of the setting → value, for all that the command line and the environment give.
 
-    What stands after the name of a command wins over what stands before it; items of lists add up.
+    An option after the name of the command overrides the same option before it; items of lists add up.
     """
     typed: dict[str, Any] = {}
     environment: dict[str, Any] = {}

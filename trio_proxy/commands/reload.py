@@ -17,7 +17,7 @@ _SECONDS: Final = 300.0
 
 
 def run_reload(control: Path, topic: str) -> int:
-    """Asks the parent on this socket, and says what it answers. Returns the exit status."""
+    """Asks the parent through this socket, and prints its answer. Returns the exit status."""
     try:
         answer = ask(control, topic, _SECONDS)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What is read anew while the service runs: rules, servers, limits and certificates.
+"""Reads rules, servers, limits and certificates again while the service runs.
 
 ::
 
@@ -7,8 +7,8 @@
                             all is right: all of it is for new connections, in one step
                             anything is wrong: everything stays, and the log says what is wrong
 
-Every other setting that has changed takes effect at a restart; the log names these too. Files of rules that
-are watched (``--reload``), and certificates, are also read when they change, each for itself.
+Every other change of a setting takes effect at a restart; the log names these settings. Certificates, and
+files of rules with ``--reload``, are also read when they change, each file alone.
 """
 
 from __future__ import annotations
@@ -40,12 +40,11 @@ log = structlog.stdlib.get_logger("smtp_proxy")
 RELOADED: Final = frozenset(("rules", "upstream", "verbose", "quiet")) | LIMIT_SETTINGS
 """The settings that take effect at a reload, besides ``[rules.NAME]`` and ``[[route]]``."""
 _COPIED: Final = RELOADED - {"rules", "upstream"}
-"""Those of them that are used as they stand in the file."""
+"""Those of them whose values are used unchanged."""
 
 
 def needing_restart(start: Options, now: Options) -> list[str]:
-    """The settings that have changed since the start, and that a reload cannot change: as in ``[server]
-    listen``."""
+    """The settings that have changed since the start but need a restart, written as ``[server] listen``."""
     return [
         f"[{setting.table}] {setting.key}"
         for name, setting in SETTINGS.items()
@@ -55,26 +54,26 @@ def needing_restart(start: Options, now: Options) -> list[str]:
 
 @attrs.define(eq=False)
 class Loading:
-    """Reads it, for the start and for each reload."""
+    """Reads all that can be reloaded, at the start and at each reload."""
 
     options: Options
-    """Those of the start."""
+    """The options of the start."""
     says: bool = True
-    """False if another process warns of settings that are no good idea."""
+    """False if another process prints the warnings about settings."""
     _certificates: Certificates | None = attrs.field(default=None, init=False)
     _problems: Sequence[Problem] = attrs.field(default=(), init=False)
-    """What is wrong with the certificates that are to be read with the rest."""
+    """Mistakes in the certificates that this reload has read."""
     _use: Callable[[], None] | None = attrs.field(default=None, init=False)
-    """Puts these certificates in force."""
+    """Makes new connections use these certificates."""
     _need_restart: Sequence[str] = attrs.field(default=(), init=False)
 
     def read_too(self, certificates: Certificates) -> None:
-        """These belong to what `reload` reads."""
+        """From now on `reload` reads these certificates too."""
         self._certificates = certificates
 
     async def reload(self, book: RuleBook) -> str:
-        """Reads all of it, and lets the book use it or keep what is in force. Returns why that stays; empty
-        if it does not."""
+        """Reads everything, and lets the book use it. If anything is wrong, all stays as it was, and the
+        reason is returned; else returns ""."""
         try:
             if self._certificates is not None:
                 problems, self._use = await self._certificates.prepare()
@@ -84,8 +83,8 @@ class Loading:
             self._problems, self._use = (), None
 
     def load(self) -> LoadedRules:
-        """The rules, with the settings that are in the settings file now. Raises `RuleError` with all that is
-        wrong with them, with the servers that stand there, or with certificates. Blocks."""
+        """The rules, with the current settings of the settings file. Raises `RuleError` with all mistakes in
+        them, in the servers that it names, or in certificates. Blocks."""
         start = self.options
         problems = list(self._problems)
         try:
@@ -102,12 +101,12 @@ class Loading:
         return loaded
 
     def done(self) -> None:
-        """What was loaded is in force now: so are the certificates."""
+        """Called when new sessions use what was loaded: certificates change at the same moment."""
         if self._use is not None:
             self._use()
         if self._need_restart:
             names = ", ".join(self._need_restart)
-            log.warning("some settings have changed that only a restart can use", settings=names)
+            log.warning("settings have changed that take effect only at a restart", settings=names)
 
     def _with_servers(self, options: Options, now: Options) -> LoadedRules:
         """The rules of ``now``, and the routes of ``options``."""

@@ -1,4 +1,4 @@
-"""Loads the rules to find out what is wrong with them, together with what is wrong in the settings file."""
+"""Loads the rules and collects their mistakes, together with those of the settings file."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ __all__ = ["load_or_problems"]
 
 
 def load_or_problems(options: Options, *, config_is_wrong: bool) -> tuple[LoadedRules | None, list[Problem]]:
-    """The rules, or all that is wrong with them and with their settings. ``config_is_wrong``: the settings
-    file has mistakes, which have been found."""
+    """The rules, or all mistakes in them and in their settings. ``config_is_wrong``: mistakes were found in
+    the settings file."""
     try:
         return load(options.rules, options.rule_settings), []
     except RuleError as error:
-        # Without the file, whose mistake has been said, rules seem to lack their settings.
+        # If the file could not be read, its mistake is reported already; rules only seem to lack settings.
         unread = config_is_wrong and options.config is None
         return None, [p for p in error.problems if not (unread and p.text.startswith("[rules."))]

@@ -75,7 +75,7 @@ _DOMAIN = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 """RFC 5321 §4.1.2."""
 _PLAIN = Address()
 _PATIENCE = 10.0
-"""For clients of a worker that others have replaced: most are served by then, and none is sent away."""
+"""How long a replaced worker waits for its clients: most have finished by then, and none is sent away."""
 
 
 def run(options: Options) -> int:
@@ -208,7 +208,7 @@ async def _main(options: Options, overseer: Seat | Manager, service_log: Service
                 await server.serve(sockets, stop, tls=tls, makers=makers)
                 capture_stop.set()
                 nursery.cancel_scope.cancel(reason="stopped")
-    if cannot_start is not None:  # raised here because the nursery would raise a group
+    if cannot_start is not None:  # raised here: within the nursery it would be wrapped in an exception group
         raise cannot_start
     return exit_status.INTERRUPTED if quit_now else 0
 
@@ -216,8 +216,8 @@ async def _main(options: Options, overseer: Seat | Manager, service_log: Service
 def _bound(
     options: Options, overseer: Seat | Manager, stack: ExitStack
 ) -> tuple[dict[socket.socket, Address], Given]:
-    """The sockets that clients connect to, with the addresses of the settings; and what gives those of the
-    admin pages. Raises `ListenError`."""
+    """The sockets that clients connect to, with the addresses of the settings; and a function that gives the
+    sockets of the admin pages. Raises `ListenError`."""
     found = {
         sock: address
         for address in options.listen
@@ -232,7 +232,7 @@ async def _tell_stop(stop: trio.Event, tell: Callable[[], None]) -> None:
 
 
 async def _watch_certificates(security: Security, loading: Loading, nursery: trio.Nursery) -> None:
-    """The certificates are read again from now on, when their files change and with the rules."""
+    """From now on certificates are read again when their files change, and with each reload of the rules."""
     if not security.reloadable:
         return
     from trio_proxy.tls.reload import Certificates
@@ -244,12 +244,12 @@ async def _watch_certificates(security: Security, loading: Loading, nursery: tri
 
 @attrs.define
 class _TokenHost:
-    """Calls the rules that give tokens. They are loaded before there is anything that could call them."""
+    """Calls the rules that give tokens. These rules are loaded before the host that runs them exists."""
 
     _host: Host = attrs.field(factory=Host, init=False)
 
     def serve(self, settings: RuleSettings) -> None:
-        """From now on they are called as other rules."""
+        """From now on these rules are called like all others."""
         self._host = RuleHost(settings, log, None)
 
     def current(self) -> Host:
@@ -263,8 +263,8 @@ def _load_all(
     token_host: _TokenHost,
     more_problems: Sequence[Problem] = (),
 ) -> tuple[Security, RuleBook, Logins | None]:
-    """Reads the files of TLS and of logins, and the rules. Raises `RuleError` with all that is wrong with any
-    of them, and ``more_problems``."""
+    """Reads the files of TLS and of logins, and the rules. Raises `RuleError` with all mistakes in them, and
+    ``more_problems``."""
     security, problems = security_or_problems(options, stack)
     problems += route_problems(options.routes, options.listen, has_certificate=options.has_certificate)
     problems += route_loops(options.routes, options.listen)
@@ -285,7 +285,7 @@ def _load_all(
     if not loading.says:
         return security, book, logins
     for text in validity_problems(security, datetime.now(UTC)):
-        log.warning(f"{text}. It is used all the same; peers that check it will refuse it")
+        log.warning(f"{text}. It is used anyway; peers that check it will refuse it")
     for text in cautions(options):
         log.warning(text)
     return security, book, logins
@@ -296,7 +296,7 @@ def _token_rules(book: RuleBook) -> Sequence[TokenRule]:
 
 
 def _reactor(options: Options) -> Reactor | None:
-    """What reads all sockets; None if each session has a pair of tasks."""
+    """The reactor that reads all sockets; None if each session has a pair of tasks."""
     if options.io == "reactor" and not AVAILABLE:
         raise click.BadParameter("this system has no epoll; leave it out", param_hint="'--io'")
     if options.io == "tasks" or not AVAILABLE:
@@ -351,7 +351,7 @@ def _settings(
 
 
 def _as_verbose_as(options: Options, settings: Settings) -> Settings:
-    """The same settings, with what sessions do for the log."""
+    """The same settings, with what sessions write to the log."""
     accounts = options.verbosity >= 0 or settings.tell is not None or settings.tracing is not None
     return attrs.evolve(
         settings,
@@ -365,7 +365,7 @@ async def _nowhere() -> Stream:
 
 
 def _pool(options: Options) -> Pool | None:
-    """What keeps connections to servers; None if none is kept."""
+    """The pool of open connections to servers; None if none is kept."""
     if not options.upstream_keep:
         return None
     return Pool(options.upstream_keep, options.upstream_keep_time, options.upstream_keep_uses)
@@ -390,7 +390,7 @@ def _tell_left_over(options: Options) -> None:
 
 
 def bound_address(sock: socket.socket, meant: Address = _PLAIN) -> Address:
-    """Where a socket listens; ``meant`` is what it was to listen on, of which the port may have been 0."""
+    """The address on which a socket listens; ``meant`` is the configured address, whose port may be 0."""
     name = sock.getsockname()
     if isinstance(name, str):
         return attrs.evolve(meant, host="", port=0, path=name)
@@ -398,7 +398,7 @@ def bound_address(sock: socket.socket, meant: Address = _PLAIN) -> Address:
 
 
 def _our_name() -> str:
-    """What this service calls itself: the name of the machine, if a server can take that for a domain."""
+    """The name that this service gives to servers: the name of the machine, if it is a valid domain."""
     name = socket.gethostname()
     return name if _DOMAIN.fullmatch(name) else "localhost"
 

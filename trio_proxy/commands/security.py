@@ -1,6 +1,6 @@
-"""TLS as the settings ask for it: the certificates that clients see, and what TLS is to each server.
+"""TLS by the settings: the certificates that clients see, and the use of TLS to each server.
 
-Nobody who wants no TLS waits for its libraries: what needs them is imported where it is used.
+Its libraries are imported where they are used, so that a service without TLS does not wait for them.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ class Security:
     can_connect: bool = True
     """False if files for TLS to servers cannot be used."""
     _servers: UpstreamSecurity | None = None
-    """None: TLS is not needed for the server of ``--upstream``, and needs no file. If a rule names another
-    server, what it needs is loaded then, which takes a tenth of a second once."""
+    """None: the server of ``--upstream`` is used without TLS. If a rule names a server with TLS, its context
+    is made then, which takes a tenth of a second once."""
 
     @property
     def reloadable(self) -> list[ServerTls | UpstreamSecurity]:
-        """All that has been read of files."""
+        """Everything that was read from files."""
         found = (self.clients, self._servers)
         return [each for each in found if each is not None and each.files]
 
     def leg(self, upstream: str | None) -> Leg | None:
-        """What TLS is to the first server of ``--upstream``, or to one that is named; None: plain text.
+        """How TLS is used to the first server of ``--upstream``, or to the server named; None: plain text.
         Raises OSError if the name cannot be read."""
         if upstream is None:
             servers = self.options.upstream
@@ -79,15 +79,15 @@ def server_named(upstream: str) -> Address:
 def security_or_problems(
     options: Options, stack: ExitStack, *, config_is_wrong: bool = False
 ) -> tuple[Security, list[Problem]]:
-    """The TLS that the options ask for, as far as it can be had, and all that is wrong with them and with the
-    files that they name.
+    """The TLS that the options ask for, as far as possible, and all mistakes in the options and in the files
+    that they name.
 
-    ``stack`` keeps a certificate that is made. ``config_is_wrong``: the settings file has mistakes, so what
-    seems to lack may stand in it. Reads files, so it blocks."""
+    ``stack`` deletes a certificate made for this run. ``config_is_wrong``: the settings file has mistakes, so
+    a setting that seems to be missing may be in it. Reads files, so it blocks."""
     problems = [] if config_is_wrong else [Problem("", 0, text) for text in contradictions(options)]
     clients: ServerTls | None = None
     servers: UpstreamSecurity | None = None
-    # Which key would belong to which certificate is not known if their numbers differ.
+    # With unequal numbers of certificates and keys it is not known which belong together.
     if options.self_signed or (options.tls_cert and len(options.tls_cert) == len(options.tls_key)):
         clients = _loaded(lambda: _clients(options, stack), problems)
     is_needed = not all(_is_plain(options, each.address) for each in options.upstream)
@@ -100,15 +100,15 @@ def security_or_problems(
 
 
 def other_problems(options: Options) -> list[Problem]:
-    """What is wrong with the files of TLS, where options or the settings file have mistakes that were found.
+    """Mistakes in the files of TLS, for a report that lists mistakes in options or in the settings file.
     Reads files, so it blocks."""
     with ExitStack() as stack:
         return security_or_problems(options, stack, config_is_wrong=True)[1]
 
 
 def validity_problems(security: Security, now: datetime) -> list[str]:
-    """What is wrong with the time at which the certificates of this service are valid. They are used all the
-    same: a restart must not become an outage."""
+    """Lists certificates of this service that have expired or are not valid yet. They are used anyway: a
+    restart must not become an outage."""
     options, clients = security.options, security.clients
     upstream_pair = _upstream_pair(options) if security.can_connect else None
     if clients is None and upstream_pair is None:

@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def with_settings(*names: str) -> Callable[[F], F]:
-    """Gives a command the options for these settings; for all if none is named."""
+    """Adds to a command the options for these settings; for all settings if none is named."""
 
     def decorate(function: F) -> F:
         for name in reversed(names or tuple(SETTINGS)):
@@ -50,7 +50,7 @@ def option_for(setting: Setting) -> Callable[[F], F]:
 
 
 def _names(setting: Setting) -> tuple[str, ...]:
-    """As click wants them: a switch and its negation in one, and the name of the parameter last."""
+    """The names for click: a switch and its negation in one string, and the name of the parameter last."""
     names = setting.options
     if setting.kind.shape == "switch":
         names = (*names[:-2], "/".join(names[-2:]))
@@ -59,8 +59,8 @@ def _names(setting: Setting) -> tuple[str, ...]:
 
 @attrs.frozen
 class Mistaken:
-    """Stands for the value of an option that cannot be read: all mistakes are to be said together, and click
-    would stop at the first."""
+    """Takes the place of an option's value that cannot be read: click would stop at the first mistake, but
+    all are reported together."""
 
     complaint: str
     param: click.Parameter | None
@@ -97,7 +97,7 @@ class _TextType(click.ParamType[Any]):
 def _read_items(
     ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]
 ) -> tuple[Any, ...] | Mistaken:
-    """All the items of a list, or all that is wrong with them."""
+    """All items of a list, or all mistakes in them."""
     assert isinstance(param.type, _TextType)
     items: list[tuple[Any, ...]] = []
     complaints: list[str] = []
@@ -112,6 +112,6 @@ def _read_items(
 
 
 def _complaint(text: str, error: ValueError) -> str:
-    """What is wrong with a text. Some errors show the text themselves."""
+    """Says what is wrong with a text. Some errors already quote the text."""
     said = str(error)
     return said if said.startswith(repr(text)) else f"{text!r}: {said}"

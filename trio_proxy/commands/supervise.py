@@ -77,13 +77,13 @@ async def _main(options: Options, service_log: ServiceLog, log_key: bytes) -> in
 
 
 def _be_as_verbose_as_workers(service_log: ServiceLog, options: Options) -> None:
-    with suppress(RuleError):  # the settings file has changed again: the next reload says what is wrong
+    with suppress(RuleError):  # the settings file has changed again: the next reload reports mistakes
         service_log.be_as_verbose_as(reread(options))
 
 
 @attrs.define(eq=False)
 class _Planner:
-    """Opens and closes sockets as the settings ask for it."""
+    """Opens and closes listening sockets by the settings."""
 
     options: Options
     given: Given

@@ -1,4 +1,4 @@
-"""Makes what ``--otel`` asks for. Its library is imported only then."""
+"""Sets up the spans for ``--otel``. Its library is imported only then."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["tracing_of", "tracing_problems"]
 
 
 def tracing_problems(options: Options) -> list[Problem]:
-    """What keeps spans from being made."""
+    """The reasons why spans cannot be made."""
     if not options.otel or _is_installed():
         return []
     text = "--otel needs opentelemetry-api: pip install 'sansio-smtp[otel]', or leave it out"
@@ -23,7 +23,7 @@ def tracing_problems(options: Options) -> list[Problem]:
 
 
 def tracing_of(options: Options) -> Tracing | None:
-    """What makes spans; None if they are not asked for."""
+    """The object that makes spans; None without ``--otel``."""
     if not options.otel:
         return None
     from trio_proxy.tracing.sessions import Tracing
@@ -34,5 +34,5 @@ def tracing_of(options: Options) -> Tracing | None:
 def _is_installed() -> bool:
     try:
         return find_spec("opentelemetry.trace") is not None
-    except ModuleNotFoundError:  # not even another part of it
+    except ModuleNotFoundError:  # no other package of OpenTelemetry is installed either
         return False

@@ -1,12 +1,12 @@
-"""The servers of the settings, for new sessions: made at the start, and anew when the settings are reread.
+"""The servers of the settings, for new sessions: made at the start, and again when the settings are reread.
 
 ::
 
     settings file ── reread ──> servers_now ─┬─> checked: rules and servers of new sessions, in one step
                                              └─> wrong: both stay as they were, and the log says why
 
-Of what is reread, ``upstream`` and the routes take effect. A session keeps the servers with which it began. A
-server that stays keeps its health, and connections that are kept for it stay.
+This module applies ``upstream`` and the routes. A session keeps the servers with which it began. A server
+that is still named keeps its health, and its open connections are kept.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ __all__ = ["NamedServers", "Upstreams", "servers_now"]
 log = structlog.stdlib.get_logger("smtp_proxy")
 _MOST_ROUTES: Final = 1_000
 _BUILT_IN: Final = "built-in"
-"""What metrics call the server of this process, whose port is another one after each start."""
+"""The name in metrics of the server of this process, whose port changes at each start."""
 
 
 def servers_now(options: Options, now: Options) -> Options:
     """The options of the start with the servers of ``now``, which were reread. Raises `RuleError` with all
     that is wrong with these servers. Looks names up, so it blocks."""
     if options.upstream and not now.upstream:
-        text = "upstream is gone; start the service anew if messages are to be kept here"
+        text = "upstream is gone; restart the service if messages are to be kept here"
         raise RuleError([Problem(str(options.config), 0, text)])
     options = attrs.evolve(options, upstream=now.upstream, routes=now.routes)
     texts = list(contradictions(options))
@@ -78,7 +78,7 @@ class Upstreams:
     listeners: Mapping[socket.socket, Address]
     """Where clients connect, as the settings name it."""
     here: Sequence[Address]
-    """The same, as the sockets name it."""
+    """The same, as bound."""
     security: Security
     logins: Logins | None = None
     built_in: Destination | None = None
@@ -104,7 +104,7 @@ class Upstreams:
         if logins is not None:
             logins = attrs.evolve(logins, may_be_plain=partial(may_be_plain, options))
         usual = upstream[0].address
-        if usual != self._usual:  # else it is the same function, by which the pool knows the server
+        if usual != self._usual:  # an unchanged function is kept: the pool knows the server by it
             settings = attrs.evolve(
                 settings,
                 connect=partial(connect, usual, self.stream),
@@ -150,9 +150,9 @@ class NamedServers:
     listeners: Sequence[Address]
     """Where clients connect."""
     _known: frozenset[Address] = attrs.field(init=False)
-    """Servers of the settings: of these it was said when they were read."""
+    """Servers of the settings: a warning about these was logged when they were read."""
     _seen: set[str] = attrs.field(factory=set[str], init=False)
-    """Servers of which has been said, if it is so, that they may make this an open relay."""
+    """Servers that were checked for an open relay, with a warning if needed."""
 
     def __attrs_post_init__(self) -> None:
         options = self.options
@@ -160,8 +160,8 @@ class NamedServers:
         self._known = frozenset(each.address for those in lists for each in those)
 
     async def connect_to(self, upstream: str) -> Stream:
-        """A connection to this server. Raises OSError, also if it is this proxy itself: each connection would
-        make the next one, until there are no more."""
+        """A connection to this server. Raises OSError, also if the server is this proxy itself: each
+        connection would open another one, without end."""
         address = server_named(upstream)
         if address not in self._known and upstream not in self._seen and len(self._seen) < _MOST_ROUTES:
             self._seen.add(upstream)
@@ -180,8 +180,8 @@ class NamedServers:
         return made
 
     def dialect(self, upstream: str | None) -> Dialect:
-        """What is spoken to the server of ``--upstream``, or to one that a rule names. Raises OSError if the
-        name cannot be read."""
+        """SMTP or LMTP: the dialect of the server of ``--upstream``, or of one that a rule names. Raises
+        OSError if the name cannot be read."""
         usual = self.options.upstream
         if upstream is not None:
             speaks_lmtp = server_named(upstream).lmtp

@@ -28,7 +28,7 @@ def said(*arguments: str, rules: str = "") -> list[str]:
         assert problems == []
         first, *lines, last = banner(found, found.listen, security, rules)
     assert first == f"smtp-proxy {__version__}"
-    assert last == "Ctrl-C drains; twice quits now."
+    assert last == "Press Ctrl-C to stop after the messages in flight, twice to stop at once."
     return lines
 
 
@@ -57,7 +57,7 @@ def test_port_465_says_what_it_means() -> None:
     [
         ([], "is offered"),
         (["--tls", "none"], "is not offered"),
-        (["--tls", "encrypt"], "is demanded: 530 to commands in plain text"),
+        (["--tls", "encrypt"], "is required: commands in plain text get 530"),
     ],
 )
 def test_certificates(level: list[str], text: str) -> None:
@@ -83,7 +83,7 @@ def test_the_fingerprint_of_a_certificate_that_is_made() -> None:
 
 def test_auth_that_nobody_would_find() -> None:
     (line,) = (line for line in said("-l", ":25") if "AUTH" in line)
-    assert line.startswith("  AUTH        hidden from clients in plain text")
+    assert line.startswith("  AUTH        hidden from clients on other machines")
     assert "--auth-without-tls" in line
     assert not any("AUTH" in line for line in said("-l", ":25", "--auth-without-tls"))
 
@@ -94,11 +94,11 @@ def test_auth_that_nobody_would_find() -> None:
         (["-u", "mx.example"], ["if it offers STARTTLS; its certificate is not checked"]),
         (
             ["-u", "mx.example", "--upstream-tls", "encrypt"],
-            ["with STARTTLS, or 421 to clients; its certificate is not checked"],
+            ["with STARTTLS; if it offers none, clients get 421; its certificate is not checked"],
         ),
         (
             ["-u", "mx.example", "--upstream-tls", "verify"],
-            ["with STARTTLS, or 421 to clients; its certificate must be right"],
+            ["with STARTTLS; if it offers none, clients get 421; its certificate must be right"],
         ),
         (["-u", "mx.example:465"], ["from the first octet; its certificate must be right"]),
         (

@@ -54,16 +54,16 @@ def test_a_server_elsewhere_takes_the_proxy_for_the_client(arguments: list[str],
     found = cautions(options(*arguments))
     assert bool(found) == warned
     if warned:
-        assert "is not on this machine, and takes this proxy for the client of all mail" in found[0]
+        assert "is not on this machine, and sees this proxy as the client of all mail" in found[0]
         assert "--send-client" in found[0]
 
 
 @pytest.mark.parametrize(
     ("arguments", "warned"),
     [
-        (["-u", "mx.example"], "at --upstream-tls may the certificate"),
-        (["-u", "mx.example", "--upstream-tls", "encrypt"], "at --upstream-tls encrypt the certificate"),
-        (["-u", "smtps://mx.example", "--upstream-tls", "may"], "at --upstream-tls may the certificate"),
+        (["-u", "mx.example"], "with --upstream-tls may the certificate"),
+        (["-u", "mx.example", "--upstream-tls", "encrypt"], "with --upstream-tls encrypt the certificate"),
+        (["-u", "smtps://mx.example", "--upstream-tls", "may"], "with --upstream-tls may the certificate"),
         (["-u", "mx.example", "--upstream-tls", "verify"], ""),
         (["-u", "smtps://mx.example"], ""),
         ([], ""),
@@ -78,7 +78,7 @@ def test_authorities_that_nobody_asks(arguments: list[str], warned: str) -> None
 @pytest.mark.parametrize("option", ["--accept-proxy", "--accept-xclient", "--accept-xforward"])
 def test_everybody_is_no_network_to_trust(option: str) -> None:
     (found,) = cautions(options(option, "0.0.0.0/0", option, "10.0.0.0/8"))
-    assert found.startswith(f"{option} 0.0.0.0/0: every client may say that it is somebody else")
+    assert found.startswith(f"{option} 0.0.0.0/0: any client can claim another address")
     assert cautions(options(option, "10.0.0.0/8", option, "unix")) == []
 
 
@@ -99,7 +99,7 @@ def test_everybody_is_no_network_to_trust(option: str) -> None:
 )
 def test_auth_that_clients_do_not_see(arguments: list[str], hidden: bool) -> None:
     found = hidden_auth(options(*arguments))
-    assert found.startswith("hidden from clients in plain text that are not on this machine") == hidden
+    assert found.startswith("hidden from clients on other machines that do not use TLS") == hidden
     assert bool(found) == hidden
 
 

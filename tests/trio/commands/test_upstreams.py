@@ -149,7 +149,7 @@ def test_only_the_servers_are_those_of_the_file() -> None:
 @pytest.mark.parametrize(
     ("first", "now", "problem"),
     [
-        (options("a"), options(), "upstream is gone; start the service anew if messages are to be kept here"),
+        (options("a"), options(), "upstream is gone; restart the service if messages are to be kept here"),
         (
             options("a"),
             options("127.0.0.1:2525"),
