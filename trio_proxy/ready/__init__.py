@@ -1,4 +1,4 @@
 """Rules that are ready to use: ``smtp-proxy --rules ready:NAME``, with settings under ``[rules.NAME]``.
 
-Each module is one rule and an example of how to write one.
+Each public module holds one rule, and is an example of how to write a rule.
 """

@@ -1,9 +1,9 @@
-"""Finds what some reader may take for a part, wherever it stands in a message, without regard to structure.
+"""Finds everything in a message that some mail program may read as a part, whatever the message's structure.
 
-A line that looks like a ``Content-`` field is one for some reader: in the body of a text, after the end of a
-multipart, between delimiters that are none. So a file name in such a line counts wherever the line is, and
-what follows a ``Content-Transfer-Encoding`` is decoded. A message may be refused for a field that it only
-talks about; that is the price.
+Some mail program reads every line that looks like a ``Content-`` field as one: in the body of a text, after
+the end of a multipart, between lines that only look like delimiters. So a file name in such a line counts
+wherever the line is, and the text after a ``Content-Transfer-Encoding`` is decoded. The price: a message may
+be refused because its text only quotes such a field.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from ._names import MOST_NAMES, count_in, names_in
 __all__ = ["coded_anywhere", "names_anywhere", "types_anywhere"]
 
 MOST: Final = 10_000
-"""Fields, or places where something may begin, that are looked at in one text."""
+"""The most fields, or places where a part may begin, that are examined in one text."""
 OVERLAP: Final = 4_096
-"""Octets of a part that are decoded again with what follows the part."""
+"""The number of octets at the end of a part that are decoded again together with the text after the part."""
 LONGEST: Final = 16_000
-"""Octets of a field with the lines after it."""
+"""The most octets of a field with the lines after it."""
 
 _WORD: Final = b"content-"
 _KNOWN: Final = (b"type", b"disp", b"desc", b"loc", b"id")
@@ -37,8 +37,8 @@ _COMMENT: Final = re.compile(r"\([^()]*\)")
 
 
 def names_anywhere(octets: bytes, *, loosely: bool) -> Iterator[str]:
-    """The file names in all that may be a field, in any reading. ``loosely``: also in what is a field for a
-    reader only that takes anything. Raises `TooMuch`."""
+    """The file names in everything that may be a field, in any reading. ``loosely``: also in lines that only
+    a very tolerant mail program reads as a field. Raises `TooMuch`."""
     for text in _fields(octets, loosely):
         if count_in([text]) > MOST_NAMES:
             raise TooMuch(f"more than {MOST_NAMES} names in one part")
@@ -46,7 +46,7 @@ def names_anywhere(octets: bytes, *, loosely: bool) -> Iterator[str]:
 
 
 def types_anywhere(octets: bytes) -> Iterator[str]:
-    """The content types in all that may be a field, in lower case. Raises `TooMuch`."""
+    """The content types in everything that may be a field, in lower case. Raises `TooMuch`."""
     for text in _fields(octets, True):
         for value in _TYPE.findall(text):
             for kind, subtype in _LOOSE_TYPE.findall(_COMMENT.sub("", value)):
@@ -56,11 +56,11 @@ def types_anywhere(octets: bytes) -> Iterator[str]:
 def coded_anywhere(
     octets: bytes, *, in_sections: bool, decoded: Mapping[int, int] | None = None
 ) -> Iterator[bytes]:
-    """What follows each field that may name a transfer encoding, decoded in any reading; with ``in_sections``
-    also what follows each line that may be a delimiter. Raises `TooMuch`.
+    """The text after each field that may name a transfer encoding, decoded in any reading; with
+    ``in_sections`` also the text after each line that may be a delimiter. Raises `TooMuch`.
 
-    ``decoded`` says what is known, by its beginning its end. Only from a little before the end on it is read
-    again.
+    ``decoded`` names the parts that were decoded already: beginning → end. They are read again only from a
+    little before their end.
     """
     starts = [start for start, _ in islice(lines_with(octets.lower(), b"content-tr", _ROOM), MOST)]
     if in_sections:
@@ -82,8 +82,8 @@ def coded_anywhere(
 
 
 def _fields(octets: bytes, loosely: bool) -> Iterator[str]:
-    """Each with the lines after it, since these belong to it for some reader, up to an empty line. Without an
-    empty line it is no field."""
+    """Each field with the lines after it up to an empty line, because for some mail program these belong to
+    the field. If no empty line follows, it is not a field."""
     lower = octets.lower()
     end = count = 0
     for start, at in lines_with(lower, _WORD, _ROOM):

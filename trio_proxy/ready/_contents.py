@@ -1,8 +1,9 @@
-"""Undoes transfer encodings (RFC 2045 §6, uuencode): in the ordinary way, and in each way that readers do.
+"""Decodes transfer encodings (RFC 2045 §6, uuencode): in the ordinary way, and in each way that mail programs
+do.
 
-Readers agree on what is written as RFC 2045 says. Of other octets they make different things: an ``=`` in the
-middle ends base64, or is passed over, or begins it anew; what follows a broken escape is text, or is not.
-`readings` gives all of that, so that a guard finds what is there for any of them.
+Mail programs agree on text that follows RFC 2045. They decode other octets differently: an ``=`` in the
+middle ends base64, or is skipped, or starts it again; the text after a broken escape counts, or does not.
+`readings` gives all of these results, so that a guard finds what any mail program would find.
 """
 
 from __future__ import annotations
@@ -32,29 +33,29 @@ _BEGIN: Final = re.compile(
 _NO_OCTETS: Final = re.compile(rb"\n[` ]")
 MOST_UUENCODED: Final = 1_000
 MOST_ENDS: Final = 500_000
-"""The number of ``=`` that are looked at in what may be base64."""
+"""The most ``=`` that are examined in text that may be base64."""
 MOST_LINES: Final = 100_000
-"""Lines with a word at their beginning that are looked at."""
+"""The most lines with a given word at their beginning that are examined."""
 
 
 class TooMuch(Exception):
-    """There is more than is looked at; its text says of what."""
+    """The message holds more than the limit of what is examined; the text says of what."""
 
 
 def content(octets: bytes, encoding: str) -> bytes:
-    """The octets that these stand for, in this encoding (lower case). Never raises."""
+    """Decodes these octets in this encoding (lower case). Never raises."""
     if encoding == "base64":
         return _from_base64(octets)
     return binascii.a2b_qp(octets) if encoding == "quoted-printable" else octets
 
 
 def is_clear_base64(octets: bytes) -> bool:
-    """Returns True if all readers decode this alike, who take it as a whole."""
+    """Returns True if all mail programs that decode the text as a whole get the same result."""
     return _clear(octets) is not None
 
 
 def _clear(octets: bytes) -> bytes | None:
-    """What clear base64 stands for."""
+    """Decodes base64 that all mail programs read alike; None if it is not."""
     try:
         return binascii.a2b_base64(octets.translate(None, b" \t\r\n"), strict_mode=True)
     except binascii.Error:
@@ -62,8 +63,8 @@ def _clear(octets: bytes) -> bytes | None:
 
 
 def readings(octets: bytes, encoding: str) -> Iterator[bytes]:
-    """What different readers take these octets for, in this encoding; the ordinary reading first. Raises
-    `TooMuch`."""
+    """The results that different mail programs get from these octets in this encoding; the ordinary one
+    first. Raises `TooMuch`."""
     if encoding == "base64":
         clear = _clear(octets)
         if clear is None and octets.count(b"=") > MOST_ENDS:
@@ -80,7 +81,7 @@ def readings(octets: bytes, encoding: str) -> Iterator[bytes]:
 
 
 def texts_of(octets: bytes, charset: str) -> Iterator[str]:
-    """The octets as text: as the charset says, and as a byte order mark says. Never raises."""
+    """The octets as text: decoded by the charset, and by a byte order mark. Never raises."""
     yield decode(octets, charset)
     for mark, codec in _MARKS:
         if octets.startswith(mark):
@@ -97,13 +98,13 @@ def uuencoded(octets: bytes) -> Iterator[tuple[bytes, bytes]]:
         end = following.start() if following else len(octets)
         lines_after = octets[found.end() : end]
         yield found[1] or b"", _from_uu(lines_after)
-        if empty := _NO_OCTETS.search(lines_after):  # where some readers stop
+        if empty := _NO_OCTETS.search(lines_after):  # some mail programs stop here
             yield found[1] or b"", _from_uu(lines_after[: empty.start()])
 
 
 def lines_with(lower: bytes, word: bytes, room: int) -> Iterator[tuple[int, int]]:
-    """Where the lines begin that have this word after ``room`` octets at most, and where the word is. Raises
-    `TooMuch`."""
+    """For each line with this word after at most ``room`` octets: where the line begins and where the word
+    is. Raises `TooMuch`."""
     count = 0
     at = lower.find(word)
     while at >= 0:
@@ -115,14 +116,14 @@ def lines_with(lower: bytes, word: bytes, room: int) -> Iterator[tuple[int, int]
                 raise TooMuch(f"more than {MOST_LINES} lines that may be fields")
             yield start + 1, at
         else:
-            after = lower.find(b"\n", after)  # a word in this line is too far away too
+            after = lower.find(b"\n", after)  # a later word in this line is too far from its beginning too
             if after < 0:
                 return
         at = lower.find(word, after)
 
 
 def _has_whole_lines(octets: bytes) -> bool:
-    """Returns True if those who decode base64 line by line see the same."""
+    """Returns True if decoding base64 line by line gives the same result."""
     octets = octets.rstrip()
     line = octets.find(b"\n") + 1
     ends = octets[line - 1 :: line] if line else b""
@@ -136,20 +137,21 @@ def _has_whole_lines(octets: bytes) -> bool:
 
 
 def _from_base64(octets: bytes) -> bytes:
-    """Decodes what can be read; padding may stand anywhere, and other characters are ignored."""
+    """Decodes what can be read; padding may be anywhere, and other characters are ignored."""
     runs = octets.translate(None, _NOT_BASE64_OR_END).split(b"=")
     return b"".join(map(_whole, runs))
 
 
 def _whole(run: bytes) -> bytes:
-    """Decodes characters of the alphabet, with no padding among them."""
+    """Decodes characters of the base64 alphabet without padding."""
     if len(run) % 4 == 1:
         run = run[:-1]
     return binascii.a2b_base64(run + b"=" * (-len(run) % 4))
 
 
 def _readings_of_base64(octets: bytes) -> Iterator[bytes]:
-    """From each of four offsets, since what one reader passes over is a character for the other."""
+    """Decodes from each of four offsets, because a character that one mail program skips counts for
+    another."""
     run = octets.translate(None, _NOT_BASE64)
     for start in range(4):
         yield _whole(run[start:])
@@ -163,7 +165,7 @@ def _from_uu(octets: bytes) -> bytes:
             break
         try:
             decoded.append(binascii.a2b_uu(line))
-        except binascii.Error:  # no such line, or one with more than it says
+        except binascii.Error:  # not a line of uuencode, or longer than its length says
             length = (3 * (line[0] - 32 & 63) + 2) // 3 if line else 0
             try:
                 decoded.append(binascii.a2b_uu(line[: 1 + -(-length // 3) * 4]))

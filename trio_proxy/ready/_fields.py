@@ -1,15 +1,15 @@
-"""Reads the header fields of MIME strictly: what is taken here, all readers read alike.
+"""Reads MIME header fields strictly: it accepts only what all mail programs read alike.
 
 RFC 2045 and RFC 2231 say how ``Content-Type``, ``Content-Disposition`` and ``Content-Transfer-Encoding`` are
-written. Programs read more than that, each in its own way: a comment may be part of a value or not, the first
-of two boundaries may count or the last, a line that is no field may end the header section or not. A guard
-that reads such a field in one way can be walked around by the other. So there are two results::
+written. Mail programs accept more than that, each in its own way: a comment may be part of a value or not,
+the first of two boundaries may count or the last, a line that is not a field may end the header section or
+not. A guard that reads such a field in one way only can be bypassed. So there are two results::
 
                        ┌─ one reading ──> its values
     fields ──> strict ─┤
                        └─ a doubt ──────> a text that says what can be read in two ways
 
-A doubt is not always a mistake, and some mistakes are no doubt: a file name without quotes, with blanks in
+A doubt is not always a mistake, and some mistakes cause no doubt: a file name without quotes, with blanks in
 it, has several readings, but all of them are known (`_names`), and none hides anything else.
 """
 
@@ -35,11 +35,11 @@ Section = dict[str, list[str]]
 
 TWO_WAYS: Final = "header fields that can be read in two ways"
 LONGEST: Final = 8_000
-"""Characters of a field with parameters. Readers cut longer ones, each elsewhere."""
+"""The most characters of a field with parameters. Mail programs cut longer fields, at different places."""
 
 PLAIN: Final = ("", "7bit", "8bit", "binary")
 CODED: Final = ("base64", "quoted-printable")
-# Mistakes after which readers decode nothing, or what was meant: with a part of a multipart both are known.
+# Mistaken names of encodings: mail programs decode nothing, or what was meant. In a multipart both are known.
 _MISTAKES: Final = {
     "base64;": "base64",
     "quoted-printable;": "quoted-printable",
@@ -47,13 +47,13 @@ _MISTAKES: Final = {
     "x-gzip64": "x-gzip64",
 }
 UUENCODED: Final = ("x-uuencode", "uuencode", "x-uue", "uue")
-# What careless programs write where they mean "not encoded". No reader takes it for anything else.
+# Other unknown names. Some programs write such names for "not encoded", and all mail programs read them so.
 _UNKNOWN: Final = re.compile(
     r"(?!.*(?:64|quoted|print|uu|hex|zip|yenc))(?!q|b;|b\Z)[a-z0-9_./-]*(?: bits?)?;?", re.IGNORECASE
 )
 
 _CONTENT: Final = re.compile(rb"content-|name[^\w\n]*[=:]", re.IGNORECASE)
-# Lines on which readers do not agree: no field; blanks before the colon; blanks only; a name that is none.
+# Lines that programs read differently: not a field; blanks before the colon; only blanks; an invalid name.
 _ODD_LINE: Final = re.compile(
     rb"^(?!(?:[A-Za-z0-9!#$%&'*+.^_`|~/()\[\]{}@-]+:|[ \t]+[^ \t\r\n]|\r?\n))[^\n]|\A[ \t]", re.MULTILINE
 )
@@ -64,7 +64,7 @@ _WORD: Final = re.compile(r"\s*([^\s;(]*)")
 _TYPE: Final = re.compile(
     r"[ \t]*([A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+|text)[ \t]*(?:;|\Z)", re.IGNORECASE
 )
-# A word, or an encoded word alone in which nothing is encoded. What is not known is an attachment for all.
+# A word, or one encoded word in which nothing is encoded. All programs show an unknown one as attachment.
 _DISPOSITION: Final = re.compile(
     r"[ \t]*([A-Za-z0-9_.+-]+|=\?[A-Za-z0-9-]+\?[Qq]\?[A-Za-z0-9]*\?=(?=[ \t]*\Z))[ \t]*(?:;|\Z)"
 )
@@ -87,14 +87,14 @@ _NAME: Final = re.compile(r"(?:file)?name", re.IGNORECASE)
 
 
 def flaw_of_section(octets: bytes, *, is_message: bool, is_coded: bool) -> tuple[str, bool]:
-    """What is wrong with the lines of a header section, empty if nothing is; and True if it makes readers
-    disagree on which fields of MIME the section has.
+    """Says what is wrong with the lines of a header section, empty if nothing is; and True if mail programs
+    then disagree on which MIME fields the section has.
 
-    ``is_message``: it is that of a whole message, before which an mbox ``From`` line may stand. ``is_coded``:
-    its body is in base64 or quoted-printable.
+    ``is_message``: the section belongs to a whole message, and may begin with an mbox ``From`` line.
+    ``is_coded``: its body is in base64 or quoted-printable.
 
-    For some readers the section ends at a line that is no field. If all fields of MIME are on one side of
-    that line, those readers see text where others see parts, or more of a preamble, but no other parts.
+    For some mail programs the section ends at a line that is not a field. If all MIME fields are on one side
+    of that line, these programs see text where others see parts, or a longer preamble, but no other parts.
     """
     start = _MBOX_LINE.match(octets) if is_message else None
     odd = [found.start() for found in _ODD_LINE.finditer(octets, start.end() if start else 0)]
@@ -109,7 +109,7 @@ def flaw_of_section(octets: bytes, *, is_message: bool, is_coded: bool) -> tuple
 
 
 def doubt_of_fields(section: Section) -> str:
-    """What in the fields themselves can be read in two ways; empty if nothing can."""
+    """Says what in the fields can be read in two ways; empty if nothing can."""
     for name, read in (("content-type", _doubt_of_type), ("content-disposition", _doubt_of_disposition)):
         values = section.get(name, [])
         if len(set(values)) > 1:
@@ -133,13 +133,13 @@ def word(section: Section, name: str) -> str:
 
 
 def encoding_of(section: Section) -> str:
-    """The transfer encoding, in lower case, as it was meant."""
+    """The transfer encoding in lower case, with known mistakes corrected."""
     value = section.get("content-transfer-encoding", [""])[0].strip(" \t").lower()
     return _MISTAKES.get(value, word(section, "content-transfer-encoding"))
 
 
 def _is_mistake(section: Section) -> bool:
-    """Returns True if what is wrong with the encoding makes no difference: there are no parts in it."""
+    """Returns True if the mistake in the encoding makes no difference, because the body has no parts."""
     value = section["content-transfer-encoding"][0].strip(" \t").lower()
     kind = word(section, "content-type")
     return value in _MISTAKES and not kind.startswith(("multipart", "message"))
@@ -180,7 +180,8 @@ def _doubt_of_disposition(value: str) -> str:
 
 
 def _doubt_of_parameters(value: str, at: int) -> tuple[str, list[str]]:
-    """What is wrong with the parameters from there, and the boundaries among them, as written."""
+    """Says what is wrong with the parameters from this offset on, and returns the boundaries among them as
+    written."""
     boundaries: list[str] = []
     pieces: dict[str, list[str]] = {}
     two_ways = "a parameter that can be read in two ways"
@@ -218,5 +219,5 @@ def _is_clear_boundary(text: str, parameter: str) -> bool:
 
 
 def _is_clear_name(text: str) -> bool:
-    """Returns True if all readings of the value are among those that `_names` finds."""
+    """Returns True if `_names` finds all readings of the value."""
     return not _CONTROL.search(text) and "=?" not in _ENCODED_WORD.sub("", text)

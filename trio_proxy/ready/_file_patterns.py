@@ -1,6 +1,6 @@
 """Checks patterns for names of files and for content types when they are loaded.
 
-``exe`` fits a file that is called exactly so, and lets tool.exe pass: ``*.exe`` is meant.
+``exe`` fits only a file with exactly this name, and lets tool.exe pass: ``*.exe`` is meant.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _TOP_TYPES: Final = frozenset(
 
 
 def file_names(rule: object, attribute: object, patterns: Iterable[str]) -> None:
-    """Raises `SettingError` if no name of a file that a person would mean can fit one of the patterns."""
+    """Raises `SettingError` if a pattern fits no file name that a person would mean."""
     complain(said(pattern, _wrong_file_name(pattern)) for pattern in patterns)
 
 
 def content_types(rule: object, attribute: object, patterns: Iterable[str]) -> None:
-    """Raises `SettingError` if no content type can fit one of the patterns."""
+    """Raises `SettingError` if a pattern fits no content type."""
     complain(said(pattern, _wrong_content_type(pattern)) for pattern in patterns)
 
 

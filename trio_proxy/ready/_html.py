@@ -1,15 +1,16 @@
-"""Where text can be added to an HTML page so that it is seen: under all that is there, and in nothing else.
+"""Finds where text can be added to an HTML page so that it is seen, at the end and outside other elements.
 
-No search for ``</body>`` can tell: it may stand in a comment, in a script, in the value of an attribute; and
-what is open at the end of a page, such as a comment or a hidden element, would swallow what is added. So each
-place is tried: a page with a mark there is read by a parser that builds the tree of a browser (lexbor, which
-follows the HTML standard to the letter). The place is good if the mark is in the body itself, and the last
-thing there that is shown. What is open at the end is closed first, by the end tags of what the mark was in.
+A search for ``</body>`` is not enough: it may be in a comment, in a script, or in the value of an attribute;
+and a comment or hidden element that is still open at the end would hide the added text. So each place is
+tried: a parser that follows the HTML standard exactly (lexbor) reads the page with a mark at that place and
+builds the tree that a browser would build. The place is good if the mark is in the body itself, and is the
+last thing there that is shown. Elements that are open at the end are closed first, with the end tags of the
+elements that contain the mark.
 
-The mark is a child of the body, and of no other element: no style of an element that is left open applies.
+The mark is a child of the body itself, so the style of an unclosed element does not apply to it.
 
-The parser takes longer than in proportion for some pages that are made for that. So a page that is large
-enough to hurt is read in a process of its own, which is ended when it has taken too long.
+On pages made to be slow, the parser takes more time than in proportion to their size. So a large page is read
+in a separate process, which is killed when it takes too long.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ _ENDS: Final = (re.compile("</body", re.IGNORECASE), re.compile("</html", re.IGN
 _NOSCRIPT: Final = re.compile("<(/?)noscript", re.IGNORECASE)
 _TAG: Final = re.compile("<[a-zA-Z]")
 
-# Elements whose content is text for the parser, and what may be open where the mark is in no element at all:
-# a comment, a tag, the value of an attribute, a section of characters in SVG.
+# Elements whose content is text for the parser; and what may be open if the mark is in no element: a comment,
+# a tag, the value of an attribute, a CDATA section in SVG.
 _RAW: Final = "script,style,title,textarea,xmp,iframe,noembed,noframes,noscript,plaintext"
 _CLOSERS: Final = ("-->", ">", '">', "'>", "]]>")
 _UNSEEN: Final = frozenset(("script", "style", "template", "title", "-comment"))
@@ -43,34 +44,34 @@ _MOST_STEPS: Final = 12
 _MOST_INNER: Final = 2
 _MOST_TEMPLATES: Final = 20
 
-# The parser's work grows with tags times depth. No page for people is deeper than this, browsers stop at 512,
-# and a page with many tags is read in steps, so that one that is deeper is found out before it takes long.
+# The parser's work grows with tags times depth. Real pages are not deeper than this, and browsers stop at
+# 512. A page with many tags is read in steps, so that a deeper one is detected before it takes long.
 _TOO_DEEP: Final = " > ".join(["*"] * 400)
 _STEP: Final = 20_000
 _ENOUGH: Final = 6.0
-"""Seconds of the processor after which a page is not read once more."""
+"""CPU seconds after which a page is not parsed again."""
 
 _LARGE: Final = 150_000
-"""Characters of a page that gets a process."""
+"""The number of characters from which a page is parsed in a separate process."""
 _PATIENCE: Final = 25.0
-"""Seconds that such a process may take."""
+"""The seconds after which such a process is killed."""
 
 
 @attrs.frozen
 class Place:
     at: int
-    """Before this character."""
+    """The offset of the character before which text can be added."""
     closing: str = ""
-    """What has to be written first, to close what is open."""
+    """The end tags to write first, to close what is open."""
     is_plain: bool = False
     """True if tags are shown as text there (``<plaintext>``)."""
     is_there: bool = False
-    """True if the text stands above this place already, where it is shown."""
+    """True if the text is already shown directly above this place."""
 
 
 def place_under(page: str, text: str = "") -> Place | None:
     """The place for more text, such as ``text``. None if there is none: in a frameset, in a page that is too
-    deep or takes too long, or in one that defies all this."""
+    deep or takes too long, or if every place fails."""
     if len(page) <= _LARGE:
         return _place(page, text)
     command = [sys.executable, "-P", __file__]
@@ -100,7 +101,7 @@ def _place(page: str, text: str) -> Place | None:
 
 
 class _TooMuch(Exception):
-    """The page takes longer than a page is worth."""
+    """The page takes too long to parse."""
 
 
 @attrs.frozen
@@ -108,16 +109,17 @@ class _Found:
     """Where the mark is in the tree of a page."""
 
     around: list[str]
-    """The elements that it is in, from the inside, without the body and the document."""
+    """The elements that contain the mark, innermost first, without the body and the document."""
     after: str = ""
-    """The first element after it that is shown, or ``-text``; empty if nothing is."""
+    """The first element after the mark that is shown, or ``-text``; empty if nothing is."""
     in_template: bool = False
     is_text: bool = False
-    """True if the innermost element has no elements in it, but the mark as text."""
+    """True if the innermost element holds the mark as text, and no elements."""
 
     @property
     def closing(self) -> str:
-        """What takes one out of there: out of the table first that the mark was put in front of."""
+        """The end tags that leave these elements; first out of the table, if the parser moved the mark in
+        front of it."""
         if self.after == "table":
             return "</table>"
         return "".join(f"</{name}>" for name in self.around)
@@ -142,14 +144,14 @@ class _Search:
         return self.at_end()
 
     def inner(self) -> Iterator[int]:
-        """The last places before what may be an end tag of the body, or else of the document."""
+        """The last places before a possible end tag of the body, or of the document."""
         for end in _ENDS:
             if found := [match.start() for match in end.finditer(self.page)]:
                 yield from reversed(found[-_MOST_INNER:])
                 return
 
     def closing(self, at: int) -> str | None:
-        """The end tags that are needed before text can be added there; None if it is no place for text."""
+        """The end tags that are needed before text can be added there; None if text cannot be added there."""
         closing = ""
         for _ in range(0 if self.in_noscript(at) else _MOST_STEPS):
             found = self.found(at, closing)
@@ -177,17 +179,19 @@ class _Search:
             elif not found.is_good:
                 closing += found.closing
             elif self.in_noscript(end) and not closing.endswith("</noscript>"):
-                closing += "</noscript>"  # last: up to there all is text to a program with scripts
+                closing += "</noscript>"  # last: with scripts enabled, everything up to there is text
             else:
                 return Place(end, closing)
         return None
 
     def closer(self, closing: str) -> str | None:
-        """What makes the mark appear."""
+        """Returns the text that closes what is open, so that the mark after it is in the tree; None if none
+        does."""
         return next((more for more in _CLOSERS if self.found(len(self.page), closing + more)), None)
 
     def found(self, at: int, closing: str = "") -> _Found | None:
-        """Where a mark at this place is; None if it is nowhere, or not in the body."""
+        """Returns where in the tree a mark at this place is; None if it is not in the tree, or not in the
+        body."""
         tree = self.read(self.page[:at] + closing + _ELEMENT + self.page[at:])
         if (mark := tree.css_first(f"body {_MARK}")) is not None:
             around = [node.tag or "" for node in _above(mark)]
@@ -204,7 +208,8 @@ class _Search:
         return None
 
     def in_noscript(self, at: int) -> bool:
-        """Returns True if it may be in a noscript element: to programs with scripts all of that is text."""
+        """Returns True if the place may be in a noscript element, whose content is text when scripts are
+        enabled."""
         tags = [match[1] for match in _NOSCRIPT.finditer(self.page, 0, at)]
         return tags != [] and tags[-1] == ""
 
@@ -227,7 +232,7 @@ def _above(node: LexborNode) -> Iterator[LexborNode]:
 
 
 def _first_seen(mark: LexborNode) -> str:
-    """What is shown first of all that follows the mark in its element: a tag, or ``-text``."""
+    """The first thing shown after the mark in its element: a tag, or ``-text``."""
     node = mark.next
     while node is not None:
         name = node.tag or ""
@@ -238,7 +243,7 @@ def _first_seen(mark: LexborNode) -> str:
 
 
 def _templates(tree: LexborHTMLParser) -> Iterator[LexborNode]:
-    """The content of templates, and of those in them: it is not in the tree."""
+    """The contents of templates, also of nested ones, which are not in the tree."""
     left = tree.template_fragments()[-_MOST_TEMPLATES:]
     for _ in range(_MOST_TEMPLATES):
         if left:

@@ -1,4 +1,5 @@
-"""Logins for rules that depend on them: patterns and tables of names, and what is said if one is unknown."""
+"""Helpers for rules that depend on logins: patterns, tables of names, and the reply if the name is
+unknown."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ _UNCLEAR: Final = ""
 
 
 def unread(consequence: str) -> Reject:
-    """The refusal of a client that has logged in with a name that cannot be read."""
+    """The refusal of a client whose login has a name that cannot be read."""
     return Reject(550, f"5.7.0 who has logged in cannot be read, so {consequence}")
 
 
@@ -39,7 +40,7 @@ def _expression(patterns: tuple[str, ...], case_sensitive: bool) -> re.Pattern[s
 
 @attrs.define(init=False)
 class AddressesOfLogins:
-    """Addresses by login, as settings give them. Raises `ValueError` for what cannot be a login."""
+    """The addresses of logins, from settings. Raises `ValueError` for a key that cannot be a login."""
 
     _tables: tuple[dict[str, str], dict[str, str]]
 
@@ -55,7 +56,7 @@ class AddressesOfLogins:
                 table[name] = address if table.get(name, address) == address else _UNCLEAR
 
     def of(self, conn: Connection) -> str | None:
-        """The address that the login of the client has here, None if it has none here; empty if settings give
-        it several, since its names differ in case only and case does not matter."""
+        """The address of the client's login; None if it has none here. Empty if it has several: case does not
+        matter, and the table has the login in several spellings."""
         table = self._tables[conn.case_sensitive_logins]
         return table.get(conn.login) if conn.login is not None else None

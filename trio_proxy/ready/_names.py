@@ -1,9 +1,9 @@
-"""Finds every file name that some reader may see in header fields, in as many readings as there are.
+"""Finds every file name that any mail program may read from header fields.
 
-A reader takes as the name what stands after ``name=``, up to somewhere: a semicolon, a quote, a blank, a
-comma, a comment. It may decode what it finds there, or join it with other pieces. All of these are drawn from
-the text, without asking which reader does what. A name too many does no harm: no pattern that people write
-fits the beginning of an ordinary name.
+A mail program takes the text after ``name=`` as the name, and ends it somewhere: at a semicolon, a quote, a
+blank, a comma, a comment. It may decode the text, or join it with other pieces. This module returns all of
+these results, whichever program makes them. Too many names do no harm: no pattern that people write fits the
+beginning of an ordinary name.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from ._contents import TooMuch, texts_of
 __all__ = ["MOST_NAMES", "count_in", "names_in"]
 
 MOST_NAMES: Final = 1_000
-"""Parameters that are looked at in one header section."""
+"""The most parameters that are examined in one header section."""
 MOST_PIECES: Final = 200
-"""Parameters that are joined. A name in more pieces is longer than file systems allow."""
+"""The most parameters that are joined. A name in more pieces is longer than file systems allow."""
 LONGEST: Final = 2_000
-"""Characters of one parameter."""
+"""The most characters of one parameter."""
 MOST_CHARACTERS: Final = 1_000_000
-"""Characters of all readings of the names in one header section."""
+"""The most characters of all readings of the names in one header section."""
 
 _NAMED: Final = re.compile(
     r"name([^\w=:;]{0,40}|[^\w=:;]{0,10}\*[^=:;]{0,40}|[^=:;\n]{0,40})[=:]", re.IGNORECASE
 )
 _NUMBER: Final = re.compile(r"\*\s*([0-9]{1,5})")
-# What almost all programs write. Its only reading is that it is the name.
+# What almost all programs write. It can be read in one way only.
 _ORDINARY: Final = re.compile(
     r'\s*(?:"((?:[A-Za-z0-9._()-]| (?! )){1,150})"|([A-Za-z0-9._-]{1,150}))\s*(?:;|\Z|(?<=\n)(?=[A-Za-z-]+:))'
 )
 _STOPS: Final = (*";,\"'()<>[]=: \t\r\n\0?", "%00")
 _NEXT: Final = re.compile(r"(?<=[;,\s(])[^\s=;,()]+\s*=")
-# The next field, for all readers, since it does not begin with a blank.
+# All mail programs see a new field here, because the line does not begin with a blank.
 _NEXT_FIELD: Final = re.compile(r"\n(?=[A-Za-z][A-Za-z-]*:)")
 _COMMENT: Final = re.compile(r"\([^()]*\)?")
 _ENCODED: Final = re.compile(r"=\?([^?]*)\?\s*([^?]?)[^?]*\?([^?]*)(?:\?=?|\Z)")
@@ -83,13 +83,13 @@ def _names_in(texts: Iterable[str]) -> Iterator[str]:
 
 
 def count_in(texts: Iterable[str]) -> int:
-    """How many parameters of these fields are looked at for names; at most one more than `MOST_NAMES`."""
+    """The number of parameters of these fields that may hold names, counted up to `MOST_NAMES` + 1."""
     found = (1 for text in texts for _ in _NAMED.finditer(text))
     return sum(islice(found, MOST_NAMES + 1))
 
 
 def _cut(value: str) -> Iterator[str]:
-    """The value with each end that a reader may see."""
+    """The value, cut at each place where a mail program may end it."""
     yield value
     start = value.lstrip(" \t\r\n")
     quoted = start[:1] in ('"', "'")
@@ -120,7 +120,7 @@ def _ended(text: str) -> Iterator[str]:
 
 
 def _decoded(text: str) -> Iterator[str]:
-    """A name, and what it is if something in it is decoded."""
+    """A name, and the names that result from decoding it."""
     yield text
     if "'" in text:
         charset, _, rest = text.partition("'")
@@ -130,14 +130,14 @@ def _decoded(text: str) -> Iterator[str]:
         yield from _from_percent(text, "")
     if "=?" in text:
         for encoding in ("b", "q", ""):
-            for mark in (0, -1):  # of several readings of a word the first, or the last
+            for mark in (0, -1):  # the first reading of a word, or the last
                 yield "".join(_from_word(word, encoding, mark) for word in _ENCODED.finditer(text))
                 for joined in dict.fromkeys((text, _BETWEEN.sub(r"\1", text))):
                     yield _ENCODED.sub(partial(_from_word, encoding=encoding, which=mark), joined)
 
 
 def _joined(pieces: list[tuple[int, str]]) -> Iterator[str]:
-    """What pieces are together: by number or as they come, each with each of the ends that it may have."""
+    """The names that result from joining pieces, by number or in order, with each end that they may have."""
     first: dict[int, str] = {}
     last: dict[int, str] = {}
     for number, value in pieces:
@@ -169,7 +169,8 @@ def _from_percent(text: str, charset: str) -> Iterator[str]:
 
 
 def _from_word(word: re.Match[str], encoding: str, which: int) -> str:
-    """What an encoded word is in this encoding, or in its own; of several readings the first or the last."""
+    """Decodes an encoded word in this encoding, or in its own; takes the first or the last of several
+    readings."""
     forced = encoding != ""
     encoding = encoding or word[2].lower()
     if encoding == "b":
@@ -177,7 +178,7 @@ def _from_word(word: re.Match[str], encoding: str, which: int) -> str:
         text = text[:-1] if len(text) % 4 == 1 else text
         octets = binascii.a2b_base64(text + "=" * (-len(text) % 4))
     elif encoding == "q":
-        text = word[3].replace("==", "=") if forced else word[3]  # as some pass over what is broken
+        text = word[3].replace("==", "=") if forced else word[3]  # some programs skip what is broken
         octets = binascii.a2b_qp(text.encode("utf-8", "surrogateescape"), header=True)
     else:
         return word[3]

@@ -1,8 +1,8 @@
-"""Where the parts of a message lie in its octets (RFC 2045, 2046), for rules that look at parts or edit one.
+"""Finds where the parts of a message are in its octets (RFC 2045, 2046), for rules that read or edit parts.
 
-Reading takes any octets, as a mail program would. Where mail programs read differently, the part has a
-``doubt``: a guard then refuses the message, or looks at all readings (`loosely`). What is wrong otherwise, so
-that a part had better not be edited, is a ``flaw`` too.
+Any octets can be read, as a mail program would read them. If mail programs read a part in different ways, the
+part has a ``doubt``: a guard then refuses the message, or looks at all readings (`loosely`). A ``flaw`` is a
+doubt, or another mistake because of which the part should not be edited.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ __all__ = ["TOO_MANY", "Part", "parameters", "read"]
 DEEPEST: Final = 30
 MOST: Final = 2_000
 MOST_BLANKS: Final = 200
-"""Blanks before what some reader takes for a boundary."""
+"""The most blanks before a line that some mail program reads as a boundary."""
 MOST_LINES: Final = 100_000
-"""Lines of all header sections together."""
+"""The most lines of all header sections together."""
 MOST_OCTETS: Final = 5_000_000
-"""Octets of all header sections together: some seconds to decode, if they are made to be slow."""
+"""The most octets of all header sections together: if made to be slow, they take some seconds to decode."""
 TOO_MANY: Final = f"more than {MOST} parts, {DEEPEST} in each other, or {MOST_LINES} lines of fields"
-"""The flaw of a part in which there is more than was looked at."""
+"""The flaw of a part that holds more than these limits."""
 
 _EMPTY_LINE: Final = re.compile(rb"^\r?\n", re.MULTILINE)
 _TYPE: Final = re.compile(r"\s*([^\s/;]+/[^\s/;]+)\s*(;|\Z)?")
-# Blanks may stand where a semicolon was forgotten, and in a value that should have been quoted.
+# Blanks may replace a forgotten semicolon, or be in a value that should have been quoted.
 _PARAMETER: Final = re.compile(
     r'[;\s]([^\s=;*"]+)(?:\*([0-9]{1,4}))?(\*)?\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)', re.DOTALL
 )
@@ -61,7 +61,7 @@ _NO_END: Final = "a multipart that does not begin or end"
 _EMPTY_LINES: Final = re.compile(
     rb"(?:[ \t]*\r?\n)*(?:[^\r\n]{1,998}\r?\n){0,20}?[ \t]*content-[a-z-]+[ \t]*:", re.I
 )
-# Fields about a message. Some readers take them for a message: it is one without parts.
+# Types that are about a message. Some mail programs read them as a message, but one without parts.
 _ABOUT: Final = re.compile(
     r"message/(?:delivery-status|disposition-notification|feedback-report|global-.*|external-body)"
 )
@@ -77,23 +77,23 @@ class Part:
     start: int
     """Where the header section begins."""
     body: int
-    """Where what follows its empty line begins."""
+    """Where the body begins, after the empty line."""
     end: int
     """Where the part ends, after its last octet. The CRLF before a boundary belongs to the boundary."""
     fields: Headers
     section: Section
-    """Those of its fields that MIME knows, as they stand there, unfolded."""
+    """Its MIME fields, unfolded and not decoded."""
     content_type: str
     """Type and subtype, in lower case."""
     parameters: tuple[tuple[str, str], ...]
-    """Of Content-Type, by name in lower case."""
+    """The parameters of Content-Type, by name in lower case."""
     parts: tuple[Part, ...] = ()
-    """Of a multipart its parts, of an attached message that message."""
+    """The parts of a multipart, or the one message that is attached."""
     flaw: str = ""
-    """What is wrong with the structure: of this part, not of those in it."""
+    """Says what is wrong with the structure of this part, not of the parts in it."""
     doubt: str = ""
-    """What of it mail programs read in different ways, so that they see other parts, types or contents. It is
-    a flaw too."""
+    """Says what mail programs read in different ways, so that they see other parts, types or contents. Such a
+    doubt is a flaw too."""
 
     def walk(self) -> Iterator[Part]:
         """This part, and all in it, in their order."""
@@ -102,8 +102,8 @@ class Part:
             yield from part.walk()
 
     def texts(self) -> Iterator[bytes]:
-        """The octets of the message, and what is decoded of it: everything in which a mail program may look
-        for parts."""
+        """The octets of the message, and its decoded parts: everything in which a mail program may look for
+        parts."""
         yield self.raw
         last = self.raw
         for part in self.walk():
@@ -114,7 +114,7 @@ class Part:
                 yield from _contents.readings(part.raw[part.body : part.end], part.encoding)
 
     def parameter(self, name: str) -> str:
-        """Of Content-Type; empty if it is not there."""
+        """A parameter of Content-Type; empty if it is missing."""
         return next((value for key, value in self.parameters if key == name), "")
 
     @property
@@ -143,8 +143,8 @@ class Part:
 
     @property
     def locations(self) -> Iterator[str]:
-        """What Content-Location says (RFC 2557 §4), as it stands there and decoded: some readers take it for
-        the file's name."""
+        """The value of Content-Location (RFC 2557 §4), raw and decoded: some mail programs use it as the
+        file's name."""
         for field in self.fields:
             if field.name.lower() == "content-location":
                 yield field.value
@@ -152,7 +152,7 @@ class Part:
 
     @property
     def content(self) -> bytes:
-        """The octets that the part stands for; of a multipart none. Never raises."""
+        """The decoded octets of the part; empty for a multipart. Never raises."""
         if self.content_type.startswith("multipart/"):
             return b""
         return _contents.content(self.raw[self.body : self.end], self.encoding)
@@ -165,7 +165,8 @@ class Part:
 
     @property
     def text(self) -> str:
-        """The content as its charset says, or as its byte order mark says; what cannot be read is U+FFFD."""
+        """The content, decoded by its charset or its byte order mark; what cannot be decoded becomes
+        U+FFFD."""
         return list(_contents.texts_of(self.content, self.parameter("charset")))[-1]
 
 
@@ -205,7 +206,7 @@ class _Reader:
         self.boundaries: set[bytes] = set()
         """The lines that delimit parts."""
         self.strange: list[bytes] = []
-        """Lines that are no delimiter, but begin like one."""
+        """Lines that begin like a delimiter but are none."""
 
     def read(self, raw: bytes, start: int, end: int, depth: int, default: str = "") -> Part:
         self.left -= 1
@@ -260,7 +261,7 @@ class _Reader:
         return (self.read(content, 0, len(content), depth),), flaw, "" if clear else flaw
 
     def _hidden(self, part: Part, boundary: str) -> str:
-        """A doubt if something that is no multipart has parts nevertheless."""
+        """The doubt if a part that is not a multipart seems to have parts."""
         line = b"--" + boundary.encode("utf-8", "surrogateescape")
         if boundary and part.raw.find(line, part.body, part.end) >= 0:
             return "a boundary in what is no multipart"
@@ -302,7 +303,8 @@ class _Reader:
         return tuple(parts), flaw, doubt or (flaw if _is_other_decoded(part, octets) else "")
 
     def _delimiters(self, part: Part, boundary: bytes) -> Iterator[_Delimiter]:
-        """The lines that delimit the parts; others that begin like one are kept, see `read`."""
+        """The lines that delimit the parts. Other lines that begin like a delimiter are remembered for
+        `read`."""
         line = re.compile(re.escape(b"--" + boundary) + rb"([^\r\n]*)(?=(\r?\n|\Z)|\r)")
         for found in line.finditer(part.raw, part.body, part.end):
             start = found.start()
@@ -326,7 +328,7 @@ class _Delimiter:
 
 
 def _is_other_decoded(part: Part, boundary: bytes) -> bool:
-    """Returns True if a multipart has other parts for those who decode it as a whole."""
+    """Returns True if a multipart has other parts after decoding it as a whole."""
     line = re.compile(
         rb"^(?:--" + re.escape(boundary) + rb"|[ \t]*content-)[^\r\n]*", re.MULTILINE | re.IGNORECASE
     )
@@ -336,7 +338,7 @@ def _is_other_decoded(part: Part, boundary: bytes) -> bool:
 
 
 def _doubt_of_body(part: Part, has_parts: bool) -> str:
-    """What makes readers disagree on where the body begins, or on whether it is one."""
+    """The reason why mail programs disagree on where the body begins, or if there is one."""
     is_message = part.content_type.startswith("message/")
     if not is_message and part.body - part.start <= 2 and _EMPTY_LINES.match(part.raw, part.start, part.end):
         return "a header section after an empty line"
@@ -355,7 +357,7 @@ def _section(fields: Headers) -> Section:
 
 
 def _unfolded(field: bytes) -> str:
-    """The value of a header field as it stands there, with nothing decoded."""
+    """The value of a header field, unfolded but not decoded."""
     value = field.partition(b":")[2]
     return value.replace(b"\r", b"").replace(b"\n", b"").decode("utf-8", "surrogateescape")
 

@@ -1,4 +1,4 @@
-"""Matches names and addresses against the patterns in settings, and tells when a pattern may permit."""
+"""Matches names and addresses against patterns in settings, and tells if a pattern may permit an address."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ __all__ = ["check_addresses", "fits", "fits_address", "may_permit", "normal_addr
 
 def fits(text: str, patterns: Sequence[str]) -> bool:
     """Returns True if one of the patterns fits. ``*`` is any number of characters, ``?`` is one; all others,
-    brackets too, stand for themselves. Case does not matter."""
+    also brackets, are literal. Case does not matter."""
     return bool(patterns) and _expression(tuple(patterns)).match(text.lower()) is not None
 
 
 def fits_address(address: str, patterns: Sequence[str]) -> bool:
     """Returns True if one of the patterns fits an address in normal form; ``""`` is the null reverse-path,
-    which ``"<>"`` fits. For rules that act on an address; for rules that permit there is `may_permit`."""
+    which ``"<>"`` fits. For rules that act on an address; rules that permit an address use `may_permit`."""
     return patterns_of(tuple(patterns)).fits(address)
 
 
 def may_permit(path: Sender | Recipient, patterns: Sequence[str], *, routing: bool = False) -> bool:
-    """Returns True if one of the patterns fits, and mail to or from this address can concern nobody else.
+    """Returns True if one of the patterns fits, and no server can read another mailbox in this address.
 
     A path that servers may read in different ways is never permitted. One that names another mailbox in its
     local-part or in a source route (``bob%evil.example@mx``) is permitted only if ``routing`` is True: the
-    server must then be known to send nothing on by it.
+    server must then be known not to forward mail to that mailbox.
     """
     return path.is_clear and (routing or not path.routes) and fits_address(path.address, patterns)
 
@@ -43,7 +43,7 @@ def normal_address(address: str) -> str:
 
 
 def check_addresses(*settings: Sequence[str]) -> None:
-    """Raises ValueError if one of the patterns can fit no address."""
+    """Raises ValueError if a pattern fits no address."""
     for patterns in settings:
         patterns_of(tuple(patterns))
 

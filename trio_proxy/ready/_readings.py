@@ -1,7 +1,8 @@
-"""All that any reader sees in a message: file names, content types, contents; each with a limit.
+"""Everything that any mail program may see in a message: file names, content types, contents; each with a
+limit.
 
-`Part` is what readers agree on. To that come fields and encoded texts that only some of them find
-(`_anywhere`); in a message whose structure is in doubt, ``loosely``, in all that may be a part.
+All mail programs agree on `Part`. Fields and encoded texts that only some of them find (`_anywhere`) are
+added. In a message with a doubtful structure they are searched in all that may be a part (``loosely``).
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from ._parts import TOO_MANY, Part
 __all__ = ["contents_of", "doubt_of", "names_of", "types_of"]
 
 MOST: Final = 5_000_000
-"""Characters of names that are looked at in one message: a second or so."""
+"""The most characters of names that are examined in one message: about a second."""
 NAME: Final = 50
-"""What the shortest name counts."""
+"""A shorter name counts as this many characters."""
 
 
 def doubt_of(root: Part) -> str:
-    """The first doubt in a message, or that there is too much; empty if there is none."""
+    """The first doubt in a message, or the text that it holds too much; empty if there is none."""
     doubts = [part.doubt for part in root.walk() if part.doubt]
     return TOO_MANY if TOO_MANY in doubts else (doubts or [""])[0]
 
@@ -44,7 +45,7 @@ def types_of(root: Part, *, loosely: bool = False) -> Iterator[str]:
 
 
 def contents_of(root: Part, *, loosely: bool = False) -> Iterator[bytes]:
-    """The message, and all that is decoded of it, in any reading. Raises `TooMuch`."""
+    """The message, and everything decoded from it, in any reading. Raises `TooMuch`."""
     for octets in root.texts():
         yield octets
         yield from (content for _, content in uuencoded(octets))
@@ -58,7 +59,7 @@ def contents_of(root: Part, *, loosely: bool = False) -> Iterator[bytes]:
 
 
 def _decoded(root: Part, octets: bytes) -> dict[int, int]:
-    """Where the bodies of these octets begin and end that `Part.texts` decodes, and that have no doubt."""
+    """Where in these octets the bodies without doubt begin and end that `Part.texts` decodes."""
     return {
         part.body: part.end
         for part in root.walk()

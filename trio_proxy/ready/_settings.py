@@ -1,8 +1,8 @@
 """Checks settings of ready rules when they are loaded: patterns, addresses, header fields, numbers.
 
-A pattern that fits nothing turns a guard off without a word, and an address that cannot be sent fails at
-every message. Each check here is a validator of an attrs field: it says all that is wrong in a setting, and
-what was probably meant.
+A pattern that fits nothing silently turns a guard off, and an address that cannot be sent fails for every
+message. Each check here is a validator of an attrs field: it reports all mistakes in a setting, and what was
+probably meant.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ __all__ = [
 
 _ADDRESS_OF_IP: Final = re.compile(r"[0-9A-Fa-f:.*?]+")
 _SMALLEST_MESSAGE: Final = 30
-"""In octets: hardly any message has fewer. A smaller limit was meant in another unit."""
+"""Octets: hardly any message is smaller. A smaller limit was probably meant in another unit."""
 
 
 class SettingError(LocalProtocolError, ValueError):
-    """What a setting says makes no sense."""
+    """The value of a setting makes no sense."""
 
 
 # Addresses
 
 
 def address_patterns(rule: object, attribute: object, patterns: Iterable[str]) -> None:
-    """Raises `SettingError` if no address can fit one of the patterns."""
+    """Raises `SettingError` if a pattern fits no address."""
     complain(
         f'"{pattern}" fits no address: {wrong}'
         for pattern in patterns
@@ -55,7 +55,7 @@ def address_patterns(rule: object, attribute: object, patterns: Iterable[str]) -
 
 
 def some_address_patterns(rule: object, attribute: object, patterns: tuple[str, ...]) -> None:
-    """As `address_patterns`; and there has to be one."""
+    """Like `address_patterns`; and the list must not be empty."""
     if not patterns:
         raise SettingError('the list is empty, so every address would be refused; "*" fits every address')
     address_patterns(rule, attribute, patterns)
@@ -101,7 +101,7 @@ def _wrong_mailbox(address: str) -> str:
 
 
 def wrong_map_key(key: str) -> str:
-    """Says why no recipient can be looked up by this key, and which one was probably meant; else empty."""
+    """Says why this key fits no recipient, and which key was probably meant; empty if it is right."""
     if key == "*":
         return ""
     if key.startswith("*@") and not re.search(r"[*?]", key[2:]):
@@ -126,7 +126,7 @@ def _wrong_target(target: str) -> str:
 
 
 def exempt_patterns(rule: Any, attribute: object, patterns: Iterable[str]) -> None:
-    """Raises `SettingError` if nobody can fit one of the patterns for clients of a rate limit."""
+    """Raises `SettingError` if a pattern for clients of a rate limit fits no client."""
     complain(said(pattern, _wrong_client(rule.per, pattern)) for pattern in patterns)
 
 
@@ -162,7 +162,7 @@ def _network_hint(pattern: str) -> str:
 
 
 def field_names(rule: object, attribute: object, names: Iterable[str]) -> None:
-    """Raises `SettingError` if one of them is no name of a header field."""
+    """Raises `SettingError` if one of them is not the name of a header field."""
     complain(said(name, _wrong_field_name(name)) for name in names)
 
 
@@ -191,17 +191,17 @@ def _wrong_field(name: str, value: str) -> str:
     return ""
 
 
-# Numbers, and how things are said
+# Numbers and texts
 
 
 def positive(rule: object, attribute: object, seconds: float) -> None:
-    """Raises `SettingError` for a time in which nothing can happen."""
+    """Raises `SettingError` if the time is not above 0."""
     if seconds <= 0:
         raise SettingError("expected a time above 0: in no time nothing is asked")
 
 
 def size_of_messages(rule: object, attribute: Any, size: int | None) -> None:
-    """Raises `SettingError` for a limit that no message keeps, which was meant in another unit."""
+    """Raises `SettingError` for a limit that is smaller than any message: another unit was probably meant."""
     if size is not None and size < _SMALLEST_MESSAGE:
         raise SettingError(
             f'{size} octets are fewer than any message has; did you mean {attribute.name} = "{size}M"?'
@@ -209,7 +209,7 @@ def size_of_messages(rule: object, attribute: Any, size: int | None) -> None:
 
 
 def said(value: str, wrong: str) -> str:
-    """What is wrong with one of the values of a setting; empty if nothing is."""
+    """Names the value, and says what is wrong with it; empty if nothing is."""
     return f'"{value}": {wrong}' if wrong else ""
 
 

@@ -1,4 +1,4 @@
-"""Puts text into a part of a message, and leaves all else as it is."""
+"""Adds text to a part of a message, and changes nothing else."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["Encode", "Unchangeable", "insert"]
 Encode: TypeAlias = Callable[[str], bytes]
 """Writes text in the charset of a part."""
 Placing: TypeAlias = Callable[[bytes, Encode], tuple[int, bytes] | None]
-"""Given the content of a part, transfer encoding undone, says at which offset to put which octets; None if
-they are there already."""
+"""Takes the decoded content of a part, and returns the offset and the octets to insert; None if they are
+already there."""
 
 LONGEST_LINE: Final = 998
-"""Octets in a line without its CRLF (RFC 5322 §2.1.1)."""
+"""The most octets in a line without its CRLF (RFC 5322 §2.1.1)."""
 
 _LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+")
 _ESCAPED: Final = re.compile(rb"[^\t -<>-~]|[\t ]\Z")
@@ -33,12 +33,12 @@ _CHARSET: Final = re.compile(r';\s*charset(\*[0-9*]*)?\s*=\s*("(?:[^"\\]|\\.)*"|
 
 
 class Unchangeable(Exception):
-    """The part is not written as it says it is."""
+    """The part's content does not match its declared charset or encoding."""
 
 
 def insert(part: Part, place: Placing, *, is_html: bool = False) -> bytes:
-    """The part, header section and all, with a text in its content. It stays as it is if the text is there
-    already. A part whose charset or encoding has no room for the text becomes UTF-8 in quoted-printable.
+    """The part with its header section, and with the text added to its content; unchanged if the text is
+    already there. If its charset or encoding cannot represent the text, it becomes UTF-8 in quoted-printable.
     Raises `Unchangeable`."""
     content = _content(part)
     label = part.parameter("charset")
@@ -52,7 +52,7 @@ def insert(part: Part, place: Placing, *, is_html: bool = False) -> bytes:
             return _head(part) + _encoded(part, change)
     except (LookupError, ValueError):  # the charset has no such characters, or is not known
         pass
-    # Under us-ascii, as without a label, UTF-8 is read as UTF-8: no mail program shows it otherwise for long.
+    # Labelled us-ascii, or not labelled, UTF-8 is read as UTF-8, as mail programs do.
     text = charsets.decode_strictly(content, "" if charsets.is_ascii(label) else label)
     if text is None:
         raise Unchangeable
@@ -95,8 +95,8 @@ def _change(content: bytes, place: Placing, label: str, is_html: bool) -> _Chang
 
 
 def _head(part: Part) -> bytes:
-    """The header section with its empty line. A part without content may lack it: the line end belongs to the
-    boundary then."""
+    """The header section with its empty line. A part without content may have no empty line: then the line
+    end belongs to the boundary."""
     return part.raw[part.start : part.body] + (b"" if part.fields.has_end else b"\r\n")
 
 
@@ -121,7 +121,7 @@ def _encoded(part: Part, change: _Change) -> bytes:
         return new if octets.endswith(b"\n") else new.removesuffix(b"\r\n")
     if part.encoding != "quoted-printable":
         return change.result
-    # The lines in front of the place stay; what follows is written anew.
+    # Lines before the place stay; the rest is encoded again.
     kept: list[bytes] = []
     length = 0
     for line in _LINE.findall(octets):
@@ -140,7 +140,7 @@ def _quoted(octets: bytes) -> bytes:
 
 
 def _labelled(part: Part) -> bytes:
-    """The part's header section, for UTF-8 in quoted-printable."""
+    """The part's header section, changed to say UTF-8 in quoted-printable."""
     fields = part.fields
     given = fields.get("Content-Type") or part.content_type
     fields.set("Content-Type", _CHARSET.sub("", given).rstrip("; \t") + "; charset=utf-8")

@@ -1,4 +1,4 @@
-"""Refuses all recipients, and senders, that are not on a list."""
+"""Refuses recipients and senders that are not on a list."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class AllowList:
 
     An address that names another mailbox in its local-part or in a source route, such as
     ``bob%evil.example@example.com``, ``evil.example!bob@example.com``, ``"bob@evil.example"@example.com`` or
-    ``@evil.example:bob@example.com``, is on no list: many servers send its mail on to evil.example. Only if
-    the server is known not to do that, set ``routing``. What follows a recipient delimiter, as in
-    ``bob+news@example.com``, is part of the local-part here.
+    ``@evil.example:bob@example.com``, is refused whatever the list says: many servers forward its mail to
+    evil.example. Set ``routing`` only if the server is known not to do that. The text after a recipient
+    delimiter, as in ``bob+news@example.com``, is part of the local-part here.
     """
 
     guards: ClassVar[bool] = True
@@ -44,16 +44,16 @@ class AllowList:
     routing: bool = False
 
     def __attrs_post_init__(self) -> None:
-        Reject(self.code, self.text)  # raises if it cannot be said: better now than in the middle of mail
+        Reject(self.code, self.text)  # raises at load if this cannot be a reply
         check_addresses(self.recipients, self.senders)
 
     @property
     def limits_recipients(self) -> bool:
-        """True if it is not every recipient that is allowed."""
+        """True if some recipients are not allowed."""
         return not fits_address("anybody@anywhere.invalid", self.recipients)
 
     def mail(self, tx: Transaction, sender: Sender) -> MailVerdict:
-        routing = self.routing or "*" in self.senders  # if anybody may send, it does not matter who it is
+        routing = self.routing or "*" in self.senders  # with "*" every sender may send
         return self._unless(may_permit(sender, self.senders, routing=routing))
 
     def rcpt(self, tx: Transaction, to: Recipient) -> RcptVerdict:

@@ -16,16 +16,16 @@ __all__ = ["Archive", "rules"]
 
 @attrs.frozen
 class Archive:
-    """Sends a copy to one more recipient, of whom neither the client nor the message tells. ::
+    """Sends a copy to one more recipient, whom neither the client nor the other recipients see. ::
 
         [rules.archive]
         address = "archive@example.com"
-        senders = ["*@example.com"]       # what they send,
-        recipients = ["*@example.com"]    # and what is sent to them; neither: all messages
+        senders = ["*@example.com"]       # copy what these send,
+        recipients = ["*@example.com"]    # and what these get; if both are left out: all messages
         parameters = "NOTIFY=NEVER"       # for a server that offers DSN (RFC 3461)
 
-    In a pattern ``*`` is any text and ``?`` one character; case does not matter. A message never goes without
-    its copy: where the server refuses the archive's address, the client is told 451 and tries again later.
+    In a pattern ``*`` is any text and ``?`` one character; case does not matter. No message is delivered
+    without its copy: if the server refuses the archive's address, the client gets 451 and tries again later.
     """
 
     guards: ClassVar[bool] = True

@@ -38,7 +38,7 @@ _CONTROL: Final = re.compile(r"[\0-\x1f\x7f]")
 
 @attrs.frozen
 class Attachments:
-    """Refuses messages with certain attachments, also where these are in attached messages. ::
+    """Refuses messages with certain attachments, also inside attached messages. ::
 
         [rules.attachments]
         names = ["*.exe", "*.js", "invoice*.zip"]   # if left out: programs and scripts of Windows
@@ -48,9 +48,9 @@ class Attachments:
         broken = false                              # if left out: true
 
     In a pattern ``*`` is any text and ``?`` one character; case does not matter, nor do dots and blanks at
-    the end of a name. A part, a name or a type counts if any of the common mail programs sees it. ``broken``
-    refuses messages whose parts mail programs read in different ways; without it they pass if there is
-    nothing to refuse in any reading. Archives are not looked into, nor is what is encrypted.
+    the end of a name. A part, a name or a type counts if any common mail program sees it. With ``broken`` a
+    message is refused if mail programs read its parts in different ways; without it such a message passes if
+    no reading has anything to refuse. Archives and encrypted parts are not opened.
     """
 
     guards: ClassVar[bool] = True
@@ -63,7 +63,7 @@ class Attachments:
     def __attrs_post_init__(self) -> None:
         sizes = (self.max_attachment, self.max_message)
         if not (self.names or self.types or self.broken or any(sizes)):
-            raise ValueError("nothing would be refused: names and types are empty, and there is no limit")
+            raise ValueError("nothing would be refused: give names, types, max_attachment or max_message")
         if all(sizes) and sizes[0] >= sizes[1]:  # type: ignore[operator]
             raise ValueError("max_attachment is never reached: max_message is not larger")
 
@@ -112,8 +112,8 @@ class Attachments:
 
 
 def _as_taken(name: str) -> Iterator[str]:
-    """The name as the client's system takes it: without control characters, or with an X for each, or only
-    what stands before a NUL."""
+    """The name as a recipient's system may read it: without control characters, or with an X for each, or
+    only up to the first NUL."""
     text = unicodedata.normalize("NFKC", name)
     forms = {text} if text.isascii() and text.isprintable() else _printable_forms(text)
     for form in forms:

@@ -33,13 +33,13 @@ class Clamd:
         address = "unix:/run/clamav/clamd.ctl"   # or "127.0.0.1:3310"
         on_down = "defer"                        # or "accept": mail while clamd is down
 
-    What is larger than clamd's ``StreamMaxLength`` is refused with 552, unless ``on_down`` is "accept": it
-    would not become smaller by trying again.
+    A message larger than clamd's ``StreamMaxLength`` is refused with 552, because trying again cannot help.
+    If ``on_down`` is "accept" it passes.
     """
 
     address: ServiceAddress = "unix:/run/clamav/clamd.ctl"
     timeout: Duration = attrs.field(default=20.0, validator=positive)
-    """For one message."""
+    """The time for one message."""
     on_down: OnDown = "defer"
     _outage: Outage = attrs.field(init=False, repr=False, factory=lambda: Outage("clamd"))
 

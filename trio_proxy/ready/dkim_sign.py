@@ -1,4 +1,4 @@
-"""Signs mail with DKIM (RFC 6376), so that receivers can tell that it is from this domain and unaltered."""
+"""Signs mail with DKIM (RFC 6376), so that receivers can verify that it is from this domain and unchanged."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PROBE: Final = b"From: probe@example.com\r\n\r\n"
 
 @attrs.frozen(kw_only=True)
 class DkimSign:
-    """Puts a DKIM-Signature before all other fields. ::
+    """Adds a DKIM-Signature before all other header fields. ::
 
         [rules.dkim_sign]
         domain = "example.com"
@@ -36,9 +36,10 @@ class DkimSign:
         key_file = "/etc/smtp-proxy/dkim.pem"   # an RSA key, as openssl genrsa makes it
         headers = ["From", "To", "Subject", "Date", "Message-ID"]   # if left out: those RFC 6376 names
 
-    It signs all mail that gets this far, so it stands after all rules that change mail. A name in ``headers``
-    that a message does not have is signed as absent; From has to be among them. A message that cannot be
-    signed, such as one without From, goes on unsigned, and the log says so.
+    Put it after all rules that change mail, because a later change breaks the signature. It signs every
+    message that earlier rules let pass. ``headers`` must include From; a field that a message does not have
+    is signed as absent. A message that cannot be signed, such as one without From, passes unsigned, and the
+    log says so.
     """
 
     domain: str = attrs.field(validator=attrs.validators.matches_re(_NAME))
@@ -52,17 +53,17 @@ class DkimSign:
     _pem: bytes = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "_pem", self.key_file.read_bytes())  # frozen for everybody else
+        object.__setattr__(self, "_pem", self.key_file.read_bytes())  # the class is frozen
         try:
-            self.field(_PROBE)  # so that a key or a setting that does not work is found at load
-        except Exception as error:  # a file that is no key fails in many ways
+            self.field(_PROBE)  # finds a bad key or setting at load
+        except Exception as error:  # dkimpy raises many kinds of errors for a file that is not a key
             raise ValueError(f"{self.key_file} cannot be used to sign: {error}") from error
 
     @threaded
     def message(self, tx: Transaction, msg: Message) -> MessageVerdict:
         try:
             msg.headers.prepend_raw(self.field(msg.raw))
-        except (_DKIMException, IndexError) as error:  # the latter: it begins with a folded line
+        except (_DKIMException, IndexError) as error:  # IndexError: the message begins with a folded line
             log.warning("message is not signed", conn=tx.conn.id, error=str(error))
         return None
 

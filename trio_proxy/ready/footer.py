@@ -1,4 +1,4 @@
-"""Adds a footer to the text of a message, where its MIME structure has room for one."""
+"""Adds a footer to the text of a message, where its MIME structure allows it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ _STUFFED: Final = re.compile(r"^(?=[ >]|From )", re.MULTILINE)
 
 
 def _lines(text: str) -> str:
-    """With CRLF, and no blanks at the ends of lines but that of ``-- ``, which stands above a signature."""
+    """The text with CRLF line ends, and without blanks at the ends of lines, except in ``-- `` above a
+    signature."""
     lines = text.strip("\r\n").replace("\r\n", "\n").split("\n")
     return "\r\n".join(line if line == "-- " else line.rstrip() for line in lines)
 
@@ -46,15 +47,14 @@ class Footer:
         Example Ltd, 1 Example Street'''
         html = "<p>Example Ltd<br>1 Example Street</p>"   # if left out: made from text
 
-    It goes under the first text of a message that is not empty, in each form in which that is offered
-    (multipart/alternative): under a plain text, and in HTML at the end of what is shown, whatever tags,
-    comments or scripts are open there. All else stays as it is, to the octet. A part whose charset has no
-    room for the footer becomes UTF-8. A text that ends with the footer does not get it again.
+    The footer goes below the first text of the message that is not empty, in each of its forms
+    (multipart/alternative): below plain text, and in HTML at the end of what is shown, even if tags, comments
+    or scripts are still open there. No other octet changes. A part whose charset cannot represent the footer
+    becomes UTF-8. A text that already ends with the footer does not get it again.
 
-    Left alone are attachments, what is signed or encrypted (S/MIME, PGP), reports, and all whose structure or
-    encoding is broken; and a form that cannot take it: text in a charset that is not known, or a frameset.
-    What is broken, or cannot take it, is told in the log. A DKIM signature that a message has breaks: sign
-    after this rule.
+    Some parts get no footer: attachments, signed or encrypted parts (S/MIME, PGP), reports, parts with broken
+    structure or encoding, text in an unknown charset, and framesets. The log names parts that are broken or
+    cannot get a footer. The footer breaks a DKIM signature that is already there: sign after this rule.
     """
 
     text: str = attrs.field(converter=_lines)
@@ -107,12 +107,12 @@ def _under(text: str, content: bytes, encode: Encode) -> tuple[int, bytes] | Non
     if content.rstrip().endswith(encode(text).strip()):
         return None
     above = "\r\n" if content.endswith(b"\n") or not content else "\r\n\r\n"
-    below = "" if content and not content.endswith(b"\n") else "\r\n"  # as it was
+    below = "" if content and not content.endswith(b"\n") else "\r\n"  # as before
     return len(content), encode(f"{above}{text}{below}")
 
 
 def _own(part: Part) -> Iterator[Part]:
-    """A part and those in it, without those of attached messages."""
+    """A part and the parts in it, without the parts of attached messages."""
     yield part
     if part.content_type.startswith("multipart/"):
         for inner in part.parts:
@@ -120,7 +120,7 @@ def _own(part: Part) -> Iterator[Part]:
 
 
 def _texts(part: Part) -> Iterator[Part]:
-    """The parts that want a footer: the first text, in each of its forms."""
+    """The parts that get a footer: the first text, in each of its forms."""
     kind = part.content_type
     if kind in ("text/plain", "text/html"):
         if part.disposition != "attachment" and not part.names:

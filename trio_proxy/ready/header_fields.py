@@ -30,12 +30,12 @@ class HeaderFields:
 
         [rules.header_fields]
         remove = ["X-Originating-IP", "User-Agent"]
-        replace = { Subject = ['^\[(\w+)\]', '(\1)'] }   # a regular expression, and what takes its place
-        set = { Organization = "Example Ltd" }           # takes the place of any that is there
-        add = { X-Env = "staging" }                      # one more, at the end
+        replace = { Subject = ['^\[(\w+)\]', '(\1)'] }   # a regular expression, and its replacement
+        set = { Organization = "Example Ltd" }           # replaces the field if it is there
+        add = { X-Env = "staging" }                      # adds a field at the end
 
-    In this order. An expression sees the value as text, encoded words decoded; fields that it leaves as they
-    are keep their octets. Names are the same in any case.
+    The steps run in this order. An expression sees the value as text with encoded words decoded; a field that
+    it does not change keeps its octets. Case of names does not matter.
     """
 
     remove: tuple[str, ...] = attrs.field(default=(), validator=field_names)
@@ -45,7 +45,7 @@ class HeaderFields:
 
     def __attrs_post_init__(self) -> None:
         if not (self.remove or self.replace or self.set or self.add):
-            raise ValueError("nothing would be edited: write remove, replace, set or add")
+            raise ValueError("nothing would be edited: give remove, replace, set or add")
 
     def headers(self, tx: Transaction, headers: Headers) -> None:
         for name in self.remove:

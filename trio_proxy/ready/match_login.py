@@ -44,19 +44,19 @@ class MatchLogin:
 
         [rules.match_login]
         mode = "rewrite"                             # or "refuse"
-        logins = { scanner = "scans@example.com" }   # addresses of logins that are none themselves
-        keep = ["*@news.example.com"]                # what anybody who has logged in may use
+        logins = { scanner = "scans@example.com" }   # for logins that are not addresses themselves
+        keep = ["*@news.example.com"]                # addresses that every login may use
         routing = true                               # if left out: false, see `AllowList`
 
-    When From is rewritten, its display name stays (or its address becomes the display name), a Sender field
-    is taken out, and replies go where they would have gone: to Reply-To if there is one, else to what From
-    was. The null reverse-path stays, and so does all that comes without a login, or with one that has no
-    ``@`` and is not in ``logins``. If a client has logged in and its name cannot be read, as with GSSAPI, it
-    may use what is in ``keep``, and is answered 550 for everything else. A DKIM signature that a message has
-    breaks: sign after this rule.
+    When From is rewritten, its display name stays (or its address becomes the display name), and a Sender
+    field is removed. Replies still go to Reply-To, or to the old From address if there is no Reply-To.
+    Unchanged are the null reverse-path, mail from clients without a login, and mail of a login that has no
+    ``@`` and is not in ``logins``. If the name of a login cannot be read, as with GSSAPI, the client may use
+    addresses in ``keep``, and gets 550 for all others. Rewriting breaks a DKIM signature that is already
+    there: sign after this rule.
 
-    A field is left as it is only if all common mail programs find the same addresses in it, and all of these
-    are the client's own, or in ``keep``.
+    A field stays unchanged only if all common mail programs find the same addresses in it, and each of these
+    is the client's own or in ``keep``.
     """
 
     guards: ClassVar[bool] = True
@@ -116,7 +116,7 @@ class MatchLogin:
         headers.set("From", written(author, utf8=headers.utf8))
 
     def _own(self, conn: Connection) -> str | None:
-        """The address that belongs to the login; empty if none does; None if it is not known which."""
+        """The address that belongs to the login; empty if none does; None if the login is not known."""
         login = conn.login
         if login is None:
             return None if conn.login_unknown else _NONE
@@ -126,7 +126,8 @@ class MatchLogin:
         return login if _normal(login) else None if "@" in login else _NONE
 
     def _may_send(self, own: str | None, sender: Sender) -> bool:
-        """Returns True for a reverse-path that the login may use, in which no other mailbox can be read."""
+        """Returns True if the login may use this reverse-path, and no server can read another mailbox in
+        it."""
         if own == _NONE or (sender.is_clear and not sender.address):
             return True
         is_own = own is not None and sender.is_clear and not sender.mailbox.has_route
@@ -151,8 +152,8 @@ class MatchLogin:
 
 
 def _strays(headers: Headers, name: str) -> list[Field]:
-    """Lines that are no field, and that some programs join to a field of this name, or take for one: what
-    follows it without a blank in front, and a name with a blank, a NUL or a byte order mark in front."""
+    """Lines that are not fields, but that some programs join to a field of this name, or read as one: a line
+    after it without a blank in front, and a line with a blank, a NUL or a byte order mark before the name."""
     found: list[Field] = []
     before = ""
     for field in headers:
@@ -182,7 +183,7 @@ def _what_is_wrong(field: MailboxList) -> str:
 
 
 def _normal(address: str) -> str | None:
-    """The address in normal form; None if it is none, or has no domain."""
+    """The address in normal form; None if it is invalid, or has no domain."""
     try:
         mailbox = parse_mailbox(address)
     except MailboxError:

@@ -1,4 +1,4 @@
-"""Asks a milter about each message, as mail servers do: OpenDKIM, Rspamd, ClamAV or another."""
+"""Asks a milter such as OpenDKIM, Rspamd or ClamAV about each message, as mail servers do."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ _VERDICTS: Final[dict[str, MessageVerdict]] = {
 
 @attrs.define(kw_only=True)
 class Milter:
-    """Does with mail what a milter says. ::
+    """Refuses, changes or accepts mail as a milter says. ::
 
         [rules.milter]
         address = "unix:/run/opendkim/opendkim.sock"    # or "127.0.0.1:8891"
-        name = "mail.example.com"  # what the milter is told this server is called
+        name = "mail.example.com"  # the name of this server that the milter gets
         on_down = "defer"          # or "accept": mail while the milter is down
 
-    The milter is asked once the message is whole, before the server sees any of it, and hears then of the
-    connection, the sender and the recipients too, in a session of its own for each message. So a refusal is
-    always a refusal of the message: if it refuses one recipient, nobody gets the message.
-    Header fields and body are changed as it says, recipients added. It is too late for another sender or for
-    fewer recipients: neither is on offer, and the log names a milter that asks all the same.
+    The milter is asked when the whole message is there, before the server gets any of it. Each message has
+    its own milter session, which also tells the connection, the sender and the recipients. So a refusal
+    always means the whole message: if the milter refuses one recipient, nobody gets the message. The milter
+    can change header fields and body, and add recipients. It is too late to change the sender or remove
+    recipients: the proxy does not offer this, and logs a milter that asks for it.
     """
 
     address: ServiceAddress
     name: str = attrs.field(factory=socket.gethostname)
     timeout: Duration = attrs.field(default=20.0, validator=positive)
-    """For one message."""
+    """The time for one message."""
     on_down: OnDown = "defer"
     _outage: Outage = attrs.field(init=False, repr=False)
 
@@ -124,13 +124,13 @@ def _edit(tx: Transaction, msg: Message, outcome: Outcome) -> None:
             case m.AddRecipientPar():
                 tx.add_rcpt(edit.address.strip("<>"), edit.args or "")
             case m.RemoveRecipient() | m.ChangeSender():
-                log.warning("a milter wants what cannot be done any more", conn=tx.conn.id, edit=repr(edit))
+                log.warning("a milter asks for a change that is too late", conn=tx.conn.id, edit=repr(edit))
             case _:  # the body, and quarantine
                 pass
 
 
 def _edit_field(headers: Headers, edit: m.AddHeader | m.ChangeHeader) -> None:
-    """Fields are counted from 0 where one is inserted, those of a name from 1 where one is changed."""
+    """To insert, all fields are counted, from 0. To change, the fields of this name are counted, from 1."""
     field = b"%b:%b" % (edit.name.encode(), bytes(edit.value))
     if isinstance(edit, m.AddHeader):
         headers.add_raw(field)
@@ -149,7 +149,7 @@ def _edit_field(headers: Headers, edit: m.AddHeader | m.ChangeHeader) -> None:
 
 
 def _checked(field: bytes) -> bytes:
-    """The field with its last CRLF. Raises `LocalProtocolError` for what is no field."""
+    """The field with its last CRLF. Raises `LocalProtocolError` if it is not a field."""
     made = Headers()
     made.add_raw(field)
     return next(iter(made)).raw

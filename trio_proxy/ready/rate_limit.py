@@ -53,7 +53,7 @@ def _check(rule: object, attribute: object, limits: Limits) -> None:
 
 @attrs.define
 class RateLimit:
-    """Answers 450 to who sends too much, so that the client tries again later. ::
+    """Answers 450 to a client that sends too much, so that it tries again later. ::
 
         [rules.rate_limit]
         per = "login"                          # or "ip", or "sender": the reverse-path
@@ -62,11 +62,11 @@ class RateLimit:
         exempt = ["newsletter", "127.0.0.1"]   # logins, IP addresses or senders, with * and ?
         text = "4.7.1 slow down"               # of the reply; how long to wait is added
 
-    Each limit is a bucket: 30 a minute are 30 at once, and then one each two seconds. Who has no login, and
-    the null reverse-path, are counted by IP address. All spellings of a login have one bucket; a login whose
-    name cannot be read has none, and is answered 550. Counted is each MAIL and each RCPT that gets this far,
-    whatever the server says of it. Counts are kept in memory, of the ``max_keys`` that sent last: each
-    process has its own, and rules that are loaded again begin anew.
+    Each limit is a bucket: 30 a minute means 30 at once, and then one every two seconds. Clients without a
+    login, and the null reverse-path, are counted by IP address. All spellings of a login share one bucket; a
+    login whose name cannot be read gets 550. Each MAIL and each RCPT that earlier rules let pass counts, even
+    if the server refuses it. Counts are kept in memory, for the ``max_keys`` that sent last: each process has
+    its own, and reloading rules resets them.
     """
 
     guards: ClassVar[bool] = True
@@ -80,12 +80,12 @@ class RateLimit:
     used: dict[Bucket, tuple[float, float]] = attrs.field(
         factory=dict[Bucket, tuple[float, float]], init=False
     )
-    """Bucket → its level, and the time of that. The bucket that was used last is the last one."""
+    """Bucket → its level, and the time when it had that level. The most recently used bucket is the last."""
 
     def __attrs_post_init__(self) -> None:
         if not (self.messages or self.recipients):
             raise ValueError("neither messages nor recipients have a limit, as in messages = { minute = 30 }")
-        Defer(450, self.text)  # raises if it cannot be said
+        Defer(450, self.text)  # raises if this cannot be a reply
 
     def mail(self, tx: Transaction, sender: Sender) -> MailVerdict:
         return self._count(tx, sender, "messages", self.messages)
@@ -109,7 +109,7 @@ class RateLimit:
             bucket: Bucket = (kind, who, what, period)
             level, since = self.used.get(bucket, (0.0, now))
             filled[bucket] = max(0.0, level - (now - since) * rate) + 1
-            wait = max(wait, (filled[bucket] - limit) / rate - 1e-6)  # which is rounding
+            wait = max(wait, (filled[bucket] - limit) / rate - 1e-6)  # ignores rounding errors
         if wait > 0:
             return Defer(450, f"{self.text}, try again in {math.ceil(wait)} s")
         for bucket, level in filled.items():

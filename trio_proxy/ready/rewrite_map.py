@@ -51,12 +51,12 @@ class RewriteMap:
         "ann@old.example" = "ann.smith@new.example"   # one address
         "@old.example" = "@new.example"               # a domain: the part before the @ stays
         "@shop.example" = "orders@new.example"        # a domain, all of it to one address
-        "*" = "catchall@new.example"                  # whatever is not in the map
+        "*" = "catchall@new.example"                  # all that is not in the map
 
     The address is looked up first, then its domain, then ``"*"``; the order in the file does not matter, nor
-    does case, nor the spelling of a mailbox. What was found is not looked up again. The client is not told,
-    and the message stays as it is. Where the part before the @ stays, ``bob%evil.example`` stays too: it is a
-    map and no guard, see `AllowList`.
+    does case, nor the spelling of a mailbox. The result is not looked up again. The client is not told, and
+    the message does not change. This rule is not a guard: if the part before the @ stays,
+    ``bob%evil.example`` stays too (see `AllowList`).
     """
 
     map: dict[str, str] = attrs.field(converter=_normal, validator=map_targets)

@@ -32,24 +32,24 @@ _UNFIT: Final = re.compile(rb"[^\x21-\x7e\x80-\xff]")
 
 @attrs.define(kw_only=True)
 class Rspamd:
-    """Does with mail what Rspamd says. ::
+    """Handles mail as Rspamd says. ::
 
         [rules.rspamd]
         url = "http://127.0.0.1:11333"
         on_down = "defer"          # or "accept": mail while Rspamd is down
         max_size = "10M"           # larger messages are not looked at
 
-    "reject" is answered 550 with Rspamd's own words, "soft reject" and "greylist" 451; "discard" and
-    "quarantine" are what they say. "add header" sets ``X-Spam: Yes``, "rewrite subject" the Subject. Header
-    fields that Rspamd wants added or removed (its milter_headers, its DKIM signature) are; one for which it
-    names a place goes to the top.
+    For "reject" the client gets 550 with Rspamd's text, for "soft reject" and "greylist" 451. "discard" and
+    "quarantine" discard and hold the message. "add header" sets ``X-Spam: Yes``, "rewrite subject" sets the
+    Subject. Header fields that Rspamd asks for (its milter_headers, its DKIM signature) are added or removed;
+    a field for which it names a place goes to the top.
     """
 
     url: str = "http://127.0.0.1:11333"
-    """Of the normal worker, or of the proxy worker when that does not speak milter."""
+    """The URL of the normal worker, or of the proxy worker if that does not speak milter."""
     password: str | None = attrs.field(default=None, repr=False)
     timeout: Duration = attrs.field(default=15.0, validator=positive)
-    """For one message."""
+    """The time for one message."""
     max_size: Size = attrs.field(default=10_000_000, validator=size_of_messages)
     on_down: OnDown = "defer"
     _client: httpx2.AsyncClient | None = attrs.field(default=None, init=False, repr=False)
@@ -66,7 +66,7 @@ class Rspamd:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Keeps connections open for as long as the rule is in use."""
-        # The authorities of the system are not read where there is no TLS: that takes tens of milliseconds.
+        # Without TLS the authorities of the system are not read, which takes tens of milliseconds.
         has_tls = urlsplit(self.url).scheme == "https"
         async with httpx2.AsyncClient(timeout=None, trust_env=False, verify=has_tls) as self._client:
             yield
@@ -113,7 +113,7 @@ def _envelope(tx: Transaction) -> Iterator[tuple[bytes, bytes]]:
 def _edit(msg: Message, result: Table) -> None:
     milter = _table(result.get("milter"))
     for name, number in _table(milter.get("remove_headers")).items():
-        if number == 0:  # all of them; that Rspamd means one of several is rare
+        if number == 0:  # all of them; Rspamd rarely means one of several
             msg.headers.remove(name)
     for name, given in _table(milter.get("add_headers")).items():
         for each in _list(given):
@@ -138,7 +138,7 @@ def _verdict(msg: Message, result: Table) -> MessageVerdict:
             msg.headers.set("X-Spam", "Yes")
         case "rewrite subject":
             msg.headers.set("Subject", str(result.get("subject") or msg.headers.get("Subject", "")))
-        case _:  # "no action", and what a later Rspamd may invent
+        case _:  # "no action", and actions of later versions of Rspamd
             pass
     return None
 

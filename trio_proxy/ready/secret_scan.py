@@ -28,7 +28,7 @@ from ._readings import contents_of, doubt_of
 __all__ = ["SecretScan", "rules"]
 
 Kind = Literal["aws", "github", "google", "password", "private_key", "slack", "stripe"]
-# What stands in front is looked at last: a search for octets that are given is ten times as fast.
+# What comes before is checked last (lookbehind): a search for fixed octets is ten times as fast.
 PATTERNS: Final[dict[Kind, re.Pattern[bytes]]] = {
     "aws": re.compile(rb"A[KS]IA(?<=\b....)[A-Z0-9]{16}\b"),
     "github": re.compile(rb"gh[oprsu]_(?<=\b....)[A-Za-z0-9]{36}|github_pat_(?<=\b.{11})[A-Za-z0-9_]{36}"),
@@ -39,7 +39,7 @@ PATTERNS: Final[dict[Kind, re.Pattern[bytes]]] = {
     "stripe": re.compile(rb"_live_(?<=\b[rs]k_live_)[A-Za-z0-9]{24}"),
 }
 ORDINARY: Final = b"Received: from  by ; \r\nFrom: \r\nDate: \r\n\r\n\r\n"
-"""What every message has: a pattern that finds something in it would refuse all mail."""
+"""Text that every message has: a pattern that matches it would refuse all mail."""
 WINDOW: Final = 65_536
 """The number of octets that are searched at once."""
 
@@ -49,12 +49,13 @@ _LAST: Final = re.compile(r"(?<!\\r\?)(?<!\\)\$\Z")
 
 
 def _finds_in_lines(rule: object, attribute: object, patterns: dict[str, re.Pattern[str]]) -> None:
-    """Raises ValueError for an expression that is about lines, and would look at one place of a message."""
+    """Raises ValueError for an expression that is meant for lines, but would match only at one place of a
+    message."""
     for name, pattern in patterns.items():
         if _FIRST.match(pattern.pattern) and not pattern.flags & re.MULTILINE:
             raise ValueError(
-                f'the pattern "{name}" begins with ^, which is the first octet of a message alone; '
-                "write (?m)^ for that of a line"
+                f'the pattern "{name}" begins with ^, which matches only at the first octet of a message; '
+                "write (?m)^ to match at each line"
             )
         if _LAST.search(pattern.pattern):
             raise ValueError(f'the pattern "{name}" ends with $, but lines end in CR LF; write (?m)...\\r?$')
@@ -66,18 +67,17 @@ class SecretScan:
 
         [rules.secret_scan]
         builtin = ["aws", "private_key"]         # if left out: all but "password"
-        patterns = { ticket = 'SECRET-\d{6}' }   # more of them, with names for the reply
-        whole = true                             # look into base64 and quoted-printable too
+        patterns = { ticket = 'SECRET-\d{6}' }   # your own, with names for the reply
+        whole = true                             # decode base64 and quoted-printable too
         action = "defer"                         # if left out: "reject"
         text = "5.7.1 no secrets, please"        # of the reply; the pattern's name is added
         broken = false                           # if left out: true
 
-    Without ``whole`` the message is searched as it streams, in the octets in which it was sent, and what is
-    as long as ``max_match`` octets at most is found wherever it lies. With it, the message is held until it
-    is there in full (or refused, if it is larger than what the proxy holds), and its parts are searched
-    decoded, as any of the common mail programs decodes them. ``broken`` then refuses messages whose parts
-    mail programs read in different ways; without it they pass if no reading holds a secret. Archives are
-    not looked into, nor is what is encrypted.
+    Without ``whole`` the message is searched as it streams, in its octets as sent, and every match of up to
+    ``max_match`` octets is found. With ``whole`` the message is held until all of it is there (it is refused
+    if it is larger than what the proxy holds), and its parts are searched as any common mail program decodes
+    them. ``broken`` then refuses messages whose parts mail programs read in different ways; without it they
+    pass if no reading holds a secret. Archives and encrypted parts are not opened.
     """
 
     guards: ClassVar[bool] = True
@@ -101,7 +101,7 @@ class SecretScan:
         for name, own in self.patterns.items():
             self._search[name] = re.compile(own.pattern.encode(), own.flags & ~re.UNICODE)
         for name, pattern in self._search.items():
-            self._refusal(name)  # raises if it cannot be said
+            self._refusal(name)  # raises if this cannot be a reply
             if pattern.search(b"") or pattern.search(ORDINARY):
                 raise ValueError(f'the pattern "{name}" finds something in every message')
 
@@ -152,7 +152,7 @@ class SecretScan:
 
 
 def _everything(root: Part) -> Iterator[bytes]:
-    """A message as it was sent, and all that it stands for. Raises `TooMuch`."""
+    """A message as it was sent, and everything decoded from it. Raises `TooMuch`."""
     for part in root.walk():
         yield _readable(part.fields)
         if part.content_type.startswith("text/"):
@@ -166,8 +166,8 @@ def _readable(headers: Headers) -> bytes:
 
 @attrs.frozen
 class _Window:
-    """A piece of a stream. A match must begin between ``first`` and ``last``; the octets before and after are
-    there because a match may extend into them or look at them."""
+    """A piece of a stream. A match must begin between ``first`` and ``last``; a match may extend into the
+    octets before and after, or look at them."""
 
     octets: bytes
     first: int
@@ -191,7 +191,7 @@ class _Windows:
         self._first = 0
 
     def feed(self, chunk: bytes) -> Iterator[_Window]:
-        """The windows that have become full; the last one if the chunk is empty."""
+        """The windows that this chunk completes; with an empty chunk the last one."""
         self._held += chunk
         while len(self._held) > self._size:
             yield _Window(bytes(self._held[: self._size]), self._first, self._size - self._margin - 1)

@@ -23,7 +23,7 @@ from .rate_limit import SECONDS, Period, is_exempt
 __all__ = ["SharedRateLimit", "rules"]
 __extra__ = "redis"
 
-logging.getLogger("coredis").setLevel(logging.CRITICAL)  # it tells of each attempt; an outage is told of once
+logging.getLogger("coredis").setLevel(logging.CRITICAL)  # coredis logs each attempt; we log an outage once
 
 _RETRY_SECONDS: Final = 1.0
 _COUNT: Final = """
@@ -44,12 +44,13 @@ for i, key in ipairs(KEYS) do
 end
 return 0
 """
-"""Buckets, and the limit and seconds of each → seconds to wait; 0: counted. By the clock of the server."""
+"""A script of Redis. Buckets, and the limit and seconds of each → seconds to wait, or 0 if counted. Uses the
+clock of the server."""
 
 
 @attrs.define(kw_only=True)
 class SharedRateLimit:
-    """Answers 450 to who sends too much through all proxies together. ::
+    """Answers 450 to a client that sends too much through all proxies together. ::
 
         [rules.shared_rate_limit]
         url = "redis://10.0.0.5:6379/0"        # or rediss://, unix:///run/redis.sock
@@ -57,10 +58,10 @@ class SharedRateLimit:
         messages = { minute = 30, day = 1000 }
         recipients = { hour = 200 }
         exempt = ["newsletter", "127.0.0.1"]   # logins, IP addresses or senders, with * and ?
-        on_down = "accept"                     # or "defer": what becomes of mail while Redis is away
+        on_down = "accept"                     # or "defer": mail while Redis is down
 
-    Buckets and what is counted are as in `RateLimit`. Proxies that are to count together have the same
-    ``prefix``. Redis may be restarted at any time; what it has lost is then counted anew.
+    It counts like `RateLimit`. Proxies that count together need the same ``prefix``. Redis may be restarted
+    at any time; counts that it loses start again.
     """
 
     url: str = "redis://127.0.0.1:6379/0"
@@ -71,11 +72,11 @@ class SharedRateLimit:
     text: str = "4.7.1 sending rate exceeded"
     prefix: str = "smtp-proxy:rate:"
     timeout: Duration = attrs.field(default=2.0, validator=positive)
-    """After which Redis counts as down."""
+    """The time after which Redis counts as down."""
     on_down: OnDown = "accept"
     _script: Callable[..., Awaitable[object]] | None = attrs.field(default=None, init=False, repr=False)
     _stuck: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False)
-    """Set when the client has waited for too long: nothing may ever come on its connection again."""
+    """Set when the client has waited for too long: its connection may be dead."""
     _outage: Outage = attrs.field(factory=lambda: Outage("redis"), init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -85,7 +86,7 @@ class SharedRateLimit:
             raise ValueError("neither messages nor recipients have a limit, as in messages = { minute = 30 }")
         if any(limit < 1 for limits in (self.messages, self.recipients) for limit in limits.values()):
             raise ValueError("a limit is at least 1")
-        Defer(450, self.text)  # raises if it cannot be said
+        Defer(450, self.text)  # raises if this cannot be a reply
 
     @property
     def guards(self) -> bool:
@@ -93,7 +94,7 @@ class SharedRateLimit:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Keeps the client for as long as the rule is in use. Redis need not be there."""
+        """Keeps the client of Redis while the rule is in use. Redis need not run yet."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self._keep_client)
             yield
@@ -120,7 +121,7 @@ class SharedRateLimit:
         try:
             with trio.fail_after(self.timeout):
                 wait = await self._ask([key.encode("utf-8", "surrogateescape") for key in keys], numbers)
-        except Exception as error:  # the client raises many kinds, also in groups
+        except Exception as error:  # the client raises many kinds of exceptions, also in groups
             if isinstance(error, trio.TooSlowError):
                 self._stuck.set()
             return self._outage.began(error, self.on_down)
@@ -136,8 +137,8 @@ class SharedRateLimit:
         return answer
 
     async def _keep_client(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """Makes a client, which connects by itself and again after an error. If it fails, or waits for too
-        long, makes a new one: it would use a connection on which nothing comes any more again and again."""
+        """Makes a client, which connects and reconnects by itself. Makes a new one if that fails or waits for
+        too long, because the old one would use its dead connection again and again."""
         ready: Callable[[], None] = task_status.started
         while True:
             try:

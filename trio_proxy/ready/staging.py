@@ -24,13 +24,13 @@ __all__ = ["Staging", "rules"]
 
 @attrs.frozen
 class Staging:
-    """Sends every message to ``mailbox`` alone, once, and notes in a header field whom it was meant for. ::
+    """Sends every message once, only to ``mailbox``, and names the intended recipients in a header field. ::
 
         [rules.staging]
         mailbox = "staging@example.com"
         field = "X-Original-To"           # one for each recipient
 
-    The client hears 250 for every recipient. The field names all of them: those in Bcc too.
+    The client gets 250 for every recipient. The field names all of them, also those in Bcc.
     """
 
     guards: ClassVar[bool] = True
@@ -60,12 +60,12 @@ class Staging:
         own = normal_address(self.mailbox)
         first = [to.original for to in tx.rcpts if to.address == own]
         for address in first + tx.data.get(_Others).addresses:
-            headers.add(self.field, address[:900])  # what is longer than a line no server would take
+            headers.add(self.field, address[:900])  # no server accepts a line that is too long
 
 
 @attrs.define
 class _Others:
-    """The recipients of a message that are not told to the server."""
+    """The recipients of a message that the server does not get."""
 
     addresses: list[str] = attrs.field(factory=list[str])
 
