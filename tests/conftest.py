@@ -24,7 +24,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ.setdefault("SMTP_PROXY_LOG_FORMAT", "text")
 
 # Their assertions are written out when they fail, as those in the modules of tests are.
-pytest.register_assert_rewrite("driver_dialogues", "drivers", "rule_dialogues", "properties")
+pytest.register_assert_rewrite("driver_dialogues", "drivers", "rule_dialogues", "properties", "reader")
 
 # Drawing a whole dialogue is slow on a busy machine; that says nothing about the code under test.
 _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)

@@ -48,6 +48,7 @@ DESIGN, SUPPORTED = (
 _MANUAL_NAMES: Final = (
     "README",
     "operating",
+    "options",
     "rules",
     "ready-rules",
     "supported-smtp",
@@ -132,7 +133,7 @@ def table(page: Path, heading: str) -> list[list[str]]:
 
 def tables(page: Path, heading: str) -> Iterator[list[list[str]]]:
     """The cells of each table after a heading."""
-    _, found, rest = text(page).partition(f"\n{heading}\n")
+    _, found, rest = f"\n{text(page)}".partition(f"\n{heading}\n")
     assert found, f"{name(page)} has no heading {heading!r}"
     for each in re.finditer(r"(?:^\|.*\n)+", rest, re.MULTILINE):
         rows = each[0].splitlines()

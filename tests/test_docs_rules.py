@@ -19,7 +19,7 @@ from trio_proxy.rulebook.load import load
 from trio_proxy.settings.config_file import load_config
 from trio_proxy.testing.running import RunningProxy
 
-README = ROOT / "README.md"
+README, DIALOGUE = ROOT / "README.md", ROOT / "docs" / "explanation" / "dialogue.md"
 RULES, READY = (ROOT / "docs" / "reference" / f"{name}.md" for name in ("rules", "ready-rules"))
 READY_NAMES = sorted(
     file.stem for file in (ROOT / "trio_proxy" / "ready").glob("*.py") if not file.stem.startswith("_")
@@ -101,9 +101,9 @@ def test_the_rules_of_the_readme_are_the_example() -> None:
     assert sum(1 for line in example.splitlines() if line) == 10
 
 
-def test_the_transcripts_of_the_readme_are_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_transcripts_are_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    for shown in blocks(README, ""):
+    for shown in blocks(DIALOGUE, ""):
         if shown[:1].isdigit():
             asked = [line.partition(" C <-  ")[2] for line in shown.splitlines() if " C <-  " in line]
             held_back = "Private keys" in shown
@@ -162,6 +162,6 @@ def test_every_phase_and_verdict_is_explained() -> None:
 def test_every_ready_rule_has_a_section() -> None:
     sections = re.findall(r"^## ready:(\w+)$", text(READY), re.MULTILINE)
     assert sections == READY_NAMES
-    assert [row[0] for row in next(tables(README, "### Ready rules"))] == [
+    assert [row[0] for row in next(tables(READY, "# Ready rules"))] == [
         f"`ready:{each}`" for each in READY_NAMES
     ]
