@@ -19,6 +19,7 @@ from typing import Any
 import attrs
 from limit_tables import REGIONS as LIMIT_REGIONS
 from metric_tables import REGIONS as METRIC_REGIONS
+from page_tables import REGIONS as PAGE_REGIONS
 from rule_tables import REGIONS as RULE_REGIONS
 from rule_tables import attribute_docs, table
 from scaling_tables import REGIONS as SCALING_REGIONS
@@ -272,6 +273,7 @@ REGIONS: dict[str, Callable[[], str]] = {
     "config": config_table,
     "waiting-for": waiting_for_table,
     **METRIC_REGIONS,
+    **PAGE_REGIONS,
     **RULE_REGIONS,
     **SETTING_REGIONS,
     **LIMIT_REGIONS,

@@ -59,7 +59,7 @@ _MANUAL_NAMES: Final = (
 MANUAL: Final = [page for page in PAGES if page.stem in _MANUAL_NAMES]
 """Where options are told of."""
 
-FENCED: Final = re.compile(r"^```([a-z]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCED: Final = re.compile(r"^```([a-z]*|\{[^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE_NAME: Final = re.compile(r"# ([\w-]+\.(?:py|toml))\n")
 
 _STATUS: Final = "; echo $?"

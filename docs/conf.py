@@ -1,0 +1,37 @@
+"""Settings of Sphinx for the documentation site: ``sphinx-build -n -W --keep-going docs docs/_build``.
+
+The build needs no network, and neither do the pages: scripts, styles and fonts come with the theme.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # for site_links
+
+import sansio_smtp
+
+project = "sansio-smtp"
+author = "The sansio-smtp authors"
+version = release = sansio_smtp.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "site_links"]
+exclude_patterns = ["_build"]
+
+# The address of the repository, such as "https://forge.example/owner/sansio-smtp". With it, links to
+# files of the repository lead there; without it, these files are downloads.
+repository_url = ""
+
+myst_heading_anchors = 4  # as they are on GitHub
+myst_enable_extensions = ["attrs_inline"]
+
+default_role = "py:obj"  # what stands in single backticks in a docstring is a name
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_class_signature = "mixed"
+
+html_theme = "furo"
+html_title = f"sansio-smtp {release}"
+html_copy_source = False
+html_theme_options = {"navigation_with_keys": True}
