@@ -1,7 +1,8 @@
-"""Writes what the documentation takes from the code: diagrams and tables in marked regions.
+"""Writes what the documentation takes from the code: pictures, and tables in marked regions.
 
 ``python docs/make_diagrams.py`` writes them, ``--check`` fails where they are stale. A region is what
-stands between ``<!-- generated: NAME -->`` and ``<!-- end of NAME -->``.
+stands between ``<!-- generated: NAME -->`` and ``<!-- end of NAME -->``. Pictures are in ``docs/pictures``;
+those that have changed are made anew, for which Graphviz has to be installed.
 """
 
 from __future__ import annotations
@@ -11,19 +12,23 @@ import inspect
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 import attrs
+from drawings import DRAWINGS
 from limit_tables import REGIONS as LIMIT_REGIONS
 from metric_tables import REGIONS as METRIC_REGIONS
 from page_tables import REGIONS as PAGE_REGIONS
+from pictures import make, stale_pictures
 from rule_tables import REGIONS as RULE_REGIONS
 from rule_tables import attribute_docs, table
 from scaling_tables import REGIONS as SCALING_REGIONS
 from setting_tables import REGIONS as SETTING_REGIONS
+from state_pictures import ENDS, anywhere, causes
+from state_pictures import PICTURES as STATE_PICTURES
+from state_pictures import REGIONS as PICTURE_REGIONS
 
 from sansio_smtp import Config, Reply, WaitingFor, config
 from sansio_smtp.ends.keyword_table import KEYWORDS, Handling
@@ -31,14 +36,8 @@ from sansio_smtp.joint_states import TOGETHER
 from sansio_smtp.proxy import own_replies
 from sansio_smtp.states import (
     FRAMING,
-    GATE,
     LINE_STEPS,
-    MESSAGE,
     REPLY_STEPS,
-    TRANSACTION,
-    UPSTREAM,
-    Phase,
-    Step,
 )
 from sansio_smtp.verbs import VERBS, Effect, Kind, Support
 
@@ -46,20 +45,6 @@ DOCS = Path(__file__).parent
 FILES = (DOCS.parent / "README.md", *sorted(DOCS.glob("*/*.md")))
 
 _REGION = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
-_ENDS = (Phase.MUST_CLOSE, Phase.CLOSED)
-
-
-def framing_diagram() -> str:
-    edges: dict[tuple[Phase, Phase], list[Step]] = defaultdict(list)
-    for phase, steps in FRAMING.items():
-        for step, following in steps.items():
-            if step not in _anywhere() or phase in _ENDS:
-                edges[phase, following].append(step)
-    lines = [f"{a.name} --> {b.name}: {_or(steps)}" for (a, b), steps in edges.items()]
-    lines.insert(0, f"[*] --> {next(iter(FRAMING)).name}")
-    lines += [f"{phase.name} --> [*]" for phase, steps in FRAMING.items() if not steps]
-    everywhere = "; ".join(f"{step.value} → {phase.name}" for step, phase in _anywhere().items())
-    return _mermaid(lines) + f"\n\nNot drawn, since they lead away from every open phase: {everywhere}."
 
 
 def framing_table() -> str:
@@ -67,7 +52,7 @@ def framing_table() -> str:
         (f"**{phase.name}**" if i == 0 else "", step.value, following.name)
         for phase, steps in FRAMING.items()
         for i, (step, following) in enumerate(steps.items())
-        if step not in _anywhere() or phase in _ENDS
+        if step not in anywhere() or phase in ENDS
     ]
     return table(("phase", "what passes", "next phase"), rows)
 
@@ -90,20 +75,8 @@ def replies_table() -> str:
     return table(("reply to", "2xx", "3xx", "4xx", "5xx"), rows)
 
 
-def transaction_diagram() -> str:
-    arrows = {
-        Effect.BEGIN: ("NONE", "OPEN"),
-        Effect.ADD_RECIPIENT: ("OPEN", "OPEN"),
-        Effect.END: ("OPEN", "NONE"),
-    }
-    lines = ["[*] --> NONE"]
-    for effect, (before, after) in arrows.items():
-        lines.append(f"{before} --> {after}: {_or_text(_causes(effect))}")
-    return _mermaid(lines)
-
-
 def transaction_table() -> str:
-    rows = [(cause, effect.value) for effect in Effect for cause in _causes(effect)]
+    rows = [(cause, effect.value) for effect in Effect for cause in causes(effect)]
     return table(("answered", "the transaction"), rows)
 
 
@@ -163,27 +136,6 @@ def verbs_table() -> str:
     ]
     head = ("verb", "framing", "2xx: the transaction", "takes `Route`", "phase of rules, besides `command`")
     return table(head, rows)
-
-
-def diagram_of(states: Mapping[Any, Mapping[Any, Any]]) -> str:
-    """One of the proxy's own tables; ways that lead from everywhere are named below it, not drawn."""
-    rows = {state: row for state, row in states.items() if row}
-    everywhere = [
-        (step, to)
-        for step, to in next(iter(rows.values())).items()
-        if all(row.get(step) is to for row in rows.values())
-    ]
-    edges: dict[tuple[Any, Any], list[Any]] = defaultdict(list)
-    for state, row in rows.items():
-        for step, to in row.items():
-            if (step, to) not in everywhere:
-                edges[state, to].append(step)
-    lines = [f"[*] --> {next(iter(states)).name}"]
-    lines += [f"{a.name} --> {b.name}: {_or(steps)}" for (a, b), steps in edges.items()]
-    note = "; ".join(f"{step.value} → {to.name}" for step, to in everywhere)
-    return _mermaid(lines) + (
-        f"\n\nNot drawn, since they lead away from every state: {note}." if note else ""
-    )
 
 
 def together_table() -> str:
@@ -256,16 +208,11 @@ def _first_sentence(file: Path) -> str:
 
 REGIONS: dict[str, Callable[[], str]] = {
     "house": house,
-    "framing": framing_diagram,
     "framing-table": framing_table,
     "lines": lines_table,
     "replies": replies_table,
-    "transaction": transaction_diagram,
     "transaction-table": transaction_table,
     "verbs": verbs_table,
-    "upstream": partial(diagram_of, UPSTREAM),
-    "gate": partial(diagram_of, GATE),
-    "message": partial(diagram_of, MESSAGE),
     "together": together_table,
     "own-replies": replies_of_our_own,
     "keywords": keywords_table,
@@ -274,11 +221,15 @@ REGIONS: dict[str, Callable[[], str]] = {
     "waiting-for": waiting_for_table,
     **METRIC_REGIONS,
     **PAGE_REGIONS,
+    **PICTURE_REGIONS,
     **RULE_REGIONS,
     **SETTING_REGIONS,
     **LIMIT_REGIONS,
     **SCALING_REGIONS,
 }
+
+
+PICTURES: dict[str, Callable[[], str]] = {**STATE_PICTURES, **DRAWINGS}
 
 
 def render(text: str) -> str:
@@ -299,46 +250,21 @@ def used(files: Iterable[Path] = FILES) -> set[str]:
 
 def main(arguments: list[str]) -> int:
     if arguments == ["--check"]:
-        outdated = stale()
+        outdated = [*stale(), *stale_pictures(PICTURES)]
         for file in outdated:
             print(f"{file}: stale; run python docs/make_diagrams.py")
         return 1 if outdated else 0
     if arguments:
         print(__doc__)
         return 2
+    make(PICTURES)
     for file in FILES:
         file.write_text(render(file.read_text(encoding="utf-8")), encoding="utf-8")
     return 0
 
 
-def _anywhere() -> dict[Step, Phase]:
-    """The steps that lead from every open phase to one and the same."""
-    first, *others = (steps for phase, steps in FRAMING.items() if phase not in _ENDS)
-    return {step: phase for step, phase in first.items() if all(other.get(step) is phase for other in others)}
-
-
-def _causes(effect: Effect) -> list[str]:
-    digits: dict[str, list[str]] = defaultdict(list)
-    for (verb, digit), caused in TRANSACTION.items():
-        if caused is effect:
-            digits["end of data" if verb == b"." else verb.decode()].append(f"{digit}xx")
-    return [f"{verb} {', '.join(answers)}" for verb, answers in digits.items()]
-
-
 def _sorted_code(words: Iterable[str]) -> str:
     return " ".join(f"`{word}`" for word in sorted(words))
-
-
-def _or(steps: Iterable[Any]) -> str:
-    return _or_text(step.value for step in steps)
-
-
-def _or_text(texts: Iterable[str]) -> str:
-    return " / ".join(texts)
-
-
-def _mermaid(lines: list[str]) -> str:
-    return "\n".join(["```mermaid", "stateDiagram-v2", *(f"    {line}" for line in lines), "```"])
 
 
 if __name__ == "__main__":

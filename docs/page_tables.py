@@ -42,7 +42,7 @@ ANSWERS: dict[str, dict[str, str]] = {
     "explanation": {
         "dialogue": "How does an SMTP dialogue go, and what does the proxy do in it?",
         "promises": "What does it promise, and how is each promise checked?",
-        "what-can-slip-past": "How strictly does it read what a rule depends on, and what does it not look at?",
+        "what-can-slip-past": "How strictly does it read what rules depend on, and what does it not look at?",
         "threat-model": "What does it protect, from whom, and whom does it trust?",
         "design": "How is it built, and why?",
         "performance": "How much CPU time and memory does it need, beside others?",

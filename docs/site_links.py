@@ -78,5 +78,4 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("source-read", _read)
     app.connect("include-read", _include)
     app.add_lexer("smtp", TextLexer)  # dialogue scripts
-    app.add_lexer("mermaid", TextLexer)
     return {"parallel_read_safe": True}

@@ -8,6 +8,7 @@ import contextlib
 import importlib.util
 import io
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -102,6 +103,21 @@ def test_a_stale_region_is_found(make_diagrams: ModuleType, tmp_path: Path) -> N
     assert make_diagrams.stale([page]) == [page]
     page.write_text(make_diagrams.render(page.read_text()))
     assert make_diagrams.stale([page]) == []
+
+
+def test_pictures_are_up_to_date_and_shown(make_diagrams: ModuleType) -> None:
+    assert make_diagrams.stale_pictures(make_diagrams.PICTURES) == [], "run python docs/make_diagrams.py"
+    shown = {picture for page in PAGES for picture in re.findall(r"pictures/([\w-]+)\.svg", text(page))}
+    made = {picture.stem for picture in (ROOT / "docs" / "pictures").iterdir()}
+    assert made == shown == set(make_diagrams.PICTURES)
+
+
+def test_a_stale_picture_is_found(make_diagrams: ModuleType, tmp_path: Path) -> None:
+    source = make_diagrams.DRAWINGS["architecture"]
+    shutil.copy(ROOT / "docs" / "pictures" / "architecture.svg", tmp_path)
+    pictures = {"architecture": lambda: source().replace("client", "peer"), "new": source}
+    assert make_diagrams.stale_pictures({"architecture": source}, tmp_path) == []
+    assert make_diagrams.stale_pictures(pictures, tmp_path) == ["architecture", "new"]
 
 
 def test_scaling_begins_with_figures_that_were_measured(make_diagrams: ModuleType) -> None:
