@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))  # for site_links
+sys.path.insert(0, str(Path(__file__).parent))  # for the extensions there
 
 import sansio_smtp
 
@@ -16,7 +16,7 @@ project = "sansio-smtp"
 author = "The sansio-smtp authors"
 version = release = sansio_smtp.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "site_links"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "site_links", "site_names"]
 exclude_patterns = ["_build"]
 
 # The address of the repository, such as "https://forge.example/owner/sansio-smtp". With it, links to
@@ -30,6 +30,33 @@ default_role = "py:obj"  # what stands in single backticks in a docstring is a n
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_class_signature = "mixed"
+# Types in signatures that are not public, or are of Python, have no page: they are shown without a link.
+nitpick_ignore_regex = [("py:class", r"(sansio_smtp|trio_proxy|collections|random|pathlib|ipaddress)\..*")]
+# Names that docstrings say to those who read the code.
+nitpick_ignore = [
+    ("py:class", "EmailMessage"),
+    *(
+        ("py:obj", name)
+        for name in (
+            "CONTENT_PLACES",
+            "END_OF_INPUT",
+            "EmailMessage",
+            "Mailbox.routes",
+            "Options",
+            "Tally",
+            "Tally.slow",
+            "access_of",
+            "conn",
+            "identity",
+            "mime.decode",
+            "next_event",
+            "sansio_smtp.questions",
+            "sansio_smtp.rules.patterns",
+            "sansio_smtp.rules.phases",
+            "sansio_smtp.verbs.VERBS",
+        )
+    ),
+]
 
 html_theme = "furo"
 html_title = f"sansio-smtp {release}"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from api_tables import REGIONS as API_REGIONS
 from drawings import DRAWINGS
 from limit_tables import REGIONS as LIMIT_REGIONS
 from metric_tables import REGIONS as METRIC_REGIONS
@@ -42,7 +43,7 @@ from sansio_smtp.states import (
 from sansio_smtp.verbs import VERBS, Effect, Kind, Support
 
 DOCS = Path(__file__).parent
-FILES = (DOCS.parent / "README.md", *sorted(DOCS.glob("*/*.md")))
+FILES = (DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md")))
 
 _REGION = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
 
@@ -219,6 +220,7 @@ REGIONS: dict[str, Callable[[], str]] = {
     "refused-verbs": refused_verbs,
     "config": config_table,
     "waiting-for": waiting_for_table,
+    **API_REGIONS,
     **METRIC_REGIONS,
     **PAGE_REGIONS,
     **PICTURE_REGIONS,

@@ -180,6 +180,19 @@ def test_exit_statuses_are_those_of_the_help() -> None:
     assert documented == {*re.findall(r"\b\d+\b", epilog), "1"}  # of the demo, and of the trial of rules
 
 
+@pytest.mark.parametrize(
+    "package", ["sansio_smtp", "sansio_smtp.rules", "sansio_smtp.testing", "trio_proxy.testing"]
+)
+def test_every_public_name_is_in_the_api_pages(package: str) -> None:
+    """If one is not: the module that defines it is missing in docs/api_tables.py."""
+    shown: list[str] = []
+    for page in (ROOT / "docs" / "reference" / "api").glob("*.md"):
+        for directives in blocks(page, "{eval-rst}"):
+            if directives.startswith(f".. currentmodule:: {package}\n"):
+                shown += re.findall(r"^\.\. (?:auto\w+|py:data):: (\w+)$", directives, re.MULTILINE)
+    assert sorted(shown) == sorted(importlib.import_module(package).__all__)
+
+
 # Options and links
 
 
