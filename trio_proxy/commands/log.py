@@ -28,6 +28,8 @@ class ServiceLog:
     _verbosity: int
     problems: list[Problem]
     """The reasons why the service cannot start. Until it starts, log lines leave addresses out."""
+    _built_in: str = ""
+    """The address of the server that keeps messages here; empty if there is none."""
 
     @classmethod
     def configured(cls, options: Options, key: bytes | None = None) -> ServiceLog:
@@ -49,11 +51,21 @@ class ServiceLog:
         if before < self._verbosity:
             self._say()
 
+    def tells_of_capture(self, built_in: str) -> None:
+        """Messages are kept here, by a server at this address: from now on there is a line about each."""
+        self._built_in = built_in
+        self._configure()
+
     def _say(self) -> None:
         log.warning("log level reloaded", verbosity=_NAMES.get(self._verbosity, "-vv"))
 
     def _configure(self) -> None:
-        logs.configure(self._verbosity, form=self._form, hide=self._hide)
+        lines: logs.OwnLines = {}
+        if self._built_in:
+            from trio_proxy.captured.kept_line import lines_of_capture  # few need it
+
+            lines = lines_of_capture(self._built_in, all_lines=self._verbosity > 0)
+        logs.configure(self._verbosity, form=self._form, hide=self._hide, lines=lines)
 
 
 _NAMES: Final = {-1: "--quiet", 0: "default", 1: "--verbose"}

@@ -112,6 +112,7 @@ async def _main(options: Options, overseer: Seat | Manager, service_log: Service
             capture = _capture_server(options.capture)
             capture_sockets = stack.enter_context(listening(Address("127.0.0.1", 0)))
             built_in = Destination(bound_address(capture_sockets[0]))
+            service_log.tells_of_capture(str(built_in))
         for destination in options.upstream:
             _refuse_loop(destination.address, listeners.values())
         resolve_in_own_threads()
@@ -372,13 +373,14 @@ def _pool(options: Options) -> Pool | None:
 
 
 def _capture_server(directory: Path) -> Server:
+    from trio_proxy.captured.kept_line import tell_kept
     from trio_proxy.driver.capture import CaptureSession  # 0.6 MB that few need
 
     try:
         maildir = Maildir(directory)
     except OSError as error:
         raise click.BadParameter(f"{directory}: {error.strerror}", param_hint="'--capture'") from None
-    return Server(session=lambda client, peer, _: CaptureSession(client, peer, maildir), grace=5)
+    return Server(session=lambda client, peer, _: CaptureSession(client, peer, maildir, tell_kept), grace=5)
 
 
 def _tell_left_over(options: Options) -> None:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import errno
 import time
+from collections.abc import Callable
 from functools import partial
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
+import attrs
 import structlog
 import trio
 
@@ -28,6 +30,7 @@ from sansio_smtp import (
     ServerConnection,
     unstuff,
 )
+from sansio_smtp.rules import Message
 from trio_proxy.storage.maildir import Maildir
 from trio_proxy.storage.writers import write_in_thread
 
@@ -35,7 +38,7 @@ from .outbox import Outbox
 from .own_replies import INTERNAL_ERROR
 from .streams import Stream
 
-__all__ = ["CaptureSession"]
+__all__ = ["CaptureSession", "Kept"]
 
 log = structlog.stdlib.get_logger("smtp_proxy.capture")
 
@@ -58,20 +61,41 @@ _REPLIES: Final = {
     b"HELP": Reply.of(214, "MAIL, RCPT, DATA; a recipient that begins with 'refused' is refused"),
     b"QUIT": Reply.of(221, "bye", enhanced="2.0.0"),
 }
+_MOST_HEAD: Final = 65_536
+"""Octets of a message in which its subject is looked for."""
+_MOST_SUBJECT: Final = 1_000
+"""Characters of a subject that are told."""
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 _UNKNOWN: Final = Reply.of(500, "unknown command", enhanced="5.5.1")
 
 
-class CaptureSession:
-    """One client of the capture server."""
+@attrs.frozen
+class Kept:
+    """A message that is kept."""
 
-    def __init__(self, client: Stream, peer: str, maildir: Maildir) -> None:
+    file: str
+    """Relative to the Maildir."""
+    sender: str
+    recipients: tuple[str, ...]
+    subject: str
+    """Decoded (RFC 2047). It may hold control characters."""
+    size: int
+
+
+class CaptureSession:
+    """One client of the capture server. ``tell`` is called for each message that is kept."""
+
+    def __init__(
+        self, client: Stream, peer: str, maildir: Maildir, tell: Callable[[Kept], None] | None = None
+    ) -> None:
         self._connection = ServerConnection(Config(), max_message_size=_MAX_MESSAGE)
         self._outbox = Outbox(client)
         self._peer = peer
         self._maildir = maildir
         self._helo = ""
+        self._tell = tell
         self._message: tuple[str, BinaryIO] | None = None
+        self._head = bytearray()
         self._refusal: Reply | None = None
         self._scope = trio.CancelScope()
 
@@ -125,8 +149,11 @@ class CaptureSession:
         elif isinstance(event, ContentRefused):
             self._refusal = event.error.reply_hint
         elif self._message is not None and self._refusal is None:
+            data = unstuff(event.data, event.at_line_start)
+            if (room := _MOST_HEAD - len(self._head)) > 0:
+                self._head += data[:room]
             try:
-                self._message[1].write(unstuff(event.data, event.at_line_start))
+                self._message[1].write(data)
             except OSError as error:
                 self._refusal = _not_kept(error)
 
@@ -161,6 +188,7 @@ class CaptureSession:
     async def _end_of_data(self, event: EndOfData) -> None:
         message, self._message = self._message, None
         refusal, self._refusal = self._refusal, None
+        head, self._head = self._head, bytearray()
         assert message is not None
         if refusal is not None:
             self._maildir.drop(*message)
@@ -174,8 +202,11 @@ class CaptureSession:
             self._reply(_not_kept(error))
             return
         self._reply(Reply.of(250, f"kept as {message[0]}", enhanced="2.0.0"))
+        if self._tell is not None:
+            sender, recipients = record["mail_from"] or "", record["rcpt_to"]
+            self._tell(Kept(f"new/{message[0]}", sender, tuple(recipients), _subject(head), event.size))
 
-    def _record(self, envelope: Envelope, size: int) -> dict[str, object]:
+    def _record(self, envelope: Envelope, size: int) -> dict[str, Any]:
         path = envelope.reverse_path
         return {
             "mail_from": path.address if path else None,
@@ -189,6 +220,11 @@ class CaptureSession:
 
     def _reply(self, reply: Reply) -> None:
         self._outbox.put(self._connection.send_reply(reply))
+
+
+def _subject(head: bytes | bytearray) -> str:
+    """The subject of a message that begins so."""
+    return (Message(bytes(head)).headers.get("Subject") or "")[:_MOST_SUBJECT]
 
 
 def _not_kept(error: OSError) -> Reply:

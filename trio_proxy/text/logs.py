@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, MutableMapping
 from json.encoder import encode_basestring_ascii as _quoted
 from math import isfinite
+from types import MappingProxyType
 from typing import Any, Final, Literal, cast
 
 import structlog
@@ -19,19 +20,28 @@ from .escaping import escape_values
 from .hiding import Hide, hidden
 from .output import write_error_line
 
-__all__ = ["JsonLines", "configure"]
+__all__ = ["JsonLines", "OwnLines", "configure"]
 
 _ORDERED: Final = "_ordered"
 _MOST_KEYS: Final = 1_000
 _Values = MutableMapping[str, Any]
 _Processor = Callable[[Any, str, _Values], Any]
+OwnLines = Mapping[str, Callable[[Mapping[str, Any]], str | None]]
+"""The text of an event → a function that is given the values of a line, with control characters escaped in
+those that are texts. It returns the line; an empty text, and none is written; or None for the usual form."""
+_NO_LINES: Final[OwnLines] = MappingProxyType({})
 
 
 def configure(
-    verbosity: int, *, form: Literal["text", "json", "auto"] = "text", hide: Hide | None = None
+    verbosity: int,
+    *,
+    form: Literal["text", "json", "auto"] = "text",
+    hide: Hide | None = None,
+    lines: OwnLines = _NO_LINES,
 ) -> None:
     """``verbosity``: -1 logs errors, 0 warnings and what became of mail, 1 more of it, 2 everything.
     ``form``: auto is text on a terminal, else JSON. ``hide``: what stands in the place of an address.
+    ``lines``: for an event by its text, what makes the whole line of a text log.
 
     May be called again: loggers that are bound already, as those of sessions, stay as they are."""
     levels = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}
@@ -44,7 +54,7 @@ def configure(
         processors=[
             structlog.processors.format_exc_info,
             *hiding,
-            *(_text(colors=is_terminal) if as_text else [JsonLines()]),
+            *(_text(lines, colors=is_terminal) if as_text else [JsonLines()]),
         ],
         wrapper_class=type(
             "Logger",
@@ -60,14 +70,31 @@ def configure(
     )
 
 
-def _text(*, colors: bool) -> list[_Processor]:
+def _text(lines: OwnLines, *, colors: bool) -> list[_Processor]:
     return [
         structlog.processors.add_log_level,
         _Stamper(),
         escape_values,
         _in_order,
-        structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, sort_keys=False),
+        _Rendered(lines, structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, sort_keys=False)),
     ]
+
+
+class _Rendered:
+    """Makes a line of text."""
+
+    def __init__(self, lines: OwnLines, usual: _Processor) -> None:
+        self._lines = lines
+        self._usual = usual
+
+    def __call__(self, logger: object, method: str, values: _Values) -> Any:
+        make = self._lines.get(values["event"])
+        line = None if make is None else make(values)
+        if line is None:
+            return self._usual(logger, method, values)
+        if not line:
+            raise structlog.DropEvent
+        return line
 
 
 def _in_order(logger: object, method: str, values: _Values) -> _Values:

@@ -9,9 +9,20 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import attrs
 
-__all__ = ["A_DURATION", "A_SIZE", "Duration", "Reads", "Size", "parse_duration", "parse_size", "size_text"]
+__all__ = [
+    "A_DURATION",
+    "A_SIZE",
+    "Duration",
+    "Reads",
+    "Size",
+    "parse_duration",
+    "parse_size",
+    "rounded_size",
+    "size_text",
+]
 
 _SIZE: Final = re.compile(r"([0-9]{1,18}) ?([KMG]?)(I?)B?", re.IGNORECASE)
+_STEP: Final = 1000
 _POWERS: Final = {"": 0, "K": 1, "M": 2, "G": 3}
 _BASES: Final = (("", 1000), ("i", 1024))
 _DURATION: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{0,9})?) ?(ms|s|m|h|d|)", re.IGNORECASE)
@@ -61,6 +72,18 @@ def size_text(octets: int) -> str:
         if octets % factor == 0:
             return f"{octets // factor}{unit}"
     return str(octets)
+
+
+def rounded_size(octets: int) -> str:
+    """The number of octets with at most one place after the point: ``"556 B"``, ``"2.1 kB"``."""
+    if octets < _STEP:
+        return f"{octets} B"
+    size = octets / _STEP
+    for unit in ("kB", "MB"):
+        if round(size, 1) < _STEP:
+            return f"{size:.1f} {unit}"
+        size /= _STEP
+    return f"{size:.1f} GB"
 
 
 A_SIZE: Final = Reads('a number of bytes or a size such as "25M"', parse_size)

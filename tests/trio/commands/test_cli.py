@@ -320,7 +320,9 @@ def test_without_a_server_messages_are_kept(tmp_path: Path) -> None:
         assert "upstream    none: messages are kept in captured-mail (Maildir)" in process.said()
         with connect(("127.0.0.1", process.port)) as client:
             say_hello(client)
-            assert submit(client, TEXT).startswith(b"250 2.0.0 kept as ")
+            name = submit(client, TEXT).removeprefix(b"250 2.0.0 kept as ").decode()
+        process.wait_for(f'^kept new/{name}  a@me.example → b@mx.example  "hi"  21 B$')
+        assert "message relayed" not in process.said()
         process.signal(signal.SIGTERM)
         assert process.ends(SOON) == 0
     (message,) = (tmp_path / "captured-mail" / "new").iterdir()

@@ -151,7 +151,7 @@ class Alone(Proxy):
 
 @pytest.mark.slow
 def test_all_workers_hash_an_address_alike(tmp_path: Path) -> None:
-    running = Alone(tmp_path, "-l", "127.0.0.1:0", "--workers", "2", "--log-addresses", "hashed")
+    running = Alone(tmp_path, "-v", "-l", "127.0.0.1:0", "--workers", "2", "--log-addresses", "hashed")
     try:
         for _ in range(500):
             client = connect(("127.0.0.1", running.port))

@@ -160,3 +160,21 @@ def test_hidden_addresses(capsys: Said, hide: Hide, ann: str, bob: str) -> None:
 
 def test_nobody_is_no_address(capsys: Said) -> None:
     assert of_json(capsys, hide=leaving_out, **{"from": "<>"})["from"] == "<>"
+
+
+def test_an_event_may_have_a_line_of_its_own(capsys: Said) -> None:
+    lines: dict[str, Any] = {
+        "mine": lambda values: f"my {values['text']}",
+        "none": lambda _: "",
+        "usual": lambda _: None,
+    }
+    logs.configure(0, lines=lines)
+    log: Any = structlog.get_logger()
+    for event in ("mine", "none", "usual", "other"):
+        log.tell(event, text="a\x1bb")
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "my a\\x1bb"
+    assert [line.split("] ")[1] for line in said[1:]] == ["usual text=a\\x1bb", "other text=a\\x1bb"]
+    logs.configure(0, form="json", lines=lines)
+    log.tell("mine", text="x")
+    assert json.loads(capsys.readouterr().err)["event"] == "mine"

@@ -9,7 +9,7 @@ from each import each
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_proxy.text.units import parse_duration, parse_size, size_text
+from trio_proxy.text.units import parse_duration, parse_size, rounded_size, size_text
 
 
 @each(
@@ -30,6 +30,18 @@ def test_sizes(written: Any, octets: int) -> None:
 )
 def test_sizes_for_people(octets: int, text: str) -> None:
     assert size_text(octets) == text
+
+
+@each(
+    ("octets", "text"),
+    [
+        (0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (2149, "2.1 kB"), (999_949, "999.9 kB"),
+        (999_950, "1.0 MB"),
+        (5_000_000, "5.0 MB"), (10**9, "1.0 GB"), (10**13, "10000.0 GB"),
+    ],
+)  # fmt: skip
+def test_rounded_sizes(octets: int, text: str) -> None:
+    assert rounded_size(octets) == text
 
 
 @given(st.integers(1, 10**18 - 1) | st.integers(1, 10**4).map(lambda n: n * 1000 * 1024))

@@ -1,0 +1,1 @@
+"""Captured mail for people: the line about each message that arrives, and what ``smtp-proxy show`` prints."""
