@@ -10,6 +10,9 @@ over (RFC 5321 §6.1), so all of it must be on disk before, and nothing of it ma
 The envelope comes first. So a message in ``new/`` has its envelope, always. After a crash in between there is
 an envelope whose message is still in ``tmp/``: it was not answered 250, and the client has it still. What is
 in ``tmp/`` for more than a day is left over from a crash, or from a disk that failed (`left_over`).
+
+NAME ends in ``.eml``. A mail reader that moves the message to ``cur/`` adds a colon and flags: the name up to
+the colon stays, by which the envelope is found.
 """
 
 from __future__ import annotations
@@ -30,6 +33,8 @@ from .disk import Disk
 __all__ = ["Maildir", "left_over"]
 
 _DAY: Final = 86_400.0
+_SUFFIX: Final = ".eml"
+"""By which other programs know that a file is a message."""
 _count: Final = itertools.count()  # of the process: two objects may write to one directory
 
 
@@ -59,7 +64,8 @@ class Maildir:
     def create(self) -> tuple[str, BinaryIO]:
         """A unique name, and a file to write a message to that is not complete yet."""
         self._make_directories()  # somebody may have removed them
-        name = f"{time.time():.6f}.P{os.getpid()}Q{next(_count)}.{socket.gethostname()}".replace("/", "_")
+        host = socket.gethostname().replace("/", "_").replace(":", "_")
+        name = f"{time.time():.6f}.P{os.getpid()}Q{next(_count)}.{host}{_SUFFIX}"
         return name, self._disk.create(self.path / "tmp" / name)
 
     def keep(self, name: str, file: BinaryIO, envelope: dict[str, object]) -> None:

@@ -26,7 +26,7 @@ from trio_proxy.account.queue_ids import queue_id
         ("ok 1764374400 qp 23456", "23456"),
         ("Ok 0102018f0a1b2c3d-4e5f-000000", "0102018f0a1b2c3d-4e5f-000000"),
         ("Message Queued (1F2E3D4C-5B6A.1)", "1F2E3D4C-5B6A.1"),
-        ("2.0.0 kept as 1795910985.251371.P32193Q0.vm", "1795910985.251371.P32193Q0.vm"),
+        ("2.0.0 kept as 1795910985.251371.P32193Q0.vm.eml", "1795910985.251371.P32193Q0.vm.eml"),
         ("2.0.0 ok", ""),
         ("ok", ""),
         ("2.0.0 Ok: queued as " + "A" * 300, "A" * 100),

@@ -124,6 +124,7 @@ async def test_the_envelope_is_kept_beside_it(tmp_path: Path) -> None:
         await talk(client, b"DATA", b"354 go ahead", b".", KEPT)
         await say_quit(client)
     name = reply.removeprefix("250 2.0.0 kept as ")
+    assert (tmp_path / "new" / name).suffix == ".eml"
     record = json.loads((tmp_path / "envelopes" / f"{name}.json").read_text())
     assert record.pop("received")
     assert record == {

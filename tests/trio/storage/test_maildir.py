@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mailbox
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,27 @@ def test_names_are_unique(tmp_path: Path) -> None:
         maildir.drop(name, file)
         maildir.drop(name, file)
     assert files(tmp_path) == []
+
+
+def test_mail_readers_know_the_files_and_may_move_them(tmp_path: Path) -> None:
+    maildir = Maildir(tmp_path)
+    name, file = maildir.create()
+    file.write(b"Subject: hi\r\n\r\none\r\n")
+    maildir.keep(name, file, {"mail_from": "a@me.example"})
+    assert name.endswith(".eml")
+    reader = mailbox.Maildir(tmp_path, create=False)
+    ((key, message),) = reader.items()
+    assert (key, message["Subject"], message.get_subdir()) == (name, "hi", "new")
+    message.set_subdir("cur")
+    message.add_flag("S")
+    reader[key] = message
+    assert files(tmp_path) == [f"cur/{name}:2,S", f"envelopes/{name}.json"]
+
+
+def test_a_host_whose_name_cannot_stand_in_a_file_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "a/b:c")
+    name, file = Maildir(tmp_path).create()
+    file.close()
+    assert name.endswith(".a_b_c.eml")
