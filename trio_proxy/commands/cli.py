@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trio_proxy.trial.options import read_case, read_messages, with_trial_options
+from trio_proxy.trial.options import read_case, read_letters, with_trial_options
 
 from . import exit_status
 from .command_group import SuggestingGroup
@@ -20,6 +20,7 @@ from .setting_options import with_settings
 if TYPE_CHECKING:
     from sansio_smtp.rules.lint.problems import Problem
     from trio_proxy.settings.options import Options
+    from trio_proxy.trial.reports import How
 
 __all__ = ["cli", "main"]
 
@@ -100,40 +101,40 @@ def reload(ctx: click.Context, /, *, only: bool, status: bool, **_: Any) -> None
 
 
 @cli.command(context_settings=_CONTEXT)
-@click.argument(
-    "messages",
-    metavar="MSG.eml...",
-    nargs=-1,
-    required=True,
-    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
-)
+@click.argument("messages", metavar="MSG.eml...", nargs=-1, type=click.Path(allow_dash=True))
 @with_trial_options
 @with_settings("rules", "config", "rule_timeout", "on_rule_error", "max_message_size", "max_held")
 @click.pass_context
-def test(ctx: click.Context, /, messages: tuple[str, ...], how: str | None, **said: Any) -> None:
-    """Say what the rules would do with a message. It connects to no server and sends nothing.
+def test(ctx: click.Context, /, messages: tuple[str, ...], how: How | None, **said: Any) -> None:
+    """Say what the rules would do with messages. It connects to no server and sends nothing.
 
     \b
+    smtp-proxy test --rules my_rules.py mail.eml
     smtp-proxy test --rules my_rules.py mail.eml --from ann@me.example --to bob@old.example
+    smtp-proxy test --rules my_rules.py captured-mail
 
     Shows which rules are asked in each phase, how long they take, what they decide and change, what the
     client would be told, and the difference between the message and what would be delivered, if the server
-    takes everything. A message is a file, or - for standard input; each comes in a connection of its own.
+    takes everything.
 
-    Exit status: 0 all is as expected, 1 it is not or a rule failed, 2 wrong usage, 78 the settings file or
-    the rules are wrong.
+    MSG.eml is a file, or - for standard input. It may be a directory of .eml files, a Maildir or an mbox
+    file: of several messages each gets one line, and a summary follows. Each message comes in a connection
+    of its own.
+
+    Exit status: 0 all is as expected, 1 it is not, a rule failed or a message could not be tried, 2 wrong
+    usage, 78 the settings file or the rules are wrong.
     """
     options, problems = read_options(ctx)
     if problems:
         sys.exit(_complain([*problems, *_rule_problems(options)]))
-    if not options.rules:
-        raise click.UsageError("Missing option '-r' / '--rules'.", ctx)
+    case = read_case(ctx, said)
+    letters = read_letters(ctx, messages, case, has_rules=bool(options.rules))
     from sansio_smtp.rules.lint.problems import RuleError
     from trio_proxy.trial.run import run_trial
 
-    case, given = read_case(ctx, said), read_messages(ctx, messages)
+    how = how or ("all" if len(letters) == 1 else "lines")
     try:
-        status = 0 if run_trial(options, given, case, how) else exit_status.FAILED
+        status = 0 if run_trial(options, letters, case, how) else exit_status.FAILED
     except RuleError as error:
         status = _complain(error.problems)
     except KeyboardInterrupt:

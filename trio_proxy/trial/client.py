@@ -29,6 +29,7 @@ class TrialClient:
     def __init__(self, trial: Trial, rules: RuleSet, host: TrialHost, options: Options) -> None:
         self._trial = trial
         self._case = trial.case
+        self._envelope = trial.envelope
         self._host = host
         self._session = AsyncSession(
             rules, client_at(trial.case.ip), willing_server, host, _config(options), options.on_rule_error
@@ -51,10 +52,10 @@ class TrialClient:
 
     async def _submit(self) -> None:
         session, trial = self._session, self._trial
-        await self._command("mail", f"MAIL FROM:<{self._case.mail_from}>{self._parameters()}")
+        await self._command("mail", f"MAIL FROM:<{self._envelope.sender}>{self._parameters()}")
         if not session.ok:
             return
-        for address in self._case.rcpt_to:
+        for address in self._envelope.recipients:
             step = await self._command("rcpt", f"RCPT TO:<{address}>")
             assert step.reply is not None
             sent = _recipients(step)
@@ -89,7 +90,7 @@ class TrialClient:
         parameters = [f"SIZE={len(content)}"]
         if not content.isascii():
             parameters.append("BODY=8BITMIME")
-        addresses = "".join((self._case.mail_from, *self._case.rcpt_to))
+        addresses = "".join((self._envelope.sender, *self._envelope.recipients))
         if not addresses.isascii() or not content.partition(b"\r\n\r\n")[0].isascii():
             parameters.append("SMTPUTF8")
         return "".join(f" {parameter}" for parameter in parameters)

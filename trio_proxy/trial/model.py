@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, Literal, TypeAlias, get_args
 
 import attrs
 
@@ -11,20 +11,27 @@ from sansio_smtp.rules import Held
 from sansio_smtp.testing import Accepted
 from sansio_smtp.wire.replies import Reply
 
+from .envelope import Envelope
 from .expectations import Expectation, Happened, happened
 from .host import Asked
 
-__all__ = ["Case", "Named", "Step", "Trial"]
+__all__ = ["OUTCOMES", "Case", "Named", "Outcome", "Step", "Trial"]
+
+Outcome: TypeAlias = Literal["delivered", "refused", "deferred", "held", "discarded", "not tried"]
+OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
+"""In the order of a summary."""
 
 _CONTENT: Final = ("data", "headers", "body_line", "body", "message")
 
 
 @attrs.frozen(kw_only=True)
 class Case:
-    """What a client says besides the message, and what is expected to happen."""
+    """What is said on the command line: who the client is, and what is expected to happen."""
 
-    mail_from: str
+    mail_from: str | None
+    """None: the message's own fields say it."""
     rcpt_to: tuple[str, ...]
+    """Empty: the message's own fields say it."""
     ip: str
     """Where the client connects from."""
     helo: str
@@ -49,6 +56,11 @@ class Step:
     def reply(self) -> Reply | None:
         return self.replies[-1] if self.replies else None
 
+    @property
+    def reply_severity(self) -> int:
+        """The first digit of the last reply; 2 if there is none."""
+        return self.reply.severity if self.reply is not None else 2
+
 
 @attrs.define(eq=False)
 class Named:
@@ -72,6 +84,9 @@ class Trial:
     content: bytes
     """As the client sends it, decoded."""
     case: Case
+    envelope: Envelope
+    unreadable: str = ""
+    """Why the message could not be read; empty if it could."""
     steps: list[Step] = attrs.field(factory=list[Step])
     named: list[Named] = attrs.field(factory=list[Named])
     added: list[str] = attrs.field(factory=list[str])
@@ -100,6 +115,46 @@ class Trial:
         told = [(step.phase, reply) for step in self.steps for reply in step.replies]
         return [found for phase, what in (*said, *told) if (found := happened(phase, what)) is not None]
 
+    @property
+    def untried(self) -> tuple[str, ...]:
+        """Why the rules were not tried on the message; empty if they were."""
+        if self.unreadable:
+            return (f"cannot be read: {self.unreadable}",)
+        return tuple(f"missing {each}" for each in self.envelope.missing)
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of the message, in one word or two."""
+        if self.untried:
+            return "not tried"
+        if self.delivered is not None:
+            return "delivered"
+        if self.held is not None:
+            return "held"
+        was_accepted = any(step.phase == "message" and step.reply_severity == 2 for step in self.steps)
+        if was_accepted or self.refusal is None:
+            return "discarded"
+        _, reply = self.refusal
+        return "refused" if reply.severity == 5 else "deferred"
+
+    @property
+    def refusal(self) -> tuple[Step, Reply] | None:
+        """The last reply that refused something, and the step that it ended."""
+        refused = [(step, reply) for step in self.steps for reply in step.replies if reply.severity >= 4]
+        return refused[-1] if refused else None
+
+    @property
+    def final_content(self) -> bytes | None:
+        """The message as it was delivered or held; None if it was neither."""
+        if self.delivered is not None:
+            return self.delivered.content
+        return self.held.message if self.held is not None else None
+
+    @property
+    def changed(self) -> bool:
+        """True if the message was delivered or held, and is not as it came."""
+        return self.final_content not in (None, self.content)
+
     def step_taken(self, step: Step) -> None:
         """The client has done one more thing."""
         self.steps.append(step)
@@ -124,9 +179,16 @@ class Trial:
         return expectation.met_by(self.happened, reached, delivered=self.delivered is not None)
 
     @property
+    def unmet(self) -> list[Expectation]:
+        """What was expected and has not happened; nothing if the rules were not tried."""
+        if self.untried:
+            return []
+        return [each for each in self.case.expectations if not self.meets(each)]
+
+    @property
     def ok(self) -> bool:
-        """True if no rule failed, and every expectation is met."""
-        return not self.failed and all(map(self.meets, self.case.expectations))
+        """True if the rules were tried, none failed, and every expectation is met."""
+        return not self.untried and not self.failed and not self.unmet
 
 
 def _phases_of(step: str) -> tuple[str, ...]:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from .expectations import Expectation
+    from .letters import Letter
     from .model import Case
 
-__all__ = ["read_case", "read_messages", "with_trial_options"]
+__all__ = ["read_case", "read_letters", "with_trial_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_NO_RULES: Final = "--rules FILE.py (or --config FILE.toml, a settings file that names rules)"
+_NO_MESSAGE: Final = "MSG.eml (a message, or a directory, a Maildir or an mbox file of messages)"
 
 
 class _Expected(click.ParamType[Any]):
@@ -42,12 +47,13 @@ class _IP(click.ParamType[Any]):
 # fmt: off
 _OPTIONS = (
     click.option(
-        "-f", "--from", "mail_from", required=True, metavar="ADDRESS",
-        help="The sender. '' is the null path, as of a bounce.",
+        "-f", "--from", "mail_from", metavar="ADDRESS",
+        help="The sender. '' is the null path, as of a bounce.  [default: from the message's own fields: "
+        "Return-Path, Sender or From]",
     ),
     click.option(
-        "-t", "--to", "rcpt_to", required=True, multiple=True, metavar="ADDRESS",
-        help="A recipient. Repeatable.",
+        "-t", "--to", "rcpt_to", multiple=True, metavar="ADDRESS",
+        help="A recipient. Repeatable.  [default: from the message's own fields: To, Cc and Bcc]",
     ),
     click.option(
         "--ip", type=_IP(), default="192.0.2.1", show_default=True,
@@ -69,6 +75,10 @@ _OPTIONS = (
     click.option(
         "-q", "--quiet", "how", flag_value="quiet",
         help="Say what was not as expected and which rules failed, nothing else.",
+    ),
+    click.option(
+        "-v", "--verbose", "how", flag_value="all",
+        help="Of several messages, too, tell all: the dialogue, the rules, the difference.",
     ),
 )
 # fmt: on
@@ -92,7 +102,7 @@ def read_case(ctx: click.Context, said: Mapping[str, Any]) -> Case:
     case = Case(**{name: said[name] for name in names})
     try:
         # Addresses are sent as they are, odd ones too: what becomes of them is to be seen.
-        for line in (f"EHLO {case.helo}", f"MAIL FROM:<{case.mail_from}>"):
+        for line in (f"EHLO {case.helo}", f"MAIL FROM:<{case.mail_from or ''}>"):
             Command.of(line.encode("utf-8", "surrogateescape"))
         for address in case.rcpt_to:
             if not address:
@@ -103,17 +113,36 @@ def read_case(ctx: click.Context, said: Mapping[str, Any]) -> Case:
     return case
 
 
-def read_messages(ctx: click.Context, files: Sequence[str]) -> list[tuple[str, bytes]]:
-    """Name and octets of each message. Raises `click.UsageError`."""
-    if files.count("-") > 1:
-        raise click.UsageError("Standard input can be one message only: - is given twice.", ctx)
-    return [("stdin" if file == "-" else file, _read(ctx, file)) for file in files]
+def read_letters(ctx: click.Context, paths: Sequence[str], case: Case, *, has_rules: bool) -> list[Letter]:
+    """The messages to try. Raises `click.UsageError`, which says all that is missing at once."""
+    from .letters import LettersError, find_letters
 
-
-def _read(ctx: click.Context, file: str) -> bytes:
+    if paths.count("-") > 1:
+        raise click.UsageError("Standard input can be read once only: - is given twice.", ctx)
+    missing = [] if has_rules else [_NO_RULES]
+    letters: list[Letter] = []
+    problems: tuple[str, ...] = ()
+    if not paths:
+        missing.append(_NO_MESSAGE)
     try:
-        with click.open_file(file, "rb") as opened:
-            octets: bytes = opened.read()
-    except OSError as error:
-        raise click.UsageError(f"{file}: {error.strerror}", ctx) from None
-    return octets
+        letters = find_letters(paths, ctx.with_resource(ExitStack()))
+        if len(letters) == 1:  # of several, each is tried that can be
+            missing += _missing_in(letters[0], case)
+    except LettersError as error:
+        problems = error.problems
+    if missing:
+        problems = (*problems, "Missing:", *(f"  {each}" for each in missing))
+    if problems:
+        raise click.UsageError("\n".join(problems), ctx)
+    return letters
+
+
+def _missing_in(letter: Letter, case: Case) -> tuple[str, ...]:
+    from sansio_smtp.wire.content import canonical
+
+    from .envelope import envelope_of
+
+    try:
+        return envelope_of(canonical(letter.read()), case.mail_from, case.rcpt_to).missing
+    except OSError:  # the trial says so
+        return ()

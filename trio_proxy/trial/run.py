@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Sequence
-from contextlib import redirect_stdout
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager, redirect_stdout
 from functools import partial
 
+import click
 import trio
 
 from sansio_smtp.rules import RuleError
@@ -17,61 +17,96 @@ from trio_proxy.rulebook.load import load
 from trio_proxy.rulebook.reload import RuleBook
 from trio_proxy.settings.options import Options
 from trio_proxy.text import logs
-from trio_proxy.text.output import write_error_line, write_line
+from trio_proxy.text.output import write_error_line
 
 from .client import TrialClient
+from .envelope import Envelope, envelope_of
 from .host import TrialHost
+from .letters import Letter
 from .model import Case, Trial
-from .report import as_json, as_text, coloured, complaints
+from .reports import How, report_for
 
 __all__ = ["run_trial"]
 
 
-def run_trial(options: Options, messages: Sequence[tuple[str, bytes]], case: Case, how: str | None) -> bool:
-    """Tries the rules on each message, given as its name and octets, in a connection of its own.
+def run_trial(options: Options, letters: Sequence[Letter], case: Case, how: How) -> bool:
+    """Tries the rules on each message, in a connection of its own, and writes the report.
 
-    Returns True if every expectation is met and no rule failed. ``how`` the result is written: None as text,
-    ``"json"``, or ``"quiet"`` for mistakes only. Raises `RuleError`.
+    Returns True if every expectation is met and no rule failed. Raises `RuleError`, and KeyboardInterrupt
+    after the report on the messages that were tried before it.
     """
     logs.configure(0)
-    with redirect_stdout(sys.stderr):  # what rules print is not part of the report
+    run = _Run(options, letters, case, how)
+    try:
+        with redirect_stdout(sys.stderr):  # what rules print is not part of the report
+            trio.run(run.try_all)
+    except* KeyboardInterrupt:
+        write_error_line(f"interrupted: {run.tried:,} of {len(letters):,} messages were tried")
+        run.report.end()
+        raise KeyboardInterrupt from None
+    run.report.end()
+    return run.ok
+
+
+class _Run:
+    def __init__(self, options: Options, letters: Sequence[Letter], case: Case, how: How) -> None:
+        self._options = options
+        self._letters = letters
+        self._case = case
+        self._how = how
+        self._out = sys.stdout
+        self.report = report_for(how, len(letters))
+        self.ok = True
+        self.tried = 0
+
+    async def try_all(self) -> None:
+        options = self._options
+        settings = RuleSettings(timeout=options.rule_timeout, on_error=options.on_rule_error)
+        host = TrialHost(settings)
         book = RuleBook(partial(load, options.rules, options.rule_settings))
-        trials = trio.run(_try_all, book, options, messages, case)
-    if how == "json":
-        write_line(as_json(book.summary, trials))
-    elif how == "quiet":
-        for line in complaints(trials):
-            write_error_line(line)
-    else:
-        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        for line in as_text(book.summary, trials):
-            write_line(coloured(line) if colour else line)
-    return all(trial.ok for trial in trials)
+        cannot_start: RuleError | None = None
+        async with trio.open_nursery() as nursery:
+            try:
+                await nursery.start(book.serve)
+            except RuleError as error:
+                cannot_start = error
+            else:
+                with redirect_stdout(self._out):
+                    self.report.begin(book.summary)
+                with book.use() as in_force, settings.watchdog.installed(), self._awaited() as letters:
+                    rules = host.watched(in_force)
+                    for letter in letters:
+                        trial = self._trial(letter)
+                        if not trial.untried:
+                            await TrialClient(trial, rules, host, options).converse()
+                        self._tell(trial)
+                nursery.cancel_scope.cancel(reason="all is said")
+        if cannot_start is not None:  # raised here because the nursery would raise a group
+            raise cannot_start
 
-
-async def _try_all(
-    book: RuleBook, options: Options, messages: Sequence[tuple[str, bytes]], case: Case
-) -> list[Trial]:
-    settings = RuleSettings(timeout=options.rule_timeout, on_error=options.on_rule_error)
-    host = TrialHost(settings)
-    trials: list[Trial] = []
-    cannot_start: RuleError | None = None
-    async with trio.open_nursery() as nursery:
+    def _trial(self, letter: Letter) -> Trial:
         try:
-            await nursery.start(book.serve)
-        except RuleError as error:
-            cannot_start = error
-        else:
-            with book.use() as in_force, settings.watchdog.installed():
-                rules = host.watched(in_force)
-                for name, content in messages:
-                    trial = Trial(name, _whole(content), case)
-                    await TrialClient(trial, rules, host, options).converse()
-                    trials.append(trial)
-            nursery.cancel_scope.cancel(reason="all is said")
-    if cannot_start is not None:  # raised here because the nursery would raise a group
-        raise cannot_start
-    return trials
+            content = _whole(letter.read())
+        except OSError as error:
+            return Trial(letter.name, b"", self._case, Envelope(), str(error.strerror))
+        envelope = envelope_of(content, self._case.mail_from, self._case.rcpt_to)
+        return Trial(letter.name, content, self._case, envelope)
+
+    def _tell(self, trial: Trial) -> None:
+        self.tried += 1
+        self.ok = self.ok and trial.ok
+        with redirect_stdout(self._out):
+            self.report.add(trial)
+
+    @contextmanager
+    def _awaited(self) -> Generator[Iterable[Letter]]:
+        """The messages, with a bar on a terminal that shows nothing else meanwhile."""
+        shows_lines = self._how in ("lines", "all") and self._out.isatty()
+        if len(self._letters) == 1 or shows_lines or not sys.stderr.isatty():
+            yield self._letters
+            return
+        with click.progressbar(self._letters, label="messages", show_pos=True, file=sys.stderr) as bar:
+            yield bar
 
 
 def _whole(content: bytes) -> bytes:

@@ -1,0 +1,82 @@
+"""Sums up the trials of many messages: a line for each, and how many there are of each kind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from .model import OUTCOMES, Trial
+from .results import plain, reply_text, warnings
+
+__all__ = ["Tally", "line_of"]
+
+_WIDTH: Final = len("delivered, changed")
+_MOST_NAMES: Final = 10
+"""How many messages of one kind are named."""
+_FAILED, _NOT_MET, _CHANGED = "with a rule that failed", "not as expected", "changed"
+_NOT_NAMED: Final = ("delivered", _CHANGED)
+
+
+def line_of(trial: Trial) -> Iterator[str]:
+    """The line about one message, and one more for each thing that went wrong."""
+    said = f"{trial.outcome}, {_CHANGED}" if trial.changed else trial.outcome
+    yield plain(f"{said:<{_WIDTH}}  {trial.name}  {_more(trial)}").rstrip()
+    for asked in trial.asked:
+        if asked.failure:
+            yield plain(f"    {asked.rule.where} {asked.rule.name} failed: {asked.failure}")
+    yield from (plain(f"    warning: {text}") for text in warnings(trial).values())
+    for expectation in trial.unmet:
+        yield plain(f"    expected {expectation.text}: NOT MET")
+
+
+class Tally:
+    """Counts the outcomes of trials, and keeps the names of those that need a look."""
+
+    def __init__(self) -> None:
+        self._total = 0
+        self._counts: Counter[str] = Counter()
+        self._names: dict[str, list[str]] = {}
+
+    def add(self, trial: Trial) -> None:
+        self._total += 1
+        kinds: list[str] = [trial.outcome]
+        kinds += [_CHANGED] * trial.changed + [_FAILED] * trial.failed + [_NOT_MET] * bool(trial.unmet)
+        self._counts.update(kinds)
+        for kind in kinds:
+            if kind not in _NOT_NAMED and self._counts[kind] <= _MOST_NAMES:
+                self._names.setdefault(kind, []).append(trial.name)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """For programs: each count, those of 0 too."""
+        kinds = {kind.replace(" ", "_"): self._counts[kind] for kind in OUTCOMES}
+        more = {"changed": _CHANGED, "rule_failed": _FAILED, "not_as_expected": _NOT_MET}
+        return {"messages": self._total} | kinds | {name: self._counts[kind] for name, kind in more.items()}
+
+    def lines(self) -> Iterator[str]:
+        """How many messages there are of each kind, and which those are that were not just delivered."""
+        kinds = (*OUTCOMES, _CHANGED, _FAILED, _NOT_MET)
+        counts = ", ".join(f"{self._counts[kind]:,} {kind}" for kind in kinds if self._counts[kind])
+        what = "message" if self._total == 1 else "messages"
+        yield f"{self._total:,} {what}: {counts}"
+        for kind in kinds:
+            if kind in self._names:
+                left = self._counts[kind] - len(self._names[kind])
+                more = f" and {left:,} more" if left else ""
+                yield plain(f"  {kind}: {', '.join(self._names[kind])}{more}")
+
+
+def _more(trial: Trial) -> str:
+    """What is worth saying about the outcome; empty if there is nothing."""
+    if trial.untried:
+        return ", ".join(trial.untried)
+    if trial.delivered is not None:
+        left = [named for named in trial.named if named.sent_as is None]
+        return f"to {len(trial.named) - len(left)} of {len(trial.named)} recipients" if left else ""
+    if trial.held is not None:
+        return trial.held.verdict.reason
+    if trial.refusal is not None and trial.outcome != "discarded":
+        step, reply = trial.refusal
+        return f"{step.phase} was answered {reply_text(reply)}"
+    return ""
