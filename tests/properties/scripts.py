@@ -9,7 +9,6 @@ import functools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import Enum
 from typing import Any, Final, ParamSpec, TypeVar
 
 import attrs
@@ -17,30 +16,21 @@ import attrs
 from sansio_smtp import (
     CLIENT,
     SERVER,
-    Answer,
     Ask,
     Close,
     Config,
     Connect,
-    Continue,
-    Disconnect,
     Event,
-    Inspect,
     Release,
-    Replace,
-    ReplaceCommand,
-    ReplaceReply,
-    Route,
     SendToClient,
     SendToServer,
     Side,
-    Swallow,
 )
-from sansio_smtp.testing.notation import escape, written
-from sansio_smtp.testing.verdicts import HOME
+from sansio_smtp.testing.notation import written
+from sansio_smtp.testing.recorded import setting_lines, verdict_lines
 from sansio_smtp.testing.written import Step, asks, ending
 
-__all__ = ["Log", "said", "telling", "tells_dialogue"]
+__all__ = ["Log", "telling", "tells_dialogue"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -101,7 +91,7 @@ class Log:
             elif kind == "happens":
                 lines.append(what)
             lines += [f"    {line}" for line in shown]
-        return "\n".join([*_header(self.ask, self.config), *lines, ""])
+        return "\n".join([*setting_lines(self.config, self.ask), *lines, ""])
 
 
 @contextmanager
@@ -133,24 +123,9 @@ def tells_dialogue(check: Callable[P, R]) -> Callable[P, R]:
     return checks
 
 
-def _header(ask: frozenset[str], config: Config) -> list[str]:
-    values = {field.name: (getattr(config, field.name), field.default) for field in attrs.fields(Config)}
-    changed = [f"{name}={_setting(value)}" for name, (value, usual) in values.items() if value != usual]
-    lines = [f"# ask: {', '.join(sorted(ask))}"] if ask else []
-    return [*lines, f"# config: {', '.join(changed)}"] if changed else lines
-
-
-def _setting(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, frozenset):
-        return " ".join(sorted(value))
-    return str(value.value if isinstance(value, Enum) else value)
-
-
 def _indented(kind: str, what: Any, ask: frozenset[str]) -> Iterator[str]:
     if kind == "judged":
-        yield from said(what)
+        yield from verdict_lines(what)
     if kind != "follows":
         return
     step = Step()
@@ -169,42 +144,3 @@ def _indented(kind: str, what: Any, ask: frozenset[str]) -> Iterator[str]:
         elif isinstance(event, Ask):
             step.asked.append(asks(event.question, ask))
     yield from step.notation()
-
-
-def said(verdict: Any) -> list[str]:
-    """The lines for a verdict."""
-    added = [f"! add {escape(command.raw)}" for command in getattr(verdict, "recipients", ())]
-    return [*added, f"! {_words(verdict)}"]
-
-
-def _words(verdict: Any) -> str:
-    match verdict:
-        case Continue():
-            return "continue"
-        case Answer(reply):
-            return f"answer {_reply(reply.raw)}"
-        case Disconnect(reply):
-            return f"disconnect {_reply(reply.raw)}"
-        case Swallow(reply):
-            return f"swallow {_reply(reply.raw)}"
-        case ReplaceReply(reply):
-            return f"replace {escape(reply.raw[:-2])}"
-        case ReplaceCommand(command):
-            return f"replace {escape(command.raw)}"
-        case Route(upstream, command):
-            return f"route {upstream or HOME} {escape(command.raw) if command else ''}".rstrip()
-        case Inspect(places):
-            return f"inspect {', '.join(sorted(places))}".rstrip()
-        case Replace(data):
-            return f"replace {_joined(data)}"
-        case _:
-            return repr(verdict)
-
-
-def _reply(raw: bytes) -> str:
-    lines = raw[:-2].split(b"\r\n")
-    return escape(raw[:3] + b" " + b"\r\n".join(line[4:] for line in lines))
-
-
-def _joined(data: bytes) -> str:
-    return escape(data[:-2]) if data.endswith(b"\r\n") else escape(data) + "\\"

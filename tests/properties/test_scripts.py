@@ -23,6 +23,7 @@ from sansio_smtp import (
     Swallow,
 )
 from sansio_smtp.testing import play
+from sansio_smtp.testing.recorded import verdict_lines
 from sansio_smtp.testing.verdicts import said as read
 
 from .budget import FEW
@@ -31,7 +32,7 @@ from .harness import World
 from .peers import Style, Unit
 from .plans import Plan, plans
 from .promises import assert_truth
-from .scripts import said, tells_dialogue
+from .scripts import tells_dialogue
 
 REPLY = Reply.of(550, "5.7.1 no", "and no")
 RCPT = Command.of("RCPT TO:<c@x>")
@@ -98,7 +99,7 @@ def test_a_check_that_holds_shows_nothing(capsys: pytest.CaptureFixture[str]) ->
     ids=lambda verdict: type(verdict).__name__,
 )
 def test_a_verdict_is_written_as_scripts_read_it(verdict: Any) -> None:
-    *added, line = said(verdict)
+    *added, line = verdict_lines(verdict)
     commands = tuple(Command.of(each.removeprefix("! add ")) for each in added)
     found = read(line.removeprefix("! "), commands)
     if isinstance(verdict, Inspect):  # a set has no order in its repr
@@ -122,4 +123,4 @@ def test_a_verdict_is_written_as_scripts_read_it(verdict: Any) -> None:
     ids=repr,
 )
 def test_what_a_verdict_puts_in_is_written_as_octets(verdict: Any, line: str) -> None:
-    assert said(verdict) == [line]
+    assert verdict_lines(verdict) == [line]
