@@ -16,6 +16,7 @@ options, goes on until it is stopped: what it shows at its start has to be on th
 
 from __future__ import annotations
 
+import difflib
 import os
 import pty
 import re
@@ -41,6 +42,8 @@ _TERMINAL: Final = re.compile(r"\b(first|second|third)\s+terminal\b")
 _CTRL_C: Final = re.compile(r"\b[Pp]ress\s+Ctrl-C(?:\s+in\s+the\s+(first|second|third)\s+terminal)?")
 _SAVED: Final = re.compile(r"\bas\s+`([\w./-]+)`:\s*$")
 _SERVICE: Final = re.compile(r"(?m)^smtp-proxy(?: +-(?!-help|-version)[^\n]*)?(?<!&)\Z")
+_PLAIN: Final = {"VIRTUAL_ENV_DISABLE_PROMPT": "1", "PS1": "", "PS2": ""}
+"""A shell without prompts."""
 _END: Final = "the-command-is-over"
 _CHANGES: Final = {
     r"\x1b\[[0-9;]*m": "",
@@ -90,28 +93,32 @@ class Terminal:
         start = 'exec bash --norc --noprofile --noediting -i <"$0" >"$0" 2>&1'
         self._shell = subprocess.Popen(
             ["/bin/sh", "-c", start, os.ttyname(theirs)],
-            cwd=folder, env={**variables, "PS1": "", "PS2": ""}, start_new_session=True,
+            cwd=folder, env=variables, start_new_session=True,
         )  # fmt: skip
-        self._theirs = theirs
         self._shown = b""
+        self._runs = False
         self.run("")
+        os.close(theirs)  # the shell has it: reading ends with the shell
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Everything that runs in it ends, as when a person closes the window."""
+        """Everything that runs in it ends. A hang-up would not do: to a service that means to reload."""
+        if self._runs:
+            self._write("\x03")
+        self._write("kill $(jobs -p) 2> /dev/null; wait; exit\n")
+        until = time.monotonic() + self._patience
+        while self._more(until):
+            pass
         os.close(self._fd)
-        os.close(self._theirs)
-        try:
-            self._shell.wait(5)
-        except subprocess.TimeoutExpired:
-            self._shell.kill()
-            self._shell.wait()
+        self._shell.kill()
+        self._shell.wait()
 
     def start(self, command: str) -> None:
         """Pastes a command that goes on."""
         self._shown = b""
+        self._runs = True
         self._write(command)
 
     def run(self, command: str) -> None:
@@ -130,8 +137,9 @@ class Terminal:
         until = time.monotonic() + self._patience
         while not pattern.fullmatch(stable(self._text())):
             if not self._more(until):
-                assert stable(self._text()) == stable(expected)
-                raise AssertionError(f"{self._text()!r} is not as {expected!r}")
+                shown, awaited = (stable(each).splitlines() for each in (self._text(), expected))
+                lines = difflib.unified_diff(awaited, shown, "the page", "the terminal", lineterm="")
+                raise AssertionError("\n".join(lines))
         self._shown = b""
 
     def _over(self, command: str, status: int | None = 0) -> None:
@@ -141,6 +149,7 @@ class Terminal:
         while not (found := end.search(self._text())):
             assert self._more(until), f"{command} does not end: {self._text()}"
         self._shown = end.sub("", self._text()).encode()
+        self._runs = False
         assert status is None or int(found[1]) == status, f"{command}: {found[1]}, {self._text()}"
 
     def _text(self) -> str:
@@ -262,7 +271,7 @@ class Reader:
 def environment(home: Path, **more: str) -> dict[str, str]:
     """That of somebody who has just logged in; pip finds its index all the same."""
     kept = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("PIP_")}
-    return {"HOME": str(home), "LANG": "C.UTF-8", "TERM": "xterm", **kept, **more}
+    return {"HOME": str(home), "LANG": "C.UTF-8", "TERM": "xterm", **_PLAIN, **kept, **more}
 
 
 def prepared(folder: Path) -> dict[str, str]:
