@@ -23,6 +23,7 @@ __all__ = [
     "Fence",
     "blocks",
     "files_of",
+    "is_program",
     "name",
     "prose",
     "run",
@@ -88,6 +89,12 @@ def shown_file(body: str) -> str:
     """The name of the file that a block shows, as its first line says; empty if it shows none."""
     found = _FILE_NAME.match(body)
     return found[1] if found else ""
+
+
+def is_program(body: str) -> bool:
+    """True of a block of Python that is run as it stands; the others show a file of tests, which a command of
+    the page runs."""
+    return not shown_file(body).startswith("test_")
 
 
 def files_of(page: Path, folder: Path) -> Iterator[Fence]:

@@ -19,7 +19,7 @@ import attrs
 import click
 import pytest
 from click.testing import CliRunner
-from pages import DESIGN, FENCED, MANUAL, PAGES, ROOT, SUPPORTED, blocks, name, prose, shown_file, table, text
+from pages import DESIGN, FENCED, MANUAL, PAGES, ROOT, SUPPORTED, blocks, is_program, name, prose, table, text
 
 from sansio_smtp import (
     BODY_LINE,
@@ -74,7 +74,7 @@ def test_programs_print_what_the_page_says(page: Path) -> None:
     namespace: dict[str, object] = {"__name__": page.stem}
     fences = FENCED.findall(text(page))
     for (language, body), (following, output) in zip(fences, [*fences[1:], ("", "")], strict=True):
-        if language != "python" or shown_file(body).startswith("test_"):  # which a command of the page runs
+        if language != "python" or not is_program(body):
             continue
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
