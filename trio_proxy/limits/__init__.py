@@ -1,1 +1,1 @@
-"""What one client, one network of clients, and all of them together may take of this service"""
+"""The limits for one client, one network of clients, and all clients together."""

@@ -1,15 +1,14 @@
 """`Guard`: counts the connections, messages and commands of each network of clients.
 
-A network is an address with the bits after a prefix cut off: who has one address of a /64 has all of them.
-Networks that are trusted are not counted. The guard is asked once when a connection comes, and told when it
-goes; a session tells it of its messages and commands. A client that a PROXY header or XCLIENT names comes at
-that moment::
+A network is the prefix of an address: a client with one address of a /64 has all of them. Trusted networks
+are not counted. The guard decides once when a connection begins, and is told when it ends; a session reports
+its messages and commands. A client that a PROXY header or XCLIENT names counts from that moment::
 
     accept ──> enter ──> session ── charge(messages), charge(commands) ──> leave
                  └─ a `Limit`: the connection is refused
 
-A network that has used up a rate is refused at its next connection, too: else it would only connect again.
-Among workers, what the others have counted counts too: see `trio_proxy.limits.shared`.
+A network that has used up a rate is also refused at its next connection; otherwise it would just connect
+again. Workers add up their counts: see `trio_proxy.limits.shared`.
 """
 
 from __future__ import annotations
@@ -31,16 +30,16 @@ from .table import COMMAND_RATE, CONNECTION_RATE, MESSAGE_RATE, NETWORK_CONNECTI
 __all__ = ["Guard", "Network", "Prefixes"]
 
 Network = bytes
-"""The first octets of an address, the rest 0: of IPv4 four, of IPv6 sixteen."""
+"""The prefix of an address, filled with 0: four octets for IPv4, sixteen for IPv6."""
 _KNOWN: Final = 4_096
-"""Addresses whose network is remembered: 5 µs for each connection without."""
+"""The number of addresses whose network is cached, which saves 5 µs for each connection."""
 _RATES: Final = (CONNECTION_RATE, MESSAGE_RATE, COMMAND_RATE)
 """In the order of their buckets in `SharedCounts`."""
 
 
 @attrs.frozen
 class Prefixes:
-    """How many bits of an address say its network."""
+    """The number of bits of an address that name its network."""
 
     v4: int = 32
     v6: int = 64
@@ -61,10 +60,9 @@ class Guard:
         least_pace: Rate | None = None,
         shared: SharedCounts | None = None,
     ) -> None:
-        """``connections``: at the same time; 0 is no limit. ``rates``: those of CONNECTION_RATE,
-        MESSAGE_RATE and COMMAND_RATE that there are. ``least_pace``: so many octets of a message have to
-        come in so many seconds; see `Pace`. ``shared``: what other workers count; the clock has to be the
-        same for all then."""
+        """``connections``: the most at the same time; 0 is no limit. ``rates``: the rates in use, of
+        CONNECTION_RATE, MESSAGE_RATE and COMMAND_RATE. ``least_pace``: the least octets of a message in so
+        many seconds; see `Pace`. ``shared``: the counts of all workers; then all must use the same clock."""
         self.hits = hits
         self.least_pace = least_pace
         self._clock = clock
@@ -77,11 +75,11 @@ class Guard:
         }
         self._open: dict[Network, int] = {}
         self.network_of = lru_cache(_KNOWN)(self._network_of)
-        """Takes an IP address. Returns its network; None if it is not counted, or is none."""
+        """Takes an IP address. Returns its network; None if the network is not counted, or the address is not
+        an IP address."""
 
     def use(self, other: Guard) -> None:
-        """The limits are those of the other one from now on. What was counted stays, except for rates
-        that have changed."""
+        """Takes over the limits of another guard. Counts stay, except for rates that have changed."""
         self.least_pace = other.least_pace
         self._connections, self._exempt, self._prefixes = other._connections, other._exempt, other._prefixes
         buckets = dict(other._buckets)
@@ -97,8 +95,7 @@ class Guard:
         return self._open
 
     def enter(self, network: Network) -> Limit | None:
-        """A connection has come. Returns the limit by which it is refused; None if it is counted from now
-        on, until `leave`."""
+        """A connection begins. Returns the limit that refuses it; or None, and counts it until `leave`."""
         key = network if self.shared is None else self.shared.entry_of(network)
         limit = self._refused_by(network, key)
         if limit is None:
@@ -120,7 +117,7 @@ class Guard:
             self.shared.tell_open(network, self.shared.entry_of(network), left)
 
     def charge(self, limit: Limit, network: Network, count: int = 1) -> bool:
-        """Messages or commands have come, and count. Returns False if these are too many."""
+        """Counts messages or commands. Returns False if they are too many."""
         buckets = self._buckets.get(limit)
         if buckets is None:
             return True
@@ -161,7 +158,7 @@ class Guard:
     def _network_of(self, ip: str) -> Network | None:
         try:
             address = ip_address(ip.partition("%")[0])
-        except ValueError:  # a unix socket, or a client that nobody knows
+        except ValueError:  # a unix socket, or an unknown client
             return None
         address = getattr(address, "ipv4_mapped", None) or address
         if ClientInfo(ip=str(address)) in self._exempt:

@@ -1,4 +1,4 @@
-"""`HeldTotal`: the memory of all messages together that are kept whole, as rules may ask for."""
+"""`HeldTotal`: the total memory of messages that are kept whole, for rules that need the whole message."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ __all__ = ["HeldTotal"]
 
 
 class HeldTotal:
-    """A `sansio_smtp.Room` for all sessions of a service. The session that gets none counts a hit."""
+    """A `sansio_smtp.Room` for all sessions of a service. A session that gets no room counts as a hit."""
 
     def __init__(self, most: int, total: Total | None = None) -> None:
-        """``most``: octets. ``total``: with those of other workers."""
+        """``most``: octets. ``total``: the total that includes other workers."""
         self.octets = 0
-        """That are taken now, by this process."""
+        """The octets that this process uses now."""
         self.most = most
         self._total = total
 
     def limit(self, most: int) -> None:
-        """So many octets are permitted from now on."""
+        """Changes the number of octets that are allowed."""
         self.most = most
 
     def take(self, octets: int) -> bool:

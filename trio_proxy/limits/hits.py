@@ -1,7 +1,6 @@
-"""`Hits`: counts how often each limit was hit, and logs it, without filling the log.
-
-There is one line in ten seconds for each limit. It says how many hits came since the line before it, for
-which there was none: an attack must not fill the disk.
+"""`Hits`: counts how often each limit was hit, and logs it, but not every hit. There is at most one line in
+ten seconds for each limit. It says how many hits were not logged since the line before, because an attack
+must not fill the disk.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _SECONDS: Final = 10.0
 
 
 class Hits:
-    """The limits that were hit, of one service."""
+    """Counts the hits of one service."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """``clock`` gives seconds that never go back."""
@@ -37,7 +36,7 @@ class Hits:
             yield (limit.label,), self.counts[limit.label]
 
     def hit(self, limit: Limit, **details: object) -> None:
-        """A limit was hit. ``details`` say by whom."""
+        """A limit was hit. ``details`` name the client."""
         label = limit.label
         self.counts[label] += 1
         now, hits = self._clock(), self.counts[label]

@@ -18,9 +18,9 @@ __all__ = ["guard_of"]
 def guard_of(
     options: Options, hits: Hits, clock: Callable[[], float], shared: SharedCounts | None = None
 ) -> Guard:
-    """What counts the clients of each network; ``shared``: together with other workers. Those that may say
-    who the client is speak for many clients, so they are not counted; the clients that a PROXY header or
-    XCLIENT names are."""
+    """The guard that counts the clients of each network; ``shared``: together with other workers. Peers that
+    may name the client serve many clients, so they are not counted; the clients that a PROXY header or
+    XCLIENT names are counted."""
     trusted = (options.exempt_networks, options.accept_proxy, options.accept_xclient, options.accept_xforward)
     return Guard(
         hits,

@@ -1,7 +1,6 @@
-"""`Pace`: notices a client whose message comes too slowly: octet by octet, to hold a connection for ever.
-
-What counts are the octets of one message within a window of time. A time limit for each piece is not enough:
-an octet a minute keeps it. While the client is not what is waited for, there is no window.
+"""`Pace`: notices a client that sends its message too slowly, such as octet by octet, to keep a connection
+for ever. It counts the octets of one message within a window of time. A time limit for each piece is not
+enough: one octet a minute would meet it. No window runs while the proxy does not wait for the client.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ __all__ = ["Pace"]
 
 
 class Pace:
-    """Of one session. It is told from time to time how many octets have come."""
+    """The pace of one session. It is told from time to time how many octets have come."""
 
     __slots__ = ("_before", "_least", "_since")
 
@@ -23,8 +22,8 @@ class Pace:
         self._before: int | None = None
 
     def is_too_slow(self, now: float, octets: int | None) -> bool:
-        """Returns True if a whole window is over in which too few octets have come. ``octets`` are those of
-        the message up to now; None if the client is not to send any."""
+        """Returns True if too few octets have come in a whole window. ``octets``: the octets of the message
+        up to now; None if the proxy does not wait for the client."""
         before = self._before
         if octets is None or before is None or octets < before:  # no message, or another one
             self._since, self._before = now, octets

@@ -1,16 +1,16 @@
 """`Rate` and `Buckets`: how often something may happen, counted for each of many keys in bounded memory.
 
-A rate of N in P seconds is a token bucket: it holds N tokens, gets one more each P/N seconds, and each use
-takes one. So N uses may come at once, and after that one in P/N seconds. One number is enough for a bucket:
-the time at which it is full again (the generic cell rate algorithm)::
+A rate of N in P seconds is a token bucket: it holds N tokens, gets a new one every P/N seconds, and each use
+takes one. So N uses may come at once, and then one every P/N seconds. One number is enough for a bucket: the
+time at which it is full again (the generic cell rate algorithm)::
 
     now        full again                            now + P
      |-------------|------------------------------------|
        tokens that     tokens that may be taken now
        were taken
 
-A bucket that is full again is the same as one that was never used, so it is forgotten. Where there are more
-keys than may be kept, the bucket that was used longest ago goes first: this errs in favour of the client.
+A full bucket equals one that was never used, so it is forgotten. If there are more keys than may be kept, the
+bucket that was used longest ago is forgotten first: this errs in favour of the client.
 
 ``--help`` imports this module, so it needs nothing but the standard library and attrs.
 """
@@ -29,12 +29,12 @@ __all__ = ["A_RATE", "NO_RATE", "Buckets", "Rate"]
 
 NO_RATE: Final = "none"
 _MOST_KEYS: Final = 20_000
-"""Of one table: 5 MB."""
+"""The most keys of one table: 5 MB."""
 
 
 @attrs.frozen
 class Rate:
-    """So many in so many seconds."""
+    """So many uses in so many seconds."""
 
     count: int
     seconds: float
@@ -43,8 +43,8 @@ class Rate:
         return f"{self.count}/{self.seconds:g}s"
 
     def take(self, full_at: float, now: float, count: int = 1) -> float | None:
-        """Takes tokens of a bucket that is full again at ``full_at``. Returns when it is full again after
-        that; None if there are not so many."""
+        """Takes ``count`` tokens from a bucket that is full again at ``full_at``. Returns the new time at
+        which it is full; None if it has fewer tokens."""
         full_at = max(full_at, now) + count * self.seconds / self.count
         return None if full_at - now > self.seconds * _ALMOST else full_at
 
@@ -66,7 +66,7 @@ A_RATE: Final = Reads('a number in a time such as "600/60s", or "none"', _parse)
 
 
 class Buckets:
-    """A bucket for each key. The times that it is given never go back."""
+    """A bucket for each key. The times that callers pass must never go back."""
 
     __slots__ = ("_full_at", "_most", "rate")
 
@@ -80,15 +80,15 @@ class Buckets:
         return len(self._full_at)
 
     def take(self, key: Hashable, now: float, count: int = 1) -> bool:
-        """Takes tokens. Returns False, and takes none, if there are not so many."""
+        """Takes ``count`` tokens. Returns False, and takes none, if there are fewer."""
         full_at = self.rate.take(self._full_at.get(key, now), now, count)
         if full_at is not None:
             self._put(key, full_at, now)
         return full_at is not None
 
     def spend(self, key: Hashable, now: float, count: int) -> bool:
-        """Takes tokens for what has been done already. Returns False, and takes all, if there are not so
-        many."""
+        """Takes tokens for uses that have already happened. Returns False, and takes all, if there are
+        fewer."""
         full_at = self.rate.take(self._full_at.get(key, now), now, count)
         self._put(key, now + self.rate.seconds if full_at is None else full_at, now)
         return full_at is not None
@@ -98,7 +98,7 @@ class Buckets:
         return self.rate.take(self._full_at.get(key, now), now) is not None
 
     def _put(self, key: Hashable, full_at: float, now: float) -> None:
-        """One call can add one key, and forgets one, so the table stays small."""
+        """Adds at most one key and forgets one, so the table stays small."""
         self._full_at[key] = full_at
         self._full_at.move_to_end(key)
         oldest = next(iter(self._full_at))
@@ -107,4 +107,4 @@ class Buckets:
 
 
 _ALMOST: Final = 1 + 1e-9
-"""So that sums of fractions of a second do not take away the last token."""
+"""A tolerance, so that rounding errors do not take away the last token."""

@@ -1,9 +1,9 @@
-"""`SharedCounts`: what all workers count together, in memory that the parent makes and all have mapped.
+"""`SharedCounts`: the counts of all workers together, in memory that the parent makes and all workers map.
 
-A limit holds for the service, whichever of its workers a client comes to. Messages between them would be too
-late, or cost each client a round trip. So each worker writes what it counts where all can read it, and adds
-up what the others have written: 5 to 10 µs for a connection, nothing for a command or a message. No lock is
-taken, so a worker that hangs holds up nobody::
+A limit holds for the whole service, whichever worker a client reaches. Messages between workers would come
+too late, or cost each client a round trip. So each worker writes its counts where all can read them, and adds
+up the counts of the others: 5 to 10 µs for a connection, nothing for a command or a message. There is no
+lock, so a worker that hangs blocks no other::
 
               totals                           networks: sets of 8 entries
               clients  held                    key        full again at (for each of three rates)
@@ -14,27 +14,27 @@ taken, so a worker that hangs holds up nobody::
                                         row 0      0   12    3    0 ...
                                         row 1      1    4    0    0 ...
 
-*Rows* have one writer each: the worker to which the parent has given the row. A sum over rows is as exact as
-the rows are. The parent clears the row of a worker that has ended, however it has ended. While workers are
-replaced, old and new ones have rows of their own, and all of them count.
+*Rows* have one writer each: the worker that got the row from the parent. The parent clears the row of a
+worker that has ended for any reason. While workers are replaced, old and new ones have separate rows, and all
+of them count.
 
-*Buckets* have many writers. A bucket is one number, the time at which it is full again (`Rate`), which a
-worker reads, moves, and writes as one aligned word. What another worker takes between the two is not counted:
-a rate may be passed by a hair, and nobody is refused for it. The time is that of the system's monotonic
-clock, which is the same for all processes.
+*Buckets* have many writers. A bucket is one number, the time at which it is full again (`Rate`). A worker
+reads, changes and writes it as one aligned word. Tokens that another worker takes between reading and writing
+are not counted: a rate may be exceeded slightly, but no client is refused wrongly. The time comes from the
+system's monotonic clock, which is the same for all processes.
 
 *Entries* are found by a keyed hash of 128 bits of the network, so two networks never share one, and the
-memory holds no address. The hash says the set; in it the entry is looked for, or one is taken that no worker
-has connections of: of these, the one whose buckets have been full for the longest time. If there is none the
-network is counted by each worker alone, which errs in favour of the client. Two workers that take the same
-entry at the same time for two networks notice it when their network is looked for the next time, and take
-another one; until then a count may be off by one.
+memory holds no address. The hash selects the set. If the set has no entry with this hash, an entry without
+connections is reused: the one whose buckets have been full for the longest time. If all entries have
+connections, each worker counts the network alone, which errs in favour of the client. If two workers take the
+same entry at the same time for two networks, they notice it at the next search for their network, and take
+another entry; until then a count may be off by one.
 
-A check and the count that follows it are two steps, so workers that accept at the same moment may pass a
-limit of connections or of memory by one use each.
+Checking and counting are two steps, so workers that accept at the same moment may exceed a limit of
+connections or memory by one use each.
 
-The memory begins with a mark of its layout. A worker of another version that does not know the layout counts
-alone, as does one for which there is no row; the log says so.
+The memory begins with a mark of its layout. A worker of a version that does not know this layout counts
+alone, and so does a worker without a row; the log says so.
 """
 
 from __future__ import annotations
@@ -51,40 +51,41 @@ from .rates import Buckets, Rate
 __all__ = ["BUCKETS", "Entry", "SharedBuckets", "SharedCounts", "SharedMemory", "Total", "UnknownLayout"]
 
 LAYOUT: Final = b"smtp-proxy limits 1\n".ljust(32)
-"""To be changed with everything that follows."""
+"""Change this with every change of the layout below."""
 _ROWS: Final = struct.Struct("=Q")
 _SECRET: Final = 16
 _HEAD: Final = 64
-"""The layout, the number of rows, the secret of the hash; octets."""
+"""The mark of the layout, the number of rows, the secret of the hash."""
 BUCKETS: Final = 3
-"""For each network."""
+"""The entry of a network."""
 _TOTALS: Final = 2
-"""Numbers in a row of totals: clients, octets held."""
+"""The numbers in a row of totals: clients, octets held."""
 _WAYS: Final = 8
 """Entries of a set."""
 _ENTRIES: Final = _WAYS * 8_192
 _KEY: Final = 16
 _FREE: Final = bytes(_KEY)
-"""The key of an entry that no network ever had; no hash is 0."""
+"""The key of an unused entry; no hash is 0."""
 _KNOWN: Final = 4_096
-"""Networks whose hash is remembered."""
+"""The number of networks whose hash is cached."""
 
 
 Entry: TypeAlias = int | bytes
-"""The number of an entry; the network itself where there is no place for it, which is counted alone then."""
+"""The number of an entry; or the network itself, if there is no place for it and this worker counts it
+alone."""
 
 
 class UnknownLayout(Exception):
-    """The memory was made by a version of the program that this one does not understand."""
+    """Another version of the program made the memory, and this version does not know its layout."""
 
 
 class SharedMemory:
-    """The memory itself. Its pages take up room only when they are used."""
+    """The memory itself. Its pages use real memory only when they are written."""
 
     def __init__(self, descriptor: int) -> None:
-        """Maps the memory of this descriptor, which stays the caller's. Raises `UnknownLayout` if it is
-        none of ours, and OSError."""
-        from hashlib import blake2b  # only now: it loads OpenSSL, and a process alone hashes nothing
+        """Maps the memory of this descriptor, which still belongs to the caller. Raises `UnknownLayout` if
+        the layout is not known, and OSError."""
+        from hashlib import blake2b  # imported late: it loads OpenSSL, and a single process hashes nothing
 
         size = os.fstat(descriptor).st_size
         if size < _HEAD:
@@ -95,7 +96,7 @@ class SharedMemory:
         view = memoryview(self._map)
         self.hash = partial(blake2b, digest_size=_KEY, key=bytes(view[_HEAD - _SECRET : _HEAD]))
         self.used = view[_HEAD:at].cast("Q")
-        """One number: rows from this one on were never given away."""
+        """The number of the first row that was never given to a worker."""
         at, self.totals = at + self.rows * _TOTALS * 8, view[at : at + self.rows * _TOTALS * 8].cast("Q")
         at, self.full_at = at + _ENTRIES * BUCKETS * 8, view[at : at + _ENTRIES * BUCKETS * 8].cast("d")
         self.keys_at = at
@@ -104,7 +105,7 @@ class SharedMemory:
 
     @classmethod
     def create(cls, rows: int) -> tuple[int, SharedMemory]:
-        """New memory for so many workers, and the descriptor by which they map it. Raises OSError."""
+        """New memory for so many workers, and the descriptor with which they map it. Raises OSError."""
         descriptor = _anonymous()
         try:
             os.ftruncate(descriptor, _size(rows))
@@ -127,30 +128,30 @@ class SharedMemory:
         """The entry with this key, in the set that begins with the entry ``first``."""
         start = self.keys_at + first * _KEY
         at = self._map.find(key, start, start + _WAYS * _KEY)
-        # Rounded up: the zeros of a free entry may begin with those at the end of the key before it.
+        # Rounded up: the zeros found for a free entry may begin at the end of the key before it.
         return None if at < 0 else -((self.keys_at - at) // _KEY)
 
     def assign(self, entry: int, key: bytes) -> None:
-        """From now on this entry is that of this key; its buckets are full."""
+        """Gives this entry to this key, with full buckets."""
         for bucket in range(entry * BUCKETS, (entry + 1) * BUCKETS):
             self.full_at[bucket] = 0.0
         at = self.keys_at + entry * _KEY
         self._map[at : at + _KEY] = key
 
     def connections(self, entry: int) -> int:
-        """Those of all workers together."""
+        """The connections of all workers together."""
         return sum(self.open[entry : self.used[0] * _ENTRIES : _ENTRIES])
 
     def tell(self, number: int, connections: int) -> None:
-        """One number of ``open``."""
+        """Writes one number of ``open``."""
         self.open[number] = connections
 
     def use(self, row: int) -> None:
-        """This row is given away."""
+        """Marks this row as given to a worker."""
         self.used[0] = max(self.used[0], row + 1)
 
     def clear(self, row: int) -> None:
-        """Forgets what the worker of this row has counted."""
+        """Clears the counts of the worker of this row."""
         for number in range(_TOTALS):
             self.totals[number * self.rows + row] = 0
         nothing = memoryview(bytes(_ENTRIES * 4)).cast("I")
@@ -158,7 +159,7 @@ class SharedMemory:
 
 
 class Total:
-    """A number that each worker has, and that all of them together limit."""
+    """A number of each worker, whose sum is limited."""
 
     __slots__ = ("_at", "_end", "_numbers", "_start", "_used")
 
@@ -169,18 +170,18 @@ class Total:
         self._used = memory.used
 
     def tell(self, own: int) -> None:
-        """That of this worker is ``own`` now."""
+        """Sets this worker's number to ``own``."""
         self._numbers[self._at] = own
 
     @property
     def elsewhere(self) -> int:
-        """Those of the other workers together."""
+        """The sum of the other workers' numbers."""
         numbers = self._numbers
         return sum(numbers[self._start : self._start + self._used[0]]) - numbers[self._at]
 
 
 class SharedCounts:
-    """The counts of all workers, as the one that has this row sees them."""
+    """The counts of all workers, seen by the worker of this row."""
 
     def __init__(self, memory: SharedMemory, row: int) -> None:
         self._memory = memory
@@ -193,11 +194,11 @@ class SharedCounts:
 
     @classmethod
     def mapped(cls, descriptor: int, row: int) -> SharedCounts:
-        """Those in the memory of this descriptor. Raises as `SharedMemory` does."""
+        """The counts in the memory of this descriptor. Raises like `SharedMemory`."""
         return cls(SharedMemory(descriptor), row)
 
     def entry_of(self, network: bytes) -> Entry:
-        """The entry of this network, which may be a new one. It holds until other tasks have their turn."""
+        """The entry of this network, maybe a new one. It is valid until another task runs."""
         memory, (key, first) = self._memory, self._place(network)
         entry = memory.find(key, first)
         if entry is None:
@@ -210,13 +211,13 @@ class SharedCounts:
         return entry
 
     def open_elsewhere(self, entry: Entry) -> int:
-        """Connections of this network that other workers have."""
+        """The number of connections of this network at other workers."""
         if isinstance(entry, bytes):
             return 0
         return self._memory.connections(entry) - self._memory.open[self._own + entry]
 
     def tell_open(self, network: bytes, entry: Entry, own: int) -> None:
-        """This worker has so many connections of this network now."""
+        """Sets how many connections of this network this worker has."""
         before, memory = self._at.pop(network, None), self._memory
         if before is not None and before != entry:  # another worker has taken it for another network
             memory.tell(self._own + before, 0)
@@ -230,7 +231,7 @@ class SharedCounts:
         return SharedBuckets(self._memory, number, rate)
 
     def _idle(self, first: int) -> int | None:
-        """The entry of this set that is missed least; None if all have connections."""
+        """The entry of this set to reuse; None if all have connections."""
         memory, full_at = self._memory, self._memory.full_at
         idle = [entry for entry in range(first, first + _WAYS) if not memory.connections(entry)]
         return min(
@@ -244,7 +245,7 @@ class SharedCounts:
 
 
 class SharedBuckets:
-    """A bucket for each entry, for one rate: as `Buckets`, for all workers."""
+    """A bucket for each entry, for one rate: like `Buckets`, but for all workers."""
 
     __slots__ = ("_alone", "_full_at", "_number", "rate")
 
@@ -252,7 +253,7 @@ class SharedBuckets:
         self._full_at = memory.full_at
         self._number = number
         self.rate = rate
-        self._alone = Buckets(rate)  # of networks for which there is no place
+        self._alone = Buckets(rate)  # for networks without an entry
 
     def take(self, entry: Entry, now: float, count: int = 1) -> bool:
         """Takes tokens. Returns False, and takes none, if there are not so many."""
@@ -280,8 +281,8 @@ class SharedBuckets:
         return self.rate.take(self._full(entry, now), now) is not None
 
     def _full(self, entry: int, now: float) -> float:
-        """When this bucket is full again. It lacks no more than all of its tokens, whatever a worker with
-        other settings has left."""
+        """The time at which this bucket is full again. It is limited to an empty bucket, because a worker
+        with other settings may have written a later time."""
         at = entry * BUCKETS + self._number
         full_at, latest = self._full_at[at], now + self.rate.seconds
         if full_at > latest:
@@ -294,7 +295,7 @@ def _size(rows: int) -> int:
 
 
 def _anonymous() -> int:
-    """The descriptor of a file without a name: in memory, where the system has that."""
+    """The descriptor of a file without a name; in memory, if the system supports that."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("smtp-proxy-limits")
     with tempfile.TemporaryFile() as file:

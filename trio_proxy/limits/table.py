@@ -1,7 +1,6 @@
-"""All limits of the service: name, setting, what the peer hears, log line and test of each.
-
-The documentation's table is made of this one. What enforces a limit takes its `Limit` from here: the reply,
-the text of the log line, and the label under which it is counted (`Hits`).
+"""All limits of the service: name, setting, reply, log line and test of each. The table in the documentation
+is generated from this one. Code that enforces a limit uses its `Limit`: the reply, the text of the log line,
+and the label for counting (`Hits`).
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ __all__ = [
 
 @attrs.frozen(eq=False)
 class Limit:
-    """One limit. Each exists once, and is told from others by what it is, not by its values."""
+    """One limit. Each exists once, and is compared by identity, not by its values."""
 
     label: str
-    """The value of the label ``limit`` of the metric, and of the log line."""
+    """The value of the label ``limit`` in the metric and in the log line."""
     about: str
     """What is limited, for the documentation."""
     setting: str
@@ -41,14 +40,14 @@ class Limit:
     log: str
     """The text of the log line."""
     test: str
-    """A test, or a script of a dialogue, that hits it: its path below ``tests``."""
+    """A test or dialogue script that hits the limit: its path below ``tests``."""
     hears: Reply | None
-    """What the client hears, a number written N; None if it hears nothing."""
+    """The reply to the client, with N for a number; None if there is no reply."""
 
     @property
     def reply(self) -> Reply:
-        """What the client hears, of a limit that ends its session or refuses it."""
-        assert self.hears is not None  # else the driver has nothing to say
+        """The reply of a limit that refuses a client or ends its session."""
+        assert self.hears is not None  # only limits with a reply are used here
         return self.hears
 
 
@@ -78,7 +77,7 @@ CONNECTION_RATE: Final = Limit(
 )
 MESSAGE_RATE: Final = Limit(
     "message-rate",
-    "messages of one network, answered in whatever way",
+    "messages of one network, accepted or refused",
     "message_rate",
     "too many messages of one network",
     "trio/driver/test_conduct.py",
@@ -95,7 +94,7 @@ COMMAND_RATE: Final = Limit(
 
 SLOW_CONTENT: Final = Limit(
     "slow-content",
-    "a message that comes slower than that",
+    "the least speed of a message",
     "min_rate",
     "a client sends its message too slowly, closing",
     "trio/driver/test_conduct.py",
@@ -103,7 +102,7 @@ SLOW_CONTENT: Final = Limit(
 )
 HELD_TOTAL: Final = Limit(
     "held-total",
-    "memory of all messages together that are kept whole",
+    "total memory of messages that are kept whole",
     "max_held_total",
     "no memory for another message that is kept whole",
     "core/proxy/test_message_flow_kept.py",
@@ -129,7 +128,7 @@ _OF_DIALOGUES: Final = (
     ),
     Limit(
         "refusals",
-        "replies 4xx and 5xx since then",
+        "replies 4xx and 5xx since the last message that was accepted",
         "max_refusals",
         "too many refusals for a client, closing",
         "dialogues/limit_refusals.txt",
@@ -137,7 +136,7 @@ _OF_DIALOGUES: Final = (
     ),
     Limit(
         "junk",
-        "commands without a message: NOOP, RSET, VRFY, EXPN, HELP, unknown ones",
+        "commands without mail: NOOP, RSET, VRFY, EXPN, HELP, unknown commands",
         "max_junk",
         "too many commands without a message, closing",
         "dialogues/limit_junk.txt",
@@ -185,7 +184,7 @@ _OF_DIALOGUES: Final = (
     ),
     Limit(
         "held",
-        "a message that is kept whole in memory, where there is no spool",
+        "a message that is kept whole in memory, without a spool",
         "max_held",
         "message too large to be kept whole",
         "core/proxy/test_message_flow_kept.py",
@@ -200,12 +199,12 @@ _OF_DIALOGUES: Final = (
         server_violation("", b"").reply_hint,
     ),
 )
-"""Of one session. The core counts them."""
+"""The limits of one session, which the core counts."""
 
 LIMITS: Final = (
     *(CONNECTIONS, NETWORK_CONNECTIONS, CONNECTION_RATE, MESSAGE_RATE, COMMAND_RATE),
     *(SLOW_CONTENT, HELD_TOTAL, *_OF_DIALOGUES),
 )
-"""In the order of the documentation."""
+"""All limits, in the order of the documentation."""
 LIMIT_OF: Final = {limit.setting: limit for limit in LIMITS}
 """Name of the setting → its limit."""

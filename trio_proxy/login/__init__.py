@@ -1,1 +1,1 @@
-"""Logs in at a server: mechanisms of SASL, and the tokens that they carry."""
+"""Logs in to servers: SASL mechanisms, passwords and access tokens."""

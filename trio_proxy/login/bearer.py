@@ -1,7 +1,7 @@
 """Logs in with an OAuth 2.0 access token: XOAUTH2 and OAUTHBEARER (RFC 7628).
 
-Both send the token in the first message. A server that refuses it says why in a challenge, an object of JSON
-in which nothing is useful for a program, and waits for one more answer before it sends 535::
+Both send the token in the first message. A server that refuses it says why in a challenge, a JSON object that
+is not useful for a program, and waits for one more answer before it sends 535::
 
     XOAUTH2                                   OAUTHBEARER
     C: AUTH XOAUTH2 user=... auth=Bearer ...  C: AUTH OAUTHBEARER n,a=... auth=Bearer ...
@@ -9,7 +9,7 @@ in which nothing is useful for a program, and waits for one more answer before i
     C: (an empty line)                        C: (one octet, 0x01)
     S: 535 5.7.8 ...                          S: 535 5.7.8 ...
 
-Some servers refuse with 535 at once, and some ask with an empty challenge for a message that they have got.
+Some servers refuse with 535 at once. Some send an empty challenge, to ask again for the first message.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["OAuthBearer", "XOAuth2"]
 
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
-"""Wider than RFC 6750 §2.1, in which no blank and no control character is possible either."""
+"""More than RFC 6750 §2.1 allows, but also without blanks and control characters."""
 _WORD: Final = re.compile(r"[A-Za-z0-9 _.:/-]{1,200}")
 
 
@@ -45,29 +45,29 @@ class _Bearer:
     account: str = attrs.field(validator=_account)
     _token: str = attrs.field(repr=False, validator=_is_token, on_setattr=attrs.setters.NO_OP)
     objection: str = attrs.field(default="", init=False)
-    """What the server says against the token, for a log; empty if it has said nothing."""
+    """The reason of the server for refusing the token, for a log; empty if it gave none."""
     _asked: bool = attrs.field(default=False, init=False)
-    """True if the server has asked for the first message once more."""
+    """True if the server has asked for the first message again."""
 
     farewell: ClassVar[bytes]
-    """The answer to the challenge that refuses the token."""
+    """The answer to the challenge with which a server refuses the token."""
 
     @property
     def initial(self) -> bytes:
-        """The first message, which is all that there is to say."""
+        """The first message, which holds everything."""
         raise NotImplementedError
 
     @property
     def complete(self) -> bool:
-        """True if the server may say now that the login is accepted."""
+        """True if the server may accept the login now."""
         return not self.objection
 
     def forget(self) -> None:
-        """Lets go of the token."""
+        """Forgets the token."""
         self._token = ""
 
     def respond(self, challenge: bytes) -> bytes:
-        """The answer to a challenge. Raises ValueError if the server asks for more than there is."""
+        """The answer to a challenge. Raises ValueError if the server asks for more."""
         if self.objection:
             raise ValueError(f"another challenge after the refusal of a token in {type(self).__name__}")
         if challenge:
@@ -81,7 +81,7 @@ class _Bearer:
 
 @attrs.define(eq=False)
 class XOAuth2(_Bearer):
-    """XOAUTH2, the mechanism of Google and Microsoft that came before the RFC."""
+    """XOAUTH2, the older mechanism of Google and Microsoft."""
 
     farewell: ClassVar[bytes] = b""
 
@@ -100,7 +100,7 @@ class OAuthBearer(_Bearer):
 
     farewell: ClassVar[bytes] = b"\1"
     host: str = ""
-    """The server that the token is shown to; empty: it is not said."""
+    """The server that gets the token; empty: the message does not name it."""
     port: int = 0
 
     @property
@@ -116,7 +116,7 @@ class OAuthBearer(_Bearer):
 
 
 def _objection(challenge: bytes) -> str:
-    """The words of the server that can be shown: those that cannot be a token in other words."""
+    """The words of the server that can be shown, because they cannot contain the token."""
     try:
         said: object = json.loads(challenge)
     except (ValueError, RecursionError):

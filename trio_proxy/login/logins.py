@@ -1,4 +1,4 @@
-"""Answers how the proxy logs in to a server: as whom, with which mechanism, and with which secret.
+"""Decides how the proxy logs in to a server: account, mechanism and secret.
 
 ==============  ==========================================  ==================================
 mode            as whom                                     with
@@ -37,16 +37,16 @@ if TYPE_CHECKING:
 __all__ = ["PASSWORD_MECHANISMS", "Logins", "SessionLogin", "password_client"]
 
 _NOT_KNOWN: Final = 504
-"""RFC 4954 §4: the server does not know the mechanism that it has offered."""
+"""RFC 4954 §4: the server does not know a mechanism that it has offered."""
 _REFUSAL_SECONDS: Final = 60.0
-"""For which the refusal of a password is remembered."""
+"""How long the refusal of a password is remembered."""
 PASSWORD_MECHANISMS: Final = ("SCRAM-SHA-256", "PLAIN", "LOGIN")
-"""Those with which a password can be used, the preferred one first."""
+"""The mechanisms that use a password, the preferred one first."""
 
 
 def password_client(name: str, account: str, password: str) -> SaslClient:
     """One exchange with a mechanism of `PASSWORD_MECHANISMS`. Raises ValueError for a name or a password that
-    it cannot carry, and where its library is not installed."""
+    it cannot carry, or if its library is not installed."""
     if name == "PLAIN":
         return Plain(account, password)
     if name == "LOGIN":
@@ -60,14 +60,14 @@ def password_client(name: str, account: str, password: str) -> SaslClient:
 
 @attrs.define(eq=False)
 class _Refusals:
-    """Passwords of the account for all clients that servers have refused a moment ago. Each client that comes
-    would have the password said again, and many providers lock an account after ten times."""
+    """Passwords of the shared account that servers have refused a moment ago. Without this each new client
+    would send the password again, and many providers lock an account after ten failures."""
 
     _key: bytes = attrs.field(factory=lambda: secrets.token_bytes(16), repr=False)
     _until: dict[tuple[str | None, bytes], float] = attrs.field(factory=dict[tuple[str | None, bytes], float])
 
     def mark(self, password: str) -> bytes:
-        """What stands for the password, which is not kept."""
+        """A mark of the password; the password itself is not kept."""
         return blake2b(password.encode("utf-8", "surrogateescape"), key=self._key).digest()
 
     def add(self, server: str | None, mark: bytes) -> None:
@@ -77,7 +77,7 @@ class _Refusals:
         self._until[server, mark] = now + _REFUSAL_SECONDS
 
     def has(self, server: str | None, mark: bytes) -> bool:
-        """Returns True if the server has refused it less than `_REFUSAL_SECONDS` ago."""
+        """Returns True if the server has refused this password less than `_REFUSAL_SECONDS` ago."""
         return trio.current_time() < self._until.get((server, mark), 0.0)
 
 
@@ -87,7 +87,7 @@ class Logins:
 
     mode: LoginMode
     account: str | None = None
-    """For ``inject``: as whom."""
+    """The account for ``inject``."""
     read_password: Callable[[], str] | None = attrs.field(default=None, repr=False)
     """Gives the password of ``account``; raises `SecretError`. It may read a file, so it blocks."""
     tokens: TokenCache | None = None
@@ -97,7 +97,7 @@ class Logins:
     refusals: _Refusals = attrs.field(factory=_Refusals, init=False, repr=False)
 
     def of_session(self, log: Log) -> SessionLogin:
-        """What answers the questions of one session."""
+        """Makes the object that answers the questions of one session."""
         tokens: TokenLogin | None = None
         if self.tokens is not None:
             from .token_login import TokenLogin
@@ -114,13 +114,13 @@ class SessionLogin:
     _log: Log
     _tokens: TokenLogin | None = None
     _left: tuple[str, ...] = attrs.field(default=(), init=False)
-    """The mechanisms that have not been tried at this server."""
+    """The mechanisms that were not yet tried at this server."""
     _said: bytes = attrs.field(default=b"", init=False, repr=False)
-    """Stands for the password that the server was told: see `_Refusals.mark`."""
+    """The mark of the password that the server got: see `_Refusals.mark`."""
 
     @property
     def shows_tokens(self) -> bool:
-        """True if the server is shown access tokens, and never what the client has said."""
+        """True if the server gets access tokens, and never the client's password."""
         return self._tokens is not None
 
     async def answer(self, question: LoginQuestion) -> LogIn | Answer:
@@ -169,7 +169,8 @@ class SessionLogin:
         return Answer(question.refusal)
 
     async def _password(self, question: LoginQuestion) -> str:
-        """Read for each login, so that a new one counts at once, and none is kept."""
+        """Reads the password for each login, so that a new one is used at once, and none is kept in
+        memory."""
         if question.attempt is not None:
             return question.attempt.password()
         if self._logins.read_password is None:
@@ -178,5 +179,5 @@ class SessionLogin:
 
 
 def _named(question: LoginQuestion) -> dict[str, Any]:
-    """How a log line names the server, if it is not the usual one."""
+    """Names the server for a log line, if it is not the usual one."""
     return {} if question.upstream is None else {"upstream": question.upstream}

@@ -1,12 +1,12 @@
 """Gets access tokens over HTTP from the token endpoint of a provider (RFC 6749).
 
-Two grants are enough for mail: a *refresh token* (§6), which somebody got by giving consent in a browser, one
-for each account; and *client credentials* (§4.4), with which an application logs in for all accounts that the
-provider lets it use.
+Two grants are enough for mail: a *refresh token* (§6) for each account, which a person got by giving consent
+in a browser; and *client credentials* (§4.4), with which an application logs in for all accounts that the
+provider allows.
 
-The answer is not trusted to be what it should: a captive portal answers HTML, a gateway 502, an overloaded
-server nothing at all. Whatever comes is a `Token`, or a `TokenError` whose text holds no secret. A
-redirection is not followed: the secrets would go to where nobody has said.
+The answer may be anything: HTML from a captive portal, 502 from a gateway, nothing from an overloaded server.
+The result is always a `Token`, or a `TokenError` whose text holds no secret. A redirection is not followed:
+it would send the secrets to an address that the settings do not name.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .tokens import Token, TokenError
 __all__ = ["OAuth2"]
 
 _LARGEST: Final = 65_536
-"""Octets of an answer."""
+"""The most octets of an answer."""
 _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
 _LONGEST_TEXT: Final = 200
 _LONGEST_LIFE: Final = 10 * 365 * 86_400.0
@@ -41,15 +41,15 @@ _LONGEST_PAUSE: Final = 300.0
 
 _MEANINGS: Final[Mapping[str, str]] = {
     "invalid_grant": "the refresh token has expired or was revoked: give consent again, and replace it",
-    "interaction_required": "the provider wants to see somebody: give consent again, and replace the token",
+    "interaction_required": "the provider needs a person: give consent again, and replace the refresh token",
     "consent_required": "the application has no consent for this scope: give consent again",
     "invalid_client": "the client id or the client secret is wrong",
     "unauthorized_client": "the provider does not let this client use this grant",
     "unsupported_grant_type": "the provider does not know this grant",
     "invalid_scope": "the scope is wrong",
-    "invalid_request": "the provider misses something in the request",
+    "invalid_request": "the provider finds the request incomplete",
 }
-"""Error of RFC 6749 §5.2, and of providers → what it means here. It stays so until somebody acts."""
+"""Errors of RFC 6749 §5.2 and of providers → their meaning here. They stay until a person acts."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -59,28 +59,28 @@ class OAuth2:
     url: str
     client_id: str
     client_secret: str | None = attrs.field(default=None, repr=False)
-    """None: the application is a public one, which has no secret."""
+    """None: a public application, which has no secret."""
     scope: str = ""
     refresh_tokens: RefreshTokens | None = None
-    """None: the grant is that of client credentials."""
+    """None: the grant is client credentials."""
     timeout: float = 10.0
-    """Seconds for one request."""
+    """The seconds for one request."""
     context: ssl.SSLContext | None = attrs.field(default=None, repr=False)
-    """For TLS with the endpoint; None: the authorities that the system trusts."""
+    """The TLS context for the endpoint; None: trusts the authorities of the system."""
 
     @property
     def is_shared(self) -> bool:
-        """True if one token is for all accounts."""
+        """True if one token is valid for all accounts."""
         return self.refresh_tokens is None
 
     async def fetch(self, account: str) -> Token:
-        """A new token for the account. Raises `TokenError`. Cannot be cancelled while the provider is asked,
-        which is for ``timeout`` at most."""
+        """A new token for the account. Raises `TokenError`. Cannot be cancelled during the request, which
+        takes at most ``timeout``."""
         refresh_token = self._refresh_token(account)
         secrets = _ways((refresh_token, self.client_secret))
         asked_at = trio.current_time()
         try:
-            # The session may end meanwhile, and the answer hold a new refresh token, which must not be lost.
+            # The session may end meanwhile, but a new refresh token in the answer must not be lost.
             with trio.fail_after(self.timeout, shield=True):
                 answer = await self._ask(self._form(refresh_token))
         except trio.TooSlowError:
@@ -94,7 +94,7 @@ class OAuth2:
             text, permanent = _refusal(answer, secrets)
             raise TokenError(f"{self.url} {text}", permanent=permanent, retry_after=_pause(answer))
         if not (value.isascii() and value.isprintable() and " " not in value):
-            raise TokenError(f"{self.url} gives an access token that no server can be told")
+            raise TokenError(f"{self.url} gives an access token that cannot be sent to a server")
         kind = said.get("token_type", "Bearer")
         if not isinstance(kind, str) or kind.lower() != "bearer":
             raise TokenError(f"{self.url} gives a token that is no bearer token", permanent=True)
@@ -122,7 +122,7 @@ class OAuth2:
         return form
 
     async def _ask(self, form: Mapping[str, str]) -> _Answer:
-        # The authorities of the system are not read where there is no TLS: that takes tens of milliseconds.
+        # Without TLS the authorities of the system are not read, which takes tens of milliseconds.
         has_tls = urlsplit(self.url).scheme == "https"
         verify = has_tls and (self.context or ssl.create_default_context())
         async with (
@@ -130,7 +130,7 @@ class OAuth2:
             client.stream("POST", self.url, data=form, headers=_HEADERS) as response,
         ):
             content = b""
-            async for piece in response.aiter_raw():  # to its end: the library does not like to be left early
+            async for piece in response.aiter_raw():  # to its end: the library warns if it is left early
                 content = (content + piece)[:_LARGEST]
             return _Answer(response.status_code, response.headers, content)
 
@@ -143,7 +143,7 @@ class _Answer:
 
     @property
     def table(self) -> Mapping[str, Any]:
-        """The object of JSON; empty if it is none."""
+        """The JSON object; empty if the answer is none."""
         try:
             said: object = json.loads(self.content)
         except (ValueError, RecursionError):
@@ -152,7 +152,7 @@ class _Answer:
 
 
 def _life(value: object) -> float:
-    """Seconds that a token lasts. Some providers write the number as a text, some leave it out."""
+    """The seconds that a token lasts. Some providers write the number as text, and some leave it out."""
     try:
         seconds = float(cast("Any", value))
     except (TypeError, ValueError, OverflowError):
@@ -161,14 +161,14 @@ def _life(value: object) -> float:
 
 
 def _why(error: BaseException, host: str | None) -> str:
-    """What the library's error comes from. It says nothing of TLS itself, and of a connection only that it
+    """The cause of the library's error, which itself does not mention TLS, and only says that a connection
     failed."""
     text = str(error)
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError):
             return reason(cause, host)
-        if isinstance(cause, BaseExceptionGroup):  # of one attempt for each address
+        if isinstance(cause, BaseExceptionGroup):  # one exception for each address
             cause = cast("BaseExceptionGroup[BaseException]", cause).exceptions[-1]
         if isinstance(cause, OSError) and cause.errno is not None:
             return os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)  # of a name: below 0
@@ -178,12 +178,12 @@ def _why(error: BaseException, host: str | None) -> str:
 
 
 def _ways(secrets: Iterable[str | None]) -> list[str]:
-    """The secrets, and how they are written in a form."""
+    """The secrets, also as they are encoded in a form."""
     return [way for secret in secrets if secret for way in (secret, quote(secret, ""), quote_plus(secret))]
 
 
 def _refusal(answer: _Answer, secrets: Sequence[str]) -> tuple[str, bool]:
-    """What is wrong with an answer, and if it will be so until somebody acts."""
+    """Says what is wrong with an answer, and if it stays wrong until a person acts."""
 
     def shown(text: str) -> str:
         text = masked(plain(" ".join(text.split())), secrets)

@@ -18,7 +18,8 @@ class Plain:
         return bytes(self._message)
 
     def respond(self, challenge: bytes) -> bytes:
-        """Some servers ask for the message although they have got it. Raises ValueError for anything else."""
+        """Repeats the message, because some servers ask for it again. Raises ValueError for any other
+        challenge."""
         if challenge or self._asked:
             raise ValueError("PLAIN has one message")
         self._asked = True
@@ -29,8 +30,8 @@ class Plain:
 
 
 class Login:
-    """One exchange of LOGIN: the server asks for the name, then for the password. What it asks in is not
-    looked at: servers write it in several ways."""
+    """One exchange of LOGIN: the server asks for the name, then for the password. The text of its questions
+    is ignored, because servers write it in several ways."""
 
     def __init__(self, account: str, password: str) -> None:
         self.name = "LOGIN"
@@ -42,7 +43,7 @@ class Login:
         return not self._answers
 
     def respond(self, challenge: bytes) -> bytes:
-        """Raises ValueError for a third question."""
+        """Answers with the name, then the password. Raises ValueError for a third question."""
         if not self._answers:
             raise ValueError("LOGIN has two answers")
         answer = self._answers.pop()
@@ -57,7 +58,7 @@ class Login:
 
 
 def _octets(text: str) -> bytes:
-    """Raises ValueError for a text that would be read as two."""
+    """The text in UTF-8. Raises ValueError for NUL, which separates texts."""
     if "\0" in text:
         raise ValueError("a name or password holds NUL")
     return text.encode("utf-8", "surrogateescape")

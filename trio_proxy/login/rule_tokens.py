@@ -1,4 +1,4 @@
-"""Gets access tokens from rules, and from the provider of the settings for accounts that no rule knows."""
+"""Gets access tokens from rules, or from the provider in the settings for accounts that no rule knows."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["RuleTokens", "TokenRule"]
 
 
 class TokenRule(Protocol):
-    """A rule that gives tokens."""
+    """A rule that provides tokens."""
 
     async def ask(self, account: str, host: Host) -> tuple[str, float | None] | None:
-        """A token and the seconds that it lasts, or None for another rule to be asked. ``host`` calls the
-        function of the rule. Raises an exception whose text holds no secret."""
+        """A token and the seconds that it lasts; None to ask the next rule. ``host`` calls the function of
+        the rule. Raises an exception whose text holds no secret."""
         ...
 
 
@@ -30,10 +30,10 @@ class RuleTokens:
     """A `TokenSource` that asks rules first."""
 
     rules: Callable[[], Sequence[TokenRule]]
-    """Gives those that are in force."""
+    """Gives the rules that are in use."""
     provider: TokenSource | None
     host: Callable[[], Host]
-    """Gives what calls them, with a time limit."""
+    """Gives the host that calls them with a time limit."""
 
     @property
     def is_shared(self) -> bool:

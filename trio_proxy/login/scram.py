@@ -1,8 +1,6 @@
-"""Logs in with SCRAM-SHA-256 (RFC 5802, RFC 7677): the password is proved, and not sent.
-
-The server proves too that it knows the password. The library does the arithmetic. What is ours is the limit
-on its cost: a server says how often a hash is computed, and a number too large would stop all sessions
-meanwhile.
+"""Logs in with SCRAM-SHA-256 (RFC 5802, RFC 7677), which proves the password without sending it. The server
+also proves that it knows the password. The library does the computing. This module limits its cost: the
+server chooses how often a hash is computed, and a large number would block all sessions.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ import attrs
 __all__ = ["ScramSha256"]
 
 _MOST_ITERATIONS: Final = 200_000
-"""A tenth of a second. Servers use 4,096 (RFC 7677 §4) to some ten thousands."""
+"""The most iterations: a tenth of a second. Servers use from 4,096 (RFC 7677 §4) to some ten thousands."""
 _ITERATIONS: Final = re.compile(rb"(?:\A|,)i=([0-9]+)(?:,|\Z)")
 
 
@@ -50,12 +48,12 @@ class ScramSha256:
         return self._step == 2
 
     def forget(self) -> None:
-        """Lets go of the password."""
+        """Forgets the password."""
         self._scram, self.initial = None, b""
 
     def respond(self, challenge: bytes) -> bytes:
-        """The answer to a challenge. Raises ValueError if it is none of this exchange, or if the server does
-        not know the password."""
+        """The answer to a challenge. Raises ValueError if it does not belong to this exchange, or if the
+        server does not know the password."""
         from scramp import ScramException
 
         steps = (self._prove, self._check)

@@ -1,6 +1,7 @@
 """Reads secrets from files, and writes the refresh tokens that a provider replaces.
 
-A secret is never a value of an option, which every user of a machine can see, nor of a settings file.
+A secret is never the value of an option, because every user of a machine can see options, and never in a
+settings file.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _LARGEST: Final = 65_536
 
 
 class SecretError(Exception):
-    """A secret cannot be read. The text says why, and holds no part of it."""
+    """A secret cannot be read. The text says why, and holds no part of the secret."""
 
 
 def read_secret(file: Path) -> str:
@@ -46,17 +47,17 @@ def read_secret(file: Path) -> str:
 
 @attrs.define(eq=False)
 class RefreshTokens:
-    """The refresh tokens: one in a file, for all who log in; or in a directory a file for each account, with
-    the account as its name."""
+    """The refresh tokens: one file for all accounts, or a directory with one file for each account, named
+    after it."""
 
     path: Path | None = None
     given: str | None = attrs.field(default=None, repr=False)
-    """One that was given in some other way; it is used if there is no ``path``."""
+    """A token that was given in another way; it is used if there is no ``path``."""
     _replaced: dict[str, tuple[str, str]] = attrs.field(
         factory=dict[str, tuple[str, str]], init=False, repr=False
     )
-    """For files that cannot be written: account → what stands in the file, what the provider has put in its
-    place."""
+    """For files that cannot be written: account → the token in the file, and the new token of the
+    provider."""
 
     def of(self, account: str) -> str:
         """The refresh token of an account. Raises `SecretError`. Reads a file."""
@@ -91,7 +92,7 @@ class RefreshTokens:
         assert self.path is not None
         if not self.path.is_dir():
             return self.path
-        # The name comes from a client: it is compared with the files that are there, and never made a path.
+        # The name comes from a client: it is only compared with existing files, and never used as a path.
         if account.startswith(".") or account not in _names(self.path):
             raise SecretError(f"{self.path} has no file for this account")
         return self.path / account
@@ -112,7 +113,7 @@ def _write(file: Path, text: str) -> None:
     try:
         with os.fdopen(number, "w", encoding="utf-8") as opened:
             os.fchmod(number, stat.S_IMODE(before.st_mode))
-            with suppress(PermissionError):  # only root may give files away: it may do so for the service
+            with suppress(PermissionError):  # only root may change the owner
                 os.fchown(number, before.st_uid, before.st_gid)
             opened.write(text + "\n")
             opened.flush()

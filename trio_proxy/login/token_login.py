@@ -1,5 +1,4 @@
-"""Answers how to log in to a server, with access tokens: which mechanism, which token, and what after a
-refusal.
+"""Decides how to log in to a server with access tokens: mechanism, token, and the step after a refusal.
 
 ::
 
@@ -9,7 +8,7 @@ refusal.
                                         │ 535
                                         └──▶ the client is told
 
-A server that says 4xx has nothing against the token: the client is to try again later.
+A reply 4xx does not mean that the token is bad: the client must try again later.
 """
 
 from __future__ import annotations
@@ -29,13 +28,14 @@ if TYPE_CHECKING:
 __all__ = ["MECHANISMS", "TokenLogin"]
 
 MECHANISMS: Final = {"XOAUTH2": XOAuth2, "OAUTHBEARER": OAuthBearer}
-"""By name, the preferred one first. Providers describe XOAUTH2 for mail, and all of them take it."""
+"""Name → mechanism, the preferred one first. Providers describe XOAUTH2 for mail, and all of them accept
+it."""
 
 _LATER: Final = {
     LoginMode.TRANSLATE: Reply.of(454, "4.7.0 temporary authentication failure, try again later"),
     LoginMode.INJECT: Reply.of(451, "4.7.0 this proxy cannot log in to the server, try again later"),
 }
-"""No token can be had: the reply to AUTH, or to MAIL."""
+"""The reply to AUTH or MAIL if there is no token."""
 _REFUSED: Final = Reply.of(535, "5.7.8 authentication credentials invalid")
 
 
@@ -47,7 +47,7 @@ class TokenLogin:
     mode: LoginMode
     log: Log
     _shown: Token | None = attrs.field(default=None, init=False, repr=False)
-    """The token that the server has been shown last; None if the one before it was already the second."""
+    """The token of the first attempt; None before it and after it was refused."""
     _mechanism: XOAuth2 | OAuthBearer | None = attrs.field(default=None, init=False, repr=False)
 
     async def answer(self, question: LoginQuestion, account: str) -> LogIn | Answer:

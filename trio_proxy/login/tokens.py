@@ -7,11 +7,9 @@
                                     └─ one at a time for each account ──▶ TokenSource.fetch(account)
 
 Sessions of one account that need a token at the same time wait for one fetch. A session may be cancelled at
-any time, also the one that fetches: if the source gives up then, the next in line does it.
-
-What must never happen: that a token is fetched twice where once is enough, that one account waits for
-another, that a source that fails is asked once for each client that comes, and that a token can be seen
-anywhere.
+any time, also the one that fetches: if the source then gives up, the next waiting session fetches. What must
+never happen: a token is fetched twice without need, one account waits for another, each new client asks a
+source that fails, or a token is shown anywhere.
 """
 
 from __future__ import annotations
@@ -30,9 +28,9 @@ log = structlog.stdlib.get_logger("smtp_proxy")
 
 _EARLY_SECONDS: Final = 300.0
 _EARLY_SHARE: Final = 0.2
-"""Of the life of a token: near its end a new one is fetched, within this share and `_EARLY_SECONDS`."""
+"""The share of a token's life: a new one is fetched within this share and `_EARLY_SECONDS` before its end."""
 _FAILURE_SECONDS: Final = 15.0
-"""For which a failure is remembered."""
+"""How long a failure is remembered."""
 _MOST_ACCOUNTS: Final = 10_000
 
 
@@ -42,22 +40,22 @@ class Token:
 
     value: str = attrs.field(repr=False)
     expires: float = math.inf
-    """By Trio's clock; infinite: nobody has said when."""
+    """The time of Trio's clock; infinite if it is not known."""
 
 
 class TokenError(Exception):
-    """No token can be had. The text says why, and what to do; it holds no secret."""
+    """There is no token. The text says why, and what to do; it holds no secret."""
 
     def __init__(self, text: str, *, permanent: bool = False, retry_after: float = 0.0) -> None:
         super().__init__(text)
         self.permanent = permanent
-        """True if it will be the same later, until somebody does something about it."""
+        """True if trying later does not help until a person acts."""
         self.retry_after = retry_after
-        """Seconds that the source wants to be left alone; 0: it has not said."""
+        """The seconds to wait before the source is asked again; 0: not known."""
 
 
 class TokenSource(Protocol):
-    """Gets access tokens from where they are issued."""
+    """Gets access tokens from their issuer."""
 
     @property
     def is_shared(self) -> bool:
@@ -65,7 +63,7 @@ class TokenSource(Protocol):
         ...
 
     async def fetch(self, account: str) -> Token:
-        """A new token for the account. Raises `TokenError`. Called once at a time for each account."""
+        """A new token for the account. Raises `TokenError`. Never called twice at a time for one account."""
         ...
 
 
@@ -74,20 +72,20 @@ class _Account:
     lock: trio.Lock = attrs.field(factory=trio.Lock)
     token: Token | None = None
     fresh_until: float = -math.inf
-    """From then on a new token is fetched."""
+    """The time from which a new token is fetched."""
     failure: TokenError | None = None
     failed_until: float = -math.inf
     replaced: float = -math.inf
-    """When a token was forgotten since the server had refused it."""
+    """The time at which a token was dropped because the server had refused it."""
 
     def good(self, refused: Token | None) -> Token | None:
-        """The token, unless it has been refused, or it is time for a new one."""
+        """The token; None if it was refused, or if it is time for a new one."""
         is_old = trio.current_time() >= self.fresh_until
         return None if is_old or self.token is refused else self.token
 
     def forget(self, refused: Token | None) -> None:
-        """A token that the server has refused is not given to others. If the one before it was refused too, a
-        moment ago, the next one would be: that counts as a failure."""
+        """Drops a token that the server has refused, so that no session gets it. If the previous token was
+        also refused a moment ago, this counts as a failure: the next one would be refused too."""
         if refused is not None and self.token is refused:
             self.token = None
             self.fresh_until = -math.inf
@@ -99,16 +97,16 @@ class _Account:
 
     @property
     def past_failure(self) -> TokenError | None:
-        """The failure that is not long enough ago to try again."""
+        """The last failure, if it is too recent to try again."""
         return self.failure if trio.current_time() < self.failed_until else None
 
     def failed(self, error: TokenError) -> None:
-        """The source has not given a token."""
+        """Remembers that the source has failed."""
         self.failure = error
         self.failed_until = trio.current_time() + max(_FAILURE_SECONDS, error.retry_after)
 
     def keep(self, token: Token) -> Token:
-        """A new token."""
+        """Keeps a new token."""
         now = trio.current_time()
         self.token, self.failure = token, None
         self.failed_until = -math.inf
@@ -125,14 +123,14 @@ class TokenCache:
 
     source: TokenSource
     most_accounts: int = _MOST_ACCOUNTS
-    """Of those that are remembered; more make the oldest forgotten."""
+    """The most accounts that are remembered; beyond that the oldest is forgotten."""
     _accounts: OrderedDict[str, _Account] = attrs.field(
         factory=OrderedDict[str, _Account], init=False, repr=False
     )
 
     async def token(self, account: str, *, refused: Token | None = None) -> Token:
-        """A token for the account. ``refused`` is one that the server has refused: another one is given,
-        fetched once for all sessions that ask. Raises `TokenError`."""
+        """A token for the account. ``refused`` is a token that the server has refused: then a new one is
+        fetched, once for all sessions that ask. Raises `TokenError`."""
         known = self._known("" if self.source.is_shared else account)
         if (token := known.good(refused)) is not None:
             return token
@@ -146,13 +144,13 @@ class TokenCache:
                 except TokenError as raised:
                     error = raised
                     if known.failure is None:
-                        log.error("no access token can be had", account=account, error=str(error))
+                        log.error("no access token is available", account=account, error=str(error))
                     known.failed(error)
                 else:
                     if known.failure is not None:
-                        log.warning("access tokens can be had again", account=account)
+                        log.warning("access tokens are available again", account=account)
                     return known.keep(token)
-            # The old token is as good as it was.
+            # The old token is still valid.
             if known.token is not None and trio.current_time() < known.token.expires:
                 return known.token
             raise error

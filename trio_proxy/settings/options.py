@@ -1,8 +1,8 @@
 """Every setting of the service, each declared once.
 
-The option of the command line, the environment variable, the key of the settings file and its check, the
-default, ``--help`` and the tables of the documentation follow from the field of `Options` that declares a
-setting. To add one, add a field (and use its value).
+A field of `Options` declares a setting. Its command-line option, environment variable, key in the settings
+file, check, default, ``--help`` and documentation are made from this field. To add a setting, add a field
+(and use its value).
 
 ``--help`` imports this module, so it needs nothing but the standard library and attrs.
 """
@@ -65,7 +65,7 @@ TABLES: Final = (SERVER, LIMITS, LOGIN, OAUTH, RULES)
 """The tables of the settings file, in the order of the documentation."""
 
 _LEAST_LINE: Final = 512
-"""RFC 5321 §4.5.3.1: no command line, and no line of a reply, may be refused that is shorter."""
+"""RFC 5321 §4.5.3.1: a command line or reply line of up to this length must be accepted."""
 _ON_ERROR: Final[Kind[OnError]] = one_of("defer", "reject", "accept")
 _CLIENT_TLS: Final[Kind[Literal["none", "may", "encrypt"]]] = one_of("none", "may", "encrypt")
 _LOGIN: Final[Kind[Literal["relay", "inject", "translate"]]] = one_of("relay", "inject", "translate")
@@ -79,22 +79,22 @@ _UPSTREAM_TLS: Final[Kind[Literal["none", "may", "encrypt", "verify"]]] = one_of
 
 @attrs.frozen(kw_only=True)
 class Options:
-    """What the service is asked to do. Times are seconds, sizes are octets.
+    """All settings of the service. Times are in seconds, sizes in octets.
 
-    The fields that `setting` makes stand in the order of ``--help``.
+    The settings are in the order of ``--help``.
     """
 
     # fmt: off
     config: Path | None = setting(
         None, FILE, None, short="-c",
-        help="A settings file, such as proxy.toml: [server], [server.timeouts], [rules] and [rules.NAME] for "
-        "the settings of rules. Options win.",
+        help="A settings file, such as proxy.toml, with the tables [server], [server.timeouts], [rules] and "
+        "[rules.NAME] (settings of a rule). Options override it.",
     )
     rules: tuple[str, ...] = setting(
         RULES, RULE_FILES, (), key="files", short="-r",
-        help="Rules: functions named after phases (connect, helo, auth, mail, rcpt, data, headers, "
-        "body_line, body, message, reply, delivered, disconnect), or ready:NAME. Repeatable, asked in this "
-        "order.",
+        help="Rules: a file with functions named after phases (connect, helo, auth, mail, rcpt, data, "
+        "headers, body_line, body, message, reply, delivered, disconnect), or ready:NAME. Repeatable: rules "
+        "are asked in this order.",
     )
     listen: tuple[Address, ...] = setting(
         SERVER, LISTENERS, (Address("127.0.0.1", 2525),), short="-l",
@@ -104,62 +104,64 @@ class Options:
     )
     upstream: tuple[Destination, ...] = setting(
         SERVER, UPSTREAMS, (), short="-u", unset="a built-in server that keeps the messages",
-        help="The server that clients are connected to: HOST (port 25), HOST:PORT or unix:PATH; smtps://HOST "
-        "(port 465), smtps://HOST:PORT or smtps+unix:PATH for TLS from the first octet; lmtp://HOST (port "
-        "24), lmtp://HOST:PORT or lmtp+unix:PATH for LMTP. Repeatable: the next one is used while those "
-        "before it cannot be; or, with ,weight=N after each, shares of clients.",
+        help="The server for the clients: HOST (port 25), HOST:PORT or unix:PATH; smtps://HOST (port 465), "
+        "smtps://HOST:PORT or smtps+unix:PATH for TLS from the first octet; lmtp://HOST (port 24), "
+        "lmtp://HOST:PORT or lmtp+unix:PATH for LMTP. Repeatable: a server is used while those before it "
+        "cannot be used; with ,weight=N after each, the servers share the clients.",
     )
     open_relay_warning: bool = setting(
         SERVER, SWITCH, True, unset="true",
-        help="Warn if clients from elsewhere reach an upstream server that may trust this machine.",
+        help="Warn if clients on other machines can reach an upstream server that may trust this machine.",
     )
     capture: Path = setting(
         SERVER, DIRECTORY, Path("captured-mail"),
         help="The Maildir of the built-in server; envelopes go into DIR/envelopes.",
     )
     transcript: bool = setting(
-        SERVER, FLAG, False, help="Show both legs of every dialogue, secrets masked."
+        SERVER, FLAG, False, help="Show the dialogues with client and server, with secrets masked."
     )
     tls_cert: tuple[Path, ...] = setting(
         SERVER, FILES, (),
-        help="A certificate to show to clients, and its chain, in PEM; STARTTLS is offered then. Repeatable: "
-        "the name that the client asks for (SNI) chooses, else it is the first.",
+        help="A certificate to show to clients, with its chain, in PEM; clients are then offered STARTTLS. "
+        "Repeatable: the name that the client asks for (SNI) selects the certificate, else the first is "
+        "used.",
     )
     tls_key: tuple[Path, ...] = setting(
         SERVER, FILES, (),
         help="The private key of a certificate, in PEM, without a passphrase: one for each certificate, in "
-        "their order.",
+        "the same order.",
     )
     self_signed: bool = setting(
         SERVER, FLAG, False,
-        help="Make a certificate for development, which nobody trusts, and print its fingerprint.",
+        help="Make a certificate for development, and print its fingerprint. Clients do not trust it.",
     )
     tls: Literal["none", "may", "encrypt"] | None = setting(
         SERVER, _CLIENT_TLS, None, unset="may with a certificate, else none",
-        help="STARTTLS for clients: not offered; offered; demanded, with 530 to what comes before it.",
+        help="STARTTLS for clients: not offered; offered; required, with 530 for commands before it.",
     )
     tls_client_ca: Path | None = setting(
         SERVER, FILE, None,
-        help="Ask clients for a certificate. One that is shown must come from an authority in this file.",
+        help="Ask clients for a certificate. If a client shows one, an authority in this file must have "
+        "signed it.",
     )
     auth_without_tls: bool = setting(
         SERVER, FLAG, False, in_core=True,
-        help="Offer AUTH to clients in plain text. Without this it is offered under TLS, and to clients on "
-        "this machine.",
+        help="Offer AUTH to clients in plain text. Without this option, AUTH is offered only with TLS, and "
+        "to clients on this machine.",
     )
     upstream_tls: Literal["none", "may", "encrypt", "verify"] | None = setting(
         SERVER, _UPSTREAM_TLS, None,
         unset="verify to smtps://, none to loopback and unix sockets, else may",
-        help="TLS to the server: never; if it offers STARTTLS; always; always, with a certificate that is "
-        "right. What is not possible defers mail with 421.",
+        help="TLS to the server: never; if it offers STARTTLS; always; always, and only with a valid "
+        "certificate. If required TLS is not possible, clients get 421 and try again later.",
     )
     upstream_ca: Path | None = setting(
         SERVER, FILE, None, unset="those of the system",
         help="The authorities that may sign the certificate of the server, in PEM.",
     )
     upstream_tls_name: str | None = setting(
-        SERVER, HOST_NAME, None, unset="that of --upstream",
-        help="The name that the certificate of the server must have, and that is asked for (SNI).",
+        SERVER, HOST_NAME, None, unset="the name in --upstream",
+        help="The name that the certificate of the server must have. It is also sent to the server (SNI).",
     )
     upstream_cert: Path | None = setting(
         SERVER, FILE, None, help="A certificate to show to the server, if it asks for one."
@@ -169,22 +171,23 @@ class Options:
     )
     upstream_keep: int = setting(
         SERVER, number_of("connections", smallest=0), 0, unset="none",
-        help="Keep up to so many idle connections to each server, for the next clients. A connection whose "
-        "next user could notice the one before, such as one with a login, is not kept.",
+        help="Keep up to so many idle connections to each server for later clients. A connection is not kept "
+        "if the next client could notice the previous one, for example after a login.",
     )
     upstream_keep_time: float = setting(
-        SERVER, SOME_TIME, 30.0, help="For a kept connection to be idle; servers close theirs after a while."
+        SERVER, SOME_TIME, 30.0,
+        help="How long a kept connection may be idle. Servers close idle connections after a while.",
     )
     upstream_keep_uses: int = setting(
-        SERVER, number_of("clients"), 100, help="For one connection that is kept."
+        SERVER, number_of("clients"), 100, help="How many clients may use one kept connection."
     )
     login_mode: Literal["relay", "inject", "translate"] = setting(
         LOGIN, _LOGIN, "relay", key="mode", option="--login", in_core=True,
-        help="Who logs in to the server: the client; the proxy, as --upstream-user for all clients; "
-        "the proxy, when the client has logged in to it with PLAIN or LOGIN, and as that client.",
+        help="Who logs in to the server: the client; the proxy, as --upstream-user for all clients; the "
+        "proxy as the client, after that has logged in to the proxy with PLAIN or LOGIN.",
     )
     upstream_user: str | None = setting(
-        LOGIN, TEXT, None, key="user", help="As whom the proxy logs in, with --login inject."
+        LOGIN, TEXT, None, key="user", help="The account of the proxy at the server, with --login inject."
     )
     upstream_password_file: Path | None = setting(
         LOGIN, FILE, None, key="password_file", unset="SMTP_PROXY_UPSTREAM_PASSWORD, or a token",
@@ -192,11 +195,12 @@ class Options:
     )
     oauth_url: str | None = setting(
         OAUTH, SECRET_URL, None, key="url",
-        help="The token endpoint (RFC 6749) of the provider whose access tokens the proxy logs in with.",
+        help="The token endpoint (RFC 6749) of the provider of the access tokens with which the proxy logs "
+        "in.",
     )
     oauth_client_id: str | None = setting(
         OAUTH, TEXT, None, key="client_id",
-        help="What the provider calls this application.",
+        help="The id of this application at the provider.",
     )
     oauth_client_secret_file: Path | None = setting(
         OAUTH, FILE, None, key="client_secret_file", unset="SMTP_PROXY_OAUTH_CLIENT_SECRET, else none",
@@ -206,39 +210,41 @@ class Options:
         OAUTH, FILE, None, key="refresh_token_file",
         unset="SMTP_PROXY_OAUTH_REFRESH_TOKEN, else the client secret alone is used",
         help="A file with a refresh token, or a directory with a file for each account, named after it. A "
-        "new one that the provider gives is written there.",
+        "new token from the provider replaces the old one there.",
     )
     oauth_scope: str | None = setting(
         OAUTH, TEXT, None, key="scope",
-        help="What the token is for, as the provider calls it.",
+        help="The scope of the token, as the provider calls it.",
     )
     oauth_timeout: float = setting(
-        OAUTH, SOME_TIME, 10.0, key="timeout", help="For the provider to give a token."
+        OAUTH, SOME_TIME, 10.0, key="timeout", help="How long the provider may take to give a token."
     )
     accept_proxy: tuple[str, ...] = setting(
         SERVER, NETWORKS, (),
-        help="Clients from here must begin with a PROXY header, version 1 or 2, that says who the client is: "
+        help="Clients from here must begin with a PROXY header, version 1 or 2, that names the real client: "
         "a network, an address, or unix. Repeatable.",
     )
     accept_xclient: tuple[str, ...] = setting(
         SERVER, NETWORKS, (), in_core=True,
-        help="Clients from here may say with XCLIENT who the client is. Repeatable.",
+        help="Clients from here may name the real client with XCLIENT. Repeatable.",
     )
     accept_xforward: tuple[str, ...] = setting(
         SERVER, NETWORKS, (), in_core=True,
-        help="Clients from here may say with XFORWARD who the client of a message is. Repeatable.",
+        help="Clients from here may name the client of a message with XFORWARD. Repeatable.",
     )
     send_client: str = setting(
         SERVER, one_of("none", "proxy", "proxy2", "xclient", "xforward", "auto"), "none", in_core=True,
-        help="How the server is told who the client is: not at all; in a PROXY header, version 1 or 2; with "
-        "XCLIENT; with XFORWARD; with the first of these two that it offers, if any.",
+        help="How to tell the server who the client is: not at all; in a PROXY header, version 1 or 2; with "
+        "XCLIENT; with XFORWARD; with XCLIENT or else XFORWARD, if the server offers one of them.",
     )
     bare_newline: str = setting(
         SERVER, one_of("normalize", "reject"), "normalize", in_core=True,
-        help="A CR or LF that is no CRLF: make LF a CRLF and CR a space, or refuse the message.",
+        help="A CR or LF that is not part of CRLF: change LF to CRLF and CR to a space, or refuse the "
+        "message.",
     )
     nul: str = setting(
-        SERVER, one_of("pass", "refuse"), "pass", in_core=True, help="NUL octets in messages."
+        SERVER, one_of("pass", "refuse"), "pass", in_core=True,
+        help="NUL octets in messages: pass them on, or refuse the message.",
     )
     chunking: str = setting(
         SERVER, one_of("server", "always", "never"), "server", in_core=True,
@@ -247,7 +253,7 @@ class Options:
     )
     case_sensitive_logins: bool = setting(
         SERVER, FLAG, False, in_core=True,
-        help="For rules, logins that differ in case are different ones; by default they are one.",
+        help="Rules see logins that differ only in case as different; by default, as the same.",
     )
     max_message_size: int | None = setting(
         SERVER, SIZE, None, in_core=True, unset="what the upstream server announces",
@@ -255,8 +261,8 @@ class Options:
     )
     headroom: int = setting(
         SERVER, SIZE, 0, in_core=True, unset="none",
-        help="Room for what rules add to a message: clients are offered so much less than the server takes, "
-        "and the server is told so much more than they declare.",
+        help="Room for what rules add to a message: the size offered to clients is smaller by this, and the "
+        "size declared to the server is larger by this.",
     )
     max_connections: int = setting(
         SERVER, number_of("clients"), 1000, help="Clients at the same time; more get 421."
@@ -288,24 +294,25 @@ class Options:
     )
     soft_errors: int = setting(
         LIMITS, number_of("replies"), 10, in_core=True,
-        help="Replies 4xx and 5xx since the last message that was accepted; a client that has had so many is "
-        "read slower, by --error-delay.",
+        help="Replies 4xx and 5xx since the last accepted message; a client with so many is read slower, by "
+        "--error-delay.",
     )
     error_delay: float = setting(
-        LIMITS, SOME_TIME, 1.0, help="After each input of such a client."
+        LIMITS, SOME_TIME, 1.0,
+        help="The delay after each input of a client that has reached --soft-errors.",
     )
     max_refusals: int = setting(
         LIMITS, number_of("replies"), 100, in_core=True,
-        help="Replies 4xx and 5xx since then; after one more the next command gets 421.",
+        help="Replies 4xx and 5xx since the last accepted message; after one more the next command gets 421.",
     )
     max_junk: int = setting(
         LIMITS, number_of("commands"), 100, in_core=True,
-        help="Commands that lead to no mail (NOOP, RSET, VRFY, EXPN, HELP, unknown ones) since then; one "
-        "more gets 421.",
+        help="Commands without mail (NOOP, RSET, VRFY, EXPN, HELP, unknown ones) since the last accepted "
+        "message; one more gets 421.",
     )
     early_talkers: str = setting(
         LIMITS, one_of("serve", "refuse"), "serve", in_core=True,
-        help="Clients that speak before the greeting.",
+        help="Clients that speak before the greeting: serve or refuse them.",
     )
     max_recipients: int = setting(
         LIMITS, number_of("recipients"), 10_000, in_core=True,
@@ -317,57 +324,61 @@ class Options:
     )
     max_header_section: int = setting(
         LIMITS, SIZE, 262_144, in_core=True,
-        help="The header section of a message whose header fields rules see; beyond it 552.",
+        help="The header section of a message, if rules see its header fields; a larger one gets 552.",
     )
     max_reply: int = setting(
         LIMITS, size_from(_LEAST_LINE), 65_536, in_core=True,
-        help="A reply of the server, all its lines together; a longer one ends the session with 421.",
+        help="A reply of the server, with all its lines; a longer one ends the session with 421.",
     )
     max_held_total: int = setting(
         LIMITS, SIZE, 256 * 2**20,
-        help="Memory of all messages together that are kept whole; beyond it they go to --spool, or get 452.",
+        help="Total memory of messages that are kept whole; beyond it messages go to --spool, or get 452.",
     )
     network_prefix_v4: int = setting(
-        LIMITS, number_of("bits", largest=32), 32, help="Of an IPv4 address, to say its network."
+        LIMITS, number_of("bits", largest=32), 32, help="How many bits of an IPv4 address name its network."
     )
     network_prefix_v6: int = setting(
-        LIMITS, number_of("bits", largest=128), 64, help="The same for IPv6."
+        LIMITS, number_of("bits", largest=128), 64,
+        help="How many bits of an IPv6 address name its network.",
     )
     exempt_networks: tuple[str, ...] = setting(
         LIMITS, NETWORKS, ("127.0.0.0/8", "::1"), unset="127.0.0.0/8 and ::1",
-        help="Clients from here have none of the limits of networks; those that may say who the client is "
-        "(PROXY header, XCLIENT, XFORWARD) have none either. Repeatable.",
+        help="Clients from here are exempt from the limits of networks. So are clients that may name the "
+        "real client (PROXY header, XCLIENT, XFORWARD). Repeatable.",
     )
     timeouts: Timeouts = setting(
         SERVER, TIMEOUTS, Timeouts(), option="--timeout", unset="those of RFC 5321, 4.5.3.2",
-        help=f"For every wait, or for one: {', '.join(OPTION_PHASES)}. Repeatable.",
+        help=f"The time limit of every wait, or of one phase: {', '.join(OPTION_PHASES)}. Repeatable.",
     )
     io: Literal["reactor", "tasks"] | None = setting(
         SERVER, _IO, None, unset="reactor where there is epoll, else tasks",
         help="How sockets are read: by one task for all sessions, which costs less, or by a pair of tasks "
-        "for each session, the plain way. Peers see no difference.",
+        "for each session. Peers see no difference.",
     )
     grace: float = setting(
-        SERVER, DURATION, 30.0, help="For messages in flight to finish when the service stops."
+        SERVER, DURATION, 30.0,
+        help="How long messages in flight may take to finish when the service stops.",
     )
     workers: int | Literal["auto"] | None = setting(
         SERVER, WORKERS, None, unset="one process, without a parent",
-        help="Serve clients in so many processes, or in one for each processor, under a parent that starts "
-        "and replaces them.",
+        help="Serve clients in so many processes, or in one for each processor. A parent process starts and "
+        "replaces them.",
     )
     control: Path | None = setting(
-        SERVER, FILE, None, help="With --workers: a unix socket on which smtp-proxy reload asks the parent."
+        SERVER, FILE, None,
+        help="With --workers: the unix socket on which smtp-proxy reload reaches the parent.",
     )
     user: str | None = setting(
-        SERVER, TEXT, None, unset="that of the start",
-        help="NAME or NAME:GROUP. Started as root, be this user as soon as it listens.",
+        SERVER, TEXT, None, unset="the user that starts it",
+        help="The user NAME, or NAME:GROUP. If started as root, the service becomes this user as soon as it "
+        "listens.",
     )
     rule_timeout: float = setting(
-        RULES, SOME_TIME, 30.0, key="timeout", help="For one call of a rule."
+        RULES, SOME_TIME, 30.0, key="timeout", help="How long one call of a rule may take."
     )
     on_rule_error: OnError = setting(
         RULES, _ON_ERROR, "defer", key="on_error",
-        help="When a rule fails or is too late: 451, 550, or go on as if it said nothing.",
+        help="If a rule fails or takes too long: answer 451, answer 550, or go on without this rule.",
     )
     addresses: str = setting(
         RULES, one_of("strict", "lenient"), "strict", in_core=True,
@@ -376,10 +387,10 @@ class Options:
     )
     reload: bool = setting(
         RULES, SWITCH, False,
-        help="Watch the rules and the settings file; new connections get the new rules.",
+        help="Watch the files of rules and the settings file; new connections use the new rules.",
     )
     quarantine: Path = setting(
-        RULES, DIRECTORY, Path("quarantine"), help="Where messages go that a rule holds."
+        RULES, DIRECTORY, Path("quarantine"), help="The directory for messages that a rule holds."
     )
     max_held: int = setting(
         RULES, SIZE, 32 * 2**20, in_core=True,
@@ -387,48 +398,48 @@ class Options:
     )
     spool: Path | None = setting(
         RULES, DIRECTORY_OR_NONE, None, unset="larger messages are refused",
-        help="Messages larger than --max-held go through a file in this directory.",
+        help="The directory for temporary files of messages larger than --max-held.",
     )
     admin: Address | None = setting(
         SERVER, ADMIN, None,
-        help="Serve /healthz, /readyz and /metrics (Prometheus) there, over HTTP: HOST:PORT, usually "
-        "127.0.0.1:9025, or unix:PATH.",
+        help="Serve /healthz, /readyz and /metrics (Prometheus) over HTTP at this address: HOST:PORT, "
+        "usually 127.0.0.1:9025, or unix:PATH.",
     )
     otel: bool = setting(
         SERVER, FLAG, False,
-        help="Make spans of OpenTelemetry of sessions, messages and rules, for the tracer provider that the "
+        help="Make OpenTelemetry spans of sessions, messages and rules, for the tracer provider that the "
         "environment or a file of rules has set.",
     )
     log_format: Literal["text", "json", "auto"] = setting(
         SERVER, _LOG_FORMAT, "auto", unset="text on a terminal, else json",
-        help="How log lines are written: for people, or as JSON, one object in a line.",
+        help="The format of log lines: text for people, or JSON with one object in a line.",
     )
     log_addresses: Literal["full", "hashed", "none"] = setting(
         SERVER, _LOG_ADDRESSES, "full",
-        help="Mail addresses in log lines: as they are; in their place a hash, by which a message is found "
-        "with the address and the key; or left out.",
+        help="Mail addresses in log lines: as they are; replaced by a hash, which one can compute from the "
+        "address and the key; or left out.",
     )
     log_key_file: Path | None = setting(
-        SERVER, FILE, None, unset="a key of this run of the service, which nobody knows",
-        help="A file with the key of these hashes.",
+        SERVER, FILE, None, unset="a random key for each run",
+        help="A file with the key of the hashes of --log-addresses hashed.",
     )
     verbose: int = setting(
-        SERVER, COUNT, 0, short="-v", help="Log more than what became of mail; twice: everything."
+        SERVER, COUNT, 0, short="-v", help="Log more than the results of messages; twice: everything."
     )
     quiet: bool = setting(
-        SERVER, FLAG, False, short="-q", help="Log errors only, and do not say what was started."
+        SERVER, FLAG, False, short="-q", help="Log only errors, and print nothing at the start."
     )
     # fmt: on
 
-    # What follows is no setting.
+    # The fields below are not settings.
     rule_settings: Mapping[str, RuleTable] = attrs.field(factory=dict[str, RuleTable])
     """The ``[rules.NAME]`` tables of the settings file, not yet read."""
     routes: tuple[RouteTable, ...] = ()
     """The ``[[route]]`` tables of the settings file."""
     given: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False, eq=False)
-    """What the command line and the environment say, by the name of the setting."""
+    """The values from the command line and the environment, by the name of the setting."""
     named: frozenset[str] = attrs.field(default=frozenset(), repr=False, eq=False)
-    """The settings that are given, there or in the settings file."""
+    """The names of settings that are given anywhere, also in the settings file."""
 
     def servers_of(self, name: str) -> tuple[Destination, ...] | None:
         """The servers of the route of this name; None if there is no such route."""
@@ -446,19 +457,19 @@ class Options:
 
 
 DEFAULTS: Final = Options()
-"""The value of each setting that is not given: code that needs a default takes it from here."""
+"""The default of each setting, for code that needs one."""
 SETTINGS: Final[dict[str, Setting]] = settings_of(Options)
 """Name → setting, in the order of ``--help``."""
 
 
 @attrs.frozen
 class Conflict:
-    """Two settings that make no sense together."""
+    """Two settings that contradict each other."""
 
     name: str
     other: str
     why: str
-    """What the first is, to follow its name."""
+    """The text that follows the name of the first."""
 
 
 CONFLICTS: Final = (

@@ -108,7 +108,7 @@ async def test_a_failure_is_remembered_for_a_while(
     cache = TokenCache(source)
     errors = await all_of(*[lambda: cache.token("ann")] * 20)
     assert {str(error) for error in errors} == {"revoked"}
-    assert [line["event"] for line in logs] == ["no access token can be had"]
+    assert [line["event"] for line in logs] == ["no access token is available"]
     assert source.fetched == ["ann"]
     source.error = None
     await trio.sleep(14)
@@ -116,7 +116,7 @@ async def test_a_failure_is_remembered_for_a_while(
         await cache.token("ann")
     await trio.sleep(1)
     assert (await cache.token("ann")).value == "ann-2"
-    assert logs[-1]["event"] == "access tokens can be had again"
+    assert logs[-1]["event"] == "access tokens are available again"
     assert len(logs) == 2
 
 
