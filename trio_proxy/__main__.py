@@ -9,7 +9,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """The executable. Without the extra that it needs, it says so."""
+    """The executable. Says what to install if the extra that it needs is missing."""
     try:
         from trio_proxy.text import output
 
@@ -23,7 +23,7 @@ def main() -> None:
     delay_import("asyncio")  # structlog imports it, which takes 2.6 MB
     delay_import("ssl", "hmac")  # Trio imports them, and they OpenSSL: 5 MB, which TLS alone needs
     if sys.version_info >= (3, 12):
-        logging.logAsyncioTasks = False  # or each record would load asyncio, to ask for the name of its task
+        logging.logAsyncioTasks = False  # else each record would load asyncio to get the name of its task
     try:
         run()
     finally:

@@ -1,13 +1,13 @@
-"""`Account`: fills the records of one session, from the core's events and from what its rules have said.
+"""`Account`: fills the records of one session, from the core's events and from the verdicts of its rules.
 
-The core says which reply the client is given, to what, and for whom. Who has decided that is known here::
+The core says which reply the client gets, to which command, and for whom. The account knows who decided it::
 
     reply ─┬─ as it came from the server          "server"
            ├─ that of the verdict of a rule       "rule:NAME"
            └─ else                                "proxy"
 
-A rule speaks before its verdict takes effect, so what rules say in a mail transaction is remembered until it
-ends, and is found again by the reply.
+A rule gives its verdict before the verdict takes effect. So the verdicts of a mail transaction are remembered
+until it ends, and are found again by the reply.
 """
 
 from __future__ import annotations
@@ -42,11 +42,12 @@ __all__ = ["Account", "Tell", "UpstreamServer"]
 Tell = Callable[[Record], None]
 
 _MOST_SAID: Final = 1_000
-"""Verdicts that are remembered in one mail transaction: so that a client cannot make us remember more."""
+"""The most verdicts that are remembered in one mail transaction: it limits the memory that a client can
+use."""
 
 
 class UpstreamServer(Protocol):
-    """The server of the session, as `Account` needs it."""
+    """What `Account` needs to know of the session's server."""
 
     @property
     def address(self) -> str:
@@ -87,10 +88,10 @@ class Account:
         self._server = server
         self._others = others
         self._said: list[tuple[str, Verdict | str]] | None = None
-        self._discarded: dict[Command, str] | None = None  # RCPT → who has discarded it
-        self._mail: Command | None = None  # of the transaction to which these belong
+        self._discarded: dict[Command, str] | None = None  # RCPT → the rule that has discarded it
+        self._mail: Command | None = None  # of the transaction to which the values above belong
         self._held: tuple[str, str] | None = None
-        self._refused: Command | None = None  # MAIL of the message that was refused at DATA
+        self._refused: Command | None = None  # MAIL of a message that was refused at DATA
         self._last_said: SendToClient | None = None
         self._began = self._heard = 0.0  # no time yet
         self._client_seconds = self._rule_seconds = self._server_seconds = 0.0
@@ -98,15 +99,15 @@ class Account:
         """True if there was a record."""
         self._has_ended = False
 
-    # What the driver says
+    # Called by the driver
 
     def begins(self) -> None:
         """The client is connected."""
         self._began = monotonic()
 
     def heard(self, side: Side | None) -> None:
-        """A side has said something, or the rules have (None): the time since somebody has said something
-        last was theirs. Before the client's first word for a message, no time counts."""
+        """A side has sent something, or the rules have answered (None). The time since the last such call
+        counts as theirs. No time counts before the client's first command for a message."""
         now, last = monotonic(), self._heard
         if last:
             if side is CLIENT:
@@ -120,13 +121,14 @@ class Account:
         self._heard = now
 
     def said_last(self, events: Sequence[Event]) -> None:
-        """These are the last events of the session."""
+        """Takes the last events of the session."""
         for event in events:
             if isinstance(event, SendToClient):
                 self._last_said = event
 
     def ended(self, envelope: Envelope, hello: Command | None) -> SessionRecord | None:
-        """The session has ended, in this mail transaction. Returns the record of that, if there is one."""
+        """The session has ended with this mail transaction open. Returns the record of the session, if there
+        is one."""
         mail = envelope.mail
         is_open = mail is not None and bool(envelope.recipients) and mail is not self._refused
         if self._has_ended or (self.has_told and not is_open):
@@ -148,7 +150,7 @@ class Account:
         self._tell(record)
         return record
 
-    # What rules say
+    # Called for rules
 
     def decided(self, rule: str, verdict: Verdict) -> None:
         """A rule has given a verdict, which may take effect later."""
@@ -160,13 +162,13 @@ class Account:
         self._remember(rule, incident)
 
     def held(self, name: str, reason: str) -> None:
-        """The message that is being asked about is in the quarantine, under this name."""
+        """The message of the current question is in the quarantine, under this name."""
         self._held = name, reason
 
     def ruled(self, command: Command, envelope: Envelope, reply: Reply) -> None:
         """A verdict has answered this command, in place of the server."""
         if command.verb != b"RCPT" or reply.code >= 400:
-            return  # of these the core tells
+            return  # the core reports these
         if self._discarded is None or self._mail is not envelope.mail:
             self._discarded, self._mail = {}, envelope.mail
         self._discarded[command] = self._origin(reply)
@@ -186,7 +188,7 @@ class Account:
                 return rule
         return PROXY if reply.origin is Origin.PROXY else "rule"
 
-    # What the core says
+    # Events of the core
 
     def answered(self, event: MessageAnswered) -> None:
         """A message is answered."""
@@ -195,7 +197,7 @@ class Account:
         (held_as, reason), self._held = self._held or ("", ""), None
         if event.results:
             recipients = tuple([self._of_result(envelope, *result) for result in event.results])
-            if len(said_by := {each.by for each in recipients}) == 1:  # the reply sums theirs up
+            if len(said_by := {each.by for each in recipients}) == 1:  # the reply has the same origin
                 by = said_by.pop()
         else:
             fate = _fate(by, reply, is_held=bool(held_as))
@@ -245,11 +247,11 @@ class Account:
 
     @property
     def is_wanted(self) -> bool:
-        """True if somebody gets the records."""
+        """True if the records are used."""
         return self._others is not None or self._log.tells
 
     def _taken(self) -> Seconds | None:
-        """The time of the message that is answered now."""
+        """The time that the message just answered has taken."""
         if not self._heard:
             return None
         taken = Seconds(self._client_seconds, self._rule_seconds, self._server_seconds)
@@ -264,7 +266,7 @@ class Account:
 
     def _of_result(self, envelope: Envelope, to: Command, reply: Reply) -> Recipient:
         by = self._origin(reply)
-        fate = _fate(by, reply, is_held=False)  # what is held never comes to a server
+        fate = _fate(by, reply, is_held=False)  # a server never gets a held message
         return self._recipient(envelope, to, fate, by, str(reply), added=to not in envelope.recipients)
 
     def _each(self, envelope: Envelope, fate: Fate, by: str, reply: str) -> tuple[Recipient, ...]:
@@ -288,7 +290,7 @@ def _fate(by: str, reply: Reply, *, is_held: bool) -> Fate:
 
 
 def _address(command: Command | None) -> str:
-    """The address of MAIL or RCPT, or what stands in its place if no path can be read."""
+    """The address of MAIL or RCPT, or a replacement if it has no valid path."""
     if command is None:
         return ""
     path = command.path

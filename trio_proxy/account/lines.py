@@ -1,4 +1,4 @@
-"""The lines of the log that the records of an account make: one for each."""
+"""Writes one line of the log for each record of an account."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def _words(values: dict[str, Any], *, is_split: bool) -> str:
 
 
 def _of_message(record: MessageRecord) -> dict[str, Any]:
-    """There is one for each message, so what is not known is left out as the line is made: `_known` looks at
-    all of it once more."""
+    """Leaves unknown values out while it makes the line, because it runs for each message and `_known` would
+    look at all values once more."""
     values: dict[str, Any] = {
         "from": record.sender or "<>",
         "to": Recipients([_of_recipient(each, record) for each in record.recipients]),

@@ -1,6 +1,6 @@
-"""Takes the queue id out of a server's reply to a message: with it the server's own log is searched.
+"""Finds the queue id in a server's reply to a message, so that one can search the server's own log for it.
 
-No standard says where it stands. Each pattern is for servers that are in wide use.
+No standard says where it is. The patterns are those of widely used servers.
 """
 
 from __future__ import annotations

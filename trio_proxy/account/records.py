@@ -1,7 +1,6 @@
 """The records of an account: what became of a message, or of a command that was refused.
 
-They are plain values. `Account` fills them, `lines` makes lines of the log of them; a program that counts
-messages reads the same.
+They are plain values. `Account` fills them, `lines` writes them to the log, and metrics count them.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ __all__ = [
 ]
 
 SERVER = "server"
-"""By whom something was said: the upstream server. Else it is `PROXY`, or ``rule:NAME``."""
+"""A value of `Recipient.by`: the upstream server. The others are `PROXY` and ``rule:NAME``."""
 PROXY = "proxy"
 
 
@@ -35,13 +34,13 @@ class Fate(Enum):
     RELAYED = "relayed"
     """The server has taken it."""
     REFUSED = "refused"
-    """It was answered 4xx or 5xx: the client is responsible for it."""
+    """It was answered 4xx or 5xx: the client stays responsible for it."""
     DISCARDED = "discarded"
-    """A rule has accepted it, and nobody has it."""
+    """A rule has accepted it and dropped it."""
     HELD = "held"
     """It is in the quarantine."""
     SPLIT = "split"
-    """It is not the same for all recipients."""
+    """The result is not the same for all recipients."""
 
 
 @attrs.define(eq=False)
@@ -51,7 +50,7 @@ class Recipient:
     address: str
     fate: Fate
     by: str
-    """Who has said so: `SERVER`, `PROXY`, or ``rule:NAME``."""
+    """Who decided the reply: `SERVER`, `PROXY`, or ``rule:NAME``."""
     reply: str
     """The reply in one line, secrets masked."""
     sent_as: str = ""
@@ -62,8 +61,8 @@ class Recipient:
 
 @attrs.define
 class Seconds:
-    """For whom a message has waited, and how long: from the client's first command after the message before
-    it, to the reply."""
+    """How long a message has waited for each party, from the client's first command after the previous
+    message to the reply."""
 
     client: float = 0.0
     rules: float = 0.0
@@ -81,26 +80,26 @@ class MessageRecord:
     sender: str
     """The address of the reverse-path, as the client has sent it; empty for the null reverse-path."""
     recipients: tuple[Recipient, ...]
-    """Those that were accepted, and those that rules have added."""
+    """Recipients that were accepted, and those that rules have added."""
     by: str
-    """Who has said ``reply``."""
+    """Who decided ``reply``: see `Recipient.by`."""
     reply: str
     """What the client is told, in one line, secrets masked."""
     code: int
     """The code of that reply."""
     command: str = ""
-    """``DATA`` if it was refused before any of it was sent; else empty."""
+    """``DATA`` if the message was refused before any of it was sent; else empty."""
     message_id: str = ""
     received: int | None = None
-    """The decoded octets that came from the client; None if not all of them did."""
+    """The number of decoded octets from the client; None if the message is incomplete."""
     size: int | None = None
-    """The decoded octets that went to the server."""
+    """The number of decoded octets sent to the server."""
     upstream: str = ""
     """The address of the server; empty if none was connected."""
     upstream_tls: str = ""
     """The version of TLS to the server; empty in plain text."""
     queue_id: str = ""
-    """What the server calls the message, if its reply says so."""
+    """The queue id of the server, if its reply names it."""
     held_as: str = ""
     """The file in the quarantine."""
     reason: str = ""
@@ -109,7 +108,7 @@ class MessageRecord:
 
     @property
     def fate(self) -> Fate:
-        """What became of it, if that is the same for all recipients."""
+        """What became of the message: `Fate.SPLIT` if recipients differ."""
         fates = {recipient.fate for recipient in self.recipients}
         if len(fates) == 1:
             return fates.pop()
@@ -117,7 +116,7 @@ class MessageRecord:
 
 
 def _of_nobody(record: MessageRecord) -> Fate:
-    """The fate of a message without recipients, which only a server can have accepted."""
+    """The fate of a message without recipients: only a server can have accepted one."""
     if record.code >= 400:
         return Fate.REFUSED
     return Fate.RELAYED if record.by == SERVER else Fate.DISCARDED
@@ -133,7 +132,7 @@ class RefusalRecord:
     recipient: str | None
     """The address of the forward-path; None for MAIL."""
     by: str
-    """Who has said so: see `Recipient.by`."""
+    """Who decided the reply: see `Recipient.by`."""
     reply: str
     """The reply in one line, secrets masked."""
     code: int
@@ -142,16 +141,16 @@ class RefusalRecord:
 
 @attrs.define(eq=False)
 class SessionRecord:
-    """A session in which no message was answered and nothing refused; or that has ended in a mail
+    """A session without any answered message or refused command, or one that ended during a mail
     transaction."""
 
     helo: str
-    """What the client called itself; empty if it has said nothing."""
+    """The name that the client gave in EHLO or HELO; empty if it gave none."""
     seconds: float
-    """How long it was connected."""
+    """The seconds that the client was connected."""
     upstream: str = ""
     by: str = ""
-    """Who has said the last reply, if that was 4xx or 5xx: see `Recipient.by`."""
+    """Who decided the last reply, if that was 4xx or 5xx: see `Recipient.by`."""
     reply: str = ""
     """That reply in one line, secrets masked."""
     sender: str | None = None

@@ -1,1 +1,1 @@
-"""The pages for those who watch the service, over HTTP."""
+"""The HTTP pages for monitoring the service."""

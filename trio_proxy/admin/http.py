@@ -4,11 +4,11 @@
 
     accept ──> one request ──> one page ──> closed        within `_SECONDS` in all, `_MOST` at a time
 
-It is no way to disturb the mail: a client that sends no request, never reads, or sends what is no HTTP, costs
-one of `_MOST` places for `_SECONDS` at most, and one line of the log. Others wait in the queue of the
-listening socket meanwhile. h11 reads and writes HTTP, without I/O of its own. Each connection has one request
-only: Prometheus comes once in fifteen seconds. A web framework would bring a dozen packages for three pages,
-and its server has no limit to what a connection may take in all.
+A client of the pages cannot disturb mail: if it sends no request, never reads, or does not speak HTTP, it
+takes one of `_MOST` places for at most `_SECONDS`, and one line of the log. Others wait in the queue of the
+listening socket. h11 reads and writes HTTP, without I/O of its own. Each connection has one request only,
+because Prometheus asks once in fifteen seconds. A web framework would need a dozen packages for three pages,
+and its server does not limit the total time of a connection.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ __all__ = ["Page", "Request", "serve", "serve_one"]
 log = structlog.stdlib.get_logger("smtp_proxy")
 
 _SECONDS: Final = 10.0
-"""For a connection, from beginning to end. Prometheus gives up after ten seconds."""
+"""The time for a whole connection. Prometheus gives up after ten seconds."""
 _LAST_SECONDS: Final = 2.0
-"""For the other end to close the connection after it has got the page."""
+"""The time in which the client must close the connection after it has got the page."""
 _MOST: Final = 8
 """Connections at the same time."""
 _LARGEST: Final = 16_384
-"""Octets of a request without its body. What is larger is answered with 431."""
+"""The most octets of a request without its body. A larger one gets 431."""
 _PIECE: Final = 65_536
 _PLAIN: Final = "text/plain; charset=utf-8"
 _OUT_OF_RESOURCES: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
@@ -45,7 +45,7 @@ _OUT_OF_RESOURCES: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS,
 
 @attrs.frozen
 class Request:
-    """What is asked for."""
+    """A request for a page."""
 
     path: str
     accept: str = ""
@@ -54,7 +54,7 @@ class Request:
 
 @attrs.frozen
 class Page:
-    """What is answered."""
+    """The answer to a request."""
 
     body: bytes
     status: int = 200
@@ -80,13 +80,13 @@ async def serve(
 
 
 async def serve_one(stream: trio.abc.Stream, peer: str, answer: Answer, seconds: float = _SECONDS) -> None:
-    """Answers one request of ``peer`` within ``seconds``, and closes the connection. Raises no `Exception`:
-    what is served here must not end the service."""
+    """Answers one request of ``peer`` within ``seconds``, and closes the connection. Raises no `Exception`,
+    because a page must not end the service."""
     with trio.move_on_after(seconds) as scope:
         try:
             await _exchange(stream, answer)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass  # who has asked does not want to know any more
+            pass  # the client has gone
         except Exception:
             log.exception("internal error, admin connection closed", peer=peer)
     if scope.cancelled_caught:
@@ -114,7 +114,7 @@ async def _accept(
 
 
 def _name(place: Any) -> str:
-    """What the log calls who has connected from there."""
+    """The name of a client's address in the log."""
     return "unix" if isinstance(place, str | bytes) else address_text(place[0], place[1])
 
 
@@ -131,7 +131,7 @@ async def _exchange(stream: trio.abc.Stream, answer: Answer) -> None:
     try:
         event = await _next(http, stream)
         if not isinstance(event, h11.Request):
-            return  # it has closed the connection without a word, as some checks do
+            return  # it has closed the connection without a request, as some health checks do
         head_only = event.method == b"HEAD"
         page, headers = _page(event, answer)
     except h11.RemoteProtocolError as error:
@@ -177,8 +177,8 @@ def _refusal(status: int, text: str) -> Page:
 
 
 async def _hear_out(stream: trio.abc.Stream) -> None:
-    """Waits until the other end closes: a socket that is closed with octets unread resets the connection, and
-    the page would be lost with it."""
+    """Waits until the client closes. A socket that is closed with unread octets resets the connection, and
+    the page would be lost."""
     if isinstance(stream, trio.abc.HalfCloseableStream):
         await stream.send_eof()
     with trio.move_on_after(_LAST_SECONDS):

@@ -1,4 +1,5 @@
-"""The admin pages of a service with workers: each tells the parent its counts, which shows their sums."""
+"""The admin pages of a service with workers: each worker sends its counts to the parent, which shows the
+sums."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ __all__ = ["AdminOfParent", "AdminOfWorker", "Tell"]
 log = structlog.stdlib.get_logger("smtp_proxy")
 
 _SECONDS: Final = 2.0
-"""Between two times that a worker tells what it has counted."""
+"""The seconds between two reports of a worker."""
 
 
 class Tell(Protocol):
@@ -29,14 +30,14 @@ class Tell(Protocol):
 
 
 class AdminOfWorker(Admin):
-    """Counts in a worker, and tells the parent."""
+    """Counts in a worker, and reports to the parent."""
 
     def __init__(self, address: Address, tell: Tell) -> None:
         super().__init__(address)
         self._tell = tell
 
     async def serve(self) -> None:
-        """Tells the parent again and again, until it is cancelled, and then for the last time."""
+        """Reports to the parent regularly until it is cancelled, and then once more."""
         try:
             while True:
                 self._tell_all()
@@ -49,7 +50,7 @@ class AdminOfWorker(Admin):
 
 
 class AdminOfParent:
-    """Joins what the workers tell, and shows it."""
+    """Adds up the counts of the workers, and shows them."""
 
     def __init__(self, address: Address, given: Given = nothing_given) -> None:
         """See `Admin`."""
@@ -58,14 +59,14 @@ class AdminOfParent:
         self.joined = Joined()
 
     def told(self, worker: int, values: Mapping[str, Any]) -> None:
-        """A worker has said what it has counted."""
+        """Takes the counts of a worker."""
         try:
             self.joined.take(worker, str(values.get("families", "")).encode())
         except ValueError:
             log.error("internal error, what a worker has counted cannot be read", worker=worker)
 
     def gone(self, worker: int) -> None:
-        """A worker has ended. What it has counted stays."""
+        """A worker has ended. Its counts stay."""
         self.joined.left(worker)
 
     async def serve(self, is_ready: Callable[[], bool]) -> None:

@@ -23,8 +23,8 @@ class Pages:
     registry: Collector
     """What ``/metrics`` shows."""
     is_ready: Callable[[], bool]
-    """Returns True while new clients are accepted. False comes before the listeners close, so that a balancer
-    can leave this proxy out."""
+    """Returns True while new clients are accepted. It returns False before the listeners close, so that a
+    load balancer stops using this proxy in time."""
 
     def answer(self, request: Request) -> Page:
         """The page, or 404."""

@@ -1,7 +1,7 @@
-"""`Admin`: the admin pages of a service, from ``--admin`` on, and what is counted for them.
+"""`Admin`: the counters and the admin pages of a service with ``--admin``.
 
-Mail is more important than pages. So an address that is in use is said once in the log, and is tried again
-from time to time, while the service goes on.
+Mail is more important than pages. So if the address is in use, the log says it once, and the address is tried
+again from time to time while the service runs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PAUSE: Final = 5.0
 
 
 class Admin:
-    """What is counted in this process, and its pages at this address."""
+    """The counters of this process, and the pages that show them at this address."""
 
     def __init__(self, address: Address, given: Given = nothing_given) -> None:
         """``given`` has the sockets for this address, if they are bound already."""
@@ -45,7 +45,7 @@ class Admin:
 
     @property
     def meter(self) -> Meter:
-        """Is to be told what happens."""
+        """The meter that counts events."""
         return self.metrics
 
     @property
@@ -56,12 +56,12 @@ class Admin:
     def counted(
         self, side: Side, stream: Callable[[socket.socket], SocketStream]
     ) -> Callable[[socket.socket], SocketStream]:
-        """Makes streams as ``stream`` does, whose octets are counted as those of this side."""
+        """Returns a function that makes streams as ``stream`` does, and counts their octets for this side."""
         return self.metrics.octets[side].counted(stream)
 
     @property
     def tell(self) -> Tell:
-        """Is to get the records of what became of mail."""
+        """Gets the records of messages."""
         return self.metrics.tell
 
     def watch(self, name: str, readings: Readings) -> None:
@@ -69,7 +69,7 @@ class Admin:
         self.metrics.watch(name, readings)
 
     def ready_until(self, stop: trio.Event) -> None:
-        """New clients are accepted from now on, until this is set."""
+        """New clients are accepted from now on, until ``stop`` is set."""
         self._stop = stop
 
     async def serve(self) -> None:
@@ -92,7 +92,7 @@ async def serve_pages(
                 await serve(sockets, pages.answer)
         except ListenError as error:
             if not has_failed:
-                text = "no admin pages; this is tried again until it works"
+                text = "no admin pages yet; the address is tried again until it is free"
                 log.error(text, error=str(error))
             has_failed = True
         await trio.sleep(_PAUSE)

@@ -1,1 +1,1 @@
-"""Sockets and seconds: sessions, listeners, streams, and the built-in server."""
+"""The driver: sockets, time limits, sessions, listeners, streams, and the built-in server."""

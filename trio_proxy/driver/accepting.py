@@ -1,5 +1,4 @@
-"""How the clients of a listener are waited for: by a task, or by the reactor (`Reactor.accept`), which needs
-no task for them."""
+"""Waits for the clients of a listener: with a task, or without one in the reactor (`Reactor.accept`)."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ import trio
 __all__ = ["Accept", "Take", "accept_by_task"]
 
 Take: TypeAlias = Callable[[], bool]
-"""Takes a client, if one waits. Returns False if none does. What it raises ends the waiting."""
+"""Accepts a client, if one is waiting. Returns False if none is. An exception ends the waiting."""
 Accept: TypeAlias = Callable[[socket.socket, Take], Awaitable[None]]
 """Takes each client of this listener until it is cancelled."""
 

@@ -1,4 +1,4 @@
-"""`Alone`: runs a session that has a task only while something has to wait, and that ends without one.
+"""`Alone`: runs a session that has a task only while it has to wait for something, and ends without one.
 
 ::
 
@@ -7,15 +7,14 @@
                                           v
               the last octets leave ──> the client is heard until its end ──> closed
 
-Most sessions never need a task: their server is connected at once, all that comes is passed on at once, and
-the client closes the connection soon after QUIT. A task with its scopes would be the greater part of what
-the driver does for a connection. One message of 4 KiB in a connection of its own takes 1.40 million
-instructions of the process with a task for each session, 1.11 million so. A session at rest weighs 8.1 KB
-with a task, 6.5 so.
+Most sessions never need a task: the server is connected at once, all input is passed on at once, and the
+client closes the connection soon after QUIT. A task with its scopes would be most of the driver's work for a
+connection. One message of 4 KiB in a connection of its own takes 1.40 million instructions of the process
+with a task for each session, and 1.11 million this way. An idle session takes 8.1 KB with a task, and 6.5 KB
+without.
 
-What has to be awaited at the beginning or the end of a session, as rules of phase ``connect`` or
-``disconnect`` may have to be, has a task for all of it (`Session.run`), and so has each session with
-``--io tasks``.
+A session has a task all the time (`Session.run`) if something must be awaited at its beginning or end, such
+as rules of phase ``connect`` or ``disconnect``, and always with ``--io tasks``.
 """
 
 from __future__ import annotations
@@ -37,28 +36,28 @@ __all__ = ["CLOSING_SECONDS", "SILENCE_SECONDS", "Alone", "Guest"]
 log = structlog.stdlib.get_logger("smtp_proxy")
 
 CLOSING_SECONDS: Final = 10.0
-"""For the last reply to leave and the client to take it, all together."""
+"""The time for sending the last reply and for the client to read it, in all."""
 SILENCE_SECONDS: Final = 2.0
-"""A client that was told to go and sends nothing for so long has nothing more in flight."""
+"""If a dismissed client sends nothing for this time, nothing more of it is in flight."""
 
 
 class Guest(Protocol):
     """A session, as `Alone` sees it."""
 
     def open(self, host: Host) -> None:
-        """Begins. Raises nothing."""
+        """Begins the session. Raises nothing."""
 
     async def work(self) -> bool:
-        """Runs what has to wait, until nothing does. Returns True if the dialogue is over."""
+        """Runs the jobs that have to wait, until none is left. Returns True if the dialogue is over."""
         ...
 
     def finish_now(self, reader: Reader) -> bool | None:
-        """Sends the last octets. Returns True if the client is to be heard, and `reader` gets what it sends;
-        None if nothing more is to be done; False if something has to wait, or no reader can be given."""
+        """Sends the last octets. Returns True if the client is still read, and `reader` gets its octets; None
+        if all is done; False if something has to wait, or the stream takes no reader."""
         ...
 
     async def finish(self) -> None:
-        """Sends the last octets and hears the client until its end, for a limited time."""
+        """Sends the last octets, and reads the client until it closes, for a limited time."""
 
     def close(self) -> None:
         """Closes all that is open."""
@@ -68,7 +67,7 @@ def _nothing() -> None: ...
 
 
 class Alone:
-    """Runs one session. Nothing that it is called with raises."""
+    """Runs one session. Its methods raise nothing."""
 
     __slots__ = ("_ended", "_guest", "_has_task", "_is_over", "_last", "_nursery", "_reactor", "_silence")
 
@@ -99,7 +98,7 @@ class Alone:
         except Exception:
             log.exception("internal error, connection closed")
         finally:
-            ended, self._ended = self._ended, _nothing  # no circle of references is left, so memory is free
+            ended, self._ended = self._ended, _nothing  # leaves no reference cycle
             ended()
 
     # As the host of the session: see `Host`

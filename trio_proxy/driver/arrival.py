@@ -1,4 +1,4 @@
-"""What comes before a session: a PROXY header, and TLS from the first octet.
+"""Runs the steps before a session: a PROXY header, and TLS from the first octet.
 
 ::
 
@@ -6,12 +6,11 @@
                of a peer that   on a listener
                may send one     for smtps://
 
-Who the client is decides what it may do, so nothing of a session begins before that is known; in particular
-no server is connected. Each step has a time limit for all of it. A peer that may say who the client is must
-say it: else a client that reaches this listener past its balancer would count as the balancer. Any other
-peer that sends a PROXY header is a client with a strange command, and `Session` refuses that.
-
-A connection for which there is nothing to do here is given to a `Session` at once.
+The rights of a client depend on its identity, so a session begins only when that is known; until then no
+server is connected. Each step as a whole has a time limit. A peer that may send a PROXY header must send one:
+otherwise a client that bypasses the balancer would count as the balancer. If another peer sends a PROXY
+header, it is an unknown command, which `Session` refuses. A connection that needs neither step goes to a
+`Session` at once.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Arrival", "Arrivals"]
 
 _SHOWN = 60
-"""Octets of what is no PROXY header in a log line."""
+"""The most octets of an invalid PROXY header in a log line."""
 
 
 @attrs.define(eq=False)
@@ -45,28 +44,28 @@ class Arrivals:
     """Makes what `Server` runs for each connection."""
 
     settings: Settings
-    """Those of sessions that begin now."""
+    """The settings of new sessions."""
 
     def use(self, settings: Settings) -> None:
-        """From now on sessions begin with these."""
+        """From now on new sessions use these settings."""
         self.settings = settings
 
     def session(self, client: SocketStream, peer: str, number: int) -> Session | Arrival:
-        """For a connection to a listener that speaks plain text at first."""
+        """What runs a connection to a listener that begins in plain text."""
         known, settings = self._known(client, peer), self.settings
         if settings.accept_proxy and known in settings.accept_proxy:
             return Arrival(client, known, number, self, header=True)
         return Session(client, peer, number, settings, known)
 
     def tls_session(self, client: SocketStream, peer: str, number: int) -> Arrival:
-        """For a connection to a listener that speaks TLS from the first octet, after a PROXY header if there
-        is one."""
+        """What runs a connection to a listener that speaks TLS from the first octet, after a PROXY header if
+        there is one."""
         known, settings = self._known(client, peer), self.settings
         header = known in settings.accept_proxy
         return Arrival(client, known, number, self, header=header, tls=True)
 
     def _known(self, client: SocketStream, peer: str) -> ClientInfo:
-        """The peer, with the address to which it has connected if a server is told that."""
+        """The peer; with the local address of the connection if the server is told that."""
         known = ClientInfo(address=peer)
         if self.settings.listener_of is not None:
             known = attrs.evolve(known, listener=self.settings.listener_of(client))
@@ -119,7 +118,7 @@ class Arrival:
             with self._scope:
                 client = await self._arrive()
             if client is not None and not self._scope.cancel_called:
-                stream, settings = self._stream, self._arrivals.settings  # which may be newer than ours
+                stream, settings = self._stream, self._arrivals.settings  # they may be newer than ours
                 session = Session(
                     stream, client.address, self._number, settings, client, may_be_check=self._may_be_check
                 )
@@ -139,8 +138,7 @@ class Arrival:
             self._scope.cancel(reason="the service is shutting down")
 
     async def _arrive(self) -> ClientInfo | None:
-        """Who the client is, when all that comes before its session has been done; None if the connection is
-        over."""
+        """Runs all steps before the session, and returns the client; None if the connection is over."""
         client = self._peer
         try:
             if self._header:
@@ -148,7 +146,7 @@ class Arrival:
                 if header is None:
                     return None
                 client = header.of(client)
-                # Some balancers say of their checks that they are their own clients.
+                # Some balancers name themselves as the client of their health checks.
                 self._may_be_check = client.ip == self._peer.ip
                 if not self._may_enter(client):
                     return None
@@ -161,20 +159,20 @@ class Arrival:
         return client
 
     def _may_enter(self, client: ClientInfo) -> bool:
-        """Counts a client that a PROXY header has named. Returns False if there are too many of its
-        network: it has been told so."""
+        """Counts a client that a PROXY header has named. If there are too many of its network, refuses it and
+        returns False."""
         network = None if self._guard is None else self._guard.network_of(client.ip)
         if self._guard is None or network is None:
             return True
         limit = self._guard.enter(network)
         if limit is None:
             self._network = network
-        elif not self._tls:  # a client that speaks TLS would take it for a broken handshake
+        elif not self._tls:  # a client that speaks TLS would see a broken handshake
             self._socket.send_now(limit.reply.raw)
         return limit is None
 
     async def _read_header(self) -> Header | None:
-        from .proxy_header import HeaderError, read_header  # not everybody needs the library
+        from .proxy_header import HeaderError, read_header  # imported late: few need the library
 
         seconds = self._settings.timeouts.proxy_header
         with trio.move_on_after(seconds):
@@ -184,7 +182,7 @@ class Arrival:
                 if error.octets:
                     octets = printable(error.octets[:_SHOWN])
                     self._log.warning("PROXY header refused, closing", error=str(error), octets=octets)
-                # else: a health check of TCP alone
+                # else: a health check that only connects
                 return None
         self._log.warning("PROXY header refused, closing", error=f"it has not come within {seconds:g} s")
         return None

@@ -1,8 +1,8 @@
 """`Conduct`: tells the guard what a client does, and ends the session of one that sends too slowly.
 
-It reads what the core counts anyway, once in each tick of a `Sweep`: what a session passes on costs nothing
-more. So a limit of commands or messages is noticed up to a tick late. The session of a network that is over a
-rate gets 421 after its mail transaction, if it is in one.
+It reads the core's own counts once in each tick of a `Sweep`, so passing data on costs nothing more. So it
+notices a limit of commands or messages up to one tick late. If a network is over a rate, its session gets
+421, after the mail transaction if one is open.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Conducted(Protocol):
 
 
 class Conduct:
-    """Of one session, from its begin or from the moment at which its client is named."""
+    """The conduct of one session, from its beginning or from the moment at which its client is named."""
 
     __slots__ = ("_counts", "_network", "_pace", "_proxy", "_session", "guard")
 
@@ -44,7 +44,7 @@ class Conduct:
         self._counts = proxy.counts
 
     def look(self, now: float) -> None:
-        """Looks at what has been done since the last time: see `Swept`."""
+        """Checks what the client has done since the last call: see `Swept`."""
         if self._proxy.closed:
             return
         if (limit := self.charge()) is not None:
@@ -56,7 +56,8 @@ class Conduct:
                 self._session.over(SLOW_CONTENT, now=True)
 
     def charge(self) -> Limit | None:
-        """Tells the guard what was done since the last time. Returns the limit that is reached, if one is."""
+        """Tells the guard what the client has done since the last call. Returns the limit that is reached, if
+        any."""
         before, over = self._counts, None
         self._counts = now = self._proxy.counts
         for limit, last, first in zip((COMMAND_RATE, MESSAGE_RATE), now, before, strict=True):

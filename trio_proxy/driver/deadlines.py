@@ -19,10 +19,10 @@ _NEVER: Final = -1
 class Deadline:
     """The time limit of one session.
 
-    It moves with progress (commands, replies, pieces of content), not with octets: a slow drip does not hold
-    a session open. One scope whose deadline moves costs less than a scope for each read. Still less costs a
-    limit that a reactor looks at: from 1.5 µs for each input to nothing. It is a little late then, as this
-    one is, and never early.
+    It moves with progress (commands, replies, pieces of content), not with octets: a client that sends octet
+    by octet cannot hold a session open. One scope whose deadline moves costs less than a scope for each read.
+    A limit that the reactor checks costs nothing for each input, in place of 1.5 µs. Both kinds may end a
+    session a little late, never early.
     """
 
     __slots__ = (
@@ -53,7 +53,7 @@ class Deadline:
 
     @property
     def scope(self) -> trio.CancelScope:
-        """Everything that must end with the dialogue runs in it."""
+        """The scope of everything that must end with the dialogue."""
         if self._scope is None:
             self._scope = trio.CancelScope()
             if self.is_over:
@@ -61,17 +61,17 @@ class Deadline:
         return self._scope
 
     def serve(self, host: Host) -> None:
-        """The session has a task only while something waits."""
+        """Use this if the session has a task only while something waits."""
         self._host = host
 
     def renew(self) -> None:
-        """The task of the session has left the scope; its next task gets another one."""
+        """The task of the session has left the scope; its next task gets a new one."""
         self._scope = None
 
     def start(self) -> None:
         """A server has just been connected: the time to wait for its greeting begins.
 
-        Before the first call there is no limit here: getting a server has one of its own.
+        Before the first call there is no limit here: connecting to a server has its own limit.
         """
         self._started, self._progress = True, _NEVER
         if self._reactor is not None:
@@ -79,20 +79,20 @@ class Deadline:
         self.move()
 
     def move(self) -> None:
-        """Gives the dialogue the time of what it waits for now, if it has made progress."""
+        """If the dialogue has made progress, sets the time limit for what it waits for now."""
         if self._reactor is not None or self._proxy.progress == self._progress or not self._started:
             return
         self._progress = self._proxy.progress
         seconds = self._allowed()
         due = trio.current_time() + seconds
-        # Moving a deadline costs more than looking at it. It may be a little late, never early.
+        # Moving a deadline costs more than checking it. It may be a little late, never early.
         if not due <= self._due <= due + seconds / 32:
             self._due = self.scope.deadline = due + seconds / 64
 
     def look(self, now: float) -> None:
         """The same for a reactor, from time to time: ends the session if its time is over."""
         if self._proxy.closed:
-            return  # what comes after the dialogue has limits of its own
+            return  # the steps after the dialogue have their own limits
         if self._progress != self._proxy.progress:
             self._progress = self._proxy.progress
             self._due = now + self._allowed()
@@ -100,7 +100,7 @@ class Deadline:
             self.end("time is over")
 
     def end(self, reason: str) -> None:
-        """The dialogue is over: nothing of it is waited for any more."""
+        """The dialogue is over: cancels all that still waits for it."""
         self.is_over = True
         if self._scope is not None:
             self._scope.cancel(reason=reason)

@@ -15,19 +15,19 @@ Job = Callable[..., Awaitable[object]]
 
 
 class Host(Protocol):
-    """Has tasks for a session that has none as long as nothing waits."""
+    """Provides a task for a session that has one only while something waits."""
 
     def start_task(self) -> None:
-        """Has a task `work`, if none does."""
+        """Starts a task that runs `work`, unless one is running."""
 
     def end_soon(self) -> None:
-        """The dialogue is over. If no task works, the session is ended when what is done now is done."""
+        """The dialogue is over. If no task is running, the session ends after the current call."""
 
 
 class Jobs(ABC):
-    """Tasks in a nursery that is open as long as there is one. In between the session's own task sleeps, or
-    there is none (`Host`): a session at rest has one task and no nursery, which together take 2 KiB; a
-    nursery with two tasks takes 7 more."""
+    """Runs tasks in a nursery that is open only while there are tasks. Between tasks the session's own task
+    sleeps, or does not exist (`Host`). An idle session has one task and no nursery, which take 2 KiB; a
+    nursery with two tasks takes 7 KiB more."""
 
     __slots__ = ("_host", "_jobs", "_nursery", "_running", "_sleeper")
 
@@ -44,7 +44,7 @@ class Jobs(ABC):
         """True if there is nothing more to wait for."""
 
     def _start(self, job: Job, *arguments: Any) -> None:
-        """Starts a task, now or when the session's own task has opened the nursery."""
+        """Starts a task now, or as soon as the session's own task has opened the nursery."""
         if self._nursery is not None:
             self._running += 1
             self._nursery.start_soon(self._run_job, job, arguments)
@@ -55,7 +55,7 @@ class Jobs(ABC):
         self._wake()
 
     async def work(self) -> None:
-        """Runs the jobs, and those that come meanwhile, until none is left."""
+        """Runs the jobs, and those that are added meanwhile, until none is left."""
         while self._jobs:
             await self._work()
 
@@ -81,7 +81,7 @@ class Jobs(ABC):
         finally:
             self._running -= 1
             if not self._running:
-                self._nursery = None  # it closes with its last task, and takes no other then
+                self._nursery = None  # it closes with its last task, and takes no new one then
 
     def _leave_sleep(self, _: object) -> Abort:
         self._sleeper = None

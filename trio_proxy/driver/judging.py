@@ -1,4 +1,4 @@
-"""Verdicts for a session: who gives them, and what a rule that fails makes of a question."""
+"""Gets the verdicts for a session, and answers questions for which a rule has failed."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _DISCONNECT_SECONDS: Final = 10.0
 class Judging:
     """Answers the questions of one session with its rules, or with `Settings.judge`.
 
-    Where judging itself fails, the command or message must not pass unjudged: the question is answered with
-    451 and the end of the session. An error of the core while it takes a verdict is no failure of a rule. It
-    is raised.
+    If judging itself fails, the command or message must not pass without a verdict: the answer is 451, and
+    the session ends. An error of the core while it takes a verdict is not a failure of a rule, so it is
+    raised.
     """
 
     __slots__ = (
@@ -71,12 +71,12 @@ class Judging:
 
     @property
     def ask(self) -> frozenset[str]:
-        """Where questions are wanted."""
+        """The names of the questions that the rules want."""
         return self._settings.ask if self._ruleset is None else self._ruleset.ask
 
     @property
     def is_told_of_ends(self) -> bool:
-        """True if there are rules for the beginning or the end of a session, which may have to be awaited."""
+        """True if there are rules for the beginning or the end of a session. These may have to be awaited."""
         ruleset = self._ruleset
         return ruleset is not None and bool(ruleset.by_phase["connect"] or ruleset.by_phase["disconnect"])
 
@@ -85,7 +85,7 @@ class Judging:
         return self._ruleset is not None and bool(self._ruleset.by_phase["login"])
 
     def begin(self, proxy: Proxy, number: int, transcript: Transcript | None) -> None:
-        """The rules are for this dialogue from now on."""
+        """From now on the rules answer for this dialogue."""
         if self._ruleset is None or not self._ruleset.rules:
             return
         settings = self._settings.rule_settings
@@ -100,7 +100,7 @@ class Judging:
             settings.on_error,
             server_checks_logins=self._login is None or not self._login.shows_tokens,
         )
-        if not self._ruleset.by_phase["delivered"]:  # they are told of events
+        if not self._ruleset.by_phase["delivered"]:  # these rules get events
             rules = self._rules
             proxy.ask_ahead(rules.ahead, rules.ahead_of_content, self._ruleset.unasked)
 
@@ -109,16 +109,16 @@ class Judging:
         return None if self._rules is None else await self._rules.connect()
 
     def start(self, proxy: Proxy, question: AnyQuestion) -> list[Event] | Later[list[Event]]:
-        """What comes of the verdict; or, if something has to be awaited for it, what to await. Rules that
-        need not be awaited have been called by then: in no task, and without a coroutine."""
+        """Returns the events that follow from the verdict; or an awaitable for them, if a rule must be
+        awaited. Rules that need not be awaited are called at once, without a task or coroutine."""
         try:
             said: AnyVerdict | Later[AnyVerdict]
-            if isinstance(question, LoginQuestion):  # what servers are told is no matter of rules
+            if isinstance(question, LoginQuestion):  # rules do not decide the login at servers
                 said = Later(self._log_in, question)
             elif self._rules is not None:
                 said = self._rules.start(question)
             else:
-                assert self._judge is not None  # `ask` asks for nothing without one
+                assert self._judge is not None  # without one, `ask` is empty
                 said = Later(self._judge, question)
         except Exception as error:
             said = self._failed(error)
@@ -134,8 +134,9 @@ class Judging:
         except Exception as error:
             verdict = self._failed(error)
         if not isinstance(verdict, Answer):
-            # A session whose time is over passes nothing on: the server would take a message of which the
-            # client is told that it did not. What was done elsewhere, such as holding it, is still said.
+            # A session whose time is over passes nothing on: the server would accept a message, and the
+            # client would be told that it did not. What rules have already done, such as holding it, is still
+            # recorded.
             await trio.lowlevel.checkpoint_if_cancelled()
         return self._answer(proxy, question, verdict)
 
@@ -154,11 +155,11 @@ class Judging:
         return Answer(question.refusal)
 
     def delivered(self, event: MessageAnswered) -> Later[Any] | None:
-        """Tells the rules what became of a message. Returns what is to be awaited, if something is."""
+        """Tells the rules what became of a message. Returns an awaitable if a rule must be awaited."""
         return None if self._rules is None else self._rules.delivered(event)
 
     async def disconnect(self) -> None:
-        """Tells the rules that the client is gone, whatever has ended the session, within ten seconds."""
+        """Tells the rules that the client is gone, whatever ended the session. They have ten seconds."""
         if self._rules is None:
             return
         with trio.CancelScope(deadline=trio.current_time() + _DISCONNECT_SECONDS, shield=True) as scope:
@@ -170,7 +171,7 @@ class Judging:
             self._log.warning("a disconnect rule did not end")
 
     def hurry(self) -> None:
-        """The service stops now: `disconnect` is not waited for."""
+        """The service stops now: it does not wait for `disconnect`."""
         self._hurries = True
         if self._last_scope is not None:
             self._last_scope.cancel(reason="the service is shutting down")
@@ -188,7 +189,7 @@ class Judging:
         try:
             return proxy.answer(asked, verdict)
         except LocalProtocolError as error:
-            # Either the question does not take this verdict, and is still open; or the core has failed, and
+            # Either the question does not allow this verdict, and is still open; or the core has failed, and
             # answering again shows that.
             events = proxy.answer(asked, Disconnect(RULE_FAILED))
             self._failed(error)

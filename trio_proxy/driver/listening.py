@@ -1,4 +1,4 @@
-"""Makes the sockets that clients connect to, or takes those that this process was given."""
+"""Makes the sockets that clients connect to, or uses those that this process was given."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ListenError(Exception):
 
     @property
     def is_in_use(self) -> bool:
-        """True if somebody else listens there, who may end."""
+        """True if another program listens there, which may end."""
         return isinstance(self.__cause__, OSError) and self.__cause__.errno == errno.EADDRINUSE
 
 
@@ -62,7 +62,7 @@ def listening(address: Address, given: Given = nothing_given) -> Generator[list[
         for sock in sockets:
             sock.close()
         if address.path is not None and sockets:
-            with suppress(PermissionError):  # the rights of root were given up: the next start replaces it
+            with suppress(PermissionError):  # root rights were given up: the next start replaces the file
                 _unlink(address.path)
 
 
@@ -131,7 +131,7 @@ def _is_stale(path: str) -> bool:
 
 
 def _unlink(path: str) -> None:
-    with suppress(FileNotFoundError):  # somebody tidied up
+    with suppress(FileNotFoundError):  # it was removed meanwhile
         os.unlink(path)
 
 

@@ -1,4 +1,4 @@
-"""What is still to be written to a connection, in the order in which the core decided it."""
+"""Holds the octets still to be written to a connection, in the core's order."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ _PARTS: Final[type[list[bytes]]] = list
 
 @attrs.define(eq=False)
 class Outbox:
-    """What is still to be written to one stream, in the order in which the core decided it.
+    """Holds the octets still to be written to one stream, in the core's order.
 
-    Sends are put in at once and written by `flush`, all that is there as one write. The lock guards who
-    writes, not what: so the core's order is the wire's order. A cancelled flush loses nothing.
+    `put` adds octets at once; `flush` writes all of them as one. A lock lets only one task write at a time,
+    so octets leave in the core's order. A cancelled flush loses nothing.
     """
 
     stream: Stream
     broken: Exception | None = attrs.field(default=None, init=False)
-    """Why nothing can be written any more; what is put in then is dropped."""
+    """The error after which nothing can be written any more; octets added later are dropped."""
     waiting: bool = attrs.field(default=False, init=False)
-    """True if something is still to be written. An attribute, since it is looked at after every input."""
+    """True if something is still to be written. It is an attribute because it is read after every input."""
     _parts: list[bytes] = attrs.field(factory=_PARTS, init=False)
     _rest: memoryview | None = attrs.field(default=None, init=False)
     _writing: bool = attrs.field(default=False, init=False)
     _lock: trio.Lock | None = attrs.field(default=None, init=False)
-    """Made when it is first needed: half a KiB that most sessions never need."""
+    """Made when first needed: it takes half a KiB, and most sessions never need it."""
 
     @property
     def unwritten(self) -> bytes:
@@ -46,7 +46,7 @@ class Outbox:
             self.waiting = True
 
     def send(self, data: bytes) -> bool:
-        """`put` and `flush_now`, where usually nothing waits."""
+        """`put` and `flush_now` in one call, for the usual case that the outbox is empty."""
         if self.waiting or self._writing or self.broken is not None:
             self.put(data)
             return self.flush_now()
@@ -66,18 +66,18 @@ class Outbox:
         self.waiting = False
 
     def secure(self, stream: Stream) -> None:
-        """From now on all goes through this stream, over the same connection. Everything that was put in
-        before must have been written."""
+        """From now on writes to this stream, over the same connection. All earlier octets must have been
+        written."""
         self.stream = stream
 
     def lose(self, error: Exception) -> None:
-        """The connection is lost: it is closed, and what is put in from now on is dropped."""
+        """The connection is lost: closes it, and drops all that is added from now on."""
         self._break(error)
         self.stream.close()
 
     def can_wait(self) -> bool:
-        """After `flush_now` has returned False: has the stream's reader told when there is room. Returns
-        False if a task has to `flush`, or one does so already."""
+        """For use after `flush_now` has returned False: asks the stream to tell its reader when there is
+        room. Returns False if a task has to `flush`, or already does."""
         return not self._writing and self.stream.when_writable()
 
     def flush_now(self) -> bool:
@@ -89,7 +89,7 @@ class Outbox:
             while self.waiting:
                 data: bytes | memoryview | None = self._rest
                 if data is None:
-                    parts, self._parts = self._parts, []  # as `_next`, for a call less
+                    parts, self._parts = self._parts, []  # like `_next`, but saves a call
                     data = parts[0] if len(parts) == 1 else b"".join(parts)
                 sent = self.stream.send_now(data)
                 if sent < len(data):  # the kernel takes no more
@@ -112,7 +112,7 @@ class Outbox:
                 while self.waiting:
                     rest = self._rest = memoryview(self._next())
                     sent = await self.stream.send_some(rest)
-                    if self._rest is rest:  # else it was dropped meanwhile
+                    if self._rest is rest:  # otherwise it was dropped meanwhile
                         self._rest = rest[sent:] if sent < len(rest) else None
                     self.waiting = self._rest is not None or bool(self._parts)
             except (OSError, trio.ClosedResourceError) as error:
@@ -121,7 +121,7 @@ class Outbox:
                 self._writing = False
 
     def _next(self) -> bytes | memoryview:
-        """What is to be written next, all that is there as one; the caller keeps what is left in `_rest`."""
+        """All octets to be written next, as one; the caller keeps the unwritten rest in `_rest`."""
         if self._rest is not None:
             return self._rest
         parts, self._parts = self._parts, []
@@ -134,10 +134,11 @@ class Outbox:
 
 @attrs.define(eq=False)
 class MeteredOutbox(Outbox):
-    """The outbox of a client whose replies are counted. Those that the core decides are told elsewhere."""
+    """The outbox of a client whose replies are counted. Replies that the core decides are counted
+    elsewhere."""
 
     _passed: Callable[[bytes], None]
-    """Is given the replies that are passed on as they are."""
+    """Gets the replies that are passed on unchanged."""
 
     def send(self, data: bytes) -> bool:
         self._passed(data)

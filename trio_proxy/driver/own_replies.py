@@ -1,4 +1,4 @@
-"""The replies that the driver gives by itself, where the core has none to give."""
+"""The driver's own replies, for cases in which the core gives none."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ RULE_FAILED: Final = Reply.of(
     451, "a rule of this proxy failed, try again later", enhanced="4.3.0", origin=Origin.RULE
 )
 INTERNAL_ERROR: Final = Reply.of(421, "internal error, try again later", enhanced="4.3.0")
-"""Where the core cannot say what is owed to the client: 421 is never wrong (RFC 5321 §3.8)."""
+"""Used when the core has failed and cannot give a reply: 421 is always allowed (RFC 5321 §3.8)."""

@@ -1,4 +1,4 @@
-"""`Pool`: idle connections to servers, which clients that came before have left, for those that come next.
+"""`Pool`: idle connections to servers, left by earlier sessions for later ones.
 
 ::
 
@@ -8,9 +8,9 @@
                                                  ├─ it has been idle for too long
                                                  └─ the service stops                ──> QUIT, closed
 
-A connection goes to a session only under the key with which it was put in: the server, and what TLS is on it.
-Who the clients are does not matter: the core gives back no connection whose next user could notice the one
-before. The reactor watches idle connections without a task; elsewhere each has one.
+A session gets a connection only if the key is equal: the server, and the TLS on the connection. It does not
+matter who the clients are: the core gives back a connection only if its next user cannot notice the previous
+one. The reactor watches idle connections without a task; without a reactor each has a task.
 """
 
 from __future__ import annotations
@@ -29,34 +29,34 @@ from .streams import Stream
 __all__ = ["Kept", "Pool"]
 
 _MOST_SERVERS: Final = 100
-"""Rules may name any number of servers; of more than this, no connections are kept."""
+"""Rules may name any number of servers; connections are kept for at most so many."""
 _QUIT: Final = b"QUIT\r\n"
 
 
 @attrs.frozen(eq=False)
 class Kept:
-    """A connection to a server that has answered all that it was sent, the last time RSET."""
+    """A connection to a server that has answered everything; the last command was RSET."""
 
     stream: Stream
     greeting: bytes
-    """What the server has said first."""
+    """The server's greeting."""
     tls: TlsInfo | None = None
     uses: int = 1
-    """Number of clients that it has served."""
+    """The number of clients that it has served."""
 
 
 @attrs.define(eq=False)
 class Pool:
-    """Keeps up to ``most`` idle connections for each key, each for ``seconds`` at most, and for ``uses``
-    clients in all. It keeps none before `serve` runs, and none after."""
+    """Keeps up to ``most`` idle connections for each key, each for at most ``seconds`` and ``uses`` clients.
+    It keeps connections only while `serve` runs."""
 
     most: int
     seconds: float
     uses: int
     _idle: dict[Hashable, list[_Idle]] = attrs.field(factory=dict[Hashable, "list[_Idle]"], init=False)
-    """Key → its idle connections, the one that was used last at the end."""
+    """Key → its idle connections; the last was used most recently."""
     _oldest: dict[_Idle, None] = attrs.field(factory=dict["_Idle", None], init=False)
-    """All of them, the one that has been idle for longest first."""
+    """All idle connections; the first has been idle for longest."""
     _arrived: trio.Event = attrs.field(factory=trio.Event, init=False)
     _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
 
@@ -84,7 +84,8 @@ class Pool:
             idle.watch_in(self._nursery)
 
     def take(self, key: Hashable) -> Kept | None:
-        """The connection with this key that was used last; None if there is none. It is the caller's."""
+        """The most recently used connection with this key; None if there is none. It then belongs to the
+        caller."""
         others = self._idle.get(key)
         if not others:
             return None
@@ -143,14 +144,14 @@ class _Idle:
     _scope: trio.CancelScope | None = attrs.field(default=None, init=False)
 
     def watch_in(self, nursery: trio.Nursery) -> None:
-        """Has a task read a stream that could not be handed over."""
+        """Starts a task that reads a stream which could not be handed over."""
         self._scope = trio.CancelScope()
         nursery.start_soon(self._watch, self._scope)
 
     async def _watch(self, scope: trio.CancelScope) -> None:
         with scope:
             if scope.cancel_called:
-                return  # it was taken before this task has had its turn
+                return  # it was taken before this task ran
             try:
                 await self.kept.stream.receive()
             except OSError:
@@ -160,13 +161,13 @@ class _Idle:
             self._pool.drop(self)
 
     def leave(self) -> None:
-        """It is not idle any more: what comes now is not read here."""
+        """The connection is not idle any more, so it is not read here from now on."""
         self.kept.stream.interrupt()
         if self._scope is not None:
             self._scope.cancel(reason="the connection is taken, or closed")
 
     def take(self, side: Side, data: bytes) -> bool:
-        self._pool.drop(self)  # nothing was asked for: it is a farewell, or the end
+        self._pool.drop(self)  # unasked input: the server says 421, or closes
         return False
 
     def lose(self, side: Side, error: OSError) -> None:

@@ -1,9 +1,9 @@
 """PROXY headers (HAProxy's proxy-protocol.txt, versions 1 and 2): read from a client's connection, and
 written to a server's.
 
-The library `proxyprotocol` knows the format. Here is what it leaves to its caller: how long a header may be,
-that no octet after it is read, that what a peer says wrongly is one kind of error, and what of it makes a
-`ClientInfo`. Checksums are not looked at::
+The library `proxyprotocol` knows the format. This module adds a limit of the length, reads no octet after the
+header, raises one kind of error for all mistakes of a peer, and makes a `ClientInfo`. Checksums are not
+verified::
 
     client ──> balancer ── PROXY TCP4 192.0.2.1 10.0.0.5 51000 25 ──> here ── PROXY … ──> server
                                       │         └ local_ip: to which it has connected
@@ -41,16 +41,16 @@ __all__ = ["Header", "HeaderError", "HeaderSource", "header_for", "read_header"]
 _LONGEST_LINE: Final = 107
 """Octets of a header of version 1, its CRLF included."""
 _LONGEST: Final = 4_096
-"""Octets of a header of version 2. More would be legal; nobody sends more."""
+"""The most octets of a header of version 2. More would be legal, but no known sender sends more."""
 _SHORTEST: Final = 8
-"""Octets that tell the versions from each other, and both from anything else."""
+"""The number of octets that distinguish the versions from each other and from anything else."""
 _CHECKSUM: Final = 0x03
 _FIXED: Final = 16
 """Octets of version 2 before the addresses."""
 _ADDRESSES: Final = {0x0: 0, 0x1: 12, 0x2: 36, 0x3: 216}
 """Address family of version 2 → octets of its addresses."""
 _UNIX: Final = 0x3
-"""The family whose addresses are paths, of any octets. They say nothing of a client that is of use here."""
+"""The family whose addresses are paths of any octets. They are of no use here."""
 _PROXY: Final = 0x1
 """The last command of version 2."""
 _DATAGRAM: Final = 0x2
@@ -60,7 +60,7 @@ _FORMATS: Final = ProxyProtocolDetect()
 _V1: Final = ProxyProtocolV1()
 _V2: Final = ProxyProtocolV2()
 
-# Python reads 2_5 as a number, and fe80::1%1 as an address.
+# Needed because Python reads 2_5 as a number, and fe80::1%1 as an address.
 _V1_LINE: Final = re.compile(rb"PROXY TCP[46](?: [0-9A-Fa-f.:]+){2}(?: [0-9]{1,5}){2}\r\n")
 
 End = tuple[IPv4Address | IPv6Address, int]
@@ -68,7 +68,7 @@ Tlvs = tuple[tuple[int, bytes], ...]
 
 
 class HeaderError(Exception):
-    """There is no right PROXY header; the text says why. ``octets`` have been read."""
+    """The PROXY header is missing or invalid; the text says why. ``octets`` are those that were read."""
 
     def __init__(self, why: str, octets: bytes) -> None:
         super().__init__(why)
@@ -76,7 +76,7 @@ class HeaderError(Exception):
 
 
 class HeaderSource(Protocol):
-    """A connection of which no more is read than is wanted."""
+    """A connection that can be read up to an exact octet."""
 
     async def receive_some(self, most: int, end: bytes = b"") -> bytes:
         """At most ``most`` octets, and none after the first ``end``; empty at the end. Raises OSError."""
@@ -85,15 +85,15 @@ class HeaderSource(Protocol):
 
 @attrs.frozen
 class Header:
-    """What a PROXY header says. ``source`` and ``destination`` are None if the connection is that of the
-    proxy itself (LOCAL, such as a health check), or its client is not known (UNKNOWN)."""
+    """The content of a PROXY header. ``source`` and ``destination`` are None if the proxy itself made the
+    connection (LOCAL, such as a health check), or if its client is not known (UNKNOWN)."""
 
     source: End | None = None
     destination: End | None = None
     tlvs: Tlvs = ()
 
     def of(self, peer: ClientInfo) -> ClientInfo:
-        """The client, if this peer has sent the header."""
+        """Returns the client, given the peer that has sent the header."""
         if self.source is None or self.destination is None:
             return peer
         (source, port), (destination, local_port) = _usual(self.source), _usual(self.destination)
@@ -165,14 +165,14 @@ def _header(octets: bytes) -> Header:
     if (missing := head.data_len - len(rest)) > 0:
         raise ProxyProtocolIncompleteError(ProxyProtocolWantRead(missing))
     if head.command == "local":
-        return Header()  # what else it says is to be ignored
+        return Header()  # the rest must be ignored
     family, protocol = divmod(fixed[13], 16)
     size = _ADDRESSES.get(family, _LONGEST)
     if len(rest) < size or protocol > _DATAGRAM:
         raise ValueError("it is not assigned, or shorter than its addresses")
     if family == _UNIX:
         return Header()
-    # Without the TLVs: the library puts them in another order before it computes their checksum.
+    # Without the TLVs: the library reorders them before it computes their checksum.
     result = _V2.unpack_data(head, fixed, rest[:size])
     if not is_ipv4(result) and not is_ipv6(result):
         return Header()
@@ -192,7 +192,7 @@ def _of_version_1(octets: bytes) -> Header:
 
 
 def _tlvs(octets: bytes) -> Tlvs:
-    """All of them in their order; the library takes one whose length is a lie. Raises ValueError and
+    """All TLVs in their order; the library would accept one with a wrong length. Raises ValueError and
     struct.error."""
     found: list[tuple[int, bytes]] = []
     at = 0
@@ -212,7 +212,8 @@ def _usual(end: End) -> tuple[str, int]:
 
 
 def _end(ip: str, port: int | None) -> End | None:
-    """None if it is no IP address. A zone (RFC 4007) means something on one machine only."""
+    """None if it is not an IP address. A zone (RFC 4007) is dropped, because it has a meaning on one machine
+    only."""
     try:
         return ip_address(ip.partition("%")[0]), port or 0
     except ValueError:

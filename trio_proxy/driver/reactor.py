@@ -1,4 +1,4 @@
-"""The reactor: one task that does the work of all sessions that need not wait for anything.
+"""The reactor: one task that does the work of all sessions that do not have to wait.
 
 ::
 
@@ -6,12 +6,12 @@
     of all sockets                                                            └─ else: a task of the session,
                                                                                  or `Reader.writable`
 
-A session whose peers are quiet, or say what can be passed on at once, needs no task of its own: its sockets
-are in one epoll set, and the task that waits for that set gives what has come to the session's `Reader`. Only
-if something has to wait does the session run tasks (`Relay`). The set is edge-triggered, and a socket is put
-into it once. Trio's own waiting arms a socket anew each time, with one system call, and wakes a task. So the
-answer to what was just sent is waited for in the set itself, for a moment (`_MOMENT`): a session that is
-alone costs 3.7 waits of Trio for each message else, and 0.57 so.
+A session needs no task of its own while its peers are quiet, or send input that can be passed on at once. Its
+sockets are in one epoll set, and the task that waits for this set gives the input to the session's `Reader`.
+The session runs tasks (`Relay`) only if something has to wait. The set is edge-triggered, and a socket is
+added once. Trio's own waiting needs a system call for each wait, and wakes a task. So the task first waits
+for an answer in the set itself, for a moment (`_MOMENT`). A single session then needs 0.57 waits of Trio for
+each message, and 3.7 without this.
 
 CPU time of one message on a connection that is kept open, 4 KiB, measured on one machine:
 
@@ -21,15 +21,15 @@ one set, tasks woken for each event   340 µs
 one set, no task for what is usual    250 µs
 ====================================  ======
 
-What is edge-triggered must be remembered: a stream is readable from the event on until a read has found
-nothing, or less than it asked for; but after the peer's end it stays readable, since no other event comes.
+With edge triggers the state must be remembered: after an event a stream is readable until a read finds
+nothing, or less than it asked for. After the peer's end it stays readable, because no other event comes.
 
-Listening sockets are in the set too. All workers wait for the same ones, and a new client wakes each worker
-that sleeps. EPOLLEXCLUSIVE would not change that: the kernel heeds it only where a process waits for the set
-itself, and Trio waits for this one by another. But a worker that is late finds no event, so it does not try
-in vain.
+Listening sockets are in the set too. All workers wait for the same ones, and a new client wakes each sleeping
+worker. EPOLLEXCLUSIVE would not change that: the kernel uses it only if a process waits for the set itself,
+but Trio waits for this set in another set. A worker that is late finds no event, so it does not try to
+accept.
 
-Deadlines are looked at by a second task, for all sessions at the same time (`Sweep`).
+A second task checks the deadlines of all sessions (`Sweep`).
 """
 
 from __future__ import annotations
@@ -58,21 +58,22 @@ AVAILABLE: Final = hasattr(select, "epoll")
 """True if this system has epoll."""
 
 _TURN: Final = 0.002
-"""Seconds for which the set is looked at again and again before the task waits for it as Trio's tasks do. The
-answer to what was sent comes soon, and that way to wait costs more than all that is done with an answer."""
+"""For so many seconds the task polls the set before it waits through Trio. An answer usually comes soon, and
+waiting through Trio costs more than handling the answer."""
 _MOMENT: Final = 0.001
-"""Seconds for which the last look of a turn waits: the least that epoll can wait for. Meanwhile no other task
-runs, so it waits only if none could."""
+"""The seconds that the last poll of a turn waits, the least that epoll can wait. No other task runs
+meanwhile, so it waits only if no other task could run."""
 _TURNS_WITHOUT: Final = 8
-"""After a moment in which nothing came: so many turns end without it."""
+"""After a moment without input, so many turns are done without one."""
 _MOST_EVENTS: Final = 64
-"""Of one look, so that other tasks get their turn."""
+"""The most events of one poll, so that other tasks get their turn."""
 _CLIENTS_A_LOOK: Final = 4
-"""Of one listener. One at a time would hold up new clients where sessions have much to do."""
+"""The most clients accepted from one listener in a turn. With only one, new clients would wait while sessions
+are busy."""
 _READS_A_TURN: Final = 8
-"""Of one stream, before other streams get their turn."""
+"""The most reads from one stream before other streams get their turn."""
 _TICKS: Final = 32
-"""In the shortest of all time limits: a limit is at most so much of it late."""
+"""The number of ticks in the shortest time limit: a limit is late by at most one tick."""
 
 _ENDS: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR if AVAILABLE else 0
 _LOST: Final = select.EPOLLHUP | select.EPOLLERR if AVAILABLE else 0
@@ -81,7 +82,7 @@ _WATCHED: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.
 
 
 class Reactor:
-    """The epoll set, and all time limits that are looked at, once in each ``tick`` (seconds)."""
+    """The epoll set, and all time limits, which are checked once in each ``tick`` (seconds)."""
 
     def __init__(self, tick: float = TICK) -> None:
         self._set = select.epoll()
@@ -95,7 +96,7 @@ class Reactor:
 
     @classmethod
     def for_limits(cls, shortest: float) -> Reactor:
-        """A reactor for time limits of which this is the shortest, in seconds."""
+        """A reactor for time limits; ``shortest`` is the shortest of them in seconds."""
         return cls(min(TICK, shortest / _TICKS))
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -107,7 +108,7 @@ class Reactor:
                 await self._serve()
 
     def stream(self, sock: socket.socket) -> WatchedStream:
-        """A stream over this connected non-blocking socket, which belongs to it from now on. If that is not
+        """A stream over this connected non-blocking socket, which the stream owns from now on. If that is not
         possible, or the reactor has ended, closes the socket and raises OSError."""
         try:
             self._set.register(sock, _WATCHED)
@@ -118,7 +119,7 @@ class Reactor:
         return stream
 
     def leave(self, sock: socket.socket) -> None:
-        """This socket is about to be closed, which takes it out of the set."""
+        """Call this before the socket is closed, which removes it from the set."""
         self._watched.pop(sock.fileno(), None)
 
     async def accept(self, listener: socket.socket, take: Take) -> None:
@@ -134,29 +135,30 @@ class Reactor:
         raise door.why
 
     def _shut(self, listener: int) -> None:
-        """An open file that other processes have too stays in the set when it is closed here."""
+        """Removes a listener: if other processes have it open too, closing it here does not remove it from
+        the set."""
         del self._watched[listener]
         with suppress(OSError, ValueError):  # the listener, or the set, is closed
             self._set.unregister(listener)
 
     def again(self, stream: WatchedStream) -> None:
-        """This stream is still readable, and no event will say so: it has its turn after the others."""
+        """The stream is still readable, but no event will say so: it gets another turn after the others."""
         self._again.append(stream)
         if not self._in_turn and len(self._again) == 1 and self._nursery is not None:
             self._nursery.start_soon(self._do_what_is_left)
 
     def later(self, call: Callable[[], None]) -> None:
-        """Calls this when what is done now is done. It raises nothing."""
+        """Calls ``call`` after the current work. It must raise nothing."""
         self._calls.append(call)
         if not self._in_turn and len(self._calls) == 1 and self._nursery is not None:
             self._nursery.start_soon(self._do_what_is_left)
 
     def sweep(self, limit: Swept) -> None:
-        """Looks at this time limit from now on."""
+        """Checks this time limit from now on."""
         self._sweep.add(limit)
 
     def forget(self, limit: Swept) -> None:
-        """Looks at this time limit no more."""
+        """Stops checking this time limit."""
         self._sweep.discard(limit)
 
     async def _serve(self) -> None:
@@ -172,7 +174,7 @@ class Reactor:
             end = monotonic() + _TURN
             while events := poll(moment, _MOST_EVENTS):
                 for descriptor, mask in events:
-                    if one := watched.get(descriptor):  # else it was closed in this turn
+                    if one := watched.get(descriptor):  # otherwise it was closed in this turn
                         one.ready(mask)
                 if self._calls:
                     self._make_calls()
@@ -204,7 +206,7 @@ class Reactor:
 
 
 class _Tasks(trio.abc.Instrument):
-    """Counts the tasks that could run now. Those that could run before it began are not counted."""
+    """Counts the tasks that could run now, except those that could already run when it began."""
 
     runnable: int = 0
 
@@ -228,7 +230,7 @@ class _Watched(Protocol):
     """A socket in the set."""
 
     def ready(self, mask: int) -> None:
-        """An event has come for it."""
+        """Handles an event for the socket."""
 
 
 @attrs.define(eq=False)
@@ -239,7 +241,7 @@ class _Door:
     _leave: Callable[[], None]
     shut: trio.Event = attrs.field(factory=trio.Event, init=False)
     why: Exception | None = attrs.field(default=None, init=False)
-    """What ``take`` has raised."""
+    """The exception that ``take`` has raised."""
 
     def ready(self, mask: int) -> None:
         try:
@@ -263,12 +265,12 @@ class WatchedStream(SocketStream):
 
     _reactor: Reactor
     _reader: Reader | None = attrs.field(default=None, init=False)
-    """Takes what comes, without a task. None before it has been given, and if a task reads."""
+    """Gets the input without a task. None before `hand_over`, and if a task reads."""
     _side: Side = attrs.field(default=Side.CLIENT, init=False)
     _reads: bool = attrs.field(default=False, init=False)
-    """True if the reader takes more now."""
+    """True if the reader accepts more input now."""
     _awaits_room: bool = attrs.field(default=False, init=False)
-    """True if the reader is to be told when there is room to write."""
+    """True if the reader must be told when there is room to write."""
     _readable: bool = attrs.field(default=False, init=False)
     _ended: bool = attrs.field(default=False, init=False)
     """True if the peer has ended its sending, or the connection is lost."""
@@ -276,7 +278,7 @@ class WatchedStream(SocketStream):
     _receiver: Task | None = attrs.field(default=None, init=False)
     _sender: Task | None = attrs.field(default=None, init=False)
 
-    # By the reactor
+    # Called by the reactor
 
     def ready(self, mask: int) -> None:
         """The socket has become readable or writable, or was lost."""
@@ -302,7 +304,7 @@ class WatchedStream(SocketStream):
             self._reader.writable(self._side)
 
     def read(self) -> None:
-        """Gives what there is to read to the reader, as long as it takes more."""
+        """Gives input to the reader while there is some, and the reader accepts more."""
         reader, side, reads = self._reader, self._side, 0
         while reader is not None and self._reads:
             most = self._most
@@ -331,7 +333,7 @@ class WatchedStream(SocketStream):
                 self._reactor.again(self)
                 return
 
-    # By the session
+    # Called by the session
 
     def hand_over(self, reader: Reader, side: Side) -> bool:
         self._reader, self._side, self._reads = reader, side, True

@@ -1,4 +1,4 @@
-"""The core between two connections: what is read goes into it, what it decides is done.
+"""Connects the core to two connections: feeds it all input, and does what it decides.
 
 ::
 
@@ -6,14 +6,13 @@
     server  -- read -->                          ^
                          verdicts, new servers --+
 
-`Sides` says how a side is read and written. Questions that take time, new servers, large messages and
-handshakes are *jobs* (`Jobs`), which are tasks, and so are pumps. All of it is in the scope of the session's
-deadline, and ends with it. An exception in any of them is an internal error, which ends the session
-(`Session`).
+`Sides` reads and writes each side. Questions that take time, new servers, large messages and handshakes are
+*jobs* (`Jobs`). Jobs and pumps are tasks in the scope of the session's deadline, and end with it. An
+exception in any of them is an internal error, which ends the session (`Session`).
 
-A TLS handshake is the work of the pump of its side, so that no other task reads what belongs to it. The pump
-may wait for input when TLS is decided on. It is told at once, before the peer is: what comes then is the
-handshake's (`Stream.interrupt`).
+The pump of a side does its TLS handshake, so that no other task reads octets of the handshake. The pump may
+be waiting for input when the core decides to start TLS. It is interrupted before the peer is told, because
+the next input belongs to the handshake (`Stream.interrupt`).
 """
 
 from __future__ import annotations
@@ -101,25 +100,27 @@ class Relay(Sides):
         self._sends_more = False
         self._named: Callable[[ClientInfo], Limit | None] | None = None
         self.left: tuple[Event, ...] = ()
-        """Replies that the core counts as told, and that an error in `apply` has kept from the client."""
+        """Replies that the core counts as sent, but that the client did not get because of an error in
+        `apply`."""
 
     def tell_of_names(self, named: Callable[[ClientInfo], Limit | None]) -> None:
-        """``named`` is called when XCLIENT has named a client. It returns the limit that its network has
-        reached."""
+        """``named`` is called when XCLIENT has named a client. It returns the limit that the client's network
+        has reached, or None."""
         self._named = named
 
     async def run(self) -> None:
         """Returns when the core has closed the dialogue, or the deadline has passed."""
         with self._deadline.scope:
             self._read_on(CLIENT)
-            if self._jobs:  # which run beside it
+            if self._jobs:  # these run at the same time
                 self._start(self._begin)
             else:
                 await self._begin()
             await self._work_until_over()
 
     def begin(self, host: Host) -> None:
-        """As `run`, without a task for as long as nothing waits. The host runs `work` in one then."""
+        """Like `run`, but without a task while nothing waits. When something does, the host runs `work` in a
+        task."""
         self._host = host
         self._deadline.serve(host)
         self._read_on(CLIENT)
@@ -127,8 +128,8 @@ class Relay(Sides):
             self._start(self._begin)
 
     def apply(self, events: list[Event]) -> None:
-        """Does what the core decided, in its order; nothing here waits. After an exception, `left` has
-        what is still to be told to the client."""
+        """Does what the core decided, in its order, without waiting. After an exception, `left` has the
+        replies that the client must still get."""
         while events:
             question: AnyQuestion | None = None
             todo = iter(events)
@@ -212,7 +213,7 @@ class Relay(Sides):
             await self._use_server(said)
 
     async def _use_server(self, upstream: str | None) -> None:
-        """Connects to a server and has it read, or tells the client that there is none."""
+        """Connects to a server and starts reading it, or tells the client that there is none."""
         await self._flush(CLIENT)
         if not await self._servers.connect(upstream, self._proxy.identity):
             self.apply(self._proxy.server_unreachable())
@@ -226,8 +227,8 @@ class Relay(Sides):
         self._settle()
 
     def _use_server_now(self) -> bool:
-        """Connects to the usual server as `_use_server` does. Returns False if something has to wait for it;
-        nothing is lost by then."""
+        """Connects to the usual server as `_use_server` does. Returns False if it would have to wait; then
+        `_use_server` can continue."""
         if not self._proxy.closed:
             connected = self._servers.connect_now()
             if connected is None:
@@ -243,7 +244,7 @@ class Relay(Sides):
         return True
 
     async def _use_kept(self, kept: Kept) -> None:
-        """Begins with a connection that another session has left: its greeting came to that one."""
+        """Begins with a kept connection. The session that opened it got the greeting."""
         if self._proxy.closed:
             return
         leg = self._servers.leg
@@ -259,8 +260,8 @@ class Relay(Sides):
         self._read_on(SERVER)
 
     async def _greeted(self) -> bool:
-        """Reads the greeting of a server of a list, by which it is known if it can be used. Returns False if
-        it is not to be read on."""
+        """Reads the greeting of a server in a list, which shows if the server can be used. Returns False if
+        it must not be read any more."""
         proxy, outbox = self._proxy, self._servers.outbox
         with trio.move_on_after(self._settings.timeouts.greeting) as scope:
             while proxy.states[1] is Phase.GREETING and outbox is self._servers.outbox:
@@ -275,7 +276,7 @@ class Relay(Sides):
         return True
 
     async def _greet_in_tls(self) -> bool:
-        """Does what comes before the first octet of a new server, if it is TLS. Returns False if the server
+        """If a new server speaks TLS from the first octet, does the handshake. Returns False if the server
         cannot be used."""
         leg, outbox = self._servers.leg, self._servers.outbox
         if self._settings.upstream_tls is not None:
@@ -293,7 +294,7 @@ class Relay(Sides):
     # TLS
 
     async def _secure(self, side: Side, outbox: Outbox) -> None:
-        """Speaks TLS with this side, after all that was to be said in plain text has been."""
+        """Begins TLS with this side, after all plain text for it has been sent."""
         await outbox.flush()
         self._settle()  # the time of the handshake begins
         if side is SERVER:
@@ -328,7 +329,8 @@ class Relay(Sides):
     # Input
 
     def _end_of(self, side: Side, lost: OSError | None) -> None:
-        """``lost``: why the connection is lost, if it is. A server that demands a certificate says it so."""
+        """``lost``: why the connection is lost, or None. A server that requires a certificate may break the
+        connection."""
         proxy = self._proxy
         if side is SERVER and (proxy.awaiting is None or proxy.awaiting.verb != b"QUIT"):
             why = {} if lost is None else {"error": str(lost)}
@@ -339,12 +341,12 @@ class Relay(Sides):
         self.apply(proxy.eof_from(side))
 
     def _client_lost(self, error: OSError) -> None:
-        """Nothing can be told to the client any more: its connection is closed now, whatever the server is
-        doing. Only the reply to a message that the server may have taken is still waited for, for the log."""
+        """The client cannot be reached any more: its connection is closed now, whatever the server is doing.
+        Only if the server may have accepted a message, its reply is still waited for, for the log."""
         proxy = self._proxy
         if proxy.closed:
             return
-        is_check = self._log.may_be_check and proxy.envelope.mail is None  # some reset it after EHLO and QUIT
+        is_check = self._log.may_be_check and proxy.envelope.mail is None  # some checks reset it
         tell = self._log.debug if is_check else self._log.info
         tell("connection lost", side=CLIENT.value, error=str(error))
         self._client.lose(error)
@@ -353,7 +355,7 @@ class Relay(Sides):
         self._settle()
 
     def _tell_hits(self) -> None:
-        """Limits of the dialogue were hit."""
+        """Counts the limits of the dialogue that were hit."""
         for name in self._proxy.tally.take_hits():
             self._settings.hits.hit(LIMIT_OF[name], peer=self._proxy.identity.address)
 
@@ -361,7 +363,7 @@ class Relay(Sides):
         await trio.sleep(self._settings.error_delay)
 
     async def _refuse_named(self, limit: Limit) -> None:
-        """The client that XCLIENT has named gets 421. Its greeting may have left already."""
+        """The client that XCLIENT has named gets 421. The greeting may have been sent already."""
         self.apply(self._proxy.drain(limit.reply))
         await self._flush(CLIENT)
 
@@ -373,7 +375,7 @@ class Relay(Sides):
         await self._flush(CLIENT)
 
     async def _send_more(self) -> None:
-        """A large message goes out piece by piece, as fast as the server takes it."""
+        """Sends a large message piece by piece, as fast as the server takes it."""
         try:
             while self._proxy.has_more:
                 await self._servers.outbox.flush()
@@ -385,7 +387,8 @@ class Relay(Sides):
 
 
 _GREETED = (Phase.COMMAND, Phase.BLOCKED)
-"""Phases of a server after its greeting; BLOCKED if EHLO was sent at once, as to one that takes over."""
+"""Phases of a server after its greeting; BLOCKED if EHLO was sent at once, as to a server that replaces
+another."""
 _RARE = frozenset(
     (
         *(Close, Connect, Release, StartTLS),

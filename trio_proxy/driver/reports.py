@@ -1,4 +1,4 @@
-"""What the operator is told of a session: log lines, its transcript, and changes of state at ``-vv``."""
+"""Reports a session to the operator: log lines, its transcript, and changes of state with ``-vv``."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ class Reports:
         meter: Meter = NO_METER,
         session: SessionMeter | None = None,
     ) -> None:
-        """``tells_each``: the client gets a reply to a message for each recipient (RFC 2033). ``session``: is
-        told of replies; None: nobody counts them."""
+        """``tells_each``: the client gets a reply to a message for each recipient (RFC 2033). ``session``
+        counts replies; None: they are not counted."""
         self._log = log
         self._account = account
         self._tells_each = tells_each
@@ -72,14 +72,14 @@ class Reports:
         self._tells_mail: bool | None = None  # not known before the first message
         self._tells_debug: bool | None = None
         self.unsaid: tuple[MessageAnswered, ...] = ()
-        """Messages whose reply has not left yet: `told` is to be called when it has."""
+        """Messages whose reply is not sent yet: call `told` when it is."""
         self._state: object = None
         self.shows_states = show_states
-        """True if `state` is to be called after each input."""
+        """True if `state` must be called after each input."""
         self.transcribes = transcript is not None or session is not None
-        """True if `transcribe` is to be called with all events."""
+        """True if `transcribe` must be called with all events."""
         self.reads_all = transcript is not None or show_states
-        """True if more events are looked at than `Proxy.pass_on` gives: for a transcript, or at ``-vv``."""
+        """True if more events are needed than `Proxy.pass_on` gives: for a transcript, or with ``-vv``."""
 
     def connected(self, client: ClientInfo) -> None:
         """Begins the transcript."""
@@ -110,7 +110,7 @@ class Reports:
         return self._account
 
     def transcribe(self, events: list[Event]) -> None:
-        """What the events are in the transcript, and the replies among them for those who count."""
+        """Writes the events to the transcript, and counts the replies among them."""
         if self._session is not None:
             self._session.replies(events)
         if self._transcript is not None:
@@ -152,12 +152,12 @@ class Reports:
                 self._log.debug("message received", size=event.size, edited=event.edited, broken=event.broken)
             if not event.broken:
                 return
-            if untrue := [name for name in event.broken if name != "SIZE"]:  # which servers take as a hint
+            if untrue := [name for name in event.broken if name != "SIZE"]:  # servers use SIZE only as a hint
                 self._log.warning("a rule's edit needs what MAIL does not declare", broken=untrue)
 
     def _partly_refused(self, event: MessageAnswered) -> None:
-        """Some recipients have the message, the others do not, and the client gets one reply for all: what it
-        does then is right for some of them only."""
+        """Logs that only some recipients have the message. The client gets one reply for all, so its reaction
+        is wrong for the others."""
         refused = [f"{recipient} -> {reply}" for recipient, reply in event.results if reply.severity != 2]
         if 0 < len(refused) < len(event.results):
             self._log.warning("message refused for some recipients", reply=event.shown, refused=refused)
@@ -178,20 +178,21 @@ class Reports:
         return self._tells_mail
 
     def told(self) -> None:
-        """All that was for the client has been written."""
+        """All replies to the client have been written."""
         if self._client.broken is None:
             self.unsaid = ()
 
     def untold(self) -> None:
         """The session is over: logs the messages whose reply has not reached the client."""
         for event in self.unsaid:
-            # The only trace for those who find the message twice (RFC 1047).
+            # Explains why a recipient may get the message twice (RFC 1047).
             self._log.warning("message answered, client not told", reply=event.shown)
         self.unsaid = ()
 
 
 def joint_state(proxy: Proxy) -> object:
-    """The state of the dialogue as one value. Raises nothing: it is wanted after an internal error, too."""
+    """The state of the dialogue as one value. Raises nothing, because it is also used after an internal
+    error."""
     try:
         return proxy.snapshot()
     except Exception as error:

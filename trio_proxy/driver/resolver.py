@@ -1,4 +1,4 @@
-"""Resolves names in threads of its own, which no rule can take that hangs in the threads of Trio."""
+"""Resolves names in separate threads, so that rules that hang in Trio's threads cannot block it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _THREADS: Final = 64
 
 
 def resolve_in_own_threads() -> None:
-    """From now on this is so for all names in this run of Trio."""
+    """Use these threads for all names in this run of Trio."""
     trio.socket.set_custom_hostname_resolver(_Resolver())
 
 

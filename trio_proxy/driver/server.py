@@ -38,11 +38,11 @@ log = structlog.stdlib.get_logger("smtp_proxy")
 _OUT_OF_RESOURCES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _LOG_INTERVAL = 10.0
 _INHERITS = sys.platform == "linux"
-"""True if an accepted socket has the options of its listener, so that none need be set: 2 µs."""
+"""True if an accepted socket inherits the options of its listener, which saves 2 µs."""
 
 
 class Runnable(Protocol):
-    """One connection, whatever it is for."""
+    """Something that runs one connection."""
 
     async def run(self) -> None:
         """Returns when the connection is closed."""
@@ -68,9 +68,9 @@ class Server:
     """Waits for the clients of a listener."""
     max_connections: int = DEFAULTS.max_connections
     total: Total | None = None
-    """With the clients of other workers, which count for ``max_connections`` too."""
+    """The total with the clients of other workers, which ``max_connections`` limits too."""
     numbers: Iterator[int] = attrs.field(factory=lambda: count(1))
-    """Of the connections, in their order."""
+    """The numbers of connections, in their order."""
     grace: float = DEFAULTS.grace
     """Seconds that a message in flight may take to finish when the service stops."""
     guard: Guard | None = None
@@ -79,7 +79,7 @@ class Server:
     """Counts how often a limit was hit."""
     _sessions: set[Runnable] = attrs.field(factory=set[Runnable], init=False)
     _networks: dict[Runnable, Network] = attrs.field(factory=dict[Runnable, Network], init=False)
-    """Those of sessions that the guard counts."""
+    """The networks of sessions that the guard counts."""
     _stopping: bool = attrs.field(default=False, init=False)
     _all_ended: trio.Event = attrs.field(factory=trio.Event, init=False)
     _patience: float = attrs.field(default=0, init=False)
@@ -95,33 +95,32 @@ class Server:
         tls: Collection[socket.socket] = (),
         makers: Mapping[socket.socket, Make] = MappingProxyType({}),
     ) -> None:
-        """Serves until ``stop`` is set, then drains: nothing new is accepted, idle clients get 421, a mail
-        transaction in flight may finish within the grace period. ``tls`` are those of the sockets that speak
-        TLS from the first octet; ``makers`` make the sessions of listeners that are for other clients than
-        the usual ones."""
+        """Serves until ``stop`` is set. Then it accepts no new clients, and idle clients get 421; a mail
+        transaction in flight may finish within the grace period. ``tls`` are the sockets that speak TLS from
+        the first octet; ``makers`` make the sessions of listeners for special clients."""
         try:
             await self._serve(sockets, stop, task_status, tls, makers)
         finally:
-            for session in tuple(self._sessions):  # which have no task
+            for session in tuple(self._sessions):  # these have no task
                 if isinstance(session, Session):
                     session.drop()
 
     @property
     def clients(self) -> int:
-        """How many there are now."""
+        """The number of clients now."""
         return len(self._sessions)
 
     def limit(self, connections: int) -> None:
-        """So many clients are served at the same time from now on."""
+        """Changes how many clients are served at the same time."""
         self.max_connections = connections
 
     def be_patient(self, seconds: float) -> None:
-        """After ``stop`` is set, clients are served for so long as if nothing had happened. Only then those
+        """After ``stop`` is set, clients are served as before for so many seconds. Only then do clients
         without a mail transaction get 421."""
         self._patience = seconds
 
     def hurry(self) -> None:
-        """Ends that patience."""
+        """Ends the wait of `be_patient`."""
         self._patience = 0
         self._hurries.set()
 
@@ -173,14 +172,14 @@ class Server:
                 await trio.sleep(0.1)
 
     def _take(self, listener: socket.socket, nursery: trio.Nursery, make: Make | None, tls: bool) -> bool:
-        """Begins the session of a client, if one waits. Returns False if none does. Raises OSError if there
-        are no resources for another one."""
+        """Begins the session of a client, if one is waiting. Returns False if none is. Raises OSError if
+        there are no resources for another one."""
         try:
             sock, address = listener.accept()
         except OSError as error:
             if error.errno in _OUT_OF_RESOURCES:
                 raise
-            return False  # none waits, or the client is gone before it was accepted
+            return False  # no client is waiting, or it has left before it was accepted
         if listener.family == socket.AF_UNIX:
             peer, network = "unix", None
         else:
@@ -210,7 +209,7 @@ class Server:
                 _refuse(sock, limit.reply, tls)
                 return
         if not _INHERITS:
-            with suppress(OSError):  # the client is gone already, as its session will find out
+            with suppress(OSError):  # the client has left; its session will notice
                 set_no_delay(sock)
         try:
             if make is None:
@@ -224,13 +223,13 @@ class Server:
             return
         if network is not None:
             self._networks[session] = network
-        self._sessions.add(session)  # now: it counts, and may be shut down, before it has had its first turn
+        self._sessions.add(session)  # added now: it must count, and can be shut down, before it first runs
         self._tell_total()
         if not (isinstance(session, Session) and session.begin(nursery, self._ended)):
             nursery.start_soon(self._run, session)
 
     async def _run(self, session: Runnable) -> None:
-        """No failure of one session, ours included, may end another."""
+        """No failure of one session, not even a bug here, may end another."""
         try:
             await session.run()
         except Exception:
@@ -274,8 +273,8 @@ async def stop_on_signals(
 
 
 def _refuse(sock: socket.socket, reply: Reply, tls: bool) -> None:
-    """Closes a connection. A client that speaks TLS would take the reply for a broken handshake."""
+    """Closes a connection. A client that speaks TLS gets no reply: it would see a broken handshake."""
     if not tls:
-        with suppress(OSError):  # it would not have read the reply
+        with suppress(OSError):  # the client cannot get the reply
             sock.send(reply.raw)
     sock.close()

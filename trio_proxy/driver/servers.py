@@ -1,4 +1,4 @@
-"""The server of a session: how a connection to it is made, left for another one, and closed."""
+"""The connection of a session to its server: makes it, replaces it, and closes it."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ __all__ = ["Servers"]
 
 
 class Servers:
-    """The connection to a server that a session has now, or none.
+    """The session's current connection to a server, or none.
 
-    A session has one server at a time. A verdict may name another one (`sansio_smtp.Route`): then the
-    connection is left, and the next one takes its place.
+    A session has one server at a time. A verdict may name another one (`sansio_smtp.Route`): then a new
+    connection replaces the old one.
     """
 
     __slots__ = (
@@ -55,17 +55,17 @@ class Servers:
         self._settings = settings
         self._log = log
         self.outbox = Outbox(NOWHERE)
-        """What is still to be written to the server; what is put in while there is none is dropped."""
+        """The octets still to be written to the server; octets added while there is none are dropped."""
         self.leg: Leg | None = None
-        """What TLS is to the server that was connected last; None: it is not used."""
+        """The TLS settings for the server that was connected last; None: TLS is not used."""
         self.dialect: Dialect | None = None
-        """What the server speaks that was connected last; None: what `Config.upstream_dialect` says."""
+        """The dialect of the server that was connected last; None: `Config.upstream_dialect` applies."""
         self.kept: Kept | None = None
         """The connection, if another session has used it before."""
         self.address = ""
-        """The address of the server that was connected last, or was to be; empty if none was."""
+        """The address of the last server that was connected or tried; empty if none was."""
         self.tls_version = ""
-        """The version of TLS to it; empty in plain text."""
+        """The version of TLS to the server; empty in plain text."""
         self._name: str | None = None  # of the server that was tried last
         self._note: Callable[..., None] | None = None
         self._key: Hashable = None  # of the connection, for the pool
@@ -77,12 +77,12 @@ class Servers:
         self._visited: str | None = None
 
     def note_with(self, note: Callable[..., None]) -> None:
-        """There is a transcript, of which this writes a line: it is told which servers cannot be reached."""
+        """``note`` writes a line of the transcript, if a server cannot be reached."""
         self._note = note
 
     async def connect(self, upstream: str | None, client: ClientInfo) -> bool:
-        """Makes a connection to the server, for this client; of a list of servers, to the first that can be
-        connected. Returns False, and has logged why, if that is not possible."""
+        """Connects to the server for this client; with a list of servers, to the first that can be connected.
+        Returns False if that fails, and logs why."""
         groups = self._settings.groups
         group = None if groups is None else groups(upstream)
         if group is None:
@@ -96,9 +96,8 @@ class Servers:
         return await self._connect_any(self._visit, client)
 
     def connect_now(self) -> bool | None:
-        """Makes a connection to the usual server. Returns False, and has logged why, if that is not possible.
-        Returns None if it has to wait, for this or for another thing: then await `connect`, which goes on
-        with what has been begun."""
+        """Connects to the usual server. Returns False if that fails, and logs why. Returns None if it has to
+        wait for anything: then await `connect`, which continues the attempt."""
         settings = self._settings
         began, begin = perf_counter(), settings.connect_now
         if (
@@ -128,16 +127,16 @@ class Servers:
 
     @property
     def has_others(self) -> bool:
-        """True if the server is one of a list: it is said if it could be used, with `worked` and `failed`."""
+        """True if the server is in a list: call `worked` or `failed` when it is known if it can be used."""
         return self._visit is not None
 
     def worked(self) -> None:
-        """The server of a list has greeted."""
+        """A server in a list has greeted."""
         if self._visit is not None:
             self._visit.worked()
 
     def failed(self, why: str) -> None:
-        """The server cannot be used. If it is one of a list, others leave it out for a while."""
+        """The server cannot be used. If it is in a list, other sessions leave it out for a while."""
         self._settings.meter.not_connected(self._label(self._name))
         if self._visit is not None:
             self._visit.failed(why)
@@ -156,14 +155,14 @@ class Servers:
         return False
 
     async def _next_of(self, visit: Visit) -> Server | None:
-        """The next server of the list. Where others try the last ones that are left, their results are waited
-        for, as long as a connection may take."""
+        """The next server of the list. If other sessions are trying the last ones left, waits for their
+        results, at most as long as a connection may take."""
         with trio.move_on_after(self._settings.timeouts.connect):
             return await visit.next()
         return None
 
     async def _connect(self, upstream: str | None, client: ClientInfo) -> str:
-        """Makes a connection to one server. Returns why that is not possible; empty if it is."""
+        """Connects to one server. Returns the reason if that fails; else empty."""
         began, meter, self._name = perf_counter(), self._settings.meter, upstream
         why = await self._try(upstream, client)
         if why:
@@ -191,11 +190,11 @@ class Servers:
         return "timeout"
 
     def _take_kept(self, upstream: str | None) -> bool:
-        """Takes an idle connection to this server. Returns False if there is none, and if the last one came
-        to nothing: others may be gone too."""
+        """Takes an idle connection to this server. Returns False if there is none, or if the last one was
+        dead: others may be dead too."""
         settings, leg, last = self._settings, self.leg, self._key
         pool = settings.pool
-        # Other settings have another usual server.
+        # The usual server depends on the settings.
         self._key = (
             settings.connect if upstream is None else upstream,
             leg and (leg.level, leg.server_name, leg.context),
@@ -213,7 +212,7 @@ class Servers:
         self.tls_version = ""
 
     def release(self, greeting: Reply, tls: TlsInfo | None) -> None:
-        """The core has given the connection back: `close` puts it into the pool."""
+        """The core has released the connection: `close` puts it into the pool."""
         uses = 1 if self.kept is None else self.kept.uses
         self._released = Kept(self.outbox.stream, greeting.raw, tls, uses)
         self._aborts = False
@@ -223,7 +222,7 @@ class Servers:
         self.tls_version = tls.version
 
     def secured(self) -> TlsStream:
-        """From now on the connection is used through this stream, whose handshake comes next."""
+        """Returns the TLS stream that is used from now on. Its handshake comes next."""
         leg = self.leg
         if leg is None:
             raise ValueError("no server is spoken TLS to")
@@ -232,26 +231,26 @@ class Servers:
         return stream
 
     def leave(self) -> None:
-        """Another server is asked for. Nothing more is read from this one; what was sent to it is written, if
-        it takes that at once."""
+        """Another server is wanted. Nothing more is read from this one; octets for it are written only if it
+        takes them at once."""
         outbox, self.outbox = self.outbox, Outbox(NOWHERE)
         outbox.flush_now()
         outbox.stream.close()
 
     def end(self, *, abort: bool) -> None:
-        """The core has ended the dialogue with the server. ``abort`` resets the connection at once; else it
-        is closed by `leave` or `close`, after what was sent has been written."""
+        """The core has ended the dialogue with the server. ``abort`` resets the connection at once; otherwise
+        `leave` or `close` closes it after all octets have been written."""
         self._aborts, self._released = abort, None
         if abort:
             self.outbox.drop()
             self.outbox.stream.abort()
 
     def close(self) -> None:
-        """Closes the connection, or keeps it for another session if the core has given it back; the session
-        is over. Resets it if the core did not say that it may simply end, or if end-of-data was not written:
-        the server must not take what it has for the whole message."""
+        """At the end of the session, closes the connection, or keeps it for another session if the core has
+        released it. Resets the connection if the core has not allowed a normal end, or if end-of-data was not
+        written: the server must not accept a partial message as complete."""
         if self._is_closed:
-            return  # as after each session, whose end closes it first
+            return  # as after each session, whose end has already closed it
         self._is_closed = True
         if self._visit is not None:
             self._visit.gave_up()
@@ -283,19 +282,18 @@ class Servers:
         return await settings.connect_to(upstream)
 
     async def _introduced(self, stream: Stream, client: ClientInfo) -> Stream:
-        """The same connection, after it has been said who the client is if that is the way to say it. Raises
-        OSError."""
+        """The same connection, after sending a PROXY header if the settings want one. Raises OSError."""
         how = self._settings.config.send_client
         if not how.in_header:
             return stream
-        from .proxy_header import header_for  # not everybody needs the library
+        from .proxy_header import header_for  # imported late: few need the library
 
         left = memoryview(header_for(client, 1 if how is SendClient.PROXY else 2))
         try:
             while left:
                 left = left[await stream.send_some(left) :]
         except BaseException:
-            stream.abort()  # half a header may be there
+            stream.abort()  # half a header may have been sent
             raise
         return stream
 
@@ -318,5 +316,5 @@ class Servers:
 
 
 def _holds_end_of_data(octets: bytes) -> bool:
-    """True if these octets, the last that were to be written, hold an end-of-data or the rest of one."""
+    """True if these unwritten octets contain an end-of-data, or the rest of one."""
     return octets in (b"\r\n", b"\n") or b"\n.\r\n" in b"\n" + octets

@@ -1,4 +1,4 @@
-"""One client's session: set up, run, ended, whatever happens in it."""
+"""One client's session: sets it up, runs it, and ends it in all cases."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ class Session:
         *,
         may_be_check: bool = False,
     ) -> None:
-        """``known``: what is known of the client, if that is more than its address ``peer``.
-        ``may_be_check``: it may be a health check, of which only warnings and errors are logged."""
+        """``known``: more information on the client than its address ``peer``. ``may_be_check``: it may be a
+        health check, for which only warnings and errors are logged."""
         known = known or ClientInfo(address=peer)
         self._known = known
         self._log = SessionLog(f"c{number}", known)
@@ -150,8 +150,8 @@ class Session:
         self._broken = False
 
     async def run(self) -> None:
-        """Runs it in one task from beginning to end. Returns when both connections are closed, whatever
-        happened."""
+        """Runs the session in one task from beginning to end. Returns when both connections are closed, in
+        all cases."""
         self._begins()
         try:
             try:
@@ -171,8 +171,8 @@ class Session:
                 self._ended()
 
     def begin(self, nursery: trio.Nursery, ended: Callable[[Session], None]) -> bool:
-        """Runs it with tasks of this nursery only while something waits, and calls ``ended`` when both
-        connections are closed. Returns False if it has to be run with `run`."""
+        """Runs the session with tasks in this nursery only while something waits, and calls ``ended`` when
+        both connections are closed. Returns False if `run` must be used."""
         if self._reactor is None or self._judging.is_told_of_ends:
             return False
         self._alone = Alone(self, self._reactor, nursery, partial(ended, self))
@@ -180,7 +180,7 @@ class Session:
         return True
 
     def drop(self) -> None:
-        """Closes both connections of a session that has begun with `begin`, if they are not closed yet."""
+        """Closes both connections of a session started with `begin`, if they are still open."""
         if self._alone is not None:
             self._alone.close()
 
@@ -194,7 +194,7 @@ class Session:
                 self._relay.begin(host)
         except Exception as error:
             self._broke(error)
-            host.end_soon()  # it may have failed before there was a relay to say so
+            host.end_soon()  # it may have failed before there was a relay
 
     async def work(self) -> bool:
         try:
@@ -257,7 +257,7 @@ class Session:
     def _close_connections(self) -> None:
         self._meter.ended()
         if self._accounts:
-            with suppress(Exception):  # it may be the core that has failed
+            with suppress(Exception):  # the core itself may have failed
                 self._tell_of_it()
         self._deadline.close()
         self._uncount()
@@ -265,10 +265,10 @@ class Session:
         self._client.stream.close()
 
     def _tell_of_it(self) -> None:
-        """Has the log tell of a session without mail, or with a message that did not come to its end."""
+        """Logs a session without mail, or with an incomplete message."""
         account, proxy = self._account, self._proxy
         if (account.has_told and proxy.passed_quit) or (
-            self._log.may_be_check and proxy.envelope.mail is None  # they come every few seconds
+            self._log.may_be_check and proxy.envelope.mail is None  # health checks come every few seconds
         ):
             return
         record = account.ended(proxy.envelope, proxy.hello)
@@ -297,8 +297,8 @@ class Session:
         return bool(self._servers.outbox.waiting)
 
     def _named(self, guard: Guard, client: ClientInfo) -> Limit | None:
-        """XCLIENT has said who the client is, which is counted in its own network from now on. Returns the
-        limit that this has reached."""
+        """XCLIENT has named the client: it counts for its own network from now on. Returns the limit that the
+        network has reached, or None."""
         self._uncount()
         network = guard.network_of(client.ip)
         self._proxy.tally.trust(network is None)
@@ -313,7 +313,7 @@ class Session:
         return limit
 
     def _uncount(self) -> None:
-        """What the client has done is counted; what it does from now on is not."""
+        """Counts what the client has done so far, and nothing more from now on."""
         conduct, self._conduct = self._conduct, None
         if conduct is None:
             return
@@ -342,9 +342,9 @@ class Session:
     # The end
 
     async def _finish(self, scope: trio.CancelScope) -> None:
-        """The last octets leave, and the client gets the time to read them: a socket that is closed with
-        octets unread resets the connection, and the reply that says why would be lost with it."""
-        self._servers.close()  # which has nothing to do with how long the client takes
+        """Sends the last octets, and gives the client time to read them. A socket that is closed with unread
+        octets resets the connection, and the last reply would be lost."""
+        self._servers.close()  # the server need not wait for the client
         client = self._client
         await client.flush()
         client.stream.finish_sending()
@@ -360,13 +360,13 @@ class Session:
             pass  # the client is gone; nothing can be lost any more
 
     def _broke(self, error: Exception) -> None:
-        """An internal error, of the core or of this driver: one log line, one reply to the client, and both
-        sides are closed. From here on the core is not asked any more."""
+        """Handles an internal error of the core or the driver: logs one line, sends the client one reply, and
+        closes both sides. From here on the core is not used any more."""
         self._broken = True
         self._meter.ends_by(Ending.ERROR)
         self._log.error("internal error, closing", exc_info=_only(error), state=str(joint_state(self._proxy)))
         events = self._last_words()
-        self._servers.end(abort=True)  # what it was sent may be half of something
+        self._servers.end(abort=True)  # it may have got half a command or message
         for event in events:
             if isinstance(event, SendToClient):
                 self._client.put(event.data)
@@ -380,7 +380,7 @@ class Session:
     def _last_words(self) -> list[Event]:
         try:
             return [*self._relay.left, *self._proxy.broke()]
-        except Exception:  # not even that
+        except Exception:  # even that failed
             reply = INTERNAL_ERROR
             return [*self._relay.left, SendToClient(reply.raw, reply.raw)]
 
@@ -388,14 +388,15 @@ class Session:
         try:
             await self._judging.disconnect()
         except Exception as error:
-            if self._broken:  # the log has the first error, which this one follows from
+            if self._broken:  # the log has the first error, which caused this one
                 self._log.warning("disconnect rules not told", error=str(error))
             else:
                 self._log.error("internal error, disconnect rules not told", exc_info=error)
 
 
 def _only(error: Any) -> BaseException:
-    """The one exception in a group, however deep; or the group, or what is no group."""
+    """The single exception in a group, at any depth. A group of several, or another exception, is returned
+    unchanged."""
     inner: tuple[Any, ...]
     while len(inner := getattr(error, "exceptions", ())) == 1:
         error = inner[0]

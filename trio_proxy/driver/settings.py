@@ -1,4 +1,4 @@
-"""What all sessions of one service share: where the servers are, limits, timeouts, rules."""
+"""The settings that all sessions of a service share: servers, limits, timeouts, rules."""
 
 from __future__ import annotations
 
@@ -47,31 +47,31 @@ class Settings:
     """The settings of a `Session`."""
 
     connect: Callable[[], Awaitable[Stream]]
-    """Gives a connection to the upstream server; raises OSError."""
+    """Connects to the upstream server; raises OSError."""
     connect_now: Callable[[], Stream | Connecting | None] | None = None
-    """The same without waiting: it gives a connection, or what is to be awaited for it; or None if not even
-    that is possible without waiting. None: always use ``connect``."""
+    """The same without waiting: returns a connection, or an awaitable for it, or None if it would have to
+    wait before. None: always use ``connect``."""
     connect_to: Callable[[str], Awaitable[Stream]] | None = None
     """The same for a server that a rule names."""
     pool: Pool | None = None
     """Idle connections to servers, for sessions with `Config.keep`."""
     groups: Callable[[str | None], Group | None] | None = None
-    """Gives the list of servers that stands for the usual one (None), or for one that a rule names; None if
-    that is one server alone."""
+    """Returns the list of servers for the usual server (None), or for one that a rule names; None if it is a
+    single server."""
     tls: ServerTls | None = None
     """The certificates for clients; None: no client can speak TLS."""
     upstream_tls: Callable[[str | None], Leg | None] | None = None
-    """What TLS is to the usual server, or to one that a rule names; it returns None for plain text, and
-    raises OSError if the name cannot be read. None: `Config.upstream_tls` has to be NONE too."""
+    """Returns the TLS settings for the usual server, or for one that a rule names; None for plain text.
+    Raises OSError if the name cannot be read. None: `Config.upstream_tls` must be NONE too."""
     upstream_dialect: Callable[[str | None], Dialect] | None = None
-    """What the usual server speaks, or one that a rule names; it raises OSError if the name cannot be read.
-    None: all speak what `Config.upstream_dialect` says."""
+    """Returns the dialect of the usual server, or of one that a rule names; raises OSError if the name cannot
+    be read. None: `Config.upstream_dialect` applies to all."""
     listener_of: Callable[[SocketStream], str] | None = None
-    """Names the listener that took a connection. None: nobody needs to know."""
+    """Names the listener that accepted a connection. None: no setting needs it."""
     guard: Guard | None = None
     """Counts what each network of clients does. None: there are no such limits."""
     sweep: Sweep | None = None
-    """Looks at what the guard counts, from time to time. None: nothing but connections is counted."""
+    """Updates the guard's counts from time to time. None: only connections are counted."""
     held_total: Room | None = None
     """The memory of all messages that are kept whole."""
     error_delay: float = DEFAULTS.error_delay
@@ -79,44 +79,44 @@ class Settings:
     hits: Hits = attrs.field(factory=lambda: Hits(trio.current_time))
     """Counts how often a limit was hit."""
     accept_proxy: Networks = NO_NETWORKS
-    """Clients that must say in a PROXY header who the client is."""
+    """The peers that must send a PROXY header."""
     config: Config = attrs.field(factory=Config)
     timeouts: Timeouts = attrs.field(factory=Timeouts)
     reactor: Reactor | None = None
-    """Looks at the time limits of sessions, and reads their streams if these are its own (`Reactor.stream`).
-    None: each session has a pair of tasks."""
+    """Checks the time limits of sessions, and reads the streams that it made (`Reactor.stream`). None: each
+    session has a pair of tasks."""
     ask: frozenset[str] = frozenset()
     judge: Judge | None = None
     """Answers the questions that ``ask`` raises."""
     rules: Callable[[], AbstractContextManager[RuleSet]] | None = None
-    """Gives the rules of a new session, for as long as it lasts; in place of ``ask`` and ``judge``."""
+    """Gives a new session its rules for its whole duration; used in place of ``ask`` and ``judge``."""
     rule_settings: RuleSettings = attrs.field(factory=RuleSettings)
     logins: Logins | None = None
-    """How servers are logged in to; needed where `Config.login_mode` is not RELAY."""
+    """How to log in to servers; needed if `Config.login_mode` is not RELAY."""
     meter: Meter = NO_METER
-    """Is told what happens, to count it."""
+    """Counts what happens."""
     make_spool: Callable[[], Spool] | None = None
     """Makes room on disk for a message that is too large to be held in memory."""
     tell: Tell | None = None
-    """Gets each record of the account, besides the log."""
+    """Gets each record of the account, in addition to the log."""
     tracing: Tracing | None = None
-    """Makes spans. None: there are none, and nothing knows of them."""
+    """Makes spans. None: no spans are made."""
     upstream_name: str = ""
     """The address of the usual server, for the log."""
     upstream_label: str = ""
-    """What metrics call it."""
+    """The name of the usual server in metrics."""
     write_transcript: Callable[[str], None] | None = None
     show_states: bool = False
     """True if changes of the joint state go to the log and the transcript (``-vv``)."""
     seconds: dict[WaitingFor, float] = attrs.field(init=False)
-    """`timeouts`, as the core names them."""
+    """`timeouts`, with the core's names."""
     _threads: trio.CapacityLimiter = attrs.field(
         factory=lambda: trio.CapacityLimiter(_HANDSHAKE_THREADS), init=False
     )
-    """Of handshakes that take long. Rules, which may hang, cannot take them."""
+    """The threads for slow handshakes. Rules, which may hang, cannot use them up."""
 
     def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "seconds", self.timeouts.table)  # frozen for everybody else
+        object.__setattr__(self, "seconds", self.timeouts.table)  # the class is frozen
 
     def for_clients(self, dialect: Dialect) -> Settings:
         """The same settings for clients that speak this dialect."""

@@ -1,14 +1,13 @@
-"""How the two sides of a session are read and written: by pumps, or by the reactor (`--io`).
+"""Reads and writes the two sides of a session, with pumps or with the reactor (`--io`).
 
-Each side is read as long as the core lets it be, and not before what came of its last input has been written:
-that is the back-pressure.
+A side is read only if the core allows it, and only after the output that its last input caused has been
+written. This is the back-pressure.
 
-- A *pump*, a task for each side: it reads, gives to the core, writes, and waits at each of these. It is the
-  reference.
-- The *reactor*: if the stream can be handed over (`Stream.hand_over`), no task reads it. What comes is given
-  to `take`, which does in one call what a pump does in one round. Where the pump would wait, `take` returns
-  False, and the side is read on later: when there is room to write (*blocked*), or when the core lets it be
-  read (*paused*).
+- A *pump* is a task for each side: it reads, feeds the core, writes, and waits at each of these steps. It is
+the reference.
+- The *reactor*: if the stream can be handed over (`Stream.hand_over`), no task reads it. `take` gets the
+input, and does in one call what a pump does in one round. Where the pump would wait, `take` returns False,
+and reading continues later: when there is room to write (*blocked*), or when the core allows it (*paused*).
 """
 
 from __future__ import annotations
@@ -36,11 +35,11 @@ T = TypeVar("T")
 _BYE: Final = b"221 "
 
 _NONE: Final = frozenset[Any]()
-"""Stands in all sessions for sides that are none: 0.2 KB for each set that need not be there."""
+"""The empty set, shared by all sessions: saves 0.2 KB for each set."""
 
 
 class Sides(Jobs):
-    """Reads and writes both sides. What becomes of an input, `Relay` says."""
+    """Reads and writes both sides. `Relay` decides what happens with an input."""
 
     __slots__ = (
         "_blocked",
@@ -80,10 +79,10 @@ class Sides(Jobs):
         self._times = reports.account if proxy.config.account and reports.account.is_wanted else None
         self._deadline = deadline
         self._watch: Watch | None = None  # made when it is needed
-        self._pumps: frozenset[Outbox] = _NONE  # of the sides that have one
-        self._paused: frozenset[Side] = _NONE  # to be read on when the core lets them be
-        self._blocked: frozenset[Side] = _NONE  # to be read on when what came of their input has been written
-        self._handshakes: frozenset[Side] = _NONE  # that are due or run
+        self._pumps: frozenset[Outbox] = _NONE  # the outboxes of the sides that have a pump
+        self._paused: frozenset[Side] = _NONE  # to be read again when the core allows it
+        self._blocked: frozenset[Side] = _NONE  # to be read again when the output has been written
+        self._handshakes: frozenset[Side] = _NONE  # handshakes that are due or running
         self._failed = False
         self._over = False  # the core has closed the dialogue
 
@@ -91,7 +90,7 @@ class Sides(Jobs):
     def is_over(self) -> bool:
         return self._proxy.closed
 
-    # What `Relay` does
+    # Implemented by `Relay`
 
     @abstractmethod
     def apply(self, events: list[Event]) -> None:
@@ -107,16 +106,16 @@ class Sides(Jobs):
 
     @abstractmethod
     async def _read_slowly(self) -> None:
-        """Waits before the client is read on, which has had too many refusals."""
+        """Waits before reading more of a client that has had too many refusals."""
 
     @abstractmethod
     def _client_lost(self, error: OSError) -> None:
-        """Nothing can be told to the client any more."""
+        """The client cannot be reached any more."""
 
     # Reading
 
     def _read_on(self, side: Side) -> None:
-        """Has this side read: by the reactor, or by a pump."""
+        """Reads this side from now on: with the reactor, or with a pump."""
         outbox = self._outbox(side)
         if (
             outbox in self._pumps
@@ -134,7 +133,7 @@ class Sides(Jobs):
             self._start(self._pump, side, outbox)
 
     async def _pump(self, side: Side, outbox: Outbox) -> None:
-        """Reads one side as long as it may be read, and writes what comes of it to either side."""
+        """Reads one side as long as it may be read, and writes the resulting output to both sides."""
         proxy = self._proxy
         try:
             while not proxy.closed and outbox is self._outbox(side):
@@ -149,19 +148,19 @@ class Sides(Jobs):
             self._pumps = _without(self._pumps, outbox)
 
     def _hand_over(self, side: Side, outbox: Outbox) -> bool:
-        self._pumps = _without(self._pumps, outbox)  # what is read at once may need another one
+        self._pumps = _without(self._pumps, outbox)  # input that comes at once may need another pump
         handed_over = outbox.stream.hand_over(self, side)
         if not handed_over:
             self._pumps |= {outbox}
         return handed_over
 
     async def _read(self, side: Side, outbox: Outbox) -> bool:
-        """One round of a pump. Returns False if there is no other."""
+        """One round of a pump. Returns False if it was the last."""
         lost: OSError | None = None
         try:
             data = await outbox.stream.receive()
         except trio.ClosedResourceError:
-            # Else the server was reset, with the client still to be served; or the client is lost.
+            # Otherwise the server was reset while the client is still served, or the client is lost.
             return side in self._handshakes
         except OSError as error:
             lost, data = error, b""
@@ -171,7 +170,7 @@ class Sides(Jobs):
         if not self._written():
             await self._flush(side)
         if not data and side is CLIENT:
-            self._pause(side)  # for ever; but it may be lost
+            self._pause(side)  # for ever; but the connection may be lost
         elif side is CLIENT and self._proxy.tally.slow:
             await self._read_slowly()
         return bool(data)
@@ -182,8 +181,8 @@ class Sides(Jobs):
             self._watched().begin()
 
     def _resume(self, side: Side) -> None:
-        """The core lets a side be read that is paused. It is read when what is done now is done: the octets
-        that come of this have to be written first."""
+        """The core allows a paused side to be read again. Reading begins after the current work, because its
+        output must be written first."""
         if self._reactor is None:
             self._start_pump(side)
         else:
@@ -232,7 +231,7 @@ class Sides(Jobs):
                     if octets[:4] == _BYE and proxy.closed:
                         self._closed()
                         return False
-                    if proxy.has_rest:  # the next line of the client has its turn
+                    if proxy.has_rest:  # now handle the next line of the client
                         if (octets := proxy.pass_rest()) is None:
                             self.apply(proxy.receive_from(CLIENT, b""))
                             return self._write(side)
@@ -250,12 +249,12 @@ class Sides(Jobs):
         return False
 
     def _write(self, side: Side) -> bool:
-        """Writes what came of an input of this side. Returns True if it may be read on."""
+        """Writes the output that an input of this side caused. Returns True if the side may be read again."""
         proxy, client, server = self._proxy, self._client, self._servers.outbox
         written = not server.waiting or server.flush_now()
         if client.waiting and not client.flush_now():
             written = False
-        if self._over:  # what is left is written within a time limit: see `Session.finish`
+        if self._over:  # `Session.finish` writes the rest within a time limit
             self._settle()
             return False
         if not written and self._block(side):
@@ -276,14 +275,14 @@ class Sides(Jobs):
             self._read_on(CLIENT)
 
     def _closed(self) -> None:
-        """The reply to QUIT was passed on: both sides are to be closed."""
+        """The reply to QUIT was passed on: both sides must be closed."""
         self._over = True
         self._servers.end(abort=False)
         self._start_going_on()
         self._settle()
 
     def _answer(self, octets: bytes) -> bool:
-        """Writes the reply to a message that was passed on. Returns True if nothing of it is left."""
+        """Writes the reply to a message that was passed on. Returns True if all of it was written."""
         client, proxy, reports = self._client, self._proxy, self._reports
         tells = reports.tells_messages
         if tells:
@@ -293,7 +292,7 @@ class Sides(Jobs):
             proxy.forget_answered()
             self._settle()
         elif not tells:
-            reports.answered(proxy.take_answered())  # it may have to be told that it did not leave
+            reports.answered(proxy.take_answered())  # if it is never sent, that must be reported
         return written
 
     def lose(self, side: Side, error: OSError) -> None:
@@ -316,17 +315,17 @@ class Sides(Jobs):
                 self._fail(error)
 
     def _fail(self, error: Exception) -> None:
-        """An exception is raised by a task of the session. The core is not asked any more."""
+        """Makes a task of the session raise this exception. The core is not used any more."""
         self._failed = True
         self._client.stream.interrupt()
         self._servers.outbox.stream.interrupt()
         self._start(_raise, error)
         if self._nursery is None and self._sleeper is None and self._host is None:
-            self._deadline.end("internal error")  # it is getting its first server
+            self._deadline.end("internal error")  # the session is still connecting to its first server
 
     def _block(self, side: Side) -> bool:
-        """What came of the input of this side cannot be written at once. Returns True if the side is not to
-        be read before it has been: see `_flush`."""
+        """The output that this side's input caused cannot be written at once. Returns True if the side must
+        not be read before it is written: see `_flush`."""
         waits = side is CLIENT or self._client.waiting
         if waits:
             self._blocked |= {side}
@@ -343,19 +342,19 @@ class Sides(Jobs):
         self._go_on()
 
     def _left(self, side: Side) -> None:
-        """A server was left: it is not to be read on. What a side is blocked by may have been dropped."""
+        """A server was left: stops reading it. Output that blocked a side may have been dropped."""
         self._paused, self._blocked = _without(self._paused, side), _without(self._blocked, side)
         self._handshakes = _without(self._handshakes, side)
         self._start_going_on()
 
     def _start_going_on(self) -> None:
-        """What a side is blocked by may have been dropped."""
+        """Output that blocked a side may have been dropped."""
         if self._blocked:
             self._start(self._flush_and_go_on, self._client)
 
     def _shake_hands_with(self, side: Side) -> None:
-        """Has the pump of this side do a handshake."""
-        self._outbox(side).stream.interrupt()  # now: after the next write the peer may begin
+        """Makes the pump of this side do a handshake."""
+        self._outbox(side).stream.interrupt()  # at once: after the next write the peer may begin
         self._handshakes |= {side}
         self._start_pump(side)
 
@@ -363,7 +362,7 @@ class Sides(Jobs):
         self._handshakes = _without(self._handshakes, side)
 
     def _go_on(self) -> None:
-        """Writes what can be written, and reads the sides on that were blocked by it."""
+        """Writes what can be written, and reads the sides again that this unblocks."""
         written = self._written()
         ready = self._blocked if written or not self._client.waiting else _NONE
         if not written:
@@ -379,12 +378,12 @@ class Sides(Jobs):
     # Input
 
     def _input(self, side: Side, data: bytes, lost: OSError | None = None) -> None:
-        """Gives the core what a read has brought: octets, the end, or the loss of the connection."""
+        """Gives the core the result of a read: octets, the end, or the loss of the connection."""
         if data:
             self.apply(self._proxy.receive_from(side, data))
             return
         if side is CLIENT and lost is None and isinstance(self._client.broken, OSError):
-            lost = self._client.broken  # a failed write has used up the error
+            lost = self._client.broken  # a failed write has already got the error
         if side is CLIENT and lost is not None:
             self._client_lost(lost)
         else:
@@ -393,7 +392,8 @@ class Sides(Jobs):
     # Writing
 
     async def _flush(self, side: Side) -> None:
-        """Writes what came of a side's input, and waits until it is written: this is the back-pressure."""
+        """Writes the output that a side's input caused, and waits until it is written: this is the
+        back-pressure."""
         if not self._proxy.closed:
             server, client = self._servers.outbox, self._client
             if not server.flush_now():
@@ -401,23 +401,23 @@ class Sides(Jobs):
                     with self._watched().unread():
                         await server.flush()
                 else:
-                    # What the server's replies released. Were its pump to wait here for a server that itself
-                    # waits for us to read, neither would ever go on (RFC 2920 §3.1). What can pile up is
-                    # bounded by Config.max_pipelined.
+                    # Output that the server's replies released. If the server's pump waited here for a server
+                    # that waits for us to read, neither would ever go on (RFC 2920 §3.1).
+                    # Config.max_pipelined limits what can pile up.
                     self._start(server.flush)
             if not client.flush_now():
                 await client.flush()
         self._settle()
 
     def _written(self) -> bool:
-        """Writes what the kernel takes at once, nearly always all; returns True if nothing is left."""
+        """Writes what the kernel takes at once, nearly always everything; returns True if nothing is left."""
         if not self._proxy.closed and not (self._servers.outbox.flush_now() & self._client.flush_now()):
             return False
         self._settle()
         return True
 
     def _settle(self) -> None:
-        """What was decided has been written."""
+        """All decisions of the core have been written."""
         if self._proxy.closed:
             if self._sleeper is None:
                 self._deadline.end("the dialogue is over")
@@ -433,5 +433,5 @@ def _without(found: frozenset[T], one: T) -> frozenset[T]:
 
 
 async def _raise(error: Exception) -> None:
-    """A task of the session raises what was raised in the reactor."""
+    """Raises in a task of the session an exception from the reactor."""
     raise error

@@ -1,7 +1,7 @@
-"""Byte streams under Trio: raw non-blocking sockets with a small interface that a TLS stream fits too.
+"""Byte streams for Trio: non-blocking sockets, with a small interface that a TLS stream also implements.
 
-`trio.SocketStream` checks more than is needed here and costs about twice as much for each message; the
-shape below tries the system call first and waits only when the kernel says so.
+`trio.SocketStream` checks more than is needed here and costs about twice as much for each message. These
+streams try the system call first, and wait only when the kernel says so.
 """
 
 from __future__ import annotations
@@ -35,24 +35,23 @@ __all__ = [
 ]
 
 USUAL = 65_536
-"""Octets of one read as long as no read was full. Python asks for the whole buffer, and gives back what it
-does not need. A buffer of 128 KiB leaves holes in which the next one has no room: the memory of the C library
-grew by 0.8 MiB in 200,000 messages. This one finds room."""
+"""The octets of one read until a read is full. Python allocates the whole buffer, and frees what it does not
+need. Buffers of 128 KiB fragment the memory of the C library, which grew by 0.8 MiB in 200,000 messages. This
+size does not."""
 SEGMENT = 131_072
-"""Octets of one read after a full one. Smaller reads cost more calls, larger ones leave the processor's
-cache. 10 MiB cost 1.7 times what they cost HAProxy, with reads of 64 KiB 2.0."""
+"""The octets of one read after a full one. Smaller reads need more calls, larger ones do not fit the
+processor's cache. 10 MiB cost 1.7 times as much as with HAProxy, and 2.0 times with reads of 64 KiB."""
 _EAGER_READS = 8
 _NON_BLOCKING: Final = getattr(socket, "SOCK_NONBLOCK", 0)
-"""A socket is made non-blocking where the system can do that: a system call less. 0 elsewhere."""
+"""Makes a new socket non-blocking, which saves a system call. 0 if the system cannot do that."""
 
 
 class Reader(Protocol):
-    """Takes what comes on the connections of a session, without a task of its own. Its methods raise
-    nothing."""
+    """Gets the input of a session's connections, without a task of its own. Its methods raise nothing."""
 
     def take(self, side: Side, data: bytes) -> bool:
-        """Some octets, or none at the end of input. Returns True if more may be given at once; else nothing
-        is given before the next `Stream.hand_over`."""
+        """Takes some octets, or none at the end of input. Returns True if more may be given at once;
+        otherwise nothing is given before the next `Stream.hand_over`."""
         ...
 
     def lose(self, side: Side, error: OSError) -> None:
@@ -66,16 +65,16 @@ class Reader(Protocol):
 
 
 class Stream(Protocol):
-    """What a session needs of a connection."""
+    """A connection, as a session uses it."""
 
     def hand_over(self, reader: Reader, side: Side) -> bool:
-        """What comes from now on is given to this reader, as long as that takes it. Returns False if that is
-        not possible here, and a task has to call `receive`."""
+        """Gives all further input to this reader, as long as it accepts it. Returns False if the stream
+        cannot do that, and a task has to call `receive`."""
         ...
 
     def when_writable(self) -> bool:
-        """`send_now` has not sent all: the reader is told, once, when it can send more. Returns False if that
-        is not possible here, and a task has to call `send_some`."""
+        """After `send_now` has not sent everything: tells the reader once, when more can be sent. Returns
+        False if the stream cannot do that, and a task has to call `send_some`."""
         ...
 
     async def receive(self) -> bytes:
@@ -84,16 +83,16 @@ class Stream(Protocol):
         ...
 
     def interrupt(self) -> None:
-        """What will come is for another reader: the task that waits in `receive` now, if one does, takes
-        nothing of it, and gets trio.ClosedResourceError as soon as there is something. Raises nothing."""
+        """Reserves further input for another reader. A task that is waiting in `receive` gets none of it, but
+        gets trio.ClosedResourceError as soon as there is input. Raises nothing."""
 
     def send_now(self, data: bytes | memoryview) -> int:
-        """Sends what can be sent without waiting and says how many octets, maybe 0. Those that are left are
-        what has to be sent next. Raises OSError."""
+        """Sends what can be sent without waiting, and returns the number of octets, maybe 0. The rest must be
+        sent next. Raises OSError."""
         ...
 
     async def send_some(self, data: memoryview) -> int:
-        """Sends at least one octet of ``data`` and says how many, as `send_now`. Raises OSError."""
+        """Sends at least one octet of ``data`` and returns the number, like `send_now`. Raises OSError."""
         ...
 
     def is_lost(self) -> bool:
@@ -105,7 +104,7 @@ class Stream(Protocol):
         """Tells the peer that nothing more will come. Raises nothing."""
 
     def close(self) -> None:
-        """Raises nothing."""
+        """Closes the connection. Raises nothing."""
 
     def abort(self) -> None:
         """Closes so that the peer sees a reset, not an end. Raises nothing."""
@@ -117,7 +116,7 @@ class SocketStream:
 
     sock: socket.socket
     _most: int = attrs.field(default=USUAL, init=False)
-    """Octets of the next read."""
+    """The most octets of the next read."""
     _eager: int = attrs.field(default=0, init=False)
     _interrupts: int = attrs.field(default=0, init=False)
 
@@ -129,8 +128,8 @@ class SocketStream:
 
     async def receive(self) -> bytes:
         if self._eager > 0:
-            # The last read filled the buffer: more is probably there. But not for ever, since a read
-            # that does not wait gives no other task its turn.
+            # The last read filled the buffer: there is probably more. Limited, because a read that does not
+            # wait gives no other task its turn.
             self._eager -= 1
             try:
                 data = self.sock.recv(SEGMENT)
@@ -171,7 +170,7 @@ class SocketStream:
         if self.sock.fileno() < 0:
             return True
         poll = select.poll()
-        poll.register(self.sock, 0)  # asked for nothing, it tells errors and hang-ups, and no end of input
+        poll.register(self.sock, 0)  # with 0 it reports errors and hang-ups, but no end of input
         return bool(poll.poll(0))
 
     async def receive_some(self, most: int, end: bytes = b"") -> bytes:
@@ -203,7 +202,7 @@ class SocketStream:
 
 
 class _Nowhere:
-    """Stands where there is no connection for the moment."""
+    """Used while there is no connection."""
 
     def hand_over(self, reader: Reader, side: Side) -> bool:
         return False
@@ -238,16 +237,16 @@ NOWHERE: Final[Stream] = _Nowhere()
 async def connect(
     address: Address, stream: Callable[[socket.socket], SocketStream] = SocketStream
 ) -> SocketStream:
-    """A connection to the address, trying in turn what its name resolves to. ``stream`` makes its stream.
-    Raises OSError."""
+    """Connects to the address, and tries in turn the addresses that its name resolves to. ``stream`` makes
+    its stream. Raises OSError."""
     return stream(await _connected(address))
 
 
 def connect_now(
     address: Address, stream: Callable[[socket.socket], SocketStream] = SocketStream
 ) -> SocketStream | Connecting | None:
-    """The same without waiting: a connection, or one that is being made. None for a name, which takes time to
-    resolve. Raises OSError."""
+    """The same without waiting: returns a connection, or one that is being made. None for a name, because
+    resolving takes time. Raises OSError."""
     if address.path is not None:
         place: tuple[int, object] | None = socket.AF_UNIX, address.path
     else:
@@ -293,7 +292,7 @@ async def _connected(address: Address) -> socket.socket:
     raise error or OSError(f"{address.host} has no address")
 
 
-@lru_cache(maxsize=256)  # 9 µs a connection with getaddrinfo, 0.1 without
+@lru_cache(maxsize=256)  # a connection costs 9 µs with getaddrinfo, 0.1 without
 def _literal(host: str, port: int) -> tuple[int, object] | None:
     """The family and the place of an IP address; None for a name, and for an address with a zone."""
     places: tuple[tuple[int, object], ...] = (
@@ -313,7 +312,7 @@ async def _connect(family: int, where: object) -> socket.socket:
 
 
 def _begin_to_connect(family: int, where: object) -> tuple[socket.socket, bool]:
-    """A socket, and True if it is connected; else that has to be waited for. Raises OSError."""
+    """A socket, and True if it is already connected. Raises OSError."""
     sock = socket.socket(family, socket.SOCK_STREAM | _NON_BLOCKING)
     try:
         if not _NON_BLOCKING:
@@ -348,8 +347,8 @@ def _check_connected(sock: socket.socket) -> None:
 
 
 def _is_connected(sock: socket.socket) -> bool:
-    """Returns True if there is nothing to wait for: a server on this machine has taken the connection by now,
-    though the kernel does not say so. A system call in the place of four, and of a turn of the task."""
+    """Returns True if the connection is already made, as to a server on this machine, although the kernel has
+    not said so. This takes one system call in place of four, and saves a turn of the task."""
     try:
         sock.getpeername()
     except OSError:
@@ -358,7 +357,7 @@ def _is_connected(sock: socket.socket) -> bool:
 
 
 def set_no_delay(sock: socket.socket) -> None:
-    """Small writes leave at once: held back, each would wait for a delayed acknowledgement (44 ms). What a
-    listener accepts has it from the listener."""
+    """Sends small writes at once; otherwise each would wait for a delayed acknowledgement (44 ms). Accepted
+    sockets inherit this option from the listener."""
     if sock.family != socket.AF_UNIX:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

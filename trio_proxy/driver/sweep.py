@@ -1,7 +1,6 @@
-"""`Sweep`: one task that looks at the time limits of all sessions, once in each tick.
+"""`Sweep`: one task that checks the time limits of all sessions, once in each tick.
 
-A timer for each session would cost each of them more than a look now and then. A limit is at most a tick
-late.
+A timer for each session would cost more than these checks. A limit is at most one tick late.
 """
 
 from __future__ import annotations
@@ -16,33 +15,33 @@ __all__ = ["TICK", "Sweep", "Swept"]
 log = structlog.stdlib.get_logger("smtp_proxy")
 
 TICK: Final = 1.0
-"""Seconds from one look to the next, if nothing asks for less."""
+"""The seconds between two checks, unless a shorter time is needed."""
 
 
 class Swept(Protocol):
-    """A time limit that is looked at from time to time."""
+    """A time limit that is checked from time to time."""
 
     def look(self, now: float) -> None:
         """Ends what has taken too long."""
 
 
 class Sweep:
-    """The limits that are looked at."""
+    """The time limits that are checked."""
 
     def __init__(self, tick: float = TICK) -> None:
         self._tick = tick
         self._swept: set[Swept] = set()
 
     def add(self, limit: Swept) -> None:
-        """Looks at this one from now on."""
+        """Checks this limit from now on."""
         self._swept.add(limit)
 
     def discard(self, limit: Swept) -> None:
-        """Looks at this one no more."""
+        """Stops checking this limit."""
         self._swept.discard(limit)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Looks at all of them until it is cancelled."""
+        """Checks all limits until it is cancelled."""
         task_status.started()
         while True:
             await trio.sleep(self._tick)

@@ -11,9 +11,9 @@ a MiB received              0.9 ms      4.7 ms           2.9 ms
 a handshake                 -           1.2 ms           0.9 ms
 ==========================  ==========  ===============  ==========
 
-A handshake is computed in pieces in which nothing else runs. The longest takes 0.5 ms in the role of the
-server, 1.5 ms if its key is RSA with 2048 bits, and 20 ms with 4096 bits. A thread, which gives others their
-turn meanwhile, costs 0.2 ms for each piece; so only handshakes with slow keys are given threads.
+A handshake is computed in steps during which nothing else runs. As a server, the longest step takes 0.5 ms,
+1.5 ms with an RSA key of 2048 bits, and 20 ms with 4096 bits. A thread lets other tasks run meanwhile, but
+costs 0.2 ms for each step; so only handshakes with slow keys use threads.
 """
 
 from __future__ import annotations
@@ -36,53 +36,54 @@ __all__ = ["HandshakeError", "TlsStream"]
 _RECORD: Final = 16_384
 """Octets of the largest record (RFC 8446 §5.1)."""
 _MOST_ANSWERS: Final = 131_072
-"""Octets that TLS itself may have to say and cannot send. One read can ask for half as many."""
+"""The most octets of TLS itself that may wait to be sent. One read can cause half as many."""
 
 
 class HandshakeError(OSError):
-    """There is no TLS on this connection, and nothing more can be said on it."""
+    """The TLS handshake has failed, and the connection cannot be used any more."""
 
     def __init__(self, why: str) -> None:
         super().__init__(why)
         self.why = why
-        """In plain words, for a log."""
+        """The reason in plain words, for a log."""
 
     def __str__(self) -> str:
         return self.why
 
 
 def _memory() -> ssl.MemoryBIO:
-    return ssl.MemoryBIO()  # asked for only now: without TLS the module is not loaded
+    return ssl.MemoryBIO()  # imported late: without TLS the module is not loaded
 
 
 @attrs.define(eq=False)
 class TlsStream:
     """A `Stream` of what is inside TLS, over a `Stream` of its records. Call `handshake` first.
 
-    Before the handshake has succeeded, and after it has failed, what is to be sent is dropped, and what comes
-    is not shown: nothing of a session that wanted TLS goes in plain text.
+    Before the handshake has succeeded, and after it has failed, output is dropped and input is not shown. So
+    nothing of a session that wanted TLS goes in plain text.
 
-    An end of input is an end, whether the peer has announced it (close_notify) or not. SMTP says by itself
-    where commands and messages end: an end in the middle of one is never taken for the end of it.
+    An end of input counts as such even if the peer has not announced it (close_notify). This is safe, because
+    SMTP itself marks the end of commands and messages, so a truncated one is never accepted as complete.
     """
 
     _raw: Stream
     _context: ssl.SSLContext
     _server_side: bool = attrs.field(default=False, kw_only=True, alias="server_side")
     _server_hostname: str | None = attrs.field(default=None, kw_only=True, alias="server_hostname")
-    """The server that is meant (SNI), and whose name its certificate must be for if the context checks it."""
+    """The name of the server (SNI). Its certificate must be for this name, if the context checks it."""
     _threads: trio.CapacityLimiter | None = attrs.field(default=None, kw_only=True, alias="threads")
-    """If given, the handshake is computed in threads, of which this is the limit."""
+    """If given, the handshake is computed in threads, limited by this limiter."""
     _tls: ssl.SSLObject | None = attrs.field(default=None, init=False)
-    """None as long as there is no TLS."""
+    """None until TLS begins."""
     _incoming: ssl.MemoryBIO = attrs.field(factory=_memory, init=False)
     _outgoing: ssl.MemoryBIO = attrs.field(factory=_memory, init=False)
     _records: memoryview | None = attrs.field(default=None, init=False)
-    """What is encrypted and still to be sent."""
+    """Encrypted records that are still to be sent."""
     _held: int = attrs.field(default=0, init=False)
-    """Octets of the caller that are in `_records`. They count as sent when all of that has been."""
+    """The number of the caller's octets that are in `_records`. They count as sent when all records are
+    sent."""
     _failure: ssl.SSLError | None = attrs.field(default=None, init=False)
-    """What the next `receive` raises: it came after octets that were still good."""
+    """The error that the next `receive` raises: it came after valid octets."""
     _ended: bool = attrs.field(default=False, init=False)
     """True if the peer has said that nothing more will come."""
     _said_end: bool = attrs.field(default=False, init=False)
@@ -91,9 +92,9 @@ class TlsStream:
     async def handshake(self) -> TlsInfo:
         """Agrees with the peer on TLS. It has no time limit of its own.
 
-        Raises `HandshakeError` if that fails, and OSError if the connection is lost, or if a client has ended
-        it before it has begun: a health check does so. In all cases nothing can be done with this stream but
-        to finish and close it.
+        Raises `HandshakeError` if that fails, and OSError if the connection is lost, or if the client closes
+        before the handshake, as a health check does. After any error the stream can only be finished and
+        closed.
         """
         tls = self._begin()
         begun = not self._server_side
@@ -107,7 +108,7 @@ class TlsStream:
             except ssl.SSLWantReadError:
                 await self._send_records()
             except ssl.SSLError as error:
-                self._answer()  # an alert says to the peer what is wrong
+                self._answer()  # sends the peer an alert that says what is wrong
                 raise HandshakeError(reason(error, self._server_hostname)) from error
             octets = await self._raw.receive()
             if not octets and not begun:
@@ -124,7 +125,7 @@ class TlsStream:
         self._reader = reader
         if self._ended or self._failure is not None:
             self._end_of(side)
-        # What has come with the end of the handshake comes first.
+        # Octets that came with the end of the handshake come first.
         elif (not self._incoming.pending or self._pass_on(side)) and not self._raw.hand_over(self, side):
             return False
         return True
@@ -151,8 +152,8 @@ class TlsStream:
                     data = tls.read(_RECORD)
                 except ssl.SSLWantReadError:
                     self._answer()
-                    # Each octet may have been one of a request for new keys, which take longer to make than
-                    # to ask for: now it is the turn of others.
+                    # The octets may have been requests for new keys, which take longer to answer than to
+                    # send: let other tasks run first.
                     await trio.lowlevel.checkpoint()
                 except ssl.SSLZeroReturnError:
                     return b""
@@ -173,7 +174,7 @@ class TlsStream:
         tls = self._tls
         if tls is None:
             return len(data)
-        if self._records is None and 0 < len(data) <= SEGMENT:  # nearly always; as below, in fewer steps
+        if self._records is None and 0 < len(data) <= SEGMENT:  # the usual case: like below, in fewer steps
             tls.write(data)
             octets = self._outgoing.read()
             gone = self._raw.send_now(octets)
@@ -228,7 +229,7 @@ class TlsStream:
         return self._end_of(side)
 
     def _pass_on(self, side: Side) -> bool:
-        """Gives the reader what is in the records that have come."""
+        """Gives the reader the content of the records that have come."""
         tls, reader, octets = self._tls, self._reader, b""
         if tls is None or reader is None:
             return True  # it is dropped
@@ -275,8 +276,8 @@ class TlsStream:
 
     @property
     def peer_chain(self) -> tuple[bytes, ...]:
-        """The certificate of the peer and what it has sent with it, in DER; before Python 3.13 only the
-        first. Empty without TLS, and if it has shown none."""
+        """The certificate chain that the peer has sent, in DER; before Python 3.13 only its first
+        certificate. Empty without TLS, and if the peer has sent none."""
         if self._tls is None:
             return ()
         if all_of := getattr(self._tls, "get_unverified_chain", None):
@@ -296,10 +297,11 @@ class TlsStream:
             raise HandshakeError(f"the certificate of {name!r} cannot be checked: {error}") from error
 
     def _and_the_rest(self, tls: ssl.SSLObject, data: bytes) -> bytes:
-        """``data``, and what else the last read has brought: no more, so that other tasks get their turn."""
+        """``data``, and the rest of what the last read has brought. It reads no more, so that other tasks get
+        their turn."""
         parts = [data]
         try:
-            while self._incoming.pending and parts[-1]:  # the end reads as nothing, whatever follows it
+            while self._incoming.pending and parts[-1]:  # empty at the end, whatever follows it
                 parts.append(tls.read(_RECORD))
             self._ended = not parts[-1]
         except ssl.SSLWantReadError:
@@ -316,7 +318,7 @@ class TlsStream:
             records = records[await self._raw.send_some(records) :]
 
     def _sent_records(self) -> bool:
-        """Sends of `_records` what can be sent without waiting; returns True if that is all."""
+        """Sends as much of `_records` as possible without waiting; returns True if all was sent."""
         records = self._records
         if records is not None:
             sent = self._raw.send_now(records)
@@ -324,17 +326,17 @@ class TlsStream:
         return self._records is None
 
     def _answer(self) -> None:
-        """Sends what TLS itself has to say: an alert, new keys. If that would have to wait, it goes with the
-        next octets that are sent."""
+        """Sends what TLS itself has to send: an alert, new keys. If that would have to wait, it is sent with
+        the next octets."""
         if self._outgoing.pending and self._records is None:
             self._records = memoryview(self._outgoing.read())
-            with suppress(OSError):  # the connection is lost, as the next read or write finds out
+            with suppress(OSError):  # the connection is lost; the next read or write will notice
                 self._sent_records()
 
     def _say_end(self) -> None:
         """Tells the peer that nothing more will come (close_notify), if that is possible without waiting."""
         if self._tls is not None and not self._said_end:
             self._said_end = True
-            with suppress(OSError):  # SSLWantReadError: the peer has not said the same, and need not
+            with suppress(OSError):  # SSLWantReadError: the peer has not sent close_notify, and need not
                 self._tls.unwrap()
             self._answer()

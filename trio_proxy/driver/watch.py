@@ -1,4 +1,4 @@
-"""The watch over a client that is not read: it notices when the connection is lost."""
+"""Notices that the connection of a client is lost while the client is not read."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from .outbox import Outbox
 __all__ = ["Watch"]
 
 _SECONDS: Final = 1.0
-"""Between two looks. Most times in which a client is not read are shorter and cost no look."""
+"""The seconds between two checks. A client is usually read again before the first check."""
 
 
 class Watch:
-    """Looks now and then at a client's connection, as long as nobody reads it.
+    """Checks a client's connection from time to time, as long as no task reads it.
 
-    Who reads a connection learns that it was reset, and so does the reactor. A pump does not read a client
-    while a rule thinks, while the server does not take what it was sent, and after the end of its input.
-    After that end the kernel says "readable" for ever, so that there is no event to wait for.
-    `Stream.is_lost` tells a reset from an end.
+    A read notices a reset, and so does the reactor. But a pump does not read a client while a rule runs,
+    while the server does not take its input, and after the end of the client's input. After that end the
+    kernel reports "readable" for ever, so there is no event to wait for. `Stream.is_lost` distinguishes a
+    reset from an end.
     """
 
     __slots__ = ("_client", "_is_paused", "_looks", "_lost", "_start", "_unread")
@@ -35,7 +35,7 @@ class Watch:
         start: Callable[[Callable[[], Awaitable[None]]], None],
     ) -> None:
         """``lost`` is called once, if the connection is lost. ``is_paused`` returns True if no task reads the
-        client. ``start`` starts the task that looks."""
+        client. ``start`` starts the task that checks."""
         self._client = client
         self._lost = lost
         self._is_paused = is_paused
@@ -44,7 +44,7 @@ class Watch:
         self._looks = False
 
     def begin(self) -> None:
-        """The client is not read from now on, as long as it is paused."""
+        """Begins to watch: the client is not read while it is paused."""
         if not self._looks:
             self._looks = True
             self._start(self._look)
