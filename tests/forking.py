@@ -35,6 +35,7 @@ _IMPORTED: Final = (
     "trio_proxy.commands.check",
     "trio_proxy.commands.demo",
     "trio_proxy.commands.run",
+    "trio_proxy.commands.show",
     "trio_proxy.ready",
     "trio_proxy.rulebook.load",
     "trio_proxy.settings.choose",

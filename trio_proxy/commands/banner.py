@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from sansio_smtp import ClientTls, UpstreamTls, __version__
 from trio_proxy.settings.core_config import client_tls
-from trio_proxy.settings.options import Options
+from trio_proxy.settings.options import DEFAULTS, Options
 from trio_proxy.text.addresses import Address
 
 from .cautions import hidden_auth
@@ -37,6 +38,7 @@ def banner(options: Options, listeners: Iterable[Address], security: Security, r
     yield from _tls(options, security)
     if not options.upstream:
         yield f"  upstream    none: messages are kept in {options.capture} (Maildir)"
+        yield f"  to see them {_show_command(options)}"
     else:
         for server in options.upstream:
             yield f"  upstream    {server}"
@@ -75,6 +77,13 @@ def _tls(options: Options, security: Security) -> Iterator[str]:
             yield f"  fingerprint SHA-256 {made.fingerprint}"
     if why := hidden_auth(options):
         yield f"  AUTH        {why}"
+
+
+def _show_command(options: Options) -> str:
+    """Shows the newest of the messages that are kept."""
+    is_usual = options.capture == DEFAULTS.capture
+    more = [] if is_usual else ["--capture", str(options.capture)]
+    return shlex.join(["smtp-proxy", "show", "--last", *more])
 
 
 def starttls_text(options: Options) -> str:

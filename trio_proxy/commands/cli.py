@@ -4,6 +4,7 @@ is fast."""
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,13 @@ from .setting_options import with_settings
 if TYPE_CHECKING:
     from sansio_smtp.rules.lint.problems import Problem
     from trio_proxy.settings.options import Options
-    from trio_proxy.trial.reports import How
+    from trio_proxy.trial.reports import How as TrialHow
+
+    from .show import How, Which
 
 __all__ = ["cli", "main"]
 
+_NUMBER = re.compile(r"[1-9][0-9]{0,11}")
 _CONTEXT = {
     "help_option_names": ["-h", "--help"],
     "max_content_width": 100,
@@ -50,6 +54,7 @@ def cli(ctx: click.Context, /, **_: Any) -> None:
     smtp-proxy --listen smtps://127.0.0.1:2465 --self-signed  TLS, with a certificate for development
     smtp-proxy --rules my_rules.py --transcript  keep messages in ./captured-mail, show the dialogues
     smtp-proxy check --config proxy.toml         are the settings right? Does the server answer?
+    smtp-proxy show                              list the messages in ./captured-mail, or print one
     smtp-proxy demo                              start both ends, send samples, check every byte
     """
     if ctx.invoked_subcommand is None:
@@ -101,11 +106,50 @@ def reload(ctx: click.Context, /, *, only: bool, status: bool, **_: Any) -> None
 
 
 @cli.command(context_settings=_CONTEXT)
+@click.argument("number", metavar="[N]", required=False)
+@click.option("--last", is_flag=True, help="Show the newest message.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object, or a list of them.")
+@click.option(
+    "--raw", is_flag=True, help="The message as it was sent; control characters are escaped on a terminal."
+)
+@with_settings("capture", "config")
+@click.pass_context
+def show(
+    ctx: click.Context, /, number: str | None, *, last: bool, as_json: bool, raw: bool, **_: Any
+) -> None:
+    """Show mail that was kept, as it is when there is no upstream server.
+
+    \b
+    smtp-proxy show            a list of all messages, the newest last
+    smtp-proxy show --last     the newest: envelope, header fields, text, attachments
+    smtp-proxy show 3 --json   the third of the list, for programs
+
+    Exit status: 0 it is shown, 1 there is no such message or no directory with mail, 2 wrong usage.
+    """
+    if last and number is not None:
+        raise click.UsageError("'N' and '--last' name two messages: leave out one of them.", ctx)
+    if as_json and raw:
+        raise click.UsageError("'--json' and '--raw' are two forms: leave out one of them.", ctx)
+    if raw and not last and number is None:
+        raise click.UsageError("'--raw' shows one message: say which, with a number or '--last'.", ctx)
+    if number is not None and not _NUMBER.fullmatch(number):
+        raise click.UsageError(f"{number!r} is no number of a message: the list begins with 1.", ctx)
+    options, problems = read_options(ctx)
+    if problems:
+        sys.exit(_complain(problems))
+    from .show import run_show
+
+    which: Which = int(number) if number is not None else "last" if last else "all"
+    how: How = "json" if as_json else "raw" if raw else "text"
+    sys.exit(run_show(options.capture, which, how))
+
+
+@cli.command(context_settings=_CONTEXT)
 @click.argument("messages", metavar="MSG.eml...", nargs=-1, type=click.Path(allow_dash=True))
 @with_trial_options
 @with_settings("rules", "config", "rule_timeout", "on_rule_error", "max_message_size", "max_held")
 @click.pass_context
-def test(ctx: click.Context, /, messages: tuple[str, ...], how: How | None, **said: Any) -> None:
+def test(ctx: click.Context, /, messages: tuple[str, ...], how: TrialHow | None, **said: Any) -> None:
     """Say what the rules would do with messages. It connects to no server and sends nothing.
 
     \b

@@ -7,7 +7,8 @@ from typing import Final
 __all__ = ["CONFIG", "FAILED", "INTERRUPTED", "NO_PERMISSION", "UNAVAILABLE"]
 
 FAILED: Final = 1
-"""``demo``: a message did not arrive as it was sent; ``test``: an expectation is not met or a rule failed."""
+"""``demo``: a message did not arrive as it was sent; ``show``: there is no such message; ``test``: an
+expectation is not met or a rule failed."""
 UNAVAILABLE: Final = 69
 """The address cannot be listened on; ``check``: the upstream server cannot be used."""
 NO_PERMISSION: Final = 77

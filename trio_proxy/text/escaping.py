@@ -1,4 +1,5 @@
-"""Escapes what a terminal would obey in the values of log lines: reasons, subjects, file names, replies."""
+"""Escapes what a terminal would obey in the values of log lines (reasons, subjects, file names, replies), and
+in texts of several lines."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from typing import Any, Final
 
 from .masking import plain
 
-__all__ = ["escape_values"]
+__all__ = ["escape_values", "plain_lines"]
 
 _NUMBERS: Final = (bool, int, float, type(None))
 _MANY_LINES: Final = frozenset(("exception", "stack"))
@@ -20,7 +21,7 @@ def escape_values(logger: object, method: str, values: MutableMapping[str, Any])
     for key, value in values.items():
         if isinstance(value, str):
             if not value.isprintable():
-                values[key] = _lines(value) if key in _MANY_LINES else plain(value)
+                values[key] = plain_lines(value) if key in _MANY_LINES else plain(value)
         elif not isinstance(value, _NUMBERS):
             shown = repr(value)
             if not shown.isprintable():
@@ -28,5 +29,6 @@ def escape_values(logger: object, method: str, values: MutableMapping[str, Any])
     return values
 
 
-def _lines(text: str) -> str:
+def plain_lines(text: str) -> str:
+    """The text with its lines, and with all control characters in them escaped."""
     return "\n".join(plain(line.replace("\t", "    ")) for line in text.split("\n"))

@@ -20,7 +20,7 @@ from typing import Final, TextIO
 from .descriptors import open_descriptor
 from .sink import Sink
 
-__all__ = ["finish", "hurry", "sinks", "take_over", "write", "write_error_line", "write_line"]
+__all__ = ["finish", "hurry", "sinks", "take_over", "write", "write_error_line", "write_line", "write_octets"]
 
 _SECONDS: Final = 1.0
 """For a slow reader, before and after the service has run."""
@@ -36,6 +36,16 @@ def write_line(line: str) -> None:
 def write(text: str) -> None:
     """Writes text as it is to standard output. Raises nothing."""
     _write(sys.stdout, text)
+
+
+def write_octets(octets: bytes) -> None:
+    """Writes octets as they are to standard output. Raises nothing."""
+    buffer = getattr(sys.stdout, "buffer", None)
+    with suppress(OSError, ValueError, AttributeError):  # see `_write`; or there is no standard output
+        sys.stdout.flush()
+        if buffer is not None:
+            buffer.write(octets)
+            buffer.flush()
 
 
 def write_error_line(line: str, *, urgent: bool = False) -> None:

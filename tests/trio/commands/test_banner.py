@@ -36,6 +36,11 @@ def test_a_service_in_plain_text_on_this_machine() -> None:
     assert said() == [
         "  listening   127.0.0.1:2525",
         "  upstream    none: messages are kept in captured-mail (Maildir)",
+        "  to see them smtp-proxy show --last",
+    ]
+    assert said("--capture", "my mail")[1:] == [
+        "  upstream    none: messages are kept in my mail (Maildir)",
+        "  to see them smtp-proxy show --last --capture 'my mail'",
     ]
     assert said("-l", "unix:x", "-u", "127.0.0.1", rules="2 rules") == [
         "  listening   unix:x",

@@ -133,7 +133,7 @@ def test_version() -> None:
         (["--upstraem", "x"], "No such option '--upstraem'. (Did you mean one of: '--upstream', '--up"),
         (["dmeo"], "No such command 'dmeo'. Did you mean 'demo'?"),
         (["chekc"], "No such command 'chekc'. Did you mean 'check'?"),
-        (["xyzzy"], "No such command 'xyzzy'. Commands: check, demo, reload, test."),
+        (["xyzzy"], "No such command 'xyzzy'. Commands: check, demo, reload, show, test."),
         (["--listen", "2525"], "'2525' has no host; write 127.0.0.1:2525"),
         (["--listen", "127.0.0.1"], "'127.0.0.1' has no port; write HOST:PORT, such as 127.0.0.1:2525"),
         (["--listen", "::1:25"], "'::1:25' cannot be read; an IPv6 address needs brackets: [::1:25]:2525"),
