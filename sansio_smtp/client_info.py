@@ -7,6 +7,8 @@ from ipaddress import ip_address
 
 import attrs
 
+from .arguments import wrong_type
+
 __all__ = ["ClientInfo", "Forwarded", "TlsInfo"]
 
 
@@ -129,6 +131,8 @@ def _is_loopback(ip: str) -> bool:
 
 
 def _ip_of(address: str) -> str:
+    if not isinstance(address, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise wrong_type("address is a str", address, 'such as "192.0.2.1:51000", or "unix"')
     return address.rpartition(":")[0].strip("[]")
 
 

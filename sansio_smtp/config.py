@@ -3,12 +3,14 @@ driver."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from .arguments import check_number
 from .names import did_you_mean
 from .networks import NO_NETWORKS, Networks
 
@@ -165,37 +167,76 @@ class SendClient(_Choice):
         return self is SendClient.PROXY or self is SendClient.PROXY2
 
 
+# What is wrong with a setting is a ValueError, whatever it is: so a program that reads settings has one error
+# to show.
+
+
 def _positive(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if value is not None and value <= 0:
-        raise ValueError(f"{attribute.name} must be positive, not {value}")
+    check_number(attribute.name, value)
+
+
+def _positive_or_none(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None:
+        _positive(_, attribute, value)
 
 
 def _not_negative(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if value < 0:
-        raise ValueError(f"{attribute.name} must be 0 or more, not {value}")
+    check_number(attribute.name, value, 0)
+
+
+def _flag(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, bool):
+        raise ValueError(f"{attribute.name} is True or False, not {value!r:.60}")  # noqa: TRY004 - see above
+
+
+def _host_name(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise ValueError(f'{attribute.name} is a name such as "proxy.example.com", not {value!r:.60}')
+
+
+def _networks(given: Networks | Iterable[str]) -> Networks:
+    if isinstance(given, Networks):
+        return given
+    if isinstance(given, str):
+        raise ValueError(f'networks are given as a list: write ["{given}"]')  # noqa: TRY004 - see above
+    try:
+        return Networks.parse(given)
+    except TypeError:
+        right = 'networks are given as a list such as ["192.0.2.0/24", "unix"]'
+        raise ValueError(f"{right}, not {given!r:.60}") from None
 
 
 def _keywords(names: Iterable[str]) -> frozenset[str]:
     if isinstance(names, str):
-        raise ValueError(f'relay_keywords is a set of names, such as {{"{names.upper()}"}}')  # noqa: TRY004 - as all of Config
-    return frozenset(name.upper() for name in names)
+        raise ValueError(f'relay_keywords is a set of names, such as {{"{names.upper()}"}}')  # noqa: TRY004 - see above
+    try:
+        return frozenset(str.upper(name) for name in names)
+    except TypeError:
+        right = 'relay_keywords is a set of names, such as {"X-FINE"}'
+        raise ValueError(f"{right}, not {names!r:.60}") from None
+
+
+_NAME: Final = re.compile(r"[^\0-\x20\x7f]+")
 
 
 @attrs.frozen(kw_only=True, cache_hash=True)
 class Config:
-    """Limits and choices of one session. All sizes are octets."""
+    """Limits and choices of one session. All sizes are octets. A choice may be given by its value:
+    ``Config(tls="may", max_message_size=25_000_000)``.
+
+    Raises ValueError for what a setting cannot be, and TypeError for a name that is no setting."""
 
     bare_newline: BareNewline = attrs.field(default=BareNewline.NORMALIZE, converter=BareNewline)
     nul: Nul = attrs.field(default=Nul.PASS, converter=Nul)
     addresses: Addresses = attrs.field(default=Addresses.STRICT, converter=Addresses)
     tap: Tap = attrs.field(default=Tap.OFF, converter=Tap)
-    trace: bool = False
+    trace: bool = attrs.field(default=False, validator=_flag)
     """True: `Received` events show what arrived, secrets masked, for transcripts."""
-    account: bool = False
+    account: bool = attrs.field(default=False, validator=_flag)
     """True: `CommandRefused` events, and the content of `MessageAnswered`, for a log that says what became of
     each message."""
 
-    case_sensitive_logins: bool = False
+    case_sensitive_logins: bool = attrs.field(default=False, validator=_flag)
     """True: login names that differ in case are different names. By default they are one, as for most
     servers."""
 
@@ -208,27 +249,27 @@ class Config:
 
     tls: ClientTls = attrs.field(default=ClientTls.NONE, converter=ClientTls)
     """What STARTTLS is to the client; the driver has to handle `StartTLS` then."""
-    auth_without_tls: bool = True
+    auth_without_tls: bool = attrs.field(default=True, validator=_flag)
     """False: AUTH is offered to a client in plain text only if it is on this machine (`ClientInfo.is_local`).
     Where `tls` is ENCRYPT, it is offered under TLS only."""
     login_mode: LoginMode = attrs.field(default=LoginMode.RELAY, converter=LoginMode)
     """Who logs in to a server. If it is the proxy, the driver has to answer each `LoginQuestion`."""
     upstream_tls: UpstreamTls = attrs.field(default=UpstreamTls.NONE, converter=UpstreamTls)
     """What TLS is to a server for which the driver says nothing else (`Proxy.server_connected`)."""
-    accept_xclient: Networks = NO_NETWORKS
+    accept_xclient: Networks = attrs.field(default=NO_NETWORKS, converter=_networks)
     """Clients that may say with XCLIENT who the client is."""
-    accept_xforward: Networks = NO_NETWORKS
+    accept_xforward: Networks = attrs.field(default=NO_NETWORKS, converter=_networks)
     """Clients that may say with XFORWARD who the client of a mail transaction is."""
     send_client: SendClient = attrs.field(default=SendClient.NONE, converter=SendClient)
     """How a server is told who the client is."""
-    ehlo_name: str = "localhost"
+    ehlo_name: str = attrs.field(default="localhost", validator=_host_name)
     """The name in an EHLO of our own, if the client has not said one."""
 
-    reconnect: bool = False
+    reconnect: bool = attrs.field(default=False, validator=_flag)
     """True: the driver handles `Connect`. Then a session whose server connection was reset with a refused
     message goes on over a new connection, unless the client had authenticated."""
 
-    keep: bool = False
+    keep: bool = attrs.field(default=False, validator=_flag)
     """True: the driver handles `Release`. When the client quits, the server's connection is given back for
     another client, if that one cannot notice."""
     failover: int = attrs.field(default=0, validator=_not_negative)
@@ -236,9 +277,9 @@ class Config:
     promised anything; 0: the session ends with its server. It needs `reconnect`. The driver gets `Connect`
     for the same name again, and connects another server, or calls `Proxy.server_unreachable`."""
 
-    max_message_size: int | None = attrs.field(default=None, validator=_positive)
+    max_message_size: int | None = attrs.field(default=None, validator=_positive_or_none)
     """Largest message, decoded; None: only the limit that the server announces (RFC 1870)."""
-    headroom: int = attrs.field(default=0, validator=attrs.validators.ge(0))
+    headroom: int = attrs.field(default=0, validator=_not_negative)
     """Octets that rules may add to a message. The client is offered so much less than the server takes, and
     the server is told so much more in MAIL than the client has declared (RFC 1870)."""
     max_line: int = attrs.field(default=12_288, validator=_positive)
@@ -273,9 +314,21 @@ class Config:
     """Largest chunk that a server is sent; the octets of a larger one of the client leave in several."""
     read_ahead: int = attrs.field(default=65_536, validator=_positive)
     """Number of unparsed octets of one side at which that side is not read any more."""
-    lane: bool = True
+    lane: bool = attrs.field(default=True, validator=_flag)
     """False: every input takes the general path. Events and octets are the same; it is for tests and
     comparisons."""
     relay_keywords: frozenset[str] = attrs.field(default=frozenset(), converter=_keywords)
     """EHLO keywords that are relayed besides those known to be safe. A keyword that changes the framing
     breaks the dialogue: see docs/reference/supported-smtp.md."""
+
+    # A type checker says it by the signature of ``__init__``.
+    if not TYPE_CHECKING:  # pragma: no branch
+
+        def __new__(cls, *values: object, **settings: object) -> Config:
+            if values:
+                raise TypeError('Config takes settings by their names, such as Config(tls="may")')
+            names = attrs.fields_dict(Config)
+            for name in settings:
+                if name not in names:
+                    raise TypeError(f"Config has no setting {name!r}{did_you_mean(name, names)}")
+            return object.__new__(cls)

@@ -8,6 +8,7 @@ from typing import Final
 
 import attrs
 
+from .arguments import wrong_type
 from .client_info import ClientInfo
 
 __all__ = ["NO_NETWORKS", "Networks"]
@@ -27,7 +28,9 @@ class Networks:
     def parse(cls, texts: Iterable[str]) -> Networks:
         """Reads ``"192.0.2.0/24"``, ``"2001:db8::/32"``, ``"192.0.2.1"`` and ``"unix"``. Raises ValueError,
         whose text says what is wrong and what would be right."""
-        given = [text.strip() for text in texts]
+        if isinstance(texts, str):
+            raise wrong_type("Networks.parse takes a list of networks", texts, f'write ["{texts}"]')
+        given = [_text(text).strip() for text in texts]
         found = [_network(text) for text in given if text != _UNIX]
         return cls(tuple(found), _UNIX in given)
 
@@ -50,6 +53,12 @@ class Networks:
 
     def __str__(self) -> str:
         return " ".join([*map(str, self.networks), *([_UNIX] if self.unix else [])])
+
+
+def _text(network: object) -> str:
+    if not isinstance(network, str):
+        raise wrong_type("a network is a str", network, 'such as "192.0.2.0/24"')
+    return network
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:

@@ -19,6 +19,7 @@ from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.sasl import Login
 
+from .arguments import wrong_type
 from .client_info import ClientInfo, TlsInfo
 from .errors import LocalProtocolError
 from .names import checked_names
@@ -136,6 +137,8 @@ class Answer:
     reply: Reply
 
     def __attrs_post_init__(self) -> None:
+        if not isinstance(self.reply, Reply):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise _no_reply(self)
         if self.reply.code // 100 == 3:
             raise LocalProtocolError("a verdict is a final reply, 2xx, 4xx or 5xx; 3xx opens a continuation")
 
@@ -147,6 +150,8 @@ class Disconnect:
     reply: Reply
 
     def __attrs_post_init__(self) -> None:
+        if not isinstance(self.reply, Reply):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise _no_reply(self)
         if self.reply.severity not in (4, 5):
             raise LocalProtocolError("a session is ended by a 4xx or 5xx reply")
 
@@ -164,6 +169,10 @@ class ReplaceReply:
 
     reply: Reply
 
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.reply, Reply):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise _no_reply(self)
+
 
 @attrs.frozen
 class Replace:
@@ -174,6 +183,11 @@ class Replace:
     data: bytes = attrs.field(repr=lambda data: f"<{len(data)} octets>")
     recipients: tuple[Command, ...] = ()
     rest: int | None = None
+
+
+def _no_reply(verdict: Answer | Disconnect | ReplaceReply | Swallow) -> TypeError:
+    name = type(verdict).__name__
+    return wrong_type(f"{name} takes a Reply", verdict.reply, f'such as {name}(Reply.of(550, "not here"))')
 
 
 def _content_places(names: Iterable[str]) -> frozenset[str]:
@@ -200,6 +214,8 @@ class Swallow:
     reply: Reply
 
     def __attrs_post_init__(self) -> None:
+        if not isinstance(self.reply, Reply):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise _no_reply(self)
         if self.reply.severity == 3:
             raise LocalProtocolError("a message is answered 2xx, 4xx or 5xx")
 

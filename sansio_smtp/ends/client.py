@@ -23,6 +23,8 @@ from typing import Any, Final
 
 import attrs
 
+from sansio_smtp.arguments import Octets, check_type
+from sansio_smtp.arguments import octets as as_octets
 from sansio_smtp.config import Config, Dialect
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.members import (
@@ -33,6 +35,7 @@ from sansio_smtp.members import (
     KIND_GROUP,
     KIND_HELLO,
     KIND_IDENTITY,
+    PHASE_AUTH_LINE,
     PHASE_CLOSED,
     PHASE_COMMAND,
     PHASE_CONTENT,
@@ -41,18 +44,21 @@ from sansio_smtp.members import (
     PHASE_TLS,
 )
 from sansio_smtp.states import FRAMING, LINE_STEPS, REPLY_STEPS, Phase, Step
-from sansio_smtp.wire.commands import END_OF_DATA, Command, chunk_command, octet_count
+from sansio_smtp.verbs import Kind
+from sansio_smtp.wire.commands import END_OF_DATA, Command, auth_line, chunk_command, octet_count
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.reply_reader import ReplyReader
 from sansio_smtp.wire.violations import RemoteProtocolError, server_violation
 
 from .extensions import keywords
+from .objections import cannot_send, no_handshake
 from .received import END_OF_INPUT, NEED_DATA, PAUSED, Pause
 from .transaction import Transaction
 
 __all__ = ["ClientConnection", "ReplyReceived"]
 
 _CR, _LF = b"\r\n"
+_CHUNKS: Final = (Kind.CHUNK, Kind.LAST_CHUNK)
 
 
 @attrs.define(eq=False)
@@ -104,6 +110,7 @@ class ClientConnection:
     """The mail transaction as this server has accepted it."""
 
     def __attrs_post_init__(self) -> None:
+        check_type(self.config, Config, "ClientConnection takes a Config", "such as Config(max_reply=4096)")
         self._reader = ReplyReader(self.config.max_reply)
         self.dialect = self.config.upstream_dialect
 
@@ -173,17 +180,21 @@ class ClientConnection:
             return False
         return "PIPELINING" in self.keywords
 
-    def send_command(self, command: Command, handle: object = None, replies: int = 1) -> bytes:
-        """The octets of a command or AUTH line; ``handle`` comes back with each of its ``replies``.
+    def send_command(self, command: Command | str | bytes, handle: object = None, replies: int = 1) -> bytes:
+        """The octets of a command: one line without its CRLF, such as ``"EHLO me.example"``. In phase
+        AUTH_LINE text is the next line of the login, in base64. ``handle``, any object, comes back with each
+        of its ``replies``.
 
         Raises `LocalProtocolError` if the phase does not allow it or the line holds CR, LF or NUL.
         """
+        if not isinstance(command, Command):
+            command = self._line(command)
         raw = command.raw
         if _CR in raw or _LF in raw or 0 in raw:  # numbers: 0.1 µs; with b"\r" and so on 0.6
             command.check()
         phase = FRAMING[self.phase].get(LINE_STEPS[command.kind])
         if phase is None:
-            raise LocalProtocolError(f"{command} cannot be sent in phase {self.phase.name}")
+            raise cannot_send(command, self.phase, self.awaiting)
         self.phase = phase
         awaited = self._awaited
         if not awaited and not self._reader.empty:
@@ -193,11 +204,13 @@ class ClientConnection:
             awaited += [(command, handle)] * (replies - 1)
         return raw + b"\r\n"
 
-    def send_content(self, wire: bytes) -> bytes:
+    def send_content(self, wire: Octets) -> bytes:
         """Checks that content may be sent now and returns it: wire form, from `ContentReader.feed` or
         `ContentWriter`, without end-of-data."""
+        if not isinstance(wire, bytes):
+            wire = as_octets(wire, "send_content")
         if self.phase is not PHASE_CONTENT:
-            raise LocalProtocolError(f"no content can be sent in phase {self.phase.name}")
+            raise self._no_content_now()
         return wire
 
     def send_end_of_data(self, handle: object = None) -> bytes:
@@ -210,9 +223,9 @@ class ClientConnection:
         self.in_content = False
         return wire
 
-    def speak(self, dialect: Dialect) -> None:
+    def speak(self, dialect: Dialect | str) -> None:
         """Says what the server speaks, before its greeting."""
-        self.dialect = dialect
+        self.dialect = dialect if isinstance(dialect, Dialect) else Dialect(dialect)
 
     @property
     def takes_chunks(self) -> bool:
@@ -221,13 +234,15 @@ class ClientConnection:
         return "CHUNKING" in self.keywords
 
     def send_chunk(
-        self, octets: bytes, handle: object = None, *, last: bool = False
+        self, octets: Octets, handle: object = None, *, last: bool = False
     ) -> tuple[bytes, Command]:
         """The BDAT line for a chunk of these octets, and the command that its reply will be said to answer:
         `END_OF_DATA` for the last chunk, which has as many replies as after `send_end_of_data`. Send the
         line, then the octets. Raises `LocalProtocolError` if the server takes no chunks, or none now."""
+        if not isinstance(octets, bytes):
+            octets = as_octets(octets, "send_chunk")
         if not self.takes_chunks:
-            raise LocalProtocolError("the server has not offered CHUNKING")
+            raise LocalProtocolError("the server has not offered CHUNKING; send DATA, then the message")
         command = chunk_command(len(octets), last=last)
         wire = self.send_command(command, handle)
         self._step(Step.CHUNK_END)
@@ -243,15 +258,17 @@ class ClientConnection:
         """The TLS handshake after STARTTLS is complete. What was known of the server came in plain text, and
         is forgotten (RFC 3207 §4.2). Raises `LocalProtocolError` if none was due."""
         if not self._step(Step.TLS_STARTED):
-            raise LocalProtocolError(f"no TLS handshake is due in phase {self.phase.name}")
+            raise no_handshake(self.phase)
         self._forget()
 
     def forget_hello(self) -> None:
         """The server is to hear EHLO or HELO anew before other commands."""
         self.hello = None
 
-    def receive_data(self, data: bytes) -> None:
+    def receive_data(self, data: Octets) -> None:
         """Takes octets as they came, cut anywhere."""
+        if not isinstance(data, bytes):
+            data = as_octets(data, "receive_data")
         if self.phase is not PHASE_CLOSED:
             self._reader.feed(data)
 
@@ -286,6 +303,23 @@ class ClientConnection:
         self.transaction = Transaction()
         if self.phase is not PHASE_CLOSED:
             self._step(Step.CLOSE)
+
+    def _line(self, line: str | bytes) -> Command:
+        """The command, or the line of a login, that a text is."""
+        if self.phase is PHASE_AUTH_LINE:
+            check_type(line, (str, bytes), "a line of a login is a str or bytes")
+            return auth_line(line.encode() if isinstance(line, str) else line)
+        command = Command.of(line)
+        if command.kind in _CHUNKS:
+            raise LocalProtocolError(f"{command} is sent with its octets: call send_chunk")
+        return command
+
+    def _no_content_now(self) -> LocalProtocolError:
+        if self.phase is PHASE_COMMAND:
+            return LocalProtocolError(
+                "mail data cannot be sent in phase COMMAND: send DATA, and read its 354"
+            )
+        return cannot_send("mail data", self.phase, self.awaiting)
 
     def _step(self, step: Step | None) -> bool:
         """Moves the phase by its table. Returns False for a step that the table does not have.

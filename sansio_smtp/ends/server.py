@@ -36,6 +36,7 @@ from typing import ClassVar, Final
 
 import attrs
 
+from sansio_smtp.arguments import Octets, check_number, check_type, octets
 from sansio_smtp.config import BareNewline, Config
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.members import (
@@ -52,6 +53,7 @@ from sansio_smtp.members import (
     PHASE_COMMAND,
     PHASE_CONTENT,
     PHASE_GREETING,
+    PHASE_TLS,
     SUPPORT_FORWARDED,
 )
 from sansio_smtp.states import FRAMING, LINE_STEPS, REPLY_STEPS, Phase, Step
@@ -65,6 +67,7 @@ from sansio_smtp.wire.violations import RemoteProtocolError
 
 from .access import ANYBODY, Access
 from .exchanges import Exchange
+from .objections import cannot_reply, no_handshake
 from .received import (
     END_OF_INPUT,
     NEED_DATA,
@@ -138,6 +141,11 @@ class ServerConnection:
     _refused_login: bool = attrs.field(default=False, init=False)
     # True if the AUTH that is to be answered is refused here
 
+    def __attrs_post_init__(self) -> None:
+        check_type(self.config, Config, "ServerConnection takes a Config", 'such as Config(tls="may")')
+        if self.max_message_size is not None:
+            self.limit_message(self.max_message_size)
+
     @property
     def envelope(self) -> Envelope:
         """The accepted commands of the mail transaction, as the client was told it stands."""
@@ -204,16 +212,21 @@ class ServerConnection:
 
     def limit_message(self, size: int | None) -> None:
         """Sets `max_message_size` for messages that begin from now on."""
+        if size is not None:
+            check_number("max_message_size", size)
         self.max_message_size = size
 
     def allow(self, access: Access) -> None:
-        """Sets what the client may do from now on."""
+        """Sets what the client may do from now on: see `access_of`."""
+        check_type(access, Access, "allow takes an Access", "access_of makes one of a Config")
         self.access = access
 
     def tls_started(self) -> None:
         """The TLS handshake after STARTTLS is complete: commands are read again. Raises `LocalProtocolError`
         if none was due."""
-        self._step(Step.TLS_STARTED, "a TLS handshake")
+        if self.phase is not PHASE_TLS:
+            raise no_handshake(self.phase)
+        self._step(Step.TLS_STARTED)
         self._doubt = _Doubt.NONE
 
     def injected(self) -> RemoteProtocolError | None:
@@ -228,8 +241,10 @@ class ServerConnection:
         error.found_in(self.phase)
         return error
 
-    def receive_data(self, data: bytes) -> None:
+    def receive_data(self, data: Octets) -> None:
         """Takes octets as they came, cut anywhere."""
+        if not isinstance(data, bytes):
+            data = octets(data, "receive_data")
         if self.phase is not PHASE_CLOSED:
             self._inbox.feed(data)
 
@@ -267,30 +282,38 @@ class ServerConnection:
         reader = self.READERS.get(self.phase)
         return PAUSED if reader is None else reader(self)
 
-    def send_reply(self, reply: Reply, *, last: bool = False) -> bytes:
-        """The octets of the reply to the oldest line that has none yet. The first reply is the greeting.
+    def send_reply(self, reply: Reply | str | bytes, *, last: bool = False) -> bytes:
+        """The octets of the reply to the oldest line that has none yet. The first reply is the greeting. Text
+        is a reply of one line without its CRLF, such as ``"250 2.0.0 ok"``.
 
         421 may be sent at any time and ends the dialogue. So does 4xx or 5xx in the middle of mail data, and
         any reply with ``last``. Raises `LocalProtocolError` for a reply that no line asked for, for one to a
         BDAT whose octets have not all come, and for one that would leave it unknown what the next octets are,
         such as 3xx to MAIL.
         """
+        if not isinstance(reply, Reply):
+            reply = Reply.parse(reply)
         digit = 421 if reply.code == 421 else reply.code // 100
         if self.phase is PHASE_GREETING:
-            self._step(REPLY_STEPS.get((None, digit)), reply)
+            if (greeting := REPLY_STEPS.get((None, digit))) is None:
+                raise cannot_reply(reply, self.phase, None)
+            self._step(greeting)
         elif not self.exchanges:
-            if reply.code != 421 and not (self.phase is PHASE_CONTENT and reply.code >= 400):
-                raise LocalProtocolError(f"no command awaits a reply: {reply}")
-            self._step(Step.GOODBYE, reply)
+            may_end = reply.code == 421 or (self.phase is PHASE_CONTENT and reply.code >= 400)
+            if not may_end or Step.GOODBYE not in FRAMING[self.phase]:
+                raise cannot_reply(reply, self.phase, None)
+            self._step(Step.GOODBYE)
         else:
             exchange = self.exchanges[0]
             command = exchange.command
             step = Step.GOODBYE if last else REPLY_STEPS.get((command.kind, digit))
             after = FRAMING[self.phase].get(step) if step else None
             if after is None:
-                raise _impossible(self.phase, reply)
+                raise cannot_reply(reply, self.phase, command)
             if exchange is self.arriving and step is not Step.GOODBYE:
-                raise LocalProtocolError(f"the octets of this BDAT have not all come: {reply}")
+                raise LocalProtocolError(
+                    f"the octets of {command} have not all come: send {reply} after ChunkEnded or EndOfData"
+                )
             self.phase = after
             if exchange.owes == 1:
                 del self.exchanges[0]
@@ -316,22 +339,19 @@ class ServerConnection:
     def close(self) -> None:
         """The connection is closed: forgets what was not parsed, and the replies that are owed."""
         if self.phase is not PHASE_CLOSED:
-            self._step(Step.CLOSE, "close")
+            self._step(Step.CLOSE)
         self.exchanges.clear()
         self._inbox = Inbox()
         self.content = self._chunks = self.arriving = None
         self.in_chunks = False
 
-    def _step(self, step: Step | None, what: object) -> None:
+    def _step(self, step: Step) -> None:
         """Moves the phase by its table. `take_line` and `send_reply` do the same, as they run for each
         input."""
-        phase = FRAMING[self.phase].get(step) if step else None
-        if phase is None:
-            raise _impossible(self.phase, what)
-        self.phase = phase
+        self.phase = FRAMING[self.phase][step]
 
     def _line(self, command: Command) -> Exchange:
-        self._step(LINE_STEPS[command.kind], command)
+        self._step(LINE_STEPS[command.kind])
         exchange = Exchange(command)
         self.exchanges.append(exchange)
         return exchange
@@ -508,7 +528,7 @@ class ServerConnection:
                 return self._passed(reader, tail)
             if reader.error is not None:
                 return self._refuse_chunks(reader.error)
-        self._step(Step.CHUNK_END, "the last octet of a chunk")
+        self._step(Step.CHUNK_END)
         self.arriving = None
         if reader is None or exchange.command.kind is not KIND_LAST_CHUNK:
             return ChunkEnded(exchange)
@@ -532,10 +552,6 @@ class ServerConnection:
         Phase.TLS: _early_octets,
     }
     """phase → the method that reads the next octets. In every other phase nothing is parsed."""
-
-
-def _impossible(phase: Phase, what: object) -> LocalProtocolError:
-    return LocalProtocolError(f"not possible in phase {phase.name}: {what}")
 
 
 _SAY_LHLO: Final = Reply.of(500, "this is LMTP, say LHLO", enhanced="5.5.1")  # RFC 2033 §4.1

@@ -29,6 +29,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable
 from typing import Any, Final
 
+from sansio_smtp.arguments import check_type, wrong_type
 from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import Config, Dialect, UpstreamTls
 from sansio_smtp.ends.access import access_of
@@ -89,6 +90,7 @@ __all__ = ["Engine"]
 
 _BUSY: Final = frozenset((Phase.CONTENT, Phase.CHUNK, Phase.TLS))
 """The phases in which a client without an answer to wait for is in the middle of something."""
+_SUCH_AS: Final = 'such as ClientInfo(address="192.0.2.1:51000")'
 
 
 class _Part:
@@ -151,7 +153,12 @@ class Engine(Readings):
         client: ClientInfo | None = None,
         room: Room | None = None,
     ) -> None:
-        self.config = config = config or Config()
+        self.config = config = Config() if config is None else config
+        check_type(config, Config, "Proxy takes a Config", 'such as Config(tls="may")')
+        self._given = ClientInfo() if client is None else client
+        check_type(self._given, ClientInfo, "client is a ClientInfo", _SUCH_AS)
+        if make_spool is not None and not callable(make_spool):
+            raise wrong_type("make_spool is a function that makes a Spool", make_spool)
         asked = shared(config, ask if isinstance(ask, frozenset) else asked_places(ask))
         self.ask = asked.ask
         self.progress = 0
@@ -168,7 +175,6 @@ class Engine(Readings):
         self._asked = asked
         self._make_spool = make_spool
         self._room = room
-        self._given = client or ClientInfo()
         self._connection: tuple[UpstreamTls, Dialect | None] = config.upstream_tls, None
         self._draining: Reply | None = None
         self._client_lost = False

@@ -11,7 +11,10 @@ through the parts of the `Engine`.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from types import NoneType
+from typing import Final
 
+from sansio_smtp.arguments import Octets, check_type, octets
 from sansio_smtp.client_info import ClientInfo, TlsInfo
 from sansio_smtp.config import Config, Dialect, EarlyTalkers, LoginMode, UpstreamTls
 from sansio_smtp.ends.exchanges import Exchange
@@ -38,15 +41,18 @@ from sansio_smtp.wire.commands import END_OF_DATA
 from sansio_smtp.wire.replies import Reply
 
 from . import own_replies
+from .argument_checks import check_last_reply, check_refusal, check_side
 from .breakdown import end_after_fault
 from .engine import Engine
 from .message_store import Room, Spool
 from .openings import Input, Opened
 from .passing import Passing
 from .passing_asked import Ahead, AskedPassing, may_ask_ahead
-from .verdict_checks import check
+from .verdict_checks import check, not_open
 
 __all__ = ["Proxy"]
+
+_SIDES: Final[tuple[object, ...]] = (CLIENT, SERVER)
 
 
 class Proxy(Engine):
@@ -104,9 +110,12 @@ class Proxy(Engine):
 
     # Inputs
 
-    def receive_from(self, side: Side, data: bytes) -> list[Event]:
+    def receive_from(self, side: Side, data: Octets) -> list[Event]:
         """Takes octets that a side sent, cut anywhere. Empty input does nothing; for end of input see
         `eof_from`."""
+        if side not in _SIDES or not isinstance(data, bytes):
+            check_side(side)
+            data = octets(data, "receive_from")
         _, forwarding, client, _, _, lane = self._main
         passing = self._passing
         if passing is not None and (passing.mode or passing.rest):
@@ -149,7 +158,7 @@ class Proxy(Engine):
         leg.end.receive_data(data)
         return self._run()
 
-    def pass_on(self, side: Side, data: bytes) -> bytes | None:
+    def pass_on(self, side: Side, data: Octets) -> bytes | None:
         """For a driver that needs no `AwaitReply` and no `BodyComplete`. Takes an input that only has to be
         passed on, and returns the octets for the other side; this side may be read on. Returns None, and has
         done nothing, if it is another one: give it to `receive_from`. If ``answers`` is True then, the octets
@@ -157,16 +166,16 @@ class Proxy(Engine):
         reply to QUIT, and both sides are to be closed, as after `Close`. If `has_rest` is True after an input
         of the server, call `pass_rest` next."""
         passing = self._passing
-        if passing is None:
+        if passing is None or not isinstance(data, bytes):
             return None
         if side is CLIENT:
-            octets = passing.from_client(data)
+            passed = passing.from_client(data)
         else:
-            octets = passing.from_server(data)
+            passed = passing.from_server(data)
             self.answers = passing.answers
-        if octets is not None:
+        if passed is not None:
             self.progress += passing.taken
-        return octets
+        return passed
 
     @property
     def has_rest(self) -> bool:
@@ -178,10 +187,10 @@ class Proxy(Engine):
         octets for the server. Returns None if it is not only to be passed on: call `receive_from` with the
         client and no octets next."""
         passing = self._passing
-        if not isinstance(passing, AskedPassing) or (octets := passing.pass_rest()) is None:
+        if not isinstance(passing, AskedPassing) or (passed := passing.pass_rest()) is None:
             return None
         self.progress += passing.taken
-        return octets
+        return passed
 
     def take_up(self, lines: bytes) -> None:
         """For `Passing`: lines of a group are for the general path, where they wait too."""
@@ -253,6 +262,7 @@ class Proxy(Engine):
     def eof_from(self, side: Side) -> list[Event]:
         """A side will send no more: it closed or half-closed its connection, or the server was lost. For a
         client that was reset see `client_lost`."""
+        check_side(side)
         self._stop_passing()
         leg = self._forwarding.leg
         if side is SERVER:
@@ -290,13 +300,14 @@ class Proxy(Engine):
     def prefer(self, upstream: str | None) -> None:
         """A rule has said the server of this client, before the first server is connected: connect this one.
         `Connect` names it from then on. Raises `LocalProtocolError` after the server's first octets."""
+        check_type(upstream, (str, NoneType), "upstream is the name of a server as a str, or None")
         self._catch_up()
         if self._forwarding.leg.state is not UPSTREAM_CONNECTING:
             raise LocalProtocolError("the first server is said before it is connected")
         self._forwarding.prefer(upstream)
 
     def server_connected(
-        self, tls: UpstreamTls, dialect: Dialect | None = None, *, kept: bool = False
+        self, tls: UpstreamTls | str, dialect: Dialect | str | None = None, *, kept: bool = False
     ) -> None:
         """The server that was asked for is connected. ``tls`` is what TLS is on this connection, if that is
         not `Config.upstream_tls`; ``dialect`` is what it speaks, if that is not `Config.upstream_dialect`.
@@ -304,6 +315,10 @@ class Proxy(Engine):
 
         ``kept``: the connection is one that another session has given back (`Release`), and `Config.keep` is
         set. If TLS is spoken on it, call `tls_started` next. Then give its greeting to `receive_from`."""
+        if not isinstance(tls, UpstreamTls):
+            tls = UpstreamTls(tls)
+        if dialect is not None and not isinstance(dialect, Dialect):
+            dialect = Dialect(dialect)
         if self._has_parts or kept or not self._begins:
             self._catch_up()
             self._forwarding.leg.use_level(tls, dialect)
@@ -314,6 +329,8 @@ class Proxy(Engine):
     def tls_started(self, side: Side, info: TlsInfo) -> list[Event]:
         """The TLS handshake with this side is complete: after `StartTLS`, or with a server before its first
         octets. Raises `LocalProtocolError` if none was due."""
+        check_side(side)
+        check_type(info, TlsInfo, "info is a TlsInfo", 'such as TlsInfo(version="TLSv1.3")')
         if self.closed:
             return []
         self._stop_passing()
@@ -332,6 +349,7 @@ class Proxy(Engine):
     def tls_failed(self, side: Side, why: str) -> list[Event]:
         """The TLS handshake with this side has failed; ``why`` is for the log. The session ends: the client
         gets 421 if it is the server's, and nothing if it is its own, as it expects TLS."""
+        check_side(side)
         if self.closed:
             return []
         self._stop_passing()
@@ -350,6 +368,7 @@ class Proxy(Engine):
     def refuse(self, reply: Reply) -> list[Event]:
         """Sends the client this 4xx or 5xx, as its greeting if it has had none yet, and closes both sides.
         Raises `LocalProtocolError` for another reply than 421 if the client waits for no reply."""
+        check_refusal(reply)
         return self._fail(reply)
 
     def answer(self, question: Question[V], verdict: V) -> list[Event]:
@@ -364,7 +383,7 @@ class Proxy(Engine):
         if question is not downstream.question:
             if self._client_lost:
                 return []
-            raise LocalProtocolError("this question is not open")
+            raise not_open(question, downstream.question)
         if not isinstance(verdict, Continue) or verdict.recipients:  # else it fits every question
             check(question, verdict)
         self.progress += 1
@@ -373,6 +392,8 @@ class Proxy(Engine):
 
     def more(self) -> list[Event]:
         """Sends the next piece of a message in a spool. Call it only while `has_more`."""
+        if not self.has_more:
+            raise LocalProtocolError("there is nothing more to send; call more() only while has_more is True")
         self.progress += 1
         self._message.more()
         return self._run()
@@ -396,6 +417,7 @@ class Proxy(Engine):
     def drain(self, reply: Reply) -> list[Event]:
         """The session is to end with this 421: now, if the client is outside a mail transaction; else after
         the transaction. The first reply that was said counts."""
+        check_last_reply(reply)
         self._stop_passing()
         if not self._has_parts:
             self.make_parts()

@@ -7,6 +7,7 @@ from typing import Final, cast
 
 import attrs
 
+from sansio_smtp.arguments import wrong_type
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.verbs import UNKNOWN, VERBS, Kind
 
@@ -92,7 +93,10 @@ class Command:
     def parse(cls, raw: bytes) -> Command:
         """Reads a line without its CRLF. Any octets give a command; `verb` is empty if they begin with
         none."""
-        match = _VERB.match(raw)
+        try:
+            match = _VERB.match(raw)
+        except TypeError:
+            raise wrong_type("Command.parse takes bytes", raw, "Command.of takes text") from None
         if match is None:
             return cls(b"", raw, secret=b"AUTH" in raw.upper())
         verb = match[1].upper()
@@ -103,13 +107,23 @@ class Command:
         return cls(verb, raw, kind, is_secret)
 
     @classmethod
-    def of(cls, line: str | bytes) -> Command:
-        """A command of our own. Raises `LocalProtocolError` if it holds CR, LF or NUL, or has no verb."""
-        command = cls.parse(line.encode() if isinstance(line, str) else line)
-        command.check()
-        if not command.verb:
-            raise LocalProtocolError(f"not a command line: {command.shown!r}")
-        return command
+    def of(cls, line: Command | str | bytes) -> Command:
+        """A command of our own, such as ``Command.of("MAIL FROM:<ann@example.com>")``: one line, without its
+        CRLF.
+
+        Raises `LocalProtocolError` if it holds CR, LF or NUL, or has no verb."""
+        if isinstance(line, str):
+            line = line.encode("utf-8", "surrogateescape")  # as `Path` decodes
+        if isinstance(line, bytes):
+            line = cls.parse(line)
+        elif not isinstance(line, Command):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise wrong_type("a command is a str, bytes or Command", line)
+        line.check()
+        if not line.verb:
+            raise LocalProtocolError(
+                f"not a command line: {line.shown!r}; a command begins with a verb, such as NOOP"
+            )
+        return line
 
     def as_secret(self) -> Command:
         """The same line, treated as a credential."""
@@ -127,7 +141,8 @@ class Command:
         """Raises `LocalProtocolError` if the line could be read as more than one line."""
         raw = self.raw
         if b"\r" in raw or b"\n" in raw or b"\0" in raw:
-            raise LocalProtocolError(f"a command must not hold CR, LF or NUL: {self.shown!r}")
+            hint = "; send each line by itself, without its CRLF" if b"\0" not in raw else ""
+            raise LocalProtocolError(f"a command must not hold CR, LF or NUL: {self.shown!r}{hint}")
 
     @property
     def argument(self) -> bytes:

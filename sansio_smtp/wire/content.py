@@ -44,6 +44,7 @@ from typing import Final
 
 import attrs
 
+from sansio_smtp.arguments import Octets, octets
 from sansio_smtp.config import BareNewline, Nul
 
 from .content_checks import (
@@ -250,8 +251,10 @@ class ContentWriter:
     _held: bytes = attrs.field(default=b"", init=False)
     _nul_lines: NulLines | None = attrs.field(default=None, init=False)  # made when the first NUL comes
 
-    def feed(self, decoded: bytes) -> bytes:
+    def feed(self, decoded: Octets) -> bytes:
         """Takes a piece of the message, returns what is to be sent of it, in wire form."""
+        if not isinstance(decoded, bytes):
+            decoded = octets(decoded, "ContentWriter.feed")
         data = self._held + decoded if self._held else decoded
         self._held = b""
         if data.endswith(b"\r"):

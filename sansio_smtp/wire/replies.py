@@ -8,11 +8,14 @@ from typing import Final
 
 import attrs
 
+from sansio_smtp.arguments import wrong_type
 from sansio_smtp.errors import LocalProtocolError
 
 __all__ = ["Origin", "Reply"]
 
 _ENHANCED: Final = re.compile(rb"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?=[ \r])")
+_LINE: Final = re.compile(rb"([2-5][0-9][0-9])(?: (.*))?", re.DOTALL)
+_CODE: Final = re.compile(r"([245])\.[0-9]{1,3}\.[0-9]{1,3}")
 _FORBIDDEN: Final = re.compile(rb"[\r\n\0]")
 
 
@@ -45,20 +48,48 @@ class Reply:
         """A reply of our own: ``Reply.of(550, "not here", enhanced="5.7.1")``.
 
         Each line is one line of text without its CRLF; ``enhanced`` (RFC 2034) is put before each.
-        Raises `LocalProtocolError` if the code is not 200..599 or a line holds CR, LF or NUL.
+        Raises `LocalProtocolError` if the code is not 200..599, a line holds CR, LF or NUL, or the enhanced
+        code is none or has another first digit.
         """
+        if not isinstance(code, int):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise wrong_type("the code of a reply is an int such as 250", code)
         if not 200 <= code <= 599:
             raise LocalProtocolError(f"reply code {code} is not in 200..599 (RFC 5321 §4.2.1)")
-        before = enhanced.encode() + b" " if enhanced else b""
+        before = _checked(enhanced, code) + b" " if enhanced else b""
         raw: list[bytes] = []
         line = b""
         for given in lines or ("",):
-            line = before + (given.encode() if isinstance(given, str) else given)
+            text = given.encode() if isinstance(given, str) else given
+            if not isinstance(text, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise wrong_type("each line of a reply is a str or bytes", text)
+            line = before + text
             if _FORBIDDEN.search(line):
                 raise LocalProtocolError(f"a reply line must not hold CR, LF or NUL: {line!r}")
             raw.append(b"%d-%s\r\n" % (code, line))
         raw[-1] = b"%d %s\r\n" % (code, line) if line else b"%d\r\n" % code
         return cls(code, b"".join(raw), origin)
+
+    @classmethod
+    def parse(cls, line: Reply | str | bytes) -> Reply:
+        """A reply of our own that is written in one line: ``Reply.parse("250 2.1.0 ok")``.
+
+        Raises `LocalProtocolError` if it does not begin with a code, or holds CR, LF or NUL."""
+        if isinstance(line, Reply):
+            return line
+        raw = line.encode() if isinstance(line, str) else line
+        if not isinstance(raw, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise wrong_type("a reply is a str, bytes or Reply", raw, 'such as "250 ok"')
+        if _FORBIDDEN.search(raw):
+            raise LocalProtocolError(
+                f"a reply must not hold CR, LF or NUL: {raw!r}; write it without CRLF, and one of several "
+                'lines as Reply.of(250, "first line", "second line")'
+            )
+        found = _LINE.fullmatch(raw)
+        if found is None:
+            raise LocalProtocolError(
+                f'not a reply: {raw!r}; it begins with a code from 200 to 599 and a space, such as "250 ok"'
+            )
+        return cls.of(int(found[1]), found[2] or b"")
 
     @property
     def severity(self) -> int:
@@ -91,3 +122,15 @@ class Reply:
 
     def __str__(self) -> str:
         return self.raw[:-2].decode("utf-8", "backslashreplace").replace("\r\n", " / ")
+
+
+def _checked(enhanced: str, code: int) -> bytes:
+    """The octets of an enhanced status code that goes with the code of a reply (RFC 3463 §2)."""
+    if not isinstance(enhanced, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise wrong_type('the enhanced code is a str such as "5.7.1"', enhanced)
+    found = _CODE.fullmatch(enhanced)
+    if found is None:
+        raise LocalProtocolError(f'{enhanced!r} is no enhanced code; it has three numbers, such as "5.7.1"')
+    if int(found[1]) != code // 100:
+        raise LocalProtocolError(f"{code} and {enhanced} do not go together: their first digits differ")
+    return enhanced.encode()

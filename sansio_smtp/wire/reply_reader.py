@@ -30,6 +30,8 @@ from typing import Final
 
 import attrs
 
+from sansio_smtp.arguments import octets
+
 from .replies import Reply
 from .violations import RemoteProtocolError, server_violation
 
@@ -68,7 +70,7 @@ class ReplyReader:
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Takes octets as they came, cut anywhere."""
-        self._buffer += data
+        self._buffer += data if isinstance(data, bytes) else octets(data, "ReplyReader.feed")
         self.empty = not self._buffer
 
     def next_reply(self) -> Reply | None:

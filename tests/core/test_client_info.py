@@ -103,3 +103,8 @@ def test_who_the_client_of_a_transaction_is() -> None:
 )
 def test_an_address_for_people(ip: str, port: int | None, text: str) -> None:
     assert address_text(ip, port) == text
+
+
+def test_the_address_of_a_socket_is_no_text() -> None:
+    with pytest.raises(TypeError, match=r'address is a str, not tuple; such as "192.0.2.1:51000"'):
+        ClientInfo(address=("192.0.2.1", 51000))  # type: ignore[arg-type]

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import copy
+import pickle
+import re
 from typing import Any
 
 import attrs
@@ -7,6 +10,7 @@ import pytest
 from each import each
 
 from sansio_smtp.config import BareNewline, ClientTls, Config, Nul, SendClient, Tap, UpstreamTls
+from sansio_smtp.networks import Networks
 
 SIZES = [name for name in attrs.fields_dict(Config) if name.startswith(("max_", "read_"))]
 
@@ -102,3 +106,54 @@ def test_a_number_of_servers_is_not_negative() -> None:
     assert Config(failover=0).failover == 0
     with pytest.raises(ValueError, match="failover must be 0 or more, not -1"):
         Config(failover=-1)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"max_line": "5"}, "max_line is a number such as 4096, not '5'"),
+        ({"max_line": None}, "max_line is a number such as 4096, not None"),
+        ({"max_message_size": True}, "max_message_size is a number such as 4096, not True"),
+        ({"headroom": -1}, "headroom must be 0 or more, not -1"),
+        ({"trace": "no"}, "trace is True or False, not 'no'"),
+        ({"accept_xclient": "10.0.0.0/8"}, 'networks are given as a list: write ."10.0.0.0/8".'),
+        ({"accept_xforward": 10}, "networks are given as a list such as .*, not 10"),
+        ({"accept_xforward": ["10.0.0.1/8"]}, "bits set after its prefix"),
+        ({"ehlo_name": ""}, "ehlo_name is a name such as \"proxy.example.com\", not ''"),
+        ({"ehlo_name": None}, "ehlo_name is a name"),
+        ({"ehlo_name": "a\r\nQUIT"}, "ehlo_name is a name"),
+        ({"relay_keywords": None}, 'relay_keywords is a set of names, such as {"X-FINE"}, not None'),
+        ({"relay_keywords": {b"X-A"}}, "relay_keywords is a set of names"),
+    ],
+)
+def test_what_a_setting_cannot_be(given: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        Config(**given)
+
+
+def test_networks_may_be_given_as_texts() -> None:
+    networks = Networks.parse(["10.0.0.0/8", "unix"])
+    assert Config(accept_xclient=["10.0.0.0/8", "unix"]) == Config(accept_xclient=networks)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("max_mesage_size", "Config has no setting 'max_mesage_size'; did you mean \"max_message_size\"?"),
+        ("timeout", "Config has no setting 'timeout'$"),
+    ],
+)
+def test_a_setting_that_there_is_not(name: str, text: str) -> None:
+    with pytest.raises(TypeError, match=re.sub(r"[?]", "[?]", text)):
+        Config(**{name: 1})  # type: ignore[arg-type]
+
+
+def test_settings_are_given_by_name() -> None:
+    with pytest.raises(TypeError, match="Config takes settings by their names"):
+        Config("reject")  # type: ignore[misc]
+
+
+def test_a_config_can_be_copied_changed_and_pickled() -> None:
+    config = Config(tls="may")  # type: ignore[arg-type]
+    assert copy.copy(config) == pickle.loads(pickle.dumps(config)) == config
+    assert attrs.evolve(config, max_line=5).max_line == 5

@@ -75,3 +75,10 @@ def test_a_client_on_a_unix_socket_that_was_named_is_who_it_was_named() -> None:
 def test_nothing_but_a_client_is_in_a_network() -> None:
     assert "192.0.2.1" not in Networks.parse(["192.0.2.1"])
     assert PEER not in NO_NETWORKS
+
+
+def test_networks_are_given_as_a_list() -> None:
+    with pytest.raises(TypeError, match=r'takes a list of networks, not str; write ."10.0.0.0/8".'):
+        Networks.parse("10.0.0.0/8")
+    with pytest.raises(TypeError, match=r'a network is a str, not int; such as "192.0.2.0/24"'):
+        Networks.parse([10])  # type: ignore[list-item]

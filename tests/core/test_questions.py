@@ -165,3 +165,11 @@ def test_a_message_is_inspected_at_places_of_content(names: Any) -> None:
         Inspect(names)
     assert Inspect(frozenset()).places == frozenset()
     assert Inspect(frozenset(CONTENT_PLACES)).places == CONTENT_PLACES
+
+
+@pytest.mark.parametrize("verdict", [Answer, Disconnect, questions.ReplaceReply, questions.Swallow])
+def test_a_verdict_with_a_reply_takes_no_text(verdict: Any) -> None:
+    name = verdict.__name__
+    with pytest.raises(TypeError, match=f"{name} takes a Reply, not str; such as {name}.Reply.of.550"):
+        verdict("550 no")
+    assert verdict(Reply.of(550, "no")).reply.code == 550

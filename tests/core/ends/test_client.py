@@ -565,3 +565,78 @@ def test_what_the_server_owes_replies_to() -> None:
 def test_commands_may_be_sent_in_groups_if_the_server_offers_it() -> None:
     assert greeted(b"250-mx", b"250 PIPELINING").takes_groups
     assert not greeted(b"250 mx").takes_groups
+
+
+def test_a_command_may_be_text() -> None:
+    for line in ("NOOP", b"NOOP", Command.of("NOOP")):
+        end = greeted()
+        assert end.send_command(line, "handle") == b"NOOP\r\n"
+        event, _ = given(end, b"250 ok\r\n")
+        assert (event.command.raw, event.handle) == (b"NOOP", "handle")
+
+
+def test_in_a_login_text_is_the_next_line() -> None:
+    for line in ("eA==", b"eA=="):
+        end = greeted()
+        end.send_command("AUTH LOGIN")
+        given(end, b"334 VXNlcm5hbWU6\r\n")
+        assert end.send_command(line) == b"eA==\r\n"
+        assert (end.phase, end.awaiting.secret) == (Phase.BLOCKED, True)  # type: ignore[union-attr]
+        given(end, b"334 UGFzc3dvcmQ6\r\n")
+        with pytest.raises(TypeError, match="a line of a login is a str or bytes, not int"):
+            end.send_command(7)  # type: ignore[arg-type]
+        with pytest.raises(LocalProtocolError, match="must not hold CR"):
+            end.send_command("eA==\r\n")
+        with pytest.raises(LocalProtocolError, match=r"the server waits for a line of the login"):
+            end.send_command(Command.of("NOOP"))
+
+
+@pytest.mark.parametrize(
+    ("line", "error", "text"),
+    [
+        (7, TypeError, "a command is a str, bytes or Command, not int"),
+        (None, TypeError, "a command is a str, bytes or Command, not None"),
+        ("NOOP\r\n", LocalProtocolError, "send each line by itself, without its CRLF"),
+        ("", LocalProtocolError, "a command begins with a verb"),
+        ("BDAT 5", LocalProtocolError, "BDAT 5 is sent with its octets: call send_chunk"),
+    ],
+)
+def test_what_cannot_be_sent_as_a_command(line: Any, error: type[Exception], text: str) -> None:
+    end = greeted()
+    with pytest.raises(error, match=text):
+        end.send_command(line)
+    assert (end.phase, end.unanswered) == (Phase.COMMAND, 0)
+
+
+def test_content_at_the_wrong_time() -> None:
+    with pytest.raises(LocalProtocolError, match="in phase COMMAND: send DATA, and read its 354"):
+        greeted().send_content(b"x\r\n")
+    with pytest.raises(LocalProtocolError, match="mail data cannot be sent in phase GREETING"):
+        ClientConnection().send_content(b"x\r\n")
+
+
+def test_octets_of_every_kind_are_taken() -> None:
+    for kind in (bytes, bytearray, memoryview):
+        end = in_content()
+        assert end.send_content(kind(b"x\r\n")) == b"x\r\n"
+        end.receive_data(kind(b"451 no\r\n"))
+        assert isinstance(end.next_event(), ReplyReceived)
+
+
+def test_wrong_types_are_named() -> None:
+    for use, text in (
+        (lambda: in_content().send_content("x"), "send_content takes bytes, not str"),  # type: ignore[arg-type]
+        (lambda: greeted(b"250 CHUNKING").send_chunk("x"), "send_chunk takes bytes, not str"),  # type: ignore[arg-type]
+        (lambda: greeted().receive_data("x"), "receive_data takes bytes, not str"),  # type: ignore[arg-type]
+        (lambda: ClientConnection({}), "ClientConnection takes a Config, not dict"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(TypeError, match=text):
+            use()
+
+
+def test_the_dialect_may_be_a_word() -> None:
+    end = ClientConnection()
+    end.speak("lmtp")
+    assert end.dialect is Dialect.LMTP
+    with pytest.raises(ValueError, match="none of smtp, lmtp"):
+        end.speak("imap")

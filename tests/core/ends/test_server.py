@@ -410,3 +410,55 @@ def test_a_message_over_lmtp_is_owed_a_reply_for_each_recipient() -> None:
     for unanswered in (1, 0):
         end.send_reply(Reply.of(250))
         assert end.unanswered == unanswered
+
+
+def test_a_reply_may_be_text() -> None:
+    for reply in ("250 2.0.0 ok", b"250 2.0.0 ok", Reply.of(250, "ok", enhanced="2.0.0")):
+        end = greeted()
+        given(end, b"NOOP\r\n")
+        assert end.send_reply(reply) == b"250 2.0.0 ok\r\n"
+
+
+@pytest.mark.parametrize(
+    ("reply", "error", "text"),
+    [
+        (250, TypeError, "a reply is a str, bytes or Reply, not int"),
+        ("ok", LocalProtocolError, "it begins with a code from 200 to 599"),
+        ("354 go", LocalProtocolError, "it is no reply to NOOP; only DATA and AUTH take 3xx"),
+    ],
+)
+def test_what_is_no_reply(reply: Any, error: type[Exception], text: str) -> None:
+    end = greeted()
+    given(end, b"NOOP\r\n")
+    with pytest.raises(error, match=text):
+        end.send_reply(reply)
+    assert end.unanswered == 1
+
+
+def test_what_is_no_greeting() -> None:
+    with pytest.raises(LocalProtocolError, match="a greeting is 220, or 4xx or 5xx"):
+        ServerConnection().send_reply("334 x")
+
+
+def test_a_buffer_may_be_used_again() -> None:
+    end, buffer = greeted(), bytearray(b"NOOP\r\n")
+    end.receive_data(buffer)
+    buffer[:4] = b"QUIT"
+    assert drain(end)[0].verb == b"NOOP"
+
+
+def test_wrong_types_are_named() -> None:
+    for use, text in (
+        (lambda: greeted().receive_data("x"), "receive_data takes bytes, not str"),  # type: ignore[arg-type]
+        (lambda: ServerConnection(Config), "takes a Config, not the class Config"),  # type: ignore[arg-type]
+        (lambda: greeted().allow("STARTTLS"), "allow takes an Access, not str"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(TypeError, match=text):
+            use()
+
+
+def test_the_limit_of_a_message_is_a_number() -> None:
+    assert ServerConnection(max_message_size=5).max_message_size == 5
+    for size in ("25M", 0):
+        with pytest.raises(ValueError, match="max_message_size"):
+            ServerConnection(max_message_size=size)  # type: ignore[arg-type]

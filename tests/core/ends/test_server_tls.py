@@ -55,7 +55,7 @@ def test_a_refused_starttls_lets_commands_go_on() -> None:
 
 
 def test_tls_that_is_not_due() -> None:
-    with pytest.raises(LocalProtocolError, match="not possible in phase COMMAND"):
+    with pytest.raises(LocalProtocolError, match="no TLS handshake is due in phase COMMAND"):
         offering().tls_started()
 
 

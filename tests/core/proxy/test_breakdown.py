@@ -495,6 +495,8 @@ def test_the_dialogues_reach_every_function() -> None:
 OTHERWISE = {
     "Passing.settle",  # another name of catch_up
     "AskedPassing.let_go",  # after the last input
+    # For a caller that uses an end by itself.
+    *("ClientConnection._line", "ClientConnection._no_content_now"),
     # With `Config.account` alone.
     *("Downstream._refused", "Exchange.came_with", "MessageFlow._look_for_id", "MessageFlow.account_of"),
     "Passing.has_come",

@@ -200,3 +200,14 @@ def test_a_server_that_is_lost() -> None:
     scene.proxy.server_connected(UpstreamTls.NONE, kept=True)
     scene.server("220 mx")
     assert scene.took(scene.proxy.eof_from(SERVER)) == ["close S", "connect home"]
+
+
+def test_wrong_types_are_named() -> None:
+    for use, text in (
+        (lambda: Proxy("mx.example:25"), "Proxy takes a Config, not str; such as Config"),  # type: ignore[arg-type]
+        (lambda: Proxy({}), "Proxy takes a Config, not dict"),  # type: ignore[arg-type]
+        (lambda: Proxy(client="192.0.2.1:25"), "client is a ClientInfo, not str; such as ClientInfo"),  # type: ignore[arg-type]
+        (lambda: Proxy(make_spool=b""), "make_spool is a function that makes a Spool, not bytes"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(TypeError, match=text):
+            use()

@@ -12,6 +12,7 @@ from sansio_smtp.events import (
     CLIENT,
     SERVER,
     AwaitReply,
+    Close,
     SendToServer,
 )
 from sansio_smtp.proxy.proxy import Proxy
@@ -222,3 +223,63 @@ def test_a_session_that_is_to_end_ends_after_its_transaction() -> None:
     scene.server("354 go")
     scene.client("x", ".")
     assert scene.server("250 kept")[-3:] == ["C: 421 4.7.0 enough", "close S", "close C"]
+
+
+def greeted() -> Proxy:
+    proxy = Proxy()
+    proxy.receive_from(SERVER, b"220 mx\r\n")
+    return proxy
+
+
+def test_a_side_that_is_none() -> None:
+    for use in (
+        lambda: greeted().receive_from("client", b"NOOP\r\n"),  # type: ignore[arg-type]
+        lambda: greeted().receive_from(b"NOOP\r\n", CLIENT),  # type: ignore[arg-type]
+        lambda: greeted().eof_from("client"),  # type: ignore[arg-type]
+        lambda: greeted().tls_started("client", TlsInfo(version="TLSv1.3")),  # type: ignore[arg-type]
+        lambda: greeted().tls_failed("client", "why"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(TypeError, match=r"a side is sansio_smtp.CLIENT or sansio_smtp.SERVER"):
+            use()
+
+
+def test_octets_of_every_kind_are_taken() -> None:
+    for kind in (bytearray, memoryview):
+        proxy, buffer = greeted(), bytearray(b"NOOP\r\nNO")
+        assert proxy.pass_on(CLIENT, kind(buffer)) is None
+        proxy.receive_from(CLIENT, kind(buffer))
+        buffer[:] = b"x" * len(buffer)
+        proxy.receive_from(CLIENT, b"OP\r\n")
+        (event, _) = proxy.receive_from(SERVER, b"250 ok\r\n")[1:]
+        assert event == SendToServer(b"NOOP\r\n")
+
+
+def test_wrong_types_are_named() -> None:
+    for use, text in (
+        (lambda: greeted().receive_from(CLIENT, "NOOP\r\n"), "receive_from takes bytes, not str"),  # type: ignore[arg-type]
+        (lambda: greeted().receive_from(SERVER, None), "receive_from takes bytes, not None"),  # type: ignore[arg-type]
+        (lambda: Proxy().tls_started(SERVER, None), "info is a TlsInfo, not None"),  # type: ignore[arg-type]
+        (lambda: Proxy().prefer(7), "upstream is the name of a server as a str, or None, not int"),  # type: ignore[arg-type]
+        (lambda: greeted().refuse("554 no"), "a client is refused with a Reply, not str"),  # type: ignore[arg-type]
+        (lambda: greeted().drain("421 bye"), "a session ends with a Reply, not str"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(TypeError, match=text):
+            use()
+
+
+def test_nothing_more_to_send() -> None:
+    with pytest.raises(LocalProtocolError, match=r"call more.. only while has_more is True"):
+        greeted().more()
+
+
+def test_what_a_server_is_may_be_said_in_words() -> None:
+    proxy = Proxy()
+    proxy.server_connected("encrypt", "lmtp")
+    with pytest.raises(ValueError, match="none of none, may, encrypt, verify"):
+        proxy.server_connected("always")
+    with pytest.raises(ValueError, match="none of smtp, lmtp"):
+        proxy.server_connected("may", "imap")
+    proxy.receive_from(SERVER, b"220 mx\r\n")
+    proxy.receive_from(CLIENT, b"EHLO me\r\n")
+    *_, close = proxy.receive_from(SERVER, b"250 mx\r\n")
+    assert close == Close(CLIENT), "no TLS, no session"

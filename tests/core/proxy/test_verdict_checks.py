@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from each import each
 
+from sansio_smtp.arguments import named
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.errors import LocalProtocolError
-from sansio_smtp.proxy.verdict_checks import check
+from sansio_smtp.events import Ask
+from sansio_smtp.proxy.verdict_checks import check, not_open
 from sansio_smtp.questions import (
     MESSAGE,
     Answer,
@@ -89,7 +91,7 @@ def test_each_question_takes_what_makes_sense_there(name: str) -> None:
 @pytest.mark.parametrize("verdict", [None, True, "continue", Continue, NO, ()])
 def test_what_is_no_verdict_at_all(verdict: object) -> None:
     for question in QUESTIONS.values():
-        with pytest.raises(LocalProtocolError, match=f"{type(verdict).__name__} does not answer this"):
+        with pytest.raises(LocalProtocolError, match=f"{named(verdict)} does not answer a "):
             check(question, verdict)
 
 
@@ -137,3 +139,37 @@ def test_no_secret_is_told() -> None:
     with pytest.raises(LocalProtocolError) as caught:
         check(command("AUTH PLAIN c2VjcmV0"), Route("other", Command.of("NOOP")))
     assert "c2Vj" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "hint"),
+    [
+        (None, "To let it pass, give Continue()"),
+        (Continue, "Give an object of the class: Continue(...)"),
+        (NO, "To answer with this reply, give Answer(reply): 550 no"),
+    ],
+)
+def test_what_was_meant_for_a_verdict_is_said(verdict: object, hint: str) -> None:
+    with pytest.raises(LocalProtocolError) as raised:
+        check(QUESTIONS["RCPT"], verdict)
+    assert str(raised.value).endswith(f" do. {hint}")
+
+
+def test_a_verdict_holds_what_its_class_says() -> None:
+    rcpt, headers = QUESTIONS["RCPT"], HeadersQuestion(b"", Envelope())
+    for question, verdict, text in (
+        (rcpt, ReplaceCommand("RCPT TO:<c>"), "a verdict takes a Command, not str; such as Command.of"),
+        (rcpt, Route(7), "Route takes the name of a server as a str, or None, not int"),
+        (headers, Replace("text"), "Replace takes bytes, not str; encode the text first"),
+        (QUESTIONS["DATA"], Continue(("RCPT TO:<c>",)), "a verdict takes a Command, not str"),
+    ):
+        with pytest.raises(TypeError, match=text):
+            check(question, verdict)
+
+
+def test_a_question_that_is_not_open() -> None:
+    rcpt = QUESTIONS["RCPT"]
+    assert str(not_open(rcpt, None)).endswith("or another proxy has asked it")
+    assert str(not_open(rcpt, rcpt)).endswith("has asked it; a CommandQuestion is open")
+    assert "write answer(event.question, verdict)" in str(not_open(Ask(rcpt), rcpt))
+    assert str(not_open(7, rcpt)) == "answer takes a question, then its verdict, not int"

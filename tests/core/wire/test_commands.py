@@ -297,3 +297,46 @@ def test_the_same_line_taken_for_something_else() -> None:
 def test_a_path_is_read_once() -> None:
     command = Command.of("MAIL FROM:<a@b>")
     assert command.path is command.path
+
+
+def test_a_command_may_be_text_octets_or_a_command() -> None:
+    command = Command.of("NOOP")
+    assert Command.of(command) is command
+    assert Command.of(b"NOOP").raw == command.raw
+
+
+def test_the_address_of_a_path_goes_back_as_it_came() -> None:
+    path = Command.parse(b"RCPT TO:<\xff@mx.example>").path
+    assert path is not None
+    assert Command.of(f"RCPT TO:<{path.address}>").raw == b"RCPT TO:<\xff@mx.example>"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (7, "a command is a str, bytes or Command, not int"),
+        (None, "not None"),
+        (Command, "not the class Command"),
+    ],
+)
+def test_what_is_no_command_line(value: object, text: str) -> None:
+    with pytest.raises(TypeError, match=text):
+        Command.of(value)  # type: ignore[arg-type]
+
+
+def test_what_comes_from_a_peer_is_octets() -> None:
+    with pytest.raises(TypeError, match=r"Command.parse takes bytes, not str; Command.of takes text"):
+        Command.parse("NOOP")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("NOOP\r\n", "send each line by itself, without its CRLF"),
+        ("NOOP \0", "must not hold CR, LF or NUL: b'NOOP .x00'$"),
+        ("", "a command begins with a verb, such as NOOP"),
+    ],
+)
+def test_an_error_says_how_a_command_is_written(line: str, text: str) -> None:
+    with pytest.raises(LocalProtocolError, match=text):
+        Command.of(line)

@@ -121,3 +121,10 @@ def test_the_line_end_that_is_added_makes_no_line_of_a_dot_behind_nuls(line: byt
     assert writer.feed(b"a\r\n" + line) == b"a\r\n" + line
     assert writer.finish() == b""
     assert writer.error is not None
+
+
+def test_a_writer_takes_every_kind_of_octets() -> None:
+    for octets in (b".a\r\n", bytearray(b".a\r\n"), memoryview(b".a\r\n")):
+        assert ContentWriter().feed(octets) == b"..a\r\n"
+    with pytest.raises(TypeError, match="takes bytes, not str; encode the text first"):
+        ContentWriter().feed("text")  # type: ignore[arg-type]

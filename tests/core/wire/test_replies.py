@@ -93,3 +93,50 @@ def test_who_has_decided_a_reply_is_no_part_of_it() -> None:
     assert [each.origin for each in (read, own, ruled)] == [Origin.SERVER, Origin.PROXY, Origin.RULE]
     assert read == own == ruled
     assert "origin" not in repr(ruled)
+
+
+@pytest.mark.parametrize("line", ["250 2.1.0 ok", "250", "250 ", b"554 no"])
+def test_a_reply_may_be_written_as_one_line(line: str | bytes) -> None:
+    raw = line.encode() if isinstance(line, str) else line
+    reply = Reply.parse(line)
+    assert reply == Reply.parse(reply)
+    assert (reply.raw, reply.origin) == (raw.rstrip() + b"\r\n", Origin.PROXY)
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("ok", "not a reply: b'ok'; it begins with a code from 200 to 599"),
+        ("250ok", "not a reply"),
+        ("250-ok", "not a reply"),
+        ("150 ok", "not a reply"),
+        ("250 ok\r\n", "write it without CRLF, and one of several lines as Reply.of"),
+    ],
+)
+def test_a_line_that_is_no_reply(line: str, text: str) -> None:
+    with pytest.raises(LocalProtocolError, match=text):
+        Reply.parse(line)
+
+
+def test_wrong_types_are_named() -> None:
+    for make, text in (
+        (lambda: Reply.parse(250), 'a reply is a str, bytes or Reply, not int; such as "250 ok"'),  # type: ignore[arg-type]
+        (lambda: Reply.of("250"), "the code of a reply is an int such as 250, not str"),  # type: ignore[arg-type]
+        (lambda: Reply.of(250, 7), "each line of a reply is a str or bytes, not int"),  # type: ignore[arg-type]
+        (lambda: Reply.of(550, "no", enhanced=5.7), 'is a str such as "5.7.1", not float'),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(TypeError, match=text):
+            make()
+
+
+@pytest.mark.parametrize(
+    ("enhanced", "text"),
+    [
+        ("4.7.1", "550 and 4.7.1 do not go together: their first digits differ"),
+        ("5.7", "'5.7' is no enhanced code; it has three numbers"),
+        ("5.7.1 no", "is no enhanced code"),
+    ],
+)
+def test_an_enhanced_code_that_does_not_go_with_the_reply(enhanced: str, text: str) -> None:
+    with pytest.raises(LocalProtocolError, match=text):
+        Reply.of(550, "no", enhanced=enhanced)

@@ -285,3 +285,12 @@ def test_len_counts_what_is_kept() -> None:
     reader.feed(b"250-a\r\n250 b\r\n")
     assert reader.next_reply() is not None
     assert reader.empty
+
+
+def test_a_reader_takes_every_kind_of_octets() -> None:
+    for octets in (b"250 ok\r\n", bytearray(b"250 ok\r\n"), memoryview(b"250 ok\r\n")):
+        reader = ReplyReader(100)
+        reader.feed(octets)
+        assert reader.next_reply() == Reply.of(250, "ok")
+    with pytest.raises(TypeError, match="takes bytes, not str"):
+        ReplyReader(100).feed("250 ok\r\n")  # type: ignore[arg-type]

@@ -1,0 +1,60 @@
+"""What an end says to its caller that wants to send something at the wrong time: why not, and what comes
+first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from sansio_smtp.errors import LocalProtocolError
+from sansio_smtp.states import Phase
+from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.replies import Reply
+
+__all__ = ["cannot_reply", "cannot_send", "no_handshake"]
+
+_BEFORE_A_COMMAND: Final[Mapping[Phase, str]] = {
+    Phase.GREETING: "the server has not sent its greeting yet; give its octets to receive_data, and call "
+    "next_event",
+    Phase.COMMAND: "the server has not asked for it with a reply 3xx",
+    Phase.CONTENT: "the server reads mail data; send the message, then call send_end_of_data",
+    Phase.AUTH_LINE: "the server waits for a line of the login; give it as str or bytes, or cancel the login "
+    'with "*"',
+    Phase.CHUNK: "the octets of a chunk come first",
+    Phase.TLS: "the TLS handshake comes first; call tls_started after it",
+    Phase.MUST_CLOSE: "the dialogue is over; close the connection",
+    Phase.CLOSED: "the connection is closed",
+}
+_BEFORE_A_REPLY: Final[Mapping[Phase, str]] = {
+    Phase.GREETING: "it is no greeting; a greeting is 220, or 4xx or 5xx to refuse the client",
+    Phase.TLS: "the TLS handshake comes first; call tls_started after it",
+    Phase.MUST_CLOSE: "the last reply has been sent; close the connection",
+    Phase.CLOSED: "the connection is closed",
+}
+
+
+def cannot_send(what: object, phase: Phase, awaiting: Command | None) -> LocalProtocolError:
+    """For a client's end, which sends commands and mail data. ``awaiting`` is the command that the server
+    owes a reply to."""
+    why = _BEFORE_A_COMMAND.get(phase, f"the server has not answered {awaiting} yet")
+    return LocalProtocolError(f"{what} cannot be sent in phase {phase.name}: {why}")
+
+
+def cannot_reply(reply: Reply, phase: Phase, command: Command | None) -> LocalProtocolError:
+    """For a server's end. ``command`` is the one that the reply would answer; None if none is waiting."""
+    if phase in _BEFORE_A_REPLY:
+        why = _BEFORE_A_REPLY[phase]
+    elif command is None and phase is Phase.CONTENT:
+        why = "the message has not ended; only 4xx or 5xx may come before EndOfData, as the last reply"
+    elif command is None:
+        why = "no command awaits a reply; call next_event for the next one"
+    else:
+        why = f"it is no reply to {command}; only DATA and AUTH take 3xx"
+    return LocalProtocolError(f"{reply} cannot be sent in phase {phase.name}: {why}")
+
+
+def no_handshake(phase: Phase) -> LocalProtocolError:
+    """For an end of either kind: `tls_started` was called, and nothing has begun TLS."""
+    return LocalProtocolError(
+        f"no TLS handshake is due in phase {phase.name}: it comes after the reply 220 to STARTTLS"
+    )

@@ -1,0 +1,40 @@
+"""Why something cannot be sent now: in each phase there is a reason, and it says what comes first."""
+
+from __future__ import annotations
+
+from sansio_smtp.ends.objections import cannot_reply, cannot_send, no_handshake
+from sansio_smtp.states import Phase
+from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.replies import Reply
+
+NOOP, OK = Command.of("NOOP"), Reply.of(250, "ok")
+
+
+def test_each_phase_has_a_reason_not_to_send_a_command() -> None:
+    told = {phase: str(cannot_send(NOOP, phase, Command.of("EHLO me"))) for phase in Phase}
+    assert len({*told.values()}) == len(Phase)
+    assert (
+        told[Phase.BLOCKED] == "NOOP cannot be sent in phase BLOCKED: the server has not answered EHLO me yet"
+    )
+    assert "call send_end_of_data" in told[Phase.CONTENT]
+
+
+def test_each_phase_has_a_reason_not_to_send_a_reply() -> None:
+    told = {phase: str(cannot_reply(OK, phase, None)) for phase in Phase}
+    assert all(f"250 ok cannot be sent in phase {phase.name}: " in text for phase, text in told.items())
+    assert "a greeting is 220" in told[Phase.GREETING]
+    assert "no command awaits a reply" in told[Phase.COMMAND]
+    assert "the message has not ended" in told[Phase.CONTENT]
+    assert "the connection is closed" in told[Phase.CLOSED]
+
+
+def test_a_reply_that_the_command_does_not_take() -> None:
+    assert "it is no reply to NOOP; only DATA and AUTH take 3xx" in str(
+        cannot_reply(Reply.of(354, "go"), Phase.COMMAND, NOOP)
+    )
+
+
+def test_a_handshake_that_nothing_has_begun() -> None:
+    assert str(no_handshake(Phase.COMMAND)).startswith(
+        "no TLS handshake is due in phase COMMAND: it comes after"
+    )
