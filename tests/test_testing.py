@@ -134,12 +134,15 @@ def test_chunk_size_must_be_positive() -> None:
         ("# only a comment", 1, "nothing happens"),
         ("    -> C: 220 mx", 1, "something must happen first"),
         ("X: NOOP", 1, "a line begins with"),
-        ("C:NOOP", 1, "a line begins with"),
+        ("C:NOOP", 1, "write 'C: NOOP'; after the colon stands one blank"),
+        ("s: 220 mx", 1, "write 'S: 220 mx'"),
+        ("C: x\n-> S: x", 2, "is indented; put blanks before this line"),
+        ("C: x\n! answer 550 no", 2, "is indented; put blanks before this line"),
         ("C: NOOP ", 1, r"write \\x20"),
         ("\n\nC: \\q", 3, "unknown escape"),
         ("<timout>", 1, "did you mean 'timeout'"),
-        ("C: x\n    => S: x", 2, "neither"),
-        ("C: x\n    -> close X", 2, "neither"),
+        ("C: x\n    => S: x", 2, "an indented line begins with"),
+        ("C: x\n    -> close X", 2, "an indented line begins with"),
         ("C: x\n    ! refuse", 2, "unknown verdict"),
         ("C: x\n    ! replase x", 2, "did you mean 'replace'"),
         ("C: x\n    ! answer no", 2, "not a reply"),
@@ -278,7 +281,18 @@ def test_question_left_open() -> None:
 
 @pytest.mark.parametrize("late", [False, True])
 def test_verdict_without_question(late: bool) -> None:
-    assert "no question is open" in failure(GREETED + "C: NOOP\n    -> S: NOOP\n    ! continue\n", late=late)
+    said = "x.txt:5: a verdict, but no question is open; add '# ask: {}' at the top of the script"
+    script = GREETED + "C: NOOP\n    -> S: NOOP\n    ! continue\n"
+    assert said.format("NOOP") in failure(script, late=late)
+    assert said.format("MESSAGE") in failure(script.replace("NOOP", "hello"), late=late)
+    assert said.format("HELO, NOOP") in failure("# ask: HELO\n" + script, late=late).replace(":6:", ":5:")
+    replied = GREETED + "C: NOOP\n    -> S: NOOP\nS: 250 ok\n    ! answer 550 no\n    -> C: 250 ok\n"
+    assert said.format("REPLY").replace("5:", "6:") in failure(replied, late=late)
+
+
+def test_a_second_verdict_for_one_question() -> None:
+    said = failure(ASKED + "    ? RCPT\n    ! answer 550 no\n    -> C: 550 no\n    ! answer 550 no\n")
+    assert "no question is open: none about RCPT is left to answer" in said
 
 
 @pytest.mark.parametrize("verdict", ["replace DATA", "replace \\r\\n", "replace"])

@@ -14,29 +14,22 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from .testing import RunningProxy, StartProxy
+    from .testing import StartProxy
 
 __all__ = ["smtp_proxy"]
 
 
 @pytest.fixture
-def smtp_proxy(tmp_path: Path) -> Generator[StartProxy]:
+def smtp_proxy(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[StartProxy]:
     """Starts proxies: ``smtp_proxy(rules, **options)`` gives a `trio_proxy.testing.RunningProxy`, made with
-    these and started. After the test it is stopped; what went wrong in it is an error of the test."""
-    from .testing import RunningProxy
+    these and started. A rule file is looked for in the folder of the test first, then where pytest was
+    started. After the test the proxy is stopped; what went wrong in it is an error of the test."""
+    from .testing.starting import Starter
 
     with ExitStack() as stack:
-        started = 0
-
-        def start(rules: object = (), **options: Any) -> RunningProxy:
-            nonlocal started
-            started += 1
-            options.setdefault("directory", tmp_path / f"smtp-proxy-{started}")
-            return stack.enter_context(RunningProxy(rules, **options))
-
-        yield start
+        yield Starter(stack, tmp_path, request.path.parent)

@@ -31,7 +31,8 @@ from sansio_smtp.events import (
     StartTLS,
 )
 from sansio_smtp.proxy.proxy import Proxy
-from sansio_smtp.questions import AnyQuestion, Question
+from sansio_smtp.questions import MESSAGE, REPLY, AnyQuestion, Question
+from sansio_smtp.verbs import VERBS
 
 from .chunks import Chunker, whole
 from .script import (
@@ -118,6 +119,7 @@ class _Player:
             if self.withheld is not None and self._needs_verdict(happens[-1]):
                 self._release()
             if self.withheld is None:
+                self._check_question(happens[0])
                 self._compare()
             for item in happens:
                 self.line = item.line
@@ -147,11 +149,27 @@ class _Player:
         elif isinstance(item, Signal):
             self._signal(item.name)
         elif isinstance(item, Verdict):
-            if self.question is None:
-                self._fail("a verdict, but no question is open")
+            self._check_question(item)
             self.withheld = item
             if not self.late:
                 self._release()
+
+    def _check_question(self, item: Item) -> None:
+        """Fails if the item is a verdict that answers nothing, and says what the script lacks."""
+        if not isinstance(item, Verdict) or self.question is not None:
+            return
+        self.line = item.line
+        ask = self.script.ask
+        fed = [item for item in self.script.items if isinstance(item, Feed) and item.line < self.line]
+        place = MESSAGE
+        if fed and fed[-1].side is SERVER:
+            place = REPLY
+        elif fed and (verb := fed[-1].data.split(b"\r\n")[-2].partition(b" ")[0].upper()) in VERBS:
+            place = verb.decode()
+        if place in ask:
+            self._fail(f"a verdict, but no question is open: none about {place} is left to answer")
+        places = ", ".join(sorted({*ask, place}))
+        self._fail(f"a verdict, but no question is open; add '# ask: {places}' at the top of the script")
 
     def _offer(self, side: Side, data: bytes | None) -> None:
         self.waiting[side].append(data)

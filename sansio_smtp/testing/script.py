@@ -303,7 +303,7 @@ class _Parser:
             return
         match = _INPUT.fullmatch(line)
         if match is None:
-            raise self._error(f"a line begins with 'C: ', 'S: ', '<', '#' or is indented: {line!r}")
+            raise self._error(f"{_what_begins(line)}: {line!r}")
         side, text = SIDES[match[1]], match[2] or ""
         if text == "<eof>":
             self.items.append(Eof(self.line, side))
@@ -343,7 +343,8 @@ class _Parser:
             self.items.append(Verdict(self.line, said(line[2:], self.added)))
             self.added = ()
         else:
-            raise self._error(f"neither '-> …' nor '? …' nor '! …': {line!r}")
+            kinds = "'-> ' (what must leave), '? ' (a question) or '! ' (a verdict)"
+            raise self._error(f"an indented line begins with {kinds}: {line!r}")
 
     def _comment(self, text: str) -> None:
         key, colon, value = text.partition(":")
@@ -361,6 +362,15 @@ class _Parser:
         if self.items:
             raise self._error(f"'# {key}:' must stand before the first event")
         read_setting(self.headers, key, value.strip())
+
+
+def _what_begins(line: str) -> str:
+    """What is wrong with a line of which nobody knows what it is."""
+    if line.startswith(("->", "? ", "! ")):
+        return "what follows from an event is indented; put blanks before this line"
+    if line[:2].upper() in ("C:", "S:"):
+        return f"write '{line[:2].upper()} {line[2:].lstrip()}'; after the colon stands one blank"
+    return "a line begins with 'C: ' (the client says), 'S: ' (the server says), '<', '#', or is indented"
 
 
 def groups(items: tuple[Item, ...]) -> Iterator[tuple[list[Item], list[Item]]]:

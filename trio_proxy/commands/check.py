@@ -42,23 +42,36 @@ def run_check(options: Options, problems: Iterable[Problem]) -> int:
     problems = tuple(problems)
     found = Findings(config_is_wrong=bool(problems))
     found.problems(problems)
-    if options.config is not None and not problems:
+    loaded, rule_problems = load_or_problems(options, config_is_wrong=found.config_is_wrong)
+    others = (
+        *route_problems(options.routes, options.listen, has_certificate=options.has_certificate),
+        *route_loops(options.routes, options.listen),
+    )
+    if options.config is not None and not _are_in((*problems, *rule_problems, *others), options.config):
         found.good("config", f"{options.config} ok")
+    found.problems(others)
     with ExitStack() as stack:
-        _check_all(options, found, stack)
+        _check_all(options, found, stack, loaded, rule_problems)
     if found.wrong:
         return exit_status.CONFIG
     return exit_status.UNAVAILABLE if found.unavailable else 0
 
 
-def _check_all(options: Options, found: Findings, stack: ExitStack) -> None:
+def _are_in(problems: Iterable[Problem], file: Path) -> bool:
+    return any(problem.file == str(file) for problem in problems)
+
+
+def _check_all(
+    options: Options,
+    found: Findings,
+    stack: ExitStack,
+    loaded: LoadedRules | None,
+    rule_problems: list[Problem],
+) -> None:
     security, mistakes = security_or_problems(options, stack, config_is_wrong=found.config_is_wrong)
     found.problems(mistakes)
-    found.problems(
-        list(route_problems(options.routes, options.listen, has_certificate=options.has_certificate))
-    )
-    found.problems(list(route_loops(options.routes, options.listen)))
-    loaded = _check_rules(options, found)
+    found.problems(rule_problems)
+    _say_rules(options, loaded, found)
     _check_listeners(options, found)
     found.problems(admin_problems(options))
     found.problems(log_problems(options))
@@ -87,19 +100,16 @@ def _check_all(options: Options, found: Findings, stack: ExitStack) -> None:
         trio.run(check_upstream, options, security, logins, found)
 
 
-def _check_rules(options: Options, found: Findings) -> LoadedRules | None:
-    loaded, problems = load_or_problems(options, config_is_wrong=found.config_is_wrong)
-    found.problems(problems)
+def _say_rules(options: Options, loaded: LoadedRules | None, found: Findings) -> None:
     if warning := open_relay_warning(options, loaded):
         found.warn(warning)
     if loaded is None:
-        return None
+        return
     for part in loaded.parts:
         found.good("rules", f"{part.spec}: {', '.join(part.phases) or 'none'}")
     if options.on_rule_error == "accept" and loaded.guards:
         guards = ", ".join(loaded.guards)
         found.good("on_error", f'"accept", but "defer" for rules that guard: {guards}')
-    return loaded
 
 
 def _check_listeners(options: Options, found: Findings) -> None:

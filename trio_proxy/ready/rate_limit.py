@@ -28,7 +28,8 @@ from ._settings import exempt_patterns
 
 __all__ = ["RateLimit", "is_exempt", "rules"]
 
-Period = Literal["second", "minute", "hour", "day"]
+Period = Literal["minute", "hour", "day", "second"]
+"""The first is the example in the message about a wrong setting."""
 Limits = dict[Period, int]
 Bucket = tuple[str, str, str, str]
 SECONDS: Final[Limits] = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}

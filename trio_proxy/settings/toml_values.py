@@ -142,9 +142,24 @@ def describe(kind: Kind) -> str:
     if origin in _LISTS:
         plain = [item for item in get_args(kind) if item is not ...]
         return "a list of texts in quotes" if plain == [str] else "a list"
-    if origin in _TABLES or _is_attrs(origin):
+    if origin in _TABLES:
+        return f"a table{_example(kind)}"
+    if _is_attrs(origin):
         return "a table"
     return getattr(kind, "__name__", str(kind))
+
+
+_EXAMPLES: Final = {str: '"text"', int: "30", float: "0.5", bool: "true"}
+
+
+def _example(kind: Kind) -> str:
+    """`` such as { minute = 30 }``, for a table with keys of any name; empty for other values."""
+    key, value = get_args(kind) or (str, Any)
+    written = _EXAMPLES.get(value)
+    if written is None:
+        return ""
+    name = get_args(key)[0] if _origin(key) is Literal else "name"
+    return f" such as {{ {name} = {written} }}"
 
 
 def _choices(values: Iterable[Any]) -> str:

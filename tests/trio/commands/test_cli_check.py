@@ -50,6 +50,29 @@ def test_check_from_the_command_line(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            '[rules]\nfiles = "ready:rate_limit"\n[rules.rate_limit]\nmessages = 5\n',
+            "proxy.toml:4: [rules.rate_limit] messages = 5: expected a table such as { minute = 30 }\n",
+        ),
+        (
+            '[rules]\nfiles = "good.py"\n[rules.grylist]\ndelay = 5\n',
+            "proxy.toml:3: [rules.grylist] no rule class takes these settings\n",
+        ),
+    ],
+)
+def test_a_settings_file_is_not_ok_if_its_rule_settings_are_wrong(text: str, problem: str) -> None:
+    Path("proxy.toml").write_text(f'[server]\nlisten = "127.0.0.1:0"\n{text}')
+    result = CliRunner().invoke(cli, ["check", "-c", "proxy.toml"])
+    assert (result.exit_code, result.stderr) == (
+        78,
+        problem.replace(problem[11], str(int(problem[11]) + 2), 1),
+    )
+    assert "proxy.toml ok" not in result.stdout
+
+
 def test_options_before_and_behind_the_word(tmp_path: Path) -> None:
     """What comes after it wins; rules add up."""
     with upstream() as server:

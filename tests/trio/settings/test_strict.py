@@ -154,7 +154,9 @@ def test_regular_expressions() -> None:
          'it[0] = "1": expected a whole number\nit[1] = 1: expected a text in quotes'),
         (set[str], {"a": 1}, "it = {...}: expected a list of texts in quotes"),
         (list[list[int]], [[1], ["x"]], 'it[1][0] = "x": expected a whole number'),
-        (dict[str, int], ["a"], "it = [...]: expected a table"),
+        (dict[str, int], ["a"], "it = [...]: expected a table such as { name = 30 }"),
+        (dict[Literal["minute", "hour"], int], 5, "it = 5: expected a table such as { minute = 30 }"),
+        (dict[str, Path], 5, "it = 5: expected a table"),
         (dict[str, int], {"a": "1", "b": 2, "c": None}, 'it.a = "1": expected a whole number\n'
          "it.c = None: expected a whole number"),
         (dict[Colour, int], {"blue": 1}, 'it.blue = "blue": expected "red" or "green"'),
@@ -236,4 +238,5 @@ def test_descriptions_of_kinds_without_a_value() -> None:
     assert describe(int | None) == "a whole number"
     assert describe(Colour) == '"red" or "green"'
     assert describe(Literal["x"]) == '"x"'
-    assert describe(dict[str, int]) == describe(Limits) == "a table"
+    assert describe(dict[str, int]) == "a table such as { name = 30 }"
+    assert describe(dict) == describe(Limits) == "a table"

@@ -43,10 +43,10 @@ def said(cls: type[Any], table: dict[str, Any], base: Any = None) -> list[str]:
     [
         ({"low": 20}, ["low is above high"]),
         ({"low": 20, "nmae": "y"}, ['unknown key "nmae"; did you mean "name"?', "low is above high"]),
-        ({"low": 20, "known": 5}, ["known = 5: expected a table", "low is above high"]),
+        ({"low": 20, "known": 5}, ["known = 5: expected a table such as { name = 30 }", "low is above high"]),
         ({"low": 20, "high": "y"}, ['high = "y": expected a whole number']),
         ({"high": "y", "name": "bad"}, ['high = "y": expected a whole number']),
-        ({"known": 5, "name": "bad"}, ["known = 5: expected a table", "a bad name"]),
+        ({"known": 5, "name": "bad"}, ["known = 5: expected a table such as { name = 30 }", "a bad name"]),
     ],
 )
 def test_late_mistakes_are_said_with_the_others(table: dict[str, Any], texts: list[str]) -> None:
@@ -60,9 +60,16 @@ def test_what_is_missing_is_not_known() -> None:
     ]
 
 
+A_TABLE = "known = 5: expected a table such as { name = 30 }"
+
+
 def test_what_an_instance_says_counts() -> None:
-    assert said(Range, {"known": 5}, base=Range(low=2)) == ["known = 5: expected a table"]
-    assert said(Range, {"low": 20, "known": 5}, base=Range(high=30)) == ["known = 5: expected a table"]
+    assert said(Range, {"known": 5}, base=Range(low=2)) == [
+        "known = 5: expected a table such as { name = 30 }"
+    ]
+    assert said(Range, {"low": 20, "known": 5}, base=Range(high=30)) == [
+        "known = 5: expected a table such as { name = 30 }"
+    ]
     assert said(Range, {"low": 40, "known": 5}, base=Range(high=30))[1:] == ["low is above high"]
 
 

@@ -466,6 +466,47 @@ def test_the_fixture(place: Path) -> None:
     assert result.returncode == 0
 
 
+MISTAKES = {
+    "deep/test_inside.py": """
+        def test_beside(smtp_proxy):
+            smtp_proxy("inside.py")
+
+        def test_below(smtp_proxy):
+            smtp_proxy("my_rules.py")
+
+        def test_nowhere(smtp_proxy):
+            smtp_proxy(["my_rules.py", "insight.py"])
+
+        def test_attribute(smtp_proxy):
+            smtp_proxy.port
+
+        def test_option(smtp_proxy):
+            smtp_proxy(setings={})
+
+        def test_option_of_the_core(smtp_proxy):
+            smtp_proxy(max_message_size=5)
+    """,
+    "deep/inside.py": "def rcpt(tx, to): pass",
+}
+
+
+def test_a_mistake_is_explained(place: Path) -> None:
+    (place / "deep").mkdir()
+    for name, text in MISTAKES.items():
+        (place / name).write_text(dedent(text))
+    result = run_pytest(place, "deep/test_inside.py")
+    said = re.findall(r"^E +(?:[a-zA-Z_.]+Error: )(.*)$", result.stdout, re.M)
+    assert said == [
+        f'insight.py: there is no such file in {place}/deep and {place}; did you mean "inside.py"?',
+        'smtp_proxy has no port: it starts proxies. Call it first: proxy = smtp_proxy("my_rules.py"); then '
+        "write proxy.port",
+        'smtp_proxy() has no option setings; did you mean "settings"?',
+        "smtp_proxy() has no option max_message_size; write config=Config(max_message_size=...), with "
+        "sansio_smtp.Config",
+    ]
+    assert "4 failed, 2 passed" in result.stdout
+
+
 def test_what_goes_wrong_in_the_proxy_is_an_error_of_the_test(place: Path) -> None:
     result = run_pytest(place, "test_bad.py")
     assert re.search(r"^PASSED test_bad\.py::test_surfaces$", result.stdout, re.M)

@@ -1,0 +1,71 @@
+"""What the fixture ``smtp_proxy`` gives a test: it starts proxies, and finds rule files beside the test."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final, NoReturn, cast
+
+import attrs
+
+from sansio_smtp.config import Config
+from sansio_smtp.rules.lint.problems import Problem, RuleError, did_you_mean
+
+from .running import RunningProxy
+
+__all__ = ["Starter"]
+
+_OPTIONS: Final = tuple(inspect.signature(RunningProxy).parameters)[1:]
+_CONFIG: Final = tuple(field.name for field in attrs.fields(Config))
+
+
+class Starter:
+    """Called as ``smtp_proxy(rules, **options)``, it makes a `RunningProxy` and starts it.
+
+    A relative name of a rule file is looked for in the folder of the test, then in the working directory.
+    """
+
+    def __init__(self, stack: ExitStack, place: Path, folder: Path) -> None:
+        """``stack`` stops the proxies; ``place``: where each gets a directory; ``folder``: that of the
+        test."""
+        self._stack = stack
+        self._place = place
+        self._folder = folder
+        self._started = 0
+
+    def __call__(self, rules: object = (), **options: Any) -> RunningProxy:
+        for name in options:
+            if name not in _OPTIONS:
+                raise TypeError(_no_option(name))
+        self._started += 1
+        options.setdefault("directory", self._place / f"smtp-proxy-{self._started}")
+        return self._stack.enter_context(RunningProxy(self._found(rules), **options))
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(
+            f'smtp_proxy has no {name}: it starts proxies. Call it first: proxy = smtp_proxy("my_rules.py"); '
+            f"then write proxy.{name}"
+        )
+
+    def _found(self, rules: object) -> object:
+        if isinstance(rules, list | tuple):
+            return [self._found(each) for each in cast("list[object]", rules)]
+        if not isinstance(rules, str | Path) or str(rules).startswith("ready:") or Path(rules).is_absolute():
+            return rules
+        beside = self._folder / rules
+        if beside.exists():
+            return str(beside) if self._folder != Path.cwd() else rules
+        if Path(rules).exists():
+            return rules
+        others = [each.name for each in beside.parent.glob("*.py")]
+        folders = " and ".join(dict.fromkeys((str(self._folder), str(Path.cwd()))))
+        text = f"there is no such file in {folders}{did_you_mean(beside.name, others)}"
+        raise RuleError([Problem(str(rules), 0, text)])
+
+
+def _no_option(name: str) -> str:
+    if name in _CONFIG:
+        return f"smtp_proxy() has no option {name}; write config=Config({name}=...), with sansio_smtp.Config"
+    hint = did_you_mean(name, (*_OPTIONS, *_CONFIG)) or f"; its options are {', '.join(_OPTIONS)}"
+    return f"smtp_proxy() has no option {name}{hint}"
