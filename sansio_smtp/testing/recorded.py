@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 import attrs
 
+from sansio_smtp.arguments import Octets
 from sansio_smtp.client_info import ClientInfo, TlsInfo
 from sansio_smtp.config import Config, Dialect, UpstreamTls
 from sansio_smtp.events import (
@@ -108,8 +109,8 @@ class Recording(_Base):
 
     # Each input is recorded before it is handled: it may be the one that raises.
 
-    def receive_from(self, side: Side, data: bytes) -> list[Event]:
-        self._record.append(_Fed(side, data))
+    def receive_from(self, side: Side, data: Octets) -> list[Event]:
+        self._record.append(_Fed(side, bytes(data)))
         return self._follows(super().receive_from(side, data))
 
     def eof_from(self, side: Side) -> list[Event]:
@@ -121,9 +122,9 @@ class Recording(_Base):
         return self._follows(super().client_lost())
 
     def server_connected(
-        self, tls: UpstreamTls, dialect: Dialect | None = None, *, kept: bool = False
+        self, tls: UpstreamTls | str, dialect: Dialect | str | None = None, *, kept: bool = False
     ) -> None:
-        self._record.append(f"<connected {tls.value}{' kept' if kept else ''}>")
+        self._record.append(f"<connected {UpstreamTls(tls).value}{' kept' if kept else ''}>")
         super().server_connected(tls, dialect, kept=kept)
 
     def tls_started(self, side: Side, info: TlsInfo) -> list[Event]:
