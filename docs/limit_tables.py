@@ -25,7 +25,7 @@ def limits_table() -> str:
         )
         for limit in LIMITS
     ]
-    return table(("limit", "setting", "default", "the client hears", "label", "log line", "test"), rows)
+    return table(("limit", "setting", "default", "the client gets", "label", "log line", "test"), rows)
 
 
 REGIONS: dict[str, Callable[[], str]] = {"limits": limits_table}

@@ -102,12 +102,12 @@ def besides_table() -> str:
         (f"{REDIS_KEY} octets", "memory of Redis for one bucket", "the same, then `INFO memory`"),
         (
             f"{LIMIT_CPU} µs",
-            "CPU time that this rule adds to a message in the proxy, that of having a rule included",
+            "CPU time that this rule adds to a message in the proxy, including the cost of any rule",
             "`smtp-source -d -s 10 -m 3000 -l 4096`, with the rule and without it, by /proc/PID/schedstat",
         ),
         (f"{LOG_LINE} octets", "a line of the log for a message, as JSON", "one line"),
     ]
-    return table(("figure", "is", "measured by"), rows)
+    return table(("value", "meaning", "measured by"), rows)
 
 
 def everywhere_table() -> str:
@@ -121,7 +121,7 @@ def everywhere_table() -> str:
         ("messages a second, peak", f"× {PEAK}", f"{_peak():,.0f}"),
         ("sessions at the same time", f"peak × {SESSION} s", f"{_sessions():,.0f}"),
         ("descriptors of the proxies", "sessions × 2", f"{_sessions() * 2:,.0f}"),
-        ("network, in and again out", f"peak × {SIZE:,} octets", f"{network:.2f} Gbit/s each"),
+        ("network, in and out", f"peak × {SIZE:,} octets", f"{network:.2f} Gbit/s each"),
         (
             "HAProxy, cores at the peak",
             f"peak × (*HAProxy* + {_beyond():.3f} MB × *HAProxy, content*) = peak × {haproxy * 1e3:.2f} ms",
@@ -136,7 +136,7 @@ def everywhere_table() -> str:
         ),
         ("log in a day", f"{MESSAGES:,} × {LOG_LINE} octets", f"{MESSAGES * LOG_LINE / 1e9:.0f} GB"),
     ]
-    return table(("what", "how", "is"), rows)
+    return table(("quantity", "calculation", "value"), rows)
 
 
 def machines_table() -> str:

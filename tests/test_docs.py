@@ -322,7 +322,7 @@ def provoke(make: Callable[[], Proxy], steps: list[tuple[object, bytes]]) -> byt
 
 
 def test_replies_to_what_is_not_passed_on() -> None:
-    documented = {cell.strip("`") for _, cell in table(SUPPORTED, "### To what it does not pass on")}
+    documented = {cell.strip("`") for _, cell in table(SUPPORTED, "### By cause")}
     given = {provoke(*steps).decode().removesuffix("\r\n") for steps in PROVOKED.values()}
     given |= {
         str(reply)

@@ -27,37 +27,37 @@ message in flight, and the connection to the server. `Proxy.snapshot()` returns 
 of each part are in [`sansio_smtp/states.py`](../../sansio_smtp/states.py);
 [design](../explanation/design.md#framing) explains them.
 
-`python tests/exhaustive/explore.py --write` writes this page. It visits every state that bounded dialogues
-lead to: in each state it tries each kind of line, reply, verdict, end of input and signal that a driver may
-give, for several ways of asking. In each state it checks the promises and the rules below. A test fails if
-a joint state is reached that is not on this page.
+`python tests/exhaustive/explore.py --write` writes this page. It visits every state that dialogues of limited
+length can reach. In each state it tries each kind of line, reply, verdict, end of input and signal that a
+driver may give, for several sets of questions, and checks the promises and the rules below. A test fails if
+it reaches a joint state that is not on this page.
 """
 
 _RULES: Final = """\
 ## What goes together
 
 `joint_states.contradiction` returns the rule that a joint state breaks. A broken rule is an internal error:
-the client is told 451, and both sides are closed.
+the client gets 451, and both sides are closed.
 
 """
 
 _LEGEND: Final = """\
 ## Joint states
 
-Each row stands for the joint states that differ in the mail transactions only. `open/none` means: the
-client was told that its transaction is open, and the server has none.
+Each row contains the joint states that differ only in the mail transactions. `open/none` means that the
+client was told that its transaction is open, but the server has none.
 
 """
 
 _CLIENT: Final = {
-    Phase.GREETING: "the client has not been greeted",
+    Phase.GREETING: "the client has no greeting yet",
     Phase.COMMAND: "the client may send commands",
     Phase.BLOCKED: "the reply to the client's last line decides how its next octets are read",
     Phase.CONTENT: "the client sends mail data",
-    Phase.AUTH_LINE: "the client is to send a line of its AUTH exchange",
+    Phase.AUTH_LINE: "the client must send a line of its AUTH exchange",
     Phase.CHUNK: "the client sends the octets that BDAT has counted",
     Phase.TLS: "the TLS handshake with the client goes on",
-    Phase.MUST_CLOSE: "the client has had its last reply",
+    Phase.MUST_CLOSE: "the client got its last reply",
     Phase.CLOSED: "the dialogue is over",
 }
 _GATE: Final = {
@@ -71,9 +71,9 @@ _MESSAGE: Final = {
     Message.NONE: "",
     Message.STREAMING: "content is passed on, edited or kept",
     Message.JUDGING: "the question is about content",
-    Message.DROPPING: "the message is refused or swallowed",
+    Message.DROPPING: "the message is refused or dropped",
     Message.AWAITING_DATA: "a message that was kept waits for the server's reply to DATA",
-    Message.SENDING: "a message leaves its spool piece by piece",
+    Message.SENDING: "a message is sent from its spool piece by piece",
 }
 _SERVER: Final = {
     Phase.GREETING: "",
@@ -83,15 +83,15 @@ _SERVER: Final = {
     Phase.AUTH_LINE: "the server waits for a line of the AUTH exchange",
     Phase.CHUNK: "",
     Phase.TLS: "the TLS handshake with the server goes on",
-    Phase.MUST_CLOSE: "the server has said that it leaves",
+    Phase.MUST_CLOSE: "the server has ended the session",
     Phase.CLOSED: "",
 }
 _UPSTREAM: Final = {
-    UpstreamState.CONNECTING: "The driver is to connect to a server; nothing has come from it.",
+    UpstreamState.CONNECTING: "The driver must connect to a server, which has sent nothing yet.",
     UpstreamState.GREETING: "The server is connected and has not greeted.",
-    UpstreamState.SETUP: "The server is told what the client has said already. Nothing else is sent to it.",
-    UpstreamState.READY: "The server hears the commands of the client as they come.",
-    UpstreamState.DETACHED: "The server was reset in mid-message, or has failed. The client is still served.",
+    UpstreamState.SETUP: "The server gets what the client has already said, and nothing else.",
+    UpstreamState.READY: "The server gets the commands of the client as they come.",
+    UpstreamState.DETACHED: "The server was reset inside a message, or has failed. The client is still served.",
     UpstreamState.CLOSED: "Both sides are closed.",
 }
 
