@@ -91,7 +91,7 @@ _UPSTREAM: Final = {
     UpstreamState.GREETING: "The server is connected and has not greeted.",
     UpstreamState.SETUP: "The server gets what the client has already said, and nothing else.",
     UpstreamState.READY: "The server gets the commands of the client as they come.",
-    UpstreamState.DETACHED: "The server was reset inside a message, or it failed. The client is still served.",
+    UpstreamState.DETACHED: "The server was reset in a message, or has failed. The client is still served.",
     UpstreamState.CLOSED: "Both sides are closed.",
 }
 
