@@ -421,7 +421,7 @@ class Options:
     )
     log_key_file: Path | None = setting(
         SERVER, FILE, None, unset="a random key for each run",
-        help="A file with the key of the hashes of --log-addresses hashed.",
+        help="A file with the key of the hashes in log lines.",
     )
     verbose: int = setting(
         SERVER, COUNT, 0, short="-v", help="Log more than the results of messages; twice: everything."
