@@ -28,7 +28,7 @@ __all__ = ["smtp_proxy"]
 def smtp_proxy(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[StartProxy]:
     """Starts proxies: ``smtp_proxy(rules, **options)`` gives a `trio_proxy.testing.RunningProxy`, made with
     these and started. A rule file is looked for in the folder of the test first, then where pytest was
-    started. After the test the proxy is stopped; what went wrong in it is an error of the test."""
+    started. After the test the proxy is stopped; an error in it is an error of the test."""
     from .testing.starting import Starter
 
     with ExitStack() as stack:

@@ -79,7 +79,7 @@ async def test_rolling_restarts_and_reloads_lose_nothing_and_refuse_nobody(tmp_p
                 (tmp_path / "broken.py").write_text("def rcpt(tx, to:\n")
                 file.write_text(text + '[rules]\nfiles = "broken.py"\n')
                 proxy.process.send_signal(signal.SIGUSR2)
-                await until(lambda: "the workers of before go on" in proxy.log())
+                await until(lambda: "the old workers go on" in proxy.log())
                 broken = await reload(file, "--only")
                 assert (broken.returncode, broken.stdout) == (1, b"")
                 assert b"broken.py:1: syntax error: '(' was never closed" in broken.stderr

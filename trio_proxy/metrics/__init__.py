@@ -1,1 +1,1 @@
-"""What is counted, and how the counts are shown."""
+"""Counts what happens, and shows the counts as metrics."""

@@ -1,17 +1,17 @@
 """`Joined`: the metrics of several workers as one view.
 
-Each worker counts for itself, in a registry of its own; nothing is shared, so nothing is locked and a worker
-that dies spoils nothing. Who wants to know asks each of them for a snapshot and adds them up::
+Each worker counts in its own registry. Nothing is shared, so there are no locks, and a worker that dies
+damages nothing. The reader asks each worker for a snapshot and adds them up::
 
     worker 1 ── snapshot ──┐
     worker 2 ── snapshot ──┼──> Joined.take ──> families ──> the text for Prometheus
     worker 3 ── left ──────┘
 
 A snapshot is JSON, so that it can go through a pipe or a socket. The counters of a worker that has left are
-kept: a counter that went back would look like a restart. How the values of a gauge are joined, its
-declaration says (`Metric.join`). The multiprocess mode of the library was not taken: it keeps files in a
-directory that an environment variable names when the library is imported, and has neither the metrics that
-are read when somebody asks nor those of the processes.
+kept: a counter that went back would look like a restart. The declaration of a gauge says how its values are
+joined (`Metric.join`). The multiprocess mode of the library is not used: it keeps files in a directory that
+an environment variable must name before the import, and it supports neither metrics that are computed on
+request nor those of processes.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from .table import METRICS
 __all__ = ["Joined", "Published", "snapshot"]
 
 _CREATED: Final = "_created"
-"""When a counter was made: of no use here, and as many samples again."""
+"""The time at which a counter was made: not useful here, and it would double the samples."""
 _JOINS: Final[dict[str, Callable[[Iterable[float]], float]]] = {
     "process_start_time_seconds": min,
     **{metric.name: metric.join for metric in METRICS.values() if metric.kind == "gauge"},
 }
-"""Name of a gauge → what joins its values; those that are not named here are added."""
+"""Name of a gauge → the function that joins its values; values of other gauges are added."""
 
 
 @attrs.frozen(eq=False)
@@ -78,14 +78,15 @@ class Joined(Collector):
 
     _latest: dict[Hashable, dict[_Key, float]] = attrs.field(factory=dict[Hashable, Any], init=False)
     _gone: dict[_Key, float] = attrs.field(factory=dict[_Key, float], init=False)
-    """What the workers that have left have counted."""
+    """The counts of workers that have ended."""
     _families: dict[str, tuple[str, str]] = attrs.field(factory=dict[str, tuple[str, str]], init=False)
     """Name of a family → what it means, and its type."""
     _family_of: dict[str, str] = attrs.field(factory=dict[str, str], init=False)
     """Name of a sample → name of its family."""
 
     def take(self, worker: Hashable, data: bytes) -> None:
-        """The snapshot of a worker, in place of the one before. Raises ValueError if it is none."""
+        """Takes the snapshot of a worker, which replaces its last one. Raises ValueError if it is not a
+        snapshot."""
         values: dict[_Key, float] = {}
         for name, about, kind, samples in json.loads(data):
             self._families[name] = about, kind
@@ -95,7 +96,7 @@ class Joined(Collector):
         self._latest[worker] = values
 
     def left(self, worker: Hashable) -> None:
-        """This worker is gone. What it has counted stays; its gauges do not."""
+        """A worker has ended. Its counters stay; its gauges are dropped."""
         for key, value in self._latest.pop(worker, {}).items():
             if self._families[self._family_of[key.name]][1] != "gauge":
                 self._gone[key] = self._gone.get(key, 0) + value

@@ -1,11 +1,12 @@
-"""`Meter`: what the driver tells of what happens, so that it can be counted. `NO_METER` counts nothing.
+"""`Meter`: the interface through which the driver reports what happens, for counting. `NO_METER` counts
+nothing.
 
-The driver knows no library of metrics, and no name of one: it calls these methods. With `NO_METER`, which is
-the default, a session makes a few calls that do nothing at its beginning and at its end, and none for a
-message. Nothing here waits or raises.
+The driver calls these methods, and knows no library and no names of metrics. With `NO_METER`, the default, a
+session makes a few calls without effect at its beginning and end, and none for a message. Nothing here waits
+or raises.
 
-Two things are told elsewhere, since they happen too often: octets, which `MeteredSocket` counts, and the
-replies of a server that are passed on (`SessionMeter.passed`), of which `MeteredOutbox` tells.
+Two things happen too often to be reported here: `MeteredSocket` counts octets, and `MeteredOutbox` reports
+the replies of a server that are passed on (`SessionMeter.passed`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ __all__ = ["NO_METER", "Ending", "Meter", "SessionMeter"]
 
 
 class Ending(Enum):
-    """What has ended a session, where its last reply does not say it."""
+    """The cause of the end of a session, if its last reply does not show it."""
 
     TIMEOUT = "timeout"
     SHUTDOWN = "shutdown"
@@ -31,16 +32,16 @@ class SessionMeter(Protocol):
     """Counts for one session."""
 
     def begins(self) -> None:
-        """The client is connected, and has said who it is if it must."""
+        """The client is connected, and has sent a PROXY header if it must."""
 
     def replies(self, events: Sequence[Event]) -> None:
-        """What the core decided; the replies to the client are among it."""
+        """Takes the events of the core, which include the replies to the client."""
 
     def passed(self, octets: bytes) -> None:
-        """Whole replies of the server, that were passed on without events."""
+        """Takes whole replies of the server that were passed on without events."""
 
     def ends_by(self, ending: Ending) -> None:
-        """The session is about to end, by this. The first that is said counts."""
+        """The session is about to end for this cause. Only the first call counts."""
 
     def ended(self) -> None:
         """Both connections are closed. Only the first call counts."""
@@ -51,11 +52,11 @@ class Meter(Protocol):
 
     @property
     def counts(self) -> bool:
-        """False if nothing is counted: then what happens often need not be told."""
+        """False if nothing is counted: then frequent events need not be reported."""
         ...
 
     def session(self) -> SessionMeter:
-        """For a new session."""
+        """Returns the meter of a new session."""
         ...
 
     def secured(self, side: Side, version: str) -> None:

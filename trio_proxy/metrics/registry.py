@@ -1,7 +1,7 @@
 """`Metrics`: the `Meter` that counts, in a registry of its own.
 
-What happens for every command is counted in plain integers and dictionaries, and read when somebody asks.
-All else is counted in counters of the library; each has its labels looked up once (`_Children`).
+What happens for every command is counted in plain integers and dictionaries, which are read on request.
+Everything else is counted in counters of the library, whose labels are looked up once (`_Children`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Readings = Callable[[], Iterable[tuple[tuple[str, ...], float]]]
 
 _MOST_UPSTREAMS: Final = 100
 _OTHER: Final = "other"
-"""Stands for the servers that are one too many: rules may name any number of them."""
+"""The label for servers beyond the limit, because rules may name any number of servers."""
 _ENDS_BY_REPLY: Final = b"421"
 _QUIT: Final = b"221"
 
@@ -43,7 +43,7 @@ class Metrics:
     def __init__(self, is_ready: Callable[[], bool] = lambda: True) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
         self.octets = {CLIENT: Octets(), SERVER: Octets()}
-        """What has gone through the sockets of each side."""
+        """The octets that have gone through the sockets of each side."""
         self.begun = 0
         self.ended: Counts[str] = Counts()
         self.replied: Counts[tuple[bytes, Origin]] = Counts()
@@ -63,10 +63,10 @@ class Metrics:
             self.registry.register(_Read(METRICS[name], readings))
 
     def watch(self, name: str, readings: Readings) -> None:
-        """The metric of this name, a counter or a gauge, is read so whenever somebody asks."""
+        """Reads the counter or gauge of this name with ``readings`` at each request."""
         self.registry.register(_Read(METRICS[name], readings))
 
-    # What the driver tells: see `Meter`
+    # Called by the driver: see `Meter`
 
     def session(self) -> _Session:
         return _Session(self)
@@ -98,7 +98,7 @@ class Metrics:
     def rule_decided(self, rule: str, phase: str, verdict: str) -> None:
         self._verdicts.of(rule, phase, verdict).inc()
 
-    # What became of mail
+    # Results of mail
 
     def tell(self, record: Record) -> None:
         """Counts a record of the account of a session."""
@@ -113,7 +113,7 @@ class Metrics:
         elif isinstance(record, RefusalRecord):
             self._refusals.of(record.verb, record.by.partition(":")[0]).inc()
 
-    # What sessions tell
+    # Called by sessions
 
     def session_begins(self) -> None:
         self.begun += 1
@@ -202,7 +202,7 @@ class _Session:
 
 
 class _Children(Generic[T]):
-    """The counters of one metric, each of which is made once."""
+    """The counters of one metric; each is made once."""
 
     def __init__(self, parent: T) -> None:
         self._parent: T = parent
@@ -215,7 +215,7 @@ class _Children(Generic[T]):
         return values in self._known
 
     def of(self, *values: str) -> T:
-        """The one with these values of the labels."""
+        """The counter with these values of the labels."""
         child = self._known.get(values)
         if child is None:
             child = self._known[values] = self._parent.labels(*values) if values else self._parent
@@ -228,7 +228,7 @@ class _Children(Generic[T]):
 
 
 class _Read(Collector):
-    """A metric that is read whenever somebody asks."""
+    """A metric that is read at each request."""
 
     def __init__(self, metric: Metric, readings: Readings) -> None:
         self._metric = metric

@@ -1,7 +1,7 @@
 """`MeteredSocket`: a socket that counts the octets that go through it.
 
-Octets are counted here since every way to read and write ends here: pumps and the reactor, with TLS and
-without, passed on or not. Without metrics, sockets are the usual ones.
+Octets are counted here because all reads and writes end here: those of pumps and the reactor, with and
+without TLS. Without metrics, the usual sockets are used.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["MeteredSocket", "Octets"]
 
 @attrs.define(eq=False)
 class Octets:
-    """What has gone through all sockets of one side."""
+    """The octets that have gone through all sockets of one side."""
 
     received: int = 0
     sent: int = 0
@@ -48,7 +48,7 @@ class MeteredSocket(socket.socket):
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         data = super().recv(bufsize, flags)
-        if not flags:  # else they are only looked at
+        if not flags:  # with MSG_PEEK the octets are not taken
             self._octets.came(len(data))
         return data
 

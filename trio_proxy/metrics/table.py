@@ -16,7 +16,8 @@ __all__ = ["METRICS", "Metric", "sample_names"]
 Kind = Literal["counter", "gauge", "histogram"]
 
 _FAST: Final = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0)
-"""Seconds of what usually takes less than a millisecond, as most rules and connections on a network do."""
+"""Bucket limits in seconds, for events that usually take less than a millisecond, such as most rules and
+connections."""
 
 
 @attrs.frozen
@@ -24,14 +25,14 @@ class Metric:
     """One metric."""
 
     name: str
-    """As Prometheus shows it; that of a counter ends in ``_total``."""
+    """The name in Prometheus; the name of a counter ends in ``_total``."""
     kind: Kind
     about: str
     """What it means, for ``HELP`` and for the documentation."""
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
     join: Callable[[Iterable[float]], float] = sum
-    """Makes one value of those of several workers."""
+    """Joins the values of several workers."""
 
     @property
     def family(self) -> str:
@@ -51,15 +52,15 @@ METRICS: Final = _metrics(
     Metric(
         "smtp_proxy_sessions_ended_total",
         "counter",
-        "Sessions that have ended, by how: quit (the client has said QUIT); client (it has gone without); "
-        "timeout; shutdown (the service stops); server, proxy or rule (421, by whom it was decided); error "
+        "Sessions that have ended, by cause: quit (the client sent QUIT); client (it left without QUIT); "
+        "timeout; shutdown (the service stops); server, proxy or rule (421, by who decided it); error "
         "(an internal error).",
         ("how",),
     ),
     Metric(
         "smtp_proxy_messages_total",
         "counter",
-        "Messages that were answered, by what became of them and by who has said so (server, proxy or rule): "
+        "Messages that were answered, by result and by who decided it (server, proxy or rule): "
         "relayed; refused; discarded; held; split (not the same for all recipients).",
         ("fate", "by"),
     ),
@@ -80,7 +81,7 @@ METRICS: Final = _metrics(
     Metric(
         "smtp_proxy_refusals_total",
         "counter",
-        "MAIL and RCPT commands that were answered 4xx or 5xx, by who has said so.",
+        "MAIL and RCPT commands that were answered 4xx or 5xx, by who decided the reply.",
         ("command", "by"),
     ),
     Metric(
@@ -128,8 +129,8 @@ METRICS: Final = _metrics(
     Metric(
         "smtp_proxy_upstream_up",
         "gauge",
-        "1 if the last connection to this server has worked, 0 if it has not. Servers that the settings do "
-        "not name any more are left out.",
+        "1 if the last connection to this server succeeded, 0 if it failed. Servers that the settings no "
+        "longer name are left out.",
         ("upstream",),
         join=min,
     ),

@@ -1,1 +1,1 @@
-"""What a process of the service has to do with the system that starts it: sockets, notices, its user."""
+"""Connects a process of the service to the system that starts it: sockets, notices, user."""

@@ -1,8 +1,8 @@
 """The listening sockets that the service manager has made: socket activation, as in sd_listen_fds(3).
 
-A socket is used for the address of ``--listen`` that it is bound to. So the settings say what is spoken there
-(TLS, LMTP, which route), with or without the manager. An address without such a socket is bound by the
-service. A socket without such an address is a mistake: clients would connect, and nobody would answer.
+A socket is used for the address of ``--listen`` to which it is bound. So the settings choose the protocol
+(TLS, LMTP, route), with or without the manager. If an address has no such socket, the service binds it. A
+socket without a ``--listen`` is a mistake: clients would connect and get no answer.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FIRST: Final = 3
 
 def activated(environment: Mapping[str, str] | None = None) -> Activated:
     """The sockets that this process was given; none if the variables are for another process. Raises
-    `ListenError` if one is no socket that listens."""
+    `ListenError` if one is not a listening socket."""
     variables = os.environ if environment is None else environment
     number = variables.get("LISTEN_FDS", "")
     if variables.get("LISTEN_PID") != str(os.getpid()) or not (number.isascii() and number.isdecimal()):
@@ -33,13 +33,13 @@ def activated(environment: Mapping[str, str] | None = None) -> Activated:
 
 
 class Activated:
-    """The sockets, each until it is taken for an address."""
+    """The sockets that were not yet taken for an address."""
 
     def __init__(self, sockets: Iterable[socket.socket]) -> None:
         self._left = {sock: _place(sock) for sock in sockets}
 
     def take(self, address: Address) -> list[socket.socket]:
-        """Those that are bound to this address; none if there are none. Looks up names, so it blocks. Raises
+        """Takes the sockets that are bound to this address; maybe none. Looks up names, so it blocks. Raises
         `ListenError`."""
         places: set[Any] = _places(address) if self._left else set()
         found = [sock for sock, place in self._left.items() if place in places]
@@ -55,7 +55,7 @@ class Activated:
         return found
 
     def check(self) -> None:
-        """All addresses have got theirs. Raises `ListenError` if a socket is left."""
+        """Called after all addresses have got their sockets. Raises `ListenError` if a socket is left."""
         if self._left:
             places = ", ".join(_text(place) for place in self._left.values())
             raise ListenError(
@@ -71,7 +71,7 @@ def _takes_both(sock: socket.socket) -> bool:
 
 
 def _socket(descriptor: int) -> socket.socket:
-    with suppress(OSError):  # it is none
+    with suppress(OSError):  # not a socket
         sock = socket.socket(fileno=descriptor)
         sock.set_inheritable(False)
         if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
@@ -86,14 +86,14 @@ def _place(sock: socket.socket) -> Any:
 
 
 def _places(address: Address) -> set[Any]:
-    """What sockets for this address may be bound to."""
+    """The places to which sockets for this address may be bound."""
     if address.path is not None:
         return {address.path, os.path.realpath(address.path)}
     try:
         found = socket.getaddrinfo(
             address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-    except (OSError, UnicodeError):  # said when it is bound
+    except (OSError, UnicodeError):  # reported when the address is bound
         return set()
     return {(str(each[4][0]), each[4][1]) for each in found}
 

@@ -1,4 +1,4 @@
-"""Raises what the system allows a process, as far as it lets."""
+"""Raises the limits of the process, as far as the system allows."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ __all__ = ["raise_descriptor_limit"]
 
 
 def raise_descriptor_limit() -> None:
-    """As many file descriptors as the system allows: each session needs two."""
+    """Allows as many file descriptors as possible: each session needs two."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

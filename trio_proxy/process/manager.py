@@ -1,4 +1,4 @@
-"""What a process has around it that is no worker: the service manager, if there is one, and signals."""
+"""The surroundings of a process that is not a worker: the service manager, if there is one, and signals."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Manager", "Reload"]
 log = structlog.stdlib.get_logger("smtp_proxy")
 
 Reload = Callable[[], Awaitable[str]]
-"""Reads settings, rules and certificates anew, and returns why that was not possible; empty if it was."""
+"""Reads settings, rules and certificates again. Returns why that failed; empty if it did not."""
 
 
 @attrs.define(eq=False)
@@ -30,15 +30,15 @@ class Manager:
 
     notifier: Notifier = attrs.field(factory=Notifier.of_environment)
     number: int = attrs.field(default=0, init=False)
-    """That of the worker; 0: it is the only process."""
+    """The number of the worker; 0: this is the only process."""
     is_first: bool = attrs.field(default=True, init=False)
-    """True if this process speaks for all: of settings that are no good idea, and of where it listens."""
+    """True if this process prints the warnings about settings and the banner."""
     tell: None = attrs.field(default=None, init=False)
-    """There is no parent to be told anything."""
+    """No function: there is no parent to report to."""
     shared: None = attrs.field(default=None, init=False)
-    """There are no other workers."""
+    """None: there are no other workers."""
     numbers: Iterator[int] = attrs.field(factory=lambda: count(1), init=False)
-    """Of the connections."""
+    """The numbers of connections."""
     _activated: Activated = attrs.field(factory=activated)
 
     def given(self, address: Address) -> list[socket.socket]:
@@ -46,7 +46,8 @@ class Manager:
         return self._activated.take(address)
 
     def check(self) -> None:
-        """All addresses have got their sockets. Raises `ListenError` if one of the manager is left over."""
+        """Called after all addresses have got their sockets. Raises `ListenError` if the manager has given
+        another one."""
         self._activated.check()
 
     def ready(self, clients: Callable[[], int]) -> None:
@@ -63,7 +64,7 @@ class Manager:
         reload: Reload,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Does what the manager and its signals ask for, until it is cancelled. ``stop`` is for workers."""
+        """Does what the manager and signals ask for, until it is cancelled. ``stop`` is for workers."""
         numbers = [signal.SIGHUP, signal.SIGUSR2]
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.notifier.beat)

@@ -1,6 +1,5 @@
-"""Tells the service manager what the service does: systemd's ``sd_notify`` protocol, in one datagram each.
-
-Nothing is sent where ``NOTIFY_SOCKET`` is not set. See sd_notify(3) and sd_watchdog_enabled(3).
+"""Tells the service manager what the service does, with systemd's ``sd_notify`` protocol: one datagram for
+each notice. Nothing is sent if ``NOTIFY_SOCKET`` is not set. See sd_notify(3) and sd_watchdog_enabled(3).
 """
 
 from __future__ import annotations
@@ -19,16 +18,16 @@ __all__ = ["Notifier"]
 
 @attrs.frozen
 class Notifier:
-    """What tells the service manager; of `of_environment`, or one that tells nobody."""
+    """Notifies the service manager. Make it with `of_environment`; otherwise it sends nothing."""
 
     address: str = ""
     """The unix socket of the manager; one that begins with ``@`` is abstract. Empty: there is none."""
     watchdog: float | None = None
-    """The manager restarts the service if it hears nothing for so many seconds; None: it does not care."""
+    """The manager restarts the service if it gets no notice for so many seconds; None: it does not watch."""
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str] | None = None) -> Notifier:
-        """As the variables say that the manager sets."""
+        """Made from the variables that the manager sets."""
         variables = os.environ if environment is None else environment
         address = variables.get("NOTIFY_SOCKET", "")
         if not address.startswith(("/", "@")):
@@ -41,7 +40,7 @@ class Notifier:
 
     def reloading(self) -> None:
         """The settings are read again; `ready` ends that."""
-        clock = getattr(time, "CLOCK_MONOTONIC", None)  # what systemd measures with
+        clock = getattr(time, "CLOCK_MONOTONIC", None)  # the clock that systemd uses
         now = time.clock_gettime_ns(clock) // 1000 if clock is not None else 0
         self._send(f"RELOADING=1\nMONOTONIC_USEC={now}\nSTATUS=reloading")
 
@@ -54,8 +53,8 @@ class Notifier:
         self._send(f"STATUS={_line(status)}")
 
     async def beat(self) -> None:
-        """Says that the service lives, twice as often as the manager asks for it, until it is cancelled.
-        Returns at once if nobody asks for it."""
+        """Says regularly that the service is alive, twice as often as the manager asks, until it is
+        cancelled. Returns at once if the manager does not ask."""
         if self.watchdog is None:
             return
         while True:
@@ -63,7 +62,7 @@ class Notifier:
             await trio.sleep(self.watchdog / 2)
 
     def _send(self, text: str) -> None:
-        """Raises nothing: the service does not depend on who watches it."""
+        """Raises nothing: the service does not depend on its manager."""
         if not self.address:
             return
         address = "\0" + self.address[1:] if self.address.startswith("@") else self.address

@@ -1,4 +1,4 @@
-"""Gives up the rights of root: the service binds its ports, then it is another user for good."""
+"""Gives up the rights of root: after binding its ports, the service becomes another user for good."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["User", "UserError"]
 
 
 class UserError(Exception):
-    """A user that this process cannot become; the text says why."""
+    """The process cannot become this user; the text says why."""
 
 
 @attrs.frozen
@@ -42,8 +42,8 @@ class User:
         return cls(name, found.pw_uid, gid, tuple(os.getgrouplist(name, gid)))
 
     def become(self) -> None:
-        """From now on this process has the rights of this user, and cannot go back. Does nothing if it has
-        them already. Raises `UserError`."""
+        """From now on this process has the rights of this user, and cannot go back. Does nothing if it
+        already has them. Raises `UserError`."""
         if os.geteuid() == self.uid:
             return
         if os.geteuid() != 0:
@@ -55,7 +55,8 @@ class User:
             raise UserError(f"the rights of root could not be given up for {self.name}")
 
     def own(self, path: Path) -> None:
-        """This user is the owner of a file that root has made. Does nothing if root is not who runs this."""
+        """This user is the owner of a file that root has made. Does nothing if this process does not run as
+        root."""
         if os.geteuid() == 0:
             os.chown(path, self.uid, self.gid)
 

@@ -1,1 +1,1 @@
-"""Which server a client is connected to: lists of servers, their health, and the routes to them."""
+"""Chooses the server of a client: lists of servers, their health, and the routes to them."""

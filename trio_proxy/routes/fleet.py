@@ -1,4 +1,4 @@
-"""All servers of the service that stand in lists, and their groups: made for each version of the settings."""
+"""All servers of the service that are in lists, and their groups: made for each version of the settings."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Fleet:
 
     @classmethod
     def of(cls, lists: Mapping[str | None, Sequence[Destination]], before: Fleet | None = None) -> Fleet:
-        """A server that stands in several lists has one health. ``before``: the servers of before, of which
-        those that stay keep theirs."""
+        """A server in several lists has one health. ``before``: the earlier fleet; servers that stay keep
+        their health."""
         known: Mapping[Address, Health] = {} if before is None else before.healths
         healths: dict[Address, Health] = {}
         groups: dict[str | None, Group] = {}

@@ -1,15 +1,14 @@
-"""A list of servers of which each client gets one: in their order, or by their weights, and by their health.
+"""A list of servers; each client gets one of them, by order or weight, and by health.
 
-A session *visits* a group: `Group.visit`. It asks its visit for one server after the other, until one can be
-used; no server is given twice. The order, without weights::
+A session *visits* a group (`Group.visit`). It asks its visit for one server after another until one can be
+used; no server is returned twice. The order, without weights::
 
     1. servers that are UP, or whose pause is over, in the order of the list
     2. if there is none: those that are DOWN, the one whose pause ends first before the others
     3. if another session tries one of these at that moment: the result of that is waited for, so that a
        thousand clients do not wait for a thousand timeouts
 
-With weights, a server of the first kind is drawn, with a chance that its weight says. After it has failed,
-another one is drawn.
+With weights, one of the servers of step 1 is drawn at random, by weight. If it fails, another one is drawn.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from .health import Health, Probe, Try
 __all__ = ["Group", "Server", "Visit"]
 
 _EQUAL: Final = 1
-"""The weight of a server that has none, in a list where others have one."""
+"""The weight of a server without one, in a list where others have one."""
 
 
 @attrs.frozen(eq=False)
@@ -36,7 +35,7 @@ class Server:
     name: str
     """Its address, as `Settings.connect_to` takes it."""
     health: Health
-    """Shared by all groups that have this server."""
+    """The health, shared by all groups that have this server."""
     weight: int | None = None
 
 
@@ -52,18 +51,18 @@ class Group:
         self._is_weighted = any(server.weight is not None for server in self.servers)
 
     def visit(self) -> Visit:
-        """For one session."""
+        """Returns the visit of one session."""
         return Visit(self)
 
     def first_of(self, servers: Sequence[Server]) -> Server:
-        """The server to be tried first, of these, which can be used."""
+        """The server to try first, of these servers, which all can be used."""
         if not self._is_weighted:
             return servers[0]
         return self.chance.choices(servers, [server.weight or _EQUAL for server in servers])[0]
 
 
 class Visit:
-    """The tries of one session at a group. The caller says how each of them has ended: `worked`, `failed` or
+    """The attempts of one session at a group. The caller reports the result of each: `worked`, `failed` or
     `gave_up`."""
 
     __slots__ = ("_group", "_server", "_tried", "_try")
@@ -71,11 +70,11 @@ class Visit:
     def __init__(self, group: Group) -> None:
         self._group = group
         self._tried: set[Server] = set()
-        self._server: Server | None = None  # that was given last
+        self._server: Server | None = None  # the server that was returned last
         self._try: Try | None = None
 
     async def next(self) -> Server | None:
-        """A server to be tried; None if none is left."""
+        """The next server to try; None if none is left."""
         while left := [server for server in self._group.servers if server not in self._tried]:
             server = self._choose(left)
             if server is not None:
@@ -93,15 +92,15 @@ class Visit:
         self._tried.clear()
 
     def use_kept(self) -> None:
-        """A connection to the server that was made before is used. It is not known if another could be made:
-        if it comes to nothing, the server may be tried again."""
+        """The session uses an older connection to the server. It is not known if a new one could be made: if
+        the old one is dead, the server may be tried again."""
         if self._try is not None:
             self._try.gave_up()
         self._try = None
         self._tried.clear()
 
     def failed(self, why: str) -> None:
-        """The server cannot be used; or it could be, and has failed since."""
+        """The server cannot be used, or has failed after `worked`."""
         if self._try is not None:
             self._try.failed(why)
         elif self._server is not None:
@@ -110,13 +109,13 @@ class Visit:
         self._try = self._server = None
 
     def gave_up(self) -> None:
-        """The session is over, whatever the server would have said."""
+        """The session has ended before the result is known."""
         if self._try is not None:
             self._try.gave_up()
         self._try = self._server = None
 
     async def _wait_for_others(self, left: Iterable[Server]) -> None:
-        """Others try all of these servers: waits until one has worked, or all have failed for them."""
+        """Other sessions are trying all of these servers: waits until one works or all have failed."""
         async with trio.open_nursery() as nursery:
             for server in left:
                 if (probe := server.health.probe) is not None:
@@ -129,7 +128,7 @@ class Visit:
             self._tried.add(server)
 
     def _choose(self, left: Iterable[Server]) -> Server | None:
-        """The next one of these servers; None if others try all of them now."""
+        """The next one of these servers; None if other sessions are trying all of them now."""
         due = [server for server in left if server.health.is_due]
         if due:
             return self._group.first_of(due)

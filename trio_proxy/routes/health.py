@@ -1,14 +1,13 @@
-"""The health of a server, which all sessions of the service share: if it is to be tried now.
-
-A server that has failed is left out for a while, which doubles with each further failure. Then one session
-tries it again, while the others still leave it out::
+"""The health of a server, shared by all sessions: it says if the server should be tried now. A failed server
+is left out for a pause, which doubles with each further failure. Then one session tries it again, while the
+others still leave it out::
 
     UP ── failed ──> DOWN ── the pause is over, a session begins to try ──> PROBED ─┬─ worked ─> UP
                       ^                                                             └─ failed ─> DOWN
 
-A pause is drawn between a half of its length and the whole, so that several proxies do not come back at the
-same moment. What must never happen is that a client is refused since a server is left out that would have
-worked: so where all servers of a list are DOWN, they are tried before their pauses are over.
+A pause is shortened at random, to not less than half, so that several proxies do not retry at the same
+moment. What must never happen: a client is refused because a working server is left out. So if all servers of
+a list are DOWN, they are tried before their pauses are over.
 """
 
 from __future__ import annotations
@@ -28,22 +27,22 @@ log = structlog.stdlib.get_logger("smtp_proxy")
 FIRST_PAUSE: Final = 1.0
 """Seconds."""
 LONGEST_PAUSE: Final = 60.0
-"""Seconds: a server that is up again gets clients after so long at the latest."""
+"""The longest pause: a server that works again gets clients after so many seconds at the latest."""
 
 
 class HealthState(Enum):
-    """If a server is used."""
+    """The state of a server."""
 
     UP = "up"
     """Clients are connected to it."""
     DOWN = "down"
     """It has failed. It is left out while another server can be used."""
     PROBED = "probed"
-    """A session tries if it can be used again. Others leave it out, or wait for the result."""
+    """One session is trying it again. Others leave it out, or wait for the result."""
 
 
 class Probe:
-    """A try at a server that was DOWN, which others may wait for."""
+    """An attempt at a server that was DOWN. Other sessions may wait for its result."""
 
     __slots__ = ("_ended", "_worked")
 
@@ -63,7 +62,7 @@ class Probe:
 
 
 class Health:
-    """The health of one server, by what sessions say of their tries: see `begin`."""
+    """The health of one server, from the results of attempts: see `begin`."""
 
     __slots__ = ("_clock", "_due", "_failures", "_random", "name", "probe", "why")
 
@@ -76,9 +75,9 @@ class Health:
         """``name`` is for the log. ``chance`` gives a number from 0 up to 1."""
         self.name = name
         self.why = ""
-        """Why it has failed last."""
+        """The reason of the last failure."""
         self.probe: Probe | None = None
-        """The try that is under way at a server that was DOWN."""
+        """The current attempt at a server that was DOWN."""
         self._clock = clock
         self._random = chance
         self._failures = 0  # in a row
@@ -86,14 +85,14 @@ class Health:
 
     @property
     def state(self) -> HealthState:
-        """If the server is used."""
+        """The state of the server."""
         if not self._failures:
             return HealthState.UP
         return HealthState.DOWN if self.probe is None else HealthState.PROBED
 
     @property
     def is_due(self) -> bool:
-        """True if it is to be tried: it is UP, or DOWN and its pause is over."""
+        """True if it should be tried: it is UP, or DOWN and its pause is over."""
         return not self._failures or (self.probe is None and self._clock() >= self._due)
 
     @property
@@ -119,7 +118,7 @@ class Health:
         """The server could not be used. ``probe``: see `Try`."""
         self.why = why
         if self._failures and (probe is None or probe is not self.probe):
-            return  # it was tried by several at the same time, and the first of them has said it
+            return  # several tried it at the same time, and the first has reported it
         pause = min(FIRST_PAUSE * 2.0 ** min(self._failures, 16), LONGEST_PAUSE)
         pause *= 0.5 + self._random() / 2
         self._failures += 1
@@ -129,7 +128,7 @@ class Health:
         self._end_probe(worked=False)
 
     def gave_up(self, probe: Probe | None) -> None:
-        """A session has ended before it knew if the server can be used. Nothing is learnt."""
+        """A session has ended without a result."""
         if probe is not None and probe is self.probe:
             self._end_probe(worked=False)
 
@@ -140,9 +139,9 @@ class Health:
 
 
 class Try:
-    """One try of a session at a server. Its end is said once: further calls change nothing.
+    """One attempt of a session at a server. Only the first report of a result counts.
 
-    ``probe``: what others wait for, if the server was DOWN.
+    ``probe``: the probe that other sessions wait for, if the server was DOWN.
     """
 
     __slots__ = ("_health", "_probe")

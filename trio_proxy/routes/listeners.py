@@ -1,4 +1,4 @@
-"""Finds which listener took a connection, as the settings name it."""
+"""Finds the listener that accepted a connection, by its name in the settings."""
 
 from __future__ import annotations
 

@@ -1,13 +1,12 @@
-"""The rule that makes `Redirect` of the ``[[route]]`` tables: the first route that fits says the server.
-
-A route is looked at when all is known that its conditions ask for, and again at each later point::
+"""The rule that turns ``[[route]]`` tables into `Redirect`: the first route that fits names the server. A
+route is checked when all values of its conditions are known, and again at each later point::
 
     listen, client          when the client connects, and when XCLIENT has said who it is
     tls_name                the same if TLS begins with the first octet; at MAIL if it begins with STARTTLS
     login, sender           at MAIL
     recipient               at RCPT
 
-The rule is asked after all others, whose `Redirect` wins.
+The rule is asked after all others, so a `Redirect` of another rule wins.
 """
 
 from __future__ import annotations
@@ -82,7 +81,7 @@ class _Route:
         )
 
     def _is_asked(self, name: str) -> bool:
-        """Returns True if the client asks for one of the names; ``*`` stands for the first label."""
+        """Returns True if the client asks for one of the names; ``*`` matches the first label."""
         _, _, parent = name.partition(".")
         return bool(name) and not self.tls_name.isdisjoint((name, f"*.{parent}"))
 
@@ -95,7 +94,7 @@ class Routing:
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The rules of the phases in which a route may come to fit."""
+        """The rules for the phases in which a route may begin to fit."""
         routes = self._routes
         phases: list[object] = [self.connect] if any(not route.is_late for route in routes) else []
         if any(route.tls_name or route.login or route.sender for route in routes):

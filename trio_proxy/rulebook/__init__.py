@@ -1,1 +1,1 @@
-"""Rule files: read, loaded, loaded again; tasks, threads and deadlines for rules."""
+"""Loads and reloads rule files, and provides tasks, threads and deadlines for rules."""

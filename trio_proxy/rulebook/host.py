@@ -31,7 +31,7 @@ _BLOCKING_SECONDS = 2.0
 
 @attrs.frozen(kw_only=True)
 class RuleSettings:
-    """What the rules of all sessions share."""
+    """The settings that the rules of all sessions share."""
 
     timeout: float = DEFAULTS.rule_timeout
     """Seconds for one call of a rule. A rule may have its own: `Rule.timeout`."""
@@ -43,14 +43,14 @@ class RuleSettings:
     threads: RuleThreads = attrs.field(factory=RuleThreads)
     """Runs `threaded` rules, each in threads of its own."""
     meter: Meter = NO_METER
-    """Is told what rules do: see `MeteredHost`."""
+    """Counts what rules do: see `MeteredHost`."""
     tasks: RuleTasks | None = None
-    """Runs the rules that are awaited, so that no session waits for a rule that cannot be cancelled. None:
-    each session runs its rules itself, and waits for them."""
+    """Runs the rules that are awaited, so that no session has to wait for a rule that cannot be cancelled.
+    None: each session runs its rules itself, and waits for them."""
 
 
 class RuleAccount(Protocol):
-    """What a `RuleHost` tells an account: see `trio_proxy.account.account.Account`."""
+    """The account to which a `RuleHost` reports: see `trio_proxy.account.account.Account`."""
 
     def decided(self, rule: str, verdict: Verdict) -> None: ...
     def failed(self, rule: str, incident: str) -> None: ...
@@ -69,7 +69,7 @@ class RuleHost(Host):
         transcript: Transcript | None,
         account: RuleAccount | None = None,
     ) -> None:
-        """``account`` is told what rules say of mail."""
+        """``account`` gets the verdicts of rules on mail."""
         super().__init__()
         self._settings = settings
         self._watchdog = settings.watchdog
@@ -78,8 +78,8 @@ class RuleHost(Host):
         self._account = account
 
     async def call(self, rule: Rule, *arguments: object) -> object:
-        """Runs the rule in a task of its own: a cancel scope or task that a rule leaves open does not disturb
-        the session. A rule whose time is up is cancelled; the session does not wait until it has ended."""
+        """Runs the rule in its own task, so that a cancel scope or task that the rule leaves open does not
+        disturb the session. After its time the rule is cancelled; the session does not wait for its end."""
         call = Call(rule)
         seconds = self._seconds(rule)
         if self._settings.tasks is None:
@@ -138,12 +138,12 @@ class RuleHost(Host):
             self._settings.watchdog.stop()
 
     def passes_on(self, rule: Rule, error: BaseException) -> bool:
-        """Returns True if the session is cancelled, which is no failure of the rule. Signals are handled by
-        `server.stop_on_signals`, so they are not seen here."""
+        """Returns True if the session is cancelled, which is not a failure of the rule.
+        `server.stop_on_signals` handles signals, so they do not arrive here."""
         return _is_cancelled(error) or (rule.waits and isinstance(error, GeneratorExit))
 
     def failed(self, rule: Rule, error: BaseException) -> str:
-        if isinstance(error, RuleDown):  # which was logged when it began
+        if isinstance(error, RuleDown):  # logged already when the rule went down
             if self._account is not None:
                 self._account.failed(rule.name, error.incident)
             self._note(f"{rule.where} {rule.phase} is down (incident {error.incident})", "***")
@@ -219,7 +219,7 @@ def _is_cancelled(error: BaseException) -> bool:
 
 
 def _only(error: Any) -> BaseException:
-    """The exception in a group that holds only one, at any depth. Anything else is returned as it is."""
+    """The single exception in a group, at any depth. Anything else is returned unchanged."""
     inner: tuple[Any, ...]
     while len(inner := getattr(error, "exceptions", ())) == 1:
         error = inner[0]

@@ -1,6 +1,6 @@
-"""Executes rule files as modules: again at each loading, and removed when their rules are no longer used.
+"""Executes rule files as modules, again at each loading. Removes them when their rules are no longer used.
 
-A rule file can import modules from its own folder; they are executed again with it. Packages are not.
+A rule file can import modules from its own folder, which are executed again with it; packages are not.
 """
 
 from __future__ import annotations
@@ -21,21 +21,20 @@ __all__ = ["KeptModules", "RuleModules"]
 
 _numbers: Final = itertools.count(1)
 _beside: Final[set[str]] = set()
-"""Names of modules beside rule files that rule files have imported."""
+"""Names of modules that rule files have imported from their own folders."""
 _CANNOT_IMPORT: Final = re.compile(r"cannot import name '(\w+)'")
 
 
 class KeptModules:
-    """Keeps modules in ``sys.modules`` as long as this object lives: ``typing.get_type_hints`` and others
-    look for them there. Afterwards they are removed, so that they take up no memory."""
+    """Keeps modules in ``sys.modules`` while this object lives, because ``typing.get_type_hints`` and others
+    look for them there. Then they are removed to free memory."""
 
     def __init__(self, names: Iterable[str]) -> None:
         weakref.finalize(self, _forget, tuple(names))
 
 
 class RuleModules:
-    """A context in which rule files are executed. If it is left by an exception, ``sys.modules`` is as it was
-    before."""
+    """A context in which rule files are executed. An exception that leaves it restores ``sys.modules``."""
 
     def __init__(self) -> None:
         self._names: list[str] = []
@@ -45,7 +44,7 @@ class RuleModules:
     def __enter__(self) -> RuleModules:
         self._old = {name: sys.modules.pop(name) for name in _beside & sys.modules.keys()}
         self._others = frozenset(sys.modules)
-        # No compiled copies: one would be used in place of a file that is changed within the same second.
+        # No compiled copies: Python would use one although the file has changed within the same second.
         self._wrote_copies, sys.dont_write_bytecode = not sys.dont_write_bytecode, True
         return self
 
@@ -76,7 +75,7 @@ class RuleModules:
         self._files.append(path)
         try:
             code = compile(source, name, "exec", dont_inherit=True)
-        except (SyntaxError, ValueError) as error:  # the latter: NUL
+        except (SyntaxError, ValueError) as error:  # ValueError: the file holds NUL
             raise _error(error, name, path.parent) from None
         module = ModuleType(f"{path.stem}@{next(_numbers)}")
         module.__file__ = str(path)
@@ -91,8 +90,8 @@ class RuleModules:
         return module.__dict__, source
 
     def _let_import_from(self, folder: Path) -> None:
-        """Puts the folder at the end of ``sys.path``, so that no file in it hides a module that others need.
-        It is never removed: a rule may import something when it is asked."""
+        """Puts the folder at the end of ``sys.path``, so that no file in it hides another module. The folder
+        is never removed, because a rule may import something later."""
         self._folders.add(folder)
         if str(folder) not in sys.path:
             sys.path.append(str(folder))

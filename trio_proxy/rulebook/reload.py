@@ -1,6 +1,6 @@
-"""Holds the rules that are in force, and replaces them by newly loaded ones while connections go on.
+"""Holds the current rules, and replaces them with newly loaded ones while connections go on.
 
-A connection keeps the rules with which it began, so several generations of rules may be alive at a time::
+A connection keeps the rules with which it began, so several generations of rules may exist at a time::
 
     load ──▶ enter ──▶ current ──────────▶ replaced ──────────────▶ closed
      │         │       new connections     connections that began   running() of its objects is
@@ -8,9 +8,9 @@ A connection keeps the rules with which it began, so several generations of rule
      └─────────┴──▶ failed: it is closed, and the current one stays
 
 Exactly one generation is current from the start to the end of the service. A new one becomes current in one
-step, after ``running()`` of all its objects has been entered; if anything of it fails, nothing changes. A
-replaced generation is closed when its last connection has ended, and not earlier: a rule must not be asked
-after what it needs was closed. When the service ends, all are closed.
+step, after ``running()`` of all its objects has been entered; if any of this fails, nothing changes. A
+replaced generation is closed when its last connection has ended, not earlier: a rule must not be asked after
+the resources that it needs are closed. When the service ends, all generations are closed.
 
 Files are compared twice a second (`trio_proxy.storage.stamps`).
 """
@@ -41,9 +41,9 @@ log = structlog.stdlib.get_logger("smtp_proxy")
 
 _LOOK_SECONDS: Final = 0.5
 _START_SECONDS: Final = 30.0
-"""For ``running()`` of one object of the rules to be entered."""
+"""The time for entering ``running()`` of one object of the rules."""
 _END_SECONDS: Final = 5.0
-"""For all of them to be left when the service ends."""
+"""The time for leaving all of them when the service ends."""
 
 
 @attrs.define(eq=False)
@@ -52,16 +52,16 @@ class _Generation:
 
     loaded: LoadedRules
     at: str = attrs.field(factory=lambda: time.strftime("%H:%M:%S"))
-    """The time of day at which they were loaded, for the log."""
+    """The time of day at which the rules were loaded, for the log."""
     unused: trio.Event = attrs.field(factory=trio.Event)
-    """Set when what the rules hold open is to be closed."""
+    """Set when the resources of the rules should be closed."""
     _users: int = attrs.field(default=0, init=False)
     """Connections that may still ask these rules."""
     _is_replaced: bool = attrs.field(default=False, init=False)
 
     def __enter__(self) -> RuleSet:
-        """A connection may ask these rules until `__exit__`. The generation itself is the context of all of
-        them, since a generator takes 0.7 KB for each."""
+        """A connection may ask these rules until `__exit__`. All connections use the generation itself as
+        their context, because a generator would take 0.7 KB for each."""
         self._users += 1
         return self.loaded.ruleset
 
@@ -70,7 +70,7 @@ class _Generation:
         self._close_if_unused()
 
     def replaced(self) -> None:
-        """Other rules are in force: no further connection gets these."""
+        """Other rules are current: no further connection gets these."""
         self._is_replaced = True
         self._close_if_unused()
 
@@ -81,7 +81,7 @@ class _Generation:
 
 @attrs.define(eq=False)
 class _Asked:
-    """Somebody who waits for a reload."""
+    """A caller that waits for a reload."""
 
     answered: trio.Event = attrs.field(factory=trio.Event)
     why_not: str = ""
@@ -92,10 +92,10 @@ class _Asked:
 
 
 class RuleBook:
-    """Holds the rules that are in force, and replaces them on demand."""
+    """Holds the current rules, and replaces them on demand."""
 
     def __init__(self, load: Callable[[], LoadedRules]) -> None:
-        """Calls ``load``, here and for each reload. Raises the `RuleError` that it raises here."""
+        """Calls ``load`` here and for each reload. Raises the `RuleError` of the first call."""
         self._load = load
         self._wanted = trio.Event()
         self._asked: list[_Asked] = []
@@ -106,12 +106,12 @@ class RuleBook:
 
     @property
     def current(self) -> RuleSet:
-        """The rules of a connection that begins now."""
+        """The rules for a connection that begins now."""
         return self._current.loaded.ruleset
 
     @property
     def token_rules(self) -> tuple[TokenRule, ...]:
-        """What gives access tokens now."""
+        """The current rules that provide access tokens."""
         return self._current.loaded.token_rules
 
     @property
@@ -120,12 +120,12 @@ class RuleBook:
         return self._current.loaded.summary
 
     def use(self) -> AbstractContextManager[RuleSet]:
-        """Gives the rules for a connection. They may be asked as long as this context lasts."""
+        """Gives the rules for a connection, which may be asked within this context."""
         return self._current
 
     def tell(self, replaces: Callable[[LoadedRules], None]) -> None:
-        """``replaces`` is called with other rules in the step in which they become those of new connections.
-        If it raises, the present ones stay."""
+        """``replaces`` is called with the new rules in the step in which new connections get them. If it
+        raises, the present rules stay."""
         self._tell = replaces
 
     def reload(self) -> None:
@@ -133,8 +133,8 @@ class RuleBook:
         self._wanted.set()
 
     async def reloaded(self) -> str:
-        """Asks for it, and waits until it is done. Returns why the present rules stay; empty if they do
-        not."""
+        """Asks `serve` to load the rules again, and waits for the result. Returns why the present rules stay;
+        empty if they do not."""
         asked = _Asked()
         self._asked.append(asked)
         self.reload()
@@ -165,7 +165,7 @@ class RuleBook:
                 for generation in self._living:
                     generation.unused.set()
                 end.set()
-        if failed is not None:  # raised here because the nursery would raise a group
+        if failed is not None:  # raised here: within the nursery it would be wrapped in an exception group
             raise failed
 
     # Generations
@@ -200,7 +200,7 @@ class RuleBook:
         return ""
 
     def _generation(self) -> _Generation:
-        # Taken before the files are read, so that a change during the reading is noticed later.
+        # Taken before reading, so that a change during the reading is noticed later.
         before = self._stamps = stamps_of(self._stamps)
         try:
             loaded = self._load()
@@ -219,7 +219,7 @@ class RuleBook:
                 with trio.fail_after(_START_SECONDS):
                     await contexts.start(_keep, thing, generation.unused)
             except Exception as error:
-                generation.unused.set()  # leaves those that were entered already
+                generation.unused.set()  # leaves the contexts that were already entered
                 text = f"{type(thing).__name__}: running() failed: {_said(error)}"
                 raise RuleError([Problem("", 0, text)]) from error
 
@@ -230,14 +230,14 @@ class RuleBook:
         while True:
             await trio.sleep(_LOOK_SECONDS)
             now = stamps_of(self._stamps)
-            if now == before != self._stamps:  # the same twice: the writing has ended
+            if now == before != self._stamps:  # the same twice: writing has ended
                 self.reload()
             before = now
 
 
 async def _keep_contexts(task_status: trio.TaskStatus[tuple[trio.Nursery, trio.Event]]) -> None:
-    """Gives a nursery that is not cancelled with its surroundings, and an event that ends it: so everything
-    in it can be closed in order."""
+    """Gives a nursery that is not cancelled from outside, and an event that ends it, so that everything in it
+    is closed in order."""
     end = trio.Event()
     with trio.CancelScope(shield=True) as scope:
         async with trio.open_nursery() as nursery:
@@ -249,8 +249,8 @@ async def _keep_contexts(task_status: trio.TaskStatus[tuple[trio.Nursery, trio.E
 async def _keep(
     thing: Any, unused: trio.Event, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Runs ``running()`` of an object of the rules until the rules are unused. A failure after it was entered
-    is logged, and ends nothing else."""
+    """Runs ``running()`` of an object of the rules until the rules are unused. A failure after entering is
+    only logged."""
     opened = False
     try:
         async with thing.running():

@@ -1,6 +1,5 @@
-"""Runs rules in tasks that outlive their sessions, and ends the process if a rule cannot be ended.
-
-A rule that is awaited runs in a task of the service, and not of its session::
+"""Runs rules in tasks that may outlive their sessions, and ends the process if a rule cannot be ended. An
+awaited rule runs in a task of the service, not of its session::
 
     session              task of the rule
     call ──────────────▶ runs
@@ -9,9 +8,9 @@ A rule that is awaited runs in a task of the service, and not of its session::
     time is up ─cancel─▶ │  ends at its next checkpoint ─▶ ended, late
     goes on without it   ▼  never gets there, as one that waits for a thread ─▶ running
 
-So a session never waits longer than the rule's time, even for a rule that cannot be cancelled. Such tasks
-remain until they end by themselves. What must never happen: that the service stops and does not end because
-of them. When it stops, `rule_tasks` cancels all tasks, waits two seconds, and then ends the process.
+So a session never waits longer than the rule's time, even if the rule cannot be cancelled. Such a task stays
+until it ends by itself. What must never happen: such tasks prevent the service from ending. When it stops,
+`rule_tasks` cancels all tasks, waits two seconds, and then ends the process.
 """
 
 from __future__ import annotations
@@ -35,22 +34,22 @@ __all__ = ["Call", "RuleTasks", "rule_tasks"]
 log = structlog.stdlib.get_logger("smtp_proxy")
 
 _END_SECONDS = 2.0
-"""For rules to end after they have been cancelled."""
+"""The time for rules to end after they have been cancelled."""
 
 
 @attrs.define(eq=False)
 class Call:
-    """One call of a rule that is awaited: its task, and what came of it."""
+    """One call of an awaited rule: its task and its result."""
 
     rule: Rule
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     """Cancels the task."""
     ended: trio.Event = attrs.field(factory=trio.Event)
-    """Set when the task has ended, which may be long after nobody waits for it any more."""
+    """Set when the task has ended, maybe long after the session has stopped waiting."""
     is_late: bool = attrs.field(default=False, init=False)
     """True if the time of the rule was up before it returned or raised anything."""
     _results: list[object] = attrs.field(factory=list[object], init=False)
-    """What the rule returned, which may be None; empty if it did not return."""
+    """The value that the rule returned, in a tuple; empty if it has not returned."""
     _error: BaseException | None = attrs.field(default=None, init=False)
 
     def returned(self, result: object) -> None:
@@ -62,9 +61,9 @@ class Call:
         self._error = error
 
     def outcome(self, seconds: float) -> object:
-        """Ends the waiting for the rule: gives what it returned, or raises what it raised.
+        """Ends the waiting for the rule: returns its result, or raises its exception.
 
-        Raises TimeoutError if it has done neither in its ``seconds``. From then on `is_late` is true.
+        Raises TimeoutError if the rule has done neither in its ``seconds``. Then `is_late` is true.
         """
         if self._error is not None:
             raise self._error
@@ -80,11 +79,11 @@ class RuleTasks:
 
     nursery: trio.Nursery
     threads: RuleThreads = attrs.field(factory=RuleThreads)
-    """For rules that are called in threads."""
+    """The threads for rules that are called in threads."""
     _calls: set[Call] = attrs.field(factory=set[Call], init=False)
 
     def start_soon(self, call: Call, run: Callable[..., Awaitable[None]], *arguments: Any) -> None:
-        """Runs ``run(*arguments)``, which is to set ``call.ended``, in a task."""
+        """Runs ``run(*arguments)`` in a task. It must set ``call.ended``."""
         self._calls.add(call)
         self.nursery.start_soon(self._run, call, run, arguments)
 
@@ -95,7 +94,7 @@ class RuleTasks:
             self._calls.discard(call)
 
     async def all_ended(self) -> None:
-        """Waits until every call has ended that was started before."""
+        """Waits until all calls started so far have ended."""
         for call in tuple(self._calls):
             await call.ended.wait()
 
@@ -109,7 +108,7 @@ class RuleTasks:
 async def rule_tasks(stack: ExitStack, status: Callable[[], int]) -> AsyncGenerator[RuleTasks]:
     """Gives the tasks for rules. After this context all of them have ended.
 
-    If a rule does not end when it is cancelled, such as one that waits for a thread, the process is ended: it
+    If a rule does not end when it is cancelled, such as one that waits for a thread, the process ends: it
     closes ``stack`` and exits with ``status()``. All sessions must have ended before this context is left.
     """
     async with trio.open_nursery() as nursery:

@@ -1,16 +1,15 @@
-"""Calls rules in threads: each rule has places of its own, so a rule that hangs takes none from others.
-
-A thread cannot be ended from outside. A call whose time is up is given up, and its thread keeps its place
-until the rule returns::
+"""Calls rules in threads. Each rule has its own places, so a rule that hangs takes none from others. A thread
+cannot be ended from outside. A call whose time is up is abandoned, and its thread keeps its place until the
+rule returns::
 
     call ──▶ a place is free ──▶ runs in a thread ──▶ returns, also long after it was given up: place is free
       │            ▲
       └─▶ waits ───┘
             └─▶ each place is kept by a call whose time is up: the rule is *down*
 
-While a rule is down its calls fail at once with `RuleDown`, those too that wait for a place. It is back when
-a place is free. What must never happen: that other rules, the writing of messages or the resolving of names
-wait for threads of this rule.
+While a rule is down, its calls fail at once with `RuleDown`, also those that wait for a place. The rule is
+back when a place is free. What must never happen: other rules, the writing of messages or the resolving of
+names wait for threads of this rule.
 """
 
 from __future__ import annotations
@@ -38,15 +37,15 @@ class RuleDown(Exception):
     def __init__(self, threads: int, incident: str) -> None:
         super().__init__(f"all {threads} threads of the rule hang")
         self.incident = incident
-        """The name of all failures until the rule is back, which the log has once."""
+        """The incident that all failures share until the rule is back. It is logged once."""
 
 
 @attrs.define(eq=False)
 class RuleThreads:
-    """The threads of all rules of a service. A rule that is loaded anew begins anew."""
+    """The threads of all rules of a service. A reloaded rule starts with new places."""
 
     each: int = _EACH
-    """Most threads of one rule."""
+    """The most threads of one rule."""
     _places: WeakKeyDictionary[Rule, _Places] = attrs.field(init=False)
     _busy: set[_Place] = attrs.field(init=False)
 
@@ -55,8 +54,8 @@ class RuleThreads:
         self._busy = set()
 
     async def run(self, rule: Rule, seconds: float, arguments: tuple[object, ...]) -> object:
-        """Returns or raises what the rule does. It is to be cancelled after ``seconds``: the thread may go on
-        after that. Raises `RuleDown`."""
+        """Returns or raises what the rule does. Cancel it after ``seconds``; the thread may continue after
+        that. Raises `RuleDown`."""
         places = self._places.get(rule)
         if places is None:
             places = self._places[rule] = _Places(rule.name, rule.where, self.each)
@@ -81,7 +80,7 @@ class _Places:
     where: str
     count: int
     incident: str = attrs.field(default="", init=False)
-    """Of the rule being down; empty if it is not."""
+    """The incident while the rule is down; else empty."""
     _limiter: trio.CapacityLimiter = attrs.field(init=False)
     _taken: set[_Place] = attrs.field(init=False)
 
@@ -92,7 +91,7 @@ class _Places:
     async def take(self, place: _Place) -> None:
         """Waits for a place. Raises `RuleDown`."""
         while not self._limiter.available_tokens:
-            if len(self._taken) < self.count:  # one was given to a task that has not had its turn yet
+            if len(self._taken) < self.count:  # a place was given to a task that has not run yet
                 await trio.lowlevel.checkpoint()
                 continue
             until = max(each.until for each in self._taken)
@@ -127,12 +126,12 @@ class _Places:
 
 @attrs.define(eq=False)
 class _Place:
-    """The place of one call. Trio takes it as a limiter: it is taken before the thread begins, and given back
-    when the thread has ended, also after the call was given up."""
+    """The place of one call. Trio uses it as a limiter: takes it before the thread begins, and gives it back
+    when the thread has ended, also after the call was abandoned."""
 
     places: _Places
     until: float
-    """When the time of the call is up."""
+    """The time at which the call is abandoned."""
     _busy: set[_Place]
     released: trio.Event = attrs.field(factory=trio.Event, init=False)
 

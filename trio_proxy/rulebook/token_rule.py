@@ -1,7 +1,7 @@
 """`TokenRule`: a function of a rule file that gives access tokens, for a proxy that logs in to servers.
 
-It is named ``access_token`` and takes the account. It is no rule that judges mail: it is not asked about a
-client, and what it gives is kept and used for all sessions of the account, until it expires.
+The function is named ``access_token`` and takes the account. It does not judge mail and is not asked about
+clients. Its token is kept, and used for all sessions of the account until it expires.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _WRITE: Final = f"write async def {NAME}(account)"
 
 
 class TokenRuleError(Exception):
-    """The rule has failed; the text says how, and holds nothing of what it has returned."""
+    """The rule has failed; the text says how, and contains nothing that the rule has returned."""
 
 
 @attrs.frozen(eq=False)
@@ -34,12 +34,12 @@ class TokenRule:
     """One such function."""
 
     rule: Rule
-    """What a host calls in the way of other rules: with the same deadline and watchdog, and in a thread if it
-    is not async. In the log it is one of phase ``login``."""
+    """The rule as a host calls it: with the deadline and watchdog of other rules, and in a thread if it is
+    not async. In the log its phase is ``login``."""
 
     @classmethod
     def of(cls, function: Callable[[str], Any], file: str, line: int) -> TokenRule:
-        """A method is bound."""
+        """Makes a token rule of a function, or of a bound method."""
         is_async = inspect.iscoroutinefunction(function)
         name = getattr(function, "__qualname__", NAME)
         return cls(Rule("login", function, name, file, line, is_async=is_async, threaded=not is_async))
@@ -50,8 +50,8 @@ class TokenRule:
         return self.rule.where
 
     async def ask(self, account: str, host: Host) -> tuple[str, float | None] | None:
-        """The token and the seconds that it lasts, which may be unknown; None if the rule has none for this
-        account. Raises `TokenRuleError`, after the host has logged why."""
+        """The token and the seconds that it lasts, if known; None if the rule has no token for this account.
+        Raises `TokenRuleError`, after the host has logged why."""
         rule = self.rule
         try:
             return _checked(await host.call(rule, account))
@@ -65,7 +65,7 @@ class TokenRule:
 
 
 def _why(error: BaseException) -> str:
-    """What the rule's own errors say is for the log alone."""
+    """Says how the rule has failed. The texts of the rule's own errors only go to the log."""
     if isinstance(error, TimeoutError):
         return "it took too long"
     return str(error) if isinstance(error, TokenRuleError) else type(error).__name__
@@ -78,7 +78,7 @@ def _checked(result: Any) -> tuple[str, float | None] | None:
     if isinstance(result, tuple) and len(result) == 2:  # pyright: ignore[reportUnknownArgumentType]
         result, seconds = result  # pyright: ignore[reportUnknownVariableType]
     if not (isinstance(result, str) and _TOKEN.fullmatch(result)):
-        raise TokenRuleError("it is to return a token, a token and the seconds that it lasts, or None")
+        raise TokenRuleError("it must return a token, a token and the seconds that it lasts, or None")
     if seconds is None:
         return result, None
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
@@ -89,8 +89,8 @@ def _checked(result: Any) -> tuple[str, float | None] | None:
 def token_rules(
     namespace: Mapping[str, Any], objects: Iterable[Any], spec: str
 ) -> tuple[list[TokenRule], list[Problem]]:
-    """Those of a rule file: a function of this name, and methods of its rule objects; and what is wrong with
-    them."""
+    """The token rules of a rule file, which are a function of this name and methods of rule objects; and
+    their mistakes."""
     found: list[Any] = []
     if (value := namespace.get(NAME)) is not None and not isinstance(value, ModuleType):
         found.append(value)

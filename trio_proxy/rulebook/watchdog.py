@@ -1,7 +1,7 @@
-"""Interrupts rules that block: code that does not give the control back in time gets an exception.
+"""Interrupts rules that block: code that does not return control in time gets an exception.
 
 Trio runs all sessions in one thread, so a rule that calls ``time.sleep`` or computes for long would stop all
-of them. A timer signal (SIGALRM) interrupts it: Python runs the handler in the main thread, between two
+sessions. A timer signal (SIGALRM) interrupts it: Python runs the handler in the main thread, between two
 instructions of the code that blocks, and the handler raises `Blocked`. ::
 
     off ──start──▶ armed ──seconds pass──▶ Blocked is raised; still armed, for code that catches it
@@ -13,9 +13,9 @@ wait as long as it likes. `Blocked` must not be raised in code of the service: `
 signal that arrives then does nothing. Outside of the main thread there are no signal handlers, and nothing is
 interrupted.
 
-The timer is not set for each call of a rule. Nearly all of them are over in microseconds; two system calls
-and the time of the processor took 3 µs each time. It goes on running after `stop`. If it rings while another
-piece of code is armed, it is set again, for the rest of the time that this one has.
+The timer is not set for each call of a rule. Nearly all calls take microseconds, but two system calls and
+reading the CPU time took 3 µs each time. So the timer runs on after `stop`. If it fires while another piece
+of code is armed, it is set again for the rest of that code's time.
 """
 
 from __future__ import annotations
@@ -34,41 +34,41 @@ import attrs
 __all__ = ["Blocked", "Watchdog"]
 
 _SHORT: Final = 0.001
-"""Seconds by which it may be early, since clocks differ."""
+"""The seconds by which the timer may fire early, because clocks differ."""
 
 
 class Blocked(BaseException):
-    """Raised inside code that has blocked for too long. It is no `Exception`, because such code often catches
-    those."""
+    """Raised inside code that has blocked for too long. It is not an `Exception`, because such code often
+    catches `Exception`."""
 
     def __init__(self, seconds: float, *, computes: bool) -> None:
         super().__init__(f"it has blocked the service for {seconds:g} s")
         self.computes = computes
-        """True if the code used the processor, False if it waited for something. To run code that computes in
-        a thread does not help: it may hold the lock of the interpreter, as a regular expression does."""
+        """True if the code used the processor, False if it waited for something. For code that computes, a
+        thread does not help: it may hold the lock of the interpreter, as a regular expression does."""
 
 
 @attrs.define(eq=False)
 class Watchdog:
-    """Limits how long a piece of code may run without giving the control back."""
+    """Limits how long a piece of code may run without returning control."""
 
     seconds: float
     """The limit."""
     _after: float = attrs.field(default=0.0, init=False)
-    """The limit for what is armed."""
+    """The limit of the armed code."""
     _until: float = attrs.field(default=0.0, init=False)
-    """When it is over."""
+    """The time at which this limit is over."""
     _rings: float = attrs.field(default=inf, init=False)
-    """When the timer rings next; infinity if it does not run."""
+    """The time at which the timer fires next; infinity if it does not run."""
     _set: float = attrs.field(default=0.0, init=False)  # when it was set,
-    _used: float = attrs.field(default=0.0, init=False)  # and the seconds of the processor then
+    _used: float = attrs.field(default=0.0, init=False)  # and the CPU seconds at that time
     _armed: bool = attrs.field(default=False, init=False)
     _usable: bool = attrs.field(default=False, init=False)
 
     @contextmanager
     def installed(self) -> Generator[None]:
-        """Installs the signal handler. `start` and `stop` do nothing outside of this context, and if it was
-        entered in another thread than the main one."""
+        """Installs the signal handler. `start` and `stop` do nothing outside this context, or if it was
+        entered outside the main thread."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -88,12 +88,12 @@ class Watchdog:
         if self._usable:
             self._after = min(self.seconds, most)
             self._until = time.monotonic() + self._after
-            self._armed = True  # before the look at the timer, which may ring at any time
+            self._armed = True  # set before the timer is checked, because it may fire at any time
             if self._until < self._rings:
                 self._set_timer(self._after)
 
     def stop(self) -> None:
-        """Ends what `start` began."""
+        """Ends the watch that `start` began."""
         self._armed = False
 
     async def watched(self, coroutine: Coroutine[Any, Any, Any], most: float = inf) -> Any:
@@ -112,14 +112,14 @@ class Watchdog:
             return
         now = time.monotonic()
         if self._until - now > _SHORT:  # the timer was set for something else
-            # Never so short that no use of the processor can be seen.
+            # Never so short that no use of CPU time can be measured.
             self._set_timer(max(self._until - now, self._after / 10))
             return
         used, passed = time.thread_time() - self._used, now - self._set
         self._until = now + self._after
         self._set_timer(self._after)
-        # Code that waits uses almost no time of the processor. On a busy machine code that computes gets
-        # little of it, so a small share is enough.
+        # Code that waits uses almost no CPU time. On a busy machine computing code gets little of it too, so
+        # a small share is enough.
         raise Blocked(self._after, computes=used > passed / 20)
 
 

@@ -1,1 +1,1 @@
-"""For rules that ask a service: connections, outages, the milter protocol."""
+"""Helpers for rules that ask a service: connections, outages, the milter protocol."""

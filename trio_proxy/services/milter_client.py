@@ -1,7 +1,6 @@
-"""Speaks the milter protocol as the mail server: shows a message to a filter and collects its answers.
-
-The protocol has no RFC; it is that of Sendmail's libmilter, version 6. Its packets are kilter.protocol's,
-whose own state machine is for filters only.
+"""Speaks the mail server's side of the milter protocol: shows a message to a filter and collects its answers.
+The protocol has no RFC; it is version 6 of Sendmail's libmilter. kilter.protocol reads and writes the
+packets, but its state machine is only for filters.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from .outage import folded
 __all__ = ["Edit", "Envelope", "Field", "MilterError", "Outcome", "converse"]
 
 Field: TypeAlias = tuple[bytes, bytes]
-"""A header field: its name, and what follows the colon up to its last CRLF, folds and all."""
+"""A header field: its name, and the text from the colon to its last CRLF, not unfolded."""
 Edit: TypeAlias = (
     m.AddHeader
     | m.InsertHeader
@@ -37,7 +36,7 @@ Edit: TypeAlias = (
     | m.ChangeSender
     | m.Quarantine
 )
-"""What a filter wants changed. The values of header fields stand in it as in `Field`."""
+"""A change that a filter wants. Values of header fields are written as in `Field`."""
 
 _Step: TypeAlias = (
     m.Connect
@@ -54,7 +53,7 @@ _Step: TypeAlias = (
 _VERSION: Final = 6
 _CHUNK: Final = 65_535
 _LONGEST: Final = 4_194_304
-"""Octets of a packet from a filter. A larger one is an error."""
+"""The most octets of a packet from a filter. A larger one is an error."""
 _A = m.ActionFlags
 _ACTIONS: Final = (
     _A.ADD_HEADERS
@@ -65,8 +64,8 @@ _ACTIONS: Final = (
     | _A.QUARANTINE
     | _A.SETSYMLIST
 )
-"""The changes that are offered to the filter. The server has answered MAIL and RCPT already, so another
-sender or fewer recipients are not offered."""
+"""The changes that are offered to the filter. The server has already answered MAIL and RCPT, so changing the
+sender or removing recipients is not offered."""
 _P = m.ProtocolFlags
 _STEPS: Final[dict[int, tuple[m.ProtocolFlags, m.ProtocolFlags, m.Stage | None]]] = {
     m.Connect.ident: (_P.NO_CONNECT, _P.NR_CONNECT, m.Stage.CONNECT),
@@ -79,8 +78,8 @@ _STEPS: Final[dict[int, tuple[m.ProtocolFlags, m.ProtocolFlags, m.Stage | None]]
     m.Body.ident: (_P.NO_BODY, _P.NR_BODY, None),
     m.EndOfMessage.ident: (_P.NONE, _P.NONE, m.Stage.END_MESSAGE),
 }
-"""Step → the flag of a filter that does not want it, the flag of a filter that does not answer it, and the
-stage that names the macros which are sent before it."""
+"""Step → the flag of a filter that does not want this step, the flag of a filter that does not answer it, and
+the stage that names the macros sent before it."""
 _OFFERED: Final = m.ProtocolFlags(
     sum(no | silent for no, silent, _ in _STEPS.values())
     | _P.NO_UNKNOWN
@@ -114,17 +113,18 @@ class Envelope:
     """The client's host name; empty if it is not known."""
     helo: str = ""
     sender: bytes = b"<>"
-    """In angle brackets, as recipients are."""
+    """The sender in angle brackets; recipients have them too."""
     sender_parameters: tuple[bytes, ...] = ()
     recipients: tuple[tuple[bytes, tuple[bytes, ...]], ...] = ()
-    """Each with its parameters."""
+    """Each recipient with its parameters."""
     macros: Mapping[str, str] = attrs.field(factory=dict[str, str])
-    """As in ``{"j": "mail.example.net", "{auth_authen}": "bob"}``. Those of a step are added to them."""
+    """Macros for all steps, such as ``{"j": "mail.example.net", "{auth_authen}": "bob"}``. The macros of a
+    step are added."""
 
 
 @attrs.frozen
 class Outcome:
-    """What a filter said of a message."""
+    """The result of a filter for a message."""
 
     action: Literal["accept", "reject", "defer", "discard", "reply"]
     code: int = 0
@@ -146,7 +146,7 @@ _FINAL: Final[dict[int, Outcome]] = {
 async def converse(
     stream: trio.abc.Stream, envelope: Envelope, fields: Iterable[Field], body: bytes
 ) -> Outcome:
-    """Tells a filter everything from connect to the end of one message, and ends the session with it.
+    """Sends a filter everything from connect to the end of one message, and ends the milter session.
 
     Raises `MilterError`, and what the stream raises. The caller sets the deadline.
     """
@@ -172,7 +172,7 @@ class _Session:
         if not isinstance(answer, m.Negotiate) or not 2 <= answer.version <= _VERSION:
             raise MilterError(f"not an answer to what was on offer: {answer!r}")
         self._flags = answer.protocol_flags
-        if answer.version < 4:  # it has not heard of DATA
+        if answer.version < 4:  # this version has no step DATA
             self._flags |= _P.NO_DATA
         if answer.macros:
             self._wanted = {**_MACROS, **answer.macros}
@@ -199,7 +199,8 @@ class _Session:
         return attrs.evolve(outcome, edits=tuple(edits)) if outcome.action == "accept" else outcome
 
     async def _tell(self, step: _Step, macros: Mapping[str, str] | None = None) -> m.Message | None:
-        """The filter's answer to a step; None if it wants no such steps, or answers none."""
+        """Sends a step and returns the answer; None if the filter does not want this step, or does not answer
+        it."""
         unwanted, unanswered, stage = _STEPS[step.ident]
         if unwanted & self._flags:
             return None
@@ -213,7 +214,7 @@ class _Session:
         await self._stream.send_all(b"".join(map(_packed, messages)))
 
     async def _receive(self) -> m.Message:
-        """The next packet that is no `Progress`, by which a filter asks for more time."""
+        """The next packet other than `Progress`, with which a filter asks for more time."""
         while True:
             size = int.from_bytes(self._data[:4], "big") + 4
             if len(self._data) < 4 or len(self._data) < size <= _LONGEST:
@@ -255,18 +256,18 @@ def _connect(name: str, ip: str, port: int) -> m.Connect:
 
 
 def _outcome(answer: m.Message | None) -> Outcome | None:
-    """None if the filter wants to see more."""
+    """The result that an answer gives; None if the filter wants to see more."""
     if answer is None or isinstance(answer, m.Continue):
         return None
     if isinstance(answer, m.ReplyCode):
         return _reply(bytes(answer.content))
     if answer.ident not in _FINAL:
-        raise MilterError(f"{answer!r} at a time when it means nothing")
+        raise MilterError(f"{answer!r} at a time when it has no meaning")
     return _FINAL[answer.ident]
 
 
 def _reply(content: bytes) -> Outcome:
-    """Joins the lines of a reply into one, because verdicts have one."""
+    """Joins the lines of a reply, because a verdict has one line."""
     lines = content.rstrip(b"\0\r\n").replace(b"%%", b"%").splitlines()
     found = [re.fullmatch(rb"([45]\d\d)[ -]?(.*)", line) for line in lines]
     if not found or found[0] is None:
@@ -276,7 +277,7 @@ def _reply(content: bytes) -> Outcome:
 
 
 def _spaced(edit: Edit, spaced: bool) -> Edit:
-    """The edit with CRLF and white space before each line of a field that is folded."""
+    """The edit, with CRLF and white space before each continuation line of a folded field."""
     if isinstance(edit, m.AddHeader | m.ChangeHeader):
         value = folded(bytes(edit.value))
         return replace(edit, value=value if spaced or not value else b" " + value)
@@ -307,14 +308,14 @@ def _unpacked(packet: bytes) -> m.Message:
 
 
 class _Helo(m.Helo):
-    """The argument of EHLO as the client gave it. The class of kilter accepts only what IDNA can encode."""
+    """The argument of EHLO as the client gave it. kilter's own class accepts only what IDNA can encode."""
 
     def to_buffer(self, buf: FixedSizeBuffer) -> None:
         buf[:] = _octets(self.hostname)
 
 
 class _Macro(m.Macro):
-    """Macros with values in UTF-8. The class of kilter accepts only ASCII."""
+    """Macros with values in UTF-8. kilter's own class accepts only ASCII."""
 
     def to_buffer(self, buf: FixedSizeBuffer) -> None:
         buf[:] = bytes([self.stage]) + b"".join(

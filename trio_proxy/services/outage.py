@@ -19,7 +19,8 @@ log = structlog.stdlib.get_logger("smtp_proxy")
 
 
 def service_address(text: str) -> Address:
-    """Where a service listens. Raises `AddressError`, also for TLS, which is not spoken with services."""
+    """Reads the address of a service. Raises `AddressError`, also for TLS, which is not supported for
+    services."""
     address = Address.parse(text)
     if address.tls:
         raise AddressError(
@@ -39,10 +40,11 @@ _EXPECTED: Final = 'an address such as "127.0.0.1:3310" or "unix:/run/x.sock"'
 ServiceAddress: TypeAlias = Annotated[
     str, Reads(_EXPECTED, _service, lambda text, folder: str(service_address(text).below(folder)))
 ]
-"""Where a service listens. In a settings file the path of a unix socket is relative to the file's folder."""
+"""The address of a service. In a settings file the path of a unix socket is relative to the file's folder."""
 
 OnDown: TypeAlias = Literal["accept", "defer"]
-"""What happens to mail while the service cannot be asked: it goes on, or the client is told to try later."""
+"""What happens to mail while the service is down: "accept" lets it pass, "defer" tells the client to try
+later."""
 
 _LATER = Defer(451, "4.3.0 a service that checks mail is not available, try again later")
 
@@ -57,10 +59,10 @@ async def open_stream(address: str) -> trio.abc.Stream:
 
 @attrs.define
 class Outage:
-    """Remembers if a service is down. The beginning and the end of an outage are logged once each."""
+    """Remembers if a service is down. Logs the beginning and the end of each outage once."""
 
     service: str
-    """For the log, as in ``"clamd"``."""
+    """The name for the log, such as ``"clamd"``."""
     down: bool = False
 
     def began(self, error: BaseException, on_down: OnDown) -> Defer | None:
@@ -81,8 +83,8 @@ class Outage:
 
 
 def folded(value: bytes) -> bytes:
-    """Returns the value of a header field, which a service gives with line ends of any kind, folded as in a
-    message: with CRLF and white space between its lines."""
+    """Returns the value of a header field, which may have any kind of line ends, folded as in a message: with
+    CRLF and white space between its lines."""
     first, *rest = re.split(rb"\r\n|\r|\n", value)
     folds = [line if line[:1] in (b" ", b"\t") else b"\t" + line for line in rest if line.strip()]
     return b"\r\n".join([first, *folds])

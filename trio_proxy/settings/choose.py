@@ -1,4 +1,5 @@
-"""Makes `Options` of the command line, the environment and the settings file, in this order of precedence."""
+"""Makes `Options` from the command line, the environment and the settings file, in this order of
+precedence."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ __all__ = ["choose", "reread"]
 def choose(given: Mapping[str, Any], config: ConfigFile | None) -> Options:
     """Takes each setting from ``given`` (command line and environment), else the file, else its default.
 
-    ``given`` has the names of settings, and values as `Kind.read` makes them. Raises ValueError if what was
-    given contradicts itself or the file; what the file says by itself has been checked.
+    ``given``: name of a setting → value, as `Kind.read` makes it. Raises ValueError if these values
+    contradict each other or the file. The file itself has already been checked.
     """
     file = config.values if config else {}
     for conflict in CONFLICTS:
@@ -42,13 +43,14 @@ def choose(given: Mapping[str, Any], config: ConfigFile | None) -> Options:
 
 
 def reread(options: Options) -> Options:
-    """The same options with the settings file read again. What was given otherwise wins as before.
+    """The same options with the settings file read again. The command line and the environment still override
+    it.
 
     Raises `RuleError` if the file cannot be used. Reads a file, so it blocks.
     """
     if options.config is None:
         return options
-    from .config_file import load_config  # not everybody has a file, and cattrs takes 1 MB
+    from .config_file import load_config  # needed only with a file; cattrs takes 1 MB
 
     try:
         return choose(options.given, load_config(options.config))

@@ -1,7 +1,6 @@
-"""Finds settings of servers, TLS, logins, and who the client is, that lack or contradict another one.
-
-No file is read here. Where a value comes from, the command line, a variable or the settings file, does not
-matter: each is named as its option.
+"""Finds settings for servers, TLS, logins and the client's identity that need another setting or contradict
+it. No file is read here. Messages name each setting by its option, even if its value comes from a variable or
+the settings file.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _GET_ONE: Final = "give --tls-cert FILE and --tls-key FILE, or --self-signed for
 
 
 def contradictions(options: Options) -> list[str]:
-    """What is wrong, and what to do about it, one text each."""
+    """The problems: each text says what is wrong and what to do."""
     return [text for find in _FINDERS for text in find(options)]
 
 
@@ -66,7 +65,7 @@ def _no_certificate(options: Options) -> Iterator[str]:
 
 
 def _means_tls(address: Address) -> bool:
-    """True if the port alone may have said that TLS is meant."""
+    """True if TLS may have been chosen only because of the port."""
     return address.path is None and address.port == 465
 
 

@@ -1,4 +1,4 @@
-"""Makes the `Config` of the core from the settings that belong to it."""
+"""Makes the core's `Config` from the settings."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["client_tls", "core_config"]
 
 
 def core_config(options: Options, **more: Any) -> Config:
-    """The core's configuration for a session. ``more`` are fields of `Config` that are no settings, or that
-    depend on more than one."""
+    """The core's configuration for a session. ``more`` are fields of `Config` that are not settings, or that
+    depend on several settings."""
     fields = attrs.fields_dict(Config)
     values = {
         name: _value(fields[name], getattr(options, name))
@@ -29,14 +29,14 @@ def core_config(options: Options, **more: Any) -> Config:
 
 
 def client_tls(options: Options) -> ClientTls:
-    """What STARTTLS is to clients."""
+    """Returns if clients are offered STARTTLS, or must use it."""
     if options.tls is not None:
         return ClientTls(options.tls)
     return ClientTls.MAY if options.has_certificate else ClientTls.NONE
 
 
 def _value(field: attrs.Attribute[Any], value: Any) -> Any:
-    """A choice is an enum there, and a word here; networks are texts here."""
+    """Converts a setting for `Config`: a word becomes an enum, and texts become networks."""
     if isinstance(field.default, Enum):
         return type(field.default)(value)
     return Networks.parse(value) if isinstance(field.default, Networks) else value

@@ -1,4 +1,4 @@
-"""Finds the file of a secret that the service manager gives: ``$CREDENTIALS_DIRECTORY/NAME``.
+"""Finds the file of a secret from the service manager: ``$CREDENTIALS_DIRECTORY/NAME``.
 
 With ``LoadCredential=NAME:FILE`` in a unit, systemd puts the file into a directory that only the service can
 read, and names the directory in a variable. No other variable is replaced in settings.
@@ -18,8 +18,8 @@ _PREFIX: Final = f"${_VARIABLE}/"
 
 
 def file_named(text: str, environment: Mapping[str, str] | None = None) -> Path:
-    """The path that a setting names. Raises ValueError, with the text that people are to read, if it is that
-    of a credential and there are none."""
+    """The path that a setting names. If the path is a credential and there are none, raises ValueError, whose
+    text is for the user."""
     if not text.startswith(_PREFIX):
         return Path(text)
     directory = (os.environ if environment is None else environment).get(_VARIABLE, "")

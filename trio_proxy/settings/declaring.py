@@ -1,4 +1,4 @@
-"""How a setting is declared: a field of an attrs class, made by `setting`; `settings_of` finds them again."""
+"""Declares settings: `setting` makes a field of an attrs class, and `settings_of` finds these fields."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ _DECLARED: Final = "setting"
 
 @attrs.frozen(kw_only=True)
 class Setting:
-    """One setting, as it was declared. All the places in which it can be given follow from it."""
+    """One setting as declared. All ways to give it are made from this."""
 
     name: str = ""
-    """The name of the field, and of the command line's parameter."""
+    """The name of the field, and of the parameter of the command."""
     kind: Kind[Any]
     default: Any
     help: str
     table: str | None
-    """The table of the settings file; None: the file cannot say it."""
+    """Its table in the settings file; None: it cannot be in the file."""
     key: str
     option: str
-    """With its dashes."""
+    """The option, with its dashes."""
     short: str
-    """A second option, of one letter; may be empty."""
+    """The short option of one letter; may be empty."""
     unset: str
-    """A text for the effect of the default, if its value does not explain it; may be empty."""
+    """A text that explains the default, if its value does not; may be empty."""
     in_core: bool
-    """True if the value is that of the field of `sansio_smtp.Config` with the same name."""
+    """True if the value goes to the field of `sansio_smtp.Config` with the same name."""
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -49,7 +49,7 @@ class Setting:
 
     @property
     def default_text(self) -> str:
-        """A text for the default; empty if it is no, none or 0."""
+        """A text for the default; empty if the default is no, none or 0."""
         return self.unset or (self.kind.show(self.default) if self.default else "")
 
 
@@ -67,8 +67,8 @@ def setting(
 ) -> T:
     """Declares a setting, in the body of an attrs class: ``name: type = setting(...)``.
 
-    The key is the name, and the option is the name with dashes, where nothing else is said. The other
-    parameters are those of `Setting`.
+    By default the key is the name, and the option is the name with dashes. For the other parameters see
+    `Setting`.
     """
     declared = Setting(
         kind=kind,

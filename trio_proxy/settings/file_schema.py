@@ -32,7 +32,7 @@ _SUBTABLES: Final[dict[str, tuple[Setting, list[str]]]] = {
     for setting in SETTINGS.values()
     if isinstance(setting.kind.toml, type) and attrs.has(setting.kind.toml)
 }
-"""Table in a table → the setting that it is, and its keys."""
+"""Nested table → its setting, and its keys."""
 
 KNOWN_TABLES: Final = (
     *(
@@ -46,13 +46,13 @@ KNOWN_TABLES: Final = (
 
 
 def place_for(name: str) -> str:
-    """A hint where to write what people may write in the wrong place; empty for any other name."""
+    """A hint for a name that people may write in the wrong place; empty for any other name."""
     table, key = _PLACES.get(name, ("", ""))
     return f'; write "{key}" below [{table}]' if table else ""
 
 
 def _places() -> Iterator[tuple[str, tuple[str, str]]]:
-    """Names and their places; of a name that comes twice, the last counts."""
+    """Names and their places. If a name comes twice, the last counts."""
     for table, (_, keys) in _SUBTABLES.items():
         yield from ((key, (table, key)) for key in keys)
     for table, settings in SETTINGS_BY_KEY.items():

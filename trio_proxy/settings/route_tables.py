@@ -91,31 +91,31 @@ _TABLE: Final[type[Any]] = attrs.make_class(
     },
     frozen=True,
 )
-"""A table, as it stands in the file."""
+"""A table, as written in the file."""
 
 
 @attrs.frozen(kw_only=True)
 class RouteTable:
-    """One route. All its conditions must hold; of each, one of the values. An empty one is none."""
+    """One route. It fits if each condition holds for one of its values. An empty condition always holds."""
 
     name: str
-    """As rules name it in `Redirect`; ``"route-2"`` for the second table, if it says none."""
+    """The name for `Redirect` in rules; by default ``"route-2"`` for the second table."""
     upstream: tuple[Destination, ...]
     listen: tuple[Address, ...] = ()
     client: tuple[str, ...] = ()
     """Networks."""
     tls_name: tuple[str, ...] = ()
-    """Names that a client asks for in its TLS handshake (SNI), or ``*`` in place of the first label."""
+    """Names that a client asks for in its TLS handshake (SNI); the first label may be ``*``."""
     login: tuple[str, ...] = ()
     sender: tuple[str, ...] = ()
-    """Patterns, as of ``@on``."""
+    """Patterns, like those of ``@on``."""
     recipient: tuple[str, ...] = ()
     file: str = attrs.field(default="", eq=False)
     line: int = attrs.field(default=0, eq=False)
 
     @property
     def is_open(self) -> bool:
-        """True if it fits every client and message: no route after it is ever used."""
+        """True if it fits every client and message, so that no later route is ever used."""
         conditions = (self.listen, self.client, self.tls_name, self.login, self.sender, self.recipient)
         return not any(conditions)
 
@@ -127,11 +127,11 @@ class RouteTable:
 def read_routes(
     tables: object, lines: Mapping[tuple[str, ...], int], file: str
 ) -> tuple[tuple[RouteTable, ...], list[Problem]]:
-    """The routes that could be read, and all mistakes. ``lines``: see `lines_of`."""
+    """Returns the routes that could be read, and all mistakes. ``lines``: see `lines_of`."""
     first = lines.get((ROUTE,), 0)
     if not is_list(tables) or not all(map(is_table, tables)):
         return (), [Problem(file, first, f"routes are tables; write [[{ROUTE}]], with two brackets")]
-    from .tables import structure  # only now: cattrs takes 1 MB, and most services have no routes
+    from .tables import structure  # imported late: cattrs takes 1 MB, and most services have no routes
 
     routes: list[RouteTable] = []
     problems: list[Problem] = []
@@ -166,7 +166,7 @@ def _route(made: Any, number: int, file: str, line: int) -> RouteTable:
 
 
 def _useless(routes: Sequence[RouteTable]) -> Iterator[Problem]:
-    """Names that stand for two routes, and routes that are never used."""
+    """Names that two routes have, and routes that are never used."""
     named: dict[str, RouteTable] = {}
     for route in routes:
         if route.name in named:
@@ -177,14 +177,14 @@ def _useless(routes: Sequence[RouteTable]) -> Iterator[Problem]:
             after = routes[index + 1]
             yield after.problem(
                 f"is never used: the route in line {route.line} before it fits everything. Give that a "
-                "condition, or let it stand last; where nothing fits, [server] upstream is used"
+                "condition, or put it last; if no route fits, [server] upstream is used"
             )
 
 
 def route_problems(
     routes: Iterable[RouteTable], listeners: Sequence[Address], *, has_certificate: bool = True
 ) -> Iterator[Problem]:
-    """Routes for clients of a listener that there is none, and for names in TLS that no client can begin."""
+    """Routes for a listener that does not exist, and routes by TLS name if no client can use TLS."""
     known = {each.endpoint for each in listeners}
     texts = [str(each) for each in listeners]
     for route in routes:

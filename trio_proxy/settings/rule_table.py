@@ -9,9 +9,10 @@ __all__ = ["RuleTable"]
 
 
 class RuleTable(NamedTuple):
-    """One ``[rules.NAME]`` table as it stands in a settings file."""
+    """One ``[rules.NAME]`` table as written in a settings file."""
 
     table: dict[str, Any]
     lines: Mapping[str, int]
-    """Key → line; keys of tables in the table as in ``"limits.per_minute"``; ``""`` is the table's own."""
+    """Key → line; keys of nested tables are written like ``"limits.per_minute"``; ``""`` is the table
+    itself."""
     file: str

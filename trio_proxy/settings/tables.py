@@ -1,7 +1,6 @@
-"""Tables of a settings file into attrs classes: strictly, and with all mistakes at once.
-
-What is wrong is said with file, line, key and value, and what would be right. Values of keys that name a
-secret (``password``, ``token``, ``signing_key``) are never shown.
+"""Converts tables of a settings file to attrs classes: strictly, and reports all mistakes at once. A mistake
+is reported with file, line, key and value, and what would be right. Values of keys that name a secret
+(``password``, ``token``, ``signing_key``) are never shown.
 """
 
 from __future__ import annotations
@@ -40,15 +39,15 @@ def structure(
     lines: Mapping[str, int],
     base: T | None = None,
 ) -> tuple[T | None, list[Problem]]:
-    """An instance of an attrs class with the fields that the table sets, or None and what is wrong.
+    """Returns an instance of an attrs class with the fields that the table sets, or None and all mistakes.
 
-    A key is the name under which ``__init__`` takes a field. The field's annotation says what fits: str, int,
+    A key is the name of a parameter of ``__init__``. The field's annotation says which values fit: str, int,
     float, bool, Path, dates, `Size`, `Duration`, ``re.Pattern``, enums by value, Literal, attrs classes,
-    lists, tuples, sets and dicts of these, unions. A relative path is relative to the folder of ``file``. A
-    field whose converter has an annotated parameter takes what that says. Fields that are not in
-    ``__init__`` are no settings.
+    lists, tuples, sets and dicts of these, unions. A relative path is relative to the folder of ``file``. If
+    the field's converter has an annotated parameter, that annotation counts. Fields that are not in
+    ``__init__`` are not settings.
 
-    ``lines``: see `RuleTable`. ``base``: an instance that gives the fields that the table does not set.
+    ``lines``: see `RuleTable`. ``base``: an instance with the values of fields that the table does not set.
     """
     converter = make_converter(_nested, Path(file).parent)
     values, mistakes = _read(converter, cls, table, complete=base is None)
@@ -59,7 +58,7 @@ def structure(
     else:
         try:
             made = cls(**values) if base is None else attrs.evolve(base, **values)  # type: ignore[misc]
-        except Exception as error:  # a rule's own code: all that it raises is a mistake in the table
+        except Exception as error:  # a rule's own code: any exception counts as a mistake in the table
             mistakes.append(Mistake((), reason(error), quotes=True))
     return made, _problems(mistakes, table, file, table_name, lines)
 
@@ -67,7 +66,7 @@ def structure(
 def fill(
     cls: type, table: Mapping[str, Any], *, file: str, table_name: str, lines: Mapping[str, int]
 ) -> tuple[dict[str, Any], list[Problem]]:
-    """As `structure`, but what the table sets and could be read, by key, and what is wrong with the rest."""
+    """Like `structure`, but returns the values that could be read, by key, and all mistakes in the rest."""
     values, mistakes = _read(make_converter(_nested, Path(file).parent), cls, table, complete=False)
     return values, _problems(mistakes, table, file, table_name, lines)
 
@@ -88,7 +87,8 @@ def _nested(converter: Converter, value: Any, cls: Kind) -> Any:
 def _read(
     converter: Converter, cls: Kind, table: Mapping[str, Any], *, complete: bool
 ) -> tuple[dict[str, Any], list[Mistake]]:
-    """Arguments for the class, and what is wrong. ``complete``: no field without a default may be missing."""
+    """Arguments for the class, and all mistakes. ``complete``: fields without a default must not be
+    missing."""
     fields = {field.alias or field.name: field for field in attrs.fields(cls) if field.init}
     values: dict[str, Any] = {}
     mistakes: list[Mistake] = []
@@ -123,24 +123,25 @@ def _value(converter: Converter, cls: Kind, field: attrs.Attribute[Any], value: 
         return apply(converter, value, kind)
     except Wrong:
         raise
-    except Exception as error:  # cattrs has no hook for it, or cannot even ask
+    except Exception as error:  # cattrs has no hook for the type, or fails to look for one
         if _convert_of(field) is not None:
-            return value  # it knows what to make of it
+            return value  # the converter handles the value
         raise Wrong.value(value, f"a {describe(kind)} cannot be written in a settings file") from error
 
 
 def _validate(cls: Kind, given: Mapping[str, tuple[attrs.Attribute[Any], Any, Any]]) -> list[Mistake]:
-    """What converters and validators say, each asked by itself: ``__init__`` would stop at the first."""
+    """The mistakes that converters and validators find. Each is called alone, because ``__init__`` would stop
+    at the first mistake."""
     try:
         half_made = object.__new__(cls)
-    except TypeError:  # abstract, or made in some way of its own
+    except TypeError:  # the class is abstract, or makes its instances in another way
         return []
     converted: dict[str, Any] = {}
     mistakes: list[Mistake] = []
     for key, (field, raw, value) in given.items():
         convert = _convert_of(field)
         if isinstance(convert, attrs.Converter):
-            continue  # it may want the instance; __init__ will ask it
+            continue  # it may need the instance; __init__ calls it
         try:
             converted[key] = convert(value) if convert else value
         except Exception as error:  # a rule's own code
@@ -153,14 +154,14 @@ def _validate(cls: Kind, given: Mapping[str, tuple[attrs.Attribute[Any], Any, An
             if field.validator is not None:
                 field.validator(half_made, field, converted[key])
         except AttributeError:
-            continue  # it looks at a field that is not there yet; __init__ will ask it
+            continue  # it reads a field that is not set yet; __init__ calls it
         except Exception as error:  # a rule's own code
             mistakes.append(Mistake((key,), reason(error), raw, quotes=True))
     return mistakes
 
 
 def field_kind(cls: Kind, field: attrs.Attribute[Any]) -> Kind:
-    """What a field of the class takes in a settings file, as an annotation."""
+    """The annotation of the values that a field takes in a settings file."""
     kind = _parameter(_convert_of(field))
     if kind is not None:
         return kind
@@ -175,12 +176,12 @@ def _convert_of(field: Any) -> Any:
 
 
 def _parameter(convert: Any) -> Kind:
-    """What a converter takes; None if there is none, or it does not say."""
+    """The annotation of a converter's parameter; None if there is no converter, or no annotation."""
     function = getattr(convert, "converter", convert)  # attrs.Converter wraps one
     try:
         parameter = next(iter(inspect.signature(function).parameters))
         return typing.get_type_hints(function, include_extras=True).get(parameter)
-    except (TypeError, ValueError, NameError, StopIteration):  # functions in C tell nothing of themselves
+    except (TypeError, ValueError, NameError, StopIteration):  # functions in C have no signature
         return None
 
 
@@ -193,10 +194,10 @@ def _evaluated(cls: Kind, field: attrs.Attribute[Any]) -> Kind:
 
 
 def _names(cls: type) -> dict[str, Any]:
-    """The names that the class's own module knows, also if that is not, or no longer, in ``sys.modules``."""
+    """The names in the class's own module, even if the module is not in ``sys.modules``."""
     for member in vars(cls).values():
         function = inspect.unwrap(member) if callable(member) else member
-        # Those that attrs has written know but what was there when the class was made.
+        # Methods that attrs wrote know only the names that existed when the class was made.
         if not inspect.isfunction(function) or function.__code__.co_filename.startswith("<attrs"):
             continue
         if function.__globals__.get("__name__") == cls.__module__:

@@ -1,6 +1,5 @@
-"""How many seconds each phase of a session may take, and how these timeouts are given.
-
-The core says what it waits for (`sansio_smtp.WaitingFor`); the clock belongs to the driver.
+"""The timeouts of each phase of a session, and how to read them from settings. The core says what it waits
+for (`sansio_smtp.WaitingFor`); the driver has the clock.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ class Timeouts:
     """Seconds for each phase. The defaults are those of RFC 5321 §4.5.3.2 or longer."""
 
     connect: float = 30
-    """A connection to the server."""
+    """Making a connection to the server."""
     proxy_header: float = 30
     """The PROXY header of a client that must send one, as a whole."""
     handshake: float = 30
@@ -42,20 +41,20 @@ class Timeouts:
     content: float = 180
     """More mail data from the client."""
     final_reply: float = 600
-    """The server's reply to a message. A shorter time makes duplicates: the server may accept a message of
-    which the client was told that it failed (RFC 1047)."""
+    """The server's reply to a message. A shorter time causes duplicates: the server may accept a message
+    after the client was told that it failed (RFC 1047)."""
     verdict: float = 600
-    """The verdict of the rules, of all that are asked at one point."""
+    """The verdict of the rules: of all rules that are asked at one point."""
 
     @property
     def shortest(self) -> float:
-        """The shortest of all."""
+        """The shortest timeout."""
         return min(float(seconds) for seconds in attrs.astuple(self))
 
     @property
     def table(self) -> dict[WaitingFor, float]:
-        """What the core waits for → seconds; `command` is the one in a mail transaction."""
-        from sansio_smtp import WaitingFor  # only now: --help needs the phases, and not the library
+        """What the core waits for → seconds. For a command it is the timeout in a mail transaction."""
+        from sansio_smtp import WaitingFor  # imported late: --help needs only the phases
 
         return {
             WaitingFor(_as_option(phase)): seconds
@@ -65,11 +64,11 @@ class Timeouts:
 
 
 _OF_THE_DRIVER: Final = ("connect", "proxy_header", "idle")
-"""Phases that the core does not know of, or does not tell from others."""
+"""Phases that the core does not know, or does not distinguish from others."""
 PHASES: Final = tuple(field.name for field in attrs.fields(Timeouts))
 
 Changes: TypeAlias = tuple[tuple[str, float], ...]
-"""Phases and their seconds, later ones winning."""
+"""Phases and their seconds; later ones override earlier ones."""
 
 
 def _as_option(phase: str) -> str:
@@ -77,7 +76,7 @@ def _as_option(phase: str) -> str:
 
 
 OPTION_PHASES: Final = {_as_option(phase): phase for phase in PHASES}
-"""Phase as the command line calls it → as the settings file does."""
+"""Name of a phase on the command line → its name in the settings file."""
 _SECONDS: Final[Any] = Annotated[float, SOME_SECONDS]
 _TABLE: Final = attrs.make_class(
     "_TABLE", {key: attrs.field(type=_SECONDS, default=None) for key in ("all", *PHASES)}, frozen=True
@@ -101,7 +100,7 @@ def _read(text: str) -> Changes:
 
 
 def _from_toml(table: Any, folder: Path) -> Changes:
-    """Puts the value for all phases first, wherever it stands, so that the value of one phase wins."""
+    """Puts the value for all phases first, so that the value of a single phase overrides it."""
     given = {phase: seconds for phase, seconds in attrs.asdict(table).items() if seconds is not None}
     for_all = _for_all(given.pop("all")) if "all" in given else ()
     return (*for_all, *given.items())

@@ -1,4 +1,4 @@
-"""On which line of a TOML text each key stands; ``tomllib`` does not say."""
+"""Finds the line of each key in a TOML text, because ``tomllib`` does not tell."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _VALUE: Final = re.compile(
 def lines_of(text: str, *, numbered: bool = False) -> dict[tuple[str, ...], int]:
     """The path of each table and key → its line, counted from 1. ``text`` is one that tomllib accepts.
 
-    A key in an inline table has no line of its own; of what is written several times, the last counts.
-    With ``numbered``, what stands in the second ``[[x]]`` has a path that begins with ``("x", "1")``, too.
+    A key in an inline table has no line of its own; if a key is written several times, the last counts. With
+    ``numbered``, keys in the second ``[[x]]`` also have a path that begins with ``("x", "1")``.
     """
     keys = _keys(text, numbered=numbered)
     return {path: text.count("\n", 0, position) + 1 for path, position in keys}

@@ -1,9 +1,7 @@
-"""Asks ``__attrs_post_init__`` for its mistakes although some fields have no value that could be used.
-
-What a class checks about several fields together, it checks in ``__attrs_post_init__``, which attrs calls
-after all fields have values. So that its mistakes are said together with those of single fields, it is called
-on an instance in which each field that is missing or wrong has an `Unknown` value. If it looks at one of
-these, nothing is said: nobody knows what it would have found.
+"""Finds mistakes with ``__attrs_post_init__`` although some fields have no usable value. A class checks
+several fields together in ``__attrs_post_init__``, which attrs calls after all fields have values. To report
+its mistakes together with those of single fields, it is called on an instance in which each missing or wrong
+field has an `Unknown` value. If it reads one of these, nothing is reported, because its result is not known.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ __all__ = ["late_mistake"]
 
 
 class _LookedAt(BaseException):
-    """Something has used an unknown value."""
+    """Code has used an unknown value."""
 
 
 def _refuse(*_: object, **__: object) -> Any:
@@ -36,16 +34,17 @@ Unknown: Final[Any] = type(
     (),
     {f"__{use}__": _refuse for use in _USES} | {"__class__": property(_refuse)},
 )
-"""A class whose instances cannot be used for anything."""
+"""A class whose instances raise at every use."""
 
 
 def late_mistake(
     cls: type[Any], values: Mapping[str, Any], wrong: Collection[str], base: object = None
 ) -> Exception | None:
-    """What ``__attrs_post_init__`` of the class raises, if it does not look at a field without a value.
+    """The exception that ``__attrs_post_init__`` of the class raises, unless it reads a field without a
+    value.
 
-    ``values``: parameter of ``__init__`` → value, before it is converted, for what could be read; ``wrong``:
-    the parameters for which something stands there that could not. ``base``: as in `tables.structure`.
+    ``values``: parameter of ``__init__`` → its value before conversion, if it could be read; ``wrong``: the
+    parameters whose values could not be read. ``base``: as in `tables.structure`.
     """
     check = getattr(cls, "__attrs_post_init__", None)
     if check is None:
@@ -56,7 +55,7 @@ def late_mistake(
             object.__setattr__(half_made, field.name, _value(field, values, wrong, base))
         check(half_made)
     except (_LookedAt, TypeError, AttributeError):
-        return None  # the latter come from code in C that was given an unknown value
+        return None  # other errors come from code in C that got an unknown value
     except Exception as error:  # a rule's own code
         return error
     return None

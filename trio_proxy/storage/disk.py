@@ -1,7 +1,6 @@
-"""What makes files and directory entries durable, and closed to other users, whatever the umask is.
-
-``fsync`` of a file writes its octets, and not its name: that is an entry of its directory, which needs an
-``fsync`` of its own. So does the entry of a directory that was made.
+"""Makes files and directory entries durable, and protects them from other users, whatever the umask is.
+``fsync`` of a file writes its octets, but not its name. The name is an entry of the directory, which needs
+its own ``fsync``. So does the entry of a new directory.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ __all__ = ["Disk"]
 _FILE_MODE: Final = 0o600
 _DIRECTORY_MODE: Final = 0o700
 _NOT_NEEDED: Final = (errno.EINVAL, errno.EROFS)
-"""Errors of ``fsync`` where the file system has nothing to do for a directory."""
+"""Errors of ``fsync`` on file systems that need none for a directory."""
 
 
 class Disk:
-    """The calls of the system. Each raises OSError. Threads may share it."""
+    """The system calls. Each raises OSError. Threads may share the object."""
 
     def make_directory(self, path: Path) -> list[Path]:
-        """Makes a directory and those above it, as far as they do not exist, and returns those that it made.
-        The modes of others stay as they are."""
+        """Makes a directory and its missing parents, and returns the directories that it made. Modes of
+        existing ones do not change."""
         try:
             os.mkdir(path, _DIRECTORY_MODE)
         except FileExistsError:
@@ -55,17 +54,17 @@ class Disk:
             raise
 
     def finish(self, file: BinaryIO) -> None:
-        """Everything that was written to the file is on disk when this returns, and the file is closed."""
+        """Writes all octets of the file to disk, and closes it."""
         file.flush()
         os.fsync(file.fileno())
         file.close()
 
     def rename(self, before: Path, after: Path) -> None:
-        """Gives a file another name, in the place of a file that has it."""
+        """Renames a file, and replaces an existing file of that name."""
         os.rename(before, after)
 
     def sync_directory(self, path: Path) -> None:
-        """The entries of a directory are on disk when this returns."""
+        """Writes the entries of a directory to disk."""
         try:
             number = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except PermissionError:  # it may be written, but not read

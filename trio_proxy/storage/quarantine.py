@@ -24,8 +24,7 @@ class Quarantine:
     _maildir: Maildir | None = attrs.field(default=None, init=False)
 
     def keep(self, tx: Transaction, message: bytes, verdict: Hold) -> str:
-        """Writes a message and its envelope; both are on disk when the name is returned. Blocks. Raises
-        OSError."""
+        """Writes a message and its envelope to disk, and returns the name. Blocks. Raises OSError."""
         if self._maildir is None:
             self._maildir = Maildir(self.path)
         maildir = self._maildir

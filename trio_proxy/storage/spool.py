@@ -1,4 +1,4 @@
-"""Keeps large messages on disk while rules look at them: a temporary file without a name for each."""
+"""Keeps large messages on disk while rules check them, each in a temporary file without a name."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["FileSpool"]
 
 
 class FileSpool:
-    """A `sansio_smtp.Spool` in a directory. The system removes it when the process ends, also by a crash.
-    No other user may read it (mode 0600).
+    """A `sansio_smtp.Spool` in a directory. The system removes its files when the process ends, even by a
+    crash. No other user may read them (mode 0600).
 
     Writes go to the page cache of the system, so they do not block. Raises OSError.
     """
@@ -36,5 +36,5 @@ class FileSpool:
         return memoryview(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
 
     def close(self) -> None:
-        with suppress(OSError):  # what was not written yet does not fit on the disk
+        with suppress(OSError):  # buffered octets may not fit on the disk
             self._file.close()

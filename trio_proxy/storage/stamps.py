@@ -1,7 +1,5 @@
-"""Notices that files have changed, by time, size and inode.
-
-That notices every way in which an editor or a deployment changes them, also on network file systems and
-through symbolic links, and costs few system calls.
+"""Notices changed files by time, size and inode. This covers every way in which editors and deployments
+change files, also on network file systems and through symbolic links, and needs few system calls.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ from typing import TypeAlias
 __all__ = ["Stamps", "stamps_of"]
 
 Stamps: TypeAlias = Mapping[Path, tuple[int, ...] | None]
-"""File → values of which one changes when the file is changed; None if there is no such file."""
+"""File → its stamp, which differs after any change of the file; None if there is no such file."""
 
 
 def stamps_of(files: Iterable[Path]) -> Stamps:

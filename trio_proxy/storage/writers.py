@@ -1,4 +1,4 @@
-"""Runs what writes messages to disk in threads of its own, which no rule and no other work can take."""
+"""Writes messages to disk in separate threads, which no rule and no other work can use up."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _limiter: RunVar[trio.CapacityLimiter] = RunVar("limiter of the threads that wri
 
 
 async def write_in_thread(write: Callable[[], T]) -> T:
-    """Returns or raises what ``write`` does. Waits for it even if it is cancelled: a message is written, or
-    not."""
+    """Returns or raises what ``write`` does. Waits for it even if cancelled, so that a message is never
+    written in part."""
     try:
         limiter = _limiter.get()
     except LookupError:

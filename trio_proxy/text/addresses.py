@@ -19,13 +19,13 @@ class _Scheme:
     tls: bool = False
     lmtp: bool = False
     port: int | None = None
-    """The port that is meant if none is written; None: that depends on what the address is for."""
+    """The default port; None: that depends on the use of the address."""
 
 
 _SMTPS_PORT: Final = 465
 """The port of SMTP over TLS from the first octet (RFC 8314 §3.3)."""
 _LMTP_PORT: Final = 24
-"""Where LMTP servers listen by custom; it has no port of its own."""
+"""The usual port of LMTP servers; no port is assigned to LMTP."""
 _SMTP_PORT: Final = 25
 _SCHEMES: Final = {
     _PLAIN: _Scheme(),
@@ -34,7 +34,7 @@ _SCHEMES: Final = {
     "lmtps": _Scheme(tls=True, lmtp=True),
 }
 _UNIX: Final = {"unix": _Scheme()} | {f"{name}+unix": scheme for name, scheme in _SCHEMES.items()}
-"""What stands before the path of a unix socket."""
+"""The schemes of unix sockets."""
 _OTHER_SCHEMES: Final = {
     "tls": "the scheme for TLS from the first octet is smtps",
     "ssl": "the scheme for TLS from the first octet is smtps",
@@ -45,7 +45,7 @@ _OTHER_SCHEMES: Final = {
 
 
 class AddressError(ValueError):
-    """An address that cannot be read; the text says what is wrong and what would be right."""
+    """The address cannot be read; the text says what is wrong and what would be right."""
 
 
 @attrs.frozen
@@ -56,15 +56,15 @@ class Address:
     port: int = 0
     path: str | None = None
     tls: bool = False
-    """True if TLS begins with the first octet (RFC 8314 §3): ``smtps://``, and port 465 if no scheme is
-    written."""
+    """True if TLS begins with the first octet (RFC 8314 §3): with ``smtps://``, or with port 465 and no
+    scheme."""
     lmtp: bool = False
-    """True if LMTP is spoken there (RFC 2033): ``lmtp://``."""
+    """True for LMTP (RFC 2033): ``lmtp://``."""
 
     @classmethod
     def parse(cls, text: str, *, default_port: int | None = None) -> Address:
-        """Reads an address. Raises `AddressError`. Without ``default_port`` a port must be given, unless the
-        scheme has one of its own: 465 for ``smtps://``, 24 for ``lmtp://``."""
+        """Reads an address. Raises `AddressError`. Without ``default_port`` the text must have a port, unless
+        the scheme has a default: 465 for ``smtps://``, 24 for ``lmtp://``."""
         kind, colon, path = text.partition(":")
         if colon and kind.lower() in _UNIX:
             if not path:
@@ -94,8 +94,8 @@ class Address:
 
     @property
     def is_local(self) -> bool:
-        """True if it is on this machine for certain: a unix socket, a loopback address, or ``localhost``. No
-        name is looked up."""
+        """True if it is certainly on this machine: a unix socket, a loopback address, or ``localhost``. Looks
+        up no name."""
         host = self.host.lower().rstrip(".")
         if self.path is not None or host in ("", "localhost") or host.endswith(".localhost"):
             return True
@@ -103,13 +103,13 @@ class Address:
 
     @property
     def endpoint(self) -> Address:
-        """Where it is, whatever is spoken there: two addresses with the same one cannot both be used."""
+        """The address without its protocol: two listeners cannot have the same endpoint."""
         return attrs.evolve(self, tls=False, lmtp=False)
 
     @property
     def where(self) -> str:
-        """``HOST:PORT`` or ``unix:PATH``, whatever is spoken there: for people, and no address that `parse`
-        reads as this one."""
+        """``HOST:PORT`` or ``unix:PATH`` without the protocol, for people; `parse` may read it as another
+        address."""
         if self.path is not None:
             return f"unix:{self.path}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

@@ -1,7 +1,6 @@
-"""Writes octets to standard output or error without waiting, be it a file, a pipe, a terminal or a socket.
-
-Other processes may share a pipe or a terminal, such as the shell that started this one. To set O_NONBLOCK on
-what is shared would disturb them, as the flag belongs to the open file and not to the descriptor. So:
+"""Writes octets to standard output or error without waiting: to a file, a pipe, a terminal or a socket. Other
+processes, such as the shell that started this one, may share a pipe or a terminal. O_NONBLOCK belongs to the
+open file, not to the descriptor, so setting it would disturb them. So:
 
 =====================  ==========================================================================
 regular file, device   is written to: it never waits for a reader
@@ -25,16 +24,16 @@ import attrs
 __all__ = ["Descriptor", "open_descriptor"]
 
 _PIPE_PIECE: Final = select.PIPE_BUF
-"""A pipe that has any room takes as much at once."""
+"""A pipe that has any room takes this many octets at once."""
 _TERMINAL_PIECE: Final = 128
-"""Terminals do not say how much they take; their buffers are larger than this by far."""
+"""Terminals do not say how much they take; their buffers are much larger than this."""
 
 
 class Descriptor(Protocol):
-    """Something that text can be written to."""
+    """An open file to which text can be written."""
 
     number: int
-    """What can be waited for with ``poll``, if `write` has raised BlockingIOError."""
+    """The descriptor to ``poll`` after `write` has raised BlockingIOError."""
 
     def write(self, data: bytes) -> int:
         """Writes at least one octet, and returns how many. Never waits. Raises BlockingIOError if it would
@@ -42,11 +41,11 @@ class Descriptor(Protocol):
         ...
 
     def close(self) -> None:
-        """Gives back what was opened. The descriptor itself stays open: it belongs to the process."""
+        """Closes what `open_descriptor` has opened. The process's own descriptor stays open."""
 
 
 def open_descriptor(number: int) -> Descriptor:
-    """What writes to this descriptor. Raises OSError if it is not open."""
+    """Returns an object that writes to this descriptor. Raises OSError if it is not open."""
     mode = os.fstat(number).st_mode
     if stat.S_ISSOCK(mode):
         return _Socket(number)
@@ -55,7 +54,7 @@ def open_descriptor(number: int) -> Descriptor:
         return _File(number)
     try:
         return _OwnFile(os.open(f"/proc/self/fd/{number}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY))
-    except OSError:  # it belongs to another user, /proc is not there, or nobody reads the pipe any more
+    except OSError:  # it belongs to another user, there is no /proc, or the pipe has no reader
         return _SharedFile(number, _TERMINAL_PIECE if is_terminal else _PIPE_PIECE)
 
 

@@ -1,4 +1,4 @@
-"""Reads servers as people type them: an address, and the weight of the server among several."""
+"""Reads servers as people type them: an address, and its weight in a list of servers."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _DIGITS: Final = re.compile(r"[0-9]{1,4}")
 
 @attrs.frozen
 class Destination:
-    """A server of a list. ``weight``: its share of the clients, relative to the other servers of the list;
-    None if none is written."""
+    """A server in a list. ``weight``: its share of the clients, relative to the other servers; None if not
+    given."""
 
     address: Address
     weight: int | None = None

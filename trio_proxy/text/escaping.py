@@ -1,5 +1,5 @@
-"""Escapes what a terminal would obey in the values of log lines (reasons, subjects, file names, replies), and
-in texts of several lines."""
+"""Escapes control characters in the values of log lines (reasons, subjects, file names, replies) and in texts
+of several lines, because a terminal would obey them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["escape_values", "plain_lines"]
 
 _NUMBERS: Final = (bool, int, float, type(None))
 _MANY_LINES: Final = frozenset(("exception", "stack"))
-"""Keys of tracebacks, whose lines stay lines."""
+"""Keys of tracebacks, which keep their line ends."""
 
 
 def escape_values(logger: object, method: str, values: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A processor for structlog: every value as text in which control characters, controls of direction and
-    other characters that nobody sees are escaped. It has to stand before the renderer."""
+    """A processor for structlog: makes each value a text, and escapes control characters, direction controls
+    and other invisible characters. It must run before the renderer."""
     for key, value in values.items():
         if isinstance(value, str):
             if not value.isprintable():

@@ -1,7 +1,7 @@
 """Hides addresses in log lines (``--log-addresses``): each is replaced by its hash, or left out.
 
-The same address has the same hash, so that a message is still found by someone who knows the address and the
-key. In reply texts and messages of errors, what looks like an address counts as one. A Message-ID is none.
+The same address has the same hash, so a person who knows the address and the key can still find a message. In
+texts of replies and errors, everything that looks like an address counts as one. A Message-ID does not.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["hashing", "hidden", "leaving_out"]
 _ADDRESS: Final = re.compile(
     r"""(?:"(?:[^"\\\r\n]|\\.)*"|[^\s<>()\[\],;:"'@=]+)@[^\s<>()\[\],;:"'@]+(?<![.!?])"""
 )
-"""In the text of others: whatever may be an address."""
+"""Matches everything in free text that may be an address."""
 _WHOLE: Final = frozenset(("from", "to", "address", "sent_as"))
 """Keys whose values are addresses, also without a domain."""
 _IDENTIFIERS: Final = frozenset(("message_id", "level", "time", "timestamp"))
@@ -24,13 +24,13 @@ _LEFT_OUT: Final = "(address)"
 _DIGITS: Final = 16
 
 Hide = Callable[[str], str]
-"""Gives what stands in the place of an address."""
+"""Returns the replacement of an address."""
 
 
 def hashing(key: bytes) -> Hide:
-    """Replaces an address by the beginning of its HMAC-SHA-256 (RFC 2104), in lower case: no two spellings of
-    it differ."""
-    import hashlib  # only now: both load OpenSSL, and few services hash addresses
+    """Replaces an address by the beginning of its HMAC-SHA-256 (RFC 2104). The address is put in lower case
+    first, so that all spellings have the same hash."""
+    import hashlib  # imported late: both load OpenSSL, and few services hash addresses
     import hmac
 
     def replaced(address: str) -> str:
@@ -45,7 +45,7 @@ def leaving_out(address: str) -> str:
 
 
 def hidden(hide: Hide) -> Callable[[object, str, MutableMapping[str, Any]], MutableMapping[str, Any]]:
-    """A processor for structlog, which has to stand before all that makes text of values."""
+    """A processor for structlog. It must run before all processors that convert values to text."""
 
     def of(key: str, value: Any) -> Any:
         if key in _IDENTIFIERS or value == _NOBODY:
@@ -58,7 +58,7 @@ def hidden(hide: Hide) -> Callable[[object, str, MutableMapping[str, Any]], Muta
             return {name: of(name, each) for name, each in cast("dict[str, Any]", value).items()}
         if isinstance(value, list):
             found = cast("Any", value)
-            return type(found)([of("", each) for each in found])  # whose text may be its own
+            return type(found)([of("", each) for each in found])  # a subclass may have its own text
         if isinstance(value, bool | int | float | None):
             return value
         return of("", repr(value))

@@ -1,6 +1,6 @@
 """Configures the log: lines on standard error, one for each event, for people or as JSON.
 
-A line never ends a session. The time of a line has its zone.
+A logging failure never ends a session. The time of a line includes the time zone.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ def configure(
     hide: Hide | None = None,
     lines: OwnLines = _NO_LINES,
 ) -> None:
-    """``verbosity``: -1 logs errors, 0 warnings and what became of mail, 1 more of it, 2 everything.
-    ``form``: auto is text on a terminal, else JSON. ``hide``: what stands in the place of an address.
-    ``lines``: for an event by its text, what makes the whole line of a text log.
+    """``verbosity``: -1 logs errors, 0 also warnings and results of mail, 1 more, 2 everything. ``form``:
+    auto is text on a terminal, else JSON. ``hide`` returns the replacement of an address. ``lines``: the text
+    of an event → the function that makes its whole line in a text log.
 
-    May be called again: loggers that are bound already, as those of sessions, stay as they are."""
+    May be called again: loggers that are already bound, such as those of sessions, do not change."""
     levels = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}
     lowest = levels.get(verbosity, logging.DEBUG)
     filtering = structlog.make_filtering_bound_logger(lowest)
@@ -66,7 +66,7 @@ def configure(
             },
         ),
         logger_factory=_Lines,
-        cache_logger_on_first_use=False,  # or nothing that has logged once would notice a second call
+        cache_logger_on_first_use=False,  # otherwise used loggers would not notice a second call
     )
 
 
@@ -98,14 +98,14 @@ class _Rendered:
 
 
 def _in_order(logger: object, method: str, values: _Values) -> _Values:
-    """Sorts the values of a line by their names, unless they are in the order in which they are to stand."""
+    """Sorts the values of a line by name, unless they are already in their final order."""
     if values.pop(_ORDERED, False):
         return values
     return dict(sorted(values.items()))
 
 
 class _Clock:
-    """The local time with its zone, as in RFC 3339. A second is put into words once."""
+    """The local time with its zone, as in RFC 3339. Each second is formatted only once."""
 
     def __init__(self, separator: str) -> None:
         self._format = f"%Y-%m-%d{separator}%H:%M:%S"
@@ -134,17 +134,15 @@ class _Stamper:
 
 
 class JsonLines:
-    """Makes lines of JSON. Everything but ASCII is escaped, so no control character is in them.
-
-    A message has a line of its own, so this is what a default log costs: `line` does in one pass what a chain
-    of processors would do in several."""
+    """Makes lines of JSON. All characters outside printable ASCII are escaped. Each message has a log line,
+    so this speed matters: `line` does in one pass what a chain of processors would do in several."""
 
     def __init__(self) -> None:
         self._clock = _Clock("T")
         self._keys = _Keys()
 
     def __call__(self, logger: object, method: str, values: _Values) -> str:
-        """As a processor of structlog, the last one."""
+        """Runs as the last processor of structlog."""
         values.pop(_ORDERED, None)
         return self._line("error" if method == "exception" else method, values.pop("event", None), "", values)
 
@@ -153,7 +151,7 @@ class JsonLines:
         return "".join(_members(values, self._keys))
 
     def line(self, event: str, named: str, values: Mapping[str, Any]) -> str:
-        """A line at the level INFO. ``named``: values that stand in many lines, as `named` has made them."""
+        """A line at the level INFO. ``named``: values that are the same in many lines, from `named`."""
         return self._line("info", event, named, values)
 
     def _line(self, level: str, event: Any, named: str, values: Mapping[str, Any]) -> str:
@@ -166,7 +164,8 @@ class JsonLines:
 
 
 class _Keys(dict[str, str]):
-    """Key → how it stands in an object after another one. Most are names in the code, and so are few."""
+    """Key → its text inside an object, after a comma. There are few keys, because most are names in the
+    code."""
 
     def __missing__(self, key: str) -> str:
         made = f", {_quoted(key)}: "
@@ -176,15 +175,15 @@ class _Keys(dict[str, str]):
 
 
 def _encoded(value: object, keys: _Keys) -> str:
-    """JSON of a value. The encoder of the library does the same in three times the time: it makes itself anew
-    for each text."""
+    """The JSON of a value. The library's encoder takes three times as long, because it makes a new object for
+    each text."""
     if (encode := _PLAIN.get(type(value))) is not None:
         return encode(value)
     if isinstance(value, dict):
         return f"{{{''.join(_members(cast('Mapping[str, object]', value), keys))[2:]}}}"
     if isinstance(value, list | tuple):
         return f"[{', '.join([_encoded(each, keys) for each in cast('list[object]', value)])}]"
-    if isinstance(value, int | float):  # of a class that may show itself as it likes
+    if isinstance(value, int | float):  # a subclass may have its own __str__
         return _number(value + 0)
     return _quoted(value if isinstance(value, str) else repr(value))
 
@@ -212,7 +211,7 @@ _PLAIN: Final[dict[type[object], Callable[[Any], str]]] = {
 
 
 class _Guarded:
-    """Writes a line even if a value in it cannot be shown: its ``__repr__`` or ``__str__`` raises."""
+    """Writes a line even if the ``__repr__`` or ``__str__`` of a value raises."""
 
     _context: dict[str, Any]
     tells: bool
@@ -220,10 +219,10 @@ class _Guarded:
     lowest: int
     """The lowest level, as in `logging`, whose lines are written."""
     json: JsonLines | None
-    """Makes lines about mail that need no processor: `SessionLog` writes these without a logger."""
+    """Makes the lines about mail that need no processor, which `SessionLog` writes without a logger."""
 
     def tell(self, event: str, **values: Any) -> None:
-        """A line at the level INFO that is written unless only errors are."""
+        """Writes a line at the level INFO, unless only errors are logged."""
         if self.tells:
             self._proxy_to_logger("info", event, **{_ORDERED: True}, **values)
 
@@ -240,7 +239,7 @@ class _Guarded:
 
 
 class _Lines:
-    """What structlog hands the finished lines to."""
+    """Takes the finished lines from structlog."""
 
     def __init__(self, *_: object) -> None: ...
 
@@ -255,7 +254,7 @@ class _Lines:
 
 
 def _shown(value: object) -> object:
-    """A value that can be shown, in the place of one that cannot."""
+    """Returns the value, or a replacement if it cannot be shown."""
     try:
         str(value)
         repr(value)
@@ -267,5 +266,5 @@ def _shown(value: object) -> object:
 def _is_terminal() -> bool:
     try:
         return sys.stderr.isatty()
-    except (AttributeError, ValueError):  # there is none, or it is closed
+    except (AttributeError, ValueError):  # there is no standard error, or it is closed
         return False

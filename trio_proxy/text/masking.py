@@ -29,7 +29,7 @@ def is_secret(key: str) -> bool:
 
 
 def shown(value: Any) -> str:
-    """A value as TOML. Long texts are cut; of tables and lists only the brackets are shown."""
+    """A value as TOML. Long texts are cut, and tables and lists are shown only as brackets."""
     if is_table(value):
         return "{...}" if value else "{}"
     if is_list(value):
@@ -37,7 +37,7 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
-        # Decimal digits of a huge number may take long, or be refused.
+        # Converting a huge number to decimal may take long, or be refused.
         return str(value) if value.bit_length() < 200 else "a very large number"
     if not isinstance(value, str):
         return str(value)
@@ -46,12 +46,12 @@ def shown(value: Any) -> str:
 
 
 def plain(text: str) -> str:
-    """The text in one line, with control characters escaped, which a terminal would obey."""
+    """The text in one line, with control characters escaped, because a terminal would obey them."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def secrets_of(value: Any, *, secret: bool = False) -> Iterator[str]:
-    """The texts and numbers that stand under secret keys, at any depth."""
+    """The texts and numbers under secret keys, at any depth."""
     if is_table(value):
         for key, item in value.items():
             yield from secrets_of(item, secret=secret or is_secret(key))
@@ -63,7 +63,7 @@ def secrets_of(value: Any, *, secret: bool = False) -> Iterator[str]:
 
 
 def masked(text: str, secrets: Iterable[str]) -> str:
-    """The text without any of the secrets, however they are written, and without passwords in URLs."""
+    """The text without the secrets in any of their spellings, and without passwords in URLs."""
     ways = {way for secret in secrets for way in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1])}
     for way in sorted(filter(None, ways), key=len, reverse=True):
         text = text.replace(way, MASK)

@@ -1,12 +1,12 @@
-"""The only writer of what people watch: reports and transcripts on standard output, logs on standard error.
+"""Writes all output for people: reports and transcripts to standard output, logs to standard error.
 
-The executable calls `take_over` first. From then on ``sys.stdout`` and ``sys.stderr`` are text files on top
-of a `Sink`, so that all that is written goes the same way: what this module writes, what rules print,
-warnings, tracebacks. No error of a disk, a pipe or an encoding reaches those who write, and nothing waits for
-a reader while the service runs (module `serving`). What the encoding lacks is escaped, as in ``\\u20ac``.
+The executable calls `take_over` first. Then ``sys.stdout`` and ``sys.stderr`` are text files on top of a
+`Sink`, so that all output goes the same way: that of this module, prints of rules, warnings, tracebacks. The
+writers see no error of a disk, a pipe or an encoding, and nothing waits for a reader while the service runs
+(module `serving`). Characters that the encoding does not have are escaped, as in ``\\u20ac``.
 
-A program that uses this package as a library keeps its own ``sys.stdout`` and ``sys.stderr``: here they are
-looked up at each write. What they raise is ignored.
+A program that uses this package as a library keeps its own ``sys.stdout`` and ``sys.stderr``, which are
+looked up at each write. Their exceptions are ignored.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from .sink import Sink
 __all__ = ["finish", "hurry", "sinks", "take_over", "write", "write_error_line", "write_line", "write_octets"]
 
 _SECONDS: Final = 1.0
-"""For a slow reader, before and after the service has run."""
+"""The seconds to wait for a slow reader before and after the service runs."""
 _FIRST_FREE: Final = 3
-"""The descriptors before it are standard input, output and error."""
+"""The first descriptor after standard input, output and error."""
 
 
 def write_line(line: str) -> None:
@@ -34,7 +34,7 @@ def write_line(line: str) -> None:
 
 
 def write(text: str) -> None:
-    """Writes text as it is to standard output. Raises nothing."""
+    """Writes text to standard output, without a line end. Raises nothing."""
     _write(sys.stdout, text)
 
 
@@ -49,12 +49,12 @@ def write_octets(octets: bytes) -> None:
 
 
 def write_error_line(line: str, *, urgent: bool = False) -> None:
-    """Writes one line, or several in one text, to standard error. ``urgent``: it is not gathered with those
-    that may follow. Raises nothing."""
+    """Writes one line, or several in one text, to standard error. ``urgent``: does not wait to be written
+    together with later lines. Raises nothing."""
     file = sys.stderr
     sink = getattr(file, "buffer", None)
     if line.isascii() and isinstance(sink, Sink):
-        sink.write(line.encode() + b"\n")  # the text file on top of it, which is flushed always, costs 4 µs
+        sink.write(line.encode() + b"\n")  # the text file on top of the sink would cost 4 µs
     else:
         _write(file, line + "\n")
     if urgent and isinstance(sink, Sink):
@@ -62,14 +62,14 @@ def write_error_line(line: str, *, urgent: bool = False) -> None:
 
 
 def take_over() -> None:
-    """Puts a `Sink` under standard output and standard error, for as long as the process lives."""
+    """Puts a `Sink` under standard output and standard error, until the process ends."""
     while (number := os.open(os.devnull, os.O_RDWR)) < _FIRST_FREE:
-        pass  # it was closed; the next socket must not become what the log is written to
+        pass  # it was closed; the next socket must not get its number and so the log
     os.close(number)
     given_out: TextIO | None = sys.stdout
     given_err: TextIO | None = sys.stderr
     err = _sink(given_err, 2, "log")
-    # One queue for both, if they are one file, keeps the order of their lines, and no line gets into another.
+    # If both are one file, they share a queue, which keeps the order of lines and does not mix them.
     is_one = given_out is not None and given_err is not None and os.path.sameopenfile(1, 2)
     out = err if is_one else _sink(given_out, 1, "output")
     sys.stdout, sys.stderr = _text_file(out, given_out), _text_file(err, given_err)
@@ -78,7 +78,7 @@ def take_over() -> None:
 
 
 def hurry() -> None:
-    """From now on no reader is waited for longer than a second. A report to a person has no such limit."""
+    """From now on waits for a reader at most a second. Reports to people have no such limit."""
     for sink in sinks():
         sink.hurry(_SECONDS)
 
@@ -86,7 +86,7 @@ def hurry() -> None:
 def finish() -> None:
     """Writes what is left before the process ends. Raises nothing."""
     for file in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):  # closed; or there is none
+        with suppress(OSError, ValueError, AttributeError):  # closed or missing
             file.flush()
     for sink in sinks():
         sink.finish()
@@ -110,7 +110,7 @@ def _write(file: TextIO | None, text: str) -> None:
 
 
 def _sink(file: TextIO | None, number: int, what: str) -> Sink:
-    if file is None:  # the number belongs to something else now
+    if file is None:  # the descriptor may belong to another file now
         number = os.open(os.devnull, os.O_WRONLY)
     return Sink(open_descriptor(number), number, what)
 

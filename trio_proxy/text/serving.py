@@ -1,4 +1,4 @@
-"""Writes what people watch in tasks while the service runs, so that no session waits for a reader."""
+"""Writes output in tasks while the service runs, so that no session waits for a reader."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ __all__ = ["serving"]
 @asynccontextmanager
 async def serving(*, gathers: bool = False) -> AsyncGenerator[None]:
     """In this context nothing waits for a reader of standard output or standard error: a task for each writes
-    what could not be written at once. Does nothing in a program that has not called `take_over`. ``gathers``:
-    see `Sink.served`."""
+    the output that could not be written at once. Does nothing in a program that has not called `take_over`.
+    ``gathers``: see `Sink.served`."""
     async with trio.open_nursery() as nursery:
         for sink in sinks():
             await nursery.start(_Writer(sink, gathers).run)
@@ -47,13 +47,13 @@ class _Writer:
                 while self.sink.is_blocked:
                     try:
                         await trio.lowlevel.wait_writable(self.sink.place)
-                    except OSError as error:  # somebody has closed the descriptor
+                    except OSError as error:  # the descriptor was closed
                         self.sink.fail(error)
                     else:
                         self.sink.write_gathered()
 
     def _wake(self) -> None:
-        self._token.run_sync_soon(self._start)  # it may be called in a thread
+        self._token.run_sync_soon(self._start)  # this may be called in a thread
 
     def _start(self) -> None:
         self._wanted.set()

@@ -18,7 +18,7 @@ log = structlog.stdlib.get_logger("smtp_proxy")
 
 
 class Log(Protocol):
-    """What a session and its rules log with."""
+    """The logger of a session and its rules."""
 
     def debug(self, event: str, **values: Any) -> Any: ...
     def info(self, event: str, **values: Any) -> Any: ...
@@ -27,8 +27,8 @@ class Log(Protocol):
 
 
 class SessionLog:
-    """Log lines of a session. What they say of the client is put together for the first of them: a session
-    that has none, as most, weighs 0.5 KB less and costs 2 µs less."""
+    """Writes the log lines of a session. The values of the client are made for the first line: a session
+    without lines, the usual case, takes 0.5 KB and 2 µs less."""
 
     __slots__ = ("_bound", "_client", "_connection", "_is_quiet", "_json", "_named")
 
@@ -37,12 +37,12 @@ class SessionLog:
         self._client = client
         self._is_quiet: Callable[[], bool] | None = None
         self._bound: Any = None
-        self._json: JsonLines | None = None  # if lines about mail are made by it
-        self._named: str | None = None  # what they say of the client; not known before the first
+        self._json: JsonLines | None = None  # makes lines about mail, if it can
+        self._named: str | None = None  # the client's values in lines; None before the first line
 
     def be_quiet_while(self, condition: Callable[[], bool]) -> None:
-        """It may be a health check, which comes every few seconds: as long as this is true, nothing less than
-        a warning is logged."""
+        """The session may be a health check, which comes every few seconds: while ``condition()`` is true,
+        only warnings and errors are logged."""
         self._is_quiet = condition
 
     @property
@@ -51,8 +51,7 @@ class SessionLog:
         return self._is_quiet is not None
 
     def name(self, client: ClientInfo) -> None:
-        """From now on lines name this client: its address, and the proxy and the TLS between it and us, if
-        there are."""
+        """From now on lines name this client: its address, and its proxy and TLS, if any."""
         self._client, self._bound, self._named = client, None, None
 
     def is_enabled_for(self, level: int) -> bool:
@@ -66,7 +65,7 @@ class SessionLog:
         return bool(getattr(_logger_class(), "tells", True))
 
     def tell(self, event: str, values: Mapping[str, Any]) -> None:
-        """A line that is written at each verbosity but ``-q``: what became of mail."""
+        """Writes a line about mail, at every verbosity except ``-q``."""
         named = self._named
         if named is None:
             self._json = getattr(_logger_class(), "json", None)
@@ -75,12 +74,12 @@ class SessionLog:
             try:
                 line = self._json.line(event, named, values)
             except Exception:
-                pass  # a value cannot be shown: a logger knows what to do
+                pass  # a value cannot be shown: the logger handles that
             else:
                 write_error_line(line)
                 return
         bound = self._log
-        getattr(bound, "tell", bound.info)(event, **values)  # other programs configure structlog as they like
+        getattr(bound, "tell", bound.info)(event, **values)  # structlog may be configured by others
 
     @property
     def _log(self) -> Any:
@@ -111,5 +110,5 @@ class SessionLog:
 
 
 def _logger_class() -> Any:
-    """What loggers are made of now: a class of module `logs`, if that has configured the log."""
+    """The current class of loggers: one of module `logs`, if that has configured the log."""
     return structlog.get_config()["wrapper_class"]

@@ -1,7 +1,6 @@
-"""Takes what people watch and writes it in order, without waiting for the reader while mail is served.
-
-A line is written at once if the kernel takes it, which is nearly always. If not, it waits in a queue. While
-mail is served, lines that come fast, one after the other, are gathered in it for a moment::
+"""Takes output and writes it in order, without waiting for the reader while mail is served. A line is written
+at once if the kernel takes it, as it nearly always does. If not, the line waits in a queue. While mail is
+served, lines that come quickly one after the other are gathered in the queue for a moment::
 
                          ┌────────── the kernel takes it ──────────▶ written
     write ── the queue ──┤
@@ -9,12 +8,12 @@ mail is served, lines that come fast, one after the other, are gathered in it fo
                          │                          └─ the queue is full ─▶ lost, counted
                          └─ an error: disk full, pipe closed ─▶ lost with all that is queued, counted
 
-Where lines are lost the queue has a *gap*. When its turn comes and writing works, it is written as a line
+If lines are lost, the queue has a *gap* at this place. When writing works again, the gap is written as a line
 that says how many lines are missing and why. A gap that cannot be written grows.
 
-What must never happen: that `Sink.write` raises because of what it writes to, or that it waits while the
-service runs (module `serving`). Before and after, when no task can write later, it waits: for a command that
-reports to people as long as they need to read, for the service a second (`Sink.hurry`).
+What must never happen: `Sink.write` raises because of its file, or waits while the service runs (module
+`serving`). Before and after that, no task can write later, so it waits for the reader: without limit in
+commands that report to people, at most a second in the service (`Sink.hurry`).
 """
 
 from __future__ import annotations
@@ -41,9 +40,9 @@ if TYPE_CHECKING:
 __all__ = ["MOMENT", "MOST_QUEUED", "Sink"]
 
 MOMENT: Final = 0.02
-"""Seconds for which lines are gathered."""
+"""The seconds for which lines are gathered."""
 MOST_QUEUED: Final = 1_048_576
-"""Octets that wait for a slow reader. What comes then is lost."""
+"""The most octets that wait for a slow reader. Further lines are lost."""
 _NAMES: Final = {1: "<stdout>", 2: "<stderr>"}
 _TOO_SLOW: Final = "its reader is too slow"
 
@@ -60,7 +59,7 @@ class Sink(io.BufferedIOBase):
     """Standard output or standard error, as a binary file that never raises OSError. Threads may share it."""
 
     def __init__(self, descriptor: Descriptor, number: int, what: str) -> None:
-        """``number`` is the file descriptor as the process was given it. ``what`` its lines are part of."""
+        """``number`` is the file descriptor as the process got it. ``what`` names the output for messages."""
         super().__init__()
         self._descriptor = descriptor
         self._number = number
@@ -78,7 +77,7 @@ class Sink(io.BufferedIOBase):
         self._gathered_until = -inf
         self._is_due = False
 
-    # A binary file
+    # As a binary file
 
     def write(self, buffer: ReadableBuffer, /) -> int:
         """Takes all octets. Raises no OSError."""
@@ -97,13 +96,13 @@ class Sink(io.BufferedIOBase):
         return len(data)
 
     def flush(self) -> None:
-        """Writes what can be written without waiting, unless it is gathered."""
+        """Writes what can be written without waiting, unless lines are being gathered."""
         if self._queue and not self.closed and not self._is_due:
             with self._lock:
                 self._push()
 
     def write_gathered(self) -> None:
-        """The moment is over in which lines were gathered (`served`)."""
+        """Writes the gathered lines: their moment is over (`served`)."""
         with self._lock:
             self._is_due = False
             lines: list[bytes] = []
@@ -129,8 +128,8 @@ class Sink(io.BufferedIOBase):
             self._descriptor.close()
 
     def begin_anew(self) -> None:
-        """This is a child process now: what is queued is for its parent to write, as is the task."""
-        self._lock = threading.RLock()  # a thread that does not exist here may have held it
+        """Called in a forked child process: the queue and the task belong to the parent."""
+        self._lock = threading.RLock()  # a thread of the parent may have held the old one
         self._queue.clear()
         self._size = 0
         self._is_blocked = self._is_due = self._gathers = False
@@ -140,12 +139,12 @@ class Sink(io.BufferedIOBase):
 
     @contextmanager
     def served(self, wake: Callable[[], None], *, gathers: bool = False) -> Generator[None]:
-        """In this context `write` does not wait. Where it would have to, it calls ``wake``, in any thread;
-        then `flush` is to be called each time that `place` is writable, as long as `is_blocked`.
+        """In this context `write` does not wait. If it would have to, it calls ``wake``, in any thread; then
+        call `flush` each time that `place` is writable, as long as `is_blocked` is true.
 
-        ``gathers``: a line that comes less than `MOMENT` after another one was written waits for those that
-        follow, so that a busy service needs one system call for many lines. Then ``wake`` is called too, and
-        `write_gathered` is to be called a moment later."""
+        ``gathers``: a line that comes less than `MOMENT` after another one waits for later lines, so that a
+        busy service needs one system call for many lines. Then ``wake`` is called too; call `write_gathered`
+        a moment later."""
         self._wake, self._gathers = wake, gathers
         try:
             yield
@@ -153,7 +152,7 @@ class Sink(io.BufferedIOBase):
             self._wake, self._gathers, self._is_due = None, False, False
 
     def _is_gathered(self) -> bool:
-        """Returns True if what was taken is to be written with what follows."""
+        """Returns True if the line must wait to be written with later ones."""
         now = time.monotonic()
         if now >= self._gathered_until and not self._is_due:
             self._gathered_until = now + MOMENT
@@ -174,7 +173,7 @@ class Sink(io.BufferedIOBase):
         return self._descriptor.number
 
     def fail(self, error: OSError) -> None:
-        """It cannot be found out when there is room: what is queued is lost."""
+        """It is not possible to wait for room: the queued lines are lost."""
         with self._lock:
             self._lose_all(error)
             self._is_blocked = False
@@ -182,12 +181,12 @@ class Sink(io.BufferedIOBase):
     # Before and after
 
     def hurry(self, seconds: float) -> None:
-        """From now on waits at most so long for the reader while no task serves. If that was in vain, nothing
-        waits again until everything could be written."""
+        """From now on waits at most so many seconds for the reader while no task writes. After a wait without
+        success, it does not wait again until everything could be written."""
         self._patience = seconds
 
     def finish(self) -> None:
-        """Writes what is queued, and waits for that."""
+        """Writes the queue, and waits until it is written."""
         with self._lock:
             self._push()
             self._wait()
@@ -249,7 +248,7 @@ class Sink(io.BufferedIOBase):
         """Waits until the queue is written."""
         until = time.monotonic() + self._patience
         while self._is_blocked and not self._has_given_up:
-            # Given up until proven otherwise: an exception of a signal handler ends the waiting, too.
+            # Set before waiting, because an exception of a signal handler may end the waiting.
             self._has_given_up = True
             if self._has_room_within(until - time.monotonic()):
                 self._has_given_up = False

@@ -42,12 +42,12 @@ class Transcript:
     number: int
     write: Callable[[str], None]
     _told: bool = attrs.field(default=False, init=False)
-    _size: int = attrs.field(default=0, init=False)  # of the message that is on its way
+    _size: int = attrs.field(default=0, init=False)  # of the current message
     _encrypted: set[Side] = attrs.field(factory=set[Side], init=False)
     _day: str = attrs.field(default="", init=False)
 
     def connected(self, text: str) -> None:
-        """The first line, which has the date and the zone of the times: a later line says if the date has
+        """Writes the first line, with the date and the time zone. A later line says if the date has
         changed."""
         self._day = _day(time.localtime())
         self.note(f"{text}, {self._day}")
@@ -84,7 +84,7 @@ class Transcript:
                 if event.command is END_OF_DATA:
                     self.note(f" [message {self._size:,} bytes]", self._mark(SERVER, "->"))
             elif isinstance(event, MessageAnswered):
-                if not self._told:  # refused, or taken, before its end was reached
+                if not self._told:  # refused or accepted before its end
                     self.note(" [message]", self._mark(CLIENT, "<-"))
                 self._told = False
             elif isinstance(event, ClientChanged):
@@ -114,6 +114,6 @@ def _day(local: time.struct_time) -> str:
 
 
 def printable(octets: bytes) -> str:
-    """Text that no terminal can be tricked with: control characters and stray octets are escaped."""
+    """Text that is safe for a terminal: control characters and invalid octets are escaped."""
     text = octets.decode("utf-8", "backslashreplace")
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

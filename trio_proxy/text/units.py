@@ -34,11 +34,11 @@ class Reads:
     """In an annotation, ``Annotated[T, Reads(...)]``: how a value in a settings file becomes a T."""
 
     expected: str
-    """What such a value looks like, to follow "expected"."""
+    """A description of such a value, to follow "expected"."""
     parse: Callable[[Any], Any]
-    """Takes a value of TOML; raises ValueError, whose text is what the user reads."""
+    """Takes a value of TOML; raises ValueError with a text for the user."""
     below: Callable[[Any, Path], Any] | None = None
-    """Takes what ``parse`` gave, and the folder of the settings file, to which paths in it are relative."""
+    """Takes the result of ``parse`` and the folder of the settings file, to which paths are relative."""
 
 
 def parse_size(value: Any) -> int:
@@ -90,6 +90,6 @@ A_SIZE: Final = Reads('a number of bytes or a size such as "25M"', parse_size)
 A_DURATION: Final = Reads('a number of seconds or a time such as "30s" or "5m"', parse_duration)
 
 Size: TypeAlias = Annotated[int, A_SIZE]
-"""Octets. In a settings file a number, or a text such as ``"25M"``."""
+"""A size in octets. In a settings file a number, or a text such as ``"25M"``."""
 Duration: TypeAlias = Annotated[float, A_DURATION]
-"""Seconds. In a settings file a number, or a text such as ``"30s"`` or ``"5m"``."""
+"""A time in seconds. In a settings file a number, or a text such as ``"30s"`` or ``"5m"``."""

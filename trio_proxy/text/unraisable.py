@@ -1,8 +1,7 @@
-"""What Python can raise nowhere goes to the log in one line, in place of a traceback on standard error.
-
-A peer can cause such an error: a name that is not ASCII in a TLS handshake (SNI) is decoded by Python before
-any code of ours, in a callback out of which nothing can be raised. The handshake fails and has a log line of
-its own; a traceback for each such connection would be for any stranger to write.
+"""Logs exceptions that Python cannot raise in one line, in place of a traceback on standard error. A peer can
+cause such an error: Python decodes the name in a TLS handshake (SNI) in a callback that cannot raise, and
+fails if the name is not ASCII. The handshake fails and has its own log line. Without this module any stranger
+could write a traceback with each connection.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ log = structlog.stdlib.get_logger("smtp_proxy")
 
 @contextmanager
 def unraisable_in_log() -> Generator[None]:
-    """This is so in this context, for the whole process."""
+    """Logs such exceptions in this context, for the whole process."""
     before = sys.unraisablehook
     sys.unraisablehook = _tell
     try:
@@ -36,5 +35,5 @@ def unraisable_in_log() -> Generator[None]:
 def _tell(unraisable: UnraisableHookArgs) -> None:
     error = unraisable.exc_value
     if isinstance(error, UnicodeDecodeError) and isinstance(unraisable.object, bytes):
-        return  # the name that a client asks for: its handshake fails, which is logged
+        return  # the name in a client's handshake, which fails and is logged
     log.error("internal error, which goes no further", exc_info=error, where=repr(unraisable.object)[:200])

@@ -11,8 +11,8 @@ __all__ = ["A_SECRET_URL", "SecretUrl", "secret_url"]
 
 
 def secret_url(value: Any) -> str:
-    """A URL for secrets: with TLS, or of a server on this machine. Raises ValueError."""
-    # Only now: --help has no use for it.
+    """Checks a URL for secrets: it must use TLS, or name a server on this machine. Raises ValueError."""
+    # Imported late: --help does not need it.
     from urllib.parse import urlsplit
 
     try:

@@ -1,1 +1,2 @@
-"""TLS on both legs: certificates and their files, contexts for either role, results of handshakes."""
+"""TLS with clients and servers: certificates and their files, contexts for both roles, results of
+handshakes."""

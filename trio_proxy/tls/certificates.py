@@ -1,4 +1,4 @@
-"""Reads certificates and private keys, and says of bad files what is wrong with them and what to do.
+"""Reads certificates and private keys; for bad files it says what is wrong and what to do.
 
 Importing it imports `cryptography`, which takes a tenth of a second: import it only where TLS is used.
 """
@@ -64,7 +64,7 @@ class ProblemKind(Enum):
     PASSPHRASE = "passphrase"
     """The key is encrypted."""
     UNUSABLE = "unusable"
-    """OpenSSL refuses it: the key is too short, say."""
+    """OpenSSL refuses it, for example because the key is too short."""
     EXPIRED = "expired"
     NOT_YET_VALID = "not yet valid"
 
@@ -76,7 +76,7 @@ class Problem:
     kind: ProblemKind
     file: Path
     text: str
-    """For people: names the file, and says what is wrong and what to do."""
+    """The text for people: names the file, and says what is wrong and what to do."""
 
     def __str__(self) -> str:
         return self.text
@@ -92,26 +92,26 @@ class CertificateError(Exception):
 
 @attrs.frozen
 class Certificate:
-    """What a certificate says."""
+    """The content of a certificate."""
 
     subject: str
-    """Whose it is, as RFC 4514 writes it."""
+    """Its subject, as RFC 4514 writes it."""
     issuer: str
     names: tuple[str, ...]
-    """The DNS names and IP addresses that it is for, in lower case; its common name if it has none of them
-    (RFC 6125 §6.4.4)."""
+    """Its DNS names and IP addresses, in lower case; its common name if it has none of them (RFC 6125
+    §6.4.4)."""
     not_before: datetime
     """The first moment at which it is valid; UTC."""
     not_after: datetime
     """The last moment at which it is valid; UTC."""
     fingerprint: str
-    """SHA-256 of the whole, such as ``"AB:01:..."``."""
+    """SHA-256 of the whole certificate, such as ``"AB:01:..."``."""
     is_slow: bool
     """True if it takes long to sign with its key: RSA with more than 2048 bits."""
 
     @classmethod
     def from_der(cls, octets: bytes) -> Certificate:
-        """Reads a certificate as a TLS connection gives it. Raises ValueError."""
+        """Reads a certificate in DER, as from a TLS connection. Raises ValueError."""
         return _read(x509.load_der_x509_certificate(octets))
 
     @classmethod
@@ -125,7 +125,7 @@ class Certificate:
         return self.subject == self.issuer
 
     def covers(self, name: str) -> bool:
-        """Returns True if it is for this name; ``*`` stands for one whole label, the first."""
+        """Returns True if it is for this name; ``*`` matches the whole first label."""
         name = name.lower().rstrip(".")
         return name in self.names or wildcard_for(name) in self.names
 
@@ -134,19 +134,19 @@ class Certificate:
         return math.floor((self.not_after - now).total_seconds() / _SECONDS_A_DAY)
 
     def expired(self, now: datetime) -> bool:
-        """Returns True if it was valid only in the past."""
+        """Returns True if it has expired."""
         return now > self.not_after
 
 
 def wildcard_for(name: str) -> str | None:
-    """The only name with a wildcard that stands for this one too; None for a name of one label."""
+    """The only wildcard name that covers this name too; None for a name of one label."""
     _, dot, parent = name.partition(".")
     return f"*.{parent}" if dot and parent else None
 
 
 def load_pairs(pairs: Sequence[KeyPair]) -> tuple[Certificate, ...]:
-    """Reads all pairs, each of which OpenSSL can use then. Raises `CertificateError` with all that is wrong
-    with any of them; an expired certificate is no error (see `validity_problems`)."""
+    """Reads all pairs, and checks that OpenSSL can use each. Raises `CertificateError` with all mistakes in
+    them; an expired certificate is not an error (see `validity_problems`)."""
     found: list[Certificate] = []
     problems: list[Problem] = []
     for pair in pairs:
@@ -174,10 +174,10 @@ def load_pair(pair: KeyPair) -> Certificate:
 
 
 def load_into(context: ssl.SSLContext, pair: KeyPair) -> None:
-    """Makes a context use a pair, which `load_pair` has found good. Raises `CertificateError` if OpenSSL
-    refuses it."""
+    """Makes a context use a pair that `load_pair` has checked. Raises `CertificateError` if OpenSSL refuses
+    it."""
     try:
-        context.load_cert_chain(pair.certificate, pair.key, password="")  # never ask at the terminal for one
+        context.load_cert_chain(pair.certificate, pair.key, password="")  # never ask for one at the terminal
     except (ssl.SSLError, OSError) as error:
         why = _refusal(getattr(error, "reason", None) or str(error))
         text = f"{pair.certificate}: OpenSSL refuses it: {why}"
@@ -185,7 +185,7 @@ def load_into(context: ssl.SSLContext, pair: KeyPair) -> None:
 
 
 def validity_problems(pair: KeyPair, certificate: Certificate, now: datetime) -> list[Problem]:
-    """What is wrong with the time at which a certificate is valid."""
+    """Problems if a certificate has expired or is not valid yet."""
     file = pair.certificate
     if certificate.expired(now):
         text = f"{file}: the certificate has expired on {_day(certificate.not_after)}; renew it"
@@ -210,10 +210,10 @@ def load_authorities(context: ssl.SSLContext, file: Path) -> None:
 
 def subject_of(der: bytes) -> str | None:
     """The subject of a peer's certificate as RFC 4514 writes it; None if it cannot be read. Octets that are
-    not printable are escaped: what a peer calls itself breaks no line of a log."""
+    not printable are escaped, so that a peer's name cannot break a log line."""
     try:
         return _name(x509.load_der_x509_certificate(der).subject)
-    except Exception:  # whatever a peer has put in it: what is refused there, is OpenSSL's to refuse
+    except Exception:  # a peer may have put anything in it; OpenSSL decides what to refuse
         return None
 
 
@@ -273,7 +273,7 @@ def _load_public_key(file: Path) -> bytes | Problem:
     kind = ProblemKind.NO_PEM
     try:
         key = load_pem_private_key(octets, password=None)
-    except TypeError:  # it wants a password
+    except TypeError:  # the key needs a password
         kind = ProblemKind.PASSPHRASE
         why = (
             "the key has a passphrase, and nobody is there to type it; remove it with "
@@ -319,7 +319,7 @@ def _refusal(reason: str) -> str:
     return why
 
 
-# What certificates say
+# Content of certificates
 
 
 def _read(found: x509.Certificate) -> Certificate:

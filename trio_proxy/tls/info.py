@@ -1,4 +1,4 @@
-"""Says what a handshake has agreed on, as a value of the core."""
+"""Describes the result of a handshake as a value of the core."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def info_of(tls: ssl.SSLObject) -> TlsInfo:
     shown = tls.getpeercert(binary_form=True)
     subject = None
     if shown is not None:
-        # Only now: cryptography takes a tenth of a second to import, and many connections never need it.
+        # Imported late: cryptography takes a tenth of a second, and many connections never need it.
         from .certificates import subject_of
 
         subject = subject_of(shown)
@@ -23,7 +23,7 @@ def info_of(tls: ssl.SSLObject) -> TlsInfo:
         server_name=getattr(tls, "name", ""),  # of a `NamedTls`
         version=tls.version() or "",
         cipher=cipher[0] if cipher else "",
-        # A certificate that was asked for and is wrong has failed the handshake.
+        # A wrong certificate would have failed the handshake.
         verified=shown is not None and tls.context.verify_mode is not ssl.CERT_NONE,
         subject=subject,
     )

@@ -1,6 +1,6 @@
 """The server's end of a TLS connection that remembers the name that the client has asked for (SNI).
 
-OpenSSL tells it to `ssl.SSLContext.sni_callback`, and to nobody afterwards.
+OpenSSL tells the name only to `ssl.SSLContext.sni_callback`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ __all__ = ["NamedTls"]
 
 
 class NamedTls(ssl.SSLObject):
-    """What a context makes if this is its ``sslobject_class``."""
+    """The class of connections of a context whose ``sslobject_class`` it is."""
 
     name = ""
     """The name, in lower case and without a dot at its end; empty if the client has asked for none."""

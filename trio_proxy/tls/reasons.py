@@ -19,9 +19,9 @@ _OF_CERTIFICATES: Final = {
     23: "the certificate has been revoked",
     26: "the certificate is not made for this purpose",
 }
-"""By the number that OpenSSL gives the result of a check (X509_V_ERR_...)."""
+"""OpenSSL's number for the result of a check (X509_V_ERR_...) → text."""
 _OTHER_NAME: Final = frozenset((62, 64))
-"""The same, for a certificate of another host or IP address."""
+"""The numbers for a certificate of another host or IP address."""
 
 _OF_PROTOCOL: Final = {
     "WRONG_VERSION_NUMBER": "what came is not TLS",
@@ -46,7 +46,7 @@ _OF_PROTOCOL: Final = {
     "CALLBACK_FAILED": "the name that was asked for (SNI) is not ASCII",
     "NO_RENEGOTIATION": "renegotiation is refused",
 }
-"""By the reason that OpenSSL gives."""
+"""OpenSSL's reason → text."""
 
 
 def reason(error: ssl.SSLError | ValueError, server_name: str | None = None) -> str:

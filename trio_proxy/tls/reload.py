@@ -1,7 +1,6 @@
 """Reads certificates and keys again while the service runs: when it is told to, and when a file has changed.
-
-What is new is for connections that begin after it. What cannot be used is logged, and what was in force
-stays: a certificate is renewed by writing two files, and between the two they do not fit each other.
+New files are used for new connections. Files that cannot be used are logged, and the old ones stay in use: a
+renewal writes two files, and after the first they do not fit each other.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _LOOK_SECONDS: Final = 1.0
 
 
 class Renewable(Protocol):
-    """What is made of files: see `ServerTls` and `UpstreamSecurity`."""
+    """An object made from files: see `ServerTls` and `UpstreamSecurity`."""
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -37,13 +36,13 @@ class Renewable(Protocol):
         ...
 
     def prepare(self) -> Callable[[], None]:
-        """Reads the files again, and returns what puts them in force. Raises `CertificateError` with all that
-        is wrong with any of them."""
+        """Reads the files again, and returns a function that starts using them. Raises `CertificateError`
+        with all mistakes in them."""
         ...
 
 
 class Certificates:
-    """The certificates of a service, for as long as it runs."""
+    """The certificates of a running service."""
 
     def __init__(self, things: Sequence[Renewable]) -> None:
         self._things = things
@@ -55,7 +54,7 @@ class Certificates:
         self._wanted.set()
 
     async def prepare(self) -> tuple[list[Problem], Callable[[], None]]:
-        """Reads the files again, and returns what is wrong with any of them, and what puts all in force."""
+        """Reads the files again, and returns all mistakes in them, and a function that starts using them."""
         stamps = stamps_of(self._files)
         problems: list[Problem] = []
         uses: list[Callable[[], None]] = []
@@ -88,7 +87,7 @@ class Certificates:
                 await self._renew()
 
     async def _renew(self) -> None:
-        self._stamps = stamps_of(self._files)  # before the reading: a change meanwhile is noticed later
+        self._stamps = stamps_of(self._files)  # taken before reading: a change meanwhile is noticed later
         for thing in self._things:
             try:
                 problems = await trio.to_thread.run_sync(thing.reload)  # CAs take a tenth of a second
@@ -105,7 +104,7 @@ class Certificates:
         while True:
             await trio.sleep(_LOOK_SECONDS)
             now = stamps_of(self._files)
-            if now == before != self._stamps:  # the same twice: the writing has ended
+            if now == before != self._stamps:  # the same twice: writing has ended
                 self.reload()
             before = now
 

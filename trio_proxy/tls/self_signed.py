@@ -1,4 +1,4 @@
-"""Makes a certificate for development, which nobody but the one who is told its fingerprint can trust."""
+"""Makes a certificate for development. Only a person who knows its fingerprint can trust it."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _CLOCKS_DIFFER: Final = timedelta(hours=1)
 
 @contextmanager
 def self_signed(names: Sequence[str]) -> Generator[KeyPair]:
-    """A new key, and a certificate for these host names and IP addresses that it has signed itself, valid for
-    30 days. The files can be read by this user only, and are removed at the end of the context."""
+    """A new key, and a self-signed certificate for these host names and IP addresses, valid for 30 days. Only
+    this user can read the files, which are removed at the end of the context."""
     if not names:
         raise ValueError("at least one name is needed")
     key = ec.generate_private_key(ec.SECP256R1())

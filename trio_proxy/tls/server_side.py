@@ -1,8 +1,8 @@
 """The certificates that clients see: chosen by the name that they ask for, replaced while the service runs.
 
-Each pair of files has a context of its own. A handshake begins with the first one, and goes on with that of
-the name in the ClientHello (SNI, RFC 6066 §3). Reading files again makes new contexts and leaves alone what
-is in use: a pair is replaced as a whole or not at all, and connections that began before are not disturbed.
+Each pair of files has its own context. A handshake begins with the first context, and continues with the
+context for the name in the ClientHello (SNI, RFC 6066 §3). Reading files again makes new contexts: a pair is
+replaced as a whole or not at all, and existing connections are not disturbed.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ class ServerTls:
 
     pairs: tuple[KeyPair, ...]
     client_ca: Path | None
-    """The CAs of clients' certificates. If given, clients are asked for one: they need not have any, but one
-    that these CAs have not signed fails the handshake."""
+    """The CAs of clients' certificates. If given, clients are asked for a certificate: they need not have
+    one, but the handshake fails for one that these CAs have not signed."""
     _loaded: list[_Loaded]
     _by_name: dict[str, ssl.SSLContext] = attrs.field(factory=dict[str, ssl.SSLContext], init=False)
 
     @classmethod
     def load(cls, pairs: Sequence[KeyPair], client_ca: Path | None = None) -> ServerTls:
-        """Reads the files; the first pair is for clients that ask for no name, or for one that is in no
-        certificate. Raises `CertificateError` with all that is wrong with any of them."""
+        """Reads the files; the first pair is for clients that ask for no name, or for an unknown name. Raises
+        `CertificateError` with all mistakes in the files."""
         if not pairs:
             raise ValueError("at least one pair is needed")
         made = cls(tuple(pairs), client_ca, _load_all(pairs, client_ca))
@@ -57,12 +57,12 @@ class ServerTls:
 
     @property
     def context(self) -> ssl.SSLContext:
-        """For a handshake that begins now."""
+        """The context for a handshake that begins now."""
         return self._loaded[0].context
 
     @property
     def certificates(self) -> tuple[Certificate, ...]:
-        """One of each pair, in their order."""
+        """The certificate of each pair, in order."""
         return tuple(loaded.certificate for loaded in self._loaded)
 
     @property
@@ -77,8 +77,8 @@ class ServerTls:
         return (*files, self.client_ca) if self.client_ca is not None else tuple(files)
 
     def reload(self) -> list[Problem]:
-        """Reads the files again, for handshakes that begin from now on. A pair that cannot be used stays what
-        it was; returns why."""
+        """Reads the files again, for handshakes that begin from now on. If a pair cannot be used, the old one
+        stays; returns the reasons."""
         problems: list[Problem] = []
         for place, pair in enumerate(self.pairs):
             try:
@@ -89,8 +89,8 @@ class ServerTls:
         return list(dict.fromkeys(problems))
 
     def prepare(self) -> Callable[[], None]:
-        """Reads the files again, and returns what puts all of them in force, for handshakes that begin after
-        it. Raises `CertificateError` with all that is wrong with any of them."""
+        """Reads the files again, and returns a function that uses them for new handshakes. Raises
+        `CertificateError` with all mistakes in them."""
         loaded = _load_all(self.pairs, self.client_ca)
 
         def use() -> None:
@@ -129,7 +129,7 @@ def _load_all(pairs: Sequence[KeyPair], client_ca: Path | None) -> list[_Loaded]
         except CertificateError as error:
             problems += error.problems
     if problems:
-        raise CertificateError(dict.fromkeys(problems))  # that of the CAs is one
+        raise CertificateError(dict.fromkeys(problems))  # a problem of the CAs is listed once
     return loaded
 
 

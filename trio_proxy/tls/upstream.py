@@ -1,7 +1,6 @@
-"""What TLS is to each server: its level, the name and the CAs that its certificate is checked with.
-
-The levels are Postfix's. MAY and ENCRYPT check no certificate: an attacker who can change what is on the wire
-can show one of his own. Only VERIFY protects against that.
+"""TLS to each server: the level, and the name and CAs for checking its certificate. The levels are those of
+Postfix. MAY and ENCRYPT check no certificate: an attacker who controls the network can show his own. Only
+VERIFY protects against that.
 """
 
 from __future__ import annotations
@@ -22,16 +21,15 @@ __all__ = ["Leg", "UpstreamSecurity"]
 
 @attrs.frozen(eq=False)
 class Leg:
-    """What TLS is to one server."""
+    """The use of TLS to one server."""
 
     level: UpstreamTls
     implicit: bool
     """True: TLS from the first octet (RFC 8314)."""
     server_name: str | None
-    """The name that the server is asked for (SNI), and at VERIFY that its certificate must be for; None if
-    none is known."""
+    """The name for SNI, which with VERIFY must also be in the certificate; None if not known."""
     context: ssl.SSLContext
-    """For a handshake that begins now."""
+    """The context for a handshake that begins now."""
 
 
 @attrs.frozen(kw_only=True)
@@ -41,21 +39,21 @@ class _Kind:
     checks: bool
     """True if the certificate of the server is checked."""
     shows: bool
-    """True if it has a certificate to show."""
+    """True if it has a client certificate to show."""
 
 
 @attrs.define(eq=False)
 class UpstreamSecurity:
-    """What TLS is to the servers of this service; make it with `load`."""
+    """The use of TLS to the servers of this service; make it with `load`."""
 
     level: UpstreamTls | None
-    """The same for all servers; None: see `level_of`."""
+    """The level for all servers; None: see `level_of`."""
     ca: Path | None
     """The CAs that may sign certificates of servers; None: those that the system trusts."""
     name: str | None
-    """What the certificate of the usual server must be for, in place of its host."""
+    """The name that the usual server's certificate must have, in place of its host."""
     pair: KeyPair | None
-    """What is shown to the usual server if it asks for a certificate."""
+    """The certificate to show to the usual server, if it asks for one."""
     _contexts: dict[_Kind, ssl.SSLContext] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:

@@ -1,1 +1,1 @@
-"""Spans of OpenTelemetry (`--otel`): what a session, its messages and its rules have taken."""
+"""OpenTelemetry spans (`--otel`) for the times of sessions, messages and rules."""

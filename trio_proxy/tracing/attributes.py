@@ -1,4 +1,4 @@
-"""The attributes of spans: names and values. Where OpenTelemetry has a name for something, it is that one."""
+"""The attributes of spans: names and values. The names of OpenTelemetry are used where they exist."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Attributes: TypeAlias = dict[str, AttributeValue]
 
 
 def of_client(number: int, client: ClientInfo, dialect: Dialect) -> Attributes:
-    """Of a session, at its beginning."""
+    """The attributes of a session, at its beginning."""
     return _known(
         {
             "network.protocol.name": dialect.value.lower(),
@@ -29,12 +29,12 @@ def of_client(number: int, client: ClientInfo, dialect: Dialect) -> Attributes:
 
 
 def of_session(record: SessionRecord) -> Attributes:
-    """Of a session without mail, or one that has ended before its message did."""
+    """The attributes of a session without mail, or of one that ended during a message."""
     return _known({"smtp.helo": record.helo, "smtp.by": record.by, "smtp.upstream": record.upstream})
 
 
 def of_message(record: MessageRecord, *, shows_addresses: bool) -> Attributes:
-    """Of a message that is answered."""
+    """The attributes of an answered message."""
     found = _known(
         {
             "smtp.message.fate": record.fate.value,
@@ -58,7 +58,7 @@ def of_message(record: MessageRecord, *, shows_addresses: bool) -> Attributes:
 
 
 def of_refusal(record: RefusalRecord, *, shows_addresses: bool) -> Attributes:
-    """Of a MAIL or RCPT that was refused."""
+    """The attributes of a refused MAIL or RCPT."""
     found = _known({"smtp.by": record.by, "smtp.reply.code": record.code, "smtp.upstream": record.upstream})
     address = record.sender if record.recipient is None else record.recipient
     if shows_addresses:

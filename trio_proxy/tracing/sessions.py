@@ -1,4 +1,4 @@
-"""`Tracing`: makes the traces of sessions, and what fills them."""
+"""`Tracing`: makes the traces of sessions, and the objects that fill them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Tracing:
     """Makes the traces of sessions."""
 
     def __init__(self, *, shows_addresses: bool, provider: TracerProvider | None = None) -> None:
-        """``shows_addresses``: mail addresses become attributes. ``provider``: None is that of the process,
-        which may be set later."""
+        """``shows_addresses``: mail addresses become attributes. ``provider``: None means the provider of the
+        process, which may be set later."""
         self._tracer = trace.get_tracer("sansio-smtp", __version__, provider)
         self._shows_addresses = shows_addresses
 
     def session(self, number: int, client: ClientInfo, dialect: Dialect) -> SessionTrace | None:
-        """For a session that begins now; None if it is not recorded."""
+        """The trace of a session that begins now; None if it is not recorded."""
         attributes = of_client(number, client, dialect)
         span = self._tracer.start_span("SMTP session", NOBODY, SpanKind.SERVER, attributes)
         if not span.is_recording():
@@ -37,7 +37,7 @@ class Tracing:
 
 
 class SessionTrace(SessionSpans):
-    """The trace of one session, with what fills it."""
+    """The trace of one session, and the objects that fill it."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""`SessionSpans`: the spans of one session, made from what its account and its rules say.
+"""`SessionSpans`: the spans of one session, made from the reports of its account and its rules.
 
 ::
 
@@ -8,10 +8,10 @@
          ├─ rule NAME         each call that is awaited, and each that takes a millisecond or more
          └─ final reply       from what the server was sent last to its reply to the message
 
-The times of a message are those of its line of the log, so its span is made when its account is complete, or
-when a rule is awaited: what that rule calls becomes part of the trace. Nothing here knows who takes the
-spans: that is the tracer provider of the process, which the environment or a file of rules has set. Where it
-records nothing, or does not take a session, there is no `SessionSpans`.
+The times of a message are those in its log line, so its span is made when its account is complete; or
+earlier, when a rule is awaited, so that the rule's own calls become part of the trace. The spans go to the
+tracer provider of the process, which the environment or a file of rules has set. If it records nothing, or
+not this session, there is no `SessionSpans`.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from .attributes import of_message, of_refusal, of_session
 __all__ = ["NOBODY", "SessionSpans"]
 
 _SHORTEST: Final = 0.001
-"""Seconds of a rule that is not awaited: a shorter call has no span."""
+"""The least seconds of a rule that is not awaited: a shorter call gets no span."""
 _TEMPORARY: Final = range(400, 500)
 _WITHOUT_MESSAGE: Final = frozenset(("connect", "helo", "auth", "login", "delivered", "disconnect"))
 """Phases of rules that belong to the session."""
 NOBODY: Final = Context()
-"""A session is no part of another trace."""
+"""No context: a session is not part of another trace."""
 
 
 class SessionSpans:
@@ -63,14 +63,14 @@ class SessionSpans:
         self._shows_addresses = shows_addresses
         self._epoch = time_ns() - int(monotonic() * 1e9)
         self._message: Span | None = None
-        self._began = 0.0  # of the message; no time yet
-        self._waited: tuple[float, float] | None = None  # for the last reply of the server
+        self._began = 0.0  # the time at which the message began; 0: none yet
+        self._waited: tuple[float, float] | None = None  # the wait for the last reply of the server
 
-    # What the account says
+    # Called by the account
 
     def heard(self, side: Side | None, last: float, now: float) -> None:
-        """A side has said something ``now``, or the rules have (None); somebody has said something ``last``.
-        No time: 0."""
+        """A side has sent something at the time ``now``, or the rules have answered (None). ``last`` is the
+        time of the last such call; 0 for none."""
         if not self._began:
             self._began = last or now
         if side is SERVER and last:
@@ -102,21 +102,21 @@ class SessionSpans:
             if record.sender is not None:
                 self._open_message()
 
-    # What rules do
+    # Called for rules
 
     @contextmanager
     def rule(self, name: str, phase: str) -> Generator[None]:
-        """A rule is awaited in this context. What it calls belongs to its span."""
+        """A rule is awaited in this context. Its own calls belong to its span."""
         span = self._rule(name, phase, monotonic())
         with trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
             try:
                 yield
-            except Exception as error:  # whose text may hold addresses
+            except Exception as error:  # its text may hold addresses
                 span.set_status(Status(StatusCode.ERROR, type(error).__name__))
                 raise
 
     def rule_took(self, name: str, phase: str, began: float) -> None:
-        """A rule that was not awaited has run since then."""
+        """A rule that was not awaited has run since ``began``."""
         ended = monotonic()
         if ended - began >= _SHORTEST:
             self._rule(name, phase, began).end(self._wall(ended))

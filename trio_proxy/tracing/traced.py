@@ -1,5 +1,5 @@
-"""An account and a host of rules that tell a `SessionSpans`: they stand in the place of those that do not,
-so nothing costs more without spans."""
+"""An account and a host of rules that report to a `SessionSpans`. They are used only with spans, so that
+nothing costs more without them."""
 
 from __future__ import annotations
 

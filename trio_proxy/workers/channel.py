@@ -2,21 +2,22 @@
 
 Both ends have the same methods. A line is a *notice*, a *question* or an *answer*::
 
-    channel.on("sessions", handler)              what is to be done with notices and questions of this topic
+    channel.on("sessions", handler)              the function for notices and questions of this topic
     channel.tell("sessions", open=12)            {"topic": "sessions", "open": 12}
     await channel.ask("counters", seconds=2)     {"topic": "counters", "ask": 7}
                                                  {"answer": 7, "accepted": 4711}
 
-A handler is called with the other keys of the line. What it returns, a mapping or None, answers a question.
+A handler is called with the other keys of the line. It returns the answer to a question, a mapping or None.
 It may be a coroutine function. To add a view over all workers, choose a topic, register a handler in the
 worker (`trio_proxy.workers.seat.Seat.channel`) and ask all of them in the parent (`Parent.ask_all`), or let
-the workers tell and the parent listen (`Parent.on`).
+the workers send notices to the parent (`Parent.on`).
 
-Nothing here waits for the other end, except `ask`: what cannot be written at once waits, up to 1 MiB; what
-comes then is lost, as the other end is stuck. The parent and a worker may be of different versions while the
-program is upgraded: topics and keys that are not known are ignored.
+Nothing here waits for the other end, except `ask`. Up to 1 MiB that cannot be written at once is kept; if the
+other end is stuck, more is lost. During an upgrade the parent and a worker may be of different versions:
+unknown topics and keys are ignored.
 
-The end of the channel is a message too: a worker whose parent has died reads it, drains and ends.
+The end of the channel is a message too: it tells a worker that its parent has died. The worker then finishes
+its sessions and ends.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class Channel:
         self._is_over = False
 
     def on(self, topic: str, handler: Handler) -> None:
-        """``handler`` is called for each line of this topic."""
+        """Registers ``handler`` for each line of this topic."""
         self._handlers[topic] = handler
 
     def tell(self, topic: str, **values: Any) -> None:
@@ -92,7 +93,7 @@ class Channel:
         """Reads and writes until the other end is gone."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._write)
-            with suppress(OSError):  # it is gone, as after an end
+            with suppress(OSError):  # the other end is gone
                 await self._read(nursery)
             self._is_over = True
             for question in self._questions.values():
@@ -101,11 +102,11 @@ class Channel:
 
     @property
     def waiting(self) -> int:
-        """Octets that the other end has not taken yet."""
+        """The number of octets that the other end has not taken yet."""
         return len(self._outbox)
 
     def close(self) -> None:
-        """The other end notices it."""
+        """Closes the channel; the other end notices that."""
         self._is_over = True
         self._sock.close()
 

@@ -4,7 +4,7 @@ Each connection is a channel (`trio_proxy.workers.channel`); the parent answers 
 
 ============  ====================================================================
 ``restart``   replaces all workers by new ones; answers when the new ones serve
-``reload``    lets the workers read settings, rules and certificates anew
+``reload``    makes the workers read settings, rules and certificates again
 ``status``    answers at once with a line for people
 ============  ====================================================================
 
@@ -32,7 +32,7 @@ log = structlog.stdlib.get_logger("smtp_proxy")
 
 
 def open_control(path: Path) -> socket.socket:
-    """The socket; one that a process has left, which was killed, is replaced. Raises OSError."""
+    """Opens the socket. Replaces a socket file that a killed process has left. Raises OSError."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with suppress(ConnectionRefusedError, FileNotFoundError), socket.socket(socket.AF_UNIX) as probe:
@@ -55,13 +55,13 @@ def open_control(path: Path) -> socket.socket:
 
 
 async def serve_control(sock: socket.socket, parent: Parent) -> None:
-    """Answers who connects, until it is cancelled."""
+    """Answers connections until it is cancelled."""
     async with trio.open_nursery() as nursery:
         while True:
             await trio.lowlevel.wait_readable(sock)
             try:
                 client, _ = sock.accept()
-            except OSError:  # it is gone; or there are no descriptors
+            except OSError:  # the client is gone, or there are no descriptors
                 await trio.sleep(0.1)
                 continue
             nursery.start_soon(_answer, client, parent)

@@ -1,7 +1,6 @@
-"""The parent of the workers: it owns the listening sockets, and starts, drains and replaces workers.
-
-What is to be done decides the `Supervisor`; this module has the processes, the signals and the clock. The
-parent serves no client and loads no rules: what can break is in the workers.
+"""The parent of the workers: it owns the listening sockets, and starts, drains and replaces workers. The
+`Supervisor` decides what to do; this module has the processes, the signals and the clock. The parent serves
+no clients and loads no rules, so that only workers run code that may fail.
 """
 
 from __future__ import annotations
@@ -37,24 +36,24 @@ Listener = Callable[[int, Mapping[str, Any]], None]
 
 @attrs.frozen
 class Plan:
-    """What the settings ask of the parent now."""
+    """The settings of the parent."""
 
     count: int
     """How many workers accept clients."""
     sockets: Sequence[tuple[Address, socket.socket]]
-    """Where they listen."""
+    """The addresses on which they listen."""
 
 
 class Planner(Protocol):
-    """Reads what the settings ask of the parent."""
+    """Reads the settings of the parent."""
 
     def plan(self) -> Plan:
-        """As the settings are now; binds what is new. Raises ValueError with the text that people are to read
-        if they cannot be used."""
+        """Reads the current settings, and binds new addresses. If they cannot be used, raises ValueError with
+        a text for people."""
         ...
 
     def settle(self, plan: Plan) -> None:
-        """This one holds from now on: sockets of others are closed."""
+        """Uses this plan from now on, and closes the sockets of others."""
 
 
 @attrs.define(eq=False)
@@ -68,7 +67,7 @@ class _Child:
     """True if it was killed before it was started."""
     clients: int = 0
     version: str = ""
-    """Of the program that it runs."""
+    """The version of the program that it runs."""
 
     def runs(self, version: str) -> None:
         self.version = version
@@ -89,7 +88,8 @@ class Parent:
         start: StartProcess,
         notifier: Notifier | None = None,
     ) -> None:
-        """``plan`` is for the start; the planner is asked before each restart. ``start`` starts a worker."""
+        """``plan`` is used at the start; ``planner`` is asked before each restart. ``start`` starts a
+        worker."""
         self._start_process = start
         self._plan = plan
         self._planner = planner
@@ -107,10 +107,10 @@ class Parent:
         self._nursery: trio.Nursery | None = None
         self._reloading = trio.Lock()
 
-    # For others
+    # For other modules
 
     def on(self, topic: str, handler: Listener) -> None:
-        """``handler`` is called with the number of a worker and what it tells of this topic."""
+        """``handler`` is called with the number of a worker and the values of its notice on this topic."""
         self._handlers[topic] = handler
 
     def when_gone(self, handler: Callable[[int], None]) -> None:
@@ -118,13 +118,12 @@ class Parent:
         self._when_gone.append(handler)
 
     def when_reloaded(self, handler: Callable[[], None]) -> None:
-        """``handler`` is called when all workers use other settings than before: after a reload, and after a
-        restart of them."""
+        """``handler`` is called when all workers use new settings: after a reload or a restart."""
         self._when_reloaded.append(handler)
 
     async def ask_all(self, topic: str, *, seconds: float, **values: Any) -> dict[int, Mapping[str, Any]]:
-        """The answers of all workers that serve clients, those that drain included, by their numbers. Those
-        that do not answer in time are left out."""
+        """Number of a worker → its answer, for all workers that serve clients, also for draining ones.
+        Workers that do not answer in time are left out."""
         answers: dict[int, Mapping[str, Any]] = {}
 
         async def ask(child: _Child, channel: Channel) -> None:
@@ -139,20 +138,20 @@ class Parent:
         return answers
 
     def tell_all(self, topic: str, **values: Any) -> None:
-        """Tells all workers something."""
+        """Sends a notice to all workers."""
         for child in self._children.values():
             if child.channel is not None:
                 child.channel.tell(topic, **values)
 
     @property
     def is_serving(self) -> bool:
-        """True if at least one worker accepts clients and the service is not about to end."""
+        """True if at least one worker accepts clients, and the service is not stopping."""
         return self._supervisor.is_serving
 
-    # What the service is asked for
+    # Requests to the service
 
     async def restart(self) -> str:
-        """Replaces all workers by new ones. Returns why that was not possible; empty if it was."""
+        """Replaces all workers with new ones. Returns why that failed; empty if it did not."""
         async with self._restarting:
             before = self._plan
             try:
@@ -171,8 +170,8 @@ class Parent:
             return outcome.why_not
 
     async def reload(self) -> str:
-        """Lets each worker read its settings, rules and certificates anew, one after the other, until one
-        cannot. Returns why; empty if all have."""
+        """Makes the workers read settings, rules and certificates again, one after the other, until one
+        fails. Returns the reason; empty if none has failed."""
         async with self._reloading:
             self._notifier.reloading()
             why = await self._reload()
@@ -187,7 +186,7 @@ class Parent:
             if child.channel is not None:
                 answer = await child.channel.ask("reload", seconds=_RELOAD_SECONDS)
             if answer is None:
-                continue  # it has ended; the one in its place has read everything anew
+                continue  # it has ended; its replacement has read everything again
             if why := str(answer.get("why_not", "")):
                 if done:
                     log.error("some workers have reloaded and some not: restart them", reloaded=done)
@@ -245,7 +244,7 @@ class Parent:
         self._changed.set()
 
     async def _attend(self, child: _Child, is_first: bool) -> None:
-        """A worker, from its start to its end."""
+        """Runs a worker from its start to its end."""
         try:
             started = await self._start_process(child.number, self._plan.sockets, is_first=is_first)
         except OSError as error:
@@ -261,7 +260,7 @@ class Parent:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(child.channel.serve)
                 status = await child.process.wait()
-                # What it has said last is read, to the end of the channel.
+                # Read its last lines, to the end of the channel.
                 nursery.cancel_scope.deadline = trio.current_time() + _LAST_WORDS_SECONDS
         finally:
             child.channel.close()
@@ -281,7 +280,7 @@ class Parent:
 
     def _drain(self, child: _Child, hurry: bool) -> None:
         if child.channel is None:
-            self._kill(child)  # it has not been started, so it has no client
+            self._kill(child)  # it was not started completely, so it has no clients
         else:
             child.channel.tell("stop", hurry=hurry)
 
@@ -296,7 +295,7 @@ class Parent:
         if outcome is not None:
             outcome.come(why_not)
 
-    # What workers tell
+    # Notices of workers
 
     def _ready(self, number: int, values: Mapping[str, Any]) -> None:
         self._children[number].runs(str(values.get("version", "")))
@@ -350,7 +349,7 @@ class Parent:
 
     @property
     def status(self) -> str:
-        """A line for people."""
+        """The state of the service, as a line for people."""
         clients = sum(child.clients for child in self._children.values())
         serving = len(self._supervisor.ready_workers)
         versions = sorted({child.version for child in self._children.values() if child.version})

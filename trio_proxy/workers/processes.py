@@ -1,4 +1,4 @@
-"""Starts a worker: the program that runs now, as a new process, with the sockets that it is to serve."""
+"""Starts a worker: the same program as a new process, with the sockets to serve."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["start_process"]
 _OF_THE_PARENT: Final = frozenset(
     ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 )
-"""Variables for the process that the service manager has started, and for no other."""
+"""Variables that only the process started by the service manager may use."""
 
 
 async def start_process(
@@ -35,8 +35,8 @@ async def start_process(
     rows: Rows,
     log_key: bytes,
 ) -> tuple[trio.Process, Channel]:
-    """A new worker, and the channel to it. It counts for limits in a row of ``rows``, and hashes addresses in
-    the log with ``log_key``, if no file has a key. Raises OSError."""
+    """Starts a worker, and returns it with the channel to it. It counts for limits in a row of ``rows``, and
+    hashes addresses in the log with ``log_key``, if no file has a key. Raises OSError."""
     ours, theirs = socket.socketpair()
     with theirs, _holding(log_key) as key:
         limits = rows.give(number)
@@ -58,7 +58,7 @@ async def start_process(
                 stdin=subprocess.DEVNULL,
                 pass_fds=inherited,
                 env={**variables, VARIABLE: json.dumps(seat)},
-                # A Ctrl-C is for the parent, which tells its workers.
+                # Only the parent handles Ctrl-C: it tells its workers.
                 process_group=0,
             )
         except BaseException:
@@ -69,7 +69,7 @@ async def start_process(
 
 @contextmanager
 def _holding(secret: bytes) -> Generator[int]:
-    """A pipe that holds a secret: arguments and environment of a process can be read by others."""
+    """A pipe that holds a secret, because others can read arguments and environment of a process."""
     reader, writer = os.pipe()
     try:
         with open(writer, "wb") as opened:

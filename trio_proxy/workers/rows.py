@@ -1,7 +1,6 @@
-"""`Rows`: gives each worker a row in the memory in which all of them count what limits hold for.
-
-The parent has the memory (`trio_proxy.limits.shared`). A worker has its row from its start to its end; then
-the row is cleared, and the next one that is started may get it.
+"""`Rows`: gives each worker a row in the memory in which all workers count for limits. The parent has the
+memory (`trio_proxy.limits.shared`). A worker has its row from its start to its end; then the row is cleared,
+and a later worker may get it.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ __all__ = ["Rows"]
 log = structlog.stdlib.get_logger("smtp_proxy")
 
 _ROWS_FOR_EACH: Final = 4
-"""While workers are replaced, those of before are there too, maybe of several restarts."""
+"""Rows for each worker: while workers are replaced, old ones exist too, maybe from several restarts."""
 _FEWEST: Final = 64
 
 
@@ -26,7 +25,7 @@ class Rows:
     """The rows of the workers of one parent."""
 
     def __init__(self, workers: int) -> None:
-        """``workers``: how many are to accept clients."""
+        """``workers``: how many accept clients."""
         self._memory: SharedMemory | None = None
         self._descriptor = -1
         self._row_of: dict[int, int] = {}
@@ -36,8 +35,8 @@ class Rows:
             log.error("limits hold for each worker alone: there is no memory", error=str(error))
 
     def give(self, number: int) -> Mapping[str, Any]:
-        """A row for the worker of this number: the descriptor that it has to inherit, and the row. Empty if
-        there is none."""
+        """A row for the worker of this number: the descriptor that it must inherit, and the row. Empty if no
+        row is free."""
         memory = self._memory
         if memory is None:
             return {}
@@ -51,7 +50,7 @@ class Rows:
         return {"descriptor": self._descriptor, "row": row}
 
     def gone(self, number: int) -> None:
-        """The worker of this number has ended: nothing of what it has counted is left."""
+        """The worker of this number has ended: clears its counts."""
         row = self._row_of.pop(number, None)
         if row is not None and self._memory is not None:
             self._memory.clear(row)

@@ -1,5 +1,5 @@
-"""What a worker has from its parent: listening sockets, a number, the channel between the two, and a row in
-the memory that all workers share.
+"""What a worker gets from its parent: listening sockets, a number, a channel, and a row in the memory that
+all workers share.
 
 The parent starts a worker as a new process with the same command line. The variable `VARIABLE` says that it
 is a worker, and which descriptors it has inherited::
@@ -9,9 +9,9 @@ is a worker, and which descriptors it has inherited::
 
 ``log_key`` is a pipe that holds the key with which all workers hash addresses in the log.
 
-Over the channel the worker says ``ready``, and every second ``beat`` with the number of its clients. The
-parent says ``stop``, and asks ``reload``. If the channel ends the parent has died: the worker drains and
-ends, so that a new service can take its addresses.
+Over the channel the worker sends ``ready``, and every second ``beat`` with the number of its clients. The
+parent sends ``stop``, and asks ``reload``. If the channel ends, the parent has died: the worker finishes its
+sessions and ends, so that a new service can use its addresses.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ class Seat:
 
     number: int
     is_first: bool
-    """True if this process speaks for all: of settings that are no good idea, and of where it listens."""
+    """True if this process prints the warnings about settings and the banner."""
     channel: Channel
     shared: SharedCounts | None
-    """What the workers count together; None if this one counts alone."""
+    """The shared counts of all workers; None if this one counts alone."""
     log_key: bytes | None = attrs.field(repr=False)
     """The key of hashes in the log that all workers share; None: the parent is of an older version."""
     _sockets: dict[str, list[socket.socket]]
@@ -63,7 +63,7 @@ class Seat:
 
     @classmethod
     def of_environment(cls) -> Seat | None:
-        """The seat that this process was given, which none of its children inherits; None if it has none."""
+        """The seat of this process; None if it has none. Its children do not inherit it."""
         said = os.environ.pop(VARIABLE, None)
         if said is None:
             return None
@@ -78,13 +78,13 @@ class Seat:
 
     @property
     def tell(self) -> Callable[..., None]:
-        """Sends the parent a notice: a topic, and values."""
+        """A function that sends the parent a notice: a topic and values."""
         return self.channel.tell
 
     @property
     def numbers(self) -> Iterator[int]:
-        """Of the connections: they differ from those of other workers. The last three digits are the number
-        of the worker, as in c1003, c2003."""
+        """The numbers of connections, which differ from those of other workers. The last three digits are the
+        number of the worker, as in c1003, c2003."""
         return count(_STEP + self.number % _STEP, _STEP)
 
     def given(self, address: Address) -> list[socket.socket]:
@@ -95,7 +95,7 @@ class Seat:
         return found
 
     def check(self) -> None:
-        """The sockets that no address needs are closed."""
+        """Closes the sockets that no address needs."""
         for sockets in self._sockets.values():
             for sock in sockets:
                 sock.close()
@@ -116,8 +116,8 @@ class Seat:
         reload: Reload,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Does what the parent asks for, until it is cancelled. ``stop`` is called with True if clients are
-        not to be waited for that have no mail transaction."""
+        """Does what the parent asks for, until it is cancelled. ``stop`` is called with True if clients
+        without a mail transaction are sent away at once."""
 
         async def reloaded(_: Mapping[str, Any]) -> Mapping[str, Any]:
             return {"why_not": await reload()}
@@ -127,10 +127,10 @@ class Seat:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._beat)
             task_status.started()
-            # A signal to all processes of the service is meant for the parent, which tells its workers.
+            # A signal to all processes of the service is for the parent, which tells its workers.
             with trio.open_signal_receiver(signal.SIGHUP, signal.SIGUSR2):
                 await self.channel.serve()
-            log.error("the parent of this worker is gone: it drains and ends", worker=self.number)
+            log.error("the parent of this worker has died: the worker ends", worker=self.number)
             stop(True)
 
     async def _beat(self) -> None:
@@ -140,7 +140,7 @@ class Seat:
 
 
 def _held(descriptor: int) -> bytes:
-    """What a pipe holds that nobody writes to any more."""
+    """The content of a pipe that has no writer any more."""
     with open(descriptor, "rb") as pipe:
         return pipe.read()
 
@@ -153,8 +153,7 @@ def _inherited(descriptor: int) -> socket.socket:
 
 
 def _shared(descriptor: int = -1, row: int = -1, **_: Any) -> SharedCounts | None:
-    """The memory is not there where the parent has none, or is of an older version; and it may be of a newer
-    one."""
+    """The shared counts; None if the parent has none or is of an older version, or if the layout is newer."""
     try:
         shared = None if descriptor < 0 else SharedCounts.mapped(descriptor, row)
     except (UnknownLayout, OSError):
@@ -163,5 +162,5 @@ def _shared(descriptor: int = -1, row: int = -1, **_: Any) -> SharedCounts | Non
         if descriptor >= 0:
             os.close(descriptor)  # the mapping stays
     if shared is None:
-        log.warning("limits hold for this worker alone; to end that, start the service anew")
+        log.warning("limits hold for this worker alone; to end that, restart the service")
     return shared

@@ -1,4 +1,4 @@
-"""Decides which workers are started, drained and killed: a state machine without processes or a clock.
+"""Decides which workers to start, drain and kill: a state machine without processes or a clock.
 
 ::
 
@@ -6,12 +6,12 @@
         │                   │
         └──────── ended ────┴──> a crash: replaced after a pause, which doubles with each further crash
 
-The workers of one start, or of one restart, are a *generation*. The first worker of a generation is tried
-alone. If it ends before it is ready, the generation is given up: at the start the service ends with the exit
-status of that worker, at a restart the workers of before go on. If it gets ready, others follow, and for each
-that is ready one of before is drained. So at any time as many workers accept clients as were asked for.
+The workers of one start, or of one restart, are a *generation*. The first worker of a generation is started
+alone. If it ends before it is ready, the generation is abandoned: at the start the service ends with the exit
+status of that worker, at a restart the old workers go on. If it becomes ready, others follow, and for each
+ready worker an old one is drained. So the wanted number of workers accepts clients at any time.
 
-Every input takes the time, in seconds of any clock, and returns what is to be done, in this order.
+Every input takes the time, in seconds of any clock, and returns the actions to do, in this order.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ __all__ = ["Action", "Drain", "Finish", "Kill", "Restarted", "Say", "Start", "Su
 
 _ENDS: Final = "the service is about to end"
 PAUSES: Final = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-"""Before a crashed worker is replaced: after the first crash, the second, and so on."""
+"""The seconds before a crashed worker is replaced: after the first crash, the second, and so on."""
 CALM_SECONDS: Final = 60.0
-"""A crash after so long without one counts as the first."""
+"""A crash after so many seconds without one counts as the first."""
 START_SECONDS: Final = 120.0
-"""For a worker to get ready. What its rules open may take 30 seconds for each of them."""
+"""The time for a worker to become ready. Each object of its rules may take 30 seconds to open."""
 KILL_SECONDS: Final = 10.0
-"""For a drained worker to end after its grace period."""
+"""The time for a drained worker to end after its grace period."""
 
 
 @attrs.frozen
 class Start:
-    """A process is to be started."""
+    """Start a process."""
 
     number: int
     is_first: bool
-    """True if it is the first of its generation, which speaks for all: of settings that are no good idea."""
+    """True if it is the first of its generation, which prints the warnings about settings."""
 
 
 @attrs.frozen
 class Drain:
-    """A worker is to accept no more clients, and to end when its clients are served."""
+    """Make a worker accept no more clients, and end when its clients are served."""
 
     number: int
     hurry: bool
@@ -56,14 +56,14 @@ class Drain:
 
 @attrs.frozen
 class Kill:
-    """A process is to be ended at once."""
+    """End a process at once."""
 
     number: int
 
 
 @attrs.frozen
 class Say:
-    """Something is to be logged."""
+    """Log a line."""
 
     text: str
     level: str = "warning"
@@ -72,7 +72,7 @@ class Say:
 
 @attrs.frozen
 class Restarted:
-    """A restart has come to its end."""
+    """A restart has ended."""
 
     why_not: str = ""
     """Empty if it worked."""
@@ -100,7 +100,7 @@ class _Worker:
     number: int
     generation: int
     deadline: float
-    """When it is killed if it is in the same state then."""
+    """The time at which it is killed if its state has not changed."""
     state: _State = _State.STARTING
     is_late: bool = False
     """True if it is killed because of its deadline."""
@@ -114,19 +114,19 @@ class _Worker:
 
 @attrs.define
 class Supervisor:
-    """The workers of a service. Make it, call `start`, then the others as things happen."""
+    """The workers of a service. Make it, call `start`, then the other methods when something happens."""
 
     count: int
-    """How many workers are to accept clients."""
+    """How many workers should accept clients."""
     grace: float
     """Seconds that a drained worker may take."""
     silence: float | None = None
-    """Seconds after which a worker that says nothing is taken for dead; None: it may be silent."""
+    """A worker that sends nothing for so many seconds counts as dead; None: it may be silent."""
     _workers: dict[int, _Worker] = attrs.field(factory=dict[int, _Worker], init=False)
     _numbers: Iterator[int] = attrs.field(factory=lambda: counting(1), init=False)
     _generation: int = attrs.field(default=1, init=False)
     _trial: int | None = attrs.field(default=None, init=False)
-    """The worker that is tried for its generation."""
+    """The first worker of a generation, until it is ready."""
     _is_tried: bool = attrs.field(default=False, init=False)
     """True if a worker of the current generation has been ready."""
     _restarts: bool = attrs.field(default=False, init=False)
@@ -139,16 +139,16 @@ class Supervisor:
     _last_crash: float = attrs.field(default=float("-inf"), init=False)
     _not_before: float = attrs.field(default=float("-inf"), init=False)
 
-    # What can be read
+    # State for readers
 
     @property
     def ready_workers(self) -> list[int]:
-        """The numbers of those that accept clients."""
+        """The numbers of the workers that accept clients."""
         return [worker.number for worker in self._of(_State.READY)]
 
     @property
     def is_serving(self) -> bool:
-        """True if at least one worker accepts clients and the service is not about to end."""
+        """True if at least one worker accepts clients, and the service is not stopping."""
         return bool(self.ready_workers) and not self._is_stopping
 
     @property
@@ -163,7 +163,7 @@ class Supervisor:
 
     @property
     def next_look(self) -> float:
-        """When `look` is to be called at the latest; infinite if there is nothing to wait for."""
+        """The latest time for the next call of `look`; infinite if there is nothing to wait for."""
         times = [worker.deadline for worker in self._workers.values() if not worker.is_late]
         if self._lacks():
             times.append(self._not_before)
@@ -176,7 +176,7 @@ class Supervisor:
         return self._fill(now)
 
     def ready(self, number: int, now: float) -> list[Action]:
-        """A worker has said that it accepts clients."""
+        """A worker now accepts clients."""
         worker = self._workers.get(number)
         if worker is None or worker.state is not _State.STARTING:
             return []
@@ -186,7 +186,7 @@ class Supervisor:
         return [*self._drain_others(now), *self._fill(now), *self._end_restart()]
 
     def heard(self, number: int, now: float) -> None:
-        """A worker has said something."""
+        """A worker has sent something."""
         worker = self._workers.get(number)
         if worker is not None and worker.state is _State.READY:
             worker.enter(_State.READY, self._silent_at(now))
@@ -207,7 +207,7 @@ class Supervisor:
         return self._crashed(worker, status, now)
 
     def restart(self, now: float, count: int | None = None) -> list[Action]:
-        """All workers are to be replaced by new ones; by ``count`` of them, if that is given."""
+        """Replace all workers with new ones, with ``count`` of them if that is given."""
         count = count or self.count
         if self._is_stopping:
             return [Restarted(_ENDS)]
@@ -216,11 +216,11 @@ class Supervisor:
         self._before = self._generation, self.count
         self._generation += 1
         self.count, self._restarts, self._is_tried = count, True, False
-        self._not_before = now  # what is new may be what ends the crashes
+        self._not_before = now  # the new program or settings may end the crashes
         return [Say("restarting the workers", values={"workers": count}), *self._fill(now)]
 
     def stop(self, now: float) -> list[Action]:
-        """The service is to end when its clients are served."""
+        """End the service when its clients are served."""
         if self._is_stopping:
             return []
         actions: list[Action] = []
@@ -235,7 +235,7 @@ class Supervisor:
         return actions if self._workers else [*actions, Finish(self._status)]
 
     def quit(self, now: float, status: int) -> list[Action]:
-        """The service is to end at once, with this exit status."""
+        """End the service at once, with this exit status."""
         self._is_stopping, self._status = True, status
         return [*map(Kill, self._workers)] if self._workers else [Finish(status)]
 
@@ -248,11 +248,11 @@ class Supervisor:
                 actions += [Say(_LATE[worker.state], values={"worker": worker.number}), Kill(worker.number)]
         return [*actions, *self._fill(now)]
 
-    # What follows from them
+    # Results
 
     def _fill(self, now: float) -> list[Action]:
-        """Starts what lacks: the first worker of a generation alone, then all that lack at the start, or one
-        at a time where others serve."""
+        """Starts missing workers: the first worker of a generation alone; then all others at the start, or
+        one at a time while old ones serve."""
         actions: list[Action] = []
         while self._lacks() and now >= self._not_before:
             number = next(self._numbers)
@@ -277,13 +277,13 @@ class Supervisor:
         return current < self.count and starting < max(1, self.count - serving)
 
     def _drain_others(self, now: float) -> list[Action]:
-        """Drains workers of earlier generations, as far as new ones have taken their place."""
+        """Drains workers of earlier generations, one for each new one that is ready."""
         if not self._is_tried:
             return []
         ready = self._of(_State.READY)
         others = [worker for worker in ready if worker.generation != self._generation]
         if len(ready) - len(others) < self.count:
-            enough = max(self.count, self._before[1])  # the restart may be to another number of workers
+            enough = max(self.count, self._before[1])  # the restart may change the number of workers
             surplus = others[: max(0, len(ready) - enough)]
         else:
             surplus = others
@@ -304,7 +304,7 @@ class Supervisor:
         return [Say("all workers are new", values={"workers": self.count}), Restarted()]
 
     def _give_up(self, worker: _Worker, status: int, now: float) -> list[Action]:
-        """The worker that was tried for its generation has failed."""
+        """The first worker of its generation has failed."""
         self._trial = None
         if not self._restarts:
             self._is_stopping, self._status = True, status if status > 0 else 1
@@ -312,7 +312,7 @@ class Supervisor:
         why = f"the first new worker has not become ready ({_said(status)})"
         self._restarts, self._is_tried = False, True
         self._generation, self.count = self._before
-        actions: list[Action] = [Say(f"{why}; the workers of before go on", "error"), Restarted(why)]
+        actions: list[Action] = [Say(f"{why}; the old workers go on", "error"), Restarted(why)]
         return [*actions, *self._fill(now)]
 
     def _crashed(self, worker: _Worker, status: int, now: float) -> list[Action]:

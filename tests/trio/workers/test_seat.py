@@ -77,7 +77,7 @@ def test_a_worker_whose_parent_is_of_another_version_counts_alone(
     assert [seat(monkeypatch, **more).shared for more in ({}, {"limits": {}}, {"limits": later})] == [
         None
     ] * 3
-    alone = "limits hold for this worker alone; to end that, start the service anew"
+    alone = "limits hold for this worker alone; to end that, restart the service"
     assert [entry["event"] for entry in logs] == [alone] * 3
     with pytest.raises(OSError, match="descriptor"):
         os.fstat(memory)
