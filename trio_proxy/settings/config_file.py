@@ -21,6 +21,7 @@ from .options import CONFLICTS, RULES, SETTINGS
 from .route_tables import ROUTE, RouteTable, read_routes
 from .rule_table import RuleTable
 from .tables import fill
+from .toml_hints import no_toml
 from .toml_lines import lines_of
 
 __all__ = ["ConfigFile", "load_config", "read_config"]
@@ -53,12 +54,12 @@ def load_config(path: Path) -> ConfigFile:
 
 def read_config(path: Path) -> tuple[ConfigFile | None, list[Problem]]:
     """Reads a settings file. Returns what could be read, None if that is nothing, and all mistakes."""
-    file = str(path)
+    file, text = str(path), ""
     try:
         text = _text(path)
         tables, lines = tomllib.loads(text), lines_of(text)
     except (OSError, ValueError, RecursionError) as error:
-        return None, [_unreadable(file, error)]
+        return None, [_unreadable(file, error, text)]
     problems: list[Problem] = []
     values: dict[str, Any] = {}
     rule_settings: dict[str, RuleTable] = {}
@@ -101,7 +102,7 @@ def _text(path: Path) -> str:
     return octets.decode("utf-8-sig")
 
 
-def _unreadable(file: str, error: Exception) -> Problem:
+def _unreadable(file: str, error: Exception, text: str) -> Problem:
     if isinstance(error, OSError):
         return Problem(file, 0, f"cannot be read: {error.strerror or error}")
     if isinstance(error, UnicodeDecodeError):
@@ -112,23 +113,13 @@ def _unreadable(file: str, error: Exception) -> Problem:
         return Problem(file, 0, "nested too deeply")
     if not isinstance(error, tomllib.TOMLDecodeError):
         return Problem(file, 0, "a number has too many digits" if "digits" in str(error) else str(error))
-    what = str(error).partition(" (at ")[0]
-    hint = next((hint for start, hint in _HINTS.items() if what.startswith(start)), "")
-    text = what[0].lower() + what[1:] + hint
+    said = str(error).partition(" (at ")[0]
     if found := _POSITION.search(str(error)):
-        return Problem(file, int(found[1]), f"column {found[2]}: {text}")
-    return Problem(file, 0, f"at its end: {text}")
+        return Problem(file, int(found[1]), f"column {found[2]}: {no_toml(text, int(found[1]), said)}")
+    return Problem(file, 0, f"at its end: {no_toml(text, 0, said)}")
 
 
 _POSITION: Final = re.compile(r"\(at line ([0-9]+), column ([0-9]+)\)")
-_QUOTES: Final = '; texts stand in quotes, as in upstream = "mail.example.net"'
-_HINTS: Final = {
-    "Invalid value": _QUOTES,
-    "Expected newline": _QUOTES,
-    "Illegal character '\\n'": "; the quote that ends a text is missing",
-    "Cannot overwrite": "; a key may be written once",
-    "Cannot declare": "; a table may be written once",
-}
 
 
 # Tables and keys
@@ -140,7 +131,25 @@ def _no_table(name: str, value: Any) -> str:
         known = " or ".join(f"[{table}]" for table in SETTINGS_BY_KEY)
         return f'unknown key "{name}"{place or f"; keys stand below a table: {known}"}'
     known = ", ".join(f"[{table}]" for table in KNOWN_TABLES)
-    return f"unknown table [{name}]{place or did_you_mean(name, SETTINGS_BY_KEY) or f'; known: {known}'}"
+    meant = did_you_mean(name, SETTINGS_BY_KEY)
+    hint = (
+        (not _have_table(value, meant) and _places_for(name, value)) or place or meant or f"; known: {known}"
+    )
+    return f"unknown table [{name}]{hint}"
+
+
+def _have_table(keys: object, meant: str) -> bool:
+    """Returns True if all these keys are known in the table that was probably meant."""
+    table = meant.partition('"')[2].partition('"')[0]
+    return is_table(keys) and table in SETTINGS_BY_KEY and keys.keys() <= SETTINGS_BY_KEY[table].keys()
+
+
+def _places_for(name: str, table: object) -> str:
+    """Where the keys of a table belong that does not exist; empty if one of them is not known."""
+    if not is_table(table) or not table:
+        return ""
+    places = [place_for(key) or place_for(f"{name}_{key}") for key in table]
+    return "".join(dict.fromkeys(places)) if all(places) else ""
 
 
 def _below(lines: Mapping[tuple[str, ...], int], *table: str) -> dict[str, int]:
