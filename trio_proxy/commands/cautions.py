@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from sansio_smtp import ClientTls, Networks
+from sansio_smtp.rules.lint.problems import did_you_mean
 from trio_proxy.settings.core_config import client_tls
-from trio_proxy.settings.options import Options
+from trio_proxy.settings.options import SETTINGS, Options
+from trio_proxy.workers.seat import VARIABLE
 
 from .open_relay import exposed_listeners, is_on_this_machine
 
 __all__ = ["cautions", "hidden_auth"]
+
+_PREFIX: Final = "SMTP_PROXY_"
 
 
 def cautions(options: Options) -> list[str]:
@@ -30,6 +35,14 @@ def hidden_auth(options: Options) -> str:
         "hidden from clients on other machines that do not use TLS; give a certificate (--tls-cert, "
         "--tls-key) to offer it with TLS, or --auth-without-tls to offer it always"
     )
+
+
+def _unknown_variables(options: Options) -> Iterator[str]:
+    """Variables that are none of ours. ``options``: not needed."""
+    known = {setting.variable for setting in SETTINGS.values()} | {VARIABLE}
+    for name in sorted(os.environ):
+        if name.startswith(_PREFIX) and name not in known:
+            yield f"{name} in the environment is no setting{did_you_mean(name, known) or '; it is ignored'}"
 
 
 def _mistaken_client(options: Options) -> Iterator[str]:
@@ -81,6 +94,7 @@ def _exposed_pages(options: Options) -> Iterator[str]:
 
 
 _FINDERS: Final[tuple[Callable[[Options], Iterable[str]], ...]] = (
+    _unknown_variables,
     _mistaken_client,
     _unchecked_certificate,
     _trusts_all,

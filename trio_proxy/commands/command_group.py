@@ -1,16 +1,71 @@
-"""The group of commands that suggests a command for one that does not exist."""
+"""Commands that explain what is wrong with an unknown option or word, and say what to write instead."""
 
 from __future__ import annotations
 
 import difflib
+from typing import Final
 
 import click
 
-__all__ = ["SuggestingGroup"]
+__all__ = ["ExplainingCommand", "SuggestingGroup"]
+
+_LISTEN: Final = "Where the proxy listens is said by --listen 127.0.0.1:2525."
+_UPSTREAM: Final = "The server that gets the mail is said by --upstream mail.example.net:25."
+_CERTIFICATE: Final = "A certificate is given with --tls-cert FILE and --tls-key FILE."
+_RULES: Final = "A file with rules is given with --rules FILE.py."
+_CONFIG: Final = "A settings file is given with --config FILE.toml."
+_CAPTURE: Final = "The directory where messages are kept is said by --capture DIR."
+_VERBOSE: Final = "More is logged with -v, and still more with -vv."
+_FOREGROUND: Final = "It runs in the foreground; a service manager such as systemd keeps it running."
+_OTHER_OPTIONS: Final = {
+    **dict.fromkeys(("--port", "--host", "--bind", "--address", "--listen-port", "-p"), _LISTEN),
+    **dict.fromkeys(("--server", "--relay", "--relayhost", "--smarthost", "--backend"), _UPSTREAM),
+    **dict.fromkeys(("--cert", "--certificate"), _CERTIFICATE),
+    **dict.fromkeys(("--rule", "--script", "--filter", "--plugin"), _RULES),
+    **dict.fromkeys(("--conf", "--settings", "--configuration"), _CONFIG),
+    **dict.fromkeys(("--output", "--dir", "--directory", "--maildir", "--save", "--store"), _CAPTURE),
+    **dict.fromkeys(("--debug", "--log-level"), _VERBOSE),
+    **dict.fromkeys(("--daemon", "--background", "--detach"), _FOREGROUND),
+}
+"""What other programs call their options → what to write here."""
+
+_START: Final = "The service starts without a word: smtp-proxy --listen 127.0.0.1:2525"
+_OTHER_WORDS: Final = {
+    **dict.fromkeys(("run", "start", "serve", "server", "listen", "up", "proxy"), _START),
+    **dict.fromkeys(("stop", "quit", "down"), "The service is stopped by Ctrl-C, or by the signal TERM."),
+    "status": "Write smtp-proxy reload --status.",
+    "restart": "Write smtp-proxy reload.",
+    "help": "Write smtp-proxy --help.",
+    "version": "Write smtp-proxy --version.",
+    "validate": "Write smtp-proxy check.",
+    "lint": "Write smtp-proxy check.",
+    "try": "Write smtp-proxy test.",
+}
+_OPTION_OF_FILE: Final = {
+    ".py": "Is it a file with rules? Write --rules {}.",
+    ".toml": "Is it a settings file? Write --config {}.",
+    ".eml": "Is it a message? Write smtp-proxy test --rules FILE.py {}.",
+}
+"""The end of a file's name → what to write in place of the bare name."""
 
 
-class SuggestingGroup(click.Group):
-    """A group of commands; the error for an unknown one suggests the most similar command, or lists all."""
+class ExplainingCommand(click.Command):
+    """A command that explains an unknown option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            hint = _other_option(error, ctx)
+            if not hint:
+                raise
+            raise click.NoSuchOption(error.option_name, f"{error.message} {hint}", ctx=ctx) from None
+
+
+class SuggestingGroup(ExplainingCommand, click.Group):
+    """A group of commands; the error for an unknown one suggests what was meant, or lists all."""
+
+    command_class = ExplainingCommand
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -18,7 +73,23 @@ class SuggestingGroup(click.Group):
         name = args[0] if args else ""
         names = self.list_commands(ctx)
         if name and name not in names:
-            close = difflib.get_close_matches(name, names, 1)
-            hint = f"Did you mean {close[0]!r}?" if close else f"Commands: {', '.join(names)}."
-            raise click.UsageError(f"No such command {name!r}. {hint}", ctx)
+            raise click.UsageError(f"No such command {name!r}. {_other_command(name, names)}", ctx)
         return super().resolve_command(ctx, args)
+
+
+def _other_option(error: click.NoSuchOption, ctx: click.Context) -> str:
+    name = error.option_name.lower()
+    if name in _OTHER_OPTIONS:
+        return _OTHER_OPTIONS[name]
+    known = [each for param in ctx.command.params for each in (*param.opts, *param.secondary_opts)]
+    written = name.replace("_", "-")
+    return f"Write {written}." if written in known else ""
+
+
+def _other_command(name: str, names: list[str]) -> str:
+    for ending, hint in _OPTION_OF_FILE.items():
+        if name.endswith(ending):
+            return hint.format(name)
+    if close := difflib.get_close_matches(name, (*names, *_OTHER_WORDS), 1):
+        return _OTHER_WORDS.get(close[0]) or f"Did you mean {close[0]!r}?"
+    return f"Commands: {', '.join(names)}."

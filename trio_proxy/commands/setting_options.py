@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from trio_proxy.settings.declaring import Setting
 from trio_proxy.settings.kinds import Kind
 from trio_proxy.settings.options import SETTINGS
+from trio_proxy.text.masking import MASK
 
 __all__ = ["Mistaken", "option_for", "with_settings"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_LOGIN: Final = re.compile(r"(?<=://)[^/@]*(?=@)")
+"""What stands before the host in a URL: it may hold a password."""
 
 
 def with_settings(*names: str) -> Callable[[F], F]:
@@ -67,6 +73,10 @@ class Mistaken:
 
     def error(self, ctx: click.Context) -> click.BadParameter:
         """The error that click raises for such a value."""
+        source = ctx.get_parameter_source(self.param.name or "") if self.param is not None else None
+        if self.param is not None and source is ParameterSource.ENVIRONMENT:
+            hint = f"{self.param.envvar} in the environment"
+            return click.BadParameter(self.complaint, ctx, self.param, hint)
         return click.BadParameter(self.complaint, ctx, self.param)
 
 
@@ -114,4 +124,5 @@ def _read_items(
 def _complaint(text: str, error: ValueError) -> str:
     """Says what is wrong with a text. Some errors already quote the text."""
     said = str(error)
-    return said if said.startswith(repr(text)) else f"{text!r}: {said}"
+    shown = repr(_LOGIN.sub(MASK, text))
+    return said if said.startswith(shown) else f"{shown}: {said}"

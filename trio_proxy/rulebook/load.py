@@ -121,7 +121,9 @@ class _Loader:
         try:
             namespace, source = _import_ready(spec) if is_ready else self._modules.execute(spec)
         except RuleError as error:
-            self._problems += error.problems
+            is_name = not is_ready and spec.replace("-", "_") in _ready_names()
+            meant = [Problem(spec, 0, f'is no Python file; did you mean "{_READY}{spec}"?')]
+            self._problems += meant if is_name else error.problems
             self._all_seen = False
             return
         found = collect(namespace, file=spec, source=source, make=self._make)

@@ -111,7 +111,8 @@ class RuleModules:
 
 def _read(name: str, path: Path) -> bytes:
     if path.suffix != ".py":
-        text = 'is no Python file; rules are in files such as "my_rules.py", or "ready:NAME"'
+        hint = _meant(name, path) or '; rules are in files such as "my_rules.py", or "ready:NAME"'
+        text = "is no Python file" + hint
         raise RuleError([Problem(name, 0, text)])
     try:
         return path.read_bytes()
@@ -120,6 +121,19 @@ def _read(name: str, path: Path) -> bytes:
         hint = did_you_mean(path.name, others) if isinstance(error, FileNotFoundError) else ""
         text = f"cannot be read: {error.strerror}{hint}"
         raise RuleError([Problem(name, 0, text)]) from None
+
+
+def _meant(name: str, path: Path) -> str:
+    """What may have been meant by a name that does not end in .py; empty if that is not clear."""
+    if path.is_dir():
+        files = sorted(each.name for each in path.glob("*.py"))
+        return f"; it is a directory: name a file in it{f', such as {name}/{files[0]}' if files else ''}"
+    if path.suffix == ".toml":
+        return "; a settings file is given with --config"
+    for other in (f"{name}.py", f"{name.replace('.', '/')}.py"):
+        if Path(other).is_file():
+            return f'; did you mean "{other}"?'
+    return ""
 
 
 def _error(error: BaseException, name: str, folder: Path) -> RuleError:

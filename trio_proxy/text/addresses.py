@@ -44,6 +44,12 @@ _OTHER_SCHEMES: Final = {
 }
 
 
+_EXAMPLE: Final = "mail.example.net:25"
+_MAILBOX: Final = "a mailbox (it has an @) is no server"
+_LOGIN: Final = "a login does not stand in the address of a server: options say it"
+_SERVICES: Final = {"smtp": 25, "smtps": 465, "submission": 587, "submissions": 465, "lmtp": 24}
+
+
 class AddressError(ValueError):
     """The address cannot be read; the text says what is wrong and what would be right."""
 
@@ -82,6 +88,11 @@ class Address:
                 f"{text!r}: {why}; use smtp://HOST:PORT, smtps://HOST:PORT, lmtp://HOST:PORT, HOST:PORT or "
                 "unix:PATH"
             )
+        if "@" in rest:  # it may hold a password, which is not to be shown
+            what = _LOGIN if separator else _MAILBOX
+            raise AddressError(f"{what}; write HOST:PORT, such as {_EXAMPLE}")
+        if any(char.isspace() for char in rest):
+            raise AddressError(f"{text!r}: no host name holds a blank; write HOST:PORT, such as {_EXAMPLE}")
         host, written = _split(rest, text)
         port = _port(written, text) if written is not None else _default(scheme, default_port)
         if port is None:
@@ -140,7 +151,9 @@ def _default(scheme: _Scheme | None, default_port: int | None) -> int | None:
 
 def _port(written: str, text: str) -> int:
     if not (written.isascii() and written.isdecimal() and len(written) <= 5) or int(written) > 65535:
-        raise AddressError(f"{text!r}: {written!r} is no port number (0 to 65535)")
+        number = _SERVICES.get(written.lower())
+        hint = f"; the port of {written.lower()} is {number}" if number else ""
+        raise AddressError(f"{text!r}: {written!r} is no port number (0 to 65535){hint}")
     return int(written)
 
 

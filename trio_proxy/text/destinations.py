@@ -28,6 +28,8 @@ class Destination:
     @classmethod
     def parse(cls, text: str) -> Destination:
         """Reads ``ADDRESS`` or ``ADDRESS,weight=N``. Raises `AddressError`."""
+        if not text.strip():
+            raise AddressError(f"{text!r}: the name of the server is missing; write HOST:PORT")
         found = _WEIGHT.search(text)
         if found is None:
             return cls(Address.parse(text, default_port=25))

@@ -58,6 +58,8 @@ class Expectation:
     @classmethod
     def parse(cls, text: str) -> Expectation:
         """Reads an expectation. Raises ValueError, whose text says what would be right."""
+        if meant := _meant(text):
+            raise ValueError(f"{text!r}: write {meant}")
         before, equals, after = text.partition("=")
         phase, verdict = (before, after) if equals and ":" not in before else (None, text)
         if phase is not None and phase not in _PHASES:
@@ -96,6 +98,17 @@ class Expectation:
         except AddressError:
             return self.detail == what.upstream
         return actual in (expected, attrs.evolve(expected, port=expected.port or actual.port))
+
+
+def _meant(text: str) -> str:
+    """What a text means that holds a reply code without a verdict, or in the wrong place; else empty."""
+    kind, _, code = text.rpartition("=")
+    if kind in _KINDS:
+        return f"{kind}:{code}"
+    if len(code) == 3 and code.isdecimal() and code[0] in "245":
+        verdict = {"2": "accept", "4": f"defer:{code}", "5": f"reject:{code}"}[code[0]]
+        return f"{kind}={verdict}" if kind else verdict
+    return ""
 
 
 def _check_detail(text: str, kind: str, detail: str) -> None:

@@ -119,7 +119,8 @@ def read_letters(ctx: click.Context, paths: Sequence[str], case: Case, *, has_ru
 
     if paths.count("-") > 1:
         raise click.UsageError("Standard input can be read once only: - is given twice.", ctx)
-    missing = [] if has_rules else [_NO_RULES]
+    rules = next((path for path in paths if path.endswith(".py")), "")
+    missing = [] if has_rules else [f"--rules in front of {rules}: --rules {rules}" if rules else _NO_RULES]
     letters: list[Letter] = []
     problems: tuple[str, ...] = ()
     if not paths:

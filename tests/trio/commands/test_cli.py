@@ -133,6 +133,20 @@ def test_version() -> None:
         (["--upstraem", "x"], "No such option '--upstraem'. (Did you mean one of: '--upstream', '--up"),
         (["dmeo"], "No such command 'dmeo'. Did you mean 'demo'?"),
         (["chekc"], "No such command 'chekc'. Did you mean 'check'?"),
+        (["run"], "No such command 'run'. The service starts without a word: smtp-proxy --listen 127.0.0.1:"),
+        (["strat"], "No such command 'strat'. The service starts without a word: smtp-proxy --listen 127.0"),
+        (["my.py"], "No such command 'my.py'. Is it a file with rules? Write --rules my.py."),
+        (["p.toml"], "No such command 'p.toml'. Is it a settings file? Write --config p.toml."),
+        (["a.eml"], "No such command 'a.eml'. Is it a message? Write smtp-proxy test --rules FILE.py a.eml."),
+        (["--port", "25"], "No such option '--port'. Where the proxy listens is said by --listen 127.0."),
+        (["--rule_timeout", "5"], "No such option '--rule_timeout'. Write --rule-timeout."),
+        (["--relay", "h"], "No such option '--relay'. The server that gets the mail is said by --upstream"),
+        (["--script", "h"], "No such option '--script'. A file with rules is given with --rules"),
+        (["--upstream", "ann@example.com"], "'ann@example.com': a mailbox (it has an @) is no server; write"),
+        (["--upstream", "smtp://ann:pw@mx"], "'smtp://********@mx': a login does not stand in the address"),
+        (["--upstream", "mx 25"], "'mx 25': no host name holds a blank; write HOST:PORT, such as mail"),
+        (["--upstream", ""], "'': the name of the server is missing; write HOST:PORT"),
+        (["--upstream", "mx:smtp"], "'mx:smtp': 'smtp' is no port number (0 to 65535); the port of smtp is"),
         (["xyzzy"], "No such command 'xyzzy'. Commands: check, demo, reload, show, test."),
         (["--listen", "2525"], "'2525' has no host; write 127.0.0.1:2525"),
         (["--listen", "127.0.0.1"], "'127.0.0.1' has no port; write HOST:PORT, such as 127.0.0.1:2525"),
@@ -441,3 +455,12 @@ def test_a_second_signal_quits_at_once(second: int, tmp_path: Path) -> None:
         process.signal(second)
         assert process.ends(SOON) == 130
         assert client.rest() == b""
+
+
+def test_a_wrong_variable_is_named_and_an_unknown_one_is_warned_of(tmp_path: Path) -> None:
+    result = once("check", directory=tmp_path, SMTP_PROXY_UPSTREAM="mx:x")
+    assert "Invalid value for SMTP_PROXY_UPSTREAM in the environment: 'mx:x': 'x' is no port" in result.stderr
+    result = once("check", "--listen", "127.0.0.1:0", directory=tmp_path, SMTP_PROXY_UPSTREEM="mx")
+    assert result.returncode == 0
+    warning = "warning: SMTP_PROXY_UPSTREEM in the environment is no setting; did you mean "
+    assert result.stderr == f'{warning}"SMTP_PROXY_UPSTREAM"?\n'

@@ -85,7 +85,7 @@ def test_servers_of_routes(conditions: dict[str, Any], warns: bool) -> None:
         ("outside.example:25", "10.1.2.3", "in a private network"),
         ("0.0.0.0:25", "93.184.216.34", ""),
         ("0.0.0.0:25", "outside.example", ""),
-        ("0.0.0.0:25", "no such host", ""),
+        ("0.0.0.0:25", "nosuchhost.invalid", ""),
         ("0.0.0.0:25", None, ""),
         ("127.0.0.1:25", "127.0.0.1:2525", ""),
         ("127.8.9.10:25", "127.0.0.1:2525", ""),

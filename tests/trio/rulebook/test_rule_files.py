@@ -492,3 +492,23 @@ def test_each_ready_rule_is_there_and_right(name: str) -> None:
             assert problem.text.startswith(f"[rules.{name}] "), problem
     else:
         assert loaded.parts[0].rules
+
+
+def test_names_that_are_no_python_file_are_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my").mkdir()
+    (tmp_path / "my" / "rules.py").write_text("def rcpt(tx, to): pass\n")
+    (tmp_path / "mine.py").write_text("def rcpt(tx, to): pass\n")
+    (tmp_path / "empty").mkdir()
+    for name, said in {
+        "my": "; it is a directory: name a file in it, such as my/rules.py",
+        "empty": "; it is a directory: name a file in it",
+        "my.rules": '; did you mean "my/rules.py"?',
+        "mine": '; did you mean "mine.py"?',
+        "proxy.toml": "; a settings file is given with --config",
+        "footer": '; did you mean "ready:footer"?',
+        "dkim-sign": '; did you mean "ready:dkim-sign"?',
+    }.items():
+        with pytest.raises(RuleError) as caught:
+            load([name])
+        assert str(caught.value) == f"{name}: is no Python file{said}"

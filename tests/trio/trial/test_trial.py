@@ -540,6 +540,10 @@ def test_text_in_other_charsets_is_shown() -> None:
     ("arguments", "complaint"),
     [
         ([*ANN_TO_BOB, "--expect", "rejct"], "'rejct': no verdict 'rejct'; did you mean \"reject\"?"),
+        ([*ANN_TO_BOB, "--expect", "550"], "'550': write reject:550\n"),
+        ([*ANN_TO_BOB, "--expect", "reject=550"], "'reject=550': write reject:550\n"),
+        ([*ANN_TO_BOB, "--expect", "rcpt=450"], "'rcpt=450': write rcpt=defer:450\n"),
+        ([*ANN_TO_BOB, "--expect", "250"], "'250': write accept\n"),
         ([*ANN_TO_BOB, "--expect", "xyz"], "'xyz': no verdict 'xyz'; there are accept, reject, defer"),
         ([*ANN_TO_BOB, "--expect", "rctp=reject"], "no phase 'rctp'; did you mean \"rcpt\"?"),
         ([*ANN_TO_BOB, "--expect", "disconnect=reject"], "no phase 'disconnect'"),
@@ -589,6 +593,8 @@ def test_all_that_is_missing_is_said_at_once() -> None:
           --rules FILE.py (or --config FILE.toml, a settings file that names rules)
           MSG.eml (a message, or a directory, a Maildir or an mbox file of messages)
         """)
+    result = CliRunner().invoke(cli, ["test", "my_rules.py", "hello.eml", *ANN_TO_BOB])
+    assert result.stderr.endswith("Missing:\n  --rules in front of my_rules.py: --rules my_rules.py\n")
     Path("empty").mkdir()
     result = CliRunner().invoke(cli, ["test", "none.eml", "empty"])
     assert result.stderr.partition("Error: ")[2].splitlines() == [
