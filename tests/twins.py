@@ -304,7 +304,7 @@ class _Passing:
             if (line := self.proxy.pass_rest()) is not None:
                 return [sent, SendToServer(line, None)]
             self.passed, self.mixed = frozenset(), True
-            return [sent, *self.proxy.receive_from(CLIENT, b"")]
+            return [sent, *self.proxy.receive_rest()]
         ends: list[Event] = [Close(SERVER), Close(CLIENT)] if self.proxy.closed else []
         return [sent, *ends] if answered is None else [answered, sent]
 

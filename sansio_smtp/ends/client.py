@@ -266,10 +266,13 @@ class ClientConnection:
         self.hello = None
 
     def receive_data(self, data: Octets) -> None:
-        """Takes octets as they came, cut anywhere."""
+        """Takes octets as they came, cut anywhere. No octets, ``b""``, are the end of input, as a socket
+        gives it: the same as `receive_eof`."""
         if not isinstance(data, bytes):
             data = as_octets(data, "receive_data")
-        if self.phase is not PHASE_CLOSED:
+        if not data:
+            self.receive_eof()
+        elif self.phase is not PHASE_CLOSED:
             self._reader.feed(data)
 
     def receive_eof(self) -> None:

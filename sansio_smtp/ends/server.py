@@ -242,10 +242,13 @@ class ServerConnection:
         return error
 
     def receive_data(self, data: Octets) -> None:
-        """Takes octets as they came, cut anywhere."""
+        """Takes octets as they came, cut anywhere. No octets, ``b""``, are the end of input, as a socket
+        gives it: the same as `receive_eof`."""
         if not isinstance(data, bytes):
             data = octets(data, "receive_data")
-        if self.phase is not PHASE_CLOSED:
+        if not data:
+            self.receive_eof()
+        elif self.phase is not PHASE_CLOSED:
             self._inbox.feed(data)
 
     def take_line(self, command: Command) -> Exchange:

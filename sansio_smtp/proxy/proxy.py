@@ -37,7 +37,7 @@ from sansio_smtp.members import (
     UPSTREAM_CONNECTING,
 )
 from sansio_smtp.questions import Continue, Inspect, Question, ReplyQuestion, Unasked, V
-from sansio_smtp.wire.commands import END_OF_DATA
+from sansio_smtp.wire.commands import END_OF_DATA, Command
 from sansio_smtp.wire.replies import Reply
 
 from . import own_replies
@@ -111,11 +111,13 @@ class Proxy(Engine):
     # Inputs
 
     def receive_from(self, side: Side, data: Octets) -> list[Event]:
-        """Takes octets that a side sent, cut anywhere. Empty input does nothing; for end of input see
-        `eof_from`."""
+        """Takes octets that a side sent, cut anywhere. No octets, ``b""``, are the end of input, as a socket
+        gives it: the same as `eof_from`."""
         if side not in _SIDES or not isinstance(data, bytes):
             check_side(side)
             data = octets(data, "receive_from")
+        if not data:
+            return self.eof_from(side)
         _, forwarding, client, _, _, lane = self._main
         passing = self._passing
         if passing is not None and (passing.mode or passing.rest):
@@ -123,12 +125,7 @@ class Proxy(Engine):
             if passing.rest:
                 data = self._with_rest(passing, side, data)
             if (command := passing.take_unpassed(data)) is not None:
-                client.take_line(command)
-                self._commands.command(command)
-                if len(data) > (end := len(command.raw) + 2):
-                    client.receive_data(data[end:])
-                self.progress += 1
-                return self._run()
+                return self._take_unpassed(command, data)
         if side is CLIENT:
             if lane is not None:
                 rest = lane.from_client(data)
@@ -141,7 +138,8 @@ class Proxy(Engine):
                 data = rest
             if client.phase is PHASE_GREETING:
                 return self._early(data)
-            client.receive_data(data)
+            if data:  # the lane may have left nothing
+                client.receive_data(data)
             return self._run()
         leg = forwarding.leg
         if leg.state is UPSTREAM_CONNECTING:
@@ -155,7 +153,8 @@ class Proxy(Engine):
                 self._out.clear()
                 return events
             data = rest
-        leg.end.receive_data(data)
+        if data:
+            leg.end.receive_data(data)
         return self._run()
 
     def pass_on(self, side: Side, data: Octets) -> bytes | None:
@@ -184,13 +183,24 @@ class Proxy(Engine):
 
     def pass_rest(self) -> bytes | None:
         """After the reply before them was passed on: takes the next of the lines that wait, and returns the
-        octets for the server. Returns None if it is not only to be passed on: call `receive_from` with the
-        client and no octets next."""
+        octets for the server. Returns None if it is not only to be passed on: call `receive_rest` next."""
         passing = self._passing
         if not isinstance(passing, AskedPassing) or (passed := passing.pass_rest()) is None:
             return None
         self.progress += passing.taken
         return passed
+
+    def receive_rest(self) -> list[Event]:
+        """After `pass_rest` has returned None: takes the lines of the client that wait."""
+        passing = self._passing
+        if passing is None:
+            return []
+        passing.stop()
+        rest = passing.take_rest()
+        if (command := passing.take_unpassed(rest)) is not None:
+            return self._take_unpassed(command, rest)
+        self._client_takes(rest)
+        return self._run()
 
     def take_up(self, lines: bytes) -> None:
         """For `Passing`: lines of a group are for the general path, where they wait too."""
@@ -199,6 +209,18 @@ class Proxy(Engine):
             Proxy.receive_from(self, CLIENT, lines)
         finally:
             self._passing = passing
+
+    def _take_unpassed(self, command: Command, lines: bytes) -> list[Event]:
+        """Takes the command of the first of these lines, which is read and asked about already."""
+        self._client.take_line(command)
+        self._commands.command(command)
+        self._client_takes(lines[len(command.raw) + 2 :])
+        self.progress += 1
+        return self._run()
+
+    def _client_takes(self, lines: bytes) -> None:
+        if lines:
+            self._client.receive_data(lines)
 
     def _with_rest(self, passing: Passing, side: Side, data: bytes) -> bytes:
         """Gives the lines that wait to the general path. Returns what is still to be taken of this side."""
@@ -441,7 +463,7 @@ class Proxy(Engine):
 
     def _early(self, data: bytes) -> list[Event]:
         """The client has sent something before its greeting."""
-        if data and not self.tally.early and not self.closed:
+        if not self.tally.early and not self.closed:
             self.tally.spoke_early()
             if self.config.early_talkers is EarlyTalkers.REFUSE:
                 return self._fail(own_replies.EARLY)

@@ -102,10 +102,10 @@ class Scene:
         self.last: list[Event] = []
 
     def client(self, *text: str) -> list[str]:
-        return self.took(self.proxy.receive_from(CLIENT, lines(*text)))
+        return self.took(self.proxy.receive_from(CLIENT, lines(*text))) if text else []
 
     def server(self, *text: str) -> list[str]:
-        return self.took(self.proxy.receive_from(SERVER, lines(*text)))
+        return self.took(self.proxy.receive_from(SERVER, lines(*text))) if text else []
 
     def answer(self, verdict: Any) -> list[str]:
         return self.took(self.proxy.answer(self.question, verdict))

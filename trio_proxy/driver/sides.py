@@ -233,7 +233,7 @@ class Sides(Jobs):
                         return False
                     if proxy.has_rest:  # now handle the next line of the client
                         if (octets := proxy.pass_rest()) is None:
-                            self.apply(proxy.receive_from(CLIENT, b""))
+                            self.apply(proxy.receive_rest())
                             return self._write(side)
                         written = server.send(octets) and written
                 if not written:

@@ -640,3 +640,8 @@ def test_the_dialect_may_be_a_word() -> None:
     assert end.dialect is Dialect.LMTP
     with pytest.raises(ValueError, match="none of smtp, lmtp"):
         end.speak("imap")
+
+
+def test_no_octets_are_the_end_of_input() -> None:
+    assert given(greeted(), b"") == [END_OF_INPUT]
+    assert given(greeted(), b"250 half a rep", b"") == [END_OF_INPUT]

@@ -462,3 +462,9 @@ def test_the_limit_of_a_message_is_a_number() -> None:
     for size in ("25M", 0):
         with pytest.raises(ValueError, match="max_message_size"):
             ServerConnection(max_message_size=size)  # type: ignore[arg-type]
+
+
+def test_no_octets_are_the_end_of_input() -> None:
+    assert given(greeted(), b"") == [END_OF_INPUT]
+    command, pause = given(greeted(), b"NOOP\r\nNO", b"")
+    assert (command.verb, pause) == (b"NOOP", END_OF_INPUT)

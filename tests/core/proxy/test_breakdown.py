@@ -179,7 +179,7 @@ class Guarded(Proxy):
         if side is CLIENT or not self.has_rest:
             return self.sent
         line = Proxy.pass_rest(self)
-        rest = Proxy.receive_from(self, CLIENT, b"") if line is None else [SendToServer(line)]
+        rest = Proxy.receive_rest(self) if line is None else [SendToServer(line)]
         return [*self.sent, *rest]
 
     def tls_started(self, side: Side, info: TlsInfo) -> list[Event]:
@@ -496,6 +496,7 @@ OTHERWISE = {
     "Passing.settle",  # another name of catch_up
     "AskedPassing.let_go",  # after the last input
     # For a caller that uses an end by itself.
+    "Proxy._with_rest",  # before the reply that it waits for
     *("ClientConnection._line", "ClientConnection._no_content_now"),
     # With `Config.account` alone.
     *("Downstream._refused", "Exchange.came_with", "MessageFlow._look_for_id", "MessageFlow.account_of"),

@@ -384,7 +384,7 @@ def test_a_line_of_the_rest_that_does_not_pass() -> None:
     session = group(Answer(NO))
     assert session.passes(SERVER, "250 ok")
     assert session.proxy.pass_rest() is None
-    session.events = session.proxy.receive_from(CLIENT, b"")
+    session.events = session.proxy.receive_rest()
     assert session.question.command is session.asked[1].command
     events = session.proxy.answer(session.question, Answer(NO))
     assert events[-1].question.command.raw == DATA[0].encode()
@@ -433,7 +433,7 @@ def test_input_of_the_server_when_a_line_has_its_turn() -> None:
     """A driver that does not call `pass_rest` loses nothing."""
     session = group()
     assert session.passes(SERVER, "250 ok")
-    events = session.proxy.receive_from(SERVER, b"")
+    events = session.proxy.receive_rest()
     assert isinstance(events[-1], Ask)
     assert events[-1].question.command.raw == RCPT[0].encode()
 

@@ -283,3 +283,23 @@ def test_what_a_server_is_may_be_said_in_words() -> None:
     proxy.receive_from(CLIENT, b"EHLO me\r\n")
     *_, close = proxy.receive_from(SERVER, b"250 mx\r\n")
     assert close == Close(CLIENT), "no TLS, no session"
+
+
+def test_no_octets_are_the_end_of_input() -> None:
+    """As a socket gives it; and of either kind of reading."""
+    for side in (CLIENT, SERVER):
+        for empty in (b"", bytearray(), memoryview(b"")):
+            read, told = greeted(), greeted()
+            assert read.pass_on(side, empty) is None
+            assert read.receive_from(side, empty) == told.eof_from(side)
+            assert read.closed
+
+
+def test_a_reply_after_which_the_session_ends() -> None:
+    """The server lacks what the next command needs. No octet of its input is left, which is not its end."""
+    proxy = Proxy(Config(send_client="xforward"))  # type: ignore[arg-type]
+    for side, text in ((SERVER, "220 mx"), (CLIENT, "EHLO me"), (SERVER, "250 mx")):
+        proxy.receive_from(side, lines(text))
+    proxy.receive_from(CLIENT, lines("NOOP", "MAIL FROM:<a@me>"))
+    assert proxy.receive_from(SERVER, lines("250 ok"))[0].data == b"250 ok\r\n"  # type: ignore[union-attr]
+    assert proxy.closed

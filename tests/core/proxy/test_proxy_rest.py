@@ -43,7 +43,7 @@ def test_a_line_that_does_not_pass() -> None:
     proxy = waiting(Answer(NO))
     proxy.pass_on(SERVER, lines("250 ok"))
     assert proxy.pass_rest() is None
-    (event,) = proxy.receive_from(CLIENT, b"")
+    (event,) = proxy.receive_rest()
     assert isinstance(event, Ask)
     said, asked = proxy.answer(event.question, Answer(NO))
     assert isinstance(said, SendToClient)
@@ -69,12 +69,45 @@ def test_an_input_before_a_line_has_its_turn(reply: str, more: bytes) -> None:
 def test_an_input_in_place_of_a_line_that_has_its_turn() -> None:
     proxy = waiting()
     proxy.pass_on(SERVER, lines("250 ok"))
-    (asked,) = proxy.receive_from(SERVER, b"")
+    (asked,) = proxy.receive_rest()
     assert isinstance(asked, Ask)
     assert asked.question.command.raw == RCPT.encode()
+
+
+def test_more_of_the_client_in_place_of_a_line_that_has_its_turn() -> None:
+    proxy = waiting()
+    proxy.pass_on(SERVER, lines("250 ok"))
+    (asked,) = proxy.receive_from(CLIENT, lines("RSET"))
+    assert isinstance(asked, Ask)
+    assert asked.question.command.raw == RCPT.encode()
+
+
+def test_more_of_the_server_in_place_of_a_line_that_has_its_turn() -> None:
+    """It has asked for nothing: the line never goes."""
+    proxy = waiting()
+    proxy.pass_on(SERVER, lines("250 ok"))
+    assert proxy.receive_from(SERVER, lines("250 ok"))
+    assert proxy.closed
+
+
+def test_a_line_that_does_not_pass_before_there_is_a_rest() -> None:
+    proxy = waiting(Answer(NO))
+    proxy.receive_from(SERVER, lines("250 ok"))
+    asking = Proxy(Config(), ["MAIL"])
+    asking.ask_ahead(lambda _: None)
+    for side, text in ((SERVER, "220 mx"), (CLIENT, "EHLO me"), (SERVER, "250 mx")):
+        asking.receive_from(side, lines(text))
+    for more in ((), ("NOOP",)):
+        assert asking.pass_on(CLIENT, lines(MAIL, *more)) is None
+        (asked,) = asking.receive_from(CLIENT, lines(MAIL, *more))
+        assert asked.question.command.raw == MAIL.encode()  # type: ignore[union-attr]
+        asking.answer(asked.question, Answer(NO))  # type: ignore[union-attr]
+        if more:
+            asking.receive_from(SERVER, lines("250 ok"))
 
 
 def test_sessions_without_a_rest() -> None:
     for proxy in (Proxy(), Proxy(ask=["REPLY"])):
         assert not proxy.has_rest
         assert proxy.pass_rest() is None
+        assert proxy.receive_rest() == []
