@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,8 +19,7 @@ ANSWERS: dict[str, dict[str, str]] = {
         "allow-list": "How does a staging system write to nobody except us?",
         "footer-and-dkim": "How do I add a footer to outgoing mail and sign it?",
         "scanners": "How do I have mail checked by Rspamd or ClamAV before it is accepted?",
-        "recipes": "What is the whole configuration: in or before Postfix, after HAProxy, for submission, "
-        "before a smarthost or Dovecot, for old devices?",
+        "recipes": "What is the whole configuration, and how do I see that it works?",
         "tls": "How do I offer TLS to clients, and demand it of the server?",
         "login": "Who logs in to the server: the client, or the proxy?",
         "oauth": "How can devices that know nothing of OAuth send through Microsoft 365 or Gmail?",
@@ -60,9 +60,20 @@ def pages_table(section: str) -> str:
     if unknown:
         raise KeyError(f"docs/page_tables.py does not say what these pages of {section} answer: {unknown}")
     pages = {page: file for page in answers if (file := DOCS / section / f"{page}.md").exists()}
-    rows = [(f"[{_title(file)}]({page}.md)", answers[page]) for page, file in pages.items()]
+    rows = [
+        (f"[{_title(file)}]({page}.md)", answers[page] + _parts(page, file)) for page, file in pages.items()
+    ]
     toctree = "\n".join(["```{toctree}", ":hidden:", "", *pages, "```"])
     return f"{table(('page', 'question that it answers'), rows)}\n\n{toctree}"
+
+
+def _parts(page: str, file: Path) -> str:
+    """The recipes of a page that has several."""
+    if page != "recipes":
+        return ""
+    titles = re.findall(r"^## (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+    links = (f"[{title}]({page}.md#{title.lower().replace(' ', '-')})" for title in titles)
+    return " " + ", ".join(links)
 
 
 def _title(page: Path) -> str:

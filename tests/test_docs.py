@@ -141,6 +141,15 @@ def test_every_promise_is_documented_and_tested() -> None:
     assert tested == {*range(1, 13)}
 
 
+def test_each_promise_says_how_it_is_checked() -> None:
+    rows = table(ROOT / "docs" / "explanation" / "promises.md", "## The promises, and how each is checked")
+    assert [int(row[0].split()[0][1:]) for row in rows] == [*range(1, 13)]
+    for promise, _, checked in rows:
+        number = promise.split()[0][1:]
+        (test,) = re.findall(r"/properties/(test_[\w]+\.py)", checked)
+        assert f"p{int(number):02}" in test, promise
+
+
 def test_every_module_says_in_one_sentence_what_it_is_for() -> None:
     """The map in design.md is made of these sentences; that it is not stale is tested above."""
     for package in ("sansio_smtp", "trio_proxy"):

@@ -22,6 +22,7 @@ BY_THE_TESTS_OF_A_PAGE = {
     "README.md": "tests/test_docs_rules.py",
     "SECURITY.md": "tests/compat/supply",
     "docs/how-to/recipes.md": "tests/interop/test_interop_recipes.py",
+    "docs/how-to/scanners.md": "tests/interop/test_interop_recipes.py",
 }
 """Pages whose shell commands all are run, and by which tests."""
 

@@ -1,22 +1,25 @@
-"""The recipes of docs/how-to/recipes.md, cut into what a reader types."""
+"""The recipes of a page of docs/how-to, cut into what a reader types."""
 
 from __future__ import annotations
 
 import re
 import shlex
+from pathlib import Path
 
 import attrs
 from pages import FENCED, ROOT, text
 
-__all__ = ["Recipe", "recipe", "titles"]
+__all__ = ["RECIPES", "SCANNERS", "Recipe", "recipe", "titles"]
 
-PAGE = ROOT / "docs" / "how-to" / "recipes.md"
+HOW_TO = ROOT / "docs" / "how-to"
+RECIPES = HOW_TO / "recipes.md"
+SCANNERS = HOW_TO / "scanners.md"
 _FILE = re.compile(r"# (/etc/\S+)\n")
 _SECTION = re.compile(r"^## (.*)\n", re.MULTILINE)
 
 
-def titles() -> list[str]:
-    return _SECTION.findall(text(PAGE))
+def titles(page: Path = RECIPES) -> list[str]:
+    return _SECTION.findall(text(page))
 
 
 @attrs.define
@@ -31,9 +34,9 @@ class Recipe:
     """What they print, or what the log of a server says."""
 
 
-def recipe(title: str, substitutions: dict[str, str]) -> Recipe:
+def recipe(title: str, substitutions: dict[str, str], page: Path = RECIPES) -> Recipe:
     """The recipe with this title. Each text of the page that has a substitution must stand in it."""
-    _, *parts = _SECTION.split(text(PAGE))
+    _, *parts = _SECTION.split(text(page))
     section = dict(zip(parts[::2], parts[1::2], strict=True))[title]
     fences = [body for _, body in FENCED.findall(section)]
     for old in substitutions:

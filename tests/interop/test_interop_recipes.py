@@ -1,4 +1,4 @@
-"""Each recipe of docs/how-to/recipes.md works as it stands; only addresses, names and paths are others."""
+"""Each recipe of docs/how-to works as it stands; only addresses, names and paths are others."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import attrs
 import pytest
 from interop_certificates import Certificates
+from interop_clamd import EICAR, running_clamd
 from interop_daemon import need, open_directory
 from interop_haproxy import running_haproxy
 from interop_lmtp import running_dovecot_lmtp
@@ -17,8 +18,9 @@ from interop_oauth import running_oauth_peers
 from interop_peers import PASSWORD, Peers, running_dovecot
 from interop_postfix import Postfix, free_port, prepare
 from interop_proxy import Proxy
-from interop_recipes import Recipe, recipe, titles
+from interop_recipes import RECIPES, SCANNERS, Recipe, recipe, titles
 from interop_redis import running_redis
+from interop_rspamd import running_rspamd
 from pages import ROOT
 
 pytestmark = pytest.mark.interop
@@ -77,10 +79,12 @@ class Kitchen:
 
 
 @contextmanager
-def cooking(title: str, directory: Path, substitutions: dict[str, str]) -> Iterator[Kitchen]:
+def cooking(
+    title: str, directory: Path, substitutions: dict[str, str], page: Path = RECIPES
+) -> Iterator[Kitchen]:
     TESTED.add(title)
     with ExitStack() as stack:
-        yield Kitchen(recipe(title, substitutions), directory, stack)
+        yield Kitchen(recipe(title, substitutions, page), directory, stack)
 
 
 TESTED: set[str] = set()
@@ -100,6 +104,11 @@ def shown_certificates(certificates: Certificates) -> dict[str, str]:
 
 
 MAILBOX = "box0@interop.test"
+POSTFIX = """
+127.0.0.1:{}  inet  n  -  n  -  -  smtpd
+    -o smtpd_authorized_xclient_hosts=127.0.0.1
+"""
+"""A Postfix that trusts the proxy, as a recipe has it that is named in another one."""
 
 
 def test_filter_in_postfix(tmp_path: Path) -> None:
@@ -291,5 +300,37 @@ def test_in_front_of_dovecot(tmp_path: Path) -> None:
         assert len(dovecot.messages("ann")) == 1
 
 
+def test_rspamd(tmp_path: Path) -> None:
+    with open_directory("rspamd") as directory, running_rspamd(directory) as rspamd:
+        check_scanner("Rspamd", tmp_path, {"127.0.0.1:11333": f"127.0.0.1:{rspamd.port}"})
+
+
+def test_clamav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "eicar.com").write_bytes(EICAR)
+    with open_directory("clamd") as directory, running_clamd(directory) as clamd:
+        check_scanner("ClamAV", tmp_path, {"/run/clamav/clamd.ctl": str(clamd.socket)})
+
+
+def check_scanner(title: str, folder: Path, scanner: dict[str, str]) -> None:
+    places, (front, back) = addresses("0.0.0.0:25", "127.0.0.1:10025")
+    substitutions = {
+        **places,
+        **scanner,
+        "--config /etc/smtp-proxy": f"--config {folder}",
+        "mail.example.com:25": f"127.0.0.1:{front}",
+        "ann@example.com": MAILBOX,
+    }
+    with cooking(title, folder, substitutions, SCANNERS) as kitchen:
+        for name, content in kitchen.recipe.files.items():
+            (folder / Path(name).name).write_text(content)
+        kitchen.postfix(back, services=POSTFIX.format(back))
+        kitchen.proxy()
+        printed = kitchen.check()
+        for line in kitchen.recipe.shown:
+            assert line in printed, printed
+        assert printed.count("queued as") == 1, printed
+
+
 def test_every_recipe_is_tested() -> None:
-    assert {*titles()} == TESTED
+    assert {*titles(), *titles(SCANNERS)} - {"Both"} == TESTED
