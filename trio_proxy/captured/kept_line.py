@@ -25,6 +25,7 @@ from trio_proxy.driver.capture import Kept
 from trio_proxy.text.masking import plain
 from trio_proxy.text.units import rounded_size
 
+from .certificate import CERTIFICATE_MADE, certificate_line
 from .widths import columns_of, shortened
 
 __all__ = ["kept_line", "lines_of_capture", "tell_kept"]
@@ -63,7 +64,7 @@ def lines_of_capture(built_in: str, *, all_lines: bool) -> Lines:
         is_said = values.get("upstream") == built_in  # else it went to a server that a rule has named
         return "" if is_said and not all_lines else None
 
-    return {_KEPT: _of_kept, "message relayed": of_relayed}
+    return {_KEPT: _of_kept, "message relayed": of_relayed, CERTIFICATE_MADE: certificate_line}
 
 
 def _of_kept(values: Mapping[str, Any]) -> str:

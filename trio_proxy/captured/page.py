@@ -75,6 +75,9 @@ def message_lines(summary: Summary, contents: Contents) -> Iterator[str]:
     if summary.envelope:
         yield f"  from  {_line(summary.sender) or '<>'}"
         yield f"  to    {', '.join(map(_line, summary.recipients))}"
+        if mechanism := summary.envelope.get("login_mechanism"):
+            name = summary.envelope.get("login") or "(a name that cannot be read)"
+            yield f"  login {_line(str(name))}, with {_line(str(mechanism))}"
     yield ""
     yield from (f"{_line(name)}: {_line(value)}" for name, value in contents.fields)
     yield ""

@@ -8,7 +8,7 @@ from typing import Final
 
 from sansio_smtp import ClientTls, Networks
 from sansio_smtp.rules.lint.problems import did_you_mean
-from trio_proxy.settings.core_config import client_tls
+from trio_proxy.settings.core_config import client_access
 from trio_proxy.settings.options import SETTINGS, Options
 from trio_proxy.workers.seat import VARIABLE
 
@@ -27,7 +27,8 @@ def cautions(options: Options) -> list[str]:
 def hidden_auth(options: Options) -> str:
     """Returns the reason why some clients cannot log in; empty if all can. Looks up the names of hosts, so it
     blocks."""
-    if options.auth_without_tls or client_tls(options) is not ClientTls.NONE:
+    access = client_access(options)
+    if access["auth_without_tls"] or access["tls"] is not ClientTls.NONE:
         return ""
     if all(address.tls for address in exposed_listeners(options)):
         return ""

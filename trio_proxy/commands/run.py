@@ -113,6 +113,7 @@ async def _main(options: Options, overseer: Seat | Manager, service_log: Service
             capture_sockets = stack.enter_context(listening(Address("127.0.0.1", 0)))
             built_in = Destination(bound_address(capture_sockets[0]))
             service_log.tells_of_capture(str(built_in))
+            _publish_certificate(security, options.capture)
         for destination in options.upstream:
             _refuse_loop(destination.address, listeners.values())
         resolve_in_own_threads()
@@ -325,7 +326,7 @@ def _settings(
         held_total=limits.held,
         error_delay=options.error_delay,
         hits=limits.hits,
-        tls=upstreams.security.clients,
+        tls=upstreams.security.for_clients,
         accept_proxy=Networks.parse(options.accept_proxy),
         config=core_config(
             options,
@@ -381,6 +382,16 @@ def _capture_server(directory: Path) -> Server:
     except OSError as error:
         raise click.BadParameter(f"{directory}: {error.strerror}", param_hint="'--capture'") from None
     return Server(session=lambda client, peer, _: CaptureSession(client, peer, maildir, tell_kept), grace=5)
+
+
+def _publish_certificate(security: Security, directory: Path) -> None:
+    """A certificate that is made for clients comes into a file, for applications that are to trust it."""
+    from trio_proxy.captured.certificate import publish_certificate
+
+    if security.on_demand is not None:
+        security.on_demand.tell_with(partial(publish_certificate, directory=directory))
+    elif security.clients is not None and security.options.self_signed:
+        publish_certificate(security.clients, directory)
 
 
 def _tell_left_over(options: Options) -> None:

@@ -18,6 +18,7 @@ from sansio_smtp.rules.lint.problems import Problem
 from trio_proxy.settings.contradictions import contradictions
 from trio_proxy.settings.options import Options
 from trio_proxy.text.addresses import Address, AddressError
+from trio_proxy.tls.on_demand import CertificateOnDemand
 
 if TYPE_CHECKING:
     from trio_proxy.tls.certificates import Certificate, KeyPair
@@ -42,6 +43,14 @@ class Security:
     _servers: UpstreamSecurity | None = None
     """None: the server of ``--upstream`` is used without TLS. If a rule names a server with TLS, its context
     is made then, which takes a tenth of a second once."""
+
+    on_demand: CertificateOnDemand | None = None
+    """Makes the certificate for clients when it is needed first; None if there is no need for that."""
+
+    @property
+    def for_clients(self) -> ServerTls | CertificateOnDemand | None:
+        """What clients may be shown."""
+        return self.clients or self.on_demand
 
     @property
     def reloadable(self) -> list[ServerTls | UpstreamSecurity]:
@@ -96,7 +105,8 @@ def security_or_problems(
         can_connect = servers is not None
     else:
         can_connect = True
-    return Security(options, clients, can_connect, servers), problems
+    on_demand = CertificateOnDemand(_our_names(options), stack) if options.makes_certificate else None
+    return Security(options, clients, can_connect, servers, on_demand), problems
 
 
 def other_problems(options: Options) -> list[Problem]:

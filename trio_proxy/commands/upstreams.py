@@ -27,6 +27,7 @@ from trio_proxy.driver.streams import SocketStream, Stream, connect, connect_now
 from trio_proxy.routes.fleet import Fleet
 from trio_proxy.routes.listeners import Listeners
 from trio_proxy.settings.contradictions import contradictions
+from trio_proxy.settings.core_config import client_access
 from trio_proxy.settings.options import Options
 from trio_proxy.settings.route_tables import route_problems
 from trio_proxy.text.addresses import Address
@@ -120,7 +121,7 @@ class Upstreams:
             upstream_tls=security.leg,
             groups=fleet.group if fleet.groups else None,
             listener_of=Listeners(self.listeners).name_of if by_listener else None,
-            config=attrs.evolve(settings.config, failover=fleet.largest - 1),
+            config=attrs.evolve(settings.config, failover=fleet.largest - 1, **client_access(options)),
             logins=logins,
         )
         self._fleet, self._usual = fleet, usual

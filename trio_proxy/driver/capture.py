@@ -23,6 +23,7 @@ from sansio_smtp import (
     ContentRefused,
     EndOfData,
     Envelope,
+    Kind,
     Pause,
     Refused,
     RemoteProtocolError,
@@ -34,6 +35,7 @@ from sansio_smtp.rules import Message
 from trio_proxy.storage.maildir import Maildir
 from trio_proxy.storage.writers import write_in_thread
 
+from .capture_login import MECHANISMS, CaptureLogin
 from .outbox import Outbox
 from .own_replies import INTERNAL_ERROR
 from .streams import Stream
@@ -48,7 +50,7 @@ _CLOSING_SECONDS: Final = 10
 _GREETING: Final = Reply.of(220, "capture.invalid ESMTP smtp-proxy capture: messages are kept, not delivered")
 _EHLO: Final = Reply.of(
     250, "capture.invalid", "PIPELINING", f"SIZE {_MAX_MESSAGE}", "8BITMIME", "SMTPUTF8", "DSN", "HELP",
-    "ENHANCEDSTATUSCODES",
+    "ENHANCEDSTATUSCODES", f"AUTH {MECHANISMS}",
 )  # fmt: skip
 _OK: Final = Reply.of(250, "ok", enhanced="2.0.0")
 _NO_MAIL: Final = Reply.of(503, "MAIL first", enhanced="5.5.1")
@@ -58,7 +60,7 @@ _REPLIES: Final = {
     b"RSET": _OK,
     b"NOOP": _OK,
     b"VRFY": Reply.of(252, "send some mail, it will be kept", enhanced="2.5.2"),
-    b"HELP": Reply.of(214, "MAIL, RCPT, DATA; a recipient that begins with 'refused' is refused"),
+    b"HELP": Reply.of(214, "MAIL, RCPT, DATA, AUTH; a recipient that begins with 'refused' is refused"),
     b"QUIT": Reply.of(221, "bye", enhanced="2.0.0"),
 }
 _MOST_HEAD: Final = 65_536
@@ -93,6 +95,7 @@ class CaptureSession:
         self._peer = peer
         self._maildir = maildir
         self._helo = ""
+        self._login = CaptureLogin()
         self._tell = tell
         self._message: tuple[str, BinaryIO] | None = None
         self._head = bytearray()
@@ -168,6 +171,10 @@ class CaptureSession:
             self._reply(
                 Reply.of(503, "RSET first", enhanced="5.5.1") if envelope.mail else _path_reply(command)
             )
+        elif command.kind is Kind.AUTH_LINE:
+            self._reply(self._login.go_on(command))
+        elif verb == b"AUTH":
+            self._reply(self._login.begin(command, in_mail=envelope.mail is not None))
         elif verb == b"RCPT":
             self._reply(_path_reply(command) if envelope.mail else _NO_MAIL)
         elif verb == b"DATA":
@@ -213,6 +220,8 @@ class CaptureSession:
             "mail_parameters": {p.keyword: p.value for p in path.parameters} if path else {},
             "rcpt_to": [forward.address for forward in envelope.forward_paths],
             "helo": self._helo,
+            "login": self._login.name,
+            "login_mechanism": self._login.mechanism,
             "peer": self._peer,
             "size": size,
             "received": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -297,14 +297,22 @@ class Relay(Sides):
         """Begins TLS with this side, after all plain text for it has been sent."""
         await outbox.flush()
         self._settle()  # the time of the handshake begins
-        if side is SERVER:
-            stream = self._servers.secured()
+        try:
+            stream = self._stream_in_tls(side, outbox)
+        except OSError as error:
+            self._tls_failed(side, f"there is no certificate: {error}")
         else:
-            stream = self._settings.tls_with_client(outbox.stream)
-            outbox.secure(stream)
-        await self._shake_hands(side, stream)
+            await self._shake_hands(side, stream)
         self._shook_hands_with(side)
         await self._flush(side)
+
+    def _stream_in_tls(self, side: Side, outbox: Outbox) -> TlsStream:
+        """Raises OSError if the certificate for a client has to be made first, and cannot be."""
+        if side is SERVER:
+            return self._servers.secured()
+        stream = self._settings.tls_with_client(outbox.stream)
+        outbox.secure(stream)
+        return stream
 
     async def _shake_hands(self, side: Side, stream: TlsStream) -> None:
         try:

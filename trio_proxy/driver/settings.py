@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 import trio
@@ -25,9 +25,10 @@ from .pool import Pool
 from .streams import Connecting, SocketStream, Stream
 from .tls_stream import TlsStream
 
-if TYPE_CHECKING:  # cryptography takes a tenth of a second to import
+if TYPE_CHECKING:  # cryptography takes a tenth of a second to import, and so does OpenSSL
+    import ssl
+
     from trio_proxy.login.logins import Logins
-    from trio_proxy.tls.server_side import ServerTls
     from trio_proxy.tls.upstream import Leg
     from trio_proxy.tracing.sessions import Tracing
 
@@ -40,6 +41,20 @@ Judge = Callable[[Question[Any]], Awaitable[Any]]
 """Takes an open question, returns its verdict."""
 
 _HANDSHAKE_THREADS: Final = 4
+
+
+class ClientCertificates(Protocol):
+    """What TLS with clients needs: `ServerTls`, or one that is made when the first client wants it."""
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """For a handshake that begins now."""
+        ...
+
+    @property
+    def is_slow(self) -> bool:
+        """True if a handshake may take long."""
+        ...
 
 
 @attrs.frozen(kw_only=True)
@@ -58,7 +73,7 @@ class Settings:
     groups: Callable[[str | None], Group | None] | None = None
     """Returns the list of servers for the usual server (None), or for one that a rule names; None if it is a
     single server."""
-    tls: ServerTls | None = None
+    tls: ClientCertificates | None = None
     """The certificates for clients; None: no client can speak TLS."""
     upstream_tls: Callable[[str | None], Leg | None] | None = None
     """Returns the TLS settings for the usual server, or for one that a rule names; None for plain text.
@@ -127,7 +142,8 @@ class Settings:
         return attrs.evolve(self, error_delay=error_delay, config=attrs.evolve(self.config, **limits))
 
     def tls_with_client(self, raw: Stream) -> TlsStream:
-        """A stream for TLS with a client, whose handshake comes next."""
+        """A stream for TLS with a client, whose handshake comes next. Raises OSError if its certificate
+        cannot be made."""
         if self.tls is None:
             raise ValueError("TLS was offered to a client, and there is no certificate")
         threads = self._threads if self.tls.is_slow else None

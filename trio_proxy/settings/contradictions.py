@@ -47,7 +47,7 @@ _TIMES: Final = {0: "not at all", 1: "once", 2: "twice"}
 def _no_certificate(options: Options) -> Iterator[str]:
     if options.has_certificate:
         return
-    if options.tls in ("may", "encrypt"):
+    if options.tls in ("may", "encrypt") and not options.makes_certificate:
         yield f"--tls {options.tls} needs a certificate: {_GET_ONE}"
     for address in options.listen:
         if address.tls:

@@ -12,7 +12,7 @@ from sansio_smtp.networks import Networks
 
 from .options import SETTINGS, Options
 
-__all__ = ["client_tls", "core_config"]
+__all__ = ["client_access", "client_tls", "core_config"]
 
 
 def core_config(options: Options, **more: Any) -> Config:
@@ -24,15 +24,23 @@ def core_config(options: Options, **more: Any) -> Config:
         for name, setting in SETTINGS.items()
         if setting.in_core
     }
-    derived: dict[str, Any] = {"tls": client_tls(options)}
-    return Config(**(values | derived | more))
+    return Config(**(values | client_access(options) | more))
+
+
+def client_access(options: Options) -> dict[str, Any]:
+    """The fields of `Config` that say how clients may encrypt and log in. A service that only keeps mail
+    takes logins in plain text too: the application that is tried out decides."""
+    return {
+        "tls": client_tls(options),
+        "auth_without_tls": options.auth_without_tls or options.only_keeps,
+    }
 
 
 def client_tls(options: Options) -> ClientTls:
     """Returns if clients are offered STARTTLS, or must use it."""
     if options.tls is not None:
         return ClientTls(options.tls)
-    return ClientTls.MAY if options.has_certificate else ClientTls.NONE
+    return ClientTls.MAY if options.has_certificate or options.makes_certificate else ClientTls.NONE
 
 
 def _value(field: attrs.Attribute[Any], value: Any) -> Any:

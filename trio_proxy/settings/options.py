@@ -451,6 +451,17 @@ class Options:
         return bool(self.tls_cert) or self.self_signed
 
     @property
+    def only_keeps(self) -> bool:
+        """True if the settings name no server: the built-in one keeps all messages."""
+        return not self.upstream and not self.routes
+
+    @property
+    def makes_certificate(self) -> bool:
+        """True if a certificate is made when a client wants TLS. Workers would make one each."""
+        has_any = self.has_certificate or self.tls_key
+        return self.only_keeps and not has_any and self.workers is None and self.tls != "none"
+
+    @property
     def verbosity(self) -> int:
         """-1 quiet, 0, 1 ``-v``, 2 ``-vv``."""
         return -1 if self.quiet else self.verbose

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from mailboxes import keep
+from mailboxes import ENVELOPE, HELLO, keep
 from test_contents import full
 
 from trio_proxy.captured.contents import contents_of
@@ -68,6 +68,14 @@ def test_a_message(tmp_path: Path) -> None:
         "",
         "hello",
     ]
+
+
+@pytest.mark.parametrize(
+    ("login", "line"), [("ann", "ann, with PLAIN"), (None, "(a name that cannot be read), with PLAIN")]
+)
+def test_who_has_logged_in(login: str | None, line: str, tmp_path: Path) -> None:
+    keep(tmp_path, HELLO, {**ENVELOPE, "login": login, "login_mechanism": "PLAIN"})
+    assert shown(tmp_path)[2] == f"  login {line}"
 
 
 def test_attachments_and_html(tmp_path: Path) -> None:

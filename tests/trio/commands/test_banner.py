@@ -14,6 +14,11 @@ from trio_proxy.commands.banner import banner
 from trio_proxy.commands.security import security_or_problems
 from trio_proxy.tls.certificates import load_pair
 
+KEEPS = [
+    "  STARTTLS    is offered; its certificate is made when a client uses it",
+    "  AUTH        any login is accepted: nothing is relayed",
+]
+
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,10 +40,11 @@ def said(*arguments: str, rules: str = "") -> list[str]:
 def test_a_service_in_plain_text_on_this_machine() -> None:
     assert said() == [
         "  listening   127.0.0.1:2525",
+        *KEEPS,
         "  upstream    none: messages are kept in captured-mail (Maildir)",
         "  to see them smtp-proxy show --last",
     ]
-    assert said("--capture", "my mail")[1:] == [
+    assert said("--capture", "my mail")[3:] == [
         "  upstream    none: messages are kept in my mail (Maildir)",
         "  to see them smtp-proxy show --last --capture 'my mail'",
     ]
@@ -47,6 +53,17 @@ def test_a_service_in_plain_text_on_this_machine() -> None:
         "  upstream    127.0.0.1:25",
         "  rules       2 rules",
     ]
+
+
+def test_what_clients_may_do_where_mail_is_kept() -> None:
+    assert said("--tls", "none")[1] == KEEPS[1]
+    first, second = said("--tls", "encrypt")[1:3]
+    assert first.startswith(
+        "  STARTTLS    is required: commands in plain text get 530; its certificate is made"
+    )
+    assert second == KEEPS[1]
+    assert said("--self-signed")[4] == KEEPS[1]
+    assert not any("AUTH" in line for line in said("-u", "127.0.0.1"))
 
 
 def test_port_465_says_what_it_means() -> None:
@@ -87,10 +104,10 @@ def test_the_fingerprint_of_a_certificate_that_is_made() -> None:
 
 
 def test_auth_that_nobody_would_find() -> None:
-    (line,) = (line for line in said("-l", ":25") if "AUTH" in line)
+    (line,) = (line for line in said("-l", ":25", "-u", "127.0.0.1") if "AUTH" in line)
     assert line.startswith("  AUTH        hidden from clients on other machines")
     assert "--auth-without-tls" in line
-    assert not any("AUTH" in line for line in said("-l", ":25", "--auth-without-tls"))
+    assert not any("AUTH" in line for line in said("-l", ":25", "-u", "127.0.0.1", "--auth-without-tls"))
 
 
 @pytest.mark.parametrize(

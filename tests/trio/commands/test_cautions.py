@@ -98,7 +98,8 @@ def test_everybody_is_no_network_to_trust(option: str) -> None:
     ],
 )
 def test_auth_that_clients_do_not_see(arguments: list[str], hidden: bool) -> None:
-    found = hidden_auth(options(*arguments))
+    assert hidden_auth(options(*arguments)) == ""  # nothing is relayed
+    found = hidden_auth(options(*arguments, "-u", "127.0.0.1:25"))
     assert found.startswith("hidden from clients on other machines that do not use TLS") == hidden
     assert bool(found) == hidden
 
@@ -112,7 +113,7 @@ def test_check_says_them(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> No
         accept_xforward=("::/0",), open_relay_warning=False,
     )  # fmt: skip
     assert [line for line in said.out if "AUTH" in line] == [
-        f"  AUTH        {hidden_auth(options('-l', ':1'))}"
+        f"  AUTH        {hidden_auth(options('-l', ':1', '-u', 'h'))}"
     ]
     assert [line.split()[1] for line in said.err if line.startswith("warning")] == [
         "the",

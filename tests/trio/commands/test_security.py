@@ -141,7 +141,7 @@ def test_all_that_is_wrong_at_once(stack: ExitStack) -> None:
 
 
 def test_what_may_stand_in_a_wrong_file_is_not_missed(stack: ExitStack) -> None:
-    found = options("--tls", "encrypt", "--tls-key", "a.key")
+    found = options("--tls", "encrypt", "--tls-key", "a.key", "-u", "127.0.0.1")
     assert len(security_or_problems(found, stack)[1]) == 2
     assert security_or_problems(found, stack, config_is_wrong=True)[1] == []
 
@@ -228,7 +228,7 @@ def test_an_expired_certificate_is_an_error_of_check(capsys: Capture) -> None:
 
 def test_check_of_files_that_cannot_be_used(capsys: Capture) -> None:
     Path("no.pem").write_text("no pem")
-    said = checked(capsys, upstream_ca=Path("no.pem"), tls="encrypt")
+    said = checked(capsys, upstream_ca=Path("no.pem"), tls="encrypt", workers=2)
     assert said.status == 78
     assert [line.partition(" ")[0] for line in said.err] == ["--tls", "no.pem:"]
     assert of(said, "upstream") == []  # it cannot be connected as it is meant

@@ -9,7 +9,7 @@ import attrs
 import pytest
 from trio.testing import MockClock
 
-from sansio_smtp import Dialect
+from sansio_smtp import ClientTls, Dialect
 from sansio_smtp.rules.lint.problems import RuleError
 from trio_proxy.commands.logins import may_be_plain
 from trio_proxy.commands.security import Security
@@ -138,6 +138,16 @@ def test_dialect_and_tls_are_those_of_the_new_server() -> None:
     assert (before.upstream_dialect(None), after.upstream_dialect(None)) == (Dialect.SMTP, Dialect.LMTP)
     assert after.upstream_tls is not None
     assert after.upstream_tls(None) is None
+
+
+def test_what_only_kept_mail_becomes_a_relay() -> None:
+    """Clients in plain text may log in to the server that keeps mail, and not to one that relays it."""
+    keeps, relays = options(), options("mx.example")
+    made = attrs.evolve(upstreams(keeps), built_in=Destination.parse("127.0.0.1:1"))
+    before = made.used_by(SETTINGS, keeps).config
+    assert (before.auth_without_tls, before.tls) == (True, ClientTls.MAY)
+    after = made.used_by(SETTINGS, servers_now(keeps, relays)).config
+    assert (after.auth_without_tls, after.tls) == (False, ClientTls.NONE)
 
 
 def test_only_the_servers_are_those_of_the_file() -> None:

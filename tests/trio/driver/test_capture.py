@@ -132,6 +132,8 @@ async def test_the_envelope_is_kept_beside_it(tmp_path: Path) -> None:
         "mail_parameters": {"SIZE": "100", "BODY": "8BITMIME"},
         "rcpt_to": ["b@mx.example", "c@mx.example"],
         "helo": "me.example",
+        "login": None,
+        "login_mechanism": None,
         "peer": "peer:1",
         "size": 5,
     }
@@ -206,11 +208,33 @@ async def test_commands_out_of_turn(tmp_path: Path) -> None:
             b"NOOP", b"250 2.0.0 ok",
             b"HELO me", b"250 capture.invalid",
             b"VRFY b", b"252 2.5.2 send some mail, it will be kept",
-            b"HELP", b"214 MAIL, RCPT, DATA; a recipient that begins with 'refused' is refused",
+            b"HELP", b"214 MAIL, RCPT, DATA, AUTH; a recipient that begins with 'refused' is refused",
             b"XYZZY", b"500 5.5.1 unknown command",
         )  # fmt: skip
         await say_quit(client)
     assert files(tmp_path) == {}
+
+
+async def test_a_client_that_logs_in(tmp_path: Path) -> None:
+    async with capturing(tmp_path) as (client, _):
+        await talk(
+            client,
+            b"AUTH NTLM", b"504 5.5.4 this is not known here; use PLAIN LOGIN XOAUTH2 OAUTHBEARER",
+            b"AUTH LOGIN", b"334 VXNlcm5hbWU6",
+            b"*", b"501 5.7.0 cancelled, as you said",
+            b"AUTH LOGIN", b"334 VXNlcm5hbWU6",
+            b"QUIT", b"334 UGFzc3dvcmQ6",  # it is base64, and no command
+            b"DATA", b"235 2.7.0 any login is accepted here",
+            b"AUTH PLAIN AGFubgBz", b"503 5.5.1 you have logged in already",
+            b"MAIL FROM:<a@me.example>", b"250 2.1.0 ok",
+            b"AUTH PLAIN AGFubgBz", b"503 5.5.1 not between MAIL and the end of the message",
+            b"RCPT TO:<b@mx.example>", b"250 2.1.5 ok",
+            b"DATA", b"354 go ahead",
+            b".", KEPT,
+        )  # fmt: skip
+        await say_quit(client)
+    (record,) = (json.loads(path.read_text()) for path in (tmp_path / "envelopes").iterdir())
+    assert record["login_mechanism"] == "LOGIN"
 
 
 async def test_all_in_one_packet(tmp_path: Path) -> None:

@@ -66,8 +66,8 @@ TOGETHER = (
             "--self-signed makes another certificate in each of the --workers: give --tls-cert FILE and "
             "--tls-key FILE",
         ),
-        (["--tls", "encrypt"], f"--tls encrypt needs a certificate: {GET_ONE}"),
-        (["--tls", "may"], f"--tls may needs a certificate: {GET_ONE}"),
+        (["--tls", "encrypt", "-u", "h"], f"--tls encrypt needs a certificate: {GET_ONE}"),
+        (["--tls", "may", "--workers", "2"], f"--tls may needs a certificate: {GET_ONE}"),
         (
             ["-l", "smtps://:2465"],
             f"--listen smtps://:2465 begins with TLS, which needs a certificate: {GET_ONE}",

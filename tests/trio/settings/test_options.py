@@ -75,7 +75,10 @@ def test_defaults_shown_in_the_help_are_those_of_the_options() -> None:
 
 def test_defaults_and_choices_are_those_of_the_core() -> None:
     # The program hides AUTH from clients in plain text; a user of the library decides that.
-    assert core_config(Options()) == Config(auth_without_tls=False)
+    relay = Options(upstream=(Destination.parse("h"),))
+    assert core_config(relay) == Config(auth_without_tls=False)
+    # Where mail is kept, the application that is tried out decides.
+    assert core_config(Options()) == Config(auth_without_tls=True, tls=ClientTls.MAY)
     for name, kind in CHOICES.items():
         assert SETTINGS[name].kind.choices == tuple(member.value for member in kind)
     assert SETTINGS["on_rule_error"].kind.choices == get_args(OnError)
@@ -86,7 +89,7 @@ def test_settings_of_the_core_reach_it() -> None:
         "--bare-newline", "reject", "--max-message-size", "25M", "--addresses", "lenient",
         "--accept-xclient", "192.0.2.1", "--accept-xclient", "unix", "--accept-xforward", "2001:db8::/32",
         "--send-client", "auto", "--auth-without-tls", "--max-recipients", "50", "--max-line", "2K",
-        "--max-reply", "4K", "--max-header-section", "8K", MAX_HELD="1MiB",
+        "--max-reply", "4K", "--max-header-section", "8K", "--upstream", "h", MAX_HELD="1MiB",
     )  # fmt: skip
     assert core_config(found, reconnect=True) == Config(
         bare_newline=BareNewline.REJECT,
@@ -116,7 +119,34 @@ def test_settings_of_the_core_reach_it() -> None:
     ],
 )
 def test_a_certificate_offers_tls(arguments: list[str], level: ClientTls) -> None:
-    assert core_config(options(*arguments)).tls is level
+    assert core_config(options(*arguments, "--upstream", "h")).tls is level
+
+
+@pytest.mark.parametrize(
+    ("arguments", "level", "is_made"),
+    [
+        ([], ClientTls.MAY, True),
+        (["--tls", "encrypt"], ClientTls.ENCRYPT, True),
+        (["--tls", "none"], ClientTls.NONE, False),
+        (["--self-signed"], ClientTls.MAY, False),
+        (["--tls-cert", "a", "--tls-key", "b"], ClientTls.MAY, False),
+        (["--workers", "2"], ClientTls.NONE, False),
+        (["--upstream", "h"], ClientTls.NONE, False),
+    ],
+)
+def test_where_mail_is_kept_a_certificate_is_made(
+    arguments: list[str], level: ClientTls, is_made: bool
+) -> None:
+    found = options(*arguments)
+    assert (core_config(found).tls, found.makes_certificate) == (level, is_made)
+    assert core_config(found).auth_without_tls == found.only_keeps
+
+
+def test_a_route_to_a_server_is_a_relay() -> None:
+    text = '[[route]]\nname = "x"\nrecipient = "*@x.example"\nupstream = "h"\n'
+    found = options("-c", str(written(text)))
+    assert not found.only_keeps
+    assert core_config(found) == Config(auth_without_tls=False)
 
 
 # Who wins

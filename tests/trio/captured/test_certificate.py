@@ -1,0 +1,67 @@
+"""The certificate of a service that keeps mail, and the file in which applications find it."""
+
+from __future__ import annotations
+
+import errno
+import ssl
+from collections.abc import MutableMapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytest
+from handshakes import shake_hands
+
+from trio_proxy.captured.certificate import certificate_line, publish_certificate
+from trio_proxy.storage.disk import Disk
+from trio_proxy.tls.on_demand import CertificateOnDemand
+from trio_proxy.tls.server_side import ServerTls
+
+Logs = list[MutableMapping[str, Any]]
+
+
+def test_it_is_made_once_and_an_application_trusts_it(tmp_path: Path, logs: Logs) -> None:
+    (tmp_path / "certificate.pem").write_text("that of the start before")
+    made: list[ServerTls] = []
+    with ExitStack() as stack:
+        tls = CertificateOnDemand(["localhost", "127.0.0.1"], stack)
+        tls.tell_with(made.append)
+        assert not tls.is_slow
+        assert made == []
+        context = tls.context
+        assert tls.context is context
+        (server,) = made
+        publish_certificate(server, tmp_path)
+        trusting = ssl.create_default_context(cafile=tmp_path / "certificate.pem")
+        client, _ = shake_hands(trusting, context, "localhost")
+        assert client.version() == "TLSv1.3"
+        files = server.files
+        assert all(file.exists() for file in files)
+    assert not any(file.exists() for file in files)
+    (line,) = logs
+    assert (line["event"], line["file"]) == ("certificate made", str(tmp_path / "certificate.pem"))
+    assert line["names"] == ["localhost", "127.0.0.1"]
+    first, second, third = certificate_line(line).splitlines()
+    assert first == f"certificate made for localhost, 127.0.0.1; until {line['until']}"
+    assert second == f"  fingerprint SHA-256 {server.certificates[0].fingerprint}"
+    assert third == f"  an application trusts it with {tmp_path}/certificate.pem as its file of CAs"
+    assert "PRIVATE" not in (tmp_path / "certificate.pem").read_text()
+
+
+def test_nobody_need_be_told(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        assert CertificateOnDemand(["localhost"], stack).context
+
+
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: Logs) -> None:
+    def create(self: Disk, path: Path) -> BinaryIO:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Disk, "create", create)
+    with ExitStack() as stack:
+        tls = CertificateOnDemand(["localhost"], stack)
+        tls.tell_with(lambda made: publish_certificate(made, tmp_path))
+        assert tls.context
+    (line,) = logs
+    assert line["file"] == ""
+    assert "trusts" not in certificate_line(line)

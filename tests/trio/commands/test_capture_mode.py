@@ -1,0 +1,96 @@
+"""The executable without a server, as an application under development uses it: logins, TLS, lines, files."""
+
+from __future__ import annotations
+
+import json
+import smtplib
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from commands import Proxy, proxy
+
+SECRET = "correct horse battery"
+MESSAGE = "Subject: hi\n\nhello\n"
+
+
+@contextmanager
+def client(running: Proxy) -> Iterator[smtplib.SMTP]:
+    with smtplib.SMTP("127.0.0.1", running.port, timeout=60) as made:
+        made.ehlo("me.example")
+        yield made
+
+
+def envelopes(directory: Path) -> list[dict[str, object]]:
+    files = sorted((directory / "captured-mail" / "envelopes").iterdir())
+    return [json.loads(file.read_text()) for file in files]
+
+
+def test_an_application_with_its_real_settings(tmp_path: Path) -> None:
+    """Logs in after STARTTLS, having checked the certificate; nothing of the password is left anywhere."""
+    with proxy(tmp_path, "-l", "127.0.0.1:0", "--transcript", "-vv") as running:
+        assert "AUTH        any login is accepted" in running.said()
+        assert "certificate made" not in running.said()
+        with client(running) as first:
+            assert first.has_extn("starttls")
+            assert first.esmtp_features["auth"].split() == ["PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER"]
+            first.starttls(context=ssl._create_unverified_context())
+        running.wait_for("  fingerprint SHA-256 ")
+        trusting = ssl.create_default_context(cafile=tmp_path / "captured-mail" / "certificate.pem")
+        with client(running) as second:
+            second.starttls(context=trusting)
+            assert second.login("ann@me.example", SECRET)[0] == 235
+            second.sendmail("a@me.example", ["b@mx.example"], MESSAGE)
+        running.wait_for(r'^kept new/\S+\.eml  a@me\.example → b@mx\.example  "hi"  22 B$')
+        assert running.said().count("certificate made") == 1
+        said = running.said()
+    assert [each["login"] for each in envelopes(tmp_path)] == ["ann@me.example"]
+    written = [said.encode(), *(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())]
+    for secret in (SECRET, "Y29ycmVjdCBob3JzZSBiYXR0ZXJ5"):  # as it is, and in base64
+        assert not any(secret.encode() in octets for octets in written)
+
+
+@pytest.mark.parametrize("name", ["PLAIN", "LOGIN"])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_logins_in_plain_text(name: str, at_once: bool, tmp_path: Path) -> None:
+    """Also of clients that are not on this machine, as in a container: those of the exempt networks are."""
+    with proxy(tmp_path, "-l", "0.0.0.0:0") as running, client(running) as one:
+        one.user, one.password = "ann", SECRET
+        code, _ = one.auth(name, getattr(one, f"auth_{name.lower()}"), initial_response_ok=at_once)
+        assert code == 235
+        assert one.docmd("AUTH", name)[0] == 503
+        one.sendmail("a@me.example", ["b@mx.example"], MESSAGE)
+    (envelope,) = envelopes(tmp_path)
+    assert (envelope["login"], envelope["login_mechanism"]) == ("ann", name)
+
+
+def test_starttls_may_be_demanded_or_left_out(tmp_path: Path) -> None:
+    with proxy(tmp_path, "-l", "127.0.0.1:0", "--tls", "encrypt") as running, client(running) as one:
+        with pytest.raises(smtplib.SMTPSenderRefused, match="530"):
+            one.sendmail("a@me.example", ["b@mx.example"], MESSAGE)
+        one.starttls(context=ssl._create_unverified_context())
+        assert one.sendmail("a@me.example", ["b@mx.example"], MESSAGE) == {}
+    with proxy(tmp_path, "-l", "127.0.0.1:0", "--tls", "none") as running, client(running) as one:
+        assert not one.has_extn("starttls")
+    with proxy(tmp_path, "-l", "127.0.0.1:0", "--self-signed") as running, client(running) as one:
+        one.starttls(
+            context=ssl.create_default_context(cafile=tmp_path / "captured-mail" / "certificate.pem")
+        )
+
+
+def test_without_room_for_a_certificate(tmp_path: Path) -> None:
+    """The client goes in peace, and others are served."""
+    variables = {"TMPDIR": str(tmp_path / "no-such-directory")}
+    (tmp_path / "no-such-directory").write_text("")
+    code = f"import tempfile; tempfile.tempdir = {variables['TMPDIR']!r}\n"
+    (tmp_path / "no_room.py").write_text(code)
+    with proxy(tmp_path, "-l", "127.0.0.1:0", "--rules", "no_room.py") as running:
+        with client(running) as one:
+            one.docmd("STARTTLS")
+            with pytest.raises(smtplib.SMTPServerDisconnected):
+                one.noop()
+        running.wait_for("there is no certificate: ")
+        with client(running) as one:
+            assert one.sendmail("a@me.example", ["b@mx.example"], MESSAGE) == {}
