@@ -61,12 +61,19 @@ def cli(ctx: click.Context, /, **_: Any) -> None:
         sys.exit(_run(ctx))
 
 
-@cli.command()
-def demo() -> None:
-    """Send samples through a proxy into a capture server and check that each arrives byte for byte."""
+@cli.command(context_settings=_CONTEXT)
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Show every command and reply, on both sides of the proxy."
+)
+def demo(*, verbose: bool) -> None:
+    """Send five messages through a proxy to a server, and check that each arrives byte for byte.
+
+    Client, proxy and server run on this machine, and nothing is left of them. Exit status: 0 all arrived, 1
+    one did not.
+    """
     from .demo import run_demo
 
-    sys.exit(run_demo())
+    sys.exit(run_demo(verbose=verbose))
 
 
 @cli.command(context_settings=_CONTEXT)

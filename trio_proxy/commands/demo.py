@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
@@ -29,8 +28,9 @@ from trio_proxy.driver.streams import SocketStream, connect
 from trio_proxy.storage.maildir import Maildir
 from trio_proxy.text import logs
 from trio_proxy.text.addresses import Address
-from trio_proxy.text.output import write, write_line
+from trio_proxy.text.output import write_line
 from trio_proxy.text.serving import serving
+from trio_proxy.text.units import rounded_size
 
 from . import exit_status
 from .run import bound_address
@@ -39,16 +39,23 @@ __all__ = ["run_demo"]
 
 _PIECE = 65_536
 _SECONDS = 60
+_NEXT = (
+    "What to do next:",
+    "  smtp-proxy               keep mail that an application sends to 127.0.0.1, port 2525",
+    "  smtp-proxy show --last   look at the newest message that was kept",
+    "  smtp-proxy demo -v       see every command and reply of this demonstration",
+)
 _HEAD = b"From: alice@demo.example\r\nTo: bob@demo.example\r\nSubject: %s\r\n\r\n"
 
 
-def run_demo() -> int:
-    """Sends the samples and shows the dialogues. Returns 0 if every sample arrived byte for byte, else 1."""
-    logs.configure(0)
-    return trio.run(_demo)
+def run_demo(*, verbose: bool = False) -> int:
+    """Sends the samples, and says what became of each; ``verbose``: shows the dialogues. Returns 0 if every
+    sample arrived byte for byte, else 1."""
+    logs.configure(0 if verbose else -1)
+    return trio.run(_demo, verbose)
 
 
-async def _demo() -> int:
+async def _demo(verbose: bool) -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="smtp-proxy-demo-")))
         upstream_sockets = stack.enter_context(listening(Address("127.0.0.1", 0)))
@@ -56,7 +63,9 @@ async def _demo() -> int:
         upstream, proxy = bound_address(upstream_sockets[0]), bound_address(proxy_sockets[0])
         maildir = Maildir(folder)
         settings = Settings(
-            connect=lambda: connect(upstream), config=Config(trace=True), write_transcript=write_line
+            connect=lambda: connect(upstream),
+            config=Config(trace=verbose),
+            write_transcript=write_line if verbose else None,
         )
         capture_server = Server(session=lambda client, peer, _: CaptureSession(client, peer, maildir))
         proxy_server = Server(session=lambda client, peer, number: Session(client, peer, number, settings))
@@ -65,24 +74,32 @@ async def _demo() -> int:
         async with serving(), trio.open_nursery() as nursery:
             await nursery.start(capture_server.serve, upstream_sockets, stop)
             await nursery.start(proxy_server.serve, proxy_sockets, stop)
-            write_line(f"capture server on {upstream}, proxy on {proxy}")
-            write_line(
-                "C is the client's leg, U the upstream server's; <- arrives at the proxy, -> leaves it."
-            )
-            for sample in _SAMPLES:
-                write_line(f"\n--- {sample.title}")
+            write_line("A client sends mail through the proxy to a server, all three on this machine:")
+            write_line(f"client -> proxy {proxy} -> server {upstream}")
+            if verbose:
+                write_line("C is the client's leg, U the server's; <- arrives at the proxy, -> leaves it.")
+            for number, sample in enumerate(_SAMPLES, 1):
+                gap = "\n" if verbose or number == 1 else ""
+                write_line(f"{gap}{number} of {len(_SAMPLES)}  {sample.title}")
                 known = set(_stored(folder))
                 with trio.move_on_after(_SECONDS) as limit:
                     await sample.send(proxy, sample.message)
                 if problem := _problem(folder, known, sample, timed_out=limit.cancelled_caught):
                     failures.append(sample.title)
-                write_line(f"--- {problem or f'arrived, {len(sample.message):,} bytes, every one as sent'}")
+                write_line(f"        {problem or _success(sample)}")
             stop.set()
     if failures:
         write_line(f"\nFAILED: {len(failures)} of {len(_SAMPLES)}: {', '.join(failures)}")
         return exit_status.FAILED
-    write_line(f"\nAll {len(_SAMPLES)} messages arrived byte for byte.")
+    write_line(f"\nAll {len(_SAMPLES)} messages arrived: every octet compared.\n")
+    for line in _NEXT:
+        write_line(line)
     return 0
+
+
+def _success(sample: _Sample) -> str:
+    names = " and ".join(recipient.partition("@")[0] for recipient in sample.recipients)
+    return f"arrived for {names}, {rounded_size(len(sample.message))}, each octet as it was sent"
 
 
 @attrs.frozen
@@ -133,12 +150,10 @@ class _Client:
         await self._send(self._connection.send_command(Command.of(line)))
         return await self.reply()
 
-    async def message(self, message: bytes, progress: Callable[[int], None] | None = None) -> Reply:
+    async def message(self, message: bytes) -> Reply:
         writer = ContentWriter()
         for start in range(0, len(message), _PIECE):
             await self._send(self._connection.send_content(writer.feed(message[start : start + _PIECE])))
-            if progress:
-                progress(min(start + _PIECE, len(message)))
         await self._send(writer.finish() + self._connection.send_end_of_data())
         return await self.reply()
 
@@ -152,14 +167,14 @@ async def _send_all(stream: SocketStream, data: bytes) -> None:
         rest = rest[await stream.send_some(rest) :]
 
 
-async def _step_by_step(proxy: Address, message: bytes, *more: str, show_progress: bool = False) -> None:
+async def _step_by_step(proxy: Address, message: bytes, *more: str) -> None:
     stream = await connect(proxy)
     try:
         client = _Client(stream)
         await client.reply()
         for line in ("EHLO client.demo.example", "MAIL FROM:<alice@demo.example>", *more, "DATA"):
             await client.command(line)
-        await client.message(message, _progress(len(message)) if show_progress else None)
+        await client.message(message)
         await client.command("QUIT")
         await _read_to_end(stream)
     finally:
@@ -173,10 +188,6 @@ async def _one_at_a_time(proxy: Address, message: bytes) -> None:
 async def _one_refused(proxy: Address, message: bytes) -> None:
     names = ("bob", "refused", "carol")
     await _step_by_step(proxy, message, *(f"RCPT TO:<{name}@demo.example>" for name in names))
-
-
-async def _large(proxy: Address, message: bytes) -> None:
-    await _step_by_step(proxy, message, "RCPT TO:<bob@demo.example>", show_progress=True)
 
 
 async def _one_packet(proxy: Address, message: bytes) -> None:
@@ -197,25 +208,6 @@ async def _one_packet(proxy: Address, message: bytes) -> None:
 async def _read_to_end(stream: SocketStream) -> None:
     while await stream.receive():
         pass
-
-
-def _progress(total: int) -> Callable[[int], None]:
-    """On a terminal a bar that moves, elsewhere a line for each quarter."""
-    live = sys.stdout.isatty()
-    shown = 0
-
-    def show(done: int) -> None:
-        nonlocal shown
-        percent = done * 100 // total
-        step = percent if live else percent // 25 * 25
-        if step <= shown:
-            return
-        shown = step
-        bar = "#" * (step // 4)
-        text = f"    sending {done:>9,} of {total:,} bytes [{bar:<25}] {percent:3} %"
-        write(f"\r{text}" + ("\n" if step == 100 else "") if live else text + "\n")
-
-    return show
 
 
 _LINE = b"The quick brown fox jumps over the lazy dog, and the dog does not mind at all.\r\n"
@@ -248,6 +240,6 @@ _SAMPLES = (
         "5 MB",
         _HEAD % b"large" + _LINE * (5_000_000 // len(_LINE)),
         ("bob@demo.example",),
-        _large,
+        _one_at_a_time,
     ),
 )

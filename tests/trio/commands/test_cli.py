@@ -12,7 +12,9 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
+import attrs
 import pytest
 from click.testing import CliRunner
 from commands import COMMAND, Proxy, connect, deliver, environment, once, proxy, say_hello, submit, upstream
@@ -371,8 +373,38 @@ def test_the_transcript_shows_both_legs_and_no_secret(tmp_path: Path) -> None:
 def test_demo() -> None:
     result = once("demo")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert result.stdout.endswith("All 5 messages arrived byte for byte.\n")
-    assert "Traceback" not in result.stderr
+    lines = result.stdout.splitlines()
+    assert "All 5 messages arrived: every octet compared." in lines
+    assert [line[8:20] for line in lines if line.startswith("        ")] == ["arrived for "] * 5
+    assert "arrived for bob and carol" in result.stdout
+    assert lines[-4] == "What to do next:"
+    assert len(lines) <= 20
+    assert " C <-" not in result.stdout
+    assert result.stderr == ""
+
+
+def test_demo_with_its_dialogues() -> None:
+    result = once("demo", "-v")
+    assert result.returncode == 0
+    assert result.stderr.count("message relayed") == 5
+    for line in (" c1 C <-  EHLO client.demo.example", " U <-  550 5.1.1 this recipient is always refused"):
+        assert line in result.stdout
+    assert result.stdout.count("=== closed after") == 5
+
+
+def test_a_demo_that_fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from trio_proxy.commands import demo
+
+    sample = demo._SAMPLES[0]
+
+    async def changes(proxy: Any, message: bytes) -> None:
+        await sample.send(proxy, message + b"more\r\n")
+
+    monkeypatch.setattr(demo, "_SAMPLES", [attrs.evolve(sample, send=changes)])
+    assert demo.run_demo() == 1
+    said = capsys.readouterr().out
+    assert "        FAILED: the message arrived changed\n" in said
+    assert said.endswith("\nFAILED: 1 of 1: one command at a time\n")
 
 
 # Signals
