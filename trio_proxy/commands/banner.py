@@ -75,13 +75,11 @@ def _tls(options: Options, security: Security) -> Iterator[str]:
         if options.self_signed:
             made = security.clients.certificates[0]
             yield f"  fingerprint SHA-256 {made.fingerprint}"
-    elif security.on_demand is not None:
+    elif security.on_demand is not None and options.tls is not None:
         when = "its certificate is made when a client uses it"
         yield f"  STARTTLS    {starttls_text(options)}; {when}"
     if why := hidden_auth(options):
         yield f"  AUTH        {why}"
-    elif options.only_keeps:
-        yield "  AUTH        any login is accepted: nothing is relayed"
 
 
 def _show_command(options: Options) -> str:
