@@ -9,13 +9,13 @@ from itertools import pairwise, product
 from pathlib import Path
 from typing import Final
 
-from neighbours.mime import DRAWN, ORDINARY
 from neighbours.mime_seen import holds_the_secret, is_the_file, python_sees
 from properties.receivers import LenientReceiver, StrictReceiver
 from test_header_edits import NEW, alterations, read
 
 from sansio_smtp import BareNewline, Nul
 from sansio_smtp.rules import Connection, Headers, Message, Transaction, mime
+from sansio_smtp.testing.strategies.hidden import DRAWN, ORDINARY
 from sansio_smtp.wire.content import ContentReader, ContentWriter, canonical
 from sansio_smtp.wire.scan import scan_in_python
 from trio_proxy.ready import _parts

@@ -5,14 +5,14 @@ from __future__ import annotations
 import doctest
 import textwrap
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
 import pytest
 import trio
 
-from sansio_smtp import ClientInfo, Command, Config, LocalProtocolError, Reply, TlsInfo
+from sansio_smtp import BareNewline, ClientInfo, Command, Config, Envelope, LocalProtocolError, Reply, TlsInfo
 from sansio_smtp.rules import (
     Accept,
     Close,
@@ -34,10 +34,15 @@ from sansio_smtp.rules import (
     threaded,
 )
 from sansio_smtp.testing import (
+    Accepted,
     AsyncSession,
+    Dialogue,
     FakeServer,
     Session,
+    Turn,
     async_session,
+    fixed,
+    play,
     rules,
     session,
     willing_server,
@@ -576,3 +581,119 @@ def test_a_client_of_which_more_is_known() -> None:
     s.mail("ann@example.com")
     assert seen == [("192.0.2.7", "10.0.0.1", "out.example", "TLSv1.3", "client.example")]
     assert s.ip == "192.0.2.7"
+
+
+# Envelopes, dialogues, octets
+
+
+def test_a_message_with_its_envelope() -> None:
+    s = session(rcpt)
+    mail = Command.of("MAIL FROM:<ann@me.example> SIZE=5")
+    both = [Command.of("RCPT TO:<bob@old.example>"), Command.of("RCPT TO:<bob@new.example>")]
+    assert s.send(Envelope(mail, both), b".a\r\n..b\r\n") == MOVED
+    assert s.send(Envelope(mail, both[1:]), b"") is None
+    assert s.delivered == [
+        Accepted("ann@me.example", ("bob@new.example",), b".a\r\n..b\r\n"),
+        Accepted("ann@me.example", ("bob@new.example",), b""),
+    ]
+    assert s.send(Envelope(None, both[:1]), b"x") == MOVED
+    assert lines(s.servers[0][1])[-2:] == ["MAIL FROM:<>", "RSET"]
+
+
+def test_a_sender_that_is_refused_has_no_recipients() -> None:
+    @on("mail")
+    def refuse(tx: Transaction, sender: Sender) -> Defer:
+        return Defer()
+
+    s = session(refuse)
+    assert s.send(Envelope(Command.of("MAIL FROM:<a@b>"), [Command.of("RCPT TO:<c@d>")]), b"") == Defer()
+    assert lines(s.servers[0][1])[-1] == "RSET"
+
+
+def test_all_that_a_client_says() -> None:
+    turns = (
+        Turn(b"MAIL FROM:<a@b>"),
+        Turn(b"RCPT TO:<bob@old.example>"),
+        Turn(b"NOOP", b"not sent"),
+        Turn(b"RCPT TO:<c@d>"),
+        Turn(b"DATA"),
+        Turn(b"QUIT"),
+        Turn(b"NOOP"),
+    )
+    s = session(rcpt)
+    assert s.say(Dialogue(turns)) == MOVED
+    assert s.delivered == [Accepted("a@b", ("c@d",), b"")]
+    assert s.closed
+    with pytest.raises(LocalProtocolError, match="the connection is closed"):
+        s.say(Dialogue(turns))
+
+
+def test_a_client_that_waits_for_nothing() -> None:
+    s = session(rcpt)
+    turns = (Turn(b"MAIL FROM:<a@b>"), Turn(b"RCPT TO:<c@d>"), Turn(b"DATA", b"x\r\n"), Turn(b"QUIT"))
+    assert s.say(Dialogue(turns, waits=False)) is None
+    assert s.delivered == [Accepted("a@b", ("c@d",), b"x\r\n")]
+    assert s.closed
+
+
+def test_octets_as_they_are() -> None:
+    s = session(rcpt)
+    s.octets(b"NOOP\n")
+    assert s.ok
+    s.octets(b"NO\0OP\r\nNO")
+    assert texts(s)[-1].startswith("500 ")
+    s.octets(b"OP\r\n")
+    assert s.ok
+
+
+def test_exact_content() -> None:
+    s = session(config=Config(bare_newline=BareNewline.REJECT))
+    for exact in (False, True):
+        s.mail("a@b")
+        s.rcpt("c@d")
+        s.message(b"a\nb\n", exact=exact)
+        assert s.ok is not exact
+    assert [message.content for message in s.delivered] == [b"a\r\nb\r\n"]
+
+
+def test_what_the_client_sends_is_cut() -> None:
+    pieces: list[bytes] = []
+
+    def cut(octets: bytes) -> Iterator[bytes]:
+        for piece in fixed(3)(octets):
+            pieces.append(piece)
+            yield piece
+
+    s = session(rcpt, cut=cut)
+    s.mail("a@b")
+    assert s.rcpt("bob@old.example") == MOVED
+    assert b"".join(pieces).startswith(b"EHLO client.example\r\nMAIL FROM:<a@b>\r\n")
+    assert max(map(len, pieces)) == 3
+
+
+def test_the_dialogue_so_far_is_a_script() -> None:
+    s = session(rcpt, message, helo="me.example")
+    s.mail("a@b")
+    s.rcpt("bob@old.example")
+    s.rcpt("bob@new.example")
+    s.message(CONTENT)
+    s.quit()
+    assert "C: EHLO me.example\n    -> S: EHLO me.example\n" in s.script
+    assert "    ? RCPT bob@old.example\n    ! answer 550 5.1.1 " in s.script
+    play(s.script)
+    assert repr(s) == "<Session: the last reply is 221 2.0.0 bye>"
+
+
+@pytest.mark.parametrize("fails", [True, False])
+async def test_an_error_is_given_the_dialogue(fails: bool) -> None:
+    error = None
+    for s in (session(rcpt), await async_session(rcpt)):
+        try:
+            with s as same:
+                assert same is s
+                assert not fails, "of the test"
+        except AssertionError as raised:
+            error = raised
+            (note,) = raised.__notes__
+            assert note == f"The dialogue (C: the client, S: the server, ->: what leaves):\n\n{s.script}"
+    assert (error is not None) is fails

@@ -3,8 +3,9 @@
 Dialogue scripts and their player, ways to cut octets, honest peers without a network, rules in a unit test.
 """
 
-from .chunks import Chunker, at, bytewise, drawn, fixed, whole
+from .chunks import Chunker, Sizes, at, bytewise, drawn, fixed, whole
 from .conversation import converse
+from .dialogue import Dialogue, Turn
 from .peers import Accepted, FakeClient, FakeServer, Message, Outcome, Peer
 from .player import Played, play
 from .rules import AsyncSession, Session, async_session, session
@@ -15,6 +16,7 @@ __all__ = [
     "Accepted",
     "AsyncSession",
     "Chunker",
+    "Dialogue",
     "FakeClient",
     "FakeServer",
     "Message",
@@ -24,6 +26,8 @@ __all__ = [
     "Script",
     "ScriptError",
     "Session",
+    "Sizes",
+    "Turn",
     "async_session",
     "at",
     "bytewise",

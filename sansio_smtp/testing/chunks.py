@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import cycle
 from random import Random
 
-__all__ = ["Chunker", "at", "bytewise", "drawn", "fixed", "whole"]
+import attrs
+
+__all__ = ["Chunker", "Sizes", "at", "bytewise", "drawn", "fixed", "whole"]
 
 Chunker = Callable[[bytes], Iterable[bytes]]
 """Cuts octets into segments, none of them empty."""
@@ -24,8 +27,7 @@ def bytewise(data: bytes) -> Iterator[bytes]:
 
 def fixed(size: int) -> Chunker:
     """Segments of ``size`` octets, the last one maybe shorter."""
-    if size <= 0:
-        raise ValueError(f"size must be positive, not {size}")
+    _check_size(size)
 
     def chunker(data: bytes) -> Iterator[bytes]:
         for start in range(0, len(data), size):
@@ -52,3 +54,28 @@ def drawn(random: Random, most: int = 8) -> Chunker:
     return at(
         lambda length: [random.randrange(length) for _ in range(random.randint(0, most))] if length else []
     )
+
+
+@attrs.frozen
+class Sizes:
+    """A chunker: segments of these sizes in turn, again and again; without a size, one segment. Its repr says
+    how it cuts."""
+
+    sizes: tuple[int, ...] = attrs.field(default=())
+
+    def __attrs_post_init__(self) -> None:
+        for size in self.sizes:
+            _check_size(size)
+
+    def __call__(self, data: bytes) -> Iterator[bytes]:
+        sizes = cycle(self.sizes or (max(1, len(data)),))
+        start = 0
+        while start < len(data):
+            end = start + next(sizes)
+            yield data[start:end]
+            start = end
+
+
+def _check_size(size: int) -> None:
+    if size <= 0:
+        raise ValueError(f"size must be positive, not {size}")

@@ -27,6 +27,7 @@ from sansio_smtp.rules.later import run_at_once
 from sansio_smtp.rules.loading import rules_of
 from sansio_smtp.rules.ruleset import RuleSet
 
+from .chunks import Chunker, whole
 from .peers import FakeServer
 from .steps import Said, Step, Steps, client_at, willing_server
 
@@ -48,6 +49,7 @@ def session(
     on_error: OnError | None = None,
     run: Run | None = None,
     client: ClientInfo | None = None,
+    cut: Chunker = whole,
 ) -> Session:
     """A client that has connected, sent EHLO, and logged in if ``login`` is given, as far as the rules allow.
     With ``login_unknown`` it logs in with a mechanism that does not tell who it is.
@@ -56,10 +58,13 @@ def session(
     means a client on a unix socket; ``client`` says more of the client than its address, such as its TLS, and
     takes the place of ``ip``. ``server`` makes the upstream server, once for each connection to one. A rule
     that fails raises its error in the test; with ``on_error`` the client is answered as in a running proxy
-    instead. ``run`` is needed if an async rule really waits, as in ``run=trio.run``.
+    instead. ``run`` is needed if an async rule really waits, as in ``run=trio.run``. ``cut`` cuts what the
+    client sends into segments, such as `bytewise`.
+
+    Used as ``with session(...) as s:``, it adds the dialogue to the error of a test that fails.
     """
     known = client or client_at(ip)
-    made = Session(_ruleset(rules), known, server or willing_server, host, config, on_error, run)
+    made = Session(_ruleset(rules), known, server or willing_server, host, config, on_error, cut, run)
     made.connect()
     if made.ok:
         made.helo(helo)
@@ -81,10 +86,11 @@ async def async_session(
     config: Config | None = None,
     on_error: OnError | None = None,
     client: ClientInfo | None = None,
+    cut: Chunker = whole,
 ) -> AsyncSession:
     """Like `session`, for tests that are async themselves: each step is awaited."""
     known = client or client_at(ip)
-    made = AsyncSession(_ruleset(rules), known, server or willing_server, host, config, on_error)
+    made = AsyncSession(_ruleset(rules), known, server or willing_server, host, config, on_error, cut)
     await made.connect()
     if made.ok:
         await made.helo(helo)
@@ -100,11 +106,11 @@ def _ruleset(rules: tuple[object, ...]) -> RuleSet:
     return only if isinstance(only, RuleSet) else rules_of(*rules)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Session(Steps[Said]):
     """A dialogue whose steps return when they are done; see `session`."""
 
-    _run: Run | None
+    _run: Run | None = None
 
     def _step(self, do: Callable[[], Coroutine[Any, Any, None]]) -> Said:
         if self._run is not None:
@@ -118,7 +124,7 @@ class Session(Steps[Said]):
         return said
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class AsyncSession(Steps[Step]):
     """A dialogue whose steps are awaited; see `async_session`."""
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from binascii import b2a_base64
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from types import TracebackType
+from typing import Any, Final, Generic, Self, TypeAlias, TypeVar
 
 import attrs
 
 from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import Config
-from sansio_smtp.ends.client import ClientConnection, ReplyReceived
-from sansio_smtp.ends.received import Pause
+from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.events import (
     CLIENT,
@@ -26,20 +26,23 @@ from sansio_smtp.events import (
     SendToClient,
     SendToServer,
 )
-from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.questions import LogIn, LoginQuestion
 from sansio_smtp.rules.connection import Connection
 from sansio_smtp.rules.decorators import OnError
 from sansio_smtp.rules.host import Failure, Held, Host
-from sansio_smtp.rules.ruleset import Rule, RuleSet
+from sansio_smtp.rules.ruleset import RuleSet
 from sansio_smtp.rules.session import RuleSession
-from sansio_smtp.rules.verdicts import Accept, Hold, Verdict
-from sansio_smtp.rules.views import Transaction
+from sansio_smtp.rules.verdicts import Accept, Verdict
 from sansio_smtp.wire.commands import Command
-from sansio_smtp.wire.content import ContentWriter, canonical
+from sansio_smtp.wire.content import canonical
 from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.reply_reader import ReplyReader
 
+from .chunks import Chunker, fixed, whole
+from .dialogue import Dialogue, stuffed
+from .noting_host import NotingHost
 from .peers import Accepted, FakeServer
+from .recorded import RecordedProxy
 
 __all__ = ["Said", "Step", "Steps", "willing_server"]
 
@@ -48,6 +51,9 @@ Said: TypeAlias = Verdict | None
 Step: TypeAlias = Coroutine[Any, Any, Said]
 """A step that is still to be taken."""
 R = TypeVar("R")
+
+_MOST: Final = 1 << 20
+"""Octets of one reply that the client reads."""
 
 _KEYWORDS: Final = ("PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE", "DSN", "AUTH PLAIN LOGIN")
 
@@ -75,54 +81,19 @@ class _External:
         """There is no secret."""
 
 
-class _Host(Host):
-    """Notes verdicts, held messages and failures, and passes every call on to another host."""
-
-    def __init__(self, inner: Host | None) -> None:
-        super().__init__()
-        self.inner = inner or Host()
-        self.waits = self.inner.waits
-        self.verdicts: list[Verdict] = []
-
-    async def call(self, rule: Rule, *arguments: object) -> object:
-        return await self.inner.call(rule, *arguments)
-
-    def enter(self, rule: Rule) -> None:
-        self.inner.enter(rule)
-
-    def leave(self) -> None:
-        self.inner.leave()
-
-    def changes(self, rule: Rule, find: Callable[[], list[str]]) -> list[str]:
-        return self.inner.changes(rule, find)
-
-    def failed(self, rule: Rule, error: BaseException) -> str:
-        incident = self.inner.failed(rule, error)
-        self.failures.append(Failure(rule, error, incident))
-        return incident
-
-    def decided(self, rule: Rule, verdict: Verdict) -> None:
-        self.verdicts.append(verdict)
-        self.inner.decided(rule, verdict)
-
-    def edited(self, rule: Rule, change: str) -> None:
-        self.inner.edited(rule, change)
-
-    async def hold(self, tx: Transaction, message: bytes, verdict: Hold) -> None:
-        await self.inner.hold(tx, message, verdict)
-        self.held.append(Held(tx, message, verdict))
-
-
 def client_at(ip: str) -> ClientInfo:
     """A client with this address; on a unix socket if it is empty."""
     host = f"[{ip}]" if ":" in ip else ip
     return ClientInfo(address=f"{host}:49152" if ip else "unix")
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Steps(Generic[R]):
     """One client's dialogue, step by step. Each step returns the verdict that a rule gave in it, or None;
-    `reply` is the reply to the client."""
+    `reply` is the reply to the client.
+
+    As a context manager, it adds the dialogue to an error that leaves the block.
+    """
 
     rules: RuleSet
     _known: ClientInfo
@@ -130,6 +101,7 @@ class Steps(Generic[R]):
     _inner: Host | None
     _config: Config | None
     _on_error: OnError | None
+    _cut: Chunker = whole
 
     conn: Connection = attrs.field(init=False)
     """The connection as the rules see it."""
@@ -143,18 +115,20 @@ class Steps(Generic[R]):
     """For each message that went to a server: its size, and the declarations of MAIL that edits broke."""
     closed: bool = attrs.field(default=False, init=False)
     """True if the client's connection is closed. Then all steps except `quit` raise `LocalProtocolError`."""
-    _host: _Host = attrs.field(init=False)
-    _proxy: Proxy = attrs.field(init=False)
+    _host: NotingHost = attrs.field(init=False)
+    _proxy: RecordedProxy = attrs.field(init=False)
     _session: RuleSession = attrs.field(init=False)
-    _client: ClientConnection = attrs.field(factory=ClientConnection, init=False)
+    _reader: ReplyReader = attrs.field(factory=lambda: ReplyReader(_MOST), init=False)
     _server: FakeServer | None = attrs.field(default=None, init=False)
     _told: bool = attrs.field(default=False, init=False)
     """True if the rules of phase disconnect were asked."""
 
     def __attrs_post_init__(self) -> None:
         self.conn = Connection.of(self._known, "test")
-        self._host = _Host(self._inner)
-        self._proxy = Proxy(self._config or Config(reconnect=True), self.rules.ask, client=self._known)
+        self._host = NotingHost(self._inner)
+        self._proxy = RecordedProxy(
+            self._config or Config(reconnect=True), self.rules.ask, client=self._known
+        )
         self._session = RuleSession(self.rules, self._proxy, self.conn, self._host, self._on_error or "defer")
 
     @property
@@ -187,6 +161,23 @@ class Steps(Generic[R]):
         """The rules that failed."""
         return self._host.failures
 
+    @property
+    def script(self) -> str:
+        """All that has happened, as a dialogue script that `play` can play."""
+        return self._proxy.dialogue
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: the last reply is {self.reply}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            error.add_note(f"The dialogue (C: the client, S: the server, ->: what leaves):\n\n{self.script}")
+
     # Steps
 
     def connect(self) -> R:
@@ -211,27 +202,57 @@ class Steps(Generic[R]):
         """RCPT."""
         return self.command(f"RCPT TO:<{address}> {parameters}".rstrip())
 
-    def message(self, content: bytes, pieces: int = 65_536) -> R:
-        """DATA, the content, and its end; bare newlines in ``content`` become CRLF. It arrives in segments of
-        ``pieces`` octets. Refused or not, `reply` is the last reply."""
+    def message(self, content: bytes, pieces: int | None = None, *, exact: bool = False) -> R:
+        """DATA, the content, and its end; bare newlines in ``content`` become CRLF, unless it is ``exact``.
+        With ``pieces`` it arrives in segments of that many octets. Refused or not, `reply` is the last
+        reply."""
+        wire = stuffed(content if exact else canonical(content))
+        cut = self._cut if pieces is None else fixed(pieces)
 
         async def say() -> None:
-            await self._say(self._client.send_command(Command.of("DATA")))
-            if self.reply is None or self.reply.severity != 3:
-                return
-            writer = ContentWriter()
-            wire = writer.feed(canonical(content)) + writer.finish()
-            wire = self._client.send_content(wire) + self._client.send_end_of_data()
-            for at in range(0, len(wire), pieces):
-                await self._say(wire[at : at + pieces])
+            await self._say(b"DATA\r\n")
+            if self._is_asked_for_content:
+                await self._say(wire, cut)
 
         return self._step(self._open(say))
 
     def command(self, line: str | bytes) -> R:
         """Any command line."""
+        return self.octets(Command.of(line).raw + b"\r\n")
+
+    def octets(self, octets: bytes) -> R:
+        """Any octets, as they are: also those that no honest client sends."""
 
         async def say() -> None:
-            await self._say(self._client.send_command(Command.of(line)))
+            await self._say(octets)
+
+        return self._step(self._open(say))
+
+    def send(self, envelope: Envelope, content: bytes) -> R:
+        """MAIL, each RCPT, and the message if one of the recipients is accepted, else RSET. The content is
+        sent as it is, dot-stuffed."""
+
+        async def say() -> None:
+            mail = envelope.mail or Command.of("MAIL FROM:<>")
+            await self._say(mail.raw + b"\r\n")
+            accepted = [await self._accepted(each) for each in envelope.recipients] if self.ok else []
+            await self._say(b"DATA\r\n" if any(accepted) else b"RSET\r\n")
+            if self._is_asked_for_content:
+                await self._say(stuffed(content))
+
+        return self._step(self._open(say))
+
+    def say(self, dialogue: Dialogue) -> R:
+        """All turns of a client, up to the end of the connection."""
+
+        async def say() -> None:
+            if not dialogue.waits:
+                await self._say(dialogue.octets)
+                return
+            for turn in dialogue.turns:
+                await self._say(turn.line + b"\r\n")
+                if self._is_asked_for_content:
+                    await self._say(stuffed(turn.content or b""))
 
         return self._step(self._open(say))
 
@@ -240,7 +261,7 @@ class Steps(Generic[R]):
 
         async def say() -> None:
             if not self.closed:
-                await self._say(self._client.send_command(Command.of("QUIT")))
+                await self._say(b"QUIT\r\n")
             await self._end()
 
         return self._step(say)
@@ -296,10 +317,19 @@ class Steps(Generic[R]):
         self._server = self._make_server()
         self.servers.append((upstream, self._server))
 
-    async def _say(self, octets: bytes) -> None:
-        if not self.closed:
-            await self._take(self._proxy.receive_from(CLIENT, octets))
-            await self._listen()
+    async def _say(self, octets: bytes, cut: Chunker | None = None) -> None:
+        for piece in (cut or self._cut)(octets):
+            if not self.closed:
+                await self._take(self._proxy.receive_from(CLIENT, piece))
+                await self._listen()
+
+    async def _accepted(self, command: Command) -> bool:
+        await self._say(command.raw + b"\r\n")
+        return self.ok
+
+    @property
+    def _is_asked_for_content(self) -> bool:
+        return not self.closed and self.reply is not None and self.reply.code == 354
 
     async def _listen(self) -> None:
         """Gives the proxy what the server sends, until the server sends nothing more."""
@@ -348,7 +378,6 @@ class Steps(Generic[R]):
             self._server = None
 
     def _hear(self, octets: bytes) -> None:
-        self._client.receive_data(octets)
-        while not isinstance(event := self._client.next_event(), Pause):
-            assert isinstance(event, ReplyReceived)
-            self.replies.append(event.reply)
+        self._reader.feed(octets)
+        while (reply := self._reader.next_reply()) is not None:
+            self.replies.append(reply)

@@ -13,8 +13,8 @@ from interop_delivery import Delivering, running_exim, running_postfix
 from interop_proxy import Proxy
 from interop_rules import running_proxy
 from interop_wire import RawClient
-from neighbours.addresses import look_alikes, spellings
 
+from sansio_smtp.testing.strategies.spellings import look_alikes, spellings
 from sansio_smtp.wire.paths import read_path
 
 pytestmark = pytest.mark.interop

@@ -17,11 +17,11 @@ from random import Random
 import pytest
 from interop_daemon import open_directory
 from interop_mime import READERS, Readers
-from neighbours.mime import DRAWN, ORDINARY
 from neighbours.mime_ordinary import FILES, composed
 from neighbours.mime_seen import holds_the_secret, is_the_file
 
 from sansio_smtp.rules import Connection, Message, Transaction
+from sansio_smtp.testing.strategies.hidden import DRAWN, ORDINARY
 from sansio_smtp.wire.content import canonical
 from trio_proxy.ready.attachments import Attachments
 from trio_proxy.ready.secret_scan import SecretScan

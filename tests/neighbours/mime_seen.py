@@ -10,7 +10,7 @@ from email import policy
 
 import attrs
 
-from neighbours.mime import SECRET
+from sansio_smtp.testing.strategies.hidden import SECRET
 
 __all__ = ["Seen", "holds_the_secret", "is_the_file", "python_sees"]
 

@@ -7,8 +7,10 @@ from itertools import pairwise
 from hypothesis import strategies as st
 
 from sansio_smtp import BareNewline, Chunking, Config, Nul
+from sansio_smtp.testing.dialogue import stuffed
+from sansio_smtp.testing.strategies import contents
 
-from .dialogues import Dialogue, contents, stuffed
+from .dialogues import Dialogue
 from .harness import World
 from .peers import Style, Unit
 from .promises import Account, number_of
@@ -55,7 +57,7 @@ def _mails(draw: st.DrawFn, number: int, clean: bool) -> list[Unit]:
     units = [Unit(mail, group=True)]
     recipients = draw(st.sampled_from([1, 1, 2] if clean else [1, 1, 2, 0]))
     units += [Unit(b"RCPT TO:<b%d@x>\r\n" % index, group=True) for index in range(recipients)]
-    message = draw(contents(clean=clean)).replace(_LONG, b"z" * 30)  # which may be many chunks
+    message = draw(contents(hostile=not clean)).replace(_LONG, b"z" * 30)  # which may be many chunks
     if draw(st.integers(0, 5)) == 5 and b"BINARY" not in mail:
         return [*units, Unit(b"DATA\r\n", content=stuffed(message))]
     cuts = draw(st.lists(st.integers(0, max(len(message), 1)), max_size=5))

@@ -6,6 +6,9 @@ import attrs
 from hypothesis import strategies as st
 
 from sansio_smtp import BareNewline, Chunking, Config, Nul
+from sansio_smtp.testing.dialogue import stuffed
+from sansio_smtp.testing.strategies import contents
+from sansio_smtp.testing.strategies.commands import ODD_COMMANDS
 
 from .peers import Style, Unit
 
@@ -62,16 +65,7 @@ _LATER = st.one_of(
 )
 _ADDRESSES = st.sampled_from([b"<a@me.example>", b"<b@mx.example>", b"<>", b"c@mx.example", b"<\xc3\xa4@x>"])
 _PARAMETERS = st.sampled_from([b"", b"", b" SIZE=10", b" BODY=8BITMIME", b" SMTPUTF8", b" NOTIFY=NEVER"])
-_ODD_LINES = st.sampled_from(
-    [
-        b"NOOP", b"noop x", b"VRFY a", b"HELP", b"EXPN list", b"XODD 1 2", b"X", b"HELO h", b"EHLO again",
-        b"DATA x y", b"data\t", b" MAIL FROM:<a>", b"MAIL", b"RCPT  TO:<a>", b"NOOP " + b"y" * 3000,
-        b"STARTTLS", b"XCLIENT NAME=x", b"", b" ", b"Subject: x", b"\xff\xfe", b"NO\0OP", b"NOOP\rNOOP",
-        b"NOOP x\rQUIT", b"NOOP \0x", b".",
-        b"BDAT 0 LAST", b"GET / HTTP/1.0", b"BDAT x", b"BDAT -1", b"\x16\x03\x01", b"LHLO x",
-        b"MAIL\xa0FROM:<a>",
-    ]
-)  # fmt: skip
+_ODD_LINES = st.sampled_from(ODD_COMMANDS)
 _ANYWHERE = st.sampled_from(
     [
         Unit(b"RSET\r\n", group=True),
@@ -82,32 +76,6 @@ _ANYWHERE = st.sampled_from(
     ]
 )
 """What may stand between any two lines: inside a transaction, a command group, or after a message."""
-PIECES = st.sampled_from(
-    [
-        b"x", b"text", b".", b"..", b"\r\n", b"\r\n", b"\r\n.", b"\n", b"\r", b"\n.\n", b"\r.\r", b"\n.\r\n",
-        b"\r\n.\n", b"\r\n.\r", b"\r\r\n", b"\r\n\r\n", b"\n\n", b"A: b\r\n", b"\xff\x80",
-        b"z" * 1500, b"\x85",
-        b"MAIL FROM:<evil@x>\r\n", b"RCPT TO:<v@x>\r\n", b"DATA\r\n", b"QUIT\r\n", b"RSET\r\n", b"\x0b", b" ",
-    ]
-)  # fmt: skip
-_NUL_PIECES = st.sampled_from([b"\0", b"\r\n\0.\r\n", b"\r\n.\0\r\n", b"\r\n\0\0", b".\0", b"\r\0\n"])
-_CLEAN_PIECES = st.sampled_from(
-    [b"x", b"text", b".", b"..", b"\r\n", b"\r\n.", b"\r\n\r\n", b"A: b\r\n", b"\xff\x80", b"z" * 1500, b" "]
-)
-
-
-def stuffed(decoded: bytes) -> bytes:
-    """The wire form with end-of-data, as a client that does it right sends it."""
-    if decoded and not decoded.endswith(b"\r\n"):
-        decoded += b"\r\n"
-    wire = decoded.replace(b"\r\n.", b"\r\n..")
-    return (b"." if wire.startswith(b".") else b"") + wire + b".\r\n"
-
-
-def contents(*, clean: bool) -> st.SearchStrategy[bytes]:
-    """Decoded messages; `clean` ones hold no bare CR or LF and no NUL."""
-    piece = _CLEAN_PIECES if clean else st.one_of(PIECES, PIECES, PIECES, _NUL_PIECES)
-    return st.lists(piece, max_size=8).map(b"".join)
 
 
 @st.composite
@@ -117,7 +85,7 @@ def _mails(draw: st.DrawFn, clean: bool, honest: bool) -> list[Unit]:
         Unit(b"RCPT TO:" + address + b"\r\n", group=True)
         for address in draw(st.lists(_ADDRESSES, min_size=1, max_size=3))
     ]
-    decoded = draw(contents(clean=clean))
+    decoded = draw(contents(hostile=not clean))
     wire = stuffed(decoded) if honest or draw(st.booleans()) else decoded + b"\r\n.\r\n"
     data = draw(st.sampled_from([b"DATA\r\n", b"DATA\r\n", b"DATA\r\n", b"data \r\n"]))
     return [*units, Unit(data, content=wire)]

@@ -25,8 +25,9 @@ from sansio_smtp.questions import (
     REPLY,
 )
 from sansio_smtp.rules.phases import PHASES
+from sansio_smtp.testing.dialogue import stuffed
 
-from .dialogues import SECRET, Dialogue, Later, stuffed
+from .dialogues import SECRET, Dialogue, Later
 from .harness import Schedule
 from .peers import Style, Unit
 from .rules_drawn import Drawn, actions_of

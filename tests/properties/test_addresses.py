@@ -7,13 +7,13 @@ from typing import Any
 from aiosmtpd.smtp import SMTP
 from hypothesis import event, example, given
 from hypothesis import strategies as st
-from neighbours.addresses import LookAlike, look_alikes, spellings
 
 from sansio_smtp import Addresses, Config
 from sansio_smtp.errors import MailboxError
 from sansio_smtp.rules import Recipient
 from sansio_smtp.rules.patterns import patterns_of
 from sansio_smtp.testing import Session, session
+from sansio_smtp.testing.strategies.spellings import LookAlike, look_alikes, spellings
 from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.paths import Mailbox, parse_mailbox, read_path
 from trio_proxy.ready.allow_list import AllowList

@@ -11,9 +11,10 @@ from pairs import DEEP
 
 from sansio_smtp import BareNewline, Config, Replace
 from sansio_smtp.questions import BODY_CHUNK
+from sansio_smtp.testing.strategies import contents
 
 from .budget import FEW
-from .dialogues import Dialogue, contents, dialogues
+from .dialogues import Dialogue, dialogues
 from .harness import Schedule, World, cuts, schedules
 from .peers import Style, Unit
 from .promises import assert_not_smuggled
@@ -39,7 +40,7 @@ def test_p5_no_smuggling_by_a_rule(
     assert_not_smuggled(World(dialogue, schedule, ask, DrawnJudge(salt, ask)).run())
 
 
-@given(contents(clean=False), st.sampled_from([5, 6, 7, 8]), st.booleans(), cuts)
+@given(contents(hostile=True), st.sampled_from([5, 6, 7, 8]), st.booleans(), cuts)
 def test_p5_no_smuggling_behind_refused_data(
     content: bytes, refusal: int, pipelining: bool, schedule: Schedule
 ) -> None:

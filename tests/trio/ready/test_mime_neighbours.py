@@ -14,11 +14,11 @@ from each import each
 from harness import SHIPPED
 from hypothesis import given
 from hypothesis import strategies as st
-from neighbours.mime import DRAWN, ORDINARY
 from neighbours.mime_ordinary import FILES, composed
 from neighbours.mime_seen import Seen, holds_the_secret, is_the_file, python_sees
 
 from sansio_smtp.rules import Connection, Message, Transaction
+from sansio_smtp.testing.strategies.hidden import DRAWN, ORDINARY
 from sansio_smtp.wire.content import canonical
 from trio_proxy.ready.attachments import Attachments
 from trio_proxy.ready.secret_scan import SecretScan

@@ -67,19 +67,28 @@ def _domains(domain: str, other: str) -> st.SearchStrategy[str]:
     )
 
 
-@st.composite
 def spellings(
-    draw: st.DrawFn, local: str = "boss", domain: str = "old.example", other: str = "OLD.example"
-) -> str:
+    local: str = "boss", domain: str = "old.example", other: str = "OLD.example"
+) -> st.SearchStrategy[str]:
     """Spellings of one mailbox: those of RFC 5321, and more that servers are known to take. ``other`` is
     another form of the domain, such as its U-label."""
-    parts = [draw(_locals(local)), "@", draw(_domains(domain, other))]
-    for _ in range(draw(st.sampled_from((0, 0, 0, 0, 0, 0, 1, 2)))):
-        at = draw(st.integers(0, len(parts)))
-        parts.insert(at, draw(st.sampled_from(COMMENTS + BLANKS)))
-    route = draw(st.sampled_from(("",) * 12 + ROUTES))
-    around = draw(st.sampled_from(AROUND[:4] * 8 + AROUND + AROUND_MORE))
-    return around.format(route + "".join(parts)) + draw(st.sampled_from(TAILS))
+    return _spellings(_locals(local), _domains(domain, other))
+
+
+_BLANK_COUNTS: Final = st.sampled_from((0, 0, 0, 0, 0, 0, 1, 2))
+_BLANKS: Final = st.sampled_from(COMMENTS + BLANKS)
+_ROUTES: Final = st.sampled_from(("",) * 12 + ROUTES)
+_AROUND: Final = st.sampled_from(AROUND[:4] * 8 + AROUND + AROUND_MORE)
+_TAILS: Final = st.sampled_from(TAILS)
+
+
+@st.composite
+def _spellings(draw: st.DrawFn, locals_: st.SearchStrategy[str], domains: st.SearchStrategy[str]) -> str:
+    parts = [draw(locals_), "@", draw(domains)]
+    for _ in range(draw(_BLANK_COUNTS)):
+        parts.insert(draw(st.integers(0, len(parts))), draw(_BLANKS))
+    path = draw(_ROUTES) + "".join(parts)
+    return f"{draw(_AROUND).format(path)}{draw(_TAILS)}"
 
 
 @st.composite

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final, TypeVar
 
-from neighbours import mime_pieces as pieces
+from . import hidden_pieces as pieces
 
 __all__ = ["DRAWN", "FILE", "ORDINARY", "SECRET", "hidden_file", "hidden_secret"]
 

@@ -1,0 +1,50 @@
+"""Hypothesis strategies for tests of mail software: what clients and servers say, ordinary and hostile.
+
+Each takes ``hostile``: False draws what ordinary programs send, True what they do not, and None, the default,
+draws both. Install Hypothesis to use them: ``pip install hypothesis``.
+"""
+
+try:
+    import hypothesis as _hypothesis
+except ModuleNotFoundError as error:
+    if error.name != "hypothesis":
+        raise
+    raise ModuleNotFoundError(
+        "sansio_smtp.testing.strategies needs Hypothesis, which is not installed: pip install hypothesis",
+        name="hypothesis",
+    ) from None
+
+from .commands import commands
+from .cuts import cuts
+from .dialogues import dialogues
+from .envelopes import envelopes, recipients, senders
+from .headers import header_sections
+from .hidden import FILE, SECRET
+from .messages import hidden_files, hidden_secrets, messages, mime_messages
+from .octets import contents
+from .replies import broken_replies, replies
+from .spellings import LookAlike, look_alikes, spellings
+
+del _hypothesis
+
+__all__ = [
+    "FILE",
+    "SECRET",
+    "LookAlike",
+    "broken_replies",
+    "commands",
+    "contents",
+    "cuts",
+    "dialogues",
+    "envelopes",
+    "header_sections",
+    "hidden_files",
+    "hidden_secrets",
+    "look_alikes",
+    "messages",
+    "mime_messages",
+    "recipients",
+    "replies",
+    "senders",
+    "spellings",
+]
