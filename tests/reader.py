@@ -33,11 +33,10 @@ from pathlib import Path
 from typing import Final, Self
 
 import attrs
-from pages import shown_file, text
+from pages import FENCED, shown_file, text
 
 __all__ = ["Reader", "environment", "free_ports", "prepared"]
 
-_BLOCK: Final = re.compile(r"^```([a-z]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _TERMINAL: Final = re.compile(r"\b(first|second|third)\s+terminal\b")
 _CTRL_C: Final = re.compile(r"\b[Pp]ress\s+Ctrl-C(?:\s+in\s+the\s+(first|second|third)\s+terminal)?")
 _SAVED: Final = re.compile(r"\bas\s+`([\w./-]+)`:\s*$")
@@ -56,6 +55,7 @@ _CHANGES: Final = {
     r"(?<=127\.0\.0\.1:)(?!25\d\d\b)\d{4,5}\b": "PORT",
     r"\bsmtp-proxy \d[\w.]*": "smtp-proxy VERSION",
     r"\bincident \w+": "incident NUMBER",
+    r" +(?=\[ *\d+%\])": " ",  # of pytest, at the right
     r"[ \t]+$": "",
 }
 
@@ -88,7 +88,7 @@ class Terminal:
         settings[1] &= ~termios.OPOST  # no CR before LF
         settings[3] &= ~termios.ECHO
         termios.tcsetattr(theirs, termios.TCSANOW, settings)
-        termios.tcsetwinsize(theirs, (50, 200))
+        termios.tcsetwinsize(theirs, (40, 100))
         # The first process of a session that opens a terminal gets it as its own: Ctrl-C needs that.
         start = 'exec bash --norc --noprofile --noediting -i <"$0" >"$0" 2>&1'
         self._shell = subprocess.Popen(
@@ -114,6 +114,10 @@ class Terminal:
         os.close(self._fd)
         self._shell.kill()
         self._shell.wait()
+
+    def save(self, name: str, content: str) -> None:
+        """Writes a file, in the directory in which the shell is now."""
+        Path(f"/proc/{self._shell.pid}/cwd", name).write_text(content, encoding="utf-8")
 
     def start(self, command: str) -> None:
         """Pastes a command that goes on."""
@@ -186,7 +190,7 @@ class _Step:
 def _steps(page: Path) -> Iterator[_Step]:
     terminal, at = "first", 0
     content = text(page)
-    for block in _BLOCK.finditer(content):
+    for block in FENCED.finditer(content):
         prose, at = content[at : block.start()], block.end()
         for pressed in _CTRL_C.finditer(prose):
             yield _Step("ctrl-c", pressed[1] or terminal)
@@ -215,7 +219,7 @@ class Reader:
         variables: Mapping[str, str],
         *,
         ports: Mapping[str, str] = {},
-        without: str = "^$",
+        without: str = "(?!)",
         patience: float = 20.0,
     ) -> None:
         """Blocks that `without` is found in are left out; `patience` is how many seconds each may take."""
@@ -248,7 +252,7 @@ class Reader:
             body = body.replace(shown, used)
         match step.kind:
             case "save":
-                (self._folder / step.file).write_text(body, encoding="utf-8")
+                self._terminal(step.terminal).save(step.file, body)
             case "service":
                 self._terminal(step.terminal).start(body)
             case "run":
