@@ -50,7 +50,7 @@ _CHANGES: Final = {
     r"\d{4}-\d\d-\d\d[ T]": "",
     r"\d\d:\d\d:\d\d(?:\.\d+)?(?:\+00:00|Z)?": "TIME",
     r" *\b\d+[.]\d+( ?)(ms|s)\b": r" 0\1\2",
-    r"\b\d+\.\d+\.P\d+Q\d+\.[\w.-]+": "NAME",
+    r"\b\d+\.\d+\.P\d+Q\d+\.[\w.-]+|\b\d{10}[\w.]*…\.eml": "NAME",
     r"\bP\d+Q\d+": "NAME",
     r"(?<=127\.0\.0\.1:)(?!25\d\d\b)\d{4,5}\b": "PORT",
     r"\bsmtp-proxy \d[\w.]*": "smtp-proxy VERSION",
@@ -88,7 +88,7 @@ class Terminal:
         settings[1] &= ~termios.OPOST  # no CR before LF
         settings[3] &= ~termios.ECHO
         termios.tcsetattr(theirs, termios.TCSANOW, settings)
-        termios.tcsetwinsize(theirs, (40, 100))
+        termios.tcsetwinsize(theirs, (24, 80))
         # The first process of a session that opens a terminal gets it as its own: Ctrl-C needs that.
         start = 'exec bash --norc --noprofile --noediting -i <"$0" >"$0" 2>&1'
         self._shell = subprocess.Popen(
