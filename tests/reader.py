@@ -139,7 +139,7 @@ class Terminal:
         """Waits until this is shown, and nothing else."""
         pattern = _pattern(expected)
         until = time.monotonic() + self._patience
-        while not pattern.fullmatch(stable(self._text())):
+        while not (self._text()[-1:] in ("", "\n") and pattern.fullmatch(stable(self._text()))):
             if not self._more(until):
                 shown, awaited = (stable(each).splitlines() for each in (self._text(), expected))
                 lines = difflib.unified_diff(awaited, shown, "the page", "the terminal", lineterm="")
