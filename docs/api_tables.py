@@ -48,7 +48,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "testing-rules": ("sansio_smtp.testing", ("rules", "steps")),
     "testing-dialogues": (
         "sansio_smtp.testing",
-        ("script", "player", "peers", "conversation", "chunks"),
+        ("script", "player", "peers", "conversation", "dialogue", "chunks"),
     ),
     "testing-proxy": ("trio_proxy.testing", ("running", "captured")),
 }
