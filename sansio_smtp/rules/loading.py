@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 import attrs
 
 from sansio_smtp import rules
+from sansio_smtp.rules.lint.effects import without_effect
 from sansio_smtp.rules.lint.problems import Problem, RuleError, did_you_mean
 from sansio_smtp.rules.lint.signatures import Found, fits, phase_meant, rules_and_problems, underlying
 from sansio_smtp.rules.lint.source import Definition, Source, marks_on, wrong_definitions
@@ -127,6 +128,7 @@ class _Collector:
         if self._source is not None and self._text is not None:
             for line, text in (
                 *wrong_calls(self._source),
+                *without_effect(self._source),
                 *wrong_definitions(self._source, self._namespace),
                 *undefined_names(self._text, self._namespace, _API),
             ):

@@ -145,16 +145,32 @@ class Redirect:
             raise LocalProtocolError(f"Redirect: an address such as 'host:25', not {self.upstream!r}")
 
 
+_OTHERS: Final = {2: "Accept() lets it pass", 4: "Defer is for 4xx", 5: "Reject is for 5xx"}
+
+
 def _check(name: str, code: Any, text: Any, *severities: int) -> None:
     """Raises `LocalProtocolError` unless the reply is one that this verdict may give. Done where a verdict is
     made, so that the traceback leads to the rule's own line."""
     if not isinstance(code, int) or isinstance(code, bool) or code // 100 not in severities:
         digits = " or ".join(f"{digit}xx" for digit in severities)
-        raise LocalProtocolError(f"{name}: the reply code is an int, {digits}, not {code!r}")
+        raise LocalProtocolError(
+            f"{name}: the reply code is an int, {digits}, not {code!r}{_meant(name, code, severities)}"
+        )
     if not isinstance(text, str):
         raise LocalProtocolError(f"{name}: the text is a str, not {text!r}")
     if _FORBIDDEN.search(octets := text.encode()):
         raise LocalProtocolError(f"a reply line must not hold CR, LF or NUL: {octets!r}")
+
+
+def _meant(name: str, code: Any, severities: tuple[int, ...]) -> str:
+    """What was probably meant by a code that this verdict does not have; empty if that is not clear."""
+    if isinstance(code, int):
+        return f"; {_OTHERS[code // 100]}" if code // 100 in _OTHERS else ""
+    if not isinstance(code, str):
+        return ""
+    if code.isdecimal() and len(code) == 3:
+        return f"; write it without quotes: {code}"
+    return f"; write {name}({severities[0]}50, {code!r:.40})"
 
 
 def _is_word(value: object) -> bool:

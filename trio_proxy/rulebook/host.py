@@ -20,6 +20,7 @@ from trio_proxy.storage.writers import write_in_thread
 from trio_proxy.text.session_log import Log
 from trio_proxy.text.transcript import Transcript, printable
 
+from .hints import hint_for
 from .tasks import Call, RuleTasks
 from .threads import RuleDown, RuleThreads
 from .watchdog import Blocked, Watchdog
@@ -159,6 +160,8 @@ class RuleHost(Host):
         elif isinstance(error, Blocked):
             rule.move_to_thread()
             details["hint"] = "mark it @threaded, or make it async; its next calls run in a thread"
+        elif hint := hint_for(error):
+            details["hint"] = hint
         self._log.error(
             "rule failed",
             rule=rule.name,

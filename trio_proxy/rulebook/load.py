@@ -16,6 +16,7 @@ import attrs
 
 from sansio_smtp.rules.lint.problems import Problem, RuleError, did_you_mean
 from sansio_smtp.rules.loading import collect, plainly_made
+from sansio_smtp.rules.phases import PHASES
 from sansio_smtp.rules.ruleset import Rule, RuleSet
 from trio_proxy.settings.rule_table import RuleTable
 
@@ -133,7 +134,11 @@ class _Loader:
         self._token_rules += tokens
         self._problems += (*found.problems, *mistakes)
         if not (found.rules or found.problems or tokens or mistakes) and (name := _own_function(namespace)):
-            text = f'no rule in it; {name}() is no phase: mark it, as in @on("rcpt"), or name it after one'
+            text = (
+                f"no rule in it: {name} is not the name of a phase. A rule is named after the phase in which "
+                f'it is asked, as in def rcpt(tx, to), or marked, as in @on("rcpt"); phases: '
+                f"{', '.join(PHASES)}"
+            )
             self._problems.append(Problem(spec, 0, text))
 
     def result(self) -> LoadedRules:

@@ -15,13 +15,18 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Final
 
+from sansio_smtp import rules
 from sansio_smtp.rules.lint.problems import Problem, RuleError, did_you_mean
+from sansio_smtp.rules.phases import PHASES
 
 __all__ = ["KeptModules", "RuleModules"]
 
 _numbers: Final = itertools.count(1)
 _beside: Final[set[str]] = set()
 """Names of modules that rule files have imported from their own folders."""
+_OURS: Final = ("sansio_smtp", "trio_proxy")
+_NOT_OURS: Final = ("smtp_proxy", "rules")
+"""Modules that do not exist, and that people try in place of ours."""
 _CANNOT_IMPORT: Final = re.compile(r"cannot import name '(\w+)'")
 
 
@@ -159,9 +164,20 @@ def _shown(file: str, name: str) -> str:
 
 
 def _hint(error: BaseException) -> str:
+    if isinstance(error, NameError) and error.name in PHASES:
+        return f'; the name of a phase stands in quotes, as in @on("{error.name}")'
+    if isinstance(error, ModuleNotFoundError) and error.name is not None:
+        package = error.name.partition(".")[0]
+        if package in _NOT_OURS:
+            return "; write from sansio_smtp.rules import Reject"
+        if hint := did_you_mean(package, _OURS):
+            return hint
+        return f"; it must be installed for the Python that runs smtp-proxy, {sys.executable}"
     found = _CANNOT_IMPORT.match(str(error))
     if not isinstance(error, ImportError) or found is None:
         return ""
+    if found[1] in rules.__all__ and error.name != rules.__name__:
+        return f"; write from sansio_smtp.rules import {found[1]}"
     return did_you_mean(found[1], dir(sys.modules.get(error.name or "")))
 
 

@@ -14,6 +14,7 @@ import structlog
 from sansio_smtp.rules import Failure, Hold, Rule, RuleSet, Transaction
 from sansio_smtp.rules.lint.signatures import underlying
 from sansio_smtp.rules.verdicts import Verdict
+from trio_proxy.rulebook.hints import hint_for
 from trio_proxy.rulebook.host import RuleHost, RuleSettings
 from trio_proxy.rulebook.watchdog import Blocked
 
@@ -115,6 +116,8 @@ class TrialHost(RuleHost):
         if isinstance(error, Blocked):
             rule.move_to_thread()
             failure += "; mark it @threaded, or make it async"
+        elif hint := hint_for(error):
+            failure += f"; {hint}"
         trace = _from_rule_on(rule, error.__traceback__)
         lines = traceback.format_exception(type(error), error, trace) if trace is not None else []
         self._last(rule).raised(failure, "".join(lines))

@@ -59,6 +59,17 @@ PARAMETERS: Final[dict[str, Kind]] = {
 """The class of each parameter of a phase, by the name that `PhaseInfo` gives it."""
 _OTHERWISE: Final[dict[tuple[str, str], Kind]] = {("login", "attempt"): LoginAttempt}
 """Phase and parameter → its class, where that is another one."""
+_OF_TEXT: Final = ("endswith", "startswith", "lower", "split", "strip", "partition")
+_MEANT: Final[dict[tuple[Kind, str], str]] = {
+    **dict.fromkeys(((Recipient, name) for name in _OF_TEXT), "; the address as a text is to.address"),
+    **dict.fromkeys(((Sender, name) for name in _OF_TEXT), "; the address as a text is sender.address"),
+    (Message, "subject"): '; write msg.headers.get("Subject", "")',
+    (Message, "sender"): '; the sender is tx.mail_from, the field From is msg.headers.get("From")',
+    (Message, "text"): "; the body is msg.body, in octets; msg.parsed() takes a message apart",
+    (Message, "get"): '; write msg.headers.get("Subject")',
+    (Message, "as_bytes"): "; all octets are msg.raw",
+}
+"""Class and attribute → what to write in place of an attribute that people expect."""
 _NAMES: Final = {**vars(message), **vars(headers), **vars(connection), **vars(views)}
 _KNOWN: Final = frozenset((*PARAMETERS.values(), *_OTHERWISE.values(), Field, TlsInfo))
 
@@ -82,9 +93,10 @@ def unknown_attributes(
             if kind is not None and node.attr not in (has := _attributes(kind)):
                 public = [each for each in has if not each.startswith("_")]
                 what = kind.__name__
+                hint = _MEANT.get((kind, node.attr)) or did_you_mean(node.attr, public)
                 yield (
                     node.lineno,
-                    f"{ast.unparse(node)}: a {what} has no {node.attr}{did_you_mean(node.attr, public)}",
+                    f"{ast.unparse(node)}: a {what} has no {node.attr}{hint}",
                 )
 
 

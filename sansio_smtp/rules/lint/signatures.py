@@ -39,6 +39,16 @@ _OTHER_NAMES: Final = {
     "eom": "message",
 }
 """What SMTP and milters call the phases."""
+_MAYBE: Final = {
+    **dict.fromkeys(("recipient", "recipients", "rcptto", "to"), "rcpt"),
+    **dict.fromkeys(("sender", "from_", "mailfrom"), "mail"),
+    **dict.fromkeys(("hello", "greeting"), "helo"),
+    **dict.fromkeys(("header",), "headers"),
+    **dict.fromkeys(("msg", "email", "content", "mail_data"), "message"),
+    **dict.fromkeys(("line", "lines", "body_lines"), "body_line"),
+    **dict.fromkeys(("connection", "client"), "connect"),
+}
+"""What people may call the phases. A helper may have such a name too: the arguments tell."""
 _CLOSE: Final = 0.75
 
 
@@ -110,6 +120,9 @@ def phase_meant(name: str, function: Any) -> str:
         plain = plain.removeprefix(prefix)
     if plain in PHASES or plain in _OTHER_NAMES:
         return _OTHER_NAMES.get(plain, plain)
+    maybe = _MAYBE.get(plain)
+    if maybe is not None and fits(function, PHASES[maybe]):
+        return maybe
     for phase in difflib.get_close_matches(plain, PHASES, len(PHASES), _CLOSE):
         # Of four letters three are those of another word soon, as in "main": then the arguments tell.
         if difflib.SequenceMatcher(None, phase, plain).ratio() > _CLOSE or fits(function, PHASES[phase]):
@@ -163,6 +176,9 @@ def _wrong_signature(phase: PhaseInfo, found: Found) -> str:
         # A method without any parameter; or something in C, of which nothing is known before it is called.
         return f"{found.name}() takes no argument, not even self; {write}" if found.takes_self else ""
     if fits(found.function, phase):
+        own = tuple(signature.parameters)
+        if own != phase.parameters and sorted(own) == sorted(phase.parameters):
+            return f"{found.name}({', '.join(own)}) has its arguments in another order; {write}"
         return ""
     return f"{found.name}() takes {_taken(signature)}{' besides self' * found.takes_self}; {write}"
 

@@ -15,11 +15,18 @@ from typing import Any, Final, Union
 
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.rules.phases import PhaseInfo
-from sansio_smtp.rules.verdicts import Verdict
+from sansio_smtp.rules.verdicts import Reject, Verdict
 
 from .source import UNKNOWN, Definition, Source, is_definition
 
-__all__ = ["annotation_of", "is_awaitable", "wrong_annotation", "wrong_calls", "wrong_returns"]
+__all__ = [
+    "annotation_of",
+    "is_awaitable",
+    "is_verdict_class",
+    "wrong_annotation",
+    "wrong_calls",
+    "wrong_returns",
+]
 
 _VERDICTS: Final = typing.get_args(Verdict)
 _NO_VERDICTS: Final = (bool, str, int, float, bytearray, list, tuple, dict, set)
@@ -76,7 +83,7 @@ def wrong_calls(source: Source) -> Iterator[tuple[int, str]]:
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Call):
             found = source.meaning(node.func)
-            text = _wrong_call(node, found) if _is_verdict_class(found) else ""
+            text = _wrong_call(node, found) if is_verdict_class(found) else ""
             if text:
                 yield node.lineno, text
 
@@ -84,14 +91,15 @@ def wrong_calls(source: Source) -> Iterator[tuple[int, str]]:
 def _wrong_value(source: Source, node: ast.expr, phase: PhaseInfo) -> str:
     what = _nothing_like_it(node, phase)
     if what:
-        return _no_verdict(what, phase) + ", or None to let things go on" * bool(phase.verdicts)
+        hint = ", or None to let things go on" * bool(phase.verdicts)
+        return _no_verdict(what, phase) + hint + _refusal(node, phase)
     if isinstance(node, ast.Call):
         called = source.meaning(node.func)
         return _no_verdict(called.__name__, phase) if _is_illegal(called, phase) else ""
     found = source.meaning(node)
     if _is_illegal(found, phase):
         return _no_verdict(found.__name__, phase)
-    if _is_verdict_class(found):
+    if is_verdict_class(found):
         return f"{found.__name__} is the class itself; did you mean {found.__name__}(...)?"
     made: Any = type(found)  # pyright: ignore[reportUnknownVariableType]
     return _no_verdict(made.__name__, phase) if _is_illegal(made, phase) else ""
@@ -105,6 +113,19 @@ def _nothing_like_it(node: ast.expr, phase: PhaseInfo) -> str:
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         return "a bool"
     return next((what for kind, what in _NEVER_VERDICTS if isinstance(node, kind)), "")
+
+
+def _refusal(node: ast.expr, phase: PhaseInfo) -> str:
+    """How to refuse with a text or a reply code that stands where a verdict should."""
+    value = node.value if isinstance(node, ast.Constant) else None
+    if Reject not in phase.verdicts or isinstance(value, bool) or not isinstance(value, str | int):
+        return ""
+    written = value if isinstance(value, int) else f"550, {value!r:.40}"
+    is_code = isinstance(value, int) and 400 <= value <= 599
+    if isinstance(value, int) and not is_code:
+        return ""
+    name = "Defer" if isinstance(value, int) and value < 500 else "Reject"
+    return f"; to refuse it, write return {name}({written})"
 
 
 def _no_verdict(what: str, phase: PhaseInfo) -> str:
@@ -121,7 +142,8 @@ def _wrong_call(node: ast.Call, verdict: Any) -> str:
     try:
         given = signature.bind(*node.args, **keywords).arguments
     except TypeError as error:
-        return f"{verdict.__name__}: {error}"
+        parameters = ", ".join(signature.parameters)
+        return f"{verdict.__name__}: {error}; write {verdict.__name__}({parameters})"
     known = {name: value for name, each in given.items() if (value := _value(each)) is not UNKNOWN}
     # What is not known is left to its default; where that is missing, nothing can be said.
     if any(
@@ -188,8 +210,9 @@ def _is_wrong(leaf: Any, phase: PhaseInfo) -> bool:
 
 
 def _is_illegal(found: object, phase: PhaseInfo) -> bool:
-    return _is_verdict_class(found) and not any(found is verdict for verdict in phase.verdicts)
+    return is_verdict_class(found) and not any(found is verdict for verdict in phase.verdicts)
 
 
-def _is_verdict_class(found: object) -> bool:
+def is_verdict_class(found: object) -> bool:
+    """Returns True if it is the class of a verdict."""
     return any(found is verdict for verdict in _VERDICTS)

@@ -265,8 +265,12 @@ rules = [Rule]
         ("if 1: data = ''", ["0: data is a phase, but here of type str; rename it, or write def data(tx)"]),
         ("class data: ...", ["2: data is a class; a phase is a function: def data(tx)"]),
         (
+            "def rcpt(tx, to):\n    Reject(550)",
+            ["3: Reject(550) by itself does nothing; write return Reject(550)"],
+        ),
+        (
             "def rcpt(tx, to):\n    verdict = Reject(450)\n    return verdict",
-            ["3: Reject: the reply code is an int, 5xx, not 450"],
+            ["3: Reject: the reply code is an int, 5xx, not 450; Defer is for 4xx"],
         ),
         (
             "def mail(): ...\nasync def mail(tx, sender): ...",

@@ -38,7 +38,7 @@ def test_the_code_fits_the_verdict(verdict: Any, code: int) -> None:
         assert verdict(code=code, text="2.0.0 x").reply.raw == b"%d 2.0.0 x\r\n" % code
     else:
         with pytest.raises(
-            LocalProtocolError, match=rf"^{verdict.__name__}: the reply code is an int, .*{code}$"
+            LocalProtocolError, match=rf"^{verdict.__name__}: the reply code is an int, .*not {code}(; .*)?$"
         ):
             verdict(code=code, text="x")
 
@@ -70,6 +70,25 @@ def test_what_is_refused_says_which_codes_there_are() -> None:
         LocalProtocolError, match=r"^Hold: the reply code is an int, 2xx or 4xx or 5xx, not 354$"
     ):
         Hold(code=354)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code", "hint"),
+    [
+        (Reject, "no", "'no'; write Reject(550, 'no')"),
+        (Defer, "no", "'no'; write Defer(450, 'no')"),
+        (Reject, "550", "'550'; write it without quotes: 550"),
+        (Reject, 450, "450; Defer is for 4xx"),
+        (Defer, 550, "550; Reject is for 5xx"),
+        (Close, 250, "250; Accept() lets it pass"),
+        (Reject, 354, "354"),
+        (Reject, None, "None"),
+    ],
+)
+def test_a_wrong_code_says_what_was_meant(verdict: Any, code: Any, hint: str) -> None:
+    with pytest.raises(LocalProtocolError) as caught:
+        verdict(code)
+    assert str(caught.value).endswith(f"xx, not {hint}")
 
 
 @pytest.mark.parametrize("reason", [b"x", None, 5, ["x"]])

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from sansio_smtp.rules.lint.problems import RuleError
+from sansio_smtp.rules.phases import PHASES
 from trio_proxy.rulebook import load as rule_files
 from trio_proxy.rulebook import modules as rule_modules
 from trio_proxy.rulebook.load import LoadedRules, load
@@ -94,7 +95,10 @@ def test_no_files_and_no_rules(write: Write) -> None:
 def test_a_file_of_functions_none_of_which_is_a_rule(write: Write) -> None:
     write("a.py", "from os.path import join\ndef check(tx, to): ...\n")
     (text,) = wrong("a.py")
-    assert text.startswith("a.py: no rule in it; check() is no phase: mark it")
+    assert text.startswith(
+        "a.py: no rule in it: check is not the name of a phase. A rule is named after the phase"
+    )
+    assert text.endswith("; phases: " + ", ".join(PHASES))
     write("b.py", "from os.path import join\ndef _helper(): ...\nNAMES = {join}\n")
     assert load(["b.py"]).summary == "b.py (no rules)"
 
@@ -512,3 +516,18 @@ def test_names_that_are_no_python_file_are_explained(tmp_path: Path, monkeypatch
         with pytest.raises(RuleError) as caught:
             load([name])
         assert str(caught.value) == f"{name}: is no Python file{said}"
+
+
+def test_wrong_imports_are_explained(write: Write) -> None:
+    for text, said in {
+        "from sansio_smtp import Reject": "; write from sansio_smtp.rules import Reject",
+        "from smtp_proxy import Reject": "; write from sansio_smtp.rules import Reject",
+        "import sansio_smpt": '; did you mean "sansio_smtp"?',
+        "import nosuch": f"; it must be installed for the Python that runs smtp-proxy, {sys.executable}",
+        "from sansio_smtp.rules import on\n@on(rcpt)\ndef x(tx, to): ...": (
+            '; the name of a phase stands in quotes, as in @on("rcpt")'
+        ),
+    }.items():
+        write("a.py", text)
+        (problem,) = wrong("a.py")
+        assert problem.endswith(said), problem

@@ -363,4 +363,4 @@ async def cancels_what_it_runs_in(tx, to):
 
 @on("rcpt", match="forgets_to_await@*")
 async def forgets_to_await(tx, to):
-    nobody_awaits_this()
+    _ = nobody_awaits_this()

@@ -421,6 +421,11 @@ def test_a_rule_that_returns_nonsense() -> None:
     assert "Traceback" not in result.stdout  # the rule itself raised nothing
 
 
+def test_a_failure_says_what_to_write() -> None:
+    result = trial(*ANN_TO_BOB, rules="def message(tx, msg): msg['Subject'] = 'x'")
+    assert "does not support item assignment; a header field is changed by headers.set(" in result.stdout
+
+
 def test_rules_that_take_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trio_proxy.rulebook.host._BLOCKING_SECONDS", 0.1)
     rules = """
@@ -493,7 +498,10 @@ def test_bodies_in_pieces() -> None:
 def test_a_rule_that_fails_in_the_body() -> None:
     result = trial(*ANN_TO_BOB, rules="def body_line(tx, line):\n    return line + 'x'")
     assert result.exit_code == 1
-    assert "FAILED TypeError: can't concat str to bytes\n" in result.stdout
+    assert (
+        "FAILED TypeError: can't concat str to bytes; the body and its lines are octets (bytes); "
+        in result.stdout
+    )
     assert 'File "rules.py", line 4, in body_line\n' in result.stdout
 
 

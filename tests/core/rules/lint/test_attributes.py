@@ -39,6 +39,11 @@ def test_every_parameter_of_a_phase_has_a_class() -> None:
         ("tx.conn.tls.cypher", 'tx.conn.tls.cypher: a TlsInfo has no cypher; did you mean "cipher"?'),
         ("tx.mail_from.adress", 'tx.mail_from.adress: a Sender has no adress; did you mean "address"?'),
         ("to.local.lowr()", 'to.local.lowr: a str has no lowr; did you mean "lower"?'),
+        ("to.endswith('x')", "to.endswith: a Recipient has no endswith; the address as a text is to.address"),
+        (
+            "tx.mail_from.lower()",
+            "tx.mail_from.lower: a Sender has no lower; the address as a text is sender.address",
+        ),
         ("to.qqqq", "to.qqqq: a Recipient has no qqqq"),
         ("[to.qqqq for _ in ()]", "to.qqqq: a Recipient has no qqqq"),
         ("def inner():\n    return to.qqqq", "to.qqqq: a Recipient has no qqqq"),
@@ -83,6 +88,9 @@ def test_parameters_go_by_their_place() -> None:
     ]
     assert found("def headers(tx, h, more=1):\n    h.ad, more.qqqq", "headers") == [
         'h.ad: a Headers has no ad; did you mean "add"?'
+    ]
+    assert found("def message(tx, msg):\n    msg.subject", "message") == [
+        'msg.subject: a Message has no subject; write msg.headers.get("Subject", "")'
     ]
     assert found("def disconnect(*all):\n    all.qqqq", "disconnect") == []
     nonlocal_ = "def rcpt(tx, to):\n    def inner():\n        nonlocal to\n    to.qqqq"

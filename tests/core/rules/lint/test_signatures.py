@@ -367,6 +367,10 @@ MEANT = {
     "auht": "auth",
     "dtaa": "data",
     "envrcpt": "rcpt",
+    "recipient": "rcpt",
+    "sender": "mail",
+    "on_email": "message",
+    "line": "body_line",
 }
 
 
@@ -381,6 +385,18 @@ def test_names_that_are_almost_phases(name: str) -> None:
 @each("name", ["main", "date", "help", "fail", "lookup", "check_sender", "is_local", "domain_of"])
 def test_names_that_are_other_words(name: str) -> None:
     assert phase_meant(name, lambda: None) == ""
+
+
+def test_a_word_that_is_not_quite_a_phase_is_judged_by_its_arguments() -> None:
+    assert phase_meant("recipient", lambda tx, to: None) == "rcpt"
+    assert phase_meant("recipient", lambda text: None) == ""
+
+
+def test_arguments_in_another_order() -> None:
+    assert wrong(lambda to, tx: None) == [
+        "rcpt(to, tx) has its arguments in another order; write rcpt(tx, to)"
+    ]
+    assert only_rule(lambda transaction, recipient: None).phase == "rcpt"
 
 
 def test_a_word_that_differs_in_one_of_four_letters_is_judged_by_its_arguments() -> None:

@@ -119,6 +119,24 @@ def test_a_parameter_is_not_the_class_of_its_name() -> None:
     assert source.meaning(ast.Name("Accept")) is Accept
 
 
+@pytest.mark.parametrize(
+    ("phase", "value", "hint"),
+    [
+        ("rcpt", "'no'", "; to refuse it, write return Reject(550, 'no')"),
+        ("rcpt", "550", "; to refuse it, write return Reject(550)"),
+        ("rcpt", "451", "; to refuse it, write return Defer(451)"),
+        ("rcpt", "250", ""),
+        ("rcpt", "True", ""),
+        ("rcpt", "1.5", ""),
+        ("rcpt", "not x", ""),
+        ("reply", "'no'", ""),
+    ],
+)
+def test_how_to_refuse(phase: str, value: str, hint: str) -> None:
+    (text,) = returns(phase, f"return {value}")
+    assert text.endswith(f"or None to let things go on{hint}")
+
+
 @pytest.mark.parametrize("phase", ["body", "body_line"])
 def test_octets_are_for_the_body(phase: str) -> None:
     assert returns(phase, "return b''") == []
@@ -154,18 +172,18 @@ def test_every_statement_is_seen_with_its_line() -> None:
 @each(
     ("call", "text"),
     [
-        ("Reject(450, 'x')", "Reject: the reply code is an int, 5xx, not 450"),
-        ("Reject('no')", "Reject: the reply code is an int, 5xx, not 'no'"),
-        ("Reject(f'no {x}')", "Reject: the reply code is an int, 5xx, not 'no ?'"),
+        ("Reject(450, 'x')", "Reject: the reply code is an int, 5xx, not 450; Defer is for 4xx"),
+        ("Reject('no')", "Reject: the reply code is an int, 5xx, not 'no'; write Reject(550, 'no')"),
+        ("Reject(f'no {x}')", "Reject: the reply code is an int, 5xx, not 'no ?'; write Reject(550, 'no ?')"),
         ("Reject(550, 5)", "Reject: the text is a str, not 5"),
-        ("Reject(code=450)", "Reject: the reply code is an int, 5xx, not 450"),
-        ("rules.Defer(550)", "Defer: the reply code is an int, 4xx, not 550"),
-        ("Defer(550, x)", "Defer: the reply code is an int, 4xx, not 550"),
+        ("Reject(code=450)", "Reject: the reply code is an int, 5xx, not 450; Defer is for 4xx"),
+        ("rules.Defer(550)", "Defer: the reply code is an int, 4xx, not 550; Reject is for 5xx"),
+        ("Defer(550, x)", "Defer: the reply code is an int, 4xx, not 550; Reject is for 5xx"),
         ("Close(code=x, text='a\\r\\nb')", "Close: a reply line must not hold CR, LF or NUL: b'a\\r\\nb'"),
         ("Reject(550, f'a {x}\\n')", "Reject: a reply line must not hold CR, LF or NUL: b'a ?\\n'"),
-        ("Reject(550, 'no', 5)", "Reject: too many positional arguments"),
-        ("Reject(cod=550)", "Reject: got an unexpected keyword argument 'cod'"),
-        ("Redirect()", "Redirect: missing a required argument: 'upstream'"),
+        ("Reject(550, 'no', 5)", "Reject: too many positional arguments; write Reject(code, text)"),
+        ("Reject(cod=550)", "Reject: got an unexpected keyword argument 'cod'; write Reject(code, text)"),
+        ("Redirect()", "Redirect: missing a required argument: 'upstream'; write Redirect(upstream)"),
         ("Redirect('')", "Redirect: an address such as 'host:25', not ''"),
     ],
 )
