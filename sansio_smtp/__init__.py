@@ -4,14 +4,27 @@
 ends, and can be used alone. docs/how-to/embedding.md tells how to drive them.
 """
 
-from sansio_smtp.ends.client import ClientConnection, ReplyReceived
-from sansio_smtp.ends.received import ChunkEnded, ContentReceived, ContentRefused, EndOfData, Pause, Refused
+from sansio_smtp.ends.access import Access, access_of
+from sansio_smtp.ends.client import ClientConnection, ReplyReceived, ServerEvent
+from sansio_smtp.ends.received import (
+    END_OF_INPUT,
+    NEED_DATA,
+    PAUSED,
+    ChunkEnded,
+    ClientEvent,
+    ContentReceived,
+    ContentRefused,
+    EndOfData,
+    Pause,
+    Refused,
+)
 from sansio_smtp.ends.server import ServerConnection
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.proxy.message_store import Room, Spool
 from sansio_smtp.proxy.proxy import Proxy
 from sansio_smtp.wire.commands import END_OF_DATA, Command, Parameter, Path
-from sansio_smtp.wire.content import ContentReader, ContentWriter, unstuff
+from sansio_smtp.wire.content import ContentReader, ContentWriter, Form, unstuff
+from sansio_smtp.wire.paths import Mailbox
 from sansio_smtp.wire.replies import Origin, Reply
 from sansio_smtp.wire.reply_reader import ReplyReader
 from sansio_smtp.wire.violations import RemoteProtocolError
@@ -70,6 +83,8 @@ from .questions import (
     OTHER_VERBS,
     REPLY,
     Answer,
+    AnyQuestion,
+    AnyVerdict,
     AttemptQuestion,
     BodyQuestion,
     ClientQuestion,
@@ -103,15 +118,21 @@ __all__ = [
     "CLIENT_CHANGED",
     "COMMAND",
     "END_OF_DATA",
+    "END_OF_INPUT",
     "HEADERS",
     "IN_TURN",
     "LOGIN",
     "MESSAGE",
+    "NEED_DATA",
     "OTHER_VERBS",
+    "PAUSED",
     "REPLY",
     "SERVER",
+    "Access",
     "Addresses",
     "Answer",
+    "AnyQuestion",
+    "AnyVerdict",
     "Ask",
     "AttemptQuestion",
     "AwaitReply",
@@ -123,6 +144,7 @@ __all__ = [
     "Chunking",
     "ClientChanged",
     "ClientConnection",
+    "ClientEvent",
     "ClientInfo",
     "ClientQuestion",
     "ClientTls",
@@ -143,6 +165,7 @@ __all__ = [
     "EndOfData",
     "Envelope",
     "Event",
+    "Form",
     "Forwarded",
     "Gate",
     "HeadersQuestion",
@@ -154,6 +177,7 @@ __all__ = [
     "LoginAttempt",
     "LoginMode",
     "LoginQuestion",
+    "Mailbox",
     "MailboxError",
     "Message",
     "MessageAnswered",
@@ -186,6 +210,7 @@ __all__ = [
     "SendToClient",
     "SendToServer",
     "ServerConnection",
+    "ServerEvent",
     "ServerUnusable",
     "Side",
     "Snapshot",
@@ -199,5 +224,6 @@ __all__ = [
     "UpstreamTls",
     "Violation",
     "WaitingFor",
+    "access_of",
     "unstuff",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Final
+from typing import Final, TypeAlias
 
 import attrs
 
@@ -243,7 +243,7 @@ class ServerUnusable:
     why: str
 
 
-Event = (
+Event: TypeAlias = (
     SendToClient
     | SendToServer
     | AwaitReply
@@ -261,6 +261,7 @@ Event = (
     | ClientChanged
     | ServerUnusable
 )
+"""What the inputs of `Proxy` return: a list of these, in the order in which they are to be done."""
 
 
 def _repr_send(event: SendToClient | SendToServer) -> str:

@@ -19,7 +19,7 @@ ends the dialogue.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -46,6 +46,7 @@ from sansio_smtp.members import (
 from sansio_smtp.states import FRAMING, LINE_STEPS, REPLY_STEPS, Phase, Step
 from sansio_smtp.verbs import Kind
 from sansio_smtp.wire.commands import END_OF_DATA, Command, auth_line, chunk_command, octet_count
+from sansio_smtp.wire.content import ContentWriter
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.reply_reader import ReplyReader
 from sansio_smtp.wire.violations import RemoteProtocolError, server_violation
@@ -76,10 +77,12 @@ class ReplyReceived:
 _NONE: Final[Mapping[str, str]] = {}
 """The keywords of a server that has offered none."""
 
-ServerEvent = ReplyReceived | RemoteProtocolError | Pause
+ServerEvent: TypeAlias = ReplyReceived | RemoteProtocolError | Pause
+"""What `ClientConnection.next_event` returns. After a `RemoteProtocolError`, the server's violation, nothing
+more is read."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class ClientConnection:
     """The client's end: octets of a server in, replies out, each with the command that it answers."""
 
@@ -204,9 +207,21 @@ class ClientConnection:
             awaited += [(command, handle)] * (replies - 1)
         return raw + b"\r\n"
 
+    def send_message(self, message: Octets, handle: object = None) -> bytes:
+        """After 354 to DATA: the octets of a whole message, and end-of-data. Line ends become CRLF, and
+        leading dots are doubled. ``handle``: see `send_end_of_data`.
+
+        Raises `LocalProtocolError` if the phase does not allow it, or for a line of one dot and NULs, which
+        some servers would read as end-of-data."""
+        writer = ContentWriter()
+        wire = writer.feed(as_octets(message, "send_message")) + writer.finish()
+        if writer.error is not None:
+            raise LocalProtocolError(f"this message cannot be sent: {writer.error}")
+        return self.send_content(wire) + self.send_end_of_data(handle)
+
     def send_content(self, wire: Octets) -> bytes:
-        """Checks that content may be sent now and returns it: wire form, from `ContentReader.feed` or
-        `ContentWriter`, without end-of-data."""
+        """For a message in pieces: checks that content may be sent now and returns it. It is not changed:
+        give what `ContentWriter` makes of the message, or `ContentReader.feed` of what a client has sent."""
         if not isinstance(wire, bytes):
             wire = as_octets(wire, "send_content")
         if self.phase is not PHASE_CONTENT:
@@ -253,6 +268,9 @@ class ClientConnection:
             replies = len(self.transaction.envelope.recipients) if by_recipient else 1
             awaited[-1:] = [(command, handle)] * replies
         return wire, command
+
+    def __repr__(self) -> str:
+        return f"<ClientConnection in phase {self.phase.name}>"
 
     def tls_started(self) -> None:
         """The TLS handshake after STARTTLS is complete. What was known of the server came in plain text, and

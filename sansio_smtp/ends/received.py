@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Final
+from typing import Final, TypeAlias
 
 import attrs
 
 from sansio_smtp.wire.commands import Command
-from sansio_smtp.wire.content import Form
+from sansio_smtp.wire.content import Form, unstuff
 from sansio_smtp.wire.violations import RemoteProtocolError
 
 from .exchanges import Exchange
@@ -28,16 +28,25 @@ __all__ = [
 
 
 class Pause(Enum):
-    """Why `next_event` returns no event."""
+    """Why `next_event` returns no event. In a ``match`` write ``case Pause.NEED_DATA``: a name without a dot
+    would take every event."""
 
     NEED_DATA = "more octets are needed"
+    """Give what the peer sends next to `receive_data`."""
     PAUSED = "a reply must be sent first"
+    """Nothing is read before a reply, or the TLS handshake, decides what the next octets are; or the dialogue
+    is over: see `phase`."""
     END_OF_INPUT = "the peer has sent its last octet"
+    """The last event has been returned."""
+
+    def __repr__(self) -> str:
+        return self.name
 
 
 NEED_DATA: Final = Pause.NEED_DATA
 PAUSED: Final = Pause.PAUSED
 END_OF_INPUT: Final = Pause.END_OF_INPUT
+_DOTTED: Final = Form.DOTTED
 
 
 @attrs.define(eq=False)
@@ -56,12 +65,18 @@ class Refused:
 
 @attrs.define(eq=False)
 class ContentReceived:
-    """Mail data that is safe to pass on in its ``form``; `unstuff` decodes the form DOTTED. ``at_line_start``
-    is True if the data begins a line."""
+    """A piece of the message that the client is sending. `decoded` is what the message says; ``data`` is the
+    same in its ``form``, safe to pass on. ``at_line_start`` is True if the data begins a line."""
 
     data: bytes = attrs.field(repr=lambda data: f"<{len(data)} octets>")
     at_line_start: bool
     form: Form = Form.DOTTED
+
+    @property
+    def decoded(self) -> bytes:
+        """The octets of the message itself: without the dots that are doubled on the wire, every line with
+        its CRLF. All pieces in a row are the whole message, however they were cut."""
+        return unstuff(self.data, self.at_line_start) if self.form is _DOTTED else self.data
 
 
 @attrs.define(eq=False)
@@ -88,7 +103,7 @@ class EndOfData:
     size: int
 
 
-ClientEvent = (
+ClientEvent: TypeAlias = (
     Command
     | Refused
     | ContentReceived
@@ -98,4 +113,5 @@ ClientEvent = (
     | RemoteProtocolError
     | Pause
 )
-"""A `RemoteProtocolError` by itself is a violation to which no reply can be sent."""
+"""What `ServerConnection.next_event` returns. A `RemoteProtocolError` by itself is a violation to which no
+reply can be sent: close the connection."""

@@ -37,6 +37,7 @@ from typing import ClassVar, Final
 import attrs
 
 from sansio_smtp.arguments import Octets, check_number, check_type, octets
+from sansio_smtp.client_info import ClientInfo, TlsInfo
 from sansio_smtp.config import BareNewline, Config
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.members import (
@@ -65,7 +66,7 @@ from sansio_smtp.wire.inbox import Inbox
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.violations import RemoteProtocolError
 
-from .access import ANYBODY, Access
+from .access import ANYBODY, Access, access_of
 from .exchanges import Exchange
 from .objections import cannot_reply, no_handshake
 from .received import (
@@ -106,10 +107,12 @@ class _Doubt(Enum):
 
 _NO_DOUBT: Final = _Doubt.NONE
 _TAKEN: Final = (Support.FORWARDED, Support.OWN)
+_IN_PLAIN_TEXT: Final = ClientInfo()
+_ENCRYPTED: Final = ClientInfo(tls=TlsInfo(version="TLS"))
 _CREDENTIALS: Final = (_Doubt.CREDENTIAL, _Doubt.OUR_CREDENTIAL)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class ServerConnection:
     """The server's end: octets of a client in, commands and content out."""
 
@@ -118,7 +121,8 @@ class ServerConnection:
     """Limit in decoded octets, applied to messages that begin from now on; None is no limit."""
 
     access: Access = attrs.field(default=ANYBODY, init=False)
-    """What the client may do now."""
+    """What the client may do now: as `Config.tls` and `Config.auth_without_tls` say, unless `allow` was
+    called."""
     phase: Phase = attrs.field(default=Phase.GREETING, init=False)
     eof: bool = attrs.field(default=False, init=False)
     """True if the client will send no more."""
@@ -145,6 +149,19 @@ class ServerConnection:
         check_type(self.config, Config, "ServerConnection takes a Config", 'such as Config(tls="may")')
         if self.max_message_size is not None:
             self.limit_message(self.max_message_size)
+        self.access = access_of(self.config, _IN_PLAIN_TEXT)
+
+    def __repr__(self) -> str:
+        return f"<ServerConnection in phase {self.phase.name}>"
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        """The lines for the reply to EHLO that say what this end takes from the client now:
+        ``Reply.of(250, "mx.example", *server.offers)``. They are PIPELINING, 8BITMIME, SIZE if there is a
+        limit, and STARTTLS if `Config.tls` allows it. AUTH is yours to offer."""
+        size = () if self.max_message_size is None else (f"SIZE {self.max_message_size}",)
+        own = (line.decode() for line in self.access.own.values() if line)
+        return ("PIPELINING", "8BITMIME", *size, *own)
 
     @property
     def envelope(self) -> Envelope:
@@ -222,12 +239,13 @@ class ServerConnection:
         self.access = access
 
     def tls_started(self) -> None:
-        """The TLS handshake after STARTTLS is complete: commands are read again. Raises `LocalProtocolError`
-        if none was due."""
+        """The TLS handshake after STARTTLS is complete: commands are read again, and STARTTLS is refused.
+        Raises `LocalProtocolError` if none was due."""
         if self.phase is not PHASE_TLS:
             raise no_handshake(self.phase)
         self._step(Step.TLS_STARTED)
         self._doubt = _Doubt.NONE
+        self.access = access_of(self.config, _ENCRYPTED)
 
     def injected(self) -> RemoteProtocolError | None:
         """The violation of a client that did not wait for the reply to STARTTLS; None if it did. What it has

@@ -8,8 +8,10 @@ from typing import Final, cast
 import attrs
 
 from sansio_smtp.arguments import wrong_type
-from sansio_smtp.errors import LocalProtocolError
-from sansio_smtp.verbs import UNKNOWN, VERBS, Kind
+from sansio_smtp.errors import LocalProtocolError, MailboxError
+from sansio_smtp.verbs import UNKNOWN, VERBS, Effect, Kind
+
+from .paths import Mailbox, read_path
 
 __all__ = [
     "END_OF_CHUNKS",
@@ -34,6 +36,7 @@ _PATH: Final = re.compile(
 # RFC 4422 §3.1. In mixed case it may be base64, of a client that has forgotten the mechanism.
 _MECHANISM: Final = re.compile(rb"[A-Z0-9_-]{1,20}|[a-z0-9_-]{1,20}")
 _NOT_READ: Final = object()
+_WITH_REVERSE_PATH: Final = frozenset(name for name, verb in VERBS.items() if verb.effect is Effect.BEGIN)
 
 _MAX_CHUNK: Final = 2**63 - 1
 _CHUNK: Final = Kind.CHUNK
@@ -165,7 +168,8 @@ class Command:
 
     @property
     def path(self) -> Path | None:
-        """The path of MAIL or RCPT, read leniently; None if the line holds none that can be read."""
+        """The path of MAIL or RCPT with its parameters, read leniently and as the client spelled it; None if
+        the line holds none that can be read. To compare addresses use `mailbox`."""
         if self._path is _NOT_READ:
             self._path = self._read_path()
         return cast("Path | None", self._path)
@@ -183,6 +187,21 @@ class Command:
                 Parameter(keyword.upper(), value if is_set else None) for keyword, is_set, value in parameters
             ),
         )
+
+    @property
+    def mailbox(self) -> Mailbox | None:
+        """The mailbox that MAIL or RCPT names, for comparing: its `domain <Mailbox.domain>` is in lower case,
+        and quotes and source routes, which change nothing, are gone.
+
+        None for other commands, and for a path that is none or that servers may read in different ways: what
+        is decided by a mailbox is best refused then, with 501."""
+        forward = self.verb == b"RCPT"
+        if not forward and self.verb not in _WITH_REVERSE_PATH:
+            return None
+        try:
+            return read_path(self.argument, forward=forward, utf8=True)
+        except MailboxError:
+            return None
 
     @property
     def declared_size(self) -> int:

@@ -645,3 +645,34 @@ def test_the_dialect_may_be_a_word() -> None:
 def test_no_octets_are_the_end_of_input() -> None:
     assert given(greeted(), b"") == [END_OF_INPUT]
     assert given(greeted(), b"250 half a rep", b"") == [END_OF_INPUT]
+
+
+@pytest.mark.parametrize(
+    ("message", "wire"),
+    [
+        (b"", b".\r\n"),
+        (b"Subject: x\n\n.hidden", b"Subject: x\r\n\r\n..hidden\r\n.\r\n"),
+        (bytearray(b"x\r\n.\r\nQUIT\r\n"), b"x\r\n..\r\nQUIT\r\n.\r\n"),
+    ],
+)
+def test_a_whole_message(message: bytes, wire: bytes) -> None:
+    end = in_content()
+    assert end.send_message(message, "handle") == wire
+    event, _ = given(end, b"250 ok\r\n")
+    assert (event.command, event.handle) == (END_OF_DATA, "handle")
+
+
+def test_a_message_that_cannot_be_sent() -> None:
+    end = in_content()
+    for use, error, text in (
+        (lambda: end.send_message("text"), TypeError, "send_message takes bytes, not str"),  # type: ignore[arg-type]
+        (lambda: end.send_message(b"\0.\r\n"), LocalProtocolError, "this message cannot be sent: "),
+        (lambda: greeted().send_message(b"x"), LocalProtocolError, "send DATA, and read its 354"),
+    ):
+        with pytest.raises(error, match=text):
+            use()
+    assert end.phase is Phase.CONTENT
+
+
+def test_a_client_shows_its_phase() -> None:
+    assert repr(greeted()) == "<ClientConnection in phase COMMAND>"

@@ -468,3 +468,13 @@ def test_no_octets_are_the_end_of_input() -> None:
     assert given(greeted(), b"") == [END_OF_INPUT]
     command, pause = given(greeted(), b"NOOP\r\nNO", b"")
     assert (command.verb, pause) == (b"NOOP", END_OF_INPUT)
+
+
+def test_what_a_server_offers() -> None:
+    assert greeted().offers == ("PIPELINING", "8BITMIME")
+    end = ServerConnection(Config(tls="may"), max_message_size=1000)  # type: ignore[arg-type]
+    assert end.offers == ("PIPELINING", "8BITMIME", "SIZE 1000", "STARTTLS")
+
+
+def test_a_server_shows_its_phase() -> None:
+    assert repr(greeted()) == "<ServerConnection in phase COMMAND>"

@@ -168,3 +168,21 @@ def test_credentials_of_a_client_that_did_not_wait_are_never_shown(more: dict[st
         assert line not in answered.error.evidence + answered.command.shown
         end.send_reply(Reply.of(500))
     assert given(end, b"NOOP\r\n")[0].shown == b"NOOP"
+
+
+def test_what_a_client_may_do_follows_from_the_config() -> None:
+    """A server of one's own need not call `allow`."""
+    end = greeted(Config(tls="encrypt", auth_without_tls=False))  # type: ignore[arg-type]
+    refused, _ = given(end, b"AUTH PLAIN AGEAYg==\r\n")
+    assert told(refused)[0] == 530
+    end.send_reply(refused.error.reply_hint)
+    command, _ = given(end, b"STARTTLS\r\n")
+    assert command.verb == b"STARTTLS"
+    end.send_reply("220 go")
+    end.tls_started()
+    assert "STARTTLS" not in end.offers
+    refused, _ = given(end, b"STARTTLS\r\n")
+    assert told(refused)[0] == 503
+    end.send_reply(refused.error.reply_hint)
+    command, _ = given(end, b"AUTH PLAIN AGEAYg==\r\n")
+    assert command.verb == b"AUTH"

@@ -497,7 +497,7 @@ OTHERWISE = {
     "AskedPassing.let_go",  # after the last input
     # For a caller that uses an end by itself.
     "Proxy._with_rest",  # before the reply that it waits for
-    *("ClientConnection._line", "ClientConnection._no_content_now"),
+    *("ClientConnection._line", "ClientConnection._no_content_now", "ClientConnection.send_message"),
     # With `Config.account` alone.
     *("Downstream._refused", "Exchange.came_with", "MessageFlow._look_for_id", "MessageFlow.account_of"),
     "Passing.has_come",

@@ -340,3 +340,36 @@ def test_what_comes_from_a_peer_is_octets() -> None:
 def test_an_error_says_how_a_command_is_written(line: str, text: str) -> None:
     with pytest.raises(LocalProtocolError, match=text):
         Command.of(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "address"),
+    [
+        ("RCPT TO:<Ann@OLD.example>", "Ann@old.example"),
+        ("rcpt to:<ann@old.example> NOTIFY=NEVER", "ann@old.example"),
+        ('MAIL FROM:<"ann"@old.example> SIZE=5', "ann@old.example"),
+        ("RCPT TO:<@a.example:ann@old.example>", "ann@old.example"),
+        ("MAIL FROM:<>", ""),
+        ("RCPT TO:<Postmaster>", "postmaster"),
+        ("RCPT TO:<j\u00f6rg@b\u00fccher.example>", "j\u00f6rg@xn--bcher-kva.example"),
+    ],
+)
+def test_the_mailbox_of_a_path(line: str, address: str) -> None:
+    mailbox = Command.of(line).mailbox
+    assert mailbox is not None
+    assert mailbox.address == address
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "RCPT garbage",
+        "RCPT",
+        "RCPT TO:<>",
+        "RCPT TO:<a@b(c)>",
+        "RCPT TO:<a@b> no parameter!",
+        "NOOP TO:<a@b>",
+    ],
+)
+def test_a_command_without_a_mailbox(line: str) -> None:
+    assert Command.of(line).mailbox is None
