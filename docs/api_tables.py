@@ -9,7 +9,8 @@ import inspect
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
-from types import ModuleType
+
+import attrs
 
 __all__ = ["PACKAGES", "PAGES", "REGIONS", "aliases", "public_names"]
 
@@ -79,9 +80,7 @@ def public_names(package: str) -> dict[str, str]:
 
 def aliases(package: str) -> list[str]:
     """The public names of a package that stand for a union or another type."""
-    return [
-        name for name, module in public_names(package).items() if _definitions(module)[name].startswith("=")
-    ]
+    return [name for name, module in public_names(package).items() if _definitions(module)[name].alias]
 
 
 def page(package: str, modules: tuple[str, ...]) -> str:
@@ -95,13 +94,14 @@ def page(package: str, modules: tuple[str, ...]) -> str:
     return "\n".join(["```{eval-rst}", "\n\n".join(blocks), "```"])
 
 
-def _directive(package: str, name: str, doc: str) -> str:
+def _directive(package: str, name: str, definition: Definition) -> str:
     thing = getattr(importlib.import_module(package), name)
     if inspect.isfunction(thing):
         return f".. autofunction:: {name}"
     if not inspect.isclass(thing):
-        value = f"   :value: {thing!r}\n\n" if isinstance(thing, str) and not doc.startswith("=") else "\n"
-        return f".. py:data:: {name}\n{value}{_indented(doc.removeprefix('='))}".rstrip()
+        head = "" if definition.alias else f"   :value: {definition.value}\n"
+        stands_for = f"``{definition.value}``\n\n" if definition.alias else ""
+        return f".. py:data:: {name}\n{head}\n{_indented(stands_for + definition.about)}".rstrip()
     lines = [f".. autoclass:: {name}", "   :members:", "   :undoc-members:"]
     if not issubclass(thing, enum.Enum | Exception):
         lines.append("   :inherited-members:")
@@ -114,35 +114,35 @@ def _indented(doc: str) -> str:
     return "\n".join(f"   {line.strip()}" if line else "" for line in doc.splitlines())
 
 
+@attrs.frozen
+class Definition:
+    """What a module says of a name."""
+
+    value: str = ""
+    """Of a constant or an alias."""
+    alias: bool = False
+    about: str = ""
+    """The string after a constant or an alias."""
+
+
 @cache
-def _definitions(module: str) -> dict[str, str]:
-    """What a module defines, with the string after a constant; after ``=``, what an alias stands for."""
-    file = inspect.getsourcefile(_module(module))
+def _definitions(module: str) -> dict[str, Definition]:
+    """What a module defines, in its order."""
+    file = inspect.getsourcefile(importlib.import_module(module))
     assert file
     body = ast.parse(Path(file).read_text(encoding="utf-8")).body
     found = {}
     for node, following in zip(body, [*body[1:], ast.Pass()], strict=True):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            found[node.name] = ""
-        elif (assigned := _assigned(node)) is not None:
-            name, meaning = assigned
-            about = following.value if isinstance(following, ast.Expr) else None
-            found[name] = meaning + (str(about.value) if isinstance(about, ast.Constant) else "")
+            found[node.name] = Definition()
+        elif isinstance(node, ast.AnnAssign | ast.Assign) and node.value:
+            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+            alias = isinstance(node, ast.Assign) or ast.unparse(node.annotation) == "TypeAlias"
+            said = following.value if isinstance(following, ast.Expr) else None
+            about = str(said.value) if isinstance(said, ast.Constant) else ""
+            if isinstance(target, ast.Name):
+                found[target.id] = Definition(ast.unparse(node.value), alias, about)
     return found
-
-
-def _assigned(node: ast.stmt) -> tuple[str, str] | None:
-    """The name of a constant or alias, and what the alias stands for."""
-    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
-        alias = ast.unparse(node.annotation) == "TypeAlias"
-        return node.target.id, f"=``{ast.unparse(node.value)}``\n\n" if alias else ""
-    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-        return node.targets[0].id, f"=``{ast.unparse(node.value)}``\n\n"
-    return None
-
-
-def _module(name: str) -> ModuleType:
-    return importlib.import_module(name)
 
 
 REGIONS: dict[str, Callable[[], str]] = {

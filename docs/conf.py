@@ -60,5 +60,7 @@ nitpick_ignore = [
 
 html_theme = "furo"
 html_title = f"sansio-smtp {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_theme_options = {"navigation_with_keys": True}

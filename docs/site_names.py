@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 import importlib
+import inspect
 from typing import Any
 
 from api_tables import PACKAGES, aliases
@@ -37,6 +39,8 @@ def _resolve(
 def _named(
     app: Sphinx, what: str, name: str, thing: Any, options: Any, signature: str | None, returns: str | None
 ) -> tuple[str | None, str | None]:
+    if inspect.isclass(thing) and issubclass(thing, enum.Enum):
+        return "", None  # its members are listed, and nobody calls it
     for union, alias in _UNIONS.items():
         signature = signature and signature.replace(union, alias)
         returns = returns and returns.replace(union, alias)

@@ -66,7 +66,7 @@ def test_commands_print_what_the_page_says(page: Path, folder: Path) -> None:
 
 
 def commands(body: str) -> Iterator[tuple[str, str]]:
-    _, *pieces = re.split(r"^\$ ", body, flags=re.MULTILINE)
+    _, *pieces = re.split(r"^\$ ", body.replace("\\\n", ""), flags=re.MULTILINE)
     for piece in pieces:
         command, _, output = piece.partition("\n")
         yield command, output
