@@ -1,4 +1,10 @@
-"""An SMTP proxy on asyncio: ``asyncio_proxy.py --listen 127.0.0.1:2525 --upstream 127.0.0.1:25``"""
+"""An SMTP proxy on asyncio.
+
+    python examples/asyncio_proxy.py --listen 127.0.0.1:2525 --upstream 127.0.0.1:25
+
+It prints the address at which it listens, and relays mail between each client that connects and the server.
+Ctrl-C ends it.
+"""
 
 import asyncio
 import contextlib

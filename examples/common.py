@@ -1,4 +1,4 @@
-"""What asyncio_proxy.py and threads_proxy.py share: all of a driver that does not depend on how it waits."""
+"""What the three proxies share: all of a driver that does not depend on how it waits."""
 
 import argparse
 import contextlib
@@ -56,6 +56,7 @@ class Settings:
     config: Config
     to_client: ssl.SSLContext
     to_server: ssl.SSLContext
+    options: argparse.Namespace
 
 
 class Plumbing:
@@ -197,9 +198,9 @@ def serve_threads(
         thread.join()
 
 
-def settings() -> Settings:
-    """What the options of the command say."""
-    parser = argparse.ArgumentParser()
+def settings(parser: argparse.ArgumentParser | None = None) -> Settings:
+    """What the options of the command say. A parser that is given may have more options."""
+    parser = parser or argparse.ArgumentParser()
     parser.add_argument("--listen", type=_address, required=True, metavar="HOST:PORT")
     parser.add_argument("--upstream", type=_address, required=True, metavar="HOST:PORT")
     parser.add_argument("--tls-cert", metavar="FILE", help="STARTTLS is offered with this certificate")
@@ -216,7 +217,7 @@ def settings() -> Settings:
     config = Config(
         tls=ClientTls.MAY if options.tls_cert else ClientTls.NONE, upstream_tls=options.upstream_tls
     )
-    return Settings(options.listen, options.upstream, config, to_client, to_server)
+    return Settings(options.listen, options.upstream, config, to_client, to_server, options)
 
 
 def _address(text: str) -> Address:

@@ -1,4 +1,9 @@
-"""Rules are questions: refuse a domain at RCPT, add a header field. No network: octets in, events out."""
+"""Rules are questions: refuse a domain at RCPT, add a header field. No network: octets in, events out.
+
+    python examples/reject_rule.py
+
+It prints what a client and a server say in a dialogue, and what leaves the proxy for each of them.
+"""
 
 import sansio_smtp as smtp
 from sansio_smtp import CLIENT, SERVER

@@ -29,6 +29,8 @@ COMMANDS = {
     "trio": ["-m", "trio_proxy"],
     "asyncio": ["examples/asyncio_proxy.py"],
     "threads": ["examples/threads_proxy.py"],
+    "anyio": ["examples/anyio_proxy.py"],
+    "anyio-trio": ["examples/anyio_proxy.py", "--backend", "trio"],
 }
 _IMPATIENT = """
 import runpy, sys
@@ -36,10 +38,12 @@ sys.path.insert(0, "examples")
 import common
 common.SECONDS.update(dict.fromkeys(common.SECONDS, 0.5))
 common.TICK = 0.1
-runpy.run_path("examples/{kind}_proxy.py", run_name="__main__")
+runpy.run_path("{file}", run_name="__main__")
 """
 IMPATIENT = {
-    kind: [*command, "--timeout", "0.5"] if kind == "trio" else ["-c", _IMPATIENT.format(kind=kind)]
+    kind: [*command, "--timeout", "0.5"]
+    if kind == "trio"
+    else ["-c", _IMPATIENT.format(file=command[0]), *command[1:]]
     for kind, command in COMMANDS.items()
 }
 """The same, with half a second for everything; a thread looks at the deadline several times until then."""
@@ -55,8 +59,10 @@ sys.path.insert(0, "examples")
 runpy.run_module("{module}", run_name="__main__", alter_sys=True)
 """
 CRAMPED = {
-    kind: ["-c", _CRAMPED.format(module="trio_proxy" if kind == "trio" else f"{kind}_proxy")]
-    for kind in COMMANDS
+    kind: ["-c", _CRAMPED.format(module="trio_proxy")]
+    if kind == "trio"
+    else ["-c", _CRAMPED.format(module=Path(command[0]).stem), *command[1:]]
+    for kind, command in COMMANDS.items()
 }
 """The same, with hardly any room in the kernel for what goes to the server and comes from it."""
 

@@ -1,4 +1,4 @@
-"""The same tests on real sockets against every driver: the Trio proxy and the two examples.
+"""The same tests on real sockets against every driver: the Trio proxy and the examples.
 
 What is tested here is what a driver adds to the core: order and the ends of connections; back-pressure
 and deadlines are in test_drivers_patience.py. The peers are raw sockets, for only those can be as rude

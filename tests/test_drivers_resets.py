@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from sansio_smtp import SERVER
@@ -30,7 +31,7 @@ def leg() -> Iterator[tuple[socket.socket, socket.socket]]:
 def session_of(kind: str, ours: socket.socket, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(EXAMPLES)
     module: Any = __import__(f"{kind}_proxy")
-    settings = module.Settings(("", 0), ("", 0), None, None, None)
+    settings = module.Settings(("", 0), ("", 0), None, None, None, None)
     return module.Session(ours, ours, settings)
 
 
@@ -45,6 +46,28 @@ def test_threads(leg: tuple[socket.socket, socket.socket], monkeypatch: pytest.M
     session = session_of("threads", ours, monkeypatch)
     with session.locks[SERVER]:
         session.reset(SERVER)
+    ours.close()
+    with pytest.raises(ConnectionResetError):
+        read_to_the_end(theirs)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_anyio(
+    leg: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    """A send that is stuck ends at once."""
+    ours, theirs = leg
+
+    async def run() -> None:
+        session = session_of("anyio", ours, monkeypatch)
+        session.outboxes[SERVER] += bytes(10_000_000)
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(session.flush, SERVER)
+                await anyio.wait_all_tasks_blocked()
+                session.reset(SERVER)
+
+    anyio.run(run, backend=backend)
     ours.close()
     with pytest.raises(ConnectionResetError):
         read_to_the_end(theirs)

@@ -1,0 +1,113 @@
+"""A client that sends one message, under TLS, and logs in if it is told to.
+
+    python examples/send_mail.py mx.example:587 ann@me.example bob@mx.example examples/hello.eml
+
+It requires STARTTLS and a certificate that is valid for the host; ``--ca FILE`` names a file with the
+certificate of your own authority. With ``--user NAME`` it logs in with AUTH PLAIN; the password is read from
+the variable SMTP_PASSWORD. It prints what it says and what the server answers, and ends with status 0 if the
+server has accepted the message.
+"""
+
+import argparse
+import base64
+import os
+import socket
+import ssl
+import sys
+from pathlib import Path
+from typing import Self
+
+import sansio_smtp as smtp
+
+SECONDS = 300  # for one reply: RFC 5321 §4.5.3.2
+
+
+class NotSent(Exception):
+    """The message was not accepted, and why."""
+
+
+class Client:
+    """Says one command after the other, and waits for each reply."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock, self.end = sock, smtp.ClientConnection()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sock.close()
+
+    def expect(self, what: str, severity: int) -> None:
+        """Waits for a reply, which has to begin with this digit."""
+        while isinstance(event := self.end.next_event(), smtp.Pause):
+            if event is not smtp.Pause.NEED_DATA:
+                raise NotSent(f"{what}: the server has closed the connection")
+            data = self.sock.recv(65_536)
+            self.end.receive_data(data) if data else self.end.receive_eof()
+        if isinstance(event, smtp.RemoteProtocolError):
+            raise NotSent(f"{what}: the server does not speak SMTP: {event}")
+        print("S:", event.reply)
+        if event.reply.severity != severity:
+            raise NotSent(f"{what}: {event.reply}")
+
+    def say(self, line: str, severity: int = 2) -> None:
+        command = smtp.Command.of(line)
+        print("C:", command)  # a password is not shown
+        self.sock.sendall(self.end.send_command(command))
+        self.expect(str(command), severity)
+
+    def start_tls(self, context: ssl.SSLContext, host: str) -> None:
+        if "STARTTLS" not in self.end.keywords:
+            raise NotSent("the server does not offer STARTTLS")
+        self.say("STARTTLS")
+        if self.end.buffered:  # they would be read as if they had come under TLS
+            raise NotSent("the server has sent octets before the TLS handshake")
+        self.sock = context.wrap_socket(self.sock, server_hostname=host)
+        self.end.tls_started()
+
+    def log_in(self, user: str, password: str) -> None:
+        if "PLAIN" not in self.end.keywords.get("AUTH", "").split():
+            raise NotSent("the server does not offer AUTH PLAIN")
+        response = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
+        self.say(f"AUTH PLAIN {response}")
+
+    def send(self, sender: str, recipient: str, content: bytes) -> None:
+        self.say(f"MAIL FROM:<{sender}>")
+        self.say(f"RCPT TO:<{recipient}>")
+        self.say("DATA", 3)
+        writer = smtp.ContentWriter()
+        wire = writer.feed(content) + writer.finish()
+        if writer.error is not None:
+            raise NotSent(f"the message cannot be sent: {writer.error}")
+        self.sock.sendall(self.end.send_content(wire) + self.end.send_end_of_data())
+        self.expect("the message", 2)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    for name in ("server", "sender", "recipient", "file"):
+        parser.add_argument(name)
+    parser.add_argument("--ca", metavar="FILE")
+    parser.add_argument("--user", metavar="NAME")
+    parser.add_argument("--timeout", type=float, default=SECONDS)
+    options = parser.parse_args()
+    host, _, port = options.server.rpartition(":")
+    content = Path(options.file).read_bytes()
+    context = ssl.create_default_context(cafile=options.ca)
+    try:
+        with Client(socket.create_connection((host, int(port)), options.timeout)) as client:
+            client.expect("the greeting", 2)
+            client.say("EHLO client.example")
+            client.start_tls(context, host)
+            client.say("EHLO client.example")
+            if options.user:
+                client.log_in(options.user, os.environ["SMTP_PASSWORD"])
+            client.send(options.sender, options.recipient, content)
+            client.say("QUIT")
+    except (NotSent, OSError, smtp.LocalProtocolError) as error:  # ssl.SSLError is an OSError
+        sys.exit(f"not sent: {error}")
+
+
+if __name__ == "__main__":
+    main()

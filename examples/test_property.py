@@ -1,0 +1,37 @@
+"""A property over a rule: whatever a client says, no mail to the domain that has moved gets through.
+
+    pytest -q examples/test_property.py
+
+Hypothesis draws envelopes, messages and whole dialogues, ordinary and hostile, with many spellings of the
+address. If the rule lets one through, the test shows the shortest dialogue that Hypothesis has found.
+"""
+
+import my_rules
+from hypothesis import given, settings
+
+from sansio_smtp import Envelope
+from sansio_smtp.testing import Dialogue, Session, Sizes, session
+from sansio_smtp.testing.strategies import cuts, dialogues, envelopes, messages
+
+DOMAINS = ["old.example", "new.example"]
+
+
+def moved(s: Session) -> list[str]:
+    """The recipients in the old domain of messages that the server has got."""
+    recipients = (to for message in s.delivered for to in message.recipients)
+    return [to for to in recipients if to.lower().endswith("@old.example")]
+
+
+@given(envelopes(DOMAINS), messages())
+def test_no_envelope_gets_through(envelope: Envelope, message: bytes) -> None:
+    with session(my_rules) as s:
+        s.send(envelope, message)
+        assert not moved(s)
+
+
+@settings(deadline=None)  # some dialogues are long, and come octet by octet
+@given(dialogues(DOMAINS), cuts())
+def test_no_dialogue_gets_through(dialogue: Dialogue, cut: Sizes) -> None:
+    with session(my_rules, cut=cut) as s:
+        s.say(dialogue)
+        assert not moved(s)
