@@ -20,12 +20,15 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "proxy": ("sansio_smtp", ("proxy.proxy", "proxy.message_store", "joint_states")),
     "events": ("sansio_smtp", ("events",)),
     "questions": ("sansio_smtp", ("questions", "sasl_client")),
-    "ends": ("sansio_smtp", ("ends.server", "ends.client", "ends.received", "ends.transaction")),
+    "ends": (
+        "sansio_smtp",
+        ("ends.server", "ends.client", "ends.received", "ends.access", "ends.transaction"),
+    ),
     "config": ("sansio_smtp", ("config", "networks", "client_info")),
     "states": ("sansio_smtp", ("states", "verbs")),
     "wire": (
         "sansio_smtp",
-        ("wire.commands", "wire.replies", "wire.reply_reader", "wire.content"),
+        ("wire.commands", "wire.paths", "wire.replies", "wire.reply_reader", "wire.content"),
     ),
     "errors": ("sansio_smtp", ("errors", "wire.violations")),
     "rules": (

@@ -106,8 +106,8 @@ def test_recipients_that_a_verdict_adds(word: str) -> None:
         ("! continue adding", "stands alone"),
         ("! add", "unknown verdict"),
         ("! add !", "not a command"),
-        ("-> connect", "neither"),
-        ("-> connect two servers", "neither"),
+        ("-> connect", "an indented line begins with"),
+        ("-> connect two servers", "an indented line begins with"),
     ],
 )
 def test_mistakes(line: str, what: str) -> None:

@@ -67,7 +67,7 @@ async def test_an_address_that_is_in_use(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(serve_pages, address, Metrics().registry, lambda: True)
             await trio.sleep(60)
-            assert [line["event"] for line in logs] == ["no admin pages; this is tried again until it works"]
+            assert [line["event"] for line in logs] == ["no admin pages yet; the address is tried again until it is free"]
             assert f"cannot listen on {address}: it is in use" in logs[0]["error"]
             taken.close()
             await trio.sleep(60)
