@@ -14,7 +14,7 @@ from typing import Any, Final
 import attrs
 
 from sansio_smtp.rules.lint.problems import Problem, RuleError, did_you_mean
-from trio_proxy.text.masking import MASK, is_secret, is_table, shown
+from trio_proxy.text.masking import MASK, is_list, is_secret, is_table, shown
 
 from .file_schema import KNOWN_TABLES, SCHEMAS, SETTINGS_BY_KEY, place_for
 from .options import CONFLICTS, RULES, SETTINGS
@@ -127,7 +127,7 @@ _POSITION: Final = re.compile(r"\(at line ([0-9]+), column ([0-9]+)\)")
 
 def _no_table(name: str, value: Any) -> str:
     place = place_for(name)
-    if not isinstance(value, dict | list):
+    if not (is_table(value) or is_list(value)):
         known = " or ".join(f"[{table}]" for table in SETTINGS_BY_KEY)
         return f'unknown key "{name}"{place or f"; keys stand below a table: {known}"}'
     known = ", ".join(f"[{table}]" for table in KNOWN_TABLES)

@@ -149,7 +149,7 @@ def describe(kind: Kind) -> str:
     return getattr(kind, "__name__", str(kind))
 
 
-_EXAMPLES: Final = {str: '"text"', int: "30", float: "0.5", bool: "true"}
+_EXAMPLES: Final[dict[Any, str]] = {str: '"text"', int: "30", float: "0.5", bool: "true"}
 
 
 def _example(kind: Kind) -> str:
