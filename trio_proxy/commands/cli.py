@@ -15,6 +15,7 @@ from trio_proxy.trial.options import read_case, read_letters, with_trial_options
 
 from . import exit_status
 from .command_group import SuggestingGroup
+from .completion import SHELLS, completion_script
 from .read_options import read_options
 from .setting_options import with_settings
 
@@ -191,6 +192,19 @@ def test(ctx: click.Context, /, messages: tuple[str, ...], how: TrialHow | None,
     except KeyboardInterrupt:
         status = exit_status.INTERRUPTED
     sys.exit(status)
+
+
+@cli.command(context_settings=_CONTEXT)
+@click.argument("shell", type=click.Choice(SHELLS))
+def completion(shell: str) -> None:
+    """Print what makes a shell complete the words of smtp-proxy: commands, options, choices and files.
+
+    \b
+    eval "$(smtp-proxy completion bash)"          in ~/.bashrc
+    eval "$(smtp-proxy completion zsh)"           in ~/.zshrc
+    smtp-proxy completion fish | source           in ~/.config/fish/config.fish
+    """
+    click.echo(completion_script(cli, shell), nl=False)
 
 
 def main() -> None:

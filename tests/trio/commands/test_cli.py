@@ -149,7 +149,7 @@ def test_version() -> None:
         (["--upstream", "mx 25"], "'mx 25': no host name holds a blank; write HOST:PORT, such as mail"),
         (["--upstream", ""], "'': the name of the server is missing; write HOST:PORT"),
         (["--upstream", "mx:smtp"], "'mx:smtp': 'smtp' is no port number (0 to 65535); the port of smtp is"),
-        (["xyzzy"], "No such command 'xyzzy'. Commands: check, demo, reload, show, test."),
+        (["xyzzy"], "No such command 'xyzzy'. Commands: check, completion, demo, reload, show, test."),
         (["--listen", "2525"], "'2525' has no host; write 127.0.0.1:2525"),
         (["--listen", "127.0.0.1"], "'127.0.0.1' has no port; write HOST:PORT, such as 127.0.0.1:2525"),
         (["--listen", "::1:25"], "'::1:25' cannot be read; an IPv6 address needs brackets: [::1:25]:2525"),
