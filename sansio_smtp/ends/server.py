@@ -287,7 +287,8 @@ class ServerConnection:
     def drop_chunk(self, *, stray: bool = False) -> None:
         """The message whose chunks are arriving is over: octets that are still to come are dropped. The next
         BDAT begins another message. ``stray``: the BDAT that came last belongs to no message, so that its
-        refusal does not end the transaction."""
+        refusal does not end the transaction, and may be sent at once. A server that does not offer CHUNKING
+        calls it so for each BDAT."""
         if stray:
             exchange = self.exchanges[-1]
             exchange.becomes(exchange.command.as_dropped())
@@ -309,8 +310,8 @@ class ServerConnection:
 
         421 may be sent at any time and ends the dialogue. So does 4xx or 5xx in the middle of mail data, and
         any reply with ``last``. Raises `LocalProtocolError` for a reply that no line asked for, for one to a
-        BDAT whose octets have not all come, and for one that would leave it unknown what the next octets are,
-        such as 3xx to MAIL.
+        BDAT whose octets have not all come, unless it is dropped, and for one that would leave it unknown
+        what the next octets are, such as 3xx to MAIL.
         """
         if not isinstance(reply, Reply):
             reply = Reply.parse(reply)
@@ -331,7 +332,11 @@ class ServerConnection:
             after = FRAMING[self.phase].get(step) if step else None
             if after is None:
                 raise cannot_reply(reply, self.phase, command)
-            if exchange is self.arriving and step is not Step.GOODBYE:
+            if (
+                exchange is self.arriving
+                and step is not Step.GOODBYE
+                and command.kind is not Kind.DROPPED_CHUNK
+            ):
                 raise LocalProtocolError(
                     f"the octets of {command} have not all come: send {reply} after ChunkEnded or EndOfData"
                 )

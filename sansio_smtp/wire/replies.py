@@ -14,7 +14,7 @@ from sansio_smtp.errors import LocalProtocolError
 __all__ = ["Origin", "Reply"]
 
 _ENHANCED: Final = re.compile(rb"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?=[ \r])")
-_LINE: Final = re.compile(rb"([2-5][0-9][0-9])(?: (.*))?", re.DOTALL)
+_LINE: Final = re.compile(rb"([2-5][0-9][0-9])(?: .*)?", re.DOTALL)
 _CODE: Final = re.compile(r"([245])\.[0-9]{1,3}\.[0-9]{1,3}")
 _FORBIDDEN: Final = re.compile(rb"[\r\n\0]")
 
@@ -71,7 +71,8 @@ class Reply:
 
     @classmethod
     def parse(cls, line: Reply | str | bytes) -> Reply:
-        """A reply of our own that is written in one line: ``Reply.parse("250 2.1.0 ok")``.
+        """A reply of our own that is written in one line: ``Reply.parse("250 2.1.0 ok")``. A challenge of
+        AUTH that is empty is ``"334 "``, with the space.
 
         Raises `LocalProtocolError` if it does not begin with a code, or holds CR, LF or NUL."""
         if isinstance(line, Reply):
@@ -89,7 +90,7 @@ class Reply:
             raise LocalProtocolError(
                 f'not a reply: {raw!r}; it begins with a code from 200 to 599 and a space, such as "250 ok"'
             )
-        return cls.of(int(found[1]), found[2] or b"")
+        return cls(int(found[1]), raw + b"\r\n", Origin.PROXY)
 
     @property
     def severity(self) -> int:

@@ -182,3 +182,24 @@ def test_what_may_be_a_credential_is_no_chunk() -> None:
     refused, _ = given(end, b"BDAT c2VjcmV0\r\n")
     assert told(refused)[0] == 501
     assert b"c2VjcmV0" not in refused.error.evidence + refused.command.shown
+
+
+def test_a_dropped_chunk_may_be_refused_at_once() -> None:
+    """So a server that does not offer CHUNKING need not wait for octets that it does not want."""
+    end = in_transaction()
+    given(end, b"BDAT 5\r\nNO")
+    end.drop_chunk(stray=True)
+    assert end.send_reply(NO) == NO.raw
+    ended, command, _ = given(end, b"OP\nNOOP\r\n")
+    assert (type(ended), command.verb, end.unanswered) == (ChunkEnded, b"NOOP", 1)
+    assert end.in_transaction
+    end.send_reply(OK)
+
+
+def test_a_refused_chunk_may_be_answered_at_once() -> None:
+    end = greeted(Config(tls="encrypt"))  # type: ignore[arg-type]
+    refused, _ = given(end, b"BDAT 2 LAST\r\n")
+    assert end.send_reply(refused.error.reply_hint)[:4] == b"530 "
+    ended, _ = given(end, b"hi")
+    assert isinstance(ended, ChunkEnded)
+    assert end.unanswered == 0
