@@ -164,6 +164,11 @@ class ServerConnection:
         return ("PIPELINING", "8BITMIME", *size, *own)
 
     @property
+    def takes_logins(self) -> bool:
+        """True if AUTH is not refused now: see `Config.auth_without_tls`. Offer it only then."""
+        return self.access.no_login is None
+
+    @property
     def envelope(self) -> Envelope:
         """The accepted commands of the mail transaction, as the client was told it stands."""
         return self.transaction.envelope
@@ -243,6 +248,8 @@ class ServerConnection:
         Raises `LocalProtocolError` if none was due."""
         if self.phase is not PHASE_TLS:
             raise no_handshake(self.phase)
+        if not self._inbox.empty:
+            raise LocalProtocolError("octets came before the TLS handshake; call next_event until it pauses")
         self._step(Step.TLS_STARTED)
         self._doubt = _Doubt.NONE
         self.access = access_of(self.config, _ENCRYPTED)
@@ -495,7 +502,11 @@ class ServerConnection:
         return Refused(command, error)
 
     def _early_octets(self) -> ClientEvent:
-        return self.injected() or (END_OF_INPUT if self.eof else PAUSED)
+        error = self.injected()
+        if error is None:
+            return END_OF_INPUT if self.eof else PAUSED
+        self._step(Step.GOODBYE)
+        return error
 
     def _violation(
         self, why: str, code: int, enhanced: str, evidence: bytes = b"", limit: str = ""

@@ -186,3 +186,26 @@ def test_what_a_client_may_do_follows_from_the_config() -> None:
     end.send_reply(refused.error.reply_hint)
     command, _ = given(end, b"AUTH PLAIN AGEAYg==\r\n")
     assert command.verb == b"AUTH"
+
+
+def test_octets_before_the_handshake_are_never_read_after_it() -> None:
+    """Also if the caller does not ask for the violation."""
+    end = offering()
+    end.receive_data(b"STARTTLS\r\nNOOP\r\n")
+    end.next_event()
+    end.send_reply(GO)
+    with pytest.raises(LocalProtocolError, match="octets came before the TLS handshake; call next_event"):
+        end.tls_started()
+    error, pause = end.next_event(), end.next_event()
+    assert isinstance(error, RemoteProtocolError)
+    assert (pause, end.phase) == (PAUSED, Phase.MUST_CLOSE)
+
+
+def test_logins_are_taken_under_tls_only_if_the_config_says_so() -> None:
+    end = greeted(Config(tls="may", auth_without_tls=False))  # type: ignore[arg-type]
+    assert not end.takes_logins
+    given(end, b"STARTTLS\r\n")
+    end.send_reply(GO)
+    end.tls_started()
+    assert end.takes_logins
+    assert greeted().takes_logins

@@ -1,0 +1,128 @@
+"""The server and the client of docs/how-to/own-server-and-client.md: TLS, and what peers do wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import socketserver
+import ssl
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import trustme
+from pages import ROOT, blocks
+
+from sansio_smtp import RemoteProtocolError
+
+PAGE = ROOT / "docs" / "how-to" / "own-server-and-client.md"
+
+
+@pytest.fixture(scope="module")
+def page() -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": "page"}
+    with contextlib.redirect_stdout(io.StringIO()):
+        for block in blocks(PAGE, "python"):
+            if "serve_forever" in block:  # what follows is run by test_docs
+                break
+            exec(compile(block, str(PAGE), "exec"), names)
+    return names
+
+
+@pytest.fixture(scope="module")
+def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Of the server and of the client."""
+    authority = trustme.CA()
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("mx.example").configure_cert(server)
+    authority.configure_trust(client)
+    return server, client
+
+
+@contextlib.contextmanager
+def serving(handler: Any) -> Iterator[Any]:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as listening:
+        thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield listening.server_address
+        finally:
+            listening.shutdown()
+            thread.join(20)
+
+
+def test_a_message_with_tls_and_login(page: Any, contexts: Any, capsys: Any) -> None:
+    class Handler(page["Handler"]):  # type: ignore[misc]
+        timeout, context = 20, contexts[0]
+
+    with serving(Handler) as address:
+        mailer = page["Mailer"](address, contexts[1])
+        assert "STARTTLS" not in mailer.smtp.keywords
+        assert mailer.smtp.keywords["AUTH"] == "PLAIN"
+        mailer.log_in("ann", "sesame")
+        reply = mailer.send("ann@me.example", ["bob@mx.example", "eve@mx.example"], b"Subject: x\n\n.\n")
+        mailer.quit()
+    assert str(reply) == "250 2.0.0 printed"
+    assert (
+        "ann: ann@me.example -> bob@mx.example eve@mx.example\nSubject: x\n\n.\n" in capsys.readouterr().out
+    )
+
+
+@pytest.fixture
+def printer(page: Any) -> Any:
+    printer = page["MailPrinter"]("may")
+    printer.greeting()
+    return printer
+
+
+@pytest.mark.parametrize(
+    ("lines", "codes"),
+    [
+        ("AUTH PLAIN AGFubgBzZXNhbWU=", [538]),
+        ("RCPT garbage", [503]),
+        ("MAIL garbage", [501]),
+        ("MAIL FROM:<a@me.example>|MAIL FROM:<a@me.example>", [250, 503]),
+        ("MAIL FROM:<>|RCPT TO:<>|DATA", [250, 501, 503]),
+        ("BDAT 4 LAST|hi|NOOP", [502, 250]),
+        ("GET / HTTP/1.1", [500]),
+        ("what|AUTH|HELO me|QUIT", [500, 538, 250, 221]),
+    ],
+)
+def test_what_a_client_does_wrong(printer: Any, lines: str, codes: list[int]) -> None:
+    replies = printer.receive(lines.replace("|", "\r\n").encode() + b"\r\n")
+    assert [int(reply[:3]) for reply in replies.splitlines()] == codes
+
+
+def test_a_message_that_is_too_large(printer: Any, capsys: Any) -> None:
+    printer.receive(b"MAIL FROM:<a@me.example>\r\nRCPT TO:<b@mx.example>\r\nDATA\r\n")
+    assert printer.receive(b"x" * 1_000_001 + b"\r\n.\r\n")[:4] == b"552 "
+    printer.receive(b"MAIL FROM:<a@me.example>\r\nRCPT TO:<b@mx.example>\r\nDATA\r\n")
+    assert capsys.readouterr().out == ""
+    assert printer.receive(b"small\r\n.\r\n") == b"250 2.0.0 printed\r\n"
+
+
+def test_octets_before_the_handshake(printer: Any) -> None:
+    with pytest.raises(RemoteProtocolError, match="before the TLS handshake"):
+        printer.receive(b"STARTTLS\r\nNOOP\r\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("AUTH LOGIN", 504),
+        ("AUTH PLAIN AGFubgBzZXNhbWU=", 235),
+        ("AUTH PLAIN AGFubgB4", 535),
+        ("AUTH PLAIN|AGFubgBzZXNhbWU=", 235),
+        ("AUTH PLAIN|*", 501),
+    ],
+)
+def test_logins(page: Any, line: str, code: int) -> None:
+    printer = page["MailPrinter"]()
+    printer.greeting()
+    first, *more = line.split("|")
+    reply = printer.receive(first.encode() + b"\r\n")
+    for each in more:
+        assert reply == b"334 \r\n"
+        reply = printer.receive(each.encode() + b"\r\n")
+    assert int(reply[:3]) == code
