@@ -1,7 +1,8 @@
 """sansio-smtp: an SMTP proxy as a library. Octets in, events out; no socket, no clock, no framework.
 
 `Proxy` is one session between a client and a server. `ServerConnection` and `ClientConnection` are its two
-ends, and can be used alone. docs/how-to/embedding.md tells how to drive them.
+ends, and can be used alone: for a server or a client of your own. docs/how-to/embedding.md and
+docs/how-to/own-server-and-client.md show how.
 """
 
 from sansio_smtp.ends.access import Access, access_of

@@ -84,7 +84,39 @@ more is read."""
 
 @attrs.define(eq=False, repr=False)
 class ClientConnection:
-    """The client's end: octets of a server in, replies out, each with the command that it answers."""
+    r"""The client's end of a dialogue: octets of a server in, replies out, each with the command that it
+    answers.
+
+    Write the octets that `send_command` returns, give what you read to `receive_data`, and take events until
+    one is a `Pause`. The first reply is the greeting:
+
+    >>> from sansio_smtp import ClientConnection, Pause
+    >>> client = ClientConnection()
+    >>> client.receive_data(b"220 mx.example ESMTP\r\n")
+    >>> while not isinstance(event := client.next_event(), Pause):
+    ...     print(event.reply)
+    220 mx.example ESMTP
+    >>> client.send_command("EHLO me.example")
+    b'EHLO me.example\r\n'
+    >>> client.receive_data(b"250-mx.example\r\n250 SIZE 1000\r\n")
+    >>> event = client.next_event()
+    >>> print(event.command, event.reply.code, client.keywords)
+    EHLO me.example 250 {'SIZE': '1000'}
+
+    The events are, as `ServerEvent` says:
+
+    - `ReplyReceived`: a reply, with the command that it answers, and the ``handle`` that was given with it.
+    - `RemoteProtocolError`: the server has broken the protocol; close the connection.
+
+    `phase` says what may be sent (`Phase`): in COMMAND the next command; several of them while `may_send`. In
+    CONTENT, after 354 to DATA, the message: `send_message`, or in pieces `send_content` and
+    `send_end_of_data`. In TLS, after 220 to STARTTLS, nothing before the handshake: then call `tls_started`,
+    and say EHLO again. In MUST_CLOSE nothing: close the connection.
+
+    To log in send ``AUTH``, the mechanism, and its first message in base64, if it has one. After 334 the
+    phase is AUTH_LINE: what you give to `send_command` is the next message in base64, or ``*`` to give up.
+    235 says that the login is accepted. No repr shows these lines.
+    """
 
     config: Config = attrs.field(factory=Config)
     phase: Phase = attrs.field(default=Phase.GREETING, init=False)

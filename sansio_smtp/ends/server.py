@@ -114,7 +114,42 @@ _CREDENTIALS: Final = (_Doubt.CREDENTIAL, _Doubt.OUR_CREDENTIAL)
 
 @attrs.define(eq=False, repr=False)
 class ServerConnection:
-    """The server's end: octets of a client in, commands and content out."""
+    r"""The server's end of a dialogue: octets of a client in, commands and messages out.
+
+    The first reply is the greeting. Then give what you read to `receive_data`, take events until one is a
+    `Pause`, and write the octets that `send_reply` returns:
+
+    >>> from sansio_smtp import Config, Pause, Reply, ServerConnection
+    >>> server = ServerConnection(Config(tls="may"), max_message_size=1_000_000)
+    >>> server.send_reply("220 mx.example ESMTP")
+    b'220 mx.example ESMTP\r\n'
+    >>> server.receive_data(b"EHLO me.example\r\n")
+    >>> while not isinstance(event := server.next_event(), Pause):
+    ...     print(event.verb)
+    ...     octets = server.send_reply(Reply.of(250, "mx.example", *server.offers))
+    b'EHLO'
+    >>> event, server.phase
+    (NEED_DATA, <Phase.COMMAND: 'command'>)
+
+    The events are, as `ClientEvent` says:
+
+    - `Command`: send a reply. `Command.mailbox` is what MAIL or RCPT names.
+    - `ContentReceived`: a piece of the message; `ContentReceived.decoded` are its octets.
+    - `EndOfData`: the message is complete; send a reply.
+    - `ContentRefused`: the message must not be taken; send its reply at `EndOfData`.
+    - `Refused`: a line that is not allowed, or no command; send its reply.
+    - `ChunkEnded`: the octets of a BDAT have come; send the reply to it.
+    - `RemoteProtocolError`: close the connection.
+
+    `phase` says how the next octets are read (`Phase`). After a command whose reply decides that, such as
+    DATA, the end pauses (`Pause.PAUSED`) until the reply is sent. After 354 to DATA the message comes, after
+    220 to STARTTLS the TLS handshake: when it is complete, call `tls_started`. After the reply to QUIT and
+    after 421 the phase is MUST_CLOSE: close the connection.
+
+    AUTH is a `Command` too. Answer it with 235 or 535; or with 334 and a challenge in base64: then the next
+    event is the client's answer, a `Command` of kind `Kind.AUTH_LINE`, whose ``raw`` is base64, or ``*`` to
+    give up. No repr shows it. Offer AUTH in the reply to EHLO while `takes_logins`.
+    """
 
     config: Config = attrs.field(factory=Config)
     max_message_size: int | None = None

@@ -56,7 +56,38 @@ _SIDES: Final[tuple[object, ...]] = (CLIENT, SERVER)
 
 
 class Proxy(Engine):
-    """One session of a client, proxied to one server at a time.
+    r"""One session of a client, proxied to one server at a time.
+
+    Give what you read of either side to `receive_from`. It returns a list of events, to be done in this
+    order; a verdict on a question (`answer`) gives further events:
+
+    >>> from sansio_smtp import CLIENT, SERVER, Ask, Close, Continue, Proxy, SendToClient, SendToServer
+    >>> proxy = Proxy(ask={"RCPT"})
+    >>> def receive(side, octets):
+    ...     events = proxy.receive_from(side, octets)
+    ...     for event in events:
+    ...         if isinstance(event, SendToClient | SendToServer | Close):
+    ...             print(event)  # write event.data; close event.side
+    ...         elif isinstance(event, Ask):
+    ...             events += proxy.answer(event.question, Continue())
+    >>> receive(SERVER, b"220 mx.example ESMTP\r\n")
+    SendToClient(b'220 mx.example ESMTP\r\n')
+    >>> receive(CLIENT, b"QUIT\r\n")
+    SendToServer(b'QUIT\r\n')
+    >>> receive(SERVER, b"221 bye\r\n")
+    SendToClient(b'221 bye\r\n')
+    Close(side=SERVER, abort=False)
+    Close(side=CLIENT, abort=False)
+
+    Do not pass over `SendToClient`, `SendToServer`, `Close` and `Ask`; `StartTLS`, `Connect` and `Release`
+    come only if the `Config` asks for them; all others of `Event` are for logs. Read a side only while it is
+    in `may_read`; `waiting_for` says what the session waits for, so that you can set a time limit
+    (`timed_out`).
+
+    AUTH passes as it comes, and `client_info` says who has logged in; with `Config.login_mode` the proxy logs
+    in by itself (`LoginQuestion`). STARTTLS is offered to the client if `Config.tls` says so, and used with
+    the server as `Config.upstream_tls` says: after the event `StartTLS` shake hands, then call `tls_started`.
+    `states` has the `Phase` of each end.
 
     ``ask`` names the hook places at which a question is wanted: the constants of `sansio_smtp.questions`, or
     a verb such as ``"RCPT"`` for that command alone. Other names raise `LocalProtocolError`. ``make_spool``

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import doctest
 import enum
 import importlib
+import io
 import re
 import typing
 from pathlib import Path
@@ -57,6 +59,28 @@ def bare_methods(name: str) -> list[str]:
     if issubclass(kind, enum.Enum):
         bare = [member for member in bare if member not in kind.__members__]
     return [f"{name}.{member}" for member in bare]
+
+
+@each("name", ["ClientConnection", "Proxy", "ServerConnection"])
+def test_examples_in_docstrings_print_what_they_say(name: str) -> None:
+    (example,) = doctest.DocTestFinder(recurse=False).find(getattr(sansio_smtp, name), name, globs={})
+    assert len(example.examples) >= 5
+    told = io.StringIO()
+    failed, _ = doctest.DocTestRunner(verbose=False).run(example, out=told.write)
+    assert failed == 0, told.getvalue()
+
+
+def test_unions_say_what_a_variable_may_hold() -> None:
+    """As an annotation, in isinstance and in a match."""
+    for union in (sansio_smtp.ClientEvent, sansio_smtp.ServerEvent, sansio_smtp.Event):
+        assert all(isinstance(kind, type) for kind in typing.get_args(union))
+    assert isinstance(sansio_smtp.NEED_DATA, sansio_smtp.ClientEvent)
+    assert not isinstance(sansio_smtp.Pause, sansio_smtp.ServerEvent)
+    match sansio_smtp.Command.of("NOOP"):
+        case sansio_smtp.Command(verb, kind=sansio_smtp.Kind.PLAIN):
+            assert verb == b"NOOP"
+        case other:
+            raise AssertionError(other)
 
 
 def test_all_is_sorted_and_has_no_name_twice() -> None:
