@@ -17,7 +17,7 @@ __all__ = ["PACKAGES", "PAGES", "REGIONS", "aliases", "public_names"]
 ROOT = Path(__file__).parent.parent
 
 PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "proxy": ("sansio_smtp", ("proxy.proxy", "proxy.message_store", "joint_states")),
+    "proxy": ("sansio_smtp", ("proxy.proxy", "proxy.message_store", "joint_states", "*")),
     "events": ("sansio_smtp", ("events",)),
     "questions": ("sansio_smtp", ("questions", "sasl_client")),
     "ends": (
@@ -47,16 +47,17 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
             "ruleset",
             "host",
             "lint.problems",
+            "*",
         ),
     ),
     "testing-rules": ("sansio_smtp.testing", ("rules", "steps")),
     "testing-dialogues": (
         "sansio_smtp.testing",
-        ("script", "player", "peers", "conversation", "dialogue", "chunks"),
+        ("script", "player", "peers", "conversation", "chunks", "*"),
     ),
-    "testing-proxy": ("trio_proxy.testing", ("running", "captured")),
+    "testing-proxy": ("trio_proxy.testing", ("running", "captured", "*")),
 }
-"""Each page with its package, and the modules whose public names it has."""
+"""Each page with its package, and the modules whose public names it has; ``*`` is all other modules."""
 
 PACKAGES = tuple(dict.fromkeys(package for package, _ in PAGES.values()))
 
@@ -89,11 +90,14 @@ def aliases(package: str) -> list[str]:
 def page(package: str, modules: tuple[str, ...]) -> str:
     """The directives for autodoc, in the order in which the names are defined."""
     names = public_names(package)
+    named = {f"{each}.{short}" for each, listed in PAGES.values() for short in listed}
+    others = [module for module in dict.fromkeys(names.values()) if module not in named]
     blocks = [f".. currentmodule:: {package}"]
     for short in modules:
-        defined = _definitions(f"{package}.{short}")
-        public = [name for name in defined if names.get(name) == f"{package}.{short}"]
-        blocks += [_directive(package, name, defined[name]) for name in public]
+        for module in others if short == "*" else [f"{package}.{short}"]:
+            defined = _definitions(module)
+            public = [name for name in defined if names.get(name) == module]
+            blocks += [_directive(package, name, defined[name]) for name in public]
     return "\n".join(["```{eval-rst}", "\n\n".join(blocks), "```"])
 
 

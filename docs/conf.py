@@ -31,7 +31,10 @@ autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_class_signature = "mixed"
 # Types in signatures that are not public, or are of Python, have no page: they are shown without a link.
-nitpick_ignore_regex = [("py:class", r"(sansio_smtp|trio_proxy|collections|random|pathlib|ipaddress)\..*")]
+nitpick_ignore_regex = [
+    ("py:class", r"(sansio_smtp|trio_proxy|collections|random|pathlib|ipaddress)\..*"),
+    ("py:obj", r"typing\..*"),
+]
 # Names that docstrings say to those who read the code.
 nitpick_ignore = [
     ("py:class", "EmailMessage"),
