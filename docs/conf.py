@@ -53,6 +53,8 @@ nitpick_ignore = [
             "identity",
             "mime.decode",
             "next_event",
+            "phase",
+            "receive_data",
             "sansio_smtp.questions",
             "sansio_smtp.rules.patterns",
             "sansio_smtp.rules.phases",

@@ -23,11 +23,12 @@ _NEXT = re.compile(r" *(?:[;|&>])")
 BY_THE_TESTS_OF_A_PAGE = {
     "README.md": "tests/test_docs_reader.py",
     "SECURITY.md": "tests/compat/supply",
+    "docs/how-to/capture.md": "tests/trio/captured/test_how_to.py",
     "docs/how-to/recipes.md": "tests/interop/test_interop_recipes.py",
     "docs/how-to/scanners.md": "tests/interop/test_interop_recipes.py",
     "docs/tutorial/": "tests/test_docs_reader.py",
 }
-"""Pages, and folders, whose shell commands all are run, and by which tests."""
+"""Pages, and folders, whose ``sh`` blocks all are run, and by which tests."""
 
 
 @attrs.frozen
@@ -60,10 +61,11 @@ class Block:
         for pages, test in BY_THE_TESTS_OF_A_PAGE.items():
             if name(self.page).startswith(pages):
                 return test
-        ours = all(line.startswith("smtp-proxy ") for line in command_lines(self.body))
-        return "test_options_of_commands_exist" if ours else ""
+        return self._shell()
 
-    _shell = _sh
+    def _shell(self) -> str:
+        ours = all(re.match(r"smtp-proxy( |$)", line) for line in command_lines(self.body))
+        return "test_options_of_commands_exist" if ours else ""
 
 
 def all_blocks() -> Iterator[Block]:
