@@ -55,5 +55,7 @@ def _said(name: str, rest: str, directory: str) -> list[str]:
         return []
     if path is None or not path[1].startswith(directory):
         return []
-    short = re.sub(r"\d+\.\d+\.P\d+Q\d+\.[^/.]+", "NAME", path[1].removeprefix(directory).strip("/")) or "."
+    short = (
+        re.sub(r"\d+\.\d+\.P\d+Q\d+\.[^/]+?\.eml", "NAME", path[1].removeprefix(directory).strip("/")) or "."
+    )
     return [f"{name} {short}" + ("" if rest.rstrip().endswith("= 0") else " failed")]

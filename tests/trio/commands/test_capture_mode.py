@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import pty
+import re
+import select
 import smtplib
 import ssl
+import struct
+import subprocess
+import termios
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from commands import Proxy, proxy
+from commands import COMMAND, Proxy, environment, proxy
 
 SECRET = "correct horse battery"
 MESSAGE = "Subject: hi\n\nhello\n"
@@ -93,3 +102,42 @@ def test_without_room_for_a_certificate(tmp_path: Path) -> None:
         running.wait_for("there is no certificate: ")
         with client(running) as one:
             assert one.sendmail("a@me.example", ["b@mx.example"], MESSAGE) == {}
+
+
+def read_until(screen: int, pattern: bytes) -> bytes:
+    """What appears on a terminal until the pattern does."""
+    said, until = b"", time.monotonic() + 60
+    while not re.search(pattern, said):
+        ready, _, _ = select.select([screen], [], [], until - time.monotonic())
+        assert ready, f"no {pattern!r} in {said!r}"
+        said += os.read(screen, 65_536)
+    return said
+
+
+def test_a_terminal_that_is_closed(tmp_path: Path) -> None:
+    """Mail is kept all the same; what was to be shown is lost."""
+    screen, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 90, 0, 0))
+    command, variables = [*COMMAND, "-l", "127.0.0.1:0"], environment(PYTHONUTF8="1")
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=variables, stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    try:
+        found = re.search(rb"listening   127\.0\.0\.1:(\d+)", read_until(screen, rb"Ctrl-C"))
+        assert found is not None
+        with smtplib.SMTP("127.0.0.1", int(found[1]), timeout=60) as client:
+            subject = "x\x1b[31m" * 2_000
+            client.sendmail("a@me.example", ["b@mx.example"], f"Subject: {subject}\n\nhi\n")
+            line = read_until(screen, rb"kept [^\n]*\n").decode().splitlines()[-1]
+            assert re.fullmatch(r'kept new/\d+….eml  a@me.example → b@mx.example  "x.*…"  12.0 kB', line)
+            assert len(line) == 90
+            os.close(screen)
+            for _ in range(3):
+                client.sendmail("a@me.example", ["b@mx.example"], MESSAGE)
+        process.terminate()
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait(60)
+    assert len(list((tmp_path / "captured-mail" / "new").iterdir())) == 4
