@@ -40,6 +40,8 @@ _IMPORTED: Final = (
     "trio_proxy.rulebook.load",
     "trio_proxy.settings.choose",
     "trio_proxy.settings.config_file",
+    "trio_proxy.tls.self_signed",
+    "trio_proxy.tls.server_side",
     "trio_proxy.trial.run",
     "hypothesis",
     "pytest",
