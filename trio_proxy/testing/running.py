@@ -21,13 +21,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 import attrs
 import structlog
 import trio
 
-from sansio_smtp.config import Config
+from sansio_smtp.config import ClientTls, Config
 from sansio_smtp.rules.decorators import OnError
 from sansio_smtp.rules.lint.problems import Problem, RuleError
 from sansio_smtp.rules.loading import collect
@@ -50,6 +50,9 @@ from trio_proxy.storage.quarantine import Quarantine
 from trio_proxy.text.addresses import Address
 
 from .captured import Captured, read_messages
+
+if TYPE_CHECKING:
+    from trio_proxy.tls.server_side import ServerTls
 
 __all__ = ["Captured", "RunningProxy", "StartProxy"]
 
@@ -77,6 +80,9 @@ class RunningProxy:
     rule may redirect to any server: all messages come to this one, see `Captured.upstream`. The server
     refuses recipients that begin with ``refused``. A rule that blocks is not interrupted, as it would be in
     the service.
+
+    With ``tls`` STARTTLS is offered, or has to be used (``"encrypt"``), with a certificate that is made for
+    this proxy: clients trust it if they are given `ca_file`.
     """
 
     host = _HOST
@@ -92,11 +98,17 @@ class RunningProxy:
         config: Config | None = None,
         timeouts: Timeouts | None = None,
         directory: Path | None = None,
+        tls: Literal["may", "encrypt"] | None = None,
         io: Literal["reactor", "tasks"] | None = None,
     ) -> None:
         """Raises `RuleError`."""
         self._book = RuleBook(partial(_load, rules, settings or {}))
         self._config = attrs.evolve(config or Config(reconnect=True), trace=True)
+        if tls is not None:
+            self._config = attrs.evolve(self._config, tls=ClientTls(tls))
+        self._tls: ServerTls | None = None
+        self.ca_file: Path | None = None
+        """With ``tls``, the certificate that clients have to trust; it is valid for `host` and localhost."""
         self._timeouts = timeouts or Timeouts()
         self._rule_timeout = rule_timeout
         self._on_rule_error: OnError = on_rule_error or DEFAULTS.on_rule_error
@@ -124,6 +136,8 @@ class RunningProxy:
         if directory is None:
             made = tempfile.TemporaryDirectory(prefix="smtp-proxy-test-")
             directory = Path(self._stack.enter_context(made))
+        if self._config.tls is not ClientTls.NONE:
+            self._make_certificate()
         self._maildir = Maildir(directory / "messages")
         self._quarantine = directory / "quarantine"
         self._thread.start()
@@ -168,6 +182,14 @@ class RunningProxy:
     def held(self) -> list[Captured]:
         """The messages that rules have put into quarantine, oldest first."""
         return read_messages(self._quarantine, {})
+
+    def _make_certificate(self) -> None:
+        from trio_proxy.tls.self_signed import self_signed  # cryptography takes a tenth of a second to import
+        from trio_proxy.tls.server_side import ServerTls
+
+        pair = self._stack.enter_context(self_signed([_HOST, "localhost"]))
+        self.ca_file = pair.certificate
+        self._tls = ServerTls.load([pair])
 
     # The thread
 
@@ -236,6 +258,7 @@ class RunningProxy:
             connect_to=connect_to,
             reactor=reactor,
             config=self._config,
+            tls=self._tls,
             timeouts=self._timeouts,
             rules=self._book.use,
             rule_settings=RuleSettings(

@@ -6,6 +6,7 @@ import os
 import re
 import smtplib
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -292,6 +293,29 @@ def test_an_error_of_the_test_comes_first() -> None:
     [note] = raised.value.__notes__
     assert note.startswith("In the proxy: Traceback")
     assert note.endswith("ZeroDivisionError: ann@example.com\n")
+
+
+# TLS
+
+
+def test_starttls_with_a_certificate_that_is_made() -> None:
+    with RunningProxy(rcpt, tls="encrypt") as proxy, client(proxy) as smtp:
+        smtp.ehlo()
+        assert smtp.mail("ann@example.com")[0] == 530
+        smtp.starttls(context=ssl.create_default_context(cafile=proxy.ca_file))
+        smtp.sendmail("ann@example.com", ["bob@example.com"], CONTENT)
+        assert len(proxy.messages) == 1
+        assert proxy.ca_file is not None
+        assert proxy.ca_file.exists()
+    assert not proxy.ca_file.exists()
+
+
+def test_starttls_that_is_offered_only() -> None:
+    with RunningProxy(rcpt, tls="may") as proxy:
+        send(proxy)
+        assert len(proxy.messages) == 1
+    plain = RunningProxy(rcpt)
+    assert plain.ca_file is None
 
 
 # Its end
