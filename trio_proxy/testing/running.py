@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
+from weakref import WeakSet
 
 import attrs
 import structlog
@@ -123,6 +124,7 @@ class RunningProxy:
         self._token: trio.lowlevel.TrioToken | None = None
         self._stop = trio.Event()
         self._error: BaseException | None = None
+        self._clients: WeakSet[socket.socket] = WeakSet()
         self._upstreams: dict[str, str] = {}
         """The local address of a connection to the server → the server that a rule has named."""
         self.transcript: list[str] = []
@@ -191,7 +193,18 @@ class RunningProxy:
         self.ca_file = pair.certificate
         self._tls = ServerTls.load([pair])
 
+    def hang_up(self) -> None:
+        """Closes the connections of all clients without a reply, as they close if a server crashes. A rule
+        may call it, or the test."""
+        for sock in [*self._clients]:
+            with suppress(OSError):  # it is closed already
+                sock.shutdown(socket.SHUT_RDWR)
+
     # The thread
+
+    def _noted(self, client: SocketStream) -> SocketStream:
+        self._clients.add(client.sock)
+        return client
 
     def _run(self) -> None:
         try:
@@ -216,7 +229,7 @@ class RunningProxy:
             stream = SocketStream if reactor is None else reactor.stream
             settings = self._settings(Address(*server_sockets[0].getsockname()), reactor, stream)
             server = Server(
-                session=lambda client, peer, number: Session(client, peer, number, settings),
+                session=lambda client, peer, number: Session(self._noted(client), peer, number, settings),
                 stream=stream,
                 accept=accept_by_task if reactor is None else reactor.accept,
                 grace=_GRACE_SECONDS,

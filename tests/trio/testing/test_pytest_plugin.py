@@ -318,6 +318,27 @@ def test_starttls_that_is_offered_only() -> None:
     assert plain.ca_file is None
 
 
+# A server that goes away
+
+
+@pytest.mark.parametrize("tls", [None, "may"])
+def test_it_hangs_up_without_a_reply(tls: Any) -> None:
+    @on("rcpt")
+    def crash(tx: Transaction, to: Recipient) -> None:
+        if to.domain == "crash.example":
+            proxy.hang_up()
+
+    proxy = RunningProxy(crash, tls=tls)
+    with proxy, client(proxy) as smtp:
+        if tls:
+            smtp.starttls(context=ssl.create_default_context(cafile=proxy.ca_file))
+        with pytest.raises((smtplib.SMTPServerDisconnected, ssl.SSLError)):
+            smtp.sendmail("ann@example.com", ["bob@crash.example"], CONTENT)
+        send(proxy)
+        assert len(proxy.messages) == 1
+        proxy.hang_up()
+
+
 # Its end
 
 
