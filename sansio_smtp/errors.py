@@ -1,6 +1,5 @@
-"""The errors that the library raises: for mistakes of its caller, and for faults of its own.
-
-A mistake of a peer is never raised: see `sansio_smtp.wire.violations`.
+"""The errors that the library raises: for mistakes of its caller, and for its own faults. It never raises for
+a mistake of a peer: see `sansio_smtp.wire.violations`.
 """
 
 from __future__ import annotations

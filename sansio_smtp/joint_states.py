@@ -1,8 +1,8 @@
-"""The seven states of a session together: as one value, and which of them may occur at the same time.
+"""The seven states of a session as one value, and the combinations that may occur.
 
-Each state by itself is legal if its table in `sansio_smtp.states` led to it; some combinations are not.
-`TOGETHER` says which states go together. The exhaustive check visits every joint state that bounded dialogues
-reach and compares each with `TOGETHER`; docs/reference/states.md lists them.
+Each single state is legal if its table in `sansio_smtp.states` leads to it, but some combinations are not.
+`TOGETHER` says which states may occur together. The exhaustive check visits every joint state that bounded
+dialogues reach, and compares each with `TOGETHER`; docs/reference/states.md lists them.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ TOGETHER: Final[dict[Enum, dict[str, frozenset[Any]]]] = {
         "gate": frozenset((Gate.ASKED,)),
     },
     Message.DROPPING: {"client": _AFTER_DATA | {Phase.CONTENT}},
-    # What the client sends after end-of-data is parsed, and waits until the message has been sent.
+    # Commands after end-of-data are parsed, and wait until the message has been sent.
     Message.AWAITING_DATA: {"client": _AFTER_DATA, "upstream": frozenset((UpstreamState.READY,))},
     Message.SENDING: {
         "client": _AFTER_DATA,

@@ -1,8 +1,8 @@
-"""Members of enums as names of a module, for comparisons that are made at every input.
+"""Members of enums as module names, for comparisons at every input.
 
-In CPython 3.11 ``Phase.COMMAND`` is a search through the metaclass that costs more than a function call; a
-name of a module is found at once. Only the code that runs for every input uses these names. ``PHASE_COMMAND``
-is ``Phase.COMMAND``.
+In CPython 3.11 ``Phase.COMMAND`` searches the metaclass, which costs more than a function call; a module name
+is found at once. Only code that runs for every input uses these names. ``PHASE_COMMAND`` is
+``Phase.COMMAND``.
 """
 
 from __future__ import annotations

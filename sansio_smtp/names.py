@@ -1,7 +1,6 @@
-"""Checks names that a caller gives, such as those of hook places, and suggests the one that was meant.
-
-A name that is misspelt must never count as a name of something else that does not occur: a question that is
-asked for by such a name would never be asked, and mail would pass unjudged.
+"""Checks names that a caller gives, such as those of hook places, and suggests the one that was meant. A
+misspelt name must never be accepted: a question for that name would never be asked, and mail would pass
+without a verdict.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ def checked_names(
     """The names as a set. Raises `LocalProtocolError` if they are not a collection of names, or if one of
     them is not known.
 
-    ``parameter``, ``what`` and ``example`` are for the text of the error: the place where the names are
-    given, what they name, and how they are written. A name that begins with ``prefix`` counts as known.
+    ``parameter``, ``what`` and ``example`` are for the text of the error: the parameter with the names, what
+    they name, and an example. A name that begins with ``prefix`` counts as known.
     """
     if isinstance(names, str | bytes) or not isinstance(names, Iterable):
         raise LocalProtocolError(f"{parameter} takes a set such as {example}, not {names!r:.60}")

@@ -1,4 +1,4 @@
-"""`Networks`: the clients that may say who the client is, by their addresses."""
+"""`Networks`: a set of clients by address, such as those that may name the real client."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Networks:
 
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
     unix: bool = False
-    """True if clients on unix sockets belong to them."""
+    """True if clients on unix sockets are included."""
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> Networks:
-        """Reads ``"192.0.2.0/24"``, ``"2001:db8::/32"``, ``"192.0.2.1"`` and ``"unix"``. Raises ValueError,
-        whose text says what is wrong and what would be right."""
+        """Reads ``"192.0.2.0/24"``, ``"2001:db8::/32"``, ``"192.0.2.1"`` and ``"unix"``. Raises ValueError
+        with a text that says what is wrong and what would be right."""
         if isinstance(texts, str):
             raise wrong_type("Networks.parse takes a list of networks", texts, f'write ["{texts}"]')
         given = [_text(text).strip() for text in texts]
@@ -40,7 +40,7 @@ class Networks:
         if client.unix and not client.ip:
             return self.unix
         if not self.networks:
-            return False  # reading the address takes longer than all else here
+            return False  # avoids reading the address, the slowest step here
         try:
             address = ip_address(client.ip)
         except ValueError:

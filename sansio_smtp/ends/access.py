@@ -1,8 +1,7 @@
-"""What a client may do besides relaying mail: encrypt, log in, say who the client is.
-
-It depends on what is configured, on who the client is, and on its TLS. It changes within a session, after
-STARTTLS and after XCLIENT: who has named a stranger must not be able to name another (the stranger would
-choose its address). `access_of` is the one place that says so.
+"""What a client may do besides sending mail: begin TLS, log in, name another client. This depends on the
+configuration, the client and its TLS. It changes in a session after STARTTLS and after XCLIENT: after XCLIENT
+has named a stranger, XCLIENT is not allowed again, because the stranger could choose any address. Only
+`access_of` decides this.
 """
 
 from __future__ import annotations
@@ -30,29 +29,31 @@ _NOT_TRUSTED: Final = Reply.of(550, "you may not say who the client is", enhance
 
 @attrs.frozen(eq=False)
 class Access:
-    """What a client may do at a time; one object for all clients that may do the same. ``own`` holds the
+    """The rights of a client at a moment; clients with equal rights share one object. ``own`` holds the
     commands that the proxy itself answers: verb → the line of the EHLO reply that offers it; empty if it is
-    not offered. ``refusals`` holds the replies to others of these commands; one that stands nowhere is not
-    known here."""
+    not offered. ``refusals`` holds the replies to such commands that are refused. A command in neither table
+    is not known here."""
 
     own: Mapping[bytes, bytes] = attrs.field(factory=dict[bytes, bytes])
     refusals: Mapping[bytes, Reply] = attrs.field(factory=dict[bytes, Reply])
     tls_first: Reply | None = None
-    """The reply to all commands that may not come before TLS (RFC 3207 §4); None if it need not be used."""
+    """The reply to all commands that are not allowed before TLS (RFC 3207 §4); None if TLS is not
+    required."""
     no_login: Reply | None = None
-    """The reply to AUTH, which is not offered then (RFC 4954 §4); None if the client may log in."""
+    """The reply to AUTH if login is not allowed; AUTH is then not offered (RFC 4954 §4). None if the client
+    may log in."""
     restricts: bool = attrs.field(
         default=attrs.Factory(lambda self: bool(self.tls_first or self.no_login), takes_self=True), init=False
     )
-    """True if a command may have to be refused that is usually forwarded."""
+    """True if some usually forwarded commands may have to be refused."""
 
 
 ANYBODY: Final = Access()
-"""Of a client about which nothing is configured."""
+"""The rights of a client without any configuration."""
 
 
 def access_of(config: Config, client: ClientInfo, *, checks_logins: bool = False) -> Access:
-    """What this client may do now. ``checks_logins``: the driver is asked about its login, where the proxy
+    """The rights of this client now. ``checks_logins``: the driver is asked about its login, if the proxy
     answers AUTH."""
     encrypted, tls = client.tls is not None, config.tls
     if encrypted or tls is ClientTls.ENCRYPT:
@@ -71,7 +72,7 @@ def access_of(config: Config, client: ClientInfo, *, checks_logins: bool = False
 
 
 def _may_say(client: ClientInfo, networks: Networks) -> bool | None:
-    """True if the client may say who the client is, None if nobody may."""
+    """True if this client may name another client; None if no client may."""
     return client in networks if networks else None
 
 

@@ -1,9 +1,9 @@
-"""A line of the client with the replies to it (RFC 5321 §4.1: one reply for each command, in order).
+"""`Exchange`: a line of the client with its replies (RFC 5321 §4.1: one reply for each command, in order).
 
-The end that faces the client makes an `Exchange` for each line and each end-of-data, and keeps them in their
-order. A server or a verdict may supply the reply to any of them at any time; replies are sent to the client
-from the oldest exchange only. The same object is the *handle* that `ClientConnection` is given with a command
-and gives back with the reply, so that no two queues have to be kept in step.
+The end that faces the client makes an `Exchange` for each line and each end-of-data, and keeps them in order.
+A server or a verdict may supply the reply to any of them at any time, but replies are sent to the client from
+the oldest exchange only. The exchange is also the *handle* that `ClientConnection` gets with a command and
+returns with the reply, so that no second queue is needed.
 """
 
 from __future__ import annotations
@@ -20,45 +20,47 @@ __all__ = ["Content", "Exchange"]
 
 @attrs.define
 class Content:
-    """What a log says of the content of a message."""
+    """Facts about the content of a message, for a log."""
 
     received: int
-    """The decoded octets that came from the client, before any edit."""
+    """The number of decoded octets from the client, before any edit."""
     size: int
-    """The decoded octets of the message that went to the server; 0 if it did not."""
+    """The number of decoded octets sent to the server; 0 if the message was not sent."""
     message_id: bytes = b""
     """The field Message-ID (RFC 5322 §3.6.4) as the client has sent it, without its name; empty if none was
     found."""
 
     def leaves(self, size: int) -> None:
-        """The message goes to the server, with so many octets."""
+        """The message is sent to the server, with so many octets."""
         self.size = size
 
 
 @attrs.define(eq=False)
 class Exchange:
-    """A line of the client, or its end-of-data, with the replies to it that are known."""
+    """A line of the client, or its end-of-data, with its known replies."""
 
     command: Command
     owes: int = 1
-    """Number of replies that the client has yet to get: one, or one for each recipient (RFC 2033 §4.2)."""
+    """The number of replies that the client must still get: one, or one for each recipient (RFC 2033
+    §4.2)."""
     replies: list[Reply] | None = None
-    """The replies that are known and wait until all replies before them have been sent."""
+    """The known replies that wait until all replies before them have been sent."""
     closes: bool = False
     """True if the session ends with the reply, whatever code it has."""
     fan_out: FanOut | None = None
-    """For end-of-data, if a peer counts replies by recipients: says which reply goes to whom."""
+    """For end-of-data, if a peer has a reply for each recipient: assigns the replies."""
     replacement: Command | None = None
-    """The command that a server was sent instead, if a verdict replaced it."""
+    """The command that was sent to a server instead, if a verdict replaced it."""
     content: Content | None = None
-    """For end-of-data, what is known of the message, if that is wanted (`Config.account`)."""
+    """For end-of-data, the facts about the message, if `Config.account` wants them."""
 
     def owe(self, recipients: int) -> None:
-        """The client is owed a reply to its message for each of so many recipients; for none, one."""
+        """The client must get a reply to its message for each of so many recipients; one if there are
+        none."""
         self.owes = max(1, recipients)
 
     def share(self, fan_out: FanOut) -> None:
-        """The replies to this message are counted by recipients."""
+        """The replies to this message are given by recipient."""
         self.fan_out = fan_out
 
     def fill(self, reply: Reply) -> None:
@@ -73,11 +75,11 @@ class Exchange:
         return self.replies.pop(0) if self.replies else None
 
     def went_as(self, command: Command) -> None:
-        """A server was sent this command instead."""
+        """This command was sent to a server instead."""
         self.replacement = command
 
     def becomes(self, command: Command) -> None:
-        """What is to be answered is this now: end-of-data in place of the last chunk, when its octets have
+        """The exchange is now for this command: end-of-data in place of the last chunk, when its octets have
         come."""
         self.command = command
 
@@ -86,7 +88,7 @@ class Exchange:
         self.content = content
 
     def end_with(self) -> None:
-        """The session is to end with the reply, which may not be known yet."""
+        """The session will end with the reply, which may not be known yet."""
         self.closes = True
 
     def go_on(self) -> None:

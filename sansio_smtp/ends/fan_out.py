@@ -1,7 +1,6 @@
-"""`FanOut`: how the replies to one message are shared out, where a peer counts them by recipients.
-
-An SMTP server gives one reply to a message, an LMTP server one for each recipient that it has accepted (RFC
-2033 §4.2). A client is owed the same, by what it has been told. The four pairs::
+"""`FanOut`: assigns the replies to one message if a peer has a reply for each recipient. An SMTP server gives
+one reply to a message, an LMTP server one for each recipient that it has accepted (RFC 2033 §4.2). A client
+expects the same for its own protocol. The four pairs::
 
     server   client   the client gets
     ──────   ──────   ─────────────────────────────────────────────────────────────────────────────────
@@ -10,7 +9,7 @@ An SMTP server gives one reply to a message, an LMTP server one for each recipie
     LMTP     LMTP     for each recipient the reply to that recipient, as soon as those before it are known
     LMTP     SMTP     one reply for all, when all are known: `summary`
 
-The summary must not claim more than is true. So 2xx says that every recipient has the message::
+The summary must not claim too much. So 2xx means that every recipient has the message::
 
     replies              summary
     ──────────────────   ────────────────────────────────────────────────────────────────────────────────
@@ -19,8 +18,8 @@ The summary must not claim more than is true. So 2xx says that every recipient h
                          better than never.
     else one is 5xx      5xx: the sender is told. Who has the message keeps it.
 
-A recipient that only a verdict has accepted was never known to the server: it gets 2xx, as the verdict meant.
-A recipient that a verdict has added counts for nobody: its reply is in `results` alone.
+A recipient that only a verdict has accepted is not known to the server: it gets 2xx, as the verdict meant.
+The reply for a recipient that a verdict has added goes to no client; it is only in `results`.
 """
 
 from __future__ import annotations
@@ -39,15 +38,15 @@ __all__ = ["FanOut"]
 
 _TAKEN: Final = Reply.of(250, "taken, by a rule", enhanced="2.1.5", origin=Origin.RULE)
 _MOST_NAMED: Final = 20
-"""Refused recipients that a summary names, one in a line."""
+"""The most refused recipients that a summary names, one in a line."""
 _LONGEST_LINE: Final = 480
-"""Octets of the text of a line: a whole line has at most 512 (RFC 5321 §4.5.3.1.5)."""
+"""The most octets of the text of a line: a whole line has at most 512 (RFC 5321 §4.5.3.1.5)."""
 
 
 @attrs.define(eq=False)
 class FanOut:
-    """The replies to one message. ``envelope`` is the client's; ``by_recipient``: the client is owed a reply
-    for each recipient in it, else one."""
+    """The replies to one message. ``envelope`` is the client's; ``by_recipient``: the client gets a reply for
+    each recipient in it, else one."""
 
     envelope: Envelope
     by_recipient: bool
@@ -55,15 +54,15 @@ class FanOut:
     _server_replies: list[Reply] = attrs.field(factory=list[Reply], init=False)
     _server_by_recipient: bool = attrs.field(default=False, init=False)
     _given: int = attrs.field(default=0, init=False)
-    # replies that were given to the client
+    # the number of replies given to the client
 
     def sent_to(self, recipients: Sequence[Command], *, by_recipient: bool) -> None:
-        """The message goes to a server that has accepted these RCPT commands, and owes a reply for each of
-        them, or one."""
+        """The message goes to a server that has accepted these RCPT commands, and will give a reply for each
+        of them, or one."""
         self._server, self._server_by_recipient = tuple(recipients), by_recipient
 
     def take(self, reply: Reply) -> list[Reply]:
-        """Takes the next reply of the server. Returns those that the client is to get now."""
+        """Takes the next reply of the server. Returns the replies that the client gets now."""
         self._server_replies.append(reply)
         known = self._known()
         if not self.by_recipient:
@@ -74,8 +73,8 @@ class FanOut:
 
     @property
     def next_recipient(self) -> Command | None:
-        """The RCPT of the recipient for whom the server's next reply is: the client's, or one that a verdict
-        has added; None if the reply is for all."""
+        """The RCPT that the server's next reply is for: the client's, or one that a verdict has added; None
+        if the reply is for all."""
         number = len(self._server_replies)
         if not self._server_by_recipient or number >= len(self._server):
             return None
@@ -85,8 +84,8 @@ class FanOut:
 
     def results(self, last: Reply) -> tuple[tuple[Command, Reply], ...]:
         """Each recipient with its reply: those of the client, then those that a verdict has added. ``last``
-        is what the client is told for all of its recipients without a reply, as the server gives no more.
-        Empty if the server has given none."""
+        is the reply for all recipients for which the server gives none. Empty if the server has given no
+        reply."""
         if not self._server_replies:
             return ()
         recipients = self.envelope.recipients
@@ -103,7 +102,7 @@ class FanOut:
 
     @property
     def summary(self) -> Reply:
-        """One reply for all recipients of the client whose fate is known: see the module."""
+        """One reply for all recipients of the client with a known result: see the module."""
         known = self._known()
         severity = max((reply.severity for reply in known), key=_WEIGHT.index, default=2)
         if severity == 2:
@@ -140,11 +139,11 @@ class FanOut:
 
 
 _WEIGHT: Final = (2, 5, 4)
-"""The severities, by which a summary must be of: the later one wins."""
+"""The severities in the order of priority for a summary: the last one wins."""
 
 
 def _told(worst: Reply, refused: Sequence[tuple[Command, Reply]], recipients: int) -> Reply:
-    """A reply as the worst one, that says who was refused, with what reply."""
+    """A reply with the code of the worst one, which lists the refused recipients and their replies."""
     lines = [_line(to, reply) for to, reply in refused[:_MOST_NAMED]]
     if len(refused) > _MOST_NAMED:
         lines.append(b"and %d more" % (len(refused) - _MOST_NAMED))

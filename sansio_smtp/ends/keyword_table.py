@@ -1,9 +1,8 @@
-"""EHLO keywords, in one table: what is done with each of them, and why.
-
-A keyword is relayed if it only adds parameters to MAIL and RCPT, or verbs with one line and one reply: then
-the server judges, and the proxy need not know more. A keyword that changes what the next octets are, how many
-replies there are, or who is the client, is offered only if the proxy can do it itself. A keyword that is not
-here is hidden (`Config.relay_keywords` may name it).
+"""EHLO keywords in one table: how each of them is handled, and why. A keyword is relayed if it only adds
+parameters to MAIL and RCPT, or verbs with one line and one reply: then the server decides, and the proxy need
+not know more. A keyword that changes the meaning of the next octets, the number of replies or the identity of
+the client is offered only if the proxy implements it. A keyword that is not in the table is hidden, unless
+`Config.relay_keywords` names it.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ __all__ = ["KEYWORDS", "Handling", "Keyword", "named"]
 
 
 class Handling(Enum):
-    """What is done with a keyword of the server."""
+    """How a keyword of the server is handled."""
 
     RELAYED = "relayed, as the server says it"
     ALWAYS = "offered always"
@@ -34,7 +33,7 @@ class Keyword:
 
     handling: Handling
     rfc: str
-    """Where it is defined."""
+    """The RFC or program that defines it."""
     why: str
     script: str
     """A dialogue script that shows it, without ``.txt``."""
@@ -134,9 +133,9 @@ KEYWORDS: Final[Mapping[str, Keyword]] = {
     "X-EXPS": Keyword(_HIDDEN, "Exchange", "a login that is not read here", "w20_keywords"),
     "X-ANONYMOUSTLS": Keyword(_HIDDEN, "Exchange", "TLS that is not seen here", "keywords_hidden"),
 }
-"""Keyword, upper-case → what is done with it."""
+"""Keyword, upper-case → its row."""
 
 
 def named(handling: Handling) -> frozenset[str]:
-    """The keywords that are handled so."""
+    """The keywords with this handling."""
     return frozenset(name for name, row in KEYWORDS.items() if row.handling is handling)

@@ -1,4 +1,4 @@
-"""The EHLO keyword LIMITS (RFC 9422): how many transactions and recipients a server takes."""
+"""The EHLO keyword LIMITS (RFC 9422): the number of transactions and recipients that a server takes."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _LIMIT: Final = re.compile(r"([A-Z0-9][A-Z0-9-]*)=([1-9][0-9]{0,5})")
 
 
 def limits(keywords: Mapping[str, str]) -> Mapping[str, int]:
-    """The limits that a server has announced, by their names, upper-case; without those that are not
-    numbers. The first counts if a name is repeated."""
+    """The limits that a server has announced, by name in upper case; values that are not numbers are left
+    out. If a name is repeated, the first counts."""
     found: dict[str, int] = {}
     for word in keywords.get("LIMITS", "").upper().split():
         if limit := _LIMIT.fullmatch(word):
@@ -34,8 +34,8 @@ def limits(keywords: Mapping[str, str]) -> Mapping[str, int]:
 
 
 def with_recipients(line: bytes, most: int) -> bytes:
-    """The line that announces limits, with ``most`` as RCPTMAX unless the server has announced fewer. A
-    number that the RFC does not allow leaves the line as it is."""
+    """The line that announces limits, with RCPTMAX lowered to ``most``. If the RFC does not allow this
+    number, the line stays unchanged."""
     text = line.decode("ascii", "replace")
     told = limits({"LIMITS": text}).get(RCPTMAX)
     ours = f"{RCPTMAX}={most}"
@@ -47,7 +47,7 @@ def with_recipients(line: bytes, most: int) -> bytes:
 
 @attrs.define
 class Limits:
-    """Counts what a server is sent, from the EHLO on in which it announces limits."""
+    """Counts the commands sent to a server since the EHLO reply that announces limits."""
 
     announced: Mapping[str, int] = attrs.field(factory=dict[str, int])
     _mails: int = attrs.field(default=0, init=False)
@@ -58,7 +58,7 @@ class Limits:
         self.announced = limits(keywords) if "LIMITS" in keywords else {}
 
     def sent(self, command: Command) -> None:
-        """The server is sent this command."""
+        """This command is sent to the server."""
         effect = VERBS.get(command.verb, UNKNOWN).effect
         if effect is EFFECT_BEGIN:
             self._mails += 1
@@ -67,7 +67,7 @@ class Limits:
             self._recipients += 1
 
     def exceeded_by(self, command: Command) -> str | None:
-        """The limit that would be exceeded if the server were sent this command; None if none would be."""
+        """The limit that this command would exceed; None if it exceeds none."""
         effect = VERBS.get(command.verb, UNKNOWN).effect
         if effect is EFFECT_BEGIN:
             return MAILMAX if self._mails >= self.announced.get(MAILMAX, self._mails + 1) else None

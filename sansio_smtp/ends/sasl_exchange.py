@@ -1,4 +1,4 @@
-"""The lines of a client in an AUTH exchange (RFC 4954), made of what a `SaslClient` says.
+"""Makes the lines of a client in an AUTH exchange (RFC 4954) from the messages of a `SaslClient`.
 
 ::
 
@@ -7,7 +7,7 @@
                               or "*", if the challenge makes no sense
     2xx ──> trusted?                     4xx, 5xx: the exchange is over
 
-It is about one server and one attempt. `ClientConnection` sends the lines.
+It is for one server and one attempt. `ClientConnection` sends the lines.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from sansio_smtp.wire.sasl import LONGEST_EXCHANGE, decoded
 __all__ = ["SaslExchange"]
 
 _LONGEST_COMMAND: Final = 510
-"""Octets of a command line without its CRLF (RFC 5321 §4.5.3.1.4). Lines of an exchange may be longer."""
+"""The most octets of a command line without its CRLF (RFC 5321 §4.5.3.1.4). Lines of an exchange may be
+longer."""
 _CANCEL: Final = b"*"
 
 
@@ -35,12 +36,12 @@ class SaslExchange:
 
     client: SaslClient
     cancelled: bool = attrs.field(default=False, init=False)
-    """True if the last line was "*"; the server has to refuse then."""
+    """True if the last line was "*": the server must then refuse."""
     _unsent: bytes | None = attrs.field(default=None, init=False, repr=False)
     _lines: int = attrs.field(default=1, init=False)
 
     def begin(self) -> Command:
-        """AUTH. Raises `LocalProtocolError` if the name of the mechanism is none."""
+        """Returns AUTH. Raises `LocalProtocolError` if the name of the mechanism is invalid."""
         line, initial = b"AUTH " + self.client.name.encode(), self.client.initial
         if initial is not None:
             whole = b"%s %s" % (line, _base64(initial) or b"=")
@@ -71,7 +72,7 @@ class SaslExchange:
         self.client.forget()
 
     def _response(self, reply: Reply) -> bytes | None:
-        """What answers a challenge; None to cancel the exchange (RFC 4954 §4)."""
+        """The answer to a challenge; None to cancel the exchange (RFC 4954 §4)."""
         unsent, self._unsent = self._unsent, None
         if unsent is not None:
             return unsent

@@ -8,7 +8,7 @@ keeps what that server has accepted. The two differ if a verdict has answered in
       └────────────────────┘  2xx to RSET, EHLO, HELO; any final reply to end-of-data or to the last chunk;
                               4xx or 5xx to any chunk
 
-A transaction follows the replies. It never refuses a command: what is out of sequence, the server refuses.
+A transaction follows the replies. It never refuses a command: the server refuses commands out of sequence.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sansio_smtp.wire.replies import Reply
 __all__ = ["Envelope", "Transaction"]
 
 _STANDS_FOR: Final = {Kind.END_OF_DATA: b".", Kind.LAST_CHUNK: b".", Kind.CHUNK: b"BDAT n"}
-"""kind → what stands for it in `TRANSACTION`; for every other kind that is the verb."""
+"""Kind → its key in `TRANSACTION`; for every other kind the key is the verb."""
 _COMMANDS: Final[type[list[Command]]] = list
 """Makes a list in a third of the time that ``list[Command]`` takes."""
 
@@ -50,17 +50,18 @@ class Envelope:
         return [path for command in self.recipients if (path := command.path)]
 
     def sent_for(self, recipient: Command) -> Command:
-        """The RCPT that a server was sent for this one: the same object, unless a verdict has replaced it."""
+        """The RCPT that was sent to a server for this one: the same object, unless a verdict has replaced
+        it."""
         return recipient if self._replaced is None else self._replaced.get(recipient, recipient)
 
     def went_as(self, recipient: Command, sent: Command) -> None:
-        """A server was sent another RCPT for this one."""
+        """Another RCPT was sent to a server for this one."""
         if self._replaced is None:
             self._replaced = {}
         self._replaced[recipient] = sent
 
     def copy(self) -> Envelope:
-        """Another one with the same commands."""
+        """A copy with the same commands."""
         other = Envelope(self.mail, self.recipients.copy())
         for recipient, sent in (self._replaced or {}).items():
             other.went_as(recipient, sent)

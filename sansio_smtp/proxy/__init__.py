@@ -1,4 +1,4 @@
-"""The proxy: it composes a `ServerConnection` and a `ClientConnection` into one session."""
+"""The proxy: it combines a `ServerConnection` and a `ClientConnection` in one session."""
 
 from .proxy import Proxy
 

@@ -1,8 +1,7 @@
-"""Ends a session after a fault of this library, without relying on what may be broken.
-
-An exception leaves a proxy in the middle of a step. Replies that it had decided to send are sent: the ends
-count them as sent already. Nothing more goes to the server: a command or an end-of-data may be one half of a
-step whose other half is missing.
+"""Ends a session after a fault of this library, without relying on parts that may be broken. An exception
+leaves a proxy in the middle of a step. Replies that it had already decided are sent, because the ends count
+them as sent. Nothing more goes to the server: a command or an end-of-data may be half of a step whose other
+half is missing.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ def end_after_fault(
     events = [_kept_by_nobody(event) for event in out if not isinstance(event, _NOT_ANY_MORE)]
     unsent = len(events) < len(out)
     if events and isinstance(events[-1], MessageAnswered | CommandRefused):
-        del events[-1]  # the reply that it is the account of was not made
+        del events[-1]  # its reply was not made
     was_to_connect = any(isinstance(event, Connect) for event in out)
     out.clear()
     if downstream.gate is not Gate.SHUT and not (passing is not None and passing.ended):
@@ -66,19 +65,19 @@ def end_after_fault(
         if CLIENT not in closing:
             events.append(Close(CLIENT))
     for close in (message.close, forwarding.close, downstream.close):
-        with suppress(Exception):  # it may be the part that is broken
+        with suppress(Exception):  # this part may be broken
             close()
     out.clear()
     return events
 
 
 def _kept_by_nobody(event: Event) -> Event:
-    """A connection whose session has failed is not used again."""
+    """Replaces a release: the connection of a failed session is not used again."""
     return Close(event.side, abort=True) if isinstance(event, Release) else event
 
 
 def _told_all(passing: Passing) -> bool:
-    """Tells the ends of what was passed on. Returns False if it is there that the fault is."""
+    """Tells the ends what was passed on. Returns False if this step has the fault."""
     if not passing.failed:
         with suppress(Exception):
             passing.stop()
@@ -86,10 +85,10 @@ def _told_all(passing: Passing) -> bool:
 
 
 def _farewell(downstream: Downstream, passing: Passing | None) -> list[Event]:
-    """The last reply to the client: 451 to the command that it waits for; 421 if it waits for none. If
-    ``passing`` is given, it knows that, and the end does not."""
+    """The last reply to the client: 451 if it waits for a reply to a command, else 421. If ``passing`` is
+    given, it knows which, and the end does not."""
     if downstream.end.phase in (Phase.MUST_CLOSE, Phase.CLOSED, Phase.TLS):
-        return []  # it has had its last reply, or none can be sent within a handshake
+        return []  # the client has had its last reply, or a handshake is running
     exchanges = downstream.end.exchanges
     if not (exchanges if passing is None else passing.owes):
         return [_told(own_replies.LEAVING)]

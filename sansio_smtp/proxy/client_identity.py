@@ -1,8 +1,7 @@
-"""Who the client is, between `ClientInfo` and the attributes of XCLIENT and XFORWARD.
-
-The peer of the client's connection is its *identity* until a proxy that may do so says another one: before
-the dialogue in a PROXY header, which the driver reads, or within it by XCLIENT. XFORWARD says whose one mail
-transaction is, and changes no rights.
+"""Converts between `ClientInfo` and the attributes of XCLIENT and XFORWARD. The peer of the client's
+connection is its *identity* until a trusted proxy names another client: before the dialogue in a PROXY
+header, which the driver reads, or in the dialogue with XCLIENT. XFORWARD names the client of one mail
+transaction, and changes no rights.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ __all__ = ["forwarded", "renamed", "xclient_values", "xforward_values"]
 
 
 def renamed(client: ClientInfo, said: Mapping[str, str]) -> ClientInfo:
-    """The client as XCLIENT has named it. What is not said stays; what is said to be unavailable is empty,
-    never the peer's. The TLS stays that of the connection."""
+    """The client as XCLIENT has named it. Values that XCLIENT does not give stay; values that it calls
+    unavailable become empty. The TLS is still that of the connection."""
     changes: dict[str, Any] = {"proxy_ip": client.proxy_ip or client.ip, "proxy_tlvs": (), "unix": False}
     if "ADDR" in said:
         changes |= {"ip": said["ADDR"], "port": None, "name": ""}
@@ -41,7 +40,8 @@ def renamed(client: ClientInfo, said: Mapping[str, str]) -> ClientInfo:
 
 
 def forwarded(before: Forwarded | None, said: Mapping[str, str]) -> Forwarded:
-    """The client of a mail transaction as XFORWARD has named it, after what the lines before have said."""
+    """The client of a mail transaction as XFORWARD has named it, added to the values of earlier XFORWARD
+    lines."""
     changes: dict[str, Any] = {field: said[name] for name, field in _FORWARDED.items() if name in said}
     if "PORT" in said:
         changes["port"] = _port(said["PORT"])
@@ -63,8 +63,8 @@ def xclient_values(client: ClientInfo, command: Command) -> dict[str, str]:
 
 
 def xforward_values(client: ClientInfo, hello: Command | None) -> dict[str, str]:
-    """The values of XFORWARD for this client. ``hello`` is the EHLO or HELO that it has said. What a relay
-    has said with XFORWARD goes first, as a whole: of that client the rest is not known."""
+    """The values of XFORWARD for this client. ``hello`` is its EHLO or HELO. If a relay has named a client
+    with XFORWARD, only the relay's values are used, because nothing else is known about that client."""
     known = client.forwarded
     if known is None:
         protocol = client.protocol or ("ESMTP" if hello is not None and hello.verb == b"EHLO" else "SMTP")
@@ -97,7 +97,8 @@ def _port_text(port: int | None) -> str:
 
 
 def _address(ip: str) -> str:
-    """An IP address without its zone, which means something on one machine only; empty if it is none."""
+    """An IP address without its zone, which has a meaning on one machine only; empty if it is not an IP
+    address."""
     try:
         return str(ip_address(ip.partition("%")[0]))
     except ValueError:

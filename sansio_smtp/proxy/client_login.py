@@ -1,15 +1,14 @@
-"""Takes the login of a client where the proxy logs in to servers by itself: AUTH PLAIN and AUTH LOGIN.
-
-The client's exchange (RFC 4954) is answered here, and no server sees a line of it::
+"""Takes the login of a client if the proxy itself logs in to servers: AUTH PLAIN and AUTH LOGIN. The client's
+exchange (RFC 4954) is answered here; no server sees any of its lines::
 
     AUTH, lines ──> name and password ──> question, if LOGIN is asked about ──┬─ INJECT: 235
        └─ 334                                                                 └─ TRANSLATE: `Forwarding`, as a
                                                                                  command that needs a login
 
-In TRANSLATE the reply is that of the server to the login of the proxy (`LoginFlow`).
+In TRANSLATE the client gets the server's reply to the login of the proxy (`LoginFlow`).
 
-What must never happen is that the client is told 235 before the rule, or the server, has accepted; or that a
-name is taken that could be read as another one: see `wire.sasl`.
+What must never happen: the client gets 235 before the rule or the server has accepted, or a name is accepted
+that could be read as another one (see `wire.sasl`).
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ from .shared import Shared
 __all__ = ["ClientLogin"]
 
 _NEEDED: Final = {b"PLAIN": 1, b"LOGIN": 2}
-"""mechanism → number of answers of the client."""
+"""Mechanism → number of answers of the client."""
 _LOGIN_NEEDED: Final = Command(b"AUTH", b"AUTH", Kind.AUTH)
-"""Stands in the queue for the server while the proxy logs in for the client; it is not sent."""
+"""A placeholder in the server's queue while the proxy logs in for the client; it is not sent."""
 
 
 class ClientLogin:
@@ -69,14 +68,15 @@ class ClientLogin:
 
     @property
     def due(self) -> bool:
-        """True if the client has to log in before it sends mail. In TRANSLATE the server says so itself."""
+        """True if the client must log in before it sends mail. In TRANSLATE the server itself decides
+        that."""
         return self._required and self._downstream.login is None
 
     def take(
         self, exchange: Exchange, command: Command, lines: tuple[Command, ...], upstream: str | None
     ) -> None:
-        """Takes AUTH, or a line of the exchange that it has begun. ``lines`` are all of the exchange so far;
-        ``upstream`` is the server that a verdict on AUTH has said."""
+        """Takes AUTH, or a line of the exchange that it has begun. ``lines`` are all lines of the exchange so
+        far; ``upstream`` is the server that a verdict on AUTH has named."""
         if command.kind is KIND_AUTH:
             self._lines, self._answers = lines, []
             self._upstream = self._forwarding.target(command, upstream)
@@ -92,7 +92,7 @@ class ClientLogin:
         self._downstream.fill(exchange, reply)
 
     def _begin(self, command: Command) -> Reply | None:
-        """The reply to AUTH; None if the client has said all that it has to say."""
+        """The reply to AUTH; None if the client has sent everything."""
         if not (self._asks or self._translates):
             return own_replies.NO_AUTH_HERE
         if self._downstream.end.in_transaction:
@@ -127,7 +127,7 @@ class ClientLogin:
         return own_replies.ASK_PASSWORD if self._answers else own_replies.ASK_NAME
 
     def _complete(self, exchange: Exchange) -> None:
-        """The client has said its name and password."""
+        """The client has sent its name and password."""
         login, password = self._downstream.read_login(self._lines), self._answers[-1]
         if self._mechanism == b"PLAIN":
             if password.count(b"\0") != 2:
@@ -170,5 +170,5 @@ class ClientLogin:
         self._downstream.fill(exchange, reply)
 
     def _forget(self) -> None:
-        """The exchange is over. What was said in it is not kept."""
+        """The exchange is over: forgets its lines."""
         self._lines, self._answers = (), []

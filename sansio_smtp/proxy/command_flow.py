@@ -1,4 +1,5 @@
-"""Decides what becomes of each command of the client: a question, a reply of our own, or the server.
+"""Decides what to do with each command of the client: ask a question, answer it here, or send it to the
+server.
 
 The first of these that applies::
 
@@ -13,7 +14,7 @@ The first of these that applies::
              └─ else                       to the server (`Forwarding`)
 
 What must never happen is that the server keeps a mail transaction that has ended for the client. So if a
-verdict accepts, in place of the server, a command that begins or ends a transaction, the server is sent RSET.
+verdict, in place of the server, accepts a command that begins or ends a transaction, the server gets RSET.
 """
 
 from __future__ import annotations
@@ -127,17 +128,17 @@ class CommandFlow:
 
     @property
     def login(self) -> tuple[Command, ...]:
-        """The AUTH exchange that is in progress, or was the last: the command and the client's lines after
-        it, as far as a name is read of them."""
+        """The current or last AUTH exchange: the command and the client's lines after it, as far as they may
+        hold a name."""
         return self._login
 
     @property
     def relays(self) -> bool:
-        """True if usual commands that are not asked about are for the server, as far as limits let them."""
+        """True if usual commands without a question go to the server, as far as limits allow."""
         return self._logins is None or not self._logins.due
 
     def command(self, command: Command) -> None:
-        """A command, or a line of an AUTH exchange."""
+        """Takes a command, or a line of an AUTH exchange."""
         client, kind = self._downstream, command.kind
         if client.traces:
             client.trace(CLIENT, command.shown)
@@ -170,13 +171,13 @@ class CommandFlow:
         elif kind is not KIND_AUTH_LINE and (
             self.asks_all or command.verb in self.verbs or (self._asks_others and command.verb not in VERBS)
         ):
-            # An AUTH line is no command, and it holds credentials: it is never asked about.
+            # An AUTH line is not a command, and it holds credentials: there is never a question about it.
             self.ask(exchange, command)
         else:
             self.forward(exchange, command)
 
     def _goes_with_chunks(self, exchange: Exchange, command: Command) -> bool:
-        """A command between two chunks of a message. Returns False if it is refused."""
+        """Takes a command between two chunks of a message. Returns False if it is refused."""
         if command.verb in ABORTING:
             self._message.abandon()
         elif command.verb not in ALLOWED:
@@ -185,8 +186,8 @@ class CommandFlow:
         return True
 
     def _chunk(self, exchange: Exchange, command: Command) -> None:
-        """BDAT. The first one of a message is asked about as DATA is, and is taken when the replies before it
-        are known: until then it is not known if there is a recipient, nor if the message is binary."""
+        """Takes BDAT. The first one of a message is asked about like DATA, and is taken when the replies
+        before it are known: only then is it known if there is a recipient, and if the message is binary."""
         client, forwarding = self._downstream, self._forwarding
         if self._message.in_chunks:
             self._message.next_chunk(exchange)
@@ -204,7 +205,7 @@ class CommandFlow:
             self._take_chunk(exchange)
 
     def _take_chunk(self, exchange: Exchange) -> None:
-        """The first BDAT of a message is due. Nobody is asked about a chunk of no message."""
+        """The first BDAT of a message is due. There is no question about a chunk outside a message."""
         client = self._downstream
         self._message.ask_at(self._places)
         if self._wants_question(exchange.command) and client.end.in_transaction:
@@ -215,15 +216,15 @@ class CommandFlow:
         self._message.begin_chunks(exchange)
 
     def _refuse_here(self, exchange: Exchange, reply: Reply) -> None:
-        """Refuses a command that must not be sent to this proxy; that counts as a mistake of the client."""
+        """Refuses a command that must not be sent to this proxy; this counts as a mistake of the client."""
         why = reply.lines[0].decode().partition(" ")[2]
         error = RemoteProtocolError(why, reply, exchange.command.shown)
         error.found_in(self._downstream.end.phase)
         self._note_refused(exchange, error)
 
     def ask(self, exchange: Exchange, command: Command) -> None:
-        """A command that is asked about, now or in its turn. For a forwarded verb that is all that `command`
-        does with it, AUTH excepted."""
+        """Asks about a command, now or in its turn. For forwarded verbs except AUTH, `command` does nothing
+        else."""
         client = self._downstream
         if command.kind is KIND_DATA:
             self._message.ask_at(self._places)
@@ -234,13 +235,13 @@ class CommandFlow:
             self._ask(exchange)
 
     def data(self, exchange: Exchange, command: Command) -> None:
-        """DATA that is not asked about: what `command` does with it. For other forwarded verbs that are not
-        asked about, AUTH excepted, that is `forward`."""
+        """Does what `command` does with DATA without a question. For other forwarded verbs without a
+        question, except AUTH, `forward` does that."""
         self._message.ask_at(self._places)
         self.forward(exchange, command)
 
     def refused(self, event: Refused) -> None:
-        """A line that must not be forwarded. It is answered here; after too many of them the session ends."""
+        """Answers a line that must not be forwarded. After too many of them the session ends."""
         client = self._downstream
         client.tally.line()
         if client.traces:
@@ -264,8 +265,8 @@ class CommandFlow:
         self._downstream.fill(exchange, reply)
 
     def ask_in_turn(self) -> bool:
-        """Asks about the command that waits in state QUEUED, or takes it, if the replies before it are known
-        now. Returns True if it did."""
+        """If the replies before it are now known, asks about the command that waits in state QUEUED, or takes
+        it. Returns True if it did."""
         exchange = self._queued
         if exchange is None or self._downstream.question is not None or not self._downstream.is_due(exchange):
             return False
@@ -312,8 +313,8 @@ class CommandFlow:
             self._pass_on(exchange, verdict)
 
     def _answer(self, exchange: Exchange, reply: Reply) -> None:
-        """A verdict answers in place of the server. If the client's transaction begins or ends with that, the
-        server is sent RSET, so that it does not keep the old one."""
+        """A verdict answers in place of the server. If this begins or ends the client's transaction, the
+        server gets RSET, so that it does not keep the old one."""
         verb = VERBS.get(exchange.command.verb, UNKNOWN)
         if verb.kind is KIND_CHUNK:
             self._downstream.end.drop_chunk()
@@ -343,11 +344,11 @@ class CommandFlow:
         self.forward(exchange, command, upstream)
 
     def forward(self, exchange: Exchange, command: Command, upstream: str | None = ANYWHERE) -> None:
-        """Sends a command of the client to a server, unless it is one of ours or a limit is reached."""
+        """Sends a command of the client to a server, unless the proxy answers it or a limit is reached."""
         forwarding = self._forwarding
         kind = command.kind
         if self._logins is not None and (kind is KIND_AUTH or kind is KIND_AUTH_LINE):
-            lines, self._login = self._login, ()  # they are not kept longer than they are needed
+            lines, self._login = self._login, ()  # not kept longer than needed
             self._logins.take(exchange, command, lines, upstream)
             return
         if command.verb == b"BDAT":
@@ -383,13 +384,13 @@ class CommandFlow:
             return
         if effect is EFFECT_BEGIN and config.headroom:
             command = with_headroom(command, config.headroom)
-        if self._may_route and command.kind is not KIND_DATA:  # which goes where its MAIL went
+        if self._may_route and command.kind is not KIND_DATA:  # DATA goes where its MAIL went
             upstream = forwarding.target(command, upstream)
         hold = command.kind is KIND_DATA and self._message.holds
         forwarding.forward(command, exchange, upstream, hold=hold)
 
     def _largest(self) -> int | None:
-        """The largest size that MAIL may declare, where that is not left to the server."""
+        """The largest size that MAIL may declare; None if the server decides."""
         if self._config.headroom:
             return self._downstream.end.max_message_size
         return self._config.max_message_size

@@ -1,14 +1,13 @@
-"""Where the content of a message is cut: at the end of its header section, of a line, or of what fits.
-
-`ContentPipeline` asks about parts of the content. What is no whole part yet waits in `Pending`::
+"""Cuts the content of a message: at the end of its header section, of a line, or of the allowed size.
+`ContentPipeline` asks about parts of the content. Incomplete parts wait in `Pending`::
 
                   add                               take_asked: one header section, line, or some lines
     pieces ──> [ A: b CR LF | C: d CR ] ─────────────────────────────────────────────────> the question
                               ^ searched: what comes before is not looked at again
 
-What waits may be in wire form, from the beginning of a line. Then only what is asked about is decoded, and
-what is not edited leaves as it came: with 64 KiB in the first piece 27 µs in place of 150, with 4 KiB 12 in
-place of 22; and 1 ms less for each MB whose lines are asked about.
+Waiting content may be in wire form, from the beginning of a line. Then only the part of a question is
+decoded, and unedited content leaves unchanged: a first piece of 64 KiB takes 27 µs in place of 150, one of 4
+KiB takes 12 in place of 22; and questions about lines take 1 ms less for each MB.
 
 What must never happen is that an edited header section runs into the body, or that a cut falls within a CRLF.
 """
@@ -26,26 +25,26 @@ __all__ = ["Pending", "close_header_section", "fitting", "take_lines"]
 
 @attrs.define(eq=False)
 class Pending:
-    """Content that waits to be asked about."""
+    """Content that waits for a question."""
 
     wired: bool
     """True if it is in wire form, from the beginning of a line; else it is decoded."""
     octets: bytearray = attrs.field(factory=bytearray, init=False, repr=False)
-    """What waits. Read only."""
+    """The waiting content. Read only."""
     asked_wire: bytes = attrs.field(default=b"", init=False, repr=False)
-    """What was taken last to be asked about, in wire form; empty if it is not known in that."""
+    """The content of the last question, in wire form; empty if it is not known in that form."""
     _searched: int = attrs.field(default=0, init=False)
 
     def add(self, octets: bytes) -> None:
-        """Takes what has come, in the form in which the rest is."""
+        """Takes new content, in the form of the waiting content."""
         self.octets += octets
 
     def clear(self) -> None:
-        """Nothing is to be asked about any more."""
+        """Drops all: there are no more questions."""
         self.octets.clear()
 
     def decode(self) -> None:
-        """From now on it is decoded."""
+        """From now on the content is in decoded form."""
         self.wired = False
         self._searched = 0
         self.octets[:] = unstuff(bytes(self.octets), True)
@@ -71,18 +70,18 @@ class Pending:
         return end
 
     def take_asked(self, count: int) -> bytes:
-        """Takes what is to be asked about. Returns it in decoded form."""
+        """Takes the content of a question. Returns it in decoded form."""
         self._searched = 0
         taken = self.take(count)
         self.asked_wire = taken if self.wired else b""
         return unstuff(taken, True) if self.wired else taken
 
     def put_back(self, wire: bytes) -> None:
-        """Puts octets before those that wait, in the form in which they are."""
+        """Puts octets before the waiting content, in its form."""
         self.octets[:0] = wire
 
     def take(self, count: int) -> bytes:
-        """Takes octets in the form in which they are."""
+        """Takes octets in their present form."""
         octets = self.octets
         if count == len(octets):
             taken = bytes(octets)
@@ -110,7 +109,7 @@ def take_lines(buffer: bytearray, longest: int) -> Iterator[bytes]:
 
 
 def close_header_section(data: bytes, original: bytes) -> bytes:
-    """An edited header section ends as the original does, so that it cannot run into the body."""
+    """Makes an edited header section end like the original, so that it cannot run into the body."""
     if data and not data.endswith(b"\r\n"):
         data += b"\r\n"
     has_empty_line = _ends_with_empty_line(original)

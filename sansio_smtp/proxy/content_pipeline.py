@@ -1,8 +1,6 @@
-"""The content of one message: from the pieces that came, through questions and edits, to what leaves.
-
-A pipeline takes content from the client's end and says, one action at a time, what is to be done: send octets
-to the server, ask a question, show a piece, refuse the message. It knows no connection. The hook places that
-are asked for choose its stages::
+"""The content of one message, from incoming pieces through questions and edits to outgoing octets. A pipeline
+takes content from the client's end, and returns one action at a time: send octets to the server, ask a
+question, show a piece, refuse the message. It knows no connection. The wanted hook places choose its stages::
 
                                        no body place
     HEADERS ─┬─> [ HEADERS ] ── verdict ──┬──────> [ RELAY ] ─── end-of-data ──┐
@@ -12,10 +10,10 @@ are asked for choose its stages::
     place                             pieces or lines are asked about;
     asked                             MESSAGE: all is kept, asked about at its end
 
-What must never happen: octets leave before the verdict on them, so what is asked about waits in the pipeline
-or in the `MessageStore`; an edit makes a message larger than the server takes, or one that a receiver can
-read as two, so edited content is counted again and is written by `ContentWriter`; the result depends on how
-the octets were cut into segments.
+What must never happen: octets leave before their verdict, so the content of a question waits in the pipeline
+or in the `MessageStore`; an edit makes a message too large for the server, or lets a receiver read it as two
+messages, so edited content is counted again and written by `ContentWriter`; the result depends on how the
+octets were cut into segments.
 
 Content is decoded only if a question or `Config.tap` needs it. If only the header section is asked about, the
 first pieces wait in wire form: an unedited message leaves as it came.
@@ -56,14 +54,14 @@ __all__ = ["ContentPipeline"]
 
 _BODY_PLACES: Final = frozenset((BODY_CHUNK, BODY_LINE, BODY_LINES))
 _WIRED: Final = (frozenset((HEADERS,)), frozenset((BODY_LINES,)), frozenset((HEADERS, BODY_LINES)))
-"""The hook places, together with no others, at which whole lines are asked about."""
+"""With only these hook places, questions are about whole lines."""
 
 _EIGHT_BIT: Final = frozenset(("8BITMIME", "BINARYMIME"))
 
 ContentQuestion = HeadersQuestion | BodyQuestion | MessageQuestion
 Action = bytes | ContentQuestion | BodyChunk | Reply
-"""Octets for the server, in the pipeline's form; a question; a piece to show; or the reply that refuses the
-message."""
+"""An action: octets for the server, in the pipeline's form; a question; a piece to show; or the reply that
+refuses the message."""
 
 
 _no_actions: Final = cast("type[list[Action]]", list)  # see `sansio_smtp.ends.transaction`
@@ -78,8 +76,8 @@ class _Stage(Enum):
 
 @attrs.define(eq=False)
 class ContentPipeline:
-    """The content of one message. ``ask`` holds the names of hook places. ``limit`` is the largest message,
-    in decoded octets, that the server takes; it is checked again after an edit. None is no limit."""
+    """The content of one message. ``ask`` holds the names of hook places. ``limit`` is the largest message
+    that the server takes, in decoded octets; it is checked again after an edit. None is no limit."""
 
     config: Config
     ask: frozenset[str]
@@ -91,17 +89,17 @@ class ContentPipeline:
     form: Form = Form.DOTTED
     """How content leaves for the server."""
     binary: bool = False
-    """True if the message is declared BINARYMIME: then no line end in it is put right."""
+    """True if the message is declared BINARYMIME: then line ends are not corrected."""
     keep: bool = False
-    """True if the message is kept whole, although MESSAGE is not asked about."""
+    """True if the message is kept whole, although there is no question MESSAGE."""
     room: Room | None = None
-    """The memory that all messages have together which are kept whole."""
+    """The total memory of all messages that are kept whole."""
 
     held: bool = attrs.field(init=False)
-    """True if the message is kept whole, until its verdict (MESSAGE) if it is asked about, so that the server
-    sees none of it before."""
+    """True if the message is kept whole, until the verdict of a question MESSAGE if there is one, so that the
+    server gets none of it before."""
     limit_hit: str = attrs.field(default="", init=False)
-    """The limit by which the message is refused: a field of `Config`, or ``"max_held_total"``."""
+    """The limit that refused the message: a field of `Config`, or ``"max_held_total"``."""
     edited: bool = attrs.field(default=False, init=False)
     """True if a verdict has replaced content."""
     _stage: _Stage = attrs.field(init=False)
@@ -140,7 +138,7 @@ class ContentPipeline:
 
     @property
     def ended(self) -> bool:
-        """True if all content has left; for a message that is held, if it is complete and its verdict is
+        """True if all content has been sent; for a held message, if it is complete and its verdict is
         known."""
         return self._stage is _Stage.ENDED and self._asked is None and not self._ready
 
@@ -151,7 +149,7 @@ class ContentPipeline:
         return len(self._pending.octets) + held + len(self._tapped)
 
     def receive(self, wire: bytes, at_line_start: bool, form: Form = Form.DOTTED) -> None:
-        """Takes a piece from the client's end, in the form in which it came."""
+        """Takes a piece from the client's end, in its original form."""
         if self._pending.wired and form is Form.PLAIN:
             self._pending.decode()
         if self._stage is _Stage.RELAY and form is Form.DOTTED:
@@ -206,11 +204,11 @@ class ContentPipeline:
                 data = close_header_section(data, question.data)
             self._note_edit(data, head=in_head)
             self._growth += len(data) - len(question.data)
-        wire = self._pending.asked_wire if question.data else b""  # nothing is taken for the last question
+        wire = self._pending.asked_wire if question.data else b""  # the last question takes nothing
         if not wire or isinstance(verdict, Replace) or not self._writer.at_line_start:
-            self._put(data)  # also after an edit that has left a line without its end
+            self._put(data)  # also after an edit that removed the end of a line
         elif self._body_stage() is _Stage.RELAY:
-            self._pending.put_back(wire)  # to leave in one piece with what follows
+            self._pending.put_back(wire)  # is sent in one piece with the next content
         else:
             self._pass(wire, len(data))
         if isinstance(question, HeadersQuestion):
@@ -219,7 +217,7 @@ class ContentPipeline:
             self._finish_stream()
 
     def completed(self) -> BodyComplete:
-        """The event that accounts for the message, when its last octet has been handled."""
+        """The event for the whole message, when its last octet has been handled."""
         broken: list[str] = []
         if self.edited:
             mail = self.envelope.mail
@@ -237,17 +235,16 @@ class ContentPipeline:
 
     @property
     def size(self) -> int:
-        """Number of decoded octets of the message as it leaves."""
+        """The number of decoded octets of the outgoing message."""
         return self._store.size if self.held else self._input_size + self._growth
 
     @property
     def spooled(self) -> bool:
-        """True if the held message is in a spool, so that it leaves in many pieces."""
+        """True if the held message is in a spool, so that it is sent in many pieces."""
         return self._store.spooled
 
     def held_wire(self) -> Iterator[bytes]:
-        """The held message in the form in which it leaves, in pieces, without end-of-data. Can be used
-        once."""
+        """The held message in its outgoing form, in pieces, without end-of-data. Can be used once."""
         return self._store.wire()
 
     def close(self) -> None:
@@ -271,8 +268,8 @@ class ContentPipeline:
         if self._stage is _Stage.BODY:
             return self._advance_body()
         if self._stage is _Stage.RELAY and self._pending.octets:
-            # The body octets that came in one piece with the end of the header section. Later pieces leave as
-            # they came.
+            # Body octets that came in one piece with the end of the header section. Later pieces are sent
+            # unchanged.
             pending = self._pending
             octets = pending.take(len(pending.octets))
             if pending.wired:
@@ -290,7 +287,7 @@ class ContentPipeline:
         limit = self.config.max_header_section
         if end > limit or (end < 0 and len(pending.octets) > limit):
             if pending.wired:
-                pending.decode()  # dots that were stuffed do not count
+                pending.decode()  # stuffed dots do not count
                 return True
             self.limit_hit = "max_header_section"
             return self._refuse_with(own_replies.header_section_too_large(limit))
@@ -300,7 +297,7 @@ class ContentPipeline:
         return True
 
     def _pass(self, wire: bytes, size: int) -> None:
-        """Whole lines leave as they came; decoded they have this size."""
+        """Sends whole lines unchanged; ``size`` is their decoded size."""
         room = self._room()
         if room is None or size <= room:
             self._ready.append(wire)
@@ -323,7 +320,7 @@ class ContentPipeline:
                 return self._ask_body(end if by_lines else min(end, longest))
             if size >= longest:
                 if pending.wired:
-                    pending.decode()  # a part of the line is asked about
+                    pending.decode()  # the question is about a part of the line
                     return True
                 return self._ask_body(longest)
             if self._input_ended:
@@ -378,8 +375,8 @@ class ContentPipeline:
     def _relay(self, wire: bytes, at_line_start: bool) -> None:
         if not self._writer.at_line_start:
             # The piece with the end of the header section ended within a line, whose beginning went through
-            # `ContentWriter`. So does its end: otherwise no check for NUL lines would have seen the whole
-            # line.
+            # `ContentWriter`. The end of the line must go there too, so that the check for NUL lines sees the
+            # whole line.
             end = wire.find(b"\r\n") + 2
             first, wire, at_line_start = (wire[:end], wire[end:], True) if end > 1 else (wire, b"", False)
             self._put(first)
@@ -399,7 +396,7 @@ class ContentPipeline:
         self._count(size)
 
     def _count(self, size: int) -> None:
-        assert isinstance(self._writer, ContentWriter)  # what came after BDAT is written by its own writer
+        assert isinstance(self._writer, ContentWriter)  # content after BDAT has its own writer
         self._writer.count(size)
 
     def _put(self, decoded: bytes) -> None:
@@ -427,8 +424,8 @@ class ContentPipeline:
             self._refuse(f"message is larger than {self.config.max_held} octets, which is all that is held")
 
     def _room(self) -> int | None:
-        """Number of decoded octets that may still leave; None if there is no limit, or if nothing was edited
-        and the client's end has checked the size."""
+        """The number of decoded octets that may still be sent; None if there is no limit, or if nothing was
+        edited: then the client's end has checked the size."""
         return self.limit - self._writer.size if self.edited and self.limit is not None else None
 
     def _refuse_edited(self) -> bool:
@@ -438,8 +435,8 @@ class ContentPipeline:
         return self._refuse_with(Reply.of(552, why, enhanced="5.3.4"))
 
     def _refuse_with(self, reply: Reply) -> bool:
-        """Refuses the message, after the actions that are ready: they may still be done, as the message will
-        get no end-of-data."""
+        """Refuses the message after the actions that are ready. They may still be done, because the message
+        will get no end-of-data."""
         self._stage = _Stage.ENDED
         self._pending.clear()
         self.close()

@@ -1,16 +1,15 @@
-"""The leg to the client: the replies that it is owed, what it has been told, and the gate.
-
-A reply to any line may become known at any time, from a server or from a verdict: the exchange is *filled*.
-Replies are *sent* in the order of the lines (RFC 2920 §3.2). So if a rule refuses a RCPT at once, its reply
-still waits for the server's reply to MAIL::
+"""The connection to the client: the replies that it must get, what it was told, and the gate. A reply to any
+line may become known at any time, from a server or a verdict: the exchange is *filled*. Replies are *sent* in
+the order of the lines (RFC 2920 §3.2). So if a rule refuses a RCPT at once, this reply still waits for the
+server's reply to MAIL::
 
                               oldest
     fill(exchange, reply) ──> [ MAIL: no reply yet ][ RCPT: 550 ][ RCPT: no reply yet ]
                                    │
                                    └─ filled ──> send_reply; then the next one, while it has a reply
 
-The gate (`states.GATE`) says if the client may be parsed. At most one question is open at a time. While it
-is, nothing that the client sent is parsed, so that no verdict depends on when it is given.
+The gate (`states.GATE`) says if the client's input may be parsed. At most one question is open at a time.
+While it is open, no input of the client is parsed, so that no verdict depends on its time.
 """
 
 from __future__ import annotations
@@ -71,13 +70,13 @@ __all__ = ["Downstream", "nothing"]
 
 _ASK, _ASK_REPLY, _ANSWER = GateStep.ASK, GateStep.ASK_REPLY, GateStep.ANSWER
 Resume = Callable[[Any], None]
-"""A function that takes the verdict on a question, and goes on."""
+"""A function that takes the verdict on a question, and continues."""
 
 
 class Downstream:
-    """The leg to the client. ``out`` is the list of events that the proxy returns; ``client`` is what the
-    driver knows of the client; ``checks_logins`` is True if the driver is asked about its login; ``tally``
-    counts what the client does."""
+    """The connection to the client. ``out`` is the list of events that the proxy returns; ``client`` is what
+    the driver knows about the client; ``checks_logins`` is True if the driver is asked about its login;
+    ``tally`` counts what the client does."""
 
     __slots__ = (
         "_accounts",
@@ -121,34 +120,34 @@ class Downstream:
     ) -> None:
         self.end = ServerConnection(config)
         self.tally = tally or Tally(config)
-        """What the client has done, in numbers."""
+        """Counts what the client has done."""
         self._headroom = config.headroom
         self._accounts = config.account
         self.largest: int | None = None
-        """The largest message that may go to the server, after all edits; None: there is no limit."""
+        """The largest message that the server may get, after all edits; None: no limit."""
         self.limit_message(config.max_message_size)
         self.gate = Gate.OPEN
         self.question: AnyQuestion | None = None
         self.hello: Command | None = None
-        """The last EHLO or HELO to which the client got 2xx, as it was sent to the server."""
+        """The last EHLO or HELO that was answered with 2xx, as it was sent to the server."""
         self.authenticated = False
         """True if a server has accepted the client's credentials."""
         self.login: Login | None = None
-        """The login that was accepted last, or that XCLIENT has said; None if none was. STARTTLS and XCLIENT
-        make it None again."""
+        """The last accepted login, or the login that XCLIENT has named; None if there is none. STARTTLS and
+        XCLIENT reset it to None."""
         self.chunking = False
         """True if CHUNKING was offered to the client in the last EHLO reply."""
         self.identity = client or ClientInfo()
-        """The client, without what it has said in this session."""
+        """The client, without information from its own commands."""
         self.forwarded: Forwarded | None = None
-        """Who the client of the mail transaction is, as XFORWARD has said."""
+        """The client of the mail transaction that XFORWARD has named."""
         self.changes = 0
-        """Counts the changes of what is known of the client."""
+        """Counts the changes in what is known about the client."""
         self.greeting: Reply | None = None
-        """The greeting that the client got; kept where XCLIENT may ask for it again."""
+        """The greeting that the client got; kept only if XCLIENT may need it again."""
         self.attempt: LoginAttempt | None = None
-        """What the client has said to log in, while a server may have to be told it. None in INJECT."""
-        self._attempted: Login | None = None  # who that is
+        """The client's name and password, while a server may need them. None in INJECT."""
+        self._attempted: Login | None = None  # the login of that attempt
         self._config = config
         self._checks_logins = checks_logins
         self.end.allow(access_of(config, self.identity, checks_logins=checks_logins))
@@ -159,7 +158,7 @@ class Downstream:
         """True if `Received` events are wanted."""
         self._credentials: Credentials | None = None  # most clients have none
         self._hides_secrets = config.login_mode is not LoginMode.RELAY
-        # True if what a server repeats of a secret is masked for the client too: it may not be the client's
+        # True if secrets that a server repeats are masked for the client too: they may not be the client's
         self._on_over: Callable[[], None] = nothing
         self._on_room: Callable[[], None] = nothing
         self._waiting: Collection[object] = ()
@@ -167,23 +166,23 @@ class Downstream:
     def call(
         self, *, on_over: Callable[[], None], on_room: Callable[[], None], waiting: Collection[object]
     ) -> None:
-        """Sets what is called when the session is over (the last reply was sent), and when replies were sent,
-        so that the commands which waited for that may go on: those that are in ``waiting`` then."""
+        """Sets the functions that are called when the session is over (the last reply was sent), and when
+        replies were sent, so that commands in ``waiting`` may go on."""
         self._on_over, self._on_room, self._waiting = on_over, on_room, waiting
 
     @property
     def relays(self) -> bool:
-        """True if the client is parsed, and a reply of the server passes as it is."""
+        """True if the client's input is parsed, and a reply of the server passes unchanged."""
         return self.gate is GATE_OPEN and self.forwarded is None and not self.traces
 
     def limit_message(self, largest: int | None) -> None:
-        """No message larger than this may go to the server. The client is taken less, by the headroom."""
+        """Sets the largest message for the server. The limit for the client is smaller by the headroom."""
         self.largest = largest
         self.end.limit_message(largest if largest is None else max(largest - self._headroom, 1))
 
     @property
     def client_info(self) -> ClientInfo:
-        """What is known of the client by now."""
+        """What is known about the client now."""
         hello, identity = self.hello, self.identity
         helo = hello.argument.decode("utf-8", "backslashreplace").strip() if hello else identity.helo
         known = attrs.evolve(identity, helo=helo, forwarded=self.forwarded)
@@ -193,21 +192,21 @@ class Downstream:
         unknown = login.name is None
         return attrs.evolve(known, login=login.name, login_given=login.given, login_unknown=unknown)
 
-    # Who the client is, and its TLS
+    # The identity of the client, and its TLS
 
     def tls_started(self, info: TlsInfo) -> None:
-        """TLS has begun with the client. What it has said before is forgotten (RFC 3207 §4.2)."""
+        """TLS has begun with the client. What the client said before is forgotten (RFC 3207 §4.2)."""
         self.end.tls_started()
         self._begin_anew(attrs.evolve(self.identity, tls=info))
 
     def rename(self, client: ClientInfo, login: Login | None) -> None:
-        """XCLIENT has said who the client is, and maybe as whom it has logged in."""
+        """XCLIENT has named the client, and maybe its login."""
         self._begin_anew(client)
         self.login = login
         self._out.append(ClientChanged(self.client_info))
 
     def forward_for(self, known: Forwarded) -> None:
-        """XFORWARD has said who the client of the next mail transaction is."""
+        """XFORWARD has named the client of the next mail transaction."""
         self.forwarded = known
         self.changes += 1
 
@@ -228,8 +227,8 @@ class Downstream:
     # The gate
 
     def step(self, step: GateStep) -> None:
-        """Moves the gate by its table. The one place where it changes. It does not call `following`, to save
-        a call for each question."""
+        """Moves the gate by its table; it changes nowhere else. This does not call `following`, to save a
+        call for each question."""
         after = GATE[self.gate].get(step)
         if after is None:
             raise unforeseen(self.gate, step)
@@ -250,7 +249,7 @@ class Downstream:
         return resume
 
     def is_due(self, exchange: Exchange) -> bool:
-        """Returns True if every command on which this one may depend has been answered. A RCPT does not
+        """Returns True if all commands on which this one may depend have been answered. A RCPT does not
         depend on other RCPTs (RFC 2920 §3.1)."""
         exchanges = self.end.exchanges
         if exchanges[0] is exchange:
@@ -269,7 +268,7 @@ class Downstream:
             self.step(GateStep.END)
         exchanges, arriving = self.end.exchanges, self.end.arriving
         if arriving is not None and self.gate is GATE_ENDING:
-            arriving = None  # its octets are not awaited any more
+            arriving = None  # no more octets of it are awaited
         if not exchanges or exchanges[0] is not exchange or exchange is arriving:
             exchange.fill(reply)
         elif (
@@ -277,7 +276,7 @@ class Downstream:
             and exchange.command.kind not in _WATCHED
             and not (self._accounts and reply.code >= 400)
         ):
-            self.send_reply(reply, last=exchange.closes and exchange.owes == 1)  # as `_deliver`, usually
+            self.send_reply(reply, last=exchange.closes and exchange.owes == 1)  # usual `_deliver`
         else:
             self._deliver(exchange, reply)
         while (
@@ -291,9 +290,9 @@ class Downstream:
             self._on_room()
 
     def _answers_message(self, command: Command, reply: Reply) -> bool:
-        """Returns True for a reply that says what becomes of a message: to its end, or to the first chunk of
-        it that is refused, with which the transaction is over. A server that takes the end nevertheless has
-        taken a message, and that is told too."""
+        """Returns True for a reply that decides a message: the reply to its end, or to its first refused
+        chunk, which ends the transaction. If a server then still accepts the end, it has accepted a message,
+        and that is reported too."""
         kind = command.kind
         if kind is KIND_END_OF_DATA:
             return command is not END_OF_CHUNKS or self.end.in_transaction or reply.code < 300
@@ -309,12 +308,12 @@ class Downstream:
             self._on_room()
 
     def fill_all(self, exchange: Exchange, reply: Reply) -> None:
-        """The same reply to a line as often as it is owed one."""
+        """Adds the same reply to a line for each reply that it must get."""
         for _ in range(exchange.owes - len(exchange.replies or ())):
             self.fill(exchange, reply)
 
     def share(self, exchange: Exchange, reply: Reply) -> None:
-        """The server has given one of its replies to a message whose replies are counted by recipients."""
+        """The server has given one of its replies to a message with a reply for each recipient."""
         assert exchange.fan_out is not None
         if reply.code == 421:
             self.fill(exchange, reply)  # the last reply of all
@@ -350,7 +349,7 @@ class Downstream:
         raw = reply.raw
         if reply.code >= 400:
             self.tally.refused()
-        # Before the end counts the reply as sent: it may fail.
+        # Done before the end counts the reply as sent, because it may fail.
         shown = raw if self._credentials is None else self.masked(raw)
         if shown is not raw and self._hides_secrets and not self._answers_hello:
             reply = Reply(reply.code, shown, reply.origin)
@@ -362,7 +361,7 @@ class Downstream:
 
     @property
     def _answers_hello(self) -> bool:
-        """True if the next reply answers EHLO or HELO: what a client reads in it is no text."""
+        """True if the next reply answers EHLO or HELO: a client interprets its text."""
         exchanges = self.end.exchanges
         return bool(exchanges) and exchanges[0].command.kind is KIND_HELLO
 
@@ -376,7 +375,8 @@ class Downstream:
             self.fill_all(exchange, reply)
 
     def end_with(self, exchange: Exchange) -> None:
-        """The session ends with the reply to this line, which is not known yet. Nothing more is parsed."""
+        """The session will end with the reply to this line, which is not known yet. Nothing more is
+        parsed."""
         exchange.end_with()
         self.step(GateStep.END)
         self.question = self._resume = None
@@ -385,8 +385,8 @@ class Downstream:
         """The session cannot go on: sends this reply now, in answer to the oldest line, and closes both
         sides. Within a TLS handshake no reply can be sent.
 
-        If a verdict on the server's reply to a message is awaited, that reply is passed on first: what the
-        server has said is true, and a client that does not hear it sends the message again."""
+        If a verdict on the server's reply to a message is awaited, that reply is passed on first: it is the
+        true result, and a client that does not get it sends the message again."""
         if self.end.phase is PHASE_TLS:
             self._on_over()
             return
@@ -413,7 +413,7 @@ class Downstream:
         self._on_over()
 
     def close(self) -> None:
-        """Closes the leg: its end, the gate and the open question."""
+        """Closes the connection to the client: its end, the gate and the open question."""
         self.step(GateStep.CLOSE)
         self.end.close()
         self.question = self._resume = None
@@ -421,7 +421,7 @@ class Downstream:
         self.let_go()
 
     def let_go(self) -> None:
-        """No circle of references is left: memory is free at once."""
+        """Breaks all reference cycles, so that memory is freed at once."""
         self._on_over = self._on_room = nothing
 
     def log_in(self, exchange: Sequence[Command], *, by_server: bool = True) -> None:
@@ -429,28 +429,28 @@ class Downstream:
         self.take_login(self.read_login(exchange), by_server=by_server)
 
     def read_login(self, exchange: Sequence[Command]) -> Login:
-        """Who logs in with this AUTH exchange."""
+        """The login of this AUTH exchange."""
         return read_login(exchange, case_sensitive=self._case_sensitive_logins)
 
     def take_login(self, login: Login, *, by_server: bool) -> None:
-        """The client has logged in; a server knows it if ``by_server`` is true."""
+        """The client has logged in; ``by_server``: a server knows this."""
         self.authenticated = self.authenticated or by_server
         self.login = login
         self.changes += 1
         self._remembered().accepted(login.given)
 
     def keep_attempt(self, attempt: LoginAttempt, login: Login) -> None:
-        """The client has said this to log in, and a server is to decide. After `accept_attempt` it is kept:
-        another server may have to be told it too."""
+        """Keeps the name and password of a login that a server will decide. After `accept_attempt` they are
+        kept, because another server may need them too."""
         self.attempt, self._attempted = attempt, login
 
     def accept_attempt(self) -> None:
-        """A server has accepted what the client has said to log in."""
+        """A server has accepted the client's login."""
         assert self._attempted is not None  # see `keep_attempt`
         self.take_login(self._attempted, by_server=True)
 
     def drop_attempt(self) -> None:
-        """Wipes what the client has said to log in."""
+        """Wipes the client's name and password."""
         if self.attempt is not None:
             self.attempt.wipe()
             self.attempt = self._attempted = None
@@ -465,8 +465,8 @@ class Downstream:
         *,
         exchange: Exchange | None = None,
     ) -> MessageAnswered:
-        """What is told of a message to which the client is being sent this reply. ``envelope``: None is that
-        of the transaction which is open. ``exchange``: that of the message, if it has one."""
+        """The event for a message that gets this reply. ``envelope``: None means the envelope of the open
+        transaction. ``exchange``: the exchange of the message, if it has one."""
         envelope = envelope or self.end.transaction.envelope
         fan_out: FanOut | None = None
         if exchange is not None:
@@ -514,16 +514,16 @@ def _ends_transaction(command: Command, reply: Reply) -> bool:
 
 
 def nothing() -> None:
-    """Stands for a function that is not set yet: see `Downstream.call`."""
+    """A placeholder for a function that is not set yet: see `Downstream.call`."""
 
 
 _OF_SERVERS: Final = (ReplyQuestion, LoginQuestion)
-"""The questions that are not about what the client has sent last."""
+"""The questions that are not about the client's last input."""
 _WATCHED: Final = frozenset((Kind.END_OF_DATA, Kind.CHUNK, Kind.LAST_CHUNK, Kind.HELLO, Kind.STARTTLS))
-"""The kinds of lines whose replies change what is known, or are told."""
+"""The kinds of lines whose replies change what is known, or are reported."""
 _CHUNKS: Final = frozenset((Kind.CHUNK, Kind.LAST_CHUNK))
 _ENVELOPE: Final = frozenset((b"MAIL", b"RCPT", b"DATA"))
-"""The commands whose refusal is told (`CommandRefused`)."""
+"""The commands whose refusal is reported (`CommandRefused`)."""
 _LOST_REPLIES: Final = {Kind.END_OF_DATA: own_replies.LOST_MESSAGE, Kind.QUIT: own_replies.BYE}
-"""Kind of the oldest line → the reply if the server closed the connection without 421, where that reply is
-not 421."""
+"""Kind of the oldest line → the reply if the server closed the connection without 421; for other kinds it is
+421."""

@@ -15,13 +15,13 @@ The parts; each alone writes its own state::
                                         └─ ContentPipeline      questions and edits
                                              └─ MessageStore    a message that is kept whole
 
-They run in passes, one for each reply of the server: first the reply (`_run_server`), since it may let the
-client go on; then a command that waited for it (`CommandFlow.ask_in_turn`); then what the client sent
+The parts run in passes, one for each reply of the server: first the reply (`_run_server`), because it may let
+the client go on; then a command that waited for it (`CommandFlow.ask_in_turn`); then the client's input
 (`_run_client`). So it makes no difference if two replies come in one segment or in two (promise P1). Then the
 joint state is checked with `joint_states.TOGETHER`, and the events are returned.
 
-The parts are made when one of them is first asked for: a session that is passed on from the greeting to the
-reply to QUIT (`Passing`) needs none of them, which saves a sixth of its instructions.
+All parts are made when one is first needed. A session that is passed on from the greeting to the reply to
+QUIT (`Passing`) needs none of them, which saves a sixth of its instructions.
 """
 
 from __future__ import annotations
@@ -89,13 +89,13 @@ __all__ = ["Engine"]
 
 
 _BUSY: Final = frozenset((Phase.CONTENT, Phase.CHUNK, Phase.TLS))
-"""The phases in which a client without an answer to wait for is in the middle of something."""
+"""The phases in which a client that awaits no reply is in the middle of something."""
 _SUCH_AS: Final = 'such as ClientInfo(address="192.0.2.1:51000")'
 
 
 class _Part:
-    """A slot for one of the parts. All of them are made when the first one is asked for. A ``__getattr__``
-    could do that too, but then Python would look up each attribute of a `Proxy` in a slower way."""
+    """A slot for one of the parts. All parts are made when the first one is used. A ``__getattr__`` could do
+    this too, but would make each attribute of a `Proxy` slower."""
 
     def __init__(self, slot: Any) -> None:
         self._slot = slot
@@ -112,7 +112,7 @@ class _Part:
 
 
 class Engine(Readings):
-    """The part of `Proxy` that no driver calls."""
+    """The internal part of `Proxy`, which drivers do not call."""
 
     __slots__ = (
         "__weakref__",
@@ -162,13 +162,13 @@ class Engine(Readings):
         asked = shared(config, ask if isinstance(ask, frozenset) else asked_places(ask))
         self.ask = asked.ask
         self.progress = 0
-        """Counts commands, replies and pieces of content. A driver moves its deadline when this moves, so
-        that a peer that sends an octet now and then cannot hold the dialogue open."""
+        """Counts commands, replies and pieces of content. A driver moves its deadline when this number
+        changes, so that a peer that sends single octets cannot hold the dialogue open."""
         self.flows = False
-        """True if the last input of a side only had to be passed on: that side may be read on, and there is
-        no more to be sent. A driver need not look at other levels then."""
+        """True if the last input of a side only had to be passed on: the side may be read again, and nothing
+        more has to be sent. Then a driver need not check other levels."""
         self.tally = Tally(config)
-        """What the client has done in this session, in numbers, and the limits that it has hit."""
+        """Counts what the client has done in this session, and the limits that it has hit."""
         self.answers = False
         """True if the last input was a reply to a message, which `pass_on` has taken."""
         self._out: list[Event] = []
@@ -213,15 +213,15 @@ class Engine(Readings):
             self._passing.use(downstream, forwarding, message, self._commands)
         self._has_parts = True
 
-    # The engine: both ends are drained until neither has anything to give
+    # The engine: handles the input of both ends until neither has any left
 
     def _run(self) -> list[Event]:
         self.flows = False
         downstream, forwarding, client, message, login, _ = self._main
         more = forwarding.leg.end.pending
         while True:
-            # What a reply lets the client do is done before the next reply is read, as if that came later.
-            # Nothing that the client sends lets a reply be read: after the last one, one pass is enough.
+            # The client's next steps are done before the next reply is read, as if that came later. No input
+            # of the client allows another reply to be read: after the last one, one pass is enough.
             if more:
                 more = self._run_server()
             if login is not None and login.waits and downstream.question is None:
@@ -259,13 +259,13 @@ class Engine(Readings):
         return self._run()
 
     def _stop_passing(self) -> None:
-        """Comes before each input that `pass_on` has not taken. None is passed on while a question is open,
-        or a message is sent in pieces."""
+        """Called before each input that `pass_on` has not taken. No input is passed on while a question is
+        open, or a message is sent in pieces."""
         if self._passing is not None:
             self._passing.stop()
 
     def _run_server(self) -> bool:
-        """Handles the next reply of the server. Returns True if another one may have come with it."""
+        """Handles the next reply of the server. Returns True if another one may have come too."""
         if self._downstream.question is not None and self._asked.replies:
             return False
         end = self._forwarding.leg.end
@@ -287,18 +287,18 @@ class Engine(Readings):
         return end.pending and end is self._forwarding.leg.end
 
     def _server_failed(self, why: str, reply: Reply) -> None:
-        """The server is left for another, or the session ends with this reply."""
+        """Leaves the server for another, or ends the session with this reply."""
         if self._failover is None or not self._failover.takes(why, reply):
             self._downstream.fail(reply)
 
     def _run_client(self) -> None:
-        """Handles what the client sent."""
+        """Handles the client's input."""
         client, message, downstream = self._client, self._message, self._downstream
         most = self.config.max_pipelined
         forwarding = self._forwarding
         while (
             downstream.gate is GATE_OPEN
-            # The octets of a chunk are read in any case: they are owed no further reply.
+            # The octets of a chunk are always read: they need no further reply.
             and (len(client.exchanges) < most or client.arriving is not None)
             and not forwarding.chunks_waiting
         ):
@@ -332,16 +332,16 @@ class Engine(Readings):
                 return
 
     def _client_ended(self) -> None:
-        """The client's input has ended. Replies that are owed may still be delivered; a message that did not
-        end there must not end at the server."""
+        """The client's input has ended. Open replies may still be delivered; an incomplete message must not
+        be completed at the server."""
         if self._client.phase is not PHASE_COMMAND or not self._client.exchanges:
             self._close()
 
     # Closing
 
     def _close(self) -> None:
-        """Closes both sides, now. Happens once: a leg that is closed does not call it, and nothing is parsed
-        any more."""
+        """Closes both sides now. This happens once: a closed side does not call it, and nothing more is
+        parsed."""
         self._forwarding.close()
         self._out.append(Close(CLIENT))
         self._downstream.close()
@@ -351,9 +351,9 @@ class Engine(Readings):
             self._login.close()
 
     def let_go(self) -> None:
-        """For a driver that gives no more input. The parts hold one another in circles until the session is
-        closed, and one whose reply to QUIT was passed on is not closed before somebody reads it: only the
-        garbage collector would free it. From now on its memory is free as soon as nobody holds it."""
+        """For a driver that gives no more input. The parts form reference cycles until the session is closed,
+        and a session whose reply to QUIT was passed on is not closed before it is read: only the garbage
+        collector would free it. After this call its memory is freed as soon as nothing refers to it."""
         if self._passing is not None:
             self._passing.let_go()
         if self._has_parts:
@@ -370,7 +370,7 @@ class Engine(Readings):
 
     @property
     def place(self) -> Hashable:
-        """For `Passing`: what else matters of a beginning. See `Openings`."""
+        """For `Passing`: what else the opening depends on. See `Openings`."""
         checks = self._asked.logins
         return access_of(self.config, self._given, checks_logins=checks), *self._connection
 

@@ -1,7 +1,6 @@
-"""Leaves a server that fails for another, as long as the client was promised nothing (`Config.failover`).
-
-A server may fail at any moment: it refuses with its greeting, it says 421, it breaks the protocol, TLS with
-it fails, its connection is lost. What happens then depends on what the client was told and waits for::
+"""Replaces a server that fails with another, as long as the client was promised nothing (`Config.failover`).
+A server may fail at any moment: it refuses in its greeting, sends 421, breaks the protocol, its TLS fails, or
+its connection is lost. The reaction depends on what the client was told and waits for::
 
     the client ...                                then
     waits for the greeting, or for replies        another server is connected; what the failed one has not
@@ -12,12 +11,12 @@ it fails, its connection is lost. What happens then depends on what the client w
     reply to a message or to AUTH; has logged
     in at the server (`LoginMode.RELAY`)
 
-What must never happen is that a message goes out twice, or that a command is sent twice which may have had an
-effect. The commands of `_AGAIN` change nothing but the transaction, which ended with the connection. Never
-among them: end-of-data (RFC 1047), AUTH, and commands that are not known here.
+What must never happen: a message is sent twice, or a command that may have had an effect is sent twice. The
+commands of `_AGAIN` change only the transaction, which ended with the connection. End-of-data (RFC 1047),
+AUTH and unknown commands must never be among them.
 
-A command of the client is sent to `Config.failover` other servers at most. So a list of servers that all fail
-comes to an end, whatever the driver does.
+A command of the client is sent to at most `Config.failover` other servers. So the attempts end even if all
+servers fail, whatever the driver does.
 """
 
 from __future__ import annotations
@@ -43,15 +42,16 @@ __all__ = ["Failover"]
 _AGAIN: Final = frozenset(
     (b"EHLO", b"HELO", b"LHLO", b"MAIL", b"RCPT", b"DATA", b"RSET", b"NOOP", b"VRFY", b"EXPN", b"HELP")
 )
-"""Commands that may be sent to another server. DATA is one: without 354 a server has no message."""
+"""Commands that may be sent to another server. DATA is among them, because without 354 a server has no
+message."""
 _FORGOTTEN: Final = frozenset((Own.SETUP, Own.RESET, Own.END_TRANSACTION))
-"""Commands of our own that another server does not need."""
+"""The proxy's own commands that another server does not need."""
 _PHASES: Final = frozenset((Phase.GREETING, Phase.COMMAND, Phase.BLOCKED))
 _GATES: Final = frozenset((GATE_OPEN, GATE_ASKED, GATE_QUEUED))
 
 
 class Failover:
-    """Decides what becomes of a session whose server fails."""
+    """Decides how a session continues after its server fails."""
 
     __slots__ = ("_config", "_downstream", "_forwarding", "_last", "_message", "_out", "_says", "_times")
 
@@ -69,13 +69,13 @@ class Failover:
         self._message = message
         self._out = out
         self._last: object = self  # what the client waited for when a server failed; None is its greeting
-        self._times = 0  # servers that have failed in a row at that
+        self._times = 0  # servers that have failed in a row for this
         self._says = own_replies.UNREACHABLE
 
     def takes(self, why: str, reply: Reply, answered: ReplyReceived | None = None) -> bool:
         """The server has failed. Returns True if it was left for another one. ``why`` is for the log.
-        ``reply`` is what the client gets if no other can be connected. ``answered``: the reply that says that
-        the server has failed, if it is one to a command of the client."""
+        ``reply`` is for the client if no other server can be connected. ``answered``: the reply with which
+        the server has failed, if it is a reply to a command of the client."""
         if not self._is_possible():
             return False
         forwarding, client = self._forwarding, self._downstream.end
@@ -94,17 +94,18 @@ class Failover:
 
     @property
     def unreachable(self) -> Reply:
-        """What the client gets if no server can be connected."""
+        """The reply to the client if no server can be connected."""
         return self._says if self._last is self._awaited else own_replies.UNREACHABLE
 
     @property
     def _awaited(self) -> object:
-        """The oldest line of the client that is owed a reply; None before its greeting."""
+        """The oldest line of the client without a reply; None before the greeting."""
         exchanges = self._downstream.end.exchanges
         return exchanges[0] if exchanges else None
 
     def _count(self) -> bool:
-        """Counts the failures at what the client waits for. Returns False after the last that may be."""
+        """Counts the failures while the client waits for the same reply. Returns False if the limit is
+        reached."""
         awaited = self._awaited
         self._times = self._times + 1 if awaited is self._last else 1
         self._last = awaited
@@ -123,8 +124,8 @@ class Failover:
         )
 
     def _again(self, answered: ReplyReceived | None) -> list[Errand] | None:
-        """The commands that the server has not answered, to be sent again; None if one of them must not be,
-        or if a recipient that a verdict has added would be lost."""
+        """The commands that the server has not answered, to send again; None if one of them must not be sent
+        again, or if a recipient that a verdict has added would be lost."""
         forwarding = self._forwarding
         leg = forwarding.leg
         for errand in forwarding.waiting:

@@ -1,8 +1,6 @@
-"""The queue of commands to the server: sends each in order, to the right server, when it can take it.
-
-A command that the server has not been sent yet is an *errand*. The oldest errand goes when its server is
-connected, has been sent what it lacks (`SetupFlow`), and can take a command now (RFC 2920
-§3.1)::
+"""The queue of commands to the server: sends each in order, to the right server, when that can take it. A
+command that was not yet sent to the server is an *errand*. The oldest errand is sent when its server is
+connected, has got all that it needs first (`SetupFlow`), and can take a command now (RFC 2920 §3.1)::
 
                        oldest
     forward(…) ──────> [ errand ][ errand ][ … ]
@@ -12,10 +10,9 @@ connected, has been sent what it lacks (`SetupFlow`), and can take a command now
                          ├─ server can take it now?     SendToServer, AwaitReply
                          └─ else                        it waits for the next reply
 
-What must never happen: a server is sent MAIL before EHLO, or RCPT before MAIL, because a verdict has answered
-those in its place; or commands in another order than the client's, except for an RSET that must come first.
-
-The replies to the proxy's own commands are not sent to the client.
+What must never happen: a server gets MAIL before EHLO, or RCPT before MAIL, because a verdict has answered
+the earlier command; or it gets commands in another order than the client's, except for an RSET that must come
+first. Replies to the proxy's own commands are not sent to the client.
 """
 
 from __future__ import annotations
@@ -64,7 +61,7 @@ from .upstream import Carried, Upstream
 __all__ = ["ANYWHERE", "Errand", "Forwarding", "Own", "Part"]
 
 ANYWHERE: Final = ""
-"""Stands for the server that is connected, whichever it is."""
+"""A placeholder for the connected server, whichever it is."""
 
 _RSET: Final = Command.of("RSET")
 _QUIT: Final = Command.of("QUIT")
@@ -73,8 +70,7 @@ _MAIL: Final = VERBS[b"MAIL"]
 
 
 class Own(Enum):
-    """Why the proxy sends a command that is not the client's. Used as the handle in
-    `ClientConnection.send_command`."""
+    """The reason for a command of the proxy's own. Used as the handle in `ClientConnection.send_command`."""
 
     __hash__ = object.__hash__
 
@@ -89,21 +85,21 @@ class Own(Enum):
 
 @attrs.frozen(eq=False)
 class Part:
-    """The handle of a chunk to the server after which there is more of the client's ``chunk``."""
+    """The handle of a chunk to the server that is not the last part of the client's ``chunk``."""
 
     chunk: Exchange
 
 
 @attrs.define(eq=False)
 class Errand:
-    """A command that the server has not been sent yet."""
+    """A command that was not yet sent to the server."""
 
     command: Command
     handle: Exchange | Own | Part
     upstream: str | None = ANYWHERE
-    """Name of the server that it is for; None is the one that the driver connected first."""
+    """The name of the server for it; None is the server that the driver connected first."""
     hold: bool = False
-    """True for DATA that the proxy answers itself: the server is sent DATA when the message is complete."""
+    """True for DATA that the proxy answers itself: the server gets DATA when the message is complete."""
     octets: bytes | None = None
     """The octets of a chunk, for BDAT; None for another command."""
 
@@ -129,36 +125,35 @@ class Forwarding:
     def __init__(self, config: Config, downstream: Downstream, out: list[Event]) -> None:
         self.leg = Upstream(config)
         self.tls_changes = 0
-        """Counts the times at which the TLS of the server may have become another."""
+        """Counts the moments at which the server's TLS may have changed."""
         self._config = config
         self._downstream = downstream
         self._out = out
         self.waiting: list[Errand] = []
         """The queue of errands, oldest first. Read only."""
         self.chunks_waiting = 0
-        """Number of chunks in the queue. While there is one, the client is not parsed."""
+        """The number of chunks in the queue. While there is one, the client's input is not parsed."""
         self._added: tuple[Command, ...] = ()  # recipients that the last verdict added
         self._on_prepare: Callable[[], None] = nothing
-        self._preferred: str | None = None  # the server that a verdict on the connection said
-        self._home: str | None = None  # the server for transactions for which no verdict says another
+        self._preferred: str | None = None  # the server that a verdict on the connection named
+        self._home: str | None = None  # the server for transactions without a verdict on it
         self._wanted: str | None = ANYWHERE  # the server of the current MAIL
 
     def call(self, *, on_prepare: Callable[[], None]) -> None:
-        """Sets what is called when the server lacks something for the oldest errand."""
+        """Sets the function that is called when the server needs something before the oldest errand."""
         self._on_prepare = on_prepare
 
     # Which server
 
     @property
     def at_home(self) -> bool:
-        """True if the server of the next MAIL, where no verdict says another, is the one that is connected,
-        and so is that of the next RCPT."""
+        """True if, without a verdict on it, the next MAIL and the next RCPT are for the connected server."""
         return self._home == self.leg.name and self._wanted in (ANYWHERE, self.leg.name)
 
     def target(self, command: Command, said: str | None) -> str | None:
-        """Name of the server that a command is for. ``said`` is the server in its verdict, or `ANYWHERE`.
+        """The name of the server for a command. ``said`` is the server in its verdict, or `ANYWHERE`.
 
-        A verdict on EHLO, HELO or AUTH holds for the rest of the session, one on MAIL for the mail
+        A verdict on EHLO, HELO or AUTH is valid for the rest of the session, one on MAIL for the mail
         transaction.
         """
         verb = VERBS.get(command.verb)
@@ -183,7 +178,7 @@ class Forwarding:
         """Sends a command of the client, now or when it may be sent. ``hold``: see `Errand`."""
         leg = self.leg
         end = leg.end
-        # The usual case: the same conditions as in `_may_go`, in fewer steps.
+        # The usual case: the conditions of `_may_go` in fewer steps.
         if (
             not hold
             and not self.waiting
@@ -208,7 +203,7 @@ class Forwarding:
 
     @property
     def relays(self) -> bool:
-        """True if the server owes nothing, and each usual command would be sent at once."""
+        """True if the server owes no reply, and each usual command would be sent at once."""
         leg = self.leg
         return (
             leg.state is UPSTREAM_READY
@@ -232,16 +227,16 @@ class Forwarding:
         self.advance()
 
     def expect_chunk(self) -> None:
-        """A chunk of a message will come before the client's next command: it counts as one that waits."""
+        """A chunk of a message will come before the client's next command: counts it as waiting."""
         self.chunks_waiting += 1
 
     def expected_chunk_came(self) -> None:
-        """The chunk comes now."""
+        """The expected chunk comes now."""
         self.chunks_waiting -= 1
 
     def drop_chunks(self) -> list[Exchange]:
-        """Removes the chunks that were not sent yet, and recipients that were added for their message.
-        Returns the client's chunks that get no reply of the server now."""
+        """Removes unsent chunks, and recipients that were added for their message. Returns the client's
+        chunks that will get no reply from the server."""
         dropped = [errand for errand in self.waiting if errand.octets is not None]
         self.chunks_waiting = 0
         self.waiting[:] = [
@@ -265,30 +260,31 @@ class Forwarding:
         self.advance()
 
     def reset_to_release(self) -> None:
-        """Queues the RSET after which the connection may serve another client."""
+        """Queues an RSET, after which the connection may serve another client."""
         self.waiting.append(Errand(_RSET, Own.RELEASE))
         self.advance()
 
     def end_transaction(self) -> None:
-        """A verdict has ended or replaced the client's transaction. The server is told RSET if it is in a
-        transaction when it has answered all that it was sent before."""
+        """A verdict has ended or replaced the client's transaction. The server gets RSET if it is in a
+        transaction after it has answered everything sent before."""
         self.waiting.append(Errand(_RSET, Own.END_TRANSACTION))
         self.advance()
 
     def add_recipients(self, commands: tuple[Command, ...]) -> None:
-        """Queues RCPT commands that a verdict added. The DATA that they belong to is queued after them."""
+        """Queues RCPT commands that a verdict has added. Their DATA is queued after them."""
         self._added = commands
         self.waiting += [Errand(command, Own.ADDED_RECIPIENT) for command in commands]
 
     def data_refused(self) -> None:
-        """The server has refused DATA: recipients that were added for this message must get no other."""
+        """The server has refused DATA: recipients that were added for this message must not get another
+        one."""
         taken = self.leg.end.transaction.envelope.recipients
         if any(command in taken for command in self._added):
             self.reset_server(first=True)
 
     def take_back_data(self) -> Exchange | Own | Part | None:
-        """Removes a DATA that was not sent yet, and the added recipients. Returns the handle of the DATA;
-        None if there is none in the queue."""
+        """Removes an unsent DATA and the added recipients. Returns the handle of the DATA; None if the queue
+        has none."""
         data = next((errand.handle for errand in self.waiting if errand.command.kind is KIND_DATA), None)
         self.waiting[:] = [
             errand
@@ -305,7 +301,7 @@ class Forwarding:
             if errand.handle is not Own.END_TRANSACTION:
                 if requires_tls(errand.command) and not self.leg.may_require_tls:
                     self._refuse_plain(errand)
-                    return  # what came after it was looked at meanwhile
+                    return  # later errands were checked meanwhile
                 if (limit := self.leg.limits.exceeded_by(errand.command)) and isinstance(
                     errand.handle, Exchange
                 ):
@@ -325,27 +321,28 @@ class Forwarding:
         if errand.octets is not None:
             return leg.end.may_send() and not leg.end.awaits(Own.ADDED_RECIPIENT)
         if isinstance(handle, Exchange) and (self._is_elsewhere(errand) or self._lacks(errand)):
-            # Only when every reply before this one is known: the server that is connected is left, or is
-            # sent a setup, and until then it is not known what it has accepted.
+            # Only when all replies before this one are known: then it is known what the connected server has
+            # accepted, and it can be left or get a setup.
             if self._downstream.end.exchanges[0] is handle and not leg.end.unanswered:
                 self._prepare(errand, handle)
             return False
         if handle is Own.END_TRANSACTION:
-            # What it has to end is known when nothing is outstanding; a server that was reset has nothing.
+            # Only when no reply is outstanding is it known what to end; a server that was reset has nothing
+            # to end.
             return leg.detached or (not leg.end.unanswered and leg.end.may_send())
         if kind is not KIND_AUTH_LINE and not leg.end.may_send():
             return False
         return kind is not KIND_DATA or self._may_send_data(errand)
 
     def _may_send_data(self, errand: Errand) -> bool:
-        """Returns True if DATA may be sent now. If the message is to be held, the proxy answers DATA with 354
-        itself and returns False."""
+        """Returns True if DATA may be sent now. If the message will be held, the proxy itself answers DATA
+        with 354, and this returns False."""
         if self.leg.end.awaits(Own.ADDED_RECIPIENT):
             return False
         handle = errand.handle
         if not errand.hold or not isinstance(handle, Exchange):
             return True
-        # It is known if there is a recipient when every reply before this one is known.
+        # Only when all replies before this one are known is it known if there is a recipient.
         client = self._downstream
         if client.end.exchanges[0] is not handle:
             return False
@@ -387,20 +384,20 @@ class Forwarding:
         return leg.detached or (errand.upstream != ANYWHERE and errand.upstream != leg.name)
 
     def _lacks(self, errand: Errand) -> bool:
-        """Returns True if the server must be sent something before this command."""
+        """Returns True if the server must get something before this command."""
         leg = self.leg
         if not leg.may_lack and leg.end.hello is not None and leg.carried is None:
             return False
         return next_step(self._config, leg, self._downstream, errand.command) is not None
 
     def _refuse_plain(self, errand: Errand) -> None:
-        """This MAIL says that the message is to travel under verified TLS only, which is not possible."""
+        """Refuses a MAIL that requires verified TLS, which is not possible."""
         assert isinstance(errand.handle, Exchange)  # MAIL is the client's
         self._downstream.fill(errand.handle, own_replies.TLS_REQUIRED)
 
     def _refuse_beyond(self, limit: str, exchange: Exchange) -> None:
-        """The server has said that it does not take this command. It would take no further message, so the
-        session ends then."""
+        """Refuses a command beyond a limit that the server has announced. If the server would take no further
+        message, the session ends."""
         if limit == MAILMAX:
             self.waiting.clear()
             self._downstream.fill(exchange, own_replies.TOO_MANY_MESSAGES)
@@ -440,8 +437,8 @@ class Forwarding:
         self._out.append(Connect(upstream, self._downstream.client_info))
 
     def replace(self, owed: Iterable[tuple[Command, Any]]) -> None:
-        """The connection is gone, and the server has answered nothing on it to this client. A new one takes
-        its place; the client's commands in ``owed`` are said again there."""
+        """The connection is lost before it has answered this client anything. A new one takes its place, and
+        gets the client's commands in ``owed`` again."""
         self.waiting[:0] = [
             Errand(command, handle) for command, handle in owed if isinstance(handle, Exchange)
         ]
@@ -453,11 +450,11 @@ class Forwarding:
 
     @property
     def oldest(self) -> Errand | None:
-        """The errand that goes next, if there is one."""
+        """The next errand, if there is one."""
         return self.waiting[0] if self.waiting else None
 
     def send_setup(self, step: Command) -> None:
-        """Sends a command of the setup, which is the server's next one."""
+        """Sends a command of the setup."""
         self._send(step, Own.SETUP)
 
     def send_login(self, line: Command) -> None:
@@ -465,13 +462,13 @@ class Forwarding:
         self._send(line, Own.LOGIN)
 
     def set_up(self) -> None:
-        """The server lacks nothing any more: the oldest errand may go."""
+        """The server needs nothing more: the oldest errand may be sent."""
         self.leg.set_up()
         self.learn_limits()
         self.advance()
 
     def answer_oldest(self, reply: Reply) -> None:
-        """Gives up the setup: the command that it was for gets this reply, and is not sent."""
+        """Abandons the setup: its command gets this reply, and is not sent."""
         self.leg.set_up()
         handle = self.waiting.pop(0).handle
         assert isinstance(handle, Exchange)  # a setup is for a command of the client
@@ -483,9 +480,9 @@ class Forwarding:
         self.tls_changes += 1
 
     def client_restarted(self, *, known: bool) -> None:
-        """The session of the client begins anew, after STARTTLS or XCLIENT. ``known``: the server knows who
-        the client was, for as long as the connection lasts: RSET does not undo a login (RFC 4954 §4). The
-        login of the proxy may have been one for this client."""
+        """The session of the client begins again, after STARTTLS or XCLIENT. ``known``: the server knows the
+        old client until the connection ends, because RSET does not undo a login (RFC 4954 §4). The login of
+        the proxy may also have been for the old client."""
         leg = self.leg
         self._home, self._wanted = self._preferred, ANYWHERE
         if leg.state is UPSTREAM_DETACHED:
@@ -498,8 +495,8 @@ class Forwarding:
         leg.greet_again()
 
     def prefer(self, upstream: str | None) -> None:
-        """A verdict on the connection has said the server for clients for which no other is said; None is the
-        usual one. Before the first server is connected this is the first."""
+        """A verdict on the connection has named the server to use when no other is named; None is the usual
+        one. Before the first connection, this is the first server."""
         self._preferred = self._home = upstream
         if self.leg.state is UPSTREAM_CONNECTING:
             self.leg = Upstream(self._config, upstream)
@@ -519,8 +516,8 @@ class Forwarding:
 
     def leave_failed(self, again: list[Errand], envelope: Envelope) -> None:
         """The server has failed: asks for another one of the same name. ``again`` are commands that it has
-        not answered; they are sent to the other, before those that wait. That knows of no transaction, so
-        commands of ours are not needed."""
+        not answered; the other server gets them before the waiting ones. The proxy's own commands are not
+        needed there, because the other server has no transaction."""
         leg = self.leg
         carried = leg.transaction_for(envelope)
         if leg.end.may_send() and not leg.end.eof:
@@ -530,13 +527,13 @@ class Forwarding:
         self._connect(leg.name, carried)
 
     def lose(self, envelope: Envelope) -> None:
-        """The server has ended the connection while it owed nothing. Another is made for the next command of
-        the client."""
+        """The server has ended the connection while it owed no reply. The client's next command gets a new
+        one."""
         self._out.append(Close(SERVER))
         self.leg.lose(envelope)
 
     def detach(self) -> None:
-        """Resets the connection to the server in the middle of mail data, the only way that does not end the
+        """Resets the connection to the server in the middle of mail data. Only this does not complete the
         message (RFC 5321 §4.1.1.4). The client is still served."""
         self._out.append(Close(SERVER, abort=True))
         self.leg.reset()
@@ -545,15 +542,16 @@ class Forwarding:
         for errand in waiting:
             if not isinstance(errand.handle, Exchange):
                 if self.waiting:
-                    self.waiting.append(errand)  # it belongs to what came before it, and goes with that
+                    self.waiting.append(errand)  # it belongs to the errand before it, and goes with it
             elif reply := self.reply_without_server(errand.command):
                 errand.handle.fill(reply)
             else:
                 self.waiting.append(errand)
 
     def reply_without_server(self, command: Command) -> Reply | None:
-        """The reply to a command that comes after the server was reset; None if a new connection is made for
-        it. None is made after a login of the client at the server, whose credentials are not kept."""
+        """The reply to a command after the server was reset; None if the command gets a new connection. After
+        a login of the client at the server there is no new connection, because its credentials are not
+        kept."""
         if command.kind is KIND_QUIT:
             return own_replies.BYE
         return None if self.may_reconnect else own_replies.DETACHED
@@ -566,7 +564,7 @@ class Forwarding:
         return config.reconnect and may_log_in
 
     def drop_errands(self) -> None:
-        """Removes all errands: the server is not sent what it has not seen yet."""
+        """Removes all errands, so that the server does not get them."""
         self.waiting.clear()
         self.chunks_waiting = 0
 
@@ -582,5 +580,5 @@ class Forwarding:
         self.let_go()
 
     def let_go(self) -> None:
-        """As `Downstream.let_go`."""
+        """Like `Downstream.let_go`."""
         self._on_prepare = nothing

@@ -1,12 +1,10 @@
-"""Room for what rules add to a message (`Config.headroom`), in sizes that are said before it is known.
-
-A client learns the largest size from EHLO, and a server learns from MAIL how large the message will be, both
-before a rule has edited it. So the client is told less than the server takes, and the server is told more
-than the client has said::
+"""Room for what rules add to a message (`Config.headroom`). A client learns the largest size from EHLO, and a
+server learns the size of a message from MAIL, both before a rule has edited the message. So the client is
+offered less than the server takes, and the size for the server is larger than the client's::
 
     server: SIZE 1000 ──> client: SIZE 900      client: MAIL … SIZE=500 ──> server: MAIL … SIZE=600
 
-An edit that adds no more than the headroom makes neither of them untrue.
+An edit that adds no more than the headroom makes neither value wrong.
 """
 
 from __future__ import annotations
@@ -22,8 +20,8 @@ _SIZE: Final = re.compile(rb"(?<=[ \t]SIZE=)[0-9]{1,20}(?=[ \t]|$)", re.IGNORECA
 
 
 def with_headroom(command: Command, headroom: int) -> Command:
-    """MAIL with a larger SIZE; the same object if it declares none. Only parameters are changed: what looks
-    like one in a quoted path stays."""
+    """MAIL with a larger SIZE; the same object if it declares none. Only a parameter is changed, not similar
+    text in a quoted path."""
     if not command.declared_size:
         return command
     path, bracket, parameters = command.raw.rpartition(b">")

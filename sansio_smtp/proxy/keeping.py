@@ -1,20 +1,18 @@
-"""Keeps the server's connection for the next client (`Config.keep`), and takes one that was kept.
-
-A client that sends one message and leaves costs the server a connection, a greeting, TLS. Instead the server
-is sent RSET in place of the client's QUIT, and its connection is given back (`Release`); the driver gives it
-to another session::
+"""Keeps the server's connection for the next client (`Config.keep`), and uses one that was kept. A client
+that sends one message costs the server a connection, a greeting and TLS. To save this, the server gets RSET
+in place of the client's QUIT, and the connection is released (`Release`); the driver gives it to another
+session::
 
     QUIT ──> RSET ─┬─ 2xx: 221 to the client, Release          in the next session:
                    └─ else: the client's QUIT, Close           greeting, as it was ──> EHLO ─┬─ reply: in use
                                                                  gone, before any reply ──> Connect
 
-What must never happen is that one client notices another, or speaks for it. So a connection is kept only if
-no reply on it can depend on who has used it (`_is_clean`), and if nothing of the server lies here unread
-after the reply to RSET: what comes later is found by the driver, which has the connection then. Each client,
-or this proxy for a client that says neither EHLO nor HELO, is introduced to the server anew. A kept
-connection may be gone: servers close idle ones. As long as it has answered nothing, another one takes its
-place, and the client does not notice. After its first reply it is like any other connection: no command is
-said again, and no message (RFC 1047).
+What must never happen is that one client notices another, or acts for it. So a connection is kept only if no
+reply on it can depend on its earlier users (`_is_clean`), and if nothing from the server is unread after the
+reply to RSET; the driver, which then has the connection, finds later input. For each client the server gets a
+new EHLO or HELO: the client's, or the proxy's own. A kept connection may be dead, because servers close idle
+ones. If it is, before its first reply, another one takes its place, and the client does not notice. After its
+first reply it is like any other connection: no command or message is sent again (RFC 1047).
 """
 
 from __future__ import annotations
@@ -37,7 +35,7 @@ __all__ = ["Keeping"]
 
 
 class Keeping:
-    """Gives the server's connection back when the client quits, and replaces a kept one that is gone."""
+    """Releases the server's connection when the client quits, and replaces a kept one that is dead."""
 
     __slots__ = ("_downstream", "_forwarding", "_quit")
 
@@ -48,19 +46,18 @@ class Keeping:
 
     @property
     def waits(self) -> bool:
-        """True if the client has quit, and the server owes the reply to RSET, or is to be sent it."""
+        """True if the client has quit, and the RSET is not yet sent or answered."""
         return self._quit is not None
 
     # Keeping
 
     def sees(self, command: Command) -> None:
-        """This command goes to the server. It is not known what one does that is not in the table of
-        verbs."""
+        """This command goes to the server. If it is not in the table of verbs, its effect is not known."""
         if command.verb not in VERBS:
             self._forwarding.leg.spend()
 
     def quit(self, exchange: Exchange) -> bool:
-        """The client has sent QUIT. Returns True if it is answered here, after the server has been reset."""
+        """The client has sent QUIT. Returns True if the proxy answers it after a RSET to the server."""
         if not self._is_clean():
             return False
         self._quit = exchange
@@ -70,7 +67,7 @@ class Keeping:
     def reset_answered(self, reply: Reply) -> None:
         """Takes the reply to the RSET that was sent in place of QUIT."""
         exchange, self._quit = self._quit, None
-        assert exchange is not None  # the RSET was sent for it
+        assert exchange is not None  # the RSET was for this exchange
         leg = self._forwarding.leg
         if reply.code == 421:
             self._downstream.fill(exchange, own_replies.BYE)
@@ -83,8 +80,8 @@ class Keeping:
     def _is_clean(self) -> bool:
         """Returns True if the next client cannot notice that another one has used this connection.
 
-        It does if the server knows who that was (a login, XCLIENT, a PROXY header), and if the server counts:
-        errors, after which servers become slow or leave, or transactions (RFC 9422 MAILMAX).
+        It could if the server knows the earlier client (a login, XCLIENT, a PROXY header), or if the server
+        counts: errors, which make servers slow or end the session, or transactions (RFC 9422 MAILMAX).
         """
         leg = self._forwarding.leg
         return not (
@@ -102,10 +99,10 @@ class Keeping:
     # Taking
 
     def takes_place(self, event: ReplyReceived) -> bool:
-        """Looks at a reply of a connection that was kept, and has answered nothing yet. Returns True if the
-        server leaves with this reply, and another connection takes its place."""
+        """Checks the first reply of a kept connection. Returns True if the server leaves with this reply, and
+        another connection takes its place."""
         if event.command is None and not event.unsolicited:
-            return False  # the greeting, which is from then
+            return False  # the old greeting
         if event.reply.code != 421:
             self._forwarding.leg.prove()
             return False
@@ -118,6 +115,6 @@ class Keeping:
 
     def _replace(self, owed: tuple[tuple[Command, Any], ...]) -> bool:
         if self.waits:
-            return False  # nothing more is wanted of the server
+            return False  # the server is not needed any more
         self._forwarding.replace(owed)
         return True

@@ -1,6 +1,5 @@
-"""The lane: takes what usually comes, in few calls, and leaves everything else to the general path.
-
-It takes the beginning of an input, as far as it is usual::
+"""The lane: handles usual input in few calls, and leaves everything else to the general path. It takes the
+usual beginning of an input::
 
     input ──> [ usual ][ usual ][ what is not ─────────── ]
                  │        │        └─> the ends and the flows, as if this were an input by itself
@@ -10,14 +9,14 @@ It takes the beginning of an input, as far as it is usual::
                      AUTH; mail data
     of the server    whole replies to such commands and to messages, which only have to be passed on
 
-What must never happen is that a check is skipped, or that the two paths differ. The lane can be trusted since
-it only *reads* in another way: one match of a pattern in place of an inbox, one for a whole reply, and no
-object for what was read. It decides nothing. What becomes of a command (question, limits, server, turn) is
-said by `CommandFlow` and `Forwarding`, of content by `ContentReader` and `MessageFlow`, of a reply by
-`Downstream`, for both paths; and states move by the tables of `sansio_smtp.states`, in methods of the ends.
-An input that was taken in part is no special case: the general path gives the same however its input is cut
-(promise P1), and what is left is an input that was cut there. Where the joint state is not that of plain
-relaying, the general path comes last, and checks it.
+What must never happen is that a check is skipped, or that the two paths differ. The lane is safe because it
+only *reads* in another way: one pattern match in place of an inbox, one for a whole reply, and no object for
+the input. It decides nothing. For both paths, `CommandFlow` and `Forwarding` decide about a command
+(question, limits, server, turn), `ContentReader` and `MessageFlow` about content, and `Downstream` about a
+reply; and states move by the tables of `sansio_smtp.states`, in methods of the ends. A partly taken input is
+not a special case: the result of the general path does not depend on cuts (promise P1), and the rest is an
+input that was cut there. If the joint state is not that of plain relaying, the general path runs last, and
+checks it.
 
 Python calls for a message of 4 KiB, and CPU time on one machine:
 
@@ -70,14 +69,14 @@ _USUAL: Final = {
     for name, verb in VERBS.items()
     if verb.support is Support.FORWARDED and verb.kind not in (Kind.AUTH, Kind.CHUNK) and name != b"LHLO"
 }
-"""verb → kind, of the commands that the lane takes. None of them holds a credential, counts octets, or is of
-LMTP alone."""
+"""Verb → kind, for the commands that the lane takes. None of them holds a credential, counts octets, or
+belongs only to LMTP."""
 _PASSED: Final = frozenset((Kind.PLAIN, Kind.GROUP, Kind.DATA, Kind.END_OF_DATA))
-"""The kinds of commands from whose replies nothing is learnt, but from a DATA that is refused."""
+"""The kinds of commands whose replies change nothing else, except for a refused DATA."""
 
 
 class Lane:
-    """Takes the beginning of an input that is usual."""
+    """Takes the usual beginning of an input."""
 
     __slots__ = (
         "_asked",
@@ -108,9 +107,9 @@ class Lane:
         asks_replies: bool,
     ) -> None:
         self.taken = 0
-        """The number of commands, replies and pieces of content in what was taken of the last input."""
+        """The number of commands, replies and pieces of content that were taken from the last input."""
         self.flows = False
-        """True if the client may be read on, after an input of it that was taken as a whole."""
+        """True if the client may be read again, after a client's input that was taken as a whole."""
         self._client = downstream.end
         self._downstream = downstream
         self._forwarding = forwarding
@@ -126,15 +125,15 @@ class Lane:
         self._tally = downstream.tally
 
     def from_client(self, data: bytes) -> bytes | None:
-        """Takes the usual beginning of what the client sent. Returns the rest, which is for the general path;
-        None if nothing is left to be done."""
+        """Takes the usual beginning of the client's input. Returns the rest for the general path; None if
+        nothing is left to do."""
         client = self._client
         if client.phase is PHASE_CONTENT:
             return self._content(data)
         downstream, commands, leg = self._downstream, self._commands, self._forwarding.leg
         self.taken = taken = at = 0
         if leg.state is not UPSTREAM_READY or self._by_recipient or self._forwarding.chunks_waiting:
-            return data  # without a server, commands that are asked about may be answered here
+            return data  # without a server, commands with a question may be answered here
         size, tally, junk = len(data), self._tally, 0
         while at < size and downstream.gate is GATE_OPEN and client.reads_commands and tally.over is None:
             line = _LINE.match(data, at)
@@ -183,7 +182,7 @@ class Lane:
         self.taken = taken = 0
         if reader is None or gate is not GATE_OPEN or client.pending:
             return data
-        piece = reader.feed(bytes(data))  # what is no bytes object may change later; of one, no copy is made
+        piece = reader.feed(bytes(data))  # other types may change later; a bytes object is not copied
         if piece:
             self.taken = taken = 1
             message.content(piece, reader.at_line_start)
@@ -204,8 +203,8 @@ class Lane:
         return reader.rest
 
     def from_server(self, data: bytes) -> bytes | None:
-        """Takes the usual beginning of what the server sent. Returns the rest, which is for the general path;
-        None if nothing is left to be done."""
+        """Takes the usual beginning of the server's input. Returns the rest for the general path; None if
+        nothing is left to do."""
         downstream, forwarding, message = self._downstream, self._forwarding, self._message
         gate, leg = downstream.gate, forwarding.leg
         self.taken = 0

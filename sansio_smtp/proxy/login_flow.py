@@ -1,6 +1,6 @@
 """Logs the proxy in to a server (RFC 4954), as a step of the server's setup.
 
-The driver is asked for the mechanism and the secrets (`LoginQuestion`); `SaslExchange` makes the lines::
+It asks the driver for the mechanism and the secrets (`LoginQuestion`); `SaslExchange` makes the lines::
 
     begin ──> LoginQuestion ─┬─ LogIn ──> AUTH … ──┬─ 334  the next response, or "*"
                 ^            │                     ├─ 2xx  the setup goes on, or the client's AUTH is answered
@@ -8,11 +8,11 @@ The driver is asked for the mechanism and the secrets (`LoginQuestion`); `SaslEx
                 │            └─ Answer: the client's command     │
                 └── at most twice more ──────────────────────────┘
 
-The client waits meanwhile with the command that needs the login: its AUTH, or MAIL.
+Meanwhile the client's command that needs the login, AUTH or MAIL, waits.
 
-What must never happen: a server counts as logged in to that has not said 2xx, or that has said it in place of
-the proof which the mechanism asks for; a secret goes to another server than the one that was asked about; or
-what the server says of the proxy's own secrets is told to the client.
+What must never happen: the login counts as accepted although the server has not sent 2xx, or has sent 2xx
+without the proof that the mechanism requires; a secret goes to another server than the one in the question;
+or the client gets a reply that shows the proxy's own secrets.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from .server_setup import Lack
 __all__ = ["LoginFlow"]
 
 _MOST_ATTEMPTS: Final = 3
-"""The first is usual; the second has a fresh token; more are a fault of the driver."""
+"""The most attempts: the first is usual, the second has a fresh token, more are a fault of the driver."""
 _TO_AUTH: Final = (432, 454, 534, 535)
-"""The refusals of AUTH that tell the client what it can do (RFC 4954 §6)."""
+"""The refusals of AUTH that help the client (RFC 4954 §6)."""
 
 
 class LoginFlow:
@@ -69,12 +69,12 @@ class LoginFlow:
         self._refused: Reply | None = None
 
     def call(self, *, on_login: Callable[[], None], on_unusable: Callable[[Lack], None]) -> None:
-        """Sets what is called when the server is logged in to, and the client waits with another command than
-        AUTH; and when the server cannot be used."""
+        """Sets the functions that are called when the login is accepted, if the client's command is not AUTH;
+        and when the server cannot be used."""
         self._on_login, self._on_unusable = on_login, on_unusable
 
     def begin(self) -> None:
-        """The login is due. Asks how, now or when the open question has been answered."""
+        """The login is due. Asks the driver, now or when the open question has been answered."""
         self._attempts, self._refused = 0, None
         self._ask()
 
@@ -177,7 +177,7 @@ class LoginFlow:
             self._give_up(self._refusal())
 
     def _give_up(self, reply: Reply) -> None:
-        """The client's command gets this reply, and is not sent."""
+        """Abandons the login: the client's command gets this reply, and is not sent."""
         if self._is_clients():
             self._downstream.drop_attempt()
         elif self._refused is not None:
@@ -194,7 +194,7 @@ class LoginFlow:
         return oldest is not None and oldest.command.kind is KIND_AUTH
 
     def _refusal(self) -> Reply:
-        """What suits the client, if the login is given up now."""
+        """The reply to the client if the login is abandoned now."""
         refused = self._refused
         if not self._is_clients():
             return own_replies.NOT_LOGGED_IN

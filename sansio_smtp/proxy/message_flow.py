@@ -1,7 +1,6 @@
-"""The message in flight: moves it from the client's 354 to end-of-data at the server, or to a refusal.
-
-`ContentPipeline` decides what is done to the content. This module moves the message through its states
-(`states.MESSAGE`) and acts on the two legs::
+"""Moves the message in flight from the client's 354 to end-of-data at the server, or to a refusal.
+`ContentPipeline` decides what to do with the content. This module moves the message through its states
+(`states.MESSAGE`) and acts on both connections::
 
              content                  question
     NONE ─────────────> STREAMING <────────────> JUDGING
@@ -16,9 +15,9 @@
                                       │                     └─> NONE: the server owes the reply
                                       └ refused ──> NONE: the proxy has answered
 
-What must never happen is that the server takes a message that was refused, or keeps its envelope. So if the
-server has seen no content, it is sent RSET; if it has, its connection is reset before end-of-data. There is
-one function that sends end-of-data: `MessageFlow._end_at_server`.
+What must never happen is that the server accepts a refused message, or keeps its envelope. So if the server
+has got no content, it gets RSET; if it has, its connection is reset before end-of-data. Only
+`MessageFlow._end_at_server` sends end-of-data.
 """
 
 from __future__ import annotations
@@ -57,14 +56,14 @@ from .upstream import Upstream
 
 __all__ = ["MessageFlow"]
 
-# As in `members`: the steps of usual messages, 0.3 µs less for each.
+# As in `members`: saves 0.3 µs for each step of a usual message.
 _CONTENT, _ENDED = MessageStep.CONTENT, MessageStep.ENDED
 _ASK, _CONTINUE = MessageStep.ASK, MessageStep.CONTINUE
 _NOWHERE: Final[frozenset[str]] = frozenset()
 
 
 def _is_binary(envelope: Envelope) -> bool:
-    """Returns True if the message is declared as octets that need have no lines (RFC 3030 §3)."""
+    """Returns True if the message is declared as binary: it need not have lines (RFC 3030 §3)."""
     return (envelope.declared("BODY") or "").upper() == "BINARYMIME"
 
 
@@ -113,12 +112,12 @@ class MessageFlow:
         self._by_recipient = config.client_dialect is Dialect.LMTP
         self._places = _NOWHERE
         self._pipeline: ContentPipeline | None = None
-        self._chunks: Chunks | None = None  # of a message that comes with BDAT, until its end has left
-        self._end: Exchange | None = None  # of end-of-data; None before the client has sent it
+        self._chunks: Chunks | None = None  # a message that comes with BDAT, until its end was sent
+        self._end: Exchange | None = None  # the exchange of end-of-data; None before the client has sent it
         self._refusal: Reply | None = None  # the reply to the message, while the rest of it is dropped
-        self._swallowed: Reply | None = None  # the same for the next message, before its first content
+        self._swallowed: Reply | None = None  # a refusal of the next message, before its first content
         self._pieces: Iterator[bytes] | None = None  # the rest of a message in a spool, in SENDING
-        self._id: MessageIdReader | None = None  # of the message whose content is coming
+        self._id: MessageIdReader | None = None  # for the message whose content is coming
 
     @property
     def buffered(self) -> int:
@@ -129,7 +128,7 @@ class MessageFlow:
 
     @property
     def has_more(self) -> bool:
-        """True if `more` is to be called when what was sent to the server has been written."""
+        """True if `more` must be called after all octets for the server have been written."""
         return self.state is MESSAGE_SENDING
 
     @property
@@ -144,24 +143,24 @@ class MessageFlow:
 
     @property
     def relays(self) -> bool:
-        """True if no message is in flight, and the next one passes as it is, where it is not asked about."""
+        """True if no message is in flight, and the next one passes unchanged if there is no question."""
         return self.state is MESSAGE_NONE and self._untapped and self._swallowed is None
 
     def passed(self, data: bytes) -> None:
-        """A piece of content has passed as it is, while `relays`."""
+        """A piece of content has passed unchanged, while `relays`."""
         if self._accounts:
             self._look_for_id(data)
         if self.state is MESSAGE_NONE:
             self._step(_CONTENT)
 
     def passed_end(self) -> None:
-        """The last piece of content and end-of-data have passed as they are, while `relays`."""
+        """The last piece of content and end-of-data have passed unchanged, while `relays`."""
         if self.state is MESSAGE_NONE:
             self._step(_CONTENT)
         self._step(_ENDED)
 
     def account_of(self, received: int, size: int = 0) -> Content:
-        """What is known of the message whose content has come. ``size`` and ``received``: see `Content`."""
+        """The facts about the message whose content has come. ``size`` and ``received``: see `Content`."""
         found, self._id = self._id, None
         return Content(received, size, b"" if found is None else found.value)
 
@@ -171,18 +170,18 @@ class MessageFlow:
         self._id.feed(data)
 
     def ask_at(self, places: frozenset[str]) -> None:
-        """The next message is asked about at these hook places."""
+        """Sets the hook places for questions about the next message."""
         self._places = places
 
     def _step(self, step: MessageStep) -> None:
-        """The one place where the state changes. It does not call `following`, to save a call for each
+        """Moves the state; it changes nowhere else. This does not call `following`, to save a call for each
         message."""
         after = TABLE[self.state].get(step)
         if after is None:
             raise unforeseen(self.state, step)
         self.state = after
 
-    # What the client sends
+    # Input of the client
 
     def content(self, data: bytes, at_line_start: bool, form: Form = FORM_DOTTED) -> None:
         """Takes a piece of content: see `ContentReceived`."""
@@ -258,17 +257,17 @@ class MessageFlow:
 
     def next_chunk(self, exchange: Exchange) -> None:
         """Takes a BDAT of the message that is `in_chunks`."""
-        assert self._chunks is not None  # it is in chunks
+        assert self._chunks is not None  # the message is in chunks
         self._chunks.next_chunk(exchange)
 
     def chunk_ended(self, exchange: Exchange) -> None:
-        """All octets of this chunk have come; more chunks follow, unless it was refused."""
+        """All octets of this chunk have come. More chunks follow, unless it was refused."""
         chunks = self._chunks
         if chunks is not None and exchange is chunks.chunk and not chunks.end_chunk():
             self._downstream.fill(exchange, taken(exchange))
 
     def abandon(self) -> None:
-        """The client gives up the message that is `in_chunks`."""
+        """The client abandons the message that is `in_chunks`."""
         self._downstream.end.drop_chunk()
         if self._refusal is None:
             self._forwarding.reset_server()
@@ -276,17 +275,17 @@ class MessageFlow:
         self._step(MessageStep.ABANDONED)
 
     def chunk_answered(self, exchange: Exchange, reply: Reply) -> None:
-        """The server has replied to all that was left of this chunk of the client, or has refused a part of
-        it. After a refusal the message is over."""
+        """The server has replied to the rest of this chunk of the client, or has refused a part of it. After
+        a refusal the message is over."""
         chunks, fill = self._chunks, self._downstream.fill
         if reply.code < 300:
             if chunks is not None:
                 chunks.answered(exchange)
             fill(exchange, reply)
         elif self.state is MESSAGE_DROPPING:
-            pass  # a verdict has accepted the message, so that all its chunks have been answered
+            pass  # a verdict has accepted the message, so all its chunks are answered
         elif chunks is None or not chunks.owns(exchange):
-            self._drop_unsent((exchange, reply))  # if its last chunk has not left yet
+            self._drop_unsent((exchange, reply))  # if its last chunk was not sent yet
         elif exchange is chunks.chunk and (self._end is None or self._end is exchange):
             self._refuse_chunks(chunks, reply)
         else:
@@ -302,8 +301,8 @@ class MessageFlow:
     def _drop_unsent(
         self, cause: tuple[Exchange, Reply] | None, reply: Reply = own_replies.MESSAGE_OVER
     ) -> None:
-        """The last chunk of a message may wait to be sent: the server must not get it. ``cause`` is the chunk
-        that was refused, with its reply."""
+        """If the last chunk of a message is waiting to be sent, removes it: the server must not get it.
+        ``cause`` is the refused chunk with its reply."""
         left_out = self._forwarding.drop_chunks()
         if left_out:
             self._forwarding.reset_server()
@@ -333,28 +332,28 @@ class MessageFlow:
     def _refuse_chunks(
         self, chunks: Chunks, reply: Reply, cause: tuple[Exchange, Reply] | None = None
     ) -> None:
-        """The message in chunks is refused with this reply to the chunk that arrives. ``cause``: see
-        `_drop_unsent`. Nothing is answered before it is certain that nothing more leaves: a reply may let the
-        queue go on."""
+        """Refuses the message in chunks, with this reply to the arriving chunk. ``cause``: see
+        `_drop_unsent`. First makes sure that nothing more is sent, because a reply may let the queue go
+        on."""
         client, forwarding = self._downstream, self._forwarding
         client.end.drop_chunk()
         left_out = forwarding.drop_chunks()
         if self._refusal is None and reply.code != 421:
             forwarding.reset_server()
         exchange = self._end or chunks.chunk
-        assert exchange is not None  # a message begins with one
+        assert exchange is not None  # a message begins with a chunk
         self._forget()
         self._step(MessageStep.ANSWERED)
         if cause is not None:
             client.fill(*cause)
-        accepted = reply.code < 300  # by a verdict, at its end
+        accepted = reply.code < 300  # a verdict has accepted it at its end
         for chunk in chunks.take_awaited() if accepted else left_out:
             if chunk is not exchange:
                 client.fill(chunk, taken(chunk) if accepted else own_replies.MESSAGE_OVER)
         client.fill(exchange, reply)
 
     def _begin(self) -> None:
-        """The first content of a message has come, or its end-of-data."""
+        """Begins a message: its first content has come, or its end-of-data."""
         if self._swallowed is None:
             self._step(_CONTENT)
         else:
@@ -364,14 +363,14 @@ class MessageFlow:
     # Refusals
 
     def swallow(self, reply: Reply) -> None:
-        """The client's next message is dropped and answered with this reply. The message before it may still
-        be on its way."""
+        """Drops the client's next message, and answers it with this reply. The message before it may still be
+        in progress."""
         self._swallowed = reply
         self._forwarding.reset_server()
 
     def refuse(self, reply: Reply, *, first: bool = False) -> None:
-        """Refuses the message with this reply, or with that of an earlier refusal; the server must not take
-        it. ``first``: see `Forwarding.reset_server`."""
+        """Refuses the message with this reply, or with the reply of an earlier refusal; the server must not
+        accept it. ``first``: see `Forwarding.reset_server`."""
         if self.state is MESSAGE_NONE:
             self._begin()
         if self._chunks is not None:
@@ -382,12 +381,12 @@ class MessageFlow:
             return
         self._drop_pipeline()
         earlier = self._refusal
-        if earlier is None or earlier.severity == 2:  # swallowed with 2xx; but now its content is refused
+        if earlier is None or earlier.severity == 2:  # swallowed with 2xx, now refused
             self._refusal = reply
         if earlier is None:
             if self._forwarding.leg.end.phase is PHASE_CONTENT:
                 self._forwarding.detach()
-            elif reply.code != 421:  # which ends both sides anyway
+            elif reply.code != 421:  # 421 ends both sides anyway
                 self._forwarding.reset_server(first=first)
         if self._end is None:
             self._step(MessageStep.REFUSE)
@@ -401,18 +400,18 @@ class MessageFlow:
         if forwarding.leg.end.phase is PHASE_CONTENT:
             self._send_held(pipeline)
         else:
-            # The transaction ends for the client, so it must end at the server. 2xx to DATA is no acceptance
-            # of a message (RFC 5321 §4.1.1.4).
+            # The transaction ends for the client, so it must end at the server. 2xx to DATA does not accept a
+            # message (RFC 5321 §4.1.1.4).
             forwarding.reset_server(first=True)
             self._answer(reply if reply.code >= 400 else own_replies.NOT_TAKEN)
 
     def more(self) -> None:
         """Sends the next piece of a message in a spool, or end-of-data after the last one."""
-        assert self._pieces is not None  # it is being sent
+        assert self._pieces is not None  # a message is being sent
         try:
             wire = next(self._pieces, None)
         except OSError:
-            self.refuse(own_replies.NOT_KEPT)  # in mid-message: the server is reset
+            self.refuse(own_replies.NOT_KEPT)  # in the middle of a message: resets the server
             return
         if wire is None:
             self._end_at_server(b"")
@@ -477,7 +476,7 @@ class MessageFlow:
             assert isinstance(verdict, Continue | Replace)
             assert self._pipeline is not None  # it asked
             if verdict.recipients and self._forwarding.leg.end.phase is PHASE_CONTENT:
-                self.refuse(own_replies.NO_COPY)  # the server takes no RCPT in mail data
+                self.refuse(own_replies.NO_COPY)  # no RCPT can be sent in mail data
                 return
             self._forwarding.add_recipients(verdict.recipients)
             self._step(_CONTINUE)
@@ -493,12 +492,12 @@ class MessageFlow:
             self._end_at_server(b"")
             return
         if self._chunks is not None and not self._forwarding.leg.has_recipients:
-            self.refuse(own_replies.NOBODY_THERE)  # all were accepted by verdicts alone
+            self.refuse(own_replies.NOBODY_THERE)  # only verdicts have accepted recipients
             return
         if self._chunks is not None and self._chunks.binary:
             self._send_binary(pipeline, self._chunks)
             return
-        self._chunks = None  # from now on it is a message that is held
+        self._chunks = None  # from now on the message is held
         self._step(MessageStep.KEPT)
         if self._forwarding.leg.end.phase is PHASE_CONTENT:
             self._send_held(pipeline)
@@ -532,15 +531,15 @@ class MessageFlow:
             self._end_at_server(b"".join(pipeline.held_wire()))
 
     def _send_binary(self, pipeline: ContentPipeline, chunks: Chunks) -> None:
-        """A binary message that was held leaves in chunks, all of which are the client's last one now."""
-        assert self._end is not None  # it is held until then
+        """Sends a held binary message in chunks, as parts of the client's last chunk."""
+        assert self._end is not None  # the message is held until its end
         chunks.next_chunk(self._end)
         self._pieces = pipeline.held_wire()
         self._forwarding.expect_chunk()  # the client's next command comes after the last one
         self._send_pieces(chunks, self._pieces)
 
     def part_taken(self, chunk: Exchange) -> None:
-        """The server has taken a chunk after which there is more of this chunk of the client."""
+        """The server has accepted a part of this chunk of the client, and more parts follow."""
         chunks = self._chunks
         if chunks is not None and chunks.owns(chunk):
             chunks.part_taken()
@@ -548,8 +547,8 @@ class MessageFlow:
                 self._send_pieces(chunks, self._pieces)
 
     def _send_pieces(self, chunks: Chunks, pieces: Iterator[bytes]) -> None:
-        """Sends the next part of a binary message that was held, or the last one. Each waits for the reply to
-        the part before it, so that one piece of a message in a spool is in memory."""
+        """Sends the next or last part of a held binary message. Each part waits for the reply to the part
+        before it, so that only one piece of a spooled message is in memory."""
         try:
             while not chunks.parts and (piece := next(pieces, None)) is not None:
                 chunks.add(piece)
@@ -561,7 +560,8 @@ class MessageFlow:
             self._end_at_server(b"")
 
     def _end_at_server(self, wire: bytes) -> None:
-        """The one place where a message ends at the server (promise P7). ``wire`` is its last content."""
+        """Ends the message at the server; this happens nowhere else (promise P7). ``wire`` is its last
+        content."""
         end = self._end
         assert end is not None  # the client has sent end-of-data
         if wire:
@@ -578,7 +578,7 @@ class MessageFlow:
         self._step(_ENDED)
 
     def _share_out(self, end: Exchange, leg: Upstream) -> None:
-        """The replies to this message are counted by recipients, on one side or on both."""
+        """Prepares replies by recipient, if one side or both use them."""
         fan_out = FanOut(self._downstream.end.envelope, self._by_recipient)
         fan_out.sent_to(leg.end.transaction.envelope.recipients, by_recipient=leg.speaks_lmtp)
         end.share(fan_out)

@@ -1,7 +1,6 @@
-"""Keeps a message until its verdict: in memory, or in a `Spool` if it is too large for that.
-
-The message is kept in decoded form. An edit of the header section does not copy a large body: the new head is
-kept in memory, and the unedited rest stays in the spool::
+"""Keeps a message until its verdict: in memory, or in a `Spool` if it is too large for memory. The message is
+kept in decoded form. An edit of the header section does not copy a large body: the new header section is kept
+in memory, and the unedited rest stays in the spool::
 
                 as it came              after ``replace(head, rest=offset)``
 
@@ -10,8 +9,7 @@ kept in memory, and the unedited rest stays in the spool::
                                                               ^ offset
 
 `wire` gives both in wire form, in pieces, and releases the store. What must never happen is that a message
-counts as kept and is not on disk: so every fault of the spool (OSError) goes to the caller, which answers
-451.
+counts as kept but is not on disk: so the caller gets every error of the spool (OSError), and answers 451.
 """
 
 from __future__ import annotations
@@ -27,11 +25,11 @@ from sansio_smtp.wire.violations import RemoteProtocolError
 __all__ = ["MessageStore", "Room", "Spool"]
 
 _PIECE: Final = 65_536
-"""Octets that are read from a spool at once."""
+"""The number of octets that are read from a spool at once."""
 
 
 class Spool(Protocol):
-    """Where a driver keeps one large message, such as a temporary file."""
+    """A store of the driver for one large message, such as a temporary file."""
 
     def write(self, data: bytes) -> None:
         """Adds octets at the end. Raises OSError."""
@@ -45,34 +43,34 @@ class Spool(Protocol):
         ...
 
     def close(self) -> None:
-        """Releases the octets: nothing reads them any more. Raises nothing."""
+        """Releases the octets, which are not needed any more. Raises nothing."""
 
 
 class Room(Protocol):
-    """The memory that all sessions have together for messages that are kept."""
+    """The memory that all sessions share for kept messages."""
 
     def take(self, octets: int) -> bool:
-        """Takes so many. Returns False, and takes none, if there are not so many."""
+        """Takes ``octets``. Returns False, and takes none, if there are fewer."""
         ...
 
     def give(self, octets: int) -> None:
-        """Gives back so many that were taken."""
+        """Gives back ``octets`` that were taken."""
 
 
 @attrs.define(eq=False)
 class MessageStore:
-    """One message in decoded form. At most ``limit`` octets are kept in memory, and no more than there is
-    ``room`` for; more need ``make_spool``."""
+    """One message in decoded form. At most ``limit`` octets are kept in memory, and only as long as there is
+    ``room``; a larger message needs ``make_spool``."""
 
     limit: int
     make_spool: Callable[[], Spool] | None = None
     binary: bool = False
-    """True for a message that has no lines: it is kept as it is, to leave in chunks."""
+    """True for a message without lines: it is kept unchanged, to be sent in chunks."""
     room: Room | None = None
     crowded: bool = attrs.field(default=False, init=False)
-    """True if it is not kept because there was no room for it, whatever its size."""
+    """True if it could not be kept because there was no room."""
     size: int = attrs.field(default=0, init=False)
-    """Number of octets of the message as it will leave, after an edit."""
+    """The number of octets of the outgoing message, after an edit."""
     _head: bytes | bytearray = attrs.field(factory=bytearray, init=False, repr=False)
     _taken: int = attrs.field(default=0, init=False)  # octets of the room
     _spool: Spool | None = attrs.field(default=None, init=False)
@@ -107,7 +105,7 @@ class MessageStore:
         it is binary. A memoryview if it is in a spool. Raises OSError."""
         ends = self.binary or not self._head or self._head.endswith(b"\r\n")
         if self._spool is None and not ends:
-            self.add(b"\r\n")  # which may be what makes it too large
+            self.add(b"\r\n")  # this may make it too large
         if self._spool is None:
             self._head = bytes(self._head)
             return self._head
@@ -128,17 +126,17 @@ class MessageStore:
         else:
             self._head, self._start = head, rest
         self._give_back()
-        self._take(len(self._head))  # a message that is kept is not lost because there is no room for an edit
+        self._take(len(self._head))  # a kept message must not be lost because there is no room for an edit
         self.size = len(self._head) + self._spooled - self._start
 
     @property
     def spooled(self) -> bool:
-        """True if the message is in a spool, so that it leaves in many pieces."""
+        """True if the message is in a spool, so that it is sent in many pieces."""
         return self._spool is not None
 
     def pieces(self) -> Iterator[bytes]:
-        """The octets as they will leave, in decoded form: in one piece from memory, in many from a spool.
-        Raises OSError."""
+        """The outgoing octets in decoded form: in one piece from memory, in many from a spool. Raises
+        OSError."""
         if self._head:
             yield bytes(self._head)
         if self._spool is not None:
@@ -146,8 +144,8 @@ class MessageStore:
                 yield self._spool.read(at, _PIECE)
 
     def unsendable(self) -> RemoteProtocolError | None:
-        """The reason why the message must not be sent, None if it may be: it holds a line of NULs and one
-        dot, which dot-stuffing does not make safe. Raises OSError."""
+        """The reason why the message must not be sent: it holds a line of NULs and one dot, which
+        dot-stuffing does not make safe. None if it may be sent. Raises OSError."""
         if self.binary or not any(b"\0" in piece for piece in self.pieces()):
             return None
         writer = ContentWriter()
@@ -158,8 +156,8 @@ class MessageStore:
         return None
 
     def wire(self) -> Iterator[bytes]:
-        """The octets as they leave, without end-of-data, in pieces: in wire form, or as they are if the
-        message is binary. Can be used once: then the store is empty. Raises OSError."""
+        """The outgoing octets without end-of-data, in pieces: in wire form, or unchanged if the message is
+        binary. Can be used once: then the store is empty. Raises OSError."""
         writer = ContentWriter()
         for piece in self.pieces():
             if self.binary:
@@ -178,7 +176,7 @@ class MessageStore:
         self._give_back()
 
     def __del__(self) -> None:
-        """Whatever has become of the session, the room is given back."""
+        """Gives the room back, however the session has ended."""
         if self._taken and self.room is not None:
             self.room.give(self._taken)
 

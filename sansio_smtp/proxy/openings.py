@@ -1,15 +1,14 @@
-"""`Openings`: what comes of the inputs with which sessions begin, so that it is not worked out each time.
+"""`Openings`: remembers the results of the first inputs of sessions, so that they are not computed each time.
+A session begins with the server's greeting, EHLO or HELO, and the reply to it. Nearly always these are only
+passed on, or the reply is changed as for the client before. The result depends only on the configuration, the
+rights of the client, and the inputs. So for one session of each kind, another `Proxy` *rehearses* them: the
+general path takes the same inputs, and its results are kept. `Passing` uses these results in later sessions.
+Their ends get the opening only when they are needed; a client that sends one message and quits does not need
+them at all.
 
-A session begins with the server's greeting, EHLO or HELO, and the reply to that. In nearly all sessions these
-only pass, or the reply is changed as it was for the client before. What comes of them follows from the
-configuration, from what the client may do, and from what was said: nothing else. So one session of each kind
-*rehearses* them: another `Proxy` is given the same inputs, the general path takes them, and what it does is
-kept. `Passing` goes by that in the sessions that follow. Their ends are told of the beginning when somebody
-wants to know of it; the server of a client that sends one message and quits does not need them at all.
-
-What is kept does not depend on the text of the greeting, nor on the name in EHLO: both are passed as they
-are. Some servers write the client's name or the time into their reply to EHLO. Such a reply does not come
-twice, so only a reply that has come before is rehearsed.
+The results do not depend on the text of the greeting or the name in EHLO: both pass unchanged. Some servers
+write the client's name or the time into their reply to EHLO. Such a reply does not come twice, so a reply is
+rehearsed only when it comes for the second time.
 """
 
 from __future__ import annotations
@@ -26,30 +25,30 @@ __all__ = ["Input", "Opened", "Openings", "Rehearse"]
 Input: TypeAlias = tuple[Side, bytes]
 
 _MOST: Final = 256
-"""Replies that are remembered; then all are forgotten."""
+"""The most replies that are remembered; beyond that all are forgotten."""
 _USUAL: Final = ((SERVER, b"220 mx.example ESMTP\r\n"), (SERVER, b"250 mx.example\r\n"))
 
 
 @attrs.frozen(eq=False)
 class Opened:
-    """What a session needs to know that has begun, and is at rest."""
+    """The state of a session after its opening, when nothing is owed."""
 
     reply: bytes
-    """To EHLO, as the client gets it."""
+    """The reply to EHLO that the client gets."""
     max_size: int | None
-    """Octets of a message, at most."""
+    """The most octets of a message."""
     takes_groups: bool
     """True if the server takes command groups."""
 
 
 Rehearse: TypeAlias = Callable[[tuple[Input, ...]], Opened | None]
-"""Gives these inputs to a session that has not begun. Returns None unless all of them pass as they are, the
-last one perhaps changed, and the session is at rest then."""
+"""Gives these inputs to a session that has not begun. Returns None unless all of them pass unchanged (the
+last one may be changed), and nothing is owed afterwards."""
 
 
 class Openings:
-    """Shared by all sessions with the same configuration. ``place`` is what else matters: what the client may
-    do, and how the server is spoken to."""
+    """The openings of all sessions with the same configuration. ``place`` is what else matters: the rights of
+    the client, and the protocol to the server."""
 
     __slots__ = ("_begins", "_heard", "_opened")
 
@@ -59,7 +58,7 @@ class Openings:
         self._opened: dict[Hashable, Opened | None] = {}
 
     def begins(self, place: Hashable, rehearse: Rehearse) -> bool:
-        """Returns True if the greeting and EHLO or HELO are passed on as they are."""
+        """Returns True if the greeting and EHLO or HELO are passed on unchanged."""
         known = self._begins.get(place)
         if known is None:
             greeting, reply = _USUAL
@@ -69,7 +68,7 @@ class Openings:
         return known
 
     def opened(self, place: Hashable, inputs: tuple[Input, ...], rehearse: Rehearse) -> Opened | None:
-        """What is known after the greeting, EHLO or HELO and this reply. None if it is not known."""
+        """The state after the greeting, EHLO or HELO and this reply; None if it is not known."""
         (_, hello), (_, reply) = inputs[1:]
         what = (place, hello[:4], reply)
         opened = self._opened.get(what)

@@ -1,8 +1,8 @@
 """The commands that the proxy answers itself: STARTTLS, XCLIENT, XFORWARD.
 
-They concern the client's connection alone, so no server sees them. `ends.access` says who may send them. What
-they change counts from the moment of their reply; XCLIENT and XFORWARD are taken when all replies before
-theirs have been sent (`CommandFlow` sees to that), so that no reply before is judged for another client.
+They concern only the client's connection, so no server gets them. `ends.access` says who may send them. Their
+changes are valid from the moment of their reply. `CommandFlow` handles XCLIENT and XFORWARD only when all
+earlier replies have been sent, so that no verdict on an earlier reply is given for another client.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ class OwnCommands:
         self._begin_anew(exchange, known)
 
     def _begin_anew(self, exchange: Exchange, known: bool) -> None:
-        """``known``: the server knows who the client was."""
+        """Begins the client's session again. ``known``: the server knows the old client."""
         self._forwarding.client_restarted(known=known)
         greeting = self._downstream.greeting
-        assert greeting is not None  # no command is read before it
+        assert greeting is not None  # no command is read before the greeting
         self._downstream.fill(exchange, greeting)

@@ -1,6 +1,6 @@
 """The replies that the proxy gives in its own name.
 
-The reply to a violation is made where the violation is found: see `RemoteProtocolError.reply_hint`.
+The code that finds a violation makes the reply to it: see `RemoteProtocolError.reply_hint`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ ASK_NAME: Final = Reply(334, b"334 VXNlcm5hbWU6\r\n", Origin.PROXY)
 ASK_PASSWORD: Final = Reply(334, b"334 UGFzc3dvcmQ6\r\n", Origin.PROXY)
 ASK_MESSAGE: Final = Reply(
     334, b"334 \r\n", Origin.PROXY
-)  # with the blank, without which some clients see no challenge
+)  # with the blank: some clients need it to see a challenge
 LOGIN_CANCELLED: Final = Reply.of(501, "login cancelled", enhanced="5.7.0")
 BAD_AUTH: Final = Reply.of(501, "AUTH needs a mechanism, and takes one initial response", enhanced="5.5.4")
 NO_SUCH_MECHANISM: Final = Reply.of(

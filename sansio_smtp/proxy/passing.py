@@ -1,7 +1,6 @@
-"""Passing: usual inputs whose octets go to the other side as they are, without events.
-
-A session that is relayed says a line, gets the reply, says the next line. While nothing is asked and nothing
-has gone wrong, all that comes of such an input are the same octets for the other side::
+"""Passing: usual inputs whose octets go to the other side unchanged, without events. In a relayed session the
+client sends a line, gets the reply, and sends the next line. While there is no question and no error, the
+only result of such an input is the same octets for the other side::
 
     BEGIN ── greeting ──> GREETED ── EHLO or HELO ──> HELLO ── its reply ──> REST
     REST ── a whole line ──> OWED ── its whole reply ──> REST      or a group of lines, and their replies
@@ -9,26 +8,25 @@ has gone wrong, all that comes of such an input are the same octets for the othe
      │                                         └─ a segment of it ──> STREAM ── the last one ──> OWED
      └─ QUIT ──> QUIT ── 221 ──> ENDED
 
-`Proxy.pass_on` gives each input to `Passing` first. It takes an input as a whole, or returns None: then the
-input is for `Proxy.receive_from`, where the `Lane` comes next.
+`Proxy.pass_on` gives each input to `Passing` first. `Passing` takes a whole input, or returns None: then the
+input is for `Proxy.receive_from`, which tries the `Lane` next.
 
-What must never happen is that a check is skipped. There are two kinds of checks. Those of the input itself
-are made each time. Those of the state are made once, at rest: when neither side owes the other anything
-(`_look`). From then on only inputs that are taken here move the state, and none of them changes what was
-looked at; every other input ends that (`stop`), and the next one at rest is looked at anew. So the reply to
-DATA is taken only if it is 354: after another one it is in doubt what the client sends next. What comes of
-the beginning of a session is known from other sessions that have begun so (`Openings`).
+What must never happen is that a check is skipped. There are two kinds of checks. Checks of the input itself
+are made each time. Checks of the state are made once, at rest: when neither side owes the other anything
+(`_look`). After that only inputs taken here move the state, and none of them changes what was checked. Every
+other input ends this (`stop`), and the state is checked again at the next rest. So the reply to DATA is taken
+only if it is 354: after another reply it is not certain what the client sends next. The results of a
+session's opening are known from other sessions with the same opening (`Openings`).
 
-The ends learn of what was passed on when somebody wants to know of them: before any other input, and before a
-level is read (`catch_up`). They are given the same inputs in the same order then. A whole message that nobody
-has asked about leaves the state as it was, and is forgotten. The steps above are read from the tables of
-`sansio_smtp.states`, which move the ends too. The beginning and the end are given to the general path anew,
-which has all that they change. Most sessions that send a message and quit are over before anybody asks.
-
+The ends are told what was passed on only when they are needed: before any other input, and before a level is
+read (`catch_up`). Then they get the same inputs in the same order. A whole message without a question does
+not change the state, and is forgotten. The steps above come from the tables of `sansio_smtp.states`, which
+also move the ends. The opening and the end of the session are given to the general path again, because it
+holds everything that they change. Most sessions that send a message and quit are over before that is needed.
 CPU time of a message of 4 KiB, one command at a time, in the core and in the driver without its system calls:
-71 µs with the lane alone, 27 µs if the ends are told of each input at once, 10 µs with this. Python calls in
-the core for a session with one message, from the greeting to 221: 254, with its beginning and end on the
-general path; 60 so.
+71 µs with the lane alone, 27 µs if the ends are told of each input at once, 10 µs with this module. Python
+calls in the core for a session with one message, from the greeting to 221: 254 with opening and end on the
+general path, 60 with this module.
 """
 
 from __future__ import annotations
@@ -74,7 +72,7 @@ __all__ = [
 ]
 
 UNKNOWN: Final = 0
-"""The state has to be looked at first."""
+"""The state must be checked first."""
 REST, OWED, CONTENT, _STREAM = 1, 2, 3, 4
 _BEGIN, _GREETED, _HELLO, _QUIT, _ENDED = 5, 6, 7, 8, 9
 """"Waiting for the greeting, for EHLO or HELO, for its reply; for the reply to QUIT; and after that."""
@@ -84,14 +82,15 @@ _CRLF: Final = b"\r\n"
 _CR, _LF = _CRLF
 _DOT: Final = ord(".")
 _MOST: Final = 128
-"""Lines and replies of which the ends have not been told: so that a session without messages keeps few."""
+"""The most lines and replies that the ends are not told of yet. It limits the memory of sessions without
+messages."""
 _LONGEST: Final = 512
-"""Octets of a usual line or reply (RFC 5321 §4.5.3.1.4): so that those which are kept are short."""
+"""The most octets of a usual line or reply (RFC 5321 §4.5.3.1.4), so that kept ones are short."""
 
 
 def _replies(kind: Kind) -> Mapping[bytes, int]:
-    """First four octets of a usual reply of one line → what comes next. Those that refuse are left out, since
-    they are counted (`Tally`), those that log in, and those to DATA that are not 354."""
+    """First four octets of a usual reply of one line → the next mode. Refusals are left out because `Tally`
+    counts them; so are replies that log in, and replies to DATA other than 354."""
     before = Phase.CONTENT if kind is Kind.END_OF_DATA else Phase.COMMAND
     owed = FRAMING[FRAMING[before][LINE_STEPS[kind]]]
     found: dict[bytes, int] = {}
@@ -105,7 +104,7 @@ def _replies(kind: Kind) -> Mapping[bytes, int]:
 
 @attrs.frozen(eq=False)
 class Line:
-    """What a usual line is."""
+    """A kind of usual line."""
 
     verb: bytes
     kind: Kind
@@ -119,21 +118,21 @@ LINES: Final = {
     line[:5]: Line(verb := line[:4], kind := VERBS[verb].kind, _replies(kind))
     for line in (b"MAIL ", b"RCPT ", b"DATA\r\n", b"RSET\r\n", b"NOOP\r\n")
 }
-"""First five octets of a usual line → what it is. Lower-case verbs are not usual."""
+"""First five octets of a usual line → its kind. Lower-case verbs are not usual."""
 _MAIL, _RCPT, _DATA = LINES[b"MAIL "], LINES[b"RCPT "], LINES[b"DATA\r"]
 _RSET, _NOOP = LINES[b"RSET\r"], LINES[b"NOOP\r"]
 TO_MESSAGE: Final = _replies(Kind.END_OF_DATA)
 _QUIT_LINE: Final = b"QUIT\r\n"
 _HELLO_LINE: Final = re.compile(rb"(EHLO|HELO) [A-Za-z0-9.:\[\]-]{1,255}\r\n")
 WHOLE: Final = b""
-"""Stands for a whole message in what was passed."""
+"""A placeholder for a whole message among the inputs that were passed."""
 
 
 class Stage(Protocol):
-    """The proxy, as `Passing` needs it."""
+    """The proxy, as `Passing` uses it."""
 
     def replay(self, inputs: tuple[Input, ...]) -> None:
-        """Gives these inputs to the general path. What comes of them has been passed on."""
+        """Gives these inputs to the general path. Their output has already been passed on."""
 
     def rehearse(self, inputs: tuple[Input, ...]) -> Opened | None:
         """See `openings.Rehearse`."""
@@ -149,12 +148,12 @@ class Stage(Protocol):
         ...
 
     def take_up(self, lines: bytes) -> None:
-        """Gives these lines of the client to the general path. Nothing comes of them yet, since the server
-        owes a reply to the line before them."""
+        """Gives these lines of the client to the general path. They have no output yet, because the server
+        owes a reply to an earlier line."""
 
 
 class Passing:
-    """Takes a usual input as a whole, and gives the octets for the other side."""
+    """Takes a whole usual input, and gives the octets for the other side."""
 
     __slots__ = (
         "_accounts",
@@ -207,18 +206,18 @@ class Passing:
         stage: Stage,
         tally: Tally,
     ) -> None:
-        """``openings``: how sessions begin; None if that depends on more than they know. Until `use` is
-        called, only what passes from the beginning on is taken."""
+        """``openings``: the known openings; None if an opening depends on more than they know. Until `use` is
+        called, only the opening is taken, if it passes."""
         self.mode = UNKNOWN if openings is None else _BEGIN
-        """What comes next. 0 if the state is not one of plain relaying, or has not been looked at."""
+        """The mode: what comes next. 0 if the state is not plain relaying, or was not checked."""
         self.taken = 1
         """The number of commands, replies and pieces of content in the last input that was taken."""
         self.answers = False
-        """True if the last reply that was taken is to a message, until `take_answered`."""
+        """True after a reply to a message was taken, until `take_answered`."""
         self.failed = False
-        """True after a fault in `catch_up`: the ends know less than what has happened."""
+        """True after a fault in `catch_up`: the ends do not know all that has happened."""
         self.rest = b""
-        """Lines of a command group that have not been passed on: see `AskedPassing`. Empty here, where a
+        """Lines of a command group that were not passed on: see `AskedPassing`. Always empty here, because a
         group is passed on as a whole."""
         self._max_line = min(config.max_line, _LONGEST - 2)
         self._max_pipelined = config.max_pipelined
@@ -229,33 +228,33 @@ class Passing:
         self._accounts = config.account
         self._headroom = config.headroom
         self._openings = openings
-        self._asks = False  # about lines: see `AskedPassing`
+        self._asks = False  # True if lines have questions: see `AskedPassing`
         self._stage = stage
         self._tally = tally
         self._place: Hashable = None
         self._takes_groups = False  # of the server
         self._max_size = self._size_limit  # of the next message
-        self._owed: Mapping[bytes, int] = TO_MESSAGE  # replies to what is owed one
-        self._more: tuple[Mapping[bytes, int], ...] = ()  # those to the lines of a group after that
+        self._owed: Mapping[bytes, int] = TO_MESSAGE  # the expected replies
+        self._more: tuple[Mapping[bytes, int], ...] = ()  # the replies to later lines of the group
         self._room = 0  # of recipients
         self._max_junk = config.max_junk
         self._room_for_junk = 0
-        # What the tally has not been told of; the junk since the last message.
+        # Counts that the tally does not have yet; junk since the last message.
         self._lines = self._junk = self._messages = 0
-        # What the ends have not been told of: all up to the reply to EHLO, what came then, QUIT and 221.
+        # Inputs that the ends do not have yet: those up to the reply to EHLO, the later ones, QUIT and 221.
         self.begun: tuple[Input, ...] = ()
         """Read only."""
         self._passed: list[bytes] = []
         self._ending: tuple[Input, ...] = ()
-        self._opening: tuple[Input, ...] = ()  # all up to the reply to EHLO, before that
-        self._from_rest = False  # True if these begin at rest, outside a mail transaction
+        self._opening: tuple[Input, ...] = ()  # the inputs up to the reply to EHLO, until it comes
+        self._from_rest = False  # True if the later inputs begin at rest, outside a mail transaction
         self._answered: MessageAnswered | list[bytes] | None = None
-        self._content_known: Content | None = None  # of the whole message that has passed last
+        self._content_known: Content | None = None  # for the last whole message that has passed
 
     def use(
         self, downstream: Downstream, forwarding: Forwarding, message: MessageFlow, commands: CommandFlow
     ) -> None:
-        """These are the parts of the session. They are made when they are to be told of something."""
+        """Sets the parts of the session. They are made when they are first needed."""
         self._downstream = downstream
         self._forwarding = forwarding
         self._message = message
@@ -264,36 +263,36 @@ class Passing:
         self._server = forwarding.leg.end
 
     def let_go(self) -> None:
-        """As `Downstream.let_go`. What has passed can still be read as long as somebody holds the proxy."""
+        """Like `Downstream.let_go`. Inputs that have passed can still be read as long as the proxy exists."""
         self._stage = weakref.proxy(self._stage)
 
     def stop(self) -> None:
-        """An input is about to be taken elsewhere."""
+        """Called before an input is taken elsewhere."""
         if self.rest:
             self.settle()
         else:
-            self.catch_up()  # a call less
+            self.catch_up()  # saves a call
         self.count()
         self.mode = UNKNOWN
 
     def take_rest(self) -> bytes:
-        """The general path takes ``rest``."""
+        """Gives ``rest`` to the general path."""
         rest, self.rest = self.rest, b""
         return rest
 
     def take_unpassed(self, line: bytes) -> Command | None:
-        """The command of a line that was asked about and not passed on: it is for the general path. None
-        here, where nothing is asked about."""
+        """The command of a line that had a question and was not passed on; it is for the general path. Always
+        None here, because there are no questions."""
         return None
 
     def count(self) -> None:
-        """The tally is about to be read, or to count another input."""
+        """Called before the tally is read, or counts another input."""
         if self._lines or self._messages:
             self._tally.passed(self._lines, self._junk, self._messages)
             self._lines = self._junk = self._messages = 0
 
     def catch_up(self) -> None:
-        """The ends are about to be read, or to be given another input: they are told of what was passed."""
+        """Tells the ends what was passed. Called before the ends are read, or get another input."""
         if not (self._passed or self.begun or self._ending):
             return
         begun, self.begun, ending, self._ending = self.begun, (), self._ending, ()
@@ -320,10 +319,10 @@ class Passing:
         self._from_rest = self.mode == REST and self._is_outside
 
     settle = catch_up
-    """The same, while there is a ``rest``: it is for the general path then."""
+    """The same, also if there is a ``rest``, which then goes to the general path."""
 
     def _told(self, line: Line, octets: bytes) -> Command:
-        """The command of a line of which the ends are told now."""
+        """The command of a line that is now given to the ends."""
         return line.command(octets)
 
     def _take_reply(self, octets: bytes) -> None:
@@ -334,19 +333,19 @@ class Passing:
 
     @property
     def owes(self) -> bool:
-        """True if the client waits for a reply to something that was passed on."""
+        """True if the client waits for a reply to an input that was passed on."""
         return self.mode in (OWED, _HELLO, _QUIT)
 
     @property
     def may_read(self) -> bool | None:
-        """True or False if both sides may be read, or none, and the ends do not know of that; else None."""
+        """True if both sides may be read, False if none; None if the ends know that."""
         if self.mode == _ENDED:
             return False
         return True if self.begun or self.mode == _BEGIN else None
 
     @property
     def begins(self) -> bool:
-        """True if it waits for the server's greeting, and nothing has come."""
+        """True if it waits for the server's greeting, and no input has come."""
         return self.mode == _BEGIN
 
     @property
@@ -356,12 +355,12 @@ class Passing:
 
     @property
     def owes_message(self) -> bool:
-        """True if that is a message."""
+        """True if the awaited reply is to a message."""
         return self.mode == OWED and self._owed is TO_MESSAGE
 
     @property
     def _is_outside(self) -> bool:
-        """True if neither end knows of anything of a mail transaction."""
+        """True if neither end has a mail transaction."""
         return self._client.transaction.is_new and self._server.transaction.is_new
 
     def _look(self) -> bool:
@@ -374,11 +373,11 @@ class Passing:
             and forwarding.relays
             and self._message.relays
             and self._commands.relays
-            and not self._tally.slow  # then the driver wants to see each input
+            and not self._tally.slow  # then the driver must see each input
             and self._tally.over is None
         ):
             return False
-        self.mode, self._more = REST, ()  # a group before may have had its last replies elsewhere
+        self.mode, self._more = REST, ()  # the last replies of an earlier group may have been taken elsewhere
         self._server = forwarding.leg.end
         self._takes_groups = self._server.takes_groups
         self._max_size = client.max_message_size
@@ -390,7 +389,7 @@ class Passing:
     # The client
 
     def from_client(self, data: bytes) -> bytes | None:
-        """Takes one line, or a segment of mail data. Returns what goes to the server; None if it is not
+        """Takes one line, or a segment of mail data. Returns the octets for the server; None if it is not
         taken."""
         mode, line = self.mode, LINES.get(data[:5])
         if mode >= CONTENT:
@@ -404,7 +403,7 @@ class Passing:
         if len(data) - size != 2 or size > self._max_line or 0 in data or (not mode and not self._look()):
             return None
         if line is _RCPT:
-            if self._room <= 0:  # it may be one too many
+            if self._room <= 0:  # may exceed the limit
                 return None
             self._room -= 1
         elif line is _MAIL:
@@ -415,7 +414,7 @@ class Passing:
             ):
                 return None
         elif line is not _DATA:
-            if self._room_for_junk <= 0:  # it may be one too many
+            if self._room_for_junk <= 0:  # may exceed the limit
                 return None
             self._room_for_junk -= 1
             self._junk += 1
@@ -427,7 +426,7 @@ class Passing:
         self.mode, self._owed, self.taken = OWED, line.replies, taken
         return data
 
-    if TYPE_CHECKING:  # of `AskedPassing`: nothing is asked about here
+    if TYPE_CHECKING:  # implemented in `AskedPassing`: there are no questions here
 
         def _judge(self, line: Line, data: bytes) -> int:
             """Asks about a usual line before it is passed on. Returns the number of inputs that it counts as;
@@ -435,7 +434,8 @@ class Passing:
             ...
 
     def _group(self, data: bytes, lines: list[bytes]) -> bytes | None:
-        """Takes a command group (RFC 2920 §3.1): more lines may follow all but the last."""
+        """Takes a command group (RFC 2920 §3.1): all lines except the last must allow more lines after
+        them."""
         found = [LINES.get(line[:5] if len(line) > 4 else line + b"\r") for line in lines]
         recipients, junk = found.count(_RCPT), found.count(_RSET) + found.count(_NOOP)
         if (
@@ -490,7 +490,7 @@ class Passing:
         return data
 
     def has_come(self, data: bytes) -> None:
-        """Keeps what is known of a message that has come as a whole."""
+        """Keeps the facts about a message that has come as a whole."""
         reader = MessageIdReader()
         reader.feed(data)
         size = len(data) - 3 - scan(data)[1]
@@ -510,7 +510,7 @@ class Passing:
     # The server
 
     def from_server(self, data: bytes) -> bytes | None:
-        """Takes one reply. Returns what goes to the client; None if it is not taken."""
+        """Takes one reply. Returns the octets for the client; None if it is not taken."""
         if self.mode != OWED:
             return None if self.mode <= _STREAM else self._greeting_or_last(data)
         if self._more:
@@ -557,7 +557,7 @@ class Passing:
         return data
 
     def _answer(self, data: bytes) -> None:
-        """The reply to a message: the mail transaction has ended."""
+        """Takes the reply to a message: the mail transaction has ended."""
         if self._from_rest:
             self._answered = [*self._passed, data]
             self._passed = []
@@ -574,7 +574,7 @@ class Passing:
     # The beginning and the end of a session
 
     def opened(self, reply: bytes) -> Opened | None:
-        """What a session needs to know that begins as this one has begun; None if it is not at rest."""
+        """The state for sessions with the same opening as this one; None if something is owed."""
         return Opened(reply, self._max_size, self._takes_groups) if self._look() else None
 
     def _hello(self, data: bytes) -> bytes | None:
@@ -612,7 +612,7 @@ class Passing:
             return data
         if mode != _BEGIN:
             return None
-        assert self._openings is not None  # that is what `_BEGIN` says
+        assert self._openings is not None  # as the mode `_BEGIN` implies
         self._place = self._stage.place
         if not self._openings.begins(self._place, self._stage.rehearse):
             return None
@@ -621,7 +621,7 @@ class Passing:
         return data
 
     def _hello_answered(self, data: bytes) -> bytes | None:
-        assert self._openings is not None  # it has let the greeting pass
+        assert self._openings is not None  # the greeting has passed
         said, self._opening = (*self._opening, (SERVER, data)), ()
         opened = self._openings.opened(self._place, said, self._stage.rehearse)
         if opened is None:

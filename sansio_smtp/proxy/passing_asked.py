@@ -1,8 +1,7 @@
-"""Passing with rules: usual inputs that are asked about first, and passed on if the verdict lets them.
-
-`Passing` takes an input only while nothing is asked. Most rules look at an envelope or a header section and
-let it pass. With `Proxy.ask_ahead` a driver gives a function that has the verdict at once; then the question
-needs no event, and what passes takes the same short way as in a session without rules::
+"""Passing with rules: usual inputs with a question, passed on if the verdict allows it. `Passing` takes an
+input only if there is no question. Most rules check an envelope or a header section and let it pass. With
+`Proxy.ask_ahead` a driver gives a function that returns the verdict at once. Then the question needs no
+event, and inputs that pass take the same short way as in a session without rules::
 
     a line of the client ── usual, at rest? ──no───────────────────────────> `Proxy.receive_from`
                                │ yes                                                  ^
@@ -16,21 +15,20 @@ needs no event, and what passes takes the same short way as in a session without
 
     a whole message, its header section asked about ── the same; else `Proxy.receive_from`
 
-Of a command group each line is asked about when the replies before it are known. So only its first line is
-passed on, and the others wait here (`rest`): after each reply the next one has its turn (`Proxy.pass_rest`).
-The server is given one line at a time, as on the general path. Groups with several recipients are for that
-path: a RCPT does not wait for the replies to others.
+In a command group the question about each line is asked when the replies before it are known. So only the
+first line is passed on, and the others wait here (`rest`): after each reply the next one is handled
+(`Proxy.pass_rest`). The server gets one line at a time, as on the general path. The general path takes groups
+with several recipients, because a RCPT does not wait for replies to other RCPTs.
 
-What must never happen is that a question is asked twice, or that the rules and the ends speak of different
-commands. A command that does not pass goes to the general path as the object that was asked about: the
-question about it comes as an event then, and its verdict is the one that is known already (`RuleSession`).
-The ends are told of the same objects later (`catch_up`), so that an `Envelope` names the commands that rules
-have seen. Until then `AskedPassing` follows the mail transaction itself, when a question needs it
-(`_follow`).
+What must never happen is that a question is asked twice, or that rules and ends use different objects for a
+command. A command that does not pass goes to the general path as the same object: its question then comes as
+an event, and the verdict is the one already known (`RuleSession`). The ends get the same objects later
+(`catch_up`), so that an `Envelope` holds the commands that rules have seen. Until then `AskedPassing` itself
+follows the mail transaction, when a question needs it (`_follow`).
 
 In the core and the rules a message of 4 KiB, one command at a time, takes 126,000 instructions without rules.
-With one rule in phase ``rcpt`` it took 288,000 while each MAIL and DATA was asked about and each reply was
-followed at once, and takes 233,000 so; in phase ``headers`` 318,000 and 260,000.
+With one rule in phase ``rcpt`` it takes 233,000; it took 288,000 when each MAIL and DATA had a question and
+each reply was followed at once. In phase ``headers`` it takes 260,000, before 318,000.
 """
 
 from __future__ import annotations
@@ -62,7 +60,7 @@ from .tally import Tally
 __all__ = ["Ahead", "AskedPassing", "may_ask_ahead"]
 
 Ahead: TypeAlias = Callable[[AnyQuestion], AnyVerdict | None]
-"""Gives the verdict on a question before it is asked; None if it is not known at once."""
+"""Returns the verdict on a question before it is asked; None if it is not known at once."""
 
 _ASKED: Final = frozenset((b"MAIL", b"RCPT", b"DATA", b"BDAT"))
 _NOWHERE: Final = frozenset[str]()
@@ -77,8 +75,8 @@ def _unknown(_: AnyQuestion) -> AnyVerdict | None:
 
 
 def may_ask_ahead(asked: Shared) -> bool:
-    """Returns True if no other commands are asked about than here, and DATA is asked about where content is:
-    its verdict says if the message passes."""
+    """Returns True if all questions about commands can be asked here, and there is a question about DATA if
+    there is one about content: the verdict on DATA says if the message passes."""
     elsewhere = asked.verbs & {b"RSET", b"NOOP", b"QUIT"}
     return (
         not (asked.all_commands or asked.replies or elsewhere)
@@ -88,7 +86,7 @@ def may_ask_ahead(asked: Shared) -> bool:
 
 
 class AskedPassing(Passing):
-    """`Passing` in a session in which MAIL, RCPT or DATA are asked about. ``ahead`` gives the verdicts."""
+    """`Passing` for a session with questions about MAIL, RCPT or DATA. ``ahead`` returns the verdicts."""
 
     __slots__ = (
         "_ahead",
@@ -129,15 +127,15 @@ class AskedPassing(Passing):
         self._inspect = inspect if inspect is not None and inspect.places <= _IN_HEADERS else None
         self._in_turn = asked.in_turn
         self._max_section = config.max_header_section
-        self._places = _NOWHERE  # of the next message
-        self._places_told: frozenset[str] | None = None  # those that the ends know of; None: not known
-        # The commands of the lines of which the ends have not been told. None: not made yet.
+        self._places = _NOWHERE  # the hook places of the next message
+        self._places_told: frozenset[str] | None = None  # the hook places that the ends have; None: not known
+        # The commands of the lines that the ends do not have yet. None: not made yet.
         self._said: list[Command | None] = []
-        # The transaction follows the first so many of what was passed, and of the lines among that.
+        # The transaction has followed so many of the passed inputs, and so many of the lines among them.
         self._followed = self._lines_followed = 0
-        self._last: Command | None = None  # whose reply the transaction follows next
+        self._last: Command | None = None  # the transaction follows its reply next
         self._transaction = Transaction()
-        self._envelope: Envelope | None = None  # of the message that was answered
+        self._envelope: Envelope | None = None  # the envelope of the answered message
         self._unpassed: Command | None = None
 
     def let_go(self) -> None:
@@ -242,8 +240,8 @@ class AskedPassing(Passing):
         return None if self.rest else super()._quit(data)
 
     def _group(self, data: bytes, lines: list[bytes]) -> bytes | None:
-        """Takes the first line if it may be passed on, and keeps the others: each is asked about when the
-        reply before it is known."""
+        """Takes the first line if it may be passed on, and keeps the others: the question about each is asked
+        when the reply before it is known."""
         found = [LINES.get(line[:5] if len(line) > 4 else line + b"\r") for line in lines]
         if not (
             not self.rest
@@ -252,7 +250,7 @@ class AskedPassing(Passing):
             and data == _CRLF.join((*lines, b""))
             and all(line is not None and line.verb in self._asked for line in found)
             and all(line.kind is Kind.GROUP for line in found[:-1] if line is not None)
-            and found.count(LINES[b"RCPT "]) <= 1  # of several none waits for another
+            and found.count(LINES[b"RCPT "]) <= 1  # several RCPTs do not wait for each other
         ):
             return None
         first = len(lines[0]) + 2
@@ -297,7 +295,7 @@ class AskedPassing(Passing):
         if self._lines_followed < len(self._said) - 1:  # more than the line of DATA
             self._follow()
         self._envelope, self._transaction = self._transaction.envelope, Transaction()
-        if self._from_rest:  # nobody is told of it
+        if self._from_rest:  # it is not reported
             self._said.clear()
             self._followed = self._lines_followed = 0
             self._last = None

@@ -1,7 +1,6 @@
-"""What a driver may read of a proxy at any time: levels, and what is known of the dialogue.
-
-Nothing here changes anything. A driver looks at a level (`may_read`, `waiting_for`, `has_more`) when it needs
-it; it is not told of changes.
+"""The values that a driver may read from a proxy at any time: levels, and facts about the dialogue. Reading
+changes nothing. A driver reads a level (`may_read`, `waiting_for`, `has_more`) when it needs it; changes are
+not reported.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ _MAY_READ: Final = {
 
 
 class Readings:
-    """The part of `Proxy` that is read."""
+    """The readable part of `Proxy`."""
 
     __slots__ = ()
 
@@ -60,7 +59,7 @@ class Readings:
     _message: MessageFlow
     _client: ServerConnection
     _main: tuple[Downstream, Forwarding, ServerConnection, MessageFlow, LoginFlow | None, Lane | None]
-    """The parts that each input needs, got at once."""
+    """The parts that each input needs, in one call."""
     _asked: Shared
     _given: ClientInfo
     _has_parts: bool
@@ -74,24 +73,24 @@ class Readings:
         return self._passing is not None and self._passing.begins
 
     def _catch_up(self) -> None:
-        """The ends are about to be read: see `Passing`. Whatever passes leaves both sides to be read, so
-        `may_read` need not ask for it."""
+        """Called before the ends are read: see `Passing`. After inputs that pass, both sides may always be
+        read, so `may_read` need not call it."""
         passing = self._passing
         if passing is not None:
             passing.settle() if passing.rest else passing.catch_up()
 
     @property
     def may_read(self) -> frozenset[Side]:
-        """The sides that may be read now. It may change with every input, so look before each read."""
+        """The sides that may be read now. It may change with every input, so check it before each read."""
         return _MAY_READ[self.may_read_client(), self.may_read_server()]
 
     def may_read_client(self) -> bool:
-        """Returns True if `may_read` has the client. A driver that has read one side asks for that alone."""
+        """Returns True if `may_read` has the client. For a driver that has just read this side."""
         if self._passing is not None:
             if (may := self._passing.may_read) is not None:
                 return may
             if self._passing.rest:
-                self._passing.settle()  # no more is read while lines wait
+                self._passing.settle()  # nothing more is read while lines wait
         client = self._client
         if (
             self._downstream.gate is not GATE_OPEN
@@ -148,8 +147,8 @@ class Readings:
 
     @property
     def receiving(self) -> int | None:
-        """Octets that have come of the message that the client is sending now; None if the session does not
-        wait for it, or drops what comes."""
+        """The number of octets of the message that the client is sending; None if the session does not wait
+        for them, or drops them."""
         if self.waiting_for is not _CONTENT or self._message.state is MESSAGE_SENDING:
             return None
         return self._client.received
@@ -183,37 +182,37 @@ class Readings:
 
     @property
     def hello(self) -> Command | None:
-        """The last EHLO or HELO to which the client got 2xx, as it was sent to the server."""
+        """The last EHLO or HELO that was answered with 2xx, as it was sent to the server."""
         self._catch_up()
         return self._downstream.hello
 
     @property
     def login(self) -> str | None:
-        """The name with which the client has authenticated, prepared for comparing; None before, and if it
-        is unknown who has logged in: see `ClientInfo.login`."""
+        """The name with which the client has authenticated, prepared for comparing; None before, and if the
+        name is unknown: see `ClientInfo.login`."""
         login = self._downstream.login
         return None if login is None else login.name
 
     @property
     def accepted_login(self) -> Login | None:
-        """The login that was accepted last; None if none was. Its name is None if it is unknown."""
+        """The last accepted login; None if there is none. Its name is None if it is unknown."""
         return self._downstream.login
 
     @property
     def client_info(self) -> ClientInfo:
-        """What is known of the client by now."""
+        """What is known about the client now."""
         self._catch_up()
         return self._downstream.client_info
 
     @property
     def identity(self) -> ClientInfo:
-        """The client, without what it has said in this session. It is another object after STARTTLS and
+        """The client, without information from its own commands. It is a new object after STARTTLS and
         XCLIENT."""
         return self._downstream.identity if self._has_parts else self._given
 
     @property
     def forwarded(self) -> Forwarded | None:
-        """Who the client of the mail transaction is, as a relay has said with XFORWARD; None if none has."""
+        """The client of the mail transaction that a relay has named with XFORWARD; None if none has."""
         return self._downstream.forwarded
 
     @property
@@ -223,23 +222,23 @@ class Readings:
 
     @property
     def client_changes(self) -> int:
-        """Counts the changes of what is known of the client, and of `server_tls`. While it stays the same,
-        `hello`, the login, `identity`, `forwarded` and `server_tls` do."""
-        if self._passing is not None and self._passing.begun:  # nothing else that passes is such a change
+        """Counts the changes in what is known about the client, and of `server_tls`. While it does not
+        change, `hello`, the login, `identity`, `forwarded` and `server_tls` do not change either."""
+        if self._passing is not None and self._passing.begun:  # no other passed input is such a change
             self._passing.catch_up()
         downstream, forwarding, *_ = self._main
         return downstream.changes + forwarding.tls_changes
 
     @property
     def awaiting(self) -> Command | None:
-        """The oldest command that the server owes a reply to; `END_OF_DATA` for a message; None if it owes
-        none."""
+        """The oldest command without a reply of the server; `END_OF_DATA` for a message; None if no reply is
+        owed."""
         self._catch_up()
         return self._forwarding.leg.end.awaiting
 
     @property
     def has_more(self) -> bool:
-        """True if `more` is to be called when what was sent to the server has been written."""
+        """True if `more` must be called after all octets for the server have been written."""
         return self._message.has_more
 
     @property
@@ -251,7 +250,8 @@ class Readings:
 
     @property
     def passed_quit(self) -> bool:
-        """True if the reply to QUIT was passed on: to read what the session was costs more than it did."""
+        """True if the reply to QUIT was passed on. Then the session need not be read, which would cost more
+        than the session."""
         return self._passing is not None and self._passing.ended
 
     @property

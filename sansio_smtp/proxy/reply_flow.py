@@ -1,6 +1,5 @@
-"""Decides what becomes of each reply of the server: it goes to the client, or it answers a command of ours.
-
-The handle of a reply says which command it answers. The first of these that applies::
+"""Decides what to do with each reply of the server: it goes to the client, or answers the proxy's own
+command. The handle of a reply says which command it answers. The first of these that applies::
 
     reply ─┬─ no command asked for it      the session ends with it
            ├─ the greeting                 of the first server: goes on as the client's; of another: its setup
@@ -9,7 +8,7 @@ The handle of a reply says which command it answers. The first of these that app
            ├─ a question is wanted         then as the verdict says
            └─ to a command of the client   limits and login are learnt from it; then `Downstream.fill`
 
-What must never happen is that the client gets a reply to a command that it has not sent.
+What must never happen is that the client gets a reply to a command that it did not send.
 """
 
 from __future__ import annotations
@@ -110,10 +109,10 @@ class ReplyFlow:
             self._reply(event, reply)
 
     def _left(self, failover: Failover, event: ReplyReceived) -> bool:
-        """Returns True if this reply says that the server cannot be used now, and it was left for another."""
+        """Returns True if this reply says that the server cannot be used now, and another one replaces it."""
         reply, command = event.reply, event.command
         if event.handle is Own.SETUP or event.handle is Own.LOGIN:
-            return False  # its own flow knows what to do
+            return False  # its own flow handles it
         if command is None and not event.unsolicited:
             if reply.severity == 2 or self._downstream.end.phase is not PHASE_GREETING:
                 return False
@@ -124,7 +123,7 @@ class ReplyFlow:
         return False
 
     def _part_answered(self, part: Part, reply: Reply) -> None:
-        """The reply to a chunk after which there is more of the client's chunk."""
+        """Takes the reply to a part of the client's chunk that is not the last."""
         if reply.code == 421:
             self._downstream.fail(reply)
             return
@@ -135,7 +134,8 @@ class ReplyFlow:
         self._forwarding.advance()
 
     def _greeted(self, reply: Reply) -> bool:
-        """A server has greeted. Returns True if the greeting goes to the client, which has had none yet."""
+        """A server has greeted. Returns True if the greeting goes to the client, which has not had one
+        yet."""
         first = self._downstream.end.phase is PHASE_GREETING
         if self._keeping is not None:
             self._forwarding.leg.keep_greeting(reply)
@@ -187,7 +187,7 @@ class ReplyFlow:
             self._reply(event, verdict.reply if isinstance(verdict, ReplaceReply) else event.reply)
 
     def _reply(self, event: ReplyReceived, reply: Reply) -> None:
-        """Passes a reply of the server on, as the client is to get it."""
+        """Passes on a reply of the server, in the form for the client."""
         exchange, command = event.handle, event.command
         if command is None:
             self._downstream.greet(reply)
@@ -198,11 +198,11 @@ class ReplyFlow:
                 self._forwarding.hello_answered()
                 if command.verb != b"HELO":
                     reply = self._offered(reply)
-                    if exchange.command.verb == b"HELO":  # an LMTP server was told LHLO
+                    if exchange.command.verb == b"HELO":  # an LMTP server got LHLO
                         reply = Reply.of(reply.code, reply.lines[0])
         elif kind is KIND_CHUNK:
             if reply.code == 421 and exchange not in self._downstream.end.exchanges:
-                self._downstream.fail(reply)  # what is to be answered was refused before
+                self._downstream.fail(reply)  # the message was already refused
             elif reply.code == 421:
                 self._downstream.fill(exchange, reply)
             else:
@@ -213,13 +213,13 @@ class ReplyFlow:
             if reply.code >= 400:
                 self._forwarding.data_refused()
             elif self._counts_recipients and not self._downstream.end.envelope.recipients:
-                # There would be no reply to the message (RFC 2033 §4.2).
+                # LMTP gives no reply to a message without recipients (RFC 2033 §4.2).
                 self._forwarding.detach()
                 reply = own_replies.NO_RECIPIENT_LMTP
         elif (kind is KIND_AUTH or kind is KIND_AUTH_LINE) and reply.severity == 2:
             self._downstream.log_in(self._commands.login)
         elif reply.code == LOGGED_IN:
-            # The server has read as AUTH what is none here. Nobody knows who has logged in.
+            # The server has read a line as AUTH that is not AUTH here. The login is unknown.
             self._downstream.log_in(())
         if exchange.fan_out is None:
             self._downstream.fill(exchange, reply)

@@ -1,7 +1,6 @@
-"""What a server must be sent before the next command of the client.
-
-`next_step` looks at what the server has offered and has been told by now, and gives one step; after its reply
-it is asked again. So each step may depend on the reply to the one before. The first of these that lacks::
+"""The steps that a server needs before the next command of the client. `next_step` checks what the server has
+offered and what it was told, and returns one step; it is called again after the reply. So each step may
+depend on the reply to the step before. It returns the first of these that is missing::
 
     EHLO         our own, with the client's name, to learn what the server offers
     STARTTLS     where the level asks for it, and the server offers it
@@ -11,9 +10,9 @@ it is asked again. So each step may depend on the reply to the one before. The f
     XFORWARD     who the client is, before each MAIL
     MAIL         of a transaction that began on another connection
 
-What must never happen: mail, or who the client is, goes in plain text where TLS is required; MAIL goes to a
-server that takes this proxy for the client, though it was to be told; or anything is sent ahead of the EHLO
-reply that allows it.
+What must never happen: mail or the client's identity goes in plain text although TLS is required; MAIL goes
+to a server that does not know the client although it must be told; or anything is sent before the EHLO reply
+that allows it.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ from .upstream import Upstream
 __all__ = ["LOG_IN", "Lack", "begins_transaction", "next_step", "requires_tls"]
 
 LOG_IN: Final = Command.of("AUTH")
-"""Stands for the login of the proxy, whose lines `LoginFlow` makes; it is not sent."""
+"""A placeholder for the login of the proxy, whose lines `LoginFlow` makes; it is not sent."""
 _STARTTLS: Final = Command.of("STARTTLS")
 _XCLIENT: Final = frozenset((SendClient.XCLIENT, SendClient.AUTO))
 _XFORWARD: Final = frozenset((SendClient.XFORWARD, SendClient.AUTO))
@@ -57,8 +56,8 @@ _NO_XFORWARD: Final = Lack("it does not offer XFORWARD to this proxy", own_repli
 
 
 def next_step(config: Config, leg: Upstream, client: Downstream, command: Command) -> Command | Lack | None:
-    """The next command that this server must be sent before the client's ``command``. None if it lacks
-    nothing."""
+    """The next command that this server must get before the client's ``command``. None if nothing is
+    missing."""
     kind = command.kind
     if kind is KIND_QUIT:
         return None
@@ -82,7 +81,7 @@ def next_step(config: Config, leg: Upstream, client: Downstream, command: Comman
     if kind is KIND_HELLO:
         return None
     if wants_login:
-        # AUTH belongs to EHLO and LHLO: it is not known what a server offers to a client that says HELO.
+        # AUTH needs EHLO or LHLO: after HELO it is not known what a server offers.
         is_basic = end.hello is None or end.hello.verb == b"HELO"
         return _ehlo(config, client, command) if is_basic else LOG_IN
     if end.hello is None and (client.hello is not None or leg.introduced):
@@ -96,8 +95,8 @@ def next_step(config: Config, leg: Upstream, client: Downstream, command: Comman
 
 
 def _wants_login(config: Config, leg: Upstream, client: Downstream, command: Command) -> bool:
-    """Returns True if the proxy has to log in before this command. In TRANSLATE a client that has not logged
-    in may say MAIL: the server decides."""
+    """Returns True if the proxy must log in before this command. In TRANSLATE a client without a login may
+    send MAIL: the server decides."""
     if leg.logged_in or config.login_mode is LoginMode.RELAY:
         return False
     if command.kind is KIND_AUTH:
@@ -124,7 +123,7 @@ def _forward(config: Config, leg: Upstream, client: Downstream, command: Command
 
 
 def _carried(leg: Upstream, client: Downstream, command: Command) -> Command | None:
-    """MAIL of the transaction that goes on here, if this RCPT is the first command of it."""
+    """MAIL of a carried transaction, if this RCPT is its first command on this connection."""
     carried = leg.carried
     if (
         command.verb == b"RCPT"
@@ -137,7 +136,8 @@ def _carried(leg: Upstream, client: Downstream, command: Command) -> Command | N
 
 
 def _ehlo(config: Config, client: Downstream, command: Command) -> Command:
-    """An EHLO of our own, with the name that the client says, has said, or else with ours."""
+    """The proxy's own EHLO, with the name in the client's command or in its last EHLO, or else with the
+    proxy's name."""
     said = command if command.kind is KIND_HELLO else client.hello
     name = said.argument.strip() if said is not None else b""
     return Command.parse(b"EHLO " + (name or config.ehlo_name.encode()))
@@ -155,8 +155,8 @@ def begins_transaction(command: Command) -> bool:
 
 
 def requires_tls(command: Command) -> bool:
-    """Returns True for a MAIL command with the parameter REQUIRETLS (RFC 8689 §2), wherever a lenient server
-    may see it."""
+    """Returns True for a MAIL command with the parameter REQUIRETLS (RFC 8689 §2), in any place where a
+    lenient server may see it."""
     raw = command.raw.upper()
     if b"REQUIRETLS" not in raw or not begins_transaction(command):
         return False

@@ -1,14 +1,13 @@
-"""Takes a server through its setup: sends one step after the other, and decides by the replies.
-
-What the next step is, `server_setup.next_step` says; here is what its reply means::
+"""Runs the setup of a server: sends one step after the other, and decides by the replies.
+`server_setup.next_step` returns the next step; this module handles its reply::
 
     greeted, or READY and lacking ──> next step ──> its reply ─┬─ 2xx      the next step, until none is left
                                        ^    ^                  └─ refused  go on without it, or answer the
                                        │    └──────────────────┘           client's command, or end the
                                        └── tls_started <── StartTLS        session
 
-The client waits meanwhile, with one command that is not sent yet. What must never happen is that the setup is
-given up and that command goes to a server which lacks something that is required.
+Meanwhile one command of the client waits. What must never happen is that the setup is abandoned and this
+command goes to a server without a required step.
 """
 
 from __future__ import annotations
@@ -53,14 +52,14 @@ class SetupFlow:
         self._forwarding = forwarding
         self._out = out
         self.login: LoginFlow | None = None
-        """The login of the proxy; None if it logs in nowhere by itself."""
+        """The login of the proxy; None if it never logs in."""
         if config.login_mode is not LoginMode.RELAY:
             self.login = LoginFlow(downstream, forwarding, out)
             self.login.call(on_login=self.go_on, on_unusable=self._cannot_use)
         forwarding.call(on_prepare=self.go_on)
 
     def not_greeted(self, reply: Reply) -> None:
-        """A server that was to take the place of another has refused with its greeting."""
+        """A replacement server has refused in its greeting."""
         self._cannot_use(Lack(f"its greeting was {reply}", own_replies.UNREACHABLE))
 
     def not_reset(self, reply: Reply) -> None:
@@ -68,8 +67,8 @@ class SetupFlow:
         self._cannot_use(Lack(f"it refused RSET: {reply}", own_replies.NOT_RESET))
 
     def greeted(self) -> None:
-        """The server has greeted: starts its setup, with what the oldest errand needs. The setup is empty for
-        the first connection, as the client has sent nothing yet."""
+        """The server has greeted: starts its setup for the oldest errand. For the first connection the setup
+        is empty, because the client has sent nothing yet."""
         self._forwarding.leg.greeted()
         self.go_on()
 
@@ -111,14 +110,14 @@ class SetupFlow:
             self.go_on()
 
     def tls_failed(self, why: str) -> None:
-        """TLS is not possible with the server. It is not used in plain text."""
+        """TLS with the server has failed. The server is not used in plain text."""
         self._cannot_use(Lack(why, own_replies.TLS_FAILED))
 
     def _accepted(self, step: Command) -> None:
         forwarding = self._forwarding
         leg, verb, errand = forwarding.leg, step.verb, forwarding.oldest
         if step.kind is KIND_STARTTLS:
-            # Octets that came with the reply are a violation, which is found next.
+            # Octets that came with the reply are a violation, which is detected next.
             if not leg.end.buffered:
                 self._out.append(StartTLS(SERVER))
             return
@@ -142,7 +141,7 @@ class SetupFlow:
                 self.go_on()
         elif step.kind is KIND_HELLO:
             if errand is not None and errand.command.kind is KIND_HELLO:
-                self.go_on()  # the client's own follows, and gets the reply that is meant for it
+                self.go_on()  # the client's own command follows, and gets its reply
             else:
                 self._cannot_use(Lack(f"it refused {step}: {reply}", own_replies.UNREACHABLE))
         elif step.verb == b"XCLIENT":
@@ -151,7 +150,7 @@ class SetupFlow:
             self._out.append(ServerUnusable(f"it refused XFORWARD: {reply}"))
             forwarding.answer_oldest(own_replies.NOT_FORWARDED)
         else:
-            # MAIL was sent again for the RCPT that the client waits for. So its refusal is the reply to RCPT.
+            # MAIL was sent again for the client's RCPT. So its refusal is the reply to RCPT.
             forwarding.answer_oldest(reply)
 
     def _cannot_use(self, lack: Lack) -> None:

@@ -1,4 +1,4 @@
-"""`Shared`: what follows from the configuration alone, so that all sessions which have the same share it."""
+"""`Shared`: values that depend only on the configuration, shared by all sessions with the same one."""
 
 from __future__ import annotations
 
@@ -30,40 +30,41 @@ _KEPT: Final = 32
 
 @attrs.frozen(eq=False)
 class Shared:
-    """Where questions are asked, and what is offered to clients."""
+    """The wanted questions, and the offer to clients."""
 
     ask: frozenset[str]
     """The names of hook places and verbs."""
     content: frozenset[str]
-    """Those of them that are about content."""
+    """The hook places about content among them."""
     verbs: frozenset[bytes]
-    """The verbs of the commands that are asked about."""
+    """The verbs of commands with a question."""
     all_commands: bool
-    """True if every command is asked about."""
+    """True if there is a question about every command."""
     other_verbs: bool
-    """True if commands that are not known here are asked about."""
+    """True if there are questions about unknown commands."""
     in_turn: bool
-    """True if a command is asked about when the replies before it are known."""
+    """True if a question about a command waits for the replies before it."""
     replies: bool
-    """True if replies are asked about."""
+    """True if there are questions about replies."""
     client_changed: bool
-    """True if a client that XCLIENT has named is asked about."""
+    """True if there is a question about a client that XCLIENT has named."""
     logins: bool
-    """True if the login of a client to the proxy is asked about."""
+    """True if there is a question about the login of a client to the proxy."""
     may_route: bool
-    """True if a verdict may say another server for a command."""
+    """True if a verdict may name another server for a command."""
     offer: Offer
     """Makes the EHLO reply for a client."""
     openings: Openings | None
-    """How sessions begin; None if that depends on more than the configuration and what was said."""
+    """The known openings of sessions; None if an opening depends on more than the configuration and the
+    inputs."""
 
 
-@lru_cache(maxsize=_KEPT)  # 5 µs for each session without it
+@lru_cache(maxsize=_KEPT)  # saves 5 µs for each session
 def shared(config: Config, ask: frozenset[str]) -> Shared:
-    """What sessions with this configuration share. Raises `LocalProtocolError` if a name in ``ask`` is
-    wrong."""
+    """The shared values of sessions with this configuration. Raises `LocalProtocolError` if a name in ``ask``
+    is wrong."""
     ask = asked_places(ask)
-    # An LMTP client would be owed a reply for each recipient to a last chunk that is refused half-way.
+    # If the last chunk of an LMTP client is refused half-way, it would need a reply for each recipient.
     chunking = Chunking.NEVER if config.client_dialect is Dialect.LMTP else config.chunking
     verbs = frozenset(name.encode() for name in ask - PLACES)
     if b"DATA" in verbs:
@@ -87,7 +88,7 @@ def shared(config: Config, ask: frozenset[str]) -> Shared:
 
 
 def _begins_alike(config: Config) -> bool:
-    """Returns True if servers are told nothing of a client, and greetings and EHLO replies are not kept."""
+    """Returns True if servers get no information on clients, and greetings and EHLO replies are not kept."""
     return (
         config.send_client is SendClient.NONE
         and config.login_mode is LoginMode.RELAY

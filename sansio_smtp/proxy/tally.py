@@ -1,17 +1,16 @@
-"""`Tally`: what a client has done in its session, in numbers, and the limits that it has reached.
-
-A session that sends mail is let be: the numbers of refusals and of junk begin anew with each message that is
-accepted. One that only tries, knocks and asks is slowed down by the driver, then ended::
+"""`Tally`: counts what a client does in its session, and checks the limits. A session that sends mail is not
+limited: each accepted message resets the counts of refusals and junk. A session without accepted messages is
+slowed down by the driver, then ended::
 
     refusals   0 ───────── soft_errors ───────────────── max_refusals ── the next command
                            the driver reads it slower                    gets 421
     junk       0 ─────────────────────────────────────── max_junk ────── one more gets 421
 
-A client that the driver trusts (`Tally.lenient`) may do both without end: a list server on the same machine
-names many recipients that are no more, and would be cut off at each attempt.
+A trusted client (`Tally.lenient`) has no such limits: a list server on the same machine names many recipients
+that no longer exist, and would be cut off at each attempt.
 
-Refusals are the replies 4xx and 5xx, of the server, of a rule or of the proxy. Junk are commands that lead to
-no mail: NOOP, RSET, VRFY, EXPN, HELP and those that are not known here.
+Refusals are replies 4xx and 5xx of the server, a rule or the proxy. Junk are commands without mail: NOOP,
+RSET, VRFY, EXPN, HELP and unknown commands.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ from . import own_replies
 __all__ = ["JUNK", "Tally"]
 
 JUNK: Final = frozenset(b"NOOP RSET VRFY EXPN HELP".split())
-"""Verbs that are known here, and that lead to no mail."""
+"""The known verbs that count as junk."""
 _ENDLESS: Final = 2**62
 _MOST_HITS: Final = 100
-"""That are kept for a driver which may never ask for them."""
+"""The most hits that are kept for a driver, which may never ask for them."""
 
 
 class Tally:
-    """The numbers of one session. All are cheap: most sessions are only counted."""
+    """The counts of one session. Counting is cheap, because most sessions never reach a limit."""
 
     __slots__ = (
         "_max_junk",
@@ -56,35 +55,35 @@ class Tally:
         self._max_refusals = config.max_refusals
         self._soft_errors = config.soft_errors
         self.commands = 0
-        """Command lines of the client."""
+        """The number of the client's command lines."""
         self.messages = 0
-        """Messages that were answered, whatever the reply."""
+        """The number of answered messages, accepted or not."""
         self.refusals = 0
-        """Replies 4xx and 5xx since the last message that was accepted."""
+        """The number of replies 4xx and 5xx since the last accepted message."""
         self.junk = 0
-        """Commands that lead to no mail, since then."""
+        """The number of junk commands since the last accepted message."""
         self.early = False
         """True if the client has sent something before its greeting."""
         self.lenient = False
         """True: no number of refusals or junk slows the client down or ends it. Read only: see `trust`."""
         self.slow = False
-        """True if the client is to be read slower: it has had `Config.soft_errors` refusals."""
+        """True if the client must be read slower: it has had `Config.soft_errors` refusals."""
         self.over: Reply | None = None
         """The reply to the next command, if a limit is reached: the session ends with it."""
         self.hits: tuple[str, ...] = ()
         """The limits that were hit, by the names of their fields in `Config`; see `take_hits`."""
 
     def trust(self, trusted: bool) -> None:
-        """The driver trusts the client, or does not."""
+        """Sets if the driver trusts the client."""
         self.lenient = trusted
 
     def line(self) -> None:
-        """The client has sent a line that is refused as it is."""
+        """The client has sent an invalid line, which the proxy refuses."""
         self.commands += 1
 
     def passed(self, commands: int, junk: int, messages: int = 0) -> None:
-        """So many have been passed on; ``junk`` are those of the commands that came after the last of the
-        messages, all of which were accepted, and lead to no mail."""
+        """Counts commands and messages that were passed on; all messages were accepted. ``junk`` is the
+        number of junk commands after the last message."""
         if messages:
             self.answered(accepted=True)
         self.messages += messages - 1 if messages else 0
@@ -92,7 +91,7 @@ class Tally:
         self.junk += junk
 
     def count_no_further_than(self, commands: int) -> None:
-        """The last commands had been counted before."""
+        """Limits the count, because the last commands were counted before."""
         self.commands = commands
 
     def spoke_early(self) -> None:
@@ -111,7 +110,7 @@ class Tally:
 
     @property
     def room_for_junk(self) -> int:
-        """So many commands that lead to no mail may still come."""
+        """The number of junk commands that are still allowed."""
         return _ENDLESS if self.lenient else self._max_junk - self.junk
 
     def refused(self) -> None:
@@ -134,7 +133,7 @@ class Tally:
             self.slow, self.over = False, None
 
     def hit(self, name: str) -> None:
-        """A limit was hit: that of the field of `Config` with this name, or ``"max_held_total"``."""
+        """A limit was hit. ``name`` is its field of `Config`, or ``"max_held_total"``."""
         if name and len(self.hits) < _MOST_HITS:
             self.hits += (name,)
 

@@ -1,14 +1,13 @@
-"""The leg to one server: its connection, its mail transaction, its state, and what it has been told.
-
-There is one `Upstream` object for each connection. Another server, or a new connection to the same one, gets
-a new object, so nothing that is known of a server can outlive its connection. The *setup* is what must come
-before the client's next command; `server_setup` says what that is. Its steps are sent one at a time::
+"""The connection to one server: its mail transaction, its state, and what the server was told. There is one
+`Upstream` object for each connection. Another server, or a new connection to the same one, gets a new object,
+so facts about a server cannot outlive its connection. The *setup* are the steps before the client's next
+command; `server_setup` chooses them. They are sent one at a time::
 
     CONNECTING ──> GREETING ──2xx──> SETUP ──nothing lacks──> READY ──reset in mail data──> DETACHED
                                        ^                       │
                                        └── something lacks ────┘         from every state ──> CLOSED
 
-Every connection goes this way. The setup of the first one is empty after its greeting, as the client has sent
+Every connection goes through these states. For the first one the setup is empty, because the client has sent
 nothing yet.
 """
 
@@ -32,53 +31,53 @@ __all__ = ["Carried", "Upstream"]
 
 @attrs.frozen(eq=False)
 class Carried:
-    """A mail transaction that began on another connection and goes on here. ``mail`` is MAIL as that server
-    accepted it."""
+    """A mail transaction that began on another connection and continues on this one. ``mail`` is MAIL as the
+    old server accepted it."""
 
     mail: Command
     envelope: Envelope
-    """The client's envelope. Each transaction has its own object: if the client's end has another one now,
+    """The client's envelope. Each transaction has its own object: if the client's end now has another one,
     this transaction is over."""
 
 
 @attrs.define(eq=False)
 class Upstream:
-    """The leg to one server. ``name`` is the server's name in verdicts (`Route`); None is the server that the
-    driver connects first."""
+    """The connection to one server. ``name`` is the server's name in verdicts (`Route`); None is the server
+    that the driver connects first."""
 
     config: Config
     name: str | None = None
     carried: Carried | None = None
-    """The transaction that goes on here, until this server has accepted its MAIL."""
+    """The carried transaction, until this server has accepted its MAIL."""
     level: UpstreamTls = attrs.field(init=False)
-    """What TLS is on this connection."""
+    """The level of TLS on this connection."""
     tls: TlsInfo | None = attrs.field(default=None, init=False)
     tls_refused: bool = attrs.field(default=False, init=False)
-    """True if the server has refused STARTTLS: it is used in plain text, where that is allowed."""
+    """True if the server has refused STARTTLS: it is used in plain text, if that is allowed."""
     named: bool = attrs.field(default=False, init=False)
-    """True if the server has been told who the client is, for the whole connection."""
+    """True if the server was told who the client is, for the whole connection."""
     logged_in: bool = attrs.field(default=False, init=False)
-    """True if the proxy has logged in to the server by itself."""
+    """True if the proxy itself has logged in to the server."""
     forwarded_for: Command | None = attrs.field(default=None, init=False)
-    """The client's command before which the server was told last, with XFORWARD, whose the mail transaction
-    is. It counts for that command only: another MAIL may be another client's."""
+    """The client's command before which the server last got XFORWARD. That XFORWARD counts only for this
+    command: another MAIL may be for another client."""
     introduced: bool = attrs.field(default=False, init=False)
-    """True if the server must have heard EHLO before other commands, also if the client has said none."""
+    """True if the server must get EHLO before other commands, even if the client has sent none."""
     stale: bool = attrs.field(default=False, init=False)
-    """True if the server knows of a client that is no longer there, and cannot be made to forget it: the next
-    command needs a new connection."""
+    """True if the server knows an old client, and cannot forget it: the next command needs a new
+    connection."""
     kept: bool = attrs.field(default=False, init=False)
-    """True if another client has used this connection, and the server has not answered anything since."""
+    """True if another client has used this connection, and the server has answered nothing since."""
     greeting: Reply | None = attrs.field(default=None, init=False)
-    """The server's greeting, where connections are kept."""
+    """The server's greeting, if connections are kept."""
     spent: bool = attrs.field(default=False, init=False)
     """True if the connection must not serve another client."""
     released: bool = attrs.field(default=False, init=False)
     """True if the connection may serve another client when this session is over."""
     limits: Limits = attrs.field(factory=Limits, init=False)
-    """What the server takes on this connection, and what it was sent."""
+    """The server's limits on this connection, and the counts for them."""
     may_lack: bool = attrs.field(default=False, init=False)
-    """True if the setup has to be looked at before each command."""
+    """True if the setup must be checked before each command."""
     state: UpstreamState = attrs.field(default=UpstreamState.CONNECTING, init=False)
     end: ClientConnection = attrs.field(init=False)
 
@@ -122,14 +121,13 @@ class Upstream:
 
     @property
     def may_require_tls(self) -> bool:
-        """True if a message may be sent that is to travel under verified TLS only (RFC 8689 §4.2.1)."""
+        """True if a message that requires verified TLS may be sent (RFC 8689 §4.2.1)."""
         offered = self.end.keywords
         return self.tls is not None and self.tls.verified and "REQUIRETLS" in offered
 
     def transaction_for(self, envelope: Envelope) -> Carried | None:
-        """What another connection needs so that the client's transaction with this envelope goes on there.
-        None if no server has accepted its MAIL, or if this server has accepted recipients, which would be
-        lost."""
+        """What another connection needs to continue the client's transaction with this envelope. None if no
+        server has accepted its MAIL, or if this server has accepted recipients, which would be lost."""
         if self.has_recipients or envelope.mail is None:
             return None
         if self.in_transaction:
@@ -153,44 +151,45 @@ class Upstream:
         self.step(UpstreamStep.GREETED)
 
     def prepare(self) -> None:
-        """The server is READY, and lacks something for the client's next command."""
+        """The server is READY, but needs something before the client's next command."""
         self.step(UpstreamStep.PREPARE)
 
     def set_up(self) -> None:
-        """Nothing lacks, or the rest of the setup is dropped; the server is READY."""
+        """The setup is complete, or its rest is dropped; the server is READY."""
         self.step(UpstreamStep.SET_UP)
         self.settle()
 
     def reset(self) -> None:
-        """The connection is over, and the client is still served."""
+        """The connection was reset, and the client is still served."""
         self.step(UpstreamStep.RESET)
         self.end.close()
 
     def lose(self, envelope: Envelope) -> None:
-        """The server has ended the connection, while it owed no reply. The client is still served; its
-        transaction with this envelope may go on elsewhere."""
+        """The server has ended the connection while it owed no reply. The client is still served; its
+        transaction with this envelope may continue elsewhere."""
         self.carried = self.transaction_for(envelope)
         self.reset()
 
     def close(self) -> None:
-        """The connection is closed: the server is left for another, or the session is over."""
+        """Closes the connection: another server replaces this one, or the session is over."""
         self.step(UpstreamStep.CLOSE)
         self.end.close()
 
-    # A connection that is kept for the next client, or was
+    # Connections that are kept for the next client, or were kept
 
     def take_over(self) -> None:
-        """Another client has used this connection, before the server's first octets in this session."""
+        """Another client has used this connection. Called before the server's first octets in this
+        session."""
         if self.state is not UpstreamState.CONNECTING:
             raise LocalProtocolError("that a connection was kept is said before the server's first octets")
         self.kept = self.introduced = True
 
     def prove(self) -> None:
-        """The server has answered: the connection is one of this client now."""
+        """The server has answered: the connection now belongs to this client."""
         self.kept = False
 
     def keep_greeting(self, reply: Reply) -> None:
-        """The server has greeted with this."""
+        """Keeps the server's greeting."""
         self.greeting = reply
 
     def spend(self) -> None:
@@ -198,13 +197,13 @@ class Upstream:
         self.spent = True
 
     def release(self) -> None:
-        """The server has been reset, and the session needs it no more."""
+        """The server has been reset, and the session does not need it any more."""
         self.released = True
 
-    # What the server has been told
+    # What the server was told
 
     def use_level(self, level: UpstreamTls, dialect: Dialect | None = None) -> None:
-        """Sets what TLS is on this connection, and what the server speaks, before its first octets."""
+        """Sets the level of TLS and the server's dialect, before its first octets."""
         if self.state is not UpstreamState.CONNECTING:
             raise LocalProtocolError("the level of TLS is said before the server's first octets")
         self.level = level
@@ -213,7 +212,7 @@ class Upstream:
         self.settle()
 
     def spoken(self, hello: Command) -> Command:
-        """EHLO, HELO or LHLO as this server has to hear it: the same object if it is that already."""
+        """EHLO, HELO or LHLO in the form for this server; the same object if it needs no change."""
         if self.speaks_lmtp is (hello.verb == b"LHLO"):
             return hello
         verb = b"LHLO" if self.speaks_lmtp else b"EHLO"
@@ -230,11 +229,11 @@ class Upstream:
         self.tls_refused = True
 
     def introduce(self) -> None:
-        """The server is sent an EHLO of our own."""
+        """The server gets the proxy's own EHLO."""
         self.introduced = True
 
     def take_name(self) -> None:
-        """The server knows who the client is, for the whole connection; it must hear EHLO anew."""
+        """The server knows who the client is, for the whole connection; it must get EHLO again."""
         self.named = self.introduced = True
 
     def log_in(self) -> None:
@@ -242,7 +241,7 @@ class Upstream:
         self.logged_in = True
 
     def take_forwarded(self, command: Command) -> None:
-        """The server knows whose the mail transaction is that this command begins or goes on with."""
+        """The server knows the client of the mail transaction to which this command belongs."""
         self.forwarded_for = command
 
     def taken_over(self) -> None:
@@ -250,7 +249,8 @@ class Upstream:
         self.carried = None
 
     def greet_again(self) -> None:
-        """The client has begun anew. Before other commands the server must hear EHLO, from it or from us."""
+        """The client has begun again. The server must get EHLO, the client's or the proxy's, before other
+        commands."""
         self.end.forget_hello()
         self.introduced = self.may_lack = True
 
@@ -259,7 +259,7 @@ class Upstream:
         self.stale = self.may_lack = True
 
     def settle(self) -> None:
-        """Looks if the setup has to be looked at before the next commands."""
+        """Decides if the setup must be checked before the next commands."""
         send = self.config.send_client
         wants_tls = self.level is not UpstreamTls.NONE and self.tls is None and not self.tls_refused
         wants_name = send in (SendClient.XCLIENT, SendClient.AUTO) and not self.named

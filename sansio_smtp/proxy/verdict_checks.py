@@ -1,4 +1,4 @@
-"""Checks that a verdict fits its question, and that what it replaces does not change the framing."""
+"""Checks that a verdict fits its question, and that a replacement does not change the framing."""
 
 from __future__ import annotations
 
