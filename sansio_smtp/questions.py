@@ -74,13 +74,13 @@ MESSAGE: Final = "MESSAGE"
 OTHER_VERBS: Final = "OTHER_VERBS"
 """The place of commands whose verb is not in the table `sansio_smtp.verbs.VERBS`."""
 CLIENT_CHANGED: Final = "CLIENT_CHANGED"
-"""The place at which XCLIENT has said who the client is, before it is greeted anew."""
+"""The place after XCLIENT has named the client, before the new greeting."""
 LOGIN: Final = "LOGIN"
-"""The place at which a client has said its name and password to the proxy: see `Config.login_mode`."""
+"""The place after a client has sent its name and password to the proxy: see `Config.login_mode`."""
 IN_TURN: Final = "IN_TURN"
-"""No hook place, but a way to ask: a command is asked about when the replies to all commands before it are
-known (a RCPT does not wait for other RCPTs). So the envelope of a question does not depend on when replies
-arrive."""
+"""Not a hook place, but a way to ask: the question about a command is asked when the replies to all commands
+before it are known (a RCPT does not wait for other RCPTs). So the envelope of a question does not depend on
+the time at which replies arrive."""
 PLACES: Final = frozenset(
     (
         COMMAND,
@@ -98,7 +98,7 @@ PLACES: Final = frozenset(
 )
 """Names for ``Proxy(ask=...)``. A verb, such as ``"RCPT"``, asks about that command only."""
 CONTENT_PLACES: Final = frozenset((HEADERS, BODY_CHUNK, BODY_LINE, BODY_LINES, MESSAGE))
-"""The hook places at which a question is about content."""
+"""The hook places with questions about content."""
 _ASKED: Final = PLACES | {verb.decode() for verb in VERBS}
 _PRIVATE_USE: Final = "X"
 """The first letter of verbs for private use (RFC 5321 §4.1.5), which no table can list."""
@@ -107,7 +107,7 @@ _PRIVATE_USE: Final = "X"
 def asked_places(names: object) -> frozenset[str]:
     """The names for ``Proxy(ask=...)`` as a set: hook places, verbs, and names of verbs for private use.
 
-    Raises `LocalProtocolError` for all other names: nothing would ever be asked by them.
+    Raises `LocalProtocolError` for all other names, which would never cause a question.
     """
     return checked_names(
         "ask",
@@ -121,7 +121,7 @@ def asked_places(names: object) -> frozenset[str]:
 
 @attrs.frozen
 class Continue:
-    """Pass it on as it is.
+    """Pass it on unchanged.
 
     ``recipients`` are RCPT commands that the proxy adds before DATA. They are possible at a DATA command and
     for a whole message. If the server refuses one, the client gets 451 for its message.
@@ -158,14 +158,16 @@ class Disconnect:
 
 @attrs.frozen
 class ReplaceCommand:
-    """Send this command instead. It must have the same verb, which decides what the next octets are."""
+    """Send this command instead. It must have the same verb, because the verb decides how the next octets are
+    parsed."""
 
     command: Command
 
 
 @attrs.frozen
 class ReplaceReply:
-    """Send this reply instead. It must have the same first digit, which decides what the next octets are."""
+    """Send this reply instead. It must have the same first digit, because this digit decides how the next
+    octets are parsed."""
 
     reply: Reply
 
@@ -177,8 +179,8 @@ class ReplaceReply:
 @attrs.frozen
 class Replace:
     """Send these decoded octets instead; they are put in wire form. ``recipients``: see `Continue`. ``rest``,
-    for a whole message: offset in the message that was asked about, from which on it follows ``data``
-    unchanged; None: ``data`` is the whole message."""
+    for a whole message: an offset in the original message; the octets from there on follow ``data``
+    unchanged. None: ``data`` is the whole message."""
 
     data: bytes = attrs.field(repr=lambda data: f"<{len(data)} octets>")
     recipients: tuple[Command, ...] = ()
@@ -209,7 +211,7 @@ class Inspect:
 @attrs.frozen
 class Swallow:
     """For DATA: take the message from the client, drop it, and answer its end with this final reply. The
-    server never sees the message."""
+    server never gets the message."""
 
     reply: Reply
 
@@ -225,9 +227,10 @@ class Route:
     """Pass the command, or ``command`` instead, to the server ``upstream``; None is the server that the
     driver connected first.
 
-    For EHLO, HELO and AUTH it holds for the rest of the session, for MAIL for the mail transaction. If
-    another server is connected, a `Connect` event asks the driver for this one, which is sent the client's
-    EHLO and MAIL first. A RCPT for another server than an accepted RCPT before it is answered 452 4.5.3.
+    For EHLO, HELO and AUTH the route is valid for the rest of the session, for MAIL for the mail transaction.
+    If another server is connected, a `Connect` event asks the driver for ``upstream``, which first gets the
+    client's EHLO and MAIL. A RCPT for another server than that of an accepted RCPT before it is answered 452
+    4.5.3.
     """
 
     upstream: str | None
@@ -236,7 +239,7 @@ class Route:
 
 @attrs.frozen
 class LogIn:
-    """Log in to the server with this. It is used once: a further attempt needs another object."""
+    """Log in to the server with this object. It is used once: another attempt needs another object."""
 
     client: SaslClient = attrs.field(repr=lambda client: client.name)
 
@@ -261,11 +264,11 @@ LoginVerdict: TypeAlias = Continue | LogIn | Answer | Disconnect
 
 @attrs.frozen(eq=False)
 class Unasked:
-    """What need not be asked about, for `Proxy.ask_ahead`: who would be asked lets it pass, and need not know
-    of it before another question."""
+    """Inputs for which `Proxy.ask_ahead` needs no question: the rules let them pass, and need not know of
+    them before the next question."""
 
     lines: Mapping[bytes, re.Pattern[bytes]] = attrs.field(factory=dict[bytes, re.Pattern[bytes]])
-    """MAIL or RCPT → the lines, without CRLF, of which the verdict is `Continue`; of a RCPT in a mail
+    """MAIL or RCPT → the lines, without CRLF, whose verdict is `Continue`; for a RCPT only in a mail
     transaction."""
     inspect: Inspect | None = None
     """The verdict on each DATA in a mail transaction with recipients."""
@@ -282,8 +285,8 @@ class CommandQuestion(Question[CommandVerdict]):
 
 @attrs.define(eq=False)
 class ClientQuestion(Question[ClientVerdict]):
-    """A client that a proxy in front of this one has named with XCLIENT. `Disconnect` takes the place of its
-    greeting; `Route` says the server for the rest of the session, its command is not used."""
+    """A client that a proxy in front of this one has named with XCLIENT. `Disconnect` replaces its greeting;
+    `Route` names the server for the rest of the session, and its command is not used."""
 
     verdicts: ClassVar = (Continue, Disconnect, Route)
     client: ClientInfo
@@ -299,7 +302,7 @@ class ReplyQuestion(Question[ReplyVerdict]):
     command: Command | None
     envelope: Envelope
     recipient: Command | None = None
-    """The RCPT of the recipient for whom an LMTP server answers a message; None: the reply is for all."""
+    """The RCPT to which an LMTP server's reply to a message belongs; None: the reply is for all."""
 
 
 @attrs.define(eq=False)
@@ -318,7 +321,7 @@ class BodyQuestion(Question[ContentVerdict]):
     pieces.
 
     If HEADERS is asked too, these are the octets after the header section; else the whole content. ``last``
-    is True for the last question, which may have no octets; what replaces them is sent last.
+    is True for the last question, which may have no octets; their replacement is sent last.
     """
 
     verdicts: ClassVar = (Continue, Replace, Answer, Disconnect)
@@ -329,8 +332,8 @@ class BodyQuestion(Question[ContentVerdict]):
 
 @attrs.define(eq=False)
 class MessageQuestion(Question[ContentVerdict]):
-    """The whole message, decoded, before the server is sent DATA. A memoryview if it is in a `Spool`; then it
-    is valid until the question is answered."""
+    """The whole message, decoded, before the server gets DATA. A memoryview if it is in a `Spool`; then it is
+    valid until the question is answered."""
 
     verdicts: ClassVar = (Continue, Replace, Answer, Disconnect)
     data: bytes | memoryview = attrs.field(repr=lambda data: f"<{len(data)} octets>")
@@ -351,10 +354,10 @@ class AttemptQuestion(Question[AttemptVerdict]):
 class LoginQuestion(Question[LoginVerdict]):
     """The proxy has to log in to a server: with which mechanism and which secrets?
 
-    Always asked where `Config.login_mode` is not RELAY. With `Answer` the client gets this reply to its AUTH
-    (TRANSLATE) or to its MAIL, and the server is not logged in to; with `Continue` it gets ``refusal``. After
-    a refusal it is asked again, and ``refused`` is the server's reply then; for example, an access token may
-    have to be renewed.
+    Always asked if `Config.login_mode` is not RELAY. With `Answer` the client gets this reply to its AUTH
+    (TRANSLATE) or to its MAIL, and the proxy does not log in; with `Continue` the client gets ``refusal``.
+    After a refusal by the server it is asked again, with the server's reply in ``refused``; for example, an
+    access token may have to be renewed.
     """
 
     verdicts: ClassVar = (Continue, LogIn, Answer, Disconnect)
@@ -365,13 +368,13 @@ class LoginQuestion(Question[LoginVerdict]):
     tls: TlsInfo | None
     """The TLS of the connection to the server."""
     login: Login | None
-    """As whom the client has logged in to the proxy; None if it has not."""
+    """The name with which the client has logged in to the proxy; None if it has not."""
     attempt: LoginAttempt | None
-    """What the client has said to log in; None in INJECT."""
+    """The client's name and password; None in INJECT."""
     refused: Reply | None
-    """The server's reply to the attempt before this one, secrets masked; None if this is the first."""
+    """The server's reply to the previous attempt, secrets masked; None for the first attempt."""
     refusal: Reply
-    """The reply that suits the client if no attempt is to be made."""
+    """The reply to the client if there is no attempt."""
     envelope: Envelope
 
 

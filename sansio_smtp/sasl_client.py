@@ -1,14 +1,13 @@
-"""What is said in a login (RFC 4954): `SaslClient`, with which a proxy logs in to a server, and
-`LoginAttempt`, with which a client logs in to a proxy.
-
-A `SaslClient` is one attempt with one mechanism. The core has the dialogue, and the object has the secrets::
+"""The content of logins (RFC 4954): `SaslClient`, with which a proxy logs in to a server, and `LoginAttempt`,
+with which a client logs in to a proxy. A `SaslClient` is one attempt with one mechanism. The core runs the
+dialogue, and this object has the secrets::
 
     AUTH name initial ──>          without an initial response, or one that makes the line too long:
     <── 334 challenge              AUTH name ──>
     respond(challenge) ──>         <── 334
     <── 235, 535 …                 initial ──>
 
-Challenges and responses are octets, without their base64.
+Challenges and responses are decoded octets, without base64.
 """
 
 from __future__ import annotations
@@ -35,23 +34,24 @@ class SaslClient(Protocol):
 
     @property
     def complete(self) -> bool:
-        """True if the server may say now that the login is accepted. A mechanism with which the server proves
-        who it is, such as SCRAM, is not complete before that proof has come and is right."""
+        """True if the server may accept the login now. A mechanism in which the server proves its identity,
+        such as SCRAM, is complete only after a correct proof."""
         ...
 
     def respond(self, challenge: bytes) -> bytes:
-        """The response to a challenge. Raises ValueError for a challenge that makes no sense; then the
-        exchange is cancelled."""
+        """The response to a challenge. Raises ValueError for an invalid challenge; then the exchange is
+        cancelled."""
         ...
 
     def forget(self) -> None:
-        """The exchange is over: wipes the secrets, as far as Python lets."""
+        """The exchange is over: wipes the secrets, as far as Python allows."""
         ...
 
 
 @attrs.define(eq=False, repr=False, init=False)
 class LoginAttempt:
-    """What a client has said to log in, with PLAIN (RFC 4616) or LOGIN. No repr shows the password."""
+    """The name and password of a client that logs in with PLAIN (RFC 4616) or LOGIN. No repr shows the
+    password."""
 
     mechanism: str
     """``"PLAIN"`` or ``"LOGIN"``."""
@@ -69,7 +69,7 @@ class LoginAttempt:
         return self._password.decode("utf-8", "surrogateescape")
 
     def wipe(self) -> None:
-        """Overwrites the password. Copies that were given out are not reached."""
+        """Overwrites the password, but not copies that were returned before."""
         self._password[:] = bytes(len(self._password))
         self._password.clear()
 

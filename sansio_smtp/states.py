@@ -1,5 +1,4 @@
-"""All state machines, as tables: every transition is in this file, and every change of a state goes through
-it.
+"""All state machines, as tables. Every transition is in this file, and every change of a state uses it.
 
 A proxied session has seven states: two for each end, and three of the proxy between the ends::
 
@@ -10,20 +9,20 @@ A proxied session has seven states: two for each end, and three of the proxy bet
               └────────────────────────┘     │ UpstreamState    │     └────────────────────┘
                                              └──────────────────┘
 
-`Phase` (table `FRAMING`) says how the next octets of the client are cut: into a line, mail data, counted
-octets, or not at all before a reply has passed. Both ends use the same table, since both see the same
-dialogue: what one end receives, the other end sends. A step that is not in the table is a violation of the
-peer, or a mistake of the caller.
+`Phase` (table `FRAMING`) says how the next octets of the client are parsed: as a line, as mail data, as
+counted octets, or not at all before a reply has passed. Both ends use the same table, because they see the
+same dialogue: one end receives what the other end sends. A step that is not in the table is a violation by
+the peer, or a mistake of the caller.
 
 `TransactionState` (table `TRANSACTION`) says if a mail transaction is open: at the end that faces the client,
 as the client was told; at the end that faces the server, as that server has accepted it. A reply that is not
-in the table changes nothing: a command out of sequence is for the server to refuse, not for us.
+in the table changes nothing: the server, not the proxy, refuses commands out of sequence.
 
-`UpstreamState` (`UPSTREAM`) is the life of the connection to one server. `Gate` (`GATE`) says if the client
-may be parsed. `Message` (`MESSAGE`) says where the message in flight is. A step that is not in these three
-tables is a fault of this library (`InternalError`).
+`UpstreamState` (`UPSTREAM`) is the life of the connection to one server. `Gate` (`GATE`) says if the client's
+input may be parsed. `Message` (`MESSAGE`) says where the message in flight is. A step that is not in these
+three tables is a fault of this library (`InternalError`).
 
-Which states may occur at the same time is in `sansio_smtp.joint_states`.
+`sansio_smtp.joint_states` says which states may occur at the same time.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ __all__ = [
 
 
 class Phase(Enum):
-    """How the client's next octets are cut."""
+    """How the client's next octets are parsed."""
 
     __hash__ = object.__hash__  # members are singletons; Enum's own hash is a Python call, in every lookup
 
@@ -70,19 +69,19 @@ class Phase(Enum):
     COMMAND = "command"
     """The next octets are command lines, any number of them."""
     BLOCKED = "blocked"
-    """The reply to the last line decides what the next octets are. Nothing is parsed before it."""
+    """The reply to the last line decides how the next octets are parsed. Nothing is parsed before it."""
     CONTENT = "content"
     """The next octets are mail data, up to CRLF "." CRLF."""
     AUTH_LINE = "auth line"
     """The next line is an opaque line of an AUTH exchange (RFC 4954 §4); after it, BLOCKED again."""
     CHUNK = "chunk"
-    """The next octets are those that BDAT has counted (RFC 3030 §2). They are never parsed, also if BDAT is
-    refused: then they are dropped."""
+    """The next octets are those that BDAT has counted (RFC 3030 §2). They are never parsed. If BDAT is
+    refused, they are dropped."""
     TLS = "tls"
     """220 to STARTTLS has passed. Nothing is parsed, and nothing is sent, before the TLS handshake (RFC 3207
     §4)."""
     MUST_CLOSE = "must close"
-    """The last reply has passed. Nothing more is parsed; the connection is to be closed."""
+    """The last reply has passed. Nothing more is parsed; the connection must be closed."""
     CLOSED = "closed"
     """The connection is closed."""
 
@@ -158,7 +157,7 @@ FRAMING: Final[dict[Phase, dict[Step, Phase]]] = {
     },
     Phase.CLOSED: {},
 }
-"""phase → what passed → next phase."""
+"""Phase → what passed → next phase."""
 
 LINE_STEPS: Final[dict[Kind, Step]] = {
     Kind.PLAIN: Step.LINE,
@@ -207,10 +206,10 @@ REPLY_STEPS: Final[dict[tuple[Kind | None, int], Step]] = {
     (None, 421): Step.GREETING_REFUSED,
     **{(kind, 421): Step.GOODBYE for kind in Kind},
 }
-"""(kind of what is answered, None for the greeting; first digit of the reply, or 421) → the step. Only the
+"""(kind of the answered line, None for the greeting; first digit of the reply, or 421) → the step. Only the
 first digit counts (RFC 5321 §4.2.1), except for 421, which ends every dialogue. A reply that is not here is a
-violation: 3xx to a verb that has no continuation, for example, would leave it unknown what the next octets
-are."""
+violation: for example, after 3xx to a verb without a continuation it would not be known how to parse the next
+octets."""
 
 
 # The mail transaction
@@ -232,9 +231,9 @@ TRANSACTION: Final[dict[tuple[bytes, int], Effect]] = {
     **{(b".", severity): Effect.END for severity in (2, 4, 5)},
     **{(b"BDAT n", severity): Effect.END for severity in (4, 5)},
 }
-"""(verb, first digit of its reply) → effect on the transaction. "." stands for end-of-data and for the last
-chunk, which end the transaction whether the message is accepted or not; "BDAT n" for a chunk of a message
-that has more. A pair that is not here has no effect."""
+"""(verb, first digit of its reply) → effect on the transaction. "." means end-of-data and the last chunk,
+which end the transaction even if the message is refused; "BDAT n" means a chunk that is not the last. Other
+pairs have no effect."""
 
 
 # The connection to one server
@@ -248,14 +247,14 @@ class UpstreamState(Enum):
     CONNECTING = "connecting"
     """The driver is connecting to the server; no octet has come from it yet."""
     GREETING = "greeting"
-    """The server is connected and has not completed its greeting."""
+    """The server is connected, and has not completed its greeting."""
     SETUP = "setup"
-    """The server is sent what must come before the client's next command, and nothing else: STARTTLS, who the
-    client is, a login of the proxy, and EHLO and MAIL that the client has had answered already."""
+    """The server gets only the steps that must come before the client's next command: STARTTLS, the client's
+    identity, a login of the proxy, and EHLO and MAIL that were already answered to the client."""
     READY = "ready"
-    """The server is sent the client's commands as they come."""
+    """The server gets the client's commands as they come."""
     DETACHED = "detached"
-    """The connection was reset, in the middle of mail data or since the server has failed. The client is
+    """The connection was reset, in the middle of mail data or because the server has failed. The client is
     still served."""
     CLOSED = "closed"
     """The connection was left for another server, or the session is over."""
@@ -297,24 +296,24 @@ UPSTREAM: Final[dict[UpstreamState, dict[UpstreamStep, UpstreamState]]] = {
     },
     UpstreamState.CLOSED: {},
 }
-"""state → step → next state. Each connection to a server has its own state, which begins at CONNECTING."""
+"""State → step → next state. Each connection to a server has its own state, which begins at CONNECTING."""
 
 
 # The gate
 
 
 class Gate(Enum):
-    """Says if the proxy lets the client be parsed. It does so in OPEN only; `Phase` may forbid it as well."""
+    """Says if the proxy parses the client's input. It does so only in OPEN; `Phase` may also forbid it."""
 
     __hash__ = object.__hash__
 
     OPEN = "open"
-    """The client is parsed."""
+    """The client's input is parsed."""
     QUEUED = "queued"
-    """A command waits for the replies before it: until a question about it may be asked (`IN_TURN`), or since
-    it says who the client is. Nothing after it is parsed."""
+    """A command waits for the replies before it: until a question about it may be asked (`IN_TURN`), or
+    because it names the client. Nothing after it is parsed."""
     ASKED = "asked"
-    """A question is open about what the client sent, or about a reply."""
+    """A question about the client's input or a reply is open."""
     ENDING = "ending"
     """A reply that ends the session waits for the replies before it. Nothing more is parsed."""
     SHUT = "shut"
@@ -347,7 +346,7 @@ GATE: Final[dict[Gate, dict[GateStep, Gate]]] = {
     Gate.QUEUED: {
         GateStep.ASK: Gate.ASKED,
         GateStep.TAKE: Gate.OPEN,
-        # A question about a reply, or a login: that of a command before, for which the queued one waits.
+        # A question about a reply or a login, for an earlier command that the queued one waits for.
         GateStep.ASK_REPLY: Gate.QUEUED,
         GateStep.ANSWER: Gate.QUEUED,
         **_GATE_ENDS,
@@ -363,14 +362,14 @@ GATE: Final[dict[Gate, dict[GateStep, Gate]]] = {
     },
     Gate.SHUT: {},
 }
-"""gate → step → next gate."""
+"""Gate → step → next gate."""
 
 
 # The message in flight
 
 
 class Message(Enum):
-    """Where the message in flight is."""
+    """The state of the message in flight."""
 
     __hash__ = object.__hash__
 
@@ -383,7 +382,7 @@ class Message(Enum):
     DROPPING = "dropping"
     """The message is refused or swallowed. The rest of it, up to end-of-data, is dropped."""
     AWAITING_DATA = "awaiting data"
-    """The message was kept whole and may go to the server, which has not answered DATA yet."""
+    """The message was kept whole and may be sent; the server has not answered DATA yet."""
     SENDING = "sending"
     """The message goes to the server from a spool, piece by piece."""
 
@@ -441,7 +440,7 @@ MESSAGE: Final[dict[Message, dict[MessageStep, Message]]] = {
         **_MESSAGE_ENDS,
     },
 }
-"""message → step → next."""
+"""Message → step → next state."""
 
 
 # The joint state
@@ -452,8 +451,8 @@ _What = TypeVar("_What", bound=Enum)
 
 
 def following(table: Mapping[_State, Mapping[_What, _State]], state: _State, step: _What) -> _State:
-    """The next state by `UPSTREAM`, `GATE` or `MESSAGE`. Raises `InternalError` if the table lacks the
-    step."""
+    """The next state by `UPSTREAM`, `GATE` or `MESSAGE`. Raises `InternalError` if the table does not have
+    the step."""
     after = table[state].get(step)
     if after is None:
         raise unforeseen(state, step)

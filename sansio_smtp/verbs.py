@@ -1,9 +1,8 @@
-"""The verbs of SMTP, in one table that says what each of them means to this library.
-
-Everything that depends on a verb is a column: how the octets after it are cut (`Kind`), what an accepted
-command does to the mail transaction (`Effect`), if a verdict may send it to another server, in which phase
-rules see it, and if it is forwarded (`Support`). A verb that is not in the table is `UNKNOWN`: it is
-forwarded as it is, and the server answers it.
+"""The verbs of SMTP in one table, with their meaning for this library. Everything that depends on a verb is a
+column: how the octets after it are parsed (`Kind`), the effect of an accepted command on the mail transaction
+(`Effect`), if a verdict may send it to another server, in which phase rules see it, and if it is forwarded
+(`Support`). A verb that is not in the table is `UNKNOWN`: it is forwarded unchanged, and the server answers
+it.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ __all__ = ["UNKNOWN", "VERBS", "Effect", "Kind", "Support", "Verb"]
 
 
 class Kind(Enum):
-    """What a line of the client means to the framing: how the octets after it are cut."""
+    """The meaning of a client's line for the framing: how the octets after it are parsed."""
 
     __hash__ = object.__hash__  # members are singletons; Enum's own hash is a Python call, in every lookup
 
     PLAIN = "plain"
-    """One line, one reply. To a server, nothing is sent before that reply."""
+    """One line, one reply. Nothing more is sent to a server before that reply."""
     GROUP = "group"
     """One line, one reply. More lines may be sent before that reply, in a command group (RFC 2920 §3.1)."""
     HELLO = "hello"
@@ -30,18 +29,18 @@ class Kind(Enum):
     AUTH = "auth"
     AUTH_LINE = "auth line"
     END_OF_DATA = "end of data"
-    """Of mail data, or of the last chunk when all its octets have come."""
+    """The end of mail data, or of the last chunk when all its octets have come."""
     CHUNK = "chunk"
     """BDAT: the octets after it are counted (RFC 3030 §2). More chunks follow."""
     LAST_CHUNK = "last chunk"
     """BDAT with LAST, before all its octets have come."""
     DROPPED_CHUNK = "dropped chunk"
-    """BDAT that is refused and belongs to no message: its octets are counted, and dropped."""
+    """A refused BDAT that belongs to no message: its octets are counted, and dropped."""
     QUIT = "quit"
     STARTTLS = "starttls"
     """If it is accepted, the octets after it are a TLS handshake (RFC 3207)."""
     IDENTITY = "identity"
-    """It says who the client is: XCLIENT, after which the session begins anew, and XFORWARD."""
+    """A line that names the client: XCLIENT, after which the session begins again, or XFORWARD."""
     VIOLATION = "violation"
     """Octets that cannot be read as a line; the reply to them is the last one."""
 
@@ -57,13 +56,13 @@ class Effect(Enum):
 
 
 class Support(Enum):
-    """What is done with a command."""
+    """How a command is handled."""
 
     __hash__ = object.__hash__
 
     FORWARDED = "forwarded"
     OWN = "answered by the proxy, to a client that may send it; else refused"
-    """It concerns one of the two connections alone."""
+    """It concerns only one of the two connections."""
     REFUSED = "502, not forwarded"
     """It changes the framing, the roles or the number of replies in a way that is not implemented."""
     FOREIGN = "500, then the session ends"
@@ -76,14 +75,14 @@ class Verb:
 
     kind: Kind = Kind.PLAIN
     effect: Effect | None = None
-    """What a 2xx reply does to the mail transaction; None: nothing."""
+    """The effect of a 2xx reply on the mail transaction; None: no effect."""
     routed: bool = False
     """True if a verdict may send it to another server (`Route`)."""
     phase: str | None = None
     """The phase in which rules see it, besides ``command``."""
     support: Support = Support.FORWARDED
     before_tls: bool = False
-    """True if a client that must use TLS may send it before (RFC 3207 §4)."""
+    """True if a client that must use TLS may send it before TLS (RFC 3207 §4)."""
 
 
 _REFUSED: Final = Verb(support=Support.REFUSED)
@@ -104,7 +103,7 @@ VERBS: Final[dict[bytes, Verb]] = {
     b"VRFY": Verb(),
     b"EXPN": Verb(),
     b"HELP": Verb(),
-    # They begin a transaction as MAIL does (RFC 821 §3.4), at a server that still knows them.
+    # They begin a transaction like MAIL (RFC 821 §3.4), at servers that still know them.
     **dict.fromkeys(b"SEND SOML SAML".split(), Verb(Kind.GROUP, Effect.BEGIN, routed=True, phase="mail")),
     b"STARTTLS": Verb(Kind.STARTTLS, Effect.END, support=Support.OWN, before_tls=True),
     b"XCLIENT": Verb(Kind.IDENTITY, Effect.END, support=Support.OWN),
@@ -114,7 +113,7 @@ VERBS: Final[dict[bytes, Verb]] = {
     b"BURL": _REFUSED,  # it completes a message without DATA (RFC 4468 §3)
     **dict.fromkeys(b"GET POST PUT HEAD DELETE OPTIONS CONNECT TRACE PATCH PRI".split(), _FOREIGN),
 }
-"""verb, upper-case → what it means."""
+"""Verb, upper-case → its row."""
 
 UNKNOWN: Final = Verb()
-"""The meaning of every verb that is not in the table."""
+"""The row for every verb that is not in the table."""

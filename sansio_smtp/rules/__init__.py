@@ -1,7 +1,7 @@
 """Rules: functions that inspect or change commands, headers and bodies on their way through a proxy.
 
-A rule is a function named after a phase; it returns a verdict, or None to let things go on. `RuleSession`
-asks the rules whenever a `sansio_smtp.Proxy` asks a question, in any driver.
+A rule is a function named after a phase; it returns a verdict, or None to continue. `RuleSession` asks the
+rules whenever a `sansio_smtp.Proxy` asks a question, in any driver.
 """
 
 from sansio_smtp.rules.lint.problems import Problem, RuleError

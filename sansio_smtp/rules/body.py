@@ -1,17 +1,16 @@
-"""Passes a body, while it streams, through the rules of the phases ``body`` and ``body_line``.
-
-The rules are stages, in their order. Each gets what the stages before it have left::
+"""Passes a body, while it streams, through the rules of the phases ``body`` and ``body_line``. The rules are
+stages, in their order. Each gets the output of the stage before it::
 
     piece ──> stage: body_line ──> stage: body ──> stage: body_line ──> what is left goes to the server
               cut into lines                       cut into lines
               ^ the beginning of a line waits here until its end comes
 
-A stage is done when its rule has said `Accept`, or has failed and is let pass; then octets go through it as
-they are. `Accept` ends the asking for the stages after it too.
+A stage is done when its rule has returned `Accept`, or has failed and its failure is ignored; then octets
+pass it unchanged. `Accept` also ends the later stages.
 
-What must never happen is that a verdict, or an edit, depends on how the body was cut into pieces. So if a
-rule gives a verdict about one line of a piece, the stages after it still get the lines before that line: they
-would have had them, if each line had come alone, and what they say of an earlier line wins.
+What must never happen is that a verdict or an edit depends on how the body was cut into pieces. So if a rule
+gives a verdict about one line of a piece, the later stages still get the lines before it, as if each line had
+come alone, and their verdict about an earlier line wins.
 """
 
 from __future__ import annotations
@@ -34,17 +33,17 @@ __all__ = ["BodyStream"]
 
 @attrs.define(eq=False)
 class _Stage:
-    """One rule, and what waits for it."""
+    """One rule, and the octets that wait for it."""
 
     rule: Rule
     done: bool = False
     """True if the rule is not asked again about this message."""
     _rest: bytes = attrs.field(default=b"", init=False)
-    """The beginning of a line whose end has not come yet, for a rule that wants lines."""
+    """An incomplete line, for a rule that wants lines."""
 
     def whole(self, data: bytes, longest: int, *, last: bool) -> bytes:
-        """The octets that the rule is asked about now. A rule that wants lines is asked about whole lines,
-        and about pieces of ``longest`` octets of a line that is longer. ``last``: nothing follows."""
+        """The octets that the rule gets now. A rule that wants lines gets whole lines, and longer lines in
+        pieces of ``longest`` octets. ``last``: nothing follows."""
         if self.rule.phase != "body_line":
             return data
         data = self.take_rest() + data
@@ -54,26 +53,26 @@ class _Stage:
         return data
 
     def take_rest(self) -> bytes:
-        """Returns the beginning of a line that the rule was not asked about yet, and forgets it."""
+        """Takes the incomplete line that the rule has not got yet."""
         rest, self._rest = self._rest, b""
         return rest
 
     def finish(self) -> bytes:
-        """The rule is not asked again about this message. Returns what it was not asked about yet."""
+        """Ends the stage for this message. Returns the octets that the rule has not got yet."""
         self.done = True
         return self.take_rest()
 
 
 @attrs.frozen
 class _Asked:
-    """The result of asking one rule about some lines or pieces."""
+    """The result of one rule for some lines or pieces."""
 
     left: bytes
     """The octets for the stages after this one."""
     verdict: Verdict | None = None
-    """The verdict that ended the asking; None if the rule let all of it pass."""
+    """The verdict that ended the stage; None if the rule let everything pass."""
     unasked: bytes = b""
-    """The octets from the line on that the verdict is about."""
+    """The octets from the verdict's line on."""
 
 
 @attrs.define(eq=False)
@@ -85,11 +84,11 @@ class _Flow:
     """True if nothing follows."""
     _verdict: Verdict | None = None
     _passed: bytes | None = None
-    """The octets after a line to which a rule has said `Accept`."""
+    """The octets after a line for which a rule has returned `Accept`."""
 
     def take(self, stage: _Stage, asked: _Asked) -> None:
-        """A stage has been asked. The next stages get the octets before a verdict, as if each line had come
-        alone. What they say of them is about an earlier line, and wins."""
+        """Takes the result of a stage. The next stages get the octets before its verdict, as if each line had
+        come alone. Their verdict is about an earlier line, so it wins."""
         self.data = asked.left
         if isinstance(asked.verdict, Accept):
             self._passed = asked.unasked + (self._passed or b"")
@@ -101,15 +100,15 @@ class _Flow:
 
     @property
     def left(self) -> bytes | Verdict:
-        """What is left of the piece after the last stage, or the verdict on the message."""
+        """The rest of the piece after the last stage, or the verdict on the message."""
         if self._verdict is not None:
             return self._verdict
         return self.data if self._passed is None else self.data + self._passed
 
 
 class BodyStream:
-    """The body of one message on its way through ``rules``. Lines of more than ``longest_line`` octets come
-    to rules in pieces of that length."""
+    """The body of one message on its way through ``rules``. Rules get lines of more than ``longest_line``
+    octets in pieces of that length."""
 
     def __init__(self, asker: Asker, tx: Transaction, rules: Iterable[Rule], longest_line: int) -> None:
         self._asker = asker
@@ -118,8 +117,8 @@ class BodyStream:
         self._longest_line = longest_line
 
     def feed(self, data: bytes, *, last: bool) -> Soon[bytes | Verdict]:
-        """Takes a piece of the body. Returns the octets that are left of it, or the verdict on the message;
-        or what to await for it. ``last``: it is the last piece."""
+        """Takes a piece of the body. Returns its remaining octets, or the verdict on the message; or an
+        awaitable for it. ``last``: it is the last piece."""
         flow = _Flow(data, last)
         for at, stage in enumerate(self._stages):
             if stage.done:
@@ -138,8 +137,8 @@ class BodyStream:
         return flow.left
 
     def _ask(self, stage: _Stage, flow: _Flow) -> _Asked:
-        """Asks a rule about all lines that there are, in one loop: 230 ns a line for a rule that looks at its
-        beginning, where a list of lines, of what is left of each and their sum took 520."""
+        """Asks a rule about all present lines, in one loop. This takes 230 ns a line for a rule that checks
+        its beginning; lists of lines and of their edits took 520."""
         rule, tx, host = stage.rule, self._tx, self._asker.host
         function = rule.function
         edits: list[_Edit] = []
@@ -183,10 +182,9 @@ class BodyStream:
         return self._decided(stage, result, data, stream.tell() - len(piece), edits)
 
     def _cut(self, stage: _Stage, flow: _Flow) -> tuple[bytes, BytesIO, Iterable[bytes]]:
-        """The octets that the rule is asked about now, a stream that says how far they were read, and the
-        pieces."""
+        """The octets that the rule gets now, a stream that tells how far they were read, and the pieces."""
         data = stage.whole(flow.data, self._longest_line, last=flow.last)
-        stream = BytesIO(data)  # which does not copy them
+        stream = BytesIO(data)  # does not copy them
         if stage.rule.phase != "body_line":
             return data, stream, _chunks(stream, last=flow.last)
         if len(data) <= self._longest_line:
@@ -197,7 +195,7 @@ class BodyStream:
         self, stage: _Stage, error: BaseException, data: bytes, at: int, edits: list[_Edit]
     ) -> _Asked:
         verdict = self._asker.failed(stage.rule, error)
-        if verdict is None:  # the failure is let pass: the rule is not asked again
+        if verdict is None:  # the failure is ignored: the rule is not asked again
             return _Asked(_edited(data, edits) + stage.finish())
         return _Asked(_edited(data[:at], edits), verdict, data[at:] + stage.take_rest())
 
@@ -207,11 +205,12 @@ class BodyStream:
 
 
 _Edit: TypeAlias = tuple[int, int, bytes]
-"""Where a line began, its length, and what a rule has put in its place."""
+"""The offset of a line, its length, and its replacement."""
 
 
 def _edited(data: bytes, edits: list[_Edit]) -> bytes:
-    """What no rule has touched is copied in slices, not line by line; without an edit it is not copied."""
+    """Applies the edits. Unedited octets are copied in slices, not line by line; without any edit nothing is
+    copied."""
     if not edits:
         return data
     left: list[bytes] = []

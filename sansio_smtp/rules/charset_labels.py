@@ -1,7 +1,7 @@
 """The labels of charsets in mail, and the encodings that they stand for.
 
-Those of the Encoding Standard of the WHATWG (https://encoding.spec.whatwg.org/#names-and-labels), and those
-that only mail has. Where they contradict each other the standard counts.
+The labels of the WHATWG Encoding Standard (https://encoding.spec.whatwg.org/#names-and-labels), and labels
+that only mail has. If they contradict each other, the standard counts.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ __all__ = ["ASCII", "STANDARD", "encoding_of", "squashed"]
 
 
 def encoding_of(label: str) -> str:
-    """The encoding's name in the standard, or that of Python's codec for those that are not there; empty if
-    the label is not known."""
+    """The encoding's name in the standard; for other encodings the name of Python's codec; empty if the label
+    is not known."""
     if len(label) > _LONGEST_LABEL:
         return ""
     name = squashed(label)
@@ -25,7 +25,7 @@ def encoding_of(label: str) -> str:
 
 
 def squashed(label: str) -> str:
-    """A label without case, blanks and punctuation: ``Windows_1252`` and ``windows 1252`` are meant to be
+    """A label in lower case without blanks and punctuation: ``Windows_1252`` and ``windows 1252`` count as
     the same."""
     return _PUNCTUATION.sub("", label.lower())
 
@@ -82,7 +82,7 @@ STANDARD: Final = {
     "utf-16le": "csunicode iso-10646-ucs-2 ucs-2 unicode unicodefeff utf-16 utf-16le",
 }
 
-# Labels that mail has besides, and browsers do not know.
+# More labels in mail, which browsers do not know.
 _MAIL: Final = {
     "utf-8": "utf utf-8-mac utf-8-sig utf8mb4 utf-8n u8 cp65001 windows-65001",
     "windows-1252": "ansi ansi_x3.4-1986 ansi_x3.110-1983 iso646-us iso_646.irv:1991 csascii cp367 ibm367 us "
@@ -169,4 +169,4 @@ ASCII: Final = frozenset(
         *("iso_646.irv:1991", "cp367", "ibm367", "7bit-ascii"),
     )
 )
-"""Squashed labels of ASCII: more than that under them is mislabelled for certain."""
+"""Squashed labels of ASCII: other octets under these labels are certainly mislabelled."""

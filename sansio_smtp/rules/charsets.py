@@ -1,20 +1,20 @@
-"""Charsets by the labels that mail gives them, read as browsers and mail programs read them.
+"""Decodes charsets by their labels in mail, as browsers and mail programs do. A label often names a smaller
+charset than the real one: Windows text is labelled iso-8859-1, GBK gb2312, UHC ks_c_5601-1987. Browsers
+therefore use the larger charset for each of these labels, and the WHATWG Encoding Standard says which one:
+`charset_labels`.
 
-A label often names less than what was written: text of Windows is labelled iso-8859-1, GBK gb2312, UHC
-ks_c_5601-1987. Browsers therefore read the larger charset under each of those labels, and the Encoding
-Standard of the WHATWG says which one: `charset_labels`.
+Python's codecs differ from that standard in some places. They are corrected here, so that text that a rule
+rewrites in UTF-8 is shown as before:
 
-Python's codecs differ from that standard in some places, which are corrected here, so that text that a rule
-writes anew in UTF-8 is shown as it was before:
-
-- octets 80 to 9F that a Windows code page leaves open are the control characters of that number;
+- octets 80 to 9F that a Windows code page leaves undefined are the control characters of that number;
 - gb18030 has the euro sign at 80, and twenty characters that Python has in the private use area;
 - euc-jp and iso-2022-jp have the characters of NEC and IBM, and full-width forms as Windows has them;
 - big5 is that of Windows, with what Hong Kong has added;
 - shift_jis has nothing at A0 and FD to FF.
 
-UTF-7 and the ISO 2022 of Korea and China are no charsets for browsers, since they hide ASCII; mail programs
-read them, and so does `decode`. `decode_strictly` does not take UTF-7: there are two ways to read it.
+Browsers do not support UTF-7 and the ISO 2022 charsets of Korea and China, because they hide ASCII; mail
+programs read them, and so does `decode`. `decode_strictly` does not accept UTF-7, because there are two ways
+to read it.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ __all__ = ["codec", "decode", "decode_strictly", "encode", "is_ascii", "is_trans
 
 
 def is_ascii(label: str) -> bool:
-    """Returns True if the label is one of us-ascii, or empty, which stands for it (RFC 2045 §5.2)."""
+    """Returns True for a label of us-ascii, or an empty one, which means us-ascii (RFC 2045 §5.2)."""
     return not label or squashed(label) in ASCII
 
 
 def is_transparent(label: str) -> bool:
-    """Returns True if tags can be found in the octets of this charset: ``<``, ``>``, ``=`` and quotes are
-    those of ASCII, and these are nothing else."""
+    """Returns True if tags can be found in the octets of this charset: ``<``, ``>``, ``=`` and quotes have
+    the octets of ASCII, and these octets mean nothing else."""
     return encoding_of(label) not in _OPAQUE
 
 
 def codec(label: str) -> str:
-    """The Python codec that comes closest to what is written under this label; empty if it is not known.
-    Other names are not looked up: Python would remember each of them."""
+    """The Python codec that comes closest to the real charset of this label; empty if it is not known. Other
+    names are not looked up, because Python would cache each of them."""
     encoding = encoding_of(label)
     return _CODECS.get(encoding, encoding)
 
@@ -51,7 +51,7 @@ def codec(label: str) -> str:
 def decode(octets: bytes, label: str) -> str:
     """The text that browsers and mail programs show; U+FFFD for what cannot be read. Never raises.
 
-    What is labelled us-ascii, or not at all, or in a way that is not known, is `text_of`.
+    Without a label, and with us-ascii or an unknown label, it uses `text_of`.
     """
     encoding = encoding_of(label)
     if not encoding or is_ascii(label):
@@ -62,13 +62,13 @@ def decode(octets: bytes, label: str) -> str:
 
 
 def decode_strictly(octets: bytes, label: str) -> str | None:
-    """As `decode`; None if there is something in it that cannot be read, or that programs read in several
-    ways. These are:
+    """Like `decode`, but None if the text cannot be read, or if programs read it in different ways. These
+    are:
 
-    - text under a label that is not known;
-    - UTF-7, and UTF-8 under the label us-ascii;
-    - text without a label, or under us-ascii, that is no UTF-8 and does not look like windows-1252, which has
-      a few letters and signs among ASCII;
+    - text with an unknown label;
+    - UTF-7, and UTF-8 labelled us-ascii;
+    - text without a label, or labelled us-ascii, that is not UTF-8 and does not look like windows-1252, which
+    has a few letters and signs among ASCII;
     - text without a label with the octets of an ISO 2022 charset.
     """
     encoding = encoding_of(label)
@@ -86,11 +86,11 @@ def decode_strictly(octets: bytes, label: str) -> str | None:
 
 
 def encode(text: str, label: str, errors: str = "strict") -> bytes:
-    """Text in octets that mean the same to every reader of the label: to those that read it as browsers do,
-    and to those that read the smaller charset that it names.
+    """Text in octets that all programs decode alike, those that read the label as browsers do and those that
+    read the smaller charset that it names.
 
-    ``errors`` is that of `str.encode`. Raises `UnicodeEncodeError` if the charset has no such characters, and
-    `LookupError` if the label is not known.
+    ``errors`` is as in `str.encode`. Raises `UnicodeEncodeError` if the charset does not have the characters,
+    and `LookupError` if the label is not known.
     """
     if not (known := codec(label)):
         raise LookupError(f"no charset of this name is known: {label!r}")
@@ -123,10 +123,10 @@ _NOT_WESTERN: Final = re.compile(
     rb"[\x80-\xff]{4}|[\x81\x83\x86-\x89\x8d\x8f\x90\x98\x9d\xa4\xa6\xa8\xac\xaf\xb1\xb3\xb8\xb9\xbe]"
     rb"|[\x80-\xff][@\\^`{|~]"
 )
-# The charset that a label names by itself.
+# The charset that a label literally names.
 _PYTHON: Final = {**{name: name for name in aliases.values()}, **aliases}
 
-# What Python calls an encoding, where that is another name.
+# Python's name of an encoding, if it differs.
 _WINDOWS: Final = {f"windows-{page}": f"cp{page}" for page in (874, *range(1250, 1259))}
 _CODECS: Final = {
     **_WINDOWS,
@@ -148,11 +148,11 @@ def _windows(page: str) -> Callable[[bytes], str]:
 def _gap_of_windows(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeDecodeError)
     octet = error.object[error.start]
-    # Of these code pages Python has nothing at CA in that of Hebrew alone.
+    # Among these code pages, Python lacks CA only in Hebrew.
     return chr(octet) if octet < 0xA0 else "\u05ba" if octet == 0xCA else "\ufffd", error.start + 1
 
 
-# Characters of Python's gb18030 that are in the private use area, and have places of their own today.
+# Characters that Python's gb18030 puts in the private use area, but that now have other code points.
 _GB18030_OLD: Final = (
     *(0xE5E5, 0xE78D, 0xE78E, 0xE78F, 0xE790, 0xE791, 0xE792, 0xE793, 0xE794, 0xE795, 0xE796),
     *(0xE7C7, 0xE81E, 0xE826, 0xE82B, 0xE82C, 0xE832, 0xE843, 0xE854, 0xE864),
@@ -210,7 +210,7 @@ def _big5(octets: bytes) -> str:
     return "".join(run.decode("big5hkscs", "replace") + _BIG5.get(pair, "") for run, pair in runs)
 
 
-# Those on the left are in JIS X 0208, those on the right in its form of Windows.
+# Left: the characters in JIS X 0208; right: in its Windows form.
 _EUC_JP: Final = {
     0x301C: "\uff5e",
     0x2016: "\u2225",
@@ -230,7 +230,7 @@ def _euc_jp(octets: bytes) -> str:
 
 
 def _gap_of_euc_jp(error: UnicodeError) -> tuple[str, int]:
-    """The rows of NEC and IBM, by the place that they have in Shift_JIS."""
+    """Decodes the rows of NEC and IBM, by their places in Shift_JIS."""
     assert isinstance(error, UnicodeDecodeError)
     pair = error.object[error.start : error.start + 2]
     if len(pair) < 2 or pair[0] not in _EUC_JP_ROWS or not 0xA1 <= pair[1] <= 0xFE:
@@ -241,7 +241,7 @@ def _gap_of_euc_jp(error: UnicodeError) -> tuple[str, int]:
     return bytes((lead, trail)).decode("cp932", "replace"), error.start + 2
 
 
-# What an escape sequence switches to (ISO 2022); the end of a line switches back.
+# An escape sequence switches the charset (ISO 2022); the end of a line switches back.
 _ESCAPE: Final = re.compile(rb"(\x1b\([BHIJ]|\x1b\$\(?[@ABCD]|\n)")
 _TO_ASCII: Final = b"\x1b(B"
 _HIGH: Final = bytes(octet | 0x80 for octet in range(256))
@@ -293,7 +293,7 @@ def _utf_8(octets: bytes) -> str:
 
 
 def _utf_16(octets: bytes) -> str:
-    """A byte order mark counts more than the label. Without one it is little-endian, as browsers have it."""
+    """A byte order mark overrides the label. Without one, the text is little-endian, as in browsers."""
     if octets.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return octets.decode("utf-16", "replace")
     return octets.decode("utf-16-le", "replace")

@@ -1,7 +1,6 @@
-"""`Connection`: what a rule sees of the client, and of the TLS on both sides.
-
-A proxy or relay in front of this one may say who the client is, for the connection (a PROXY header, XCLIENT)
-or for one mail transaction (XFORWARD). Rules see that client, not the peer of the connection::
+"""`Connection`: what a rule sees of the client, and of the TLS on both sides. A proxy or relay in front of
+this one may name the client, for the connection (a PROXY header, XCLIENT) or for one mail transaction
+(XFORWARD). Rules see that client, not the peer of the connection::
 
     PROXY header, XCLIENT ─┐                ┌─ XFORWARD, until the end of the mail transaction
                            ↓                ↓
@@ -30,23 +29,23 @@ class Connection:
     peer: str = ""
     """The client's address for people: ``IP:PORT``, ``"unix"``, or ``"unknown"``."""
     id: str = ""
-    """Names the connection in the log and the transcript, as in ``"c7"``."""
+    """The name of the connection in the log and the transcript, such as ``"c7"``."""
     helo: str = ""
-    """What the client called itself in its last EHLO or HELO; empty before."""
+    """The name in the client's last EHLO or HELO; empty before."""
     login: str | None = None
     """The name with which the client has authenticated, prepared for comparing: ``Scanner``, also with a soft
-    hyphen, is ``"scanner"``. None before the server's 235, and if it is unknown: see `login_unknown`. Compare
-    with `is_login`, or with a name in lower case."""
+    hyphen, is ``"scanner"``. None before the server's 235, and if the name is unknown (see `login_unknown`).
+    Use `is_login`, or compare it with a name in lower case."""
     tls: TlsInfo | None = None
     """The TLS of the connection: ``version``, ``cipher``, ``verified``, ``subject``, ``server_name``; None in
     plain text."""
     data: Data = attrs.field(factory=Data)
-    """What rules remember for as long as the connection lasts."""
+    """Data that rules keep until the connection ends."""
     login_given: str | None = None
-    """The same name as the client spelled it, for people; it may hold characters that nobody sees."""
+    """The login name as the client spelled it, for people; it may hold invisible characters."""
     login_unknown: bool = False
-    """True if the client has authenticated and nobody knows as whom: its mechanism does not tell, or servers
-    may read different names. A rule that depends on the name refuses then."""
+    """True if the client has authenticated with an unknown name: its mechanism does not show the name, or
+    servers may read different names. A rule that depends on the name must then refuse."""
     ip: str = attrs.field(
         default=attrs.Factory(lambda self: ClientInfo(address=self.peer).ip, takes_self=True), kw_only=True
     )
@@ -56,15 +55,15 @@ class Connection:
     )
     """The client's port; None if it is not known."""
     name: str = attrs.field(default="", kw_only=True)
-    """The client's host name, if a proxy or relay has said it."""
+    """The client's host name, if a proxy or relay has given it."""
     protocol: str = attrs.field(default="", kw_only=True)
-    """``"SMTP"`` or ``"ESMTP"``, if a proxy or relay has said it."""
+    """``"SMTP"`` or ``"ESMTP"``, if a proxy or relay has given it."""
     proxy_ip: str = attrs.field(default="", kw_only=True)
-    """The IP address of the proxy or relay that has said who the client is; empty if none has."""
+    """The IP address of the proxy or relay that has named the client; empty if none has."""
     ident: str = attrs.field(default="", kw_only=True)
-    """The name of the message in the log of a relay, which has said it with XFORWARD."""
+    """The name of the message in the log of a relay, if that has given it with XFORWARD."""
     source: str = attrs.field(default="", kw_only=True)
-    """``"LOCAL"`` or ``"REMOTE"``: where the message came from, if a relay has said it with XFORWARD."""
+    """``"LOCAL"`` or ``"REMOTE"``: where the message came from, if a relay has given it with XFORWARD."""
     server_tls: TlsInfo | None = attrs.field(default=None, kw_only=True)
     """The TLS of the connection to the server; None in plain text, and before there is a server."""
     _client: ClientInfo = attrs.field(init=False, repr=False)
@@ -98,7 +97,7 @@ class Connection:
 
     @property
     def client(self) -> ClientInfo:
-        """The same as a value, as `Proxy.client_info` gives it."""
+        """The client as a value, like `Proxy.client_info`."""
         return attrs.evolve(
             self._client,
             helo=self._said_helo,
@@ -114,19 +113,19 @@ class Connection:
         return self.login is not None or self.login_unknown
 
     def is_login(self, name: str) -> bool:
-        """Returns True if the client has logged in with this name, however either of them is spelled."""
+        """Returns True if the client has logged in with this name, in any spelling."""
         return self.login is not None and self.login == prepared(
             name, case_sensitive=self.case_sensitive_logins
         )
 
     @property
     def case_sensitive_logins(self) -> bool:
-        """True if `login` has kept its case, as the setting of this name says."""
+        """True if `login` keeps its case: see the setting of this name."""
         return self._login is not None and self._login.case_sensitive
 
     def follow(self, client: ClientInfo) -> None:
-        """From now on `learn` is called, for a proxy whose `identity` is this one now: what a test has said
-        of the connection stays until that changes."""
+        """Begins to follow a proxy, whose `identity` is now ``client``; `learn` will be called. Values that a
+        test has set stay until the identity changes."""
         self._followed = client
 
     def learn(
@@ -137,9 +136,8 @@ class Connection:
         forwarded: Forwarded | None = None,
         server_tls: TlsInfo | None = None,
     ) -> None:
-        """Brings all of it up to date, with what the properties of `Proxy` give. ``hello`` is the last EHLO
-        or HELO that was accepted, ``login`` the last login, and ``client`` its `identity`; None if that is
-        the same as before."""
+        """Updates everything from the properties of `Proxy`. ``hello`` is the last accepted EHLO or HELO,
+        ``login`` the last login, and ``client`` the `identity`; None if the identity has not changed."""
         self.server_tls = server_tls
         if client is not None and client is not self._followed:
             self._client = self._followed = client

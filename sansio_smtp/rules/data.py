@@ -1,4 +1,4 @@
-"""`Data`: what rules remember of a connection or of a mail transaction."""
+"""`Data`: data that rules keep for a connection or a mail transaction."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ T = TypeVar("T")
 
 
 class Data:
-    """What rules remember: ``data.get(MyState)`` is the one ``MyState``, made on first use by calling the
-    class without arguments; ``data["key"]`` is anything."""
+    """Data that rules keep: ``data.get(MyState)`` is the one ``MyState``, made at first use by calling the
+    class without arguments; ``data["key"]`` may be anything."""
 
     __slots__ = ("_items",)
 

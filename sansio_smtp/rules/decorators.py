@@ -29,8 +29,8 @@ from .verdicts import (
 __all__ = ["Mark", "OnError", "is_threaded", "marks_of", "on", "threaded"]
 
 OnError = Literal["defer", "reject", "accept"]
-"""What becomes of a command or message whose rule failed: 451, 550, or it goes on as if the rule had returned
-None."""
+"""What happens with a command or message whose rule has failed: 451, 550, or it continues as if the rule had
+returned None."""
 
 _MARKS: Final = "__smtp_marks__"
 _THREADED: Final = "__smtp_threaded__"
@@ -53,22 +53,22 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 class Options(TypedDict, total=False):
-    """What ``@on`` takes besides the phase."""
+    """The options of ``@on``, besides the phase."""
 
     match: str | None
-    """Only for addresses that the pattern fits, as in ``"*@example.com"``; case does not matter. The sender
-    in ``mail``, the recipient in ``rcpt``, any recipient from ``data`` on: a message that no rule is meant
-    for is not looked at."""
+    """The rule is only for addresses that the pattern fits, such as ``"*@example.com"``; case does not
+    matter. It is compared with the sender in ``mail``, the recipient in ``rcpt``, and any recipient from
+    ``data`` on. A message that fits no rule is not examined."""
     when: str | None
-    """In a class: only if the attribute of this name is true when the rules are loaded."""
+    """In a class: the rule is used only if the attribute of this name is true when the rules are loaded."""
     timeout: float | None
-    """Seconds for one call."""
+    """The time limit of one call, in seconds."""
     on_error: OnError | None
 
 
 @attrs.frozen(kw_only=True)
 class Mark:
-    """What ``@on`` says of a rule; see `Options`."""
+    """The arguments of ``@on`` for a rule; see `Options`."""
 
     phase: str
     match: str | None = None

@@ -1,13 +1,12 @@
-"""The fields of a header section in their order, for edits whose cost does not depend on how many there are.
-
-Each field has a *place*, a number that it keeps: fields stand in the order of their places. Between the
-places of two fields that came there is room for all that rules may insert, so nothing is numbered again::
+"""The fields of a header section in order. The cost of an edit does not depend on the number of fields. Each
+field has a *place*, a number that never changes: fields are in the order of their places. Between the places
+of two original fields there is room for all fields that rules may insert, so nothing is numbered again::
 
     place   -3/4 gap              0        1 gap      1 gap + 1/2       2 gaps
             prepended fields ──┘  came     came       └── added fields  a line that is no field
 
-Fields are added before the first line that is no field, since some parsers take the section to end there, and
-prepended after an mbox ``From`` line. A table from names to places finds the fields of a name.
+Fields are added before the first line that is not a field, because for some parsers the section ends there,
+and are prepended after an mbox ``From`` line. A table from names to places finds the fields of a name.
 """
 
 from __future__ import annotations
@@ -24,29 +23,30 @@ from sansio_smtp.rules import mime
 
 __all__ = ["Field", "FieldList", "is_plain"]
 
-# What every parser takes for a field. Some do not where blanks stand before the colon (RFC 5322 §4.5.8).
+# A field for every parser. With blanks before the colon (RFC 5322 §4.5.8) it is none for some.
 _PLAIN: Final = re.compile(rb"[!-9;-~]+:")
 _GAP: Final = 1 << 64
 
 
 @attrs.frozen
 class Field:
-    """One header field; or a line that is none, with the name ``""``, which stays where it is."""
+    """One header field; or a line that is not a field, which has the name ``""`` and stays where it is."""
 
     name: str
-    """As it is written."""
+    """The name as written."""
     raw: bytes
-    """All of it, with its folds and its CRLF."""
+    """The whole field, with its folds and its CRLF."""
 
     @property
     def octets(self) -> bytes:
-        """What stands between the colon and the last CRLF."""
+        """The octets between the colon and the last CRLF."""
         value = self.raw.partition(b":")[2] if self.name else self.raw
         return value.removesuffix(b"\n").removesuffix(b"\r")
 
     @property
     def value(self) -> str:
-        """As text: unfolded, encoded words decoded, no blanks around it; see `mime.decode`. Never raises."""
+        """The value as text: unfolded, encoded words decoded, no blanks around it; see `mime.decode`. Never
+        raises."""
         return mime.decode(self.octets, self.name)
 
     def __str__(self) -> str:
@@ -54,12 +54,12 @@ class Field:
 
 
 def is_plain(field: Field) -> bool:
-    """Returns True if every parser takes it for a field."""
+    """Returns True if it is a field for every parser."""
     return _PLAIN.match(field.raw) is not None
 
 
 def _is_lead(field: Field) -> bool:
-    """Returns True for what has to stay in front: an mbox ``From`` line, a line that would continue a
+    """Returns True for a line that must stay in front: an mbox ``From`` line, or a line that would continue a
     field."""
     return not field.name and field.raw.startswith((b"From ", b" ", b"\t"))
 
@@ -77,14 +77,14 @@ class FieldList:
         lines = [place for place, field in self._fields.items() if not is_plain(field)]
         self._leads = {place for place in lines if _is_lead(self._fields[place])}
         self._heap = list(self._fields) if self._leads else []
-        """All places, to find the first one; with places of fields that are no longer there."""
+        """All places, to find the first one; also places of deleted fields."""
         self._lines = lines[::-1]
-        """The places of lines that are no field to some parsers, the first one last. It may hold places of
-        lines that are no longer there."""
+        """The places of lines that are not fields for some parsers, the first one last; also places of
+        deleted lines."""
         self._above: dict[int, int] = {}
-        """Place of the first field that came → the place before the fields that were prepended there."""
+        """Place of an original field → the place before the fields that were prepended there."""
         self._below: dict[int, int] = {}
-        """Place of what fields are added before → the place after those that were added there."""
+        """Place before which fields are added → the place after those that were added there."""
 
     def __iter__(self) -> Iterator[Field]:
         if self._order is None:
@@ -107,14 +107,14 @@ class FieldList:
         return self._fields[places[0]] if places else None
 
     def add(self, field: Field) -> None:
-        """Adds a field after the others, but before the first line that is no field."""
+        """Adds a field after the others, but before the first line that is not a field."""
         before = self._end_of_fields()
         place = self._below.get(before, before - _GAP // 2)
         self._below[before] = place + 1
         self._insert(place, field)
 
     def prepend(self, field: Field) -> None:
-        """Adds a field before the others, but after a line that has to stay in front."""
+        """Adds a field before the others, but after a line that must stay in front."""
         lead = self._lead()
         first = 0 if lead is None else lead + _GAP
         place = self._above.get(first, first - _GAP // 4 * 3)
@@ -144,13 +144,14 @@ class FieldList:
         self._order = None
 
     def _lead(self) -> int | None:
-        """The place of the first line, if it has to stay in front."""
+        """The place of the first line, if it must stay in front."""
         while self._heap and self._heap[0] not in self._fields:
             heappop(self._heap)
         return self._heap[0] if self._heap and self._heap[0] in self._leads else None
 
     def _end_of_fields(self) -> int:
-        """The place of the first line that is no field, unless it stays in front; else the one after all."""
+        """The place of the first line that is not a field and need not stay in front; else the place after
+        all fields."""
         lead, lines = self._lead(), self._lines
         at = len(lines) - 1
         while at >= 0:

@@ -1,6 +1,5 @@
-"""Header fields as an ordered list over the octets in which they came: what no rule touches stays as it is.
-
-The section is taken apart when something is asked of it, by one pass of C code; an edit writes one field.
+"""Header fields as an ordered list over the original octets: fields that no rule edits keep their octets. The
+section is parsed at its first use, by one pass of C code; an edit writes one field.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from sansio_smtp.rules.fields import Field, FieldList, is_plain
 __all__ = ["Field", "Headers"]
 
 Value: TypeAlias = str | bytes
-"""Text, which is encoded where it has to be, or octets, which are not."""
+"""Text, which is encoded if necessary, or octets, which are not."""
 
-# A line with the lines that continue it. A bare LF ends a line too: it leaves as CRLF, whatever it was.
+# A line with its continuation lines. A bare LF ends a line too, because it is sent as CRLF.
 _FIELD: Final = re.compile(rb"((?:([!-9;-~]+)[ \t]*:)?[^\n]*(?:\n[ \t][^\n]*)*\n?)")
 _NAME: Final = re.compile(r"[!-9;-~]+")
-# One field that nobody can read as two: every CRLF but the last is followed by a blank and something else.
+# One field that cannot be read as two: after every CRLF except the last comes a blank and something else.
 _WRITTEN: Final = re.compile(rb"(([!-9;-~]+):[^\r\n\0]*(?:\r\n[ \t]+[^ \t\r\n\0][^\r\n\0]*)*)(?:\r\n)?")
 _FORBIDDEN: Final = re.compile(r"[\r\n\0]")
 _FORBIDDEN_OCTETS: Final = re.compile(rb"[\r\n\0]")
@@ -33,10 +32,11 @@ _PIECE: Final = re.compile(rb"[ \t]*[^ \t]+")
 
 _LINE: Final = 78
 _LONGEST_LINE: Final = 998
-"""Octets without CRLF (RFC 5322 §2.1.1): longer lines are folded at the one, and never sent at the other."""
+"""Octets without CRLF (RFC 5322 §2.1.1): lines beyond the first number are folded; beyond the second they are
+never sent."""
 _LONGEST_CHANGE: Final = 120
 _MOST_CHANGES: Final = 100
-"""Number of the changes of one rule that are shown one by one."""
+"""The number of changes of one rule that are shown one by one."""
 
 
 Snapshot: TypeAlias = tuple[bytes, tuple[Field, ...] | None, bytes, int, int]
@@ -49,25 +49,25 @@ _no_changes: Final = cast("type[list[tuple[str, Field]]]", list)  # see `sansio_
 class Headers:
     """A header section, with or without the empty line that ends it. Case does not matter in names.
 
-    Methods that edit refuse CR, LF and NUL, and names that are none (`LocalProtocolError`). Text that is not
-    ASCII is written in encoded words, or as UTF-8 if ``utf8`` (an SMTPUTF8 transaction, RFC 6532). Lines of
-    more than 78 octets are folded where there are blanks. Lines that are no fields are kept as they are: an
-    mbox ``From`` line, text without a colon.
+    Methods that edit refuse CR, LF and NUL, and invalid names (`LocalProtocolError`). Text that is not ASCII
+    is written in encoded words, or as UTF-8 if ``utf8`` (an SMTPUTF8 transaction, RFC 6532). Lines of more
+    than 78 octets are folded at blanks. Lines that are not fields do not change: an mbox ``From`` line, text
+    without a colon.
     """
 
     _section: bytes = b""
     utf8: bool = attrs.field(default=False, kw_only=True)
     revision: int = attrs.field(default=0, init=False)
-    """How often it has been edited."""
+    """The number of edits."""
     _fields: FieldList | None = attrs.field(default=None, init=False)
     _end: bytes = attrs.field(default=b"", init=False)
     _changes: list[tuple[str, Field]] = attrs.field(factory=_no_changes, init=False)
 
-    # To read.
+    # Reading
 
     @property
     def raw(self) -> bytes:
-        """The section as it is now. It ends as it did; if there was nothing, an edit adds the empty line."""
+        """The section as it is now, with its original end; if it was empty, an edit adds the empty line."""
         if not self.revision:
             return self._section
         return b"".join([field.raw for field in self._all()]) + self._end
@@ -84,7 +84,7 @@ class Headers:
 
     @property
     def changes(self) -> list[str]:
-        """What was edited, for people: ``"+ X-Scanned-By: smtp-proxy"``, ``"- Subject: old"``."""
+        """The edits, for people: ``"+ X-Scanned-By: smtp-proxy"``, ``"- Subject: old"``."""
         return [_shown(sign, field) for sign, field in self._changes]
 
     def __iter__(self) -> Iterator[Field]:
@@ -111,11 +111,11 @@ class Headers:
         field = self._first(name)
         return None if field is None else field.octets
 
-    # To edit.
+    # Editing
 
     def add(self, name: str, value: Value) -> None:
-        """Adds a field after the others; but before the first line that is no field, since some parsers take
-        the header section to end there."""
+        """Adds a field after the others, but before the first line that is not a field, because for some
+        parsers the header section ends there."""
         self._add(self._write("add", name, value))
 
     def prepend(self, name: str, value: Value) -> None:
@@ -123,16 +123,16 @@ class Headers:
         self._prepend(self._write("prepend", name, value))
 
     def add_raw(self, field: bytes) -> None:
-        """As `add`, but the whole field, with its folds; the last CRLF may be missing."""
+        """Like `add`, but takes the whole field with its folds; the last CRLF may be missing."""
         self._add(_whole_field("add_raw", field))
 
     def prepend_raw(self, field: bytes) -> None:
-        """As `prepend`, but the whole field, such as a DKIM-Signature."""
+        """Like `prepend`, but takes the whole field, such as a DKIM-Signature."""
         self._prepend(_whole_field("prepend_raw", field))
 
     def set(self, name: str, value: Value) -> None:
-        """One field of that name, in the place of the first; as `add` if there was none. A field in which
-        nothing but the folds would change stays as it is."""
+        """Replaces all fields of that name with one, at the place of the first; like `add` if there is none.
+        A field in which only folds would change keeps its octets."""
         places = self._all().places(name)
         new = self._write("set", name, value, self._all()[places[0]].octets if places else b"")
         if not places:
@@ -149,8 +149,8 @@ class Headers:
         return len(places)
 
     def replace(self, name: str, value: Value | Callable[[str], Value]) -> int:
-        """Gives each field of that name this value, or what the function makes of its old one. A field of
-        which the function returns the same text stays as it is. Returns how many changed."""
+        """Gives each field of that name this value, or the function's result for the old value. If the
+        function returns the same text, the field keeps its octets. Returns how many changed."""
         _checked_name("replace", name)
         new: list[tuple[int, Field]] = []
         for place in self._all().places(name):
@@ -167,7 +167,7 @@ class Headers:
         return len(new)
 
     def replace_all(self, section: bytes) -> None:
-        """Another header section in place of all of it."""
+        """Replaces the whole header section."""
         if section == self.raw:
             return
         old = dict.fromkeys(self._all())
@@ -199,8 +199,8 @@ class Headers:
         return f"Headers({self.raw!r})"
 
     def _first(self, name: str) -> Field | None:
-        """The topmost field of that name. As long as nothing else was asked of the section it is searched
-        for, and nothing is taken apart: with 25 fields 2 µs in place of 60."""
+        """The topmost field of that name. At the first use of the section it is only searched for, and the
+        section is not parsed: with 25 fields this takes 2 µs in place of 60."""
         if self._fields is None and _NAME.fullmatch(name):
             found = _first_field(name).search(b"\n" + self._section)
             return None if found is None else Field(found[2].decode("ascii"), found[1])
@@ -255,8 +255,8 @@ class Headers:
 
 @lru_cache(maxsize=256)
 def _first_field(name: str) -> re.Pattern[bytes]:
-    """Matches a field of a name, and the LF before it: to search for that is twenty times as fast as for the
-    beginning of a line. Rules ask for few names."""
+    """Matches a field of a name with the LF before it, which is twenty times as fast as a search for the
+    beginning of a line. Cached, because rules ask for few names."""
     pattern = rb"\n((%b)[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*\n?)" % re.escape(name.encode("ascii"))
     return re.compile(pattern, re.IGNORECASE)
 
@@ -285,7 +285,7 @@ def _field(where: str, name: str, octets: bytes) -> Field:
 
 
 def _folded(line: bytes) -> bytes:
-    """A field in lines of 78 octets at the most, where blanks allow it; no line is blank."""
+    """A field in lines of at most 78 octets, if blanks allow it; no line is blank."""
     if len(line) <= _LINE:
         return line
     name, _, value = line.partition(b":")

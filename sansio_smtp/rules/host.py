@@ -1,4 +1,4 @@
-"""`Host`: what rules need of a driver, which is to wait for a rule, keep a message, and log."""
+"""`Host`: the services that rules need from a driver: waiting for a rule, keeping a message, logging."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["Failure", "Held", "Host"]
 
 @attrs.frozen(eq=False)
 class Failure:
-    """A rule that raised, or returned what its phase does not take."""
+    """A rule that raised, or returned a value that its phase does not accept."""
 
     rule: Rule
     error: BaseException
     incident: str
-    """A name that the client is told, to find the failure in the log."""
+    """The name of the incident, which the client gets, to find the failure in the log."""
 
 
 @attrs.frozen(eq=False)
@@ -33,9 +33,9 @@ class Held:
 
 
 class Host:
-    """What a `RuleSession` calls. This class is enough for tests and simple programs: it calls each rule in
-    place, without a time limit, and collects failures and held messages in lists. A driver overrides the
-    methods that it implements better."""
+    """The object that a `RuleSession` calls. This class is enough for tests and simple programs: it calls
+    each rule directly, without a time limit, and collects failures and held messages in lists. A driver
+    overrides methods that it implements better."""
 
     waits = False
     """True if `hold` may wait."""
@@ -45,26 +45,25 @@ class Host:
         self.held: list[Held] = []
 
     def enter(self, rule: Rule) -> None:
-        """A rule that is not awaited is about to be called; `leave` follows, whatever it raises."""
+        """Called before a rule that is not awaited; `leave` follows, even if the rule raises."""
 
     def leave(self) -> None:
         """The rule has returned or raised."""
 
     def changes(self, rule: Rule, find: Callable[[], list[str]]) -> list[str]:
-        """Calls ``find``, which finds out what a rule that was awaited has changed. That takes long after
-        many edits, so it is the rule's time. For a rule that is not awaited it happens before `leave`."""
+        """Calls ``find``, which lists the changes of an awaited rule. After many edits this takes long, so it
+        counts as the rule's time. For a rule that is not awaited it happens before `leave`."""
         return find()
 
     async def call(self, rule: Rule, *arguments: object) -> object:
-        """Calls a rule that has to be awaited: an async one, or one for a thread. Raises what it raises, and
+        """Calls a rule that must be awaited: an async one, or one for a thread. Raises its exceptions, and
         TimeoutError if it takes too long."""
         result = rule.function(*arguments)
         return await result if rule.is_async else result
 
     def passes_on(self, rule: Rule, error: BaseException) -> bool:
-        """Returns True if an error that came out of a rule is not the rule's failure but a cancellation of
-        its caller, and must be raised again. Here: an error that is no `Exception`, from a rule that was
-        awaited."""
+        """Returns True if an error from a rule is a cancellation of its caller, not a failure of the rule;
+        then it must be raised again. Here: an error that is not an `Exception`, from an awaited rule."""
         if isinstance(error, Exception | SystemExit):
             return False
         return rule.waits or isinstance(error, KeyboardInterrupt)
@@ -82,6 +81,6 @@ class Host:
         """A rule has changed something; ``change`` is one line that says what."""
 
     async def hold(self, tx: Transaction, message: bytes, verdict: Hold) -> None:
-        """Keeps a message in quarantine. The client is answered when this returns, so it is safe by then.
-        Raises OSError if it cannot be kept: the client is told 451."""
+        """Keeps a message in quarantine. The client is answered after this returns, so the message must then
+        be safe. Raises OSError if it cannot be kept: then the client gets 451."""
         self.held.append(Held(tx, message, verdict))

@@ -1,7 +1,6 @@
-"""`Soon`: a value that is there at once, or has to be awaited: without a coroutine where no rule waits.
-
-Most rules do not wait. A function that may have to wait for one returns `Soon`; what comes after it is given
-to `then`, so that it is written once for both cases::
+"""`Soon`: a value that is known at once, or must be awaited. It needs no coroutine if no rule waits. Most
+rules do not wait. A function that may have to wait for a rule returns `Soon`; the next steps are given to
+`then`, so that they are written once for both cases::
 
     value ──────────> then(value, go_on) ──> go_on(value), now
     Later(function) ──> then(later, go_on) ──> Later, which awaits, and then calls go_on
@@ -21,8 +20,8 @@ U = TypeVar("U")
 
 
 class Later(Generic[T]):
-    """A value that has to be awaited, once: what the function gives for the arguments. It is not called if
-    nobody awaits it."""
+    """A value that must be awaited once: the result of the function for the arguments. If it is not awaited,
+    the function is not called."""
 
     __slots__ = ("_arguments", "_wait")
 
@@ -34,33 +33,33 @@ class Later(Generic[T]):
         return self._wait(*self._arguments).__await__()
 
     def at_once(self) -> T:
-        """The value. Raises `LocalProtocolError` if it cannot be had without waiting."""
+        """The value. Raises `LocalProtocolError` if it needs waiting."""
         return run_at_once(_awaited(self))
 
 
 Soon: TypeAlias = T | Later[T]
-"""A value that is there at once, or has to be awaited."""
+"""A value that is known at once, or must be awaited."""
 
 
 def then(said: Soon[T], go_on: Callable[..., Soon[U]], *arguments: Any) -> Soon[U]:
-    """What ``go_on`` makes of ``said`` and the arguments: now if ``said`` is known now."""
+    """Calls ``go_on`` with the value and the arguments: at once if the value is known."""
     if isinstance(said, Later):
         return Later(_later, said, go_on, arguments)
     return go_on(said, *arguments)
 
 
 async def awaited(said: Soon[T]) -> T:
-    """The value, which is awaited if it has to be."""
+    """The value; awaits it if necessary."""
     return await cast("Later[T]", said) if isinstance(said, Later) else said
 
 
 def at_once(said: Soon[T]) -> T:
-    """The value. Raises `LocalProtocolError` if it cannot be had without waiting."""
+    """The value. Raises `LocalProtocolError` if it needs waiting."""
     return cast("Later[T]", said).at_once() if isinstance(said, Later) else said
 
 
 def run_at_once(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine in which nothing waits, and returns its result. Raises `LocalProtocolError` if it
+    """Runs a coroutine that does not wait, and returns its result. Raises `LocalProtocolError` if it
     waits."""
     try:
         coroutine.send(None)

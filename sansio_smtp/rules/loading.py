@@ -1,4 +1,4 @@
-"""Makes rules of the names in a rule file, and finds every mistake that can be seen before mail comes.
+"""Makes rules from the names in a rule file, and finds every mistake that can be found before mail comes.
 
 Nothing here opens a file: the caller has read and executed it.
 """
@@ -28,8 +28,8 @@ from .ruleset import Rule, RuleSet
 __all__ = ["Collected", "Make", "collect", "plainly_made", "rules_of"]
 
 Make = Callable[[Any, str, int], tuple[Any, Sequence[Problem]]]
-"""Takes an entry of the list ``rules``, which is a class or an instance, with its file and line; gives the
-instance whose methods are to be asked, or None and what is wrong."""
+"""Takes an entry of the list ``rules``, a class or an instance, with its file and line. Returns the instance
+whose methods are rules, or None and all mistakes."""
 
 _API: Final = rules.__all__
 _NEARLY_GUARDS: Final = ("guard", "is_guard", "guarding", "gaurds")
@@ -56,9 +56,9 @@ class Collected:
 
     rules: tuple[Rule, ...]
     objects: tuple[Any, ...]
-    """The instances whose methods are among the rules, each once."""
+    """The instances whose methods are rules, each once."""
     problems: tuple[Problem, ...]
-    """By file and line."""
+    """Sorted by file and line."""
 
 
 def collect(
@@ -70,11 +70,11 @@ def collect(
 ) -> Collected:
     """The rules among the names of an executed module.
 
-    First the functions that are named after a phase or marked with ``@on``, as they follow each other; then
-    what the list ``rules`` holds, in its order: classes (of which ``make`` makes an instance), instances, and
-    functions, which are then asked at this place only.
+    First the functions that are named after a phase or marked with ``@on``, in their order; then the entries
+    of the list ``rules``, in its order: classes (``make`` makes their instances), instances, and functions,
+    which then are asked only at this place.
 
-    ``file`` is what problems call it. Without its ``source`` fewer mistakes are found.
+    ``file`` is its name in problems. Without ``source`` fewer mistakes are found.
     """
     return _Collector(namespace, file, source, make or plainly_made).collect()
 
@@ -152,7 +152,7 @@ class _Collector:
         listed: Any = self._namespace.get("rules", ())
         if isinstance(listed, (list, tuple)):
             return cast(Sequence[Any], listed)
-        if not isinstance(listed, ModuleType):  # as of ``from sansio_smtp import rules``
+        if not isinstance(listed, ModuleType):  # such as after ``from sansio_smtp import rules``
             self._complain(self._line_of("rules"), "rules is to be a list, as in: rules = [Greylist]")
         return ()
 
@@ -189,7 +189,7 @@ class _Collector:
         )
 
     def _is_misspelt(self, name: str, function: Any, bound: Any = None) -> bool:
-        """Adds a problem if it is."""
+        """Adds a problem and returns True if the name is a misspelt phase."""
         phase = phase_meant(name, bound or function)
         if phase:
             file, line, _ = self._place(function)
@@ -233,7 +233,7 @@ class _Collector:
         instance, problems = self._make(entry, self._file, line)
         self._problems += problems
         if instance is None:
-            instance = _NOBODY  # its methods are looked at all the same
+            instance = _NOBODY  # its methods are checked anyway
         elif not any(instance is each for each in self._objects):
             self._objects.append(instance)
         for name in taken:
@@ -266,7 +266,7 @@ class _Collector:
             )
 
     def _see_guards(self, cls: type, line: int) -> None:
-        """Adds a problem if the class seems to say that it guards, and does not."""
+        """Adds a problem if the class seems to be a guard but is not."""
         value = inspect.getattr_static(cls, "guards", False)
         if isinstance(value, str | int) and not isinstance(value, bool):
             self._complain(line, f"rules: {cls.__name__}.guards is True or False, not {value!r}")
@@ -298,7 +298,7 @@ class _Collector:
     # Places
 
     def _place(self, function: Any) -> tuple[str, int, Definition | None]:
-        """Where a function is written."""
+        """The file, line and definition of a function."""
         code = getattr(underlying(function), "__code__", None)
         if code is None:
             return self._file, 0, None
@@ -318,7 +318,7 @@ class _Collector:
 
 
 class _Nobody:
-    """Stands for an instance that does not exist: it has every attribute."""
+    """A placeholder for a missing instance: it has every attribute."""
 
     def __getattr__(self, name: str) -> bool:
         return False
@@ -335,7 +335,7 @@ def _methods_of(cls: type) -> Mapping[str, Any]:
 
 
 def _classes_of(entry: Any) -> tuple[type, ...]:
-    # Not issubclass: some classes refuse to be asked, such as typed dictionaries.
+    # Not issubclass, which some classes do not support, such as typed dictionaries.
     cls: Any = entry if isinstance(entry, type) else type(entry)
     return tuple(cls.__mro__)
 

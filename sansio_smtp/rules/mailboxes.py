@@ -1,18 +1,19 @@
-"""Reads lists of mailboxes in header fields (RFC 5322 §3.4), as guards have to: all readers, or unclear.
+"""Reads lists of mailboxes in header fields (RFC 5322 §3.4) for guards: as all mail programs do, or as
+unclear.
 
 Mail programs write more than RFC 5322 allows: ``Smith, Ann <a@b>``, ``a@b <a@b>``, ``EXAMPLE\\ann <a@b>``.
-They read more than it allows, too, and not the same: of ``bob@c <a@b>`` some find one, some the other. A rule
-that takes its own reading for everybody's is walked around. So a list is *clear* if every common reader finds
-the same addresses in it::
+They also read more than it allows, in different ways: in ``bob@c <a@b>`` some find one address, some the
+other. A rule with only one reading can be bypassed. So a list is *clear* only if all common mail programs
+find the same addresses in it::
 
     octets ──> tokens ──> elements, between , ; : ──> the mailboxes
                  │             │
                  └─ unclosed   └─ an @ that is no part of a plain address in a plain place ──> not clear
 
-What a reader may take for an address has an ``@``. So if each ``@`` belongs to an address that nothing around
-it can make longer, or stands in a quoted name before such an address, readers differ in names only.
+Every possible address has an ``@``. So if each ``@`` belongs to an address that the text around it cannot
+make longer, or is in a quoted name before such an address, the programs differ only in names.
 
-Any octets can be read, in time that grows in proportion to their length; nothing raises.
+Any octets can be read, in time proportional to their length; nothing raises.
 """
 
 from __future__ import annotations
@@ -41,16 +42,17 @@ _TOKEN: Final = re.compile(
 _AFTER_UNCLOSED: Final = re.compile(
     r"(?P<blank>[ \t]++)|<(?P<angle>[^<>]*+)>?|(?P<separator>[,;])|(?P<word>[^ \t<,;]++)", re.DOTALL
 )
-"""Tokens after something that nobody has closed: quotes and parentheses are letters then."""
+"""Tokens after an unclosed quote or comment: quotes and parentheses count as letters there."""
 _PLAIN: Final = re.compile(r'[^\s"()<>,:;@\\\[\]]+@[^\s"()<>,:;@\\\[\]]+')
 _PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
 _ODD_ESCAPE: Final = re.compile(r"\\(?![0-9A-Za-z])")
 _WORD: Final = re.compile(r"=\?[^? \t]+\?[bBqQ]\?[^? \t]*\?=")
 _TO_ESCAPE: Final = re.compile(r'[\\"]')
 _LONGEST_WORD: Final = 400
-"""Octets between two blanks of a name in quotes: a line of a field has at most 998 (RFC 5322 §2.1.1)."""
+"""The most octets between two blanks in a quoted name: a line of a field has at most 998 (RFC 5322
+§2.1.1)."""
 _WORD_OCTETS: Final = 42
-"""What one encoded word holds: encoded it has fewer than 76 characters (RFC 2047 §2)."""
+"""The octets of one encoded word: encoded it has fewer than 76 characters (RFC 2047 §2)."""
 
 
 @attrs.frozen
@@ -58,23 +60,23 @@ class NamedMailbox:
     """One mailbox of a list."""
 
     name: str
-    """The display name as it is shown: without quotes, encoded words decoded once; empty if there is none."""
+    """The display name as shown: without quotes, encoded words decoded once; empty if there is none."""
     address: str
-    """As it stands in the list; empty if there is a name and nothing that could be an address."""
+    """The address as written in the list; empty for a name without anything that could be an address."""
 
 
 @attrs.frozen
 class MailboxList:
-    """What a list of mailboxes says."""
+    """The content of a list of mailboxes."""
 
     found: tuple[NamedMailbox, ...]
-    """In their order. If the list is not clear, they are the best guess."""
+    """The mailboxes in order. If the list is not clear, they are the best guess."""
     clear: bool
-    """True if all readers find these addresses, each of them, and no other."""
+    """True if all mail programs find exactly these addresses."""
 
 
 def read_mailboxes(values: Iterable[bytes]) -> MailboxList:
-    """Reads the values of all fields of one name, as they stand on the wire, folded or not."""
+    """Reads the values of all fields of one name, as sent, folded or not."""
     found: list[NamedMailbox] = []
     clear = True
     for value in values:
@@ -86,8 +88,8 @@ def read_mailboxes(values: Iterable[bytes]) -> MailboxList:
 
 
 def written(mailbox: NamedMailbox, *, utf8: bool = False) -> bytes:
-    """The mailbox as it is written in a field, so that all readers find its address. The address is taken as
-    it is. ``utf8``: the name may be written in UTF-8 (RFC 6532)."""
+    """The text of a mailbox for a field, so that all mail programs find its address. The address is not
+    changed. ``utf8``: the name may be written in UTF-8 (RFC 6532)."""
     address = mailbox.address.encode("utf-8", "surrogateescape")
     name = "".join(char if char.isprintable() else " " for char in mailbox.name).strip()
     if not name:
@@ -110,7 +112,7 @@ def _encoded_words(octets: bytes) -> Iterable[bytes]:
 
 
 class _Reader:
-    """Reads one field. An *element* is what stands between two separators."""
+    """Reads one field. An *element* is the text between two separators."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -118,7 +120,7 @@ class _Reader:
         self.clear = all(char == "\t" or char >= " " for char in text) and "\x7f" not in text
         self._in_group = False
         self._group, self._group_at = "", 0
-        """The name of a group that is open, and the number of its first mailbox."""
+        """The name of an open group, and the number of its first mailbox."""
         self._before = ""
         """Names without an address, as in ``Smith, Ann <a@b>``."""
         self._begin()
@@ -126,7 +128,7 @@ class _Reader:
     def _begin(self) -> None:
         self._phrase: list[str] = []
         self._name: list[str] = []
-        """The phrase with the comments in it and after it, as most programs show them."""
+        """The phrase, with the comments in it and after it as most programs show them."""
         self._comments: list[str] = []
         self._words: list[str] = []
         self._angle: str | None = None
@@ -139,7 +141,7 @@ class _Reader:
             if token := tokens.match(self._text, at):
                 at = token.end()
                 self._take(token.lastgroup or "", token[token.lastgroup or 0])
-            else:  # something is not closed, or was not opened
+            else:  # an unclosed or unopened quote or comment
                 self.clear = False
                 tokens = _AFTER_UNCLOSED
                 at += self._text[at] != "<"
@@ -165,13 +167,13 @@ class _Reader:
             self._phrase.append(" ")
             self._name.append(" ")
         else:
-            if self._angle is not None:  # nothing but comments may follow the address
+            if self._angle is not None:  # only comments may follow the address
                 self.clear = False
             if kind == "quoted":
                 self._has_quoted = True
                 self._quoted_at = self._quoted_at or "@" in text
                 if "\\" in text and any(char in text for char in "@<>"):
-                    self.clear = False  # readers differ in where such a text ends
+                    self.clear = False  # programs disagree on where such a text ends
                 text = _PAIR.sub(r"\1", text)
             else:
                 self._words.append(text)
@@ -201,7 +203,7 @@ class _Reader:
         self._begin()
 
     def _begin_group(self) -> None:
-        """``name: mailbox, mailbox;`` The name of a group is the name of nobody."""
+        """Begins a group: ``name: mailbox, mailbox;``. Its name is not a display name."""
         if self._in_group or self._angle is not None or self._quoted_at or self._at_in_words():
             self.clear = False
         self._in_group = True
@@ -209,7 +211,7 @@ class _Reader:
         self._begin()
 
     def _keep_group(self) -> None:
-        """What nobody has closed is no group but a name with a colon, as in ``Re: Ann <a@b>``."""
+        """Treats an unclosed group as a name with a colon, as in ``Re: Ann <a@b>``."""
         if self._group and self._group_at < len(self.found):
             first = self.found[self._group_at]
             name = f"{self._group}: {first.name}" if first.name else self._group
@@ -230,13 +232,13 @@ class _Reader:
             self._before += "".join(self._name).strip() + (f"{separator} " if separator else "")
 
     def _add(self, phrase: str, address: str, bare: Iterable[str]) -> None:
-        """Adds a mailbox, if nothing beside the address can be taken for another one."""
+        """Adds a mailbox. The list becomes unclear if text beside the address could be another address."""
         if not _is_plain(address):
             self.clear = False
             found = _PLAIN.search(address.rpartition(":")[2])
             address = found[0] if found else address
         if self._quoted_at and sum(piece != " " for piece in self._phrase) > 1:
-            self.clear = False  # some look for an address where a quoted name touches something
+            self.clear = False  # some programs find an address where a quoted name touches other text
         for word in bare:
             if len(self._words) > 1 or self._has_quoted or not _same(word, address):
                 self.clear = False
@@ -251,7 +253,7 @@ class _Reader:
         self._keep("".join(self._name) if phrase else " ".join(self._comments), address)
 
     def _shown(self, text: str, address: str) -> None:
-        """Encoded words that hide what some readers take for an address make the list unclear."""
+        """Returns the name as shown. Encoded words that hide a possible address make the list unclear."""
         if "=?" not in text:
             return
         if "=?" in _WORD.sub("", text):

@@ -1,4 +1,4 @@
-"""A whole message: header fields to be edited, the body, and what the standard library makes of them."""
+"""A whole message: editable header fields, the body, and the standard library's view of it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EMPTY_LINE: Final = re.compile(rb"\n\r?\n")
 _EMPTY_LINE_FIRST: Final = re.compile(rb"\r?\n")
 _SIGNATURES: Final = frozenset(("dkim-signature", "arc-message-signature"))
 _SIGNED_FIELDS: Final = re.compile(rb"(?:\A|;)\s*h\s*=([^;]*)")
-# Signatures over what is in the body: S/MIME (RFC 8551), PGP (RFC 3156, RFC 9580 §7).
+# Signatures over the content of the body: S/MIME (RFC 8551), PGP (RFC 3156, RFC 9580 §7).
 _SIGNED_CONTENT: Final = re.compile(
     rb"\n(?:Content-Type[ \t]*:\s*(?:multipart/signed|application/(?:x-)?pkcs7-(?:mime|signature))"
     rb"|-----BEGIN PGP SIGNED MESSAGE-----)",
@@ -36,17 +36,17 @@ MessageSnapshot: TypeAlias = tuple[Headers, Snapshot, bytes | None, int]
 
 @attrs.define(eq=False, repr=False, init=False)
 class Message:
-    """A message in decoded form (lines end in CRLF, no dots are doubled), as a rule in ``message`` gets it.
+    """A message in decoded form (lines end in CRLF, no dots are doubled), for rules in phase ``message``.
 
-    The header section ends at the first empty line; without one, all of the message is header section, as
-    it is for the phase ``headers``. The body is not copied before it is asked for and nothing is taken apart:
-    a message that no rule touches leaves as the very octets that came.
+    The header section ends at the first empty line; without one, the whole message is header section, as in
+    phase ``headers``. Nothing is parsed, and the body is not copied, before it is used: a message that no
+    rule edits keeps all its octets.
 
-    ``data`` may be a memoryview too, as of a mapped file; ``utf8`` is for ``headers``.
+    ``data`` may also be a memoryview, such as a mapped file; ``utf8`` is for ``headers``.
     """
 
     headers: Headers
-    """To be edited in place."""
+    """The header fields, which can be edited in place."""
     _data: bytes | memoryview
     _end: int
     _body: bytes | None
@@ -63,7 +63,7 @@ class Message:
 
     @property
     def body(self) -> bytes:
-        """What follows the empty line. Set it to other octets; LF will do for CRLF, which is what is sent."""
+        """The octets after the empty line. It can be set to other octets; LF is sent as CRLF."""
         if self._body is None:
             self._body = bytes(self._data[self._end :])
         return self._body
@@ -81,7 +81,7 @@ class Message:
 
     @property
     def size(self) -> int:
-        """Octets of the message as it is now."""
+        """The number of octets of the message as it is now."""
         if not self.edited:
             return len(self._data)
         body = len(self._data) - self._end if self._body is None else len(self._body)
@@ -97,21 +97,21 @@ class Message:
 
     @property
     def body_start(self) -> int:
-        """Where the body began in the message that came."""
+        """The offset of the body in the original message."""
         return self._end
 
     def chunks(self, size: int = 65_536) -> Iterator[bytes]:
-        """The body in pieces: for messages so large that they are not in memory."""
+        """The body in pieces, for large messages that are not in memory."""
         body = memoryview(self._data)[self._end :] if self._body is None else memoryview(self._body)
         for at in range(0, len(body), size):
             yield bytes(body[at : at + size])
 
     def parsed(self) -> EmailMessage:
-        """The message as the standard library reads it, for reading: to change it gives nothing to the server
-        until it is given to `replace`. The same object until the message is edited.
+        """The message as the standard library reads it. Changes to this object have no effect until it is
+        given to `replace`. The object stays the same until the message is edited.
 
-        Never raises, whatever the octets: what cannot be taken apart reads as empty, or as one part. Takes
-        about 10 ms for each MB of text and attachments.
+        Never raises for any octets: parts that cannot be parsed are empty, or one part. Takes about 10 ms for
+        each MB of text and attachments.
         """
         now = (self.headers.revision, self._revision)
         if self._parsed is None or self._parsed[0] != now:
@@ -119,10 +119,10 @@ class Message:
         return self._parsed[1]
 
     def replace(self, new: EmailMessage | bytes) -> None:
-        """Another message in place of all of it; signatures break, see `breaks_signatures`. ``bytes`` are
-        decoded form; an `EmailMessage` is written with 8-bit text as it is.
+        """Replaces the whole message; signatures break, see `breaks_signatures`. ``bytes`` are in decoded
+        form; an `EmailMessage` is written with 8-bit text unchanged.
 
-        Raises `LocalProtocolError` for anything else, and for what the standard library cannot write.
+        Raises `LocalProtocolError` for other types, and if the standard library cannot write the message.
         """
         if not isinstance(new, bytes):
             try:
@@ -135,10 +135,10 @@ class Message:
 
     @property
     def breaks_signatures(self) -> bool:
-        """True if an edit breaks a signature that the message came with, and still has.
+        """True if an edit breaks a signature that the message had and still has.
 
         An edit of the body breaks all: DKIM, ARC, S/MIME, PGP. An edit of a field breaks DKIM and ARC
-        signatures of that field, as does one more of them below those that are signed, or where the
+        signatures of that field. So does another field of that name below the signed ones, or if the
         signature says that there are no more (RFC 6376 §5.4.2).
         """
         if not self.edited:
@@ -163,7 +163,7 @@ class Message:
     def restore(self, snapshot: MessageSnapshot) -> None:
         self.headers, section, self._body, self._revision = snapshot
         self.headers.restore(section)
-        self._parsed = None  # the same revision will be another message
+        self._parsed = None  # the same revision number will mean another message
 
     def changes_since(self, snapshot: MessageSnapshot) -> list[str]:
         changes = self.headers.changes_since(snapshot[1])
@@ -191,7 +191,7 @@ class Message:
 
 
 def header_section_end(data: bytes | memoryview) -> int:
-    """Octets of the header section, with the empty line that ends it if there is one."""
+    """The number of octets of the header section, with the empty line that ends it if there is one."""
     found = _EMPTY_LINE_FIRST.match(data) or _EMPTY_LINE.search(data)
     return found.end() if found else len(data)
 
@@ -210,7 +210,7 @@ def _by_name(headers: Headers) -> dict[bytes, list[bytes]]:
 
 
 def _signed(fields: dict[bytes, list[bytes]], signature: Field) -> list[list[bytes]]:
-    """The fields that a DKIM or ARC signature covers: of each name as many as it names, from the bottom up
+    """The fields that a DKIM or ARC signature covers: for each name as many as it lists, from the bottom up
     (RFC 6376 §5.4.2)."""
     found = _SIGNED_FIELDS.search(signature.octets)
     names = Counter(b"".join(found[1].lower().split()).split(b":") if found else ())

@@ -1,12 +1,11 @@
 """MIME for rules: text in header fields (RFC 2047, RFC 2231), and whole messages as `email.message` objects.
 
-Fields are read and written here, in time that grows in proportion to their length: the standard library takes
-seconds for a hostile list of addresses of 8 kB. This is the only module that imports `email`, for whole
-messages only.
+Fields are read and written here, in time proportional to their length: the standard library takes seconds for
+a hostile list of addresses of 8 kB. Only this module imports `email`, and only for whole messages.
 
-What a rule does not change of a field is shown by mail programs as before: `decode` reads charsets as they
-do, and `encode` is given the octets of the old field, so that what could not be read is written as it was.
-The theory of that is in `words`.
+Mail programs show the parts of a field that a rule does not change as before: `decode` reads charsets as they
+do, and `encode` gets the octets of the old field, so that unreadable text keeps its octets. The module
+`words` explains this.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ __all__ = ["decode", "encode", "parse", "serialise"]
 
 _ORDINARY: Final = re.compile(rb"[\t -~]*")
 _FOLD: Final = re.compile(rb"\r?\n(?=[ \t])")
-# What encoded words are needed for: all that is not ASCII; what looks like an encoded word; nothing.
+# Text that needs encoded words: all that is not ASCII; text that looks like an encoded word; nothing.
 _NOT_ASCII: Final = re.compile(r"[^\0-\x7f]|=\?")
 _NOTHING: Final = re.compile(r"(?!)")
 _TOUCHING: Final = re.compile(rf'[^ \t"]{MARK}|{MARK}[^ \t"]')
@@ -73,16 +72,17 @@ _ASCII_ONLY: Final = frozenset(
 )
 
 _LONGEST_STRUCTURED: Final = 16_384
-"""Characters of a field that the standard library is given to take apart, see above."""
+"""The most characters of a field that the standard library parses, see above."""
 
 
 def decode(value: bytes, name: str = "") -> str:
     """The value of a header field as text: unfolded (RFC 5322 §2.2.3), encoded words decoded (RFC 2047), no
     blanks around it. Never raises.
 
-    Octets are UTF-8, or else windows-1252. There is no CR, LF, NUL or lone surrogate in the result, even if
-    an encoded word hides one: it may be written into a field again. If the field of that name holds addresses
-    or parameters, what an encoded word hides is quoted where it could be taken for an address or a parameter.
+    Octets are UTF-8, or else windows-1252. The result holds no CR, LF, NUL or lone surrogate, even if an
+    encoded word hides one, so it can be written into a field again. If a field of that name holds addresses
+    or parameters, hidden text of an encoded word is quoted where it could be read as an address or a
+    parameter.
     """
     if _ORDINARY.fullmatch(value) and b"=?" not in value:  # nothing to decode: 1 µs in place of 13
         return value.decode("ascii").strip(" \t")
@@ -90,14 +90,14 @@ def decode(value: bytes, name: str = "") -> str:
 
 
 def encode(name: str, value: str, old: bytes = b"", *, utf8: bool = False) -> bytes:
-    """``value`` in one line, as it is written in a field of this name: in ASCII, or in UTF-8 if ``utf8``.
+    """``value`` in one line, encoded for a field of this name: in ASCII, or in UTF-8 if ``utf8``.
 
-    ``old`` is the value that the field had before. What is left of it in ``value`` and could not be read
-    keeps its octets, whatever they are. What an encoded word of it hides stays hidden.
+    ``old`` is the old value of the field. Its unreadable parts that are still in ``value`` keep their octets.
+    Text hidden by its encoded words stays hidden.
 
-    Names of people, comments, parameters and free text are encoded each in their way. Raises
-    `LocalProtocolError` where the field has no place for such text, as in an address (SMTPUTF8 has), a date
-    or a message id, and `UnicodeEncodeError` for a lone surrogate that stands for no octet.
+    Names of people, comments, parameters and free text are encoded in different ways. Raises
+    `LocalProtocolError` if such text is not possible there, as in an address (without SMTPUTF8), a date or a
+    message id, and `UnicodeEncodeError` for a lone surrogate that does not represent an octet.
     """
     octets = value.encode("utf-8", "surrogateescape")
     value = charsets.text_of(octets)
@@ -109,7 +109,7 @@ def encode(name: str, value: str, old: bytes = b"", *, utf8: bool = False) -> by
         return octets
     needs = _needs(text, kept, utf8=utf8, hides=hides)
     if kept and field in _PARAMETERS and needs.search(text):
-        text = value  # a source has no place in a parameter that is written in percents
+        text = value  # a percent-encoded parameter cannot hold a source
         kept.clear()
         needs = _needs(text, kept, utf8=utf8, hides=hides)
     written = _written(field, text, kept, needs)
@@ -121,8 +121,8 @@ def encode(name: str, value: str, old: bytes = b"", *, utf8: bool = False) -> by
 
 
 def parse(data: bytes) -> EmailMessage:
-    """A message as the standard library reads it. Never raises, neither do its fields: one that the library
-    cannot take apart, or that is long, reads as empty; a message whose parts cannot be found has one."""
+    """A message as the standard library reads it. Neither this nor its fields raise: a field that the library
+    cannot parse, or that is too long, is empty; a message whose parts cannot be found has one part."""
     from email import message_from_bytes
     from email.parser import BytesHeaderParser
 
@@ -130,14 +130,14 @@ def parse(data: bytes) -> EmailMessage:
     try:
         message: Any = message_from_bytes(data, policy=policy)
     except Exception:
-        # Such as RecursionError: parts in parts in parts.
+        # Such as RecursionError, from deeply nested parts.
         message = BytesHeaderParser(policy=policy).parsebytes(data)
     return cast("EmailMessage", message)
 
 
 def serialise(message: Message, *, utf8: bool = False) -> bytes:
-    """A message of the standard library as octets with CRLF, 8-bit text as it is, fields that were read and
-    not changed as they were. ``utf8``: no encoded words. Raises `LocalProtocolError`."""
+    """A message of the standard library as octets with CRLF. 8-bit text and fields that were read but not
+    changed keep their octets. ``utf8``: no encoded words. Raises `LocalProtocolError`."""
     from email import policy
     from email.message import Message
 
@@ -156,7 +156,7 @@ def _reading_policy() -> Any:
 
     class ReadingPolicy(EmailPolicy):
         def header_fetch_parse(self, name: str, value: str) -> Any:
-            if hasattr(value, "name"):  # a header object, which somebody has set
+            if hasattr(value, "name"):  # a header object that was set by code
                 return value
             known: Any = self.header_factory
             long = len(value) > _LONGEST_STRUCTURED and not issubclass(known[name], UnstructuredHeader)
@@ -192,15 +192,15 @@ def _written(field: str, text: str, kept: list[Piece], needs: re.Pattern[str]) -
 
 
 def _still_hidden(text: str, was: list[Piece]) -> bool:
-    """Returns True if there is something in the text that was shown before, and would be an encoded word only
-    now: encoded words hid it, or a part of it."""
+    """Returns True if text that was shown before would now become an encoded word, because encoded words had
+    hidden it or a part of it."""
     shown = "".join(piece.text for piece in was)
     plain_text = MARK.join(piece.text for piece in was if not piece.is_word)
     return any(word[0] in shown and word[0] not in plain_text for word in WORD_TEXT.finditer(text))
 
 
 def _needs(text: str, kept: list[Piece], *, utf8: bool, hides: bool) -> re.Pattern[str]:
-    # Octets that are no UTF-8 are kept: no reader could read both.
+    # Octets that are not UTF-8 are kept: no program could read both.
     raw = not all(piece.source.isascii() for piece in kept)
     if not text.isascii() and (raw or not utf8):
         return _NOT_ASCII
@@ -220,14 +220,15 @@ def _in_quotes(text: str) -> str:
 
 
 def _address_part(needs: re.Pattern[str], part: re.Match[str]) -> str:
-    """Encoded words are possible in comments and phrases only (RFC 2047 §5)."""
+    """Encodes a part of an address field. Encoded words are possible only in comments and phrases (RFC 2047
+    §5)."""
     if part["comment"]:
         if not needs.search(part["comment"]):
             return part[0]
         return f"({words(_PAIR.sub(_second, part['comment']))}{part['close']}"
     phrase, after = part["phrase"], part["after"]
     if not after or not (needs.search(phrase) or _TOUCHING.search(phrase)):
-        return part[0]  # an address, perhaps with what cannot be in it
+        return part[0]  # an address, maybe an invalid one
     text = words(_QUOTED.sub(_unquoted, phrase).strip(" \t"))
     return (" " if part.start() else "") + text + (" " if after != ":" else "") + after
 
@@ -241,7 +242,7 @@ def _second(pair: re.Match[str]) -> str:
 
 
 def _parameter(needs: re.Pattern[str], parameter: re.Match[str]) -> str:
-    """RFC 2231 §4."""
+    """Encodes a parameter (RFC 2231 §4)."""
     quoted, bare = parameter[2], parameter[3]
     text = bare if quoted is None else _PAIR.sub(_second, quoted)
     if not needs.search(text):

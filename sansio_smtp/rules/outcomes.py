@@ -1,4 +1,4 @@
-"""Verdicts for the core, made of the verdicts and edits of rules."""
+"""Makes verdicts for the core from the verdicts and edits of rules."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _NO_LOGIN_NOW: Final = Reply.of(
 
 
 def of_command(verdict: Asked, question: CommandQuestion, command: Command) -> AnyVerdict:
-    """The verdict for the core on a command, as the rules have left it."""
+    """The core's verdict on a command, from the rules' verdict and edits."""
     replaced = command is not question.command
     if verdict is not None:
         if isinstance(verdict, Redirect):
@@ -69,8 +69,8 @@ def of_client(verdict: Asked) -> AnyVerdict:
 
 
 def of_attempt(verdict: Asked | Accept, server_decides: bool) -> AnyVerdict:
-    """The verdict for the core on a login of the client. If no rule has accepted it, nobody has, unless the
-    server decides. What rules say without a text of their own becomes the replies of RFC 4954 §6."""
+    """The core's verdict on a login of the client. A login that no rule has accepted is refused, unless the
+    server decides. Verdicts of rules without a text become the replies of RFC 4954 §6."""
     if verdict is None:
         return PASS if server_decides else Answer(_WRONG_LOGIN)
     if isinstance(verdict, Accept):

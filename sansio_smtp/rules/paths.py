@@ -1,8 +1,6 @@
-"""`Sender` and `Recipient`: the path of MAIL or RCPT as rules see it, and as they rewrite it.
-
-Rules compare the *normal form* of the mailbox, so that no spelling of it escapes them; the wire keeps the
-client's octets as long as no rule rewrites the path. What a rule puts in its place has to be clear: all
-servers read the same mailbox in it.
+"""`Sender` and `Recipient`: the path of MAIL or RCPT as rules see and rewrite it. Rules compare the *normal
+form* of the mailbox, so that no spelling bypasses them. The server gets the client's octets unless a rule
+rewrites the path. A new path must be clear: all servers read the same mailbox in it.
 """
 
 from __future__ import annotations
@@ -35,24 +33,25 @@ class _PathOf:
     """A path with its parameters, as in MAIL or RCPT; `rewrite` changes it on its way to the server."""
 
     command: Command
-    """As the client sent it."""
+    """The command as the client sent it."""
     utf8: bool
-    """True if an address may hold more than ASCII: MAIL has declared SMTPUTF8 (RFC 6531 §3.1)."""
+    """True if an address may hold other characters than ASCII: MAIL has declared SMTPUTF8 (RFC 6531 §3.1)."""
     is_final: bool
-    """True if the command has been sent to the server, so that `rewrite` comes too late."""
+    """True if the command was sent to the server, so that `rewrite` is not possible any more."""
     problem: str
-    """Why servers may read another mailbox in the client's path, or none; empty if they all read the same."""
+    """The reason why servers may read another mailbox in the client's path, or none; empty if all read the
+    same."""
     revision: int
-    """How often it has been rewritten."""
+    """The number of rewrites."""
     _new: tuple[str, Mailbox] | None
-    """What a rule has put in place of the client's path."""
+    """The path that a rule has set in place of the client's."""
     _given: Mailbox | None
-    """The mailbox in the client's path; None before it is asked for, if the path is a usual one."""
+    """The mailbox in the client's path; None before its first use, if the path is a usual one."""
     _usual: re.Match[bytes] | None
 
     def __init__(self, command: Command, *, utf8: bool | None = None, is_final: bool = False) -> None:
         self.command = command
-        if utf8 is None:  # seldom there, so the path is not read to look for it
+        if utf8 is None:  # rare, so the path is not read to find it
             utf8 = b"SMTPUTF8" in command.raw.upper() and self.parameter("SMTPUTF8") is not None
         self.utf8 = utf8
         self.is_final = is_final
@@ -60,7 +59,7 @@ class _PathOf:
         self.revision = 0
         self.problem = ""
         self._usual = USUAL.fullmatch(command.raw)
-        if self._usual is not None:  # read when a rule looks at it
+        if self._usual is not None:  # read at its first use
             return
         try:
             self._given = read_path(command.argument, forward=isinstance(self, Recipient), utf8=utf8)
@@ -70,7 +69,7 @@ class _PathOf:
 
     @classmethod
     def of(cls, address: str, parameters: str = "") -> Any:
-        """As if the client had sent it. Raises `LocalProtocolError` as `rewrite` does."""
+        """Makes a path as if the client had sent it. Raises `LocalProtocolError` like `rewrite`."""
         verb = "MAIL FROM" if cls is Sender else "RCPT TO"
         tail = f" {parameters}" if parameters else ""
         line = f"{verb}:<{_checked(address, empty=cls is Sender)[0]}>{tail}"
@@ -78,7 +77,7 @@ class _PathOf:
 
     @property
     def mailbox(self) -> Mailbox:
-        """The mailbox that is named, after any `rewrite`. If there is a `problem`, the best guess at it."""
+        """The mailbox of the path, after any `rewrite`. If there is a `problem`, it is the best guess."""
         if self._new is not None:
             return self._new[1]
         if self._given is None:
@@ -91,20 +90,20 @@ class _PathOf:
     def address(self) -> str:
         """The normal form of the mailbox, in which two spellings of it are equal: ``"boss"@Example.COM`` is
         ``boss@example.com``. Empty for the null reverse-path."""
-        if self._new is None and self._usual is not None:  # it needs no quotes
+        if self._new is None and self._usual is not None:  # a usual path needs no quotes
             local, domain = self._usual.groups()
             return f"{local.decode()}@{domain.decode().lower()}"
         return self.mailbox.address
 
     @property
     def path(self) -> Path | None:
-        """As the client sent it, read leniently; None if there is none to be read."""
+        """The client's path, read leniently; None if it cannot be read."""
         return self.command.path
 
     @property
     def original(self) -> str:
-        """What stands between the brackets in the client's command, as it was sent; octets that are not UTF-8
-        by surrogateescape; empty if there is nothing or if nothing could be read."""
+        """The text between the brackets in the client's command, as sent; octets that are not UTF-8 by
+        surrogateescape; empty if there is none or if it cannot be read."""
         path = self.path
         return path.address if path else ""
 
@@ -115,28 +114,28 @@ class _PathOf:
 
     @property
     def domain(self) -> str:
-        """The domain of `address`: in lower case, a U-label as A-label; empty if there is none."""
+        """The domain of `address`, in lower case, with U-labels as A-labels; empty if there is none."""
         if self._new is None and self._usual is not None:
             return self._usual[2].decode().lower()
         return self.mailbox.domain
 
     @property
     def is_clear(self) -> bool:
-        """True if all servers read the same mailbox in what they are sent.
+        """True if all servers read the same mailbox in the path that is sent.
 
-        It is False only with `Addresses.LENIENT`. A rule that permits an address permits only clear ones.
+        It is False only with `Addresses.LENIENT`. A rule that permits addresses must permit only clear ones.
         """
         return self._new is not None or not self.problem
 
     @property
     def routes(self) -> bool:
-        """True if some server sends the mail on to a domain that is named in the local-part or in a source
-        route, as for ``bob%evil.example@mx``: see `Mailbox.routes`."""
+        """True if some server would forward the mail to a domain in the local-part or in a source route, as
+        for ``bob%evil.example@mx``: see `Mailbox.routes`."""
         return self.mailbox.routes
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """What follows the path (RFC 5321 §4.1.1.11)."""
+        """The parameters after the path (RFC 5321 §4.1.1.11)."""
         path = self.path
         return path.parameters if path else ()
 
@@ -146,10 +145,10 @@ class _PathOf:
         return path.parameter(keyword.upper()) if path else None
 
     def rewrite(self, address: str) -> None:
-        """Sends this address in place of the client's; parameters stay as they are.
+        """Sends this address in place of the client's; parameters do not change.
 
-        Raises `LocalProtocolError` if it is no mailbox that all servers read in the same way, if its
-        local-part is not in ASCII and MAIL has not declared SMTPUTF8, and in a later phase than that of the
+        Raises `LocalProtocolError` if servers read the address in different ways or it is not a mailbox, if
+        its local-part is not ASCII and MAIL has not declared SMTPUTF8, and in a later phase than that of the
         path.
         """
         if self.is_final:
@@ -158,13 +157,13 @@ class _PathOf:
         self.revision += 1
 
     def finish(self) -> Command:
-        """Returns the command to be sent. `rewrite` is not possible any more."""
+        """Returns the command to send. After this, `rewrite` is not possible."""
         self.is_final = True
         return self.command if self._new is None else self.rewritten or self.command
 
     @property
     def rewritten(self) -> Command | None:
-        """The command to be sent in place of the client's, if `rewrite` has changed anything."""
+        """The command to send in place of the client's, if `rewrite` has changed anything."""
         if self._new is None or (self._new[0] == self.original and not self.problem):
             return None
         new = b"<%b>" % self._new[0].encode("utf-8")
@@ -175,7 +174,7 @@ class _PathOf:
         return Command.parse(found[1] + new + self.command.raw[found.end() :])
 
     def _clear_parameters(self) -> bytes:
-        """What follows a path that is not clear, without what is no parameter."""
+        """The parameters after an unclear path, without text that is not a parameter."""
         words = (
             each.keyword if each.value is None else f"{each.keyword}={each.value}" for each in self.parameters
         )
@@ -206,7 +205,7 @@ class Recipient(_PathOf):
 
 
 def _checked(address: object, *, empty: bool, utf8: bool = True) -> tuple[str, Mailbox]:
-    """The address as it is sent, and its mailbox. Raises `LocalProtocolError`."""
+    """The address to send, and its mailbox. Raises `LocalProtocolError`."""
     if address == "" and empty:
         return "", NOBODY
     if not isinstance(address, str):
@@ -225,6 +224,7 @@ def _checked(address: object, *, empty: bool, utf8: bool = True) -> tuple[str, M
 
 
 def address_to_send(address: str, *, utf8: bool = False) -> str:
-    """The address as it may stand in RCPT: itself, or with the domain as A-label if ``utf8`` is False. Raises
-    `LocalProtocolError` if it is no mailbox that all servers read in the same way, or needs SMTPUTF8."""
+    """The address for RCPT: unchanged, or with the domain as A-label if ``utf8`` is False. Raises
+    `LocalProtocolError` if servers read it in different ways, if it is not a mailbox, or if it needs
+    SMTPUTF8."""
     return _checked(address, empty=False, utf8=utf8)[0]

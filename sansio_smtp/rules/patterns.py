@@ -1,9 +1,9 @@
-"""Matches addresses against patterns, both in normal form, so that a mailbox fits in any of its spellings.
+"""Matches addresses against patterns, both in normal form, so that all spellings of a mailbox match alike.
 
 A pattern with an ``@`` is compared in two halves: its local-part with the local-part of the address, without
 quotes, and its domain with the domain. A pattern without an ``@`` is compared with the whole. ``*`` is any
-text, ``?`` one character; case does not matter. A domain may be written with upper case, with a dot at its
-end, and as U-label.
+text, ``?`` one character; case does not matter. A domain may be written in upper case, with a dot at its end,
+or as U-label.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sansio_smtp.wire.paths import local_of
 __all__ = ["NULL_PATH", "AddressPatterns", "patterns_of"]
 
 NULL_PATH: Final = "<>"
-"""The pattern that fits the null reverse-path alone."""
+"""The pattern that fits only the null reverse-path."""
 _WILDCARDS: Final = re.compile(r"[*?]")
 _CLASSES: Final = re.compile(r"[*?\[]")
 _ANY: Final = "*"
@@ -35,10 +35,10 @@ class AddressPatterns:
     """Patterns, any of which may fit. Made by `patterns_of`."""
 
     classes: bool = False
-    """True: ``[ab]`` is one of these characters, as in the shell. False: brackets stand for themselves."""
+    """True: ``[ab]`` is one of these characters, as in the shell. False: brackets are literal."""
     _mailboxes: set[tuple[str, str]] = attrs.field(factory=set[tuple[str, str]], init=False)
     _domains: set[str] = attrs.field(factory=set[str], init=False)
-    """Domains of which any local-part fits."""
+    """Domains for which any local-part fits."""
     _halves: list[tuple[re.Pattern[str], re.Pattern[str]]] = attrs.field(
         factory=list[tuple[re.Pattern[str], re.Pattern[str]]], init=False
     )
@@ -56,7 +56,7 @@ class AddressPatterns:
         )
 
     def add(self, pattern: str) -> None:
-        """Raises `MailboxError` if the pattern can fit no address."""
+        """Adds a pattern. Raises `MailboxError` if it fits no address."""
         local, at, domain = pattern.rpartition("@")
         if pattern == NULL_PATH:
             self._mailboxes.add(("", ""))
@@ -90,7 +90,8 @@ class AddressPatterns:
             self._halves.append((self._expression(local), of_domain))
 
     def _normal_domain(self, text: str) -> str | None:
-        """None if there are wildcards in it. A domain in brackets is an address literal, if it can be one."""
+        """The normal form of a domain; None if it has wildcards. A domain in brackets is an address literal,
+        if possible."""
         try:
             return normal_domain(text)
         except MailboxError:
@@ -115,8 +116,8 @@ class AddressPatterns:
 
 @lru_cache(maxsize=1_000)
 def patterns_of(patterns: Iterable[str], *, classes: bool = False) -> AddressPatterns:
-    """The patterns of a setting, a tuple. Raises `MailboxError`, which names the pattern, if one of them can
-    fit no address."""
+    """The patterns of a setting, a tuple. Raises `MailboxError`, which names the pattern, if one of them fits
+    no address."""
     made = AddressPatterns(classes)
     for pattern in patterns:
         try:
@@ -127,7 +128,7 @@ def patterns_of(patterns: Iterable[str], *, classes: bool = False) -> AddressPat
 
 
 def _local(text: str) -> str:
-    """A local-part, or a pattern for some, in lower case and without quotes."""
+    """A local-part, or a pattern for local-parts, in lower case and without quotes."""
     if text.startswith('"') and text.endswith('"'):
         text = local_of(text)
     return normalize("NFKC", text).lower()

@@ -13,8 +13,8 @@ __all__ = ["CONTENT_PHASES", "PHASES", "PhaseInfo"]
 
 @attrs.frozen
 class PhaseInfo:
-    """``parameters`` are the names that documentation and errors use; a rule may name its own otherwise, but
-    takes as many."""
+    """``parameters`` are the names in documentation and errors; a rule may use other names, but must take as
+    many."""
 
     name: str
     parameters: tuple[str, ...]
@@ -50,6 +50,6 @@ PHASES: Final[dict[str, PhaseInfo]] = {
         PhaseInfo("command", ("conn", "cmd"), (Accept, Reject, Defer, Close)),
     )
 }
-"""By name, in the order of a dialogue; ``reply`` and ``command`` are asked at each reply and command."""
+"""Name → phase, in the order of a dialogue; ``reply`` and ``command`` are asked at each reply and command."""
 
 CONTENT_PHASES: Final = ("headers", "body_line", "body", "message")

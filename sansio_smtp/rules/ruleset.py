@@ -1,4 +1,4 @@
-"""`RuleSet`: rules in their order, and the questions that the core must ask for them."""
+"""`RuleSet`: rules in order, and the questions that the core must ask for them."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ __all__ = ["ENVELOPE_PHASES", "Rule", "RuleSet"]
 
 
 def _verbs(*phases: str) -> frozenset[str]:
-    """Without BDAT, which is asked about where DATA is."""
+    """The verbs of these phases, without BDAT, which has the same question as DATA."""
     return frozenset(
         name.decode() for name, verb in VERBS.items() if verb.phase in phases and name != b"BDAT"
     )
 
 
 ENVELOPE_PHASES: Final = ("mail", "rcpt", "data")
-"""The phases of the commands that concern each rule that sees a mail transaction."""
+"""The phases of commands that matter to all rules that see a mail transaction."""
 _ENVELOPE: Final = _verbs(*ENVELOPE_PHASES) | {OTHER_VERBS}
 _PLACES: Final[dict[str, frozenset[str]]] = {
     "connect": frozenset((CLIENT_CHANGED,)),
@@ -52,7 +52,7 @@ _PLACES: Final[dict[str, frozenset[str]]] = {
     "rcpt": _ENVELOPE,
     "data": _ENVELOPE,
     "headers": _ENVELOPE | {HEADERS},
-    # What follows the header section is known when that has been seen.
+    # Where the body begins is known only after the header section.
     "body_line": _ENVELOPE | {HEADERS, BODY_LINES},
     "body": _ENVELOPE | {HEADERS, BODY_LINES},
     "message": _ENVELOPE | {MESSAGE},
@@ -61,10 +61,10 @@ _PLACES: Final[dict[str, frozenset[str]]] = {
     "disconnect": frozenset(),
     "command": frozenset((COMMAND,)),
 }
-"""phase → the questions that the core must ask. For a rule that sees a mail transaction it must ask about all
-commands of the envelope, so that a path that can be read in two ways is refused, and about verbs that nobody
-knows here, which could add a recipient. At DATA the verdicts on MAIL and RCPT take effect, and the content
-places for this message are chosen."""
+"""Phase → the questions that the core must ask. For a rule that sees a mail transaction it must ask about all
+commands of the envelope, so that paths with two readings are refused, and about unknown verbs, which could
+add a recipient. At DATA the verdicts on MAIL and RCPT take effect, and the content places for this message
+are chosen."""
 
 _CONTENT_PLACES: Final = frozenset((HEADERS, BODY_LINES, MESSAGE))
 
@@ -75,21 +75,21 @@ class Rule:
 
     phase: str
     function: Callable[..., Any]
-    """Takes what `sansio_smtp.rules.phases` says; a method is bound."""
+    """The function, with the parameters in `sansio_smtp.rules.phases`; a method is bound."""
     name: str
-    """For logs, as in ``"my_rules.rcpt"`` or ``"Greylist.check"``."""
+    """The name for logs, such as ``"my_rules.rcpt"`` or ``"Greylist.check"``."""
     file: str = ""
     line: int = 0
     is_async: bool = False
     threaded: bool = False
     match: str | None = None
-    """A pattern for addresses, as `sansio_smtp.rules.patterns` reads it."""
+    """A pattern for addresses: see `sansio_smtp.rules.patterns`."""
     timeout: float | None = None
-    """Seconds for one call; None: the driver's setting."""
+    """The time limit of one call in seconds; None: the driver's setting."""
     on_error: OnError | None = None
-    """What a failure means; None: the driver's setting."""
+    """The policy for a failure; None: the driver's setting."""
     guards: bool = False
-    """True: if the rule fails, nothing goes on unjudged. Where ``on_error`` or the driver's setting is
+    """True: if the rule fails, nothing passes without a verdict. If ``on_error`` or the driver's setting is
     "accept", a failure means "defer"."""
 
     def __attrs_post_init__(self) -> None:
@@ -97,17 +97,17 @@ class Rule:
             raise LocalProtocolError(f"no such phase: {self.phase!r}{did_you_mean(str(self.phase), PHASES)}")
 
     def move_to_thread(self) -> None:
-        """From now on the rule is called in a thread: a driver has found out that it blocks."""
+        """From now on the rule is called in a thread, because a driver has noticed that it blocks."""
         self.threaded = True
 
     def policy(self, setting: OnError) -> OnError:
-        """What a failure of this rule means; ``setting`` is the driver's."""
+        """The policy for a failure of this rule; ``setting`` is the driver's."""
         policy = self.on_error or setting
         return "defer" if self.guards and policy == "accept" else policy
 
     @property
     def waits(self) -> bool:
-        """True if the rule has to be awaited."""
+        """True if the rule must be awaited."""
         return self.is_async or self.threaded
 
     @property
@@ -131,17 +131,17 @@ class RuleSet:
     rules: tuple[Rule, ...] = attrs.field(default=(), converter=_as_tuple)
     by_phase: dict[str, tuple[Rule, ...]] = attrs.field(init=False, repr=False)
     ask: frozenset[str] = attrs.field(init=False)
-    """For ``Proxy(ask=...)``: the hook places and verbs about which some rule is to be asked."""
+    """For ``Proxy(ask=...)``: the hook places and verbs for which some rule must be asked."""
     sees_transactions: bool = attrs.field(init=False, repr=False)
-    """True if some rule is given a mail transaction, so that each path has to be read."""
+    """True if some rule gets a mail transaction, so that each path must be read."""
     phase_of_verb: dict[bytes, str] = attrs.field(init=False, repr=False)
-    """verb → phase, of the commands that concern some rule, if there is no rule of phase ``command``."""
+    """Verb → phase, for the commands that some rule needs, if there is no rule of phase ``command``."""
     usual_inspection: Inspect | None = attrs.field(default=None, init=False, repr=False)
     """The verdict on DATA, if it does not depend on the recipients; made once."""
     unasked: Unasked = attrs.field(init=False, repr=False)
-    """For `Proxy.ask_ahead`. Where no rule is asked about a MAIL or RCPT, a usual path is let pass, and the
-    transaction can be made of the envelope later. What becomes of DATA is known if no rule can have said
-    anything before."""
+    """For `Proxy.ask_ahead`. If no rule is asked about a MAIL or RCPT, a usual path passes, and the
+    transaction can be made from the envelope later. The verdict on DATA is known if no rule can have given a
+    verdict before."""
 
     def __attrs_post_init__(self) -> None:
         by_phase = {name: tuple(rule for rule in self.rules if rule.phase == name) for name in PHASES}
@@ -171,7 +171,7 @@ class RuleSet:
 
     def content_places(self, addresses: Iterable[str]) -> frozenset[str]:
         """The content places at which the core must ask about a message to these recipients. Empty if no rule
-        applies: the message then passes as if there were no rules."""
+        applies; then the message passes as if there were no rules."""
         recipients = tuple(addresses)
         wanted = (
             _PLACES[name] & _CONTENT_PLACES
@@ -181,7 +181,7 @@ class RuleSet:
         return _union(wanted)
 
     def inspection(self, addresses: Iterable[str], recipients: tuple[Command, ...] = ()) -> Inspect:
-        """The verdict on DATA: ask about a message to these addresses at these places."""
+        """The verdict on DATA that selects the content places for a message to these addresses."""
         if self.usual_inspection is not None and not recipients:
             return self.usual_inspection
         return Inspect(self.content_places(addresses), recipients)

@@ -1,4 +1,4 @@
-"""Asks the rules of one phase in their order, and makes a verdict of a failure.
+"""Asks the rules of one phase in order, and turns a failure into a verdict.
 
 For each rule, in the order of the `RuleSet`::
 
@@ -11,9 +11,8 @@ For each rule, in the order of the `RuleSet`::
                          ├─ on_error "accept": its edits are taken back ──> next rule
                          └─ "defer", "reject", or the rule guards ────────> 451, 550
 
-What must never happen is that a rule which failed half-way leaves its edits while its message goes on, or
-that the text of an exception reaches the client: the client gets the name of the incident, which stands in
-the log.
+What must never happen: a rule fails half-way, and its edits stay while the message goes on; or the client
+gets the text of an exception. The client gets only the name of the incident, which is in the log.
 """
 
 from __future__ import annotations
@@ -38,13 +37,13 @@ from .views import Editable, Transaction
 __all__ = ["Asked", "Asker", "check_result"]
 
 Asked: TypeAlias = Refusal | Redirect | None
-"""The result of asking the rules of a phase. None: they let it pass (so does `Accept`)."""
+"""The result of the rules of a phase. None: all let it pass, or one returned `Accept`."""
 
 
 @attrs.define(eq=False)
 class Asker:
-    """Calls rules, and turns what they return or raise into verdicts. ``on_error`` applies to rules that do
-    not have their own."""
+    """Calls rules, and turns their results and exceptions into verdicts. ``on_error`` applies to rules
+    without their own."""
 
     host: Host
     on_error: OnError = "defer"
@@ -58,14 +57,14 @@ class Asker:
         fails_open: bool = False,
         keeps_accept: bool = False,
     ) -> Soon[Asked]:
-        """The first verdict of a rule that refuses or redirects; None if there is none. `Accept` ends the
-        asking. If a rule has to be awaited, a coroutine that returns it; the rules before that one have been
-        called by then.
+        """The first verdict of a rule that refuses or redirects; None if there is none. After `Accept` no
+        more rules are asked. If a rule must be awaited, returns a coroutine for the verdict; the rules before
+        it have already been called.
 
         ``subject`` is the last argument of each rule, if rules may edit it. If a rule fails and its policy
-        lets things go on, its edits are taken back; ``fails_open`` is that policy for all rules. ``fits``
-        tells if a rule with a pattern applies; it is asked when the rule's turn comes, since an earlier rule
-        may have rewritten the address. With ``keeps_accept`` an `Accept` is the result, in place of None.
+        ignores that, its edits are undone; ``fails_open`` sets this policy for all rules. ``fits`` tells if a
+        rule with a pattern applies; it is called just before the rule, because an earlier rule may have
+        rewritten the address. With ``keeps_accept`` an `Accept` is returned in place of None.
         """
         if subject is not None:
             arguments = (*arguments, subject)
@@ -84,8 +83,8 @@ class Asker:
         keeps_accept: bool,
         fails_open: bool,
     ) -> Asked | int:
-        """Asks the rules from index ``start`` on. The index of the first one that has to be awaited, if there
-        was no verdict before it."""
+        """Asks the rules from index ``start`` on. Returns a verdict, or the index of the first rule that must
+        be awaited."""
         host = self.host
         tx = arguments[0] if arguments and isinstance(arguments[0], Transaction) else None
         before: Any = None
@@ -106,7 +105,7 @@ class Asker:
                 host.enter(rule)
                 try:
                     result = rule.function(*arguments)
-                    # To find out what was changed may take long, as the rule's time.
+                    # Finding the changes may take long, and counts as the rule's time.
                     if subject is not None and subject.revision != revision:
                         changes = subject.changes_since(before)
                     elif changes:
@@ -134,7 +133,7 @@ class Asker:
         keeps_accept: bool,
         fails_open: bool,
     ) -> Asked:
-        """As `_at_once`, from a rule on that has to be awaited. In a loop, so that any number may follow."""
+        """Like `_at_once`, from a rule that must be awaited. A loop, so that any number may follow."""
         tx = arguments[0] if isinstance(arguments[0], Transaction) else None
         while True:
             rule = rules[at]
@@ -158,7 +157,7 @@ class Asker:
             at = said
 
     def _noted(self, rule: Rule, verdict: Any, changes: Sequence[str]) -> Any:
-        """Tells the host what a rule has changed and said. Returns its verdict."""
+        """Reports the changes and the verdict of a rule to the host. Returns the verdict."""
         for change in changes:
             self.host.edited(rule, change)
         if verdict is not None:
@@ -176,7 +175,7 @@ class Asker:
         *,
         fails_open: bool,
     ) -> Any:
-        """The verdict for a rule that failed. If things go on, its edits are taken back."""
+        """The verdict for a rule that failed. If that is ignored, its edits are undone."""
         verdict = self.failed(rule, error)
         if verdict is not None and not fails_open:
             return verdict
@@ -188,8 +187,8 @@ class Asker:
 
     def failed(self, rule: Rule, error: BaseException) -> Verdict | None:
         """The verdict for a rule that failed, by its policy. Its text names the incident, not the error.
-        Raises the error if it is not the rule's own: a cancellation goes on, ``sys.exit()`` in a rule does
-        not."""
+        Raises the error if it is not a failure of the rule, such as a cancellation; ``sys.exit()`` in a rule
+        is a failure."""
         if self.host.passes_on(rule, error):
             raise error
         incident = self.host.failed(rule, error)
@@ -202,7 +201,7 @@ class Asker:
 
 
 def _check(rule: Rule, result: object) -> None:
-    """As `check_result`, for a phase in which rules return no octets."""
+    """Like `check_result`, for a phase in which rules return no octets."""
     if result is not None and not isinstance(result, PHASES[rule.phase].verdicts):
         check_result(rule, result)
 

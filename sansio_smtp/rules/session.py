@@ -8,7 +8,7 @@ It is used like this::
             verdict = session.judge_now(event.question)      # or: await session.judge(event.question)
             events += proxy.answer(event.question, verdict)
 
-A question of the core is about a place in the dialogue; a rule is about a phase. One question may ask the
+A question of the core belongs to a place in the dialogue; a rule belongs to a phase. One question may ask the
 rules of several phases, and a verdict of a rule may take effect at a later question::
 
     question           phases that are asked             effect of a verdict
@@ -23,11 +23,11 @@ rules of several phases, and a verdict of a rule may take effect at a later ques
     AttemptQuestion    login                             the reply to the client's login
     ReplyQuestion      reply                             the end of the session, or another reply
 
-What must never happen is that a message goes on which a rule wanted to refuse: so a rule that fails counts as
-a refusal unless its ``on_error`` says otherwise; a path that servers may read in different ways is refused,
-since rules cannot say whom it names; and so is RCPT or DATA without a transaction that rules have seen begin,
-as the server may know a command that begins one. A rule sees no credential, except for a password in the
-phase ``login`` that it asks for.
+What must never happen is that a message passes that a rule wanted to refuse. So a rule that fails counts as a
+refusal unless its ``on_error`` says otherwise. A path that servers may read in different ways is refused,
+because rules cannot know its mailbox. RCPT and DATA are refused without a transaction whose beginning rules
+have seen, because the server may know another command that begins one. A rule sees no credentials, except for
+a password in phase ``login`` that it asks for.
 """
 
 from __future__ import annotations
@@ -93,10 +93,10 @@ _GREETING: Final = Command(b"", b"")
 class RuleSession:
     """The rules of one connection.
 
-    ``proxy`` asks the questions; it is made with ``ask=rules.ask``. ``on_error`` applies to rules that do not
-    have their own. ``server_checks_logins`` is false if a server that the proxy logs in to never sees what
-    the client has said: then a rule has to accept the client. Make a new session for each connection. Nothing
-    here waits, except for a rule or a `Host`.
+    ``proxy`` asks the questions; make it with ``ask=rules.ask``. ``on_error`` applies to rules without their
+    own. ``server_checks_logins`` is False if the server to which the proxy logs in never gets the client's
+    password: then a rule must accept the client. Make a new session for each connection. Nothing here waits,
+    except for a rule or a `Host`.
     """
 
     def __init__(
@@ -124,22 +124,22 @@ class RuleSession:
         self._known: tuple[AnyQuestion, Soon[AnyVerdict]] | None = None
         self.conn.follow(proxy.identity)
 
-    # Which way to go
+    # Finding the verdict
 
     def ahead(self, question: AnyQuestion) -> AnyVerdict | None:
-        """For `Proxy.ask_ahead`: as `start`, before the question is asked. None if something has to be
-        awaited, or has failed. If it is asked then, `start` has the same verdict."""
+        """For `Proxy.ask_ahead`: like `start`, but before the question is asked. None if something must be
+        awaited, or has failed. If the question is then asked, `start` returns the same verdict."""
         self._known = None
         try:
             said = self._ask(question)
         except Exception:
-            return None  # the question comes again, and the error with it
+            return None  # the question comes again, and raises the error again
         self._known = question, said
         return None if isinstance(said, Later) else said
 
     def ahead_of_content(self, envelope: Envelope) -> Inspect | None:
-        """For `Proxy.ask_ahead`: the verdict on a DATA for this envelope, which has recipients, if it is the
-        usual one; None if it has to be asked for."""
+        """For `Proxy.ask_ahead`: the verdict on DATA for this envelope, which has recipients, if it is the
+        usual one; None if the question must be asked."""
         usual = self._inspection
         if usual is None:
             return None
@@ -151,9 +151,8 @@ class RuleSession:
         return usual
 
     def start(self, question: AnyQuestion) -> Soon[AnyVerdict]:
-        """The verdict for `Proxy.answer`; or, if a rule or the host has to be awaited, what to await for
-        it. Rules that need not be awaited have been called by then. An exception in a rule does not
-        come out of it."""
+        """The verdict for `Proxy.answer`; or an awaitable for it, if a rule or the host must be awaited.
+        Rules that need not be awaited have then been called. Exceptions in rules are not raised."""
         if self._known is not None:
             (before, said), self._known = self._known, None
             if _is_same(before, question):
@@ -172,17 +171,17 @@ class RuleSession:
     def waits_for(self, question: AnyQuestion) -> bool:
         """Returns True if `judge` may wait for a rule, so that `judge_now` cannot be used."""
         if isinstance(question, MessageQuestion) and self._host.waits:
-            return True  # a rule may say Hold
+            return True  # a rule may return Hold
         return any(rule.waits for phase in _phases_of(question) for rule in self.rules.by_phase[phase])
 
     def judge_now(self, question: AnyQuestion) -> AnyVerdict:
-        """The verdict for `Proxy.answer`, if no rule has to be awaited. Raises `LocalProtocolError` if one
-        has."""
+        """The verdict for `Proxy.answer`, if no rule must be awaited. Raises `LocalProtocolError` if one
+        must."""
         said = self.start(question)
         return said.at_once() if isinstance(said, Later) else said
 
     async def judge(self, question: AnyQuestion) -> AnyVerdict:
-        """The verdict for `Proxy.answer`. An exception in a rule does not come out of it."""
+        """The verdict for `Proxy.answer`. Exceptions in rules are not raised."""
         said = self.start(question)
         if isinstance(said, Later):
             return await said
@@ -191,7 +190,7 @@ class RuleSession:
     # The connection
 
     def learn(self) -> None:
-        """Brings `conn` up to date: who the client is, what it calls itself, and who has logged in."""
+        """Updates `conn`: the client, its EHLO name, and its login."""
         proxy = self._proxy
         changes = proxy.client_changes
         if changes == self._changes:
@@ -208,8 +207,8 @@ class RuleSession:
         return None if verdict is None else verdict.reply
 
     def _client_changed(self, question: ClientQuestion) -> Soon[AnyVerdict]:
-        """Asks the same rules about the client that XCLIENT has named. A refusal ends the session, as for one
-        that has just connected."""
+        """Asks the same rules about the client that XCLIENT has named. A refusal ends the session, as for a
+        client that has just connected."""
         return then(self._asker.first_verdict(self.rules.by_phase["connect"], self.conn), outcomes.of_client)
 
     async def disconnect(self) -> None:
@@ -234,15 +233,15 @@ class RuleSession:
         return self._of_verb(question, given.replacement or question.command)
 
     def _of_verb(self, question: CommandQuestion, command: Command) -> Soon[AnyVerdict]:
-        """Asks the rules of the phase that this command has. ``command`` is what rules of phase ``command``
-        have left."""
+        """Asks the rules of this command's phase. ``command`` is the result of the rules of phase
+        ``command``."""
         phase = _PHASES.get(command.verb)
         rules = self.rules
         if phase is None:
             if command.verb not in VERBS and rules.sees_transactions and question.envelope.mail:
-                return Answer(own_replies.UNKNOWN_VERB)  # it could add a recipient that no rule sees
+                return Answer(own_replies.UNKNOWN_VERB)  # it could add a recipient that rules do not see
             return outcomes.of_command(None, question, command)
-        # Commands of the envelope concern each rule that sees a mail transaction, whatever its phase.
+        # Commands of the envelope matter to each rule that sees a mail transaction, in any phase.
         sees = rules.by_phase[phase] or (rules.sees_transactions and phase in ENVELOPE_PHASES)
         if not sees and command is question.command:
             return outcomes.PASS
@@ -266,7 +265,7 @@ class RuleSession:
         return then(said, outcomes.of_attempt, self._server_decides)
 
     def _server_login(self, question: LoginQuestion) -> Soon[AnyVerdict]:
-        """Rules have nothing to log in with."""
+        """Refuses: rules cannot provide a login."""
         return Answer(question.refusal)
 
     def _mail(self, question: CommandQuestion, command: Command) -> Soon[AnyVerdict]:
@@ -295,13 +294,13 @@ class RuleSession:
     def _rcpt(self, question: CommandQuestion, command: Command) -> Soon[AnyVerdict]:
         mail = self._transactions.of(question.envelope)
         if mail is None:
-            # If the server has begun a transaction, then by a command that no rule was asked about.
+            # If the server has begun a transaction, a command that rules have not seen began it.
             return Answer(own_replies.NO_TRANSACTION)
         tx = mail.tx
         to = Recipient(command, utf8=mail.utf8)
         if to.problem and self._is_refused(to):
             return Answer(own_replies.bad_forward_path(to.problem))
-        most = self._max_recipients  # those of an envelope may not all have been asked about
+        most = self._max_recipients  # rules may not have seen all RCPTs of an envelope
         if mail.count >= most or len(question.envelope.recipients) >= most:
             return Answer(own_replies.TOO_MANY_RECIPIENTS)
         rules = self.rules.by_phase["rcpt"]
@@ -327,7 +326,7 @@ class RuleSession:
         return outcomes.of_command(verdict, question, sent)
 
     def _is_refused(self, path: Sender | Recipient) -> bool:
-        """Returns True if no server may see a path that has a problem: servers may read another mailbox in it
+        """Returns True if the path has a problem and must not be sent: servers may read another mailbox in it
         than the rules."""
         return self._proxy.config.addresses is Addresses.STRICT or path.path is None
 
@@ -430,15 +429,15 @@ class RuleSession:
         answer = ServerReply(question.reply, None if mail is None or to is None else mail.recipient(to))
         tx = self._transactions.current(question.envelope, question.command)
         command = ClientCommand(question.command or _GREETING)
-        # The reply says what the server has done. A rule that fails must not hide that.
+        # The reply tells what the server has done. A failing rule must not hide that.
         said = self._asker.first_verdict(
             self.rules.by_phase["reply"], tx, command, subject=answer, fails_open=True
         )
         return then(said, outcomes.of_reply, answer)
 
     def delivered(self, answered: MessageAnswered) -> Later[Asked] | None:
-        """Tells the rules what became of a message: to be called for each such event, in its turn. Returns
-        what is still to be awaited, if something is, at any time."""
+        """Tells the rules the result of a message. Call it for each such event, in order. Returns an
+        awaitable if a rule must still be awaited; that can be done at any time."""
         rules = self.rules.by_phase["delivered"]
         mail = self._transactions.of(answered.envelope) if rules else None
         if mail is None:
@@ -479,7 +478,7 @@ def _meant(rule: Rule, tx: Transaction) -> bool:
 
 
 def _is_same(before: AnyQuestion, question: AnyQuestion) -> bool:
-    """Returns True if the core asks now what was asked ahead."""
+    """Returns True if this question is the one that was asked ahead."""
     if isinstance(question, CommandQuestion):
         return isinstance(before, CommandQuestion) and before.command is question.command
     return (

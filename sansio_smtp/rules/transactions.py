@@ -1,8 +1,7 @@
-"""The mail transactions of a connection as rules see them, matched to the envelopes of the core.
-
-The core has an `Envelope`, which follows the replies that the client got. Rules have a `Transaction`, which
-lasts from the question about MAIL on, before there is any reply, and keeps what rules have said and
-remembered. The client's MAIL command, the same object in both, matches one to the other::
+"""The mail transactions of a connection as rules see them, matched to the envelopes of the core. The core has
+an `Envelope`, which follows the replies that the client got. Rules have a `Transaction`, which begins with
+the question about MAIL, before any reply, and keeps the verdicts and data of rules. The client's MAIL command
+is the same object in both, and so matches one to the other::
 
     dialogue                                      `Transactions` has
     ────────                                      ──────────────────
@@ -11,9 +10,9 @@ remembered. The client's MAIL command, the same object in both, matches one to t
     4xx, 5xx to MAIL: the envelope is as before   the open one
     end-of-data, RSET: the envelope has no MAIL   none
 
-A second MAIL does not end an open transaction if the server refuses it (RFC 5321 §4.1.4): so there are two,
-until it is known which one the envelope names. What must never happen is that a verdict on one transaction
-takes effect in another.
+A second MAIL does not end an open transaction if the server refuses it (RFC 5321 §4.1.4). So there are two
+transactions until the envelope shows which one is open. What must never happen is that a verdict on one
+transaction takes effect in another.
 """
 
 from __future__ import annotations
@@ -43,28 +42,28 @@ class RuleTransaction:
     command: Command
     """The client's MAIL."""
     tx: Transaction
-    """What rules see."""
+    """The transaction that rules see."""
     utf8: bool
     """True if MAIL has declared SMTPUTF8."""
     sent: Command | None
-    """MAIL as it is sent to the server, after rules; None before."""
+    """MAIL as sent to the server, after rules; None before."""
     fate: Hold | Discard | None
-    """What becomes of the message when it comes: the first such verdict of a rule. None: it goes on."""
+    """The verdict for the coming message: the first such verdict of a rule. None: the message passes."""
     discarded: list[Command]
     """The client's RCPTs that were answered 250 and not sent to the server."""
     count: int
-    """Number of the RCPTs that are remembered, accepted by the server or not."""
+    """The number of remembered RCPTs, accepted by the server or not."""
     _named: _Named
     _shown: list[Command]
     """The RCPTs whose recipients rules see."""
 
     def __init__(self, conn: Connection, command: Command, sender: Sender | None = None) -> None:
-        """``sender``: None if no rule is asked about MAIL. It is made when a rule looks at it."""
+        """``sender``: None if no rule is asked about MAIL; then it is made at its first use."""
         named: _Named = {}
         shown: list[Command] = []
         if sender is not None:
             utf8 = sender.utf8
-        else:  # seldom there, so the path is not read to look for it
+        else:  # rare, so the path is not read to find it
             utf8 = b"SMTPUTF8" in command.raw.upper() and Sender(command).utf8
         self.command = command
         self.utf8 = utf8
@@ -73,7 +72,7 @@ class RuleTransaction:
         self.count = 0
         self._named = named
         self._shown = shown
-        # The function does not refer to this object, which would be a cycle.
+        # The function must not refer to this object, to avoid a reference cycle.
         find = partial(_recipients, named, utf8)
         self.tx = Transaction(conn, sender, mail=command, commands=shown, find=find)
 
@@ -94,7 +93,7 @@ class RuleTransaction:
         self.count += 1
 
     def told(self, sent: Command) -> None:
-        """The server is sent this MAIL."""
+        """This MAIL is sent to the server."""
         self.sent = sent
 
     def settle(self, accepted: list[Command]) -> bool:
@@ -109,12 +108,12 @@ class RuleTransaction:
         return bool(accepted)
 
     def recipient(self, command: Command) -> Recipient:
-        """What rules see of this RCPT."""
+        """The recipient of this RCPT, as rules see it."""
         return _recipient(self._named, self.utf8, command)
 
     def results(self, answered: MessageAnswered) -> tuple[Delivery, ...]:
-        """What became of the message, for each recipient that rules know of, and for those that they have
-        added if the server has told that."""
+        """The result of the message for each recipient that rules know, and for those that they have added if
+        the server has replied for each."""
         found = answered.results or [(to, answered.reply) for to in answered.envelope.recipients]
         discarded = set(map(id, self.discarded))
         return tuple(
@@ -129,7 +128,8 @@ class RuleTransaction:
 
 
 def _recipient(named: _Named, utf8: bool, command: Command) -> Recipient:
-    """What rules see of this RCPT. A command is kept in its value, so its id is not used again."""
+    """The recipient of this RCPT, as rules see it. The value keeps the command, so that its id is not
+    reused."""
     found = named.get(id(command))
     if found is not None:
         return found[1]
@@ -149,7 +149,7 @@ class Transactions:
     _next: RuleTransaction | None = None
 
     def begin(self, command: Command, sender: Sender) -> RuleTransaction:
-        """Rules are about to be asked about this MAIL: makes the next transaction."""
+        """Makes the next transaction, before rules are asked about this MAIL."""
         self._next = RuleTransaction(self.conn, command, sender)
         return self._next
 
@@ -171,8 +171,8 @@ class Transactions:
         return mail
 
     def current(self, envelope: Envelope, command: Command | None = None) -> Transaction:
-        """The transaction that rules are shown. ``command`` is the command that is being answered, in phase
-        ``reply``: if it is the MAIL of the next transaction, that one is shown."""
+        """The transaction for rules. ``command`` is the answered command, in phase ``reply``: if it is the
+        MAIL of the next transaction, that one is returned."""
         if (
             self._next is not None
             and command is not None

@@ -1,7 +1,6 @@
-"""What a rule may say, and in which phase it may say it.
-
-A verdict is a value that a rule returns. None lets things go on. Each phase takes those verdicts only that
-make sense there: the aliases at the end say so to a type checker, `sansio_smtp.rules.phases` at load.
+"""The verdicts that rules may return, by phase. A verdict is a value that a rule returns; None means to
+continue. Each phase accepts only the verdicts that make sense there: the aliases at the end tell that to a
+type checker, and `sansio_smtp.rules.phases` checks it at load.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ _FORBIDDEN: Final = re.compile(rb"[\r\n\0]")
 
 @attrs.frozen
 class Accept:
-    """Go on, and ask no further rule in this phase."""
+    """Continue, and ask no further rule in this phase."""
 
 
 @attrs.frozen
@@ -98,7 +97,7 @@ class Discard:
 @attrs.frozen
 class Hold:
     """Keep the message in quarantine with its envelope, deliver nothing, and answer the client with ``code``
-    and ``text`` when it is on disk. ``reason`` is kept with it, for the operator."""
+    and ``text`` when the message is on disk. ``reason`` is kept with it, for the operator."""
 
     reason: str = ""
     code: int = 250
@@ -133,9 +132,9 @@ class Close:
 class Redirect:
     """Use another server: ``"smtp://host:port"``, ``"host:port"`` or ``"unix:/path"``.
 
-    In ``connect``, ``helo`` and ``auth`` it holds for the session; in ``mail`` for this mail transaction; in
-    ``rcpt`` too, where a recipient that goes another way than those before it is answered 452 4.5.3, so that
-    the client sends it in a transaction of its own.
+    In ``connect``, ``helo`` and ``auth`` it is valid for the session; in ``mail`` and ``rcpt`` for this mail
+    transaction. In ``rcpt``, a recipient for another server than the recipients before it is answered 452
+    4.5.3, so that the client sends it in a separate transaction.
     """
 
     upstream: str
@@ -149,8 +148,8 @@ _OTHERS: Final = {2: "Accept() lets it pass", 4: "Defer is for 4xx", 5: "Reject 
 
 
 def _check(name: str, code: Any, text: Any, *severities: int) -> None:
-    """Raises `LocalProtocolError` unless the reply is one that this verdict may give. Done where a verdict is
-    made, so that the traceback leads to the rule's own line."""
+    """Raises `LocalProtocolError` unless the verdict may have this reply. Checked when the verdict is made,
+    so that the traceback shows the rule's own line."""
     if not isinstance(code, int) or isinstance(code, bool) or code // 100 not in severities:
         digits = " or ".join(f"{digit}xx" for digit in severities)
         raise LocalProtocolError(
@@ -178,7 +177,7 @@ def _is_word(value: object) -> bool:
 
 
 Refusal: TypeAlias = Reject | Defer | Discard | Hold | Close
-"""A verdict with a reply of its own."""
+"""A verdict with its own reply."""
 Verdict: TypeAlias = Accept | Reject | Defer | Discard | Hold | Close | Redirect
 
 ConnectVerdict: TypeAlias = Accept | Reject | Defer | Close | Redirect | None
@@ -190,7 +189,7 @@ RcptVerdict: TypeAlias = Accept | Reject | Defer | Discard | Hold | Close | Redi
 DataVerdict: TypeAlias = Accept | Reject | Defer | Discard | Hold | Close | None
 HeadersVerdict: TypeAlias = Accept | Reject | Defer | Discard | Close | None
 BodyVerdict: TypeAlias = bytes | Accept | Reject | Defer | Discard | Close | None
-"""Of ``body`` and ``body_line``. Octets replace the piece or line."""
+"""The results of ``body`` and ``body_line``. Octets replace the piece or line."""
 MessageVerdict: TypeAlias = Accept | Reject | Defer | Discard | Hold | Close | None
 ReplyVerdict: TypeAlias = Accept | Close | None
 CommandVerdict: TypeAlias = Accept | Reject | Defer | Close | None

@@ -1,7 +1,7 @@
 """What a rule sees of a dialogue: the mail transaction, commands and replies.
 
-All of it is typed, keeps the octets it came in, and is edited in place through methods that refuse CR, LF
-and NUL (`LocalProtocolError`), so that nothing a rule supplies can become a second line.
+All values are typed and keep their original octets. They are edited in place through methods that refuse CR,
+LF and NUL (`LocalProtocolError`), so that no value from a rule can become a second line.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ __all__ = [
 ]
 
 
-# To call `list[Command]`, which is as good for a type checker, takes 0.4 µs, ten times as long.
+# Calling `list[Command]` would serve a type checker too, but takes 0.4 µs, ten times as long.
 _no_commands: Final = cast("type[list[Command]]", list)
 _no_recipients: Final = cast("type[list[Recipient]]", list)
 
 
 class Editable(Protocol):
-    """What a rule may change in place."""
+    """An object that a rule may change in place."""
 
     @property
     def revision(self) -> Any:
-        """Another value after each change."""
+        """A value that differs after each change."""
         ...
 
     def snapshot(self) -> Any:
-        """The present state, cheap to take."""
+        """The present state; this is cheap."""
 
     def restore(self, snapshot: Any) -> None:
-        """Takes back what was changed since."""
+        """Undoes the changes since the snapshot."""
 
     def changes_since(self, snapshot: Any) -> list[str]:
-        """What was changed since, each in one line."""
+        """The changes since the snapshot, each in one line."""
         ...
 
 
@@ -73,12 +73,12 @@ class Transaction:
     _find: Callable[[list[Command]], Iterable[Recipient]] | None = attrs.field(
         default=None, repr=False, alias="find"
     )
-    """If it is given, ``rcpts`` is what it makes of ``_commands``, whenever their number has changed."""
+    """If given, it makes ``rcpts`` from ``_commands``, whenever their number has changed."""
 
     @property
     def mail_from(self) -> Sender | None:
-        """None where there is none: before MAIL, or after it was refused."""
-        if self._mail_from is None and self._mail is not None:  # made when it is asked for
+        """The sender; None before MAIL, or after it was refused."""
+        if self._mail_from is None and self._mail is not None:  # made at first use
             self._mail_from = Sender(self._mail, is_final=True)
         return self._mail_from
 
@@ -88,14 +88,14 @@ class Transaction:
 
     @property
     def data(self) -> Data:
-        """What rules remember for as long as the transaction lasts."""
+        """Data that rules keep until the transaction ends."""
         if self._data is None:
             self._data = Data()
         return self._data
 
     @property
     def rcpts(self) -> tuple[Recipient, ...]:
-        """From ``data`` on, the recipients that the server has accepted; in ``rcpt``, those named before,
+        """From ``data`` on, the recipients that the server has accepted; in ``rcpt``, the earlier ones,
         answered or not. Without those that rules refused or discarded."""
         if self._find is not None and len(self._rcpts) != len(self._commands):
             self._rcpts = tuple(self._find(self._commands))
@@ -106,10 +106,10 @@ class Transaction:
         self.named(*recipients)
 
     def add_rcpt(self, address: str, parameters: str = "") -> None:
-        """Sends the message to one more recipient, which the client does not hear of.
+        """Sends the message to one more recipient, without telling the client.
 
-        Possible in ``data`` and ``message`` only. If the server refuses the recipient, the client gets 451
-        for the message, which is not sent without it.
+        Only possible in ``data`` and ``message``. If the server refuses the recipient, the client gets 451
+        for the message, and the message is not sent.
         """
         if not self.may_add:
             raise LocalProtocolError("add_rcpt: recipients can be added in the phases data and message only")
@@ -121,18 +121,18 @@ class Transaction:
         self.may_add = allowed
 
     def forget_added(self, count: int = 0) -> tuple[Command, ...]:
-        """Takes back the recipients that rules have added, without the first ``count``. Returns them."""
+        """Removes the recipients that rules have added, except for the first ``count``. Returns them."""
         forgotten = tuple(self.added[count:])
         del self.added[count:]
         return forgotten
 
     def named(self, *recipients: Recipient) -> None:
-        """These are the recipients of the transaction now."""
+        """Sets the recipients of the transaction."""
         self._rcpts, self._find = recipients, None
 
     def named_by(self, find: Callable[[list[Command]], Iterable[Recipient]], commands: list[Command]) -> None:
-        """The recipients are what ``find`` makes of these RCPT commands, now and when they have become more
-        or less: made when a rule asks for them, as a copy at each RCPT would cost more at each."""
+        """Sets the function ``find``, which makes the recipients from these RCPT commands, also when their
+        number changes. They are made at first use, because a copy at each RCPT would cost more."""
         self._find, self._commands, self._rcpts = find, commands, ()
 
     @property
@@ -142,21 +142,21 @@ class Transaction:
 
     @property
     def size(self) -> int:
-        """What the client declared (RFC 1870), 0 if nothing."""
+        """The size that the client declared (RFC 1870); 0 if none."""
         return self.mail_from.command.declared_size if self.mail_from else 0
 
 
 @attrs.frozen
 class Delivery:
-    """What became of a message for one recipient."""
+    """The result of a message for one recipient."""
 
     to: Recipient
     reply: Reply
-    """The server's. If the message did not go to it, the reply that a rule or the proxy has given."""
+    """The server's reply. If the message did not go to a server, the reply of a rule or the proxy."""
 
     @property
     def ok(self) -> bool:
-        """True if the message was taken for this recipient."""
+        """True if the message was accepted for this recipient."""
         return self.reply.severity == 2
 
 
@@ -165,10 +165,10 @@ class AuthAttempt:
     """An AUTH command (RFC 4954). Credentials are not shown to rules."""
 
     mechanism: str
-    """In upper case, as in ``"PLAIN"``."""
+    """The mechanism in upper case, such as ``"PLAIN"``."""
     identity: str | None = None
-    """Who wants to log in, prepared as `Connection.login` is, where the command itself says so: an initial
-    response of a mechanism that names the identity in clear, such as PLAIN or XOAUTH2."""
+    """The login name, prepared like `Connection.login`, if the command itself contains it: in an initial
+    response of a mechanism that shows the name in clear, such as PLAIN or XOAUTH2."""
 
 
 @attrs.define(eq=False)
@@ -188,20 +188,20 @@ class _Replaceable:
 
 @attrs.define(eq=False)
 class ClientCommand(_Replaceable):
-    """A line of the client; as it was sent, or in ``command`` about to be sent."""
+    """A line of the client: as it was sent to the server, or in phase ``command`` as it will be sent."""
 
     command: Command
-    """As the client sent it."""
+    """The line as the client sent it."""
 
     @property
     def replacement(self) -> Command | None:
-        """What is sent in its place."""
+        """The command that is sent in its place."""
         replacement: Command | None = self._replacement
         return replacement
 
     @property
     def verb(self) -> str:
-        """In upper case. ``"."`` for the end of a message, ``""`` for the greeting."""
+        """The verb in upper case. ``"."`` for the end of a message, ``""`` for the greeting."""
         if self.command.kind is Kind.END_OF_DATA:
             return "."
         return self.command.verb.decode()
@@ -212,7 +212,8 @@ class ClientCommand(_Replaceable):
         return self.command.shown
 
     def replace(self, line: str | bytes) -> None:
-        """Sends this line in place of the client's. It has the same verb: what follows depends on it."""
+        """Sends this line in place of the client's. It must have the same verb, because the dialogue after it
+        depends on the verb."""
         command = Command.of(line)
         if command.verb != self.command.verb:
             raise LocalProtocolError(f"{self.verb} cannot become {command}: another verb")
@@ -228,13 +229,13 @@ class ServerReply(_Replaceable):
     """A reply of the server that the client has not seen yet."""
 
     reply: Reply = attrs.field(repr=lambda reply: reply.brief)
-    """As the server sent it. Some servers repeat a secret in it, so its text is not in the repr."""
+    """The reply as the server sent it. Some servers repeat a secret in it, so its text is not in the repr."""
     to: Recipient | None = None
-    """The recipient for whom an LMTP server answers a message; None: the reply is for all."""
+    """The recipient to whom an LMTP server's reply to a message belongs; None: the reply is for all."""
 
     @property
     def replacement(self) -> Reply | None:
-        """What the client gets in its place."""
+        """The reply that the client gets in its place."""
         replacement: Reply | None = self._replacement
         return replacement
 
@@ -263,7 +264,8 @@ class ServerReply(_Replaceable):
         return b"\n".join(self.lines).decode("utf-8", "backslashreplace")
 
     def replace(self, code: int, *lines: str | bytes) -> None:
-        """Sends this reply in place of the server's. The first digit stays: what follows depends on it."""
+        """Sends this reply in place of the server's. It must have the same first digit, because the dialogue
+        after it depends on that."""
         reply = Reply.of(code, *lines, origin=Origin.RULE)
         if reply.severity != self.reply.severity or (self.reply.code == 421) != (code == 421):
             raise LocalProtocolError(f"{self.reply.code} cannot become {code}: another first digit, or 421")

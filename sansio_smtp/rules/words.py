@@ -1,17 +1,16 @@
-"""Encoded words (RFC 2047): the pieces of text in a header field, and which of them cannot be written anew.
-
-A rule sees text, and gives text back. What it was made of cannot always be made again: a word in a charset
-that nobody knows, octets that are no text in the charset that they are said to be in, or without a charset.
-A reader shows something for them, perhaps not what we show. So such a piece of text remembers its *source*,
-and where the text that a rule gives back still holds the piece, the source is written there, to the octet:
+"""Encoded words (RFC 2047): the pieces of text in a header field, and which of them cannot be encoded again.
+A rule gets text, and returns text. The original octets cannot always be made from the text again: for a word
+in an unknown charset, or for octets that are invalid in their charset, or without a charset. A mail program
+may show other text for them than we do. So such a piece of text remembers its *source*. If the text that a
+rule returns still contains the piece, its source is written there, octet for octet:
 
     Subject: =?x-old?q?=FC?= now           the field
     ü now                                  the text for the rule
     [ext] ü now                            the text from the rule: it ends with all of the old text
     Subject: [ext] =?x-old?q?=FC?= now     what is written
 
-All other text is written in UTF-8. What must not happen is that text which an encoded word hides becomes
-structure when it is written: another field, an address, or an encoded word in its turn.
+All other text is written in UTF-8. What must not happen is that hidden text of an encoded word becomes
+structure when it is written: another field, an address, or another encoded word.
 """
 
 from __future__ import annotations
@@ -28,18 +27,19 @@ from sansio_smtp.rules import charsets
 __all__ = ["MARK", "WORD", "Piece", "encoded", "marked", "pieces", "plain", "words"]
 
 MARK: Final = "\0"
-"""Stands in a text for a source, so that it is an octet that no value of a field can hold."""
+"""The mark for a source in a text: an octet that no value of a field can hold."""
 
-# RFC 2047 §2. The text may hold blanks here: senders get that wrong, and readers do not mind.
+# RFC 2047 §2. The text may hold blanks here, a common mistake that mail programs accept.
 WORD: Final = re.compile(rb"=\?([^? \t]{1,40})\?([bBqQ])\?([^?]*)\?=")
 WORD_TEXT: Final = re.compile(r"=\?[^? \t]{1,40}\?[bBqQ]\?[^?]*\?=")
 _APART: Final = " =?utf-8?q??= "
-"""Between two sources: they may be in the same charset, and would be read as one."""
+"""Written between two sources: if they had the same charset, they would be read as one."""
 _ONE_LINE: Final = {0: "\ufffd", 10: " ", 13: " "}
 _NOT_IN_Q: Final = re.compile(rb"[^ 0-9A-Za-z!*+/-]")
 _WORD_OCTETS: Final = 42
 _WORD_TEXT: Final = 56
-"""What one encoded word holds, and that encoded: with its 12 others it fits in a line with ``Subject: ``."""
+"""The most octets of one encoded word, and their encoded length: with 12 more it fits in a line with
+``Subject: ``."""
 
 _BLANK: Final = re.compile(r"[ \t]")
 _FORBIDDEN: Final = re.compile(rb"[\r\n\0]|[^ \t]{900}")
@@ -49,20 +49,20 @@ _MOST_SEARCHES: Final = 20
 @attrs.frozen
 class Piece:
     text: str
-    """As a reader shows it: without CR, LF, NUL and lone surrogates."""
+    """The text as shown: without CR, LF, NUL and lone surrogates."""
     source: bytes = b""
-    """The octets that it was made of; empty if the text says as much."""
+    """The original octets; empty if they can be made from the text."""
 
     is_word: bool = False
-    """True if it was made of encoded words, which have to stand between blanks."""
+    """True if the source are encoded words, which must have blanks around them."""
 
 
 def pieces(value: bytes, made: Callable[[str], str] = str) -> Iterator[Piece]:
     """The pieces of an unfolded value. Blanks between two encoded words are dropped (RFC 2047 §6.2).
-    ``made`` is applied to what encoded words hide."""
+    ``made`` is applied to the text of encoded words."""
     at = begin = 0
     charset = ""
-    run: list[bytes] = []  # words side by side: a character may begin in one and end in the next
+    run: list[bytes] = []  # adjacent words: a character may begin in one and end in the next
     for word in WORD.finditer(value):
         octets = _octets_of(word)
         if octets is None:
@@ -93,7 +93,7 @@ def plain(octets: bytes) -> Piece:
 
 
 def marked(text: str, old: list[Piece]) -> tuple[str, list[Piece]]:
-    """The text with a mark for each piece with a source that is still in it, and these pieces."""
+    """The text with a mark for each piece with a source that it still contains, and these pieces."""
     before = "".join(piece.text for piece in old)
     indent = len(before) - len(before.lstrip(" \t"))
     before = before.strip(" \t")
@@ -118,15 +118,15 @@ def marked(text: str, old: list[Piece]) -> tuple[str, list[Piece]]:
             searches += 1
         if place >= done and (piece.is_word or _may_touch(text, place, place + len(shown))):
             parts += text[done:place], MARK
-            at_ends = start < indent, end - indent > last  # the blanks there are not in the text
+            at_ends = start < indent, end - indent > last  # the blanks at the ends are not in the text
             kept.append(attrs.evolve(piece, source=_stripped(piece.source, *at_ends)))
             done = place + len(shown)
     return "".join(parts) + text[done:], kept
 
 
 def encoded(text: str, kept: list[Piece], needs: re.Pattern[str]) -> str:
-    """Free text, with marks, in encoded words where it has what they are needed for. Words before the first
-    one that has to be encoded, and after the last one, stay as they are."""
+    """Encodes free text with marks, where it needs encoded words. Words before the first one that needs it,
+    and after the last one, do not change."""
     written: list[str] = []
     for i, part in enumerate(text.split(MARK)):
         before = i > 0 and kept[i - 1].is_word
@@ -136,15 +136,15 @@ def encoded(text: str, kept: list[Piece], needs: re.Pattern[str]) -> str:
 
 
 def words(text: str) -> str:
-    """Text, with marks, in encoded words, all of it."""
+    """Encodes the whole text, with marks, in encoded words."""
     parts = re.split(f"({MARK})", text)
     written = " ".join(part if part == MARK else _words(part) for part in parts if part)
     return written.replace(f"{MARK} {MARK}", f"{MARK}{_APART}{MARK}")
 
 
 def _between(text: str, needs: re.Pattern[str], before: bool, after: bool) -> str:
-    """A text that follows encoded words (``before``), or stands in front of some (``after``). A blank between
-    encoded words is not shown, and one has to be between them and all else."""
+    """Encodes a text after encoded words (``before``) or before some (``after``). A blank between encoded
+    words is not shown, but there must be one between them and other text."""
     start, end = _to_encode(text, needs)
     if not text.strip(" \t"):
         start, end = (0, len(text)) if before and after else (start, end)
@@ -161,8 +161,8 @@ def _between(text: str, needs: re.Pattern[str], before: bool, after: bool) -> st
 
 
 def _to_encode(text: str, needs: re.Pattern[str]) -> tuple[int, int]:
-    """From the beginning of the first word that needs it to the end of the last one. If none does: from the
-    end of the text to its beginning."""
+    """The range from the beginning of the first word that needs encoding to the end of the last one. If none
+    does: from the end of the text to its beginning."""
     found = [match.span() for match in needs.finditer(text)]
     if not found:
         return len(text), 0
@@ -170,18 +170,19 @@ def _to_encode(text: str, needs: re.Pattern[str]) -> tuple[int, int]:
 
 
 def _first_blank(text: str) -> int:
-    """Where the first word ends, or 0 if the text begins with a blank."""
+    """The end of the first word, or 0 if the text begins with a blank."""
     found = _BLANK.search(text)
     return found.start() if found else len(text)
 
 
 def _last_blank(text: str) -> int:
-    """Where the last word begins, or the end if the text ends with a blank."""
+    """The beginning of the last word, or the end if the text ends with a blank."""
     return max(text.rfind(" "), text.rfind("\t")) + 1
 
 
 def _may_touch(text: str, start: int, end: int) -> bool:
-    """Returns True if octets without a charset can stand there: what touches them is not to be encoded."""
+    """Returns True if octets without a charset can be there: text that touches them must not need
+    encoding."""
     left = text[_last_blank(text[:start]) : start]
     right = text[end : end + _first_blank(text[end:])]
     return (left + right).isascii() and "=?" not in left + right
@@ -193,7 +194,7 @@ def _stripped(octets: bytes, at_start: bool, at_end: bool) -> bytes:
 
 
 def _common(one: str, other: str) -> int:
-    """How many characters are the same at the beginning."""
+    """The number of equal characters at the beginning."""
     low, high = 0, min(len(one), len(other))
     while low < high:
         middle = (low + high + 1) // 2

@@ -1,1 +1,1 @@
-"""What can be wrong with a rule, found before mail comes: by its name, its parameters, its verdicts."""
+"""Finds mistakes in rules before mail comes: in names, parameters and verdicts."""

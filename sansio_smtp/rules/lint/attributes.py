@@ -1,8 +1,8 @@
 """Finds attributes that the parameters of a rule do not have, such as ``tx.mailfrom`` and ``headers.ad()``.
 
-The phase of a rule says of which class each of its parameters is, and the annotations of these classes say of
-which class their attributes are. What is not certain is not reported: a parameter that the function assigns,
-an attribute that the file sets or asks for by its name, a place where AttributeError is caught.
+The phase of a rule determines the class of each parameter, and the annotations of these classes determine the
+classes of their attributes. Uncertain cases are not reported: a parameter that the function assigns, an
+attribute that the file sets or uses by name, a place where AttributeError is caught.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ PARAMETERS: Final[dict[str, Kind]] = {
 }
 """The class of each parameter of a phase, by the name that `PhaseInfo` gives it."""
 _OTHERWISE: Final[dict[tuple[str, str], Kind]] = {("login", "attempt"): LoginAttempt}
-"""Phase and parameter → its class, where that is another one."""
+"""Phase and parameter → its class, if it differs from that."""
 _OF_TEXT: Final = ("endswith", "startswith", "lower", "split", "strip", "partition")
 _MEANT: Final[dict[tuple[Kind, str], str]] = {
     **dict.fromkeys(((Recipient, name) for name in _OF_TEXT), "; the address as a text is to.address"),
@@ -101,13 +101,13 @@ def unknown_attributes(
 
 
 def _keeps_parameters(source: Source, decorator: ast.expr) -> bool:
-    """Returns True for decorators of the rules API: any other may call the function with other arguments."""
+    """Returns True for decorators of the rules API. Others may call the function with other arguments."""
     called = decorator.func if isinstance(decorator, ast.Call) else decorator
     return any(source.meaning(called) is known for known in (on, threaded))
 
 
 def _kind_of(node: ast.expr, kinds: dict[str, Kind]) -> Kind | None:
-    """The class of what ``name`` or ``name.attribute`` stands for, if it is certain."""
+    """The class of ``name`` or ``name.attribute``, if it is certain."""
     if isinstance(node, ast.Name):
         return kinds.get(node.id)
     if isinstance(node, ast.Attribute) and (owner := _kind_of(node.value, kinds)) is not None:
@@ -121,11 +121,11 @@ def _attributes(kind: Kind) -> frozenset[str]:
 
 
 def _all_hints(kind: Kind) -> dict[str, Kind]:
-    """Attribute → its class, where that is one of those that rules are given."""
+    """Attribute → its class, if it is a class that rules get."""
     found: dict[str, Any] = {}
     for above in kind.__mro__:
         for name, annotation in vars(above).get("__annotations__", {}).items():
-            # This annotation alone: another may name what exists for type checkers only.
+            # Only this annotation: others may use names that exist only for type checkers.
             carrier = SimpleNamespace(__annotations__={"return": annotation}, __globals__=_NAMES)
             found.setdefault(name, _only(annotation_of(carrier)))
         for name, value in vars(above).items():
@@ -135,7 +135,7 @@ def _all_hints(kind: Kind) -> dict[str, Kind]:
 
 
 def _only(hint: Any) -> Any:
-    """``X`` of ``X | None``; other annotations as they are."""
+    """``X`` for ``X | None``; other annotations unchanged."""
     if typing.get_origin(hint) in (Union, UnionType):
         members = [each for each in typing.get_args(hint) if each is not NoneType]
         return members[0] if len(members) == 1 else hint
@@ -143,7 +143,7 @@ def _only(hint: Any) -> Any:
 
 
 def _assigned(function: Definition) -> set[str]:
-    """The names that something in the function binds, besides its own parameters."""
+    """The names that the function binds, besides its own parameters."""
     found: set[str] = set()
     for node in ast.walk(function):
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
@@ -164,7 +164,8 @@ def _assigned(function: Definition) -> set[str]:
 
 
 def _set_or_asked_for(tree: ast.Module) -> frozenset[str]:
-    """The attributes that the file sets, and texts, which may be names for ``hasattr`` and ``setattr``."""
+    """The attributes that the file sets, and all texts in it, which may be names for ``hasattr`` and
+    ``setattr``."""
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
@@ -175,7 +176,7 @@ def _set_or_asked_for(tree: ast.Module) -> frozenset[str]:
 
 
 def _outside_of_guards(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes below this one, without those of a ``try`` that catches AttributeError."""
+    """The nodes below this one, without the nodes in a ``try`` that catches AttributeError."""
     yield node
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Try) and any(map(_catches_attribute_error, child.handlers)):

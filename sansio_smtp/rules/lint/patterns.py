@@ -1,8 +1,8 @@
 """Finds patterns for addresses that no address fits, such as ``example.com`` for ``*@example.com``.
 
-A pattern that fits nothing turns a rule off without a word: a rule that refuses refuses nothing, one that
-exempts exempts nobody. So a pattern is refused when it is loaded if no address that a server takes can fit it
-(RFC 5321 §4.1.2), and the text says which pattern was probably meant.
+A pattern that fits nothing silently turns a rule off: the rule refuses nothing, or exempts no address. So a
+pattern is refused at load if it fits no address that a server accepts (RFC 5321 §4.1.2), and the text says
+which pattern was probably meant.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Final
 __all__ = ["NULL_PATH", "wrong_address_pattern"]
 
 NULL_PATH: Final = "<>"
-"""How the null reverse-path is written in patterns."""
+"""The null reverse-path in patterns."""
 
-# What may stand before the @: atoms with dots (in patterns * and ?), or a quoted string.
+# The part before the @: atoms with dots (in patterns * and ?), or a quoted string.
 _LOCAL: Final = re.compile(r"""(?:"(?:[^"\\]|\\.)*"|[\w!#$%&'*+/=?^`{|}~.\[\]-]+|[^\x00-\x7f])+""")
 _DOMAIN: Final = re.compile(r"(?:[\w.*?!-]|\[[^\[\]\s]+\]|[^\x00-\x7f])+")
 _WILD: Final = re.compile(r"[*?]")
@@ -27,7 +27,8 @@ _POSTMASTER: Final = "postmaster"
 
 
 def wrong_address_pattern(pattern: str) -> str:
-    """Says why no address fits the pattern, and which one was probably meant; empty if an address may."""
+    """Says why no address fits the pattern, and which pattern was probably meant; empty if an address may
+    fit."""
     if not pattern.strip():
         return f"an empty pattern fits no address; the null reverse-path is written {NULL_PATH}"
     if pattern == NULL_PATH:

@@ -1,4 +1,4 @@
-"""The problems of a rule file or a configuration: each with its place, and a text that says how to correct
+"""The problems of a rule file or a configuration, each with its place and a text that says how to correct
 it."""
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Problem:
 
 
 class RuleError(Exception):
-    """Rules that cannot be used. ``problems`` are all the mistakes that were found, not the first only."""
+    """The rules cannot be used. ``problems`` are all mistakes that were found, not only the first."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)

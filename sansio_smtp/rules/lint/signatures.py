@@ -1,4 +1,4 @@
-"""Checks one function that is to be a rule: its phase, its parameters, its options."""
+"""Checks one function that will be a rule: its phase, its parameters, its options."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _OTHER_NAMES: Final = {
     "eoh": "headers",
     "eom": "message",
 }
-"""What SMTP and milters call the phases."""
+"""The names of phases in SMTP and milters."""
 _MAYBE: Final = {
     **dict.fromkeys(("recipient", "recipients", "rcptto", "to"), "rcpt"),
     **dict.fromkeys(("sender", "from_", "mailfrom"), "mail"),
@@ -54,29 +54,29 @@ _CLOSE: Final = 0.75
 
 @attrs.frozen(eq=False)
 class Found:
-    """A function that is named after a phase or marked, and where it was found."""
+    """A function that is named after a phase or marked, and its place."""
 
     function: Callable[..., Any]
-    """As it will be called; a method is bound."""
+    """The function; a method is bound."""
     name: str
-    """As in ``"rcpt"``."""
+    """Its name, such as ``"rcpt"``."""
     owner: str
-    """The file or class, as in ``"my_rules"``."""
+    """The file or class, such as ``"my_rules"``."""
     file: str
     line: int
     marks: tuple[Mark, ...]
-    """What ``@on`` says of it, or what its name says."""
+    """The arguments of ``@on``, or the phase in its name."""
     threaded: bool = False
     takes_self: bool = False
     instance: object = None
-    """Whose method it is, if there is one."""
+    """The object of a method."""
     source: Source | None = None
     definition: Definition | None = None
-    """In ``source``, if it is defined there."""
+    """Its definition in ``source``, if it is there."""
 
 
 def rules_and_problems(found: Found) -> tuple[list[Rule], list[Problem]]:
-    """A rule for each phase, unless something is wrong."""
+    """A rule for each phase, and all problems. No rules if there are problems."""
     plain = underlying(found.function)
     annotation = annotation_of(plain)
     is_async = any(map(inspect.iscoroutinefunction, (found.function, plain))) or is_awaitable(annotation)
@@ -101,10 +101,10 @@ def rules_and_problems(found: Found) -> tuple[list[Rule], list[Problem]]:
 
 
 def underlying(function: Any) -> Any:
-    """The function as it was written, below partials, methods, callable objects, and decorators that keep it
-    in sight."""
+    """The original function, inside partials, methods, callable objects, and decorators that keep a reference
+    to it."""
     seen: set[int] = set()
-    while id(function) not in seen and (layer := _layer(function)):  # a decorator may have made a circle
+    while id(function) not in seen and (layer := _layer(function)):  # a decorator may have made a cycle
         seen.add(id(function))
         owner: Any = function.__class__ if layer == "__call__" else function
         function = getattr(owner, layer)
@@ -124,7 +124,7 @@ def phase_meant(name: str, function: Any) -> str:
     if maybe is not None and fits(function, PHASES[maybe]):
         return maybe
     for phase in difflib.get_close_matches(plain, PHASES, len(PHASES), _CLOSE):
-        # Of four letters three are those of another word soon, as in "main": then the arguments tell.
+        # A short name is quickly similar to another, such as "main": then the arguments decide.
         if difflib.SequenceMatcher(None, phase, plain).ratio() > _CLOSE or fits(function, PHASES[phase]):
             return phase
     return ""
@@ -173,7 +173,7 @@ def _wrong_signature(phase: PhaseInfo, found: Found) -> str:
     try:
         signature = inspect.signature(found.function)
     except (TypeError, ValueError):
-        # A method without any parameter; or something in C, of which nothing is known before it is called.
+        # A method without any parameter; or a function in C, whose parameters are not known.
         return f"{found.name}() takes no argument, not even self; {write}" if found.takes_self else ""
     if fits(found.function, phase):
         own = tuple(signature.parameters)
@@ -200,7 +200,7 @@ def _taken(signature: inspect.Signature) -> str:
 
 
 def _wrong_mark(mark: Mark, instance: object) -> Iterator[str]:
-    # The types are for who has a type checker: here may be anything.
+    # Only a type checker ensures the types: the value may be anything.
     match: Any = mark.match
     timeout: Any = mark.timeout
     if mark.phase not in PHASES:
@@ -242,7 +242,7 @@ def _wrong_when(when: Any, instance: object) -> Iterator[str]:
     except AttributeError:
         hint = did_you_mean(str(when), (name for name in dir(instance) if not name.startswith("_")))
         yield f"when={when!r}: {type(instance).__name__} has no such attribute{hint}"
-    except Exception as error:  # a property of the rule's own
+    except Exception as error:  # the rule's own property may raise
         yield f"when={when!r}: {type(error).__name__}: {error}"
 
 
@@ -263,5 +263,5 @@ def _rule(found: Found, mark: Mark, *, is_async: bool) -> Rule:
 
 
 def _guards(instance: Any) -> bool:
-    # Not asked of an object that has a __getattr__ of its own alone: that may raise anything.
+    # Not read if only a __getattr__ provides it, which may raise anything.
     return inspect.getattr_static(instance, "guards", None) is not None and instance.guards is True

@@ -1,5 +1,4 @@
-"""The syntax tree of a rule file: on which lines its names are, and which objects they name after it was
-executed."""
+"""The syntax tree of a rule file: the lines of its names, and the objects that they name after execution."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ __all__ = ["UNKNOWN", "Definition", "Source", "is_definition", "marks_on", "wron
 Definition: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
 UNKNOWN: Final = object()
-"""Stands for a value that is not known before the program runs."""
+"""A placeholder for a value that is not known before the program runs."""
 
 
 class Source:
@@ -29,12 +28,12 @@ class Source:
         self._definitions = {_first_line(node): node for node in ast.walk(self.tree) if is_definition(node)}
 
     def definition(self, name: str, first_line: int) -> Definition | None:
-        """The function that begins, with its decorators, at this line."""
+        """The function that begins at this line, including its decorators."""
         node = self._definitions.get(first_line)
         return node if node is not None and node.name == name else None
 
     def meaning(self, node: ast.expr) -> Any:
-        """The object that ``name`` or ``module.name`` stands for, or `UNKNOWN`."""
+        """The object that ``name`` or ``module.name`` refers to, or `UNKNOWN`."""
         if isinstance(node, ast.Name):
             return UNKNOWN if node.id in self._hidden else self._namespace.get(node.id, UNKNOWN)
         if isinstance(node, ast.Attribute):
@@ -43,12 +42,13 @@ class Source:
         return UNKNOWN
 
     def line_of(self, name: str) -> int:
-        """Line on which a name of the file is assigned last; 0 if there is none."""
+        """The line of the last assignment to a name of the file; 0 if there is none."""
         node = self._assignment(name)
         return node.lineno if node is not None else 0
 
     def line_of_item(self, name: str, number: int, length: int) -> int:
-        """Line of an item of a list of this length; of the list if the items are not written there."""
+        """The line of an item in a list of this length; the line of the list if its items are not written
+        there."""
         node = self._assignment(name)
         value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
         if isinstance(value, ast.List | ast.Tuple) and len(value.elts) == length:
@@ -64,7 +64,7 @@ class Source:
 
 
 def wrong_definitions(source: Source, namespace: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
-    """Line and text for each rule that is defined and then lost, in the file and in its classes."""
+    """Line and text for each rule that a later definition replaces, in the file and in its classes."""
     yield from _lost(source, source.tree.body, namespace)
     for node in source.tree.body:
         if isinstance(node, ast.ClassDef):
@@ -78,7 +78,7 @@ def is_definition(node: ast.AST) -> TypeGuard[Definition]:
 
 
 def marks_on(raw: object) -> tuple[Mark, ...]:
-    """The marks that ``@on`` has put on a function, also if it is a static method or a class method."""
+    """The marks that ``@on`` has put on a function, also on a static method or a class method."""
     return marks_of(raw) or marks_of(getattr(raw, "__func__", raw))
 
 
@@ -122,8 +122,7 @@ def _first_line(node: Definition) -> int:
 
 
 def _local_names(tree: ast.Module) -> frozenset[str]:
-    """The names that some function assigns, so that inside it they do not mean what they mean in the
-    module."""
+    """The names that some function assigns: inside it they differ from the module's names."""
     found: set[str] = set()
     for function in ast.walk(tree):
         if is_definition(function) or isinstance(function, ast.Lambda):

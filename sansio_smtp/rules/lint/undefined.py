@@ -1,7 +1,7 @@
 """Finds names that a rule file uses in its functions and never defines, such as ``Rejekt``.
 
-Python looks up a global name when the function runs: when mail comes. The file has been executed when this
-is asked, so its namespace says which names exist. A name is reported only if nothing could define it later:
+Python looks up a global name only when the function runs, so when mail comes. The file has already been
+executed, so its namespace says which names exist. A name is reported only if nothing could define it later:
 
 =====================================  ==================================================
 the file                               then
@@ -33,13 +33,13 @@ from sansio_smtp.names import did_you_mean
 __all__ = ["undefined_names"]
 
 _DYNAMIC: Final = frozenset(("globals", "exec", "eval", "vars", "locals", "__dict__", "f_globals"))
-"""Names of which a mention means that the file may define names that it does not write."""
+"""If the file mentions one of these names, it may define names that are not written in it."""
 _LOADS: Final = frozenset(("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"))
 _BINDINGS: Final = frozenset(("STORE_NAME", "DELETE_NAME", "STORE_GLOBAL", "DELETE_GLOBAL"))
 _CONDITIONS: Final = frozenset(("TYPE_CHECKING",))
 _FOR_TYPE_CHECKERS: Final = ("reveal_type", "reveal_locals")
 _ANNOTATIONS: Final = "__annotate__"
-"""The function that Python 3.14 makes of annotations; it runs only if something asks for them."""
+"""The function that Python 3.14 makes of annotations; it runs only when they are read."""
 
 
 def undefined_names(
@@ -69,7 +69,7 @@ def _hint(name: str, namespace: Mapping[str, Any], known: Collection[str]) -> st
 
 
 def _functions(code: CodeType, *, runs_later: bool = False) -> Iterator[CodeType]:
-    """The code that runs after the file was executed: each function, and all that is defined in one."""
+    """The code that runs after the file was executed: each function, and everything defined inside one."""
     for inner in _inside(code):
         if inner.co_name != _ANNOTATIONS:
             later = runs_later or bool(inner.co_flags & inspect.CO_OPTIMIZED)
@@ -89,8 +89,8 @@ def _everything(code: CodeType) -> Iterator[CodeType]:
 
 
 def _global_loads(code: CodeType) -> Iterator[tuple[str, int]]:
-    """Each name that is looked up outside of this code and of those around it, with its line."""
-    own = _stored(code)  # of the body of a class
+    """Each name that is looked up outside this code and the code around it, with its line."""
+    own = _stored(code)  # the names in the body of a class
     for instruction in dis.get_instructions(code):
         name = instruction.argval
         if instruction.opname in _LOADS and name not in own and not name.startswith("__"):
@@ -104,8 +104,8 @@ def _stored(code: CodeType) -> frozenset[str]:
 
 
 def _bound(code: CodeType) -> frozenset[str]:
-    """The names that the module binds or deletes, in whatever branch, and those that functions declare
-    global and bind."""
+    """The names that the module binds or deletes in any branch, and those that functions declare global and
+    bind."""
     inner = (
         each.argval
         for function in _everything(code)

@@ -1,7 +1,6 @@
-"""Finds verdicts that a rule's phase does not take, from the text of the rule, when it is loaded.
-
-It looks at the annotation of the result, and at the ``return`` statements. Neither shows everything; a wrong
-verdict that they do not show is found when the rule is asked.
+"""Finds verdicts that a rule's phase does not accept, in the text of the rule at load. It checks the
+annotation of the result, and the ``return`` statements. These do not show everything; other wrong verdicts
+are found when the rule is asked.
 """
 
 from __future__ import annotations
@@ -47,11 +46,11 @@ _NEVER_VERDICTS: Final[tuple[tuple[type[ast.expr], str], ...]] = (
 def annotation_of(function: Any) -> Any:
     """The annotation of a function's result; `typing.Any` if it has none, or one that cannot be resolved."""
     annotations = getattr(function, "__annotations__", {})
-    # This annotation alone: the others may name types that exist for type checkers only.
+    # Only this annotation: others may use names that exist only for type checkers.
     carrier: Any = SimpleNamespace(__annotations__={"return": annotations.get("return", Any)})
     try:
         return typing.get_type_hints(carrier, getattr(function, "__globals__", {}))["return"]
-    except Exception:  # anything may stand there, and be evaluated
+    except Exception:  # the annotation may be any code
         return Any
 
 
@@ -145,7 +144,7 @@ def _wrong_call(node: ast.Call, verdict: Any) -> str:
         parameters = ", ".join(signature.parameters)
         return f"{verdict.__name__}: {error}; write {verdict.__name__}({parameters})"
     known = {name: value for name, each in given.items() if (value := _value(each)) is not UNKNOWN}
-    # What is not known is left to its default; where that is missing, nothing can be said.
+    # Unknown arguments are left to their defaults; without a default nothing can be checked.
     if any(
         signature.parameters[name].default is inspect.Parameter.empty for name in given.keys() - known.keys()
     ):
@@ -159,7 +158,7 @@ def _wrong_call(node: ast.Call, verdict: Any) -> str:
 
 
 def _value(node: ast.expr) -> Any:
-    """The value of a constant; of an f-string, its constant parts, with ``?`` for the others."""
+    """The value of a constant; for an f-string its constant parts, with ``?`` for the others."""
     if isinstance(node, ast.JoinedStr):
         return "".join(str(part.value) if isinstance(part, ast.Constant) else "?" for part in node.values)
     try:
@@ -169,7 +168,7 @@ def _value(node: ast.expr) -> Any:
 
 
 def _returned(body: list[ast.stmt]) -> Iterator[ast.expr]:
-    """The expressions in the ``return`` statements of a function, without those of functions inside it."""
+    """The expressions in the ``return`` statements of a function, without functions inside it."""
     nodes: list[ast.AST] = [*body]
     while nodes:
         node = nodes.pop()
