@@ -1,1 +1,1 @@
-"""Octets to values and back: lines, commands, replies, mail data."""
+"""Converts octets to values and back: lines, commands, replies, mail data."""

@@ -1,14 +1,13 @@
-"""Mail data in chunks (RFC 3030): octets that are counted, not ended by a dot, and checked as after DATA.
-
-A message in chunks has no wire form: its octets travel as they are. One reader sees all chunks of a message,
-since a CRLF may be cut by the border of two chunks::
+"""Mail data in chunks (RFC 3030): counted octets without a final dot, checked like mail data after DATA. A
+message in chunks has no wire form: its octets are sent unchanged. One reader reads all chunks of a message,
+because a CRLF may be split between two chunks::
 
     BDAT 4     a b c CR  ──> reader ──> a b c       (CR is held back)
     BDAT 3     LF d e    ──> reader ──> CR LF d e
 
-What must never happen is that a message which came in chunks leaves as mail data that two receivers read
+What must never happen is that a message in chunks is sent on as mail data that two receivers read
 differently. So the checks are those of `ContentReader`: bare CR and LF, lines of one dot and NULs, the size.
-Only a message that is declared ``BODY=BINARYMIME`` is not checked; it never leaves as mail data after DATA.
+Only a message that is declared ``BODY=BINARYMIME`` is not checked; it is never sent as mail data after DATA.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from .violations import RemoteProtocolError
 
 __all__ = ["ChunkReader", "ChunkWriter"]
 
-_NOTHING: Final = (-1, 0, 0)  # what `scan` finds in octets that need no look
+_NOTHING: Final = (-1, 0, 0)  # the result of `scan` for octets without anything special
 
 
 @attrs.define
@@ -52,7 +51,7 @@ class ChunkReader:
     binary: bool = False
 
     size: int = attrs.field(default=0, init=False)
-    """Octets that were passed on so far."""
+    """The number of octets passed on so far."""
     at_line_start: bool = attrs.field(default=True, init=False)
     """True if the piece that was returned last begins at the start of a line."""
     ends_line: bool = attrs.field(default=True, init=False)
@@ -60,7 +59,7 @@ class ChunkReader:
     error: RemoteProtocolError | None = attrs.field(default=None, init=False)
     """The reason why the message is refused; None if it is not."""
     _held: bytes = attrs.field(default=b"", init=False)  # a CR whose LF may follow
-    _nul_lines: NulLines | None = attrs.field(default=None, init=False)  # made when the first NUL comes
+    _nul_lines: NulLines | None = attrs.field(default=None, init=False)  # made at the first NUL
 
     @property
     def held(self) -> int:
@@ -68,7 +67,7 @@ class ChunkReader:
         return len(self._held)
 
     def feed(self, octets: bytes) -> bytes:
-        """Takes octets of a chunk. Returns what may be passed on; it may be empty."""
+        """Takes octets of a chunk. Returns the octets that may be passed on, maybe none."""
         if self._held:
             octets, self._held = self._held + octets, b""
         if not self.binary and octets.endswith(b"\r"):
@@ -76,11 +75,11 @@ class ChunkReader:
         return self._pass(octets)
 
     def finish(self) -> bytes:
-        """The last chunk has ended. Returns what was held back; it may set `error`."""
+        """The last chunk has ended. Returns the octets that were held back; may set `error`."""
         held, self._held = self._held, b""
         tail = self._pass(held)
         if self.error is None and is_open(self._nul_lines):
-            self._find_nul(b"\r\n")  # as the line ends where the message is given a line end
+            self._find_nul(b"\r\n")  # as if the message ended with a line end
         return tail
 
     def _pass(self, octets: bytes) -> bytes:
@@ -96,9 +95,8 @@ class ChunkReader:
         return octets
 
     def _inspect(self, octets: bytes) -> bytes:
-        """The part of a piece before the first octet that must not be passed on, with line ends put right.
-        Sets `error` to what is wrong with that octet. The result does not depend on where the segments were
-        cut."""
+        """The part of a piece before the first octet that must not be passed on, with corrected line ends.
+        Sets `error` for that octet. The result does not depend on the cuts between segments."""
         found: list[tuple[int, RemoteProtocolError]] = []
         if not self.binary:
             if self.bare_newline is BareNewline.NORMALIZE:
@@ -123,8 +121,7 @@ class ChunkReader:
         return octets[:at]
 
     def _find_nul(self, octets: bytes, found: list[tuple[int, RemoteProtocolError]] | None = None) -> None:
-        """Finds a line that begins with NULs and is a dot without them, in the form that it would have after
-        DATA."""
+        """Finds a line that begins with NULs and is only a dot without them, in its form after DATA."""
         if self._nul_lines is None:
             self._nul_lines = NulLines()
         context = b"\r\n" if self.ends_line else b""
@@ -142,7 +139,7 @@ class ChunkReader:
 
 @attrs.define
 class ChunkWriter:
-    """Makes octets that verdicts supplied safe to be sent in chunks: the counterpart of `ContentWriter`.
+    """Makes octets from verdicts safe to be sent in chunks: the counterpart of `ContentWriter`.
 
     Bare LF becomes CRLF and bare CR a space, unless the message is ``binary``. A message may end within a
     line.
@@ -156,7 +153,7 @@ class ChunkWriter:
 
     @property
     def size(self) -> int:
-        """Octets so far, after normalising."""
+        """The number of octets so far, after normalising."""
         return self._reader.size
 
     @property
@@ -170,9 +167,9 @@ class ChunkWriter:
         return self._reader.ends_line and not self._reader.held
 
     def feed(self, decoded: bytes) -> bytes:
-        """Takes a piece of the message, returns what is to be sent of it."""
+        """Takes a piece of the message, and returns the octets to send."""
         return self._reader.feed(decoded)
 
     def finish(self) -> bytes:
-        """The octets to be sent last. If `error` is set, the message must not be ended."""
+        """The last octets to send. If `error` is set, the message must not be completed."""
         return self._reader.finish()

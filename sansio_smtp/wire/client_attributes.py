@@ -1,11 +1,11 @@
-"""Reads and writes the attributes of XCLIENT and XFORWARD, the commands in which a relay says who the client
-is, as Postfix defines them (its XCLIENT_README and XFORWARD_README)::
+"""Reads and writes the attributes of XCLIENT and XFORWARD, with which a relay names the client, as Postfix
+defines them (its XCLIENT_README and XFORWARD_README)::
 
     XCLIENT NAME=mx.example.net ADDR=IPV6:2001:db8::1 HELO=[UNAVAILABLE]
 
-A value is xtext (RFC 3461 §4). What a client has chosen, such as the argument of its EHLO, comes through here
-into a command of ours, and what a relay sends comes through here into rules and logs. So what is read holds
-printable ASCII only, and what is written cannot end a line or begin an attribute, whatever it is.
+A value is xtext (RFC 3461 §4). Values chosen by clients, such as the argument of EHLO, go through here into
+the proxy's own commands, and values from a relay go through here into rules and logs. So values that are read
+hold only printable ASCII, and values that are written can never end a line or begin an attribute.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ __all__ = [
 XCLIENT: Final = ("NAME", "ADDR", "PORT", "PROTO", "HELO", "LOGIN", "DESTADDR", "DESTPORT")
 XFORWARD: Final = ("NAME", "ADDR", "PORT", "PROTO", "HELO", "IDENT", "SOURCE")
 LONGEST_VALUE: Final = 255
-"""Octets of a value, decoded."""
+"""The most octets of a value, decoded."""
 
 _ORDER: Final = tuple(dict.fromkeys((*XCLIENT, *XFORWARD)))
 _FORWARDED: Final = frozenset(XFORWARD) - frozenset(XCLIENT)
-"""Attributes that tell XFORWARD from XCLIENT."""
+"""Attributes that only XFORWARD has."""
 _UNAVAILABLE: Final = b"[UNAVAILABLE]"
 _UNKNOWN: Final = frozenset({_UNAVAILABLE, b"[TEMPUNAVAIL]"})
 _IPV6: Final = "IPV6:"
@@ -47,19 +47,20 @@ _PROTOCOL: Final = re.compile(r"[A-Z0-9][A-Z0-9.-]{0,63}")
 
 
 class AttributeProblem(ValueError):
-    """An attribute is wrong. The text says which and why, in printable ASCII, fit for a reply."""
+    """An attribute is wrong. The text says which and why, in printable ASCII, so that it can be used in a
+    reply."""
 
 
 def offered_attributes(text: str) -> frozenset[str]:
-    """The attributes after an EHLO keyword: of ``"NAME ADDR"`` both."""
+    """The attributes after an EHLO keyword: both for ``"NAME ADDR"``."""
     return frozenset(text.upper().split())
 
 
 def read_attributes(argument: bytes, known: Collection[str]) -> dict[str, str]:
-    """The values in the argument of a command whose attributes are ``known``, by name; empty for what the
-    sender does not know. An address is in its usual form, without ``IPV6:``, and IPv4 if it is IPv4-mapped.
+    """Name → value, from the argument of a command with the attributes ``known``; empty if the sender does
+    not know a value. An address is in its usual form, without ``IPV6:``, and IPv4 if it is IPv4-mapped.
 
-    Raises `AttributeProblem` if an attribute is wrong; then none of the line counts.
+    Raises `AttributeProblem` if an attribute is wrong; then the whole line is ignored.
     """
     values: dict[str, str] = {}
     for word in argument.split(b" "):
@@ -74,9 +75,9 @@ def read_attributes(argument: bytes, known: Collection[str]) -> dict[str, str]:
 
 
 def write_attributes(values: Mapping[str, str], offered: Collection[str]) -> bytes:
-    """The argument of a command for a server that has offered these attributes; others are left out, and it
-    is empty if none is left. A value that is empty, too long or wrong is said to be unavailable. A character
-    that is not printable ASCII becomes a question mark."""
+    """The argument of a command for a server that has offered these attributes. Other attributes are left
+    out; it is empty if none is left. A value that is empty, too long or wrong is written as unavailable. A
+    character that is not printable ASCII becomes a question mark."""
     words = [
         name.encode() + b"=" + _written(name, values[name], offered)
         for name in _ORDER
@@ -109,8 +110,8 @@ def _decoded(name: str, value: bytes) -> str:
 
 
 def _checked(name: str, value: str, attributes: Collection[str]) -> str:
-    """The value in its usual form. A protocol other than SMTP is for XFORWARD only: it tells how the message
-    came to the relay, which may be by QMQP."""
+    """The value in its usual form. Only XFORWARD may name another protocol than SMTP: the message may have
+    come to the relay by QMQP."""
     if name == "PROTO" and not _FORWARDED.isdisjoint(attributes):
         return _other_protocol(value)
     check = _CHECKS.get(name)
@@ -124,7 +125,7 @@ def _address(name: str, value: str) -> str:
         found = ip_address(text)
     except ValueError:
         raise AttributeProblem(f"The value of {name} is no IP address") from None
-    if "%" in text or (prefixed and found.version != 6):  # a zone means something on one machine only
+    if "%" in text or (prefixed and found.version != 6):  # a zone has a meaning on one machine only
         raise AttributeProblem(f"The value of {name} is no IP address")
     return str(getattr(found, "ipv4_mapped", None) or found)
 

@@ -1,4 +1,4 @@
-"""Commands (RFC 5321 §4.1): a value type that keeps the octets it came in."""
+"""Commands (RFC 5321 §4.1): a value type that keeps the original octets."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ __all__ = [
 # A verb ends at SP, TAB or the end of the line. So "Subject: x" has no verb.
 _VERB: Final = re.compile(rb"([A-Za-z][A-Za-z0-9-]*)(?=[ \t]|\Z)")
 _BDAT: Final = re.compile(rb"BDAT[ ]+([0-9]{1,19})([ ]+LAST)?[ \t]*", re.IGNORECASE)
-# Between the brackets a quoted string may hold any of them (RFC 5321 §4.1.2).
+# A quoted string between the brackets may hold any of these (RFC 5321 §4.1.2).
 _PATH: Final = re.compile(
     rb'(?:FROM|TO):[ \t]*(<(?:"(?:[^"\\\0]|\\[^\0])*"|[^">\0])*>|[^<> \t][^ \t]*)(?:[ \t]+(.*))?',
     re.I | re.DOTALL,
 )
-# RFC 4422 §3.1. In mixed case it may be base64, of a client that has forgotten the mechanism.
+# RFC 4422 §3.1. A word in mixed case may be base64, of a client that left out the mechanism.
 _MECHANISM: Final = re.compile(rb"[A-Z0-9_-]{1,20}|[a-z0-9_-]{1,20}")
 _NOT_READ: Final = object()
 _WITH_REVERSE_PATH: Final = frozenset(name for name, verb in VERBS.items() if verb.effect is Effect.BEGIN)
@@ -54,8 +54,8 @@ class Parameter:
 class Path:
     """A reverse-path or forward-path with its parameters (RFC 5321 §4.1.2).
 
-    ``address`` is what stands between the angle brackets; it is empty for the null reverse-path.
-    Octets that are not UTF-8 are kept by surrogateescape.
+    ``address`` is the text between the angle brackets; it is empty for the null reverse-path. Octets that are
+    not UTF-8 are kept by surrogateescape.
     """
 
     address: str
@@ -70,8 +70,8 @@ class Path:
 
 
 def _public(kind: Kind, words: list[bytes]) -> int:
-    """How many words at the begin of a line about logins can be no secret. A line that is no AUTH, and was
-    meant to be one, may have a secret in its first word."""
+    """The number of words at the beginning of a line that cannot be secret. In a misspelt AUTH the first word
+    may already be a secret."""
     if kind is not Kind.AUTH:
         return 0
     return 2 if len(words) > 1 and _MECHANISM.fullmatch(words[1]) else 1
@@ -94,8 +94,8 @@ class Command:
 
     @classmethod
     def parse(cls, raw: bytes) -> Command:
-        """Reads a line without its CRLF. Any octets give a command; `verb` is empty if they begin with
-        none."""
+        """Reads a line without its CRLF. Any octets give a command; `verb` is empty if the line does not
+        begin with a verb."""
         try:
             match = _VERB.match(raw)
         except TypeError:
@@ -133,7 +133,7 @@ class Command:
         return Command(self.verb, self.raw, self.kind, secret=True)
 
     def as_dropped(self) -> Command:
-        """The same BDAT, of no message."""
+        """The same BDAT, which belongs to no message."""
         return Command(self.verb, self.raw, Kind.DROPPED_CHUNK)
 
     def as_plain(self) -> Command:
@@ -149,7 +149,7 @@ class Command:
 
     @property
     def argument(self) -> bytes:
-        """What follows the verb and one space."""
+        """The octets after the verb and one space."""
         return self.raw[len(self.verb) + 1 :]
 
     @property
@@ -162,14 +162,14 @@ class Command:
 
     @property
     def secrets(self) -> list[bytes]:
-        """The credentials in the line, as they were sent. Words of less than four octets are left out."""
+        """The credentials in the line, as sent. Words of fewer than four octets are left out."""
         words = self.raw.split() if self.secret else []
         return [word for word in words[_public(self.kind, words) :] if len(word) >= 4]
 
     @property
     def path(self) -> Path | None:
         """The path of MAIL or RCPT with its parameters, read leniently and as the client spelled it; None if
-        the line holds none that can be read. To compare addresses use `mailbox`."""
+        the line has no readable path. To compare addresses use `mailbox`."""
         if self._path is _NOT_READ:
             self._path = self._read_path()
         return cast("Path | None", self._path)
@@ -217,15 +217,14 @@ class Command:
 
 
 END_OF_DATA: Final = Command(b"", b".", Kind.END_OF_DATA)
-"""Stands for end-of-data wherever a reply is matched to the command that it answers."""
+"""Represents end-of-data where replies are matched to commands."""
 END_OF_CHUNKS: Final = attrs.evolve(END_OF_DATA)
-"""The same for a client's last chunk. It is another object, since a message in chunks may have been answered
-before, with the refusal of an earlier chunk."""
+"""The same for a client's last chunk. It is a different object, because the refusal of an earlier chunk may
+already have answered the message."""
 
 
 def auth_line(raw: bytes) -> Command:
-    """A line that the client sends in an AUTH exchange (RFC 4954 §4). It is opaque and secret, and no
-    command."""
+    """A line of the client in an AUTH exchange (RFC 4954 §4). It is opaque and secret, and not a command."""
     return Command(b"", raw, Kind.AUTH_LINE, secret=True)
 
 

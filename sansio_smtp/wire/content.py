@@ -1,17 +1,17 @@
 """Mail data on the wire (RFC 5321 §4.1.1.4, §4.5.2): its end, dot-stuffing, and stray CR, LF and NUL.
 
-*Wire form* is what travels after 354: each line ends in CRLF, and a line that begins with a dot has one more
-dot before it. *Decoded form* is the message itself. End-of-data is CRLF "." CRLF and nothing else; the CRLF
-of the DATA line counts as its first half::
+*Wire form* is the form after 354: each line ends in CRLF, and a line that begins with a dot has one more dot
+before it. *Decoded form* is the message itself. End-of-data is CRLF "." CRLF and nothing else; the CRLF of
+the DATA line counts as its first half::
 
     decoded    Subject: x CRLF CRLF  .hidden CRLF
     wire       Subject: x CRLF CRLF ..hidden CRLF . CRLF
                                     ^             ^
                                     stuffed dot   end-of-data
 
-What must never happen is that two receivers disagree on where the message ends: the one passes on as text
-what the other executes as commands (SMTP smuggling). Receivers exist that take a bare LF or CR for a line
-end, and receivers that drop NUL. So no octets pass that any of them could read as end-of-data:
+What must never happen is that two receivers disagree on where the message ends: then one passes on text that
+the other executes as commands (SMTP smuggling). Some receivers read a bare LF or CR as a line end, and some
+drop NUL. So no octets pass that any of them could read as end-of-data:
 
     ======================  ==============================  ========================
     mail data holds         is end-of-data for              what passes
@@ -21,19 +21,19 @@ end, and receivers that drop NUL. So no octets pass that any of them could read 
     CRLF NUL . NUL CRLF     a receiver that drops NUL       nothing after NUL: 550
     ======================  ==============================  ========================
 
-("or 550": `BareNewline.REJECT`.) `ContentReader` reads what a client sends. What it passes and what it
-refuses does not depend on how the octets were cut into segments. It holds back up to three octets at the end
-of a segment, which may be half of a CRLF or the beginning of end-of-data::
+("or 550": `BareNewline.REJECT`.) `ContentReader` reads what a client sends. Its result does not depend on how
+the octets were cut into segments. It holds back up to three octets at the end of a segment, which may be half
+of a CRLF or the beginning of end-of-data::
 
     segment ──> held back + segment ──> end-of-data? ──> bare CR, LF ──> NUL lines, size ──> passed on
                     ^                                                                            │
                     └────────────── the last octets, if they are an unfinished line end ─────────┘
 
 After a refusal it passes nothing more, but it still looks for end-of-data: refused mail data must never be
-read as commands. `ContentWriter` goes the other way, from decoded form that a verdict supplied to wire form.
+read as commands. `ContentWriter` converts decoded octets from a verdict to wire form.
 
-No octet is looked at from Python: `scan` says what stands in a segment, and usually that is nothing to care
-about. Then the segment leaves as it came, without a copy.
+Python code never reads single octets: `scan` reports what is in a segment. Usually there is nothing special,
+and the segment is passed on without a copy.
 """
 
 from __future__ import annotations
@@ -63,19 +63,19 @@ __all__ = ["ContentReader", "ContentWriter", "Form", "canonical", "decoded_size"
 
 
 class Form(Enum):
-    """How content travels."""
+    """How content is sent."""
 
     __hash__ = object.__hash__  # members are singletons
 
     DOTTED = "dotted"
     """Wire form, as after DATA: a leading dot is doubled."""
     PLAIN = "plain"
-    """As it is, with its octets counted (RFC 3030)."""
+    """Unchanged, with counted octets (RFC 3030)."""
 
 
 _CRLF: Final = b"\r\n"
-# Unfinished line ends: (suffix, octets of it that are held back). What is held may be the start of
-# end-of-data, or half of a CRLF; what is not held is context for the search. First the usual one, then the
+# Unfinished line ends: (suffix, octets of it that are held back). Held octets may be the start of
+# end-of-data, or half of a CRLF; the others are context for the search. The usual one first, then the
 # longest.
 _SUFFIXES: Final = (
     (_CRLF, 0),
@@ -87,15 +87,15 @@ _SUFFIXES: Final = (
     (b"\r", 1),
     (b"\n", 1),
 )
-_NOTHING: Final = (-1, 0, 0)  # what `scan` finds in octets that need no change to be sent
-_UNFINISHED: Final = b"\r\n."  # the last octets of these
+_NOTHING: Final = (-1, 0, 0)  # the result of `scan` for octets that can be sent unchanged
+_UNFINISHED: Final = b"\r\n."  # the possible last octets of these
 _UNSTUFFED: Final = re.compile(rb"\n\.(?!\.)")
 _STUFFED: Final = re.compile(rb"\r\n\.")
 
 
 @attrs.define
 class ContentReader:
-    """Finds end-of-data in segments cut anywhere, and lets no ambiguous line end pass.
+    """Finds end-of-data in segments cut anywhere, and passes no ambiguous line end.
 
     `feed` returns wire form that is safe to pass on; the last piece ends before the dot of end-of-data. After
     an error (`error` is set, once) `feed` returns nothing more, but still looks for end-of-data: refused
@@ -107,18 +107,18 @@ class ContentReader:
     max_size: int | None = None
 
     size: int = attrs.field(default=0, init=False)
-    """Decoded octets so far (RFC 1870 §5: CRLF counts two, stuffed dots do not count)."""
+    """The number of decoded octets so far (RFC 1870 §5: CRLF counts two, stuffed dots do not count)."""
     at_line_start: bool = attrs.field(default=True, init=False)
     """True if the piece that `feed` returned last begins at the start of a line."""
     finished: bool = attrs.field(default=False, init=False)
     """True once end-of-data has been found."""
     rest: bytes = attrs.field(default=b"", init=False, repr=False)
-    """The octets that came after end-of-data."""
+    """The octets after end-of-data."""
     error: RemoteProtocolError | None = attrs.field(default=None, init=False)
     """The reason why the message is refused; None if it is not."""
 
     _context: bytes = attrs.field(default=_CRLF, init=False)
-    _passed: int = attrs.field(default=2, init=False)  # octets of the context that were passed already
+    _passed: int = attrs.field(default=2, init=False)  # octets of the context passed already
     _nul_lines: NulLines | None = attrs.field(default=None, init=False)  # made when the first NUL comes
 
     @property
@@ -127,14 +127,14 @@ class ContentReader:
         return len(self._context) - self._passed
 
     def feed(self, data: bytes) -> bytes:
-        """Takes a segment as it came. Returns what may be passed on, in wire form; it may be empty. A segment
-        that passes whole is returned itself, not copied."""
+        """Takes a segment as it came. Returns the octets that may be passed on, in wire form, maybe none. A
+        segment that passes as a whole is returned itself, not copied."""
         context, passed = self._context, self._passed
         self.at_line_start = passed == 2
         if not context:
             octets = data
         elif context == _CRLF and data[:1] not in b".":  # a dot, or nothing
-            octets, passed = data, 0  # that a line has ended only matters to a dot
+            octets, passed = data, 0  # the end of a line matters only before a dot
         else:
             octets = context + data
         end, dotted, suspect = scan(octets)
@@ -161,8 +161,8 @@ class ContentReader:
         return piece[passed:] if passed else piece
 
     def take_whole(self, data: bytes) -> bool:
-        """Takes a segment of which every octet passes as it came, with end-of-data at its end or without.
-        Returns False, and takes nothing, if it is another one: give it to `feed`."""
+        """Takes a segment of which every octet passes unchanged, with or without end-of-data at its end.
+        Returns False, and takes nothing, for other segments: give them to `feed`."""
         if self._context and (self._passed != 2 or data[:1] in b"."):
             return False
         end, dotted, suspect = scan(data)
@@ -196,7 +196,8 @@ class ContentReader:
         return octets
 
     def _inspect(self, piece: bytes, passed: int, size: int) -> tuple[bytes, int]:
-        """What may be passed on of a piece in which something may be wrong, and the decoded size with it."""
+        """The octets that may be passed on of a piece with possible mistakes, and the decoded size including
+        them."""
         clean = is_canonical(piece)
         if not clean and self.bare_newline is BareNewline.NORMALIZE:
             piece = _normalize(piece)
@@ -208,9 +209,8 @@ class ContentReader:
         return piece, size
 
     def _check(self, piece: bytes, passed: int, size: int) -> tuple[bytes, int]:
-        """The part of a piece before the first octet that must not be passed on, and the decoded size with
-        it. Sets `error` to what is wrong with that octet. The result does not depend on where the segments
-        were cut."""
+        """The part of a piece before the first octet that must not be passed on, and the decoded size
+        including it. Sets `error` for that octet. The result does not depend on the cuts between segments."""
         found: list[tuple[int, RemoteProtocolError]] = []
         if self.bare_newline is BareNewline.REJECT and (bare := BARE.search(piece)):
             found.append((bare.start(), bare_newline_error(piece, bare.start())))
@@ -238,12 +238,12 @@ class ContentWriter:
     """Turns a decoded message, in pieces cut anywhere, into wire form.
 
     Bare LF becomes CRLF and bare CR a space, so that no caller can send an ambiguous line end. A line of one
-    dot and NULs cannot be made safe: `error` is set, and only what stands before the end of that line is
-    returned. The caller must not send end-of-data then.
+    dot and NULs cannot be made safe: then `error` is set, only the octets before the end of that line are
+    returned, and the caller must not send end-of-data.
     """
 
     size: int = attrs.field(default=0, init=False)
-    """Decoded octets so far, after normalising."""
+    """The number of decoded octets so far, after normalising."""
     error: RemoteProtocolError | None = attrs.field(default=None, init=False)
     """The reason why the message must not be sent; None if it may be."""
     at_line_start: bool = attrs.field(default=True, init=False)
@@ -252,7 +252,7 @@ class ContentWriter:
     _nul_lines: NulLines | None = attrs.field(default=None, init=False)  # made when the first NUL comes
 
     def feed(self, decoded: Octets) -> bytes:
-        """Takes a piece of the message, returns what is to be sent of it, in wire form."""
+        """Takes a piece of the message, and returns the octets to send, in wire form."""
         if not isinstance(decoded, bytes):
             decoded = octets(decoded, "ContentWriter.feed")
         data = self._held + decoded if self._held else decoded
@@ -275,7 +275,7 @@ class ContentWriter:
         return wire
 
     def count(self, size: int) -> None:
-        """Adds to `size`: so many decoded octets, in whole lines, were sent in wire form without `feed`."""
+        """Adds to `size` the decoded octets of whole lines that were sent in wire form without `feed`."""
         self.size += size
 
     def _check_nul(self, wire: bytes) -> bytes:
@@ -289,7 +289,7 @@ class ContentWriter:
         return wire[: at - len(context)]
 
     def finish(self) -> bytes:
-        """The octets to be sent before end-of-data: what is held, and a CRLF if the last line has none. If
+        """The octets to send before end-of-data: those held back, and a CRLF if the last line has none. If
         `error` is set, end-of-data must not be sent."""
         tail = b" " if self._held else b""
         self._held = b""
@@ -303,7 +303,7 @@ class ContentWriter:
 
 
 def canonical(decoded: bytes) -> bytes:
-    """Decoded octets with every bare LF made CRLF and every bare CR a space."""
+    """Decoded octets with every bare LF changed to CRLF and every bare CR to a space."""
     if is_canonical(decoded):
         return decoded
     return b"\r\n".join(line.replace(b"\r", b" ").replace(b"\n", b"\r\n") for line in decoded.split(b"\r\n"))
@@ -317,7 +317,7 @@ def wire_prefix(wire: bytes, at_line_start: bool, count: int) -> bytes:
 
 
 def decoded_size(wire: bytes, at_line_start: bool) -> int:
-    """Number of octets that `unstuff` would return."""
+    """The number of octets that `unstuff` would return."""
     return len(wire) - dotted_lines(wire) - (at_line_start and wire.startswith(b"."))
 
 
@@ -325,16 +325,16 @@ def unstuff(wire: bytes, at_line_start: bool) -> bytes:
     """Decodes a piece that `ContentReader.feed` returned: removes the stuffed dots."""
     if at_line_start and wire.startswith(b"."):
         wire = wire[1:]
-    if b"." not in wire or wire.rfind(b"\r\n.") < 0:  # cheaper than to replace nothing
+    if b"." not in wire or wire.rfind(b"\r\n.") < 0:  # cheaper than a replace without effect
         return wire
     return wire.replace(b"\r\n.", b"\r\n")
 
 
 def _normalize(piece: bytes) -> bytes:
-    """Bare LF → CRLF, bare CR → SP, and no line that a bare LF made begins with a single dot.
+    """Changes bare LF to CRLF and bare CR to SP. No line after a bare LF begins with a single dot.
 
-    A client that stuffs dots after every LF (Python's smtplib, given bytes) has sent two dots already. A
-    single dot comes from a client that does not stuff there; as it is, it would end the message or be lost.
+    A client that stuffs dots after every LF (Python's smtplib, given bytes) has already sent two dots. A
+    single dot comes from a client that does not stuff there; unchanged, it would end the message or be lost.
     """
     lines = piece.split(b"\r\n")
     for i, line in enumerate(lines):
@@ -346,8 +346,7 @@ def _normalize(piece: bytes) -> bytes:
 
 
 def _wire_index(piece: bytes, start: int, count: int) -> int:
-    """Index in wire form at which ``count`` decoded octets, counted from ``start``, end; never within a
-    CRLF."""
+    """The index in wire form at which ``count`` decoded octets from ``start`` on end; never within a CRLF."""
     for stuffed in _STUFFED.finditer(piece):
         dot = stuffed.end() - 1
         if dot - start > count:

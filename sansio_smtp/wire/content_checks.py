@@ -1,4 +1,4 @@
-"""Checks of mail data that are the same in wire form and in chunks: stray CR and LF, lines of NULs, size."""
+"""Checks of mail data, the same for wire form and chunks: stray CR and LF, lines of NULs, size."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class NulLines:
     line as end-of-data."""
 
     unfinished: bytes | None = attrs.field(default=None, init=False)
-    """The line in which the last piece ended, with the CRLF before it, if it may become such a line. A row of
-    NULs is kept as one, so that it stays short. None if the line cannot become one."""
+    """The unfinished line at the end of the last piece, with the CRLF before it, if it may become such a
+    line; else None. Several NULs are kept as one, so that it stays short."""
 
     def find_end(self, octets: bytes, at_line_start: bool) -> int:
-        """Index of the CRLF that ends such a line, and must not be passed on; -1 if there is none. If
+        """The index of the CRLF that ends such a line and must not be passed on; -1 if there is none. If
         ``at_line_start``, the octets begin with the CRLF of the line before."""
         before = b"" if at_line_start or self.unfinished is None else self.unfinished
         octets = before + octets

@@ -1,8 +1,7 @@
-"""Finds a client's credentials in what a server says back: as they were sent, decoded, and in other writings.
-
-Some servers repeat in a reply what they have read: the base64, the password in it, the password with its odd
-octets escaped. What is shown to people must hold none of that, in this reply or in a later one. A text of
-fewer than four octets is not looked for: it would be found all over the dialogue, and tells nothing.
+"""Finds a client's credentials in replies of a server: as sent, decoded, and in other forms. Some servers
+repeat their input in a reply: the base64, the password in it, or the password with special octets escaped.
+Text that is shown to people must not contain any of these, in this reply or a later one. A text of fewer than
+four octets is not searched for: it would be found everywhere in the dialogue, and reveals nothing.
 """
 
 from __future__ import annotations
@@ -23,13 +22,14 @@ MASK: Final = b"********"
 
 _SHORTEST: Final = 4
 _SHORTEST_WITHIN: Final = 6
-"""Of a piece that is looked for in the base64 of longer texts: there less of it is left."""
+"""The least octets of a piece that is searched for in the base64 of longer texts, where less of it is
+visible."""
 _LINES_KEPT: Final = 8
 _PIECES_KEPT: Final = 8
-"""Of one line."""
+"""The most pieces of one line."""
 _LONGEST_ESCAPED: Final = 256
 _BREAK: Final = re.compile(rb"\r\n[0-9]{3}[ -]")
-"""What stands in a text that a server divides between two lines of its reply."""
+"""The octets between two lines of a reply, if a server splits a text there."""
 _RESERVED: Final = re.compile(rb"[^0-9A-Za-z._~-]")
 _UNPRINTED: Final = re.compile(rb"[^ !#-\[\]-~]")
 _QUOTABLE: Final = re.compile(rb"[\\\"]")
@@ -38,15 +38,14 @@ _BEARER: Final = b"auth=Bearer "
 
 @attrs.define(eq=False)
 class Credentials:
-    """The credentials of one client. The oldest are forgotten: what a client sends must not fill the
-    memory."""
+    """The credentials of one client. The oldest are forgotten, so that a client cannot fill the memory."""
 
     _lines: tuple[dict[bytes, tuple[bytes, ...]], ...] = ()
-    """For each line with a credential: each text that is secret, and the ways to write it."""
+    """For each line with credentials: each secret text, and its possible forms."""
     _name: bytes | None = None
-    """The name of the login that was accepted, which is no secret."""
+    """The name of the accepted login, which is not secret."""
     _forms: tuple[bytes, ...] = ()
-    """What is looked for, the longest first."""
+    """The texts that are searched for, the longest first."""
 
     def keep(self, command: Command) -> None:
         """Remembers the credentials in a line."""
@@ -57,12 +56,12 @@ class Credentials:
             self._find_forms()
 
     def accepted(self, name: str | None) -> None:
-        """A login was accepted with this name, which may be shown from now on."""
+        """A login with this name was accepted. The name may be shown from now on."""
         self._name = None if name is None else name.encode("utf-8", "surrogateescape")
         self._find_forms()
 
     def masked(self, octets: bytes) -> bytes:
-        """The octets of a reply with the credentials masked, also where lines of the reply divide them."""
+        """The octets of a reply with the credentials masked, also where they are split between lines."""
         if not self._forms:
             return octets
         found = [False] * len(octets)
@@ -84,7 +83,7 @@ class Credentials:
 
 
 def _pieces(words: Iterable[bytes]) -> Iterator[bytes]:
-    """Words as they were sent, and what they hold (RFC 4616 §2 and others): names, passwords, tokens."""
+    """Words as sent, and their contents (RFC 4616 §2 and others): names, passwords, tokens."""
     for word in words:
         yield word
         inside = decoded(word)
@@ -95,7 +94,7 @@ def _pieces(words: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _forms(piece: bytes) -> Iterator[bytes]:
-    """The ways in which a server may write a text."""
+    """The forms in which a server may write a text."""
     yield from (*_in_base64(piece), piece, piece.rstrip(b"="))
     if len(piece) >= _SHORTEST_WITHIN:
         yield from (_within_base64(piece, before) for before in range(3))
@@ -113,20 +112,20 @@ def _in_base64(piece: bytes) -> tuple[bytes, bytes]:
 
 
 def _within_base64(piece: bytes, before: int) -> bytes:
-    """What the base64 of every longer text holds in which so many octets stand before the piece, or three
+    """The common part of the base64 of all texts in which ``before`` octets come before the piece, or three
     more, and so on."""
     base64 = b2a_base64(bytes(before) + piece, newline=False)
     return base64[-(-before * 8 // 6) : (before + len(piece)) * 8 // 6]
 
 
 def _escaped(piece: bytes, odd: re.Pattern[bytes], form: bytes) -> bytes:
-    """The piece with its odd octets written as the form says, such as ``%2F``."""
+    """The piece with its special octets written in this form, such as ``%2F``."""
     return odd.sub(lambda found: form % ord(found[0]), piece)
 
 
 def _texts(octets: bytes) -> Iterator[tuple[bytes, range | list[int]]]:
-    """The text in a reply, and where each of its octets stands: as it is; without the breaks between lines;
-    and with a blank in the place of each break."""
+    """The text in a reply, and the place of each of its octets: unchanged; without the breaks between lines;
+    and with a blank in place of each break."""
     yield octets, range(len(octets))
     breaks = [found.span() for found in _BREAK.finditer(octets)]
     if not breaks:

@@ -1,4 +1,4 @@
-"""Reads domains and address literals, and gives each the one form in which they are compared.
+"""Reads domains and address literals, and gives each one form for comparing.
 
 RFC 5321 §4.1.2 and §4.1.3, RFC 6531 for U-labels. Two spellings of one domain have the same normal form::
 
@@ -7,11 +7,11 @@ RFC 5321 §4.1.2 and §4.1.3, RFC 6531 for U-labels. Two spellings of one domain
     192.0.2.1               [192.0.2.1]                (as servers that take it read it)
     [IPv6:2001:DB8:0::1]    [ipv6:2001:db8::1]
 
-What servers read in different ways has no normal form, and is refused: a label that IDNA 2003, IDNA 2008 and
-UTS 46 do not map to the same octets (``ß``, full-width letters, ignorable characters), a dot that is not
-U+002E, a number as the last label (``0x7f.1``), and an IPv4 address in other clothes (``010.0.0.1``,
-``::ffff:192.0.2.1``). An underscore is taken, as hosts of old devices have it in their names and all servers
-read it in the same way.
+Text that servers read in different ways has no normal form, and is refused: a label that IDNA 2003, IDNA 2008
+and UTS 46 do not map to the same octets (``ß``, full-width letters, ignorable characters), a dot that is not
+U+002E, a number as the last label (``0x7f.1``), and an IPv4 address in another form (``010.0.0.1``,
+``::ffff:192.0.2.1``). An underscore is accepted, because old devices have it in their host names and all
+servers read it alike.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ __all__ = ["normal_domain", "normal_label"]
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")
 _ASCII_LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _ORDINARY: Final = re.compile(rf"(?:{_ASCII_LABEL}\.)*+(?=[A-Za-z_]){_ASCII_LABEL}")
-"""What almost all domains are; the last label is no number."""
+"""Matches almost all domains; the last label is not a number."""
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _OCTET: Final = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _QUAD: Final = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 _LETTERS: Final = frozenset(("Ll", "Lo", "Lm", "Mn", "Mc", "Nd"))
-"""What may be in a U-label (RFC 5892 §2.1), by its general category; upper case is mapped before."""
+"""The general categories of characters in a U-label (RFC 5892 §2.1); upper case is mapped before."""
 _IGNORABLE: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )

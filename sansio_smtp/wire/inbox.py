@@ -1,4 +1,4 @@
-"""The inbox of an end: octets that have arrived and are not yet parsed."""
+"""The inbox of an end: octets that have arrived but are not parsed yet."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["Inbox"]
 class Inbox:
     """A queue of octets from which lines, or a number of octets, are taken.
 
-    A segment that arrives at an empty inbox is kept as it is, without a copy; that is the usual
-    case. No octet is searched twice, and taking a line moves no octets.
+    A segment that arrives at an empty inbox, the usual case, is kept without a copy. No octet is searched
+    twice, and taking a line moves no octets.
     """
 
     empty: bool = attrs.field(default=True, init=False)
-    """True if no octet is left. An attribute, since it is asked for before every step."""
+    """True if no octet is left. It is an attribute because it is read before every step."""
     _data: bytes | bytearray = attrs.field(default=b"", init=False, repr=False)
     _start: int = attrs.field(default=0, init=False)
     _searched: int = attrs.field(default=0, init=False)
@@ -48,7 +48,7 @@ class Inbox:
         return line
 
     def take(self, count: int | None = None) -> bytes:
-        """Takes at most ``count`` octets; all that are there if it is None."""
+        """Takes at most ``count`` octets; all octets if it is None."""
         start, end = self._start, len(self._data)
         if count is not None and count < end - start:
             end = start + count

@@ -1,7 +1,7 @@
 """Finds the Message-ID (RFC 5322 §3.6.4) of a message while it passes, for a log.
 
-It is no parser of header fields: it looks for the name at the beginning of a line, up to the first empty
-line, and not beyond `MOST` octets. A field that is not found is missing in the log, and nothing else happens.
+This is not a parser of header fields: it searches for the name at the beginning of a line, up to the first
+empty line, and within `MOST` octets. If the field is not found, only the log lacks it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Final
 __all__ = ["LONGEST", "MOST", "MessageIdReader"]
 
 MOST: Final = 65_536
-"""Octets of a header section in which the field is looked for."""
+"""The number of octets of a header section that are searched."""
 LONGEST: Final = 250
-"""Octets of a value that are kept."""
+"""The most octets of a value that are kept."""
 
 _KEPT: Final = 1_000
-"""Octets that are kept of a segment: the field may begin in it, and end in the next one."""
+"""The most octets that are kept of a segment, because the field may begin in it and end in the next one."""
 _VALUE: Final = rb"(?i:message-id)[ \t]*:[ \t]*(?:\r\n[ \t]+)?(?:([^\r\n \t][^\r\n]*)\r\n|\r\n(?=[^ \t]))"
-# One search for the field and for the end of the header section; what begins with an octet is found fast.
+# One search for the field and the end of the header section; a fixed first octet makes it fast.
 _LATER: Final = re.compile(rb"\n(?:\r\n|" + _VALUE + rb")")
 _FIRST: Final = re.compile(rb"\r\n|" + _VALUE)
 
@@ -33,7 +33,7 @@ class MessageIdReader:
         self.value = b""
         """The value of the field, without blanks around it; empty if there is none."""
         self.is_over = False
-        """True if nothing more is looked for."""
+        """True if the search is over."""
         self._kept = b""
         self._read = 0
 

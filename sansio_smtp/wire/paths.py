@@ -1,9 +1,9 @@
 """Reads the paths of MAIL and RCPT strictly (RFC 5321 §4.1.2), and gives a mailbox one form to compare.
 
 A server delivers by its own reading of a path. If a rule reads another mailbox than the server, the rule can
-be walked around: for who looks at the last ``@``, ``<bob@evil.example(@example.com>`` is in example.com; for
-who knows comments, it is in evil.example. So there is one reader here, and it takes only what all servers
-read in the same way::
+be bypassed: a program that uses the last ``@`` reads ``<bob@evil.example(@example.com>`` as an address in
+example.com; a program that knows comments reads it as one in evil.example. So this strict reader accepts only
+paths that all servers read alike::
 
     path         "<" [source-route ":"] mailbox ">"  |  mailbox, if it has neither quotes nor source route
                  "<>" as a reverse-path, "<Postmaster>" as a forward-path
@@ -11,15 +11,14 @@ read in the same way::
     local-part   atom *("." atom)  |  quoted-string
     parameters   *(SP keyword ["=" value])
 
-A blank after ``FROM:`` and missing brackets are taken, since old devices send them and all servers read them
-in the same way. All else is not taken, though some of it is widespread: comments, blanks in the path, escapes
-outside of quotes, quotes in the domain, a dot after it, an empty local-part. Octets beyond ASCII need
-SMTPUTF8 in MAIL (RFC 6531); a local-part then has to be normalized (NFKC), without control and format
-characters.
+A blank after ``FROM:`` and missing brackets are accepted, because old devices send them and all servers read
+them alike. Other deviations are refused, even widespread ones: comments, blanks in the path, escapes outside
+quotes, quotes in the domain, a dot after it, an empty local-part. Octets above ASCII need SMTPUTF8 in MAIL
+(RFC 6531); then a local-part must be normalized (NFKC), without control and format characters.
 
-Two spellings of one mailbox have one *normal form*, `Mailbox.address`: without quotes and escapes that are
-not needed, without the source route, with the domain in its own normal form. The local-part keeps its case,
-as only its server knows if it matters.
+All spellings of a mailbox have one *normal form*, `Mailbox.address`: without unnecessary quotes and escapes,
+without the source route, and with the domain in its own normal form. The local-part keeps its case, because
+only its server knows if case matters.
 
 A local-part may be longer than the 64 octets of §4.5.3.1.1, as those of bounce addresses (VERP, SRS) are. The
 whole path may not be longer than 256 (§4.5.3.1.3).
@@ -54,11 +53,11 @@ _KEYWORD: Final = {
     True: re.compile(r"TO:[ \t]*", re.IGNORECASE),
     False: re.compile(r"FROM:[ \t]*", re.IGNORECASE),
 }
-"""By `forward`: what stands before the path."""
+"""The text before the path, by `forward`."""
 _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]++"
 _DOT_STRING: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*+")
 _QUOTED_STRING: Final = re.compile(r'"(?:[ !#-\[\]-~\x80-\U0010ffff]|\\[ -~])*+"')
-# Here only so strict that there is one way to cut: the rest is for `local_of` and `normal_domain` to check.
+# Strict enough to cut in only one way. `local_of` and `normal_domain` check the rest.
 _BARE: Final = r'[^ "(),:;<>@\[\\\]\0-\x1f\x7f]++'
 _DOMAIN: Final = rf"(?:\[[^ \[\]\\<>@\0-\x1f\x7f]*+\]|{_BARE})"
 _MAILBOX: Final = re.compile(rf"(?P<local>{_QUOTED_STRING.pattern}|{_BARE})@(?P<domain>{_DOMAIN})")
@@ -78,8 +77,9 @@ USUAL: Final = re.compile(
     rb"(?: [A-Za-z0-9][A-Za-z0-9-]*+(?:=[!-~]++)?)*+" % (_MAX_PATH - 2, _ATOMS, _LABEL, _LABEL),
     re.IGNORECASE,
 )
-"""The whole line of almost every MAIL and RCPT, the local-part and the domain its groups. `read_path` takes
-what it matches, and reads that mailbox: 0.7 µs in place of 4. Of other lines it says nothing."""
+"""Matches the whole line of almost every MAIL and RCPT; its groups are the local-part and the domain.
+`read_path` accepts these lines with this mailbox: 0.7 µs in place of 4. Other lines are not necessarily
+wrong."""
 
 _REASONS: Final = (
     (re.compile(r".*[\0-\x08\x0a-\x1f\x7f]", re.DOTALL), "the path holds a control character"),
@@ -92,39 +92,39 @@ _REASONS: Final = (
     (re.compile(r'[^"]*\\'), "the path holds an escape outside of quotes"),
     (re.compile(r'.*@[^@"]*"'), "the domain is quoted"),
 )
-"""What is wrong with text that is no path: the first that matches."""
+"""Pattern → the mistake in text that is not a path. The first match counts."""
 _ROUTING: Final = frozenset("%!@")
 _NO_PATH: Final = "the path is not <local-part@domain>"
 
 
 @attrs.frozen
 class Mailbox:
-    """The mailbox that a path names. Two paths name the same one if these are equal, apart from the case of
-    the local-part."""
+    """The mailbox that a path names. Two paths name the same mailbox if these objects are equal, apart from
+    the case of the local-part."""
 
     local: str
-    """As it is meant: without quotes and escapes; empty for the null reverse-path."""
+    """The local-part without quotes and escapes; empty for the null reverse-path."""
     domain: str
-    """In normal form; empty for the null reverse-path and for ``<Postmaster>``."""
+    """The domain in normal form; empty for the null reverse-path and for ``<Postmaster>``."""
     has_route: bool = attrs.field(default=False, eq=False)
     """True if there was a source route, which is not part of the mailbox."""
 
     @property
     def address(self) -> str:
-        """The normal form: what may stand between the brackets. Empty for the null reverse-path."""
+        """The normal form, as between the brackets. Empty for the null reverse-path."""
         local = quoted(self.local) if self.local else ""
         return f"{local}@{self.domain}" if self.domain else local
 
     @property
     def routes(self) -> bool:
-        """True if some server sends mail for it on to a domain that the local-part or the source route names:
+        """True if some server would forward its mail to a domain in the local-part or the source route:
         ``bob%evil.example@mx``, ``evil.example!bob@mx``, ``"bob@evil.example"@mx``, ``@evil.example:bob@mx``
         (RFC 1123 §5.2.16, RFC 5321 appendix C)."""
         return self.has_route or not _ROUTING.isdisjoint(self.local)
 
 
 NOBODY: Final = Mailbox("", "")
-"""The null reverse-path; and what stands for a path that cannot be read."""
+"""The null reverse-path. It also represents a path that cannot be read."""
 _POSTMASTER: Final = Mailbox("postmaster", "")
 
 
@@ -132,7 +132,7 @@ def read_path(argument: bytes, *, forward: bool, utf8: bool) -> Mailbox:
     """The mailbox in the argument of MAIL or, if ``forward`` is set, of RCPT.
 
     ``utf8`` is True if MAIL has declared SMTPUTF8. Raises `MailboxError`, which says what is wrong, if the
-    path or what follows it can be read in more than one way.
+    path or the text after it can be read in more than one way.
     """
     try:
         text = argument.strip(b" \t").decode("utf-8")
@@ -163,8 +163,8 @@ def read_path(argument: bytes, *, forward: bool, utf8: bool) -> Mailbox:
 
 
 def parse_mailbox(text: str) -> Mailbox:
-    """The mailbox that a setting or a rule names. ``Postmaster`` may stand alone. Raises `MailboxError` if it
-    is no mailbox, or can be read in more than one way."""
+    """The mailbox that a setting or a rule names. ``Postmaster`` needs no domain. Raises `MailboxError` if
+    the text is not a mailbox, or can be read in more than one way."""
     if text.lower() == "postmaster":
         return _POSTMASTER
     found = _MAILBOX.fullmatch(text)
@@ -176,7 +176,7 @@ def parse_mailbox(text: str) -> Mailbox:
 
 
 def local_of(text: str) -> str:
-    """The local-part that a text means, without quotes and escapes. Raises `MailboxError`."""
+    """The local-part in a text, without quotes and escapes. Raises `MailboxError`."""
     if text.startswith('"'):
         if not _QUOTED_STRING.fullmatch(text):
             raise MailboxError("the quotes of the local-part do not end where it ends")
@@ -195,22 +195,22 @@ def local_of(text: str) -> str:
 
 
 def is_parameter(word: str) -> bool:
-    """Returns True for ``keyword`` or ``keyword=value``, as it may follow a path (RFC 5321 §4.1.2)."""
+    """Returns True for ``keyword`` or ``keyword=value``, as allowed after a path (RFC 5321 §4.1.2)."""
     return _PARAMETER.fullmatch(word) is not None
 
 
 def quoted(local: str) -> str:
-    """The local-part as it stands in a path: in quotes if it needs them."""
+    """The local-part for a path: in quotes if it needs them."""
     if _DOT_STRING.fullmatch(local):
         return local
     return '"' + re.sub(r'(["\\])', r"\\\1", local) + '"'
 
 
 def guessed_mailbox(text: str) -> Mailbox:
-    """The best guess at the mailbox in text that is none in the strict sense. Other servers may read another.
+    """The best guess at the mailbox in text that is not strictly a mailbox. Servers may read another one.
 
-    Dropped are comments, blanks outside of quotes, quotes, escapes, the source route, and the dot after the
-    domain, as Postfix does. Never raises.
+    Drops comments, blanks outside quotes, quotes, escapes, the source route, and the dot after the domain, as
+    Postfix does. Never raises.
     """
     characters = list(_what_counts(text))
     start = 0
@@ -228,7 +228,7 @@ def guessed_mailbox(text: str) -> Mailbox:
 
 
 def _what_counts(text: str) -> Iterator[tuple[str, bool]]:
-    """The characters that are no comment and no blank, each with True if it was quoted or escaped."""
+    """The characters that are not comments or blanks, each with True if it was quoted or escaped."""
     depth, in_quotes, escaped = 0, False, False
     for character in text:
         if escaped or (character == "\\" and not escaped):
@@ -254,6 +254,6 @@ def _what_is_wrong(text: str) -> str:
 
 
 def _is_read_in_one_way(local: str) -> bool:
-    """Returns False for what is drawn as something else, or what normalization changes."""
+    """Returns False for text with characters that look like others, or that normalization changes."""
     plain = all(category(each)[0] not in "CZ" for each in local if not each.isascii())
     return plain and normalize("NFKC", local) == local

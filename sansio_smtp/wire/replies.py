@@ -1,4 +1,4 @@
-"""Replies (RFC 5321 §4.2): a value type that keeps the octets it came in. `ReplyReader` reads them."""
+"""Replies (RFC 5321 §4.2): a value type that keeps the original octets. `ReplyReader` reads them."""
 
 from __future__ import annotations
 
@@ -20,32 +20,33 @@ _FORBIDDEN: Final = re.compile(rb"[\r\n\0]")
 
 
 class Origin(Enum):
-    """Who has decided what a reply says."""
+    """Who has decided a reply."""
 
     __hash__ = object.__hash__  # as in states: members are singletons
 
     SERVER = "server"
-    """The server, or the proxy in its name: it may have left out what the client cannot use."""
+    """The server; the proxy may have removed text that the client cannot use."""
     PROXY = "proxy"
     RULE = "rule"
-    """A rule, or the proxy as a rule has failed."""
+    """A rule, or the proxy because a rule has failed."""
 
 
 @attrs.define(eq=False, slots=True)
 class Reply:
     """One reply: ``raw`` are its lines on the wire, each with its CRLF.
 
-    Made by `Reply.of`, which checks its arguments, or by `ReplyReader`. Treat a reply as immutable.
+    Replies are made by `Reply.of`, which checks its arguments, or by `ReplyReader`. Treat a reply as
+    immutable.
     """
 
     code: int
     raw: bytes
     origin: Origin = attrs.field(default=Origin.SERVER, repr=False)
-    """Who has decided it; no part of what it is, so equal replies may have different origins."""
+    """Who has decided it. It is not compared, so equal replies may have different origins."""
 
     @classmethod
     def of(cls, code: int, *lines: str | bytes, enhanced: str = "", origin: Origin = Origin.PROXY) -> Reply:
-        """A reply of our own: ``Reply.of(550, "not here", enhanced="5.7.1")``.
+        """A reply of the proxy's own: ``Reply.of(550, "not here", enhanced="5.7.1")``.
 
         Each line is one line of text without its CRLF; ``enhanced`` (RFC 2034) is put before each.
         Raises `LocalProtocolError` if the code is not 200..599, a line holds CR, LF or NUL, or the enhanced
@@ -110,7 +111,7 @@ class Reply:
 
     @property
     def brief(self) -> str:
-        """The code and the enhanced status code, for the repr of what holds a server's reply: some servers
+        """The code and the enhanced status code, for the repr of objects with a server's reply: some servers
         repeat a secret in the text."""
         enhanced = self.enhanced
         return f"<{self.code}>" if enhanced is None else f"<{self.code} {enhanced}>"

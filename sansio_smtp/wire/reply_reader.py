@@ -10,17 +10,16 @@ A reply is one or more lines with the same code. A hyphen after the code says th
                                   ├─ SP ── text ─ CRLF ──> the reply is complete
                                   └─────────────── CRLF ──> the reply is complete
 
-What must never happen is that a client reads two replies where this reader has read one: from then on the
-client would take each reply for the answer to another command. So a line ends in CRLF and nothing else, and
-text holds no CR, LF or NUL.
+What must never happen is that a client reads two replies where this reader has read one: then the client
+would match each reply to the wrong command. So a line ends only in CRLF, and text holds no CR, LF or NUL.
 
-An octet that no reply can have at its place is the server's violation, as soon as it arrives. The reader does
-not wait for the end of the line: a server that ends its lines with a bare LF never sends the CRLF, and the
-client would wait until a timeout. It follows that the violation, and its text, do not depend on how the
-stream was cut into segments. The same holds for the limit on the length of a reply.
+An octet that no reply can have at its place is a violation by the server, as soon as it arrives. The reader
+does not wait for the end of the line: a server that ends its lines with a bare LF never sends the CRLF, and
+the client would wait until a timeout. So the violation and its text do not depend on how the stream was cut
+into segments. The same is true for the limit on the length of a reply.
 
-A complete reply is one match of `REPLY`. Only a reply that is incomplete or wrong is read line by line, and
-what was read of it is not read again when more arrives.
+A complete reply is one match of `REPLY`. Only an incomplete or wrong reply is read line by line, and no line
+is read again when more octets arrive.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ from .violations import RemoteProtocolError, server_violation
 
 __all__ = ["REPLY", "ReplyReader"]
 
-# RFC 5321 §4.2: three digits, then SP, "-" or nothing. [0-9], not \d: the latter takes other digits in str.
+# RFC 5321 §4.2: three digits, then SP, "-" or nothing. [0-9], because \d also matches other digits in str.
 REPLY: Final = re.compile(rb"([2-5][0-9][0-9])(?:-[^\r\n\0]*\r\n\1)*(?: [^\r\n\0]*)?\r\n")
 """A complete reply; its first group is the code."""
 # These two match the longest legal beginning of a line, which may be empty.
@@ -54,16 +53,16 @@ class ReplyReader:
     """Cuts a stream of octets into replies of at most ``max_size`` octets.
 
     A stray CR, LF or NUL, a malformed line, a code that changes between the lines of one reply, and a reply
-    that is too long are the server's violation.
+    that is too long are violations by the server.
     """
 
     max_size: int
     empty: bool = attrs.field(default=True, init=False)
-    """True if no octet waits to be read. An attribute, since it is asked for before every step."""
+    """True if no octet waits to be read. It is an attribute because it is read before every step."""
     _buffer: bytearray = attrs.field(factory=bytearray, init=False, repr=False)
     _line: int = attrs.field(default=0, init=False)  # where the unfinished line begins
-    _checked: int = attrs.field(default=0, init=False)  # up to here nothing is wrong
-    _code: bytes = attrs.field(default=b"", init=False)  # of the lines before the unfinished one
+    _checked: int = attrs.field(default=0, init=False)  # everything before this index is right
+    _code: bytes = attrs.field(default=b"", init=False)  # the code of the lines before the unfinished one
 
     def __len__(self) -> int:
         return len(self._buffer)
@@ -85,7 +84,7 @@ class ReplyReader:
         return self._read_lines() if buffer else None
 
     def _read_lines(self) -> Reply | None:
-        """Reads on, line by line, from the place where it stopped."""
+        """Continues to read line by line."""
         buffer = self._buffer
         while (end := self._legal_end()) <= self.max_size and end > self._line and buffer[end - 1] == _LF:
             if buffer[self._line + _BEFORE_TEXT] != _HYPHEN:
@@ -94,12 +93,12 @@ class ReplyReader:
             self._line = self._checked = end
         if end < len(buffer) or end > self.max_size:
             raise self._violation(end)
-        # A CR is looked at again, with what follows it.
+        # A CR is checked again, with the octet after it.
         self._checked = end - (end > 0 and buffer[end - 1] == _CR)
         return None
 
     def _legal_end(self) -> int:
-        """Index at which the line ends; if it is incomplete or wrong, at which its legal part ends."""
+        """The index of the end of the line; if it is incomplete or wrong, of the end of its legal part."""
         start, buffer = self._line, self._buffer
         if self._checked > start + _BEFORE_TEXT:
             return _end(_TEXT, buffer, self._checked)

@@ -1,19 +1,18 @@
-"""Reads who logs in from an AUTH exchange (RFC 4954), for mechanisms that send it in clear.
-
-Servers are lenient, each in its own way. Base64 comes without padding or with blanks; ``=`` is an empty
-initial response; of an authorization identity and an authentication identity one server takes the first,
-another the second. So the name is read as all of them would read it::
+"""Reads the login name from an AUTH exchange (RFC 4954), for mechanisms that send it in clear. Servers are
+lenient in different ways. They accept base64 without padding or with blanks; ``=`` is an empty initial
+response; of an authorization identity and an authentication identity one server uses the first, another the
+second. So the name is read in all of these ways::
 
     AUTH exchange ──> the answers, decoded ──> the names that some server may take ──> prepared
                                                           │
                      all of them the same name <──────────┴──────────> none, or several
                               `Login.name`                              None: *unknown*
 
-What must never happen is that a client counts as one that has not logged in, or as somebody else, since its
-name was spelled in a way that only the server understands. So after a server has accepted a login, there is a
-`Login`; if its name is None, somebody has logged in, and nobody here knows who.
+What must never happen is that a client counts as not logged in, or as another user, because only the server
+understands the spelling of its name. So after a server has accepted a login, there is a `Login`; if its name
+is None, a user has logged in whose name is not known here.
 
-Any octets can be read; nothing raises. A password is never taken for a name, and never kept.
+Any octets can be read; nothing raises. A password is never read as a name, and never kept.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from .login_names import prepared
 __all__ = ["LONGEST_EXCHANGE", "UNKNOWN_LOGIN", "Login", "decoded", "identity", "read_login"]
 
 LONGEST_EXCHANGE: Final = 8
-"""Lines of the client, AUTH included, of which a name is read; in a longer exchange it is unknown."""
+"""The most lines of the client, including AUTH, of an exchange; in a longer one the name is unknown."""
 
 _BLANKS: Final = bytes.maketrans(b"", b""), b" \t\r\n\v\f"
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/]*={0,3}")
@@ -50,8 +49,8 @@ class Login:
     """A login that a server has accepted."""
 
     name: str | None = None
-    """Who has logged in, prepared as `login_names.prepared` does, for comparing; None if it is unknown: the
-    mechanism does not tell, or servers would read different names."""
+    """The name, prepared by `login_names.prepared` for comparing; None if it is unknown: the mechanism does
+    not show it, or servers would read different names."""
     given: str | None = None
     """The name as the client gave it; None if it is unknown."""
     case_sensitive: bool = False
@@ -61,12 +60,12 @@ class Login:
 UNKNOWN_LOGIN: Final = Login()
 
 Names = Iterable["bytes | None"]
-"""The names that some server may read; None stands for what cannot be read."""
+"""The names that some server may read; None for a name that cannot be read."""
 
 
 def read_login(lines: Sequence[Command], *, case_sensitive: bool = False) -> Login:
-    """Who logs in with this exchange: the AUTH command, then the client's answers to the challenges. The
-    names of servers are case-sensitive if ``case_sensitive`` is true."""
+    """The login of this exchange: the AUTH command, then the client's answers to the challenges.
+    ``case_sensitive``: names that differ in case are different."""
     if not 1 <= len(lines) <= LONGEST_EXCHANGE:
         return UNKNOWN_LOGIN
     words = lines[0].raw.split()
@@ -103,7 +102,8 @@ def _text(octets: bytes | None) -> str:
 
 
 def decoded(word: bytes) -> bytes | None:
-    """Base64 as lenient servers read it: blanks anywhere, with padding or without. None if it is none."""
+    """Decodes base64 as lenient servers do: with blanks anywhere, with or without padding. None if it is
+    invalid."""
     word = word.translate(*_BLANKS)
     if not _BASE64.fullmatch(word):
         return None
@@ -111,15 +111,16 @@ def decoded(word: bytes) -> bytes | None:
     return None if len(word) % 4 == 1 else a2b_base64(word + b"=" * (-len(word) % 4))
 
 
-# For each mechanism: the initial response, if there is one, and the answers to challenges. Some servers do
-# not use an initial response, and ask again.
+# For each mechanism: the initial response, if any, and the answers to challenges. Some servers ignore an
+# initial response, and ask again.
 
 Answers = list["bytes | None"]
 
 
 def _login(initial: Answers, answers: Answers) -> Names:
     if initial and initial[0]:
-        # The name, and then its password is asked for; or it is ignored, and both are asked for.
+        # It is the name, and the server asks for the password; or it is ignored, and the server asks for
+        # both.
         return initial if len(answers) < 2 else (*initial, *_login([], answers))
     # After an empty initial response, one answer may be the password to the empty name.
     complete = len(answers) == 2 or (len(answers) == 1 and not initial)
@@ -132,7 +133,7 @@ def _plain(initial: Answers, answers: Answers) -> Names:
         parts = answer.split(b"\0") if answer else []
         if len(parts) != 3 or not parts[1]:
             yield None
-        else:  # who acts is the first if it is there, and some servers ignore it
+        else:  # the first identity counts if it is given, but some servers ignore it
             yield from filter(None, parts[:2])
 
 
@@ -147,7 +148,7 @@ def _cram_md5(initial: Answers, answers: Answers) -> Names:
 
 
 def _digest_md5(initial: Answers, answers: Answers) -> Names:
-    """RFC 2831 §2.1.2. With a realm some servers take ``name@realm`` for the name."""
+    """RFC 2831 §2.1.2. With a realm, some servers use ``name@realm`` as the name."""
     for answer in _not_empty(initial, answers):
         directives = _directives(answer or b"")
         if directives is None or directives.get(b"realm"):
@@ -172,7 +173,7 @@ def _oauthbearer(initial: Answers, answers: Answers) -> Names:
 
 
 def _scram(initial: Answers, answers: Answers) -> Names:
-    """RFC 5802 §7: the first message names the user; the last one, which has no GS2 header, names nobody."""
+    """RFC 5802 §7: the first message has the name; the last one, without a GS2 header, has no name."""
     for answer in _not_empty(initial, answers):
         if answer is not None and answer.startswith(b"c="):
             continue
@@ -193,7 +194,7 @@ _READERS: Final[dict[bytes, Callable[[Answers, Answers], Names]]] = {
     b"OAUTHBEARER": _oauthbearer,
     b"SCRAM": _scram,
 }
-"""Mechanism → what reads the names. Others, such as GSSAPI and NTLM, name nobody in clear."""
+"""Mechanism → the function that reads the names. Others, such as GSSAPI and NTLM, have no name in clear."""
 
 
 def _not_empty(initial: Answers, answers: Answers) -> Answers:
@@ -208,7 +209,7 @@ def _unescaped(name: bytes) -> bytes | None:
 
 
 def _directives(answer: bytes) -> dict[bytes, bytes] | None:
-    """The directives of a DIGEST-MD5 response; None if it is none, or one stands there twice."""
+    """The directives of a DIGEST-MD5 response; None if it is invalid, or has a directive twice."""
     found: dict[bytes, bytes] = {}
     at = 0
     while at < len(answer):

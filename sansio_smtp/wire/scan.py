@@ -1,11 +1,9 @@
-"""One look at a segment of mail data: where it ends, lines that begin with a dot, stray CR, LF and NUL.
-
-`scan` is what mail data costs per octet: everything else in the core is paid per segment. Usual segments have
-nothing that it looks for, so each step is first of all quick to prove that there is nothing. A search for
-*one* octet is by far the cheapest that Python can do (``memchr``); so what can be said by one octet is asked
-first, and *CRLF dot* is sought from the back, which is faster than from the front. Large messages are mostly
-base64, whose lines are all of one length: two slices hold all their CRs and LFs, and what is left is searched
-for others::
+"""Scans a segment of mail data: its end, lines that begin with a dot, stray CR, LF and NUL. Only `scan` has a
+cost for each octet; everything else in the core costs per segment. Usual segments contain nothing special, so
+each step is optimised to prove that quickly. The fastest search in Python is one for a single octet
+(``memchr``), so such searches come first. *CRLF dot* is searched from the back, which is faster than from the
+front. Large messages are mostly base64, with lines of one length: two slices hold all their CRs and LFs, and
+the rest is searched for others::
 
     64 KiB, µs                              base64          text
     "." in segment                              0.9             0.3
@@ -20,9 +18,9 @@ for others::
 Text in which one line of twenty begins with a dot takes 109 µs, 6.0 in C; short lines with dots 210, and 8.
 With AVX2 the function in C takes 0.7 to 0.8 of that.
 
-`scan` is `scan_in_python`, or the same function in C (``_scan.c``), which does all in one pass. Nothing needs
-the C one: it is built where there is a compiler, and it is used if it agrees with the other one about
-`SAMPLES`: a library that was built from other source is not used. The environment variable
+`scan` is `scan_in_python`, or the same function in C (``_scan.c``), which does everything in one pass. The C
+function is optional: it is built if there is a compiler, and used if it agrees with the Python function on
+`SAMPLES`, so that a library built from other source is not used. The environment variable
 ``SANSIO_SMTP_PURE``, set to anything but an empty string when this module is imported, switches it off.
 """
 
@@ -41,14 +39,14 @@ NUL: Final = 2
 
 Found = tuple[int, int, int]
 """Index of the first end-of-data, CRLF "." CRLF, or -1; the number of lines that begin with a dot after CRLF;
-and `BARE`, `NUL`, both or 0. The last two are about what comes before end-of-data, with its first CRLF; about
-everything if there is no end-of-data."""
+and `BARE`, `NUL`, both or 0. The last two are about the octets before end-of-data, including its first CRLF;
+about all octets if there is no end-of-data."""
 Scan = Callable[[bytes], Found]
 
 _END: Final = b"\r\n.\r\n"
 _DOTTED: Final = b"\r\n."
-_LARGE: Final = 16_384  # octets that are worth another try
-_SHORT: Final = 32  # a line: shorter ones are too many for a slice to be cheap
+_LARGE: Final = 16_384  # the number of octets that is worth another try
+_SHORT: Final = 32  # the least length of a line: with many short lines a slice is not cheap
 
 SAMPLES: Final = (
     b"",
@@ -59,11 +57,11 @@ SAMPLES: Final = (
     b"\n",
     b"\0",
 )
-"""Octets about which any `Scan` must say the same as `scan_in_python`."""
+"""Octets for which any `Scan` must return the same as `scan_in_python`."""
 
 
 def scan_in_python(octets: bytes) -> Found:
-    """What stands in a segment."""
+    """Scans a segment, in Python."""
     end, dotted = _dots(octets) if b"." in octets else (-1, 0)
     if end >= 0 and end + 5 != len(octets):
         octets = octets[: end + 2]
@@ -79,7 +77,7 @@ def is_canonical(octets: bytes) -> bool:
 
 
 def _is_even(octets: bytes) -> bool:
-    """True if lines that end in CRLF are all of one length, as in base64, and there is no other CR or LF. The
+    """True if all lines end in CRLF and have one length, as in base64, and there is no other CR or LF. The
     first and the last may be shorter."""
     first = octets.find(b"\n")
     length = octets.find(b"\n", first + 1) - first
@@ -96,7 +94,7 @@ def _is_even(octets: bytes) -> bool:
 
 
 def dotted_lines(octets: bytes) -> int:
-    """Number of lines that begin with a dot after CRLF, in octets without end-of-data."""
+    """The number of lines that begin with a dot after CRLF, in octets without end-of-data."""
     return _dots(octets)[1] if b"." in octets else 0
 
 
@@ -107,7 +105,7 @@ def _dots(octets: bytes) -> tuple[int, int]:
         return -1, 0
     if octets.find(b".") == last + 2 or octets.rfind(_DOTTED, 0, last) < 0:
         return (last, 0) if octets.startswith(_END, last) else (-1, 1)
-    # The search from the back is twice as fast where there is no end.
+    # Without an end, the search from the back is twice as fast.
     if octets.rfind(_END) < 0:
         return -1, octets.count(_DOTTED)
     end = octets.find(_END)

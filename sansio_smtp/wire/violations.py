@@ -1,7 +1,5 @@
-"""Violations: what a peer did against the protocol, with the reply that a client gets for it.
-
-A driver never sees a `RemoteProtocolError` raised. It is an item in the list of events (`Violation.error`),
-so that the events of what came before it are not lost.
+"""Violations of the protocol by a peer, with the reply that the client gets. `RemoteProtocolError` is never
+raised to a driver. It is in the list of events (`Violation.error`), so that events before it are not lost.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ class RemoteProtocolError(ProtocolError):
     ``reply_hint`` is the complete reply for the client, ready to be sent. ``evidence`` holds at most 64 of
     the offending octets for a log, secrets masked. ``phase`` is the framing phase in which it happened; None
     if the reader that found it knows no phase. ``limit`` is the field of `Config` whose limit was hit; empty
-    if it is something else.
+    for other violations.
     """
 
     phase: Phase | None = None
@@ -45,7 +43,7 @@ class RemoteProtocolError(ProtocolError):
 
 
 def server_violation(what: str, evidence: bytes, limit: str = "") -> RemoteProtocolError:
-    """The error for a violation by the server: 421 to the client, as the server can no longer be
+    """The error for a violation by the server: the client gets 421, because the server can no longer be
     understood."""
     hint = Reply.of(421, "upstream server broke the protocol, closing", enhanced="4.3.0")
     return RemoteProtocolError(what, hint, evidence, limit)
