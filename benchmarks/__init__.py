@@ -1,1 +1,1 @@
-"""What the proxy costs, beside what others cost: `python -m benchmarks`."""
+"""Measures the cost of the proxy and of others: `python -m benchmarks`."""

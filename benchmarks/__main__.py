@@ -1,6 +1,6 @@
-"""What the proxy costs, beside what others cost, in one run: CPU, latency, memory, growth.
+"""Measures the cost of the proxy and of others in one run: CPU, latency, memory, growth.
 
-smtp-source or `client.py` → a proxy → smtp-sink, over loopback. Ratios within one run count.
+smtp-source or `client.py` → a proxy → smtp-sink, over loopback. Compare ratios within one run.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def peers(options: argparse.Namespace) -> list[Peer]:
 
 
 def ended(_number: int, _frame: FrameType | None) -> None:
-    sys.exit(143)  # so that all that was started is ended too
+    sys.exit(143)  # so that all started programs are ended too
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""The Python calls in the core for one message, by what is sent. They do not depend on the machine.
+"""Counts the Python calls in the core for one message of each kind. They do not depend on the machine.
 
 `python -m benchmarks.calls` prints JSON. To count another checkout: `BENCHMARK_CHECKOUT=DIR`.
 """
@@ -21,11 +21,11 @@ CASES = {
     "pipelined": "4 KiB, command groups",
     "10 MiB": "10 MiB, no dotted lines",
 }
-"""What the dialogue of a workload is called in `core.py`."""
+"""The name of a workload's dialogue in `core.py`."""
 
 
 def counted() -> dict[str, int]:
-    """In a session that has had a message before. What attrs generates counts too."""
+    """Counts the calls in a session after an earlier message. Code that attrs generates counts too."""
     found = {}
     for case in core.cases():
         names = [name for name, its in CASES.items() if its == case.name]

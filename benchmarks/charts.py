@@ -58,7 +58,7 @@ def _y(value: float, top: float) -> float:
 
 
 def bars(title: str, groups: Mapping[str, Mapping[str, float]], most: float | None = None) -> str:
-    """A group for each key, with a bar for each series. What is more than `most` is cut, with its value."""
+    """A group for each key, with a bar for each series. Bars above `most` are cut, and show their value."""
     series = list(dict.fromkeys(name for group in groups.values() for name in group))
     greatest = max(value for group in groups.values() for value in group.values())
     labels = _steps(min(greatest, most or greatest))
@@ -83,7 +83,7 @@ def bars(title: str, groups: Mapping[str, Mapping[str, float]], most: float | No
 
 
 def lines(title: str, steps: Sequence[str], series: Mapping[str, Sequence[float]]) -> str:
-    """A line for each series, at steps that are equally far from each other."""
+    """A line for each series, with equal distances between steps."""
     labels = _steps(max(value for values in series.values() for value in values))
     top = labels[-1]
     found = _frame(title, list(series), top, labels)

@@ -1,10 +1,11 @@
-"""An SMTP client for what smtp-source cannot do: command groups, thousands of sessions, messages of 1 GiB.
+"""An SMTP client with features that smtp-source lacks: command groups, thousands of sessions, messages of 1
+GiB.
 
 One process without threads; all sessions send at the same time. With `--steps` it prints a line when all
-sessions are open and one when all messages are sent, and waits after each for a line on its standard input:
-so what is between the two can be measured alone. The last line is JSON: how many messages were taken.
-Exit status 3: the server does not offer PIPELINING, so a group may not be sent.
-`python benchmarks/client.py PORT --messages 100 --sessions 2 --size 4096 [--recipients 50] [--groups]`
+sessions are open and one when all messages are sent. After each it waits for a line on its standard input, so
+that the time between the two can be measured alone. The last line is JSON: the number of accepted messages.
+Exit status 3: the server does not offer PIPELINING, so a group may not be sent. `python benchmarks/client.py
+PORT --messages 100 --sessions 2 --size 4096 [--recipients 50] [--groups]`
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ BLOCK = LINE * 800  # some 64 KiB
 HEADER = b"Subject: a measurement\r\n\r\n"
 MAIL, DATA = b"MAIL FROM:<a@client.example>\r\n", b"DATA\r\n"
 NOT_OFFERED = 3
-AT_ONCE = 100  # sessions that are being opened: servers have short queues
+AT_ONCE = 100  # sessions that are opened at once: servers have short queues
 Step = tuple[Iterator[bytes], int]  # what is sent, and how many replies follow
 
 
@@ -162,7 +163,7 @@ class Client:
             raise NotOffered
 
     def send(self) -> int:
-        """How many messages were taken."""
+        """Sends the messages. Returns the number of accepted ones."""
         before = sum(session.taken for session in self._sessions)
         left = iter(range(self._options.messages))
         waiting = deque(self._sessions)

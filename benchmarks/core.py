@@ -1,7 +1,7 @@
-"""The core alone, with no socket: what one dialogue costs in `Proxy`, beside what the bare memory work costs.
+"""Measures the core without sockets: the cost of one dialogue in `Proxy`, compared with the bare memory work.
 
-`python benchmarks/core.py`; `--quick` is only good for finding mistakes. `--against DIR` measures another
-checkout beside this one, in turn, and prints the ratio: the figure to look at before and after a change.
+`python benchmarks/core.py`; `--quick` only finds mistakes. `--against DIR` measures another checkout and this
+one in turn, and prints the ratio: check this figure before and after a change.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def text(size: int) -> bytes:
 
 
 def few_bare(content: bytes) -> bytes:
-    """One line of 100 ends in a bare LF: the segments are ordinary, but none may pass untouched."""
+    """One line in 100 ends in a bare LF: the segments are ordinary, but none may pass unchanged."""
     return re.sub(rb"((?:[^\n]*\n){99}[^\r\n]*)\r\n", rb"\1\n", content)
 
 
@@ -92,11 +92,11 @@ class Case:
     steps: Sequence[Step]
     expect: Callable[[bytes, bytes], bool]  # (sent to the server, sent to the client)
     unit: tuple[str, float] = ("µs", 1e6)
-    per: int = 1  # what is measured happens so many times in the steps
+    per: int = 1  # how often the measured event happens in the steps
 
 
 def passes(steps: Sequence[Step], to_server: bytes, to_client: bytes) -> bool:
-    """Every octet leaves as it came."""
+    """Checks that every octet passes unchanged."""
     return (to_server, to_client) == tuple(
         b"".join(d for side, d in steps if side is s) for s in (CLIENT, SERVER)
     )
@@ -138,7 +138,7 @@ def cases() -> list[Case]:
 
 
 def verify(case: Case) -> None:
-    """A fast wrong answer is worth nothing."""
+    """Checks the result: a fast wrong answer is useless."""
     proxy = Proxy(Config(max_errors=10**9))
     for side, data in GREETING:
         proxy.receive_from(side, data)
@@ -152,8 +152,8 @@ def verify(case: Case) -> None:
 
 
 def dialogue(case: Case) -> Callable[[], None]:
-    """The measured thing: the steps again and again in one session, given to the core as the driver does it,
-    each send taken out of its event."""
+    """The measured function: repeats the steps in one session, and uses the core like the driver does, taking
+    each send out of its event."""
     proxy = Proxy(Config(max_errors=10**9))
     for side, data in GREETING:
         proxy.receive_from(side, data)
@@ -181,7 +181,7 @@ def copying(case: Case) -> Callable[[], None]:
 
 
 def finding(case: Case) -> Callable[[], None]:
-    """The cheapest framing that could be right: one search for the end of each input."""
+    """The cheapest possible framing: one search for the end of each input."""
 
     def run() -> None:
         for _side, data in case.steps:
@@ -191,7 +191,8 @@ def finding(case: Case) -> Callable[[], None]:
 
 
 def seconds(runs: Sequence[Callable[[], None]], budget: float) -> list[float]:
-    """CPU seconds of each: medians of five rounds, taken in turn so that a slow spell meets all of them."""
+    """CPU seconds of each: medians of five rounds, measured in turn so that a slow phase of the machine
+    affects all."""
     counts = []
     for run in runs:
         start = time.process_time()
@@ -208,7 +209,7 @@ def seconds(runs: Sequence[Callable[[], None]], budget: float) -> list[float]:
 
 
 class Worker:
-    """A process that measures cases in one checkout, a round whenever it is told to."""
+    """A process that measures cases in one checkout, one round for each request."""
 
     def __init__(self, checkout: Path, **environment: str) -> None:
         self._process = subprocess.Popen(
@@ -233,7 +234,7 @@ class Worker:
 
 
 def work() -> None:
-    """What a worker does."""
+    """The main function of a worker."""
     runs = [dialogue(case) for case in cases()]
     for line in sys.stdin:
         case, count = map(int, line.split())

@@ -1,9 +1,9 @@
-"""The system calls of the executable for one message in a session that is kept open, by strace.
+"""Counts the system calls of the executable for one message in a session that is kept open, with strace.
 
-`python -m benchmarks.counts`; `--check` fails if there are more than `LIMIT`. Not time, but nearly the same
-on every machine. smtp-source sends a few messages, in another run many; the difference counts. The more
-sessions there are, the more inputs one look finds, and the less the figure depends on how busy the machine
-is: on one machine 17.2 to 17.8 for ten sessions, 16.2 to 16.4 for forty.
+`python -m benchmarks.counts`; `--check` fails if there are more than `LIMIT`. The count is nearly the same on
+every machine. smtp-source sends a few messages in one run and many in another, and the difference is used.
+With more sessions each poll finds more inputs, and the figure depends less on the load of the machine: on one
+machine 17.2 to 17.8 for ten sessions, 16.2 to 16.4 for forty.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def calls(peer: Peer, tmp: Path, sink: Sink, sessions: int) -> Counter[str]:
 
 
 def _counted(peer: Peer, tmp: Path, sink: Sink, workload: Workload, messages: int) -> Counter[str]:
-    """Of a whole run of the program, from its start to its end."""
+    """The calls of a whole run of the program."""
     file = tmp / "strace.txt"
     strace = ("strace", "-D", "-f", "-qq", "-c", "-o", str(file))
     with (

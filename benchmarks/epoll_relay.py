@@ -1,4 +1,4 @@
-"""A bare byte relay in one loop over epoll: the least that any Python program can do which gets each octet.
+"""A bare byte relay in one loop over epoll: the minimum for any Python program that reads each octet.
 
 It knows nothing about SMTP, and has no tasks, no time limits and no library.
 `python benchmarks/epoll_relay.py --listen 127.0.0.1:0 --upstream 127.0.0.1:25`
@@ -26,11 +26,11 @@ class End:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock = sock
         self.rest = b""
-        """What this connection is still to be sent."""
+        """The octets still to be sent to this connection."""
         self.ended = False
 
     def copy(self) -> None:
-        """Passes on what has come, until nothing is left or the other one takes no more. Raises OSError."""
+        """Passes on the input until nothing is left or the other connection takes no more. Raises OSError."""
         while not self.other.rest and not self.ended:
             try:
                 data = self.sock.recv(READ_SIZE)
@@ -42,7 +42,7 @@ class End:
                 self.ended = True
                 self.other.sock.shutdown(socket.SHUT_WR)
             if len(data) < READ_SIZE:
-                return  # what comes next is an event
+                return  # the next input causes an event
 
     def send(self, data: bytes) -> None:
         try:
@@ -60,7 +60,7 @@ class End:
 
 
 def serve(listener: socket.socket, upstream: tuple[str, int], stopped: socket.socket) -> None:
-    """Until something can be read from ``stopped``."""
+    """Serves until ``stopped`` can be read."""
     ends: dict[int, End] = {}
     with select.epoll() as events:
         events.register(listener, select.EPOLLIN)

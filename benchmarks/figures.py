@@ -1,4 +1,4 @@
-"""The figures of one run, and the tables made of them: medians with least and greatest, and ratios."""
+"""The figures of one run, and their tables: medians with least and greatest values, and ratios."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Figures", "Table", "short"]
 
 
 def short(value: float) -> str:
-    """Three digits that count."""
+    """The value with three significant digits."""
     if value == 0:
         return "0"
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
@@ -42,7 +42,7 @@ class Table:
         return statistics.median(values) if values else None
 
     def ratios(self, row: str, reference: str, column: str) -> list[float]:
-        """Round by round: a slow spell of the machine meets both."""
+        """The ratios of each round: a slow phase of the machine affects both."""
         return self._divided((row, column), (reference, column))
 
     def ratios_between(self, row: str, column: str, reference: str) -> list[float]:
@@ -70,7 +70,7 @@ class Table:
         return grid([head, *titles], body)
 
     def ratios_markdown(self, head: str, reference: str, rows: Iterable[str] | None = None) -> str:
-        """What each figure is of that of the reference in the same round."""
+        """The ratio of each figure to the reference in the same round."""
         chosen = [row for row in (rows or self.rows) if row != reference]
         body = [
             [row, *(spread(self.ratios(row, reference, column), 2) for column in self.columns)]
@@ -107,7 +107,7 @@ def grid(titles: Sequence[str], body: Iterable[Sequence[str]]) -> str:
 
 @dataclass
 class Figures:
-    """All tables by their names, and what was found out besides."""
+    """All tables by name, and other results."""
 
     tables: dict[str, Table] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)

@@ -1,8 +1,8 @@
-"""What one recipient or header field costs among many, beside what it costs among a hundred.
+"""Measures the cost of one recipient or header field among many, compared with one among a hundred.
 
-`python benchmarks/growth.py`. The last column is the ratio of the costs: 1.0 is a cost that grows with the
-number of them, 100 one that grows with its square. `--many N` takes another number than 10,000,
-`--checkout DIR` measures the code of another directory.
+`python benchmarks/growth.py`. The last column is the ratio of the costs: 1.0 means that the cost grows with
+the number, 100 that it grows with its square. `--many N` uses another number than 10,000; `--checkout DIR`
+measures the code of another directory.
 """
 
 from __future__ import annotations

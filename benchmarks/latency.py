@@ -1,7 +1,8 @@
-"""How long one client waits for a message: short bursts at each peer in turn, in the same slow spells.
+"""Measures how long one client waits for a message: short bursts at each peer in turn, so that slow phases
+affect all.
 
-Two methods: the percentiles over all messages, and the median of the ratios of neighbouring bursts. Where
-they disagree, the machine was not quiet enough for either.
+Two methods: the percentiles of all messages, and the median of the ratios of neighbouring bursts. If they
+disagree, the machine was too busy for both.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ __all__ = ["P50", "P99", "PAIRED", "TURNS", "latencies"]
 P50, P99, PAIRED = "p50, ms", "p99, ms", "ratio of neighbouring bursts"
 MESSAGES = 20
 SECONDS = 0.05
-"""A burst ends after so many messages, or so long."""
+"""A burst ends after so many messages or seconds."""
 TURNS = 40
 
 LINE = b"The quick brown fox jumps over the lazy dog, and then it does so once again.\r\n"
@@ -78,7 +79,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def latencies(table: Table, running: dict[str, Running], reference: str, sink: Sink, turns: int) -> None:
-    """One round. `reference` is the peer that each is set against."""
+    """Measures one round. Each peer is compared with `reference`."""
     bursts: dict[str, list[list[float]]] = {name: [] for name in running}
     try:
         with contextlib.ExitStack() as stack, sink.expecting("latency") as sent:

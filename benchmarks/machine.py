@@ -1,4 +1,4 @@
-"""On what a run was made: the machine, the kernel and the versions."""
+"""Describes the environment of a run: the machine, the kernel and the versions."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def facts(against: Path | None, haraka: Path | None, arguments: Sequence[str]) -
 
 
 def _without_path(word: str) -> str:
-    """Where things lie on this machine is nobody's business."""
+    """The word without a path, because paths of this machine are private."""
     name, equals, value = word.rpartition("=")
     return f"{name}{equals}PATH" if value.startswith("/") else word
 

@@ -1,7 +1,7 @@
 """Memory: of a program at rest, and of one session that is idle, in a message, or busy with a large message.
 
-PSS of the whole process tree, in fresh processes: one that has worked has free memory to hand out. What the
-kernel holds for the sockets is not in it.
+Measures the PSS of the whole process tree, in fresh processes, because a used process has free memory to
+reuse. Memory of the kernel for sockets is not included.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["AT_REST", "BUSY", "IN_MESSAGE", "idle", "idle_of", "in_messages", "p
 AT_REST = "at rest, MiB"
 IN_MESSAGE, BUSY = "in a small message, KiB", "in a 10 MiB message, slow server, KiB"
 FEW = 50
-"""Sessions that are opened first: the first of all cost what they share."""
+"""The sessions that are opened first: they also cost what all sessions share."""
 SESSIONS_IN_MESSAGES = 20
 SETTLED = 0.3
 FILLING = 3.0
@@ -37,7 +37,7 @@ def per_session(sessions: int) -> str:
 
 
 def idle(run: Run, table: Table, peer: Peer, counts: list[int]) -> None:
-    """At rest, and what one session more needs up to each count."""
+    """Measures the program at rest, and the memory of each further session up to each count."""
     place = Place(run.tmp, run.sink.port)
     with peer.running(place) as running:
         idle_of(table, peer.name, running, counts)
@@ -65,7 +65,7 @@ def idle_of(table: Table, row: str, running: Running, counts: list[int]) -> None
 
 
 def in_messages(run: Run, table: Table, peer: Peer) -> None:
-    """In front of a server that takes envelopes and reads nothing of a message."""
+    """Measures sessions whose server accepts envelopes but reads no message."""
     with stalling_server() as port, peer.running(Place(run.tmp, port)) as running:
         sessions: list[socket.socket] = []
         try:
@@ -98,8 +98,8 @@ def in_message(port: int) -> socket.socket:
 
 
 def fill(sessions: list[socket.socket], pid: int) -> float:
-    """Send all that is taken; the greatest PSS meanwhile. The kernel takes most of a message, and goes on to
-    take a little now and then, so it ends after a while."""
+    """Sends everything that is accepted, and returns the greatest PSS meanwhile. The kernel takes most of a
+    message, and then a little from time to time, so this ends after a while."""
     unsent = dict.fromkeys(sessions, memoryview(BLOCK * WAITS))
     for sock in sessions:
         sock.setblocking(False)
@@ -140,7 +140,7 @@ def _serve(listener: socket.socket, stop: threading.Event) -> None:
                 if sock is listener:
                     client = stack.enter_context(listener.accept()[0])
                     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-                    with contextlib.suppress(OSError):  # the proxy has gone, as its client has
+                    with contextlib.suppress(OSError):  # the proxy and its client have closed
                         client.sendall(b"220 server.example\r\n")
                         selector.register(client, selectors.EVENT_READ)
                     continue

@@ -15,8 +15,8 @@ _FIND = r"<!-- figures: {name} -->\n(?:(?!<!-- )[^\n]*\n)*<!-- end of figures --
 
 
 def write(figures: Figures, page: Path) -> list[str]:
-    """Renew what was measured; the names of the regions and plots that are new. Regions of what was not
-    measured stay as they are. Plots are put into a directory that is named as the page is."""
+    """Updates the regions that were measured, and returns the names of the new regions and plots. Other
+    regions do not change. Plots go into a directory with the name of the page."""
     text = page.read_text(encoding="utf-8")
     renewed = []
     for name, section in SECTIONS.items():
@@ -39,6 +39,6 @@ def write(figures: Figures, page: Path) -> list[str]:
 
 
 def as_text(figures: Figures) -> str:
-    """All that was measured, for a terminal."""
+    """All figures, as text for a terminal."""
     said = {name: section(figures) for name, section in SECTIONS.items()}
     return "\n\n".join(f"== {name}\n\n{text}" for name, text in said.items() if text)

@@ -15,14 +15,14 @@ __all__ = ["DEFAULT", "PARTS"]
 
 IDLE_UNDER_TLS = [200]
 RULES_SHARE = 0.2
-"""Of the messages: there are many rows."""
+"""The share of the messages that is sent, because there are many rows."""
 KEEP_WORKLOADS = [workload for workload in WORKLOADS if workload.name == "small"]
 KEEP_TLS_WORKLOADS = [workload for workload in TLS_WORKLOADS if workload.name == "small"]
 SOAK, SOAK_STEPS = 1_000_000, 10
 
 
 def pure(peers: Sequence[Peer]) -> list[Peer]:
-    """Without the one of ours that uses C: it differs only in large messages."""
+    """The peers without our variant in C, which differs only for large messages."""
     return [peer for peer in peers if peer.checkout is None or peer.environment]
 
 
@@ -32,7 +32,7 @@ def proxies(run: Run) -> None:
 
 
 def rules(run: Run) -> None:
-    """Ours, each with a rule that looks and lets all pass."""
+    """Measures our variants with rules that check and let everything pass."""
     for peer in run.ours[:1] if run.quick else pure(run.ours):
         peers = [peer, *(with_rule(peer, rule, run.tmp) for rule in RULES)]
         with run.all_running(peers) as running:
@@ -51,7 +51,8 @@ def tls(run: Run) -> None:
 
 
 def keep(run: Run) -> None:
-    """One-message clients: each with a connection to the server of its own, or with one that is kept."""
+    """Measures clients with one message: with a new connection to the server for each, or with kept
+    connections."""
     peer = run.ours[0]
     peers = [peer, with_options(peer, KEPT, "--upstream-keep", "20")]
     with run.all_running(peers) as running:
@@ -87,7 +88,8 @@ def growth(run: Run) -> None:
 
 
 def remaining(run: Run) -> None:
-    """Where the time goes; and system calls, where strace is installed. Counts are never quick."""
+    """Measures where the time goes, and counts system calls if strace is installed. Counting is never
+    quick."""
     peers = pure(run.ours)
     observed = [*peers, *(peer for peer in run.peers if peer is HAPROXY)]
     with run.all_running(observed) as running:
@@ -112,7 +114,7 @@ def remaining(run: Run) -> None:
 
 
 def soak(run: Run) -> None:
-    """A million messages through one process: its memory has to stay."""
+    """Sends a million messages through one process, whose memory must not grow."""
     peer, table = run.ours[0], run.figures.fresh("soak")
     (workload,) = (each for each in WORKLOADS if each.name == "keep-alive")
     with run.all_running([peer]) as running:
@@ -138,4 +140,4 @@ PARTS: dict[str, Callable[[Run], None]] = {
     "soak": soak,
 }
 DEFAULT = [name for name in PARTS if name != "soak"]
-"""All that fits into some minutes."""
+"""The parts that fit into some minutes."""

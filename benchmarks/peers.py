@@ -1,4 +1,4 @@
-"""The proxies that are compared, and how each is started in front of a server."""
+"""The compared proxies, and how to start each in front of a server."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ __all__ = [
 MAIN, BEFORE = "sansio-smtp", "before"
 OPEN_FILES = 20_000
 PURE = {"SANSIO_SMTP_PURE": "1"}
-"""Switches off what is written in C."""
+"""Switches off the code in C."""
 
 _HAPROXY = """
 global
@@ -52,7 +52,7 @@ defaults
     timeout server 300s
 """
 NO_REUSE = "ssl verify none no-ssl-reuse"
-"""TLS to a server, for HAProxy. No TLS session is resumed: each connection has its whole handshake."""
+"""TLS to a server, for HAProxy. TLS sessions are not resumed: each connection makes a full handshake."""
 
 RULES = {
     "rcpt": """
@@ -84,7 +84,7 @@ def message(tx, msg):
         return Reject(550, "5.7.1 no lottery")
 """,
 }
-"""By the phase: a rule that looks and lets all pass."""
+"""Phase → a rule that checks and lets everything pass."""
 
 _POSTFIX_MAIN = """
 smtpd_tls_security_level = none
@@ -136,19 +136,19 @@ class Peer:
     name: str
     start: Callable[[Peer, Place], AbstractContextManager[Running]]
     share: float = 1.0
-    """Of the messages of each workload: a slow peer may not take all the time."""
+    """The share of the messages of each workload, so that a slow peer does not take all the time."""
     idle: Sequence[int] = (1000, 5000)
-    """So many sessions are opened to see what one needs."""
+    """The number of sessions that are opened to measure one."""
     options: tuple[str, ...] = ()
     checkout: Path | None = None
-    """Of ours; None for the others."""
+    """The checkout of our variants; None for other peers."""
     environment: tuple[tuple[str, str], ...] = ()
     under: tuple[str, ...] = ()
-    """A command that ours run under."""
+    """A command under which our variants run."""
     tls: bool = False
-    """It can be measured with TLS on both legs."""
+    """True if it can be measured with TLS on both sides."""
     streams: bool = False
-    """It passes a message on before it has all of it."""
+    """True if it passes a message on before it has all of it."""
 
     def running(self, place: Place) -> AbstractContextManager[Running]:
         return self.start(self, place)
@@ -161,28 +161,28 @@ def ours(name: str, *options: str, checkout: Path = CHECKOUT, **environment: str
 
 
 def with_rule(peer: Peer, rule: str, tmp: Path) -> Peer:
-    """One of ours with one of the `RULES`."""
+    """Our variant with one of the `RULES`."""
     file = tmp / f"{rule}_rule.py"
     file.write_text(RULES[rule])
     return replace(peer, name=f"{peer.name}, {rule} rule", options=(*peer.options, "--rules", str(file)))
 
 
 KEPT = "kept connections"
-"""What one of ours is called that keeps its connections to the server."""
+"""The name of our variant that keeps its connections to the server."""
 
 
 def with_options(peer: Peer, what: str, *options: str) -> Peer:
-    """One of ours with more options."""
+    """Our variant with more options."""
     return replace(peer, name=f"{peer.name}, {what}", options=(*peer.options, *options))
 
 
 def own_command(peer: Peer, *options: str) -> list[str]:
-    """What starts one of ours."""
+    """The command line of our variant."""
     return _python(peer, "-m", "trio_proxy", *peer.options, *options)
 
 
 def _python(peer: Peer, *arguments: str) -> list[str]:
-    """`-P`: the directory in which we are is no place to import from."""
+    """A Python command line. `-P`: does not import from the current directory."""
     assert peer.checkout is not None
     variables = [f"PYTHONPATH={peer.checkout}", *(f"{name}={value}" for name, value in peer.environment)]
     return ["env", *variables, *peer.under, sys.executable, "-P", *arguments]
@@ -232,7 +232,7 @@ def _haproxy(_peer: Peer, place: Place) -> Iterator[Running]:
 
 @contextlib.contextmanager
 def _postfix(_peer: Peer, place: Place) -> Iterator[Running]:
-    """Its master is nobody's child; the processes that do the work are children of the master."""
+    """Starts Postfix. Its master is not our child; the working processes are children of the master."""
     port = free_port()
     root = Path(tempfile.mkdtemp(prefix="benchmark-postfix-"))
     root.chmod(0o755)
@@ -282,7 +282,7 @@ HAPROXY = Peer("HAProxy", _haproxy, tls=True, streams=True)
 
 
 def others(haraka: Path | None) -> Iterator[Peer]:
-    """Those that are installed. `haraka` is a node_modules with Haraka in it."""
+    """The other peers that are installed. `haraka` is a node_modules directory with Haraka."""
     yield LOOP
     yield RELAY
     if which("haproxy"):
@@ -298,8 +298,8 @@ def others(haraka: Path | None) -> Iterator[Peer]:
 
 
 def modes(checkout: Path, name: str) -> list[Peer]:
-    """One peer for each way in which a checkout can be run: pure Python, with its library in C if that is
-    built, and with tasks."""
+    """One peer for each way to run a checkout: pure Python, with the library in C if it is built, and with
+    tasks."""
     plain = ours(name, checkout=checkout)
     found = [ours(name, checkout=checkout, **PURE)]
     program = "from sansio_smtp.wire import scan; print(getattr(scan, 'accelerated', False))"

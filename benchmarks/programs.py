@@ -1,4 +1,4 @@
-"""The programs that take part: found, started, measured, ended. Their set-up is shared with tests/interop."""
+"""Finds, starts, measures and ends the programs. Their set-up is shared with tests/interop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent
-sys.path.insert(0, str(CHECKOUT / "tests" / "interop"))  # the peers of the tests are those of the benchmarks
+sys.path.insert(0, str(CHECKOUT / "tests" / "interop"))  # benchmarks use the peers of the tests
 
 from interop_daemon import Daemon  # noqa: E402
 from interop_postfix import free_port  # noqa: E402
@@ -28,7 +28,7 @@ PACKAGES = {"smtp-source": "postfix", "smtp-sink": "postfix"}
 
 
 class Failed(Exception):
-    """The figures would be worthless: a message is missing, or a program ended."""
+    """The figures are not valid: a message is missing, or a program ended."""
 
 
 def which(program: str) -> str | None:
@@ -54,7 +54,7 @@ def process_tree(pid: int) -> list[int]:
 
 def cpu_seconds(pid: int) -> float:
     """User and system time of the whole tree, children that have ended included. The clock of a process
-    counts nanoseconds; what a process knows of ended children, in /proc/PID/stat, 10 ms."""
+    counts nanoseconds; the time of ended children, in /proc/PID/stat, is in units of 10 ms."""
     total = 0.0
     for each in process_tree(pid):
         with contextlib.suppress(OSError):
@@ -65,7 +65,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def pss_kib(pid: int) -> float:
-    """The memory of the tree. Pages that several processes share count in parts."""
+    """The memory of the tree. Shared pages count in parts."""
     total = 0.0
     for each in process_tree(pid):
         with contextlib.suppress(OSError):
@@ -78,8 +78,8 @@ def pss_kib(pid: int) -> float:
 
 @contextlib.contextmanager
 def running(name: str, command: list[str], port: int, tmp: Path) -> Iterator[int]:
-    """The process id of a server, from when it takes connections. It must still live in the end, and is
-    ended then, by its id."""
+    """Starts a server, and gives its process id when it accepts connections. It must still run at the end,
+    and is then ended by its id."""
     log = tmp / f"{re.sub(r'[^a-z0-9]+', '-', name.lower())}-{port}.log"
     server = Daemon(command, log, ("127.0.0.1", port), 30.0)
     try:
@@ -95,7 +95,7 @@ def running(name: str, command: list[str], port: int, tmp: Path) -> Iterator[int
 
 
 def execute(command: list[str], what: str, seconds: float = 120.0) -> str:
-    """What a program prints. It has to end well, in so many seconds."""
+    """Runs a program, and returns its output. It must succeed within so many seconds."""
     try:
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -107,7 +107,7 @@ def execute(command: list[str], what: str, seconds: float = 120.0) -> str:
 
 
 class Sink:
-    """smtp-sink and its own count of messages: a peer that answers 250 has not yet delivered anything."""
+    """smtp-sink with its own count of messages, because a peer that answers 250 may not have delivered."""
 
     def __init__(self, tmp: Path) -> None:
         self.port = free_port()
@@ -133,7 +133,7 @@ class Sink:
 
     @contextlib.contextmanager
     def expecting(self, what: str) -> Iterator[list[int]]:
-        """Put into the list how many messages were sent. Exactly as many must have arrived."""
+        """Gives a list for the number of sent messages. Exactly as many must have arrived."""
         before, sent = self.messages, [0]
         yield sent
         deadline = time.monotonic() + 3  # its count is written a moment after its reply

@@ -1,7 +1,6 @@
-"""How the cost grows: over the number of sessions, of recipients, and the size of messages.
-
-Sessions are open before and stay open, so no connection counts. A cost for each recipient or MB leaves out
-what a message costs by itself: that is taken from the smallest message of the range.
+"""Measures how the cost grows with the number of sessions and recipients and the size of messages. Sessions
+are opened before and stay open, so connections do not count. The cost of a recipient or MB excludes the fixed
+cost of a message, which is taken from the smallest message of the range.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ class Step:
 
     @property
     def large(self) -> bool:
-        """It takes too long to be only a warm-up."""
+        """True if it takes too long to be only a warm-up."""
         workload = self.workload
         return max(workload.sessions, workload.recipients) > 1000 or workload.size > 10 * MIB
 
@@ -37,10 +36,10 @@ class Range:
     per: str
     unit: tuple[str, float]
     middle: int
-    """The index of the step that the others are set against."""
+    """The index of the step with which the others are compared."""
     steps: Sequence[Step]
     fixed: bool
-    """A message costs something by itself, which is no part of the ratios."""
+    """True if a message has a fixed cost, which is not part of the ratios."""
     size_of_one: float = 1.0
 
 
@@ -115,8 +114,8 @@ def measure(
 
 
 def without_fixed(range_: Range, costs: Sequence[float]) -> list[float]:
-    """The cost of one session's message, recipient or MB at each step. With a fixed part, it is what is left
-    of the smallest message when the middle of the range tells what one more costs."""
+    """The cost of one session's message, recipient or MB at each step. A fixed part is the rest of the
+    smallest message, if the middle of the range gives the cost of one more."""
     if not range_.fixed:
         return list(costs)
     counts = [step.at / range_.size_of_one for step in range_.steps]

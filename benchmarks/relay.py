@@ -1,4 +1,4 @@
-"""A bare Trio byte relay: the least that any Trio program can do, and so the baseline of our driver.
+"""A bare Trio byte relay: the minimum for any Trio program, and so the baseline of our driver.
 
 It knows nothing about SMTP.  `python benchmarks/relay.py --listen 127.0.0.1:0 --upstream 127.0.0.1:25`
 """
@@ -13,7 +13,7 @@ import socket
 import trio
 from trio.lowlevel import wait_readable, wait_writable
 
-READ_SIZE = 65536  # smaller costs system calls, larger falls out of the cache
+READ_SIZE = 65536  # smaller reads need more system calls, larger ones do not fit the cache
 EAGER_READS = 32  # reads in a row without asking the event loop: the other sessions must get their turn
 ACCEPT_BATCH = 64
 
@@ -48,7 +48,7 @@ async def pump(source: socket.socket, target: socket.socket) -> None:
             target.shutdown(socket.SHUT_WR)
             return
         await send_all(target, data)
-        # Only a read that filled the buffer promises that there is more: otherwise trying is a wasted call.
+        # Only after a read that filled the buffer is there probably more: otherwise another call is wasted.
         eager = (eager + 1) % EAGER_READS if len(data) == READ_SIZE else 0
 
 

@@ -23,7 +23,7 @@ def machine(figures: Figures) -> str:
 
 
 def targets(figures: Figures) -> str:
-    """What was aimed at, and what was reached."""
+    """The targets, and the results."""
     rows: list[list[str]] = []
 
     def row(what: str, table: str, one: str, base: str, column: str, target: str) -> None:
@@ -236,7 +236,7 @@ SECTIONS: dict[str, Callable[[Figures], str]] = {
     "growth": growth,
     "where": where,
 }
-"""By the name of the region of the page. Nothing: it was not measured."""
+"""Name of a region of the page → its text; empty if it was not measured."""
 
 
 def plot_proxies(figures: Figures) -> str:
@@ -281,4 +281,4 @@ PLOTS: dict[str, Callable[[Figures], str]] = {
     "memory": plot_memory,
     **{f"growth-{range_.name}": plot_growth(range_) for range_ in ranges.RANGES},
 }
-"""By the name of the file. Nothing: it was not measured."""
+"""Name of a file → its plot; empty if it was not measured."""

@@ -1,10 +1,11 @@
-"""What rules cost: the core and its rules without a socket, one rule of each kind beside none.
+"""Measures the cost of rules: the core and its rules without a socket, with one rule of each kind and with
+none.
 
-`python benchmarks/rules.py`; `--quick` is only good for finding mistakes. `--check` counts Python calls in
-place of time, which gives the same on every machine, and fails if there are more than `LIMITS` allows.
+`python benchmarks/rules.py`; `--quick` only finds mistakes. `--check` counts Python calls, which are the same
+on every machine, and fails if there are more than `LIMITS` allows.
 
-All kinds are measured in one process and in turn, so that a slow spell of the machine meets all of them.
-Rules run as they do in the service, under its watchdog; none of them waits, changes or refuses anything.
+All kinds are measured in one process and in turn, so that a slow phase of the machine affects all. Rules run
+as in the service, under its watchdog; none of them waits, changes or refuses anything.
 """
 
 from __future__ import annotations
@@ -104,8 +105,8 @@ class Dialogue:
         self.play(GREETING)
 
     def play(self, steps: Sequence[Step]) -> list[Event]:
-        """What `Sides.take` and `Relay.apply` do, each send taken out of its event. Returns the events of the
-        last input."""
+        """Does what `Sides.take` and `Relay.apply` do, and takes each send out of its event. Returns the
+        events of the last input."""
         proxy = self._proxy
         receive, judging = proxy.receive_from, self._judging
         events: list[Event] = []
@@ -130,14 +131,15 @@ class Dialogue:
         return events
 
     def verify(self) -> None:
-        """A fast wrong answer is worth nothing."""
+        """Checks the result: a fast wrong answer is useless."""
         for steps in (self.small, self.large):
             last = self.play(steps)
             assert any(isinstance(e, MessageAnswered) and e.reply.code == 250 for e in last), "not accepted"
 
 
 def _steps(content: bytes, *, whole: bool) -> list[Step]:
-    """One message. If it is asked about whole, the server is sent DATA after it."""
+    """The steps of one message. ``whole``: there is a question about the whole message, so the server gets
+    DATA after it."""
     steps = transaction(content)
     if whole:
         steps.remove((SERVER, GO))
@@ -190,8 +192,8 @@ def calls(dialogue: Dialogue, steps: Sequence[Step]) -> int:
 
 
 def time_all(dialogues: dict[str, Dialogue], *, quick: bool) -> None:
-    """Prints the table of times: the least of all rounds, as other work on the machine only adds to it; and
-    the median of the ratios to no rule, round by round."""
+    """Prints the table of times: the least of all rounds, because other work on the machine can only add to
+    it; and the median of the ratios to no rule in the same round."""
     rounds, times = (3, 20) if quick else (40, 60)
     small = seconds(dialogues, "small", times, rounds)
     large = seconds(dialogues, "large", 1, 1 if quick else 15)

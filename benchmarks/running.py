@@ -1,4 +1,4 @@
-"""One run: what was asked for, how far it has come, and how peers are measured in turn."""
+"""One run: its options, its progress, and the measuring of peers in turn."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Run:
     peers: Sequence[Peer]
     rounds: int = 3
     quick: bool = False
-    """Too few messages for figures: it only finds mistakes."""
+    """True if there are too few messages for figures: the run only finds mistakes."""
     limit: float = 1200.0
-    """Seconds, after which no round is begun."""
+    """The seconds after which no new round begins."""
     figures: Figures = field(default_factory=Figures)
     _started: float = field(default_factory=time.monotonic)
 
@@ -68,7 +68,7 @@ class Run:
 
 
 def in_turn(peers: Sequence[One], turn: int) -> list[One]:
-    """Another is the first in each round."""
+    """The peers in order, beginning with another one in each round."""
     first = turn % len(peers)
     return [*peers[first:], *peers[:first]]
 

@@ -1,7 +1,7 @@
-"""TLS on both legs, beside HAProxy doing the same.
+"""Measures TLS on both sides, compared with HAProxy.
 
-smtp-source → a HAProxy, which makes TLS of it → the peer → that HAProxy, which takes TLS off → smtp-sink.
-Only the CPU time of the peer counts.
+smtp-source → a HAProxy that adds TLS → the peer → the same HAProxy, which removes TLS → smtp-sink. Only the
+CPU time of the peer counts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TLS_WORKLOADS = tuple(
     for workload in WORKLOADS
     if workload.name == name
 )
-"""Handshakes are dear, so there are fewer connections."""
+"""Handshakes are expensive, so there are fewer connections."""
 
 
 @contextlib.contextmanager

@@ -1,13 +1,13 @@
-"""How long the way through the core is: the calls that one input makes, and how often they change the module.
+"""Measures the way through the core: the calls for one input, and how often they change the module.
 
-`python benchmarks/trips.py`; `--show NAME` prints the calls of a trip, `--check` fails if a trip has become
-longer than its limit. To count another checkout: `PYTHONPATH=CHECKOUT python benchmarks/trips.py`.
+`python benchmarks/trips.py`; `--show NAME` prints the calls of a trip, `--check` fails if a trip is longer
+than its limit. To count another checkout: `PYTHONPATH=CHECKOUT python benchmarks/trips.py`.
 
-One input is traced with `sys.setprofile`. Each call of a function that is written in a file of the package
-counts. Calls of C code, of what attrs generates and of the rule do not. A generator or a comprehension counts
-if it is a function to Python. "Changes" are calls whose module is another than that of the call before.
+One input is traced with `sys.setprofile`. Each call of a function in a file of the package counts. Calls of C
+code, of code that attrs generates, and of the rule do not. A generator or a comprehension counts if it is a
+function for Python. "Changes" are calls in another module than the call before.
 
-For whole messages each call counts, also of what attrs generates: that is how long they keep Python busy.
+For whole messages every call counts, also of code that attrs generates, because it measures Python's work.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Trace:
 
     package: str
     generated: bool = False
-    """True if what attrs generates counts too."""
+    """True if code that attrs generates counts too."""
     calls: list[Call] = field(default_factory=list)
     depth: int = 0
 
@@ -100,7 +100,7 @@ class Trace:
 
 
 def after(*steps: Step) -> Proxy:
-    """A session, not the first one that begins so, of whose beginning the ends know."""
+    """A session whose opening is already known, and whose ends have got it."""
     for _ in range(2):
         proxy = Proxy()
         for step in GREETING:
@@ -112,19 +112,19 @@ def after(*steps: Step) -> Proxy:
 
 
 def take(proxy: Proxy, step: Step) -> None:
-    """As the driver gives an input to the core."""
+    """Gives an input to the core as the driver does."""
     if proxy.pass_on(*step) is None:
         proxy.receive_from(*step)
 
 
 def relayed(step: Step, *before: Step) -> Trace:
-    """What one input costs where nobody asks about it."""
+    """The cost of one input without a question."""
     proxy = after(*before)
     return Trace("sansio_smtp").run(lambda: take(proxy, step))
 
 
 def whole(*steps: Step, before: tuple[Step, ...] = ()) -> Trace:
-    """What the third of equal messages in one session costs."""
+    """The cost of the third of equal messages in one session."""
     proxy = after(*before, *steps * 2)
     trace = Trace("sansio_smtp", generated=True)
     for step in steps:
@@ -133,7 +133,7 @@ def whole(*steps: Step, before: tuple[Step, ...] = ()) -> Trace:
 
 
 def session() -> Trace:
-    """What a session costs that sends one message and quits, but the making of its `Proxy`."""
+    """The cost of a session that sends one message and quits, without making its `Proxy`."""
     after()
     trace, proxy = Trace("sansio_smtp", generated=True), Proxy()
     for step in (*GREETING, *TO_CONTENT, CONTENT, OK, *QUIT):
@@ -146,7 +146,7 @@ def rcpt(_tx: Any, _to: Any) -> Reject:
 
 
 def refused() -> Trace:
-    """RCPT, which a rule refuses: from the octets of the client to those for it."""
+    """The cost of a RCPT that a rule refuses: from the client's octets to the reply."""
     rules = rules_of(rcpt)
     proxy = Proxy(ask=rules.ask)
     session = RuleSession(rules, proxy)
@@ -191,8 +191,8 @@ TRIPS: dict[str, tuple[Callable[[], Trace], tuple[int, int, int]]] = {
     "a session, one message": (session, (48, 6, 32)),
     "50 recipients": (lambda: whole(*TO_FIFTY, CONTENT, OK), (220, 2, 215)),
 }
-"""name → how to make the trip, and the calls, modules and changes that it may have at most: what it had when
-the limit was set, and a few more."""
+"""Name → the function that makes the trip, and the most calls, modules and changes that it may have: a few
+more than when the limit was set."""
 
 FOR_COMPARISON = {
     "h11: a request head": lambda: h11_piece(of_body=False),

@@ -1,7 +1,6 @@
-"""Where the time of one message goes: the kernel, the core, and what is left, which is the driver.
-
-The kernel's share is what it books as system time while the program works. The core is measured by itself,
-with the same dialogue and no socket. The rest is the driver, Trio, and what the interpreter does for both.
+"""Measures where the time of one message goes: kernel, core and driver. The kernel's share is the system time
+of the program. The core is measured alone, with the same dialogue and no socket. The rest is the driver,
+Trio, and the work of the interpreter for both.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ __all__ = ["where"]
 
 KERNEL, CORE, DRIVER, PROGRAM = "kernel", "core", "driver, Trio, interpreter", "program"
 TICKS_ENOUGH = 2.0
-"""So many times the messages: user and system time are told in ticks of 10 ms."""
+"""A factor for the number of messages, because user and system time have a resolution of 10 ms."""
 
 
 def system_share(before: tuple[int, int], after: tuple[int, int]) -> float:
@@ -39,7 +38,7 @@ def ticks(pid: int) -> tuple[int, int]:
 
 
 def where(run: Run, table: Table, peer: Peer, running: Running) -> None:
-    """Of one of ours. Of another peer: the kernel and the rest."""
+    """Measures a variant of ours. For another peer: only the kernel and the rest."""
     for workload in WORKLOADS:
         if workload.name not in CASES:
             continue

@@ -1,14 +1,13 @@
-"""One process, two beside each other without a parent, and workers under a parent, each at the same load.
+"""Compares one process, two processes without a parent, and workers with a parent, at the same load. Each
+serving process has `CONNECTIONS` clients, from its own sender. All processes of a peer count, also the
+parent. CPU time is measured in two ways:
 
-Each process that serves clients has `CONNECTIONS` of them, from a sender of its own. All processes of a peer
-count, so the parent too. CPU time is measured in two ways:
+- *On one core*: all processes of the peer share a core, and the senders and the server use another. The cost
+of a message is the work for it.
+- *On all cores*: the system decides where they run. If there are more processes than cores, each wakes for
+fewer inputs at a time, by processes on other cores. Two processes without a parent show this effect.
 
-- *On one core*: all processes of the peer share a core, and the senders and the server have another. What
-  a message costs is the work that is done for it.
-- *On all cores*: nothing is said of where they run. If there are more processes than cores, each is woken
-  for fewer inputs at a time, by processes on other cores. Two processes without a parent show what that is.
-
-Peers are measured in short bursts, one after the other, so that a slow spell of the machine meets all.
+Peers are measured in short bursts, one after the other, so that a slow phase of the machine affects all.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ __all__ = ["CONNECTIONS", "MEMORY", "ON_ALL", "ON_ONE", "measure"]
 ON_ONE, ON_ALL, MEMORY = "workers on one core", "workers on all cores", "memory of workers"
 CONNECTIONS = 10
 BURSTS = 7
-"""Of each peer in a round."""
+"""The number of messages of each peer in a round."""
 SECONDS = 120.0
 MEASURED = tuple(
     replace(each, sessions=CONNECTIONS) for each in WORKLOADS if each.name in ("keep-alive", "small")
@@ -40,7 +39,7 @@ MEASURED = tuple(
 
 @dataclass(frozen=True)
 class Crew:
-    """What serves together. A sender for each of ``doors``: workers have the same port."""
+    """Processes that serve together. There is a sender for each of ``doors``; workers share a port."""
 
     name: str
     doors: Sequence[Running]
@@ -88,7 +87,8 @@ def _round(run: Run, table: Table, crews: Sequence[Crew], turn: int) -> None:
 
 
 def _burst(run: Run, crew: Crew, workload: Workload, messages: int) -> tuple[float, float]:
-    """CPU seconds for one message, connections included, and messages a second. Each sender sends so many."""
+    """CPU seconds for one message, connections included, and messages a second. Each sender sends
+    ``messages``."""
     what = f"{crew.name}, {workload.name}"
     total = messages * len(crew.doors)
     with run.sink.expecting(what) as sent:
@@ -133,7 +133,7 @@ def _crews(run: Run) -> Iterator[list[Crew]]:
 
 @contextlib.contextmanager
 def _apart(run: Run, crews: Sequence[Crew], cores: Sequence[int]) -> Iterator[None]:
-    """All that is measured on the first core, and what sends and takes on the others."""
+    """Puts the measured processes on the first core, and senders and server on the others."""
     for crew in crews:
         for pid in crew.pids:
             for each in process_tree(pid):

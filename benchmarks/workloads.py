@@ -1,4 +1,4 @@
-"""What is sent through each proxy, and the CPU time that it takes for it."""
+"""The messages that are sent through each proxy, and the measuring of CPU time for them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def cpu_of(workload: Workload, peer: Running, sink: Sink, share: float, what: st
 
 
 def send(workload: Workload, peer: Running, sink: Sink, messages: int, what: str) -> None:
-    """With smtp-source, connections included."""
+    """Sends with smtp-source, connections included."""
     with sink.expecting(what) as sent:
         execute(source(workload, peer.port, messages), what, 600.0)
         sent[0] = messages
@@ -117,7 +117,7 @@ class Sender:
             self._process.__exit__(None, None, None)
 
     def goes_on(self, until: str) -> None:
-        """Until it says so."""
+        """Lets it continue until it prints this line."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         if self._begun:
@@ -128,7 +128,7 @@ class Sender:
             self._failed()
 
     def ends(self) -> int:
-        """How many messages were taken."""
+        """Waits for its end. Returns the number of accepted messages."""
         output, errors = self._process.communicate("\n", timeout=60)
         if self._process.returncode:
             raise Failed(f"{self._what}: {errors[-500:]}")

@@ -1,7 +1,6 @@
-"""Searches for octets with which a promise is broken: all targets, one after the other, for a given time.
-
-What is worth keeping of the inputs stays in DIR/corpus, and the next search begins with it and with what the
-dialogue scripts say. What is found is in DIR/findings, and makes the exit status 1.
+"""Searches for octets that break a promise: all targets, one after the other, for a given time. Useful inputs
+stay in DIR/corpus; the next search begins with them and with the dialogue scripts. Findings are written to
+DIR/findings, and make the exit status 1.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ __all__ = ["main"]
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
 _SEEDS_IN_A_SECOND: Final = 6
-"""How many seeds fit into a second of search: each of them is tried first."""
+"""The number of seeds for each second of search, because each seed is tried first."""
 _STATUS: Final = re.compile(r"^#[0-9]+\s.*? cov: ([0-9]+) ft: ([0-9]+) corp: ([0-9]+)", re.MULTILINE)
 _TRIED: Final = re.compile(r"^tried: ([0-9]+)", re.MULTILINE)
 _EXECUTED: Final = re.compile(r"^stat::number_of_executed_units: ([0-9]+)", re.MULTILINE)
@@ -35,7 +34,7 @@ _EXECUTED: Final = re.compile(r"^stat::number_of_executed_units: ([0-9]+)", re.M
 
 @attrs.frozen
 class Searched:
-    """What came of one search."""
+    """The result of one search."""
 
     name: str
     executions: int
@@ -45,7 +44,7 @@ class Searched:
     """Of CPU."""
     findings: tuple[Path, ...]
     failure: str = ""
-    """Why it ended early; empty if it did not."""
+    """The reason for an early end; else empty."""
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -93,8 +92,8 @@ def row(one: Searched) -> str:
 
 
 def search(chosen: Target, seconds: float, directory: Path, seed: int | None = None) -> Searched:
-    """Runs one search in a process of its own, and reads what libFuzzer says. Two searches with the same
-    ``seed`` differ only by the inputs that were kept before, and by how far they get in the time."""
+    """Runs one search in a separate process, and reads the output of libFuzzer. Two searches with the same
+    ``seed`` differ only in the inputs kept before, and in how far they get in the time."""
     corpus, findings = directory / "corpus" / chosen.name, directory / "findings" / chosen.name
     corpus.mkdir(parents=True, exist_ok=True)
     before = _used()
@@ -113,7 +112,7 @@ def search(chosen: Target, seconds: float, directory: Path, seed: int | None = N
             options.append(f"-seed={seed}")
         search = [sys.executable, "-m", "fuzz.search", chosen.name, str(findings)]
         command = [*search, str(max(2.0, seconds) * 1.5), *options]
-        # The scan of mail data in Python, so that the search sees where it goes; the target "content"
+        # Uses the scan of mail data in Python, so that the search sees its branches; the target "content"
         # compares it with the one in C.
         done = subprocess.run(
             [*command, str(corpus), str(seeds)],
@@ -128,7 +127,7 @@ def search(chosen: Target, seconds: float, directory: Path, seed: int | None = N
         )
         for artifact in Path(temporary).glob(
             "*-*"
-        ):  # libFuzzer's own: an input that takes too long, or too much
+        ):  # findings of libFuzzer: an input that takes too long, or too much memory
             findings.mkdir(parents=True, exist_ok=True)
             (findings / f"{artifact.name[:40]}.octets").write_bytes(artifact.read_bytes())
             (findings / f"{artifact.name[:40]}.txt").write_text(done.stdout[-4_000:])
@@ -146,7 +145,7 @@ def search(chosen: Target, seconds: float, directory: Path, seed: int | None = N
 
 
 def write_seeds(chosen: Target, directory: Path, most: int) -> None:
-    """Writes the octets with which a search begins, ``most`` of them if there are more."""
+    """Writes the octets with which a search begins, at most ``most``."""
     directory.mkdir(parents=True)
     seeds = [seed for seed in chosen.seeds() if len(seed) <= chosen.longest]
     if len(seeds) > most:

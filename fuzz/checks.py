@@ -1,7 +1,5 @@
-"""What must hold of a whole dialogue, read by receivers that share nothing with the library.
-
-Each check says which promise of docs/explanation/design.md it is for. All of them take what was really sent
-and received; none asks the proxy.
+"""Checks a whole dialogue, with receivers that share no code with the library. Each check names its promise
+in docs/explanation/design.md. All use only what was really sent and received, not the state of the proxy.
 """
 
 from __future__ import annotations
@@ -23,11 +21,11 @@ __all__ = ["check", "check_same", "replies_of"]
 
 _LINE: Final = re.compile(rb"[2-5][0-9][0-9](?:[ -][^\r\n\0]*)?\r\n")
 _CUT_ANYWHERE: Final = frozenset({"BODY_CHUNK", "BODY_LINES", "COMMAND", "DATA", "BDAT"})
-"""Hook places at which a question may be about whatever has arrived, so that cuts matter."""
+"""Hook places whose questions depend on what has arrived, so that cuts matter."""
 
 
 def check(world: World) -> None:
-    """All that holds of one dialogue."""
+    """Runs all checks of one dialogue."""
     _check_replies(bytes(world.to_client))
     if not _is_simple(world):
         return
@@ -38,7 +36,7 @@ def check(world: World) -> None:
 
 
 def check_same(one: World, other: World) -> None:
-    """P1: the same tape with other cuts. What is thrown away with a reset connection may differ in length."""
+    """Checks P1: the same tape with other cuts. Octets lost with a reset connection may differ in number."""
     settings = one.tape.settings
     if settings.whole_only or settings.ask & _CUT_ANYWHERE or one.disturbed or other.disturbed:
         return
@@ -53,9 +51,9 @@ def check_same(one: World, other: World) -> None:
 
 
 def _check_releases(one: World, other: World) -> None:
-    """A connection is given back in both plays, or in none. It depends on the cuts only if the server says
-    more than it was asked for: what has come by then closes the connection; what comes later, its new owner
-    finds."""
+    """Checks that a connection is released in both plays, or in none. This may depend on the cuts only if the
+    server sends unasked input: input that has already come closes the connection; the new owner finds later
+    input."""
     released = [world for world in (one, other) if any(isinstance(event, Release) for event in world.events)]
     if len(released) == 1:
         (closed,) = (world for world in (one, other) if world not in released)
@@ -64,7 +62,7 @@ def _check_releases(one: World, other: World) -> None:
 
 
 def _closing(world: World) -> list[Event]:
-    """The events, with each connection that is given back as one that is closed."""
+    """The events, with each released connection shown as closed."""
     return [Close(SERVER) if isinstance(event, Release) else event for event in world.events]
 
 
@@ -79,7 +77,7 @@ def replies_of(octets: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _check_replies(octets: bytes) -> None:
-    """Every octet that a client gets belongs to a well-formed reply, all lines of which have one code."""
+    """Checks that every octet for a client belongs to a well-formed reply, whose lines have one code."""
     at, code = 0, b""
     while at < len(octets):
         line = _LINE.match(octets, at)
@@ -91,8 +89,8 @@ def _check_replies(octets: bytes) -> None:
 
 
 def _is_simple(world: World) -> bool:
-    """True if receivers can tell from the octets alone what they mean: no TLS, no identities, no LMTP, no
-    login of the proxy's own."""
+    """True if the octets alone determine their meaning: no TLS, no identities, no LMTP, no login by the
+    proxy."""
     config = world.config
     return (
         config.client_dialect is config.upstream_dialect is Dialect.SMTP
@@ -113,7 +111,8 @@ def _offers_chunks(config: Config, to_client: bytes) -> bool:
 
 
 def _said(world: World) -> list[tuple[Item, int]]:
-    """What the client has said, each with the code of its reply; P2: there is no reply without a cause."""
+    """The commands and messages of the client, each with the code of its reply. Checks P2: no reply without a
+    cause."""
     codes = [code for code, _ in replies_of(bytes(world.to_client))][1:]
     given: list[int] = []
 
@@ -135,9 +134,9 @@ def _said(world: World) -> list[tuple[Item, int]]:
 
 
 def _arrived(world: World, number: int) -> list[tuple[Item, int]]:
-    """What a server has got, each with the code of its reply.
+    """The commands and messages at a server, each with the code of its reply.
 
-    P5: who reads strictly and who reads leniently find the same, and it is what the proxy has announced.
+    Checks P5: strict and lenient receivers find the same, and it is what the proxy has announced.
     """
     octets = bytes(world.to_servers[number])
     codes = [code for code, _ in replies_of(_whole_replies(bytes(world.from_servers[number])))]
@@ -163,7 +162,7 @@ def _in_turn(codes: list[int]) -> Replier:
 
 
 def _whole_replies(octets: bytes) -> bytes:
-    """What a server has said, up to what is no reply."""
+    """The octets of a server up to the first that are not a reply."""
     at, last, code = 0, 0, b""
     while line := re.compile(rb"[2-5][0-9][0-9](?:[ -][^\n]*)?\n").match(octets, at):
         if code not in (b"", line[0][:3]):
@@ -176,8 +175,8 @@ def _whole_replies(octets: bytes) -> bytes:
 
 
 def _check_messages(world: World, said: list[tuple[Item, int]], arrived: list[tuple[Item, int]]) -> None:
-    """P4, P7, P8, where no rule looks: each message at the server is one that the client has ended, as it was
-    sent and in order; and 2xx to a message is the server's."""
+    """Checks P4, P7, P8 without rules: each message at the server was completed by the client, unchanged and
+    in order; and 2xx to a message comes from the server."""
     ours = [item for item, _ in said if item.kind == "message"]
     left = iter(ours)
     theirs = [item for item, _ in arrived if item.kind == "message" and not item.in_chunks]

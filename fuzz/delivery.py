@@ -1,8 +1,6 @@
-"""Target: what leaves the proxy, read by other servers than ours.
-
-A client says anything; the upstream server is aiosmtpd, in this process, without a socket. What it was sent
-is read again by models of Postfix. All have to find the same commands and the same messages, and each message
-that the client was told is accepted is there once.
+"""Target: the output of the proxy, read by other servers than ours. A client sends anything; the upstream
+server is aiosmtpd, in this process, without a socket. Models of Postfix read the same octets. All must find
+the same commands and messages, and each message that was accepted to the client must be there once.
 """
 
 from __future__ import annotations
@@ -44,11 +42,12 @@ logging.getLogger("mail").setLevel(logging.CRITICAL)  # aiosmtpd says much of wh
 
 
 class PostfixReceiver(Receiver):
-    """Reads as Postfix does: a line ends at LF, and at 2048 octets a record ends that is no whole line.
+    """Reads as Postfix does: a line ends at LF; a record also ends after 2048 octets, without ending the
+    line.
 
-    Up to 3.8, and still where a client is trusted, every CR before that LF is dropped, so that many lines are
-    a single dot (``strict`` is False). Since 3.9 only a dot between two CRLFs ends a message, and a dot by
-    itself on a line that is ended otherwise is dropped (``smtpd_forbid_bare_newline = normalize``).
+    Up to 3.8, and still for trusted clients, every CR before that LF is dropped, so that many lines become a
+    single dot (``strict`` is False). Since 3.9 only a dot between two CRLFs ends a message; a single dot on a
+    line with another end is dropped (``smtpd_forbid_bare_newline = normalize``).
     """
 
     def __init__(self, replier: Replier, bdat: Bdat = Bdat.CHUNK, *, strict: bool) -> None:
@@ -188,7 +187,7 @@ class Server(Protocol):
     def receive(self, data: bytes) -> None: ...
 
     def take(self, *, owed: bool) -> bytes:
-        """What it has said; ``owed``: it has to say something, so that it may be waited for."""
+        """Takes its output. ``owed``: it must send something, so waiting is allowed."""
         ...
 
     def leave(self) -> None:
@@ -250,7 +249,7 @@ def deliver(
 
 
 def is_simple(tape: Tape) -> bool:
-    """True if a client alone says something on it, in settings in which receivers know what it means."""
+    """True if only a client sends octets on it, with settings in which receivers know their meaning."""
     settings = tape.settings
     config = settings.config
     simple = config.client_dialect is Dialect.SMTP and config.upstream_dialect is Dialect.SMTP
@@ -289,7 +288,7 @@ def _check_servers(world: Delivery) -> None:
 
 
 def messages_in(octets: bytes, codes: list[int]) -> list[bytes]:
-    """The messages in what a server was sent, which all models have to find."""
+    """The messages in the octets for a server, which all models must find."""
     found = {kind: _read(make, octets, codes) for kind, make in _MODELS.items()}
     for kind, items in found.items():
         assert items == found["strict"], f"{kind} reads {items}, and it is {found['strict']}"
@@ -323,7 +322,7 @@ _ENDS: Final = (
     b"\n.\n", b"\n.\r", b"\r.\n", b"\r.\r", b"\n.\r\n", b"\r.\r\n", b"\r\n.\n", b"\r\n.\r",
     b"\r\n.\r\r\n", b"\r\r\n.\r\r\n", b"\r\n\0.\r\n", b"\r\n.\0\r\n", b"\r\n.\r\n",
 )  # fmt: skip
-"""What some server has taken for end-of-data."""
+"""Octets that some servers have read as end-of-data."""
 
 
 def _seeds() -> Iterator[bytes]:

@@ -1,6 +1,6 @@
 """Target: the generated tests of tests/properties, with their examples made of a fuzzer's octets.
 
-There the peers are simulated and honest, so all promises can be asked of each dialogue. The first octet
+Their peers are simulated and correct, so each dialogue can be checked for all promises. The first octet
 chooses the test.
 """
 
@@ -53,7 +53,7 @@ def _try(data: bytes) -> bool:
 
 
 def _seeds() -> Iterator[bytes]:
-    """Octets at random: a strategy makes something of any."""
+    """Random octets: a strategy accepts any."""
     for number in range(len(_TESTS)):
         for seed in range(4):
             yield bytes((number,)) + Random(seed).randbytes(1_000)

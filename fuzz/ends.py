@@ -1,7 +1,6 @@
-"""Targets: `ServerConnection` and `ClientConnection`, each alone, its caller included.
-
-The tapes are those of the proxy. To the server's end, what a server says is which replies its caller gives;
-to the client's end, what a client says is which commands its caller sends.
+"""Targets: `ServerConnection` and `ClientConnection`, each alone with its caller. The tapes are those of the
+proxy. For the server's end, the server's octets are the replies that its caller gives; for the client's end,
+the client's octets are the commands that its caller sends.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ class _Caller:
 
     end: ServerConnection
     seen: list[tuple[str, Any]] = attrs.field(factory=list[tuple[str, Any]])
-    """What the end gave: commands and messages as a receiver tells them, and the rest."""
+    """The events of the end: commands and messages in the form of a receiver, and the rest."""
     hints: dict[int, Reply] = attrs.field(factory=dict[int, Reply])
     """The replies that lines must get, by the number of the line."""
     lines: int = 0
@@ -128,7 +127,7 @@ class _Caller:
         return self.end.exchanges[0] is self.end.arriving
 
     def give(self, reply: Reply) -> None:
-        """The caller's own reply, which the end may find impossible."""
+        """Gives the caller's own reply, which the end may refuse."""
         if self.answered in self.hints:
             return
         try:
@@ -188,9 +187,8 @@ def _try_server_end(data: bytes) -> bool:
 
 
 def _compare(caller: _Caller, tape: Tape) -> None:
-    """P4: what is read is what a receiver finds that shares nothing with the library, up to the first thing
-    that the end refuses: of what comes after that, the two may have other ideas. What chunks make up a
-    message is known to a proxy, not to its end."""
+    """Checks P4: an independent receiver finds the same, up to the first input that the end refuses; after
+    that the two may differ. Only a proxy, not its end, knows which chunks belong to a message."""
     said = b"".join(record.text for record in tape.records if record.letter == "c")
     if b"BDAT" in said.upper():
         return
@@ -230,8 +228,8 @@ class _Asking:
     number: int = 0
 
     def take(self) -> None:
-        """Takes the replies that have come. What each lets the caller send is sent before the next one is
-        taken, so that it makes no difference if they came in one segment."""
+        """Takes the replies that have come. After each, sends the commands that it allows before it takes the
+        next one, so that it makes no difference if they came in one segment."""
         while not isinstance(event := self.end.next_event(), Pause):
             if isinstance(event, ReplyReceived):
                 answered = None if event.command is None else event.command.raw
@@ -247,7 +245,7 @@ class _Asking:
         return any(each[0] == "broken" for each in self.seen)
 
     def _next(self, event: ReplyReceived) -> int:
-        """P3: replies come in the order of the commands."""
+        """Checks P3: replies come in the order of the commands."""
         before = [each[1] for each in self.seen if each[1] is not None and not isinstance(each[0], str)]
         assert isinstance(event.handle, int)
         assert event.handle == len(before), "a reply for another command than the oldest"
@@ -312,7 +310,7 @@ def _try_client_end(data: bytes) -> bool:
 
 
 def _plain(octets: bytes) -> bytes:
-    """Without what a reader may have put right."""
+    """The octets without differences that a reader may correct."""
     return octets.replace(b"\r", b"").replace(b"\n", b"").replace(b" ", b"")
 
 

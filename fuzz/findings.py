@@ -1,4 +1,4 @@
-"""What a search finds: each kind of failure once, with its octets and, if it is a dialogue, its script."""
+"""The findings of a search: each kind of failure once, with its octets and, for a dialogue, its script."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .target import Target
 __all__ = ["Findings"]
 
 _MOST = 20
-"""After so many kinds of failure something is wrong that needs no more examples."""
+"""The most kinds of failures: more examples are not needed."""
 
 
 @attrs.define
@@ -40,7 +40,7 @@ class Findings:
 
 
 def told(error: Exception, data: bytes, target: Target) -> str:
-    """The failure for people."""
+    """A description of the failure for people."""
     what = "".join(traceback.format_exception(error))
     again = "To see it again: python -m fuzz.search TARGET --try FILE.octets"
     script = (
@@ -50,7 +50,7 @@ def told(error: Exception, data: bytes, target: Target) -> str:
 
 
 def _kind(error: Exception) -> str:
-    """The same for failures that are probably the same: the class, the words of the text, and where it is."""
+    """A key that is equal for probably equal failures: the class, the words of the text, and the place."""
     frames = traceback.extract_tb(error.__traceback__)
     place = [f"{Path(frame.filename).name}:{frame.name}" for frame in frames[-2:]]
     words = re.sub(r"(?s)[b]?['\"].*|[0-9]+|\[.*", "", str(error))[:80]

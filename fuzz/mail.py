@@ -149,7 +149,7 @@ MIME: Final = Target(
 
 
 def _try_content(data: bytes) -> bool:
-    """The first octet says how it is cut, and with which choices it is read."""
+    """The first octet selects the cuts and the settings for reading."""
     if not data:
         return False
     how, wire = data[0], data[1:]
@@ -172,7 +172,7 @@ def _try_content(data: bytes) -> bool:
 
 
 def _written(pieces: list[bytes]) -> bytes | None:
-    """The wire form; None if it must not be sent."""
+    """The written wire form; None if it must not be sent."""
     writer = ContentWriter()
     wire = b"".join(map(writer.feed, pieces)) + writer.finish()
     return None if writer.error is not None else wire
@@ -195,7 +195,8 @@ def _read(reader: ContentReader, pieces: list[bytes]) -> tuple[bytes, bool, bool
 
 
 def _check_receivers(wire: bytes) -> None:
-    """P5: every receiver finds one message, at the end of what leaves, and all find the same."""
+    """Checks P5: every receiver finds exactly one message, at the end of the octets, and all find the
+    same."""
     found = []
     for receiver in (StrictReceiver(lambda _: 354), LenientReceiver(lambda _: 354)):
         receiver.feed(b"DATA\r\n" + wire)

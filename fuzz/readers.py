@@ -1,4 +1,5 @@
-"""Targets: the readers of what a relay in front of the proxy says: PROXY headers, XCLIENT and XFORWARD."""
+"""Targets: the readers of information from a relay in front of the proxy: PROXY headers, XCLIENT and
+XFORWARD."""
 
 from __future__ import annotations
 
@@ -92,8 +93,8 @@ End = tuple[IPv4Address | IPv6Address, int]
 
 
 def _by_hand(octets: bytes) -> tuple[int, tuple[End, End] | None] | None:
-    """What the specification says of these octets: the length of the header, and the ends of the connection
-    if it names any; None if there is no right header."""
+    """Reads these octets by the specification: the length of the header, and the ends of the connection if it
+    names any; None if there is no valid header."""
     try:
         return _by_hand_2(octets) if octets.startswith(_SIGNATURE) else _by_hand_1(octets)
     except (ValueError, struct.error):
@@ -130,7 +131,7 @@ def _by_hand_2(octets: bytes) -> tuple[int, tuple[End, End] | None]:
         raise ValueError
     if family >> 4 not in (1, 2):
         return 16 + length, None
-    if family & 0xF != 1:  # a receiver is free to refuse what it cannot make use of
+    if family & 0xF != 1:  # a receiver may refuse what it cannot use
         raise ValueError
     size = 4 if family >> 4 == 1 else 16
     kind = IPv4Address if size == 4 else IPv6Address
@@ -192,7 +193,7 @@ def _try_attributes(data: bytes) -> bool:
 
 
 def _write_anything(data: bytes) -> None:
-    """Whatever a client has said of itself, a server is told in one line that it can read."""
+    """Checks that any client information is written in one line that a server can read."""
     texts = data.decode("utf-8", "surrogateescape").split(" ")
     for known in (XCLIENT, XFORWARD):
         values = dict(zip(known, texts, strict=False))

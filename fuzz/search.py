@@ -1,7 +1,7 @@
-"""One search: a target under atheris, in a process of its own, since libFuzzer ends the one it is in.
+"""One search: a target under atheris, in a separate process, because libFuzzer ends its process.
 
-``python -m fuzz.search TARGET FINDINGS SECONDS [libFuzzer's options] [directories with inputs]``. Without a
-search, for a finding that is to be looked at: ``python -m fuzz.search TARGET --try FILE``.
+``python -m fuzz.search TARGET FINDINGS SECONDS [libFuzzer's options] [directories with inputs]``. To examine
+a finding without a search: ``python -m fuzz.search TARGET --try FILE``.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
     def try_octets(data: bytes) -> int:
         nonlocal tried
         if time.monotonic() > end:
-            # libFuzzer looks at the time only when all inputs that it was given have been tried once.
+            # libFuzzer checks the time only after it has tried all given inputs once.
             if tried:
                 print(f"tried: {tried}", flush=True)
                 tried = 0
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
         tried += 1
         try:
             return -1 if chosen.try_octets(data) is False else 0  # -1: not worth keeping
-        except Exception as error:  # the search goes on: the next one may be worse
+        except Exception as error:  # the search continues: the next finding may be worse
             findings.add(error, data)
             if findings.enough:
                 raise

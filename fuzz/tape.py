@@ -1,9 +1,9 @@
-"""Tapes: what happens to a proxy, as octets that a fuzzer can change anywhere and that still mean something.
+"""Tapes: the inputs of a proxy as octets that keep a meaning wherever a fuzzer changes them.
 
 A tape is ``settings | records``. Two octets of settings choose one of the settings that dialogue scripts have
 (`settings`); the third chooses how the octets of the peers are cut when the tape is played a second time. A
-record is `MARK`, one letter, and its text up to the next mark. The mark is an octet that stands in no UTF-8
-text, so nothing is lost by it.
+record is `MARK`, one letter, and its text up to the next mark. The mark is an octet that no UTF-8 text
+contains, so nothing is lost.
 
 =========  ==============================================================
 letter     what happens
@@ -22,7 +22,7 @@ letter     what happens
 ``b``      the driver has failed
 =========  ==============================================================
 
-What is not possible at its time, such as a verdict when no question is open, is passed over.
+Records that are not possible at their time, such as a verdict without an open question, are skipped.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ _SIGNALS: Final = {
 
 @attrs.frozen
 class Settings:
-    """What a dialogue begins with."""
+    """The settings of a dialogue."""
 
     config: Config = attrs.field(factory=Config)
     ask: frozenset[str] = frozenset()
     client: ClientInfo | None = None
     whole_only: bool = False
-    """True if what leaves may depend on the cuts."""
+    """True if the output may depend on the cuts."""
 
 
 @attrs.frozen
@@ -96,13 +96,13 @@ def scripts() -> tuple[tuple[Script, str], ...]:
 
 @cache
 def settings() -> tuple[Settings, ...]:
-    """Everything that dialogue scripts begin with, the plainest first."""
+    """The settings of all dialogue scripts, the plainest first."""
     found = dict.fromkeys([Settings(), *(_settings_of(script) for script, _ in scripts())])
     return tuple(found)
 
 
 def tape_of(script: Script, text: str) -> bytes:
-    """The tape on which happens what happens in a script."""
+    """The tape with the same inputs as a script."""
     number = settings().index(_settings_of(script))
     return number.to_bytes(2, "big") + b"\1" + b"".join(_records(script, text.split("\n")))
 

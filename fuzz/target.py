@@ -1,4 +1,4 @@
-"""What a target is: a function that takes octets, and the octets with which the search begins."""
+"""A target: a function that takes octets, and the octets with which the search begins."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ __all__ = ["Target"]
 
 @attrs.frozen
 class Target:
-    """``try_octets`` raises `AssertionError` if a promise is broken, and anything else if something is wrong
-    in another way. It returns False for octets that are not worth keeping. ``tell`` writes a finding as a
-    dialogue script, if it is one."""
+    """``try_octets`` raises `AssertionError` if a promise is broken, and other exceptions for other faults.
+    It returns False for octets that are not worth keeping. ``tell`` writes a finding as a dialogue script, if
+    it is a dialogue."""
 
     name: str
     what: str
-    """For people, in a few words."""
+    """A short description for people."""
     try_octets: Callable[[bytes], object]
     seeds: Callable[[], Iterable[bytes]]
     longest: int = 2_048
-    """Octets of an input, at most."""
+    """The most octets of an input."""
     words: tuple[bytes, ...] = ()
-    """What the fuzzer may put in."""
+    """Words that the fuzzer may insert."""
     tell: Callable[[bytes], str] | None = None

@@ -1,8 +1,7 @@
-"""Plays a tape against a proxy, as a driver would, and checks what can be checked after each input.
-
-Octets of a side wait until the proxy may read it. So everything that may be read has been read before the
-next record happens, however the octets are cut. What the client has sent is read before the server's next
-segment: a reply may let it go on.
+"""Plays a tape against a proxy, as a driver would, and checks everything possible after each input. Octets of
+a side wait until the proxy may read it. So everything that may be read is read before the next record,
+however the octets are cut. The client's octets are read before the server's next segment, because a reply may
+let the client go on.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ class World:
     proxy: Any = attrs.field(init=False)
     to_client: bytearray = attrs.field(factory=bytearray, init=False)
     to_servers: list[bytearray] = attrs.field(factory=lambda: [bytearray()], init=False)
-    """What each server was sent, in the order in which they were connected."""
+    """The octets for each server, in the order of their connections."""
     from_client: bytearray = attrs.field(factory=bytearray, init=False)
     """What was given to the proxy."""
     from_servers: list[bytearray] = attrs.field(factory=lambda: [bytearray()], init=False)
@@ -74,9 +73,9 @@ class World:
     shaking: set[Side] = attrs.field(factory=set[Side], init=False)
     connecting: bool = attrs.field(default=False, init=False)
     heard: bool = attrs.field(default=False, init=False)
-    """True if the server that is connected has been heard, so that nothing can be said of its connection."""
+    """True if the connected server has sent octets, so that its connection can no longer be set up."""
     disturbed: bool = attrs.field(default=False, init=False)
-    """True if something else has happened than octets, their ends and verdicts."""
+    """True if there were other records than octets, their ends and verdicts."""
     question: AnyQuestion | None = attrs.field(default=None, init=False)
     segment: int = attrs.field(default=1, init=False)
 
@@ -99,7 +98,8 @@ class World:
         return self
 
     def finish(self) -> None:
-        """However it stands, it ends when everybody is gone; then there is silence."""
+        """Checks that the session ends, in any state, when both sides are gone, and sends nothing after
+        that."""
         self.disturbed = True
         for _ in range(50):
             if self.question is None:
@@ -115,7 +115,7 @@ class World:
             assert not self.proxy.receive_from(side, b"NOOP\r\n") and not self.proxy.eof_from(side)
         assert not self.proxy.timed_out() and not self.proxy.shutdown() and not self.proxy.client_lost()
 
-    # What happens
+    # Records
 
     def _happens(self, record: Record) -> None:
         letter = record.letter
@@ -225,7 +225,7 @@ class World:
         self.disturbed = True
         self._take(call())
 
-    # What follows
+    # Events
 
     def _take(self, events: list[Event]) -> None:
         self.events += events
