@@ -1,8 +1,8 @@
-"""Profiles, chosen with HYPOTHESIS_PROFILE; the option ``--io``; how to run a case alone that has failed.
+"""Profiles, chosen with HYPOTHESIS_PROFILE; the option ``--io``; the command to run a failed case alone.
 
 ``quick``, the default, draws few examples, the same each time; ``ci``, which .ci/run sets, draws twice as
-many. ``deep`` draws many, other ones each time. Of a generated test it runs the full product of the
-parameters, where the others run the cases that `pairs` chooses.
+many. ``deep`` draws many, different ones each time. For a generated test it runs the full product of the
+parameters; the other profiles run the cases that `pairs` chooses.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 from io_modes import MODES, io_mode, say_io_mode
 
-# Where Python is told to keep no compiled modules, each process that the tests start would compile all
-# sources anew. In a directory of its own (PYTHONPYCACHEPREFIX) all that is installed would be compiled again.
+# If Python must not keep compiled modules, each process that the tests start compiles all sources again. With
+# a separate directory (PYTHONPYCACHEPREFIX) all installed packages would be compiled again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Tests read the lines of logs as people do, also those of the programs that they start.
 os.environ.setdefault("SMTP_PROXY_LOG_FORMAT", "text")
 
-# Their assertions are written out when they fail, as those in the modules of tests are.
+# Failed assertions in these modules are shown in detail, as in test modules.
 pytest.register_assert_rewrite("driver_dialogues", "drivers", "rule_dialogues", "properties", "reader")
 
 # Drawing a whole dialogue is slow on a busy machine; that says nothing about the code under test.
@@ -56,14 +56,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One more than there are cores: some tests wait for a second to pass, and leave theirs idle."""
+    """One more than the number of cores, because some tests wait for a second and leave their core idle."""
     return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Thousands of tests are objects that stay: the garbage collector would look at all of them again and
-    again, while they are made and in each test."""
+    """Keeps the garbage collector from checking the thousands of test objects again and again, while they are
+    made and in each test."""
     gc.disable()
     try:
         return (yield)
@@ -75,7 +75,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A case of a parametrized test that fails says how to run it alone."""
+    """For a failed case of a parametrized test, reports the command to run it alone."""
     report = yield
     if report.failed and hasattr(item, "callspec"):
         profile = "" if _PROFILE == "quick" else f"HYPOTHESIS_PROFILE={_PROFILE} "

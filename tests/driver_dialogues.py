@@ -1,4 +1,4 @@
-"""For the tests of the drivers: what both peers say where nothing unusual happens."""
+"""For the tests of the drivers: usual steps of both peers."""
 
 from __future__ import annotations
 

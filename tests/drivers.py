@@ -23,7 +23,7 @@ import forking
 import pytest
 
 DEADLINE = 30.0
-"""Seconds. Nothing waits so long unless it hangs: it is many times what a busy machine needs."""
+"""The seconds after which a wait counts as hanging: many times what a busy machine needs."""
 HERE = Path(__file__).parent.parent
 COMMANDS = {
     "trio": ["-m", "trio_proxy"],
@@ -46,7 +46,7 @@ IMPATIENT = {
     else ["-c", _IMPATIENT.format(file=command[0]), *command[1:]]
     for kind, command in COMMANDS.items()
 }
-"""The same, with half a second for everything; a thread looks at the deadline several times until then."""
+"""The same, with half a second for everything; a thread checks the deadline several times within it."""
 _CRAMPED = """
 import runpy, socket, sys
 connect = socket.socket.connect
@@ -64,7 +64,7 @@ CRAMPED = {
     else ["-c", _CRAMPED.format(module=Path(command[0]).stem), *command[1:]]
     for kind, command in COMMANDS.items()
 }
-"""The same, with hardly any room in the kernel for what goes to the server and comes from it."""
+"""The same, with very small buffers in the kernel for the server's connection."""
 
 
 class Peer:
@@ -90,7 +90,7 @@ class Peer:
         self.sock.sendall(octets)
 
     def send_what_fits(self, octets: bytes, seconds: float) -> int:
-        """Sends until the other end has not taken anything for a while. How much it took."""
+        """Sends until the other end takes nothing for a while. Returns how much it took."""
         sent, view = 0, memoryview(octets)
         while sent < len(octets) and select.select([], [self.sock], [], seconds)[1]:
             self.sock.setblocking(False)
@@ -107,7 +107,7 @@ class Peer:
         return line
 
     def expect(self, *lines: bytes) -> None:
-        """Exactly these lines come next. A line that ends in ``...`` stands for whatever begins so."""
+        """Exactly these lines come next. A line that ends in ``...`` matches all lines that begin so."""
         for line in lines:
             came = self.line()
             begins = line.removesuffix(b"...")
@@ -140,8 +140,8 @@ class Peer:
         return message
 
     def rest(self) -> bytes:
-        """All that still comes up to the orderly end of the connection. Raises if it ends in a reset: on
-        another system than this one that may have destroyed what came before it."""
+        """All input up to the orderly end of the connection. Raises if it ends in a reset, which on other
+        systems may destroy earlier octets."""
         with contextlib.suppress(EOFError):
             while True:
                 self._more()
@@ -150,7 +150,7 @@ class Peer:
         return rest
 
     def is_reset(self) -> bool:
-        """Returns True if the connection ends in a reset; what came before it is in the buffer."""
+        """Returns True if the connection ends in a reset; earlier octets are in the buffer."""
         try:
             while True:
                 self._more()
@@ -180,7 +180,7 @@ Script = Callable[[Peer], None]
 
 
 class Upstream:
-    """The server behind the proxy: every connection plays the script, in a thread of its own."""
+    """The proxy's server: every connection plays the script, in its own thread."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -197,7 +197,7 @@ class Upstream:
     @contextlib.contextmanager
     def plays(self, script: Script, receive_buffer: int = 262_144) -> Iterator[None]:
         """Plays the script to each client that connects; at the end it must have been played to its end."""
-        # Accepted sockets inherit it: only so is the window as small from the start.
+        # Accepted sockets inherit it, so that the window is small from the start.
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._drop_earlier()
         self._stopping.clear()
@@ -215,14 +215,15 @@ class Upstream:
                 thread.join(2 * DEADLINE)
             stuck = [thread for thread in self._threads if thread.is_alive()]
             if self._failures and not finished:
-                # The client has failed too: what the server saw is most often the reason.
+                # The client has failed too: the reason is most often in the server's view.
                 print("the server's side:", *map(repr, self._failures), sep="\n  ", file=sys.stderr)
         if self._failures:
             raise self._failures[0]
         assert not stuck
 
     def _drop_earlier(self) -> None:
-        """Connections that nobody has taken yet are those of an earlier test, whose clients have gone."""
+        """Drops connections that were not accepted: they belong to an earlier test, whose clients are
+        gone."""
         timeout = self._listener.gettimeout()
         self._listener.setblocking(False)
         with contextlib.suppress(BlockingIOError):
@@ -289,7 +290,7 @@ class Driver:
             raise
 
     def check(self) -> None:
-        """It is alive, and nothing went wrong inside that its clients did not see."""
+        """Checks that it is running, and has logged no errors that clients did not see."""
         assert self.process.poll() is None, self.log.read_text()
         log = self.log.read_text()
         assert "Traceback" not in log, log
@@ -329,13 +330,13 @@ class Driver:
             resource.prlimit(pid, kind, (soft, hard))
 
     def busy_seconds(self) -> float:
-        """Time of the processor that it has used."""
+        """The CPU time that it has used."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     @contextlib.contextmanager
     def grows_less_than(self, octets: int) -> Iterator[None]:
-        """The peak counts, not what is left at the end."""
+        """Checks the growth of memory. The peak counts, not the memory at the end."""
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")  # forgets the peak so far
         before = self.memory("VmRSS")
         yield
@@ -352,9 +353,10 @@ def wait_until(condition: Callable[[], bool], otherwise: str, seconds: float = D
 
 @contextlib.contextmanager
 def closed_port(host: str = "127.0.0.1") -> Iterator[int]:
-    """A port at which nothing listens. Nobody else is given it meanwhile, but a program may listen there."""
+    """A port on which nothing listens. The system gives it to no one else meanwhile, but a program may listen
+    on it."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the program has it
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the program sets it
         sock.bind((host, 0))
         port: int = sock.getsockname()[1]
         yield port
@@ -374,11 +376,11 @@ def upstream() -> Iterator[Upstream]:
 def process(
     request: pytest.FixtureRequest, upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Driver]:
-    """One process for all tests: so what one of them leaves open is seen by the next."""
+    """One process for all tests, so that the next test notices what one leaves open."""
     process = Driver(request.param, upstream.port, tmp_path_factory.mktemp("driver"))
     try:
         with upstream.plays(lambda peer: peer.send(b"554 no")), process.client() as client:
-            assert client.rest() == b"554 no\r\n"  # what is opened and allocated once, is now
+            assert client.rest() == b"554 no\r\n"  # opens and allocates now what is needed only once
         descriptors = process.descriptors()
         yield process
         wait_until(lambda: process.descriptors() <= descriptors, "a descriptor is left open", 15)

@@ -1,8 +1,8 @@
 """`each`: a test for each value of a table, run as one test.
 
 `pytest.mark.parametrize` makes a test of each value, and a test costs pytest and its workers some four
-milliseconds. That is too much for a value that takes microseconds: so a table of many small cases is a loop.
-All of them run, and a failure says with which values.
+milliseconds. That is too much for a value that takes microseconds, so many small cases run in a loop. All of
+them run, and a failure names its values.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _Test: TypeAlias = Callable[..., None]
 def each(names: str | Sequence[str], table: Iterable[Any]) -> Callable[[_Test], _Test]:
     """Decorates a test that takes these parameters, ``names``, as `pytest.mark.parametrize` does.
 
-    The test may have fixtures, if it leaves them as they are: all values get the same ones.
+    The test may have fixtures, if it does not change them: all values get the same ones.
     """
     parameters = [names] if isinstance(names, str) else list(names)
     rows = [{names: value} if isinstance(names, str) else _row(parameters, value) for value in table]

@@ -1,9 +1,7 @@
-"""Starts Python programs without their start-up: they are forked from a process that has imported it all.
-
-Each is a process of its own all the same, with its own arguments, directory, environment, output, signals
-and exit status. Only what Python does as it starts has been done before, once for all. So a test that looks
-at the imports, sets variables such as PYTHONIOENCODING, or lets a shell redirect the output, starts a Python
-instead.
+"""Starts Python programs without their start-up time: they are forked from a process that has imported
+everything. Each is still a separate process, with its own arguments, directory, environment, output, signals
+and exit status. Only the start-up of Python is shared. So a test that checks imports, sets variables such as
+PYTHONIOENCODING, or redirects output in a shell, must start a new Python.
 
 Run as a program, this module is the process that forks: it takes one request after the other, and ends with
 the process that started it.
@@ -92,7 +90,7 @@ def run(
     timeout: float,
     all_to_stdout: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a program to its end, with nothing to read: as `subprocess.run`, with its output as text."""
+    """Runs a program to its end, without input, like `subprocess.run` with its output as text."""
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         stderr = out if all_to_stdout else err
         program = Forked(arguments, cwd=cwd, env=env, stdout=out.fileno(), stderr=stderr.fileno())
@@ -105,11 +103,11 @@ def run(
         return subprocess.CompletedProcess(arguments, status, out.read(), err.read())
 
 
-# The process that forks, as others see it
+# The forking process, seen from outside
 
 
 class _Parent:
-    """Is started with the first request of this process."""
+    """The forking process, started with the first request."""
 
     def __init__(self) -> None:
         self._control, theirs = socket.socketpair()
@@ -150,7 +148,7 @@ def _write(control: socket.socket, content: object, files: Sequence[int] = ()) -
 
 
 def _read(control: socket.socket) -> tuple[Any, list[int]]:
-    """What was written, and the files that came with it; the former is None if nothing comes any more."""
+    """The written object and its files; the object is None at the end."""
     length, files, _, _ = socket.recv_fds(control, _PREFIX, 2)
     if not length:
         return None, []
@@ -164,7 +162,7 @@ def _read(control: socket.socket) -> tuple[Any, list[int]]:
 
 
 def _serve(control: socket.socket) -> dict[str, Any] | None:
-    """Forks. Returns in each child, with what it is to run, and None at the end."""
+    """Forks. Returns in each child with its program, and None at the end."""
     while True:
         request, files = _read(control)
         if request is None:
@@ -185,7 +183,7 @@ def _serve(control: socket.socket) -> dict[str, Any] | None:
             ended, status = os.waitpid(request["poll"], os.WNOHANG)
             _write(control, os.waitstatus_to_exitcode(status) if ended else None)
         else:
-            os.kill(request["signal"], request["number"])  # not waited for yet: it is still this process
+            os.kill(request["signal"], request["number"])  # not waited for yet: still this process
             _write(control, None)
 
 
@@ -214,7 +212,7 @@ def _main() -> None:
     for name in _IMPORTED:
         __import__(name)
     gc.collect()
-    gc.freeze()  # the children do not copy what only the collector would touch
+    gc.freeze()  # keeps the collector from touching pages, which would copy them
     start = _serve(socket.socket(fileno=int(sys.argv[1])))
     if start is not None:
         _end(_status(start))
@@ -236,8 +234,8 @@ def _status(start: dict[str, Any]) -> int:
 
 
 def _end(status: int) -> NoReturn:
-    """Ends the process as Python does, but does not take its objects apart: that would cost more than all
-    else."""
+    """Ends the process as Python does, but without destroying its objects, which would cost more than
+    everything else."""
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:
             thread.join()

@@ -1,10 +1,9 @@
-"""Each module of the core must be wholly covered by its own test module, branches included.
-
-Coverage of the whole says little: a module may be run by every test and checked by none. Usage::
+"""Checks that each module of the core is fully covered by its own test module, including branches. Total
+coverage says little, because tests may run a module without checking it. Usage::
 
     python tests/individual_coverage.py [module ...]
 
-where a module is named as in ``content`` or ``rules/headers``.
+where a module is named like ``content`` or ``rules/headers``.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ def all_modules() -> list[str]:
 
 
 def only_imports(path: Path) -> bool:
-    """Returns True for an ``__init__`` in which there is a docstring, imports and ``__all__``, no more."""
+    """Returns True for an ``__init__`` with only a docstring, imports and ``__all__``."""
     return path.name == "__init__.py" and all(
         isinstance(node, ast.Import | ast.ImportFrom)
         or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
@@ -63,10 +62,10 @@ def run(*arguments: str, scratch: Path, module: str) -> subprocess.CompletedProc
     environment = os.environ | {
         "COVERAGE_FILE": str(scratch_file(module, "coverage", scratch)),
         "COVERAGE_RCFILE": str(scratch_file(module, "ini", scratch)),
-        # The plugins of this project's other tests take longer to load than these tests to run.
+        # Plugins for other tests take longer to load than these tests take to run.
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
-        # Hypothesis draws the same examples each time: what is covered must not depend on luck.
+        # Hypothesis draws the same examples each time, so that coverage does not depend on chance.
         "CI": "true",
     }
     command = [sys.executable, "-m", *arguments]
@@ -74,7 +73,7 @@ def run(*arguments: str, scratch: Path, module: str) -> subprocess.CompletedProc
 
 
 def write_settings(module: str, scratch: Path) -> None:
-    """Those of pyproject.toml, but only this module is measured."""
+    """Writes the settings of pyproject.toml, but measures only this module."""
     report = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["coverage"]["report"]
     settings = ConfigParser(interpolation=None)
     settings["run"] = {"branch": "true", "include": str(PACKAGE / f"{module}.py")}

@@ -1,7 +1,6 @@
-"""For test_drivers_modes.py: dialogues through a proxy process, and all that its two peers see of them.
-
-Client and server are scripted, and run in the test's own thread, so that the same dialogue has the same
-outcome every time: what each of them got, to the octet, and how its connection ended.
+"""For test_drivers_modes.py: dialogues through a proxy process, and everything that its two peers see. Client
+and server are scripted, and run in the test's own thread, so that a dialogue always has the same outcome: the
+octets that each of them got, and how its connection ended.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import attrs
 __all__ = ["CLOSED", "Act", "Outcome", "Server", "Way", "played"]
 
 SECONDS: Final = 30.0
-"""For one dialogue, after which it fails."""
+"""The seconds after which a dialogue fails."""
 _GREETING: Final = b"220 mx.example ESMTP\r\n"
 
 Way = Literal["fin", "rst"]
@@ -32,7 +31,7 @@ BY_US: Final = "reset by the peer that plays"
 
 @attrs.frozen
 class Act:
-    """What the client does when it has got so many replies (a number), and the server so many octets."""
+    """A step of the client, when it has got so many replies, and the server so many octets."""
 
     data: bytes = b""
     end: Way | None = None
@@ -49,9 +48,9 @@ class Server:
     """What the server does. It answers each line as soon as it comes."""
 
     answers: dict[bytes, bytes] = attrs.field(factory=dict[bytes, bytes])
-    """verb → all that it sends in reply; ``b"."`` is end-of-data, ``b""`` the greeting."""
+    """Verb → all that it sends in reply; ``b"."`` is end-of-data, ``b""`` the greeting."""
     ends: dict[bytes, Way] = attrs.field(factory=dict[bytes, Way])
-    """verb → how it ends the connection when that was answered."""
+    """Verb → how it ends the connection after the reply."""
     pipelining: bool = True
     cut: bool = False
     """True: it sends one octet at a time."""
@@ -172,8 +171,8 @@ def played(
     *,
     between: Callable[[], None] = lambda: None,
 ) -> Outcome:
-    """Plays a dialogue through the proxy that listens at ``port`` and has ``listener`` for its server. It is
-    over when all connections are. Raises AssertionError if that takes too long."""
+    """Plays a dialogue through the proxy that listens on ``port`` and uses ``listener`` as its server. Ends
+    when all connections have ended. Raises AssertionError if that takes too long."""
     server = server or Server()
     waiting = list(acts)
     until = time.monotonic() + SECONDS
@@ -212,9 +211,9 @@ def played(
 
 
 def _seen(server: _Serving) -> tuple[bytes, str]:
-    """Left open is how much comes before a peer that plays resets its connection, how much of a message comes
-    that is then thrown away, and if octets are read that the server sends while its connection is closed: if
-    not, TCP answers them with a reset."""
+    """The outcome of a connection, without details that may vary: how much comes before the test's peer
+    resets the connection, how much of a dropped message comes, and if octets are read that the server sends
+    while its connection is closed (if not, TCP answers with a reset)."""
     if server.end == BY_US:
         return b"", BY_US
     content = server.got.find(b"DATA\r\n")

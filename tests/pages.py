@@ -1,4 +1,4 @@
-"""The pages of the documentation, cut into what tests look at."""
+"""The pages of the documentation, cut into the parts that tests check."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _MANUAL_NAMES: Final = (
     "recipes",
 )
 MANUAL: Final = [page for page in PAGES if page.stem in _MANUAL_NAMES]
-"""Where options are told of."""
+"""The pages about options."""
 
 FENCED: Final = re.compile(r"^```([a-z]*|\{[^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE_NAME: Final = re.compile(r"# ([\w-]+\.(?:py|toml))\n")
@@ -86,7 +86,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def shown_file(body: str) -> str:
-    """The name of the file that a block shows, as its first line says; empty if it shows none."""
+    """The name of the file that a block shows, from its first line; empty if it shows none."""
     found = _FILE_NAME.match(body)
     return found[1] if found else ""
 
@@ -98,7 +98,7 @@ def is_program(body: str) -> bool:
 
 
 def files_of(page: Path, folder: Path) -> Iterator[Fence]:
-    """The blocks of a page, one after the other; those that show a file have been written to the folder."""
+    """The blocks of a page, one after the other; blocks that show a file are first written to the folder."""
     for language, body in FENCED.findall(text(page)):
         if file := shown_file(body):
             (folder / file).write_text(body, encoding="utf-8")
@@ -106,15 +106,15 @@ def files_of(page: Path, folder: Path) -> Iterator[Fence]:
 
 
 def run(command: str, folder: Path) -> str:
-    """What a command line prints that begins with ``smtp-proxy`` or ``pytest``, in a folder; it may end with
-    a question for the exit status."""
+    """The output of a command line that begins with ``smtp-proxy`` or ``pytest``, run in a folder. It may end
+    with a query of the exit status."""
     program, *arguments = shlex.split(command.removesuffix(_STATUS))
     variables = {**os.environ, "COLUMNS": "80", "PYTHONDONTWRITEBYTECODE": "1"}
     if program == "smtp-proxy":
         done = forking.run(
             ["-m", "trio_proxy", *arguments], cwd=folder, env=variables, timeout=60, all_to_stdout=True
         )
-    else:  # imports are different where there are plugins of pytest
+    else:  # plugins of pytest change the imports
         done = subprocess.run(
             [sys.executable, "-m", program, *arguments],
             cwd=folder,
@@ -129,7 +129,7 @@ def run(command: str, folder: Path) -> str:
 
 
 def timeless(output: str) -> str:
-    """The output without how long things took."""
+    """The output without durations."""
     return re.sub(r" *[0-9]+[.][0-9]+( ms|s)\b", r" 0\1", output)
 
 

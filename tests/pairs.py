@@ -1,7 +1,6 @@
-"""Chooses the cases of a generated test: each pair of values of each two parameters occurs in a case.
-
-A full product tries the same pair a hundred times. Nearly all faults show with one value, or with two
-values together, so the default is pairs, which are few; the profile ``deep`` runs the full product.
+"""Chooses the cases of a generated test: each pair of values of any two parameters occurs in a case. A full
+product tries the same pair a hundred times. Nearly all faults need only one value or two values together, so
+the default is pairs, which are few; the profile ``deep`` runs the full product.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ DEEP: Final = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 FLAG: Final = (False, True)
 
 Row: TypeAlias = list[int | None]
-"""For each parameter the number of its value; None while any value will do."""
+"""For each parameter the number of its value; None while any value is possible."""
 
 
 def cases(*parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -37,14 +36,14 @@ def pairwise(*parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
 
     The same parameters give the same cases. Each parameter needs a value; no value may be given twice.
     """
-    # In the order of the parameters, the longest first, as Lei and Tai do it ("In-parameter-order", 1998):
-    # the product of the first two holds all their pairs, then one parameter after the other is added.
+    # In the order of the parameters, the longest first, after Lei and Tai ("In-parameter-order", 1998): the
+    # product of the first two holds all their pairs, then one parameter after the other is added.
     order = sorted(range(len(parameters)), key=lambda number: -len(parameters[number]))
     sizes = [len(parameters[number]) for number in order]
     rows: list[Row] = [list(row) for row in product(*map(range, sizes[:2]))]
     for new in range(2, len(sizes)):
         _add_parameter(rows, sizes[: new + 1])
-    # Rows are in the order of the parameters that were sorted; the cases are in the order of those given.
+    # Rows are in the order of the sorted parameters; cases are in the given order.
     places = [order.index(number) for number in range(len(parameters))]
     return [
         tuple(values[row[place] or 0] for values, place in zip(parameters, places, strict=True))

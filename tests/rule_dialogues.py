@@ -1,5 +1,5 @@
-"""For tests of rules: two messages through a proxy whose rules say one thing at one place, and what must come
-of that, whichever way the octets travel."""
+"""For tests of rules: two messages through a proxy whose rule gives one verdict at one place, and the
+expected result for any way in which the octets come."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FIRST = Message(
 )
 SECOND = Message("two@me.example", ("bob@mx.example",), b"Subject: more\r\n\r\nNo cat\r\n")
 ADDED = b"X-Whole: yes\r\n"
-"""What the rule beside writes at the end of each header section."""
+"""The field that the other rule adds to each header section."""
 
 WORDS: Final = {
     "EHLO me.example": "EHLO",
@@ -50,14 +50,15 @@ WORDS: Final = {
     "RCPT TO:<bob@mx.example>": "RCPT<bob>",
     "RCPT TO:<eve@mx.example>": "RCPT<eve>",
 }
-"""Command line → how it is written in `Expected`; other lines stand for themselves."""
+"""Command line → its short form in `Expected`; other lines are not changed."""
 
 KINDS = ("sync", "async", "threaded")
 
 
 @attrs.frozen
 class Way:
-    """How things travel. This makes no difference, except that a message that is held is judged later."""
+    """How octets and verdicts come. This makes no difference, except that the verdict on a held message comes
+    later."""
 
     held: bool = False
     """True if another rule takes whole messages, so that each is held until it is complete."""
@@ -79,15 +80,15 @@ Says = Callable[..., Any]
 
 @coroutine
 def pause() -> Generator[None, None, None]:
-    """Lets the driver go on with something else."""
+    """Lets the driver continue with something else."""
     yield
 
 
 class Surroundings(Host):
-    """Rules that have to be awaited are awaited for a while."""
+    """A host that awaits rules for a while."""
 
     def __init__(self, late: bool) -> None:
-        """``late``: whether a rule that is awaited takes too long."""
+        """``late``: True if an awaited rule takes too long."""
         super().__init__()
         self.late = late
         self.awaited: list[Rule] = []
@@ -98,7 +99,7 @@ class Surroundings(Host):
         await pause()
         if self.late:
             raise TimeoutError("no verdict within 30 s")
-        result = rule.function(*arguments)  # which a thread would call
+        result = rule.function(*arguments)  # a thread would call this
         return result if rule.threaded else await result
 
     def decided(self, rule: Rule, verdict: Any) -> None:
@@ -131,14 +132,14 @@ def write_header(tx: Any, msg: Any) -> None:
 
 @attrs.define
 class Ran:
-    """What came of it."""
+    """The result of a run."""
 
     client: FakeClient
     host: Surroundings
     proxy: WritingTwins
     session: RuleSession
     servers: list[tuple[str, FakeServer]]
-    """By name, in the order in which they were connected; the one of the start is ``home``."""
+    """The servers by name, in the order of their connections; the first one is ``home``."""
     closed: dict[str, bool]
 
     @property
@@ -160,12 +161,12 @@ def run(
     auth: bool = False,
     late: bool = False,
 ) -> Iterator[Ran]:
-    """Has two messages sent, then QUIT. If that or the body raises, the dialogue is printed."""
+    """Sends two messages, then QUIT. Prints the dialogue if this or the body raises."""
     if way.held:
         rules = [*rules, Rule("message", write_header, "test.beside")]
     ruleset = RuleSet(rules)
     host = Surroundings(late)
-    # A rule about the login to the proxy is asked where the proxy logs in by itself.
+    # A rule about logins to the proxy is asked only if the proxy itself logs in.
     mode = LoginMode.TRANSLATE if ruleset.by_phase["login"] else LoginMode.RELAY
     proxy = WritingTwins(Config(reconnect=True, login_mode=mode), ruleset.ask)
     session = RuleSession(ruleset, proxy, Connection("192.0.2.1:49152"), host, on_error)
@@ -227,25 +228,25 @@ def authenticated(command: Command) -> Reply | None:
     return Reply.of(235, "authenticated", enhanced="2.7.0") if command.verb == b"AUTH" else None
 
 
-# What must come of it
+# The expected result
 
 
 @attrs.frozen
 class Expected:
-    """What the peers must hear, in words, so that a table of these can be read."""
+    """The expected replies and commands, in words, so that tables of them are readable."""
 
     client_hears: str
-    """The codes of its replies; ``said`` stands for the reply of the verdict."""
+    """The codes of the client's replies; ``said`` is the reply of the verdict."""
     servers_hear: tuple[str, ...]
-    """For each connection the name of the server, then its commands as in `WORDS`. ``DATA`` is a message that
-    it takes, ``DATA!`` a DATA that it refuses, ``ABORT`` a connection reset in the middle of a message."""
+    """For each connection the name of the server, then its commands as in `WORDS`. ``DATA`` is an accepted
+    message, ``DATA!`` a refused DATA, ``ABORT`` a connection reset in the middle of a message."""
     held: bool = False
     """True if the first message is in quarantine."""
     at_least: bool = False
-    """True if the server may have been sent more by then, if commands were sent in groups."""
+    """True if the server may have got more commands, if they were sent in groups."""
 
     def check(self, ran: Ran, said: Reply | None, first: bytes, second: bytes) -> None:
-        """``first`` and ``second``: the content of the messages, where they are delivered."""
+        """``first`` and ``second``: the content of the messages, if they are delivered."""
         assert in_words(ran.told, self.client_hears, said) == self.client_hears
         assert ran.client.gone
         assert ran.proxy.closed
@@ -271,7 +272,7 @@ class Expected:
 
 
 def in_words(replies: list[Reply], expected: str, said: Reply | None) -> str:
-    """Replies as in ``expected``. One that is not ``said`` where it should be is written out."""
+    """Replies in the form of ``expected``. A reply that should be ``said`` but is not is written in full."""
     words = [str(reply.code) for reply in replies]
     for number, (word, reply) in enumerate(zip(expected.split(), replies, strict=False)):
         if word == "said":
@@ -282,7 +283,7 @@ def in_words(replies: list[Reply], expected: str, said: Reply | None) -> str:
 def deliveries(
     words: list[str], first: bytes, second: bytes
 ) -> Generator[tuple[str, tuple[str, ...], bytes], None, None]:
-    """The messages that a server takes that hears this."""
+    """The messages that a server with these commands accepts."""
     message, recipients = FIRST, list[str]()
     for word, following in pairwise([*words, ""]):
         if word.startswith("MAIL"):

@@ -1,4 +1,4 @@
-"""`steps`: a cost that does not depend on the machine."""
+"""`steps`: measures a cost that does not depend on the machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def steps(run: Callable[[], Any]) -> int:
         return trace
 
     gc.collect()
-    gc.disable()  # what it would end in the middle, such as generators of other tests, is lines of Python too
+    gc.disable()  # it might end generators of other tests meanwhile, which also executes lines
     before = sys.gettrace()
     sys.settrace(trace)
     try:

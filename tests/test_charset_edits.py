@@ -1,4 +1,4 @@
-"""An edit of a field that leaves its text loses no character of it, whatever charsets and labels it has."""
+"""An edit that keeps the text of a field loses no character of it, for any charsets and labels."""
 
 from __future__ import annotations
 

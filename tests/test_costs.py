@@ -1,6 +1,5 @@
-"""What a message costs grows with its recipients and header fields, and not with their square.
-
-Counted are the lines of Python that are executed (`steps`).
+"""The cost of a message grows with the number of its recipients and header fields, not with the square. The
+tests count the executed lines of Python (`steps`).
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from trio_proxy.ready.staging import Staging
 
 FEW, MANY = 20, 160
 MOST = 1.2
-"""How much more one of many may cost than one of a few."""
+"""The highest ratio of the cost of one among many to one among a few."""
 
 
 def assert_linear(message: Callable[[int], Any]) -> None:
-    message(1)  # what is made once
+    message(1)  # makes what is made only once
     one, few, many = (steps(lambda count=count: message(count)) for count in (1, FEW, MANY))
     assert (many - one) / (MANY - 1) < MOST * (few - one) / (FEW - 1)
 

@@ -1,5 +1,5 @@
-"""Every script of tests/dialogues: whole and cut, its questions answered at once and late; with the lane and
-without it."""
+"""Plays every script of tests/dialogues: whole and cut, with questions answered at once and late, with and
+without the lane."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CUTS: Final = ["whole", "bytewise", *(f"drawn{seed}" for seed in range(6 if DEEP
 WAYS: Final[dict[Path, list[tuple[str, bool]]]] = {file: [] for file in FILES}
 """The ways in which each is played."""
 GROUPS: Final = sorted({file.stem.partition("_")[0] for file in FILES})
-"""What the names of files begin with."""
+"""The prefixes of file names."""
 for _file, _cut, _late in cases(FILES, CUTS, FLAG):
     WAYS[_file].append((_cut, _late))
 NUMBERS = [1, 2, 3, 4, 7, 8, 9, 10, 11, 12, 13, 15, 16, 18, 19, 20]
@@ -30,7 +30,7 @@ NUMBERS = [1, 2, 3, 4, 7, 8, 9, 10, 11, 12, 13, 15, 16, 18, 19, 20]
 
 
 def chunker(cut: str, script: Script) -> Chunker:
-    """The cuts of that name. Those that are drawn differ from script to script."""
+    """The cuts of that name. Random cuts differ from script to script."""
     if cut == "whole" or script.whole_only:
         return whole
     return bytewise if cut == "bytewise" else drawn(Random(f"{script.name} {cut}"))
@@ -38,7 +38,7 @@ def chunker(cut: str, script: Script) -> Chunker:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_dialogue(file: Path) -> None:
-    """One test for each file: a case of each costs pytest more than it costs to play it."""
+    """One test for each file, because a case of pytest would cost more than playing it."""
     script = parse(file.read_text(encoding="utf-8"), f"tests/dialogues/{file.name}")
     for cut, late in WAYS[file]:
         if cut != "bytewise":

@@ -1,5 +1,5 @@
-"""The documentation is true: its programs run and print what they say, its tables match the code, its links
-lead somewhere."""
+"""Checks the documentation: its programs run and print the shown output, its tables match the code, its links
+work."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_dialogue_scripts_play(page: Path) -> None:
         play(script, late=True)
 
 
-# What is taken from the code
+# Texts from the code
 
 
 def test_generated_regions_are_up_to_date(make_diagrams: ModuleType) -> None:
@@ -153,7 +153,7 @@ def test_each_promise_says_how_it_is_checked() -> None:
 
 
 def test_every_module_says_in_one_sentence_what_it_is_for() -> None:
-    """The map in design.md is made of these sentences; that it is not stale is tested above."""
+    """The map in design.md consists of these sentences; another test checks that it is up to date."""
     for package in ("sansio_smtp", "trio_proxy"):
         for file in (ROOT / package).rglob("*.py"):
             about = ast.get_docstring(ast.parse(file.read_text())) or ""
@@ -247,7 +247,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-# Replies that the proxy gives to what it does not pass on
+# Replies of the proxy to input that it does not pass on
 
 
 GREETED = [(SERVER, b"220 mx.example\r\n")]
@@ -348,7 +348,7 @@ def test_replies_to_what_is_not_passed_on() -> None:
 
 
 def failed(on_error: Literal["defer", "reject"]) -> str:
-    """What the client is told when a rule has failed."""
+    """The reply to the client after a rule has failed."""
 
     def helo(conn: object, name: str) -> None:
         raise ValueError(name)

@@ -1,4 +1,4 @@
-"""What the documentation says of rules: its files load, its commands print what they say, its tables are
+"""Checks the documentation about rules: its files load, its commands print the shown output, its tables are
 complete."""
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ YQx1NDaYoUGo29XhPouFhcKLym71nXy2tRgtEr9VxtJd
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where a reader stands: beside the examples, with a key."""
+    """The reader's folder, with the examples and a key."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     shutil.copy(ROOT / "examples" / "my_rules.py", tmp_path)
     (tmp_path / "dkim.pem").write_text(KEY)
@@ -116,7 +116,7 @@ def test_the_transcripts_are_what_is_printed(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def speak(proxy: RunningProxy, lines: list[str], content: bytes | None) -> None:
-    """Says these lines as the client of the transcript did, and the message where it stands."""
+    """Sends these lines as the client of the transcript did, and the message at its place."""
     message = content or (ROOT / "examples" / "hello.eml").read_bytes()
     opening = ["EHLO laptop.example"]
     if lines[0] == "DATA":

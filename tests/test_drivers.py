@@ -1,8 +1,8 @@
 """The same tests on real sockets against every driver: the Trio proxy and the examples.
 
-What is tested here is what a driver adds to the core: order and the ends of connections; back-pressure
-and deadlines are in test_drivers_patience.py. The peers are raw sockets, for only those can be as rude
-and as dead as peers are.
+The tests check what a driver adds to the core: order, and the ends of connections; test_drivers_patience.py
+checks back-pressure and deadlines. The peers are raw sockets, because only these can break rules and hang
+like real peers.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def test_a_server_that_dies(
 
 
 def test_a_server_that_refuses_in_the_middle_of_a_message(driver: Driver, upstream: Upstream) -> None:
-    """The client is still sending when the connection is closed: no reset may destroy its last reply."""
+    """The client is still sending when the connection is closed: a reset must not destroy its last reply."""
 
     def script(peer: Peer) -> None:
         greet(peer)
@@ -246,7 +246,7 @@ def test_a_reply_that_is_made_after_the_client_has_sent_its_end(
 
 
 def test_a_client_that_dies_behind_its_dot(driver: Driver, upstream: Upstream) -> None:
-    """The server may have taken the message: it is left to finish, not reset."""
+    """The server may have accepted the message, so it may finish and is not reset."""
 
     def script(peer: Peer) -> None:
         greet(peer)

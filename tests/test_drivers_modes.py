@@ -1,7 +1,6 @@
-"""Both ways of reading sockets, the reactor and the pairs of tasks, are the same for peers, to the octet.
-
-Nobody can see from outside how a proxy reads its sockets: each dialogue goes through two processes, one in
-each mode, and what client and servers got, and how their connections ended, is compared.
+"""Both ways of reading sockets, the reactor and the pairs of tasks, give peers the same octets. From outside
+one cannot see how a proxy reads its sockets. So each dialogue goes through two processes, one in each mode,
+and the tests compare the octets that client and servers got, and the ends of their connections.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ HELLO: Final = b"EHLO me.example\r\n"
 ENVELOPE: Final = (b"MAIL FROM:<a@me.example>\r\n", b"RCPT TO:<b@mx.example>\r\n")
 TEXT: Final = b"Subject: hi\r\n\r\none\r\n..two\r\n"
 LINES: Final = (HELLO, *ENVELOPE, b"DATA\r\n", TEXT + b".\r\n", b"QUIT\r\n")
-"""Each is sent after one reply more."""
+"""Each line is sent after one more reply."""
 DIALOGUE: Final = b"".join(LINES)
 VERBS: Final = (b"", b"EHLO", b"MAIL", b"RCPT", b"DATA", b".", b"QUIT")
 ENDS: Final[tuple[Way, ...]] = ("fin", "rst")
@@ -37,7 +36,7 @@ class Process:
 
 @pytest.fixture(scope="module")
 def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Process]]:
-    """One in each mode, each with a server of its own."""
+    """One process in each mode, each with its own server."""
     with ExitStack() as stack:
         started: list[Process] = []
         for mode in ("reactor", "tasks"):
@@ -74,7 +73,7 @@ def test_in_turn_and_all_at_once(processes: list[Process]) -> None:
 
 
 def whole_lines(octets: int) -> int:
-    """How many of `LINES` are whole in the first octets of the dialogue."""
+    """The number of whole `LINES` in the first octets of the dialogue."""
     return sum(len(b"".join(LINES[: number + 1])) <= octets for number in range(len(LINES)))
 
 
@@ -99,10 +98,10 @@ def test_a_client_that_goes_after_every_octet(processes: list[Process], end: Way
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_server_that_goes_with_its_reply(processes: list[Process], verb: bytes) -> None:
-    """The client says no more: what comes first, its next line or the server's end, is left open."""
+    """The client sends nothing more, because the order of its next line and the server's end may vary."""
     acts = in_turn(*LINES[: VERBS.index(verb)])
     for end, said in product(ENDS, (b"250 2.0.0 ok\r\n", b"354 go\r\n", b"", b"2", b"421 4.3.2 bye\r\n")):
-        if verb or end == "fin":  # a connection that is reset at once may never be one
+        if verb or end == "fin":  # a connection that is reset at once may never be made
             same(processes, acts, Server({verb: said}, ends={verb: end}))
 
 
@@ -111,7 +110,7 @@ WRONG: Final = (
     b"999 x\r\n", b"150 wait\r\n", b"354 go on\r\n", b"334 \r\n", b"220 go\r\n", b"450 4.0.0 later\r\n",
     b"550 5.0.0 no\r\n", b"421 4.3.2 bye\r\n", b"250-" + b"x" * 70_000, b"\r\n", b"250 ok\r\n250 twice\r\n",
 )  # fmt: skip
-"""What a server may say in place of any reply."""
+"""Octets that a server may send in place of any reply."""
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -123,7 +122,7 @@ def test_a_server_that_says_something_else(processes: list[Process], verb: bytes
         if verb == b"DATA" and reply.startswith(b"354"):
             continue  # that is what it should say
         if cut and (len(reply) > 100 or b"twice" in reply):
-            continue  # what comes first, the second reply or QUIT, is left open
+            continue  # the order of the second reply and QUIT may vary
         outcome = same(processes, acts, Server({verb: reply}, cut=cut))
         assert len(outcome.servers) == 1, reply
 
@@ -151,7 +150,7 @@ EARLY: Final = (
     b"\r\n" * 30,
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
 )
-"""What a client may say at any time, all at once."""
+"""Octets that a client may send at any time, all at once."""
 
 
 def test_smuggling(processes: list[Process]) -> None:

@@ -38,7 +38,7 @@ from drivers import (
 
 __all__ = ["driver", "impatient", "process", "upstream"]  # fixtures
 
-# They wait: of the examples only CI has the patience.
+# These tests wait, so examples are tested only in CI.
 pytestmark = pytest.mark.parametrize(
     "process",
     [pytest.param(kind, marks=[] if kind == "trio" else pytest.mark.slow) for kind in COMMANDS],
@@ -122,7 +122,8 @@ def test_a_client_that_does_not_read_its_replies(driver: Driver, upstream: Upstr
 def test_a_server_that_reads_no_further_until_its_replies_are_read(
     process: Driver, upstream: Upstream, tmp_path: Path
 ) -> None:
-    """A driver that waits for the server to read, while the server waits for it to read, waits for ever."""
+    """If a driver waits for the server to read, while the server waits for the driver to read, both wait for
+    ever."""
     recipients = [b"RCPT TO:<%s%d>" % (b"x" * 12_000, number) for number in range(90)]
     line = b"250-" + b"ok" * 120
 
@@ -139,7 +140,7 @@ def test_a_server_that_reads_no_further_until_its_replies_are_read(
     cramped = Driver(process.kind, upstream.port, tmp_path, CRAMPED)
     try:
         with upstream.plays(script, receive_buffer=4096), hello(cramped) as client:
-            client.send(b"NOOP", *recipients)  # NOOP is not for a group: all others follow its reply
+            client.send(b"NOOP", *recipients)  # NOOP is not part of a group: the others follow its reply
             client.expect(b"250 ok")
             for number in range(len(recipients)):
                 client.expect(*[line] * 100, b"250 %d" % number)
@@ -150,7 +151,7 @@ def test_a_server_that_reads_no_further_until_its_replies_are_read(
 
 
 def test_a_client_that_does_not_wait_for_replies(driver: Driver, upstream: Upstream) -> None:
-    """What it sends stays in the kernel's buffers: the core says that it may not be read."""
+    """Its input stays in the kernel's buffers, because the core does not allow reading."""
     stuck = threading.Event()
 
     def script(peer: Peer) -> None:
@@ -193,7 +194,8 @@ def test_fifty_clients_at_once(driver: Driver, upstream: Upstream) -> None:
 
 @pytest.mark.slow
 def test_more_clients_than_descriptors(driver: Driver, upstream: Upstream) -> None:
-    """Whom it cannot serve it may keep waiting or send away; but it lives, does not spin, and recovers."""
+    """The driver may keep further clients waiting or refuse them, but must not end or spin, and must
+    recover."""
 
     def script(peer: Peer) -> None:
         with suppress(ConnectionError):  # its client may be gone before the connection was made

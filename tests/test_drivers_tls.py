@@ -47,7 +47,7 @@ def driver(
 
 
 def encrypt(peer: Peer, context: ssl.SSLContext, *, server_side: bool) -> None:
-    """The peer shakes hands, and goes on under TLS. An end without close_notify is an error of it."""
+    """Makes the TLS handshake; the peer continues with TLS. An end without close_notify is an error."""
     assert not peer.buffer, "octets in plain text"
     name = None if server_side else "127.0.0.1"
     peer.sock = context.wrap_socket(

@@ -1,4 +1,4 @@
-"""The targets of fuzz/ find nothing in a few dialogues, and find what is planted: without a search."""
+"""The targets of fuzz/ find nothing in a few dialogues, and find planted faults; no search is run."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_a_connection_that_is_given_back_by_chance_is_found(monkeypatch: pytest.
 
 
 def test_a_line_with_a_blank_before_bdat_is_no_chunk() -> None:
-    """The proxy refuses it, and reads on after it."""
+    """The proxy refuses it, and continues to read after it."""
     for line in (b" BDAT 3\r\n", b"\tbdat 3 LAST\r\n"):
         said = b"cMAIL FROM:<a@x>\r\nRCPT TO:<b@x>\r\n" + line + b"NOOP\r\nQUIT\r\n"
         assert delivery.DELIVERY.try_octets(dialogue(b"cEHLO x\r\n", said))
@@ -165,7 +165,7 @@ def test_what_two_servers_read_differently_is_found(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_models_of_postfix_take_what_it_takes() -> None:
-    """CVE-2023-51764: up to 3.8 a message ends where 3.9 finds no end."""
+    """CVE-2023-51764: in versions up to 3.8 a message ends at a place where 3.9 finds no end."""
     for end in (b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r\n.\r\r\n", b"\r\r\n.\r\r\n"):
         found = []
         for strict in (False, True):

@@ -1,7 +1,6 @@
-"""Header edits over real messages and over any octets: nothing but what an edit names changes.
-
-The messages: those of tests/messages, the odd ones below, and where the Python in use has its test suite,
-those that CPython tests its own parser with. Each as it is stored, and as it arrives, with CRLF.
+"""Header edits on real messages and on any octets change only what they name. The messages are those of
+tests/messages, the odd ones below, and, if Python's test suite is installed, those with which CPython tests
+its own parser. Each is tested as stored, and as it arrives with CRLF.
 """
 
 from __future__ import annotations
@@ -58,7 +57,8 @@ Edit = Callable[[Headers], object]
 
 @attrs.frozen
 class Part:
-    """What a line by line reading finds: a field with its folds; or lines that are none, without a name."""
+    """A part found by reading line by line: a field with its folds; or lines that are not a field, without a
+    name."""
 
     name: bytes
     raw: bytes
@@ -110,7 +110,8 @@ def written(parts: list[Part], rest: bytes) -> bytes:
 
 
 def edited(data: bytes, edit: Edit) -> bytes:
-    """By a rule about the whole message, which is what one about its header section gives too."""
+    """The result of a rule about the whole message, which is the same as that of a rule about its header
+    section."""
     message = Message(data)
     section, body = message.headers.raw, message.body
     edit(message.headers)
@@ -122,7 +123,7 @@ def edited(data: bytes, edit: Edit) -> bytes:
 
 
 def added(data: bytes, new: bytes, edit: Edit) -> bytes:
-    """What is left of an edited message without the field that was added to it."""
+    """The edited message without the added field."""
     after = edited(data, edit)
     assert after.count(new) == 1
     left = after.replace(new, b"")
@@ -162,7 +163,7 @@ def alterations(data: bytes) -> Iterator[str]:
 
 
 def edits_of(name: bytes, parts: list[Part]) -> dict[str, tuple[Edit, list[Part]]]:
-    """Edits of the fields of a name, and what must come of them."""
+    """Edits of the fields of a name, and their expected results."""
     text = name.decode()
     new = Part(name, name + b": new\r\n")
     others = [part for part in parts if part.name != name]
@@ -183,7 +184,7 @@ def with_a_word(text: str) -> str:
 
 
 def refusal(edit: Edit, headers: Headers) -> str:
-    """Why an edit is refused; empty if it is not."""
+    """The reason why an edit is refused; empty if it is not."""
     try:
         edit(headers)
     except LocalProtocolError as error:
@@ -198,7 +199,7 @@ def test_no_edit_alters_anything_else() -> None:
 
 
 def test_the_standard_librarys_generator_alters_many() -> None:
-    """The control: were these messages harmless, the test above would show nothing."""
+    """A control: if these messages were harmless, the test above would prove nothing."""
     altered = 0
     arriving = {name: canonical(data) for name, data in stored()}
     for data in arriving.values():

@@ -1,6 +1,5 @@
-"""No module imports itself through others: to read a module one needs to know only those below it.
-
-Imports inside functions and under TYPE_CHECKING count too: they hide a circle from Python, not from a reader.
+"""No module imports itself through others, so that a reader needs to know only the modules below it. Imports
+inside functions and under TYPE_CHECKING count too: they hide a cycle from Python, but not from a reader.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ def modules_of(package: Path) -> dict[str, Path]:
 
 
 def imports_of(name: str, path: Path) -> Iterator[str]:
-    """The dotted names of what a module imports, wherever in it: ``a.b.c`` for ``from a.b import c``."""
+    """The dotted names of all imports of a module, anywhere in it: ``a.b.c`` for ``from a.b import c``."""
     package = name if path.stem == "__init__" else name.rpartition(".")[0]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

@@ -1,8 +1,7 @@
-"""Each object is changed by its own methods: no module assigns an attribute of another module's object.
-
-Two looks at the same rule. The static one reads the source: what is assigned, deleted, or changed by a method
-of list, set or dict must belong to ``self`` or to an object of a class of the same module. The dynamic one
-plays all dialogue scripts and sees who sets the attributes of the core.
+"""Only an object's own methods change it: no module assigns an attribute of another module's object. Two
+tests check this rule. The static test reads the source: attributes that are assigned, deleted, or changed by
+a method of list, set or dict must belong to ``self`` or to an object of a class in the same module. The
+dynamic test plays all dialogue scripts and notices which code sets attributes of the core.
 """
 
 from __future__ import annotations
@@ -46,13 +45,13 @@ BY_DESIGN = {
     r"msg\.headers\.remove|fields\.add": "methods of the header section, not of a list or set",
     r"tx\.data\[key\]": "a place where rules keep what they know of a transaction",
 }
-"""What looks like such an assignment, and why it is none or must be."""
+"""Exceptions: an expression that looks like such an assignment → why it is none, or is necessary."""
 
-# The static look
+# The static test
 
 
 def findings(source: str) -> list[str]:
-    """What a module changes of objects that are not its own, one line each."""
+    """The changes of other modules' objects in a source text, one line for each."""
     tree = ast.parse(source)
     classes = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
     return sorted(_findings(tree, classes, {}, {}), key=lambda line: int(line.partition(":")[0]))
@@ -61,8 +60,8 @@ def findings(source: str) -> list[str]:
 def _findings(
     node: ast.AST, classes: set[str], own: dict[str, bool], aliases: dict[str, ast.Attribute]
 ) -> Iterator[str]:
-    """``own``: names, true if they hold an object of this module. ``aliases``: for each name the attribute
-    whose value it holds."""
+    """``own``: name → True if it holds an object of this module. ``aliases``: name → the attribute whose
+    value it holds."""
     for child in ast.iter_child_nodes(node):
         inner = own
         if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
@@ -81,7 +80,7 @@ def _findings(
 def _names(
     function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, classes: set[str]
 ) -> dict[str, bool]:
-    """The parameters and variables of a function; true if one is said to be, or made as, one of our own."""
+    """The parameters and variables of a function → True if annotated or made as an object of this module."""
     arguments = function.args
     parameters = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
     names = {a.arg: _is_own(a.annotation, classes) or a.arg in ("self", "cls") for a in parameters}
@@ -95,7 +94,7 @@ def _names(
 
 
 def _aliases(function: ast.AST) -> dict[str, ast.Attribute]:
-    """``x`` after ``x = a.y``: who changes the list ``x`` changes ``a``."""
+    """Finds names such as ``x`` in ``x = a.y``: a change of the list ``x`` changes ``a``."""
     pairs = [
         pair
         for node in ast.walk(function)
@@ -132,7 +131,7 @@ def _is_own(node: ast.AST | None, classes: set[str]) -> bool:
 
 
 def _changed(node: ast.AST, aliases: dict[str, ast.Attribute]) -> Iterator[tuple[ast.Attribute, str]]:
-    """The attributes that a statement or call changes, and its words."""
+    """The attributes that a statement or call changes, and its text."""
     targets: list[ast.expr] = []
     if isinstance(node, ast.Assign | ast.Delete):
         targets = list(node.targets)
@@ -181,7 +180,7 @@ FOLDERS = sorted(
 
 
 def findings_in(folder: str) -> list[tuple[str, str]]:
-    """For each finding of the static look: the module with the line, and what is changed."""
+    """For each finding of the static test: the module with the line, and the changed attribute."""
     return [
         (f"{path.relative_to(ROOT)}:{line}", what)
         for path in sorted((ROOT / folder).glob("*.py"))
@@ -249,7 +248,7 @@ def test_the_static_look(source: str, is_found: bool) -> None:
     assert bool(findings(OWN + source)) is is_found
 
 
-# The dynamic look
+# The dynamic test
 
 
 def classes_of(package: Any) -> list[type]:
@@ -267,7 +266,7 @@ def classes_of(package: Any) -> list[type]:
 
 
 def watch(kind: type, found: set[str], patch: pytest.MonkeyPatch) -> None:
-    """Notes who sets an attribute of such an object from outside."""
+    """Records the code that sets an attribute of such an object from outside."""
     original: Callable[[Any, str, Any], None] = kind.__setattr__
 
     def setattr_(self: Any, name: str, value: Any) -> None:

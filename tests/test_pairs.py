@@ -1,4 +1,4 @@
-"""The cases of generated tests: no pair is left out by default, nothing in the profile ``deep``."""
+"""The cases of generated tests: by default every pair occurs, in the profile ``deep`` every combination."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIZES = st.lists(st.integers(1, 6), min_size=1, max_size=6)
 
 
 def pairs_of(rows: list[tuple[Any, ...]]) -> set[tuple[int, int, Any, Any]]:
-    """Each two places of a row, and what stands there."""
+    """All pairs of places in a row, with their values."""
     return {
         (first, second, row[first], row[second])
         for row in rows

@@ -1,8 +1,7 @@
-"""Each phase with each verdict that it takes: what the client hears, what the server hears, what becomes of
-the message, and that the connection goes on.
-
-The cases come from `PHASES`, so that no phase and no verdict can be forgotten. How the rule is called and how
-the octets travel must make no difference: `pairs` chooses with which of these each verdict is tried.
+"""Tests each phase with each verdict that it accepts: the replies to the client, the commands to the server,
+the result of the message, and that the connection continues. The cases come from `PHASES`, so that no phase
+or verdict can be forgotten. The way in which the rule is called and the octets come must make no difference:
+`pairs` chooses these for each verdict.
 """
 
 from __future__ import annotations
@@ -30,19 +29,20 @@ VERDICTS: Final[dict[type, Any]] = {
     Redirect: Redirect("other"),
 }
 OCTETS: Final = b"octets"
-"""Stands for a piece that the rule has changed."""
+"""A placeholder for a piece that the rule has changed."""
 
 PLACES: Final = {
     "rcpt": ("bob", "eve", "bob eve"),
     "reply": ("", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", ".", "QUIT"),
     "command": ("EHLO", "AUTH", "MAIL", "RCPT", "DATA", "QUIT"),
 }
-"""phase → where in it the rule speaks: recipients, or the verb that is meant at its first time."""
+"""Phase → the places in it where the rule gives its verdict: recipients, or the first occurrence of a
+verb."""
 
 
 @attrs.frozen
 class Case:
-    """What a rule says, and where."""
+    """A verdict of a rule, and its place."""
 
     phase: str
     verdict: Any = None
@@ -69,23 +69,24 @@ def each_verdict() -> Iterator[Case]:
 CASES: Final = list(each_verdict())
 
 
-# What must come of it: replies for the client, and what each server hears, as in `Expected`.
+# Expected results: replies to the client, and commands to each server, as in `Expected`.
 
 FIRST_TAKEN, SECOND_TAKEN = "250 250 250 354 250", "250 250 354 250"
 """The replies to a message that is delivered, from MAIL to end-of-data."""
 FIRST_MESSAGE, SECOND_MESSAGE = "MAIL<one> RCPT<bob> RCPT<eve> DATA", "MAIL<two> RCPT<bob> DATA"
-"""What a server hears of a message that is delivered to it."""
+"""The commands to a server that gets a message."""
 BOTH_TAKEN, BOTH_MESSAGES = f"{FIRST_TAKEN} {SECOND_TAKEN}", f"{FIRST_MESSAGE} {SECOND_MESSAGE}"
 
 
 def both_delivered(client_hears: str, *servers_hear: str) -> Expected:
-    """Given what comes before the messages: both are delivered to the last of the servers."""
+    """Both messages are delivered to the last of the servers; the parameters are the replies and commands
+    before them."""
     *left, last = servers_hear
     return Expected(f"{client_hears} {BOTH_TAKEN} 221", (*left, f"{last} {BOTH_MESSAGES} QUIT"))
 
 
 def goes_on(client_hears: str, server_hears: str, *, held: bool = False) -> Expected:
-    """Given what is heard of the first message: the second is delivered to the same server."""
+    """The second message is delivered to the same server; the parameters belong to the first message."""
     return Expected(
         f"220 250 {client_hears} {SECOND_TAKEN} 221",
         (f"home EHLO {server_hears} {SECOND_MESSAGE} QUIT",),
@@ -94,21 +95,22 @@ def goes_on(client_hears: str, server_hears: str, *, held: bool = False) -> Expe
 
 
 def elsewhere(client_hears: str, *servers_hear: str) -> Expected:
-    """Given the same: the second message is delivered to a new connection to the usual server."""
+    """The same, but the second message is delivered on a new connection to the usual server."""
     return Expected(
         f"220 250 {client_hears} {SECOND_TAKEN} 221", (*servers_hear, f"home EHLO {SECOND_MESSAGE} QUIT")
     )
 
 
 def ends(client_hears: str, server_hears: str, *, at_least: bool = False) -> Expected:
-    """Given what is heard before the verdict: its reply is the last, and both sides are closed."""
+    """The reply of the verdict is the last, and both sides are closed; the parameters are the replies and
+    commands before it."""
     return Expected(f"{client_hears} said".strip(), (f"home {server_hears}",), at_least=at_least)
 
 
 PASSED: Final = both_delivered("220 250", "home EHLO")
 LOGGED_IN: Final = both_delivered("220 250 235", "home EHLO AUTH")
 
-# Name of a verdict → what must come of it; ``refused`` is Reject or Defer.
+# Name of a verdict → the expected result; ``refused`` is Reject or Defer.
 
 CONNECT: Final = {
     "refused": Expected("said", ()),
@@ -131,13 +133,13 @@ UNSEEN: Final = {  # verdicts for which the server does not see the message
 }
 MAIL: Final = {
     **UNSEEN,
-    # No rule has seen a transaction begin: RCPT and DATA are not for the server to judge, which is reset.
+    # Rules have not seen a transaction begin: the proxy refuses RCPT and DATA, and the server gets RSET.
     "refused": goes_on("said 503 503 503", "RSET"),
     "Close": ends("220 250", "EHLO"),
     "Redirect": elsewhere(FIRST_TAKEN, "home EHLO QUIT", f"other EHLO {FIRST_MESSAGE} QUIT"),
 }
 MAIL_UNSEEN: Final = goes_on("said 503 503 554", "RCPT<bob> RCPT<eve> DATA!")
-"""MAIL was refused, and no rule sees transactions: what follows is for the server to judge."""
+"""MAIL was refused, and no rule sees transactions: the server decides about the later commands."""
 DATA: Final = {
     **UNSEEN,
     "refused": goes_on("250 250 250 said", "MAIL<one> RCPT<bob> RCPT<eve> RSET"),
@@ -169,7 +171,7 @@ RCPT: Final[dict[str, dict[str, Expected]]] = {
     },
 }
 STREAMED: Final = {  # a verdict on content that passes while it comes
-    # End-of-data is the only way to end mail data (RFC 5321 §4.1.1.4), so the server is left for a new one.
+    # Only end-of-data ends mail data (RFC 5321 §4.1.1.4), so a new connection replaces the old one.
     "refused": elsewhere("250 250 250 354 said", f"home EHLO {FIRST_MESSAGE} ABORT"),
     "Discard": elsewhere("250 250 250 354 said", f"home EHLO {FIRST_MESSAGE} ABORT"),
     "Close": ends("220 250 250 250 250 354", f"EHLO {FIRST_MESSAGE} ABORT"),
@@ -198,13 +200,13 @@ TABLES: Final = {"connect": CONNECT, "helo": HELO, "auth": LOGIN, "login": LOGIN
 
 
 def expected(case: Case, way: Way) -> Expected:
-    """What must come of a verdict."""
+    """The expected result of a verdict."""
     if case.verdict is None or isinstance(case.verdict, bytes | Accept):
         return LOGGED_IN if case.auth else PASSED
     name = type(case.verdict).__name__
     key = "refused" if name in ("Reject", "Defer") else name
     if case.phase == "reply":
-        # The DATA of a message that is held is the proxy's own.
+        # The DATA of a held message is the proxy's own.
         return PASSED if case.at == "DATA" and way.held else REPLY_CLOSE[case.at]
     if case.phase == "command":
         if case.at == "MAIL" and key == "refused" and not way.held:
@@ -221,15 +223,15 @@ def expected(case: Case, way: Way) -> Expected:
 
 
 class Speaker:
-    """A rule that says something where the case says so; `next_rule` is the one after it."""
+    """A rule that gives its verdict at the place of the case; `next_rule` is the rule after it."""
 
     def __init__(self, case: Case, say: Any) -> None:
         self.case = case
         self.say = say
         self.times = 0
-        """How often it has spoken."""
+        """How often it has given its verdict."""
         self.heard = 0
-        """How often the next rule was asked where this one has spoken."""
+        """How often the next rule was asked after a verdict of this one."""
         self._speaks = False
 
     def __call__(self, *arguments: Any) -> Any:
@@ -257,7 +259,7 @@ class Speaker:
 
 
 def saying(case: Case) -> Any:
-    """What a rule does that says the verdict of the case."""
+    """A function that gives the verdict of the case."""
     if case.verdict == OCTETS:
         return lambda tx, piece: piece.replace(b"no cat", b"no dog")
     return lambda *arguments: case.verdict
@@ -275,7 +277,7 @@ def content(message: Any, case: Case, way: Way) -> bytes:
 
 
 def check(case: Case, way: Way, ran: Ran, said: Reply | None) -> None:
-    """``case`` is what the rule said, or what a failure of it stands for."""
+    """``case`` is the verdict of the rule, or the one that its failure means."""
     wanted = expected(case, way)
     if case.phase == "command" and case.at == "QUIT" and not ran.client.gone:
         assert said is not None
@@ -296,7 +298,7 @@ CHOSEN: Final = [
 
 @pytest.mark.parametrize(("case", "kind", "way"), slow_where(comes_in_octets, CHOSEN), ids=str)
 def test_verdict(case: Case, kind: str, way: Way) -> None:
-    """A rule of the phase says the verdict; the next rule hears of it only if this one lets things go on."""
+    """A rule of the phase gives the verdict; the next rule is asked only if this one lets the input pass."""
     speaker = Speaker(case, saying(case))
     one = rule(case.phase, speaker, kind)
     with run([one, rule(case.phase, speaker.next_rule, "sync")], way, kind, auth=case.auth) as ran:
@@ -312,7 +314,7 @@ def test_verdict(case: Case, kind: str, way: Way) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_dialogue_that_is_printed_can_be_played(case: Case) -> None:
-    """What a case prints when it fails is what happened."""
+    """The dialogue that a failed case prints can be played as a script."""
     with run([rule(case.phase, Speaker(case, saying(case)), "sync")], Way(), "sync", auth=case.auth) as ran:
         if not ran.servers:
             assert "\n# refused before" in ran.proxy.dialogue
@@ -322,7 +324,7 @@ def test_a_dialogue_that_is_printed_can_be_played(case: Case) -> None:
 
 
 def test_nothing_is_forgotten() -> None:
-    """Each phase with each of its verdicts, and nothing but that."""
+    """The cases are exactly all phases with all of their verdicts."""
     pairs = {(case.phase, type(case.verdict)) for case in CASES}
     assert pairs == {
         (phase.name, kind)

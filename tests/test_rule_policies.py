@@ -1,7 +1,6 @@
-"""Rules that fail, or say what their phase does not take.
-
-What the source shows is found when the rules are loaded. Otherwise the client is told 451 with an incident,
-or what ``on_error`` says, and the connection goes on.
+"""Rules that fail, or return verdicts that their phase does not accept. Mistakes that the source shows are
+found at load. For others the client gets 451 with an incident, or the result of ``on_error``, and the
+connection continues.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from sansio_smtp.rules.loading import collect
 from sansio_smtp.rules.phases import PHASES
 
 PLACES: Final = {"rcpt": "bob", "reply": "MAIL", "command": "RCPT"}
-"""Where in a phase the rule fails."""
+"""The place in a phase at which the rule fails."""
 POLICIES: Final[tuple[OnError, ...]] = ("defer", "reject", "accept")
 SOME_WAYS: Final = (WAYS[0], WAYS[-1])
 
@@ -63,7 +62,7 @@ def source(phase: str, said: str, shape: str) -> str:
 
 @pytest.mark.parametrize(("phase", "said", "shape"), cases(list(PHASES), list(WRITTEN), list(SHAPES)))
 def test_at_load(phase: str, said: str, shape: str) -> None:
-    """Each verdict that is not legal is a problem, with its line; each legal one is none."""
+    """Each verdict that is not allowed is a problem with its line; each allowed one is not."""
     text = source(phase, said, shape)
     namespace: dict[str, Any] = {"__name__": "my_rules"}
     exec(compile(text, "my_rules.py", "exec"), namespace)
@@ -98,7 +97,7 @@ NONSENSE: Final[dict[str, Any]] = {
 
 @attrs.frozen
 class Wrong:
-    """A value that is no verdict of the phase."""
+    """A value that is not a verdict of the phase."""
 
     phase: str
     name: str
@@ -130,7 +129,7 @@ def comes_in_octets(wrong: Wrong, kind: str, way: Way) -> bool:
     ("wrong", "kind", "way"), slow_where(comes_in_octets, cases(WRONG, KINDS, SOME_WAYS)), ids=str
 )
 def test_when_it_is_computed(wrong: Wrong, kind: str, way: Way) -> None:
-    """What no source shows is a failure, as if the rule had raised."""
+    """A wrong value that the source does not show is a failure, as if the rule had raised."""
     phase, value = wrong.phase, wrong.value
     (error,) = failed(phase, lambda *arguments: value, kind, way, "defer", of_rule=False)
     assert isinstance(error, ValueError if isinstance(value, Unspeakable) else LocalProtocolError)
@@ -164,7 +163,7 @@ FAILURES: Final[dict[str, tuple[Callable[..., Any], type[BaseException]]]] = {
     cases(list(PHASES), list(FAILURES), KINDS, POLICIES, ("session", "rule")),
 )
 def test_failure(phase: str, failure: str, kind: str, policy: OnError, given_by: str) -> None:
-    """``on_error`` decides; the one of the rule comes before the one of the session."""
+    """``on_error`` decides; that of the rule overrides that of the session."""
     says, expected = FAILURES[failure]
     of_rule = given_by == "rule"
     (error,) = failed(phase, says, kind, SOME_WAYS[of_rule], policy, of_rule=of_rule)
@@ -174,7 +173,7 @@ def test_failure(phase: str, failure: str, kind: str, policy: OnError, given_by:
 def failed(
     phase: str, says: Callable[..., Any], kind: str, way: Way, policy: OnError, *, of_rule: bool
 ) -> list[BaseException]:
-    """A rule that fails once, in each place where the matrix has a verdict for it; what it raised."""
+    """A rule that fails once at each place of the matrix; returns its exceptions."""
     case = Case(phase, stands_for(phase, policy), PLACES.get(phase, ""))
     speaker = Speaker(case, says)
     other: OnError = "reject" if policy == "defer" else "defer"
@@ -192,8 +191,8 @@ def failed(
 
 
 def stands_for(phase: str, policy: OnError) -> Defer | Reject | None:
-    """The verdict that a failure is, of a rule that may give one: a reply is what has happened, and who has
-    disconnected is gone."""
+    """The verdict that a failure means, in phases with such verdicts; not for replies, which have already
+    happened, and not after a disconnect."""
     if policy == "accept" or phase in ("reply", "delivered", "disconnect"):
         return None
     if policy == "reject":
@@ -203,7 +202,7 @@ def stands_for(phase: str, policy: OnError) -> Defer | Reject | None:
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_rule_that_takes_too_long(phase: str) -> None:
-    """The driver says so by TimeoutError."""
+    """The driver raises TimeoutError."""
     case = Case(phase, None, PLACES.get(phase, ""))
     speaker = Speaker(case, lambda *arguments: None)
     with run([rule(phase, speaker, "async")], Way(), "async", auth=case.auth, late=True) as ran:

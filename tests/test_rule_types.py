@@ -1,4 +1,4 @@
-"""A type checker tells of a verdict that makes no sense in its phase: mypy --strict and pyright.
+"""Type checkers (mypy --strict and pyright) report a verdict that makes no sense in its phase.
 
 They come with the extra ``lint``: `.ci/run` has them.
 """
@@ -35,7 +35,7 @@ VALUES = {
     "int": "550",
     "tuple[int, str]": '(550, "no")',
 }
-"""What is returned: its type, and an expression for it."""
+"""A returned value: its type, and an expression for it."""
 FORMS = ("def", "async def")
 
 
@@ -48,8 +48,8 @@ def alias(phase: PhaseInfo) -> str:
 
 
 def matrix() -> Iterator[str]:
-    """Each phase, with all that may be returned and all that may not: bound by ``@on``, in functions and in a
-    class, and by annotation."""
+    """Each phase, with all allowed and all wrong results: with ``@on``, in functions and in a class, and with
+    annotations."""
     aliases = sorted({alias(phase) for phase in PHASES.values()} - {"None"})
     names = [*(verdict.__name__ for verdict in get_args(Verdict)), *aliases, "on"]
     yield f"from sansio_smtp.rules import {', '.join(names)}\n"

@@ -1,4 +1,4 @@
-"""The lock files fit pyproject.toml, and what CI holds the locked packages to notices what is wrong."""
+"""The lock files fit pyproject.toml, and the checks of CI for locked packages notice mistakes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NO_NAME = "Traceback:\n…\nrequests.exceptions.ConnectionError: HTTPSConnection
 
 
 def asked_for(extras: list[str]) -> Iterator[Requirement]:
-    """What the package needs with these extras, of which one may name others."""
+    """The requirements of the package with these extras; an extra may include others."""
     of_extras = (PROJECT["optional-dependencies"][each] for each in extras)
     for line in chain(PROJECT["dependencies"], *of_extras):
         requirement = Requirement(line)

@@ -1,4 +1,4 @@
-"""`sansio_smtp.testing` itself: a player that took wrong scripts for right would make them all vain."""
+"""Tests `sansio_smtp.testing` itself: if the player accepted wrong scripts, all scripts would be useless."""
 
 from __future__ import annotations
 
@@ -341,11 +341,11 @@ def test_input_behind_a_close_is_nothing() -> None:
     play(RIGHT + "S: 250 ok\nC: NOOP\n")
 
 
-# A proxy that is wrong in ways that no script states
+# Proxies with faults that no script describes
 
 
 class Wrong(Proxy):
-    """Answers the first thing that the client sends with ``events``."""
+    """Answers the client's first input with ``events``."""
 
     events: list[Event] = []
 
@@ -368,7 +368,7 @@ def test_what_no_proxy_may_do(events: list[Event], what: str) -> None:
 
 
 class HalfClosed(Proxy):
-    """Says that it is closed, and has closed nothing."""
+    """Claims to be closed, but has closed nothing."""
 
     @property
     def closed(self) -> bool:
@@ -380,7 +380,7 @@ def test_half_closed() -> None:
 
 
 class Impatient(Proxy):
-    """Asks everything twice."""
+    """Asks every question twice."""
 
     def receive_from(self, side: Side, data: bytes) -> list[Event]:
         events = super().receive_from(side, data)
@@ -392,7 +392,7 @@ def test_two_questions_at_once() -> None:
 
 
 class Deaf(Proxy):
-    """Reads nobody any more once it has been greeted."""
+    """Reads neither side after the greeting."""
 
     @property
     def may_read(self) -> frozenset[Side]:

@@ -151,7 +151,7 @@ def test_rules_that_cannot_be_used() -> None:
         session(lambda: None, types.FunctionType(rcpt.__code__, globals(), "rctp"))
 
 
-# What is said of the client
+# The client
 
 
 def test_the_connection_that_rules_see() -> None:
@@ -548,7 +548,7 @@ async def test_failures_in_async_tests() -> None:
 
 
 def test_a_path_is_rewritten_in_its_phase_or_not_at_all() -> None:
-    """Later the server has been told, and a rewrite would only mislead who looks at it."""
+    """Later the server has already got the path, and a rewrite would be misleading."""
 
     def data(tx: Transaction) -> None:
         assert tx.mail_from is not None

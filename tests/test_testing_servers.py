@@ -152,7 +152,7 @@ def test_a_difference_is_told_with_its_line() -> None:
 
 
 def test_the_server_that_was_left_is_not_heard() -> None:
-    """What it had still to say is nobody's."""
+    """Its remaining output is dropped."""
     limits = "# config: read_ahead=1\n# ask: MAIL, REPLY\n"
     asked = "S: 220 mx\n    ? REPLY 220\n    ! continue\n    -> C: 220 mx\nC: MAIL FROM:<a>\n    ? MAIL a\n"
     late = "S: 250 late\nS: 250 later\n    ! route other\n"
@@ -175,7 +175,7 @@ def test_a_server_may_be_closed_and_replaced_and_closed() -> None:
 
 
 class Crowded(Proxy):
-    """Asks for a server while one is connected."""
+    """Asks for a server although one is connected."""
 
     def receive_from(self, side: Side, data: bytes) -> list[Event]:
         return [*super().receive_from(side, data), Connect("other")]
@@ -186,7 +186,7 @@ def test_two_servers_at_once() -> None:
 
 
 class Twice(Proxy):
-    """Closes the server twice, though there is another in between."""
+    """Closes the server twice, although there is another one in between."""
 
     def answer(self, question: Any, verdict: Any) -> list[Event]:
         return [*super().answer(question, verdict), Close(SERVER), Close(SERVER)]
@@ -287,7 +287,7 @@ def test_a_server_that_nobody_can_make() -> None:
 
 @pytest.mark.parametrize("late", [False, True])
 def test_late_verdicts_come_when_nobody_has_more_to_say(late: bool) -> None:
-    """The server has answered by then what it was asked before."""
+    """By then the server has answered all earlier commands."""
     client = FakeClient(MESSAGES[1:], pipelined=True)
     answered: list[bool] = []
 
@@ -301,7 +301,7 @@ def test_late_verdicts_come_when_nobody_has_more_to_say(late: bool) -> None:
 
 
 def test_a_verdict_that_comes_too_late_is_not_asked_for() -> None:
-    """The server went meanwhile."""
+    """The server has closed meanwhile."""
     asked: list[Any] = []
     going = FakeServer(judge=lambda command: Reply.of(421, "bye") if command.verb == b"MAIL" else None)
     client = FakeClient(MESSAGES, pipelined=True)

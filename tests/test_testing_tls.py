@@ -1,4 +1,4 @@
-"""Scripts that tell of TLS and of who the client is: how they are read, and what they find."""
+"""Scripts about TLS and the client's identity: how they are read, and which faults they find."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Twins` find a lane that does something else: each fault that is planted here is shown by some dialogue."""
+"""`Twins` notice a faulty lane: some dialogue shows each fault that is planted here."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MANY: Final = 1 << 60
 
 
 class Spoilt(Proxy):
-    """With a lane that reads something else, or gives something else."""
+    """A proxy with a lane that reads or gives something else."""
 
     def reads(self, data: bytes) -> bytes:
         return data
@@ -163,14 +163,14 @@ class TellsNobodyOfMessages(Proxy):
 
 
 class PassesOnToNowhere(Proxy):
-    """What comes after it must have moved the state as well."""
+    """A fault: the input that passes does not move the state."""
 
     def pass_on(self, side: Side, data: bytes) -> bytes | None:
         return data if data.startswith(b"RSET\r\n") else super().pass_on(side, data)
 
 
 class PassesWhatIsRefused(Proxy):
-    """What was asked ahead passes whatever the verdict is."""
+    """A fault: an input with a question ahead passes with any verdict."""
 
     def ask_ahead(self, ahead: Ahead) -> None:
         def deaf(question: AnyQuestion) -> AnyVerdict:
@@ -181,14 +181,14 @@ class PassesWhatIsRefused(Proxy):
 
 
 class AsksAboutOthers(Proxy):
-    """The envelope of what is asked ahead is always empty."""
+    """A fault: the envelope of questions ahead is always empty."""
 
     def ask_ahead(self, ahead: Ahead) -> None:
         super().ask_ahead(lambda question: ahead(attrs.evolve(question, envelope=Envelope())))
 
 
 def without_limit(name: str) -> Callable[..., Proxy]:
-    """A lane that does not look at one limit."""
+    """A lane that ignores one limit."""
 
     def make(config: Any, *others: Any) -> Proxy:
         return Proxy(attrs.evolve(config, **{name: MANY}), *others)
@@ -198,7 +198,7 @@ def without_limit(name: str) -> Callable[..., Proxy]:
 
 
 def without_questions(config: Any, ask: Any, *others: Any) -> Proxy:
-    """A lane that asks nobody."""
+    """A lane that asks no questions."""
     return Proxy(config, (), *others)
 
 
@@ -230,7 +230,7 @@ FAULTS: Final[dict[Callable[..., Proxy], str]] = {
     without_limit("max_errors"): "w14_*",
     without_limit("max_message_size"): "w1[34]_*",
 }
-"""fault → the scripts of which one shows it."""
+"""Fault → scripts, one of which shows it."""
 
 
 def twins(fault: Callable[..., Proxy]) -> type[Twins]:
@@ -243,7 +243,7 @@ def scripts(names: str) -> list[Script]:
 
 
 def differs(run: Callable[[], object]) -> bool:
-    """Returns True if the twins say so, and not only the test that they are in."""
+    """Returns True if the twins themselves notice the difference, not only their test."""
     try:
         run()
     except Differs:

@@ -1,12 +1,12 @@
 """`Twins`: proxies that get the same inputs, with the lane and without it, and must not differ.
 
-`Config.lane` is about speed alone. So a test that makes `Twins` in place of a `Proxy` tests that as well:
-after each input, all that a driver can get to know of the two is compared. What it gets is what the one with
-the lane gives.
+`Config.lane` must only change speed. A test that uses `Twins` in place of a `Proxy` also tests this: after
+each input, everything that a driver can read from the two is compared. The test gets the results of the proxy
+with the lane.
 
-A third one is driven by `Proxy.pass_on` where that takes an input. It gives octets and `MessageAnswered`, and
-no other event; everything else has to be the same. Where questions are asked, it gets an input of the client
-when the verdict on what comes of it is known, if that is the next thing to happen: for `Proxy.ask_ahead`.
+A third proxy is driven by `Proxy.pass_on` if that takes an input. It gives octets and `MessageAnswered`, and
+no other events; everything else must be the same. If there are questions, it gets an input of the client only
+when the verdict on the resulting question is known, if that is the next step: for `Proxy.ask_ahead`.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ __all__ = ["DRAWN", "Differs", "Twins"]
 
 
 class Differs(AssertionError):
-    """The proxy with the lane and the one without it do not do the same."""
+    """The proxies with and without the lane behave differently."""
 
 
 class Twins:
-    """To be used as a `Proxy`. What is read of it is read of the one with the lane."""
+    """Can be used as a `Proxy`. Values are read from the proxy with the lane."""
 
     quick_class: ClassVar[Callable[..., Proxy]] = Proxy
-    """Makes the one with the lane. A test plants a fault here, to see that it is found."""
+    """Makes the proxy with the lane. A test plants a fault here, to check that it is noticed."""
 
     def __init__(
         self,
@@ -83,14 +83,14 @@ class Twins:
             if make_spool or room
             else _Passing(type(self).quick_class(config, ask, None, client), asks=bool(ask))
         )
-        """Driven by `Proxy.pass_on`; None where that takes nothing."""
+        """The proxy driven by `Proxy.pass_on`; None if that takes nothing."""
         self.pauses: tuple[int, ...] = (0, 0, 1, 0, 3, 0, 0, 12, 30)
         self.unread = 0
-        """So many inputs that it takes pass until its levels are read."""
+        """The number of taken inputs between two readings of its levels."""
         self.asked: list[Any] = [None, None, None]
         """The last question of each."""
         self.ended = False
-        """True if levels do not count any more."""
+        """True if levels are not compared any more."""
         self.progress = 0
         self.changes = -1
         self.envelopes = (self.quick.envelope, self.plain.envelope)
@@ -102,7 +102,7 @@ class Twins:
 
     @property
     def is_calm(self) -> bool:
-        """True if `pass_on` has seen that the state is one of plain relaying."""
+        """True if `pass_on` has found that the state is plain relaying."""
         passing = None if self.passing is None else self.passing.proxy._passing
         return passing is not None and passing.mode > 0
 
@@ -177,7 +177,8 @@ class Twins:
         return given
 
     def _for_another(self, number: int, name: str, arguments: tuple[Any, ...]) -> list[Any]:
-        """The arguments for another proxy than the quick one: its own question, and what can be used once."""
+        """The arguments for a proxy other than the quick one: its own question, and objects that can be used
+        once."""
         other = [deepcopy(each) if isinstance(each, LogIn) else each for each in arguments]
         if name == "answer" and arguments[0] is self.asked[0]:
             other[0] = self.asked[number]
@@ -196,13 +197,13 @@ class Twins:
                     self.asked[:2] = ours.question, theirs.question
         one, other = self.quick, self.plain
         if quick[1] is not None and not isinstance(quick[1], LocalProtocolError):
-            self.ended = True  # a fault of the library; how far they had come until then may differ
+            self.ended = True  # a fault of the library; how far the proxies have come may differ
         if self.ended:
             return
         self.ended = one.closed
         _demand("levels", _levels(one), _levels(other))
         if not events and one.progress == self.progress:
-            return  # what follows moves with the dialogue only, and costs more
+            return  # the rest changes only with the dialogue, and costs more
         self.progress = one.progress
         _demand("readings", _readings(one), _readings(other))
         if one.client_changes != self.changes:
@@ -213,8 +214,8 @@ class Twins:
         _demand("a new envelope", *new)
 
     def _pass(self, passing: _Passing, call: _Call, plain: _Outcome, *, answers: bool) -> None:
-        """Gives the call to the third one, or keeps it until the verdict is known. ``answers``: it says
-        that."""
+        """Gives the call to the third proxy, or keeps it until the verdict is known. ``answers``: the call
+        gives the verdict."""
         (name, arguments, named), late = call, passing.late
         passing.late = None
         if late is not None:
@@ -271,13 +272,14 @@ class _Passing:
         """True if the last reply was passed on, and the line that waited for it was not."""
         self.asks = asks
         self.late: tuple[_Call, list[Any], list[Any]] | None = None
-        """An input that it has not got yet, and the events of it, a question in the end, also as `_told`."""
+        """An input that it has not got yet, and its events, the last of which is a question; also in the form
+        of `_told`."""
         self.verdict: Any = None
         """The verdict on the next question, if it is known."""
         self.question: Any = None
         """The last question that was asked ahead."""
         self.asked: Any = None
-        """The same, as it was then."""
+        """The same, as it was at that time."""
         if asks:
             proxy.ask_ahead(self._ahead)
 
@@ -310,8 +312,8 @@ class _Passing:
 
 
 def _passed_on(events: Iterable[Event]) -> list[Event]:
-    """What is sent to one side without other events between, as one, and nothing of how it is shown; without
-    the events that `pass_on` does not give."""
+    """Joins sends to one side without other events in between, and removes their shown forms and the events
+    that `pass_on` does not give."""
     joined: list[Event] = []
     for event in events:
         if isinstance(event, AwaitReply | BodyComplete):
@@ -325,7 +327,7 @@ def _passed_on(events: Iterable[Event]) -> list[Event]:
 
 
 def _asks_of_client(outcome: _Outcome) -> bool:
-    """Returns True if what came of an input ends with a question of which `Proxy.ask_ahead` is for some."""
+    """Returns True if the result of an input ends with a question of a kind for `Proxy.ask_ahead`."""
     events = outcome[0] or ()
     return (
         bool(events)
@@ -339,7 +341,7 @@ _Call = tuple[str, Any, dict[str, Any]]
 
 
 def _outcome(proxy: Proxy, name: str, arguments: Iterable[Any], named: dict[str, Any]) -> _Outcome:
-    """What an input gives, and what it raises."""
+    """The events of an input, and its exception."""
     try:
         return getattr(proxy, name)(*arguments, **named), None
     except Exception as error:
@@ -355,11 +357,11 @@ def _demand(what: str, quick: Any, plain: Any) -> None:
         raise Differs(f"{what}: {quick!r:.2000}\n{' ' * len(what)}  {plain!r:.2000}")
 
 
-# What can be known, in values that can be compared
+# Readable values, in a form that can be compared
 
 
 def _levels(proxy: Proxy) -> tuple[Any, ...]:
-    """What a driver looks at after each input."""
+    """The values that a driver reads after each input."""
     return (
         proxy.may_read, proxy.waiting_for, proxy.has_more, proxy.closed, proxy.progress, proxy.buffered,
         proxy.states,
@@ -367,7 +369,8 @@ def _levels(proxy: Proxy) -> tuple[Any, ...]:
 
 
 def _readings(proxy: Proxy) -> tuple[Any, ...]:
-    """What else is known of the dialogue. Of the recipients, how many and the last: events show all."""
+    """Other facts about the dialogue. Of the recipients only the number and the last, because events show
+    all."""
     envelope = proxy.envelope
     recipients = envelope.recipients
     return (
@@ -377,7 +380,7 @@ def _readings(proxy: Proxy) -> tuple[Any, ...]:
 
 
 def _client(proxy: Proxy) -> tuple[Any, ...]:
-    """What moves with `client_changes`."""
+    """The values that change with `client_changes`."""
     return (
         proxy.client_info, proxy.identity, proxy.forwarded, proxy.server_tls, proxy.login,
         proxy.accepted_login, _told(proxy.hello),
@@ -385,8 +388,8 @@ def _client(proxy: Proxy) -> tuple[Any, ...]:
 
 
 def _told(value: Any) -> Any:
-    """An event, or what stands in one, as a value that is equal if nothing in it differs, `shown` included.
-    The classes of this library compare less."""
+    """An event, or a value in it, in a form that compares everything, also `shown`. The library's own classes
+    compare less."""
     tell = _TELL.get(type(value))
     if tell is not None:
         return tell(value)
@@ -399,7 +402,7 @@ def _told(value: Any) -> Any:
 
 
 def _told_error(error: Exception | None) -> Any:
-    """Its class, its words, and what else it says."""
+    """The class, text and other values of an error."""
     if error is None:
         return None
     return type(error), str(error), {name: _told(value) for name, value in vars(error).items()}
@@ -425,7 +428,7 @@ _TELL: Final[dict[type, Callable[[Any], Any]]] = {
 
 
 class _Shared:
-    """The room of the one with the lane, whose answers are those of the room of the other."""
+    """The room of the proxy with the lane, whose answers the other proxy's room repeats."""
 
     def __init__(self, room: Room) -> None:
         self._room = room
@@ -441,7 +444,7 @@ class _Shared:
 
 
 class _Answers:
-    """A room that answers as another has answered."""
+    """A room that repeats the answers of another one."""
 
     def __init__(self, answers: deque[bool]) -> None:
         self._answers = answers
@@ -453,8 +456,8 @@ class _Answers:
 
 
 class _Spools:
-    """Makes the spools of the one with the lane, and remembers what was done with them by the last input. Of
-    the other, `replay` takes the place of the spools: it has to do the same, and gets the same."""
+    """Makes the spools of the proxy with the lane, and remembers their calls during the last input. For the
+    other proxy, `replay` replaces the spools: it must make the same calls, and gets the same results."""
 
     def __init__(self, make: Callable[[], Spool]) -> None:
         self._make = make
@@ -508,5 +511,5 @@ class _Spool:
 
 
 DRAWN: Final[Any] = Twins if os.environ.get("SMTP_PROXY_TWINS") else Proxy
-"""Makes the proxy of drawn dialogues. They take a sixth of the time of all tests with twins, so only CI plays
-them so, in a step of its own (`SMTP_PROXY_TWINS=1`)."""
+"""Makes the proxy of drawn dialogues. With twins they take a sixth of the time of all tests, so only CI uses
+twins for them, in a separate step (`SMTP_PROXY_TWINS=1`)."""
