@@ -9,13 +9,13 @@ import click
 
 __all__ = ["ExplainingCommand", "SuggestingGroup"]
 
-_LISTEN: Final = "Where the proxy listens is said by --listen 127.0.0.1:2525."
-_UPSTREAM: Final = "The server that gets the mail is said by --upstream mail.example.net:25."
-_CERTIFICATE: Final = "A certificate is given with --tls-cert FILE and --tls-key FILE."
-_RULES: Final = "A file with rules is given with --rules FILE.py."
-_CONFIG: Final = "A settings file is given with --config FILE.toml."
-_CAPTURE: Final = "The directory where messages are kept is said by --capture DIR."
-_VERBOSE: Final = "More is logged with -v, and still more with -vv."
+_LISTEN: Final = "Use --listen to say where the proxy listens, such as --listen 127.0.0.1:2525."
+_UPSTREAM: Final = "Use --upstream mail.example.net:25 to name the server that gets the mail."
+_CERTIFICATE: Final = "Use --tls-cert FILE and --tls-key FILE for a certificate."
+_RULES: Final = "Use --rules FILE.py for a file with rules."
+_CONFIG: Final = "Use --config FILE.toml for a settings file."
+_CAPTURE: Final = "Use --capture DIR to name the directory where messages are kept."
+_VERBOSE: Final = "Use -v to log more, and -vv to log everything."
 _FOREGROUND: Final = "It runs in the foreground; a service manager such as systemd keeps it running."
 _OTHER_OPTIONS: Final = {
     **dict.fromkeys(("--port", "--host", "--bind", "--address", "--listen-port", "-p"), _LISTEN),
@@ -29,10 +29,11 @@ _OTHER_OPTIONS: Final = {
 }
 """What other programs call their options → what to write here."""
 
-_START: Final = "The service starts without a word: smtp-proxy --listen 127.0.0.1:2525"
+_START: Final = "To start the service, give no command: smtp-proxy --listen 127.0.0.1:2525"
+_STOP: Final = "Press Ctrl-C to stop the service, or send it the signal TERM."
 _OTHER_WORDS: Final = {
     **dict.fromkeys(("run", "start", "serve", "server", "listen", "up", "proxy"), _START),
-    **dict.fromkeys(("stop", "quit", "down"), "The service is stopped by Ctrl-C, or by the signal TERM."),
+    **dict.fromkeys(("stop", "quit", "down"), _STOP),
     "status": "Write smtp-proxy reload --status.",
     "restart": "Write smtp-proxy reload.",
     "help": "Write smtp-proxy --help.",

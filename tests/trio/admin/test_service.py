@@ -67,7 +67,8 @@ async def test_an_address_that_is_in_use(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(serve_pages, address, Metrics().registry, lambda: True)
             await trio.sleep(60)
-            assert [line["event"] for line in logs] == ["no admin pages yet; the address is tried again until it is free"]
+            what = "no admin pages yet; the address is tried again until it is free"
+            assert [line["event"] for line in logs] == [what]
             assert f"cannot listen on {address}: it is in use" in logs[0]["error"]
             taken.close()
             await trio.sleep(60)
