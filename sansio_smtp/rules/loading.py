@@ -211,7 +211,9 @@ class _Collector:
                 self._complain(line, f"rules: {name}() is no phase{hint}")
         elif isinstance(entry, _NO_OBJECTS):
             what = getattr(entry, "__name__", f"{entry!r:.60}")
-            self._complain(line, f"rules: {what} is no rule ({type(entry).__name__})")
+            is_file = isinstance(entry, str) and entry.endswith(".py")
+            hint = "; import the file, and give the module" if is_file else ""
+            self._complain(line, f"rules: {what} is no rule ({type(entry).__name__}){hint}")
         else:
             self._see_object(entry, type(entry), line)
 

@@ -48,6 +48,7 @@ def pair_for(folder: Path, *names: str, ca: str = "one") -> KeyPair:
 def write_pair(stem: Path, made: trustme.LeafCert) -> KeyPair:
     pair = KeyPair(stem.with_name(f"{stem.name}.crt"), stem.with_name(f"{stem.name}.key"))
     pair.certificate.write_bytes(b"".join(blob.bytes() for blob in made.cert_chain_pems))
+    pair.key.touch(0o600)
     pair.key.write_bytes(made.private_key_pem.bytes())
     return pair
 

@@ -13,7 +13,7 @@ import trio
 from sansio_smtp.rules.lint.problems import Problem
 from trio_proxy.driver.listening import ListenError, listening
 from trio_proxy.process.user import User, UserError
-from trio_proxy.rulebook.load import LoadedRules
+from trio_proxy.rulebook.load import NO_RULE, LoadedRules
 from trio_proxy.settings.options import Options
 from trio_proxy.settings.route_tables import route_problems
 from trio_proxy.text.addresses import Address
@@ -106,7 +106,10 @@ def _say_rules(options: Options, loaded: LoadedRules | None, found: Findings) ->
     if loaded is None:
         return
     for part in loaded.parts:
-        found.good("rules", f"{part.spec}: {', '.join(part.phases) or 'none'}")
+        if part.phases:
+            found.good("rules", f"{part.spec}: {', '.join(part.phases)}")
+        else:
+            found.warn(f"{part.spec}: there is no rule in it; {NO_RULE}")
     if options.on_rule_error == "accept" and loaded.guards:
         guards = ", ".join(loaded.guards)
         found.good("on_error", f'"accept", but "defer" for rules that guard: {guards}')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import stat
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -37,6 +38,10 @@ def check_certificates(security: Security, found: Findings) -> None:
         is_default = number == 0 and len(clients.pairs) > 1
         note = " (also for names that no certificate has)" if is_default else ""
         say_certificate(what, _of_pem(pair.certificate.read_bytes()), found, note=note, stale_is_wrong=True)
+        if not security.options.self_signed and pair.key.stat().st_mode & stat.S_IROTH:
+            found.warn(
+                f"{pair.key}: every user of this machine can read this private key; chmod o= {pair.key}"
+            )
         if own.names:
             why = _refusal(clients.context, own.names[0].replace("*", "www", 1))
             taken = f"refuse it: {why}" if why else "take it"

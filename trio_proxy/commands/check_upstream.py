@@ -52,6 +52,8 @@ _NOT_OFFERED: Final = {
     "auto": ("XCLIENT", "XFORWARD"),
 }
 """Value of ``--send-client`` → keywords; the server must offer one of them."""
+_BEGINNING_OF_HTTP: Final = "b'H'"
+"""The reader of replies stops at the first octet that is wrong."""
 _NOT_KNOWN: Final = (500, 502)
 """Replies to a command that a server does not know (RFC 5321 §4.2.2)."""
 _OTHER_DIALECT: Final = {
@@ -93,7 +95,7 @@ async def _check_server(
     except trio.TooSlowError:
         found.unreached(f"{where}: no answer within {_SECONDS:g} s; {_what_it_may_be(address)}")
     except RemoteProtocolError as error:
-        found.unreached(f"{where}: does not speak SMTP: {plain(str(error))}; is the port right?")
+        found.unreached(f"{where}: does not speak SMTP: {plain(str(error))}; {_what_speaks(error)}")
     except _Refused as error:
         found.unreached(f"{where}: {plain(str(error))}")
     except OSError as error:
@@ -107,6 +109,12 @@ async def _check_server(
         _say_identity(options, address, said, found)
         if said.login is not None:
             said.login.say(f"upstream {address}", found)
+
+
+def _what_speaks(error: RemoteProtocolError) -> str:
+    if str(error).endswith(_BEGINNING_OF_HTTP):
+        return "a web server answers so (HTTP/1.1 400); is the port right?"
+    return "is the port right?"
 
 
 def _what_it_may_be(address: Address) -> str:

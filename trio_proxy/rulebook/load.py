@@ -23,7 +23,10 @@ from trio_proxy.settings.rule_table import RuleTable
 from .modules import RuleModules
 from .token_rule import NAME, TokenRule, token_rules
 
-__all__ = ["LoadedRules", "Part", "load"]
+__all__ = ["NO_RULE", "LoadedRules", "Part", "load"]
+
+NO_RULE: Final = "a rule is a function that is named after a phase, such as def rcpt(tx, to)"
+"""What a file lacks that has no rule."""
 
 _READY: Final = "ready:"
 _PACKAGE: Final = "trio_proxy.ready"

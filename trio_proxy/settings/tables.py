@@ -6,6 +6,7 @@ is reported with file, line, key and value, and what would be right. Values of k
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import typing
 from collections.abc import Mapping
@@ -27,6 +28,8 @@ from .unknown_values import late_mistake
 __all__ = ["Duration", "RuleTable", "Size", "field_kind", "fill", "structure"]
 
 T = TypeVar("T")
+_UNQUOTED: Final = re.compile(r"true|false|-?[0-9]{1,9}(\.[0-9]{1,9})?")
+_WITHOUT_QUOTES: Final = ("expected a whole number", "expected a number", "expected true or false")
 _ANY_KIND: Final[Kind] = Any
 
 
@@ -232,7 +235,16 @@ def _text(mistake: Mistake, table_name: str, secrets: tuple[str, ...]) -> str:
         name += f"[{key}]" if isinstance(key, int) else f".{key}" if name else key
     secret = any(isinstance(key, str) and is_secret(key) for key in mistake.path)
     value = f'"{MASK}"' if secret else shown(mistake.value)
-    return masked(f"[{table_name}] {name} = {value}: {mistake.text}", secrets)
+    hint = "" if secret else _without_quotes(mistake)
+    return masked(f"[{table_name}] {name} = {value}: {mistake.text}{hint}", secrets)
+
+
+def _without_quotes(mistake: Mistake) -> str:
+    """What to do with a number, or with true or false, that stands in quotes; else empty."""
+    value = mistake.value
+    wants = any(what in mistake.text for what in _WITHOUT_QUOTES)
+    is_written = isinstance(value, str) and _UNQUOTED.fullmatch(value) is not None
+    return f"; write it without quotes: {value}" if wants and is_written else ""
 
 
 def _line(path: tuple[str | int, ...], lines: Mapping[str, int]) -> int:

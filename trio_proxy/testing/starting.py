@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from contextlib import ExitStack
 from pathlib import Path
@@ -65,7 +66,10 @@ class Starter:
 
 
 def _no_option(name: str) -> str:
-    if name in _CONFIG:
-        return f"smtp_proxy() has no option {name}; write config=Config({name}=...), with sansio_smtp.Config"
-    hint = did_you_mean(name, (*_OPTIONS, *_CONFIG)) or f"; its options are {', '.join(_OPTIONS)}"
-    return f"smtp_proxy() has no option {name}{hint}"
+    if hint := did_you_mean(name, _OPTIONS):
+        return f"smtp_proxy() has no option {name}{hint}"
+    if close := difflib.get_close_matches(name, _CONFIG, 1, 0.8):
+        hint = f"write config=Config({close[0]}=...), with sansio_smtp.Config"
+    else:
+        hint = f"its options are {', '.join(_OPTIONS)}"
+    return f"smtp_proxy() has no option {name}; {hint}"

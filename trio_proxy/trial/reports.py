@@ -21,8 +21,8 @@ How: TypeAlias = Literal["json", "quiet", "lines", "all"]
 
 
 class Report(Protocol):
-    def begin(self, rules: str) -> None:
-        """The rules are loaded, and are these."""
+    def begin(self, rules: str, warning: str) -> None:
+        """The rules are loaded, and are these; ``warning`` is empty if nothing is wrong with them."""
 
     def add(self, trial: Trial) -> None:
         """A message was tried."""
@@ -46,8 +46,9 @@ class _Quiet:
     def __init__(self, _: int) -> None:
         self._lines: list[str] = []
 
-    def begin(self, rules: str) -> None:
-        pass
+    def begin(self, rules: str, warning: str) -> None:
+        if warning:
+            self._lines.append(f"warning: {warning}")
 
     def add(self, trial: Trial) -> None:
         self._lines += complaints(trial)
@@ -62,12 +63,14 @@ class _Json:
 
     def __init__(self, _: int) -> None:
         self._rules = ""
+        self._warning = ""
         self._ok = True
         self._tally = Tally()
         self._trials: list[dict[str, Any]] = []
 
-    def begin(self, rules: str) -> None:
+    def begin(self, rules: str, warning: str) -> None:
         self._rules = rules
+        self._warning = warning
 
     def add(self, trial: Trial) -> None:
         self._ok = self._ok and trial.ok
@@ -75,7 +78,13 @@ class _Json:
         self._trials.append(trial_json(trial))
 
     def end(self) -> None:
-        whole = {"rules": self._rules, "ok": self._ok, "summary": self._tally.counts, "trials": self._trials}
+        whole = {
+            "rules": self._rules,
+            "ok": self._ok,
+            "warning": self._warning or None,
+            "summary": self._tally.counts,
+            "trials": self._trials,
+        }
         write_line(json.dumps(whole, indent=1))
 
 
@@ -87,8 +96,8 @@ class _All:
         self._total = total
         self._tally = Tally()
 
-    def begin(self, rules: str) -> None:
-        self._write(f"rules  {rules}")
+    def begin(self, rules: str, warning: str) -> None:
+        _begin(self._write, rules, warning)
 
     def add(self, trial: Trial) -> None:
         self._tally.add(trial)
@@ -110,8 +119,8 @@ class _Lines:
         self._write = _writer()
         self._tally = Tally()
 
-    def begin(self, rules: str) -> None:
-        self._write(f"rules  {rules}")
+    def begin(self, rules: str, warning: str) -> None:
+        _begin(self._write, rules, warning)
         self._write("")
 
     def add(self, trial: Trial) -> None:
@@ -123,6 +132,12 @@ class _Lines:
         self._write("")
         for line in self._tally.lines():
             self._write(line)
+
+
+def _begin(write: Callable[[str], None], rules: str, warning: str) -> None:
+    write(f"rules  {rules}")
+    if warning:
+        write(f"warning: {warning}")
 
 
 def _writer() -> Callable[[str], None]:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
+from typing import Final
 
 import click
 import trio
@@ -13,7 +14,7 @@ import trio
 from sansio_smtp.rules import RuleError
 from sansio_smtp.wire.content import canonical
 from trio_proxy.rulebook.host import RuleSettings
-from trio_proxy.rulebook.load import load
+from trio_proxy.rulebook.load import NO_RULE, load
 from trio_proxy.rulebook.reload import RuleBook
 from trio_proxy.settings.options import Options
 from trio_proxy.text import logs
@@ -27,6 +28,8 @@ from .model import Case, Trial
 from .reports import How, report_for
 
 __all__ = ["run_trial"]
+
+_NO_RULES: Final = f"there are no rules to be asked; {NO_RULE}"
 
 
 def run_trial(options: Options, letters: Sequence[Letter], case: Case, how: How) -> bool:
@@ -71,9 +74,9 @@ class _Run:
             except RuleError as error:
                 cannot_start = error
             else:
-                with redirect_stdout(self._out):
-                    self.report.begin(book.summary)
                 with book.use() as in_force, settings.watchdog.installed(), self._awaited() as letters:
+                    with redirect_stdout(self._out):
+                        self.report.begin(book.summary, "" if in_force.rules else _NO_RULES)
                     rules = host.watched(in_force)
                     for letter in letters:
                         trial = self._trial(letter)

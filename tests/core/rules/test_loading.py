@@ -302,8 +302,9 @@ rules = [Rule]
             ],
         ),
         (
-            "rules = [attrs, 5, None, 'rcpt', [], functools.partial(5 .__class__)]",
+            "rules = ['r.py', attrs, 5, None, 'rcpt', [], functools.partial(5 .__class__)]",
             [
+                "2: rules: 'r.py' is no rule (str); import the file, and give the module",
                 "2: rules: 'rcpt' is no rule (str)",
                 "2: rules: 5 is no rule (int)",
                 "2: rules: None is no rule (NoneType)",

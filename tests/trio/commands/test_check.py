@@ -36,7 +36,11 @@ NONE = "  upstream    none: messages are kept in captured-mail"
 def test_rules_and_their_phases(capsys: Capture) -> None:
     Path("empty.py").write_text("")
     said = checked(capsys, rules=("good.py", "empty.py"))
-    assert said == Said(0, ["  rules       good.py: rcpt, message", "  rules       empty.py: none", NONE], [])
+    warning = (
+        "warning: empty.py: there is no rule in it; a rule is a function that is named after a phase, such "
+        "as def rcpt(tx, to)"
+    )
+    assert said == Said(0, ["  rules       good.py: rcpt, message", NONE], [warning])
 
 
 def test_all_that_is_wrong_with_rules_and_server(capsys: Capture) -> None:

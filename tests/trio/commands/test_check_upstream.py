@@ -148,8 +148,8 @@ def test_a_server_that_says_nothing(
         ),
         (
             hangs_up(b"HTTP/1.1 400 Bad Request\x1b"),
-            "does not speak SMTP: reply line does not begin with a code from 200 to 599: b'H'; is the port "
-            "right?",
+            "does not speak SMTP: reply line does not begin with a code from 200 to 599: b'H'; a web server "
+            "answers so (HTTP/1.1 400); is the port right?",
         ),
     ],
 )

@@ -198,6 +198,17 @@ def test_check_says_what_a_client_would_see(capsys: Capture) -> None:
     assert of(said, "STARTTLS") == ["  STARTTLS    is offered"]
 
 
+def test_check_warns_of_a_key_that_everybody_can_read(capsys: Capture) -> None:
+    pair = pair_for(Path(), "mx.example")
+    pair.key.chmod(0o644)
+    said = checked(capsys, tls_cert=(pair.certificate,), tls_key=(pair.key,))
+    assert said.status == 0
+    warning = (
+        f"warning: {pair.key}: every user of this machine can read this private key; chmod o= {pair.key}"
+    )
+    assert warning in said.err
+
+
 @pytest.mark.parametrize("name", ["mx.example", "*.mx.example", "192.0.2.1"])
 def test_check_says_who_would_take_it(capsys: Capture, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     pair = pair_for(Path(), name)

@@ -529,7 +529,7 @@ MISTAKES = {
             smtp_proxy(setings={})
 
         def test_option_of_the_core(smtp_proxy):
-            smtp_proxy(max_message_size=5)
+            smtp_proxy(max_mesage_size=5)
     """,
     "deep/inside.py": "def rcpt(tx, to): pass",
 }
@@ -546,7 +546,7 @@ def test_a_mistake_is_explained(place: Path) -> None:
         'smtp_proxy has no port: it starts proxies. Call it first: proxy = smtp_proxy("my_rules.py"); then '
         "write proxy.port",
         'smtp_proxy() has no option setings; did you mean "settings"?',
-        "smtp_proxy() has no option max_message_size; write config=Config(max_message_size=...), with "
+        "smtp_proxy() has no option max_mesage_size; write config=Config(max_message_size=...), with "
         "sansio_smtp.Config",
     ]
     assert "4 failed, 2 passed" in result.stdout

@@ -138,6 +138,7 @@ def test_as_json() -> None:
     whole = json.loads(result.stdout)
     assert (whole["rules"], whole["ok"]) == ("my_rules.py (rcpt, body_line, message)", False)
     [told] = whole["trials"]
+    assert whole["warning"] is None
     assert whole["summary"] == dict.fromkeys(
         ("refused", "deferred", "held", "discarded", "not_tried", "rule_failed"), 0
     ) | dict.fromkeys(("messages", "delivered", "changed", "not_as_expected"), 1)
@@ -419,6 +420,18 @@ def test_a_rule_that_returns_nonsense() -> None:
     assert result.exit_code == 1
     assert "FAILED LocalProtocolError: rules.rcpt returned 'example.com'; rcpt takes None, " in result.stdout
     assert "Traceback" not in result.stdout  # the rule itself raised nothing
+
+
+def test_a_file_without_rules_is_warned_of() -> None:
+    warning = (
+        "warning: there are no rules to be asked; a rule is a function that is named after a phase, such"
+    )
+    result = trial(*ANN_TO_BOB, rules="x = 1")
+    assert result.stdout.startswith(f"rules  rules.py (no rules)\n{warning} as def rcpt(tx, to)\n\n")
+    assert trial(*ANN_TO_BOB, "-q", rules="x = 1").stderr.startswith(warning)
+    told = json.loads(trial(*ANN_TO_BOB, "--json", rules="x = 1").stdout)
+    assert told["warning"].startswith("there are no rules to be asked")
+    assert result.exit_code == 0
 
 
 def test_a_failure_says_what_to_write() -> None:
