@@ -89,8 +89,8 @@ class ContentRefused:
 
 @attrs.define(eq=False)
 class ChunkEnded:
-    """The last octet of a chunk has come, and more chunks follow; or of a chunk that was dropped. The reply
-    to its BDAT, ``exchange``, may be sent from now on, if it was not sent before."""
+    """The last octet of a chunk has come, and more chunks follow; or of a chunk that was dropped, and not
+    answered before. The reply to its BDAT, ``exchange``, may be sent from now on."""
 
     exchange: Exchange
 

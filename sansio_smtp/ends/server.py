@@ -603,7 +603,8 @@ class ServerConnection:
         self._step(Step.CHUNK_END)
         self.arriving = None
         if reader is None or exchange.command.kind is not KIND_LAST_CHUNK:
-            return ChunkEnded(exchange)
+            # A chunk that was dropped may have been answered before.
+            return ChunkEnded(exchange) if exchange in self.exchanges else self.next_event()
         exchange.becomes(END_OF_CHUNKS)
         self.drop_chunk()
         return EndOfData(reader.size)

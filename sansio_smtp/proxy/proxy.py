@@ -79,10 +79,10 @@ class Proxy(Engine):
     Close(side=SERVER, abort=False)
     Close(side=CLIENT, abort=False)
 
-    Do not pass over `SendToClient`, `SendToServer`, `Close` and `Ask`; `StartTLS`, `Connect` and `Release`
-    come only if the `Config` asks for them; all others of `Event` are for logs. Read a side only while it is
-    in `may_read`; `waiting_for` says what the session waits for, so that you can set a time limit
-    (`timed_out`).
+    Do not pass over `SendToClient`, `SendToServer`, `Close` and `Ask`. `StartTLS` and `Release` come only if
+    the `Config` asks for them, `Connect` also after a `Route` verdict. All others of `Event` are for logs.
+    Read a side only while it is in `may_read`. `waiting_for` says what the session waits for, so that you can
+    set a time limit (`timed_out`).
 
     AUTH passes as it comes, and `client_info` says who has logged in; with `Config.login_mode` the proxy logs
     in by itself (`LoginQuestion`). STARTTLS is offered to the client if `Config.tls` says so, and used with
