@@ -4,7 +4,7 @@ driver."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -194,25 +194,34 @@ def _host_name(_: object, attribute: attrs.Attribute[Any], value: object) -> Non
         raise ValueError(f'{attribute.name} is a name such as "proxy.example.com", not {value!r:.60}')
 
 
+def _try(name: str, converter: Any, value: object) -> None:
+    """Raises what a converter raises, with the name of the setting, which a converter does not know."""
+    try:
+        if converter is not None and not isinstance(value, Iterator):  # which can be read once only
+            converter(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
 def _networks(given: Networks | Iterable[str]) -> Networks:
     if isinstance(given, Networks):
         return given
     if isinstance(given, str):
-        raise ValueError(f'networks are given as a list: write ["{given}"]')  # noqa: TRY004 - see above
+        raise ValueError(f'this is a list of networks: write ["{given}"]')  # noqa: TRY004 - see above
     try:
         return Networks.parse(given)
     except TypeError:
-        right = 'networks are given as a list such as ["192.0.2.0/24", "unix"]'
+        right = 'this is a list of networks such as ["192.0.2.0/24", "unix"]'
         raise ValueError(f"{right}, not {given!r:.60}") from None
 
 
 def _keywords(names: Iterable[str]) -> frozenset[str]:
     if isinstance(names, str):
-        raise ValueError(f'relay_keywords is a set of names, such as {{"{names.upper()}"}}')  # noqa: TRY004 - see above
+        raise ValueError(f'this is a set of names: write {{"{names.upper()}"}}')  # noqa: TRY004 - see above
     try:
         return frozenset(str.upper(name) for name in names)
     except TypeError:
-        right = 'relay_keywords is a set of names, such as {"X-FINE"}'
+        right = 'this is a set of names such as {"X-FINE"}'
         raise ValueError(f"{right}, not {names!r:.60}") from None
 
 
@@ -331,4 +340,6 @@ class Config:
             for name in settings:
                 if name not in names:
                     raise TypeError(f"Config has no setting {name!r}{did_you_mean(name, names)}")
+            for name, value in settings.items():
+                _try(name, names[name].converter, value)
             return object.__new__(cls)

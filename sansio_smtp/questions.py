@@ -140,7 +140,7 @@ class Answer:
         if not isinstance(self.reply, Reply):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise _no_reply(self)
         if self.reply.code // 100 == 3:
-            raise LocalProtocolError("a verdict is a final reply, 2xx, 4xx or 5xx; 3xx opens a continuation")
+            raise LocalProtocolError(f"Answer takes a final reply, 2xx, 4xx or 5xx, not {self.reply}")
 
 
 @attrs.frozen
@@ -153,7 +153,7 @@ class Disconnect:
         if not isinstance(self.reply, Reply):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise _no_reply(self)
         if self.reply.severity not in (4, 5):
-            raise LocalProtocolError("a session is ended by a 4xx or 5xx reply")
+            raise LocalProtocolError(f"Disconnect takes a reply 4xx or 5xx, not {self.reply}")
 
 
 @attrs.frozen
@@ -219,7 +219,7 @@ class Swallow:
         if not isinstance(self.reply, Reply):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise _no_reply(self)
         if self.reply.severity == 3:
-            raise LocalProtocolError("a message is answered 2xx, 4xx or 5xx")
+            raise LocalProtocolError(f"Swallow takes a final reply, 2xx, 4xx or 5xx, not {self.reply}")
 
 
 @attrs.frozen

@@ -136,9 +136,7 @@ def test_a_handshake_that_is_not_in_the_script() -> None:
 def test_the_end_of_a_handshake_that_is_not_due() -> None:
     greeted = STARTTLS.partition("C: STARTTLS")[0]
     assert "x.txt:6: no TLS handshake is due in phase COMMAND" in failure(f"{greeted}C: <tls>\n")
-    assert "the level of TLS is said before the server's first octets" in failure(
-        f"{STARTTLS}<connected may>\n"
-    )
+    assert "call server_connected before the server's first octets" in failure(f"{STARTTLS}<connected may>\n")
 
 
 def test_octets_in_a_handshake_are_an_error_unless_it_fails() -> None:

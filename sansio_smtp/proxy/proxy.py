@@ -356,7 +356,7 @@ class Proxy(Engine):
         check_type(upstream, (str, NoneType), "upstream is the name of a server as a str, or None")
         self._catch_up()
         if self._forwarding.leg.state is not UPSTREAM_CONNECTING:
-            raise LocalProtocolError("the first server is said before it is connected")
+            raise LocalProtocolError("call prefer before the server's first octets")
         self._forwarding.prefer(upstream)
 
     def server_connected(

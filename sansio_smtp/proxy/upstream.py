@@ -181,7 +181,7 @@ class Upstream:
         """Another client has used this connection. Called before the server's first octets in this
         session."""
         if self.state is not UpstreamState.CONNECTING:
-            raise LocalProtocolError("that a connection was kept is said before the server's first octets")
+            raise LocalProtocolError("call server_connected before the server's first octets")
         self.kept = self.introduced = True
 
     def prove(self) -> None:
@@ -205,7 +205,7 @@ class Upstream:
     def use_level(self, level: UpstreamTls, dialect: Dialect | None = None) -> None:
         """Sets the level of TLS and the server's dialect, before its first octets."""
         if self.state is not UpstreamState.CONNECTING:
-            raise LocalProtocolError("the level of TLS is said before the server's first octets")
+            raise LocalProtocolError("call server_connected before the server's first octets")
         self.level = level
         if dialect is not None:
             self.end.speak(dialect)

@@ -87,7 +87,7 @@ def _meant(verdict: object) -> str:
 def _check_reply(given: Reply, put_in: Reply) -> None:
     """The first digit must stay: it decides what the next octets are (RFC 5321 §4.2.1)."""
     if put_in.severity != given.severity:
-        raise LocalProtocolError(f"{given} cannot become {put_in}: another first digit")
+        raise LocalProtocolError(f"{given} cannot become {put_in}: the first digit must stay")
     if given.code == 421 != put_in.code:
         raise LocalProtocolError("the server is leaving; its 421 can only become another 421")
 
@@ -103,7 +103,7 @@ def _check_command(command: Command, verdict: object) -> None:
         _check_is_command(put_in)
         put_in.check()
         if Command.parse(put_in.raw).verb != command.verb:
-            raise LocalProtocolError(f"{command} cannot become {put_in}: another verb")
+            raise LocalProtocolError(f"{command} cannot become {put_in}: the verb must stay")
     if isinstance(verdict, Route) and not VERBS.get(command.verb, UNKNOWN).routed:
         raise LocalProtocolError(f"{command} takes no Route; EHLO, HELO, AUTH, MAIL and RCPT do")
     if command.kind in _BEGIN_MESSAGE:

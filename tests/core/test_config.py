@@ -70,8 +70,8 @@ def test_a_choice_may_be_given_by_its_value(given: dict[str, Any], member: objec
     [
         ({"bare_newline": "rejekt"}, 'did you mean "reject"'),
         ({"nul": "REFUSE"}, 'did you mean "refuse"'),
-        ({"tap": True}, "True is none of off, chunks, lines"),
-        ({"relay_keywords": "x-fine"}, 'such as {"X-FINE"}'),
+        ({"tap": True}, "tap: True is none of off, chunks, lines"),
+        ({"relay_keywords": "x-fine"}, 'relay_keywords: this is a set of names: write {"X-FINE"}'),
     ],
 )
 def test_a_wrong_choice_is_refused(given: dict[str, Any], text: str) -> None:
@@ -116,14 +116,17 @@ def test_a_number_of_servers_is_not_negative() -> None:
         ({"max_message_size": True}, "max_message_size is a number such as 4096, not True"),
         ({"headroom": -1}, "headroom must be 0 or more, not -1"),
         ({"trace": "no"}, "trace is True or False, not 'no'"),
-        ({"accept_xclient": "10.0.0.0/8"}, 'networks are given as a list: write ."10.0.0.0/8".'),
-        ({"accept_xforward": 10}, "networks are given as a list such as .*, not 10"),
+        (
+            {"accept_xclient": "10.0.0.0/8"},
+            'accept_xclient: this is a list of networks: write ."10.0.0.0/8".',
+        ),
+        ({"accept_xforward": 10}, "accept_xforward: this is a list of networks such as .*, not 10"),
         ({"accept_xforward": ["10.0.0.1/8"]}, "bits set after its prefix"),
         ({"ehlo_name": ""}, "ehlo_name is a name such as \"proxy.example.com\", not ''"),
         ({"ehlo_name": None}, "ehlo_name is a name"),
         ({"ehlo_name": "a\r\nQUIT"}, "ehlo_name is a name"),
-        ({"relay_keywords": None}, 'relay_keywords is a set of names, such as {"X-FINE"}, not None'),
-        ({"relay_keywords": {b"X-A"}}, "relay_keywords is a set of names"),
+        ({"relay_keywords": None}, 'relay_keywords: this is a set of names such as {"X-FINE"}, not None'),
+        ({"relay_keywords": {b"X-A"}}, "relay_keywords: this is a set of names"),
     ],
 )
 def test_what_a_setting_cannot_be(given: dict[str, Any], text: str) -> None:
@@ -134,6 +137,8 @@ def test_what_a_setting_cannot_be(given: dict[str, Any], text: str) -> None:
 def test_networks_may_be_given_as_texts() -> None:
     networks = Networks.parse(["10.0.0.0/8", "unix"])
     assert Config(accept_xclient=["10.0.0.0/8", "unix"]) == Config(accept_xclient=networks)
+    assert Config(accept_xclient=iter(["10.0.0.0/8", "unix"])) == Config(accept_xclient=networks)
+    assert Config(relay_keywords=iter(["x-a"])).relay_keywords == {"X-A"}  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
