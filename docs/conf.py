@@ -26,6 +26,7 @@ repository_url = ""
 myst_heading_anchors = 4  # as they are on GitHub
 myst_enable_extensions = ["attrs_inline"]
 
+smartquotes = False  # an option keeps both of its hyphens
 default_role = "py:obj"  # what stands in single backticks in a docstring is a name
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"

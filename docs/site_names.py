@@ -41,6 +41,7 @@ def _named(
 ) -> tuple[str | None, str | None]:
     if inspect.isclass(thing) and issubclass(thing, enum.Enum):
         return "", None  # its members are listed, and nobody calls it
+    signature = signature and signature.replace("= NOTHING", "= ...")  # attrs makes a default of its own
     for union, alias in _UNIONS.items():
         signature = signature and signature.replace(union, alias)
         returns = returns and returns.replace(union, alias)

@@ -122,6 +122,11 @@ def test_no_page_loads_anything_from_another_host(site: Path, pages: dict[Path, 
         assert re.findall(r"(?:href|src)=\"(?!#)[^\"]*\"|url\((?!#)", text) == [], picture
 
 
+def test_options_keep_both_of_their_hyphens(pages: dict[Path, Html]) -> None:
+    found = [file for file in pages if re.search(r"[\u2013\u2014][a-z]", file.read_text(encoding="utf-8"))]
+    assert found == []
+
+
 def test_search_needs_no_server(site: Path) -> None:
     """It works in files that a browser has opened: the index is a script, and it has what pages say."""
     page = (site / "search.html").read_text(encoding="utf-8")
