@@ -26,6 +26,7 @@ from pictures import make, stale_pictures
 from rule_tables import REGIONS as RULE_REGIONS
 from rule_tables import attribute_docs, table
 from scaling_tables import REGIONS as SCALING_REGIONS
+from session_tables import REGIONS as SESSION_REGIONS
 from setting_tables import REGIONS as SETTING_REGIONS
 from state_pictures import ENDS, anywhere, causes
 from state_pictures import PICTURES as STATE_PICTURES
@@ -225,6 +226,7 @@ REGIONS: dict[str, Callable[[], str]] = {
     **PAGE_REGIONS,
     **PICTURE_REGIONS,
     **RULE_REGIONS,
+    **SESSION_REGIONS,
     **SETTING_REGIONS,
     **LIMIT_REGIONS,
     **SCALING_REGIONS,
