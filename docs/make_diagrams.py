@@ -187,25 +187,23 @@ def waiting_for_table() -> str:
 
 def house() -> str:
     """Every folder and module with the first sentence of its docstring."""
-    lines: list[str] = []
+    rows: list[tuple[str, str]] = []
     for package in ("sansio_smtp", "trio_proxy"):
         for folder in sorted({file.parent for file in (DOCS.parent / package).rglob("*.py")}):
-            where = folder.relative_to(DOCS.parent)
-            indent = "    " * (len(where.parts) - 1)
-            lines.append(
-                f"{indent}{where.name + '/':<{36 - len(indent)}}{_first_sentence(folder / '__init__.py')}"
-            )
-            lines += [
-                f"{indent}    {file.stem:<{32 - len(indent)}}{_first_sentence(file)}"
+            where = folder.relative_to(DOCS.parent).as_posix()
+            rows.append((f"**{where}/**", f"**{_first_sentence(folder / '__init__.py')}**"))
+            rows += [
+                (f"`{file.stem}`", _first_sentence(file))
                 for file in sorted(folder.glob("*.py"))
                 if file.stem != "__init__"
             ]
-    return "\n".join(["```text", *lines, "```"])
+    return table(("module", "what it is for"), rows)
 
 
 def _first_sentence(file: Path) -> str:
     about = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
-    return " ".join(about.partition("\n\n")[0].split()).partition(". ")[0].removesuffix(".")
+    first = " ".join(about.partition("\n\n")[0].split()).partition(". ")[0]
+    return first.rstrip(".:").replace("``", "`")
 
 
 REGIONS: dict[str, Callable[[], str]] = {
