@@ -151,7 +151,7 @@ def _logins(options: Options) -> Iterator[str]:
     if mode == "relay":
         return
     if not servers:
-        yield f"--login {mode} logs in to a server, and the built-in server takes no login: give --upstream"
+        yield f"--login {mode} logs in to an upstream server, and there is none: give --upstream"
         return
     level = options.upstream_tls
     plain = [

@@ -41,7 +41,7 @@ TOGETHER = (
         ),
         (
             ["--login", "translate"],
-            "--login translate logs in to a server, and the built-in server takes no login: give --upstream",
+            "--login translate logs in to an upstream server, and there is none: give --upstream",
         ),
         (
             ["-u", "h", "--login", "translate"],
