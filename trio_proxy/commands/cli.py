@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +18,7 @@ from . import exit_status
 from .command_group import SuggestingGroup
 from .completion import SHELLS, completion_script
 from .read_options import read_options
-from .setting_options import with_settings
+from .setting_options import Mistaken, with_settings
 
 if TYPE_CHECKING:
     from sansio_smtp.rules.lint.problems import Problem
@@ -123,7 +124,15 @@ def reload(ctx: click.Context, /, *, only: bool, status: bool, **_: Any) -> None
 @with_settings("capture", "config")
 @click.pass_context
 def show(
-    ctx: click.Context, /, number: str | None, *, last: bool, as_json: bool, raw: bool, **_: Any
+    ctx: click.Context,
+    /,
+    number: str | None,
+    *,
+    last: bool,
+    as_json: bool,
+    raw: bool,
+    capture: Path | Mistaken | None,
+    **_: Any,
 ) -> None:
     """Show mail that was kept, as it is when there is no upstream server.
 
@@ -142,14 +151,16 @@ def show(
         raise click.UsageError("'--raw' shows one message: say which, with a number or '--last'.", ctx)
     if number is not None and not _NUMBER.fullmatch(number):
         raise click.UsageError(f"{number!r} is no number of a message: the list begins with 1.", ctx)
-    options, problems = read_options(ctx)
-    if problems:
-        sys.exit(_complain(problems))
+    if not isinstance(capture, Path):  # else nothing in a settings file matters
+        options, problems = read_options(ctx)
+        if problems:
+            sys.exit(_complain(problems))
+        capture = options.capture
     from .show import run_show
 
     which: Which = int(number) if number is not None else "last" if last else "all"
     how: How = "json" if as_json else "raw" if raw else "text"
-    sys.exit(run_show(options.capture, which, how))
+    sys.exit(run_show(capture, which, how))
 
 
 @cli.command(context_settings=_CONTEXT)

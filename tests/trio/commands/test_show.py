@@ -130,6 +130,15 @@ def test_the_directory_may_stand_in_the_settings_file(kept: Path) -> None:
     assert len(result.stdout.splitlines()) == 3
 
 
+def test_the_directory_may_be_that_of_a_quarantine(kept: Path) -> None:
+    """Of a service with a server, which keeps no mail."""
+    Path("proxy.toml").write_text('[server]\nupstream = "h"\n')
+    arguments = ("show", "-c", "proxy.toml", "--capture", str(kept), "--last", "--json")
+    result = once(*arguments, directory=Path.cwd(), SMTP_PROXY_UPSTREAM="h")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert json.loads(result.stdout)["subject"] == "two"
+
+
 @pytest.mark.parametrize("arguments", [["1"], ["1", "--raw"]])
 def test_a_terminal_gets_no_control_character(kept: Path, arguments: list[str]) -> None:
     ours, theirs = pty.openpty()
