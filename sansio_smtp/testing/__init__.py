@@ -1,6 +1,7 @@
 """Tools for tests of programs and rules that are built on this library.
 
 Dialogue scripts and their player, ways to cut octets, honest peers without a network, rules in a unit test.
+Hypothesis strategies are in the subpackage `strategies`, which is not imported here: it needs Hypothesis.
 """
 
 from .chunks import Chunker, Sizes, at, bytewise, drawn, fixed, whole

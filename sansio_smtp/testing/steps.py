@@ -175,7 +175,7 @@ class Steps(Generic[R]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
+        if isinstance(error, Exception):
             error.add_note(f"The dialogue (C: the client, S: the server, ->: what leaves):\n\n{self.script}")
 
     # Steps

@@ -1,8 +1,8 @@
 """A proxy, the peers that it meets, and the inputs that a driver may give it in each state.
 
 An input is a line of a dialogue script, such as ``C: RSET``, ``S: 250 ok`` or ``! route b``: see
-docs/how-to/testing.md. Two that no script has: ``<more>`` calls `Proxy.more`, and ``<broke>`` calls
-`Proxy.broke`.
+docs/reference/dialogue-scripts.md. Two that no script has: ``<more>`` calls `Proxy.more`, and ``<broke>``
+calls `Proxy.broke`.
 """
 
 from __future__ import annotations

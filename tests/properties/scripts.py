@@ -1,4 +1,4 @@
-"""Writes a drawn dialogue as a script in the notation of docs/how-to/testing.md, so that it can be played.
+"""Writes a drawn dialogue as a script (docs/reference/dialogue-scripts.md), so that it can be played.
 
 A property that fails shows the dialogue in which it fails: `tells_dialogue` adds the script to the exception.
 """
