@@ -105,6 +105,8 @@ class RunningProxy:
         """Raises `RuleError`."""
         self._book = RuleBook(partial(_load, rules, settings or {}))
         self._config = attrs.evolve(config or Config(reconnect=True), trace=True)
+        if tls not in (None, "may", "encrypt"):
+            raise ValueError(f'tls is "may" (clients may use STARTTLS) or "encrypt" (they must), not {tls!r}')
         if tls is not None:
             self._config = attrs.evolve(self._config, tls=ClientTls(tls))
         self._tls: ServerTls | None = None

@@ -318,6 +318,14 @@ def test_starttls_that_is_offered_only() -> None:
     assert plain.ca_file is None
 
 
+def test_a_level_of_tls_that_there_is_not() -> None:
+    wrong: Any = True
+    with pytest.raises(
+        ValueError, match=r'^tls is "may" \(clients .*\) or "encrypt" \(they must\), not True$'
+    ):
+        RunningProxy(tls=wrong)
+
+
 # A server that goes away
 
 
