@@ -325,12 +325,12 @@ class GateStep(Enum):
 
     __hash__ = object.__hash__
 
-    QUEUE = "a command is to be asked about, or taken, when the replies before it are known"
+    QUEUE = "a command waits for the replies before it, to be asked about or handled"
     TAKE = "a command that has waited is taken"
     ASK = "a question about what the client sent is opened"
     ASK_REPLY = "a question about a reply of the server, or about the login to it, is opened"
     ANSWER = "the question is answered"
-    END = "the session is to end with a reply"
+    END = "the session will end with a reply"
     CLOSE = "close"
 
 
@@ -400,7 +400,7 @@ class MessageStep(Enum):
     GO_AHEAD = "354 to DATA, for a message in a spool"
     ENDED = "end-of-data goes to the server"
     ANSWERED = "the proxy answers the message itself"
-    ABANDONED = "the client gives up a message of which it has sent chunks"
+    ABANDONED = "the client abandons a message after sending chunks of it"
     CLOSE = "close"
 
 

@@ -125,7 +125,7 @@ def _is_text(value: object) -> bool:
 def threaded(function: F) -> F:
     """Marks a rule that blocks: the driver calls it in a worker thread. It must not be ``async``."""
     if not callable(function):
-        raise LocalProtocolError("@threaded stands before a function, without parentheses")
+        raise LocalProtocolError("write @threaded before a function, without parentheses")
     setattr(function, _THREADED, True)
     return function
 

@@ -153,7 +153,7 @@ class _Collector:
         if isinstance(listed, (list, tuple)):
             return cast(Sequence[Any], listed)
         if not isinstance(listed, ModuleType):  # such as after ``from sansio_smtp import rules``
-            self._complain(self._line_of("rules"), "rules is to be a list, as in: rules = [Greylist]")
+            self._complain(self._line_of("rules"), "rules must be a list, as in: rules = [Greylist]")
         return ()
 
     def _see_name(self, name: str, value: Any) -> None:
@@ -264,7 +264,7 @@ class _Collector:
         if inspect.isasyncgenfunction(raw) or inspect.iscoroutinefunction(raw):
             file, line, _ = self._place(raw)
             self._complain(
-                line, "running() is to give a context manager: write @asynccontextmanager above", file
+                line, "running() must return a context manager: write @asynccontextmanager above", file
             )
 
     def _see_guards(self, cls: type, line: int) -> None:
@@ -281,7 +281,7 @@ class _Collector:
         """Adds a problem if a class of the file holds rules that would never be asked."""
         name, methods = cls.__name__, _methods_of(cls)
         if marks_of(cls):
-            self._complain(self._line_of(name), f"{name}: @on stands before a function, not before a class")
+            self._complain(self._line_of(name), f"{name}: write @on before a function, not before a class")
         elif not name.startswith("_") and not any(cls in _classes_of(each) for each in self._listed):
             marked = any(marks_on(raw) for raw in methods.values())
             named = not self._rules and any(

@@ -94,7 +94,7 @@ def check(ctx: click.Context, /, **_: Any) -> None:
 
 @cli.command(context_settings=_CONTEXT)
 @with_settings("config", "control")
-@click.option("--only", is_flag=True, help="Restart no worker: read settings, rules and certificates anew.")
+@click.option("--only", is_flag=True, help="Restart no worker: read settings, rules and certificates again.")
 @click.option("--status", is_flag=True, help="Change nothing: say what the workers do.")
 @click.pass_context
 def reload(ctx: click.Context, /, *, only: bool, status: bool, **_: Any) -> None:

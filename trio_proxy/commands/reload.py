@@ -33,5 +33,5 @@ def run_reload(control: Path, topic: str) -> int:
 
 _DONE: Final = {
     "restart": "all workers are new",
-    "reload": "all workers have read settings, rules and certificates anew",
+    "reload": "all workers have read settings, rules and certificates again",
 }

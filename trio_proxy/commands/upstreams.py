@@ -53,7 +53,7 @@ def servers_now(options: Options, now: Options) -> Options:
     """The options of the start with the servers of ``now``, which were reread. Raises `RuleError` with all
     that is wrong with these servers. Looks names up, so it blocks."""
     if options.upstream and not now.upstream:
-        text = "upstream is gone; restart the service if messages are to be kept here"
+        text = "upstream is gone; to keep messages here, restart the service"
         raise RuleError([Problem(str(options.config), 0, text)])
     options = attrs.evolve(options, upstream=now.upstream, routes=now.routes)
     texts = list(contradictions(options))

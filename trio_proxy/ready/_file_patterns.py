@@ -40,17 +40,17 @@ def _wrong_file_name(pattern: str) -> str:
         return f'blanks and dots at the end of a name do not count; did you mean "{bare}"?'
     if found := _ALTERNATIVES.fullmatch(pattern):
         each = (f'"{found[1]}{part.strip()}{found[3]}"' for part in found[2].split(","))
-        return f"braces stand for themselves; write {', '.join(each)}"
+        return f"braces are literal here; write {', '.join(each)}"
     if several := _several(pattern):
         return f"several patterns in one text; write {', '.join(several)}"
     if _EXPRESSION.match(pattern):
         return 'this is no regular expression: * is any text and ? one character, as in "*.exe"'
     if "/" in pattern or "\\" in pattern:
-        return "a name stands without its folder; a content type is written in types"
+        return "write a file name without its folder, and a content type in types"
     if not re.search(r"[*?]", pattern) and "." not in pattern.lstrip("."):
         return f'only a file of exactly this name fits; did you mean "{_extension(pattern)}"?'
     if re.search(r"[\[\]]", pattern.rpartition(".")[2]):
-        return "brackets stand for themselves; write a pattern for each name"
+        return "brackets are literal here; write a pattern for each name"
     return ""
 
 
@@ -76,7 +76,7 @@ def _wrong_content_type(pattern: str) -> str:
     if len(parts := re.split(r"\s*[,|]\s*|\s+", bare)) > 1:
         return "several patterns in one text; write " + ", ".join(f'"{part}"' for part in parts if part)
     if bare != plain:
-        return f'a content type stands without parameters and blanks; did you mean "{bare}"?'
+        return f'write a content type without parameters and blanks; did you mean "{bare}"?'
     if bare.rstrip("/") in _TOP_TYPES:
         return f'a content type has two parts; did you mean "{bare.rstrip("/")}/*"?'
     if "/" not in bare and "*" in bare and not bare.startswith("*."):

@@ -97,7 +97,7 @@ def _wrong_mailbox(address: str) -> str:
             "a part before the @ that is not ASCII can be sent for SMTPUTF8 messages alone (RFC 6531); "
             "choose an address in ASCII"
         )
-    return "an address stands here, no pattern" if "*" in address or "?" in domain else ""
+    return "write an address, not a pattern" if "*" in address or "?" in domain else ""
 
 
 def wrong_map_key(key: str) -> str:
@@ -105,17 +105,17 @@ def wrong_map_key(key: str) -> str:
     if key == "*":
         return ""
     if key.startswith("*@") and not re.search(r"[*?]", key[2:]):
-        return f'no pattern stands here; did you mean "{key[1:]}"?'
+        return f'a pattern is not possible here; did you mean "{key[1:]}"?'
     if re.search(r"[*?]", key):
-        return 'no pattern stands here: a key is an address, "@" and a domain, or "*"'
+        return 'a key cannot be a pattern; it is an address, "@" and a domain, or "*"'
     if "@" not in key and "." in key.strip("."):
-        return f'no address is without a domain; did you mean "@{key.strip(".")}"?'
+        return f'every address has a domain; did you mean "@{key.strip(".")}"?'
     return wrong_address_pattern(f"x{key}" if key.startswith("@") else key)
 
 
 def _wrong_target(target: str) -> str:
     if target.startswith("*@"):
-        return f'no pattern stands here; did you mean "{target[1:]}"?'
+        return f'a pattern is not possible here; did you mean "{target[1:]}"?'
     wrong = _wrong_mailbox(f"postmaster{target}" if target.startswith("@") else target)
     if wrong.startswith("not an address") or target == "@":
         return 'neither an address nor "@" and a domain'
@@ -134,7 +134,7 @@ def _wrong_client(per: str, pattern: str) -> str:
     if not pattern or pattern != pattern.strip():
         return "blanks around a pattern, or no pattern at all"
     if re.fullmatch(r"[0-9A-Fa-f:.]+/[0-9]{1,3}", pattern):
-        return f"no network stands here, but a pattern for texts{_network_hint(pattern)}"
+        return f"a network is not possible here, only a pattern for texts{_network_hint(pattern)}"
     try:
         canonical = str(ipaddress.ip_address(pattern))
     except ValueError:
@@ -174,13 +174,13 @@ def fields(rule: object, attribute: object, values: Mapping[str, str]) -> None:
 
 def _wrong_field_name(name: str) -> str:
     if re.search("[*?]", name):
-        return "no pattern stands here; write the name of each header field"
+        return "a pattern is not possible here; write the name of each header field"
     bare = name.strip().rstrip(":")
     try:
         Headers(b"").remove(bare)
     except LocalProtocolError:
         return "a name is printable ASCII without blanks and colon"
-    return "" if bare == name else f'a name stands without blanks and colon; did you mean "{bare}"?'
+    return "" if bare == name else f'write a name without blanks and colon; did you mean "{bare}"?'
 
 
 def _wrong_field(name: str, value: str) -> str:

@@ -31,7 +31,7 @@ def _texts(value: str | Sequence[str]) -> tuple[str, ...]:
 
 def _not_empty(_: object, attribute: attrs.Attribute[Any], value: Sequence[Any]) -> None:
     if not value:
-        raise ValueError(f"an empty list fits nobody; leave {attribute.name} out, or name one")
+        raise ValueError(f"an empty list fits no client; leave {attribute.name} out, or name one")
 
 
 def _are_patterns(_: object, attribute: attrs.Attribute[Any], value: Sequence[str]) -> None:

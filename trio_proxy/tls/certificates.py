@@ -251,7 +251,7 @@ def _no_certificate(file: Path, octets: bytes) -> Problem:
     elif _is_der_certificate(octets):
         why = f"it is in DER, not in PEM; write openssl x509 -inform der -in {file} -out {file}.pem"
     elif b"-----BEGIN CERTIFICATE-----" in octets:
-        why = "a certificate in it is damaged; copy the file anew"
+        why = "a certificate in it is damaged; copy the file again"
     else:
         why = "it holds no certificate in PEM, which begins with -----BEGIN CERTIFICATE-----"
     return Problem(ProblemKind.NO_PEM, file, f"{file}: {why}")
@@ -276,7 +276,7 @@ def _load_public_key(file: Path) -> bytes | Problem:
     except TypeError:  # the key needs a password
         kind = ProblemKind.PASSPHRASE
         why = (
-            "the key has a passphrase, and nobody is there to type it; remove it with "
+            "the key has a passphrase, and the service cannot ask for it; remove it with "
             f"openssl pkey -in {file} -out {file}.plain"
         )
     except UnsupportedAlgorithm:
@@ -290,7 +290,7 @@ def _load_public_key(file: Path) -> bytes | Problem:
 
 def _no_key(file: Path, octets: bytes) -> str:
     if b"PRIVATE KEY-----" in octets:
-        return "the private key in it is damaged; copy the file anew"
+        return "the private key in it is damaged; copy the file again"
     if b"-----BEGIN CERTIFICATE-----" in octets:
         return "it holds a certificate and no private key; the two files may have been exchanged"
     try:

@@ -37,7 +37,7 @@ def wrong_address_pattern(pattern: str) -> str:
         return f"blanks around a pattern; {_meant(pattern.strip())}"
     found = _IN_BRACKETS.fullmatch(pattern)
     if found:
-        return f"an address stands without name and brackets; {_meant(found[1])}"
+        return f"write an address without name and brackets; {_meant(found[1])}"
     local, at, domain = pattern.rpartition("@")
     fits = _fits(pattern, local, at, domain)
     if not fits and len(several := _SEVERAL.split(pattern)) > 1 and not pattern.startswith('"'):
@@ -47,7 +47,7 @@ def wrong_address_pattern(pattern: str) -> str:
     if fits:
         return ""
     if not at:
-        return f"no address is without a domain, but postmaster; {_meant(_with_domain(pattern))}"
+        return f"every address except postmaster has a domain; {_meant(_with_domain(pattern))}"
     if not local:
         return f"an address has a part before the @; {_meant('*' + pattern)}"
     if not domain:

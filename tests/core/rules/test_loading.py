@@ -281,19 +281,19 @@ rules = [Rule]
         ),
         (
             "@on('rcpt')\nclass Rule:\n    def rcpt(self, tx, to): ...\nrules = [Rule]",
-            ["3: Rule: @on stands before a function, not before a class"],
+            ["3: Rule: write @on before a function, not before a class"],
         ),
-        ("@on('hepl')\nclass _Rule: ...", ["3: _Rule: @on stands before a function, not before a class"]),
+        ("@on('hepl')\nclass _Rule: ...", ["3: _Rule: write @on before a function, not before a class"]),
         (
             "class Rule:\n    def data(self, tx): ...\n    async def running(self): ...\nrules = [Rule]",
-            ["4: running() is to give a context manager: write @asynccontextmanager above"],
+            ["4: running() must return a context manager: write @asynccontextmanager above"],
         ),
         (
             "class Rule:\n    def data(self, tx): ...\n    async def running(self): yield\nrules = [Rule]",
-            ["4: running() is to give a context manager: write @asynccontextmanager above"],
+            ["4: running() must return a context manager: write @asynccontextmanager above"],
         ),
-        ("rules = 5", ["2: rules is to be a list, as in: rules = [Greylist]"]),
-        ("def rules(): ...", ["2: rules is to be a list, as in: rules = [Greylist]"]),
+        ("rules = 5", ["2: rules must be a list, as in: rules = [Greylist]"]),
+        ("def rules(): ...", ["2: rules must be a list, as in: rules = [Greylist]"]),
         (
             "def look(): ...\ndef mails(tx): ...\nrules = [\n  look,\n  mails,\n]",
             [

@@ -159,7 +159,7 @@ def test_only_the_servers_are_those_of_the_file() -> None:
 @pytest.mark.parametrize(
     ("first", "now", "problem"),
     [
-        (options("a"), options(), "upstream is gone; restart the service if messages are to be kept here"),
+        (options("a"), options(), "upstream is gone; to keep messages here, restart the service"),
         (
             options("a"),
             options("127.0.0.1:2525"),

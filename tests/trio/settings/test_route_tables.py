@@ -64,7 +64,7 @@ upstream = "mx3.example:26"
         ('upstream = "a,weight=0"', "[[route]] upstream = \"a,weight=0\": 'a,weight=0': a weight is"),
         ('upstream = "a"\nreceiver = "b"', '3: [[route]] unknown key "receiver"'),
         ('upstream = "a"\nrecipent = "b"', 'unknown key "recipent"; did you mean "recipient"?'),
-        ('upstream = "a"\nrecipient = []', "3: [[route]] recipient = [...]: an empty list fits nobody"),
+        ('upstream = "a"\nrecipient = []', "3: [[route]] recipient = [...]: an empty list fits no client"),
         ('upstream = "a"\nrecipient = "example.com"', "3: [[route]] recipient"),
         ('upstream = "a"\nsender = "@"', "3: [[route]] sender"),
         ('upstream = "a"\nclient = "192.0.2.0/99"', "3: [[route]] client"),

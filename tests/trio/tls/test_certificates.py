@@ -149,14 +149,14 @@ CERTIFICATE_TEXTS = {
     "empty": "c: it holds no certificate in PEM, which begins with -----BEGIN CERTIFICATE-----",
     "key": "c: it holds a private key and no certificate; the two files may have been exchanged",
     "der": "c: it is in DER, not in PEM; write openssl x509 -inform der -in c -out c.pem",
-    "damaged": "c: a certificate in it is damaged; copy the file anew",
-    "cut": "c: a certificate in it is damaged; copy the file anew",
+    "damaged": "c: a certificate in it is damaged; copy the file again",
+    "cut": "c: a certificate in it is damaged; copy the file again",
 }
 KEY_TEXTS = {
     "empty": "k: it holds no private key in PEM, which begins with -----BEGIN PRIVATE KEY-----",
     "certificate": "k: it holds a certificate and no private key; the two files may have been exchanged",
     "der": "k: it is in DER, not in PEM; write openssl pkey -inform der -in k -out k.pem",
-    "damaged": "k: the private key in it is damaged; copy the file anew",
+    "damaged": "k: the private key in it is damaged; copy the file again",
 }
 
 
@@ -198,7 +198,7 @@ def test_a_key_with_a_passphrase(tmp_path: Path, form: PrivateFormat) -> None:
     (tmp_path / "k").write_bytes(key.private_bytes(Encoding.PEM, form, BestAvailableEncryption(b"secret")))
     assert problem_of(KeyPair(good.certificate, tmp_path / "k")) == (
         ProblemKind.PASSPHRASE,
-        "k: the key has a passphrase, and nobody is there to type it; remove it with "
+        "k: the key has a passphrase, and the service cannot ask for it; remove it with "
         "openssl pkey -in k -out k.plain",
     )
 

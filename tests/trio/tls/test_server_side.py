@@ -194,6 +194,6 @@ def test_a_bad_ca_changes_nothing(tmp_path: Path) -> None:
     assert tls.client_ca is not None
     tls.client_ca.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
     assert [str(problem) for problem in tls.reload()] == [
-        f"{tls.client_ca}: a certificate in it is damaged; copy the file anew"
+        f"{tls.client_ca}: a certificate in it is damaged; copy the file again"
     ]
     assert tls.context is before

@@ -275,7 +275,7 @@ def test_its_statements_are_looked_at_for_each_phase() -> None:
         ),
         (
             {"match": "example.com"},
-            'match="example.com": no address is without a domain, but postmaster; '
+            'match="example.com": every address except postmaster has a domain; '
             'did you mean "*@example.com"?',
         ),
         *(
