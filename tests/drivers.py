@@ -32,6 +32,8 @@ COMMANDS = {
     "anyio": ["examples/anyio_proxy.py"],
     "anyio-trio": ["examples/anyio_proxy.py", "--backend", "trio"],
 }
+KINDS = [pytest.param(kind, marks=pytest.mark.slow if kind == "anyio" else ()) for kind in COMMANDS]
+"""Parameters for a fixture. One of the two backends of AnyIO is enough in each run."""
 _IMPATIENT = """
 import runpy, sys
 sys.path.insert(0, "examples")
@@ -372,7 +374,7 @@ def upstream() -> Iterator[Upstream]:
     server.close()
 
 
-@pytest.fixture(scope="module", params=COMMANDS)
+@pytest.fixture(scope="module", params=KINDS)
 def process(
     request: pytest.FixtureRequest, upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Driver]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import trustme
-from drivers import COMMANDS, Driver, Peer, Upstream, upstream
+from drivers import KINDS, Driver, Peer, Upstream, upstream
 
 __all__ = ["upstream"]  # a fixture
 
@@ -27,7 +27,7 @@ def for_a_server(name: str) -> ssl.SSLContext:
     return context
 
 
-@pytest.fixture(scope="module", params=COMMANDS)
+@pytest.fixture(scope="module", params=KINDS)
 def driver(
     request: pytest.FixtureRequest, upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Driver]:

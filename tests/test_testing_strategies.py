@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
-from operator import itemgetter
 from typing import Any, TypeVar
 
 import pytest
@@ -52,12 +51,13 @@ def drawn(strategy: st.SearchStrategy[T], count: int = 40) -> list[T]:
 
 def reaches(strategy: st.SearchStrategy[T], *wanted: Callable[[T], object]) -> None:
     """Each kind that is wanted is drawn."""
-    for each in wanted:
-        find(strategy.map(partial(_judged, each)), itemgetter(1), settings=settings(DRAWS, max_examples=3000))
+    missing = [*wanted]
 
+    def was_the_last(drawn: T) -> bool:
+        missing[:] = [kind for kind in missing if not kind(drawn)]
+        return not missing
 
-def _judged(wanted: Callable[[T], object], each: T) -> tuple[T, bool]:
-    return each, bool(wanted(each))
+    find(strategy, was_the_last, settings=settings(DRAWS, max_examples=3000))
 
 
 def holds(what: bytes) -> Callable[[bytes], bool]:
