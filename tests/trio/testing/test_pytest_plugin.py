@@ -28,6 +28,7 @@ from structlog.testing import capture_logs
 
 from sansio_smtp import Config
 from sansio_smtp.rules import (
+    AuthAttempt,
     Connection,
     Discard,
     Hold,
@@ -324,6 +325,20 @@ def test_a_level_of_tls_that_there_is_not() -> None:
         ValueError, match=r'^tls is "may" \(clients .*\) or "encrypt" \(they must\), not True$'
     ):
         RunningProxy(tls=wrong)
+
+
+# Logins
+
+
+def test_any_login_is_accepted_unless_a_rule_refuses_it() -> None:
+    def auth(conn: Connection, attempt: AuthAttempt) -> Reject | None:
+        return None if attempt.identity == "ann" else Reject(535, "5.7.8 wrong password")
+
+    with RunningProxy(auth) as proxy:
+        with client(proxy) as smtp:
+            smtp.login("ann", "secret")
+        with client(proxy) as smtp, pytest.raises(smtplib.SMTPAuthenticationError):
+            smtp.login("bob", "secret")
 
 
 # A server that goes away
