@@ -118,7 +118,7 @@ _ALL_RECIPIENTS = "exports.register = function () {};\nexports.hook_rcpt = (next
 
 @dataclass(frozen=True)
 class Place:
-    """Where a peer is started: in front of this port, with TLS on both legs if there are certificates."""
+    """The place of a peer: in front of this port, with TLS on both sides if there are certificates."""
 
     tmp: Path
     upstream: int

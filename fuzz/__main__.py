@@ -41,7 +41,7 @@ class Searched:
     edges: int
     kept: int
     seconds: float
-    """Of CPU."""
+    """CPU seconds."""
     findings: tuple[Path, ...]
     failure: str = ""
     """The reason for an early end; else empty."""

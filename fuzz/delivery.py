@@ -326,7 +326,7 @@ _ENDS: Final = (
 
 
 def _seeds() -> Iterator[bytes]:
-    """What the clients of the dialogue scripts say, in the settings of their script."""
+    """The octets of the clients in dialogue scripts, with the settings of their script."""
     for script, text in scripts():
         tape = tape_of(script, text)
         said = [record.text for record in Tape.read(tape).records if record.letter == "c"]

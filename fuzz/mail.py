@@ -111,7 +111,7 @@ def _try_mime(data: bytes) -> bool:
                 pass
     except TooMuch:
         pass
-    # What another reader finds does not pass, whatever else is in the message.
+    # A name or secret that another reader finds must not pass.
     raw = re.sub(rb"\r?\n", b"\r\n", data)
     seen = [*python_sees(raw), *python_sees(raw.replace(b"\r\n", b"\n"))]
     if any(map(is_the_file, seen)):

@@ -36,7 +36,7 @@ _V1: Final = re.compile(rb"PROXY TCP([46]) ([0-9A-Fa-f.:]+) ([0-9A-Fa-f.:]+) ([0
 
 @attrs.define
 class _Octets:
-    """What a peer has sent, in pieces of at most so many octets."""
+    """The octets of a peer, in pieces of a limited size."""
 
     left: bytes
     most: int

@@ -64,7 +64,7 @@ class World:
     to_servers: list[bytearray] = attrs.field(factory=lambda: [bytearray()], init=False)
     """The octets for each server, in the order of their connections."""
     from_client: bytearray = attrs.field(factory=bytearray, init=False)
-    """What was given to the proxy."""
+    """The inputs that the proxy got."""
     from_servers: list[bytearray] = attrs.field(factory=lambda: [bytearray()], init=False)
     events: list[Event] = attrs.field(factory=list[Event], init=False)
     waiting: dict[Side, deque[bytes | None]] = attrs.field(init=False)

@@ -25,7 +25,7 @@ class Snapshot:
     client: Phase
     """The phase of the end that faces the client."""
     client_transaction: TransactionState
-    """The mail transaction as the client was told it stands."""
+    """The mail transaction as the client knows it from replies."""
     gate: Gate
     message: Message
     upstream: UpstreamState

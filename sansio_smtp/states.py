@@ -87,7 +87,7 @@ class Phase(Enum):
 
 
 class Step(Enum):
-    """What passed on the wire, in either direction."""
+    """The steps on the wire, in either direction."""
 
     __hash__ = object.__hash__
 
@@ -321,7 +321,7 @@ class Gate(Enum):
 
 
 class GateStep(Enum):
-    """What opens and shuts the gate."""
+    """The steps that open and shut the gate."""
 
     __hash__ = object.__hash__
 

@@ -46,7 +46,7 @@ class Kind(Enum):
 
 
 class Effect(Enum):
-    """What an accepted command does to the mail transaction (RFC 5321 §3.3)."""
+    """The effect of an accepted command on the mail transaction (RFC 5321 §3.3)."""
 
     __hash__ = object.__hash__
 

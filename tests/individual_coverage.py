@@ -83,7 +83,7 @@ def write_settings(module: str, scratch: Path) -> None:
 
 
 def check(module: str, scratch: Path) -> str:
-    """What is wrong with a module; empty if nothing is."""
+    """Returns the problem of a module; empty if there is none."""
     tests = tests_of(module)
     if not tests:
         return f"{module}: no test module"

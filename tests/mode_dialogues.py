@@ -45,7 +45,7 @@ class Act:
 
 @attrs.frozen
 class Server:
-    """What the server does. It answers each line as soon as it comes."""
+    """The behaviour of the server. It answers each line as soon as it comes."""
 
     answers: dict[bytes, bytes] = attrs.field(factory=dict[bytes, bytes])
     """Verb → all that it sends in reply; ``b"."`` is end-of-data, ``b""`` the greeting."""
@@ -58,12 +58,12 @@ class Server:
 
 @attrs.define
 class Outcome:
-    """What the peers have seen."""
+    """The octets and ends that the peers have seen."""
 
     client: bytes = b""
     client_end: str = ""
     servers: list[tuple[bytes, str]] = attrs.field(factory=list[tuple[bytes, str]])
-    """Of each connection: what came, and how it ended."""
+    """The octets and the end of each connection."""
 
 
 class _Connection:

@@ -14,7 +14,7 @@ from sansio_smtp.rules.headers import Headers
 
 
 def read(octets: bytes, label: str) -> str | None:
-    """As a browser does: tests/interop has a real one."""
+    """Decodes as a browser does; tests/interop uses a real one."""
     if label in ("us-ascii", "ascii"):
         label = "windows-1252"
     return charsets.decode(octets, label) if encoding_of(label) else None

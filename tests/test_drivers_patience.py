@@ -1,4 +1,4 @@
-"""As test_drivers.py, with peers that are slow, silent or many: back-pressure, deadlines, memory."""
+"""Like test_drivers.py, with slow, silent or many peers: back-pressure, deadlines, memory."""
 
 from __future__ import annotations
 

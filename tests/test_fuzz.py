@@ -178,7 +178,7 @@ def test_the_models_of_postfix_take_what_it_takes() -> None:
 
 
 def test_every_dialogue_is_a_tape() -> None:
-    """What a script says happens on its tape."""
+    """The tape of a script has the same inputs as the script."""
     for script, text in islice(tape.scripts(), 0, None, 20):
         read = tape.Tape.read(tape.tape_of(script, text))
         assert (read.settings.config, read.settings.ask) == (script.config, script.ask)

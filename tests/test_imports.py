@@ -19,7 +19,7 @@ Graph = dict[str, set[str]]
 
 
 def modules_of(package: Path) -> dict[str, Path]:
-    """The modules of a package by their dotted names; a subpackage stands for its ``__init__``."""
+    """The modules of a package by their dotted names; a subpackage is the name of its ``__init__``."""
     found = {}
     for path in sorted(package.rglob("*.py")):
         parts = path.relative_to(package.parent).with_suffix("").parts

@@ -240,7 +240,7 @@ class Speaker:
         return self.say(*arguments) if self._speaks else None
 
     def next_rule(self, *arguments: Any) -> None:
-        if self.case.phase in ("body", "body_line"):  # of which several pieces may be asked about in a row
+        if self.case.phase in ("body", "body_line"):  # several pieces may be asked about in a row
             self.heard += b"no cat" in arguments[1] or b"no dog" in arguments[1]
         else:
             self.heard += self._speaks

@@ -72,7 +72,7 @@ def lines(server: FakeServer) -> list[str]:
 
 
 def test_the_example_in_the_module() -> None:
-    """As it stands in the docstring."""
+    """The example is the same as in the docstring."""
     assert rules.__doc__ is not None
     example = textwrap.dedent(rules.__doc__.partition("\n\n")[2].partition("\n\nEach step")[0])
     assert example.startswith("s = session(my_rules)")

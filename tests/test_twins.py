@@ -234,7 +234,7 @@ FAULTS: Final[dict[Callable[..., Proxy], str]] = {
 
 
 def twins(fault: Callable[..., Proxy]) -> type[Twins]:
-    """Twins of which one has the fault."""
+    """Twins; one of them has the fault."""
     return type("Planted", (Twins,), {"quick_class": staticmethod(fault)})
 
 

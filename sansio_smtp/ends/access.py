@@ -1,4 +1,4 @@
-"""What a client may do besides sending mail: begin TLS, log in, name another client. This depends on the
+"""The rights of a client besides sending mail: to begin TLS, log in, name another client. This depends on the
 configuration, the client and its TLS. It changes in a session after STARTTLS and after XCLIENT: after XCLIENT
 has named a stranger, XCLIENT is not allowed again, because the stranger could choose any address. Only
 `access_of` decides this.

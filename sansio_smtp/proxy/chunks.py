@@ -37,7 +37,7 @@ ALLOWED = frozenset((b"NOOP", b"VRFY", b"EXPN", b"HELP"))
 
 
 def taken(chunk: Exchange) -> Reply:
-    """The reply of the proxy to a chunk of which nothing has been sent."""
+    """The reply of the proxy to a chunk whose octets were not sent."""
     return own_replies.chunk_taken(chunk_size(chunk.command) or 0)
 
 

@@ -87,7 +87,7 @@ class ContentPipeline:
     """Makes room for a message that is larger than `Config.max_held`; without it such a message is
     refused."""
     form: Form = Form.DOTTED
-    """How content leaves for the server."""
+    """The form in which content is sent to the server."""
     binary: bool = False
     """True if the message is declared BINARYMIME: then line ends are not corrected."""
     keep: bool = False

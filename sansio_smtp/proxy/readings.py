@@ -176,7 +176,7 @@ class Readings:
 
     @property
     def envelope(self) -> Envelope:
-        """The mail transaction as the client was told it stands."""
+        """The mail transaction as the client knows it from replies."""
         self._catch_up()
         return self._client.envelope
 

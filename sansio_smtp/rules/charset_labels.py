@@ -1,4 +1,4 @@
-"""The labels of charsets in mail, and the encodings that they stand for.
+"""The labels of charsets in mail, and their encodings.
 
 The labels of the WHATWG Encoding Standard (https://encoding.spec.whatwg.org/#names-and-labels), and labels
 that only mail has. If they contradict each other, the standard counts.

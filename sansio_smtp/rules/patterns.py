@@ -32,7 +32,7 @@ _ANY: Final = "*"
 
 @attrs.define
 class AddressPatterns:
-    """Patterns, any of which may fit. Made by `patterns_of`."""
+    """A set of patterns: an address fits if one of them fits. Made by `patterns_of`."""
 
     classes: bool = False
     """True: ``[ab]`` is one of these characters, as in the shell. False: brackets are literal."""

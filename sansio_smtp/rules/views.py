@@ -1,4 +1,4 @@
-"""What a rule sees of a dialogue: the mail transaction, commands and replies.
+"""The parts of a dialogue that a rule sees: the mail transaction, commands and replies.
 
 All values are typed and keep their original octets. They are edited in place through methods that refuse CR,
 LF and NUL (`LocalProtocolError`), so that no value from a rule can become a second line.

@@ -161,8 +161,8 @@ class ContentReader:
         return piece[passed:] if passed else piece
 
     def take_whole(self, data: bytes) -> bool:
-        """Takes a segment of which every octet passes unchanged, with or without end-of-data at its end.
-        Returns False, and takes nothing, for other segments: give them to `feed`."""
+        """Takes a segment that passes completely unchanged, with or without end-of-data at its end. Returns
+        False, and takes nothing, for other segments: give them to `feed`."""
         if self._context and (self._passed != 2 or data[:1] in b"."):
             return False
         end, dotted, suspect = scan(data)

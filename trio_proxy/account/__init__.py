@@ -1,1 +1,1 @@
-"""What became of each message, for the log and for metrics."""
+"""Records the result of each message, for the log and for metrics."""

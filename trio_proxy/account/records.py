@@ -27,7 +27,7 @@ PROXY = "proxy"
 
 
 class Fate(Enum):
-    """What became of a message, for one recipient or for all."""
+    """The result of a message, for one recipient or for all."""
 
     __hash__ = object.__hash__  # members are singletons
 
@@ -75,7 +75,7 @@ class Seconds:
 
 @attrs.define(eq=False)
 class MessageRecord:
-    """What became of one message that the client has offered."""
+    """The result of one message that the client has offered."""
 
     sender: str
     """The address of the reverse-path, as the client has sent it; empty for the null reverse-path."""
@@ -84,7 +84,7 @@ class MessageRecord:
     by: str
     """Who decided ``reply``: see `Recipient.by`."""
     reply: str
-    """What the client is told, in one line, secrets masked."""
+    """The reply to the client, in one line, secrets masked."""
     code: int
     """The code of that reply."""
     command: str = ""
@@ -108,7 +108,7 @@ class MessageRecord:
 
     @property
     def fate(self) -> Fate:
-        """What became of the message: `Fate.SPLIT` if recipients differ."""
+        """The result of the message: `Fate.SPLIT` if recipients differ."""
         fates = {recipient.fate for recipient in self.recipients}
         if len(fates) == 1:
             return fates.pop()

@@ -90,7 +90,7 @@ def _show_command(options: Options) -> str:
 
 
 def starttls_text(options: Options) -> str:
-    """What STARTTLS is to clients."""
+    """Says if clients are offered STARTTLS, or must use it."""
     return _STARTTLS[client_tls(options)]
 
 

@@ -176,9 +176,9 @@ def test(ctx: click.Context, /, messages: tuple[str, ...], how: TrialHow | None,
     smtp-proxy test --rules my_rules.py mail.eml --from ann@me.example --to bob@old.example
     smtp-proxy test --rules my_rules.py captured-mail
 
-    Shows which rules are asked in each phase, how long they take, what they decide and change, what the
-    client would be told, and the difference between the message and what would be delivered, if the server
-    takes everything.
+    Shows which rules are asked in each phase, how long they take, what they decide and change, the replies to
+    the client, and the difference between the message and the delivered one, if the server accepts
+    everything.
 
     MSG.eml is a file, or - for standard input. It may be a directory of .eml files, a Maildir or an mbox
     file: of several messages each gets one line, and a summary follows. Each message comes in a connection
@@ -260,7 +260,7 @@ def _run(ctx: click.Context) -> int:
 
 
 def _rule_problems(options: Options) -> list[Problem]:
-    """What is wrong with the rules, besides what is wrong in the settings file."""
+    """The mistakes in the rules, without those in the settings file."""
     from .rule_problems import load_or_problems
 
     return load_or_problems(options, config_is_wrong=True)[1]

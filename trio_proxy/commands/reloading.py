@@ -40,7 +40,7 @@ log = structlog.stdlib.get_logger("smtp_proxy")
 RELOADED: Final = frozenset(("rules", "upstream", "verbose", "quiet")) | LIMIT_SETTINGS
 """The settings that take effect at a reload, besides ``[rules.NAME]`` and ``[[route]]``."""
 _COPIED: Final = RELOADED - {"rules", "upstream"}
-"""Those of them whose values are used unchanged."""
+"""The settings among them whose values are used unchanged."""
 
 
 def needing_restart(start: Options, now: Options) -> list[str]:

@@ -77,7 +77,7 @@ class Upstreams:
     stream: Callable[[socket.socket], SocketStream]
     """Makes the stream of a connection."""
     listeners: Mapping[socket.socket, Address]
-    """Where clients connect, as the settings name it."""
+    """The listeners, with their addresses in the settings."""
     here: Sequence[Address]
     """The same, as bound."""
     security: Security
@@ -149,7 +149,7 @@ class NamedServers:
     stream: Callable[[socket.socket], SocketStream]
     """Makes the stream of a connection."""
     listeners: Sequence[Address]
-    """Where clients connect."""
+    """The listeners of the service."""
     _known: frozenset[Address] = attrs.field(init=False)
     """Servers of the settings: a warning about these was logged when they were read."""
     _seen: set[str] = attrs.field(factory=set[str], init=False)

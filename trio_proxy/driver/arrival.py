@@ -51,15 +51,15 @@ class Arrivals:
         self.settings = settings
 
     def session(self, client: SocketStream, peer: str, number: int) -> Session | Arrival:
-        """What runs a connection to a listener that begins in plain text."""
+        """The object that runs a connection to a listener that begins in plain text."""
         known, settings = self._known(client, peer), self.settings
         if settings.accept_proxy and known in settings.accept_proxy:
             return Arrival(client, known, number, self, header=True)
         return Session(client, peer, number, settings, known)
 
     def tls_session(self, client: SocketStream, peer: str, number: int) -> Arrival:
-        """What runs a connection to a listener that speaks TLS from the first octet, after a PROXY header if
-        there is one."""
+        """The object that runs a connection to a listener that speaks TLS from the first octet, after a PROXY
+        header if there is one."""
         known, settings = self._known(client, peer), self.settings
         header = known in settings.accept_proxy
         return Arrival(client, known, number, self, header=header, tls=True)

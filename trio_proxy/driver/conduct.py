@@ -26,8 +26,7 @@ class Conducted(Protocol):
         ...
 
     def over(self, limit: Limit, *, now: bool) -> None:
-        """A limit is reached: the session is to end, ``now`` or after its mail transaction. Raises
-        nothing."""
+        """A limit is reached: ends the session, ``now`` or after its mail transaction. Raises nothing."""
 
 
 class Conduct:

@@ -119,7 +119,7 @@ def _listen_unix(path: str) -> socket.socket:
 
 
 def _is_stale(path: str) -> bool:
-    """Returns True if a socket file is left over: nobody listens on it."""
+    """Returns True if a socket file is left over, because no process listens on it."""
     if not stat.S_ISSOCK(os.stat(path).st_mode):
         return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:

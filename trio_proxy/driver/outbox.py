@@ -37,7 +37,7 @@ class Outbox:
 
     @property
     def unwritten(self) -> bytes:
-        """What is still to be written."""
+        """The octets still to be written."""
         return b"".join((self._rest or b"", *self._parts))
 
     def put(self, data: bytes) -> None:

@@ -310,7 +310,7 @@ class Servers:
         return self._settings.upstream_label if upstream is None else upstream
 
     def _named(self, upstream: str | None) -> dict[str, str]:
-        """How a log line names the server."""
+        """Names the server for a log line."""
         name = self._settings.upstream_name if upstream is None else upstream
         return {"upstream": name} if name else {}
 

@@ -245,7 +245,7 @@ class SharedCounts:
 
 
 class SharedBuckets:
-    """A bucket for each entry, for one rate: like `Buckets`, but for all workers."""
+    """A bucket for each entry, for one rate: like `Buckets`, shared by all workers."""
 
     __slots__ = ("_alone", "_full_at", "_number", "rate")
 

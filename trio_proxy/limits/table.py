@@ -34,7 +34,7 @@ class Limit:
     label: str
     """The value of the label ``limit`` in the metric and in the log line."""
     about: str
-    """What is limited, for the documentation."""
+    """The limited quantity, for the documentation."""
     setting: str
     """The name of the setting, and of the field of `sansio_smtp.Config` if the core counts."""
     log: str

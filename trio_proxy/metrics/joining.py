@@ -74,7 +74,7 @@ class _Key:
 
 @attrs.define(eq=False)
 class Joined(Collector):
-    """The values of several workers, each of which has a name."""
+    """The values of several workers, by worker."""
 
     _latest: dict[Hashable, dict[_Key, float]] = attrs.field(factory=dict[Hashable, Any], init=False)
     _gone: dict[_Key, float] = attrs.field(factory=dict[_Key, float], init=False)

@@ -28,7 +28,7 @@ class Metric:
     """The name in Prometheus; the name of a counter ends in ``_total``."""
     kind: Kind
     about: str
-    """What it means, for ``HELP`` and for the documentation."""
+    """Its meaning, for ``HELP`` and for the documentation."""
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
     join: Callable[[Iterable[float]], float] = sum

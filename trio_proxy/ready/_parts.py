@@ -2,7 +2,7 @@
 
 Any octets can be read, as a mail program would read them. If mail programs read a part in different ways, the
 part has a ``doubt``: a guard then refuses the message, or looks at all readings (`loosely`). A ``flaw`` is a
-doubt, or another mistake because of which the part should not be edited.
+doubt, or another mistake that makes editing the part unsafe.
 """
 
 from __future__ import annotations

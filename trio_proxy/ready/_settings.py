@@ -67,7 +67,7 @@ def ascii_mailbox(rule: object, attribute: object, address: str) -> None:
 
 
 def mailboxes(rule: object, attribute: object, addresses: Mapping[str, str]) -> None:
-    """As `ascii_mailbox`, for each value of a table."""
+    """Like `ascii_mailbox`, for each value of a table."""
     complain(
         f'"{key}" leads to {text}'
         for key, address in addresses.items()

@@ -49,7 +49,7 @@ class DkimSign:
     canonicalization: Literal["relaxed/relaxed", "relaxed/simple", "simple/relaxed", "simple/simple"] = (
         "relaxed/relaxed"
     )
-    """Of header and body (RFC 6376 §3.4)."""
+    """Canonicalization of header and body (RFC 6376 §3.4)."""
     _pem: bytes = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:

@@ -30,6 +30,6 @@ class Listeners:
 
 
 def _place(sock: socket.socket) -> str | tuple[str, int]:
-    """Where a socket listens, or where a connection has come to."""
+    """The local address of a listening socket or of a connection."""
     name: Any = sock.getsockname()
     return name if isinstance(name, str) else (str(name[0]), int(name[1]))

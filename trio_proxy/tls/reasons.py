@@ -50,7 +50,7 @@ _OF_PROTOCOL: Final = {
 
 
 def reason(error: ssl.SSLError | ValueError, server_name: str | None = None) -> str:
-    """Why a handshake, or what came after it, has failed. ``server_name``: the name that was checked."""
+    """Says why a handshake, or TLS after it, has failed. ``server_name``: the name that was checked."""
     if isinstance(error, ssl.SSLCertVerificationError):
         if error.verify_code in _OTHER_NAME:
             return f"the certificate is not for {server_name}"

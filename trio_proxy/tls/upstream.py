@@ -105,7 +105,8 @@ class UpstreamSecurity:
         return UpstreamTls.NONE if address.is_local else UpstreamTls.MAY
 
     def leg(self, address: Address, *, usual: bool = True) -> Leg:
-        """What TLS is to this server. ``usual``: it is that of ``--upstream``, not one that a rule names."""
+        """The use of TLS to this server. ``usual``: the server is that of ``--upstream``, not one that a rule
+        names."""
         level = self.level_of(address)
         name = self.name if usual and self.name is not None else _name_of(address)
         kind = _Kind(checks=level is UpstreamTls.VERIFY, shows=usual and self.pair is not None)

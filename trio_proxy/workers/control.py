@@ -41,7 +41,7 @@ def open_control(path: Path) -> socket.socket:
         with suppress(FileNotFoundError):
             if path.is_socket():
                 path.unlink()
-        before = os.umask(0o177)  # nobody else may connect, not even for a moment
+        before = os.umask(0o177)  # other users may not connect, not even for a moment
         try:
             sock.bind(str(path))
         finally:
