@@ -28,7 +28,7 @@ from ._readings import contents_of, doubt_of
 __all__ = ["SecretScan", "rules"]
 
 Kind = Literal["aws", "github", "google", "password", "private_key", "slack", "stripe"]
-# The octet before the match is checked last: a search for fixed octets is ten times as fast.
+# The word boundary is checked after the fixed octets: a search for these is ten times as fast.
 PATTERNS: Final[dict[Kind, re.Pattern[bytes]]] = {
     "aws": re.compile(rb"A[KS]IA(?<=\b....)[A-Z0-9]{16}\b"),
     "github": re.compile(rb"gh[oprsu]_(?<=\b....)[A-Za-z0-9]{36}|github_pat_(?<=\b.{11})[A-Za-z0-9_]{36}"),
