@@ -138,7 +138,7 @@ class Terminal:
     def compare(self, expected: str) -> None:
         """Waits until this is shown, and nothing else."""
         pattern = _pattern(expected)
-        until = time.monotonic() + self._patience
+        until = time.monotonic() + min(self._patience, 60.0)
         while not (self._text()[-1:] in ("", "\n") and pattern.fullmatch(stable(self._text()))):
             if not self._more(until):
                 shown, awaited = (stable(each).splitlines() for each in (self._text(), expected))
@@ -220,7 +220,7 @@ class Reader:
         *,
         ports: Mapping[str, str] = {},
         without: str = "(?!)",
-        patience: float = 20.0,
+        patience: float = 60.0,
     ) -> None:
         """Blocks that `without` is found in are left out; `patience` is how many seconds each may take."""
         self._folder, self._variables, self._ports, self._patience = folder, variables, ports, patience
