@@ -4,15 +4,13 @@ Each takes ``hostile``: False draws what ordinary programs send, True what they 
 draws both. Install Hypothesis to use them: ``pip install hypothesis``.
 """
 
-try:
-    import hypothesis as _hypothesis
-except ModuleNotFoundError as error:
-    if error.name != "hypothesis":
-        raise
+from importlib.util import find_spec
+
+if find_spec("hypothesis") is None:
     raise ModuleNotFoundError(
         "sansio_smtp.testing.strategies needs Hypothesis, which is not installed: pip install hypothesis",
         name="hypothesis",
-    ) from None
+    )
 
 from .commands import commands
 from .cuts import cuts
@@ -24,8 +22,6 @@ from .messages import hidden_files, hidden_secrets, messages, mime_messages
 from .octets import contents
 from .replies import broken_replies, replies
 from .spellings import LookAlike, look_alikes, spellings
-
-del _hypothesis
 
 __all__ = [
     "FILE",
