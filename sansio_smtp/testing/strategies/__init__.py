@@ -1,6 +1,6 @@
 """Hypothesis strategies for tests of mail software: what clients and servers say, ordinary and hostile.
 
-Each takes ``hostile``: False draws what ordinary programs send, True what they do not, and None, the default,
+Most take ``hostile``: False draws what ordinary programs send, True what they do not, and None, the default,
 draws both. Install Hypothesis to use them: ``pip install hypothesis``.
 """
 
