@@ -55,6 +55,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
         "sansio_smtp.testing",
         ("script", "player", "peers", "conversation", "chunks", "*"),
     ),
+    "testing-strategies": ("sansio_smtp.testing.strategies", ("*",)),
     "testing-proxy": ("trio_proxy.testing", ("running", "captured", "*")),
 }
 """Each page with its package, and the modules whose public names it has; ``*`` is all other modules."""

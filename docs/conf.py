@@ -33,7 +33,7 @@ autodoc_typehints_format = "short"
 autodoc_class_signature = "mixed"
 # Types in signatures that are not public, or are of Python, have no page: they are shown without a link.
 nitpick_ignore_regex = [
-    ("py:class", r"(sansio_smtp|trio_proxy|collections|random|pathlib|ipaddress)\..*"),
+    ("py:class", r"(sansio_smtp|trio_proxy|collections|random|pathlib|ipaddress|pytest|hypothesis)\..*"),
     ("py:obj", r"typing\..*"),
 ]
 # Names that docstrings say to those who read the code.

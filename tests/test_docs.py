@@ -192,7 +192,14 @@ def test_exit_statuses_are_those_of_the_help() -> None:
 
 
 @pytest.mark.parametrize(
-    "package", ["sansio_smtp", "sansio_smtp.rules", "sansio_smtp.testing", "trio_proxy.testing"]
+    "package",
+    [
+        "sansio_smtp",
+        "sansio_smtp.rules",
+        "sansio_smtp.testing",
+        "sansio_smtp.testing.strategies",
+        "trio_proxy.testing",
+    ],
 )
 def test_every_public_name_is_in_the_api_pages(package: str) -> None:
     """If one is not: the module that defines it is missing in docs/api_tables.py."""
