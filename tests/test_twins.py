@@ -303,6 +303,6 @@ def test_without_a_fault_the_twins_are_one_proxy() -> None:
     twins, proxy = Twins(), Proxy()
     for one in (twins, proxy):
         one.receive_from(SERVER, b"220 mx\r\n")
-        with pytest.raises(LocalProtocolError, match="before it is connected"):
+        with pytest.raises(LocalProtocolError, match="before the server's first octets"):
             one.prefer("b")
     assert twins.snapshot() == proxy.snapshot()

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -25,11 +24,7 @@ FILE = "new/1795948004.489279.P18897Q0.vm.eml"
 BUILT_IN = "127.0.0.1:4711"
 
 
-@pytest.fixture(autouse=True)
-def configured_anew() -> Iterator[None]:
-    before = structlog.get_config()
-    yield
-    structlog.configure(**before)
+pytestmark = pytest.mark.usefixtures("configured_anew")
 
 
 def values(

@@ -392,6 +392,7 @@ def test_demo_with_its_dialogues() -> None:
     assert result.stdout.count("=== closed after") == 5
 
 
+@pytest.mark.usefixtures("configured_anew")
 def test_a_demo_that_fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from trio_proxy.commands import demo
 

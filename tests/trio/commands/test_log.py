@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,11 +21,7 @@ Said = pytest.CaptureFixture[str]
 log = structlog.stdlib.get_logger("smtp_proxy")
 
 
-@pytest.fixture(autouse=True)
-def configured_anew() -> Iterator[None]:
-    before = structlog.get_config()
-    yield
-    structlog.configure(**before)
+pytestmark = pytest.mark.usefixtures("configured_anew")
 
 
 def events(said: Said) -> list[str]:

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Iterator
 from enum import IntEnum
 from typing import Any
 
@@ -21,11 +20,7 @@ Said = pytest.CaptureFixture[str]
 NASTY = "\x1b[2J\r\nfaked\u202e\x00"
 
 
-@pytest.fixture(autouse=True)
-def configured_anew() -> Iterator[None]:
-    before = structlog.get_config()
-    yield
-    structlog.configure(**before)
+pytestmark = pytest.mark.usefixtures("configured_anew")
 
 
 def written(said: Said, form: Any, *, hide: Hide | None = None, verbosity: int = 0, **values: Any) -> str:
