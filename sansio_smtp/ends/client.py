@@ -307,6 +307,8 @@ class ClientConnection:
     def tls_started(self) -> None:
         """The TLS handshake after STARTTLS is complete. What was known of the server came in plain text, and
         is forgotten (RFC 3207 §4.2). Raises `LocalProtocolError` if none was due."""
+        if self.phase is Phase.TLS and not self._reader.empty:
+            raise LocalProtocolError("octets came before the TLS handshake; call next_event until it pauses")
         if not self._step(Step.TLS_STARTED):
             raise no_handshake(self.phase)
         self._forget()

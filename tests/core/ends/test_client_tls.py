@@ -72,6 +72,15 @@ def test_what_comes_after_220_in_plain_text_is_never_read(more: bytes) -> None:
         assert (error.reply_hint.code, end.phase) == (421, Phase.MUST_CLOSE)
 
 
+def test_octets_before_the_handshake_are_never_read_after_it() -> None:
+    """Also if the caller does not ask for the violation."""
+    end = in_handshake()
+    end.receive_data(b"250 AUTH PLAIN\r\n")
+    with pytest.raises(LocalProtocolError, match="octets came before the TLS handshake; call next_event"):
+        end.tls_started()
+    assert isinstance(end.next_event(), RemoteProtocolError)
+
+
 def test_the_end_of_input_in_the_handshake() -> None:
     end = in_handshake()
     end.receive_eof()
