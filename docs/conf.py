@@ -68,5 +68,6 @@ html_theme = "furo"
 html_title = f"sansio-smtp {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_show_copyright = False  # the licence says it
 html_copy_source = False
 html_theme_options = {"navigation_with_keys": True}
