@@ -222,7 +222,7 @@ class _Children(Generic[T]):
         return child
 
     def forget(self, *values: str) -> None:
-        """There is no such one any more. The next that is asked for begins anew."""
+        """Removes the counter with these values of the labels. Its next use begins again."""
         if self._known.pop(values, None) is not None:
             self._parent.remove(*values)
 
