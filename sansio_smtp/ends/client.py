@@ -103,7 +103,7 @@ class ClientConnection:
     >>> print(event.command, event.reply.code, client.keywords)
     EHLO me.example 250 {'SIZE': '1000'}
 
-    The events are, as `ServerEvent` says:
+    The events are those of ``ServerEvent``:
 
     - `ReplyReceived`: a reply, with the command that it answers, and the ``handle`` that was given with it.
     - `RemoteProtocolError`: the server has broken the protocol; close the connection.

@@ -8,7 +8,7 @@ from typing import Final
 
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.states import Phase
-from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.commands import END_OF_DATA, Command
 from sansio_smtp.wire.replies import Reply
 
 __all__ = ["cannot_reply", "cannot_send", "no_handshake"]
@@ -37,6 +37,7 @@ def cannot_send(what: object, phase: Phase, awaiting: Command | None) -> LocalPr
     """For a client's end, which sends commands and mail data. ``awaiting`` is the command that the server
     owes a reply to."""
     why = _BEFORE_A_COMMAND.get(phase, f"the server has not answered {awaiting} yet")
+    what = "end-of-data" if what is END_OF_DATA else what
     return LocalProtocolError(f"{what} cannot be sent in phase {phase.name}: {why}")
 
 

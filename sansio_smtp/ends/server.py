@@ -131,7 +131,7 @@ class ServerConnection:
     >>> event, server.phase
     (NEED_DATA, <Phase.COMMAND: 'command'>)
 
-    The events are, as `ClientEvent` says:
+    The events are those of ``ClientEvent``:
 
     - `Command`: send a reply. `Command.mailbox` is what MAIL or RCPT names.
     - `ContentReceived`: a piece of the message; `ContentReceived.decoded` are its octets.

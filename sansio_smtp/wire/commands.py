@@ -190,8 +190,8 @@ class Command:
 
     @property
     def mailbox(self) -> Mailbox | None:
-        """The mailbox that MAIL or RCPT names, for comparing: its `domain <Mailbox.domain>` is in lower case,
-        and quotes and source routes, which change nothing, are gone.
+        """The mailbox that MAIL or RCPT names, for comparing: its domain is in lower case, and quotes and
+        source routes, which change nothing, are gone.
 
         None for other commands, and for a path that is none or that servers may read in different ways: what
         is decided by a mailbox is best refused then, with 501."""

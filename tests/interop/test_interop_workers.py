@@ -86,7 +86,7 @@ async def test_rolling_restarts_and_reloads_lose_nothing_and_refuse_nobody(tmp_p
                 file.write_text(text.replace("grace = 5", "grace = 6"))
                 proxy.process.send_signal(signal.SIGHUP)
                 await until(
-                    lambda: proxy.log().count("only a restart can use settings='[server] grace'") == 2
+                    lambda: proxy.log().count("take effect only at a restart settings='[server] grace'") == 2
                 )
                 await until(lambda: len(children_of(proxy.process.pid)) == 2)
                 assert not before & set(children_of(proxy.process.pid))

@@ -5,6 +5,7 @@ Whatever a sender has written, no control character of it reaches the terminal.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -22,6 +23,8 @@ __all__ = ["list_lines", "message_lines"]
 _TITLES: Final = ("N", "kept", "from", "to", "size", "subject")
 _TO_THE_RIGHT: Final = (0, 4)
 _ADDRESSES: Final = (2, 3)
+_MORE: Final = re.compile(r", \+[0-9]+\Z")
+"""How many recipients there are besides the one that is shown."""
 _MOST_ADDRESS: Final = 30
 _LEAST_ADDRESS: Final = 12
 _LEAST_SUBJECT: Final = 20
@@ -62,6 +65,8 @@ def _row(summary: Summary) -> tuple[str, ...]:
 
 
 def _cell(text: str, width: int, place: int) -> str:
+    if columns_of(text) > width and (more := _MORE.search(text)) is not None:
+        text = shortened(text[: more.start()], width - len(more[0])) + more[0]
     text = shortened(text, width)
     blanks = " " * (width - columns_of(text))
     return blanks + text if place in _TO_THE_RIGHT else text + blanks

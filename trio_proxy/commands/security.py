@@ -105,7 +105,7 @@ def security_or_problems(
         can_connect = servers is not None
     else:
         can_connect = True
-    on_demand = CertificateOnDemand(_our_names(options), stack) if options.makes_certificate else None
+    on_demand = CertificateOnDemand(_our_names(options)) if options.makes_certificate else None
     return Security(options, clients, can_connect, servers, on_demand), problems
 
 

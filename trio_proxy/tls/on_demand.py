@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import attrs
@@ -25,13 +24,11 @@ class CertificateOnDemand:
 
     names: Sequence[str]
     """The host names and IP addresses that it will be for."""
-    _stack: ExitStack
-    """Removes the files of the certificate at its end."""
     _tell: Callable[[ServerTls], None] | None = attrs.field(default=None, init=False)
     _made: ServerTls | None = attrs.field(default=None, init=False)
 
     def tell_with(self, tell: Callable[[ServerTls], None]) -> None:
-        """Sets what is called when it has been made."""
+        """Sets what is called when it has been made, while its files still exist."""
         self._tell = tell
 
     @property
@@ -46,7 +43,8 @@ class CertificateOnDemand:
             from .self_signed import self_signed
             from .server_side import ServerTls
 
-            self._made = ServerTls.load([self._stack.enter_context(self_signed(self.names))])
-            if self._tell is not None:
-                self._tell(self._made)
+            with self_signed(self.names) as pair:  # its key is in memory from here on, and in no file
+                self._made = ServerTls.load([pair])
+                if self._tell is not None:
+                    self._tell(self._made)
         return self._made.context

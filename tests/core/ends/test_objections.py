@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sansio_smtp.ends.objections import cannot_reply, cannot_send, no_handshake
 from sansio_smtp.states import Phase
-from sansio_smtp.wire.commands import Command
+from sansio_smtp.wire.commands import END_OF_DATA, Command
 from sansio_smtp.wire.replies import Reply
 
 NOOP, OK = Command.of("NOOP"), Reply.of(250, "ok")
@@ -17,6 +17,11 @@ def test_each_phase_has_a_reason_not_to_send_a_command() -> None:
         told[Phase.BLOCKED] == "NOOP cannot be sent in phase BLOCKED: the server has not answered EHLO me yet"
     )
     assert "call send_end_of_data" in told[Phase.CONTENT]
+
+
+def test_end_of_data_has_a_name() -> None:
+    told = str(cannot_send(END_OF_DATA, Phase.COMMAND, None))
+    assert told.startswith("end-of-data cannot be sent in phase COMMAND: the server has not asked for it")
 
 
 def test_each_phase_has_a_reason_not_to_send_a_reply() -> None:

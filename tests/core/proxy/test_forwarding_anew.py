@@ -165,7 +165,7 @@ def test_the_first_server_may_be_another() -> None:
     made.proxy.prefer("special")
     made.greeted()
     assert made.client("MAIL FROM:<a>") == ["S: MAIL FROM:<a>"]
-    with pytest.raises(LocalProtocolError, match="before it is connected"):
+    with pytest.raises(LocalProtocolError, match="before the server's first octets"):
         made.proxy.prefer("other")
 
 

@@ -77,5 +77,5 @@ def test_a_rule_may_have_said_the_first_server() -> None:
     scene = Scene("RCPT")
     scene.proxy.prefer("special")
     scene.with_recipient()
-    with pytest.raises(LocalProtocolError, match="before it is connected"):
+    with pytest.raises(LocalProtocolError, match="before the server's first octets"):
         scene.proxy.prefer("other")

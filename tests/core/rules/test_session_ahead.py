@@ -59,8 +59,9 @@ class Driven:
                 self.passed += 1
                 self.left.append(("server", line))
                 return
-            side, data = CLIENT, b""
-        events = self.proxy.receive_from(side, data)
+            events = self.proxy.receive_rest()
+        else:
+            events = self.proxy.receive_from(side, data)
         while events:
             question: Any = None
             for event in events:

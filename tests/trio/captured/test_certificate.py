@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import ssl
 from collections.abc import MutableMapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,21 +22,22 @@ Logs = list[MutableMapping[str, Any]]
 def test_it_is_made_once_and_an_application_trusts_it(tmp_path: Path, logs: Logs) -> None:
     (tmp_path / "certificate.pem").write_text("that of the start before")
     made: list[ServerTls] = []
-    with ExitStack() as stack:
-        tls = CertificateOnDemand(["localhost", "127.0.0.1"], stack)
-        tls.tell_with(made.append)
-        assert not tls.is_slow
-        assert made == []
-        context = tls.context
-        assert tls.context is context
-        (server,) = made
+
+    def tell(server: ServerTls) -> None:
+        made.append(server)
         publish_certificate(server, tmp_path)
-        trusting = ssl.create_default_context(cafile=tmp_path / "certificate.pem")
-        client, _ = shake_hands(trusting, context, "localhost")
-        assert client.version() == "TLSv1.3"
-        files = server.files
-        assert all(file.exists() for file in files)
-    assert not any(file.exists() for file in files)
+
+    tls = CertificateOnDemand(["localhost", "127.0.0.1"])
+    tls.tell_with(tell)
+    assert not tls.is_slow
+    assert made == []
+    context = tls.context
+    assert tls.context is context
+    (server,) = made
+    assert not any(file.exists() for file in server.files)
+    trusting = ssl.create_default_context(cafile=tmp_path / "certificate.pem")
+    client, _ = shake_hands(trusting, context, "localhost")
+    assert client.version() == "TLSv1.3"
     (line,) = logs
     assert (line["event"], line["file"]) == ("certificate made", str(tmp_path / "certificate.pem"))
     assert line["names"] == ["localhost", "127.0.0.1"]
@@ -48,9 +48,8 @@ def test_it_is_made_once_and_an_application_trusts_it(tmp_path: Path, logs: Logs
     assert "PRIVATE" not in (tmp_path / "certificate.pem").read_text()
 
 
-def test_nobody_need_be_told(tmp_path: Path) -> None:
-    with ExitStack() as stack:
-        assert CertificateOnDemand(["localhost"], stack).context
+def test_nobody_need_be_told() -> None:
+    assert CertificateOnDemand(["localhost"]).context
 
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: Logs) -> None:
@@ -58,10 +57,9 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: Logs
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Disk, "create", create)
-    with ExitStack() as stack:
-        tls = CertificateOnDemand(["localhost"], stack)
-        tls.tell_with(lambda made: publish_certificate(made, tmp_path))
-        assert tls.context
+    tls = CertificateOnDemand(["localhost"])
+    tls.tell_with(lambda made: publish_certificate(made, tmp_path))
+    assert tls.context
     (line,) = logs
     assert line["file"] == ""
     assert "trusts" not in certificate_line(line)

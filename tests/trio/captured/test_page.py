@@ -55,6 +55,7 @@ def test_the_list_fits_into_the_terminal(columns: int, tmp_path: Path) -> None:
     keep(tmp_path)
     assert all(columns_of(line) <= columns for line in listed(tmp_path, columns))
     assert columns_of(listed(tmp_path)[1]) > 400
+    assert "a…, +2  " in listed(tmp_path, columns)[1]
 
 
 def test_a_message(tmp_path: Path) -> None:

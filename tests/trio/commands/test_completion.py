@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import environment, once
+from click.shell_completion import ShellComplete
+from click.testing import CliRunner
+from commands import environment
 
 from trio_proxy.commands.cli import cli
 from trio_proxy.commands.completion import SHELLS, completion_script
@@ -23,19 +25,19 @@ def test_a_script_for_each_shell(shell: str) -> None:
 
 
 def test_the_command_prints_it() -> None:
-    result = once("completion", "bash")
-    assert (result.returncode, result.stderr) == (0, "")
+    result = CliRunner().invoke(cli, ["completion", "bash"])
+    assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == completion_script(cli, "bash")
-    result = once("completion", "csh")
-    assert result.returncode == 2
+    result = CliRunner().invoke(cli, ["completion", "csh"])
+    assert result.exit_code == 2
     assert "'csh' is not one of 'bash', 'zsh', 'fish'." in result.stderr
 
 
 def completed(words: str) -> list[str]:
-    """What the program answers to a bash that completes the last word."""
-    count = len(words.split(" ")) - 1
-    said = {"_SMTP_PROXY_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(count)}
-    return once(**said).stdout.splitlines()
+    """What the last word may become, each with its kind."""
+    _, *before, last = words.split(" ")
+    asked = ShellComplete(cli, {}, "smtp-proxy", "_SMTP_PROXY_COMPLETE")
+    return [f"{item.type},{item.value}" for item in asked.get_completions(before, last)]
 
 
 def test_what_is_completed() -> None:
