@@ -1,4 +1,5 @@
-"""Profiles, chosen with HYPOTHESIS_PROFILE; the option ``--io``; the command to run a failed case alone.
+"""Profiles, chosen with HYPOTHESIS_PROFILE; the option ``--io``; the command to run a failed case alone; a log
+that each test leaves as it was.
 
 ``quick``, the default, draws few examples, the same each time; ``ci``, which .ci/run sets, draws twice as
 many. ``deep`` draws many, different ones each time. For a generated test it runs the full product of the
@@ -10,9 +11,10 @@ from __future__ import annotations
 import gc
 import os
 import shlex
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from io_modes import MODES, io_mode, say_io_mode
 
@@ -83,3 +85,21 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         command = f"{profile}.venv/bin/python -m pytest -q {mode}{shlex.quote(item.nodeid)}"
         report.sections.append(("To run this case alone", command))
     return report
+
+
+@pytest.fixture
+def configured_anew() -> Iterator[None]:
+    """For a test that configures the log: other tests find it as it was."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
+@pytest.fixture(autouse=True)
+def log_is_left_as_it_was() -> Iterator[None]:
+    """Else another test, which looks at log lines, would fail or wait for ever."""
+    before = structlog.get_config()["processors"]
+    yield
+    if structlog.get_config()["processors"] is not before:
+        structlog.reset_defaults()
+        pytest.fail("this test configures the log: it needs the fixture configured_anew")

@@ -94,6 +94,7 @@ def test_dialogue_scripts_play(page: Path) -> None:
 # Texts from the code
 
 
+@pytest.mark.usefixtures("configured_anew")
 def test_generated_regions_are_up_to_date(make_diagrams: ModuleType) -> None:
     assert make_diagrams.stale() == [], "run python docs/make_diagrams.py"
     assert make_diagrams.used() == set(make_diagrams.REGIONS)
