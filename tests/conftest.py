@@ -1,5 +1,5 @@
-"""Profiles, chosen with HYPOTHESIS_PROFILE; the option ``--io``; the command to run a failed case alone; a log
-that each test leaves as it was.
+"""Profiles, chosen with HYPOTHESIS_PROFILE; the option ``--io``; the command to run a failed case alone; a
+log that each test leaves as it was.
 
 ``quick``, the default, draws few examples, the same each time; ``ci``, which .ci/run sets, draws twice as
 many. ``deep`` draws many, different ones each time. For a generated test it runs the full product of the
