@@ -76,7 +76,7 @@ def test_a_report_is_whole_however_slow_its_reader(tmp_path: Path) -> None:
     (tmp_path / "rule.py").write_text(RULE)
     (tmp_path / "in.eml").write_text(MESSAGE)
     many = ["in.eml"] * 300  # more than a pipe takes
-    command = ["sh", "-c", '"$@" 2> err | (read line; exec cat)', "sh", *COMMAND, *TRIAL, *many]
+    command = ["sh", "-c", '"$@" 2> err | (read line; exec cat)', "sh", *COMMAND, *TRIAL, "-v", *many]
     result = subprocess.run(
         command, cwd=tmp_path, env=environment(), capture_output=True, timeout=6 * DEADLINE, check=True
     )
