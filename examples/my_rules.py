@@ -12,5 +12,5 @@ def headers(tx, headers):
 
 
 def body_line(tx, line):
-    if b"PRIVATE KEY-----" in line:
+    if b"PRIVATE KEY" in line:
         return Reject(550, "5.7.1 Private keys do not go by mail")

@@ -5,6 +5,7 @@ rules whenever a `sansio_smtp.Proxy` asks a question, in any driver.
 """
 
 from sansio_smtp.rules.lint.problems import Problem, RuleError
+from sansio_smtp.wire.domains import normal_domain
 
 from .connection import Connection
 from .data import Data
@@ -81,6 +82,7 @@ __all__ = [
     "Transaction",
     "Verdict",
     "address_to_send",
+    "normal_domain",
     "on",
     "threaded",
 ]
