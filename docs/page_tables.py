@@ -25,7 +25,8 @@ ANSWERS: dict[str, dict[str, str]] = {
         "oauth": "How can devices that know nothing of OAuth send through Microsoft 365 or Gmail?",
         "routes": "How do I use several servers, with failover, or a server for some recipients?",
         "service": "How do I run it as a service, in systemd or a container, and reload and upgrade it?",
-        "testing": "How do I test a rule, or my own mail software?",
+        "testing": "How do I test a rule, or my own mail software, in pytest? (A rule by hand: "
+        "[`smtp-proxy test`](../reference/rules.md#trying-rules))",
         "embedding": "How do I use the library in my own program, on asyncio, on threads or on Trio?",
         "own-server-and-client": "How do I write a server or a client of my own with the library?",
     },
