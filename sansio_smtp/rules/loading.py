@@ -105,7 +105,20 @@ def plainly_made(entry: Any, file: str, line: int) -> tuple[Any, Sequence[Proble
     try:
         return entry(), ()
     except Exception as error:
-        return None, [Problem(file, line, f"rules: {entry.__name__} cannot be made: {error}")]
+        text = f"rules: {entry.__name__} cannot be made: {error}{_instance_of(entry)}"
+        return None, [Problem(file, line, text)]
+
+
+def _instance_of(cls: type) -> str:
+    """How an instance is written, if the class must be given something; else empty."""
+    try:
+        parameters = inspect.signature(cls).parameters.values()
+    except (TypeError, ValueError):
+        return ""
+    kinds = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+    needed = [each.name for each in parameters if each.default is each.empty and each.kind in kinds]
+    given = ", ".join(f"{name}=..." for name in needed)
+    return f"; give an instance: {cls.__name__}({given})" if given else ""
 
 
 class _Collector:

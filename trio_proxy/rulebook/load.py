@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from inspect import getattr_static, isroutine
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 import attrs
@@ -89,8 +90,9 @@ class LoadedRules:
         return ", ".join(map(str, self.parts))
 
 
-def load(specs: Sequence[str], settings: Mapping[str, RuleTable] | None = None) -> LoadedRules:
+def load(specs: Sequence[object], settings: Mapping[str, RuleTable] | None = None) -> LoadedRules:
     """Loads the rules of each ``FILE.py`` or ``ready:NAME``, in this order, and makes the rule classes.
+    A test may give modules, functions, rule classes, instances and lists of these as well.
 
     ``settings``: the tables of rule classes, by the name of the class in snake_case. The folder of a rule
     file is put at the end of ``sys.path``. Raises `RuleError` with everything that is wrong.
@@ -98,7 +100,10 @@ def load(specs: Sequence[str], settings: Mapping[str, RuleTable] | None = None) 
     with RuleModules() as modules:
         loader = _Loader(modules, settings or {})
         for spec in specs:
-            loader.add(spec)
+            if isinstance(spec, str):
+                loader.add(spec)
+            else:
+                loader.add_given(spec)
         return loader.result()
 
 
@@ -111,6 +116,7 @@ class _Loader:
         self._all_seen = True
         """True if every file could be executed, so that the names of all rule classes are known."""
         self._parts: list[Part] = []
+        self._rules: list[Rule] = []
         self._objects: list[Any] = []
         self._token_rules: list[TokenRule] = []
         self._problems: list[Problem] = []
@@ -133,6 +139,7 @@ class _Loader:
         found = collect(namespace, file=spec, source=source, make=self._make)
         tokens, mistakes = token_rules(namespace, found.objects, spec)
         self._parts.append(Part(spec, found.rules, bool(tokens)))
+        self._rules += found.rules
         self._objects += [each for each in found.objects if _attribute(each, "running")]
         self._token_rules += tokens
         self._problems += (*found.problems, *mistakes)
@@ -144,13 +151,25 @@ class _Loader:
             )
             self._problems.append(Problem(spec, 0, text))
 
+    def add_given(self, given: object) -> None:
+        """Adds the rules of a module, function, rule class, instance, or list of these."""
+        if isinstance(given, ModuleType):
+            file = getattr(given, "__file__", None) or given.__name__
+            found = collect(vars(given), file=file, make=self._make_given)
+        else:
+            listed = given if isinstance(given, list | tuple) else [given]
+            found = collect({"rules": listed}, file="", make=self._make_given)
+        self._rules += found.rules
+        self._objects += [each for each in found.objects if _attribute(each, "running")]
+        self._problems += found.problems
+
     def result(self) -> LoadedRules:
         if self._all_seen:
             self._problems += self._unused_settings()
         if self._problems:
             raise RuleError(self._problems)
         return LoadedRules(
-            ruleset=RuleSet(tuple(rule for part in self._parts for rule in part.rules)),
+            ruleset=RuleSet(tuple(self._rules)),
             parts=tuple(self._parts),
             files=self._modules.files,
             objects=tuple(self._objects),
@@ -179,6 +198,13 @@ class _Loader:
             lines=given.lines,
             base=None if entry is cls else entry,
         )
+
+    def _make_given(self, entry: Any, file: str, line: int) -> tuple[Any, Sequence[Problem]]:
+        name = _snake_case((entry if isinstance(entry, type) else type(entry)).__name__)
+        if name in self._settings:
+            return self._make(entry, file, line)
+        self._class_names.append(name)
+        return plainly_made(entry, file, line)
 
     def _unused_settings(self) -> Iterator[Problem]:
         for name, table in self._settings.items():

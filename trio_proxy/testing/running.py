@@ -20,7 +20,7 @@ from collections.abc import Callable, Generator, Mapping, MutableMapping, Sequen
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 from weakref import WeakSet
 
@@ -30,9 +30,7 @@ import trio
 
 from sansio_smtp.config import ClientTls, Config
 from sansio_smtp.rules.decorators import OnError
-from sansio_smtp.rules.lint.problems import Problem, RuleError
-from sansio_smtp.rules.loading import collect
-from sansio_smtp.rules.ruleset import Rule, RuleSet
+from sansio_smtp.rules.lint.problems import RuleError
 from trio_proxy.driver.accepting import accept_by_task
 from trio_proxy.driver.capture import CaptureSession
 from trio_proxy.driver.listening import listening
@@ -73,7 +71,7 @@ class RunningProxy:
     """A proxy with these rules, from `start` to `stop` or as a context manager.
 
     ``rules``: files, ``ready:NAME``, modules, functions, rule classes or instances, or a list of these.
-    ``settings``: those of the rule classes in files, as in ``{"greylist": {"delay": 5}}``. ``directory``:
+    ``settings``: those of the rule classes, as in ``{"greylist": {"delay": 5}}``. ``directory``:
     where messages are kept; None: in a temporary directory, which is removed by `stop`. ``io``: how sockets
     are read, as the service's option says; None: as ``SMTP_PROXY_IO`` says, or the service's default.
 
@@ -332,25 +330,7 @@ class RunningProxy:
 
 
 def _load(rules: object, settings: Mapping[str, Mapping[str, Any]]) -> LoadedRules:
-    """Loads files together, as the service does. The rules are in the order of ``rules``."""
+    """Loads all together, as the service does its files. The rules are in the order of ``rules``."""
     things = list(cast("Sequence[object]", rules)) if isinstance(rules, list | tuple) else [rules]
-    specs = [str(thing) for thing in things if isinstance(thing, str | Path)]
     tables = {name: RuleTable(dict(table), {}, "settings") for name, table in settings.items()}
-    loaded = load(specs, tables)
-    parts = iter(loaded.parts)
-    ordered: list[Rule] = []
-    objects, problems = [*loaded.objects], list[Problem]()
-    for thing in things:
-        if isinstance(thing, str | Path):
-            ordered += next(parts).rules
-            continue
-        if isinstance(thing, ModuleType):
-            found = collect(vars(thing), file=getattr(thing, "__file__", None) or thing.__name__)
-        else:
-            found = collect({"rules": thing if isinstance(thing, list | tuple) else [thing]}, file="")
-        ordered += found.rules
-        objects += [each for each in found.objects if hasattr(each, "running")]
-        problems += found.problems
-    if problems:
-        raise RuleError(problems)
-    return attrs.evolve(loaded, ruleset=RuleSet(ordered), objects=tuple(objects))
+    return load([str(thing) if isinstance(thing, Path) else thing for thing in things], tables)

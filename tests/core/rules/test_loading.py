@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from types import ModuleType
 from typing import Any
 
@@ -223,7 +224,10 @@ class Rule:
     def rcpt(tx, to): return True
 rules = [Rule]
 """
-    without = "rules: Rule cannot be made: Rule.__init__() missing 1 required positional argument: 'number'"
+    without = (
+        "rules: Rule cannot be made: Rule.__init__() missing 1 required positional argument: 'number'; "
+        "give an instance: Rule(number=...)"
+    )
     expected = [
         "7: check() takes 1 argument besides self; write check(self, tx, sender)",
         '9: True is no verdict of phase "rcpt"; legal here: '
@@ -509,3 +513,20 @@ def test_a_class_may_say_that_it_guards(line: str, texts: list[str]) -> None:
     assert [problem.text for problem in found.problems] == texts
     if not texts:
         assert [rule.guards for rule in found.rules] == [line == "guards = True"]
+
+
+def test_a_class_that_cannot_be_made_and_has_no_signature() -> None:
+    class Odd:
+        __signature__ = "none"
+
+        def __init__(self) -> None:
+            raise OSError("no list")
+
+        def rcpt(self, tx: object, to: object) -> None: ...
+
+    class Empty(Odd):
+        __signature__ = inspect.Signature()
+
+    for cls in (Odd, Empty):
+        with pytest.raises(RuleError, match=rf"^rules: {cls.__name__} cannot be made: no list$"):
+            rules_of(cls)

@@ -215,6 +215,42 @@ def test_rules_that_are_wrong(tmp_path: Path) -> None:
         RunningProxy(rcpt, settings={"x": {"y": 1}})
 
 
+@attrs.define
+class Moved:
+    domains: tuple[str, ...]
+    code: int = 550
+
+    def rcpt(self, tx: Transaction, to: Recipient) -> Reject | None:
+        return Reject(self.code, "5.1.6 moved") if to.domain in self.domains else None
+
+
+@pytest.mark.parametrize("how", ["class", "instance", "module", "list"])
+def test_settings_of_a_class_that_is_given(how: str) -> None:
+    module = ModuleType("moved")
+    vars(module).update(Moved=Moved, rules=[Moved])
+    given: object = {"class": Moved, "instance": Moved((), 551), "module": module, "list": [[Moved]]}[how]
+    with (
+        RunningProxy(given, settings={"moved": {"domains": ["old.example"]}}) as proxy,
+        pytest.raises(smtplib.SMTPRecipientsRefused) as refused,
+    ):
+        send(proxy, "bob@old.example")
+    code = 551 if how == "instance" else 550
+    assert refused.value.recipients == {"bob@old.example": (code, b"5.1.6 moved")}
+
+
+def test_a_class_that_is_given_without_the_settings_that_it_needs() -> None:
+    with pytest.raises(
+        RuleError, match=r"Moved cannot be made: .*; give an instance: Moved\(domains=\.\.\.\)"
+    ):
+        RunningProxy(Moved)
+    with pytest.raises(RuleError, match=r'settings: \[rules\.moved\] unknown key "domain"'):
+        RunningProxy(Moved, settings={"moved": {"domain": ["old.example"]}})
+    with pytest.raises(
+        RuleError, match=r'\[rules\.move\] no rule class takes these settings; did you mean "moved"'
+    ):
+        RunningProxy(Moved(()), settings={"move": {}})
+
+
 def test_rules_that_cannot_start() -> None:
     class Late:
         @asynccontextmanager
