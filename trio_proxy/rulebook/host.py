@@ -20,6 +20,7 @@ from trio_proxy.storage.writers import write_in_thread
 from trio_proxy.text.session_log import Log
 from trio_proxy.text.transcript import Transcript, printable
 
+from .failing_line import failed_at
 from .hints import hint_for
 from .tasks import Call, RuleTasks
 from .threads import RuleDown, RuleThreads
@@ -162,17 +163,18 @@ class RuleHost(Host):
             details["hint"] = "mark it @threaded, or make it async; its next calls run in a thread"
         elif hint := hint_for(error):
             details["hint"] = hint
+        where = failed_at(rule, error)
         self._log.error(
             "rule failed",
             rule=rule.name,
-            where=rule.where,
+            where=where,
             phase=rule.phase,
             incident=incident,
             error=_said(error),
             exc_info=error,
             **details,
         )
-        self._note(f"{rule.where} {rule.phase} failed: {type(error).__name__} (incident {incident})", "***")
+        self._note(f"{where} {rule.phase} failed: {type(error).__name__} (incident {incident})", "***")
         return incident
 
     def decided(self, rule: Rule, verdict: Verdict) -> None:

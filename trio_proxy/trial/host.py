@@ -14,6 +14,7 @@ import structlog
 from sansio_smtp.rules import Failure, Hold, Rule, RuleSet, Transaction
 from sansio_smtp.rules.lint.signatures import underlying
 from sansio_smtp.rules.verdicts import Verdict
+from trio_proxy.rulebook.failing_line import failed_at
 from trio_proxy.rulebook.hints import hint_for
 from trio_proxy.rulebook.host import RuleHost, RuleSettings
 from trio_proxy.rulebook.watchdog import Blocked
@@ -39,6 +40,8 @@ class Asked:
     changes: list[str] = attrs.field(factory=list[str])
     failure: str = ""
     """What it raised, in one line."""
+    failed_at: str = ""
+    """``file:line`` of where it raised that."""
     traceback: str = ""
     """From the rule on, without what called it; empty if the rule itself raised nothing."""
 
@@ -59,9 +62,9 @@ class Asked:
         """The rule has changed something, said in one line."""
         self.changes.append(change)
 
-    def raised(self, failure: str, trace: str) -> None:
+    def raised(self, failure: str, where: str, trace: str) -> None:
         """The rule has failed. The parameters are the fields."""
-        self.failure, self.traceback = failure, trace
+        self.failure, self.failed_at, self.traceback = failure, where, trace
 
     def finish(self) -> None:
         """The step has ended: what became of the pieces of a body is told as one change."""
@@ -120,7 +123,7 @@ class TrialHost(RuleHost):
             failure += f"; {hint}"
         trace = _from_rule_on(rule, error.__traceback__)
         lines = traceback.format_exception(type(error), error, trace) if trace is not None else []
-        self._last(rule).raised(failure, "".join(lines))
+        self._last(rule).raised(failure, failed_at(rule, error), "".join(lines))
         return incident
 
     def decided(self, rule: Rule, verdict: Verdict) -> None:
