@@ -78,6 +78,7 @@ class Expectation:
     def met_by(self, what: Iterable[Happened], reached: Collection[str], *, delivered: bool) -> bool:
         """Returns True if this has happened. ``reached``: the phases that the dialogue came to.
 
+        One time is enough: with several recipients, ``rcpt=reject`` is met if one of them was refused. But
         ``accept`` means that nothing was refused, deferred, discarded, held or closed. Without a phase it
         applies to the whole dialogue, and the message must be delivered; with one, it must be reached.
         """
@@ -101,8 +102,14 @@ class Expectation:
 
 
 def _meant(text: str) -> str:
-    """What a text means that holds a reply code without a verdict, or in the wrong place; else empty."""
+    """What a text means that has a phase, or a reply code, in the wrong place or without a verdict; else
+    empty."""
+    first, _, rest = text.partition(":")
+    if first in _PHASES and rest.partition(":")[0] in _KINDS:
+        return f"{first}={rest}"
     kind, _, code = text.rpartition("=")
+    if code in _PHASES and kind.partition(":")[0] in _KINDS:
+        return f"{code}={kind}"
     if kind in _KINDS:
         return f"{kind}:{code}"
     if len(code) == 3 and code.isdecimal() and code[0] in "245":

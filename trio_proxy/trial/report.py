@@ -12,7 +12,7 @@ from sansio_smtp.rules.verdicts import Verdict
 from .diff import differences
 from .host import Asked
 from .model import Named, Step, Trial
-from .results import plain, reply_text, result, sender, warnings
+from .results import plain, reply_text, result, sender, summary_of, warnings
 
 __all__ = ["coloured", "complaints", "trial_json", "trial_text"]
 
@@ -57,9 +57,9 @@ def complaints(trial: Trial) -> Iterator[str]:
         return
     for asked in trial.asked:
         if asked.failure:
-            yield plain(f"{trial.name}: {asked.rule.where} {asked.rule.name} failed: {asked.failure}")
+            yield plain(f"{trial.name}: {asked.failed_at} {asked.rule.name} failed: {asked.failure}")
     for expectation in trial.unmet:
-        yield plain(f"{trial.name}: expected {expectation.text}; {result(trial)}")
+        yield plain(f"{trial.name}: expected {expectation.text}; {summary_of(trial)}")
 
 
 # As text

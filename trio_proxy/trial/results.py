@@ -11,7 +11,7 @@ from trio_proxy.text.transcript import printable
 from .diff import breaks_signatures
 from .model import Trial
 
-__all__ = ["plain", "reply_text", "result", "sender", "warnings"]
+__all__ = ["plain", "reply_text", "result", "sender", "summary_of", "warnings"]
 
 _BROKEN: Final = {
     "8BITMIME": "the message has 8-bit octets now, and MAIL declared no BODY=8BITMIME (RFC 6152)",
@@ -44,6 +44,19 @@ def result(trial: Trial) -> str:
         step, reply = trial.refusal
         return f"not delivered: {step.phase} was answered {reply_text(reply)}"
     return "discarded: nothing is delivered"
+
+
+def summary_of(trial: Trial) -> str:
+    """The result, and what was refused although the message was delivered, in one line without its end."""
+    if trial.delivered is None:
+        return result(trial)
+    taken = sum(named.sent_as is not None for named in trial.named)
+    left = len(trial.named) - taken
+    said = f"delivered to {taken} of {len(trial.named)} recipients" if left else result(trial)
+    if trial.refusal is not None:
+        step, reply = trial.refusal
+        said += f"; {step.phase} was answered {reply_text(reply)}"
+    return said
 
 
 def sender(trial: Trial) -> str:

@@ -15,7 +15,8 @@ _WIDTH: Final = len("delivered, changed")
 _MOST_NAMES: Final = 10
 """How many messages of one kind are named."""
 _FAILED, _NOT_MET, _CHANGED = "with a rule that failed", "not as expected", "changed"
-_NOT_NAMED: Final = ("delivered", _CHANGED)
+_MET = "as expected"
+_NOT_NAMED: Final = ("delivered", _CHANGED, _MET)
 
 
 def line_of(trial: Trial) -> Iterator[str]:
@@ -24,7 +25,7 @@ def line_of(trial: Trial) -> Iterator[str]:
     yield plain(f"{said:<{_WIDTH}}  {trial.name}  {_more(trial)}").rstrip()
     for asked in trial.asked:
         if asked.failure:
-            yield plain(f"    {asked.rule.where} {asked.rule.name} failed: {asked.failure}")
+            yield plain(f"    {asked.failed_at} {asked.rule.name} failed: {asked.failure}")
     yield from (plain(f"    warning: {text}") for text in warnings(trial).values())
     for expectation in trial.unmet:
         yield plain(f"    expected {expectation.text}: NOT MET")
@@ -42,6 +43,7 @@ class Tally:
         self._total += 1
         kinds: list[str] = [trial.outcome]
         kinds += [_CHANGED] * trial.changed + [_FAILED] * trial.failed + [_NOT_MET] * bool(trial.unmet)
+        kinds += [_MET] * bool(trial.case.expectations and not trial.unmet and not trial.untried)
         self._counts.update(kinds)
         for kind in kinds:
             if kind not in _NOT_NAMED and self._counts[kind] <= _MOST_NAMES:
@@ -56,7 +58,7 @@ class Tally:
 
     def lines(self) -> Iterator[str]:
         """How many messages there are of each kind, and which those are that were not just delivered."""
-        kinds = (*OUTCOMES, _CHANGED, _FAILED, _NOT_MET)
+        kinds = (*OUTCOMES, _CHANGED, _FAILED, _MET, _NOT_MET)
         counts = ", ".join(f"{self._counts[kind]:,} {kind}" for kind in kinds if self._counts[kind])
         what = "message" if self._total == 1 else "messages"
         yield f"{self._total:,} {what}: {counts}"

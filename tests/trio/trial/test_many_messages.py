@@ -214,10 +214,10 @@ def test_what_fails_and_what_is_not_as_expected() -> None:
         "delivered           mail/a.eml",
         "deferred            mail/b.eml  rcpt was answered 451 4.3.0 a rule of this proxy failed, try again "
         "later (incident trial-1)",
-        "    rules.py:5 rules.rcpt failed: ZeroDivisionError: division by zero",
+        "    rules.py:11 rules.rcpt failed: ZeroDivisionError: division by zero",
         "    expected accept: NOT MET",
         "",
-        "2 messages: 1 delivered, 1 deferred, 1 with a rule that failed, 1 not as expected",
+        "2 messages: 1 delivered, 1 deferred, 1 with a rule that failed, 1 as expected, 1 not as expected",
         "  deferred: mail/b.eml",
         "  with a rule that failed: mail/b.eml",
         "  not as expected: mail/b.eml",

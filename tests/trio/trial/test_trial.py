@@ -195,6 +195,24 @@ def test_quiet_says_only_what_is_not_as_expected() -> None:
     assert result.stderr == "hello.eml: expected reject; delivered from <ann@example.com>\n"
 
 
+@pytest.mark.parametrize(
+    ("expectation", "is_met"),
+    [("rcpt=reject", True), ("reject", True), ("rcpt=accept", False), ("accept", False), ("defer", False)],
+)
+def test_expectations_about_several_recipients(expectation: str, is_met: bool) -> None:
+    result = trial(*ANN_TO_BOB, "--to", "x@old.example", "--expect", expectation, "-q")
+    said = (
+        f"hello.eml: expected {expectation}; delivered to 1 of 2 recipients; rcpt was answered 550 5.1.1 That"
+    )
+    assert result.exit_code == (0 if is_met else 1)
+    assert result.stderr == ("" if is_met else f"{said} domain has moved\n")
+
+
+def test_a_recipient_that_was_discarded_was_not_as_expected() -> None:
+    result = trial(*ANN_TO_BOB, "--to", "x@gone.example", "--expect", "accept", "-q")
+    assert result.stderr == "hello.eml: expected accept; delivered to 1 of 2 recipients\n"
+
+
 def test_what_rules_print_is_not_in_the_report() -> None:
     rules = "def mail(tx, sender):\n    print('here I am')"
     result = trial(*ANN_TO_BOB, "--json", rules=rules)
@@ -412,7 +430,7 @@ def test_a_rule_that_raises() -> None:
     assert trial(*ANN_TO_BOB, "--expect", "defer:451", rules=rules).exit_code == 1
     result = trial(*ANN_TO_BOB, "--on-rule-error", "accept", "-q", rules=rules)
     assert result.exit_code == 1
-    assert result.stderr == "hello.eml: rules.py:7 rules.rcpt failed: ZeroDivisionError: division by zero\n"
+    assert result.stderr == "hello.eml: rules.py:5 rules.rcpt failed: ZeroDivisionError: division by zero\n"
 
 
 def test_a_rule_that_returns_nonsense() -> None:
@@ -564,6 +582,10 @@ def test_text_in_other_charsets_is_shown() -> None:
         ([*ANN_TO_BOB, "--expect", "550"], "'550': write reject:550\n"),
         ([*ANN_TO_BOB, "--expect", "reject=550"], "'reject=550': write reject:550\n"),
         ([*ANN_TO_BOB, "--expect", "rcpt=450"], "'rcpt=450': write rcpt=defer:450\n"),
+        ([*ANN_TO_BOB, "--expect", "reject=rcpt"], "'reject=rcpt': write rcpt=reject\n"),
+        ([*ANN_TO_BOB, "--expect", "reject:550=rcpt"], "'reject:550=rcpt': write rcpt=reject:550\n"),
+        ([*ANN_TO_BOB, "--expect", "rcpt:reject"], "'rcpt:reject': write rcpt=reject\n"),
+        ([*ANN_TO_BOB, "--expect", "rcpt:reject:550"], "'rcpt:reject:550': write rcpt=reject:550\n"),
         ([*ANN_TO_BOB, "--expect", "250"], "'250': write accept\n"),
         ([*ANN_TO_BOB, "--expect", "xyz"], "'xyz': no verdict 'xyz'; there are accept, reject, defer"),
         ([*ANN_TO_BOB, "--expect", "rctp=reject"], "no phase 'rctp'; did you mean \"rcpt\"?"),
