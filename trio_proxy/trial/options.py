@@ -70,8 +70,8 @@ _OPTIONS = (
         "--expect", "expectations", type=_Expected(), multiple=True, metavar="[PHASE=]VERDICT",
         help="accept, reject, defer, discard, hold, close, redirect; with a reply code or server, as in "
         "reject:550 or redirect:HOST; of one phase, as in rcpt=reject. It is met if this happens at "
-        "least once: with several recipients, to one of them. accept is met if nothing else happens, so for all recipients, and "
-        "the message is delivered. Applies to each message. Repeatable, all must hold.",
+        "least once: with several recipients, to one of them. accept is met if nothing else happens, so for "
+        "all recipients, and the message is delivered. Applies to each message. Repeatable, all must hold.",
     ),
     click.option("--json", "how", flag_value="json", help="Tell all of it as JSON."),
     click.option(
