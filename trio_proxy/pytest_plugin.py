@@ -14,22 +14,39 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 if TYPE_CHECKING:
-    from .testing import StartProxy
+    from pluggy import Result
 
-__all__ = ["smtp_proxy"]
+    from .testing import StartProxy
+    from .testing.starting import Starter
+
+__all__ = ["pytest_runtest_makereport", "smtp_proxy"]
+
+_STARTER: Final[pytest.StashKey[Starter]] = pytest.StashKey()
 
 
 @pytest.fixture
 def smtp_proxy(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[StartProxy]:
     """Starts proxies: ``smtp_proxy(rules, **options)`` gives a `trio_proxy.testing.RunningProxy`, made with
     these and started. A rule file is looked for in the folder of the test first, then where pytest was
-    started. After the test the proxy is stopped; an error in it is an error of the test."""
-    from .testing.starting import Starter
+    started. After the test the proxy is stopped; an error in it is an error of the test. The report of a test
+    that fails shows what was said."""
+    from .testing import starting
 
     with ExitStack() as stack:
-        yield Starter(stack, tmp_path, request.path.parent)
+        starter = starting.Starter(stack, tmp_path, request.path.parent)
+        request.node.stash[_STARTER] = starter
+        yield starter
+
+
+@pytest.hookimpl(hookwrapper=True)  # wrapper=True would fail in every run of a pytest before 8
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Result[pytest.TestReport]]:
+    """Adds what clients and servers have said to the report of a test that fails."""
+    report = (yield).get_result()
+    starter = item.stash.get(_STARTER, None)
+    if starter is not None and report.failed:
+        report.sections += starter.transcripts()

@@ -33,15 +33,28 @@ class Starter:
         self._stack = stack
         self._place = place
         self._folder = folder
-        self._started = 0
+        self.proxies: list[RunningProxy] = []
+        """Those that were made, also if they have not started."""
 
     def __call__(self, rules: object = (), **options: Any) -> RunningProxy:
         for name in options:
             if name not in _OPTIONS:
                 raise TypeError(_no_option(name))
-        self._started += 1
-        options.setdefault("directory", self._place / f"smtp-proxy-{self._started}")
-        return self._stack.enter_context(RunningProxy(self._found(rules), **options))
+        options.setdefault("directory", self._place / f"smtp-proxy-{len(self.proxies) + 1}")
+        proxy = RunningProxy(self._found(rules), **options)
+        self.proxies.append(proxy)
+        return self._stack.enter_context(proxy)
+
+    def transcripts(self) -> list[tuple[str, str]]:
+        """The dialogues of each proxy so far, with a title."""
+        return [
+            (
+                f"Dialogues of smtp_proxy{'' if len(self.proxies) == 1 else f' {number}'}",
+                "\n".join(proxy.transcript),
+            )
+            for number, proxy in enumerate(self.proxies, 1)
+            if proxy.transcript
+        ]
 
     def __getattr__(self, name: str) -> NoReturn:
         raise AttributeError(

@@ -616,7 +616,46 @@ def test_what_goes_wrong_in_the_proxy_is_an_error_of_the_test(place: Path) -> No
     assert re.search(r"^PASSED test_bad\.py::test_surfaces$", result.stdout, re.M)
     assert re.search(r"^ERROR test_bad\.py::test_surfaces - ZeroDivisionError", result.stdout, re.M)
     assert re.search(r"^1 passed, 1 error in ", result.stdout, re.M)
+    assert re.search(r"^-+ Dialogues of smtp_proxy -+$", result.stdout, re.M)
+    assert "bad_rules.py:6 mail failed: ZeroDivisionError" in result.stdout
     assert result.returncode == 1
+
+
+SAID = """
+    import smtplib
+
+    def say(proxy, name):
+        with smtplib.SMTP(proxy.host, proxy.port, local_hostname=name, timeout=10) as client:
+            client.ehlo()
+
+    def test_fails(smtp_proxy):
+        first, second, _ = smtp_proxy(), smtp_proxy(), smtp_proxy()
+        say(first, "one.example")
+        say(second, "two.example")
+        raise ValueError
+
+    def test_passes(smtp_proxy):
+        say(smtp_proxy(), "three.example")
+
+    def test_has_no_proxy():
+        raise ValueError
+
+    def test_has_one(smtp_proxy):
+        say(smtp_proxy(), "four.example")
+        raise ValueError
+"""
+
+
+def test_a_test_that_fails_shows_what_was_said(place: Path) -> None:
+    (place / "test_said.py").write_text(dedent(SAID))
+    result = run_pytest(place, "test_said.py")
+    said = re.findall(r"^-+ (Dialogues .*?) -+$|(?i:ehlo) (\w+\.example)", result.stdout, re.M)
+    found = list(dict.fromkeys(title or name for title, name in said))
+    assert found == [
+        *("Dialogues of smtp_proxy 1", "one.example", "Dialogues of smtp_proxy 2", "two.example"),
+        *("Dialogues of smtp_proxy", "four.example"),
+    ]
+    assert "3 failed, 1 passed" in result.stdout
 
 
 def test_the_fixture_is_documented(place: Path) -> None:
