@@ -141,7 +141,7 @@ class _Caller:
         greeting = self.end.phase is Phase.GREETING
         owed = self.end.unanswered
         chunk = bool(self.end.exchanges) and self.end.exchanges[0].command.kind is Kind.CHUNK
-        assert self.end.send_reply(reply, last=last) == reply.raw
+        assert self.end.pass_reply(reply, last=last) == reply.raw
         if greeting:
             return
         self.codes.append(reply.code)

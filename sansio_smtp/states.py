@@ -39,6 +39,7 @@ __all__ = [
     "GATE",
     "LINE_STEPS",
     "MESSAGE",
+    "REPLY_CODES",
     "REPLY_STEPS",
     "TRANSACTION",
     "UPSTREAM",
@@ -210,6 +211,22 @@ REPLY_STEPS: Final[dict[tuple[Kind | None, int], Step]] = {
 first digit counts (RFC 5321 §4.2.1), except for 421, which ends every dialogue. A reply that is not here is a
 violation: for example, after 3xx to a verb without a continuation it would not be known how to parse the next
 octets."""
+
+REPLY_CODES: Final[dict[tuple[Kind, int], tuple[int, ...]]] = {
+    (Kind.HELLO, 2): (250,),
+    (Kind.DATA, 2): (),
+    (Kind.DATA, 3): (354,),
+    (Kind.AUTH, 2): (235,),
+    (Kind.AUTH, 3): (334,),
+    (Kind.AUTH_LINE, 2): (235,),
+    (Kind.AUTH_LINE, 3): (334,),
+    (Kind.STARTTLS, 2): (220,),
+    (Kind.QUIT, 2): (221,),
+    (Kind.END_OF_DATA, 2): (250,),
+}
+"""(kind of the answered line, first digit of the reply) → the codes that such a reply may have (RFC 5321
+§4.3.2, RFC 3207 §4, RFC 4954 §4). It holds for replies that this program makes itself: of a peer only the
+first digit counts. A pair that is not here allows every code."""
 
 
 # The mail transaction

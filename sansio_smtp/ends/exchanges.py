@@ -47,6 +47,8 @@ class Exchange:
     """The known replies that wait until all replies before them have been sent."""
     closes: bool = False
     """True if the session ends with the reply, whatever code it has."""
+    refused: bool = False
+    """True if it was refused here: no reply may accept it."""
     fan_out: FanOut | None = None
     """For end-of-data, if a peer has a reply for each recipient: assigns the replies."""
     replacement: Command | None = None
@@ -86,6 +88,10 @@ class Exchange:
     def came_with(self, content: Content) -> None:
         """The content of the message has come."""
         self.content = content
+
+    def refuse(self) -> None:
+        """The line or message is refused here."""
+        self.refused = True
 
     def end_with(self) -> None:
         """The session will end with the reply, which may not be known yet."""

@@ -8,10 +8,11 @@ from typing import Final
 
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.states import Phase
+from sansio_smtp.verbs import Kind
 from sansio_smtp.wire.commands import END_OF_DATA, Command
 from sansio_smtp.wire.replies import Reply
 
-__all__ = ["cannot_reply", "cannot_send", "no_handshake"]
+__all__ = ["cannot_accept", "cannot_reply", "cannot_send", "no_handshake", "wrong_code"]
 
 _BEFORE_A_COMMAND: Final[Mapping[Phase, str]] = {
     Phase.GREETING: "the server has not sent its greeting yet; give its octets to receive_data, and call "
@@ -31,6 +32,7 @@ _BEFORE_A_REPLY: Final[Mapping[Phase, str]] = {
     Phase.MUST_CLOSE: "the last reply has been sent; close the connection",
     Phase.CLOSED: "the connection is closed",
 }
+_MESSAGES: Final = (Kind.END_OF_DATA, Kind.CHUNK, Kind.LAST_CHUNK)
 
 
 def cannot_send(what: object, phase: Phase, awaiting: Command | None) -> LocalProtocolError:
@@ -52,6 +54,21 @@ def cannot_reply(reply: Reply, phase: Phase, command: Command | None) -> LocalPr
     else:
         why = f"it is no reply to {command}; only DATA and AUTH take 3xx"
     return LocalProtocolError(f"{reply} cannot be sent in phase {phase.name}: {why}")
+
+
+def cannot_accept(reply: Reply, command: Command) -> LocalProtocolError:
+    """For a server's end: the line or message that the reply would accept was refused here."""
+    is_message = command.kind in _MESSAGES
+    what = "the message" if is_message else "the line" if command.kind is Kind.VIOLATION else str(command)
+    event = "ContentRefused" if is_message else "Refused"
+    return LocalProtocolError(
+        f"{reply} cannot be sent: {what} was refused; send error.reply_hint of the event {event}"
+    )
+
+
+def wrong_code(reply: Reply, command: Command, right: str) -> LocalProtocolError:
+    """For a server's end: no reply to this command has this code. ``right`` says which have."""
+    return LocalProtocolError(f"{reply} is no reply to {command}: send {right}")
 
 
 def no_handshake(phase: Phase) -> LocalProtocolError:

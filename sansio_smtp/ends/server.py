@@ -57,7 +57,7 @@ from sansio_smtp.members import (
     PHASE_TLS,
     SUPPORT_FORWARDED,
 )
-from sansio_smtp.states import FRAMING, LINE_STEPS, REPLY_STEPS, Phase, Step
+from sansio_smtp.states import FRAMING, LINE_STEPS, REPLY_CODES, REPLY_STEPS, Phase, Step
 from sansio_smtp.verbs import UNKNOWN, VERBS, Kind, Support, Verb
 from sansio_smtp.wire.chunk_reader import ChunkReader
 from sansio_smtp.wire.commands import END_OF_CHUNKS, END_OF_DATA, Command, auth_line, chunk_size
@@ -68,7 +68,7 @@ from sansio_smtp.wire.violations import RemoteProtocolError
 
 from .access import ANYBODY, Access, access_of
 from .exchanges import Exchange
-from .objections import cannot_reply, no_handshake
+from .objections import cannot_accept, cannot_reply, no_handshake, wrong_code
 from .received import (
     END_OF_INPUT,
     NEED_DATA,
@@ -106,6 +106,16 @@ class _Doubt(Enum):
 
 
 _NO_DOUBT: Final = _Doubt.NONE
+_RIGHT: Final[dict[Kind, str]] = {
+    Kind.HELLO: "250, or 4xx or 5xx to refuse it",
+    Kind.DATA: "354 to get the message, or 4xx or 5xx to refuse it",
+    Kind.AUTH: "235 to accept the login, 334 to ask for a line of it, or 4xx or 5xx to refuse it",
+    Kind.AUTH_LINE: "235 to accept the login, 334 to ask for another line, or 4xx or 5xx to refuse it",
+    Kind.STARTTLS: "220 to begin TLS, or 4xx or 5xx to refuse it",
+    Kind.QUIT: "221",
+    Kind.END_OF_DATA: "250 to accept the message, or 4xx or 5xx to refuse it",
+}
+"""Kind → the replies to it, for the message of an error: see `REPLY_CODES`."""
 _TAKEN: Final = (Support.FORWARDED, Support.OWN)
 _IN_PLAIN_TEXT: Final = ClientInfo()
 _ENCRYPTED: Final = ClientInfo(tls=TlsInfo(version="TLS"))
@@ -351,12 +361,29 @@ class ServerConnection:
         is a reply of one line without its CRLF, such as ``"250 2.0.0 ok"``.
 
         421 may be sent at any time and ends the dialogue. So does 4xx or 5xx in the middle of mail data, and
-        any reply with ``last``. Raises `LocalProtocolError` for a reply that no line asked for, for one to a
-        BDAT whose octets have not all come, unless it is dropped, and for one that would leave it unknown
-        what the next octets are, such as 3xx to MAIL.
+        any reply with ``last``. Raises `LocalProtocolError` for
+
+        - a reply that no line asked for, and one to a BDAT whose octets have not all come, unless it is
+          dropped;
+        - one that would leave it unknown what the next octets are, such as 3xx to MAIL;
+        - 2xx or 3xx to what this end has refused: the line of `Refused`, the message of `ContentRefused`;
+        - a code that is none for the command, such as 250 to DATA or AUTH: see ``states.REPLY_CODES``.
         """
         if not isinstance(reply, Reply):
             reply = Reply.parse(reply)
+        if reply.code < 400 and self.exchanges:
+            exchange = self.exchanges[0]
+            command = exchange.command
+            if exchange.refused:
+                raise cannot_accept(reply, command)
+            codes = REPLY_CODES.get((command.kind, reply.code // 100))
+            if codes is not None and reply.code not in codes:
+                raise wrong_code(reply, command, _RIGHT[command.kind])
+        return self.pass_reply(reply, last=last)
+
+    def pass_reply(self, reply: Reply, *, last: bool = False) -> bytes:
+        """As `send_reply`, for a reply that another server has made: only its first digit counts, and it may
+        accept what this end has refused."""
         digit = 421 if reply.code == 421 else reply.code // 100
         if self.phase is PHASE_GREETING:
             if (greeting := REPLY_STEPS.get((None, digit))) is None:
@@ -524,6 +551,7 @@ class ServerConnection:
         error = RemoteProtocolError(why, reply, command.shown)
         error.found_in(self.phase)
         exchange = self._line(command)
+        exchange.refuse()
         self._refused_login = command.kind is KIND_AUTH
         if is_chunk:
             self._begin_chunk(exchange)
@@ -533,7 +561,7 @@ class ServerConnection:
     def _refused(self, command: Command, why: str, code: int, enhanced: str) -> Refused:
         error = RemoteProtocolError(why, Reply.of(code, why, enhanced=enhanced), command.shown)
         error.found_in(self.phase)
-        self._line(command)
+        self._line(command).refuse()
         return Refused(command, error)
 
     def _early_octets(self) -> ClientEvent:
@@ -551,7 +579,7 @@ class ServerConnection:
         command = Command(b"", b"", Kind.VIOLATION)
         error = RemoteProtocolError(why, Reply.of(code, f"{why}; closing", enhanced=enhanced), shown, limit)
         error.found_in(self.phase)
-        self._line(command)
+        self._line(command).refuse()
         return Refused(command, error)
 
     def _next_content(self) -> ClientEvent:
@@ -570,7 +598,9 @@ class ServerConnection:
         return ContentReceived(piece, reader.at_line_start) if piece else self._next_content()
 
     def _end_of_data(self, reader: ContentReader) -> EndOfData:
-        self.take_end_of_data()
+        exchange = self.take_end_of_data()
+        if reader.error is not None:
+            exchange.refuse()
         return EndOfData(reader.size)
 
     @property
@@ -614,6 +644,8 @@ class ServerConnection:
 
     def _refuse_chunks(self, error: RemoteProtocolError) -> ContentRefused:
         error.found_in(self.phase)
+        assert self.arriving is not None  # its octets are read
+        self.arriving.refuse()
         self.drop_chunk()
         return ContentRefused(error)
 

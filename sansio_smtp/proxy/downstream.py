@@ -353,7 +353,7 @@ class Downstream:
         shown = raw if self._credentials is None else self.masked(raw)
         if shown is not raw and self._hides_secrets and not self._answers_hello:
             reply = Reply(reply.code, shown, reply.origin)
-        self._out.append(SendToClient(end.send_reply(reply, last=last), shown, reply.origin))
+        self._out.append(SendToClient(end.pass_reply(reply, last=last), shown, reply.origin))
         if end.phase is PHASE_MUST_CLOSE:
             self._on_over()
         elif end.phase is PHASE_TLS:

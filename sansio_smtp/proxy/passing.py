@@ -329,7 +329,7 @@ class Passing:
         reply, command = reply_of(octets), self._server.awaiting
         assert command is not None  # the line was passed before
         self._server.take_reply(command, reply)
-        self._client.send_reply(reply)
+        self._client.pass_reply(reply)
 
     @property
     def owes(self) -> bool:

@@ -8,6 +8,7 @@ from each import each
 from sansio_smtp.states import (
     FRAMING,
     LINE_STEPS,
+    REPLY_CODES,
     REPLY_STEPS,
     TRANSACTION,
     Gate,
@@ -68,6 +69,13 @@ def test_mail_data_opens_with_354_and_with_nothing_else() -> None:
     ways = [(phase, step) for phase in Phase for step, to in FRAMING[phase].items() if to is Phase.CONTENT]
     assert ways == [(Phase.BLOCKED, Step.GO_AHEAD)]
     assert [key for key, step in REPLY_STEPS.items() if step is Step.GO_AHEAD] == [(Kind.DATA, 3)]
+
+
+def test_codes_are_those_of_replies_that_may_be() -> None:
+    """Where no code is allowed, the first digit is one of a peer's replies all the same."""
+    assert REPLY_CODES.keys() <= REPLY_STEPS.keys()
+    assert all(code // 100 == digit for (_, digit), codes in REPLY_CODES.items() for code in codes)
+    assert [kind for (kind, _), codes in REPLY_CODES.items() if not codes] == [Kind.DATA]
 
 
 def test_an_auth_line_opens_with_334_and_with_nothing_else() -> None:

@@ -80,3 +80,10 @@ def test_what_is_known_of_the_content() -> None:
     exchange.came_with(content := Content(10, 0, b"<1@me>"))
     content.leaves(12)
     assert exchange.content == Content(10, 12, b"<1@me>")
+
+
+def test_a_refusal_is_noted() -> None:
+    exchange = Exchange(Command.of("NOOP"))
+    assert not exchange.refused
+    exchange.refuse()
+    assert exchange.refused

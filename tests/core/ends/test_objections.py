@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from sansio_smtp.ends.objections import cannot_reply, cannot_send, no_handshake
+from sansio_smtp.ends.objections import cannot_accept, cannot_reply, cannot_send, no_handshake, wrong_code
 from sansio_smtp.states import Phase
+from sansio_smtp.verbs import Kind
 from sansio_smtp.wire.commands import END_OF_DATA, Command
 from sansio_smtp.wire.replies import Reply
 
@@ -37,6 +38,19 @@ def test_a_reply_that_the_command_does_not_take() -> None:
     assert "it is no reply to NOOP; only DATA and AUTH take 3xx" in str(
         cannot_reply(Reply.of(354, "go"), Phase.COMMAND, NOOP)
     )
+
+
+def test_what_was_refused_has_a_name() -> None:
+    said = [str(cannot_accept(OK, each)) for each in (NOOP, END_OF_DATA, Command(b"", b"", Kind.VIOLATION))]
+    assert said == [
+        "250 ok cannot be sent: NOOP was refused; send error.reply_hint of the event Refused",
+        "250 ok cannot be sent: the message was refused; send error.reply_hint of the event ContentRefused",
+        "250 ok cannot be sent: the line was refused; send error.reply_hint of the event Refused",
+    ]
+
+
+def test_a_code_that_the_command_does_not_take() -> None:
+    assert str(wrong_code(OK, Command.of("DATA"), "354")) == "250 ok is no reply to DATA: send 354"
 
 
 def test_a_handshake_that_nothing_has_begun() -> None:

@@ -20,10 +20,11 @@ from sansio_smtp.ends.received import (
     ContentReceived,
     ContentRefused,
     EndOfData,
+    Refused,
 )
 from sansio_smtp.ends.server import ServerConnection
 from sansio_smtp.errors import LocalProtocolError
-from sansio_smtp.states import FRAMING, LINE_STEPS, REPLY_STEPS, Phase, Step
+from sansio_smtp.states import FRAMING, LINE_STEPS, REPLY_CODES, REPLY_STEPS, Phase, Step
 from sansio_smtp.verbs import VERBS, Kind, Support
 from sansio_smtp.wire.commands import END_OF_DATA, Command
 from sansio_smtp.wire.replies import Reply
@@ -268,11 +269,59 @@ def check_replies(phase: Phase, kind: Kind) -> None:
         to = FRAMING[phase].get(step) if step else None
         if to is None:
             with pytest.raises(LocalProtocolError):
-                end.send_reply(reply)
+                end.pass_reply(reply)
             assert end.phase is phase
         else:
-            assert end.send_reply(reply) == reply.raw
+            assert end.pass_reply(reply) == reply.raw
             assert end.phase is to
+
+
+@each("kind", LINES)
+def test_closed_world_of_codes(kind: Kind) -> None:
+    """A reply of our own has a code that the table has, and what was refused here is not accepted."""
+    for code in (200, 220, 221, 235, 250, 251, 334, 354, 421, 450, 535, 550):
+        end, passing = owing(kind), owing(kind)
+        reply = Reply(code, b"%d x\r\n" % code)
+        before = end.phase
+        fits = code // 100 in (4, 5) or code in REPLY_CODES.get((kind, code // 100), (code,))
+        if not fits:
+            with pytest.raises(LocalProtocolError):
+                end.send_reply(reply)
+            assert (end.phase, end.unanswered) == (before, 1)
+        elif (kind, code // 100) in REPLY_STEPS:
+            assert end.send_reply(reply) == passing.pass_reply(reply) == reply.raw
+            assert end.phase is passing.phase
+
+
+REFUSED_LINES = [
+    (Config(tls=ClientTls.ENCRYPT), b"AUTH PLAIN AGEAYg==", "235"),
+    (Config(tls=ClientTls.ENCRYPT), b"AUTH PLAIN", "334 "),
+    (Config(), b"STARTTLS", "220"),
+    (Config(tls=ClientTls.ENCRYPT), b"RCPT TO:<b>", "250"),
+    (Config(), b"RCPT TO:<b\r>", "250"),
+    (Config(), b"LHLO x", "250"),
+    (Config(), b"", "250"),
+]
+
+
+@each(("config", "line", "reply"), REFUSED_LINES)
+def test_what_was_refused_is_not_accepted(config: Config, line: bytes, reply: str) -> None:
+    end = greeted(config)
+    (refused, _) = given(end, line + b"\r\n")
+    assert isinstance(refused, Refused)
+    phase = end.phase
+    with pytest.raises(LocalProtocolError, match=r"was refused; send error\.reply_hint of the event Refused"):
+        end.send_reply(reply)
+    assert (end.phase, end.unanswered, end.envelope.recipients) == (phase, 1, [])
+    assert end.send_reply(refused.error.reply_hint)
+    assert end.phase is Phase.COMMAND
+
+
+def test_what_another_server_has_said_is_passed() -> None:
+    """Only its first digit counts."""
+    end = greeted()
+    given(end, b"AUTH PLAIN AGEAYg==\r\n")
+    assert end.pass_reply(Reply.of(250, "fine")) == b"250 fine\r\n"
 
 
 @each("kind", LINES)

@@ -170,6 +170,17 @@ def test_the_largest_message() -> None:
     assert (got.data, refused.error.reply_hint.code, pause) == (b"abc", 552, NEED_DATA)
 
 
+def test_a_refused_message_is_not_accepted() -> None:
+    end = in_transaction()
+    end.limit_message(3)
+    *_, ended, _ = given(end, b"BDAT 4 LAST\r\nabcd")
+    assert isinstance(ended, ChunkEnded)
+    with pytest.raises(LocalProtocolError, match="the message was refused"):
+        end.send_reply(OK)
+    end.send_reply(NO)
+    assert not end.in_transaction
+
+
 def test_a_binary_message_is_not_checked() -> None:
     """RFC 3030 §3."""
     end = in_transaction(b"MAIL FROM:<a> BODY=binarymime\r\n", config=REJECT)

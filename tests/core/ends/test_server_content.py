@@ -17,6 +17,7 @@ from sansio_smtp.ends.received import (
     Pause,
     Refused,
 )
+from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.states import Phase
 from sansio_smtp.verbs import Kind
 from sansio_smtp.wire.commands import Command
@@ -146,7 +147,7 @@ def test_content_behind_a_refused_data_is_never_read_as_commands(code: int) -> N
     """RFC 2920 §3.1. Already there when the refusal is sent: not even what looks like a command."""
     end = greeted()
     given(end, b"DATA\r\nRSET\r\nQUIT\r\n")
-    end.send_reply(Reply.of(code))
+    end.pass_reply(Reply.of(code))
     refused, pause = drain(end)
     assert (told(refused)[0], refused.command.kind, pause) == (503, Kind.VIOLATION, PAUSED)
     end.send_reply(refused.error.reply_hint)
@@ -208,3 +209,14 @@ def test_how_much_has_come() -> None:
     given(end, b"y" * 20)
     assert end.received is None
     assert greeted().received == 0
+
+
+def test_a_refused_message_is_not_accepted() -> None:
+    """A caller that forgets to look at `ContentRefused` loses no mail by it."""
+    end = in_content(limit=3)
+    *_, refused, ended, _ = given(end, b"abcd\r\n.\r\n")
+    assert (type(refused), type(ended)) == (ContentRefused, EndOfData)
+    with pytest.raises(LocalProtocolError, match=r"the message was refused.*of the event ContentRefused"):
+        end.send_reply("250 taken")
+    assert end.send_reply(refused.error.reply_hint).startswith(b"552")
+    assert not end.in_transaction

@@ -546,5 +546,5 @@ def test_a_fault_while_the_client_waits_for_the_reply_to_ehlo(monkeypatch: pytes
     proxy = Proxy()
     assert proxy.pass_on(SERVER, b"220 mx\r\n")
     assert proxy.pass_on(CLIENT, b"EHLO me\r\n")
-    monkeypatch.setattr(ServerConnection, "send_reply", None)
+    monkeypatch.setattr(ServerConnection, "pass_reply", None)
     assert [type(event) for event in proxy.broke()] == [SendToClient, Close, Close]
