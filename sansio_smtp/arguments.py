@@ -49,4 +49,6 @@ def octets(data: object, what: str) -> bytes:
     if isinstance(data, bytearray | memoryview):
         return bytes(data)  # pyright: ignore[reportUnknownArgumentType]
     hint = "encode the text first" if isinstance(data, str) else ""
+    if hasattr(data, "as_bytes"):  # an email.message.Message
+        hint = "give what its method as_bytes() returns"
     raise wrong_type(f"{what} takes bytes", data, hint)

@@ -36,7 +36,9 @@ class _Choice(Enum):
     @classmethod
     def _missing_(cls, value: object) -> None:
         values = [str(member.value) for member in cls]
-        raise ValueError(f"{value!r:.60} is none of {', '.join(values)}{did_you_mean(str(value), values)}")
+        *before, last = [f'"{each}"' for each in values]
+        hint = did_you_mean(value, values) if isinstance(value, str) else ""
+        raise ValueError(f"this is {', '.join(before)} or {last}, not {value!r:.60}{hint}")
 
 
 class Addresses(_Choice):

@@ -80,7 +80,7 @@ def test_statements() -> None:
 
 
 def test_a_level_that_is_none() -> None:
-    with pytest.raises(ScriptError, match="'verfy' is none of none, may, encrypt, verify"):
+    with pytest.raises(ScriptError, match='this is "none", "may", "encrypt" or "verify", not'):
         parse("<connected verfy>\nS: x\n")
 
 

@@ -52,7 +52,7 @@ from sansio_smtp.wire.reply_reader import ReplyReader
 from sansio_smtp.wire.violations import RemoteProtocolError, server_violation
 
 from .extensions import keywords
-from .objections import cannot_send, no_handshake
+from .objections import after_end, cannot_send, no_handshake
 from .received import END_OF_INPUT, NEED_DATA, PAUSED, Pause
 from .transaction import Transaction
 
@@ -319,12 +319,14 @@ class ClientConnection:
 
     def receive_data(self, data: Octets) -> None:
         """Takes octets as they came, cut anywhere. No octets, ``b""``, are the end of input, as a socket
-        gives it: the same as `receive_eof`."""
+        gives it: the same as `receive_eof`. After it, `LocalProtocolError` is raised for more octets."""
         if not isinstance(data, bytes):
             data = as_octets(data, "receive_data")
         if not data:
             self.receive_eof()
         elif self.phase is not PHASE_CLOSED:
+            if self.eof:
+                raise after_end()
             self._reader.feed(data)
 
     def receive_eof(self) -> None:

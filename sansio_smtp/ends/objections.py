@@ -12,7 +12,7 @@ from sansio_smtp.verbs import Kind
 from sansio_smtp.wire.commands import END_OF_DATA, Command
 from sansio_smtp.wire.replies import Reply
 
-__all__ = ["cannot_accept", "cannot_reply", "cannot_send", "no_handshake", "wrong_code"]
+__all__ = ["after_end", "cannot_accept", "cannot_reply", "cannot_send", "no_handshake", "wrong_code"]
 
 _BEFORE_A_COMMAND: Final[Mapping[Phase, str]] = {
     Phase.GREETING: "the server has not sent its greeting yet; give its octets to receive_data, and call "
@@ -69,6 +69,11 @@ def cannot_accept(reply: Reply, command: Command) -> LocalProtocolError:
 def wrong_code(reply: Reply, command: Command, right: str) -> LocalProtocolError:
     """For a server's end: no reply to this command has this code. ``right`` says which have."""
     return LocalProtocolError(f"{reply} is no reply to {command}: send {right}")
+
+
+def after_end() -> LocalProtocolError:
+    """For an end of either kind: it was given octets after the end of input."""
+    return LocalProtocolError("the peer's input has ended; a new connection needs a new object")
 
 
 def no_handshake(phase: Phase) -> LocalProtocolError:

@@ -68,7 +68,7 @@ from sansio_smtp.wire.violations import RemoteProtocolError
 
 from .access import ANYBODY, Access, access_of
 from .exchanges import Exchange
-from .objections import cannot_accept, cannot_reply, no_handshake, wrong_code
+from .objections import after_end, cannot_accept, cannot_reply, no_handshake, wrong_code
 from .received import (
     END_OF_INPUT,
     NEED_DATA,
@@ -313,12 +313,14 @@ class ServerConnection:
 
     def receive_data(self, data: Octets) -> None:
         """Takes octets as they came, cut anywhere. No octets, ``b""``, are the end of input, as a socket
-        gives it: the same as `receive_eof`."""
+        gives it: the same as `receive_eof`. After it, `LocalProtocolError` is raised for more octets."""
         if not isinstance(data, bytes):
             data = octets(data, "receive_data")
         if not data:
             self.receive_eof()
         elif self.phase is not PHASE_CLOSED:
+            if self.eof:
+                raise after_end()
             self._inbox.feed(data)
 
     def take_line(self, command: Command) -> Exchange:

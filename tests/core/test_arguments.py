@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from email.message import Message
+
 import pytest
 
 from sansio_smtp.arguments import check_number, check_type, named, octets, wrong_type
@@ -54,6 +56,7 @@ def test_octets_cannot_change_later() -> None:
     [
         ("NOOP", "it takes bytes, not str; encode the text first"),
         (None, "it takes bytes, not None"),
+        (Message(), "it takes bytes, not Message; give what its method as_bytes() returns"),
         ([78], "it takes bytes, not list"),
     ],
 )

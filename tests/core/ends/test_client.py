@@ -266,9 +266,20 @@ def test_replies_are_bounded() -> None:
 def test_end_of_input_comes_behind_what_arrived() -> None:
     end = greeted()
     end.send_command(Command.of("NOOP"))
+    end.receive_data(b"250 ok\r\n25")
     end.receive_eof()
-    event, pause = given(end, b"250 ok\r\n25")
-    assert (event.reply.code, pause) == (250, END_OF_INPUT)
+    event = end.next_event()
+    assert isinstance(event, ReplyReceived)
+    assert (event.reply.code, end.next_event()) == (250, END_OF_INPUT)
+
+
+def test_nothing_comes_after_the_end_of_input() -> None:
+    end = greeted()
+    end.receive_eof()
+    with pytest.raises(LocalProtocolError, match="the peer's input has ended"):
+        end.receive_data(b"250 ok\r\n")
+    end.receive_eof()
+    assert end.next_event() is END_OF_INPUT
 
 
 def test_pending_and_buffered() -> None:
@@ -638,7 +649,7 @@ def test_the_dialect_may_be_a_word() -> None:
     end = ClientConnection()
     end.speak("lmtp")
     assert end.dialect is Dialect.LMTP
-    with pytest.raises(ValueError, match="none of smtp, lmtp"):
+    with pytest.raises(ValueError, match='this is "smtp" or "lmtp", not'):
         end.speak("imap")
 
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from sansio_smtp.ends.objections import cannot_accept, cannot_reply, cannot_send, no_handshake, wrong_code
+from sansio_smtp.ends.objections import (
+    after_end,
+    cannot_accept,
+    cannot_reply,
+    cannot_send,
+    no_handshake,
+    wrong_code,
+)
 from sansio_smtp.states import Phase
 from sansio_smtp.verbs import Kind
 from sansio_smtp.wire.commands import END_OF_DATA, Command
@@ -57,3 +64,7 @@ def test_a_handshake_that_nothing_has_begun() -> None:
     assert str(no_handshake(Phase.COMMAND)).startswith(
         "no TLS handshake is due in phase COMMAND: it comes after"
     )
+
+
+def test_octets_after_the_end() -> None:
+    assert str(after_end()) == "the peer's input has ended; a new connection needs a new object"

@@ -527,3 +527,14 @@ def test_what_a_server_offers() -> None:
 
 def test_a_server_shows_its_phase() -> None:
     assert repr(greeted()) == "<ServerConnection in phase COMMAND>"
+
+
+def test_nothing_comes_after_the_end_of_input() -> None:
+    end = greeted()
+    end.receive_eof()
+    with pytest.raises(LocalProtocolError, match="the peer's input has ended"):
+        end.receive_data(b"NOOP\r\n")
+    assert drain(end) == [END_OF_INPUT]
+    end.close()
+    end.receive_data(b"NOOP\r\n")
+    assert end.buffered == 0

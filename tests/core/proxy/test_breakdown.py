@@ -498,6 +498,7 @@ OTHERWISE = {
     # For a caller that uses an end by itself.
     "Proxy._with_rest",  # before the reply that it waits for
     *("ClientConnection._line", "ClientConnection._no_content_now", "ClientConnection.send_message"),
+    "ServerConnection.send_reply",
     # With `Config.account` alone.
     *("Downstream._refused", "Exchange.came_with", "MessageFlow._look_for_id", "MessageFlow.account_of"),
     "Passing.has_come",
