@@ -16,6 +16,7 @@ from trio_proxy.account.records import Record
 from trio_proxy.driver.listening import Given, ListenError, listening, nothing_given
 from trio_proxy.driver.streams import SocketStream
 from trio_proxy.metrics.meter import NO_METER, Meter
+from trio_proxy.settings.in_file import of_settings
 from trio_proxy.settings.options import Options
 from trio_proxy.text.addresses import Address
 
@@ -40,7 +41,7 @@ def admin_problems(options: Options) -> list[Problem]:
     if not missing:
         return []
     text = f"--admin {options.admin} needs {' and '.join(missing)}: pip install 'sansio-smtp[metrics]'"
-    return [Problem("", 0, text)]
+    return [of_settings(options, text)]
 
 
 def open_admin(options: Options, stack: ExitStack) -> Given:

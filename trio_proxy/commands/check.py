@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterable
 from contextlib import ExitStack
-from pathlib import Path
 
 import trio
 
@@ -14,24 +11,21 @@ from sansio_smtp.rules.lint.problems import Problem
 from trio_proxy.driver.listening import ListenError, listening
 from trio_proxy.process.user import User, UserError
 from trio_proxy.rulebook.load import NO_RULE, LoadedRules
+from trio_proxy.settings.in_file import of_settings
 from trio_proxy.settings.options import Options
-from trio_proxy.settings.route_tables import route_problems
 from trio_proxy.text.addresses import Address
 
 from . import exit_status
-from .admin import admin_problems
 from .cautions import cautions, hidden_auth
 from .check_certificates import check_certificates
 from .check_upstream import check_upstream
 from .findings import Findings
-from .log import log_problems
 from .logins import LoginRules, logins_or_problems
-from .loops import leads_to, route_loops
 from .oauth import check_tokens, provider_or_problems
 from .open_relay import open_relay_warning
 from .rule_problems import load_or_problems
 from .security import security_or_problems
-from .tracing import tracing_problems
+from .settings_problems import settings_problems
 
 __all__ = ["run_check"]
 
@@ -39,61 +33,40 @@ __all__ = ["run_check"]
 def run_check(options: Options, problems: Iterable[Problem]) -> int:
     """Reports what is right and what is wrong. Returns 78 if options or rules are wrong, else 69 if the
     upstream server cannot be used, else 0. ``problems`` were found in the settings file."""
-    problems = tuple(problems)
-    found = Findings(config_is_wrong=bool(problems))
-    found.problems(problems)
-    loaded, rule_problems = load_or_problems(options, config_is_wrong=found.config_is_wrong)
-    others = (
-        *route_problems(options.routes, options.listen, has_certificate=options.has_certificate),
-        *route_loops(options.routes, options.listen),
-    )
-    if options.config is not None and not _are_in((*problems, *rule_problems, *others), options.config):
-        found.good("config", f"{options.config} ok")
-    found.problems(others)
+    found = Findings(config_is_wrong=bool(problems := list(problems)))
     with ExitStack() as stack:
-        _check_all(options, found, stack, loaded, rule_problems)
+        _check_all(options, problems, found, stack)
     if found.wrong:
         return exit_status.CONFIG
     return exit_status.UNAVAILABLE if found.unavailable else 0
 
 
-def _are_in(problems: Iterable[Problem], file: Path) -> bool:
-    return any(problem.file == str(file) for problem in problems)
-
-
-def _check_all(
-    options: Options,
-    found: Findings,
-    stack: ExitStack,
-    loaded: LoadedRules | None,
-    rule_problems: list[Problem],
-) -> None:
-    security, mistakes = security_or_problems(options, stack, config_is_wrong=found.config_is_wrong)
-    found.problems(mistakes)
-    found.problems(rule_problems)
+def _check_all(options: Options, problems: list[Problem], found: Findings, stack: ExitStack) -> None:
+    is_wrong = found.config_is_wrong
+    security, of_tls = security_or_problems(options, stack, config_is_wrong=is_wrong)
+    loaded, of_rules = load_or_problems(options, config_is_wrong=is_wrong)
+    provider, _ = provider_or_problems(options, config_is_wrong=is_wrong)
+    rules = None if loaded is None else LoginRules.of(loaded, options.rule_timeout)
+    logins, of_logins = logins_or_problems(options, rules, config_is_wrong=is_wrong)
+    others = settings_problems(options, config_is_wrong=is_wrong)
+    found.problems([*problems, *others, *of_tls, *of_rules, *of_logins])
+    if options.config is not None and not found.wrong:
+        found.good("config", f"{options.config} ok")
     _say_rules(options, loaded, found)
     _check_listeners(options, found)
-    found.problems(admin_problems(options))
-    found.problems(log_problems(options))
-    found.problems(tracing_problems(options))
     if options.admin is not None:
         _check_listener("admin", options.admin, found)
-    _check_directories(options, found)
     if options.user is not None:
         try:
             User.named(options.user)
         except UserError as error:
-            found.problems([Problem("", 0, f"--user {options.user}: {error}")])
+            found.problems([of_settings(options, f"--user {options.user}: {error}")])
     check_certificates(security, found)
-    if not found.config_is_wrong:  # a setting that prevents this may be in a part that could not be read
+    if not is_wrong:  # a setting that prevents this may be in a part that could not be read
         if why := hidden_auth(options):
             found.good("AUTH", why)
         for text in cautions(options):
             found.warn(text)
-    provider, _ = provider_or_problems(options, config_is_wrong=found.config_is_wrong)
-    rules = None if loaded is None else LoginRules.of(loaded, options.rule_timeout)
-    logins, mistakes = logins_or_problems(options, rules, config_is_wrong=found.config_is_wrong)
-    found.problems(mistakes)
     if provider is not None and not trio.run(check_tokens, provider, options.upstream_user, options, found):
         logins = None  # without a token no login is possible
     if security.can_connect:
@@ -120,16 +93,6 @@ def _check_listeners(options: Options, found: Findings) -> None:
         return
     for address in options.listen:
         _check_listener("listen", address, found)
-        if any(leads_to(each.address, address) for each in options.upstream):
-            found.problems(
-                [
-                    Problem(
-                        "",
-                        0,
-                        f"{address} is where this proxy listens itself: it cannot be its upstream server",
-                    )
-                ]
-            )
 
 
 def _check_listener(name: str, address: Address, found: Findings) -> None:
@@ -145,35 +108,3 @@ def _check_listener(name: str, address: Address, found: Findings) -> None:
             found.problems([Problem("", 0, str(error))])
     else:
         found.good(name, f"{address} is free")
-
-
-# Directories
-
-
-def _check_directories(options: Options, found: Findings) -> None:
-    directories = {
-        "capture": None if options.upstream else options.capture,
-        "quarantine": options.quarantine if options.rules else None,
-        "spool": options.spool if options.rules else None,
-    }
-    for name, path in directories.items():
-        if path is not None and (obstacle := _obstacle(path)):
-            text = f"--{name} {path}: {obstacle}; choose a directory that can be made and written"
-            found.problems([Problem("", 0, text)])
-
-
-def _obstacle(directory: Path) -> str:
-    """Returns the reason why no file can be written in this directory, which may not exist yet; else ""."""
-    for path in (directory, *directory.parents):
-        try:
-            mode = path.stat().st_mode
-        except FileNotFoundError:
-            if path.is_symlink():
-                return f"{path} is a link that leads nowhere"
-            continue
-        except OSError as error:
-            return error.strerror or str(error)
-        if not stat.S_ISDIR(mode):
-            return f"{path} is no directory"
-        return "" if os.access(path, os.W_OK | os.X_OK) else f"no permission to write in {path}"
-    return ""

@@ -226,11 +226,9 @@ def main() -> None:
 def _run(ctx: click.Context) -> int:
     options, problems = read_options(ctx)
     if problems:
-        from .log import log_problems
-        from .security import other_problems
+        from .all_problems import all_problems
 
-        others = (*other_problems(options), *log_problems(options), *_rule_problems(options))
-        return _complain([*problems, *others])
+        return _complain([*problems, *all_problems(options)])
     from sansio_smtp.rules.lint.problems import RuleError
     from trio_proxy.process.user import UserError
     from trio_proxy.workers.seat import VARIABLE

@@ -10,6 +10,7 @@ import structlog
 
 from sansio_smtp.rules.lint.problems import Problem
 from trio_proxy.login.secret_files import SecretError, read_secret
+from trio_proxy.settings.in_file import of_settings
 from trio_proxy.settings.options import Options
 from trio_proxy.text import logs
 from trio_proxy.text.hiding import Hide, hashing, leaving_out
@@ -97,5 +98,5 @@ def _hide(options: Options, key: bytes | None = None) -> tuple[Hide | None, list
     try:
         return hashing(read_secret(options.log_key_file).encode()), []
     except SecretError as error:
-        text = f"--log-key-file: {error}; {_REMEDY}"
-        return leaving_out, [Problem("", 0, text)]
+        text = f"--log-key-file {error}; {_REMEDY}"
+        return leaving_out, [of_settings(options, text)]

@@ -16,6 +16,7 @@ from sansio_smtp.rules.lint.problems import Problem
 from trio_proxy.rulebook.host import RuleHost, RuleSettings
 from trio_proxy.rulebook.load import LoadedRules
 from trio_proxy.rulebook.token_rule import TokenRule
+from trio_proxy.settings.in_file import of_settings
 from trio_proxy.settings.options import Options
 
 from .oauth import provider_or_problems
@@ -77,7 +78,7 @@ def logins_or_problems(
     if provider is not None or (rules is not None and rules.token_rules()):
         tokens = _tokens(provider, rules)
         if mode is LoginMode.TRANSLATE and rules is not None and not rules.check_clients:
-            problems = [*problems, Problem("", 0, _UNCHECKED)]
+            problems = [*problems, of_settings(options, _UNCHECKED)]
     elif mode is LoginMode.INJECT and rules is not None:
         read_password, mistakes = _password(options, config_is_wrong=config_is_wrong or bool(problems))
         problems = problems + mistakes
@@ -110,7 +111,7 @@ def _password(options: Options, *, config_is_wrong: bool) -> tuple[Callable[[], 
         try:
             read_secret(file)
         except SecretError as error:
-            return None, [Problem("", 0, f"--upstream-password-file {error}")]
+            return None, [of_settings(options, f"--upstream-password-file {error}")]
         return partial(read_secret, file), []
     if given:
         return lambda: given, []
@@ -120,7 +121,7 @@ def _password(options: Options, *, config_is_wrong: bool) -> tuple[Callable[[], 
         f"--login inject needs a password: give --upstream-password-file FILE, or the variable {PASSWORD}; "
         "or for access tokens --oauth-url URL"
     )
-    return None, [Problem("", 0, text)]
+    return None, [of_settings(options, text)]
 
 
 def may_be_plain(options: Options, upstream: str | None) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from sansio_smtp.rules.lint.problems import Problem
+from trio_proxy.settings.in_file import of_settings
 from trio_proxy.settings.options import OAUTH, SETTINGS, Options
 
 from .findings import Findings
@@ -34,7 +35,7 @@ def provider_or_problems(
     the settings file has mistakes, so a setting that seems to be missing may be in it. Reads files, so it
     blocks."""
     if options.oauth_url is None or options.oauth_client_id is None:
-        return None, [] if config_is_wrong else [Problem("", 0, text) for text in _lacking(options)]
+        return None, [] if config_is_wrong else [of_settings(options, text) for text in _lacking(options)]
     from trio_proxy.login.oauth2 import OAuth2
     from trio_proxy.login.secret_files import RefreshTokens, SecretError, read_secret
 
@@ -44,19 +45,18 @@ def provider_or_problems(
         try:
             secret = read_secret(options.oauth_client_secret_file)
         except SecretError as error:
-            problems.append(Problem("", 0, f"--oauth-client-secret-file {error}"))
+            problems.append(of_settings(options, f"--oauth-client-secret-file {error}"))
     file, given = options.oauth_refresh_token_file, os.environ.get(REFRESH_TOKEN) or None
     tokens = RefreshTokens(file, given) if file is not None or given is not None else None
     if file is not None:
         try:
             _try_tokens(file)
         except SecretError as error:
-            problems.append(Problem("", 0, f"--oauth-refresh-token-file {error}"))
+            problems.append(of_settings(options, f"--oauth-refresh-token-file {error}"))
     if tokens is None and secret is None and not (problems or config_is_wrong):
         problems.append(
-            Problem(
-                "",
-                0,
+            of_settings(
+                options,
                 "--oauth-url gives no token for a client id alone: give --oauth-refresh-token-file FILE, or "
                 "--oauth-client-secret-file FILE for the grant of client credentials",
             )

@@ -37,7 +37,9 @@ def read_options(ctx: click.Context) -> tuple[Options, list[Problem]]:
     except ValueError as error:
         raise _together(ctx, [*wrong, click.UsageError(str(error), ctx)], problems) from None
     if wrong:
-        raise _together(ctx, wrong, [*problems, *_with_files(options, problems)])
+        from .all_problems import all_problems
+
+        raise _together(ctx, wrong, [*problems, *all_problems(options)])
     return options, problems
 
 
@@ -57,15 +59,6 @@ def _together(
 
     files = (plain(str(problem)) for problem in problems)
     return click.UsageError("\n".join([*(each.format_message() for each in wrong), *files]), ctx)
-
-
-def _with_files(options: Options, problems: list[Problem]) -> list[Problem]:
-    from .log import log_problems
-    from .rule_problems import load_or_problems
-    from .security import other_problems
-
-    rule_problems = load_or_problems(options, config_is_wrong=bool(problems))[1]
-    return [*other_problems(options), *log_problems(options), *rule_problems]
 
 
 def _given(ctx: click.Context) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -18,7 +18,7 @@ import trio
 
 from sansio_smtp import CLIENT, SERVER, Dialect, Networks
 from sansio_smtp.rules import Host
-from sansio_smtp.rules.lint.problems import Problem, RuleError
+from sansio_smtp.rules.lint.problems import RuleError
 from trio_proxy.driver.accepting import accept_by_task
 from trio_proxy.driver.arrival import Arrivals
 from trio_proxy.driver.listening import Given, ListenError, listening, nothing_given
@@ -39,7 +39,6 @@ from trio_proxy.rulebook.tasks import RuleTasks, rule_tasks
 from trio_proxy.rulebook.token_rule import TokenRule
 from trio_proxy.settings.core_config import core_config
 from trio_proxy.settings.options import Options
-from trio_proxy.settings.route_tables import route_problems
 from trio_proxy.storage.maildir import Maildir, left_over
 from trio_proxy.storage.quarantine import Quarantine
 from trio_proxy.storage.spool import FileSpool
@@ -51,16 +50,17 @@ from trio_proxy.text.unraisable import unraisable_in_log
 from trio_proxy.workers.seat import Seat
 
 from . import exit_status
-from .admin import NoAdmin, admin_of, admin_problems, certificate_expiry, open_admin
+from .admin import NoAdmin, admin_of, certificate_expiry, open_admin
 from .banner import banner
 from .cautions import cautions
 from .limits import Limits
 from .log import ServiceLog
 from .logins import LoginRules, logins_or_problems
-from .loops import leads_to, route_loops
 from .reloading import Loading
+from .rule_problems import placed
 from .security import Security, security_or_problems, validity_problems
-from .tracing import tracing_of, tracing_problems
+from .settings_problems import settings_problems
+from .tracing import tracing_of
 from .upstreams import Upstreams
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ async def _main(options: Options, overseer: Seat | Manager, service_log: Service
             User.named(options.user).become()
         token_host = _TokenHost()
         loading = Loading(options, overseer.is_first)
-        security, book, logins = _load_all(options, loading, stack, token_host, service_log.problems)
+        security, book, logins = _load_all(options, loading, stack, token_host)
         asked, pages = bound or _bound(options, overseer, stack)
         overseer.check()
         listeners = {sock: bound_address(sock, address) for sock, address in asked.items()}
@@ -114,8 +114,6 @@ async def _main(options: Options, overseer: Seat | Manager, service_log: Service
             built_in = Destination(bound_address(capture_sockets[0]))
             service_log.tells_of_capture(str(built_in))
             _publish_certificate(security, options.capture)
-        for destination in options.upstream:
-            _refuse_loop(destination.address, listeners.values())
         resolve_in_own_threads()
         async with (
             serving(gathers=True),
@@ -263,15 +261,11 @@ def _load_all(
     loading: Loading,
     stack: ExitStack,
     token_host: _TokenHost,
-    more_problems: Sequence[Problem] = (),
 ) -> tuple[Security, RuleBook, Logins | None]:
-    """Reads the files of TLS and of logins, and the rules. Raises `RuleError` with all mistakes in them, and
-    ``more_problems``."""
+    """Reads the files of TLS and of logins, and the rules. Raises `RuleError` with all mistakes in them
+    and in the settings."""
     security, problems = security_or_problems(options, stack)
-    problems += route_problems(options.routes, options.listen, has_certificate=options.has_certificate)
-    problems += route_loops(options.routes, options.listen)
-    problems += admin_problems(options) + tracing_problems(options)
-    problems += more_problems
+    problems += settings_problems(options)
     book: RuleBook | None = None
     rules: LoginRules | None = None
     try:
@@ -279,7 +273,7 @@ def _load_all(
         checks = bool(book.current.by_phase["login"])
         rules = LoginRules(partial(_token_rules, book), checks, token_host.current)
     except RuleError as error:
-        problems += error.problems
+        problems += [placed(options, each) for each in error.problems]
     logins, mistakes = logins_or_problems(options, rules)
     problems += mistakes
     if problems or book is None:
@@ -414,8 +408,3 @@ def _our_name() -> str:
     """The name that this service gives to servers: the name of the machine, if it is a valid domain."""
     name = socket.gethostname()
     return name if _DOMAIN.fullmatch(name) else "localhost"
-
-
-def _refuse_loop(upstream: Address, listeners: Iterable[Address]) -> None:
-    if any(leads_to(upstream, each) for each in listeners):
-        raise click.BadParameter(f"{upstream} is where this proxy listens itself", param_hint="'--upstream'")

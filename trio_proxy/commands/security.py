@@ -6,9 +6,11 @@ Its libraries are imported where they are used, so that a service without TLS do
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from datetime import datetime
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
@@ -16,6 +18,7 @@ import attrs
 from sansio_smtp import UpstreamTls
 from sansio_smtp.rules.lint.problems import Problem
 from trio_proxy.settings.contradictions import contradictions
+from trio_proxy.settings.in_file import all_given, of_file, of_settings
 from trio_proxy.settings.options import Options
 from trio_proxy.text.addresses import Address, AddressError
 from trio_proxy.tls.on_demand import CertificateOnDemand
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from trio_proxy.tls.server_side import ServerTls
     from trio_proxy.tls.upstream import Leg, UpstreamSecurity
 
-__all__ = ["Security", "other_problems", "security_or_problems", "server_named", "validity_problems"]
+__all__ = ["Security", "security_or_problems", "server_named", "validity_problems"]
 
 T = TypeVar("T")
 _EVERYWHERE: Final = ("", "0.0.0.0", "::")
@@ -93,27 +96,27 @@ def security_or_problems(
 
     ``stack`` deletes a certificate made for this run. ``config_is_wrong``: the settings file has mistakes, so
     a setting that seems to be missing may be in it. Reads files, so it blocks."""
-    problems = [] if config_is_wrong else [Problem("", 0, text) for text in contradictions(options)]
+    problems = [
+        of_settings(options, text)
+        for text in contradictions(options)
+        if not config_is_wrong or all_given(options, text)
+    ]
     clients: ServerTls | None = None
     servers: UpstreamSecurity | None = None
+    load = partial(_loaded, options, problems)
     # With unequal numbers of certificates and keys it is not known which belong together.
-    if options.self_signed or (options.tls_cert and len(options.tls_cert) == len(options.tls_key)):
-        clients = _loaded(lambda: _clients(options, stack), problems)
+    if len(options.tls_cert) != len(options.tls_key):
+        problems += _missing(options, (*options.tls_cert, *options.tls_key))
+    elif options.self_signed or options.tls_cert:
+        clients = load(lambda: _clients(options, stack))
     is_needed = not all(_is_plain(options, each.address) for each in options.upstream)
     if is_needed or options.upstream_ca is not None or _upstream_pair(options) is not None:
-        servers = _loaded(lambda: _servers(options), problems)
+        servers = load(lambda: _servers(options))
         can_connect = servers is not None
     else:
         can_connect = True
     on_demand = CertificateOnDemand(_our_names(options)) if options.makes_certificate else None
     return Security(options, clients, can_connect, servers, on_demand), problems
-
-
-def other_problems(options: Options) -> list[Problem]:
-    """Mistakes in the files of TLS, for a report that lists mistakes in options or in the settings file.
-    Reads files, so it blocks."""
-    with ExitStack() as stack:
-        return security_or_problems(options, stack, config_is_wrong=True)[1]
 
 
 def validity_problems(security: Security, now: datetime) -> list[str]:
@@ -143,14 +146,19 @@ def _is_plain(options: Options, address: Address) -> bool:
 # Reading files
 
 
-def _loaded(load: Callable[[], T], problems: list[Problem]) -> T | None:
+def _loaded(options: Options, problems: list[Problem], load: Callable[[], T]) -> T | None:
     from trio_proxy.tls.certificates import CertificateError
 
     try:
         return load()
     except CertificateError as error:
-        problems += [Problem("", 0, str(problem)) for problem in error.problems]
+        problems += [of_file(options, problem.file, str(problem)) for problem in error.problems]
     return None
+
+
+def _missing(options: Options, files: Iterable[Path]) -> list[Problem]:
+    text = "cannot be read: there is no such file; correct the path"
+    return [of_file(options, file, f"{file}: {text}") for file in dict.fromkeys(files) if not file.exists()]
 
 
 def _clients(options: Options, stack: ExitStack) -> ServerTls:

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from sansio_smtp.rules.lint.problems import Problem
+from trio_proxy.settings.in_file import of_settings
 from trio_proxy.settings.options import Options
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def tracing_problems(options: Options) -> list[Problem]:
     if not options.otel or _is_installed():
         return []
     text = "--otel needs opentelemetry-api: pip install 'sansio-smtp[otel]', or leave it out"
-    return [Problem("", 0, text)]
+    return [of_settings(options, text)]
 
 
 def tracing_of(options: Options) -> Tracing | None:

@@ -28,6 +28,7 @@ from trio_proxy.routes.fleet import Fleet
 from trio_proxy.routes.listeners import Listeners
 from trio_proxy.settings.contradictions import contradictions
 from trio_proxy.settings.core_config import client_access
+from trio_proxy.settings.in_file import of_settings
 from trio_proxy.settings.options import Options
 from trio_proxy.settings.route_tables import route_problems
 from trio_proxy.text.addresses import Address
@@ -62,7 +63,7 @@ def servers_now(options: Options, now: Options) -> Options:
         for each in options.upstream
         if any(leads_to(each.address, listener) for listener in options.listen)
     )
-    problems = [Problem("", 0, text) for text in texts]
+    problems = [of_settings(now, text) for text in texts]
     problems += route_problems(options.routes, options.listen, has_certificate=options.has_certificate)
     problems += route_loops(options.routes, options.listen)
     if problems:

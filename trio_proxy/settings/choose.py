@@ -22,7 +22,7 @@ def choose(given: Mapping[str, Any], config: ConfigFile | None) -> Options:
     ``given``: name of a setting → value, as `Kind.read` makes it. Raises ValueError if these values
     contradict each other or the file. The file itself has already been checked.
     """
-    file = config.values if config else {}
+    file, places = (config.values, config.places) if config else ({}, {})
     for conflict in CONFLICTS:
         if conflict.name in given and (conflict.other in given or conflict.other in file):
             raise ValueError(f"{SETTINGS[conflict.name].option} {conflict.why}.")
@@ -39,6 +39,7 @@ def choose(given: Mapping[str, Any], config: ConfigFile | None) -> Options:
         routes=config.routes if config else (),
         given=given,
         named=frozenset((*file, *given)),
+        places={name: place for name, place in places.items() if name not in given},
     )
 
 

@@ -18,6 +18,7 @@ from trio_proxy.text.masking import MASK, is_list, is_secret, is_table, shown
 
 from .file_schema import KNOWN_TABLES, SCHEMAS, SETTINGS_BY_KEY, place_for
 from .options import CONFLICTS, RULES, SETTINGS
+from .place import Place
 from .route_tables import ROUTE, RouteTable, read_routes
 from .rule_table import RuleTable
 from .tables import fill
@@ -42,6 +43,8 @@ class ConfigFile:
     """The ``[rules.NAME]`` tables, unread."""
     routes: tuple[RouteTable, ...] = ()
     """The ``[[route]]`` tables."""
+    places: Mapping[str, Place] = attrs.field(factory=dict[str, Place])
+    """Name of the setting → its place."""
 
 
 def load_config(path: Path) -> ConfigFile:
@@ -62,6 +65,7 @@ def read_config(path: Path) -> tuple[ConfigFile | None, list[Problem]]:
         return None, [_unreadable(file, error, text)]
     problems: list[Problem] = []
     values: dict[str, Any] = {}
+    places: dict[str, Place] = {}
     rule_settings: dict[str, RuleTable] = {}
     routes: tuple[RouteTable, ...] = ()
     if ROUTE in tables:
@@ -86,9 +90,11 @@ def read_config(path: Path) -> tuple[ConfigFile | None, list[Problem]]:
             found, mistakes = _read_table(name, table, here, file)
             values |= found
             problems += mistakes
+            for key in table.keys() & SETTINGS_BY_KEY[name].keys():
+                places[SETTINGS_BY_KEY[name][key].name] = Place(file, here.get(key, 0), table[key])
     problems += _conflicts(values, lines, file)
     problems.sort(key=lambda problem: problem.line)
-    return ConfigFile(path, values, rule_settings, routes), problems
+    return ConfigFile(path, values, rule_settings, routes, places), problems
 
 
 # What is no TOML

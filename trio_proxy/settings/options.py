@@ -46,6 +46,7 @@ from .kinds import (
     one_of,
     size_from,
 )
+from .place import Place
 from .rule_table import RuleTable
 from .timeouts import OPTION_PHASES, TIMEOUTS, Timeouts
 
@@ -440,6 +441,8 @@ class Options:
     """The values from the command line and the environment, by the name of the setting."""
     named: frozenset[str] = attrs.field(default=frozenset(), repr=False, eq=False)
     """The names of settings that are given anywhere, also in the settings file."""
+    places: Mapping[str, Place] = attrs.field(factory=dict[str, Place], repr=False, eq=False)
+    """Name of a setting → its place in the settings file, for settings whose value comes from there."""
 
     def servers_of(self, name: str) -> tuple[Destination, ...] | None:
         """The servers of the route of this name; None if there is no such route."""

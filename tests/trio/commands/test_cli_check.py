@@ -192,3 +192,44 @@ def test_mistakes_of_options_variables_file_and_rules_are_said_together(tmp_path
     assert result.returncode == 2
     assert "--capture is for the built-in server" in result.stderr
     assert "proxy.toml:2:" in result.stderr
+
+
+MISTAKES = """\
+[server]
+listen = "127.0.0.1:2599"
+upstream = "127.0.0.1:2599"
+tls_cert = "nomail.pem"
+self_signed = true
+tls_kye = "x"
+transcript = 5
+
+[rules]
+files = "gone-away.py"
+"""
+
+
+@pytest.mark.parametrize("command", [("check",), ()])
+def test_all_mistakes_are_said_at_once_each_with_its_line(command: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "m.toml").write_text(MISTAKES)
+    result = once(*command, "--config", "m.toml", directory=tmp_path)
+    assert result.returncode == 78
+    assert "config" not in result.stdout
+    assert [line for line in result.stderr.splitlines() if not line.startswith("upstream ")] == [
+        'm.toml:6: [server] unknown key "tls_kye"; did you mean "tls_key"?',
+        "m.toml:7: [server] transcript = 5: expected true or false",
+        'm.toml:3: [server] upstream = "127.0.0.1:2599" is where this proxy listens itself: it cannot be its '
+        "upstream server; name the server that mail goes to",
+        "m.toml:5: [server] self_signed = true makes a certificate, and tls_cert gives one: leave out one of "
+        "them",
+        'm.toml:4: [server] tls_cert = "nomail.pem": cannot be read: there is no such file; correct the path',
+        'm.toml:10: [rules] files = "gone-away.py": cannot be read: No such file or directory',
+    ]
+
+
+def test_a_file_is_not_ok_if_a_file_that_it_names_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "m.toml").write_text('[rules]\nfiles = "gone-away.py"\n')
+    result = once("check", "--config", "m.toml", directory=tmp_path)
+    assert "m.toml ok" not in result.stdout
+    assert result.stderr.splitlines()[0].startswith(
+        'm.toml:2: [rules] files = "gone-away.py": cannot be read'
+    )
