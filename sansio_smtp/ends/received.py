@@ -24,6 +24,7 @@ __all__ = [
     "EndOfData",
     "Pause",
     "Refused",
+    "Unfinished",
 ]
 
 
@@ -98,9 +99,24 @@ class ChunkEnded:
 @attrs.define(eq=False)
 class EndOfData:
     """The client has sent end-of-data, or all octets of the last chunk; ``size`` counts the decoded octets. A
-    reply is owed."""
+    reply is owed. ``bare_lf`` is True if lines have ended in LF without CR, and that was corrected."""
 
     size: int
+    bare_lf: bool = attrs.field(default=False, repr=False)
+
+
+@attrs.frozen
+class Unfinished:
+    """What has come of a message whose end has not come."""
+
+    octets: int
+    """The decoded octets, up to the mistake if the message is refused for one."""
+    bare_lf: bool = False
+    """True if a line ended in LF without CR."""
+    lf_dot: bool = False
+    """True if a line of one dot ended in LF: the client may take it for end-of-data."""
+    in_chunks: bool = False
+    """True if a chunk is unfinished."""
 
 
 ClientEvent: TypeAlias = (

@@ -79,6 +79,7 @@ from .received import (
     ContentRefused,
     EndOfData,
     Refused,
+    Unfinished,
 )
 from .transaction import Envelope, Transaction
 
@@ -236,6 +237,17 @@ class ServerConnection:
         if reader is None:
             return 0
         return None if reader.error is not None else reader.size
+
+    @property
+    def unfinished(self) -> Unfinished | None:
+        """What has come of the message that is being sent; None if no message is."""
+        content = self.content
+        if content is not None:
+            return Unfinished(content.size + content.held, content.bare_lf, content.lf_dot)
+        if self.phase is not PHASE_CHUNK:
+            return None
+        chunks = self._chunks
+        return Unfinished(0 if chunks is None else chunks.size + chunks.held, in_chunks=True)
 
     @property
     def pending(self) -> bool:
@@ -603,7 +615,7 @@ class ServerConnection:
         exchange = self.take_end_of_data()
         if reader.error is not None:
             exchange.refuse()
-        return EndOfData(reader.size)
+        return EndOfData(reader.size, reader.bare_lf)
 
     @property
     def _chunk_refused(self) -> bool:
@@ -639,7 +651,7 @@ class ServerConnection:
             return ChunkEnded(exchange) if exchange in self.exchanges else self.next_event()
         exchange.becomes(END_OF_CHUNKS)
         self.drop_chunk()
-        return EndOfData(reader.size)
+        return EndOfData(reader.size, reader.bare_lf)
 
     def _passed(self, reader: ChunkReader | None, piece: bytes) -> ContentReceived:
         return ContentReceived(piece, reader is None or reader.at_line_start, _PLAIN)

@@ -245,7 +245,8 @@ class CommandFlow:
         client = self._downstream
         client.tally.line()
         if client.traces:
-            client.trace(CLIENT, event.command.shown)
+            # A violation is no command, and the evidence of one may be a secret.
+            client.trace(CLIENT, event.command.shown or event.error.evidence or b"(not shown)")
         self._note_refused(client.end.newest, event.error, expected=event.expected)
 
     def _note_refused(

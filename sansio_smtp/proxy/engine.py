@@ -317,7 +317,7 @@ class Engine(Readings):
                 message.chunk_ended(event.exchange)
                 downstream.chunk_ended()
             elif isinstance(event, EndOfData):
-                message.end_of_data(event.size)
+                message.end_of_data(event.size, event.bare_lf)
             elif isinstance(event, ContentRefused):
                 self._out.append(Violation(CLIENT, event.error))
                 self.tally.hit(event.error.limit)

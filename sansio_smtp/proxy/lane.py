@@ -189,7 +189,7 @@ class Lane:
         if downstream.gate is GATE_OPEN and reader.error is None:
             if reader.finished:
                 client.take_end_of_data()
-                message.end_of_data(reader.size)
+                message.end_of_data(reader.size, reader.bare_lf)
                 if reader.rest:
                     left = self.from_client(reader.rest)
                     self.taken += taken + 1

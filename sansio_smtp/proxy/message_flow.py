@@ -159,10 +159,10 @@ class MessageFlow:
             self._step(_CONTENT)
         self._step(_ENDED)
 
-    def account_of(self, received: int, size: int = 0) -> Content:
-        """The facts about the message whose content has come. ``size`` and ``received``: see `Content`."""
+    def account_of(self, received: int, size: int = 0, *, bare_lf: bool = False) -> Content:
+        """The facts about the message whose content has come. The arguments: see `Content`."""
         found, self._id = self._id, None
-        return Content(received, size, b"" if found is None else found.value)
+        return Content(received, size, b"" if found is None else found.value, bare_lf)
 
     def _look_for_id(self, data: bytes) -> None:
         if self._id is None:
@@ -212,13 +212,13 @@ class MessageFlow:
             pipeline.receive(data, at_line_start, form)
             self._advance(pipeline)
 
-    def end_of_data(self, size: int) -> None:
-        """Takes the client's end-of-data; ``size`` counts the decoded octets."""
+    def end_of_data(self, size: int, bare_lf: bool = False) -> None:
+        """Takes the client's end-of-data; ``size`` counts the decoded octets. ``bare_lf``: see `Content`."""
         self._end = self._downstream.end.exchanges[-1]
         if self.state is MESSAGE_NONE:
             self._begin()
         if self._accounts:
-            self._end.came_with(self.account_of(size))
+            self._end.came_with(self.account_of(size, bare_lf=bare_lf))
         if self._refusal is not None:
             self._answer(self._refusal)
             return

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from sansio_smtp.ends.received import Unfinished
 from sansio_smtp.events import WaitingFor
 from sansio_smtp.wire.replies import Origin, Reply
 
@@ -96,6 +97,17 @@ TIMEOUTS: Final = {
     WaitingFor.HANDSHAKE: Reply.of(421, "TLS handshake with upstream server took too long", enhanced="4.4.2"),
     WaitingFor.VERDICT: Reply.of(421, "no decision in time, try again later", enhanced="4.3.0"),
 }
+NO_END: Final = Reply.of(421, "timeout: mail data not ended by <CR><LF>.<CR><LF>, closing", enhanced="4.4.2")
+CHUNK_NOT_ENDED: Final = Reply.of(421, "timeout: only a part of a chunk received, closing", enhanced="4.4.2")
+
+
+def to_timeout(waiting_for: WaitingFor, unfinished: Unfinished | None) -> Reply:
+    """``unfinished``: what has come of the message that the client is sending, or None."""
+    if waiting_for is not WaitingFor.CONTENT or unfinished is None:
+        return TIMEOUTS[waiting_for]
+    if not (unfinished.octets or unfinished.bare_lf):
+        return TIMEOUTS[waiting_for]
+    return CHUNK_NOT_ENDED if unfinished.in_chunks else NO_END
 
 
 def header_section_too_large(limit: int) -> Reply:

@@ -483,7 +483,7 @@ class Passing:
         message, exchange = self._message, self._client.take_end_of_data()
         if self._accounts:
             message.passed(data)
-            exchange.came_with(message.account_of(reader.size, reader.size))
+            exchange.came_with(message.account_of(reader.size, reader.size, bare_lf=reader.bare_lf))
         message.passed_end()
         self._server.send_end_of_data(exchange)
         self.mode, self._owed, self.taken = OWED, TO_MESSAGE, 2

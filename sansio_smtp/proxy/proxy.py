@@ -460,7 +460,9 @@ class Proxy(Engine):
         """
         if self.closed:
             return []
-        return self._fail(own_replies.STALLED if stalled else own_replies.TIMEOUTS[self.waiting_for])
+        return self._fail(
+            own_replies.STALLED if stalled else own_replies.to_timeout(self.waiting_for, self.unfinished)
+        )
 
     def shutdown(self, *, now: bool = False) -> list[Event]:
         """The service stops. A client outside a mail transaction gets 421; a transaction may finish, unless

@@ -9,6 +9,7 @@ from typing import Final
 
 from sansio_smtp.client_info import ClientInfo, Forwarded, TlsInfo
 from sansio_smtp.config import Config
+from sansio_smtp.ends.received import Unfinished
 from sansio_smtp.ends.server import ServerConnection
 from sansio_smtp.ends.transaction import Envelope
 from sansio_smtp.events import CLIENT, SERVER, Side, WaitingFor
@@ -154,6 +155,12 @@ class Readings:
         return self._client.received
 
     @property
+    def unfinished(self) -> Unfinished | None:
+        """What has come of the message that the client is sending; None if it sends none."""
+        self._catch_up()
+        return self._client.unfinished
+
+    @property
     def states(self) -> tuple[Phase, Phase]:
         """The framing phases of the end that faces the client and of the one that faces the server."""
         self._catch_up()
@@ -190,7 +197,7 @@ class Readings:
     def login(self) -> str | None:
         """The name with which the client has authenticated, prepared for comparing; None before, and if the
         name is unknown: see `ClientInfo.login`."""
-        login = self._downstream.login
+        login = self._downstream.login if self._has_parts else None
         return None if login is None else login.name
 
     @property

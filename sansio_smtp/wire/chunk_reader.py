@@ -21,6 +21,7 @@ from sansio_smtp.config import BareNewline, Nul
 from .content import canonical, unstuff
 from .content_checks import (
     BARE,
+    BARE_LF,
     NulLines,
     bare_newline_error,
     is_open,
@@ -58,6 +59,8 @@ class ChunkReader:
     """True if the next octet begins a line."""
     error: RemoteProtocolError | None = attrs.field(default=None, init=False)
     """The reason why the message is refused; None if it is not."""
+    bare_lf: bool = attrs.field(default=False, init=False)
+    """True if a line ended in LF without CR, and that was corrected."""
     _held: bytes = attrs.field(default=b"", init=False)  # a CR whose LF may follow
     _nul_lines: NulLines | None = attrs.field(default=None, init=False)  # made at the first NUL
 
@@ -100,6 +103,7 @@ class ChunkReader:
         found: list[tuple[int, RemoteProtocolError]] = []
         if not self.binary:
             if self.bare_newline is BareNewline.NORMALIZE:
+                self.bare_lf = self.bare_lf or BARE_LF.search(octets) is not None
                 octets = canonical(octets)
             elif not is_canonical(octets):
                 bare = BARE.search(octets)

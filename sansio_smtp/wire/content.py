@@ -49,6 +49,8 @@ from sansio_smtp.config import BareNewline, Nul
 
 from .content_checks import (
     BARE,
+    BARE_LF,
+    LF_DOT_LF,
     NulLines,
     bare_newline_error,
     is_open,
@@ -116,6 +118,10 @@ class ContentReader:
     """The octets after end-of-data."""
     error: RemoteProtocolError | None = attrs.field(default=None, init=False)
     """The reason why the message is refused; None if it is not."""
+    bare_lf: bool = attrs.field(default=False, init=False)
+    """True if a line ended in LF without CR."""
+    lf_dot: bool = attrs.field(default=False, init=False)
+    """True if a line of one dot ended in LF: the client may take it for end-of-data."""
 
     _context: bytes = attrs.field(default=_CRLF, init=False)
     _passed: int = attrs.field(default=2, init=False)  # octets of the context passed already
@@ -138,6 +144,8 @@ class ContentReader:
         else:
             octets = context + data
         end, dotted, suspect = scan(octets)
+        if suspect:
+            self._note_bare_lf(octets if end < 0 else octets[: end + 2])
         if end >= 0:
             self.finished = True
             self.rest = octets[end + 5 :]
@@ -185,6 +193,10 @@ class ContentReader:
         self.size = size
         self._context, self._passed = (_CRLF, 2) if at_line_end else (b"", 0)
         return True
+
+    def _note_bare_lf(self, octets: bytes) -> None:
+        self.bare_lf = self.bare_lf or BARE_LF.search(octets) is not None
+        self.lf_dot = self.lf_dot or LF_DOT_LF in octets
 
     def _hold_back(self, octets: bytes) -> bytes:
         for suffix, held in _SUFFIXES:

@@ -10,9 +10,22 @@ import attrs
 from .replies import Reply
 from .violations import RemoteProtocolError
 
-__all__ = ["BARE", "NulLines", "bare_newline_error", "is_open", "nul_error", "position", "too_big_error"]
+__all__ = [
+    "BARE",
+    "BARE_LF",
+    "LF_DOT_LF",
+    "NulLines",
+    "bare_newline_error",
+    "is_open",
+    "nul_error",
+    "position",
+    "too_big_error",
+]
 
 BARE: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
+BARE_LF: Final = re.compile(rb"(?<!\r)\n")
+LF_DOT_LF: Final = b"\n.\n"
+"""A line of one dot that ended in LF: what a client sends as end-of-data if it ends lines in LF."""
 # A line of one dot and some NULs. Receivers that drop NUL read it as end-of-data.
 _NUL_END: Final = re.compile(rb"\r\n(?:\0+\.\0*|\.\0+)\r\n")
 _NUL_LINE: Final = re.compile(rb"\r\n(\0*\.?\0*)\Z")

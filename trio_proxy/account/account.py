@@ -60,11 +60,21 @@ class UpstreamServer(Protocol):
         ...
 
 
+class Client(Protocol):
+    """What `Account` needs to know of the session's client."""
+
+    @property
+    def login(self) -> str | None:
+        """The name with which it has logged in; None if it has not, or if the name is unknown."""
+        ...
+
+
 class Account:
     """The account of one session."""
 
     __slots__ = (
         "_began",
+        "_client",
         "_client_seconds",
         "_discarded",
         "_has_ended",
@@ -87,6 +97,7 @@ class Account:
         self._log = log
         self._server = server
         self._others = others
+        self._client: Client | None = None
         self._said: list[tuple[str, Verdict | str]] | None = None
         self._discarded: dict[Command, str] | None = None  # RCPT → the rule that has discarded it
         self._mail: Command | None = None  # of the transaction to which the values above belong
@@ -100,6 +111,10 @@ class Account:
         self._has_ended = False
 
     # Called by the driver
+
+    def knows(self, client: Client) -> None:
+        """From now on records name this client's login."""
+        self._client = client
 
     def begins(self) -> None:
         """The client is connected."""
@@ -220,6 +235,8 @@ class Account:
                 held_as,
                 reason,
                 self._taken(),
+                content is not None and content.bare_lf,
+                self._login,
             )
         )
 
@@ -232,13 +249,16 @@ class Account:
             self._refused = envelope.mail
             sender, recipients = _address(envelope.mail), self._each(envelope, Fate.REFUSED, by, shown)
             record = MessageRecord(sender, recipients, by, shown, reply.code, verb, upstream=upstream)
+            record.login = self._login
             self._tell(record)
             return
         is_mail = verb == "MAIL"
         mail = command if is_mail else envelope.mail
         sender_or_none = None if mail is None else _address(mail)
         recipient = None if is_mail else _address(command)
-        self._tell(RefusalRecord(verb, sender_or_none, recipient, by, shown, reply.code, upstream))
+        self._tell(
+            RefusalRecord(verb, sender_or_none, recipient, by, shown, reply.code, upstream, self._login)
+        )
 
     @property
     def upstream(self) -> str:
@@ -249,6 +269,10 @@ class Account:
     def is_wanted(self) -> bool:
         """True if the records are used."""
         return self._others is not None or self._log.tells
+
+    @property
+    def _login(self) -> str:
+        return "" if self._client is None else self._client.login or ""
 
     def _taken(self) -> Seconds | None:
         """The time that the message just answered has taken."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from trio_proxy.text.session_log import SessionLog
 
-from .records import MessageRecord, Recipient, Record, RefusalRecord, Seconds, SessionRecord
+from .records import Fate, MessageRecord, Recipient, Record, RefusalRecord, Seconds, SessionRecord
 
 __all__ = ["Recipients", "write_line"]
 
@@ -53,6 +53,8 @@ def _of_message(record: MessageRecord) -> dict[str, Any]:
     }
     if record.command:
         values["command"] = record.command
+    if record.login:
+        values["login"] = record.login
     if record.queue_id:
         values["queue_id"] = record.queue_id
     if record.held_as:
@@ -69,6 +71,8 @@ def _of_message(record: MessageRecord) -> dict[str, Any]:
         values["size"] = record.received
     if record.size and record.size != record.received:
         values["sent_size"] = record.size
+    if record.bare_lf:
+        values["bare_lf"] = "normalised"
     if record.seconds is not None:
         _add_seconds(values, record.seconds)
     return values
@@ -103,12 +107,18 @@ def _of_refusal(record: RefusalRecord) -> dict[str, Any]:
     return _known(
         {
             "from": "<>" if sender == "" else sender,
-            "to": record.recipient,
+            "to": None if record.recipient is None else _refused(record.recipient),
             "by": record.by,
             "reply": record.reply,
+            "login": record.login,
             "upstream": record.upstream,
         }
     )
+
+
+def _refused(recipient: str) -> Recipients:
+    """In the same form as in the line of a message, so that one search finds all lines about a recipient."""
+    return Recipients([{"address": recipient, "fate": Fate.REFUSED.value}])
 
 
 def _of_session(record: SessionRecord) -> dict[str, Any]:

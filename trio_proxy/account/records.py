@@ -105,6 +105,10 @@ class MessageRecord:
     reason: str = ""
     """Why a rule holds it."""
     seconds: Seconds | None = None
+    bare_lf: bool = False
+    """True if the client has ended lines in LF without CR, and that was corrected."""
+    login: str = ""
+    """The name with which the client has logged in; empty if it has not, or if the name is unknown."""
 
     @property
     def fate(self) -> Fate:
@@ -137,6 +141,8 @@ class RefusalRecord:
     """The reply in one line, secrets masked."""
     code: int
     upstream: str = ""
+    login: str = ""
+    """As `MessageRecord.login`."""
 
 
 @attrs.define(eq=False)

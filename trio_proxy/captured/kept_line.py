@@ -57,7 +57,7 @@ def tell_kept(kept: Kept) -> None:
 
 
 def lines_of_capture(built_in: str, *, all_lines: bool) -> Lines:
-    """The lines of a text log that have a form of their own (`logs.configure`). ``built_in``: the address of
+    """The lines of a text log that have a form of their own (`logs.configure`). ``built_in``: the name of
     the built-in server. ``all_lines``: leave out none."""
 
     def of_relayed(values: Mapping[str, Any]) -> str | None:

@@ -24,8 +24,10 @@ import attrs
 
 from sansio_smtp.rules import Message
 
-__all__ = ["Mailbox", "MailboxError", "Stored", "Summary"]
+__all__ = ["NO_MESSAGE", "Mailbox", "MailboxError", "Stored", "Summary"]
 
+NO_MESSAGE: Final = "holds no message yet: send one; if you have, see the log: a rule may have discarded it"
+"""What is said of a Maildir without messages, after its path."""
 _FOLDERS: Final = ("new", "cur")
 _NAME: Final = re.compile(r"([0-9]{1,12})(\.[0-9]{1,9})?(?:\.P[0-9]+Q([0-9]{1,12}))?")
 _HEAD: Final = 65_536
@@ -91,7 +93,7 @@ class Mailbox:
         """The message with this number; None: the newest. Raises `MailboxError` if there is none."""
         messages = self.messages()
         if not messages:
-            raise MailboxError(f"{self.path} holds no message yet: send one, and look again")
+            raise MailboxError(f"{self.path} {NO_MESSAGE}")
         if number is None:
             return messages[-1]
         if number > len(messages):

@@ -53,7 +53,7 @@ class ServiceLog:
             self._say()
 
     def tells_of_capture(self, built_in: str) -> None:
-        """Messages are kept here, by a server at this address: from now on there is a line about each."""
+        """Messages are kept here, by the server with this name: from now on there is a line about each."""
         self._built_in = built_in
         self._configure()
 

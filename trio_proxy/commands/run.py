@@ -61,7 +61,7 @@ from .rule_problems import placed
 from .security import Security, security_or_problems, validity_problems
 from .settings_problems import settings_problems
 from .tracing import tracing_of
-from .upstreams import Upstreams
+from .upstreams import BUILT_IN, Upstreams
 
 if TYPE_CHECKING:
     from trio_proxy.admin.service import Admin
@@ -112,7 +112,7 @@ async def _main(options: Options, overseer: Seat | Manager, service_log: Service
             capture = _capture_server(options.capture)
             capture_sockets = stack.enter_context(listening(Address("127.0.0.1", 0)))
             built_in = Destination(bound_address(capture_sockets[0]))
-            service_log.tells_of_capture(str(built_in))
+            service_log.tells_of_capture(BUILT_IN)
             _publish_certificate(security, options.capture)
         resolve_in_own_threads()
         async with (

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from trio_proxy.captured.contents import contents_of
 from trio_proxy.captured.data import message_data, summary_data
-from trio_proxy.captured.mailbox import Mailbox, MailboxError, Stored, Summary
+from trio_proxy.captured.mailbox import NO_MESSAGE, Mailbox, MailboxError, Stored, Summary
 from trio_proxy.captured.page import list_lines, message_lines
 from trio_proxy.text.escaping import plain_lines
 from trio_proxy.text.masking import plain
@@ -47,7 +47,7 @@ def _show_all(mailbox: Mailbox, how: How) -> None:
         return
     found = list(summaries)
     if not found:
-        write_line(plain(f"{mailbox.path} holds no message yet."))
+        write_line(plain(f"{mailbox.path} {NO_MESSAGE}"))
         return
     for line in list_lines(found, _columns_of_terminal()):
         write_line(line)

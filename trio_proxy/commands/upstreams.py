@@ -42,12 +42,12 @@ from .security import Security, server_named
 if TYPE_CHECKING:
     from trio_proxy.login.logins import Logins
 
-__all__ = ["NamedServers", "Upstreams", "servers_now"]
+__all__ = ["BUILT_IN", "NamedServers", "Upstreams", "servers_now"]
 
 log = structlog.stdlib.get_logger("smtp_proxy")
 _MOST_ROUTES: Final = 1_000
-_BUILT_IN: Final = "built-in"
-"""The name in metrics of the server of this process, whose port changes at each start."""
+BUILT_IN: Final = "built-in"
+"""The name in metrics and in the log of the server of this process, whose port changes at each start."""
 
 
 def servers_now(options: Options, now: Options) -> Options:
@@ -115,8 +115,8 @@ class Upstreams:
         by_listener = any(route.listen for route in options.routes)
         made = attrs.evolve(
             settings,
-            upstream_name=str(usual),
-            upstream_label=str(usual) if options.upstream else _BUILT_IN,
+            upstream_name=str(usual) if options.upstream else BUILT_IN,
+            upstream_label=str(usual) if options.upstream else BUILT_IN,
             connect_to=named.connect_to,
             upstream_dialect=named.dialect,
             upstream_tls=security.leg,

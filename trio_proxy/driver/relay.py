@@ -57,7 +57,7 @@ from .jobs import Host
 from .judging import Judging
 from .outbox import Outbox
 from .pool import Kept
-from .reports import Reports
+from .reports import Reports, unfinished
 from .servers import Servers
 from .settings import Settings
 from .sides import Sides
@@ -342,10 +342,14 @@ class Relay(Sides):
         proxy = self._proxy
         if side is SERVER and (proxy.awaiting is None or proxy.awaiting.verb != b"QUIT"):
             why = {} if lost is None else {"error": str(lost)}
-            waiting_for = proxy.waiting_for.value
-            self._log.warning("upstream server closed the connection", waiting_for=waiting_for, **why)
+            self._log.warning(
+                "upstream server closed the connection",
+                upstream=self._servers.address,
+                waiting_for=proxy.waiting_for.value,
+                **why,
+            )
         elif side is CLIENT and proxy.waiting_for is WaitingFor.CONTENT:
-            self._log.warning("client closed the connection in mid-message")
+            self._log.warning("client closed the connection in mid-message", **unfinished(proxy))
         self.apply(proxy.eof_from(side))
 
     def _client_lost(self, error: OSError) -> None:
@@ -365,7 +369,9 @@ class Relay(Sides):
     def _tell_hits(self) -> None:
         """Counts the limits of the dialogue that were hit."""
         for name in self._proxy.tally.take_hits():
-            self._settings.hits.hit(LIMIT_OF[name], peer=self._proxy.identity.address)
+            self._settings.hits.hit(
+                LIMIT_OF[name], conn=self._log.connection, peer=self._proxy.identity.address
+            )
 
     async def _read_slowly(self) -> None:
         await trio.sleep(self._settings.error_delay)

@@ -25,7 +25,10 @@ from trio_proxy.text.transcript import Transcript, printable
 
 from .outbox import Outbox
 
-__all__ = ["Reports", "joint_state"]
+__all__ = ["Reports", "joint_state", "unfinished"]
+
+_BARE_LF = "the client sends lines that end in LF without CR: a message ends with CRLF . CRLF"
+_LF_END = f"a line of one dot ended in LF, so it did not end the message: {_BARE_LF}"
 
 
 class Reports:
@@ -188,6 +191,18 @@ class Reports:
             # Explains why a recipient may get the message twice (RFC 1047).
             self._log.warning("message answered, client not told", reply=event.shown)
         self.unsaid = ()
+
+
+def unfinished(proxy: Proxy) -> dict[str, object]:
+    """What has come of a message whose end has not come, and why it may not have come: for a line of the
+    log."""
+    message = proxy.unfinished
+    if message is None:
+        return {}
+    values: dict[str, object] = {"octets": message.octets}
+    if message.bare_lf:
+        values["hint"] = _LF_END if message.lf_dot else _BARE_LF
+    return values
 
 
 def joint_state(proxy: Proxy) -> object:

@@ -35,7 +35,7 @@ from .judging import Judging
 from .outbox import MeteredOutbox, Outbox
 from .own_replies import INTERNAL_ERROR
 from .relay import Relay
-from .reports import Reports, joint_state
+from .reports import Reports, joint_state, unfinished
 from .servers import Servers
 from .settings import Judge, Settings
 from .streams import Reader, Stream
@@ -118,6 +118,7 @@ class Session:
             )
             if may_be_check:
                 self._log.be_quiet_while(self._has_asked_for_nothing)
+            self._account.knows(self._proxy)
             self._judging.begin(self._proxy, number, transcript)
         except BaseException:
             self._judging.close()
@@ -336,7 +337,10 @@ class Session:
         self._meter.ends_by(Ending.TIMEOUT)
         waiting_for = self._proxy.waiting_for
         stalled = waiting_for is WaitingFor.CONTENT and self._servers.outbox.waiting
-        self._log.warning("timeout", waiting_for="server to read" if stalled else waiting_for.value)
+        of_message = unfinished(self._proxy) if waiting_for is WaitingFor.CONTENT and not stalled else {}
+        self._log.warning(
+            "timeout", waiting_for="server to read" if stalled else waiting_for.value, **of_message
+        )
         self._relay.apply(self._proxy.timed_out(stalled=stalled))
 
     # The end

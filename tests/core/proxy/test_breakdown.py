@@ -680,7 +680,7 @@ def test_an_illegal_joint_state_is_such_a_fault() -> None:
         with pytest.raises(InternalError, match="gate SHUT does not go with message STREAMING"):
             scene.proxy.timed_out()
     assert scene.took(scene.proxy.broke()) == [
-        "C: 421 4.4.2 timeout: no mail data received, closing",
+        "C: 421 4.4.2 timeout: mail data not ended by <CR><LF>.<CR><LF>, closing",
         "abort S",
         "close C",
     ]

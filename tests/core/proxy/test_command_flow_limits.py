@@ -165,6 +165,9 @@ def test_a_command_is_routed_and_replaced() -> None:
 def test_what_is_refused_is_traced_as_well() -> None:
     scene = Scene(config=Config(trace=True)).greeted()
     assert scene.client("XCLIENT x")[0] == "received CLIENT XCLIENT x"
+    assert scene.client("GET / HTTP/1.1")[0] == "received CLIENT GET / HTTP/1.1"
+    scene = Scene(config=Config(trace=True)).greeted()
+    assert scene.client("\x16\x03\x01")[0] == "received CLIENT (not shown)"
 
 
 @pytest.mark.parametrize("line", ["NOOP", "VRFY x", "RCPT TO:<b>", "QUIT"])

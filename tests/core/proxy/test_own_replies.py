@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from each import each
 
+from sansio_smtp.ends.received import Unfinished
 from sansio_smtp.events import WaitingFor
 from sansio_smtp.proxy import own_replies
 from sansio_smtp.wire.replies import Reply
@@ -90,3 +91,21 @@ def test_a_path_that_cannot_be_read() -> None:
     """RFC 3463 §3.2: X.1.7 for the sender, X.1.3 for the recipient."""
     assert own_replies.bad_reverse_path("it is odd").raw == b"501 5.1.7 it is odd\r\n"
     assert own_replies.bad_forward_path("it is odd").raw == b"501 5.1.3 it is odd\r\n"
+
+
+@each(
+    ("unfinished", "reply"),
+    [
+        (None, own_replies.TIMEOUTS[WaitingFor.CONTENT]),
+        (Unfinished(0), own_replies.TIMEOUTS[WaitingFor.CONTENT]),
+        (Unfinished(0, in_chunks=True), own_replies.TIMEOUTS[WaitingFor.CONTENT]),
+        (Unfinished(1), own_replies.NO_END),
+        (Unfinished(0, bare_lf=True), own_replies.NO_END),  # refused for its first octet
+        (Unfinished(1, in_chunks=True), own_replies.CHUNK_NOT_ENDED),
+    ],
+)
+def test_the_reply_to_half_a_message_does_not_say_that_nothing_came(
+    unfinished: Unfinished | None, reply: Reply
+) -> None:
+    assert own_replies.to_timeout(WaitingFor.CONTENT, unfinished) is reply
+    assert own_replies.to_timeout(WaitingFor.REPLY, unfinished) is own_replies.TIMEOUTS[WaitingFor.REPLY]

@@ -8,6 +8,7 @@ from core.scene import Scene, every_cut, lines
 from core.spools import MemorySpool
 from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import ClientTls, Config, UpstreamTls
+from sansio_smtp.ends.received import Unfinished
 from sansio_smtp.events import (
     CLIENT,
     SERVER,
@@ -246,10 +247,12 @@ def test_how_much_of_a_message_has_come() -> None:
     assert scene.proxy.receiving is None
     scene.client("DATA")
     assert scene.proxy.receiving is None
+    assert scene.proxy.unfinished is None
     scene.server("354 go")
     assert scene.proxy.receiving == 0
     scene.client("..x")
     assert scene.proxy.receiving == 4
+    assert scene.proxy.unfinished == Unfinished(4)
     scene.client("y" * 40)
     assert scene.proxy.receiving is None
     scene = Scene("MESSAGE").in_content()

@@ -38,6 +38,7 @@ def test_line_ends_are_put_right(came: bytes, passed: bytes) -> None:
         reader = ChunkReader()
         assert read(reader, *pieces) == passed
         assert (reader.size, reader.error, reader.held) == (len(passed), None, 0)
+        assert reader.bare_lf == (b"\n" in came.replace(b"\r\n", b""))
 
 
 @each(

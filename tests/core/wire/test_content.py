@@ -371,3 +371,29 @@ def test_a_segment_that_is_taken_whole_is_one_that_passes_as_it_came(
 def told(reader: ContentReader) -> dict[str, object]:
     """All that it knows; of an error its words, and without a context of which nothing is held back."""
     return attrs.asdict(reader) | {"error": str(reader.error)}
+
+
+@each(
+    ("came", "bare_lf", "lf_dot"),
+    [
+        (b"a\r\nb\r\n", False, False),
+        (b"a\rb\r", False, False),
+        (b"a\nb", True, False),
+        (b"\n", True, False),
+        (b"a\n.\n", True, True),
+        (b".\n", True, True),
+        (b"a\r\n.\n", True, True),
+        (b"a\n.\r\n", True, False),
+        (b"a\n..\n", True, False),
+        (b"a\r\n.\r\nx\n.\n", False, False),  # after the end
+    ],
+)
+def test_lines_that_end_in_lf_are_noted(came: bytes, bare_lf: bool, lf_dot: bool) -> None:
+    """In any cut, also if the message is refused for them."""
+    for bare_newline in BareNewline:
+        for pieces in few_cuts(came):
+            reader = ContentReader(bare_newline)
+            for piece in pieces:
+                if not reader.finished:
+                    reader.feed(piece)
+            assert (reader.bare_lf, reader.lf_dot) == (bare_lf, lf_dot), pieces

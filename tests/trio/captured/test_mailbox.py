@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from mailboxes import ENVELOPE, HELLO, keep
 
-from trio_proxy.captured.mailbox import Mailbox, MailboxError
+from trio_proxy.captured.mailbox import NO_MESSAGE, Mailbox, MailboxError
 
 
 def names(directory: Path) -> list[str]:
@@ -117,7 +117,7 @@ def test_a_directory_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_no_such_message(tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
-    assert why(tmp_path, 1) == f"{tmp_path} holds no message yet: send one, and look again"
+    assert why(tmp_path, 1) == f"{tmp_path} {NO_MESSAGE}"
     keep(tmp_path)
     assert why(tmp_path, 2).startswith(f"there is no message 2: {tmp_path} holds one message; --last shows")
     keep(tmp_path)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from commands import COMMAND, environment, once
 
+from trio_proxy.captured.mailbox import NO_MESSAGE
 from trio_proxy.commands.show import run_show
 from trio_proxy.storage.maildir import Maildir
 
@@ -70,13 +71,11 @@ def test_as_it_was_sent(kept: Path, capfdbinary: pytest.CaptureFixture[bytes]) -
 def test_an_empty_directory(tmp_path: Path, capsys: Said) -> None:
     (tmp_path / "new").mkdir()
     assert run_show(tmp_path, "all", "text") == 0
-    assert capsys.readouterr().out == f"{tmp_path} holds no message yet.\n"
+    assert capsys.readouterr().out == f"{tmp_path} {NO_MESSAGE}\n"
     assert run_show(tmp_path, "all", "json") == 0
     assert json.loads(capsys.readouterr().out) == []
     assert run_show(tmp_path, "last", "text") == 1
-    assert (
-        capsys.readouterr().err == f"smtp-proxy: {tmp_path} holds no message yet: send one, and look again\n"
-    )
+    assert capsys.readouterr().err == f"smtp-proxy: {tmp_path} {NO_MESSAGE}\n"
 
 
 @pytest.mark.parametrize("how", ["text", "json"])

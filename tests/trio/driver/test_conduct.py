@@ -249,7 +249,7 @@ async def test_a_named_client_may_be_another_trusted_one_and_name_the_next(mock_
     assert not guard.open
 
 
-async def test_an_early_talker_is_counted(mock_clock: MockClock) -> None:
+async def test_an_early_talker_is_counted(mock_clock: MockClock, logs: Logs) -> None:
     hits = Hits(trio.current_time)
     config = Config(early_talkers=EarlyTalkers.REFUSE)
     async with over_tcp(mock_clock, config=config, hits=hits) as run:
@@ -257,6 +257,8 @@ async def test_an_early_talker_is_counted(mock_clock: MockClock) -> None:
         await run.client.expect(b"554 5.5.1 you spoke before the greeting")
         run.client.close()
     assert hits.counts == {"early-talkers": 1}
+    (line,) = [entry for entry in logs if entry["event"] == "a client spoke before the greeting"]
+    assert (line["conn"], line["peer"]) == ("c1", "peer")
 
 
 async def test_the_memory_of_all_held_messages(mock_clock: MockClock) -> None:

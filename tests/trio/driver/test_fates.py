@@ -159,7 +159,11 @@ async def test_refused_commands(mock_clock: MockClock, logs: Logs) -> None:
         ("RCPT refused", "a@me.example", "proxy", lines[3]["reply"]),
         ("message refused", "a@me.example", "server", "451 4.3.0 no room"),
     ]
-    assert [line.get("to") for line in lines[:3]] == [None, "c@mx.example", "no@mx.example"]
+    assert [line.get("to") for line in lines[:3]] == [
+        None,
+        [{"address": "c@mx.example", "fate": "refused"}],
+        [{"address": "no@mx.example", "fate": "refused"}],
+    ]
     assert (lines[4]["command"], lines[4]["to"]) == ("DATA", [{"address": "b@mx.example", "fate": "refused"}])
     assert [type(record) for record in records] == [RefusalRecord] * 4 + [MessageRecord]
 
@@ -358,6 +362,74 @@ async def test_a_message_that_does_not_end(mock_clock: MockClock, logs: Logs) ->
     (line,) = sessions(logs)
     assert (line["event"], line["from"]) == ("message not completed", "a@me.example")
     assert [to["address"] for to in line["to"]] == ["b@mx.example", "c@mx.example"]
+
+
+@pytest.mark.parametrize("how", ["timeout", "client closed the connection in mid-message"])
+@pytest.mark.parametrize(
+    ("text", "octets", "hint"),
+    [
+        (b"a\r\nb", 4, None),
+        (b"a\nb\r\n", 6, "the client sends lines that end in LF without CR"),
+        (b"Subject: x\n\na\n.\n", 19, "a line of one dot ended in LF, so it did not end the message"),
+    ],
+)
+async def test_the_log_says_why_a_message_does_not_end(
+    autojump_clock: MockClock, logs: Logs, how: str, text: bytes, octets: int, hint: str | None
+) -> None:
+    async with over_tcp(autojump_clock, config=ACCOUNT) as run:
+        await opened(run)
+        await said(run, b"DATA", b"354 go")
+        await run.client.raw(text)
+        if how == "timeout":
+            await run.client.expect(b"421 4.4.2 timeout: mail data not ended by <CR><LF>.<CR><LF>, closing")
+        await over(run)
+    (line,) = [entry for entry in logs if entry["event"] == how]
+    assert line["octets"] == octets
+    assert line.get("hint", "None").startswith(str(hint))
+
+
+async def test_lines_in_lf_that_were_put_right(mock_clock: MockClock, logs: Logs) -> None:
+    async with over_tcp(mock_clock, config=ACCOUNT) as run:
+        for text, noted in ((b"a\nb\r\n", "normalised"), (b"a\r\nb\r\n", None)):
+            await (opened(run) if noted else again(run))
+            await said(run, b"DATA", b"354 go")
+            await run.client.raw(text + b".\r\n")
+            await run.server.expect(b"a", b"b", b".")
+            await run.server.send(KEPT)
+            await run.client.expect(KEPT)
+            assert messages(logs)[-1].get("bare_lf") == noted
+        await over(run)
+
+
+async def again(run: TcpRunning) -> None:
+    await said(run, b"MAIL FROM:<a@me.example>", b"250 ok")
+    await said(run, b"RCPT TO:<b@mx.example>", b"250 ok")
+
+
+async def test_lines_about_mail_name_the_login(mock_clock: MockClock, logs: Logs) -> None:
+    async with over_tcp(mock_clock, config=ACCOUNT) as run:
+        await run.hello()
+        await said(run, b"AUTH PLAIN AGFubgBzZWNyZXQ=", b"235 2.7.0 ok")
+        await said(run, b"MAIL FROM:<x@me.example>", b"550 5.7.1 not you")
+        await again(run)
+        await said(run, b"RCPT TO:<c@mx.example>", b"451 later")
+        await sent(run, KEPT)
+        await again(run)
+        await said(run, b"DATA", b"451 4.3.0 no room")
+        await over(run)
+    named = [entry for entry in logs if "by" in entry]
+    assert [entry["event"].split()[-1] for entry in named] == ["refused", "refused", "relayed", "refused"]
+    assert [entry["login"] for entry in named] == ["ann"] * 4
+
+
+async def test_a_server_that_closes_is_named(mock_clock: MockClock, logs: Logs) -> None:
+    async with over_tcp(mock_clock, config=ACCOUNT, upstream_name=UPSTREAM) as run:
+        await run.hello()
+        run.server.close()
+        await run.client.expect(b"421 4.4.2 upstream server closed the connection")
+        run.client.close()
+    (line,) = [entry for entry in logs if entry["event"] == "upstream server closed the connection"]
+    assert (line["upstream"], line["waiting_for"]) == (UPSTREAM, "command")
 
 
 async def test_sessions_with_mail_have_no_line_of_their_own(mock_clock: MockClock, logs: Logs) -> None:

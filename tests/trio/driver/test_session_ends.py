@@ -97,7 +97,7 @@ async def drip(peer: Peer, octets: bytes, seconds: float) -> None:
         ("idle", b"421 4.4.2 timeout: no command received, closing\r\n"),
         ("command", b"421 4.4.2 timeout: no command received, closing\r\n"),
         ("reply", b"421 4.4.2 upstream server did not reply in time\r\n"),
-        ("content", b"421 4.4.2 timeout: no mail data received, closing\r\n"),
+        ("content", b"421 4.4.2 timeout: mail data not ended by <CR><LF>.<CR><LF>, closing\r\n"),
         ("final_reply", b"451 4.4.2 upstream server did not answer the message in time\r\n"),
         ("verdict", b"421 4.3.0 no decision in time, try again later\r\n"),
     ],

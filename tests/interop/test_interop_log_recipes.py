@@ -1,0 +1,69 @@
+"""The recipes with jq of docs/reference/operating.md, run on the log of a proxy."""
+
+from __future__ import annotations
+
+import json
+import re
+import smtplib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "trio"))
+from commands import Proxy, proxy
+from interop_daemon import need
+from pages import ROOT, blocks
+
+pytestmark = pytest.mark.interop
+
+RULES = """
+from sansio_smtp.rules import Discard, Reject
+
+def rcpt(tx, to):
+    return {"spam": Discard(), "no": Reject(550, "5.1.1 not here")}.get(to.address.partition("@")[0])
+"""
+MESSAGE = b"Message-ID: <b47c@me.example>\r\nSubject: x\r\n\r\nx\r\n"
+
+
+def ran(recipe: str, folder: Path) -> list[str]:
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", recipe], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return done.stdout.splitlines()
+
+
+def mailed(running: Proxy) -> None:
+    with smtplib.SMTP("127.0.0.1", running.port, timeout=20) as client:
+        to = ["bob@mx.example", "spam@mx.example", "no@mx.example"]
+        client.sendmail("ann@me.example", to, MESSAGE)
+    running.wait_for("message split")
+
+
+def test_the_recipes(tmp_path: Path) -> None:
+    need("jq", "jq")
+    (tmp_path / "rules.py").write_text(RULES)
+    options = ("-l", "127.0.0.1:0", "--log-format", "json", "--rules", str(tmp_path / "rules.py"))
+    with proxy(tmp_path, *options) as running:
+        mailed(running)
+    (tmp_path / "log").write_bytes(running.err.read_bytes())
+    (block,) = (
+        body
+        for body in blocks(ROOT / "docs" / "reference" / "operating.md", "shell")
+        if "jq -c --arg to" in body
+    )
+    recipes = re.findall(r"^jq (?:[^\n]|\n  )*", block, re.MULTILINE)
+    assert len(recipes) == 4
+    found = {}
+    for name in ("bob", "spam", "no"):
+        lines = [json.loads(line) for line in ran(recipes[0].replace("bob@", f"{name}@"), tmp_path)]
+        found[name] = [(line["event"], line["fate"], line["by"]) for line in lines]
+    assert sorted(found["bob"]) == [("message kept", None, None), ("message split", "relayed", "server")]
+    assert found["spam"] == [("message split", "discarded", "rule:rules.rcpt")]
+    assert found["no"] == [("RCPT refused", "refused", "rule:rules.rcpt")]
+    (why,) = ran(recipes[1], tmp_path)
+    assert why.split("\t") == ["      1 RCPT refused", "rule:rules.rcpt", "550 5.1.1 not here"]
+    (message,) = ran(recipes[2], tmp_path)
+    assert json.loads(message)["event"] == "message split"
+    assert ran(recipes[3], tmp_path) == []
