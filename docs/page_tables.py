@@ -16,6 +16,7 @@ DOCS = Path(__file__).parent
 ANSWERS: dict[str, dict[str, str]] = {
     "how-to": {
         "capture": "How do I see the mail that my application sends, without delivering it?",
+        "diagnose": "Something does not work: how do I find out what is wrong?",
         "allow-list": "How does a staging system write to nobody except us?",
         "footer-and-dkim": "How do I add a footer to outgoing mail and sign it?",
         "scanners": "How do I have mail checked by Rspamd or ClamAV before it is accepted?",

@@ -51,7 +51,7 @@ def test_the_recipes(tmp_path: Path) -> None:
     (block,) = (
         body
         for body in blocks(ROOT / "docs" / "reference" / "operating.md", "shell")
-        if "jq -c --arg to" in body
+        if "as $line" in body
     )
     recipes = re.findall(r"^jq (?:[^\n]|\n  )*", block, re.MULTILINE)
     assert len(recipes) == 4

@@ -43,7 +43,8 @@ _CONTEXT = {
     epilog="Exit status: 0 stopped as asked, 2 wrong usage, 69 cannot listen there (check: the upstream "
     "server cannot be used), 77 no permission, 78 settings, rules or certificates are wrong, 130 a second "
     "signal. Every option can be given as an environment variable, such as SMTP_PROXY_UPSTREAM, or in a "
-    "settings file.",
+    "settings file. If something does not work, docs/how-to/diagnose.md leads from what you see to the "
+    "cause.",
 )
 @with_settings()
 @click.version_option(None, "-V", "--version", package_name="sansio-smtp", prog_name="smtp-proxy")
