@@ -117,6 +117,47 @@ async def test_a_killed_worker_is_replaced_and_its_fellow_goes_on(tmp_path: Path
     assert len(account.cut) <= 2 * 8  # what the two had at that moment
 
 
+async def test_a_stop_refuses_new_clients_at_once_while_a_message_finishes(tmp_path: Path) -> None:
+    async with upstream(Account()) as server:
+        file = config(tmp_path, server, 0)
+        proxy = Proxy.run(tmp_path, "--config", str(file), "-l", "127.0.0.1:0", "-l", "unix:in.sock")
+        await until_all_serve(file)
+        client = await trio.open_tcp_stream("127.0.0.1", proxy.port)
+        for line in (b"EHLO me.example\r\n", b"MAIL FROM:<a@me.example>\r\n", b"RCPT TO:<b@mx.example>\r\n"):
+            await client.receive_some()
+            await client.send_all(line)
+        proxy.process.send_signal(signal.SIGTERM)
+        await until(lambda: "stopping" in proxy.log())
+        await until(lambda: not (tmp_path / "in.sock").exists())
+
+        async def is_refused() -> bool:
+            try:
+                stream = await trio.open_tcp_stream("127.0.0.1", proxy.port)
+            except OSError:
+                return True
+            await stream.aclose()
+            return False
+
+        with trio.fail_after(2):  # the workers hear of it; the grace period is 5 seconds
+            while not await is_refused():  # noqa: ASYNC110 - other processes do it
+                await trio.sleep(0.02)
+        assert proxy.process.poll() is None
+        await client.aclose()
+        await until(lambda: proxy.process.poll() is not None)
+        assert proxy.process.returncode == 0
+
+
+async def test_a_reload_needs_only_the_control_socket(tmp_path: Path) -> None:
+    async with upstream(Account()) as server:
+        file = config(tmp_path, server, 0)
+        with started(file):
+            await until_all_serve(file)
+            file.write_text(file.read_text() + 'tls_cert = "$CREDENTIALS_DIRECTORY/tls-cert"\n')
+            asked = await reload(file, "--status")
+    assert (asked.returncode, asked.stderr) == (0, b"")
+    assert asked.stdout.startswith(b"2 of 2 workers accept clients")
+
+
 @pytest.mark.any_io  # how sockets are read makes no difference to the parent
 async def test_workers_end_with_a_killed_parent_and_a_new_start_binds(tmp_path: Path) -> None:
     port = free_port()

@@ -19,7 +19,7 @@ from trio_proxy.process.notify import Notifier
 from trio_proxy.text.addresses import Address
 
 from .channel import Channel
-from .supervisor import Action, Drain, Finish, Kill, Restarted, Say, Start, Supervisor
+from .supervisor import ENDS, Action, Drain, Finish, Kill, Restarted, Say, Start, Supervisor
 
 __all__ = ["Parent", "Plan", "Planner"]
 
@@ -54,6 +54,9 @@ class Planner(Protocol):
 
     def settle(self, plan: Plan) -> None:
         """Uses this plan from now on, and closes the sockets of others."""
+
+    def close(self) -> None:
+        """Closes all sockets."""
 
 
 @attrs.define(eq=False)
@@ -153,6 +156,8 @@ class Parent:
     async def restart(self) -> str:
         """Replaces all workers with new ones. Returns why that failed; empty if it did not."""
         async with self._restarting:
+            if self._supervisor.is_stopping:
+                return ENDS
             before = self._plan
             try:
                 self._plan = self._planner.plan()
@@ -200,9 +205,11 @@ class Parent:
             handler()
 
     def stop(self) -> None:
-        """Ends the service when its clients are served."""
+        """Ends the service when its clients are served. New clients are refused: while any process has a
+        socket open, they would be connected and get no greeting."""
         self._notifier.stopping("waiting for messages in flight")
         self._do(self._supervisor.stop(trio.current_time()))
+        self._planner.close()
 
     def quit(self) -> None:
         """Ends the service at once."""
@@ -245,10 +252,14 @@ class Parent:
 
     async def _attend(self, child: _Child, is_first: bool) -> None:
         """Runs a worker from its start to its end."""
+        if child.is_unwanted:  # the service has stopped before it was started, and its sockets are closed
+            self._ended(child, 0)
+            return
         try:
             started = await self._start_process(child.number, self._plan.sockets, is_first=is_first)
         except OSError as error:
-            log.error("a worker cannot be started", error=error.strerror or str(error))
+            if not child.is_unwanted:
+                log.error("a worker cannot be started", error=error.strerror or str(error))
             self._ended(child, 1)
             return
         child.process, child.channel = started

@@ -23,9 +23,10 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-__all__ = ["Action", "Drain", "Finish", "Kill", "Restarted", "Say", "Start", "Supervisor"]
+__all__ = ["ENDS", "Action", "Drain", "Finish", "Kill", "Restarted", "Say", "Start", "Supervisor"]
 
-_ENDS: Final = "the service is about to end"
+ENDS: Final = "the service is about to end"
+"""Why there is no restart after `Supervisor.stop`."""
 PAUSES: Final = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """The seconds before a crashed worker is replaced: after the first crash, the second, and so on."""
 CALM_SECONDS: Final = 60.0
@@ -210,7 +211,7 @@ class Supervisor:
         """Replace all workers with new ones, with ``count`` of them if that is given."""
         count = count or self.count
         if self._is_stopping:
-            return [Restarted(_ENDS)]
+            return [Restarted(ENDS)]
         if self._restarts or not self._is_tried:
             return [Restarted("no worker has become ready since the last start")]
         self._before = self._generation, self.count
@@ -226,7 +227,7 @@ class Supervisor:
         actions: list[Action] = []
         if self._restarts:
             self._restarts = False
-            actions.append(Restarted(_ENDS))
+            actions.append(Restarted(ENDS))
         self._is_stopping = True
         for worker in self._workers.values():
             if worker.state is not _State.DRAINING:

@@ -63,6 +63,8 @@ class World:
     workers: dict[int, Worker] = attrs.field(factory=dict[int, Worker])
     plans: list[Plan | str] = attrs.field(factory=list[Plan | str])
     settled: list[int] = attrs.field(factory=list[int])
+    closed: int = 0
+    """How often all sockets were closed."""
     fails: bool = False
     """True if workers that are started now end before they are ready."""
 
@@ -74,6 +76,9 @@ class World:
 
     def settle(self, plan: Plan) -> None:
         self.settled.append(plan.count)
+
+    def close(self) -> None:
+        self.closed += 1
 
     async def start(
         self, number: int, sockets: Sequence[tuple[Address, socket.socket]], *, is_first: bool
@@ -148,6 +153,30 @@ async def test_restarts(autojump_clock: MockClock, logs: Logs) -> None:
         assert used == [True]
         world.fails = False
     assert logs[-1]["log_level"] == "error"
+
+
+async def test_a_stop_closes_all_sockets_and_binds_no_other(autojump_clock: MockClock) -> None:
+    async with running(2) as (parent, world):
+        world.workers[1].channel.on("stop", lambda _: None)  # it has clients
+        assert await parent.reload() == ""
+        assert world.closed == 0
+        parent.stop()
+        assert world.closed == 1
+        world.plans = [Plan(2, ())]
+        assert await parent.restart() == "the service is about to end"
+        assert world.plans
+        world.workers[1].end(0)
+
+
+async def test_after_a_stop_no_worker_is_started_with_closed_sockets(
+    autojump_clock: MockClock, logs: Logs
+) -> None:
+    async with running(1) as (parent, world):
+        parent._do(parent._supervisor.restart(trio.current_time()))
+        parent.stop()
+        await wait_all_tasks_blocked()
+        assert list(world.workers) == [1]
+    assert [line["event"] for line in logs] == ["restarting the workers"]
 
 
 async def test_all_are_asked_and_told(autojump_clock: MockClock) -> None:
