@@ -17,7 +17,7 @@ from trio_proxy.trial.options import read_case, read_letters, with_trial_options
 from . import exit_status
 from .command_group import SuggestingGroup
 from .completion import SHELLS, completion_script
-from .read_options import read_options
+from .read_options import read_control, read_options
 from .setting_options import Mistaken, with_settings
 
 if TYPE_CHECKING:
@@ -107,12 +107,12 @@ def reload(ctx: click.Context, /, *, only: bool, status: bool, **_: Any) -> None
     """
     from .reload import run_reload
 
-    options, problems = read_options(ctx)
+    control, problems = read_control(ctx)
     if problems:
         sys.exit(_complain(problems))
-    if options.control is None:
+    if control is None:
         raise click.UsageError("Missing option '--control' (or control in the settings file).", ctx)
-    sys.exit(run_reload(options.control, "status" if status else "reload" if only else "restart"))
+    sys.exit(run_reload(control, "status" if status else "reload" if only else "restart"))
 
 
 @cli.command(context_settings=_CONTEXT)

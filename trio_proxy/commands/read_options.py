@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sansio_smtp.rules.lint.problems import Problem
     from trio_proxy.settings.config_file import ConfigFile
 
-__all__ = ["read_options"]
+__all__ = ["read_control", "read_options"]
 
 
 def read_options(ctx: click.Context) -> tuple[Options, list[Problem]]:
@@ -41,6 +41,25 @@ def read_options(ctx: click.Context) -> tuple[Options, list[Problem]]:
 
         raise _together(ctx, wrong, [*problems, *all_problems(options)])
     return options, problems
+
+
+def read_control(ctx: click.Context) -> tuple[Path | None, list[Problem]]:
+    """The control socket of a running service, and why it cannot be read from the settings file. None if it
+    is not set.
+
+    Other mistakes in the file do not matter: the service judges the file, and only the service has its
+    credentials. Raises `click.UsageError`.
+    """
+    given = _given(ctx)
+    for name in ("control", "config"):
+        if isinstance(said := given.get(name), Mistaken):
+            raise said.error(ctx)
+    if "control" in given or "config" not in given:
+        return given.get("control"), []
+    config, problems = _config(given["config"])
+    if config is None:
+        return None, problems
+    return config.values.get("control"), [each for each in problems if "[server] control" in each.text]
 
 
 def _config(path: Path) -> tuple[ConfigFile | None, list[Problem]]:

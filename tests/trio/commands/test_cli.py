@@ -262,6 +262,41 @@ def test_a_port_that_is_taken() -> None:
     )
 
 
+# A request to a running service
+
+
+@pytest.mark.parametrize(
+    ("settings", "status", "said"),
+    [
+        (
+            'tls_cert = "$CREDENTIALS_DIRECTORY/cert"\ncontrol = "here"\n',
+            69,
+            "is a service with this --control",
+        ),
+        ("workers = 0\ncontrol = 5\n", 78, "[server] control"),
+        ("workers = 0\n", 2, "Missing option '--control'"),
+        ("workers\n", 78, "proxy.toml:2:"),
+    ],
+)
+def test_a_reload_complains_only_of_what_it_needs(
+    tmp_path: Path, settings: str, status: int, said: str
+) -> None:
+    file = tmp_path / "proxy.toml"
+    file.write_text(f"[server]\n{settings}")
+    result = once("reload", "--config", str(file))
+    assert result.returncode == status
+    assert said in result.stderr
+    assert "CREDENTIALS" not in result.stderr
+    assert "workers = 0" not in result.stderr
+
+
+def test_a_reload_with_control_reads_no_file(tmp_path: Path) -> None:
+    result = once("reload", "--config", "missing.toml", "--control", "here", directory=tmp_path)
+    assert (result.returncode, "missing" in result.stderr) == (69, False)
+    assert once("reload", "--config", "missing.toml", directory=tmp_path).returncode == 78
+    assert once("reload", directory=tmp_path).returncode == 2
+
+
 # Where it listens
 
 
