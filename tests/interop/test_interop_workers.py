@@ -117,34 +117,39 @@ async def test_a_killed_worker_is_replaced_and_its_fellow_goes_on(tmp_path: Path
     assert len(account.cut) <= 2 * 8  # what the two had at that moment
 
 
-async def test_a_stop_refuses_new_clients_at_once_while_a_message_finishes(tmp_path: Path) -> None:
+async def is_refused(port: int) -> bool:
+    try:
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+    except OSError:
+        return True
+    await stream.aclose()
+    return False
+
+
+async def test_a_stop_refuses_new_clients_while_a_message_finishes(tmp_path: Path) -> None:
+    path = tmp_path / "in.sock"
     async with upstream(Account()) as server:
         file = config(tmp_path, server, 0)
-        proxy = Proxy.run(tmp_path, "--config", str(file), "-l", "127.0.0.1:0", "-l", "unix:in.sock")
-        await until_all_serve(file)
-        client = await trio.open_tcp_stream("127.0.0.1", proxy.port)
-        for line in (b"EHLO me.example\r\n", b"MAIL FROM:<a@me.example>\r\n", b"RCPT TO:<b@mx.example>\r\n"):
+        listen = ("--listen", "127.0.0.1:0", "--listen", f"unix:{path}")
+        proxy = Proxy.run(tmp_path, "--config", str(file), *listen)
+        try:
+            await until_all_serve(file)
+            client = await trio.open_tcp_stream("127.0.0.1", proxy.port)
+            for line in (b"EHLO me.example", b"MAIL FROM:<a@me.example>"):
+                await client.receive_some()
+                await client.send_all(line + b"\r\n")
             await client.receive_some()
-            await client.send_all(line)
-        proxy.process.send_signal(signal.SIGTERM)
-        await until(lambda: "stopping" in proxy.log())
-        await until(lambda: not (tmp_path / "in.sock").exists())
-
-        async def is_refused() -> bool:
-            try:
-                stream = await trio.open_tcp_stream("127.0.0.1", proxy.port)
-            except OSError:
-                return True
-            await stream.aclose()
-            return False
-
-        with trio.fail_after(2):  # the workers hear of it; the grace period is 5 seconds
-            while not await is_refused():  # noqa: ASYNC110 - other processes do it
-                await trio.sleep(0.02)
-        assert proxy.process.poll() is None
-        await client.aclose()
-        await until(lambda: proxy.process.poll() is not None)
-        assert proxy.process.returncode == 0
+            assert path.exists()
+            proxy.process.send_signal(signal.SIGTERM)
+            with trio.fail_after(4):  # the grace period is 5 seconds
+                while path.exists() or not await is_refused(proxy.port):  # noqa: ASYNC110 - others do it
+                    await trio.sleep(0.02)
+            assert proxy.process.poll() is None
+            await client.aclose()
+            await until(lambda: proxy.process.poll() is not None)
+            assert proxy.process.returncode == 0
+        finally:
+            proxy._kill()
 
 
 async def test_a_reload_needs_only_the_control_socket(tmp_path: Path) -> None:
