@@ -60,6 +60,8 @@ class Loading:
     """The options of the start."""
     says: bool = True
     """False if another process prints the warnings about settings."""
+    worker: int = 0
+    """The number of this worker for the log; 0: there are no workers."""
     _certificates: Certificates | None = attrs.field(default=None, init=False)
     _problems: Sequence[Problem] = attrs.field(default=(), init=False)
     """Mistakes in the certificates that this reload has read."""
@@ -106,7 +108,8 @@ class Loading:
             self._use()
         if self._need_restart:
             names = ", ".join(self._need_restart)
-            log.warning("settings have changed that take effect only at a restart", settings=names)
+            worker = {"worker": self.worker} if self.worker else {}
+            log.warning("settings have changed that take effect only at a restart", settings=names, **worker)
 
     def _with_servers(self, options: Options, now: Options) -> LoadedRules:
         """The rules of ``now``, and the routes of ``options``."""

@@ -99,7 +99,7 @@ async def _main(options: Options, overseer: Seat | Manager, service_log: Service
             bound = _bound(options, overseer, stack)
             User.named(options.user).become()
         token_host = _TokenHost()
-        loading = Loading(options, overseer.is_first)
+        loading = Loading(options, overseer.is_first, overseer.number)
         security, book, logins = _load_all(options, loading, stack, token_host)
         asked, pages = bound or _bound(options, overseer, stack)
         overseer.check()
@@ -129,6 +129,7 @@ async def _main(options: Options, overseer: Seat | Manager, service_log: Service
             limits = Limits(options, overseer.shared)
             settings = _settings(options, upstreams, book, rules, reactor, admin, limits)
             admin.watch("smtp_proxy_limit_hits_total", limits.hits.readings)
+            admin.watch("smtp_proxy_reloads_total", book.readings)
             admin.watch("smtp_proxy_held_bytes", lambda: [((), limits.held.octets)])
             arrivals, lmtp = Arrivals(settings), Arrivals(settings.for_clients(Dialect.LMTP))
             server = Server(
@@ -269,7 +270,7 @@ def _load_all(
     book: RuleBook | None = None
     rules: LoginRules | None = None
     try:
-        book = RuleBook(loading.load)
+        book = RuleBook(loading.load, worker=loading.worker)
         checks = bool(book.current.by_phase["login"])
         rules = LoginRules(partial(_token_rules, book), checks, token_host.current)
     except RuleError as error:

@@ -148,6 +148,13 @@ METRICS: Final = _metrics(
         "lets things go on gives none.",
         ("rule", "phase", "verdict"),
     ),
+    Metric(
+        "smtp_proxy_reloads_total",
+        "counter",
+        "Reloads of settings and rules, by result: done; refused (something is wrong, and all stayed as it "
+        "was). With workers, each worker that was asked counts.",
+        ("result",),
+    ),
     Metric("smtp_proxy_held_bytes", "gauge", "Memory of all messages that are held for rules."),
     Metric(
         "smtp_proxy_limit_hits_total",

@@ -18,7 +18,8 @@ Files are compared twice a second (`trio_proxy.storage.stamps`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
@@ -39,6 +40,8 @@ __all__ = ["RuleBook"]
 
 log = structlog.stdlib.get_logger("smtp_proxy")
 
+_DONE: Final = "done"
+_REFUSED: Final = "refused"
 _LOOK_SECONDS: Final = 0.5
 _START_SECONDS: Final = 30.0
 """The time for entering ``running()`` of one object of the rules."""
@@ -94,9 +97,12 @@ class _Asked:
 class RuleBook:
     """Holds the current rules, and replaces them on demand."""
 
-    def __init__(self, load: Callable[[], LoadedRules]) -> None:
-        """Calls ``load`` here and for each reload. Raises the `RuleError` of the first call."""
+    def __init__(self, load: Callable[[], LoadedRules], *, worker: int = 0) -> None:
+        """Calls ``load`` here and for each reload. Raises the `RuleError` of the first call. ``worker`` is
+        the number of this worker for the log; 0: there are no workers."""
         self._load = load
+        self._worker = {"worker": worker} if worker else {}
+        self._reloads: Counter[str] = Counter()
         self._wanted = trio.Event()
         self._asked: list[_Asked] = []
         self._stamps: Stamps = {}
@@ -118,6 +124,11 @@ class RuleBook:
     def summary(self) -> str:
         """See `LoadedRules.summary`."""
         return self._current.loaded.summary
+
+    def readings(self) -> Iterator[tuple[tuple[str, ...], float]]:
+        """How often rules were reloaded, by result, for a metric."""
+        for result in (_DONE, _REFUSED):
+            yield (result,), self._reloads[result]
 
     def use(self) -> AbstractContextManager[RuleSet]:
         """Gives the rules for a connection, which may be asked within this context."""
@@ -188,16 +199,23 @@ class RuleBook:
             self._tell(generation.loaded)
         except RuleError as error:
             for problem in error.problems:
-                log.error(str(problem))
-            log.error(f"keeping the rules and servers loaded at {self._current.at}")
+                log.error(str(problem), **self._worker)
+            log.error("reload refused", **self._refused(str(error.problems[0])))
             return str(error.problems[0])
         except Exception:
-            log.exception(f"internal error, keeping the rules and servers loaded at {self._current.at}")
+            log.exception("reload refused", **self._refused("internal error"))
             return "internal error, see the log"
         old, self._current = self._current, generation
         old.replaced()
-        log.warning("rules reloaded", rules=generation.loaded.summary)
+        self._reloads[_DONE] += 1
+        log.warning("rules reloaded", rules=generation.loaded.summary, **self._worker)
         return ""
+
+    def _refused(self, problem: str) -> dict[str, Any]:
+        """Counts a reload that was refused, and returns the fields of the line about it."""
+        self._reloads[_REFUSED] += 1
+        kept = f"rules and servers loaded at {self._current.at}"
+        return {"problem": problem, "kept": kept, **self._worker}
 
     def _generation(self) -> _Generation:
         # Taken before reading, so that a change during the reading is noticed later.

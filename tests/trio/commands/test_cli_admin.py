@@ -91,7 +91,12 @@ def test_a_server_that_a_reload_has_added_is_named_by_its_address(tmp_path: Path
                     running.signal(signal.SIGHUP)
                     running.wait_for("upstream servers reloaded")
                     running.wait_for("rules reloaded")
+            file.write_text("[server]\nlisten = 5\n")
+            running.signal(signal.SIGHUP)
+            running.wait_for("reload refused")
             found = counted(get(pages, "/metrics")[1])
+        assert found['smtp_proxy_reloads_total{result="done"}'] == 1
+        assert found['smtp_proxy_reloads_total{result="refused"}'] == 1
         up = {name: value for name, value in found.items() if name.startswith("smtp_proxy_upstream_up")}
         assert up == {f'smtp_proxy_upstream_up{{upstream="127.0.0.1:{two.port}"}}': 1}
         for server, number in ((one, 1), (two, 2)):

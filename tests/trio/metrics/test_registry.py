@@ -60,6 +60,7 @@ def busy() -> Metrics:
     hits = Hits(lambda: 0.0)
     hits.hit(CONNECTIONS)
     metrics.watch("smtp_proxy_limit_hits_total", hits.readings)
+    metrics.watch("smtp_proxy_reloads_total", lambda: [(("done",), 1), (("refused",), 0)])
     metrics.watch("smtp_proxy_held_bytes", lambda: [((), 4_096)])
     metrics.watch("smtp_proxy_certificate_expires_seconds", lambda: [(("mx.example",), 1.9e9)])
     return metrics

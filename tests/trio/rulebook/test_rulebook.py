@@ -23,7 +23,7 @@ from trio_proxy.rulebook.load import LoadedRules, load
 from trio_proxy.rulebook.reload import RuleBook
 
 Logs = list[MutableMapping[str, Any]]
-KEEPING = re.compile(r"keeping the rules and servers loaded at \d\d:\d\d:\d\d")
+KEPT = re.compile(r"rules and servers loaded at \d\d:\d\d:\d\d")
 SECONDS = 5.0
 
 
@@ -60,8 +60,8 @@ def answer(rules: RuleSet) -> list[Any]:
 
 
 def texts(logs: Logs) -> list[str]:
-    """What was logged, times left out."""
-    return [KEEPING.sub("keeping", f"{entry['log_level']}: {entry['event']}") for entry in logs]
+    """What was logged, without fields."""
+    return [f"{entry['log_level']}: {entry['event']}" for entry in logs]
 
 
 @asynccontextmanager
@@ -129,7 +129,7 @@ async def test_who_is_told_sees_the_rules_of_before(folder: Folder, logs: Logs) 
             await reloaded(book)
         assert answer(book.current) == ["second"]
     assert told == [["first", "second"], ["second", "third"]]
-    assert [line["event"].partition(",")[0] for line in logs] == ["rules reloaded", "internal error"]
+    assert [line["event"] for line in logs] == ["rules reloaded", "reload refused"]
 
 
 async def test_a_broken_file_leaves_the_old_rules_and_says_why(folder: Folder, logs: Logs) -> None:
@@ -143,11 +143,30 @@ async def test_a_broken_file_leaves_the_old_rules_and_says_why(folder: Folder, l
             "error: my_rules.py:1: rcpt() takes 1 argument; write rcpt(tx, to)",
             'error: my_rules.py:2: maill() is no phase; did you mean "mail"? '
             "(if it is a helper, let its name begin with _)",
-            "error: keeping",
+            "error: reload refused",
         ]
+        assert logs[-1]["problem"] == "my_rules.py:1: rcpt() takes 1 argument; write rcpt(tx, to)"
+        assert KEPT.fullmatch(logs[-1]["kept"])
+        assert [*book.readings()] == [(("done",), 0), (("refused",), 1)]
         folder.write("second")
         await reloaded(book)
         assert answer(book.current) == ["second"]
+        assert [*book.readings()] == [(("done",), 1), (("refused",), 1)]
+
+
+async def test_lines_of_a_worker_have_its_number(folder: Folder, logs: Logs) -> None:
+    folder.write("first")
+    book = RuleBook(folder.load, worker=2)
+    async with serving(book):
+        await reloaded(book)
+        folder.write_text("def rcpt(tx): ...")
+        await reloaded(book)
+    assert [line["event"].partition(":")[0] for line in logs] == [
+        "rules reloaded",
+        "my_rules.py",
+        "reload refused",
+    ]
+    assert [line["worker"] for line in logs] == [2, 2, 2]
 
 
 async def test_a_mistake_of_ours_leaves_the_old_rules_too(logs: Logs) -> None:
@@ -164,7 +183,7 @@ async def test_a_mistake_of_ours_leaves_the_old_rules_too(logs: Logs) -> None:
         results.append(LoadedRules(RuleSet()))
         await reloaded(book)
         assert book.current is not first.ruleset
-    assert logs[0]["event"].startswith("internal error, keeping the rules and servers loaded at ")
+    assert (logs[0]["event"], logs[0]["problem"]) == ("reload refused", "internal error")
     assert logs[0]["exc_info"]
     assert len(logs) == 2
 
@@ -290,7 +309,7 @@ async def test_a_file_that_goes_and_comes_back(folder: Folder, autojump_clock: M
             await trio.sleep(30)
             assert texts(logs) == [
                 "error: my_rules.py: cannot be read: No such file or directory",
-                "error: keeping",
+                "error: reload refused",
             ]
             assert answer(book.current) == ["before"]
             folder.write("second")
@@ -513,7 +532,10 @@ async def test_if_what_new_rules_need_cannot_be_had_the_old_ones_stay(logs: Logs
         await reloaded(book)
         assert in_force(book) == "a"
         assert notes == ["a open", "b open", "b closed"]
-    assert texts(logs) == ["error: Client: running() failed: ConnectionError: c is away", "error: keeping"]
+    assert texts(logs) == [
+        "error: Client: running() failed: ConnectionError: c is away",
+        "error: reload refused",
+    ]
 
 
 async def test_they_do_not_wait_for_it_for_ever(autojump_clock: MockClock, logs: Logs) -> None:
@@ -531,7 +553,7 @@ async def test_they_do_not_wait_for_it_for_ever(autojump_clock: MockClock, logs:
         await trio.sleep(2)
         assert texts(logs) == [
             "error: Client: running() failed: it was not there within 30 s",
-            "error: keeping",
+            "error: reload refused",
         ]
         book.reload()
         await trio.sleep(30)
