@@ -258,7 +258,7 @@ class Parent:
         try:
             started = await self._start_process(child.number, self._plan.sockets, is_first=is_first)
         except OSError as error:
-            if not child.is_unwanted:
+            if not self._supervisor.is_stopping:
                 log.error("a worker cannot be started", error=error.strerror or str(error))
             self._ended(child, 1)
             return
