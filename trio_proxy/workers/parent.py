@@ -252,7 +252,7 @@ class Parent:
 
     async def _attend(self, child: _Child, is_first: bool) -> None:
         """Runs a worker from its start to its end."""
-        if child.is_unwanted:  # the service has stopped before it was started, and its sockets are closed
+        if self._supervisor.is_stopping:  # it was not started before the stop, and its sockets are closed
             self._ended(child, 0)
             return
         try:
