@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
+from pathlib import Path
+from shlex import quote
 
 import trio
 
@@ -11,9 +14,11 @@ from sansio_smtp.rules.lint.problems import Problem
 from trio_proxy.driver.listening import ListenError, listening
 from trio_proxy.process.user import User, UserError
 from trio_proxy.rulebook.load import NO_RULE, LoadedRules
+from trio_proxy.settings.credentials import missing_credential
 from trio_proxy.settings.in_file import of_settings
 from trio_proxy.settings.options import Options
 from trio_proxy.text.addresses import Address
+from trio_proxy.text.output import write_line
 
 from . import exit_status
 from .cautions import cautions, hidden_auth
@@ -33,15 +38,39 @@ __all__ = ["run_check"]
 def run_check(options: Options, problems: Iterable[Problem]) -> int:
     """Reports what is right and what is wrong. Returns 78 if options or rules are wrong, else 69 if the
     upstream server cannot be used, else 0. ``problems`` were found in the settings file."""
-    found = Findings(config_is_wrong=bool(problems := list(problems)))
+    problems = list(problems)
+    found = Findings(
+        config_is_wrong=bool(problems)
+    )  # without credentials, options that need them are missing
+    credentials = [name for each in problems if (name := missing_credential(each.text)) is not None]
+    problems = [each for each in problems if missing_credential(each.text) is None]
     with ExitStack() as stack:
-        _check_all(options, problems, found, stack)
+        _check_all(options, problems, credentials, found, stack)
     if found.wrong:
         return exit_status.CONFIG
     return exit_status.UNAVAILABLE if found.unavailable else 0
 
 
-def _check_all(options: Options, problems: list[Problem], found: Findings, stack: ExitStack) -> None:
+def _say_credentials(options: Options, names: Iterable[str], found: Findings) -> None:
+    """Only the service has its credentials: that they are missing here is no mistake in the settings."""
+    if not (names := list(dict.fromkeys(names))):
+        return
+    found.good("credentials", f"not checked, as only the service has them: {', '.join(names)}; as root:")
+    load = " ".join(f"-p LoadCredential={name}:FILE" for name in names)
+    program = Path(sys.argv[0])
+    command = str(program.absolute()) if program.name == "smtp-proxy" else "smtp-proxy"
+    checked = f"check --config {quote(str(options.config))}"
+    write_line(f"    systemd-run --pipe --wait --same-dir {load} {command} {checked}")
+    write_line("    checks them too; FILE is what LoadCredential= in the unit names")
+
+
+def _check_all(
+    options: Options,
+    problems: list[Problem],
+    credentials: list[str],
+    found: Findings,
+    stack: ExitStack,
+) -> None:
     is_wrong = found.config_is_wrong
     security, of_tls = security_or_problems(options, stack, config_is_wrong=is_wrong)
     loaded, of_rules = load_or_problems(options, config_is_wrong=is_wrong)
@@ -52,6 +81,7 @@ def _check_all(options: Options, problems: list[Problem], found: Findings, stack
     found.problems([*problems, *others, *of_tls, *of_rules, *of_logins])
     if options.config is not None and not found.wrong:
         found.good("config", f"{options.config} ok")
+    _say_credentials(options, credentials, found)
     _say_rules(options, loaded, found)
     _check_listeners(options, found)
     if options.admin is not None:

@@ -7,14 +7,24 @@ read, and names the directory in a variable. No other variable is replaced in se
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-__all__ = ["file_named"]
+__all__ = ["file_named", "missing_credential"]
 
 _VARIABLE: Final = "CREDENTIALS_DIRECTORY"
 _PREFIX: Final = f"${_VARIABLE}/"
+_NOT_SET: Final = f"{_VARIABLE} is not set"
+_MISSING: Final = re.compile(rf"no credential (\S+): {_NOT_SET}")
+
+
+def missing_credential(problem: str) -> str | None:
+    """The name of the credential, if a problem says that this process has no credentials at all; else
+    None."""
+    found = _MISSING.search(problem)
+    return None if found is None else found[1]
 
 
 def file_named(text: str, environment: Mapping[str, str] | None = None) -> Path:
@@ -24,5 +34,8 @@ def file_named(text: str, environment: Mapping[str, str] | None = None) -> Path:
         return Path(text)
     directory = (os.environ if environment is None else environment).get(_VARIABLE, "")
     if not directory:
-        raise ValueError(f"{_VARIABLE} is not set; LoadCredential= in the unit of the service sets it")
+        name = text.removeprefix(_PREFIX)
+        raise ValueError(
+            f"no credential {name}: {_NOT_SET}; LoadCredential= in the unit of the service sets it"
+        )
     return Path(directory, text.removeprefix(_PREFIX))

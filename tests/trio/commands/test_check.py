@@ -15,6 +15,8 @@ from drivers import closed_port
 from sansio_smtp.rules.lint.problems import Problem
 from trio_proxy.commands import check
 from trio_proxy.driver import listening
+from trio_proxy.settings.choose import choose
+from trio_proxy.settings.config_file import read_config
 from trio_proxy.settings.options import Options
 from trio_proxy.settings.tables import RuleTable
 from trio_proxy.text.addresses import Address
@@ -147,6 +149,40 @@ def test_defaults_are_not_looked_at_when_the_file_may_have_said_otherwise(capsys
         == 78
     )
     assert capsys.readouterr().out == "  listen      127.0.0.1:0 is free\n"
+
+
+# Credentials
+
+NO_CREDENTIALS = (
+    '[server]\nlisten = "127.0.0.1:0"\ntls_cert = "$CREDENTIALS_DIRECTORY/cert"\n'
+    'tls_key = "$CREDENTIALS_DIRECTORY/key"\n'
+)
+
+
+def test_credentials_that_only_the_service_has_are_no_mistake(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    monkeypatch.setattr(sys, "argv", ["/opt/smtp-proxy/bin/smtp-proxy", "check"])
+    file = Path("my proxy.toml")
+    file.write_text(NO_CREDENTIALS)
+    config, problems = read_config(file)
+    assert check.run_check(choose({}, config), problems) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert said.out.splitlines()[:4] == [
+        "  config      my proxy.toml ok",
+        "  credentials not checked, as only the service has them: cert, key; as root:",
+        "    systemd-run --pipe --wait --same-dir -p LoadCredential=cert:FILE -p LoadCredential=key:FILE "
+        "/opt/smtp-proxy/bin/smtp-proxy check --config 'my proxy.toml'",
+        "    checks them too; FILE is what LoadCredential= in the unit names",
+    ]
+    file.write_text(NO_CREDENTIALS + 'lisen = "127.0.0.1:25"\n')
+    config, problems = read_config(file)
+    assert check.run_check(choose({}, config), problems) == 78
+    said = capsys.readouterr()
+    assert said.err == 'my proxy.toml:5: [server] unknown key "lisen"; did you mean "listen"?\n'
+    assert "config      " not in said.out
 
 
 # Directories
