@@ -49,9 +49,7 @@ def test_the_recipes(tmp_path: Path) -> None:
         mailed(running)
     (tmp_path / "log").write_bytes(running.err.read_bytes())
     (block,) = (
-        body
-        for body in blocks(ROOT / "docs" / "reference" / "operating.md", "shell")
-        if "as $line" in body
+        body for body in blocks(ROOT / "docs" / "reference" / "operating.md", "shell") if "as $line" in body
     )
     recipes = re.findall(r"^jq (?:[^\n]|\n  )*", block, re.MULTILINE)
     assert len(recipes) == 4

@@ -30,7 +30,7 @@ from .oauth import check_tokens, provider_or_problems
 from .open_relay import open_relay_warning
 from .rule_problems import load_or_problems
 from .security import security_or_problems
-from .settings_problems import settings_problems
+from .settings_problems import obstacle, settings_problems, used_directories
 
 __all__ = ["run_check"]
 
@@ -84,13 +84,16 @@ def _check_all(
     _say_credentials(options, credentials, found)
     _say_rules(options, loaded, found)
     _check_listeners(options, found)
+    _say_directories(options, found)
     if options.admin is not None:
         _check_listener("admin", options.admin, found)
     if options.user is not None:
         try:
-            User.named(options.user)
+            user = User.named(options.user)
         except UserError as error:
             found.problems([of_settings(options, f"--user {options.user}: {error}")])
+        else:
+            found.problems(_unreadable(user, loaded))
     check_certificates(security, found)
     if not is_wrong:  # a setting that prevents this may be in a part that could not be read
         if why := hidden_auth(options):
@@ -101,6 +104,13 @@ def _check_all(
         logins = None  # without a token no login is possible
     if security.can_connect:
         trio.run(check_upstream, options, security, logins, found)
+
+
+def _unreadable(user: User, loaded: LoadedRules | None) -> list[Problem]:
+    """The files of rules that this user, which the service becomes before it reads them, cannot read."""
+    files = () if loaded is None else loaded.files
+    text = f"cannot be read by the user {user.name}, as whom the service runs"
+    return [Problem(str(file), 0, text) for file in user.cannot_read(files)]
 
 
 def _say_rules(options: Options, loaded: LoadedRules | None, found: Findings) -> None:
@@ -138,3 +148,29 @@ def _check_listener(name: str, address: Address, found: Findings) -> None:
             found.problems([Problem("", 0, str(error))])
     else:
         found.good(name, f"{address} is free")
+
+
+# Directories
+
+
+def _say_directories(options: Options, found: Findings) -> None:
+    """What is wrong with them is among the problems of the settings."""
+    for name, path in used_directories(options).items():
+        if name in options.named and not obstacle(path):
+            found.good(name, f"{path} can be written")
+    if options.control is not None:
+        _check_control(options.control, found)
+
+
+def _check_control(path: Path, found: Findings) -> None:
+    """The service makes the socket, but not its directory."""
+    directory = path.absolute().parent
+    if not directory.exists():
+        found.warn(
+            f"--control {path}: there is no directory {directory}, and without it the service does not "
+            "start; with systemd, RuntimeDirectory= in the unit makes it"
+        )
+    elif why := obstacle(directory):
+        found.warn(f"--control {path}: {why}; the user of the service needs it")
+    else:
+        found.good("control", f"{path} can be made")

@@ -19,7 +19,7 @@ from .log import log_problems
 from .loops import leads_to, route_loops
 from .tracing import tracing_problems
 
-__all__ = ["settings_problems"]
+__all__ = ["obstacle", "settings_problems", "used_directories"]
 
 
 def settings_problems(options: Options, *, config_is_wrong: bool = False) -> list[Problem]:
@@ -63,20 +63,25 @@ def _loops(options: Options) -> list[Problem]:
 # Directories
 
 
-def _directories(options: Options) -> list[Problem]:
-    directories = {
+def used_directories(options: Options) -> dict[str, Path]:
+    """Name of the setting → the directory to which the service writes."""
+    used = {
         "capture": None if options.upstream else options.capture,
         "quarantine": options.quarantine if options.rules else None,
         "spool": options.spool if options.rules else None,
     }
+    return {name: path for name, path in used.items() if path is not None}
+
+
+def _directories(options: Options) -> list[Problem]:
     return [
-        of_settings(options, f"--{name} {path}: {obstacle}; choose a directory that can be made and written")
-        for name, path in directories.items()
-        if path is not None and (obstacle := _obstacle(path))
+        of_settings(options, f"--{name} {path}: {why}; choose a directory that can be made and written")
+        for name, path in used_directories(options).items()
+        if (why := obstacle(path))
     ]
 
 
-def _obstacle(directory: Path) -> str:
+def obstacle(directory: Path) -> str:
     """Returns the reason why no file can be written in this directory, which may not exist yet; else ""."""
     for path in (directory, *directory.parents):
         try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import attrs
@@ -59,6 +61,22 @@ class User:
         root."""
         if os.geteuid() == 0:
             os.chown(path, self.uid, self.gid)
+
+    def cannot_read(self, files: Iterable[Path]) -> list[Path]:
+        """Those of these files that this user cannot read. Only root can find out; else there are none."""
+        if os.geteuid() != 0 or self.uid == 0:
+            return []
+        return [file for file in files if not self._may_read(file)]
+
+    def _may_read(self, file: Path) -> bool:
+        ask = ["test", "-r", str(file.absolute())]  # a process of this user knows best
+        try:
+            asked = subprocess.run(
+                ask, cwd="/", user=self.uid, group=self.gid, extra_groups=self.groups, check=False
+            )
+        except OSError:
+            return True  # there is no such program: nothing is known
+        return asked.returncode == 0
 
 
 def _can_go_back() -> bool:

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import sys
+from getpass import getuser
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from drivers import closed_port
 from sansio_smtp.rules.lint.problems import Problem
 from trio_proxy.commands import check
 from trio_proxy.driver import listening
+from trio_proxy.process.user import User
 from trio_proxy.settings.choose import choose
 from trio_proxy.settings.config_file import read_config
 from trio_proxy.settings.options import Options
@@ -222,6 +224,41 @@ def test_directories_that_cannot_be_made(capsys: Capture) -> None:
     assert checked(capsys, capture=Path("loop")).err == [
         f"--capture loop: Too many levels of symbolic links; {hint}"
     ]
+
+
+def test_directories_that_are_named_and_the_control_socket(capsys: Capture) -> None:
+    said = checked(
+        capsys,
+        rules=("good.py",),
+        quarantine=Path("held"),
+        named=frozenset(["quarantine"]),
+        workers=2,
+        control=Path("control"),
+    )
+    assert said.out[1:3] == ["  quarantine  held can be written", "  control     control can be made"]
+    assert said.err == []
+    missing = Path("nowhere/control").absolute()
+    said = checked(capsys, workers=2, control=missing)
+    assert said.status == 0
+    assert said.err == [
+        f"warning: --control {missing}: there is no directory {missing.parent}, and without it the service "
+        "does not start; with systemd, RuntimeDirectory= in the unit makes it"
+    ]
+    said = checked(capsys, workers=2, control=Path("good.py/control"))
+    assert said.err == [
+        f"warning: --control good.py/control: {Path('good.py').absolute()} is no directory; the user of the "
+        "service needs it"
+    ]
+
+
+def test_rules_that_the_user_of_the_service_cannot_read(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(User, "cannot_read", lambda self, files: [*files])
+    said = checked(capsys, rules=("good.py",), user=getuser())
+    assert said.status == 78
+    text = f"good.py: cannot be read by the user {getuser()}, as whom the service runs"
+    assert [line.rpartition("/")[2] for line in said.err] == [text]
 
 
 def test_a_directory_without_permission(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

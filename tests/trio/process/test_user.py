@@ -6,6 +6,7 @@ import grp
 import os
 import pwd
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -47,3 +48,31 @@ def test_what_root_has_made_belongs_to_the_user(
     monkeypatch.setattr(os, "chown", lambda path, uid, gid: given.append((str(path), uid, gid)))
     User("other", 4712, 4713, ()).own(Path("/run/control"))
     assert given == owns
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask as another user")
+def test_files_that_another_user_cannot_read(tmp_path: Path) -> None:
+    stranger = User("other", 4712, 4713, ())
+    with TemporaryDirectory() as name:
+        file, missing = Path(name, "rules.py"), Path(name, "missing.py")
+        file.write_text("")
+        assert stranger.cannot_read([file]) == [file]
+        assert User("root", 0, 0, ()).cannot_read([file]) == []
+        Path(name).chmod(0o755)
+        file.chmod(0o644)
+        assert stranger.cannot_read([file, missing]) == [missing]
+        file.chmod(0o640)
+        assert stranger.cannot_read([file]) == [file]
+        os.chown(file, 0, 4713)
+        assert stranger.cannot_read([file]) == []
+
+
+def test_files_of_another_user_if_nobody_can_find_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stranger = User("other", 4712, 4713, ())
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    assert stranger.cannot_read([tmp_path / "missing.py"]) == []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert stranger.cannot_read([tmp_path / "missing.py"]) == []
