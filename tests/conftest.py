@@ -1,5 +1,8 @@
 """Profiles, chosen with HYPOTHESIS_PROFILE; the option ``--io``; the command to run a failed case alone; a
-log that each test leaves as it was.
+log that each test leaves as it was. Tests that are async run in trio.
+
+The tests run on all cores; those of a file stay together. With ``-n 0`` they run in one process, for a
+debugger or ``-s``.
 
 ``quick``, the default, draws few examples, the same each time; ``ci``, which .ci/run sets, draws twice as
 many. ``deep`` draws many, different ones each time. For a generated test it runs the full product of the
@@ -17,6 +20,9 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 from io_modes import MODES, io_mode, say_io_mode
+from pytest_trio.enable_trio_mode import pytest_collection_modifyitems, pytest_fixture_setup
+
+__all__ = ["pytest_collection_modifyitems", "pytest_fixture_setup"]  # pytest finds them here
 
 # If Python must not keep compiled modules, each process that the tests start compiles all sources again. With
 # a separate directory (PYTHONPYCACHEPREFIX) all installed packages would be compiled again.
@@ -57,6 +63,18 @@ def pytest_configure(config: pytest.Config) -> None:
     say_io_mode(config.getoption("--io"))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """As ``-n auto --dist loadfile``, where nothing else is said. It comes before the hook of pytest-xdist."""
+    if not config.pluginmanager.hasplugin("xdist") or hasattr(config, "workerinput"):
+        return
+    if config.option.numprocesses is None:
+        config.option.numprocesses = "auto"
+    if config.option.dist == "no":
+        config.option.dist = "loadfile"
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One more than the number of cores, because some tests wait for a second and leave their core idle."""
     return (os.cpu_count() or 1) + 1

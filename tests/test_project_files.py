@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from each import each
 
 import sansio_smtp
 
@@ -17,6 +23,33 @@ def test_the_citation_names_this_version() -> None:
     text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert f"\nversion: {sansio_smtp.__version__}\n" in text
     assert "\nlicense: MIT\n" in text
+
+
+def test_pytest_needs_no_plugin_for_an_example() -> None:
+    """``pytest examples/test_property.py`` in a clone: without pytest-xdist and pytest-trio it would refuse
+    their options."""
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]
+    assert set(options["ini_options"]) == {"testpaths", "addopts", "filterwarnings", "markers"}
+    words = shlex.split(options["ini_options"]["addopts"])
+    assert {word for word in words if word.startswith("-")} == {"--strict-markers", "--strict-config", "-m"}
+
+
+@each(
+    ("given", "runs_as"),
+    [((None, "no"), ("auto", "loadfile")), ((0, "no"), (0, "loadfile")), ((2, "load"), (2, "load"))],
+)
+def test_tests_run_on_all_cores(
+    pytestconfig: pytest.Config, given: tuple[object, str], runs_as: tuple[object, str]
+) -> None:
+    conftest: Any = pytestconfig.pluginmanager.get_plugin(str(ROOT / "tests" / "conftest.py"))
+    option = SimpleNamespace(numprocesses=given[0], dist=given[1])
+    config = SimpleNamespace(option=option, pluginmanager=pytestconfig.pluginmanager)
+    conftest.pytest_cmdline_main(config)
+    assert (option.numprocesses, option.dist) == runs_as
+    worker = SimpleNamespace(option=SimpleNamespace(numprocesses=None, dist="no"), workerinput={})
+    worker.pluginmanager = pytestconfig.pluginmanager
+    conftest.pytest_cmdline_main(worker)
+    assert worker.option.numprocesses is None  # a worker starts no others
 
 
 def test_what_is_shipped_exists() -> None:

@@ -14,11 +14,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
-from sansio_smtp import Envelope, RemoteProtocolError
+from sansio_smtp import Command, Envelope, RemoteProtocolError
 from sansio_smtp.rules import Reject, on
 from sansio_smtp.rules.message import Message
 from sansio_smtp.testing import Dialogue, Session, Sizes, Turn, bytewise, play, session, strategies
-from sansio_smtp.wire.commands import Command
 from sansio_smtp.wire.content import is_canonical
 from sansio_smtp.wire.paths import parse_mailbox
 from sansio_smtp.wire.reply_reader import ReplyReader
@@ -374,6 +373,14 @@ def test_messages_arrive_in_sessions() -> None:
     reaches(strategies.dialogues(BOTH), *map(arrives, (0, 1, 2)))
 
 
+def pasted(example: str) -> dict[str, Any]:
+    """The arguments of a failed case, evaluated with the names that a test imports."""
+    arguments = example[example.index("(") :]
+    names = {"Command": Command, "Envelope": Envelope, "Dialogue": Dialogue, "Sizes": Sizes, "Turn": Turn}
+    case: dict[str, Any] = eval(f"dict{arguments[: arguments.rindex(')') + 1]}", names)
+    return case
+
+
 def test_a_property_that_fails_shows_a_short_dialogue() -> None:
     @settings(database=None, derandomize=True, max_examples=200, phases=[Phase.generate, Phase.shrink])
     @given(strategies.dialogues(BOTH), strategies.cuts())
@@ -398,7 +405,22 @@ def test_a_property_that_fails_shows_a_short_dialogue() -> None:
     ]
     play(script)
     assert "Turn(b'RCPT TO:<bob@old.example>')" in example
-    assert re.search(r"cut=Sizes\((sizes=)?\(\)\)", example)
+    case = pasted(example)
+    assert case["dialogue"].octets.startswith(b"MAIL FROM:<ann@me.example>\r\nRCPT TO:<bob@old.example>\r\n")
+    assert case["cut"] == Sizes(())
+
+
+def test_an_envelope_that_fails_can_be_pasted_into_a_test() -> None:
+    @settings(database=None, derandomize=True, max_examples=20, phases=[Phase.generate, Phase.shrink])
+    @given(strategies.envelopes(["old.example"]))
+    def has_no_recipient(envelope: Envelope) -> None:
+        assert not envelope.recipients
+
+    with pytest.raises(AssertionError) as failed:
+        has_no_recipient()
+    envelope = pasted(failed.value.__notes__[0])["envelope"]
+    assert envelope.mail.raw == b"MAIL FROM:<ann@me.example>"
+    assert [each.raw for each in envelope.recipients] == [b"RCPT TO:<bob@old.example>"]
 
 
 # Without Hypothesis

@@ -13,7 +13,7 @@ A transaction follows the replies. It never refuses a command: the server refuse
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -59,6 +59,14 @@ class Envelope:
         if self._replaced is None:
             self._replaced = {}
         self._replaced[recipient] = sent
+
+    def _repr_pretty_(self, printer: Any, _: bool) -> None:
+        """For Hypothesis: a call that makes this envelope again, to paste into a test. Secrets are masked."""
+        printer.text("Envelope(")
+        printer.pretty(self.mail)
+        printer.text(", ")
+        printer.pretty(self.recipients)
+        printer.text(")")
 
     def copy(self) -> Envelope:
         """A copy with the same commands."""

@@ -42,6 +42,10 @@ class Dialogue:
     waits: bool = True
     """False: the client sends everything at once and waits for no reply. No honest client does so."""
 
+    def _repr_pretty_(self, printer: Any, _: bool) -> None:
+        """For Hypothesis, which would write how its strategy has made it, with names that are not public."""
+        printer.text(repr(self))
+
     @property
     def octets(self) -> bytes:
         """All octets, as a client sends them that waits for no reply."""

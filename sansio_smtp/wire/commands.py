@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import attrs
 
@@ -211,6 +211,10 @@ class Command:
 
     def __repr__(self) -> str:
         return f"Command({self.shown!r})"
+
+    def _repr_pretty_(self, printer: Any, _: bool) -> None:
+        """For Hypothesis: a call that makes this command again, to paste into a test. Secrets are masked."""
+        printer.text(f"Command.parse({self.shown!r})")
 
     def __str__(self) -> str:
         return self.shown.decode("utf-8", "backslashreplace")

@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 from each import each
 
-from sansio_smtp.ends.transaction import Transaction
+from hypothesis.vendor.pretty import pretty
+
+from sansio_smtp.ends.transaction import Envelope, Transaction
 from sansio_smtp.states import TransactionState
 from sansio_smtp.wire.commands import END_OF_DATA, Command, Path, auth_line
 from sansio_smtp.wire.replies import Reply
@@ -50,6 +52,14 @@ def test_empty_envelope() -> None:
     assert transaction.envelope.reverse_path is None
     assert transaction.envelope.forward_paths == []
     assert transaction.envelope.declared("SIZE") is None
+
+
+def test_hypothesis_writes_a_call_that_makes_the_envelope_again() -> None:
+    envelope = opened().envelope
+    again = eval(pretty(envelope), {"Command": Command, "Envelope": Envelope})
+    assert [each.raw for each in (again.mail, *again.recipients)] == [MAIL.raw, ONE.raw, TWO.raw]
+    assert pretty(Envelope()) == "Envelope(None, [])"
+    assert "hunter2" not in pretty(Envelope(Command.parse(b"AUTH PLAIN hunter2")))
 
 
 def test_paths_that_cannot_be_read() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from each import each
+from hypothesis.vendor.pretty import pretty
 
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.verbs import VERBS, Kind
@@ -94,6 +95,7 @@ def test_a_credential_is_shown_nowhere(raw: bytes, shown: bytes) -> None:
     assert command.shown == shown
     assert repr(command) == f"Command({shown!r})"
     assert str(command) == shown.decode()
+    assert pretty(command) == f"Command.parse({shown!r})"
 
 
 @each(
@@ -116,6 +118,11 @@ def test_secrets_are_words_that_tell_something(command: Command, secrets: list[b
 
 def test_str_of_octets_that_are_not_utf8() -> None:
     assert str(Command.parse(b"NOOP \xff\xc3\xa9")) == "NOOP \\xffé"
+
+
+def test_hypothesis_writes_a_call_that_makes_the_command_again() -> None:
+    command = Command.parse(b"rcpt to:<b'\xff@mx> NOTIFY=NEVER")
+    assert eval(pretty(command), {"Command": Command}).raw == command.raw
 
 
 def test_auth_line_is_opaque_and_secret() -> None:
