@@ -6,10 +6,10 @@ It needs pytest and Hypothesis (``pip install . pytest hypothesis``). Hypothesis
 whole dialogues, ordinary and hostile, with many spellings of the address. If the rule lets one through, the
 test shows a short dialogue, and the case to paste into a test.
 
-The property is about the domain of the recipient. ``bob%old.example@new.example`` is an address in new.example
-that some servers forward to old.example: my_rules.py lets it through, and so does this property. A rule that is
-to refuse it says ``if to.domain == "old.example" or to.routes``: see "Local parts that route" in
-docs/explanation/what-can-slip-past.md.
+The property is about the domain of the recipient. ``bob%old.example@new.example`` is an address in
+new.example that some servers forward to old.example: my_rules.py lets it through, and so does this property.
+A rule that is to refuse it says ``if to.domain == "old.example" or to.routes``: see "Local parts that route"
+in docs/explanation/what-can-slip-past.md.
 """
 
 import my_rules

@@ -65,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """As ``-n auto --dist loadfile``, where nothing else is said. It comes before the hook of pytest-xdist."""
+    """As ``-n auto --dist loadfile``, where nothing else is said. It runs before pytest-xdist's own."""
     if not config.pluginmanager.hasplugin("xdist") or hasattr(config, "workerinput"):
         return
     if config.option.numprocesses is None:

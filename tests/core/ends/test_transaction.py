@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 from each import each
-
 from hypothesis.vendor.pretty import pretty
 
 from sansio_smtp.ends.transaction import Envelope, Transaction
