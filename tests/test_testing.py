@@ -173,6 +173,33 @@ def test_script_errors_say_where_and_what(text: str, line: int, what: str) -> No
     assert str(caught.value).startswith(f"some/file.txt:{line}: ")
 
 
+SCRIPT = """# ask: RCPT
+S: 220 mx
+    -> C: 220 mx
+
+C: RCPT TO:<b@mx>
+    ? RCPT b@mx
+    ! answer 550 no
+    -> C: 550 no
+C:
+    -> S:"""
+
+
+@each("before", ["    ", "E   ", "E           "])
+def test_a_script_may_be_copied_out_of_a_test_or_of_what_pytest_prints(before: str) -> None:
+    lines = [before + line for line in SCRIPT.split("\n")]
+    assert parse("\n".join(lines)) == parse(SCRIPT)
+    assert parse("\n".join(line.rstrip() for line in lines)) == parse(SCRIPT)
+    with pytest.raises(ScriptError, match=":11: a line begins with"):
+        parse("\n".join([*lines, f"{before}X: NOOP"]))
+
+
+def test_only_the_indentation_of_all_lines_is_removed() -> None:
+    assert parse("  S: 220 mx\n    -> C: 220 mx") == parse("S: 220 mx\n  -> C: 220 mx")
+    with pytest.raises(ScriptError, match=":2: an indented line begins with"):
+        parse("S: 220 mx\n  C: NOOP")
+
+
 def test_settings() -> None:
     script = parse(
         "# a comment: with a colon\n"

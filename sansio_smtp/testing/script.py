@@ -80,6 +80,7 @@ from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.events import CLIENT, SERVER, Side
 from sansio_smtp.wire.commands import Command
 
+from .copied import flush_left
 from .handshakes import read_handshake
 from .notation import did_you_mean, octets
 from .settings import SETTINGS, read_setting
@@ -247,8 +248,9 @@ class Script:
 
 
 def parse(text: str, name: str = "<script>") -> Script:
-    """Reads a script. Raises `ScriptError`, which says where and what."""
-    return _Parser(name).parse(text)
+    """Reads a script. It may be indented as a whole, and each line may begin with ``E   ``, as pytest prints
+    the dialogue of a test that fails. Raises `ScriptError`, which says where and what."""
+    return _Parser(name).parse(flush_left(text.replace("\r\n", "\n")))
 
 
 @attrs.define
@@ -262,7 +264,7 @@ class _Parser:
 
     def parse(self, text: str) -> Script:
         # Not splitlines(): that cuts at form feeds and at several characters beyond ASCII, too.
-        for self.line, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
+        for self.line, line in enumerate(text.split("\n"), 1):
             if line.endswith((" ", "\t")) and line.strip():
                 raise self._error("blank at the end of the line; write \\x20 if it is meant")
             try:
