@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 import pytest
 import trio
+from each import each
 
 from sansio_smtp import BareNewline, ClientInfo, Command, Config, Envelope, LocalProtocolError, Reply, TlsInfo
 from sansio_smtp.rules import (
@@ -697,3 +698,17 @@ async def test_an_error_is_given_the_dialogue(fails: bool) -> None:
             (note,) = raised.__notes__
             assert note == f"The dialogue (C: the client, S: the server, ->: what leaves):\n\n{s.script}"
     assert (error is not None) is fails
+
+
+@each(
+    ("step", "hint"),
+    [
+        (lambda s: s.say("C: NOOP"), r'a Dialogue, not str; .*s\.command\("NOOP"\).*play\(text\)'),
+        (lambda s: s.send("ann@example.com", b""), r"an Envelope and a message, not str; .*s\.mail"),
+        (lambda s: s.send(Envelope(), "Hello"), r"is bytes, not str; .*text\.encode\(\)"),
+        (lambda s: s.message("Hello"), r"is bytes, not str; .*text\.encode\(\)"),
+    ],
+)
+def test_a_step_says_what_to_pass(step: Callable[[Any], object], hint: str) -> None:
+    with session() as s, pytest.raises(TypeError, match=hint):
+        step(s)

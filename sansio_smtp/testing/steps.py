@@ -10,6 +10,7 @@ from typing import Any, Final, Generic, Self, TypeAlias, TypeVar
 
 import attrs
 
+from sansio_smtp.arguments import check_type
 from sansio_smtp.client_info import ClientInfo
 from sansio_smtp.config import Config
 from sansio_smtp.ends.transaction import Envelope
@@ -79,6 +80,10 @@ class _External:
 
     def forget(self) -> None:
         """There is no secret."""
+
+
+def _check_content(content: object) -> None:
+    check_type(content, (bytes, bytearray), "the content of a message is bytes", "as of text.encode()")
 
 
 def client_at(ip: str) -> ClientInfo:
@@ -206,6 +211,9 @@ class Steps(Generic[R]):
         """DATA, the content, and its end; bare newlines in ``content`` become CRLF, unless it is ``exact``.
         With ``pieces`` it arrives in segments of that many octets. Refused or not, `reply` is the last
         reply."""
+        check_type(
+            content, (bytes, bytearray), "the content of a message is bytes", "encode it, as in text.encode()"
+        )
         wire = stuffed(content if exact else canonical(content))
         cut = self._cut if pieces is None else fixed(pieces)
 
@@ -232,6 +240,16 @@ class Steps(Generic[R]):
         """MAIL, each RCPT, and the message if one of the recipients is accepted, else RSET. The content is
         sent as it is, dot-stuffed."""
 
+        check_type(
+            envelope,
+            Envelope,
+            "send takes an Envelope and a message",
+            'with addresses: s.mail("ann@example.com"), s.rcpt("bob@example.net"), s.message(content)',
+        )
+        check_type(
+            content, (bytes, bytearray), "the content of a message is bytes", "encode it, as in text.encode()"
+        )
+
         async def say() -> None:
             mail = envelope.mail or Command.of("MAIL FROM:<>")
             await self._say(mail.raw + b"\r\n")
@@ -244,6 +262,12 @@ class Steps(Generic[R]):
 
     def say(self, dialogue: Dialogue) -> R:
         """All turns of a client, up to the end of the connection."""
+        check_type(
+            dialogue,
+            Dialogue,
+            "say takes a Dialogue",
+            'for one command: s.command("NOOP"); to play a dialogue script: play(text)',
+        )
 
         async def say() -> None:
             if not dialogue.waits:
