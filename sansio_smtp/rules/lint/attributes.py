@@ -36,7 +36,7 @@ from sansio_smtp.sasl_client import LoginAttempt
 from .source import Definition, Source
 from .verdict_types import annotation_of
 
-__all__ = ["PARAMETERS", "unknown_attributes"]
+__all__ = ["PARAMETERS", "Kind", "keeps_parameters", "kind_of", "kinds_of_parameters", "unknown_attributes"]
 
 Kind: TypeAlias = type[Any]
 
@@ -78,18 +78,13 @@ def unknown_attributes(
     source: Source, function: Definition, phase: PhaseInfo, *, takes_self: bool
 ) -> Iterator[tuple[int, str]]:
     """Line and text for each attribute that does not exist. ``takes_self``: see `Found`."""
-    if not all(_keeps_parameters(source, each) for each in function.decorator_list):
+    if not all(keeps_parameters(source, each) for each in function.decorator_list):
         return
-    names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)][takes_self:]
-    kinds = {
-        name: _OTHERWISE.get((phase.name, parameter), PARAMETERS[parameter])
-        for name, parameter in zip(names, phase.parameters, strict=False)
-        if name not in _assigned(function)
-    }
+    kinds = kinds_of_parameters(function, phase, takes_self=takes_self)
     excused = _set_or_asked_for(source.tree)
     for node in _outside_of_guards(function):
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load) and node.attr not in excused:
-            kind = _kind_of(node.value, kinds)
+            kind = kind_of(node.value, kinds)
             if kind is not None and node.attr not in (has := _attributes(kind)):
                 public = [each for each in has if not each.startswith("_")]
                 what = kind.__name__
@@ -100,17 +95,27 @@ def unknown_attributes(
                 )
 
 
-def _keeps_parameters(source: Source, decorator: ast.expr) -> bool:
+def kinds_of_parameters(function: Definition, phase: PhaseInfo, *, takes_self: bool) -> dict[str, Kind]:
+    """Name → class of the parameters that the function does not assign."""
+    names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)][takes_self:]
+    return {
+        name: _OTHERWISE.get((phase.name, parameter), PARAMETERS[parameter])
+        for name, parameter in zip(names, phase.parameters, strict=False)
+        if name not in _assigned(function)
+    }
+
+
+def keeps_parameters(source: Source, decorator: ast.expr) -> bool:
     """Returns True for decorators of the rules API. Others may call the function with other arguments."""
     called = decorator.func if isinstance(decorator, ast.Call) else decorator
     return any(source.meaning(called) is known for known in (on, threaded))
 
 
-def _kind_of(node: ast.expr, kinds: dict[str, Kind]) -> Kind | None:
+def kind_of(node: ast.expr, kinds: dict[str, Kind]) -> Kind | None:
     """The class of ``name`` or ``name.attribute``, if it is certain."""
     if isinstance(node, ast.Name):
         return kinds.get(node.id)
-    if isinstance(node, ast.Attribute) and (owner := _kind_of(node.value, kinds)) is not None:
+    if isinstance(node, ast.Attribute) and (owner := kind_of(node.value, kinds)) is not None:
         return _HINTS[owner].get(node.attr)
     return None
 

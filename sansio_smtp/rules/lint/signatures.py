@@ -18,6 +18,7 @@ from sansio_smtp.rules.phases import PHASES, PhaseInfo
 from sansio_smtp.rules.ruleset import Rule
 
 from .attributes import unknown_attributes
+from .comparisons import wrong_comparisons
 from .patterns import wrong_address_pattern
 from .problems import Problem, did_you_mean
 from .source import Definition, Source
@@ -91,6 +92,7 @@ def rules_and_problems(found: Found) -> tuple[list[Rule], list[Problem]]:
                 wrong += unknown_attributes(
                     found.source, found.definition, phase, takes_self=found.takes_self
                 )
+                wrong += wrong_comparisons(found.source, found.definition, phase, takes_self=found.takes_self)
     problems = [Problem(found.file, line, text) for line, text in dict.fromkeys(wrong)]
     wanted = (
         []
