@@ -14,7 +14,7 @@ import attrs
 
 from sansio_smtp.rules import Message, charsets, mime
 
-__all__ = ["Attachment", "Contents", "contents_of"]
+__all__ = ["Attachment", "Contents", "attachments_of", "contents_of"]
 
 _TEXTS: Final = ("text/plain", "text/html")
 _MOST_PARTS: Final = 1_000
@@ -49,16 +49,28 @@ def contents_of(octets: bytes) -> Contents:
     fields = tuple((field.name, field.value) for field in Message(octets).headers)
     texts: dict[str, list[str]] = {kind: [] for kind in _TEXTS}
     attachments: list[Attachment] = []
-    for part in _leaves(mime.parse(octets)):
-        kind, name = part.get_content_type(), _name(part)
-        data = _octets(part)
-        if kind in texts and not name and part.get_content_disposition() != "attachment":
+    for part, attachment, data in _parts(octets):
+        if attachment is None:
+            kind = part.get_content_type()
             text = charsets.decode(data, str(part.get_content_charset("") or ""))
             texts[kind].append(text.replace("\r\n", "\n").replace("\r", "\n"))
         else:
-            attachments.append(Attachment(name, kind, len(data)))
+            attachments.append(attachment)
     plain, html = ("\n".join(texts[kind]) for kind in _TEXTS)
     return Contents(fields, plain, html, tuple(attachments))
+
+
+def attachments_of(octets: bytes) -> Iterator[tuple[Attachment, bytes]]:
+    """The attachments with their content, decoded."""
+    return ((attachment, data) for _, attachment, data in _parts(octets) if attachment is not None)
+
+
+def _parts(octets: bytes) -> Iterator[tuple[Part, Attachment | None, bytes]]:
+    """Each part with its content; None if it is no attachment, but text of the message."""
+    for part in _leaves(mime.parse(octets)):
+        kind, name, data = part.get_content_type(), _name(part), _octets(part)
+        is_text = kind in _TEXTS and not name and part.get_content_disposition() != "attachment"
+        yield part, None if is_text else Attachment(name, kind, len(data)), data
 
 
 def _leaves(message: Part) -> Iterator[Part]:

@@ -122,6 +122,12 @@ def reload(ctx: click.Context, /, *, only: bool, status: bool, **_: Any) -> None
 @click.option(
     "--raw", is_flag=True, help="The message as it was sent; control characters are escaped on a terminal."
 )
+@click.option(
+    "--save",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Save the attachments of the message as files in this directory. Existing files stay as they are.",
+)
 @with_settings("capture", "config")
 @click.pass_context
 def show(
@@ -132,6 +138,7 @@ def show(
     last: bool,
     as_json: bool,
     raw: bool,
+    save: Path | None,
     capture: Path | Mistaken | None,
     **_: Any,
 ) -> None:
@@ -141,6 +148,7 @@ def show(
     smtp-proxy show            a list of all messages, the newest last
     smtp-proxy show --last     the newest: envelope, header fields, text, attachments
     smtp-proxy show 3 --json   the third of the list, for programs
+    smtp-proxy show 3 --save . its attachments, as files in this directory
 
     Exit status: 0 it is shown, 1 there is no such message or no directory with mail, 2 wrong usage.
     """
@@ -150,6 +158,10 @@ def show(
         raise click.UsageError("'--json' and '--raw' are two forms: leave out one of them.", ctx)
     if raw and not last and number is None:
         raise click.UsageError("'--raw' shows one message: say which, with a number or '--last'.", ctx)
+    if save is not None and (as_json or raw):
+        raise click.UsageError("'--save' writes files: leave out '--json' and '--raw'.", ctx)
+    if save is not None and not last and number is None:
+        raise click.UsageError("'--save' is for one message: say which, with a number or '--last'.", ctx)
     if number is not None and not _NUMBER.fullmatch(number):
         raise click.UsageError(f"{number!r} is no number of a message: the list begins with 1.", ctx)
     if not isinstance(capture, Path):  # else nothing in a settings file matters
@@ -157,8 +169,10 @@ def show(
         if problems:
             sys.exit(_complain(problems))
         capture = options.capture
-    from .show import run_show
+    from .show import run_save, run_show
 
+    if save is not None:
+        sys.exit(run_save(capture, int(number) if number is not None else None, save))
     which: Which = int(number) if number is not None else "last" if last else "all"
     how: How = "json" if as_json else "raw" if raw else "text"
     sys.exit(run_show(capture, which, how))

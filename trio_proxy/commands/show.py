@@ -9,17 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from trio_proxy.captured.contents import contents_of
+from trio_proxy.captured.contents import attachments_of, contents_of
 from trio_proxy.captured.data import message_data, summary_data
 from trio_proxy.captured.mailbox import NO_MESSAGE, Mailbox, MailboxError, Stored, Summary
 from trio_proxy.captured.page import list_lines, message_lines
+from trio_proxy.captured.saving import save_attachments
 from trio_proxy.text.escaping import plain_lines
 from trio_proxy.text.masking import plain
 from trio_proxy.text.output import write, write_error_line, write_line, write_octets
 
 from . import exit_status
 
-__all__ = ["How", "Which", "run_show"]
+__all__ = ["How", "Which", "run_save", "run_show"]
 
 How = Literal["text", "json", "raw"]
 Which = int | Literal["all", "last"]
@@ -37,6 +38,27 @@ def run_show(directory: Path, which: Which, how: How) -> int:
     except MailboxError as error:
         write_error_line(plain(f"smtp-proxy: {error}"))
         return exit_status.FAILED
+    return 0
+
+
+def run_save(directory: Path, number: int | None, where: Path) -> int:
+    """Saves the attachments of a message, or of the newest, as files in ``where``. Returns the exit
+    status."""
+    mailbox = Mailbox(directory)
+    is_saved = False
+    try:
+        octets = mailbox.content(mailbox.message(number))
+        for path in save_attachments(attachments_of(octets), where):
+            is_saved = True
+            write_line(plain(f"saved {path}"))
+    except MailboxError as error:
+        write_error_line(plain(f"smtp-proxy: {error}"))
+        return exit_status.FAILED
+    except OSError as error:
+        write_error_line(plain(f"smtp-proxy: nothing can be saved in {where}: {error.strerror}"))
+        return exit_status.FAILED
+    if not is_saved:
+        write_line("This message has no attachments.")
     return 0
 
 

@@ -12,7 +12,7 @@ import pytest
 from commands import COMMAND, environment, once
 
 from trio_proxy.captured.mailbox import NO_MESSAGE
-from trio_proxy.commands.show import run_show
+from trio_proxy.commands.show import run_save, run_show
 from trio_proxy.storage.maildir import Maildir
 
 Said = pytest.CaptureFixture[str]
@@ -153,3 +153,43 @@ def test_a_terminal_gets_no_control_character(kept: Path, arguments: list[str]) 
                 break
     assert b"one" in said
     assert all(line.isprintable() for line in said.decode().split("\r\n"))
+
+
+WITH_FILES = b"""Subject: files\r
+Content-Type: multipart/mixed; boundary=x\r
+\r
+--x\r
+\r
+text\r
+--x\r
+Content-Type: text/csv\r
+Content-Disposition: attachment; filename="../figures.csv"\r
+\r
+1;2\r
+--x--\r
+"""
+
+
+def test_attachments_are_saved(kept: Path, capsys: Said) -> None:
+    maildir = Maildir(kept)
+    name, file = maildir.create()
+    file.write(WITH_FILES)
+    maildir.keep(name, file, {})
+    assert run_save(kept, None, Path("saved")) == 0
+    assert capsys.readouterr().out == "saved saved/figures.csv\n"
+    assert Path("saved/figures.csv").read_bytes() == b"1;2"
+    assert run_save(kept, 2, Path("saved")) == 0
+    assert capsys.readouterr().out == "This message has no attachments.\n"
+    assert run_save(kept, 9, Path("saved")) == 1
+    assert "message" in capsys.readouterr().err
+    assert run_save(kept, 3, Path("saved/figures.csv")) == 1
+    assert capsys.readouterr().err.startswith(
+        "smtp-proxy: nothing can be saved in saved/figures.csv: File exists"
+    )
+
+
+def test_save_is_for_one_message(kept: Path) -> None:
+    del kept
+    assert "'--save' is for one message" in once("show", "--save", "x").stderr
+    assert "'--save' writes files" in once("show", "1", "--raw", "--save", "x").stderr
+    assert once("show", "2", "--save", "x").stdout == "This message has no attachments.\n"
