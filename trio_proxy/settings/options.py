@@ -138,7 +138,8 @@ class Options:
     )
     tls: Literal["none", "may", "encrypt"] | None = setting(
         SERVER, _CLIENT_TLS, None, unset="may with a certificate, else none",
-        help="STARTTLS for clients: not offered; offered; required, with 530 for commands before it.",
+        help="STARTTLS for clients: not offered; offered; required, with 530 for commands before it. Without "
+        "an upstream server it is offered, with a certificate that is made when it is used.",
     )
     tls_client_ca: Path | None = setting(
         SERVER, FILE, None,
@@ -148,7 +149,7 @@ class Options:
     auth_without_tls: bool = setting(
         SERVER, FLAG, False, in_core=True,
         help="Offer AUTH to clients in plain text. Without this option, AUTH is offered only with TLS, and "
-        "to clients on this machine.",
+        "to clients on this machine. (Without an upstream server any login is accepted, from everywhere.)",
     )
     upstream_tls: Literal["none", "may", "encrypt", "verify"] | None = setting(
         SERVER, _UPSTREAM_TLS, None,

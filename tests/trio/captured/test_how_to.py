@@ -29,13 +29,26 @@ def test_the_programs_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path)
     with proxy(tmp_path, "-l", "127.0.0.1:0") as running:
         assert begins(running, block_after("smtp-proxy 0"))
-        assert write_files(tmp_path, running.port) == ["send.py", "look.py", "login.py"]
+        assert write_files(tmp_path, running.port) == [
+            "send.py",
+            "look.py",
+            "login.py",
+            "errors.py",
+            "gone.py",
+        ]
         assert ran("send.py") == ""
         running.wait_for("^kept ")
         assert comparable(running.err.read_text()) == comparable(block_after("kept "))
     shown = once("show", "--last")
     assert (comparable(shown.stdout), shown.stderr) == (comparable(block_after("message ")), "")
     assert ran("look.py") == "bob@example.net, carol@example.net\nHello, both of you.\n\n"
+    assert Path("attachments/figures.csv").read_bytes() == b"1;2\n"
+    saved = once("show", "--last", "--save", "saved")
+    assert (saved.stdout, saved.stderr) == (block_after("saved "), "")
+    assert Path("saved/figures.csv").read_bytes() == b"1;2\n"
+    with proxy(tmp_path, "-l", "127.0.0.1:0", "--rules", "errors.py") as running:
+        write_files(tmp_path, running.port)
+        assert ran("gone.py") == block_after("(550")
     with proxy(tmp_path, "-l", "127.0.0.1:0", "--self-signed") as running:
         write_files(tmp_path, running.port)
         assert ran("login.py") == ""

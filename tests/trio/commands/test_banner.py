@@ -37,10 +37,12 @@ def test_a_service_in_plain_text_on_this_machine() -> None:
         "  listening   127.0.0.1:2525",
         "  upstream    none: messages are kept in captured-mail (Maildir)",
         "  to see them smtp-proxy show --last",
+        "  clients     may use STARTTLS and any login",
     ]
     assert said("--capture", "my mail")[1:] == [
         "  upstream    none: messages are kept in my mail (Maildir)",
         "  to see them smtp-proxy show --last --capture 'my mail'",
+        "  clients     may use STARTTLS and any login",
     ]
     assert said("-l", "unix:x", "-u", "127.0.0.1", rules="2 rules") == [
         "  listening   unix:x",
