@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 import structlog
 
 from trio_proxy.storage.disk import Disk
@@ -14,7 +14,7 @@ from trio_proxy.storage.disk import Disk
 if TYPE_CHECKING:
     from trio_proxy.tls.server_side import ServerTls
 
-__all__ = ["CERTIFICATE_MADE", "certificate_line", "publish_certificate"]
+__all__ = ["CERTIFICATE_MADE", "Published", "certificate_line"]
 
 log = structlog.stdlib.get_logger("smtp_proxy.capture")
 
@@ -22,18 +22,40 @@ CERTIFICATE_MADE: Final = "certificate made"
 _FILE: Final = "certificate.pem"
 
 
-def publish_certificate(tls: ServerTls, directory: Path) -> None:
-    """Writes the certificate to a file in this directory, and logs what it is. It holds no secret. Raises
-    nothing."""
-    (certificate,), (pair,) = tls.certificates, tls.pairs
-    file = directory / _FILE
+@attrs.define(eq=False)
+class Published:
+    """The certificate that applications find in this directory. It holds no secret."""
+
+    directory: Path
+    _octets: bytes = attrs.field(default=b"", init=False)
+
+    def publish(self, tls: ServerTls) -> None:
+        """Writes the certificate, and logs what it is."""
+        (pair,) = tls.pairs
+        self._octets = pair.certificate.read_bytes()
+        _tell(tls, _write(self._octets, self.directory / _FILE))
+
+    def restore(self) -> None:
+        """Writes it again if the directory was removed."""
+        file = self.directory / _FILE
+        if self._octets and not file.exists():
+            _write(self._octets, file)
+
+
+def _write(octets: bytes, file: Path) -> str:
+    """Returns the path; empty if the disk is full: the certificate can be used, and nobody can trust it."""
     disk = Disk()
     disk.remove(file)
-    written = ""
-    with suppress(OSError):  # a full disk: it can be used, and nobody can trust it
+    try:
         with disk.create(file) as out:
-            out.write(pair.certificate.read_bytes())
-        written = str(file)
+            out.write(octets)
+    except OSError:
+        return ""
+    return str(file)
+
+
+def _tell(tls: ServerTls, written: str) -> None:
+    (certificate,) = tls.certificates
     tell = getattr(log, "tell", log.info)  # tests configure structlog as they like
     tell(
         CERTIFICATE_MADE,

@@ -65,6 +65,7 @@ from .upstreams import BUILT_IN, Upstreams
 
 if TYPE_CHECKING:
     from trio_proxy.admin.service import Admin
+    from trio_proxy.captured.certificate import Published
     from trio_proxy.login.logins import Logins
 
 __all__ = ["ListenError", "Options", "run"]
@@ -109,11 +110,11 @@ async def _main(options: Options, overseer: Seat | Manager, service_log: Service
         capture: Server | None = None
         capture_sockets: list[socket.socket] = []
         if not options.upstream:
-            capture = _capture_server(options.capture)
+            capture, published = _capture_server(options.capture)
             capture_sockets = stack.enter_context(listening(Address("127.0.0.1", 0)))
             built_in = Destination(bound_address(capture_sockets[0]))
             service_log.tells_of_capture(BUILT_IN)
-            _publish_certificate(security, options.capture)
+            _publish_certificate(security, published)
         resolve_in_own_threads()
         async with (
             serving(gathers=True),
@@ -368,25 +369,31 @@ def _pool(options: Options) -> Pool | None:
     return Pool(options.upstream_keep, options.upstream_keep_time, options.upstream_keep_uses)
 
 
-def _capture_server(directory: Path) -> Server:
+def _capture_server(directory: Path) -> tuple[Server, Published]:
+    from trio_proxy.captured.certificate import Published
     from trio_proxy.captured.kept_line import tell_kept
-    from trio_proxy.driver.capture import CaptureSession  # 0.6 MB that few need
+    from trio_proxy.driver.capture import CaptureSession, Kept  # 0.6 MB that few need
 
     try:
         maildir = Maildir(directory)
     except OSError as error:
         raise click.BadParameter(f"{directory}: {error.strerror}", param_hint="'--capture'") from None
-    return Server(session=lambda client, peer, _: CaptureSession(client, peer, maildir, tell_kept), grace=5)
+    published = Published(directory)
+
+    def tell(kept: Kept) -> None:
+        published.restore()  # the message has made the directory again, if it was removed
+        tell_kept(kept)
+
+    server = Server(session=lambda client, peer, _: CaptureSession(client, peer, maildir, tell), grace=5)
+    return server, published
 
 
-def _publish_certificate(security: Security, directory: Path) -> None:
+def _publish_certificate(security: Security, published: Published) -> None:
     """A certificate that is made for clients comes into a file, for applications that are to trust it."""
-    from trio_proxy.captured.certificate import publish_certificate
-
     if security.on_demand is not None:
-        security.on_demand.tell_with(partial(publish_certificate, directory=directory))
+        security.on_demand.tell_with(published.publish)
     elif security.clients is not None and security.options.self_signed:
-        publish_certificate(security.clients, directory)
+        published.publish(security.clients)
 
 
 def _tell_left_over(options: Options) -> None:

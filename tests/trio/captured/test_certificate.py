@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import pytest
 from handshakes import shake_hands
 
-from trio_proxy.captured.certificate import certificate_line, publish_certificate
+from trio_proxy.captured.certificate import Published, certificate_line
 from trio_proxy.storage.disk import Disk
 from trio_proxy.tls.on_demand import CertificateOnDemand
 from trio_proxy.tls.server_side import ServerTls
@@ -25,7 +25,7 @@ def test_it_is_made_once_and_an_application_trusts_it(tmp_path: Path, logs: Logs
 
     def tell(server: ServerTls) -> None:
         made.append(server)
-        publish_certificate(server, tmp_path)
+        Published(tmp_path).publish(server)
 
     tls = CertificateOnDemand(["localhost", "127.0.0.1"])
     tls.tell_with(tell)
@@ -58,8 +58,26 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: Logs
 
     monkeypatch.setattr(Disk, "create", create)
     tls = CertificateOnDemand(["localhost"])
-    tls.tell_with(lambda made: publish_certificate(made, tmp_path))
+    tls.tell_with(Published(tmp_path).publish)
     assert tls.context
     (line,) = logs
     assert line["file"] == ""
     assert "trusts" not in certificate_line(line)
+
+
+def test_it_is_written_again_if_the_directory_was_removed(tmp_path: Path, logs: Logs) -> None:
+    file = tmp_path / "certificate.pem"
+    published = Published(tmp_path)
+    published.restore()
+    assert not file.exists()
+    tls = CertificateOnDemand(["localhost"])
+    tls.tell_with(published.publish)
+    assert tls.context
+    before = file.read_bytes()
+    file.unlink()
+    published.restore()
+    assert file.read_bytes() == before
+    file.write_text("of another program")
+    published.restore()
+    assert file.read_text() == "of another program"
+    assert len(logs) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -51,6 +52,9 @@ def test_the_programs_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert ran("gone.py") == block_after("(550")
     with proxy(tmp_path, "-l", "127.0.0.1:0", "--self-signed") as running:
         write_files(tmp_path, running.port)
+        shutil.rmtree("captured-mail")
+        assert ran("send.py") == ""
+        running.wait_for("^kept ")
         assert ran("login.py") == ""
         running.wait_for('"under TLS"')
         lines = block_after("certificate made").splitlines()
