@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from sansio_smtp import ClientTls, Networks
-from sansio_smtp.rules.lint.problems import did_you_mean
+from sansio_smtp.rules.lint.problems import Problem, did_you_mean
 from trio_proxy.settings.core_config import client_access
+from trio_proxy.settings.in_file import of_settings
 from trio_proxy.settings.options import SETTINGS, Options
+from trio_proxy.text.masking import is_list
 from trio_proxy.workers.seat import VARIABLE
 
 from .open_relay import exposed_listeners, is_on_this_machine
@@ -94,10 +96,49 @@ def _exposed_pages(options: Options) -> Iterator[str]:
         )
 
 
+def _useless_rules(options: Options) -> Iterator[str]:
+    for (name, key), effect in _FIT_ALL.items():
+        rule = options.rule_settings.get(name)
+        if rule is None:
+            continue
+        patterns: object = rule.table.get(key)
+        if patterns == "*" or (is_list(patterns) and "*" in patterns):
+            place = Problem(rule.file, rule.lines.get(key, 0), f'[rules.{name}] {key} = ["*"]: {effect}')
+            yield str(place)
+
+
+_FIT_ALL: Final = {
+    ("rate_limit", "exempt"): "every client is exempt, so the rule limits nobody",
+    ("shared_rate_limit", "exempt"): "every client is exempt, so the rule limits nobody",
+    ("allow_list", "recipients"): "every recipient is on the list, so the rule refuses none",
+}
+"""Rule and key whose pattern ``*`` makes the rule useless → what happens then."""
+
+
+def _without_effect(options: Options) -> Iterator[str]:
+    found: dict[str, bool] = {
+        "--auth-without-tls has no effect at --tls encrypt: without TLS no login is possible": (
+            options.tls == "encrypt" and bool(options.auth_without_tls)
+        ),
+        "--quiet and --verbose contradict each other: only errors are logged; leave out one of them": (
+            options.quiet and options.verbose > 0
+        ),
+        "--tls none offers no STARTTLS, and no --listen begins with TLS: the certificate of --tls-cert is "
+        "not used; leave out --tls none": (
+            options.tls == "none"
+            and bool(options.tls_cert)
+            and not any(address.tls for address in options.listen)
+        ),
+    }
+    return (str(of_settings(options, text)) for text, is_so in found.items() if is_so)
+
+
 _FINDERS: Final[tuple[Callable[[Options], Iterable[str]], ...]] = (
     _unknown_variables,
     _mistaken_client,
     _unchecked_certificate,
     _trusts_all,
     _exposed_pages,
+    _useless_rules,
+    _without_effect,
 )

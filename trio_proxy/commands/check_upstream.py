@@ -89,11 +89,12 @@ async def _check_server(
 ) -> None:
     where = f"upstream {address}"
     leg = security.leg(str(address))
+    seconds = min(_SECONDS, options.timeouts.greeting)
     try:
-        with trio.fail_after(_SECONDS):
+        with trio.fail_after(seconds):
             said = await _introduction(address, leg, _PROXY_VERSIONS.get(options.send_client), logins)
     except trio.TooSlowError:
-        found.unreached(f"{where}: no answer within {_SECONDS:g} s; {_what_it_may_be(address)}")
+        found.unreached(f"{where}: no answer within {seconds:g} s; {_what_it_may_be(address)}")
     except RemoteProtocolError as error:
         found.unreached(f"{where}: does not speak SMTP: {plain(str(error))}; {_what_speaks(error)}")
     except _Refused as error:

@@ -101,6 +101,9 @@ def check(ctx: click.Context, /, **_: Any) -> None:
 def reload(ctx: click.Context, /, *, only: bool, status: bool, **_: Any) -> None:
     """Replace the workers of a running service with new ones, which run the current program and settings.
 
+    It is for a service with --workers. A service of one process needs no such command: kill -HUP PID makes it
+    read rules and settings again; with --reload it does so when a file changes.
+
     No client is refused, and no message is lost. The socket of the service is given with --control, or in the
     settings file. Exit status: 0 the new workers run, 1 they do not and the old ones continue, 69 no such
     service is running.
@@ -111,7 +114,12 @@ def reload(ctx: click.Context, /, *, only: bool, status: bool, **_: Any) -> None
     if problems:
         sys.exit(_complain(problems))
     if control is None:
-        raise click.UsageError("Missing option '--control' (or control in the settings file).", ctx)
+        raise click.UsageError(
+            "This command is for a service with --workers, and needs its --control PATH (or control in the "
+            "settings file). A service of one process reads rules and settings again at SIGHUP: kill -HUP "
+            "PID; or when a file changes, with --reload (reload = true below [rules]).",
+            ctx,
+        )
     sys.exit(run_reload(control, "status" if status else "reload" if only else "restart"))
 
 

@@ -11,6 +11,7 @@ import attrs
 import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
+from click.types import BoolParamType
 
 from trio_proxy.settings.declaring import Setting
 from trio_proxy.settings.kinds import Kind
@@ -49,9 +50,9 @@ def option_for(setting: Setting) -> Callable[[F], F]:
     elif shape == "count":
         more = {"count": True}
     elif shape == "flag":
-        more = {"is_flag": True}
+        more = {"is_flag": True, "type": _YesNo()}
     elif shape == "switch":
-        more = {"default": False}
+        more = {"default": False, "type": _YesNo()}
     return click.option(*_names(setting), envvar=setting.variable, help=setting.help + default, **more)
 
 
@@ -102,6 +103,16 @@ class _TextType(click.ParamType[Any]):
         if self.kind.completes:
             return [CompletionItem(incomplete, type={"directory": "dir"}.get(self.kind.completes, "file"))]
         return [CompletionItem(choice) for choice in self.kind.choices if choice.startswith(incomplete)]
+
+
+class _YesNo(BoolParamType):
+    """A switch, whose value is a text only if it comes from the environment."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            return Mistaken(f"{value!r}: expected true or false", param)
 
 
 def _read_items(

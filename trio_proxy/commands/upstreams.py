@@ -26,6 +26,7 @@ from trio_proxy.driver.settings import Settings
 from trio_proxy.driver.streams import SocketStream, Stream, connect, connect_now
 from trio_proxy.routes.fleet import Fleet
 from trio_proxy.routes.listeners import Listeners
+from trio_proxy.rulebook.reload import RESTART
 from trio_proxy.settings.contradictions import contradictions
 from trio_proxy.settings.core_config import client_access
 from trio_proxy.settings.in_file import of_settings
@@ -54,7 +55,7 @@ def servers_now(options: Options, now: Options) -> Options:
     """The options of the start with the servers of ``now``, which were reread. Raises `RuleError` with all
     that is wrong with these servers. Looks names up, so it blocks."""
     if options.upstream and not now.upstream:
-        text = "upstream is gone; to keep messages here, restart the service"
+        text = f"upstream is gone; to keep messages here, {RESTART}"
         raise RuleError([Problem(str(options.config), 0, text)])
     options = attrs.evolve(options, upstream=now.upstream, routes=now.routes)
     texts = list(contradictions(options))

@@ -48,8 +48,9 @@ def _of_addresses(patterns: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _check(rule: object, attribute: object, limits: Limits) -> None:
-    if any(limit < 1 for limit in limits.values()):
-        raise ValueError("a limit is at least 1")
+    for period, limit in limits.items():
+        if limit < 1:
+            raise ValueError(f"{period} = {limit}: a limit is at least 1")
 
 
 @attrs.define

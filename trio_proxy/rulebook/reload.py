@@ -36,9 +36,11 @@ from trio_proxy.storage.stamps import Stamps, stamps_of
 from .load import LoadedRules
 from .token_rule import TokenRule
 
-__all__ = ["RuleBook"]
+__all__ = ["RESTART", "RuleBook"]
 
 log = structlog.stdlib.get_logger("smtp_proxy")
+RESTART: Final = "restart the service"
+"""Stands in a problem that a restart removes."""
 
 _DONE: Final = "done"
 _REFUSED: Final = "refused"
@@ -200,7 +202,10 @@ class RuleBook:
         except RuleError as error:
             for problem in error.problems:
                 log.error(str(problem), **self._worker)
-            log.error("reload refused", **self._refused(str(error.problems[0])))
+            fields = self._refused(str(error.problems[0]))
+            if not any(RESTART in problem.text for problem in error.problems):
+                fields["restart"] = "would fail"
+            log.error("reload refused", **fields)
             return str(error.problems[0])
         except Exception:
             log.exception("reload refused", **self._refused("internal error"))

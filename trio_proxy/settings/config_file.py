@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -74,17 +74,23 @@ def read_config(path: Path) -> tuple[ConfigFile | None, list[Problem]]:
         here = _below(lines, name)
         line = min(here.values(), default=0)
         if name not in SCHEMAS:
-            problems.append(Problem(file, line, _no_table(name, table)))
+            problems.append(Problem(file, line, _no_table(name, table, _rule_names(tables))))
+            if is_table(table) and name in _rule_names(tables):  # a rule would seem to lack its settings
+                rule_settings.setdefault(name, RuleTable(table, here, file))
         elif not is_table(table):
             problems.append(Problem(file, line, f"[{name}] is a table: its keys stand on the lines below it"))
         else:
             if name == RULES:
+                for key in [key for key, value in table.items() if _is_list_of_tables(value)]:
+                    text = f"[[{RULES}.{key}]]: write [{RULES}.{key}], with one pair of brackets"
+                    problems.append(Problem(file, here.get(key, line), text))
+                    table[key] = table[key][0]  # as it was meant
                 named = [
                     key
                     for key, value in table.items()
                     if is_table(value) and key not in SETTINGS_BY_KEY[RULES]
                 ]
-                rule_settings = {
+                rule_settings |= {
                     key: RuleTable(table.pop(key), _below(lines, name, key), file) for key in named
                 }
             found, mistakes = _read_table(name, table, here, file)
@@ -131,8 +137,30 @@ _POSITION: Final = re.compile(r"\(at line ([0-9]+), column ([0-9]+)\)")
 # Tables and keys
 
 
-def _no_table(name: str, value: Any) -> str:
+def _rule_names(tables: Mapping[str, Any]) -> set[str]:
+    """The names of the rules that the file uses; each may have a table of settings."""
+    rules = tables.get(RULES)
+    files = rules.get("files") if is_table(rules) else None
+    named: list[Any] = files if is_list(files) else [files]
+    return {Path(each.removeprefix("ready:")).stem for each in named if isinstance(each, str)}
+
+
+def _is_list_of_tables(value: Any) -> bool:
+    return is_list(value) and bool(value) and all(map(is_table, value))
+
+
+_MEANT: Final = {
+    "tls": '; for TLS with clients write tls = "encrypt" below [server], for TLS to the server upstream_tls'
+}
+"""Tables that people expect → what to write."""
+
+
+def _no_table(name: str, value: Any, rules: Collection[str]) -> str:
     place = place_for(name)
+    if name in _MEANT and is_table(value) and value.keys() <= {"mode"}:
+        return f"unknown table [{name}]{_MEANT[name]}"
+    if is_table(value) and name in rules:
+        return f"unknown table [{name}]; did you mean [{RULES}.{name}]?"
     if not (is_table(value) or is_list(value)):
         known = " or ".join(f"[{table}]" for table in SETTINGS_BY_KEY)
         return f'unknown key "{name}"{place or f"; keys stand below a table: {known}"}'
@@ -175,6 +203,8 @@ def _read_table(
     ]
     here = {key: value for key, value in table.items() if key not in astray}
     found, mistakes = fill(SCHEMAS[name], here, file=file, table_name=name, lines=lines)
+    if str(here.get("transcript", "")).endswith((".log", ".txt")):  # a name of a file
+        mistakes = [attrs.evolve(each, text=f"{each.text}{_more(each.text)}") for each in mistakes]
     values: dict[str, Any] = {}
     for key, value in found.items():
         try:
@@ -184,6 +214,16 @@ def _read_table(
             text = f"[{name}] {key} = {shown_value}: {error}"
             mistakes.append(Problem(file, lines.get(key, 0), text))
     return values, problems + mistakes
+
+
+def _more(text: str) -> str:
+    return next((more for begins, more in _MORE.items() if text.startswith(begins)), "")
+
+
+_MORE: Final = {
+    '[server] transcript = "': "; the transcript goes to standard output, from where it can go to a file"
+}
+"""The beginning of a complaint → what people who write this need to know."""
 
 
 def _conflicts(

@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 
 from .declaring import Setting
-from .options import RULES, SETTINGS, TABLES
+from .options import RULES, SERVER, SETTINGS, TABLES
 
 __all__ = ["KNOWN_TABLES", "SCHEMAS", "SETTINGS_BY_KEY", "place_for"]
 
@@ -45,6 +45,23 @@ KNOWN_TABLES: Final = (
 )
 
 
+_OTHER_NAMES: Final = {
+    "tls_cert": (
+        "certificate",
+        "certificates",
+        "cert",
+        "cert_file",
+        "certfile",
+        "ssl_cert",
+        "tls_certificate",
+    ),
+    "tls_key": ("private_key", "key_file", "keyfile", "ssl_key"),
+    "listen": ("port", "bind", "address", "listen_address"),
+    "upstream": ("relay", "relayhost", "smarthost", "backend", "upstream_host", "mail_server"),
+}
+"""Key of the table of the service → other names that people know for it."""
+
+
 def place_for(name: str) -> str:
     """A hint for a name that people may write in the wrong place; empty for any other name."""
     table, key = _PLACES.get(name, ("", ""))
@@ -53,6 +70,7 @@ def place_for(name: str) -> str:
 
 def _places() -> Iterator[tuple[str, tuple[str, str]]]:
     """Names and their places. If a name comes twice, the last counts."""
+    yield from ((other, (SERVER, key)) for key, others in _OTHER_NAMES.items() for other in others)
     for table, (_, keys) in _SUBTABLES.items():
         yield from ((key, (table, key)) for key in keys)
     for table, settings in SETTINGS_BY_KEY.items():

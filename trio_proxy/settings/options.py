@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
     from .route_tables import RouteTable
 
-__all__ = ["CONFLICTS", "DEFAULTS", "RULES", "SETTINGS", "TABLES", "Conflict", "Options"]
+__all__ = ["CONFLICTS", "DEFAULTS", "RULES", "SERVER", "SETTINGS", "TABLES", "Conflict", "Options"]
 
 SERVER: Final = "server"
 RULES: Final = "rules"

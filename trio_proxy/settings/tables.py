@@ -30,6 +30,9 @@ __all__ = ["Duration", "RuleTable", "Size", "field_kind", "fill", "structure"]
 T = TypeVar("T")
 _UNQUOTED: Final = re.compile(r"true|false|-?[0-9]{1,9}(\.[0-9]{1,9})?")
 _WITHOUT_QUOTES: Final = ("expected a whole number", "expected a number", "expected true or false")
+_MOST_NAMES: Final = 20
+"""Longer lists are of no help in one line."""
+_A_LIST: Final = "expected a list of texts in quotes"
 _ANY_KIND: Final[Kind] = Any
 
 
@@ -117,6 +120,8 @@ def _read(
 def _known(key: str, names: Mapping[str, object]) -> str:
     if hint := did_you_mean(key, names):
         return hint
+    if len(names) > _MOST_NAMES:
+        return "; smtp-proxy --help names all settings"
     return f"; known: {', '.join(names)}" if names else "; there are no keys here"
 
 
@@ -235,16 +240,19 @@ def _text(mistake: Mistake, table_name: str, secrets: tuple[str, ...]) -> str:
         name += f"[{key}]" if isinstance(key, int) else f".{key}" if name else key
     secret = any(isinstance(key, str) and is_secret(key) for key in mistake.path)
     value = f'"{MASK}"' if secret else shown(mistake.value)
-    hint = "" if secret else _without_quotes(mistake)
+    hint = "" if secret else _rewritten(mistake)
     return masked(f"[{table_name}] {name} = {value}: {mistake.text}{hint}", secrets)
 
 
-def _without_quotes(mistake: Mistake) -> str:
-    """What to do with a number, or with true or false, that stands in quotes; else empty."""
+def _rewritten(mistake: Mistake) -> str:
+    """What to do with a number, or with true or false, that stands in quotes, or with a text that stands in
+    no list; else empty."""
     value = mistake.value
     wants = any(what in mistake.text for what in _WITHOUT_QUOTES)
     is_written = isinstance(value, str) and _UNQUOTED.fullmatch(value) is not None
-    return f"; write it without quotes: {value}" if wants and is_written else ""
+    if wants and is_written:
+        return f"; write it without quotes: {value}"
+    return f"; write [{shown(value)}]" if isinstance(value, str) and mistake.text == _A_LIST else ""
 
 
 def _line(path: tuple[str | int, ...], lines: Mapping[str, int]) -> int:

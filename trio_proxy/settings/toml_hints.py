@@ -47,7 +47,7 @@ _SAID: Final = {
     "Invalid value": "the value is missing, or is none that TOML has",
 }
 """The beginning of what the parser says → the same in words of our own, if no line tells more."""
-_TWICE: Final = re.compile(r"Cannot declare \('(.*)',\) twice")
+_TWICE: Final = re.compile(r"Cannot declare \('(.*?)',?\) twice")
 _JSON: Final = (
     'this looks like JSON; a settings file is TOML: a line [server], and below it listen = "127.0.0.1:2525"'
 )
@@ -60,7 +60,9 @@ def no_toml(text: str, line: int, said: str) -> str:
         return _JSON
     if found := _TWICE.match(said):
         table = found[1].replace("', '", ".")
-        return f"the table [{table}] begins for the second time; write its keys below the first one"
+        first = _line_of_table(text, table)
+        where = f" (first in line {first})" if first else ""
+        return f"[{table}] is written a second time{where}; write its keys below the first one"
     here = text.split("\n")[line - 1].rstrip("\r")[:_LONGEST] if line else ""
     if not said.startswith("Cannot"):  # then the line by itself is right
         for pattern, right in _LINES:
@@ -68,6 +70,12 @@ def no_toml(text: str, line: int, said: str) -> str:
                 return _filled(right, match.groupdict())
     own = next((words for start, words in _SAID.items() if said.startswith(start)), "")
     return own or said[0].lower() + said[1:]
+
+
+def _line_of_table(text: str, table: str) -> int:
+    """The first line that begins this table; 0 if none does, because it is written in another way."""
+    begins = re.compile(rf"[ \t]*\[+[ \t]*{re.escape(table)}[ \t]*\]")
+    return next((number for number, line in enumerate(text.split("\n"), 1) if begins.match(line)), 0)
 
 
 def _filled(right: str, found: Mapping[str, str | None]) -> str:

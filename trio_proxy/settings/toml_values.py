@@ -305,7 +305,11 @@ def _table(kind: Kind, converter: Converter) -> Hook:
     def structure(value: Any, _: Kind) -> Any:
         if not is_table(value):
             raise Wrong.value(value, f"expected {describe(kind)}")
-        keys = _each(converter, [(key, key, key_kind) for key in value])
+        try:
+            keys = _each(converter, [(key, key, key_kind) for key in value])
+        except Wrong as wrong:
+            texts = {each.path: f'unknown key "{each.value}"; {each.text}' for each in wrong.mistakes}
+            raise Wrong(*(Mistake(path, text) for path, text in texts.items())) from None
         values = _each(converter, [(key, item, value_kind) for key, item in value.items()])
         return dict(zip(keys, values, strict=True))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from checks import Capture, checked
-from settings_files import options
+from settings_files import options, written
 
 from trio_proxy.commands import open_relay
 from trio_proxy.commands.cautions import cautions, hidden_auth
@@ -155,3 +155,39 @@ def test_what_the_service_calls_itself(monkeypatch: pytest.MonkeyPatch, name: st
 def test_pages_that_can_be_read_from_elsewhere(address: str, warned: bool) -> None:
     said = [text for text in cautions(options("--admin", address)) if "--admin" in text]
     assert bool(said) is warned
+
+
+@pytest.mark.parametrize(
+    ("rule", "table", "warning"),
+    [
+        ("rate_limit", 'exempt = ["*"]', "every client is exempt, so the rule limits nobody"),
+        (
+            "allow_list",
+            'recipients = ["a@b", "*"]',
+            "every recipient is on the list, so the rule refuses none",
+        ),
+        ("allow_list", 'recipients = ["*@b"]', ""),
+    ],
+)
+def test_a_rule_that_does_nothing(rule: str, table: str, warning: str) -> None:
+    path = written(f"[rules.{rule}]\n{table}\n")
+    said = [text for text in cautions(options("-c", str(path))) if "[rules." in text]
+    key = table.partition(" ")[0]
+    assert said == ([f'{path}:2: [rules.{rule}] {key} = ["*"]: {warning}'] if warning else [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "begins"),
+    [
+        (["--self-signed", "--tls", "encrypt", "--auth-without-tls"], "--auth-without-tls has no effect"),
+        (["--quiet", "--verbose"], "--quiet and --verbose contradict each other"),
+        ([*PAIR, "--tls", "none"], "--tls none offers no STARTTLS, and no --listen begins with TLS"),
+        ([*PAIR, "--tls", "none", "-l", "smtps://127.0.0.1:465"], ""),
+        (["--self-signed", "--tls", "encrypt"], ""),
+        (["--quiet"], ""),
+    ],
+)
+def test_a_setting_without_effect(arguments: list[str], begins: str) -> None:
+    said = cautions(options(*arguments))
+    assert len(said) == bool(begins)
+    assert "".join(said).startswith(begins)

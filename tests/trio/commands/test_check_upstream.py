@@ -16,6 +16,7 @@ from drivers import Peer, Script, closed_port
 
 from trio_proxy.commands import check_upstream
 from trio_proxy.settings.route_tables import RouteTable
+from trio_proxy.settings.timeouts import Timeouts
 from trio_proxy.text.addresses import Address
 from trio_proxy.text.destinations import Destination
 
@@ -166,6 +167,16 @@ def test_no_server(capsys: Capture) -> None:
     assert checked(capsys, upstream=Address("a..b", 25), named={"send_client"}).err == [
         "upstream a..b:25: cannot be reached: 'a..b' is no host name; is it running, and the address right?"
     ]
+
+
+def test_it_waits_no_longer_than_the_service_would(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: object) -> str:
+        await trio.sleep_forever()
+        raise AssertionError("unreachable")
+
+    monkeypatch.setattr(check_upstream, "_introduction", never)
+    said = checked(capsys, upstream=Address("127.0.0.1", 25), timeouts=Timeouts(greeting=0.01))
+    assert said.err == ["upstream 127.0.0.1:25: no answer within 0.01 s; is it an SMTP server?"]
 
 
 def test_a_port_for_tls(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -233,3 +233,19 @@ def test_a_file_is_not_ok_if_a_file_that_it_names_is_missing(tmp_path: Path) -> 
     assert result.stderr.splitlines()[0].startswith(
         'm.toml:2: [rules] files = "gone-away.py": cannot be read'
     )
+
+
+def test_a_variable_that_is_neither_true_nor_false() -> None:
+    result = CliRunner().invoke(cli, ["check"], env={"SMTP_PROXY_TRANSCRIPT": "perhaps"})
+    assert result.exit_code == 2
+    assert "value for SMTP_PROXY_TRANSCRIPT in the environment: 'perhaps': expected true or false" in (
+        result.stderr
+    )
+
+
+def test_reload_of_a_service_without_workers_says_what_does_it() -> None:
+    Path("one.toml").write_text("[server]\n")
+    result = CliRunner().invoke(cli, ["reload", "--config", "one.toml"])
+    assert result.exit_code == 2
+    assert "This command is for a service with --workers" in result.stderr
+    assert "kill -HUP PID" in result.stderr

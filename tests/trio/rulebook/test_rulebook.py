@@ -147,6 +147,7 @@ async def test_a_broken_file_leaves_the_old_rules_and_says_why(folder: Folder, l
         ]
         assert logs[-1]["problem"] == "my_rules.py:1: rcpt() takes 1 argument; write rcpt(tx, to)"
         assert KEPT.fullmatch(logs[-1]["kept"])
+        assert logs[-1]["restart"] == "would fail"
         assert [*book.readings()] == [(("done",), 0), (("refused",), 1)]
         folder.write("second")
         await reloaded(book)

@@ -81,7 +81,7 @@ KIND = "x"
     }
     known = "host, delay, size, limits, client, sizes, names, lower, count, twice, hidden"
     assert said(Rule, table, lines) == [
-        'proxy.toml:1: [rules.it] names = "x": expected a list of texts in quotes',
+        'proxy.toml:1: [rules.it] names = "x": expected a list of texts in quotes; write ["x"]',
         'proxy.toml:1: [rules.it] twice = "2": expected a whole number; write it without quotes: 2',
         f'proxy.toml:1: [rules.it] unknown key "_cache"; known: {known}',
         f'proxy.toml:1: [rules.it] unknown key "KIND"; known: {known}',

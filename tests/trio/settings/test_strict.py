@@ -148,7 +148,7 @@ def test_regular_expressions() -> None:
         (Literal["normalize", "reject"], "normalise",
          'it = "normalise": expected "normalize" or "reject"; did you mean "normalize"?'),
         (list[int], "12", 'it = "12": expected a list'),
-        (list[str], "ab", 'it = "ab": expected a list of texts in quotes'),
+        (list[str], "ab", 'it = "ab": expected a list of texts in quotes; write ["ab"]'),
         (tuple[int, str], [1], "it = [...]: expected a list of 2, not of 1"),
         (tuple[int, str], ["1", 1],
          'it[0] = "1": expected a whole number; write it without quotes: 1\n'
@@ -160,7 +160,7 @@ def test_regular_expressions() -> None:
         (dict[str, Path], 5, "it = 5: expected a table"),
         (dict[str, int], {"a": "1", "b": 2, "c": None}, 'it.a = "1": expected a whole number; write it '
          "without quotes: 1\nit.c = None: expected a whole number"),
-        (dict[Colour, int], {"blue": 1}, 'it.blue = "blue": expected "red" or "green"'),
+        (dict[Colour, int], {"blue": 1}, 'unknown key "blue"; expected "red" or "green"'),
         (re.Pattern[str], "a(", 'it = "a(": not a regular expression: missing ), unterminated subpattern at '
          "position 1"),
         (re.Pattern[str], 5, "it = 5: expected a regular expression in quotes"),
