@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -169,7 +170,10 @@ def test_pages_that_can_be_read_from_elsewhere(address: str, warned: bool) -> No
         ("allow_list", 'recipients = ["*@b"]', ""),
     ],
 )
-def test_a_rule_that_does_nothing(rule: str, table: str, warning: str) -> None:
+def test_a_rule_that_does_nothing(
+    rule: str, table: str, warning: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     path = written(f"[rules.{rule}]\n{table}\n")
     said = [text for text in cautions(options("-c", str(path))) if "[rules." in text]
     key = table.partition(" ")[0]
