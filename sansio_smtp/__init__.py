@@ -18,6 +18,7 @@ from sansio_smtp.ends.received import (
     EndOfData,
     Pause,
     Refused,
+    Unfinished,
 )
 from sansio_smtp.ends.server import ServerConnection
 from sansio_smtp.ends.transaction import Envelope
@@ -221,6 +222,7 @@ __all__ = [
     "Tap",
     "TlsInfo",
     "TransactionState",
+    "Unfinished",
     "UpstreamState",
     "UpstreamTls",
     "Violation",

@@ -16,6 +16,7 @@ from sansio_smtp.ends.received import (
     ContentReceived,
     ContentRefused,
     EndOfData,
+    Unfinished,
 )
 from sansio_smtp.ends.server import ServerConnection
 from sansio_smtp.errors import LocalProtocolError
@@ -213,3 +214,19 @@ def test_a_refused_chunk_may_be_answered_at_once() -> None:
     assert end.send_reply(refused.error.reply_hint)[:4] == b"530 "
     assert given(end, b"hi") == [NEED_DATA]
     assert (end.phase, end.unanswered) == (Phase.COMMAND, 0)
+
+
+def test_what_has_come_of_a_chunk() -> None:
+    end = in_transaction()
+    assert end.unfinished is None
+    given(end, b"BDAT 5 LAST\r\n")
+    assert end.unfinished == Unfinished(0, in_chunks=True)
+    given(end, b"a\nb\r")
+    assert end.unfinished == Unfinished(5, in_chunks=True)
+    (message, _) = given(end, b"\n")[-2:]
+    assert isinstance(message, EndOfData)
+    assert (message.bare_lf, end.unfinished) == (True, None)
+    end = in_transaction()
+    given(end, b"BDAT 5\r\n")
+    end.drop_chunk()
+    assert end.unfinished == Unfinished(0, in_chunks=True)

@@ -16,6 +16,7 @@ from sansio_smtp.ends.received import (
     EndOfData,
     Pause,
     Refused,
+    Unfinished,
 )
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.states import Phase
@@ -220,3 +221,17 @@ def test_a_refused_message_is_not_accepted() -> None:
         end.send_reply("250 taken")
     assert end.send_reply(refused.error.reply_hint).startswith(b"552")
     assert not end.in_transaction
+
+
+def test_what_has_come_of_a_message() -> None:
+    end = greeted()
+    assert end.unfinished is None
+    end = in_content()
+    assert end.unfinished == Unfinished(0)
+    given(end, b"..a\r\nb\r")
+    assert end.unfinished == Unfinished(6)
+    given(end, b"\n\n.\n")
+    assert end.unfinished == Unfinished(11, bare_lf=True, lf_dot=True)
+    (message, _) = given(end, b"\r\n.\r\n")[-2:]
+    assert isinstance(message, EndOfData)
+    assert (message.bare_lf, end.unfinished) == (True, None)
