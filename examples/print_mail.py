@@ -33,14 +33,14 @@ async def session(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
                     return  # the client has gone, or was told that this is the end
                 async with asyncio.timeout(SECONDS):
                     data = await reader.read(65_536)
-                end.receive_data(data) if data else end.receive_eof()
+                end.receive_data(data)
             elif isinstance(event, Command) and event.kind in (Kind.CHUNK, Kind.LAST_CHUNK):
                 end.drop_chunk(stray=True)  # this server offers no CHUNKING
             elif isinstance(event, Command):
                 writer.write(end.send_reply(answer(event, end.envelope)))
                 content, refusal = bytearray(), OK
             elif isinstance(event, smtp.ContentReceived):
-                content += smtp.unstuff(event.data, event.at_line_start)
+                content += event.decoded
             elif isinstance(event, smtp.ContentRefused):
                 refusal = event.error.reply_hint
             elif isinstance(event, smtp.EndOfData):

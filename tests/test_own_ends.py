@@ -61,9 +61,9 @@ def test_a_message_with_tls_and_login(page: Any, contexts: Any, capsys: Any) -> 
         assert "STARTTLS" not in mailer.smtp.keywords
         assert mailer.smtp.keywords["AUTH"] == "PLAIN"
         mailer.log_in("ann", "sesame")
-        reply = mailer.send("ann@me.example", ["bob@mx.example", "eve@mx.example"], b"Subject: x\n\n.\n")
+        refused = mailer.send("ann@me.example", ["bob@mx.example", "eve@mx.example"], b"Subject: x\n\n.\n")
         mailer.quit()
-    assert str(reply) == "250 2.0.0 printed"
+    assert refused == {}
     assert (
         "ann: ann@me.example -> bob@mx.example eve@mx.example\nSubject: x\n\n.\n" in capsys.readouterr().out
     )
@@ -102,6 +102,19 @@ def test_a_message_that_is_too_large(printer: Any, capsys: Any) -> None:
     assert printer.receive(b"small\r\n.\r\n") == b"250 2.0.0 printed\r\n"
 
 
+def test_a_message_that_would_be_too_large(printer: Any) -> None:
+    for size, code in (("1000001", b"552"), ("9" * 9999, b"552"), ("many", b"250")):
+        printer.receive(b"RSET\r\n")
+        reply = printer.receive(f"MAIL FROM:<a@me.example> SIZE={size}\r\n".encode())
+        assert reply[:3] == code
+
+
+def test_a_message_with_commands_to_the_terminal(printer: Any, capsys: Any) -> None:
+    printer.receive(b"MAIL FROM:<a@me.example>\r\nRCPT TO:<b@mx.example>\r\nDATA\r\n")
+    printer.receive(b"\x1b]0;x\x07\r\n.\r\n")
+    assert capsys.readouterr().out == "nobody: a@me.example -> b@mx.example\n]0;x\n\n"
+
+
 def test_octets_before_the_handshake(printer: Any) -> None:
     with pytest.raises(RemoteProtocolError, match="before the TLS handshake"):
         printer.receive(b"STARTTLS\r\nNOOP\r\n")
@@ -115,6 +128,7 @@ def test_octets_before_the_handshake(printer: Any) -> None:
         ("AUTH PLAIN AGFubgB4", 535),
         ("AUTH PLAIN|AGFubgBzZXNhbWU=", 235),
         ("AUTH PLAIN|*", 501),
+        ("auth plain AGFubgBzZXNhbWU=", 235),
     ],
 )
 def test_logins(page: Any, line: str, code: int) -> None:
@@ -126,3 +140,5 @@ def test_logins(page: Any, line: str, code: int) -> None:
         assert reply == b"334 \r\n"
         reply = printer.receive(each.encode() + b"\r\n")
     assert int(reply[:3]) == code
+    assert (b"AUTH PLAIN" in printer.receive(b"EHLO me\r\n")) is (code != 235)
+    assert (printer.receive(b"AUTH PLAIN\r\n")[:3] == b"503") is (code == 235)
