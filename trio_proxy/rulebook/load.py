@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from inspect import getattr_static, isroutine
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 
@@ -157,7 +157,7 @@ class _Loader:
             file = getattr(given, "__file__", None) or given.__name__
             found = collect(vars(given), file=file, make=self._make_given)
         else:
-            listed = given if isinstance(given, list | tuple) else [given]
+            listed = cast("Sequence[object]", given) if isinstance(given, list | tuple) else [given]
             found = collect({"rules": listed}, file="", make=self._make_given)
         self._rules += found.rules
         self._objects += [each for each in found.objects if _attribute(each, "running")]
