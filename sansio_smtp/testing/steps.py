@@ -211,9 +211,7 @@ class Steps(Generic[R]):
         """DATA, the content, and its end; bare newlines in ``content`` become CRLF, unless it is ``exact``.
         With ``pieces`` it arrives in segments of that many octets. Refused or not, `reply` is the last
         reply."""
-        check_type(
-            content, (bytes, bytearray), "the content of a message is bytes", "encode it, as in text.encode()"
-        )
+        _check_content(content)
         wire = stuffed(content if exact else canonical(content))
         cut = self._cut if pieces is None else fixed(pieces)
 
@@ -246,9 +244,7 @@ class Steps(Generic[R]):
             "send takes an Envelope and a message",
             'with addresses: s.mail("ann@example.com"), s.rcpt("bob@example.net"), s.message(content)',
         )
-        check_type(
-            content, (bytes, bytearray), "the content of a message is bytes", "encode it, as in text.encode()"
-        )
+        _check_content(content)
 
         async def say() -> None:
             mail = envelope.mail or Command.of("MAIL FROM:<>")
