@@ -274,7 +274,7 @@ def test_a_port_that_is_taken() -> None:
             "is a service with this --control",
         ),
         ("workers = 0\ncontrol = 5\n", 78, "[server] control"),
-        ("workers = 0\n", 2, "Missing option '--control'"),
+        ("workers = 0\n", 2, "This command is for a service with --workers"),
         ("workers\n", 78, "proxy.toml:2:"),
     ],
 )
