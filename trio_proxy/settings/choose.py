@@ -12,6 +12,7 @@ from .options import CONFLICTS, SETTINGS, Options
 
 if TYPE_CHECKING:
     from .config_file import ConfigFile
+from .place import Place
 
 __all__ = ["choose", "reread"]
 
@@ -22,7 +23,8 @@ def choose(given: Mapping[str, Any], config: ConfigFile | None) -> Options:
     ``given``: name of a setting → value, as `Kind.read` makes it. Raises ValueError if these values
     contradict each other or the file. The file itself has already been checked.
     """
-    file, places = (config.values, config.places) if config else ({}, {})
+    file: Mapping[str, Any] = config.values if config else {}
+    places: Mapping[str, Place] = config.places if config else {}
     for conflict in CONFLICTS:
         if conflict.name in given and (conflict.other in given or conflict.other in file):
             raise ValueError(f"{SETTINGS[conflict.name].option} {conflict.why}.")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sansio_smtp.rules.lint.problems import Problem
 from trio_proxy.text.masking import is_list, shown
@@ -38,8 +38,7 @@ def of_settings(options: Options, text: str) -> Problem:
 def of_file(options: Options, path: Path, text: str) -> Problem:
     """The problem with a file that a setting names. ``text``: begins with the path."""
     for name, setting in SETTINGS.items():
-        value: Any = getattr(options, name)
-        values = value if isinstance(value, tuple) else (value,)
+        values = _all(getattr(options, name))
         if setting.table is None or not (path in values or str(path) in values) or name not in options.named:
             continue
         place = options.places.get(name)
@@ -98,9 +97,12 @@ def _as_in_file(options: Options, text: str) -> str:
 
 def _values(options: Options, setting: Setting) -> Iterable[str]:
     """What may follow the option in a text, the longest first."""
-    value: Any = getattr(options, setting.name)
-    values = value if isinstance(value, tuple) else (value,)
+    values = _all(getattr(options, setting.name))
     return sorted({*map(str, values), *setting.kind.choices, *_METAVARS} - {""}, key=len, reverse=True)
+
+
+def _all(value: Any) -> tuple[Any, ...]:
+    return cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,)
 
 
 def _begins(text: str, value: str) -> bool:
