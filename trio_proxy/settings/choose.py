@@ -12,7 +12,7 @@ from .options import CONFLICTS, SETTINGS, Options
 
 if TYPE_CHECKING:
     from .config_file import ConfigFile
-from .place import Place
+    from .place import Place
 
 __all__ = ["choose", "reread"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from sansio_smtp.rules.lint.problems import Problem
 from trio_proxy.text.masking import is_list, shown
@@ -102,7 +102,10 @@ def _values(options: Options, setting: Setting) -> Iterable[str]:
 
 
 def _all(value: Any) -> tuple[Any, ...]:
-    return cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,)
+    if isinstance(value, tuple):
+        several: tuple[Any, ...] = value
+        return several
+    return (value,)
 
 
 def _begins(text: str, value: str) -> bool:
