@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from sansio_smtp.rules.lint.problems import Problem
 from trio_proxy.text.masking import is_list, shown
@@ -102,10 +102,11 @@ def _values(options: Options, setting: Setting) -> Iterable[str]:
 
 
 def _all(value: Any) -> tuple[Any, ...]:
-    if isinstance(value, tuple):
-        several: tuple[Any, ...] = value
-        return several
-    return (value,)
+    return value if _is_tuple(value) else (value,)
+
+
+def _is_tuple(value: object) -> TypeGuard[tuple[Any, ...]]:
+    return isinstance(value, tuple)
 
 
 def _begins(text: str, value: str) -> bool:
