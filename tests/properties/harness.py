@@ -298,7 +298,7 @@ class World:
         question, self.question = self.question, None
         assert question is not None
         verdict = self.judge(question)
-        self.log.judged(verdict)
+        self.log.judged(verdict, question)
         return self.proxy.answer(question, verdict)
 
     @property

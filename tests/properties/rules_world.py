@@ -90,7 +90,7 @@ class RulesWorld(World):
         while self.question is not None and not self.session.waits_for(self.question):
             question, self.question = self.question, None
             verdict = self.session.judge_now(question)
-            self.log.judged(verdict)
+            self.log.judged(verdict, question)
             super().take(self.proxy.answer(question, verdict))
 
     def answer(self, _: int) -> list[Event]:
@@ -100,7 +100,7 @@ class RulesWorld(World):
         if not done:
             return []
         self.question = None
-        self.log.judged(done[0])
+        self.log.judged(done[0], question)
         return self.proxy.answer(question, done[0])
 
     def ask_to_connect(self, _: int) -> list[Event]:

@@ -59,9 +59,9 @@ class Log:
         """Anything else that happens: a line of the notation."""
         self._entries.append(("happens", line))
 
-    def judged(self, verdict: Any) -> None:
+    def judged(self, verdict: Any, question: Any) -> None:
         """A question was answered."""
-        self._entries.append(("judged", verdict))
+        self._entries.append(("judged", (verdict, question)))
 
     def follows(self, events: list[Event]) -> None:
         """What the proxy did about it."""
@@ -125,7 +125,7 @@ def tells_dialogue(check: Callable[P, R]) -> Callable[P, R]:
 
 def _indented(kind: str, what: Any, ask: frozenset[str]) -> Iterator[str]:
     if kind == "judged":
-        yield from verdict_lines(what)
+        yield from verdict_lines(*what)
     if kind != "follows":
         return
     step = Step()

@@ -121,7 +121,7 @@ class Machine(RuleBasedStateMachine):
         assert question is not None
         verdicts = legal_verdicts(question, world.ask)
         verdict = verdicts[choice if choice < len(verdicts) else 0]
-        world.log.judged(verdict)
+        world.log.judged(verdict, question)
         world.take(world.proxy.answer(question, verdict))
 
     @precondition(lambda self: CLIENT not in self.world.eof and not self.world.client.pending)
