@@ -248,8 +248,10 @@ class Account:
         if verb == "DATA":
             self._refused = envelope.mail
             sender, recipients = _address(envelope.mail), self._each(envelope, Fate.REFUSED, by, shown)
-            record = MessageRecord(sender, recipients, by, shown, reply.code, verb, upstream=upstream)
-            record.login = self._login
+            login = self._login
+            record = MessageRecord(
+                sender, recipients, by, shown, reply.code, verb, upstream=upstream, login=login
+            )
             self._tell(record)
             return
         is_mail = verb == "MAIL"
