@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import mailbox
+import signal
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from textwrap import dedent
@@ -271,6 +273,15 @@ def test_a_message_that_is_gone_when_its_turn_comes(monkeypatch: pytest.MonkeyPa
     assert result.exit_code == 1
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A process that was started in the background may ignore SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_with_the_numbers_so_far() -> None:
     (Path("rules.py")).write_text(
         "import os, signal\n"
