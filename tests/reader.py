@@ -90,7 +90,8 @@ class Terminal:
         termios.tcsetattr(theirs, termios.TCSANOW, settings)
         termios.tcsetwinsize(theirs, (24, 80))
         # The first process of a session that opens a terminal gets it as its own: Ctrl-C needs that.
-        start = 'exec bash --norc --noprofile --noediting -i <"$0" >"$0" 2>&1'
+        # Ctrl-C works also if these tests run in the background, where SIGINT is ignored.
+        start = 'exec env --default-signal=INT bash --norc --noprofile --noediting -i <"$0" >"$0" 2>&1'
         self._shell = subprocess.Popen(
             ["/bin/sh", "-c", start, os.ttyname(theirs)],
             cwd=folder, env=variables, start_new_session=True,

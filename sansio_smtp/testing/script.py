@@ -248,7 +248,7 @@ class Script:
 
 
 def parse(text: str, name: str = "<script>") -> Script:
-    """Reads a script. It may be indented as a whole, and each line may begin with ``E   ``, as pytest prints
+    """Reads a script. It may be indented as a whole, and each line may begin with ``E``, as pytest prints
     the dialogue of a test that fails. Raises `ScriptError`, which says where and what."""
     return _Parser(name).parse(flush_left(text.replace("\r\n", "\n")))
 
