@@ -156,7 +156,7 @@ def _play_server_end(tape: Tape, cut: Chunker) -> _Caller:
     config = attrs.evolve(tape.settings.config, client_dialect=Dialect.SMTP)
     caller = _Caller(ServerConnection(config))
     for record in tape.records:
-        if record.letter == "c":
+        if record.letter == "c" and not caller.end.eof:
             for piece in cut(record.text):
                 caller.end.receive_data(piece)
                 caller.take()
@@ -277,7 +277,7 @@ def _play_client_end(tape: Tape, cut: Chunker) -> _Asking:
             lines = record.text.replace(b"\r\n", b"\n").split(b"\n")
             asking.left.extend(Command.parse(line) for line in lines if line and b"BDAT" not in line.upper())
             asking.send()
-        elif record.letter == "s":
+        elif record.letter == "s" and not asking.end.eof:
             for piece in cut(record.text):
                 asking.end.receive_data(piece)
                 asking.take()
