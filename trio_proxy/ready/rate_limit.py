@@ -26,7 +26,7 @@ from ._logins import fits_login, unread
 from ._patterns import fits, may_permit
 from ._settings import exempt_patterns
 
-__all__ = ["RateLimit", "is_exempt", "rules"]
+__all__ = ["RateLimit", "is_exempt", "possible_limits", "rules"]
 
 Period = Literal["minute", "hour", "day", "second"]
 """The first is the example in the message about a wrong setting."""
@@ -47,7 +47,8 @@ def _of_addresses(patterns: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(pattern for pattern in patterns if not wrong_address_pattern(pattern))
 
 
-def _check(rule: object, attribute: object, limits: Limits) -> None:
+def possible_limits(rule: object, attribute: object, limits: Limits) -> None:
+    """A validator. Raises ValueError for a limit that would let nothing pass."""
     for period, limit in limits.items():
         if limit < 1:
             raise ValueError(f"{period} = {limit}: a limit is at least 1")
@@ -73,8 +74,8 @@ class RateLimit:
 
     guards: ClassVar[bool] = True
     per: Literal["ip", "login", "sender"] = "ip"
-    messages: Limits = attrs.field(factory=Limits, validator=_check)
-    recipients: Limits = attrs.field(factory=Limits, validator=_check)
+    messages: Limits = attrs.field(factory=Limits, validator=possible_limits)
+    recipients: Limits = attrs.field(factory=Limits, validator=possible_limits)
     exempt: tuple[str, ...] = attrs.field(default=(), validator=exempt_patterns)
     text: str = "4.7.1 sending rate exceeded"
     max_keys: int = attrs.field(default=100_000, validator=attrs.validators.ge(1))

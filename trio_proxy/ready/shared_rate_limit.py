@@ -18,7 +18,7 @@ from trio_proxy.text.units import Duration
 
 from ._logins import unread
 from ._settings import exempt_patterns, positive
-from .rate_limit import SECONDS, Period, is_exempt
+from .rate_limit import SECONDS, Limits, is_exempt, possible_limits
 
 __all__ = ["SharedRateLimit", "rules"]
 __extra__ = "redis"
@@ -66,8 +66,8 @@ class SharedRateLimit:
 
     url: str = "redis://127.0.0.1:6379/0"
     per: Literal["ip", "login", "sender"] = "ip"
-    messages: dict[Period, int] = attrs.field(factory=dict[Period, int])
-    recipients: dict[Period, int] = attrs.field(factory=dict[Period, int])
+    messages: Limits = attrs.field(factory=Limits, validator=possible_limits)
+    recipients: Limits = attrs.field(factory=Limits, validator=possible_limits)
     exempt: tuple[str, ...] = attrs.field(default=(), validator=exempt_patterns)
     text: str = "4.7.1 sending rate exceeded"
     prefix: str = "smtp-proxy:rate:"
@@ -84,8 +84,6 @@ class SharedRateLimit:
             raise ValueError(f"url: redis://HOST:PORT/DB, rediss://… or unix:///PATH, not {self.url!r}")
         if not (self.messages or self.recipients):
             raise ValueError("neither messages nor recipients have a limit, as in messages = { minute = 30 }")
-        if any(limit < 1 for limits in (self.messages, self.recipients) for limit in limits.values()):
-            raise ValueError("a limit is at least 1")
         Defer(450, self.text)  # raises if this cannot be a reply
 
     @property
@@ -107,7 +105,7 @@ class SharedRateLimit:
         return await self._count(tx, tx.mail_from, "recipients", self.recipients)
 
     async def _count(
-        self, tx: Transaction, sender: Sender | None, what: str, limits: dict[Period, int]
+        self, tx: Transaction, sender: Sender | None, what: str, limits: Limits
     ) -> Defer | Reject | None:
         if self.per == "login" and tx.conn.login_unknown:
             return unread("its rate cannot be limited")

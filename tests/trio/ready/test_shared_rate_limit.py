@@ -296,7 +296,7 @@ async def test_a_client_that_breaks_down_is_made_anew(
     [
         ({"url": "127.0.0.1:6379"}, "redis://"),
         ({"messages": {}}, "neither messages nor recipients"),
-        ({"recipients": {"day": 0}}, "at least 1"),
+        ({"recipients": {"day": 0}}, "day = 0: a limit is at least 1"),
         ({"text": "two\r\nlines"}, "CR"),
     ],
 )
