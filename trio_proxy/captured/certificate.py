@@ -35,11 +35,15 @@ class Published:
         self._octets = pair.certificate.read_bytes()
         _tell(tls, _write(self._octets, self.directory / _FILE))
 
+    @property
+    def exists(self) -> bool:
+        """True if there is one, also that of an earlier start."""
+        return (self.directory / _FILE).exists()
+
     def restore(self) -> None:
         """Writes it again if the directory was removed."""
-        file = self.directory / _FILE
-        if self._octets and not file.exists():
-            _write(self._octets, file)
+        if self._octets and not self.exists:
+            _write(self._octets, self.directory / _FILE)
 
 
 def _write(octets: bytes, file: Path) -> str:
@@ -47,6 +51,7 @@ def _write(octets: bytes, file: Path) -> str:
     disk = Disk()
     disk.remove(file)
     try:
+        disk.make_directory(file.parent)
         with disk.create(file) as out:
             out.write(octets)
     except OSError:

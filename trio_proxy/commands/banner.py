@@ -39,8 +39,8 @@ def banner(options: Options, listeners: Iterable[Address], security: Security, r
     if not options.upstream:
         yield f"  upstream    none: messages are kept in {options.capture} (Maildir)"
         yield f"  to see them {_show_command(options)}"
-        if security.on_demand is not None and options.tls is None:
-            yield "  clients     may use STARTTLS and any login"
+        starttls = "STARTTLS and " if security.on_demand is not None and options.tls is None else ""
+        yield f"  clients     may use {starttls}any login"
     else:
         for server in options.upstream:
             yield f"  upstream    {server}"

@@ -372,7 +372,7 @@ def _pool(options: Options) -> Pool | None:
 def _capture_server(directory: Path) -> tuple[Server, Published]:
     from trio_proxy.captured.certificate import Published
     from trio_proxy.captured.kept_line import tell_kept
-    from trio_proxy.driver.capture import CaptureSession, Kept  # 0.6 MB that few need
+    from trio_proxy.driver.capture import CaptureSession  # 0.6 MB that few need
 
     try:
         maildir = Maildir(directory)
@@ -380,18 +380,19 @@ def _capture_server(directory: Path) -> tuple[Server, Published]:
         raise click.BadParameter(f"{directory}: {error.strerror}", param_hint="'--capture'") from None
     published = Published(directory)
 
-    def tell(kept: Kept) -> None:
-        published.restore()  # the message has made the directory again, if it was removed
-        tell_kept(kept)
+    def session(client: Stream, peer: str, _: object) -> CaptureSession:
+        published.restore()  # before the client is greeted, as it may want to use TLS
+        return CaptureSession(client, peer, maildir, tell_kept)
 
-    server = Server(session=lambda client, peer, _: CaptureSession(client, peer, maildir, tell), grace=5)
-    return server, published
+    return Server(session=session, grace=5), published
 
 
 def _publish_certificate(security: Security, published: Published) -> None:
     """A certificate that is made for clients comes into a file, for applications that are to trust it."""
     if security.on_demand is not None:
         security.on_demand.tell_with(published.publish)
+        if published.exists:  # an application trusts it, and would not trust the one that is made now
+            security.on_demand.make()
     elif security.clients is not None and security.options.self_signed:
         published.publish(security.clients)
 

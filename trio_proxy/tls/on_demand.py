@@ -39,6 +39,10 @@ class CertificateOnDemand:
     @property
     def context(self) -> ssl.SSLContext:
         """For a handshake that begins now. Raises OSError if the files cannot be written."""
+        return self.make().context
+
+    def make(self) -> ServerTls:
+        """Makes it, if that was not done before. Raises OSError if the files cannot be written."""
         if self._made is None:
             from .self_signed import self_signed
             from .server_side import ServerTls
@@ -47,4 +51,4 @@ class CertificateOnDemand:
                 self._made = ServerTls.load([pair])
                 if self._tell is not None:
                     self._tell(self._made)
-        return self._made.context
+        return self._made

@@ -69,14 +69,16 @@ def test_it_is_written_again_if_the_directory_was_removed(tmp_path: Path, logs: 
     file = tmp_path / "certificate.pem"
     published = Published(tmp_path)
     published.restore()
-    assert not file.exists()
+    assert not published.exists
     tls = CertificateOnDemand(["localhost"])
     tls.tell_with(published.publish)
     assert tls.context
     before = file.read_bytes()
     file.unlink()
+    tmp_path.rmdir()
     published.restore()
     assert file.read_bytes() == before
+    assert published.exists
     file.write_text("of another program")
     published.restore()
     assert file.read_text() == "of another program"

@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import smtplib
 import ssl
 import struct
@@ -86,6 +87,26 @@ def test_starttls_may_be_demanded_or_left_out(tmp_path: Path) -> None:
         one.starttls(
             context=ssl.create_default_context(cafile=tmp_path / "captured-mail" / "certificate.pem")
         )
+
+
+def test_an_application_that_trusts_the_certificate_goes_on(tmp_path: Path) -> None:
+    """If the directory is removed while the proxy runs, and also with the first client after a restart."""
+    file = tmp_path / "captured-mail" / "certificate.pem"
+
+    def send(running: Proxy) -> None:
+        trusting = ssl.create_default_context(cafile=file)
+        with client(running) as one:
+            one.starttls(context=trusting)
+            assert one.sendmail("a@me.example", ["b@mx.example"], MESSAGE) == {}
+
+    with proxy(tmp_path, "-l", "127.0.0.1:0", "--self-signed") as running:
+        shutil.rmtree(file.parent)
+        with client(running) as waiting:  # it has been greeted, so the file is there
+            send(running)
+            waiting.noop()
+    with proxy(tmp_path, "-l", "127.0.0.1:0") as running:
+        send(running)
+        assert running.said().count("certificate made") == 1
 
 
 def test_without_room_for_a_certificate(tmp_path: Path) -> None:
