@@ -7,7 +7,7 @@ from collections.abc import Callable
 from . import charts, latency, memory, ranges
 from .figures import Figures, Table, grid, short, spread
 from .peers import BEFORE, HAPROXY, MAIN, RULES
-from .workers import MEMORY, ON_ALL, ON_ONE
+from .workers import MEMORY, ON_ALL, ON_ONE, TWO, WORKERS
 from .workloads import WORKLOADS
 
 __all__ = ["PLOTS", "SECTIONS"]
@@ -157,7 +157,10 @@ def workers(figures: Figures) -> str:
         if table is not None and table.rows:
             found += [title, table.markdown("")]
             if name != MEMORY:
-                found.append(table.ratios_markdown("÷ one process", MAIN))
+                found += [
+                    table.ratios_markdown("÷ one process", MAIN),
+                    table.ratios_markdown("÷ two processes", TWO, [WORKERS]),
+                ]
     return "\n\n".join(found)
 
 

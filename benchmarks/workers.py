@@ -20,13 +20,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from .figures import Table
-from .peers import Peer, Place, Running, with_options
+from .peers import MAIN, Peer, Place, Running, with_options
 from .programs import Failed, cpu_seconds, process_tree, pss_kib
 from .running import Run, in_turn
 from .workloads import SETTLED, WORKLOADS, Workload, source
 
-__all__ = ["CONNECTIONS", "MEMORY", "ON_ALL", "ON_ONE", "measure"]
+__all__ = ["CONNECTIONS", "MEMORY", "ON_ALL", "ON_ONE", "TWO", "WORKERS", "measure"]
 
+TWO, WORKERS = f"{MAIN}, two processes", f"{MAIN}, --workers 2"
 ON_ONE, ON_ALL, MEMORY = "workers on one core", "workers on all cores", "memory of workers"
 CONNECTIONS = 10
 BURSTS = 7
@@ -125,9 +126,9 @@ def _crews(run: Run) -> Iterator[list[Crew]]:
         alone = start(one)
         yield [
             Crew(one.name, [alone]),
-            Crew(f"{one.name}, two processes", [alone, start(one)]),
+            Crew(TWO, [alone, start(one)]),
             Crew(f"{one.name}, --workers 1", [start(with_options(one, "worker", "--workers", "1"))]),
-            Crew(f"{one.name}, --workers 2", [start(with_options(one, "workers", "--workers", "2"))] * 2),
+            Crew(WORKERS, [start(with_options(one, "workers", "--workers", "2"))] * 2),
         ]
 
 
