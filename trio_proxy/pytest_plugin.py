@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["pytest_runtest_makereport", "smtp_proxy"]
 
+_MISSING: Final = "the fixture smtp_proxy needs more than the library: pip install 'sansio-smtp[proxy]'"
 _STARTER: Final[pytest.StashKey[Starter]] = pytest.StashKey()
 
 
@@ -35,8 +36,12 @@ def smtp_proxy(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Star
     these and started. A rule file is looked for in the folder of the test first, then where pytest was
     started. After the test the proxy is stopped; an error in it is an error of the test. The report of a test
     that fails shows what was said."""
-    from .testing import starting
-
+    try:
+        from .testing import starting
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("trio_proxy", "sansio_smtp"):
+            raise
+        pytest.fail(_MISSING, pytrace=False)
     with ExitStack() as stack:
         starter = starting.Starter(stack, tmp_path, request.path.parent)
         request.node.stash[_STARTER] = starter

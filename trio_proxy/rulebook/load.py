@@ -7,7 +7,7 @@ import importlib
 import importlib.util
 import pkgutil
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import getattr_static, isroutine
 from pathlib import Path
 from types import ModuleType
@@ -90,15 +90,28 @@ class LoadedRules:
         return ", ".join(map(str, self.parts))
 
 
-def load(specs: Sequence[object], settings: Mapping[str, RuleTable] | None = None) -> LoadedRules:
+def _where_in_file(name: str, _: Sequence[str]) -> str:
+    """Where the settings of a rule class go that has none, if they are read from a file."""
+    return f"write it in the table [rules.{name}] of a settings file: --config FILE"
+
+
+def load(
+    specs: Sequence[object],
+    settings: Mapping[str, RuleTable] | None = None,
+    *,
+    where_settings_go: Callable[[str, Sequence[str]], str] = _where_in_file,
+) -> LoadedRules:
     """Loads the rules of each ``FILE.py`` or ``ready:NAME``, in this order, and makes the rule classes.
     A test may give modules, functions, rule classes, instances and lists of these as well.
 
     ``settings``: the tables of rule classes, by the name of the class in snake_case. The folder of a rule
     file is put at the end of ``sys.path``. Raises `RuleError` with everything that is wrong.
+
+    ``where_settings_go``: from the name of a class in snake_case, and the settings that it needs, to what is
+    said if it has no table.
     """
     with RuleModules() as modules:
-        loader = _Loader(modules, settings or {})
+        loader = _Loader(modules, settings or {}, where_settings_go)
         for spec in specs:
             if isinstance(spec, str):
                 loader.add(spec)
@@ -108,9 +121,15 @@ def load(specs: Sequence[object], settings: Mapping[str, RuleTable] | None = Non
 
 
 class _Loader:
-    def __init__(self, modules: RuleModules, settings: Mapping[str, RuleTable]) -> None:
+    def __init__(
+        self,
+        modules: RuleModules,
+        settings: Mapping[str, RuleTable],
+        where_settings_go: Callable[[str, Sequence[str]], str],
+    ) -> None:
         self._modules = modules
         self._settings = settings
+        self._where_settings_go = where_settings_go
         self._seen: set[str] = set()
         self._class_names: list[str] = []
         self._all_seen = True
@@ -190,7 +209,7 @@ class _Loader:
         from trio_proxy.settings.tables import structure  # most rules are functions, and cattrs takes 1 MB
 
         given = table or RuleTable({}, {"": line}, file)
-        return structure(
+        made, problems = structure(
             cls,
             given.table,
             file=given.file,
@@ -198,6 +217,10 @@ class _Loader:
             lines=given.lines,
             base=None if entry is cls else entry,
         )
+        if table is None and (keys := _needed(cls)):
+            where = self._where_settings_go(name, keys)
+            problems = [attrs.evolve(each, text=f"{each.text}; {where}") for each in problems]
+        return made, problems
 
     def _make_given(self, entry: Any, file: str, line: int) -> tuple[Any, Sequence[Problem]]:
         name = _snake_case((entry if isinstance(entry, type) else type(entry)).__name__)
@@ -215,6 +238,12 @@ class _Loader:
                 hint = f'; add "{_READY}{name}" to the rules'
             text = f"[rules.{name}] no rule class takes these settings{hint}"
             yield Problem(table.file, table.lines.get("", 0), text)
+
+
+def _needed(cls: type) -> list[str]:
+    """The settings without which a rule class cannot be made."""
+    fields = (field for field in attrs.fields(cls) if field.init and field.default is attrs.NOTHING)
+    return [field.alias or field.name for field in fields]
 
 
 def _import_ready(spec: str) -> tuple[dict[str, Any], None]:

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Generator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -332,5 +332,20 @@ class RunningProxy:
 def _load(rules: object, settings: Mapping[str, Mapping[str, Any]]) -> LoadedRules:
     """Loads all together, as the service does its files. The rules are in the order of ``rules``."""
     things = list(cast("Sequence[object]", rules)) if isinstance(rules, list | tuple) else [rules]
-    tables = {name: RuleTable(dict(table), {}, "settings") for name, table in settings.items()}
-    return load([str(thing) if isinstance(thing, Path) else thing for thing in things], tables)
+    tables = {name: RuleTable(_as_in_file(dict(table)), {}, "settings") for name, table in settings.items()}
+    specs = [str(thing) if isinstance(thing, Path) else thing for thing in things]
+    return load(specs, tables, where_settings_go=_where_settings_go)
+
+
+def _where_settings_go(name: str, keys: Sequence[str]) -> str:
+    table = ", ".join(f'"{key}": ...' for key in keys)
+    return f'give smtp_proxy(..., settings={{"{name}": {{{table}}}}})'
+
+
+def _as_in_file(value: Any) -> Any:
+    """The value with lists for tuples and sets, which a settings file does not have."""
+    if isinstance(value, dict):
+        return {key: _as_in_file(item) for key, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_as_in_file(item) for item in cast("Iterable[Any]", value)]
+    return value

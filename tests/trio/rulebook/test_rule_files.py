@@ -374,8 +374,10 @@ def test_an_instance_without_settings_stays_what_it_is(write: Write) -> None:
 def test_settings_that_are_wrong(write: Write) -> None:
     write("my_rules.py", GREYLIST + "rules = [\n  HTTPGreylist,\n  HTTPGreylist(1.0)]")
     assert wrong("my_rules.py") == [
-        'my_rules.py:10: [rules.http_greylist] missing key "delay": expected a number'
+        'my_rules.py:10: [rules.http_greylist] missing key "delay": expected a number; write it in the table '
+        "[rules.http_greylist] of a settings file: --config FILE"
     ]
+    assert "--config" not in wrong("my_rules.py", http_greylist=table())[0]  # there is one
     found = wrong("my_rules.py", http_greylist=table(delay="2", dely=2))
     assert found[0].startswith("proxy.toml:6: [rules.http_greylist] delay = ")
     assert found[1] == 'proxy.toml:7: [rules.http_greylist] unknown key "dely"; did you mean "delay"?'

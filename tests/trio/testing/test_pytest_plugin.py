@@ -224,6 +224,36 @@ class Moved:
         return Reject(self.code, "5.1.6 moved") if to.domain in self.domains else None
 
 
+@pytest.mark.parametrize("domains", [("old.example",), frozenset({"old.example"})], ids=type)
+def test_settings_may_be_tuples_and_sets(domains: object) -> None:
+    with (
+        RunningProxy(Moved, settings={"moved": {"domains": domains}}) as proxy,
+        pytest.raises(smtplib.SMTPRecipientsRefused),
+    ):
+        send(proxy, "bob@old.example")
+
+
+def test_tuples_in_tables_and_lists_of_settings_are_lists_too() -> None:
+    with pytest.raises(RuleError, match=r'unknown key "limits"') as caught:
+        RunningProxy(Moved(()), settings={"moved": {"limits": {"a": [(1, 2)]}, "domains": ("a", 5)}})
+    assert "[rules.moved] domains[1] = 5: expected a text in quotes" in str(caught.value)
+
+
+def test_a_class_of_a_file_without_the_settings_that_it_needs(tmp_path: Path) -> None:
+    file = tmp_path / "moved.py"
+    file.write_text(
+        "import attrs\n\n@attrs.define\nclass Moved:\n    domains: tuple[str, ...]\n    code: int\n"
+        "    text: str = 'moved'\n\n    def rcpt(self, tx, to): pass\n\nrules = [Moved]\n"
+    )
+    with pytest.raises(RuleError) as caught:
+        RunningProxy(file)
+    hint = 'give smtp_proxy(..., settings={"moved": {"domains": ..., "code": ...}})'
+    assert str(caught.value).splitlines() == [
+        f'{file}:11: [rules.moved] missing key "code": expected a whole number; {hint}',
+        f'{file}:11: [rules.moved] missing key "domains": expected a list of texts in quotes; {hint}',
+    ]
+
+
 @pytest.mark.parametrize("how", ["class", "instance", "module", "list"])
 def test_settings_of_a_class_that_is_given(how: str) -> None:
     module = ModuleType("moved")
@@ -666,6 +696,21 @@ def test_the_fixture_is_documented(place: Path) -> None:
 def test_without_the_plugin_nothing_is_there(place: Path) -> None:
     result = run_pytest(place, "test_bad.py", ours=False)
     assert "fixture 'smtp_proxy' not found" in result.stdout
+
+
+def test_without_the_program_it_says_what_to_install(place: Path) -> None:
+    (place / "conftest.py").write_text("import sys\nsys.modules['structlog'] = None\n")
+    result = run_pytest(place, "test_bad.py")
+    need = "the fixture smtp_proxy needs more than the library: pip install 'sansio-smtp[proxy]'"
+    assert re.search(rf"^{re.escape(need)}$", result.stdout, re.M), result.stdout
+    assert "Traceback" not in result.stdout
+    assert "starting.py" not in result.stdout
+
+
+def test_a_module_of_the_program_that_is_missing_is_an_error_of_its_own(place: Path) -> None:
+    (place / "conftest.py").write_text("import sys\nsys.modules['trio_proxy.testing.running'] = None\n")
+    result = run_pytest(place, "test_bad.py")
+    assert "ModuleNotFoundError: import of trio_proxy.testing.running halted" in result.stdout
 
 
 def test_the_plugin_alone_loads_nothing() -> None:
