@@ -129,5 +129,9 @@ def _check_detail(text: str, kind: str, detail: str) -> None:
     elif not (
         len(detail) == 3 and detail.isdecimal() and detail.isascii() and detail[0] in _SEVERITIES[kind]
     ):
-        codes = " or ".join(f"{digit}xx" for digit in _SEVERITIES[kind])
-        raise ValueError(f"{text!r}: the reply code of {kind} is {codes}, not {detail!r}")
+        ranges = " or ".join(f"from {digit}00 to {digit}99" for digit in _SEVERITIES[kind])
+        example = f"{text.partition(':')[0]}:{_SEVERITIES[kind][-1]}50"
+        raise ValueError(
+            f"{text!r}: the reply code of {kind} is a number {ranges}, such as {example}; "
+            "without it, any is meant"
+        )

@@ -16,6 +16,7 @@ _MOST_NAMES: Final = 10
 """How many messages of one kind are named."""
 _FAILED, _NOT_MET, _CHANGED = "with a rule that failed", "not as expected", "changed"
 _MET = "as expected"
+_PARTLY: Final = "not to all recipients"
 _NOT_NAMED: Final = ("delivered", _CHANGED, _MET)
 
 
@@ -42,6 +43,7 @@ class Tally:
     def add(self, trial: Trial) -> None:
         self._total += 1
         kinds: list[str] = [trial.outcome]
+        kinds += [_PARTLY] * bool(_left(trial))
         kinds += [_CHANGED] * trial.changed + [_FAILED] * trial.failed + [_NOT_MET] * bool(trial.unmet)
         kinds += [_MET] * bool(trial.case.expectations and not trial.unmet and not trial.untried)
         self._counts.update(kinds)
@@ -53,20 +55,35 @@ class Tally:
     def counts(self) -> dict[str, int]:
         """For programs: each count, those of 0 too."""
         kinds = {kind.replace(" ", "_"): self._counts[kind] for kind in OUTCOMES}
-        more = {"changed": _CHANGED, "rule_failed": _FAILED, "not_as_expected": _NOT_MET}
+        more = {
+            "not_to_all_recipients": _PARTLY,
+            "changed": _CHANGED,
+            "rule_failed": _FAILED,
+            "not_as_expected": _NOT_MET,
+        }
         return {"messages": self._total} | kinds | {name: self._counts[kind] for name, kind in more.items()}
 
     def lines(self) -> Iterator[str]:
         """How many messages there are of each kind, and which those are that were not just delivered."""
         kinds = (*OUTCOMES, _CHANGED, _FAILED, _MET, _NOT_MET)
-        counts = ", ".join(f"{self._counts[kind]:,} {kind}" for kind in kinds if self._counts[kind])
+        counts = ", ".join(self._count(kind) for kind in kinds if self._counts[kind])
         what = "message" if self._total == 1 else "messages"
         yield f"{self._total:,} {what}: {counts}"
-        for kind in kinds:
+        for kind in (_PARTLY, *kinds):
             if kind in self._names:
                 left = self._counts[kind] - len(self._names[kind])
                 more = f" and {left:,} more" if left else ""
                 yield plain(f"  {kind}: {', '.join(self._names[kind])}{more}")
+
+    def _count(self, kind: str) -> str:
+        said = f"{self._counts[kind]:,} {kind}"
+        partly = self._counts[_PARTLY]
+        return f"{said} ({partly:,} {_PARTLY})" if kind == "delivered" and partly else said
+
+
+def _left(trial: Trial) -> int:
+    """How many recipients a message that was delivered did not go to."""
+    return sum(named.sent_as is None for named in trial.named) if trial.delivered is not None else 0
 
 
 def _more(trial: Trial) -> str:
@@ -74,8 +91,8 @@ def _more(trial: Trial) -> str:
     if trial.untried:
         return ", ".join(trial.untried)
     if trial.delivered is not None:
-        left = [named for named in trial.named if named.sent_as is None]
-        return f"to {len(trial.named) - len(left)} of {len(trial.named)} recipients" if left else ""
+        left, total = _left(trial), len(trial.named)
+        return f"to {total - left} of {total} recipients" if left else ""
     if trial.held is not None:
         return trial.held.verdict.reason
     if trial.refusal is not None and trial.outcome != "discarded":

@@ -180,6 +180,10 @@ def test_a_line_for_each_and_a_summary() -> None:
         "SIZE: the message has 5,076 octets now, and MAIL declared 74; a server may refuse it (RFC 1870, "
         "6.3). With --headroom the proxy declares more"
     )
+    counts = (
+        "3 delivered (1 not to all recipients), 1 refused, 1 deferred, 1 held, 1 discarded, 1 not tried, "
+        "1 changed"
+    )
     missing = (
         "missing --from ADDRESS (the message has none in Return-Path, Sender or From), missing --to ADDRESS "
         "(the message has none in To, Cc or Bcc)"
@@ -197,7 +201,8 @@ def test_a_line_for_each_and_a_summary() -> None:
             warning: {grew}
         not tried           mail/h.eml  {missing}
 
-        8 messages: 3 delivered, 1 refused, 1 deferred, 1 held, 1 discarded, 1 not tried, 1 changed
+        8 messages: {counts}
+          not to all recipients: mail/b.eml
           refused: mail/c.eml
           deferred: mail/d.eml
           held: mail/f.eml
@@ -239,7 +244,7 @@ def test_quiet_says_what_was_not_tried() -> None:
 
 
 def test_the_numbers_as_json() -> None:
-    keep(a=eml("bob@example.com"), b=eml("moved@example.com"), c=b"From: a@b\n\n")
+    keep(a=eml("bob@example.com, moved@example.com"), b=eml("moved@example.com"), c=b"From: a@b\n\n")
     whole = json.loads(trial("mail", "--json").stdout)
     assert whole["ok"] is False
     assert {name: count for name, count in whole["summary"].items() if count} == {
@@ -247,6 +252,7 @@ def test_the_numbers_as_json() -> None:
         "delivered": 1,
         "refused": 1,
         "not_tried": 1,
+        "not_to_all_recipients": 1,
     }
     assert [each["outcome"] for each in whole["trials"]] == ["delivered", "refused", "not tried"]
     assert whole["trials"][2]["steps"] == []

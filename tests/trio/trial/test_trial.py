@@ -141,7 +141,7 @@ def test_as_json() -> None:
     assert whole["warning"] is None
     assert whole["summary"] == dict.fromkeys(
         ("refused", "deferred", "held", "discarded", "not_tried", "rule_failed"), 0
-    ) | dict.fromkeys(("messages", "delivered", "changed", "not_as_expected"), 1)
+    ) | dict.fromkeys(("messages", "delivered", "not_to_all_recipients", "changed", "not_as_expected"), 1)
     assert {**told, "steps": None, "diff": None} == {
         "message": "hello.eml",
         "size": 68,
@@ -591,9 +591,21 @@ def test_text_in_other_charsets_is_shown() -> None:
         ([*ANN_TO_BOB, "--expect", "rctp=reject"], "no phase 'rctp'; did you mean \"rcpt\"?"),
         ([*ANN_TO_BOB, "--expect", "disconnect=reject"], "no phase 'disconnect'"),
         ([*ANN_TO_BOB, "--expect", "connect=hold"], "a rule in connect cannot say hold"),
-        ([*ANN_TO_BOB, "--expect", "reject:450"], "the reply code of reject is 5xx, not '450'"),
-        ([*ANN_TO_BOB, "--expect", "defer:45"], "the reply code of defer is 4xx, not '45'"),
-        ([*ANN_TO_BOB, "--expect", "hold:354"], "the reply code of hold is 2xx or 4xx or 5xx, not '354'"),
+        (
+            [*ANN_TO_BOB, "--expect", "reject:450"],
+            "the reply code of reject is a number from 500 to 599, such",
+        ),
+        (
+            [*ANN_TO_BOB, "--expect", "rcpt=reject:5xx"],
+            "'rcpt=reject:5xx': the reply code of reject is a number from 500 to 599, such as "
+            "rcpt=reject:550; without it, any is meant\n",
+        ),
+        ([*ANN_TO_BOB, "--expect", "reject:5.1.6"], "such as reject:550; without it"),
+        ([*ANN_TO_BOB, "--expect", "defer:45"], "of defer is a number from 400 to 499, such as defer:450"),
+        (
+            [*ANN_TO_BOB, "--expect", "hold:354"],
+            "is a number from 200 to 299 or from 400 to 499 or from 500 to 599",
+        ),
         ([*ANN_TO_BOB, "--expect", "accept:250"], "accept has no reply code; write accept"),
         ([*ANN_TO_BOB, "--expect", "redirect:::1"], "an IPv6 address needs brackets"),
         ([*ANN_TO_BOB, "--ip", "1.2.3"], "'1.2.3' is no IP address, such as 192.0.2.1"),
