@@ -34,8 +34,9 @@ _STARTER: Final[pytest.StashKey[Starter]] = pytest.StashKey()
 def smtp_proxy(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[StartProxy]:
     """Starts proxies: ``smtp_proxy(rules, **options)`` gives a `trio_proxy.testing.RunningProxy`, made with
     these and started. A rule file is looked for in the folder of the test first, then where pytest was
-    started. After the test the proxy is stopped; an error in it is an error of the test. The report of a test
-    that fails shows what was said."""
+    started, in pytest's root directory, and in the folders of its option ``pythonpath``. After the test the
+    proxy is stopped; an error in it is an error of the test. The report of a test that fails shows what was
+    said."""
     try:
         from .testing import starting
     except ModuleNotFoundError as error:
@@ -43,9 +44,18 @@ def smtp_proxy(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Star
             raise
         pytest.fail(_MISSING, pytrace=False)
     with ExitStack() as stack:
-        starter = starting.Starter(stack, tmp_path, request.path.parent)
+        starter = starting.Starter(stack, tmp_path, [request.path.parent, *_folders(request.config)])
         request.node.stash[_STARTER] = starter
         yield starter
+
+
+def _folders(config: pytest.Config) -> list[Path]:
+    """Where rule files are that are not beside the test."""
+    try:
+        python_path = config.getini("pythonpath")
+    except ValueError:  # the plugin that reads it is switched off
+        python_path = []
+    return [Path.cwd(), config.rootpath, *python_path]
 
 
 @pytest.hookimpl(hookwrapper=True)  # wrapper=True would fail in every run of a pytest before 8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final, NoReturn, cast
@@ -24,15 +25,15 @@ _CONFIG: Final = tuple(field.name for field in attrs.fields(Config))
 class Starter:
     """Called as ``smtp_proxy(rules, **options)``, it makes a `RunningProxy` and starts it.
 
-    A relative name of a rule file is looked for in the folder of the test, then in the working directory.
+    A relative name of a rule file is looked for in several folders.
     """
 
-    def __init__(self, stack: ExitStack, place: Path, folder: Path) -> None:
-        """``stack`` stops the proxies; ``place``: where each gets a directory; ``folder``: that of the
-        test."""
+    def __init__(self, stack: ExitStack, place: Path, folders: Sequence[Path]) -> None:
+        """``stack`` stops the proxies; ``place``: where each gets a directory; ``folders``: where rule files
+        are, the first that has one counts."""
         self._stack = stack
         self._place = place
-        self._folder = folder
+        self._folders = tuple(dict.fromkeys(folders))
         self.proxies: list[RunningProxy] = []
         """Those that were made, also if they have not started."""
 
@@ -67,15 +68,23 @@ class Starter:
             return [self._found(each) for each in cast("list[object]", rules)]
         if not isinstance(rules, str | Path) or str(rules).startswith("ready:") or Path(rules).is_absolute():
             return rules
-        beside = self._folder / rules
-        if beside.exists():
-            return str(beside) if self._folder != Path.cwd() else rules
-        if Path(rules).exists():
-            return rules
-        others = [each.name for each in beside.parent.glob("*.py")]
-        folders = " and ".join(dict.fromkeys((str(self._folder), str(Path.cwd()))))
-        text = f"there is no such file in {folders}{did_you_mean(beside.name, others)}"
+        files = [folder / rules for folder in self._folders]
+        for file in files:
+            if file.exists():
+                return rules if file == Path.cwd() / rules else str(file)
+        others = {each.name for file in files for each in file.parent.glob("*.py")}
+        hint = did_you_mean(files[0].name, [name for name in sorted(others) if not _is_test(name)])
+        text = f"there is no such file in {_in_words(self._folders)}{hint}"
         raise RuleError([Problem(str(rules), 0, text)])
+
+
+def _is_test(name: str) -> bool:
+    return name == "conftest.py" or name.startswith("test_") or name.endswith("_test.py")
+
+
+def _in_words(folders: Sequence[Path]) -> str:
+    *most, last = map(str, folders)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _no_option(name: str) -> str:

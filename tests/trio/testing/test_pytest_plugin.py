@@ -575,13 +575,15 @@ TESTS = {
 }
 
 
-def run_pytest(place: Path, *arguments: str, ours: bool = True) -> subprocess.CompletedProcess[str]:
+def run_pytest(
+    place: Path, *arguments: str, ours: bool = True, within: str = "", ini: str = ""
+) -> subprocess.CompletedProcess[str]:
     """In a process of its own, with no plugins but those that are needed, and ours."""
-    (place / "pytest.ini").write_text("[pytest]\ntrio_mode = true\nfilterwarnings = error\n")
+    (place / "pytest.ini").write_text(f"[pytest]\ntrio_mode = true\nfilterwarnings = error\n{ini}")
     chosen = ["-p", "pytest_trio.plugin", *(["-p", "trio_proxy.pytest_plugin"] if ours else [])]
     return forking.run(
         ["-m", "pytest", "-p", "no:cacheprovider", *chosen, "-q", "-rA", *arguments],
-        cwd=place,
+        cwd=place / within,
         env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"},
         timeout=12 * DEADLINE,
     )
@@ -611,6 +613,9 @@ MISTAKES = {
         def test_nowhere(smtp_proxy):
             smtp_proxy(["my_rules.py", "insight.py"])
 
+        def test_no_test_is_meant(smtp_proxy):
+            smtp_proxy("inventory.py")
+
         def test_attribute(smtp_proxy):
             smtp_proxy.port
 
@@ -621,6 +626,7 @@ MISTAKES = {
             smtp_proxy(max_mesage_size=5)
     """,
     "deep/inside.py": "def rcpt(tx, to): pass",
+    "deep/test_inventory.py": "",
 }
 
 
@@ -632,13 +638,48 @@ def test_a_mistake_is_explained(place: Path) -> None:
     said = re.findall(r"^E +(?:[a-zA-Z_.]+Error: )(.*)$", result.stdout, re.M)
     assert said == [
         f'insight.py: there is no such file in {place}/deep and {place}; did you mean "inside.py"?',
+        f"inventory.py: there is no such file in {place}/deep and {place}",
         'smtp_proxy has no port: it starts proxies. Call it first: proxy = smtp_proxy("my_rules.py"); then '
         "write proxy.port",
         'smtp_proxy() has no option setings; did you mean "settings"?',
         "smtp_proxy() has no option max_mesage_size; write config=Config(max_message_size=...), with "
         "sansio_smtp.Config",
     ]
-    assert "4 failed, 2 passed" in result.stdout
+    assert "5 failed, 2 passed" in result.stdout
+
+
+WITHOUT_PYTHONPATH = """
+    import pytest
+
+    def getini(self, name, former=pytest.Config.getini):
+        if name == "pythonpath":
+            raise ValueError(f"unknown configuration value: {name!r}")
+        return former(self, name)
+
+    pytest.Config.getini = getini
+"""
+
+
+@pytest.mark.parametrize("conftest", ["", WITHOUT_PYTHONPATH], ids=["with pythonpath", "without"])
+def test_rules_are_found_from_the_folder_of_the_tests(place: Path, conftest: str) -> None:
+    """They are in the root directory, and in a folder that pytest imports from."""
+    (place / "conftest.py").write_text(dedent(conftest))
+    (place / "deep").mkdir()
+    (place / "src").mkdir()
+    (place / "src" / "more.py").write_text("def mail(tx, sender): pass\n")
+    (place / "deep" / "test_it.py").write_text(
+        'def test_root(smtp_proxy):\n    smtp_proxy("my_rules.py")\n\n'
+        'def test_source(smtp_proxy):\n    smtp_proxy("more.py")\n\n'
+        'def test_nowhere(smtp_proxy):\n    smtp_proxy("moor.py")\n'
+    )
+    result = run_pytest(place, "test_it.py", within="deep", ini="pythonpath = src\n")
+    passed = re.findall(r"^PASSED .*::(\w+)$", result.stdout, re.M)
+    if conftest:
+        assert passed == ["test_root"]
+        return
+    assert passed == ["test_root", "test_source"]
+    said = f'moor.py: there is no such file in {place}/deep, {place} and {place}/src; did you mean "more.py"?'
+    assert said in result.stdout
 
 
 def test_what_goes_wrong_in_the_proxy_is_an_error_of_the_test(place: Path) -> None:
