@@ -24,7 +24,7 @@ import attrs
 
 from sansio_smtp.rules import Message
 
-__all__ = ["NO_MESSAGE", "Mailbox", "MailboxError", "Stored", "Summary"]
+__all__ = ["NO_MESSAGE", "Mailbox", "MailboxError", "Stored", "Summary", "envelope_of"]
 
 NO_MESSAGE: Final = "holds no message yet: send one; if you have, see the log: a rule may have discarded it"
 """What is said of a Maildir without messages, after its path."""
@@ -47,11 +47,6 @@ class Stored:
     path: Path
     seconds: float
     """When it came, in seconds of the epoch."""
-
-    @property
-    def key(self) -> str:
-        """Its name without the flags of mail readers."""
-        return self.path.name.partition(":")[0]
 
     @property
     def file(self) -> str:
@@ -112,7 +107,7 @@ class Mailbox:
         except OSError as error:
             raise _unreadable(stored, error) from error
         headers = Message(head).headers
-        envelope = self._envelope(stored.key)
+        envelope = envelope_of(stored.path)
         sender, recipients = envelope.get("mail_from"), envelope.get("rcpt_to")
         if not isinstance(recipients, list):
             return Summary(
@@ -138,13 +133,6 @@ class Mailbox:
             return stored.path.read_bytes()
         except OSError as error:
             raise _unreadable(stored, error) from error
-
-    def _envelope(self, key: str) -> dict[str, Any]:
-        try:
-            found = json.loads((self.path / "envelopes" / f"{key}.json").read_bytes())
-        except (OSError, ValueError, RecursionError):  # another program has put the message there
-            return {}
-        return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
     def _found(self) -> Iterator[tuple[tuple[float, int, str], Path]]:
         """The age and the file of each message."""
@@ -173,6 +161,20 @@ class Mailbox:
             f"{self.path} is no Maildir: there is no directory 'new' in it; name the directory in which "
             "smtp-proxy keeps mail with --capture DIR"
         )
+
+
+def envelope_of(message: Path) -> dict[str, Any]:
+    """The envelope that was kept with the message in this file; empty if there is none, or if the file is not
+    in ``new`` or ``cur`` of a Maildir."""
+    message = message.absolute()
+    if message.parent.name not in _FOLDERS:
+        return {}
+    name = message.name.partition(":")[0]  # without the flags of mail readers
+    try:
+        found = json.loads((message.parent.parent / "envelopes" / f"{name}.json").read_bytes())
+    except (OSError, ValueError, RecursionError):  # another program has put the message there
+        return {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
 def _age(entry: os.DirEntry[str]) -> tuple[float, int, str]:

@@ -205,7 +205,8 @@ def test(ctx: click.Context, /, messages: tuple[str, ...], how: TrialHow | None,
 
     MSG.eml is a file, or - for standard input. It may be a directory of .eml files, a Maildir or an mbox
     file: of several messages each gets one line, and a summary follows. Each message comes in a connection
-    of its own.
+    of its own. If the proxy has kept the message, its envelope was kept with it: the sender, the recipients,
+    the name in EHLO and the login are those again.
 
     Exit status: 0 all is as expected, 1 it is not, a rule failed or a message could not be tried, 2 wrong
     usage, 78 the settings file or the rules are wrong.

@@ -15,7 +15,7 @@ from trio_proxy.settings.core_config import core_config
 from trio_proxy.settings.options import Options
 
 from .host import TrialHost
-from .model import Named, Step, Trial
+from .model import HELO, Named, Step, Trial
 
 __all__ = ["TrialClient"]
 
@@ -45,7 +45,8 @@ class TrialClient:
         session, case = self._session, self._case
         await self._step("connect", "", session.connect)
         if session.ok:
-            await self._step("helo", f"EHLO {case.helo}", partial(session.helo, case.helo))
+            helo = case.helo or HELO
+            await self._step("helo", f"EHLO {helo}", partial(session.helo, helo))
         if session.ok and case.login is not None:
             await self._step("auth", f"AUTH PLAIN, as {case.login}", partial(session.auth, case.login))
         return session.ok
@@ -85,13 +86,16 @@ class TrialClient:
         return step
 
     def _parameters(self) -> str:
-        """The parameters of MAIL that describe the message."""
+        """The parameters of MAIL: those that were kept, and those that describe the message."""
         content = self._trial.content
-        parameters = [f"SIZE={len(content)}"]
-        if not content.isascii():
+        kept = self._case.parameters
+        parameters = [f"SIZE={len(content)}", *kept]
+        keywords = {parameter.partition("=")[0].upper() for parameter in kept}
+        if not content.isascii() and "BODY" not in keywords:
             parameters.append("BODY=8BITMIME")
         addresses = "".join((self._envelope.sender, *self._envelope.recipients))
-        if not addresses.isascii() or not content.partition(b"\r\n\r\n")[0].isascii():
+        is_ascii = addresses.isascii() and content.partition(b"\r\n\r\n")[0].isascii()
+        if not is_ascii and "SMTPUTF8" not in keywords:
             parameters.append("SMTPUTF8")
         return "".join(f" {parameter}" for parameter in parameters)
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import mailbox
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
+
+from trio_proxy.captured.mailbox import envelope_of
 
 __all__ = ["Letter", "LettersError", "find_letters"]
 
@@ -31,6 +33,8 @@ class Letter:
     name: str
     read: Callable[[], bytes]
     """Raises OSError."""
+    kept: Callable[[], Mapping[str, Any]] = dict[str, Any]
+    """The record of the envelope that was kept with the message; empty if there is none."""
 
 
 class LettersError(Exception):
@@ -101,7 +105,7 @@ def _in_file(path: Path, files: ExitStack) -> list[Letter]:
         beginning = file.read(len(_MBOX))
     if beginning == _MBOX:
         return _in_mbox(path, str(path), files)
-    return [Letter(str(path), path.read_bytes)]
+    return [Letter(str(path), path.read_bytes, partial(envelope_of, path))]
 
 
 def _in_mbox(path: Path, name: str, files: ExitStack) -> list[Letter]:

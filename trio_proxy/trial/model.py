@@ -15,12 +15,14 @@ from .envelope import Envelope
 from .expectations import Expectation, Happened, happened
 from .host import Asked
 
-__all__ = ["OUTCOMES", "Case", "Named", "Outcome", "Step", "Trial"]
+__all__ = ["HELO", "OUTCOMES", "Case", "Named", "Outcome", "Step", "Trial"]
 
 Outcome: TypeAlias = Literal["delivered", "refused", "deferred", "held", "discarded", "not tried"]
 OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
 """In the order of a summary."""
 
+HELO: Final = "client.example"
+"""What a client calls itself of which nothing else is known."""
 _CONTENT: Final = ("data", "headers", "body_line", "body", "message")
 
 
@@ -29,15 +31,17 @@ class Case:
     """What is said on the command line: who the client is, and what is expected to happen."""
 
     mail_from: str | None
-    """None: the message's own fields say it."""
+    """None: the kept envelope or the message's own fields say it."""
     rcpt_to: tuple[str, ...]
-    """Empty: the message's own fields say it."""
+    """Empty: the kept envelope or the message's own fields say it."""
     ip: str
     """Where the client connects from."""
-    helo: str
-    """The argument of EHLO."""
+    helo: str | None
+    """The argument of EHLO; None: the kept envelope says it, or it is `HELO`."""
     login: str | None
-    """The login of the client; None if it has not logged in."""
+    """The login of the client; None if it has not logged in, or if the kept envelope says it."""
+    parameters: tuple[str, ...] = ()
+    """The parameters of MAIL that the kept envelope has, without the size."""
     expectations: tuple[Expectation, ...]
 
 
@@ -85,6 +89,8 @@ class Trial:
     """As the client sends it, decoded."""
     case: Case
     envelope: Envelope
+    kept: tuple[str, ...] = ()
+    """What of ``case`` is from the envelope that was kept with the message, in words."""
     unreadable: str = ""
     """Why the message could not be read; empty if it could."""
     steps: list[Step] = attrs.field(factory=list[Step])
@@ -97,6 +103,12 @@ class Trial:
     held: Held | None = None
     broken: tuple[str, ...] = ()
     """See `BodyComplete.broken`."""
+
+    @property
+    def origin(self) -> str:
+        """Where the envelope is from, in words; empty if all of it was given."""
+        kept = f"from the kept envelope: {', '.join(self.kept)}" if self.kept else ""
+        return "; ".join(filter(None, (kept, self.envelope.origin)))
 
     @property
     def asked(self) -> Iterator[Asked]:

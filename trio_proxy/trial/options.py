@@ -48,23 +48,24 @@ class _IP(click.ParamType[Any]):
 _OPTIONS = (
     click.option(
         "-f", "--from", "mail_from", metavar="ADDRESS",
-        help="The sender. '' is the null path, as of a bounce.  [default: from the message's own fields: "
-        "Return-Path, Sender or From]",
+        help="The sender. '' is the null path, as of a bounce.  [default: from the kept envelope, or the "
+        "message's own fields: Return-Path, Sender or From]",
     ),
     click.option(
         "-t", "--to", "rcpt_to", multiple=True, metavar="ADDRESS",
-        help="A recipient. Repeatable.  [default: from the message's own fields: To, Cc and Bcc]",
+        help="A recipient. Repeatable.  [default: from the kept envelope, or the message's own fields: To, "
+        "Cc and Bcc]",
     ),
     click.option(
         "--ip", type=_IP(), default="192.0.2.1", show_default=True,
         help="Where the client connects from.",
     ),
     click.option(
-        "--helo", default="client.example", show_default=True, metavar="NAME",
-        help="What it calls itself.",
+        "--helo", metavar="NAME",
+        help="What it calls itself.  [default: from the kept envelope, or client.example]",
     ),
     click.option(
-        "--user", "login", metavar="NAME", help="Who has logged in.",
+        "--user", "login", metavar="NAME", help="Who has logged in.  [default: from the kept envelope]",
     ),
     click.option(
         "--expect", "expectations", type=_Expected(), multiple=True, metavar="[PHASE=]VERDICT",
@@ -98,13 +99,13 @@ def read_case(ctx: click.Context, said: Mapping[str, Any]) -> Case:
     from sansio_smtp.errors import LocalProtocolError
     from sansio_smtp.wire.commands import Command
 
-    from .model import Case
+    from .model import HELO, Case
 
     names = ("mail_from", "rcpt_to", "ip", "helo", "login", "expectations")
     case = Case(**{name: said[name] for name in names})
     try:
         # Addresses are sent as they are, odd ones too: what becomes of them is to be seen.
-        for line in (f"EHLO {case.helo}", f"MAIL FROM:<{case.mail_from or ''}>"):
+        for line in (f"EHLO {case.helo or HELO}", f"MAIL FROM:<{case.mail_from or ''}>"):
             Command.of(line.encode("utf-8", "surrogateescape"))
         for address in case.rcpt_to:
             if not address:
@@ -144,7 +145,9 @@ def _missing_in(letter: Letter, case: Case) -> tuple[str, ...]:
     from sansio_smtp.wire.content import canonical
 
     from .envelope import envelope_of
+    from .kept import with_kept
 
+    case, _ = with_kept(case, letter.kept())
     try:
         return envelope_of(canonical(letter.read()), case.mail_from, case.rcpt_to).missing
     except OSError:  # the trial says so

@@ -30,8 +30,8 @@ _COLOURS: Final = {
 def trial_text(trial: Trial) -> Iterator[str]:
     """All about one message, in lines of text."""
     yield plain(f"{trial.name}, {len(trial.content):,} octets")
-    if trial.envelope.origin:
-        yield plain(trial.envelope.origin)
+    if trial.origin:
+        yield plain(trial.origin)
     names = [len(asked.rule.name) for asked in trial.asked]
     places = [len(asked.rule.where) for asked in trial.asked]
     widths = max(names, default=0), max(places, default=0)
@@ -146,6 +146,7 @@ def trial_json(trial: Trial) -> dict[str, Any]:
         "outcome": trial.outcome,
         "result": result(trial),
         "steps": [_step_json(step) for step in trial.steps],
+        "kept_envelope": list(trial.kept),
         "own_fields": {
             "mail_from": trial.envelope.sender_field or None,
             "rcpt_to": trial.envelope.recipient_fields,

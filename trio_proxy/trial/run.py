@@ -23,6 +23,7 @@ from trio_proxy.text.output import write_error_line
 from .client import TrialClient
 from .envelope import Envelope, envelope_of
 from .host import TrialHost
+from .kept import with_kept
 from .letters import Letter
 from .model import Case, Trial
 from .reports import How, report_for
@@ -91,9 +92,9 @@ class _Run:
         try:
             content = _whole(letter.read())
         except OSError as error:
-            return Trial(letter.name, b"", self._case, Envelope(), str(error.strerror))
-        envelope = envelope_of(content, self._case.mail_from, self._case.rcpt_to)
-        return Trial(letter.name, content, self._case, envelope)
+            return Trial(letter.name, b"", self._case, Envelope(), unreadable=str(error.strerror))
+        case, kept = with_kept(self._case, letter.kept())
+        return Trial(letter.name, content, case, envelope_of(content, case.mail_from, case.rcpt_to), kept)
 
     def _tell(self, trial: Trial) -> None:
         self.tried += 1

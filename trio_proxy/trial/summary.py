@@ -16,8 +16,9 @@ _MOST_NAMES: Final = 10
 """How many messages of one kind are named."""
 _FAILED, _NOT_MET, _CHANGED = "with a rule that failed", "not as expected", "changed"
 _MET = "as expected"
+_KEPT: Final = "with the kept envelope"
 _PARTLY: Final = "not to all recipients"
-_NOT_NAMED: Final = ("delivered", _CHANGED, _MET)
+_NOT_NAMED: Final = ("delivered", _CHANGED, _MET, _KEPT)
 
 
 def line_of(trial: Trial) -> Iterator[str]:
@@ -43,7 +44,7 @@ class Tally:
     def add(self, trial: Trial) -> None:
         self._total += 1
         kinds: list[str] = [trial.outcome]
-        kinds += [_PARTLY] * bool(_left(trial))
+        kinds += [_PARTLY] * bool(_left(trial)) + [_KEPT] * bool(trial.kept)
         kinds += [_CHANGED] * trial.changed + [_FAILED] * trial.failed + [_NOT_MET] * bool(trial.unmet)
         kinds += [_MET] * bool(trial.case.expectations and not trial.unmet and not trial.untried)
         self._counts.update(kinds)
@@ -65,7 +66,7 @@ class Tally:
 
     def lines(self) -> Iterator[str]:
         """How many messages there are of each kind, and which those are that were not just delivered."""
-        kinds = (*OUTCOMES, _CHANGED, _FAILED, _MET, _NOT_MET)
+        kinds = (*OUTCOMES, _CHANGED, _FAILED, _MET, _NOT_MET, _KEPT)
         counts = ", ".join(self._count(kind) for kind in kinds if self._counts[kind])
         what = "message" if self._total == 1 else "messages"
         yield f"{self._total:,} {what}: {counts}"

@@ -147,6 +147,7 @@ def test_as_json() -> None:
         "size": 68,
         "ok": False,
         "outcome": "delivered",
+        "kept_envelope": [],
         "own_fields": {"mail_from": None, "rcpt_to": []},
         "result": "delivered from <ann@example.com>",
         "steps": None,
