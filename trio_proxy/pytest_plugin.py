@@ -42,7 +42,7 @@ def smtp_proxy(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Star
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("trio_proxy", "sansio_smtp"):
             raise
-        pytest.fail(_MISSING, pytrace=False)
+        raise pytest.fail.Exception(_MISSING, pytrace=False) from None
     with ExitStack() as stack:
         starter = starting.Starter(stack, tmp_path, [request.path.parent, *_folders(request.config)])
         request.node.stash[_STARTER] = starter
