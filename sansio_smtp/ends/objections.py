@@ -32,6 +32,10 @@ _BEFORE_A_REPLY: Final[Mapping[Phase, str]] = {
     Phase.MUST_CLOSE: "the last reply has been sent; close the connection",
     Phase.CLOSED: "the connection is closed",
 }
+_NO_HANDSHAKE: Final[Mapping[Phase, str]] = {
+    Phase.MUST_CLOSE: "the peer has broken the protocol, or the dialogue is over; close the connection",
+    Phase.CLOSED: "the connection is closed",
+}
 _MESSAGES: Final = (Kind.END_OF_DATA, Kind.CHUNK, Kind.LAST_CHUNK)
 
 
@@ -77,7 +81,6 @@ def after_end() -> LocalProtocolError:
 
 
 def no_handshake(phase: Phase) -> LocalProtocolError:
-    """For an end of either kind: `tls_started` was called, and nothing has begun TLS."""
-    return LocalProtocolError(
-        f"no TLS handshake is due in phase {phase.name}: it comes after the reply 220 to STARTTLS"
-    )
+    """For an end of either kind: `tls_started` was called, and no handshake can come now."""
+    why = _NO_HANDSHAKE.get(phase, "it comes after the reply 220 to STARTTLS")
+    return LocalProtocolError(f"no TLS handshake is due in phase {phase.name}: {why}")

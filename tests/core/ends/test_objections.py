@@ -64,6 +64,11 @@ def test_a_handshake_that_nothing_has_begun() -> None:
     assert str(no_handshake(Phase.COMMAND)).startswith(
         "no TLS handshake is due in phase COMMAND: it comes after"
     )
+    told = str(no_handshake(Phase.MUST_CLOSE))
+    assert told.endswith(
+        "MUST_CLOSE: the peer has broken the protocol, or the dialogue is over; close the connection"
+    )
+    assert str(no_handshake(Phase.CLOSED)).endswith("CLOSED: the connection is closed")
 
 
 def test_octets_after_the_end() -> None:
