@@ -381,9 +381,12 @@ class ServerConnection:
           dropped;
         - one that would leave it unknown what the next octets are, such as 3xx to MAIL;
         - 2xx or 3xx to what this end has refused: the line of `Refused`, the message of `ContentRefused`;
-        - a code that is none for the command, such as 250 to DATA or AUTH: see ``states.REPLY_CODES``.
+        - a code that is none for the command, such as 250 to DATA or AUTH: see ``states.REPLY_CODES``;
+        - a `Reply` whose octets are not one reply with its code: see `Reply.check`.
         """
-        if not isinstance(reply, Reply):
+        if isinstance(reply, Reply):
+            reply.check()
+        else:
             reply = Reply.parse(reply)
         if reply.code < 400 and self.exchanges:
             exchange = self.exchanges[0]

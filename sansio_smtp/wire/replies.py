@@ -11,11 +11,15 @@ import attrs
 from sansio_smtp.arguments import wrong_type
 from sansio_smtp.errors import LocalProtocolError
 
-__all__ = ["Origin", "Reply"]
+__all__ = ["REPLY", "Origin", "Reply"]
 
+# RFC 5321 §4.2: three digits, then SP, "-" or nothing. [0-9], because \d also matches other digits in str.
+REPLY: Final = re.compile(rb"([2-5][0-9][0-9])(?:-[^\r\n\0]*\r\n\1)*(?: [^\r\n\0]*)?\r\n")
+"""A complete reply; its first group is the code."""
 _ENHANCED: Final = re.compile(rb"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?=[ \r])")
 _LINE: Final = re.compile(rb"([2-5][0-9][0-9])(?: .*)?", re.DOTALL)
 _CODE: Final = re.compile(r"([245])\.[0-9]{1,3}\.[0-9]{1,3}")
+_USE_OF: Final = 'make a reply with Reply.of, such as Reply.of(250, "ok")'
 _FORBIDDEN: Final = re.compile(rb"[\r\n\0]")
 
 
@@ -35,7 +39,8 @@ class Origin(Enum):
 class Reply:
     """One reply: ``raw`` are its lines on the wire, each with its CRLF.
 
-    Replies are made by `Reply.of`, which checks its arguments, or by `ReplyReader`. Treat a reply as
+    Make a reply with `Reply.of`, which checks its arguments. ``Reply(…)`` itself checks nothing, as it runs
+    for each reply that is read; `ServerConnection.send_reply` refuses a wrong one. Treat a reply as
     immutable.
     """
 
@@ -92,6 +97,17 @@ class Reply:
                 f'not a reply: {raw!r}; it begins with a code from 200 to 599 and a space, such as "250 ok"'
             )
         return cls(int(found[1]), raw + b"\r\n", Origin.PROXY)
+
+    def check(self) -> None:
+        """Raises TypeError or `LocalProtocolError` if ``raw`` is not one reply with this code. Only a reply
+        that was not made by `Reply.of`, `Reply.parse` or `ReplyReader` may be wrong."""
+        if not isinstance(self.code, int):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise wrong_type("the code of a reply is an int such as 250", self.code, _USE_OF)
+        if not isinstance(self.raw, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise wrong_type("raw of a reply is bytes, as they are sent", self.raw, _USE_OF)
+        found = REPLY.fullmatch(self.raw)
+        if found is None or int(found[1]) != self.code:
+            raise LocalProtocolError(f"{self.raw!r} is not one reply with the code {self.code}; {_USE_OF}")
 
     @property
     def severity(self) -> int:

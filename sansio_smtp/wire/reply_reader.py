@@ -31,14 +31,11 @@ import attrs
 
 from sansio_smtp.arguments import octets
 
-from .replies import Reply
+from .replies import REPLY, Reply
 from .violations import RemoteProtocolError, server_violation
 
 __all__ = ["REPLY", "ReplyReader"]
 
-# RFC 5321 §4.2: three digits, then SP, "-" or nothing. [0-9], because \d also matches other digits in str.
-REPLY: Final = re.compile(rb"([2-5][0-9][0-9])(?:-[^\r\n\0]*\r\n\1)*(?: [^\r\n\0]*)?\r\n")
-"""A complete reply; its first group is the code."""
 # These two match the longest legal beginning of a line, which may be empty.
 _LINE: Final = re.compile(rb"(?:[2-5](?:[0-9](?:[0-9](?:[ -][^\r\n\0]*)?(?:\r\n?)?)?)?)?")
 _TEXT: Final = re.compile(rb"[^\r\n\0]*(?:\r\n?)?")

@@ -293,6 +293,15 @@ def test_closed_world_of_codes(kind: Kind) -> None:
             assert end.phase is passing.phase
 
 
+@pytest.mark.parametrize("raw", ["x", b"550 x\r\n", b"x"])
+def test_a_reply_that_was_made_by_hand(raw: Any) -> None:
+    end = owing(Kind.PLAIN)
+    with pytest.raises((TypeError, LocalProtocolError), match=r"make a reply with Reply\.of"):
+        end.send_reply(Reply(250, raw))
+    assert end.unanswered == 1
+    assert end.send_reply(Reply(250, b"250 x\r\n")) == b"250 x\r\n"
+
+
 REFUSED_LINES = [
     (Config(tls=ClientTls.ENCRYPT), b"AUTH PLAIN AGEAYg==", "235"),
     (Config(tls=ClientTls.ENCRYPT), b"AUTH PLAIN", "334 "),

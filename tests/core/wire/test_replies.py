@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from each import each
 
@@ -80,6 +82,41 @@ def test_equality_is_that_of_octets() -> None:
     assert hash(Reply.of(250, "a")) == hash(Reply(250, b"250 a\r\n"))
     assert Reply.of(250, "a") != Reply.of(250, "b")
     assert Reply.of(250, "a") != b"250 a\r\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "raw", "error", "text"),
+    [
+        (
+            250,
+            "x",
+            TypeError,
+            "raw of a reply is bytes, as they are sent, not str; make a reply with Reply.of",
+        ),
+        ("250", b"250 x\r\n", TypeError, "the code of a reply is an int such as 250, not str"),
+        (
+            250,
+            b"550 x\r\n",
+            LocalProtocolError,
+            r"is not one reply with the code 250; make a reply with Reply.of",
+        ),
+        (250, b"250 x", LocalProtocolError, "is not one reply"),
+        (250, b"250 x\r\n250 y\r\n", LocalProtocolError, "is not one reply"),
+    ],
+)
+def test_a_reply_that_was_made_by_hand(code: Any, raw: Any, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        Reply(code, raw).check()
+
+
+def test_a_reply_that_is_right() -> None:
+    for reply in (
+        Reply.of(250, "a", "b"),
+        Reply.of(250),
+        Reply.parse("334 "),
+        Reply(421, b"421-x\r\n421 y\r\n"),
+    ):
+        reply.check()
 
 
 def test_str() -> None:
