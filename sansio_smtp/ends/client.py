@@ -54,6 +54,7 @@ from sansio_smtp.wire.violations import RemoteProtocolError, server_violation
 from .extensions import keywords
 from .objections import after_end, cannot_send, no_handshake
 from .received import END_OF_INPUT, NEED_DATA, PAUSED, Pause
+from .sent_content import SentContent
 from .transaction import Transaction
 
 __all__ = ["ClientConnection", "ReplyReceived"]
@@ -141,6 +142,8 @@ class ClientConnection:
     # (command, handle), once for each reply that is owed
     _in_advance: bool = attrs.field(default=False, init=False)
     # True if octets of the server lay here unread when the oldest command was sent: they cannot answer it
+    _sent: SentContent | None = attrs.field(default=None, init=False)
+    # the content of the message, if `send_content` has returned some
     transaction: Transaction = attrs.field(factory=Transaction, init=False)
     """The mail transaction as this server has accepted it."""
 
@@ -243,8 +246,8 @@ class ClientConnection:
         """After 354 to DATA: the octets of a whole message, and end-of-data. Line ends become CRLF, and
         leading dots are doubled. ``handle``: see `send_end_of_data`.
 
-        Raises `LocalProtocolError` if the phase does not allow it, or for a line of one dot and NULs, which
-        some servers would read as end-of-data."""
+        Raises `LocalProtocolError` if the phase does not allow it, or for a line that begins with NUL and
+        holds only NULs and one dot: some servers would read it as end-of-data."""
         writer = ContentWriter()
         wire = writer.feed(as_octets(message, "send_message")) + writer.finish()
         if writer.error is not None:
@@ -252,22 +255,44 @@ class ClientConnection:
         return self.send_content(wire) + self.send_end_of_data(handle)
 
     def send_content(self, wire: Octets) -> bytes:
-        """For a message in pieces: checks that content may be sent now and returns it. It is not changed:
-        give what `ContentWriter` makes of the message, or `ContentReader.feed` of what a client has sent."""
+        """For a message in pieces: checks that this content may be sent now and returns it. It is not
+        changed: give what `ContentWriter` makes of the message, or `ContentReader.feed` of what a client has
+        sent. `send_message` is for a message that you have as a whole.
+
+        Raises `LocalProtocolError` if the phase does not allow it, or if the content holds end-of-data, a
+        line end that is not CRLF, or what some servers could read as end-of-data."""
         if not isinstance(wire, bytes):
             wire = as_octets(wire, "send_content")
+        self.pass_content(wire)
+        if self._sent is None:
+            self._sent = SentContent()
+        self._sent.add(wire)
+        return wire
+
+    def pass_content(self, wire: bytes) -> bytes:
+        """As `send_content`, for what a `ContentReader` or `ContentWriter` has returned: only the phase is
+        checked."""
         if self.phase is not PHASE_CONTENT:
             raise self._no_content_now()
         return wire
 
     def send_end_of_data(self, handle: object = None) -> bytes:
-        """The octets of end-of-data. The content sent before must end in CRLF, or be empty. ``handle`` comes
-        back with each reply that the server owes: one, or from an LMTP server one for each recipient that it
-        has accepted (RFC 2033 §4.2)."""
+        """The octets of end-of-data. ``handle`` comes back with each reply that the server owes: one, or from
+        an LMTP server one for each recipient that it has accepted (RFC 2033 §4.2).
+
+        Raises `LocalProtocolError` if the phase does not allow it, or if the content that `send_content` has
+        returned does not end in CRLF: the server would not see the end of the message."""
+        if self._sent is not None and self.phase is PHASE_CONTENT:
+            self._sent.check_end()
+        return self.pass_end_of_data(handle)
+
+    def pass_end_of_data(self, handle: object = None) -> bytes:
+        """As `send_end_of_data`, after content of `pass_content`: only the phase is checked."""
         by_recipient = self.dialect is DIALECT_LMTP
         replies = len(self.transaction.envelope.recipients) if by_recipient else 1
         wire = self.send_command(END_OF_DATA, handle, replies)
         self.in_content = False
+        self._sent = None
         return wire
 
     def speak(self, dialect: Dialect | str) -> None:

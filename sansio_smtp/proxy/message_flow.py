@@ -203,7 +203,7 @@ class MessageFlow:
                 self._advance(pipeline)
             return
         if self._untapped and not self._places and form is FORM_DOTTED:
-            self._out.append(SendToServer(self._forwarding.leg.end.send_content(data)))  # as `_send`
+            self._out.append(SendToServer(self._forwarding.leg.end.pass_content(data)))  # as `_send`
             return
         pipeline = self._open_pipeline()
         if pipeline.plain and form is FORM_DOTTED:
@@ -520,7 +520,7 @@ class MessageFlow:
         if self._chunks is not None:
             self._chunks.add(wire)
             return
-        self._out.append(SendToServer(self._forwarding.leg.end.send_content(wire)))
+        self._out.append(SendToServer(self._forwarding.leg.end.pass_content(wire)))
 
     def _send_held(self, pipeline: ContentPipeline) -> None:
         if pipeline.spooled:
@@ -572,7 +572,7 @@ class MessageFlow:
         if self._chunks is not None:
             self._chunks.end(end)
         else:
-            self._out.append(SendToServer(leg.end.send_end_of_data(end)))
+            self._out.append(SendToServer(leg.end.pass_end_of_data(end)))
             self._out.append(AwaitReply(END_OF_DATA))
         self._forget()
         self._step(_ENDED)

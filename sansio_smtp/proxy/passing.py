@@ -307,7 +307,7 @@ class Passing:
                 exchange = client.take_end_of_data()
                 if self._content_known is not None:
                     exchange.came_with(self._content_known)
-                server.send_end_of_data(exchange)
+                server.pass_end_of_data(exchange)
             elif (line := LINES.get(octets[:5])) is not None:
                 command = self._told(line, octets)
                 server.send_command(command, client.take_line(command))
@@ -485,7 +485,7 @@ class Passing:
             message.passed(data)
             exchange.came_with(message.account_of(reader.size, reader.size, bare_lf=reader.bare_lf))
         message.passed_end()
-        self._server.send_end_of_data(exchange)
+        self._server.pass_end_of_data(exchange)
         self.mode, self._owed, self.taken = OWED, TO_MESSAGE, 2
         return data
 

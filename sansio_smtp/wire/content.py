@@ -249,9 +249,9 @@ class ContentReader:
 class ContentWriter:
     """Turns a decoded message, in pieces cut anywhere, into wire form.
 
-    Bare LF becomes CRLF and bare CR a space, so that no caller can send an ambiguous line end. A line of one
-    dot and NULs cannot be made safe: then `error` is set, only the octets before the end of that line are
-    returned, and the caller must not send end-of-data.
+    Bare LF becomes CRLF and bare CR a space, so that no caller can send an ambiguous line end. A line that
+    begins with NUL and holds only NULs and one dot cannot be made safe: then `error` is set, only the octets
+    before the end of that line are returned, and the caller must not send end-of-data.
     """
 
     size: int = attrs.field(default=0, init=False)

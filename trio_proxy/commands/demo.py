@@ -154,7 +154,7 @@ class _Client:
         writer = ContentWriter()
         for start in range(0, len(message), _PIECE):
             await self._send(self._connection.send_content(writer.feed(message[start : start + _PIECE])))
-        await self._send(writer.finish() + self._connection.send_end_of_data())
+        await self._send(self._connection.send_content(writer.finish()) + self._connection.send_end_of_data())
         return await self.reply()
 
     async def _send(self, data: bytes) -> None:

@@ -179,6 +179,44 @@ def test_message() -> None:
     assert event.command is END_OF_DATA
 
 
+def test_content_that_would_not_end_the_message_or_end_it_early() -> None:
+    end = in_content()
+    end.send_content(b"no line end")
+    with pytest.raises(LocalProtocolError, match="does not end in CRLF"):
+        end.send_end_of_data()
+    with pytest.raises(LocalProtocolError, match="would end the message"):
+        end.send_content(b"\r\n.\r\nMAIL FROM:<x@y>\r\n")
+    assert (end.phase, end.unanswered) == (Phase.CONTENT, 0)
+    end.send_content(b"\r\n")
+    assert end.send_end_of_data() == b".\r\n"
+
+
+def test_a_server_that_leaves_in_the_middle_of_a_line() -> None:
+    end = in_content()
+    end.send_content(b"half a line")
+    given(end, b"421 bye\r\n")
+    with pytest.raises(LocalProtocolError, match="in phase MUST_CLOSE: the dialogue is over"):
+        end.send_end_of_data()
+
+
+def test_each_message_is_checked_by_itself() -> None:
+    end = in_content()
+    end.send_content(b"half a line")
+    assert end.pass_end_of_data() == b".\r\n"
+    given(end, b"250 taken\r\n")
+    end.send_command("DATA")
+    given(end, b"354 go\r\n")
+    assert end.send_message(b"a") == b"a\r\n.\r\n"
+
+
+def test_content_that_is_passed_is_not_checked() -> None:
+    end = in_content()
+    assert end.pass_content(b"half a line") == b"half a line"
+    assert end.pass_end_of_data() == b".\r\n"
+    with pytest.raises(LocalProtocolError):
+        end.pass_content(b"a\r\n")
+
+
 def test_content_needs_354() -> None:
     end = greeted()
     end.send_command(Command.of("DATA"))
@@ -632,6 +670,15 @@ def test_octets_of_every_kind_are_taken() -> None:
         assert end.send_content(kind(b"x\r\n")) == b"x\r\n"
         end.receive_data(kind(b"451 no\r\n"))
         assert isinstance(end.next_event(), ReplyReceived)
+
+
+def test_lines_of_a_dot_and_nuls() -> None:
+    """The first octet says if the writer can make the line safe: it doubles a dot."""
+    for line in (b".\0\n", b"\0\n", b"..\0\n"):
+        assert in_content().send_message(line).endswith(b"\0\r\n.\r\n")
+    for line in (b"\0.\n", b"\0.\0\n", b"a\n\0\0.\n"):
+        with pytest.raises(LocalProtocolError, match="this message cannot be sent: NUL in mail data"):
+            in_content().send_message(line)
 
 
 def test_wrong_types_are_named() -> None:
