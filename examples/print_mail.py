@@ -3,11 +3,12 @@
     python examples/print_mail.py 127.0.0.1:2525
 
 It takes messages for everybody, prints the envelope and the content of each, and keeps none. Ctrl-C ends it.
-To send it one, from another terminal (curl reads examples/hello.eml):
+To send it one, from another terminal; it offers no TLS:
 
-    curl smtp://127.0.0.1:2525 --mail-from ann@me.example --mail-rcpt bob@mx.example -T examples/hello.eml
+    python examples/send_mail.py --no-tls 127.0.0.1:2525 ann@me.example bob@mx.example examples/hello.eml
 """
 
+import argparse
 import asyncio
 import contextlib
 import sys
@@ -67,12 +68,31 @@ def show(envelope: smtp.Envelope, content: bytes) -> None:
     print("".join(char for char in text if char.isprintable() or char == "\n"), flush=True)
 
 
-async def main(host: str, port: str) -> None:
-    async with await asyncio.start_server(session, host, int(port)) as server:
+def address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no host and port, such as 127.0.0.1:2525")
+    return host.strip("[]"), int(port)
+
+
+async def serve(host: str, port: int) -> None:
+    async with await asyncio.start_server(session, host, port) as server:
         print("listening on {}:{}".format(*server.sockets[0].getsockname()), flush=True)
         await server.serve_forever()
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description="A server that prints the mail that it gets, and keeps none."
+    )
+    parser.add_argument("listen", metavar="HOST:PORT", type=address)
+    host, port = parser.parse_args().listen
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(serve(host, port))
+    except (OSError, OverflowError) as error:  # the port is in use, or is none
+        sys.exit(f"cannot listen on {host}:{port}: {error}")
+
+
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main(*sys.argv[1].rsplit(":", 1)))
+    main()

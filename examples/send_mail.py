@@ -3,9 +3,9 @@
     python examples/send_mail.py mx.example:587 ann@me.example bob@mx.example examples/hello.eml
 
 It requires STARTTLS and a certificate that is valid for the host; ``--ca FILE`` names a file with the
-certificate of your own authority. With ``--user NAME`` it logs in with AUTH PLAIN; the password is read from
-the variable SMTP_PASSWORD. It prints what it says and what the server answers, and ends with status 0 if the
-server has accepted the message.
+certificate of your own authority. ``--no-tls`` sends in plain text, to try print_mail.py. With
+``--user NAME`` it logs in with AUTH PLAIN; the password is read from the variable SMTP_PASSWORD. It prints
+what it says and what the server answers, and ends with status 0 if the server has accepted the message.
 """
 
 import argparse
@@ -58,7 +58,7 @@ class Client:
 
     def start_tls(self, context: ssl.SSLContext, host: str) -> None:
         if "STARTTLS" not in self.end.keywords:
-            raise NotSent("the server does not offer STARTTLS")
+            raise NotSent("the server does not offer STARTTLS; --no-tls sends in plain text")
         self.say("STARTTLS")
         self.sock = context.wrap_socket(self.sock, server_hostname=host)
         self.end.tls_started()  # raises if octets came before the handshake, in plain text
@@ -77,28 +77,47 @@ class Client:
         self.expect("the message", 2)
 
 
+def address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no host and port, such as mx.example:587")
+    return host.strip("[]"), int(port)
+
+
+def file(text: str) -> Path:
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {text!r}")
+    return Path(text)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    for name in ("server", "sender", "recipient", "file"):
-        parser.add_argument(name)
-    parser.add_argument("--ca", metavar="FILE")
-    parser.add_argument("--user", metavar="NAME")
-    parser.add_argument("--timeout", type=float, default=SECONDS)
+    parser = argparse.ArgumentParser(description="A client that sends one message, under TLS.")
+    parser.add_argument("server", metavar="HOST:PORT", type=address)
+    parser.add_argument("sender")
+    parser.add_argument("recipient")
+    parser.add_argument("file", type=file, help="the message")
+    parser.add_argument("--ca", metavar="FILE", type=file, help="trust this certificate")
+    parser.add_argument("--no-tls", action="store_true", help="send in plain text")
+    parser.add_argument("--user", metavar="NAME", help="log in; the password is in SMTP_PASSWORD")
+    parser.add_argument("--timeout", metavar="SECONDS", type=float, default=SECONDS)
     options = parser.parse_args()
-    host, _, port = options.server.rpartition(":")
-    content = Path(options.file).read_bytes()
-    context = ssl.create_default_context(cafile=options.ca)
+    if options.user and options.no_tls:
+        parser.error("--user needs TLS: a password is not sent in plain text")
+    if options.user and "SMTP_PASSWORD" not in os.environ:
+        parser.error("--user needs the password in the variable SMTP_PASSWORD")
     try:
-        with Client(socket.create_connection((host, int(port)), options.timeout)) as client:
+        context = ssl.create_default_context(cafile=options.ca)
+        with Client(socket.create_connection(options.server, options.timeout)) as client:
             client.expect("the greeting", 2)
             client.say("EHLO client.example")
-            client.start_tls(context, host)
-            client.say("EHLO client.example")
+            if not options.no_tls:
+                client.start_tls(context, options.server[0])
+                client.say("EHLO client.example")
             if options.user:
                 client.log_in(options.user, os.environ["SMTP_PASSWORD"])
-            client.send(options.sender, options.recipient, content)
+            client.send(options.sender, options.recipient, options.file.read_bytes())
             client.say("QUIT")
-    except (NotSent, OSError, smtp.LocalProtocolError) as error:  # ssl.SSLError is an OSError
+    except (NotSent, OSError, OverflowError, smtp.LocalProtocolError) as error:  # ssl.SSLError is an OSError
         sys.exit(f"not sent: {error}")
 
 

@@ -221,7 +221,84 @@ def test_a_server_without_tls_gets_no_mail(send: Callable[..., str]) -> None:
         peer.send(b"250 mx.example")
         assert peer.rest() == b""
 
-    assert send(script=script) == "not sent: the server does not offer STARTTLS"
+    said = send(script=script)
+    assert said == "not sent: the server does not offer STARTTLS; --no-tls sends in plain text"
+
+
+def test_the_client_sends_to_the_server_in_plain_text(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the docstring of the server says, and the page about both."""
+    server, client = import_module("print_mail"), import_module("send_mail")
+    for shown in (server.__doc__ or "",):
+        option, *arguments = re.findall(
+            r"python examples/send_mail.py (--no-tls) 127.0.0.1:2525 (\S+) (\S+) examples/hello.eml", shown
+        )[0]
+    arguments.append(str(HELLO))
+
+    async def run() -> None:
+        async with await asyncio.start_server(server.session, "127.0.0.1", 0) as listening:
+            port = listening.sockets[0].getsockname()[1]
+            monkeypatch.setattr(sys, "argv", ["send_mail.py", option, f"127.0.0.1:{port}", *arguments])
+            await asyncio.to_thread(client.main)
+
+    asyncio.run(run())
+    out = capsys.readouterr().out
+    assert "C: QUIT\nS: 221 bye\n" in out
+    assert f"MAIL FROM:<ann@me.example>\nRCPT TO:<bob@mx.example>\n{HELLO.read_text()}" in out
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "said"),
+    [
+        ("print_mail", "", "the following arguments are required: HOST:PORT"),
+        (
+            "print_mail",
+            "localhost",
+            "argument HOST:PORT: 'localhost' is no host and port, such as 127.0.0.1:2525",
+        ),
+        ("send_mail", "", "the following arguments are required: HOST:PORT, sender, recipient, file"),
+        ("send_mail", "mx.example a@a b@b FILE", "argument HOST:PORT: 'mx.example' is no host and port"),
+        ("send_mail", "mx.example:25 a@a b@b no.eml", "argument file: there is no file 'no.eml'"),
+        ("send_mail", "mx.example:25 a@a b@b FILE --ca no.pem", "argument --ca: there is no file 'no.pem'"),
+        ("send_mail", "mx.example:25 a@a b@b FILE --user ann", "--user needs the password in the variable"),
+        ("send_mail", "mx.example:25 a@a b@b FILE --user ann --no-tls", "--user needs TLS"),
+    ],
+)
+def test_wrong_arguments(
+    program: str,
+    arguments: str,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("SMTP_PASSWORD", raising=False)
+    monkeypatch.setattr(sys, "argv", [program, *arguments.replace("FILE", str(HELLO)).split()])
+    with pytest.raises(SystemExit) as ended:
+        import_module(program).main()
+    assert ended.value.code == 2
+    assert f"error: {said}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("program", ["print_mail", "send_mail"])
+def test_help(program: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", [program, "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        import_module(program).main()
+    assert "HOST:PORT" in capsys.readouterr().out
+
+
+def test_a_port_that_is_in_use_or_is_none(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+    for port in (upstream.port, 70_000):
+        monkeypatch.setattr(sys, "argv", ["print_mail.py", f"127.0.0.1:{port}"])
+        with pytest.raises(SystemExit, match=f"cannot listen on 127.0.0.1:{port}: "):
+            import_module("print_mail").main()
+
+
+def test_a_port_that_no_server_listens_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["send_mail.py", "127.0.0.1:70000", "a@a", "b@b", str(HELLO)])
+    with pytest.raises(SystemExit, match="not sent: "):
+        import_module("send_mail").main()
 
 
 def test_a_certificate_of_somebody_else(send: Callable[..., str]) -> None:
