@@ -18,6 +18,7 @@ from typing import Literal
 import attrs
 import click
 import pytest
+import trustme
 from click.testing import CliRunner
 from pages import DESIGN, FENCED, MANUAL, PAGES, ROOT, SUPPORTED, blocks, is_program, name, prose, table, text
 
@@ -72,7 +73,12 @@ def make_diagrams() -> Iterator[ModuleType]:
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if "```python" in text(page) and page.parent.name != "tutorial"], ids=name
 )
-def test_programs_print_what_the_page_says(page: Path) -> None:
+def test_programs_print_what_the_page_says(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if '"cert.pem"' in text(page):
+        make_certificate(tmp_path)
+        monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {"__name__": page.stem}
     fences = FENCED.findall(text(page))
     for (language, body), (following, output) in zip(fences, [*fences[1:], ("", "")], strict=True):
@@ -82,6 +88,15 @@ def test_programs_print_what_the_page_says(page: Path) -> None:
         with contextlib.redirect_stdout(printed):
             exec(compile(body, name(page), "exec"), namespace)
         assert printed.getvalue() == (output if following == "text" else ""), body
+
+
+def make_certificate(folder: Path) -> None:
+    """As the command of openssl on the page makes it, with a library."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("mx.example", "localhost", "127.0.0.1")
+    issued.private_key_pem.write_to_path(str(folder / "key.pem"))
+    for certificate in (*issued.cert_chain_pems, authority.cert_pem):
+        certificate.write_to_path(str(folder / "cert.pem"), append=True)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if "```smtp" in text(page)], ids=name)

@@ -24,6 +24,7 @@ BY_THE_TESTS_OF_A_PAGE = {
     "README.md": "tests/test_docs_reader.py",
     "SECURITY.md": "tests/compat/supply",
     "docs/how-to/capture.md": "tests/trio/captured/test_how_to.py",
+    "docs/how-to/own-server-and-client.md": "tests/interop/test_interop_own_ends.py",
     "docs/how-to/recipes.md": "tests/interop/test_interop_recipes.py",
     "docs/how-to/scanners.md": "tests/interop/test_interop_recipes.py",
     "docs/tutorial/": "tests/test_docs_reader.py",

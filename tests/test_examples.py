@@ -28,6 +28,7 @@ __all__ = ["upstream"]  # a fixture
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 HELLO = EXAMPLES / "hello.eml"
+PAGE = EXAMPLES.parent / "docs" / "how-to" / "own-server-and-client.md"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -230,7 +231,7 @@ def test_the_client_sends_to_the_server_in_plain_text(
 ) -> None:
     """As the docstring of the server says, and the page about both."""
     server, client = import_module("print_mail"), import_module("send_mail")
-    for shown in (server.__doc__ or "",):
+    for shown in (server.__doc__ or "", PAGE.read_text()):
         option, *arguments = re.findall(
             r"python examples/send_mail.py (--no-tls) 127.0.0.1:2525 (\S+) (\S+) examples/hello.eml", shown
         )[0]

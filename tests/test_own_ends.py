@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import socket
 import socketserver
 import ssl
 import threading
@@ -13,8 +14,6 @@ from typing import Any
 import pytest
 import trustme
 from pages import ROOT, blocks
-
-from sansio_smtp import RemoteProtocolError
 
 PAGE = ROOT / "docs" / "how-to" / "own-server-and-client.md"
 
@@ -94,6 +93,11 @@ def test_what_a_client_does_wrong(printer: Any, lines: str, codes: list[int]) ->
     assert [int(reply[:3]) for reply in replies.splitlines()] == codes
 
 
+def test_an_address_that_servers_read_in_different_ways(printer: Any) -> None:
+    replies = printer.receive(b"MAIL FROM:<>\r\nRCPT TO:<\xff@mx.example>\r\n").splitlines()
+    assert replies[1] == b"501 5.1.3 no address, or one that servers read in different ways"
+
+
 def test_a_message_that_is_too_large(printer: Any, capsys: Any) -> None:
     printer.receive(b"MAIL FROM:<a@me.example>\r\nRCPT TO:<b@mx.example>\r\nDATA\r\n")
     assert printer.receive(b"x" * 1_000_001 + b"\r\n.\r\n")[:4] == b"552 "
@@ -115,9 +119,32 @@ def test_a_message_with_commands_to_the_terminal(printer: Any, capsys: Any) -> N
     assert capsys.readouterr().out == "nobody: a@me.example -> b@mx.example\n]0;x\n\n"
 
 
-def test_octets_before_the_handshake(printer: Any) -> None:
-    with pytest.raises(RemoteProtocolError, match="before the TLS handshake"):
-        printer.receive(b"STARTTLS\r\nNOOP\r\n")
+def test_octets_before_the_handshake(page: Any, contexts: Any, capsys: Any) -> None:
+    """The client gets the replies up to then, and the connection is closed; nothing fails."""
+
+    class Handler(page["Handler"]):  # type: ignore[misc]
+        timeout, context = 20, contexts[0]
+
+    with serving(Handler) as address, socket.create_connection(address, timeout=20) as client:
+        client.sendall(b"STARTTLS\r\nEHLO me\r\n")
+        assert b"".join(iter(lambda: client.recv(4096), b"")).splitlines() == [
+            b"220 mx.example ESMTP",
+            b"220 2.0.0 go ahead",
+        ]
+    said = capsys.readouterr()
+    assert said.out == "closing: octets after STARTTLS, before the TLS handshake: b'EHLO me\\r\\n'\n"
+    assert said.err == ""
+
+
+def test_a_client_that_does_not_trust_the_certificate(page: Any, contexts: Any, capsys: Any) -> None:
+    class Handler(page["Handler"]):  # type: ignore[misc]
+        timeout, context = 20, contexts[0]
+
+    with serving(Handler) as address, pytest.raises(ssl.SSLCertVerificationError):
+        page["Mailer"](address, ssl.create_default_context())
+    said = capsys.readouterr()
+    assert said.out.startswith("closing: ")
+    assert said.err == ""
 
 
 @pytest.mark.parametrize(

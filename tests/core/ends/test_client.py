@@ -657,6 +657,25 @@ def test_what_cannot_be_sent_as_a_command(line: Any, error: type[Exception], tex
     assert (end.phase, end.unanswered) == (Phase.COMMAND, 0)
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("MAIL FROM:<a@b>",),
+        ("RCPT TO:<c@d>",),
+        ("STARTTLS",),
+        ("AUTH PLAIN ann sesame",),
+        ("NOOP", "NOOP"),
+        ("MAIL FROM:<gr\xfc@b>",),
+    ],
+)
+def test_what_the_page_says_that_is_not_checked(lines: tuple[str, ...]) -> None:
+    """docs/how-to/own-server-and-client.md. Here EHLO was not said, and nothing was offered."""
+    end = ClientConnection()
+    given(end, b"220 mx\r\n")
+    for line in lines:
+        assert end.send_command(line) == line.encode() + b"\r\n"
+
+
 def test_content_at_the_wrong_time() -> None:
     with pytest.raises(LocalProtocolError, match="in phase COMMAND: send DATA, and read its 354"):
         greeted().send_content(b"x\r\n")
