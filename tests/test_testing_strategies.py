@@ -138,6 +138,24 @@ def test_envelopes() -> None:
     assert not any(map(has(0), drawn(strategies.envelopes(hostile=False))))
     reaches(strategies.envelopes(hostile=False), has(1), has(4))
     reaches(strategies.envelopes(hostile=True), has(0))
+    many = [f"mx{number}.example" for number in range(6)]
+    for strategy in (strategies.envelopes(BOTH), strategies.envelopes(many, hostile=False)):
+        assert all(len(each.recipients) <= 4 for each in drawn(strategy))
+
+
+def test_an_envelope_has_hostile_recipients_among_ordinary_ones() -> None:
+    def is_mixed(envelope: Envelope) -> bool:
+        read = [can_be_read(each) for each in envelope.recipients]
+        return True in read[:-1] and False in read[:-1]
+
+    reaches(strategies.envelopes(BOTH), is_mixed)
+
+
+def test_an_envelope_may_name_each_domain() -> None:
+    def named(order: list[str]) -> Callable[[Envelope], bool]:
+        return lambda each: [path.address.partition("@")[2] for path in each.forward_paths] == order
+
+    reaches(strategies.envelopes(BOTH, hostile=False), named(BOTH), named(BOTH[::-1]))
 
 
 # Messages
@@ -358,6 +376,16 @@ def test_a_rule_holds_in_every_dialogue_and_its_script_plays(dialogue: Dialogue,
         s.say(dialogue)
         assert old_ones(s) == []
     play(s.script)
+
+
+@pytest.mark.parametrize("hostile", [None, False])
+def test_most_messages_arrive_if_a_rule_refuses_one_domain(hostile: bool | None) -> None:
+    arrived = 0
+    for envelope in drawn(strategies.envelopes(BOTH, hostile=hostile)):
+        with session(rcpt) as s:
+            s.send(envelope, b"Subject: hi\r\n\r\n")
+            arrived += len(s.delivered)
+    assert arrived > 20  # of 40
 
 
 def test_messages_arrive_in_sessions() -> None:

@@ -84,10 +84,36 @@ def envelopes(
     domains: Sequence[str] = DOMAINS, *, hostile: bool | None = None
 ) -> st.SearchStrategy[Envelope]:
     """One MAIL and up to four RCPT, with recipients in ``domains``: see `senders` and `recipients`. An
-    ordinary envelope has at least one recipient; a hostile one may have none, or one of them twice."""
-    each = recipients(domains, hostile=hostile)
-    some = st.lists(each, min_size=0 if hostile else 1, max_size=4)
-    return st.tuples(senders(hostile=hostile), some).map(lambda drawn: Envelope(*drawn))
+    ordinary envelope has at least one recipient. A hostile one is hostile throughout: it may have no
+    recipient, or one twice. If both are drawn, most envelopes have hostile recipients among ordinary ones, so
+    that most reach the server."""
+    plain, odd = recipients(domains, hostile=False), recipients(domains, hostile=True)
+    each_domain = [recipients([name], hostile=False) for name in domains]
+    some = st.lists(plain, min_size=1, max_size=4)
+    # If a rule refuses one of several domains, these still have a recipient.
+    in_turn = st.permutations(range(len(domains))).flatmap(
+        lambda order: st.tuples(*(each_domain[index] for index in order[:4])).map(list[Command])
+    )
+    usual = st.tuples(senders(hostile=False), st.one_of(some, in_turn)).map(_envelope)
+    unusual = st.tuples(senders(hostile=True), st.lists(odd, max_size=4)).map(_envelope)
+    if hostile is not None:
+        return unusual if hostile else usual
+    among = st.lists(st.tuples(odd, st.integers(0, 4)), min_size=1, max_size=2)
+    mixed = st.tuples(usual, among).map(lambda drawn: _mixed(*drawn))
+    any_sender = st.tuples(senders(), st.lists(recipients(domains), max_size=4)).map(_envelope)
+    return st.one_of(usual, mixed, any_sender)
+
+
+def _envelope(drawn: tuple[Command, list[Command]]) -> Envelope:
+    return Envelope(*drawn)
+
+
+def _mixed(usual: Envelope, odd: Sequence[tuple[Command, int]]) -> Envelope:
+    """Hostile recipients among the first ordinary ones, four in all at most."""
+    found = usual.recipients[: 4 - len(odd)]
+    for command, place in odd:
+        found.insert(place, command)
+    return Envelope(usual.mail, found)
 
 
 def _rcpt(local: str, domain: str, parameters: str) -> Command:
