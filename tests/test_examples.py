@@ -20,6 +20,7 @@ from drivers import Peer, Upstream, upstream
 from hypothesis import example, given
 
 from sansio_smtp import Command, Envelope
+from sansio_smtp.rules import Reject
 from sansio_smtp.testing import Dialogue, Sizes, Turn, bytewise, whole
 from sansio_smtp.testing.strategies import cuts, dialogues
 from sansio_smtp.wire.reply_reader import ReplyReader
@@ -428,6 +429,7 @@ def test_an_address_that_would_be_two_commands(send: Callable[..., str], monkeyp
 def test_the_property_holds() -> None:
     module = import_module("test_property")
     module.test_no_envelope_gets_through()
+    module.test_other_mail_arrives()
     module.test_no_dialogue_gets_through()
 
 
@@ -438,3 +440,11 @@ def test_the_property_finds_a_rule_that_is_wrong(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(AssertionError) as failed:
         module.test_no_envelope_gets_through.hypothesis.inner_test(envelope, b"")
     assert "C: RCPT TO:<bob@old.example>\n" in "\n".join(failed.value.__notes__)
+
+
+def test_the_property_finds_a_rule_that_refuses_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = import_module("test_property")
+    monkeypatch.setattr(module.my_rules, "rcpt", lambda tx, to: Reject(550, "5.1.6 no"))
+    envelope = Envelope(Command.of("MAIL FROM:<>"), [Command.of("RCPT TO:<bob@new.example>")])
+    with pytest.raises(AssertionError):
+        module.test_other_mail_arrives.hypothesis.inner_test(envelope, b"")
