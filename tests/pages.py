@@ -61,7 +61,7 @@ MANUAL: Final = [page for page in PAGES if page.stem in _MANUAL_NAMES]
 """The pages about options."""
 
 FENCED: Final = re.compile(r"^```([a-z]*|\{[^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_FILE_NAME: Final = re.compile(r"# ([\w-]+\.(?:py|toml))\n")
+_FILE_NAME: Final = re.compile(r"# ([\w-]+\.(?:py|toml|smtp))\n")
 
 _STATUS: Final = "; echo $?"
 

@@ -43,6 +43,7 @@ from sansio_smtp.testing import (
     play,
     whole,
 )
+from sansio_smtp.testing.copied import HEADING
 from sansio_smtp.testing.notation import NotationError, octets, written
 
 GREETED = "S: 220 mx\n    -> C: 220 mx\n"
@@ -143,7 +144,9 @@ def test_chunk_size_must_be_positive() -> None:
         ("<timout>", 1, "did you mean 'timeout'"),
         ("C: x\n    => S: x", 2, "an indented line begins with"),
         ("C: x\n    -> close X", 2, "an indented line begins with"),
-        ("C: x\n    ! refuse", 2, "unknown verdict"),
+        ("C: x\n    ! refuse", 2, "unknown verdict 'refuse'; the verdicts are continue, answer, "),
+        ("C: x\n    ! reject 550 5.1.6 Moved", 2, "of the core; write '! answer 550 5.1.6 Moved'"),
+        ("C: x\n    ! Discard", 2, "write '! swallow 250 ok'"),
         ("C: x\n    ! replase x", 2, "did you mean 'replace'"),
         ("C: x\n    ! answer no", 2, "not a reply"),
         ("C: x\n    ! answer 354 go", 2, "final reply"),
@@ -192,6 +195,29 @@ def test_a_script_may_be_copied_out_of_a_test_or_of_what_pytest_prints(before: s
     assert parse("\n".join(line.rstrip() for line in lines)) == parse(SCRIPT)
     with pytest.raises(ScriptError, match=":11: a line begins with"):
         parse("\n".join([*lines, f"{before}X: NOOP"]))
+
+
+@each("mark", ["E   ", "E           ", "    ", ""])
+@each("script", [SCRIPT.replace("\n\n", "\n")])
+def test_a_script_is_found_in_the_whole_report_of_a_test(mark: str, script: str) -> None:
+    report = [
+        "AssertionError: assert not ['bob@old.example']",
+        HEADING,
+        "",
+        *script.split("\n"),
+        "",
+        "Failing test case: test_it(",
+        "    cut=Sizes(()),",
+        ")",
+    ]
+    lines = [(mark + line).rstrip() for line in report]
+    assert parse("\n".join(lines)).items == parse("\n\n\n" + script).items
+    assert parse("\n".join(["    def test():", *lines, "test_it.py:3: AssertionError"])).ask == {"RCPT"}
+    without_end = "\n".join([*lines[: lines.index(mark.rstrip(), 3)], "test_it.py:3: AssertionError"])
+    if mark.startswith("E"):
+        assert parse(without_end).items == parse("\n\n\n" + script).items
+    with pytest.raises(ScriptError, match=r":1: an? (indented )?line begins with"):
+        parse("\n".join(lines[:3]))
 
 
 def test_only_the_indentation_of_all_lines_is_removed() -> None:
@@ -303,7 +329,27 @@ def test_a_question_may_be_named_in_many_ways(detail: str) -> None:
 
 
 def test_question_left_open() -> None:
-    assert "a question is open" in failure(ASKED + "    ? RCPT\n")
+    assert failure(ASKED + "    ? RCPT\n").startswith(
+        "x.txt:4: no verdict ('! …') follows the question of line 5"
+    )
+    assert "x.txt:4: - is in" in failure(ASKED)
+    held = "C: RSET\n    -> S: RSET\n"
+    assert "a second question" not in failure(ASKED + "    ? RCPT\n" + held)
+
+
+def test_a_question_without_a_verdict() -> None:
+    hint = "\nno verdict ('! …') follows the question of line {}: ? RCPT a@b"
+    refused = "    -> C: 550 no\n"
+    assert failure(ASKED + refused + "    ? RCPT a@b\n").endswith(hint.format(6))
+    assert failure(ASKED + "    ? RCPT a@b\n" + refused).endswith(hint.format(5))
+    again = "C: RCPT TO:<a@b>\n    ? RCPT a@b\n    ! answer 550 no\n" + refused
+    assert failure(ASKED + "    ? RCPT a@b\n" + refused + again).endswith(hint.format(5))
+    for others in (
+        "    ? RCPT c@d\n" + refused,
+        refused,
+        "    ? RCPT a@b\n" + refused + "    ! answer 550 no\n",
+    ):
+        assert "no verdict" not in failure(ASKED + others)
 
 
 @pytest.mark.parametrize("late", [False, True])

@@ -103,6 +103,8 @@ class _Player:
     expected: Step = attrs.field(factory=Step, init=False)
     expectations: list[Item] = attrs.field(factory=list[Item], init=False)
     questions: list[AnyQuestion] = attrs.field(factory=list[AnyQuestion], init=False)
+    asked: Asked | None = attrs.field(default=None, init=False)
+    """The last question of the script so far."""
     line: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -129,7 +131,7 @@ class _Player:
             self._release()
         self._compare()
         if self.question is not None:
-            self._fail("the script ends, but a question is open")
+            self._fail(self._unanswered() or "the script ends, but a question is open")
         for side, queue in self.waiting.items():
             if queue:
                 self._fail(f"the script ends, but the {side.value} may not be read and has more to say")
@@ -304,6 +306,8 @@ class _Player:
         self.expectations += items
         for item in items:
             self.expected.add_expected(item)
+            if isinstance(item, Asked):
+                self.asked = item
 
     def _compare(self) -> None:
         patterns = [item for item in self.expectations if isinstance(item, Asked)]
@@ -325,7 +329,23 @@ class _Player:
                 self.line = item.line
                 break
         what = "- is in the script and did not happen, + happened and is not in the script"
-        self._fail(f"{what}\n" + "\n".join(f"    {line}" for line in diff))
+        told = [what, *(f"    {line}" for line in diff)]
+        if unanswered := self._unanswered():
+            told.append(unanswered)
+        self._fail("\n".join(told))
+
+    def _unanswered(self) -> str:
+        """What to say if the script has the open question, and no verdict for it."""
+        asked, question = self.asked, self.question
+        if asked is None or question is None or not matches(asked, question, self.proxy.ask):
+            return ""
+        items = self.script.items
+        for item in items[items.index(asked) + 1 :]:
+            if isinstance(item, Verdict):
+                return ""
+            if isinstance(item, Asked):
+                break
+        return f"no verdict ('! …') follows the question of line {asked.line}: {wanted(asked)}"
 
     def _fail(self, what: str) -> NoReturn:
         raise AssertionError(f"{self.script.name}:{self.line}: {what}") from None

@@ -249,7 +249,8 @@ class Script:
 
 def parse(text: str, name: str = "<script>") -> Script:
     """Reads a script. It may be indented as a whole, and each line may begin with ``E``, as pytest prints
-    the dialogue of a test that fails. Raises `ScriptError`, which says where and what."""
+    the dialogue of a test that fails; the whole report of pytest may be around it. Raises `ScriptError`,
+    which says where and what."""
     return _Parser(name).parse(flush_left(text.replace("\r\n", "\n")))
 
 

@@ -40,6 +40,7 @@ from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.reply_reader import ReplyReader
 
 from .chunks import Chunker, fixed, whole
+from .copied import HEADING
 from .dialogue import Dialogue, stuffed
 from .noting_host import NotingHost
 from .peers import Accepted, FakeServer
@@ -181,7 +182,7 @@ class Steps(Generic[R]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, Exception):
-            error.add_note(f"The dialogue (C: the client, S: the server, ->: what leaves):\n\n{self.script}")
+            error.add_note(f"{HEADING}\n\n{self.script}")
 
     # Steps
 

@@ -89,7 +89,7 @@ def said(text: str, recipients: tuple[Command, ...] = ()) -> SaidVerdict:
     word, _, rest = text.partition(" ")
     read = _READERS.get(word)
     if read is None:
-        raise ValueError(f"unknown verdict {text!r}{did_you_mean(word, _READERS)}")
+        raise ValueError(f"unknown verdict {text!r}{_instead_of(word, rest)}")
     verdict = read(rest)
     if not recipients:
         return verdict
@@ -114,6 +114,16 @@ def verdict_for(question: AnyQuestion, verdict: SaidVerdict) -> Any:
             raise LocalProtocolError(f"not a reply: {data!r}")
         return ReplaceReply(Reply.of(int(code), *lines))
     return Replace(data, verdict.recipients)
+
+
+def _instead_of(word: str, rest: str) -> str:
+    """What a script says in place of an unknown verdict."""
+    if stands_for := _OF_RULES.get(word.lower()):
+        name = stands_for.partition(" ")[0]
+        return (
+            f": a script has the verdicts of the core; write '! {f'{name} {rest}' if rest else stands_for}'"
+        )
+    return did_you_mean(word, _READERS) or f"; the verdicts are {', '.join(_READERS)}"
 
 
 def _continue(rest: str) -> Continue:
@@ -163,3 +173,13 @@ _READERS: Final[dict[str, Callable[[str], SaidVerdict]]] = {
     "route": _route,
     "login": _login,
 }
+_OF_RULES: Final[dict[str, str]] = {
+    "accept": "continue",
+    "reject": "answer 550 5.7.1 no",
+    "defer": "answer 451 4.7.1 later",
+    "close": "disconnect 421 4.7.0 go away",
+    "redirect": "route other",
+    "discard": "swallow 250 ok",
+    "hold": "swallow 250 ok",
+}
+"""The verdict of a rule → what stands for it in a script."""
