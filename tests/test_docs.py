@@ -52,7 +52,7 @@ from trio_proxy.settings.timeouts import Timeouts
 
 LINK = re.compile(r"(?<!!)\[[^]]*\]\(([^)\s]+)\)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
-NOT_OURS = re.compile(r"^(?:curl|swaks|systemctl|buildah|podman) (?:.*\\\n)*.*", re.MULTILINE)
+NOT_OURS = re.compile(r"^(?:curl|pytest|swaks|systemctl|buildah|podman) (?:.*\\\n)*.*", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import attrs
 import structlog
@@ -47,6 +47,7 @@ from trio_proxy.settings.timeouts import Timeouts
 from trio_proxy.storage.maildir import Maildir
 from trio_proxy.storage.quarantine import Quarantine
 from trio_proxy.text.addresses import Address
+from trio_proxy.text.transcript import Transcript
 
 from .captured import Captured, read_messages
 
@@ -65,6 +66,7 @@ _GRACE_SECONDS: Final = 1.0
 _END_SECONDS: Final = 30.0
 _HOST: Final = "127.0.0.1"
 _IO_VARIABLE: Final = "SMTP_PROXY_IO"
+_HUNG_UP: Final = "hung up by the test"
 
 
 class RunningProxy:
@@ -124,7 +126,10 @@ class RunningProxy:
         self._token: trio.lowlevel.TrioToken | None = None
         self._stop = trio.Event()
         self._error: BaseException | None = None
-        self._clients: WeakSet[socket.socket] = WeakSet()
+        self._clients: WeakKeyDictionary[socket.socket, int] = WeakKeyDictionary()
+        """Client → the number of its connection."""
+        self._hung_up: set[str] = set()
+        """The connections that `hang_up` has closed, as the log calls them."""
         self._upstreams: dict[str, str] = {}
         """The local address of a connection to the server → the server that a rule has named."""
         self.transcript: list[str] = []
@@ -195,15 +200,18 @@ class RunningProxy:
 
     def hang_up(self) -> None:
         """Closes the connections of all clients without a reply, as they close if a server crashes. A rule
-        may call it, or the test."""
-        for sock in [*self._clients]:
+        may call it, or the test. The transcript and the log say so."""
+        for sock, number in [*self._clients.items()]:
             with suppress(OSError):  # it is closed already
+                sock.getpeername()
+                self._hung_up.add(f"c{number}")
+                Transcript(number, self.transcript.append).note(_HUNG_UP)
                 sock.shutdown(socket.SHUT_RDWR)
 
     # The thread
 
-    def _noted(self, client: SocketStream) -> SocketStream:
-        self._clients.add(client.sock)
+    def _noted(self, client: SocketStream, number: int) -> SocketStream:
+        self._clients[client.sock] = number
         return client
 
     def _run(self) -> None:
@@ -229,7 +237,9 @@ class RunningProxy:
             stream = SocketStream if reactor is None else reactor.stream
             settings = self._settings(Address(*server_sockets[0].getsockname()), reactor, stream)
             server = Server(
-                session=lambda client, peer, number: Session(self._noted(client), peer, number, settings),
+                session=lambda client, peer, number: Session(
+                    self._noted(client, number), peer, number, settings
+                ),
                 stream=stream,
                 accept=accept_by_task if reactor is None else reactor.accept,
                 grace=_GRACE_SECONDS,
@@ -289,6 +299,8 @@ class RunningProxy:
 
         def note(_: object, level: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
             if threading.get_ident() == thread:
+                if entry["event"] == "connection lost" and entry.get("conn") in self._hung_up:
+                    entry["error"] = _HUNG_UP
                 noted = {**entry, "level": level}
                 if noted.get("exc_info") is True:
                     noted["exc_info"] = sys.exception()

@@ -426,6 +426,9 @@ def test_it_hangs_up_without_a_reply(tls: Any) -> None:
         send(proxy)
         assert len(proxy.messages) == 1
         proxy.hang_up()
+    assert any(line.endswith(" c1 === hung up by the test") for line in proxy.transcript)
+    errors = [entry["error"] for entry in proxy.log if entry["event"] == "connection lost"]
+    assert {*errors} <= {"hung up by the test"}
 
 
 # Its end
