@@ -30,7 +30,8 @@ class Content:
     """The field Message-ID (RFC 5322 §3.6.4) as the client has sent it, without its name; empty if none was
     found."""
     bare_lf: bool = False
-    """True if the client has ended lines in LF without CR, and that was corrected."""
+    """True if the client has ended lines in LF without CR: that was corrected, or is why the message is
+    refused."""
 
     def leaves(self, size: int) -> None:
         """The message is sent to the server, with so many octets."""

@@ -99,7 +99,8 @@ class ChunkEnded:
 @attrs.define(eq=False)
 class EndOfData:
     """The client has sent end-of-data, or all octets of the last chunk; ``size`` counts the decoded octets. A
-    reply is owed. ``bare_lf`` is True if lines have ended in LF without CR, and that was corrected."""
+    reply is owed. ``bare_lf`` is True if lines have ended in LF without CR: that was corrected, or is
+    why the message is refused."""
 
     size: int
     bare_lf: bool = attrs.field(default=False, repr=False)

@@ -133,7 +133,7 @@ class ChunkReader:
         end = self._nul_lines.find_end(wire, self.ends_line)
         if end < 0:
             return
-        error = nul_error(wire, end)
+        error = nul_error(wire, end, len(context))
         if found is None:
             self.error = error
         else:

@@ -225,9 +225,9 @@ class ContentReader:
         including it. Sets `error` for that octet. The result does not depend on the cuts between segments."""
         found: list[tuple[int, RemoteProtocolError]] = []
         if self.bare_newline is BareNewline.REJECT and (bare := BARE.search(piece)):
-            found.append((bare.start(), bare_newline_error(piece, bare.start())))
+            found.append((bare.start(), bare_newline_error(piece, bare.start(), passed)))
         if (at := self._forbidden_nul(piece, passed)) >= 0:
-            found.append((max(at, passed), nul_error(piece, at)))
+            found.append((max(at, passed), nul_error(piece, at, passed)))
         if self.max_size is not None and size > self.max_size:
             at = _wire_index(piece, passed, self.max_size - self.size)
             found.append((at, too_big_error(self.max_size)))

@@ -61,17 +61,19 @@ def position(found: tuple[int, RemoteProtocolError]) -> int:
     return found[0]
 
 
-def bare_newline_error(piece: bytes, at: int) -> RemoteProtocolError:
+def bare_newline_error(piece: bytes, at: int, begin: int = 0) -> RemoteProtocolError:
+    """``begin``: the octets of the piece before it are not part of the error's evidence."""
     name = "LF" if piece[at : at + 1] == b"\n" else "CR"
     hint = Reply.of(
         550, f"message holds a bare {name}; lines must end in CRLF (RFC 5321 section 2.3.8)", enhanced="5.5.2"
     )
-    return RemoteProtocolError(f"bare {name} in mail data", hint, piece[max(0, at - 16) : at + 16])
+    return RemoteProtocolError(f"bare {name} in mail data", hint, piece[max(begin, at - 16) : at + 16])
 
 
-def nul_error(piece: bytes, at: int) -> RemoteProtocolError:
+def nul_error(piece: bytes, at: int, begin: int = 0) -> RemoteProtocolError:
+    """``begin``: as for `bare_newline_error`."""
     hint = Reply.of(550, "message holds a NUL octet, which is not accepted", enhanced="5.6.0")
-    return RemoteProtocolError("NUL in mail data", hint, piece[max(0, at - 16) : at + 16])
+    return RemoteProtocolError("NUL in mail data", hint, piece[max(begin, at - 16) : at + 16])
 
 
 def too_big_error(limit: int) -> RemoteProtocolError:

@@ -19,8 +19,10 @@ from typing import Final, Protocol
 from sansio_smtp import (
     CLIENT,
     SERVER,
+    BareNewline,
     Command,
     CommandRefused,
+    Config,
     Envelope,
     Event,
     MessageAnswered,
@@ -41,6 +43,7 @@ __all__ = ["Account", "Tell", "UpstreamServer"]
 
 Tell = Callable[[Record], None]
 
+_NORMALIZE: Final = BareNewline.NORMALIZE
 _MOST_SAID: Final = 1_000
 """The most verdicts that are remembered in one mail transaction: it limits the memory that a client can
 use."""
@@ -66,6 +69,11 @@ class Client(Protocol):
     @property
     def login(self) -> str | None:
         """The name with which it has logged in; None if it has not, or if the name is unknown."""
+        ...
+
+    @property
+    def config(self) -> Config:
+        """The settings of its session."""
         ...
 
 
@@ -235,7 +243,7 @@ class Account:
                 held_as,
                 reason,
                 self._taken(),
-                content is not None and content.bare_lf,
+                self._of_bare_lf if content is not None and content.bare_lf else "",
                 self._login,
             )
         )
@@ -275,6 +283,12 @@ class Account:
     @property
     def _login(self) -> str:
         return "" if self._client is None else self._client.login or ""
+
+    @property
+    def _of_bare_lf(self) -> str:
+        """What is done about lines that end in LF without CR."""
+        client = self._client
+        return "normalised" if client is None or client.config.bare_newline is _NORMALIZE else "refused"
 
     def _taken(self) -> Seconds | None:
         """The time that the message just answered has taken."""

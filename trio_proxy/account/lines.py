@@ -72,7 +72,7 @@ def _of_message(record: MessageRecord) -> dict[str, Any]:
     if record.size and record.size != record.received:
         values["sent_size"] = record.size
     if record.bare_lf:
-        values["bare_lf"] = "normalised"
+        values["bare_lf"] = record.bare_lf
     if record.seconds is not None:
         _add_seconds(values, record.seconds)
     return values

@@ -105,8 +105,9 @@ class MessageRecord:
     reason: str = ""
     """Why a rule holds it."""
     seconds: Seconds | None = None
-    bare_lf: bool = False
-    """True if the client has ended lines in LF without CR, and that was corrected."""
+    bare_lf: str = ""
+    """What was done about lines that the client has ended in LF without CR: they were ``normalised`` or
+    ``refused``. Empty if there were none."""
     login: str = ""
     """The name with which the client has logged in; empty if it has not, or if the name is unknown."""
 

@@ -57,7 +57,7 @@ from .jobs import Host
 from .judging import Judging
 from .outbox import Outbox
 from .pool import Kept
-from .reports import Reports, unfinished
+from .reports import Reports
 from .servers import Servers
 from .settings import Settings
 from .sides import Sides
@@ -349,7 +349,7 @@ class Relay(Sides):
                 **why,
             )
         elif side is CLIENT and proxy.waiting_for is WaitingFor.CONTENT:
-            self._log.warning("client closed the connection in mid-message", **unfinished(proxy))
+            self._reports.without_end(proxy, "client closed the connection in mid-message")
         self.apply(proxy.eof_from(side))
 
     def _client_lost(self, error: OSError) -> None:

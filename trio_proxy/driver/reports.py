@@ -25,7 +25,7 @@ from trio_proxy.text.transcript import Transcript, printable
 
 from .outbox import Outbox
 
-__all__ = ["Reports", "joint_state", "unfinished"]
+__all__ = ["Reports", "joint_state"]
 
 _BARE_LF = "the client sends lines that end in LF without CR: a message ends with CRLF . CRLF"
 _LF_END = f"a line of one dot ended in LF, so it did not end the message: {_BARE_LF}"
@@ -106,6 +106,20 @@ class Reports:
         """One line of the transcript."""
         if self._transcript is not None:
             self._transcript.note(text, mark)
+
+    def without_end(self, proxy: Proxy, event: str, **values: object) -> None:
+        """The end of the message that the client sends will not come: logs this as ``event``, with the values,
+        with what has come of the message, and with the likely reason. The transcript says it too."""
+        message = proxy.unfinished
+        said = event
+        if message is not None:
+            values["octets"] = message.octets
+            said += f": {message.octets:,} octets of the message have come"
+            if message.bare_lf:
+                values["hint"] = hint = _LF_END if message.lf_dot else _BARE_LF
+                said += f"; {hint}"
+        self._log.warning(event, **values)
+        self.note(said, "***")
 
     @property
     def account(self) -> Account:
@@ -191,18 +205,6 @@ class Reports:
             # Explains why a recipient may get the message twice (RFC 1047).
             self._log.warning("message answered, client not told", reply=event.shown)
         self.unsaid = ()
-
-
-def unfinished(proxy: Proxy) -> dict[str, object]:
-    """What has come of a message whose end has not come, and why it may not have come: for a line of the
-    log."""
-    message = proxy.unfinished
-    if message is None:
-        return {}
-    values: dict[str, object] = {"octets": message.octets}
-    if message.bare_lf:
-        values["hint"] = _LF_END if message.lf_dot else _BARE_LF
-    return values
 
 
 def joint_state(proxy: Proxy) -> object:

@@ -35,7 +35,7 @@ from .judging import Judging
 from .outbox import MeteredOutbox, Outbox
 from .own_replies import INTERNAL_ERROR
 from .relay import Relay
-from .reports import Reports, joint_state, unfinished
+from .reports import Reports, joint_state
 from .servers import Servers
 from .settings import Judge, Settings
 from .streams import Reader, Stream
@@ -337,10 +337,12 @@ class Session:
         self._meter.ends_by(Ending.TIMEOUT)
         waiting_for = self._proxy.waiting_for
         stalled = waiting_for is WaitingFor.CONTENT and self._servers.outbox.waiting
-        of_message = unfinished(self._proxy) if waiting_for is WaitingFor.CONTENT and not stalled else {}
-        self._log.warning(
-            "timeout", waiting_for="server to read" if stalled else waiting_for.value, **of_message
-        )
+        if stalled:
+            self._log.warning("timeout", waiting_for="server to read")
+        elif waiting_for is WaitingFor.CONTENT:
+            self._reports.without_end(self._proxy, "timeout", waiting_for=waiting_for.value)
+        else:
+            self._log.warning("timeout", waiting_for=waiting_for.value)
         self._relay.apply(self._proxy.timed_out(stalled=stalled))
 
     # The end

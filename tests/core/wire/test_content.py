@@ -206,6 +206,10 @@ def test_evidence_is_cut_out_around_the_offence() -> None:
     reader.feed(b"x" * 100 + b"\n" + b"y" * 100)
     assert reader.error is not None
     assert reader.error.evidence == b"x" * 16 + b"\n" + b"y" * 15
+    reader = ContentReader(BareNewline.REJECT)
+    reader.feed(b"x\ny\r\n")  # not with the line end of DATA
+    assert reader.error is not None
+    assert reader.error.evidence == b"x\ny\r\n"
     reader = ContentReader(nul=Nul.REFUSE)
     reader.feed(b"x" * 100 + b"\0" + b"y" * 100)
     assert reader.error is not None

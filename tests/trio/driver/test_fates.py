@@ -18,6 +18,7 @@ from sansio_smtp.rules.loading import rules_of
 from trio_proxy.account.records import MessageRecord, Record, RefusalRecord
 from trio_proxy.rulebook.host import RuleSettings
 from trio_proxy.storage.quarantine import Quarantine
+from trio_proxy.text.transcript import printable
 
 Logs = list[MutableMapping[str, Any]]
 
@@ -376,7 +377,8 @@ async def test_a_message_that_does_not_end(mock_clock: MockClock, logs: Logs) ->
 async def test_the_log_says_why_a_message_does_not_end(
     autojump_clock: MockClock, logs: Logs, how: str, text: bytes, octets: int, hint: str | None
 ) -> None:
-    async with over_tcp(autojump_clock, config=ACCOUNT) as run:
+    transcript: list[str] = []
+    async with over_tcp(autojump_clock, config=ACCOUNT, write_transcript=transcript.append) as run:
         await opened(run)
         await said(run, b"DATA", b"354 go")
         await run.client.raw(text)
@@ -386,6 +388,9 @@ async def test_the_log_says_why_a_message_does_not_end(
     (line,) = [entry for entry in logs if entry["event"] == how]
     assert line["octets"] == octets
     assert line.get("hint", "None").startswith(str(hint))
+    why = f"; {line['hint']}" if hint else ""
+    (note,) = [said for said in transcript if " *** " in said]
+    assert note.endswith(f" *** {how}: {octets} octets of the message have come{why}")
 
 
 async def test_lines_in_lf_that_were_put_right(mock_clock: MockClock, logs: Logs) -> None:
@@ -399,6 +404,31 @@ async def test_lines_in_lf_that_were_put_right(mock_clock: MockClock, logs: Logs
             await run.client.expect(KEPT)
             assert messages(logs)[-1].get("bare_lf") == noted
         await over(run)
+
+
+@pytest.mark.parametrize(
+    ("text", "octets"),
+    [
+        (b"Subject: x\n\nHi\n", b"Subject: x\n\nHi\n"),
+        (b"\nx\n", b"\nx\n"),
+        (b"a\r\nb\r\nc\n", b"a\r\nb\r\nc\n"),
+    ],
+)
+async def test_lines_in_lf_that_were_refused(
+    mock_clock: MockClock, logs: Logs, text: bytes, octets: bytes
+) -> None:
+    """Only octets that the client has sent are shown, without the line end of DATA before them."""
+    config = attrs.evolve(ACCOUNT, bare_newline="reject")
+    async with over_tcp(mock_clock, config=config) as run:
+        await opened(run)
+        await said(run, b"DATA", b"354 go")
+        await run.client.raw(text + b".\r\n.\r\n")
+        await run.client.expect(b"550 5.5.2 message holds a bare LF; ...")
+        await over(run)
+    (line,) = messages(logs)
+    assert (line["event"], line["bare_lf"]) == ("message refused", "refused")
+    (violation,) = [entry for entry in logs if entry["event"] == "protocol violation"]
+    assert violation["octets"].startswith(printable(octets)[:16])
 
 
 async def again(run: TcpRunning) -> None:
