@@ -194,13 +194,15 @@ class BodyStream:
     def _failed(
         self, stage: _Stage, error: BaseException, data: bytes, at: int, edits: list[_Edit]
     ) -> _Asked:
-        verdict = self._asker.failed(stage.rule, error)
+        verdict = self._asker.failed(stage.rule, error, self._tx)
         if verdict is None:  # the failure is ignored: the rule is not asked again
             return _Asked(_edited(data, edits) + stage.finish())
         return _Asked(_edited(data[:at], edits), verdict, data[at:] + stage.take_rest())
 
     def _decided(self, stage: _Stage, verdict: Any, data: bytes, at: int, edits: list[_Edit]) -> _Asked:
-        self._asker.host.decided(stage.rule, verdict)
+        host = self._asker.host
+        host.about(self._tx, None)
+        host.decided(stage.rule, verdict)
         return _Asked(_edited(data[:at], edits), verdict, data[at:] + stage.take_rest())
 
 

@@ -68,6 +68,10 @@ class Host:
             return False
         return rule.waits or isinstance(error, KeyboardInterrupt)
 
+    def about(self, tx: Transaction | None, subject: object) -> None:
+        """Called before `failed` and `decided`, for a log: the mail transaction that the rule was asked
+        about, and what it might edit, such as a `Recipient`. Each is None if there is none."""
+
     def failed(self, rule: Rule, error: BaseException) -> str:
         """A rule has failed. Returns a name for the incident, which the client may see."""
         incident = f"{len(self.failures) + 1}"

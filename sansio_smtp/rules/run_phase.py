@@ -118,7 +118,7 @@ class Asker:
             except BaseException as error:
                 verdict = self._excused(rule, error, tx, added, subject, before, fails_open=fails_open)
             else:
-                verdict = self._noted(rule, result, changes)
+                verdict = self._noted(rule, result, changes, tx, subject)
             if verdict is not None:
                 return None if isinstance(verdict, Accept) and not keeps_accept else cast("Asked", verdict)
         return None
@@ -148,7 +148,7 @@ class Asker:
             except BaseException as error:
                 verdict = self._excused(rule, error, tx, added, subject, before, fails_open=fails_open)
             else:
-                verdict = self._noted(rule, result, changes)
+                verdict = self._noted(rule, result, changes, tx, subject)
             if verdict is not None:
                 return None if isinstance(verdict, Accept) and not keeps_accept else cast("Asked", verdict)
             said = self._at_once(rules, at + 1, arguments, subject, fits, keeps_accept, fails_open)
@@ -156,11 +156,14 @@ class Asker:
                 return said
             at = said
 
-    def _noted(self, rule: Rule, verdict: Any, changes: Sequence[str]) -> Any:
+    def _noted(
+        self, rule: Rule, verdict: Any, changes: Sequence[str], tx: Transaction | None, subject: object
+    ) -> Any:
         """Reports the changes and the verdict of a rule to the host. Returns the verdict."""
         for change in changes:
             self.host.edited(rule, change)
         if verdict is not None:
+            self.host.about(tx, subject)
             self.host.decided(rule, verdict)
         return verdict
 
@@ -176,7 +179,7 @@ class Asker:
         fails_open: bool,
     ) -> Any:
         """The verdict for a rule that failed. If that is ignored, its edits are undone."""
-        verdict = self.failed(rule, error)
+        verdict = self.failed(rule, error, tx, subject)
         if verdict is not None and not fails_open:
             return verdict
         if tx is not None:
@@ -185,12 +188,15 @@ class Asker:
             subject.restore(before)
         return None
 
-    def failed(self, rule: Rule, error: BaseException) -> Verdict | None:
+    def failed(
+        self, rule: Rule, error: BaseException, tx: Transaction | None, subject: object = None
+    ) -> Verdict | None:
         """The verdict for a rule that failed, by its policy. Its text names the incident, not the error.
         Raises the error if it is not a failure of the rule, such as a cancellation; ``sys.exit()`` in a rule
         is a failure."""
         if self.host.passes_on(rule, error):
             raise error
+        self.host.about(tx, subject)
         incident = self.host.failed(rule, error)
         policy = rule.policy(self.on_error)
         if policy == "accept":

@@ -33,6 +33,9 @@ class NotingHost(Host):
     def changes(self, rule: Rule, find: Callable[[], list[str]]) -> list[str]:
         return self.inner.changes(rule, find)
 
+    def about(self, tx: Transaction | None, subject: object) -> None:
+        self.inner.about(tx, subject)
+
     def failed(self, rule: Rule, error: BaseException) -> str:
         incident = self.inner.failed(rule, error)
         self.failures.append(Failure(rule, error, incident))

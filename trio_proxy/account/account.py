@@ -34,7 +34,7 @@ from sansio_smtp import (
 from sansio_smtp.rules.verdicts import Accept, Redirect, Verdict
 from trio_proxy.text.session_log import SessionLog
 
-from .lines import write_line
+from .lines import address_of, write_line
 from .queue_ids import queue_id
 from .records import PROXY, Fate, MessageRecord, Recipient, Record, RefusalRecord, Seconds, SessionRecord
 from .records import SERVER as _SERVER
@@ -167,8 +167,8 @@ class Account:
             self._server.address,
             by,
             reply,
-            _address(envelope.mail) if is_open else None,
-            tuple([_address(to) for to in envelope.recipients]) if is_open else (),
+            address_of(envelope.mail) if is_open else None,
+            tuple([address_of(to) for to in envelope.recipients]) if is_open else (),
         )
         self._tell(record)
         return record
@@ -228,7 +228,7 @@ class Account:
         self._said = self._discarded = self._mail = None
         self._tell(
             MessageRecord(
-                _address(envelope.mail),
+                address_of(envelope.mail),
                 recipients,
                 by,
                 shown,
@@ -255,7 +255,7 @@ class Account:
         verb = command.verb.decode()
         if verb == "DATA":
             self._refused = envelope.mail
-            sender, recipients = _address(envelope.mail), self._each(envelope, Fate.REFUSED, by, shown)
+            sender, recipients = address_of(envelope.mail), self._each(envelope, Fate.REFUSED, by, shown)
             login = self._login
             record = MessageRecord(
                 sender, recipients, by, shown, reply.code, verb, upstream=upstream, login=login
@@ -264,8 +264,8 @@ class Account:
             return
         is_mail = verb == "MAIL"
         mail = command if is_mail else envelope.mail
-        sender_or_none = None if mail is None else _address(mail)
-        recipient = None if is_mail else _address(command)
+        sender_or_none = None if mail is None else address_of(mail)
+        recipient = None if is_mail else address_of(command)
         self._tell(
             RefusalRecord(verb, sender_or_none, recipient, by, shown, reply.code, upstream, self._login)
         )
@@ -316,9 +316,9 @@ class Account:
         self, envelope: Envelope, to: Command, fate: Fate, by: str, reply: str, *, added: bool = False
     ) -> Recipient:
         if self._discarded is not None and self._mail is envelope.mail and to in self._discarded:
-            return Recipient(_address(to), Fate.DISCARDED, self._discarded[to], "")
+            return Recipient(address_of(to), Fate.DISCARDED, self._discarded[to], "")
         sent = envelope.sent_for(to)
-        return Recipient(_address(to), fate, by, reply, "" if sent is to else _address(sent), added)
+        return Recipient(address_of(to), fate, by, reply, "" if sent is to else address_of(sent), added)
 
 
 def _fate(by: str, reply: Reply, *, is_held: bool) -> Fate:
@@ -327,19 +327,6 @@ def _fate(by: str, reply: Reply, *, is_held: bool) -> Fate:
     if reply.code >= 400:
         return Fate.REFUSED
     return Fate.RELAYED if by == _SERVER else Fate.DISCARDED
-
-
-def _address(command: Command | None) -> str:
-    """The address of MAIL or RCPT, or a replacement if it has no valid path."""
-    if command is None:
-        return ""
-    path = command.path
-    if path is None:
-        return command.argument.decode("utf-8", "backslashreplace")
-    address = path.address
-    if address.isascii():
-        return address
-    return address.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _reply_of(verdict: Verdict) -> Reply | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from sansio_smtp import Command
 from trio_proxy.text.session_log import SessionLog
 
 from .records import Fate, MessageRecord, Recipient, Record, RefusalRecord, Seconds, SessionRecord
 
-__all__ = ["Recipients", "write_line"]
+__all__ = ["Recipients", "address_of", "write_line"]
 
 
 def write_line(log: SessionLog, record: Record) -> None:
@@ -20,6 +21,19 @@ def write_line(log: SessionLog, record: Record) -> None:
     else:
         what = "session without mail" if record.sender is None else "message not completed"
         log.tell(what, _of_session(record))
+
+
+def address_of(command: Command | None) -> str:
+    """The address of MAIL or RCPT as lines show it, or a replacement if it has no valid path."""
+    if command is None:
+        return ""
+    path = command.path
+    if path is None:
+        return command.argument.decode("utf-8", "backslashreplace")
+    address = path.address
+    if address.isascii():
+        return address
+    return address.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 class Recipients(list[dict[str, Any]]):

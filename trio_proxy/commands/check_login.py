@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,6 +47,10 @@ class _Notes:
     """A log that keeps its events in memory: they say why no login is possible."""
 
     last: str = ""
+
+    def is_enabled_for(self, level: int) -> bool:
+        """All that says why a login is not possible is of interest."""
+        return level > logging.DEBUG
 
     def debug(self, event: str, **values: Any) -> None:
         """Ignores the event: no reason for a failed login is logged at this level."""

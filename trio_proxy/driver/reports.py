@@ -108,8 +108,8 @@ class Reports:
             self._transcript.note(text, mark)
 
     def without_end(self, proxy: Proxy, event: str, **values: object) -> None:
-        """The end of the message that the client sends will not come: logs this as ``event``, with the values,
-        with what has come of the message, and with the likely reason. The transcript says it too."""
+        """The end of the message that the client sends will not come: logs this as ``event``, with the
+        values, what has come of the message, and the likely reason. The transcript says it too."""
         message = proxy.unfinished
         said = event
         if message is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from functools import partial
@@ -10,9 +11,10 @@ from typing import Any, Protocol, cast
 import attrs
 import trio
 
-from sansio_smtp.rules import Accept, Hold, Host, Redirect, Rule, Transaction
+from sansio_smtp.rules import Accept, Hold, Host, Recipient, Redirect, Rule, Transaction
 from sansio_smtp.rules.decorators import OnError
 from sansio_smtp.rules.verdicts import Verdict
+from trio_proxy.account.lines import Recipients, address_of
 from trio_proxy.metrics.meter import NO_METER, Meter
 from trio_proxy.settings.options import DEFAULTS
 from trio_proxy.storage.quarantine import Quarantine
@@ -29,6 +31,7 @@ from .watchdog import Blocked, Watchdog
 __all__ = ["RuleAccount", "RuleHost", "RuleSettings"]
 
 _BLOCKING_SECONDS = 2.0
+_NOTHING = (None, None)
 
 
 @attrs.frozen(kw_only=True)
@@ -78,6 +81,7 @@ class RuleHost(Host):
         self._log = log
         self._transcript = transcript
         self._account = account
+        self._about: tuple[Transaction | None, object] = _NOTHING
 
     async def call(self, rule: Rule, *arguments: object) -> object:
         """Runs the rule in its own task, so that a cancel scope or task that the rule leaves open does not
@@ -144,6 +148,9 @@ class RuleHost(Host):
         `server.stop_on_signals` handles signals, so they do not arrive here."""
         return _is_cancelled(error) or (rule.waits and isinstance(error, GeneratorExit))
 
+    def about(self, tx: Transaction | None, subject: object) -> None:
+        self._about = tx, subject
+
     def failed(self, rule: Rule, error: BaseException) -> str:
         if isinstance(error, RuleDown):  # logged already when the rule went down
             if self._account is not None:
@@ -153,7 +160,7 @@ class RuleHost(Host):
         incident = os.urandom(4).hex()
         if self._account is not None:
             self._account.failed(rule.name, incident)
-        details: dict[str, Any] = {}
+        details = self._mail()
         if isinstance(error, Blocked) and error.computes:
             details["hint"] = "it computes for too long; a regular expression that runs away, or a loop?"
         elif isinstance(error, Blocked) and rule.is_async:
@@ -185,8 +192,30 @@ class RuleHost(Host):
             said = verdict.upstream
         else:
             said = "" if isinstance(verdict, Accept) else str(verdict.reply)
-        self._log.info("rule decided", rule=rule.name, phase=rule.phase, verdict=f"{name} {said}".strip())
+        if self._log.is_enabled_for(logging.INFO):
+            verdict_said = f"{name} {said}".strip()
+            self._log.info(
+                "rule decided",
+                rule=rule.name,
+                where=rule.where,
+                phase=rule.phase,
+                verdict=verdict_said,
+                **self._mail(),
+            )
         self._note(f"{rule.where} {rule.phase} -> {name} {said}".rstrip(), "***")
+
+    def _mail(self) -> dict[str, Any]:
+        """The sender and the recipients of the mail that `about` has named, as far as they are known; of a
+        rule that is asked about one recipient, this one."""
+        (tx, subject), self._about = self._about, _NOTHING
+        values: dict[str, Any] = {}
+        if tx is None:
+            return values
+        if tx.mail_from is not None:
+            values["from"] = address_of(tx.mail_from.command) or "<>"
+        if to := [subject] if isinstance(subject, Recipient) else tx.rcpts:
+            values["to"] = Recipients([{"address": address_of(each.command)} for each in to])
+        return values
 
     def edited(self, rule: Rule, change: str) -> None:
         self._log.debug("rule edited", rule=rule.name, phase=rule.phase, change=change)

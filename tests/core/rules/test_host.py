@@ -47,6 +47,7 @@ def test_what_it_is_told_it_takes_in_silence() -> None:
     host, rule = Host(), says("data", None)
     host.enter(rule)
     host.leave()
+    host.about(TX, None)
     host.decided(rule, Accept())
     host.edited(rule, "a -> b")
     assert host.changes(rule, lambda: ["a -> b"]) == ["a -> b"]

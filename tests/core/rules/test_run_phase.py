@@ -16,6 +16,7 @@ from sansio_smtp.rules.ruleset import Rule
 from sansio_smtp.rules.run_phase import Asker, check_result
 from sansio_smtp.rules.verdicts import Accept, Close, Defer, Discard, Hold, Redirect, Reject
 from sansio_smtp.rules.views import Recipient, Transaction
+from sansio_smtp.wire.commands import Command
 
 from .asked import Notes, pause, says, says_later
 
@@ -64,6 +65,47 @@ def test_accept_ends_the_asking() -> None:
 )
 def test_each_verdict_is_given_as_it_is(verdict: Any) -> None:
     assert ask(says("rcpt", verdict))[0] is verdict
+
+
+class Told(Notes):
+    """Notes what verdicts and failures are about."""
+
+    def about(self, tx: Transaction | None, subject: object) -> None:
+        super().about(tx, subject)
+        self.notes.append(f"about {'a mail' if tx else 'none'}, {subject}")
+
+    def failed(self, rule: Rule, error: BaseException) -> str:
+        self.notes.append("failed")
+        return super().failed(rule, error)
+
+
+@pytest.mark.parametrize("makes", [says, says_later])
+def test_a_host_is_told_what_a_verdict_and_a_failure_are_about(makes: Any) -> None:
+    def fails(*arguments: object) -> None:
+        raise ValueError
+
+    def refuses(*arguments: object) -> Reject:
+        return NO
+
+    for function, told in ((refuses, "decided rule Reject"), (fails, "failed")):
+        for arguments, subject, about in (
+            ((Transaction(CONN),), "to", "about a mail, to"),
+            ((Transaction(CONN),), None, "about a mail, None"),
+            ((CONN,), None, "about none, None"),
+        ):
+            host = Told()
+            subject_or_none: Any = None if subject is None else Named(subject)
+            at_once(Asker(host).first_verdict([makes("rcpt", function)], *arguments, subject=subject_or_none))
+            assert host.notes[-2:] == [about, told]
+
+
+class Named(Recipient):
+    def __init__(self, name: str) -> None:
+        super().__init__(Command.of("RCPT TO:<b@mx.example>"))
+        self.name = name
+
+    def __str__(self) -> str:
+        return self.name
 
 
 def test_rules_are_given_their_arguments() -> None:

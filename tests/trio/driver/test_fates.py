@@ -13,7 +13,7 @@ from tcp_peers import TcpRunning, over_tcp
 from trio.testing import MockClock
 
 from sansio_smtp import Config, Dialect
-from sansio_smtp.rules import Discard, Hold, Recipient, Reject, Transaction
+from sansio_smtp.rules import Accept, Discard, Headers, Hold, Recipient, Reject, Sender, Transaction
 from sansio_smtp.rules.loading import rules_of
 from trio_proxy.account.records import MessageRecord, Record, RefusalRecord
 from trio_proxy.rulebook.host import RuleSettings
@@ -429,6 +429,52 @@ async def test_lines_in_lf_that_were_refused(
     assert (line["event"], line["bare_lf"]) == ("message refused", "refused")
     (violation,) = [entry for entry in logs if entry["event"] == "protocol violation"]
     assert violation["octets"].startswith(printable(octets)[:16])
+
+
+async def test_a_verdict_and_a_failure_say_of_which_mail_they_are(mock_clock: MockClock, logs: Logs) -> None:
+    def mail(tx: Transaction, sender: Sender) -> Any:
+        return Accept()
+
+    def headers(tx: Transaction, headers: Headers) -> Any:
+        raise ValueError("no")
+
+    rules = rules_of(mail, rcpt, headers)
+    async with over_tcp(mock_clock, config=ACCOUNT, rules=lambda: nullcontext(rules)) as run:
+        await opened(run, b"b", b"c", sender=b"A")
+        await said(run, b"RCPT TO:<drop@mx.example>", b"250 2.0.0 ok", here=True)
+        await said(run, b"DATA", b"354 go")
+        await run.client.raw(TEXT + b".\r\n")
+        await run.client.expect(b"451 4.3.0 a rule of this proxy failed, try again later ...")
+        await over(run)
+    told = [entry for entry in logs if entry["event"] in ("rule decided", "rule failed")]
+    names = {"event", "rule", "phase", "from", "to", "verdict", "error"}
+    both = [{"address": "b@mx.example"}, {"address": "c@mx.example"}]
+    assert [{name: entry[name] for name in names & entry.keys()} for entry in told] == [
+        {
+            "event": "rule decided",
+            "rule": "test_fates.mail",
+            "phase": "mail",
+            "verdict": "accept",
+            "from": "A@me.example",
+        },
+        {
+            "event": "rule decided",
+            "rule": "test_fates.rcpt",
+            "phase": "rcpt",
+            "verdict": "discard 250 2.0.0 ok",
+            "from": "A@me.example",
+            "to": [{"address": "drop@mx.example"}],
+        },
+        {
+            "event": "rule failed",
+            "rule": "test_fates.headers",
+            "phase": "headers",
+            "error": "ValueError: no",
+            "from": "A@me.example",
+            "to": both,
+        },
+    ]
+    assert all("test_fates.py:" in entry["where"] for entry in told)
 
 
 async def again(run: TcpRunning) -> None:
