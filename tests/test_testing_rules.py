@@ -425,6 +425,9 @@ def test_a_host_of_ones_own_is_told_everything() -> None:
             told.append(f"call {rule.phase}")
             return await super().call(rule, *arguments)
 
+        def about(self, tx: Transaction | None, subject: object) -> None:
+            told.append(f"about {type(tx).__name__} {type(subject).__name__}")
+
         def failed(self, rule: Rule, error: BaseException) -> str:
             told.append(f"failed {rule.phase}")
             return "incident-7"
@@ -449,9 +452,10 @@ def test_a_host_of_ones_own_is_told_everything() -> None:
         s.mail("a@b")
         s.rcpt("c@d")
         s.message(content)
-    one = ["enter mail", "leave", "failed mail"]
+    one = ["enter mail", "leave", "about Transaction Sender", "failed mail"]
     two = ["enter message", "leave", "edited message + X-Scanned-By: smtp-proxy", "call message"]
-    assert told == [*one, *two, "decided message", "hold 48", *one, *two, "decided message"]
+    three = ["about Transaction Message", "decided message"]
+    assert told == [*one, *two, *three, "hold 48", *one, *two, *three]
     assert len(s.held) == 1  # the other one is nowhere
     assert str(s.reply)[:3] in ("451", "452")
     assert s.failures[0].incident == "incident-7"

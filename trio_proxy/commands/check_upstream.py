@@ -150,7 +150,10 @@ class _Said:
 
     @property
     def text(self) -> str:
-        offers = ", ".join(f"{name} {value}".strip() for name, value in self.keywords.items())
+        named = [
+            each for each in self.keywords.items() if each[0]
+        ]  # the last line of smtp-sink has no keyword
+        offers = ", ".join(f"{name} {value}".strip() for name, value in named)
         return f"{_first_line(self.greeting)}; {offers or 'no extensions'}"
 
 

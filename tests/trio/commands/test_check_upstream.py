@@ -56,6 +56,11 @@ def test_what_the_server_says_of_itself(capsys: Capture) -> None:
     assert said == Said(0, [expected], [])
 
 
+def test_a_line_without_a_keyword_is_left_out(capsys: Capture) -> None:
+    said = reached(capsys, answer(b"220 smtp-sink ESMTP", ehlo=(b"250-smtp-sink", b"250-DSN", b"250 ")))
+    assert said == Said(0, ["  upstream    HOST: 220 smtp-sink ESMTP; DSN"], [])
+
+
 def test_a_server_that_speaks_the_other_protocol(capsys: Capture) -> None:
     spoken: list[bytes] = []
 
