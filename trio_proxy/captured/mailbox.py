@@ -67,6 +67,10 @@ class Summary:
     envelope: Mapping[str, Any]
     """All that is known of the envelope; empty for a message that another program has put there."""
 
+    def is_to(self, address: str) -> bool:
+        """Returns True if this is one of its recipients, in any case of its letters."""
+        return address.casefold() in map(str.casefold, self.recipients)
+
     @property
     def received(self) -> datetime:
         """When it came, in local time with its zone."""

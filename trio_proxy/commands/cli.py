@@ -126,6 +126,7 @@ def reload(ctx: click.Context, /, *, only: bool, status: bool, **_: Any) -> None
 @cli.command(context_settings=_CONTEXT)
 @click.argument("number", metavar="[N]", required=False)
 @click.option("--last", is_flag=True, help="Show the newest message.")
+@click.option("--to", metavar="ADDRESS", help="List the messages with this recipient.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object, or a list of them.")
 @click.option(
     "--raw", is_flag=True, help="The message as it was sent; control characters are escaped on a terminal."
@@ -144,6 +145,7 @@ def show(
     number: str | None,
     *,
     last: bool,
+    to: str | None,
     as_json: bool,
     raw: bool,
     save: Path | None,
@@ -154,6 +156,7 @@ def show(
 
     \b
     smtp-proxy show            a list of all messages, the newest last
+    smtp-proxy show --to A@B   those with this recipient, in upper or lower case
     smtp-proxy show --last     the newest: envelope, header fields, text, attachments
     smtp-proxy show 3 --json   the third of the list, for programs
     smtp-proxy show 3 --save . its attachments, as files in this directory
@@ -162,6 +165,8 @@ def show(
     """
     if last and number is not None:
         raise click.UsageError("'N' and '--last' name two messages: leave out one of them.", ctx)
+    if to is not None and (last or number is not None):
+        raise click.UsageError("'--to' lists messages: leave out the number and '--last'.", ctx)
     if as_json and raw:
         raise click.UsageError("'--json' and '--raw' are two forms: leave out one of them.", ctx)
     if raw and not last and number is None:
@@ -183,7 +188,7 @@ def show(
         sys.exit(run_save(capture, int(number) if number is not None else None, save))
     which: Which = int(number) if number is not None else "last" if last else "all"
     how: How = "json" if as_json else "raw" if raw else "text"
-    sys.exit(run_show(capture, which, how))
+    sys.exit(run_show(capture, which, how, to))
 
 
 @cli.command(context_settings=_CONTEXT)

@@ -26,13 +26,13 @@ How = Literal["text", "json", "raw"]
 Which = int | Literal["all", "last"]
 
 
-def run_show(directory: Path, which: Which, how: How) -> int:
-    """Shows the messages in a directory: a list of all, the newest, or that with a number. Returns the exit
-    status."""
+def run_show(directory: Path, which: Which, how: How, to: str | None = None) -> int:
+    """Shows the messages in a directory: a list of all, the newest, or that with a number. ``to``: the list
+    has only those with this recipient. Returns the exit status."""
     mailbox = Mailbox(directory)
     try:
         if which == "all":
-            _show_all(mailbox, how)
+            _show_all(mailbox, how, to)
         else:
             _show_one(mailbox, mailbox.message(None if which == "last" else which), how)
     except MailboxError as error:
@@ -62,14 +62,16 @@ def run_save(directory: Path, number: int | None, where: Path) -> int:
     return 0
 
 
-def _show_all(mailbox: Mailbox, how: How) -> None:
+def _show_all(mailbox: Mailbox, how: How, to: str | None) -> None:
     summaries = _summaries(mailbox)
+    if to is not None:
+        summaries = iter([each for each in summaries if each.is_to(to)])
     if how == "json":
         _write_json([summary_data(each) for each in summaries])
         return
     found = list(summaries)
     if not found:
-        write_line(plain(f"{mailbox.path} {NO_MESSAGE}"))
+        write_line(plain(f"{mailbox.path} {NO_MESSAGE if to is None else f'holds no message to {to}'}"))
         return
     for line in list_lines(found, _columns_of_terminal()):
         write_line(line)

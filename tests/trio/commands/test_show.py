@@ -44,6 +44,20 @@ def test_the_list(kept: Path, capsys: Said) -> None:
     assert all(Path(each["file"]).is_file() for each in found)
 
 
+def test_the_list_of_a_recipient(tmp_path: Path, capsys: Said) -> None:
+    maildir = Maildir(tmp_path)
+    for subject, to in ((b"one", ["ann@mx.example", "Kim@mx.example"]), (b"two", ["bob@mx.example"])):
+        name, file = maildir.create()
+        file.write(b"Subject: %s\r\n\r\n" % subject)
+        maildir.keep(name, file, {"mail_from": "a@me.example", "rcpt_to": to})
+    assert run_show(tmp_path, "all", "json", "kim@MX.example") == 0
+    assert [each["subject"] for each in json.loads(capsys.readouterr().out)] == ["one"]
+    assert run_show(tmp_path, "all", "text", "bob@mx.example") == 0
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["subject", "two"]
+    assert run_show(tmp_path, "all", "text", "im@mx.example") == 0
+    assert capsys.readouterr().out == f"{tmp_path} holds no message to im@mx.example\n"
+
+
 def test_one(kept: Path, capsys: Said) -> None:
     assert run_show(kept, "last", "text") == 0
     assert capsys.readouterr().out.endswith("\nSubject: two\n\nhello\n")
@@ -111,6 +125,8 @@ def test_a_file_that_vanishes_is_left_out_of_the_list(
         (["1", "--last"], 2, "'N' and '--last' name two messages"),
         (["1", "--json", "--raw"], 2, "'--json' and '--raw' are two forms"),
         (["--raw"], 2, "'--raw' shows one message"),
+        (["--to", "b@mx.example", "1"], 2, "'--to' lists messages"),
+        (["--to", "b@mx.example", "--last"], 2, "'--to' lists messages"),
         (["--config", "missing.toml"], 78, "missing.toml"),
     ],
 )
