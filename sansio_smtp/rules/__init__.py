@@ -5,11 +5,11 @@ rules whenever a `sansio_smtp.Proxy` asks a question, in any driver.
 """
 
 from sansio_smtp.rules.lint.problems import Problem, RuleError
-from sansio_smtp.wire.domains import normal_domain
 
 from .connection import Connection
 from .data import Data
 from .decorators import on, threaded
+from .domains import normal_domain
 from .headers import Field, Headers
 from .host import Failure, Held, Host
 from .message import Message

@@ -9,10 +9,10 @@ import inspect
 import re
 import sys
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import attrs
 from cattrs import Converter
@@ -153,7 +153,10 @@ def _validate(cls: Kind, given: Mapping[str, tuple[attrs.Attribute[Any], Any, An
         try:
             converted[key] = convert(value) if convert else value
         except Exception as error:  # a rule's own code
-            mistakes.append(Mistake((key,), reason(error), raw, quotes=True))
+            found = list(_wrong_entries(convert, value, raw))
+            mistakes += [each for one in found for each in one.below(key)] or [
+                Mistake((key,), reason(error), raw, quotes=True)
+            ]
         else:
             object.__setattr__(half_made, field.name, converted[key])
     for key in converted:
@@ -166,6 +169,26 @@ def _validate(cls: Kind, given: Mapping[str, tuple[attrs.Attribute[Any], Any, An
         except Exception as error:  # a rule's own code
             mistakes.append(Mistake((key,), reason(error), raw, quotes=True))
     return mistakes
+
+
+def _wrong_entries(convert: Any, value: Any, raw: Any) -> Iterator[Wrong]:
+    """The entries of a list at which a converter fails, if it takes lists of any length."""
+    if not isinstance(value, list | tuple):
+        return
+    entries = cast("Sequence[object]", value)
+    if _failure(convert, type(value)()) is None:
+        for number, entry in enumerate(entries):
+            if (error := _failure(convert, type(value)((entry,)))) is not None:
+                wrong = Wrong.value(raw[number], reason(error), quotes=True)
+                yield Wrong(*wrong.below(number))
+
+
+def _failure(convert: Any, value: Any) -> Exception | None:
+    try:
+        convert(value)
+    except Exception as error:  # a rule's own code
+        return error
+    return None
 
 
 def field_kind(cls: Kind, field: attrs.Attribute[Any]) -> Kind:

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tables import Limits, made, said
 
+from sansio_smtp.rules import normal_domain
 from trio_proxy.settings.tables import Duration, Size, structure
 
 if TYPE_CHECKING:
@@ -234,6 +235,37 @@ def test_a_converter_without_annotations_takes_what_the_field_is() -> None:
         made(tuple[Size, ...], ["x"], converter=tuple)
     with pytest.raises(ValueError, match=r"it = \"x\": unsupported type"):
         made(timedelta, "x", converter=lambda seconds: timedelta(seconds=seconds))
+
+
+def test_a_converter_of_a_list_is_asked_which_entries_are_wrong() -> None:
+    def in_normal_form(given: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(normal_domain(each) for each in given)
+
+    rule = attrs.make_class(
+        "Rule", {"it": attrs.field(type=tuple[str, ...], default=(), converter=in_normal_form)}
+    )
+    assert said(rule, 'it = ["Old.Example"]') == []
+    assert said(rule, 'it = ["old example", "old.example", "bob@old.example"]') == [
+        'proxy.toml: [rules.it] it[0] = "old example": a blank is in no domain',
+        'proxy.toml: [rules.it] it[2] = "bob@old.example": this is an address; its domain is old.example',
+    ]
+
+
+def test_a_converter_that_refuses_a_list_for_no_entry_alone() -> None:
+    def two(given: tuple[str, ...]) -> tuple[str, ...]:
+        if len(given) != 2:
+            raise ValueError("give two")
+        return given
+
+    def different(given: tuple[str, ...]) -> tuple[str, ...]:
+        if len({*given}) < len(given):
+            raise ValueError("one is named twice")
+        return given
+
+    with pytest.raises(ValueError, match=r"it = \[...\]: give two$"):
+        made(tuple[str, ...], ["x"], converter=two)
+    with pytest.raises(ValueError, match=r"it = \[...\]: one is named twice$"):
+        made(tuple[str, ...], ["x", "x"], converter=different)
 
 
 def test_every_validator_is_asked() -> None:
