@@ -15,6 +15,7 @@ import attrs
 
 from sansio_smtp import rules
 from sansio_smtp.rules.lint.effects import without_effect
+from sansio_smtp.rules.lint.own_attributes import unknown_on_self
 from sansio_smtp.rules.lint.problems import Problem, RuleError, did_you_mean
 from sansio_smtp.rules.lint.signatures import Found, fits, phase_meant, rules_and_problems, underlying
 from sansio_smtp.rules.lint.source import Definition, Source, marks_on, wrong_definitions
@@ -243,6 +244,9 @@ class _Collector:
                 hint = f"name a method after one: {_definition('rcpt', 'self')}"
                 self._complain(line, f"rules: {cls.__name__} has no phase; {hint}")
             return
+        if self._source is not None and cls.__module__ == self._module:
+            for place, text in unknown_on_self(self._source, cls, entry):
+                self._complain(place, text)
         self._see_running(methods.get("running"))
         self._see_guards(cls, line)
         instance, problems = self._make(entry, self._file, line)

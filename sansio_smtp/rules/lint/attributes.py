@@ -36,7 +36,17 @@ from sansio_smtp.sasl_client import LoginAttempt
 from .source import Definition, Source
 from .verdict_types import annotation_of
 
-__all__ = ["PARAMETERS", "Kind", "keeps_parameters", "kind_of", "kinds_of_parameters", "unknown_attributes"]
+__all__ = [
+    "PARAMETERS",
+    "Kind",
+    "assigned",
+    "keeps_parameters",
+    "kind_of",
+    "kinds_of_parameters",
+    "outside_of_guards",
+    "set_or_asked_for",
+    "unknown_attributes",
+]
 
 Kind: TypeAlias = type[Any]
 
@@ -81,8 +91,8 @@ def unknown_attributes(
     if not all(keeps_parameters(source, each) for each in function.decorator_list):
         return
     kinds = kinds_of_parameters(function, phase, takes_self=takes_self)
-    excused = _set_or_asked_for(source.tree)
-    for node in _outside_of_guards(function):
+    excused = set_or_asked_for(source.tree)
+    for node in outside_of_guards(function):
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load) and node.attr not in excused:
             kind = kind_of(node.value, kinds)
             if kind is not None and node.attr not in (has := _attributes(kind)):
@@ -101,7 +111,7 @@ def kinds_of_parameters(function: Definition, phase: PhaseInfo, *, takes_self: b
     return {
         name: _OTHERWISE.get((phase.name, parameter), PARAMETERS[parameter])
         for name, parameter in zip(names, phase.parameters, strict=False)
-        if name not in _assigned(function)
+        if name not in assigned(function)
     }
 
 
@@ -147,7 +157,7 @@ def _only(hint: Any) -> Any:
     return hint
 
 
-def _assigned(function: Definition) -> set[str]:
+def assigned(function: Definition) -> set[str]:
     """The names that the function binds, besides its own parameters."""
     found: set[str] = set()
     for node in ast.walk(function):
@@ -168,7 +178,7 @@ def _assigned(function: Definition) -> set[str]:
     return found
 
 
-def _set_or_asked_for(tree: ast.Module) -> frozenset[str]:
+def set_or_asked_for(tree: ast.Module) -> frozenset[str]:
     """The attributes that the file sets, and all texts in it, which may be names for ``hasattr`` and
     ``setattr``."""
     found: set[str] = set()
@@ -180,16 +190,16 @@ def _set_or_asked_for(tree: ast.Module) -> frozenset[str]:
     return frozenset(found)
 
 
-def _outside_of_guards(node: ast.AST) -> Iterator[ast.AST]:
+def outside_of_guards(node: ast.AST) -> Iterator[ast.AST]:
     """The nodes below this one, without the nodes in a ``try`` that catches AttributeError."""
     yield node
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Try) and any(map(_catches_attribute_error, child.handlers)):
             rest = (*child.handlers, *child.orelse, *child.finalbody)
             for each in rest:
-                yield from _outside_of_guards(each)
+                yield from outside_of_guards(each)
         else:
-            yield from _outside_of_guards(child)
+            yield from outside_of_guards(child)
 
 
 def _catches_attribute_error(handler: ast.ExceptHandler) -> bool:

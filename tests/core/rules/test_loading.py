@@ -296,6 +296,10 @@ rules = [Rule]
             "class Rule:\n    def data(self, tx): ...\n    async def running(self): yield\nrules = [Rule]",
             ["4: running() must return a context manager: write @asynccontextmanager above"],
         ),
+        (
+            "class Rule:\n    domains = ()\n    def data(self, tx): self.domians\nrules = [Rule, Rule()]",
+            ['4: self.domians: a Rule has no domians; did you mean "domains"?'],
+        ),
         ("rules = 5", ["2: rules must be a list, as in: rules = [Greylist]"]),
         ("def rules(): ...", ["2: rules must be a list, as in: rules = [Greylist]"]),
         (
