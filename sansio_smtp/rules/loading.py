@@ -166,9 +166,14 @@ class _Collector:
         listed: Any = self._namespace.get("rules", ())
         if isinstance(listed, (list, tuple)):
             return cast(Sequence[Any], listed)
-        if not isinstance(listed, ModuleType):  # such as after ``from sansio_smtp import rules``
-            self._complain(self._line_of("rules"), "rules must be a list, as in: rules = [Greylist]")
-        return ()
+        if isinstance(listed, ModuleType):  # such as after ``from sansio_smtp import rules``
+            return ()
+        cls: Any = listed if isinstance(listed, type) else type(listed)
+        is_one = cls.__module__ == self._module  # a rule in place of a list
+        made = "" if listed is cls else "(...)"
+        example = f"write rules = [{cls.__name__}{made}]" if is_one else "as in: rules = [Greylist]"
+        self._complain(self._line_of("rules"), f"rules must be a list{'; ' if is_one else ', '}{example}")
+        return [listed] if is_one else ()
 
     def _see_name(self, name: str, value: Any) -> None:
         if isinstance(value, ModuleType | type):

@@ -175,12 +175,13 @@ def _wrong_entries(convert: Any, value: Any, raw: Any) -> Iterator[Wrong]:
     """The entries of a list at which a converter fails, if it takes lists of any length."""
     if not isinstance(value, list | tuple):
         return
-    entries = cast("Sequence[object]", value)
-    if _failure(convert, type(value)()) is None:
-        for number, entry in enumerate(entries):
-            if (error := _failure(convert, type(value)((entry,)))) is not None:
-                wrong = Wrong.value(raw[number], reason(error), quotes=True)
-                yield Wrong(*wrong.below(number))
+    make = tuple if isinstance(value, tuple) else list
+    if _failure(convert, make(())) is not None:
+        return
+    for number, entry in enumerate(cast("Sequence[object]", value)):
+        if (error := _failure(convert, make((entry,)))) is not None:
+            wrong = Wrong.value(raw[number], reason(error), quotes=True)
+            yield Wrong(*wrong.below(number))
 
 
 def _failure(convert: Any, value: Any) -> Exception | None:

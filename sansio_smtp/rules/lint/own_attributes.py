@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from abc import ABC, ABCMeta
 from collections.abc import Iterator
-from typing import Any, Final, Generic
+from typing import Final, Generic, TypeGuard
 
 import attrs
 
@@ -111,7 +111,7 @@ def _names(cls: type, nodes: list[ast.ClassDef]) -> Iterator[str]:
                 yield each.target.id
 
 
-def _is_own(node: Any) -> bool:
+def _is_own(node: ast.AST) -> TypeGuard[ast.Attribute]:
     return (
         isinstance(node, ast.Attribute)
         and isinstance(node.ctx, ast.Load)

@@ -300,6 +300,14 @@ rules = [Rule]
             "class Rule:\n    domains = ()\n    def data(self, tx): self.domians\nrules = [Rule, Rule()]",
             ['4: self.domians: a Rule has no domians; did you mean "domains"?'],
         ),
+        (
+            "class Rule:\n    def data(self, tx): ...\nrules = Rule",
+            ["4: rules must be a list; write rules = [Rule]"],
+        ),
+        (
+            "class Rule:\n    def data(self, tx): ...\nrules = Rule()",
+            ["4: rules must be a list; write rules = [Rule(...)]"],
+        ),
         ("rules = 5", ["2: rules must be a list, as in: rules = [Greylist]"]),
         ("def rules(): ...", ["2: rules must be a list, as in: rules = [Greylist]"]),
         (
