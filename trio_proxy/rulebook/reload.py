@@ -56,6 +56,8 @@ class _Generation:
     """The rules of one loading, until the last connection that uses them has ended."""
 
     loaded: LoadedRules
+    stamps: Stamps
+    """Those of its files, as they were loaded."""
     at: str = attrs.field(factory=lambda: time.strftime("%H:%M:%S"))
     """The time of day at which the rules were loaded, for the log."""
     unused: trio.Event = attrs.field(factory=trio.Event)
@@ -213,7 +215,9 @@ class RuleBook:
         old, self._current = self._current, generation
         old.replaced()
         self._reloads[_DONE] += 1
-        log.warning("rules reloaded", rules=generation.loaded.summary, **self._worker)
+        changed = ", ".join(_changed(old.stamps, generation.stamps))
+        fields = {"changed": changed, **self._worker} if changed else self._worker
+        log.warning("rules reloaded", rules=generation.loaded.summary, **fields)
         return ""
 
     def _refused(self, problem: str) -> dict[str, Any]:
@@ -234,7 +238,7 @@ class RuleBook:
             raise
         now = stamps_of(loaded.files)
         self._stamps = {file: before.get(file, now[file]) for file in now}
-        return _Generation(loaded)
+        return _Generation(loaded, self._stamps)
 
     async def _enter(self, generation: _Generation, contexts: trio.Nursery) -> None:
         for thing in generation.loaded.objects:
@@ -284,6 +288,11 @@ async def _keep(
         if not opened:
             raise
         log.exception("what a rule needs has broken down; reload the rules", rule=type(thing).__name__)
+
+
+def _changed(before: Stamps, now: Stamps) -> list[str]:
+    """The names of the files that are new or have changed."""
+    return sorted({file.name for file, stamp in now.items() if file not in before or before[file] != stamp})
 
 
 def _said(error: Any) -> str:

@@ -108,7 +108,28 @@ async def test_connections_keep_the_rules_that_they_began_with(folder: Folder, l
             await reloaded(book)
             with book.use() as second:
                 assert (answer(first), answer(second)) == (["first"], ["second"])
-    assert logs == [{"log_level": "warning", "event": "rules reloaded", "rules": "my_rules.py (rcpt)"}]
+        await reloaded(book)
+    line = {"log_level": "warning", "event": "rules reloaded", "rules": "my_rules.py (rcpt)"}
+    assert logs == [{**line, "changed": "my_rules.py"}, line]
+
+
+async def test_a_reload_names_the_files_that_changed_since_the_last_good_one(
+    folder: Folder, logs: Logs
+) -> None:
+    folder.write("first")
+    book = RuleBook(folder.load)
+    async with serving(book):
+        folder.write_text("def rcpt(tx): ...")
+        await reloaded(book)
+        Path("texts.py").write_text("TEXT = 'no'\n")
+        folder.write_text("from texts import TEXT\ndef rcpt(tx, to): ...")
+        await reloaded(book)
+        Path("texts.py").write_text("TEXT = 'not here'\n")
+        await reloaded(book)
+    assert [line.get("changed") for line in logs if line["event"] == "rules reloaded"] == [
+        "my_rules.py, texts.py",
+        "texts.py",
+    ]
 
 
 async def test_who_is_told_sees_the_rules_of_before(folder: Folder, logs: Logs) -> None:
