@@ -8,7 +8,7 @@ def rcpt(tx, to):
 
 def headers(tx, headers):
     headers.remove("X-Originating-IP")
-    headers.add("X-Scanned-By", "smtp-proxy")
+    headers.set("X-Scanned-By", "smtp-proxy")
 
 
 def body_line(tx, line):

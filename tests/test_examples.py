@@ -21,7 +21,7 @@ from hypothesis import example, given
 
 from sansio_smtp import Command, Envelope
 from sansio_smtp.rules import Reject
-from sansio_smtp.testing import Dialogue, Sizes, Turn, bytewise, whole
+from sansio_smtp.testing import Dialogue, Sizes, Turn, bytewise, session, whole
 from sansio_smtp.testing.strategies import cuts, dialogues
 from sansio_smtp.wire.reply_reader import ReplyReader
 
@@ -448,3 +448,11 @@ def test_the_property_finds_a_rule_that_refuses_everybody(monkeypatch: pytest.Mo
     envelope = Envelope(Command.of("MAIL FROM:<>"), [Command.of("RCPT TO:<bob@new.example>")])
     with pytest.raises(AssertionError):
         module.test_other_mail_arrives.hypothesis.inner_test(envelope, b"")
+
+
+def test_a_mark_of_the_sender_is_replaced() -> None:
+    with session(import_module("my_rules")) as s:
+        s.mail("ann@example.com")
+        s.rcpt("bob@example.net")
+        s.message(b"X-Scanned-By: nobody\r\nSubject: hi\r\n\r\nhello\r\n")
+        assert s.delivered[0].content == b"X-Scanned-By: smtp-proxy\r\nSubject: hi\r\n\r\nhello\r\n"

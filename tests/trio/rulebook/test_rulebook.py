@@ -121,10 +121,10 @@ async def test_a_reload_names_the_files_that_changed_since_the_last_good_one(
     async with serving(book):
         folder.write_text("def rcpt(tx): ...")
         await reloaded(book)
-        Path("texts.py").write_text("TEXT = 'no'\n")
+        folder.write_text("TEXT = 'no'", "texts.py")
         folder.write_text("from texts import TEXT\ndef rcpt(tx, to): ...")
         await reloaded(book)
-        Path("texts.py").write_text("TEXT = 'not here'\n")
+        folder.write_text("TEXT = 'not here'", "texts.py")
         await reloaded(book)
     assert [line.get("changed") for line in logs if line["event"] == "rules reloaded"] == [
         "my_rules.py, texts.py",
