@@ -16,10 +16,11 @@ _FILE: Final = re.compile(r"`([a-z]+\.py)`:\n\n```py\n(.*?)^```$", re.MULTILINE 
 _PORT: Final = re.compile(r"\b2525\b")
 _CHANGES: Final = (
     (re.compile(r"\b[0-9]{10}\.[0-9]{6}\.P[0-9]+Q[0-9]+\.[\w.-]+\.eml"), "NAME.eml"),
-    (re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8}[+-][0-9:]{5}"), "TIME"),
+    (re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9:]{8}([+-][0-9:]{5}|Z)"), "TIME"),
     (re.compile(r"=={10,}[0-9]+=="), "BOUNDARY"),
     (re.compile(r"(?<=127\.0\.0\.1:)[0-9]+"), "PORT"),
     (re.compile(r"^message [0-9]+"), "message N"),
+    (re.compile(r'^ "number": [0-9]+', re.MULTILINE), ' "number": N'),
 )
 
 
@@ -37,8 +38,9 @@ def write_files(folder: Path, port: int) -> list[str]:
 
 
 def block_after(begin: str) -> str:
-    """The block of text whose first line begins so."""
-    (found,) = (body for language, body in blocks_on(2525) if language == "text" and body.startswith(begin))
+    """The block of text or JSON whose first line begins so."""
+    shown = (body for language, body in blocks_on(2525) if language in ("text", "json"))
+    (found,) = (body for body in shown if body.startswith(begin))
     return found
 
 

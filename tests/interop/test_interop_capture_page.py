@@ -49,11 +49,11 @@ def test_the_page(ports: tuple[int, int], tmp_path: Path) -> None:
         for body in commands
         if body in ("smtp-proxy\n", "smtp-proxy --self-signed\n", "smtp-proxy --rules errors.py\n")
     ]
-    assert [commands.index(body) for body in starts] == [0, 7, 9]
+    assert [commands.index(body) for body in starts] == [0, 8, 10]
     assert commands[-1].startswith("smtp-proxy --listen 127.0.0.1:1025 ")
     listen = ("-l", f"127.0.0.1:{port}")
     with proxy(tmp_path, *listen) as running:
-        said = [bash(body, tmp_path) for body in commands[1:7]]
+        said = [bash(body, tmp_path) for body in commands[1:8]]
         assert kept(running) == ["from curl", "from swaks", "Grüße"]
     assert said[2].splitlines()[1].endswith("  from curl")
     assert said[2].splitlines()[-1] == "attachment  figures.csv  text/csv  4 B"
@@ -61,11 +61,11 @@ def test_the_page(ports: tuple[int, int], tmp_path: Path) -> None:
         "ann@example.com from curl\nann@example.com from swaks\nann@example.com Grüße\nfigures.csv\n"
     )
     with proxy(tmp_path, *listen, "--self-signed") as running:
-        (said_last,) = [bash(body, tmp_path) for body in commands[8:9]]
+        (said_last,) = [bash(body, tmp_path) for body in commands[9:10]]
         assert kept(running) == ["under TLS", "from curl"]
     assert "\n  login ann, with PLAIN\n" in said_last
     with proxy(tmp_path, *listen, "--rules", "errors.py"):
-        assert bash(commands[10], tmp_path) == "(550, b'5.1.1 no such mailbox')\n"
+        assert bash(commands[11], tmp_path) == "(550, b'5.1.1 no such mailbox')\n"
     assert bash(commands[-1].replace("1025", str(other)), tmp_path) == "true\n"
 
 

@@ -42,6 +42,8 @@ def test_the_programs_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert comparable(running.err.read_text()) == comparable(block_after("kept "))
     shown = once("show", "--last")
     assert (comparable(shown.stdout), shown.stderr) == (comparable(block_after("message ")), "")
+    as_json = once("show", "--last", "--json")
+    assert (comparable(as_json.stdout), as_json.stderr) == (comparable(block_after("{")), "")
     assert ran("look.py") == "bob@example.net, carol@example.net\nHello, both of you.\n\n"
     assert Path("attachments/figures.csv").read_bytes() == b"1;2\n"
     saved = once("show", "--last", "--save", "saved")
