@@ -28,6 +28,7 @@ from .findings import Findings
 from .logins import LoginRules, logins_or_problems
 from .oauth import check_tokens, provider_or_problems
 from .open_relay import open_relay_warning
+from .rate_cautions import nobody_logs_in, rate_cautions
 from .rule_problems import load_or_problems
 from .security import security_or_problems
 from .settings_problems import obstacle, settings_problems, used_directories
@@ -100,10 +101,16 @@ def _check_all(
             found.good("AUTH", why)
         for text in cautions(options):
             found.warn(text)
+    if loaded is not None:
+        for text in rate_cautions(options, loaded.ruleset):
+            found.warn(text)
     if provider is not None and not trio.run(check_tokens, provider, options.upstream_user, options, found):
         logins = None  # without a token no login is possible
     if security.can_connect:
-        trio.run(check_upstream, options, security, logins, found)
+        offers_no_auth = trio.run(check_upstream, options, security, logins, found)
+        if offers_no_auth and loaded is not None and options.login_mode == "relay":
+            for text in nobody_logs_in(options, loaded.ruleset, "the server offers no AUTH"):
+                found.warn(text)
 
 
 def _unreadable(user: User, loaded: LoadedRules | None) -> list[Problem]:

@@ -64,17 +64,19 @@ _OTHER_DIALECT: Final = {
 
 async def check_upstream(
     options: Options, security: Security, logins: Logins | None, found: Findings
-) -> None:
+) -> bool:
     """Reports what each server offers and if it accepts the login of the proxy, or why it cannot be used.
-    That is only a warning if each list that names the server has another one that can be used."""
+    That is only a warning if each list that names the server has another one that can be used. Returns True
+    if it is certain that no server offers AUTH."""
     if not options.upstream and not found.config_is_wrong:
         found.good("upstream", f"none: messages are kept in {options.capture}")
     servers = (options.upstream, *(route.upstream for route in options.routes))
     lists = [[each.address for each in those] for those in servers]
     failures: dict[Address, list[str]] = {}
+    offers: list[bool] = []
     for address in dict.fromkeys(itertools.chain(*lists)):
         with found.holding() as failures[address]:
-            await _check_server(options, address, security, logins, found)
+            offers.append(await _check_server(options, address, security, logins, found))
     for address, failed in failures.items():
         is_needed = any(address in those and all(map(failures.get, those)) for those in lists)
         for text in failed:
@@ -82,11 +84,13 @@ async def check_upstream(
                 found.unreached(text)
             else:
                 found.warn(f"others of its list are used: {text}")
+    return bool(offers) and not any(offers)
 
 
 async def _check_server(
     options: Options, address: Address, security: Security, logins: Logins | None, found: Findings
-) -> None:
+) -> bool:
+    """Returns False if the server offers no AUTH; True if it does, or if that is not known."""
     where = f"upstream {address}"
     leg = security.leg(str(address))
     seconds = min(_SECONDS, options.timeouts.greeting)
@@ -110,6 +114,8 @@ async def _check_server(
         _say_identity(options, address, said, found)
         if said.login is not None:
             said.login.say(f"upstream {address}", found)
+        return "AUTH" in said.keywords
+    return True
 
 
 def _what_speaks(error: RemoteProtocolError) -> str:

@@ -28,6 +28,7 @@ from trio_proxy.settings.options import SETTINGS, Options
 
 from .limits import LIMIT_SETTINGS
 from .open_relay import open_relay_warning
+from .rate_cautions import rate_cautions
 from .upstreams import servers_now
 
 if TYPE_CHECKING:
@@ -116,6 +117,11 @@ class Loading:
         loaded = attrs.evolve(load(now.rules, now.rule_settings), origin=options)
         if options.routes:
             loaded = with_routes(loaded, options.routes)
-        if self.says and (warning := open_relay_warning(options, loaded)):
-            log.warning(warning)
+        if self.says:
+            for warning in (
+                open_relay_warning(options, loaded),
+                *rate_cautions(attrs.evolve(options, rule_settings=now.rule_settings), loaded.ruleset),
+            ):
+                if warning:
+                    log.warning(warning)
         return attrs.evolve(loaded, files=(*loaded.files, now.config)) if now.config is not None else loaded

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -120,21 +119,7 @@ class _Planner:
                 stack = ExitStack()
                 self._open[address] = stack, stack.enter_context(listening(address, self.given))
         sockets = [(address, sock) for address in options.listen for sock in self._open[address][1]]
-        return Plan(worker_count(options), sockets)
-
-
-def worker_count(options: Options) -> int:
-    """How many workers are asked for."""
-    if options.workers == "auto" or options.workers is None:
-        return _processors()
-    return options.workers
-
-
-def _processors() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1
+        return Plan(options.worker_count, sockets)
 
 
 def _control(path: Path, stack: ExitStack) -> socket.socket:

@@ -68,11 +68,14 @@ class RateLimit:
     Each limit is a bucket: 30 a minute means 30 at once, and then one every two seconds. Clients without a
     login, and the null reverse-path, are counted by IP address. All spellings of a login share one bucket; a
     login whose name cannot be read gets 550. Each MAIL and each RCPT that earlier rules let pass counts, even
-    if the server refuses it. Counts are kept in memory, for the ``max_keys`` that sent last: each process has
-    its own, and reloading rules resets them.
+    if the server refuses it; so a message whose recipients are all refused counts too. Counts are kept in
+    memory, for the ``max_keys`` that sent last: each process has its own, also each of several workers, and
+    reloading rules resets them.
     """
 
     guards: ClassVar[bool] = True
+    counts_in: ClassVar[str] = "process"
+    """Each process has its own counts: the service warns of that if it has workers."""
     per: Literal["ip", "login", "sender"] = "ip"
     messages: Limits = attrs.field(factory=Limits, validator=possible_limits)
     recipients: Limits = attrs.field(factory=Limits, validator=possible_limits)

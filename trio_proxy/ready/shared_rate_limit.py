@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
 import attrs
@@ -64,6 +64,7 @@ class SharedRateLimit:
     at any time; counts that it loses start again.
     """
 
+    counts_in: ClassVar[str] = "redis"
     url: str = "redis://127.0.0.1:6379/0"
     per: Literal["ip", "login", "sender"] = "ip"
     messages: Limits = attrs.field(factory=Limits, validator=possible_limits)

@@ -9,6 +9,7 @@ file, check, default, ``--help`` and documentation are made from this field. To 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -466,9 +467,23 @@ class Options:
         return self.only_keeps and not has_any and self.workers is None and self.tls != "none"
 
     @property
+    def worker_count(self) -> int:
+        """How many processes serve clients."""
+        if self.workers == "auto":
+            return _processors()
+        return self.workers or 1
+
+    @property
     def verbosity(self) -> int:
         """-1 quiet, 0, 1 ``-v``, 2 ``-vv``."""
         return -1 if self.quiet else self.verbose
+
+
+def _processors() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
 
 
 DEFAULTS: Final = Options()

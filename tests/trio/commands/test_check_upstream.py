@@ -7,6 +7,7 @@ import socket
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -16,6 +17,7 @@ from drivers import Peer, Script, closed_port
 
 from trio_proxy.commands import check_upstream
 from trio_proxy.settings.route_tables import RouteTable
+from trio_proxy.settings.rule_table import RuleTable
 from trio_proxy.settings.timeouts import Timeouts
 from trio_proxy.text.addresses import Address
 from trio_proxy.text.destinations import Destination
@@ -260,3 +262,31 @@ def test_a_server_of_a_list_that_is_down_is_a_warning(capsys: Capture) -> None:
 
         said = checked(capsys, upstream=(off, up), routes=(RouteTable(name="a", upstream=(off,)),))
         assert (said.status, said.err) == (69, [why])
+
+
+@pytest.mark.parametrize(
+    ("offers", "arguments", "warned"),
+    [
+        (b"250 SIZE", {}, True),
+        (b"250 AUTH PLAIN", {}, False),
+        (b"250 SIZE", {"accept_xclient": ("127.0.0.1",)}, False),
+    ],
+)
+def test_a_limit_for_logins_needs_a_server_that_offers_them(
+    capsys: Capture, offers: bytes, arguments: dict[str, Any], warned: bool
+) -> None:
+    table = RuleTable({"per": "login", "messages": {"day": 9}}, {"": 3, "per": 4}, "proxy.toml")
+    limited = {"rules": ("ready:rate_limit",), "rule_settings": {"rate_limit": table}} | arguments
+    with (
+        upstream(answer(b"220 mx.example", ehlo=(b"250-mx.example", offers))) as server,
+        closed_port() as down,
+    ):
+        up = Destination(Address("127.0.0.1", server.port))
+        said = checked(capsys, upstream=(up,), **limited)
+        warning = (
+            'warning: proxy.toml:4: [rules.rate_limit] per = "login" counts by IP address: nobody logs in '
+            "here, as the server offers no AUTH"
+        )
+        assert said.err == ([warning] if warned else [])
+        off = Destination(Address("127.0.0.1", down))  # what this one offers is not known
+        assert warning not in checked(capsys, upstream=(up, off), **limited).err
