@@ -17,8 +17,9 @@ from .security import Security
 if TYPE_CHECKING:
     from trio_proxy.tls.certificates import Certificate
 
-__all__ = ["banner", "certificate_text", "starttls_text"]
+__all__ = ["TRANSCRIPT", "banner", "certificate_text", "starttls_text"]
 
+TRANSCRIPT: Final = "on, to standard output"
 _STARTTLS: Final = {
     ClientTls.NONE: "is not offered",
     ClientTls.MAY: "is offered",
@@ -57,6 +58,8 @@ def banner(options: Options, listeners: Iterable[Address], security: Security, r
         yield f"  rules       {rules}{watched}"
     if options.workers is not None:
         yield f"  workers     {options.workers}"
+    if options.transcript:
+        yield f"  transcript  {TRANSCRIPT}"
     yield "Press Ctrl-C to stop after the messages in flight, twice to stop at once."
 
 

@@ -16,7 +16,7 @@ from trio_proxy.workers.seat import VARIABLE
 
 from .open_relay import exposed_listeners, is_on_this_machine
 
-__all__ = ["cautions", "hidden_auth"]
+__all__ = ["cautions", "hidden_auth", "silenced"]
 
 _PREFIX: Final = "SMTP_PROXY_"
 
@@ -120,9 +120,6 @@ def _without_effect(options: Options) -> Iterator[str]:
         "--auth-without-tls has no effect at --tls encrypt: without TLS no login is possible": (
             options.tls == "encrypt" and bool(options.auth_without_tls)
         ),
-        "--quiet and --verbose contradict each other: only errors are logged; leave out one of them": (
-            options.quiet and options.verbose > 0
-        ),
         "--tls none offers no STARTTLS, and no --listen begins with TLS: the certificate of --tls-cert is "
         "not used; leave out --tls none": (
             options.tls == "none"
@@ -133,6 +130,14 @@ def _without_effect(options: Options) -> Iterator[str]:
     return (str(of_settings(options, text)) for text, is_so in found.items() if is_so)
 
 
+def silenced(options: Options) -> list[str]:
+    """The warning that the log itself would leave out, which has to be said all the same."""
+    if not (options.quiet and options.verbose > 0):
+        return []
+    text = "--quiet and --verbose contradict each other: only errors are logged; leave out one of them"
+    return [str(of_settings(options, text))]
+
+
 _FINDERS: Final[tuple[Callable[[Options], Iterable[str]], ...]] = (
     _unknown_variables,
     _mistaken_client,
@@ -141,4 +146,5 @@ _FINDERS: Final[tuple[Callable[[Options], Iterable[str]], ...]] = (
     _exposed_pages,
     _useless_rules,
     _without_effect,
+    silenced,
 )

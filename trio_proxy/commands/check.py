@@ -21,6 +21,7 @@ from trio_proxy.text.addresses import Address
 from trio_proxy.text.output import write_line
 
 from . import exit_status
+from .banner import TRANSCRIPT
 from .cautions import cautions, hidden_auth
 from .check_certificates import check_certificates
 from .check_upstream import check_upstream
@@ -86,6 +87,8 @@ def _check_all(
     _say_rules(options, loaded, found)
     _check_listeners(options, found)
     _say_directories(options, found)
+    if options.transcript:
+        found.good("transcript", TRANSCRIPT)
     if options.admin is not None:
         _check_listener("admin", options.admin, found)
     if options.user is not None:
@@ -138,7 +141,7 @@ def _say_rules(options: Options, loaded: LoadedRules | None, found: Findings) ->
 def _check_listeners(options: Options, found: Findings) -> None:
     if found.config_is_wrong and "listen" not in options.named:
         return
-    for address in options.listen:
+    for address in dict.fromkeys(options.listen):
         _check_listener("listen", address, found)
 
 

@@ -253,8 +253,10 @@ def main() -> None:
 
 
 def _run(ctx: click.Context) -> int:
+    from trio_proxy.settings.contradictions import listens_twice
+
     options, problems = read_options(ctx)
-    if problems:
+    if problems or any(listens_twice(options)):  # the parent of workers opens listeners before all is checked
         from .all_problems import all_problems
 
         return _complain([*problems, *all_problems(options)])

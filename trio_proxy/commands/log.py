@@ -52,6 +52,12 @@ class ServiceLog:
         if before < self._verbosity:
             self._say()
 
+    def warn_anyway(self, text: str) -> None:
+        """Logs a warning, even if only errors are logged."""
+        logs.configure(0, form=self._form, hide=self._hide)
+        log.warning(text)
+        self._configure()
+
     def tells_of_capture(self, built_in: str) -> None:
         """Messages are kept here, by the server with this name: from now on there is a line about each."""
         self._built_in = built_in

@@ -52,7 +52,7 @@ from trio_proxy.workers.seat import Seat
 from . import exit_status
 from .admin import NoAdmin, admin_of, certificate_expiry, open_admin
 from .banner import banner
-from .cautions import cautions
+from .cautions import cautions, silenced
 from .limits import Limits
 from .log import ServiceLog
 from .logins import LoginRules, logins_or_problems
@@ -102,6 +102,8 @@ async def _main(options: Options, overseer: Seat | Manager, service_log: Service
         token_host = _TokenHost()
         loading = Loading(options, overseer.is_first, overseer.number)
         security, book, logins = _load_all(options, loading, stack, token_host)
+        for text in silenced(options) if loading.says else ():
+            service_log.warn_anyway(text)
         asked, pages = bound or _bound(options, overseer, stack)
         overseer.check()
         listeners = {sock: bound_address(sock, address) for sock, address in asked.items()}
@@ -285,7 +287,8 @@ def _load_all(
     for text in validity_problems(security, datetime.now(UTC)):
         log.warning(f"{text}. It is used anyway; peers that check it will refuse it")
     for text in cautions(options):
-        log.warning(text)
+        if text not in silenced(options):
+            log.warning(text)
     return security, book, logins
 
 

@@ -5,6 +5,7 @@ the settings file.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -14,7 +15,7 @@ from trio_proxy.text.destinations import distinct
 
 from .options import Options
 
-__all__ = ["contradictions"]
+__all__ = ["contradictions", "listens_twice"]
 
 _GET_ONE: Final = "give --tls-cert FILE and --tls-key FILE, or --self-signed for development"
 
@@ -67,6 +68,42 @@ def _no_certificate(options: Options) -> Iterator[str]:
 def _means_tls(address: Address) -> bool:
     """True if TLS may have been chosen only because of the port."""
     return address.path is None and address.port == 465
+
+
+def listens_twice(options: Options) -> Iterator[str]:
+    """The same for listeners alone: of those that overlap, only one could be opened."""
+    before: list[Address] = []
+    for address in options.listen:
+        if (same := next((each for each in before if _overlap(each, address)), None)) is None:
+            before.append(address)
+        elif same.where.lower() == address.where.lower():
+            yield f"--listen names {address} twice; leave out one of them"
+        else:
+            yield f"--listen names {same} and {address}, which overlap; leave out one of them"
+
+
+def _overlap(one: Address, other: Address) -> bool:
+    """True if one socket would stand in the way of the other, as far as is known without looking up names."""
+    if one.path is not None or other.path is not None:
+        return one.path == other.path
+    if one.port == 0 or one.port != other.port:  # each 0 is another free port
+        return False
+    return any(_covers(a, b) or _covers(b, a) for a in _hosts(one) for b in _hosts(other))
+
+
+def _hosts(address: Address) -> tuple[str, ...]:
+    host = address.host.lower()
+    return _SEVERAL.get(host, (host,))
+
+
+def _covers(host: str, other: str) -> bool:
+    return host == other or (host in _WHOLE and _WHOLE[host].fullmatch(other) is not None)
+
+
+_SEVERAL: Final = {"localhost": ("127.0.0.1", "::1"), "": ("0.0.0.0", "::")}
+"""A host of a listener → the addresses that it stands for."""
+_WHOLE: Final = {"0.0.0.0": re.compile(r"[0-9.]+"), "::": re.compile(r".*:.*")}
+"""An address that stands for all of its family → what these look like."""
 
 
 def _log_key(options: Options) -> Iterator[str]:
@@ -197,6 +234,7 @@ def _workers(options: Options) -> Iterator[str]:
 
 
 _FINDERS: Final[tuple[Callable[[Options], Iterable[str]], ...]] = (
+    listens_twice,
     _pairs,
     _no_certificate,
     _twice,

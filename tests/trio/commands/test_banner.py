@@ -133,3 +133,11 @@ def test_who_the_server_is_told_about() -> None:
     assert said("-u", "127.0.0.1", "--send-client", "xclient")[-1] == (
         "  client      the server is told who it is: xclient"
     )
+
+
+def test_a_transcript_is_told() -> None:
+    assert said("--transcript", rules="2 rules")[-2:] == [
+        "  rules       2 rules",
+        "  transcript  on, to standard output",
+    ]
+    assert not any("transcript" in line for line in said())

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from checks import Capture, Said, checked, write_rules
 from drivers import closed_port
+from settings_files import written
 
 from sansio_smtp.rules.lint.problems import Problem
 from trio_proxy.commands import check
@@ -99,6 +100,26 @@ def test_addresses_that_are_free_and_that_are_not(capsys: Capture) -> None:
         [f"warning: {used} is in use, maybe by this service; two cannot listen there"],
     )
     assert not Path("s.sock").exists()
+
+
+def test_a_transcript_is_told(capsys: Capture) -> None:
+    assert checked(capsys, transcript=True).out == ["  transcript  on, to standard output", NONE]
+
+
+def test_an_address_that_is_named_twice(capsys: Capture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    path = written(f'[server]\nlisten = ["127.0.0.1:{port}", "127.0.0.1:{port}"]\n')
+    config, _ = read_config(path)
+    assert config is not None
+    places = config.places
+    twice = (Address("127.0.0.1", port),) * 2
+    said = checked(capsys, listen=twice, named=frozenset({"listen"}), places=places)
+    assert said == Said(
+        78,
+        [f"  listen      127.0.0.1:{port} is free", NONE],
+        [f"proxy.toml:2: [server] listen names 127.0.0.1:{port} twice; leave out one of them"],
+    )
 
 
 def test_addresses_that_cannot_be_listened_on(capsys: Capture) -> None:

@@ -262,6 +262,15 @@ def test_a_port_that_is_taken() -> None:
     )
 
 
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")])
+def test_an_address_that_is_named_twice(workers: tuple[str, ...]) -> None:
+    with closed_port() as port:
+        address = f"127.0.0.1:{port}"
+        result = once("--listen", address, "--listen", address, *workers)
+    assert (result.returncode, result.stdout) == (78, "")
+    assert result.stderr == f"--listen names {address} twice; leave out one of them\n"
+
+
 # A request to a running service
 
 

@@ -54,6 +54,28 @@ def test_levels_change_while_it_runs(capsys: Said) -> None:
     assert events(capsys) == ["log level reloaded", "debug", "info", "warning", "error"]
 
 
+def test_a_warning_that_quiet_does_not_silence(capsys: Said) -> None:
+    service_log = ServiceLog.configured(Options(log_format="json", quiet=True))
+    service_log.warn_anyway("quiet and verbose")
+    talk()
+    assert events(capsys) == ["quiet and verbose", "error"]
+
+
+def test_the_start_says_that_quiet_and_verbose_contradict_each_other(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text(
+        "from contextlib import asynccontextmanager\n"
+        "class Broken:\n"
+        "    @asynccontextmanager\n"
+        "    async def running(self):\n"
+        "        raise ValueError('no')\n"
+        "        yield\n"
+        "    def rcpt(self, tx, to): ...\n"
+        "rules = [Broken]\n"
+    )
+    result = once("-l", "127.0.0.1:0", "-r", "broken.py", "-q", "-v", directory=tmp_path)
+    assert result.stderr.count("--quiet and --verbose contradict each other: only errors are logged") == 1
+
+
 def test_hashes_stay_the_same_when_the_level_changes(capsys: Said) -> None:
     options = Options(log_format="json", log_addresses="hashed")
     service_log = ServiceLog.configured(options)

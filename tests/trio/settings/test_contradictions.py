@@ -19,6 +19,34 @@ TOGETHER = (
     ("arguments", "complaint"),
     [
         (
+            ["-l", "127.0.0.1:1", "-l", "127.0.0.1:1"],
+            "--listen names 127.0.0.1:1 twice; leave out one of them",
+        ),
+        (
+            ["-l", "localhost:1", "-l", "LOCALHOST:1"],
+            "--listen names LOCALHOST:1 twice; leave out one of them",
+        ),
+        (
+            ["-l", "localhost:1", "-l", "lmtp://localhost:1"],
+            "--listen names lmtp://localhost:1 twice; leave out one of them",
+        ),
+        (
+            ["-l", "unix:a", "-l", "unix:b", "-l", "unix:a"],
+            "--listen names unix:a twice; leave out one of them",
+        ),
+        (
+            ["-l", "127.0.0.1:1", "-l", "localhost:1"],
+            "--listen names 127.0.0.1:1 and localhost:1, which overlap; leave out one of them",
+        ),
+        (
+            ["-l", "127.0.0.1:1", "-l", "0.0.0.0:1"],
+            "--listen names 127.0.0.1:1 and 0.0.0.0:1, which overlap; leave out one of them",
+        ),
+        (
+            ["-l", ":1", "-l", "[::1]:1"],
+            "--listen names :1 and [::1]:1, which overlap; leave out one of them",
+        ),
+        (
             ["--tls-cert", "a.pem"],
             f"--tls-cert is given once (a.pem), but --tls-key is given not at all: {TOGETHER}",
         ),
@@ -161,6 +189,10 @@ def test_what_lacks_or_contradicts_another_setting(arguments: list[str], complai
         ["-u", "smtps://127.0.0.1", "--upstream-ca", "ca.pem", "--upstream-tls-name", "mx.example"],
         ["-u", "h", "--send-client", "xclient"],
         ["--send-client", "auto"],
+        ["-l", "127.0.0.1:0", "-l", "127.0.0.1:0"],
+        ["-l", "127.0.0.1:1", "-l", "127.0.0.1:2", "-l", "[::1]:1", "-l", "unix:a"],
+        ["-l", "0.0.0.0:1", "-l", "[::]:1"],
+        ["-l", "0.0.0.0:1", "-l", "mx.example:1"],
     ],
 )
 def test_what_makes_sense(arguments: list[str]) -> None:
