@@ -298,6 +298,8 @@ def _rule_problems(options: Options) -> list[Problem]:
 def _complain(problems: Iterable[Problem]) -> int:
     from trio_proxy.text.masking import plain
 
-    for problem in problems:
+    from .problem_order import in_order
+
+    for problem in in_order(problems):
         click.echo(plain(str(problem)), err=True)
     return exit_status.CONFIG

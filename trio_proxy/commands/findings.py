@@ -12,6 +12,8 @@ from sansio_smtp.rules.lint.problems import Problem
 from trio_proxy.text.masking import plain
 from trio_proxy.text.output import write_line
 
+from .problem_order import in_order
+
 __all__ = ["Findings"]
 
 
@@ -34,7 +36,7 @@ class Findings:
 
     def problems(self, problems: Iterable[Problem]) -> None:
         """Settings, rules or files that are wrong."""
-        for problem in problems:
+        for problem in in_order(problems):
             self.wrong = True
             _say(str(problem))
 

@@ -76,7 +76,9 @@ def _together(
         return wrong[0]
     from trio_proxy.text.masking import plain
 
-    files = (plain(str(problem)) for problem in problems)
+    from .problem_order import in_order
+
+    files = (plain(str(problem)) for problem in in_order(problems))
     return click.UsageError("\n".join([*(each.format_message() for each in wrong), *files]), ctx)
 
 

@@ -8,6 +8,7 @@ import importlib.util
 import pkgutil
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from inspect import getattr_static, isroutine
 from pathlib import Path
 from types import ModuleType
@@ -153,6 +154,7 @@ class _Loader:
             is_name = not is_ready and spec.replace("-", "_") in _ready_names()
             meant = [Problem(spec, 0, f'is no Python file; did you mean "{_READY}{spec}"?')]
             self._problems += meant if is_name else error.problems
+            self._problems += self._in_table_of_meant(spec)
             self._all_seen = False
             return
         found = collect(namespace, file=spec, source=source, make=self._make)
@@ -169,6 +171,16 @@ class _Loader:
                 f"{', '.join(PHASES)}"
             )
             self._problems.append(Problem(spec, 0, text))
+
+    def _in_table_of_meant(self, spec: str) -> Iterator[Problem]:
+        """The mistakes in the settings of the ready rule whose name is like this one."""
+        named = did_you_mean(spec.removeprefix(_READY).replace("-", "_"), _ready_names())
+        name = named.partition('"')[2].partition('"')[0]
+        if name not in self._settings:
+            return
+        with suppress(RuleError):
+            for cls in _import_ready(_READY + name)[0]["rules"]:
+                yield from self._make(cls, spec, 0)[1]
 
     def add_given(self, given: object) -> None:
         """Adds the rules of a module, function, rule class, instance, or list of these."""

@@ -70,14 +70,19 @@ def read_config(path: Path) -> tuple[ConfigFile | None, list[Problem]]:
     routes: tuple[RouteTable, ...] = ()
     if ROUTE in tables:
         routes, problems = read_routes(tables.pop(ROUTE), lines_of(text, numbered=True), file)
-    for name, table in tables.items():
-        here = _below(lines, name)
+    for written, table in tables.items():
+        name = written
+        here = _below(lines, written)
         line = min(here.values(), default=0)
         if name not in SCHEMAS:
             problems.append(Problem(file, line, _no_table(name, table, _rule_names(tables))))
             if is_table(table) and name in _rule_names(tables):  # a rule would seem to lack its settings
                 rule_settings.setdefault(name, RuleTable(table, here, file))
-        elif not is_table(table):
+                continue
+            name = _meant(name, table)
+            if not name or name in tables:
+                continue
+        if not is_table(table):
             problems.append(Problem(file, line, f"[{name}] is a table: its keys stand on the lines below it"))
         else:
             if name == RULES:
@@ -91,7 +96,7 @@ def read_config(path: Path) -> tuple[ConfigFile | None, list[Problem]]:
                     if is_table(value) and key not in SETTINGS_BY_KEY[RULES]
                 ]
                 rule_settings |= {
-                    key: RuleTable(table.pop(key), _below(lines, name, key), file) for key in named
+                    key: RuleTable(table.pop(key), _below(lines, written, key), file) for key in named
                 }
             found, mistakes = _read_table(name, table, here, file)
             values |= found
@@ -156,7 +161,7 @@ _MEANT: Final = {
 
 
 def _no_table(name: str, value: Any, rules: Collection[str]) -> str:
-    place = place_for(name)
+    place = place_for(name, value=value)
     if name in _MEANT and is_table(value) and value.keys() <= {"mode"}:
         return f"unknown table [{name}]{_MEANT[name]}"
     if is_table(value) and name in rules:
@@ -165,17 +170,34 @@ def _no_table(name: str, value: Any, rules: Collection[str]) -> str:
         known = " or ".join(f"[{table}]" for table in SETTINGS_BY_KEY)
         return f'unknown key "{name}"{place or f"; keys stand below a table: {known}"}'
     known = ", ".join(f"[{table}]" for table in KNOWN_TABLES)
-    meant = did_you_mean(name, SETTINGS_BY_KEY)
+    meant = _like(name)
     hint = (
-        (not _have_table(value, meant) and _places_for(name, value)) or place or meant or f"; known: {known}"
+        (not _have_table(value, meant) and _places_for(name, value))
+        or place
+        or (meant and f"; did you mean [{meant}]?")
+        or f"; known: {known}"
     )
     return f"unknown table [{name}]{hint}"
 
 
-def _have_table(keys: object, meant: str) -> bool:
-    """Returns True if all these keys are known in the table that was probably meant."""
-    table = meant.partition('"')[2].partition('"')[0]
+def _like(name: str) -> str:
+    """The table whose name is like this one; empty if there is none."""
+    return did_you_mean(name, SETTINGS_BY_KEY).partition('"')[2].partition('"')[0]
+
+
+def _have_table(keys: object, table: str) -> bool:
+    """Returns True if all these keys are known in the table."""
     return is_table(keys) and table in SETTINGS_BY_KEY and keys.keys() <= SETTINGS_BY_KEY[table].keys()
+
+
+def _meant(name: str, table: object) -> str:
+    """The table as which this one is read, so that mistakes in it are found too; empty if it is not clear
+    that this was meant."""
+    like = _like(name)
+    if not like or not is_table(table):
+        return ""
+    is_known = any(key in SETTINGS_BY_KEY[like] or (like == RULES and is_table(table[key])) for key in table)
+    return like if is_known else ""
 
 
 def _places_for(name: str, table: object) -> str:
@@ -197,9 +219,14 @@ def _read_table(
 ) -> tuple[dict[str, Any], list[Problem]]:
     """Name of the setting → value for what could be read, and what is wrong."""
     settings = SETTINGS_BY_KEY[name]
-    astray = [key for key in table if key not in settings and place_for(key)]
+    astray = {
+        key: hint
+        for key, value in table.items()
+        if key not in settings and (hint := place_for(key, table=name, value=value))
+    }
     problems = [
-        Problem(file, lines.get(key, 0), f'[{name}] unknown key "{key}"{place_for(key)}') for key in astray
+        Problem(file, lines.get(key, 0), f'[{name}] unknown key "{key}"{hint}')
+        for key, hint in astray.items()
     ]
     here = {key: value for key, value in table.items() if key not in astray}
     found, mistakes = fill(SCHEMAS[name], here, file=file, table_name=name, lines=lines)

@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 
 from .declaring import Setting
-from .options import RULES, SERVER, SETTINGS, TABLES
+from .options import LIMITS, RULES, SERVER, SETTINGS, TABLES
 
 __all__ = ["KNOWN_TABLES", "SCHEMAS", "SETTINGS_BY_KEY", "place_for"]
 
@@ -56,16 +56,43 @@ _OTHER_NAMES: Final = {
         "tls_certificate",
     ),
     "tls_key": ("private_key", "key_file", "keyfile", "ssl_key"),
+    "tls": ("starttls",),
     "listen": ("port", "bind", "address", "listen_address"),
     "upstream": ("relay", "relayhost", "smarthost", "backend", "upstream_host", "mail_server"),
 }
 """Key of the table of the service → other names that people know for it."""
 
 
-def place_for(name: str) -> str:
-    """A hint for a name that people may write in the wrong place; empty for any other name."""
-    table, key = _PLACES.get(name, ("", ""))
-    return f'; write "{key}" below [{table}]' if table else ""
+_OF_RULES: Final = {
+    (LIMITS, key): f"; the limit of {key} of a client is a setting of ready:rate_limit, below "
+    f"[{RULES}.rate_limit]"
+    for key in ("messages", "recipients")
+}
+"""Table and key that people expect → the rule that has it."""
+
+
+def place_for(name: str, *, table: str = "", value: object = None) -> str:
+    """A hint for a name that people may write in the wrong place; empty for any other name. ``table``: where
+    it stands; ``value``: what is written for it."""
+    if (table, name) in _OF_RULES:
+        return _OF_RULES[table, name]
+    right, key = _PLACES.get(name, ("", ""))
+    if not right:
+        return ""
+    where = "instead" if right == table else f"below [{right}]"
+    return f"; write {_line(key, value)} {where}"
+
+
+def _line(key: str, value: object) -> str:
+    """The key, with its value if that is known from what was written for another name."""
+    if key == "tls" and value is True:
+        return 'tls = "may"'
+    if key == "listen" and type(value) is int and 0 <= value <= _LAST_PORT:
+        return f'listen = "127.0.0.1:{value}"'
+    return f'"{key}"'
+
+
+_LAST_PORT: Final = 65_535
 
 
 def _places() -> Iterator[tuple[str, tuple[str, str]]]:

@@ -171,8 +171,13 @@ def _seconds_text(seconds: float) -> str:
     return f"{seconds:g}s"
 
 
+_LAST_PORT: Final = 65_535
+
+
 def _address(expected: str) -> Reads:
     def parse(value: Any) -> Address:
+        if type(value) is int and 0 <= value <= _LAST_PORT:
+            raise ValueError(f'a port alone; write "127.0.0.1:{value}"')
         if not isinstance(value, str):
             raise ValueError(f"expected {expected}")  # noqa: TRY004 - Reads asks for it
         return Address.parse(value)

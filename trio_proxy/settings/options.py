@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
     from .route_tables import RouteTable
 
-__all__ = ["CONFLICTS", "DEFAULTS", "RULES", "SERVER", "SETTINGS", "TABLES", "Conflict", "Options"]
+__all__ = ["CONFLICTS", "DEFAULTS", "LIMITS", "RULES", "SERVER", "SETTINGS", "TABLES", "Conflict", "Options"]
 
 SERVER: Final = "server"
 RULES: Final = "rules"

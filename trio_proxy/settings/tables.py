@@ -265,7 +265,10 @@ def _text(mistake: Mistake, table_name: str, secrets: tuple[str, ...]) -> str:
     secret = any(isinstance(key, str) and is_secret(key) for key in mistake.path)
     value = f'"{MASK}"' if secret else shown(mistake.value)
     hint = "" if secret else _rewritten(mistake)
-    return masked(f"[{table_name}] {name} = {value}: {mistake.text}{hint}", secrets)
+    text = mistake.text
+    if isinstance(mistake.value, str):
+        text = text.removeprefix(f"{mistake.value!r}: ")  # as for an option, whose error quotes it
+    return masked(f"[{table_name}] {name} = {value}: {text}{hint}", secrets)
 
 
 def _rewritten(mistake: Mistake) -> str:

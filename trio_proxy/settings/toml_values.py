@@ -258,8 +258,12 @@ def _literal(value: Any, kind: Kind) -> Any:
 
 def _no_choice(value: Any, kind: Kind, choices: Iterable[Any]) -> Wrong:
     texts = [choice for choice in choices if isinstance(choice, str)]
-    hint = did_you_mean(value, texts) if isinstance(value, str) else ""
+    hint = did_you_mean(_OTHER_WORDS.get(value, value), texts) if isinstance(value, str) else ""
     return Wrong.value(value, f"expected {describe(kind)}{hint}")
+
+
+_OTHER_WORDS: Final = {"user": "login", "username": "login", "account": "login", "from": "sender"}
+"""A word that is more like another choice than like the one that it means → that choice."""
 
 
 def _pattern(value: Any, kind: Kind) -> Any:

@@ -62,13 +62,13 @@ def test_all_that_is_wrong_with_rules_and_server(capsys: Capture) -> None:
     assert said.status == 78
     assert said.out == []
     assert [line.split(" ")[0] for line in said.err] == [
-        "proxy.toml:1:", "misspelt.py:1:", "misspelt.py:4:", "proxy.toml:3:", "proxy.toml:4:", "nowhere.py:",
+        "proxy.toml:1:", "proxy.toml:3:", "proxy.toml:4:", "misspelt.py:1:", "misspelt.py:4:", "nowhere.py:",
         "upstream",
     ]  # fmt: skip
-    assert 'did you mean "rcpt"?' in said.err[1]
-    assert 'did you mean "mail"?' in said.err[2]
-    assert 'missing key "host"' in said.err[3]
-    assert "delay" in said.err[4]
+    assert 'did you mean "rcpt"?' in said.err[3]
+    assert 'did you mean "mail"?' in said.err[4]
+    assert 'missing key "host"' in said.err[1]
+    assert "delay" in said.err[2]
 
 
 def test_settings_that_could_not_be_read_are_not_missed(capsys: Capture) -> None:

@@ -9,7 +9,9 @@ from checks import write_rules
 from click.testing import CliRunner
 from commands import connect, once, proxy, say_hello, submit, upstream
 
+from sansio_smtp.rules.lint.problems import Problem
 from trio_proxy.commands.cli import cli
+from trio_proxy.commands.problem_order import in_order
 
 
 @pytest.fixture(autouse=True)
@@ -100,10 +102,10 @@ def test_problems_everywhere(tmp_path: Path) -> None:
     result = once("check", "--config", "proxy.toml", directory=tmp_path)
     assert result.returncode == 78
     assert result.stderr.splitlines() == [
-        'proxy.toml:10: unknown table [sever]; did you mean "server"?',
-        'proxy.toml:12: [server.timeouts] unknown key "idel"; did you mean "idle"?',
         "proxy.toml:9: [rules.greylist] delay = true: expected a number of seconds or a time such as "
         '"30s" or "5m"',
+        "proxy.toml:10: unknown table [sever]; did you mean [server]?",
+        'proxy.toml:12: [server.timeouts] unknown key "idel"; did you mean "idle"?',
         "upstream 127.0.0.1:1: cannot be reached: Connection refused; is it running, and the address right?",
     ]
     assert result.stdout == "  listen      127.0.0.1:0 is free\n"
@@ -137,7 +139,7 @@ def test_the_service_does_not_start_with_a_broken_file(tmp_path: Path) -> None:
         assert (result.returncode, result.stdout) == (78, "")
         assert result.stderr == (
             'proxy.toml:2: [server] unknown key "listn"; did you mean "listen"?\n'
-            'proxy.toml:3: unknown table [rulse]; did you mean "rules"?\n'
+            "proxy.toml:3: unknown table [rulse]; did you mean [rules]?\n"
         )
     result = once(directory=tmp_path, SMTP_PROXY_CONFIG="proxy.toml")
     assert result.returncode == 78
@@ -215,13 +217,13 @@ def test_all_mistakes_are_said_at_once_each_with_its_line(command: tuple[str, ..
     assert result.returncode == 78
     assert "config" not in result.stdout
     assert [line for line in result.stderr.splitlines() if not line.startswith("upstream ")] == [
-        'm.toml:6: [server] unknown key "tls_kye"; did you mean "tls_key"?',
-        "m.toml:7: [server] transcript = 5: expected true or false",
         'm.toml:3: [server] upstream = "127.0.0.1:2599" is where this proxy listens itself: it cannot be its '
         "upstream server; name the server that mail goes to",
+        'm.toml:4: [server] tls_cert = "nomail.pem": cannot be read: there is no such file; correct the path',
         "m.toml:5: [server] self_signed = true makes a certificate, and tls_cert gives one: leave out one of "
         "them",
-        'm.toml:4: [server] tls_cert = "nomail.pem": cannot be read: there is no such file; correct the path',
+        'm.toml:6: [server] unknown key "tls_kye"; did you mean "tls_key"?',
+        "m.toml:7: [server] transcript = 5: expected true or false",
         'm.toml:10: [rules] files = "gone-away.py": cannot be read: No such file or directory',
     ]
 
@@ -249,3 +251,33 @@ def test_reload_of_a_service_without_workers_says_what_does_it() -> None:
     assert result.exit_code == 2
     assert "This command is for a service with --workers" in result.stderr
     assert "kill -HUP PID" in result.stderr
+
+
+MISSPELT = """\
+[rules]
+files = ["ready:allowlist", "ready:rate-limits"]
+[rules.allow_list]
+code = "x"
+[rules.rate_limit]
+per = "user"
+"""
+
+
+def test_what_a_misspelt_name_names_is_looked_into_in_the_same_run() -> None:
+    Path("m.toml").write_text(MISSPELT)
+    result = CliRunner().invoke(cli, ["check", "--config", "m.toml"])
+    assert [line for line in result.stderr.splitlines() if line.startswith("m.toml")] == [
+        'm.toml:2: [rules] files = "ready:allowlist": there is no such rule; did you mean "allow_list"?',
+        'm.toml:2: [rules] files = "ready:rate-limits": there is no such rule; did you mean "rate_limit"?',
+        'm.toml:3: [rules.allow_list] missing key "recipients": expected a list of texts in quotes',
+        'm.toml:4: [rules.allow_list] code = "x": expected a whole number',
+        "m.toml:5: [rules.rate_limit] neither messages nor recipients have a limit, as in messages = "
+        "{ minute = 30 }",
+        'm.toml:6: [rules.rate_limit] per = "user": expected "ip", "login" or "sender"; did you mean '
+        '"login"?',
+    ]
+
+
+def test_mistakes_are_sorted_by_file_and_line() -> None:
+    problems = [Problem("b", 3, "b3"), Problem("", 0, "x"), Problem("a", 0, "a0"), Problem("b", 1, "b1")]
+    assert [each.text for each in in_order(problems)] == ["b1", "b3", "x", "a0"]

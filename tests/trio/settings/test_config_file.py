@@ -189,7 +189,7 @@ a = 1
         'proxy.toml:1: unknown key "listen"; write "listen" below [server]',
         'proxy.toml:3: [server] unknown key "listn"; did you mean "listen"?',
         "proxy.toml:4: [server] listen[1] = \"2525\": '2525' has no host; write 127.0.0.1:2525",
-        'proxy.toml:4: [server] listen[2] = 5: expected an address such as "127.0.0.1:2525"',
+        'proxy.toml:4: [server] listen[2] = 5: a port alone; write "127.0.0.1:5"',
         'proxy.toml:5: [server] upstream = 25: expected an address such as "mail.example.net:25" or a list',
         'proxy.toml:6: [server] max_message_size = "ten": expected a number of bytes or a size such as "25M"',
         "proxy.toml:7: [server] max_connections = 0: expected a whole number of clients, 1 or more",
@@ -202,14 +202,14 @@ a = 1
         f'proxy.toml:15: [server] timeouts.idle = "x": expected {SOME_SECONDS}',
         "proxy.toml:16: [server] timeouts.all = 0: expected a number of seconds above 0 or a time such as "
         '"30s"',
-        'proxy.toml:17: unknown table [rule]; did you mean "rules"?',
+        "proxy.toml:17: unknown table [rule]; did you mean [rules]?",
         "proxy.toml:19: [rules] files[1] = 5: expected a text in quotes",
         'proxy.toml:20: [rules] on_error = "drop": expected "defer", "reject" or "accept"',
         'proxy.toml:21: [rules] timeout = 0: expected a number of seconds above 0 or a time such as "30s"',
-        'proxy.toml:22: [rules] unknown key "rule_timeout"; write "timeout" below [rules]',
+        'proxy.toml:22: [rules] unknown key "rule_timeout"; write "timeout" instead',
         'proxy.toml:23: [rules] unknown key "upstream"; write "upstream" below [server]',
         'proxy.toml:24: [rules] spool = 1: expected "" or a path in quotes',
-        'proxy.toml:27: unknown table [server2]; did you mean "server"?',
+        "proxy.toml:27: unknown table [server2]; did you mean [server]?",
         "proxy.toml:29: unknown table [greylist]; "
         "known: [server], [server.timeouts], [limits], [login], [oauth], [rules], [rules.NAME], [[route]]",
     ]
@@ -221,7 +221,7 @@ a = 1
         ("server = 5", "1: [server] is a table: its keys stand on the lines below it"),
         ("[[server]]\nnul = 'pass'", "1: [server] is a table: its keys stand on the lines below it"),
         ("[[rules]]", "1: [rules] is a table: its keys stand on the lines below it"),
-        ("\nsevrer.nul = 'pass'", '2: unknown table [sevrer]; did you mean "server"?'),
+        ("\nsevrer.nul = 'pass'", '2: unknown table [sevrer]; did you mean [server]?'),
         ("[timeouts]\nidle = 5", '1: unknown table [timeouts]; write "idle" below [server.timeouts]'),
         ("x = 1",
          '1: unknown key "x"; keys stand below a table: '
@@ -233,7 +233,7 @@ a = 1
          '2: [server] listen = true: expected an address such as "127.0.0.1:2525" or a list'),
         ('[server]\nlisten = "h"',
          "2: [server] listen = \"h\": 'h' has no port; write HOST:PORT, such as h:2525"),
-        ('[server]\nupstream = "http://h"', "2: [server] upstream = \"http://h\": 'http://h': unknown scheme "
+        ('[server]\nupstream = "http://h"', "2: [server] upstream = \"http://h\": unknown scheme "
          "'http'; use smtp://HOST:PORT, smtps://HOST:PORT, lmtp://HOST:PORT, HOST:PORT or unix:PATH"),
         ("[server]\nmax_connections = 1.5",
          "2: [server] max_connections = 1.5: expected a whole number of clients, 1 or more"),
@@ -253,7 +253,7 @@ a = 1
         ("[log]\ntranscript = true\nverbose = 1",
          '1: unknown table [log]; write "transcript" below [server]; write "verbose" below [server]'),
         ("[tls]\ncert = 'x'", '1: unknown table [tls]; write "tls_cert" below [server]'),
-        ("[log]\ntranscript = true\nlevel = 1", '1: unknown table [log]; did you mean "login"?'),
+        ("[log]\ntranscript = true\nlevel = 1", '1: unknown table [log]; did you mean [login]?'),
         ("[rules.files]\nx = 1", "1: [rules] files = {...}: expected a text in quotes or a list of texts in "
          "quotes"),
         ('[tls]\nmode = "encrypt"',
@@ -267,7 +267,17 @@ a = 1
          '2: [server] transcript = "transcript.log": expected true or false; the transcript goes to standard '
          "output, from where it can go to a file"),
         ('[server]\ncertificate = "x.pem"',
-         '2: [server] unknown key "certificate"; write "tls_cert" below [server]'),
+         '2: [server] unknown key "certificate"; write "tls_cert" instead'),
+        ("[server]\nport = 3331", '2: [server] unknown key "port"; write listen = "127.0.0.1:3331" instead'),
+        ("[server]\nport = 'x'", '2: [server] unknown key "port"; write "listen" instead'),
+        ("[server]\nlisten = 3331", '2: [server] listen = 3331: a port alone; write "127.0.0.1:3331"'),
+        ("[server]\nstarttls = true", '2: [server] unknown key "starttls"; write tls = "may" instead'),
+        ("port = 25", '1: unknown key "port"; write listen = "127.0.0.1:25" below [server]'),
+        ("[rules]\ncert = 'x'", '2: [rules] unknown key "cert"; write "tls_cert" below [server]'),
+        ("[limits]\nmessages = { minute = 3 }", '2: [limits] unknown key "messages"; the limit of messages '
+         "of a client is a setting of ready:rate_limit, below [rules.rate_limit]"),
+        ("[server]\nupstream = '127.0.0.1:333320'",
+         '2: [server] upstream = "127.0.0.1:333320": \'333320\' is no port number (0 to 65535)'),
         ("[rules]\ngreylist = 5",
          '2: [rules] unknown key "greylist"; known: files, timeout, on_error, addresses, reload, '
          "quarantine, max_held, spool"),
@@ -275,6 +285,24 @@ a = 1
 )  # fmt: skip
 def test_one_mistake(text: str, problem: str) -> None:
     assert problems(text) == [f"proxy.toml:{problem}"]
+
+
+def test_a_misspelt_table_is_looked_into() -> None:
+    assert problems("[severs]\nnul = 'x'\n[rulez]\ntimeout = 0\n[rulez.footer]\ntext = 5\n") == [
+        "proxy.toml:1: unknown table [severs]; did you mean [server]?",
+        'proxy.toml:2: [server] nul = "x": expected "pass" or "refuse"',
+        "proxy.toml:3: unknown table [rulez]; did you mean [rules]?",
+        'proxy.toml:4: [rules] timeout = 0: expected a number of seconds above 0 or a time such as "30s"',
+    ]
+    config, _ = read_config(Path("proxy.toml"))
+    assert config is not None
+    assert config.rule_settings == {"footer": RuleTable({"text": 5}, {"": 5, "text": 6}, "proxy.toml")}
+
+
+def test_a_misspelt_table_does_not_add_to_the_right_one() -> None:
+    assert problems("[server]\nnul = 'pass'\n[severs]\nnul = 'x'\n") == [
+        "proxy.toml:3: unknown table [severs]; did you mean [server]?"
+    ]
 
 
 @pytest.mark.parametrize(

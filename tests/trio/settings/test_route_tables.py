@@ -61,7 +61,7 @@ upstream = "mx3.example:26"
         ('recipient = "*@a.example"', '[[route]] missing key "upstream": expected an address such as'),
         ("upstream = []", "[[route]] upstream: expected at least one server"),
         ('upstream = ["a", "a:25"]', "[[route]] upstream: names a:25 twice"),
-        ('upstream = "a,weight=0"', "[[route]] upstream = \"a,weight=0\": 'a,weight=0': a weight is"),
+        ('upstream = "a,weight=0"', '[[route]] upstream = "a,weight=0": a weight is'),
         ('upstream = "a"\nreceiver = "b"', '3: [[route]] unknown key "receiver"'),
         ('upstream = "a"\nrecipent = "b"', 'unknown key "recipent"; did you mean "recipient"?'),
         ('upstream = "a"\nrecipient = []', "3: [[route]] recipient = [...]: an empty list fits no client"),
