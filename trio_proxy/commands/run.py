@@ -48,6 +48,7 @@ from trio_proxy.text.output import hurry, write_line
 from trio_proxy.text.serving import serving
 from trio_proxy.text.unraisable import unraisable_in_log
 from trio_proxy.workers.seat import Seat
+from trio_proxy.workers.supervisor import PATIENCE_SECONDS
 
 from . import exit_status
 from .admin import NoAdmin, admin_of, certificate_expiry, open_admin
@@ -75,8 +76,6 @@ _MOST_ROUTES = 1_000
 _DOMAIN = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 """RFC 5321 §4.1.2."""
 _PLAIN = Address()
-_PATIENCE = 10.0
-"""How long a replaced worker waits for its clients: most have finished by then, and none is sent away."""
 
 
 def run(options: Options) -> int:
@@ -191,7 +190,7 @@ async def _main(options: Options, overseer: Seat | Manager, service_log: Service
                     if hurry:
                         server.hurry()
                     elif not stop.is_set():
-                        server.be_patient(_PATIENCE)
+                        server.be_patient(PATIENCE_SECONDS)
                     stop.set()
 
                 if overseer.is_first:
@@ -208,7 +207,7 @@ async def _main(options: Options, overseer: Seat | Manager, service_log: Service
                 admin.ready_until(stop)
                 nursery.start_soon(overseer.serve, stop_for_parent, partial(loading.reload, book))
                 nursery.start_soon(_tell_stop, stop, overseer.stopping)
-                overseer.ready(lambda: server.clients)
+                overseer.ready(lambda: server.clients, options.grace)
                 await server.serve(sockets, stop, tls=tls, makers=makers)
                 capture_stop.set()
                 nursery.cancel_scope.cancel(reason="stopped")

@@ -31,7 +31,7 @@ from .jobs import Host
 from .reactor import Reactor
 from .streams import Reader
 
-__all__ = ["CLOSING_SECONDS", "SILENCE_SECONDS", "Alone", "Guest"]
+__all__ = ["CLOSING_SECONDS", "SILENCE_SECONDS", "STOPPING_SECONDS", "Alone", "Guest"]
 
 log = structlog.stdlib.get_logger("smtp_proxy")
 
@@ -39,6 +39,8 @@ CLOSING_SECONDS: Final = 10.0
 """The time for sending the last reply and for the client to read it, in all."""
 SILENCE_SECONDS: Final = 2.0
 """If a dismissed client sends nothing for this time, nothing more of it is in flight."""
+STOPPING_SECONDS: Final = 2.0
+"""The time for the last reply after the grace period of a stop: the end of the service waits for it."""
 
 
 class Guest(Protocol):
@@ -58,6 +60,11 @@ class Guest(Protocol):
 
     async def finish(self) -> None:
         """Sends the last octets, and reads the client until it closes, for a limited time."""
+
+    @property
+    def latest_end(self) -> float:
+        """The time at which it is closed in any case: infinite before the grace period of a stop is over."""
+        ...
 
     def close(self) -> None:
         """Closes all that is open."""
@@ -177,5 +184,5 @@ class Alone:
     def writable(self, side: Side) -> None: ...
 
     def look(self, now: float) -> None:
-        if now >= min(self._last, self._silence):
+        if self._guest is not None and now >= min(self._last, self._silence, self._guest.latest_end):
             self.close()

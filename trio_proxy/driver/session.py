@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -27,7 +28,7 @@ from trio_proxy.metrics.meter import Ending
 from trio_proxy.text.session_log import SessionLog
 from trio_proxy.text.transcript import Transcript
 
-from .alone import CLOSING_SECONDS, SILENCE_SECONDS, Alone
+from .alone import CLOSING_SECONDS, SILENCE_SECONDS, STOPPING_SECONDS, Alone
 from .conduct import Conduct
 from .deadlines import Deadline
 from .jobs import Host
@@ -55,6 +56,7 @@ class Session:
         "_alone",
         "_broken",
         "_client",
+        "_closing",
         "_conduct",
         "_deadline",
         "_entered",
@@ -70,7 +72,11 @@ class Session:
         "_started",
         "_sweep",
         "_trace",
+        "latest_end",
     )
+
+    latest_end: float
+    """The time at which it is closed in any case: infinite before the grace period of a stop is over."""
 
     def __init__(
         self,
@@ -147,6 +153,8 @@ class Session:
                 self._relay.tell_of_names(partial(self._named, guard))
         self._reactor = settings.reactor
         self._alone: Alone | None = None
+        self._closing: trio.CancelScope | None = None
+        self.latest_end = inf
         self._started = 0.0
         self._broken = False
 
@@ -223,8 +231,9 @@ class Session:
         return client.stream.hand_over(reader, CLIENT)
 
     async def finish(self) -> None:
-        with trio.move_on_after(CLOSING_SECONDS) as scope:
-            await self._finish(scope)
+        last = min(trio.current_time() + CLOSING_SECONDS, self.latest_end)
+        with trio.CancelScope(deadline=last) as self._closing:
+            await self._finish(self._closing, last)
 
     def close(self) -> None:
         self._close_connections()
@@ -290,6 +299,9 @@ class Session:
             self._broke(error)
         if now:
             self._judging.hurry()
+            self.latest_end = trio.current_time() + STOPPING_SECONDS
+            if self._closing is not None:
+                self._closing.deadline = min(self._closing.deadline, self.latest_end)
 
     # Limits: see `Conducted`
 
@@ -347,7 +359,7 @@ class Session:
 
     # The end
 
-    async def _finish(self, scope: trio.CancelScope) -> None:
+    async def _finish(self, scope: trio.CancelScope, last: float) -> None:
         """Sends the last octets, and gives the client time to read them. A socket that is closed with unread
         octets resets the connection, and the last reply would be lost."""
         self._servers.close()  # the server need not wait for the client
@@ -358,10 +370,9 @@ class Session:
             return
         self._reports.told()
         try:
-            last = scope.deadline
             scope.deadline = min(last, trio.current_time() + SILENCE_SECONDS)
             while await client.stream.receive():
-                scope.deadline = min(last, trio.current_time() + SILENCE_SECONDS)
+                scope.deadline = min(last, self.latest_end, trio.current_time() + SILENCE_SECONDS)
         except OSError:
             pass  # the client is gone; nothing can be lost any more
 

@@ -50,8 +50,9 @@ class Manager:
         another one."""
         self._activated.check()
 
-    def ready(self, clients: Callable[[], int]) -> None:
-        """Clients are accepted from now on; ``clients`` tells how many there are."""
+    def ready(self, clients: Callable[[], int], grace: float) -> None:
+        """Clients are accepted from now on; ``clients`` tells how many there are. At a stop they have the
+        time ``grace``."""
         self.notifier.ready("accepting clients")
 
     def stopping(self) -> None:

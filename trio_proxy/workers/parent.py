@@ -310,7 +310,8 @@ class Parent:
 
     def _ready(self, number: int, values: Mapping[str, Any]) -> None:
         self._children[number].runs(str(values.get("version", "")))
-        self._do(self._supervisor.ready(number, trio.current_time()))
+        grace = values.get("grace")  # None: the worker is of an older version
+        self._do(self._supervisor.ready(number, trio.current_time(), None if grace is None else float(grace)))
 
     def _beat(self, number: int, values: Mapping[str, Any]) -> None:
         self._supervisor.heard(number, trio.current_time())

@@ -101,10 +101,11 @@ class Seat:
                 sock.close()
         self._sockets.clear()
 
-    def ready(self, clients: Callable[[], int]) -> None:
-        """Clients are accepted from now on; ``clients`` tells how many there are."""
+    def ready(self, clients: Callable[[], int], grace: float) -> None:
+        """Clients are accepted from now on; ``clients`` tells how many there are. At a stop they have the
+        time ``grace``."""
         self._clients = clients
-        self.channel.tell("ready", version=__version__)
+        self.channel.tell("ready", version=__version__, grace=grace)
 
     def stopping(self) -> None:
         """No more clients are accepted."""

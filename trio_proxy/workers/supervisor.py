@@ -23,7 +23,18 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-__all__ = ["ENDS", "Action", "Drain", "Finish", "Kill", "Restarted", "Say", "Start", "Supervisor"]
+__all__ = [
+    "ENDS",
+    "PATIENCE_SECONDS",
+    "Action",
+    "Drain",
+    "Finish",
+    "Kill",
+    "Restarted",
+    "Say",
+    "Start",
+    "Supervisor",
+]
 
 ENDS: Final = "the service is about to end"
 """Why there is no restart after `Supervisor.stop`."""
@@ -33,6 +44,9 @@ CALM_SECONDS: Final = 60.0
 """A crash after so many seconds without one counts as the first."""
 START_SECONDS: Final = 120.0
 """The time for a worker to become ready. Each object of its rules may take 30 seconds to open."""
+PATIENCE_SECONDS: Final = 10.0
+"""How long a replaced worker waits for its clients: most have finished by then, and none is sent away. Only
+then does its grace period begin."""
 KILL_SECONDS: Final = 10.0
 """The time for a drained worker to end after its grace period."""
 
@@ -102,6 +116,8 @@ class _Worker:
     generation: int
     deadline: float
     """The time at which it is killed if its state has not changed."""
+    grace: float
+    """Its grace period: it has its own settings."""
     state: _State = _State.STARTING
     is_late: bool = False
     """True if it is killed because of its deadline."""
@@ -176,12 +192,13 @@ class Supervisor:
         """The service begins."""
         return self._fill(now)
 
-    def ready(self, number: int, now: float) -> list[Action]:
-        """A worker now accepts clients."""
+    def ready(self, number: int, now: float, grace: float | None = None) -> list[Action]:
+        """A worker now accepts clients; ``grace`` is its grace period, if it has told it."""
         worker = self._workers.get(number)
         if worker is None or worker.state is not _State.STARTING:
             return []
         worker.enter(_State.READY, self._silent_at(now))
+        worker.grace = self.grace if grace is None else grace
         if self._trial == number:
             self._trial, self._is_tried = None, True
         return [*self._drain_others(now), *self._fill(now), *self._end_restart()]
@@ -230,8 +247,10 @@ class Supervisor:
             actions.append(Restarted(ENDS))
         self._is_stopping = True
         for worker in self._workers.values():
-            if worker.state is not _State.DRAINING:
-                self._drains(worker, now)
+            last = now + worker.grace + KILL_SECONDS
+            worker.enter(
+                _State.DRAINING, min(last, worker.deadline) if worker.state is _State.DRAINING else last
+            )
             actions.append(Drain(worker.number, hurry=True))
         return actions if self._workers else [*actions, Finish(self._status)]
 
@@ -257,7 +276,7 @@ class Supervisor:
         actions: list[Action] = []
         while self._lacks() and now >= self._not_before:
             number = next(self._numbers)
-            self._workers[number] = _Worker(number, self._generation, now + START_SECONDS)
+            self._workers[number] = _Worker(number, self._generation, now + START_SECONDS, self.grace)
             if not self._is_tried:
                 self._trial = number
             actions.append(Start(number, is_first=not self._is_tried))
@@ -289,11 +308,8 @@ class Supervisor:
         else:
             surplus = others
         for worker in surplus:
-            self._drains(worker, now)
+            worker.enter(_State.DRAINING, now + PATIENCE_SECONDS + worker.grace + KILL_SECONDS)
         return [Drain(worker.number, hurry=False) for worker in surplus]
-
-    def _drains(self, worker: _Worker, now: float) -> None:
-        worker.enter(_State.DRAINING, now + self.grace + KILL_SECONDS)
 
     def _end_restart(self) -> list[Action]:
         ready = self._of(_State.READY)

@@ -15,7 +15,7 @@ from tcp_peers import QUIET, TcpPeer, no_descriptor_is_left, tcp
 from trio.testing import MockClock
 
 from sansio_smtp import Continue, Question
-from trio_proxy.driver.alone import CLOSING_SECONDS, SILENCE_SECONDS
+from trio_proxy.driver.alone import CLOSING_SECONDS, SILENCE_SECONDS, STOPPING_SECONDS
 from trio_proxy.driver.reactor import AVAILABLE, Reactor
 from trio_proxy.driver.session import Session, Settings
 from trio_proxy.driver.streams import Connecting, SocketStream
@@ -143,6 +143,24 @@ async def test_a_client_that_goes_on_talking_is_closed_all_the_same(mock_clock: 
             await run.client.raw(b"?")
             await trio.sleep(1)
         assert CLOSING_SECONDS <= trio.current_time() - before <= CLOSING_SECONDS + 2
+
+
+@pytest.mark.parametrize("closes_before", [False, True])
+async def test_after_the_grace_period_of_a_stop_it_is_closed_soon(
+    mock_clock: MockClock, closes_before: bool
+) -> None:
+    async with scene(mock_clock) as run:
+        await run.hello()
+        if closes_before:
+            await run.quit()
+        run.session.shutdown(now=True)
+        before = trio.current_time()
+        while not run.ended.is_set():
+            await run.client.raw(b"?")
+            await trio.sleep(0.5)
+        assert STOPPING_SECONDS <= trio.current_time() - before <= STOPPING_SECONDS + 2 * TICK
+        if not closes_before:
+            await run.client.expect(b"421 4.3.2 service is shutting down, try again later")
 
 
 async def test_a_last_reply_that_does_not_leave_is_waited_for(mock_clock: MockClock) -> None:

@@ -12,6 +12,7 @@ from streams import ENVELOPE, LIMIT, TEXT, Peer, Running, TrioStream, lockstep, 
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from sansio_smtp import Question
+from trio_proxy.driver.alone import STOPPING_SECONDS
 from trio_proxy.driver.streams import Stream
 from trio_proxy.settings.timeouts import PHASES, Timeouts
 
@@ -330,6 +331,24 @@ async def test_shutdown_at_once(autojump_clock: Clock, stage: str, logs: Logs) -
         assert trio.current_time() == before
         assert run.server.session.end == ("reset" if stage == "content" else "closed")
     assert [event for event in events(logs) if event == "timeout"] == []
+
+
+@pytest.mark.parametrize("closes_before", [False, True])
+async def test_after_the_grace_period_a_client_that_goes_on_sending_is_closed_soon(
+    autojump_clock: Clock, closes_before: bool
+) -> None:
+    async with running() as run:
+        await run.hello()
+        if closes_before:
+            run.session.shutdown()
+            await trio.sleep(0.5)
+        else:
+            await run.content()
+        run.session.shutdown(now=True)
+        before = trio.current_time()
+        await drip(run.client, TEXT, 0.5)
+        assert 1 <= trio.current_time() - before <= STOPPING_SECONDS + 0.5
+        await ends(run, STOPPED)
 
 
 async def test_shutdown_twice_and_afterwards(autojump_clock: Clock) -> None:

@@ -10,6 +10,7 @@ import pytest
 from trio_proxy.workers.supervisor import (
     CALM_SECONDS,
     KILL_SECONDS,
+    PATIENCE_SECONDS,
     PAUSES,
     START_SECONDS,
     Action,
@@ -177,6 +178,23 @@ def test_a_worker_that_does_not_end_is_killed() -> None:
     last = 100 + GRACE + KILL_SECONDS
     assert supervisor.look(last - 1) == []
     assert done(supervisor.look(last)) == [Kill(1)]
+
+
+def test_a_replaced_worker_has_its_patience_and_its_own_grace_period() -> None:
+    supervisor = serving(1)
+    supervisor.restart(100)
+    supervisor.ready(2, 100, grace=200)
+    last = 100 + PATIENCE_SECONDS + GRACE + KILL_SECONDS
+    assert supervisor.next_look == last
+    assert supervisor.look(last - 1) == []
+    assert done(supervisor.look(last)) == [Kill(1)]
+    supervisor.restart(1000)
+    supervisor.ready(3, 1000)
+    assert supervisor.next_look == 1000 + PATIENCE_SECONDS + 200 + KILL_SECONDS
+    supervisor.stop(1001)  # it is not patient any more
+    assert supervisor.next_look == 1001 + GRACE + KILL_SECONDS
+    supervisor.ended(3, 0, 1002)
+    assert supervisor.next_look == 1001 + 200 + KILL_SECONDS
 
 
 def test_a_worker_that_is_silent_is_killed_and_replaced() -> None:
