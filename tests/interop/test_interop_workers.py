@@ -78,15 +78,20 @@ async def test_rolling_restarts_and_reloads_lose_nothing_and_refuse_nobody(tmp_p
                 text = file.read_text()
                 (tmp_path / "broken.py").write_text("def rcpt(tx, to:\n")
                 file.write_text(text + '[rules]\nfiles = "broken.py"\n')
-                proxy.process.send_signal(signal.SIGUSR2)
-                await until(lambda: "the old workers go on" in proxy.log())
+                refused = await reload(file)
+                assert (refused.returncode, refused.stdout) == (1, b"")
+                assert b"(exit status 78): " in refused.stderr
+                assert b"broken.py:1: syntax error: '(' was never closed" in refused.stderr
+                assert "the old workers go on" in proxy.log()
+                assert "a worker cannot start" in proxy.log()
                 broken = await reload(file, "--only")
                 assert (broken.returncode, broken.stdout) == (1, b"")
                 assert b"broken.py:1: syntax error: '(' was never closed" in broken.stderr
                 file.write_text(text.replace("grace = 5", "grace = 6"))
-                proxy.process.send_signal(signal.SIGHUP)
+                only = await reload(file, "--only")
+                assert b"\nnot applied: [server] grace; " in only.stdout
                 await until(
-                    lambda: proxy.log().count("take effect only at a restart settings='[server] grace'") == 2
+                    lambda: proxy.log().count(" applies them' settings='[server] grace' worker=") == 2
                 )
                 await until(lambda: len(children_of(proxy.process.pid)) == 2)
                 assert not before & set(children_of(proxy.process.pid))

@@ -261,6 +261,7 @@ def _run(ctx: click.Context) -> int:
 
         return _complain([*problems, *all_problems(options)])
     from sansio_smtp.rules.lint.problems import RuleError
+    from trio_proxy.driver.listening import GivenError
     from trio_proxy.process.user import UserError
     from trio_proxy.workers.seat import VARIABLE
 
@@ -279,6 +280,8 @@ def _run(ctx: click.Context) -> int:
         return _complain(error.problems)
     except ListenError as error:
         click.echo(f"smtp-proxy: {error}", err=True)
+        if isinstance(error, GivenError):
+            return exit_status.CONFIG
         return (
             exit_status.NO_PERMISSION
             if isinstance(error.__cause__, PermissionError)

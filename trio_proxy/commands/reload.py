@@ -28,6 +28,8 @@ def run_reload(control: Path, topic: str) -> int:
         click.echo(f"smtp-proxy: not done: {why_not}", err=True)
         return exit_status.FAILED
     click.echo(str(answer.get("status") or _DONE.get(topic, "done")))
+    if not_applied := str(answer.get("not_applied", "")):
+        click.echo(f"not applied: {not_applied}")
     return 0
 
 

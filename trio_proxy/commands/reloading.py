@@ -42,6 +42,8 @@ RELOADED: Final = frozenset(("rules", "upstream", "verbose", "quiet")) | LIMIT_S
 """The settings that take effect at a reload, besides ``[rules.NAME]`` and ``[[route]]``."""
 _COPIED: Final = RELOADED - {"rules", "upstream"}
 """The settings among them whose values are used unchanged."""
+_OF_PARENT: Final = ("[server] admin", "[server] control", "[server] user")
+"""Settings that new workers do not change, since they are for the parent."""
 
 
 def needing_restart(start: Options, now: Options) -> list[str]:
@@ -69,6 +71,19 @@ class Loading:
     _use: Callable[[], None] | None = attrs.field(default=None, init=False)
     """Makes new connections use these certificates."""
     _need_restart: Sequence[str] = attrs.field(default=(), init=False)
+
+    @property
+    def not_applied(self) -> str:
+        """The changed settings that the last reload did not apply, and what applies them; empty if there are
+        none."""
+        return f"{', '.join(self._need_restart)}; {self._hint}" if self._need_restart else ""
+
+    @property
+    def _hint(self) -> str:
+        text = '"smtp-proxy reload" applies them'
+        if parents := [name for name in self._need_restart if name in _OF_PARENT]:
+            text += f", except {' and '.join(parents)}: for that restart the service"
+        return text
 
     def read_too(self, certificates: Certificates) -> None:
         """From now on `reload` reads these certificates too."""
@@ -109,7 +124,7 @@ class Loading:
             self._use()
         if self._need_restart:
             names = ", ".join(self._need_restart)
-            worker = {"worker": self.worker} if self.worker else {}
+            worker = {"worker": self.worker, "hint": self._hint} if self.worker else {}
             log.warning("settings have changed that take effect only at a restart", settings=names, **worker)
 
     def _with_servers(self, options: Options, now: Options) -> LoadedRules:

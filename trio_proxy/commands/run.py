@@ -85,7 +85,13 @@ def run(options: Options) -> int:
     seat = Seat.of_environment()
     service_log = ServiceLog.configured(options, None if seat is None else seat.log_key)
     raise_descriptor_limit()
-    return trio.run(_main, options, seat or Manager(), service_log)
+    try:
+        return trio.run(_main, options, seat or Manager(), service_log)
+    except (RuleError, ListenError) as error:
+        if seat is None or seat.is_of_start:
+            raise
+        seat.cannot_start(map(str, error.problems if isinstance(error, RuleError) else [error]))
+        return exit_status.CONFIG
 
 
 async def _main(options: Options, overseer: Seat | Manager, service_log: ServiceLog) -> int:
@@ -205,7 +211,12 @@ async def _main(options: Options, overseer: Seat | Manager, service_log: Service
                     if address.lmtp
                 }
                 admin.ready_until(stop)
-                nursery.start_soon(overseer.serve, stop_for_parent, partial(loading.reload, book))
+                nursery.start_soon(
+                    overseer.serve,
+                    stop_for_parent,
+                    partial(loading.reload, book),
+                    lambda: loading.not_applied,
+                )
                 nursery.start_soon(_tell_stop, stop, overseer.stopping)
                 overseer.ready(lambda: server.clients, options.grace)
                 await server.serve(sockets, stop, tls=tls, makers=makers)

@@ -14,7 +14,7 @@ from trio_proxy.text.addresses import Address
 
 from .streams import set_no_delay
 
-__all__ = ["Given", "ListenError", "listening", "nothing_given"]
+__all__ = ["Given", "GivenError", "ListenError", "listening", "nothing_given"]
 
 Given: TypeAlias = Callable[[Address], list[socket.socket]]
 """Gives the sockets for an address that another process has bound; none if there are none. Raises
@@ -28,6 +28,10 @@ class ListenError(Exception):
     def is_in_use(self) -> bool:
         """True if another program listens there, which may end."""
         return isinstance(self.__cause__, OSError) and self.__cause__.errno == errno.EADDRINUSE
+
+
+class GivenError(ListenError):
+    """A socket of the service manager that does not fit the settings: trying again does not help."""
 
 
 def nothing_given(_: Address) -> list[socket.socket]:

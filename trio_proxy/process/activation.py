@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from trio_proxy.driver.listening import ListenError
+from trio_proxy.driver.listening import GivenError
 from trio_proxy.driver.streams import set_no_delay
 from trio_proxy.text.addresses import Address
 
@@ -24,7 +24,7 @@ _FIRST: Final = 3
 
 def activated(environment: Mapping[str, str] | None = None) -> Activated:
     """The sockets that this process was given; none if the variables are for another process. Raises
-    `ListenError` if one is not a listening socket."""
+    `GivenError` if one is not a listening socket."""
     variables = os.environ if environment is None else environment
     number = variables.get("LISTEN_FDS", "")
     if variables.get("LISTEN_PID") != str(os.getpid()) or not (number.isascii() and number.isdecimal()):
@@ -40,13 +40,13 @@ class Activated:
 
     def take(self, address: Address) -> list[socket.socket]:
         """Takes the sockets that are bound to this address; maybe none. Looks up names, so it blocks. Raises
-        `ListenError`."""
+        `GivenError`."""
         places: set[Any] = _places(address) if self._left else set()
         found = [sock for sock, place in self._left.items() if place in places]
         for sock in found:
             del self._left[sock]
             if _takes_both(sock):
-                raise ListenError(
+                raise GivenError(
                     f"cannot listen on {address}: the socket of the service manager takes IPv4 too; say "
                     "BindIPv6Only=ipv6-only in the socket unit, and add a ListenStream= for IPv4"
                 )
@@ -55,10 +55,10 @@ class Activated:
         return found
 
     def check(self) -> None:
-        """Called after all addresses have got their sockets. Raises `ListenError` if a socket is left."""
+        """Called after all addresses have got their sockets. Raises `GivenError` if a socket is left."""
         if self._left:
             places = ", ".join(_text(place) for place in self._left.values())
-            raise ListenError(
+            raise GivenError(
                 f"the service manager listens on {places}, which no --listen names; add it there, or take it "
                 "out of the socket unit"
             )
@@ -77,7 +77,7 @@ def _socket(descriptor: int) -> socket.socket:
         if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             return sock
     text = f"descriptor {descriptor} of the service manager is no socket that listens; say Accept=no"
-    raise ListenError(text)
+    raise GivenError(text)
 
 
 def _place(sock: socket.socket) -> Any:

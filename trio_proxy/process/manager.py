@@ -63,9 +63,11 @@ class Manager:
         self,
         stop: Callable[[bool], None],
         reload: Reload,
+        not_applied: Callable[[], str],
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Does what the manager and signals ask for, until it is cancelled. ``stop`` is for workers."""
+        """Does what the manager and signals ask for, until it is cancelled. ``stop`` and ``not_applied`` are
+        for workers."""
         numbers = [signal.SIGHUP, signal.SIGUSR2]
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.notifier.beat)

@@ -71,9 +71,14 @@ class _Child:
     clients: int = 0
     version: str = ""
     """The version of the program that it runs."""
+    problem: str = ""
+    """Why it cannot start."""
 
     def runs(self, version: str) -> None:
         self.version = version
+
+    def fails(self, problem: str) -> None:
+        self.problem = problem
 
     def beats(self, clients: int) -> None:
         self.clients = clients
@@ -99,7 +104,11 @@ class Parent:
         self._notifier = notifier or Notifier()
         self._supervisor = Supervisor(plan.count, grace, self._notifier.watchdog)
         self._children: dict[int, _Child] = {}
-        self._handlers: dict[str, Listener] = {"beat": self._beat, "ready": self._ready}
+        self._handlers: dict[str, Listener] = {
+            "beat": self._beat,
+            "ready": self._ready,
+            "cannot_start": self._cannot_start,
+        }
         self._outcome: _Outcome | None = None
         self._restarting = trio.Lock()
         self._when_gone: list[Callable[[int], None]] = []
@@ -109,6 +118,8 @@ class Parent:
         self._was_serving = False
         self._nursery: trio.Nursery | None = None
         self._reloading = trio.Lock()
+        self.not_applied = ""
+        """The changed settings that the last reload did not apply, and what applies them, for people."""
 
     # For other modules
 
@@ -184,7 +195,7 @@ class Parent:
         return why
 
     async def _reload(self) -> str:
-        done = 0
+        done, self.not_applied = 0, ""
         for number in self._supervisor.ready_workers:
             child = self._children[number]
             answer = None
@@ -197,6 +208,7 @@ class Parent:
                     log.error("some workers have reloaded and some not: restart them", reloaded=done)
                 return why
             done += 1
+            self.not_applied = str(answer.get("not_applied", ""))
         self._have_reloaded()
         return ""
 
@@ -287,7 +299,7 @@ class Parent:
         del self._children[child.number]
         for handler in self._when_gone:
             handler(child.number)
-        self._do(self._supervisor.ended(child.number, status, trio.current_time()))
+        self._do(self._supervisor.ended(child.number, status, trio.current_time(), child.problem))
 
     def _drain(self, child: _Child, hurry: bool) -> None:
         if child.channel is None:
@@ -312,6 +324,9 @@ class Parent:
         self._children[number].runs(str(values.get("version", "")))
         grace = values.get("grace")  # None: the worker is of an older version
         self._do(self._supervisor.ready(number, trio.current_time(), None if grace is None else float(grace)))
+
+    def _cannot_start(self, number: int, values: Mapping[str, Any]) -> None:
+        self._children[number].fails(str(values.get("problem", "")))
 
     def _beat(self, number: int, values: Mapping[str, Any]) -> None:
         self._supervisor.heard(number, trio.current_time())

@@ -9,9 +9,9 @@ is a worker, and which descriptors it has inherited::
 
 ``log_key`` is a pipe that holds the key with which all workers hash addresses in the log.
 
-Over the channel the worker sends ``ready``, and every second ``beat`` with the number of its clients. The
-parent sends ``stop``, and asks ``reload``. If the channel ends, the parent has died: the worker finishes its
-sessions and ends, so that a new service can use its addresses.
+Over the channel the worker sends ``ready``, or ``cannot_start`` with the reason, and every second ``beat``
+with the number of its clients. The parent sends ``stop``, and asks ``reload``. If the channel ends, the
+parent has died: the worker finishes its sessions and ends, so that a new service can use its addresses.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
 from typing import Any, Final
 
@@ -77,6 +77,11 @@ class Seat:
         return cls(values["number"], values["first"], channel, shared, key, sockets)
 
     @property
+    def is_of_start(self) -> bool:
+        """True if the service has just started: it ends if this worker cannot start."""
+        return self.number == 1
+
+    @property
     def tell(self) -> Callable[..., None]:
         """A function that sends the parent a notice: a topic and values."""
         return self.channel.tell
@@ -111,17 +116,26 @@ class Seat:
         """No more clients are accepted."""
         self.channel.tell("stopping")
 
+    def cannot_start(self, problems: Iterable[str]) -> None:
+        """Tells the parent and the log why this process ends."""
+        texts = [*problems]
+        self.channel.tell("cannot_start", problem=texts[0])
+        for text in texts:
+            log.error("a worker cannot start", problem=text, worker=self.number)
+
     async def serve(
         self,
         stop: Callable[[bool], None],
         reload: Reload,
+        not_applied: Callable[[], str],
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Does what the parent asks for, until it is cancelled. ``stop`` is called with True if clients
-        without a mail transaction are sent away at once."""
+        without a mail transaction are sent away at once; ``not_applied`` tells which changed settings the
+        last reload did not apply."""
 
         async def reloaded(_: Mapping[str, Any]) -> Mapping[str, Any]:
-            return {"why_not": await reload()}
+            return {"why_not": await reload(), "not_applied": not_applied()}
 
         self.channel.on("stop", lambda values: stop(bool(values.get("hurry"))))
         self.channel.on("reload", reloaded)

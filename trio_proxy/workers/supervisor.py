@@ -209,8 +209,9 @@ class Supervisor:
         if worker is not None and worker.state is _State.READY:
             worker.enter(_State.READY, self._silent_at(now))
 
-    def ended(self, number: int, status: int, now: float) -> list[Action]:
-        """A process has ended; ``status`` is negative if a signal has ended it."""
+    def ended(self, number: int, status: int, now: float, problem: str = "") -> list[Action]:
+        """A process has ended; ``status`` is negative if a signal has ended it. ``problem`` says why it could
+        not start, if it has told it."""
         worker = self._workers.pop(number)
         if self._is_stopping:
             return [] if self._workers else [Finish(self._status)]
@@ -221,7 +222,7 @@ class Supervisor:
                 ]
             return []
         if self._trial == number:
-            return self._give_up(worker, status, now)
+            return self._give_up(worker, status, now, problem)
         return self._crashed(worker, status, now)
 
     def restart(self, now: float, count: int | None = None) -> list[Action]:
@@ -320,13 +321,13 @@ class Supervisor:
         self._restarts = False
         return [Say("all workers are new", values={"workers": self.count}), Restarted()]
 
-    def _give_up(self, worker: _Worker, status: int, now: float) -> list[Action]:
+    def _give_up(self, worker: _Worker, status: int, now: float, problem: str) -> list[Action]:
         """The first worker of its generation has failed."""
         self._trial = None
         if not self._restarts:
             self._is_stopping, self._status = True, status if status > 0 else 1
             return [Finish(self._status)]
-        why = f"the first new worker has not become ready ({_said(status)})"
+        why = f"the first new worker has not become ready ({_said(status)}): {problem or 'see the log'}"
         self._restarts, self._is_tried = False, True
         self._generation, self.count = self._before
         actions: list[Action] = [Say(f"{why}; the old workers go on", "error"), Restarted(why)]

@@ -271,6 +271,25 @@ def test_an_address_that_is_named_twice(workers: tuple[str, ...]) -> None:
     assert result.stderr == f"--listen names {address} twice; leave out one of them\n"
 
 
+def test_a_socket_of_the_service_manager_that_no_setting_names() -> None:
+    """The status is one that the unit excludes from restarts."""
+    main = (
+        "import os, sys; os.dup2(int(sys.argv.pop()), 3)\n"
+        "os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))\n"
+        "from trio_proxy.commands.cli import main; main()"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as given:
+        result = subprocess.run(
+            [sys.executable, "-c", main, *ANY, "--upstream", "127.0.0.1:1", str(given.fileno())],
+            pass_fds=[given.fileno()],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    assert (result.returncode, "which no --listen names" in result.stderr) == (78, True), result.stderr
+
+
 # A request to a running service
 
 

@@ -87,6 +87,23 @@ async def test_rules_and_certificates_change_together_or_not_at_all(file: Path, 
     assert logs[-2]["settings"] == "[server] grace"
 
 
+async def test_a_worker_says_what_applies_the_other_settings(file: Path, logs: Logs) -> None:
+    loading = Loading(options("-c", str(file)), worker=2)
+    book = RuleBook(loading.load)
+    book.tell(lambda _: loading.done())
+    async with serving(book):
+        assert (await loading.reload(book), loading.not_applied) == ("", "")
+        change(file, "[rules]", "grace = 5\nworkers = 3\n[rules]")
+        assert await loading.reload(book) == ""
+        said = '"smtp-proxy reload" applies them'
+        assert loading.not_applied == f"[server] grace, [server] workers; {said}"
+        assert (logs[-2]["worker"], logs[-2]["hint"]) == (2, said)
+        change(file, "workers = 3", 'control = "here"')
+        assert await loading.reload(book) == ""
+        said += ", except [server] control: for that restart the service"
+        assert logs[-2]["hint"] == said
+
+
 async def test_limits_are_those_of_now(file: Path) -> None:
     seen: list[Any] = []
     loading = Loading(options("-c", str(file), "--max-junk", "7"))
@@ -143,7 +160,7 @@ async def test_signals_of_a_process_without_workers(logs: Logs, nursery: trio.Nu
         asked.set()
         return ""
 
-    await nursery.start(partial(manager.serve, lambda _: None, reload))
+    await nursery.start(partial(manager.serve, lambda _: None, reload, str))
     os.kill(os.getpid(), signal.SIGUSR2)
     os.kill(os.getpid(), signal.SIGHUP)
     with trio.fail_after(5):

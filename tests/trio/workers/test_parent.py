@@ -26,6 +26,7 @@ class Worker:
     channel: Channel
     why_not: str = ""
     """Why it cannot reload."""
+    not_applied: str = ""
     status: int | None = None
     ended: trio.Event = attrs.field(factory=trio.Event)
     reloads: int = 0
@@ -54,7 +55,7 @@ class Worker:
 
     def reload(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         self.reloads += 1
-        return {"why_not": self.why_not}
+        return {"why_not": self.why_not, "not_applied": self.not_applied}
 
 
 @attrs.define(eq=False)
@@ -89,6 +90,7 @@ class World:
         worker.channel.on("reload", worker.reload)
         self.nursery.start_soon(worker.run)
         if self.fails:
+            worker.channel.tell("cannot_start", problem="my.py:1: syntax error")
             worker.end(78)
         else:
             worker.channel.tell("ready", version="1.0")
@@ -132,10 +134,15 @@ async def test_a_reload_ends_with_the_first_that_cannot(autojump_clock: MockCloc
         used: list[bool] = []
         parent.when_reloaded(lambda: used.append(True))
         assert await parent.reload() == ""
+        assert parent.not_applied == ""
+        for worker in world.workers.values():
+            worker.not_applied = "grace"
+        assert (await parent.reload(), parent.not_applied) == ("", "grace")
         world.workers[1].why_not = "a mistake"
         assert await parent.reload() == "a mistake"
-        assert used == [True]
-        assert [worker.reloads for worker in world.workers.values()] == [2, 1, 1]
+        assert parent.not_applied == ""
+        assert used == [True, True]
+        assert [worker.reloads for worker in world.workers.values()] == [3, 2, 2]
 
 
 async def test_restarts(autojump_clock: MockClock, logs: Logs) -> None:
@@ -148,7 +155,9 @@ async def test_restarts(autojump_clock: MockClock, logs: Logs) -> None:
         await wait_all_tasks_blocked()
         assert [number for number, worker in world.workers.items() if worker.status is None] == [3, 4, 5]
         world.fails = True
-        assert await parent.restart() == "the first new worker has not become ready (exit status 78)"
+        assert await parent.restart() == (
+            "the first new worker has not become ready (exit status 78): my.py:1: syntax error"
+        )
         assert world.settled == [3, 3]
         assert used == [True]
         world.fails = False

@@ -68,6 +68,25 @@ def test_a_worker_counts_with_the_others(monkeypatch: pytest.MonkeyPatch) -> Non
         del one, other
 
 
+def test_a_worker_that_cannot_start_tells_its_parent_and_the_log(
+    monkeypatch: pytest.MonkeyPatch, logs: Logs
+) -> None:
+    ours, theirs = socket.socketpair()
+    values = {"number": 3, "first": True, "channel": theirs.detach(), "sockets": []}
+    monkeypatch.setenv(VARIABLE, json.dumps(values))
+    made = Seat.of_environment()
+    assert made is not None
+    assert not made.is_of_start
+    made.cannot_start(iter(["a.py:1: no", "b.py:2: no"]))
+    made.channel.close()
+    with ours, ours.makefile() as lines:
+        assert [json.loads(line) for line in lines] == [{"topic": "cannot_start", "problem": "a.py:1: no"}]
+    assert [(entry["log_level"], entry["problem"], entry["worker"]) for entry in logs[1:]] == [
+        ("error", "a.py:1: no", 3),
+        ("error", "b.py:2: no", 3),
+    ]
+
+
 def test_a_worker_whose_parent_is_of_another_version_counts_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, logs: Logs
 ) -> None:

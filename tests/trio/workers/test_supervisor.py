@@ -99,7 +99,7 @@ def test_a_restart_whose_first_worker_fails_changes_nothing() -> None:
     supervisor = serving(2)
     supervisor.restart(10, 5)
     assert done(supervisor.ended(3, 78, 11)) == [
-        Restarted("the first new worker has not become ready (exit status 78)")
+        Restarted("the first new worker has not become ready (exit status 78): see the log")
     ]
     assert (supervisor.ready_workers, supervisor.count) == ([1, 2], 2)
     assert done(supervisor.ended(1, -9, 12)) == [Start(4, is_first=False)]
