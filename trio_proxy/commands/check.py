@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -98,6 +100,9 @@ def _check_all(
             found.problems([of_settings(options, f"--user {options.user}: {error}")])
         else:
             found.problems(_unreadable(user, loaded))
+    else:
+        for file in _only_for_root(options, loaded):
+            found.warn(f"{file}: only root can read it; let the user of the service read it too")
     check_certificates(security, found)
     if not is_wrong:  # a setting that prevents this may be in a part that could not be read
         if why := hidden_auth(options):
@@ -121,6 +126,26 @@ def _unreadable(user: User, loaded: LoadedRules | None) -> list[Problem]:
     files = () if loaded is None else loaded.files
     text = f"cannot be read by the user {user.name}, as whom the service runs"
     return [Problem(str(file), 0, text) for file in user.cannot_read(files)]
+
+
+def _only_for_root(options: Options, loaded: LoadedRules | None) -> list[Path]:
+    """The files of settings, rules and certificates of which root, who runs this, may not notice that the
+    service cannot read them."""
+    if os.geteuid():
+        return []
+    files = [*(() if loaded is None else loaded.files), *options.tls_cert, *options.tls_key]
+    if options.config is not None:
+        files.append(options.config)
+    return [file for file in dict.fromkeys(files) if _is_only_for_root(file)]
+
+
+def _is_only_for_root(file: Path) -> bool:
+    try:
+        found = file.stat()
+    except OSError:  # reported elsewhere
+        return False
+    others = stat.S_IROTH | (stat.S_IRGRP if found.st_gid else 0)
+    return found.st_uid == 0 and not found.st_mode & others
 
 
 def _say_rules(options: Options, loaded: LoadedRules | None, found: Findings) -> None:

@@ -8,6 +8,8 @@ import socket
 import sys
 from getpass import getuser
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from checks import Capture, Said, checked, write_rules
@@ -18,6 +20,7 @@ from sansio_smtp.rules.lint.problems import Problem
 from trio_proxy.commands import check
 from trio_proxy.driver import listening
 from trio_proxy.process.user import User
+from trio_proxy.rulebook.load import LoadedRules
 from trio_proxy.settings.choose import choose
 from trio_proxy.settings.config_file import read_config
 from trio_proxy.settings.options import Options
@@ -280,6 +283,35 @@ def test_rules_that_the_user_of_the_service_cannot_read(
     assert said.status == 78
     text = f"good.py: cannot be read by the user {getuser()}, as whom the service runs"
     assert [line.rpartition("/")[2] for line in said.err] == [text]
+
+
+@pytest.mark.parametrize(
+    ("mode", "group", "warns"), [(0o600, 0, True), (0o640, 0, True), (0o640, 5, False), (0o644, 0, False)]
+)
+def test_root_is_warned_of_files_that_the_service_cannot_read(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, mode: int, group: int, warns: bool
+) -> None:
+    real = Path.stat
+
+    def of_root(self: Path, **options: Any) -> Any:
+        kind = real(self, **options).st_mode & ~0o777
+        return SimpleNamespace(st_mode=kind | mode, st_uid=0, st_gid=group)
+
+    loaded = cast("LoadedRules", SimpleNamespace(files=(Path("good.py"), Path("gone.py"))))
+    options = Options(config=Path("good.py"), tls_key=(Path("gone.pem"),))
+    monkeypatch.setattr(Path, "stat", of_root)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert check._only_for_root(options, loaded) == [Path("good.py")] * warns
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert check._only_for_root(options, loaded) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root reads what others cannot")
+def test_check_says_which_files_only_root_can_read(capsys: Capture) -> None:
+    Path("good.py").chmod(0o600)
+    (line,) = checked(capsys, rules=("good.py",)).err
+    assert line.startswith("warning: ")
+    assert line.endswith("/good.py: only root can read it; let the user of the service read it too")
 
 
 def test_a_directory_without_permission(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
