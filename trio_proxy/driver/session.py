@@ -60,6 +60,8 @@ class Session:
         "_conduct",
         "_deadline",
         "_entered",
+        "_hurries",
+        "_is_closing",
         "_judging",
         "_known",
         "_log",
@@ -154,6 +156,7 @@ class Session:
         self._reactor = settings.reactor
         self._alone: Alone | None = None
         self._closing: trio.CancelScope | None = None
+        self._is_closing = self._hurries = False
         self.latest_end = inf
         self._started = 0.0
         self._broken = False
@@ -221,6 +224,7 @@ class Session:
         except Exception as error:
             self._broke(error)
         self._servers.close()
+        self._closes()
         client = self._client
         if not client.flush_now():
             return False
@@ -231,6 +235,7 @@ class Session:
         return client.stream.hand_over(reader, CLIENT)
 
     async def finish(self) -> None:
+        self._closes()
         last = min(trio.current_time() + CLOSING_SECONDS, self.latest_end)
         with trio.CancelScope(deadline=last) as self._closing:
             await self._finish(self._closing, last)
@@ -299,9 +304,9 @@ class Session:
             self._broke(error)
         if now:
             self._judging.hurry()
-            self.latest_end = trio.current_time() + STOPPING_SECONDS
-            if self._closing is not None:
-                self._closing.deadline = min(self._closing.deadline, self.latest_end)
+            self._hurries = True
+            if self._is_closing:
+                self._closes()
 
     # Limits: see `Conducted`
 
@@ -358,6 +363,14 @@ class Session:
         self._relay.apply(self._proxy.timed_out(stalled=stalled))
 
     # The end
+
+    def _closes(self) -> None:
+        """The last octets leave now. After the grace period they have less time for that."""
+        self._is_closing = True
+        if self._hurries:
+            self.latest_end = min(self.latest_end, trio.current_time() + STOPPING_SECONDS)
+            if self._closing is not None:
+                self._closing.deadline = min(self._closing.deadline, self.latest_end)
 
     async def _finish(self, scope: trio.CancelScope, last: float) -> None:
         """Sends the last octets, and gives the client time to read them. A socket that is closed with unread
