@@ -164,6 +164,11 @@ class MessageFlow:
         found, self._id = self._id, None
         return Content(received, size, b"" if found is None else found.value, bare_lf)
 
+    @property
+    def message_id(self) -> bytes:
+        """The Message-ID of the message whose content is coming, if it has come and is looked for."""
+        return b"" if self._id is None else self._id.value
+
     def _look_for_id(self, data: bytes) -> None:
         if self._id is None:
             self._id = MessageIdReader()
@@ -421,7 +426,9 @@ class MessageFlow:
     def close(self) -> None:
         """The dialogue is over."""
         self._swallowed = None
+        found = self._id
         self._forget()
+        self._id = found  # for the account of a message whose end has not come
         self._step(MessageStep.CLOSE)
 
     # The pipeline

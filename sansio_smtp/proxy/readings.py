@@ -161,6 +161,13 @@ class Readings:
         return self._client.unfinished
 
     @property
+    def message_id(self) -> bytes:
+        """The Message-ID of a message whose end has not come; empty if it has not come either, or if
+        `Config.account` is not set. It stays after the end of the dialogue."""
+        self._catch_up()
+        return self._message.message_id
+
+    @property
     def states(self) -> tuple[Phase, Phase]:
         """The framing phases of the end that faces the client and of the one that faces the server."""
         self._catch_up()

@@ -149,9 +149,9 @@ class Account:
             if isinstance(event, SendToClient):
                 self._last_said = event
 
-    def ended(self, envelope: Envelope, hello: Command | None) -> SessionRecord | None:
-        """The session has ended with this mail transaction open. Returns the record of the session, if there
-        is one."""
+    def ended(self, envelope: Envelope, hello: Command | None, message_id: bytes) -> SessionRecord | None:
+        """The session has ended with this mail transaction open; ``message_id`` has come of its message.
+        Returns the record of the session, if there is one."""
         mail = envelope.mail
         is_open = mail is not None and bool(envelope.recipients) and mail is not self._refused
         if self._has_ended or (self.has_told and not is_open):
@@ -169,6 +169,7 @@ class Account:
             reply,
             address_of(envelope.mail) if is_open else None,
             tuple([address_of(to) for to in envelope.recipients]) if is_open else (),
+            message_id.decode("utf-8", "backslashreplace") if is_open else "",
         )
         self._tell(record)
         return record

@@ -147,6 +147,7 @@ def _of_session(record: SessionRecord) -> dict[str, Any]:
             "by": record.by,
             "reply": record.reply,
             "upstream": record.upstream,
+            "message_id": record.message_id,
             "seconds": round(record.seconds, 3),
         }
     )

@@ -164,6 +164,8 @@ class SessionRecord:
     """The address of the reverse-path of the mail transaction; None if none was open."""
     recipients: tuple[str, ...] = ()
     """Its recipients, as far as they were accepted."""
+    message_id: str = ""
+    """The field Message-ID of its message, if it has come."""
 
 
 Record = MessageRecord | RefusalRecord | SessionRecord

@@ -286,7 +286,7 @@ class Session:
             self._log.may_be_check and proxy.envelope.mail is None  # health checks come every few seconds
         ):
             return
-        record = account.ended(proxy.envelope, proxy.hello)
+        record = account.ended(proxy.envelope, proxy.hello, proxy.message_id)
         if record is not None and record.by == Origin.SERVER.value:
             self._reports.note(f"upstream server {record.upstream} has said: {record.reply}", "***")
 

@@ -55,6 +55,20 @@ def test_content_that_is_refused_or_dropped() -> None:
     assert scene.event(MessageAnswered).content == Content(CAME, 0, b"<a@me>")
 
 
+def test_the_id_of_a_message_whose_end_does_not_come() -> None:
+    scene = in_data()
+    assert scene.proxy.message_id == b""
+    scene.client(*MESSAGE[:-1])
+    assert scene.proxy.message_id == b"<a@me>"
+    scene.proxy.shutdown(now=True)
+    assert scene.proxy.closed
+    assert scene.proxy.message_id == b"<a@me>"
+    scene = in_data()
+    scene.client(*MESSAGE)
+    scene.server("250 ok")
+    assert scene.proxy.message_id == b""
+
+
 def test_a_message_in_segments() -> None:
     scene = in_data()
     for line in MESSAGE:

@@ -253,6 +253,7 @@ def test_how_much_of_a_message_has_come() -> None:
     scene.client("..x")
     assert scene.proxy.receiving == 4
     assert scene.proxy.unfinished == Unfinished(4)
+    assert scene.proxy.message_id == b""  # it is not looked for
     scene.client("y" * 40)
     assert scene.proxy.receiving is None
     scene = Scene("MESSAGE").in_content()

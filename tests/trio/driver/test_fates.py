@@ -354,6 +354,22 @@ async def test_a_server_that_cannot_be_reached(mock_clock: MockClock, logs: Logs
     assert (line["by"], line["reply"][:9]) == ("proxy", "421 4.4.1")
 
 
+@pytest.mark.parametrize("how", ["stop", "client"])
+async def test_a_message_that_is_cut_off_is_found_by_its_id(
+    mock_clock: MockClock, logs: Logs, how: str
+) -> None:
+    async with over_tcp(mock_clock, config=ACCOUNT) as run:
+        await opened(run)
+        await said(run, b"DATA", b"354 go")
+        await run.client.raw(b"Message-ID: <cut@me.example>\r\n\r\nhalf of")
+        await run.server.expect(b"Message-ID: <cut@me.example>", b"")
+        if how == "stop":
+            run.session.shutdown(now=True)
+        await over(run)
+    (line,) = sessions(logs)
+    assert (line["event"], line["message_id"]) == ("message not completed", "<cut@me.example>")
+
+
 async def test_a_message_that_does_not_end(mock_clock: MockClock, logs: Logs) -> None:
     async with over_tcp(mock_clock, config=ACCOUNT) as run:
         await opened(run, b"b", b"c")
@@ -363,6 +379,7 @@ async def test_a_message_that_does_not_end(mock_clock: MockClock, logs: Logs) ->
     (line,) = sessions(logs)
     assert (line["event"], line["from"]) == ("message not completed", "a@me.example")
     assert [to["address"] for to in line["to"]] == ["b@mx.example", "c@mx.example"]
+    assert "message_id" not in line
 
 
 @pytest.mark.parametrize("how", ["timeout", "client closed the connection in mid-message"])
