@@ -20,6 +20,7 @@ from sansio_smtp import (
     Config,
     Continue,
     Event,
+    LocalProtocolError,
     MessageQuestion,
     Proxy,
     Replace,
@@ -550,6 +551,13 @@ def test_rules_between_the_ends() -> None:
     client, server = FakeClient(MESSAGES[:2]), FakeServer(judge=no_bad_recipient)
     converse(client, server, Proxy(ask={"MESSAGE"}), judge=judge)
     assert [message.content for message in server.accepted] == [b"X-Rule: yes\r\n" + MESSAGES[0].content, b""]
+
+
+def test_a_message_that_cannot_be_sent() -> None:
+    """The fake client waited for a reply to half a message."""
+    client = FakeClient([Message("a@me.example", ("b@mx.example",), b"x\n\0.\n")])
+    with pytest.raises(LocalProtocolError, match="this message cannot be sent: NUL in mail data"):
+        converse(client, FakeServer(), Proxy())
 
 
 def test_server_that_refuses() -> None:

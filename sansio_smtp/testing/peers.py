@@ -20,7 +20,7 @@ from sansio_smtp.ends.server import ServerConnection
 from sansio_smtp.states import Phase
 from sansio_smtp.verbs import Kind
 from sansio_smtp.wire.commands import END_OF_DATA, Command
-from sansio_smtp.wire.content import ContentWriter, Form, unstuff
+from sansio_smtp.wire.content import Form, unstuff
 from sansio_smtp.wire.replies import Reply
 from sansio_smtp.wire.violations import RemoteProtocolError
 
@@ -391,11 +391,7 @@ class FakeClient:
 
     def _send_content(self) -> None:
         assert self._current is not None
-        writer = ContentWriter()
-        wire = writer.feed(self._current.content) + writer.finish()
-        if wire:
-            self._outbox += self._end.send_content(wire)
-        self._outbox += self._end.send_end_of_data()
+        self._outbox += self._end.send_message(self._current.content)
 
 
 def _complain(what: str) -> NoReturn:
