@@ -21,6 +21,7 @@ from trio_proxy.settings.contradictions import contradictions
 from trio_proxy.settings.in_file import all_given, of_file, of_settings
 from trio_proxy.settings.options import Options
 from trio_proxy.text.addresses import Address, AddressError
+from trio_proxy.text.missing import REMEDY, no_file
 from trio_proxy.tls.on_demand import CertificateOnDemand
 
 if TYPE_CHECKING:
@@ -157,8 +158,8 @@ def _loaded(options: Options, problems: list[Problem], load: Callable[[], T]) ->
 
 
 def _missing(options: Options, files: Iterable[Path]) -> list[Problem]:
-    text = "cannot be read: there is no such file; correct the path"
-    return [of_file(options, file, f"{file}: {text}") for file in dict.fromkeys(files) if not file.exists()]
+    missing = (file for file in dict.fromkeys(files) if not file.exists())
+    return [of_file(options, file, f"{file}: {no_file(file)}{REMEDY}") for file in missing]
 
 
 def _clients(options: Options, stack: ExitStack) -> ServerTls:

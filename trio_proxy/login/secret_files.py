@@ -16,6 +16,8 @@ from typing import Final
 import attrs
 import structlog
 
+from trio_proxy.text.missing import unreadable
+
 __all__ = ["RefreshTokens", "SecretError", "read_secret"]
 
 log = structlog.stdlib.get_logger("smtp_proxy")
@@ -33,7 +35,7 @@ def read_secret(file: Path) -> str:
         with file.open("rb") as opened:
             octets = opened.read(_LARGEST + 1)
     except OSError as error:
-        raise SecretError(f"{file} cannot be read: {error.strerror or error}") from error
+        raise SecretError(f"{file}: {unreadable(file, error)}") from error
     if len(octets) > _LARGEST:
         raise SecretError(f"{file} is larger than {_LARGEST:,} bytes; is it a file with a secret?")
     try:
@@ -102,7 +104,7 @@ def _names(directory: Path) -> list[str]:
     try:
         return os.listdir(directory)
     except OSError as error:
-        raise SecretError(f"{directory} cannot be read: {error.strerror or error}") from error
+        raise SecretError(f"{directory}: {unreadable(directory, error)}") from error
 
 
 def _write(file: Path, text: str) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Final
 from sansio_smtp import rules
 from sansio_smtp.rules.lint.problems import Problem, RuleError, did_you_mean
 from sansio_smtp.rules.phases import PHASES
+from trio_proxy.text.missing import REMEDY, unreadable
 
 __all__ = ["KeptModules", "RuleModules"]
 
@@ -123,9 +124,8 @@ def _read(name: str, path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         others = [each.name for each in path.parent.glob("*.py")] if path.parent.is_dir() else []
-        hint = did_you_mean(path.name, others) if isinstance(error, FileNotFoundError) else ""
-        text = f"cannot be read: {error.strerror}{hint}"
-        raise RuleError([Problem(name, 0, text)]) from None
+        remedy = did_you_mean(path.name, others) or REMEDY
+        raise RuleError([Problem(name, 0, unreadable(Path(name), error, remedy))]) from None
 
 
 def _meant(name: str, path: Path) -> str:

@@ -15,6 +15,7 @@ import attrs
 
 from sansio_smtp.rules.lint.problems import Problem, RuleError, did_you_mean
 from trio_proxy.text.masking import MASK, is_list, is_secret, is_table, shown
+from trio_proxy.text.missing import unreadable
 
 from .file_schema import KNOWN_TABLES, SCHEMAS, SETTINGS_BY_KEY, place_for
 from .options import CONFLICTS, RULES, SETTINGS
@@ -121,7 +122,7 @@ def _text(path: Path) -> str:
 
 def _unreadable(file: str, error: Exception, text: str) -> Problem:
     if isinstance(error, OSError):
-        return Problem(file, 0, f"cannot be read: {error.strerror or error}")
+        return Problem(file, 0, unreadable(Path(file), error))
     if isinstance(error, UnicodeDecodeError):
         octets: bytes = error.object
         line = octets.count(b"\n", 0, error.start) + 1

@@ -5,7 +5,6 @@ the settings file.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -88,22 +87,12 @@ def _overlap(one: Address, other: Address) -> bool:
         return one.path == other.path
     if one.port == 0 or one.port != other.port:  # each 0 is another free port
         return False
-    return any(_covers(a, b) or _covers(b, a) for a in _hosts(one) for b in _hosts(other))
+    return not _hosts(one).isdisjoint(_hosts(other))
 
 
-def _hosts(address: Address) -> tuple[str, ...]:
+def _hosts(address: Address) -> set[str]:
     host = address.host.lower()
-    return _SEVERAL.get(host, (host,))
-
-
-def _covers(host: str, other: str) -> bool:
-    return host == other or (host in _WHOLE and _WHOLE[host].fullmatch(other) is not None)
-
-
-_SEVERAL: Final = {"localhost": ("127.0.0.1", "::1"), "": ("0.0.0.0", "::")}
-"""A host of a listener → the addresses that it stands for."""
-_WHOLE: Final = {"0.0.0.0": re.compile(r"[0-9.]+"), "::": re.compile(r".*:.*")}
-"""An address that stands for all of its family → what these look like."""
+    return {"127.0.0.1", "::1"} if host == "localhost" else {host}
 
 
 def _log_key(options: Options) -> Iterator[str]:

@@ -25,6 +25,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from trio_proxy.text.missing import REMEDY, no_file
+
 __all__ = [
     "Certificate",
     "CertificateError",
@@ -42,7 +44,6 @@ __all__ = [
 
 _SECONDS_A_DAY: Final = 86_400
 _FAST_BITS: Final = 2048
-_NO_FILE: Final = "there is no such file; correct the path"
 _NOT_ALLOWED: Final = "permission denied; let the user that this program runs as read it"
 
 
@@ -224,7 +225,7 @@ def _octets(file: Path) -> bytes | Problem:
     try:
         return file.read_bytes()
     except FileNotFoundError:
-        why = _NO_FILE
+        return Problem(ProblemKind.UNREADABLE, file, f"{file}: {no_file(file)}{REMEDY}")
     except PermissionError:
         why = _NOT_ALLOWED
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path

@@ -117,7 +117,7 @@ def test_problems_everywhere(tmp_path: Path) -> None:
         (["-u", "127.0.0.1:1"], 69, "cannot be reached"),
         (["-r", "misspelt.py"], 78, "misspelt.py:1: "),
         (["-r", "ready:nothing"], 78, "ready:nothing: "),
-        (["-c", "nowhere.toml"], 78, "nowhere.toml: cannot be read: No such file or directory"),
+        (["-c", "nowhere.toml"], 78, "nowhere.toml: cannot be read: there is no such file: /"),
         (["-c", "."], 78, ".: cannot be read: Is a directory"),
         (["--quarantin", "x"], 2, "Did you mean '--quarantine'?"),
         (["--timeout", "idel=3"], 2, "did you mean idle=3?"),
@@ -219,12 +219,14 @@ def test_all_mistakes_are_said_at_once_each_with_its_line(command: tuple[str, ..
     assert [line for line in result.stderr.splitlines() if not line.startswith("upstream ")] == [
         'm.toml:3: [server] upstream = "127.0.0.1:2599" is where this proxy listens itself: it cannot be its '
         "upstream server; name the server that mail goes to",
-        'm.toml:4: [server] tls_cert = "nomail.pem": cannot be read: there is no such file; correct the path',
+        'm.toml:4: [server] tls_cert = "nomail.pem": cannot be read: '
+        f"there is no such file: {tmp_path}/nomail.pem; correct the path",
         "m.toml:5: [server] self_signed = true makes a certificate, and tls_cert gives one: leave out one of "
         "them",
         'm.toml:6: [server] unknown key "tls_kye"; did you mean "tls_key"?',
         "m.toml:7: [server] transcript = 5: expected true or false",
-        'm.toml:10: [rules] files = "gone-away.py": cannot be read: No such file or directory',
+        'm.toml:10: [rules] files = "gone-away.py": cannot be read: '
+        f"there is no such file: {tmp_path}/gone-away.py; correct the path",
     ]
 
 

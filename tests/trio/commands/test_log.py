@@ -87,10 +87,10 @@ def test_hashes_stay_the_same_when_the_level_changes(capsys: Said) -> None:
 
 
 NO_KEYS = {
-    "gone": (None, "cannot be read: No such file or directory"),
-    "empty": (b"\n", "is empty"),
-    "octets": (b"\xff\x00", "is not UTF-8"),
-    "two": (b"one\ntwo\n", "has more than one line"),
+    "gone": (None, ": cannot be read: there is no such file; correct the path"),
+    "empty": (b"\n", " is empty"),
+    "octets": (b"\xff\x00", " is not UTF-8"),
+    "two": (b"one\ntwo\n", " has more than one line"),
 }
 
 
@@ -105,7 +105,7 @@ def test_a_key_that_cannot_be_used(kind: str, tmp_path: Path, capsys: Said) -> N
     service_log = ServiceLog.configured(options)
     (problem,) = service_log.problems
     assert [str(each) for each in log_problems(options)] == [str(problem)]
-    assert str(problem).startswith(f"--log-key-file {file} {why}")
+    assert str(problem).startswith(f"--log-key-file {file}{why}")
     assert "openssl rand -hex 32" in str(problem)
     log.error("early", **{"from": "ann@me.example"})
     assert "ann@" not in capsys.readouterr().err
@@ -118,7 +118,7 @@ def test_without_its_key_nothing_is_started(arguments: tuple[str, ...], tmp_path
         *arguments, "-l", "127.0.0.1:0", "--log-addresses", "hashed", "--log-key-file", "k", "-r", "gone.py",
         directory=tmp_path,
     )  # fmt: skip
-    lines = [line for line in result.stderr.splitlines() if "-file k " in line or "gone.py" in line]
+    lines = [line for line in result.stderr.splitlines() if "-file k: " in line or "gone.py" in line]
     assert result.returncode == (2 if "x" in arguments else 78)
     assert len(lines) == 2
     assert len(result.stderr.splitlines()) == 2 or "x" in arguments

@@ -58,7 +58,7 @@ def test_a_password_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             None,
             "--login inject needs a password: give --upstream-password-file FILE, or the variable SMTP_PROXY",
         ),
-        (Path("nowhere"), "--upstream-password-file nowhere cannot be read: No such file"),
+        (Path("nowhere"), "--upstream-password-file nowhere: cannot be read: there is no such file: /"),
         (Path("empty"), "--upstream-password-file empty is empty"),
     ],
 )

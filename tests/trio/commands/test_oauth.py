@@ -49,9 +49,15 @@ def test_no_provider() -> None:
         ({"oauth_client_id": "app"}, "--oauth-client-id is for a provider of tokens"),
         ({"oauth_url": URL}, f"--oauth-url {URL} is asked by an application: give --oauth-client-id"),
         (APP, "--oauth-url gives no token for a client id alone"),
-        (APP | {"oauth_client_secret_file": Path("nowhere")}, "--oauth-client-secret-file nowhere cannot be"),
+        (
+            APP | {"oauth_client_secret_file": Path("nowhere")},
+            "--oauth-client-secret-file nowhere: cannot be",
+        ),
         (APP | {"oauth_client_secret_file": Path("empty")}, "--oauth-client-secret-file empty is empty"),
-        (APP | {"oauth_refresh_token_file": Path("nowhere")}, "--oauth-refresh-token-file nowhere cannot be"),
+        (
+            APP | {"oauth_refresh_token_file": Path("nowhere")},
+            "--oauth-refresh-token-file nowhere: cannot be",
+        ),
         (APP | {"oauth_refresh_token_file": Path("none")}, "--oauth-refresh-token-file none has no file"),
         (APP | {"oauth_refresh_token_file": Path("bad")}, "--oauth-refresh-token-file bad/ann is empty"),
     ],

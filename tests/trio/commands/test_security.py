@@ -262,7 +262,7 @@ def test_the_service_says_it_together_with_all_else() -> None:
     result = CliRunner().invoke(cli, ["-c", config, "-r", "nowhere.py"])
     assert result.exit_code == 78
     assert [line.partition(" ")[0] for line in result.stderr.splitlines()] == [
-        "proxy.toml:4:", "proxy.toml:2:", "proxy.toml:3:", "--rules",
+        "proxy.toml:2:", "proxy.toml:3:", "proxy.toml:4:", "--rules",
     ]  # fmt: skip
     result = CliRunner().invoke(cli, ["--listen", "h:x", "--tls-cert", "no.pem", "--tls-key", "none.key"])
     assert result.exit_code == 2

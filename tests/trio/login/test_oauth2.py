@@ -196,7 +196,7 @@ async def test_where_there_is_no_tls_no_authorities_are_read(monkeypatch: pytest
 async def test_a_file_that_is_missing(tmp_path: Path) -> None:
     async with token_endpoint(token()) as endpoint:
         source = refresh(endpoint, refresh_tokens=RefreshTokens(tmp_path / "none"))
-        with pytest.raises(TokenError, match="No such file") as caught:
+        with pytest.raises(TokenError, match="there is no such file") as caught:
             await source.fetch("ann")
     assert caught.value.permanent
     assert endpoint.forms == []

@@ -40,7 +40,7 @@ def test_what_is_no_secret(octets: bytes, why: str, tmp_path: Path) -> None:
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(SecretError, match="No such file"):
+    with pytest.raises(SecretError, match=": cannot be read: there is no such file; correct the path"):
         read_secret(tmp_path / "secret")
     with pytest.raises(SecretError, match="Is a directory"):
         read_secret(tmp_path)

@@ -330,7 +330,8 @@ async def test_a_file_that_goes_and_comes_back(folder: Folder, autojump_clock: M
             os.unlink("my_rules.py")
             await trio.sleep(30)
             assert texts(logs) == [
-                "error: my_rules.py: cannot be read: No such file or directory",
+                "error: my_rules.py: cannot be read: there is no such file: "
+                f"{Path.cwd()}/my_rules.py; correct the path",
                 "error: reload refused",
             ]
             assert answer(book.current) == ["before"]

@@ -367,7 +367,8 @@ def test_what_is_no_toml(text: str | bytes, problem: str) -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    for name, why in [("nowhere.toml", "No such file or directory"), (".", "Is a directory")]:
+    missing = f"there is no such file: {Path('nowhere.toml').absolute()}; correct the path"
+    for name, why in [("nowhere.toml", missing), (".", "Is a directory")]:
         config, (problem,) = read_config(Path(name))
         assert config is None
         assert str(problem) == f"{name}: cannot be read: {why}"

@@ -258,7 +258,9 @@ def test_reading_it_again() -> None:
     ):
         reread(before)
     path.unlink()
-    with pytest.raises(RuleError, match=r"^proxy.toml: cannot be read: No such file or directory$"):
+    with pytest.raises(
+        RuleError, match=r"^proxy.toml: cannot be read: there is no such file: /.*/proxy.toml;"
+    ):
         reread(before)
 
 
