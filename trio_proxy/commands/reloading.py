@@ -34,7 +34,7 @@ from .upstreams import servers_now
 if TYPE_CHECKING:
     from trio_proxy.tls.reload import Certificates
 
-__all__ = ["RELOADED", "Loading", "needing_restart"]
+__all__ = ["RELOADED", "Loading", "needing_new_parent", "needing_restart"]
 
 log = structlog.stdlib.get_logger("smtp_proxy")
 
@@ -53,6 +53,11 @@ def needing_restart(start: Options, now: Options) -> list[str]:
         for name, setting in SETTINGS.items()
         if name not in RELOADED and setting.table is not None and getattr(start, name) != getattr(now, name)
     ]
+
+
+def needing_new_parent(start: Options, now: Options) -> list[str]:
+    """Those of them for which new workers are not enough."""
+    return [name for name in needing_restart(start, now) if name in _OF_PARENT]
 
 
 @attrs.define(eq=False)

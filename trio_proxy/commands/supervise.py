@@ -29,6 +29,7 @@ from trio_proxy.workers.rows import Rows
 
 from .admin import admin_of_parent, open_admin
 from .log import ServiceLog, make_key
+from .reloading import needing_new_parent
 
 __all__ = ["supervise"]
 
@@ -119,7 +120,8 @@ class _Planner:
                 stack = ExitStack()
                 self._open[address] = stack, stack.enter_context(listening(address, self.given))
         sockets = [(address, sock) for address in options.listen for sock in self._open[address][1]]
-        return Plan(options.worker_count, sockets)
+        names = ", ".join(needing_new_parent(self.options, options))
+        return Plan(options.worker_count, sockets, f"{names}; restart the service" if names else "")
 
 
 def _control(path: Path, stack: ExitStack) -> socket.socket:

@@ -8,8 +8,9 @@ Each connection is a channel (`trio_proxy.workers.channel`); the parent answers 
 ``status``    answers at once with a line for people
 ============  ====================================================================
 
-The answer has ``why_not``, which is empty if it worked. That of ``reload`` also has ``not_applied``, the
-changed settings that need new workers. Only the user of the service, and root, can connect.
+The answer has ``why_not``, which is empty if it worked. Those of ``restart`` and ``reload`` also have
+``not_applied``, the changed settings that this did not apply. Only the user of the service, and root, can
+connect.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ async def _answer(client: socket.socket, parent: Parent) -> None:
     channel = Channel(client)
 
     async def restart(_: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {"why_not": await parent.restart()}
+        return {"why_not": await parent.restart(), "not_applied": parent.not_applied}
 
     async def reload(_: Mapping[str, Any]) -> Mapping[str, Any]:
         return {"why_not": await parent.reload(), "not_applied": parent.not_applied}

@@ -42,6 +42,8 @@ class Plan:
     """How many workers accept clients."""
     sockets: Sequence[tuple[Address, socket.socket]]
     """The addresses on which they listen."""
+    not_applied: str = ""
+    """The changed settings that new workers do not apply, and what applies them, for people."""
 
 
 class Planner(Protocol):
@@ -119,7 +121,7 @@ class Parent:
         self._nursery: trio.Nursery | None = None
         self._reloading = trio.Lock()
         self.not_applied = ""
-        """The changed settings that the last reload did not apply, and what applies them, for people."""
+        """The changed settings that the last reload or restart did not apply, and what applies them."""
 
     # For other modules
 
@@ -182,6 +184,7 @@ class Parent:
                 self._plan = before
             self._planner.settle(self._plan)
             if not outcome.why_not:
+                self.not_applied = self._plan.not_applied
                 self._have_reloaded()
             return outcome.why_not
 

@@ -327,10 +327,14 @@ class Supervisor:
         if not self._restarts:
             self._is_stopping, self._status = True, status if status > 0 else 1
             return [Finish(self._status)]
-        why = f"the first new worker has not become ready ({_said(status)}): {problem or 'see the log'}"
+        why = "the first new worker has not become ready"
+        values = {"status": _said(status), "problem": problem or "see the lines before this one"}
         self._restarts, self._is_tried = False, True
         self._generation, self.count = self._before
-        actions: list[Action] = [Say(f"{why}; the old workers go on", "error"), Restarted(why)]
+        actions: list[Action] = [
+            Say(f"{why}; the old workers go on", "error", values),
+            Restarted(f"{why} ({_said(status)}): {problem or 'see the log'}"),
+        ]
         return [*actions, *self._fill(now)]
 
     def _crashed(self, worker: _Worker, status: int, now: float) -> list[Action]:

@@ -15,7 +15,7 @@ import pytest
 import trio
 from settings_files import options
 
-from trio_proxy.commands.reloading import RELOADED, Loading, needing_restart
+from trio_proxy.commands.reloading import RELOADED, Loading, needing_new_parent, needing_restart
 from trio_proxy.process.activation import Activated
 from trio_proxy.process.manager import Manager
 from trio_proxy.process.notify import Notifier
@@ -125,6 +125,8 @@ def test_each_setting_is_reloaded_or_named() -> None:
     )
     assert needing_restart(start, start) == []
     assert needing_restart(start, now) == ["[server] listen", "[server] grace"]
+    assert needing_new_parent(start, now) == []
+    assert needing_new_parent(start, options("--control", "here")) == ["[server] control"]
     assert {*SETTINGS} > RELOADED
 
 

@@ -149,9 +149,9 @@ async def test_restarts(autojump_clock: MockClock, logs: Logs) -> None:
     async with running(2) as (parent, world):
         used: list[bool] = []
         parent.when_reloaded(lambda: used.append(True))
-        world.plans = ["the settings are wrong", Plan(3, ()), Plan(5, ())]
+        world.plans = ["the settings are wrong", Plan(3, (), "admin"), Plan(5, ())]
         assert await parent.restart() == "the settings are wrong"
-        assert await parent.restart() == ""
+        assert (await parent.restart(), parent.not_applied) == ("", "admin")
         await wait_all_tasks_blocked()
         assert [number for number, worker in world.workers.items() if worker.status is None] == [3, 4, 5]
         world.fails = True

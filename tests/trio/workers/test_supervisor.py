@@ -98,8 +98,13 @@ def test_a_restart_drains_one_for_each_that_is_ready() -> None:
 def test_a_restart_whose_first_worker_fails_changes_nothing() -> None:
     supervisor = serving(2)
     supervisor.restart(10, 5)
-    assert done(supervisor.ended(3, 78, 11)) == [
-        Restarted("the first new worker has not become ready (exit status 78): see the log")
+    assert supervisor.ended(3, 78, 11, "my.py:1: no") == [
+        Say(
+            "the first new worker has not become ready; the old workers go on",
+            "error",
+            {"status": "exit status 78", "problem": "my.py:1: no"},
+        ),
+        Restarted("the first new worker has not become ready (exit status 78): my.py:1: no"),
     ]
     assert (supervisor.ready_workers, supervisor.count) == ([1, 2], 2)
     assert done(supervisor.ended(1, -9, 12)) == [Start(4, is_first=False)]
