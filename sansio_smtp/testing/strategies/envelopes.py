@@ -85,8 +85,9 @@ def envelopes(
 ) -> st.SearchStrategy[Envelope]:
     """One MAIL and up to four RCPT, with recipients in ``domains``: see `senders` and `recipients`. An
     ordinary envelope has at least one recipient. A hostile one is hostile throughout: it may have no
-    recipient, or one twice. If both are drawn, most envelopes have hostile recipients among ordinary ones, so
-    that most reach the server."""
+    recipient, or one twice. If both are drawn, about a third of the envelopes are ordinary, a third have one
+    or two hostile recipients among ordinary ones, and in a third anything may be hostile: so most reach the
+    server."""
     plain, odd = recipients(domains, hostile=False), recipients(domains, hostile=True)
     each_domain = [recipients([name], hostile=False) for name in domains]
     some = st.lists(plain, min_size=1, max_size=4)
