@@ -129,11 +129,11 @@ def _unreadable(user: User, loaded: LoadedRules | None) -> list[Problem]:
 
 
 def _only_for_root(options: Options, loaded: LoadedRules | None) -> list[Path]:
-    """The files of settings, rules and certificates of which root, who runs this, may not notice that the
-    service cannot read them."""
+    """The files of settings and rules of which root, who runs this, may not notice that the service cannot
+    read them. Not the keys: they are for root alone, if the service gets them as credentials."""
     if os.geteuid():
         return []
-    files = [*(() if loaded is None else loaded.files), *options.tls_cert, *options.tls_key]
+    files = [] if loaded is None else [*loaded.files]
     if options.config is not None:
         files.append(options.config)
     return [file for file in dict.fromkeys(files) if _is_only_for_root(file)]

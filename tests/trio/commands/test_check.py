@@ -298,7 +298,7 @@ def test_root_is_warned_of_files_that_the_service_cannot_read(
         return SimpleNamespace(st_mode=kind | mode, st_uid=0, st_gid=group)
 
     loaded = cast("LoadedRules", SimpleNamespace(files=(Path("good.py"), Path("gone.py"))))
-    options = Options(config=Path("good.py"), tls_key=(Path("gone.pem"),))
+    options = Options(config=Path("good.py"), tls_key=(Path("good.py").with_name("key.pem"),))
     monkeypatch.setattr(Path, "stat", of_root)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert check._only_for_root(options, loaded) == [Path("good.py")] * warns
