@@ -106,7 +106,7 @@ def _by_hand_1(octets: bytes) -> tuple[int, tuple[End, End] | None]:
     if not lf or not line.endswith(b"\r"):
         raise ValueError
     line += lf
-    if re.fullmatch(rb"PROXY UNKNOWN(?: [^\r\n]*)?\r\n", line):
+    if re.fullmatch(rb"PROXY UNKNOWN(?: [^\n]*)?\r\n", line):  # what comes before CRLF is ignored, also CR
         return len(line), None
     found = _V1.fullmatch(line)
     if found is None:
@@ -148,6 +148,7 @@ def _by_hand_2(octets: bytes) -> tuple[int, tuple[End, End] | None]:
 
 def _headers() -> Iterator[bytes]:
     yield b"PROXY UNKNOWN\r\n"
+    yield b"PROXY UNKNOWN UNKNOWN\r\r\n"
     yield b"PROXY TCP4 192.0.2.1 10.0.0.5 51000 25\r\n"
     yield b"PROXY TCP6 2001:db8::1 2001:db8::5 51000 25\r\n"
     yield b"PROXY TCP6 ::ffff:192.0.2.1 ::ffff:10.0.0.5 1 2\r\n"

@@ -79,6 +79,7 @@ async def test_who_the_client_is(octets: bytes, address: str, local: tuple[str, 
     [
         b"PROXY UNKNOWN\r\n",
         b"PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n",
+        b"PROXY UNKNOWN what comes before CRLF is ignored\r\r\n",
         v2(0, 0x00, b""),
         v2(0, 0x11, FOUR),
         v2(0, 0x11, b"anything"),
