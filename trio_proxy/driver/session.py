@@ -56,7 +56,6 @@ class Session:
         "_alone",
         "_broken",
         "_client",
-        "_closing",
         "_conduct",
         "_deadline",
         "_entered",
@@ -64,6 +63,7 @@ class Session:
         "_is_closing",
         "_judging",
         "_known",
+        "_last_scope",
         "_log",
         "_meter",
         "_proxy",
@@ -155,7 +155,7 @@ class Session:
                 self._relay.tell_of_names(partial(self._named, guard))
         self._reactor = settings.reactor
         self._alone: Alone | None = None
-        self._closing: trio.CancelScope | None = None
+        self._last_scope: trio.CancelScope | None = None
         self._is_closing = self._hurries = False
         self.latest_end = inf
         self._started = 0.0
@@ -237,8 +237,8 @@ class Session:
     async def finish(self) -> None:
         self._closes()
         last = min(trio.current_time() + CLOSING_SECONDS, self.latest_end)
-        with trio.CancelScope(deadline=last) as self._closing:
-            await self._finish(self._closing, last)
+        with trio.CancelScope(deadline=last) as self._last_scope:
+            await self._finish(self._last_scope, last)
 
     def close(self) -> None:
         self._close_connections()
@@ -369,8 +369,8 @@ class Session:
         self._is_closing = True
         if self._hurries:
             self.latest_end = min(self.latest_end, trio.current_time() + STOPPING_SECONDS)
-            if self._closing is not None:
-                self._closing.deadline = min(self._closing.deadline, self.latest_end)
+            if self._last_scope is not None:
+                self._last_scope.deadline = min(self._last_scope.deadline, self.latest_end)
 
     async def _finish(self, scope: trio.CancelScope, last: float) -> None:
         """Sends the last octets, and gives the client time to read them. A socket that is closed with unread

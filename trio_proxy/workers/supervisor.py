@@ -125,6 +125,11 @@ class _Worker:
     def enter(self, state: _State, deadline: float) -> None:
         self.state, self.deadline = state, deadline
 
+    def serve(self, deadline: float, grace: float) -> None:
+        """It accepts clients."""
+        self.enter(_State.READY, deadline)
+        self.grace = grace
+
     def give_up(self) -> None:
         self.is_late = True
 
@@ -197,8 +202,7 @@ class Supervisor:
         worker = self._workers.get(number)
         if worker is None or worker.state is not _State.STARTING:
             return []
-        worker.enter(_State.READY, self._silent_at(now))
-        worker.grace = self.grace if grace is None else grace
+        worker.serve(self._silent_at(now), self.grace if grace is None else grace)
         if self._trial == number:
             self._trial, self._is_tried = None, True
         return [*self._drain_others(now), *self._fill(now), *self._end_restart()]
