@@ -648,12 +648,12 @@ def test_server_without_pipelining_complains_of_haste(octets_sent: bytes, cut: C
         receive_all()
 
 
-@pytest.mark.parametrize("behind", [b"NOOP\r\n", b"DATA\r\n"])
-def test_server_with_pipelining_complains_of_what_ends_a_group(behind: bytes) -> None:
+@pytest.mark.parametrize("following", [b"NOOP\r\n", b"DATA\r\n"])
+def test_server_with_pipelining_complains_of_what_ends_a_group(following: bytes) -> None:
     server = FakeServer()
     server.receive(b"EHLO x\r\n")
     server.take()
-    server.receive(b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n" + behind)
+    server.receive(b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n" + following)
     with pytest.raises(AssertionError, match="before the reply to"):
         server.receive(b".\r\n")
 

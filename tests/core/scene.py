@@ -132,7 +132,7 @@ class Scene:
             self.answer(Continue())
 
     def greeted(self, *ehlo: str) -> Scene:
-        """Behind EHLO."""
+        """After EHLO."""
         self.server("220 mx")
         self.settle()
         self.client("EHLO me")
@@ -149,7 +149,7 @@ class Scene:
         return self
 
     def with_recipient(self, *ehlo: str, mail: str = "MAIL FROM:<a@me>") -> Scene:
-        """Behind an accepted RCPT."""
+        """After an accepted RCPT."""
         self.greeted(*ehlo)
         for line in (mail, "RCPT TO:<b@mx>"):
             self.client(line)
@@ -159,7 +159,7 @@ class Scene:
         return self
 
     def in_content(self, *ehlo: str, mail: str = "MAIL FROM:<a@me>") -> Scene:
-        """Behind 354."""
+        """After 354."""
         self.with_recipient(*ehlo, mail=mail)
         self.client("DATA")
         self.settle()

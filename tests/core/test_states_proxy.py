@@ -100,7 +100,7 @@ def test_a_state_is_assigned_in_one_place(name: str) -> None:
         "UPSTREAM": [],
         "GATE": ["Gate.OPEN"],
         "MESSAGE": ["Message.NONE"],
-    }[name], "but for the state in which it begins"
+    }[name], "except the state in which it begins"
     assert len(assigned) == 1 + (name != "UPSTREAM")
 
 

@@ -36,7 +36,7 @@ MESSAGE = b"Subject: hi\r\n\r\nhello\r\n"
 
 
 @attrs.frozen
-class Behind:
+class Servers:
     """The server, and a directory for the proxy."""
 
     peers: Peers
@@ -65,8 +65,8 @@ class Behind:
 
 
 @pytest.fixture
-def behind(peers: Peers, tmp_path: Path) -> Behind:
-    return Behind(peers, tmp_path)
+def servers(peers: Peers, tmp_path: Path) -> Servers:
+    return Servers(peers, tmp_path)
 
 
 def run(*command: str, input: bytes = b"") -> str:
@@ -94,67 +94,67 @@ def check_silence(proxy: Proxy, *secrets: str) -> None:
     ("service", "mechanism"),
     [("login", "SCRAM-SHA-256"), ("login, PLAIN", "PLAIN"), ("login, LOGIN", "LOGIN")],
 )
-def test_a_device_that_cannot_log_in(behind: Behind, service: str, mechanism: str) -> None:
+def test_a_device_that_cannot_log_in(servers: Servers, service: str, mechanism: str) -> None:
     """The proxy logs in for it, with what the server offers."""
-    postfix, mailbox = behind.peers.postfix, behind.peers.new_mailbox()
+    postfix, mailbox = servers.peers.postfix, servers.peers.new_mailbox()
     start = len(postfix.log())
-    with behind.proxy(service, "inject") as proxy:
+    with servers.proxy(service, "inject") as proxy:
         said = swaks(proxy, mailbox.address)
         assert "250 2.0.0 Ok: queued" in said, said
         assert "AUTH" not in said
         check_silence(proxy)
     mailbox.message()
-    assert behind.logins(start) == [(mechanism, "scanner")]
+    assert servers.logins(start) == [(mechanism, "scanner")]
 
 
-def test_a_server_that_wants_tls(behind: Behind) -> None:
-    mailbox = behind.peers.new_mailbox()
-    start = len(behind.peers.postfix.log())
+def test_a_server_that_wants_tls(servers: Servers) -> None:
+    mailbox = servers.peers.new_mailbox()
+    start = len(servers.peers.postfix.log())
     tls = (
         "--upstream-tls",
         "verify",
         "--upstream-ca",
-        str(behind.peers.ca),
+        str(servers.peers.ca),
         "--upstream-tls-name",
         SERVER_NAME,
     )
-    with behind.proxy("login, TLS", "inject", *tls) as proxy:
+    with servers.proxy("login, TLS", "inject", *tls) as proxy:
         assert "250 2.0.0 Ok: queued" in swaks(proxy, mailbox.address)
         check_silence(proxy)
-    assert behind.logins(start) == [("SCRAM-SHA-256", "scanner")]
+    assert servers.logins(start) == [("SCRAM-SHA-256", "scanner")]
 
 
-def test_a_wrong_password_of_the_proxy(behind: Behind) -> None:
+def test_a_wrong_password_of_the_proxy(servers: Servers) -> None:
     """The client did nothing wrong. The log says why, and not with which password."""
-    with behind.proxy("login", "inject", password="wrong horse") as proxy:
-        said = swaks(proxy, behind.peers.new_mailbox().address)
+    with servers.proxy("login", "inject", password="wrong horse") as proxy:
+        said = swaks(proxy, servers.peers.new_mailbox().address)
         assert "<** 451 4.7.0 login of this proxy at the upstream server has failed" in said, said
         assert "the server refuses the login" in proxy.log()
         check_silence(proxy, "wrong horse")
 
 
-def test_a_client_that_a_rule_checks(behind: Behind) -> None:
-    mailbox = behind.peers.new_mailbox()
-    start = len(behind.peers.postfix.log())
+def test_a_client_that_a_rule_checks(servers: Servers) -> None:
+    mailbox = servers.peers.new_mailbox()
+    start = len(servers.peers.postfix.log())
     login = ("--auth", "LOGIN", "--auth-user", "ann", "--auth-password")
-    with behind.proxy("login", "inject", rules=CHECKED) as proxy:
+    with servers.proxy("login", "inject", rules=CHECKED) as proxy:
         assert "<** 530 5.7.0 log in first" in swaks(proxy, mailbox.address)
         assert "535 5.7.8 wrong name or password" in swaks(proxy, mailbox.address, *login, "wrong horse")
         assert "250 2.0.0 Ok: queued" in swaks(proxy, mailbox.address, *login, "sesame")
         check_silence(proxy, "sesame", "wrong horse")
-    assert behind.logins(start) == [("SCRAM-SHA-256", "scanner")]
+    assert servers.logins(start) == [("SCRAM-SHA-256", "scanner")]
 
 
 @pytest.mark.parametrize("client", ["swaks PLAIN", "swaks LOGIN", "curl", "msmtp"])
-def test_a_client_that_logs_in_as_itself(behind: Behind, client: str, tmp_path: Path) -> None:
+def test_a_client_that_logs_in_as_itself(servers: Servers, client: str, tmp_path: Path) -> None:
     """The server gets SCRAM-SHA-256 for what the client says with PLAIN or LOGIN."""
-    mailbox = behind.peers.new_mailbox()
-    start = len(behind.peers.postfix.log())
-    with behind.proxy("login", "translate") as proxy:
+    mailbox = servers.peers.new_mailbox()
+    start = len(servers.peers.postfix.log())
+    with servers.proxy("login", "translate") as proxy:
         said = SENDERS[client](proxy, mailbox.address, PASSWORD)
         refused = SENDERS[client](proxy, mailbox.address, "wrong horse")
         check_silence(proxy, "wrong horse")
-    assert behind.logins(start) == [("SCRAM-SHA-256", "bob")], said
+    assert servers.logins(start) == [("SCRAM-SHA-256", "bob")], said
     assert "535" in refused or "Login denied" in refused, refused
     mailbox.message()
 
@@ -187,27 +187,27 @@ SENDERS: dict[str, Callable[[Proxy, str, str], str]] = {
 }
 
 
-def test_a_client_that_does_not_log_in(behind: Behind) -> None:
+def test_a_client_that_does_not_log_in(servers: Servers) -> None:
     """The server says what it thinks of that."""
-    with behind.proxy("login", "translate") as proxy:
-        said = swaks(proxy, behind.peers.new_mailbox().address)
+    with servers.proxy("login", "translate") as proxy:
+        said = swaks(proxy, servers.peers.new_mailbox().address)
     assert "<** 554 5.7.1" in said, said
 
 
-def test_another_server_after_the_login(behind: Behind) -> None:
+def test_another_server_after_the_login(servers: Servers) -> None:
     """The login is said again there, with what that one offers."""
-    mailbox = behind.peers.new_mailbox()
-    start = len(behind.peers.postfix.log())
-    rules = REDIRECTED.format(port=behind.peers.ports["login, PLAIN"])
-    with behind.proxy("login", "translate", rules=rules) as proxy:
+    mailbox = servers.peers.new_mailbox()
+    start = len(servers.peers.postfix.log())
+    rules = REDIRECTED.format(port=servers.peers.ports["login, PLAIN"])
+    with servers.proxy("login", "translate", rules=rules) as proxy:
         assert "250 2.0.0 Ok: queued" in SENDERS["swaks LOGIN"](proxy, mailbox.address, PASSWORD)
         check_silence(proxy)
-    assert behind.logins(start) == [("PLAIN", "bob")]
+    assert servers.logins(start) == [("PLAIN", "bob")]
     mailbox.message()
 
 
-def test_check_logs_in(behind: Behind, tmp_path: Path) -> None:
-    port = behind.peers.ports["login"]
+def test_check_logs_in(servers: Servers, tmp_path: Path) -> None:
+    port = servers.peers.ports["login"]
     file = tmp_path / "password"
     command = (sys.executable, "-m", "trio_proxy", "check", "-l", "127.0.0.1:0", "-u", f"127.0.0.1:{port}")
     login = ("--login", "inject", "--upstream-user", "scanner", "--upstream-password-file", str(file))

@@ -116,7 +116,7 @@ LOGINS: dict[str, tuple[bytes, ...]] = {
 
 @attrs.frozen
 class Seen:
-    """What can be seen of a proxy while it runs, and of what it leaves behind."""
+    """What can be seen of a proxy while it runs, and of what it leaves."""
 
     told: dict[str, bytes]
     """What was looked at, by its name."""

@@ -230,7 +230,7 @@ class LenientReceiver(Receiver):
 
 
 def canonical(decoded: bytes) -> bytes:
-    """A message as it must arrive: bare LF is CRLF, bare CR is a space. Behind a bare LF two dots stand
+    """A message as it must arrive: bare LF is CRLF, bare CR is a space. After a bare LF two dots stand
     for one: who ends lines in LF stuffs them too (Python's smtplib does), but the strict reading of
     that line has not taken the dot away."""
     out = bytearray()

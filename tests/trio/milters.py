@@ -69,7 +69,7 @@ class RawFilter:
 
     replies: dict[bytes, bytes] = attrs.field(factory=dict)
     last: bytes = b"Q"
-    """Behind the answer to this it hangs up."""
+    """After the answer to this it hangs up."""
     at_once: int = 65_536
     """Octets of one write."""
     packets: list[bytes] = attrs.field(factory=list)

@@ -65,7 +65,7 @@ def test_paths_that_cannot_be_read() -> None:
     """The server accepted them; they count as recipients, and have no path."""
     transaction = Transaction()
     transaction.answered(Command.of("MAIL whatever"), OK)
-    transaction.answered(odd := Command.of("RCPT whoever"), OK)
+    transaction.answered(odd := Command.of("RCPT anybody"), OK)
     transaction.answered(ONE, OK)
     assert transaction.open
     assert transaction.envelope.reverse_path is None

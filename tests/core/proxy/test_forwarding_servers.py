@@ -22,7 +22,7 @@ UNREACHABLE = [
 
 
 def leaving(*ask: str, ehlo: tuple[str, ...] = PIPELINING) -> Scene:
-    """Behind a recipient that is to go elsewhere."""
+    """After a recipient that is to go elsewhere."""
     scene = Scene("RCPT", *ask).greeted(*ehlo)
     scene.client("MAIL FROM:<a> SIZE=3")
     scene.server("250 a")
@@ -245,7 +245,7 @@ def test_a_greeting_command_is_not_said_twice() -> None:
 
 
 def detached(*ask: str) -> Scene:
-    """Behind a message that was refused while it streamed."""
+    """After a message that was refused while it streamed."""
     scene = Scene("HEADERS", *ask, config=Config(reconnect=True)).greeted()
     for line, reply in (("MAIL FROM:<a>", "250 a"), ("RCPT TO:<b>", "250 b"), ("DATA", "354 go")):
         scene.client(line)

@@ -95,7 +95,7 @@ def test_a_session_that_has_logged_in_does_not(line: str) -> None:
 
 
 def refused(auth: tuple[str, ...]) -> Scene:
-    """Behind a message that was refused while it streamed."""
+    """After a message that was refused while it streamed."""
     scene = Scene("HEADERS", config=Config(reconnect=True)).greeted()
     if auth:
         client, server = auth

@@ -48,7 +48,7 @@ class Talk:
         return [text for text in shown if not text.startswith("? ")]
 
     def greeted(self) -> Talk:
-        """Behind EHLO."""
+        """After EHLO."""
         self.server("220 mx")
         self.client("EHLO me")
         self.server("250-mx", "250 PIPELINING")
@@ -63,12 +63,12 @@ class Talk:
         return self
 
     def with_recipient(self, mail: str = "MAIL FROM:<a@me>", *more: str) -> Talk:
-        """Behind RCPT."""
+        """After RCPT."""
         lines = [mail, "RCPT TO:<b@mx>", *more]
         return self.greeted().said(*((line, "250 ok") for line in lines))
 
     def in_content(self, mail: str = "MAIL FROM:<a@me>", *more: str) -> Talk:
-        """Behind 354."""
+        """After 354."""
         self.with_recipient(mail, *more)
         self.client("DATA")
         if self.scene.proxy.waiting_for.value == "reply":

@@ -162,11 +162,11 @@ def test_the_earlier_line_decides_however_the_body_is_cut(
 
 def test_accept_ends_the_asking() -> None:
     """Of that rule and of those after it; what is left passes as it is."""
-    before, one, behind = Heard(), Heard({b"one\r\n": Accept()}), Heard()
-    run = Run([BODY, b"four\r\n"], lines(before), lines(one), lines(behind))
+    before, one, later = Heard(), Heard({b"one\r\n": Accept()}), Heard()
+    run = Run([BODY, b"four\r\n"], lines(before), lines(one), lines(later))
     assert len(before) == 4
     assert one == [b"one\r\n"]
-    assert behind == []
+    assert later == []
     assert run.left == BODY + b"four\r\n"
 
 
@@ -175,18 +175,18 @@ def test_accept_ends_the_asking() -> None:
 @each("second", [b"one\r\n", b"two\r\n", b"three\r\n"])
 def test_two_rules_accept(first: bytes, second: bytes, pieces: list[bytes]) -> None:
     """Nothing is lost, nor said twice."""
-    behind = Heard()
-    run = Run(pieces, lines(Heard({first: Accept()})), lines(Heard({second: Accept()})), lines(behind))
+    later = Heard()
+    run = Run(pieces, lines(Heard({first: Accept()})), lines(Heard({second: Accept()})), lines(later))
     assert run.left == BODY + b"four\r\n"
     everything = [b"one\r\n", b"two\r\n", b"three\r\n"]
-    assert behind == everything[: min(everything.index(first), everything.index(second))]
+    assert later == everything[: min(everything.index(first), everything.index(second))]
 
 
 def test_accept_lets_go_of_what_waits_for_its_rest() -> None:
     """Half a line of which a later rule had not seen the end is not lost, nor out of order."""
     halves = Heard({b"one\r\n": b"half", b"two\r\n": Accept()})
-    behind = Heard()
-    run = Run([b"one\r\n", b"two\r\n", b"three\r\n"], says("body", halves), lines(behind))
+    later = Heard()
+    run = Run([b"one\r\n", b"two\r\n", b"three\r\n"], says("body", halves), lines(later))
     assert run.left == b"halftwo\r\nthree\r\n"
 
 
@@ -199,10 +199,10 @@ def test_accept_of_a_rule_that_waits_for_the_rest_of_a_line() -> None:
 
 @pytest.mark.parametrize("phase", ["body", "body_line"])
 def test_a_failure_that_is_let_pass_ends_the_asking_of_that_rule(phase: str) -> None:
-    failing, behind = Heard({b"one\r\n": ValueError()}), Heard()
-    run = Run([b"one\r\n", b"two\r\n"], says(phase, failing, on_error="accept"), lines(behind))
+    failing, later = Heard({b"one\r\n": ValueError()}), Heard()
+    run = Run([b"one\r\n", b"two\r\n"], says(phase, failing, on_error="accept"), lines(later))
     assert failing == [b"one\r\n"]
-    assert behind == [b"one\r\n", b"two\r\n"]
+    assert later == [b"one\r\n", b"two\r\n"]
     assert (run.left, run.verdict) == (b"one\r\ntwo\r\n", None)
     assert run.host.errors == [ValueError]
 

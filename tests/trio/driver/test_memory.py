@@ -30,10 +30,8 @@ def server() -> Iterator[Server]:
 def process(server: Server, tmp_path: Path) -> Iterator[Proxy]:
     """It has passed a small message already: all is imported and allocated that ever will be."""
     with (
-        upstream(server, BUFFER) as behind,
-        proxy(
-            tmp_path, "-l", "127.0.0.1:0", "-u", f"127.0.0.1:{behind.port}", "--max-junk", "1000"
-        ) as process,
+        upstream(server, BUFFER) as mx,
+        proxy(tmp_path, "-l", "127.0.0.1:0", "-u", f"127.0.0.1:{mx.port}", "--max-junk", "1000") as process,
     ):
         with connect(("127.0.0.1", process.port)) as client:
             say_hello(client)

@@ -98,9 +98,9 @@ class Server:
 @contextmanager
 def service(tmp_path: Path, rules: str, server: Callable[[Peer], None] | None = None) -> Iterator[Proxy]:
     (tmp_path / "rules.py").write_text(rules)
-    with upstream(server or Server()) as behind:
+    with upstream(server or Server()) as mx:
         arguments = ("-l", "127.0.0.1:0", "--rules", "rules.py", "--grace", f"{GRACE}", "-v")
-        process = Impatient(tmp_path, *arguments, "-u", f"127.0.0.1:{behind.port}")
+        process = Impatient(tmp_path, *arguments, "-u", f"127.0.0.1:{mx.port}")
         try:
             yield process
         finally:

@@ -136,9 +136,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     directory = tmp_path_factory.mktemp("wrong")
     shutil.copy(RULES, directory)
     server = Server()
-    with upstream(server) as behind:
+    with upstream(server) as mx:
         arguments = ("-l", "127.0.0.1:0", "--rules", RULES.name, "--rule-timeout", f"{RULE_TIMEOUT}")
-        process = Proxy(directory, *arguments, "-u", f"127.0.0.1:{behind.port}", "-v")
+        process = Proxy(directory, *arguments, "-u", f"127.0.0.1:{mx.port}", "-v")
         try:
             yield Service(process, server)
             assert process.process.poll() is None, "the service has ended"

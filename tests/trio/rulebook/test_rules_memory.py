@@ -65,8 +65,8 @@ def with_rules(tmp_path: Path, rules: str, server: Server, *arguments: str) -> I
     listen = ("-l", "127.0.0.1:0", "--rules", "rules.py", *arguments)
     try:
         with (
-            upstream(server, BUFFER) as behind,
-            proxy(tmp_path, *listen, "-u", f"127.0.0.1:{behind.port}") as process,
+            upstream(server, BUFFER) as mx,
+            proxy(tmp_path, *listen, "-u", f"127.0.0.1:{mx.port}") as process,
         ):
             with connect(("127.0.0.1", process.port)) as client:
                 say_hello(client)

@@ -19,7 +19,7 @@ top = 1 # [not] = a table
 x = 1 \\"\"\"
 \"\"\"""
 
-[server]  # behind a header
+[server]  # after a header
 listen = [
   "a", # ] "
   'b]',
@@ -32,7 +32,7 @@ inline = { x = 1, y = [ "}" ] }
 [[many]]
 first = "\\""
 [[many]]
-first = 'no end of line behind it'"""
+first = 'no end of line after it'"""
 
 LINES = {
     ("top",): 2,

@@ -65,7 +65,7 @@ def test_the_file_of_a_spool(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "made" / "here") == [], "it has no name"
     spool.close()
     spool.close()
-    assert bytes(view[:3]) == b"one", "whoever still looks at it may"
+    assert bytes(view[:3]) == b"one", "one who still looks at it may"
 
 
 def test_a_directory_that_cannot_be(tmp_path: Path) -> None:
@@ -82,8 +82,8 @@ def test_100_mb_through_a_spool(tmp_path: Path) -> None:
     rules, spool = str(tmp_path / "rules.py"), str(tmp_path / "spool")
     arguments = ("--rules", rules, "--max-held", "1M", "--spool", spool)
     with (
-        upstream(server) as behind,
-        proxy(tmp_path, "-l", "127.0.0.1:0", "-u", f"127.0.0.1:{behind.port}", *arguments) as process,
+        upstream(server) as mx,
+        proxy(tmp_path, "-l", "127.0.0.1:0", "-u", f"127.0.0.1:{mx.port}", *arguments) as process,
         connect(("127.0.0.1", process.port)) as client,
     ):
         say_hello(client)
@@ -110,8 +110,8 @@ def test_without_a_spool_it_is_refused_and_the_connection_goes_on(tmp_path: Path
     server = Keeps()
     arguments = ("--rules", str(tmp_path / "rules.py"), "--max-held", "1M")
     with (
-        upstream(server) as behind,
-        proxy(tmp_path, "-l", "127.0.0.1:0", "-u", f"127.0.0.1:{behind.port}", *arguments) as process,
+        upstream(server) as mx,
+        proxy(tmp_path, "-l", "127.0.0.1:0", "-u", f"127.0.0.1:{mx.port}", *arguments) as process,
         connect(("127.0.0.1", process.port)) as client,
     ):
         say_hello(client)
