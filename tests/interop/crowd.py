@@ -132,7 +132,7 @@ def running(directory: Path, most: int) -> Iterator[Service]:
         with output.open("wb") as out:
             process = subprocess.Popen([*program, *limits], cwd=ROOT, stdout=out, stderr=out)
         try:
-            until(lambda: b"quits now" in output.read_bytes() or process.poll() is not None)
+            until(lambda: b"Press Ctrl-C" in output.read_bytes() or process.poll() is not None)
             found = re.search(rb"127\.0\.0\.1:(\d+)", output.read_bytes())
             assert found is not None, output.read_text()
             yield Service(process, int(found[1]))

@@ -43,8 +43,9 @@ def put_in_place(link: Path, directory: Path) -> None:
 
 
 async def until(happens: Callable[[], bool]) -> None:
-    while not happens():  # noqa: ASYNC110 - other processes do it
-        await trio.sleep(0.05)
+    with trio.fail_after(TIMES):
+        while not happens():  # noqa: ASYNC110 - other processes do it
+            await trio.sleep(0.05)
 
 
 def has_sent(account: Account, count: int) -> bool:
@@ -103,7 +104,7 @@ async def run(options: argparse.Namespace, account: Account, directory: Path) ->
             )
             process = await nursery.start(started)
         said = directory / "out"
-        await until(lambda: "quits now" in said.read_text())
+        await until(lambda: "Press Ctrl-C" in said.read_text())
         port = int(said.read_text().split("127.0.0.1:")[1].split()[0])
         steps = [*plan(options)]
         began = trio.current_time()
