@@ -164,7 +164,8 @@ class ServerConnection:
 
     config: Config = attrs.field(factory=Config)
     max_message_size: int | None = None
-    """Limit in decoded octets, applied to messages that begin from now on; None is no limit."""
+    """Limit in decoded octets, applied to messages that begin from now on; None is no limit. The setting of
+    this name in `Config` is for `Proxy`: an end alone does not look at it."""
 
     access: Access = attrs.field(default=ANYBODY, init=False)
     """What the client may do now: as `Config.tls` and `Config.auth_without_tls` say, unless `allow` was
