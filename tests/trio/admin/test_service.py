@@ -85,7 +85,7 @@ async def test_an_address_that_was_bound_before(tmp_path: Path) -> None:
             nursery.start_soon(serve_pages, address, Metrics().registry, lambda: True, given)
             stream = await trio.open_unix_socket(path)
             await stream.send_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
-            with trio.fail_after(5):
+            with trio.fail_after(20):
                 said = b"".join([data async for data in stream])
             assert said.endswith(b"\r\n\r\nready\n")
             await stream.aclose()

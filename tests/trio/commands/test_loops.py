@@ -53,7 +53,7 @@ async def test_a_rule_cannot_redirect_to_this_proxy(host: str) -> None:
     with socket.create_server((host, 0)) as listener, socket.create_server(("127.0.0.1", 0)) as other:
         port = listener.getsockname()[1]
         routes = NamedServers(Options(), SocketStream, [Address(host, port)])
-        with trio.fail_after(5):
+        with trio.fail_after(20):
             with pytest.raises(OSError, match="that is where this proxy listens itself"):
                 await routes.connect_to(f"localhost:{port}")
             stream = await routes.connect_to(f"127.0.0.1:{other.getsockname()[1]}")

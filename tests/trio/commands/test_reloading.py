@@ -165,6 +165,6 @@ async def test_signals_of_a_process_without_workers(logs: Logs, nursery: trio.Nu
     await nursery.start(partial(manager.serve, lambda _: None, reload, str))
     os.kill(os.getpid(), signal.SIGUSR2)
     os.kill(os.getpid(), signal.SIGHUP)
-    with trio.fail_after(5):
+    with trio.fail_after(20):
         await asked.wait()
     assert [line["event"] for line in logs] == ["SIGUSR2 restarts workers, and there are none; see --workers"]

@@ -486,7 +486,7 @@ async def test_who_has_not_arrived_yet_counts_and_holds_nobody_up(logs: Logs) ->
     settings = Settings(connect=_nobody, accept_proxy=Networks.parse(["127.0.0.0/8"]))
     server = Server(session=Arrivals(settings).session, max_connections=1, grace=60)
     stop = trio.Event()
-    with listening(Address("127.0.0.1", 0)) as sockets, trio.fail_after(5):
+    with listening(Address("127.0.0.1", 0)) as sockets, trio.fail_after(20):
         async with trio.open_nursery() as nursery:
             await nursery.start(server.serve, sockets, stop)
             ours, refused = [await trio.open_tcp_stream(*sockets[0].getsockname()) for _ in range(2)]

@@ -31,7 +31,7 @@ async def judged(
     tx: Transaction | None = None,
     **settings: Any,
 ) -> Any:
-    with trio.fail_after(5):
+    with trio.fail_after(20):
         async with in_memory(peer.serve) as open_stream:
             monkeypatch.setattr(milter, "open_stream", open_stream)
             rule = Milter(**{"address": "unix:/run/m.sock", "name": "mx.example", **settings})

@@ -52,7 +52,7 @@ async def told(
 ) -> Outcome:
     outcome: Outcome | None = None
     ours, theirs = trio.testing.memory_stream_pair()
-    with trio.fail_after(5):
+    with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(peer.serve, theirs)
             async with ours:

@@ -21,7 +21,7 @@ async def test_a_tcp_port() -> None:
     async with trio.open_nursery() as nursery:
         serve = partial(trio.serve_tcp, greet, 0, host="127.0.0.1")
         listeners: list[trio.SocketListener] = await nursery.start(serve)
-        with trio.fail_after(5):
+        with trio.fail_after(20):
             async with await open_stream(f"127.0.0.1:{listeners[0].socket.getsockname()[1]}") as stream:
                 assert await stream.receive_some() == b"hello"
         nursery.cancel_scope.cancel()
@@ -33,7 +33,7 @@ async def test_a_unix_socket(tmp_path: Path) -> None:
     sock.listen()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.serve_listeners, greet, [trio.SocketListener(sock)])
-        with trio.fail_after(5):
+        with trio.fail_after(20):
             async with await open_stream(f"unix:{tmp_path}/s") as stream:
                 assert await stream.receive_some() == b"hello"
         nursery.cancel_scope.cancel()

@@ -34,7 +34,7 @@ class Thing:
         return self.problems
 
     async def next(self) -> None:
-        with trio.fail_after(5):
+        with trio.fail_after(20):
             await self.done.wait()
         self.done = trio.Event()
 
