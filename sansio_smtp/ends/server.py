@@ -131,7 +131,7 @@ class ServerConnection:
     `Pause`, and write the octets that `send_reply` returns:
 
     >>> from sansio_smtp import Config, Pause, Reply, ServerConnection
-    >>> server = ServerConnection(Config(tls="may"), max_message_size=1_000_000)
+    >>> server = ServerConnection(Config(tls="may", max_message_size=1_000_000))
     >>> server.send_reply("220 mx.example ESMTP")
     b'220 mx.example ESMTP\r\n'
     >>> server.receive_data(b"EHLO me.example\r\n")
@@ -164,8 +164,8 @@ class ServerConnection:
 
     config: Config = attrs.field(factory=Config)
     max_message_size: int | None = None
-    """Limit in decoded octets, applied to messages that begin from now on; None is no limit. The setting of
-    this name in `Config` is for `Proxy`: an end alone does not look at it."""
+    """Limit in decoded octets, applied to messages that begin from now on; None is no limit. If it is not
+    given, it is `Config.max_message_size`."""
 
     access: Access = attrs.field(default=ANYBODY, init=False)
     """What the client may do now: as `Config.tls` and `Config.auth_without_tls` say, unless `allow` was
@@ -194,8 +194,10 @@ class ServerConnection:
 
     def __attrs_post_init__(self) -> None:
         check_type(self.config, Config, "ServerConnection takes a Config", 'such as Config(tls="may")')
-        if self.max_message_size is not None:
-            self.limit_message(self.max_message_size)
+        if self.max_message_size is None:
+            self.max_message_size = self.config.max_message_size
+        else:
+            check_number("max_message_size", self.max_message_size)
         self.access = access_of(self.config, _IN_PLAIN_TEXT)
 
     def __repr__(self) -> str:
@@ -291,7 +293,7 @@ class ServerConnection:
         return self.exchanges[-1]
 
     def limit_message(self, size: int | None) -> None:
-        """Sets `max_message_size` for messages that begin from now on."""
+        """Sets `max_message_size` for messages that begin from now on; None: they have no limit."""
         if size is not None:
             check_number("max_message_size", size)
         self.max_message_size = size

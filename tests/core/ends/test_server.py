@@ -522,6 +522,15 @@ def test_the_limit_of_a_message_is_a_number() -> None:
             ServerConnection(max_message_size=size)  # type: ignore[arg-type]
 
 
+def test_the_limit_of_a_message_is_that_of_the_settings() -> None:
+    end = ServerConnection(Config(max_message_size=5))
+    assert end.max_message_size == 5
+    assert "SIZE 5" in end.offers
+    assert ServerConnection(Config(max_message_size=5), max_message_size=7).max_message_size == 7
+    end.limit_message(None)
+    assert end.max_message_size is None
+
+
 def test_no_octets_are_the_end_of_input() -> None:
     assert given(greeted(), b"") == [END_OF_INPUT]
     command, pause = given(greeted(), b"NOOP\r\nNO", b"")
