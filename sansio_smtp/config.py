@@ -228,6 +228,40 @@ def _keywords(names: Iterable[str]) -> frozenset[str]:
 
 
 _NAME: Final = re.compile(r"[^\0-\x20\x7f]+")
+_KNOWN_AS: Final = {
+    name: setting
+    for setting, names in {
+        "tls": "starttls use_starttls enable_starttls require_starttls use_tls require_tls ssl client_tls",
+        "auth_without_tls": "auth_require_tls auth_required",
+        "max_message_size": "size max_size size_limit data_size_limit message_size_limit",
+        "max_line": "max_line_length line_length_limit max_command command_size_limit",
+        "client_dialect": "dialect protocol lmtp",
+        "ehlo_name": "hostname domain fqdn helo",
+        "accept_xclient": "xclient",
+        "accept_xforward": "xforward",
+        "send_client": "proxy_protocol",
+    }.items()
+    for name in names.split()
+}
+"""A name that other programs have for a setting, or that is a word of SMTP → its name here."""
+_OF_SOCKETS: Final = (
+    "address",
+    "host",
+    "port",
+    "timeout",
+    "certificate",
+    "cert",
+    "key",
+    "context",
+    "ssl_context",
+)
+
+
+def _no_setting(name: str, names: Iterable[str]) -> TypeError:
+    hint = did_you_mean(_KNOWN_AS.get(name, name), names)
+    if name in _OF_SOCKETS:
+        hint = "; addresses, timeouts and certificates are for the code that has the sockets"
+    return TypeError(f"Config has no setting {name!r}{hint}")
 
 
 @attrs.frozen(kw_only=True, cache_hash=True)
@@ -341,7 +375,7 @@ class Config:
             names = attrs.fields_dict(Config)
             for name in settings:
                 if name not in names:
-                    raise TypeError(f"Config has no setting {name!r}{did_you_mean(name, names)}")
+                    raise _no_setting(name, names)
             for name, value in settings.items():
                 _try(name, names[name].converter, value)
             return object.__new__(cls)

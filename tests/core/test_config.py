@@ -145,11 +145,32 @@ def test_networks_may_be_given_as_texts() -> None:
     ("name", "text"),
     [
         ("max_mesage_size", "Config has no setting 'max_mesage_size'; did you mean \"max_message_size\"?"),
-        ("timeout", "Config has no setting 'timeout'$"),
+        ("starttls", "Config has no setting 'starttls'; did you mean \"tls\"?"),
+        ("dkim", "Config has no setting 'dkim'$"),
+        ("timeout", "Config has no setting 'timeout'; addresses, timeouts and certificates are for the code"),
     ],
 )
 def test_a_setting_that_there_is_not(name: str, text: str) -> None:
     with pytest.raises(TypeError, match=re.sub(r"[?]", "[?]", text)):
+        Config(**{name: 1})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("require_starttls", "tls"),
+        ("auth_require_tls", "auth_without_tls"),
+        ("data_size_limit", "max_message_size"),
+        ("command_size_limit", "max_line"),
+        ("lmtp", "client_dialect"),
+        ("hostname", "ehlo_name"),
+        ("xclient", "accept_xclient"),
+        ("xforward", "accept_xforward"),
+        ("proxy_protocol", "send_client"),
+    ],
+)
+def test_names_of_other_programs_lead_to_settings(name: str, setting: str) -> None:
+    with pytest.raises(TypeError, match=f'did you mean "{setting}"'):
         Config(**{name: 1})  # type: ignore[arg-type]
 
 
