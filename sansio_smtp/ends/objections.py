@@ -18,7 +18,8 @@ _BEFORE_A_COMMAND: Final[Mapping[Phase, str]] = {
     Phase.GREETING: "the server has not sent its greeting yet; give its octets to receive_data, and call "
     "next_event",
     Phase.COMMAND: "the server has not asked for it with a reply 3xx",
-    Phase.CONTENT: "the server reads mail data; send the message, then call send_end_of_data",
+    Phase.CONTENT: "the server reads mail data; send the message with send_message, or in pieces with "
+    "send_content and after the last one send_end_of_data",
     Phase.AUTH_LINE: "the server waits for a line of the login; give it as str or bytes, or cancel the login "
     'with "*"',
     Phase.CHUNK: "the octets of a chunk come first",
@@ -42,9 +43,19 @@ _MESSAGES: Final = (Kind.END_OF_DATA, Kind.CHUNK, Kind.LAST_CHUNK)
 def cannot_send(what: object, phase: Phase, awaiting: Command | None) -> LocalProtocolError:
     """For a client's end, which sends commands and mail data. ``awaiting`` is the command that the server
     owes a reply to."""
-    why = _BEFORE_A_COMMAND.get(phase, f"the server has not answered {awaiting} yet")
-    what = "end-of-data" if what is END_OF_DATA else what
+    why = _BEFORE_A_COMMAND.get(phase) or _not_answered(awaiting)
+    if what is END_OF_DATA:
+        what = "end-of-data"
+        if phase is Phase.COMMAND:
+            has_ended = awaiting is END_OF_DATA
+            why = "the message has ended already" if has_ended else "send DATA first, and read its 354"
+            why += "; send_message ends its message itself"
     return LocalProtocolError(f"{what} cannot be sent in phase {phase.name}: {why}")
+
+
+def _not_answered(awaiting: Command | None) -> str:
+    what = "the message" if awaiting is END_OF_DATA else awaiting
+    return f"the server has not answered {what} yet; give its octets to receive_data, and call next_event"
 
 
 def cannot_reply(reply: Reply, phase: Phase, command: Command | None) -> LocalProtocolError:

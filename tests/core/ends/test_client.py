@@ -683,6 +683,16 @@ def test_content_at_the_wrong_time() -> None:
         ClientConnection().send_content(b"x\r\n")
 
 
+def test_end_of_data_after_a_whole_message() -> None:
+    end = in_content()
+    with pytest.raises(LocalProtocolError, match=r"QUIT .*send the message with send_message"):
+        end.send_command("QUIT")
+    end.send_message(b"x")
+    with pytest.raises(LocalProtocolError, match="ended already; send_message ends its message itself"):
+        end.send_end_of_data()
+    assert end.unanswered == 1
+
+
 def test_octets_of_every_kind_are_taken() -> None:
     for kind in (bytes, bytearray, memoryview):
         end = in_content()

@@ -21,15 +21,31 @@ NOOP, OK = Command.of("NOOP"), Reply.of(250, "ok")
 def test_each_phase_has_a_reason_not_to_send_a_command() -> None:
     told = {phase: str(cannot_send(NOOP, phase, Command.of("EHLO me"))) for phase in Phase}
     assert len({*told.values()}) == len(Phase)
-    assert (
-        told[Phase.BLOCKED] == "NOOP cannot be sent in phase BLOCKED: the server has not answered EHLO me yet"
+    assert told[Phase.BLOCKED] == (
+        "NOOP cannot be sent in phase BLOCKED: the server has not answered EHLO me yet; "
+        "give its octets to receive_data, and call next_event"
     )
-    assert "call send_end_of_data" in told[Phase.CONTENT]
+    assert told[Phase.CONTENT].endswith(
+        "send the message with send_message, or in pieces with send_content and after the last one "
+        "send_end_of_data"
+    )
 
 
 def test_end_of_data_has_a_name() -> None:
-    told = str(cannot_send(END_OF_DATA, Phase.COMMAND, None))
-    assert told.startswith("end-of-data cannot be sent in phase COMMAND: the server has not asked for it")
+    told = str(cannot_send(NOOP, Phase.BLOCKED, END_OF_DATA))
+    assert told.startswith(
+        "NOOP cannot be sent in phase BLOCKED: the server has not answered the message yet"
+    )
+    told = str(cannot_send(END_OF_DATA, Phase.MUST_CLOSE, END_OF_DATA))
+    assert told.startswith("end-of-data cannot be sent in phase MUST_CLOSE: the dialogue is over")
+
+
+def test_end_of_data_for_a_message_that_has_ended_or_not_begun() -> None:
+    told = [str(cannot_send(END_OF_DATA, Phase.COMMAND, awaiting)) for awaiting in (END_OF_DATA, None, NOOP)]
+    begun = "end-of-data cannot be sent in phase COMMAND: "
+    itself = "; send_message ends its message itself"
+    first = f"{begun}send DATA first, and read its 354{itself}"
+    assert told == [f"{begun}the message has ended already{itself}", first, first]
 
 
 def test_each_phase_has_a_reason_not_to_send_a_reply() -> None:
