@@ -255,13 +255,13 @@ class _Asking:
         end = self.end
         while self.left:
             if end.phase is Phase.CONTENT:
-                self.sent += end.send_end_of_data(self.number)
+                self.sent += end.send_end_of_data(handle=self.number)
             elif end.may_send() or end.phase is Phase.AUTH_LINE:
                 command = self.left.popleft()
                 if end.phase is Phase.AUTH_LINE:
                     command = auth_line(command.raw)
                 try:
-                    self.sent += end.send_command(command, self.number)
+                    self.sent += end.send_command(command, handle=self.number)
                 except LocalProtocolError:
                     continue  # a line that must not be sent
             else:

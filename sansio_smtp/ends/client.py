@@ -2,7 +2,7 @@
 
 It follows the same framing table, seen from the other side: what this end sends, the server reads::
 
-    send_command(command, handle) ──> octets for the server
+    send_command(command, handle=…) ──> octets for the server
           └──────> (command, handle), (command, handle), …    what the server owes a reply to
                           └───────────────────┐
     receive_data(octets) ──> the next reply answers the oldest
@@ -19,7 +19,7 @@ ends the dialogue.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Never, TypeAlias
 
 import attrs
 
@@ -52,7 +52,7 @@ from sansio_smtp.wire.reply_reader import ReplyReader
 from sansio_smtp.wire.violations import RemoteProtocolError, server_violation
 
 from .extensions import keywords
-from .objections import after_end, cannot_send, no_handshake
+from .objections import after_end, cannot_send, no_handshake, not_one_line, not_one_message
 from .received import END_OF_INPUT, NEED_DATA, PAUSED, Pause
 from .sent_content import SentContent
 from .transaction import Transaction
@@ -218,15 +218,20 @@ class ClientConnection:
             return False
         return "PIPELINING" in self.keywords
 
-    def send_command(self, command: Command | str | bytes, handle: object = None, replies: int = 1) -> bytes:
+    def send_command(self, command: Command | str | bytes, *more: Never, handle: object = None) -> bytes:
         """The octets of a command: one line without its CRLF, such as ``"EHLO me.example"``. In phase
-        AUTH_LINE text is the next line of the login, in base64. ``handle``, any object, comes back with each
-        of its ``replies``.
+        AUTH_LINE text is the next line of the login, in base64. ``handle``, any object, comes back with the
+        reply.
 
         Raises `LocalProtocolError` if the phase does not allow it or the line holds CR, LF or NUL.
         """
-        if not isinstance(command, Command):
-            command = self._line(command)
+        if more:
+            raise not_one_line()
+        return self.pass_command(command if isinstance(command, Command) else self._line(command), handle)
+
+    def pass_command(self, command: Command, handle: object = None, replies: int = 1) -> bytes:
+        """As `send_command`, for a `Command` to which the server owes this many replies. ``handle`` comes
+        back with each of them."""
         raw = command.raw
         if _CR in raw or _LF in raw or 0 in raw:  # numbers: 0.1 µs; with b"\r" and so on 0.6
             command.check()
@@ -242,17 +247,19 @@ class ClientConnection:
             awaited += [(command, handle)] * (replies - 1)
         return raw + b"\r\n"
 
-    def send_message(self, message: Octets, handle: object = None) -> bytes:
+    def send_message(self, message: Octets, *more: Never, handle: object = None) -> bytes:
         """After 354 to DATA: the octets of a whole message, and end-of-data. Line ends become CRLF, and
         leading dots are doubled. ``handle``: see `send_end_of_data`.
 
         Raises `LocalProtocolError` if the phase does not allow it, or for a line that begins with NUL and
         holds only NULs and one dot: some servers would read it as end-of-data."""
+        if more:
+            raise not_one_message()
         writer = ContentWriter()
         wire = writer.feed(as_octets(message, "send_message")) + writer.finish()
         if writer.error is not None:
             raise LocalProtocolError(f"this message cannot be sent: {writer.error}")
-        return self.send_content(wire) + self.send_end_of_data(handle)
+        return self.send_content(wire) + self.send_end_of_data(handle=handle)
 
     def send_content(self, wire: Octets) -> bytes:
         """For a message in pieces: checks that this content may be sent now and returns it. It is not
@@ -276,7 +283,7 @@ class ClientConnection:
             raise self._no_content_now()
         return wire
 
-    def send_end_of_data(self, handle: object = None) -> bytes:
+    def send_end_of_data(self, *, handle: object = None) -> bytes:
         """The octets of end-of-data. ``handle`` comes back with each reply that the server owes: one, or from
         an LMTP server one for each recipient that it has accepted (RFC 2033 §4.2).
 
@@ -290,7 +297,7 @@ class ClientConnection:
         """As `send_end_of_data`, after content of `pass_content`: only the phase is checked."""
         by_recipient = self.dialect is DIALECT_LMTP
         replies = len(self.transaction.envelope.recipients) if by_recipient else 1
-        wire = self.send_command(END_OF_DATA, handle, replies)
+        wire = self.pass_command(END_OF_DATA, handle, replies)
         self.in_content = False
         self._sent = None
         return wire
@@ -306,7 +313,7 @@ class ClientConnection:
         return "CHUNKING" in self.keywords
 
     def send_chunk(
-        self, octets: Octets, handle: object = None, *, last: bool = False
+        self, octets: Octets, *, last: bool = False, handle: object = None
     ) -> tuple[bytes, Command]:
         """The BDAT line for a chunk of these octets, and the command that its reply will be said to answer:
         `END_OF_DATA` for the last chunk, which has as many replies as after `send_end_of_data`. Send the
@@ -316,7 +323,7 @@ class ClientConnection:
         if not self.takes_chunks:
             raise LocalProtocolError("the server has not offered CHUNKING; send DATA, then the message")
         command = chunk_command(len(octets), last=last)
-        wire = self.send_command(command, handle)
+        wire = self.pass_command(command, handle)
         self._step(Step.CHUNK_END)
         awaited = self._awaited
         if last:
@@ -405,7 +412,7 @@ class ClientConnection:
 
     def _step(self, step: Step | None) -> bool:
         """Moves the phase by its table. Returns False for a step that the table does not have.
-        `send_command` and `take_reply` do the same, as they run for each input."""
+        `pass_command` and `take_reply` do the same, as they run for each input."""
         phase = FRAMING[self.phase].get(step) if step else None
         if phase is None:
             return False

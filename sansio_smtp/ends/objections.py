@@ -12,7 +12,16 @@ from sansio_smtp.verbs import Kind
 from sansio_smtp.wire.commands import END_OF_DATA, Command
 from sansio_smtp.wire.replies import Reply
 
-__all__ = ["after_end", "cannot_accept", "cannot_reply", "cannot_send", "no_handshake", "wrong_code"]
+__all__ = [
+    "after_end",
+    "cannot_accept",
+    "cannot_reply",
+    "cannot_send",
+    "no_handshake",
+    "not_one_line",
+    "not_one_message",
+    "wrong_code",
+]
 
 _BEFORE_A_COMMAND: Final[Mapping[Phase, str]] = {
     Phase.GREETING: "the server has not sent its greeting yet; give its octets to receive_data, and call "
@@ -95,3 +104,19 @@ def no_handshake(phase: Phase) -> LocalProtocolError:
     """For an end of either kind: `tls_started` was called, and no handshake can come now."""
     why = _NO_HANDSHAKE.get(phase, "it comes after the reply 220 to STARTTLS")
     return LocalProtocolError(f"no TLS handshake is due in phase {phase.name}: {why}")
+
+
+def not_one_line() -> TypeError:
+    """For a client's end: a command was given in several words."""
+    return TypeError(
+        'send_command takes the whole line as one text, such as "EHLO me.example"; a handle is given as '
+        "handle=..."
+    )
+
+
+def not_one_message() -> TypeError:
+    """For a client's end: `send_message` was given more than the message."""
+    return TypeError(
+        "send_message takes the message alone: MAIL and RCPT, sent before DATA, say who it is from and for; "
+        "a handle is given as handle=..."
+    )

@@ -195,7 +195,7 @@ class Forwarding:
             if command is not exchange.command or command.secret or command.kind is KIND_HELLO:
                 self._send(command, exchange)
                 return
-            data = end.send_command(command, exchange)
+            data = end.pass_command(command, exchange)
             self._out += (SendToServer(data, data), AwaitReply(command))
             return
         self.waiting.append(Errand(command, exchange, upstream, hold))
@@ -355,7 +355,7 @@ class Forwarding:
     def _send_chunk(self, errand: Errand, octets: bytes) -> None:
         self.chunks_waiting -= 1
         last = errand.command.kind is KIND_LAST_CHUNK
-        line, awaited = self.leg.end.send_chunk(octets, errand.handle, last=last)
+        line, awaited = self.leg.end.send_chunk(octets, handle=errand.handle, last=last)
         self._out.append(SendToServer(line, line))
         if octets:
             self._out.append(SendToServer(octets))
@@ -368,7 +368,7 @@ class Forwarding:
             handle.went_as(command)
         if self.leg.limits.announced:
             self.leg.limits.sent(command)
-        data = shown = self.leg.end.send_command(command, handle)
+        data = shown = self.leg.end.pass_command(command, handle)
         if command.secret:
             shown = command.shown + b"\r\n"
             self._downstream.keep_secret(command)
@@ -428,7 +428,7 @@ class Forwarding:
         self._connect(upstream, carried)
 
     def _say_quit(self) -> None:
-        self._out.append(SendToServer(self.leg.end.send_command(_QUIT), _QUIT.raw + b"\r\n"))
+        self._out.append(SendToServer(self.leg.end.pass_command(_QUIT), _QUIT.raw + b"\r\n"))
 
     def _connect(self, upstream: str | None, carried: Carried | None) -> None:
         self.leg.close()

@@ -310,7 +310,7 @@ class Passing:
                 server.pass_end_of_data(exchange)
             elif (line := LINES.get(octets[:5])) is not None:
                 command = self._told(line, octets)
-                server.send_command(command, client.take_line(command))
+                server.pass_command(command, client.take_line(command))
             else:
                 self._take_reply(octets)
         if ending:

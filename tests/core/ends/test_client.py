@@ -390,8 +390,8 @@ def check_replies(phase: Phase, kind: Kind) -> None:
 def test_what_is_owed_and_what_was_refused() -> None:
     end = greeted(b"250-mx", b"250 PIPELINING")
     mail, rcpt = Command.of("MAIL FROM:<a>"), Command.of("RCPT TO:<b>")
-    end.send_command(mail, 1)
-    end.send_command(rcpt, 2)
+    end.send_command(mail, handle=1)
+    end.send_command(rcpt, handle=2)
     assert end.owed == ((mail, 1), (rcpt, 2))
     given(end, b"250 ok\r\n")
     assert (end.owed, end.refusals) == (((rcpt, 2),), 0)
@@ -403,9 +403,9 @@ def test_a_handle_comes_back_with_the_reply() -> None:
     """The caller need not count what is unanswered."""
     end = greeted(b"250-mx", b"250 PIPELINING")
     mine, yours = object(), object()
-    end.send_command(Command.of("MAIL FROM:<a>"), mine)
+    end.send_command(Command.of("MAIL FROM:<a>"), handle=mine)
     end.send_command(Command.of("RCPT TO:<b>"))
-    end.send_command(Command.of("RCPT TO:<c>"), yours)
+    end.send_command(Command.of("RCPT TO:<c>"), handle=yours)
     assert (end.awaits(mine), end.awaits(yours), end.awaits(object())) == (True, True, False)
     one, two, _ = given(end, b"250 a\r\n550 b\r\n")
     assert (one.handle, two.handle) == (mine, None)
@@ -430,8 +430,8 @@ def test_one_reply_for_each_recipient() -> None:
         end.send_command(Command.of(line))
         given(end, b"%d ok\r\n" % code)
     message, noop = object(), object()
-    assert end.send_end_of_data(message) == b".\r\n"
-    end.send_command(Command.of("NOOP"), noop)
+    assert end.send_end_of_data(handle=message) == b".\r\n"
+    end.send_command(Command.of("NOOP"), handle=noop)
     one, _ = given(end, b"250 b\r\n")
     assert (one.command, one.handle, end.awaits(message), end.unanswered) == (END_OF_DATA, message, True, 2)
     two, three, _ = given(end, b"452 c\r\n250 fine\r\n")
@@ -483,7 +483,7 @@ def test_close_forgets_the_transaction() -> None:
     end = greeted()
     end.send_command(Command.of("MAIL FROM:<a>"))
     given(end, b"250 ok\r\n")
-    end.send_command(Command.of("NOOP"), handle := object())
+    end.send_command(Command.of("NOOP"), handle=(handle := object()))
     end.close()
     end.close()
     assert (end.phase, end.transaction.open, end.awaits(handle)) == (Phase.CLOSED, False, False)
@@ -567,7 +567,7 @@ def test_what_comes_after_the_command_answers_it() -> None:
 def test_replies_may_be_read_elsewhere() -> None:
     end, handle, command = greeted(), object(), Command.of("MAIL FROM:<a>")
     assert end.next_reply_to is None, "none is owed"
-    end.send_command(command, handle)
+    end.send_command(command, handle=handle)
     assert end.next_reply_to == (command, handle)
     assert not end.take_reply(command, Reply.of(354, "go")), "this is no reply to it"
     assert end.next_reply_to == (command, handle)
@@ -605,7 +605,7 @@ def test_what_the_server_owes_replies_to() -> None:
     given(end, b"220 mx\r\n")
     assert end.owed == ()
     command = Command.of("RSET")
-    end.send_command(command, "handle")
+    end.send_command(command, handle="handle")
     assert end.owed == ((command, "handle"),)
     given(end, b"250 ok\r\n")
     assert end.owed == ()
@@ -619,7 +619,7 @@ def test_commands_may_be_sent_in_groups_if_the_server_offers_it() -> None:
 def test_a_command_may_be_text() -> None:
     for line in ("NOOP", b"NOOP", Command.of("NOOP")):
         end = greeted()
-        assert end.send_command(line, "handle") == b"NOOP\r\n"
+        assert end.send_command(line, handle="handle") == b"NOOP\r\n"
         event, _ = given(end, b"250 ok\r\n")
         assert (event.command.raw, event.handle) == (b"NOOP", "handle")
 
@@ -683,6 +683,20 @@ def test_content_at_the_wrong_time() -> None:
         ClientConnection().send_content(b"x\r\n")
 
 
+def test_a_command_is_one_text() -> None:
+    """A second one must not be taken for a handle: a command without its argument would be sent."""
+    end = greeted()
+    with pytest.raises(TypeError, match='the whole line as one text, such as "EHLO'):
+        end.send_command("EHLO", "me.example")  # type: ignore[arg-type]
+    assert end.unanswered == 0
+    end = in_content()
+    with pytest.raises(TypeError, match="the message alone: MAIL and RCPT, sent before DATA"):
+        end.send_message("ann@me.example", ["bob@mx.example"], b"x")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="1 positional argument"):
+        end.send_end_of_data(b"x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    assert end.phase is Phase.CONTENT
+
+
 def test_end_of_data_after_a_whole_message() -> None:
     end = in_content()
     with pytest.raises(LocalProtocolError, match=r"QUIT .*send the message with send_message"):
@@ -744,7 +758,7 @@ def test_no_octets_are_the_end_of_input() -> None:
 )
 def test_a_whole_message(message: bytes, wire: bytes) -> None:
     end = in_content()
-    assert end.send_message(message, "handle") == wire
+    assert end.send_message(message, handle="handle") == wire
     event, _ = given(end, b"250 ok\r\n")
     assert (event.command, event.handle) == (END_OF_DATA, "handle")
 

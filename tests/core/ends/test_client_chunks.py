@@ -26,10 +26,10 @@ def in_transaction(*ehlo: bytes, config: Config | None = None) -> ClientConnecti
 def test_a_message_in_chunks() -> None:
     end = in_transaction()
     first, last = object(), object()
-    line, command = end.send_chunk(b"a\r\n", first)
+    line, command = end.send_chunk(b"a\r\n", handle=first)
     assert (line, command.raw) == (b"BDAT 3\r\n", b"BDAT 3")
     assert end.may_send()  # commands and chunks may follow at once
-    line, command = end.send_chunk(b"", last, last=True)
+    line, command = end.send_chunk(b"", handle=last, last=True)
     assert (line, command) == (b"BDAT 0 LAST\r\n", END_OF_DATA)
     events = given(end, b"250 3 octets\r\n250 queued\r\n")[:-1]
     assert [(event.command.raw, event.handle) for event in events] == [(b"BDAT 3", first), (b".", last)]
@@ -76,8 +76,8 @@ def test_without_pipelining_one_chunk_at_a_time() -> None:
 
 def test_the_last_chunk_of_lmtp_has_a_reply_for_each_recipient() -> None:
     end = in_transaction(config=Config(upstream_dialect=Dialect.LMTP))
-    end.send_chunk(b"a", "chunk")
-    end.send_chunk(b"b", "message", last=True)
+    end.send_chunk(b"a", handle="chunk")
+    end.send_chunk(b"b", handle="message", last=True)
     assert [handle for _, handle in end.owed] == ["chunk", "message", "message"]
     events = given(end, b"250 chunk\r\n250 b\r\n452 c\r\n")[:-1]
     assert [(event.reply.code, event.handle) for event in events] == [

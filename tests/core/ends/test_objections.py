@@ -8,6 +8,8 @@ from sansio_smtp.ends.objections import (
     cannot_reply,
     cannot_send,
     no_handshake,
+    not_one_line,
+    not_one_message,
     wrong_code,
 )
 from sansio_smtp.states import Phase
@@ -89,3 +91,8 @@ def test_a_handshake_that_nothing_has_begun() -> None:
 
 def test_octets_after_the_end() -> None:
     assert str(after_end()) == "the peer's input has ended; a new connection needs a new object"
+
+
+def test_more_than_one_text() -> None:
+    for error in (not_one_line(), not_one_message()):
+        assert str(error).endswith("; a handle is given as handle=...")
