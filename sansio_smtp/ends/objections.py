@@ -20,6 +20,7 @@ __all__ = [
     "no_handshake",
     "not_one_line",
     "not_one_message",
+    "not_one_reply",
     "wrong_code",
 ]
 
@@ -119,4 +120,12 @@ def not_one_message() -> TypeError:
     return TypeError(
         "send_message takes the message alone: MAIL and RCPT, sent before DATA, say who it is from and for; "
         "a handle is given as handle=..."
+    )
+
+
+def not_one_reply() -> TypeError:
+    """For a server's end: a reply was given in several parts."""
+    return TypeError(
+        'send_reply takes one reply: write send_reply("250 ok"), or send_reply(Reply.of(250, "ok")); that it '
+        "is the last one is given as last=True"
     )

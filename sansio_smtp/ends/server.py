@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Never
 
 import attrs
 
@@ -68,7 +68,7 @@ from sansio_smtp.wire.violations import RemoteProtocolError
 
 from .access import ANYBODY, Access, access_of
 from .exchanges import Exchange
-from .objections import after_end, cannot_accept, cannot_reply, no_handshake, wrong_code
+from .objections import after_end, cannot_accept, cannot_reply, no_handshake, not_one_reply, wrong_code
 from .received import (
     END_OF_INPUT,
     NEED_DATA,
@@ -144,7 +144,8 @@ class ServerConnection:
 
     The events are those of ``ClientEvent``:
 
-    - `Command`: send a reply. `Command.mailbox` is what MAIL or RCPT names.
+    - `Command`: send a reply. `Command.verb` is bytes, such as ``b"MAIL"``; `Command.mailbox` is what MAIL or
+      RCPT names.
     - `ContentReceived`: a piece of the message; `ContentReceived.decoded` are its octets.
     - `EndOfData`: the message is complete; send a reply.
     - `ContentRefused`: the message must not be taken; send its reply at `EndOfData`.
@@ -159,7 +160,8 @@ class ServerConnection:
 
     AUTH is a `Command` too. Answer it with 235 or 535; or with 334 and a challenge in base64: then the next
     event is the client's answer, a `Command` of kind `Kind.AUTH_LINE`, whose ``raw`` is base64, or ``*`` to
-    give up. No repr shows it. Offer AUTH in the reply to EHLO while `takes_logins`.
+    give up. No repr shows it. Offer AUTH in the reply to EHLO while `takes_logins`. By default a client may
+    log in without TLS; with ``Config(tls="may", auth_without_tls=False)`` the end refuses AUTH before TLS.
     """
 
     config: Config = attrs.field(factory=Config)
@@ -214,7 +216,8 @@ class ServerConnection:
 
     @property
     def takes_logins(self) -> bool:
-        """True if AUTH is not refused now: see `Config.auth_without_tls`. Offer it only then."""
+        """True if AUTH is not refused now: see `Config.auth_without_tls`, which is True by default. Offer it
+        only then."""
         return self.access.no_login is None
 
     @property
@@ -373,9 +376,10 @@ class ServerConnection:
         reader = self.READERS.get(self.phase)
         return PAUSED if reader is None else reader(self)
 
-    def send_reply(self, reply: Reply | str | bytes, *, last: bool = False) -> bytes:
+    def send_reply(self, reply: Reply | str | bytes, *more: Never, last: bool = False) -> bytes:
         """The octets of the reply to the oldest line that has none yet. The first reply is the greeting. Text
-        is a reply of one line without its CRLF, such as ``"250 2.0.0 ok"``.
+        is a reply of one line without its CRLF, such as ``"250 2.0.0 ok"``; `Reply.of` takes a code
+        and lines.
 
         421 may be sent at any time and ends the dialogue. So does 4xx or 5xx in the middle of mail data, and
         any reply with ``last``. Raises `LocalProtocolError` for
@@ -387,6 +391,8 @@ class ServerConnection:
         - a code that is none for the command, such as 250 to DATA or AUTH: see ``states.REPLY_CODES``;
         - a `Reply` whose octets are not one reply with its code: see `Reply.check`.
         """
+        if more:
+            raise not_one_reply()
         if isinstance(reply, Reply):
             reply.check()
         else:

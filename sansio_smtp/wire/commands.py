@@ -86,7 +86,8 @@ class Command:
     """
 
     verb: bytes
-    """First word, upper-case; ``b""`` if the line does not begin with one."""
+    """First word in upper case, as bytes: ``b"MAIL"``; ``b""`` if the line does not begin with one. It equals
+    no str."""
     raw: bytes
     kind: Kind = Kind.PLAIN
     secret: bool = False

@@ -10,6 +10,7 @@ from sansio_smtp.ends.objections import (
     no_handshake,
     not_one_line,
     not_one_message,
+    not_one_reply,
     wrong_code,
 )
 from sansio_smtp.states import Phase
@@ -96,3 +97,4 @@ def test_octets_after_the_end() -> None:
 def test_more_than_one_text() -> None:
     for error in (not_one_line(), not_one_message()):
         assert str(error).endswith("; a handle is given as handle=...")
+    assert 'Reply.of(250, "ok")' in str(not_one_reply())

@@ -515,6 +515,13 @@ def test_wrong_types_are_named() -> None:
             use()
 
 
+def test_a_reply_is_one_text() -> None:
+    end = greeted()
+    for reply in (250, Reply.of(250)):
+        with pytest.raises(TypeError, match="send_reply takes one reply: write "):
+            end.send_reply(reply, "ok")  # type: ignore[arg-type]
+
+
 def test_the_limit_of_a_message_is_a_number() -> None:
     assert ServerConnection(max_message_size=5).max_message_size == 5
     for size in ("25M", 0):
