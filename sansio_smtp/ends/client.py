@@ -398,7 +398,12 @@ class ClientConnection:
         if self.phase is PHASE_AUTH_LINE:
             check_type(line, (str, bytes), "a line of a login is a str or bytes")
             return auth_line(line.encode() if isinstance(line, str) else line)
-        command = Command.of(line)
+        try:
+            command = Command.of(line)
+        except LocalProtocolError:
+            if self.phase is PHASE_CONTENT:  # a line of the message, or the dot after it
+                raise cannot_send("a line of the message", self.phase, None) from None
+            raise
         if command.kind in _CHUNKS:
             raise LocalProtocolError(f"{command} is sent with its octets: call send_chunk")
         return command

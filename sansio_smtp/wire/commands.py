@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final, cast
+from typing import Any, Final, Never, cast
 
 import attrs
 
@@ -111,17 +111,21 @@ class Command:
         return cls(verb, raw, kind, is_secret)
 
     @classmethod
-    def of(cls, line: Command | str | bytes) -> Command:
+    def of(cls, line: Command | str | bytes, *more: Never) -> Command:
         """A command of our own, such as ``Command.of("MAIL FROM:<ann@example.com>")``: one line, without its
         CRLF.
 
         Raises `LocalProtocolError` if it holds CR, LF or NUL, or has no verb."""
+        if more:
+            raise TypeError(
+                'Command.of takes the whole line as one text, such as "RCPT TO:<ann@example.com>"'
+            )
         if isinstance(line, str):
             line = line.encode("utf-8", "surrogateescape")  # as `Path` decodes
         if isinstance(line, bytes):
             line = cls.parse(line)
         elif not isinstance(line, Command):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise wrong_type("a command is a str, bytes or Command", line)
+            raise wrong_type("a command is a str, bytes or Command", line, 'such as "EHLO me.example"')
         line.check()
         if not line.verb:
             raise LocalProtocolError(

@@ -58,7 +58,7 @@ class Reply:
         code is none or has another first digit.
         """
         if not isinstance(code, int):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise wrong_type("the code of a reply is an int such as 250", code)
+            raise wrong_type("the code of a reply is an int such as 250", code, 'write Reply.of(250, "ok")')
         if not 200 <= code <= 599:
             raise LocalProtocolError(f"reply code {code} is not in 200..599 (RFC 5321 §4.2.1)")
         before = _checked(enhanced, code) + b" " if enhanced else b""
@@ -67,7 +67,11 @@ class Reply:
         for given in lines or ("",):
             text = given.encode() if isinstance(given, str) else given
             if not isinstance(text, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise wrong_type("each line of a reply is a str or bytes", text)
+                raise wrong_type(
+                    "each line of a reply is a str or bytes",
+                    text,
+                    'write Reply.of(250, "first line", "second line")',
+                )
             line = before + text
             if _FORBIDDEN.search(line):
                 raise LocalProtocolError(f"a reply line must not hold CR, LF or NUL: {line!r}")

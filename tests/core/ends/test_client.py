@@ -697,6 +697,12 @@ def test_a_command_is_one_text() -> None:
     assert end.phase is Phase.CONTENT
 
 
+@each("line", [".", "Subject: hello", "a\r\nb"])
+def test_the_message_is_no_command(line: str) -> None:
+    with pytest.raises(LocalProtocolError, match=r"a line of the message cannot be sent .*with send_message"):
+        in_content().send_command(line)
+
+
 def test_end_of_data_after_a_whole_message() -> None:
     end = in_content()
     with pytest.raises(LocalProtocolError, match=r"QUIT .*send the message with send_message"):

@@ -332,6 +332,8 @@ def test_what_is_no_command_line(value: object, text: str) -> None:
 
 
 def test_what_comes_from_a_peer_is_octets() -> None:
+    with pytest.raises(TypeError, match=r"Command.of takes the whole line as one text, such as "):
+        Command.of("RCPT", "TO:<ann@example.com>")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"Command.parse takes bytes, not str; Command.of takes text"):
         Command.parse("NOOP")  # type: ignore[arg-type]
 

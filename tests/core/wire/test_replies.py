@@ -158,8 +158,8 @@ def test_a_line_that_is_no_reply(line: str, text: str) -> None:
 def test_wrong_types_are_named() -> None:
     for make, text in (
         (lambda: Reply.parse(250), 'a reply is a str, bytes or Reply, not int; such as "250 ok"'),  # type: ignore[arg-type]
-        (lambda: Reply.of("250"), "the code of a reply is an int such as 250, not str"),  # type: ignore[arg-type]
-        (lambda: Reply.of(250, 7), "each line of a reply is a str or bytes, not int"),  # type: ignore[arg-type]
+        (lambda: Reply.of("250 ok"), r'an int such as 250, not str; write Reply.of\(250, "ok"\)'),  # type: ignore[arg-type]
+        (lambda: Reply.of(250, ["a", "b"]), r'a str or bytes, not list; write Reply.of\(250, "first line", '),  # type: ignore[arg-type]
         (lambda: Reply.of(550, "no", enhanced=5.7), 'is a str such as "5.7.1", not float'),  # type: ignore[arg-type]
     ):
         with pytest.raises(TypeError, match=text):
