@@ -84,6 +84,9 @@ class RunningProxy:
 
     With ``tls`` STARTTLS is offered, or has to be used (``"encrypt"``), with a certificate that is made for
     this proxy: clients trust it if they are given `ca_file`.
+
+    With ``upstream``, such as ``"127.0.0.1:2526"``, the proxy uses that server, and `messages` stays empty:
+    for a test of what clients hear if a server hangs or closes.
     """
 
     host = _HOST
@@ -101,8 +104,9 @@ class RunningProxy:
         directory: Path | None = None,
         tls: Literal["may", "encrypt"] | None = None,
         io: Literal["reactor", "tasks"] | None = None,
+        upstream: str | None = None,
     ) -> None:
-        """Raises `RuleError`."""
+        """Raises `RuleError`; ValueError if an option has no such value."""
         self._book = RuleBook(partial(_load, rules, settings or {}))
         self._config = attrs.evolve(config or Config(reconnect=True), trace=True)
         if tls not in (None, "may", "encrypt"):
@@ -117,6 +121,7 @@ class RunningProxy:
         self._on_rule_error: OnError = on_rule_error or DEFAULTS.on_rule_error
         self._failures_are_intended = on_rule_error is not None
         self._given_directory = directory
+        self._upstream = _server_at(upstream) if upstream is not None else None
         self._io = io or os.environ.get(_IO_VARIABLE) or ("reactor" if AVAILABLE else "tasks")
         self._stack = ExitStack()
         self._thread = threading.Thread(target=self._run, name="smtp-proxy", daemon=True)
@@ -235,7 +240,8 @@ class RunningProxy:
             )
             reactor = Reactor.for_limits(self._timeouts.shortest) if self._io == "reactor" else None
             stream = SocketStream if reactor is None else reactor.stream
-            settings = self._settings(Address(*server_sockets[0].getsockname()), reactor, stream)
+            upstream = self._upstream or Address(*server_sockets[0].getsockname())
+            settings = self._settings(upstream, reactor, stream)
             server = Server(
                 session=lambda client, peer, number: Session(
                     self._noted(client, number), peer, number, settings
@@ -339,6 +345,13 @@ class RunningProxy:
             if isinstance(error := entry.get("exc_info"), BaseException) and not intended:
                 found.append(error)
         return found
+
+
+def _server_at(text: str) -> Address:
+    server = Address.parse(text)
+    if server.tls or server.lmtp:
+        raise ValueError(f"upstream is HOST:PORT or unix:PATH, without TLS and LMTP, not {text!r}")
+    return server
 
 
 def _load(rules: object, settings: Mapping[str, Mapping[str, Any]]) -> LoadedRules:

@@ -24,6 +24,7 @@ import pytest
 import structlog
 import trio
 from drivers import DEADLINE
+from each import each
 from structlog.testing import capture_logs
 
 from sansio_smtp import Config
@@ -432,6 +433,35 @@ def test_it_hangs_up_without_a_reply(tls: Any) -> None:
     lost = [entry for entry in proxy.log if entry["event"] == "connection lost"]
     errors = {entry["error"] for entry in lost if entry.get("side") == "client"}
     assert errors <= {"hung up by the test"}
+
+
+# Another server
+
+
+def test_the_server_can_be_another_one() -> None:
+    with RunningProxy() as server, RunningProxy(rcpt, upstream=f"127.0.0.1:{server.port}") as proxy:
+        with client(proxy) as smtp, pytest.raises(smtplib.SMTPRecipientsRefused):
+            smtp.sendmail("ann@example.com", ["bob@old.example"], CONTENT)
+        send(proxy)
+        assert proxy.messages == []
+        assert [captured.rcpt_to for captured in server.messages] == [("bob@example.com",)]
+
+
+def test_what_a_client_hears_of_a_server_that_hangs() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        upstream = f"127.0.0.1:{silent.getsockname()[1]}"
+        with (
+            RunningProxy(upstream=upstream, timeouts=Timeouts(greeting=0.05)) as proxy,
+            pytest.raises(smtplib.SMTPConnectError, match=r"421, b'4\.4\.2 upstream server did not greet"),
+            client(proxy),
+        ):
+            pass
+
+
+@each("upstream", ["127.0.0.1", "smtps://127.0.0.1:465", "lmtp://127.0.0.1:24"])
+def test_a_server_that_cannot_be_meant(upstream: str) -> None:
+    with pytest.raises(ValueError, match="HOST:PORT"):
+        RunningProxy(upstream=upstream)
 
 
 # Its end
