@@ -25,7 +25,10 @@ _HINTS: Final[tuple[tuple[str, str], ...]] = (
         'a header field is read by headers.get("Subject"); of a message by msg.headers.get(...)',
     ),
     (
-        r"a bytes-like object is required, not 'str'|can't concat str to bytes|can't concat str to bytearray",
+        r"a bytes-like object is required, not 'str'|can't concat str to bytes|can't concat str to bytearray|"
+        r"(starts|ends)with first arg must be bytes|"
+        r"argument should be integer or bytes-like object, not 'str'|"
+        r"cannot use a string pattern on a bytes-like object",
         'the body and its lines are octets (bytes); write b"text" in place of "text"',
     ),
     (r"argument of type 'Recipient' is not", "the address as a text is to.address"),

@@ -1,7 +1,8 @@
-"""Finds comparisons that no address fits, such as ``to == "boss@example.com"``: a path equals no text.
+"""Finds comparisons that nothing fits, such as ``to == "boss@example.com"``: a path equals no text.
 
-Addresses are in their normal form, so a text whose domain has capitals equals none either. Uncertain cases
-are not reported: a parameter that the function assigns, a value that is known only when the rule is asked.
+Addresses are in their normal form, so a text whose domain has capitals equals none either. The body and its
+lines are octets: they equal no text, and to look for a text in them fails. Uncertain cases are not reported:
+a parameter that the function assigns, a value that is known only when the rule is asked.
 """
 
 from __future__ import annotations
@@ -59,6 +60,8 @@ def _problem(
     among = isinstance(operator, _AMONG)
     if among and _is_recipients(right, kinds):
         return _in_recipients(source, left, operator, right)
+    if octets := _octets_and_text(source, kinds, left, operator, right):
+        return octets
     sides = (ast.unparse(left), ast.unparse(right))
     for place, (path, other) in enumerate([(left, right)] if among else [(left, right), (right, left)]):
         texts = _texts(source, other, among=among)
@@ -75,6 +78,35 @@ def _problem(
                         f'{ast.unparse(path)} is never "{text}": domains are in lower case; write "{normal}"'
                     )
     return ""
+
+
+def _octets_and_text(
+    source: Source, kinds: dict[str, Kind], left: ast.expr, operator: ast.cmpop, right: ast.expr
+) -> str:
+    """What is wrong if one side is octets, such as a line of the body, and the other a text."""
+    sides = [left, right]
+    for number, side in enumerate(sides):
+        other = sides[1 - number]
+        if kind_of(side, kinds) is not bytes or not _texts(source, other, among=False):
+            continue
+        among = isinstance(operator, _AMONG)
+        if among and side is left:
+            continue  # to look for octets in a text fails too, but what is meant is not certain
+        sign = f" {_SIGNS[type(operator)]} "
+        result = "fails" if among else f"is always {isinstance(operator, _NEGATED)}"
+        meant = sign.join(_as_octets(each) if each is other else ast.unparse(each) for each in sides)
+        return (
+            f"{sign.join(map(ast.unparse, sides))} {result}: {ast.unparse(side)} is octets (bytes), and "
+            f"{ast.unparse(other)} is a text; write {meant}"
+        )
+    return ""
+
+
+def _as_octets(text: ast.expr) -> str:
+    """A text of the file, written as octets."""
+    value = text.value if isinstance(text, ast.Constant) else None
+    is_plain = isinstance(value, str) and value.isascii()
+    return f"b{value!r}" if is_plain else f"{ast.unparse(text)}.encode()"
 
 
 def _in_recipients(source: Source, left: ast.expr, operator: ast.cmpop, right: ast.expr) -> str:

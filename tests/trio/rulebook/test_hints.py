@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -58,10 +59,15 @@ def test_messages() -> None:
         "message.headers['Subject']": "a header field is read by headers.get(",
         "'hello' in message.body": "the body and its lines are octets (bytes); ",
         "message.body + 'x'": "the body and its lines are octets (bytes); ",
+        "message.body.startswith('x')": "the body and its lines are octets (bytes); ",
+        "message.body.endswith('x')": "the body and its lines are octets (bytes); ",
+        "message.body.find('x')": "the body and its lines are octets (bytes); ",
+        "message.body.replace('x', 'y')": "the body and its lines are octets (bytes); ",
+        "re.search('x', message.body)": "the body and its lines are octets (bytes); ",
         "message.headers.get('To').lower()": "something that may be missing is None here; ",
     }.items():
         with pytest.raises((TypeError, AttributeError)) as caught:
-            exec(use, {"message": message})
+            exec(use, {"message": message, "re": re})
         assert hint_for(caught.value).startswith(hint), use
 
 

@@ -1,4 +1,4 @@
-"""Comparisons that no address fits are found when the rule is loaded."""
+"""Comparisons that nothing fits are found when the rule is loaded."""
 
 from __future__ import annotations
 
@@ -76,6 +76,48 @@ def found(text: str, phase: str = "rcpt", parameters: str = "tx, to", above: str
 )
 def test_comparisons_that_have_always_the_same_result(text: str, said: str) -> None:
     assert found(text) == [said]
+
+
+@each(
+    ("text", "said"),
+    [
+        (
+            "'secret' in line",
+            "fails: line is octets (bytes), and 'secret' is a text; write b'secret' in line",
+        ),
+        (
+            "'Grüße' not in line",
+            "fails: line is octets (bytes), and 'Grüße' is a text; write 'Grüße'.encode() not in line",
+        ),
+        ("BOSS in line", "fails: line is octets (bytes), and BOSS is a text; write BOSS.encode() in line"),
+        ("line == '.'", "is always False: line is octets (bytes), and '.' is a text; write line == b'.'"),
+        ("'.' != line", "is always True: line is octets (bytes), and '.' is a text; write b'.' != line"),
+    ],
+)
+def test_octets_and_texts(text: str, said: str) -> None:
+    assert found(text, "body_line", "tx, line") == [f"{text} {said}"]
+
+
+def test_octets_of_a_message() -> None:
+    (said,) = found("'secret' in msg.body", "message", "tx, msg")
+    assert said.endswith("write b'secret' in msg.body")
+
+
+@each(
+    "text",
+    [
+        "b'secret' in line",
+        "line == b'.'",
+        "line in 'abc'",
+        "'secret' in line.decode()",
+        "'secret' in unknown",
+        "line = line.decode()\n'secret' in line",
+        "unknown in line",
+        "'a' < line",
+    ],
+)
+def test_what_may_be_right_about_octets(text: str) -> None:
+    assert found(text, "body_line", "tx, line") == []
 
 
 def test_a_sender() -> None:
