@@ -12,6 +12,10 @@ __all__ = ["normal_domain"]
 
 _NEVER: Final = re.compile(r"[\x00-,/:-@\[-^`{-\x7f]")
 """An ASCII character that is in no label and is no dot."""
+_ONE_DOT: Final = (
+    "a dot alone is no domain; if it is a letter of a text that stands in place of a list, "
+    'write ("old.example",)'
+)
 _PATTERN: Final = '; a pattern is one of addresses, written in the rule: @on("rcpt", match="*@*.example.com")'
 
 
@@ -25,6 +29,8 @@ def normal_domain(text: str) -> str:
 
 def _meant(text: str) -> str:
     """What is wrong with a text that was not written as a domain; empty if there is no better word."""
+    if text == ".":  # a converter that takes a list of domains was given a text
+        return _ONE_DOT
     local, at, domain = text.rpartition("@")
     if local and at:
         return f"this is an address; its domain is {domain}"

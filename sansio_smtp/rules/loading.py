@@ -15,6 +15,7 @@ import attrs
 
 from sansio_smtp import rules
 from sansio_smtp.rules.lint.effects import without_effect
+from sansio_smtp.rules.lint.given_texts import texts_for_lists
 from sansio_smtp.rules.lint.own_attributes import unknown_on_self
 from sansio_smtp.rules.lint.problems import Problem, RuleError, did_you_mean
 from sansio_smtp.rules.lint.signatures import Found, fits, phase_meant, rules_and_problems, underlying
@@ -260,6 +261,9 @@ class _Collector:
             instance = _NOBODY  # its methods are checked anyway
         elif not any(instance is each for each in self._objects):
             self._objects.append(instance)
+            names_of_module = getattr(underlying(methods[taken[0]]), "__globals__", {})
+            for text in texts_for_lists(instance, names_of_module):
+                self._complain(line, f"rules: {text}")
         for name in taken:
             self._take_method(instance, cls, name, methods[name])
 

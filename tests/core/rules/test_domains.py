@@ -29,6 +29,11 @@ def test_a_domain_gets_its_normal_form(text: str, normal: str) -> None:
             '"*" is in no domain; a pattern is one of addresses, written in the rule: '
             '@on("rcpt", match="*@*.example.com")',
         ),
+        (
+            ".",
+            "a dot alone is no domain; if it is a letter of a text that stands in place of a list, "
+            'write ("old.example",)',
+        ),
         ("old..example", "an empty label in the domain, or a dot at its start or end"),
         ("[192.0.2]", "the address literal is neither [192.0.2.1] nor [IPv6:2001:db8::1]"),
     ],

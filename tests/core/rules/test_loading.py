@@ -186,6 +186,23 @@ rules = [Scan, Scan(whole=True)]
 # Who makes instances
 
 
+def test_a_text_in_place_of_a_list_of_texts() -> None:
+    text = """
+@attrs.define
+class Moved:
+    domains: "tuple[str, ...]" = ()
+    def rcpt(self, tx, to): ...
+
+moved = Moved("old.example")
+rules = [Moved, moved, moved, Moved(("old.example",))]
+"""
+    said = "rules: Moved(domains='old.example'): a text in place of a tuple; write ('old.example',)"
+    assert problems(text) == [f"9: {said}"]
+    with pytest.raises(RuleError) as caught:
+        rules_of(executed(IMPORTS + text)["moved"])
+    assert str(caught.value) == said
+
+
 def test_classes_are_made_by_whoever_knows_their_settings() -> None:
     text = """
 @attrs.define
