@@ -31,6 +31,8 @@ from .watchdog import Blocked, Watchdog
 __all__ = ["RuleAccount", "RuleHost", "RuleSettings"]
 
 _BLOCKING_SECONDS = 2.0
+_LONG_SECONDS = 2.0
+"""After this time the log and the transcript tell which rule is waited for."""
 _NOTHING = (None, None)
 
 
@@ -88,17 +90,42 @@ class RuleHost(Host):
         disturb the session. After its time the rule is cancelled; the session does not wait for its end."""
         call = Call(rule)
         seconds = self._seconds(rule)
+        deadline = trio.current_time() + seconds
         if self._settings.tasks is None:
-            with trio.move_on_after(seconds):
-                await self._run(call, arguments)
+            with trio.move_on_at(deadline):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._wait, call, deadline)
+                    await self._run(call, arguments)
         else:
             self._settings.tasks.start_soon(call, self._run, call, arguments)
             try:
-                with trio.move_on_after(seconds):
-                    await call.ended.wait()
+                await self._wait(call, deadline)
             finally:
                 call.scope.cancel(reason="the rule is not waited for any more")
         return call.outcome(seconds)
+
+    async def _wait(self, call: Call, deadline: float) -> None:
+        """Waits until the rule has ended, or its time is up. A rule that takes long is told of meanwhile."""
+        first = trio.current_time() + _LONG_SECONDS
+        with trio.move_on_at(min(first, deadline)):
+            await call.ended.wait()
+        if first < deadline and not call.ended.is_set():
+            self._takes_long(call.rule)
+            with trio.move_on_at(deadline):
+                await call.ended.wait()
+
+    def _takes_long(self, rule: Rule) -> None:
+        seconds = self._seconds(rule)
+        self._log.info(
+            "rule takes long",
+            rule=rule.name,
+            where=rule.where,
+            phase=rule.phase,
+            seconds=_LONG_SECONDS,
+            timeout=seconds,
+        )
+        said = f"has no verdict after {_LONG_SECONDS:g} s, and may take {seconds:g} s"
+        self._note(f"{rule.where} {rule.phase} {said}", "***")
 
     async def _run(self, call: Call, arguments: tuple[object, ...]) -> None:
         try:

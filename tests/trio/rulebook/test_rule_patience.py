@@ -16,6 +16,7 @@ from trio.testing import MockClock
 from sansio_smtp.rules import Reject, Transaction, on
 from sansio_smtp.rules.loading import rules_of
 from trio_proxy.rulebook.host import RuleSettings
+from trio_proxy.rulebook.tasks import RuleTasks
 
 Logs = list[MutableMapping[str, Any]]
 
@@ -56,7 +57,9 @@ class Told:
 
 
 @asynccontextmanager
-async def ruled(*rules: object, **settings: Any) -> AsyncIterator[Running]:
+async def ruled(
+    *rules: object, write_transcript: Callable[[str], None] | None = None, **settings: Any
+) -> AsyncIterator[Running]:
     """A session under these rules, before a server that says yes."""
     ruleset = rules_of(*rules)
     rule_settings = RuleSettings(**settings)
@@ -65,7 +68,12 @@ async def ruled(*rules: object, **settings: Any) -> AsyncIterator[Running]:
         return server
 
     async with (
-        running(rules=lambda: nullcontext(ruleset), rule_settings=rule_settings, connect=connect) as run,
+        running(
+            rules=lambda: nullcontext(ruleset),
+            rule_settings=rule_settings,
+            connect=connect,
+            write_transcript=write_transcript,
+        ) as run,
         trio.open_nursery() as nursery,
     ):
         nursery.start_soon(say_yes, run)
@@ -214,6 +222,31 @@ async def test_in_time(autojump_clock: MockClock, logs: Logs) -> None:
     assert told["RCPT"].seconds == pytest.approx(29)
     assert told["."].reply == "250 kept"
     assert not failures(logs)
+
+
+@pytest.mark.parametrize("in_tasks_of_the_service", [False, True])
+@pytest.mark.parametrize(("seconds", "limit", "told"), [(1.5, 30, 0), (5, 30, 1), (60, 30, 1), (60, 2, 0)])
+async def test_a_rule_that_takes_long_is_told_of(
+    autojump_clock: MockClock,
+    logs: Logs,
+    seconds: float,
+    limit: float,
+    told: int,
+    in_tasks_of_the_service: bool,
+) -> None:
+    shown: list[str] = []
+    async with trio.open_nursery() as nursery:
+        options = {"tasks": RuleTasks(nursery)} if in_tasks_of_the_service else {}
+        rule = late_rule("rcpt", seconds)
+        async with ruled(rule, write_transcript=shown.append, timeout=limit, **options) as run:
+            await walk(run)
+    entries = [entry for entry in logs if entry["event"] == "rule takes long"]
+    assert [(entry["phase"], entry["seconds"], entry["timeout"]) for entry in entries] == [
+        ("rcpt", 2, limit)
+    ] * told
+    lines = [line for line in shown if " rcpt has no verdict after 2 s, and may take 30 s" in line]
+    assert len(lines) == told
+    assert len(failures(logs)) == (seconds > limit)
 
 
 async def test_longer_than_the_session_may_wait(autojump_clock: MockClock, logs: Logs) -> None:
