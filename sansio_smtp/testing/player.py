@@ -72,7 +72,8 @@ def play(
     late: bool = False,
     proxy: Callable[..., Proxy] = Proxy,
 ) -> Played:
-    """Plays a script, raising `AssertionError` with a diff where the proxy does something else.
+    """Plays a script, raising `AssertionError` with a diff where the proxy does something else. It asks no
+    rules: the verdicts are in the script. To play rules, use `session`.
 
     ``cut`` cuts what arrives into segments. With ``late``, each question is answered as late as possible:
     when a peer could notice that it has not been answered. A side is fed only while the proxy may read it;
