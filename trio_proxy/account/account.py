@@ -107,7 +107,7 @@ class Account:
         self._others = others
         self._client: Client | None = None
         self._said: list[tuple[str, Verdict | str]] | None = None
-        self._discarded: dict[Command, str] | None = None  # RCPT → the rule that has discarded it
+        self._discarded: dict[Command, tuple[str, str]] | None = None  # RCPT → the rule, and its reply
         self._mail: Command | None = None  # of the transaction to which the values above belong
         self._held: tuple[str, str] | None = None
         self._refused: Command | None = None  # MAIL of a message that was refused at DATA
@@ -195,7 +195,7 @@ class Account:
             return  # the core reports these
         if self._discarded is None or self._mail is not envelope.mail:
             self._discarded, self._mail = {}, envelope.mail
-        self._discarded[command] = self._origin(reply)
+        self._discarded[command] = self._origin(reply), str(reply)
 
     def _remember(self, rule: str, said: Verdict | str) -> None:
         if self._said is None:
@@ -218,6 +218,7 @@ class Account:
         """A message is answered."""
         reply, content, envelope, server = event.reply, event.content, event.envelope, self._server
         by, shown = self._origin(reply), event.shown
+        known_as = queue_id(reply.raw) if by == _SERVER and reply.code < 300 else ""
         (held_as, reason), self._held = self._held or ("", ""), None
         if event.results:
             recipients = tuple([self._of_result(envelope, *result) for result in event.results])
@@ -225,7 +226,7 @@ class Account:
                 by = said_by.pop()
         else:
             fate = _fate(by, reply, is_held=bool(held_as))
-            recipients = self._each(envelope, fate, by, shown)
+            recipients = self._each(envelope, fate, by, shown, known_as)
         self._said = self._discarded = self._mail = None
         self._tell(
             MessageRecord(
@@ -240,7 +241,7 @@ class Account:
                 None if content is None else content.size,
                 server.address,
                 server.tls_version,
-                queue_id(reply.raw) if by == _SERVER and reply.code < 300 else "",
+                known_as,
                 held_as,
                 reason,
                 self._taken(),
@@ -308,18 +309,31 @@ class Account:
     def _of_result(self, envelope: Envelope, to: Command, reply: Reply) -> Recipient:
         by = self._origin(reply)
         fate = _fate(by, reply, is_held=False)  # a server never gets a held message
-        return self._recipient(envelope, to, fate, by, str(reply), added=to not in envelope.recipients)
+        known_as = queue_id(reply.raw) if fate is Fate.RELAYED else ""
+        added = to not in envelope.recipients
+        return self._recipient(envelope, to, fate, by, str(reply), known_as, added=added)
 
-    def _each(self, envelope: Envelope, fate: Fate, by: str, reply: str) -> tuple[Recipient, ...]:
-        return tuple([self._recipient(envelope, to, fate, by, reply) for to in envelope.recipients])
+    def _each(
+        self, envelope: Envelope, fate: Fate, by: str, reply: str, known_as: str = ""
+    ) -> tuple[Recipient, ...]:
+        return tuple([self._recipient(envelope, to, fate, by, reply, known_as) for to in envelope.recipients])
 
     def _recipient(
-        self, envelope: Envelope, to: Command, fate: Fate, by: str, reply: str, *, added: bool = False
+        self,
+        envelope: Envelope,
+        to: Command,
+        fate: Fate,
+        by: str,
+        reply: str,
+        known_as: str,
+        *,
+        added: bool = False,
     ) -> Recipient:
         if self._discarded is not None and self._mail is envelope.mail and to in self._discarded:
-            return Recipient(address_of(to), Fate.DISCARDED, self._discarded[to], "")
+            return Recipient(address_of(to), Fate.DISCARDED, *self._discarded[to])
         sent = envelope.sent_for(to)
-        return Recipient(address_of(to), fate, by, reply, "" if sent is to else address_of(sent), added)
+        sent_as = "" if sent is to else address_of(sent)
+        return Recipient(address_of(to), fate, by, reply, sent_as, added, known_as)
 
 
 def _fate(by: str, reply: Reply, *, is_held: bool) -> Fate:

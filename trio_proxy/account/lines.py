@@ -40,7 +40,7 @@ class Recipients(list[dict[str, Any]]):
     """The recipients of a line: as data for JSON, as words for people."""
 
     def __repr__(self) -> str:
-        is_split = len({each.get("fate") for each in self}) > 1
+        is_split = len({each.get("fate") for each in self}) > 1 or any(["reply" in each for each in self])
         return f"[{', '.join([_words(each, is_split=is_split) for each in self])}]"
 
 
@@ -53,7 +53,7 @@ def _words(values: dict[str, Any], *, is_split: bool) -> str:
     words += f" {values['fate']}"
     if "by" in values:
         words += f" by {values['by']}"
-    return f"{words} ({values['reply']})" if values.get("reply") else words
+    return f"{words} ({values['reply']})" if "reply" in values else words
 
 
 def _of_message(record: MessageRecord) -> dict[str, Any]:
@@ -98,10 +98,13 @@ def _of_recipient(recipient: Recipient, record: MessageRecord) -> dict[str, Any]
         values["sent_as"] = recipient.sent_as
     if recipient.added:
         values["added"] = True
-    if recipient.by != record.by:
+    is_other = recipient.by != record.by
+    if is_other:
         values["by"] = recipient.by
-    if recipient.reply and recipient.reply != record.reply:
+    if is_other or recipient.reply != record.reply:  # then the queue id of the line is not its own either
         values["reply"] = recipient.reply
+        if recipient.queue_id:
+            values["queue_id"] = recipient.queue_id
     return values
 
 

@@ -57,6 +57,8 @@ class Recipient:
     """The address that the server was told, if a rule has replaced it."""
     added: bool = False
     """True if a rule has added this recipient."""
+    queue_id: str = ""
+    """The queue id of the server, if the reply for this recipient names it."""
 
 
 @attrs.define
@@ -99,7 +101,7 @@ class MessageRecord:
     upstream_tls: str = ""
     """The version of TLS to the server; empty in plain text."""
     queue_id: str = ""
-    """The queue id of the server, if its reply names it."""
+    """The queue id of the server, if ``reply`` names it."""
     held_as: str = ""
     """The file in the quarantine."""
     reason: str = ""

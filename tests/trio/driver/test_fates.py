@@ -117,24 +117,44 @@ async def test_what_the_server_says(
     assert [type(record) for record in records] == [MessageRecord] * 2
 
 
+async def lmtp_envelope(run: TcpRunning) -> None:
+    await run.server.send(b"220 mx")
+    await run.client.expect(b"220 mx")
+    await run.client.send(b"LHLO me.example")
+    await run.server.expect(b"LHLO me.example")
+    await run.server.send(b"250 mx")
+    while (await run.client.line())[3:4] == b"-":
+        pass
+    await said(run, b"MAIL FROM:<>", b"250 ok")
+    for name in (b"b", b"c"):
+        await said(run, b"RCPT TO:<%s>" % name, b"250 ok")
+
+
 async def test_each_recipient_of_an_lmtp_server(mock_clock: MockClock, logs: Logs) -> None:
     config = attrs.evolve(ACCOUNT, client_dialect=Dialect.LMTP, upstream_dialect=Dialect.LMTP)
     async with over_tcp(mock_clock, config=config) as run:
-        await run.server.send(b"220 mx")
-        await run.client.expect(b"220 mx")
-        await run.client.send(b"LHLO me.example")
-        await run.server.expect(b"LHLO me.example")
-        await run.server.send(b"250 mx")
-        while (await run.client.line())[3:4] == b"-":
-            pass
-        await said(run, b"MAIL FROM:<>", b"250 ok")
-        for name in (b"b", b"c"):
-            await said(run, b"RCPT TO:<%s>" % name, b"250 ok")
+        await lmtp_envelope(run)
         await sent(run, KEPT, b"552 5.2.2 full")
         await over(run)
     (line,) = messages(logs)
     assert (line["event"], line["from"]) == ("message split", "<>")
     assert repr(line["to"]) == f"[b relayed ({KEPT.decode()}), c refused (552 5.2.2 full)]"
+    assert [each.get("queue_id") for each in line["to"]] == ["4F1B2", None]
+
+
+async def test_recipients_with_replies_of_their_own(mock_clock: MockClock, logs: Logs) -> None:
+    """That of the other recipient is in the line."""
+    config = attrs.evolve(ACCOUNT, client_dialect=Dialect.LMTP, upstream_dialect=Dialect.LMTP)
+    async with over_tcp(mock_clock, config=config) as run:
+        await lmtp_envelope(run)
+        await sent(run, b"250 2.0.0 <b@mx.example> aaaaa Saved", b"250 2.0.0 <c@mx.example> bbbbb Saved")
+        await over(run)
+    (line,) = messages(logs)
+    assert line["event"] == "message relayed"
+    ids = {each.get("queue_id", line["queue_id"]) for each in line["to"]}
+    assert ids == {"aaaaa", "bbbbb"}
+    assert "bbbbb Saved" in repr(line["to"]) + line["reply"]
+    assert "aaaaa Saved" in repr(line["to"]) + line["reply"]
 
 
 async def test_refused_commands(mock_clock: MockClock, logs: Logs) -> None:
@@ -229,7 +249,7 @@ RELAYED = {"event": "message relayed", "reply": KEPT.decode(), "queue_id": "4F1B
                 "event": "message split",
                 "to": [
                     {"address": "b@mx.example", "fate": "relayed"},
-                    DROP | {"fate": "discarded", "by": "rule:test_fates.rcpt"},
+                    DROP | {"fate": "discarded", **BY_RCPT},
                 ],
             },
         ),
