@@ -40,7 +40,7 @@ class Recipients(list[dict[str, Any]]):
     """The recipients of a line: as data for JSON, as words for people."""
 
     def __repr__(self) -> str:
-        is_split = len({each.get("fate") for each in self}) > 1 or any(["reply" in each for each in self])
+        is_split = len({each.get("fate") for each in self}) > 1 or any("reply" in each for each in self)
         return f"[{', '.join([_words(each, is_split=is_split) for each in self])}]"
 
 
@@ -50,7 +50,8 @@ def _words(values: dict[str, Any], *, is_split: bool) -> str:
         words += f" as {values['sent_as']}"
     if not is_split:
         return words
-    words += f" {values['fate']}"
+    if "fate" in values:
+        words += f" {values['fate']}"
     if "by" in values:
         words += f" by {values['by']}"
     return f"{words} ({values['reply']})" if "reply" in values else words
