@@ -48,9 +48,9 @@ def test_lost_lines_are_said_when_there_is_room_again(tmp_path: Path) -> None:
         said = log.read_text()
         lost = re.findall(r"^([0-9]+) lines of the log were lost: No space left on device$", said, re.M)
         assert len(lost) == 1
-        written = said.count("message relayed")
+        written = said.count("kept new/")
         print(f"151 messages, {lost[0]} lines lost, the log ends with:", said, sep="\n")
-        assert 0 < int(lost[0]) < 2 * 151  # each has a line of the relay and one of the built-in server
+        assert 0 < int(lost[0]) < 151
         assert written >= 1
         assert len(list((tmp_path / "kept" / "new").iterdir())) == 151
     finally:

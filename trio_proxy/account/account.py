@@ -34,6 +34,7 @@ from sansio_smtp import (
 from sansio_smtp.rules.verdicts import Accept, Redirect, Verdict
 from trio_proxy.text.session_log import SessionLog
 
+from .kept import KeptMail
 from .lines import address_of, write_line
 from .queue_ids import queue_id
 from .records import PROXY, Fate, MessageRecord, Recipient, Record, RefusalRecord, Seconds, SessionRecord
@@ -98,6 +99,7 @@ class Account:
         "_server",
         "_server_seconds",
         "has_told",
+        "kept",
     )
 
     def __init__(self, log: SessionLog, server: UpstreamServer, others: Tell | None = None) -> None:
@@ -116,6 +118,8 @@ class Account:
         self._client_seconds = self._rule_seconds = self._server_seconds = 0.0
         self.has_told = False
         """True if there was a record."""
+        self.kept: KeptMail | None = None
+        """Knows what the built-in server has kept; None if there is no built-in server."""
         self._has_ended = False
 
     # Called by the driver
@@ -219,13 +223,15 @@ class Account:
         reply, content, envelope, server = event.reply, event.content, event.envelope, self._server
         by, shown = self._origin(reply), event.shown
         known_as = queue_id(reply.raw) if by == _SERVER and reply.code < 300 else ""
+        kept = None if self.kept is None else self.kept.take(known_as)
+        relayed = Fate.RELAYED if kept is None else Fate.KEPT
         (held_as, reason), self._held = self._held or ("", ""), None
         if event.results:
-            recipients = tuple([self._of_result(envelope, *result) for result in event.results])
+            recipients = tuple([self._of_result(envelope, relayed, *result) for result in event.results])
             if len(said_by := {each.by for each in recipients}) == 1:  # the reply has the same origin
                 by = said_by.pop()
         else:
-            fate = _fate(by, reply, is_held=bool(held_as))
+            fate = Fate.HELD if held_as else _fate(by, reply, relayed)
             recipients = self._each(envelope, fate, by, shown, known_as)
         self._said = self._discarded = self._mail = None
         self._tell(
@@ -247,6 +253,7 @@ class Account:
                 self._taken(),
                 self._of_bare_lf if content is not None and content.bare_lf else "",
                 self._login,
+                kept,
             )
         )
 
@@ -306,10 +313,10 @@ class Account:
         if self._others is not None:
             self._others(record)
 
-    def _of_result(self, envelope: Envelope, to: Command, reply: Reply) -> Recipient:
+    def _of_result(self, envelope: Envelope, relayed: Fate, to: Command, reply: Reply) -> Recipient:
         by = self._origin(reply)
-        fate = _fate(by, reply, is_held=False)  # a server never gets a held message
-        known_as = queue_id(reply.raw) if fate is Fate.RELAYED else ""
+        fate = _fate(by, reply, relayed)  # a server never gets a held message
+        known_as = queue_id(reply.raw) if fate is relayed else ""
         added = to not in envelope.recipients
         return self._recipient(envelope, to, fate, by, str(reply), known_as, added=added)
 
@@ -336,12 +343,11 @@ class Account:
         return Recipient(address_of(to), fate, by, reply, sent_as, added, known_as)
 
 
-def _fate(by: str, reply: Reply, *, is_held: bool) -> Fate:
-    if is_held:
-        return Fate.HELD
+def _fate(by: str, reply: Reply, relayed: Fate) -> Fate:
+    """``relayed``: the fate of what a server has taken."""
     if reply.code >= 400:
         return Fate.REFUSED
-    return Fate.RELAYED if by == _SERVER else Fate.DISCARDED
+    return relayed if by == _SERVER else Fate.DISCARDED
 
 
 def _reply_of(verdict: Verdict) -> Reply | None:

@@ -72,6 +72,11 @@ def _of_message(record: MessageRecord) -> dict[str, Any]:
         values["login"] = record.login
     if record.queue_id:
         values["queue_id"] = record.queue_id
+    if (kept := record.kept) is not None:
+        values["file"] = kept.file
+        values["subject"] = kept.subject
+        if kept.sender != record.sender:
+            values["sent_from"] = kept.sender or "<>"
     if record.held_as:
         values["held_as"] = record.held_as
     if record.reason:

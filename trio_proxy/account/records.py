@@ -9,6 +9,8 @@ from enum import Enum
 
 import attrs
 
+from .kept import Kept
+
 __all__ = [
     "PROXY",
     "SERVER",
@@ -33,6 +35,8 @@ class Fate(Enum):
 
     RELAYED = "relayed"
     """The server has taken it."""
+    KEPT = "kept"
+    """The built-in server has kept it: it is not delivered."""
     REFUSED = "refused"
     """It was answered 4xx or 5xx: the client stays responsible for it."""
     DISCARDED = "discarded"
@@ -112,6 +116,8 @@ class MessageRecord:
     ``refused``. Empty if there were none."""
     login: str = ""
     """The name with which the client has logged in; empty if it has not, or if the name is unknown."""
+    kept: Kept | None = None
+    """What the built-in server has kept; None if it went to another server, or nowhere."""
 
     @property
     def fate(self) -> Fate:

@@ -29,8 +29,8 @@ class ServiceLog:
     _verbosity: int
     problems: list[Problem]
     """The reasons why the service cannot start. Until it starts, log lines leave addresses out."""
-    _built_in: str = ""
-    """The address of the server that keeps messages here; empty if there is none."""
+    _keeps_mail: bool = False
+    """True if messages are kept here."""
 
     @classmethod
     def configured(cls, options: Options, key: bytes | None = None) -> ServiceLog:
@@ -58,9 +58,9 @@ class ServiceLog:
         log.warning(text)
         self._configure()
 
-    def tells_of_capture(self, built_in: str) -> None:
-        """Messages are kept here, by the server with this name: from now on there is a line about each."""
-        self._built_in = built_in
+    def tells_of_capture(self) -> None:
+        """Messages are kept here: from now on the line about each has a form for people."""
+        self._keeps_mail = True
         self._configure()
 
     def _say(self) -> None:
@@ -68,10 +68,10 @@ class ServiceLog:
 
     def _configure(self) -> None:
         lines: logs.OwnLines = {}
-        if self._built_in:
+        if self._keeps_mail:
             from trio_proxy.captured.kept_line import lines_of_capture  # few need it
 
-            lines = lines_of_capture(self._built_in, all_lines=self._verbosity > 0)
+            lines = lines_of_capture(says_all=self._verbosity > 0)
         logs.configure(self._verbosity, form=self._form, hide=self._hide, lines=lines)
 
 

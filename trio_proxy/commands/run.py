@@ -19,6 +19,7 @@ import trio
 from sansio_smtp import CLIENT, SERVER, Dialect, Networks
 from sansio_smtp.rules import Host
 from sansio_smtp.rules.lint.problems import RuleError
+from trio_proxy.account.kept import KeptMail
 from trio_proxy.driver.accepting import accept_by_task
 from trio_proxy.driver.arrival import Arrivals
 from trio_proxy.driver.listening import Given, ListenError, listening, nothing_given
@@ -62,7 +63,7 @@ from .rule_problems import placed
 from .security import Security, security_or_problems, validity_problems
 from .settings_problems import settings_problems
 from .tracing import tracing_of
-from .upstreams import BUILT_IN, Upstreams
+from .upstreams import Upstreams
 
 if TYPE_CHECKING:
     from trio_proxy.admin.service import Admin
@@ -115,12 +116,14 @@ async def _main(options: Options, overseer: Seat | Manager, service_log: Service
         sockets = list(listeners)
         built_in: Destination | None = None
         capture: Server | None = None
+        kept: KeptMail | None = None
         capture_sockets: list[socket.socket] = []
         if not options.upstream:
-            capture, published = _capture_server(options.capture)
+            kept = KeptMail()
+            capture, published = _capture_server(options.capture, kept)
             capture_sockets = stack.enter_context(listening(Address("127.0.0.1", 0)))
             built_in = Destination(bound_address(capture_sockets[0]))
-            service_log.tells_of_capture(BUILT_IN)
+            service_log.tells_of_capture()
             _publish_certificate(security, published)
         resolve_in_own_threads()
         async with (
@@ -135,7 +138,7 @@ async def _main(options: Options, overseer: Seat | Manager, service_log: Service
             to_servers = admin.counted(SERVER, stream)
             upstreams = Upstreams(to_servers, asked, here, security, logins, built_in)
             limits = Limits(options, overseer.shared)
-            settings = _settings(options, upstreams, book, rules, reactor, admin, limits)
+            settings = _settings(options, upstreams, book, rules, reactor, admin, limits, kept)
             admin.watch("smtp_proxy_limit_hits_total", limits.hits.readings)
             admin.watch("smtp_proxy_reloads_total", book.readings)
             admin.watch("smtp_proxy_held_bytes", lambda: [((), limits.held.octets)])
@@ -323,10 +326,12 @@ def _settings(
     reactor: Reactor | None,
     admin: Admin | NoAdmin,
     limits: Limits,
+    kept: KeptMail | None,
 ) -> Settings:
     settings = Settings(
         meter=admin.meter,
         tell=admin.tell,
+        kept=kept,
         tracing=tracing_of(options),
         connect=_nowhere,
         reactor=reactor,
@@ -382,9 +387,8 @@ def _pool(options: Options) -> Pool | None:
     return Pool(options.upstream_keep, options.upstream_keep_time, options.upstream_keep_uses)
 
 
-def _capture_server(directory: Path) -> tuple[Server, Published]:
+def _capture_server(directory: Path, kept: KeptMail) -> tuple[Server, Published]:
     from trio_proxy.captured.certificate import Published
-    from trio_proxy.captured.kept_line import tell_kept
     from trio_proxy.driver.capture import CaptureSession  # 0.6 MB that few need
 
     try:
@@ -395,7 +399,7 @@ def _capture_server(directory: Path) -> tuple[Server, Published]:
 
     def session(client: Stream, peer: str, _: object) -> CaptureSession:
         published.restore()  # before the client is greeted, as it may want to use TLS
-        return CaptureSession(client, peer, maildir, tell_kept)
+        return CaptureSession(client, peer, maildir, kept)
 
     return Server(session=session, grace=5), published
 

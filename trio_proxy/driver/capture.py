@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any, BinaryIO, Final
 
-import attrs
 import structlog
 import trio
 
@@ -32,6 +30,8 @@ from sansio_smtp import (
     unstuff,
 )
 from sansio_smtp.rules import Message
+from trio_proxy.account.kept import Kept, KeptMail
+from trio_proxy.account.queue_ids import queue_id
 from trio_proxy.storage.maildir import Maildir
 from trio_proxy.storage.writers import write_in_thread
 
@@ -40,7 +40,7 @@ from .outbox import Outbox
 from .own_replies import INTERNAL_ERROR
 from .streams import Stream
 
-__all__ = ["CaptureSession", "Kept"]
+__all__ = ["CaptureSession"]
 
 log = structlog.stdlib.get_logger("smtp_proxy.capture")
 
@@ -71,32 +71,17 @@ _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 _UNKNOWN: Final = Reply.of(500, "unknown command", enhanced="5.5.1")
 
 
-@attrs.frozen
-class Kept:
-    """A message that is kept."""
-
-    file: str
-    """Relative to the Maildir."""
-    sender: str
-    recipients: tuple[str, ...]
-    subject: str
-    """Decoded (RFC 2047). It may hold control characters."""
-    size: int
-
-
 class CaptureSession:
-    """One client of the capture server. ``tell`` is called for each message that is kept."""
+    """One client of the capture server. ``kept`` is told of each message that is kept."""
 
-    def __init__(
-        self, client: Stream, peer: str, maildir: Maildir, tell: Callable[[Kept], None] | None = None
-    ) -> None:
+    def __init__(self, client: Stream, peer: str, maildir: Maildir, kept: KeptMail | None = None) -> None:
         self._connection = ServerConnection(Config(), max_message_size=_MAX_MESSAGE)
         self._outbox = Outbox(client)
         self._peer = peer
         self._maildir = maildir
         self._helo = ""
         self._login = CaptureLogin()
-        self._tell = tell
+        self._kept = kept
         self._message: tuple[str, BinaryIO] | None = None
         self._head = bytearray()
         self._refusal: Reply | None = None
@@ -208,10 +193,11 @@ class CaptureSession:
             self._maildir.drop(*message)
             self._reply(_not_kept(error))
             return
-        self._reply(Reply.of(250, f"kept as {message[0]}", enhanced="2.0.0"))
-        if self._tell is not None:
-            sender, recipients = record["mail_from"] or "", record["rcpt_to"]
-            self._tell(Kept(f"new/{message[0]}", sender, tuple(recipients), _subject(head), event.size))
+        reply = Reply.of(250, f"kept as {message[0]}", enhanced="2.0.0")
+        if self._kept is not None:
+            kept = Kept(f"new/{message[0]}", record["mail_from"] or "", _subject(head))
+            self._kept.add(queue_id(reply.raw), kept)
+        self._reply(reply)
 
     def _record(self, envelope: Envelope, size: int) -> dict[str, Any]:
         path = envelope.reverse_path

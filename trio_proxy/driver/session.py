@@ -107,6 +107,7 @@ class Session:
             self._account = Account(self._log, self._servers, settings.tell)
         else:
             self._account = self._trace.account(self._log, self._servers, settings.tell)
+        self._account.kept = settings.kept
         self._reports = Reports(
             self._log,
             self._account,

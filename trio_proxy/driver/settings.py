@@ -13,6 +13,7 @@ from sansio_smtp import Config, Dialect, Networks, Question, Room, Spool, Waitin
 from sansio_smtp.networks import NO_NETWORKS
 from sansio_smtp.rules import RuleSet
 from trio_proxy.account.account import Tell
+from trio_proxy.account.kept import KeptMail
 from trio_proxy.limits.guard import Guard
 from trio_proxy.limits.hits import Hits
 from trio_proxy.metrics.meter import NO_METER, Meter
@@ -114,6 +115,8 @@ class Settings:
     """Makes room on disk for a message that is too large to be held in memory."""
     tell: Tell | None = None
     """Gets each record of the account, in addition to the log."""
+    kept: KeptMail | None = None
+    """What the built-in server has kept. None: there is no built-in server."""
     tracing: Tracing | None = None
     """Makes spans. None: no spans are made."""
     upstream_name: str = ""

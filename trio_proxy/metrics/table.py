@@ -61,7 +61,8 @@ METRICS: Final = _metrics(
         "smtp_proxy_messages_total",
         "counter",
         "Messages that were answered, by result and by who decided it (server, proxy or rule): "
-        "relayed; refused; discarded; held; split (not the same for all recipients).",
+        "relayed; kept (by the built-in server); refused; discarded; held; split (not the same for all "
+        "recipients).",
         ("fate", "by"),
     ),
     Metric(

@@ -16,7 +16,7 @@ _ADDRESS: Final = re.compile(
     r"""(?:"(?:[^"\\\r\n]|\\.)*"|[^\s<>()\[\],;:"'@=]+)@[^\s<>()\[\],;:"'@]+(?<![.!?])"""
 )
 """Matches everything in free text that may be an address."""
-_WHOLE: Final = frozenset(("from", "to", "address", "sent_as", "login"))
+_WHOLE: Final = frozenset(("from", "to", "address", "sent_as", "sent_from", "login"))
 """Keys whose values are addresses, also without a domain."""
 _IDENTIFIERS: Final = frozenset(("message_id", "level", "time", "timestamp"))
 _NOBODY: Final = "<>"

@@ -9,19 +9,21 @@ import sys
 from typing import Any
 
 import pytest
-import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_proxy.captured.kept_line import kept_line, lines_of_capture, tell_kept
+from sansio_smtp import ClientInfo
+from trio_proxy.account.kept import Kept
+from trio_proxy.account.lines import write_line
+from trio_proxy.account.records import Fate, MessageRecord, Recipient
+from trio_proxy.captured.kept_line import kept_line, lines_of_capture
 from trio_proxy.captured.widths import columns_of
-from trio_proxy.driver.capture import Kept
 from trio_proxy.text import logs
 from trio_proxy.text.hiding import Hide, leaving_out
+from trio_proxy.text.session_log import SessionLog
 
 Said = pytest.CaptureFixture[str]
 FILE = "new/1795948004.489279.P18897Q0.vm.eml"
-BUILT_IN = "127.0.0.1:4711"
 
 
 pytestmark = pytest.mark.usefixtures("configured_anew")
@@ -34,71 +36,123 @@ def values(
     return {"file": FILE, "from": sender, "to": to, "subject": subject, "size": size}
 
 
-def told(said: Said, kept: Kept, form: Any = "text", *, hide: Hide | None = None, verbosity: int = 0) -> str:
-    lines = lines_of_capture(BUILT_IN, all_lines=verbosity > 0)
-    logs.configure(verbosity, form=form, hide=hide, lines=lines)
-    tell_kept(kept)
+def kept(
+    subject: str = "Grüße",
+    sender: str = "ann@example.com",
+    *to: Recipient,
+    size: int = 2149,
+    bare_lf: str = "",
+) -> MessageRecord:
+    """The record of a message that is kept."""
+    recipients = to or tuple(each(f"{name}@example.net") for name in "bcd")
+    return MessageRecord(
+        "ann@example.com",
+        recipients,
+        "server",
+        "250 2.0.0 kept as X.eml",
+        250,
+        received=size,
+        queue_id="X.eml",
+        upstream="built-in",
+        bare_lf=bare_lf,
+        kept=Kept(FILE, sender, subject),
+    )
+
+
+def each(address: str, sent_as: str = "", fate: Fate = Fate.KEPT) -> Recipient:
+    by, reply = ("rule:r", "250 ok") if fate is Fate.DISCARDED else ("server", "250 2.0.0 kept as X.eml")
+    return Recipient(address, fate, by, reply, sent_as)
+
+
+def told(
+    said: Said,
+    record: MessageRecord,
+    form: Any = "text",
+    *,
+    hide: Hide | None = None,
+    verbosity: int = 0,
+) -> str:
+    logs.configure(verbosity, form=form, hide=hide, lines=lines_of_capture(says_all=verbosity > 0))
+    write_line(SessionLog("c7", ClientInfo(address="192.0.2.1:25")), record)
     text = said.readouterr().err
     assert text.count("\n") == bool(text)
     return text.removesuffix("\n")
 
 
-KEPT = Kept(FILE, "ann@example.com", ("bob@example.net", "c@example.net", "d@example.net"), "Grüße", 2149)
-
-
 def test_for_people(capsys: Said) -> None:
-    assert told(capsys, KEPT) == f'kept {FILE}  ann@example.com → bob@example.net, +2  "Grüße"  2.1 kB'
+    assert told(capsys, kept()) == f'kept {FILE}  ann@example.com → b@example.net, +2  "Grüße"  2.1 kB'
 
 
 def test_as_json(capsys: Said) -> None:
-    line = json.loads(told(capsys, KEPT, "json"))
+    line = json.loads(told(capsys, kept(), "json"))
     assert line.pop("time")
     assert line == {
         "level": "info",
         "event": "message kept",
-        "file": FILE,
+        "conn": "c7",
+        "peer": "192.0.2.1:25",
         "from": "ann@example.com",
-        "to": [{"address": f"{name}@example.net"} for name in ("bob", "c", "d")],
+        "to": [{"address": f"{name}@example.net", "fate": "kept"} for name in "bcd"],
+        "by": "server",
+        "reply": "250 2.0.0 kept as X.eml",
+        "queue_id": "X.eml",
+        "file": FILE,
         "subject": "Grüße",
+        "upstream": "built-in",
         "size": 2149,
     }
 
 
+def test_with_more(capsys: Said) -> None:
+    line = told(capsys, kept("a b", "sam@example.com", each("b@example.net", "new@example.net")), verbosity=1)
+    assert line == (
+        f'kept {FILE}  sam@example.com → new@example.net  "a b"  2.1 kB  conn=c7 peer=192.0.2.1:25 '
+        "from=ann@example.com to=[b@example.net as new@example.net] by=server "
+        "reply='250 2.0.0 kept as X.eml' queue_id=X.eml sent_from=sam@example.com upstream=built-in"
+    )
+
+
+def test_lines_that_ended_in_lf(capsys: Said) -> None:
+    record = kept("x", "ann@example.com", each("b@x"), bare_lf="normalised")
+    assert told(capsys, record).endswith('→ b@x  "x"  2.1 kB  bare LF normalised')
+
+
+def test_a_recipient_that_was_discarded(capsys: Said) -> None:
+    """The line is that of any message whose recipients differ, and says where the message is."""
+    record = kept("x", "ann@example.com", each("b@x"), each("c@x", fate=Fate.DISCARDED))
+    line = told(capsys, record)
+    assert "] message split conn=c7 " in line
+    assert " to=[b@x kept, c@x discarded by rule:r (250 ok)] by=server " in line
+    assert f" file={FILE} subject=x " in line
+
+
 def test_quiet(capsys: Said) -> None:
-    assert told(capsys, KEPT, verbosity=-1) == ""
+    assert told(capsys, kept(), verbosity=-1) == ""
 
 
 def test_nobody(capsys: Said) -> None:
-    assert '  <> → <>  ""  0 B' in told(capsys, Kept(FILE, "", ("",), "", 0))
+    assert '  <> → <>  ""  0 B' in told(capsys, kept("", "", each(""), size=0))
 
 
 def test_addresses_are_hidden(capsys: Said) -> None:
-    kept = Kept(FILE, "ann@example.com", ("postmaster", "c@example.net"), "for ann@example.com", 7)
-    line = told(capsys, kept, hide=leaving_out)
+    record = kept("for ann@example.com", "sam@example.com", each("postmaster"), each("c@example.net"), size=7)
+    line = told(capsys, record, hide=leaving_out)
     assert line == f'kept {FILE}  (address) → (address), +1  "for (address)"  7 B'
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_no_control_character_is_written(capsys: Said, form: str) -> None:
     nasty = "\x1b[2J\x1b]0;owned\x07\r\nfaked\u202e\x9b"
-    line = told(capsys, Kept(FILE, nasty, (nasty, "b"), nasty * 100, 7), form)
+    line = told(capsys, kept(nasty * 100, nasty, each(nasty), each("b"), size=7), form)
     assert line.isprintable()
+    assert FILE in line
 
 
 def test_a_terminal_without_these_signs(capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     octets = io.BytesIO()
     monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(octets, "ascii", write_through=True))
-    told(capsys, Kept(FILE, "a@x", ("b@x",), "x" * 300, 7))
+    told(capsys, kept("x" * 300, "a@x", each("b@x"), size=7))
     assert octets.getvalue().endswith(b'a@x -> b@x  "%s..."  7 B\n' % (b"x" * 199))
-
-
-def test_what_was_relayed_to_the_built_in_server_has_one_line(capsys: Said) -> None:
-    for verbosity, upstream, lines in ((0, BUILT_IN, 0), (0, "mx.example:25", 1), (1, BUILT_IN, 1)):
-        logs.configure(verbosity, lines=lines_of_capture(BUILT_IN, all_lines=verbosity > 0))
-        logger: Any = structlog.get_logger()
-        logger.tell("message relayed", upstream=upstream)
-        logger.tell("message refused", upstream=upstream)
-        assert capsys.readouterr().err.count("message relayed") == lines
 
 
 # The width
@@ -138,6 +192,6 @@ def test_any_texts_make_a_line(subject: str, sender: str, columns: int) -> None:
 def test_the_width_is_that_of_the_terminal(capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stderr, "fileno", lambda: 2, raising=False)
     monkeypatch.setattr(os, "get_terminal_size", lambda _: os.terminal_size((100, 24)))
-    assert columns_of(told(capsys, Kept(FILE, "a@x", ("b@x",), "x" * 300, 7))) == 100
+    assert columns_of(told(capsys, kept("x" * 300, "a@x", each("b@x"), size=7))) == 100
     monkeypatch.setattr(os, "get_terminal_size", lambda _: os.terminal_size((0, 0)))  # as on a serial line
-    assert "x" * 199 in told(capsys, Kept(FILE, "a@x", ("b@x",), "x" * 300, 7))
+    assert "x" * 199 in told(capsys, kept("x" * 300, "a@x", each("b@x"), size=7))

@@ -52,7 +52,9 @@ def test_an_application_with_its_real_settings(tmp_path: Path) -> None:
             second.starttls(context=trusting)
             assert second.login("ann@me.example", SECRET)[0] == 235
             second.sendmail("a@me.example", ["b@mx.example"], MESSAGE)
-        running.wait_for(r'^kept new/\S+\.eml  a@me\.example → b@mx\.example  "hi"  22 B$')
+        running.wait_for(
+            r'^kept new/\S+\.eml  a@me\.example → b@mx\.example  "hi"  22 B  conn=c2 .* login=ann@me\.'
+        )
         assert running.said().count("certificate made") == 1
         said = running.said()
     assert [each["login"] for each in envelopes(tmp_path)] == ["ann@me.example"]

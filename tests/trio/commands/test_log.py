@@ -175,7 +175,7 @@ def test_all_workers_hash_an_address_alike(tmp_path: Path) -> None:
             say_hello(client)
             assert submit(client, b"Subject: x\r\n\r\nhi\r\n")[:4] == b"250 "
             client.close()
-            lines = re.findall(r"message relayed conn=c\d+(\d{3}) .* from=(\S+)", running.said())
+            lines = re.findall(r"kept .* conn=c\d+(\d{3}) .* from=(\S+)", running.said())
             if len({number for number, _ in lines}) == 2:
                 break
         assert {number for number, _ in lines} == {"001", "002"}

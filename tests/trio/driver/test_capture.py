@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, MutableMapping
+from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,7 +17,8 @@ import trio
 from streams import Peer, TrioStream, memory
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trio_proxy.driver.capture import CaptureSession, Kept
+from trio_proxy.account.kept import Kept, KeptMail
+from trio_proxy.driver.capture import CaptureSession
 from trio_proxy.storage.maildir import Maildir
 
 Logs = list[MutableMapping[str, Any]]
@@ -27,13 +28,13 @@ KEPT = b"250 2.0.0 kept as ..."
 
 @asynccontextmanager
 async def capturing(
-    directory: Path, tell: Callable[[Kept], None] | None = None
+    directory: Path, kept: KeptMail | None = None
 ) -> AsyncIterator[tuple[Peer, CaptureSession]]:
     """A client that has been greeted, and its session; at the end the session must have ended."""
     maildir = Maildir(directory)
     end, stream = memory()
     ours = TrioStream(stream)
-    session = CaptureSession(ours, "peer:1", maildir, tell)
+    session = CaptureSession(ours, "peer:1", maildir, kept)
     with trio.fail_after(SECONDS):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(session.run)
@@ -159,33 +160,40 @@ async def test_the_envelope_is_kept_beside_it(tmp_path: Path) -> None:
     ],
 )
 async def test_it_tells_what_it_has_kept(head: bytes, subject: str, tmp_path: Path) -> None:
-    told: list[Kept] = []
-    async with capturing(tmp_path, told.append) as (client, _):
+    told = KeptMail()
+    async with capturing(tmp_path, told) as (client, _):
         for _ in range(2):  # nothing of a message is left for the next one
             await envelope(client, b"b@mx.example", b"c@mx.example")
             await client.raw(head + b".\r\n")
             await client.expect(KEPT)
         await say_quit(client)
-    assert [(each.sender, each.recipients, each.subject) for each in told] == [
-        ("a@me.example", ("b@mx.example", "c@mx.example"), subject)
-    ] * 2
-    assert {each.size for each in told} == {len(head)}
-    assert {each.file for each in told} == {
-        str(path.relative_to(tmp_path)) for path in (tmp_path / "new").iterdir()
-    }
+    names = [path.name for path in (tmp_path / "new").iterdir()]
+    assert len(names) == 2
+    for name in names:
+        assert told.take(name) == Kept(f"new/{name}", "a@me.example", subject)
+        assert told.take(name) is None
+
+
+class Recorded(KeptMail):
+    def __init__(self) -> None:
+        super().__init__()
+        self.added: list[Kept] = []
+
+    def add(self, queue_id: str, kept: Kept) -> None:
+        self.added.append(kept)
 
 
 async def test_it_tells_nothing_of_what_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: Logs
 ) -> None:
     monkeypatch.setattr("test_capture.Maildir", lambda path: Full(path, at="keep"))
-    told: list[Kept] = []
-    async with capturing(tmp_path, told.append) as (client, _):
+    told = Recorded()
+    async with capturing(tmp_path, told) as (client, _):
         await envelope(client)
         await client.raw(b"Subject: x\r\n\r\n.\r\n")
         await client.expect(b"452 ...")
         await say_quit(client)
-    assert told == []
+    assert told.added == []
     assert len(logs) == 1
 
 
