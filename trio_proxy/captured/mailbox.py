@@ -16,6 +16,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, cast
@@ -26,9 +27,14 @@ from sansio_smtp.rules import Message
 
 __all__ = ["NO_MESSAGE", "Mailbox", "MailboxError", "Stored", "Summary", "envelope_of"]
 
-NO_MESSAGE: Final = "holds no message yet: send one; if you have, see the log: a rule may have discarded it"
+NO_MESSAGE: Final = (
+    "holds no message: none has come, or all were removed; send one, and if it is not kept, see the log: "
+    "a rule may have discarded it"
+)
 """What is said of a Maildir without messages, after its path."""
 _FOLDERS: Final = ("new", "cur")
+_BESIDE: Final = frozenset(("tmp", "envelopes", "certificate.pem"))
+"""What is in a Maildir from which the messages were removed with their directories."""
 _NAME: Final = re.compile(r"([0-9]{1,12})(\.[0-9]{1,9})?(?:\.P[0-9]+Q([0-9]{1,12}))?")
 _HEAD: Final = 65_536
 """Octets of a message in which its header fields are looked for."""
@@ -161,6 +167,13 @@ class Mailbox:
                 f"there is no directory {self.path}: no mail was kept here yet, or smtp-proxy runs in "
                 "another directory; name the directory with --capture DIR"
             )
+        with suppress(OSError):  # it is a file
+            if set(os.listdir(self.path)) <= _BESIDE:
+                return (
+                    f"{self.path} is empty: its messages were removed, or smtp-proxy keeps mail in another "
+                    "directory, which --capture DIR names; send a message: the running smtp-proxy makes "
+                    "what is missing here"
+                )
         return (
             f"{self.path} is no Maildir: there is no directory 'new' in it; name the directory in which "
             "smtp-proxy keeps mail with --capture DIR"

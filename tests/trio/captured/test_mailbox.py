@@ -101,9 +101,18 @@ def test_no_directory(tmp_path: Path) -> None:
 
 
 def test_no_maildir(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
+    (tmp_path / "file").write_text("")
     for directory in (tmp_path, tmp_path / "file"):
         assert why(directory).startswith(f"{directory} is no Maildir: there is no directory 'new' in it")
+
+
+def test_a_maildir_whose_directories_were_removed(tmp_path: Path) -> None:
+    """All of them, or those with messages."""
+    assert why(tmp_path).startswith(f"{tmp_path} is empty: its messages were removed, or ")
+    for name in ("tmp", "envelopes"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "certificate.pem").touch()
+    assert why(tmp_path).startswith(f"{tmp_path} is empty: ")
 
 
 def test_a_directory_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,7 +119,7 @@ def test_a_file_that_vanishes_is_left_out_of_the_list(
     ("arguments", "status", "text"),
     [
         ([], 1, "there is no directory captured-mail: no mail was kept here yet"),
-        (["--last", "--capture", "."], 1, ". is no Maildir"),
+        (["--last", "--capture", "."], 1, ". is empty: its messages were removed, or"),
         (["0"], 2, "'0' is no number of a message"),
         (["one"], 2, "'one' is no number of a message"),
         (["1", "--last"], 2, "'N' and '--last' name two messages"),
