@@ -66,6 +66,7 @@ def test_the_page(ports: tuple[int, int], tmp_path: Path) -> None:
     assert "\n  login ann, with PLAIN\n" in said_last
     with proxy(tmp_path, *listen, "--rules", "errors.py"):
         assert bash(commands[11], tmp_path) == "(550, b'5.1.1 no such mailbox')\n"
+        assert bash(commands[12], tmp_path) == "{'gone@example.net': (550, b'5.1.1 no such mailbox')}\n"
     assert bash(commands[-1].replace("1025", str(other)), tmp_path) == "true\n"
 
 

@@ -36,6 +36,7 @@ def test_the_programs_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             "login.py",
             "errors.py",
             "gone.py",
+            "two.py",
         ]
         assert ran("send.py") == ""
         running.wait_for("^kept ")
@@ -43,7 +44,7 @@ def test_the_programs_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     shown = once("show", "--last")
     assert (comparable(shown.stdout), shown.stderr) == (comparable(block_after("message ")), "")
     as_json = once("show", "--last", "--json")
-    assert (comparable(as_json.stdout), as_json.stderr) == (comparable(block_after("{")), "")
+    assert (comparable(as_json.stdout), as_json.stderr) == (comparable(block_after("{\n")), "")
     assert ran("look.py") == "bob@example.net, carol@example.net\nHello, both of you.\n\n"
     assert Path("attachments/figures.csv").read_bytes() == b"1;2\n"
     saved = once("show", "--last", "--save", "saved")
@@ -52,6 +53,9 @@ def test_the_programs_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with proxy(tmp_path, "-l", "127.0.0.1:0", "--rules", "errors.py") as running:
         write_files(tmp_path, running.port)
         assert ran("gone.py") == block_after("(550")
+        assert ran("two.py") == block_after("{'gone")
+        running.wait_for("RCPT refused .* to=\\[gone@example.net\\] by=rule:errors.rcpt ")
+        running.wait_for('^kept .* → bob@example.net  "for two"')
     with proxy(tmp_path, "-l", "127.0.0.1:0", "--self-signed") as running:
         write_files(tmp_path, running.port)
         shutil.rmtree("captured-mail")
