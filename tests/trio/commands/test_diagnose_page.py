@@ -74,13 +74,22 @@ def test_what_the_page_shows(tmp_path: Path) -> None:
         client.close()
         running.wait_for("cannot be reached")
         said += running.said()
+    with proxy(tmp_path, "-l", "127.0.0.1:0", "--bare-newline", "reject") as running:
+        client = connect(("127.0.0.1", running.port))
+        client.expect(b"220 ...")
+        client.raw(b"EHLO laptop.example\n")
+        client.expect(b"500 5.5.2 line ended by a bare LF, not CRLF; closing")
+        client.close()
+        running.wait_for("bare LF")
+        said += running.said()
     said += shown.stdout + checked.stdout + checked.stderr
     lines = [
         line
         for block in blocks(ROOT / "docs" / "how-to" / "diagnose.md", "text")
         for line in block.splitlines()
     ]
-    assert len(lines) == 11
+    assert len(lines) == 12
+    assert RULES.splitlines()[4].startswith("def rcpt(")
     for line in lines:
         pattern = re.escape(line).replace(r"\ …\ ", r"\ (?:.*\ )?").replace(r"\ …", ".*").replace("…", ".*")
         assert re.search(pattern, said), f"{line}\n\n{said}"
