@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Final
+
+from sansio_smtp.names import closest
 
 __all__ = ["NotationError", "did_you_mean", "escape", "octets", "written"]
 
@@ -63,8 +64,8 @@ def escape(line: bytes) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``; did you mean 'answer'?``, or nothing if no word comes near."""
-    close = get_close_matches(word, list(known), 1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    meant = closest(word, known)
+    return f"; did you mean {meant!r}?" if meant else ""
 
 
 def _escape(data: bytes) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from sansio_smtp.errors import LocalProtocolError
-from sansio_smtp.names import checked_names, did_you_mean
+from sansio_smtp.names import checked_names, closest, did_you_mean
 
 KNOWN = ("RCPT", "HEADERS")
 
@@ -24,6 +24,52 @@ KNOWN = ("RCPT", "HEADERS")
 )
 def test_did_you_mean(name: str, hint: str) -> None:
     assert did_you_mean(name, iter(["mail", "rcpt"])) == hint
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("rctp", "rcpt"),
+        ("hello", "helo"),
+        ("rcpt_to", "rcpt"),
+        ("MAILFROM", "mail"),
+        ("mial", "mail"),
+        ("rde", "red"),
+        ("non", "none"),
+        ("dkim", "dkim_sign"),
+        ("dkim-sign", "dkim_sign"),
+        ("rate", "rate_limit"),
+        ("header", "header_fields"),
+        ("size", "max_size"),
+        ("max_size", "max_message_size"),
+        ("timeout", "timeouts"),
+        ("footr", "footer"),
+        ("client close", "client closed"),
+    ],
+)
+def test_names_that_are_meant(name: str, meant: str) -> None:
+    assert closest(name, ["quite_another", meant, "zebra"]) == meant
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("log", "login"),
+        ("tls", "tls_key"),
+        ("no", "none"),
+        ("blocklist", "allow_list"),
+        ("greylist", "allow_list"),
+        ("tarpit", "staging"),
+        ("sender", "sends"),
+        ("strip", "strict"),
+        ("bounce", "announce"),
+        ("abort", "port"),
+        ("server lost", "client lost"),
+        ("", "mail"),
+    ],
+)
+def test_names_that_are_not_meant(name: str, other: str) -> None:
+    assert closest(name, ["quite_another", other]) == ""
 
 
 @pytest.mark.parametrize("names", [(), {"RCPT"}, ["HEADERS", "RCPT", "RCPT"], iter(["RCPT"]), {"X-MORE"}])
