@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
-import pkgutil
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -16,10 +15,13 @@ from typing import Any, Final, cast
 
 import attrs
 
+from sansio_smtp.names import closest
 from sansio_smtp.rules.lint.problems import Problem, RuleError, did_you_mean
 from sansio_smtp.rules.loading import collect, plainly_made
 from sansio_smtp.rules.phases import PHASES
 from sansio_smtp.rules.ruleset import Rule, RuleSet
+from trio_proxy.settings.file_schema import SETTINGS_BY_KEY, other_place
+from trio_proxy.settings.ready_names import READY_RULES, ready_names
 from trio_proxy.settings.rule_table import RuleTable
 
 from .modules import RuleModules
@@ -31,7 +33,7 @@ NO_RULE: Final = "a rule is a function that is named after a phase, such as def 
 """What a file lacks that has no rule."""
 
 _READY: Final = "ready:"
-_PACKAGE: Final = "trio_proxy.ready"
+_PACKAGE: Final = READY_RULES
 _NEW_WORD: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
@@ -174,8 +176,7 @@ class _Loader:
 
     def _in_table_of_meant(self, spec: str) -> Iterator[Problem]:
         """The mistakes in the settings of the ready rule whose name is like this one."""
-        named = did_you_mean(spec.removeprefix(_READY).replace("-", "_"), _ready_names())
-        name = named.partition('"')[2].partition('"')[0]
+        name = closest(spec.removeprefix(_READY).replace("-", "_"), _ready_names())
         if name not in self._settings:
             return
         with suppress(RuleError):
@@ -228,6 +229,7 @@ class _Loader:
             table_name=f"rules.{name}",
             lines=given.lines,
             base=None if entry is cls else entry,
+            other_place=other_place,
         )
         if table is None and (keys := _needed(cls)):
             where = self._where_settings_go(name, keys)
@@ -247,7 +249,9 @@ class _Loader:
                 continue
             hint = did_you_mean(name, self._class_names)
             if not hint and name in _ready_names():
-                hint = f'; add "{_READY}{name}" to the rules'
+                hint = f'; add "{_READY}{name}" to files in [rules], or give --rules {_READY}{name}'
+            elif not hint and name in SETTINGS_BY_KEY:
+                hint = f"; did you mean [{name}]?"
             text = f"[rules.{name}] no rule class takes these settings{hint}"
             yield Problem(table.file, table.lines.get("", 0), text)
 
@@ -273,8 +277,7 @@ def _import_ready(spec: str) -> tuple[dict[str, Any], None]:
 
 
 def _ready_names() -> list[str]:
-    found = pkgutil.iter_modules(importlib.import_module(_PACKAGE).__path__)
-    return sorted(module.name for module in found if not module.name.startswith("_"))
+    return ready_names(_PACKAGE)
 
 
 def _extra_of(module: str) -> str:

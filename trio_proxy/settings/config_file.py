@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import attrs
 
-from sansio_smtp.rules.lint.problems import Problem, RuleError, did_you_mean
-from trio_proxy.text.masking import MASK, is_list, is_secret, is_table, shown
+from sansio_smtp.rules.lint.problems import Problem, RuleError
+from trio_proxy.text.masking import MASK, is_secret, is_table, shown
 from trio_proxy.text.missing import unreadable
 
-from .file_schema import KNOWN_TABLES, SCHEMAS, SETTINGS_BY_KEY, place_for
+from .file_schema import SCHEMAS, SETTINGS_BY_KEY, SUBTABLES, other_place, place_for
 from .options import CONFLICTS, RULES, SETTINGS
 from .place import Place
 from .route_tables import ROUTE, RouteTable, read_routes
@@ -25,6 +25,7 @@ from .rule_table import RuleTable
 from .tables import fill
 from .toml_hints import no_toml
 from .toml_lines import lines_of
+from .unknown_tables import is_list_of_tables, move_unknown_tables
 
 __all__ = ["ConfigFile", "load_config", "read_config"]
 
@@ -70,24 +71,18 @@ def read_config(path: Path) -> tuple[ConfigFile | None, list[Problem]]:
     rule_settings: dict[str, RuleTable] = {}
     routes: tuple[RouteTable, ...] = ()
     if ROUTE in tables:
-        routes, problems = read_routes(tables.pop(ROUTE), lines_of(text, numbered=True), file)
-    for written, table in tables.items():
-        name = written
-        here = _below(lines, written)
+        routes, problems = read_routes(tables.pop(ROUTE), lines_of(text, numbered=True), file, other_place)
+    problems += [Problem(file, line, text) for line, text in move_unknown_tables(tables, lines)]
+    for name, table in tables.items():
+        here = _below(lines, name)
         line = min(here.values(), default=0)
         if name not in SCHEMAS:
-            problems.append(Problem(file, line, _no_table(name, table, _rule_names(tables))))
-            if is_table(table) and name in _rule_names(tables):  # a rule would seem to lack its settings
-                rule_settings.setdefault(name, RuleTable(table, here, file))
-                continue
-            name = _meant(name, table)
-            if not name or name in tables:
-                continue
-        if not is_table(table):
+            problems.append(Problem(file, line, _no_key(name, table)))
+        elif not is_table(table):
             problems.append(Problem(file, line, f"[{name}] is a table: its keys stand on the lines below it"))
         else:
             if name == RULES:
-                for key in [key for key, value in table.items() if _is_list_of_tables(value)]:
+                for key in [key for key, value in table.items() if is_list_of_tables(value)]:
                     text = f"[[{RULES}.{key}]]: write [{RULES}.{key}], with one pair of brackets"
                     problems.append(Problem(file, here.get(key, line), text))
                     table[key] = table[key][0]  # as it was meant
@@ -97,7 +92,7 @@ def read_config(path: Path) -> tuple[ConfigFile | None, list[Problem]]:
                     if is_table(value) and key not in SETTINGS_BY_KEY[RULES]
                 ]
                 rule_settings |= {
-                    key: RuleTable(table.pop(key), _below(lines, written, key), file) for key in named
+                    key: RuleTable(table.pop(key), _below(lines, RULES, key), file) for key in named
                 }
             found, mistakes = _read_table(name, table, here, file)
             values |= found
@@ -143,70 +138,9 @@ _POSITION: Final = re.compile(r"\(at line ([0-9]+), column ([0-9]+)\)")
 # Tables and keys
 
 
-def _rule_names(tables: Mapping[str, Any]) -> set[str]:
-    """The names of the rules that the file uses; each may have a table of settings."""
-    rules = tables.get(RULES)
-    files = rules.get("files") if is_table(rules) else None
-    named: list[Any] = files if is_list(files) else [files]
-    return {Path(each.removeprefix("ready:")).stem for each in named if isinstance(each, str)}
-
-
-def _is_list_of_tables(value: Any) -> bool:
-    return is_list(value) and bool(value) and all(map(is_table, value))
-
-
-_MEANT: Final = {
-    "tls": '; for TLS with clients write tls = "encrypt" below [server], for TLS to the server upstream_tls'
-}
-"""Tables that people expect → what to write."""
-
-
-def _no_table(name: str, value: Any, rules: Collection[str]) -> str:
-    place = place_for(name, value=value)
-    if name in _MEANT and is_table(value) and value.keys() <= {"mode"}:
-        return f"unknown table [{name}]{_MEANT[name]}"
-    if is_table(value) and name in rules:
-        return f"unknown table [{name}]; did you mean [{RULES}.{name}]?"
-    if not (is_table(value) or is_list(value)):
-        known = " or ".join(f"[{table}]" for table in SETTINGS_BY_KEY)
-        return f'unknown key "{name}"{place or f"; keys stand below a table: {known}"}'
-    known = ", ".join(f"[{table}]" for table in KNOWN_TABLES)
-    meant = _like(name)
-    hint = (
-        (not _have_table(value, meant) and _places_for(name, value))
-        or place
-        or (meant and f"; did you mean [{meant}]?")
-        or f"; known: {known}"
-    )
-    return f"unknown table [{name}]{hint}"
-
-
-def _like(name: str) -> str:
-    """The table whose name is like this one; empty if there is none."""
-    return did_you_mean(name, SETTINGS_BY_KEY).partition('"')[2].partition('"')[0]
-
-
-def _have_table(keys: object, table: str) -> bool:
-    """Returns True if all these keys are known in the table."""
-    return is_table(keys) and table in SETTINGS_BY_KEY and keys.keys() <= SETTINGS_BY_KEY[table].keys()
-
-
-def _meant(name: str, table: object) -> str:
-    """The table as which this one is read, so that mistakes in it are found too; empty if it is not clear
-    that this was meant."""
-    like = _like(name)
-    if not like or not is_table(table):
-        return ""
-    is_known = any(key in SETTINGS_BY_KEY[like] or (like == RULES and is_table(table[key])) for key in table)
-    return like if is_known else ""
-
-
-def _places_for(name: str, table: object) -> str:
-    """Where the keys of a table belong that does not exist; empty if one of them is not known."""
-    if not is_table(table) or not table:
-        return ""
-    places = [place_for(key) or place_for(f"{name}_{key}") for key in table]
-    return "".join(dict.fromkeys(places)) if all(places) else ""
+def _no_key(name: str, value: object) -> str:
+    known = " or ".join(f"[{table}]" for table in SETTINGS_BY_KEY)
+    return f'unknown key "{name}"{place_for(name, value=value) or f"; keys stand below a table: {known}"}'
 
 
 def _below(lines: Mapping[tuple[str, ...], int], *table: str) -> dict[str, int]:
@@ -220,18 +154,15 @@ def _read_table(
 ) -> tuple[dict[str, Any], list[Problem]]:
     """Name of the setting → value for what could be read, and what is wrong."""
     settings = SETTINGS_BY_KEY[name]
-    astray = {
-        key: hint
-        for key, value in table.items()
-        if key not in settings and (hint := place_for(key, table=name, value=value))
-    }
-    problems = [
-        Problem(file, lines.get(key, 0), f'[{name}] unknown key "{key}"{hint}')
-        for key, hint in astray.items()
-    ]
-    here = {key: value for key, value in table.items() if key not in astray}
-    found, mistakes = fill(SCHEMAS[name], here, file=file, table_name=name, lines=lines)
-    if str(here.get("transcript", "")).endswith((".log", ".txt")):  # a name of a file
+    table, problems = _without_astray(name, table, settings, lines, file)
+    for key, value in table.items():
+        if (subtable := f"{name}.{key}") in SUBTABLES and is_table(value):
+            below = {inner.removeprefix(f"{key}."): line for inner, line in lines.items()}
+            rest, mistakes = _without_astray(subtable, value, SUBTABLES[subtable], below, file)
+            table = {**table, key: rest}
+            problems += mistakes
+    found, mistakes = fill(SCHEMAS[name], table, file=file, table_name=name, lines=lines)
+    if str(table.get("transcript", "")).endswith((".log", ".txt")):  # a name of a file
         mistakes = [attrs.evolve(each, text=f"{each.text}{_more(each.text)}") for each in mistakes]
     values: dict[str, Any] = {}
     for key, value in found.items():
@@ -242,6 +173,22 @@ def _read_table(
             text = f"[{name}] {key} = {shown_value}: {error}"
             mistakes.append(Problem(file, lines.get(key, 0), text))
     return values, problems + mistakes
+
+
+def _without_astray(
+    name: str, table: dict[str, Any], known: Collection[str], lines: Mapping[str, int], file: str
+) -> tuple[dict[str, Any], list[Problem]]:
+    """The table without the keys that belong elsewhere, and where they belong."""
+    astray = {
+        key: hint
+        for key, value in table.items()
+        if key not in known and (hint := place_for(key, table=name, value=value))
+    }
+    problems = [
+        Problem(file, lines.get(key, 0), f'[{name}] unknown key "{key}"{hint}')
+        for key, hint in astray.items()
+    ]
+    return {key: value for key, value in table.items() if key not in astray}, problems
 
 
 def _more(text: str) -> str:

@@ -8,9 +8,9 @@ from typing import Final
 import attrs
 
 from .declaring import Setting
-from .options import LIMITS, RULES, SERVER, SETTINGS, TABLES
+from .options import RULES, SERVER, SETTINGS, TABLES
 
-__all__ = ["KNOWN_TABLES", "SCHEMAS", "SETTINGS_BY_KEY", "place_for"]
+__all__ = ["ELSEWHERE", "KNOWN_TABLES", "SCHEMAS", "SETTINGS_BY_KEY", "SUBTABLES", "other_place", "place_for"]
 
 SETTINGS_BY_KEY: Final[dict[str, dict[str, Setting]]] = {
     table: {setting.key: setting for setting in SETTINGS.values() if setting.table == table}
@@ -27,18 +27,23 @@ SCHEMAS: Final[dict[str, type]] = {
 }
 """Table → class whose fields are its keys, for `settings.tables.fill`."""
 
-_SUBTABLES: Final[dict[str, tuple[Setting, list[str]]]] = {
-    f"{setting.table}.{setting.key}": (setting, [*attrs.fields_dict(setting.kind.toml)])
+_OF_SUBTABLES: Final[dict[str, Setting]] = {
+    f"{setting.table}.{setting.key}": setting
     for setting in SETTINGS.values()
     if isinstance(setting.kind.toml, type) and attrs.has(setting.kind.toml)
 }
-"""Nested table → its setting, and its keys."""
+"""Nested table → its setting."""
+
+SUBTABLES: Final[dict[str, list[str]]] = {
+    name: [*attrs.fields_dict(setting.kind.toml)] for name, setting in _OF_SUBTABLES.items()
+}
+"""Nested table, such as ``server.timeouts`` → its keys."""
 
 KNOWN_TABLES: Final = (
     *(
         name
         for table in TABLES
-        for name in (table, *(each for each, (setting, _) in _SUBTABLES.items() if setting.table == table))
+        for name in (table, *(each for each, setting in _OF_SUBTABLES.items() if setting.table == table))
     ),
     f"{RULES}.NAME",
     "[route]",
@@ -63,24 +68,35 @@ _OTHER_NAMES: Final = {
 """Key of the table of the service → other names that people know for it."""
 
 
-_OF_RULES: Final = {
-    (LIMITS, key): f"; the limit of {key} of a client is a setting of ready:rate_limit, below "
-    f"[{RULES}.rate_limit]"
-    for key in ("messages", "recipients")
+ELSEWHERE: Final = {
+    **{
+        key: f"; the limit of {key} of a client is a setting of ready:rate_limit, below [{RULES}.rate_limit]"
+        for key in ("messages", "recipients")
+    },
+    **{
+        key: f'; it is a condition of a route: write "{key}" below [[route]]'
+        for key in ("client", "tls_name", "sender", "recipient")
+    },
 }
-"""Table and key that people expect → the rule that has it."""
+"""Key that people expect in a table of the service → what has it."""
 
 
 def place_for(name: str, *, table: str = "", value: object = None) -> str:
     """A hint for a name that people may write in the wrong place; empty for any other name. ``table``: where
     it stands; ``value``: what is written for it."""
-    if (table, name) in _OF_RULES:
-        return _OF_RULES[table, name]
+    if table in SETTINGS_BY_KEY and name in ELSEWHERE:
+        return ELSEWHERE[name]
     right, key = _PLACES.get(name, ("", ""))
     if not right:
         return ""
     where = "instead" if right == table else f"below [{right}]"
     return f"; write {_line(key, value)} {where}"
+
+
+def other_place(key: str) -> str:
+    """Names the table of the service that has this key, if it is one alone; else empty."""
+    having = [table for table, keys in SETTINGS_BY_KEY.items() if key in keys]
+    return f' ("{key}" is a key of [{having[0]}])' if len(having) == 1 else ""
 
 
 def _line(key: str, value: object) -> str:
@@ -97,16 +113,19 @@ _LAST_PORT: Final = 65_535
 
 def _places() -> Iterator[tuple[str, tuple[str, str]]]:
     """Names and their places. If a name comes twice, the last counts."""
+    for setting in SETTINGS.values():
+        if setting.table is not None:
+            yield setting.option.removeprefix("--").replace("-", "_"), (setting.table, setting.key)
     yield from ((other, (SERVER, key)) for key, others in _OTHER_NAMES.items() for other in others)
-    for table, (_, keys) in _SUBTABLES.items():
+    for table, keys in SUBTABLES.items():
         yield from ((key, (table, key)) for key in keys)
     for table, settings in SETTINGS_BY_KEY.items():
         yield from ((setting.name, (table, key)) for key, setting in settings.items())
     for table, settings in SETTINGS_BY_KEY.items():
         yield from ((key, (table, key)) for key in settings)
-    for table, (setting, keys) in _SUBTABLES.items():
+    for table, setting in _OF_SUBTABLES.items():
         # --timeout 30 is for all phases, which is the first key of that table.
-        yield setting.option.removeprefix("--"), (table, keys[0])
+        yield setting.option.removeprefix("--"), (table, SUBTABLES[table][0])
 
 
 _PLACES: Final = dict(_places())

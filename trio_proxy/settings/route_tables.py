@@ -125,9 +125,13 @@ class RouteTable:
 
 
 def read_routes(
-    tables: object, lines: Mapping[tuple[str, ...], int], file: str
+    tables: object,
+    lines: Mapping[tuple[str, ...], int],
+    file: str,
+    other_place: Callable[[str], str],
 ) -> tuple[tuple[RouteTable, ...], list[Problem]]:
-    """Returns the routes that could be read, and all mistakes. ``lines``: see `lines_of`."""
+    """Returns the routes that could be read, and all mistakes. ``lines``: see `lines_of`; ``other_place``:
+    see `structure`."""
     first = lines.get((ROUTE,), 0)
     if not is_list(tables) or not all(map(is_table, tables)):
         return (), [Problem(file, first, f"routes are tables; write [[{ROUTE}]], with two brackets")]
@@ -138,7 +142,9 @@ def read_routes(
     for number, table in enumerate(tables, 1):
         prefix = (ROUTE, str(number - 1))
         here = {".".join(path[2:]): line for path, line in lines.items() if path[:2] == prefix}
-        made, mistakes = structure(_TABLE, table, file=file, table_name=f"[{ROUTE}]", lines=here)
+        made, mistakes = structure(
+            _TABLE, table, file=file, table_name=f"[{ROUTE}]", lines=here, other_place=other_place
+        )
         problems += mistakes
         if made is None:
             continue

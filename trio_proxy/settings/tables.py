@@ -9,7 +9,7 @@ import inspect
 import re
 import sys
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final, TypeVar, cast
@@ -36,6 +36,10 @@ _A_LIST: Final = "expected a list of texts in quotes"
 _ANY_KIND: Final[Kind] = Any
 
 
+def _nowhere(_: str) -> str:
+    return ""
+
+
 def structure(
     cls: type[T],
     table: Mapping[str, Any],
@@ -44,6 +48,7 @@ def structure(
     table_name: str,
     lines: Mapping[str, int],
     base: T | None = None,
+    other_place: Callable[[str], str] = _nowhere,
 ) -> tuple[T | None, list[Problem]]:
     """Returns an instance of an attrs class with the fields that the table sets, or None and all mistakes.
 
@@ -54,9 +59,11 @@ def structure(
     ``__init__`` are not settings.
 
     ``lines``: see `RuleTable`. ``base``: an instance with the values of fields that the table does not set.
+    ``other_place``: from a key that the class does not have to the place where it belongs, as a text; empty
+    if it belongs nowhere.
     """
     converter = make_converter(_nested, Path(file).parent)
-    values, mistakes = _read(converter, cls, table, complete=base is None)
+    values, mistakes = _read(converter, cls, table, complete=base is None, other_place=other_place)
     made: T | None = None
     if mistakes:
         late = late_mistake(cls, values, table.keys() - values.keys(), base)
@@ -91,7 +98,12 @@ def _nested(converter: Converter, value: Any, cls: Kind) -> Any:
 
 
 def _read(
-    converter: Converter, cls: Kind, table: Mapping[str, Any], *, complete: bool
+    converter: Converter,
+    cls: Kind,
+    table: Mapping[str, Any],
+    *,
+    complete: bool,
+    other_place: Callable[[str], str] = _nowhere,
 ) -> tuple[dict[str, Any], list[Mistake]]:
     """Arguments for the class, and all mistakes. ``complete``: fields without a default must not be
     missing."""
@@ -100,7 +112,8 @@ def _read(
     mistakes: list[Mistake] = []
     for key, value in table.items():
         if key not in fields:
-            mistakes.append(Mistake((key,), f'unknown key "{key}"{_known(key, fields)}'))
+            what = "table" if is_table(value) else "key"
+            mistakes.append(Mistake((key,), f'unknown {what} "{key}"{_known(key, fields)}{other_place(key)}'))
             continue
         try:
             values[key] = _value(converter, cls, fields[key], value)

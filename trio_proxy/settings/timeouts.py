@@ -4,7 +4,6 @@ for (`sansio_smtp.WaitingFor`); the driver has the clock.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -93,8 +92,10 @@ def _read(text: str) -> Changes:
         except ValueError as error:
             raise ValueError(f"{error}, or one phase and its seconds such as reply=120") from None
     if name not in OPTION_PHASES:
-        close = difflib.get_close_matches(name, OPTION_PHASES, 1)
-        hint = f"did you mean {close[0]}={number}?" if close else f"phases: {', '.join(OPTION_PHASES)}"
+        from sansio_smtp.names import closest  # imported late: --help does not need it
+
+        meant = closest(name, OPTION_PHASES)
+        hint = f"did you mean {meant}={number}?" if meant else f"phases: {', '.join(OPTION_PHASES)}"
         raise ValueError(f"no phase {name!r}; {hint}")
     return ((OPTION_PHASES[name], SOME_SECONDS.parse(number)),)
 

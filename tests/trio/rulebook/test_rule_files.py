@@ -408,11 +408,14 @@ def test_a_table_is_named_after_the_class(name: str, snake: str, write: Write) -
 def test_settings_that_no_class_takes(write: Write) -> None:
     write("my_rules.py", GREYLIST + "rules = [HTTPGreylist]")
     fits = table(delay=1)
-    assert wrong("my_rules.py", http_greylist=fits, http_greylst=fits, staging=fits, xyz=fits) == [
+    assert wrong(
+        "my_rules.py", http_greylist=fits, http_greylst=fits, staging=fits, limits=fits, xyz=fits
+    ) == [
         f"proxy.toml:5: [rules.{name}] no rule class takes these settings{hint}"
         for name, hint in [
             ("http_greylst", '; did you mean "http_greylist"?'),
-            ("staging", '; add "ready:staging" to the rules'),
+            ("staging", '; add "ready:staging" to files in [rules], or give --rules ready:staging'),
+            ("limits", "; did you mean [limits]?"),
             ("xyz", ""),
         ]
     ]

@@ -22,6 +22,7 @@ from trio_proxy.text.addresses import Address
 from trio_proxy.text.destinations import Destination
 
 A_TIME = 'a number of seconds or a time such as "30s" or "5m"'
+KNOWN = "known: [server], [server.timeouts], [limits], [login], [oauth], [rules], [rules.NAME], [[route]]"
 SOME_SECONDS = 'a number of seconds above 0 or a time such as "30s"'
 
 
@@ -76,10 +77,10 @@ def test_every_option_has_a_key() -> None:
 
 def test_every_key_is_read() -> None:
     """None that is known to the table is forgotten on the way to the options."""
-    text = FULL.replace("upstream = ", "quiet = false\n#") + "\n[server.more]\n[rules.more]\nx=1\n"
+    text = FULL.replace("upstream = ", "quiet = false\n#") + "\n[server.zebra]\n[rules.more]\nx=1\n"
     config, found = read_config(written(text.replace("nul =", 'capture = "mail"\nnul =')))
     assert config is not None
-    said = '[server] unknown key "more"; smtp-proxy --help names all settings'
+    said = f"unknown table [server.zebra]; {KNOWN}"
     assert [problem.text for problem in found] == [said]
     assert {*config.values} == {*SETTINGS} - {"upstream", "config"}
 
@@ -210,8 +211,7 @@ a = 1
         'proxy.toml:23: [rules] unknown key "upstream"; write "upstream" below [server]',
         'proxy.toml:24: [rules] spool = 1: expected "" or a path in quotes',
         "proxy.toml:27: unknown table [server2]; did you mean [server]?",
-        "proxy.toml:29: unknown table [greylist]; "
-        "known: [server], [server.timeouts], [limits], [login], [oauth], [rules], [rules.NAME], [[route]]",
+        f"proxy.toml:29: unknown table [greylist]; {KNOWN}",
     ]
 
 
@@ -222,7 +222,7 @@ a = 1
         ("[[server]]\nnul = 'pass'", "1: [server] is a table: its keys stand on the lines below it"),
         ("[[rules]]", "1: [rules] is a table: its keys stand on the lines below it"),
         ("\nsevrer.nul = 'pass'", '2: unknown table [sevrer]; did you mean [server]?'),
-        ("[timeouts]\nidle = 5", '1: unknown table [timeouts]; write "idle" below [server.timeouts]'),
+        ("[timeouts]\nidle = 5", '1: unknown table [timeouts]; did you mean [server.timeouts]?'),
         ("x = 1",
          '1: unknown key "x"; keys stand below a table: '
          "[server] or [limits] or [login] or [oauth] or [rules]"),
@@ -253,7 +253,7 @@ a = 1
         ("[log]\ntranscript = true\nverbose = 1",
          '1: unknown table [log]; write "transcript" below [server]; write "verbose" below [server]'),
         ("[tls]\ncert = 'x'", '1: unknown table [tls]; write "tls_cert" below [server]'),
-        ("[log]\ntranscript = true\nlevel = 1", '1: unknown table [log]; did you mean [login]?'),
+        ("[log]\ntranscript = true\nlevel = 1", f"1: unknown table [log]; {KNOWN}"),
         ("[rules.files]\nx = 1", "1: [rules] files = {...}: expected a text in quotes or a list of texts in "
          "quotes"),
         ('[tls]\nmode = "encrypt"',
@@ -297,6 +297,77 @@ def test_a_misspelt_table_is_looked_into() -> None:
     config, _ = read_config(Path("proxy.toml"))
     assert config is not None
     assert config.rule_settings == {"footer": RuleTable({"text": 5}, {"": 5, "text": 6}, "proxy.toml")}
+
+
+@pytest.mark.parametrize(
+    ("table", "meant"),
+    [
+        ("server.timeout", "server.timeouts"),
+        ("server.time_outs", "server.timeouts"),
+        ("server.timeout-s", "server.timeouts"),
+        ("limits.timeouts", "server.timeouts"),
+        ("timeouts", "server.timeouts"),
+        ("server.rate_limit", "rules.rate_limit"),
+        ("server.rate-limit", "rules.rate_limit"),
+        ("limits.rate_limits", "rules.rate_limit"),
+        ("rate_limit", "rules.rate_limit"),
+        ("server.mine", "rules.mine"),
+        ("server.limit", "limits"),
+        ("login.limits", "limits"),
+        ("server.oauth2", "oauth"),
+        ("server.rulez", "rules"),
+    ],
+)
+def test_a_table_that_is_meant_as_another_one_is_named(table: str, meant: str) -> None:
+    text = f"[rules]\nfiles = 'mine.py'\n[{table}]\n"
+    assert problems(text) == [f"proxy.toml:3: unknown table [{table}]; did you mean [{meant}]?"]
+
+
+def test_a_route_in_another_table() -> None:
+    assert problems("[[server.route]]\nupstream = 'a'\n[server]\nrecipient = 'x'\n") == [
+        "proxy.toml:1: unknown table [server.route]; did you mean [[route]]?",
+        'proxy.toml:4: [server] unknown key "recipient"; it is a condition of a route: write "recipient" '
+        "below [[route]]",
+    ]
+
+
+def test_a_misspelt_table_in_another_one_is_looked_into() -> None:
+    text = "[server]\nnul = 'pass'\n[server.timeout]\nidle = 'x'\nfoo = 1\nlisten = 'x:1'\nall = 5\n"
+    assert problems(text) == [
+        "proxy.toml:3: unknown table [server.timeout]; did you mean [server.timeouts]?",
+        f'proxy.toml:4: [server] timeouts.idle = "x": expected {SOME_SECONDS}',
+        f'proxy.toml:5: [server.timeouts] unknown key "foo"; known: all, {", ".join(PHASES)}',
+        'proxy.toml:6: [server.timeouts] unknown key "listen"; write "listen" below [server]',
+    ]
+
+
+def test_a_table_in_the_wrong_place_is_looked_into() -> None:
+    text = "[server.limits]\nmax_line = 5\n[server.rate_limit]\nmessages = 5\n"
+    assert problems(text) == [
+        "proxy.toml:1: unknown table [server.limits]; did you mean [limits]?",
+        "proxy.toml:2: [limits] max_line = 5: expected 512 bytes or more",
+        "proxy.toml:3: unknown table [server.rate_limit]; did you mean [rules.rate_limit]?",
+    ]
+    config, _ = read_config(Path("proxy.toml"))
+    assert config is not None
+    assert config.rule_settings == {
+        "rate_limit": RuleTable({"messages": 5}, {"": 3, "messages": 4}, "proxy.toml")
+    }
+
+
+def test_keys_say_what_is_meant_more_clearly_than_the_name_of_the_table() -> None:
+    assert problems("[server.rate_limit]\nmessage_rate = 5\n") == [
+        "proxy.toml:1: unknown table [server.rate_limit]; did you mean [limits]?",
+        'proxy.toml:2: [limits] message_rate = 5: expected a number in a time such as "600/60s", or "none"',
+    ]
+
+
+def test_a_key_of_the_service_in_a_table_of_another_kind() -> None:
+    assert problems("[[route]]\nupstream = 'h'\nupstream_tls = 'may'\nclients = 'unix'\n") == [
+        'proxy.toml:3: [[route]] unknown key "upstream_tls"; did you mean "upstream"? ("upstream_tls" is a '
+        "key of [server])",
+        'proxy.toml:4: [[route]] unknown key "clients"; did you mean "client"?',
+    ]
 
 
 def test_a_misspelt_table_does_not_add_to_the_right_one() -> None:

@@ -235,7 +235,7 @@ def test_settings_may_be_tuples_and_sets(domains: object) -> None:
 
 
 def test_tuples_in_tables_and_lists_of_settings_are_lists_too() -> None:
-    with pytest.raises(RuleError, match=r'unknown key "limits"') as caught:
+    with pytest.raises(RuleError, match=r'unknown table "limits"') as caught:
         RunningProxy(Moved(()), settings={"moved": {"limits": {"a": [(1, 2)]}, "domains": ("a", 5)}})
     assert "[rules.moved] domains[1] = 5: expected a text in quotes" in str(caught.value)
 
@@ -647,7 +647,7 @@ MISTAKES = {
             smtp_proxy("my_rules.py")
 
         def test_nowhere(smtp_proxy):
-            smtp_proxy(["my_rules.py", "insight.py"])
+            smtp_proxy(["my_rules.py", "insde.py"])
 
         def test_no_test_is_meant(smtp_proxy):
             smtp_proxy("inventory.py")
@@ -673,7 +673,7 @@ def test_a_mistake_is_explained(place: Path) -> None:
     result = run_pytest(place, "deep/test_inside.py")
     said = re.findall(r"^E +(?:[a-zA-Z_.]+Error: )(.*)$", result.stdout, re.M)
     assert said == [
-        f'insight.py: there is no such file in {place}/deep and {place}; did you mean "inside.py"?',
+        f'insde.py: there is no such file in {place}/deep and {place}; did you mean "inside.py"?',
         f"inventory.py: there is no such file in {place}/deep and {place}",
         'smtp_proxy has no port: it starts proxies. Call it first: proxy = smtp_proxy("my_rules.py"); then '
         "write proxy.port",
