@@ -9,7 +9,7 @@ from typing import Final
 from sansio_smtp import ClientTls, Networks
 from sansio_smtp.rules.lint.problems import Problem, did_you_mean
 from trio_proxy.settings.core_config import client_access
-from trio_proxy.settings.in_file import of_settings
+from trio_proxy.settings.in_file import is_certain, of_settings
 from trio_proxy.settings.options import SETTINGS, Options
 from trio_proxy.text.masking import is_list
 from trio_proxy.workers.seat import VARIABLE
@@ -21,9 +21,18 @@ __all__ = ["cautions", "hidden_auth", "silenced"]
 _PREFIX: Final = "SMTP_PROXY_"
 
 
-def cautions(options: Options) -> list[str]:
-    """One text for each warning. Looks up the names of hosts, so it blocks."""
-    return [text for find in _FINDERS for text in find(options)]
+def cautions(options: Options, *, config_is_wrong: bool = False) -> list[str]:
+    """One text for each warning. Looks up the names of hosts, so it blocks.
+
+    ``config_is_wrong``: the settings file has mistakes, so only those are returned that no setting in the
+    part which could not be read would prevent.
+    """
+    return [
+        str(of_settings(options, text))
+        for find in _FINDERS
+        for text in find(options)
+        if not config_is_wrong or is_certain(options, text)
+    ]
 
 
 def hidden_auth(options: Options) -> str:
@@ -127,7 +136,7 @@ def _without_effect(options: Options) -> Iterator[str]:
             and not any(address.tls for address in options.listen)
         ),
     }
-    return (str(of_settings(options, text)) for text, is_so in found.items() if is_so)
+    return (text for text, is_so in found.items() if is_so)
 
 
 def silenced(options: Options) -> list[str]:

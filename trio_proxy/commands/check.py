@@ -104,11 +104,11 @@ def _check_all(
         for file in _only_for_root(options, loaded):
             found.warn(f"{file}: only root can read it; let the user of the service read it too")
     check_certificates(security, found)
-    if not is_wrong:  # a setting that prevents this may be in a part that could not be read
-        if why := hidden_auth(options):
-            found.good("AUTH", why)
-        for text in cautions(options):
-            found.warn(text)
+    # A setting that prevents this may be in a part that could not be read.
+    if not is_wrong and (why := hidden_auth(options)):
+        found.good("AUTH", why)
+    for text in cautions(options, config_is_wrong=is_wrong):
+        found.warn(text)
     if loaded is not None:
         for text in rate_cautions(options, loaded.ruleset):
             found.warn(text)

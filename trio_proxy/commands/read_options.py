@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 from click.core import ParameterSource
 
@@ -39,6 +40,7 @@ def read_options(ctx: click.Context) -> tuple[Options, list[Problem]]:
     if wrong:
         from .all_problems import all_problems
 
+        options = attrs.evolve(options, unread=options.unread | {*mistaken})
         raise _together(ctx, wrong, [*problems, *all_problems(options)])
     return options, problems
 

@@ -18,7 +18,7 @@ import attrs
 from sansio_smtp import UpstreamTls
 from sansio_smtp.rules.lint.problems import Problem
 from trio_proxy.settings.contradictions import contradictions
-from trio_proxy.settings.in_file import all_given, of_file, of_settings
+from trio_proxy.settings.in_file import is_certain, of_file, of_settings
 from trio_proxy.settings.options import Options
 from trio_proxy.text.addresses import Address, AddressError
 from trio_proxy.text.missing import REMEDY, no_file
@@ -100,7 +100,7 @@ def security_or_problems(
     problems = [
         of_settings(options, text)
         for text in contradictions(options)
-        if not config_is_wrong or all_given(options, text)
+        if not config_is_wrong or is_certain(options, text)
     ]
     clients: ServerTls | None = None
     servers: UpstreamSecurity | None = None

@@ -17,7 +17,7 @@ from sansio_smtp.rules.lint.problems import Problem, RuleError
 from trio_proxy.text.masking import MASK, is_secret, is_table, shown
 from trio_proxy.text.missing import unreadable
 
-from .file_schema import SCHEMAS, SETTINGS_BY_KEY, SUBTABLES, other_place, place_for
+from .file_schema import SCHEMAS, SETTINGS_BY_KEY, SUBTABLES, names_meant, other_place, place_for
 from .options import CONFLICTS, RULES, SETTINGS
 from .place import Place
 from .route_tables import ROUTE, RouteTable, read_routes
@@ -47,6 +47,8 @@ class ConfigFile:
     """The ``[[route]]`` tables."""
     places: Mapping[str, Place] = attrs.field(factory=dict[str, Place])
     """Name of the setting → its place."""
+    unread: frozenset[str] = frozenset()
+    """The names of settings that may stand in the file, in a value or a key that could not be read."""
 
 
 def load_config(path: Path) -> ConfigFile:
@@ -68,6 +70,7 @@ def read_config(path: Path) -> tuple[ConfigFile | None, list[Problem]]:
     problems: list[Problem] = []
     values: dict[str, Any] = {}
     places: dict[str, Place] = {}
+    unread: set[str] = set()
     rule_settings: dict[str, RuleTable] = {}
     routes: tuple[RouteTable, ...] = ()
     if ROUTE in tables:
@@ -78,6 +81,7 @@ def read_config(path: Path) -> tuple[ConfigFile | None, list[Problem]]:
         line = min(here.values(), default=0)
         if name not in SCHEMAS:
             problems.append(Problem(file, line, _no_key(name, table)))
+            unread |= names_meant("", name)
         elif not is_table(table):
             problems.append(Problem(file, line, f"[{name}] is a table: its keys stand on the lines below it"))
         else:
@@ -94,6 +98,7 @@ def read_config(path: Path) -> tuple[ConfigFile | None, list[Problem]]:
                 rule_settings |= {
                     key: RuleTable(table.pop(key), _below(lines, RULES, key), file) for key in named
                 }
+            unread |= {each for key in table for each in names_meant(name, key)}
             found, mistakes = _read_table(name, table, here, file)
             values |= found
             problems += mistakes
@@ -101,7 +106,9 @@ def read_config(path: Path) -> tuple[ConfigFile | None, list[Problem]]:
                 places[SETTINGS_BY_KEY[name][key].name] = Place(file, here.get(key, 0), table[key])
     problems += _conflicts(values, lines, file)
     problems.sort(key=lambda problem: problem.line)
-    return ConfigFile(path, values, rule_settings, routes, places), problems
+    return ConfigFile(
+        path, values, rule_settings, routes, places, frozenset(unread - values.keys())
+    ), problems
 
 
 # What is no TOML

@@ -7,10 +7,21 @@ from typing import Final
 
 import attrs
 
+from sansio_smtp.names import closest
+
 from .declaring import Setting
 from .options import RULES, SERVER, SETTINGS, TABLES
 
-__all__ = ["ELSEWHERE", "KNOWN_TABLES", "SCHEMAS", "SETTINGS_BY_KEY", "SUBTABLES", "other_place", "place_for"]
+__all__ = [
+    "ELSEWHERE",
+    "KNOWN_TABLES",
+    "SCHEMAS",
+    "SETTINGS_BY_KEY",
+    "SUBTABLES",
+    "names_meant",
+    "other_place",
+    "place_for",
+]
 
 SETTINGS_BY_KEY: Final[dict[str, dict[str, Setting]]] = {
     table: {setting.key: setting for setting in SETTINGS.values() if setting.table == table}
@@ -91,6 +102,16 @@ def place_for(name: str, *, table: str = "", value: object = None) -> str:
         return ""
     where = "instead" if right == table else f"below [{right}]"
     return f"; write {_line(key, value)} {where}"
+
+
+def names_meant(table: str, key: str) -> set[str]:
+    """The names of the settings that may be meant by a key below a table: one, if that is clear, else all.
+    An empty ``table``: the key stands above all tables."""
+    keys = SETTINGS_BY_KEY.get(table, {})
+    right, meant = (table, key) if key in keys else _PLACES.get(key, (table, closest(key, keys)))
+    if setting := _OF_SUBTABLES.get(right) or SETTINGS_BY_KEY.get(right, {}).get(meant):
+        return {setting.name}
+    return {*SETTINGS}
 
 
 def other_place(key: str) -> str:

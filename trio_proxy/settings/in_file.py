@@ -19,7 +19,7 @@ from .declaring import Setting
 from .options import SETTINGS, Options
 from .place import Place
 
-__all__ = ["all_given", "of_file", "of_settings"]
+__all__ = ["is_certain", "of_file", "of_settings"]
 
 _BY_OPTION: Final = {setting.option: setting for setting in SETTINGS.values() if setting.table is not None}
 _METAVARS: Final = ("FILE", "NAME", "URL", "N")
@@ -50,10 +50,14 @@ def of_file(options: Options, path: Path, text: str) -> Problem:
     return Problem("", 0, text)
 
 
-def all_given(options: Options, text: str) -> bool:
-    """Returns True if all settings that this text names have values of their own. A mistake that needs no
-    more is certain, even if a part of the settings file could not be read."""
-    return all(setting.name in options.named for setting in _settings(text))
+def is_certain(options: Options, text: str) -> bool:
+    """Returns True if it is known, for all settings that this text names, if they are given. Then what it
+    says is certain, even if a part of the settings file could not be read."""
+    is_read = options.config is not None
+    return all(
+        setting.name in options.named or (is_read and setting.name not in options.unread)
+        for setting in _settings(text)
+    )
 
 
 def _settings(text: str) -> Iterator[Setting]:

@@ -445,6 +445,8 @@ class Options:
     """The names of settings that are given anywhere, also in the settings file."""
     places: Mapping[str, Place] = attrs.field(factory=dict[str, Place], repr=False, eq=False)
     """Name of a setting → its place in the settings file, for settings whose value comes from there."""
+    unread: frozenset[str] = attrs.field(default=frozenset(), repr=False, eq=False)
+    """The names of settings that may have been given, in a value or a key that could not be read."""
 
     def servers_of(self, name: str) -> tuple[Destination, ...] | None:
         """The servers of the route of this name; None if there is no such route."""

@@ -19,6 +19,8 @@ from trio_proxy.commands.run import (  # pyright: ignore[reportPrivateUsage]
     _our_name,
     _TokenHost,
 )
+from trio_proxy.settings.choose import choose
+from trio_proxy.settings.config_file import read_config
 from trio_proxy.text.addresses import Address
 
 HOSTS = {"outside.example": "93.184.216.34", "here.example": "127.0.1.1", "mx.example": "192.0.2.9"}
@@ -178,6 +180,24 @@ def test_a_rule_that_does_nothing(
     said = [text for text in cautions(options("-c", str(path))) if "[rules." in text]
     key = table.partition(" ")[0]
     assert said == ([f'{path}:2: [rules.{rule}] {key} = ["*"]: {warning}'] if warning else [])
+
+
+@pytest.mark.parametrize(
+    ("mistake", "is_said"),
+    [("max_conections = 3", True), ('send_clint = "proxy"', False), ('send_client = "prxy"', False)],
+)
+def test_warnings_beside_a_mistake_in_the_file(
+    mistake: str, is_said: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """All that are certain: not those that a setting in the part which could not be read may prevent."""
+    monkeypatch.chdir(tmp_path)
+    server = 'listen = "127.0.0.1:0"\nadmin = "0.0.0.0:0"\nupstream = "192.0.2.9:0"\n'
+    config, problems = read_config(written(f"[server]\n{server}{mistake}\n"))
+    said = cautions(choose({}, config), config_is_wrong=bool(problems))
+    begins = ["the server 192.0.2.9:0 is not on this machine"] * is_said
+    begins.append('proxy.toml:3: [server] admin = "0.0.0.0:0": the pages have no password')
+    assert len(said) == len(begins)
+    assert all(map(str.startswith, said, begins))
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_all_that_is_wrong_with_rules_and_server(capsys: Capture) -> None:
     assert said.out == []
     assert [line.split(" ")[0] for line in said.err] == [
         "proxy.toml:1:", "proxy.toml:3:", "proxy.toml:4:", "misspelt.py:1:", "misspelt.py:4:", "nowhere.py:",
-        "upstream",
+        "warning:", "upstream",
     ]  # fmt: skip
     assert 'did you mean "rcpt"?' in said.err[3]
     assert 'did you mean "mail"?' in said.err[4]

@@ -468,6 +468,27 @@ def test_what_could_be_read_is_known_beside_the_mistakes() -> None:
     assert config.rule_settings == {"a": RuleTable({"x": 1}, {"": 4, "x": 5}, "proxy.toml")}
 
 
+@pytest.mark.parametrize(
+    ("text", "unread"),
+    [
+        (FULL, set[str]()),
+        ("[server]\nnul = 'x'\ngrace = 1", {"nul"}),
+        ("[server]\nnull = 'x'", {"nul"}),
+        ("[server]\ncert = 'x'", {"tls_cert"}),
+        ("cert = 'x'", {"tls_cert"}),
+        ("[rules]\nupstream = 'x'", {"upstream"}),
+        ("[server.timeouts]\nidle = 'x'", {"timeouts"}),
+        ("[server]\nidle = 'x'", {"timeouts"}),
+        ("[server]\nzebra = 'x'\ngrace = 1", {*SETTINGS} - {"grace"}),
+    ],
+)
+def test_what_may_stand_there_but_could_not_be_read(text: str, unread: set[str]) -> None:
+    config, _ = read_config(written(text))
+    assert config is not None
+    assert config.unread == unread
+    assert choose({"quiet": True}, config).unread == unread - {"quiet"}
+
+
 WORDS = st.sampled_from(
     ["[server]", "[rules]", "[[rules]]", "[rules.x]", "[server.timeouts]", "listen", "idle", "files", "=",
      "\n", '"', "'", '"""', "[", "]", "{", "}", ",", ".", "1", "true", '"h:25"', "#", "\\", "\0", "\r\n",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
 import pytest
 from each import each
 
 from trio_proxy.settings.choose import choose
 from trio_proxy.settings.config_file import read_config
 from trio_proxy.settings.contradictions import contradictions
-from trio_proxy.settings.in_file import all_given, of_file, of_settings
+from trio_proxy.settings.in_file import is_certain, of_file, of_settings
 from trio_proxy.settings.options import Options
 
 FILE = """\
@@ -105,5 +106,11 @@ def test_a_file_that_an_option_names(file: Path) -> None:
 
 def test_what_is_certain_although_settings_are_unread(file: Path) -> None:
     options = chosen(file)
-    assert all_given(options, "--tls encrypt contradicts --upstream-ca ca.pem")
-    assert not all_given(options, "--tls encrypt needs --tls-cert FILE")
+    assert is_certain(options, "--tls encrypt contradicts --upstream-ca ca.pem")
+    assert is_certain(options, "--tls encrypt needs --tls-cert FILE")
+    unread = attrs.evolve(options, unread=frozenset({"tls_cert"}))
+    assert not is_certain(unread, "--tls encrypt needs --tls-cert FILE")
+    assert is_certain(unread, "--tls encrypt contradicts --upstream-ca ca.pem")
+    no_file = attrs.evolve(options, config=None)
+    assert not is_certain(no_file, "--tls encrypt needs --tls-cert FILE")
+    assert is_certain(no_file, "--tls encrypt contradicts --upstream-ca ca.pem")
