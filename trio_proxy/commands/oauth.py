@@ -78,11 +78,13 @@ def _lacking(options: Options) -> Iterator[str]:
     given = [SETTINGS[name].option for name in _NAMES if name in options.named]
     if given and options.oauth_url is None:
         yield (
-            f"{given[0]} is for a provider of tokens, and there is none: give --oauth-url URL, or leave it "
-            "out"
+            f"{given[0]} is for a provider of tokens, but none is set: give --oauth-url URL, or leave it out"
         )
     elif given:
-        yield f"--oauth-url {options.oauth_url} is asked by an application: give --oauth-client-id TEXT"
+        yield (
+            f"--oauth-url {options.oauth_url} needs the name that the application has there: give "
+            "--oauth-client-id TEXT"
+        )
 
 
 def _try_tokens(path: Path) -> None:

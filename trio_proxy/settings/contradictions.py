@@ -98,8 +98,8 @@ def _hosts(address: Address) -> set[str]:
 def _log_key(options: Options) -> Iterator[str]:
     if options.log_key_file is not None and options.log_addresses != "hashed":
         yield (
-            f"--log-key-file {options.log_key_file} is the key of hashes, and there are none: add "
-            "--log-addresses hashed, or leave it out"
+            f"--log-key-file {options.log_key_file} is the key of hashes, but addresses are not hashed: "
+            "add --log-addresses hashed, or leave out --log-key-file"
         )
 
 
@@ -133,15 +133,12 @@ def _upstream_without_tls(options: Options) -> Iterator[str]:
     ):
         where = " and ".join(map(str, addresses))
         why = (
-            "--upstream-tls is none"
+            "--upstream-tls none turns off TLS to the server"
             if level
-            else f"{where} {_ARE[len(addresses) > 1]} on this machine; say --upstream-tls verify"
+            else f"without --upstream-tls there is no TLS to {where}, on this machine"
         )
         for option, value in _of_upstream_tls(options):
-            yield f"{option} {value} is for TLS to the server, and there is none: {why}, or leave it out"
-
-
-_ARE: Final = {False: "is", True: "are"}
+            yield f"{option} {value} has no effect: {why}; write --upstream-tls verify, or leave out {option}"
 
 
 def _of_upstream_tls(options: Options) -> Iterator[tuple[str, object]]:
@@ -157,7 +154,7 @@ def _client_for_nobody(options: Options) -> Iterator[str]:
     if not options.upstream and options.send_client not in ("none", "auto"):
         yield (
             f"--send-client {options.send_client} tells a server who the client is, and the built-in server "
-            "does not listen to it: give --upstream, or leave it out"
+            "does not listen to it: give --upstream ADDRESS, or leave out --send-client"
         )
 
 
@@ -177,7 +174,7 @@ def _logins(options: Options) -> Iterator[str]:
     if mode == "relay":
         return
     if not servers:
-        yield f"--login {mode} logs in to an upstream server, and there is none: give --upstream"
+        yield f"--login {mode} logs in to an upstream server, but none is set: give --upstream ADDRESS"
         return
     level = options.upstream_tls
     plain = [

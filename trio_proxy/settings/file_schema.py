@@ -14,7 +14,6 @@ from .options import RULES, SERVER, SETTINGS, TABLES
 
 __all__ = [
     "ELSEWHERE",
-    "KNOWN_TABLES",
     "SCHEMAS",
     "SETTINGS_BY_KEY",
     "SUBTABLES",
@@ -49,17 +48,6 @@ SUBTABLES: Final[dict[str, list[str]]] = {
     name: [*attrs.fields_dict(setting.kind.toml)] for name, setting in _OF_SUBTABLES.items()
 }
 """Nested table, such as ``server.timeouts`` → its keys."""
-
-KNOWN_TABLES: Final = (
-    *(
-        name
-        for table in TABLES
-        for name in (table, *(each for each, setting in _OF_SUBTABLES.items() if setting.table == table))
-    ),
-    f"{RULES}.NAME",
-    "[route]",
-)
-
 
 _OTHER_NAMES: Final = {
     "tls_cert": (

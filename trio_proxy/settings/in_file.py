@@ -22,7 +22,7 @@ from .place import Place
 __all__ = ["is_certain", "of_file", "of_settings"]
 
 _BY_OPTION: Final = {setting.option: setting for setting in SETTINGS.values() if setting.table is not None}
-_METAVARS: Final = ("FILE", "NAME", "URL", "N")
+_METAVARS: Final = ("ADDRESS", "FILE", "NAME", "URL", "N")
 """What stands in a text for a value that is to be given."""
 _OPTION: Final = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*[a-z0-9]")
 

@@ -56,15 +56,39 @@ if TYPE_CHECKING:
 
     from .route_tables import RouteTable
 
-__all__ = ["CONFLICTS", "DEFAULTS", "LIMITS", "RULES", "SERVER", "SETTINGS", "TABLES", "Conflict", "Options"]
+__all__ = [
+    "ALL_TABLES",
+    "CONFLICTS",
+    "DEFAULTS",
+    "LIMITS",
+    "RULES",
+    "SERVER",
+    "SETTINGS",
+    "TABLES",
+    "Conflict",
+    "Options",
+]
 
 SERVER: Final = "server"
 RULES: Final = "rules"
 OAUTH: Final = "oauth"
 LOGIN: Final = "login"
 LIMITS: Final = "limits"
-TABLES: Final = (SERVER, LIMITS, LOGIN, OAUTH, RULES)
-"""The tables of the settings file, in the order of the documentation."""
+ALL_TABLES: Final = (
+    f"[{SERVER}]",
+    f"[{SERVER}.timeouts]",
+    f"[{LIMITS}]",
+    f"[{LOGIN}]",
+    f"[{OAUTH}]",
+    f"[{RULES}]",
+    f"[{RULES}.NAME]",
+    "[[route]]",
+)
+"""Each table that a settings file may have, as it is written there, in the order of the documentation."""
+TABLES: Final = tuple(
+    name.strip("[]") for name in ALL_TABLES if not name.startswith("[[") and "." not in name
+)
+"""The tables whose keys are settings of the service."""
 
 _LEAST_LINE: Final = 512
 """RFC 5321 §4.5.3.1: a command line or reply line of up to this length must be accepted."""
@@ -89,8 +113,8 @@ class Options:
     # fmt: off
     config: Path | None = setting(
         None, FILE, None, short="-c",
-        help="A settings file, such as proxy.toml, with the tables [server], [server.timeouts], [rules] and "
-        "[rules.NAME] (settings of a rule). Options override it.",
+        help=f"A settings file, such as proxy.toml, with the tables {', '.join(ALL_TABLES[:-1])} (settings "
+        f"of a rule) and {ALL_TABLES[-1]}. Options override it.",
     )
     rules: tuple[str, ...] = setting(
         RULES, RULE_FILES, (), key="files", short="-r",

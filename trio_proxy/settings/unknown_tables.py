@@ -12,8 +12,8 @@ from typing import Any, Final
 from sansio_smtp.names import closest
 from trio_proxy.text.masking import is_list, is_table
 
-from .file_schema import ELSEWHERE, KNOWN_TABLES, SETTINGS_BY_KEY, SUBTABLES, place_for
-from .options import LIMITS, RULES
+from .file_schema import ELSEWHERE, SETTINGS_BY_KEY, SUBTABLES, place_for
+from .options import ALL_TABLES, LIMITS, RULES
 from .ready_names import ready_names
 from .route_tables import ROUTE
 
@@ -134,7 +134,7 @@ def _hint(path: TablePath, table: object, target: TablePath | None, places: str)
     if target is not None:
         brackets = f"[[{ROUTE}]]" if target == (ROUTE,) else f"[{'.'.join(target)}]"
         return f"; did you mean {brackets}?"
-    return place_for(name) or f"; known: {', '.join(f'[{each}]' for each in KNOWN_TABLES)}"
+    return place_for(name) or f"; known: {', '.join(ALL_TABLES)}"
 
 
 _TLS: Final = (

@@ -45,9 +45,12 @@ def test_no_provider() -> None:
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        ({"oauth_scope": "x"}, "--oauth-scope is for a provider of tokens, and there is none"),
+        ({"oauth_scope": "x"}, "--oauth-scope is for a provider of tokens, but none is set"),
         ({"oauth_client_id": "app"}, "--oauth-client-id is for a provider of tokens"),
-        ({"oauth_url": URL}, f"--oauth-url {URL} is asked by an application: give --oauth-client-id"),
+        (
+            {"oauth_url": URL},
+            f"--oauth-url {URL} needs the name that the application has there",
+        ),
         (APP, "--oauth-url gives no token for a client id alone"),
         (
             APP | {"oauth_client_secret_file": Path("nowhere")},

@@ -15,7 +15,8 @@ from settings_files import FULL, OPTIONS, options, written
 from sansio_smtp.rules.lint.problems import RuleError
 from trio_proxy.settings.choose import choose
 from trio_proxy.settings.config_file import load_config, read_config
-from trio_proxy.settings.options import SETTINGS, TABLES, Options
+from trio_proxy.settings.file_schema import SUBTABLES
+from trio_proxy.settings.options import ALL_TABLES, SETTINGS, TABLES, Options
 from trio_proxy.settings.tables import RuleTable
 from trio_proxy.settings.timeouts import PHASES, Timeouts
 from trio_proxy.text.addresses import Address
@@ -73,6 +74,15 @@ def test_every_option_has_a_key() -> None:
             "upstream_password_file": "password_file",
         }.get(name, longest.removeprefix("oauth_"))
         assert key == expected
+
+
+def test_every_table_is_named_in_the_help() -> None:
+    known = [name.strip("[]") for name in ALL_TABLES]
+    assert known == ["server", *SUBTABLES, "limits", "login", "oauth", "rules", "rules.NAME", "route"]
+    assert [name for name in known if name in TABLES] == [*TABLES]
+    assert {setting.table for setting in SETTINGS.values()} == {*TABLES, None}
+    said = SETTINGS["config"].help
+    assert [name for name in ALL_TABLES if name in said] == [*ALL_TABLES]
 
 
 def test_every_key_is_read() -> None:

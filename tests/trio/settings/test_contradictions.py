@@ -61,7 +61,7 @@ TOGETHER = (
         ),
         (
             ["--login", "translate"],
-            "--login translate logs in to an upstream server, and there is none: give --upstream",
+            "--login translate logs in to an upstream server, but none is set: give --upstream ADDRESS",
         ),
         (
             ["-u", "h", "--login", "translate"],
@@ -123,14 +123,13 @@ TOGETHER = (
         ),
         (
             ["-u", "h", "--upstream-tls", "none", "--upstream-ca", "ca.pem"],
-            "--upstream-ca ca.pem is for TLS to the server, and there is none: --upstream-tls is "
-            "none, or leave it out",
+            "--upstream-ca ca.pem has no effect: --upstream-tls none turns off TLS to the server; write "
+            "--upstream-tls verify, or leave out --upstream-ca",
         ),
         (
             ["-u", "127.0.0.1", "--upstream-tls-name", "mx.example"],
-            "--upstream-tls-name mx.example is for TLS to the server, and there is none: "
-            "127.0.0.1:25 is on this "
-            "machine; say --upstream-tls verify, or leave it out",
+            "--upstream-tls-name mx.example has no effect: without --upstream-tls there is no TLS to "
+            "127.0.0.1:25, on this machine; write --upstream-tls verify, or leave out --upstream-tls-name",
         ),
         (
             ["-u", "h", "--upstream-keep-time", "9"],
@@ -159,7 +158,7 @@ TOGETHER = (
             ["--send-client", "xclient"],
             "--send-client xclient tells a server who the client is, and the built-in server does "
             "not listen to it: "
-            "give --upstream, or leave it out",
+            "give --upstream ADDRESS, or leave out --send-client",
         ),
     ],
 )

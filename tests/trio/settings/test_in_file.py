@@ -30,7 +30,6 @@ mode = "inject"
 files = ["one.py", "two.py"]
 """
 GET_ONE = 'give tls_cert = "FILE" and tls_key = "FILE", or self_signed = true for development'
-OURS = "127.0.0.1:25 is on this machine"
 
 
 @pytest.fixture
@@ -56,8 +55,8 @@ def test_it_names_settings_as_the_file_does(file: Path) -> None:
         f'f.toml:3: [server] tls = "encrypt" needs a certificate: {GET_ONE}',
         f'f.toml:6: [server] tls_client_ca = "clients.pem" asks clients for certificates under TLS, which '
         f"needs one of this service: {GET_ONE}",
-        f'f.toml:5: [server] upstream_ca = "ca.pem" is for TLS to the server, and there is none: {OURS}; '
-        'say upstream_tls = "verify", or leave it out',
+        'f.toml:5: [server] upstream_ca = "ca.pem" has no effect: without upstream_tls there is no '
+        'TLS to 127.0.0.1:25, on this machine; write upstream_tls = "verify", or leave out upstream_ca',
         'f.toml:10: [login] mode = "inject" logs in to the server: give user = "NAME"',
         "f.toml:7: [server] upstream_keep_time is for connections that are kept: give upstream_keep = N, or "
         "leave it out",
