@@ -17,6 +17,7 @@ from sansio_smtp.rules import Accept, Discard, Headers, Hold, Recipient, Reject,
 from sansio_smtp.rules.loading import rules_of
 from trio_proxy.account.records import MessageRecord, Record, RefusalRecord
 from trio_proxy.rulebook.host import RuleSettings
+from trio_proxy.settings.timeouts import Timeouts
 from trio_proxy.storage.quarantine import Quarantine
 from trio_proxy.text.transcript import printable
 
@@ -412,10 +413,13 @@ async def test_a_message_that_does_not_end(mock_clock: MockClock, logs: Logs) ->
     ],
 )
 async def test_the_log_says_why_a_message_does_not_end(
-    autojump_clock: MockClock, logs: Logs, how: str, text: bytes, octets: int, hint: str | None
+    mock_clock: MockClock, logs: Logs, how: str, text: bytes, octets: int, hint: str | None
 ) -> None:
     transcript: list[str] = []
-    async with over_tcp(autojump_clock, config=ACCOUNT, write_transcript=transcript.append) as run:
+    times = Timeouts(content=5)  # each of these seconds takes a moment: see `tcp_peers.QUIET`
+    async with over_tcp(
+        mock_clock, config=ACCOUNT, timeouts=times, write_transcript=transcript.append
+    ) as run:
         await opened(run)
         await said(run, b"DATA", b"354 go")
         await run.client.raw(text)
