@@ -179,6 +179,7 @@ class RuleHost(Host):
         self._about = tx, subject
 
     def failed(self, rule: Rule, error: BaseException) -> str:
+        about = self._told()
         if isinstance(error, RuleDown):  # logged already when the rule went down
             if self._account is not None:
                 self._account.failed(rule.name, error.incident)
@@ -187,7 +188,7 @@ class RuleHost(Host):
         incident = os.urandom(4).hex()
         if self._account is not None:
             self._account.failed(rule.name, incident)
-        details = self._mail()
+        details = _mail(*about)
         if isinstance(error, Blocked) and error.computes:
             details["hint"] = "it computes for too long; a regular expression that runs away, or a loop?"
         elif isinstance(error, Blocked) and rule.is_async:
@@ -212,6 +213,7 @@ class RuleHost(Host):
         return incident
 
     def decided(self, rule: Rule, verdict: Verdict) -> None:
+        about = self._told()
         if self._account is not None:
             self._account.decided(rule.name, verdict)
         name = type(verdict).__name__.lower()
@@ -227,22 +229,14 @@ class RuleHost(Host):
                 where=rule.where,
                 phase=rule.phase,
                 verdict=verdict_said,
-                **self._mail(),
+                **_mail(*about),
             )
         self._note(f"{rule.where} {rule.phase} -> {name} {said}".rstrip(), "***")
 
-    def _mail(self) -> dict[str, Any]:
-        """The sender and the recipients of the mail that `about` has named, as far as they are known; of a
-        rule that is asked about one recipient, this one."""
-        (tx, subject), self._about = self._about, _NOTHING
-        values: dict[str, Any] = {}
-        if tx is None:
-            return values
-        if tx.mail_from is not None:
-            values["from"] = address_of(tx.mail_from.command) or "<>"
-        if to := [subject] if isinstance(subject, Recipient) else tx.rcpts:
-            values["to"] = Recipients([{"address": address_of(each.command)} for each in to])
-        return values
+    def _told(self) -> tuple[Transaction | None, object]:
+        """Returns what `about` has told last. It is not kept, so that the transaction can go when it has ended."""
+        about, self._about = self._about, _NOTHING
+        return about
 
     def edited(self, rule: Rule, change: str) -> None:
         self._log.debug("rule edited", rule=rule.name, phase=rule.phase, change=change)
@@ -262,6 +256,19 @@ class RuleHost(Host):
     def _note(self, text: str, mark: str) -> None:
         if self._transcript is not None:
             self._transcript.note(printable(text.encode("utf-8", "surrogateescape")), mark)
+
+
+def _mail(tx: Transaction | None, subject: object) -> dict[str, Any]:
+    """The sender and the recipients of this transaction, as far as they are known; of a rule that is asked
+    about one recipient, this one."""
+    values: dict[str, Any] = {}
+    if tx is None:
+        return values
+    if tx.mail_from is not None:
+        values["from"] = address_of(tx.mail_from.command) or "<>"
+    if to := [subject] if isinstance(subject, Recipient) else tx.rcpts:
+        values["to"] = Recipients([{"address": address_of(each.command)} for each in to])
+    return values
 
 
 def _said(error: BaseException) -> str:
