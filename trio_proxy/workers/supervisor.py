@@ -4,7 +4,7 @@
 
     STARTING ── ready ──> READY ── a newer worker is ready, or stop ──> DRAINING ── ended ──> forgotten
         │                   │
-        └──────── ended ────┴──> a crash: replaced after a pause, which doubles with each further crash
+        └──────── ended ────┴──> replaced after a pause, which doubles with each further one
 
 The workers of one start, or of one restart, are a *generation*. The first worker of a generation is started
 alone. If it ends before it is ready, the generation is abandoned: at the start the service ends with the exit
@@ -227,7 +227,7 @@ class Supervisor:
             return []
         if self._trial == number:
             return self._give_up(worker, status, now, problem)
-        return self._crashed(worker, status, now)
+        return self._replaced(worker, status, now, problem)
 
     def restart(self, now: float, count: int | None = None) -> list[Action]:
         """Replace all workers with new ones, with ``count`` of them if that is given."""
@@ -332,7 +332,7 @@ class Supervisor:
             self._is_stopping, self._status = True, status if status > 0 else 1
             return [Finish(self._status)]
         why = "the first new worker has not become ready"
-        values = {"status": _said(status), "problem": problem or "see the lines before this one"}
+        values = {"status": _said(status), "problem": problem or _NO_PROBLEM}
         self._restarts, self._is_tried = False, True
         self._generation, self.count = self._before
         actions: list[Action] = [
@@ -341,14 +341,18 @@ class Supervisor:
         ]
         return [*actions, *self._fill(now)]
 
-    def _crashed(self, worker: _Worker, status: int, now: float) -> list[Action]:
+    def _replaced(self, worker: _Worker, status: int, now: float, problem: str) -> list[Action]:
+        """A worker has crashed, or has ended before it was ready."""
         calm = now - self._last_crash >= CALM_SECONDS
         self._crashes = 1 if calm else self._crashes + 1
         self._last_crash = now
         pause = PAUSES[min(self._crashes, len(PAUSES)) - 1]
         self._not_before = now + pause
         values = {"worker": worker.number, "status": _said(status), "replaced_after": f"{pause:g} s"}
-        return [Say("a worker has crashed", "error", values), *self._fill(now)]
+        if worker.state is not _State.STARTING:
+            return [Say("a worker has crashed", "error", values), *self._fill(now)]
+        values["problem"] = problem or _NO_PROBLEM
+        return [Say("a worker could not start", "error", values), *self._fill(now)]
 
     def _of(self, state: _State) -> list[_Worker]:
         return [worker for worker in self._workers.values() if worker.state is state]
@@ -357,6 +361,7 @@ class Supervisor:
         return float("inf") if self.silence is None else now + self.silence
 
 
+_NO_PROBLEM: Final = "see the lines before this one"
 _LATE: Final = {
     _State.STARTING: "a worker has not become ready in time and is killed",
     _State.READY: "a worker does not answer and is killed",

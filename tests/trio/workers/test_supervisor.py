@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import attrs
 import pytest
@@ -76,6 +77,22 @@ def test_a_crashed_worker_is_replaced_at_once_then_with_growing_pauses() -> None
         now += pause
         supervisor.ready(number, now)
         assert 1 in supervisor.ready_workers
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [("my.py:1: no", "my.py:1: no"), ("", "see the lines before this one")],
+)
+def test_a_replacement_that_could_not_start_has_not_crashed(problem: str, said: str) -> None:
+    supervisor = serving(2)
+    values: dict[str, Any] = {"worker": 2, "status": "signal 9", "replaced_after": "0 s"}
+    assert supervisor.ended(2, -9, 100) == [
+        Say("a worker has crashed", "error", values),
+        Start(3, is_first=False),
+    ]
+    values = {"worker": 3, "status": "exit status 78", "replaced_after": "1 s", "problem": said}
+    assert supervisor.ended(3, 78, 100, problem) == [Say("a worker could not start", "error", values)]
+    assert supervisor.look(101) == [Start(4, is_first=False)]
 
 
 def test_a_crash_after_a_calm_time_counts_as_the_first() -> None:
