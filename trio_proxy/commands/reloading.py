@@ -22,7 +22,7 @@ import structlog
 from sansio_smtp.rules.lint.problems import Problem, RuleError
 from trio_proxy.routes.routing import with_routes
 from trio_proxy.rulebook.load import LoadedRules, load
-from trio_proxy.rulebook.reload import RuleBook
+from trio_proxy.rulebook.reload import RESTART, RuleBook
 from trio_proxy.settings.choose import reread
 from trio_proxy.settings.options import SETTINGS, Options
 
@@ -85,10 +85,11 @@ class Loading:
 
     @property
     def _hint(self) -> str:
-        text = '"smtp-proxy reload" applies them'
-        if parents := [name for name in self._need_restart if name in _OF_PARENT]:
-            text += f", except {' and '.join(parents)}: for that restart the service"
-        return text
+        parents = [name for name in self._need_restart if name in _OF_PARENT]
+        if len(parents) == len(self._need_restart):
+            return RESTART
+        exception = f", except {' and '.join(parents)}: for that {RESTART}" if parents else ""
+        return f'"smtp-proxy reload" applies them{exception}'
 
     def read_too(self, certificates: Certificates) -> None:
         """From now on `reload` reads these certificates too."""

@@ -234,7 +234,7 @@ class RuleHost(Host):
         self._note(f"{rule.where} {rule.phase} -> {name} {said}".rstrip(), "***")
 
     def _told(self) -> tuple[Transaction | None, object]:
-        """Returns what `about` has told last. It is not kept, so that the transaction can go when it has ended."""
+        """Returns what `about` has told last, and forgets it, so that the transaction is not kept."""
         about, self._about = self._about, _NOTHING
         return about
 

@@ -185,6 +185,8 @@ class Parent:
             self._planner.settle(self._plan)
             if not outcome.why_not:
                 self.not_applied = self._plan.not_applied
+                if self.not_applied:
+                    log.warning("some changed settings are not applied", settings=self.not_applied)
                 self._have_reloaded()
             return outcome.why_not
 

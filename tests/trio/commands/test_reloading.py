@@ -102,6 +102,10 @@ async def test_a_worker_says_what_applies_the_other_settings(file: Path, logs: L
         assert await loading.reload(book) == ""
         said += ", except [server] control: for that restart the service"
         assert logs[-2]["hint"] == said
+        change(file, "grace = 5\n", "")
+        change(file, "[rules]", 'admin = "127.0.0.1:9025"\n[rules]')
+        assert await loading.reload(book) == ""
+        assert loading.not_applied == "[server] control, [server] admin; restart the service"
 
 
 async def test_limits_are_those_of_now(file: Path) -> None:

@@ -152,6 +152,8 @@ async def test_restarts(autojump_clock: MockClock, logs: Logs) -> None:
         world.plans = ["the settings are wrong", Plan(3, (), "admin"), Plan(5, ())]
         assert await parent.restart() == "the settings are wrong"
         assert (await parent.restart(), parent.not_applied) == ("", "admin")
+        said = [line["settings"] for line in logs if line["event"] == "some changed settings are not applied"]
+        assert said == ["admin"], "a signal has no other answer"
         await wait_all_tasks_blocked()
         assert [number for number, worker in world.workers.items() if worker.status is None] == [3, 4, 5]
         world.fails = True
