@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from shlex import quote
+from typing import Final
 
 import trio
 
@@ -21,6 +22,7 @@ from trio_proxy.settings.in_file import of_settings
 from trio_proxy.settings.options import Options
 from trio_proxy.text.addresses import Address
 from trio_proxy.text.output import write_line
+from trio_proxy.workers.asking import ask
 
 from . import exit_status
 from .banner import TRANSCRIPT
@@ -37,6 +39,9 @@ from .security import security_or_problems
 from .settings_problems import obstacle, settings_problems, used_directories
 
 __all__ = ["run_check"]
+
+_MAYBE_BY_US: Final = "which is right if this service is running; else stop what listens there"
+_STATUS_SECONDS: Final = 5.0
 
 
 def run_check(options: Options, problems: Iterable[Problem]) -> int:
@@ -92,7 +97,7 @@ def _check_all(
     if options.transcript:
         found.good("transcript", TRANSCRIPT)
     if options.admin is not None:
-        _check_listener("admin", options.admin, found)
+        _check_listener("admin", options.admin, options, found)
     if options.user is not None:
         try:
             user = User.named(options.user)
@@ -167,22 +172,38 @@ def _check_listeners(options: Options, found: Findings) -> None:
     if found.config_is_wrong and "listen" not in options.named:
         return
     for address in dict.fromkeys(options.listen):
-        _check_listener("listen", address, found)
+        _check_listener("listen", address, options, found)
 
 
-def _check_listener(name: str, address: Address, found: Findings) -> None:
+def _check_listener(name: str, address: Address, options: Options, found: Findings) -> None:
     try:
         with listening(address):
             pass
     except ListenError as error:
         if error.is_in_use:
-            found.warn(f"{address} is in use, maybe by this service; two cannot listen there")
+            if str(address) in _addresses_now(options):
+                found.good(name, f"{address} is in use by this service, which is running")
+            else:
+                found.warn(f"{address} is in use, {_MAYBE_BY_US}")
         elif isinstance(error.__cause__, PermissionError):
             found.warn(str(error))
         else:
             found.problems([Problem("", 0, str(error))])
     else:
         found.good(name, f"{address} is free")
+
+
+def _addresses_now(options: Options) -> Sequence[str]:
+    """Where the service of these settings listens now; empty if it does not run, or cannot be asked: that
+    needs workers, `control`, and its user or root."""
+    if options.control is None:
+        return ()
+    try:
+        answer = ask(options.control, "status", _STATUS_SECONDS)
+    except (OSError, ValueError):
+        return ()
+    addresses: Sequence[str] = answer.get("listen", ())  # a parent of an older version tells none
+    return addresses
 
 
 # Directories

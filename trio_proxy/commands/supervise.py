@@ -12,7 +12,7 @@ import click
 import trio
 
 from sansio_smtp.rules.lint.problems import RuleError
-from trio_proxy.driver.listening import Given, ListenError, listening
+from trio_proxy.driver.listening import Given, ListenError, listening, nothing_given
 from trio_proxy.process.limits import raise_descriptor_limit
 from trio_proxy.process.manager import Manager
 from trio_proxy.process.user import User
@@ -66,7 +66,9 @@ async def _main(options: Options, service_log: ServiceLog, log_key: bytes) -> in
             parent.when_gone(rows.gone)
             parent.when_reloaded(partial(_be_as_verbose_as_workers, service_log, options))
             if control is not None:
-                nursery.start_soon(serve_control, control, parent)
+                # Without sockets the address of the pages is in use by another program.
+                bound = None if pages is nothing_given else options.admin
+                nursery.start_soon(serve_control, control, parent, bound)
             if (admin := admin_of_parent(options, pages)) is not None:
                 parent.on("metrics", admin.told)
                 parent.when_gone(admin.gone)

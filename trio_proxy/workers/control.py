@@ -5,11 +5,12 @@ Each connection is a channel (`trio_proxy.workers.channel`); the parent answers 
 ============  ====================================================================
 ``restart``   replaces all workers by new ones; answers when the new ones serve
 ``reload``    makes the workers read settings, rules and certificates again
-``status``    answers at once with a line for people
+``status``    answers at once with a line for people, and where the service listens
 ============  ====================================================================
 
 The answer has ``why_not``, which is empty if it worked. Those of ``restart`` and ``reload`` also have
-``not_applied``, the changed settings that this did not apply. Only the user of the service, and root, can
+``not_applied``, the changed settings that this did not apply. That of ``status`` has ``status`` and
+``listen``, a list of addresses as the settings write them. Only the user of the service, and root, can
 connect.
 """
 
@@ -24,6 +25,8 @@ from typing import Any
 
 import structlog
 import trio
+
+from trio_proxy.text.addresses import Address
 
 from .channel import Channel
 from .parent import Parent
@@ -56,8 +59,8 @@ def open_control(path: Path) -> socket.socket:
     return sock
 
 
-async def serve_control(sock: socket.socket, parent: Parent) -> None:
-    """Answers connections until it is cancelled."""
+async def serve_control(sock: socket.socket, parent: Parent, pages: Address | None = None) -> None:
+    """Answers connections until it is cancelled. ``pages``: where the parent itself listens, if it does."""
     async with trio.open_nursery() as nursery:
         while True:
             await trio.lowlevel.wait_readable(sock)
@@ -66,10 +69,10 @@ async def serve_control(sock: socket.socket, parent: Parent) -> None:
             except OSError:  # the client is gone, or there are no descriptors
                 await trio.sleep(0.1)
                 continue
-            nursery.start_soon(_answer, client, parent)
+            nursery.start_soon(_answer, client, parent, pages)
 
 
-async def _answer(client: socket.socket, parent: Parent) -> None:
+async def _answer(client: socket.socket, parent: Parent, pages: Address | None) -> None:
     channel = Channel(client)
 
     async def restart(_: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -78,9 +81,13 @@ async def _answer(client: socket.socket, parent: Parent) -> None:
     async def reload(_: Mapping[str, Any]) -> Mapping[str, Any]:
         return {"why_not": await parent.reload(), "not_applied": parent.not_applied}
 
+    def status(_: Mapping[str, Any]) -> Mapping[str, Any]:
+        listen = [*parent.addresses, *([] if pages is None else [pages])]
+        return {"why_not": "", "status": parent.status, "listen": [str(address) for address in listen]}
+
     channel.on("restart", restart)
     channel.on("reload", reload)
-    channel.on("status", lambda _: {"why_not": "", "status": parent.status})
+    channel.on("status", status)
     try:
         await channel.serve()
     finally:

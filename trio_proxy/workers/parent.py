@@ -164,6 +164,11 @@ class Parent:
         """True if at least one worker accepts clients, and the service is not stopping."""
         return self._supervisor.is_serving
 
+    @property
+    def addresses(self) -> list[Address]:
+        """Where the workers accept clients, as the settings write it."""
+        return [*dict.fromkeys(address for address, _ in self._plan.sockets)]
+
     # Requests to the service
 
     async def restart(self) -> str:

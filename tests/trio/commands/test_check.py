@@ -6,6 +6,9 @@ import errno
 import os
 import socket
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from getpass import getuser
 from pathlib import Path
 from types import SimpleNamespace
@@ -100,9 +103,52 @@ def test_addresses_that_are_free_and_that_are_not(capsys: Capture) -> None:
     assert said == Said(
         0,
         ["  listen      127.0.0.1:0 is free", "  listen      unix:s.sock is free", NONE],
-        [f"warning: {used} is in use, maybe by this service; two cannot listen there"],
+        [f"warning: {used} is in use, {check._MAYBE_BY_US}"],
     )
     assert not Path("s.sock").exists()
+
+
+@contextmanager
+def service_that_says(line: bytes) -> Iterator[None]:
+    """Answers one question on the socket ``control``."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("control")
+        listener.listen()
+
+        def answer() -> None:
+            sock, _ = listener.accept()
+            with sock:
+                assert b'"status"' in sock.recv(1000)
+                sock.sendall(line)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.join(20)
+            Path("control").unlink()
+
+
+def test_an_address_of_the_running_service_is_not_warned_of(capsys: Capture) -> None:
+    """At an upgrade the new version checks while the old one serves."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = Address("127.0.0.1", taken.getsockname()[1])
+        for named in ({"listen": (address,)}, {"admin": address}):
+            with service_that_says(b'{"listen": ["unix:in.sock", "%s"]}\n' % str(address).encode()):
+                said = checked(capsys, control=Path("control"), workers=2, **named)
+            (name,) = named
+            assert f"  {name:<11} {address} is in use by this service, which is running" in said.out
+            assert said.err == []
+
+
+@pytest.mark.parametrize("line", [b'{"status": "old"}\n', b'{"listen": ["127.0.0.1:1"]}\n', b"220 mx\n", b""])
+def test_an_address_that_another_service_has(capsys: Capture, line: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, service_that_says(line):
+        used = Address("127.0.0.1", taken.getsockname()[1])
+        said = checked(capsys, control=Path("control"), workers=2, listen=(used,))
+    (warning,) = said.err
+    assert warning.startswith(f"warning: {used} is in use, which is right if this service is running")
 
 
 def test_a_transcript_is_told(capsys: Capture) -> None:

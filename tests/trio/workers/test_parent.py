@@ -5,14 +5,18 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator, Mapping, MutableMapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import attrs
+import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trio_proxy.text.addresses import Address
+from trio_proxy.workers.asking import ask
 from trio_proxy.workers.channel import Channel
+from trio_proxy.workers.control import open_control, serve_control
 from trio_proxy.workers.parent import Parent, Plan
 
 Logs = list[MutableMapping[str, Any]]
@@ -99,10 +103,10 @@ class World:
 
 
 @asynccontextmanager
-async def running(count: int = 2) -> AsyncIterator[tuple[Parent, World]]:
+async def running(count: int = 2, plan: Plan | None = None) -> AsyncIterator[tuple[Parent, World]]:
     async with trio.open_nursery() as nursery:
         world = World(nursery)
-        parent = Parent(Plan(count, ()), world, grace=30, start=world.start)
+        parent = Parent(plan or Plan(count, ()), world, grace=30, start=world.start)
         status: list[int] = []
 
         async def run() -> None:
@@ -127,6 +131,19 @@ async def test_a_crashed_worker_is_replaced(autojump_clock: MockClock, logs: Log
         assert gone == [1]
         assert parent.status == "2 of 2 workers accept clients; 5 clients; version 1.0"
     assert logs[0]["event"] == "a worker has crashed"
+
+
+@pytest.mark.parametrize("pages", [None, Address("127.0.0.1", 9025)])
+async def test_the_status_tells_where_the_service_listens(tmp_path: Path, pages: Address | None) -> None:
+    address = Address(path="in.sock")
+    with socket.socket() as one, socket.socket() as other, open_control(tmp_path / "control") as control:
+        plan = Plan(1, [(address, one), (address, other)])
+        async with running(plan=plan) as (parent, _), trio.open_nursery() as nursery:
+            nursery.start_soon(serve_control, control, parent, pages)
+            answer = await trio.to_thread.run_sync(ask, tmp_path / "control", "status", 20)
+            nursery.cancel_scope.cancel()
+    assert answer["listen"] == ["unix:in.sock", *([] if pages is None else ["127.0.0.1:9025"])]
+    assert str(answer["status"]).startswith("1 of 1 workers accept clients")
 
 
 async def test_a_reload_ends_with_the_first_that_cannot(autojump_clock: MockClock) -> None:
