@@ -100,7 +100,7 @@ async def _check_server(
     except trio.TooSlowError:
         found.unreached(f"{where}: no answer within {seconds:g} s; {_what_it_may_be(address)}")
     except RemoteProtocolError as error:
-        found.unreached(f"{where}: does not speak SMTP: {plain(str(error))}; {_what_speaks(error)}")
+        found.unreached(f"{where}: does not speak SMTP: {plain(str(error))}; {_what_speaks(error, options)}")
     except _Refused as error:
         found.unreached(f"{where}: {plain(str(error))}")
     except OSError as error:
@@ -118,9 +118,11 @@ async def _check_server(
     return True
 
 
-def _what_speaks(error: RemoteProtocolError) -> str:
+def _what_speaks(error: RemoteProtocolError, options: Options) -> str:
     if str(error).endswith(_BEGINNING_OF_HTTP):
         return "a web server answers so (HTTP/1.1 400); is the port right?"
+    if options.send_client in _PROXY_VERSIONS:
+        return f"does it expect a PROXY header, as --send-client {options.send_client} says, and is the port right?"
     return "is the port right?"
 
 

@@ -227,6 +227,17 @@ def test_what_the_server_is_told(
     assert complaint in "".join(said.err)
 
 
+@pytest.mark.parametrize("send_client", ["proxy", "proxy2"])
+def test_a_server_that_takes_a_proxy_header_for_a_command(capsys: Capture, send_client: str) -> None:
+    def script(peer: Peer) -> None:
+        peer.send(b"220 mx", b"500 5.5.2 bad syntax")
+        peer.rest()
+
+    said = reached(capsys, script, send_client=send_client)
+    assert said.status == 69
+    assert f"does it expect a PROXY header, as --send-client {send_client} says" in said.err[0]
+
+
 @pytest.mark.parametrize("is_implicit", [False, True])
 @pytest.mark.parametrize(
     ("send_client", "begins", "length"),
