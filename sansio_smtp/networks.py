@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -16,11 +16,19 @@ __all__ = ["NO_NETWORKS", "Networks"]
 _UNIX: Final = "unix"
 
 
+def _are_networks(_: object, __: attrs.Attribute[Any], value: tuple[object, ...]) -> None:
+    if type(value) is not tuple or not all(isinstance(each, IPv4Network | IPv6Network) for each in value):
+        raise TypeError(
+            'Networks takes a tuple of networks; Networks.parse takes texts, such as ["192.0.2.0/24"]'
+        )
+
+
 @attrs.frozen
 class Networks:
-    """IP networks, and unix sockets. ``client in networks`` is True for a client of one of them."""
+    """IP networks, and unix sockets, made with `parse`. ``client in networks`` is True for a client of one of
+    them."""
 
-    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    networks: tuple[IPv4Network | IPv6Network, ...] = attrs.field(default=(), validator=_are_networks)
     unix: bool = False
     """True if clients on unix sockets are included."""
 
@@ -36,7 +44,9 @@ class Networks:
 
     def __contains__(self, client: object) -> bool:
         if not isinstance(client, ClientInfo):
-            return False
+            raise wrong_type(
+                "a client in networks is a ClientInfo", client, 'such as ClientInfo(ip="192.0.2.1")'
+            )
         if client.unix and not client.ip:
             return self.unix
         if not self.networks:

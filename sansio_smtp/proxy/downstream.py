@@ -65,6 +65,7 @@ from sansio_smtp.wire.sasl import Login, read_login
 
 from . import own_replies
 from .tally import Tally
+from .verdict_checks import not_open
 
 __all__ = ["Downstream", "nothing"]
 
@@ -243,7 +244,8 @@ class Downstream:
     def take_resume(self) -> Resume:
         """Closes the open question, and returns the function that takes its verdict."""
         resume = self._resume
-        assert resume is not None  # the question is open
+        if resume is None:  # the caller's question was None too
+            raise not_open(None, None)
         self.step(_ANSWER)
         self._resume = self.question = None
         return resume

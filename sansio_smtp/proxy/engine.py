@@ -30,7 +30,7 @@ from collections.abc import Callable, Collection, Hashable
 from typing import Any, Final
 
 from sansio_smtp.arguments import check_type, wrong_type
-from sansio_smtp.client_info import ClientInfo
+from sansio_smtp.client_info import ClientInfo, TlsInfo
 from sansio_smtp.config import Config, Dialect, UpstreamTls
 from sansio_smtp.ends.access import access_of
 from sansio_smtp.ends.client import ReplyReceived
@@ -157,6 +157,8 @@ class Engine(Readings):
         check_type(config, Config, "Proxy takes a Config", 'such as Config(tls="may")')
         self._given = ClientInfo() if client is None else client
         check_type(self._given, ClientInfo, "client is a ClientInfo", _SUCH_AS)
+        if self._given.tls is not None:  # anything else would count as TLS
+            check_type(self._given.tls, TlsInfo, "tls of a ClientInfo is a TlsInfo, or None for plain text")
         if make_spool is not None and not callable(make_spool):
             raise wrong_type("make_spool is a function that makes a Spool", make_spool)
         asked = shared(config, ask if isinstance(ask, frozenset) else asked_places(ask))

@@ -37,8 +37,12 @@ _CHUNKS: Final = frozenset((Kind.CHUNK, Kind.LAST_CHUNK))
 
 def check(question: Any, verdict: object) -> None:
     """Raises `LocalProtocolError` if the verdict does not fit the question."""
-    if not isinstance(verdict, question.verdicts):
-        names = ", ".join(kind.__name__ for kind in question.verdicts)
+    try:
+        verdicts = question.verdicts
+    except AttributeError:  # it is None, as the open question is if there is none
+        raise not_open(question, None) from None
+    if not isinstance(verdict, verdicts):
+        names = ", ".join(kind.__name__ for kind in verdicts)
         raise LocalProtocolError(
             f"{named(verdict)} does not answer a {named(question)}; {names} do{_meant(verdict)}"
         )
@@ -81,6 +85,8 @@ def _meant(verdict: object) -> str:
         return f". Give an object of the class: {verdict.__name__}(...)"
     if isinstance(verdict, Reply):
         return f". To answer with this reply, give Answer(reply): {verdict}"
+    if isinstance(verdict, str | bytes | int):
+        return ". Give an object of one of these classes: Continue() lets it pass"
     return ""
 
 

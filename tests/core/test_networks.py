@@ -73,11 +73,15 @@ def test_a_client_on_a_unix_socket_that_was_named_is_who_it_was_named() -> None:
 
 
 def test_nothing_but_a_client_is_in_a_network() -> None:
-    assert "192.0.2.1" not in Networks.parse(["192.0.2.1"])
     assert PEER not in NO_NETWORKS
+    with pytest.raises(TypeError, match=r"a client in networks is a ClientInfo, not str; such as ClientInfo"):
+        assert "192.0.2.1" in Networks.parse(["192.0.2.1"])
 
 
 def test_networks_are_given_as_a_list() -> None:
+    for given in (["10.0.0.0/8"], ("10.0.0.0/8",)):
+        with pytest.raises(TypeError, match=r"Networks.parse takes texts"):
+            Networks(given)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r'takes a list of networks, not str; write ."10.0.0.0/8".'):
         Networks.parse("10.0.0.0/8")
     with pytest.raises(TypeError, match=r'a network is a str, not int; such as "192.0.2.0/24"'):

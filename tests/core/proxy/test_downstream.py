@@ -325,6 +325,11 @@ def test_a_leg_that_stands_alone_calls_nobody() -> None:
     assert leg.end.phase is Phase.MUST_CLOSE
 
 
+def test_no_verdict_is_taken_if_no_question_is_open() -> None:
+    with pytest.raises(TypeError, match="answer takes a question"):
+        Downstream(Config(), []).take_resume()
+
+
 def test_the_gate_is_shut_to_a_second_question() -> None:
     """One is open at a time: a second is a fault of the library."""
     leg = Leg("NOOP")

@@ -6,6 +6,7 @@ import gc
 import weakref
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from sansio_smtp.events import (
 )
 from sansio_smtp.proxy.message_flow import MessageFlow
 from sansio_smtp.proxy.proxy import Proxy
-from sansio_smtp.questions import Continue
+from sansio_smtp.questions import Answer, Continue
 from sansio_smtp.states import Message, Phase
 from sansio_smtp.wire.replies import Reply
 
@@ -203,10 +204,20 @@ def test_a_server_that_is_lost() -> None:
 
 
 def test_wrong_types_are_named() -> None:
+    no_question: Any = None
     for use, text in (
         (lambda: Proxy("mx.example:25"), "Proxy takes a Config, not str; such as Config"),  # type: ignore[arg-type]
         (lambda: Proxy({}), "Proxy takes a Config, not dict"),  # type: ignore[arg-type]
         (lambda: Proxy(client="192.0.2.1:25"), "client is a ClientInfo, not str; such as ClientInfo"),  # type: ignore[arg-type]
+        (lambda: Proxy(client=ClientInfo(tls=False)), "is a TlsInfo, or None for plain text, not bool"),  # type: ignore[arg-type]
+        (
+            lambda: Proxy().answer(no_question, Continue()),
+            "answer takes a question, then its verdict, not None",
+        ),
+        (
+            lambda: Proxy().answer(no_question, Answer(NO)),
+            "answer takes a question, then its verdict, not None",
+        ),
         (lambda: Proxy(make_spool=b""), "make_spool is a function that makes a Spool, not bytes"),  # type: ignore[arg-type]
     ):
         with pytest.raises(TypeError, match=text):

@@ -147,6 +147,8 @@ def test_no_secret_is_told() -> None:
         (None, "To let it pass, give Continue()"),
         (Continue, "Give an object of the class: Continue(...)"),
         (NO, "To answer with this reply, give Answer(reply): 550 no"),
+        ("550 no", "Give an object of one of these classes: Continue() lets it pass"),
+        (False, "Give an object of one of these classes: Continue() lets it pass"),
     ],
 )
 def test_what_was_meant_for_a_verdict_is_said(verdict: object, hint: str) -> None:
@@ -172,4 +174,6 @@ def test_a_question_that_is_not_open() -> None:
     assert str(not_open(rcpt, None)).endswith("or another proxy has asked it")
     assert str(not_open(rcpt, rcpt)).endswith("has asked it; a CommandQuestion is open")
     assert "write answer(event.question, verdict)" in str(not_open(Ask(rcpt), rcpt))
+    with pytest.raises(TypeError, match="answer takes a question, then its verdict, not None"):
+        check(None, Answer(NO))
     assert str(not_open(7, rcpt)) == "answer takes a question, then its verdict, not int"
