@@ -243,6 +243,10 @@ class LogIn:
 
     client: SaslClient = attrs.field(repr=lambda client: client.name)
 
+    def __attrs_post_init__(self) -> None:
+        if not hasattr(self.client, "respond"):
+            raise wrong_type("LogIn takes a SaslClient", self.client)
+
 
 V = TypeVar("V")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
@@ -42,6 +42,15 @@ class Pause(Enum):
 
     def __repr__(self) -> str:
         return self.name
+
+    # A type checker says it by itself.
+    if not TYPE_CHECKING:  # pragma: no branch
+
+        def __getattr__(self, name: str) -> object:
+            raise AttributeError(
+                f"a Pause is no event and has no {name!r}: take events until one is a Pause, then do what it "
+                "asks for; after NEED_DATA read, and call receive_data"
+            )
 
 
 NEED_DATA: Final = Pause.NEED_DATA

@@ -20,6 +20,7 @@ from sansio_smtp.questions import (
     Disconnect,
     HeadersQuestion,
     Inspect,
+    LogIn,
     MessageQuestion,
     Question,
     Replace,
@@ -173,3 +174,8 @@ def test_a_verdict_with_a_reply_takes_no_text(verdict: Any) -> None:
     with pytest.raises(TypeError, match=f"{name} takes a Reply, not str; such as {name}.Reply.of.550"):
         verdict("550 no")
     assert verdict(Reply.of(550, "no")).reply.code == 550
+
+
+def test_a_login_is_made_of_a_sasl_client() -> None:
+    with pytest.raises(TypeError, match="LogIn takes a SaslClient, not str"):
+        LogIn("ann")  # type: ignore[arg-type]

@@ -1,5 +1,11 @@
 from __future__ import annotations
 
+import copy
+import pickle
+from typing import Any
+
+import pytest
+
 from core.scene import few_cuts
 from core.server_ends import given
 from sansio_smtp.ends.received import END_OF_INPUT, NEED_DATA, PAUSED, ContentReceived, Pause, Refused
@@ -44,6 +50,14 @@ def test_decoded_content_is_the_message_itself() -> None:
             events = given(end, *pieces)
             content = [event.decoded for event in events if isinstance(event, ContentReceived)]
             assert b"".join(content) == message
+
+
+def test_a_pause_says_that_it_is_no_event() -> None:
+    pause: Any = NEED_DATA
+    with pytest.raises(AttributeError, match="a Pause is no event and has no 'reply': take events until"):
+        _ = pause.reply
+    assert not hasattr(pause, "raw")
+    assert copy.deepcopy(pause) is pickle.loads(pickle.dumps(pause)) is pause
 
 
 def test_a_pause_shows_its_name() -> None:
