@@ -25,9 +25,11 @@ from sansio_smtp import (
     Config,
     Envelope,
     Event,
+    Kind,
     MessageAnswered,
     Origin,
     Reply,
+    ReplyQuestion,
     SendToClient,
     Side,
 )
@@ -94,6 +96,7 @@ class Account:
         "_mail",
         "_others",
         "_refused",
+        "_replaced",
         "_rule_seconds",
         "_said",
         "_server",
@@ -111,6 +114,7 @@ class Account:
         self._said: list[tuple[str, Verdict | str]] | None = None
         self._discarded: dict[Command, tuple[str, str]] | None = None  # RCPT → the rule, and its reply
         self._mail: Command | None = None  # of the transaction to which the values above belong
+        self._replaced: list[tuple[Reply, Reply]] | None = None  # replies to the client → the server's own
         self._held: tuple[str, str] | None = None
         self._refused: Command | None = None  # MAIL of a message that was refused at DATA
         self._last_said: SendToClient | None = None
@@ -201,6 +205,14 @@ class Account:
             self._discarded, self._mail = {}, envelope.mail
         self._discarded[command] = self._origin(reply), str(reply)
 
+    def replaced(self, question: ReplyQuestion, reply: Reply) -> None:
+        """A verdict gives the client this reply in place of the server's."""
+        if question.command is None or question.command.kind is not Kind.END_OF_DATA or reply.code >= 400:
+            return
+        if self._replaced is None or question.recipient is None:
+            self._replaced = []
+        self._replaced.append((reply, question.reply))
+
     def _remember(self, rule: str, said: Verdict | str) -> None:
         if self._said is None:
             self._said = []
@@ -216,13 +228,23 @@ class Account:
                 return rule
         return PROXY if reply.origin is Origin.PROXY else "rule"
 
+    def _of_server(self, reply: Reply) -> tuple[Reply, Reply] | None:
+        """The reply to the client, and the one of the server that has taken the message; None if no server
+        has."""
+        if reply.code >= 300:
+            return None
+        if reply.origin is Origin.SERVER:
+            return reply, reply
+        return next((pair for pair in self._replaced or () if pair[0] == reply), None)
+
     # Events of the core
 
     def answered(self, event: MessageAnswered) -> None:
         """A message is answered."""
         reply, content, envelope, server = event.reply, event.content, event.envelope, self._server
         by, shown = self._origin(reply), event.shown
-        known_as = queue_id(reply.raw) if by == _SERVER and reply.code < 300 else ""
+        found = self._of_server(reply)
+        known_as = "" if found is None else queue_id(found[1].raw)
         kept = None if self.kept is None else self.kept.take(known_as)
         relayed = Fate.RELAYED if kept is None else Fate.KEPT
         (held_as, reason), self._held = self._held or ("", ""), None
@@ -231,9 +253,9 @@ class Account:
             if len(said_by := {each.by for each in recipients}) == 1:  # the reply has the same origin
                 by = said_by.pop()
         else:
-            fate = Fate.HELD if held_as else _fate(by, reply, relayed)
+            fate = Fate.HELD if held_as else _fate(reply, relayed, is_taken=found is not None)
             recipients = self._each(envelope, fate, by, shown, known_as)
-        self._said = self._discarded = self._mail = None
+        self._said = self._discarded = self._mail = self._replaced = None
         self._tell(
             MessageRecord(
                 address_of(envelope.mail),
@@ -315,8 +337,11 @@ class Account:
 
     def _of_result(self, envelope: Envelope, relayed: Fate, to: Command, reply: Reply) -> Recipient:
         by = self._origin(reply)
-        fate = _fate(by, reply, relayed)  # a server never gets a held message
-        known_as = queue_id(reply.raw) if fate is relayed else ""
+        found = self._of_server(reply)
+        known_as = "" if found is None else queue_id(found[1].raw)
+        if self._replaced and found in self._replaced:  # another recipient's may be the same
+            self._replaced.remove(found)
+        fate = _fate(reply, relayed, is_taken=found is not None)  # a server never gets a held message
         added = to not in envelope.recipients
         return self._recipient(envelope, to, fate, by, str(reply), known_as, added=added)
 
@@ -343,11 +368,11 @@ class Account:
         return Recipient(address_of(to), fate, by, reply, sent_as, added, known_as)
 
 
-def _fate(by: str, reply: Reply, relayed: Fate) -> Fate:
+def _fate(reply: Reply, relayed: Fate, *, is_taken: bool) -> Fate:
     """``relayed``: the fate of what a server has taken."""
     if reply.code >= 400:
         return Fate.REFUSED
-    return relayed if by == _SERVER else Fate.DISCARDED
+    return relayed if is_taken else Fate.DISCARDED
 
 
 def _reply_of(verdict: Verdict) -> Reply | None:

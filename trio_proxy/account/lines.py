@@ -107,7 +107,7 @@ def _of_recipient(recipient: Recipient, record: MessageRecord) -> dict[str, Any]
     is_other = recipient.by != record.by
     if is_other:
         values["by"] = recipient.by
-    if is_other or recipient.reply != record.reply:  # then the queue id of the line is not its own either
+    if is_other or recipient.reply != record.reply or recipient.queue_id != record.queue_id:
         values["reply"] = recipient.reply
         if recipient.queue_id:
             values["queue_id"] = recipient.queue_id

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import trio
 
 from sansio_smtp import Answer, Disconnect, Event, LocalProtocolError, MessageAnswered, Proxy, Reply
-from sansio_smtp.questions import AnyQuestion, AnyVerdict, CommandQuestion, Continue, LoginQuestion
+from sansio_smtp.questions import (
+    AnyQuestion,
+    AnyVerdict,
+    CommandQuestion,
+    Continue,
+    LoginQuestion,
+    ReplaceReply,
+    ReplyQuestion,
+)
 from sansio_smtp.rules import Connection, RuleSession, RuleSet
 from sansio_smtp.rules.later import Later
 from trio_proxy.account.account import Account
@@ -186,6 +194,8 @@ class Judging:
         asked: Any = question
         if isinstance(verdict, Answer) and isinstance(question, CommandQuestion):
             self._account.ruled(question.command, question.envelope, verdict.reply)
+        elif isinstance(verdict, ReplaceReply) and isinstance(question, ReplyQuestion):
+            self._account.replaced(question, verdict.reply)
         try:
             return proxy.answer(asked, verdict)
         except LocalProtocolError as error:

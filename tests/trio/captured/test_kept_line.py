@@ -60,8 +60,9 @@ def kept(
 
 
 def each(address: str, sent_as: str = "", fate: Fate = Fate.KEPT) -> Recipient:
-    by, reply = ("rule:r", "250 ok") if fate is Fate.DISCARDED else ("server", "250 2.0.0 kept as X.eml")
-    return Recipient(address, fate, by, reply, sent_as)
+    if fate is Fate.DISCARDED:
+        return Recipient(address, fate, "rule:r", "250 ok")
+    return Recipient(address, fate, "server", "250 2.0.0 kept as X.eml", sent_as, queue_id="X.eml")
 
 
 def told(

@@ -13,7 +13,19 @@ from tcp_peers import TcpRunning, over_tcp
 from trio.testing import MockClock
 
 from sansio_smtp import Config, Dialect
-from sansio_smtp.rules import Accept, Discard, Headers, Hold, Recipient, Reject, Sender, Transaction
+from sansio_smtp.rules import (
+    Accept,
+    ClientCommand,
+    Discard,
+    Headers,
+    Hold,
+    Recipient,
+    Reject,
+    Sender,
+    ServerReply,
+    Transaction,
+    on,
+)
 from sansio_smtp.rules.loading import rules_of
 from trio_proxy.account.records import MessageRecord, Record, RefusalRecord
 from trio_proxy.rulebook.host import RuleSettings
@@ -118,7 +130,7 @@ async def test_what_the_server_says(
     assert [type(record) for record in records] == [MessageRecord] * 2
 
 
-async def lmtp_envelope(run: TcpRunning) -> None:
+async def lmtp_envelope(run: TcpRunning, domain: bytes = b"") -> None:
     await run.server.send(b"220 mx")
     await run.client.expect(b"220 mx")
     await run.client.send(b"LHLO me.example")
@@ -128,7 +140,7 @@ async def lmtp_envelope(run: TcpRunning) -> None:
         pass
     await said(run, b"MAIL FROM:<>", b"250 ok")
     for name in (b"b", b"c"):
-        await said(run, b"RCPT TO:<%s>" % name, b"250 ok")
+        await said(run, b"RCPT TO:<%s%s>" % (name, domain), b"250 ok")
 
 
 async def test_each_recipient_of_an_lmtp_server(mock_clock: MockClock, logs: Logs) -> None:
@@ -318,6 +330,60 @@ async def test_what_rules_say(
         assert came["held_as"] == str(kept)
         came["held_as"] = "FILE"
     assert untimed(came) == {name: value for name, value in (LINE | line).items() if value is not None}
+
+
+def reply(tx: Transaction | None, command: ClientCommand, answer: ServerReply) -> None:
+    if command.verb == ".":
+        answer.replace(250, "2.0.0 thanks")
+
+
+async def test_a_message_whose_reply_a_rule_replaces(mock_clock: MockClock, logs: Logs) -> None:
+    """The server has it all the same, and its queue id is that of the server's own reply."""
+    rules = rules_of(reply)
+    async with over_tcp(
+        mock_clock, config=ACCOUNT, upstream_name=UPSTREAM, rules=lambda: nullcontext(rules)
+    ) as run:
+        await opened(run)
+        for name in (b"4F1B2", b"4F1B3"):
+            await said(run, b"DATA", b"354 go")
+            await run.client.raw(TEXT + b".\r\n")
+            await run.server.expect(*TEXT.splitlines(), b".")
+            await run.server.send(b"250 2.0.0 Ok: queued as %s" % name)
+            await run.client.expect(b"250 2.0.0 thanks")
+            if name == b"4F1B2":
+                for command in (b"MAIL FROM:<a@me.example>", b"RCPT TO:<b@mx.example>"):
+                    await said(run, command, b"250 ok")
+        await over(run)
+    thanks = LINE | {"event": "message relayed", "by": "rule", "reply": "250 2.0.0 thanks"}
+    assert [untimed(line) for line in messages(logs)] == [
+        thanks | {"queue_id": "4F1B2"},
+        thanks | {"queue_id": "4F1B3"},
+    ]
+
+
+async def test_an_lmtp_server_whose_replies_a_rule_replaces(mock_clock: MockClock, logs: Logs) -> None:
+    config = attrs.evolve(ACCOUNT, client_dialect=Dialect.LMTP, upstream_dialect=Dialect.LMTP)
+    rules = rules_of(reply_to_some)
+    async with over_tcp(mock_clock, config=config, rules=lambda: nullcontext(rules)) as run:
+        await lmtp_envelope(run, b"@mx.example")
+        await said(run, b"DATA", b"354 go")
+        await run.client.raw(TEXT + b".\r\n")
+        await run.server.expect(*TEXT.splitlines(), b".")
+        await run.server.send(KEPT, b"552 5.2.2 full")
+        await run.client.expect(b"250 2.0.0 thanks", b"552 5.2.2 full")
+        await over(run)
+    (line,) = messages(logs)
+    assert line["event"] == "message split"
+    assert [(each["fate"], each.get("queue_id")) for each in line["to"]] == [
+        ("relayed", "4F1B2"),
+        ("refused", None),
+    ]
+
+
+@on("reply")
+def reply_to_some(tx: Transaction | None, command: ClientCommand, answer: ServerReply) -> None:
+    if answer.code == 250:
+        reply(tx, command, answer)
 
 
 # Sessions
