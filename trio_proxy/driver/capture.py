@@ -95,9 +95,9 @@ class CaptureSession:
                 await self._outbox.flush()
                 await self._serve()
         except OSError as error:
-            log.info("connection lost", peer=self._peer, error=str(error))
+            log.info("connection to the built-in server lost", peer=self._peer, error=str(error))
         except Exception:
-            log.exception("internal error, closing", peer=self._peer)
+            log.exception("internal error of the built-in server, closing", peer=self._peer)
             self._outbox.put(INTERNAL_ERROR.raw)
             with trio.move_on_after(_CLOSING_SECONDS):
                 await self._outbox.flush()

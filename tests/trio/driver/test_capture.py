@@ -413,5 +413,5 @@ async def test_an_internal_error_ends_one_session(
         await client.send(b"MAIL FROM:<a@me.example>")
         assert await client.rest() == b"421 4.3.0 internal error, try again later\r\n"
     (line,) = [entry for entry in logs if entry["log_level"] == "error"]
-    assert line["event"] == "internal error, closing"
+    assert line["event"] == "internal error of the built-in server, closing"
     assert line["exc_info"]
