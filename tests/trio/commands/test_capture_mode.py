@@ -111,6 +111,40 @@ def test_an_application_that_trusts_the_certificate_goes_on(tmp_path: Path) -> N
         assert running.said().count("certificate made") == 1
 
 
+RULES = """
+from sansio_smtp.rules import Discard
+
+def rcpt(tx, to):
+    return Discard() if to.address.startswith("spam@") else None
+
+def reply(tx, command, answer):
+    if command.verb == "." and "boss@mx.example" in {to.address for to in tx.rcpts}:
+        answer.replace(250, "2.0.0 thanks")
+"""
+
+
+def test_each_message_has_one_line_which_says_that_it_is_kept(tmp_path: Path) -> None:
+    """Also if a rule discards it for a recipient, or replaces the reply."""
+    (tmp_path / "rules.py").write_text(RULES)
+    options = ("-l", "127.0.0.1:0", "--log-format", "json", "--rules", "rules.py")
+    with proxy(tmp_path, *options) as running:
+        with client(running) as one:
+            for to in (["b@mx.example"], ["b@mx.example", "spam@mx.example"], ["boss@mx.example"]):
+                one.sendmail("a@me.example", to, MESSAGE)
+        running.wait_for("boss@mx.example")
+        lines = [json.loads(line) for line in running.err.read_text().splitlines()]
+    found = [(line["event"], [to["fate"] for to in line["to"]], line["by"]) for line in lines if "to" in line]
+    assert found == [
+        ("message kept", ["kept"], "server"),
+        ("message split", ["kept", "discarded"], "server"),
+        ("message kept", ["kept"], "rule"),
+    ]
+    assert {line["conn"] for line in lines if "to" in line} == {"c1"}
+    files = {f"new/{file.name}" for file in (tmp_path / "captured-mail" / "new").iterdir()}
+    assert {line["file"] for line in lines if "to" in line} == files
+    assert len(files) == 3
+
+
 def test_without_room_for_a_certificate(tmp_path: Path) -> None:
     """The client goes in peace, and others are served."""
     variables = {"TMPDIR": str(tmp_path / "no-such-directory")}
