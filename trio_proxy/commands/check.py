@@ -87,7 +87,8 @@ def _check_all(
     rules = None if loaded is None else LoginRules.of(loaded, options.rule_timeout)
     logins, of_logins = logins_or_problems(options, rules, config_is_wrong=is_wrong)
     others = settings_problems(options, config_is_wrong=is_wrong)
-    found.problems([*problems, *others, *of_tls, *of_rules, *of_logins])
+    of_user = _of_user(options, loaded)
+    found.problems([*problems, *others, *of_tls, *of_rules, *of_logins, *of_user])
     if options.config is not None and not found.wrong:
         found.good("config", f"{options.config} ok")
     _say_credentials(options, credentials, found)
@@ -97,15 +98,8 @@ def _check_all(
     if options.transcript:
         found.good("transcript", TRANSCRIPT)
     if options.admin is not None:
-        _check_listener("admin", options.admin, options, found)
-    if options.user is not None:
-        try:
-            user = User.named(options.user)
-        except UserError as error:
-            found.problems([of_settings(options, f"--user {options.user}: {error}")])
-        else:
-            found.problems(_unreadable(user, loaded))
-    else:
+        _check_listener(options, "admin", options.admin, found)
+    if options.user is None:
         for file in _only_for_root(options, loaded):
             found.warn(f"{file}: only root can read it; let the user of the service read it too")
     check_certificates(security, found)
@@ -124,6 +118,17 @@ def _check_all(
         if offers_no_auth and loaded is not None and options.login_mode == "relay":
             for text in nobody_logs_in(options, loaded.ruleset, "the server offers no AUTH"):
                 found.warn(text)
+
+
+def _of_user(options: Options, loaded: LoadedRules | None) -> list[Problem]:
+    """What prevents the service from becoming the user that it is to run as, or this user from reading the
+    rules."""
+    if options.user is None:
+        return []
+    try:
+        return _unreadable(User.named(options.user), loaded)
+    except UserError as error:
+        return [of_settings(options, f"--user {options.user}: {error}")]
 
 
 def _unreadable(user: User, loaded: LoadedRules | None) -> list[Problem]:
@@ -172,10 +177,10 @@ def _check_listeners(options: Options, found: Findings) -> None:
     if found.config_is_wrong and "listen" not in options.named:
         return
     for address in dict.fromkeys(options.listen):
-        _check_listener("listen", address, options, found)
+        _check_listener(options, "listen", address, found)
 
 
-def _check_listener(name: str, address: Address, options: Options, found: Findings) -> None:
+def _check_listener(options: Options, name: str, address: Address, found: Findings) -> None:
     try:
         with listening(address):
             pass
@@ -188,7 +193,7 @@ def _check_listener(name: str, address: Address, options: Options, found: Findin
         elif isinstance(error.__cause__, PermissionError):
             found.warn(str(error))
         else:
-            found.problems([Problem("", 0, str(error))])
+            found.problems([of_settings(options, f"--{name}: {error}")])
     else:
         found.good(name, f"{address} is free")
 

@@ -8,6 +8,7 @@ import socket
 import stat
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TypeAlias
 
 from trio_proxy.text.addresses import Address
@@ -151,4 +152,8 @@ def _explain(address: Address, error: OSError | UnicodeError) -> str:
         return what + "permission denied; use a port above 1023, or grant CAP_NET_BIND_SERVICE"
     if error.errno == errno.EADDRNOTAVAIL:
         return what + "this machine has no such address; use 127.0.0.1, [::1] or one of its own"
+    if address.path is not None and error.errno == errno.ENOENT:
+        return what + f"there is no directory {Path(address.path).absolute().parent}; make it"
+    if address.path is not None and error.errno is None:
+        return what + "this path is too long for a unix socket (107 bytes on Linux); choose a shorter one"
     return what + (error.strerror or str(error))

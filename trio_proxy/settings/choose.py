@@ -42,7 +42,7 @@ def choose(given: Mapping[str, Any], config: ConfigFile | None) -> Options:
         given=given,
         named=frozenset((*file, *given)),
         places={name: place for name, place in places.items() if name not in given},
-        unread=(config.unread if config else frozenset()) - {*given},
+        unread=(config.unread if config else frozenset[str]()) - {*given},
     )
 
 

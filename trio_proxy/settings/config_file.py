@@ -82,6 +82,9 @@ def read_config(path: Path) -> tuple[ConfigFile | None, list[Problem]]:
         if name not in SCHEMAS:
             problems.append(Problem(file, line, _no_key(name, table)))
             unread |= names_meant("", name)
+        elif is_list_of_tables(table):
+            problems.append(Problem(file, line, f"[[{name}]]: write [{name}], with one pair of brackets"))
+            unread |= {setting.name for setting in SETTINGS_BY_KEY[name].values()}
         elif not is_table(table):
             problems.append(Problem(file, line, f"[{name}] is a table: its keys stand on the lines below it"))
         else:

@@ -38,10 +38,10 @@ def _pairs(options: Options) -> Iterator[str]:
 def _count(files: Iterable[Path], option: str) -> str:
     given = [str(file) for file in files]
     names = f" ({', '.join(given)})" if given else ""
-    return f"{option} is given {_TIMES.get(len(given), f'{len(given)} times')}{names}"
+    return f"{option} is {_TIMES.get(len(given), f'given {len(given)} times')}{names}"
 
 
-_TIMES: Final = {0: "not at all", 1: "once", 2: "twice"}
+_TIMES: Final = {0: "not given", 1: "given once", 2: "given twice"}
 
 
 def _no_certificate(options: Options) -> Iterator[str]:
@@ -79,6 +79,14 @@ def listens_twice(options: Options) -> Iterator[str]:
             yield f"--listen names {address} twice; leave out one of them"
         else:
             yield f"--listen names {same} and {address}, which overlap; leave out one of them"
+
+
+def _pages_among_mail(options: Options) -> Iterator[str]:
+    if options.admin is None:
+        return
+    same = next((each for each in options.listen if _overlap(options.admin, each)), None)
+    if same is not None:
+        yield f"--admin {options.admin} overlaps with --listen {same}: choose another address for the pages"
 
 
 def _overlap(one: Address, other: Address) -> bool:
@@ -221,6 +229,7 @@ def _workers(options: Options) -> Iterator[str]:
 
 _FINDERS: Final[tuple[Callable[[Options], Iterable[str]], ...]] = (
     listens_twice,
+    _pages_among_mail,
     _pairs,
     _no_certificate,
     _twice,

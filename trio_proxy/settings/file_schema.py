@@ -80,9 +80,23 @@ ELSEWHERE: Final = {
 """Key that people expect in a table of the service → what has it."""
 
 
+_SECRETS: Final = {
+    (setting.table, setting.key.removesuffix("_file")): f"; a secret does not stand in this file: write "
+    f'{setting.key} = "FILE", or set the variable {variable}'
+    for setting, variable in (
+        (SETTINGS["upstream_password_file"], "SMTP_PROXY_UPSTREAM_PASSWORD"),
+        (SETTINGS["oauth_client_secret_file"], "SMTP_PROXY_OAUTH_CLIENT_SECRET"),
+        (SETTINGS["oauth_refresh_token_file"], "SMTP_PROXY_OAUTH_REFRESH_TOKEN"),
+    )
+}
+"""Table and key of a secret itself → where it stands."""
+
+
 def place_for(name: str, *, table: str = "", value: object = None) -> str:
     """A hint for a name that people may write in the wrong place; empty for any other name. ``table``: where
     it stands; ``value``: what is written for it."""
+    if (table, name) in _SECRETS:
+        return _SECRETS[table, name]
     if table in SETTINGS_BY_KEY and name in ELSEWHERE:
         return ELSEWHERE[name]
     right, key = _PLACES.get(name, ("", ""))

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar, cast
 import attrs
 from cattrs import Converter
 
+from sansio_smtp.names import closest
 from sansio_smtp.rules.lint.problems import Problem, did_you_mean
 from trio_proxy.text.masking import MASK, is_secret, is_table, masked, plain, secrets_of, shown
 from trio_proxy.text.units import Duration, Size
@@ -30,6 +31,8 @@ __all__ = ["Duration", "RuleTable", "Size", "field_kind", "fill", "structure"]
 T = TypeVar("T")
 _UNQUOTED: Final = re.compile(r"true|false|-?[0-9]{1,9}(\.[0-9]{1,9})?")
 _WITHOUT_QUOTES: Final = ("expected a whole number", "expected a number", "expected true or false")
+_FOR_BOOLS: Final = {"true": ("yes", "on", "1"), "false": ("no", "off", "0")}
+"""What TOML says → what people write for it."""
 _MOST_NAMES: Final = 20
 """Longer lists are of no help in one line."""
 _A_LIST: Final = "expected a list of texts in quotes"
@@ -66,7 +69,7 @@ def structure(
     values, mistakes = _read(converter, cls, table, complete=base is None, other_place=other_place)
     made: T | None = None
     if mistakes:
-        late = late_mistake(cls, values, table.keys() - values.keys(), base)
+        late = late_mistake(cls, values, _meant(cls, table) - values.keys(), base)
         mistakes += [Mistake((), reason(late), quotes=True)] if late is not None else []
     else:
         try:
@@ -89,7 +92,7 @@ def _nested(converter: Converter, value: Any, cls: Kind) -> Any:
         raise Wrong.value(value, "expected a table")
     values, mistakes = _read(converter, cls, value, complete=True)
     if mistakes:
-        late = late_mistake(cls, values, value.keys() - values.keys())
+        late = late_mistake(cls, values, _meant(cls, value) - values.keys())
         raise Wrong(*mistakes, *([Mistake((), reason(late), quotes=True)] if late is not None else []))
     return cls(**values)
 
@@ -124,10 +127,16 @@ def _read(
         mistakes += [
             Mistake((key,), f'missing key "{key}": expected {describe(field_kind(cls, field))}')
             for key, field in fields.items()
-            if field.default is attrs.NOTHING and key not in table
+            if field.default is attrs.NOTHING and key not in _meant(cls, table)
         ]
     wrong_keys = {mistake.path[0] for mistake in mistakes if mistake.path}
     return {key: value for key, value in values.items() if key not in wrong_keys}, mistakes
+
+
+def _meant(cls: Kind, table: Mapping[str, Any]) -> set[str]:
+    """The keys that the table sets, also if they are misspelt."""
+    names = [field.alias or field.name for field in attrs.fields(cls) if field.init]
+    return {key if key in names else closest(key, names) for key in table}
 
 
 def _known(key: str, names: Mapping[str, object]) -> str:
@@ -292,6 +301,9 @@ def _rewritten(mistake: Mistake) -> str:
     is_written = isinstance(value, str) and _UNQUOTED.fullmatch(value) is not None
     if wants and is_written:
         return f"; write it without quotes: {value}"
+    if "expected true or false" in mistake.text:
+        words = [word for word, meant in _FOR_BOOLS.items() if str(value).lower() in meant]
+        return f"; write {words[0]}" if words else ""
     return f"; write [{shown(value)}]" if isinstance(value, str) and mistake.text == _A_LIST else ""
 
 

@@ -17,6 +17,10 @@ _LINES: Final[tuple[tuple[str, str], ...]] = (
     (r"[ \t]*(//|;|--|/\*)", "a comment begins with #"),
     (r"(from \S+ import |import |def |class |@)", "this is Python; a file with rules is given with --rules"),
     (
+        rf"{_KEY}=[ \t]*(?:\"[^\"]*\"|'[^']*'|[^\s\"'\[{{#,;]+)[ \t,;]+[A-Za-z0-9_-]+[ \t]*=",
+        "each key stands on a line of its own",
+    ),
+    (
         ".*[\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb]",
         "these quotes are typographic; write plain ones: \" or '",
     ),
@@ -61,6 +65,8 @@ def no_toml(text: str, line: int, said: str) -> str:
     if found := _TWICE.match(said):
         table = found[1].replace("', '", ".")
         first = _line_of_table(text, table)
+        if first == line:  # the first time it was written as a key
+            return f"[{table}] has a value already, in a line above; leave out one of them"
         where = f" (first in line {first})" if first else ""
         return f"[{table}] is written a second time{where}; write its keys below the first one"
     here = text.split("\n")[line - 1].rstrip("\r")[:_LONGEST] if line else ""
@@ -68,6 +74,11 @@ def no_toml(text: str, line: int, said: str) -> str:
         for pattern, right in _LINES:
             if here and (match := re.match(pattern, here)):
                 return _filled(right, match.groupdict())
+    if said.startswith("Cannot overwrite") and (match := re.match(_KEY, here)):
+        key = match["key"]
+        return (
+            f"{key} is written for the second time; write it once, several values in brackets: {key} = [...]"
+        )
     own = next((words for start, words in _SAID.items() if said.startswith(start)), "")
     return own or said[0].lower() + said[1:]
 

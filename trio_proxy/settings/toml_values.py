@@ -309,12 +309,20 @@ def _table(kind: Kind, converter: Converter) -> Hook:
     def structure(value: Any, _: Kind) -> Any:
         if not is_table(value):
             raise Wrong.value(value, f"expected {describe(kind)}")
+        mistakes: list[Mistake] = []
+        keys: list[Any] = []
+        values: list[Any] = []
         try:
             keys = _each(converter, [(key, key, key_kind) for key in value])
         except Wrong as wrong:
             texts = {each.path: f'unknown key "{each.value}"; {each.text}' for each in wrong.mistakes}
-            raise Wrong(*(Mistake(path, text) for path, text in texts.items())) from None
-        values = _each(converter, [(key, item, value_kind) for key, item in value.items()])
+            mistakes += (Mistake(path, text) for path, text in texts.items())
+        try:
+            values = _each(converter, [(key, item, value_kind) for key, item in value.items()])
+        except Wrong as wrong:
+            mistakes += wrong.mistakes
+        if mistakes:
+            raise Wrong(*mistakes)
         return dict(zip(keys, values, strict=True))
 
     return structure

@@ -110,7 +110,9 @@ def _fits(target: TablePath, table: dict[str, Any]) -> bool:
     if target[0] == RULES and len(target) == 2:
         return True
     known = _keys(target)
-    return any(key in known or (target == (RULES,) and is_table(value)) for key, value in table.items())
+    return any(
+        closest(key, known) or (target == (RULES,) and is_table(value)) for key, value in table.items()
+    )
 
 
 def _keys(target: TablePath) -> Collection[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
@@ -44,6 +45,7 @@ _OTHER_SCHEMES: Final = {
 }
 
 
+_EXAMPLE_PORT: Final = 2525
 _EXAMPLE: Final = "mail.example.net:25"
 _MAILBOX: Final = "a mailbox (it has an @) is no server"
 _LOGIN: Final = "a login does not stand in the address of a server: options say it"
@@ -93,10 +95,18 @@ class Address:
             raise AddressError(f"{what}; write HOST:PORT, such as {_EXAMPLE}")
         if any(char.isspace() for char in rest):
             raise AddressError(f"{text!r}: no host name holds a blank; write HOST:PORT, such as {_EXAMPLE}")
-        host, written = _split(rest, text)
+        if not separator and "/" in rest:
+            is_path = rest.startswith(("/", ".", "~"))
+            meant = (
+                f"a unix socket is written unix:{rest}" if is_path else f"write HOST:PORT, such as {_EXAMPLE}"
+            )
+            raise AddressError(f"{text!r}: no host name holds a /; {meant}")
+        host, written = _split(rest, text, default_port or _EXAMPLE_PORT)
         port = _port(written, text) if written is not None else _default(scheme, default_port)
         if port is None:
-            raise AddressError(f"{text!r} has no port; write HOST:PORT, such as {rest or '127.0.0.1'}:2525")
+            raise AddressError(
+                f"{text!r} has no port; write HOST:PORT, such as {rest or '127.0.0.1'}:{_EXAMPLE_PORT}"
+            )
         if scheme is None:
             return cls(host, port, tls=port == _SMTPS_PORT)
         if scheme.lmtp and port == _SMTP_PORT:
@@ -157,15 +167,35 @@ def _port(written: str, text: str) -> int:
     return int(written)
 
 
-def _split(rest: str, text: str) -> tuple[str, str | None]:
+def _split(rest: str, text: str, usual_port: int) -> tuple[str, str | None]:
     if rest.startswith("["):
         host, bracket, tail = rest[1:].partition("]")
         if not bracket or (tail and not tail.startswith(":")):
             raise AddressError(f"{text!r} cannot be read; an IPv6 address is written [::1]:2525")
         return host, tail[1:] if tail else None
     if rest.count(":") > 1:
-        raise AddressError(f"{text!r} cannot be read; an IPv6 address needs brackets: [{rest}]:2525")
+        meant = " or ".join(_with_brackets(rest, usual_port))
+        raise AddressError(f"{text!r} cannot be read; an IPv6 address needs brackets: {meant}")
     host, colon, port = rest.partition(":")
     if not colon and host.isascii() and host.isdecimal():
         raise AddressError(f"{text!r} has no host; write 127.0.0.1:{host}")
     return host, port if colon else None
+
+
+def _with_brackets(text: str, usual_port: int) -> Iterator[str]:
+    """What may be meant by an IPv6 address without brackets, whose last part may be a port."""
+    host, _, port = text.rpartition(":")
+    is_whole = _is_ipv6(text)
+    if _is_ipv6(host) and port.isdecimal():
+        yield f"[{host}]:{port}"
+    elif not is_whole:
+        yield f"[::1]:{usual_port}"
+    if is_whole:
+        yield f"[{text}]:{usual_port}"
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        return ip_address(text).version == 6
+    except ValueError:
+        return False

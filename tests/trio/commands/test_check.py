@@ -178,10 +178,11 @@ def test_addresses_that_cannot_be_listened_on(capsys: Capture) -> None:
         auth_without_tls=True,
     )
     assert said == Said(78, [NONE], [
-        "cannot listen on 192.0.2.1:2525: this machine has no such address; use 127.0.0.1, [::1] or one of "
-        "its own",
-        "cannot listen on a..b:25: 'a..b' cannot be resolved; use an address of this machine",
-        "cannot listen on unix:no/such/dir: No such file or directory",
+        "--listen: cannot listen on 192.0.2.1:2525: this machine has no such address; use 127.0.0.1, [::1] "
+        "or one of its own",
+        "--listen: cannot listen on a..b:25: 'a..b' cannot be resolved; use an address of this machine",
+        f"--listen: cannot listen on unix:no/such/dir: there is no directory {Path('no/such').absolute()}; "
+        "make it",
     ])  # fmt: skip
 
 
@@ -329,6 +330,15 @@ def test_rules_that_the_user_of_the_service_cannot_read(
     assert said.status == 78
     text = f"good.py: cannot be read by the user {getuser()}, as whom the service runs"
     assert [line.rpartition("/")[2] for line in said.err] == [text]
+
+
+def test_a_file_with_an_unknown_user_is_not_ok(capsys: Capture) -> None:
+    server = '[server]\nlisten = "127.0.0.1:0"\nuser = "no-such-user"\n'
+    config, problems = read_config(written(server))
+    assert check.run_check(choose({}, config), problems) == 78
+    said = capsys.readouterr()
+    assert said.err == "proxy.toml:3: [server] user = \"no-such-user\": there is no user 'no-such-user'\n"
+    assert "ok" not in said.out
 
 
 @pytest.mark.parametrize(

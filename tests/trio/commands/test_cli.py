@@ -152,7 +152,7 @@ def test_version() -> None:
         (["xyzzy"], "No such command 'xyzzy'. Commands: check, completion, demo, reload, show, test."),
         (["--listen", "2525"], "'2525' has no host; write 127.0.0.1:2525"),
         (["--listen", "127.0.0.1"], "'127.0.0.1' has no port; write HOST:PORT, such as 127.0.0.1:2525"),
-        (["--listen", "::1:25"], "'::1:25' cannot be read; an IPv6 address needs brackets: [::1:25]:2525"),
+        (["--listen", "::1:25"], "'::1:25' cannot be read; an IPv6 address needs brackets: [::1]:25 or"),
         (["--listen", "[::1:25"], "'[::1:25' cannot be read; an IPv6 address is written [::1]:2525"),
         (["--listen", "h:65536"], "'h:65536': '65536' is no port number (0 to 65535)"),
         (["--listen", "h:x"], "'h:x': 'x' is no port number (0 to 65535)"),

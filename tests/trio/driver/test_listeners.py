@@ -88,8 +88,8 @@ def denied(_: socket.socket, __: Any) -> None:
         (Address("192.0.2.1", 0), None, "this machine has no such address; use 127.0.0.1, [::1] or one of"),
         (Address("name.invalid", 0), None, "'name.invalid' cannot be resolved; use an address of this"),
         (Address("two..dots", 0), None, "'two..dots' cannot be resolved; use an address of this machine"),
-        (Address(path="/not/there/s.sock"), None, "No such file or directory"),
-        (Address(path="x" * 200), None, "AF_UNIX path too long"),
+        (Address(path="/not/there/s.sock"), None, "there is no directory /not/there; make it"),
+        (Address(path="x" * 200), None, "this path is too long for a unix socket (107 bytes on Linux)"),
     ],
 )
 def test_why_it_cannot_listen(

@@ -229,8 +229,8 @@ a = 1
     ("text", "problem"),
     [
         ("server = 5", "1: [server] is a table: its keys stand on the lines below it"),
-        ("[[server]]\nnul = 'pass'", "1: [server] is a table: its keys stand on the lines below it"),
-        ("[[rules]]", "1: [rules] is a table: its keys stand on the lines below it"),
+        ("[[server]]\nnul = 'pass'", "1: [[server]]: write [server], with one pair of brackets"),
+        ("[[rules]]", "1: [[rules]]: write [rules], with one pair of brackets"),
         ("\nsevrer.nul = 'pass'", '2: unknown table [sevrer]; did you mean [server]?'),
         ("[timeouts]\nidle = 5", '1: unknown table [timeouts]; did you mean [server.timeouts]?'),
         ("x = 1",
@@ -251,7 +251,8 @@ a = 1
          "expected a whole number of clients, 1 or more"),
         ("[server]\ngrace = -1", f"2: [server] grace = -1: expected {A_TIME}"),
         ("[server]\ngrace = nan", f"2: [server] grace = nan: expected {A_TIME}"),
-        ('[server]\ntranscript = "yes"', '2: [server] transcript = "yes": expected true or false'),
+        ('[server]\ntranscript = "yes"',
+         '2: [server] transcript = "yes": expected true or false; write true'),
         ('[server]\nupstream = "h"\ncapture = "x"',
          "3: [server] capture is for the built-in server; with an upstream server there is none"),
         ("[rules]\nmax_held = 0",
@@ -259,7 +260,7 @@ a = 1
         ('[limits]\nmax_line = "511"', '2: [limits] max_line = "511": expected 512 bytes or more'),
         ("[limits]\nmax_reply = 0",
          '2: [limits] max_reply = 0: expected a number of bytes or a size such as "25M"'),
-        ("[rules]\nreload = 1", "2: [rules] reload = 1: expected true or false"),
+        ("[rules]\nreload = 1", "2: [rules] reload = 1: expected true or false; write true"),
         ("[log]\ntranscript = true\nverbose = 1",
          '1: unknown table [log]; write "transcript" below [server]; write "verbose" below [server]'),
         ("[tls]\ncert = 'x'", '1: unknown table [tls]; write "tls_cert" below [server]'),
@@ -282,6 +283,13 @@ a = 1
         ("[server]\nport = 'x'", '2: [server] unknown key "port"; write "listen" instead'),
         ("[server]\nlisten = 3331", '2: [server] listen = 3331: a port alone; write "127.0.0.1:3331"'),
         ("[server]\nstarttls = true", '2: [server] unknown key "starttls"; write tls = "may" instead'),
+        ("[server]\nquiet = 'off'", '2: [server] quiet = "off": expected true or false; write false'),
+        ("[server]\nquiet = 'x'", '2: [server] quiet = "x": expected true or false'),
+        ("[login]\npassword = 'x'",
+         '2: [login] unknown key "password"; a secret does not stand in this file: '
+         'write password_file = "FILE", or set the variable SMTP_PROXY_UPSTREAM_PASSWORD'),
+        ("[oauth]\nclient_secret = 'x'", '2: [oauth] unknown key "client_secret"; a secret does not stand in '
+         'this file: write client_secret_file = "FILE", or set the variable SMTP_PROXY_OAUTH_CLIENT_SECRET'),
         ("port = 25", '1: unknown key "port"; write listen = "127.0.0.1:25" below [server]'),
         ("[rules]\ncert = 'x'", '2: [rules] unknown key "cert"; write "tls_cert" below [server]'),
         ("[limits]\nmessages = { minute = 3 }", '2: [limits] unknown key "messages"; the limit of messages '
@@ -331,6 +339,13 @@ def test_a_misspelt_table_is_looked_into() -> None:
 def test_a_table_that_is_meant_as_another_one_is_named(table: str, meant: str) -> None:
     text = f"[rules]\nfiles = 'mine.py'\n[{table}]\n"
     assert problems(text) == [f"proxy.toml:3: unknown table [{table}]; did you mean [{meant}]?"]
+
+
+def test_tables_with_capital_letters_are_looked_into() -> None:
+    assert problems("[Server]\nListen = 'a:1'\n") == [
+        "proxy.toml:1: unknown table [Server]; did you mean [server]?",
+        'proxy.toml:2: [server] unknown key "Listen"; did you mean "listen"?',
+    ]
 
 
 def test_a_route_in_another_table() -> None:
@@ -399,6 +414,14 @@ def test_a_misspelt_table_does_not_add_to_the_right_one() -> None:
          "one"),
         ("[server]\nnul = 'pass'\nnul = 'pass'",
          ": at its end: this key is written for the second time; it may be written once"),
+        ("[server]\nlisten = 'a:1'\nlisten = 'b:2'\n\n",
+         ":3: column 15: listen is written for the second time; "
+         "write it once, several values in brackets: listen = [...]"),
+        ("[rules]\na = { b = { c = 1 } }\n[rules.a.b]\nc = 1\n",
+         ":3: column 11: [rules.a.b] has a value already, in a line above; leave out one of them"),
+        ("[server]\nverbose = 5 grace = 3\n", ":2: column 13: each key stands on a line of its own"),
+        ("[server]\nlisten = 'a:1', upstream = \"b\"\n",
+         ":2: column 15: each key stands on a line of its own"),
         ("[server]\nlisten = [\n", ": at its end: the value is missing, or is none that TOML has"),
         ("[server]\ntranscript = yes\n",
          ":2: column 14: write true or false, in lower case and without quotes: transcript = true"),

@@ -40,11 +40,11 @@ TOGETHER = (
         ),
         (
             ["--tls-cert", "a.pem"],
-            f"--tls-cert is given once (a.pem), but --tls-key is given not at all: {TOGETHER}",
+            f"--tls-cert is given once (a.pem), but --tls-key is not given: {TOGETHER}",
         ),
         (
             ["--tls-key", "a.key"],
-            f"--tls-cert is given not at all, but --tls-key is given once (a.key): {TOGETHER}",
+            f"--tls-cert is not given, but --tls-key is given once (a.key): {TOGETHER}",
         ),
         (
             [*PAIR, "--tls-cert", "b.pem", "--tls-cert", "c.pem"],
@@ -153,6 +153,15 @@ TOGETHER = (
             ["-u", "h", "--upstream-keep", "9", "--send-client", "proxy"],
             "--send-client proxy tells a server on each connection who the client is, so none can be kept "
             "for another: leave out --upstream-keep or --send-client",
+        ),
+        (
+            ["-l", "127.0.0.1:9025", "--admin", "localhost:9025"],
+            "--admin localhost:9025 overlaps with --listen 127.0.0.1:9025: choose another address for the "
+            "pages",
+        ),
+        (
+            ["-l", "unix:x", "--admin", "unix:x"],
+            "--admin unix:x overlaps with --listen unix:x: choose another address for the pages",
         ),
         (
             ["--send-client", "xclient"],

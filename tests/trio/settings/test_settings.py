@@ -44,6 +44,24 @@ class Rule:
     _hidden: int = 0
 
 
+def test_a_misspelt_key_is_not_said_to_be_missing_too() -> None:
+    assert said(Rule, 'hosst = "h"', {"": 1, "hosst": 2}) == [
+        'proxy.toml:2: [rules.it] unknown key "hosst"; did you mean "host"?'
+    ]
+
+
+def test_a_key_that_belongs_in_another_table() -> None:
+    _, (problem,) = structure(
+        Rule,
+        {"host": "h", "zebra": 1},
+        file="f",
+        table_name="rules.it",
+        lines={},
+        other_place=lambda key: f" ({key} is of the zoo)",
+    )
+    assert problem.text.endswith("twice, hidden (zebra is of the zoo)")
+
+
 def test_a_rule_with_its_settings() -> None:
     rule, problems = structure(
         Rule,

@@ -112,7 +112,7 @@ def test_regular_expressions() -> None:
         (str, {}, "it = {}: expected a text in quotes"),
         (str, {"x": 1}, "it = {...}: expected a text in quotes"),
         (bytes, 5, "it = 5: expected a text in quotes"),
-        (bool, 1, "it = 1: expected true or false"),
+        (bool, 1, "it = 1: expected true or false; write true"),
         (bool, "true", 'it = "true": expected true or false; write it without quotes: true'),
         (int, "5", 'it = "5": expected a whole number; write it without quotes: 5'),
         (int, 5.0, "it = 5.0: expected a whole number"),
@@ -161,6 +161,8 @@ def test_regular_expressions() -> None:
         (dict[str, int], {"a": "1", "b": 2, "c": None}, 'it.a = "1": expected a whole number; write it '
          "without quotes: 1\nit.c = None: expected a whole number"),
         (dict[Colour, int], {"blue": 1}, 'unknown key "blue"; expected "red" or "green"'),
+        (dict[Colour, int], {"blue": 1, "red": "x"}, 'unknown key "blue"; expected "red" or "green"\n'
+         'it.red = "x": expected a whole number'),
         (re.Pattern[str], "a(", 'it = "a(": not a regular expression: missing ), unterminated subpattern at '
          "position 1"),
         (re.Pattern[str], 5, "it = 5: expected a regular expression in quotes"),

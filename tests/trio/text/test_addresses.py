@@ -62,6 +62,11 @@ def test_a_server_needs_no_port(text: str, address: Address) -> None:
     assert Address.parse(text, default_port=25) == address
 
 
+def test_the_default_port_is_in_the_hint() -> None:
+    with pytest.raises(AddressError, match=r"needs brackets: \[2001:db8::1\]:25$"):
+        Address.parse("2001:db8::1", default_port=25)
+
+
 def test_the_port_of_a_default_means_no_tls() -> None:
     assert Address.parse("smtp://mx.example", default_port=465) == Address("mx.example", 465)
 
@@ -79,6 +84,13 @@ def test_the_port_of_a_default_means_no_tls() -> None:
             "lmpt://mx.example",
             "unknown scheme 'lmpt'; use smtp://HOST:PORT, smtps://HOST:PORT, lmtp://HOST:PORT",
         ),
+        ("::1:25", "an IPv6 address needs brackets: [::1]:25 or [::1:25]:2525"),
+        ("2001:db8::1", "an IPv6 address needs brackets: [2001:db8::1]:2525"),
+        ("1:2:3:4:5:6:7:8:25", "an IPv6 address needs brackets: [1:2:3:4:5:6:7:8]:25"),
+        ("a:b:c", "an IPv6 address needs brackets: [::1]:2525"),
+        ("/run/in.sock", "no host name holds a /; a unix socket is written unix:/run/in.sock"),
+        ("./in.sock", "no host name holds a /; a unix socket is written unix:./in.sock"),
+        ("mx.example/25", "no host name holds a /; write HOST:PORT, such as mail.example.net:25"),
         ("tls://mx.example", "the scheme for TLS from the first octet is smtps; use smtp://HOST:PORT, smtps"),
         ("submissions://mx.example", "write smtps://HOST; use"),
         ("http://mx.example", "unknown scheme 'http'; use smtp://HOST:PORT, smtps://HOST:PORT"),
