@@ -1,4 +1,4 @@
-"""The recipes with jq of docs/reference/operating.md, run on the log of a proxy."""
+"""The recipes with jq of docs/reference/operating.md and docs/how-to/service.md, run on the log of a proxy."""
 
 from __future__ import annotations
 
@@ -67,3 +67,25 @@ def test_the_recipes(tmp_path: Path) -> None:
     (message,) = ran(recipes[2], tmp_path)
     assert json.loads(message)["event"] == "message split"
     assert ran(recipes[3], tmp_path) == []
+
+
+def test_where_the_mail_of_an_address_is(tmp_path: Path) -> None:
+    need("jq", "jq")
+    (tmp_path / "rules.py").write_text(RULES)
+    options = ("-l", "127.0.0.1:0", "--log-format", "json", "--rules", str(tmp_path / "rules.py"))
+    with proxy(tmp_path, *options) as running:
+        mailed(running)
+    (tmp_path / "log").write_bytes(b"no JSON: smtp-proxy 0.1.0\n" + running.err.read_bytes())
+    (block,) = blocks(ROOT / "docs" / "how-to" / "service.md", "shell")
+    recipe = block[block.index("jq ") :]
+
+    def found(address: str) -> list[list[str]]:
+        return [line.split("  ")[1:] for line in ran(recipe.replace("ann@example.com", address), tmp_path)]
+
+    refused = ["RCPT refused", "from ann@me.example", "by rule:rules.rcpt", "550 5.1.1 not here"]
+    assert found("no@mx.example") == [refused]
+    to_bob = found("bob@mx.example")
+    assert [line[0] for line in to_bob] == ["message kept", "message split"]
+    assert to_bob[1][1:3] == ["from ann@me.example", "by server"]
+    assert sorted(found("ann@me.example")) == sorted([refused, *to_bob])
+    assert found("eve@mx.example") == []
