@@ -126,9 +126,12 @@ def _of_user(options: Options, loaded: LoadedRules | None) -> list[Problem]:
     if options.user is None:
         return []
     try:
-        return _unreadable(User.named(options.user), loaded)
+        user = User.named(options.user)
     except UserError as error:
         return [of_settings(options, f"--user {options.user}: {error}")]
+    why = user.cannot_run()
+    program = [of_settings(options, f"--user {options.user}: {why}")] if why else []
+    return [*program, *_unreadable(user, loaded)]
 
 
 def _unreadable(user: User, loaded: LoadedRules | None) -> list[Problem]:

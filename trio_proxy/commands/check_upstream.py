@@ -122,7 +122,8 @@ def _what_speaks(error: RemoteProtocolError, options: Options) -> str:
     if str(error).endswith(_BEGINNING_OF_HTTP):
         return "a web server answers so (HTTP/1.1 400); is the port right?"
     if options.send_client in _PROXY_VERSIONS:
-        return f"does it expect a PROXY header, as --send-client {options.send_client} says, and is the port right?"
+        said = f"as --send-client {options.send_client} says"
+        return f"does it expect a PROXY header, {said}, and is the port right?"
     return "is the port right?"
 
 

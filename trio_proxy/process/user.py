@@ -6,6 +6,7 @@ import grp
 import os
 import pwd
 import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -50,11 +51,24 @@ class User:
             return
         if os.geteuid() != 0:
             raise UserError(f"only root can become {self.name}; this is user {os.geteuid()}")
+        if why := self.cannot_run():
+            raise UserError(why)
         os.setgroups(self.groups)
         os.setgid(self.gid)
         os.setuid(self.uid)
         if self.uid and _can_go_back():
             raise UserError(f"the rights of root could not be given up for {self.name}")
+
+    def cannot_run(self) -> str:
+        """Why this user cannot run this program, for people; empty if nothing speaks against it. Modules are
+        imported, and workers started, after `become`."""
+        unreadable = self.cannot_read(map(Path, (sys.executable, os.__file__, __file__)))
+        if not unreadable:
+            return ""
+        return (
+            f"{self.name} cannot read {unreadable[0]}, which is part of this program; install it with "
+            "/usr/bin/python3 into a directory that all may read, such as /opt/smtp-proxy"
+        )
 
     def own(self, path: Path) -> None:
         """This user is the owner of a file that root has made. Does nothing if this process does not run as

@@ -326,6 +326,7 @@ def test_rules_that_the_user_of_the_service_cannot_read(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(User, "cannot_read", lambda self, files: [*files])
+    monkeypatch.setattr(User, "cannot_run", lambda self: "")
     said = checked(capsys, rules=("good.py",), user=getuser())
     assert said.status == 78
     text = f"good.py: cannot be read by the user {getuser()}, as whom the service runs"
@@ -339,6 +340,14 @@ def test_a_file_with_an_unknown_user_is_not_ok(capsys: Capture) -> None:
     said = capsys.readouterr()
     assert said.err == "proxy.toml:3: [server] user = \"no-such-user\": there is no user 'no-such-user'\n"
     assert "ok" not in said.out
+
+
+def test_a_program_that_the_user_of_the_service_cannot_read(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(User, "cannot_run", lambda self: f"{self.name} cannot read os.py")
+    said = checked(capsys, user=getuser())
+    assert (said.status, said.err) == (78, [f"--user {getuser()}: {getuser()} cannot read os.py"])
 
 
 @pytest.mark.parametrize(

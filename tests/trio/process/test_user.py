@@ -67,6 +67,22 @@ def test_files_that_another_user_cannot_read(tmp_path: Path) -> None:
         assert stranger.cannot_read([file]) == []
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask as another user")
+def test_a_python_that_another_user_cannot_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said before the rights are given up: later, an import would fail with a traceback."""
+    stranger = User("other", 4712, 4713, ())
+    hidden = tmp_path / "os.py"
+    hidden.write_text("")
+    hidden.chmod(0o600)
+    monkeypatch.setattr(os, "__file__", str(hidden))
+    monkeypatch.setattr(os, "setgroups", lambda _: pytest.fail("too late"))
+    monkeypatch.setattr(User, "_may_read", lambda _, file: file != hidden)
+    with pytest.raises(UserError, match=r"^other cannot read .*/os.py, which is part of this"):
+        stranger.become()
+    monkeypatch.setattr(User, "_may_read", lambda *_: True)
+    assert stranger.cannot_run() == ""
+
+
 def test_files_of_another_user_if_nobody_can_find_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
