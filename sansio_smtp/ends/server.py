@@ -31,14 +31,13 @@ refused or was never offered: the chunks of a message are read one after the oth
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
 from typing import ClassVar, Final, Never
 
 import attrs
 
 from sansio_smtp.arguments import Octets, check_number, check_type, octets
 from sansio_smtp.client_info import ClientInfo, TlsInfo
-from sansio_smtp.config import BareNewline, Config
+from sansio_smtp.config import Config
 from sansio_smtp.errors import LocalProtocolError
 from sansio_smtp.members import (
     DIALECT_LMTP,
@@ -46,7 +45,7 @@ from sansio_smtp.members import (
     KIND_AUTH_LINE,
     KIND_CHUNK,
     KIND_DATA,
-    KIND_HELLO,
+    KIND_DROPPED_CHUNK,
     KIND_LAST_CHUNK,
     PHASE_AUTH_LINE,
     PHASE_CHUNK,
@@ -55,12 +54,11 @@ from sansio_smtp.members import (
     PHASE_CONTENT,
     PHASE_GREETING,
     PHASE_TLS,
-    SUPPORT_FORWARDED,
 )
 from sansio_smtp.states import FRAMING, LINE_STEPS, REPLY_CODES, REPLY_STEPS, Phase, Step
-from sansio_smtp.verbs import UNKNOWN, VERBS, Kind, Support, Verb
+from sansio_smtp.verbs import Kind
 from sansio_smtp.wire.chunk_reader import ChunkReader
-from sansio_smtp.wire.commands import END_OF_CHUNKS, END_OF_DATA, Command, auth_line, chunk_size
+from sansio_smtp.wire.commands import END_OF_CHUNKS, END_OF_DATA, Command, chunk_size
 from sansio_smtp.wire.content import ContentReader, Form
 from sansio_smtp.wire.inbox import Inbox
 from sansio_smtp.wire.replies import Reply
@@ -68,6 +66,7 @@ from sansio_smtp.wire.violations import RemoteProtocolError
 
 from .access import ANYBODY, Access, access_of
 from .exchanges import Exchange
+from .line_reader import LineReader
 from .objections import after_end, cannot_accept, cannot_reply, no_handshake, not_one_reply, wrong_code
 from .received import (
     END_OF_INPUT,
@@ -86,27 +85,8 @@ from .transaction import Envelope, Transaction
 __all__ = ["ServerConnection"]
 
 
-_HANDSHAKE: Final = b"\x16"
-"""The type of a TLS handshake record (RFC 8446 §5.1); no command begins with it."""
 _PLAIN: Final = Form.PLAIN
-_TLS: Final = "TLS on a plain-text port"
-_EARLY: Final = "mail data sent without waiting for 354"
 _INJECTED: Final = "octets after STARTTLS, before the TLS handshake"
-
-
-class _Doubt(Enum):
-    """What the next line may be instead of a command, because the client did not wait for a reply."""
-
-    __hash__ = object.__hash__
-
-    NONE = "nothing else"
-    CONTENT = "mail data that was sent before DATA was refused"
-    LATE_CONTENT = "mail data that was sent when DATA had been refused"
-    CREDENTIAL = "a credential that was sent after AUTH had been answered"
-    OUR_CREDENTIAL = "a credential that was sent after AUTH had been refused here; no server is to see it"
-
-
-_NO_DOUBT: Final = _Doubt.NONE
 _RIGHT: Final[dict[Kind, str]] = {
     Kind.HELLO: "250, or 4xx or 5xx to refuse it",
     Kind.DATA: "354 to get the message, or 4xx or 5xx to refuse it",
@@ -117,10 +97,8 @@ _RIGHT: Final[dict[Kind, str]] = {
     Kind.END_OF_DATA: "250 to accept the message, or 4xx or 5xx to refuse it",
 }
 """Kind → the replies to it, for the message of an error: see `REPLY_CODES`."""
-_TAKEN: Final = (Support.FORWARDED, Support.OWN)
 _IN_PLAIN_TEXT: Final = ClientInfo()
 _ENCRYPTED: Final = ClientInfo(tls=TlsInfo(version="TLS"))
-_CREDENTIALS: Final = (_Doubt.CREDENTIAL, _Doubt.OUR_CREDENTIAL)
 
 
 @attrs.define(eq=False, repr=False)
@@ -179,6 +157,7 @@ class ServerConnection:
     """The lines and messages that are owed a reply, oldest first. Read only. A list, since it is short, and
     an empty deque takes 760 octets."""
     _inbox: Inbox = attrs.field(factory=Inbox, init=False)
+    _lines: LineReader = attrs.field(init=False)
     content: ContentReader | None = attrs.field(default=None, init=False)
     """Reads the message that the client is sending; None if it sends none."""
     _content_refused: bool = attrs.field(default=False, init=False)
@@ -190,9 +169,6 @@ class ServerConnection:
     _chunk_left: int = attrs.field(default=0, init=False)
     transaction: Transaction = attrs.field(factory=Transaction, init=False)
     """The mail transaction as the client was told it stands."""
-    _doubt: _Doubt = attrs.field(default=_NO_DOUBT, init=False)
-    _refused_login: bool = attrs.field(default=False, init=False)
-    # True if the AUTH that is to be answered is refused here
 
     def __attrs_post_init__(self) -> None:
         check_type(self.config, Config, "ServerConnection takes a Config", 'such as Config(tls="may")')
@@ -201,6 +177,7 @@ class ServerConnection:
         else:
             check_number("max_message_size", self.max_message_size)
         self.access = access_of(self.config, _IN_PLAIN_TEXT)
+        self._lines = LineReader(self.config)
 
     def __repr__(self) -> str:
         return f"<ServerConnection in phase {self.phase.name}>"
@@ -278,7 +255,7 @@ class ServerConnection:
         return (
             self.phase is PHASE_COMMAND
             and not self.in_chunks
-            and self._doubt is _NO_DOUBT
+            and self._lines.doubt is None
             and self._inbox.empty
             and not self.eof
             and self.access.tls_first is None
@@ -314,7 +291,7 @@ class ServerConnection:
         if not self._inbox.empty:
             raise LocalProtocolError("octets came before the TLS handshake; call next_event until it pauses")
         self._step(Step.TLS_STARTED)
-        self._doubt = _Doubt.NONE
+        self._lines.begin_anew()
         self.access = access_of(self.config, _ENCRYPTED)
 
     def injected(self) -> RemoteProtocolError | None:
@@ -343,7 +320,7 @@ class ServerConnection:
 
     def take_line(self, command: Command) -> Exchange:
         """Takes a command line that the caller has read itself, while `reads_commands`. A reply is owed."""
-        self.phase = FRAMING[self.phase][LINE_STEPS[command.kind]]  # as `_line`, in two calls less
+        self.phase = FRAMING[self.phase][LINE_STEPS[command.kind]]  # as `_step` does
         exchange = Exchange(command)
         self.exchanges.append(exchange)
         return exchange
@@ -430,7 +407,7 @@ class ServerConnection:
             if (
                 exchange is self.arriving
                 and step is not Step.GOODBYE
-                and command.kind is not Kind.DROPPED_CHUNK
+                and command.kind is not KIND_DROPPED_CHUNK
             ):
                 raise LocalProtocolError(
                     f"the octets of {command} have not all come: send {reply} after ChunkEnded or EndOfData"
@@ -449,12 +426,10 @@ class ServerConnection:
                     self._content_refused = False
                     self.content = ContentReader(config.bare_newline, config.nul, self.max_message_size)
                 else:
-                    self._doubt = _Doubt.LATE_CONTENT if self._inbox.empty else _Doubt.CONTENT
+                    self._lines.data_refused(early=not self._inbox.empty)
             elif command.kind is KIND_AUTH or command.kind is KIND_AUTH_LINE:
-                is_ours = self._refused_login or b"AUTH" in self.access.own
-                refused = _Doubt.OUR_CREDENTIAL if is_ours else _Doubt.CREDENTIAL
-                self._doubt = _Doubt.NONE if reply.severity == 3 else refused
-                self._refused_login = False
+                ours = exchange.refused or b"AUTH" in self.access.own
+                self._lines.login_answered(reply, ours=ours)
         return reply.raw
 
     def close(self) -> None:
@@ -467,128 +442,37 @@ class ServerConnection:
         self.in_chunks = False
 
     def _step(self, step: Step) -> None:
-        """Moves the phase by its table. `take_line` and `send_reply` do the same, as they run for each
+        """Moves the phase by its table. `take_line` and `pass_reply` do the same, as they run for each
         input."""
         self.phase = FRAMING[self.phase][step]
-
-    def _line(self, command: Command) -> Exchange:
-        self._step(LINE_STEPS[command.kind])
-        exchange = Exchange(command)
-        self.exchanges.append(exchange)
-        return exchange
 
     # Readers
 
     def _next_line(self) -> ClientEvent:
-        if self._doubt is _Doubt.CONTENT:
-            # RFC 2920 §3.1: DATA ends a group. Octets that were sent before DATA was refused may be mail
-            # data, and mail data must never be read as commands.
-            return self._violation(_EARLY, 503, "5.5.1")
-        line = self._inbox.next_line()
+        in_login = self.phase is PHASE_AUTH_LINE
+        line = self._lines.next_line(self._inbox, self.access, in_login=in_login)
         if line is None:
-            return self._no_line()
-        bare = not line.endswith(b"\r\n")
-        raw = line[:-1] if bare else line[:-2]
-        if raw[:1] == _HANDSHAKE and self.phase is PHASE_COMMAND:
-            return self._violation(_TLS, 500, "5.5.1")
-        if len(raw) > self.config.max_line:
-            return self._violation("line too long", 500, "5.5.6", raw, "max_line")
-        if bare and self.config.bare_newline is BareNewline.REJECT:
-            return self._violation("line ended by a bare LF, not CRLF", 500, "5.5.2", raw)
-        if self.phase is PHASE_AUTH_LINE:
-            return self._auth_line(raw)
-        return self._command(raw)
-
-    def _command(self, raw: bytes) -> ClientEvent:
-        command = Command.parse(raw)
-        verb = VERBS.get(command.verb)
-        if self._doubt is not _Doubt.NONE:
-            doubt, self._doubt = self._doubt, _Doubt.NONE
-            known = verb is not None and verb.support is not Support.FOREIGN
-            if command.verb == b"BDAT" and chunk_size(command) is None:
-                verb = None  # it may be a word of a credential
-            if doubt is _Doubt.LATE_CONTENT and not known:
-                return self._violation(_EARLY, 503, "5.5.1", raw)
-            if doubt in _CREDENTIALS and (verb is None or verb.support not in _TAKEN):
-                # A client that did not wait, or that took the reply for a challenge. More may come.
-                command = command.as_secret()
-                self._doubt = doubt
-                if doubt is _Doubt.OUR_CREDENTIAL:
-                    return self._refused(command.as_plain(), "not a command", 500, "5.5.2")
-        if command.verb == b"BDAT" and chunk_size(command) is None:
-            # It is not known how many octets follow: nothing after this line can be parsed safely.
-            return self._violation("BDAT without a valid octet count", 501, "5.5.4", command.shown)
-        if b"\0" in raw or b"\r" in raw:
-            return self._refused(command.as_plain(), "command holds NUL or a bare CR", 500, "5.5.2")
-        if not command.verb:
-            return self._refused(command, "not a command", 500, "5.5.2")
-        verb = verb or UNKNOWN
-        if verb.support is not SUPPORT_FORWARDED or self.access.restricts or verb.kind is KIND_HELLO:
-            refused = self._not_allowed(command, verb)
-            if refused is not None:
-                return refused
-        exchange = self._line(command)
-        if verb.kind is KIND_CHUNK:
+            return END_OF_INPUT if self.eof else NEED_DATA
+        if isinstance(line, Refused):
+            return self._refused(line)
+        exchange = self.take_line(line)
+        if line.kind is KIND_CHUNK or line.kind is KIND_LAST_CHUNK:
             self._begin_chunk(exchange)
             self.in_chunks = True
-        return command
+        return line
+
+    def _refused(self, line: Refused) -> Refused:
+        line.error.found_in(self.phase)
+        exchange = self.take_line(line.command)
+        exchange.refuse()
+        if line.command.kind is KIND_DROPPED_CHUNK:
+            self._begin_chunk(exchange)
+            self.drop_chunk()
+        return line
 
     def _begin_chunk(self, exchange: Exchange) -> None:
         self.arriving = exchange
         self._chunk_left = chunk_size(exchange.command) or 0
-
-    def _not_allowed(self, command: Command, verb: Verb) -> Refused | None:
-        """The refusal of a command that is not known here, or that this client may not send now; or None."""
-        access, support = self.access, verb.support
-        if verb.kind is KIND_HELLO:
-            says_lhlo = command.verb == b"LHLO"
-            if says_lhlo is not (self.config.client_dialect is DIALECT_LMTP):
-                return self._refused_with(command, _not_here(command) if says_lhlo else _SAY_LHLO)
-        if support is Support.FOREIGN:
-            return self._violation("this is an SMTP server, not HTTP", 500, "5.5.1", command.shown)
-        if access.tls_first is not None and not verb.before_tls:
-            return self._refused_with(command, access.tls_first, expected=True)
-        if verb.kind is KIND_AUTH and access.no_login is not None:
-            return self._refused_with(command, access.no_login, expected=True)
-        if support is SUPPORT_FORWARDED or command.verb in access.own:
-            return None
-        reply = access.refusals.get(command.verb) or _not_here(command)
-        return self._refused_with(command, reply)
-
-    def _no_line(self) -> ClientEvent:
-        if self.phase is PHASE_COMMAND and self._inbox.head()[:1] == _HANDSHAKE:
-            return self._violation(_TLS, 500, "5.5.1")
-        if len(self._inbox) > self.config.max_line + 1:
-            return self._violation("line too long", 500, "5.5.6", self._inbox.head(), "max_line")
-        return END_OF_INPUT if self.eof else NEED_DATA
-
-    def _auth_line(self, raw: bytes) -> ClientEvent:
-        if b"\0" in raw or b"\r" in raw:
-            return self._violation("AUTH line holds NUL or a bare CR", 500, "5.5.2")
-        command = auth_line(raw)
-        self._line(command)
-        return command
-
-    def _refused_with(self, command: Command, reply: Reply, *, expected: bool = False) -> Refused:
-        """Refuses a command, and drops the octets that BDAT counts (RFC 3030 §2)."""
-        if is_chunk := command.verb == b"BDAT":
-            command = command.as_dropped()
-        why = reply.lines[0].decode("ascii", "backslashreplace").partition(" ")[2]  # after the enhanced code
-        error = RemoteProtocolError(why, reply, command.shown)
-        error.found_in(self.phase)
-        exchange = self._line(command)
-        exchange.refuse()
-        self._refused_login = command.kind is KIND_AUTH
-        if is_chunk:
-            self._begin_chunk(exchange)
-            self.drop_chunk()
-        return Refused(command, error, expected)
-
-    def _refused(self, command: Command, why: str, code: int, enhanced: str) -> Refused:
-        error = RemoteProtocolError(why, Reply.of(code, why, enhanced=enhanced), command.shown)
-        error.found_in(self.phase)
-        self._line(command).refuse()
-        return Refused(command, error)
 
     def _early_octets(self) -> ClientEvent:
         error = self.injected()
@@ -596,17 +480,6 @@ class ServerConnection:
             return END_OF_INPUT if self.eof else PAUSED
         self._step(Step.GOODBYE)
         return error
-
-    def _violation(
-        self, why: str, code: int, enhanced: str, evidence: bytes = b"", limit: str = ""
-    ) -> Refused:
-        secret = self.phase is PHASE_AUTH_LINE or self._doubt in _CREDENTIALS
-        shown = b"" if secret else Command.parse(evidence[:64]).shown
-        command = Command(b"", b"", Kind.VIOLATION)
-        error = RemoteProtocolError(why, Reply.of(code, f"{why}; closing", enhanced=enhanced), shown, limit)
-        error.found_in(self.phase)
-        self._line(command).refuse()
-        return Refused(command, error)
 
     def _next_content(self) -> ClientEvent:
         reader = self.content
@@ -683,12 +556,3 @@ class ServerConnection:
         Phase.TLS: _early_octets,
     }
     """phase → the method that reads the next octets. In every other phase nothing is parsed."""
-
-
-_SAY_LHLO: Final = Reply.of(500, "this is LMTP, say LHLO", enhanced="5.5.1")  # RFC 2033 §4.1
-
-
-def _not_here(command: Command) -> Reply:
-    """The reply to a command that is not known here."""
-    what = "BDAT is not supported here, use DATA" if command.verb == b"BDAT" else None
-    return Reply.of(502, what or f"{command.verb.decode()} is not supported here", enhanced="5.5.1")

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from each import each
 
-from core.scene import every_cut, few_cuts
+from core.scene import every_cut
 from core.server_ends import REJECT, answered, drain, given, greeted, in_auth, in_content, told
 from sansio_smtp.client_info import ClientInfo
-from sansio_smtp.config import BareNewline, ClientTls, Config, Dialect
+from sansio_smtp.config import ClientTls, Config, Dialect
 from sansio_smtp.ends.access import access_of
 from sansio_smtp.ends.received import (
     END_OF_INPUT,
@@ -99,12 +99,6 @@ def test_http_ends_the_session(verb: bytes) -> None:
     assert (told(refused)[0], refused.command.kind, pause) == (500, Kind.VIOLATION, PAUSED)
 
 
-def test_a_tls_handshake_ends_the_session() -> None:
-    for pieces in every_cut(b"\x16\x03\x01\r\nNOOP\r\n"):
-        refused, pause = given(greeted(), *pieces)
-        assert ("TLS" in told(refused)[1], refused.command.kind, pause) == (True, Kind.VIOLATION, PAUSED)
-
-
 @each("line", [b"", b" ", b"!", b"Subject: x", b"NOOP a\0b", b"QUIT a\rb", b"DATA \0", b"AUTH\0"])
 def test_a_line_that_is_no_command_is_refused_and_the_session_goes_on(line: bytes) -> None:
     end = greeted()
@@ -112,33 +106,6 @@ def test_a_line_that_is_no_command_is_refused_and_the_session_goes_on(line: byte
     assert (told(refused)[0], refused.command.raw, command.raw) == (500, line, b"NOOP")
     assert refused.command.kind is Kind.PLAIN
     assert end.phase is Phase.COMMAND
-
-
-def test_a_bare_lf_ends_a_command_line_or_the_session() -> None:
-    command, _ = given(greeted(), b"NOOP x\n")
-    assert command.raw == b"NOOP x"
-    refused, pause = given(greeted(REJECT), b"NOOP x\nNOOP\r\n")
-    assert ("bare LF" in told(refused)[1], refused.command.kind, pause) == (True, Kind.VIOLATION, PAUSED)
-
-
-@pytest.mark.parametrize(
-    "config", [Config(max_line=10), Config(max_line=10, bare_newline=BareNewline.REJECT)]
-)
-@pytest.mark.parametrize("end_of_line", [b"\r\n", b"\n", b""])
-def test_a_line_that_is_too_long_ends_the_session(config: Config, end_of_line: bytes) -> None:
-    """RFC 5321 §4.5.3.1.4, whatever the cuts."""
-    for pieces in few_cuts(b"NOOP 67890ab" + end_of_line):
-        refused, pause = given(greeted(config), *pieces)
-        code, text = told(refused)
-        assert (code, text.startswith("line too long: b'NOOP 67890")) == (500, True)
-        assert (refused.command.kind, pause) == (Kind.VIOLATION, PAUSED)
-
-
-@pytest.mark.parametrize("end_of_line", [b"\r\n", b"\n"])
-def test_the_longest_line(end_of_line: bytes) -> None:
-    for pieces in few_cuts(b"NOOP 67890" + end_of_line):
-        command, _ = given(greeted(Config(max_line=10)), *pieces)
-        assert command.raw == b"NOOP 67890"
 
 
 def test_envelope_is_what_the_client_was_told() -> None:
@@ -438,21 +405,6 @@ def test_commands_may_not_be_read_elsewhere_if_anything_is_in_doubt(
     end = greeted()
     change(end)
     assert (end.phase, end.reads_commands) == (Phase.COMMAND, False)
-
-
-def test_the_greeting_command_of_lmtp() -> None:
-    """RFC 2033 §4.1."""
-    end = greeted(Config(client_dialect=Dialect.LMTP))
-    for line in (b"EHLO me\r\n", b"HELO me\r\n"):
-        refused, _ = given(end, line)
-        code, text = told(refused)
-        assert (code, text.startswith("this is LMTP, say LHLO")) == (500, True)
-        end.send_reply(refused.error.reply_hint)
-    lhlo, pause = given(end, b"LHLO me\r\n")
-    assert (lhlo.raw, pause) == (b"LHLO me", PAUSED)
-    refused, pause = given(greeted(), b"LHLO me\r\n")
-    code, text = told(refused)
-    assert (code, text.startswith("LHLO is not supported here")) == (502, True)
 
 
 def test_a_message_over_lmtp_is_owed_a_reply_for_each_recipient() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from each import each
 
 from core.scene import few_cuts
 from core.server_ends import drain, given, greeted, told
@@ -100,24 +99,6 @@ def test_a_refused_credential_of_before_tls_is_forgotten() -> None:
 # Commands that may not come now
 
 
-@each(
-    "line",
-    [b"MAIL FROM:<a>", b"RSET", b"HELP", b"VRFY a", b"X-ANY", b"ETRN x", b"AUTH PLAIN AGEAYg==", b"DATA"],
-)
-def test_at_encrypt_commands_wait_for_tls(line: bytes) -> None:
-    end = offering(ClientTls.ENCRYPT)
-    refused, _ = given(end, line + b"\r\n")
-    assert told(refused)[0] == 530
-    assert refused.expected
-    assert b"AGEAYg" not in refused.error.evidence
-
-
-@pytest.mark.parametrize("line", [b"EHLO me", b"HELO me", b"NOOP", b"STARTTLS", b"QUIT"])
-def test_at_encrypt_some_commands_may_come_before(line: bytes) -> None:
-    command, _ = given(offering(ClientTls.ENCRYPT), line + b"\r\n")
-    assert command.raw == line
-
-
 def test_at_encrypt_the_octets_of_bdat_are_dropped() -> None:
     """RFC 3030 §2."""
     end = offering(ClientTls.ENCRYPT)
@@ -142,18 +123,6 @@ def test_auth_in_clear() -> None:
     assert b"c2VjcmV0" not in line.error.evidence + line.command.shown
     end.send_reply(line.error.reply_hint)
     assert given(end, b"NOOP\r\n")[0].verb == b"NOOP"
-
-
-@pytest.mark.parametrize(
-    ("line", "code"),
-    [(b"XCLIENT ADDR=192.0.2.9", 550), (b"XFORWARD ADDR=192.0.2.9", 502), (b"PROXY TCP4", 502)],
-)
-def test_a_stranger_does_not_say_who_the_client_is(line: bytes, code: int) -> None:
-    from sansio_smtp.networks import Networks
-
-    refused, _ = given(offering(accept_xclient=Networks.parse(["127.0.0.1"])), line + b"\r\n")
-    assert told(refused)[0] == code
-    assert not refused.expected
 
 
 @pytest.mark.parametrize("more", [{"auth_without_tls": False}, {"level": ClientTls.ENCRYPT}])
