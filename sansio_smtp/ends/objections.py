@@ -47,6 +47,16 @@ _NO_HANDSHAKE: Final[Mapping[Phase, str]] = {
     Phase.MUST_CLOSE: "the peer has broken the protocol, or the dialogue is over; close the connection",
     Phase.CLOSED: "the connection is closed",
 }
+_RIGHT: Final[Mapping[Kind, str]] = {
+    Kind.HELLO: "250, or 4xx or 5xx to refuse it",
+    Kind.DATA: "354 to get the message, or 4xx or 5xx to refuse it",
+    Kind.AUTH: "235 to accept the login, 334 to ask for a line of it, or 4xx or 5xx to refuse it",
+    Kind.AUTH_LINE: "235 to accept the login, 334 to ask for another line, or 4xx or 5xx to refuse it",
+    Kind.STARTTLS: "220 to begin TLS, or 4xx or 5xx to refuse it",
+    Kind.QUIT: "221",
+    Kind.END_OF_DATA: "250 to accept the message, or 4xx or 5xx to refuse it",
+}
+"""Kind → the replies to it, where `REPLY_CODES` says that not all codes fit."""
 _MESSAGES: Final = (Kind.END_OF_DATA, Kind.CHUNK, Kind.LAST_CHUNK)
 
 
@@ -91,9 +101,9 @@ def cannot_accept(reply: Reply, command: Command) -> LocalProtocolError:
     )
 
 
-def wrong_code(reply: Reply, command: Command, right: str) -> LocalProtocolError:
-    """For a server's end: no reply to this command has this code. ``right`` says which have."""
-    return LocalProtocolError(f"{reply} is no reply to {command}: send {right}")
+def wrong_code(reply: Reply, command: Command) -> LocalProtocolError:
+    """For a server's end: no reply to this command has this code: see `REPLY_CODES`."""
+    return LocalProtocolError(f"{reply} is no reply to {command}: send {_RIGHT[command.kind]}")
 
 
 def after_end() -> LocalProtocolError:

@@ -56,7 +56,6 @@ from sansio_smtp.members import (
     PHASE_TLS,
 )
 from sansio_smtp.states import FRAMING, LINE_STEPS, REPLY_CODES, REPLY_STEPS, Phase, Step
-from sansio_smtp.verbs import Kind
 from sansio_smtp.wire.chunk_reader import ChunkReader
 from sansio_smtp.wire.commands import END_OF_CHUNKS, END_OF_DATA, Command, chunk_size
 from sansio_smtp.wire.content import ContentReader, Form
@@ -87,16 +86,6 @@ __all__ = ["ServerConnection"]
 
 _PLAIN: Final = Form.PLAIN
 _INJECTED: Final = "octets after STARTTLS, before the TLS handshake"
-_RIGHT: Final[dict[Kind, str]] = {
-    Kind.HELLO: "250, or 4xx or 5xx to refuse it",
-    Kind.DATA: "354 to get the message, or 4xx or 5xx to refuse it",
-    Kind.AUTH: "235 to accept the login, 334 to ask for a line of it, or 4xx or 5xx to refuse it",
-    Kind.AUTH_LINE: "235 to accept the login, 334 to ask for another line, or 4xx or 5xx to refuse it",
-    Kind.STARTTLS: "220 to begin TLS, or 4xx or 5xx to refuse it",
-    Kind.QUIT: "221",
-    Kind.END_OF_DATA: "250 to accept the message, or 4xx or 5xx to refuse it",
-}
-"""Kind → the replies to it, for the message of an error: see `REPLY_CODES`."""
 _IN_PLAIN_TEXT: Final = ClientInfo()
 _ENCRYPTED: Final = ClientInfo(tls=TlsInfo(version="TLS"))
 
@@ -381,7 +370,7 @@ class ServerConnection:
                 raise cannot_accept(reply, command)
             codes = REPLY_CODES.get((command.kind, reply.code // 100))
             if codes is not None and reply.code not in codes:
-                raise wrong_code(reply, command, _RIGHT[command.kind])
+                raise wrong_code(reply, command)
         return self.pass_reply(reply, last=last)
 
     def pass_reply(self, reply: Reply, *, last: bool = False) -> bytes:

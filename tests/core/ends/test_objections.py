@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from each import each
+
 from sansio_smtp.ends.objections import (
     after_end,
     cannot_accept,
@@ -13,7 +15,7 @@ from sansio_smtp.ends.objections import (
     not_one_reply,
     wrong_code,
 )
-from sansio_smtp.states import Phase
+from sansio_smtp.states import REPLY_CODES, Phase
 from sansio_smtp.verbs import Kind
 from sansio_smtp.wire.commands import END_OF_DATA, Command
 from sansio_smtp.wire.replies import Reply
@@ -76,7 +78,15 @@ def test_what_was_refused_has_a_name() -> None:
 
 
 def test_a_code_that_the_command_does_not_take() -> None:
-    assert str(wrong_code(OK, Command.of("DATA"), "354")) == "250 ok is no reply to DATA: send 354"
+    assert str(wrong_code(OK, Command.of("DATA"))) == (
+        "250 ok is no reply to DATA: send 354 to get the message, or 4xx or 5xx to refuse it"
+    )
+
+
+@each(("kind", "codes"), [(kind, codes) for (kind, _), codes in REPLY_CODES.items()])
+def test_the_right_codes_are_named(kind: Kind, codes: tuple[int, ...]) -> None:
+    _, told = str(wrong_code(OK, Command(b"X", b"X", kind))).split(": send ")
+    assert all(str(code) in told for code in codes)
 
 
 def test_a_handshake_that_nothing_has_begun() -> None:
