@@ -1,4 +1,4 @@
-"""The recipes with jq of docs/reference/operating.md and docs/how-to/service.md, run on the log of a proxy."""
+"""The searches of a log in the pages, run with jq and shell on what a service has written into a log file."""
 
 from __future__ import annotations
 

@@ -88,6 +88,9 @@ def test_what_the_page_shows(tmp_path: Path) -> None:
         for block in blocks(ROOT / "docs" / "how-to" / "diagnose.md", "text")
         for line in block.splitlines()
     ]
+    assert len(lines) == 13
+    # It would take two seconds: test_rule_patience.py has it.
+    lines = [line for line in lines if "has no verdict after 2 s" not in line]
     assert len(lines) == 12
     assert RULES.splitlines()[4].startswith("def rcpt(")
     for line in lines:
