@@ -176,6 +176,17 @@ def test_a_verdict_with_a_reply_takes_no_text(verdict: Any) -> None:
     assert verdict(Reply.of(550, "no")).reply.code == 550
 
 
+class External:
+    name, initial, complete = "EXTERNAL", b"", True
+
+    def respond(self, challenge: bytes) -> bytes:
+        return challenge
+
+    def forget(self) -> None:
+        """It has no secrets."""
+
+
 def test_a_login_is_made_of_a_sasl_client() -> None:
+    assert repr(LogIn(External())) == "LogIn(client=EXTERNAL)"  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="LogIn takes a SaslClient, not str"):
         LogIn("ann")  # type: ignore[arg-type]
