@@ -58,8 +58,25 @@ def _parse(value: Any) -> Rate | None:
     except ValueError:
         rate = Rate(0, 0)
     if not (rate.count < 2**53 and 0 < rate.seconds < 10**9):
-        raise ValueError(f"expected {A_RATE.expected}")
+        raise ValueError(f"expected {A_RATE.expected}{_with_unit(value)}")
     return rate
+
+
+def _with_unit(value: Any) -> str:
+    """What to write for ``100/hour``; empty for any other value."""
+    count, _, period = value.partition("/") if isinstance(value, str) else ("", "", "")
+    unit = _UNITS.get(period.strip().lower(), "")
+    return f'; write "{count.strip()}/1{unit}"' if unit and count.strip().isdecimal() else ""
+
+
+_WORDS: Final = {
+    "s": ("s", "sec", "second", "seconds"),
+    "m": ("m", "min", "minute", "minutes"),
+    "h": ("h", "hour", "hours"),
+    "d": ("d", "day", "days"),
+}
+_UNITS: Final = {word: unit for unit, words in _WORDS.items() for word in words}
+"""A period as people write it → the unit of a time."""
 
 
 A_RATE: Final = Reads('a number in a time such as "600/60s", or "none"', _parse)

@@ -258,6 +258,12 @@ a = 1
         ("[rules]\nmax_held = 0",
          '2: [rules] max_held = 0: expected a number of bytes or a size such as "25M"'),
         ('[limits]\nmax_line = "511"', '2: [limits] max_line = "511": expected 512 bytes or more'),
+        ("[limits]\nmessage_rate = '100/hour'", '2: [limits] message_rate = "100/hour": expected a number in '
+         'a time such as "600/60s", or "none"; write "100/1h"'),
+        ("[limits]\nmessage_rate = ' 100 / S'", '2: [limits] message_rate = " 100 / S": expected a number in '
+         'a time such as "600/60s", or "none"; write "100/1s"'),
+        ("[limits]\nmessage_rate = 'many/day'", '2: [limits] message_rate = "many/day": expected a number in '
+         'a time such as "600/60s", or "none"'),
         ("[limits]\nmax_reply = 0",
          '2: [limits] max_reply = 0: expected a number of bytes or a size such as "25M"'),
         ("[rules]\nreload = 1", "2: [rules] reload = 1: expected true or false; write true"),
