@@ -18,7 +18,7 @@ from trio_proxy.driver.listening import ListenError, listening
 from trio_proxy.process.user import User, UserError
 from trio_proxy.rulebook.load import NO_RULE, LoadedRules
 from trio_proxy.settings.credentials import missing_credential
-from trio_proxy.settings.in_file import of_settings
+from trio_proxy.settings.in_file import is_certain, of_settings
 from trio_proxy.settings.options import Options
 from trio_proxy.text.addresses import Address
 from trio_proxy.text.output import write_line
@@ -162,7 +162,8 @@ def _is_only_for_root(file: Path) -> bool:
 
 
 def _say_rules(options: Options, loaded: LoadedRules | None, found: Findings) -> None:
-    if warning := open_relay_warning(options, loaded):
+    warning = open_relay_warning(options, loaded)
+    if warning and (not found.config_is_wrong or is_certain(options, warning)):
         found.warn(warning)
     if loaded is None:
         return

@@ -333,6 +333,16 @@ def test_rules_that_the_user_of_the_service_cannot_read(
     assert [line.rpartition("/")[2] for line in said.err] == [text]
 
 
+@pytest.mark.parametrize(("mistake", "is_said"), [('send_clint = "proxy"', False), ("gracee = 5", True)])
+def test_an_open_relay_beside_a_mistake_in_the_file(mistake: str, is_said: bool, capsys: Capture) -> None:
+    with closed_port() as port:
+        server = f'listen = "0.0.0.0:0"\nupstream = "127.0.0.1:{port}"\n{mistake}\n'
+        config, problems = read_config(written(f"[server]\n{server}"))
+        assert len(problems) == 1
+        assert check.run_check(choose({}, config), problems) == 78
+    assert ("this may be an open relay" in capsys.readouterr().err) == is_said
+
+
 def test_a_file_with_an_unknown_user_is_not_ok(capsys: Capture) -> None:
     server = '[server]\nlisten = "127.0.0.1:0"\nuser = "no-such-user"\n'
     config, problems = read_config(written(server))
