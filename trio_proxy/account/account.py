@@ -91,6 +91,7 @@ class Account:
         "_has_ended",
         "_heard",
         "_held",
+        "_kept",
         "_last_said",
         "_log",
         "_mail",
@@ -102,14 +103,21 @@ class Account:
         "_server",
         "_server_seconds",
         "has_told",
-        "kept",
     )
 
-    def __init__(self, log: SessionLog, server: UpstreamServer, others: Tell | None = None) -> None:
-        """Each record is written to the log, and given to ``others``, as soon as it is complete."""
+    def __init__(
+        self,
+        log: SessionLog,
+        server: UpstreamServer,
+        others: Tell | None = None,
+        kept: KeptMail | None = None,
+    ) -> None:
+        """Each record is written to the log, and given to ``others``, as soon as it is complete. ``kept``
+        knows what the built-in server has kept; None if there is no built-in server."""
         self._log = log
         self._server = server
         self._others = others
+        self._kept = kept
         self._client: Client | None = None
         self._said: list[tuple[str, Verdict | str]] | None = None
         self._discarded: dict[Command, tuple[str, str]] | None = None  # RCPT → the rule, and its reply
@@ -122,8 +130,6 @@ class Account:
         self._client_seconds = self._rule_seconds = self._server_seconds = 0.0
         self.has_told = False
         """True if there was a record."""
-        self.kept: KeptMail | None = None
-        """Knows what the built-in server has kept; None if there is no built-in server."""
         self._has_ended = False
 
     # Called by the driver
@@ -245,7 +251,7 @@ class Account:
         by, shown = self._origin(reply), event.shown
         found = self._of_server(reply)
         known_as = "" if found is None else queue_id(found[1].raw)
-        kept = None if self.kept is None else self.kept.take(known_as)
+        kept = None if self._kept is None else self._kept.take(known_as)
         relayed = Fate.RELAYED if kept is None else Fate.KEPT
         (held_as, reason), self._held = self._held or ("", ""), None
         if event.results:

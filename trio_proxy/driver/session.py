@@ -104,10 +104,9 @@ class Session:
         if settings.tracing is not None:
             self._trace = settings.tracing.session(number, known, settings.config.client_dialect)
         if self._trace is None:
-            self._account = Account(self._log, self._servers, settings.tell)
+            self._account = Account(self._log, self._servers, settings.tell, settings.kept)
         else:
-            self._account = self._trace.account(self._log, self._servers, settings.tell)
-        self._account.kept = settings.kept
+            self._account = self._trace.account(self._log, self._servers, settings.tell, settings.kept)
         self._reports = Reports(
             self._log,
             self._account,

@@ -7,6 +7,7 @@ from opentelemetry.trace import SpanKind, TracerProvider
 
 from sansio_smtp import ClientInfo, Dialect, __version__
 from trio_proxy.account.account import Account, Tell, UpstreamServer
+from trio_proxy.account.kept import KeptMail
 from trio_proxy.rulebook.host import RuleAccount, RuleHost, RuleSettings
 from trio_proxy.text.session_log import Log, SessionLog
 from trio_proxy.text.transcript import Transcript
@@ -41,9 +42,11 @@ class SessionTrace(SessionSpans):
 
     __slots__ = ()
 
-    def account(self, log: SessionLog, server: UpstreamServer, others: Tell | None) -> Account:
+    def account(
+        self, log: SessionLog, server: UpstreamServer, others: Tell | None, kept: KeptMail | None
+    ) -> Account:
         """The account of the session."""
-        return TracedAccount(self, log, server, others)
+        return TracedAccount(self, log, server, others, kept)
 
     def host(
         self,

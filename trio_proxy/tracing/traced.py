@@ -9,6 +9,7 @@ from sansio_smtp import Side
 from sansio_smtp.rules import Rule
 from sansio_smtp.rules.verdicts import Verdict
 from trio_proxy.account.account import Account, Tell, UpstreamServer
+from trio_proxy.account.kept import KeptMail
 from trio_proxy.account.records import Record
 from trio_proxy.rulebook.host import RuleAccount, RuleSettings
 from trio_proxy.rulebook.metered_host import MeteredHost
@@ -26,9 +27,14 @@ class TracedAccount(Account):
     __slots__ = ("_spans",)
 
     def __init__(
-        self, spans: SessionSpans, log: SessionLog, server: UpstreamServer, others: Tell | None
+        self,
+        spans: SessionSpans,
+        log: SessionLog,
+        server: UpstreamServer,
+        others: Tell | None,
+        kept: KeptMail | None,
     ) -> None:
-        super().__init__(log, server, others)
+        super().__init__(log, server, others, kept)
         self._spans = spans
 
     def heard(self, side: Side | None) -> None:
