@@ -423,12 +423,12 @@ class ServerConnection:
 
     def close(self) -> None:
         """The connection is closed: forgets what was not parsed, and the replies that are owed."""
-        if self.phase is not PHASE_CLOSED:
-            self._step(Step.CLOSE)
         self.exchanges.clear()
         self._inbox = Inbox()
         self.content = self._chunks = self.arriving = None
         self.in_chunks = False
+        if self.phase is not PHASE_CLOSED:
+            self._step(Step.CLOSE)
 
     def _step(self, step: Step) -> None:
         """Moves the phase by its table. `take_line` and `pass_reply` do the same, as they run for each
