@@ -85,7 +85,6 @@ def test_where_the_mail_of_an_address_is(tmp_path: Path) -> None:
     refused = ["RCPT refused", "from ann@me.example", "by rule:rules.rcpt", "550 5.1.1 not here"]
     assert found("no@mx.example") == [refused]
     to_bob = found("bob@mx.example")
-    assert [line[0] for line in to_bob] == ["message kept", "message split"]
-    assert to_bob[1][1:3] == ["from ann@me.example", "by server"]
+    assert [line[:3] for line in to_bob] == [["message split", "from ann@me.example", "by server"]]
     assert sorted(found("ann@me.example")) == sorted([refused, *to_bob])
     assert found("eve@mx.example") == []
