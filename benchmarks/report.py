@@ -7,7 +7,7 @@ from collections.abc import Callable
 from . import charts, latency, memory, ranges
 from .figures import Figures, Table, grid, short, spread
 from .peers import BEFORE, HAPROXY, MAIN, RULES
-from .workers import MEMORY, ON_ALL, ON_ONE, TWO, WORKERS
+from .workers import MEMORY, ON_ALL, ON_ONE, TWO, TWO_HAPROXY, WORKERS
 from .workloads import WORKLOADS
 
 __all__ = ["PLOTS", "SECTIONS"]
@@ -157,10 +157,13 @@ def workers(figures: Figures) -> str:
         if table is not None and table.rows:
             found += [title, table.markdown("")]
             if name != MEMORY:
+                of_ours = [row for row in table.rows if row.startswith(MAIN)]
                 found += [
-                    table.ratios_markdown("÷ one process", MAIN),
+                    table.ratios_markdown("÷ one process", MAIN, of_ours),
                     table.ratios_markdown("÷ two processes", TWO, [WORKERS]),
                 ]
+                if TWO_HAPROXY in table.rows:
+                    found.append(table.ratios_markdown("÷ one process", BASE, [TWO_HAPROXY]))
     return "\n\n".join(found)
 
 

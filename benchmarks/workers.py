@@ -3,9 +3,14 @@ serving process has `CONNECTIONS` clients, from its own sender. All processes of
 parent. CPU time is measured in two ways:
 
 - *On one core*: all processes of the peer share a core, and the senders and the server use another. The cost
-of a message is the work for it.
+of a message is the work for it. Two virtual cores are often threads of one core: each is slower while the
+other works, and two senders make more work than one. So a loop of the lowest priority keeps the other core
+busy, with each peer alike.
 - *On all cores*: the system decides where they run. If there are more processes than cores, each wakes for
 fewer inputs at a time, by processes on other cores. Two processes without a parent show this effect.
+
+Two processes of HAProxy, which know nothing of each other, show what two processes cost without any work for
+workers.
 
 Peers are measured in short bursts, one after the other, so that a slow phase of the machine affects all.
 """
@@ -15,19 +20,21 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from .figures import Table
-from .peers import MAIN, Peer, Place, Running, with_options
+from .peers import HAPROXY, MAIN, Peer, Place, Running, with_options
 from .programs import Failed, cpu_seconds, process_tree, pss_kib
 from .running import Run, in_turn
 from .workloads import SETTLED, WORKLOADS, Workload, source
 
-__all__ = ["CONNECTIONS", "MEMORY", "ON_ALL", "ON_ONE", "TWO", "WORKERS", "measure"]
+__all__ = ["CONNECTIONS", "MEMORY", "ON_ALL", "ON_ONE", "TWO", "TWO_HAPROXY", "WORKERS", "measure"]
 
 TWO, WORKERS = f"{MAIN}, two processes", f"{MAIN}, --workers 2"
+TWO_HAPROXY = f"{HAPROXY.name}, two processes"
 ON_ONE, ON_ALL, MEMORY = "workers on one core", "workers on all cores", "memory of workers"
 CONNECTIONS = 10
 BURSTS = 7
@@ -117,19 +124,23 @@ def _burst(run: Run, crew: Crew, workload: Workload, messages: int) -> tuple[flo
 
 @contextlib.contextmanager
 def _crews(run: Run) -> Iterator[list[Crew]]:
-    one, place = run.ours[0], Place(run.tmp, run.sink.port)
+    one, haproxy, place = run.ours[0], run.named(HAPROXY.name), Place(run.tmp, run.sink.port)
     with contextlib.ExitStack() as stack:
 
         def start(peer: Peer) -> Running:
             return stack.enter_context(peer.running(place))
 
         alone = start(one)
-        yield [
+        crews = [
             Crew(one.name, [alone]),
             Crew(TWO, [alone, start(one)]),
             Crew(f"{one.name}, --workers 1", [start(with_options(one, "worker", "--workers", "1"))]),
             Crew(WORKERS, [start(with_options(one, "workers", "--workers", "2"))] * 2),
         ]
+        if haproxy is not None:
+            relay = start(haproxy)
+            crews += [Crew(haproxy.name, [relay]), Crew(TWO_HAPROXY, [relay, start(haproxy)])]
+        yield crews
 
 
 @contextlib.contextmanager
@@ -143,7 +154,22 @@ def _apart(run: Run, crews: Sequence[Crew], cores: Sequence[int]) -> Iterator[No
     try:
         for pid in others:
             os.sched_setaffinity(pid, cores[1:])
-        yield
+        with contextlib.ExitStack() as stack:
+            for core in cores[1:]:
+                stack.enter_context(_kept_busy(core))
+            yield
     finally:
         for pid in others:
             os.sched_setaffinity(pid, cores)
+
+
+@contextlib.contextmanager
+def _kept_busy(core: int) -> Iterator[None]:
+    """Runs a loop on this core while nothing else wants it."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as loop:
+        try:
+            os.sched_setaffinity(loop.pid, [core])
+            os.sched_setscheduler(loop.pid, os.SCHED_IDLE, os.sched_param(0))
+            yield
+        finally:
+            loop.kill()
