@@ -95,7 +95,6 @@ class Downstream:
         "_waiting",
         "attempt",
         "authenticated",
-        "changes",
         "chunking",
         "end",
         "forwarded",
@@ -142,8 +141,6 @@ class Downstream:
         """The client, without information from its own commands."""
         self.forwarded: Forwarded | None = None
         """The client of the mail transaction that XFORWARD has named."""
-        self.changes = 0
-        """Counts the changes in what is known about the client."""
         self.greeting: Reply | None = None
         """The greeting that the client got; kept only if XCLIENT may need it again."""
         self.attempt: LoginAttempt | None = None
@@ -209,7 +206,7 @@ class Downstream:
     def forward_for(self, known: Forwarded) -> None:
         """XFORWARD has named the client of the next mail transaction."""
         self.forwarded = known
-        self.changes += 1
+        self.tally.client_changes += 1
 
     def greet(self, reply: Reply) -> None:
         """Sends the greeting."""
@@ -221,7 +218,7 @@ class Downstream:
         self.identity = client
         self.hello = self.login = self.forwarded = None
         self.authenticated = self.chunking = False
-        self.changes += 1
+        self.tally.client_changes += 1
         self.drop_attempt()
         self.end.allow(access_of(self._config, client, checks_logins=self._checks_logins))
 
@@ -335,14 +332,14 @@ class Downstream:
         elif kind is KIND_HELLO and reply.code < 300:
             self.hello = exchange.replacement or exchange.command
             self.chunking = command.verb == b"EHLO" and "CHUNKING" in keywords(reply)
-            self.changes += 1
+            self.tally.client_changes += 1
         elif kind is KIND_STARTTLS and reply.code < 300 and (error := self.end.injected()) is not None:
             self._out.append(Violation(CLIENT, error))
             self.send_reply(error.reply_hint, last=True)
             return
         if self.forwarded is not None and _ends_transaction(exchange.command, reply):
             self.forwarded = None
-            self.changes += 1
+            self.tally.client_changes += 1
         self.send_reply(reply, last=exchange.closes and exchange.owes == 1)
 
     def send_reply(self, reply: Reply, *, last: bool = False) -> None:
@@ -438,7 +435,7 @@ class Downstream:
         """The client has logged in; ``by_server``: a server knows this."""
         self.authenticated = self.authenticated or by_server
         self.login = login
-        self.changes += 1
+        self.tally.client_changes += 1
         self._remembered().accepted(login.given)
 
     def keep_attempt(self, attempt: LoginAttempt, login: Login) -> None:

@@ -118,14 +118,11 @@ class Forwarding:
         "_wanted",
         "chunks_waiting",
         "leg",
-        "tls_changes",
         "waiting",
     )
 
     def __init__(self, config: Config, downstream: Downstream, out: list[Event]) -> None:
         self.leg = Upstream(config)
-        self.tls_changes = 0
-        """Counts the moments at which the server's TLS may have changed."""
         self._config = config
         self._downstream = downstream
         self._out = out
@@ -433,7 +430,7 @@ class Forwarding:
     def _connect(self, upstream: str | None, carried: Carried | None) -> None:
         self.leg.close()
         self.leg = Upstream(self._config, upstream, carried=carried)
-        self.tls_changes += 1
+        self._downstream.tally.client_changes += 1
         self._out.append(Connect(upstream, self._downstream.client_info))
 
     def replace(self, owed: Iterable[tuple[Command, Any]]) -> None:
@@ -445,7 +442,7 @@ class Forwarding:
         self._out.append(Close(SERVER))
         self.leg.close()
         self.leg = Upstream(self._config, self.leg.name)
-        self.tls_changes += 1
+        self._downstream.tally.client_changes += 1
         self._out.append(Connect(self.leg.name, self._downstream.client_info))
 
     @property
@@ -477,7 +474,7 @@ class Forwarding:
     def tls_started(self, info: TlsInfo) -> None:
         """TLS has begun with the server. Raises `LocalProtocolError` if none was due."""
         self.leg.tls_started(info)
-        self.tls_changes += 1
+        self._downstream.tally.client_changes += 1
 
     def client_restarted(self, *, known: bool) -> None:
         """The session of the client begins again, after STARTTLS or XCLIENT. ``known``: the server knows the

@@ -240,8 +240,7 @@ class Readings:
         change, `hello`, the login, `identity`, `forwarded` and `server_tls` do not change either."""
         if self._passing is not None and self._passing.begun:  # no other passed input is such a change
             self._passing.catch_up()
-        downstream, forwarding, *_ = self._main
-        return downstream.changes + forwarding.tls_changes
+        return self.tally.client_changes
 
     @property
     def awaiting(self) -> Command | None:

@@ -39,6 +39,7 @@ class Tally:
         "_max_junk",
         "_max_refusals",
         "_soft_errors",
+        "client_changes",
         "commands",
         "early",
         "hits",
@@ -54,6 +55,8 @@ class Tally:
         self._max_junk = config.max_junk
         self._max_refusals = config.max_refusals
         self._soft_errors = config.soft_errors
+        self.client_changes = 0
+        """The number of changes in what is known about the client, and of `Proxy.server_tls`."""
         self.commands = 0
         """The number of the client's command lines."""
         self.messages = 0

@@ -17,7 +17,7 @@ gets the text of an exception. The client gets only the name of the incident, wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from inspect import iscoroutine
 from typing import Any, TypeAlias, cast
@@ -40,6 +40,22 @@ Asked: TypeAlias = Refusal | Redirect | None
 """The result of the rules of a phase. None: all let it pass, or one returned `Accept`."""
 
 
+_Asking: TypeAlias = tuple[
+    Sequence[Rule], int, tuple[Any, ...], Editable | None, Callable[[Rule], bool] | None, bool, bool
+]
+
+
+class _Remaining(Later["Asked"]):
+    """The verdict of the rules from one on that must be awaited."""
+
+    __slots__ = ("at",)
+
+    def __init__(self, wait: Callable[[_Asking], Awaitable[Asked]], asked: _Asking) -> None:
+        super().__init__(wait, asked)
+        self.at = asked[1]
+        """The index of that rule."""
+
+
 @attrs.define(eq=False)
 class Asker:
     """Calls rules, and turns their results and exceptions into verdicts. ``on_error`` applies to rules
@@ -56,36 +72,19 @@ class Asker:
         fits: Callable[[Rule], bool] | None = None,
         fails_open: bool = False,
         keeps_accept: bool = False,
+        start: int = 0,
     ) -> Soon[Asked]:
         """The first verdict of a rule that refuses or redirects; None if there is none. After `Accept` no
-        more rules are asked. If a rule must be awaited, returns a coroutine for the verdict; the rules before
-        it have already been called.
+        more rules are asked. Begins with the rule at index ``start``. If a rule must be awaited, returns
+        a `Later`; the rules before it have already been called.
 
         ``subject`` is the last argument of each rule, if rules may edit it. If a rule fails and its policy
         ignores that, its edits are undone; ``fails_open`` sets this policy for all rules. ``fits`` tells if a
         rule with a pattern applies; it is called just before the rule, because an earlier rule may have
         rewritten the address. With ``keeps_accept`` an `Accept` is returned in place of None.
         """
-        if subject is not None:
-            arguments = (*arguments, subject)
-        said = self._at_once(rules, 0, arguments, subject, fits, keeps_accept, fails_open)
-        if isinstance(said, int):
-            return Later(self._waiting, rules, said, arguments, subject, fits, keeps_accept, fails_open)
-        return said
-
-    def _at_once(
-        self,
-        rules: Sequence[Rule],
-        start: int,
-        arguments: tuple[Any, ...],
-        subject: Editable | None,
-        fits: Callable[[Rule], bool] | None,
-        keeps_accept: bool,
-        fails_open: bool,
-    ) -> Asked | int:
-        """Asks the rules from index ``start`` on. Returns a verdict, or the index of the first rule that must
-        be awaited."""
         host = self.host
+        given = arguments if subject is None else (*arguments, subject)
         tx = arguments[0] if arguments and isinstance(arguments[0], Transaction) else None
         before: Any = None
         revision: Any = None
@@ -96,7 +95,9 @@ class Asker:
             if fits is not None and rule.match is not None and not fits(rule):
                 continue
             if rule.is_async or rule.threaded:
-                return at
+                return _Remaining(
+                    self._waiting, (rules, at, arguments, subject, fits, fails_open, keeps_accept)
+                )
             if subject is not None:
                 before, revision = subject.snapshot(), subject.revision
             if tx is not None:
@@ -104,7 +105,7 @@ class Asker:
             try:
                 host.enter(rule)
                 try:
-                    result = rule.function(*arguments)
+                    result = rule.function(*given)
                     # Finding the changes may take long, and counts as the rule's time.
                     if subject is not None and subject.revision != revision:
                         changes = subject.changes_since(before)
@@ -123,25 +124,18 @@ class Asker:
                 return None if isinstance(verdict, Accept) and not keeps_accept else cast("Asked", verdict)
         return None
 
-    async def _waiting(
-        self,
-        rules: Sequence[Rule],
-        at: int,
-        arguments: tuple[Any, ...],
-        subject: Editable | None,
-        fits: Callable[[Rule], bool] | None,
-        keeps_accept: bool,
-        fails_open: bool,
-    ) -> Asked:
-        """Like `_at_once`, from a rule that must be awaited. A loop, so that any number may follow."""
+    async def _waiting(self, asked: _Asking) -> Asked:
+        """Like `first_verdict`, from a rule that must be awaited. A loop, so that any number may follow."""
+        rules, at, arguments, subject, fits, fails_open, keeps_accept = asked
         tx = arguments[0] if isinstance(arguments[0], Transaction) else None
+        given = arguments if subject is None else (*arguments, subject)
         while True:
             rule = rules[at]
             before = None if subject is None else subject.snapshot()
             added = 0 if tx is None else len(tx.added)
             changes: Sequence[str] = ()
             try:
-                result = await self.host.call(rule, *arguments)
+                result = await self.host.call(rule, *given)
                 if subject is not None:
                     changes = self.host.changes(rule, partial(subject.changes_since, before))
                 _check(rule, result)
@@ -151,10 +145,18 @@ class Asker:
                 verdict = self._noted(rule, result, changes, tx, subject)
             if verdict is not None:
                 return None if isinstance(verdict, Accept) and not keeps_accept else cast("Asked", verdict)
-            said = self._at_once(rules, at + 1, arguments, subject, fits, keeps_accept, fails_open)
-            if not isinstance(said, int):
-                return said
-            at = said
+            said = self.first_verdict(
+                rules,
+                *arguments,
+                subject=subject,
+                fits=fits,
+                fails_open=fails_open,
+                keeps_accept=keeps_accept,
+                start=at + 1,
+            )
+            if not isinstance(said, _Remaining):
+                return cast("Asked", said)
+            at = said.at
 
     def _noted(
         self, rule: Rule, verdict: Any, changes: Sequence[str], tx: Transaction | None, subject: object

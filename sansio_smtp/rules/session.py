@@ -112,6 +112,7 @@ class RuleSession:
         self.rules = rules
         self.conn = conn or Connection.of(proxy.client_info)
         self._proxy = proxy
+        self._tally = proxy.tally
         self._max_recipients = proxy.config.max_recipients
         self._host = host or Host()
         self._server_decides = server_checks_logins and proxy.config.login_mode is LoginMode.TRANSLATE
@@ -131,7 +132,14 @@ class RuleSession:
         awaited, or has failed. If the question is then asked, `start` returns the same verdict."""
         self._known = None
         try:
-            said = self._ask(question)
+            if self._tally.client_changes != self._changes:
+                self.learn()
+            if type(question) is CommandQuestion and question.command.verb == b"RCPT":  # saves calls
+                said = self._rcpt(question, question.command)
+            elif type(question) is HeadersQuestion:
+                said = self._headers(question)
+            else:
+                said = self._ask(question)
         except Exception:
             return None  # the question comes again, and raises the error again
         self._known = question, said
@@ -307,7 +315,8 @@ class RuleSession:
         if not rules:
             return self._rcpt_judged(None, question, mail, to)
         said = self._asker.first_verdict(rules, tx, subject=to, fits=lambda rule: rule.fits(to.address))
-        if said is None and to.finish() is question.command:  # nearly always
+        if said is None and not to.revision and command is question.command:  # nearly always
+            to.is_final = True
             mail.named(command, to)
             return outcomes.PASS
         return then(said, self._rcpt_judged, question, mail, to)
@@ -369,7 +378,7 @@ class RuleSession:
     def _headers(self, question: HeadersQuestion) -> Soon[AnyVerdict]:
         mail = self._transactions.of(question.envelope)
         tx = Transaction(self.conn) if mail is None else mail.tx
-        headers = Headers(question.data, utf8=tx.utf8)
+        headers = Headers(question.data, utf8=mail is not None and mail.utf8)
         said = self._asker.first_verdict(
             self.rules.by_phase["headers"], tx, subject=headers, fits=lambda rule: _meant(rule, tx)
         )
