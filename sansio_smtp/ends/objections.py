@@ -17,6 +17,7 @@ __all__ = [
     "cannot_accept",
     "cannot_reply",
     "cannot_send",
+    "no_chunk_to_drop",
     "no_handshake",
     "not_one_line",
     "not_one_message",
@@ -115,6 +116,19 @@ def no_handshake(phase: Phase) -> LocalProtocolError:
     """For an end of either kind: `tls_started` was called, and no handshake can come now."""
     why = _NO_HANDSHAKE.get(phase, "it comes after the reply 220 to STARTTLS")
     return LocalProtocolError(f"no TLS handshake is due in phase {phase.name}: {why}")
+
+
+def no_chunk_to_drop(newest: Command | None) -> LocalProtocolError:
+    """For a server's end: a stray chunk was to be dropped after this command; None if none awaits a reply."""
+    if newest is None:
+        why = "no command awaits a reply"
+    else:
+        has_ended = newest.kind is Kind.END_OF_DATA
+        why = "the message has ended" if has_ended else f"the newest command is {newest}"
+    return LocalProtocolError(
+        f"drop_chunk(stray=True) drops the BDAT that next_event returned last, but {why}: "
+        "call it before the BDAT is answered"
+    )
 
 
 def not_one_line() -> TypeError:

@@ -66,7 +66,15 @@ from sansio_smtp.wire.violations import RemoteProtocolError
 from .access import ANYBODY, Access, access_of
 from .exchanges import Exchange
 from .line_reader import LineReader
-from .objections import after_end, cannot_accept, cannot_reply, no_handshake, not_one_reply, wrong_code
+from .objections import (
+    after_end,
+    cannot_accept,
+    cannot_reply,
+    no_chunk_to_drop,
+    no_handshake,
+    not_one_reply,
+    wrong_code,
+)
 from .received import (
     END_OF_INPUT,
     NEED_DATA,
@@ -86,6 +94,7 @@ __all__ = ["ServerConnection"]
 
 _PLAIN: Final = Form.PLAIN
 _INJECTED: Final = "octets after STARTTLS, before the TLS handshake"
+_CHUNKS: Final = (KIND_CHUNK, KIND_LAST_CHUNK, KIND_DROPPED_CHUNK)
 _IN_PLAIN_TEXT: Final = ClientInfo()
 _ENCRYPTED: Final = ClientInfo(tls=TlsInfo(version="TLS"))
 
@@ -326,9 +335,12 @@ class ServerConnection:
         """The message whose chunks are arriving is over: octets that are still to come are dropped. The next
         BDAT begins another message. ``stray``: the BDAT that came last belongs to no message, so that its
         refusal does not end the transaction, and may be sent at once. A server that does not offer CHUNKING
-        calls it so for each BDAT."""
+        calls it so for each BDAT. Raises `LocalProtocolError` if the command that came last is no BDAT or has
+        been answered."""
         if stray:
-            exchange = self.exchanges[-1]
+            exchange = self.exchanges[-1] if self.exchanges else None
+            if exchange is None or exchange.command.kind not in _CHUNKS:
+                raise no_chunk_to_drop(None if exchange is None else exchange.command)
             exchange.becomes(exchange.command.as_dropped())
         self.in_chunks = False
         self._chunks = None

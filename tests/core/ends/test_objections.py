@@ -9,6 +9,7 @@ from sansio_smtp.ends.objections import (
     cannot_accept,
     cannot_reply,
     cannot_send,
+    no_chunk_to_drop,
     no_handshake,
     not_one_line,
     not_one_message,
@@ -51,6 +52,17 @@ def test_end_of_data_for_a_message_that_has_ended_or_not_begun() -> None:
     itself = "; send_message ends its message itself"
     first = f"{begun}send DATA first, and read its 354{itself}"
     assert told == [f"{begun}the message has ended already{itself}", first, first]
+
+
+def test_why_no_chunk_is_dropped() -> None:
+    told = [str(no_chunk_to_drop(newest)) for newest in (None, END_OF_DATA, NOOP)]
+    begun = "drop_chunk(stray=True) drops the BDAT that next_event returned last, but "
+    then = ": call it before the BDAT is answered"
+    assert told == [
+        f"{begun}no command awaits a reply{then}",
+        f"{begun}the message has ended{then}",
+        f"{begun}the newest command is NOOP{then}",
+    ]
 
 
 def test_each_phase_has_a_reason_not_to_send_a_reply() -> None:

@@ -208,6 +208,30 @@ def test_a_dropped_chunk_may_be_refused_at_once() -> None:
     end.send_reply(OK)
 
 
+def test_only_a_chunk_is_a_stray_one() -> None:
+    """Else the reply to another command would be taken for the reply to a chunk."""
+    end = in_transaction()
+    with pytest.raises(LocalProtocolError, match="but no command awaits a reply"):
+        end.drop_chunk(stray=True)
+    given(end, b"DATA\r\n")
+    with pytest.raises(LocalProtocolError, match="but the newest command is DATA: call it before"):
+        end.drop_chunk(stray=True)
+    with pytest.raises(LocalProtocolError, match="250 ok is no reply to DATA"):
+        end.send_reply(OK)
+    end = in_transaction()
+    given(end, b"BDAT 2 LAST\r\nhi")
+    with pytest.raises(LocalProtocolError, match="but the message has ended"):
+        end.drop_chunk(stray=True)
+
+
+def test_a_stray_chunk_may_be_dropped_twice() -> None:
+    end = in_transaction()
+    given(end, b"BDAT 5\r\n")
+    end.drop_chunk(stray=True)
+    end.drop_chunk(stray=True)
+    assert end.send_reply(NO) == NO.raw
+
+
 def test_a_refused_chunk_may_be_answered_at_once() -> None:
     end = greeted(Config(tls="encrypt"))  # type: ignore[arg-type]
     refused, _ = given(end, b"BDAT 2 LAST\r\n")
