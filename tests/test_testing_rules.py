@@ -13,7 +13,17 @@ import pytest
 import trio
 from each import each
 
-from sansio_smtp import BareNewline, ClientInfo, Command, Config, Envelope, LocalProtocolError, Reply, TlsInfo
+from sansio_smtp import (
+    BareNewline,
+    ClientInfo,
+    Command,
+    Config,
+    Envelope,
+    LocalProtocolError,
+    Origin,
+    Reply,
+    TlsInfo,
+)
 from sansio_smtp.rules import (
     Accept,
     Close,
@@ -111,6 +121,14 @@ def test_what_the_client_is_told_and_what_the_server_gets() -> None:
     [completed] = s.completed
     assert (completed.size, completed.edited, completed.broken) == (48, True, ("SIZE",))
     assert [text[:3] for text in texts(s)] == ["220", "250", "250", "550", "250", "354", "250", "221"]
+
+
+def test_a_reply_says_who_has_decided_it() -> None:
+    s = session(rcpt)
+    s.mail("ann@example.com")
+    for address in ("bob@old.example", "b c@example.com", "bob@example.com"):
+        s.rcpt(address)
+    assert [reply.origin for reply in s.replies[-3:]] == [Origin.RULE, Origin.PROXY, Origin.SERVER]
 
 
 def test_content_with_bare_newlines_and_dots_arrives_as_a_client_would_send_it() -> None:

@@ -112,7 +112,7 @@ class Steps(Generic[R]):
     conn: Connection = attrs.field(init=False)
     """The connection as the rules see it."""
     replies: list[Reply] = attrs.field(factory=list[Reply], init=False)
-    """All replies to the client, the greeting first."""
+    """All replies to the client, the greeting first. `Reply.origin` says who has decided each."""
     servers: list[tuple[str | None, FakeServer]] = attrs.field(
         factory=list[tuple[str | None, FakeServer]], init=False
     )
@@ -380,7 +380,7 @@ class Steps(Generic[R]):
 
     def _took(self, event: Event) -> None:
         if isinstance(event, SendToClient):
-            self._hear(event.data)
+            self._hear(event)
         elif isinstance(event, SendToServer):
             assert self._server is not None
             self._server.receive(event.data)
@@ -398,7 +398,7 @@ class Steps(Generic[R]):
             self._server.closed_by_peer()
             self._server = None
 
-    def _hear(self, octets: bytes) -> None:
-        self._reader.feed(octets)
+    def _hear(self, event: SendToClient) -> None:
+        self._reader.feed(event.data)
         while (reply := self._reader.next_reply()) is not None:
-            self.replies.append(reply)
+            self.replies.append(attrs.evolve(reply, origin=event.origin))

@@ -10,7 +10,7 @@ import attrs
 from sansio_smtp.rules.lint.problems import did_you_mean
 from sansio_smtp.rules.phases import PHASES
 from sansio_smtp.rules.verdicts import Accept, Redirect, Verdict
-from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.replies import Origin, Reply
 from trio_proxy.text.addresses import Address, AddressError
 
 __all__ = ["Expectation", "Happened", "happened"]
@@ -23,19 +23,21 @@ _PHASES: Final = tuple(name for name, phase in PHASES.items() if phase.verdicts)
 
 @attrs.frozen
 class Happened:
-    """A verdict of a rule, or a 4xx or 5xx reply of a rule or of the server."""
+    """A verdict of a rule, or a reply 4xx or 5xx."""
 
     phase: str
     kind: str
     code: int = 0
     upstream: str = ""
+    by_rule: bool = True
+    """False if the proxy itself or a server has decided the reply."""
 
 
 def happened(phase: str, what: Verdict | Reply) -> Happened | None:
     """The verdict or reply as something that happened; None if it refused or changed nothing."""
     if isinstance(what, Reply):
         kind = {4: "defer", 5: "reject"}.get(what.severity)
-        return Happened(phase, kind, what.code) if kind else None
+        return Happened(phase, kind, what.code, by_rule=what.origin is Origin.RULE) if kind else None
     if isinstance(what, Accept):
         return None
     kind = type(what).__name__.lower()
@@ -78,17 +80,21 @@ class Expectation:
     def met_by(self, what: Iterable[Happened], reached: Collection[str], *, delivered: bool) -> bool:
         """Returns True if this has happened. ``reached``: the phases that the dialogue came to.
 
-        One time is enough: with several recipients, ``rcpt=reject`` is met if one of them was refused. But
-        ``accept`` means that nothing was refused, deferred, discarded, held or closed. Without a phase it
-        applies to the whole dialogue, and the message must be delivered; with one, it must be reached.
+        One time is enough: with several recipients, ``rcpt=reject`` is met if a rule has refused one of them.
+        What the proxy itself refuses does not count: see `fits`. But ``accept`` means that nothing was
+        refused, deferred, discarded, held or closed, by anybody. Without a phase it applies to the whole
+        dialogue, and the message must be delivered; with one, it must be reached.
         """
-        mine = [each for each in what if not self.phase or each.phase == self.phase]
         if self.kind == "accept":
+            mine = (each for each in what if not self.phase or each.phase == self.phase)
             calm = all(each.kind == "redirect" for each in mine)
             return calm and (self.phase in reached if self.phase else delivered)
-        return any(each.kind == self.kind and self._fits(each) for each in mine)
+        return any(each.by_rule and self.fits(each) for each in what)
 
-    def _fits(self, what: Happened) -> bool:
+    def fits(self, what: Happened) -> bool:
+        """Returns True if this was expected, whoever has decided it."""
+        if (self.phase and what.phase != self.phase) or what.kind != self.kind:
+            return False
         if not self.detail:
             return True
         if self.kind != "redirect":

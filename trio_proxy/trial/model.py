@@ -190,6 +190,16 @@ class Trial:
         reached = {phase for step in self.steps for phase in _phases_of(step.phase)}
         return expectation.met_by(self.happened, reached, delivered=self.delivered is not None)
 
+    def not_by_rule(self, expectation: Expectation) -> tuple[Step, Reply] | None:
+        """The reply that would have met the expectation if a rule had decided it, and its step; None if there
+        is none."""
+        for step in self.steps:
+            for reply in step.replies:
+                found = happened(step.phase, reply)
+                if found is not None and not found.by_rule and expectation.fits(found):
+                    return step, reply
+        return None
+
     @property
     def unmet(self) -> list[Expectation]:
         """What was expected and has not happened; nothing if the rules were not tried."""

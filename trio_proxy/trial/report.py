@@ -12,7 +12,7 @@ from sansio_smtp.rules.verdicts import Verdict
 from .diff import differences
 from .host import Asked
 from .model import Named, Step, Trial
-from .results import plain, reply_text, result, sender, summary_of, warnings
+from .results import no_rule_said, not_met, plain, reply_text, result, sender, summary_of, warnings
 
 __all__ = ["coloured", "complaints", "trial_json", "trial_text"]
 
@@ -20,7 +20,7 @@ _UNSAID: Final = {"connect": "(a client connects from {})", "disconnect": "(the 
 _COLOURS: Final = {
     "1": re.compile(r"--- |\+\+\+ |(?!DATA)\S.*, [0-9,]+ octets\Z|delivered|held|discarded|not delivered"),
     "32": re.compile(r"\+|.*: met\Z"),
-    "31": re.compile(r"-|.*: NOT MET\Z|  [a-z_]+ +[0-9.]+ ms .*  FAILED "),
+    "31": re.compile(r"-|expected .*: NOT MET|  [a-z_]+ +[0-9.]+ ms .*  FAILED "),
     "36": re.compile(r"@@ "),
     "33": re.compile(r"warning: "),
 }
@@ -59,7 +59,8 @@ def complaints(trial: Trial) -> Iterator[str]:
         if asked.failure:
             yield plain(f"{trial.name}: {asked.failed_at} {asked.rule.name} failed: {asked.failure}")
     for expectation in trial.unmet:
-        yield plain(f"{trial.name}: expected {expectation.text}; {summary_of(trial)}")
+        why = no_rule_said(trial, expectation) or summary_of(trial)
+        yield plain(f"{trial.name}: expected {expectation.text}; {why}")
 
 
 # As text
@@ -106,8 +107,10 @@ def _end_text(trial: Trial) -> Iterator[str]:
     yield from _diff_of(trial)
     yield from (plain(f"warning: {text}") for text in warnings(trial).values())
     for expectation in trial.case.expectations:
-        met = "met" if trial.meets(expectation) else "NOT MET"
-        yield plain(f"expected {expectation.text}: {met}")
+        if trial.meets(expectation):
+            yield plain(f"expected {expectation.text}: met")
+        else:
+            yield not_met(trial, expectation)
 
 
 def _recipients_text(trial: Trial) -> Iterator[str]:

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from typing import Final
 
-from sansio_smtp.wire.replies import Reply
+from sansio_smtp.wire.replies import Origin, Reply
 from trio_proxy.text.addresses import Address, AddressError
 from trio_proxy.text.transcript import printable
 
 from .diff import breaks_signatures
+from .expectations import Expectation
 from .model import Trial
 
-__all__ = ["plain", "reply_text", "result", "sender", "summary_of", "warnings"]
+__all__ = [
+    "left_out",
+    "no_rule_said",
+    "not_met",
+    "plain",
+    "reply_text",
+    "result",
+    "sender",
+    "summary_of",
+    "warnings",
+]
 
 _BROKEN: Final = {
     "8BITMIME": "the message has 8-bit octets now, and MAIL declared no BODY=8BITMIME (RFC 6152)",
@@ -22,6 +33,8 @@ _GREW: Final = (
     "With --headroom the proxy declares more"
 )
 _SIGNATURE: Final = "the edit breaks a signature that the message came with"
+_MOST_LEFT_OUT: Final = 3
+"""How many recipients are named to which a message was not delivered."""
 _SERVER: Final = "this server cannot be used: {}"
 
 _NOTICED_SHARE: Final = 10
@@ -50,13 +63,45 @@ def summary_of(trial: Trial) -> str:
     """The result, and what was refused although the message was delivered, in one line without its end."""
     if trial.delivered is None:
         return result(trial)
-    taken = sum(named.sent_as is not None for named in trial.named)
-    left = len(trial.named) - taken
-    said = f"delivered to {taken} of {len(trial.named)} recipients" if left else result(trial)
-    if trial.refusal is not None:
+    left = left_out(trial)
+    said = f"delivered {left}" if left else result(trial)
+    if trial.refusal is not None and trial.refusal[0].phase != "rcpt":
         step, reply = trial.refusal
         said += f"; {step.phase} was answered {reply_text(reply)}"
     return said
+
+
+def left_out(trial: Trial) -> str:
+    """To how many recipients a message was delivered, and to which of those that the client named it was not;
+    empty if it was delivered to all, or to none."""
+    if trial.delivered is None:
+        return ""
+    left = [named for named in trial.named if named.sent_as is None]
+    if not left:
+        return ""
+    names = [
+        f"<{named.address}> ({'discarded' if named.discarded else reply_text(named.reply)})"
+        for named in left[:_MOST_LEFT_OUT]
+    ]
+    more = f" and {len(left) - len(names):,} more" if len(left) > len(names) else ""
+    total = len(trial.named)
+    return f"to {total - len(left):,} of {total:,} recipients, not to {', '.join(names)}{more}"
+
+
+def no_rule_said(trial: Trial, expectation: Expectation) -> str:
+    """Who has given the reply that an unmet expectation would fit, if that was no rule; else empty."""
+    found = trial.not_by_rule(expectation)
+    if found is None:
+        return ""
+    step, reply = found
+    by = "the server" if reply.origin is Origin.SERVER else "the proxy itself"
+    return f"no rule said so: {by} answered {step.phase} with {reply_text(reply)}"
+
+
+def not_met(trial: Trial, expectation: Expectation) -> str:
+    """The line about an unmet expectation, without its end."""
+    why = no_rule_said(trial, expectation)
+    return plain(f"expected {expectation.text}: NOT MET{'; ' * bool(why)}{why}")
 
 
 def sender(trial: Trial) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from .model import OUTCOMES, Trial
-from .results import plain, reply_text, warnings
+from .results import left_out, not_met, plain, reply_text, warnings
 
 __all__ = ["Tally", "line_of"]
 
@@ -30,7 +30,7 @@ def line_of(trial: Trial) -> Iterator[str]:
             yield plain(f"    {asked.failed_at} {asked.rule.name} failed: {asked.failure}")
     yield from (plain(f"    warning: {text}") for text in warnings(trial).values())
     for expectation in trial.unmet:
-        yield plain(f"    expected {expectation.text}: NOT MET")
+        yield f"    {not_met(trial, expectation)}"
 
 
 class Tally:
@@ -44,7 +44,7 @@ class Tally:
     def add(self, trial: Trial) -> None:
         self._total += 1
         kinds: list[str] = [trial.outcome]
-        kinds += [_PARTLY] * bool(_left(trial)) + [_KEPT] * bool(trial.kept)
+        kinds += [_PARTLY] * bool(left_out(trial)) + [_KEPT] * bool(trial.kept)
         kinds += [_CHANGED] * trial.changed + [_FAILED] * trial.failed + [_NOT_MET] * bool(trial.unmet)
         kinds += [_MET] * bool(trial.case.expectations and not trial.unmet and not trial.untried)
         self._counts.update(kinds)
@@ -82,18 +82,12 @@ class Tally:
         return f"{said} ({partly:,} {_PARTLY})" if kind == "delivered" and partly else said
 
 
-def _left(trial: Trial) -> int:
-    """How many recipients a message that was delivered did not go to."""
-    return sum(named.sent_as is None for named in trial.named) if trial.delivered is not None else 0
-
-
 def _more(trial: Trial) -> str:
     """What is worth saying about the outcome; empty if there is nothing."""
     if trial.untried:
         return ", ".join(trial.untried)
     if trial.delivered is not None:
-        left, total = _left(trial), len(trial.named)
-        return f"to {total - left} of {total} recipients" if left else ""
+        return left_out(trial)
     if trial.held is not None:
         return trial.held.verdict.reason
     if trial.refusal is not None and trial.outcome != "discarded":

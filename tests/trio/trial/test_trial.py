@@ -14,10 +14,14 @@ import pytest
 from click.testing import CliRunner, Result
 from commands import environment, once
 
+from sansio_smtp.wire.replies import Origin, Reply
 from trio_proxy.commands.cli import cli
 from trio_proxy.trial.diff import differences
+from trio_proxy.trial.envelope import Envelope
 from trio_proxy.trial.expectations import Expectation, Happened, happened
+from trio_proxy.trial.model import Case, Step, Trial
 from trio_proxy.trial.report import coloured
+from trio_proxy.trial.results import no_rule_said
 
 RULES = """
 from sansio_smtp.rules import Discard, Hold, Reject
@@ -203,15 +207,24 @@ def test_quiet_says_only_what_is_not_as_expected() -> None:
 def test_expectations_about_several_recipients(expectation: str, is_met: bool) -> None:
     result = trial(*ANN_TO_BOB, "--to", "x@old.example", "--expect", expectation, "-q")
     said = (
-        f"hello.eml: expected {expectation}; delivered to 1 of 2 recipients; rcpt was answered 550 5.1.1 That"
+        f"hello.eml: expected {expectation}; delivered to 1 of 2 recipients, "
+        "not to <x@old.example> (550 5.1.1 That domain has moved)\n"
     )
     assert result.exit_code == (0 if is_met else 1)
-    assert result.stderr == ("" if is_met else f"{said} domain has moved\n")
+    assert result.stderr == ("" if is_met else said)
+
+
+def test_three_recipients_are_named_to_which_a_message_was_not_delivered() -> None:
+    moved = [argument for name in "abcde" for argument in ("--to", f"{name}@old.example")]
+    result = trial(*ANN_TO_BOB, *moved, "--expect", "accept", "-q")
+    assert "delivered to 1 of 6 recipients, not to <a@old.example> (550 " in result.stderr
+    assert ", <c@old.example> (550 5.1.1 That domain has moved) and 2 more\n" in result.stderr
 
 
 def test_a_recipient_that_was_discarded_was_not_as_expected() -> None:
     result = trial(*ANN_TO_BOB, "--to", "x@gone.example", "--expect", "accept", "-q")
-    assert result.stderr == "hello.eml: expected accept; delivered to 1 of 2 recipients\n"
+    left_out = "delivered to 1 of 2 recipients, not to <x@gone.example> (discarded)"
+    assert result.stderr == f"hello.eml: expected accept; {left_out}\n"
 
 
 def test_what_rules_print_is_not_in_the_report() -> None:
@@ -308,9 +321,39 @@ def test_all_expectations_must_be_met() -> None:
 
 
 def test_a_refusal_of_the_proxy_itself() -> None:
-    result = trial(*ANN_TO_BOB, "--max-message-size", "10", "--expect", "reject:552")
-    assert result.exit_code == 0
+    """It meets no expectation: those are about rules."""
+    given = (*ANN_TO_BOB, "--max-message-size", "10", "--expect", "reject:552")
+    result = trial(*given)
+    assert result.exit_code == 1
     assert "SIZE=68\n  -> 552 " in result.stdout
+    why = "no rule said so: the proxy itself answered mail with 552 "
+    assert f"\nexpected reject:552: NOT MET; {why}" in result.stdout
+    assert trial(*given, "-q").stderr.startswith(f"hello.eml: expected reject:552; {why}")
+    assert f"\n    expected reject:552: NOT MET; {why}" in trial("hello.eml", *given).stdout
+
+
+def test_a_refusal_of_the_proxy_and_one_of_a_rule() -> None:
+    both = (*ANN_TO_BOB, "--to", "a b@c.example", "--to", "x@old.example")
+    assert trial(*both, "--expect", "rcpt=reject:550").exit_code == 0
+    assert trial(*both, "--expect", "rcpt=reject:501").exit_code == 1
+    assert (
+        "expected rcpt=accept: NOT MET\n" in trial(*ANN_TO_BOB, *both[-2:], "--expect", "rcpt=accept").stdout
+    )
+    reply = Reply.of(550, "no", origin=Origin.SERVER)
+    assert no_rule_said(answered_by(reply), Expectation.parse("rcpt=reject")) == (
+        "no rule said so: the server answered rcpt with 550 no"
+    )
+
+
+def answered_by(reply: Reply) -> Trial:
+    given = Trial(
+        "x.eml",
+        b"",
+        Case(mail_from=None, rcpt_to=(), ip="192.0.2.1", helo=None, login=None, expectations=()),
+        Envelope(),
+    )
+    given.step_taken(Step("rcpt", "RCPT TO:<b@example.com>", replies=[reply]))
+    return given
 
 
 def test_messages_that_are_held_whole_have_a_limit() -> None:
@@ -698,12 +741,12 @@ def test_the_settings_file_names_rules_too() -> None:
 
 
 def test_what_happened() -> None:
-    from sansio_smtp import Reply
     from sansio_smtp.rules import Accept, Discard, Redirect
 
     assert happened("mail", Accept()) is None
     assert happened("mail", Reply.of(250, "ok")) is None
-    assert happened("mail", Reply.of(452, "no")) == Happened("mail", "defer", 452)
+    assert happened("mail", Reply.of(452, "no", origin=Origin.RULE)) == Happened("mail", "defer", 452)
+    assert happened("mail", Reply.of(452, "no")) == Happened("mail", "defer", 452, by_rule=False)
     assert happened("rcpt", Discard()) == Happened("rcpt", "discard", 250)
     assert happened("rcpt", Redirect("x")) == Happened("rcpt", "redirect", upstream="x")
 
