@@ -75,6 +75,8 @@ async def check_upstream(
     failures: dict[Address, list[str]] = {}
     offers: list[bool] = []
     for address in dict.fromkeys(itertools.chain(*lists)):
+        if address in lists[0] and address.tls and options.upstream_tls == "none":
+            continue  # it is not known how TLS would be used: see `contradictions`
         with found.holding() as failures[address]:
             offers.append(await _check_server(options, address, security, logins, found))
     for address, failed in failures.items():

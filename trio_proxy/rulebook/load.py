@@ -142,6 +142,8 @@ class _Loader:
         self._objects: list[Any] = []
         self._token_rules: list[TokenRule] = []
         self._problems: list[Problem] = []
+        self._without_table: dict[str, Sequence[Problem]] = {}
+        """Rule class that has no table of settings → what is wrong because of that."""
 
     def add(self, spec: str) -> None:
         is_ready = spec.startswith(_READY)
@@ -197,7 +199,8 @@ class _Loader:
 
     def result(self) -> LoadedRules:
         if self._all_seen:
-            self._problems += self._unused_settings()
+            unused = list(self._unused_settings())
+            self._problems += unused
         if self._problems:
             raise RuleError(self._problems)
         return LoadedRules(
@@ -234,6 +237,7 @@ class _Loader:
         if table is None and (keys := _needed(cls)):
             where = self._where_settings_go(name, keys)
             problems = [attrs.evolve(each, text=f"{each.text}; {where}") for each in problems]
+            self._without_table[name] = problems
         return made, problems
 
     def _make_given(self, entry: Any, file: str, line: int) -> tuple[Any, Sequence[Problem]]:
@@ -244,9 +248,13 @@ class _Loader:
         return plainly_made(entry, file, line)
 
     def _unused_settings(self) -> Iterator[Problem]:
+        """What is wrong with each table that no class takes. What a class lacks that the table was meant for
+        is not a second mistake."""
         for name, table in self._settings.items():
             if name in self._class_names:
                 continue
+            if meant := self._without_table.get(closest(name, self._class_names)):
+                self._problems = [each for each in self._problems if each not in meant]
             hint = did_you_mean(name, self._class_names)
             if not hint and name in _ready_names():
                 hint = f'; add "{_READY}{name}" to files in [rules], or give --rules {_READY}{name}'

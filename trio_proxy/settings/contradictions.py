@@ -133,8 +133,8 @@ def _upstream_without_tls(options: Options) -> Iterator[str]:
     if encrypted and level == "none":
         for address in encrypted:
             yield (
-                f"--upstream {address} begins with TLS, and --upstream-tls none forbids it: choose another "
-                "level, or write smtp:// for plain text"
+                f"--upstream {address} begins with TLS, and --upstream-tls none forbids it: leave out "
+                "--upstream-tls, or write smtp:// for plain text"
             )
     elif level == "none" or (
         level is None and addresses and all(each.is_local and not each.tls for each in addresses)

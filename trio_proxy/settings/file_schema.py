@@ -8,6 +8,7 @@ from typing import Final
 import attrs
 
 from sansio_smtp.names import closest
+from trio_proxy.text.masking import is_table
 
 from .declaring import Setting
 from .options import RULES, SERVER, SETTINGS, TABLES
@@ -97,8 +98,10 @@ def place_for(name: str, *, table: str = "", value: object = None) -> str:
     it stands; ``value``: what is written for it."""
     if (table, name) in _SECRETS:
         return _SECRETS[table, name]
-    if table in SETTINGS_BY_KEY and name in ELSEWHERE:
-        return ELSEWHERE[name]
+    if table in SETTINGS_BY_KEY:
+        meant = closest(name, ELSEWHERE) if is_table(value) else name
+        if meant in ELSEWHERE:
+            return ELSEWHERE[meant]
     right, key = _PLACES.get(name, ("", ""))
     if not right:
         return ""

@@ -115,8 +115,7 @@ def _read(
     mistakes: list[Mistake] = []
     for key, value in table.items():
         if key not in fields:
-            what = "table" if is_table(value) else "key"
-            mistakes.append(Mistake((key,), f'unknown {what} "{key}"{_known(key, fields)}{other_place(key)}'))
+            mistakes.append(Mistake((key,), f'unknown key "{key}"{_known(key, fields)}{other_place(key)}'))
             continue
         try:
             values[key] = _value(converter, cls, fields[key], value)

@@ -26,14 +26,17 @@ TablePath = tuple[str, ...]
 def move_unknown_tables(tables: dict[str, Any], lines: dict[TablePath, int]) -> Iterator[tuple[int, str]]:
     """Takes each table that does not exist out of ``tables``, and yields its line and what is wrong.
 
-    A table that is clearly meant as another one is put there, if that one is not in the file. ``lines``: see
-    `lines_of`; it gets the lines of the moved tables.
+    A table that is clearly meant as another one is put there, if that one is not in the file; what is meant
+    for ``[rules]`` is added to it. A table in braces that is the value of a key, and not meant as another
+    one, stays. ``lines``: see `lines_of`; it gets the lines of the moved tables.
     """
     rules = _named_rules(tables) | {*ready_names()}
     for path, holder, table in list(_unknown(tables)):
-        del holder[path[-1]]
         target = _target(path, table, rules)
         places = "" if _has_all(target, table) else _places_of_keys(path[-1], table)
+        if target is None and not places and _is_value(path, table, lines):
+            continue  # an unknown key
+        del holder[path[-1]]
         yield _line(path, lines), f"unknown table [{'.'.join(path)}]{_hint(path, table, target, places)}"
         if target is not None and not places and is_table(table) and _fits(target, table):
             _move(path, target, table, tables, lines)
@@ -70,6 +73,11 @@ def _named_rules(tables: dict[str, Any]) -> set[str]:
 def _line(path: TablePath, lines: dict[TablePath, int]) -> int:
     below = (line for each, line in lines.items() if each[: len(path)] == path)
     return min(below, default=0)
+
+
+def _is_value(path: TablePath, table: Any, lines: dict[TablePath, int]) -> bool:
+    """True if the table is the value of a key, as in ``x = {y = 1}``: then what is in it has no lines."""
+    return bool(table) and not any(len(each) > len(path) and each[: len(path)] == path for each in lines)
 
 
 # What was meant
@@ -152,8 +160,14 @@ def _move(
     lines: dict[TablePath, int],
 ) -> None:
     holder: Any = tables if len(target) == 1 else tables.setdefault(target[0], {})
-    if not is_table(holder) or target[-1] in holder:
+    if not is_table(holder):
         return
-    holder[target[-1]] = table
+    there = holder.get(target[-1])
+    if there is None:
+        holder[target[-1]] = table
+    elif target == (RULES,) and is_table(there):  # it may be there only because of [rules.NAME]
+        holder[target[-1]] = table | there
+    else:
+        return
     moved = {(*target, *each[len(path) :]): line for each, line in lines.items() if each[: len(path)] == path}
-    lines |= moved
+    lines |= moved | lines

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from certificates import authority, write_authority
 from checks import Capture, Said, checked
+from click.testing import CliRunner
 from commands import upstream
 from drivers import Peer, Script
 
+from trio_proxy.commands.cli import cli
 from trio_proxy.text.addresses import Address
 
 CA = "ca.pem"
@@ -156,6 +158,24 @@ def test_a_certificate_that_is_wrong(
     assert line.startswith("upstream HOST: the TLS handshake has failed: ")
     assert why in line
     assert "; clients would get 421. If it is right, name its authority with --upstream-ca" in line
+
+
+def test_what_contradicts_itself_is_not_tried() -> None:
+    """The handshake would be one at another level, and a remedy for its failure would lead astray."""
+    given = [
+        "check",
+        "--listen",
+        "127.0.0.1:0",
+        "--upstream-tls",
+        "none",
+        "--upstream",
+        "smtps://127.0.0.1:1",
+    ]
+    result = CliRunner().invoke(cli, given)
+    assert [line for line in result.stderr.splitlines() if "smtps://" in line] == [
+        "--upstream smtps://127.0.0.1:1 begins with TLS, and --upstream-tls none forbids it: leave out "
+        "--upstream-tls, or write smtp:// for plain text"
+    ]
 
 
 def test_one_that_ends_soon(capsys: Capture) -> None:

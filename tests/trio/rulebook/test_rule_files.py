@@ -405,6 +405,17 @@ def test_a_table_is_named_after_the_class(name: str, snake: str, write: Write) -
     assert rule.function(None) == 1
 
 
+def test_a_class_whose_table_is_misspelt_lacks_no_settings(write: Write) -> None:
+    write("my_rules.py", GREYLIST + "rules = [HTTPGreylist]")
+    assert wrong("my_rules.py", http_greylst=table(delay=1)) == [
+        'proxy.toml:5: [rules.http_greylst] no rule class takes these settings; did you mean "http_greylist"?'
+    ]
+    assert wrong("ready:allow-list", allowlist=table(recipients=["*@a.example"])) == [
+        'proxy.toml:5: [rules.allowlist] no rule class takes these settings; did you mean "allow_list"?'
+    ]
+    assert len(wrong("ready:allow-list", xyz=table())) == 2
+
+
 def test_settings_that_no_class_takes(write: Write) -> None:
     write("my_rules.py", GREYLIST + "rules = [HTTPGreylist]")
     fits = table(delay=1)

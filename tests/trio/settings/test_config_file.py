@@ -266,6 +266,17 @@ a = 1
          'a time such as "600/60s", or "none"'),
         ("[limits]\nmax_reply = 0",
          '2: [limits] max_reply = 0: expected a number of bytes or a size such as "25M"'),
+        ("[server]\nmesages = { minute = 30 }",
+         '2: [server] unknown key "mesages"; the limit of messages of a client is a setting of '
+         "ready:rate_limit, below [rules.rate_limit]"),
+        ("[server]\nfoo = { minute = 30 }",
+         '2: [server] unknown key "foo"; smtp-proxy --help names all settings'),
+        ("[login]\nfoo = [{ minute = 30 }]", '2: [login] unknown key "foo"; known: mode, user, '
+         "password_file"),
+        ("foo = { minute = 30 }", '1: unknown key "foo"; keys stand below a table: '
+         "[server] or [limits] or [login] or [oauth] or [rules]"),
+        ("[server]\nfoo.minute = 30", f"2: unknown table [server.foo]; {KNOWN}"),
+        ("[server.foo]", f"1: unknown table [server.foo]; {KNOWN}"),
         ("[rules]\nreload = 1", "2: [rules] reload = 1: expected true or false; write true"),
         ("[log]\ntranscript = true\nverbose = 1",
          '1: unknown table [log]; write "transcript" below [server]; write "verbose" below [server]'),
@@ -399,6 +410,25 @@ def test_a_key_of_the_service_in_a_table_of_another_kind() -> None:
         "key of [server])",
         'proxy.toml:4: [[route]] unknown key "clients"; did you mean "client"?',
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[rules]\nfiles = 'ready:allow-list'\n[rule.allow_list]\nrecipients = ['*']\n",
+        "[rules.allow_list]\nrecipients = ['*']\n[rule]\nfiles = 'ready:allow-list'\n",
+        "[rules.x]\ny = 1\n[rule]\nfiles = 'ready:allow-list'\n[rule.allow_list]\nrecipients = ['*']\n",
+    ],
+)
+def test_what_is_meant_for_the_table_of_rules_is_added_to_it(text: str) -> None:
+    config, found = read_config(written(text))
+    assert [problem.text for problem in found] == ["unknown table [rule]; did you mean [rules]?"]
+    assert config is not None
+    assert config.values["rules"] == ("ready:allow-list",)
+    allow_list = config.rule_settings["allow_list"]
+    assert allow_list.table == {"recipients": ["*"]}
+    line = text[: text.index("recipients")].count("\n") + 1
+    assert allow_list.lines == {"": line - 1, "recipients": line}
 
 
 def test_a_misspelt_table_does_not_add_to_the_right_one() -> None:

@@ -117,9 +117,8 @@ TOGETHER = (
         ),
         (
             ["-u", "smtps://h", "--upstream-tls", "none"],
-            "--upstream smtps://h:465 begins with TLS, and --upstream-tls none forbids it: choose "
-            "another level, or "
-            "write smtp:// for plain text",
+            "--upstream smtps://h:465 begins with TLS, and --upstream-tls none forbids it: leave "
+            "out --upstream-tls, or write smtp:// for plain text",
         ),
         (
             ["-u", "h", "--upstream-tls", "none", "--upstream-ca", "ca.pem"],

@@ -102,7 +102,7 @@ KIND = "x"
     assert said(Rule, table, lines) == [
         'proxy.toml:1: [rules.it] names = "x": expected a list of texts in quotes; write ["x"]',
         'proxy.toml:1: [rules.it] twice = "2": expected a whole number; write it without quotes: 2',
-        f'proxy.toml:1: [rules.it] unknown table "_cache"; known: {known}',
+        f'proxy.toml:1: [rules.it] unknown key "_cache"; known: {known}',
         f'proxy.toml:1: [rules.it] unknown key "KIND"; known: {known}',
         'proxy.toml:1: [rules.it] missing key "host": expected a text in quotes',
         'proxy.toml:2: [rules.it] delay = "soon": expected a number of seconds or a time such as "30s" or '

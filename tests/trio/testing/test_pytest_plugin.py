@@ -235,7 +235,7 @@ def test_settings_may_be_tuples_and_sets(domains: object) -> None:
 
 
 def test_tuples_in_tables_and_lists_of_settings_are_lists_too() -> None:
-    with pytest.raises(RuleError, match=r'unknown table "limits"') as caught:
+    with pytest.raises(RuleError, match=r'unknown key "limits"') as caught:
         RunningProxy(Moved(()), settings={"moved": {"limits": {"a": [(1, 2)]}, "domains": ("a", 5)}})
     assert "[rules.moved] domains[1] = 5: expected a text in quotes" in str(caught.value)
 
