@@ -36,7 +36,7 @@ from sansio_smtp import (
 from sansio_smtp.rules.verdicts import Accept, Redirect, Verdict
 from trio_proxy.text.session_log import SessionLog
 
-from .kept import KeptMail
+from .kept import BUILT_IN, KeptMail
 from .lines import address_of, write_line
 from .queue_ids import queue_id
 from .records import PROXY, Fate, MessageRecord, Recipient, Record, RefusalRecord, Seconds, SessionRecord
@@ -251,7 +251,9 @@ class Account:
         by, shown = self._origin(reply), event.shown
         found = self._of_server(reply)
         known_as = "" if found is None else queue_id(found[1].raw)
-        kept = None if self._kept is None else self._kept.take(known_as)
+        kept = None
+        if self._kept is not None and server.address == BUILT_IN:  # another one may give the same queue id
+            kept = self._kept.take(known_as)
         relayed = Fate.RELAYED if kept is None else Fate.KEPT
         (held_as, reason), self._held = self._held or ("", ""), None
         if event.results:

@@ -10,7 +10,10 @@ from typing import Final
 
 import attrs
 
-__all__ = ["Kept", "KeptMail"]
+__all__ = ["BUILT_IN", "Kept", "KeptMail"]
+
+BUILT_IN: Final = "built-in"
+"""The name of the server of this process in metrics and in the log: its port changes at each start."""
 
 _MOST: Final = 1_000
 """Messages that are remembered. A session asks within a moment, unless its connection is lost."""

@@ -22,6 +22,7 @@ import trio
 
 from sansio_smtp import Dialect
 from sansio_smtp.rules.lint.problems import Problem, RuleError, did_you_mean
+from trio_proxy.account.kept import BUILT_IN
 from trio_proxy.driver.settings import Settings
 from trio_proxy.driver.streams import SocketStream, Stream, connect, connect_now
 from trio_proxy.routes.fleet import Fleet
@@ -43,12 +44,10 @@ from .security import Security, server_named
 if TYPE_CHECKING:
     from trio_proxy.login.logins import Logins
 
-__all__ = ["BUILT_IN", "NamedServers", "Upstreams", "servers_now"]
+__all__ = ["NamedServers", "Upstreams", "servers_now"]
 
 log = structlog.stdlib.get_logger("smtp_proxy")
 _MOST_ROUTES: Final = 1_000
-BUILT_IN: Final = "built-in"
-"""The name in metrics and in the log of the server of this process, whose port changes at each start."""
 
 
 def servers_now(options: Options, now: Options) -> Options:

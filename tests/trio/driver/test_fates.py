@@ -27,6 +27,7 @@ from sansio_smtp.rules import (
     on,
 )
 from sansio_smtp.rules.loading import rules_of
+from trio_proxy.account.kept import BUILT_IN, Kept, KeptMail
 from trio_proxy.account.records import MessageRecord, Record, RefusalRecord
 from trio_proxy.rulebook.host import RuleSettings
 from trio_proxy.settings.timeouts import Timeouts
@@ -128,6 +129,20 @@ async def test_what_the_server_says(
         await over(run)
     assert [untimed(line) for line in messages(logs)] == [LINE | {"reply": reply.decode()} | line] * 2
     assert [type(record) for record in records] == [MessageRecord] * 2
+
+
+@pytest.mark.parametrize(("name", "event"), [(UPSTREAM, "message relayed"), (BUILT_IN, "message kept")])
+async def test_only_the_built_in_server_keeps_mail(
+    name: str, event: str, mock_clock: MockClock, logs: Logs
+) -> None:
+    """Another server, to which a rule redirects, may give the queue id of a message that was kept here."""
+    kept = KeptMail()
+    kept.add("4F1B2", Kept("new/1.eml", "x@y", "Other"))
+    async with over_tcp(mock_clock, config=ACCOUNT, upstream_name=name, kept=kept) as run:
+        await opened(run)
+        await sent(run, KEPT)
+        await over(run)
+    assert [line["event"] for line in messages(logs)] == [event]
 
 
 async def lmtp_envelope(run: TcpRunning, domain: bytes = b"") -> None:
