@@ -5,7 +5,9 @@ the settings file.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -78,7 +80,9 @@ def listens_twice(options: Options) -> Iterator[str]:
         elif same.where.lower() == address.where.lower():
             yield f"--listen names {address} twice; leave out one of them"
         else:
-            yield f"--listen names {same} and {address}, which overlap; leave out one of them"
+            meant = {_EVERY[each.host] for each in (same, address) if each.host in _EVERY}
+            why = f", as {meant.pop()} of this machine" if len(meant) == 1 else ""
+            yield f"--listen names {same} and {address}, which overlap{why}; leave out one of them"
 
 
 def _pages_among_mail(options: Options) -> Iterator[str]:
@@ -95,12 +99,33 @@ def _overlap(one: Address, other: Address) -> bool:
         return one.path == other.path
     if one.port == 0 or one.port != other.port:  # each 0 is another free port
         return False
-    return not _hosts(one).isdisjoint(_hosts(other))
+    return any(_covers(a, b) or _covers(b, a) for a in _hosts(one) for b in _hosts(other))
 
 
 def _hosts(address: Address) -> set[str]:
     host = address.host.lower()
     return {"127.0.0.1", "::1"} if host == "localhost" else {host}
+
+
+def _covers(host: str, other: str) -> bool:
+    if host == other or (_ONE_FOR_ALL and not host):
+        return True
+    try:
+        ours, theirs = ip_address(host), ip_address(other)
+    except ValueError:
+        return False
+    is_for_all = _ONE_FOR_ALL and ours.is_unspecified and ours.version == theirs.version
+    return ours == theirs or is_for_all
+
+
+_ONE_FOR_ALL: Final = sys.platform == "linux"
+"""True if a socket on all addresses stands in the way of one on a single address."""
+_EVERY: Final = {
+    "": "an address without a host means every address",
+    "0.0.0.0": "0.0.0.0 means every IPv4 address",
+    "::": "[::] means every IPv6 address",
+}
+"""Host of a listener on all addresses → what it means."""
 
 
 def _log_key(options: Options) -> Iterator[str]:

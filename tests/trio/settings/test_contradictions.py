@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from each import each
 from settings_files import options
 
@@ -37,6 +38,10 @@ TOGETHER = (
         (
             ["-l", "127.0.0.1:1", "-l", "localhost:1"],
             "--listen names 127.0.0.1:1 and localhost:1, which overlap; leave out one of them",
+        ),
+        (
+            ["-l", "[::1]:1", "-l", "[0:0::1]:1"],
+            "--listen names [::1]:1 and [0:0::1]:1, which overlap; leave out one of them",
         ),
         (
             ["--tls-cert", "a.pem"],
@@ -191,11 +196,36 @@ def test_what_lacks_or_contradicts_another_setting(arguments: list[str], complai
         ["-l", "127.0.0.1:0", "-l", "127.0.0.1:0"],
         ["-l", "127.0.0.1:1", "-l", "127.0.0.1:2", "-l", "[::1]:1", "-l", "unix:a"],
         ["-l", "0.0.0.0:1", "-l", "[::]:1"],
-        ["-l", "0.0.0.0:1", "-l", "127.0.0.1:1"],  # works on some systems
+        ["-l", "[::]:1", "-l", "127.0.0.1:1"],
+        ["-l", "0.0.0.0:1", "-l", "127.0.0.1:2"],
     ],
 )
 def test_what_makes_sense(arguments: list[str]) -> None:
     assert contradictions(options(*arguments)) == []
+
+
+@pytest.mark.parametrize(
+    ("listen", "meant"),
+    [
+        (["127.0.0.1:1", "0.0.0.0:1"], "0.0.0.0 means every IPv4 address"),
+        (["localhost:1", "smtp://0.0.0.0:1"], "0.0.0.0 means every IPv4 address"),
+        (["[::]:1", "[fe80::1]:1"], "[::] means every IPv6 address"),
+        (["[::1]:1", "[0::0]:1"], ""),
+        ([":1", "h:1"], "an address without a host means every address"),
+        ([":1", "0.0.0.0:1"], ""),
+    ],
+)
+def test_a_listener_on_all_addresses(listen: list[str], meant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some systems let another one stand beside it."""
+    both = options("-l", listen[0], "-l", listen[1])
+    monkeypatch.setattr("trio_proxy.settings.contradictions._ONE_FOR_ALL", True)
+    why = f", as {meant} of this machine" if meant else ""
+    said = f"--listen names {listen[0]} and {both.listen[1]}, which overlap{why}; leave out one of them"
+    assert contradictions(both) == [said]
+    (pages,) = contradictions(options("-l", listen[0], "--admin", listen[1]))
+    assert pages.startswith(f"--admin {both.listen[1]} overlaps with --listen {listen[0]}: ")
+    monkeypatch.setattr("trio_proxy.settings.contradictions._ONE_FOR_ALL", False)
+    assert contradictions(both) == []
 
 
 def test_all_at_once() -> None:
