@@ -139,6 +139,15 @@ def _without_effect(options: Options) -> Iterator[str]:
     return (text for text, is_so in found.items() if is_so)
 
 
+def _never_slow(options: Options) -> Iterator[str]:
+    soft, most = options.soft_errors, options.max_refusals
+    if soft > most:
+        yield (
+            f"--soft-errors {soft} has no effect: a session ends after --max-refusals {most}, which counts "
+            "the same replies; choose a smaller --soft-errors"
+        )
+
+
 def silenced(options: Options) -> list[str]:
     """The warning that the log itself would leave out, which has to be said all the same."""
     if not (options.quiet and options.verbose > 0):
@@ -155,5 +164,6 @@ _FINDERS: Final[tuple[Callable[[Options], Iterable[str]], ...]] = (
     _exposed_pages,
     _useless_rules,
     _without_effect,
+    _never_slow,
     silenced,
 )

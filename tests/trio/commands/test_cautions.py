@@ -209,6 +209,13 @@ def test_warnings_beside_a_mistake_in_the_file(
         ([*PAIR, "--tls", "none", "-l", "smtps://127.0.0.1:465"], ""),
         (["--self-signed", "--tls", "encrypt"], ""),
         (["--quiet"], ""),
+        (
+            ["--soft-errors", "101"],
+            "--soft-errors 101 has no effect: a session ends after --max-refusals 100, which counts the same "
+            "replies; choose a smaller --soft-errors",
+        ),
+        (["--soft-errors", "100"], ""),
+        (["--soft-errors", "30", "--max-errors", "20"], ""),  # they count different things
     ],
 )
 def test_a_setting_without_effect(arguments: list[str], begins: str) -> None:
