@@ -142,8 +142,8 @@ class ServerConnection:
 
     config: Config = attrs.field(factory=Config)
     max_message_size: int | None = None
-    """Limit in decoded octets, applied to messages that begin from now on; None is no limit. If it is not
-    given, it is `Config.max_message_size`."""
+    """Limit in decoded octets, applied to messages that begin from now on; None is no limit. The argument
+    counts, not `Config.max_message_size`; if the argument is left out or None, the setting counts."""
 
     access: Access = attrs.field(default=ANYBODY, init=False)
     """What the client may do now: as `Config.tls` and `Config.auth_without_tls` say, unless `allow` was
