@@ -68,7 +68,7 @@ def test_certificates_in_their_order(stack: ExitStack) -> None:
 
 
 def test_a_certificate_is_made(stack: ExitStack) -> None:
-    listen = ("192.0.2.1:25", "0.0.0.0:25", "unix:x", "m\u00fcller.example:25", "[fe80::1%lo]:25")
+    listen = ("192.0.2.1:25", "0.0.0.0:26", "unix:x", "m\u00fcller.example:25", "[fe80::1%lo]:25")
     security = loaded(stack, "--self-signed", *(text for each in listen for text in ("-l", each)))
     assert security.clients is not None
     (made,) = security.clients.certificates
