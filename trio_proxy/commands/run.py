@@ -180,6 +180,7 @@ async def _main(options: Options, overseer: Seat | Manager, service_log: Service
                 def at_once() -> None:
                     nonlocal quit_now
                     quit_now = True
+                    server.quits()
                     nursery.cancel_scope.cancel(reason="a second signal")
 
                 await nursery.start(stop_on_signals, stop, at_once)
@@ -222,7 +223,10 @@ async def _main(options: Options, overseer: Seat | Manager, service_log: Service
                 )
                 nursery.start_soon(_tell_stop, stop, overseer.stopping)
                 overseer.ready(lambda: server.clients, options.grace)
-                await server.serve(sockets, stop, tls=tls, makers=makers)
+                try:
+                    await server.serve(sockets, stop, tls=tls, makers=makers)
+                finally:
+                    overseer.stopped(server.cut_off)
                 capture_stop.set()
                 nursery.cancel_scope.cancel(reason="stopped")
     if cannot_start is not None:  # raised here: within the nursery it would be wrapped in an exception group

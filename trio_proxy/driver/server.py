@@ -77,6 +77,9 @@ class Server:
     """Counts the connections of each network of clients. None: there are no such limits."""
     hits: Hits = attrs.field(factory=lambda: Hits(trio.current_time))
     """Counts how often a limit was hit."""
+    cut_off: int = attrs.field(default=0, init=False)
+    """How many clients a stop has cut off: they were there at the end of the grace period, or at a second
+    signal. Read only."""
     _sessions: set[Runnable] = attrs.field(factory=set[Runnable], init=False)
     _networks: dict[Runnable, Network] = attrs.field(factory=dict[Runnable, Network], init=False)
     """The networks of sessions that the guard counts."""
@@ -124,6 +127,10 @@ class Server:
         self._patience = 0
         self._hurries.set()
 
+    def quits(self) -> None:
+        """The service ends at once, and cuts off the clients that are left."""
+        self.cut_off = max(self.cut_off, len(self._sessions))
+
     async def _serve(
         self,
         sockets: list[socket.socket],
@@ -153,6 +160,7 @@ class Server:
                 session.shutdown()
             with trio.move_on_after(self.grace):
                 await self._all_ended.wait()
+            self.quits()
             for session in tuple(self._sessions):
                 log.warning("grace period is over, closing in mid-transaction")
                 session.shutdown(now=True)

@@ -16,12 +16,18 @@ from trio_proxy.text.addresses import Address
 from .activation import Activated, activated
 from .notify import Notifier
 
-__all__ = ["Manager", "Reload"]
+__all__ = ["Manager", "Reload", "log_stopped"]
 
 log = structlog.stdlib.get_logger("smtp_proxy")
 
 Reload = Callable[[], Awaitable[str]]
 """Reads settings, rules and certificates again. Returns why that failed; empty if it did not."""
+
+
+def log_stopped(began: float, cut_off: int) -> None:
+    """Logs that the service has stopped. ``began``: when the stop began, in Trio's time; ``cut_off``: so many
+    clients were cut off."""
+    log.warning("stopped", seconds=round(trio.current_time() - began, 3), cut_off=cut_off)
 
 
 @attrs.define(eq=False)
@@ -40,6 +46,7 @@ class Manager:
     numbers: Iterator[int] = attrs.field(factory=lambda: count(1), init=False)
     """The numbers of connections."""
     _activated: Activated = attrs.field(factory=activated)
+    _stop_began: float | None = attrs.field(default=None, init=False)
 
     def given(self, address: Address) -> list[socket.socket]:
         """The sockets for this address that the manager has made. Raises `ListenError`."""
@@ -57,7 +64,14 @@ class Manager:
 
     def stopping(self) -> None:
         """No more clients are accepted."""
+        self._stop_began = trio.current_time()
         self.notifier.stopping("waiting for messages in flight")
+
+    def stopped(self, cut_off: int) -> None:
+        """All clients are gone; so many of them were cut off. Nothing is logged if the service was not to
+        stop."""
+        if self._stop_began is not None:
+            log_stopped(self._stop_began, cut_off)
 
     async def serve(
         self,

@@ -15,6 +15,7 @@ import attrs
 import structlog
 import trio
 
+from trio_proxy.process.manager import log_stopped
 from trio_proxy.process.notify import Notifier
 from trio_proxy.text.addresses import Address
 
@@ -71,6 +72,8 @@ class _Child:
     is_unwanted: bool = False
     """True if it was killed before it was started."""
     clients: int = 0
+    cut_off: int = 0
+    """How many clients it has cut off, as it has told."""
     version: str = ""
     """The version of the program that it runs."""
     problem: str = ""
@@ -84,6 +87,9 @@ class _Child:
 
     def beats(self, clients: int) -> None:
         self.clients = clients
+
+    def stops(self, cut_off: int) -> None:
+        self.clients, self.cut_off = 0, cut_off
 
 
 class Parent:
@@ -110,6 +116,7 @@ class Parent:
             "beat": self._beat,
             "ready": self._ready,
             "cannot_start": self._cannot_start,
+            "stopped": self._stopped,
         }
         self._outcome: _Outcome | None = None
         self._restarting = trio.Lock()
@@ -118,6 +125,8 @@ class Parent:
         self._changed = trio.Event()
         self._status: int | None = None
         self._was_serving = False
+        self._stop_began: float | None = None
+        self._cut_off = 0  # clients, since the stop began
         self._nursery: trio.Nursery | None = None
         self._reloading = trio.Lock()
         self.not_applied = ""
@@ -230,6 +239,8 @@ class Parent:
         """Ends the service when its clients are served. New clients are refused: while any process has a
         socket open, they would be connected and get no greeting."""
         self._notifier.stopping("waiting for messages in flight")
+        if self._stop_began is None:
+            self._stop_began = trio.current_time()
         self._do(self._supervisor.stop(trio.current_time()))
         self._planner.close()
 
@@ -268,6 +279,8 @@ class Parent:
                     self._restarted(why_not)
                 case Finish(status):
                     self._status = status
+                    if self._stop_began is not None:
+                        log_stopped(self._stop_began, self._cut_off)
                     self._nursery.cancel_scope.cancel(reason="all workers have ended")
         self._tell_readiness()
         self._changed.set()
@@ -309,6 +322,9 @@ class Parent:
         del self._children[child.number]
         for handler in self._when_gone:
             handler(child.number)
+        if self._stop_began is not None:
+            of_killed = child.clients if status < 0 else 0  # it has told nothing at its end
+            self._cut_off += child.cut_off + of_killed
         self._do(self._supervisor.ended(child.number, status, trio.current_time(), child.problem))
 
     def _drain(self, child: _Child, hurry: bool) -> None:
@@ -341,6 +357,9 @@ class Parent:
     def _beat(self, number: int, values: Mapping[str, Any]) -> None:
         self._supervisor.heard(number, trio.current_time())
         self._children[number].beats(int(values.get("clients", 0)))
+
+    def _stopped(self, number: int, values: Mapping[str, Any]) -> None:
+        self._children[number].stops(int(values.get("cut_off", 0)))
 
     # Time and signals
 

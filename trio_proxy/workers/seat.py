@@ -116,6 +116,10 @@ class Seat:
         """No more clients are accepted."""
         self.channel.tell("stopping")
 
+    def stopped(self, cut_off: int) -> None:
+        """All clients are gone; so many of them were cut off."""
+        self.channel.tell("stopped", cut_off=cut_off)
+
     def cannot_start(self, problems: Iterable[str]) -> None:
         """Tells the parent and the log why this process ends."""
         texts = [*problems]

@@ -511,6 +511,15 @@ def stop_in_mid_message(process: Proxy, release: threading.Event) -> None:
         assert client.rest() == b"250 2.0.0 kept\r\n" + STOPPED
 
 
+def cut_off_at_the_end(process: Proxy) -> int:
+    """What the last line of the log says."""
+    last = process.err.read_text().splitlines()[-1]
+    found = re.fullmatch(r".* \[warning +\] stopped cut_off=(\d+) seconds=(\d+\.\d+)", last)
+    assert found is not None, last
+    assert 0 < float(found[2]) < SOON
+    return int(found[1])
+
+
 def test_a_message_in_flight_is_finished(tmp_path: Path) -> None:
     release = threading.Event()
     try:
@@ -520,6 +529,7 @@ def test_a_message_in_flight_is_finished(tmp_path: Path) -> None:
         ):
             stop_in_mid_message(p, release)
             assert p.ends(SOON) == 0
+            assert cut_off_at_the_end(p) == 0
     finally:
         release.set()
 
@@ -535,6 +545,7 @@ def test_the_grace_period_ends(tmp_path: Path) -> None:
             assert client.rest() == STOPPED
             client.sock.close()
             assert process.ends(SOON) == 0
+            assert cut_off_at_the_end(process) == 1
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
@@ -552,6 +563,7 @@ def test_a_second_signal_quits_at_once(second: int, tmp_path: Path) -> None:
         process.signal(second)
         assert process.ends(SOON) == 130
         assert client.rest() == b""
+        assert cut_off_at_the_end(process) == 1
 
 
 def test_a_wrong_variable_is_named_and_an_unknown_one_is_warned_of(tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ class Serving:
     ended: trio.Event = attrs.field(factory=trio.Event)
     sessions: list[Echo] = attrs.field(factory=list[Echo])
     fails: bool = False
+    server: Server | None = None
 
     def make(self, client: Stream, peer: str, number: int) -> Echo:
         if self.fails:
@@ -84,7 +85,7 @@ async def serving(*addresses: Address, **options: Any) -> AsyncIterator[Serving]
     """At the end of the block it is stopped, and all is closed."""
     with ExitStack() as stack, trio.fail_after(2 * SECONDS):
         serving = Serving([s for a in addresses or [ANY] for s in stack.enter_context(listening(a))])
-        server = Server(session=serving.make, **{"grace": 0.2, **options})
+        server = serving.server = Server(session=serving.make, **{"grace": 0.2, **options})
         async with trio.open_nursery() as nursery:
 
             async def serve(task_status: trio.TaskStatus[None]) -> None:
@@ -335,6 +336,8 @@ async def test_grace_then_no_mercy(mock_clock: MockClock, logs: Logs) -> None:
         goes.close()
     assert [session.shutdowns for session in serve.sessions] == [[False, True], [False]]
     assert [entry["event"] for entry in logs] == ["grace period is over, closing in mid-transaction"]
+    assert serve.server is not None
+    assert serve.server.cut_off == 1
 
 
 async def test_it_does_not_wait_for_the_grace_period_when_all_have_ended() -> None:

@@ -179,8 +179,8 @@ async def test_restarts(autojump_clock: MockClock, logs: Logs) -> None:
         )
         assert world.settled == [3, 3]
         assert used == [True]
+        assert logs[-1]["log_level"] == "error"
         world.fails = False
-    assert logs[-1]["log_level"] == "error"
 
 
 async def test_a_stop_closes_all_sockets_and_binds_no_other(autojump_clock: MockClock) -> None:
@@ -196,6 +196,25 @@ async def test_a_stop_closes_all_sockets_and_binds_no_other(autojump_clock: Mock
         world.workers[1].end(0)
 
 
+async def test_the_end_of_a_stop_is_logged_with_the_clients_that_were_cut_off(
+    autojump_clock: MockClock, logs: Logs
+) -> None:
+    """Those that workers tell of, and those of a worker that was killed."""
+    async with running(3) as (parent, world):
+        one, two, three = (world.workers[number] for number in (1, 2, 3))
+        for worker in (one, two):
+            worker.channel.on("stop", lambda _: None)
+        three.channel.on("stop", lambda _: three.end(0))  # an older version, which tells nothing
+        parent.stop()
+        one.channel.tell("stopped", cut_off=5)
+        await trio.sleep(1.5)
+        one.end(0)
+        two.kill()
+    [line] = [line for line in logs if line["event"] == "stopped"]
+    assert (line["log_level"], line["cut_off"]) == ("warning", 5 + 2)
+    assert 1.5 <= line["seconds"] < 4  # the parent waits for the last words of workers
+
+
 async def test_after_a_stop_no_worker_is_started_with_closed_sockets(
     autojump_clock: MockClock, logs: Logs
 ) -> None:
@@ -204,7 +223,7 @@ async def test_after_a_stop_no_worker_is_started_with_closed_sockets(
         parent.stop()
         await wait_all_tasks_blocked()
         assert list(world.workers) == [1]
-    assert [line["event"] for line in logs] == ["restarting the workers"]
+    assert [line["event"] for line in logs] == ["restarting the workers", "stopped"]
 
 
 async def test_all_are_asked_and_told(autojump_clock: MockClock) -> None:
