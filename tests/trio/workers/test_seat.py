@@ -87,6 +87,22 @@ def test_a_worker_that_cannot_start_tells_its_parent_and_the_log(
     ]
 
 
+def test_a_worker_tells_its_parent_how_many_clients_it_has_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = socket.socketpair()
+    values = {"number": 1, "first": True, "channel": theirs.detach(), "sockets": []}
+    monkeypatch.setenv(VARIABLE, json.dumps(values))
+    made = Seat.of_environment()
+    assert made is not None
+    made.stopping()
+    made.stopped(3)
+    made.channel.close()
+    with ours, ours.makefile() as lines:
+        assert [json.loads(line) for line in lines] == [
+            {"topic": "stopping"},
+            {"topic": "stopped", "cut_off": 3},
+        ]
+
+
 def test_a_worker_whose_parent_is_of_another_version_counts_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, logs: Logs
 ) -> None:
