@@ -260,6 +260,8 @@ class _Loader:
                 hint = f'; add "{_READY}{name}" to files in [rules], or give --rules {_READY}{name}'
             elif not hint and name in SETTINGS_BY_KEY:
                 hint = f"; did you mean [{name}]?"
+            elif not hint and (ready := closest(name, _ready_names())):
+                hint = f'; did you mean [rules.{ready}]? Then add "{_READY}{ready}" to files in [rules]'
             text = f"[rules.{name}] no rule class takes these settings{hint}"
             yield Problem(table.file, table.lines.get("", 0), text)
 

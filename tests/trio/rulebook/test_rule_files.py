@@ -420,13 +420,23 @@ def test_settings_that_no_class_takes(write: Write) -> None:
     write("my_rules.py", GREYLIST + "rules = [HTTPGreylist]")
     fits = table(delay=1)
     assert wrong(
-        "my_rules.py", http_greylist=fits, http_greylst=fits, staging=fits, limits=fits, xyz=fits
+        "my_rules.py",
+        http_greylist=fits,
+        http_greylst=fits,
+        staging=fits,
+        limits=fits,
+        allowlist=fits,
+        xyz=fits,
     ) == [
         f"proxy.toml:5: [rules.{name}] no rule class takes these settings{hint}"
         for name, hint in [
             ("http_greylst", '; did you mean "http_greylist"?'),
             ("staging", '; add "ready:staging" to files in [rules], or give --rules ready:staging'),
             ("limits", "; did you mean [limits]?"),
+            (
+                "allowlist",
+                '; did you mean [rules.allow_list]? Then add "ready:allow_list" to files in [rules]',
+            ),
             ("xyz", ""),
         ]
     ]
