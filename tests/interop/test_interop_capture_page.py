@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "trio"))
-from capture_page import blocks_on, write_files
+from capture_page import block_after, blocks_on, write_files
 from commands import Proxy, proxy
 from drivers import closed_port
 from interop_daemon import need
@@ -49,24 +49,25 @@ def test_the_page(ports: tuple[int, int], tmp_path: Path) -> None:
         for body in commands
         if body in ("smtp-proxy\n", "smtp-proxy --self-signed\n", "smtp-proxy --rules errors.py\n")
     ]
-    assert [commands.index(body) for body in starts] == [0, 8, 10]
+    assert [commands.index(body) for body in starts] == [0, 9, 11]
     assert commands[-1].startswith("smtp-proxy --listen 127.0.0.1:1025 ")
     listen = ("-l", f"127.0.0.1:{port}")
     with proxy(tmp_path, *listen) as running:
-        said = [bash(body, tmp_path) for body in commands[1:8]]
+        said = [bash(body, tmp_path) for body in commands[1:9]]
         assert kept(running) == ["from curl", "from swaks", "Grüße"]
     assert said[2].splitlines()[1].endswith("  from curl")
     assert said[2].splitlines()[-1] == "attachment  figures.csv  text/csv  4 B"
     assert said[3] == (
         "ann@example.com from curl\nann@example.com from swaks\nann@example.com Grüße\nfigures.csv\n"
     )
+    assert said[4] == block_after("1 from curl")
     with proxy(tmp_path, *listen, "--self-signed") as running:
-        (said_last,) = [bash(body, tmp_path) for body in commands[9:10]]
+        said_last = bash(commands[10], tmp_path)
         assert kept(running) == ["under TLS", "from curl"]
     assert "\n  login ann, with PLAIN\n" in said_last
     with proxy(tmp_path, *listen, "--rules", "errors.py"):
-        assert bash(commands[11], tmp_path) == "(550, b'5.1.1 no such mailbox')\n"
-        assert bash(commands[12], tmp_path) == "{'gone@example.net': (550, b'5.1.1 no such mailbox')}\n"
+        assert bash(commands[12], tmp_path) == "(550, b'5.1.1 no such mailbox')\n"
+        assert bash(commands[13], tmp_path) == "{'gone@example.net': (550, b'5.1.1 no such mailbox')}\n"
     assert bash(commands[-1].replace("1025", str(other)), tmp_path) == "true\n"
 
 

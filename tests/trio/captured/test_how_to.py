@@ -68,3 +68,15 @@ def test_the_programs_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         running.wait_for("\n".join(patterns))
     assert "\n  login ann, with PLAIN\n" in once("show", "--last").stdout
     assert "email.parser" in sys.modules
+
+
+def test_a_list_without_messages(tmp_path: Path) -> None:
+    (tmp_path / "captured-mail" / "new").mkdir(parents=True)
+    for options in ([], ["--to", "bob@example.net"]):
+        listed = once("show", *options, "--json", directory=tmp_path)
+        assert (listed.returncode, listed.stdout) == (0, "[]\n")
+        assert once("show", *options, directory=tmp_path).returncode == 0
+    for options in (["--last"], ["7"], ["--capture", "elsewhere"]):
+        missing = once("show", *options, directory=tmp_path)
+        assert (missing.returncode, missing.stdout) == (1, "")
+        assert missing.stderr.startswith("smtp-proxy: ")
