@@ -68,6 +68,10 @@ def test_what_the_page_shows(tmp_path: Path) -> None:
         said = said_by(running)
     finally:
         running.kill()
+    assert "\n  listening " in running.out.read_text()
+    log = running.err.read_text()
+    assert "listening" not in log
+    assert "\nTraceback (most recent call last):\n" in log
     with proxy(tmp_path, "-l", "127.0.0.1:0", "-u", "127.0.0.1:1") as running:
         client = connect(("127.0.0.1", running.port))
         client.expect(b"421 4.4.1 ...")
