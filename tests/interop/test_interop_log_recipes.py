@@ -76,7 +76,7 @@ def test_where_the_mail_of_an_address_is(tmp_path: Path) -> None:
     with proxy(tmp_path, *options) as running:
         mailed(running)
     (tmp_path / "log").write_bytes(b"no JSON: smtp-proxy 0.1.0\n" + running.err.read_bytes())
-    (block,) = blocks(ROOT / "docs" / "how-to" / "service.md", "shell")
+    block, by_message_id = blocks(ROOT / "docs" / "how-to" / "service.md", "shell")
     recipe = block[block.index("jq ") :]
 
     def found(address: str) -> list[list[str]]:
@@ -88,3 +88,6 @@ def test_where_the_mail_of_an_address_is(tmp_path: Path) -> None:
     assert [line[:3] for line in to_bob] == [["message split", "from ann@me.example", "by server"]]
     assert sorted(found("ann@me.example")) == sorted([refused, *to_bob])
     assert found("eve@mx.example") == []
+    line = json.loads("".join(ran(by_message_id.replace("example.com", "me.example"), tmp_path)))
+    assert line["event"] == "message split"
+    assert ran(by_message_id, tmp_path) == []
