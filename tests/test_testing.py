@@ -339,7 +339,10 @@ def test_question_left_open() -> None:
 
 
 def test_a_question_without_a_verdict() -> None:
-    hint = "\nno verdict ('! …') follows the question of line {}: ? RCPT a@b"
+    hint = (
+        "\nno verdict ('! …') follows the question of line {}: ? RCPT a@b; "
+        "this question needs a line with a verdict, such as '! continue'"
+    )
     refused = "    -> C: 550 no\n"
     assert failure(ASKED + refused + "    ? RCPT a@b\n").endswith(hint.format(6))
     assert failure(ASKED + "    ? RCPT a@b\n" + refused).endswith(hint.format(5))
@@ -351,6 +354,20 @@ def test_a_question_without_a_verdict() -> None:
         "    ? RCPT a@b\n" + refused + "    ! answer 550 no\n",
     ):
         assert "no verdict" not in failure(ASKED + others)
+
+
+def test_a_question_without_a_verdict_in_a_dialogue_that_has_ended() -> None:
+    told = failure(ASKED + "    ? RCPT a@b\nS: 250 ok\n    -> C: 250 ok\n")
+    assert "+ -> C: 421 4.3.0 upstream server broke the protocol" in told
+    assert "\nno verdict ('! …') follows the question of line 5: " in told
+
+
+@pytest.mark.parametrize("instead", ["", "    -> S: RCPT TO:<a@b>\n"])
+def test_a_question_that_the_script_does_not_have(instead: str) -> None:
+    hint = "the proxy asks: this question needs the line '? RCPT a@b', and below it a line with a verdict"
+    assert f"\n{hint}, such as '! continue'" in failure(ASKED + instead)
+    assert "the proxy asks" not in failure(ASKED + "    ? RCPT c@d\n")
+    assert "the proxy asks" not in failure(ASKED + "    ? RCPT a@b\n    ! answer 550 no\n")
 
 
 @pytest.mark.parametrize("late", [False, True])

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from difflib import ndiff
 from functools import partial
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, Final, NoReturn, TypeVar, cast
 
 import attrs
 
@@ -54,6 +54,7 @@ from .written import Step, asks, ending, lines_of, matches, shown, wanted
 __all__ = ["Played", "play"]
 
 T = TypeVar("T")
+_VERDICT_LINE: Final = "a line with a verdict, such as '! continue'"
 
 
 @attrs.define
@@ -99,6 +100,8 @@ class _Player:
     shaking: set[Side] = attrs.field(factory=set[Side], init=False)
     """The sides in a TLS handshake."""
     question: AnyQuestion | None = attrs.field(default=None, init=False)
+    latest: AnyQuestion | None = attrs.field(default=None, init=False)
+    """The last question of the proxy so far, also if it is answered or the dialogue has ended meanwhile."""
     withheld: Verdict | None = attrs.field(default=None, init=False)
     actual: Step = attrs.field(factory=Step, init=False)
     expected: Step = attrs.field(factory=Step, init=False)
@@ -285,7 +288,7 @@ class _Player:
         elif isinstance(event, Ask):
             if self.question is not None:
                 self._fail("a second question is asked while one is open")
-            self.question = event.question
+            self.question = self.latest = event.question
             self.questions.append(event.question)
             self.actual.add_asked(asks(event.question, self.proxy.ask))
         elif isinstance(event, BodyChunk):
@@ -331,13 +334,18 @@ class _Player:
                 break
         what = "- is in the script and did not happen, + happened and is not in the script"
         told = [what, *(f"    {line}" for line in diff)]
-        if unanswered := self._unanswered():
-            told.append(unanswered)
+        unknown = [line[2:] for line in diff if line.startswith("+ ?")]
+        if hint := self._unanswered():
+            told.append(hint)
+        elif unknown and not any(line.startswith("- ?") for line in diff):
+            told.append(
+                f"the proxy asks: this question needs the line '{unknown[0]}', and below it {_VERDICT_LINE}"
+            )
         self._fail("\n".join(told))
 
     def _unanswered(self) -> str:
-        """What to say if the script has the open question, and no verdict for it."""
-        asked, question = self.asked, self.question
+        """What to say if the script has the last question of the proxy, and no verdict for it."""
+        asked, question = self.asked, self.latest
         if asked is None or question is None or not matches(asked, question, self.proxy.ask):
             return ""
         items = self.script.items
@@ -346,7 +354,10 @@ class _Player:
                 return ""
             if isinstance(item, Asked):
                 break
-        return f"no verdict ('! …') follows the question of line {asked.line}: {wanted(asked)}"
+        return (
+            f"no verdict ('! …') follows the question of line {asked.line}: {wanted(asked)}; "
+            f"this question needs {_VERDICT_LINE}"
+        )
 
     def _fail(self, what: str) -> NoReturn:
         raise AssertionError(f"{self.script.name}:{self.line}: {what}") from None
