@@ -14,11 +14,15 @@ from trio_proxy.settings.options import SETTINGS, Options
 from trio_proxy.text.masking import is_list
 from trio_proxy.workers.seat import VARIABLE
 
+from .logins import PASSWORD
+from .oauth import CLIENT_SECRET, REFRESH_TOKEN
 from .open_relay import exposed_listeners, is_on_this_machine
 
 __all__ = ["cautions", "hidden_auth", "silenced"]
 
 _PREFIX: Final = "SMTP_PROXY_"
+_NO_SETTINGS: Final = frozenset((VARIABLE, PASSWORD, CLIENT_SECRET, REFRESH_TOKEN))
+"""Variables that are read and are no settings."""
 
 
 def cautions(options: Options, *, config_is_wrong: bool = False) -> list[str]:
@@ -51,7 +55,7 @@ def hidden_auth(options: Options) -> str:
 
 def _unknown_variables(options: Options) -> Iterator[str]:
     """Variables that are none of ours. ``options``: not needed."""
-    known = {setting.variable for setting in SETTINGS.values()} | {VARIABLE}
+    known = {setting.variable for setting in SETTINGS.values()} | _NO_SETTINGS
     for name in sorted(os.environ):
         if name.startswith(_PREFIX) and name not in known:
             yield f"{name} in the environment is no setting{did_you_mean(name, known) or '; it is ignored'}"

@@ -573,3 +573,9 @@ def test_a_wrong_variable_is_named_and_an_unknown_one_is_warned_of(tmp_path: Pat
     assert result.returncode == 0
     warning = "warning: SMTP_PROXY_UPSTREEM in the environment is no setting; did you mean "
     assert result.stderr == f'{warning}"SMTP_PROXY_UPSTREAM"?\n'
+
+
+@pytest.mark.parametrize("secret", ["UPSTREAM_PASSWORD", "OAUTH_CLIENT_SECRET", "OAUTH_REFRESH_TOKEN"])
+def test_a_variable_with_a_secret_is_not_warned_of(secret: str, tmp_path: Path) -> None:
+    result = once("check", "--listen", "127.0.0.1:0", directory=tmp_path, **{f"SMTP_PROXY_{secret}": "x"})
+    assert (result.returncode, result.stderr) == (0, "")
