@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -36,10 +37,12 @@ def provider_or_problems(
     blocks."""
     if options.oauth_url is None or options.oauth_client_id is None:
         return None, [] if config_is_wrong else [of_settings(options, text) for text in _lacking(options)]
-    from trio_proxy.login.oauth2 import OAuth2
     from trio_proxy.login.secret_files import RefreshTokens, SecretError, read_secret
 
     problems: list[Problem] = []
+    if find_spec("httpx2") is None:
+        text = f"--oauth-url {options.oauth_url} needs httpx2: pip install 'sansio-smtp[login]'"
+        problems.append(of_settings(options, text))
     secret = os.environ.get(CLIENT_SECRET) or None
     if options.oauth_client_secret_file is not None:
         try:
@@ -63,6 +66,8 @@ def provider_or_problems(
         )
     if problems:
         return None, problems
+    from trio_proxy.login.oauth2 import OAuth2
+
     provider = OAuth2(
         url=options.oauth_url,
         client_id=options.oauth_client_id,

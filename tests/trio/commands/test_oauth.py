@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from trio_proxy.commands import oauth
 from trio_proxy.commands.logins import LoginRules, logins_or_problems
 from trio_proxy.commands.oauth import CLIENT_SECRET, REFRESH_TOKEN, provider_or_problems
 from trio_proxy.login.oauth2 import OAuth2
@@ -74,6 +75,15 @@ def test_what_is_wrong(given: dict[str, Any], text: str) -> None:
 def test_what_seems_to_lack_may_stand_in_a_file_with_mistakes() -> None:
     for given in ({"oauth_scope": "x"}, {"oauth_url": URL}, APP):
         assert provider_or_problems(options(**given), config_is_wrong=True)[1] == []
+
+
+def test_a_library_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(oauth, "find_spec", lambda name: None)
+    given = options(**APP, oauth_client_secret_file=Path("secret"))
+    assert [str(each) for each in provider_or_problems(given)[1]] == [
+        f"--oauth-url {URL} needs httpx2: pip install 'sansio-smtp[login]'"
+    ]
+    assert provider_or_problems(options()) == (None, [])
 
 
 def test_both_files_are_wrong() -> None:
