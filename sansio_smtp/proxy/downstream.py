@@ -206,7 +206,7 @@ class Downstream:
     def forward_for(self, known: Forwarded) -> None:
         """XFORWARD has named the client of the next mail transaction."""
         self.forwarded = known
-        self.tally.client_changes += 1
+        self.tally.client_changed()
 
     def greet(self, reply: Reply) -> None:
         """Sends the greeting."""
@@ -218,7 +218,7 @@ class Downstream:
         self.identity = client
         self.hello = self.login = self.forwarded = None
         self.authenticated = self.chunking = False
-        self.tally.client_changes += 1
+        self.tally.client_changed()
         self.drop_attempt()
         self.end.allow(access_of(self._config, client, checks_logins=self._checks_logins))
 
@@ -332,14 +332,14 @@ class Downstream:
         elif kind is KIND_HELLO and reply.code < 300:
             self.hello = exchange.replacement or exchange.command
             self.chunking = command.verb == b"EHLO" and "CHUNKING" in keywords(reply)
-            self.tally.client_changes += 1
+            self.tally.client_changed()
         elif kind is KIND_STARTTLS and reply.code < 300 and (error := self.end.injected()) is not None:
             self._out.append(Violation(CLIENT, error))
             self.send_reply(error.reply_hint, last=True)
             return
         if self.forwarded is not None and _ends_transaction(exchange.command, reply):
             self.forwarded = None
-            self.tally.client_changes += 1
+            self.tally.client_changed()
         self.send_reply(reply, last=exchange.closes and exchange.owes == 1)
 
     def send_reply(self, reply: Reply, *, last: bool = False) -> None:
@@ -435,7 +435,7 @@ class Downstream:
         """The client has logged in; ``by_server``: a server knows this."""
         self.authenticated = self.authenticated or by_server
         self.login = login
-        self.tally.client_changes += 1
+        self.tally.client_changed()
         self._remembered().accepted(login.given)
 
     def keep_attempt(self, attempt: LoginAttempt, login: Login) -> None:

@@ -430,7 +430,7 @@ class Forwarding:
     def _connect(self, upstream: str | None, carried: Carried | None) -> None:
         self.leg.close()
         self.leg = Upstream(self._config, upstream, carried=carried)
-        self._downstream.tally.client_changes += 1
+        self._downstream.tally.client_changed()
         self._out.append(Connect(upstream, self._downstream.client_info))
 
     def replace(self, owed: Iterable[tuple[Command, Any]]) -> None:
@@ -442,7 +442,7 @@ class Forwarding:
         self._out.append(Close(SERVER))
         self.leg.close()
         self.leg = Upstream(self._config, self.leg.name)
-        self._downstream.tally.client_changes += 1
+        self._downstream.tally.client_changed()
         self._out.append(Connect(self.leg.name, self._downstream.client_info))
 
     @property
@@ -474,7 +474,7 @@ class Forwarding:
     def tls_started(self, info: TlsInfo) -> None:
         """TLS has begun with the server. Raises `LocalProtocolError` if none was due."""
         self.leg.tls_started(info)
-        self._downstream.tally.client_changes += 1
+        self._downstream.tally.client_changed()
 
     def client_restarted(self, *, known: bool) -> None:
         """The session of the client begins again, after STARTTLS or XCLIENT. ``known``: the server knows the

@@ -304,11 +304,7 @@ class AskedPassing(Passing):
                 self._message.ask_at(self._places)
                 self._places_told = self._places
         super()._answer(data)
-        self._followed = 0
-        if self._transaction is None:  # the ends have been told
-            self._transaction = Transaction()
-        else:
-            self._transaction.envelope = Envelope()
+        self._transaction, self._followed = Transaction(), 0
 
     def take_answered(self) -> MessageAnswered | None:
         answered = self._answered

@@ -80,6 +80,10 @@ class Tally:
         """Sets if the driver trusts the client."""
         self.lenient = trusted
 
+    def client_changed(self) -> None:
+        """What is known about the client has changed, or `Proxy.server_tls`."""
+        self.client_changes += 1
+
     def line(self) -> None:
         """The client has sent an invalid line, which the proxy refuses."""
         self.commands += 1

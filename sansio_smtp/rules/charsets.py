@@ -201,7 +201,7 @@ _BIG5: Final = {
 }
 _BIG5_PAIR: Final = b"|".join(map(re.escape, _BIG5))
 _BIG5_RUN: Final = re.compile(
-    rb"((?:[^\x81-\xfe]|(?!%b)[\x81-\xfe].?)*+)(%b)?" % (_BIG5_PAIR, _BIG5_PAIR), re.DOTALL
+    rb"((?>(?:[^\x81-\xfe]|(?!%b)[\x81-\xfe].?)*))(%b)?" % (_BIG5_PAIR, _BIG5_PAIR), re.DOTALL
 )
 
 

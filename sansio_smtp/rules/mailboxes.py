@@ -32,7 +32,7 @@ __all__ = ["MailboxList", "NamedMailbox", "read_mailboxes", "written"]
 _FOLD: Final = re.compile(rb"\r?\n(?=[ \t])")
 _TOKEN: Final = re.compile(
     r"(?P<blank>[ \t]++)"
-    r'|"(?P<quoted>(?:[^"\\]|\\.)*+)"'
+    r'|"(?P<quoted>(?>(?:[^"\\]|\\.)*))"'
     r"|\((?P<comment>[^()\\]*+)\)"
     r"|<(?P<angle>[^<>()\"]*+)>"
     r"|(?P<separator>[,;:])"

@@ -35,17 +35,17 @@ _STRUCTURE: Final = re.compile(rb"([,;:<>()]+)")
 
 # A list of addresses (RFC 5322 §3.4) in parts: a comment; a phrase, with the address or colon after it.
 _ADDRESS_PART: Final = re.compile(
-    r"\((?P<comment>(?:[^()\\]|\\.)*+)(?P<close>\)?)"
-    r'|(?P<phrase>(?:"(?:[^"\\]|\\.)*+"?|[^"\\,:;<>()@])++)(?P<after><[^>]*>?|:|)'
+    r"\((?P<comment>(?>(?:[^()\\]|\\.)*))(?P<close>\)?)"
+    r'|(?P<phrase>(?>(?:"(?>(?:[^"\\]|\\.)*)"?|[^"\\,:;<>()@])+))(?P<after><[^>]*>?|:|)'
     r"|<[^>]*>?|."
 )
-_QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*+)"?')
-_QUOTED_OCTETS: Final = re.compile(rb'("(?:[^"\\]|\\.)*+"?)')
+_QUOTED: Final = re.compile(r'"((?>(?:[^"\\]|\\.)*))"?')
+_QUOTED_OCTETS: Final = re.compile(rb'("(?>(?:[^"\\]|\\.)*)"?)')
 _SPECIAL: Final = re.compile(r'[()<>\[\]:;@\\,"]')
 _SPECIAL_IN_PARAMETERS: Final = re.compile(r'[;\\"]')
 _TO_ESCAPE: Final = re.compile(r'[\\"]')
 _PAIR: Final = re.compile(r"\\(.)")
-_PARAMETER: Final = re.compile(r'(;[ \t]*[^ \t=;"*]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*+)"|([^ \t;"]*))')
+_PARAMETER: Final = re.compile(r'(;[ \t]*[^ \t=;"*]+)[ \t]*=[ \t]*(?:"((?>(?:[^"\\]|\\.)*))"|([^ \t;"]*))')
 _NOT_IN_PARAMETER: Final = re.compile(rb"[^0-9A-Za-z._-]")
 
 _ADDRESSES: Final = frozenset(

@@ -315,8 +315,7 @@ class RuleSession:
         if not rules:
             return self._rcpt_judged(None, question, mail, to)
         said = self._asker.first_verdict(rules, tx, subject=to, fits=lambda rule: rule.fits(to.address))
-        if said is None and not to.revision and command is question.command:  # nearly always
-            to.is_final = True
+        if said is None and to.finish() is question.command:  # nearly always
             mail.named(command, to)
             return outcomes.PASS
         return then(said, self._rcpt_judged, question, mail, to)

@@ -27,7 +27,7 @@ __all__ = ["normal_domain", "normal_label"]
 
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")
 _ASCII_LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-_ORDINARY: Final = re.compile(rf"(?:{_ASCII_LABEL}\.)*+(?=[A-Za-z_]){_ASCII_LABEL}")
+_ORDINARY: Final = re.compile(rf"(?>(?:{_ASCII_LABEL}\.)*)(?=[A-Za-z_]){_ASCII_LABEL}")
 """Matches almost all domains; the last label is not a number."""
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _OCTET: Final = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"

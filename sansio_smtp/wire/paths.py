@@ -54,27 +54,29 @@ _KEYWORD: Final = {
     False: re.compile(r"FROM:[ \t]*", re.IGNORECASE),
 }
 """The text before the path, by `forward`."""
+# `(?>(?:...)*)`, an atomic group, stands for `(?:...)*+`: Python before 3.11.5 reads a possessive repetition
+# of a group wrongly, and may match what it must not. That of a single character is right.
 _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]++"
-_DOT_STRING: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*+")
-_QUOTED_STRING: Final = re.compile(r'"(?:[ !#-\[\]-~\x80-\U0010ffff]|\\[ -~])*+"')
+_DOT_STRING: Final = re.compile(rf"{_ATOM}(?>(?:\.{_ATOM})*)")
+_QUOTED_STRING: Final = re.compile(r'"(?>(?:[ !#-\[\]-~\x80-\U0010ffff]|\\[ -~])*)"')
 # Strict enough to cut in only one way. `local_of` and `normal_domain` check the rest.
 _BARE: Final = r'[^ "(),:;<>@\[\\\]\0-\x1f\x7f]++'
 _DOMAIN: Final = rf"(?:\[[^ \[\]\\<>@\0-\x1f\x7f]*+\]|{_BARE})"
 _MAILBOX: Final = re.compile(rf"(?P<local>{_QUOTED_STRING.pattern}|{_BARE})@(?P<domain>{_DOMAIN})")
 _PATH: Final = re.compile(
-    rf"<(?:(?P<route>@{_DOMAIN}(?:,@{_DOMAIN})*+):)?{_MAILBOX.pattern}>"
+    rf"<(?:(?P<route>@{_DOMAIN}(?>(?:,@{_DOMAIN})*)):)?{_MAILBOX.pattern}>"
     rf"|<>|<postmaster>|(?P<bare_local>{_BARE})@(?P<bare_domain>{_DOMAIN})",
     re.IGNORECASE | re.ASCII,
 )
 _PARAMETER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*+(?:=[^\s\0-\x20\x7f-\x9f]++)?")
 """A value may hold ``=``, which RFC 5321 forbids: ``XVERP=+=``, ``ORCPT=rfc822;bounce-bob=x@example.com``."""
-_PARAMETERS: Final = re.compile(rf"(?:[ \t]++{_PARAMETER.pattern})*+")
+_PARAMETERS: Final = re.compile(rf"(?>(?:[ \t]++{_PARAMETER.pattern})*)")
 _MAX_PATH: Final = 256
-_ATOMS: Final = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++)*+"
+_ATOMS: Final = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++(?>(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++)*)"
 _LABEL: Final = rb"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 USUAL: Final = re.compile(
-    rb"(?:RCPT TO|MAIL FROM):<(?=[^>]{3,%d}>)(%b)@((?:%b\.)*+(?=[A-Za-z_])%b)>"
-    rb"(?: [A-Za-z0-9][A-Za-z0-9-]*+(?:=[!-~]++)?)*+" % (_MAX_PATH - 2, _ATOMS, _LABEL, _LABEL),
+    rb"(?:RCPT TO|MAIL FROM):<(?=[^>]{3,%d}>)(%b)@((?>(?:%b\.)*)(?=[A-Za-z_])%b)>"
+    rb"(?>(?: [A-Za-z0-9][A-Za-z0-9-]*+(?:=[!-~]++)?)*)" % (_MAX_PATH - 2, _ATOMS, _LABEL, _LABEL),
     re.IGNORECASE,
 )
 """Matches the whole line of almost every MAIL and RCPT; its groups are the local-part and the domain.

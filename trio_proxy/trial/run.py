@@ -41,14 +41,16 @@ def run_trial(options: Options, letters: Sequence[Letter], case: Case, how: How)
     """
     logs.configure(0)
     run = _Run(options, letters, case, how)
+    interrupted = False
     try:
         with redirect_stdout(sys.stderr):  # what rules print is not part of the report
             trio.run(run.try_all)
     except* KeyboardInterrupt:
         write_error_line(f"interrupted: {run.tried:,} of {len(letters):,} messages were tried")
-        run.report.end()
-        raise KeyboardInterrupt from None
+        interrupted = True
     run.report.end()
+    if interrupted:  # raised here, as an exception raised above may become a group
+        raise KeyboardInterrupt
     return run.ok
 
 
