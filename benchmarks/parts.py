@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from . import calls, counts, latency, memory, ranges, where, workers
 from .peers import BEFORE, HAPROXY, KEPT, MAIN, RULES, Peer, with_options, with_rule
@@ -14,8 +15,11 @@ from .workloads import WORKLOADS, send
 __all__ = ["DEFAULT", "PARTS"]
 
 IDLE_UNDER_TLS = [200]
-RULES_SHARE = 0.2
-"""The share of the messages that is sent, because there are many rows."""
+RULES_WORKLOADS = [
+    workload if workload.name == "keep-alive" else replace(workload, messages=workload.messages // 5)
+    for workload in WORKLOADS
+]
+"""There are many rows, so there are fewer messages; sessions of *keep-alive* are as long as in *proxies*."""
 KEEP_WORKLOADS = [workload for workload in WORKLOADS if workload.name == "small"]
 KEEP_TLS_WORKLOADS = [workload for workload in TLS_WORKLOADS if workload.name == "small"]
 SOAK, SOAK_STEPS = 1_000_000, 10
@@ -36,7 +40,7 @@ def rules(run: Run) -> None:
     for peer in run.ours[:1] if run.quick else pure(run.ours):
         peers = [peer, *(with_rule(peer, rule, run.tmp) for rule in RULES)]
         with run.all_running(peers) as running:
-            compare(run, run.figures.fresh(f"rules of {peer.name}"), peers, running, WORKLOADS, RULES_SHARE)
+            compare(run, run.figures.fresh(f"rules of {peer.name}"), peers, running, RULES_WORKLOADS)
 
 
 def tls(run: Run) -> None:
