@@ -84,3 +84,11 @@ def test_an_early_talker() -> None:
     tally.spoke_early()
     assert tally.early
     assert tally.take_hits() == ("early_talkers",)
+
+
+def test_changes_in_the_client_are_counted() -> None:
+    tally = Tally(Config())
+    assert tally.client_changes == 0
+    tally.client_changed()
+    tally.client_changed()
+    assert tally.client_changes == 2
