@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -20,11 +20,18 @@ from interop_daemon import Daemon  # noqa: E402
 from interop_postfix import free_port  # noqa: E402
 
 __all__ = ["CHECKOUT", "EX_UNAVAILABLE", "HERE", "Failed", "Sink", "cpu_seconds", "execute", "free_port"]
-__all__ += ["process_tree", "pss_kib", "require", "running", "which"]
+__all__ += ["kept_busy", "process_tree", "pss_kib", "require", "running", "which"]
 
 SYSTEM_PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/local/sbin"  # not in every user's PATH
 EX_UNAVAILABLE = 69
 PACKAGES = {"smtp-source": "postfix", "smtp-sink": "postfix"}
+_LOOP = """
+import os
+parent = os.getppid()
+while os.getppid() == parent:  # it may have been killed
+    for _ in range(1_000_000):
+        pass
+"""
 
 
 class Failed(Exception):
@@ -92,6 +99,19 @@ def running(name: str, command: list[str], port: int, tmp: Path) -> Iterator[int
             server.stop(10)
     except AssertionError as error:
         raise Failed(f"{name}: {error}") from None
+
+
+@contextlib.contextmanager
+def kept_busy(cores: Iterable[int]) -> Iterator[None]:
+    """Runs a loop on each of these cores while nothing else wants it. Two virtual cores are often threads of
+    one core: then a program is slower while the other core works, and CPU time depends on what runs there."""
+    with contextlib.ExitStack() as stack:
+        for core in cores:
+            loop = stack.enter_context(subprocess.Popen([sys.executable, "-c", _LOOP]))
+            stack.callback(loop.kill)
+            os.sched_setaffinity(loop.pid, [core])
+            os.sched_setscheduler(loop.pid, os.SCHED_IDLE, os.sched_param(0))
+        yield
 
 
 def execute(command: list[str], what: str, seconds: float = 120.0) -> str:

@@ -20,14 +20,13 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from .figures import Table
 from .peers import HAPROXY, MAIN, Peer, Place, Running, with_options
-from .programs import Failed, cpu_seconds, process_tree, pss_kib
+from .programs import Failed, cpu_seconds, kept_busy, process_tree, pss_kib
 from .running import Run, in_turn
 from .workloads import SETTLED, WORKLOADS, Workload, source
 
@@ -154,22 +153,8 @@ def _apart(run: Run, crews: Sequence[Crew], cores: Sequence[int]) -> Iterator[No
     try:
         for pid in others:
             os.sched_setaffinity(pid, cores[1:])
-        with contextlib.ExitStack() as stack:
-            for core in cores[1:]:
-                stack.enter_context(_kept_busy(core))
+        with kept_busy(cores[1:]):
             yield
     finally:
         for pid in others:
             os.sched_setaffinity(pid, cores)
-
-
-@contextlib.contextmanager
-def _kept_busy(core: int) -> Iterator[None]:
-    """Runs a loop on this core while nothing else wants it."""
-    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as loop:
-        try:
-            os.sched_setaffinity(loop.pid, [core])
-            os.sched_setscheduler(loop.pid, os.SCHED_IDLE, os.sched_param(0))
-            yield
-        finally:
-            loop.kill()
