@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,7 @@ from typing import TypeVar
 
 from .figures import Figures, Table
 from .peers import Peer, Place, Running
-from .programs import Failed, Sink, kept_busy
+from .programs import Failed, Sink
 from .workloads import NotOffered, Workload, cpu_of
 
 __all__ = ["Run", "compare", "in_turn"]
@@ -82,20 +81,7 @@ def compare(
     workloads: Sequence[Workload],
     share: float = 1.0,
 ) -> None:
-    """CPU seconds for one message: each workload of each peer, one after the other, in each round. All cores
-    are kept busy."""
-    with kept_busy(os.sched_getaffinity(0)):
-        _compare(run, table, peers, running, workloads, share)
-
-
-def _compare(
-    run: Run,
-    table: Table,
-    peers: Sequence[Peer],
-    running: dict[str, Running],
-    workloads: Sequence[Workload],
-    share: float,
-) -> None:
+    """CPU seconds for one message: each workload of each peer, one after the other, in each round."""
     for peer in peers:  # the order of the rows
         for workload in workloads:
             table.add(peer.name, workload.name)
