@@ -92,7 +92,7 @@ class Expectation:
         return any(each.by_rule and self.fits(each) for each in what)
 
     def fits(self, what: Happened) -> bool:
-        """Returns True if this was expected, whoever has decided it."""
+        """Returns True if this was expected, from a rule or from the proxy itself."""
         if (self.phase and what.phase != self.phase) or what.kind != self.kind:
             return False
         if not self.detail:
